@@ -1,0 +1,100 @@
+"""The champion: the version of a model that is in service. One object a model, changed by compare-and-swap only."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ml.errors import ArtifactError, NotFoundError
+from ml.records import ChampionRecord
+from ml.runs import Run
+from ml.store import Store
+
+if TYPE_CHECKING:
+    from ml.network import Perceptron
+
+
+@dataclass(frozen=True)
+class Champions:
+    """The champion pointers of a store."""
+
+    store: Store
+
+    @staticmethod
+    def _key(model: str) -> str:
+        return f"champions/{model}.json"
+
+    def get(self, model: str) -> tuple[ChampionRecord, str] | None:
+        """The champion and the ETag to replace it by, or None while there is none."""
+        return self.store.find_record(ChampionRecord, self._key(model))
+
+    def models(self) -> list[str]:
+        """Names of the models that have a champion."""
+        return [entry.key.removeprefix("champions/").removesuffix(".json") for entry in self.store.list("champions/")]
+
+    def promote(self, run: Run, current: tuple[ChampionRecord, str] | None, by: str, reason: str) -> ChampionRecord:
+        """Puts a run's model into service in place of the champion that the decision was made against.
+
+        Raises:
+            ArtifactError: the model is missing or is not the one that was tested.
+            PreconditionFailedError: the champion has changed since `current` was read; decide again.
+        """
+        verified_model(run)
+        evaluation = run.evaluation()
+        if evaluation is None:
+            raise ArtifactError(f"run {run.run_id} was never tested, so its model can't be promoted")
+        previous = current[0] if current else None
+        record = ChampionRecord(
+            model=run.record.model,
+            run_id=run.run_id,
+            model_sha256=evaluation.model_sha256,
+            promoted=time.time(),
+            previous=previous.run_id if previous else "",
+            anchor=self._anchor(run, evaluation.accuracy, previous),
+            by=by,
+            reason=reason,
+        )
+        self.store.put_record(
+            self._key(record.model), record, if_match=current[1] if current else None, create=current is None
+        )
+        return record
+
+    def _anchor(self, run: Run, accuracy: float, previous: ChampionRecord | None) -> str:
+        """The most accurate model ever promoted, so that small losses can't add up unseen."""
+        if previous and previous.anchor:
+            anchor = Run(self.store, previous.anchor).evaluation()
+            if anchor and anchor.accuracy >= accuracy:
+                return previous.anchor
+        return run.run_id
+
+
+def verified_model(run: Run) -> bytes:
+    """A run's model as safetensors bytes.
+
+    Raises:
+        ArtifactError: it is missing, or its sha256 is not the one that was recorded when it was trained and tested.
+    """
+    training, evaluation = run.training(), run.evaluation()
+    if training is None or not training.finished:
+        raise ArtifactError(f"run {run.run_id} has no finished model")
+    try:
+        body = run.store.get(run.key("model.safetensors")).body
+    except NotFoundError:
+        raise ArtifactError(f"the model of run {run.run_id} is missing from the store; train a new run") from None
+    found = hashlib.sha256(body).hexdigest()
+    recorded = {training.model_sha256} | ({evaluation.model_sha256} if evaluation else set())
+    if recorded != {found}:
+        raise ArtifactError(
+            f"the model of run {run.run_id} is not the one that was recorded (sha256 {found[:12]}…, not "
+            f"{training.model_sha256[:12]}…): it was changed or damaged and is not loaded; train a new run"
+        )
+    return body
+
+
+def load_model(run: Run) -> Perceptron:
+    """A run's network, verified before anything is read from it; see :func:`verified_model`."""
+    from ml.training import load_network
+
+    return load_network(run.record.config, verified_model(run))

@@ -1,0 +1,51 @@
+"""Errors that a user reads: one line that says what is wrong and what to do."""
+
+from __future__ import annotations
+
+
+class CatwalkError(Exception):
+    """Something a user can mend. ``str(error)`` is one line; the command line prints it and exits with 1."""
+
+
+class ConfigError(CatwalkError, ValueError):
+    """A setting has an absurd value. Trying again cannot help."""
+
+
+class DatasetError(CatwalkError):
+    """The dataset is missing, truncated or corrupt. Trying again cannot help."""
+
+
+class RunConflictError(CatwalkError):
+    """A run was started again with other code or other parameters: a run is one configuration."""
+
+
+class ArtifactError(CatwalkError):
+    """An artifact of a run is missing or not the one that was recorded. It is never loaded."""
+
+
+class NonFiniteLossError(CatwalkError):
+    """The loss became NaN or infinite. Trying again gives the same; change the recipe."""
+
+
+class SupersededError(CatwalkError):
+    """A newer attempt of the same stage has taken over this run; this one stops without writing."""
+
+
+class CancelledError(CatwalkError):
+    """The stage was told to stop (SIGTERM) and has saved what it had."""
+
+
+class StoreError(CatwalkError):
+    """S3 refused or failed a request."""
+
+
+class StoreUnavailableError(StoreError):
+    """S3 did not answer, or answered with a fault of its own. Trying again later may help."""
+
+
+class NotFoundError(StoreError):
+    """No object has this key."""
+
+
+class PreconditionFailedError(StoreError):
+    """The object changed, or was created, since it was last read: somebody else won."""

@@ -1,0 +1,316 @@
+"""What the run ledger holds, as frozen dataclasses that travel as JSON.
+
+JSON knows no NaN and no infinity: :func:`to_json` writes the strings ``"NaN"``, ``"Infinity"``, ``"-Infinity"``, and reading turns them back into floats. Times are seconds since the Unix epoch, durations seconds, ratios 0 to 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from ml.config import RunConfig
+
+Stage = Literal["ingest", "train", "test", "decide", "publish"]
+STAGES: tuple[Stage, ...] = ("ingest", "train", "test", "decide", "publish")
+State = Literal["running", "succeeded", "failed", "cancelled"]
+Trigger = Literal["schedule", "manual", "sweep", "cli"]
+Outcome = Literal["succeeded", "failed", "cancelled", "superseded"]
+Verdict = Literal["passed", "failed", "inconclusive", "skipped"]
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """``runs/<run_id>/run.json``: written once, before anything else happens."""
+
+    run_id: str
+    model: str
+    trigger: Trigger
+    config: RunConfig
+    seed: int
+    """The seed in force: the configured one, or the one derived from run_id."""
+    code_sha256: str
+    """Hash of the source of `ml`: a run that was started by other code is refused."""
+    created: float
+    synthetic: bool
+    """Trained on drawn stand-in garments, not on real data."""
+    dag_id: str = ""
+    dag_run_id: str = ""
+    git_commit: str = ""
+    git_dirty: bool = False
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SplitStatistics:
+    """What one split of a dataset holds."""
+
+    examples: int
+    class_counts: list[int]
+    """Examples of each class, in label order."""
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """``runs/<run_id>/dataset.json`` and ``datasets/<sha256>/manifest.json``."""
+
+    sha256: str
+    """Content hash of the three splits together."""
+    source: str
+    synthetic: bool
+    pixel_mean: float
+    """Mean of the training pixels, 0 to 1."""
+    pixel_stddev: float
+    """Population standard deviation of the training pixels, 0 to 1."""
+    splits: dict[str, SplitStatistics]
+    """By split: train, validation, test."""
+    files: dict[str, str]
+    """sha256 of each split's safetensors file."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of training. Losses are mean cross-entropy in nats; both splits are measured in evaluation mode."""
+
+    epoch: int
+    """1 for the first."""
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    class_accuracy: list[float]
+    """Validation recall of each class, in label order."""
+    learning_rate: float
+    """Of the epoch's last step."""
+    gradient_norm: float
+    """Mean over the epoch's steps of the gradient's L2 norm."""
+    duration_seconds: float
+    """Of the training steps, without evaluation and checkpoint."""
+    examples_per_second: float
+    finished: float
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """``runs/<run_id>/epochs.json``: every epoch so far, replaced once an epoch."""
+
+    attempt: int
+    """Number of the train attempt that wrote this."""
+    epochs: list[EpochRecord]
+    device: str = ""
+    threads: int = 0
+    torch: str = ""
+    reproducible: bool = True
+    """False once training was resumed on another device, thread count or torch build."""
+    model_sha256: str = ""
+    """Of ``model.safetensors``; empty until training has finished."""
+    model_bytes: int = 0
+    parameters: int = 0
+    """Trainable parameters of the network."""
+
+    @property
+    def finished(self) -> bool:
+        """The model is stored and may be tested."""
+        return bool(self.model_sha256)
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The epoch with the lowest finite validation loss."""
+        finite = [record for record in self.epochs if math.isfinite(record.validation_loss)]
+        return min(finite, key=lambda record: record.validation_loss, default=None)
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """``runs/<run_id>/evaluation.json``: the model's score on the test split."""
+
+    model_sha256: str
+    dataset_sha256: str
+    examples: int
+    accuracy: float
+    loss: float
+    calibration_error: float
+    """Expected calibration error over 15 equal-width bins of confidence (Naeini et al., 2015)."""
+    class_accuracy: list[float]
+    """Recall of each class, in label order."""
+    class_precision: list[float]
+    class_f1: list[float]
+    confusion: list[list[int]]
+    """Examples by true class (row) and predicted class (column)."""
+    inference_seconds: float
+    """To score all examples."""
+    finished: float
+
+
+@dataclass(frozen=True)
+class CheckRecord:
+    """One check of the gate."""
+
+    check: str
+    verdict: Verdict
+    value: float | None
+    threshold: float | None
+    low: float | None
+    high: float | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class DecisionRecord:
+    """``runs/<run_id>/decision.json``."""
+
+    decision: Literal["ship", "hold"]
+    reason: str
+    sentence: str
+    checks: list[CheckRecord]
+    champion: str
+    """run_id of the champion that was in service when this was decided; empty: none."""
+    model_sha256: str
+    finished: float
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """``runs/<run_id>/attempts/<stage>-<n>.json``. A killed attempt has no end: that is how it shows."""
+
+    stage: Stage
+    number: int
+    """1 for the first attempt of the stage."""
+    started: float
+    host: str
+    pid: int
+    ended: float | None = None
+    outcome: Outcome | None = None
+    error: str = ""
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    points_dropped: int = 0
+    """Telemetry points that this attempt could not send."""
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """None while the attempt runs, or when it was killed."""
+        return None if self.ended is None else self.ended - self.started
+
+
+@dataclass(frozen=True)
+class SummaryRecord:
+    """``summaries/<run_id>.json``: what tables and the registry show of a run, in one small object."""
+
+    run_id: str
+    model: str
+    trigger: Trigger
+    synthetic: bool
+    dag_id: str
+    dag_run_id: str
+    git_commit: str
+    seed: int
+    parameters: dict[str, Any]
+    """Knob name → value (see :meth:`ml.config.RunConfig.flat`)."""
+    state: State
+    started: float
+    updated: float
+    finished: float | None = None
+    stage: str = ""
+    """The stage that runs, or ran last."""
+    error: str = ""
+    attempts: dict[str, int] = field(default_factory=dict)
+    """Stage → attempts started."""
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    """Stage → duration of its last attempt that ended."""
+    points_dropped: int = 0
+    dataset_sha256: str = ""
+    class_shares: list[float] = field(default_factory=list)
+    """Share of each class among the training examples."""
+    pixel_mean: float | None = None
+    pixel_stddev: float | None = None
+    reproducible: bool = True
+    model_sha256: str = ""
+    epochs: int = 0
+    """Epochs recorded so far."""
+    last_validation_loss: float | None = None
+    last_validation_accuracy: float | None = None
+    best_epoch: int | None = None
+    best_validation_loss: float | None = None
+    test_accuracy: float | None = None
+    test_loss: float | None = None
+    test_calibration_error: float | None = None
+    test_class_accuracy: list[float] = field(default_factory=list)
+    decision: str = ""
+    reason: str = ""
+    sentence: str = ""
+    decided: float | None = None
+    checks: list[CheckRecord] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ChampionRecord:
+    """``champions/<model>.json``: the version in service. Changed by If-Match only."""
+
+    model: str
+    run_id: str
+    model_sha256: str
+    promoted: float
+    previous: str
+    """run_id of the champion before this one; empty: none."""
+    anchor: str
+    """run_id of the best model ever promoted."""
+    by: str
+    reason: str
+
+
+def to_json(record: object) -> bytes:
+    """Encodes a record as indented JSON that any parser accepts."""
+    values = record.to_dict() if isinstance(record, RunConfig) else _plain(record)
+    return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
+
+
+def from_json(kind: type[R], text: bytes) -> R:
+    """Decodes what :func:`to_json` wrote; unknown fields of a newer version are ignored.
+
+    Raises:
+        ValueError: the text is no JSON object, or lacks a field of the record.
+    """
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError(f"expected a JSON object for {kind.__name__}")
+    try:
+        return _build(kind, values)  # type: ignore[no-any-return]
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"not a {kind.__name__}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, RunConfig):
+        return value.to_dict()
+    if dataclasses.is_dataclass(value):
+        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def _build(hint: Any, value: Any) -> Any:
+    if hint is RunConfig:
+        return RunConfig.from_dict(value)
+    if dataclasses.is_dataclass(hint):
+        hints = get_type_hints(hint)
+        known = {name: _build(hints[name], item) for name, item in value.items() if name in hints}
+        return hint(**known)  # type: ignore[operator]
+    if value is None or hint is Any:
+        return value
+    if get_origin(hint) is dict:
+        return {key: _build(get_args(hint)[1], item) for key, item in value.items()}
+    if get_origin(hint) is list:
+        return [_build(get_args(hint)[0], item) for item in value]
+    if hint is float or float in get_args(hint):
+        return float(value)
+    return value
