@@ -12,6 +12,32 @@ from ml.config import CLASSES, NetworkConfig
 PIXELS = 28 * 28
 
 
+class ByteDropout(nn.Module):
+    """Dropout (Srivastava et al., 2014) that draws eight decisions from each random number.
+
+    `torch.nn.Dropout` draws one number an activation, which on a CPU costs a fifth of a training step here.
+    """
+
+    def __init__(self, share: float) -> None:
+        """
+        Args:
+            share: of the activations to drop; rounded to a whole number of 256ths.
+        """
+        super().__init__()
+        self.threshold = round(share * 256)
+        self.scale = 256 / (256 - self.threshold)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Any shape; what is kept is scaled up, so that the expectation stays. Nothing is dropped in evaluation mode."""
+        if not self.training or not self.threshold:
+            return inputs
+        numbers = torch.empty((inputs.numel() + 7) // 8, dtype=torch.int64, device=inputs.device)
+        # random_() alone would leave the sign bit 0 in every eighth byte.
+        numbers.random_(torch.iinfo(torch.int64).min, None)
+        kept = numbers.view(torch.uint8)[: inputs.numel()].view_as(inputs) >= self.threshold
+        return inputs * (kept.to(inputs.dtype) * self.scale)
+
+
 class Perceptron(nn.Module):
     """Linear + ReLU + dropout layers down to 10 logits; carries the standardisation of its inputs with its weights."""
 
@@ -30,7 +56,7 @@ class Perceptron(nn.Module):
         for inputs, outputs in pairwise((PIXELS, *config.hidden)):
             layers += [nn.Linear(inputs, outputs), nn.ReLU()]
             if config.dropout:
-                layers.append(nn.Dropout(config.dropout))
+                layers.append(ByteDropout(config.dropout))
         last = config.hidden[-1] if config.hidden else PIXELS
         self.layers = nn.Sequential(*layers, nn.Linear(last, len(CLASSES)))
         self.register_buffer("pixel_mean", torch.tensor(pixel_mean, dtype=torch.float32))

@@ -233,7 +233,8 @@ def ingest(run: Run, observer: Observer) -> None:
         DatasetError: a file of the dataset is missing or damaged.
     """
     if run.dataset():
-        return _already(run, "ingest")
+        _already(run, "ingest")
+        return
     with _attempt(run, "ingest", observer) as attempt:
         from ml.dataset import read_splits, store_dataset
 
@@ -265,7 +266,8 @@ def train(run: Run, observer: Observer) -> None:
     before = run.training()
     if before and before.finished:
         run.store.delete(run.key("checkpoint.safetensors"))
-        return _already(run, "train")
+        _already(run, "train")
+        return
     with _attempt(run, "train", observer) as attempt:
         from ml.dataset import load_split
         from ml.training import Trainer, read_header
@@ -368,7 +370,8 @@ def test(run: Run, observer: Observer) -> None:
         ArtifactError: the model or the dataset is missing, or is not what its sha256 says.
     """
     if run.evaluation():
-        return _already(run, "test")
+        _already(run, "test")
+        return
     with _attempt(run, "test", observer) as attempt:
         from safetensors.torch import save
 
@@ -404,7 +407,8 @@ def decide(run: Run, observer: Observer) -> None:
         ArtifactError: the model was not tested, or is not the one that was.
     """
     if run.decision():
-        return _already(run, "decide")
+        _already(run, "decide")
+        return
     with _attempt(run, "decide", observer) as attempt:
         decision = run.put_once("decision.json", _decide(run))
         log.info("%s: %s", decision.decision, decision.sentence)

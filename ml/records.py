@@ -1,6 +1,7 @@
 """What the run ledger holds, as frozen dataclasses that travel as JSON.
 
-JSON knows no NaN and no infinity: :func:`to_json` writes the strings ``"NaN"``, ``"Infinity"``, ``"-Infinity"``, and reading turns them back into floats. Times are seconds since the Unix epoch, durations seconds, ratios 0 to 1.
+JSON knows no NaN and no infinity: :func:`to_json` writes the strings ``"NaN"``, ``"Infinity"``, ``"-Infinity"``, and
+reading turns them back into floats. Times are seconds since the Unix epoch, durations seconds, ratios 0 to 1.
 """
 
 from __future__ import annotations

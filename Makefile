@@ -1,0 +1,56 @@
+# Everything sets itself up: `make demo` and `make test` work in a fresh clone with Python 3.11-3.13, make and git.
+PYTHON ?= python3
+VENV := .venv/bin
+export UV_CUSTOM_COMPILE_COMMAND := make lock
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lock up down status demo test check lint format types unit integration bench clean
+
+help: ## show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## install packages and build the native servers (done by every other target too)
+	@$(PYTHON) stack/bootstrap.py
+
+demo: setup ## run the pipeline on real data in a running stack, and show what came of it
+	@$(VENV)/python -m stack.demo
+
+up: setup ## start the stack and wait until every part is healthy
+	@$(VENV)/python -m stack up
+
+down: setup ## stop the stack
+	@$(VENV)/python -m stack down
+
+status: setup ## show every part and where it listens
+	@$(VENV)/python -m stack status
+
+test: check integration ## every check and test, integration with the real servers included
+
+check: lint types unit ## lint, types and unit tests: about a minute
+
+lint: setup
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+
+format: setup ## format the code
+	@$(VENV)/ruff check --fix .
+	@$(VENV)/ruff format .
+
+types: setup
+	@$(VENV)/mypy
+
+unit: setup ## tests that need no server
+	@$(VENV)/pytest -m "not integration"
+
+integration: setup ## tests with the real servers
+	@$(VENV)/pytest -m integration
+
+bench: setup ## measure; prints a table and writes bench.json
+	@$(VENV)/python -m tests.bench
+
+lock: setup ## resolve the pinned packages anew after a change in pyproject.toml
+	@$(VENV)/uv pip compile -q pyproject.toml --universal --python-version 3.11 -o requirements.txt
+	@$(VENV)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --extra dev -c requirements.txt -o requirements-dev.txt
+
+clean: ## remove what set-up and checks made; the stack's state in .catwalk stays
+	@rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache *.egg-info

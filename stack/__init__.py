@@ -1,0 +1,1 @@
+"""Runs all parts on one machine without containers: pinned tools, generated secrets, one supervisor."""

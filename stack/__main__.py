@@ -1,0 +1,89 @@
+"""`python -m stack up|down|status|env`: the native stack on this machine."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from stack import control
+from stack.environment import client_environment
+from stack.parts import parts
+from stack.settings import Settings, StackError
+from stack.supervisor import Supervisor
+
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+console = Console(highlight=False, soft_wrap=True)
+Parts = Annotated[str, typer.Option(help="only these parts, separated by commas, e.g. s3,prometheus")]
+
+
+@app.command()
+def up(only: Parts = "") -> None:
+    """Starts all parts and returns when every one is healthy."""
+    settings = Settings.from_environment()
+    started = time.monotonic()
+    control.up(settings, [name for name in only.split(",") if name] or None, console.print)
+    show(settings)
+    console.print(f"everything is up after {time.monotonic() - started:.0f} s; `make down` stops it")
+
+
+@app.command()
+def down() -> None:
+    """Stops all parts within 30 seconds and leaves no process."""
+    control.down(Settings.from_environment(), console.print)
+
+
+@app.command()
+def status() -> None:
+    """Shows each part, where it listens and whether it is healthy; exits with 1 when one is not."""
+    if not show(Settings.from_environment()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def env() -> None:
+    """Prints the stack's environment for `eval "$(python -m stack env)"`; secrets included."""
+    for name, value in client_environment(Settings.from_environment()).items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+def show(settings: Settings) -> bool:
+    """Prints the table of parts; returns whether all that should run are healthy."""
+    states = Supervisor(settings).states()
+    if not states:
+        console.print("nothing is running; `make up` starts it")
+        return False
+    table = Table(box=None, pad_edge=False)
+    for column in ("part", "state", "where"):
+        table.add_column(column, no_wrap=True)
+    well = True
+    for part in parts(settings).values():
+        if part.name not in states:
+            continue
+        healthy = states[part.name] == "RUNNING" and part.healthy()
+        well &= healthy
+        state = "healthy" if healthy else f"[red]{states[part.name].lower()}, not healthy[/]"
+        table.add_row(part.name, state, part.url)
+    console.print(table)
+    console.print(f"Airflow: user admin, password in {settings.home / 'secrets.env'} (CATWALK_AIRFLOW_PASSWORD)")
+    return well
+
+
+def main() -> None:
+    """Runs the command; an error is one line and exit code 1."""
+    try:
+        app()
+    except StackError as error:
+        print(f"stack: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

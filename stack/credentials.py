@@ -1,0 +1,52 @@
+"""Secrets of a native stack: generated once, kept in a file that only its owner can read. No password has a default."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from stack.settings import StackError
+
+_GENERATORS: dict[str, Callable[[], str]] = {
+    "AWS_ACCESS_KEY_ID": lambda: "catwalk" + secrets.token_hex(6),
+    "AWS_SECRET_ACCESS_KEY": lambda: secrets.token_urlsafe(32),
+    "AIRFLOW__CORE__FERNET_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    "AIRFLOW__API_AUTH__JWT_SECRET": lambda: secrets.token_urlsafe(48),
+    "AIRFLOW__API__SECRET_KEY": lambda: secrets.token_urlsafe(48),
+    "CATWALK_AIRFLOW_PASSWORD": lambda: secrets.token_urlsafe(18),
+}
+
+
+def load_or_create(path: Path) -> dict[str, str]:
+    """The secrets in a file of ``NAME=value`` lines; those missing are generated and added, none is ever replaced.
+
+    Raises:
+        StackError: the file can't be read or written.
+    """
+    try:
+        known = read(path) if path.exists() else {}
+        missing = {name: make() for name, make in _GENERATORS.items() if name not in known}
+        if missing:
+            write_private(path, known | missing)
+        return known | missing
+    except OSError as error:
+        raise StackError(f"{path} can't be used: {error.strerror}") from error
+
+
+def read(path: Path) -> dict[str, str]:
+    """The ``NAME=value`` lines of a file."""
+    lines = (line.partition("=") for line in path.read_text().splitlines() if "=" in line and line[0] != "#")
+    return {name: value for name, _, value in lines}
+
+
+def write_private(path: Path, values: dict[str, str]) -> None:
+    """Writes ``NAME=value`` lines for the owner's eyes only, all or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent)  # mode 0600
+    with os.fdopen(descriptor, "w") as file:
+        file.writelines(f"{name}={value}\n" for name, value in values.items())
+    Path(temporary).replace(path)

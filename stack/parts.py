@@ -1,0 +1,146 @@
+"""The parts of a native stack: how each is started, where it listens, and how it shows that it works."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.settings import HOST, PROJECT, Settings, tool
+
+AIRFLOW_PARTS = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
+_CLIENT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One process that the supervisor keeps running."""
+
+    name: str
+    command: list[str]
+    ports: tuple[str, ...]
+    """Names in :data:`stack.settings.PORTS`; `statsd` means UDP and TCP."""
+    healthy: Callable[[], bool]
+    url: str = ""
+    """What a person opens."""
+
+
+def parts(settings: Settings) -> dict[str, Part]:
+    """Every part by its name, in the order in which they start."""
+    at = {name: f"{HOST}:{port}" for name, port in settings.ports.items()}
+    home = settings.home
+    airflow = str(PROJECT / ".venv" / "bin" / "airflow")
+    python = str(PROJECT / ".venv" / "bin" / "python")
+
+    def answers(name: str, path: str) -> Callable[[], bool]:
+        return lambda: get(settings.url(name) + path) is not None
+
+    def airflow_says(component: str) -> Callable[[], bool]:
+        def healthy() -> bool:
+            body = get(f"{settings.url('airflow')}/api/v2/monitor/health")
+            return body is not None and json.loads(body).get(component, {}).get("status") == "healthy"
+
+        return healthy
+
+    every = [
+        Part(
+            "s3",
+            [str(tool("versitygw")), "--port", at["s3"], "--health", "/healthz", "--quiet", *_posix(home)],
+            ("s3",),
+            answers("s3", "/healthz"),
+            settings.url("s3"),
+        ),
+        Part(
+            "statsd_exporter",
+            [
+                str(tool("statsd_exporter")),
+                f"--statsd.listen-udp={at['statsd']}",
+                f"--statsd.listen-tcp={at['statsd']}",
+                f"--web.listen-address={at['statsd_exporter']}",
+                f"--statsd.mapping-config={PROJECT / 'monitoring' / 'statsd_mapping.yaml'}",
+            ],
+            ("statsd", "statsd_exporter"),
+            answers("statsd_exporter", "/-/healthy"),
+            f"{settings.url('statsd_exporter')}/metrics",
+        ),
+        Part(
+            "prometheus",
+            [
+                str(tool("prometheus")),
+                f"--config.file={home / 'prometheus' / 'prometheus.yml'}",
+                f"--storage.tsdb.path={home / 'prometheus' / 'data'}",
+                "--storage.tsdb.retention.time=400d",
+                "--storage.tsdb.retention.size=20GB",
+                "--rules.alert.resend-delay=10s",
+                f"--web.listen-address={at['prometheus']}",
+            ],
+            ("prometheus",),
+            answers("prometheus", "/-/ready"),
+            settings.url("prometheus"),
+        ),
+        Part(
+            "alertmanager",
+            [
+                str(tool("alertmanager")),
+                f"--config.file={PROJECT / 'prometheus' / 'alertmanager' / 'alertmanager.yml'}",
+                f"--storage.path={home / 'alertmanager'}",
+                f"--web.listen-address={at['alertmanager']}",
+                "--cluster.listen-address=",
+            ],
+            ("alertmanager",),
+            answers("alertmanager", "/-/ready"),
+            settings.url("alertmanager"),
+        ),
+        Part(
+            "registry",
+            [python, "-m", "monitoring.registry", "--host", HOST, "--port", str(settings.ports["registry"])],
+            ("registry",),
+            answers("registry", "/healthz"),
+            settings.url("registry"),
+        ),
+        Part(
+            "airflow-api-server",
+            [airflow, "api-server"],
+            ("airflow",),
+            answers("airflow", "/api/v2/monitor/health"),
+            settings.url("airflow"),
+        ),
+        # Their log servers would listen on every interface; on one machine the API server reads the files themselves.
+        Part("airflow-scheduler", [airflow, "scheduler", "--skip-serve-logs"], (), airflow_says("scheduler")),
+        Part("airflow-dag-processor", [airflow, "dag-processor"], (), airflow_says("dag_processor")),
+        Part("airflow-triggerer", [airflow, "triggerer", "--skip-serve-logs"], (), airflow_says("triggerer")),
+    ]
+    return {part.name: part for part in every}
+
+
+def get(url: str, timeout: float = 5.0) -> bytes | None:
+    """The body of a 2xx answer; None for anything else."""
+    try:
+        with _CLIENT.open(url, timeout=timeout) as answer:
+            return bytes(answer.read())
+    except (OSError, urllib.error.URLError, ValueError):
+        return None
+
+
+def _posix(home: Path) -> list[str]:
+    """versitygw's back end: files below ``s3/``, their metadata beside them where the file system has no attributes."""
+    data, sidecar = home / "s3", home / "s3-metadata"
+    data.mkdir(parents=True, exist_ok=True)
+    if not sidecar.exists() and _has_attributes(data):
+        return ["posix", str(data)]
+    sidecar.mkdir(exist_ok=True)
+    return ["posix", "--sidecar", str(sidecar), str(data)]
+
+
+def _has_attributes(folder: Path) -> bool:
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        try:
+            os.setxattr(file.name, "user.catwalk", b"1")
+        except (OSError, AttributeError):
+            return False
+    return True

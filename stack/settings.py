@@ -1,0 +1,104 @@
+"""Where a native stack lives and listens. Everything can be changed, so that two stacks run side by side."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+"""Everything binds here: none of these servers is meant to be reached from another machine."""
+
+PORTS = {
+    "airflow": 8080,
+    "s3": 7070,
+    "statsd": 9125,
+    "statsd_exporter": 9102,
+    "prometheus": 9090,
+    "alertmanager": 9093,
+    "registry": 9180,
+}
+"""Default ports; ``CATWALK_PORT_<NAME>`` changes one. `statsd` takes UDP and TCP."""
+
+
+class StackError(Exception):
+    """One line that says what is wrong with the stack, and what to do."""
+
+
+def port_variable(name: str) -> str:
+    """The environment variable that moves a port."""
+    return f"CATWALK_PORT_{name.upper()}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One native stack."""
+
+    home: Path
+    """State: databases, logs, secrets, rendered configuration."""
+    ports: Mapping[str, int] = field(default_factory=lambda: dict(PORTS))
+    interval: str = "10s"
+    """How often Prometheus scrapes and evaluates."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Reads ``CATWALK_HOME``, ``CATWALK_PORT_*`` and ``CATWALK_SCRAPE_INTERVAL``.
+
+        Raises:
+            StackError: a value makes no sense; the message names the variable.
+        """
+        ports = {}
+        for name, default in PORTS.items():
+            text = environment.get(port_variable(name)) or str(default)
+            if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65_535:
+                raise StackError(f"{port_variable(name)} must be a port from 1 to 65535, not {text!r}")
+            ports[name] = int(text)
+        doubles = [name for name, port in ports.items() if list(ports.values()).count(port) > 1]
+        if doubles:
+            variables = " and ".join(map(port_variable, doubles))
+            raise StackError(f"{variables} are both {ports[doubles[0]]}; give each a port of its own")
+        interval = environment.get("CATWALK_SCRAPE_INTERVAL") or "10s"
+        if not re.fullmatch(r"[1-9]\d*s", interval):
+            raise StackError(f"CATWALK_SCRAPE_INTERVAL must be whole seconds such as 10s, not {interval!r}")
+        home = Path(environment.get("CATWALK_HOME") or PROJECT / ".catwalk").expanduser().absolute()
+        return cls(home, ports, interval)
+
+    @property
+    def run(self) -> Path:
+        """Working directory of every process of this stack, and of nothing else: how stray ones are found."""
+        return self.home / "run"
+
+    @property
+    def logs(self) -> Path:
+        """One log a part."""
+        return self.home / "logs"
+
+    @property
+    def socket(self) -> Path:
+        """The supervisor's control socket. A socket's path may have 107 bytes, so that a deep home gets a short one."""
+        path = self.home / "supervisor.sock"
+        if len(os.fsencode(path)) <= 90:
+            return path
+        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"catwalk-{os.getuid()}-{digest}.sock"
+
+    def url(self, name: str) -> str:
+        """Where a part answers HTTP."""
+        return f"http://{HOST}:{self.ports[name]}"
+
+
+def tool(name: str) -> Path:
+    """A native server or command that `make setup` has built.
+
+    Raises:
+        StackError: it is not built.
+    """
+    found = sorted((PROJECT / ".tools").glob(f"*/{name}"))
+    if not found:
+        raise StackError(f"{name} is not built yet; run `make setup`")
+    return found[-1]
