@@ -7,7 +7,7 @@ inside the tasks, so that Airflow parses this file in a moment.
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, dag, get_current_context, task
@@ -62,8 +62,7 @@ def _run_stage(stage: Stage) -> None:
 
 
 @dag(
-    schedule=SCHEDULE,
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    schedule=SCHEDULE,  # no start_date: with one, a fresh Airflow would make up for last night's run at once
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,

@@ -47,16 +47,18 @@ class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    @property
-    def _rpc(self) -> Any:
+    def _call(self, method: str, *arguments: object) -> Any:
         """A fresh connection for each call: supervisor's transport does not recover from one that was refused."""
         transport = SupervisorTransport(None, None, f"unix://{self._settings.socket}")
-        return ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        try:
+            return getattr(ServerProxy("http://127.0.0.1", transport=transport).supervisor, method)(*arguments)
+        finally:
+            transport.close()
 
     def pid(self) -> int | None:
         """The daemon's process id, or None when it does not answer."""
         try:
-            return int(self._rpc.getPID())
+            return int(self._call("getPID"))
         except (OSError, Fault):
             return None
 
@@ -81,34 +83,34 @@ class Supervisor:
     def reconfigure(self, parts: list[Part]) -> None:
         """Makes a running daemon know exactly these parts and those it has running."""
         (self._settings.home / "supervisord.conf").write_text(render(self._settings, parts))
-        added, _, _ = self._rpc.reloadConfig()[0]
+        added, _, _ = self._call("reloadConfig")[0]
         for name in added:
-            self._rpc.addProcessGroup(name)
+            self._call("addProcessGroup", name)
 
     def states(self) -> dict[str, str]:
         """Part → RUNNING, STARTING, BACKOFF, STOPPED, EXITED or FATAL; empty when the daemon does not answer."""
         try:
-            return {info["name"]: info["statename"] for info in self._rpc.getAllProcessInfo()}
+            return {info["name"]: info["statename"] for info in self._call("getAllProcessInfo")}
         except (OSError, Fault):
             return {}
 
     def processes(self) -> dict[str, int]:
         """Part → process id, of those that run."""
-        return {info["name"]: info["pid"] for info in self._rpc.getAllProcessInfo() if info["pid"]}
+        return {info["name"]: info["pid"] for info in self._call("getAllProcessInfo") if info["pid"]}
 
     def start(self, name: str) -> None:
         """Starts a part and returns at once; one that runs is left alone."""
         if self.states().get(name) not in ("RUNNING", "STARTING"):
-            self._rpc.startProcess(name, False)
+            self._call("startProcess", name, False)
 
     def stop(self, name: str) -> None:
         """Stops a part and waits for it."""
         if self.states().get(name) in ("RUNNING", "STARTING", "BACKOFF"):
-            self._rpc.stopProcess(name)
+            self._call("stopProcess", name)
 
     def shutdown(self) -> None:
         """Asks the daemon to stop everything and itself; returns at once."""
         try:
-            self._rpc.shutdown()
+            self._call("shutdown")
         except (OSError, Fault):
             return

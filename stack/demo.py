@@ -1,0 +1,194 @@
+"""`make demo`: starts the stack, lets Airflow retrain on the real data, and shows what arrived in Prometheus."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+
+from ml.config import DataConfig
+from ml.dataset import read_splits
+from ml.errors import CatwalkError, DatasetError
+from ml.evaluation import table
+from ml.runs import Ledger, Run, run_id_of_dag_run
+from ml.store import Store
+from monitoring.points import run_points
+from stack import control
+from stack.environment import client_environment
+from stack.settings import Settings, StackError
+
+DAG = "fashion_training"
+RUN_SECONDS = 1_800.0
+ARRIVAL_SECONDS = 120.0
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def main() -> int:
+    """Runs the demonstration; returns the exit code."""
+    started = time.monotonic()
+    try:
+        settings = Settings.from_environment()
+        source = choose_source(settings)
+        console.rule("1. the stack")
+        control.up(settings, say=console.print)
+        os.environ.update(client_environment(settings))
+        console.rule("2. one retraining in Airflow")
+        run = Ledger(Store.from_environment()).run(retrain(settings, {"source": source}))
+        console.rule("3. what came of it")
+        well = show(settings, run, source)
+    except (StackError, CatwalkError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("demo: interrupted; the stack may still run: `make down` stops it", file=sys.stderr)
+        return 1
+    console.print(f"took {time.monotonic() - started:.0f} s; the stack keeps running until `make down`")
+    return 0 if well else 1
+
+
+def choose_source(settings: Settings) -> str:
+    """The real data, or the drawn stand-in where that can't be had, which is said loudly."""
+    os.environ["CATWALK_HOME"] = str(settings.home)
+    try:
+        read_splits(DataConfig())
+    except DatasetError as error:
+        message = (
+            f"{error}\n\nThis demo goes on with SYNTHETIC stand-in garments, drawn by this program. What follows says "
+            "nothing about the real Fashion-MNIST; runs, labels and output are marked synthetic (model mlp-synthetic)."
+        )
+        console.print(Panel(message, title="NO REAL DATA", border_style="bold red"))
+        return "synthetic"
+    return "fashion-mnist"
+
+
+def retrain(settings: Settings, params: dict[str, object]) -> str:
+    """Triggers a DAG run, follows it to its end, and returns its run id."""
+    airflow = _Airflow(settings)
+    _wait(
+        lambda: airflow.has_dag(), 120.0, "Airflow has not read the DAG; see `make status` and the DAG processor's log"
+    )
+    dag_run = airflow.request("POST", f"dags/{DAG}/dagRuns", {"logical_date": None, "conf": params})
+    dag_run_id = dag_run["dag_run_id"]
+    run_id = run_id_of_dag_run(datetime.fromisoformat(dag_run["run_after"]), DAG, dag_run_id)
+    console.print(f"DAG run {dag_run_id}, in the ledger {run_id}")
+    ledger_run = Ledger(Store.from_environment()).run(run_id)
+    shown: dict[str, str] = {}
+    epochs = 0
+    deadline = time.monotonic() + RUN_SECONDS
+    while time.monotonic() < deadline:
+        quoted = urllib.parse.quote(dag_run_id, safe="")
+        for task in airflow.request("GET", f"dags/{DAG}/dagRuns/{quoted}/taskInstances")["task_instances"]:
+            name, state = task["task_id"], task["state"]
+            if state and shown.get(name) != state and state not in ("scheduled", "queued"):
+                seconds = f" ({task['duration']:.1f} s)" if state == "success" and task["duration"] else ""
+                console.print(f"  {name}: {state}{seconds}")
+            shown[name] = state
+        training = ledger_run.training() if shown.get("train") in ("running", "success") else None
+        for record in training.epochs[epochs:] if training else []:
+            console.print(
+                f"    epoch {record.epoch:>2}: validation loss {record.validation_loss:.4f}, "
+                f"accuracy {record.validation_accuracy:.2%}, {record.duration_seconds:.1f} s"
+            )
+            epochs = record.epoch
+        state = airflow.request("GET", f"dags/{DAG}/dagRuns/{quoted}")["state"]
+        if state in ("success", "failed"):
+            if state == "failed":
+                raise StackError(f"the DAG run has failed; its task logs are at {settings.url('airflow')}/dags/{DAG}")
+            return run_id
+        time.sleep(1)
+    raise StackError(f"the DAG run has not ended after {RUN_SECONDS:.0f} s; see {settings.url('airflow')}/dags/{DAG}")
+
+
+def show(settings: Settings, run: Run, source: str) -> bool:
+    """Prints the summary; returns whether every point of the run has arrived in Prometheus."""
+    evaluation, decision = run.evaluation(), run.decision()
+    assert evaluation is not None
+    assert decision is not None
+    expected = len(run_points(run))
+    found = 0
+    deadline = time.monotonic() + ARRIVAL_SECONDS
+    while found < expected and time.monotonic() < deadline:
+        found = points_stored(settings, run.run_id)
+        time.sleep(1)
+    marked = "  [bold red](SYNTHETIC data)[/]" if source == "synthetic" else ""
+    console.print(f"run         {run.run_id}  model {run.record.model}{marked}")
+    console.print(table(evaluation))
+    console.print(f"decision    {decision.sentence}")
+    console.print(f"telemetry   {expected} points in the ledger, {found} found in Prometheus")
+    query = urllib.parse.urlencode(
+        {"g0.expr": f'ml_epoch_loss{{run_id="{run.run_id}"}}', "g0.tab": "0", "g0.range_input": "15m"}
+    )
+    console.print(f"curves      {settings.url('prometheus')}/query?{query}")
+    console.print(f"runs        {settings.url('registry')}")
+    console.print(
+        f"pipeline    {settings.url('airflow')}/dags/{DAG}  (user admin, password in {settings.home / 'secrets.env'})"
+    )
+    if found < expected:
+        console.print(
+            f"[bold red]{expected - found} points are missing in Prometheus[/]; `catwalk replay {run.run_id}` sends them again"
+        )
+    return found == expected
+
+
+def points_stored(settings: Settings, run_id: str) -> int:
+    """Series of a run that Prometheus holds."""
+    labels = "__name__, run_id, epoch, split, class, true_class, predicted_class, stage"
+    expression = f'count(group by ({labels}) (last_over_time({{__name__=~"ml_.+", run_id="{run_id}"}}[1d])))'
+    url = f"{settings.url('prometheus')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+    result = _json("GET", url)["data"]["result"]
+    return int(result[0]["value"][1]) if result else 0
+
+
+class _Airflow:
+    """Airflow's REST API, as its administrator."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._base = settings.url("airflow")
+        login = {"username": "admin", "password": os.environ["CATWALK_AIRFLOW_PASSWORD"]}
+        self._token = _json("POST", f"{self._base}/auth/token", login)["access_token"]
+
+    def request(self, method: str, path: str, body: object = None) -> Any:
+        """A request below ``/api/v2``."""
+        return _json(method, f"{self._base}/api/v2/{path}", body, {"Authorization": f"Bearer {self._token}"})
+
+    def has_dag(self) -> bool:
+        """The DAG is known and not paused."""
+        dags = self.request("GET", "dags")["dags"]
+        return any(dag["dag_id"] == DAG and not dag["is_paused"] for dag in dags)
+
+
+def _json(method: str, url: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=60) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        reason = error.read().decode(errors="replace")[:300]
+        raise StackError(f"{method} {url} was refused with {error.code}: {' '.join(reason.split())}") from error
+    except OSError as error:
+        raise StackError(f"{method} {url} failed: {error}; see `make status`") from error
+
+
+def _wait(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise StackError(otherwise)
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

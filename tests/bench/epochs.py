@@ -1,0 +1,62 @@
+"""One epoch of training: the loop of PyTorch's quickstart against ours, on the same network, in turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Subset
+from torchvision.datasets import FashionMNIST
+from torchvision.transforms import ToTensor
+
+from ml.config import RunConfig
+from ml.dataset import Split, dataset_root, read_splits
+from ml.training import Trainer
+from tests.bench.measure import Measurement
+
+SAME_BATCH = 64
+PLAIN = {"dropout": 0.0, "weight_decay": 0.0}
+"""The quickstart's network has neither."""
+
+
+def quickstart_epoch(examples: int) -> float:
+    """Seconds of one epoch as the tutorial writes it: a DataLoader that decodes each image on its way."""
+    dataset = Subset(FashionMNIST(str(dataset_root()), train=True, transform=ToTensor()), range(examples))
+    loader = DataLoader(dataset, batch_size=SAME_BATCH)
+    network = nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
+    )
+    criterion, optimiser = nn.CrossEntropyLoss(), torch.optim.SGD(network.parameters(), lr=1e-3)
+    network.train()
+    started = time.perf_counter()
+    for images, labels in loader:
+        criterion(network(images), labels).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    return time.perf_counter() - started
+
+
+def our_epoch(splits: dict[str, Split], **knobs: object) -> float:
+    """Seconds of one epoch of ours, shuffling, gradient norm and momentum included."""
+    trainer = Trainer.start(RunConfig.from_flat({**PLAIN, **knobs, "epochs": 1}), 0, 0.286, 0.353)
+    trainer.run(splits["train"], splits["validation"], lambda record: None, lambda: None)
+    return trainer.epochs[0].duration_seconds
+
+
+def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
+    """Ratios of examples per second; both sides of a ratio are timed within the same minute."""
+    splits = read_splits(RunConfig().data)
+    torch.set_num_threads(RunConfig().training.threads)
+    default = RunConfig().training.batch_size
+    same, ours = [], []
+    for number in range(1, rounds + 1):
+        say(f"epochs: round {number} of {rounds}")
+        reference = quickstart_epoch(len(splits["train"]))
+        same.append(reference / our_epoch(splits, batch_size=SAME_BATCH))
+        ours.append(reference / our_epoch(splits, batch_size=default))
+    return [
+        Measurement(f"quickstart's epoch ÷ ours, both batch {SAME_BATCH}", same, "×", "at least 2.5"),
+        Measurement(f"quickstart's epoch ÷ ours, our batch {default}", ours, "×", "at least 3.5, aim 5"),
+    ]

@@ -1,0 +1,157 @@
+"""Real stacks for the integration tests: started once a session, in a home and on ports of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+import pytest
+
+from ml.runs import Ledger
+from ml.store import Store
+from stack import control
+from stack.environment import client_environment, process_environment
+from stack.settings import HOST, PORTS, Settings
+from stack.supervisor import Supervisor
+
+T = TypeVar("T")
+SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "registry"]
+"""Everything but Airflow."""
+PATIENCE = 180.0
+"""Seconds to wait for what takes two on an idle machine."""
+
+
+def wait_until(condition: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
+    """Calls `condition` until it gives something true, and returns that."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
+        time.sleep(0.2)
+
+
+def free_ports() -> dict[str, int]:
+    """A free port for each part; all are held until the last is found, so that none is given twice."""
+    with ExitStack() as held:
+        ports = {}
+        for name in PORTS:
+            probe = held.enter_context(socket.socket())
+            probe.bind((HOST, 0))
+            ports[name] = int(probe.getsockname()[1])
+    return ports
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """A stack that a test may look at and hurt."""
+
+    settings: Settings
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For subprocesses that act as a user of this stack, such as ``catwalk run``."""
+        return process_environment(self.settings)
+
+    @property
+    def ledger(self) -> Ledger:
+        """Its runs; needs :meth:`as_environment` around it."""
+        return Ledger(Store.from_environment())
+
+    @contextmanager
+    def as_environment(self) -> Iterator[None]:
+        """Makes this process a client of the stack."""
+        before = dict(os.environ)
+        os.environ.update(client_environment(self.settings))
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """Its supervisor."""
+        return Supervisor(self.settings)
+
+    def process(self, part: str) -> psutil.Process:
+        """The process of a part."""
+        return psutil.Process(self.supervisor.processes()[part])
+
+    def stop(self, part: str) -> None:
+        """Stops a part until :meth:`start`."""
+        self.supervisor.stop(part)
+
+    def start(self, part: str) -> None:
+        """Starts a part and waits until it is healthy."""
+        control.up(self.settings, [part], say=lambda line: None)
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """An instant query: labels and value of each series."""
+        url = f"{self.settings.url('prometheus')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            result = json.load(answer)["data"]["result"]
+        return [(series["metric"], float(series["value"][1])) for series in result]
+
+    def airflow(self, method: str, path: str, body: object = None) -> Any:
+        """A request to Airflow's REST API below ``/api/v2``, as its administrator."""
+        base = self.settings.url("airflow")
+        secrets = client_environment(self.settings)
+        login = {"username": "admin", "password": secrets["CATWALK_AIRFLOW_PASSWORD"]}
+        token = _request("POST", f"{base}/auth/token", login, {})["access_token"]
+        return _request(method, f"{base}/api/v2/{path}", body, {"Authorization": f"Bearer {token}"})
+
+
+def _request(method: str, url: str, body: object, headers: dict[str, str]) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers}, method=method)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.loads(answer.read() or b"null")
+
+
+@contextmanager
+def running_stack(parts: list[str] | None, own_settings: dict[str, str] | None = None) -> Iterator[RunningStack]:
+    """A stack with a one-second scrape interval, in a home of its own that goes when it ends."""
+    home = Path(tempfile.mkdtemp(prefix="catwalk-test-"))
+    settings = Settings(home, free_ports(), interval="1s")
+    lines = [f"{name}={value}\n" for name, value in (own_settings or {}).items()]
+    (home / "local.env").write_text("".join(lines))
+    try:
+        control.up(settings, parts, say=lambda line: None)
+        yield RunningStack(settings)
+    finally:
+        control.down(settings, say=lambda line: None)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[RunningStack]:
+    """S3, statsd_exporter, Prometheus, Alertmanager and the registry."""
+    with running_stack(SERVICES) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[RunningStack]:
+    """Everything, Airflow included; a failed task is tried once more, after three seconds."""
+    patience = {
+        "CATWALK_TASK_RETRIES": "1",
+        "CATWALK_RETRY_DELAY_SECONDS": "3",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
+    }
+    with running_stack(None, patience) as running:
+        yield running

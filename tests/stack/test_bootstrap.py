@@ -1,0 +1,90 @@
+"""What a go.mod says of the tools it pins, and which stamp makes set-up skip a step."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stack import bootstrap
+
+ONE = """module m
+
+tool github.com/a/b
+
+require (
+	github.com/a v9.9.9 // indirect
+	github.com/a/b v1.2.3 // indirect
+)
+"""
+TWO = """module m
+
+tool (
+	github.com/a/b/cmd/x
+	github.com/a/b/cmd/y
+)
+
+require github.com/a/b v0.31.0 // indirect
+"""
+
+
+def test_finds_packages_and_version_in_go_mod() -> None:
+    assert bootstrap.tool_packages(ONE) == ["github.com/a/b"]
+    assert bootstrap.tool_version(ONE) == "v1.2.3"
+    assert bootstrap.tool_packages(TWO) == ["github.com/a/b/cmd/x", "github.com/a/b/cmd/y"]
+    assert bootstrap.tool_version(TWO) == "v0.31.0"
+
+
+@pytest.mark.parametrize(
+    ("module", "version"),
+    [
+        ("alertmanager", "v0.31.1"),
+        ("prometheus", "v0.315.0"),
+        ("statsd_exporter", "v0.31.0"),
+        ("versitygw", "v1.8.0"),
+    ],
+)
+def test_pins_the_agreed_versions(module: str, version: str) -> None:
+    assert bootstrap.tool_version((bootstrap.MODULES / module / "go.mod").read_text()) == version
+
+
+def test_a_failed_build_is_one_line_and_the_next_start_builds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = tmp_path / "modules" / "hello"
+    module.mkdir(parents=True)
+    (module / "go.mod").write_text("module hello\n\ngo 1.26\n\ntool hello\n\nrequire hello v1.0.0\n")
+    (module / "go.sum").write_text("")
+    compiler = tmp_path / "go"
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    monkeypatch.setattr(bootstrap, "TOOLS", tools)
+    monkeypatch.setattr(bootstrap, "find_go", lambda: str(compiler))
+
+    compiler.write_text("#!/bin/sh\necho 'no space left on device' >&2; exit 1\n")
+    compiler.chmod(0o755)
+    with pytest.raises(bootstrap.SetupError, match=r"hello-v1\.0\.0 .*no space left on device.*start again") as caught:
+        bootstrap._tool(module)
+    assert "\n" not in str(caught.value)
+
+    compiler.write_text("#!/bin/sh\nexit 0\n")
+    bootstrap._tool(module)
+    compiler.unlink()
+    bootstrap._tool(module)  # built: the compiler is not asked again
+    assert capsys.readouterr().out.count("installed hello-v1.0.0") == 1
+
+
+def test_an_old_python_is_told_what_to_do(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 10, 0))
+    assert bootstrap.main() == 1
+    assert "needs Python 3.11" in capsys.readouterr().err
+
+
+def test_a_second_set_up_changes_nothing() -> None:
+    script = [sys.executable, str(bootstrap.PROJECT / "stack" / "bootstrap.py")]
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    done = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,178 @@
+"""Starting, stopping and surviving, with the real parts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stack import control
+from stack.environment import process_environment
+from stack.parts import parts
+from stack.settings import HOST, PROJECT, Settings, StackError
+from tests.conftest import RunningStack, free_ports, running_stack, wait_until
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def settings() -> Iterator[Settings]:
+    home = Path(tempfile.mkdtemp(prefix="catwalk-test-"))
+    yield Settings(home, free_ports(), "1s")
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def test_every_part_is_healthy_and_up_again_changes_nothing(stack: RunningStack) -> None:
+    pids = stack.supervisor.processes()
+    assert set(pids) == set(parts(stack.settings))
+    assert control.up(stack.settings, say=quiet)
+    assert stack.supervisor.processes() == pids
+
+
+def test_status_shows_each_part_and_its_address(stack: RunningStack) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "stack", "status"],
+        cwd=PROJECT,
+        env=process_environment(stack.settings),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for part in parts(stack.settings).values():
+        assert part.name in done.stdout
+        assert part.url in done.stdout
+
+
+def test_nothing_listens_beyond_loopback(stack: RunningStack) -> None:
+    """Walks the kernel's tables. A UDP socket that was only sent from has a wildcard address too; it is told apart by
+    its port, which the kernel chose."""
+    inodes = set()
+    for process in control.processes(stack.settings):
+        for link in Path(f"/proc/{process.pid}/fd").glob("*"):
+            try:
+                inodes.add(str(link.readlink()))
+            except OSError:
+                continue
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    own = set(stack.settings.ports.values())
+    loopback = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
+    open_to_all, seen = [], set()
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if f"socket:[{fields[9]}]" not in inodes:
+                continue
+            address, port = fields[1].split(":")
+            number = int(port, 16)
+            listening = fields[3] == "0A" if table.startswith("tcp") else fields[2].endswith(":0000")
+            if not listening:
+                continue
+            if address in loopback:
+                seen.add(number)
+            elif table.startswith("tcp") or number < low or number in own:
+                open_to_all.append((table, address, number))
+    assert open_to_all == []
+    assert own <= seen
+
+
+def test_a_killed_part_is_started_again(services: RunningStack) -> None:
+    before = services.process("statsd_exporter")
+    before.kill()
+    part = parts(services.settings)["statsd_exporter"]
+    wait_until(
+        lambda: services.supervisor.processes().get("statsd_exporter") not in (None, before.pid) and part.healthy(),
+        "statsd_exporter back",
+    )
+
+
+def test_a_taken_port_is_one_line_with_port_and_part(settings: Settings) -> None:
+    with socket.socket() as taken:
+        taken.bind((HOST, settings.ports["prometheus"]))
+        taken.listen()
+        with pytest.raises(StackError) as caught:
+            control.up(settings, ["s3", "prometheus"], say=quiet)
+    message = str(caught.value)
+    assert f"port {settings.ports['prometheus']} is taken" in message
+    assert "prometheus needs it" in message
+    assert "CATWALK_PORT_PROMETHEUS" in message
+    assert control.processes(settings) == []
+
+
+def test_a_taken_statsd_port_is_found_by_udp(settings: Settings) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind((HOST, settings.ports["statsd"]))
+        with pytest.raises(StackError, match="CATWALK_PORT_STATSD"):
+            control.up(settings, ["statsd_exporter"], say=quiet)
+
+
+def test_an_unknown_part_is_one_line(settings: Settings) -> None:
+    with pytest.raises(StackError, match="there is no part 'promtheus'; the parts are s3"):
+        control.up(settings, ["promtheus"], say=quiet)
+
+
+def test_a_part_that_never_becomes_healthy_is_named_and_nothing_stays(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "START_SECONDS", 5.0)
+    (settings.home / "prometheus" / "data").mkdir(parents=True)
+    (settings.home / "prometheus" / "data" / "wal").write_text("not a folder")
+    with pytest.raises(StackError, match="prometheus is not healthy") as caught:
+        control.up(settings, ["prometheus"], say=quiet)
+    assert "\n" not in str(caught.value)
+    assert control.processes(settings) == []
+
+
+def test_two_stacks_run_side_by_side(services: RunningStack) -> None:
+    with running_stack(["s3", "statsd_exporter"]) as second:
+        assert set(second.supervisor.states().values()) == {"RUNNING"}
+        assert {p.pid for p in control.processes(second.settings)}.isdisjoint(
+            p.pid for p in control.processes(services.settings)
+        )
+    assert set(services.supervisor.states().values()) == {"RUNNING"}
+
+
+def test_down_leaves_no_process_even_those_that_left_their_group(settings: Settings) -> None:
+    control.up(settings, ["s3", "statsd_exporter"], say=quiet)
+    stray = subprocess.Popen(
+        [sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"],
+        cwd=settings.run,
+        start_new_session=True,
+    )
+    started = time.monotonic()
+    pids = [process.pid for process in control.processes(settings)]
+    assert stray.pid in pids
+    control.down(settings, say=quiet)
+    assert time.monotonic() - started < 30
+    stray.wait(timeout=10)
+    assert [pid for pid in pids if psutil.pid_exists(pid)] == []
+    control.down(settings, say=quiet)  # again: nothing to do, no error
+
+
+def test_a_killed_supervisor_leaves_nothing_that_the_next_start_stumbles_over(settings: Settings) -> None:
+    control.up(settings, ["s3"], say=quiet)
+    orphan = parts(settings)["s3"]
+    daemon = control.Supervisor(settings).pid()
+    assert daemon is not None
+    os.kill(daemon, signal.SIGKILL)
+    wait_until(lambda: control.Supervisor(settings).pid() is None, "supervisor gone")
+    assert orphan.healthy()
+    control.up(settings, ["s3"], say=quiet)
+    assert orphan.healthy()
+    control.down(settings, say=quiet)
+    assert control.processes(settings) == []

@@ -1,0 +1,33 @@
+"""Secrets are made once, for their owner's eyes only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stack import credentials
+from stack.settings import StackError
+
+
+def test_secrets_are_private_strong_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "home" / "secrets.env"
+    first = credentials.load_or_create(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert all(len(value) >= 18 for value in first.values())
+    assert len(set(first.values())) == len(first)
+    assert credentials.load_or_create(path) == first
+    assert credentials.load_or_create(tmp_path / "other" / "secrets.env") != first
+
+
+def test_a_secret_that_a_newer_version_needs_is_added_and_none_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.env"
+    path.write_text("# mine\nAWS_ACCESS_KEY_ID=chosen=by me\n")
+    assert credentials.load_or_create(path)["AWS_ACCESS_KEY_ID"] == "chosen=by me"
+    assert credentials.read(path)["AWS_ACCESS_KEY_ID"] == "chosen=by me"
+
+
+def test_an_unusable_home_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StackError, match="can't be used"):
+        credentials.load_or_create(tmp_path / "file" / "secrets.env")

@@ -1,0 +1,65 @@
+"""What the processes of a stack are told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stack.environment import client_environment, process_environment, write_airflow_password, write_client_environment
+from stack.settings import PROJECT, Settings
+
+
+def test_ports_and_home_reach_every_setting(tmp_path: Path) -> None:
+    settings = Settings(
+        tmp_path,
+        dict.fromkeys(("airflow", "s3", "statsd", "statsd_exporter", "prometheus"), 1)
+        | {
+            "alertmanager": 2,
+            "registry": 3,
+            "airflow": 4,
+            "s3": 5,
+            "statsd": 6,
+        },
+    )
+    environment = client_environment(settings)
+    assert environment["AWS_ENDPOINT_URL_S3"] == "http://127.0.0.1:5"
+    assert environment["CATWALK_STATSD"] == "127.0.0.1:6"
+    assert environment["AIRFLOW__METRICS__STATSD_PORT"] == "6"
+    assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:4/execution/"
+    assert str(tmp_path) in environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+
+
+def test_the_callers_airflow_and_aws_settings_stay_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AIRFLOW__CORE__EXECUTOR", "AWS_PROFILE", "PYTHONDONTWRITEBYTECODE", "CATWALK_STORE"):
+        monkeypatch.setenv(name, "theirs")
+    assert "theirs" not in process_environment(Settings(tmp_path)).values()
+
+
+def test_a_home_s_own_settings_win(tmp_path: Path) -> None:
+    (tmp_path / "local.env").write_text("CATWALK_TASK_RETRIES=9\nAIRFLOW__CORE__PARALLELISM=2\n")
+    environment = client_environment(Settings(tmp_path))
+    assert (environment["CATWALK_TASK_RETRIES"], environment["AIRFLOW__CORE__PARALLELISM"]) == ("9", "2")
+
+
+def test_files_with_secrets_are_private(tmp_path: Path) -> None:
+    settings = Settings(tmp_path)
+    write_airflow_password(settings)
+    for path in (write_client_environment(settings), tmp_path / "airflow" / "passwords.json"):
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_env_can_be_evaluated_by_a_shell(tmp_path: Path) -> None:
+    command = f'eval "$({sys.executable} -m stack env)" && printf %s "$CATWALK_STORE $CATWALK_HOME"'
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={"PATH": "/usr/bin:/bin", "CATWALK_HOME": str(tmp_path)},
+    )
+    assert done.stdout == f"s3://catwalk {tmp_path}"

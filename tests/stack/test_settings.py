@@ -1,0 +1,45 @@
+"""Ports and home come from the environment; what makes no sense is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stack.settings import PORTS, Settings, StackError
+
+
+def test_defaults_are_the_documented_ports() -> None:
+    settings = Settings.from_environment({})
+    assert settings.ports == PORTS
+    assert settings.home.name == ".catwalk"
+
+
+def test_every_port_and_the_home_can_be_changed(tmp_path: Path) -> None:
+    environment = {f"CATWALK_PORT_{name.upper()}": str(20_000 + index) for index, name in enumerate(PORTS)}
+    settings = Settings.from_environment({**environment, "CATWALK_HOME": str(tmp_path)})
+    assert list(settings.ports.values()) == [20_000 + index for index in range(len(PORTS))]
+    assert settings.home == tmp_path
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "http", "-1", "80 80", "٣"])
+def test_an_absurd_port_is_refused_by_name(text: str) -> None:
+    with pytest.raises(StackError, match="CATWALK_PORT_PROMETHEUS must be a port from 1 to 65535"):
+        Settings.from_environment({"CATWALK_PORT_PROMETHEUS": text})
+
+
+def test_two_parts_on_one_port_are_refused() -> None:
+    with pytest.raises(StackError, match="CATWALK_PORT_S3 and CATWALK_PORT_REGISTRY are both 9180"):
+        Settings.from_environment({"CATWALK_PORT_S3": "9180"})
+
+
+def test_an_absurd_interval_is_refused() -> None:
+    with pytest.raises(StackError, match="CATWALK_SCRAPE_INTERVAL"):
+        Settings.from_environment({"CATWALK_SCRAPE_INTERVAL": "often"})
+
+
+def test_a_deep_home_gets_a_socket_path_that_the_kernel_takes(tmp_path: Path) -> None:
+    deep = Settings(tmp_path / ("x" * 120))
+    other = Settings(tmp_path / ("y" * 120))
+    assert len(str(deep.socket)) < 108
+    assert deep.socket != other.socket
