@@ -1,0 +1,456 @@
+"""The ``catwalk`` command. Modules that take long to import are imported by the commands that need them."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ml.config import Knob, RunConfig, knobs
+from ml.errors import CancelledError, CatwalkError
+
+if TYPE_CHECKING:
+    from ml.observer import Observer
+    from ml.records import ChampionRecord
+    from ml.runs import Ledger, Run
+    from ml.store import Store
+
+app = typer.Typer(
+    name="catwalk",
+    help="Train, inspect and serve models, and watch over what observes them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run id, the beginning of one, `latest` (newest run of any kind) or `champion`.",
+        show_default=False,
+    ),
+]
+Model = Annotated[
+    str, typer.Option(help="Whose champion; needed where several models but no mlp have one.", show_default=False)
+]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point. Exit codes: 0 done, 1 failed, 2 wrong usage; an error is one line on stderr."""
+    try:
+        app(arguments)
+    except CatwalkError as error:
+        _fail(error, str(error))
+    except KeyboardInterrupt:
+        raise SystemExit(_complain("interrupted")) from None
+    except Exception as error:  # the last line of defence: a user gets a sentence, not a traceback
+        _fail(error, f"unexpected {type(error).__name__}: {error} (set CATWALK_DEBUG=1 to see where)")
+
+
+def _fail(error: Exception, message: str) -> None:
+    if os.environ.get("CATWALK_DEBUG"):
+        raise error
+    raise SystemExit(_complain(message)) from None
+
+
+def _complain(message: str) -> int:
+    print(f"catwalk: {' '.join(message.split())}", file=sys.stderr)
+    return 1
+
+
+@app.callback()
+def _everything() -> None:
+    """Train, inspect and serve models, and watch over what observes them."""
+    from monitoring.environment import load_environment
+
+    load_environment()
+
+
+def _run(run_id: str | None = None, json: bool = False, **settings: Any) -> None:
+    """Train, test and decide on this machine: the stages that the DAG runs, without Airflow.
+
+    The same run id takes up an interrupted run where it stopped, with the configuration it was started with.
+    """
+    from ml.pipeline import open_run, run_stages
+    from ml.runs import new_run_id
+    from monitoring import output
+    from monitoring.progress import ProgressObserver
+
+    given = {name: value for name, value in settings.items() if value is not None}
+    ledger, observer = _observed_ledger()
+    run_id = run_id or new_run_id()
+    config, finished_epochs = _configuration(ledger, run_id, given)
+    console = output.stderr()
+    # Where no bar is drawn, the log's line an epoch takes its place.
+    logging.basicConfig(
+        level=logging.WARNING if console.is_terminal else logging.INFO, format="%(message)s", stream=sys.stderr
+    )
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, _interrupt)
+    run = open_run(ledger, run_id, config, "cli")
+    console.print(f"run {run_id}", highlight=False)
+    with ProgressObserver(observer, console, config.training.epochs, finished_epochs) as progress:
+        try:
+            run_stages(run, progress)
+        except (CancelledError, KeyboardInterrupt) as stop:
+            _mark_cancelled(run)
+            raise CatwalkError(f"cancelled; `catwalk run --run-id {run_id}` goes on where it stopped") from stop
+    _report(run, progress.resent, json)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    """SIGTERM between two stages; within one, the stage itself listens."""
+    raise KeyboardInterrupt
+
+
+def _mark_cancelled(run: Run) -> None:
+    """Between two stages nobody else records that the run was stopped by hand."""
+    from dataclasses import replace
+
+    run.update_summary(
+        lambda summary: summary if summary.state == "succeeded" else replace(summary, state="cancelled", error="")
+    )
+
+
+def _observed_ledger() -> tuple[Ledger, Observer]:
+    from ml.runs import Ledger
+    from ml.store import Store
+    from monitoring.emitter import observer_from_environment
+
+    observer = observer_from_environment()
+    return Ledger(Store.from_environment(observer.store_operation)), observer
+
+
+def _configuration(ledger: Ledger, run_id: str, given: dict[str, Any]) -> tuple[RunConfig, int]:
+    """The configuration in force and the epochs that are done: of an existing run, unless flags contradict it."""
+    from ml.errors import NotFoundError
+
+    run = ledger.run(run_id)
+    try:
+        recorded = run.record.config
+    except NotFoundError:
+        return RunConfig.from_flat(given), 0
+    training = run.training()
+    return RunConfig.from_flat({**recorded.flat(), **given}), len(training.epochs) if training else 0
+
+
+def _report(run: Run, resent: int, json: bool) -> None:
+    from rich.markup import escape
+
+    from monitoring import output
+
+    summary, evaluation = run.summary(), run.evaluation()
+    if json:
+        output.print_json({"summary": output.plain(summary), "points_sent_again": resent})
+        return
+    assert summary is not None  # run_stages has written it
+    if evaluation:
+        output.show(output.evaluation_facts(evaluation), "")
+    took = output.duration(output.run_seconds(summary, time.time()))
+    sent = (
+        f"{resent:,} points sent"
+        if resent
+        else "no points sent" + ("" if os.environ.get("CATWALK_STATSD") else " (CATWALK_STATSD is not set)")
+    )
+    output.show(
+        f"{output.decision(summary)}  {escape(summary.sentence)}",
+        f"run {run.run_id} {output.coloured(summary.state)} in {took}; {sent}",
+    )
+
+
+def _flag(knob: Knob) -> inspect.Parameter:
+    """A knob as an option; None means that it wasn't given."""
+    kind: Any = Literal[knob.choices] if knob.choices else knob.type
+    default = "" if knob.default is None else f" Default: {knob.text_default}."
+    option = typer.Option(
+        f"--{knob.name.replace('_', '-')}",
+        help=knob.help + default,
+        show_default=False,
+        rich_help_panel=f"{knob.section.title()} settings",
+    )
+    return inspect.Parameter(
+        knob.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )
+
+
+def _command_with_knobs(function: Callable[..., None]) -> Callable[..., None]:
+    """Gives a function one parameter a knob, where it has ``**settings``: that is what typer makes flags of."""
+    run_id = Annotated[
+        str | None, typer.Option(help="Take up this run, or start one under this id.", show_default=False)
+    ]
+    own = [
+        inspect.Parameter("run_id", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=run_id),
+        inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json),
+    ]
+    parameters = [*own, *map(_flag, knobs())]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return function
+
+
+app.command("run")(_command_with_knobs(_run))
+
+
+@app.command()
+def runs(
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many.")] = 20,
+    json: Json = False,
+) -> None:
+    """List runs, newest first."""
+    from monitoring import output
+    from monitoring.summaries import Summaries, stalled_seconds
+
+    summaries = Summaries(_store())
+    shown, now = summaries.read(newest=limit)[::-1], time.time()
+    if json:
+        output.print_json([output.plain(summary) for summary in shown])
+    elif not summaries.total:
+        print("no runs yet; `catwalk run` or the DAG fashion_training makes one")
+    else:
+        output.show(output.runs_table(shown, now, stalled_seconds(), output.width()))
+        if summaries.total > limit:
+            print(f"{summaries.total - limit} older: --limit {summaries.total}")
+    for key, reason in summaries.damaged.items():
+        print(f"catwalk: {key} is damaged and left out: {reason}", file=sys.stderr)
+
+
+@app.command()
+def show(run: RunArgument, model: Model = "", json: Json = False) -> None:
+    """Show everything about one run."""
+    from monitoring import output
+    from monitoring.summaries import stalled_seconds
+
+    found = _resolve(run, model)
+    summary, training, evaluation, attempts = found.summary(), found.training(), found.evaluation(), found.attempts()
+    if json:
+        facts = {
+            "summary": summary,
+            "run": found.record,
+            "dataset": found.dataset(),
+            "training": training,
+            "evaluation": evaluation,
+            "decision": found.decision(),
+        }
+        records = {name: record and output.plain(record) for name, record in facts.items()}
+        output.print_json({**records, "attempts": [output.plain(attempt) for attempt in attempts]})
+        return
+    if summary is None:
+        raise CatwalkError(
+            f"run {found.run_id} has no summary: it was interrupted as it started; run or trigger it again"
+        )
+    output.show(output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds()))
+
+
+@app.command()
+def fetch(
+    out: Annotated[Path, typer.Option(help="File to write, or a folder for it.")] = Path("model.safetensors"),
+    model: Model = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    json: Json = False,
+) -> None:
+    """Download the champion's model, verified by its sha256."""
+    from monitoring import output
+
+    target = out / "model.safetensors" if out.is_dir() else out
+    if target.exists() and not force:
+        raise CatwalkError(f"{target} exists; --force replaces it")
+    champion, _, body = _champion_model(model)
+    _write_whole(target, body)
+    facts = {"file": str(target), "bytes": len(body), "run_id": champion.run_id, "model": champion.model}
+    if json:
+        output.print_json({**facts, "sha256": champion.model_sha256, "promoted": champion.promoted})
+    else:
+        print(
+            f"{target}: champion {champion.model} of run {champion.run_id}, {len(body):,} bytes, "
+            f"sha256 {champion.model_sha256}"
+        )
+
+
+@app.command()
+def predict(
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="Pictures of one garment each.", show_default=False)
+    ],
+    invert: Annotated[
+        Literal["auto", "yes", "no"],
+        typer.Option(help="The model knows light garments on black; auto inverts a picture whose border is light."),
+    ] = "auto",
+    model: Model = "",
+    json: Json = False,
+) -> None:
+    """Say what garment the champion sees in each picture (top three)."""
+    from monitoring import output
+    from monitoring.images import read_image
+
+    pictures = [read_image(path, invert) for path in images]
+    champion, run, body = _champion_model(model)
+    from monitoring.prediction import top_classes
+
+    answers = top_classes(run.record.config, body, pictures, count=3)
+    if json:
+        guesses = [
+            {
+                "image": str(path),
+                "classes": [{"class": name, "probability": probability} for name, probability in answer],
+            }
+            for path, answer in zip(images, answers, strict=True)
+        ]
+        output.print_json({"run_id": champion.run_id, "model": champion.model, "predictions": guesses})
+        return
+    for path, answer in zip(images, answers, strict=True):
+        print(f"{path}: " + ", ".join(f"{name} {probability:.1%}" for name, probability in answer))
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Check every part, and say what to do about what is wrong."""
+    from monitoring import output
+    from monitoring.doctor import examine
+
+    checks = []
+    for check in examine():
+        checks.append(check)
+        if not json:
+            output.show(output.check_line(check))
+    if json:
+        output.print_json([check.to_dict() for check in checks])
+    raise typer.Exit(int(any(check.verdict == "FAIL" for check in checks)))
+
+
+@app.command()
+def replay(
+    run: RunArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write Prometheus blocks into this folder, whatever the run's age.", show_default=False),
+    ] = None,
+    model: Model = "",
+    json: Json = False,
+) -> None:
+    """Send a run's metrics to Prometheus once more, from the ledger in S3.
+
+    A run that ended in the last three hours goes by StatsD, stamped now. An older one becomes Prometheus blocks at
+    its true time.
+    """
+    from monitoring import output
+    from monitoring.replay import replay as replay_run
+
+    found = _resolve(run, model)
+    result = replay_run(found, _observed_ledger()[1], out, time.time())
+    if json:
+        output.print_json(result.to_dict())
+    else:
+        print(result.sentence)
+
+
+def _store() -> Store:
+    from ml.store import Store
+
+    return Store.from_environment()
+
+
+def _resolve(name: str, model: str = "") -> Run:
+    """The run that a person means.
+
+    Raises:
+        CatwalkError: none, or more than one.
+    """
+    from ml.runs import RUN_ID, Run
+
+    store = _store()
+    if name == "champion":
+        return Run(store, _champion(store, model).run_id)
+    if RUN_ID.fullmatch(name):
+        run = Run(store, name)
+        _ = run.record  # raises where there is no such run
+        return run
+    found = _run_ids(store, "" if name == "latest" else name)
+    if not found:
+        raise CatwalkError(
+            "there are no runs yet" if name == "latest" else f"no run begins with {name!r}; `catwalk runs` lists them"
+        )
+    if len(found) > 1 and name != "latest":
+        raise CatwalkError(
+            f"{len(found)} runs begin with {name!r}, such as {found[-1]} and {found[-2]}; give more of the id"
+        )
+    return Run(store, found[-1])
+
+
+def _run_ids(store: Store, prefix: str) -> list[str]:
+    """Ids that begin so, oldest first. Summaries are listed, not runs: they are one object a run."""
+    from ml.runs import RUN_ID
+
+    if not re.fullmatch(r"[0-9a-fTZ-]*", prefix):
+        return []
+    keys = [entry.key.removeprefix("summaries/").removesuffix(".json") for entry in store.list(f"summaries/{prefix}")]
+    return [key for key in keys if RUN_ID.fullmatch(key)]
+
+
+def _champion(store: Store, model: str) -> ChampionRecord:
+    from ml.champion import Champions
+
+    champions = Champions(store)
+    models = champions.models()
+    chosen = model or (models[0] if len(models) == 1 else "mlp")
+    found = champions.get(chosen) if chosen in models else None
+    if found is None:
+        known = f"; champions there are: {', '.join(models)} (--model)" if models else ""
+        raise CatwalkError(f"{chosen} has no champion yet: no run of it has shipped{known}")
+    return found[0]
+
+
+def _champion_model(model: str) -> tuple[ChampionRecord, Run, bytes]:
+    """The champion, its run, and its verified weights."""
+    from ml.champion import verified_model
+    from ml.errors import ArtifactError
+    from ml.runs import Run
+
+    store = _store()
+    champion = _champion(store, model)
+    run = Run(store, champion.run_id)
+    body = verified_model(run)
+    evaluation = run.evaluation()
+    if evaluation is None or evaluation.model_sha256 != champion.model_sha256:
+        raise ArtifactError(
+            f"the champion of {champion.model} is not the model that run {champion.run_id} holds; it is not used"
+        )
+    return champion, run, body
+
+
+def _write_whole(target: Path, body: bytes) -> None:
+    """Writes a file so that others see all of it or nothing."""
+    import tempfile
+
+    try:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            try:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+                umask = os.umask(0)
+                os.umask(umask)
+                temporary.chmod(0o666 & ~umask)
+                temporary.replace(target)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise CatwalkError(f"{target} can't be written: {error.strerror}") from error
+
+
+if __name__ == "__main__":
+    main()

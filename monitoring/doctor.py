@@ -1,0 +1,284 @@
+"""Checks every part of Catwalk by using it, and says what to do about what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from ml.errors import CatwalkError, PreconditionFailedError
+from ml.store import Store
+from monitoring import airflow_health, catalogue
+from monitoring.environment import home, part_url
+
+Verdict = Literal["OK", "WARN", "FAIL"]
+_TIMEOUT = 5.0
+_CANARY_WAIT = 2.5
+"""Seconds; the canary sends one line a second."""
+_WRITERS = 8
+_RETENTION_DAYS = 365
+_GIBIBYTE = 2**30
+_DAG = "fashion_training"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one look at one part has shown."""
+
+    part: str
+    verdict: Verdict
+    finding: str
+    remedy: str = ""
+    """What to do; empty where nothing is wrong."""
+
+    def to_dict(self) -> dict[str, str]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+class _Unwell(Exception):
+    """Something a check has found: finding, remedy, verdict."""
+
+    def __init__(self, finding: str, remedy: str, verdict: Verdict = "FAIL") -> None:
+        super().__init__(finding)
+        self.finding, self.remedy, self.verdict = finding, remedy, verdict
+
+
+def examine() -> Iterator[Check]:
+    """Every check in the order in which data flows, each as soon as it is done."""
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("dataset", _dataset),
+        ("disk", _disk),
+        ("store", _store),
+        ("conditional writes", _conditional_writes),
+        ("statsd", _statsd),
+        ("canary", _canary),
+        ("registry", _registry),
+        ("prometheus", _prometheus),
+        ("targets", _targets),
+        ("alertmanager", _alertmanager),
+        ("airflow", _airflow),
+        ("dag", _dag),
+    ]
+    for part, check in checks:
+        try:
+            yield Check(part, "OK", check())
+        except _Unwell as found:
+            yield Check(part, found.verdict, found.finding, found.remedy)
+        except CatwalkError as error:
+            finding, _, remedy = str(error).partition("; ")
+            yield Check(part, "FAIL", finding, remedy)
+        except Exception as error:  # an answer nobody foresaw is a finding too; the other parts still get their turn
+            finding = (
+                f"gave an answer that can't be understood ({type(error).__name__}: {' '.join(str(error).split())})"
+            )
+            yield Check(part, "FAIL", finding, "is something else listening at that address?")
+
+
+def _dataset() -> str:
+    from ml.config import DataConfig
+    from ml.dataset import dataset_root, read_splits
+
+    root = dataset_root()
+    if not (root / "FashionMNIST" / "raw").is_dir():
+        raise _Unwell(
+            f"Fashion-MNIST is not in {root} yet",
+            "the first run downloads it; offline, set CATWALK_DATASET_ROOT",
+            "WARN",
+        )
+    splits = read_splits(DataConfig())
+    return f"Fashion-MNIST in {root}: " + ", ".join(f"{len(split):,} {name}" for name, split in splits.items())
+
+
+def _disk() -> str:
+    folder = next(path for path in (home(), *home().parents) if path.exists())
+    free = shutil.disk_usage(folder).free / _GIBIBYTE
+    finding = f"{free:.1f} GiB free under {folder}"
+    if free < 5:
+        raise _Unwell(finding, "free some space: metrics, logs and checkpoints grow", "WARN" if free >= 1 else "FAIL")
+    return finding
+
+
+def _store() -> str:
+    store = Store.from_environment()
+    started = time.perf_counter()
+    store.check()
+    return f"{store.url} at {store.endpoint} answers in {1000 * (time.perf_counter() - started):.0f} ms"
+
+
+def _conditional_writes() -> str:
+    """Servers exist that accept the conditions and ignore them; the champion pointer stands on them."""
+    store = Store.from_environment()
+    key = f"doctor/{secrets.token_hex(8)}"
+    remedy = "runs and the champion pointer need them: use an S3 server that has them (versitygw from 1.8.0, AWS)"
+
+    def wins(body: bytes, **condition: Any) -> bool:
+        try:
+            store.put(key, body, **condition)
+            return True
+        except PreconditionFailedError:
+            return False
+
+    try:
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            created = sum(pool.map(lambda number: wins(b"create %d" % number, create=True), range(_WRITERS)))
+            etag = store.get(key).etag
+            swapped = sum(pool.map(lambda number: wins(b"swap %d" % number, if_match=etag), range(_WRITERS)))
+    finally:
+        store.delete(key)
+    if (created, swapped) != (1, 1):
+        raise _Unwell(f"of {_WRITERS} writers at once {created} created and {swapped} replaced one object", remedy)
+    return f"of {_WRITERS} writers at once, one creates and one replaces"
+
+
+def _statsd() -> str:
+    address = os.environ.get("CATWALK_STATSD", "")
+    if not address:
+        raise _Unwell(
+            "CATWALK_STATSD is not set: runs send no metrics", "set it to host:port of statsd_exporter", "WARN"
+        )
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), _TIMEOUT).close()
+    except (OSError, ValueError) as error:
+        raise _Unwell(
+            f"nothing listens at {address} ({getattr(error, 'strerror', None) or error})",
+            "start statsd_exporter (`make up`) or correct CATWALK_STATSD",
+        ) from error
+    return f"{address} accepts connections"
+
+
+def _canary() -> str:
+    name = catalogue.CANARY_RECEIVED.name
+    before = _sample(part_url("statsd_exporter"), name)
+    time.sleep(_CANARY_WAIT)
+    after = _sample(part_url("statsd_exporter"), name)
+    if after <= before:
+        raise _Unwell(
+            "no canary arrives at statsd_exporter by UDP",
+            "is the registry running, with CATWALK_STATSD set to this exporter?",
+        )
+    return f"{after - before:.0f} canaries arrived in {_CANARY_WAIT} s"
+
+
+def _registry() -> str:
+    url = part_url("registry")
+    if _sample(url, catalogue.STORE_UP.name) != 1:
+        raise _Unwell(f"the registry at {url} can't read S3", "see the store's line above, and the registry's log")
+    return f"{url} serves what S3 holds"
+
+
+def _prometheus() -> str:
+    url = part_url("prometheus")
+    flags = _json(f"{url}/api/v1/status/flags")["data"]
+    kept = flags["storage.tsdb.retention.time"]
+    days = _days(kept)
+    if days is not None and days < _RETENTION_DAYS:
+        raise _Unwell(
+            f"{url} keeps {kept} only", "old champions vanish: start it with --storage.tsdb.retention.time=400d", "WARN"
+        )
+    return f"{url} is ready and keeps {kept}"
+
+
+def _days(text: str) -> float | None:
+    """Prometheus' own notation of durations (400d, 1y90d); None where it is something else."""
+    units = {"y": 365.0, "w": 7.0, "d": 1.0, "h": 1 / 24, "m": 1 / 1440, "s": 1 / 86400, "ms": 1 / 86_400_000}
+    parts = re.findall(r"(\d+)(ms|[ywdhms])", text)
+    return sum(int(number) * units[unit] for number, unit in parts) if parts else None
+
+
+def _targets() -> str:
+    targets = _json(f"{part_url('prometheus')}/api/v1/targets?state=active")["data"]["activeTargets"]
+    down = [
+        f"{target['labels']['job']} ({target['lastError'] or 'not scraped yet'})"
+        for target in targets
+        if target["health"] != "up"
+    ]
+    if down or not targets:
+        finding = f"Prometheus does not reach {', '.join(down)}" if down else "Prometheus scrapes nothing"
+        raise _Unwell(finding, "start these parts (`make up`), or correct Prometheus' target files")
+    return "Prometheus reaches " + ", ".join(sorted({target["labels"]["job"] for target in targets}))
+
+
+def _alertmanager() -> str:
+    url = part_url("alertmanager")
+    version = _json(f"{url}/api/v2/status")["versionInfo"]["version"]
+    return f"{url} is ready (version {version})"
+
+
+def _airflow() -> str:
+    url = part_url("airflow")
+    _json(f"{url}/api/v2/monitor/health")
+    unwell = [name for name, healthy in airflow_health.ask(url).items() if not healthy]
+    if unwell:
+        raise _Unwell(
+            f"Airflow at {url} has unhealthy parts: {', '.join(unwell)}", "see their logs; `make up` restarts them"
+        )
+    return f"{url}: every component is healthy"
+
+
+def _dag() -> str:
+    url = part_url("airflow")
+    user, password = os.environ.get("CATWALK_AIRFLOW_USER") or "admin", os.environ.get("CATWALK_AIRFLOW_PASSWORD", "")
+    if not password:
+        raise _Unwell(
+            "not looked at: no credentials for Airflow",
+            "set CATWALK_AIRFLOW_PASSWORD, and CATWALK_AIRFLOW_USER if that isn't admin",
+            "WARN",
+        )
+    body = json.dumps({"username": user, "password": password}).encode()
+    token = _json(f"{url}/auth/token", data=body)["access_token"]
+    errors = _json(f"{url}/api/v2/importErrors", token=token)["import_errors"]
+    if errors:
+        reason = errors[0]["stack_trace"].strip().splitlines()[-1]
+        raise _Unwell(
+            f"{errors[0]['filename']} can't be imported: {reason}", "correct the file; Airflow reads it again by itself"
+        )
+    dags = {dag["dag_id"]: dag for dag in _json(f"{url}/api/v2/dags", token=token)["dags"]}
+    if _DAG not in dags:
+        raise _Unwell(
+            f"Airflow does not know the DAG {_DAG}", "is dags/ its DAG folder? A new file takes half a minute"
+        )
+    if dags[_DAG]["is_paused"]:
+        raise _Unwell(f"{_DAG} is paused: nothing is scheduled", f"airflow dags unpause {_DAG}", "WARN")
+    return f"{_DAG} is scheduled ({dags[_DAG].get('timetable_description') or 'no schedule'})"
+
+
+def _sample(url: str, name: str) -> float:
+    """The value of a metric without labels on a metrics page; 0 while it is not there."""
+    text = _get(f"{url}/metrics").decode()
+    found = re.search(rf"^{re.escape(name)} (\S+)", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def _json(url: str, data: bytes | None = None, token: str = "") -> Any:
+    return json.loads(_get(url, data, token))
+
+
+def _get(url: str, data: bytes | None = None, token: str = "") -> bytes:
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+    address = urllib.parse.urlsplit(url)
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=_TIMEOUT) as answer:
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        refused = error.code in (401, 403)
+        remedy = "correct the credentials" if refused else "see that part's log"
+        raise _Unwell(f"{address.netloc}{address.path} answers {error.code} {error.reason}", remedy) from error
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "reason", None) or error
+        reason = getattr(cause, "strerror", None) or cause
+        raise _Unwell(
+            f"nothing answers at {address.netloc} ({reason})", "start it (`make up`), or correct its address"
+        ) from error

@@ -1,0 +1,200 @@
+"""Sends what a run does to StatsD while it happens, and never stops or slows the run.
+
+No method that a stage calls raises or waits for an answer: what cannot be sent is counted, the first loss is logged,
+and :meth:`Emitter.resend` repeats a run's gauges later from its ledger.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from ml.observer import Observer, Silent
+from ml.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
+from monitoring import catalogue
+from monitoring.address import Address, Found
+from monitoring.catalogue import Metric
+from monitoring.points import Point, epoch_points, run_points, stage_points, test_points
+from monitoring.statsd_client import TcpClient, UdpClient, reason
+
+if TYPE_CHECKING:
+    from ml.runs import Run
+
+log = logging.getLogger(__name__)
+
+VARIABLE = "CATWALK_STATSD"
+RESEND_SECONDS = 10.0
+"""Longest time that sending a run's points again may take, all in all."""
+_UNSAFE = re.compile(r"[^A-Za-z0-9_./+@-]")
+
+
+def observer_from_environment(environment: Mapping[str, str] = os.environ) -> Observer:
+    """The observer that ``CATWALK_STATSD`` asks for; unset or empty turns telemetry off.
+
+    Raises:
+        ConfigError: the variable is not ``host:port``.
+    """
+    text = environment.get(VARIABLE, "").strip()
+    return Emitter(Address.parse(text, VARIABLE)) if text else Silent()
+
+
+@lru_cache(maxsize=4_096)
+def tag(name: str, value: str) -> str:
+    """A label as an InfluxDB-style tag: what StatsD dialects give a meaning to, and all but ASCII, becomes ``_``."""
+    return f",{name}={_UNSAFE.sub('_', value) or '_'}"
+
+
+def stat(metric: Metric, labels: Mapping[str, str]) -> str:
+    """Name and tags of a series: ``ml.epoch.loss,run_id=…,model=mlp,split=train,epoch=3``."""
+    return metric.wire + "".join([tag(name, labels[name]) for name in metric.labels])
+
+
+def gauge_value(value: float) -> float:
+    """A value as a gauge carries it. NaN and infinity are legal.
+
+    Raises:
+        ValueError: it is negative: ``-0.4|g`` means "subtract 0.4".
+    """
+    if value < 0:
+        raise ValueError(f"a gauge cannot carry {value}")
+    return value or 0  # -0.0 is not negative, but has the sign
+
+
+class Emitter:
+    """An :class:`ml.observer.Observer` that speaks StatsD. Any thread may call it; it opens its socket at first use."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._client: UdpClient | None = None
+        self._lock = threading.RLock()
+        self._dropped = 0
+        self._silent_so_far = True
+
+    def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
+        self._guarded(lambda: self._send(epoch_points(run, record)))
+
+    def test_finished(self, run: RunRecord, record: EvaluationRecord) -> None:
+        self._guarded(lambda: self._send(test_points(run, record)))
+
+    def stage_finished(self, run: RunRecord, record: AttemptRecord) -> None:
+        self._guarded(lambda: self._send(stage_points(run, record)))
+
+    def store_operation(self, operation: str, seconds: float, failed: bool) -> None:
+        labels = {"operation": operation}
+
+        def fill(pipeline: UdpClient) -> None:
+            pipeline.timing(stat(catalogue.STORE_OPERATION_DURATION, labels), seconds * 1_000)
+            if failed:
+                pipeline.incr(stat(catalogue.STORE_ERRORS, labels))
+
+        self._guarded(lambda: self._transmit(1 + failed, fill))
+
+    def resend(self, run: Run) -> int:
+        """Repeats the run's gauges over TCP, where the exporter shows that it has read to the end.
+
+        Returns:
+            The points that arrived. The others are counted as dropped.
+        """
+        arrived = 0
+
+        def work() -> None:
+            nonlocal arrived
+            arrived = self._stream(list(self._gauges(run_points(run))))
+
+        self._guarded(work)
+        return arrived
+
+    def take_dropped(self) -> int:
+        with self._lock:
+            if self._client:
+                self._client.settle()
+            dropped, self._dropped = self._dropped, 0
+        return dropped
+
+    def _send(self, points: Iterable[Point]) -> None:
+        """Sends points in as few datagrams as they fit into: many small ones overrun a busy receiver's buffer."""
+        gauges = list(self._gauges(points))
+
+        def fill(pipeline: UdpClient) -> None:
+            for name, value in gauges:
+                pipeline.gauge(name, value)
+
+        self._transmit(len(gauges), fill)
+
+    def count(self, amounts: Sequence[tuple[Metric, Mapping[str, str], int]]) -> None:
+        """Adds to counters, all in one pipeline; 0 announces a counter, so that its first event is seen as a rise."""
+
+        def fill(pipeline: UdpClient) -> None:
+            for metric, labels, amount in amounts:
+                pipeline.incr(stat(metric, labels), amount)
+
+        self._guarded(lambda: self._transmit(len(amounts), fill))
+
+    def _gauges(self, points: Iterable[Point]) -> Iterator[tuple[str, float]]:
+        """Name and value of each point that StatsD can carry."""
+        for point in points:
+            try:
+                yield stat(point.metric, point.labels), gauge_value(point.value)
+            except (TypeError, ValueError) as error:
+                self._lost(1, f"{point.metric.name}: {error}")
+
+    def _transmit(self, lines: int, fill: Callable[[UdpClient], None]) -> None:
+        """Sends by UDP what `fill` puts into a pipeline; without a way to send, counts the lines."""
+        with self._lock:
+            try:
+                client = self._connected()
+            except OSError as error:
+                self._lost(lines, reason(error))
+                return
+            with client.pipeline() as pipeline:
+                fill(pipeline)
+
+    def _connected(self) -> UdpClient:
+        """The client, opened at first use and again when the host has moved."""
+        found = self._found()
+        if self._client is None or self._client.found != found:
+            client = UdpClient(found, self._address.port, self._lost)
+            if self._client:
+                self._client.close()
+            self._client = client
+        return self._client
+
+    def _stream(self, gauges: list[tuple[str, float]]) -> int:
+        """Sends gauges by TCP, all or none; returns how many arrived, and counts the others."""
+        try:
+            with closing(TcpClient(self._found(), self._address.port, RESEND_SECONDS)) as client:
+                with client.pipeline() as pipeline:
+                    for name, value in gauges:
+                        pipeline.gauge(name, value)
+                client.confirm()
+            return len(gauges)
+        except OSError as error:
+            self._lost(len(gauges), reason(error))
+            return 0
+
+    def _found(self) -> Found:
+        with self._lock:
+            found = self._address.find()
+        if found is None:
+            raise OSError("the host's name is not known")
+        return found
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """The last line of defence: what goes wrong in telemetry stays in telemetry."""
+        try:
+            work()
+        except Exception as error:
+            self._lost(1, reason(error))
+
+    def _lost(self, lines: int, why: str) -> None:
+        with self._lock:
+            self._dropped += lines
+            first, self._silent_so_far = self._silent_so_far, False
+        if first:
+            log.warning("telemetry to %s: %s. Losses are counted; only this first one is logged", self._address, why)

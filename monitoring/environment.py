@@ -1,0 +1,42 @@
+"""Where the parts of Catwalk are: as the environment says, else as the native stack on this machine has them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from stack import credentials
+from stack.settings import HOST, PORTS, PROJECT, port_variable
+
+
+def home() -> Path:
+    """State of the native stack: `CATWALK_HOME`, default ``.catwalk`` in the project."""
+    return Path(os.environ.get("CATWALK_HOME") or PROJECT / ".catwalk").expanduser()
+
+
+def load_environment() -> None:
+    """Takes up what `make up` has left for clients, unless `CATWALK_STORE` says which store is meant.
+
+    What is set under `CATWALK_` already stays; S3 credentials in the environment are for another S3, and do not.
+    """
+    if os.environ.get("CATWALK_STORE"):
+        return
+    try:
+        found = credentials.read(home() / "environment")
+    except (OSError, UnicodeDecodeError):
+        return  # no stack was started here; who needs the store says that it isn't configured
+    for name, value in found.items():
+        if name.startswith("AWS_") or not os.environ.get(name):
+            os.environ[name] = value
+
+
+def part_url(part: str) -> str:
+    """A part's URL: `CATWALK_<PART>_URL`, else on this machine at its port."""
+    port = os.environ.get(port_variable(part)) or PORTS[part]
+    return (os.environ.get(f"CATWALK_{part.upper()}_URL") or f"http://{HOST}:{port}").rstrip("/")
+
+
+def part_address(part: str) -> str:
+    """``host:port`` of :func:`part_url`."""
+    return urlsplit(part_url(part)).netloc

@@ -1,0 +1,252 @@
+"""What the registry says to Prometheus: the families of the catalogue's registry road, made from one snapshot of S3."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as PrometheusFamily
+from prometheus_client.registry import Collector
+
+from ml.config import CLASSES
+from ml.records import SummaryRecord
+from monitoring import catalogue
+from monitoring.catalogue import Metric
+from monitoring.snapshot import Snapshot
+from monitoring.summaries import positive_seconds, shown_state, stalled_seconds
+
+STATES = ("running", "succeeded", "failed", "cancelled", "stalled")
+SHOWN_SECONDS = 2 * 3600.0
+"""How long after its last change a finished run is exported; then Prometheus remembers it."""
+UNFINISHED_SECONDS = 24 * 3600.0
+"""The same for a run that never said how it ended: an alert on it must not resolve by mere silence."""
+_PIPELINE = ("schedule", "manual")
+"""Triggers whose runs count as the pipeline's own; sweeps and the command line try things out."""
+_LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "registry")
+
+Family = GaugeMetricFamily | CounterMetricFamily
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says."""
+
+    schedule_seconds: float = 86_400.0
+    """Between two scheduled runs."""
+    stalled_seconds: float = 600.0
+    """Silence after which a running run counts as stalled."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Part → URL for people."""
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Reads `CATWALK_SCHEDULE_SECONDS`, `CATWALK_STALLED_SECONDS` and `CATWALK_<PART>_URL`.
+
+        Raises:
+            ConfigError: a duration is no positive number.
+        """
+        urls = {name: os.environ.get(f"CATWALK_{name.upper()}_URL", "") for name in _LINKS}
+        return cls(
+            positive_seconds("CATWALK_SCHEDULE_SECONDS", cls.schedule_seconds),
+            stalled_seconds(),
+            {name: url for name, url in urls.items() if url},
+        )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that one rendering is made from."""
+
+    snapshot: Snapshot
+    store_up: bool
+    airflow: Mapping[str, bool]
+    """Component → healthy; empty where no Airflow is watched."""
+    canary_sent: int | None
+    """None where no canary runs."""
+    now: float
+
+
+class Exposition:
+    """Renders facts as Prometheus' text format."""
+
+    def __init__(self, settings: Settings) -> None:
+        metric = catalogue.REGISTRY_STORE_DURATION
+        self._store = Histogram(metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=None)
+        for operation in ("get", "list"):  # the two that the registry makes: series from the start, for rate()
+            self._store.labels(operation)
+        self._collector = _Facts(settings, self._store)
+        self._registry = CollectorRegistry()
+        self._registry.register(self._collector)
+
+    def store_operation(self, operation: str, seconds: float, failed: bool) -> None:
+        """Notes one S3 request of the registry; called from any thread."""
+        self._store.labels(operation).observe(seconds)
+
+    def render(self, facts: Facts) -> bytes:
+        """The exposition. Not to be called from two threads at once."""
+        self._collector.facts = facts
+        return generate_latest(self._registry)
+
+
+class _Facts(Collector):
+    """Hands prometheus-client the families of the facts that are to be rendered."""
+
+    def __init__(self, settings: Settings, store: Histogram) -> None:
+        self._settings = settings
+        self._store = store
+        self.facts: Facts | None = None
+
+    def collect(self) -> Iterator[PrometheusFamily]:
+        if self.facts:
+            yield from families(self.facts, self._settings)
+        for family in self._store.collect():
+            # When a series was made is of no use to anybody here, and the catalogue has no such metric.
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
+
+
+def families(facts: Facts, settings: Settings) -> Iterator[Family]:
+    """Every family with its samples. A family without samples is left out."""
+    made = {metric: _family(metric) for metric in catalogue.on_road("registry") if metric.kind != "histogram"}
+    summaries = facts.snapshot.summaries
+    for rows in (
+        _own(facts, settings),
+        _runs(facts, settings),
+        _models(facts.snapshot),
+        _decisions(summaries, facts.now),
+        _freshness(summaries, settings),
+    ):
+        for metric, value, labels in rows:
+            made[metric].add_metric(labels, value)
+    yield from (family for family in made.values() if family.samples)
+
+
+Row = tuple[Metric, float, tuple[str, ...]]
+
+
+def _family(metric: Metric) -> Family:
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    return kind(metric.name, metric.help, labels=metric.labels)
+
+
+def _own(facts: Facts, settings: Settings) -> Iterator[Row]:
+    """The registry's own probes."""
+    yield catalogue.STORE_UP, float(facts.store_up), ()
+    if facts.canary_sent is not None:
+        yield catalogue.CANARY_SENT, facts.canary_sent, ()
+    for name, url in settings.links.items():
+        yield catalogue.LINKS, 1, (name, url)
+    for component, healthy in facts.airflow.items():
+        yield catalogue.AIRFLOW_COMPONENT_HEALTHY, float(healthy), (component,)
+
+
+def _runs(facts: Facts, settings: Settings) -> Iterator[Row]:
+    """Families that have a series a run, for runs of the last hours only."""
+    for summary in facts.snapshot.summaries:
+        run = summary.run_id, summary.model
+        points = facts.snapshot.points.get(summary.run_id)
+        if points is not None:
+            yield catalogue.RUN_POINTS_EXPECTED, points, run
+            yield catalogue.RUN_POINTS_DROPPED, summary.points_dropped, run
+        if _is_shown(summary, facts.now):
+            yield from _run(summary, facts.now, settings)
+
+
+def _is_shown(summary: SummaryRecord, now: float) -> bool:
+    """Whether a run's own families are exported (still)."""
+    return now - summary.updated <= (UNFINISHED_SECONDS if summary.finished is None else SHOWN_SECONDS)
+
+
+def _run(summary: SummaryRecord, now: float, settings: Settings) -> Iterator[Row]:
+    run = summary.run_id, summary.model
+    origin = summary.dag_id, summary.dag_run_id, summary.trigger, summary.git_commit, summary.dataset_sha256
+    yield catalogue.RUN_INFO, 1, (*run, *origin)
+    for name, value in summary.parameters.items():
+        if isinstance(value, int | float):
+            yield catalogue.RUN_PARAMETER, value, (*run, name)
+    current = shown_state(summary, now, settings.stalled_seconds)
+    for state in STATES:
+        yield catalogue.RUN_STATE, float(state == current), (*run, state)
+    yield catalogue.RUN_STARTED, summary.started, run
+    yield catalogue.RUN_UPDATED, summary.updated, run
+    if summary.finished is not None:
+        yield catalogue.RUN_FINISHED, summary.finished, run
+    yield catalogue.RUN_DURATION, max(0.0, (summary.finished or summary.updated) - summary.started), run
+    for stage, attempts in summary.attempts.items():
+        yield catalogue.RUN_ATTEMPTS, attempts, (*run, stage)
+
+
+def _models(snapshot: Snapshot) -> Iterator[Row]:
+    """The latest and the champion of each model: few series, always there, so alerts stand on them."""
+    latest: dict[str, SummaryRecord] = {}
+    for summary in snapshot.summaries:
+        if summary.trigger in _PIPELINE and summary.test_accuracy is not None:
+            latest[summary.model] = summary  # oldest first: the last one stays
+    for summary in latest.values():
+        yield from _model(summary, "latest")
+    for champion in snapshot.champions:
+        yield catalogue.CHAMPION_INFO, 1, (champion.model, champion.run_id, champion.model_sha256)
+        yield catalogue.CHAMPION_PROMOTED, champion.promoted, (champion.run_id, champion.model)
+        found = snapshot.summary(champion.run_id)
+        if found:
+            yield from _model(found, "champion")
+
+
+def _model(summary: SummaryRecord, role: str) -> Iterator[Row]:
+    labels = summary.model, role, summary.run_id
+    for metric, value in (
+        (catalogue.MODEL_ACCURACY, summary.test_accuracy),
+        (catalogue.MODEL_LOSS, summary.test_loss),
+        (catalogue.MODEL_CALIBRATION_ERROR, summary.test_calibration_error),
+        (catalogue.MODEL_DATASET_PIXEL_MEAN, summary.pixel_mean),
+        (catalogue.MODEL_DATASET_PIXEL_STDDEV, summary.pixel_stddev),
+    ):
+        if value is not None:
+            yield metric, value, labels
+    for metric, values in (
+        (catalogue.MODEL_CLASS_ACCURACY, summary.test_class_accuracy),
+        (catalogue.MODEL_DATASET_CLASS_SHARE, summary.class_shares),
+    ):
+        for name, value in zip(CLASSES, values, strict=False):  # empty until its stage has ended
+            yield metric, value, (*labels, name)
+
+
+def _decisions(summaries: Iterable[SummaryRecord], now: float) -> Iterator[Row]:
+    """Counted from S3 each time, so that no event is counted twice or forgotten."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    since_ship: dict[str, int] = {}
+    newest: dict[str, SummaryRecord] = {}
+    shown: dict[str, SummaryRecord] = {}
+    for summary in summaries:
+        if not summary.decision:
+            continue
+        counts[summary.model, summary.decision, summary.reason] += 1
+        since_ship[summary.model] = 0 if summary.decision == "ship" else since_ship.get(summary.model, 0) + 1
+        newest[summary.model] = summary
+        if _is_shown(summary, now):
+            shown[summary.run_id] = summary
+    for summary in {**shown, **{summary.run_id: summary for summary in newest.values()}}.values():
+        yield catalogue.DECISION_INFO, 1, (summary.run_id, summary.model, summary.decision, summary.reason)
+    for labels, count in counts.items():
+        yield catalogue.DECISIONS, count, labels
+    for model, count in since_ship.items():
+        yield catalogue.RUNS_SINCE_SHIP, count, (model,)
+
+
+def _freshness(summaries: Iterable[SummaryRecord], settings: Settings) -> Iterator[Row]:
+    last: dict[tuple[str, str], float] = {}
+    scheduled: set[str] = set()
+    for summary in summaries:
+        if summary.state == "succeeded" and summary.finished is not None:
+            of_trigger = summary.model, summary.trigger
+            last[of_trigger] = max(summary.finished, last.get(of_trigger, 0.0))
+        if summary.trigger == "schedule":
+            scheduled.add(summary.model)
+    for labels, finished in last.items():
+        yield catalogue.LAST_SUCCESS, finished, labels
+    for model in sorted(scheduled):
+        yield catalogue.SCHEDULE_INTERVAL, settings.schedule_seconds, (model, "schedule")

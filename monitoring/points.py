@@ -1,0 +1,112 @@
+"""From the ledger's records to points: what a run sends by StatsD, and what Prometheus must hold of it in the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ml.config import CLASSES
+from ml.records import STAGES, AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
+from monitoring import catalogue
+from monitoring.catalogue import Metric
+
+if TYPE_CHECKING:
+    from ml.runs import Run
+
+MAX_SERIES = 4_000
+"""No run makes more series than this; :data:`ml.config.MAX_EPOCHS` keeps it so (a test holds them together)."""
+
+
+class Point(NamedTuple):
+    """One value of one series."""
+
+    metric: Metric
+    labels: dict[str, str]
+    value: float
+    time: float
+    """When it happened, in seconds since the Unix epoch."""
+
+
+def series_budget(epochs: int, stages: int = len(STAGES)) -> int:
+    """Series that a run makes at most: 19 an epoch, 3 + 3·10 + 10·10 of the test, 3 a stage."""
+    classes = len(CLASSES)
+    return (9 + classes) * epochs + 3 + 3 * classes + classes**2 + 3 * stages
+
+
+def epoch_points(run: RunRecord, record: EpochRecord) -> list[Point]:
+    """What one epoch of training sends."""
+    labels = {**_run_labels(run), "epoch": str(record.epoch)}
+    train, validation = {**labels, "split": "train"}, {**labels, "split": "validation"}
+    values: list[tuple[Metric, dict[str, str], float]] = [
+        (catalogue.EPOCH_LOSS, train, record.train_loss),
+        (catalogue.EPOCH_LOSS, validation, record.validation_loss),
+        (catalogue.EPOCH_ACCURACY, train, record.train_accuracy),
+        (catalogue.EPOCH_ACCURACY, validation, record.validation_accuracy),
+        (catalogue.EPOCH_DURATION, labels, record.duration_seconds),
+        (catalogue.EPOCH_LEARNING_RATE, labels, record.learning_rate),
+        (catalogue.EPOCH_GRADIENT_NORM, labels, record.gradient_norm),
+        (catalogue.EPOCH_EXAMPLES_PER_SECOND, labels, record.examples_per_second),
+        (catalogue.EPOCH_INDEX, labels, record.epoch),
+    ]
+    for name, accuracy in zip(CLASSES, record.class_accuracy, strict=True):
+        values.append((catalogue.EPOCH_CLASS_ACCURACY, {**labels, "class": name}, accuracy))
+    return [Point(*value, record.finished) for value in values]
+
+
+def test_points(run: RunRecord, record: EvaluationRecord) -> list[Point]:
+    """What the test of a model sends."""
+    labels = _run_labels(run)
+    values: list[tuple[Metric, dict[str, str], float]] = [
+        (catalogue.TEST_ACCURACY, labels, record.accuracy),
+        (catalogue.TEST_LOSS, labels, record.loss),
+        (catalogue.TEST_CALIBRATION_ERROR, labels, record.calibration_error),
+    ]
+    by_class = zip(
+        CLASSES, record.class_accuracy, record.class_precision, record.class_f1, record.confusion, strict=True
+    )
+    for name, accuracy, precision, f1, row in by_class:
+        of_class = {**labels, "class": name}
+        values.append((catalogue.TEST_CLASS_ACCURACY, of_class, accuracy))
+        values.append((catalogue.TEST_CLASS_PRECISION, of_class, precision))
+        values.append((catalogue.TEST_CLASS_F1, of_class, f1))
+        for predicted, examples in zip(CLASSES, row, strict=True):
+            pair = {**labels, "true_class": name, "predicted_class": predicted}
+            values.append((catalogue.TEST_CONFUSION, pair, examples))
+    return [Point(*value, record.finished) for value in values]
+
+
+def stage_points(run: RunRecord, record: AttemptRecord) -> list[Point]:
+    """What a stage sends when an attempt has ended; nothing for one that runs or was killed."""
+    if record.ended is None:
+        return []
+    labels = {**_run_labels(run), "stage": record.stage}
+    values = [
+        (catalogue.STAGE_DURATION, record.duration_seconds),
+        (catalogue.STAGE_PEAK_MEMORY, record.peak_memory_bytes),
+        (catalogue.STAGE_CPU, record.cpu_seconds),
+    ]
+    return [Point(metric, labels, value, record.ended) for metric, value in values if value is not None]
+
+
+def run_points(run: Run) -> list[Point]:
+    """Every point that the run's ledger holds: the same series that its stages have sent, or should have.
+
+    Raises:
+        StoreError: the ledger could not be read.
+    """
+    record, training, evaluation = run.record, run.training(), run.evaluation()
+    points = [point for epoch in (training.epochs if training else []) for point in epoch_points(record, epoch)]
+    if evaluation:
+        points += test_points(record, evaluation)
+    for attempt in _last_ended(run.attempts()).values():
+        points += stage_points(record, attempt)
+    return points
+
+
+def _last_ended(attempts: list[AttemptRecord]) -> dict[str, AttemptRecord]:
+    """Stage → the attempt that speaks for it. A superseded one never does: its successor has its place."""
+    ended = [record for record in attempts if record.ended is not None and record.outcome != "superseded"]
+    return {record.stage: record for record in sorted(ended, key=lambda record: record.number)}
+
+
+def _run_labels(run: RunRecord) -> dict[str, str]:
+    return {"run_id": run.run_id, "model": run.model}

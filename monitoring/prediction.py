@@ -1,0 +1,30 @@
+"""What a model says of pictures. Needs torch."""
+
+from __future__ import annotations
+
+import torch
+
+from ml.config import CLASSES, RunConfig
+from ml.training import load_network, score
+from monitoring.images import SIDE
+
+
+def top_classes(config: RunConfig, weights: bytes, pictures: list[bytes], count: int) -> list[list[tuple[str, float]]]:
+    """The likeliest classes of each picture, with their probabilities, likeliest first.
+
+    Args:
+        config: of the run that made the weights.
+        weights: verified safetensors bytes.
+        pictures: 784 grey values each, see :func:`monitoring.images.read_image`.
+        count: classes for each picture.
+
+    Raises:
+        ArtifactError: the weights are no such network.
+    """
+    network = load_network(config, weights)
+    images = torch.frombuffer(bytearray(b"".join(pictures)), dtype=torch.uint8).reshape(-1, SIDE, SIDE)
+    probabilities, classes = torch.softmax(score(network, network.standardise(images)), 1).topk(count)
+    return [
+        [(CLASSES[label], value) for label, value in zip(labels, values, strict=True)]
+        for labels, values in zip(classes.tolist(), probabilities.tolist(), strict=True)
+    ]

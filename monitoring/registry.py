@@ -1,0 +1,302 @@
+"""The registry: serves what *is so* (run states, latest and champion model, decisions) from S3 to Prometheus.
+
+    python -m monitoring.registry [--host 127.0.0.1] [--port 9180] [--refresh 5]
+
+A background thread reads S3, another renders the exposition once a refresh; a scrape is handed the finished bytes.
+While S3 is out, the last known values stay and ``catwalk_store_up`` is 0. Besides `/metrics` it serves `/healthz`, an
+index of runs at `/`, and a page a run at `/runs/<run_id>`.
+
+Environment: `CATWALK_STORE` and boto3's variables; `CATWALK_PORT_REGISTRY`; `CATWALK_STATSD` for the canary;
+`CATWALK_AIRFLOW_URL` (unset: no Airflow is watched); `CATWALK_SCHEDULE_SECONDS`, the time between two scheduled runs
+(default a day); `CATWALK_STALLED_SECONDS`, the silence after which a running run counts as stalled (default 600);
+`CATWALK_PROMETHEUS_URL`, `CATWALK_ALERTMANAGER_URL`, `CATWALK_GRAFANA_URL` and `CATWALK_REGISTRY_URL` for links.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+from ml.errors import CatwalkError, ConfigError
+from ml.store import Store
+from monitoring import pages
+from monitoring.airflow_health import AirflowHealth
+from monitoring.canary import Canary, canary_from_environment
+from monitoring.exposition import Exposition, Facts, Settings
+from monitoring.snapshot import LedgerReader, Snapshot
+
+log = logging.getLogger("catwalk.registry")
+
+STUCK_SECONDS = 15.0
+"""A read of S3 that takes longer counts as an outage, though it may still come back."""
+_NAMED_AT_ONCE = 5
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the reading of S3 goes."""
+
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    ok: bool = False
+    """The last read succeeded."""
+    tried: bool = False
+    """A read has ended, well or badly."""
+    began: float | None = None
+    """Monotonic start of the read that is under way."""
+
+    def store_up(self, now: float) -> bool:
+        """Whether S3 answers, at a monotonic time."""
+        return self.ok and not self.stuck(now)
+
+    def stuck(self, now: float) -> bool:
+        """Whether the read under way takes suspiciously long."""
+        return self.began is not None and now - self.began > STUCK_SECONDS
+
+
+class Registry:
+    """Reads and renders in the background; what it serves is always ready."""
+
+    def __init__(self, settings: Settings, refresh: float, canary: Canary | None) -> None:
+        """
+        Args:
+            settings: what the environment says.
+            refresh: seconds between two reads of S3, and between two renderings.
+            canary: whose sent lines are counted; None where telemetry is off.
+        """
+        self.settings = settings
+        self.text: bytes | None = None
+        """The exposition; None until the first read has ended."""
+        self._refresh = refresh
+        self._canary = canary
+        self._exposition = Exposition(settings)
+        self._reader = LedgerReader(Store.from_environment(self._exposition.store_operation))
+        self._airflow = AirflowHealth(settings.links.get("airflow", ""), refresh)
+        self._reading = Reading()
+        self._lock = threading.Lock()
+        self._stopped, self._news = threading.Event(), threading.Event()
+        self._damaged: set[str] = set()
+        self._failure = ""
+
+    @property
+    def reading(self) -> Reading:
+        """How the reading of S3 goes."""
+        return self._reading
+
+    def start(self) -> None:
+        """Starts the threads. They are daemons: a request that hangs doesn't keep the process alive."""
+        self._airflow.start()
+        if self._canary:
+            self._canary.start()
+        for loop in (self._read_loop, self._render_loop):
+            threading.Thread(target=loop, name=loop.__name__.strip("_"), daemon=True).start()
+
+    def stop(self) -> None:
+        """Lets the threads end; waits for none of them."""
+        self._stopped.set()
+        self._news.set()
+        self._airflow.stop()
+        if self._canary:
+            self._canary.stop()
+
+    def _update(self, **changes: object) -> None:
+        with self._lock:
+            self._reading = Reading(**{**vars(self._reading), **changes})
+
+    def _read_loop(self) -> None:
+        while not self._stopped.is_set():
+            self._update(began=time.monotonic())
+            try:
+                self._reader.read(time.time(), self._publish)
+                self._update(ok=True, tried=True, began=None)
+                self._say("")
+            except CatwalkError as error:
+                self._update(ok=False, tried=True, began=None)
+                self._say(str(error))
+            except Exception as error:  # a reader that dies in silence would freeze every value
+                self._update(ok=False, tried=True, began=None)
+                self._say(f"unexpected {type(error).__name__}: {error}")
+            self._news.set()
+            self._stopped.wait(self._refresh)
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        self._update(snapshot=snapshot, ok=True)
+        self._news.set()
+        damaged = sorted(snapshot.damaged.keys() - self._damaged)
+        for key in damaged[:_NAMED_AT_ONCE]:
+            log.warning("%s is damaged and left out: %s", key, snapshot.damaged[key])
+        if len(damaged) > _NAMED_AT_ONCE:
+            log.warning("%d more are damaged and left out; the page / lists them", len(damaged) - _NAMED_AT_ONCE)
+        self._damaged = set(snapshot.damaged)
+
+    def _say(self, failure: str) -> None:
+        """One line when reading begins to fail, and one when it works again."""
+        if failure and not self._failure:
+            log.error("%s", " ".join(failure.split()))
+        elif self._failure and not failure:
+            log.info("S3 answers again")
+        self._failure = failure
+
+    def _render_loop(self) -> None:
+        while not self._stopped.is_set():
+            self._news.wait(self._refresh)
+            self._news.clear()
+            try:
+                self._render()
+            except Exception:  # the values before stay; without a line nobody would know that they are old
+                log.exception("the metrics could not be rendered")
+
+    def _render(self) -> None:
+        reading, monotonic = self._reading, time.monotonic()
+        if not reading.tried and not reading.stuck(monotonic):
+            return
+        facts = Facts(
+            snapshot=reading.snapshot,
+            store_up=reading.store_up(monotonic),
+            airflow=self._airflow.components,
+            canary_sent=self._canary.sent if self._canary else None,
+            now=time.time(),
+        )
+        self.text = self._exposition.render(facts)
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one registry."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, address: tuple[str, int], registry: Registry) -> None:
+        self.registry = registry
+        super().__init__(address, Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        error = sys.exception()
+        if not isinstance(error, OSError):  # a client that hung up is no news
+            log.error("a request failed: %s: %s", type(error).__name__, error)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers from memory; no request waits for S3."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+    server: Server
+    _RUN: ClassVar = re.compile(r"/runs/(\d{8}T\d{6}Z-[0-9a-f]{8})/?")
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        registry = self.server.registry
+        reading, now, stalled = registry.reading, time.time(), registry.settings.stalled_seconds
+        up = reading.store_up(time.monotonic())
+        run = self._RUN.fullmatch(path)
+        summary = reading.snapshot.summary(run[1]) if run else None
+        if path == "/metrics":
+            text = registry.text
+            if text is None:
+                self._answer(503, b"S3 has not been read yet\n", "text/plain")
+            else:
+                self._answer(200, text, "text/plain; version=0.0.4")
+        elif path == "/healthz":
+            ready = registry.text is not None
+            self._answer(200 if ready else 503, b"ok\n" if ready else b"starting\n", "text/plain")
+        elif path == "/":
+            self._page(200, pages.index(reading.snapshot, up, now, stalled))
+        elif summary:
+            self._page(200, pages.run_page(summary, up, now, stalled))
+        else:
+            self._page(404, pages.not_found())
+
+    do_HEAD = do_GET
+
+    def _page(self, status: int, text: str) -> None:
+        self._answer(status, text.encode(errors="replace"), "text/html")
+
+    def _answer(self, status: int, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def version_string(self) -> str:
+        return "catwalk-registry"
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Scrapes are no news."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        registry = Registry(Settings.from_environment(), options.refresh, canary_from_environment())
+        server = _bind(options.host, options.port, registry)
+    except CatwalkError as error:
+        print(f"catwalk registry: {error}", file=sys.stderr)
+        return 1
+    # Reading and parsing hold Python's lock; hand it over sooner than by default, so that a scrape needn't wait.
+    sys.setswitchinterval(0.001)
+    registry.start()
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    log.info("registry listens at http://%s:%d", *server.server_address[:2])
+    stop.wait()
+    registry.stop()
+    sys.stderr.flush()
+    # A thread pool that waits for a hanging S3 would hold up an orderly exit, and there is nothing left to save.
+    os._exit(0)
+
+
+def _bind(host: str, port: int, registry: Registry) -> Server:
+    try:
+        return Server((host, port), registry)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(
+                f"port {port} on {host} is taken; stop what listens there, or choose another with --port"
+            ) from error
+        raise ConfigError(f"can't listen on {host}:{port}: {error.strerror}") from error
+    except OverflowError as error:
+        raise ConfigError(f"{port} is no port number") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m monitoring.registry", description="Serves the run ledger in S3 to Prometheus."
+    )
+    port = os.environ.get("CATWALK_PORT_REGISTRY") or "9180"
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    parser.add_argument("--port", type=int, default=port, help="port to listen on (default %(default)s)")
+    parser.add_argument(
+        "--refresh", type=_seconds, default=5.0, help="seconds between two reads of S3 (default %(default)s)"
+    )
+    return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError("must be above 0 and at most 3600 seconds")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

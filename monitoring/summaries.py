@@ -1,0 +1,109 @@
+"""Every run's summary, for tables and the registry: a damaged object is named and left out, and the others are read."""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from ml.errors import ConfigError
+from ml.records import SummaryRecord, from_json
+from ml.runs import RUN_ID
+from ml.store import Entry, Store, Stored
+from monitoring.soundness import fault
+
+_PREFIX = "summaries/"
+_READERS = 8
+STALLED_SECONDS = 600.0
+"""Default for how long a running run may stay silent before it counts as stalled."""
+
+
+def shown_state(summary: SummaryRecord, now: float, stalled_seconds: float) -> str:
+    """The ledger's state, or ``stalled`` for a run that says it runs and has been silent for too long."""
+    silent = summary.state == "running" and now - summary.updated > stalled_seconds
+    return "stalled" if silent else summary.state
+
+
+def parameter_text(value: Any) -> str:
+    """A hyperparameter as people read it."""
+    return ",".join(map(str, value)) if isinstance(value, list) else "derived" if value is None else str(value)
+
+
+def stalled_seconds() -> float:
+    """`CATWALK_STALLED_SECONDS`: set it above the longest epoch.
+
+    Raises:
+        ConfigError: it is no positive number.
+    """
+    return positive_seconds("CATWALK_STALLED_SECONDS", STALLED_SECONDS)
+
+
+def positive_seconds(variable: str, default: float) -> float:
+    """A duration from the environment.
+
+    Raises:
+        ConfigError: it is no positive number.
+    """
+    text = os.environ.get(variable) or str(default)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not (0 < seconds < math.inf):
+        raise ConfigError(f"{variable} must be a number of seconds above 0, not {text!r}")
+    return seconds
+
+
+@dataclass
+class Summaries:
+    """Reads all summaries of a store: one listing, and one GET for each that changed since the last read."""
+
+    store: Store
+    damaged: dict[str, str] = field(default_factory=dict)
+    """Key → what is wrong with it, as of the last read."""
+    total: int = 0
+    """Summaries that the last read has found, read or not."""
+    _cache: dict[str, tuple[str, SummaryRecord | str]] = field(default_factory=dict, repr=False)
+
+    def read(self, newest: int | None = None) -> list[SummaryRecord]:
+        """The summaries that can be trusted, oldest run first.
+
+        Args:
+            newest: read only so many, the newest; None reads all.
+
+        Raises:
+            StoreError: S3 could not be read; what earlier reads gave stays valid.
+        """
+        listed = list(self.store.list(_PREFIX))
+        self.total = len(listed)
+        entries = listed if newest is None else listed[-newest:]
+        changed = [entry for entry in entries if self._cache.get(entry.key, ("",))[0] != entry.etag]
+        cache = {entry.key: self._cache[entry.key] for entry in entries if entry.key in self._cache}
+        with ThreadPoolExecutor(max_workers=_READERS) as pool:
+            for entry, stored in zip(changed, pool.map(self._get, changed), strict=True):
+                if stored:
+                    cache[entry.key] = (stored.etag, _decode(entry.key, stored.body))
+                else:  # deleted since it was listed
+                    cache.pop(entry.key, None)
+        self._cache = cache
+        self.damaged = {key: found for key, (_, found) in cache.items() if isinstance(found, str)}
+        return [found for _, (_, found) in sorted(cache.items()) if isinstance(found, SummaryRecord)]
+
+    def _get(self, entry: Entry) -> Stored | None:
+        return self.store.find(entry.key)
+
+
+def _decode(key: str, body: bytes) -> SummaryRecord | str:
+    """The summary, or what is wrong with it."""
+    try:
+        summary = from_json(SummaryRecord, body)
+    except (ValueError, RecursionError) as error:  # the latter: JSON that is nested a thousand deep
+        return " ".join(str(error).split())
+    wrong = fault(summary)
+    if wrong:
+        return wrong
+    if not RUN_ID.fullmatch(summary.run_id) or key != f"{_PREFIX}{summary.run_id}.json":
+        return "its run_id is not the one in its key"
+    return summary

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from monitoring import catalogue
+from monitoring.catalogue import METRICS, Metric
+
+
+def test_names_and_wire_names_are_unique() -> None:
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+    assert len({metric.wire for metric in METRICS}) == len(METRICS)
+
+
+@pytest.mark.parametrize("name", ["EPOCH_LOSS", "MODEL_ACCURACY", "GATE_CHECK", "CHAMPION_INFO", "CANARY_SENT"])
+def test_constants_are_in_the_catalogue(name: str) -> None:
+    declared: Metric = getattr(catalogue, name)
+    assert catalogue.metric(declared.name) is declared
+
+
+@pytest.mark.parametrize(
+    ("metric", "wire"),
+    [
+        (catalogue.EPOCH_LOSS, "ml.epoch.loss"),
+        (catalogue.EPOCH_CLASS_ACCURACY, "ml.epoch.class_accuracy_ratio"),
+        (catalogue.STORE_OPERATION_DURATION, "ml.store.operation_duration"),
+        (catalogue.STORE_ERRORS, "ml.store.errors"),
+        (catalogue.CANARY_RECEIVED, "catwalk.canary.received"),
+    ],
+)
+def test_wire_names(metric: Metric, wire: str) -> None:
+    assert metric.wire == wire
+
+
+def test_what_a_run_sends_says_which_run_of_which_model_and_expires() -> None:
+    of_runs = [metric for metric in catalogue.on_road("statsd") if metric.kind == "gauge"]
+    assert len(of_runs) == 18
+    for metric in of_runs:
+        assert metric.labels[:2] == ("run_id", "model")
+        assert metric.ttl_seconds == 3_600
+
+
+def test_no_label_names_a_step() -> None:
+    """A series a step would be a series a batch: tens of thousands a run."""
+    assert not [metric.name for metric in METRICS if set(metric.labels) & {"step", "batch"}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"name": "ml.epoch.loss"}, "lower-case words"),
+        ({"name": "ml_events", "kind": "counter"}, "end in _total"),
+        ({"name": "ml_gauge_total", "kind": "gauge"}, "end in _total"),
+        ({"name": "ml_run_facts", "kind": "info"}, "ends in _info"),
+        ({"name": "ml_epoch_duration", "unit": "seconds"}, "unit is seconds"),
+        ({"name": "ml_epoch_duration_seconds"}, "not declared"),
+        ({"name": "ml_epoch_duration_ms"}, "no base unit"),
+        ({"name": "ml_test_percent"}, "no base unit"),
+        ({"name": "ml_store_requests_count"}, "parts of a histogram"),
+        ({"help": "No full stop"}, "sentence"),
+        ({"labels": ("x",)}, "two characters"),
+        ({"labels": ("job",)}, "Prometheus' own"),
+        ({"labels": ("class", "class")}, "twice"),
+        ({"buckets": (1.0,)}, "histograms"),
+        ({"name": "ml_wait_seconds", "unit": "seconds", "kind": "histogram"}, "histograms"),
+        ({"name": "ml_x_total", "kind": "counter", "ttl_seconds": 60}, "start again at 0"),
+    ],
+)
+def test_bad_declarations_are_refused_by_name(changes: dict[str, Any], complaint: str) -> None:
+    good = {"name": "ml_epoch_loss", "road": "statsd", "kind": "gauge", "help": "A loss."}
+    with pytest.raises(ValueError, match=re.escape(complaint)) as refused:
+        Metric(**{**good, **changes})
+    assert changes.get("name", "ml_epoch_loss") in str(refused.value)

@@ -1,0 +1,48 @@
+"""The doctor on a stack that runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ml.store import Store
+from monitoring.doctor import examine
+from tests.conftest import RunningStack, wait_until
+
+
+def _verdicts() -> dict[str, str]:
+    return {check.part: check.verdict for check in examine()}
+
+
+@pytest.mark.integration
+def test_a_stack_that_runs_is_well_and_a_part_that_stops_is_named(services: RunningStack) -> None:
+    with services.as_environment():
+        parts = {"store", "conditional writes", "statsd", "canary", "registry", "prometheus", "targets", "alertmanager"}
+        wait_until(lambda: all(_verdicts()[part] == "OK" for part in parts), "every part is well")
+        services.stop("alertmanager")
+        try:
+            wait_until(lambda: _verdicts()["targets"] == "FAIL", "Prometheus misses Alertmanager")
+            found = {check.part: check for check in examine()}
+            assert found["alertmanager"].verdict == "FAIL"
+            assert "make up" in found["alertmanager"].remedy
+            assert "alertmanager" in found["targets"].finding
+        finally:
+            services.start("alertmanager")
+
+
+def test_a_store_that_ignores_conditions_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such servers exist, and none of them is at hand: the one place where a stand-in has to do."""
+    kept: dict[str, bytes] = {}
+
+    def put(self: Store, key: str, body: bytes, **conditions: Any) -> str:
+        kept[key] = body
+        return "etag"
+
+    monkeypatch.setenv("CATWALK_STORE", "s3://careless")
+    monkeypatch.setattr(Store, "put", put)
+    monkeypatch.setattr(Store, "get", lambda self, key: type("Stored", (), {"etag": "etag", "body": kept[key]}))
+    monkeypatch.setattr(Store, "delete", lambda self, key: kept.pop(key))
+    found = next(check for check in examine() if check.part == "conditional writes")
+    assert (found.verdict, kept) == ("FAIL", {})
+    assert "8 created and 8 replaced" in found.finding

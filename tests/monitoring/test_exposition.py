@@ -1,0 +1,205 @@
+"""What the registry says of a snapshot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ml.errors import ConfigError
+from ml.records import ChampionRecord, SummaryRecord
+from monitoring import catalogue
+from monitoring.catalogue import Metric
+from monitoring.exposition import Exposition, Facts, Settings
+from monitoring.snapshot import Snapshot
+from tests.monitoring.ledgers import summary
+
+HOUR = 3600.0
+Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def rendered(
+    *summaries: SummaryRecord,
+    champions: Iterable[ChampionRecord] = (),
+    points: Mapping[str, int] | None = None,
+    store_up: bool = True,
+    airflow: Mapping[str, bool] | None = None,
+    settings: Settings | None = None,
+) -> Series:
+    snapshot = Snapshot(summaries, tuple(champions), dict(points or {}))
+    facts = Facts(snapshot, store_up, airflow or {}, 41, time.time())
+    exposition = Exposition(settings or Settings())
+    exposition.store_operation("get", 0.01, failed=False)
+    text = exposition.render(facts).decode()
+    series: Series = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            key = (sample.name, frozenset(sample.labels.items()))
+            assert key not in series, f"{key} is there twice"
+            series[key] = sample.value
+    return series
+
+
+def value(series: Series, metric: Metric, **labels: str) -> float | None:
+    """The one sample of a metric with these labels among its own; None if there is none."""
+    wanted = {(name.removesuffix("_"), text) for name, text in labels.items()}
+    found = [number for (name, own), number in series.items() if name == metric.name and wanted <= own]
+    assert len(found) < 2, f"{metric.name} has {len(found)} such series"
+    return found[0] if found else None
+
+
+def champion(run_id: str, model: str = "mlp") -> ChampionRecord:
+    return ChampionRecord(model, run_id, "a" * 64, 1_700_000_000.0, "", run_id, "gate", "floor reached")
+
+
+def test_names_and_labels_are_those_of_the_catalogue() -> None:
+    run = summary()
+    series = rendered(
+        run, champions=[champion(run.run_id)], points={run.run_id: 5}, airflow={"scheduler": True},
+        settings=Settings(links={"airflow": "http://127.0.0.1:8080"}),
+    )  # fmt: skip
+    declared = {metric.name: metric for metric in catalogue.on_road("registry")}
+    shown = set()
+    for name, labels in series:
+        family = next(stem for stem in (name, name.rsplit("_", 1)[0]) if stem in declared)
+        assert {label for label, _ in labels} - {"le"} == set(declared[family].labels)
+        shown.add(family)
+    assert set(declared) - shown == {
+        metric.name
+        for metric in (
+            catalogue.GATE_VALUE,
+            catalogue.GATE_THRESHOLD,
+            catalogue.GATE_LOW,
+            catalogue.GATE_HIGH,
+            catalogue.GATE_CHECK,
+        )
+    }
+
+
+def test_latest_is_the_last_tested_run_of_the_pipeline_itself() -> None:
+    series = rendered(
+        summary("20261120T030000Z-00000001", test_accuracy=0.80),
+        summary("20261121T030000Z-00000002", trigger="manual", test_accuracy=0.85),
+        summary("20261122T030000Z-00000003", trigger="sweep", test_accuracy=0.99),
+        summary("20261122T040000Z-00000004", trigger="cli", test_accuracy=0.98),
+        summary(
+            "20261123T030000Z-00000005", state="running", finished=None, test_accuracy=None, test_class_accuracy=[]
+        ),
+    )
+    assert value(series, catalogue.MODEL_ACCURACY, role="latest") == 0.85
+    assert value(series, catalogue.MODEL_CLASS_ACCURACY, role="latest", class_="bag") == 0.9
+
+
+def test_the_champion_is_shown_long_after_its_run_and_beside_another_latest() -> None:
+    old = summary("20250101T030000Z-00000001", updated=1.0, started=1.0, finished=1.0, test_accuracy=0.91)
+    series = rendered(old, summary("20261123T030000Z-00000002", test_accuracy=0.9), champions=[champion(old.run_id)])
+    assert value(series, catalogue.MODEL_ACCURACY, role="champion") == 0.91
+    assert value(series, catalogue.MODEL_ACCURACY, role="latest") == 0.9
+    assert value(series, catalogue.CHAMPION_PROMOTED) == 1_700_000_000.0
+    assert value(series, catalogue.RUN_STARTED, run_id=old.run_id) is None
+
+
+def test_a_champion_whose_run_is_gone_keeps_its_name_and_invents_no_figures() -> None:
+    series = rendered(champions=[champion("20250101T030000Z-00000001")])
+    assert value(series, catalogue.CHAMPION_INFO) == 1
+    assert value(series, catalogue.MODEL_ACCURACY) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"updated_ago": 1.9 * HOUR}, True),
+        ({"updated_ago": 2.1 * HOUR}, False),
+        ({"updated_ago": 2.1 * HOUR, "state": "running", "finished": None}, True),
+        ({"updated_ago": 25 * HOUR, "state": "running", "finished": None}, False),
+    ],
+)
+def test_a_run_is_exported_until_two_hours_after_its_last_change(changes: dict[str, object], shown: bool) -> None:
+    updated = time.time() - float(str(changes.pop("updated_ago")))
+    finished = changes.pop("finished", updated)
+    run = summary(started=updated - 60, updated=updated, finished=finished, **changes)
+    assert (value(rendered(run), catalogue.RUN_STARTED) is not None) == shown
+
+
+def test_silence_for_too_long_is_a_stall() -> None:
+    now = time.time()
+    run = summary(state="running", started=now - 700, updated=now - 650, finished=None)
+    series = rendered(run)
+    assert value(series, catalogue.RUN_STATE, state="stalled") == 1
+    assert value(series, catalogue.RUN_STATE, state="running") == 0
+    patient = rendered(run, settings=Settings(stalled_seconds=700))
+    assert value(patient, catalogue.RUN_STATE, state="running") == 1
+
+
+def test_facts_of_one_run() -> None:
+    run = summary(points_dropped=3)
+    series = rendered(run, points={run.run_id: 562})
+    assert value(series, catalogue.RUN_ATTEMPTS, stage="train") == 2
+    assert value(series, catalogue.RUN_DURATION) == pytest.approx(60)
+    assert value(series, catalogue.RUN_PARAMETER, name="epochs") == 18
+    assert value(series, catalogue.RUN_PARAMETER, name="hidden") is None
+    assert value(series, catalogue.RUN_POINTS_EXPECTED) == 562
+    assert value(series, catalogue.RUN_POINTS_DROPPED) == 3
+    assert value(series, catalogue.RUN_INFO, dag_run_id="scheduled__2026-11-23", trigger="schedule") == 1
+
+
+def test_decisions_are_counted_over_all_runs_ever() -> None:
+    old = {"updated": 1.0, "started": 1.0, "finished": 1.0}
+    hold = {"decision": "hold", "reason": "floor"}
+    series = rendered(
+        summary("20250101T030000Z-00000001", **old),
+        summary("20250102T030000Z-00000002", **old, **hold),
+        summary("20250103T030000Z-00000003", **old, **hold),
+        summary("20261123T030000Z-00000004", decision="", reason=""),
+    )
+    assert value(series, catalogue.DECISIONS, decision="ship") == 1
+    assert value(series, catalogue.DECISIONS, decision="hold", reason="floor") == 2
+    assert value(series, catalogue.RUNS_SINCE_SHIP) == 2
+    assert value(series, catalogue.DECISION_INFO, run_id="20250103T030000Z-00000003") == 1
+    assert value(series, catalogue.DECISION_INFO, run_id="20250102T030000Z-00000002") is None
+
+
+def test_freshness_has_the_last_good_run_of_each_trigger() -> None:
+    series = rendered(
+        summary("20261122T030000Z-00000001", finished=100.0),
+        summary("20261122T040000Z-00000002", finished=90.0),
+        summary("20261123T030000Z-00000003", finished=200.0, state="failed"),
+        summary("20261123T040000Z-00000004", finished=150.0, trigger="cli"),
+        settings=Settings(schedule_seconds=3600.0),
+    )
+    assert value(series, catalogue.LAST_SUCCESS, trigger="schedule") == 100.0
+    assert value(series, catalogue.LAST_SUCCESS, trigger="cli") == 150.0
+    assert value(series, catalogue.SCHEDULE_INTERVAL, trigger="schedule") == 3600.0
+    assert value(series, catalogue.SCHEDULE_INTERVAL, trigger="cli") is None
+
+
+def test_its_own_probes() -> None:
+    series = rendered(store_up=False, airflow={"scheduler": True, "triggerer": False})
+    assert value(series, catalogue.STORE_UP) == 0
+    assert value(series, catalogue.CANARY_SENT) == 41
+    assert value(series, catalogue.AIRFLOW_COMPONENT_HEALTHY, component="scheduler") == 1
+    assert value(series, catalogue.AIRFLOW_COMPONENT_HEALTHY, component="triggerer") == 0
+    assert series[f"{catalogue.REGISTRY_STORE_DURATION.name}_count", frozenset({("operation", "get")})] == 1
+    assert value(rendered(), catalogue.AIRFLOW_COMPONENT_HEALTHY) is None
+
+
+def test_odd_text_reaches_prometheus_unharmed() -> None:
+    run = summary(dag_run_id='manual__"quoted"\\ \n ü')
+    assert value(rendered(run), catalogue.RUN_INFO, dag_run_id='manual__"quoted"\\ \n ü') == 1
+
+
+def test_a_duration_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("soon", "0", "-1", "nan", "inf"):
+        monkeypatch.setenv("CATWALK_SCHEDULE_SECONDS", text)
+        with pytest.raises(ConfigError, match="CATWALK_SCHEDULE_SECONDS"):
+            Settings.from_environment()
+
+
+def test_links_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_GRAFANA_URL", "http://127.0.0.1:3000")
+    monkeypatch.delenv("CATWALK_AIRFLOW_URL", raising=False)
+    links = Settings.from_environment().links
+    assert links["grafana"] == "http://127.0.0.1:3000"
+    assert "airflow" not in links

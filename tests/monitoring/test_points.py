@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from ml.config import MAX_EPOCHS
+from ml.records import EvaluationRecord, RunRecord
+from monitoring import catalogue, points
+from monitoring.points import MAX_SERIES, epoch_points, run_points, series_budget, stage_points
+
+
+def series(found: list[points.Point]) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
+    return {(point.metric.name, tuple(sorted(point.labels.items()))) for point in found}
+
+
+def test_an_epoch_says_what_happened_and_when(run_record: RunRecord, make_epoch: Any) -> None:
+    found = epoch_points(run_record, make_epoch(3))
+    assert len(found) == len(series(found)) == 19
+    assert {point.time for point in found} == {1_003.0}
+    loss = {point.labels["split"]: point for point in found if point.metric is catalogue.EPOCH_LOSS}
+    assert (loss["train"].value, loss["validation"].value) == (0.41, 0.5)
+    assert loss["train"].labels == {
+        "run_id": "20261123T030000Z-7f3a90c1",
+        "model": "mlp",
+        "split": "train",
+        "epoch": "3",
+    }
+    by_class = [point for point in found if point.metric is catalogue.EPOCH_CLASS_ACCURACY]
+    assert [(point.labels["class"], point.value) for point in by_class[:2]] == [("t-shirt-top", 0.0), ("trouser", 0.1)]
+
+
+def test_a_confusion_matrix_keeps_rows_and_columns_apart(run_record: RunRecord, evaluation: EvaluationRecord) -> None:
+    found = points.test_points(run_record, evaluation)
+    cells = {
+        (point.labels["true_class"], point.labels["predicted_class"]): point.value
+        for point in found
+        if point.metric is catalogue.TEST_CONFUSION
+    }
+    assert cells["t-shirt-top", "trouser"] == 1
+    assert cells["trouser", "t-shirt-top"] == 10
+
+
+def test_every_point_has_the_labels_of_its_metric(make_run: Any) -> None:
+    for point in run_points(make_run()):
+        assert set(point.labels) == set(point.metric.labels), point.metric.name
+
+
+def test_every_run_gauge_of_the_catalogue_is_sent(make_run: Any) -> None:
+    declared = {metric for metric in catalogue.on_road("statsd") if metric.kind == "gauge"}
+    assert {point.metric for point in run_points(make_run())} == declared
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 18, MAX_EPOCHS])
+def test_the_budget_is_what_a_whole_run_makes(make_run: Any, epochs: int) -> None:
+    found = run_points(make_run(epochs))
+    assert len(found) == len(series(found)) == series_budget(epochs) == 19 * epochs + 148
+
+
+def test_the_longest_run_stays_under_the_cap() -> None:
+    assert series_budget(MAX_EPOCHS) <= MAX_SERIES
+
+
+def test_an_attempt_that_runs_or_was_killed_has_no_points(run_record: RunRecord, make_attempt: Any) -> None:
+    assert stage_points(run_record, make_attempt(ended=None, outcome=None)) == []
+
+
+def test_what_an_attempt_does_not_know_is_not_sent(run_record: RunRecord, make_attempt: Any) -> None:
+    found = stage_points(run_record, make_attempt(cpu_seconds=None, peak_memory_bytes=None))
+    assert [(point.metric, point.value) for point in found] == [(catalogue.STAGE_DURATION, 60.0)]
+
+
+def test_the_last_attempt_that_ended_speaks_for_its_stage(make_run: Any, make_attempt: Any) -> None:
+    attempts = [
+        make_attempt(number=1, ended=1_010.0, outcome="failed"),
+        make_attempt(number=2, ended=1_020.0),
+        make_attempt(number=3, ended=1_030.0, outcome="superseded"),
+        make_attempt(number=4, ended=None, outcome=None),
+    ]
+    found = [point for point in run_points(make_run(0, attempts)) if point.metric is catalogue.STAGE_DURATION]
+    assert [(point.value, point.time) for point in found] == [(20.0, 1_020.0)]
+
+
+def test_an_empty_run_has_no_points(make_run: Any) -> None:
+    run = make_run(0, [])
+    run.training = run.evaluation = lambda: None
+    assert run_points(run) == []
+
+
+def test_values_that_are_no_numbers_stay_what_they_are(run_record: RunRecord, make_epoch: Any) -> None:
+    """A loss that became NaN is what one wants to see most."""
+    found = epoch_points(run_record, make_epoch(1, train_loss=math.nan, gradient_norm=math.inf))
+    assert math.isnan(found[0].value)
+    assert math.inf in [point.value for point in found]

@@ -1,0 +1,176 @@
+"""The registry as a process: what a scrape gets, also while S3 is out."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ml.store import Store
+from monitoring import catalogue
+from tests.monitoring.ledgers import make_run, put_summary, summary
+from tests.monitoring.servers import S3Server, eventually, free_port, s3_server, s3_store
+
+__all__ = ["s3_server", "s3_store"]
+pytestmark = pytest.mark.integration
+
+PROJECT = Path(__file__).resolve().parents[2]
+FIRST, SECOND = "20261122T030000Z-00000001", "20261123T030000Z-00000002"
+
+
+class RegistryProcess:
+    """A registry started as users start it."""
+
+    def __init__(self, log: Path, *arguments: str) -> None:
+        self.port, self.log = free_port(), log
+        command = [
+            sys.executable,
+            "-m",
+            "monitoring.registry",
+            "--port",
+            str(self.port),
+            "--refresh",
+            "0.2",
+            *arguments,
+        ]
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(command, cwd=PROJECT, env=dict(os.environ), stderr=file)
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def status(self, path: str) -> int:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    def sample(self, name: str, **labels: str) -> float | None:
+        for line in self.get("/metrics").splitlines():
+            if re.match(rf"{name}[ {{]", line) and all(f'{key}="{value}"' in line for key, value in labels.items()):
+                return float(line.rpartition(" ")[2])
+        return None
+
+
+@pytest.fixture
+def registry(s3_store: Store, tmp_path: Path) -> Iterator[RegistryProcess]:
+    put_summary(s3_store, summary(FIRST))
+    process = RegistryProcess(tmp_path / "registry.log")
+    eventually(lambda: process.status("/healthz") == 200)
+    yield process
+    process.process.kill()
+    process.process.wait()
+
+
+def test_an_outage_of_s3_is_told_and_the_last_values_stay(registry: RegistryProcess, s3_server: S3Server) -> None:
+    assert registry.sample(catalogue.STORE_UP.name) == 1
+    s3_server.stop()
+    try:
+        eventually(lambda: registry.sample(catalogue.STORE_UP.name) == 0)
+        started = time.perf_counter()
+        accuracy = registry.sample(catalogue.MODEL_ACCURACY.name, role="latest")
+        assert time.perf_counter() - started < 0.25
+        assert accuracy == 0.901
+        assert registry.status("/healthz") == 200
+        assert "S3 does not answer" in registry.get("/")
+    finally:
+        s3_server.start()
+    eventually(lambda: registry.sample(catalogue.STORE_UP.name) == 1)
+    log = registry.log.read_text()
+    assert log.count("ERROR") == 1, log
+    assert log.count("S3 answers again") == 1
+
+
+def test_a_hanging_s3_is_an_outage_too(registry: RegistryProcess, s3_server: S3Server, s3_store: Store) -> None:
+    assert s3_server._process is not None
+    s3_server._process.send_signal(signal.SIGSTOP)
+    try:
+        eventually(lambda: registry.sample(catalogue.STORE_UP.name) == 0, seconds=40)
+        started = time.monotonic()
+        registry.process.terminate()
+        assert registry.process.wait(timeout=5) == 0
+        assert time.monotonic() - started < 2
+    finally:
+        s3_server._process.send_signal(signal.SIGCONT)
+
+
+def test_a_damaged_summary_is_named_once_and_the_others_are_served(registry: RegistryProcess, s3_store: Store) -> None:
+    s3_store.put(f"summaries/{SECOND}.json", b'{"run_id": ')
+    eventually(lambda: SECOND in registry.log.read_text())
+    eventually(lambda: f"summaries/{SECOND}.json" in registry.get("/"))
+    s3_store.put("champions/mlp.json", b"[]")
+    eventually(lambda: "champions/mlp.json is damaged" in registry.log.read_text())
+    assert registry.sample(catalogue.STORE_UP.name) == 1
+    assert registry.sample(catalogue.MODEL_ACCURACY.name, role="latest") == 0.901
+    assert registry.log.read_text().count(f"summaries/{SECOND}.json is damaged") == 1
+
+
+def test_points_are_expected_of_runs_that_ended_not_long_ago(registry: RegistryProcess, s3_store: Store) -> None:
+    now = time.time()
+    make_run(s3_store, SECOND, ended=now - 300)
+    make_run(s3_store, "20261123T040000Z-00000003", ended=now - 60)
+    make_run(s3_store, "20261122T100000Z-00000004", ended=now - 13 * 3600)
+    # 3 epochs of 19 points, the test's 133, two stages of 3
+    eventually(lambda: registry.sample(catalogue.RUN_POINTS_EXPECTED.name, run_id=SECOND) == 3 * 19 + 133 + 2 * 3)
+    text = registry.get("/metrics")
+    assert text.count(f"\n{catalogue.RUN_POINTS_EXPECTED.name}{{") == 1
+
+
+def test_pages(registry: RegistryProcess, s3_store: Store) -> None:
+    put_summary(s3_store, summary(SECOND, error="<script>alert(1)</script>", dag_run_id='"><b>', state="failed"))
+    eventually(lambda: SECOND in registry.get("/"))
+    page = registry.get(f"/runs/{SECOND}")
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page and '"><b>' not in page
+    assert "http" not in registry.get("/") + page
+    for path in ("/runs/20200101T000000Z-00000000", "/runs/../etc/passwd", "/nothing", "/%00"):
+        assert registry.status(path) == 404, path
+
+
+def test_sigterm_ends_it_at_once(registry: RegistryProcess) -> None:
+    started = time.monotonic()
+    registry.process.terminate()
+    assert registry.process.wait(timeout=5) == 0
+    assert time.monotonic() - started < 2
+
+
+def test_a_taken_port_is_one_clear_line(registry: RegistryProcess) -> None:
+    command = [sys.executable, "-m", "monitoring.registry", "--port", str(registry.port)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"catwalk registry: port {registry.port} on 127.0.0.1 is taken; stop what listens there, or choose another "
+        "with --port\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"CATWALK_STORE": ""}, "CATWALK_STORE is not set"),
+        ({"CATWALK_SCHEDULE_SECONDS": "soon"}, "CATWALK_SCHEDULE_SECONDS must be"),
+        ({"CATWALK_STATSD": "nonsense"}, "CATWALK_STATSD must be"),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_line(variables: dict[str, str], expected: str, s3_store: Store) -> None:
+    command = [sys.executable, "-m", "monitoring.registry", "--port", str(free_port())]
+    environment = {**os.environ, **variables}
+    done = subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 1
+    assert expected in done.stderr
+    assert done.stderr.count("\n") == 1

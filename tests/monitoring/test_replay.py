@@ -1,0 +1,179 @@
+"""Putting a run's points into Prometheus once more, with the real promtool, Prometheus and statsd_exporter."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml.errors import CatwalkError
+from ml.observer import Silent
+from ml.store import Store
+from monitoring import catalogue
+from monitoring.emitter import observer_from_environment
+from monitoring.points import Point, run_points
+from monitoring.replay import openmetrics, replay
+from stack.settings import tool
+from tests.monitoring.ledgers import make_run
+from tests.monitoring.servers import eventually, free_port, s3_server, s3_store, wait_for_port
+
+__all__ = ["s3_server", "s3_store"]
+pytestmark = pytest.mark.integration
+
+OLD, NEW = "20261101T030000Z-00000001", "20261123T030000Z-00000002"
+TARGET = "127.0.0.1:9999"
+
+
+class Prometheus:
+    """A Prometheus whose statsd_exporter has the address TARGET."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port, self.process = folder, free_port(), None
+        (folder / "prometheus.yml").write_text(
+            f"scrape_configs: [{{job_name: statsd_exporter, static_configs: [{{targets: ['{TARGET}']}}]}}]"
+        )
+        self.start()
+
+    def start(self) -> None:
+        command = [
+            str(tool("prometheus")),
+            f"--config.file={self.folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self.data}",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+            "--storage.tsdb.retention.time=400d",
+        ]
+        with (self.folder / "prometheus.log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_for_port(self.port, self.process)
+        while self.ask("status/runtimeinfo") is None or not self.ask("targets")["activeTargets"]:
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        assert self.process
+        self.process.terminate()
+        self.process.wait(timeout=20)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, path: str) -> Any:
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}", timeout=10) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError:  # 503 while it starts
+            return None
+
+    def query(self, expression: str, at: float) -> list[dict[str, Any]]:
+        parameters = urllib.parse.urlencode({"query": expression, "time": at})
+        return list(self.ask(f"query?{parameters}")["result"])
+
+
+@pytest.fixture
+def prometheus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prometheus]:
+    server = Prometheus(tmp_path)
+    monkeypatch.setenv("CATWALK_PROMETHEUS_URL", server.url)
+    yield server
+    server.stop()
+
+
+def test_an_old_run_is_found_at_its_true_time(s3_store: Store, prometheus: Prometheus) -> None:
+    ended = time.time() - 20 * 86_400
+    run = make_run(s3_store, OLD, ended)
+    result = replay(run, Silent(), None, time.time())
+    assert (result.road, result.where, result.points) == ("backfill", str(prometheus.data), len(run_points(run)))
+    assert not list(prometheus.data.glob("catwalk-replay-*"))
+    prometheus.stop()
+    prometheus.start()
+    for point in run_points(run):
+        labels = ",".join(f'{name}="{text}"' for name, text in point.labels.items())
+        found = prometheus.query(f"last_over_time({point.metric.name}{{{labels}}}[1d])", ended + 3600)
+        assert len(found) == 1, point
+        assert float(found[0]["value"][1]) == point.value
+        assert found[0]["metric"]["job"] == "statsd_exporter"
+        assert found[0]["metric"]["instance"] == TARGET
+    completeness = (
+        "count by (run_id) (group by (__name__, run_id, epoch, split, class, true_class, predicted_class, stage) "
+        '(last_over_time({__name__=~"ml_.+", run_id!=""}[1d])))'
+    )
+    assert float(prometheus.query(completeness, ended + 60)[0]["value"][1]) == result.points
+    assert prometheus.query(f"last_over_time({catalogue.EPOCH_LOSS.name}[1d])", time.time()) == []
+
+
+def test_a_recent_run_goes_by_statsd(s3_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    statsd, web = free_port(), free_port()
+    command = [str(tool("statsd_exporter")), f"--web.listen-address=127.0.0.1:{web}"]
+    command += [f"--statsd.listen-udp=127.0.0.1:{statsd}", f"--statsd.listen-tcp=127.0.0.1:{statsd}"]
+    exporter = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(statsd, exporter)
+        monkeypatch.setenv("CATWALK_STATSD", f"127.0.0.1:{statsd}")
+        run = make_run(s3_store, NEW, time.time() - 2 * 3600)
+        result = replay(run, observer_from_environment(), None, time.time())
+        assert (result.road, result.points) == ("statsd", len(run_points(run)))
+        wait_for_port(web, exporter)
+
+        def arrived() -> int:
+            with urllib.request.urlopen(f"http://127.0.0.1:{web}/metrics", timeout=10) as answer:
+                return int(answer.read().decode().count(NEW))
+
+        eventually(lambda: arrived() == result.points)
+    finally:
+        exporter.kill()
+        exporter.wait()
+    with pytest.raises(CatwalkError, match="could not be sent; is statsd_exporter running at"):
+        replay(run, observer_from_environment(), None, time.time())
+    monkeypatch.delenv("CATWALK_STATSD")
+    with pytest.raises(CatwalkError, match="set CATWALK_STATSD"):
+        replay(run, observer_from_environment(), None, time.time())
+
+
+def test_a_folder_takes_blocks_whatever_the_age(s3_store: Store, tmp_path: Path) -> None:
+    result = replay(make_run(s3_store, NEW, time.time() - 60), Silent(), tmp_path / "new" / "blocks", time.time())
+    assert result.road == "backfill"
+    assert [path for path in (tmp_path / "new" / "blocks").iterdir() if (path / "meta.json").is_file()]
+
+
+def test_without_prometheus_the_file_says_how_to_load_it(
+    s3_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_PROMETHEUS_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.chdir(tmp_path)
+    run = make_run(s3_store, OLD, time.time() - 86_400)
+    result = replay(run, Silent(), None, time.time())
+    assert result.road == "file"
+    assert "promtool tsdb create-blocks-from openmetrics" in result.sentence
+    written = (tmp_path / result.where).read_text()
+    assert written.endswith("# EOF\n")
+    assert 'instance="127.0.0.1:' in written
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(s3_store: Store, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    run = make_run(s3_store, OLD, time.time() - 86_400)
+    with pytest.raises(CatwalkError, match=r"blocks can't be written to .*file"):
+        replay(run, Silent(), tmp_path / "file", time.time())
+
+
+def test_odd_values_and_labels_are_valid_openmetrics(tmp_path: Path) -> None:
+    values = (math.nan, math.inf, -math.inf, -0.5, 1e-300)
+    points = [
+        Point(catalogue.TEST_LOSS, {"run_id": f'a"\\\n{n}', "model": "ü"}, v, 1.7e9 + n) for n, v in enumerate(values)
+    ]
+    file = tmp_path / "points"
+    file.write_text(openmetrics(points, {"job": "statsd_exporter"}))
+    promtool = str(tool("promtool"))
+    command = [promtool, "tsdb", "create-blocks-from", "openmetrics", str(file), str(tmp_path / "blocks")]
+    subprocess.run(command, check=True, capture_output=True)
