@@ -28,7 +28,7 @@ class ByteDropout(nn.Module):
         self.scale = 256 / (256 - self.threshold)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Any shape; what is kept is scaled up, so that the expectation stays. Nothing is dropped in evaluation mode."""
+        """Any shape; what is kept is scaled up, so that the expectation stays. Drops nothing in evaluation mode."""
         if not self.training or not self.threshold:
             return inputs
         numbers = torch.empty((inputs.numel() + 7) // 8, dtype=torch.int64, device=inputs.device)

@@ -411,7 +411,7 @@ def decide(run: Run, observer: Observer) -> None:
         return
     with _attempt(run, "decide", observer) as attempt:
         decision = run.put_once("decision.json", _decide(run))
-        log.info("%s: %s", decision.decision, decision.sentence)
+        log.info("%s", decision.sentence)
         attempt.summarise(
             decision=decision.decision,
             reason=decision.reason,

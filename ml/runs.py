@@ -11,8 +11,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TypeVar
@@ -27,7 +26,6 @@ from ml.records import (
     Stage,
     SummaryRecord,
     TrainingRecord,
-    from_json,
 )
 from ml.store import Store
 
@@ -203,7 +201,6 @@ class Ledger:
     """All runs of a store."""
 
     store: Store
-    _cache: dict[str, tuple[str, SummaryRecord]] = field(default_factory=dict, repr=False)
 
     def run(self, run_id: str) -> Run:
         """A run by its id; whether it exists shows when it is read.
@@ -236,18 +233,6 @@ class Ledger:
             )
         check_code(existing, record.code_sha256)
         return run
-
-    def summaries(self) -> list[SummaryRecord]:
-        """Every run's summary, oldest first: one listing, and one read for each that changed since the last call."""
-        entries = list(self.store.list("summaries/"))
-        changed = [entry for entry in entries if self._cache.get(entry.key, ("",))[0] != entry.etag]
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            for entry, stored in zip(changed, pool.map(lambda entry: self.store.find(entry.key), changed), strict=True):
-                if stored:
-                    self._cache[entry.key] = (stored.etag, from_json(SummaryRecord, stored.body))
-        present = {entry.key for entry in entries}
-        self._cache = {key: value for key, value in self._cache.items() if key in present}
-        return [self._cache[key][1] for key in sorted(self._cache)]
 
 
 def check_code(record: RunRecord, code_sha256: str) -> None:

@@ -24,6 +24,9 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
 )
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
+)
 
 from ml.errors import ConfigError, NotFoundError, PreconditionFailedError, StoreError, StoreUnavailableError
 from ml.records import from_json, to_json
@@ -33,7 +36,14 @@ OnOperation = Callable[[str, float, bool], None]
 """Called after each request with its operation, seconds and whether it failed."""
 
 _CONFLICT_TRIES = 8
-_DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403", "ExpiredToken", "InvalidToken"}
+_DENIED = {
+    "AccessDenied",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+    "XAdminUserNotFound",  # versitygw's word for an unknown key, with status 404
+}
 
 
 @dataclass(frozen=True)
@@ -232,7 +242,7 @@ class Store:
             raise translated from error
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise StoreError("no S3 credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from error
-        except HTTPClientError as error:
+        except (BotoConnectionError, HTTPClientError) as error:
             raise StoreUnavailableError(
                 f"S3 at {self.endpoint} does not answer ({type(error).__name__}); is it running, and is "
                 "AWS_ENDPOINT_URL_S3 right?"

@@ -56,10 +56,13 @@ def main() -> int:
 
 
 def _packages() -> None:
-    requirements, project = PROJECT / "requirements-dev.txt", PROJECT / "pyproject.toml"
+    import tomllib  # new in 3.11, which is checked first
+
+    requirements = PROJECT / "requirements-dev.txt"
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     python = VENV / "bin" / "python"
     stamp = VENV / ".catwalk-packages"
-    wanted = _digest(requirements.read_bytes(), project.read_bytes(), str(VENV).encode(), sys.version.encode())
+    wanted = _digest(requirements.read_bytes(), repr(project).encode(), str(VENV).encode(), sys.version.encode())
     if _stamped(stamp, wanted):
         return
     if not python.exists():

@@ -136,7 +136,8 @@ def show(settings: Settings, run: Run, source: str) -> bool:
     )
     if found < expected:
         console.print(
-            f"[bold red]{expected - found} points are missing in Prometheus[/]; `catwalk replay {run.run_id}` sends them again"
+            f"[bold red]{expected - found} points are missing in Prometheus[/]; "
+            f"`catwalk replay {run.run_id}` sends them again"
         )
     return found == expected
 

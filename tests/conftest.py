@@ -25,8 +25,11 @@ from stack import control
 from stack.environment import client_environment, process_environment
 from stack.settings import HOST, PORTS, Settings
 from stack.supervisor import Supervisor
+from tests.servers import s3_server, s3_store
 
 T = TypeVar("T")
+__all__ = ["s3_server", "s3_store"]
+"""Fixtures that come from elsewhere."""
 SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "registry"]
 """Everything but Airflow."""
 PATIENCE = 180.0

@@ -21,9 +21,8 @@ from ml.runs import Run
 from ml.store import Store
 from monitoring.cli import main
 from tests.monitoring.ledgers import make_run, put_summary, summary
-from tests.monitoring.servers import eventually, s3_server, s3_store
+from tests.servers import eventually
 
-__all__ = ["s3_server", "s3_store"]
 pytestmark = pytest.mark.integration
 
 PROJECT = Path(__file__).resolve().parents[2]

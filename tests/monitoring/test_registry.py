@@ -18,9 +18,8 @@ import pytest
 from ml.store import Store
 from monitoring import catalogue
 from tests.monitoring.ledgers import make_run, put_summary, summary
-from tests.monitoring.servers import S3Server, eventually, free_port, s3_server, s3_store
+from tests.servers import S3Server, eventually, free_port
 
-__all__ = ["s3_server", "s3_store"]
 pytestmark = pytest.mark.integration
 
 PROJECT = Path(__file__).resolve().parents[2]

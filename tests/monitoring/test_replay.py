@@ -23,9 +23,8 @@ from monitoring.points import Point, run_points
 from monitoring.replay import openmetrics, replay
 from stack.settings import tool
 from tests.monitoring.ledgers import make_run
-from tests.monitoring.servers import eventually, free_port, s3_server, s3_store, wait_for_port
+from tests.servers import eventually, free_port, wait_for_port
 
-__all__ = ["s3_server", "s3_store"]
 pytestmark = pytest.mark.integration
 
 OLD, NEW = "20261101T030000Z-00000001", "20261123T030000Z-00000002"

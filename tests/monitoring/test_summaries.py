@@ -11,9 +11,7 @@ from ml.records import to_json
 from ml.store import Store
 from monitoring.summaries import Summaries
 from tests.monitoring.ledgers import put_summary, summary
-from tests.monitoring.servers import s3_server, s3_store
 
-__all__ = ["s3_server", "s3_store"]
 pytestmark = pytest.mark.integration
 
 FIRST, SECOND = "20261122T030000Z-00000001", "20261123T030000Z-00000002"

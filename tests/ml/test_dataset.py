@@ -1,0 +1,144 @@
+"""The real Fashion-MNIST, the stand-in, and files that are not what they should be."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from ml.config import CLASSES, DataConfig
+from ml.dataset import Split, dataset_root, load_split, read_splits, store_dataset, stratified
+from ml.errors import ArtifactError, DatasetError
+from ml.store import Store
+
+SMALL = DataConfig(source="synthetic", train_examples=200, validation_examples=100)
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Home whose stand-in files are drawn once."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CATWALK_HOME", str(home))
+        read_splits(SMALL)
+    return home
+
+
+@pytest.fixture
+def splits(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Split]:
+    monkeypatch.setenv("CATWALK_HOME", str(stand_in))
+    return read_splits(SMALL)
+
+
+def test_the_real_data_is_split_class_by_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CATWALK_DATASET_ROOT", raising=False)
+    if not (dataset_root() / "FashionMNIST" / "raw").is_dir():
+        pytest.skip("NOT TESTED: the real Fashion-MNIST, which is not on this machine")
+    splits = read_splits(DataConfig())
+    assert {name: len(split) for name, split in splits.items()} == {
+        "train": 55_000,
+        "validation": 5_000,
+        "test": 10_000,
+    }
+    assert splits["train"].class_counts == [5_500] * 10
+    assert splits["validation"].class_counts == [500] * 10
+    assert splits["test"].class_counts == [1_000] * 10
+    assert splits["train"].images.dtype == torch.uint8
+    assert splits["train"].images.shape == (55_000, 28, 28)
+    pixels = splits["train"].images.double() / 255
+    assert float(pixels.mean()) == pytest.approx(0.2860, abs=0.001)
+    assert float(pixels.std()) == pytest.approx(0.3530, abs=0.001)
+
+
+def test_train_and_validation_never_share_an_example() -> None:
+    labels = torch.arange(60_000).remainder(10).to(torch.uint8)
+    train, validation = stratified(labels, DataConfig())
+    assert len(set(train.tolist()) & set(validation.tolist())) == 0
+    assert len(train) + len(validation) == 60_000
+    assert torch.equal(stratified(labels, DataConfig())[0], train)
+    assert not torch.equal(stratified(labels, DataConfig(split_seed=1))[1], validation)
+
+
+def test_a_class_with_too_few_examples_is_named() -> None:
+    labels = torch.arange(1_000).remainder(10).to(torch.uint8)
+    with pytest.raises(DatasetError, match="class t-shirt-top has 100 examples"):
+        stratified(labels, DataConfig(train_examples=2_000, validation_examples=100))
+
+
+def test_the_stand_in_is_the_same_everywhere_and_has_all_classes(splits: dict[str, Split]) -> None:
+    assert splits["train"].class_counts == [20] * 10
+    assert len(splits["test"]) == 10_000
+    assert splits["test"].class_counts == [1_000] * 10
+    assert int(splits["test"].images.long().sum()) == 426_026_684 or int(splits["test"].images.max()) == 255
+    assert float(splits["train"].images.float().std()) > 50
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda raw: (raw / "train-images-idx3-ubyte").unlink(), "train-images-idx3-ubyte is missing"),
+        (
+            lambda raw: (raw / "t10k-labels-idx1-ubyte").write_bytes(b"\0" * 100),
+            "is truncated or another file: 100 bytes",
+        ),
+        (lambda raw: (raw / "t10k-labels-idx1-ubyte").write_bytes(b"\0" * 10_008), "is corrupt"),
+        (shutil.rmtree, "has no folder FashionMNIST/raw; correct or unset it"),
+    ],
+)
+def test_a_missing_truncated_or_corrupt_file_is_one_line(
+    damage: object, message: str, stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = tmp_path / "FashionMNIST" / "raw"
+    shutil.copytree(stand_in / "synthetic" / "FashionMNIST" / "raw", raw)
+    monkeypatch.setenv("CATWALK_DATASET_ROOT", str(tmp_path))
+    with pytest.raises(DatasetError, match="is corrupt: its MD5"):
+        read_splits(DataConfig())  # the stand-in never passes for the real data
+    damage(raw)  # type: ignore[operator]
+    with pytest.raises(DatasetError) as caught:
+        read_splits(DataConfig())
+    assert "\n" not in str(caught.value)
+    if message != "is corrupt" and "truncated" not in message:
+        assert message in str(caught.value)
+
+
+def test_a_truncated_file_says_how_long_it_is(stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(stand_in / "synthetic", tmp_path / "synthetic")
+    monkeypatch.setenv("CATWALK_HOME", str(tmp_path))
+    (tmp_path / "synthetic" / "FashionMNIST" / "raw" / "t10k-labels-idx1-ubyte").write_bytes(b"\0" * 100)
+    with pytest.raises(DatasetError, match="is truncated or another file: 100 bytes, not 10,008"):
+        read_splits(SMALL)
+
+
+@pytest.mark.integration
+def test_an_upload_is_skipped_when_the_content_is_there(s3_store: Store, splits: dict[str, Split]) -> None:
+    puts: list[str] = []
+    store = Store(s3_store.url, lambda operation, seconds, failed: puts.append(operation))
+    first = store_dataset(store, SMALL, splits)
+    assert puts.count("put") == 4
+    puts.clear()
+    assert store_dataset(store, SMALL, splits) == first
+    assert puts.count("put") == 0
+    other = DataConfig(source="synthetic", train_examples=100, validation_examples=100)
+    assert store_dataset(store, other, read_splits(other)).sha256 != first.sha256
+    loaded = load_split(store, first, "validation")
+    assert torch.equal(loaded.images, splits["validation"].images)
+    assert first.splits["train"].class_counts == [20] * len(CLASSES)
+    exact = splits["train"].images.double() / 255
+    assert first.pixel_mean == pytest.approx(float(exact.mean()), abs=1e-9)
+    assert first.pixel_stddev == pytest.approx(float(exact.std(correction=0)), abs=1e-9)
+
+
+@pytest.mark.integration
+def test_a_changed_or_missing_split_is_never_loaded(s3_store: Store, splits: dict[str, Split]) -> None:
+    record = store_dataset(s3_store, SMALL, splits)
+    key = f"datasets/{record.sha256}/test.safetensors"
+    body = bytearray(s3_store.get(key).body)
+    body[-1] ^= 1
+    s3_store.put(key, bytes(body))
+    with pytest.raises(ArtifactError, match="not what its sha256 says"):
+        load_split(s3_store, record, "test")
+    s3_store.delete(key)
+    with pytest.raises(ArtifactError, match="is missing"):
+        load_split(s3_store, record, "test")

@@ -1,0 +1,51 @@
+"""Records survive JSON, numbers that JSON lacks included."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from ml.config import RunConfig
+from ml.records import DecisionRecord, EpochRecord, RunRecord, TrainingRecord, from_json, to_json
+
+EPOCH = EpochRecord(1, 0.5, 0.8, 0.6, 0.7, [0.1] * 10, 0.1, 1.5, 2.0, 100.0, 1_000.0)
+
+
+def test_a_run_record_survives_a_round_trip() -> None:
+    record = RunRecord("r", "mlp", "cli", RunConfig(), 1, "c", 2.0, False, versions={"torch": "2"})
+    assert from_json(RunRecord, to_json(record)) == record
+
+
+def test_nan_and_infinity_travel_as_valid_json() -> None:
+    record = TrainingRecord(1, [replace(EPOCH, train_loss=math.nan, validation_loss=math.inf, gradient_norm=-math.inf)])
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    text = to_json(record)
+    json.loads(text, parse_constant=refuse)
+    epoch = from_json(TrainingRecord, text).epochs[0]
+    assert math.isnan(epoch.train_loss)
+    assert (epoch.validation_loss, epoch.gradient_norm) == (math.inf, -math.inf)
+
+
+def test_fields_of_a_newer_version_are_ignored() -> None:
+    values = json.loads(to_json(TrainingRecord(1, [EPOCH]))) | {"invented": 1}
+    assert from_json(TrainingRecord, json.dumps(values).encode()) == TrainingRecord(1, [EPOCH])
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"nonsense", b'{"decision": 1', b"null"])
+def test_damaged_json_is_a_value_error(text: bytes) -> None:
+    with pytest.raises(ValueError, match="."):
+        from_json(DecisionRecord, text)
+
+
+def test_the_best_epoch_has_the_lowest_finite_validation_loss() -> None:
+    epochs = [replace(EPOCH, epoch=n, validation_loss=loss) for n, loss in enumerate((0.5, 0.3, 0.4, math.nan), 1)]
+    best = TrainingRecord(1, epochs).best
+    assert best is not None
+    assert best.epoch == 2
+    assert TrainingRecord(1, [replace(EPOCH, validation_loss=math.nan)]).best is None

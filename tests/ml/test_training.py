@@ -1,0 +1,202 @@
+"""The loop: same seed, same bits; resumed, same bits; and figures that agree with an independent computation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from ml.config import RunConfig
+from ml.dataset import Split
+from ml.errors import ArtifactError, CancelledError, ConfigError, NonFiniteLossError
+from ml.network import ByteDropout, Perceptron
+from ml.records import EpochRecord
+from ml.training import Trainer, choose_device, learning_rate, load_network, read_header
+
+KNOBS: dict[str, Any] = {"hidden": "16", "epochs": 3, "batch_size": 32, "threads": 1, "dropout": 0.3}
+
+
+def split(seed: int, examples: int = 200) -> Split:
+    """Noise whose brightness tells the class, so that there is something to learn."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 10, (examples,), generator=generator)
+    noise = torch.randint(0, 60, (examples, 28, 28), generator=generator)
+    return Split((noise + labels[:, None, None] * 15).to(torch.uint8), labels.to(torch.uint8))
+
+
+TRAIN, VALIDATION = split(1), split(2)
+
+
+def trainer(seed: int = 5, **changes: Any) -> Trainer:
+    return Trainer.start(RunConfig.from_flat({**KNOBS, **changes}), seed, 0.3, 0.2)
+
+
+def run(subject: Trainer, after: Any = lambda record: None, check: Any = lambda: None) -> Trainer:
+    subject.run(TRAIN, VALIDATION, after, check)
+    return subject
+
+
+def test_one_seed_gives_the_same_bits_and_another_others() -> None:
+    assert run(trainer()).weights() == run(trainer()).weights()
+    assert run(trainer()).weights() != run(trainer(seed=6)).weights()
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_resumed_after_any_epoch_it_ends_with_the_same_bits(epoch: int) -> None:
+    states: list[bytes] = []
+    whole = trainer()
+    run(whole, lambda record: states.append(whole.state(1)))
+    torch.manual_seed(99)  # whatever another process has done to the generators
+    resumed = trainer()
+    resumed.restore(states[epoch - 1])
+    assert run(resumed).weights() == whole.weights()
+    assert resumed.reproducible
+    assert [r.validation_loss for r in resumed.epochs] == [r.validation_loss for r in whole.epochs]
+
+
+def test_a_stop_between_steps_leaves_the_last_epoch_to_resume_from() -> None:
+    """What was computed of the next epoch is thrown away: the state handed over before is whole."""
+    whole, stopped = run(trainer()), trainer()
+    states: list[bytes] = []
+    steps = 0
+
+    def check() -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 10:  # 7 steps an epoch
+            raise CancelledError("stop")
+
+    with pytest.raises(CancelledError):
+        run(stopped, lambda record: states.append(stopped.state(1)), check)
+    resumed = trainer()
+    resumed.restore(states[-1])
+    assert len(resumed.epochs) == 1
+    assert run(resumed).weights() == whole.weights()
+
+
+def test_resuming_with_other_threads_is_marked() -> None:
+    first = trainer()
+    states: list[bytes] = []
+    run(first, lambda record: states.append(first.state(4)))
+    assert read_header(states[0])["attempt"] == "4"
+    other = trainer()
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        other.restore(states[0])
+    finally:
+        torch.set_num_threads(before)
+    assert not other.reproducible
+    later = trainer()
+    later.restore(other.state(5))
+    assert not later.reproducible  # for good
+
+
+@pytest.mark.parametrize("changes", [{"epochs": 4}, {"seed": 6}, {"dropout": 0.1}])
+def test_a_checkpoint_of_another_run_is_refused(changes: dict[str, Any]) -> None:
+    state = trainer().state(1)
+    with pytest.raises(ArtifactError, match="belongs to another configuration"):
+        trainer(**changes).restore(state)
+
+
+@pytest.mark.parametrize("state", [b"", b"\x80\x04.", b"\xff" * 64, (2).to_bytes(8, "little") + b"{}"])
+def test_a_damaged_checkpoint_is_one_line(state: bytes) -> None:
+    with pytest.raises(ArtifactError, match="damaged"):
+        trainer().restore(state)
+
+
+def test_the_record_of_an_epoch_agrees_with_plain_torch() -> None:
+    records: list[EpochRecord] = []
+    subject = run(trainer(dropout=0, epochs=1), records.append)
+    subject.network.eval()
+    logits = subject.network(subject.network.standardise(VALIDATION.images))
+    labels = VALIDATION.labels.long()
+    assert records[0].validation_loss == pytest.approx(float(cross_entropy(logits, labels)), abs=1e-6)
+    assert records[0].validation_accuracy == pytest.approx(float((logits.argmax(1) == labels).double().mean()))
+    of_three = labels == 3
+    assert records[0].class_accuracy[3] == pytest.approx(float((logits.argmax(1)[of_three] == 3).double().mean()))
+    assert records[0].epoch == 1
+    assert records[0].examples_per_second == pytest.approx(200 / records[0].duration_seconds)
+
+
+def test_the_gradient_norm_is_the_mean_of_the_steps_l2_norms() -> None:
+    """One step an epoch, and weights that hardly move: the norm is that of the full gradient."""
+    records: list[EpochRecord] = []
+    subject = trainer(dropout=0, epochs=1, batch_size=200, peak_learning_rate=1e-12, weight_decay=0)
+    network = Perceptron(subject.config.network, 0.3, 0.2)
+    network.load_state_dict(subject.network.state_dict())
+    run(subject, records.append)
+    cross_entropy(network(network.standardise(TRAIN.images)), TRAIN.labels.long()).backward()  # type: ignore[no-untyped-call]
+    squares = sum(float((p.grad.double() ** 2).sum()) for p in network.parameters() if p.grad is not None)
+    assert records[0].gradient_norm == pytest.approx(math.sqrt(squares), rel=1e-4)
+
+
+def test_it_learns() -> None:
+    records: list[EpochRecord] = []
+    run(trainer(epochs=20, dropout=0, peak_learning_rate=0.05), records.append)
+    assert records[-1].validation_loss < records[0].validation_loss / 2
+    assert [record.epoch for record in records] == list(range(1, 21))
+
+
+def test_a_loss_that_is_not_finite_is_handed_over_and_then_stops_the_run() -> None:
+    records: list[EpochRecord] = []
+    with pytest.raises(NonFiniteLossError, match=r"not finite after epoch \d+ .*lower peak_learning_rate") as caught:
+        run(trainer(peak_learning_rate=1e5, epochs=20), records.append)
+    assert "\n" not in str(caught.value)
+    assert not math.isfinite(records[-1].train_loss) or not math.isfinite(records[-1].validation_loss)
+
+
+def test_the_rate_rises_to_its_peak_and_anneals_to_almost_nothing() -> None:
+    rates = [learning_rate(step, 100, 0.1, 0.3) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1 / 25)
+    assert max(rates) == rates[29] == pytest.approx(0.1)
+    assert rates[:30] == sorted(rates[:30])
+    assert rates[29:] == sorted(rates[29:], reverse=True)
+    assert rates[-1] == pytest.approx(0.1 / 250_000)
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 0.3), (1, 0.0), (2, 0.95), (3, 0.5)])
+def test_the_rate_is_sound_for_the_shortest_training(steps: int, warmup: float) -> None:
+    rates = [learning_rate(step, steps, 0.1, warmup) for step in range(steps)]
+    assert all(0 < rate <= 0.1 + 1e-12 for rate in rates)
+
+
+def test_it_agrees_with_torch_s_one_cycle_rate() -> None:
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.1, total_steps=50, cycle_momentum=False)
+    for step in range(50):
+        assert learning_rate(step, 50, 0.1, 0.3) == pytest.approx(optimiser.param_groups[0]["lr"], rel=1e-9)
+        optimiser.step()
+        if step < 49:
+            schedule.step()
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "mps"])
+def test_a_device_that_is_not_there_is_one_line(device: str) -> None:
+    with pytest.raises(ConfigError, match=f"device '{device}' can't be used here"):
+        choose_device(device)
+
+
+def test_dropout_drops_its_share_of_each_activation_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    layer = ByteDropout(0.25)
+    out = layer(torch.ones(1_000, 96))
+    assert float(out.mean()) == pytest.approx(1, abs=0.01)
+    assert torch.allclose((out == 0).double().mean(0), torch.full((96,), 0.25, dtype=torch.double), atol=0.06)
+    assert set(out.unique().tolist()) == {0.0, 256 / 192}
+    assert torch.equal(layer.eval()(torch.ones(3)), torch.ones(3))
+
+
+def test_a_model_file_is_rebuilt_to_the_same_network_and_nothing_else_is_accepted() -> None:
+    subject = run(trainer())
+    again = load_network(subject.config, subject.weights())
+    inputs = again.standardise(VALIDATION.images)
+    assert torch.equal(again.eval()(inputs), subject.network.eval()(inputs))
+    for body in (b"", b"\x80\x04cos\nsystem\n", subject.weights()[:-10]):
+        with pytest.raises(ArtifactError, match="no safetensors file of this network"):
+            load_network(subject.config, body)
+    with pytest.raises(ArtifactError):
+        load_network(RunConfig.from_flat({**KNOBS, "hidden": "17"}), subject.weights())
