@@ -39,7 +39,7 @@ def test_fields_of_a_newer_version_are_ignored() -> None:
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"nonsense", b'{"decision": 1', b"null"])
 def test_damaged_json_is_a_value_error(text: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         from_json(DecisionRecord, text)
 
 
