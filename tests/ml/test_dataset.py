@@ -18,16 +18,6 @@ from ml.store import Store
 SMALL = DataConfig(source="synthetic", train_examples=200, validation_examples=100)
 
 
-@pytest.fixture(scope="session")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Home whose stand-in files are drawn once."""
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CATWALK_HOME", str(home))
-        read_splits(SMALL)
-    return home
-
-
 @pytest.fixture
 def splits(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Split]:
     monkeypatch.setenv("CATWALK_HOME", str(stand_in))
