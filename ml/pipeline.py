@@ -85,7 +85,8 @@ def open_run(
         versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
     )
     run = ledger.create(record)
-    run.update_summary(lambda summary: summary)
+    if not run.summary():
+        run.update_summary(lambda summary: summary)
     return run
 
 

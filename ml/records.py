@@ -246,6 +246,8 @@ class SummaryRecord:
     sentence: str = ""
     decided: float | None = None
     checks: list[CheckRecord] = field(default_factory=list)
+    write: str = ""
+    """Random, another one at each write: no two versions have the same bytes."""
 
 
 @dataclass(frozen=True)

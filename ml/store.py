@@ -6,6 +6,7 @@ Conditional writes are what the run ledger and the champion pointer stand on: ``
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import re
@@ -36,6 +37,8 @@ OnOperation = Callable[[str, float, bool], None]
 """Called after each request with its operation, seconds and whether it failed."""
 
 _CONFLICT_TRIES = 8
+_TORN_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.0)
+"""Seconds between reads of an object that seems to change; then it is taken as it is, for its ETag may be no MD5."""
 _DENIED = {
     "AccessDenied",
     "ExpiredToken",
@@ -61,6 +64,20 @@ class Entry:
     key: str
     etag: str
     size: int
+
+
+def _torn(stored: Stored, answer: Mapping[str, Any]) -> bool:
+    """Whether the ETag is an MD5, but not that of the body.
+
+    versitygw with its attributes in a side folder answers so while the object is being replaced: body and ETag belong
+    to two versions. A compare-and-swap on such an answer would lose the version in between.
+    """
+    if answer.get("ServerSideEncryption", "AES256") != "AES256" or "SSECustomerAlgorithm" in answer:
+        return False  # there an ETag is no MD5
+    etag = stored.etag.strip('"')
+    if not re.fullmatch("[0-9a-f]{32}", etag):
+        return False
+    return hashlib.md5(stored.body, usedforsecurity=False).hexdigest() != etag
 
 
 def _ignore(operation: str, seconds: float, failed: bool) -> None:
@@ -123,11 +140,17 @@ class Store:
             StoreError: any other failure; every method of this class raises it.
         """
 
-        def request() -> Stored:
+        def request() -> tuple[Stored, bool]:
             answer = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key)
-            return Stored(answer["Body"].read(), answer["ETag"])
+            stored = Stored(answer["Body"].read(), answer["ETag"])
+            return stored, _torn(stored, answer)
 
-        return self._call("get", key, request)
+        for pause in _TORN_PAUSES:
+            stored, torn = self._call("get", key, request)
+            if not torn:
+                break
+            time.sleep(pause)
+        return stored
 
     def put(self, key: str, body: bytes, *, if_match: str | None = None, create: bool = False) -> str:
         """Writes a whole object and returns its ETag.

@@ -147,7 +147,7 @@ def test_a_malicious_pickle_in_place_of_the_model_is_refused_and_never_run(
     train(run, Silent())
     bomb = pickle.dumps(Bomb(marker))
     run.store.put(run.key("model.safetensors"), bomb)
-    with pytest.raises(ArtifactError, match="not the one that was recorded .* is not loaded"):
+    with pytest.raises(ArtifactError, match=r"not the one that was recorded .* is not loaded"):
         score(run, Silent())
     assert not marker.exists()
     pickle.loads(bomb)

@@ -83,10 +83,10 @@ class TestOnS3:
             run.update_summary(lambda summary: dataclasses.replace(summary, points_dropped=summary.points_dropped + 1))
 
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(add, range(24)))
+            list(pool.map(add, range(48)))
         summary = run.summary()
         assert summary is not None
-        assert summary.points_dropped == 24
+        assert summary.points_dropped == 48
 
     def test_what_is_written_once_stays(self, new_run: Callable[..., Run]) -> None:
         run = new_run()
