@@ -1,0 +1,73 @@
+"""The DAG file as Airflow reads it: tasks, order, parameters, retries; and what reading it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+from ml.config import RunConfig, knobs
+from stack.settings import PROJECT
+
+
+@pytest.fixture(scope="module")
+def dag() -> Any:
+    bag = DagBag(str(PROJECT / "dags"))
+    assert bag.import_errors == {}
+    assert list(bag.dags) == ["fashion_training"]
+    return bag.dags["fashion_training"]
+
+
+def test_the_stages_are_wired_in_order_with_publish_as_plain_teardown(dag: Any) -> None:
+    order = ["ingest", "train", "test", "decide", "publish"]
+    assert [task.task_id for task in dag.topological_sort()] == order
+    for task, following in pairwise(order):
+        assert following in dag.get_task(task).downstream_task_ids
+    publish = dag.get_task("publish")
+    assert publish.is_teardown
+    assert not publish.on_failure_fail_dagrun
+
+
+def test_it_is_scheduled_daily_one_run_at_a_time_without_catching_up(dag: Any) -> None:
+    assert dag.schedule == "0 3 * * *"
+    assert (dag.catchup, dag.max_active_runs, dag.is_paused_upon_creation) == (False, 1, False)
+
+
+def test_each_task_retries_with_back_off_and_has_a_time_out(dag: Any) -> None:
+    for task in dag.tasks:
+        assert task.retries > 0
+        assert task.retry_exponential_backoff > 1
+        assert task.execution_timeout is not None
+
+
+def test_every_knob_is_a_typed_param_with_its_help(dag: Any) -> None:
+    params = {name: dag.params.get_param(name) for name in dag.params}
+    assert set(params) == {knob.name for knob in knobs()}
+    for knob in knobs():
+        param = params[knob.name]
+        assert param.description == knob.help
+        assert param.schema["type"]
+        assert param.schema["section"] == knob.section
+    assert RunConfig.from_flat(dag.params.dump()) == RunConfig()
+
+
+def test_a_value_of_the_wrong_type_is_refused_when_it_is_triggered(dag: Any) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    with pytest.raises(ParamValidationError):
+        dag.params.get_param("epochs").resolve("many")
+
+
+def test_reading_the_file_loads_nothing_heavy() -> None:
+    code = (
+        "import runpy, sys; runpy.run_path('dags/fashion_training.py'); "
+        "heavy = {'torch', 'torchvision', 'numpy', 'boto3', 'matplotlib', 'scipy', 'monitoring', 'ml.pipeline'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

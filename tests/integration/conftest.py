@@ -1,0 +1,179 @@
+"""Small runs in a real stack, and what of them is in Prometheus."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from ml.records import AttemptRecord
+from ml.runs import Run, new_run_id, run_id_of_dag_run
+from monitoring.points import Point, run_points
+from stack.settings import PROJECT
+from tests.conftest import RunningStack, wait_until
+
+DAG = "fashion_training"
+SMALL: dict[str, Any] = {
+    "source": "synthetic",
+    "train_examples": 500,
+    "validation_examples": 100,
+    "hidden": "16",
+    "epochs": 4,
+    "batch_size": 50,
+    "threads": 1,
+    "checkpoint_seconds": 0,
+    "accuracy_floor": 0.2,
+}
+SLOW = {**SMALL, "train_examples": 2_000, "batch_size": 1, "epochs": 40}
+"""Takes long enough to be caught in the middle."""
+
+
+@pytest.fixture
+def services(services: RunningStack) -> Iterator[RunningStack]:
+    """The services, with this process as their client."""
+    with services.as_environment():
+        yield services
+
+
+@pytest.fixture
+def stack(stack: RunningStack) -> Iterator[RunningStack]:
+    """The whole stack, with this process as its client."""
+    with stack.as_environment():
+        yield stack
+
+
+def start_run(stack: RunningStack, knobs: dict[str, Any], **environment: str) -> tuple[Run, subprocess.Popen[str]]:
+    """``catwalk run`` as a process, and its run."""
+    run_id = new_run_id()
+    flags = [text for name, value in knobs.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+    process = subprocess.Popen(
+        [str(PROJECT / ".venv" / "bin" / "catwalk"), "run", "--run-id", run_id, *flags],
+        env={**stack.environment, **environment},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return stack.ledger.run(run_id), process
+
+
+def finish(process: subprocess.Popen[str], seconds: float = 300) -> str:
+    """Waits for a successful end; returns what was printed."""
+    output, errors = process.communicate(timeout=seconds)
+    assert process.returncode == 0, errors
+    return output
+
+
+def small_run(stack: RunningStack, **environment: str) -> Run:
+    """A run that has finished."""
+    run, process = start_run(stack, SMALL, **environment)
+    finish(process)
+    return run
+
+
+def of_ledger(points: list[Point]) -> dict[frozenset[tuple[str, str]], str]:
+    """Series → value, of a ledger's points."""
+    return {_series(point.metric.name, point.labels): _text(point.value) for point in points}
+
+
+def of_prometheus(stack: RunningStack, run_id: str) -> dict[frozenset[tuple[str, str]], str]:
+    """Series → last value, of everything that Prometheus holds of a run's road by StatsD."""
+    found = stack.query(f'last_over_time({{__name__=~"ml_.+", run_id="{run_id}"}}[1d])')
+    return {_series(labels.pop("__name__"), labels): _text(value) for labels, value in found}
+
+
+def assert_all_stored(stack: RunningStack, run: Run) -> int:
+    """Every point of the ledger is in Prometheus, with its value, and nothing else is; returns how many."""
+    expected = of_ledger(run_points(run))
+    wait_until(lambda: of_prometheus(stack, run.run_id) == expected, f"all {len(expected)} points with their values")
+    return len(expected)
+
+
+def _series(name: str, labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    target = {"job", "instance"}
+    return frozenset({("__name__", name), *((key, value) for key, value in labels.items() if key not in target)})
+
+
+def _text(value: float) -> str:
+    return repr(float(value) + 0.0)  # the sum turns -0.0 into 0.0, which is how it travels
+
+
+@dataclass(frozen=True)
+class DagRun:
+    """A run of the DAG, seen through Airflow's REST API and in the ledger."""
+
+    stack: RunningStack
+    dag_run_id: str
+    run: Run
+
+    @property
+    def path(self) -> str:
+        return f"dags/{DAG}/dagRuns/{urllib.parse.quote(self.dag_run_id, safe='')}"
+
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """Task id → its instance."""
+        answer = self.stack.airflow("GET", f"{self.path}/taskInstances")
+        return {task["task_id"]: task for task in answer["task_instances"]}
+
+    def states(self) -> dict[str, str]:
+        return {name: task["state"] for name, task in self.tasks().items()}
+
+    def state(self) -> str:
+        return str(self.stack.airflow("GET", self.path)["state"])
+
+    def wait(self, state: str, seconds: float = 400) -> None:
+        """Waits for the end, which must be this one."""
+        found = wait_until(lambda: (now := self.state()) in ("success", "failed") and now, "the DAG run's end", seconds)
+        assert found == state, self.states()
+
+    def log(self, task: str, attempt: int) -> str:
+        """What a try of a task has logged."""
+        answer = self.stack.airflow("GET", f"{self.path}/taskInstances/{task}/logs/{attempt}?full_content=true")
+        return "\n".join(str(line) for line in answer["content"])
+
+    def attempt(self, stage: str, number: int) -> AttemptRecord:
+        """Waits for an attempt to start."""
+
+        def started() -> AttemptRecord | None:
+            found = [record for record in self.run.attempts() if (record.stage, record.number) == (stage, number)]
+            return found[0] if found else None
+
+        return wait_until(started, f"attempt {number} of {stage}", 300)  # type: ignore[return-value]
+
+    def epochs(self, attempt: int) -> int:
+        """Epochs in the ledger once this attempt of train has written."""
+        training = self.run.training()
+        return len(training.epochs) if training and training.attempt == attempt else 0
+
+    def clear(self) -> None:
+        """What the button "clear" does to a whole DAG run."""
+        body = {"dag_run_id": self.dag_run_id, "dry_run": False, "only_failed": False}
+        self.stack.airflow("POST", f"dags/{DAG}/clearTaskInstances", body)
+
+
+def trigger(stack: RunningStack, conf: dict[str, Any]) -> DagRun:
+    """Starts a DAG run with these parameters."""
+    wait_until(lambda: DAG in [dag["dag_id"] for dag in stack.airflow("GET", "dags")["dags"]], "Airflow knows the DAG")
+    answer = stack.airflow("POST", f"dags/{DAG}/dagRuns", {"logical_date": None, "conf": conf})
+    run_id = run_id_of_dag_run(datetime.fromisoformat(answer["run_after"]), DAG, answer["dag_run_id"])
+    return DagRun(stack, answer["dag_run_id"], stack.ledger.run(run_id))
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def in_registry(stack: RunningStack, run: Run, state: str) -> bool:
+    """Whether Prometheus shows the run in this state, by way of the registry."""
+    found = stack.query(f'catwalk_run_state{{run_id="{run.run_id}", state="{state}"}}')
+    return [value for _, value in found] == [1.0]

@@ -1,0 +1,165 @@
+"""The DAG in real Airflow: what it stores and sends, and what becomes of it when something is killed or stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from ml.runs import Run
+from tests.conftest import RunningStack, wait_until
+from tests.integration.conftest import (
+    DAG,
+    SLOW,
+    SMALL,
+    DagRun,
+    assert_all_stored,
+    finish,
+    gone,
+    in_registry,
+    start_run,
+    trigger,
+)
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+TASKS = ["ingest", "train", "test", "decide", "publish"]
+
+
+@pytest.fixture(scope="module")
+def finished() -> dict[str, DagRun]:
+    """The first test's DAG run, for those that look at it again."""
+    return {}
+
+
+def test_a_dag_run_stores_and_sends_everything(stack: RunningStack, finished: dict[str, DagRun]) -> None:
+    dag_run = finished["first"] = trigger(stack, SMALL)
+    dag_run.wait("success")
+    assert dag_run.states() == dict.fromkeys(TASKS, "success")
+    assert_all_stored(stack, dag_run.run)
+    wait_until(lambda: in_registry(stack, dag_run.run, "succeeded"), "the registry shows the end")
+    record = dag_run.run.record
+    assert (record.trigger, record.dag_id, record.dag_run_id) == ("manual", DAG, dag_run.dag_run_id)
+    log = dag_run.log("test", 1)
+    assert "confusion" in log or "recall" in log, "the task's log has the table of classes"
+
+
+def test_airflows_own_metrics_arrive_with_their_labels(stack: RunningStack, finished: dict[str, DagRun]) -> None:
+    """Names, units and labels are the mapping's; nothing that Airflow has sent went by unmapped or in conflict."""
+    for task in TASKS:
+        count = f'airflow_task_duration_seconds_count{{dag_id="{DAG}", task_id="{task}"}}'
+        wait_until(lambda count=count: stack.query(count), f"the duration of {task}")  # type: ignore[misc]
+        [(_, seconds)] = stack.query(count.replace("_count", "_sum"))
+        assert 0 < seconds < 600, "seconds, not milliseconds"
+    wait_until(
+        lambda: stack.query(f'airflow_dagrun_duration_seconds_count{{dag_id="{DAG}", state="success"}}'),
+        "the duration of the DAG run",
+    )
+    wait_until(lambda: stack.query("airflow_scheduler_heartbeat_total > 0"), "the scheduler's heartbeat")
+    for trouble in ("statsd_exporter_events_unmapped_total", "statsd_exporter_events_conflict_total"):
+        assert [entry for entry in stack.query(f"sum by (type) ({trouble}) > 0") if entry] == [], trouble
+    for trouble in ("statsd_exporter_sample_errors_total", "statsd_exporter_tag_errors_total"):
+        assert stack.query(f"sum ({trouble}) > 0") == [], trouble
+    assert stack.query("catwalk_airflow_component_healthy == 0") == []
+
+
+def test_clearing_a_finished_dag_run_changes_nothing(stack: RunningStack, finished: dict[str, DagRun]) -> None:
+    dag_run = finished["first"]
+    before = computed(dag_run.run)
+    dag_run.clear()
+    wait_until(lambda: dag_run.state() != "success", "the cleared DAG run starts again")
+    dag_run.wait("success")
+    assert computed(dag_run.run) == before
+    assert dag_run.states() == dict.fromkeys(TASKS, "success")
+    assert {record.number for record in dag_run.run.attempts() if record.stage != "publish"} == {1}
+
+
+def test_a_bad_parameter_fails_at_once_with_one_line(stack: RunningStack) -> None:
+    dag_run = trigger(stack, {**SMALL, "epochs": 100_000})
+    dag_run.wait("failed")
+    tasks = dag_run.tasks()
+    assert (tasks["ingest"]["state"], tasks["ingest"]["try_number"]) == ("failed", 1), "no retry can help"
+    assert "epochs must be at least 1 and at most 200, not 100000" in dag_run.log("ingest", 1)
+    assert tasks["publish"]["state"] == "success", "the teardown runs whatever happened"
+
+
+def test_a_loss_that_is_not_finite_fails_at_once_and_is_seen(stack: RunningStack) -> None:
+    dag_run = trigger(stack, {**SMALL, "peak_learning_rate": 1e6, "epochs": 10})
+    dag_run.wait("failed")
+    train = dag_run.tasks()["train"]
+    assert (train["state"], train["try_number"]) == ("failed", 1)
+    assert_all_stored(stack, dag_run.run)
+    losses = stack.query(f'last_over_time(ml_epoch_loss{{run_id="{dag_run.run.run_id}"}}[1d])')
+    assert any(value != value for _, value in losses), "the NaN itself has arrived"
+    wait_until(lambda: in_registry(stack, dag_run.run, "failed"), "the registry shows the failure")
+    summary = dag_run.run.summary()
+    assert summary is not None
+    assert "not finite" in summary.error
+
+
+def test_train_killed_until_retries_are_exhausted(stack: RunningStack) -> None:
+    dag_run = trigger(stack, SLOW)
+    for number in (1, 2):
+        pid = dag_run.attempt("train", number).pid
+        wait_until(lambda: dag_run.epochs(number) >= 1, f"an epoch of attempt {number}")  # noqa: B023
+        os.kill(pid, signal.SIGKILL)
+    dag_run.wait("failed")
+    states = dag_run.states()
+    assert (states["train"], states["test"], states["publish"]) == ("failed", "upstream_failed", "success")
+    assert assert_all_stored(stack, dag_run.run) > 19, "the epochs that were trained are there"
+    wait_until(lambda: in_registry(stack, dag_run.run, "failed"), "the registry shows the failure")
+    attempts = f'catwalk_run_attempts{{run_id="{dag_run.run.run_id}", stage="train"}}'
+    assert [value for _, value in stack.query(attempts)] == [2.0]
+    summary = dag_run.run.summary()
+    assert summary is not None
+    assert summary.error == "train was killed in attempt 2, before it could say why"
+
+
+def test_an_outage_of_s3_is_one_clear_line_and_the_retry_finishes(stack: RunningStack) -> None:
+    dag_run = trigger(stack, SLOW)
+    pid = dag_run.attempt("train", 1).pid
+    wait_until(lambda: dag_run.epochs(1) >= 2, "two epochs")
+    try:
+        stack.stop("s3")
+        wait_until(lambda: gone(pid), "train has given up")
+        wait_until(lambda: stack.query("catwalk_store_up == 0"), "the registry says that the store is down")
+    finally:
+        stack.start("s3")
+    dag_run.wait("success")
+    assert dag_run.tasks()["train"]["try_number"] == 2
+    lines = [line for line in dag_run.log("train", 1).splitlines() if "does not answer" in line]
+    assert lines, "the log says what was wrong"
+    assert "is it running, and is AWS_ENDPOINT_URL_S3 right?" in lines[-1]
+    assert_all_stored(stack, dag_run.run)
+    wait_until(lambda: stack.query("catwalk_store_up == 1"), "the registry has recovered")
+
+
+def test_a_task_whose_supervisor_was_killed_is_fenced_off(stack: RunningStack) -> None:
+    """Airflow's retry starts while the old child still trains: two attempts of one stage are alive at once."""
+    knobs = {**SLOW, "epochs": 150, "seed": 5}
+    dag_run = trigger(stack, knobs)
+    child = psutil.Process(dag_run.attempt("train", 1).pid)
+    wait_until(lambda: dag_run.epochs(1) >= 1, "an epoch")
+    os.kill(child.ppid(), signal.SIGKILL)
+    dag_run.attempt("train", 2)
+    dag_run.wait("success", 800)
+    outcomes = [record.outcome for record in dag_run.run.attempts() if record.stage == "train"]
+    assert outcomes == ["superseded", "succeeded"]
+    undisturbed, process = start_run(stack, knobs)
+    finish(process)
+    assert model_of(dag_run.run) == model_of(undisturbed)
+    assert_all_stored(stack, dag_run.run)
+
+
+def computed(run: Run) -> list[tuple[str, str]]:
+    """What a run has computed: every object with its ETag, but for what publish writes at each try."""
+    objects = [(entry.key, entry.etag) for entry in run.store.list(run.key(""))]
+    return [(key, etag) for key, etag in objects if "/attempts/publish-" not in key]
+
+
+def model_of(run: Run) -> str:
+    training = run.training()
+    assert training is not None
+    return training.model_sha256

@@ -1,0 +1,133 @@
+"""What a run says arrives: every point, with its value, whatever happens on the way; and what is missing is found."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from contextlib import closing
+
+import pytest
+
+from ml.pipeline import publish
+from ml.runs import Run
+from monitoring.address import Address
+from monitoring.emitter import gauge_value, observer_from_environment, stat
+from monitoring.points import Point, run_points, series_budget
+from monitoring.statsd_client import TcpClient
+from tests.conftest import RunningStack, wait_until
+from tests.integration.conftest import (
+    SLOW,
+    SMALL,
+    assert_all_stored,
+    finish,
+    in_registry,
+    of_ledger,
+    of_prometheus,
+    small_run,
+    start_run,
+)
+
+pytestmark = pytest.mark.integration
+
+COMPLETENESS = (
+    "count by (run_id) (group by (__name__, run_id, epoch, split, class, true_class, predicted_class, stage) "
+    '(last_over_time({__name__=~"ml_.+", run_id!=""}[1d])))'
+)
+
+
+def test_every_point_of_a_run_is_in_prometheus_with_the_ledgers_value(services: RunningStack) -> None:
+    run = small_run(services)
+    assert assert_all_stored(services, run) == series_budget(SMALL["epochs"])
+    wait_until(lambda: in_registry(services, run, "succeeded"), "the registry shows the run's end")
+
+
+def test_the_completeness_query_finds_a_point_that_was_held_back(services: RunningStack) -> None:
+    run = small_run(services, CATWALK_STATSD="")
+    points = run_points(run)
+    assert of_prometheus(services, run.run_id) == {}
+    held_back = next(point for point in points if point.labels.get("epoch") == "3")
+    send(services, [point for point in points if point != held_back])
+    wait_until(lambda: stored(services, run) == len(points) - 1, "all but one")
+    settle(run)
+    wait_until(lambda: missing(services, run) == [1.0], "the registry's count is one more than what is stored")
+    send(services, [held_back])
+    wait_until(lambda: missing(services, run) == [0.0], "nothing is missing any more")
+    assert of_prometheus(services, run.run_id) == of_ledger(points)
+
+
+def test_points_sent_while_the_exporter_was_down_are_restored_by_publish(services: RunningStack) -> None:
+    run, process = start_run(services, SLOW)
+    try:
+        wait_until(lambda: epochs(run) >= 2, "two epochs")
+        services.stop("statsd_exporter")
+        silent_from = epochs(run) + 1
+        wait_until(lambda: epochs(run) > silent_from, "epochs that nobody hears")
+        services.start("statsd_exporter")
+        lost = f'last_over_time(ml_epoch_index{{run_id="{run.run_id}", epoch="{silent_from}"}}[1d])'
+        assert services.query(lost) == []
+        finish(process)
+    finally:
+        process.kill()
+        services.start("statsd_exporter")
+    assert_all_stored(services, run)
+    summary = run.summary()
+    assert summary is not None
+    assert summary.points_dropped > 0, "what could not be sent is counted"
+
+
+def test_two_runs_at_once_keep_their_points_apart(services: RunningStack) -> None:
+    started = [start_run(services, {**SMALL, "seed": seed}) for seed in (1, 2)]
+    for _, process in started:
+        finish(process)
+    for run, _ in started:
+        assert_all_stored(services, run)
+    models = {run.evaluation().model_sha256 for run, _ in started if run.evaluation()}  # type: ignore[union-attr]
+    assert len(models) == 2
+
+
+def test_publishing_again_changes_no_value_but_its_own(services: RunningStack) -> None:
+    run = small_run(services)
+    assert_all_stored(services, run)
+    before = of_prometheus(services, run.run_id)
+    observer = observer_from_environment()
+    publish(run, observer)
+    assert_all_stored(services, run)
+    after = of_prometheus(services, run.run_id)
+    changed = {dict(series).get("stage") for series in after if after[series] != before[series]}
+    assert after.keys() == before.keys()
+    assert changed <= {"publish"}
+
+
+def epochs(run: Run) -> int:
+    training = run.training()
+    return len(training.epochs) if training else 0
+
+
+def stored(services: RunningStack, run: Run) -> int:
+    """What the completeness query says of one run."""
+    found = [value for labels, value in services.query(COMPLETENESS) if labels["run_id"] == run.run_id]
+    return int(found[0]) if found else 0
+
+
+def missing(services: RunningStack, run: Run) -> list[float]:
+    """By how many points Prometheus falls short of what the registry expects."""
+    expected = f'catwalk_run_points_expected{{run_id="{run.run_id}"}}'
+    return [value for _, value in services.query(f"{expected} - on (run_id) group_left () ({COMPLETENESS})")]
+
+
+def send(services: RunningStack, points: list[Point]) -> None:
+    """Sends chosen points, as a re-send would send all."""
+    address = Address.parse(services.environment["CATWALK_STATSD"], "CATWALK_STATSD")
+    found = address.find()
+    assert found is not None
+    with closing(TcpClient(found, address.port, 10.0)) as client:
+        with client.pipeline() as pipeline:
+            for point in points:
+                pipeline.gauge(stat(point.metric, point.labels), gauge_value(point.value))
+        client.confirm()
+
+
+def settle(run: Run) -> None:
+    """Dates the run's end back, for its points are only expected two minutes after it."""
+    earlier = time.time() - 180
+    run.update_summary(lambda summary: dataclasses.replace(summary, updated=earlier, finished=earlier))
