@@ -7,14 +7,13 @@ import os
 import shutil
 import socket
 import tempfile
-import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import pytest
@@ -25,26 +24,12 @@ from stack import control
 from stack.environment import client_environment, process_environment
 from stack.settings import HOST, PORTS, Settings
 from stack.supervisor import Supervisor
-from tests.servers import s3_server, s3_store
+from tests.servers import s3_server, s3_store, wait_until
 
-T = TypeVar("T")
-__all__ = ["s3_server", "s3_store"]
-"""Fixtures that come from elsewhere."""
+__all__ = ["s3_server", "s3_store", "wait_until"]
+"""Fixtures and helpers that come from elsewhere."""
 SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "registry"]
 """Everything but Airflow."""
-PATIENCE = 180.0
-"""Seconds to wait for what takes two on an idle machine."""
-
-
-def wait_until(condition: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
-    """Calls `condition` until it gives something true, and returns that."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
-        time.sleep(0.2)
 
 
 def free_ports() -> dict[str, int]:

@@ -6,16 +6,26 @@ import os
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import boto3
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from ml.store import Store
+from monitoring.address import Address
+from monitoring.mapping import MAPPING
 from stack.settings import tool
 
+T = TypeVar("T")
+PATIENCE = 180.0
+"""Seconds to wait for what takes two on an idle machine."""
+Series = tuple[str, frozenset[tuple[str, str]]]
+"""Name and labels."""
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test-secret",
@@ -43,12 +53,83 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 
     raise AssertionError(f"nothing listens at {port}")
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Waits for something to come about."""
+def wait_until(condition: Callable[[], T], what: str = "what was asked for", seconds: float = PATIENCE) -> T:
+    """Calls `condition` until it gives something true, and returns that."""
     deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
+        time.sleep(0.1)
+
+
+@dataclass
+class Scrape:
+    """One answer of statsd_exporter."""
+
+    samples: dict[Series, float] = field(default_factory=dict)
+    families: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Sample name → kind and help of its family."""
+
+    def total(self, name: str, **labels: str) -> float:
+        """Sum over the samples of this name that have these labels."""
+        wanted = labels.items()
+        return sum(value for (found, has), value in self.samples.items() if found == name and wanted <= has)
+
+    def of(self, *prefixes: str) -> dict[Series, float]:
+        """The samples whose names begin so."""
+        return {series: value for series, value in self.samples.items() if series[0].startswith(prefixes)}
+
+
+class Exporter:
+    """A statsd_exporter with the committed mapping."""
+
+    def __init__(self) -> None:
+        self.port, self.web_port = free_port(), free_port()
+        self.address = Address("127.0.0.1", self.port)
+        self.start()
+
+    def start(self) -> None:
+        listen = [
+            f"--statsd.listen-udp=127.0.0.1:{self.port}",
+            f"--statsd.listen-tcp=127.0.0.1:{self.port}",
+            f"--web.listen-address=127.0.0.1:{self.web_port}",
+        ]
+        command = [str(tool("statsd_exporter")), *listen, f"--statsd.mapping-config={MAPPING}"]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while True:
+            assert self.process.poll() is None, "statsd_exporter has ended"
+            try:
+                self.scrape()
+                return
+            except OSError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+
+    def scrape(self) -> Scrape:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+        result = Scrape()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                result.samples[sample.name, frozenset(sample.labels.items())] = sample.value
+                result.families[sample.name] = family.type, family.documentation
+        return result
+
+    def wait(self, name: str, count: int) -> Scrape:
+        """The first answer in which this many samples have names that begin so."""
+        deadline = time.monotonic() + 10
+        while True:
+            scrape = self.scrape()
+            if len(scrape.of(name)) >= count or time.monotonic() > deadline:
+                return scrape
+            time.sleep(0.05)
 
 
 @dataclass

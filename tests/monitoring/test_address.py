@@ -10,6 +10,7 @@ import pytest
 from ml.errors import ConfigError
 from monitoring import address
 from monitoring.address import Address
+from tests.servers import wait_until
 
 
 @pytest.mark.parametrize(
@@ -66,13 +67,6 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Any:
     return resolver
 
 
-def eventually(condition: Any) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_a_name_is_looked_up_once_for_many_questions(resolver: Any) -> None:
     target = Address("exporter", 9125)
     assert {target.find() for _ in range(1_000)} == {("192.0.2.1", socket.AF_INET)}
@@ -96,7 +90,7 @@ def test_a_silent_name_server_holds_nobody_up_for_long(resolver: Any, monkeypatc
     assert time.monotonic() - started < 1
     assert resolver.questions == 1  # one thread waits, not a hundred
     resolver.reachable.set()
-    eventually(lambda: target.find() is not None)
+    wait_until(lambda: target.find() is not None)
 
 
 def test_a_host_that_moves_is_followed_and_a_dead_name_server_changes_nothing(
@@ -106,8 +100,8 @@ def test_a_host_that_moves_is_followed_and_a_dead_name_server_changes_nothing(
     target = Address("exporter", 9125)
     target.find()
     resolver.answer = "192.0.2.2"
-    eventually(lambda: target.find() == ("192.0.2.2", socket.AF_INET))
+    wait_until(lambda: target.find() == ("192.0.2.2", socket.AF_INET))
     resolver.answer = OSError("broken")
     asked = resolver.questions
-    eventually(lambda: target.find() is not None and resolver.questions > asked + 2)
+    wait_until(lambda: target.find() is not None and resolver.questions > asked + 2)
     assert target.find() == ("192.0.2.2", socket.AF_INET)

@@ -21,7 +21,7 @@ from ml.runs import Run
 from ml.store import Store
 from monitoring.cli import main
 from tests.monitoring.ledgers import make_run, put_summary, summary
-from tests.servers import eventually
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -266,7 +266,7 @@ def test_a_run_from_start_to_decision(catwalk: Any, s3_store: Store) -> None:
 def test_a_stopped_run_is_cancelled_and_can_be_taken_up(catwalk: Any, s3_store: Store, number: signal.Signals) -> None:
     running = process("run", *SMALL[:2], "--epochs", "100", *SMALL[4:], "--run-id", SECOND, "--checkpoint-seconds", "0")
     run = Run(s3_store, SECOND)
-    eventually(lambda: bool((summary := run.summary()) and summary.epochs > 2), seconds=120)
+    wait_until(lambda: bool((summary := run.summary()) and summary.epochs > 2), seconds=120)
     running.send_signal(number)
     out, err = running.communicate(timeout=60)
     assert (running.returncode, out) == (1, "")

@@ -18,7 +18,7 @@ import pytest
 from ml.store import Store
 from monitoring import catalogue
 from tests.monitoring.ledgers import make_run, put_summary, summary
-from tests.servers import S3Server, eventually, free_port
+from tests.servers import S3Server, free_port, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -68,7 +68,7 @@ class RegistryProcess:
 def registry(s3_store: Store, tmp_path: Path) -> Iterator[RegistryProcess]:
     put_summary(s3_store, summary(FIRST))
     process = RegistryProcess(tmp_path / "registry.log")
-    eventually(lambda: process.status("/healthz") == 200)
+    wait_until(lambda: process.status("/healthz") == 200)
     yield process
     process.process.kill()
     process.process.wait()
@@ -78,7 +78,7 @@ def test_an_outage_of_s3_is_told_and_the_last_values_stay(registry: RegistryProc
     assert registry.sample(catalogue.STORE_UP.name) == 1
     s3_server.stop()
     try:
-        eventually(lambda: registry.sample(catalogue.STORE_UP.name) == 0)
+        wait_until(lambda: registry.sample(catalogue.STORE_UP.name) == 0)
         started = time.perf_counter()
         accuracy = registry.sample(catalogue.MODEL_ACCURACY.name, role="latest")
         assert time.perf_counter() - started < 0.25
@@ -87,7 +87,7 @@ def test_an_outage_of_s3_is_told_and_the_last_values_stay(registry: RegistryProc
         assert "S3 does not answer" in registry.get("/")
     finally:
         s3_server.start()
-    eventually(lambda: registry.sample(catalogue.STORE_UP.name) == 1)
+    wait_until(lambda: registry.sample(catalogue.STORE_UP.name) == 1)
     log = registry.log.read_text()
     assert log.count("ERROR") == 1, log
     assert log.count("S3 answers again") == 1
@@ -97,7 +97,7 @@ def test_a_hanging_s3_is_an_outage_too(registry: RegistryProcess, s3_server: S3S
     assert s3_server._process is not None
     s3_server._process.send_signal(signal.SIGSTOP)
     try:
-        eventually(lambda: registry.sample(catalogue.STORE_UP.name) == 0, seconds=40)
+        wait_until(lambda: registry.sample(catalogue.STORE_UP.name) == 0, seconds=40)
         started = time.monotonic()
         registry.process.terminate()
         assert registry.process.wait(timeout=5) == 0
@@ -108,10 +108,10 @@ def test_a_hanging_s3_is_an_outage_too(registry: RegistryProcess, s3_server: S3S
 
 def test_a_damaged_summary_is_named_once_and_the_others_are_served(registry: RegistryProcess, s3_store: Store) -> None:
     s3_store.put(f"summaries/{SECOND}.json", b'{"run_id": ')
-    eventually(lambda: SECOND in registry.log.read_text())
-    eventually(lambda: f"summaries/{SECOND}.json" in registry.get("/"))
+    wait_until(lambda: SECOND in registry.log.read_text())
+    wait_until(lambda: f"summaries/{SECOND}.json" in registry.get("/"))
     s3_store.put("champions/mlp.json", b"[]")
-    eventually(lambda: "champions/mlp.json is damaged" in registry.log.read_text())
+    wait_until(lambda: "champions/mlp.json is damaged" in registry.log.read_text())
     assert registry.sample(catalogue.STORE_UP.name) == 1
     assert registry.sample(catalogue.MODEL_ACCURACY.name, role="latest") == 0.901
     assert registry.log.read_text().count(f"summaries/{SECOND}.json is damaged") == 1
@@ -123,14 +123,14 @@ def test_points_are_expected_of_runs_that_ended_not_long_ago(registry: RegistryP
     make_run(s3_store, "20261123T040000Z-00000003", ended=now - 60)
     make_run(s3_store, "20261122T100000Z-00000004", ended=now - 13 * 3600)
     # 3 epochs of 19 points, the test's 133, two stages of 3
-    eventually(lambda: registry.sample(catalogue.RUN_POINTS_EXPECTED.name, run_id=SECOND) == 3 * 19 + 133 + 2 * 3)
+    wait_until(lambda: registry.sample(catalogue.RUN_POINTS_EXPECTED.name, run_id=SECOND) == 3 * 19 + 133 + 2 * 3)
     text = registry.get("/metrics")
     assert text.count(f"\n{catalogue.RUN_POINTS_EXPECTED.name}{{") == 1
 
 
 def test_pages(registry: RegistryProcess, s3_store: Store) -> None:
     put_summary(s3_store, summary(SECOND, error="<script>alert(1)</script>", dag_run_id='"><b>', state="failed"))
-    eventually(lambda: SECOND in registry.get("/"))
+    wait_until(lambda: SECOND in registry.get("/"))
     page = registry.get(f"/runs/{SECOND}")
     assert "&lt;script&gt;" in page
     assert "<script" not in page and '"><b>' not in page

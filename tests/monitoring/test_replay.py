@@ -23,7 +23,7 @@ from monitoring.points import Point, run_points
 from monitoring.replay import openmetrics, replay
 from stack.settings import tool
 from tests.monitoring.ledgers import make_run
-from tests.servers import eventually, free_port, wait_for_port
+from tests.servers import free_port, wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -128,7 +128,7 @@ def test_a_recent_run_goes_by_statsd(s3_store: Store, monkeypatch: pytest.Monkey
             with urllib.request.urlopen(f"http://127.0.0.1:{web}/metrics", timeout=10) as answer:
                 return int(answer.read().decode().count(NEW))
 
-        eventually(lambda: arrived() == result.points)
+        wait_until(lambda: arrived() == result.points)
     finally:
         exporter.kill()
         exporter.wait()

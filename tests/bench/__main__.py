@@ -1,0 +1,63 @@
+"""`make bench`: measures what the README quotes, prints it as a table and writes bench.json. Takes about 15 minutes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from ml.errors import CatwalkError
+from tests.bench import accuracy, epochs, pipeline, telemetry
+from tests.bench.measure import HEADER, Measurement
+
+PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
+    "epochs": lambda say: epochs.measure(5, say),
+    "telemetry": lambda say: telemetry.measure(5, say),
+    "accuracy": lambda say: accuracy.measure(5, say),
+    "pipeline": lambda say: pipeline.measure(5, say),
+}
+
+
+def main() -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("part", nargs="*", choices=[[], *PARTS], help="measure only these; default: all")
+    chosen = parser.parse_args().part or list(PARTS)
+    try:
+        found = [entry for name in chosen for entry in PARTS[name](say)]
+    except CatwalkError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    setting = machine()
+    print(f"\n{setting}\n\n{HEADER}")
+    for entry in found:
+        print(entry.row)
+    results = [asdict(entry) for entry in found]
+    Path("bench.json").write_text(json.dumps({"machine": setting, "results": results}, indent=1) + "\n")
+    return 0
+
+
+def say(text: str) -> None:
+    """Progress, apart from the table."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def machine() -> str:
+    """What the figures depend on, in one line."""
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    cpu = models[0].partition(":")[2].strip() if models else platform.machine()
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "apache-airflow"))
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores ({cpu}), Python {platform.python_version()}, {packages}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

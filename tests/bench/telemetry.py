@@ -1,0 +1,92 @@
+"""What telemetry costs a training and how much of it gets lost, with a real statsd_exporter at the other end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from ml.config import RunConfig
+from ml.dataset import read_splits
+from ml.records import EpochRecord, RunRecord
+from ml.training import Trainer
+from monitoring.emitter import Emitter
+from monitoring.points import epoch_points
+from tests.bench.measure import Measurement
+from tests.servers import Exporter
+
+BURST = 450
+SUSTAINED_EPOCHS = 2_000
+
+
+def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
+    """Cost as time spent in the emitter beside the epoch's own: smaller than the noise between two epochs."""
+    say("telemetry: cost of an epoch's points")
+    run = RunRecord("20261123T030000Z-7f3a90c1", "mlp", "cli", RunConfig(), 7, "c0de", 1_000.0, False)
+    exporter = Exporter()
+    try:
+        emitter = Emitter(exporter.address)
+        cost, epoch = _cost(run, emitter)
+        points = len(epoch_points(run, epoch))
+        rates, lost = [], []
+        for number in range(1, rounds + 1):
+            say(f"telemetry: bursts, round {number} of {rounds}")
+            rates.append(_sustained(run, epoch, emitter))
+            lost.append(_lost_in_burst(replace(run, run_id=f"burst-{number}"), epoch, exporter))
+    finally:
+        exporter.stop()
+    return [
+        Measurement("epoch with telemetry ÷ without", cost, "×", "at most 1.01"),
+        Measurement("points a second that the emitter sends", rates, "", "-"),
+        Measurement(
+            f"points lost of {BURST // points * points} sent at once, exporter stopped for 0.2 s", lost, "", "0"
+        ),
+    ]
+
+
+def _cost(run: RunRecord, emitter: Emitter) -> tuple[list[float], EpochRecord]:
+    """The ratio in each of a few epochs of the default recipe, and the last one's record."""
+    splits = read_splits(run.config.data)
+    config = RunConfig.from_flat({**run.config.flat(), "epochs": 5})
+    spent: list[float] = []
+
+    def emit(record: EpochRecord) -> None:
+        started = time.perf_counter()
+        emitter.epoch_finished(run, record)
+        spent.append(time.perf_counter() - started)
+
+    trainer = Trainer.start(config, 0, 0.286, 0.353)
+    trainer.run(splits["train"], splits["validation"], emit, lambda: None)
+    ratios = [1 + cost / record.duration_seconds for cost, record in zip(spent, trainer.epochs, strict=True)]
+    return ratios, trainer.epochs[-1]
+
+
+def _sustained(run: RunRecord, record: EpochRecord, emitter: Emitter) -> float:
+    """Points a second over many epochs in a row, from record to socket."""
+    started = time.perf_counter()
+    for epoch in range(SUSTAINED_EPOCHS):
+        emitter.epoch_finished(run, replace(record, epoch=epoch % 200 + 1))
+    seconds = time.perf_counter() - started
+    emitter.take_dropped()
+    return SUSTAINED_EPOCHS * len(epoch_points(run, record)) / seconds
+
+
+def _lost_in_burst(run: RunRecord, record: EpochRecord, exporter: Exporter) -> float:
+    """Points that are not in the exporter after a burst that it could not read for 0.2 s."""
+    emitter = Emitter(exporter.address)
+    points = len(epoch_points(run, record))
+    epochs = BURST // points
+    os.kill(exporter.process.pid, signal.SIGSTOP)
+    try:
+        for epoch in range(1, epochs + 1):
+            emitter.epoch_finished(run, replace(record, epoch=epoch))
+        time.sleep(0.2)
+    finally:
+        os.kill(exporter.process.pid, signal.SIGCONT)
+    deadline, arrived = time.monotonic() + 10, 0
+    while arrived < epochs * points and time.monotonic() < deadline:
+        scrape = exporter.scrape()
+        arrived = sum(dict(labels).get("run_id") == run.run_id for _, labels in scrape.of("ml_epoch"))
+    return float(epochs * points - arrived)
