@@ -94,7 +94,7 @@ class TrainingConfig:
 
     epochs: int = 18
     """Passes over the training examples."""
-    batch_size: int = 128
+    batch_size: int = 256
     """Examples per optimiser step."""
     peak_learning_rate: float = 0.1
     """Highest learning rate of the one-cycle schedule."""
@@ -102,7 +102,7 @@ class TrainingConfig:
     """Share of all steps in which the rate rises to its peak; then it anneals to almost 0."""
     momentum: float = 0.9
     """Momentum (Nesterov) at the peak of the rate."""
-    weight_decay: float = 5e-4
+    weight_decay: float = 2e-4
     """L2 penalty on all parameters."""
     seed: int | None = None
     """Seed of initial weights, shuffling and dropout; empty: derived from the run id, so that each night differs."""

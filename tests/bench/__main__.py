@@ -28,8 +28,8 @@ PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
 def main() -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("part", nargs="*", choices=[[], *PARTS], help="measure only these; default: all")
-    chosen = parser.parse_args().part or list(PARTS)
+    parser.add_argument("--only", action="append", choices=PARTS, help="measure only this; may be repeated")
+    chosen = parser.parse_args().only or list(PARTS)
     try:
         found = [entry for name in chosen for entry in PARTS[name](say)]
     except CatwalkError as error:

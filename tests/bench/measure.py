@@ -27,7 +27,7 @@ class Measurement:
         return f"| {self.name} | {self._text(self.median)} | {spread} | {len(self.values)} | {self.target} |"
 
     def _text(self, value: float) -> str:
-        digits = 0 if abs(value) >= 1_000 else 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
+        digits = 0 if value == 0 or abs(value) >= 1_000 else 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
         return f"{value:,.{digits}f}{self.unit}"
 
 

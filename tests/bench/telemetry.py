@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from math import ceil
 
 from ml.config import RunConfig
 from ml.dataset import read_splits
@@ -18,6 +19,7 @@ from tests.bench.measure import Measurement
 from tests.servers import Exporter
 
 BURST = 450
+"""Points sent at once, rounded up to whole epochs."""
 SUSTAINED_EPOCHS = 2_000
 
 
@@ -41,7 +43,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
         Measurement("epoch with telemetry ÷ without", cost, "×", "at most 1.01"),
         Measurement("points a second that the emitter sends", rates, "", "-"),
         Measurement(
-            f"points lost of {BURST // points * points} sent at once, exporter stopped for 0.2 s", lost, "", "0"
+            f"points lost of {ceil(BURST / points) * points} sent at once, exporter stopped for 0.2 s", lost, "", "0"
         ),
     ]
 
@@ -77,7 +79,7 @@ def _lost_in_burst(run: RunRecord, record: EpochRecord, exporter: Exporter) -> f
     """Points that are not in the exporter after a burst that it could not read for 0.2 s."""
     emitter = Emitter(exporter.address)
     points = len(epoch_points(run, record))
-    epochs = BURST // points
+    epochs = ceil(BURST / points)
     os.kill(exporter.process.pid, signal.SIGSTOP)
     try:
         for epoch in range(1, epochs + 1):
