@@ -148,7 +148,6 @@ def _configuration(ledger: Ledger, run_id: str, given: dict[str, Any]) -> tuple[
 
 
 def _report(run: Run, resent: int, json: bool) -> None:
-    from rich.markup import escape
 
     from monitoring import output
 
@@ -166,7 +165,7 @@ def _report(run: Run, resent: int, json: bool) -> None:
         else "no points sent" + ("" if os.environ.get("CATWALK_STATSD") else " (CATWALK_STATSD is not set)")
     )
     output.show(
-        f"{output.decision(summary)}  {escape(summary.sentence)}",
+        output.sentence(summary),
         f"run {run.run_id} {output.coloured(summary.state)} in {took}; {sent}",
     )
 

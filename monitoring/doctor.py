@@ -214,7 +214,7 @@ def _targets() -> str:
 def _alertmanager() -> str:
     url = part_url("alertmanager")
     version = _json(f"{url}/api/v2/status")["versionInfo"]["version"]
-    return f"{url} is ready (version {version})"
+    return f"{url} is ready" + (f" (version {version})" if version else "")  # one built from its module knows none
 
 
 def _airflow() -> str:

@@ -130,6 +130,12 @@ def decision(summary: SummaryRecord) -> str:
     return f"{coloured(summary.decision)} {escape(summary.reason.replace('_', ' '))}"
 
 
+def sentence(summary: SummaryRecord) -> str:
+    """The decision as the gate has worded it."""
+    colour = _COLOURS.get(summary.decision, "")
+    return f"[{colour}]{escape(summary.sentence)}[/]" if colour else escape(summary.sentence)
+
+
 def run_facts(
     summary: SummaryRecord,
     training: TrainingRecord | None,
@@ -167,7 +173,7 @@ def _facts(
         ),
         ("trigger", summary.trigger + (f", DAG run {escape(summary.dag_run_id)}" if summary.dag_run_id else "")),
         ("took", duration(run_seconds(summary, now))),
-        ("decision", f"{decision(summary)}  {escape(summary.sentence)}" if summary.decision else "none yet"),
+        ("decision", sentence(summary) if summary.decision else "none yet"),
         ("parameters", escape(parameters)),
         (
             "seed",

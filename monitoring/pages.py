@@ -72,7 +72,7 @@ def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds
     facts = [
         ("state", f'<span class="{state}">{state}</span>' + (f" in {escape(summary.stage)}" if summary.stage else "")),
         ("error", escape(summary.error)),
-        ("decision", f"{_decision(summary)} {escape(summary.sentence)}" if summary.decision else ""),
+        ("decision", _sentence(summary) if summary.decision else ""),
         ("model", escape(summary.model) + (" (stand-in data)" if summary.synthetic else "")),
         ("trigger", " ".join(escape(part) for part in (summary.trigger, summary.dag_id, summary.dag_run_id) if part)),
         ("started (UTC)", _when(summary.started)),
@@ -124,6 +124,10 @@ def _facts(rows: list[tuple[str, str]]) -> str:
         + "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
         + "</table>"
     )
+
+
+def _sentence(summary: SummaryRecord) -> str:
+    return f'<span class="{escape(summary.decision)}">{escape(summary.sentence)}</span>'
 
 
 def _decision(summary: SummaryRecord) -> str:

@@ -88,19 +88,20 @@ def retrain(settings: Settings, params: dict[str, object]) -> str:
     deadline = time.monotonic() + RUN_SECONDS
     while time.monotonic() < deadline:
         quoted = urllib.parse.quote(dag_run_id, safe="")
-        for task in airflow.request("GET", f"dags/{DAG}/dagRuns/{quoted}/taskInstances")["task_instances"]:
-            name, state = task["task_id"], task["state"]
-            if state and shown.get(name) != state and state not in ("scheduled", "queued"):
-                seconds = f" ({task['duration']:.1f} s)" if state == "success" and task["duration"] else ""
-                console.print(f"  {name}: {state}{seconds}")
-            shown[name] = state
-        training = ledger_run.training() if shown.get("train") in ("running", "success") else None
+        tasks = airflow.request("GET", f"dags/{DAG}/dagRuns/{quoted}/taskInstances")["task_instances"]
+        training = ledger_run.training() if shown.get("train") == "running" else None
         for record in training.epochs[epochs:] if training else []:
             console.print(
                 f"    epoch {record.epoch:>2}: validation loss {record.validation_loss:.4f}, "
                 f"accuracy {record.validation_accuracy:.2%}, {record.duration_seconds:.1f} s"
             )
             epochs = record.epoch
+        for task in tasks:
+            name, state = task["task_id"], task["state"]
+            if state and shown.get(name) != state and state not in ("scheduled", "queued"):
+                seconds = f" ({task['duration']:.1f} s)" if state == "success" and task["duration"] else ""
+                console.print(f"  {name}: {state}{seconds}")
+            shown[name] = state
         state = airflow.request("GET", f"dags/{DAG}/dagRuns/{quoted}")["state"]
         if state in ("success", "failed"):
             if state == "failed":
@@ -126,10 +127,9 @@ def show(settings: Settings, run: Run, source: str) -> bool:
     console.print(table(evaluation))
     console.print(f"decision    {decision.sentence}")
     console.print(f"telemetry   {expected} points in the ledger, {found} found in Prometheus")
-    query = urllib.parse.urlencode(
-        {"g0.expr": f'ml_epoch_loss{{run_id="{run.run_id}"}}', "g0.tab": "0", "g0.range_input": "15m"}
-    )
-    console.print(f"curves      {settings.url('prometheus')}/query?{query}")
+    query = urllib.parse.urlencode({"query": f'last_over_time(ml_epoch_loss{{run_id="{run.run_id}"}}[1d])'})
+    console.print(f"all of it   .venv/bin/catwalk show {run.run_id}")
+    console.print(f"curves      {settings.url('prometheus')}/api/v1/query?{query}")
     console.print(f"runs        {settings.url('registry')}")
     console.print(
         f"pipeline    {settings.url('airflow')}/dags/{DAG}  (user admin, password in {settings.home / 'secrets.env'})"

@@ -118,7 +118,7 @@ def parts(settings: Settings) -> dict[str, Part]:
     return {part.name: part for part in every}
 
 
-def get(url: str, timeout: float = 5.0) -> bytes | None:
+def get(url: str, timeout: float = 15.0) -> bytes | None:
     """The body of a 2xx answer; None for anything else."""
     try:
         with _CLIENT.open(url, timeout=timeout) as answer:
