@@ -10,7 +10,8 @@ from datetime import datetime
 from stack.settings import PROJECT
 from tests.bench.measure import Measurement
 from tests.conftest import running_stack
-from tests.integration.conftest import SMALL, trigger
+from tests.integration.conftest import trigger
+from tests.small import SMALL
 
 READ = """
 import time

@@ -17,21 +17,9 @@ from ml.runs import Run, new_run_id, run_id_of_dag_run
 from monitoring.points import Point, run_points
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
+from tests.small import SMALL
 
 DAG = "fashion_training"
-SMALL: dict[str, Any] = {
-    "source": "synthetic",
-    "train_examples": 500,
-    "validation_examples": 100,
-    "hidden": "16",
-    "epochs": 4,
-    "batch_size": 50,
-    "threads": 1,
-    "checkpoint_seconds": 0,
-    "accuracy_floor": 0.2,
-}
-SLOW = {**SMALL, "train_examples": 2_000, "batch_size": 1, "epochs": 40}
-"""Takes long enough to be caught in the middle."""
 
 
 @pytest.fixture

@@ -12,8 +12,6 @@ from ml.runs import Run
 from tests.conftest import RunningStack, wait_until
 from tests.integration.conftest import (
     DAG,
-    SLOW,
-    SMALL,
     DagRun,
     assert_all_stored,
     finish,
@@ -22,6 +20,7 @@ from tests.integration.conftest import (
     start_run,
     trigger,
 )
+from tests.small import SLOW, SMALL
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 

@@ -16,8 +16,6 @@ from monitoring.points import Point, run_points, series_budget
 from monitoring.statsd_client import TcpClient
 from tests.conftest import RunningStack, wait_until
 from tests.integration.conftest import (
-    SLOW,
-    SMALL,
     assert_all_stored,
     finish,
     in_registry,
@@ -26,6 +24,7 @@ from tests.integration.conftest import (
     small_run,
     start_run,
 )
+from tests.small import SLOW, SMALL
 
 pytestmark = pytest.mark.integration
 

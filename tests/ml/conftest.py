@@ -19,19 +19,9 @@ from ml.pipeline import ingest, open_run, train
 from ml.records import EpochRecord, RunRecord
 from ml.runs import Ledger, Run, new_run_id
 from ml.store import Store
+from tests import small
 
-SMALL: dict[str, Any] = {
-    "source": "synthetic",
-    "train_examples": 500,
-    "validation_examples": 100,
-    "hidden": "16",
-    "epochs": 4,
-    "batch_size": 50,
-    "seed": 11,
-    "threads": 1,
-    "checkpoint_seconds": 0,
-    "accuracy_floor": 0.2,
-}
+SMALL = {**small.SMALL, "seed": 11}
 
 
 class Recorder(Silent):

@@ -1,0 +1,20 @@
+"""The smallest run that still does everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SMALL: dict[str, Any] = {
+    "source": "synthetic",
+    "train_examples": 500,
+    "validation_examples": 100,
+    "hidden": "16",
+    "epochs": 4,
+    "batch_size": 50,
+    "threads": 1,
+    "checkpoint_seconds": 0,
+    "accuracy_floor": 0.2,
+}
+"""Knobs that are not the default."""
+SLOW = {**SMALL, "train_examples": 2_000, "batch_size": 1, "epochs": 40}
+"""Takes long enough to be caught in the middle."""
