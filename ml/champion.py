@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml.errors import ArtifactError, NotFoundError
-from ml.records import ChampionRecord
+from ml.errors import ArtifactError, CatwalkError, NotFoundError, PreconditionFailedError
+from ml.records import ChampionRecord, PromotionRecord
 from ml.runs import Run
 from ml.store import Store
 
@@ -34,7 +34,9 @@ class Champions:
         """Names of the models that have a champion."""
         return [entry.key.removeprefix("champions/").removesuffix(".json") for entry in self.store.list("champions/")]
 
-    def promote(self, run: Run, current: tuple[ChampionRecord, str] | None, by: str, reason: str) -> ChampionRecord:
+    def promote(
+        self, run: Run, current: tuple[ChampionRecord, str] | None, by: str, reason: str, rollback: bool = False
+    ) -> ChampionRecord:
         """Puts a run's model into service in place of the champion that the decision was made against.
 
         Raises:
@@ -46,20 +48,64 @@ class Champions:
         if evaluation is None:
             raise ArtifactError(f"run {run.run_id} was never tested, so its model can't be promoted")
         previous = current[0] if current else None
-        record = ChampionRecord(
-            model=run.record.model,
+        change = PromotionRecord(
             run_id=run.run_id,
             model_sha256=evaluation.model_sha256,
             promoted=time.time(),
             previous=previous.run_id if previous else "",
+            by=by,
+            reason=reason,
+            rollback=rollback,
+        )
+        record = ChampionRecord(
+            model=run.record.model,
+            run_id=change.run_id,
+            model_sha256=change.model_sha256,
+            promoted=change.promoted,
+            previous=change.previous,
             anchor=self._anchor(run, evaluation.accuracy, previous),
             by=by,
             reason=reason,
+            previous_anchor=previous.anchor if previous else "",
+            history=[*(previous.history if previous else []), change],
         )
         self.store.put_record(
             self._key(record.model), record, if_match=current[1] if current else None, create=current is None
         )
         return record
+
+    def promote_by_hand(self, run: Run, by: str, reason: str) -> ChampionRecord:
+        """Puts a run's model into service, whatever the gate has said.
+
+        Raises:
+            CatwalkError: it is in service already, or its model can't be verified.
+        """
+        while True:
+            current = self.get(run.record.model)
+            if current and current[0].run_id == run.run_id:
+                raise CatwalkError(f"run {run.run_id} is the champion already")
+            try:
+                return self.promote(run, current, by, reason)
+            except PreconditionFailedError:
+                continue  # somebody else promoted in between: replace that one
+
+    def rollback(self, model: str, by: str, reason: str) -> ChampionRecord:
+        """Puts back what the champion replaced when it was promoted; again goes one further back.
+
+        Raises:
+            CatwalkError: there is no champion, or nothing before it.
+        """
+        while True:
+            current = self.get(model)
+            if current is None:
+                raise CatwalkError(f"{model} has no champion, so there is nothing to roll back")
+            target = _replaced(current[0])
+            if not target:
+                raise CatwalkError(f"run {current[0].run_id} is the first champion of {model}: nothing was before it")
+            try:
+                return self.promote(Run(self.store, target), current, by, reason, rollback=True)
+            except PreconditionFailedError:
+                continue
 
     def _anchor(self, run: Run, accuracy: float, previous: ChampionRecord | None) -> str:
         """The most accurate model ever promoted, so that small losses can't add up unseen."""
@@ -68,6 +114,12 @@ class Champions:
             if anchor and anchor.accuracy >= accuracy:
                 return previous.anchor
         return run.run_id
+
+
+def _replaced(champion: ChampionRecord) -> str:
+    """What the champion replaced when it was last promoted other than by a rollback; empty: nothing."""
+    promotions = [change for change in champion.history if change.run_id == champion.run_id and not change.rollback]
+    return promotions[-1].previous if promotions else champion.previous
 
 
 def verified_model(run: Run) -> bytes:

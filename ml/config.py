@@ -134,9 +134,32 @@ class GateConfig:
 
     accuracy_floor: float = 0.88
     """Lowest test accuracy that may ship, as a ratio."""
+    recall_floor: float = 0.6
+    """Lowest recall of any class that may ship, as a ratio."""
+    calibration_cap: float = 0.05
+    """Highest expected calibration error that may ship, as a ratio."""
+    significance: float = 0.01
+    """Level of McNemar's exact test, above which two models count as equally good; small, for one test set decides
+    night after night."""
+    margin: float = 0.005
+    """By how much accuracy a challenger may be worse than champion and anchor, as a ratio, and still replace them for
+    its newer data."""
+    class_significance: float = 0.05
+    """Level, corrected for all classes together, at which a class counts as worse."""
+    model_bytes_cap: int | None = None
+    """Largest size of the weights that may ship, in bytes; empty: any."""
+    inference_seconds_cap: float | None = None
+    """Longest time to score 1,000 images that may ship, in seconds; empty: any."""
 
     def __post_init__(self) -> None:
-        _between("accuracy_floor", self.accuracy_floor, 0.0, 1.0)
+        for knob in ("accuracy_floor", "recall_floor", "calibration_cap", "margin"):
+            _between(knob, getattr(self, knob), 0.0, 1.0)
+        for knob in ("significance", "class_significance"):
+            _between(knob, getattr(self, knob), 0.0, 0.5, low_open=True)
+        if self.model_bytes_cap is not None:
+            _between("model_bytes_cap", self.model_bytes_cap, 1, 10**12)
+        if self.inference_seconds_cap is not None:
+            _between("inference_seconds_cap", self.inference_seconds_cap, 0.0, 3_600.0, low_open=True)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ from types import FrameType
 from ml.champion import Champions, load_model, verified_model
 from ml.config import RunConfig
 from ml.errors import ArtifactError, CancelledError, CatwalkError, PreconditionFailedError, SupersededError
-from ml.gate import floor_checks
 from ml.observer import Observer
 from ml.records import (
     STAGES,
@@ -378,6 +377,7 @@ def test(run: Run, observer: Observer) -> None:
 
         from ml.dataset import load_split
         from ml.evaluation import evaluate, predict, table
+        from ml.opponents import score_incumbents
 
         dataset, training = run.dataset(), run.training()
         if dataset is None or training is None:
@@ -393,6 +393,7 @@ def test(run: Run, observer: Observer) -> None:
         record = run.put_once("evaluation.json", evaluate(predictions, training.model_sha256, dataset.sha256, seconds))
         log.info("%s", table(record))
         observer.test_finished(run.record, record)
+        score_incumbents(run)
         attempt.summarise(
             test_accuracy=record.accuracy,
             test_loss=record.loss,
@@ -427,24 +428,24 @@ def _decide(run: Run) -> DecisionRecord:
     evaluation = run.evaluation()
     if evaluation is None:
         raise ArtifactError(f"run {run.run_id} was not tested yet; test comes before decide")
+    from ml.opponents import incumbents, ruling
+
     champions = Champions(run.store)
-    checks = floor_checks(evaluation, run.record.config.gate)
-    ship = all(check.verdict == "passed" for check in checks)
     while True:
         current = champions.get(run.record.model)
-        if ship and not (current and current[0].run_id == run.run_id):
+        result = ruling(run, evaluation, current[0] if current else None)
+        if result.decision == "ship" and not (current and current[0].run_id == run.run_id):
             try:
-                champions.promote(run, current, by="gate", reason="floor reached")
+                champions.promote(run, current, by="gate", reason=result.reason)
             except PreconditionFailedError:
                 log.info("the champion has just changed; deciding again")
                 continue
-        sentence = " ".join(check.sentence for check in checks)
         return DecisionRecord(
-            decision="ship" if ship else "hold",
-            reason="floor_reached" if ship else "floor",
-            sentence=f"{'Ship' if ship else 'Hold'}: {sentence}",
-            checks=checks,
-            champion=current[0].run_id if current else "",
+            decision=result.decision,
+            reason=result.reason,
+            sentence=result.sentence,
+            checks=result.checks,
+            champion=incumbents(run, current[0] if current else None).get("champion", ""),
             model_sha256=evaluation.model_sha256,
             finished=time.time(),
         )

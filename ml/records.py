@@ -251,6 +251,21 @@ class SummaryRecord:
 
 
 @dataclass(frozen=True)
+class PromotionRecord:
+    """One change of the champion: who, when, why, from what, to what."""
+
+    run_id: str
+    """What went into service."""
+    model_sha256: str
+    promoted: float
+    previous: str
+    """run_id of what it replaced; empty: nothing."""
+    by: str
+    reason: str
+    rollback: bool = False
+
+
+@dataclass(frozen=True)
 class ChampionRecord:
     """``champions/<model>.json``: the version in service. Changed by If-Match only."""
 
@@ -264,6 +279,10 @@ class ChampionRecord:
     """run_id of the best model ever promoted."""
     by: str
     reason: str
+    previous_anchor: str = ""
+    """The anchor before this promotion; empty: none."""
+    history: list[PromotionRecord] = field(default_factory=list)
+    """Every change up to this one, oldest first."""
 
 
 def to_json(record: object) -> bytes:

@@ -253,6 +253,54 @@ def show(run: RunArgument, model: Model = "", json: Json = False) -> None:
     output.show(output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds()))
 
 
+Reason = Annotated[str, typer.Option(help="Why, for the history.", show_default=False)]
+By = Annotated[str, typer.Option(help="Who; default: the user of this shell.", show_default=False)]
+
+
+@app.command()
+def promote(run: RunArgument, reason: Reason, by: By = "", json: Json = False) -> None:
+    """Put a run's model into service, whatever the gate has said."""
+    from ml.champion import Champions
+
+    chosen = _resolve(run)
+    _report_change(Champions(chosen.store).promote_by_hand(chosen, by or _user(), _given(reason)), json)
+
+
+@app.command()
+def rollback(reason: Reason, by: By = "", model: Model = "", json: Json = False) -> None:
+    """Put back the model that the champion has replaced; once more goes one further back."""
+    from ml.champion import Champions
+
+    store = _store()
+    champion = _champion(store, model)
+    _report_change(Champions(store).rollback(champion.model, by or _user(), _given(reason)), json)
+
+
+def _given(reason: str) -> str:
+    if not reason.strip():
+        raise CatwalkError("--reason is empty; say why, for whoever reads the history")
+    return reason.strip()
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        raise CatwalkError("this shell's user has no name; say who with --by") from None
+
+
+def _report_change(champion: ChampionRecord, json: bool) -> None:
+    from monitoring import output
+
+    if json:
+        output.print_json(output.plain(champion))
+        return
+    before = f" in place of {champion.previous}" if champion.previous else ""
+    print(f"{champion.model}: run {champion.run_id} is in service{before}, by {champion.by}: {champion.reason}")
+
+
 @app.command()
 def fetch(
     out: Annotated[Path, typer.Option(help="File to write, or a folder for it.")] = Path("model.safetensors"),

@@ -231,10 +231,26 @@ def _decisions(summaries: Iterable[SummaryRecord], now: float) -> Iterator[Row]:
             shown[summary.run_id] = summary
     for summary in {**shown, **{summary.run_id: summary for summary in newest.values()}}.values():
         yield catalogue.DECISION_INFO, 1, (summary.run_id, summary.model, summary.decision, summary.reason)
+        yield from _checks(summary)
     for labels, count in counts.items():
         yield catalogue.DECISIONS, count, labels
     for model, count in since_ship.items():
         yield catalogue.RUNS_SINCE_SHIP, count, (model,)
+
+
+def _checks(summary: SummaryRecord) -> Iterator[Row]:
+    """What the gate has measured, compared with and found; signed values are fine on this road."""
+    for check in summary.checks:
+        labels = summary.model, summary.run_id, check.check
+        yield catalogue.GATE_CHECK, 1, (*labels, check.verdict)
+        for metric, value in (
+            (catalogue.GATE_VALUE, check.value),
+            (catalogue.GATE_THRESHOLD, check.threshold),
+            (catalogue.GATE_LOW, check.low),
+            (catalogue.GATE_HIGH, check.high),
+        ):
+            if value is not None:
+                yield metric, value, labels
 
 
 def _freshness(summaries: Iterable[SummaryRecord], settings: Settings) -> Iterator[Row]:

@@ -14,6 +14,8 @@ SMALL: dict[str, Any] = {
     "threads": 1,
     "checkpoint_seconds": 0,
     "accuracy_floor": 0.2,
+    "recall_floor": 0,
+    "calibration_cap": 1,
 }
 """Knobs that are not the default."""
 SLOW = {**SMALL, "train_examples": 2_000, "batch_size": 1, "epochs": 40}

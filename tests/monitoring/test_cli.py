@@ -202,6 +202,23 @@ def champion(s3_store: Store) -> tuple[Run, bytes]:
     return run, weights
 
 
+def test_promote_and_rollback_by_hand_say_what_is_in_service(
+    catwalk: Any, champion: tuple[Run, bytes], s3_store: Store
+) -> None:
+    _, weights = champion
+    new = make_run(s3_store, SECOND, time.time(), model_sha256=hashlib.sha256(weights).hexdigest())
+    one_line(catwalk("promote", SECOND, "--reason", "try it"), "is missing from the store")
+    s3_store.put(new.key("model.safetensors"), weights)
+    one_line(catwalk("promote", SECOND, "--reason", " "), "--reason is empty")
+    assert catwalk("promote", SECOND).code == 2
+    said = catwalk("promote", SECOND, "--reason", "try it", "--by", "ada").out
+    assert said == f"mlp-synthetic: run {SECOND} is in service in place of {FIRST}, by ada: try it\n"
+    one_line(catwalk("promote", SECOND, "--reason", "again"), "is the champion already")
+    record = catwalk("rollback", "--reason", "too slow", "--by", "bob", "--json").json()
+    assert (record["run_id"], record["by"], record["history"][-1]["rollback"]) == (FIRST, "bob", True)
+    one_line(catwalk("rollback", "--reason", "more"), "nothing was before it")
+
+
 def test_fetch_writes_the_verified_champion(catwalk: Any, champion: tuple[Run, bytes], tmp_path: Path) -> None:
     run, weights = champion
     target = tmp_path / "served" / "model.safetensors"

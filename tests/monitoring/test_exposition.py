@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterable, Mapping
 
@@ -9,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ml.errors import ConfigError
-from ml.records import ChampionRecord, SummaryRecord
+from ml.records import ChampionRecord, CheckRecord, SummaryRecord
 from monitoring import catalogue
 from monitoring.catalogue import Metric
 from monitoring.exposition import Exposition, Facts, Settings
@@ -17,6 +18,7 @@ from monitoring.snapshot import Snapshot
 from tests.monitoring.ledgers import summary
 
 HOUR = 3600.0
+BETTER = CheckRecord("better", "inconclusive", -0.004, 0.0, -0.009, 0.001, "It is not.")
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -55,7 +57,7 @@ def champion(run_id: str, model: str = "mlp") -> ChampionRecord:
 
 
 def test_names_and_labels_are_those_of_the_catalogue() -> None:
-    run = summary()
+    run = summary(checks=[BETTER])
     series = rendered(
         run, champions=[champion(run.run_id)], points={run.run_id: 5}, airflow={"scheduler": True},
         settings=Settings(links={"airflow": "http://127.0.0.1:8080"}),
@@ -66,16 +68,7 @@ def test_names_and_labels_are_those_of_the_catalogue() -> None:
         family = next(stem for stem in (name, name.rsplit("_", 1)[0]) if stem in declared)
         assert {label for label, _ in labels} - {"le"} == set(declared[family].labels)
         shown.add(family)
-    assert set(declared) - shown == {
-        metric.name
-        for metric in (
-            catalogue.GATE_VALUE,
-            catalogue.GATE_THRESHOLD,
-            catalogue.GATE_LOW,
-            catalogue.GATE_HIGH,
-            catalogue.GATE_CHECK,
-        )
-    }
+    assert shown == set(declared)
 
 
 def test_latest_is_the_last_tested_run_of_the_pipeline_itself() -> None:
@@ -159,6 +152,15 @@ def test_decisions_are_counted_over_all_runs_ever() -> None:
     assert value(series, catalogue.RUNS_SINCE_SHIP) == 2
     assert value(series, catalogue.DECISION_INFO, run_id="20250103T030000Z-00000003") == 1
     assert value(series, catalogue.DECISION_INFO, run_id="20250102T030000Z-00000002") is None
+
+
+def test_the_gate_shows_what_it_measured_even_below_zero() -> None:
+    series = rendered(summary(checks=[BETTER, dataclasses.replace(BETTER, check="precondition", value=None)]))
+    assert value(series, catalogue.GATE_VALUE, check="better") == -0.004
+    assert value(series, catalogue.GATE_LOW, check="better") == -0.009
+    assert value(series, catalogue.GATE_HIGH, check="better") == 0.001
+    assert value(series, catalogue.GATE_CHECK, check="better", verdict="inconclusive") == 1
+    assert value(series, catalogue.GATE_VALUE, check="precondition") is None
 
 
 def test_freshness_has_the_last_good_run_of_each_trigger() -> None:
