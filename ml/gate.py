@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, binomtest, norm
+from scipy.stats import binom, norm
 
 from ml.config import CLASSES, GateConfig
 from ml.records import CheckRecord, EvaluationRecord, Verdict
@@ -70,8 +70,8 @@ class Discordance:
     @property
     def p_value(self) -> float:
         """McNemar's exact test, two-sided: how likely so uneven a split is between equally good models."""
-        discordant = self.only_challenger + self.only_other
-        return float(binomtest(self.only_challenger, discordant, 0.5).pvalue) if discordant else 1.0
+        smaller, discordant = min(self.only_challenger, self.only_other), self.only_challenger + self.only_other
+        return min(1.0, 2 * float(binom.cdf(smaller, discordant, 0.5)))
 
     @property
     def p_worse(self) -> float:
@@ -130,10 +130,10 @@ def rule(
     for opponent in opponents:
         against = Discordance.of(labels, challenger, opponent.predicted)
         if opponent.role == "champion":
-            checks.append(_better(against, config))
+            checks.append(better(against, config))
             checks.append(_classes(labels, challenger, opponent.predicted, config))
-        checks.append(_not_inferior(opponent.role, against, config))
-    decision, reason = _decide({check.check: check.verdict for check in checks}, newer_data)
+        checks.append(not_inferior(opponent.role, against, config))
+    decision, reason = ship_or_hold({check.check: check.verdict for check in checks}, newer_data)
     return Ruling(decision, reason, _sentence(decision, reason, checks), checks)
 
 
@@ -172,7 +172,7 @@ def _precondition(problem: str) -> CheckRecord:
     return CheckRecord("precondition", verdict, None, None, None, None, sentence)
 
 
-def _better(against: Discordance, config: GateConfig) -> CheckRecord:
+def better(against: Discordance, config: GateConfig) -> CheckRecord:
     significant = against.p_value < config.significance
     verdict: Verdict = "inconclusive" if not significant else "passed" if against.difference > 0 else "failed"
     word = {"passed": "better than", "failed": "worse than", "inconclusive": "not different enough from"}[verdict]
@@ -185,7 +185,7 @@ def _better(against: Discordance, config: GateConfig) -> CheckRecord:
     return CheckRecord("better", verdict, against.difference, 0.0, against.bound(-z), against.bound(z), sentence)
 
 
-def _not_inferior(role: Role, against: Discordance, config: GateConfig) -> CheckRecord:
+def not_inferior(role: Role, against: Discordance, config: GateConfig) -> CheckRecord:
     low = against.bound(-_ONE_SIDED_95)
     passed = low > -config.margin
     sentence = (
@@ -225,7 +225,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _decide(verdicts: dict[str, Verdict], newer_data: bool) -> tuple[Decision, str]:
+def ship_or_hold(verdicts: dict[str, Verdict], newer_data: bool) -> tuple[Decision, str]:
     """Decision and reason; the gravest reason first."""
     if verdicts["precondition"] == "failed":
         return "hold", "precondition"

@@ -67,7 +67,7 @@ def choose_source(settings: Settings) -> str:
             f"{error}\n\nThis demo goes on with SYNTHETIC stand-in garments, drawn by this program. What follows says "
             "nothing about the real Fashion-MNIST; runs, labels and output are marked synthetic (model mlp-synthetic)."
         )
-        console.print(Panel(message, title="NO REAL DATA", border_style="bold red"))
+        console.print(Panel(message, title="NO REAL DATA", border_style="bold red"), soft_wrap=False)
         return "synthetic"
     return "fashion-mnist"
 
