@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ml.records import ChampionRecord
     from ml.runs import Ledger, Run
     from ml.store import Store
+    from monitoring.run_table import Condition, Recipe
 
 app = typer.Typer(
     name="catwalk",
@@ -205,25 +206,72 @@ app.command("run")(_command_with_knobs(_run))
 
 @app.command()
 def runs(
+    where: Annotated[
+        list[str],
+        typer.Option(
+            metavar="'KEY OP VALUE'",
+            help="Only runs that meet this, such as 'test_accuracy >= 0.9' or 'state = failed'; may be repeated.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
+    sort: Annotated[str, typer.Option(metavar="KEY", help="Sort by this; -KEY from the highest down.")] = "-run_id",
     limit: Annotated[int, typer.Option(min=1, help="Show at most this many.")] = 20,
+    by: Annotated[
+        Literal["run", "recipe"], typer.Option(help="A line a run, or one for all runs that differ in their seed only.")
+    ] = "run",
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV with every key.")] = False,
     json: Json = False,
 ) -> None:
     """List runs, newest first."""
-    from monitoring import output
+    from monitoring import output, run_table
     from monitoring.summaries import Summaries, stalled_seconds
 
-    summaries = Summaries(_store())
-    shown, now = summaries.read(newest=limit)[::-1], time.time()
-    if json:
+    conditions = [_condition(text) for text in where]
+    plain = not conditions and sort == "-run_id" and by == "run"
+    reader = Summaries(_store())
+    summaries, now, stalled = reader.read(newest=limit if plain else None), time.time(), stalled_seconds()
+    by_id = {summary.run_id: summary for summary in summaries}
+    rows = [run_table.row(summary, now, stalled) for summary in summaries]
+    chosen = [row for row in rows if all(condition.holds(row) for condition in conditions)]
+    found = run_table.ordered(chosen, sort)[:limit]
+    shown = [by_id[row["run_id"]] for row in found]
+    if by == "recipe":
+        _show_recipes(run_table.recipes(chosen)[:limit], json)
+    elif json:
         output.print_json([output.plain(summary) for summary in shown])
-    elif not summaries.total:
+    elif csv:
+        print(run_table.as_csv(found), end="")
+    elif not reader.total:
         print("no runs yet; `catwalk run` or the DAG fashion_training makes one")
     else:
-        output.show(output.runs_table(shown, now, stalled_seconds(), output.width()))
-        if summaries.total > limit:
-            print(f"{summaries.total - limit} older: --limit {summaries.total}")
-    for key, reason in summaries.damaged.items():
+        output.show(output.runs_table(shown, now, stalled, output.width()))
+        left = (reader.total if plain else len(chosen)) - limit
+        if left > 0:
+            print(f"{left} {'older' if plain else 'more'}: --limit {left + limit}")
+    for key, reason in reader.damaged.items():
         print(f"catwalk: {key} is damaged and left out: {reason}", file=sys.stderr)
+
+
+def _condition(text: str) -> Condition:
+    from monitoring.run_table import Condition
+
+    parts = text.split(maxsplit=2)
+    if len(parts) != 3:
+        raise CatwalkError(f"--where takes KEY OP VALUE with spaces between, such as 'epochs >= 10', not {text!r}")
+    return Condition(*parts)
+
+
+def _show_recipes(recipes: Sequence[Recipe], json: bool) -> None:
+    from dataclasses import asdict
+
+    from monitoring import output
+
+    if json:
+        output.print_json([asdict(recipe) for recipe in recipes])
+    elif not recipes:
+        print("no tested runs")
+    else:
+        output.show(output.recipes_table(recipes))
 
 
 @app.command()
@@ -251,6 +299,38 @@ def show(run: RunArgument, model: Model = "", json: Json = False) -> None:
             f"run {found.run_id} has no summary: it was interrupted as it started; run or trigger it again"
         )
     output.show(output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds()))
+
+
+@app.command()
+def prune(
+    days: Annotated[
+        float | None, typer.Option(min=0, help="Remove runs that ended more than this many days ago.")
+    ] = None,
+    keep: Annotated[int | None, typer.Option(min=0, help="Keep this many of each model's newest runs.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    json: Json = False,
+) -> None:
+    """Remove old runs; never a champion, what a rollback may put back, an anchor, or a run that runs."""
+    from ml.runs import Run
+    from monitoring import output, retention
+    from monitoring.summaries import Summaries
+
+    if days is None and keep is None:
+        raise CatwalkError("say what may go: --days, --keep or both (then only runs that both let go)")
+    store = _store()
+    summaries = Summaries(store).read()
+    going = [
+        summary.run_id for summary in retention.expired(summaries, retention.protected(store), time.time(), days, keep)
+    ]
+    for number, run_id in enumerate(going, 1):
+        if not dry_run:
+            retention.remove(Run(store, run_id))
+        if not json:
+            print(f"{'would remove' if dry_run else 'removed'} {run_id} ({number} of {len(going)})")
+    if json:
+        output.print_json({"removed": [] if dry_run else going, "would_remove": going if dry_run else []})
+    else:
+        print(f"{len(summaries) - len(going)} of {len(summaries)} runs stay")
 
 
 Reason = Annotated[str, typer.Option(help="Why, for the history.", show_default=False)]

@@ -20,6 +20,7 @@ from monitoring.summaries import parameter_text, shown_state
 
 if TYPE_CHECKING:
     from monitoring.doctor import Check
+    from monitoring.run_table import Recipe
 
 _PIPED_WIDTH = 160
 _WIDE = 100
@@ -101,6 +102,25 @@ def runs_table(summaries: Sequence[SummaryRecord], now: float, stalled_seconds: 
             number(summary.test_accuracy and 100 * summary.test_accuracy, ".2f"),
             decision(summary),
             duration(run_seconds(summary, now)),
+        )
+    return table
+
+
+def recipes_table(recipes: Sequence[Recipe]) -> Table:
+    """One line a recipe: accuracy over its seeds, and what sets it apart from the others."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("test %", "sd", "n"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("best run", no_wrap=True)
+    table.add_column("recipe", overflow="fold")
+    for recipe in recipes:
+        told = " ".join(f"{name}={parameter_text(value)}" for name, value in recipe.parameters.items())
+        table.add_row(
+            f"{100 * recipe.mean:.2f}",
+            number(recipe.stddev and 100 * recipe.stddev, ".2f"),
+            str(recipe.runs),
+            recipe.best,
+            escape(told or "the only one"),
         )
     return table
 

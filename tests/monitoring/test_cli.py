@@ -118,6 +118,23 @@ def test_runs_lists_the_newest_first(catwalk: Any, s3_store: Store) -> None:
     assert "1 older: --limit 2" in catwalk("runs", "--limit", "1").out
 
 
+def test_runs_can_be_chosen_sorted_grouped_and_written_as_csv(catwalk: Any, s3_store: Store) -> None:
+    put_summary(s3_store, summary(FIRST, test_accuracy=0.91))
+    put_summary(s3_store, summary(SECOND, test_accuracy=0.89))
+    best = ("runs", "--where", "test_accuracy > 0.88", "--where", "state = succeeded", "--sort", "-test_accuracy")
+    assert [run["run_id"] for run in catwalk(*best, "--json").json()] == [FIRST, SECOND]
+    assert "1 more: --limit 2" in catwalk(*best, "--limit", "1").out
+    assert (
+        catwalk("runs", "--csv", "--sort", "test_accuracy").out.splitlines()[1].startswith(f"{SECOND},mlp,succeeded,")
+    )
+    [recipe] = catwalk("runs", "--by", "recipe", "--json").json()
+    assert (recipe["runs"], recipe["best"], round(recipe["mean"], 6)) == (2, FIRST, 0.9)
+    assert "90.00  1.41  2" in catwalk("runs", "--by", "recipe").out
+    one_line(catwalk("runs", "--where", "epochs>3"), "--where takes KEY OP VALUE with spaces between")
+    one_line(catwalk("runs", "--sort", "speed"), "runs have no 'speed'")
+    assert catwalk("runs", "--by", "night").code == 2
+
+
 def test_runs_leaves_out_what_is_damaged_and_says_so(catwalk: Any, s3_store: Store) -> None:
     put_summary(s3_store, summary(FIRST))
     s3_store.put(f"summaries/{SECOND}.json", b"{")
@@ -217,6 +234,24 @@ def test_promote_and_rollback_by_hand_say_what_is_in_service(
     record = catwalk("rollback", "--reason", "too slow", "--by", "bob", "--json").json()
     assert (record["run_id"], record["by"], record["history"][-1]["rollback"]) == (FIRST, "bob", True)
     one_line(catwalk("rollback", "--reason", "more"), "nothing was before it")
+
+
+def test_prune_removes_old_runs_but_none_that_may_be_needed(
+    catwalk: Any, champion: tuple[Run, bytes], s3_store: Store
+) -> None:
+    kept, day = champion[0], 86_400
+    old = make_run(s3_store, "20261001T030000Z-00000003", time.time() - 40 * day)
+    put_summary(s3_store, summary("20261002T030000Z-00000004", state="running", finished=None, updated=1.0))
+    new = make_run(s3_store, SECOND, time.time())
+    one_line(catwalk("prune"), "say what may go: --days, --keep or both")
+    assert catwalk("prune", "--keep", "0", "--days", "30", "--dry-run", "--json").json()["would_remove"] == [old.run_id]
+    assert "3 of 4 runs stay" in catwalk("prune", "--days", "30").out
+    assert list(s3_store.list(old.key(""))) == []
+    assert old.summary() is None
+    assert catwalk("prune", "--keep", "0", "--json").json()["removed"] == [new.run_id]
+    assert kept.summary() is not None
+    assert s3_store.exists(kept.key("model.safetensors"))
+    assert "2 of 2 runs stay" in catwalk("prune", "--keep", "0").out
 
 
 def test_fetch_writes_the_verified_champion(catwalk: Any, champion: tuple[Run, bytes], tmp_path: Path) -> None:
