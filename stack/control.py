@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from stack.environment import client_environment, process_environment, write_airflow_password, write_client_environment
 from stack.parts import AIRFLOW_PARTS, Part, parts
-from stack.settings import HOST, PROJECT, Settings, StackError, port_variable
+from stack.settings import HOST, PROJECT, Settings, StackError, port_variable, tool
 from stack.supervisor import Supervisor
 
 START_SECONDS = 240.0
@@ -134,6 +134,9 @@ def _prepare(settings: Settings) -> None:
     """Renders what the parts read, from the same files that containers use."""
     write_client_environment(settings)
     write_airflow_password(settings)
+    pages = settings.run / "static"  # Prometheus looks for its web pages where it works
+    pages.unlink(missing_ok=True)
+    pages.symlink_to(tool("prometheus").parent / "static")
     folder = settings.home / "prometheus"
     shutil.copytree(PROJECT / "prometheus" / "rules", folder / "rules", dirs_exist_ok=True)
     text = (PROJECT / "prometheus" / "prometheus.yml").read_text()

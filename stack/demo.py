@@ -127,9 +127,9 @@ def show(settings: Settings, run: Run, source: str) -> bool:
     console.print(table(evaluation))
     console.print(f"decision    {decision.sentence}")
     console.print(f"telemetry   {expected} points in the ledger, {found} found in Prometheus")
-    query = urllib.parse.urlencode({"query": f'last_over_time(ml_epoch_loss{{run_id="{run.run_id}"}}[1d])'})
+    query = urllib.parse.urlencode({"g0.expr": f'last_over_time(ml_epoch_loss{{run_id="{run.run_id}"}}[1d])'})
     console.print(f"all of it   .venv/bin/catwalk show {run.run_id}")
-    console.print(f"curves      {settings.url('prometheus')}/api/v1/query?{query}")
+    console.print(f"curves      {settings.url('prometheus')}/query?{query}")
     console.print(f"runs        {settings.url('registry')}")
     console.print(
         f"pipeline    {settings.url('airflow')}/dags/{DAG}  (user admin, password in {settings.home / 'secrets.env'})"

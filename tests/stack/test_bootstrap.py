@@ -88,3 +88,24 @@ def test_a_second_set_up_changes_nothing() -> None:
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
     done = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False, env=environment)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_without_prometheus_pages_set_up_goes_on_and_does_not_try_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tools, bin_folder, sources = tmp_path / "tools", tmp_path / "bin", tmp_path / "module" / "web" / "ui"
+    for folder in (tools, bin_folder, sources):
+        folder.mkdir(parents=True)
+    (bin_folder / "npx").write_text("#!/bin/sh\necho 'the package registry does not answer' >&2; exit 1\n")
+    (bin_folder / "go").write_text(f"#!/bin/sh\necho {tmp_path / 'module'}\n")
+    for script in bin_folder.iterdir():
+        script.chmod(0o755)
+    monkeypatch.setattr(bootstrap, "TOOLS", tools)
+    monkeypatch.setattr(bootstrap, "find_go", lambda: str(bin_folder / "go"))
+    monkeypatch.setattr(bootstrap, "find_node", lambda: bin_folder / "node")
+    for _ in range(2):
+        bootstrap._prometheus_pages(bootstrap.MODULES / "prometheus")
+    said = capsys.readouterr().out
+    assert said.count("goes on without Prometheus' web pages") == 1
+    assert "the package registry does not answer" in said
+    assert not list(tools.glob("*/pages"))
