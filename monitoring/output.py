@@ -114,7 +114,9 @@ def recipes_table(recipes: Sequence[Recipe]) -> Table:
     table.add_column("best run", no_wrap=True)
     table.add_column("recipe", overflow="fold")
     for recipe in recipes:
-        told = " ".join(f"{name}={parameter_text(value)}" for name, value in recipe.parameters.items())
+        told = " ".join(
+            f"{name}={'-' if value is None else parameter_text(value)}" for name, value in recipe.parameters.items()
+        )
         table.add_row(
             f"{100 * recipe.mean:.2f}",
             number(recipe.stddev and 100 * recipe.stddev, ".2f"),

@@ -27,6 +27,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "~": lambda value, part: str(part) in str(value),
 }
 _PARAMETERS = tuple(knob.name for knob in knobs() if knob.name != "seed")
+_RECIPE = tuple(knob.name for knob in knobs() if knob.name != "seed" and knob.section != "gate")
 _FACTS = (
     "run_id",
     "model",
@@ -137,9 +138,9 @@ class Recipe:
 
 
 def recipes(rows: Sequence[Row]) -> list[Recipe]:
-    """Tested runs grouped by all knobs but the seed and by their data, the most accurate group first."""
+    """Tested runs grouped by their data and by all knobs but the seed and the gate's, the most accurate group first."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
-    grouping = (*_PARAMETERS, "dataset_sha256")
+    grouping = (*_RECIPE, "dataset_sha256")
     for of in rows:
         if of["test_accuracy"] is not None:
             groups.setdefault(tuple(of[key] for key in grouping), []).append(of)

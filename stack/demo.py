@@ -127,7 +127,8 @@ def show(settings: Settings, run: Run, source: str) -> bool:
     console.print(table(evaluation))
     console.print(f"decision    {decision.sentence}")
     console.print(f"telemetry   {expected} points in the ledger, {found} found in Prometheus")
-    query = urllib.parse.urlencode({"g0.expr": f'last_over_time(ml_epoch_loss{{run_id="{run.run_id}"}}[1d])'})
+    curve = f'max by (split) (last_over_time(ml_epoch_accuracy_ratio{{run_id="{run.run_id}"}}[1d]))'
+    query = urllib.parse.urlencode({"g0.expr": curve, "g0.tab": "0", "g0.range_input": "15m"})
     console.print(f"all of it   .venv/bin/catwalk show {run.run_id}")
     console.print(f"curves      {settings.url('prometheus')}/query?{query}")
     console.print(f"runs        {settings.url('registry')}")

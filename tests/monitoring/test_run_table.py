@@ -80,6 +80,12 @@ def test_a_recipe_is_all_but_the_seed() -> None:
     assert recipes(rows(None)) == []
 
 
+def test_what_the_gate_asks_for_is_no_part_of_a_recipe() -> None:
+    strict = {"parameters": {**summary().parameters, "accuracy_floor": 0.99}}
+    [recipe] = recipes([*rows(0.90), *rows(0.92, **strict)])
+    assert (recipe.runs, recipe.parameters) == (2, {})
+
+
 def test_csv_reads_back() -> None:
     found = list(csv.DictReader(io.StringIO(as_csv(rows(0.9, None)))))
     assert [entry["test_accuracy"] for entry in found] == ["0.9", ""]
