@@ -151,6 +151,7 @@ def _configuration(ledger: Ledger, run_id: str, given: dict[str, Any]) -> tuple[
 def _report(run: Run, resent: int, json: bool) -> None:
 
     from monitoring import output
+    from monitoring.summaries import run_seconds
 
     summary, evaluation = run.summary(), run.evaluation()
     if json:
@@ -159,7 +160,7 @@ def _report(run: Run, resent: int, json: bool) -> None:
     assert summary is not None  # run_stages has written it
     if evaluation:
         output.show(output.evaluation_facts(evaluation), "")
-    took = output.duration(output.run_seconds(summary, time.time()))
+    took = output.duration(run_seconds(summary, time.time()))
     sent = (
         f"{resent:,} points sent"
         if resent

@@ -198,15 +198,14 @@ def _models(snapshot: Snapshot) -> Iterator[Row]:
 
 def _model(summary: SummaryRecord, role: str) -> Iterator[Row]:
     labels = summary.model, role, summary.run_id
-    for metric, value in (
+    yield from _present(
+        labels,
         (catalogue.MODEL_ACCURACY, summary.test_accuracy),
         (catalogue.MODEL_LOSS, summary.test_loss),
         (catalogue.MODEL_CALIBRATION_ERROR, summary.test_calibration_error),
         (catalogue.MODEL_DATASET_PIXEL_MEAN, summary.pixel_mean),
         (catalogue.MODEL_DATASET_PIXEL_STDDEV, summary.pixel_stddev),
-    ):
-        if value is not None:
-            yield metric, value, labels
+    )
     for metric, values in (
         (catalogue.MODEL_CLASS_ACCURACY, summary.test_class_accuracy),
         (catalogue.MODEL_DATASET_CLASS_SHARE, summary.class_shares),
@@ -243,14 +242,20 @@ def _checks(summary: SummaryRecord) -> Iterator[Row]:
     for check in summary.checks:
         labels = summary.model, summary.run_id, check.check
         yield catalogue.GATE_CHECK, 1, (*labels, check.verdict)
-        for metric, value in (
+        yield from _present(
+            labels,
             (catalogue.GATE_VALUE, check.value),
             (catalogue.GATE_THRESHOLD, check.threshold),
             (catalogue.GATE_LOW, check.low),
             (catalogue.GATE_HIGH, check.high),
-        ):
-            if value is not None:
-                yield metric, value, labels
+        )
+
+
+def _present(labels: tuple[str, ...], *values: tuple[Metric, float | None]) -> Iterator[Row]:
+    """Those that have a value, under the same labels."""
+    for metric, value in values:
+        if value is not None:
+            yield metric, value, labels
 
 
 def _freshness(summaries: Iterable[SummaryRecord], settings: Settings) -> Iterator[Row]:

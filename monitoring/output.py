@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ml.config import CLASSES
 from ml.records import AttemptRecord, EpochRecord, EvaluationRecord, SummaryRecord, TrainingRecord, to_json
-from monitoring.summaries import parameter_text, shown_state
+from monitoring.summaries import parameter_text, run_seconds, shown_state
 
 if TYPE_CHECKING:
     from monitoring.doctor import Check
@@ -125,12 +125,6 @@ def recipes_table(recipes: Sequence[Recipe]) -> Table:
             escape(told or "the only one"),
         )
     return table
-
-
-def run_seconds(summary: SummaryRecord, now: float) -> float:
-    """From a run's start to its end, or until now."""
-    end = summary.finished or (now if summary.state == "running" else summary.updated)
-    return max(0.0, end - summary.started)
 
 
 def number(value: float | None, form: str) -> str:

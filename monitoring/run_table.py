@@ -13,7 +13,7 @@ from typing import Any
 from ml.config import knobs
 from ml.errors import ConfigError
 from ml.records import SummaryRecord
-from monitoring.summaries import parameter_text, shown_state
+from monitoring.summaries import parameter_text, run_seconds, shown_state
 
 Row = dict[str, Any]
 
@@ -56,11 +56,10 @@ KEYS = (*_FACTS, *_PARAMETERS)
 
 def row(summary: SummaryRecord, now: float, stalled_seconds: float) -> Row:
     """A run's facts and parameters; None where there is no value yet. Durations are seconds, ratios 0 to 1."""
-    end = summary.finished or (now if summary.state == "running" else summary.updated)
     known = {
         **vars(summary),
         "state": shown_state(summary, now, stalled_seconds),
-        "duration_seconds": max(0.0, end - summary.started),
+        "duration_seconds": run_seconds(summary, now),
         "epochs_done": summary.epochs,
     }
     facts = {key: known[key] for key in _FACTS}
@@ -70,6 +69,11 @@ def row(summary: SummaryRecord, now: float, stalled_seconds: float) -> Row:
 
 def _flat(value: Any) -> Any:
     return parameter_text(value) if isinstance(value, list) else value
+
+
+def _is_missing(value: Any) -> bool:
+    """Text that is not there yet is empty in a summary, everything else is None."""
+    return value is None or value == ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Condition:
     def holds(self, of: Row) -> bool:
         """Whether a row meets it; numbers compare as numbers, and what has no value yet meets only ``!=``."""
         value = of[self.key]
-        if value is None or value == "":
+        if _is_missing(value):
             return self.operator == "!=" or (self.operator == "=" and self.value == "")
         if isinstance(value, int | float) and self.operator != "~":
             try:
@@ -115,8 +119,8 @@ def ordered(rows: Sequence[Row], by: str) -> list[Row]:
     """
     key, down = by.removeprefix("-"), by.startswith("-")
     check_key(key)
-    having = [of for of in rows if of[key] not in (None, "")]
-    lacking = [of for of in rows if of[key] in (None, "")]
+    having = [of for of in rows if not _is_missing(of[key])]
+    lacking = [of for of in rows if _is_missing(of[key])]
     numeric = all(isinstance(of[key], int | float) for of in having)
     return sorted(having, key=lambda of: of[key] if numeric else str(of[key]), reverse=down) + lacking
 

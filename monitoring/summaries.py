@@ -26,6 +26,12 @@ def shown_state(summary: SummaryRecord, now: float, stalled_seconds: float) -> s
     return "stalled" if silent else summary.state
 
 
+def run_seconds(summary: SummaryRecord, now: float) -> float:
+    """From a run's start to its end, or until now."""
+    end = summary.finished or (now if summary.state == "running" else summary.updated)
+    return max(0.0, end - summary.started)
+
+
 def parameter_text(value: Any) -> str:
     """A hyperparameter as people read it."""
     return ",".join(map(str, value)) if isinstance(value, list) else "derived" if value is None else str(value)
