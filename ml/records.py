@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from ml.config import RunConfig
@@ -301,7 +303,7 @@ def from_json(kind: type[R], text: bytes) -> R:
     if not isinstance(values, dict):
         raise ValueError(f"expected a JSON object for {kind.__name__}")
     try:
-        return _build(kind, values)  # type: ignore[no-any-return]
+        return _decoder(kind)(values)  # type: ignore[arg-type, no-any-return]
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"not a {kind.__name__}: {error}") from error
 
@@ -320,19 +322,32 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _build(hint: Any, value: Any) -> Any:
+@cache
+def _decoder(hint: Any) -> Callable[[Any], Any]:
+    """What turns plain JSON into a value of this type; made once a type, since looking at types is slow."""
     if hint is RunConfig:
-        return RunConfig.from_dict(value)
+        return RunConfig.from_dict
     if dataclasses.is_dataclass(hint):
-        hints = get_type_hints(hint)
-        known = {name: _build(hints[name], item) for name, item in value.items() if name in hints}
-        return hint(**known)  # type: ignore[operator]
-    if value is None or hint is Any:
-        return value
-    if get_origin(hint) is dict:
-        return {key: _build(get_args(hint)[1], item) for key, item in value.items()}
-    if get_origin(hint) is list:
-        return [_build(get_args(hint)[0], item) for item in value]
-    if hint is float or float in get_args(hint):
-        return float(value)
-    return value
+        return _record_decoder(hint)
+    origin, options = get_origin(hint), get_args(hint)
+    if origin is dict:
+        of_value = _decoder(options[1])
+        return lambda value: {key: of_value(item) for key, item in value.items()}
+    if origin is list:
+        of_item = _decoder(options[0])
+        return lambda value: [of_item(item) for item in value]
+    if hint is float:
+        return float
+    if float in options:
+        return lambda value: None if value is None else float(value)
+    return lambda value: value
+
+
+def _record_decoder(kind: Any) -> Callable[[dict[str, Any]], Any]:
+    decoders = {name: _decoder(hint) for name, hint in get_type_hints(kind).items()}
+
+    def decode(values: dict[str, Any]) -> Any:
+        known = [(name, item) for name, item in values.items() if name in decoders]
+        return kind(**{name: decoders[name](item) for name, item in known})
+
+    return decode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from ml.errors import ConfigError
 from ml.records import SummaryRecord, from_json
 from ml.runs import RUN_ID
 from ml.store import Entry, Store, Stored
+from monitoring import summary_index
 from monitoring.soundness import fault
 
 _PREFIX = "summaries/"
@@ -64,7 +66,10 @@ def positive_seconds(variable: str, default: float) -> float:
 
 @dataclass
 class Summaries:
-    """Reads all summaries of a store: one listing, and one GET for each that changed since the last read."""
+    """Reads all summaries of a store: one listing, and one GET for each that changed since the last read.
+
+    Where many have changed, as for a reader that knows none yet, :mod:`monitoring.summary_index` spares most of them.
+    """
 
     store: Store
     damaged: dict[str, str] = field(default_factory=dict)
@@ -72,6 +77,8 @@ class Summaries:
     total: int = 0
     """Summaries that the last read has found, read or not."""
     _cache: dict[str, tuple[str, SummaryRecord | str]] = field(default_factory=dict, repr=False)
+    _loose: set[str] = field(default_factory=set, repr=False)
+    """Keys that were read one by one since the index was last written."""
 
     def read(self, newest: int | None = None) -> list[SummaryRecord]:
         """The summaries that can be trusted, oldest run first.
@@ -87,18 +94,42 @@ class Summaries:
         entries = listed if newest is None else listed[-newest:]
         changed = [entry for entry in entries if self._cache.get(entry.key, ("",))[0] != entry.etag]
         cache = {entry.key: self._cache[entry.key] for entry in entries if entry.key in self._cache}
-        with ThreadPoolExecutor(max_workers=_READERS) as pool:
-            for entry, stored in zip(changed, pool.map(self._get, changed), strict=True):
-                if stored:
-                    cache[entry.key] = (stored.etag, _decode(entry.key, stored.body))
-                else:  # deleted since it was listed
-                    cache.pop(entry.key, None)
+        indexed = summary_index.read(self.store) if len(changed) >= summary_index.WORTHWHILE else {}
+        bodies = self._bodies(changed, indexed)
+        for entry in changed:
+            stored = bodies.get(entry.key)
+            if stored:
+                cache[entry.key] = (stored.etag, _decode(entry.key, stored.body))
+            else:  # deleted since it was listed
+                cache.pop(entry.key, None)
         self._cache = cache
+        self._loose |= {key for key, stored in bodies.items() if indexed.get(key) != stored}
+        if len(self._loose) >= summary_index.WORTHWHILE:
+            self._write_index(listed, bodies)
         self.damaged = {key: found for key, (_, found) in cache.items() if isinstance(found, str)}
         return [found for _, (_, found) in sorted(cache.items()) if isinstance(found, SummaryRecord)]
 
+    def _bodies(self, entries: Sequence[Entry], known: Mapping[str, Stored]) -> dict[str, Stored]:
+        """Key → summary, from what is known where it has the listed ETag, else by a GET each; without deleted ones."""
+        bodies = {entry.key: known[entry.key] for entry in entries if _is_current(known.get(entry.key), entry)}
+        missing = [entry for entry in entries if entry.key not in bodies]
+        with ThreadPoolExecutor(max_workers=_READERS) as pool:
+            for entry, stored in zip(missing, pool.map(self._get, missing), strict=True):
+                if stored:
+                    bodies[entry.key] = stored
+        return bodies
+
+    def _write_index(self, listed: Sequence[Entry], bodies: Mapping[str, Stored]) -> None:
+        known = {**summary_index.read(self.store), **bodies}
+        summary_index.write(self.store, self._bodies(listed, known))
+        self._loose.clear()
+
     def _get(self, entry: Entry) -> Stored | None:
         return self.store.find(entry.key)
+
+
+def _is_current(stored: Stored | None, entry: Entry) -> bool:
+    return stored is not None and stored.etag == entry.etag
 
 
 def _decode(key: str, body: bytes) -> SummaryRecord | str:
