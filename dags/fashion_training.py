@@ -10,18 +10,24 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import Asset, AssetAlias, BaseOperatorLink, Param, chain, dag, get_current_context, task
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
-from ml.config import Knob, knobs
+from ml.config import CHAMPION_ASSET, Knob, knobs
 from ml.errors import CancelledError, CatwalkError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from ml.records import Stage, Trigger
+    from ml.runs import Run
 
 SCHEDULE = os.environ.get("CATWALK_SCHEDULE", "0 3 * * *")
 RETRIES = int(os.environ.get("CATWALK_TASK_RETRIES", "4"))
 RETRY_DELAY = timedelta(seconds=float(os.environ.get("CATWALK_RETRY_DELAY_SECONDS", "15")))
+
+CHAMPION = Asset(CHAMPION_ASSET)
+"""Gets an event when a model goes into service: what deploys it can be scheduled on this."""
+# An outlet that is an asset would get an event whenever its task succeeds; one that is an alias gets those added to it.
+PROMOTIONS = AssetAlias("catwalk_promotions")
 
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
@@ -39,26 +45,55 @@ def _param(knob: Knob) -> Param:
     return Param(knob.text_default, title=knob.name, description=knob.help, section=knob.section, **schema)
 
 
-def _run_stage(stage: Stage) -> None:
+class ReportLink(BaseOperatorLink):
+    """A button on each task that leads to the run's report, or to what there is of it so far."""
+
+    name = "Run report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Asked at the end of a task, where `ti_key` is the whole task instance."""
+        base = os.environ.get("CATWALK_REGISTRY_URL") or "http://127.0.0.1:9180"
+        return f"{base}/runs/{_run_id(ti_key.get_template_context()['dag_run'])}"
+
+
+def _run_id(dag_run: Any) -> str:
+    from ml.runs import run_id_of_dag_run
+
+    return run_id_of_dag_run(dag_run.run_after, dag_run.dag_id, dag_run.run_id)
+
+
+def _run_stage(stage: Stage) -> Run:
     """Runs one stage of the run that belongs to this DAG run; every try finds the same one."""
     from ml.config import RunConfig
     from ml.pipeline import STAGE_FUNCTIONS, open_run, publish
-    from ml.runs import Ledger, run_id_of_dag_run
+    from ml.runs import Ledger
     from ml.store import Store
     from monitoring.emitter import observer_from_environment
 
     context = get_current_context()
     dag_run = context["dag_run"]
-    run_id = run_id_of_dag_run(dag_run.run_after, dag_run.dag_id, dag_run.run_id)
+    run_id = _run_id(dag_run)
     observer = observer_from_environment()
     ledger = Ledger(Store.from_environment(observer.store_operation))
     if stage == "publish":
-        publish(ledger.run(run_id), observer)
-        return
+        run = ledger.run(run_id)
+        publish(run, observer)
+        return run
     trigger: Trigger = "schedule" if dag_run.run_type == "scheduled" else "manual"
     config = RunConfig.from_flat(dict(context["params"]))
     run = open_run(ledger, run_id, config, trigger, dag_run.dag_id, dag_run.run_id)
     STAGE_FUNCTIONS[stage](run, observer)
+    return run
+
+
+def _announce(run: Run) -> None:
+    """Adds an event for a model in service. A task that is tried again may add it twice, but never forgets it."""
+    from ml.champion import Champions
+
+    current = Champions(run.store).get(run.record.model)
+    if current and current[0].run_id == run.run_id:
+        events = get_current_context()["outlet_events"]
+        events[PROMOTIONS].add(CHAMPION, extra=current[0].announcement)
 
 
 @dag(
@@ -94,17 +129,20 @@ def fashion_training() -> None:
         """Verifies the model's sha256 and scores it on the 10,000 test images."""
         _run_stage("test")
 
-    @task
+    @task(outlets=[PROMOTIONS])
     def decide() -> None:
-        """Ships the model or holds it."""
-        _run_stage("decide")
+        """Ships the model or holds it; a ship is an event of the asset that deployments wait for."""
+        _announce(_run_stage("decide"))
 
     @task
     def publish() -> None:
-        """Says how the run ended and sends every point once more; runs whatever happened before."""
+        """Says how the run ended, sends every point once more and writes the report; runs whatever happened before."""
         _run_stage("publish")
 
-    ingest() >> train() >> test() >> decide() >> publish().as_teardown()
+    stages = [ingest(), train(), test(), decide(), publish().as_teardown()]
+    for stage in stages:
+        stage.operator.operator_extra_links = (ReportLink(),)
+    chain(*stages)
 
 
 fashion_training()

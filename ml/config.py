@@ -32,6 +32,8 @@ CLASSES = (
 )
 """Fashion-MNIST's ten classes in label order, spelled so that they are safe in a StatsD tag."""
 
+CHAMPION_ASSET = "catwalk_champion"
+"""Name under which orchestrators are told that a model went into service."""
 MAX_EPOCHS = 200
 """Each epoch is a label value in Prometheus; this caps the series that one run can make."""
 

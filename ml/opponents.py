@@ -95,6 +95,20 @@ def _score(run: Run, other: Run, key: str) -> None:
     run.store.put(key, save({"logits": predictions.logits.clone()}))
 
 
+def count_decision(run: Run) -> int:
+    """Notes that the run's test split has decided about it; returns how many runs it has decided about so far.
+
+    One empty object a run, ``test_splits/<sha256>/decided/<run_id>``: trying again counts once, and a pruned run stays
+    counted.
+    """
+    dataset = run.dataset()
+    if dataset is None:
+        raise ArtifactError(f"run {run.run_id} has no dataset; ingest comes first")
+    folder = f"test_splits/{dataset.files['test']}/decided/"
+    run.store.put(f"{folder}{run.run_id}", b"")
+    return sum(1 for _ in run.store.list(folder))
+
+
 def _own_predictions(run: Run) -> tuple[Integers, Integers]:
     """Labels and predicted classes, shape (n,) each."""
     try:

@@ -428,7 +428,7 @@ def _decide(run: Run) -> DecisionRecord:
     evaluation = run.evaluation()
     if evaluation is None:
         raise ArtifactError(f"run {run.run_id} was not tested yet; test comes before decide")
-    from ml.opponents import incumbents, ruling
+    from ml.opponents import count_decision, incumbents, ruling
 
     champions = Champions(run.store)
     while True:
@@ -448,6 +448,7 @@ def _decide(run: Run) -> DecisionRecord:
             champion=incumbents(run, current[0] if current else None).get("champion", ""),
             model_sha256=evaluation.model_sha256,
             finished=time.time(),
+            split_decisions=count_decision(run),
         )
 
 

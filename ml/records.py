@@ -174,6 +174,8 @@ class DecisionRecord:
     """run_id of the champion that was in service when this was decided; empty: none."""
     model_sha256: str
     finished: float
+    split_decisions: int = 1
+    """Runs that this test split has decided, this one included: the more, the more a lead on it owes to chance."""
 
 
 @dataclass(frozen=True)
@@ -285,6 +287,11 @@ class ChampionRecord:
     """The anchor before this promotion; empty: none."""
     history: list[PromotionRecord] = field(default_factory=list)
     """Every change up to this one, oldest first."""
+
+    @property
+    def announcement(self) -> dict[str, str]:
+        """What others are told of it, to fetch and verify the model."""
+        return {"model": self.model, "run_id": self.run_id, "model_sha256": self.model_sha256}
 
 
 def to_json(record: object) -> bytes:

@@ -85,6 +85,7 @@ def _run(run_id: str | None = None, json: bool = False, **settings: Any) -> None
 
     The same run id takes up an interrupted run where it stopped, with the configuration it was started with.
     """
+    from ml.champion import Champions
     from ml.pipeline import open_run, run_stages
     from ml.runs import new_run_id
     from monitoring import output
@@ -109,6 +110,9 @@ def _run(run_id: str | None = None, json: bool = False, **settings: Any) -> None
         except (CancelledError, KeyboardInterrupt) as stop:
             _mark_cancelled(run)
             raise CatwalkError(f"cancelled; `catwalk run --run-id {run_id}` goes on where it stopped") from stop
+    champion = Champions(ledger.store).get(config.model)
+    if champion and champion[0].run_id == run_id:
+        _announce(champion[0])
     _report(run, progress.resent, json)
 
 
@@ -375,11 +379,24 @@ def _user() -> str:
 def _report_change(champion: ChampionRecord, json: bool) -> None:
     from monitoring import output
 
+    _announce(champion)
     if json:
         output.print_json(output.plain(champion))
         return
     before = f" in place of {champion.previous}" if champion.previous else ""
     print(f"{champion.model}: run {champion.run_id} is in service{before}, by {champion.by}: {champion.reason}")
+
+
+def _announce(champion: ChampionRecord) -> None:
+    """Tells Airflow, where one is configured, of a champion that is in service already."""
+    from monitoring.airflow_api import AirflowApi, AirflowError
+
+    airflow = AirflowApi.from_environment()
+    try:
+        if airflow:
+            airflow.announce(champion)
+    except AirflowError as error:
+        print(f"catwalk: {champion.run_id} is in service, but Airflow was not told: {error}", file=sys.stderr)
 
 
 @app.command()

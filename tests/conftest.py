@@ -22,7 +22,7 @@ from ml.runs import Ledger
 from ml.store import Store
 from stack import control
 from stack.environment import client_environment, process_environment
-from stack.settings import HOST, PORTS, Settings
+from stack.settings import HOST, PORTS, PROJECT, Settings
 from stack.supervisor import Supervisor
 from tests.servers import s3_server, s3_store, wait_until
 
@@ -133,13 +133,20 @@ def services() -> Iterator[RunningStack]:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[RunningStack]:
-    """Everything, Airflow included; a failed task is tried once more, after three seconds."""
-    patience = {
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """Everything, Airflow included, with a DAG that waits for the champion beside the project's own.
+
+    A failed task is tried once more, after three seconds.
+    """
+    dags = tmp_path_factory.mktemp("dags")
+    for path in (*(PROJECT / "dags").glob("*.py"), PROJECT / "tests" / "integration" / "waiting_dag.py"):
+        shutil.copy(path, dags)
+    settings = {
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "CATWALK_TASK_RETRIES": "1",
         "CATWALK_RETRY_DELAY_SECONDS": "3",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
     }
-    with running_stack(None, patience) as running:
+    with running_stack(None, settings) as running:
         yield running

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import AssetAlias
 
 from ml.config import RunConfig, knobs
 from stack.settings import PROJECT
@@ -42,6 +43,16 @@ def test_each_task_retries_with_back_off_and_has_a_time_out(dag: Any) -> None:
         assert task.retries > 0
         assert task.retry_exponential_backoff > 1
         assert task.execution_timeout is not None
+
+
+def test_each_task_has_a_button_that_leads_to_the_report(dag: Any) -> None:
+    for task in dag.tasks:
+        assert [link.name for link in task.operator_extra_links] == ["Run report"]
+
+
+def test_success_alone_is_no_event_of_the_champions_asset(dag: Any) -> None:
+    outlets = {task.task_id: task.outlets for task in dag.tasks if task.outlets}
+    assert outlets == {"decide": [AssetAlias("catwalk_promotions")]}
 
 
 def test_every_knob_is_a_typed_param_with_its_help(dag: Any) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+from typing import Any
 
 import psutil
 import pytest
 
+from ml.config import CHAMPION_ASSET
 from ml.runs import Run
+from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
 from tests.integration.conftest import (
     DAG,
@@ -64,6 +68,32 @@ def test_airflows_own_metrics_arrive_with_their_labels(stack: RunningStack, fini
     assert stack.query("catwalk_airflow_component_healthy == 0") == []
 
 
+def test_each_task_leads_to_the_report(stack: RunningStack, finished: dict[str, DagRun]) -> None:
+    dag_run = finished["first"]
+    page = f"{stack.settings.url('registry')}/runs/{dag_run.run.run_id}"
+    for task in TASKS:
+        assert stack.airflow("GET", f"{dag_run.path}/taskInstances/{task}/links") == {
+            "extra_links": {"Run report": page},
+            "total_entries": 1,
+        }
+
+
+def test_a_promotion_is_an_event_of_the_champions_asset(stack: RunningStack, finished: dict[str, DagRun]) -> None:
+    champion = finished["first"].run
+    [event] = promotions(stack)
+    assert (event["source_dag_id"], event["source_task_id"]) == (DAG, "decide")
+    assert (event["extra"]["run_id"], event["extra"]["model"]) == (champion.run_id, "mlp-synthetic")
+    held, process = start_run(stack, {**SMALL, "accuracy_floor": 1})
+    finish(process)
+    assert len(promotions(stack)) == 1, "a model that is held is none"
+    command = [str(PROJECT / ".venv" / "bin" / "catwalk"), "promote", held.run_id, "--reason", "the other one"]
+    done = subprocess.run(command, env=stack.environment, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stderr == ""
+    [event, _] = promotions(stack)
+    assert (event["extra"]["run_id"], event["extra"]["reason"]) == (held.run_id, "the other one")
+    wait_until(lambda: deployments(stack) == ["asset_triggered"] * 2, "the DAG that waits has run for each")
+
+
 def test_clearing_a_finished_dag_run_changes_nothing(stack: RunningStack, finished: dict[str, DagRun]) -> None:
     dag_run = finished["first"]
     before = computed(dag_run.run)
@@ -117,7 +147,8 @@ def test_train_killed_until_retries_are_exhausted(stack: RunningStack) -> None:
 
 
 def test_an_outage_of_s3_is_one_clear_line_and_the_retry_finishes(stack: RunningStack) -> None:
-    dag_run = trigger(stack, SLOW)
+    before = promotions(stack)
+    dag_run = trigger(stack, {**SLOW, "accuracy_floor": 1})
     pid = dag_run.attempt("train", 1).pid
     wait_until(lambda: dag_run.epochs(1) >= 2, "two epochs")
     try:
@@ -128,6 +159,7 @@ def test_an_outage_of_s3_is_one_clear_line_and_the_retry_finishes(stack: Running
         stack.start("s3")
     dag_run.wait("success")
     assert dag_run.tasks()["train"]["try_number"] == 2
+    assert promotions(stack) == before, "a DAG run that holds its model is no event"
     lines = [line for line in dag_run.log("train", 1).splitlines() if "does not answer" in line]
     assert lines, "the log says what was wrong"
     assert "is it running, and is AWS_ENDPOINT_URL_S3 right?" in lines[-1]
@@ -159,6 +191,17 @@ def test_a_task_whose_supervisor_was_killed_is_fenced_off(stack: RunningStack) -
     finish(process)
     assert model_of(dag_run.run) == model_of(undisturbed)
     assert_all_stored(stack, dag_run.run)
+
+
+def promotions(stack: RunningStack) -> list[dict[str, Any]]:
+    """Events of the champion's asset, newest first."""
+    events = stack.airflow("GET", "assets/events?order_by=-timestamp")["asset_events"]
+    return [event for event in events if event["name"] == CHAMPION_ASSET]
+
+
+def deployments(stack: RunningStack) -> list[str]:
+    """Why each run of the DAG that waits for the champion was started."""
+    return [run["run_type"] for run in stack.airflow("GET", "dags/deployment/dagRuns")["dag_runs"]]
 
 
 def computed(run: Run) -> list[tuple[str, str]]:

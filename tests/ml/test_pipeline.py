@@ -184,6 +184,9 @@ def test_a_model_that_reaches_the_floor_becomes_champion_and_one_below_does_not(
     assert decision is not None
     assert (decision.decision, decision.reason, decision.champion) == ("hold", "floor", good.run_id)
     assert "is below the floor of 100.00%" in decision.sentence
+    first = good.decision()
+    assert first is not None
+    assert (first.split_decisions, decision.split_decisions) == (1, 2)
 
 
 def test_the_next_champion_remembers_the_one_before_and_the_best(new_run: Callable[..., Run]) -> None:
@@ -221,7 +224,7 @@ def test_a_decision_that_was_interrupted_after_promotion_ends_the_same(new_run: 
     decide(run, Silent())
     decision = run.decision()
     assert decision is not None
-    assert decision.decision == "ship"
+    assert (decision.decision, decision.split_decisions) == ("ship", 1)
     assert Champions(run.store).get("mlp-synthetic") == before
 
 

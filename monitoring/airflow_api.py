@@ -1,0 +1,80 @@
+"""Airflow's REST API, as the user that the environment names."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ml.config import CHAMPION_ASSET
+from ml.errors import CatwalkError
+from ml.records import ChampionRecord
+
+_TIMEOUT = 10.0
+
+
+class AirflowError(CatwalkError):
+    """Airflow does not answer, or refuses."""
+
+
+@dataclass
+class AirflowApi:
+    """One Airflow. Logs in at the first request, and keeps the token."""
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+
+    @classmethod
+    def from_environment(cls) -> AirflowApi | None:
+        """The Airflow of `CATWALK_AIRFLOW_URL`; None without that or without `CATWALK_AIRFLOW_PASSWORD`."""
+        url, password = os.environ.get("CATWALK_AIRFLOW_URL", ""), os.environ.get("CATWALK_AIRFLOW_PASSWORD", "")
+        user = os.environ.get("CATWALK_AIRFLOW_USER") or "admin"
+        return cls(url.rstrip("/"), user, password) if url and password else None
+
+    def request(self, method: str, path: str, body: object = None) -> Any:
+        """The JSON that a request below ``/api/v2/`` is answered with.
+
+        Raises:
+            AirflowError: no answer, or not a 2xx one.
+        """
+        return self._send(method, f"/api/v2/{path}", body, {"Authorization": f"Bearer {self._token}"})
+
+    @cached_property
+    def _token(self) -> str:
+        login = {"username": self.user, "password": self.password}
+        return str(self._send("POST", "/auth/token", login, {})["access_token"])
+
+    def _send(self, method: str, path: str, body: object, headers: dict[str, str]) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **headers}
+        request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            remedy = "; correct CATWALK_AIRFLOW_USER and CATWALK_AIRFLOW_PASSWORD" if error.code in (401, 403) else ""
+            raise AirflowError(f"Airflow at {self.url} answers {path} with {error.code}{remedy}") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise AirflowError(f"Airflow at {self.url} does not answer ({reason}); is it running?") from error
+
+    def announce(self, champion: ChampionRecord) -> bool:
+        """Posts an event of the champion's asset; returns False where no DAG waits for that asset or has made one.
+
+        Raises:
+            AirflowError: see :meth:`request`.
+        """
+        pattern = urllib.parse.quote(CHAMPION_ASSET)
+        assets = self.request("GET", f"assets?only_active=false&name_pattern={pattern}")["assets"]
+        known = [asset["id"] for asset in assets if asset["name"] == CHAMPION_ASSET]
+        if not known:
+            return False
+        extra = {**champion.announcement, "by": champion.by, "reason": champion.reason}
+        self.request("POST", "assets/events", {"asset_id": known[0], "extra": extra})
+        return True
