@@ -236,6 +236,18 @@ def test_promote_and_rollback_by_hand_say_what_is_in_service(
     one_line(catwalk("rollback", "--reason", "more"), "nothing was before it")
 
 
+def test_a_promotion_stands_where_airflow_cannot_be_told(
+    catwalk: Any, champion: tuple[Run, bytes], s3_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = make_run(s3_store, SECOND, time.time(), model_sha256=hashlib.sha256(champion[1]).hexdigest())
+    s3_store.put(new.key("model.safetensors"), champion[1])
+    monkeypatch.setenv("CATWALK_AIRFLOW_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("CATWALK_AIRFLOW_PASSWORD", "secret")
+    done = catwalk("promote", SECOND, "--reason", "try it")
+    assert (done.code, done.err.count("\n")) == (0, 1)
+    assert f"{SECOND} is in service, but Airflow was not told: Airflow at http://127.0.0.1:1 does not answer" in done.err
+
+
 def test_prune_removes_old_runs_but_none_that_may_be_needed(
     catwalk: Any, champion: tuple[Run, bytes], s3_store: Store
 ) -> None:
