@@ -245,7 +245,9 @@ def test_a_promotion_stands_where_airflow_cannot_be_told(
     monkeypatch.setenv("CATWALK_AIRFLOW_PASSWORD", "secret")
     done = catwalk("promote", SECOND, "--reason", "try it")
     assert (done.code, done.err.count("\n")) == (0, 1)
-    assert f"{SECOND} is in service, but Airflow was not told: Airflow at http://127.0.0.1:1 does not answer" in done.err
+    assert (
+        f"{SECOND} is in service, but Airflow was not told: Airflow at http://127.0.0.1:1 does not answer" in done.err
+    )
 
 
 def test_prune_removes_old_runs_but_none_that_may_be_needed(
