@@ -6,15 +6,17 @@ Whatever is missing or damaged is replaced by a sentence; the rest stays.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ml.errors import CatwalkError
 from ml.report import calibration, classes, curves, examples, history, page, run_sections, style
 from ml.report.facts import Facts, MissingError, read_facts
 from ml.runs import Run
 
+T = TypeVar("T")
 FIGURES: dict[str, tuple[str, Callable[[Facts], style.Drawing]]] = {
     "loss_and_accuracy": ("Loss and accuracy by epoch", curves.loss_and_accuracy),
     "rate_and_gradient": ("Learning rate and gradient norm", curves.rate_and_gradient),
@@ -53,27 +55,40 @@ def build(run: Run) -> Report:
 
 def assemble(facts: Facts, now: float) -> Report:
     """The report of what was read, at a time in seconds since the epoch."""
-    pictures, shown, missing = {}, [], {}
-    for name, (title, draw) in FIGURES.items():
-        try:
-            drawing = draw(facts)
-            picture, html = style.as_png(drawing), page.figure(drawing)
-        except MissingError as reason:
-            missing[name] = str(reason)
-            shown.append(page.missing(title, str(reason)))
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # a record that holds nonsense
-            missing[name] = f"This could not be drawn: {type(error).__name__}: {error}."
-            shown.append(page.missing(title, missing[name]))
-        else:
-            pictures[name] = picture
-            shown.append(html)
+    pictures, shown, missing = draw_all(FIGURES, facts)
+    # The dataset's table goes beside the reliability diagram, which is as tall.
+    place = list(FIGURES).index("reliability") + 1
+    cells = [*shown[:place], run_sections.dataset(facts), *shown[place:]]
     body = [
         *run_sections.head(facts, now),
         page.element("h2", "Figures"),
-        page.element("div", page.joined(*shown), "grid"),
+        page.element("div", page.joined(*cells), "grid"),
         *run_sections.tail(facts, now),
     ]
     return Report(facts.run_id, page.document(f"Run {facts.run_id}", body), pictures, missing)
+
+
+def draw_all(
+    figures: Mapping[str, tuple[str, Callable[[T], style.Drawing]]], subject: T
+) -> tuple[dict[str, bytes], list[page.Html], dict[str, str]]:
+    """PNG files by name, what the page shows (a sentence where a figure can't be drawn), and those sentences by name."""
+    pictures: dict[str, bytes] = {}
+    shown: list[page.Html] = []
+    missing: dict[str, str] = {}
+    for name, (title, draw) in figures.items():
+        try:
+            drawing = draw(subject)
+            picture, html = style.as_png(drawing), page.figure(drawing)
+        except MissingError as reason:
+            missing[name] = str(reason)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # nonsense in a record
+            missing[name] = f"This could not be drawn: {type(error).__name__}: {error}."
+        else:
+            pictures[name] = picture
+            shown.append(html)
+            continue
+        shown.append(page.missing(title, missing[name]))
+    return pictures, shown, missing
 
 
 def upload(run: Run, report: Report) -> None:

@@ -99,7 +99,7 @@ def confusion_matrix(facts: Facts) -> style.Drawing:
                 true,
                 f"{percent}\n{count}" if count else "·",
                 color=text,
-                fontsize=6,
+                fontsize=6.6,
                 ha="center",
                 va="center",
                 linespacing=1.15,

@@ -35,6 +35,7 @@ def loss_and_accuracy(facts: Facts) -> style.Drawing:
                 del line["marker"]
             axes.plot(numbers, [finite(value) for value in values], label=split, **line)
         style.epoch_axis(axes, numbers)
+        _say_if_empty(axes)
     if _is_steep([record.train_loss for record in epochs] + [record.validation_loss for record in epochs]):
         upper.set_yscale("log")
     style.percent_axis(lower.yaxis)
@@ -90,6 +91,7 @@ def rate_and_gradient(facts: Facts) -> style.Drawing:
         axes = style.add_axes(figure, 0.52, bottom, 3.6, 1.6)
         axes.plot(numbers, values, color=look.colour, linewidth=1.6, marker=marker, markersize=3.2)
         style.epoch_axis(axes, numbers)
+        _say_if_empty(axes)
         style.label(axes, "epoch" if bottom < 1 else "", name)
         if bottom < 1 and _is_steep(values):
             axes.set_yscale("log")
@@ -115,18 +117,17 @@ def finite(value: float) -> float:
     return value if math.isfinite(value) else math.nan
 
 
+def _say_if_empty(axes: Axes) -> None:
+    """An empty chart looks like a mistake of the chart's."""
+    if not any(math.isfinite(value) for line in axes.get_lines() for value in line.get_ydata()):  # type: ignore[union-attr]
+        axes.set_yticks([])
+        axes.text(
+            0.5, 0.5, "no finite value", transform=axes.transAxes, color=style.QUIET, fontsize=style.SMALL, ha="center"
+        )
+
+
 def _is_steep(values: Sequence[float]) -> bool:
     """Whether only a logarithmic axis shows both ends."""
     known = [value for value in values if math.isfinite(value)]
     return bool(known) and min(known) > 0 and max(known) / min(known) > 200
 
-
-def overlay(axes: Axes, epochs: Sequence[EpochRecord], field: str, look: style.RunStyle, **options: object) -> None:
-    """One run's curve among others; see :mod:`ml.report.compare_figures`."""
-    axes.plot(
-        [record.epoch for record in epochs],
-        [finite(getattr(record, field)) for record in epochs],
-        color=look.colour,
-        dashes=look.dashes or (None, None),
-        **options,  # type: ignore[arg-type]
-    )

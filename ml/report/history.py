@@ -172,7 +172,7 @@ def stage_durations(facts: Facts) -> style.Drawing:
                 color=style.QUIET,
                 markersize=9,
                 alpha=0.55,
-                label=None if others_labelled else f"the {len(before)} runs before",
+                label=None if others_labelled else f"the {len(before)} runs before" if len(before) > 1 else "the run before",
             )
             axes.plot(
                 [middle],

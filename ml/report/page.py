@@ -21,7 +21,7 @@ STYLE = """
 * { box-sizing: border-box }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 0 auto;
   max-width: 74rem; padding: 1.2rem 1rem 3rem }
-h1 { font-size: 1.35rem; line-height: 1.3; margin: .2rem 0 .6rem; overflow-wrap: anywhere }
+h1 { font-size: 1.35rem; line-height: 1.3; margin: .2rem 0 .6rem } h1 .run { white-space: normal }
 h2 { font-size: 1.1rem; margin: 2rem 0 .7rem } h3 { font-size: 1rem; margin: 0 0 .5rem } p { margin: .4rem 0 }
 a { color: var(--blue) } code { font-size: .88em; overflow-wrap: anywhere }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .9rem 1rem }
@@ -30,9 +30,9 @@ figure { margin: 0; display: flex; flex-direction: column } figure img { display
   margin: 0 auto; height: auto }
 figcaption { color: var(--quiet); font-size: .88rem; margin-top: .5rem }
 .verdict { border-left: 6px solid var(--line); margin-bottom: 1rem } .verdict.good { border-left-color: var(--blue) }
-.verdict.bad { border-left-color: var(--orange) } .verdict p.big { font-size: 1.08rem; font-weight: 600 }
+.verdict.bad { border-left-color: var(--orange) } .verdict p.big { font-size: 1.15rem; font-weight: 600 }
 .good b, b.good, td.good { color: var(--blue) } .bad b, b.bad, td.bad { color: var(--orange) }
-.quiet { color: var(--quiet) } .missing { border-style: dashed }
+.quiet { color: var(--quiet) } .missing { border-style: dashed; align-self: start }
 .wide { overflow-x: auto } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .32rem .8rem .32rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th { font-weight: 600 } thead th { color: var(--quiet); font-size: .86rem; white-space: nowrap }
@@ -44,8 +44,10 @@ tbody tr:last-child > * { border-bottom: 0 } .n { text-align: right; white-space
 .facts dd.lead { font-size: 1.25rem; font-weight: 600 }
 .swatch { display: inline-block; width: 2.6em; height: .8em; vertical-align: baseline; margin-right: .4em }
 details summary { cursor: pointer; font-weight: 600 } nav { margin-bottom: .4rem }
-@media (max-width: 44rem) { .roomy { display: none } body { padding: .8rem .7rem 2rem } .card { padding: .75rem .8rem }
-  th, td { padding-right: .6rem } }
+@media (max-width: 44rem) { .roomy { display: none } body { padding: .8rem .6rem 2rem } .card { padding: .7rem .6rem }
+  h1 { font-size: 1.15rem } th, td { padding-right: .6rem }
+  .stacked thead { display: none } .stacked tr { display: grid; grid-template-columns: 1fr auto; padding: .35rem 0;
+  border-bottom: 1px solid var(--line) } .stacked tr > * { border: 0; padding: 0 } .stacked .words { grid-column: 1 / -1 } }
 @media print { body { background: none } .card { break-inside: avoid } }
 """
 NAVIGATION = "<!-- navigation -->"
@@ -93,13 +95,16 @@ def card(*parts: Content, css: str = "") -> Html:
     return element("div", joined(*parts), f"card {css}".strip())
 
 
-def table(header: Sequence[Content], rows: Iterable[Sequence[Content]], css: Sequence[str] = ()) -> Html:
+def table(
+    header: Sequence[Content], rows: Iterable[Sequence[Content]], css: Sequence[str] = (), stacked: bool = False
+) -> Html:
     """A table that scrolls sideways where it is too wide.
 
     Args:
         header: a cell a column.
         rows: cells; the first of each row is its header.
         css: a class a column.
+        stacked: on a phone, cells of class `words` go below the others.
     """
     classes = [*css, *[""] * (len(header) - len(css))]
 
@@ -109,7 +114,7 @@ def table(header: Sequence[Content], rows: Iterable[Sequence[Content]], css: Seq
 
     body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
     return Html(
-        f'<div class="wide"><table><thead><tr>{line(header, "th")}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<div class="wide{" stacked" * stacked}"><table><thead><tr>{line(header, "th")}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 

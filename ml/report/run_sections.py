@@ -33,23 +33,26 @@ def head(facts: Facts, now: float) -> list[Html]:
     return [
         joined(element("h1", joined("Run ", page.run_name(facts.run_id)))),
         _verdict(facts),
-        _guarded("Decision", lambda: _decision(facts)),
-        page.element("h2", "In figures"),
-        _guarded("In figures", lambda: page.card(page.facts(_key_figures(facts, now), lead=4))),
+        _decision_table(facts),
+        page.element("h2", "At a glance"),
+        _guarded("At a glance", lambda: page.card(page.facts(_key_figures(facts, now), lead=4))),
     ]
 
 
 def tail(facts: Facts, now: float) -> list[Html]:
-    """Dataset, stages and parameters."""
+    """Stages and parameters."""
     return [
-        element("h2", "Dataset"),
-        _guarded("Class balance and pixels", lambda: _dataset(facts)),
         element("h2", "Stages"),
         _guarded("Attempts", lambda: _attempts(facts)),
         element("h2", "Parameters"),
         _parameters(facts),
         element("p", f"Built {page.moment(now)} from the run ledger in S3.", "quiet"),
     ]
+
+
+def dataset(facts: Facts) -> Html:
+    """Class balance and pixel statistics, beside those of the champion's dataset."""
+    return _guarded("Dataset", lambda: _dataset(facts))
 
 
 def _guarded(title: str, section: Callable[[], Html]) -> Html:
@@ -66,7 +69,13 @@ def _verdict(facts: Facts) -> Html:
     decision, summary = facts.decision.value, facts.summary
     if decision:
         css = "good" if decision.decision == "ship" else "bad" if decision.reason in _HARMFUL else ""
-        return page.card(element("p", decision.sentence, "big"), _against(facts), css=f"verdict {css}".strip())
+        first, stop, rest = decision.sentence.partition(". ")
+        return page.card(
+            element("p", first + stop, "big"),
+            element("p", rest) if rest else "",
+            _against(facts),
+            css=f"verdict {css}".strip(),
+        )
     where = f" in {_failed_stage(facts)}" if _failed_stage(facts) else ""
     lines = [element("p", f"This run has no decision: it {_STATES.get(summary.state, summary.state)}{where}.", "big")]
     if summary.error:
@@ -106,6 +115,12 @@ def _against(facts: Facts) -> Html:
     return element("p", joined(against, counted if decided else ""), "quiet")
 
 
+def _decision_table(facts: Facts) -> Html:
+    """Every check; nothing where the run never came so far, for the verdict says so already."""
+    unended = facts.decision.value is None and facts.summary.state != "succeeded"
+    return Html("") if unended else _guarded("Decision", lambda: _decision(facts))
+
+
 def _decision(facts: Facts) -> Html:
     decision = facts.decision.get()
     rows = [
@@ -120,7 +135,7 @@ def _decision(facts: Facts) -> Html:
         for check in decision.checks
     ]
     header = ["check", "verdict", "value", "limit", "interval", "in words"]
-    return page.card(page.table(header, rows, ["", "nowrap", "n roomy", "n roomy", "n roomy"]))
+    return page.card(page.table(header, rows, ["", "nowrap", "n roomy", "n roomy", "n roomy", "words"], stacked=True))
 
 
 def _badge(check: CheckRecord) -> Html:
@@ -158,7 +173,7 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
     if evaluation:
         low, high = wilson(round(evaluation.accuracy * evaluation.examples), evaluation.examples)
         yield "test accuracy", f"{evaluation.accuracy:.2%}"
-        yield "95 % interval", f"{100 * low:.2f} to {high:.2%}"
+        yield "95 % interval", f"{100 * low:.1f}–{high:.1%}"
         yield "test loss", f"{evaluation.loss:.4f}"
         yield "calibration error", f"{evaluation.calibration_error:.2%}"
     yield "state", summary.state
@@ -186,7 +201,6 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
 
 
 def _dataset(facts: Facts) -> Html:
-    """Class balance and pixel statistics, beside those of the champion's dataset."""
     ours, theirs = facts.dataset.get(), facts.champion_dataset.value
     same = theirs is not None and theirs.sha256 == ours.sha256
     header, css = ["", "this run"], ["", "n"]
@@ -205,11 +219,11 @@ def _dataset(facts: Facts) -> Html:
     for split in ours.splits:
         other = theirs.splits.get(split) if theirs else None
         row(f"{split} images", ours.splits[split].examples, other.examples if other else None, ",.0f")
-    row("mean of the training pixels, 0 to 1", ours.pixel_mean, theirs.pixel_mean if theirs else None, ".4f")
+    row("mean of training pixels, 0 to 1", ours.pixel_mean, theirs.pixel_mean if theirs else None, ".4f")
     row("their standard deviation", ours.pixel_stddev, theirs.pixel_stddev if theirs else None, ".4f")
     shares, others = _shares(ours), _shares(theirs) if theirs else None
     for label, name in enumerate(CLASSES):
-        row(f"{name}, share of the training images", 100 * shares[label], 100 * others[label] if others else None, ".2f", "%")
+        row(f"{name}, share of training", 100 * shares[label], 100 * others[label] if others else None, ".2f", "%")
     if same:
         comparison = f"The champion {facts.champion_id} was trained on the very same dataset."
     elif theirs:
@@ -218,7 +232,7 @@ def _dataset(facts: Facts) -> Html:
         comparison = facts.champion_dataset.why
     kind = "stand-in garments, drawn" if ours.synthetic else ours.source
     note = joined(f"{kind}, sha256 ", element("code", ours.sha256), f". {comparison}")
-    return page.card(page.table(header, rows, css), element("p", note, "quiet"))
+    return page.card(element("h3", "Dataset"), page.table(header, rows, css), element("p", note, "quiet"))
 
 
 def _shares(dataset: DatasetRecord) -> list[float]:
@@ -275,4 +289,4 @@ def parameter(value: object) -> str:
         return ",".join(map(str, value))
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:g}"
-    return "derived" if value is None else str(value)
+    return "none" if value is None else str(value)

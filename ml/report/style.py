@@ -22,8 +22,8 @@ WIDTH = 4.3
 """Inches. Small, so that text stays legible where a phone shows the figure 358 pixels wide."""
 TITLE_HEIGHT = 0.34
 """Inches at the top that only the PNG has: in the page, the title is text."""
-SMALL, NORMAL = 7.5, 8.5
-"""Font sizes in points."""
+SMALL = 8.0
+"""Font size in points of all but titles and what has to fit a cell."""
 PNG_DPI = 150
 
 INK, QUIET, LINE, PAPER = "#24292f", "#5d6670", "#d3d9df", "#ffffff"
