@@ -452,7 +452,7 @@ def _decide(run: Run) -> DecisionRecord:
 
 
 def publish(run: Run, observer: Observer) -> None:
-    """Says how the run ended, builds its report and sends every point of its ledger once more, whatever happened before."""
+    """Says how the run ended, builds its report and sends its points once more, whatever happened before."""
     if not run.store.exists(run.key("run.json")):
         log.warning("run %s was never opened (its parameters were refused): nothing to publish", run.run_id)
         return

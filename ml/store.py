@@ -202,7 +202,9 @@ class Store:
     def etag(self, key: str) -> str | None:
         """The ETag of an object, or None where there is none."""
         try:
-            answer = self._call("head", key, lambda: self._client.head_object(Bucket=self.bucket, Key=self.prefix + key))
+            answer = self._call(
+                "head", key, lambda: self._client.head_object(Bucket=self.bucket, Key=self.prefix + key)
+            )
         except NotFoundError:
             return None
         return str(answer["ETag"])

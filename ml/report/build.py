@@ -71,7 +71,7 @@ def assemble(facts: Facts, now: float) -> Report:
 def draw_all(
     figures: Mapping[str, tuple[str, Callable[[T], style.Drawing]]], subject: T
 ) -> tuple[dict[str, bytes], list[page.Html], dict[str, str]]:
-    """PNG files by name, what the page shows (a sentence where a figure can't be drawn), and those sentences by name."""
+    """PNG files by name, what the page shows, and by name why a figure could not be drawn."""
     pictures: dict[str, bytes] = {}
     shown: list[page.Html] = []
     missing: dict[str, str] = {}
@@ -113,5 +113,7 @@ def write(report: Report, folder: Path) -> Path:
         target = folder / "report.html"
         target.write_bytes(report.html)
     except OSError as error:
-        raise CatwalkError(f"{folder} can't be written to: {error.strerror}; choose another folder with --out") from error
+        raise CatwalkError(
+            f"{folder} can't be written to: {error.strerror}; choose another folder with --out"
+        ) from error
     return target

@@ -50,7 +50,8 @@ def reliability_diagram(facts: Facts) -> style.Drawing:
     above = sum(found.hits - found.confidence * found.examples for found in bins)
     lean = "too sure of itself" if above < 0 else "not sure enough"
     told = ", ".join(
-        f"{found.confidence:.0%} → {ratio:.0%} ({found.examples:,})" for found, ratio in zip(bins, accuracy, strict=True)
+        f"{found.confidence:.0%} → {ratio:.0%} ({found.examples:,})"
+        for found, ratio in zip(bins, accuracy, strict=True)
     )
     alt = (
         f"Points of accuracy against confidence beside the diagonal; expected calibration error {error:.2%}. Mean "

@@ -7,7 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 
 from ml.config import CLASSES
 from ml.report import style
@@ -45,7 +49,8 @@ def _curves(comparison: Comparison, field: str, unit: str, form: str) -> style.D
     below = 0.17 * rows + (0.12 if rows else 0)
     figure = style.new_figure(4.4 + below)
     last = max(epochs[-1].epoch for _, epochs in trained)
-    handles = []
+    handles: list[Line2D] = []
+    cut = False
     for bottom, split in ((2.6 + below, "validation"), (0.42 + below, "train")):
         axes = style.add_axes(figure, 0.52, bottom, 3.6, 1.55)
         handles = []
@@ -71,8 +76,7 @@ def _curves(comparison: Comparison, field: str, unit: str, form: str) -> style.D
         style.epoch_axis(axes, [1, last])
         if field == "accuracy":
             style.percent_axis(axes.yaxis)
-        elif values and min(values) > 0 and max(values) / min(values) > 200:
-            axes.set_yscale("log")
+        cut = _zoom(axes, values) or cut
         style.label(axes, "epoch" if split == "train" else "", f"{split} {field}" + (f", {unit}" if unit else ""))
     if named:
         figure.legend(
@@ -93,11 +97,28 @@ def _curves(comparison: Comparison, field: str, unit: str, form: str) -> style.D
         for entry, epochs in trained
     )
     note = "" if named else "The table of runs shows which line is whose."
+    if cut:
+        note = f"{note} Values far from all others lie outside the chart.".strip()
     absent = len(comparison.entries) - len(trained)
     if absent:
         note = f"{note} {absent} of {len(comparison.entries)} runs have no epoch to show.".strip()
     title = f"{field.capitalize()} by epoch"
     return style.Drawing(figure, title, f"Curves of {len(trained)} runs, validation {field} at the end: {told}.", note)
+
+
+def _zoom(axes: Axes, values: Sequence[float]) -> bool:
+    """Limits the y axis to where most values are, or one run that diverged would flatten all others.
+
+    Returns whether any value lies outside.
+    """
+    if not values:
+        return False
+    low, high = (float(bound) for bound in np.percentile(values, (10, 90)))
+    reach = 3 * (high - low) or 0.05 * abs(high) or 1.0
+    bottom, top = max(min(values), low - reach), min(max(values), high + reach)
+    margin = 0.05 * (top - bottom) or 0.01
+    axes.set_ylim(bottom - margin, top + margin)
+    return bottom > min(values) or top < max(values)
 
 
 def test_accuracy(comparison: Comparison) -> style.Drawing:
@@ -165,7 +186,7 @@ def _significant(pair: Pair) -> str:
     return ", ".join(found) or "none"
 
 
-def _difference_dots(pairs: Sequence[Pair]) -> style.Figure:
+def _difference_dots(pairs: Sequence[Pair]) -> Figure:
     figure = style.new_figure(4.4 + 0.13 * len(pairs))
     axes = style.add_axes(figure, 0.92, 0.42, 3.2, 3.7)
     axes.axvline(0, color=style.QUIET, linewidth=1)
@@ -207,10 +228,10 @@ def _difference_dots(pairs: Sequence[Pair]) -> style.Figure:
     return figure
 
 
-def _difference_map(pairs: Sequence[Pair]) -> style.Figure:
+def _difference_map(pairs: Sequence[Pair]) -> Figure:
     step = 0.21
-    figure = style.new_figure(1.05 + step * len(pairs))
-    axes = style.add_axes(figure, 1.0, 0.1, 3.24, step * len(pairs))
+    figure = style.new_figure(0.95 + step * len(pairs))
+    axes = style.add_axes(figure, 0.98, 0.1, 2.9, step * len(pairs))
     reach = max((abs(d.value) for pair in pairs for d in pair.classes.values()), default=0.0) or 1.0
     for row, pair in enumerate(pairs):
         for name, difference in pair.classes.items():
@@ -218,9 +239,7 @@ def _difference_map(pairs: Sequence[Pair]) -> style.Figure:
             colour = style.GOOD if difference.value > 0 else style.BAD
             depth = abs(difference.value) / reach
             axes.add_patch(
-                Rectangle(
-                    (column - 0.5, row - 0.5), 1, 1, facecolor=colour, alpha=0.04 + 0.8 * depth, edgecolor="none"
-                )
+                Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, alpha=0.04 + 0.8 * depth, edgecolor="none")
             )
             star = "*" if difference.significant else ""
             axes.text(
@@ -228,7 +247,7 @@ def _difference_map(pairs: Sequence[Pair]) -> style.Figure:
                 row,
                 f"{100 * difference.value:+.1f}{star}",
                 color=style.ON_COLOUR if depth > 0.6 else style.INK,
-                fontsize=6.2,
+                fontsize=6,
                 fontweight="bold" if star else "normal",
                 ha="center",
                 va="center",
@@ -258,7 +277,7 @@ def disagreements(comparison: Comparison) -> style.Drawing:
     return _of_two(entries, images) if len(entries) == 2 else _of_many(entries, images)
 
 
-def _of_two(entries: Sequence[Entry], images: np.ndarray) -> style.Drawing:
+def _of_two(entries: Sequence[Entry], images: NDArray[np.uint8]) -> style.Drawing:
     """Those that exactly one has right, the surest wrong answers first; half of the room for each."""
     baseline, other = (entry.predictions.get() for entry in entries)
     chosen: list[int] = []
@@ -285,7 +304,7 @@ def _of_two(entries: Sequence[Entry], images: np.ndarray) -> style.Drawing:
     )
 
 
-def _of_many(entries: Sequence[Entry], images: np.ndarray) -> style.Drawing:
+def _of_many(entries: Sequence[Entry], images: NDArray[np.uint8]) -> style.Drawing:
     """Those whose votes are most evenly split, by entropy."""
     votes = np.stack([entry.predictions.get().predicted for entry in entries])
     labels = entries[0].predictions.get().labels

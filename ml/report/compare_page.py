@@ -16,8 +16,8 @@ FIGURES: dict[str, tuple[str, Callable[[Comparison], style.Drawing]]] = {
     "loss": ("Loss by epoch", compare_figures.loss),
     "accuracy": ("Accuracy by epoch", compare_figures.accuracy),
     "test_accuracy": ("Test accuracy", compare_figures.test_accuracy),
-    "class_differences": ("Accuracy by class, less the baseline's", compare_figures.class_differences),
     "disagreements": ("Images the runs disagree about", compare_figures.disagreements),
+    "class_differences": ("Accuracy by class, less the baseline's", compare_figures.class_differences),
 }
 """Name of the PNG file → title, and what draws it; in the page's order."""
 
@@ -34,9 +34,8 @@ def build(comparison: Comparison) -> Report:
         element("h2", "Parameters that differ"),
         _parameters(comparison),
         element("h2", "Figures"),
-        element("div", joined(*shown), "grid"),
-        element("h2", "Classes"),
-        _classes(comparison),
+        element("div", joined(*shown, _classes(comparison) if _is_narrow(comparison) else ""), "grid"),
+        *([] if _is_narrow(comparison) else [element("h2", "Classes"), _classes(comparison)]),
         element("p", f"Built {page.moment(time.time())} from the run ledger in S3.", "quiet"),
     ]
     return Report("comparison", page.document(f"{count} runs compared", body), figures, missing)
@@ -52,15 +51,15 @@ def _verdict(comparison: Comparison) -> Html:
         lines.append(
             element(
                 "p",
-                f"Of {measured} comparable run{'s' * (measured != 1)}, {len(better)} {'is' if len(better) == 1 else 'are'} "
-                f"better than the baseline and {len(worse)} worse, by more than noise.",
+                f"Of {measured} comparable run{'s' * (measured != 1)}, by more than noise: {len(better)} better than "
+                f"the baseline, {len(worse)} worse.",
             )
         )
     lines.append(
         element(
             "p",
-            "Differences are paired: on the same test images, McNemar's exact test, two-sided, p Holm-corrected over the "
-            "runs, or over the ten classes of a run; 95 % intervals.",
+            "Differences are paired, on the same test images: McNemar's exact test, two-sided, p Holm-corrected over "
+            "the runs, or over the ten classes of a run; 95 % intervals.",
             "quiet",
         )
     )
@@ -88,7 +87,17 @@ def _runs(comparison: Comparison) -> Html:
                 f"{entry.summary.decision} {entry.summary.reason.replace('_', ' ')}" if entry.summary else "",
             ]
         )
-    header = ["run", "state", "best/last epoch", "validation loss", "accuracy", "test", "difference, points", "p", "decision"]
+    header = [
+        "run",
+        "state",
+        "best/last epoch",
+        "validation loss",
+        "accuracy",
+        "test",
+        "difference, points",
+        "p",
+        "decision",
+    ]
     reasons = [element("p", f"{pair.run_id}: {pair.why}", "quiet") for pair in comparison.pairs if pair.why]
     return page.card(page.table(header, rows, ["", "", "n", "n", "n", "n", "n", "n", ""]), *reasons)
 
@@ -104,11 +113,16 @@ def _parameters(comparison: Comparison) -> Html:
     if not comparison.parameters:
         return page.card(element("p", "None: all runs have the same parameters, seed, dataset and code."))
     names = list(comparison.parameters)
-    rows = [
+    rows: list[list[Content]] = [
         [page.run_name(entry.run_id), *(parameter(comparison.parameters[name][number]) for name in names)]
         for number, entry in enumerate(comparison.entries)
     ]
     return page.card(page.table(["run", *names], rows, ["", *["n"] * len(names)]))
+
+
+def _is_narrow(comparison: Comparison) -> bool:
+    """Whether the table of classes fits beside a figure."""
+    return len(comparison.pairs) == 1
 
 
 def _classes(comparison: Comparison) -> Html:
@@ -128,9 +142,7 @@ def _classes(comparison: Comparison) -> Html:
                 row += [shown(found), f"{found.p:.2g}"] if found else ["–", "–"]
             rows.append(row)
         return page.card(page.table(header, rows, ["", *["n"] * (2 * len(pairs))]))
-    rows = [
-        [page.run_name(pair.run_id), *(_brief(pair.classes.get(name)) for name in CLASSES)] for pair in pairs
-    ]
+    rows = [[page.run_name(pair.run_id), *(_brief(pair.classes.get(name)) for name in CLASSES)] for pair in pairs]
     return page.card(page.table(["run", *CLASSES], rows, ["", *["n"] * len(CLASSES)]))
 
 

@@ -156,9 +156,7 @@ def _by_class(mine: Predictions, theirs: Predictions) -> dict[str, Difference]:
     for label, name in enumerate(CLASSES):
         of_class = mine.labels == label
         if of_class.any():
-            against[name] = Discordance.of(
-                mine.labels[of_class], mine.predicted[of_class], theirs.predicted[of_class]
-            )
+            against[name] = Discordance.of(mine.labels[of_class], mine.predicted[of_class], theirs.predicted[of_class])
     corrected = holm([found.p_value for found in against.values()])
     return {name: _difference(found, p) for (name, found), p in zip(against.items(), corrected, strict=True)}
 

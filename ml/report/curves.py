@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from ml.records import EpochRecord
@@ -30,7 +32,7 @@ def loss_and_accuracy(facts: Facts) -> style.Drawing:
             ("validation", {"color": look.colour, "marker": "o", "markersize": 3.2, "linewidth": 1.8}),
         ):
             values = [getattr(record, f"{split}_{name}") for record in epochs]
-            line = {"linewidth": 1.3, **options}
+            line: dict[str, Any] = {"linewidth": 1.3, **options}
             if len(epochs) > _MARKED_EPOCHS:
                 del line["marker"]
             axes.plot(numbers, [finite(value) for value in values], label=split, **line)
@@ -119,7 +121,7 @@ def finite(value: float) -> float:
 
 def _say_if_empty(axes: Axes) -> None:
     """An empty chart looks like a mistake of the chart's."""
-    if not any(math.isfinite(value) for line in axes.get_lines() for value in line.get_ydata()):  # type: ignore[union-attr]
+    if not any(math.isfinite(value) for line in axes.get_lines() for value in np.ravel(line.get_ydata())):
         axes.set_yticks([])
         axes.text(
             0.5, 0.5, "no finite value", transform=axes.transAxes, color=style.QUIET, fontsize=style.SMALL, ha="center"
@@ -130,4 +132,3 @@ def _is_steep(values: Sequence[float]) -> bool:
     """Whether only a logarithmic axis shows both ends."""
     known = [value for value in values if math.isfinite(value)]
     return bool(known) and min(known) > 0 and max(known) / min(known) > 200
-

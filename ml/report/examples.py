@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ml.config import CLASSES
@@ -64,7 +66,7 @@ def _percent(probability: float) -> str:
     return f"{100 * probability:.{2 if probability > 0.99 else 1}f}%"
 
 
-def picture_grid(pictures: Sequence[NDArray[np.uint8]], captions: Sequence[tuple[str, str, bool]]) -> style.Figure:
+def picture_grid(pictures: Sequence[NDArray[np.uint8]], captions: Sequence[tuple[str, str, bool]]) -> Figure:
     """Pictures in rows of five, each under its true class, with two lines below, in blue where they are right."""
     rows = max(1, -(-len(pictures) // _COLUMNS))
     tall, side = 1.24, 0.76
@@ -83,7 +85,7 @@ def picture_grid(pictures: Sequence[NDArray[np.uint8]], captions: Sequence[tuple
             spine.set_visible(True)
             spine.set_color(style.GOOD if right else style.BAD)
             spine.set_linewidth(1.6)
-        place = {"transform": axes.transAxes, "ha": "center", "fontsize": 6.8}
+        place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "fontsize": 6.8}
         axes.text(0.5, 1.05, true, color=style.INK, va="bottom", **place)
         axes.text(
             0.5,

@@ -15,6 +15,8 @@ from ml.report.statistics import wilson
 
 _COMPARED = 20
 """Runs before this one whose durations are shown."""
+_SHORTEST = 0.001
+"""Seconds; a logarithmic axis has no 0."""
 _DOTS_ONLY = 60
 """From so many runs on, intervals are drawn thin and without caps."""
 _SPREAD = 0.06
@@ -159,11 +161,12 @@ def stage_durations(facts: Facts) -> style.Drawing:
     figure = style.new_figure(3.0)
     axes = style.add_axes(figure, 0.72, 0.42, 2.78, 2.3)
     look = style.run_style(facts.run_id)
-    told, others_labelled = [], False
+    told: list[str] = []
+    others_labelled = False
     for row, stage in enumerate(STAGES):
         others = [summary.stage_seconds[stage] for summary in before if stage in summary.stage_seconds]
-        others = [max(seconds, 0.001) for seconds in others]
-        middle = statistics.median(others) if others else None
+        others = [max(seconds, _SHORTEST) for seconds in others]
+        middle = statistics.median(others) if others else 0.0
         if others:
             axes.plot(
                 others,
@@ -172,7 +175,11 @@ def stage_durations(facts: Facts) -> style.Drawing:
                 color=style.QUIET,
                 markersize=9,
                 alpha=0.55,
-                label=None if others_labelled else f"the {len(before)} runs before" if len(before) > 1 else "the run before",
+                label=None
+                if others_labelled
+                else f"the {len(before)} runs before"
+                if len(before) > 1
+                else "the run before",
             )
             axes.plot(
                 [middle],
@@ -187,7 +194,7 @@ def stage_durations(facts: Facts) -> style.Drawing:
         seconds = own[stage]
         if seconds is not None:
             axes.plot(
-                [max(seconds, 0.001)],
+                [max(seconds, _SHORTEST)],
                 [row - 0.17],
                 "o",
                 color=look.colour,
@@ -195,7 +202,7 @@ def stage_durations(facts: Facts) -> style.Drawing:
                 label="this run" if not told else None,
                 zorder=4,
             )
-            told.append(f"{stage} {seconds:.1f} s" + (f" (median before {middle:.1f} s)" if middle else ""))
+            told.append(f"{stage} {seconds:.1f} s" + (f" (median before {middle:.1f} s)" if others else ""))
         axes.text(
             1.03,
             row,

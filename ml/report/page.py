@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 
-from ml.report import style
+from ml.report import NAVIGATION, style
 
 STYLE = """
 :root { color-scheme: light dark; --page: #f6f8fa; --card: #ffffff; --ink: #24292f; --quiet: #5d6670; --line: #d3d9df;
@@ -21,11 +21,12 @@ STYLE = """
 * { box-sizing: border-box }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 0 auto;
   max-width: 74rem; padding: 1.2rem 1rem 3rem }
-h1 { font-size: 1.35rem; line-height: 1.3; margin: .2rem 0 .6rem } h1 .run { white-space: normal }
+h1 { font-size: 1.35rem; line-height: 1.3; margin: .2rem 0 .6rem } h1 .run, .big .run { white-space: normal }
 h2 { font-size: 1.1rem; margin: 2rem 0 .7rem } h3 { font-size: 1rem; margin: 0 0 .5rem } p { margin: .4rem 0 }
 a { color: var(--blue) } code { font-size: .88em; overflow-wrap: anywhere }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .9rem 1rem }
 .grid { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)) }
+.grid > :last-child:nth-child(odd) { grid-column: 1 / -1 }
 figure { margin: 0; display: flex; flex-direction: column } figure img { display: block; width: 100%; max-width: 34rem;
   margin: 0 auto; height: auto }
 figcaption { color: var(--quiet); font-size: .88rem; margin-top: .5rem }
@@ -36,7 +37,9 @@ figcaption { color: var(--quiet); font-size: .88rem; margin-top: .5rem }
 .wide { overflow-x: auto } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .32rem .8rem .32rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th { font-weight: 600 } thead th { color: var(--quiet); font-size: .86rem; white-space: nowrap }
-tbody tr:last-child > * { border-bottom: 0 } .n { text-align: right; white-space: nowrap }
+tbody tr:last-child > * { border-bottom: 0 }
+.wide th:first-child { position: sticky; left: 0; background: var(--card) }
+.n { text-align: right; white-space: nowrap }
 .nowrap { white-space: nowrap } .run { white-space: nowrap; font-variant-numeric: tabular-nums }
 .facts { display: grid; gap: .1rem 1.2rem; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)) }
 .facts div { padding: .25rem 0 } .facts dt { color: var(--quiet); font-size: .86rem } dl { margin: 0 }
@@ -45,13 +48,12 @@ tbody tr:last-child > * { border-bottom: 0 } .n { text-align: right; white-space
 .swatch { display: inline-block; width: 2.6em; height: .8em; vertical-align: baseline; margin-right: .4em }
 details summary { cursor: pointer; font-weight: 600 } nav { margin-bottom: .4rem }
 @media (max-width: 44rem) { .roomy { display: none } body { padding: .8rem .6rem 2rem } .card { padding: .7rem .6rem }
-  h1 { font-size: 1.15rem } th, td { padding-right: .6rem }
+  h1 { font-size: 1.15rem } th, td { padding-right: .6rem } .run { white-space: normal }
   .stacked thead { display: none } .stacked tr { display: grid; grid-template-columns: 1fr auto; padding: .35rem 0;
-  border-bottom: 1px solid var(--line) } .stacked tr > * { border: 0; padding: 0 } .stacked .words { grid-column: 1 / -1 } }
+  border-bottom: 1px solid var(--line) } .stacked tr > * { border: 0; padding: 0 }
+  .stacked .words { grid-column: 1 / -1 } }
 @media print { body { background: none } .card { break-inside: avoid } }
 """
-NAVIGATION = "<!-- navigation -->"
-"""Where a server may put links to what lies around the page."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,8 @@ def table(
         return "".join(element(t, cell, c).text for t, cell, c in zip(tags, cells, classes, strict=True))
 
     body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
-    return Html(
-        f'<div class="wide{" stacked" * stacked}"><table><thead><tr>{line(header, "th")}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    head, css_class = f"<thead><tr>{line(header, 'th')}</tr></thead>", "wide" + " stacked" * stacked
+    return Html(f'<div class="{css_class}"><table>{head}<tbody>{body}</tbody></table></div>')
 
 
 def facts(entries: Iterable[tuple[str, Content]], lead: int = 0) -> Html:

@@ -123,7 +123,7 @@ def _decision_table(facts: Facts) -> Html:
 
 def _decision(facts: Facts) -> Html:
     decision = facts.decision.get()
-    rows = [
+    rows: list[list[Content]] = [
         [
             _NAMES.get(check.check, check.check.replace("_", " ")),
             _badge(check),
@@ -212,8 +212,8 @@ def _dataset(facts: Facts) -> Html:
     def row(name: str, own: float, other: float | None, form: str, unit: str = "") -> None:
         cells: list[Content] = [name, format(own, form) + unit]
         if theirs and not same:
-            known = other is not None
-            cells += [format(other, form) + unit if known else "–", format(own - other, "+" + form) + unit if known else "–"]
+            change = "–" if other is None else format(own - other, "+" + form) + unit
+            cells += ["–" if other is None else format(other, form) + unit, change]
         rows.append(cells)
 
     for split in ours.splits:
@@ -244,7 +244,7 @@ def _attempts(facts: Facts) -> Html:
     attempts = facts.attempts.get()
     if not attempts:
         raise MissingError("No stage has started.")
-    rows = []
+    rows: list[list[Content]] = []
     for record in attempts:
         css = "good" if record.outcome == "succeeded" else "bad" if record.outcome == "failed" else ""
         memory = "–" if record.peak_memory_bytes is None else f"{record.peak_memory_bytes / 2**20:,.0f} MiB"
@@ -272,7 +272,9 @@ def _parameters(facts: Facts) -> Html:
     for name, value in facts.record.config.flat().items():
         text = parameter(value)
         changed = value != default.get(name)
-        entries.append((name, joined(element("b", text), f" (default {parameter(default[name])})") if changed else text))
+        entries.append(
+            (name, joined(element("b", text), f" (default {parameter(default[name])})") if changed else text)
+        )
     versions = " ".join(f"{name} {version}" for name, version in facts.record.versions.items())
     commit = facts.record.git_commit + (" with changes" if facts.record.git_dirty else "")
     about = joined(element("p", f"Versions: {versions or 'unknown'}.", "quiet"), _code(commit))

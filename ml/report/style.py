@@ -11,8 +11,10 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -22,6 +24,7 @@ WIDTH = 4.3
 """Inches. Small, so that text stays legible where a phone shows the figure 358 pixels wide."""
 TITLE_HEIGHT = 0.34
 """Inches at the top that only the PNG has: in the page, the title is text."""
+Corner = Literal["upper left", "upper right", "lower left", "lower right"]
 SMALL = 8.0
 """Font size in points of all but titles and what has to fit a cell."""
 PNG_DPI = 150
@@ -35,7 +38,7 @@ RUN_COLOURS = ("#0072b2", "#d55e00", "#00896a", "#b0397f", "#9a7400", "#5b46a8",
 """After Okabe and Ito (2008), darkened to a contrast of 3:1 or more on white."""
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.8), (1.4, 1.6), (6, 1.6, 1.4, 1.6), (9, 2.5))
 MARKERS = "osD^vP"
-_DARK = {
+DARK = {
     INK: "#e6edf3",
     QUIET: "#a3adb8",
     LINE: "#3d444d",
@@ -51,8 +54,6 @@ _DARK = {
     "#3793b8": "#86d3ee",
     "#7a4a2b": "#c2906c",
 }
-DARK = {light: dark for light, dark in _DARK.items()}
-"""What takes the place of each light colour in the dark scheme."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def label(axes: Axes, x: str = "", y: str = "") -> None:
         )
 
 
-def legend(axes: Axes, place: str = "best", columns: int = 1) -> None:
+def legend(axes: Axes, place: Corner, columns: int = 1) -> None:
     """A legend without a frame to speak of."""
     axes.legend(
         loc=place,
@@ -150,13 +151,13 @@ def epoch_axis(axes: Axes, epochs: Sequence[int]) -> None:
     axes.set_xlim(epochs[0] - margin, epochs[-1] + margin)
 
 
-def percent_axis(axis: object, digits: int | None = None) -> None:
+def percent_axis(axis: Axis) -> None:
     """Ticks of a ratio as per cent."""
 
     def text(value: float, position: int) -> str:
-        return f"{100 * value:.{digits}f}%" if digits is not None else f"{100 * value:.4g}%"
+        return f"{100 * value:.4g}%"
 
-    axis.set_major_formatter(FuncFormatter(text))  # type: ignore[attr-defined]
+    axis.set_major_formatter(FuncFormatter(text))
 
 
 def as_png(drawing: Drawing) -> bytes:
@@ -189,13 +190,14 @@ def as_svg(drawing: Drawing) -> str:
     used = [colour for colour in DARK if colour in text]
     text = re.sub("#[0-9a-f]{6}", lambda match: _variable(match[0]), text)
     head, svg_tag, rest = text.partition(">")
-    return f"{head}{svg_tag}<style>{_scheme({c: c for c in used}, '')}{_scheme({c: DARK[c] for c in used}, 'dark')}</style>{rest}"
+    schemes = _scheme({light: light for light in used}) + _scheme({light: DARK[light] for light in used}, "dark")
+    return f"{head}{svg_tag}<style>{schemes}</style>{rest}"
 
 
 def _variable(colour: str) -> str:
     return f"var(--c{colour[1:]})" if colour in DARK else colour
 
 
-def _scheme(colours: dict[str, str], scheme: str) -> str:
+def _scheme(colours: dict[str, str], scheme: str = "") -> str:
     rules = ":root{" + ";".join(f"--c{light[1:]}:{shown}" for light, shown in colours.items()) + "}"
     return f"@media (prefers-color-scheme: {scheme}){{{rules}}}" if scheme else rules
