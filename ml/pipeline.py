@@ -453,7 +453,7 @@ def _decide(run: Run) -> DecisionRecord:
 
 
 def publish(run: Run, observer: Observer) -> None:
-    """Says how the run ended and sends every point of its ledger once more, whatever happened before."""
+    """Says how the run ended, builds its report and sends its points once more, whatever happened before."""
     if not run.store.exists(run.key("run.json")):
         log.warning("run %s was never opened (its parameters were refused): nothing to publish", run.run_id)
         return
@@ -467,6 +467,7 @@ def publish(run: Run, observer: Observer) -> None:
             lambda summary: touched(summary, now, state=state, error=error, finished=summary.finished or now)
         )
         log.info("run %s %s%s", run.run_id, state, f": {error}" if error else "")
+        _report(run)
     sent = observer.resend(run)
     dropped = observer.take_dropped()
     log.info("%d points sent again%s", sent, f", {dropped} could not be sent" if dropped else "")
@@ -474,6 +475,21 @@ def publish(run: Run, observer: Observer) -> None:
         run.update_summary(
             lambda summary: dataclasses.replace(summary, points_dropped=summary.points_dropped + dropped)
         )
+
+
+def _report(run: Run) -> None:
+    """Builds and stores the report; without one a run is as good as before, so nothing that goes wrong here counts."""
+    try:
+        from ml.report.build import build, upload  # matplotlib takes a second to import
+
+        report = build(run)
+        upload(run, report)
+    except Exception as error:
+        reason = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}"
+        log.warning("no report: %s; `catwalk report %s` tries again", " ".join(reason.split()), run.run_id)
+    else:
+        missing = f", without {', '.join(report.missing)}" if report.missing else ""
+        log.info("report stored as %s%s", run.key("report.html"), missing)
 
 
 def _failure(last: AttemptRecord | None) -> str:

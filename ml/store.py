@@ -36,6 +36,7 @@ R = TypeVar("R")
 OnOperation = Callable[[str, float, bool], None]
 """Called after each request with its operation, seconds and whether it failed."""
 
+_CONTENT_TYPES = {"json": "application/json", "html": "text/html; charset=utf-8", "png": "image/png"}
 _CONFLICT_TRIES = 8
 _TORN_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.0)
 """Seconds between reads of an object that seems to change; then it is taken as it is, for its ETag may be no MD5."""
@@ -90,6 +91,10 @@ class Store:
 
     url: str
     on_operation: OnOperation = field(default=_ignore, repr=False)
+    connect_seconds: float = 5
+    read_seconds: float = 30
+    tries: int = 4
+    """Requests that time out or meet a fault of the server are tried so often in all."""
 
     def __post_init__(self) -> None:
         match = re.fullmatch(r"s3://([^/]+)(?:/(.*?))?/*", self.url)
@@ -113,9 +118,9 @@ class Store:
     @cached_property
     def _client(self) -> Any:
         config = Config(
-            connect_timeout=5,
-            read_timeout=30,
-            retries={"mode": "standard", "total_max_attempts": 4},
+            connect_timeout=self.connect_seconds,
+            read_timeout=self.read_seconds,
+            retries={"mode": "standard", "total_max_attempts": self.tries},
             max_pool_connections=16,
             # boto3's newer default sends trailing checksums, which some S3 servers refuse; sha256 in the ledger guards
             # what matters.
@@ -182,7 +187,7 @@ class Store:
         )
 
     def _put(self, key: str, body: bytes, conditions: Mapping[str, str]) -> Any:
-        content_type = "application/json" if key.endswith(".json") else "application/octet-stream"
+        content_type = _CONTENT_TYPES.get(key.rpartition(".")[2], "application/octet-stream")
         return self._client.put_object(
             Bucket=self.bucket, Key=self.prefix + key, Body=body, ContentType=content_type, **conditions
         )
@@ -194,13 +199,19 @@ class Store:
         except NotFoundError:
             return None
 
+    def etag(self, key: str) -> str | None:
+        """The ETag of an object, or None where there is none."""
+        try:
+            answer = self._call(
+                "head", key, lambda: self._client.head_object(Bucket=self.bucket, Key=self.prefix + key)
+            )
+        except NotFoundError:
+            return None
+        return str(answer["ETag"])
+
     def exists(self, key: str) -> bool:
         """Whether an object has this key."""
-        try:
-            self._call("head", key, lambda: self._client.head_object(Bucket=self.bucket, Key=self.prefix + key))
-        except NotFoundError:
-            return False
-        return True
+        return self.etag(key) is not None
 
     def delete(self, key: str) -> None:
         """Removes an object; none there is no error."""

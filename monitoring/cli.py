@@ -306,6 +306,115 @@ def show(run: RunArgument, model: Model = "", json: Json = False) -> None:
     output.show(output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds()))
 
 
+Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.")]
+
+
+@app.command()
+def report(
+    run: RunArgument,
+    show_it: Open = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write report.html and figures/*.png into this folder too.", show_default=False),
+    ] = None,
+    model: Model = "",
+    json: Json = False,
+) -> None:
+    """Build a run's report again from S3, and store it there."""
+    import tempfile
+
+    from ml.report.build import build, upload, write
+    from monitoring import output
+    from monitoring.environment import part_url
+
+    found = _resolve(run, model)
+    built = build(found)
+    upload(found, built)
+    folder = out or (Path(tempfile.mkdtemp(prefix="catwalk-report-")) if show_it else None)
+    page = write(built, folder) if folder else None
+    url = f"{part_url('registry')}/runs/{found.run_id}"
+    if json:
+        facts = {"run_id": found.run_id, "key": found.key("report.html"), "url": url, "bytes": len(built.html)}
+        output.print_json({**facts, "file": page and str(page), "missing": built.missing})
+    else:
+        print(f"{found.store.url.rstrip('/')}/{found.key('report.html')} ({len(built.html):,} bytes), shown at {url}")
+        if page:
+            print(page)
+        for name, sentence in built.missing.items():
+            print(f"without {name.replace('_', ' ')}: {sentence}")
+    if show_it and page:
+        _show_in_browser(page)
+
+
+def _show_in_browser(page: Path) -> None:
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        raise CatwalkError(f"no browser could be started; open {page} yourself")
+
+
+Where = Annotated[
+    list[str],
+    typer.Option(
+        metavar="'KEY OP VALUE'",
+        help="Also the runs that meet this, such as 'test_accuracy >= 0.9'; repeated, they must meet all.",
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="[RUN]...", help="Runs as for `show`; the first is the baseline.", show_default=False),
+    ] = [],  # noqa: B006
+    where: Where = [],  # noqa: B006
+    limit: Annotated[int, typer.Option(min=2, help="Of those that --where finds, take the newest.")] = 40,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for report.html and figures/*.png; default: comparison in CATWALK_HOME.", show_default=False
+        ),
+    ] = None,
+    show_it: Open = False,
+    model: Model = "",
+    json: Json = False,
+) -> None:
+    """Compare runs with the first one: curves, parameters, and which differences are more than noise."""
+    from ml.report import compare_page
+    from ml.report.build import write
+    from ml.report.comparison import compare as compare_runs
+    from monitoring import comparison_table, output
+    from monitoring.environment import home
+
+    chosen = [_resolve(name, model).run_id for name in runs]
+    chosen += [run_id for run_id in _chosen_by(where, limit) if run_id not in chosen]
+    comparison = compare_runs(_store(), chosen)
+    page = write(compare_page.build(comparison), out or home() / "comparison")
+    if json:
+        output.print_json({**comparison_table.as_plain(comparison), "file": str(page)})
+    else:
+        output.show(*comparison_table.tables(comparison, output.width()))
+        print(f"\n{page}")
+    if show_it:
+        _show_in_browser(page)
+
+
+def _chosen_by(where: Sequence[str], limit: int) -> list[str]:
+    """The newest runs that meet every condition, oldest first; none where there is no condition."""
+    if not where:
+        return []
+    from monitoring import run_table
+    from monitoring.summaries import Summaries, stalled_seconds
+
+    conditions = [_condition(text) for text in where]
+    now, stalled = time.time(), stalled_seconds()
+    rows = [run_table.row(summary, now, stalled) for summary in Summaries(_store()).read()]
+    met = [row["run_id"] for row in rows if all(condition.holds(row) for condition in conditions)]
+    return met[-limit:]
+
+
 @app.command()
 def prune(
     days: Annotated[

@@ -66,8 +66,16 @@ def index(snapshot: Snapshot, store_up: bool, now: float, stalled_seconds: float
     return _page("Catwalk runs", "".join(body))
 
 
-def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds: float) -> str:
-    """The facts of one run's summary."""
+def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds: float, notice: str = "") -> str:
+    """The facts of one run's summary.
+
+    Args:
+        summary: the run.
+        store_up: whether S3 answers.
+        now: seconds since the epoch.
+        stalled_seconds: silence after which a running run counts as stalled.
+        notice: why the facts are shown in place of the report; empty: they were asked for.
+    """
     state = shown_state(summary, now, stalled_seconds)
     facts = [
         ("state", f'<span class="{state}">{state}</span>' + (f" in {escape(summary.stage)}" if summary.stage else "")),
@@ -89,8 +97,10 @@ def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds
         ("dataset", f"<code>{escape(summary.dataset_sha256)}</code>" if summary.dataset_sha256 else ""),
         ("weights", f"<code>{escape(summary.model_sha256)}</code>" if summary.model_sha256 else ""),
     ]
+    report = "" if notice else f' · <a href="/runs/{summary.run_id}">Report</a>'
     body = [
-        f'<p><a href="/">All runs</a></p><h1>Run {summary.run_id}</h1>{_notice(store_up)}',
+        f'<p><a href="/">All runs</a>{report}</p><h1>Run {summary.run_id}</h1>{_notice(store_up)}',
+        f'<p class="quiet">{escape(notice)}</p>' if notice else "",
         _facts([(name, value) for name, value in facts if value and value != "–"]),
     ]
     if len(summary.test_class_accuracy) == len(CLASSES):

@@ -4,7 +4,9 @@
 
 A background thread reads S3, another renders the exposition once a refresh; a scrape is handed the finished bytes.
 While S3 is out, the last known values stay and ``catwalk_store_up`` is 0. Besides `/metrics` it serves `/healthz`, an
-index of runs at `/`, and a page a run at `/runs/<run_id>`.
+index of runs at `/`, and of each run its report at `/runs/<run_id>` with `/runs/<run_id>/figures/<name>.png`, and what
+is known of it now at `/runs/<run_id>/facts`, which also stands in for a report that is not there. Reports and figures
+alone are fetched from S3 when they are asked for, within seconds or not at all.
 
 Environment: `CATWALK_STORE` and boto3's variables; `CATWALK_PORT_REGISTRY`; `CATWALK_STATSD` for the canary;
 `CATWALK_AIRFLOW_URL` (unset: no Airflow is watched); `CATWALK_SCHEDULE_SECONDS`, the time between two scheduled runs
@@ -23,20 +25,26 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
-from ml.errors import CatwalkError, ConfigError
+from ml.errors import CatwalkError, ConfigError, StoreError
+from ml.records import SummaryRecord
+from ml.runs import RUN_ID
 from ml.store import Store
 from monitoring import pages
 from monitoring.airflow_health import AirflowHealth
 from monitoring.canary import Canary, canary_from_environment
 from monitoring.exposition import Exposition, Facts, Settings
+from monitoring.run_reports import BusyError, RunReports
 from monitoring.snapshot import LedgerReader, Snapshot
 
 log = logging.getLogger("catwalk.registry")
 
+REPORT_CONNECT_SECONDS, REPORT_READ_SECONDS = 2.0, 4.0
+"""How long a person who asks for a report waits for S3 before the facts are shown instead."""
 STUCK_SECONDS = 15.0
 """A read of S3 that takes longer counts as an outage, though it may still come back."""
 _NAMED_AT_ONCE = 5
@@ -79,7 +87,12 @@ class Registry:
         self._refresh = refresh
         self._canary = canary
         self._exposition = Exposition(settings)
-        self._reader = LedgerReader(Store.from_environment(self._exposition.store_operation))
+        store = Store.from_environment(self._exposition.store_operation)
+        self._reader = LedgerReader(store)
+        self.reports = RunReports(
+            Store(store.url, connect_seconds=REPORT_CONNECT_SECONDS, read_seconds=REPORT_READ_SECONDS, tries=1)
+        )
+        """Whose reads don't count as operations of the store: nobody asks at regular times."""
         self._airflow = AirflowHealth(settings.links.get("airflow", ""), refresh)
         self._reading = Reading()
         self._lock = threading.Lock()
@@ -169,6 +182,10 @@ class Registry:
         self.text = self._exposition.render(facts)
 
 
+class UnreachableError(Exception):
+    """S3 can't be asked for what a page needs. The message is a sentence for the page."""
+
+
 class Server(ThreadingHTTPServer):
     """Serves one registry."""
 
@@ -186,12 +203,12 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers from memory; no request waits for S3."""
+    """Answers from memory; only reports and figures are fetched from S3."""
 
     protocol_version = "HTTP/1.1"
     timeout = 60
     server: Server
-    _RUN: ClassVar = re.compile(r"/runs/(\d{8}T\d{6}Z-[0-9a-f]{8})/?")
+    _RUN: ClassVar = re.compile(rf"/runs/({RUN_ID.pattern})(?:/|/(facts)/?|/figures/([a-z_]+)\.png)?")
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -200,6 +217,7 @@ class Handler(BaseHTTPRequestHandler):
         up = reading.store_up(time.monotonic())
         run = self._RUN.fullmatch(path)
         summary = reading.snapshot.summary(run[1]) if run else None
+        figure = run[3] if run else None
         if path == "/metrics":
             text = registry.text
             if text is None:
@@ -211,22 +229,60 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(200 if ready else 503, b"ok\n" if ready else b"starting\n", "text/plain")
         elif path == "/":
             self._page(200, pages.index(reading.snapshot, up, now, stalled))
+        elif summary and figure:
+            self._figure(summary.run_id, figure, up)
         elif summary:
-            self._page(200, pages.run_page(summary, up, now, stalled))
+            report, notice = (None, "") if run and run[2] else self._report(summary, up)
+            self._page(200, report or pages.run_page(summary, up, now, stalled, notice))
         else:
             self._page(404, pages.not_found())
 
     do_HEAD = do_GET
 
-    def _page(self, status: int, text: str) -> None:
-        self._answer(status, text.encode(errors="replace"), "text/html")
+    def _report(self, summary: SummaryRecord, up: bool) -> tuple[bytes | None, str]:
+        """A run's report, or why there is none."""
+        if summary.state == "running":
+            return None, "The report is built when the run has ended."
+        try:
+            report = self._fetch(lambda: self.server.registry.reports.page(summary.run_id), up)
+        except UnreachableError as error:
+            return None, str(error)
+        return report, f"There is no report yet; catwalk report {summary.run_id} builds it."
+
+    def _figure(self, run_id: str, name: str, up: bool) -> None:
+        try:
+            body = self._fetch(lambda: self.server.registry.reports.figure(run_id, name), up)
+        except UnreachableError as error:
+            self._answer(503, f"{error}\n".encode(), "text/plain")
+            return
+        if body is None:
+            self._page(404, pages.not_found())
+        else:
+            self._answer(200, body, "image/png")
+
+    def _fetch(self, read: Callable[[], bytes | None], up: bool) -> bytes | None:
+        """
+        Raises:
+            UnreachableError: S3 can't be asked; the message is for the page.
+        """
+        if not up:
+            raise UnreachableError("The report can't be fetched while S3 does not answer.")
+        try:
+            return read()
+        except (StoreError, BusyError) as error:
+            log.warning("a report could not be fetched: %s", str(error) or "too many wait for S3")
+            raise UnreachableError("The report could not be fetched from S3; try again.") from error
+
+    def _page(self, status: int, content: str | bytes) -> None:
+        body = content if isinstance(content, bytes) else content.encode(errors="replace")
+        self._answer(status, body, "text/html")
 
     def _answer(self, status: int, body: bytes, kind: str) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Type", f"{kind}; charset=utf-8" if kind.startswith("text/") else kind)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
-        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:")
         self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
         if self.command != "HEAD":
