@@ -35,7 +35,7 @@ ON_COLOUR = "#fdfdfd"
 GOOD, BAD = "#0f6cab", "#c4520a"
 """Blue and orange: better and worse, told apart by every kind of colour vision."""
 RUN_COLOURS = ("#1fa475", "#b175ea", "#e64655", "#7f4705", "#ac8e03", "#c53697", "#910037", "#5d3fae")
-"""Found by a search for the largest least distance in CIELAB, as seen with and without each colour vision deficiency."""
+"""Found by search: the largest least distance in CIELAB, with and without each deficiency of colour vision."""
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.8), (1.4, 1.6), (6, 1.6, 1.4, 1.6), (9, 2.5))
 MARKERS = "osD^vP"
 DARK = {
