@@ -17,7 +17,7 @@ from monitoring import output
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _SPARK_WIDTH = 16
-_WIDE = 100
+_WIDE = 120
 _CLASS_ROWS = 3
 """Up to so many runs beside the baseline, the table of classes has a line a class; with more, a line a run."""
 
@@ -40,7 +40,7 @@ def sparkline(values: Sequence[float], width: int = _SPARK_WIDTH) -> str:
 
 
 def tables(comparison: Comparison, width: int) -> list[Any]:
-    """What the terminal shows: runs, what sets them apart, and classes; below 100 columns runs are numbered."""
+    """What the terminal shows: runs, what sets them apart, and classes; below 120 columns runs are numbered."""
     wide = width >= _WIDE
     names = {entry.run_id: entry.run_id if wide else str(number) for number, entry in enumerate(comparison.entries, 1)}
     parts: list[Any] = [_runs_wide(comparison) if wide else _runs_narrow(comparison), ""]

@@ -6,13 +6,13 @@ from matplotlib.patches import Rectangle
 
 from ml.config import CLASSES
 from ml.report import style
-from ml.report.facts import Facts
+from ml.report.facts import Facts, MissingError
 from ml.report.statistics import wilson
 
 
 def class_accuracy(facts: Facts) -> style.Drawing:
     """Test accuracy of each class with Wilson 95 % intervals, the champion beside the challenger."""
-    confusion = facts.evaluation.get().confusion
+    confusion = _confusion(facts)
     ours = {name: (confusion[label][label], sum(confusion[label])) for label, name in enumerate(CLASSES)}
     theirs: dict[str, tuple[int, int]] = {}
     if facts.champion.value is not None:
@@ -73,9 +73,20 @@ def _share(score: tuple[int, int]) -> str:
     return f"{hits / examples:.1%}" if examples else "no examples"
 
 
+def _confusion(facts: Facts) -> list[list[int]]:
+    """
+    Raises:
+        MissingError: the model was not tested, or the record is damaged.
+    """
+    confusion = facts.evaluation.get().confusion
+    if [len(row) for row in confusion] != [len(CLASSES)] * len(CLASSES):
+        raise MissingError("The confusion matrix in evaluation.json is damaged.")
+    return confusion
+
+
 def confusion_matrix(facts: Facts) -> style.Drawing:
     """Test images by true and predicted class: shade and per cent of the row, and counts."""
-    confusion = facts.evaluation.get().confusion
+    confusion = _confusion(facts)
     n = len(CLASSES)
     figure = style.new_figure(4.5)
     axes = style.add_axes(figure, 0.82, 0.92, 3.4, 3.45)

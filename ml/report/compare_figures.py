@@ -46,7 +46,7 @@ def _curves(comparison: Comparison, field: str, unit: str, form: str) -> style.D
         raise MissingError("None of these runs has finished an epoch.")
     named = len(trained) <= _NAMED
     rows = math.ceil(len(trained) / 2) if named else 0
-    below = 0.17 * rows + (0.12 if rows else 0)
+    below = 0.132 * rows + (0.16 if rows else 0)
     figure = style.new_figure(4.4 + below)
     last = max(epochs[-1].epoch for _, epochs in trained)
     handles: list[Line2D] = []

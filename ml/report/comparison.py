@@ -112,7 +112,7 @@ def compare(store: Store, run_ids: Sequence[str]) -> Comparison:
     images: Part[NDArray[np.uint8]] = part(
         lambda: read_images(store, baseline.dataset.get(), baseline.predictions.get()), ""
     )
-    return Comparison(entries, compare_with_baseline(entries), _parameters(entries), images)
+    return Comparison(entries, compare_with_baseline(entries), differing_parameters(entries), images)
 
 
 def _read(run: Run) -> Entry:
@@ -167,7 +167,8 @@ def _difference(found: Discordance, p: float) -> Difference:
     )
 
 
-def _parameters(entries: Sequence[Entry]) -> dict[str, list[Any]]:
+def differing_parameters(entries: Sequence[Entry]) -> dict[str, list[Any]]:
+    """Knobs, seed in force, dataset and code that are not the same in all runs, with the value of each run."""
     sources: dict[str, Callable[[Entry], Any]] = {
         "seed": lambda entry: entry.record.seed,
         "dataset": lambda entry: entry.dataset.value.sha256[:12] if entry.dataset.value else None,

@@ -259,9 +259,9 @@ def _arrays(store: Store, key: str) -> dict[str, NDArray[np.float32]]:
     try:
         return load(store.get(key).body)
     except NotFoundError:
-        raise MissingError(f"{key} is gone from the store.") from None
+        raise MissingError(f"The object {key} is gone from the store.") from None
     except (SafetensorError, ValueError) as error:
-        raise MissingError(f"{key} is damaged: {error}.") from error
+        raise MissingError(f"The object {key} is damaged: {error}.") from error
 
 
 def read_past(store: Store, model: str) -> tuple[list[SummaryRecord], int]:

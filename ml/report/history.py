@@ -38,7 +38,7 @@ def accuracy_over_runs(facts: Facts) -> style.Drawing:
     pad = max(0.002, 0.08 * (ceiling - floor))
     bottom = floor - pad
     figure = style.new_figure(3.0)
-    axes = style.add_axes(figure, 0.6, 0.42, 3.52, 2.3)
+    axes = style.add_axes(figure, 0.6, 0.42, 3.42, 2.3)
     inside = [(number, score) for number, score in enumerate(scores, 1) if score >= bottom]
     below = [number for number, score in enumerate(scores, 1) if score < bottom]
     many = len(tested) > _DOTS_ONLY

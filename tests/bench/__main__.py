@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ml.errors import CatwalkError
-from tests.bench import accuracy, epochs, listing, pipeline, telemetry
+from tests.bench import accuracy, epochs, listing, pipeline, report, telemetry
 from tests.bench.measure import HEADER, Measurement
 
 PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
     "telemetry": lambda say: telemetry.measure(5, say),
     "accuracy": lambda say: accuracy.measure(5, say),
     "listing": lambda say: listing.measure(5, say),
+    "report": lambda say: report.measure(5, say),
     "pipeline": lambda say: pipeline.measure(5, say),
 }
 

@@ -207,7 +207,8 @@ def deployments(stack: RunningStack) -> list[str]:
 def computed(run: Run) -> list[tuple[str, str]]:
     """What a run has computed: every object with its ETag, but for what publish writes at each try."""
     objects = [(entry.key, entry.etag) for entry in run.store.list(run.key(""))]
-    return [(key, etag) for key, etag in objects if "/attempts/publish-" not in key]
+    written = ("attempts/publish-", "report.html", "figures/")
+    return [(key, etag) for key, etag in objects if not key.removeprefix(run.key("")).startswith(written)]
 
 
 def model_of(run: Run) -> str:

@@ -17,6 +17,7 @@ from ml.errors import ArtifactError, CatwalkError, DatasetError, NonFiniteLossEr
 from ml.observer import Silent
 from ml.pipeline import STAGE_FUNCTIONS, decide, ingest, open_run, publish, run_stages, test, train
 from ml.records import STAGES
+from ml.report.build import FIGURES
 from ml.runs import Ledger, Run, new_run_id
 from tests.ml.conftest import SMALL, Recorder, model, snapshot, stage_process
 
@@ -44,6 +45,8 @@ def test_a_whole_run_leaves_what_the_design_promises(new_run: Callable[..., Run]
         "predictions.safetensors",
         "evaluation.json",
         "decision.json",
+        "report.html",
+        *(f"figures/{name}.png" for name in FIGURES),
         *(f"attempts/{stage}-1.json" for stage in STAGES),
     }
     epochs = [f"epoch {number}" for number in range(1, 5)]

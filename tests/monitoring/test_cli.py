@@ -245,9 +245,43 @@ def test_a_promotion_stands_where_airflow_cannot_be_told(
     monkeypatch.setenv("CATWALK_AIRFLOW_PASSWORD", "secret")
     done = catwalk("promote", SECOND, "--reason", "try it")
     assert (done.code, done.err.count("\n")) == (0, 1)
-    assert (
-        f"{SECOND} is in service, but Airflow was not told: Airflow at http://127.0.0.1:1 does not answer" in done.err
-    )
+    assert f"{SECOND} is in service, but Airflow was not told" in done.err
+    assert "Airflow at http://127.0.0.1:1 does not answer" in done.err
+
+
+def test_report_is_built_again_stored_and_written(catwalk: Any, s3_store: Store, tmp_path: Path) -> None:
+    run = make_run(s3_store, FIRST, time.time())
+    out = tmp_path / "report"
+    facts = catwalk("report", FIRST[:10], "--out", str(out), "--json").json()
+    assert facts["run_id"] == FIRST and facts["url"].endswith(f"/runs/{FIRST}")
+    assert facts["file"] == str(out / "report.html")
+    assert "loss_and_accuracy" not in facts["missing"]
+    assert facts["missing"]["reliability"].endswith("predictions.safetensors is gone from the store.")
+    assert (out / "report.html").read_bytes() == s3_store.get(run.key("report.html")).body
+    assert (out / "figures" / "loss_and_accuracy.png").read_bytes().startswith(b"\x89PNG")
+    said = catwalk("report", "latest").out
+    assert said.startswith(f"{s3_store.url}/runs/{FIRST}/report.html (")
+    assert "without worst mistakes: The object" in said
+    one_line(catwalk("report", SECOND), "there is no run")
+    (tmp_path / "file").write_text("")
+    one_line(catwalk("report", FIRST, "--out", str(tmp_path / "file")), "choose another folder with --out")
+
+
+def test_compare_shows_what_sets_runs_apart(catwalk: Any, s3_store: Store, tmp_path: Path) -> None:
+    make_run(s3_store, FIRST, time.time(), epochs=2)
+    make_run(s3_store, SECOND, time.time(), epochs=3)
+    done = catwalk("compare", FIRST, SECOND, "--out", str(tmp_path / "side by side"))
+    assert f"{FIRST}  █▁" in done.out and f"{SECOND}  █▃▁" in done.out
+    assert "predictions.safetensors is gone from the store" in done.out
+    assert done.out.splitlines()[-1] == str(tmp_path / "side by side" / "report.html")
+    assert (tmp_path / "side by side" / "figures" / "loss.png").exists()
+    facts = catwalk("compare", SECOND, "--where", "model = mlp-synthetic", "--json").json()
+    assert [run["run_id"] for run in facts["runs"]] == [SECOND, FIRST], "what is named comes first"
+    assert facts["parameters"]["epochs"] == [3, 2]
+    assert Path(facts["file"]) == tmp_path / "home" / "comparison" / "report.html"
+    one_line(catwalk("compare", FIRST), "takes two runs or more")
+    one_line(catwalk("compare", FIRST, FIRST), "is named twice")
+    one_line(catwalk("compare", "--where", "epochs>3"), "--where takes KEY OP VALUE")
 
 
 def test_prune_removes_old_runs_but_none_that_may_be_needed(

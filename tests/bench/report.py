@@ -1,0 +1,63 @@
+"""How long a report takes once everything is imported, how large it is, and the same for forty runs side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench.accuracy import s3
+from tests.bench.measure import Measurement
+from tests.small import SMALL
+
+COMPARED = 40
+
+
+def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
+    """A small run on stand-in data, decided against a champion: a report shows 10,000 test images in any case."""
+    from ml.config import RunConfig
+    from ml.observer import Silent
+    from ml.pipeline import open_run, run_stages
+    from ml.report import compare_page
+    from ml.report.build import build
+    from ml.report.comparison import Comparison, compare, compare_with_baseline, differing_parameters
+    from ml.runs import Ledger, new_run_id
+    from ml.store import Store
+
+    before = os.environ.get("CATWALK_HOME")
+    with tempfile.TemporaryDirectory() as folder, s3(Path(folder)) as store_url:
+        os.environ["CATWALK_HOME"] = folder
+        try:
+            ledger, runs = Ledger(Store(store_url)), []
+            for seed in range(2):
+                say(f"report: run {seed + 1} of 2")
+                runs.append(open_run(ledger, new_run_id(), RunConfig.from_flat({**SMALL, "seed": seed}), "cli"))
+                run_stages(runs[-1], Silent())
+            times, sizes, many = [], [], []
+            found = compare(ledger.store, [run.run_id for run in runs])
+            entries = [
+                dataclasses.replace(found.entries[number % 2], run_id=f"20261123T030000Z-{number:08x}")
+                for number in range(COMPARED)
+            ]
+            for number in range(rounds):
+                say(f"report: round {number + 1} of {rounds}")
+                started = time.perf_counter()
+                sizes.append(len(build(runs[-1]).html) / 2**20)
+                times.append(time.perf_counter() - started)
+                started = time.perf_counter()
+                compare_page.build(
+                    Comparison(entries, compare_with_baseline(entries), differing_parameters(entries), found.images)
+                )
+                many.append(time.perf_counter() - started)
+        finally:
+            os.environ.pop("CATWALK_HOME")
+            if before is not None:
+                os.environ["CATWALK_HOME"] = before
+    return [
+        Measurement("building a run's report", times, " s", "under 5"),
+        Measurement("its size", sizes, " MiB", "under 3"),
+        Measurement(f"the page that compares {COMPARED} runs", many, " s", "-"),
+    ]
