@@ -228,6 +228,12 @@ MODEL_DATASET_PIXEL_STDDEV = _registry_gauge(
     "catwalk_model_dataset_pixel_stddev", _ROLE, "Standard deviation of the training pixels, 0 to 1, by role."
 )
 
+MODEL_DATASET = _info(
+    "catwalk_model_dataset_info",
+    (*_ROLE, "dataset_sha256"),
+    "The dataset that the model was trained and tested on, by role; the value is 1.",
+)
+
 # --- By the registry: runs --------------------------------------------------------------------------------------------
 RUN_INFO = _info(
     "catwalk_run_info",
@@ -295,6 +301,11 @@ DECISIONS = Metric(
 RUNS_SINCE_SHIP = _registry_gauge(
     "catwalk_runs_since_ship", ("model",), "Decided runs in a row, up to the newest, that did not ship."
 )
+RUNS_BLOCKED = _registry_gauge(
+    "catwalk_runs_blocked",
+    ("model",),
+    "Scheduled and manual runs in a row, up to the newest decided one, held for more than being no better.",
+)
 CHAMPION_INFO = _info(
     "catwalk_champion_info", ("model", "run_id", "model_sha256"), "The version in service; the value is 1."
 )
@@ -313,7 +324,10 @@ LAST_SUCCESS = _registry_gauge(
     "seconds",
 )
 SCHEDULE_INTERVAL = _registry_gauge(
-    "catwalk_schedule_interval_seconds", ("model", "trigger"), "Time between two scheduled runs.", "seconds"
+    "catwalk_schedule_interval_seconds",
+    ("model", "trigger"),
+    "Time between two scheduled runs; the model is empty until a scheduled run has begun.",
+    "seconds",
 )
 STORE_UP = _registry_gauge("catwalk_store_up", (), "1 if the registry's last read of S3 went well, else 0.")
 REGISTRY_STORE_DURATION = Metric(
@@ -332,7 +346,16 @@ LINKS = _info("catwalk_links_info", ("name", "url"), "Where the parts of the sta
 AIRFLOW_COMPONENT_HEALTHY = _registry_gauge(
     "catwalk_airflow_component_healthy",
     ("component",),
-    "1 if Airflow says that this component of it is healthy, else 0.",
+    "1 if this component of Airflow is healthy, else 0; only api_server is known while that does not answer.",
+)
+DAG_PAUSED = _registry_gauge(
+    "catwalk_dag_paused", ("dag_id",), "1 if the DAG is paused in Airflow, so that nothing is scheduled, else 0."
+)
+DISK_FREE = _registry_gauge(
+    "catwalk_disk_free_bytes", ("volume",), "Space left to the stack where CATWALK_DISKS points.", "bytes"
+)
+DISK_SIZE = _registry_gauge(
+    "catwalk_disk_size_bytes", ("volume",), "Size of the file system where CATWALK_DISKS points.", "bytes"
 )
 
 METRICS: tuple[Metric, ...] = tuple(value for value in vars().values() if isinstance(value, Metric))

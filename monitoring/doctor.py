@@ -230,22 +230,21 @@ def _airflow() -> str:
 
 def _dag() -> str:
     url = part_url("airflow")
-    user, password = os.environ.get("CATWALK_AIRFLOW_USER") or "admin", os.environ.get("CATWALK_AIRFLOW_PASSWORD", "")
+    user, password = airflow_health.credentials()
     if not password:
         raise _Unwell(
             "not looked at: no credentials for Airflow",
             "set CATWALK_AIRFLOW_PASSWORD, and CATWALK_AIRFLOW_USER if that isn't admin",
             "WARN",
         )
-    body = json.dumps({"username": user, "password": password}).encode()
-    token = _json(f"{url}/auth/token", data=body)["access_token"]
+    token = airflow_health.sign_in(_json, url, user, password)
     errors = _json(f"{url}/api/v2/importErrors", token=token)["import_errors"]
     if errors:
         reason = errors[0]["stack_trace"].strip().splitlines()[-1]
         raise _Unwell(
             f"{errors[0]['filename']} can't be imported: {reason}", "correct the file; Airflow reads it again by itself"
         )
-    dags = {dag["dag_id"]: dag for dag in _json(f"{url}/api/v2/dags", token=token)["dags"]}
+    dags = airflow_health.our_dags(_json, url, token)
     if _DAG not in dags:
         raise _Unwell(
             f"Airflow does not know the DAG {_DAG}", "is dags/ its DAG folder? A new file takes half a minute"

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -16,6 +17,7 @@ from ml.config import CLASSES
 from ml.records import SummaryRecord
 from monitoring import catalogue
 from monitoring.catalogue import Metric
+from monitoring.disks import Disk, disk_folders
 from monitoring.snapshot import Snapshot
 from monitoring.summaries import positive_seconds, shown_state, stalled_seconds
 
@@ -26,6 +28,8 @@ UNFINISHED_SECONDS = 24 * 3600.0
 """The same for a run that never said how it ended: an alert on it must not resolve by mere silence."""
 _PIPELINE = ("schedule", "manual")
 """Triggers whose runs count as the pipeline's own; sweeps and the command line try things out."""
+_HARMLESS = "no_better"
+"""The reason to hold that says nothing against a run."""
 _LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "registry")
 
 Family = GaugeMetricFamily | CounterMetricFamily
@@ -41,19 +45,22 @@ class Settings:
     """Silence after which a running run counts as stalled."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Part → URL for people."""
+    disks: Mapping[str, Path] = field(default_factory=dict)
+    """Volume → a folder on it."""
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Reads `CATWALK_SCHEDULE_SECONDS`, `CATWALK_STALLED_SECONDS` and `CATWALK_<PART>_URL`.
+        """Reads `CATWALK_SCHEDULE_SECONDS`, `CATWALK_STALLED_SECONDS`, `CATWALK_DISKS` and `CATWALK_<PART>_URL`.
 
         Raises:
-            ConfigError: a duration is no positive number.
+            ConfigError: a duration is no positive number, or the disks are no list of ``name=path``.
         """
         urls = {name: os.environ.get(f"CATWALK_{name.upper()}_URL", "") for name in _LINKS}
         return cls(
             positive_seconds("CATWALK_SCHEDULE_SECONDS", cls.schedule_seconds),
             stalled_seconds(),
             {name: url for name, url in urls.items() if url},
+            disk_folders(),
         )
 
 
@@ -68,6 +75,10 @@ class Facts:
     canary_sent: int | None
     """None where no canary runs."""
     now: float
+    dags_paused: Mapping[str, bool] = field(default_factory=dict)
+    """DAG → paused; empty while Airflow has not said."""
+    disks: Mapping[str, Disk] = field(default_factory=dict)
+    """Volume → its space."""
 
 
 class Exposition:
@@ -142,6 +153,11 @@ def _own(facts: Facts, settings: Settings) -> Iterator[Row]:
         yield catalogue.LINKS, 1, (name, url)
     for component, healthy in facts.airflow.items():
         yield catalogue.AIRFLOW_COMPONENT_HEALTHY, float(healthy), (component,)
+    for dag_id, paused in facts.dags_paused.items():
+        yield catalogue.DAG_PAUSED, float(paused), (dag_id,)
+    for volume, disk in facts.disks.items():
+        yield catalogue.DISK_FREE, disk.free, (volume,)
+        yield catalogue.DISK_SIZE, disk.size, (volume,)
 
 
 def _runs(facts: Facts, settings: Settings) -> Iterator[Row]:
@@ -206,6 +222,8 @@ def _model(summary: SummaryRecord, role: str) -> Iterator[Row]:
         (catalogue.MODEL_DATASET_PIXEL_MEAN, summary.pixel_mean),
         (catalogue.MODEL_DATASET_PIXEL_STDDEV, summary.pixel_stddev),
     )
+    if summary.dataset_sha256:
+        yield catalogue.MODEL_DATASET, 1, (*labels, summary.dataset_sha256)
     for metric, values in (
         (catalogue.MODEL_CLASS_ACCURACY, summary.test_class_accuracy),
         (catalogue.MODEL_DATASET_CLASS_SHARE, summary.class_shares),
@@ -218,14 +236,19 @@ def _decisions(summaries: Iterable[SummaryRecord], now: float) -> Iterator[Row]:
     """Counted from S3 each time, so that no event is counted twice or forgotten."""
     counts: Counter[tuple[str, str, str]] = Counter()
     since_ship: dict[str, int] = {}
-    newest: dict[str, SummaryRecord] = {}
+    blocked: dict[str, int] = {}
+    newest: dict[tuple[str, bool], SummaryRecord] = {}
     shown: dict[str, SummaryRecord] = {}
     for summary in summaries:
         if not summary.decision:
             continue
         counts[summary.model, summary.decision, summary.reason] += 1
         since_ship[summary.model] = 0 if summary.decision == "ship" else since_ship.get(summary.model, 0) + 1
-        newest[summary.model] = summary
+        of_pipeline = summary.trigger in _PIPELINE
+        if of_pipeline:
+            held = summary.decision == "hold" and summary.reason != _HARMLESS
+            blocked[summary.model] = blocked.get(summary.model, 0) + 1 if held else 0
+        newest[summary.model, of_pipeline] = summary  # alerts stand on the pipeline's: a try by hand must not hide it
         if _is_shown(summary, now):
             shown[summary.run_id] = summary
     for summary in {**shown, **{summary.run_id: summary for summary in newest.values()}}.values():
@@ -235,6 +258,8 @@ def _decisions(summaries: Iterable[SummaryRecord], now: float) -> Iterator[Row]:
         yield catalogue.DECISIONS, count, labels
     for model, count in since_ship.items():
         yield catalogue.RUNS_SINCE_SHIP, count, (model,)
+    for model, count in blocked.items():
+        yield catalogue.RUNS_BLOCKED, count, (model,)
 
 
 def _checks(summary: SummaryRecord) -> Iterator[Row]:
@@ -269,5 +294,5 @@ def _freshness(summaries: Iterable[SummaryRecord], settings: Settings) -> Iterat
             scheduled.add(summary.model)
     for labels, finished in last.items():
         yield catalogue.LAST_SUCCESS, finished, labels
-    for model in sorted(scheduled):
+    for model in sorted(scheduled) or [""]:
         yield catalogue.SCHEDULE_INTERVAL, settings.schedule_seconds, (model, "schedule")

@@ -9,9 +9,11 @@ is known of it now at `/runs/<run_id>/facts`, which also stands in for a report 
 alone are fetched from S3 when they are asked for, within seconds or not at all.
 
 Environment: `CATWALK_STORE` and boto3's variables; `CATWALK_PORT_REGISTRY`; `CATWALK_STATSD` for the canary;
-`CATWALK_AIRFLOW_URL` (unset: no Airflow is watched); `CATWALK_SCHEDULE_SECONDS`, the time between two scheduled runs
-(default a day); `CATWALK_STALLED_SECONDS`, the silence after which a running run counts as stalled (default 600);
-`CATWALK_PROMETHEUS_URL`, `CATWALK_ALERTMANAGER_URL`, `CATWALK_GRAFANA_URL` and `CATWALK_REGISTRY_URL` for links.
+`CATWALK_AIRFLOW_URL` (unset: no Airflow is watched), and `CATWALK_AIRFLOW_USER` and `CATWALK_AIRFLOW_PASSWORD` to see
+which DAGs are paused; `CATWALK_DISKS`, folders whose file systems are watched, as ``name=path,…``;
+`CATWALK_SCHEDULE_SECONDS`, the time between two scheduled runs (default a day); `CATWALK_STALLED_SECONDS`, the silence
+after which a running run counts as stalled (default 600); `CATWALK_PROMETHEUS_URL`, `CATWALK_ALERTMANAGER_URL`,
+`CATWALK_GRAFANA_URL` and `CATWALK_REGISTRY_URL` for links.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from ml.store import Store
 from monitoring import pages
 from monitoring.airflow_health import AirflowHealth
 from monitoring.canary import Canary, canary_from_environment
+from monitoring.disks import disks
 from monitoring.exposition import Exposition, Facts, Settings
 from monitoring.run_reports import BusyError, RunReports
 from monitoring.snapshot import LedgerReader, Snapshot
@@ -178,6 +181,8 @@ class Registry:
             airflow=self._airflow.components,
             canary_sent=self._canary.sent if self._canary else None,
             now=time.time(),
+            dags_paused=self._airflow.paused,
+            disks=disks(self.settings.disks),
         )
         self.text = self._exposition.render(facts)
 

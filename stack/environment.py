@@ -30,6 +30,7 @@ def client_environment(settings: Settings) -> dict[str, str]:
         **secrets,
         "AWS_ENDPOINT_URL_S3": settings.url("s3"),
         "CATWALK_HOME": str(settings.home),
+        "CATWALK_DISKS": f"store={settings.home / 's3'},prometheus={settings.home / 'prometheus'}",
         "CATWALK_STATSD": f"{HOST}:{settings.ports['statsd']}",
         "CATWALK_AIRFLOW_URL": settings.url("airflow"),
         "CATWALK_PROMETHEUS_URL": settings.url("prometheus"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,6 +14,7 @@ from ml.errors import ConfigError
 from ml.records import ChampionRecord, CheckRecord, SummaryRecord
 from monitoring import catalogue
 from monitoring.catalogue import Metric
+from monitoring.disks import Disk
 from monitoring.exposition import Exposition, Facts, Settings
 from monitoring.snapshot import Snapshot
 from tests.monitoring.ledgers import summary
@@ -29,9 +31,10 @@ def rendered(
     store_up: bool = True,
     airflow: Mapping[str, bool] | None = None,
     settings: Settings | None = None,
+    **further: Any,
 ) -> Series:
     snapshot = Snapshot(summaries, tuple(champions), dict(points or {}))
-    facts = Facts(snapshot, store_up, airflow or {}, 41, time.time())
+    facts = Facts(snapshot, store_up, airflow or {}, 41, time.time(), **further)
     exposition = Exposition(settings or Settings())
     exposition.store_operation("get", 0.01, failed=False)
     text = exposition.render(facts).decode()
@@ -57,10 +60,11 @@ def champion(run_id: str, model: str = "mlp") -> ChampionRecord:
 
 
 def test_names_and_labels_are_those_of_the_catalogue() -> None:
-    run = summary(checks=[BETTER])
+    run = summary(checks=[BETTER], dataset_sha256="d" * 64)
     series = rendered(
         run, champions=[champion(run.run_id)], points={run.run_id: 5}, airflow={"scheduler": True},
-        settings=Settings(links={"airflow": "http://127.0.0.1:8080"}),
+        settings=Settings(links={"airflow": "http://127.0.0.1:8080"}), dags_paused={"fashion_training": False},
+        disks={"store": Disk(5, 10)},
     )  # fmt: skip
     declared = {metric.name: metric for metric in catalogue.on_road("registry")}
     shown = set()
@@ -154,6 +158,40 @@ def test_decisions_are_counted_over_all_runs_ever() -> None:
     assert value(series, catalogue.DECISION_INFO, run_id="20250102T030000Z-00000002") is None
 
 
+def test_a_try_by_hand_does_not_hide_what_was_decided_about_the_pipelines_last_run() -> None:
+    old = {"updated": 1.0, "started": 1.0, "finished": 1.0}
+    hold = {"decision": "hold", "reason": "worse", "checks": [BETTER]}
+    series = rendered(
+        summary("20250101T030000Z-00000001", **old, **hold),
+        summary("20250102T030000Z-00000002", **old, **hold, trigger="cli"),
+    )
+    assert value(series, catalogue.GATE_HIGH, run_id="20250101T030000Z-00000001") == 0.001
+    assert value(series, catalogue.DECISION_INFO, run_id="20250102T030000Z-00000002") == 1
+
+
+def test_runs_are_blocked_by_reasons_and_not_by_being_no_better() -> None:
+    held = [("hold", "floor"), ("hold", "worse")]
+    tried = [summary("20250105T030000Z-00000009", trigger="sweep", decision="ship", reason="first")]
+
+    def blocked(*decided: tuple[str, str]) -> float | None:
+        runs = [summary(f"2025010{day}T030000Z-00000001", decision=d, reason=r) for day, (d, r) in enumerate(decided)]
+        return value(rendered(*runs, *tried), catalogue.RUNS_BLOCKED)
+
+    assert blocked(*held) == 2
+    assert blocked(("ship", "better"), *held) == 2
+    assert blocked(*held, ("ship", "better")) == 0
+    assert blocked(*held, ("hold", "no_better")) == 0
+    assert blocked() is None
+
+
+def test_the_data_of_latest_and_champion_can_be_told_apart() -> None:
+    old, new = (summary(f"2025010{day}T030000Z-00000001", dataset_sha256=sha * 64) for day, sha in ((1, "a"), (2, "b")))
+    series = rendered(old, new, champions=[champion(old.run_id)])
+    assert value(series, catalogue.MODEL_DATASET, role="champion", dataset_sha256="a" * 64) == 1
+    assert value(series, catalogue.MODEL_DATASET, role="latest", dataset_sha256="b" * 64) == 1
+    assert value(rendered(summary(dataset_sha256="")), catalogue.MODEL_DATASET) is None
+
+
 def test_the_gate_shows_what_it_measured_even_below_zero() -> None:
     series = rendered(summary(checks=[BETTER, dataclasses.replace(BETTER, check="precondition", value=None)]))
     assert value(series, catalogue.GATE_VALUE, check="better") == -0.004
@@ -175,6 +213,20 @@ def test_freshness_has_the_last_good_run_of_each_trigger() -> None:
     assert value(series, catalogue.LAST_SUCCESS, trigger="cli") == 150.0
     assert value(series, catalogue.SCHEDULE_INTERVAL, trigger="schedule") == 3600.0
     assert value(series, catalogue.SCHEDULE_INTERVAL, trigger="cli") is None
+
+
+def test_the_interval_is_known_before_the_first_scheduled_run() -> None:
+    for runs in ((), (summary(trigger="manual"),)):
+        series = rendered(*runs, settings=Settings(schedule_seconds=3600.0))
+        assert value(series, catalogue.SCHEDULE_INTERVAL, model="", trigger="schedule") == 3600.0
+
+
+def test_dags_and_disks() -> None:
+    series = rendered(dags_paused={"a": True, "b": False}, disks={"store": Disk(5, 10)})
+    assert value(series, catalogue.DAG_PAUSED, dag_id="a") == 1
+    assert value(series, catalogue.DAG_PAUSED, dag_id="b") == 0
+    assert value(series, catalogue.DISK_FREE, volume="store") == 5
+    assert value(series, catalogue.DISK_SIZE, volume="store") == 10
 
 
 def test_its_own_probes() -> None:

@@ -1,0 +1,91 @@
+"""What is known of an Airflow, from a server that answers as Airflow does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from monitoring import airflow_health
+from monitoring.airflow_health import AirflowHealth
+from tests.servers import free_port, wait_until
+
+
+class Airflow(BaseHTTPRequestHandler):
+    """The four answers that are used; a token is good until another is given."""
+
+    tokens = 0
+    paused = False
+
+    def do_GET(self) -> None:
+        if self.path == "/api/v2/monitor/health":
+            healthy, ill = {"status": "healthy"}, {"status": "unhealthy"}
+            self._say(200, {"scheduler": healthy, "metadatabase": healthy, "triggerer": None, "dag_processor": ill})
+        elif self.headers["Authorization"] != f"Bearer {Airflow.tokens}":
+            self._say(401, {})
+        else:
+            assert self.path == "/api/v2/dags?tags=catwalk"
+            self._say(200, {"dags": [{"dag_id": "fashion_training", "is_paused": Airflow.paused}]})
+
+    def do_POST(self) -> None:
+        login = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        Airflow.tokens += login == {"username": "admin", "password": "secret"}
+        self._say(201, {"access_token": str(Airflow.tokens)})
+
+    def _say(self, status: int, body: Any) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def airflow() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Airflow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_components_are_as_airflow_says(airflow: str) -> None:
+    assert airflow_health.ask(airflow) == {
+        "api_server": True, "scheduler": True, "metadatabase": True, "dag_processor": False,
+    }  # fmt: skip
+
+
+def test_of_an_airflow_that_does_not_answer_only_that_is_known() -> None:
+    assert airflow_health.ask(f"http://127.0.0.1:{free_port()}") == {"api_server": False}
+
+
+def test_whether_a_dag_is_paused_and_still_after_a_token_has_run_out(
+    airflow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_AIRFLOW_PASSWORD", "secret")
+    monkeypatch.delenv("CATWALK_AIRFLOW_USER", raising=False)
+    monkeypatch.setattr(airflow_health, "DAGS_SECONDS", 0.0)
+    health = AirflowHealth(airflow, 0.05)
+    health.start()
+    try:
+        wait_until(lambda: health.paused == {"fashion_training": False})
+        Airflow.tokens += 1
+        monkeypatch.setattr(Airflow, "paused", True)
+        wait_until(lambda: health.paused == {"fashion_training": True})
+    finally:
+        health.stop()
+
+
+def test_without_a_password_nobody_is_asked(airflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CATWALK_AIRFLOW_PASSWORD", raising=False)
+    health = AirflowHealth(airflow, 0.05)
+    health.start()
+    try:
+        wait_until(lambda: health.components)
+        assert health.paused == {}
+    finally:
+        health.stop()

@@ -1,0 +1,30 @@
+"""Which file systems are watched, and how full they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ml.errors import ConfigError
+from monitoring.disks import disk_folders, disks
+
+
+def test_folders_come_from_the_environment() -> None:
+    assert disk_folders({"CATWALK_DISKS": "store=/data/s3, prometheus=/var"}) == {
+        "store": Path("/data/s3"),
+        "prometheus": Path("/var"),
+    }
+    assert disk_folders({}) == {}
+
+
+@pytest.mark.parametrize("text", ["store", "store=", "=/data", "store=/data,oops"])
+def test_what_is_no_list_of_folders_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="CATWALK_DISKS must be"):
+        disk_folders({"CATWALK_DISKS": text})
+
+
+def test_a_folder_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    found = disks({"here": tmp_path, "gone": tmp_path / "gone"})
+    assert list(found) == ["here"]
+    assert 0 <= found["here"].free <= found["here"].size

@@ -1,0 +1,30 @@
+"""Which scenarios test which rule."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.prometheus import model_cases, pipeline_cases, telemetry_cases
+from tests.prometheus.rulebook import Rule, needed_for, users_of
+from tests.prometheus.scenario import Scenario, promtool, write
+
+SCENARIOS = model_cases.SCENARIOS + pipeline_cases.SCENARIOS + telemetry_cases.SCENARIOS
+
+
+def scenarios_of(name: str) -> list[Scenario]:
+    """Those that check this alert or record; for a threshold, those that check the alerts that compare with it."""
+    wanted = {name} | (set(users_of(name)) if name.startswith("threshold:") else set())
+    return [each for each in SCENARIOS if wanted & each.tested]
+
+
+def complaint(scenarios: Iterable[Scenario], before: Rule | None = None, after: Rule | None = None) -> str:
+    """What promtool says of these scenarios, with one rule replaced by another or taken out; empty: all is well."""
+    chosen = list(scenarios)
+    rules: list[Rule] = []
+    for name in sorted({name for each in chosen for name in each.tested}):
+        rules += [rule for rule in needed_for(name) if rule not in rules]
+    rules = [after if rule is before else rule for rule in rules if rule is not before or after]
+    with tempfile.TemporaryDirectory() as folder:
+        return promtool(write(Path(folder), rules, chosen))

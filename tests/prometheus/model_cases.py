@@ -1,0 +1,509 @@
+"""Scenarios for the rules on models."""
+
+from __future__ import annotations
+
+from tests.prometheus.scenario import (
+    OLDER,
+    RUN,
+    Alert,
+    Scenario,
+    a_run,
+    constant,
+    fires,
+    has,
+    scenario,
+    series,
+    silent,
+)
+
+WARNING = {"severity": "warning", "area": "model"}
+CRITICAL = {"severity": "critical", "area": "model"}
+INFO = {"severity": "info", "area": "model"}
+OF_RUN = {"run_id": RUN, "model": "mlp"}
+OF_OLDER = {"run_id": OLDER, "model": "mlp"}
+LINK = f"http://registry/runs/{RUN}"
+RUN_PAGE = f"catwalk-run?var-model=mlp&var-run={RUN}"
+MODEL_PAGE = "catwalk-model?var-model=mlp"
+LABELS = f'{{model="mlp", run_id="{RUN}"}}'
+
+
+def curve(split: str, *losses: str | float, run: dict[str, str] = OF_RUN, every: int = 6) -> dict[str, str]:
+    """A loss curve with an epoch a minute, which leaves the exporter an hour after it was sent."""
+    found = {}
+    for epoch, loss in enumerate(losses, 1):
+        # promtool repeats numbers only
+        values = f"_x{every * epoch} " + (" ".join([loss] * 30) if isinstance(loss, str) else f"{loss}x360")
+        found[series("ml_epoch_loss", **run, split=split, epoch=str(epoch))] = values
+        found[series("ml_epoch_index", **run, epoch=str(epoch))] = f"_x{every * epoch} {epoch}x360"
+    return found
+
+
+def role(role_: str, run_id: str, **families: float) -> dict[str, str]:
+    """Families that the registry exports by role."""
+    return {
+        series(f"catwalk_model_{name}", model="mlp", role=role_, run_id=run_id): constant(value)
+        for name, value in families.items()
+    }
+
+
+def classes(role_: str, run_id: str, family: str = "class_accuracy_ratio", **values: float) -> dict[str, str]:
+    """A family that has a series a class."""
+    return {
+        series(f"catwalk_model_{family}", model="mlp", role=role_, run_id=run_id, class_=name): constant(value)
+        for name, value in values.items()
+    }
+
+
+def asked(run_id: str = RUN, **thresholds: float) -> dict[str, str]:
+    """What the gate has asked of a run."""
+    return {
+        series("catwalk_gate_threshold", model="mlp", run_id=run_id, check=check): constant(value)
+        for check, value in thresholds.items()
+    }
+
+
+def latest(run_id: str = RUN, accuracy: float = 0.9) -> dict[str, str]:
+    """The run that has the role."""
+    return role("latest", run_id, accuracy_ratio=accuracy)
+
+
+TRAINING: list[Scenario] = [
+    scenario(
+        "a loss becomes NaN in the second epoch",
+        {**a_run(), **curve("train", 0.5, "NaN"), **curve("validation", 0.5, 0.5)},
+        silent("ModelLossNotFinite", "1m50s"),
+        fires(
+            "ModelLossNotFinite",
+            "2m",
+            Alert(
+                {**WARNING, **OF_RUN},
+                "mlp: the loss became NaN or infinite",
+                f"Run {RUN} of mlp has stopped, for its loss is no number any more (on 1 of 2 splits). {LINK}",
+                RUN_PAGE,
+            ),
+        ),
+        fires(
+            "ModelLossNotFinite",
+            "2h",  # the exporter has forgotten the curve
+            Alert(
+                {**WARNING, **OF_RUN},
+                "mlp: the loss became NaN or infinite",
+                f"Run {RUN} of mlp has stopped, for its loss is no number any more (on 1 of 2 splits). {LINK}",
+                RUN_PAGE,
+            ),
+        ),
+    ),
+    scenario(
+        "a loss becomes infinite on both splits",
+        {**a_run(), **curve("train", 0.5, "Inf"), **curve("validation", 0.5, "Inf")},
+        fires(
+            "ModelLossNotFinite",
+            "2m",
+            Alert(
+                {**WARNING, **OF_RUN},
+                "mlp: the loss became NaN or infinite",
+                f"Run {RUN} of mlp has stopped, for its loss is no number any more (on 2 of 2 splits). {LINK}",
+                RUN_PAGE,
+            ),
+        ),
+    ),
+    scenario(
+        "a sweep's and an older run's losses are NaN: neither is the pipeline's latest",
+        {
+            **a_run(started=100),
+            **curve("train", 0.5),
+            **a_run("sweep", started=500, trigger="sweep"),
+            **curve("train", "NaN", run={"run_id": "sweep", "model": "mlp"}),
+            **a_run(OLDER, started=50),
+            **curve("train", "NaN", run=OF_OLDER),
+        },
+        silent("ModelLossNotFinite", "5m"),
+        has("model:latest_run_started_timestamp_seconds:max", "5m", {LABELS: 100}),
+        has(
+            "run:pipeline_run:info",
+            "5m",
+            {
+                f'{{model="mlp", run_id="{RUN}", trigger="schedule"}}': 1,
+                f'{{model="mlp", run_id="{OLDER}", trigger="schedule"}}': 1,
+            },
+        ),
+    ),
+    scenario(
+        "training loss rises from 0.5 to just above half as much again and a quarter",
+        {**a_run(), **curve("train", 0.6, 0.5, 1.01)},
+        silent("ModelTrainingDiverged", "3m20s"),
+        fires(
+            "ModelTrainingDiverged",
+            "3m30s",
+            Alert(
+                {**WARNING, **OF_RUN, "split": "train"},
+                "mlp: training diverges",
+                f"The training loss of run {RUN} of mlp has risen to 1.010 nats, far above its best. {LINK}",
+                RUN_PAGE,
+            ),
+        ),
+    ),
+    scenario(
+        "training loss rises from 0.5 to just below that, and validation loss beyond",
+        {**a_run(), **curve("train", 0.6, 0.5, 0.99), **curve("validation", 0.6, 0.5, 1.01)},
+        silent("ModelTrainingDiverged", "5m"),
+    ),
+    scenario(
+        "a large loss rises by just less than half, a small one by just less than a quarter",
+        {
+            **a_run(), **curve("train", 4.0, 6.2),
+            **a_run("other", model="mlp-synthetic"),
+            **curve("train", 0.02, 0.25, run={"run_id": "other", "model": "mlp-synthetic"}),
+        },
+        silent("ModelTrainingDiverged", "5m"),
+    ),
+    scenario(
+        "a diverged sweep",
+        {**a_run(trigger="sweep"), **curve("train", 0.5, 9)},
+        silent("ModelTrainingDiverged", "5m"),
+    ),
+    scenario(
+        "the gap is just above 0.25 and validation loss just more than 0.05 above its best",
+        {**a_run(), **curve("train", 0.4, 0.2, 0.098), **curve("validation", 0.4, 0.298, 0.352)},
+        silent("ModelOverfitting", "3m20s"),
+        fires(
+            "ModelOverfitting",
+            "3m30s",
+            Alert(
+                {**WARNING, **OF_RUN},
+                "mlp: overfits, validation loss rises",
+                f"In run {RUN} of mlp the validation loss is 0.254 nats above the training loss, and rising. {LINK}",
+                RUN_PAGE,
+            ),
+        ),
+        has("run:generalisation_gap_nats:last", "4m", {LABELS: 0.254}),
+        has(
+            "run:loss:last",
+            "4m",
+            {
+                f'{{model="mlp", run_id="{RUN}", split="train"}}': 0.098,
+                f'{{model="mlp", run_id="{RUN}", split="validation"}}': 0.352,
+            },
+        ),
+        has('run:loss:best{split="validation"}', "4m", {f'{{model="mlp", run_id="{RUN}", split="validation"}}': 0.298}),
+        has("run:epoch_index:last", "4m", {LABELS: 3}),
+        has("run:epoch_index:best", "4m", {LABELS: 2}),
+        has("run:epochs_since_best:count", "4m", {LABELS: 1}),
+    ),
+    scenario(
+        "the gap is just below 0.25",
+        {**a_run(), **curve("train", 0.4, 0.2, 0.106), **curve("validation", 0.4, 0.298, 0.352)},
+        silent("ModelOverfitting", "5m"),
+    ),
+    scenario(
+        "the gap is wide, but validation loss just less than 0.05 above its best",
+        {**a_run(), **curve("train", 0.4, 0.2, 0.05), **curve("validation", 0.4, 0.306, 0.352)},
+        silent("ModelOverfitting", "5m"),
+    ),
+    scenario(
+        "a sweep overfits",
+        {**a_run(trigger="sweep"), **curve("train", 0.4, 0.1), **curve("validation", 0.4, 0.8)},
+        silent("ModelOverfitting", "5m"),
+    ),
+    scenario(
+        "the best of eight epochs is the second: six bring nothing",
+        {**a_run(), **curve("validation", 0.5, 0.3, *[0.31] * 6)},
+        silent("ModelPlateaued", "8m20s"),
+        fires(
+            "ModelPlateaued",
+            "8m30s",
+            Alert(
+                {**INFO, **OF_RUN},
+                "mlp: no better for 6 epochs",
+                f"Run {RUN} of mlp has trained 6 epochs without a better validation loss. {LINK}",
+                RUN_PAGE,
+            ),
+        ),
+    ),
+    scenario(
+        "five epochs bring nothing",
+        {**a_run(), **curve("validation", 0.5, 0.3, *[0.31] * 5)},
+        silent("ModelPlateaued", "10m"),
+    ),
+    scenario(
+        "a sweep stands still",
+        {**a_run(trigger="sweep"), **curve("validation", 0.3, *[0.31] * 8)},
+        silent("ModelPlateaued", "10m"),
+    ),
+    scenario(
+        "accuracies of a run whose epoch 10 comes after 9, and whose best is not its last",
+        {
+            **{
+                series("ml_epoch_accuracy_ratio", **OF_RUN, split="train", epoch=str(epoch)): constant(value)
+                for epoch, value in ((2, 0.7), (9, 0.9), (10, 0.8))
+            },
+            **{
+                series("ml_epoch_index", **OF_RUN, epoch=str(epoch)): constant(epoch) for epoch in (2, 9, 10)
+            },
+            series("ml_test_accuracy_ratio", **OF_RUN): "0.89x10",
+        },
+        has("run:accuracy_ratio:last", "5m", {f'{{model="mlp", run_id="{RUN}", split="train"}}': 0.8}),
+        has("run:accuracy_ratio:best", "5m", {f'{{model="mlp", run_id="{RUN}", split="train"}}': 0.9}),
+        has("run:test_accuracy_ratio:last", "2h", {LABELS: 0.89}),
+    ),
+]  # fmt: skip
+
+
+def below_floor(run_id: str, severity: dict[str, str]) -> Alert:
+    """An accuracy of 87.9 %."""
+    return Alert(
+        {**severity, "run_id": run_id, "model": "mlp"},
+        "mlp: accuracy 87.9% is below the floor",
+        f"Run {run_id} of mlp classifies 87.9% of the test images right, less than the gate's floor. "
+        f"http://registry/runs/{run_id}",
+        MODEL_PAGE,
+    )
+
+
+def collapsed(run_id: str, severity: dict[str, str]) -> Alert:
+    """A class of which 59.9 % are recognised."""
+    return Alert(
+        {**severity, "run_id": run_id, "model": "mlp", "class": "shirt"},
+        "mlp: only 59.9% of class shirt recognised",
+        f"Run {run_id} of mlp recognises 59.9% of class shirt, less than the gate's floor. "
+        f"http://registry/runs/{run_id}",
+        MODEL_PAGE,
+    )
+
+
+def uncalibrated(run_id: str, severity: dict[str, str]) -> Alert:
+    """A calibration error of 5.1 %."""
+    return Alert(
+        {**severity, "run_id": run_id, "model": "mlp"},
+        "mlp: calibration error 5.1%",
+        f"The probabilities of run {run_id} of mlp are off by 5.1% on average, more than the gate allows. "
+        f"http://registry/runs/{run_id}",
+        MODEL_PAGE,
+    )
+
+
+QUALITY: list[Scenario] = [
+    scenario(
+        "the latest run is just below the gate's floor, the champion at it",
+        {**latest(accuracy=0.879), **role("champion", OLDER, accuracy_ratio=0.88), **asked(accuracy_floor=0.88)},
+        silent("ModelAccuracyBelowFloor", "20s"),
+        fires("ModelAccuracyBelowFloor", "30s", below_floor(RUN, WARNING)),
+        has("model:gate_threshold:latest", "1m", {'{check="accuracy_floor", model="mlp"}': 0.88}),
+        has("model:accuracy_ratio:change", "1m", {LABELS: -0.001}),
+    ),
+    scenario(
+        "what is in service is just below the floor",
+        {**latest(), **role("champion", OLDER, accuracy_ratio=0.879), **asked(accuracy_floor=0.88)},
+        silent("ModelAccuracyBelowFloor", "20s"),
+        fires("ModelAccuracyBelowFloor", "30s", below_floor(OLDER, CRITICAL)),
+    ),
+    scenario(
+        "a try by hand asked for more; the next run is tested and not yet decided",
+        {
+            series("catwalk_model_accuracy_ratio", model="mlp", role="latest", run_id=OLDER): "0.9x60 stale",
+            series("catwalk_model_accuracy_ratio", model="mlp", role="latest", run_id=RUN): "_x61 0.879x100",
+            **asked(OLDER, accuracy_floor=0.88),
+            **asked("by hand", accuracy_floor=0.95),
+        },
+        silent("ModelAccuracyBelowFloor", "10m"),
+        fires("ModelAccuracyBelowFloor", "11m", below_floor(RUN, WARNING)),
+    ),
+    scenario(
+        "one class of the latest run is just below the gate's floor",
+        {
+            **latest(),
+            **classes("latest", RUN, shirt=0.599, bag=0.61, coat=0.3 + 0.3),
+            **classes("champion", OLDER, shirt=0.6, bag=0.7),
+            **asked(recall_floor=0.6),
+        },
+        silent("ModelClassCollapsed", "20s"),
+        fires("ModelClassCollapsed", "30s", collapsed(RUN, WARNING)),
+        has(
+            "model:class_accuracy_ratio:change",
+            "1m",
+            {
+                f'{{class="shirt", model="mlp", run_id="{RUN}"}}': -0.001,
+                f'{{class="bag", model="mlp", run_id="{RUN}"}}': -0.09,
+            },
+        ),
+    ),
+    scenario(
+        "two classes of what is in service are below the floor: one alert, for the worse",
+        {
+            **latest(), **classes("latest", RUN, shirt=0.6), **classes("champion", OLDER, shirt=0.599, coat=0.5999),
+            **asked(recall_floor=0.6),
+        },
+        silent("ModelClassCollapsed", "20s"),
+        fires("ModelClassCollapsed", "30s", collapsed(OLDER, CRITICAL)),
+    ),
+    scenario(
+        "two classes of the latest run are below the floor: one alert, for the worse",
+        {**latest(), **classes("latest", RUN, shirt=0.599, coat=0.5999), **asked(recall_floor=0.6)},
+        fires("ModelClassCollapsed", "1m", collapsed(RUN, WARNING)),
+    ),
+    scenario(
+        "the latest run's calibration is just beyond the cap, the champion's at it",
+        {
+            **latest(), **role("latest", RUN, calibration_error_ratio=0.051),
+            **role("champion", OLDER, calibration_error_ratio=0.05), **asked(calibration=0.05),
+        },
+        silent("ModelCalibrationPoor", "20s"),
+        fires("ModelCalibrationPoor", "30s", uncalibrated(RUN, WARNING)),
+    ),
+    scenario(
+        "the calibration of what is in service is just beyond the cap",
+        {
+            **latest(), **role("latest", RUN, calibration_error_ratio=0.05),
+            **role("champion", OLDER, calibration_error_ratio=0.051), **asked(calibration=0.05),
+        },
+        silent("ModelCalibrationPoor", "20s"),
+        fires("ModelCalibrationPoor", "30s", uncalibrated(OLDER, CRITICAL)),
+    ),
+    scenario(
+        "the whole interval of the difference is below 0",
+        {**latest(), series("catwalk_gate_high", model="mlp", run_id=RUN, check="better"): constant(-0.0021)},
+        fires(
+            "ModelRegressedAgainstChampion",
+            "0s",
+            Alert(
+                {**WARNING, **OF_RUN},
+                "mlp: worse than the champion",
+                f"Run {RUN} of mlp is worse than the champion by 0.21 points at least. {LINK}",
+                MODEL_PAGE,
+            ),
+        ),
+    ),
+    scenario(
+        "the interval ends just above 0; another check's and another run's lie below",
+        {
+            **latest(),
+            series("catwalk_gate_high", model="mlp", run_id=RUN, check="better"): constant(0.0001),
+            series("catwalk_gate_high", model="mlp", run_id=RUN, check="not_inferior_anchor"): constant(-0.1),
+            series("catwalk_gate_high", model="mlp", run_id="by hand", check="better"): constant(-0.1),
+        },
+        silent("ModelRegressedAgainstChampion", "5m"),
+    ),
+    scenario(
+        "three runs in a row are blocked",
+        {**latest(), series("catwalk_runs_blocked", model="mlp"): "2x10 3x100"},
+        silent("ModelShipBlockedRepeatedly", "1m40s"),
+        fires(
+            "ModelShipBlockedRepeatedly",
+            "1m50s",
+            Alert(
+                {**WARNING, **OF_RUN},
+                "mlp: 3 runs in a row were not fit to ship",
+                f"The gate has held 3 runs of mlp in a row for a reason against them, up to {RUN}. {LINK}",
+                MODEL_PAGE,
+            ),
+        ),
+    ),
+]  # fmt: skip
+
+
+def dataset(role_: str, run_id: str, sha256: str) -> dict[str, str]:
+    """Which data a version has learnt from."""
+    name = series("catwalk_model_dataset_info", model="mlp", role=role_, run_id=run_id, dataset_sha256=sha256)
+    return {name: constant(1)}
+
+
+PROMOTED = series("catwalk_champion_promoted_timestamp_seconds", run_id=OLDER, model="mlp")
+DAY = 86_400
+
+
+def shifted(statistic: str, value: str) -> Alert:
+    """Training data that differ from the champion's."""
+    return Alert(
+        {**WARNING, **OF_RUN, "statistic": statistic},
+        f"mlp: training data has shifted ({statistic})",
+        f"The {statistic} of what run {RUN} of mlp was trained on differ by {value} from the champion's. {LINK}",
+        MODEL_PAGE,
+    )
+
+
+SERVICE: list[Scenario] = [
+    scenario(
+        "a model that was tested has no champion; another one has",
+        {
+            **latest(),
+            series("catwalk_model_accuracy_ratio", model="mlp-synthetic", role="latest", run_id="s"): constant(0.9),
+            series("catwalk_champion_info", model="mlp-synthetic", run_id="s", model_sha256="m"): constant(1),
+        },
+        silent("ChampionMissing", "9m50s"),
+        fires(
+            "ChampionMissing",
+            "10m",
+            Alert(
+                {**CRITICAL, **OF_RUN},
+                "mlp: no version is in service",
+                f"Runs of mlp were tested, the last one is {RUN} with an accuracy of 90%, but none is the champion.",
+                MODEL_PAGE,
+            ),
+        ),
+    ),
+    scenario(
+        "the champion is just over 30 days old, and the latest run has learnt from other data",
+        {PROMOTED: constant(-30 * DAY), **dataset("champion", OLDER, "old"), **dataset("latest", RUN, "new")},
+        silent("ChampionStale", "1h"),
+        fires(
+            "ChampionStale",
+            "1h10s",
+            Alert(
+                {**WARNING, **OF_OLDER},
+                "mlp: the champion is 30d 1h 0m 10s old, and there is newer data",
+                f"The champion of mlp, {OLDER}, has been in service for 30d 1h 0m 10s, while later runs learnt from newer "
+                "data.",
+                MODEL_PAGE,
+            ),
+        ),
+    ),
+    scenario(
+        "the champion is old, but there is no newer data",
+        {PROMOTED: constant(-60 * DAY), **dataset("champion", OLDER, "old"), **dataset("latest", RUN, "old")},
+        silent("ChampionStale", "2h"),
+    ),
+    scenario(
+        "there is newer data, and the champion is just under 30 days old",
+        {PROMOTED: constant(-29.9 * DAY), **dataset("champion", OLDER, "old"), **dataset("latest", RUN, "new")},
+        silent("ChampionStale", "2h"),
+    ),
+    scenario(
+        "class shares, mean and deviation differ just enough",
+        {
+            **classes("latest", RUN, "dataset_class_share_ratio", bag=0.151, coat=0.149, shirt=0.7),
+            **classes("champion", OLDER, "dataset_class_share_ratio", bag=0.1, coat=0.1, shirt=0.8),
+            **role("latest", RUN, dataset_pixel_mean=0.249, dataset_pixel_stddev=0.381),
+            **role("champion", OLDER, dataset_pixel_mean=0.28, dataset_pixel_stddev=0.35),
+        },
+        fires(
+            "DatasetShifted",
+            "0s",
+            shifted("class shares", "0.100"),
+            shifted("pixel mean", "0.031"),
+            shifted("pixel deviation", "0.031"),
+        ),
+        has("model:dataset_class_share_ratio:distance", "1m", {LABELS: 0.1}),
+        has("model:dataset_pixel_mean:change", "1m", {LABELS: -0.031}),
+        has("model:dataset_pixel_stddev:change", "1m", {LABELS: 0.031}),
+    ),
+    scenario(
+        "class shares differ by just over 0.05",
+        {
+            **classes("latest", RUN, "dataset_class_share_ratio", bag=0.151, coat=0.849),
+            **classes("champion", OLDER, "dataset_class_share_ratio", bag=0.1, coat=0.9),
+        },
+        fires("DatasetShifted", "0s", shifted("class shares", "0.051")),
+    ),
+    scenario(
+        "class shares, mean and deviation differ just too little",
+        {
+            **classes("latest", RUN, "dataset_class_share_ratio", bag=0.149, coat=0.851),
+            **classes("champion", OLDER, "dataset_class_share_ratio", bag=0.1, coat=0.9),
+            **role("latest", RUN, dataset_pixel_mean=0.251, dataset_pixel_stddev=0.379),
+            **role("champion", OLDER, dataset_pixel_mean=0.28, dataset_pixel_stddev=0.35),
+        },
+        silent("DatasetShifted", "5m"),
+    ),
+]  # fmt: skip
+
+SCENARIOS = TRAINING + QUALITY + SERVICE

@@ -1,0 +1,66 @@
+"""Small wrongs that a rule may have: the tests are good if each of them makes one fail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.prometheus.rulebook import Rule
+
+_OPPOSITES = {
+    "==": "!=",
+    "!=": "==",
+    ">": "<",
+    "<": ">",
+    ">=": "<",
+    "<=": ">",
+    "and": "or",
+    "or": "and",
+    "unless": "and",
+    "topk": "bottomk",
+    "bottomk": "topk",
+    "min by": "max by",
+}
+_ARITHMETIC = {"+": "-", "-": "+", "*": "/", "/": "*"}
+_WORDS = re.compile(r"==|!=|>=|<=|>|<|\b(?:and|or|unless|topk|bottomk)\b|\bmin by\b| [-+*/] ")
+_MASKED = re.compile(r'\{[^}]*\}|\[[^\]]*\]|"[^"]*"')
+"""Selectors, ranges and texts: what stands there is no operator."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A rule, and what became of it."""
+
+    rule: Rule
+    change: str
+    """What is wrong now, in a few words."""
+    mutated: Rule | None
+    """None: the rule is gone."""
+
+
+def mutants(rule: Rule) -> Iterator[Mutant]:
+    """Every operator turned into its opposite, one at a time; no `for`; no rule; a threshold moved a little."""
+    yield Mutant(rule, "removed", None)
+    if rule.name.startswith("threshold:"):
+        yield from _moved(rule)
+        return
+    if "for" in rule.body:
+        yield Mutant(rule, f"without for: {rule.body['for']}", rule.changed(**{"for": None}))
+    masked = _MASKED.sub(lambda found: " " * len(found[0]), rule.expression)
+    for found in _WORDS.finditer(masked):
+        word = found[0]
+        other = _OPPOSITES.get(word) or f" {_ARITHMETIC[word.strip()]} "
+        expression = rule.expression[: found.start()] + other + rule.expression[found.end() :]
+        line = masked[: found.start()].count("\n") + 1
+        yield Mutant(rule, f"{word.strip()} → {other.strip()} in line {line}", rule.changed(expr=expression))
+
+
+def _moved(rule: Rule) -> Iterator[Mutant]:
+    """A tenth down and up; what is counted in whole numbers (no decimal point, below 100), by one."""
+    text = re.fullmatch(r"vector\(([\d.]+)\)", rule.expression)
+    assert text, f"{rule.name} is no constant"
+    value = float(text[1])
+    counted = "." not in text[1] and value < 100
+    for other in (value - 1, value + 1) if counted else (value * 0.9, value * 1.1):
+        yield Mutant(rule, f"{value:g} → {other:g}", rule.changed(expr=f"vector({other})"))

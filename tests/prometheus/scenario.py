@@ -1,0 +1,174 @@
+"""What the rules' tests are written in: series that go in, and alerts or values that must come out, as promtool has it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stack.settings import tool
+from tests.prometheus.rulebook import Rule, dump
+
+EXTERNAL = {
+    "runbooks": "http://courier/runbooks",
+    "grafana": "http://grafana",
+    "registry": "http://registry",
+}
+"""Bases of links, as Prometheus' external labels give them."""
+RUN = "20261123T030000Z-00000001"
+OLDER = "20261122T030000Z-00000002"
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert that must fire, to the letter."""
+
+    labels: dict[str, str]
+    summary: str
+    description: str
+    dashboard: str
+    """Path below Grafana's ``/d/``."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is so at a time; `name` is an alert's, or an expression over a record."""
+
+    at: str
+    name: str
+    alerts: tuple[Alert, ...] | None = None
+    samples: Mapping[str, float] | None = None
+    """Labels as ``{a="b"}`` → value, for a record."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One story that rules are told."""
+
+    about: str
+    series: Mapping[str, str]
+    expect: tuple[Expectation, ...]
+    interval: str = "10s"
+
+    @property
+    def tested(self) -> set[str]:
+        """Names of the alerts and records that it checks."""
+        return {re.split(r"[{\[]", expected.name)[0] for expected in self.expect}
+
+
+def scenario(about: str, series: Mapping[str, str], *expect: Expectation, interval: str = "10s") -> Scenario:
+    """A scenario, with what must come of it listed."""
+    return Scenario(about, series, expect, interval)
+
+
+def fires(name: str, at: str, *firing: Alert) -> Expectation:
+    """Exactly these alerts of this name fire at that time."""
+    return Expectation(at, name, alerts=firing)
+
+
+def silent(name: str, at: str) -> Expectation:
+    """No alert of this name fires at that time."""
+    return Expectation(at, name, alerts=())
+
+
+def has(record: str, at: str, samples: Mapping[str, float]) -> Expectation:
+    """The record has exactly these series at that time."""
+    return Expectation(at, record, samples=samples)
+
+
+def series(name: str, /, **labels: str) -> str:
+    """A series as Prometheus scrapes it: with the job that serves it, and its instance."""
+    by_exporter = name.startswith(("ml_", "airflow_", "statsd_", "catwalk_canary_received"))
+    job = "statsd_exporter" if by_exporter else "registry"
+    every = {"job": job, "instance": f"{job}:1", **{label.rstrip("_"): value for label, value in labels.items()}}
+    inner = ",".join(f'{label}="{value}"' for label, value in every.items())
+    return f"{name}{{{inner}}}"
+
+
+def constant(value: float, samples: int = 1_000) -> str:
+    """The same value at every scrape."""
+    return f"{value}x{samples}"
+
+
+def a_run(
+    run_id: str = RUN, started: int = 0, trigger: str = "schedule", model: str = "mlp", samples: int = 1_000
+) -> dict[str, str]:
+    """What the registry says of every run."""
+    labels = {"run_id": run_id, "model": model}
+    origin = {"dag_id": "fashion_training", "trigger": trigger}
+    return {
+        series("catwalk_run_info", **labels, **origin, dataset_sha256=""): f"1x{min(samples, 3)}",
+        series("catwalk_run_info", **labels, **origin, dataset_sha256="d"): f"1x{samples}",
+        series("catwalk_run_started_timestamp_seconds", **labels): constant(started, samples),
+    }
+
+
+def write(folder: Path, chosen: Iterable[Rule], scenarios: Iterable[Scenario]) -> list[Path]:
+    """promtool's files for these rules and scenarios; returns those to run, one for each interval."""
+    (folder / "rules.yml").write_text(dump(chosen))
+    by_interval: dict[str, list[Scenario]] = {}
+    for each in scenarios:
+        by_interval.setdefault(each.interval, []).append(each)
+    paths = []
+    for interval, group in by_interval.items():
+        document = {
+            "rule_files": ["rules.yml"],
+            "evaluation_interval": interval,
+            "fuzzy_compare": True,
+            "tests": [_group(each) for each in group],
+        }
+        paths.append(folder / f"every-{interval}.yml")
+        paths[-1].write_text(yaml.safe_dump(document, sort_keys=False))
+    return paths
+
+
+def promtool(paths: Iterable[Path]) -> str:
+    """What promtool complains of; empty: every test has passed."""
+    command = [str(tool("promtool")), "test", "rules", *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr or f"promtool ended with {done.returncode}"
+
+
+def _group(each: Scenario) -> dict[str, Any]:
+    alerts = [expected for expected in each.expect if expected.alerts is not None]
+    values = [expected for expected in each.expect if expected.samples is not None]
+    return {
+        "name": each.about,
+        "interval": each.interval,
+        "external_labels": EXTERNAL,
+        "input_series": [{"series": name, "values": value} for name, value in each.series.items()],
+        "alert_rule_test": [
+            {
+                "eval_time": expected.at,
+                "alertname": expected.name,
+                "exp_alerts": [_alert(expected.name, alert) for alert in expected.alerts or ()],
+            }
+            for expected in alerts
+        ],
+        "promql_expr_test": [
+            {
+                "expr": f"round({expected.name}, 0.000001)",  # promtool allows for an error of one bit only
+                "eval_time": expected.at,
+                "exp_samples": [
+                    {"labels": labels, "value": value}
+                    for labels, value in (expected.samples or {}).items()
+                ],
+            }
+            for expected in values
+        ],
+    }
+
+
+def _alert(name: str, alert: Alert) -> dict[str, Any]:
+    annotations = {
+        "summary": alert.summary,
+        "description": alert.description,
+        "runbook_url": f"{EXTERNAL['runbooks']}/{name}",
+        "dashboard": f"{EXTERNAL['grafana']}/d/{alert.dashboard}",
+    }
+    return {"exp_labels": alert.labels, "exp_annotations": annotations}

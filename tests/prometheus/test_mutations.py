@@ -1,0 +1,28 @@
+"""The rules' tests are tested: every small wrong in a rule must make one of them fail."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.prometheus.book import complaint, scenarios_of
+from tests.prometheus.mutation import Mutant, mutants
+from tests.prometheus.rulebook import rules
+
+pytestmark = pytest.mark.integration
+
+
+def test_every_mutant_is_found() -> None:
+    every = [mutant for rule in rules() for mutant in mutants(rule)]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(_is_found, every))
+    print(f"\nmutation score: {sum(found)} of {len(every)} ({sum(found) / len(every):.0%})")
+    survivors = [f"{m.rule.title}: {m.change}" for m, dead in zip(every, found, strict=True) if not dead]
+    assert not survivors, "\n".join(survivors)
+
+
+def _is_found(mutant: Mutant) -> bool:
+    """One scenario after the other, the shortest first, until one complains."""
+    cases = scenarios_of(mutant.rule.name)
+    return bool(complaint(cases, mutant.rule, mutant.mutated))

@@ -1,0 +1,50 @@
+"""Every rule does what its scenarios say, as promtool evaluates it."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from stack.settings import tool
+from tests.prometheus import model_cases, pipeline_cases, telemetry_cases
+from tests.prometheus.book import SCENARIOS, complaint, scenarios_of
+from tests.prometheus.rulebook import RULES, Rule, alerts, names, records, rules
+
+pytestmark = pytest.mark.integration
+
+
+def test_promtool_accepts_every_file() -> None:
+    command = [str(tool("promtool")), "check", "rules", "--lint=all", "--lint-fatal", *map(str, RULES.glob("*.yml"))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("topic", [model_cases, pipeline_cases, telemetry_cases], ids=lambda topic: topic.__name__)
+def test_scenarios(topic: object) -> None:
+    found = complaint(topic.SCENARIOS)  # type: ignore[attr-defined]
+    assert not found, found
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda rule: rule.title)
+def test_an_alert_has_firing_and_silent_cases(alert: Rule) -> None:
+    expected = [each for case in scenarios_of(alert.name) for each in case.expect if each.name == alert.name]
+    firing = [found for each in expected for found in each.alerts or () if found.labels["severity"] == alert.severity]
+    quiet = [
+        each for each in expected if all(found.labels["severity"] != alert.severity for found in each.alerts or ())
+    ]
+    assert firing
+    assert quiet or alert.name == "Watchdog"
+
+
+@pytest.mark.parametrize("record", names(records()))
+def test_a_record_is_evaluated(record: str) -> None:
+    if record.startswith("threshold:"):
+        assert scenarios_of(record), "no alert compares with it"
+    else:
+        assert [each for case in SCENARIOS for each in case.expect if each.samples and record in each.name]
+
+
+def test_scenarios_name_rules_that_exist() -> None:
+    assert {name for each in SCENARIOS for name in each.tested} <= set(names(rules()))
+    assert len({each.about for each in SCENARIOS}) == len(SCENARIOS)
