@@ -1,7 +1,8 @@
 """Every metric of Catwalk, declared once: emitter, mapping, registry, rules and documentation all take it from here.
 
 Two roads lead to Prometheus (DESIGN.md, section 4). By *StatsD* travels what happens while a stage runs; from the
-*registry* Prometheus scrapes what is so, read from S3. Airflow's own metrics are in :mod:`monitoring.airflow_metrics`.
+*registry* Prometheus scrapes what is so, read from S3; the *courier* tells of notifications. Airflow's own metrics are
+in :mod:`monitoring.airflow_metrics`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-Road = Literal["statsd", "registry"]
+Road = Literal["statsd", "registry", "courier"]
 Kind = Literal["gauge", "counter", "histogram", "info"]
 Unit = Literal["", "seconds", "bytes", "ratio", "examples", "examples_per_second"]
 
@@ -356,6 +357,52 @@ DISK_FREE = _registry_gauge(
 )
 DISK_SIZE = _registry_gauge(
     "catwalk_disk_size_bytes", ("volume",), "Size of the file system where CATWALK_DISKS points.", "bytes"
+)
+
+# --- By the courier: notifications ------------------------------------------------------------------------------------
+COURIER_NOTIFICATIONS = Metric(
+    "catwalk_courier_notifications_total",
+    "courier",
+    "counter",
+    "Alerts that Alertmanager has told the courier of since it started, repeats included.",
+    ("status",),
+)
+COURIER_STORED = Metric(
+    "catwalk_courier_stored_total",
+    "courier",
+    "counter",
+    "Of these, alerts that were new and are now kept.",
+    ("status",),
+)
+COURIER_DUPLICATES = Metric(
+    "catwalk_courier_duplicates_total", "courier", "counter", "Of these, repeats of what was kept already.", ("status",)
+)
+COURIER_REFUSED = Metric(
+    "catwalk_courier_refused_total", "courier", "counter", "Requests to the courier that made no sense."
+)
+COURIER_DELIVERIES = Metric(
+    "catwalk_courier_deliveries_total",
+    "courier",
+    "counter",
+    "What the courier itself has sent on, tries that failed included: Grafana annotations, call-outs, heartbeats.",
+    ("channel", "outcome"),
+)
+COURIER_PENDING = Metric(
+    "catwalk_courier_pending_deliveries", "courier", "gauge", "Deliveries that are still to be made.", ("channel",)
+)
+COURIER_WATCHDOG_SILENCE = Metric(
+    "catwalk_courier_watchdog_silence_seconds",
+    "courier",
+    "gauge",
+    "How long the courier has listened without hearing the Watchdog.",
+    unit="seconds",
+)
+COURIER_DEADMAN = Metric(
+    "catwalk_courier_deadman_state",
+    "courier",
+    "gauge",
+    "1 for the state of the dead-man watch: waiting (nothing heard yet), well, silent, or planned (an announced stop).",
+    ("state",),
 )
 
 METRICS: tuple[Metric, ...] = tuple(value for value in vars().values() if isinstance(value, Metric))

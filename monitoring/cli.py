@@ -585,6 +585,28 @@ def doctor(json: Json = False) -> None:
 
 
 @app.command()
+def alerts(
+    history: Annotated[bool, typer.Option("--history", help="Show what was told before as well.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Notifications of the history to look at, at most.")] = 50,
+    json: Json = False,
+) -> None:
+    """Show what fires now, and with --history what was told before."""
+    from monitoring import alert_table, output
+    from monitoring.alertmanager import active_alerts
+    from monitoring.courier.client import told
+    from monitoring.environment import part_url
+
+    firing = active_alerts(part_url("alertmanager"))
+    kept = told(part_url("courier"), limit) if history else None
+    if json:
+        output.print_json({"firing": [alert.to_dict() for alert in firing], **(kept or {})})
+        return
+    output.show(alert_table.firing(firing, time.time()))
+    if kept:
+        output.show("", alert_table.history(alert_table.episodes_of(kept["notifications"])))
+
+
+@app.command()
 def replay(
     run: RunArgument,
     out: Annotated[

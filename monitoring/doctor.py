@@ -20,7 +20,9 @@ from typing import Any, Literal
 from ml.errors import CatwalkError, PreconditionFailedError
 from ml.store import Store
 from monitoring import airflow_health, catalogue
+from monitoring.courier.client import told
 from monitoring.environment import home, part_url
+from monitoring.grafana import Grafana
 
 Verdict = Literal["OK", "WARN", "FAIL"]
 _TIMEOUT = 5.0
@@ -68,6 +70,8 @@ def examine() -> Iterator[Check]:
         ("prometheus", _prometheus),
         ("targets", _targets),
         ("alertmanager", _alertmanager),
+        ("courier", _courier),
+        ("grafana", _grafana),
         ("airflow", _airflow),
         ("dag", _dag),
     ]
@@ -215,6 +219,37 @@ def _alertmanager() -> str:
     url = part_url("alertmanager")
     version = _json(f"{url}/api/v2/status")["versionInfo"]["version"]
     return f"{url} is ready" + (f" (version {version})" if version else "")  # one built from its module knows none
+
+
+def _courier() -> str:
+    url = part_url("courier")
+    deadman = told(url, 1)["deadman"]
+    if deadman["state"] == "silent":
+        raise _Unwell(
+            f"the courier at {url} does not hear the Watchdog: nobody is told of alerts",
+            "see the lines of prometheus and alertmanager above, and the courier's runbook for the Watchdog",
+        )
+    if not deadman["calls_out_by"]:
+        raise _Unwell(
+            f"{url} keeps notifications, but could call nobody if Prometheus died",
+            "put slack_url, webhook_url or email.yml into receivers/ in CATWALK_HOME, or set CATWALK_CALLOUT_COMMAND",
+            "WARN",
+        )
+    heard = "hears the Watchdog" if deadman["state"] == "well" else "has not heard the Watchdog yet"
+    return f"{url} {heard}, and calls out by {', '.join(deadman['calls_out_by'])}"
+
+
+def _grafana() -> str:
+    grafana = Grafana.from_environment()
+    if grafana is None:
+        raise _Unwell("not looked at: no CATWALK_GRAFANA_TOKEN", "set it to a service account's token", "WARN")
+    version, dashboards = grafana.version(), grafana.dashboards()
+    ours = sorted(uid for uid in dashboards if uid.startswith("catwalk-"))
+    if not ours:
+        raise _Unwell(
+            f"Grafana {version} at {grafana.url} has none of Catwalk's dashboards", "see grafana/README.md", "WARN"
+        )
+    return f"Grafana {version} at {grafana.url} has {', '.join(ours)}"
 
 
 def _airflow() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,9 +11,9 @@ from stack import credentials
 from stack.settings import HOST, PORTS, PROJECT, port_variable
 
 
-def home() -> Path:
+def home(environment: Mapping[str, str] = os.environ) -> Path:
     """State of the native stack: `CATWALK_HOME`, default ``.catwalk`` in the project."""
-    return Path(os.environ.get("CATWALK_HOME") or PROJECT / ".catwalk").expanduser()
+    return Path(environment.get("CATWALK_HOME") or PROJECT / ".catwalk").expanduser()
 
 
 def load_environment() -> None:

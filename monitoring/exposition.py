@@ -30,7 +30,7 @@ _PIPELINE = ("schedule", "manual")
 """Triggers whose runs count as the pipeline's own; sweeps and the command line try things out."""
 _HARMLESS = "no_better"
 """The reason to hold that says nothing against a run."""
-_LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "registry")
+_LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "registry", "courier")
 
 Family = GaugeMetricFamily | CounterMetricFamily
 

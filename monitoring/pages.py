@@ -63,7 +63,7 @@ def index(snapshot: Snapshot, store_up: bool, now: float, stalled_seconds: float
         body.append(
             f'<h2 id="damaged">Damaged objects</h2><p>Left out of the table and of the metrics:</p><ul>{items}</ul>'
         )
-    return _page("Catwalk runs", "".join(body))
+    return page("Catwalk runs", "".join(body))
 
 
 def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds: float, notice: str = "") -> str:
@@ -108,19 +108,20 @@ def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds
         body.append("<h2>Test accuracy by class</h2>" + _facts([(name, _percent(value)) for name, value in classes]))
     parameters = [(escape(name), escape(parameter_text(value))) for name, value in summary.parameters.items()]
     body.append("<h2>Parameters</h2>" + _facts(parameters))
-    return _page(f"Run {summary.run_id}", "".join(body))
+    return page(f"Run {summary.run_id}", "".join(body))
 
 
 def not_found() -> str:
     """For any other address."""
-    return _page("Not found", '<h1>Not found</h1><p>There is no such page or run. <a href="/">All runs</a></p>')
+    return page("Not found", '<h1>Not found</h1><p>There is no such page or run. <a href="/">All runs</a></p>')
 
 
-def _page(title: str, body: str) -> str:
+def page(title: str, body: str, head: str = "") -> str:
+    """A whole page. `head` is more for its head: a style of its own, how often it loads itself anew."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>{body}</body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style>{head}</head><body>{body}</body></html>\n"
     )
 
 

@@ -16,6 +16,9 @@ import boto3
 import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ml.errors import CatwalkError, ConfigError
+from monitoring import alertmanager, notifications, receivers
+from monitoring.courier.client import plan_stop
 from stack.environment import client_environment, process_environment, write_airflow_password, write_client_environment
 from stack.parts import AIRFLOW_PARTS, Part, parts
 from stack.settings import HOST, PROJECT, Settings, StackError, port_variable, tool
@@ -24,6 +27,8 @@ from stack.supervisor import Supervisor
 START_SECONDS = 240.0
 """Airflow's cold start on two busy cores takes most of a minute."""
 STOP_SECONDS = 25.0
+PLANNED_SECONDS = 600.0
+"""For so long nobody is told of a stop that was announced; the next start ends it sooner."""
 
 Say = Callable[[str], None]
 
@@ -61,6 +66,7 @@ def up(settings: Settings, names: list[str] | None = None, say: Say = print) -> 
             else:
                 supervisor.reconfigure([part for part in known.values() if part in wanted or part.name in running])
             _start(settings, supervisor, wanted, say)
+            _end_planned_stop(settings, {part.name for part in wanted}, say)
         except BaseException:
             if fresh:
                 _stop(settings, supervisor)
@@ -72,6 +78,7 @@ def down(settings: Settings, say: Say = print) -> None:
     """Stops everything that belongs to this stack, Airflow's workers too, which outlive their group."""
     with _lock(settings):
         supervisor = Supervisor(settings)
+        _announce_stop(settings, supervisor, say)
         started = time.monotonic()
         count = _stop(settings, supervisor)
         say(f"stopped {count} processes in {time.monotonic() - started:.0f} s" if count else "nothing was running")
@@ -143,9 +150,15 @@ def _prepare(settings: Settings) -> None:
     text = text.replace("_interval: 10s", f"_interval: {settings.interval}")
     (folder / "prometheus.yml").write_text(text)
     (folder / "targets").mkdir(exist_ok=True)
-    for name in ("statsd_exporter", "registry", "alertmanager", "prometheus"):
+    for name in ("statsd_exporter", "registry", "courier", "alertmanager", "prometheus"):
         target = f'- targets: ["{HOST}:{settings.ports[name]}"]\n'
         (folder / "targets" / f"{name}.yml").write_text(target)
+    try:
+        environment = client_environment(settings)
+        found = receivers.read(receivers.folder(environment))
+        notifications.write(settings.home / "alertmanager", found, settings.url("courier"), int(settings.interval[:-1]))
+    except ConfigError as error:
+        raise StackError(str(error)) from error
 
 
 def _start(settings: Settings, supervisor: Supervisor, wanted: list[Part], say: Say) -> None:
@@ -216,6 +229,30 @@ def _create_bucket(settings: Settings) -> None:
         return
     except (ClientError, BotoCoreError) as error:
         raise StackError(f"bucket {bucket} can't be created: {error}") from error
+
+
+def _announce_stop(settings: Settings, supervisor: Supervisor, say: Say) -> None:
+    """Planned work wakes nobody: a silence in Alertmanager, which remembers it, and a word to the dead-man watch."""
+    running = {name for name, state in supervisor.states().items() if state == "RUNNING"}
+    try:
+        if "courier" in running:
+            plan_stop(settings.url("courier"), PLANNED_SECONDS)
+        if "alertmanager" in running:
+            alertmanager.silence_all(settings.url("alertmanager"), PLANNED_SECONDS)
+            say(f"told Alertmanager: silence for {PLANNED_SECONDS / 60:.0f} minutes, or until the next start")
+    except CatwalkError as error:
+        say(f"stops unannounced: {error}")
+
+
+def _end_planned_stop(settings: Settings, started: set[str], say: Say) -> None:
+    """From now on alerts are told again; a stop that was announced is over."""
+    try:
+        if "alertmanager" in started:
+            alertmanager.end_planned_silences(settings.url("alertmanager"))
+        if "courier" in started:
+            plan_stop(settings.url("courier"), 0)
+    except CatwalkError as error:
+        say(f"the silence of the last planned stop may still hold: {error}")
 
 
 def _stop(settings: Settings, supervisor: Supervisor) -> int:

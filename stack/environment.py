@@ -18,6 +18,14 @@ _INHERITED = (
     "CATWALK_RETRY_DELAY_SECONDS",
     "CATWALK_SCHEDULE_SECONDS",
     "CATWALK_STALLED_SECONDS",
+    "CATWALK_GRAFANA_URL",
+    "CATWALK_GRAFANA_TOKEN",
+    "CATWALK_RECEIVERS",
+    "CATWALK_CALLOUT_COMMAND",
+    "CATWALK_DEADMAN_SECONDS",
+    "CATWALK_DEADMAN_GRACE_SECONDS",
+    "CATWALK_HEARTBEAT_URL",
+    "CATWALK_HEARTBEAT_SECONDS",
 )
 
 
@@ -25,6 +33,7 @@ def client_environment(settings: Settings) -> dict[str, str]:
     """What `catwalk`, tasks and the registry need to find every part."""
     secrets = credentials.load_or_create(settings.home / "secrets.env")
     return {
+        "CATWALK_GRAFANA_URL": "http://127.0.0.1:3000",
         **{name: value for name, value in os.environ.items() if name in _INHERITED},
         **credentials.read(PROJECT / "stack" / "catwalk.env"),
         **secrets,
@@ -36,6 +45,7 @@ def client_environment(settings: Settings) -> dict[str, str]:
         "CATWALK_PROMETHEUS_URL": settings.url("prometheus"),
         "CATWALK_ALERTMANAGER_URL": settings.url("alertmanager"),
         "CATWALK_REGISTRY_URL": settings.url("registry"),
+        "CATWALK_COURIER_URL": settings.url("courier"),
         "CATWALK_STATSD_EXPORTER_URL": settings.url("statsd_exporter"),
         **{f"CATWALK_PORT_{name.upper()}": str(port) for name, port in settings.ports.items()},
         "AIRFLOW_HOME": str(settings.home / "airflow"),

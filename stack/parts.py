@@ -87,7 +87,7 @@ def parts(settings: Settings) -> dict[str, Part]:
             "alertmanager",
             [
                 str(tool("alertmanager")),
-                f"--config.file={PROJECT / 'prometheus' / 'alertmanager' / 'alertmanager.yml'}",
+                f"--config.file={home / 'alertmanager' / 'alertmanager.yml'}",
                 f"--storage.path={home / 'alertmanager'}",
                 f"--web.listen-address={at['alertmanager']}",
                 "--cluster.listen-address=",
@@ -102,6 +102,13 @@ def parts(settings: Settings) -> dict[str, Part]:
             ("registry",),
             answers("registry", "/healthz"),
             settings.url("registry"),
+        ),
+        Part(
+            "courier",
+            [python, "-m", "monitoring.courier", "--host", HOST, "--port", str(settings.ports["courier"])],
+            ("courier",),
+            answers("courier", "/healthz"),
+            settings.url("courier"),
         ),
         Part(
             "airflow-api-server",

@@ -22,6 +22,7 @@ PORTS = {
     "prometheus": 9090,
     "alertmanager": 9093,
     "registry": 9180,
+    "courier": 9181,
 }
 """Default ports; ``CATWALK_PORT_<NAME>`` changes one. `statsd` takes UDP and TCP."""
 

@@ -28,7 +28,7 @@ from tests.servers import s3_server, s3_store, wait_until
 
 __all__ = ["s3_server", "s3_store", "wait_until"]
 """Fixtures and helpers that come from elsewhere."""
-SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "registry"]
+SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "registry", "courier"]
 """Everything but Airflow."""
 
 
@@ -127,7 +127,7 @@ def running_stack(parts: list[str] | None, own_settings: dict[str, str] | None =
 
 @pytest.fixture(scope="session")
 def services() -> Iterator[RunningStack]:
-    """S3, statsd_exporter, Prometheus, Alertmanager and the registry."""
+    """S3, statsd_exporter, Prometheus, Alertmanager, the registry and the courier."""
     with running_stack(SERVICES) as running:
         yield running
 

@@ -1,0 +1,61 @@
+"""Alerts as Grafana annotations: one when an alert begins, and one over its whole time when it ends."""
+
+from __future__ import annotations
+
+import hashlib
+from html import escape
+from typing import Any
+
+from monitoring.courier.delivery import RefusedError
+from monitoring.courier.payload import Alert, unix_time
+from monitoring.courier.store import Delivery
+from monitoring.grafana import Grafana, GrafanaRefusedError
+
+TAG = "catwalk"
+"""Every annotation of ours has it; dashboards ask for it."""
+
+
+class Annotator:
+    """Writes the annotations of the store's deliveries."""
+
+    def __init__(self, grafana: Grafana) -> None:
+        self._grafana = grafana
+
+    def __call__(self, delivery: Delivery) -> None:
+        """Writes one, once: after a try of which nobody knows how it ended, it looks first.
+
+        Raises:
+            RefusedError: Grafana will never take it.
+            GrafanaError: it could not be written this time.
+        """
+        alert = Alert(**delivery.payload)
+        key = identity(alert)
+        if delivery.attempts and self._grafana.annotated(key):
+            return
+        try:
+            self._grafana.annotate(**annotation(alert))
+        except GrafanaRefusedError as error:
+            raise RefusedError(str(error)) from error
+
+
+def identity(alert: Alert) -> str:
+    """A tag that tells this annotation from all others."""
+    text = "\0".join((alert.fingerprint, alert.starts_at, alert.status))
+    return f"{TAG}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def annotation(alert: Alert) -> dict[str, Any]:
+    """Text, tags, start and end (Unix times) of an alert's annotation."""
+    labels, notes = alert.labels, alert.annotations
+    lines = [f"<b>{escape(alert.name)}</b> {escape(notes.get('summary', ''))}", escape(notes.get("description", ""))]
+    if notes.get("runbook_url", "").startswith(("http://", "https://")):
+        lines.append(f'<a href="{escape(notes["runbook_url"])}">What to do</a>')
+    about = [labels.get(name, "") for name in ("severity", "area", "model", "run_id")]
+    tags = [TAG, alert.name, alert.status, *about, identity(alert)]
+    end = unix_time(alert.ends_at) if alert.ends_at else None
+    return {
+        "text": "<br>".join(line for line in lines if line),
+        "tags": [tag for tag in tags if tag],
+        "start": alert.started,
+        "end": end,
+    }

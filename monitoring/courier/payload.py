@@ -1,0 +1,92 @@
+"""What Alertmanager's webhook sends, version 4."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeGuard
+
+VERSION = "4"
+WATCHDOG = "Watchdog"
+LINK_LABELS = ("stack", "runbooks", "grafana", "registry")
+"""Labels that Prometheus gives every alert, where links begin; no news to anybody."""
+
+Status = Literal["firing", "resolved"]
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One alert of a notification. Fingerprint, start and status together tell it from all others."""
+
+    fingerprint: str
+    starts_at: str
+    """As Alertmanager writes it, RFC 3339."""
+    status: Status
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    ends_at: str = ""
+    """Empty while it fires."""
+    generator_url: str = ""
+
+    @property
+    def name(self) -> str:
+        """The alert rule's name."""
+        return self.labels.get("alertname", "")
+
+    @property
+    def started(self) -> float:
+        """Unix time at which it began."""
+        return unix_time(self.starts_at)
+
+
+def parse(body: bytes) -> list[Alert]:
+    """The alerts of one notification.
+
+    Raises:
+        ValueError: it is none; the message is one line.
+    """
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        raise ValueError("the body is no JSON") from None
+    if not isinstance(message, dict) or message.get("version") != VERSION:
+        raise ValueError(f'this is no notification of Alertmanager, version "{VERSION}"')
+    alerts = message.get("alerts")
+    if not isinstance(alerts, list):
+        raise ValueError("the notification has no list of alerts")
+    return [_alert(alert) for alert in alerts]
+
+
+def unix_time(text: str) -> float:
+    """Unix time of an RFC 3339 timestamp.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _alert(value: Any) -> Alert:
+    if not isinstance(value, dict):
+        raise ValueError("an alert is no object")
+    fingerprint, starts_at, status = value.get("fingerprint"), value.get("startsAt"), value.get("status")
+    labels, annotations = value.get("labels"), value.get("annotations") or {}
+    if not isinstance(fingerprint, str) or not fingerprint or status not in ("firing", "resolved"):
+        raise ValueError("an alert has no fingerprint or no status")
+    if not _strings(labels) or not _strings(annotations):
+        raise ValueError("an alert's labels or annotations are no texts")
+    try:
+        assert isinstance(starts_at, str)
+        unix_time(starts_at)
+        ends_at = str(value.get("endsAt") or "") if status == "resolved" else ""
+        if ends_at:
+            unix_time(ends_at)
+    except (AssertionError, ValueError, OverflowError):
+        raise ValueError("an alert's startsAt or endsAt is no timestamp") from None
+    return Alert(fingerprint, starts_at, status, labels, annotations, ends_at, str(value.get("generatorURL") or ""))
+
+
+def _strings(value: Any) -> TypeGuard[dict[str, str]]:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())

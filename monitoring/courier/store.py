@@ -1,0 +1,237 @@
+"""What the courier remembers, in one SQLite file: notifications, the dead-man watch, and what is still to be delivered.
+
+Every change is on the disk before its call returns (WAL, ``synchronous=FULL``): a killed process forgets nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ml.errors import ConfigError
+from monitoring.courier.payload import WATCHDOG, Alert, Status
+
+GRAFANA = "grafana"
+"""The channel of annotations."""
+KEPT_SECONDS = 400 * 86_400.0
+"""As long as Prometheus keeps its samples."""
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS notifications (
+    id INTEGER PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    starts_at TEXT NOT NULL,
+    status TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    annotations TEXT NOT NULL,
+    ends_at TEXT NOT NULL,
+    generator_url TEXT NOT NULL,
+    first_seen REAL NOT NULL,
+    last_seen REAL NOT NULL,
+    times INTEGER NOT NULL,
+    UNIQUE (fingerprint, starts_at, status)
+);
+CREATE INDEX IF NOT EXISTS newest ON notifications (first_seen);
+CREATE TABLE IF NOT EXISTS deliveries (
+    id INTEGER PRIMARY KEY,
+    channel TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    created REAL NOT NULL,
+    due REAL NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    ended REAL,
+    error TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS pending ON deliveries (channel, due) WHERE ended IS NULL;
+CREATE TABLE IF NOT EXISTS watch (only INTEGER PRIMARY KEY CHECK (only = 1), state TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Notification:
+    """An alert, and how often it was told."""
+
+    alert: Alert
+    first_seen: float
+    last_seen: float
+    times: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self.alert), "first_seen": self.first_seen, "last_seen": self.last_seen, "times": self.times}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Something that one channel has to deliver."""
+
+    id: int
+    payload: Mapping[str, Any]
+    attempts: int
+    """Tries so far, those included that a kill cut short."""
+    due: float
+
+
+class Store:
+    """One file; may be used from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        """
+        Raises:
+            ConfigError: the file can't be used.
+        """
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(f"{path} can't be used ({error}); correct its permissions, or move it away") from error
+
+    def close(self) -> None:
+        """Ends all use of the file."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """All of it or nothing."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+
+    def _rows(self, statement: str, *values: Any) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._connection.execute(statement, values).fetchall()
+
+    def add(self, alerts: Iterable[Alert], now: float, annotate: bool) -> list[Alert]:
+        """Keeps alerts; returns those that are new. One that is known already is only seen once more.
+
+        Args:
+            alerts: of one notification.
+            now: Unix time.
+            annotate: the new ones are also to become Grafana annotations (never the Watchdog).
+        """
+        fresh = []
+        with self._change() as connection:
+            for alert in alerts:
+                key = (alert.fingerprint, alert.starts_at, alert.status)
+                known = connection.execute(
+                    "UPDATE notifications SET last_seen = ?, times = times + 1 "
+                    "WHERE fingerprint = ? AND starts_at = ? AND status = ?",
+                    (now, *key),
+                ).rowcount
+                if known:
+                    continue
+                fresh.append(alert)
+                values = (json.dumps(dict(alert.labels)), json.dumps(dict(alert.annotations)), alert.ends_at)
+                connection.execute(
+                    "INSERT INTO notifications VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+                    (*key, *values, alert.generator_url, now, now),
+                )
+                if annotate and alert.name != WATCHDOG:
+                    _enqueue(connection, GRAFANA, asdict(alert), now)
+        return fresh
+
+    def notifications(self, limit: int) -> list[Notification]:
+        """The newest, newest first."""
+        rows = self._rows("SELECT * FROM notifications ORDER BY first_seen DESC, id DESC LIMIT ?", limit)
+        return [_notification(row) for row in rows]
+
+    def unresolved(self) -> list[Notification]:
+        """What fires as far as Alertmanager has told, newest first."""
+        return [
+            _notification(row)
+            for row in self._rows(
+                "SELECT * FROM notifications AS told WHERE status = 'firing' AND NOT EXISTS ("
+                "SELECT 1 FROM notifications WHERE fingerprint = told.fingerprint AND starts_at = told.starts_at AND status = 'resolved') "
+                "ORDER BY first_seen DESC, id DESC"
+            )
+        ]
+
+    def forget(self, before: float) -> None:
+        """Drops what was last seen, or ended, before a Unix time."""
+        with self._change() as connection:
+            connection.execute("DELETE FROM notifications WHERE last_seen < ?", (before,))
+            connection.execute("DELETE FROM deliveries WHERE ended < ?", (before,))
+
+    def watch(self) -> dict[str, Any]:
+        """The state of the dead-man watch as it was last kept; empty in a new file."""
+        rows = self._rows("SELECT state FROM watch")
+        return dict(json.loads(rows[0]["state"])) if rows else {}
+
+    def keep_watch(self, state: Mapping[str, Any], callouts: Mapping[str, Mapping[str, Any]], now: float) -> None:
+        """Keeps the state of the dead-man watch and, with it, the call-outs that its change asks for.
+
+        Args:
+            state: what :meth:`watch` returns from now on.
+            callouts: channel → what to deliver.
+            now: Unix time.
+        """
+        with self._change() as connection:
+            connection.execute("INSERT OR REPLACE INTO watch VALUES (1, ?)", (json.dumps(dict(state)),))
+            for channel, payload in callouts.items():
+                _enqueue(connection, channel, payload, now)
+
+    def next_delivery(self, channel: str) -> Delivery | None:
+        """What this channel has to deliver next, due now or later."""
+        rows = self._rows(
+            "SELECT * FROM deliveries WHERE channel = ? AND ended IS NULL ORDER BY due, id LIMIT 1", channel
+        )
+        return next(
+            (Delivery(row["id"], json.loads(row["payload"]), row["attempts"], row["due"]) for row in rows), None
+        )
+
+    def begin(self, delivery: Delivery) -> None:
+        """Notes a try before it is made, so that one that a kill cuts short is known."""
+        with self._change() as connection:
+            connection.execute("UPDATE deliveries SET attempts = attempts + 1 WHERE id = ?", (delivery.id,))
+
+    def end(self, delivery: Delivery, now: float, error: str = "") -> None:
+        """Notes that there is nothing left to do: it was delivered, or given up for this reason."""
+        with self._change() as connection:
+            connection.execute("UPDATE deliveries SET ended = ?, error = ? WHERE id = ?", (now, error, delivery.id))
+
+    def postpone(self, delivery: Delivery, due: float, error: str) -> None:
+        """Notes that a try has failed, and when to try again."""
+        with self._change() as connection:
+            connection.execute("UPDATE deliveries SET due = ?, error = ? WHERE id = ?", (due, error, delivery.id))
+
+    def pending(self) -> dict[str, int]:
+        """Channel → deliveries that are still to be made; channels without any are left out."""
+        rows = self._rows("SELECT channel, COUNT(*) AS number FROM deliveries WHERE ended IS NULL GROUP BY channel")
+        return {row["channel"]: row["number"] for row in rows}
+
+
+def _enqueue(connection: sqlite3.Connection, channel: str, payload: Mapping[str, Any], now: float) -> None:
+    connection.execute(
+        "INSERT INTO deliveries (channel, payload, created, due) VALUES (?, ?, ?, ?)",
+        (channel, json.dumps(dict(payload)), now, now),
+    )
+
+
+def _notification(row: sqlite3.Row) -> Notification:
+    status: Status = row["status"]
+    alert = Alert(
+        row["fingerprint"],
+        row["starts_at"],
+        status,
+        json.loads(row["labels"]),
+        json.loads(row["annotations"]),
+        row["ends_at"],
+        row["generator_url"],
+    )
+    return Notification(alert, row["first_seen"], row["last_seen"], row["times"])
