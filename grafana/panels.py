@@ -199,18 +199,21 @@ def joined(
     columns: Sequence[Column],
     *,
     order: str = "",
+    falling: bool = False,
     rows: int = 0,
 ) -> table.Panel:
-    """A table of several queries that share a label: one row a value of `key`, newest name first.
+    """A table of several queries that share a label: one row a value of `key`.
 
     Args:
         key: the label.
         columns: in this order, all others are left out.
-        order: title of the column to sort by, falling; the key's if empty.
+        order: title of the column to sort by; the key's if empty.
+        falling: largest or latest first.
         rows: how many at most; 0: all.
     """
     panel = _targets(_table(about), targets)
-    steps = [*join(key, columns), sort(order or next(c.title for c in columns if c.name == key), falling=not order)]
+    by = order or next(column.title for column in columns if column.name == key)
+    steps = [*join(key, columns), sort(by, falling=falling)]
     if rows:
         steps.append(DataTransformerConfig(id_val="limit", options={"limitField": rows}))
     for step in steps:

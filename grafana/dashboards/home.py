@@ -140,6 +140,7 @@ DASHBOARD = board.board(
                 Column("Value #C", "Test accuracy", percent()),
                 Column("reason", "Decision", {**mapped(words.REASONS), "custom.minWidth": 320}),
             ],
+            falling=True,
             rows=10,
         ),
         listing(

@@ -162,6 +162,7 @@ DASHBOARD = board.board(
                 Column("Value #D", "Newest ÷ median", {"unit": "none", "decimals": 2}),
             ],
             order="Newest run",
+            falling=True,
         ),
         timeline(
             About(

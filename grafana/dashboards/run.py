@@ -37,7 +37,7 @@ def _splits(family: str) -> str:
 
 STATE = f"max by (state) (last_over_time(catwalk_run_state{{{_RUN}}}{_WINDOW}) == 1)"
 ACCURACY = _last("ml_test_accuracy_ratio")
-GAP = _last("catwalk_gate_value", of=f'{_RUN}, check="not_inferior"')
+GAP = _last("catwalk_gate_value", of=f'{_RUN}, check="not_inferior_champion"')
 DECISION = _last("catwalk_decision_info", "reason")
 DURATION = _last("catwalk_run_duration_seconds")
 BEST_EPOCH = _last("catwalk_run_best_epoch")

@@ -18,9 +18,9 @@ TEST_ACCURACY = _last("ml_test_accuracy_ratio")
 BEST_LOSS = _last("catwalk_run_best_validation_loss")
 LAST_LOSS = _last("catwalk_run_last_validation_loss")
 BEST_EPOCH = _last("catwalk_run_best_epoch")
-GAP = _last("catwalk_gate_value", where=', check="not_inferior"')
-GAP_LOW = _last("catwalk_gate_low", where=', check="not_inferior"')
-GAP_HIGH = _last("catwalk_gate_high", where=', check="not_inferior"')
+GAP = _last("catwalk_gate_value", where=', check="not_inferior_champion"')
+GAP_LOW = _last("catwalk_gate_low", where=', check="not_inferior_champion"')
+GAP_HIGH = _last("catwalk_gate_high", where=', check="not_inferior_champion"')
 DECISION = _last("catwalk_decision_info", "reason")
 DURATION = _last("catwalk_run_duration_seconds")
 STARTED = f"1000 * {_last('catwalk_run_started_timestamp_seconds')}"
@@ -85,6 +85,7 @@ DASHBOARD = board.board(
                 Column("trigger", "Trigger"),
                 Column("git_commit", "Commit", {"custom.width": 90}),
             ],
+            falling=True,
         ),
         curve(
             About(

@@ -115,6 +115,7 @@ DASHBOARD = board.board(
                 Column("Value #C", "Missing"),
                 Column("Value #D", "Not sent"),
             ],
+            falling=True,
         ),
         lines(
             About("Canary", "Does StatsD deliver between runs too? Both lines lie on each other.", _DOWN, "cps", 12, 8),
