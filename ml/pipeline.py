@@ -168,7 +168,16 @@ def _started(summary: SummaryRecord, record: AttemptRecord) -> SummaryRecord:
     # publish works on a run that has ended one way or the other; it alone says which.
     state = summary.state if record.stage == "publish" else "running"
     finished = summary.finished if record.stage == "publish" else None
-    return touched(summary, record.started, stage=record.stage, attempts=attempts, state=state, finished=finished)
+    return touched(
+        summary,
+        record.started,
+        stage=record.stage,
+        attempts=attempts,
+        state=state,
+        finished=finished,
+        stage_started={**summary.stage_started, record.stage: record.started},
+        stage_ended={stage: ended for stage, ended in summary.stage_ended.items() if stage != record.stage},
+    )
 
 
 def _end(run: Run, ended: AttemptRecord) -> None:
@@ -183,6 +192,7 @@ def _end(run: Run, ended: AttemptRecord) -> None:
             summary,
             ended.ended or 0.0,
             stage_seconds=seconds,
+            stage_ended={**summary.stage_ended, ended.stage: ended.ended or 0.0},
             state=state,
             error=ended.error or (summary.error if ended.stage == "publish" else ""),
             points_dropped=summary.points_dropped + ended.points_dropped,

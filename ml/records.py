@@ -227,6 +227,10 @@ class SummaryRecord:
     """Stage → attempts started."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     """Stage → duration of its last attempt that ended."""
+    stage_started: dict[str, float] = field(default_factory=dict)
+    """Stage → when its last attempt started."""
+    stage_ended: dict[str, float] = field(default_factory=dict)
+    """Stage → when its last attempt ended; without one that still runs or was killed."""
     points_dropped: int = 0
     dataset_sha256: str = ""
     class_shares: list[float] = field(default_factory=list)

@@ -264,6 +264,22 @@ RUN_DURATION = _registry_gauge(
     "catwalk_run_duration_seconds", _RUN, "From the run's start to its end, or to its last sign of life.", "seconds"
 )
 RUN_ATTEMPTS = _registry_gauge("catwalk_run_attempts", _STAGE, "Attempts of each stage that were started.")
+STAGE_STARTED = _registry_gauge(
+    "catwalk_stage_started_timestamp_seconds", _STAGE, "When the stage's last attempt started, Unix time.", "seconds"
+)
+STAGE_ENDED = _registry_gauge(
+    "catwalk_stage_ended_timestamp_seconds",
+    _STAGE,
+    "When the stage's last attempt ended, Unix time; the run's end for one that was killed.",
+    "seconds",
+)
+RUN_BEST_VALIDATION_LOSS = _registry_gauge(
+    "catwalk_run_best_validation_loss", _RUN, "Lowest validation loss of the run's epochs so far, in nats."
+)
+RUN_BEST_EPOCH = _registry_gauge("catwalk_run_best_epoch", _RUN, "Epoch with the lowest validation loss so far.")
+RUN_LAST_VALIDATION_LOSS = _registry_gauge(
+    "catwalk_run_last_validation_loss", _RUN, "Validation loss after the run's last epoch so far, in nats."
+)
 RUN_POINTS_EXPECTED = _registry_gauge(
     "catwalk_run_points_expected",
     _RUN,

@@ -194,6 +194,17 @@ def _run(summary: SummaryRecord, now: float, settings: Settings) -> Iterator[Row
     yield catalogue.RUN_DURATION, max(0.0, (summary.finished or summary.updated) - summary.started), run
     for stage, attempts in summary.attempts.items():
         yield catalogue.RUN_ATTEMPTS, attempts, (*run, stage)
+    for stage, started in summary.stage_started.items():
+        yield catalogue.STAGE_STARTED, started, (*run, stage)
+        ended = summary.stage_ended.get(stage, summary.finished)
+        if ended is not None:
+            yield catalogue.STAGE_ENDED, max(started, ended), (*run, stage)
+    yield from _present(
+        run,
+        (catalogue.RUN_BEST_VALIDATION_LOSS, summary.best_validation_loss),
+        (catalogue.RUN_BEST_EPOCH, summary.best_epoch),
+        (catalogue.RUN_LAST_VALIDATION_LOSS, summary.last_validation_loss),
+    )
 
 
 def _models(snapshot: Snapshot) -> Iterator[Row]:

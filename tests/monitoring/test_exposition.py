@@ -98,6 +98,15 @@ def test_the_champion_is_shown_long_after_its_run_and_beside_another_latest() ->
     assert value(series, catalogue.RUN_STARTED, run_id=old.run_id) is None
 
 
+def test_a_killed_stage_ends_with_its_run_and_a_running_one_has_no_end() -> None:
+    killed = summary("20261123T030000Z-00000001", stage_started={"train": 5.0}, stage_ended={}, finished=9.0)
+    running = summary("20261123T040000Z-00000002", stage_started={"train": 5.0}, stage_ended={}, finished=None)
+    series = rendered(killed, running)
+    assert value(series, catalogue.STAGE_STARTED, run_id=killed.run_id, stage="train") == 5.0
+    assert value(series, catalogue.STAGE_ENDED, run_id=killed.run_id, stage="train") == 9.0
+    assert value(series, catalogue.STAGE_ENDED, run_id=running.run_id) is None
+
+
 def test_a_champion_whose_run_is_gone_keeps_its_name_and_invents_no_figures() -> None:
     series = rendered(champions=[champion("20250101T030000Z-00000001")])
     assert value(series, catalogue.CHAMPION_INFO) == 1

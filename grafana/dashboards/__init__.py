@@ -1,0 +1,12 @@
+"""One module a dashboard; each begins with its queries and ends with `DASHBOARD`, its JSON as a dictionary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grafana.dashboards import home, model, pipeline, run, runs, telemetry
+
+DASHBOARDS: tuple[dict[str, Any], ...] = tuple(
+    module.DASHBOARD for module in (home, runs, run, model, pipeline, telemetry)
+)
+"""In the order in which people need them."""

@@ -1,0 +1,157 @@
+"""Home: one look, for anyone."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import stat
+
+from grafana import board, words
+from grafana.panels import (
+    About,
+    Column,
+    joined,
+    lines,
+    link,
+    listing,
+    mapped,
+    percent,
+    query,
+    run_links,
+    tile,
+)
+from grafana.panels import words as mapping
+
+_MODEL = 'model="$model"'
+_NEWEST_RUN = f"topk(1, max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_MODEL}}}[2d])))"
+
+
+def _attention(area: str) -> str:
+    """2 while a critical alert fires, 1 while a warning does, else 0; nothing where the registry says nothing."""
+    firing = f'ALERTS{{alertstate="firing", area="{area}"'
+    return (
+        f'2 * max({firing}, severity="critical"}}) or max({firing}, severity="warning"}}) or 0 * max(catwalk_store_up)'
+    )
+
+
+ACCURACY_IN_SERVICE = f'max(catwalk_model_accuracy_ratio{{{_MODEL}, role="champion"}})'
+LAST_STATE = (
+    f"max by (state) ((last_over_time(catwalk_run_state{{{_MODEL}}}[2d]) == 1) and on (run_id) ({_NEWEST_RUN}))"
+)
+SINCE_SUCCESS = f"time() - max(catwalk_last_success_timestamp_seconds{{{_MODEL}}})"
+BY_ROLE = f"max by (role) (catwalk_model_accuracy_ratio{{{_MODEL}}})"
+FIRING = 'max by (alertname, severity, area) (ALERTS{alertstate="firing", severity=~"critical|warning|info", area!=""})'
+RUN_ACCURACY = f"max by (run_id) (last_over_time(ml_test_accuracy_ratio{{{_MODEL}}}[$__range]))"
+RUN_DECISION = f"max by (run_id, reason) (last_over_time(catwalk_decision_info{{{_MODEL}}}[$__range]))"
+RUN_STARTED = f"1000 * max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_MODEL}}}[$__range]))"
+PLACES = "max by (name, url) (catwalk_links_info)"
+
+_NO_REGISTRY = "the registry has said nothing yet."
+
+
+def _lamp(area: str, title: str, question: str) -> stat.Panel:
+    about = About(title, question, _NO_REGISTRY, "none", 4, 4)
+    return tile(about, query(_attention(area), now=True), mappings=mapping(words.ATTENTION))
+
+
+DASHBOARD = board.board(
+    "catwalk-home",
+    "Catwalk: home",
+    "Is the service model fine, did the last retraining run, is the telemetry whole, what is firing?",
+    [board.model(), board.place("registry"), board.place("courier")],
+    [board.promotions(), board.firing()],
+    [
+        _lamp("model", "Model", "Does an alert about the models fire? The gravest one decides."),
+        _lamp("pipeline", "Pipeline", "Does an alert about the retraining pipeline fire? The gravest one decides."),
+        _lamp("telemetry", "Telemetry", "Does an alert about the measurements themselves fire?"),
+        tile(
+            About(
+                "Accuracy in service",
+                "How often is the version in service right on the test images?",
+                "no version is in service.",
+                "percentunit",
+                4,
+                4,
+                2,
+            ),
+            query(ACCURACY_IN_SERVICE, now=True),
+        ),
+        tile(
+            About("Last run", "How did the newest run of the last two days end?", "no run in two days.", "none", 4, 4),
+            query(LAST_STATE, table=True),
+            show="state",
+            mappings=mapping(words.STATES),
+        ),
+        tile(
+            About(
+                "Last good run",
+                "How long ago did a run last finish well? The schedule says what is normal.",
+                "no run has finished well yet.",
+                "s",
+                4,
+                4,
+                0,
+            ),
+            query(SINCE_SUCCESS, now=True),
+        ),
+        lines(
+            About(
+                "Accuracy of the last runs",
+                "Do new models keep up with the one in service? `latest` is the last scheduled or manual run, "
+                "`champion` is in service; purple marks are promotions.",
+                "no model was tested in this range.",
+                "percentunit",
+                14,
+                9,
+                2,
+            ),
+            query(BY_ROLE, legend="{{role}}"),
+            steps=True,
+        ),
+        listing(
+            About("What is firing", "Which alerts fire now, and how grave are they?", "no alert fires.", "none", 10, 9),
+            query(FIRING, table=True),
+            [
+                Column("severity", "Severity", mapped(words.SEVERITIES)),
+                Column(
+                    "alertname",
+                    "Alert",
+                    {"links": [link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)]},
+                ),
+                Column("area", "Area"),
+            ],
+        ),
+        joined(
+            About(
+                "Last decisions",
+                "What became of the last runs, and why?",
+                "no run was tested in this range.",
+                "none",
+                16,
+                10,
+            ),
+            "run_id",
+            [
+                query(RUN_STARTED, "A", table=True),
+                query(RUN_DECISION, "B", table=True),
+                query(RUN_ACCURACY, "C", table=True),
+            ],
+            [
+                Column("run_id", "Run", run_links()),
+                Column("Value #A", "Started", {"unit": "dateTimeFromNow"}),
+                Column("Value #C", "Test accuracy", percent()),
+                Column("reason", "Decision", {**mapped(words.REASONS), "custom.minWidth": 320}),
+            ],
+            falling=True,
+            rows=10,
+        ),
+        listing(
+            About("Elsewhere", "Where do the parts of the stack show themselves?", _NO_REGISTRY, "none", 8, 10),
+            query(PLACES, table=True),
+            [
+                Column("name", "Part"),
+                Column("url", "Address", {"links": [link("Open", "${__value.raw}", elsewhere=True)]}),
+            ],
+        ),
+    ],
+    {},
+)
+"""As JSON."""

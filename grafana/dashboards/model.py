@@ -1,0 +1,195 @@
+"""Model health: across runs and time."""
+
+from __future__ import annotations
+
+from grafana import board, words
+from grafana.panels import About, Column, dots, lines, listing, mapped, query, tile
+
+_MODEL = 'model="$model"'
+
+
+def _by_role(family: str) -> str:
+    """Always exported and few, so a plain selector is right, and cheap over months."""
+    return f"max by (role) ({family}{{{_MODEL}}})"
+
+
+def _of_runs(family: str, by: str = "run_id") -> str:
+    return f"max by ({by}) (last_over_time({family}{{{_MODEL}}}[$__range]))"
+
+
+IN_SERVICE = f'max(catwalk_model_accuracy_ratio{{{_MODEL}, role="champion"}})'
+CALIBRATION_IN_SERVICE = f'max(catwalk_model_calibration_error_ratio{{{_MODEL}, role="champion"}})'
+WORST_CLASS = f'bottomk(1, max by (class) (catwalk_model_class_accuracy_ratio{{{_MODEL}, role="champion"}}))'
+CHAMPION_AGE = f"time() - max(catwalk_champion_promoted_timestamp_seconds{{{_MODEL}}})"
+SINCE_SHIP = f"max(catwalk_runs_since_ship{{{_MODEL}}})"
+ACCURACY = _by_role("catwalk_model_accuracy_ratio")
+LOSS = _by_role("catwalk_model_loss")
+CALIBRATION = _by_role("catwalk_model_calibration_error_ratio")
+PIXEL_MEAN = _by_role("catwalk_model_dataset_pixel_mean")
+PIXEL_STDDEV = _by_role("catwalk_model_dataset_pixel_stddev")
+CLASSES = f'max by (class) (catwalk_model_class_accuracy_ratio{{{_MODEL}, role="latest"}})'
+WORST = f"min by (role) (catwalk_model_class_accuracy_ratio{{{_MODEL}}})"
+SHARES = f'max by (class) (catwalk_model_dataset_class_share_ratio{{{_MODEL}, role="latest"}})'
+RUN_STARTED = f"1000 * {_of_runs('catwalk_run_started_timestamp_seconds')}"
+RUN_ACCURACY = _of_runs("ml_test_accuracy_ratio")
+DECISIONS = f"count by (decision, reason) ({_of_runs('catwalk_decision_info', 'run_id, decision, reason')})"
+
+_NO_MODEL = "no version is in service."
+_NO_TEST = "no model was tested in this range."
+
+DASHBOARD = board.board(
+    "catwalk-model",
+    "Catwalk: model health",
+    "Is the model as good as it was, and is what it learns from the same? Across runs and time.",
+    [board.model()],
+    [board.promotions(), board.firing("model")],
+    [
+        tile(
+            About("Accuracy in service", "How often is the champion right?", _NO_MODEL, "percentunit", 5, 4, 2),
+            query(IN_SERVICE, now=True),
+        ),
+        tile(
+            About(
+                "Calibration error in service",
+                "How far are the champion's probabilities from how often it is right?",
+                _NO_MODEL,
+                "percentunit",
+                5,
+                4,
+                2,
+            ),
+            query(CALIBRATION_IN_SERVICE, now=True),
+        ),
+        tile(
+            About(
+                "Worst class in service",
+                "Which class does the champion get right least?",
+                _NO_MODEL,
+                "percentunit",
+                5,
+                4,
+                1,
+            ),
+            query(WORST_CLASS, legend="{{class}}", now=True),
+        ),
+        tile(
+            About("Champion's age", "How long has the champion been in service?", _NO_MODEL, "s", 5, 4, 0),
+            query(CHAMPION_AGE, now=True),
+        ),
+        tile(
+            About(
+                "Runs since a ship", "How many runs in a row did not ship?", "no run was decided yet.", "none", 4, 4, 0
+            ),
+            query(SINCE_SHIP, now=True),
+        ),
+        lines(
+            About(
+                "Test accuracy",
+                "Do new models keep up with the one in service? Purple marks are promotions.",
+                _NO_TEST,
+                "percentunit",
+                decimals=2,
+            ),
+            query(ACCURACY, legend="{{role}}"),
+            steps=True,
+        ),
+        dots(
+            About(
+                "Test accuracy of every run",
+                "How much do runs differ, sweeps and trials included? One dot a run at its start.",
+                _NO_TEST,
+                "percentunit",
+                decimals=2,
+            ),
+            [query(RUN_STARTED, "A", table=True), query(RUN_ACCURACY, "B", table=True)],
+            [Column("Value #A", "Started"), Column("Value #B", "test accuracy")],
+            "Started",
+        ),
+        lines(
+            About(
+                "Calibration error", "Are the probabilities still to be trusted?", _NO_TEST, "percentunit", decimals=2
+            ),
+            query(CALIBRATION, legend="{{role}}"),
+            steps=True,
+        ),
+        lines(
+            About("Test loss", "Is the model less sure of what is right?", _NO_TEST, "none", decimals=3),
+            query(LOSS, legend="{{role}}"),
+            steps=True,
+        ),
+        lines(
+            About(
+                "Accuracy of each class",
+                "Does a class get worse from run to run? Of the latest scheduled or manual run.",
+                _NO_TEST,
+                "percentunit",
+                height=10,
+                decimals=1,
+            ),
+            query(CLASSES, legend="{{class}}"),
+            steps=True,
+        ),
+        lines(
+            About(
+                "Worst class",
+                "How low is the accuracy of the class that is recognised least?",
+                _NO_TEST,
+                "percentunit",
+                height=10,
+                decimals=1,
+            ),
+            query(WORST, legend="{{role}}"),
+            steps=True,
+        ),
+        listing(
+            About("Decisions", "How often were runs shipped or held, and why?", "no run was decided.", "none", 24, 8),
+            query(DECISIONS, table=True),
+            [
+                Column("Value", "Runs", {"decimals": 0, "custom.width": 90}),
+                Column("decision", "Decision", {"custom.width": 110}),
+                Column("reason", "Reason", mapped(words.REASONS)),
+            ],
+        ),
+    ],
+    {
+        "Dataset": [
+            lines(
+                About(
+                    "Share of each class",
+                    "Do the classes in the training data shift? Of the latest scheduled or manual run.",
+                    _NO_TEST,
+                    "percentunit",
+                    8,
+                    decimals=1,
+                ),
+                query(SHARES, legend="{{class}}"),
+                steps=True,
+            ),
+            lines(
+                About(
+                    "Mean of the pixels",
+                    "Do the training images get lighter or darker? 0 is black, 1 white.",
+                    _NO_TEST,
+                    "none",
+                    8,
+                    decimals=4,
+                ),
+                query(PIXEL_MEAN, legend="{{role}}"),
+                steps=True,
+            ),
+            lines(
+                About(
+                    "Spread of the pixels",
+                    "Does the contrast of the training images shift? Standard deviation on a scale from 0 to 1.",
+                    _NO_TEST,
+                    "none",
+                    8,
+                    decimals=4,
+                ),
+                query(PIXEL_STDDEV, legend="{{role}}"),
+                steps=True,
+            ),
+        ]
+    },
+)
+"""As JSON."""

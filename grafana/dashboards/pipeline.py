@@ -1,0 +1,228 @@
+"""Pipeline health: DAG runs, tasks, Airflow's components and S3."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import prometheus, statetimeline
+
+from grafana import board, words
+from grafana.panels import (
+    About,
+    Column,
+    convert,
+    events,
+    joined,
+    lines,
+    matrix,
+    panel_link,
+    query,
+    sort,
+    timeline,
+)
+from grafana.panels import words as mapping
+
+_MODEL = 'model="$model"'
+
+
+def _happened(selector: str, by: str) -> str:
+    """How often something rare happened in each interval; a series' first event, which increase() can't see, counts."""
+    new = f"(last_over_time({selector}[$__interval]) unless last_over_time({selector}[1d] offset $__interval))"
+    return f"sum by ({by}) (round({new} or increase({selector}[$__interval])))"
+
+
+def _mean(histogram: str, by: str) -> str:
+    """Mean over an interval."""
+    parts = (f"sum by ({by}) (rate({histogram}_{part}[$__rate_interval]))" for part in ("sum", "count"))
+    return " / ".join(parts)
+
+
+def _gauge(family: str, by: str) -> str:
+    return f"max by ({by}) (last_over_time({family}[$__interval]))"
+
+
+def _of_runs(family: str, by: str) -> str:
+    return f"max by ({by}) (last_over_time({family}{{{_MODEL}}}[$__range]))"
+
+
+_NEWEST = f"topk(1, {_of_runs('catwalk_run_started_timestamp_seconds', 'run_id')})"
+_STAGES = _of_runs("ml_stage_duration_seconds", "run_id, stage")
+
+DAG_RUNS = _happened("airflow_dagrun_duration_seconds_count", "state")
+TASKS = _happened("airflow_ti_finish_total", "state")
+TASK_FAILURES = _happened("airflow_ti_failures_total", "task_id")
+DAG_SECONDS = _mean("airflow_dagrun_duration_seconds", "state")
+SCHEDULE_DELAY = _mean("airflow_dagrun_schedule_delay_seconds", "dag_id")
+FIRST_TASK_DELAY = _mean("airflow_dagrun_first_task_start_delay_seconds", "dag_id")
+_STARTS = _of_runs("catwalk_stage_started_timestamp_seconds", "run_id, stage")
+_ENDS = _of_runs("catwalk_stage_ended_timestamp_seconds", "run_id, stage")
+# count_values turns a time into a label, so that one table holds every change of every stage: 1 it starts, 0 it ends.
+STAGE_CHANGES = (
+    f'0 * count_values by (stage) ("at", 1000 * {_STARTS}) + 1 or 0 * count_values by (stage) ("at", 1000 * {_ENDS})'
+)
+STAGE_NOW = f"max by (stage) ({_STAGES} and on (run_id) {_NEWEST})"
+STAGE_USUAL = f"quantile by (stage) (0.5, {_STAGES})"
+STAGE_SLOW = f"quantile by (stage) (0.95, {_STAGES})"
+STAGE_RATIO = f"{STAGE_NOW} / {STAGE_USUAL}"
+COMPONENTS = "max by (component) (catwalk_airflow_component_healthy)"
+HEARTBEATS = (
+    ("scheduler", "sum(rate(airflow_scheduler_heartbeat_total[$__rate_interval]))"),
+    ("DAG processor", "sum(rate(airflow_dag_processor_heartbeat_total[$__rate_interval]))"),
+    ("triggerer", "sum(rate(airflow_triggerer_heartbeat_total[$__rate_interval]))"),
+)
+POOLS = _gauge("airflow_pool_slots", "state")
+EXECUTOR = (
+    ("open", f"sum({_gauge('airflow_executor_open_slots', 'executor_class_name')})"),
+    ("running", f"sum({_gauge('airflow_executor_running_tasks', 'executor_class_name')})"),
+    ("queued", f"sum({_gauge('airflow_executor_queued_tasks', 'executor_class_name')})"),
+)
+IMPORT_ERRORS = "max(last_over_time(airflow_dag_processing_import_errors[$__interval]))"
+PARSE_SECONDS = "max(last_over_time(airflow_dag_processing_parse_seconds[$__interval]))"
+
+
+def _store(family: str, share: str) -> str:
+    return f"histogram_quantile({share}, sum by (le) (rate({family}_bucket[$__rate_interval])))"
+
+
+STORE_SECONDS = (
+    ("registry, median", _store("catwalk_store_operation_duration_seconds", "0.5")),
+    ("registry, 95 %", _store("catwalk_store_operation_duration_seconds", "0.95")),
+    ("runs, 95 %", _store("ml_store_operation_duration_seconds", "0.95")),
+)
+STORE_RATE = "sum by (operation) (rate(catwalk_store_operation_duration_seconds_count[$__rate_interval]))"
+STORE_ERRORS = "sum by (operation) (increase(ml_store_errors_total[$__rate_interval]))"
+
+_NO_AIRFLOW = "Airflow has sent nothing of this in the range."
+_NO_STAGES = "no run of this model in this range."
+
+
+def _named(pairs: tuple[tuple[str, str], ...]) -> list[prometheus.Dataquery]:
+    return [query(expr, chr(ord("A") + number), name) for number, (name, expr) in enumerate(pairs)]
+
+
+def _stages() -> statetimeline.Panel:
+    about = About(
+        "Stages of the runs",
+        "When did which stage run? From the ledger's times, so that short stages show too; zoom in to see a run.",
+        _NO_STAGES,
+        "none",
+        24,
+        7,
+    )
+    panel = timeline(about, query(STAGE_CHANGES, table=True), mappings=mapping(words.STAGE)).span_nulls(True)
+    for step in [
+        matrix("at", "stage"),
+        convert("at\\stage", "number"),
+        convert("at\\stage", "time"),
+        sort("at\\stage"),
+    ]:
+        panel.with_transformation(step)
+    return panel
+
+
+DASHBOARD = board.board(
+    "catwalk-pipeline",
+    "Catwalk: pipeline health",
+    "Does retraining run when it should, as fast as usual, and without errors?",
+    [board.model(), board.place("airflow")],
+    [board.starts(), board.firing("pipeline")],
+    [
+        events(
+            About("DAG runs", "How many DAG runs ended, and how?", _NO_AIRFLOW, "none", 8, 8, 0),
+            query(DAG_RUNS, legend="{{state}}"),
+        ),
+        events(
+            About("Failed tasks", "Which tasks failed, retries counted?", "no task has failed.", "none", 8, 8, 0),
+            query(TASK_FAILURES, legend="{{task_id}}"),
+        ),
+        lines(
+            About("Duration of DAG runs", "How long do whole DAG runs take?", _NO_AIRFLOW, "s", 8, 8),
+            query(DAG_SECONDS, legend="{{state}}"),
+        ),
+        _stages(),
+        joined(
+            About(
+                "Stages against their baseline",
+                "Is a stage of the newest run slower than usual? Median and 95th percentile of the runs in the range.",
+                _NO_STAGES,
+                "s",
+                12,
+                8,
+            ),
+            "stage",
+            [
+                query(STAGE_NOW, "A", table=True),
+                query(STAGE_USUAL, "B", table=True),
+                query(STAGE_SLOW, "C", table=True),
+                query(STAGE_RATIO, "D", table=True),
+            ],
+            [
+                Column("stage", "Stage"),
+                Column("Value #A", "Newest run"),
+                Column("Value #B", "Median"),
+                Column("Value #C", "95th percentile"),
+                Column("Value #D", "Newest ÷ median", {"unit": "none", "decimals": 2}),
+            ],
+            order="Newest run",
+            falling=True,
+        ),
+        timeline(
+            About(
+                "Airflow's components",
+                "Were scheduler, DAG processor, triggerer and metadata database healthy?",
+                "the registry watches no Airflow.",
+                "none",
+                12,
+                8,
+            ),
+            query(COMPONENTS, legend="{{component}}"),
+            mappings=mapping(words.HEALTH),
+        ).links([panel_link("Open Airflow", "${airflow}")]),
+        lines(
+            About("Schedule delay", "How late do DAG runs and their first tasks start?", _NO_AIRFLOW, "s", 12, 8),
+            query(SCHEDULE_DELAY, "A", "DAG run"),
+            query(FIRST_TASK_DELAY, "B", "first task"),
+        ),
+        lines(
+            About("S3 requests", "How long do requests to S3 take?", "nobody has asked S3 in this range.", "s", 12, 8),
+            *_named(STORE_SECONDS),
+        ),
+    ],
+    {
+        "Airflow inside": [
+            lines(
+                About("Heartbeats", "How often does each component show that it lives?", _NO_AIRFLOW, "hertz", 8, 8),
+                *_named(HEARTBEATS),
+            ),
+            lines(
+                About("Pool slots", "Are there free slots, or do tasks wait for one?", _NO_AIRFLOW, "none", 8, 8, 0),
+                query(POOLS, legend="{{state}}"),
+            ),
+            lines(
+                About("Executor slots", "Has the executor room for more tasks?", _NO_AIRFLOW, "none", 8, 8, 0),
+                *_named(EXECUTOR),
+            ),
+            events(
+                About("Tasks", "How many tasks ended, and how?", _NO_AIRFLOW, "none", 8, 8, 0),
+                query(TASKS, legend="{{state}}"),
+            ),
+            lines(
+                About("Broken DAG files", "How many DAG files can't be imported?", _NO_AIRFLOW, "none", 8, 8, 0),
+                query(IMPORT_ERRORS, legend="import errors"),
+            ),
+            lines(
+                About("Reading the DAG files", "How long does reading all DAG files take?", _NO_AIRFLOW, "s", 8, 8),
+                query(PARSE_SECONDS, legend="all files"),
+            ),
+        ],
+        "S3": [
+            lines(
+                About("Requests to S3", "How many requests does the registry make?", "it makes none.", "reqps", 12, 8),
+                query(STORE_RATE, legend="{{operation}}"),
+            ),
+            lines(
+                About("Failed requests", "Which requests of runs failed?", "no request has failed.", "none", 12, 8, 0),
+                query(STORE_ERRORS, legend="{{operation}}"),
+            ),
+        ],
+    },
+)
+"""As JSON."""

@@ -1,0 +1,271 @@
+"""Run detail: one run beside the champion."""
+
+from __future__ import annotations
+
+from grafana import board, words
+from grafana.panels import (
+    About,
+    Column,
+    curve,
+    grid,
+    joined,
+    link,
+    listing,
+    mapped,
+    query,
+    run_links,
+    tile,
+)
+from grafana.panels import words as mapping
+
+# One run's series are few, so the window is Prometheus' whole memory: a link to an old run works at any range.
+_WINDOW = "[400d]"
+_RUN = 'run_id="$run"'
+_BOTH = 'run_id=~"$run|$champion"'
+
+
+def _last(family: str, *keep: str, of: str = _RUN) -> str:
+    by = f" by ({', '.join(keep)})" if keep else ""
+    return f"max{by} (last_over_time({family}{{{of}}}{_WINDOW}))"
+
+
+def _splits(family: str) -> str:
+    """Both splits of both runs, each series named by run and split."""
+    last = f"last_over_time({family}{{{_BOTH}}}{_WINDOW})"
+    return f'max by (series, epoch) (label_join({last}, "series", " ", "run_id", "split"))'
+
+
+STATE = f"max by (state) (last_over_time(catwalk_run_state{{{_RUN}}}{_WINDOW}) == 1)"
+ACCURACY = _last("ml_test_accuracy_ratio")
+GAP = _last("catwalk_gate_value", of=f'{_RUN}, check="not_inferior_champion"')
+DECISION = _last("catwalk_decision_info", "reason")
+DURATION = _last("catwalk_run_duration_seconds")
+BEST_EPOCH = _last("catwalk_run_best_epoch")
+LOSS_CURVES = _splits("ml_epoch_loss")
+ACCURACY_CURVES = _splits("ml_epoch_accuracy_ratio")
+RATE = _last("ml_epoch_learning_rate", "run_id", "epoch", of=_BOTH)
+GRADIENT = _last("ml_epoch_gradient_norm", "run_id", "epoch", of=_BOTH)
+CLASS_CURVES = _last("ml_epoch_class_accuracy_ratio", "class", "epoch")
+CONFUSION = f"sum by (true_class, predicted_class) (last_over_time(ml_test_confusion_examples{{{_RUN}}}{_WINDOW}))"
+VERDICT = _last("catwalk_gate_check", "check", "verdict")
+CHECK_VALUE = _last("catwalk_gate_value", "check")
+CHECK_THRESHOLD = _last("catwalk_gate_threshold", "check")
+CHECK_LOW = _last("catwalk_gate_low", "check")
+CHECK_HIGH = _last("catwalk_gate_high", "check")
+STAGE_STARTED = f"1000 * {_last('catwalk_stage_started_timestamp_seconds', 'stage')}"
+STAGE_SECONDS = _last("ml_stage_duration_seconds", "stage")
+STAGE_MEMORY = _last("ml_stage_peak_memory_bytes", "stage")
+STAGE_CPU = _last("ml_stage_cpu_seconds", "stage")
+STAGE_ATTEMPTS = _last("catwalk_run_attempts", "stage")
+ORIGIN = _last("catwalk_run_info", "run_id", "dag_id", "dag_run_id", "trigger", "git_commit", "dataset_sha256")
+PARAMETERS = _last("catwalk_run_parameter", "name")
+CLASS_TEST = _last("ml_test_class_accuracy_ratio", "class")
+CLASS_PRECISION = _last("ml_test_class_precision_ratio", "class")
+CLASS_F1 = _last("ml_test_class_f1_ratio", "class")
+CLASS_CHAMPION = 'max by (class) (catwalk_model_class_accuracy_ratio{model="$model", role="champion"})'
+
+_AIRFLOW = "${airflow}/dags/${__data.fields.DAG}/runs/${__value.raw:percentencode}"
+_NOTHING = "the run has not come that far, or its points were lost."
+_NO_DECISION = "no decision was made about this run."
+
+
+DASHBOARD = board.board(
+    "catwalk-run",
+    "Catwalk: run detail",
+    "What happened in this run, and how does it compare with the version in service?",
+    [board.model(), board.run(), board.champion(), board.place("registry"), board.place("airflow")],
+    [board.promotions(), board.starts()],
+    [
+        tile(
+            About("State", "How does the run stand, or how did it end?", "this run is not known.", "none", 4, 4),
+            query(STATE, table=True),
+            show="state",
+            mappings=mapping(words.STATES),
+        ),
+        tile(
+            About("Test accuracy", "How often is it right on the test images?", _NOTHING, "percentunit", 4, 4, 2),
+            query(ACCURACY, now=True),
+        ),
+        tile(
+            About(
+                "Gap to the champion",
+                "By how much is it better on the same test images than the version that was in service?",
+                "it was not compared with a champion.",
+                "percentunit",
+                4,
+                4,
+                2,
+            ),
+            query(GAP, now=True),
+        ),
+        tile(
+            About("Decision", "Was it shipped, and why?", _NO_DECISION, "none", 8, 4),
+            query(DECISION, table=True),
+            show="reason",
+            mappings=mapping(words.REASONS),
+        ),
+        tile(
+            About("Duration", "How long did it take, from start to end?", "this run is not known.", "s", 4, 4, 0),
+            query(DURATION, now=True),
+        ),
+        curve(
+            About(
+                "Loss, train and validation",
+                "Does it overfit, and how does it compare with the champion? Train is dashed.",
+                _NOTHING,
+                "none",
+            ),
+            LOSS_CURVES,
+            series="series",
+            dashed="/train$/",
+        ),
+        curve(
+            About(
+                "Accuracy, train and validation",
+                "How far do train and validation come apart? Train is dashed.",
+                _NOTHING,
+                "percentunit",
+            ),
+            ACCURACY_CURVES,
+            series="series",
+            dashed="/train$/",
+        ),
+        grid(
+            About(
+                "Confusion matrix",
+                "Which classes are taken for which? Rows are true classes, columns what the model says.",
+                _NOTHING,
+                "none",
+                12,
+                13,
+                0,
+            ),
+            CONFUSION,
+            "true_class",
+            "predicted_class",
+            colors="continuous-BlYlRd",
+        ),
+        joined(
+            About("Gate checks", "Which check decided, and how near was it?", _NO_DECISION, "none", 12, 13),
+            "check",
+            [
+                query(VERDICT, "A", table=True),
+                query(CHECK_VALUE, "B", table=True),
+                query(CHECK_THRESHOLD, "C", table=True),
+                query(CHECK_LOW, "D", table=True),
+                query(CHECK_HIGH, "E", table=True),
+            ],
+            [
+                Column("check", "Check", {"custom.minWidth": 170}),
+                Column("verdict", "Verdict", mapped(words.VERDICTS)),
+                Column("Value #B", "Value", {"decimals": 4}),
+                Column("Value #C", "Threshold", {"decimals": 4}),
+                Column("Value #D", "Low", {"decimals": 4}),
+                Column("Value #E", "High", {"decimals": 4}),
+            ],
+        ),
+        joined(
+            About("Stages", "What did each stage cost? Of its last attempt.", _NOTHING, "none", 12, 8),
+            "stage",
+            [
+                query(STAGE_STARTED, "A", table=True),
+                query(STAGE_SECONDS, "B", table=True),
+                query(STAGE_MEMORY, "C", table=True),
+                query(STAGE_CPU, "D", table=True),
+                query(STAGE_ATTEMPTS, "E", table=True),
+            ],
+            [
+                Column("stage", "Stage"),
+                Column("Value #A", "Started", {"unit": "dateTimeAsIso"}),
+                Column("Value #B", "Duration", {"unit": "s"}),
+                Column("Value #C", "Peak memory", {"unit": "bytes"}),
+                Column("Value #D", "CPU time", {"unit": "s"}),
+                Column("Value #E", "Attempts", {"decimals": 0}),
+            ],
+            order="Started",
+        ),
+        listing(
+            About(
+                "Origin",
+                "Where does this run come from, and where is more about it?",
+                "this run is not known.",
+                "none",
+                12,
+                8,
+            ),
+            query(ORIGIN, table=True),
+            [
+                Column("run_id", "Page and report", run_links()),
+                Column("dag_id", "DAG"),
+                Column(
+                    "dag_run_id",
+                    "DAG run",
+                    {"links": [link("Run in Airflow", _AIRFLOW, elsewhere=True)], "custom.minWidth": 220},
+                ),
+                Column("trigger", "Trigger"),
+                Column("git_commit", "Commit"),
+                Column("dataset_sha256", "Dataset"),
+            ],
+        ),
+    ],
+    {
+        "Classes": [
+            curve(
+                About(
+                    "Validation accuracy of each class",
+                    "Which classes are learned late, or forgotten?",
+                    _NOTHING,
+                    "percentunit",
+                    12,
+                    10,
+                ),
+                CLASS_CURVES,
+                series="class",
+            ),
+            joined(
+                About(
+                    "Test figures of each class",
+                    "How good is each class, and how good is it in service?",
+                    _NOTHING,
+                    "percentunit",
+                    12,
+                    10,
+                    1,
+                ),
+                "class",
+                [
+                    query(CLASS_TEST, "A", table=True),
+                    query(CLASS_CHAMPION, "B", table=True),
+                    query(CLASS_PRECISION, "C", table=True),
+                    query(CLASS_F1, "D", table=True),
+                ],
+                [
+                    Column("class", "Class"),
+                    Column("Value #A", "Accuracy (recall)"),
+                    Column("Value #B", "Champion's accuracy"),
+                    Column("Value #C", "Precision"),
+                    Column("Value #D", "F1"),
+                ],
+            ),
+        ],
+        "How the steps went": [
+            curve(About("Learning rate", "Which rate did the last step of each epoch have?", _NOTHING, "none"), RATE),
+            curve(
+                About(
+                    "Gradient norm", "Do the gradients explode or vanish? Mean L2 norm of the steps.", _NOTHING, "none"
+                ),
+                GRADIENT,
+            ),
+        ],
+        "Knobs": [
+            listing(
+                About(
+                    "Parameters", "With which numeric knobs was it started?", "this run is not known.", "none", 12, 10
+                ),
+                query(PARAMETERS, table=True),
+                [Column("name", "Knob"), Column("Value", "Value")],
+            )
+        ],
+    },
+)
+"""As JSON."""

@@ -1,0 +1,177 @@
+"""Run comparison: many runs side by side."""
+
+from __future__ import annotations
+
+from grafana import board, words
+from grafana.panels import About, Column, bars, curve, dots, grid, joined, mapped, percent, query, run_links
+
+_RUNS = 'model="$model", run_id=~"$run"'
+
+
+def _last(family: str, *keep: str, where: str = "") -> str:
+    """The last value of a run's family in the range, whoever scraped it."""
+    by = ", ".join(("run_id", *keep))
+    return f"max by ({by}) (last_over_time({family}{{{_RUNS}{where}}}[$__range]))"
+
+
+TEST_ACCURACY = _last("ml_test_accuracy_ratio")
+BEST_LOSS = _last("catwalk_run_best_validation_loss")
+LAST_LOSS = _last("catwalk_run_last_validation_loss")
+BEST_EPOCH = _last("catwalk_run_best_epoch")
+GAP = _last("catwalk_gate_value", where=', check="not_inferior_champion"')
+GAP_LOW = _last("catwalk_gate_low", where=', check="not_inferior_champion"')
+GAP_HIGH = _last("catwalk_gate_high", where=', check="not_inferior_champion"')
+DECISION = _last("catwalk_decision_info", "reason")
+DURATION = _last("catwalk_run_duration_seconds")
+STARTED = f"1000 * {_last('catwalk_run_started_timestamp_seconds')}"
+ORIGIN = _last("catwalk_run_info", "trigger", "git_commit")
+CHAMPION = (
+    f'0 * {TEST_ACCURACY} + on () group_left () max(catwalk_model_accuracy_ratio{{model="$model", role="champion"}})'
+)
+LOSS = _last("ml_epoch_loss", "epoch", where=', split="$split"')
+ACCURACY = _last("ml_epoch_accuracy_ratio", "epoch", where=', split="$split"')
+CLASSES = _last("ml_test_class_accuracy_ratio", "class")
+STAGES = _last("ml_stage_duration_seconds", "stage")
+SPEED = _last("ml_epoch_examples_per_second", "epoch")
+EPOCH_SECONDS = _last("ml_epoch_duration_seconds", "epoch")
+_PARAMETERS = _last("catwalk_run_parameter", "name")
+PARAMETERS = f"{_PARAMETERS} and on (name) (stddev by (name) ({_PARAMETERS}) > 0)"
+
+_NOTHING = "none of the chosen runs has such figures in this range."
+
+DASHBOARD = board.board(
+    "catwalk-runs",
+    "Catwalk: run comparison",
+    "Which runs are better, and what did they do differently? Finished runs of any age in the range.",
+    [board.model(), board.runs(), board.split(), board.place("registry")],
+    [board.promotions(), board.starts()],
+    [
+        joined(
+            About(
+                "Runs",
+                "What came of each run? Gap: difference to the champion on the same test images, with its one-sided "
+                "95 % bounds. Best: the epoch with the lowest validation loss; the model is the last one.",
+                _NOTHING,
+                "none",
+                24,
+                10,
+            ),
+            "run_id",
+            [
+                query(STARTED, "A", table=True),
+                query(TEST_ACCURACY, "B", table=True),
+                query(GAP, "C", table=True),
+                query(GAP_LOW, "D", table=True),
+                query(GAP_HIGH, "E", table=True),
+                query(BEST_LOSS, "F", table=True),
+                query(BEST_EPOCH, "G", table=True),
+                query(LAST_LOSS, "H", table=True),
+                query(DURATION, "I", table=True),
+                query(DECISION, "J", table=True),
+                query(ORIGIN, "K", table=True),
+            ],
+            [
+                Column("run_id", "Run", run_links()),
+                Column("Value #A", "Started", {"unit": "dateTimeFromNow"}),
+                Column("Value #B", "Test accuracy", percent()),
+                Column("Value #C", "Gap", percent()),
+                Column("Value #D", "Gap, low", percent()),
+                Column("Value #E", "Gap, high", percent()),
+                Column("Value #F", "Best validation loss", {"decimals": 4}),
+                Column("Value #G", "Best epoch", {"decimals": 0}),
+                Column("Value #H", "Last validation loss", {"decimals": 4}),
+                Column("Value #I", "Duration", {"unit": "s", "decimals": 0}),
+                Column("reason", "Decision", {**mapped(words.REASONS), "custom.minWidth": 320}),
+                Column("trigger", "Trigger"),
+                Column("git_commit", "Commit", {"custom.width": 90}),
+            ],
+            falling=True,
+        ),
+        curve(
+            About(
+                "Loss by epoch", "Which runs learn faster, and which overfit? Split as chosen above.", _NOTHING, "none"
+            ),
+            LOSS,
+        ),
+        curve(
+            About(
+                "Accuracy by epoch",
+                "How accurate is each run after each epoch? Split as chosen above.",
+                _NOTHING,
+                "percentunit",
+            ),
+            ACCURACY,
+        ),
+        dots(
+            About(
+                "Test accuracy and the champion",
+                "Which runs are better than the version in service? One dot a run at its start.",
+                _NOTHING,
+                "percentunit",
+                decimals=2,
+            ),
+            [
+                query(STARTED, "A", table=True),
+                query(TEST_ACCURACY, "B", table=True),
+                query(CHAMPION, "C", table=True),
+            ],
+            [
+                Column("Value #A", "Started"),
+                Column("Value #B", "test accuracy"),
+                Column("Value #C", "champion"),
+            ],
+            "Started",
+        ),
+        bars(
+            About("Duration", "Where does each run spend its time?", _NOTHING, "s"),
+            STAGES,
+            "run_id",
+            "stage",
+        ),
+        grid(
+            About(
+                "Accuracy of each class",
+                "Which classes does each run get right on the test images? Darker is more.",
+                _NOTHING,
+                "percentunit",
+                24,
+                9,
+                1,
+            ),
+            CLASSES,
+            "run_id",
+            "class",
+            colors="continuous-blues",
+            link=run_links(),
+        ),
+    ],
+    {
+        "What the runs did differently": [
+            grid(
+                About(
+                    "Parameters that differ",
+                    "Which numeric knobs are not the same in all chosen runs?",
+                    "all chosen runs have the same knobs.",
+                    "none",
+                    24,
+                    8,
+                ),
+                PARAMETERS,
+                "run_id",
+                "name",
+                link=run_links(),
+            )
+        ],
+        "Speed": [
+            curve(
+                About("Time of an epoch", "How long do the training steps of each epoch take?", _NOTHING, "s"),
+                EPOCH_SECONDS,
+            ),
+            curve(
+                About("Examples per second", "How fast is each run, independent of its data's size?", _NOTHING, "cps"),
+                SPEED,
+            ),
+        ],
+    },
+)
+"""As JSON."""

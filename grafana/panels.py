@@ -1,0 +1,407 @@
+"""The few kinds of panel that the dashboards are made of, each with one look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from grafana_foundation_sdk.builders import (
+    barchart,
+    common,
+    dashboard,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+    trend,
+)
+from grafana_foundation_sdk.models import common as looks
+from grafana_foundation_sdk.models.common import DataSourceRef
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardLinkType,
+    DataTransformerConfig,
+    DynamicConfigValue,
+    FieldColorModeId,
+    Threshold,
+    ThresholdsMode,
+    ValueMap,
+    ValueMappingResult,
+)
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
+"""By the variable that every dashboard has, so that another Prometheus can be looked at."""
+FINE, LOOK, ACT, PLAIN = "green", "orange", "red", "text"
+"""Red only where someone must act."""
+STATES = {
+    "running": ("running", "blue"),
+    "succeeded": ("succeeded", FINE),
+    "failed": ("failed", ACT),
+    "cancelled": ("cancelled", PLAIN),
+    "stalled": ("stalled", LOOK),
+}
+RUN_LINK = "/d/catwalk-run?var-model=${model}&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
+"""From a cell that holds a run_id to that run."""
+PAGE_LINK = "${registry}/runs/${__value.raw}"
+"""From a cell that holds a run_id to the run's page and report."""
+
+Panel = TypeVar("Panel", stat.Panel, table.Panel, timeseries.Panel, trend.Panel, barchart.Panel, statetimeline.Panel)
+Style = Mapping[str, Any]
+"""Grafana's property → value, for one column or series."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a panel tells its reader."""
+
+    title: str
+    question: str
+    """The question that it answers, and how to read the answer."""
+    empty: str
+    """What it means that there is nothing to show."""
+    unit: str
+    width: int = 12
+    """Of 24 columns."""
+    height: int = 9
+    decimals: int | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table that joins several queries."""
+
+    name: str
+    """In Grafana's data: a label, or ``Value #A``."""
+    title: str
+    style: Style | None = None
+
+
+def query(
+    expr: str, ref: str = "A", legend: str = "", *, table: bool = False, now: bool = False
+) -> prometheus.Dataquery:
+    """One query: a range by default, else its value at the end of the range (`now`), as a table if so wished."""
+    made = prometheus.Dataquery().datasource(PROMETHEUS).ref_id(ref).expr(expr).legend_format(legend or "__auto")
+    made = made.instant() if table or now else made.range()
+    return made.format(PromQueryFormat.TABLE if table else PromQueryFormat.TIME_SERIES)
+
+
+def tile(
+    about: About, target: prometheus.Dataquery, *, show: str = "", mappings: Sequence[ValueMap] = ()
+) -> stat.Panel:
+    """One fact in large letters; `show` names a label to be shown instead of the value."""
+    fields = f"/^{show}$/" if show else ""
+    panel = (
+        stat.Panel()
+        .graph_mode(looks.BigValueGraphMode.NONE)
+        .color_mode(looks.BigValueColorMode.VALUE)
+        .justify_mode(looks.BigValueJustifyMode.CENTER)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields(fields).values(False))
+        .color_scheme(_color(FieldColorModeId.THRESHOLDS))
+        .thresholds(thresholds((None, PLAIN)))
+        .mappings(list(mappings))
+        .with_target(target)
+    )
+    return _about(panel, about)
+
+
+def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, stacked: bool = False) -> timeseries.Panel:
+    """Values over time."""
+    panel = (
+        timeseries.Panel()
+        .legend(_legend())
+        .tooltip(_tooltip())
+        .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        .line_width(2)
+        .fill_opacity(10 if stacked else 0)
+        .show_points(looks.VisibilityMode.NEVER)
+        .line_interpolation(looks.LineInterpolation.STEP_AFTER if steps else looks.LineInterpolation.LINEAR)
+    )
+    if stacked:
+        panel.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
+    return _about(_targets(panel, targets), about)
+
+
+def events(about: About, *targets: prometheus.Dataquery, interval: str = "1h") -> timeseries.Panel:
+    """Counts of rare events as bars, one an interval."""
+    return (
+        lines(about, *targets)
+        .draw_style(looks.GraphDrawStyle.BARS)
+        .fill_opacity(80)
+        .line_width(0)
+        .interval(interval)
+        .min(0)
+        .stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
+    )
+
+
+def dots(
+    about: About, joined: Sequence[prometheus.Dataquery], columns: Sequence[Column], when: str
+) -> timeseries.Panel:
+    """One dot a run at the time it started; `when` is the title of the column that holds this time in milliseconds."""
+    panel = (
+        timeseries.Panel()
+        .legend(_legend())
+        .tooltip(_tooltip())
+        .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        .draw_style(looks.GraphDrawStyle.POINTS)
+        .point_size(8)
+    )
+    _targets(panel, joined)
+    for step in [*join("run_id", columns), convert(when, "time"), sort(when)]:
+        panel.with_transformation(step)
+    return _about(panel, about)
+
+
+def curve(about: About, expr: str, series: str = "run_id", dashed: str = "") -> trend.Panel:
+    """Values by epoch, one line a `series`; those whose names match `dashed` are dashed."""
+    x = f"epoch\\{series}"
+    panel = (
+        trend.Panel()
+        .x_field(x)
+        .legend(_legend())
+        .tooltip(_tooltip())
+        .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        .line_width(2)
+        .show_points(looks.VisibilityMode.AUTO)
+        .point_size(4)
+        .span_nulls(False)
+        .override_by_name(x, _style({"unit": "none"}))
+        .with_target(query(expr, table=True))
+    )
+    if dashed:
+        panel.override_by_regexp(dashed, _style({"custom.lineStyle": {"fill": "dash", "dash": [8, 6]}}))
+    for step in [matrix("epoch", series), convert(x, "number"), sort(x)]:
+        panel.with_transformation(step)
+    return _about(panel, about)
+
+
+def grid(about: About, expr: str, row: str, column: str, *, colors: str = "", link: Style | None = None) -> table.Panel:
+    """A matrix of numbers with coloured cells, ordered by the names of its rows and columns."""
+    corner = f"{row}\\{column}"
+    panel = _table(about).with_target(query(expr, table=True))
+    if colors:
+        panel.color_scheme(_color(FieldColorModeId(colors))).cell_options(
+            looks.TableColoredBackgroundCellOptions(mode=looks.TableCellBackgroundDisplayMode.BASIC)
+        )
+    plain: Style = {"custom.cellOptions": {"type": "auto"}, "custom.minWidth": 110, "unit": "string"}
+    panel.override_by_name(corner, _style({**plain, **(link or {})}))
+    for step in [sort(column), matrix(row, column), sort(corner)]:
+        panel.with_transformation(step)
+    return panel
+
+
+def joined(
+    about: About,
+    key: str,
+    targets: Sequence[prometheus.Dataquery],
+    columns: Sequence[Column],
+    *,
+    order: str = "",
+    falling: bool = False,
+    rows: int = 0,
+) -> table.Panel:
+    """A table of several queries that share a label: one row a value of `key`.
+
+    Args:
+        key: the label.
+        columns: in this order, all others are left out.
+        order: title of the column to sort by; the key's if empty.
+        falling: largest or latest first.
+        rows: how many at most; 0: all.
+    """
+    panel = _targets(_table(about), targets)
+    by = order or next(column.title for column in columns if column.name == key)
+    steps = [*join(key, columns), sort(by, falling=falling)]
+    if rows:
+        steps.append(DataTransformerConfig(id_val="limit", options={"limitField": rows}))
+    for step in steps:
+        panel.with_transformation(step)
+    return _styled(panel, columns)
+
+
+def listing(about: About, target: prometheus.Dataquery, columns: Sequence[Column], order: str = "") -> table.Panel:
+    """A table of one query."""
+    panel = _table(about).with_target(target).with_transformation(_organize(columns))
+    panel.with_transformation(sort(order or columns[0].title))
+    return _styled(panel, columns)
+
+
+def bars(about: About, expr: str, row: str, column: str) -> barchart.Panel:
+    """Stacked bars: one bar a `row`, one part a `column`."""
+    corner = f"{row}\\{column}"
+    panel = (
+        barchart.Panel()
+        .x_field(corner)
+        .orientation(looks.VizOrientation.HORIZONTAL)
+        .stacking(looks.StackingMode.NORMAL)
+        .show_value(looks.VisibilityMode.NEVER)
+        .legend(_legend())
+        .tooltip(_tooltip())
+        .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        .fill_opacity(85)
+        .with_target(query(expr, table=True))
+    )
+    for step in [sort(column), matrix(row, column), sort(corner)]:
+        panel.with_transformation(step)
+    return _about(panel, about)
+
+
+def timeline(about: About, *targets: prometheus.Dataquery, mappings: Sequence[ValueMap]) -> statetimeline.Panel:
+    """States over time, one line a series."""
+    panel = (
+        statetimeline.Panel()
+        .show_value(looks.VisibilityMode.NEVER)
+        .merge_values(True)
+        .row_height(0.8)
+        .line_width(0)
+        .fill_opacity(80)
+        .legend(_legend())
+        .tooltip(_tooltip())
+        .color_scheme(_color(FieldColorModeId.THRESHOLDS))
+        .thresholds(thresholds((None, PLAIN)))
+        .mappings(list(mappings))
+    )
+    return _about(_targets(panel, targets), about)
+
+
+# --- Transformations --------------------------------------------------------------------------------------------------
+def matrix(row: str, column: str) -> DataTransformerConfig:
+    """Rows × columns of one query's values. Its first field is called ``row\\column`` and holds text."""
+    options = {"rowField": row, "columnField": column, "valueField": "Value", "emptyValue": "null"}
+    return DataTransformerConfig(id_val="groupingToMatrix", options=options)
+
+
+def convert(name: str, kind: str) -> DataTransformerConfig:
+    """Turns a field into numbers, or numbers into times."""
+    options = {"conversions": [{"targetField": name, "destinationType": kind}], "fields": {}}
+    return DataTransformerConfig(id_val="convertFieldType", options=options)
+
+
+def sort(name: str, *, falling: bool = False) -> DataTransformerConfig:
+    """Orders the rows."""
+    return DataTransformerConfig(id_val="sortBy", options={"fields": {}, "sort": [{"field": name, "desc": falling}]})
+
+
+def join(key: str, columns: Sequence[Column]) -> list[DataTransformerConfig]:
+    """One row a value of `key`, with what each query knows of it; all fields but the columns are left out."""
+    outer = DataTransformerConfig(id_val="joinByField", options={"byField": key, "mode": "outer"})
+    return [outer, *_organized(columns)]
+
+
+def _organized(columns: Sequence[Column]) -> list[DataTransformerConfig]:
+    names = [column.name for column in columns]
+    keep = DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": names}})
+    return [keep, _organize(columns)]
+
+
+def _organize(columns: Sequence[Column]) -> DataTransformerConfig:
+    options = {
+        "indexByName": {column.name: number for number, column in enumerate(columns)},
+        "renameByName": {column.name: column.title for column in columns},
+        "excludeByName": {name: True for name in ("Time", "Value") if name not in {column.name for column in columns}},
+        "includeByName": {},
+    }
+    return DataTransformerConfig(id_val="organize", options=options)
+
+
+# --- Looks ------------------------------------------------------------------------------------------------------------
+def words(meanings: Mapping[str, tuple[str, str]]) -> list[ValueMap]:
+    """Value → words and colour."""
+    results = {
+        value: ValueMappingResult(text=text, color=color, index=number)
+        for number, (value, (text, color)) in enumerate(meanings.items())
+    }
+    return [ValueMap(options=results)]
+
+
+def thresholds(*steps: tuple[float | None, str]) -> dashboard.ThresholdsConfig:
+    """Colour from a value on; the first step has none."""
+    return (
+        dashboard.ThresholdsConfig()
+        .mode(ThresholdsMode.ABSOLUTE)
+        .steps([Threshold(value=value, color=color) for value, color in steps])
+    )
+
+
+def link(title: str, url: str, *, elsewhere: bool = False) -> dict[str, object]:
+    """A link of a cell or a series."""
+    return {"title": title, "url": url, "targetBlank": elsewhere}
+
+
+def run_links(*, page: bool = True) -> Style:
+    """What a run_id leads to."""
+    places = [link("Run in detail", RUN_LINK)]
+    if page:
+        places.append(link("Page and report", PAGE_LINK, elsewhere=True))
+    return {"links": places, "custom.minWidth": 240}
+
+
+def mapped(meanings: Mapping[str, tuple[str, str]]) -> Style:
+    """Words and colours for one column."""
+    options = {
+        value: {"text": text, "color": color, "index": number}
+        for number, (value, (text, color)) in enumerate(meanings.items())
+    }
+    return {"mappings": [{"type": "value", "options": options}], "custom.cellOptions": {"type": "color-text"}}
+
+
+def percent(decimals: int = 2) -> Style:
+    """Ratios in per cent."""
+    return {"unit": "percentunit", "decimals": decimals}
+
+
+def panel_link(title: str, url: str) -> dashboard.DashboardLink:
+    """A link in a panel's header."""
+    return dashboard.DashboardLink(title).type(DashboardLinkType.LINK).url(url).target_blank(True)
+
+
+def _about(panel: Panel, about: About) -> Panel:
+    panel.title(about.title).description(f"{about.question} Empty: {about.empty}").no_value(about.empty)
+    panel.unit(about.unit).span(about.width).height(about.height).datasource(PROMETHEUS)
+    if about.decimals is not None:
+        panel.decimals(about.decimals)
+    return panel
+
+
+def _targets(panel: Panel, targets: Sequence[prometheus.Dataquery]) -> Panel:
+    for target in targets:
+        panel.with_target(target)
+    return panel
+
+
+def _table(about: About) -> table.Panel:
+    panel = table.Panel().color_scheme(_color(FieldColorModeId.THRESHOLDS)).thresholds(thresholds((None, PLAIN)))
+    # The message for "nothing at all" must not stand in each empty cell too.
+    panel.cell_height(looks.TableCellHeight.SM).override_by_regexp(".*", _style({"noValue": "–"}))
+    return _about(panel, about)
+
+
+def _styled(panel: table.Panel, columns: Sequence[Column]) -> table.Panel:
+    for column in columns:
+        if column.style:
+            panel.override_by_name(column.title, _style(column.style))
+    return panel
+
+
+def _style(properties: Style) -> list[DynamicConfigValue]:
+    return [DynamicConfigValue(id_val=name, value=value) for name, value in properties.items()]
+
+
+def _color(mode: FieldColorModeId) -> dashboard.FieldColor:
+    return dashboard.FieldColor().mode(mode)
+
+
+def _legend() -> common.VizLegendOptions:
+    return (
+        common.VizLegendOptions()
+        .show_legend(True)
+        .display_mode(looks.LegendDisplayMode.LIST)
+        .placement(looks.LegendPlacement.BOTTOM)
+        .calcs([])
+    )
+
+
+def _tooltip() -> common.VizTooltipOptions:
+    return common.VizTooltipOptions().mode(looks.TooltipDisplayMode.MULTI).sort(looks.SortOrder.DESCENDING)

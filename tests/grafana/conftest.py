@@ -1,0 +1,99 @@
+"""Two real runs in real servers, and what every query of every dashboard answers then."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from ml.runs import Run
+from tests.conftest import RunningStack, wait_until
+from tests.grafana.promql import Query, all_queries, substituted
+from tests.integration.conftest import finish, start_run
+from tests.small import SMALL
+
+EPOCHS = (12, 4)
+"""Of the champion and of the challenger: curves of unequal length, and epochs that text would sort 1, 10, 11, 12, 2."""
+RANGE_SECONDS = 3_600
+STEP_SECONDS = 15
+
+
+def ask(url: str, query: Query, variables: dict[str, str], until: float, seconds: int = RANGE_SECONDS) -> Any:
+    """The answer of a Prometheus to a query as Grafana would send it: its ``result``.
+
+    Raises:
+        AssertionError: Prometheus refuses the query; has its message.
+    """
+    expr = substituted(query.expr, variables, seconds, STEP_SECONDS)
+    if query.instant:
+        path, values = "query", {"query": expr, "time": f"{until}"}
+    else:
+        path = "query_range"
+        values = {"query": expr, "start": f"{until - seconds}", "end": f"{until}", "step": f"{STEP_SECONDS}"}
+    request = urllib.request.Request(f"{url}/api/v1/{path}", urllib.parse.urlencode(values).encode(), method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)["data"]["result"]
+    except urllib.error.HTTPError as error:
+        raise AssertionError(f"{query.name}: {json.load(error)['error']}\n{expr}") from error
+
+
+@dataclass
+class Fed:
+    """What Prometheus answered after two runs."""
+
+    champion: Run
+    challenger: Run
+    variables: dict[str, str]
+    answers: dict[Query, Any] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="session")
+def fed(services: RunningStack) -> Iterator[Fed]:
+    """Runs twice, waits until Prometheus knows it all, and asks every query once."""
+    with services.as_environment():
+        runs = []
+        for epochs in EPOCHS:
+            run, process = start_run(services, {**SMALL, "epochs": epochs})
+            finish(process)
+            runs.append(run)
+        settle(runs[1])
+        variables = {
+            "model": runs[0].record.model,
+            "run": f"({runs[0].run_id}|{runs[1].run_id})",
+            "champion": runs[0].run_id,
+            "split": "validation",
+        }
+        found = Fed(runs[0], runs[1], variables)
+        wait_until(lambda: expected(services, runs[1]), "the registry expects the second run's points")
+        now = time.time()
+        for query in all_queries():
+            found.answers[query] = ask(services.settings.url("prometheus"), query, of(query, found), now)
+        yield found
+
+
+def of(query: Query, found: Fed) -> dict[str, str]:
+    """A dashboard's variables: run detail shows one run, all others several."""
+    one = {"run": found.challenger.run_id} if query.dashboard == "catwalk-run" else {}
+    return {**found.variables, **one}
+
+
+def settle(run: Run) -> None:
+    """Dates a run's end back, for its points are only expected two minutes after it."""
+    earlier = time.time() - 180
+    run.update_summary(lambda summary: dataclasses.replace(summary, updated=earlier, finished=earlier))
+
+
+def expected(services: RunningStack, run: Run) -> bool:
+    """Whether the registry counts the run's points, and the last of them is stored."""
+    counted = services.query(f'catwalk_run_points_expected{{run_id="{run.run_id}"}}')
+    last = services.query(f'last_over_time(ml_stage_duration_seconds{{run_id="{run.run_id}", stage="publish"}}[1h])')
+    return bool(counted and last)

@@ -1,0 +1,84 @@
+"""Queries of the dashboards, as Grafana sends them: macros and variables replaced."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from grafana.board import all_panels
+from grafana.dashboards import DASHBOARDS
+
+_NO_METRIC = re.compile(
+    r'"(?:[^"\\]|\\.)*"|\{[^}]*\}|\$\w+|\[[^\]]*\]|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)'
+)
+"""Strings, selectors, macros, windows and lists of labels."""
+_OPERATORS = {"and", "or", "unless", "offset", "bool"}
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query and where it stands."""
+
+    dashboard: str
+    place: str
+    """Title of the panel, name of the variable or of the annotation."""
+    ref: str
+    expr: str
+    instant: bool
+    table: bool
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"{self.dashboard}/{self.place}/{self.ref}"
+
+
+def panel_queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
+    """Of all panels."""
+    for panel in all_panels(dashboard):
+        for target in panel.get("targets", []):
+            yield Query(
+                dashboard["uid"],
+                panel["title"],
+                target["refId"],
+                target["expr"],
+                bool(target["instant"]),
+                target["format"] == "table",
+            )
+
+
+def other_queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
+    """Of variables and annotations; of a variable's `label_values`, its selector."""
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            inside = re.fullmatch(r"(label_values|query_result)\((.*?)(?:, \w+)?\)", variable["definition"])
+            assert inside, variable["definition"]
+            yield Query(dashboard["uid"], variable["name"], "variable", inside[2], True, False)
+    for annotation in dashboard["annotations"]["list"]:
+        yield Query(dashboard["uid"], annotation["name"], "annotation", annotation["expr"], False, False)
+
+
+def all_queries() -> list[Query]:
+    """Every query of every dashboard."""
+    return [query for dashboard in DASHBOARDS for query in (*panel_queries(dashboard), *other_queries(dashboard))]
+
+
+def substituted(
+    expr: str, variables: Mapping[str, str], range_seconds: int, interval_seconds: int = 15, scrape_seconds: int = 10
+) -> str:
+    """The expression with Grafana's macros and a dashboard's variables replaced."""
+    macros = {
+        "__range": f"{range_seconds}s",
+        "__interval": f"{interval_seconds}s",
+        "__rate_interval": f"{max(interval_seconds + scrape_seconds, 4 * scrape_seconds)}s",
+    }
+    known = {**macros, **variables}
+    return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda found: known[found[1] or found[2]], expr)
+
+
+def metric_names(expr: str) -> set[str]:
+    """The metrics that an expression names: every word that is neither a function nor an operator."""
+    words = set(re.findall(r"\b[a-zA-Z_:][\w:]*\b(?!\s*\()", _NO_METRIC.sub(" ", expr)))
+    return words - _OPERATORS

@@ -1,0 +1,88 @@
+"""Every query of every panel, variable and annotation, against a real Prometheus: fed by real runs, and empty."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.parts import get
+from stack.settings import tool
+from tests.grafana.conftest import Fed, ask
+from tests.grafana.promql import Query, all_queries, metric_names
+from tests.servers import free_port, wait_for_port, wait_until
+
+pytestmark = pytest.mark.integration
+
+SILENT = {
+    "catwalk_airflow_component_healthy": "no Airflow in these services",
+    "ALERTS": "nothing fires here",
+    "ml_store_errors_total": "no request has failed",
+    "prometheus_rule_group_last_duration_seconds": "is there with the rules",
+    "prometheus_rule_evaluation_failures_total": "is there with the rules",
+    "catwalk_links_info": "airflow and the courier are not among these services",
+    "statsd_exporter_events_conflict_total": "appears with the first conflict",
+    "statsd_exporter_events_error_total": "appears with the first error",
+}
+"""Metrics whose queries may be empty in these services, and why."""
+
+
+def may_be_empty(query: Query) -> bool:
+    names = metric_names(query.expr)
+    if 'role="latest"' in query.expr:
+        return True  # latest is a run of the DAG
+    return any(name in SILENT or name.startswith("airflow_") for name in names)
+
+
+def test_what_must_be_there_is_there(fed: Fed) -> None:
+    empty = [query.name for query, answer in fed.answers.items() if not answer and not may_be_empty(query)]
+    assert not empty, empty
+    assert sum(bool(answer) for answer in fed.answers.values()) > 100
+
+
+def test_answers_are_those_of_the_ledger(fed: Fed) -> None:
+    def rows(dashboard: str, panel: str, ref: str = "A") -> dict[str, float]:
+        answer = next(a for q, a in fed.answers.items() if (q.dashboard, q.place, q.ref) == (dashboard, panel, ref))
+        return {str(series["metric"].get("run_id", "")): float(series["value"][1]) for series in answer}
+
+    for run in (fed.champion, fed.challenger):
+        evaluation, training = run.evaluation(), run.training()
+        assert evaluation is not None and training is not None and training.best is not None
+        assert rows("catwalk-runs", "Runs", "B")[run.run_id] == evaluation.accuracy
+        assert rows("catwalk-runs", "Runs", "F")[run.run_id] == training.best.validation_loss
+        assert rows("catwalk-runs", "Runs", "G")[run.run_id] == training.best.epoch
+    assert set(rows("catwalk-runs", "Runs", "C")) == {fed.challenger.run_id}, "only it was compared with a champion"
+    assert rows("catwalk-home", "Accuracy in service")[""] == fed.champion.evaluation().accuracy  # type: ignore[union-attr]
+    assert rows("catwalk-telemetry", "Points of the last day's runs", "C")[fed.challenger.run_id] == 0
+    assert rows("catwalk-telemetry", "Targets down")[""] == 0
+
+
+@pytest.fixture
+def empty_prometheus(tmp_path: Path) -> Iterator[str]:
+    """A Prometheus that scrapes nothing."""
+    port = free_port()
+    (tmp_path / "prometheus.yml").write_text("{}")
+    command = [
+        str(tool("prometheus")),
+        f"--config.file={tmp_path / 'prometheus.yml'}",
+        f"--storage.tsdb.path={tmp_path / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_an_empty_prometheus_answers_every_query_without_error(empty_prometheus: str) -> None:
+    variables = dict.fromkeys(("model", "run", "champion", "split"), "")
+    wait_until(lambda: get(f"{empty_prometheus}/-/ready") is not None, "Prometheus is ready")
+    now = time.time()
+    found = {query.name: ask(empty_prometheus, query, variables, now) for query in all_queries()}
+    assert {name for name, answer in found.items() if answer} == set(), "nothing is known, so nothing may be claimed"

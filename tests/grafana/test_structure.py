@@ -1,0 +1,179 @@
+"""What must hold of every dashboard, whoever changes one."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from grafana import words
+from grafana.__main__ import FOLDER, file_name, text
+from grafana.board import GENERATED, SCHEMA, all_panels
+from grafana.dashboards import DASHBOARDS
+from ml.gate import _REASONS
+from monitoring import catalogue
+from monitoring.airflow_metrics import airflow_rules, load_registry
+from monitoring.exposition import STATES
+from tests.grafana.promql import all_queries, metric_names
+
+UIDS = {dashboard["uid"] for dashboard in DASHBOARDS}
+BUILT_IN = {"__all", "__value", "__url_time_range", "__data", "__range", "__interval", "__rate_interval"}
+"""Variables that Grafana itself sets."""
+SCRAPED = re.compile(
+    r"up|ALERTS|scrape_(duration_seconds|samples_post_metric_relabeling|sample_limit)"
+    r"|statsd_exporter_\w+|prometheus_\w+|alertmanager_\w+"
+)
+"""What Prometheus makes itself and what the servers say of themselves; the live tests see that it is there."""
+
+each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard["uid"])
+
+
+def shown(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    """Panels without rows."""
+    return [panel for panel in all_panels(dashboard) if panel["type"] != "row"]
+
+
+def test_the_committed_json_is_what_the_code_makes() -> None:
+    made = {file_name(dashboard): text(dashboard) for dashboard in DASHBOARDS}
+    committed = {path.name: path.read_text() for path in FOLDER.glob("*.json")}
+    assert committed == made, "run `python -m grafana`"
+    assert all(json.loads(content)["description"].endswith(GENERATED) for content in committed.values())
+
+
+def test_there_are_six_dashboards_with_fixed_uids() -> None:
+    names = ("home", "runs", "run", "model", "pipeline", "telemetry")
+    assert [dashboard["uid"] for dashboard in DASHBOARDS] == [f"catwalk-{name}" for name in names]
+    assert len({dashboard["title"] for dashboard in DASHBOARDS}) == len(names)
+
+
+@each_dashboard
+def test_schema_and_manner_are_those_that_file_provisioning_takes(dashboard: dict[str, Any]) -> None:
+    assert dashboard["schemaVersion"] == SCHEMA == 42
+    assert dashboard["editable"] is False
+    assert dashboard["time"] == {"from": "now-30d", "to": "now"}
+    assert "apiVersion" not in dashboard
+    assert "id" not in dashboard
+
+
+@each_dashboard
+def test_ids_and_titles_are_there_once(dashboard: dict[str, Any]) -> None:
+    panels = all_panels(dashboard)
+    for key in ("id", "title"):
+        found = [panel[key] for panel in panels]
+        assert len(set(found)) == len(found), f"a panel's {key} is there twice: {found}"
+
+
+@each_dashboard
+def test_panels_neither_overlap_nor_leave_the_grid(dashboard: dict[str, Any]) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in all_panels(dashboard):
+        place = panel["gridPos"]
+        assert 0 <= place["x"] <= place["x"] + place["w"] <= 24, panel["title"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, f"{panel['title']} lies on another panel"
+        taken |= cells
+
+
+@each_dashboard
+def test_what_is_in_sight_is_little_and_detail_is_collapsed(dashboard: dict[str, Any]) -> None:
+    assert len([panel for panel in dashboard["panels"] if panel["type"] != "row"]) <= 12
+    assert all(panel["collapsed"] for panel in dashboard["panels"] if panel["type"] == "row")
+
+
+@each_dashboard
+def test_every_panel_says_what_it_asks_in_which_unit_and_what_nothing_means(dashboard: dict[str, Any]) -> None:
+    for panel in shown(dashboard):
+        defaults = panel["fieldConfig"]["defaults"]
+        assert panel["title"][0].isupper(), panel["title"]
+        question, _, empty = panel["description"].partition(" Empty: ")
+        assert "?" in question, panel["title"]
+        assert empty == defaults["noValue"] and empty.endswith("."), panel["title"]
+        assert defaults["unit"], panel["title"]
+
+
+@each_dashboard
+def test_data_comes_from_the_data_source_that_the_variable_names(dashboard: dict[str, Any]) -> None:
+    chosen = {"type": "prometheus", "uid": "${datasource}"}
+    targets = [target for panel in shown(dashboard) for target in panel["targets"]]
+    queried = [variable for variable in dashboard["templating"]["list"] if variable["type"] == "query"]
+    for holder in (*shown(dashboard), *targets, *queried, *dashboard["annotations"]["list"]):
+        assert holder["datasource"] == chosen
+    source = next(variable for variable in dashboard["templating"]["list"] if variable["type"] == "datasource")
+    assert source["current"]["value"] == "catwalk-prometheus"
+
+
+@each_dashboard
+def test_variables_look_again_when_the_range_changes(dashboard: dict[str, Any]) -> None:
+    assert [v["name"] for v in dashboard["templating"]["list"] if v["type"] == "query" and v["refresh"] != 2] == []
+
+
+@each_dashboard
+def test_every_variable_that_is_used_exists_and_the_other_way_round(dashboard: dict[str, Any]) -> None:
+    used = set(re.findall(r"\$\{?(\w+)", json.dumps(dashboard))) - BUILT_IN
+    declared = {variable["name"] for variable in dashboard["templating"]["list"]}
+    assert used - declared == set()
+    assert declared - used <= {"model"}, "the model is carried on to the next dashboard"
+
+
+@each_dashboard
+def test_links_lead_to_dashboards_that_exist_and_keep_range_and_variables(dashboard: dict[str, Any]) -> None:
+    links = re.findall(r'"url": "(/d/[^"]*)"', json.dumps(dashboard))
+    for url in links:
+        uid, _, rest = url.removeprefix("/d/").partition("?")
+        assert uid in UIDS
+        assert "${__url_time_range}" in rest and "var-model=${model}" in rest and "${datasource:queryparam}" in rest
+    assert [(link["type"], link["keepTime"], link["includeVars"]) for link in dashboard["links"]] == [
+        ("dashboards", True, True)
+    ]
+    assert set(dashboard["links"][0]["tags"]) <= set(dashboard["tags"])
+
+
+@each_dashboard
+def test_runs_have_one_colour_and_red_means_that_someone_must_act(dashboard: dict[str, Any]) -> None:
+    for panel in shown(dashboard):
+        color = panel["fieldConfig"]["defaults"]["color"]["mode"]
+        drawn = panel["type"] in ("timeseries", "trend", "barchart")
+        assert not drawn or color == "palette-classic-by-name", panel["title"]
+    red = {
+        text
+        for text, color in re.findall(r'"text": "([^"]+)", "color": "(\w+)"', json.dumps(dashboard))
+        if color == "red"
+    }
+    assert red <= {"failed", "act now", "critical: act now", "not healthy"}
+
+
+def test_every_metric_is_declared_mapped_or_scraped() -> None:
+    histogram = ("_bucket", "_sum", "_count")
+    mapped = [rule.metric for rule in airflow_rules(load_registry()) if rule.metric]
+    kinds = {metric.name: metric.kind for metric in (*catalogue.METRICS, *mapped)}
+    for query in all_queries():
+        names = metric_names(query.expr)
+        assert names or "__name__" in query.expr, query.name
+        for name in names:
+            stem = next((name.removesuffix(end) for end in histogram if name.endswith(end)), name)
+            known = name in kinds and kinds[name] != "histogram"
+            assert known or kinds.get(stem) == "histogram" or SCRAPED.fullmatch(name), f"{query.name}: {name}"
+
+
+def test_series_that_come_and_go_are_asked_for_with_a_window() -> None:
+    fleeting = {
+        m.name for m in catalogue.METRICS if m.ttl_seconds or m.name.startswith(("catwalk_run_", "catwalk_stage_"))
+    }
+    fleeting -= {catalogue.RUNS_SINCE_SHIP.name}
+    for query in all_queries():
+        if query.ref == "variable":
+            continue  # label_values asks for the whole range by itself
+        for name in metric_names(query.expr) & fleeting:
+            bare = re.sub(rf"over_time\({name}(\{{[^}}]*\}})?\[", "", query.expr)
+            assert not re.search(rf"\b{name}\b", bare), f"{query.name}: {name} without a window"
+
+
+def test_codes_have_words() -> None:
+    assert set(words.REASONS) == set(_REASONS)
+    assert set(words.STATES) == set(STATES)

@@ -1,0 +1,197 @@
+"""What Grafana's own transformations make of the real answers: what the panels then draw."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from grafana.board import all_panels
+from grafana.dashboards import DASHBOARDS
+from ml.config import CLASSES
+from ml.records import STAGES
+from tests.grafana.conftest import EPOCHS, Fed
+from tests.grafana.node import Field, Frame, NodeError, transform
+
+pytestmark = pytest.mark.integration
+
+Made = dict[tuple[str, str], list[Frame]]
+"""Dashboard and title → frames."""
+
+
+def request(dashboard: dict[str, Any], panel: dict[str, Any], fed: Fed) -> dict[str, Any]:
+    """A panel's transformations and the answers to its queries."""
+    answers = {
+        query.ref: answer
+        for query, answer in fed.answers.items()
+        if (query.dashboard, query.place) == (dashboard["uid"], panel["title"])
+    }
+    results = [{"refId": target["refId"], "series": answers[target["refId"]]} for target in panel["targets"]]
+    return {"transformations": panel["transformations"], "results": results}
+
+
+@pytest.fixture(scope="module")
+def made(fed: Fed) -> Made:
+    """Every panel that transforms, transformed."""
+    panels = [
+        (dashboard, panel)
+        for dashboard in DASHBOARDS
+        for panel in all_panels(dashboard)
+        if panel.get("transformations")
+    ]
+    try:
+        frames = transform([request(dashboard, panel, fed) for dashboard, panel in panels])
+    except NodeError as error:
+        pytest.skip(f"GRAFANA'S TRANSFORMATIONS ARE NOT CHECKED: {error}")
+    return {(dashboard["uid"], panel["title"]): each for (dashboard, panel), each in zip(panels, frames, strict=True)}
+
+
+def only(made: Made, dashboard: str, title: str) -> dict[str, Field]:
+    """The columns of the one frame of a panel, in order."""
+    (frame,) = made[dashboard, title]
+    columns = {field.name: field for field in frame}
+    assert len(columns) == len(frame), "a column is there twice"
+    return columns
+
+
+CURVES = [
+    (dashboard["uid"], panel["title"])
+    for dashboard in DASHBOARDS
+    for panel in all_panels(dashboard)
+    if panel["type"] == "trend"
+]
+
+
+@pytest.mark.parametrize(("dashboard", "title"), CURVES)
+def test_curves_have_ascending_numbers_as_epochs_and_gaps_as_null(
+    made: Made, fed: Fed, dashboard: str, title: str
+) -> None:
+    columns = only(made, dashboard, title)
+    epochs, *series = columns.values()
+    both = "class" not in epochs.name
+    assert epochs.name.startswith("epoch\\")
+    assert epochs.type == "number"
+    assert epochs.values == list(range(1, max(EPOCHS) + 1 if both else EPOCHS[1] + 1))
+    assert series
+    for field in series:
+        known = EPOCHS[0] if fed.champion.run_id in field.name else EPOCHS[1]
+        assert [value is not None for value in field.values] == [epoch <= known for epoch in epochs.values]
+        assert field.type == "number"
+
+
+def test_one_line_a_run_named_by_its_run_id_alone(made: Made, fed: Fed) -> None:
+    runs = {fed.champion.run_id, fed.challenger.run_id}
+    for title in ("Loss by epoch", "Accuracy by epoch", "Time of an epoch", "Examples per second"):
+        assert set(only(made, "catwalk-runs", title)) == {"epoch\\run_id", *runs}
+    splits = {f"{run} {split}" for run in runs for split in ("train", "validation")}
+    assert set(only(made, "catwalk-run", "Loss, train and validation")) == {"epoch\\series", *splits}
+
+
+def test_loss_is_the_ledgers(made: Made, fed: Fed) -> None:
+    columns = only(made, "catwalk-runs", "Loss by epoch")
+    for run in (fed.champion, fed.challenger):
+        training = run.training()
+        assert training is not None
+        losses = [value for value in columns[run.run_id].values if value is not None]
+        assert losses == [record.validation_loss for record in training.epochs]
+
+
+def test_the_table_of_runs_has_a_row_a_run_newest_first(made: Made, fed: Fed) -> None:
+    columns = only(made, "catwalk-runs", "Runs")
+    assert list(columns) == [
+        *("Run", "Started", "Test accuracy", "Gap", "Gap, low", "Gap, high", "Best validation loss", "Best epoch"),
+        *("Last validation loss", "Duration", "Decision", "Trigger", "Commit"),
+    ]
+    assert columns["Run"].values == [fed.challenger.run_id, fed.champion.run_id]
+    assert columns["Gap"].values[0] is not None and columns["Gap"].values[1] is None
+    assert columns["Decision"].values[1] == "first"
+    assert columns["Trigger"].values == ["cli", "cli"]
+    started = columns["Started"].values
+    assert started[0] > started[1] > 1e12, "milliseconds"
+
+
+def test_the_confusion_matrix_is_the_ledgers_in_one_order(made: Made, fed: Fed) -> None:
+    columns = only(made, "catwalk-run", "Confusion matrix")
+    names = sorted(CLASSES)
+    assert list(columns) == ["true_class\\predicted_class", *names]
+    assert columns["true_class\\predicted_class"].values == names
+    evaluation = fed.challenger.evaluation()
+    assert evaluation is not None
+    order = [CLASSES.index(name) for name in names]
+    for column, predicted in zip(names, order, strict=True):
+        assert columns[column].values == [evaluation.confusion[true][predicted] for true in order]
+
+
+def test_classes_of_runs_are_a_matrix(made: Made, fed: Fed) -> None:
+    columns = only(made, "catwalk-runs", "Accuracy of each class")
+    assert list(columns) == ["run_id\\class", *sorted(CLASSES)]
+    assert columns["run_id\\class"].values == [fed.champion.run_id, fed.challenger.run_id]
+
+
+def test_parameters_that_differ_are_those_that_differ(made: Made) -> None:
+    columns = only(made, "catwalk-runs", "Parameters that differ")
+    assert list(columns) == ["run_id\\name", "epochs"]
+    assert columns["epochs"].values == list(EPOCHS)
+
+
+def test_gate_checks_have_verdict_value_and_threshold(made: Made, fed: Fed) -> None:
+    columns = only(made, "catwalk-run", "Gate checks")
+    decision = fed.challenger.decision()
+    assert decision is not None
+    assert list(columns) == ["Check", "Verdict", "Value", "Threshold", "Low", "High"]
+    shown = dict(zip(columns["Check"].values, columns["Verdict"].values, strict=True))
+    assert shown == {check.check: check.verdict for check in decision.checks}
+
+
+def test_stages_come_in_the_order_in_which_they_started(made: Made) -> None:
+    columns = only(made, "catwalk-run", "Stages")
+    assert columns["Stage"].values == list(STAGES)
+    assert all(value for field in columns.values() for value in field.values)
+
+
+def test_durations_are_a_bar_a_run_with_a_part_a_stage(made: Made, fed: Fed) -> None:
+    columns = only(made, "catwalk-runs", "Duration")
+    assert list(columns) == ["run_id\\stage", *sorted(STAGES)]
+    assert columns["run_id\\stage"].values == [fed.champion.run_id, fed.challenger.run_id]
+
+
+def test_the_timeline_has_each_stages_start_and_end_in_the_order_of_time(made: Made) -> None:
+    columns = only(made, "catwalk-pipeline", "Stages of the runs")
+    time, *stages = columns.values()
+    assert time.type == "time"
+    assert time.values == sorted(set(time.values))
+    assert {field.name for field in stages} == set(STAGES)
+    for field in stages:
+        changes = [value for value in field.values if value is not None]
+        assert changes[:4] == [1, 0, 1, 0], f"{field.name} starts and ends, once a run"
+
+
+def test_dots_have_times_and_a_champion_beside_them(made: Made, fed: Fed) -> None:
+    columns = only(made, "catwalk-runs", "Test accuracy and the champion")
+    assert [(field.name, field.type) for field in columns.values()] == [
+        *(("Started", "time"), ("test accuracy", "number"), ("champion", "number")),
+    ]
+    champion = fed.champion.evaluation()
+    assert champion is not None
+    assert columns["Started"].values == sorted(columns["Started"].values)
+    assert columns["champion"].values == [champion.accuracy, champion.accuracy]
+
+
+def test_no_frame_of_any_panel_has_a_row_twice(made: Made) -> None:
+    for (dashboard, title), frames in made.items():
+        for frame in frames:
+            rows = list(zip(*(field.values for field in frame), strict=True))
+            assert len(set(map(repr, rows))) == len(rows), f"{dashboard}: {title}"
+
+
+def test_a_table_keeps_its_rows_when_some_of_its_queries_are_empty() -> None:
+    panel = next(panel for panel in all_panels(DASHBOARDS[1]) if panel["title"] == "Runs")
+    known = [{"metric": {"run_id": run}, "value": [1.0, "2"]} for run in ("a", "b")]
+    results = [
+        {"refId": target["refId"], "series": known if target["refId"] == "B" else []} for target in panel["targets"]
+    ]
+    try:
+        ((frame,),) = transform([{"transformations": panel["transformations"], "results": results}])
+    except NodeError as error:
+        pytest.skip(f"GRAFANA'S TRANSFORMATIONS ARE NOT CHECKED: {error}")
+    assert [(field.name, field.values) for field in frame] == [("Run", ["b", "a"]), ("Test accuracy", [2, 2])]

@@ -1,0 +1,78 @@
+// Reads panels with their queries' results from stdin, and writes what Grafana's own transformations make of them.
+//
+// In:  [{transformations: […], results: [{refId, series: [{metric: {label: text}, value: [seconds, text]}]}]}]
+// Out: [[{name, type, values}]] or {error}, one a panel
+"use strict";
+
+require("react-use"); // looks for a document if there is a window, so it comes before the window
+const kept = new Map();
+globalThis.window = {
+  addEventListener() {},
+  location: { search: "" },
+  localStorage: {
+    getItem: (key) => kept.get(key) ?? null,
+    setItem: (key, value) => kept.set(key, value),
+    removeItem: (key) => kept.delete(key),
+  },
+};
+const { FieldType, getFieldDisplayName, standardTransformers, standardTransformersRegistry, toDataFrame, transformDataFrame } =
+  require("@grafana/data");
+const { firstValueFrom } = require("rxjs");
+
+// Some are exported under an old name too.
+const known = new Map(Object.values(standardTransformers).map((transformation) => [transformation.id, transformation]));
+standardTransformersRegistry.setInit(() =>
+  [...known.values()].map((transformation) => ({
+    id: transformation.id,
+    aliasIds: transformation.aliasIds,
+    name: transformation.name,
+    transformation,
+    editor: null,
+  })),
+);
+
+// As the browser builds tables from instant queries: time, a column for each label, and the value.
+function table({ refId, series }, queries) {
+  const labels = [...new Set(series.flatMap(({ metric }) => Object.keys(metric)))];
+  return toDataFrame({
+    refId,
+    fields: [
+      { name: "Time", type: FieldType.time, values: series.map(({ value }) => value[0] * 1000) },
+      ...labels.map((name) => ({
+        name,
+        type: FieldType.string,
+        config: { filterable: true },
+        values: series.map(({ metric }) => metric[name] ?? ""),
+      })),
+      {
+        name: queries > 1 ? `Value #${refId}` : "Value",
+        type: FieldType.number,
+        values: series.map(({ value }) => Number(value[1])),
+      },
+    ],
+  });
+}
+
+async function panel({ transformations, results }) {
+  const frames = results.map((result) => table(result, results.length));
+  try {
+    const made = await firstValueFrom(transformDataFrame(transformations, frames, { interpolate: (text) => text }));
+    return made.map((frame) =>
+      frame.fields.map((field) => ({
+        name: getFieldDisplayName(field, frame, made),
+        type: field.type,
+        values: [...field.values].map((value) => value ?? null),
+      })),
+    );
+  } catch (error) {
+    return { error: String(error) };
+  }
+}
+
+let text = "";
+process.stdin.on("data", (part) => (text += part));
+process.stdin.on("end", async () => {
+  const made = [];
+  for (const each of JSON.parse(text)) made.push(await panel(each));
+  process.stdout.write(JSON.stringify(made));
+});
