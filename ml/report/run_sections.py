@@ -33,10 +33,10 @@ _POINTS = ("better", "not_inferior_champion", "not_inferior_anchor")
 def head(facts: Facts, now: float) -> list[Html]:
     """Title, verdict, decision table, and the figures that matter most."""
     return [
-        joined(element("h1", joined("Run ", page.run_name(facts.run_id)))),
+        element("h1", joined("Run ", page.run_name(facts.run_id))),
         _verdict(facts),
         _decision_table(facts),
-        page.element("h2", "At a glance"),
+        element("h2", "At a glance"),
         _guarded("At a glance", lambda: page.card(page.facts(_key_figures(facts, now), lead=4))),
     ]
 
