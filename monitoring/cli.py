@@ -100,7 +100,8 @@ def _run(run_id: str | None = None, json: bool = False, **settings: Any) -> None
     logging.basicConfig(
         level=logging.WARNING if console.is_terminal else logging.INFO, format="%(message)s", stream=sys.stderr
     )
-    logging.getLogger("botocore").setLevel(logging.WARNING)
+    for talkative in ("botocore", "matplotlib"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)
     run = open_run(ledger, run_id, config, "cli")
     console.print(f"run {run_id}", highlight=False)

@@ -41,7 +41,7 @@ def class_accuracy(facts: Facts) -> style.Drawing:
             markersize=4.2,
             color=colour,
             markerfacecolor=colour if role == "challenger" else style.PAPER,
-            elinewidth=1.3,
+            elinewidth=1.5 if role == "challenger" else 0.9,
             capsize=2,
             label=f"{role}, {run_id}",
         )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from ml.config import CLASSES
+from ml.records import SummaryRecord
 from ml.report import compare_figures, page, style
 from ml.report.build import Report, draw_all
 from ml.report.comparison import Comparison, Difference
@@ -77,29 +78,34 @@ def _runs(comparison: Comparison) -> Html:
         rows.append(
             [
                 page.run_name(entry.run_id),
-                entry.summary.state if entry.summary else "–",
                 f"{best.epoch if best else '–'}/{last.epoch}" if last else "–",
                 f"{last.validation_loss:.4f}" if last else "–",
                 f"{last.validation_accuracy:.2%}" if last else "–",
                 f"{evaluation.accuracy:.2%}" if evaluation else "–",
                 "baseline" if pair is None else shown(pair.overall) if pair.overall else element("span", "–", "quiet"),
                 "" if pair is None or not pair.overall else f"{pair.overall.p:.2g}",
-                f"{entry.summary.decision} {entry.summary.reason.replace('_', ' ')}" if entry.summary else "",
+                _outcome(entry.summary),
             ]
         )
     header = [
         "run",
-        "state",
         "best/last epoch",
         "validation loss",
         "accuracy",
         "test",
         "difference, points",
         "p",
-        "decision",
+        "outcome",
     ]
     reasons = [element("p", f"{pair.run_id}: {pair.why}", "quiet") for pair in comparison.pairs if pair.why]
-    return page.card(page.table(header, rows, ["", "", "n", "n", "n", "n", "n", "n", ""]), *reasons)
+    return page.card(page.table(header, rows, ["", "n", "n", "n", "n", "n", "n", ""]), *reasons)
+
+
+def _outcome(summary: SummaryRecord | None) -> str:
+    """The decision; the state where there is none."""
+    if summary is None:
+        return "–"
+    return f"{summary.decision} {summary.reason.replace('_', ' ')}" if summary.decision else summary.state
 
 
 def shown(difference: Difference) -> Html:

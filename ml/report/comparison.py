@@ -116,13 +116,13 @@ def compare(store: Store, run_ids: Sequence[str]) -> Comparison:
 
 
 def _read(run: Run) -> Entry:
-    evaluation = part(run.evaluation, f"Run {run.run_id} was never tested.")
+    evaluation = part(run.evaluation, "It was never tested.")
     return Entry(
         run_id=run.run_id,
         record=run.record,
         summary=part(run.summary, "").value,
-        dataset=part(run.dataset, f"Run {run.run_id} has no dataset."),
-        training=part(run.training, f"Run {run.run_id} was never trained."),
+        dataset=part(run.dataset, "It has no dataset."),
+        training=part(run.training, "It was never trained."),
         evaluation=evaluation,
         predictions=part(lambda: read_predictions(run, evaluation), evaluation.why),
     )
@@ -134,9 +134,14 @@ def compare_with_baseline(entries: Sequence[Entry]) -> list[Pair]:
     found: list[tuple[Entry, Discordance | None, dict[str, Difference], str]] = []
     for entry in others:
         try:
-            mine, theirs = entry.predictions.get(), baseline.predictions.get()
+            mine = entry.predictions.get()
         except MissingError as reason:
             found.append((entry, None, {}, str(reason)))
+            continue
+        try:
+            theirs = baseline.predictions.get()
+        except MissingError as reason:
+            found.append((entry, None, {}, f"The baseline can't be compared with. {reason}"))
             continue
         if not np.array_equal(mine.labels, theirs.labels):
             why = "It was tested on other images than the baseline, so their answers can't be compared one by one."

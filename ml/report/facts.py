@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -26,16 +25,13 @@ from ml.records import (
     RunRecord,
     SummaryRecord,
     TrainingRecord,
-    from_json,
 )
+from ml.report.past import read_past
 from ml.report.statistics import probabilities
 from ml.runs import Run
-from ml.store import Entry, Store
+from ml.store import Store
 
 T = TypeVar("T")
-PAST_RUNS = 500
-"""Past runs that a report reads at most, the newest."""
-_READERS = 8
 
 
 class MissingError(Exception):
@@ -262,23 +258,3 @@ def _arrays(store: Store, key: str) -> dict[str, NDArray[np.float32]]:
         raise MissingError(f"The object {key} is gone from the store.") from None
     except (SafetensorError, ValueError) as error:
         raise MissingError(f"The object {key} is damaged: {error}.") from error
-
-
-def read_past(store: Store, model: str) -> tuple[list[SummaryRecord], int]:
-    """Summaries of a model's newest runs, oldest first, and how many runs of any model were left out.
-
-    What is damaged is left out: the registry names it.
-    """
-    entries = list(store.list("summaries/"))
-    newest = entries[-PAST_RUNS:]
-
-    def read(entry: Entry) -> SummaryRecord | None:
-        found = store.find(entry.key)
-        try:
-            return from_json(SummaryRecord, found.body) if found else None
-        except (ValueError, RecursionError):
-            return None
-
-    with ThreadPoolExecutor(max_workers=_READERS) as pool:
-        found = [summary for summary in pool.map(read, newest) if summary and summary.model == model]
-    return found, len(entries) - len(newest)

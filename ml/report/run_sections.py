@@ -25,16 +25,18 @@ _NAMES = {
     "not_inferior_champion": "not inferior to the champion",
     "not_inferior_anchor": "not inferior to the anchor",
 }
+_UNSET = {"seed": "derived"}
+"""What it means that a knob is not set, where it is not simply none."""
 _POINTS = ("better", "not_inferior_champion", "not_inferior_anchor")
 
 
 def head(facts: Facts, now: float) -> list[Html]:
     """Title, verdict, decision table, and the figures that matter most."""
     return [
-        joined(element("h1", joined("Run ", page.run_name(facts.run_id)))),
+        element("h1", joined("Run ", page.run_name(facts.run_id))),
         _verdict(facts),
         _decision_table(facts),
-        page.element("h2", "At a glance"),
+        element("h2", "At a glance"),
         _guarded("At a glance", lambda: page.card(page.facts(_key_figures(facts, now), lead=4))),
     ]
 
@@ -270,11 +272,8 @@ def _parameters(facts: Facts) -> Html:
     default = RunConfig().flat()
     entries: list[tuple[str, Content]] = []
     for name, value in facts.record.config.flat().items():
-        text = parameter(value)
-        changed = value != default.get(name)
-        entries.append(
-            (name, joined(element("b", text), f" (default {parameter(default[name])})") if changed else text)
-        )
+        text, usual = (_UNSET.get(name, "none") if one is None else parameter(one) for one in (value, default[name]))
+        entries.append((name, text if value == default[name] else joined(element("b", text), f" (default {usual})")))
     versions = " ".join(f"{name} {version}" for name, version in facts.record.versions.items())
     commit = facts.record.git_commit + (" with changes" if facts.record.git_dirty else "")
     about = joined(element("p", f"Versions: {versions or 'unknown'}.", "quiet"), _code(commit))

@@ -169,7 +169,7 @@ def as_png(drawing: Drawing) -> bytes:
         0.1 / width, 1 - 0.1 / height, drawing.title, color=INK, fontsize=10, fontweight="bold", ha="left", va="top"
     )
     body = io.BytesIO()
-    figure.savefig(body, format="png", dpi=PNG_DPI)
+    figure.savefig(body, format="png", dpi=PNG_DPI, pil_kwargs={"compress_level": 4})
     title.remove()
     return body.getvalue()
 

@@ -1,0 +1,42 @@
+"""The runs before: all of them where an index spares the requests, the newest where not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+
+import pytest
+
+from ml.records import to_json
+from ml.report.past import ONE_BY_ONE, read_past
+from ml.store import Store
+from tests.ml.report.conftest import summary
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_long_past_costs_few_requests_and_what_is_damaged_is_left_out(s3_store: Store) -> None:
+    operations: Counter[str] = Counter()
+    store = Store(s3_store.url, lambda operation, seconds, failed: operations.update([operation]))
+    count = ONE_BY_ONE + 5
+    ids = [f"20260101T000000Z-{number:08x}" for number in range(count)]
+    bodies = {f"summaries/{run_id}.json": to_json(summary(run_id)) for run_id in ids}
+    etags = {key: s3_store.put(key, body) for key, body in bodies.items()}
+    found, older = read_past(store, "mlp")
+    assert ([one.run_id for one in found], older) == (ids[5:], 5)
+    assert operations == {"list": 1, "get": ONE_BY_ONE + 1}
+
+    index = {key: (etags[key], body.decode()) for key, body in bodies.items()}
+    s3_store.put("indexes/summaries.json.gz", gzip.compress(json.dumps(index).encode()))
+    s3_store.put(f"summaries/{ids[3]}.json", to_json(summary(ids[3], test_accuracy=0.5)))
+    s3_store.put(f"summaries/{ids[4]}.json", b"{")
+    s3_store.put(f"summaries/{ids[6]}.json", to_json(summary(ids[6], model="another")))
+    operations.clear()
+    found, older = read_past(store, "mlp")
+    assert ([one.run_id for one in found], older) == ([*ids[:4], ids[5], *ids[7:]], 0)
+    assert found[3].test_accuracy == 0.5, "what has changed since the index was written is read again"
+    assert operations == {"list": 1, "get": 1 + 3}
+
+    s3_store.put("indexes/summaries.json.gz", b"nonsense")
+    assert len(read_past(store, "mlp")[0]) == ONE_BY_ONE - 1, "as without an index; one is of another model"
