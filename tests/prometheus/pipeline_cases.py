@@ -84,12 +84,12 @@ FRESHNESS: list[Scenario] = [
     ),
     scenario(
         "a fresh stack is quiet for one interval and a half; the registry starts again in between",
-        {REGISTRY_UP: "_x12 1x20 0x200 1x1000", INTERVAL_OF_NONE: constant(24 * HOUR, 1_300)},
-        silent("RetrainingOverdue", "37h15m"),
-        fires("RetrainingOverdue", "37h20m", never("1d 12h 20m 0s")),
+        {REGISTRY_UP: "_x12 1x5 0x10 1x100", INTERVAL_OF_NONE: constant(2 * HOUR, 100)},
+        silent("RetrainingOverdue", "4h15m"),
+        fires("RetrainingOverdue", "4h20m", never("3h 20m 0s")),
         has("registry:watched_since_timestamp_seconds:min", "30m", {}),
-        has("registry:watched_since_timestamp_seconds:min", "36h", {"{}": HOUR}),
-        has("model:schedule_interval_seconds:unmet", "1h", {"{}": 24 * HOUR}),
+        has("registry:watched_since_timestamp_seconds:min", "3h", {"{}": HOUR}),
+        has("model:schedule_interval_seconds:unmet", "1h", {"{}": 2 * HOUR}),
         interval="5m",
     ),
     scenario(
@@ -106,11 +106,11 @@ FRESHNESS: list[Scenario] = [
     ),
     scenario(
         "the registry is there and says nothing of any schedule: a day is assumed",
-        {REGISTRY_UP: constant(1, 1_300)},
+        {REGISTRY_UP: constant(1, 300)},
         has("model:schedule_interval_seconds:unmet", "1h", {"{}": 24 * HOUR}),
         silent("RetrainingOverdue", "36h15m"),
-        fires("RetrainingOverdue", "36h20m", never("1d 12h 20m 0s")),
-        interval="5m",
+        fires("RetrainingOverdue", "36h30m", never("1d 12h 30m 0s")),
+        interval="15m",
     ),
 ]
 
