@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.prometheus.book import complaint, scenarios_of
+from tests.prometheus.book import complaint, fires_in, scenarios_of
 from tests.prometheus.mutation import Mutant, mutants
 from tests.prometheus.rulebook import Rule, rules
 from tests.prometheus.scenario import Scenario
@@ -25,13 +25,9 @@ def test_every_mutant_is_found() -> None:
 
 def _is_found(mutant: Mutant) -> bool:
     """One scenario after the other, until one complains; first those in which the rule itself fires."""
-    cases = sorted(scenarios_of(mutant.rule.name), key=lambda case: not _fires(mutant.rule, case))
+    cases = sorted(scenarios_of(mutant.rule.name), key=lambda case: not _is_about(mutant.rule, case))
     return any(complaint([case], mutant.rule, mutant.mutated) for case in cases)
 
 
-def _fires(rule: Rule, case: Scenario) -> bool:
-    """Whether an alert with the rule's name and labels is expected."""
-    labels = rule.body.get("labels", {}).items()
-    return any(
-        labels <= alert.labels.items() for each in case.expect if each.name == rule.name for alert in each.alerts or ()
-    )
+def _is_about(rule: Rule, case: Scenario) -> bool:
+    return any(fires_in(rule, check) for check in case.expect)

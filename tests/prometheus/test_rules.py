@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from stack.settings import tool
-from tests.prometheus.book import SCENARIOS, complaint, scenarios_of
+from tests.prometheus.book import SCENARIOS, checks_of, complaint, scenarios_of
 from tests.prometheus.rulebook import RULES, Rule, alerts, names, records, rules
 
 pytestmark = pytest.mark.integration
@@ -28,13 +28,9 @@ def test_scenarios() -> None:
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda rule: rule.title)
 def test_an_alert_has_firing_and_silent_cases(alert: Rule) -> None:
-    expected = [each for case in scenarios_of(alert.name) for each in case.expect if each.name == alert.name]
-    firing = [found for each in expected for found in each.alerts or () if found.labels["severity"] == alert.severity]
-    quiet = [
-        each for each in expected if all(found.labels["severity"] != alert.severity for found in each.alerts or ())
-    ]
+    firing, silent = checks_of(alert)
     assert firing
-    assert quiet or alert.name == "Watchdog"
+    assert silent or alert.name == "Watchdog"
 
 
 @pytest.mark.parametrize("record", names(records()))
