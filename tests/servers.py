@@ -82,6 +82,17 @@ class Scrape:
         return {series: value for series, value in self.samples.items() if series[0].startswith(prefixes)}
 
 
+def scraped(port: int) -> dict[str, str]:
+    """Name → its last series, on the metrics page at a port of this machine; empty while nothing answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+    except OSError:
+        return {}
+    series = [line.rpartition(" ")[0] for line in lines if line and not line.startswith("#")]
+    return {name.partition("{")[0]: name for name in series}
+
+
 class Exporter:
     """A statsd_exporter with the committed mapping."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.prometheus import model_cases, pipeline_cases, telemetry_cases
 from tests.prometheus.rulebook import Rule, needed_for, users_of
-from tests.prometheus.scenario import Scenario, promtool, write
+from tests.prometheus.scenario import Expectation, Scenario, promtool, write
 
 SCENARIOS = model_cases.SCENARIOS + pipeline_cases.SCENARIOS + telemetry_cases.SCENARIOS
 
@@ -17,6 +17,19 @@ def scenarios_of(name: str) -> list[Scenario]:
     """Those that check this alert or record; for a threshold, those that check the alerts that compare with it."""
     wanted = {name} | (set(users_of(name)) if name.startswith("threshold:") else set())
     return [each for each in SCENARIOS if wanted & each.tested]
+
+
+def checks_of(rule: Rule) -> tuple[int, int]:
+    """How many checks want this alert to fire, and how many want it silent."""
+    checks = [each for case in scenarios_of(rule.name) for each in case.expect if each.name == rule.name]
+    firing = sum(fires_in(rule, each) for each in checks)
+    return firing, len(checks) - firing
+
+
+def fires_in(rule: Rule, check: Expectation) -> bool:
+    """Whether an alert with the rule's name and labels is expected."""
+    labels = rule.body.get("labels", {}).items()
+    return check.name == rule.name and any(labels <= alert.labels.items() for alert in check.alerts or ())
 
 
 def complaint(scenarios: Iterable[Scenario], before: Rule | None = None, after: Rule | None = None) -> str:

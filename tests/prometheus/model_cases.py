@@ -84,7 +84,7 @@ TRAINING: list[Scenario] = [
         ),
         fires(
             "ModelLossNotFinite",
-            "2h",  # the exporter has forgotten the curve
+            "20m",  # the exporter has forgotten the curve
             Alert(
                 {**WARNING, **OF_RUN},
                 "mlp: the loss became NaN or infinite",
@@ -207,7 +207,8 @@ TRAINING: list[Scenario] = [
     ),
     scenario(
         "the best of eight epochs is the second: six bring nothing",
-        {**a_run(), **curve("validation", 0.5, 0.3, *[0.31] * 6)},
+        {**a_run(), **curve("validation", 0.5, 0.3, 0.3, *[0.31] * 5)},
+        has("run:epoch_index:best", "8m", {LABELS: 2}),
         silent("ModelPlateaued", "8m20s"),
         fires(
             "ModelPlateaued",
@@ -244,7 +245,7 @@ TRAINING: list[Scenario] = [
         },
         has("run:accuracy_ratio:last", "5m", {f'{{model="mlp", run_id="{RUN}", split="train"}}': 0.8}),
         has("run:accuracy_ratio:best", "5m", {f'{{model="mlp", run_id="{RUN}", split="train"}}': 0.9}),
-        has("run:test_accuracy_ratio:last", "2h", {LABELS: 0.89}),
+        has("run:test_accuracy_ratio:last", "20m", {LABELS: 0.89}),
     ),
 ]  # fmt: skip
 
@@ -305,6 +306,7 @@ QUALITY: list[Scenario] = [
             **asked(OLDER, accuracy_floor=0.88),
             **asked("by hand", accuracy_floor=0.95),
         },
+        has("model:gate_threshold:latest", "5m", {'{check="accuracy_floor", model="mlp"}': 0.88}),
         silent("ModelAccuracyBelowFloor", "10m"),
         fires("ModelAccuracyBelowFloor", "11m", below_floor(RUN, WARNING)),
     ),
@@ -451,8 +453,8 @@ SERVICE: list[Scenario] = [
             Alert(
                 {**WARNING, **OF_OLDER},
                 "mlp: the champion is 30d 1h 0m 10s old, and there is newer data",
-                f"The champion of mlp, {OLDER}, has been in service for 30d 1h 0m 10s, while later runs learnt from newer "
-                "data.",
+                f"The champion of mlp, {OLDER}, has been in service for 30d 1h 0m 10s, while later runs learnt from "
+                "newer data.",
                 MODEL_PAGE,
             ),
         ),

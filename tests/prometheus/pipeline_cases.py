@@ -84,11 +84,12 @@ FRESHNESS: list[Scenario] = [
     ),
     scenario(
         "a fresh stack is quiet for one interval and a half; the registry starts again in between",
-        {REGISTRY_UP: "1x20 0x200 1x1000", INTERVAL_OF_NONE: constant(24 * HOUR, 1_300)},
-        silent("RetrainingOverdue", "36h15m"),
-        fires("RetrainingOverdue", "36h20m", never("1d 12h 20m 0s")),
-        has("registry:watched_since_timestamp_seconds:min", "36h", {"{}": 0}),
-        has("model:schedule_interval_seconds:unmet", "1h", {"{}": 24 * HOUR}),
+        {REGISTRY_UP: "_x12 1x5 0x10 1x100", INTERVAL_OF_NONE: constant(2 * HOUR, 100)},
+        silent("RetrainingOverdue", "4h15m"),
+        fires("RetrainingOverdue", "4h20m", never("3h 20m 0s")),
+        has("registry:watched_since_timestamp_seconds:min", "30m", {}),
+        has("registry:watched_since_timestamp_seconds:min", "3h", {"{}": HOUR}),
+        has("model:schedule_interval_seconds:unmet", "1h", {"{}": 2 * HOUR}),
         interval="5m",
     ),
     scenario(
@@ -105,10 +106,11 @@ FRESHNESS: list[Scenario] = [
     ),
     scenario(
         "the registry is there and says nothing of any schedule: a day is assumed",
-        {REGISTRY_UP: constant(1, 1_300)},
+        {REGISTRY_UP: constant(1, 300)},
+        has("model:schedule_interval_seconds:unmet", "1h", {"{}": 24 * HOUR}),
         silent("RetrainingOverdue", "36h15m"),
-        fires("RetrainingOverdue", "36h20m", never("1d 12h 20m 0s")),
-        interval="5m",
+        fires("RetrainingOverdue", "36h30m", never("1d 12h 30m 0s")),
+        interval="15m",
     ),
 ]
 
@@ -151,10 +153,11 @@ def retrying(attempts: int) -> Alert:
 RUNS: list[Scenario] = [
     scenario(
         "the very first run fails, and its families leave the registry two hours later",
-        {**a_run(samples=720), STATE_FAILED: "0x5 1x700"},
-        silent("PipelineRunFailed", "50s"),
-        fires("PipelineRunFailed", "1m", FAILED),
+        {**a_run(samples=120), STATE_FAILED: "0x5 1x114"},
+        silent("PipelineRunFailed", "5m"),
+        fires("PipelineRunFailed", "6m", FAILED),
         fires("PipelineRunFailed", "3h", FAILED),
+        interval="1m",
     ),
     scenario(
         "a failed run is followed by the next one",
@@ -201,10 +204,11 @@ RUNS: list[Scenario] = [
     ),
     scenario(
         "a run falls silent, and is exported for a day",
-        {**a_run(), series("catwalk_run_state", **OF_RUN, state="stalled"): "0x60 1x900"},
+        {**a_run(samples=120), series("catwalk_run_state", **OF_RUN, state="stalled"): "0x10 1x100"},
         silent("PipelineRunStuck", "10m"),
-        fires("PipelineRunStuck", "10m10s", STUCK),
-        fires("PipelineRunStuck", "4h", STUCK),
+        fires("PipelineRunStuck", "11m", STUCK),
+        fires("PipelineRunStuck", "3h", STUCK),
+        interval="1m",
     ),
     scenario(
         "a stalled run on the command line",
@@ -230,8 +234,10 @@ RUNS: list[Scenario] = [
 ]  # fmt: skip
 
 
-def past_runs(count: int, trigger: str = "schedule", state: str = "succeeded", prefix: str = "past") -> dict[str, str]:
-    """Runs of 60, 70, 80 … seconds of the last days, whose train stage took half of it. Median of five: 80 and 40."""
+def past_runs(
+    count: int, trigger: str = "schedule", state: str = "succeeded", prefix: str = "past", least: int = 60
+) -> dict[str, str]:
+    """Runs of 60, 70, 80 … seconds, whose train stage took half of it. Median of five: 80 and 40."""
     found: dict[str, str] = {}
     for number in range(count):
         labels = {"run_id": f"{prefix}{number}", "model": "mlp"}
@@ -239,24 +245,24 @@ def past_runs(count: int, trigger: str = "schedule", state: str = "succeeded", p
             series("catwalk_run_info", **labels, trigger=trigger): "1x3",
             series("catwalk_run_state", **labels, state=state): "1x3",
             series("catwalk_run_state", **labels, state="running"): "0x3",
-            series("catwalk_run_duration_seconds", **labels): f"{60 + 10 * number}x3",
-            series("ml_stage_duration_seconds", **labels, stage="train"): f"{30 + 5 * number}x3",
+            series("catwalk_run_duration_seconds", **labels): f"{least + 10 * number}x3",
+            series("ml_stage_duration_seconds", **labels, stage="train"): f"{(least + 10 * number) / 2}x3",
         }
     return found
 
 
-def a_run_of(duration: float, train: float, trigger: str = "schedule", begins: int = 200) -> dict[str, str]:
-    """A run that is there from the 200th minute on."""
+def a_run_of(duration: float, train: float, trigger: str = "schedule", begins: int = 20) -> dict[str, str]:
+    """A run that is there from the 20th minute on."""
     return {
         series("catwalk_run_info", **OF_RUN, trigger=trigger): f"_x{begins} 1x60",
-        series("catwalk_run_started_timestamp_seconds", **OF_RUN): f"_x{begins} 12000x60",
+        series("catwalk_run_started_timestamp_seconds", **OF_RUN): f"_x{begins} 1200x60",
         series("catwalk_run_state", **OF_RUN, state="succeeded"): f"_x{begins} 0x60",
         series("catwalk_run_duration_seconds", **OF_RUN): f"_x{begins} {duration}x60",
         series("ml_stage_duration_seconds", **OF_RUN, stage="train"): f"_x{begins} {train}x60",
     }
 
 
-# Twice the median and half a minute: 190 s and 110 s. These are made once the registry has forgotten the runs themselves.
+# Twice the median and half a minute: 190 s and 110 s.
 SLOW_RUN = Alert(
     {**WARNING, **OF_RUN},
     "mlp: the run takes 3m 11s, far longer than usual",
@@ -284,37 +290,43 @@ DURATIONS: list[Scenario] = [
     scenario(
         "a run takes just over twice the median of five, and half a minute",
         {
-            **past_runs(5), **past_runs(5, trigger="manual", prefix="by hand"), **past_runs(5, state="failed", prefix="f"),
+            **past_runs(5),
+            **past_runs(5, trigger="manual", prefix="by hand", least=300),
+            **past_runs(5, state="failed", prefix="failed", least=1),
             **a_run_of(191, 111),
         },
-        *slowness("3h19m"),
-        *slowness("3h20m", SLOW_RUN, SLOW_TRAIN),
-        has("model:duration_seconds:median30d", "3h10m", {'{model="mlp"}': 80}),
-        has("model:stage_duration_seconds:median30d", "3h10m", {'{model="mlp", stage="train"}': 40}),
-        has("model:baseline_runs:count30d", "3h10m", {'{model="mlp"}': 5}),
-        has("model:latest_duration_seconds:last", "3h30m", {LABELS: 191}),
-        has("model:latest_stage_duration_seconds:last", "3h30m", {f'{{model="mlp", run_id="{RUN}", stage="train"}}': 111}),
+        *slowness("19m"),
+        *slowness("20m", SLOW_RUN, SLOW_TRAIN),
+        has("model:duration_seconds:median30d", "10m", {'{model="mlp"}': 80}),
+        has("model:stage_duration_seconds:median30d", "10m", {'{model="mlp", stage="train"}': 40}),
+        has("model:baseline_runs:count30d", "10m", {'{model="mlp"}': 5}),
+        has("model:latest_duration_seconds:last", "30m", {LABELS: 191}),
+        has(
+            "model:latest_stage_duration_seconds:last",
+            "30m",
+            {f'{{model="mlp", run_id="{RUN}", stage="train"}}': 111},
+        ),
         interval="1m",
     ),
     scenario(
         "just under",
         {**past_runs(5), **a_run_of(189, 109)},
-        *slowness("3h30m"),
-        has("model:latest_duration_seconds:last", "3h30m", {LABELS: 189}),
+        *slowness("30m"),
+        has("model:latest_duration_seconds:last", "30m", {LABELS: 189}),
         interval="1m",
     ),
     scenario(
         "a baseline of four runs is none",
         {**past_runs(4), **a_run_of(1_000, 1_000)},
-        *slowness("3h30m"),
+        *slowness("30m"),
         interval="1m",
     ),
     scenario(
         "a run by hand may have any configuration",
         {**past_runs(5), **a_run_of(1_000, 1_000, trigger="manual")},
-        *slowness("3h30m"),
-        has("model:latest_duration_seconds:last", "3h30m", {}),
-        has("model:latest_stage_duration_seconds:last", "3h30m", {}),
+        *slowness("30m"),
+        has("model:latest_duration_seconds:last", "30m", {}),
+        has("model:latest_stage_duration_seconds:last", "30m", {}),
         interval="1m",
     ),
 ]  # fmt: skip
@@ -340,8 +352,8 @@ def down(alert: str, name: str, severity: dict[str, str], summary: str, descript
 
 
 API_SERVER = (
-    "has not been healthy for three minutes. Tasks report to the API server, and while it is silent nothing is known of the "
-    "other components."
+    "has not been healthy for three minutes. Tasks report to the API server, and while it is silent nothing is known "
+    "of the other components."
 )
 AIRFLOW: list[Scenario] = [
     down(
@@ -358,8 +370,8 @@ AIRFLOW: list[Scenario] = [
     ),
     down(
         "AirflowDagProcessorDown", "dag_processor", WARNING, "Airflow's DAG processor is down: changes are not seen",
-        "Airflow's DAG processor has sent no heartbeat for three minutes. Known DAGs go on; changed files are not read, and "
-        "after a while DAGs count as gone.",
+        "Airflow's DAG processor has sent no heartbeat for three minutes. Known DAGs go on; changed files are not "
+        "read, and after a while DAGs count as gone.",
     ),
     down(
         "AirflowTriggererDown", "triggerer", WARNING, "Airflow's triggerer is down",
@@ -434,8 +446,8 @@ STORE: list[Scenario] = [
             Alert(
                 CRITICAL,
                 "S3 does not answer: runs can't save, states are old",
-                "The registry has not been able to read the run ledger in S3 for half a minute. Runs stop and try again; "
-                "states, decisions and the champion are shown as they were.",
+                "The registry has not been able to read the run ledger in S3 for half a minute. Runs stop and try "
+                "again; states, decisions and the champion are shown as they were.",
                 "catwalk-pipeline",
             ),
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -83,7 +84,8 @@ def names(of: Iterable[Rule]) -> list[str]:
     return list(dict.fromkeys(rule.name for rule in of))
 
 
-def needed_for(name: str) -> list[Rule]:
+@cache
+def needed_for(name: str) -> tuple[Rule, ...]:
     """The rules of this name and all that they stand on, in the order in which they must be evaluated."""
     wanted, new = {name}, {name}
     while new:
@@ -96,7 +98,7 @@ def needed_for(name: str) -> list[Rule]:
         ready = [rule for rule in chosen if not (rule.uses - {rule.name}) & waiting]
         ordered += ready
         chosen = [rule for rule in chosen if rule not in ready]
-    return ordered
+    return tuple(ordered)
 
 
 def users_of(name: str) -> list[str]:
@@ -106,4 +108,4 @@ def users_of(name: str) -> list[str]:
 
 def dump(chosen: Iterable[Rule]) -> str:
     """A rules file with one group that has them in this order."""
-    return yaml.safe_dump({"groups": [{"name": "tested", "rules": [rule.body for rule in chosen]}]}, sort_keys=False)
+    return json.dumps({"groups": [{"name": "tested", "rules": [rule.body for rule in chosen]}]}, indent=1)

@@ -87,7 +87,8 @@ SENT, RECEIVED = series("catwalk_canary_sent_total"), series("catwalk_canary_rec
 SILENT = Alert(
     {**CRITICAL, "job": "statsd_exporter"},
     "statsd_exporter is up, but no packet reaches it",
-    "The registry's canary sends a line a second, and for two minutes not one packet has reached statsd_exporter by UDP.",
+    "The registry's canary sends a line a second, and for two minutes not one packet has reached statsd_exporter "
+    "by UDP.",
     PAGE,
 )
 UNMAPPED = series("statsd_exporter_events_unmapped_total")
@@ -167,8 +168,8 @@ STATSD: list[Scenario] = [
             Alert(
                 WARNING,
                 "2.1% of StatsD packets are lost",
-                "Of the canary's lines in the last quarter of an hour, 2.1% did not reach statsd_exporter; curves lose points at "
-                "about that rate until publish sends them again.",
+                "Of the canary's lines in the last quarter of an hour, 2.1% did not reach statsd_exporter; curves lose "
+                "points at about that rate until publish sends them again.",
                 PAGE,
             ),
         ),
@@ -227,15 +228,15 @@ def target_down(job: str) -> Alert:
 REGISTRY_DOWN = Alert(
     {**CRITICAL, "job": "registry"},
     "Catwalk's registry is down",
-    "Prometheus has not reached the registry for a minute: run states, decisions and the champion are unknown, and alerts on "
-    "them are blind.",
+    "Prometheus has not reached the registry for a minute: run states, decisions and the champion are unknown, and "
+    "alerts on them are blind.",
     PAGE,
 )
 COURIER_DOWN = Alert(
     {**CRITICAL, "job": "courier"},
     "Catwalk's courier is down",
-    "Prometheus has not reached the courier for a minute: notifications are not kept, and nobody watches for Prometheus' own "
-    "death.",
+    "Prometheus has not reached the courier for a minute: notifications are not kept, and nobody watches for "
+    "Prometheus' own death.",
     PAGE,
 )
 
@@ -264,8 +265,8 @@ STACK: list[Scenario] = [
             Alert(
                 {**WARNING, "job": "registry"},
                 "registry: 60.2% of the sample limit",
-                "A scrape of registry has 60.2% of the samples that Prometheus accepts; beyond the limit the whole target is "
-                "dropped.",
+                "A scrape of registry has 60.2% of the samples that Prometheus accepts; beyond the limit the whole "
+                "target is dropped.",
                 PAGE,
             ),
         ),
@@ -390,12 +391,19 @@ STACK: list[Scenario] = [
         fires("DiskNearlyFull", "11m10s", full(WARNING, "972.8MiB"), full(CRITICAL, "972.8MiB")),
     ),
     scenario(
-        "the same volume by two registries, one of which has room; 1.05 GiB are not critical",
+        "the same volume by two registries, one of which has room; just over 1 GiB elsewhere is not critical",
         {
-            series("catwalk_disk_free_bytes", volume="store"): constant(1.05 * GIBIBYTE),
+            series("catwalk_disk_free_bytes", volume="store"): constant(0.5 * GIBIBYTE),
             series("catwalk_disk_free_bytes", volume="store").replace(":1", ":2"): constant(50 * GIBIBYTE),
+            series("catwalk_disk_free_bytes", volume="prometheus"): constant(1.05 * GIBIBYTE),
         },
-        fires("DiskNearlyFull", "5m", full(WARNING, "1.05GiB")),
+        fires(
+            "DiskNearlyFull",
+            "5m",
+            full(WARNING, "512MiB"),
+            full(CRITICAL, "512MiB"),
+            full(WARNING, "1.05GiB", "prometheus"),
+        ),
     ),
     scenario(
         "always",

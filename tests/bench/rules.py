@@ -1,0 +1,197 @@
+"""What evaluating all rules costs a real Prometheus that remembers many runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
+from pathlib import Path
+from typing import TextIO
+
+from ml.config import CLASSES
+from ml.records import STAGES, ChampionRecord, CheckRecord, SummaryRecord
+from monitoring import catalogue
+from monitoring.catalogue import Metric
+from monitoring.exposition import STATES, Exposition, Facts, Settings
+from monitoring.snapshot import Snapshot
+from stack.settings import PROJECT, tool
+from tests.bench.measure import Measurement
+from tests.monitoring.ledgers import summary
+from tests.servers import free_port, wait_for_port, wait_until
+
+RUNS = (10, 100, 1_000)
+DAYS = 90
+_DAY = 86_400.0
+_UNTOUCHED = 3.2 * 3_600
+"""The newest run ended so long ago: promtool does not backfill the three hours that belong to the open head."""
+_EPOCHS = 18
+_INTERVAL = 10
+_BASELINES = {
+    catalogue.RUN_INFO: 7_200,
+    catalogue.RUN_STATE: 7_200,
+    catalogue.RUN_DURATION: 7_200,
+    catalogue.STAGE_DURATION: 3_600,
+}
+"""What rules read over 30 days, and the seconds that it is exported for."""
+_CHECKS = ("precondition", "accuracy_floor", "recall_floor", "calibration", "better", "class_regression")
+_VALUES = {
+    "split": ("train", "validation"),
+    "epoch": tuple(map(str, range(1, _EPOCHS + 1))),
+    "class": CLASSES,
+    "true_class": CLASSES,
+    "predicted_class": CLASSES,
+    "stage": STAGES,
+    "state": STATES,
+    "check": _CHECKS,
+    "trigger": ("schedule",),
+}
+
+
+def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
+    """Duration of one evaluation of every group, summed, and Prometheus' memory.
+
+    Runs of the last day are stored as densely as they are scraped, and so is what rules read of the last 30 days. Of
+    what no rule reads, two samples a series: the files would have 20 GB else.
+    """
+    found = []
+    for count in RUNS:
+        say(f"rules: {count:,} runs in {DAYS} days")
+        with tempfile.TemporaryDirectory(prefix="catwalk-bench-") as folder:
+            now = time.time()
+            _backfill(Path(folder), count, now)
+            with _prometheus(Path(folder), count, now) as url:
+                durations = _durations(url, rounds)
+                memory = _value(url, 'process_resident_memory_bytes{job="prometheus"}') / 2**20
+        target = "under 250" if count == max(RUNS) else "-"
+        found += [
+            Measurement(f"evaluation of all rules, {count:,} runs in {DAYS} days", durations, " ms", target),
+            Measurement(f"Prometheus' memory then, {count:,} runs", [memory], " MiB", "-"),
+        ]
+    return found
+
+
+def _backfill(folder: Path, count: int, now: float) -> None:
+    """Blocks of so many scheduled runs, evenly spread."""
+    text = folder / "runs.openmetrics"
+    ended = [now - _UNTOUCHED - number * DAYS * _DAY / count for number in range(count)]
+    with text.open("w") as file:
+        for metric in catalogue.METRICS:
+            if metric.labels[:2] == ("run_id", "model") and (metric.road == "statsd" or metric in _BASELINES):
+                _write(file, metric, ended, now)
+        file.write("# EOF\n")
+    command = [str(tool("promtool")), "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=720h"]
+    subprocess.run([*command, str(text), str(folder / "data")], check=True, stdout=subprocess.DEVNULL, timeout=550)
+    text.unlink()
+
+
+def _write(file: TextIO, metric: Metric, ended: list[float], now: float) -> None:
+    """All samples of one family."""
+    file.write(f"# TYPE {metric.name} gauge\n")
+    job = "statsd_exporter" if metric.road == "statsd" else "registry"
+    names = [label for label in metric.labels if label in _VALUES]
+    for number, end in enumerate(ended):
+        exported = _BASELINES.get(metric, 3_600)
+        dense = end > now - _DAY or (metric in _BASELINES and end > now - 30 * _DAY)
+        times = range(0, exported if dense else 2 * _INTERVAL, _INTERVAL)
+        stamps = [f"{end + seconds:.0f}" for seconds in times if end + seconds < now - _UNTOUCHED + exported]
+        for values in product(*(_VALUES[name] for name in names)):
+            labels = {"job": job, "instance": f"{job}:1", "run_id": f"run{number}", "model": "mlp"}
+            labels |= dict(zip(names, values, strict=True))
+            inner = ",".join(f'{name}="{value}"' for name, value in labels.items())
+            value = labels["epoch"] if metric is catalogue.EPOCH_INDEX else "1" if "succeeded" in values else "0.5"
+            file.writelines(f"{metric.name}{{{inner}}} {value} {stamp}\n" for stamp in stamps)
+
+
+@contextmanager
+def _prometheus(folder: Path, count: int, now: float) -> Iterator[str]:
+    """A Prometheus with the committed rules over the blocks; it scrapes itself, and what a registry says of the runs."""
+    text = _registry(count, now)
+    handler = partial(_Page, text)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:  # type: ignore[arg-type]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = free_port()
+        shutil.copytree(PROJECT / "prometheus" / "rules", folder / "rules")
+        baselines = folder / "rules" / "pipeline.recording.yml"
+        # Every five minutes is too seldom for a measurement; so they count as if they came each time.
+        baselines.write_text(baselines.read_text().replace("interval: 5m", f"interval: {_INTERVAL}s"))
+        targets = {"prometheus": port, "registry": server.server_address[1]}
+        jobs = [
+            {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{at}"]}]} for name, at in targets.items()
+        ]
+        every = f"{_INTERVAL}s"
+        config = {
+            "global": {"scrape_interval": every, "evaluation_interval": every},
+            "rule_files": ["rules/*.yml"],
+            "scrape_configs": jobs,
+        }
+        (folder / "prometheus.yml").write_text(json.dumps(config))
+        command = [
+            str(tool("prometheus")),
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            "--storage.tsdb.retention.time=400d",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            try:
+                wait_for_port(port, process)
+                yield f"http://127.0.0.1:{port}"
+            finally:
+                process.terminate()
+        server.shutdown()
+
+
+class _Page(BaseHTTPRequestHandler):
+    """Serves one text."""
+
+    def __init__(self, text: bytes, *arguments: object) -> None:
+        self._text = text
+        super().__init__(*arguments)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(self._text)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Scrapes are no news."""
+
+
+def _registry(count: int, now: float) -> bytes:
+    """What the registry exports while the ledger holds so many runs."""
+    checks = [CheckRecord(check, "passed", 0.5, 0.4, 0.3, 0.6, "It is so.") for check in _CHECKS]
+    runs: list[SummaryRecord] = []
+    for number in reversed(range(count)):
+        end = now - 600 - number * DAYS * _DAY / count
+        runs.append(summary(f"run{number}", started=end - 60, updated=end, finished=end, checks=checks))
+    champion = ChampionRecord("mlp", "run0", "a" * 64, now - 600, "", "run0", "gate", "floors")
+    snapshot = Snapshot(tuple(runs), (champion,), {"run0": 490})
+    return Exposition(Settings()).render(Facts(snapshot, True, {"scheduler": True}, 1, now))
+
+
+def _durations(url: str, rounds: int) -> list[float]:
+    """Milliseconds of so many evaluations of every group, the first ones left out: they open the blocks."""
+    total = "sum(prometheus_rule_group_last_duration_seconds)"
+    wait_until(lambda: _value(url, "min(prometheus_rule_group_iterations_total)") > 2)
+    found = []
+    for _ in range(rounds):
+        time.sleep(_INTERVAL)
+        found.append(1_000 * _value(url, total))
+    return found
+
+
+def _value(url: str, expression: str) -> float:
+    with urllib.request.urlopen(f"{url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}") as answer:
+        result = json.load(answer)["data"]["result"]
+    return float(result[0]["value"][1]) if result else 0.0

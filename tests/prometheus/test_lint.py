@@ -1,0 +1,185 @@
+"""What holds for all rules: names, labels, links, and that every series they read exists."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from monitoring import catalogue
+from monitoring.airflow_metrics import airflow_rules, load_registry
+from monitoring.catalogue import Metric
+from monitoring.mapping import MAPPING
+from stack.settings import tool
+from tests.conftest import RunningStack
+from tests.prometheus.rulebook import RULES, RUNBOOKS, Rule, alerts, names, records, rules
+from tests.servers import free_port, scraped, wait_until
+
+DASHBOARDS = {f"catwalk-{name}" for name in ("home", "runs", "run", "model", "pipeline", "telemetry")}
+PER_RUN = {metric.name for metric in catalogue.METRICS if "run_id" in metric.labels and "role" not in metric.labels} - {
+    metric.name for metric in (catalogue.CHAMPION_INFO, catalogue.CHAMPION_PROMOTED)
+}
+"""Families whose series come and go with runs; a champion stays."""
+OWN = ("catwalk_", "ml_", "airflow_")
+_FUNCTIONS = {
+    "abs", "absent", "and", "bool", "bottomk", "by", "clamp_min", "count", "group", "group_left", "group_right",
+    "histogram_quantile", "ignoring", "increase", "label_replace", "last_over_time", "max", "min", "min_over_time",
+    "offset", "on", "or", "quantile", "rate", "scalar", "sum", "time", "topk", "unless", "vector",
+}  # fmt: skip
+_NO_NAMES = re.compile(
+    r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|offset \w+|\b(?:by|on|ignoring|group_left|group_right) \([^)]*\)|\bInf\b|\b\d[\w.]*'
+)
+
+
+def series_read(rule: Rule) -> set[str]:
+    """Names of the series that an expression reads."""
+    return set(re.findall(r"[a-zA-Z_][\w:]*", _NO_NAMES.sub(" ", rule.expression))) - _FUNCTIONS
+
+
+def metric_names(metrics: list[Metric]) -> set[str]:
+    """Names of their samples."""
+    found = {metric.name for metric in metrics}
+    parts = ("bucket", "sum", "count")
+    return found | {f"{metric.name}_{part}" for metric in metrics if metric.kind == "histogram" for part in parts}
+
+
+@pytest.mark.parametrize("rule", records(), ids=lambda rule: rule.name)
+def test_a_record_is_named_level_metric_operation(rule: Rule) -> None:
+    assert re.fullmatch(r"(threshold|run|model|operation|job|registry|canary):[a-z][a-z0-9_]+:[a-z0-9_]+", rule.name)
+    assert not rule.body.get("labels")
+
+
+@pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule.title)
+def test_an_alert_has_the_labels_and_annotations_that_routes_templates_and_people_need(rule: Rule) -> None:
+    assert re.fullmatch(r"([A-Z][a-z0-9]+)+", rule.name)
+    labels, annotations = rule.body["labels"], rule.body["annotations"]
+    assert labels["severity"] in ("critical", "warning", "info") or (rule.name, labels["severity"]) == (
+        "Watchdog",
+        "none",
+    )
+    assert labels["area"] == rule.file.partition(".")[0]
+    assert labels.get("rests_on", "missing_series") == "missing_series"
+    assert labels.keys() <= {"severity", "area", "rests_on", "source"}
+    assert annotations.keys() == {"summary", "description", "runbook_url", "dashboard"}
+    assert annotations["runbook_url"] == "{{ $externalLabels.runbooks }}/" + rule.name
+    dashboard = re.fullmatch(r"\{\{ \$externalLabels\.grafana \}\}/d/([a-z-]+)(\?.*)?", annotations["dashboard"])
+    assert dashboard and dashboard[1] in DASHBOARDS
+    assert set(re.findall(r"[?&]([\w-]+)=", dashboard[2] or "")) <= {"var-model", "var-run"}
+    for text in annotations.values():
+        assert text == text.strip() and "\n" not in text
+    assert not annotations["summary"].endswith(".") and annotations["description"].endswith((".", "$labels.run_id }}"))
+
+
+def test_critical_is_what_is_in_service_or_makes_the_pipeline_blind() -> None:
+    of_models = {rule.name for rule in alerts() if rule.severity == "critical" and rule.file == "model.alerts.yml"}
+    assert of_models == {"ModelAccuracyBelowFloor", "ModelClassCollapsed", "ModelCalibrationPoor", "ChampionMissing"}
+    for rule in alerts():
+        if rule.severity == "critical" and rule.name in of_models - {"ChampionMissing"}:
+            assert 'role="champion"' in rule.expression
+
+
+def test_what_rests_on_a_missing_series_says_so() -> None:
+    marked = {rule.title for rule in alerts() if "rests_on" in rule.body["labels"]}
+    assert marked == {"TelemetryIncomplete (warning)", "RetrainingOverdue (critical)"}
+
+
+def test_an_alert_waits_or_says_why_it_does_not() -> None:
+    for path in RULES.glob("*.alerts.yml"):
+        comment, name = "", ""
+        waits: dict[str, bool] = {}
+        for line in path.read_text().splitlines():
+            if line.startswith("      #"):
+                comment += line
+            elif line.startswith("      - alert:"):
+                name = f"{line.partition(': ')[2]} {len(waits)}"
+                waits[name] = "No `for`" in comment
+                comment = ""
+            elif line.startswith("        for:"):
+                assert not waits[name], f"{name} waits, and says that it doesn't"
+                waits[name] = True
+        assert waits
+        assert not [name for name, reason in waits.items() if not reason]
+
+
+def test_every_threshold_has_a_reason_and_a_user() -> None:
+    lines = (RULES / "thresholds.yml").read_text().splitlines()
+    for number, line in enumerate(lines):
+        if "- record:" in line:
+            assert lines[number - 1].startswith("      # "), line
+    declared = {rule.name for rule in records() if rule.name.startswith("threshold:")}
+    assert declared == {used for rule in alerts() for used in rule.uses if used.startswith("threshold:")}
+    assert declared == {rule.name for rule in rules() if rule.file == "thresholds.yml"}
+
+
+def test_no_alert_has_a_limit_of_its_own() -> None:
+    """Beside 0 and 1, which say that something is so."""
+    for rule in alerts():
+        numbers = re.findall(r"[<>=] *(-?\d[\d.]*)", re.sub(r"\{[^}]*\}", "", rule.expression))
+        assert set(numbers) <= {"0", "1"}, rule.name
+
+
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} == set(names(alerts()))
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.title)
+def test_per_run_families_are_looked_back_for(rule: Rule) -> None:
+    """They leave the exporter after an hour, and the registry after two."""
+    for name in series_read(rule) & PER_RUN:
+        every = re.findall(rf"\b{name}\b", rule.expression)
+        looked_back = re.findall(rf"last_over_time\({name}(?:\{{[^}}]*\}})?\[\w+\]\)", rule.expression)
+        assert len(every) == len(looked_back), f"{rule.name} reads {name} without last_over_time"
+
+
+def test_a_bare_selector_would_be_found() -> None:
+    bare = Rule("model.alerts.yml", "", {"alert": "Bare", "expr": "ml_epoch_loss > 1", "labels": {"severity": "info"}})
+    assert series_read(bare) == {"ml_epoch_loss"}
+    with pytest.raises(AssertionError):
+        test_per_run_families_are_looked_back_for(bare)
+
+
+def test_every_series_of_ours_is_declared() -> None:
+    airflow = [rule.metric for rule in airflow_rules(load_registry()) if rule.metric]
+    declared = metric_names([*catalogue.METRICS, *airflow]) | set(names(records()))
+    read = {name for rule in rules() for name in series_read(rule)}
+    assert {name for name in read if name.startswith(OWN) or ":" in name} <= declared
+
+
+@pytest.fixture
+def troubled_exporter(tmp_path: Path) -> Iterator[int]:
+    """A statsd_exporter that has met a clash of types and a mapping that it can't read; gives its web port."""
+    mapping = tmp_path / "mapping.yaml"
+    shutil.copy(MAPPING, mapping)
+    statsd, web = free_port(), free_port()
+    command = [
+        str(tool("statsd_exporter")), f"--statsd.listen-tcp=127.0.0.1:{statsd}", "--statsd.listen-udp=",
+        f"--web.listen-address=127.0.0.1:{web}", f"--statsd.mapping-config={mapping}",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: scraped(web))
+            with socket.create_connection(("127.0.0.1", statsd)) as connection:
+                connection.sendall(b"clash:1|c\n" + b"clash:1|g\n")
+            mapping.write_text("mappings: 7")
+            process.send_signal(signal.SIGHUP)
+            yield web
+        finally:
+            process.terminate()
+
+
+@pytest.mark.integration
+def test_every_other_series_is_in_the_real_output_of_a_server(services: RunningStack, troubled_exporter: int) -> None:
+    read = {name for rule in rules() for name in series_read(rule) if not name.startswith(OWN) and ":" not in name}
+    of_exporter = {name for name in read if name.startswith("statsd_exporter_")}
+    assert len(read) > len(of_exporter) > 3
+    # What happens seldom is exported only once it has.
+    wait_until(lambda: of_exporter <= scraped(troubled_exporter).keys(), f"{of_exporter} at statsd_exporter")
+    assert 'statsd_exporter_config_reloads_total{outcome="failure"}' in scraped(troubled_exporter).values()
+    for name in sorted(read - of_exporter):
+        wait_until(lambda name=name: services.query(name), name)
