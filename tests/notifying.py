@@ -99,6 +99,7 @@ class Alertmanager:
     def __init__(self, folder: Path, channels: Mapping[str, Channels], courier_url: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self._began = datetime.now(UTC) - timedelta(minutes=10)
         configuration = notifications.write(folder, channels, courier_url, interval_seconds=1)
         command = [
             str(tool("alertmanager")),
@@ -113,10 +114,9 @@ class Alertmanager:
 
     def post(self, *labels: Mapping[str, str], seconds: float = 600, **annotations: str) -> None:
         """Alerts that fire for so long; a negative time resolves them."""
-        end = datetime.now(UTC) + timedelta(seconds=seconds)
-        alerts = [
-            {"labels": {**LINKS, **given}, "annotations": annotations, "endsAt": end.isoformat()} for given in labels
-        ]
+        end = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+        times = {"startsAt": self._began.isoformat(), "endsAt": end}
+        alerts = [{"labels": {**LINKS, **given}, "annotations": annotations, **times} for given in labels]
         request = urllib.request.Request(
             f"{self.url}/api/v2/alerts", json.dumps(alerts).encode(), {"Content-Type": "application/json"}
         )
