@@ -48,12 +48,13 @@ def index(
     if firing is None:
         body.append('<p class="failed">Alertmanager does not answer: this is what it last told.</p>')
         known = [episode for episode in history if episode.ended is None]
-        notes = [""] * len(known)
+        notes = ["active"] * len(known)
     body += [_article(episode, note, now, registry_url) for episode, note in zip(known, notes, strict=True)]
     if not known:
         body.append('<p class="good">Nothing fires.</p>')
     body.append('<h2>Told so far</h2><p class="quiet">Newest first; <code>catwalk alerts --history</code> has all.</p>')
-    body += [_article(episode, "", now, registry_url) for episode in history] or ["<p>Nothing yet.</p>"]
+    told = [_article(episode, "told", now, registry_url) for episode in history]
+    body += told or ["<p>Nothing yet.</p>"]
     body.append('<p><a href="/runbooks/">All runbooks</a></p>')
     return page("Catwalk notifications", "".join(body), _STYLE)
 
@@ -82,8 +83,9 @@ def _watchdog(watch: Watch, state: State, now: float) -> str:
 def _article(episode: Episode, note: str, now: float, registry_url: str) -> str:
     over = episode.ended is not None
     kind = "over" if over or note in ("silenced", "inhibited") else escape(episode.severity)
-    words = ["resolved" if over else episode.severity, note if note != "active" else "", episode.name]
-    lasted = f", over after {_span(episode.ended - episode.started)}" if episode.ended is not None else ""
+    words = ["resolved" if over else episode.severity, note if note in ("silenced", "inhibited") else "", episode.name]
+    lasted = f", over after {_span(episode.ended - episode.started)}" if episode.ended is not None else ", fires"
+    lasted = lasted if note == "told" else ""
     since = f"since {_clock(episode.started)} UTC ({_span(now - episode.started)} ago){lasted}"
     notes = episode.annotations
     links = [(notes.get(name, ""), label) for name, label in _LINKS]
@@ -93,7 +95,7 @@ def _article(episode: Episode, note: str, now: float, registry_url: str) -> str:
     shown = "".join(
         f'<a href="{escape(url)}">{label}</a>' for url, label in links if url.startswith(("http://", "https://"))
     )
-    description = "" if over else f"<p>{escape(notes.get('description', ''))}</p>"
+    description = "" if note == "told" else f"<p>{escape(notes.get('description', ''))}</p>"
     return (
         f'<article class="{kind}"><p class="kind">{escape(" · ".join(word for word in words if word))}</p>'
         f"<p><b>{escape(notes.get('summary') or episode.name)}</b></p>{description}"

@@ -72,7 +72,7 @@ def _alert(value: Any) -> Alert:
     if not isinstance(value, dict):
         raise ValueError("an alert is no object")
     fingerprint, starts_at, status = value.get("fingerprint"), value.get("startsAt"), value.get("status")
-    labels, annotations = value.get("labels"), value.get("annotations") or {}
+    labels, annotations = value.get("labels"), value.get("annotations", {})
     if not isinstance(fingerprint, str) or not fingerprint or status not in ("firing", "resolved"):
         raise ValueError("an alert has no fingerprint or no status")
     if not _strings(labels) or not _strings(annotations):

@@ -157,8 +157,8 @@ class Store:
             _notification(row)
             for row in self._rows(
                 "SELECT * FROM notifications AS told WHERE status = 'firing' AND NOT EXISTS ("
-                "SELECT 1 FROM notifications WHERE fingerprint = told.fingerprint AND starts_at = told.starts_at AND status = 'resolved') "
-                "ORDER BY first_seen DESC, id DESC"
+                "SELECT 1 FROM notifications WHERE fingerprint = told.fingerprint AND starts_at = told.starts_at "
+                "AND status = 'resolved') ORDER BY first_seen DESC, id DESC"
             )
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,12 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from monitoring.courier.client import told
 from stack import control
 from stack.environment import process_environment
 from stack.parts import parts
@@ -175,4 +178,25 @@ def test_a_killed_supervisor_leaves_nothing_that_the_next_start_stumbles_over(se
     control.up(settings, ["s3"], say=quiet)
     assert orphan.healthy()
     control.down(settings, say=quiet)
+    assert control.processes(settings) == []
+
+
+def test_a_planned_stop_is_announced_and_ends_with_the_next_start(settings: Settings) -> None:
+    control.up(settings, ["alertmanager", "courier"], say=quiet)
+    lines: list[str] = []
+    control.down(settings, say=lines.append)
+    assert lines[0] == "told Alertmanager: silence for 10 minutes, or until the next start"
+    assert b"catwalk: planned stop" in (settings.home / "alertmanager" / "silences").read_bytes()
+    control.up(settings, ["alertmanager", "courier"], say=quiet)
+    with urllib.request.urlopen(f"{settings.url('alertmanager')}/api/v2/silences", timeout=10) as answer:
+        assert [silence["status"]["state"] for silence in json.load(answer)] == ["expired"]
+    assert told(settings.url("courier"), 1)["deadman"]["state"] == "waiting"
+    control.down(settings, say=quiet)
+
+
+def test_a_receiver_that_makes_no_sense_stops_the_start(settings: Settings) -> None:
+    (settings.home / "receivers").mkdir()
+    (settings.home / "receivers" / "slack_url").write_text("")
+    with pytest.raises(StackError, match="slack_url must hold a URL"):
+        control.up(settings, ["alertmanager"], say=quiet)
     assert control.processes(settings) == []

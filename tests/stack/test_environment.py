@@ -15,7 +15,7 @@ from stack.settings import PROJECT, Settings
 def test_ports_and_home_reach_every_setting(tmp_path: Path) -> None:
     settings = Settings(
         tmp_path,
-        dict.fromkeys(("airflow", "s3", "statsd", "statsd_exporter", "prometheus"), 1)
+        dict.fromkeys(("airflow", "s3", "statsd", "statsd_exporter", "prometheus", "courier"), 1)
         | {
             "alertmanager": 2,
             "registry": 3,

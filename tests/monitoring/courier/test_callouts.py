@@ -1,0 +1,148 @@
+"""The dead-man watch in a courier that runs: whom it calls, when, and that a kill changes nothing of that."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.notifying import CourierProcess, Listener, Mailbox, eventually
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.integration
+
+QUICK = {"CATWALK_DEADMAN_SECONDS": "1.5", "CATWALK_DEADMAN_GRACE_SECONDS": "1.5"}
+
+
+def commanded(home: Path) -> str:
+    """A command that appends what it is told to a file."""
+    return f'{{ echo "event $CATWALK_CALLOUT_EVENT"; cat; }} >> {home}/called'
+
+
+def calls(home: Path) -> list[str]:
+    """The events that the command was called with."""
+    path = home / "called"
+    text = path.read_text() if path.exists() else ""
+    return [line.removeprefix("event ") for line in text.splitlines() if line.startswith("event ")]
+
+
+def test_never_heard_then_recovered_then_silent_over_a_kill_and_a_restart(tmp_path: Path) -> None:
+    courier = CourierProcess(tmp_path, CATWALK_CALLOUT_COMMAND=commanded(tmp_path), **QUICK)
+    try:
+        wait_until(lambda: calls(tmp_path) == ["silent"], "called out: never heard")
+        assert "never heard" in (tmp_path / "called").read_text()
+        courier.kill()
+        courier.start()  # remembers that this silence was called out
+        assert courier.state() == "silent"
+        courier.hear()
+        wait_until(lambda: calls(tmp_path) == ["silent", "recovered"], "called out: heard again")
+        assert courier.state() == "well"
+        wait_until(lambda: calls(tmp_path) == ["silent", "recovered", "silent"], "called out: silent")
+        courier.kill()
+        courier.start()
+        before = courier.told()["deadman"]["silence_seconds"]
+        wait_until(lambda: courier.told()["deadman"]["silence_seconds"] > before + 2, "listens on")
+        assert calls(tmp_path) == ["silent", "recovered", "silent"]
+    finally:
+        courier.kill()
+
+
+def test_a_restart_neither_sets_the_clock_back_nor_counts_what_nobody_could_hear(tmp_path: Path) -> None:
+    limits = {"CATWALK_DEADMAN_SECONDS": "30", "CATWALK_DEADMAN_GRACE_SECONDS": "30"}
+    courier = CourierProcess(tmp_path, **limits)
+    courier.hear()
+    wait_until(lambda: courier.told()["deadman"]["silence_seconds"] >= 2, "some silence")
+    before = courier.told()["deadman"]["silence_seconds"]
+    courier.stop()
+    stopped = time.monotonic()
+    courier.start()
+    away = time.monotonic() - stopped
+    after = courier.told()["deadman"]
+    courier.kill()
+    assert before <= after["silence_seconds"] < before + away
+    assert after["state"] == "well"
+
+
+def test_a_planned_stop_calls_nobody(tmp_path: Path) -> None:
+    courier = CourierProcess(tmp_path, CATWALK_CALLOUT_COMMAND=commanded(tmp_path), **QUICK)
+    try:
+        courier.hear()
+        assert courier.post({"seconds": 3}, "/planned-stop")[0] == 200
+        assert courier.state() == "planned"
+        courier.kill()
+        courier.start()
+        assert courier.state() == "planned"
+        eventually(courier, "waiting")
+        assert calls(tmp_path) == []
+        wait_until(lambda: calls(tmp_path) == ["silent"], "called out when the plan is over")
+        assert courier.post({"seconds": 60}, "/planned-stop")[0] == 200
+        assert courier.post({"seconds": 0}, "/planned-stop")[0] == 200
+        assert courier.state() == "waiting"
+    finally:
+        courier.kill()
+
+
+def test_mail_slack_and_webhook_are_tried_until_they_succeed(tmp_path: Path) -> None:
+    fails = {"/services/T0": 2, "/hook": 1}
+
+    def answer(method: str, path: str, body: object) -> tuple[int, object]:
+        fails[path] -= 1
+        return (503, {}) if fails[path] >= 0 else (200, {})
+
+    people, mailbox = Listener(answer), Mailbox()
+    files = tmp_path / "receivers"
+    files.mkdir()
+    (files / "slack_url").write_text(f"{people.url}/services/T0\n")
+    (files / "webhook_url").write_text(f"{people.url}/hook")
+    (files / "email.yml").write_text(
+        f"to: ops@example.test\nfrom: c@example.test\nsmarthost: 127.0.0.1:{mailbox.port}\nrequire_tls: false\n"
+    )
+    courier = CourierProcess(tmp_path, CATWALK_CALLOUT_COMMAND="exit 3", **QUICK)
+    try:
+        wait_until(lambda: mailbox.mails, "a mail")
+        mail = email.message_from_bytes(mailbox.mails[0], policy=email.policy.default)
+        assert mail["Subject"] == "CRITICAL: Catwalk's alarm chain was never heard"
+        assert "make status" in str(mail.get_payload())
+        wait_until(lambda: len(people.bodies("/services/T0")) == 3, "Slack, at the third try")
+        wait_until(lambda: len(people.bodies("/hook")) == 2, "the webhook, at the second try")
+        assert "*CRITICAL: Catwalk's alarm chain was never heard*" in people.bodies("/services/T0")[-1]["text"]
+        alert = people.bodies("/hook")[-1]["alerts"][0]
+        assert people.bodies("/hook")[-1]["version"] == "4"
+        assert (alert["status"], alert["labels"]["severity"]) == ("firing", "critical")
+        assert alert["annotations"]["runbook_url"] == f"{courier.url}/runbooks/Watchdog"
+        metrics = courier.get("/metrics")
+        assert 'catwalk_courier_deliveries_total{channel="slack",outcome="failed"} 2.0' in metrics
+        assert 'catwalk_courier_deliveries_total{channel="slack",outcome="delivered"} 1.0' in metrics
+        assert 'catwalk_courier_pending_deliveries{channel="command"} 1.0' in metrics
+        assert "command failed" in courier.log.read_text()
+        assert "ended with 3" in courier.log.read_text()
+        assert len(mailbox.mails) == 1
+    finally:
+        courier.kill()
+        people.stop()
+        mailbox.stop()
+
+
+def test_a_heartbeat_goes_out_only_while_the_watchdog_is_heard(tmp_path: Path) -> None:
+    outside = Listener()
+    courier = CourierProcess(
+        tmp_path, CATWALK_HEARTBEAT_URL=f"{outside.url}/ping/uuid", CATWALK_HEARTBEAT_SECONDS="0.2", **QUICK
+    )
+    try:
+        eventually(courier, "silent")
+        assert outside.received == []
+        courier.hear()
+        wait_until(lambda: len(outside.received) >= 3, "heartbeats")
+        assert {(method, path) for method, path, _, _ in outside.received} == {("GET", "/ping/uuid")}
+        eventually(courier, "silent")
+        count = len(outside.received)
+        silence = courier.told()["deadman"]["silence_seconds"]
+        wait_until(lambda: courier.told()["deadman"]["silence_seconds"] > silence + 1, "silence goes on")
+        assert len(outside.received) <= count + 1, "one may have been under way"
+        assert 'channel="heartbeat",outcome="delivered"' in courier.get("/metrics")
+    finally:
+        courier.kill()
+        outside.stop()

@@ -1,0 +1,175 @@
+"""The courier as a process: what it keeps, shows, refuses and survives."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from monitoring import catalogue
+from monitoring.courier.server import LARGEST_BODY
+from stack.settings import PROJECT
+from tests.notifying import RUN, CourierProcess, notification
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.integration
+
+KILLED_BEFORE_IT_ANSWERS = """
+import os, signal, sys
+from monitoring.courier import server
+from monitoring.courier.__main__ import main
+answer = server.Handler._answer
+def die(self, status, body, kind):
+    if self.command == "POST":
+        os.kill(os.getpid(), signal.SIGKILL)
+    answer(self, status, body, kind)
+server.Handler._answer = die
+sys.exit(main(sys.argv[1:]))
+"""
+"""The courier, killed when a notification is on the disk and Alertmanager has no answer yet."""
+
+
+@pytest.fixture(scope="module")
+def courier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CourierProcess]:
+    courier = CourierProcess(tmp_path_factory.mktemp("courier"))
+    yield courier
+    courier.stop()
+
+
+def names(courier: CourierProcess) -> list[tuple[str, str, int]]:
+    """Alert, status and times told, oldest first."""
+    found = courier.told()["notifications"]
+    return [(one["labels"]["alertname"], one["status"], one["times"]) for one in reversed(found)]
+
+
+def test_killed_between_keeping_and_answering_it_has_lost_and_doubled_nothing(tmp_path: Path) -> None:
+    courier = CourierProcess(tmp_path, "-c", KILLED_BEFORE_IT_ANSWERS)
+    try:
+        with pytest.raises(OSError, match=r"closed|reset"):
+            courier.post(notification("PipelineRunFailed", run_id=RUN))
+        assert courier.process.wait(20) == -signal.SIGKILL
+        courier.start()
+        assert names(courier) == [("PipelineRunFailed", "firing", 1)]
+        assert courier.post(notification("PipelineRunFailed", run_id=RUN)) == (200, "kept\n")  # Alertmanager's next try
+        assert names(courier) == [("PipelineRunFailed", "firing", 2)]
+    finally:
+        courier.kill()
+
+
+def test_many_kills_lose_nothing(tmp_path: Path) -> None:
+    """Killed at once after each answer: what was answered is there."""
+    courier = CourierProcess(tmp_path)
+    for number in range(3):
+        assert courier.post(notification(f"Alert{number}"))[0] == 200
+        courier.kill()
+        courier.start()
+    assert names(courier) == [(f"Alert{number}", "firing", 1) for number in range(3)]
+    courier.kill()
+    assert sqlite3.connect(tmp_path / "courier" / "courier.db").execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_repeat_is_counted_not_kept_again(courier: CourierProcess) -> None:
+    for _ in range(3):
+        assert courier.post(notification("StoreSlow", severity="warning"))[0] == 200
+    assert courier.post(notification("StoreSlow", "resolved", severity="warning"))[0] == 200
+    assert ("StoreSlow", "firing", 3) in names(courier)
+    assert ("StoreSlow", "resolved", 1) in names(courier)
+    metrics = courier.get("/metrics")
+    assert 'catwalk_courier_stored_total{status="firing"} 1.0' in metrics
+    assert 'catwalk_courier_duplicates_total{status="firing"} 2.0' in metrics
+    assert 'catwalk_courier_notifications_total{status="resolved"} 1.0' in metrics
+
+
+def test_it_exports_what_the_catalogue_says_and_nothing_else(courier: CourierProcess) -> None:
+    exported = re.findall(r"^# TYPE (\S+) (\S+)$", courier.get("/metrics"), re.MULTILINE)
+    assert exported == [(metric.name, metric.kind) for metric in catalogue.on_road("courier")]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "complaint"),
+    [
+        (b"no JSON", "application/json", "no JSON"),
+        (b"{}", "application/json", "version"),
+        (b'{"version": "4", "alerts": []}', "text/plain", "Content-Type"),
+        (b" " * (LARGEST_BODY + 1), "application/json", "8,000,000 are allowed"),
+    ],
+)
+def test_bad_input_is_one_line(courier: CourierProcess, body: bytes, kind: str, complaint: str) -> None:
+    try:
+        status, text = courier.post(body, kind=kind)
+    except OSError:  # it answers at once and reads no eight megabytes; some clients give up then
+        assert len(body) > LARGEST_BODY
+        return
+    assert status == 400
+    assert complaint in text
+    assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"seconds": -1}', b'{"seconds": true}', b'{"seconds": 1e9}', b"[1]"])
+def test_a_planned_stop_that_makes_no_sense_is_refused(courier: CourierProcess, body: bytes) -> None:
+    status, text = courier.post(body, "/planned-stop")
+    assert (status, text.count("\n")) == (400, 1)
+
+
+def test_pages_hold_no_markup_of_others_and_nothing_from_elsewhere(courier: CourierProcess) -> None:
+    hostile = notification("ModelPlateaued", severity='"><script>alert(1)</script>', run_id=RUN)
+    hostile["alerts"][0]["annotations"] |= {"summary": "<img src=x>", "dashboard": "javascript:alert(1)"}
+    assert courier.post(hostile)[0] == 200
+    page = courier.get("/")
+    assert "&lt;img src=x&gt;" in page
+    assert "<script" not in page
+    assert "javascript:" not in page
+    assert f'href="http://127.0.0.1:9180/runs/{RUN}"' in page
+    assert "Alertmanager does not answer" in page
+    assert not re.search(r"<(link|img|script|iframe)\b", page)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/healthz", 200),
+        ("/runbooks/", 200),
+        ("/api/notifications?limit=1", 200),
+        ("/api/notifications?limit=none", 200),
+        ("/runbooks/../../ml/gate.md", 404),
+        ("/runbooks/%2e%2e/secrets", 404),
+        ("/nothing", 404),
+    ],
+)
+def test_addresses(courier: CourierProcess, path: str, status: int) -> None:
+    try:
+        with urllib.request.urlopen(f"{courier.url}{path}", timeout=10) as answer:
+            found = answer.status
+            if path.startswith("/api"):
+                json.load(answer)
+    except urllib.error.HTTPError as error:
+        found = error.code
+    assert found == status
+
+
+def test_a_taken_port_and_a_bad_setting_are_one_line(courier: CourierProcess, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "monitoring.courier", "--port", str(courier.port)]
+    for environment, complaint in (
+        ({}, f"port {courier.port} on 127.0.0.1 is taken"),
+        ({"CATWALK_DEADMAN_SECONDS": "soon"}, "CATWALK_DEADMAN_SECONDS must be"),
+        ({"CATWALK_GRAFANA_URL": "grafana", "CATWALK_GRAFANA_TOKEN": "x"}, "CATWALK_GRAFANA_URL must be a URL"),
+    ):
+        given = {"PATH": "/usr/bin:/bin", "CATWALK_HOME": str(tmp_path), **environment}
+        done = subprocess.run(command, cwd=PROJECT, env=given, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+        assert complaint in done.stderr
+
+
+def test_sigterm_ends_it_at_once(tmp_path: Path) -> None:
+    courier = CourierProcess(tmp_path)
+    courier.process.terminate()
+    assert courier.process.wait(10) == 0
+    wait_until(lambda: "Traceback" not in courier.log.read_text(), "no traceback")

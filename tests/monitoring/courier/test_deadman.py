@@ -1,0 +1,91 @@
+"""When the Watchdog's silence is called out: the rules, without waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitoring.courier.deadman import DeadMan, Event, Limits, State, Watch, heard, listened
+from monitoring.courier.store import Store
+
+LIMITS = Limits(silence_seconds=60, grace_seconds=300)
+NOW = 1_800_000_000.0
+
+
+def after(watch: Watch, seconds: float, step: float = 1.0) -> tuple[Watch, list[Event]]:
+    """The watch after a time of silence, and all that came of it."""
+    events = []
+    for _ in range(round(seconds / step)):
+        watch, event = listened(watch, step, NOW, LIMITS)
+        events += [event] if event else []
+    return watch, events
+
+
+def test_never_heard_is_called_out_once_after_the_grace_period() -> None:
+    watch, events = after(Watch(), 299)
+    assert (watch.state(NOW, LIMITS), events) == ("waiting", [])
+    watch, events = after(watch, 600)
+    assert (watch.state(NOW, LIMITS), events) == ("silent", ["silent"])
+
+
+def test_silence_is_called_out_once_and_its_end_too() -> None:
+    watch, event = heard(Watch(), NOW)
+    assert event is None
+    watch, events = after(watch, 59)
+    assert (watch.state(NOW, LIMITS), events) == ("well", [])
+    watch, events = after(watch, 600)
+    assert (watch.state(NOW, LIMITS), events) == ("silent", ["silent"])
+    watch, event = heard(watch, NOW)
+    assert (watch.state(NOW, LIMITS), event) == ("well", "recovered")
+    _, event = heard(watch, NOW)
+    assert event is None
+
+
+def test_a_second_silence_is_called_out_again() -> None:
+    watch, _ = heard(after(heard(Watch(), NOW)[0], 100)[0], NOW)
+    assert after(watch, 100)[1] == ["silent"]
+
+
+def test_a_planned_stop_is_silent_and_a_new_grace_period_follows() -> None:
+    watch = Watch(heard=NOW, planned_until=NOW + 100)
+    watch, events = after(watch, 1_000)
+    assert (watch.state(NOW, LIMITS), events) == ("planned", [])
+    later = NOW + 101
+    assert watch.state(later, LIMITS) == "waiting"
+    for _ in range(299):
+        watch, event = listened(watch, 1.0, later, LIMITS)
+        assert event is None
+    assert listened(watch, 1.0, later, LIMITS)[1] == "silent"
+
+
+@pytest.mark.parametrize(("silence", "expected"), [(59.0, "well"), (60.0, "silent")])
+def test_the_shipped_limits(silence: float, expected: State) -> None:
+    assert Watch(silence, heard=NOW).state(NOW, Limits()) == expected
+
+
+def test_state_and_call_out_are_kept_in_one_step(tmp_path: Path) -> None:
+    store = Store(tmp_path / "courier.db")
+
+    def call(event: Event, watch: Watch) -> Mapping[str, Mapping[str, Any]]:
+        return {"command": {"event": event}}
+
+    deadman = DeadMan(store, LIMITS, call)
+    deadman.hear()
+    deadman._advance(61)
+    deadman._advance(61)
+    again = Store(tmp_path / "courier.db")
+    assert Watch.from_dict(again.watch()).called
+    assert again.pending() == {"command": 1}
+    # A courier that starts now has called out already, and goes on from there.
+    restarted = DeadMan(again, LIMITS, call)
+    restarted._advance(61)
+    assert again.pending() == {"command": 1}
+    restarted.hear()
+    assert again.pending() == {"command": 2}
+
+
+def test_what_an_older_version_kept_is_understood() -> None:
+    assert Watch.from_dict({"silence": 7.0, "unknown": 1}) == Watch(7.0)

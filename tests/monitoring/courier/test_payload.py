@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from monitoring.courier.payload import parse
+from tests.notifying import notification
+
+
+def test_a_notification() -> None:
+    (alert,) = parse(json.dumps(notification("StoreSlow", severity="warning")).encode())
+    assert (alert.name, alert.status, alert.ends_at) == ("StoreSlow", "firing", "")
+    assert alert.started == pytest.approx(1_795_403_464.123456)
+    (alert,) = parse(json.dumps(notification("StoreSlow", "resolved")).encode())
+    assert alert.ends_at == "2026-11-23T03:41:04.1Z"
+
+
+def _changed(**changes: Any) -> bytes:
+    message = notification("StoreSlow")
+    message["alerts"][0] |= changes
+    return json.dumps(message).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b"", "no JSON"),
+        (b"alerts", "no JSON"),
+        (b"\xff", "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        (b"[]", "no notification of Alertmanager"),
+        (b"{}", 'version "4"'),
+        (b'{"version": "3", "alerts": []}', 'version "4"'),
+        (b'{"version": "4"}', "no list of alerts"),
+        (b'{"version": "4", "alerts": [1]}', "no object"),
+        (_changed(fingerprint=""), "no fingerprint"),
+        (_changed(status="pending"), "no status"),
+        (_changed(labels=None), "no texts"),
+        (_changed(labels={"a": 1}), "no texts"),
+        (_changed(annotations=[]), "no texts"),
+        (_changed(startsAt="yesterday"), "no timestamp"),
+        (_changed(startsAt=7), "no timestamp"),
+        (_changed(status="resolved", endsAt="soon"), "no timestamp"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(body: bytes, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint) as refused:
+        parse(body)
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,138 @@
+"""``catwalk alerts`` with a real Alertmanager and a real courier."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from monitoring import doctor, receivers
+from monitoring.alertmanager import active_alerts, end_planned_silences, silence_all
+from monitoring.cli import main
+from tests.notifying import RUN, Alertmanager, CourierProcess
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.integration
+
+
+@dataclass(frozen=True)
+class Pair:
+    alertmanager: Alertmanager
+    courier: CourierProcess
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    home = tmp_path_factory.mktemp("alerts")
+    courier = CourierProcess(home)
+    alertmanager = Alertmanager(home / "alertmanager", receivers.read(home / "receivers"), courier.url)
+    alertmanager.post({"alertname": "Watchdog", "severity": "none"})
+    alertmanager.post(
+        {"alertname": "StatsdExporterDown", "severity": "critical", "area": "telemetry", "job": "statsd_exporter"},
+        summary="statsd_exporter is down",
+    )
+    alertmanager.post(
+        {"alertname": "StatsdSilent", "severity": "warning", "area": "telemetry", "rests_on": "missing_series"},
+        summary="No StatsD line came for 5 minutes",
+    )
+    alertmanager.post(
+        {"alertname": "ModelPlateaued", "severity": "info", "area": "model", "model": "mlp", "run_id": RUN},
+        summary="Validation loss of mlp [stands] still",
+    )
+    wait_until(lambda: len(courier.told()["notifications"]) == 3, "what is not inhibited has been told")
+    yield Pair(alertmanager, courier)
+    alertmanager.stop()
+    courier.stop()
+
+
+@pytest.fixture(autouse=True)
+def environment(pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CATWALK_ALERTMANAGER_URL", pair.alertmanager.url)
+    monkeypatch.setenv("CATWALK_COURIER_URL", pair.courier.url)
+    monkeypatch.setenv("CATWALK_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "110")
+
+
+def run(*arguments: str) -> None:
+    """A ``catwalk`` command that must succeed."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    assert ended.value.code == 0
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line for line in capsys.readouterr().out.splitlines() if line.strip()]
+
+
+def test_what_fires_now_the_worst_first(capsys: pytest.CaptureFixture[str]) -> None:
+    run("alerts")
+    found = lines(capsys)
+    assert re.match(r"severity +alert +for +state +what", found[0])
+    assert re.match(r"critical +StatsdExporterDown .+ active +statsd_exporter is down", found[1])
+    assert "job=statsd_exporter" in found[2]
+    assert re.match(r"info +ModelPlateaued .+ active +Validation loss of mlp \[stands\] still", found[3])
+    assert f"model=mlp run_id={RUN}" in found[4]
+    assert re.match(r"warning +StatsdSilent .+ inhibited +No StatsD line", found[5])
+    assert "Watchdog" not in "".join(found)
+
+
+def test_history_and_json(capsys: pytest.CaptureFixture[str]) -> None:
+    run("alerts", "--history", "--limit", "10")
+    text = "\n".join(lines(capsys))
+    assert re.search(r"critical +StatsdExporterDown +fires +statsd_exporter is down", text)
+    run("alerts", "--history", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert {alert["labels"]["alertname"]: alert["state"] for alert in found["firing"]}["StatsdSilent"] == "inhibited"
+    assert found["deadman"]["state"] == "well"
+    assert sorted(one["labels"]["alertname"] for one in found["notifications"]) == [
+        "ModelPlateaued",
+        "StatsdExporterDown",
+        "Watchdog",
+    ]
+    run("alerts", "--json")
+    assert json.loads(capsys.readouterr().out).keys() == {"firing"}
+
+
+def test_a_planned_stop_silences_everything_until_it_is_over(pair: Pair) -> None:
+    silence_all(pair.alertmanager.url, 60)
+    states = {alert.state for alert in active_alerts(pair.alertmanager.url)}
+    assert states == {"silenced"}
+    assert end_planned_silences(pair.alertmanager.url) == 1
+    assert end_planned_silences(pair.alertmanager.url) == 0
+    states = {alert.state for alert in active_alerts(pair.alertmanager.url)}
+    assert states == {"active", "inhibited"}
+
+
+def test_the_page_shows_what_alertmanager_says(tmp_path: Path, pair: Pair) -> None:
+    courier = CourierProcess(tmp_path, CATWALK_ALERTMANAGER_URL=pair.alertmanager.url)
+    try:
+        firing = courier.get("/").partition("Told so far")[0]
+    finally:
+        courier.stop()
+    assert "critical · StatsdExporterDown" in firing
+    assert "warning · inhibited · StatsdSilent" in firing
+    assert "Watchdog<" not in firing
+
+
+def test_the_doctor_looks_at_the_courier() -> None:
+    with pytest.raises(doctor._Unwell, match="could call nobody") as found:
+        doctor._courier()
+    assert found.value.verdict == "WARN"
+    assert "CATWALK_CALLOUT_COMMAND" in found.value.remedy
+
+
+@pytest.mark.parametrize("variable", ["CATWALK_ALERTMANAGER_URL", "CATWALK_COURIER_URL"])
+def test_what_does_not_answer_is_one_line(
+    variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    with pytest.raises(SystemExit, match="1"):
+        main(["alerts", "--history"])
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "does not answer" in error
+    assert variable in error

@@ -1,0 +1,220 @@
+"""What a live Alertmanager with the rendered configuration holds back, and what reaches people."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import time
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from monitoring import receivers
+from tests.notifying import OTHER_RUN, RUN, Alertmanager, Listener, Mailbox, key
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.integration
+
+Labels = dict[str, str]
+
+
+class People:
+    """Everybody who listens: the courier, Slack, a webhook, a mailbox."""
+
+    def __init__(self, folder: Path) -> None:
+        self.courier, self.webhook, self.mailbox = Listener(), Listener(), Mailbox()
+        self.slack = Listener(lambda *request: (200, {"ok": True}))
+        files = folder / "receivers"
+        files.mkdir()
+        (files / "slack_url").write_text(f"{self.slack.url}/services/T0\n")
+        (files / "webhook_url").write_text(f"{self.webhook.url}/hook\n")
+        (files / "email.yml").write_text(
+            f"to: ops@example.test\nfrom: catwalk@example.test\nsmarthost: 127.0.0.1:{self.mailbox.port}\n"
+            "require_tls: false\n"
+        )
+        self.alertmanager = Alertmanager(folder, receivers.read(files), self.courier.url)
+
+    def mails(self) -> list[EmailMessage]:
+        found = [email.message_from_bytes(text, policy=email.policy.default) for text in self.mailbox.mails]
+        return cast("list[EmailMessage]", found)
+
+    def stop(self) -> None:
+        self.alertmanager.stop()
+        for listener in (self.courier, self.slack, self.webhook, self.mailbox):
+            listener.stop()
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
+    people = People(tmp_path_factory.mktemp("people"))
+    yield people
+    people.stop()
+
+
+def alert(name: str, severity: str = "warning", **labels: str) -> Labels:
+    return {"alertname": name, "severity": severity, **labels}
+
+
+MISSING = {"rests_on": "missing_series"}
+MODEL = {"model": "mlp", "run_id": RUN}
+OTHER = {"model": "mlp", "run_id": OTHER_RUN}
+
+
+@pytest.mark.parametrize(
+    ("source", "suppressed", "told"),
+    [
+        pytest.param(
+            alert("RetrainingOverdue", "critical", model="mlp"),
+            alert("RetrainingOverdue", "warning", model="mlp"),
+            alert("RetrainingOverdue", "warning", model="cnn"),
+            id="critical over warning",
+        ),
+        pytest.param(
+            alert("DiskNearlyFull", "critical", volume="store"),
+            alert("DiskNearlyFull", "info", volume="store"),
+            alert("StoreSlow", "warning", volume="store"),
+            id="critical over info, of one alert only",
+        ),
+        pytest.param(
+            alert("StatsdExporterDown", "critical", job="statsd_exporter"),
+            alert("StatsdSilent", "warning", **MISSING),
+            alert("ModelLossNotFinite", "warning", **MODEL),
+            id="no exporter, no series",
+        ),
+        pytest.param(
+            alert("TargetDown", "warning", job="registry"),
+            alert("RetrainingOverdue", "critical", **MISSING),
+            alert("RetrainingOverdue", "critical", model="mlp"),
+            id="no registry, no series",
+        ),
+        pytest.param(
+            alert("CatwalkServiceDown", "critical", job="registry"),
+            alert("ChampionMissing", "warning", **MISSING),
+            alert("StoreUnavailable", "critical"),
+            id="no registry, no series, said by its own alert",
+        ),
+        pytest.param(
+            alert("TargetDown", "warning", job="alertmanager"),
+            None,
+            alert("ChampionMissing", "warning", **MISSING),
+            id="other targets make no such gap",
+        ),
+        pytest.param(
+            alert("TelemetryIncomplete", "warning", **MODEL),
+            alert("PipelineRunStuck", "warning", **MODEL, **MISSING),
+            alert("PipelineRunStuck", "warning", **OTHER, **MISSING),
+            id="points of one run were lost",
+        ),
+        pytest.param(
+            alert("TelemetryIncomplete", "warning", **MODEL),
+            None,
+            alert("ModelLossNotFinite", "warning", **MODEL),
+            id="a value that arrived is true",
+        ),
+        *(
+            pytest.param(
+                alert("ModelShipBlockedRepeatedly", "warning", **MODEL),
+                alert(cause, "warning", **MODEL),
+                alert(cause, "warning", **OTHER),
+                id=f"the gate over {cause}",
+            )
+            for cause in (
+                "ModelAccuracyBelowFloor",
+                "ModelClassCollapsed",
+                "ModelRegressedAgainstChampion",
+                "ModelCalibrationPoor",
+            )
+        ),
+        pytest.param(
+            alert("ModelShipBlockedRepeatedly", "warning", **MODEL),
+            None,
+            alert("ModelTrainingDiverged", "warning", **MODEL),
+            id="the gate over its causes only",
+        ),
+    ],
+)
+def test_inhibition(people: People, source: Labels, suppressed: Labels | None, told: Labels) -> None:
+    every = [labels for labels in (source, suppressed, told) if labels]
+    server = people.alertmanager
+    server.post(*every)
+    try:
+        expected = {key(source): "active", key(told): "active"}
+        if suppressed:
+            expected[key(suppressed)] = "suppressed"
+        wait_until(
+            lambda: {key: server.states().get(key) for key in expected} == expected,
+            f"{expected}, not {server.states()}",
+        )
+    finally:
+        server.post(*every, seconds=-1)
+        wait_until(lambda: not set(expected) & set(server.states()), "alerts over")
+
+
+def test_an_alert_reaches_courier_mail_slack_and_webhook_and_so_does_its_end(people: People) -> None:
+    labels = alert("PipelineRunFailed", "warning", area="pipeline", run_id=RUN)
+    about = {
+        "summary": "A retraining run failed in train",
+        "description": "train <killed> & no retry is left.",
+        "runbook_url": "http://127.0.0.1:9181/runbooks/PipelineRunFailed",
+        "dashboard": "http://127.0.0.1:3000/d/catwalk-pipeline",
+    }
+    people.alertmanager.post(labels, **about)
+    mine = lambda: [mail for mail in people.mails() if "failed in train" in str(mail["Subject"])]  # noqa: E731
+    wait_until(lambda: len(mine()) == 1, "a mail")
+    mail = mine()[0]
+    assert (mail["To"], mail["From"]) == ("ops@example.test", "catwalk@example.test")
+    assert mail["Subject"] == f"WARNING: A retraining run failed in train – run {RUN}"
+    plain, html = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert plain is not None
+    assert html is not None
+    assert "train <killed> & no retry is left." in plain.get_content()
+    assert f"http://127.0.0.1:9180/runs/{RUN}" in plain.get_content()
+    assert "train &lt;killed&gt; &amp; no retry is left." in html.get_content()
+    assert 'href="http://127.0.0.1:9181/runbooks/PipelineRunFailed"' in html.get_content()
+
+    def slacks() -> list[Labels]:
+        posted = [body["attachments"][0] for body in people.slack.bodies("/services/T0")]
+        return [attachment for attachment in posted if "failed in train" in attachment["title"]]
+
+    def hooks(listener: Listener, path: str) -> list[tuple[str, str]]:
+        found = [one for body in listener.bodies(path) for one in body["alerts"]]
+        return [
+            (one["status"], one["labels"]["run_id"])
+            for one in found
+            if one["labels"]["alertname"] == labels["alertname"]
+        ]
+
+    wait_until(lambda: slacks(), "a message in Slack")
+    attachment = slacks()[0]
+    assert attachment["color"] == "warning"
+    assert attachment["title"] == mail["Subject"]
+    assert "train &lt;killed&gt; &amp; no retry is left." in attachment["text"]
+    assert "<http://127.0.0.1:9181/runbooks/PipelineRunFailed|What to do>" in attachment["text"]
+    wait_until(lambda: hooks(people.webhook, "/hook") == [("firing", RUN)], "the webhook")
+    wait_until(lambda: hooks(people.courier, "/alertmanager") == [("firing", RUN)], "the courier")
+
+    people.alertmanager.post(labels, seconds=-1, **about)
+    wait_until(lambda: [mail["Subject"][:9] for mail in mine()] == ["WARNING: ", "Resolved:"], "a second mail")
+    wait_until(lambda: [one["color"] for one in slacks()] == ["warning", "good"], "Slack hears of the end")
+    for listener, path in ((people.webhook, "/hook"), (people.courier, "/alertmanager")):
+        wait_until(lambda: [status for status, _ in hooks(listener, path)] == ["firing", "resolved"], "its end")  # noqa: B023
+
+
+def test_the_watchdog_comes_again_and_again_to_the_courier_alone(people: People) -> None:
+    people.alertmanager.post(alert("Watchdog", "none"))
+
+    def times() -> int:
+        return sum(
+            body["alerts"][0]["labels"]["alertname"] == "Watchdog" for body in people.courier.bodies("/alertmanager")
+        )
+
+    wait_until(lambda: times() == 1, "the Watchdog once")
+    started = time.monotonic()
+    wait_until(lambda: times() >= 4, "the Watchdog three times more")
+    took = time.monotonic() - started
+    assert took > 3.5, "three repeats, 2 s apart with these intervals"
+    assert "Watchdog" not in str(people.webhook.received) + str(people.slack.received)
+    assert not [mail for mail in people.mails() if "Watchdog" in str(mail["Subject"])]

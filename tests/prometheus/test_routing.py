@@ -1,0 +1,192 @@
+"""Who is told of what: the rendered routes, asked with amtool."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ml.errors import ConfigError
+from monitoring import notifications, receivers
+from monitoring.receivers import AREAS, Channels, Email
+from stack.settings import tool
+
+COURIER_URL = "http://127.0.0.1:9181"
+FILES = {
+    "slack_url": "https://hooks.slack.test/services/SECRET\n",
+    "webhook_url": "https://pager.test/SECRET\n",
+    "email.yml": "to: ops@example.test\nfrom: c@example.test\nsmarthost: mail.example.test:587\nusername: c\n",
+    "smtp_password": "SECRET\n",
+}
+
+
+def folder_with(folder: Path, *names: str) -> Path:
+    """A folder of receivers with these files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_text(FILES[name])
+    return folder
+
+
+def rendered(folder: Path) -> str:
+    return notifications.render(
+        (notifications.SOURCE / "alertmanager.yml").read_text(), receivers.read(folder), COURIER_URL
+    )
+
+
+@pytest.fixture(scope="module")
+def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With every receiver switched on."""
+    home = tmp_path_factory.mktemp("routing")
+    found = receivers.read(folder_with(home / "receivers", *FILES))
+    return notifications.write(home / "alertmanager", found, COURIER_URL)
+
+
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        ("alertname=Watchdog severity=none", "courier"),
+        ("alertname=Watchdog severity=critical area=telemetry", "courier"),
+        ("alertname=ModelLossNotFinite severity=warning area=model run_id=a", "model"),
+        ("alertname=ModelTrainingDiverged severity=warning area=model run_id=a", "model"),
+        ("alertname=ModelOverfitting severity=warning area=model run_id=a", "model"),
+        ("alertname=ModelPlateaued severity=info area=model run_id=a", "courier"),
+        ("alertname=ModelAccuracyBelowFloor severity=critical area=model model=mlp", "model"),
+        ("alertname=ModelShipBlockedRepeatedly severity=warning area=model model=mlp", "model"),
+        ("alertname=ChampionMissing severity=critical area=model model=mlp", "model"),
+        ("alertname=DatasetShifted severity=info area=model", "courier"),
+        ("alertname=RetrainingOverdue severity=warning area=pipeline", "pipeline"),
+        ("alertname=RetrainingOverdue severity=critical area=pipeline", "pipeline"),
+        ("alertname=PipelineRunFailed severity=warning area=pipeline run_id=a", "pipeline"),
+        ("alertname=PipelineTaskRetrying severity=info area=pipeline run_id=a stage=train", "courier"),
+        ("alertname=AirflowSchedulerDown severity=critical area=pipeline component=scheduler", "pipeline"),
+        ("alertname=StoreUnavailable severity=critical area=pipeline", "pipeline"),
+        ("alertname=TelemetryIncomplete severity=warning area=telemetry run_id=a", "telemetry"),
+        ("alertname=StatsdExporterDown severity=critical area=telemetry job=statsd_exporter", "telemetry"),
+        ("alertname=CardinalityNearLimit severity=info area=telemetry", "courier"),
+        ("alertname=DiskNearlyFull severity=critical area=telemetry volume=store", "telemetry"),
+        ("alertname=TheirOwn severity=critical", "everybody"),
+        ("alertname=TheirOwn severity=critical area=kitchen", "everybody"),
+        ("alertname=TheirOwn severity=warning", "everybody"),
+        ("alertname=TheirOwn", "courier"),
+        ("alertname=TheirOwn severity=page area=model", "courier"),
+    ],
+)
+def test_routes(configuration: Path, labels: str, receiver: str) -> None:
+    command = [str(tool("amtool")), "config", "routes", "test", f"--config.file={configuration}"]
+    done = subprocess.run(
+        [*command, f"--verify.receivers={receiver}", *labels.split()],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_wrong_expectation_would_be_noticed(configuration: Path) -> None:
+    command = [str(tool("amtool")), "config", "routes", "test", f"--config.file={configuration}"]
+    done = subprocess.run(
+        [*command, "--verify.receivers=everybody", "alertname=Watchdog"], capture_output=True, timeout=30, check=False
+    )
+    assert done.returncode != 0
+
+
+def test_every_combination_of_receivers_is_accepted_and_holds_no_secret(tmp_path: Path) -> None:
+    switches = (("slack_url",), ("webhook_url",), ("email.yml", "smtp_password"))
+    for number, chosen in enumerate(itertools.product((False, True), repeat=3)):
+        names = [name for switch, on in zip(switches, chosen, strict=True) if on for name in switch]
+        for area in ("", "model"):
+            home = tmp_path / f"{number}{area}"
+            folder_with(home / "receivers" / area, *names)
+            found = receivers.read(home / "receivers")
+            path = notifications.write(home / "alertmanager", found, COURIER_URL)
+            done = subprocess.run(
+                [str(tool("amtool")), "check-config", str(path)],
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            assert "SECRET" not in path.read_text()
+
+
+def test_what_people_get_comes_besides_the_courier(tmp_path: Path) -> None:
+    configuration = yaml.safe_load(rendered(folder_with(tmp_path, *FILES)))
+    by_name = {receiver["name"]: receiver for receiver in configuration["receivers"]}
+    assert by_name["courier"].keys() == {"name", "webhook_configs"}
+    for receiver in by_name.values():
+        assert receiver["webhook_configs"][0] == {"url": f"{COURIER_URL}/alertmanager"}
+    for name in ("everybody", *AREAS):
+        assert len(by_name[name]["webhook_configs"]) == 2
+        assert by_name[name]["slack_configs"][0]["api_url_file"] == str(tmp_path / "slack_url")
+        assert by_name[name]["email_configs"][0]["auth_password_file"] == str(tmp_path / "smtp_password")
+
+
+def test_a_folder_of_an_area_takes_the_place_of_what_is_for_everybody(tmp_path: Path) -> None:
+    folder_with(tmp_path, "slack_url", "webhook_url")
+    folder_with(tmp_path / "model", "slack_url")
+    found = receivers.read(tmp_path)
+    assert found["model"] == Channels(tmp_path / "model" / "slack_url", tmp_path / "webhook_url")
+    assert found["pipeline"] == found["everybody"] == Channels(tmp_path / "slack_url", tmp_path / "webhook_url")
+
+
+def test_mail_without_a_password(tmp_path: Path) -> None:
+    (tmp_path / "email.yml").write_text("to: a@b\nfrom: c@d\nsmarthost: localhost:25\nrequire_tls: false\n")
+    assert receivers.read(tmp_path)["everybody"].email == Email("a@b", "c@d", "localhost:25", require_tls=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("slack_url", "", "slack_url must hold a URL"),
+        ("webhook_url", "pager.test", "webhook_url must hold a URL"),
+        ("email.yml", "to: a@b", "must have the keys to, from and smarthost"),
+        ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: h:25\npassword: x", "must have the keys"),
+        ("email.yml", "to: [", "must have the keys"),
+        ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: localhost", "smarthost must be host:port"),
+        ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: h:25\nusername: u", "put the password into"),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_named(tmp_path: Path, name: str, text: str, complaint: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=complaint) as refused:
+        receivers.read(tmp_path)
+    assert str(tmp_path / name) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_watchdog_comes_every_20_seconds(tmp_path: Path) -> None:
+    """Alertmanager looks at a group once a group_interval and sends it again when repeat_interval has passed."""
+    route = yaml.safe_load(rendered(tmp_path))["route"]["routes"][0]
+    looked, repeated = (int(route[name].removesuffix("s")) for name in ("group_interval", "repeat_interval"))
+    assert "Watchdog" in route["matchers"][0]
+    assert next(time for time in range(looked, 100, looked) if time > repeated) == 20
+
+
+def test_other_intervals_scale_what_groups_wait(tmp_path: Path) -> None:
+    text = notifications.render(
+        (notifications.SOURCE / "alertmanager.yml").read_text(), receivers.read(tmp_path), COURIER_URL, 1
+    )
+    route = yaml.safe_load(text)["route"]
+    assert (route["group_wait"], route["group_interval"], route["repeat_interval"]) == ("1000ms", "3000ms", "12h")
+    watchdog = route["routes"][0]
+    assert (watchdog["group_interval"], watchdog["repeat_interval"]) == ("1000ms", "1500ms")
+
+
+def test_the_command_writes_what_alertmanager_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CATWALK_HOME", str(tmp_path))
+    monkeypatch.setenv("CATWALK_COURIER_URL", "http://courier:9181")
+    assert notifications.main([str(tmp_path / "out")]) == 0
+    assert "http://courier:9181/alertmanager" in (tmp_path / "out" / "alertmanager.yml").read_text()
+    assert (tmp_path / "out" / "catwalk.tmpl").exists()
+    (tmp_path / "receivers").mkdir()
+    (tmp_path / "receivers" / "slack_url").write_text("")
+    assert notifications.main([str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1

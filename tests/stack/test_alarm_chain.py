@@ -1,0 +1,103 @@
+"""Prometheus, Alertmanager and courier together: the Watchdog's way, and what happens when it breaks."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from monitoring.alertmanager import ActiveAlert, active_alerts
+from monitoring.courier.client import told
+from stack import control
+from stack.settings import PROJECT
+from tests.conftest import RunningStack, running_stack, wait_until
+
+pytestmark = pytest.mark.integration
+
+PARTS = ["prometheus", "alertmanager", "courier"]
+WATCHDOG = """
+groups:
+  - name: alive
+    rules:
+      - alert: Watchdog
+        expr: vector(1)
+        labels: {severity: none}
+        annotations: {runbook_url: "{{ $externalLabels.runbooks }}/Watchdog"}
+"""
+
+
+@pytest.fixture(scope="module")
+def called() -> Iterator[Path]:
+    """A file that gets a line for each call-out."""
+    with tempfile.TemporaryDirectory(prefix="catwalk-test-") as folder:
+        yield Path(folder) / "called"
+
+
+@pytest.fixture(scope="module")
+def chain(called: Path) -> Iterator[RunningStack]:
+    settings = {
+        "CATWALK_DEADMAN_SECONDS": "4",
+        "CATWALK_CALLOUT_COMMAND": f"echo $CATWALK_CALLOUT_EVENT >> {called}",
+        "CATWALK_GRAFANA_URL": "https://grafana.example.test",
+    }
+    with running_stack(PARTS, settings) as running:
+        if not any("alert: Watchdog" in path.read_text() for path in (PROJECT / "prometheus" / "rules").glob("*.yml")):
+            (running.settings.home / "prometheus" / "rules" / "alive.yml").write_text(WATCHDOG)
+            running.stop("prometheus")
+            running.start("prometheus")
+        yield running
+
+
+def _state(chain: RunningStack) -> str:
+    return str(told(chain.settings.url("courier"), 1)["deadman"]["state"])
+
+
+def _watchdog(chain: RunningStack) -> ActiveAlert | None:
+    found = active_alerts(chain.settings.url("alertmanager"))
+    return next((alert for alert in found if alert.labels["alertname"] == "Watchdog"), None)
+
+
+def test_the_watchdog_arrives_and_links_begin_where_the_environment_says(chain: RunningStack) -> None:
+    wait_until(lambda: _state(chain) == "well", "the Watchdog is heard")
+    watchdog = _watchdog(chain)
+    assert watchdog is not None
+    courier = chain.settings.url("courier")
+    assert {name: watchdog.labels[name] for name in ("stack", "runbooks", "grafana", "registry")} == {
+        "stack": "catwalk",
+        "runbooks": f"{courier}/runbooks",
+        "grafana": "https://grafana.example.test",
+        "registry": chain.settings.url("registry"),
+    }
+    assert watchdog.annotations["runbook_url"] == f"{courier}/runbooks/Watchdog"
+
+
+def test_prometheus_scrapes_the_courier(chain: RunningStack) -> None:
+    wait_until(lambda: chain.query('catwalk_courier_deadman_state{job="courier", state="well"} == 1'), "its state")
+
+
+def test_an_alertmanager_that_stops_is_called_out_once_and_its_return_too(chain: RunningStack, called: Path) -> None:
+    wait_until(lambda: _state(chain) == "well", "the Watchdog is heard")
+    before = called.read_text().splitlines() if called.exists() else []
+
+    def calls() -> list[str]:
+        return called.read_text().splitlines()[len(before) :] if called.exists() else []
+
+    chain.supervisor.stop("alertmanager")
+    wait_until(lambda: calls() == ["silent"], "called out")
+    control.up(chain.settings, PARTS, say=lambda line: None)
+    wait_until(lambda: calls() == ["silent", "recovered"], "called out again")
+
+
+def test_what_is_announced_calls_nobody(chain: RunningStack, called: Path) -> None:
+    wait_until(lambda: _state(chain) == "well", "the Watchdog is heard")
+    before = called.read_text() if called.exists() else ""
+    control.down(chain.settings, say=lambda line: None)
+    control.up(chain.settings, PARTS, say=lambda line: None)
+    wait_until(lambda: _state(chain) == "well", "the Watchdog is heard")
+    assert (called.read_text() if called.exists() else "") == before
+    with urllib.request.urlopen(f"{chain.settings.url('alertmanager')}/api/v2/silences", timeout=10) as answer:
+        assert {silence["status"]["state"] for silence in json.load(answer)} == {"expired"}
