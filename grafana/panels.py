@@ -200,7 +200,6 @@ def joined(
     *,
     order: str = "",
     falling: bool = False,
-    rows: int = 0,
 ) -> table.Panel:
     """A table of several queries that share a label: one row a value of `key`.
 
@@ -209,14 +208,10 @@ def joined(
         columns: in this order, all others are left out.
         order: title of the column to sort by; the key's if empty.
         falling: largest or latest first.
-        rows: how many at most; 0: all.
     """
     panel = _targets(_table(about), targets)
     by = order or next(column.title for column in columns if column.name == key)
-    steps = [*join(key, columns), sort(by, falling=falling)]
-    if rows:
-        steps.append(DataTransformerConfig(id_val="limit", options={"limitField": rows}))
-    for step in steps:
+    for step in [*join(key, columns), sort(by, falling=falling)]:
         panel.with_transformation(step)
     return _styled(panel, columns)
 

@@ -14,13 +14,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ml.errors import CatwalkError
-from tests.bench import accuracy, epochs, pipeline, telemetry
+from tests.bench import accuracy, dashboards, epochs, pipeline, telemetry
 from tests.bench.measure import HEADER, Measurement
 
 PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
     "epochs": lambda say: epochs.measure(5, say),
     "telemetry": lambda say: telemetry.measure(5, say),
     "accuracy": lambda say: accuracy.measure(5, say),
+    "dashboards": dashboards.measure,
     "pipeline": lambda say: pipeline.measure(5, say),
 }
 

@@ -26,18 +26,33 @@ RANGE_SECONDS = 3_600
 STEP_SECONDS = 15
 
 
-def ask(url: str, query: Query, variables: dict[str, str], until: float, seconds: int = RANGE_SECONDS) -> Any:
+def ask(
+    url: str,
+    query: Query,
+    variables: dict[str, str],
+    until: float,
+    seconds: int = RANGE_SECONDS,
+    step: int = STEP_SECONDS,
+) -> Any:
     """The answer of a Prometheus to a query as Grafana would send it: its ``result``.
+
+    Args:
+        url: of Prometheus.
+        query: which.
+        variables: of the dashboard.
+        until: end of the range, Unix time.
+        seconds: length of the range.
+        step: between two points of a range query, in seconds.
 
     Raises:
         AssertionError: Prometheus refuses the query; has its message.
     """
-    expr = substituted(query.expr, variables, seconds, STEP_SECONDS)
+    expr = substituted(query.expr, variables, seconds, step)
     if query.instant:
         path, values = "query", {"query": expr, "time": f"{until}"}
     else:
         path = "query_range"
-        values = {"query": expr, "start": f"{until - seconds}", "end": f"{until}", "step": f"{STEP_SECONDS}"}
+        values = {"query": expr, "start": f"{until - seconds}", "end": f"{until}", "step": f"{step}"}
     request = urllib.request.Request(f"{url}/api/v1/{path}", urllib.parse.urlencode(values).encode(), method="POST")
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
@@ -71,6 +86,7 @@ def fed(services: RunningStack) -> Iterator[Fed]:
             "run": f"({runs[0].run_id}|{runs[1].run_id})",
             "champion": runs[0].run_id,
             "split": "validation",
+            "recent": f"({runs[0].run_id}|{runs[1].run_id})",
         }
         found = Fed(runs[0], runs[1], variables)
         wait_until(lambda: expected(services, runs[1]), "the registry expects the second run's points")
