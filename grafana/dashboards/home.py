@@ -24,7 +24,7 @@ _MODEL = 'model="$model"'
 _NEWEST_RUN = f"topk(1, max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_MODEL}}}[2d])))"
 
 
-def _attention(area: str) -> str:
+def attention(area: str) -> str:
     """2 while a critical alert fires, 1 while a warning does, else 0; nothing where the registry says nothing."""
     firing = f'ALERTS{{alertstate="firing", area="{area}"'
     return (
@@ -50,7 +50,7 @@ _NO_REGISTRY = "the registry has said nothing yet."
 
 def _lamp(area: str, title: str, question: str) -> stat.Panel:
     about = About(title, question, _NO_REGISTRY, "none", 4, 4)
-    return tile(about, query(_attention(area), now=True), mappings=mapping(words.ATTENTION))
+    return tile(about, query(attention(area), now=True), mappings=mapping(words.ATTENTION))
 
 
 DASHBOARD = board.board(

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from grafana.asking import ask
 from ml.config import CLASSES
 from ml.records import STAGES
 from stack.parts import get
 from stack.settings import tool
 from tests.bench.measure import Measurement
-from tests.grafana.conftest import ask
 from tests.grafana.promql import Query, all_queries
 from tests.servers import free_port, wait_for_port, wait_until
 
@@ -226,11 +226,10 @@ def _times(url: str, now: int) -> dict[Query, list[float]]:
         variables = {**several, "recent": _recent(10 if query.dashboard == "catwalk-home" else RECENT)}
         if query.dashboard == "catwalk-run":
             variables["run"] = _run_id(RUNS - 1)
-        stand_in = Query(query.dashboard, query.place, query.ref, _renamed(query.expr), query.instant, query.table)
-        spent = found.setdefault(query, [])
+        stand_in, spent = _renamed(query.expr), found.setdefault(query, [])
         for _ in range(ROUNDS):
             started = time.perf_counter()
-            ask(url, stand_in, variables, at, seconds, seconds // POINTS)
+            ask(url, stand_in, variables, at, seconds, seconds // POINTS, instant=query.instant)
             spent.append(1_000 * (time.perf_counter() - started))
     return found
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from grafana.asking import ask
 from stack.parts import get
 from stack.settings import tool
-from tests.grafana.conftest import Fed, ask
+from tests.grafana.conftest import Fed
 from tests.grafana.promql import Query, all_queries, metric_names
 from tests.servers import free_port, wait_for_port, wait_until
 
@@ -84,5 +85,8 @@ def test_an_empty_prometheus_answers_every_query_without_error(empty_prometheus:
     variables = dict.fromkeys(("model", "run", "recent", "champion", "split"), "")
     wait_until(lambda: get(f"{empty_prometheus}/-/ready") is not None, "Prometheus is ready")
     now = time.time()
-    found = {query.name: ask(empty_prometheus, query, variables, now) for query in all_queries()}
+    found = {
+        query.name: ask(empty_prometheus, query.expr, variables, now, 3_600, 15, instant=query.instant)
+        for query in all_queries()
+    }
     assert {name for name, answer in found.items() if answer} == set(), "nothing is known, so nothing may be claimed"
