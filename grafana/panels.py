@@ -97,6 +97,7 @@ def tile(
         .graph_mode(looks.BigValueGraphMode.NONE)
         .color_mode(looks.BigValueColorMode.VALUE)
         .justify_mode(looks.BigValueJustifyMode.CENTER)
+        .text_mode(looks.BigValueTextMode.VALUE_AND_NAME if named else looks.BigValueTextMode.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields(fields).values(False))
         .color_scheme(_color(FieldColorModeId.THRESHOLDS))
         .thresholds(thresholds((None, PLAIN)))

@@ -26,7 +26,7 @@ UNFINISHED_SECONDS = 24 * 3600.0
 """The same for a run that never said how it ended: an alert on it must not resolve by mere silence."""
 _PIPELINE = ("schedule", "manual")
 """Triggers whose runs count as the pipeline's own; sweeps and the command line try things out."""
-_LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "registry")
+_LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "registry", "courier")
 
 Family = GaugeMetricFamily | CounterMetricFamily
 

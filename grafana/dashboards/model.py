@@ -76,6 +76,7 @@ DASHBOARD = board.board(
                 1,
             ),
             query(WORST_CLASS, legend="{{class}}", now=True),
+            named=True,
         ),
         tile(
             About("Champion's age", "How long has the champion been in service?", _NO_MODEL, "s", 5, 4, 0),
