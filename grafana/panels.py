@@ -88,9 +88,20 @@ def query(
 
 
 def tile(
-    about: About, target: prometheus.Dataquery, *, show: str = "", mappings: Sequence[ValueMap] = ()
+    about: About,
+    target: prometheus.Dataquery,
+    *,
+    show: str = "",
+    named: bool = False,
+    mappings: Sequence[ValueMap] = (),
 ) -> stat.Panel:
-    """One fact in large letters; `show` names a label to be shown instead of the value."""
+    """One fact in large letters.
+
+    Args:
+        show: a label to be shown instead of the value.
+        named: show the series' name beside the value.
+        mappings: value → words and colour.
+    """
     fields = f"/^{show}$/" if show else ""
     panel = (
         stat.Panel()
