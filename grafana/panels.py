@@ -151,7 +151,11 @@ def events(about: About, *targets: prometheus.Dataquery, interval: str = "1h") -
 def dots(
     about: About, joined: Sequence[prometheus.Dataquery], columns: Sequence[Column], when: str
 ) -> timeseries.Panel:
-    """One dot a run at the time it started; `when` is the title of the column that holds this time in milliseconds."""
+    """One dot a run at the time it started, and a line for what is called champion.
+
+    Args:
+        when: title of the column that holds this time, in milliseconds.
+    """
     panel = (
         timeseries.Panel()
         .legend(_legend())
@@ -159,6 +163,7 @@ def dots(
         .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
         .draw_style(looks.GraphDrawStyle.POINTS)
         .point_size(8)
+        .override_by_name("champion", _style({"custom.drawStyle": "line", "custom.showPoints": "never"}))
     )
     _targets(panel, joined)
     for step in [*join("run_id", columns), convert(when, "time"), sort(when)]:
@@ -228,10 +233,12 @@ def joined(
     return _styled(panel, columns)
 
 
-def listing(about: About, target: prometheus.Dataquery, columns: Sequence[Column], order: str = "") -> table.Panel:
-    """A table of one query."""
+def listing(
+    about: About, target: prometheus.Dataquery, columns: Sequence[Column], *, falling: bool = False
+) -> table.Panel:
+    """A table of one query, ordered by its first column."""
     panel = _table(about).with_target(target).with_transformation(_organize(columns))
-    panel.with_transformation(sort(order or columns[0].title))
+    panel.with_transformation(sort(columns[0].title, falling=falling))
     return _styled(panel, columns)
 
 

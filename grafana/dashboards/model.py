@@ -156,6 +156,7 @@ DASHBOARD = board.board(
                 Column("decision", "Decision", {"custom.width": 110}),
                 Column("reason", "Reason", mapped(words.REASONS)),
             ],
+            falling=True,
         ),
     ],
     {
