@@ -142,6 +142,27 @@ def champion() -> dashboard.QueryVariable:
     )
 
 
+def recent(count: int) -> dashboard.QueryVariable:
+    """The last runs of the pipeline itself, hidden: what is drawn for each run is drawn for so many, and stays fast."""
+    started = 'max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{model="$model"}[$__range]))'
+    own = 'last_over_time(catwalk_run_info{model="$model", trigger=~"schedule|manual"}[$__range])'
+    text = f"query_result(topk({count}, {started} and on (run_id) {own}))"
+    every = VariableOption(selected=True, text=["All"], value=["$__all"])
+    return (
+        dashboard.QueryVariable("recent")
+        .label("Last runs")
+        .datasource(PROMETHEUS)
+        .query({"qryType": 3, "query": text, "refId": "PrometheusVariableQueryEditor-VariableQuery"})
+        .definition(text)
+        .regex('/run_id="([^"]+)"/')
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .multi(True)
+        .include_all(True)
+        .current(every)
+        .hide(VariableHide.HIDE_VARIABLE)
+    )
+
+
 def split() -> dashboard.CustomVariable:
     """Which split the curves are measured on."""
     return (

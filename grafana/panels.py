@@ -88,15 +88,27 @@ def query(
 
 
 def tile(
-    about: About, target: prometheus.Dataquery, *, show: str = "", mappings: Sequence[ValueMap] = ()
+    about: About,
+    target: prometheus.Dataquery,
+    *,
+    show: str = "",
+    named: bool = False,
+    mappings: Sequence[ValueMap] = (),
 ) -> stat.Panel:
-    """One fact in large letters; `show` names a label to be shown instead of the value."""
+    """One fact in large letters.
+
+    Args:
+        show: a label to be shown instead of the value.
+        named: show the series' name beside the value.
+        mappings: value → words and colour.
+    """
     fields = f"/^{show}$/" if show else ""
     panel = (
         stat.Panel()
         .graph_mode(looks.BigValueGraphMode.NONE)
         .color_mode(looks.BigValueColorMode.VALUE)
         .justify_mode(looks.BigValueJustifyMode.CENTER)
+        .text_mode(looks.BigValueTextMode.VALUE_AND_NAME if named else looks.BigValueTextMode.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields(fields).values(False))
         .color_scheme(_color(FieldColorModeId.THRESHOLDS))
         .thresholds(thresholds((None, PLAIN)))
@@ -139,7 +151,11 @@ def events(about: About, *targets: prometheus.Dataquery, interval: str = "1h") -
 def dots(
     about: About, joined: Sequence[prometheus.Dataquery], columns: Sequence[Column], when: str
 ) -> timeseries.Panel:
-    """One dot a run at the time it started; `when` is the title of the column that holds this time in milliseconds."""
+    """One dot a run at the time it started, and a line for what is called champion.
+
+    Args:
+        when: title of the column that holds this time, in milliseconds.
+    """
     panel = (
         timeseries.Panel()
         .legend(_legend())
@@ -147,6 +163,7 @@ def dots(
         .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
         .draw_style(looks.GraphDrawStyle.POINTS)
         .point_size(8)
+        .override_by_name("champion", _style({"custom.drawStyle": "line", "custom.showPoints": "never"}))
     )
     _targets(panel, joined)
     for step in [*join("run_id", columns), convert(when, "time"), sort(when)]:
@@ -200,7 +217,6 @@ def joined(
     *,
     order: str = "",
     falling: bool = False,
-    rows: int = 0,
 ) -> table.Panel:
     """A table of several queries that share a label: one row a value of `key`.
 
@@ -209,22 +225,20 @@ def joined(
         columns: in this order, all others are left out.
         order: title of the column to sort by; the key's if empty.
         falling: largest or latest first.
-        rows: how many at most; 0: all.
     """
     panel = _targets(_table(about), targets)
     by = order or next(column.title for column in columns if column.name == key)
-    steps = [*join(key, columns), sort(by, falling=falling)]
-    if rows:
-        steps.append(DataTransformerConfig(id_val="limit", options={"limitField": rows}))
-    for step in steps:
+    for step in [*join(key, columns), sort(by, falling=falling)]:
         panel.with_transformation(step)
     return _styled(panel, columns)
 
 
-def listing(about: About, target: prometheus.Dataquery, columns: Sequence[Column], order: str = "") -> table.Panel:
-    """A table of one query."""
+def listing(
+    about: About, target: prometheus.Dataquery, columns: Sequence[Column], *, falling: bool = False
+) -> table.Panel:
+    """A table of one query, ordered by its first column."""
     panel = _table(about).with_target(target).with_transformation(_organize(columns))
-    panel.with_transformation(sort(order or columns[0].title))
+    panel.with_transformation(sort(columns[0].title, falling=falling))
     return _styled(panel, columns)
 
 

@@ -24,7 +24,7 @@ _MODEL = 'model="$model"'
 _NEWEST_RUN = f"topk(1, max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_MODEL}}}[2d])))"
 
 
-def _attention(area: str) -> str:
+def attention(area: str) -> str:
     """2 while a critical alert fires, 1 while a warning does, else 0; nothing where the registry says nothing."""
     firing = f'ALERTS{{alertstate="firing", area="{area}"'
     return (
@@ -39,9 +39,10 @@ LAST_STATE = (
 SINCE_SUCCESS = f"time() - max(catwalk_last_success_timestamp_seconds{{{_MODEL}}})"
 BY_ROLE = f"max by (role) (catwalk_model_accuracy_ratio{{{_MODEL}}})"
 FIRING = 'max by (alertname, severity, area) (ALERTS{alertstate="firing", severity=~"critical|warning|info", area!=""})'
-RUN_ACCURACY = f"max by (run_id) (last_over_time(ml_test_accuracy_ratio{{{_MODEL}}}[$__range]))"
-RUN_DECISION = f"max by (run_id, reason) (last_over_time(catwalk_decision_info{{{_MODEL}}}[$__range]))"
-RUN_STARTED = f"1000 * max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_MODEL}}}[$__range]))"
+_RECENT = f'{_MODEL}, run_id=~"$recent"'
+RUN_ACCURACY = f"max by (run_id) (last_over_time(ml_test_accuracy_ratio{{{_RECENT}}}[$__range]))"
+RUN_DECISION = f"max by (run_id, reason) (last_over_time(catwalk_decision_info{{{_RECENT}}}[$__range]))"
+RUN_STARTED = f"1000 * max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_RECENT}}}[$__range]))"
 PLACES = "max by (name, url) (catwalk_links_info)"
 
 _NO_REGISTRY = "the registry has said nothing yet."
@@ -49,14 +50,14 @@ _NO_REGISTRY = "the registry has said nothing yet."
 
 def _lamp(area: str, title: str, question: str) -> stat.Panel:
     about = About(title, question, _NO_REGISTRY, "none", 4, 4)
-    return tile(about, query(_attention(area), now=True), mappings=mapping(words.ATTENTION))
+    return tile(about, query(attention(area), now=True), mappings=mapping(words.ATTENTION))
 
 
 DASHBOARD = board.board(
     "catwalk-home",
     "Catwalk: home",
     "Is the service model fine, did the last retraining run, is the telemetry whole, what is firing?",
-    [board.model(), board.place("registry"), board.place("courier")],
+    [board.model(), board.recent(10), board.place("registry"), board.place("courier")],
     [board.promotions(), board.firing()],
     [
         _lamp("model", "Model", "Does an alert about the models fire? The gravest one decides."),
@@ -122,7 +123,7 @@ DASHBOARD = board.board(
         joined(
             About(
                 "Last decisions",
-                "What became of the last runs, and why?",
+                "What became of the last ten scheduled or manual runs, and why?",
                 "no run was tested in this range.",
                 "none",
                 16,
@@ -141,7 +142,6 @@ DASHBOARD = board.board(
                 Column("reason", "Decision", {**mapped(words.REASONS), "custom.minWidth": 320}),
             ],
             falling=True,
-            rows=10,
         ),
         listing(
             About("Elsewhere", "Where do the parts of the stack show themselves?", _NO_REGISTRY, "none", 8, 10),

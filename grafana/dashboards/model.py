@@ -6,6 +6,8 @@ from grafana import board, words
 from grafana.panels import About, Column, dots, lines, listing, mapped, query, tile
 
 _MODEL = 'model="$model"'
+_RECENT = 60
+"""Two months of nightly runs."""
 
 
 def _by_role(family: str) -> str:
@@ -27,9 +29,12 @@ LOSS = _by_role("catwalk_model_loss")
 CALIBRATION = _by_role("catwalk_model_calibration_error_ratio")
 PIXEL_MEAN = _by_role("catwalk_model_dataset_pixel_mean")
 PIXEL_STDDEV = _by_role("catwalk_model_dataset_pixel_stddev")
-CLASSES = f'max by (class) (catwalk_model_class_accuracy_ratio{{{_MODEL}, role="latest"}})'
-WORST = f"min by (role) (catwalk_model_class_accuracy_ratio{{{_MODEL}}})"
-SHARES = f'max by (class) (catwalk_model_dataset_class_share_ratio{{{_MODEL}, role="latest"}})'
+# Ten classes of a thousand runs would be ten thousand series, so these show the last runs.
+_LATEST = f'{_MODEL}, role="latest", run_id=~"$recent"'
+CLASSES = f"max by (class) (catwalk_model_class_accuracy_ratio{{{_LATEST}}})"
+WORST_LATEST = f"min(catwalk_model_class_accuracy_ratio{{{_LATEST}}})"
+WORST_CHAMPION = f'min(catwalk_model_class_accuracy_ratio{{{_MODEL}, role="champion"}})'
+SHARES = f"max by (class) (catwalk_model_dataset_class_share_ratio{{{_LATEST}}})"
 RUN_STARTED = f"1000 * {_of_runs('catwalk_run_started_timestamp_seconds')}"
 RUN_ACCURACY = _of_runs("ml_test_accuracy_ratio")
 DECISIONS = f"count by (decision, reason) ({_of_runs('catwalk_decision_info', 'run_id, decision, reason')})"
@@ -41,7 +46,7 @@ DASHBOARD = board.board(
     "catwalk-model",
     "Catwalk: model health",
     "Is the model as good as it was, and is what it learns from the same? Across runs and time.",
-    [board.model()],
+    [board.model(), board.recent(_RECENT)],
     [board.promotions(), board.firing("model")],
     [
         tile(
@@ -71,6 +76,7 @@ DASHBOARD = board.board(
                 1,
             ),
             query(WORST_CLASS, legend="{{class}}", now=True),
+            named=True,
         ),
         tile(
             About("Champion's age", "How long has the champion been in service?", _NO_MODEL, "s", 5, 4, 0),
@@ -120,7 +126,7 @@ DASHBOARD = board.board(
         lines(
             About(
                 "Accuracy of each class",
-                "Does a class get worse from run to run? Of the latest scheduled or manual run.",
+                "Does a class get worse from run to run? Of the last 60 scheduled or manual runs.",
                 _NO_TEST,
                 "percentunit",
                 height=10,
@@ -138,7 +144,8 @@ DASHBOARD = board.board(
                 height=10,
                 decimals=1,
             ),
-            query(WORST, legend="{{role}}"),
+            query(WORST_LATEST, "A", "latest"),
+            query(WORST_CHAMPION, "B", "champion"),
             steps=True,
         ),
         listing(
@@ -149,6 +156,7 @@ DASHBOARD = board.board(
                 Column("decision", "Decision", {"custom.width": 110}),
                 Column("reason", "Reason", mapped(words.REASONS)),
             ],
+            falling=True,
         ),
     ],
     {
@@ -156,7 +164,7 @@ DASHBOARD = board.board(
             lines(
                 About(
                     "Share of each class",
-                    "Do the classes in the training data shift? Of the latest scheduled or manual run.",
+                    "Do the classes in the training data shift? Of the last 60 scheduled or manual runs.",
                     _NO_TEST,
                     "percentunit",
                     8,

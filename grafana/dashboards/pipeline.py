@@ -20,12 +20,22 @@ from grafana.panels import (
 )
 from grafana.panels import words as mapping
 
-_MODEL = 'model="$model"'
+_RUNS = 'model="$model", run_id=~"$recent"'
+_RECENT = 60
+"""Two months of nightly runs."""
 
 
 def _happened(selector: str, by: str) -> str:
-    """How often something rare happened in each interval; a series' first event, which increase() can't see, counts."""
-    new = f"(last_over_time({selector}[$__interval]) unless last_over_time({selector}[1d] offset $__interval))"
+    """How often something rare happened in each interval.
+
+    increase() can't see the first event of a series, so a series that is new counts from 0; one that is seen again
+    after an outage of Prometheus is not new.
+    """
+    before = "[$__interval] offset $__interval"
+    new = (
+        f"(last_over_time({selector}[$__interval]) unless last_over_time({selector}{before})) "
+        f"and on (job, instance) last_over_time(up{before}) == 1"
+    )
     return f"sum by ({by}) (round({new} or increase({selector}[$__interval])))"
 
 
@@ -40,7 +50,7 @@ def _gauge(family: str, by: str) -> str:
 
 
 def _of_runs(family: str, by: str) -> str:
-    return f"max by ({by}) (last_over_time({family}{{{_MODEL}}}[$__range]))"
+    return f"max by ({by}) (last_over_time({family}{{{_RUNS}}}[$__range]))"
 
 
 _NEWEST = f"topk(1, {_of_runs('catwalk_run_started_timestamp_seconds', 'run_id')})"
@@ -78,14 +88,14 @@ IMPORT_ERRORS = "max(last_over_time(airflow_dag_processing_import_errors[$__inte
 PARSE_SECONDS = "max(last_over_time(airflow_dag_processing_parse_seconds[$__interval]))"
 
 
-def _store(family: str, share: str) -> str:
-    return f"histogram_quantile({share}, sum by (le) (rate({family}_bucket[$__rate_interval])))"
+def _store(family: str) -> str:
+    """Mean time of a request; windows of five minutes, for a histogram's buckets over months are slow to read."""
+    return f"sum(rate({family}_sum[5m])) / sum(rate({family}_count[5m]))"
 
 
 STORE_SECONDS = (
-    ("registry, median", _store("catwalk_store_operation_duration_seconds", "0.5")),
-    ("registry, 95 %", _store("catwalk_store_operation_duration_seconds", "0.95")),
-    ("runs, 95 %", _store("ml_store_operation_duration_seconds", "0.95")),
+    ("registry's", _store("catwalk_store_operation_duration_seconds")),
+    ("runs'", _store("ml_store_operation_duration_seconds")),
 )
 STORE_RATE = "sum by (operation) (rate(catwalk_store_operation_duration_seconds_count[$__rate_interval]))"
 STORE_ERRORS = "sum by (operation) (increase(ml_store_errors_total[$__rate_interval]))"
@@ -101,7 +111,8 @@ def _named(pairs: tuple[tuple[str, str], ...]) -> list[prometheus.Dataquery]:
 def _stages() -> statetimeline.Panel:
     about = About(
         "Stages of the runs",
-        "When did which stage run? From the ledger's times, so that short stages show too; zoom in to see a run.",
+        "When did which stage run? The last 60 scheduled or manual runs, by the ledger's times, so that short stages "
+        "show too; zoom in to see a run.",
         _NO_STAGES,
         "none",
         24,
@@ -122,7 +133,7 @@ DASHBOARD = board.board(
     "catwalk-pipeline",
     "Catwalk: pipeline health",
     "Does retraining run when it should, as fast as usual, and without errors?",
-    [board.model(), board.place("airflow")],
+    [board.model(), board.recent(_RECENT), board.place("airflow")],
     [board.starts(), board.firing("pipeline")],
     [
         events(
@@ -141,7 +152,7 @@ DASHBOARD = board.board(
         joined(
             About(
                 "Stages against their baseline",
-                "Is a stage of the newest run slower than usual? Median and 95th percentile of the runs in the range.",
+                "Is a stage of the newest run slower than usual? Median and 95th percentile of the last 60 runs.",
                 _NO_STAGES,
                 "s",
                 12,
@@ -182,7 +193,14 @@ DASHBOARD = board.board(
             query(FIRST_TASK_DELAY, "B", "first task"),
         ),
         lines(
-            About("S3 requests", "How long do requests to S3 take?", "nobody has asked S3 in this range.", "s", 12, 8),
+            About(
+                "S3 requests",
+                "How long do requests to S3 take, on average over five minutes?",
+                "nobody has asked S3 in this range.",
+                "s",
+                12,
+                8,
+            ),
             *_named(STORE_SECONDS),
         ),
     ],

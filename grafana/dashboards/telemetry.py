@@ -43,9 +43,11 @@ TO_ALERTMANAGER = (
     ("failed", "sum(increase(prometheus_notifications_errors_total[$__rate_interval]))"),
     ("dropped", "sum(increase(prometheus_notifications_dropped_total[$__rate_interval]))"),
 )
+# Alertmanager has a series for each of its many integrations; these are the ones that Catwalk can be told to use.
+_USED = '{integration=~"webhook|email|slack"}'
 TO_PEOPLE = (
-    ("sent", "sum(increase(alertmanager_notifications_total[$__rate_interval]))"),
-    ("failed", "sum(increase(alertmanager_notifications_failed_total[$__rate_interval]))"),
+    ("sent", f"sum(increase(alertmanager_notifications_total{_USED}[$__rate_interval]))"),
+    ("failed attempts", f"sum(increase(alertmanager_notification_requests_failed_total{_USED}[$__rate_interval]))"),
 )
 
 _NO_RUNS = "no run ended between 2 minutes and a day ago."

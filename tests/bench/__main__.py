@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ml.errors import CatwalkError
-from tests.bench import accuracy, epochs, listing, pipeline, report, rules, telemetry
+from tests.bench import accuracy, dashboards, epochs, listing, pipeline, report, rules, telemetry
 from tests.bench.measure import HEADER, Measurement
 
 PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
@@ -24,6 +24,7 @@ PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
     "accuracy": lambda say: accuracy.measure(5, say),
     "listing": lambda say: listing.measure(5, say),
     "report": lambda say: report.measure(5, say),
+    "dashboards": dashboards.measure,
     "pipeline": lambda say: pipeline.measure(5, say),
 }
 

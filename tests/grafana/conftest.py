@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from grafana.asking import ask
 from ml.runs import Run
 from tests.conftest import RunningStack, wait_until
-from tests.grafana.promql import Query, all_queries, substituted
+from tests.grafana.promql import Query, all_queries
 from tests.integration.conftest import finish, start_run
 from tests.small import SMALL
 
@@ -24,26 +21,6 @@ EPOCHS = (12, 4)
 """Of the champion and of the challenger: curves of unequal length, and epochs that text would sort 1, 10, 11, 12, 2."""
 RANGE_SECONDS = 3_600
 STEP_SECONDS = 15
-
-
-def ask(url: str, query: Query, variables: dict[str, str], until: float, seconds: int = RANGE_SECONDS) -> Any:
-    """The answer of a Prometheus to a query as Grafana would send it: its ``result``.
-
-    Raises:
-        AssertionError: Prometheus refuses the query; has its message.
-    """
-    expr = substituted(query.expr, variables, seconds, STEP_SECONDS)
-    if query.instant:
-        path, values = "query", {"query": expr, "time": f"{until}"}
-    else:
-        path = "query_range"
-        values = {"query": expr, "start": f"{until - seconds}", "end": f"{until}", "step": f"{STEP_SECONDS}"}
-    request = urllib.request.Request(f"{url}/api/v1/{path}", urllib.parse.urlencode(values).encode(), method="POST")
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)["data"]["result"]
-    except urllib.error.HTTPError as error:
-        raise AssertionError(f"{query.name}: {json.load(error)['error']}\n{expr}") from error
 
 
 @dataclass
@@ -71,12 +48,15 @@ def fed(services: RunningStack) -> Iterator[Fed]:
             "run": f"({runs[0].run_id}|{runs[1].run_id})",
             "champion": runs[0].run_id,
             "split": "validation",
+            "recent": f"({runs[0].run_id}|{runs[1].run_id})",
         }
         found = Fed(runs[0], runs[1], variables)
         wait_until(lambda: expected(services, runs[1]), "the registry expects the second run's points")
-        now = time.time()
+        url, now = services.settings.url("prometheus"), time.time()
         for query in all_queries():
-            found.answers[query] = ask(services.settings.url("prometheus"), query, of(query, found), now)
+            found.answers[query] = ask(
+                url, query.expr, of(query, found), now, RANGE_SECONDS, STEP_SECONDS, instant=query.instant
+            )
         yield found
 
 

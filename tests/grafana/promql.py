@@ -1,4 +1,4 @@
-"""Queries of the dashboards, as Grafana sends them: macros and variables replaced."""
+"""Queries of the dashboards, and the metrics that they name."""
 
 from __future__ import annotations
 
@@ -63,19 +63,6 @@ def other_queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
 def all_queries() -> list[Query]:
     """Every query of every dashboard."""
     return [query for dashboard in DASHBOARDS for query in (*panel_queries(dashboard), *other_queries(dashboard))]
-
-
-def substituted(
-    expr: str, variables: Mapping[str, str], range_seconds: int, interval_seconds: int = 15, scrape_seconds: int = 10
-) -> str:
-    """The expression with Grafana's macros and a dashboard's variables replaced."""
-    macros = {
-        "__range": f"{range_seconds}s",
-        "__interval": f"{interval_seconds}s",
-        "__rate_interval": f"{max(interval_seconds + scrape_seconds, 4 * scrape_seconds)}s",
-    }
-    known = {**macros, **variables}
-    return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda found: known[found[1] or found[2]], expr)
 
 
 def metric_names(expr: str) -> set[str]:

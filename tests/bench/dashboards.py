@@ -1,0 +1,245 @@
+"""How long Prometheus takes for every query of every dashboard: 1,000 runs over 90 days, 10 of them chosen.
+
+Everything is stored as a 10-second scrape would leave it: a run's series for an hour or two after it, the others all
+the time. Series that no query reads at length (most of a run's) have one sample each, so that the index is as large as
+it would be. Families of the same shape are stored once, and asked for under the name of that one.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from grafana.asking import ask
+from ml.config import CLASSES
+from ml.records import STAGES
+from stack.parts import get
+from stack.settings import tool
+from tests.bench.measure import Measurement
+from tests.grafana.promql import Query, all_queries
+from tests.servers import free_port, wait_for_port, wait_until
+
+RUNS, CHOSEN, RECENT, CHAMPIONS = 1_000, 10, 60, 5
+DAYS = 90
+EPOCHS = 18
+SCRAPE = 10
+HOUR = 3_600
+BLOCK = 486 * HOUR
+"""Prometheus' block size below the 720 hours asked for: a file a block is read once."""
+POINTS = 1_000
+"""Points that Grafana asks for across a panel."""
+ROUNDS = 20
+LIMIT_MS = 100
+SAME_SHAPE = {
+    r"catwalk_model_(loss|calibration_error_ratio|dataset_pixel_\w+)": "catwalk_model_accuracy_ratio",
+    r"catwalk_model_dataset_class_share_ratio": "catwalk_model_class_accuracy_ratio",
+    r"(statsd_exporter|prometheus|airflow)_\w+|catwalk_canary_\w+|ml_store_errors_total": "catwalk_canary_sent_total",
+    r"scrape_\w+|up|alertmanager_\w+|\w+_store_operation_duration_seconds_(sum|count)|"
+    r"catwalk_airflow_component_healthy": "scrape_duration_seconds",
+}
+"""Families that are not stored → the one that stands for them, with as many series."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series while it is scraped."""
+
+    name: str
+    labels: str
+    start: int
+    end: int
+    value: float
+    step: int = SCRAPE
+
+
+def measure(say: Callable[[str], None]) -> list[Measurement]:
+    """One line a dashboard: the 95th percentile of each of its queries; every query goes to `say`."""
+    now = int(time.time()) // SCRAPE * SCRAPE
+    with tempfile.TemporaryDirectory(prefix="catwalk-bench-") as work:
+        samples = _backfill(Path(work), now, say)
+        say(f"dashboards: {samples:,} samples stored; asking each query {ROUNDS} times")
+        with _prometheus(Path(work)) as url:
+            times = _times(url, now)
+    for query, spent in sorted(times.items(), key=lambda entry: -_p95(entry[1])):
+        say(f"{_p95(spent):8.1f} ms  {query.name}")
+    by_dashboard: dict[str, list[float]] = {}
+    for query, spent in times.items():
+        by_dashboard.setdefault(query.dashboard, []).append(_p95(spent))
+    return [
+        Measurement(
+            f"{uid}: p95 of each query, {DAYS} days, {CHOSEN} of {RUNS:,} runs", values, " ms", f"max {LIMIT_MS}"
+        )
+        for uid, values in by_dashboard.items()
+    ]
+
+
+def _p95(values: list[float]) -> float:
+    return statistics.quantiles(values, n=20, method="inclusive")[-1]
+
+
+def _run_id(number: int) -> str:
+    return f"20260101T030000Z-{number:08x}"
+
+
+def _series(now: int) -> Iterator[Series]:
+    """All that is stored, by family."""
+    begin = now - DAYS * 86_400
+    gap = DAYS * 86_400 // RUNS
+    starts = [begin + number * gap for number in range(RUNS)]
+    long, short = 2 * HOUR, HOUR
+    for number, start in enumerate(starts):
+        run = f'run_id="{_run_id(number)}",model="mlp"'
+        chosen, new = number >= RUNS - CHOSEN, number >= RUNS - RECENT
+
+        def kept(name: str, labels: str, seconds: int, whole: bool, begin: int = start, run: str = run) -> Series:
+            """A series of this run: whole, or its one sample."""
+            text = f"{run},{labels}" if labels else run
+            return Series(name, text, begin, begin + (seconds if whole else 1), begin)
+
+        for name in ("catwalk_run_started_timestamp_seconds", "catwalk_run_info"):
+            yield kept(name, 'trigger="schedule",git_commit="c0ffee"' if name.endswith("info") else "", long, True)
+        yield kept("ml_test_accuracy_ratio", "", short, True)
+        yield kept("catwalk_decision_info", 'decision="hold",reason="no_better"', long, True)
+        for name in ("duration_seconds", "best_validation_loss", "last_validation_loss", "best_epoch"):
+            yield kept(f"catwalk_run_{name}", "", long, chosen)
+        for state in ("running", "succeeded", "failed", "cancelled", "stalled"):
+            yield kept("catwalk_run_state", f'state="{state}"', long, new)
+        for check in ("accuracy_floor", "recall_floor", "calibration", "better", "not_inferior_champion", "class"):
+            for name in ("value", "threshold", "low", "high"):
+                yield kept(f"catwalk_gate_{name}", f'check="{check}"', long, chosen)
+            yield kept("catwalk_gate_check", f'check="{check}",verdict="passed"', long, chosen)
+        for knob in range(20):
+            yield kept("catwalk_run_parameter", f'name="knob_{knob}"', long, chosen)
+        for stage in STAGES:
+            yield kept("ml_stage_duration_seconds", f'stage="{stage}"', short, new)
+            for name in ("ml_stage_peak_memory_bytes", "ml_stage_cpu_seconds", "catwalk_run_attempts"):
+                yield kept(name, f'stage="{stage}"', short, chosen)
+            for name in ("started", "ended"):
+                yield kept(f"catwalk_stage_{name}_timestamp_seconds", f'stage="{stage}"', long, new)
+        for epoch in range(1, EPOCHS + 1):
+            for name in ("learning_rate", "gradient_norm", "duration_seconds", "examples_per_second", "index"):
+                yield kept(f"ml_epoch_{name}", f'epoch="{epoch}"', short, chosen)
+            for split in ("train", "validation"):
+                for name in ("loss", "accuracy_ratio"):
+                    yield kept(f"ml_epoch_{name}", f'split="{split}",epoch="{epoch}"', short, chosen)
+            for label in CLASSES:
+                yield kept("ml_epoch_class_accuracy_ratio", f'class="{label}",epoch="{epoch}"', short, chosen)
+        for label in CLASSES:
+            for name in ("accuracy", "precision", "f1"):
+                yield kept(f"ml_test_class_{name}_ratio", f'class="{label}"', short, chosen)
+            for other in CLASSES:
+                labels = f'true_class="{label}",predicted_class="{other}"'
+                yield kept("ml_test_confusion_examples", labels, short, chosen)
+            yield kept("catwalk_model_class_accuracy_ratio", f'class="{label}",role="latest"', gap, new)
+        yield kept("catwalk_model_accuracy_ratio", 'role="latest"', gap, True)
+    per_champion = RUNS // CHAMPIONS
+    for number in range(0, RUNS, per_champion):
+        labels = f'run_id="{_run_id(number)}",model="mlp",role="champion"'
+        span = starts[number], starts[number] + per_champion * gap
+        yield Series("catwalk_model_accuracy_ratio", labels, *span, 0.9)
+        yield Series("catwalk_champion_promoted_timestamp_seconds", labels, *span, starts[number])
+        for label in CLASSES:
+            yield Series("catwalk_model_class_accuracy_ratio", f'{labels},class="{label}"', *span, 0.9)
+    yield Series("catwalk_canary_sent_total", 'job="registry",instance="one"', begin, now, 5)
+    for job in ("statsd_exporter", "registry", "alertmanager", "prometheus"):
+        labels = f'job="{job}",operation="{job}",component="{job}",integration="webhook"'
+        yield Series("scrape_duration_seconds", labels, begin, now, 0.01)
+
+
+def _backfill(folder: Path, now: int, say: Callable[[str], None]) -> int:
+    """Stores everything as blocks; returns how many samples."""
+    families: dict[str, list[Series]] = {}
+    for series in _series(now):
+        families.setdefault(series.name, []).append(series)
+    first = (now - DAYS * 86_400) // BLOCK * BLOCK
+    samples = 0
+    for start in range(first, now, BLOCK):
+        day = max(0, start - now + DAYS * 86_400) // 86_400
+        say(f"dashboards: storing from day {day} of {DAYS}; minutes in all")
+        text = folder / "samples"
+        with text.open("w", buffering=1 << 20) as file:
+            for name, members in families.items():
+                parts = [lines for series in members if (lines := _lines(series, start, start + BLOCK))]
+                if parts:
+                    file.write(f"# TYPE {name} gauge\n")
+                for lines in parts:
+                    samples += len(lines)
+                    file.write("".join(lines))
+            file.write("# EOF\n")
+        command = [str(tool("promtool")), "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=720h"]
+        subprocess.run([*command, "--quiet", str(text), str(folder / "data")], check=True, capture_output=True)
+        text.unlink()
+    return samples
+
+
+def _lines(series: Series, start: int, end: int) -> list[str]:
+    """Its samples in a span, as OpenMetrics."""
+    stem = f"{series.name}{{{series.labels}}} {series.value} "
+    return [f"{stem}{at}\n" for at in range(max(start, series.start), min(end, series.end), series.step)]
+
+
+class _prometheus:
+    """A Prometheus with the blocks and nothing to scrape."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> str:
+        (self._folder / "prometheus.yml").write_text("{}")
+        port = free_port()
+        command = [
+            str(tool("prometheus")),
+            f"--config.file={self._folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self._folder / 'data'}",
+            "--storage.tsdb.retention.time=400d",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for_port(port, self._process)
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: get(f"{url}/-/ready") is not None, "Prometheus is ready")
+        return url
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+
+
+def _times(url: str, now: int) -> dict[Query, list[float]]:
+    """Milliseconds of each query, from request to parsed answer."""
+    at, seconds = now - SCRAPE, DAYS * 86_400
+    chosen = "|".join(_run_id(number) for number in range(RUNS - CHOSEN, RUNS))
+    several = {
+        "model": "mlp",
+        "run": f"({chosen})",
+        "champion": _run_id(RUNS - RUNS // CHAMPIONS),
+        "split": "validation",
+    }
+    found: dict[Query, list[float]] = {}
+    for query in all_queries():
+        variables = {**several, "recent": _recent(10 if query.dashboard == "catwalk-home" else RECENT)}
+        if query.dashboard == "catwalk-run":
+            variables["run"] = _run_id(RUNS - 1)
+        stand_in, spent = _renamed(query.expr), found.setdefault(query, [])
+        for _ in range(ROUNDS):
+            started = time.perf_counter()
+            ask(url, stand_in, variables, at, seconds, seconds // POINTS, instant=query.instant)
+            spent.append(1_000 * (time.perf_counter() - started))
+    return found
+
+
+def _recent(count: int) -> str:
+    return "(" + "|".join(_run_id(number) for number in range(RUNS - count, RUNS)) + ")"
+
+
+def _renamed(expr: str, shapes: Mapping[str, str] = SAME_SHAPE) -> str:
+    """The query, asked of the families that are stored."""
+    for family, stored in shapes.items():
+        expr = re.sub(rf"\b(?:{family})\b(?=[\s{{\[)]|$)", stored, expr)
+    return expr
