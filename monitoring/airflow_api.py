@@ -15,7 +15,9 @@ from ml.config import CHAMPION_ASSET
 from ml.errors import CatwalkError
 from ml.records import ChampionRecord
 
-_TIMEOUT = 10.0
+TAG = "catwalk"
+"""Marks our DAGs among others of the same Airflow."""
+_TIMEOUT = 30.0
 
 
 class AirflowError(CatwalkError):
@@ -31,11 +33,16 @@ class AirflowApi:
     password: str = field(repr=False)
 
     @classmethod
-    def from_environment(cls) -> AirflowApi | None:
-        """The Airflow of `CATWALK_AIRFLOW_URL`; None without that or without `CATWALK_AIRFLOW_PASSWORD`."""
-        url, password = os.environ.get("CATWALK_AIRFLOW_URL", ""), os.environ.get("CATWALK_AIRFLOW_PASSWORD", "")
+    def at(cls, url: str) -> AirflowApi | None:
+        """The Airflow of this URL, for `CATWALK_AIRFLOW_USER` (default admin); None without `CATWALK_AIRFLOW_PASSWORD`."""
+        password = os.environ.get("CATWALK_AIRFLOW_PASSWORD", "")
         user = os.environ.get("CATWALK_AIRFLOW_USER") or "admin"
         return cls(url.rstrip("/"), user, password) if url and password else None
+
+    @classmethod
+    def from_environment(cls) -> AirflowApi | None:
+        """The Airflow of `CATWALK_AIRFLOW_URL`; None without that or without a password."""
+        return cls.at(os.environ.get("CATWALK_AIRFLOW_URL", ""))
 
     def request(self, method: str, path: str, body: object = None) -> Any:
         """The JSON that a request below ``/api/v2/`` is answered with.
@@ -63,6 +70,14 @@ class AirflowApi:
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise AirflowError(f"Airflow at {self.url} does not answer ({reason}); is it running?") from error
+
+    def dags(self) -> dict[str, dict[str, Any]]:
+        """DAG id → what Airflow says of it, for the DAGs that are tagged as Catwalk's.
+
+        Raises:
+            AirflowError: see :meth:`request`.
+        """
+        return {dag["dag_id"]: dag for dag in self.request("GET", f"dags?tags={TAG}")["dags"]}
 
     def announce(self, champion: ChampionRecord) -> bool:
         """Posts an event of the champion's asset; returns False where no DAG waits for that asset or has made one.

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from ml.errors import CatwalkError, PreconditionFailedError
 from ml.store import Store
 from monitoring import airflow_health, catalogue
+from monitoring.airflow_api import AirflowApi
 from monitoring.courier.client import told
 from monitoring.environment import home, part_url
 from monitoring.grafana import Grafana
@@ -264,22 +265,20 @@ def _airflow() -> str:
 
 
 def _dag() -> str:
-    url = part_url("airflow")
-    user, password = airflow_health.credentials()
-    if not password:
+    airflow = AirflowApi.at(part_url("airflow"))
+    if airflow is None:
         raise _Unwell(
             "not looked at: no credentials for Airflow",
             "set CATWALK_AIRFLOW_PASSWORD, and CATWALK_AIRFLOW_USER if that isn't admin",
             "WARN",
         )
-    token = airflow_health.sign_in(_json, url, user, password)
-    errors = _json(f"{url}/api/v2/importErrors", token=token)["import_errors"]
+    errors = airflow.request("GET", "importErrors")["import_errors"]
     if errors:
         reason = errors[0]["stack_trace"].strip().splitlines()[-1]
         raise _Unwell(
             f"{errors[0]['filename']} can't be imported: {reason}", "correct the file; Airflow reads it again by itself"
         )
-    dags = airflow_health.our_dags(_json, url, token)
+    dags = airflow.dags()
     if _DAG not in dags:
         raise _Unwell(
             f"Airflow does not know the DAG {_DAG}", "is dags/ its DAG folder? A new file takes half a minute"
@@ -296,15 +295,14 @@ def _sample(url: str, name: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-def _json(url: str, data: bytes | None = None, token: str = "") -> Any:
-    return json.loads(_get(url, data, token))
+def _json(url: str) -> Any:
+    return json.loads(_get(url))
 
 
-def _get(url: str, data: bytes | None = None, token: str = "") -> bytes:
-    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+def _get(url: str) -> bytes:
     address = urllib.parse.urlsplit(url)
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=_TIMEOUT) as answer:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:
             return bytes(answer.read())
     except urllib.error.HTTPError as error:
         refused = error.code in (401, 403)

@@ -10,12 +10,9 @@ import os
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
@@ -25,9 +22,11 @@ from ml.dataset import read_splits
 from ml.errors import CatwalkError, DatasetError
 from ml.runs import Ledger, Run, run_id_of_dag_run
 from ml.store import Store
+from monitoring.airflow_api import AirflowApi
 from monitoring.points import run_points
 from stack import control
 from stack.environment import client_environment
+from stack.parts import get
 from stack.settings import PROJECT, Settings, StackError
 
 DAG = "fashion_training"
@@ -83,9 +82,10 @@ def choose_source(settings: Settings) -> str:
 
 def retrain(settings: Settings, params: dict[str, object]) -> str:
     """Triggers a DAG run, follows it to its end, and returns its run id."""
-    airflow = _Airflow(settings)
+    airflow = AirflowApi.from_environment()
+    assert airflow is not None  # the stack's environment names it
     _wait(
-        lambda: airflow.has_dag(), 120.0, "Airflow has not read the DAG; see `make status` and the DAG processor's log"
+        lambda: _has_dag(airflow), 120.0, "Airflow has not read the DAG; see `make status` and the DAG processor's log"
     )
     dag_run = airflow.request("POST", f"dags/{DAG}/dagRuns", {"logical_date": None, "conf": params})
     dag_run_id = dag_run["dag_run_id"]
@@ -136,6 +136,7 @@ def show(settings: Settings, runs: Sequence[Run], source: str) -> bool:
     console.print(f"report      {settings.url('registry')}/runs/{newest}")
     console.print(f"all runs    {settings.url('registry')}")
     console.print(f"curves      {settings.url('prometheus')}/query?{query}")
+    console.print(f"alerts      {settings.url('courier')}")
     console.print(
         f"pipeline    {settings.url('airflow')}/dags/{DAG}  (user admin, password in {settings.home / 'secrets.env'})"
     )
@@ -171,41 +172,15 @@ def points_stored(settings: Settings, run_id: str) -> int:
     """Series of a run that Prometheus holds."""
     labels = "__name__, run_id, epoch, split, class, true_class, predicted_class, stage"
     expression = f'count(group by ({labels}) (last_over_time({{__name__=~"ml_.+", run_id="{run_id}"}}[1d])))'
-    url = f"{settings.url('prometheus')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
-    result = _json("GET", url)["data"]["result"]
+    body = get(f"{settings.url('prometheus')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}")
+    result = json.loads(body)["data"]["result"] if body else []
     return int(result[0]["value"][1]) if result else 0
 
 
-class _Airflow:
-    """Airflow's REST API, as its administrator."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._base = settings.url("airflow")
-        login = {"username": "admin", "password": os.environ["CATWALK_AIRFLOW_PASSWORD"]}
-        self._token = _json("POST", f"{self._base}/auth/token", login)["access_token"]
-
-    def request(self, method: str, path: str, body: object = None) -> Any:
-        """A request below ``/api/v2``."""
-        return _json(method, f"{self._base}/api/v2/{path}", body, {"Authorization": f"Bearer {self._token}"})
-
-    def has_dag(self) -> bool:
-        """The DAG is known and not paused."""
-        dags = self.request("GET", "dags")["dags"]
-        return any(dag["dag_id"] == DAG and not dag["is_paused"] for dag in dags)
-
-
-def _json(method: str, url: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=60) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        reason = error.read().decode(errors="replace")[:300]
-        raise StackError(f"{method} {url} was refused with {error.code}: {' '.join(reason.split())}") from error
-    except OSError as error:
-        raise StackError(f"{method} {url} failed: {error}; see `make status`") from error
+def _has_dag(airflow: AirflowApi) -> bool:
+    """The DAG is known and not paused."""
+    dag = airflow.dags().get(DAG)
+    return dag is not None and not dag["is_paused"]
 
 
 def _wait(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
