@@ -34,7 +34,7 @@ class AirflowApi:
 
     @classmethod
     def at(cls, url: str) -> AirflowApi | None:
-        """The Airflow of this URL, for `CATWALK_AIRFLOW_USER` (default admin); None without `CATWALK_AIRFLOW_PASSWORD`."""
+        """An Airflow by URL, as `CATWALK_AIRFLOW_USER` (admin) with `CATWALK_AIRFLOW_PASSWORD`; None without it."""
         password = os.environ.get("CATWALK_AIRFLOW_PASSWORD", "")
         user = os.environ.get("CATWALK_AIRFLOW_USER") or "admin"
         return cls(url.rstrip("/"), user, password) if url and password else None
