@@ -114,7 +114,7 @@ def _write(file: TextIO, metric: Metric, ended: list[float], now: float) -> None
 
 @contextmanager
 def _prometheus(folder: Path, count: int, now: float) -> Iterator[str]:
-    """A Prometheus with the committed rules over the blocks; it scrapes itself, and what a registry says of the runs."""
+    """A Prometheus with the committed rules over the blocks; it scrapes itself, and a registry of these runs."""
     text = _registry(count, now)
     handler = partial(_Page, text)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:  # type: ignore[arg-type]
