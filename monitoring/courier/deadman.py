@@ -112,9 +112,20 @@ class DeadMan:
             self._keep(*heard(self.watch, time.time()))
 
     def plan(self, seconds: float) -> None:
-        """Silence is planned for so long from now; 0 ends a plan, and gives the Watchdog a new grace period."""
+        """Silence is planned for so long from now; 0 ends a plan, and gives the Watchdog a new grace period.
+
+        Where nothing is planned, or a silence was called out already, 0 changes nothing: it must not hide a recovery.
+        """
         with self._lock:
-            watch = replace(self.watch, silence=0.0, heard=None, called=False, planned_until=time.time() + seconds)
+            if not seconds and (self.watch.called or not self.watch.planned_until):
+                return
+            watch = replace(
+                self.watch,
+                silence=0.0,
+                heard=None,
+                called=False,
+                planned_until=time.time() + seconds if seconds else 0.0,
+            )
             self._keep(watch, None)
 
     def state(self) -> State:

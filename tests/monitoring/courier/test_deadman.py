@@ -87,5 +87,17 @@ def test_state_and_call_out_are_kept_in_one_step(tmp_path: Path) -> None:
     assert again.pending() == {"command": 2}
 
 
+def test_the_end_of_no_plan_hides_no_recovery(tmp_path: Path) -> None:
+    deadman = DeadMan(Store(tmp_path / "courier.db"), LIMITS, lambda event, watch: {})
+    deadman.hear()
+    deadman._advance(61)
+    deadman.plan(0)
+    assert deadman.watch.called
+    deadman.plan(100)
+    assert deadman.state() == "planned"
+    deadman.plan(0)
+    assert deadman.watch == Watch()
+
+
 def test_what_an_older_version_kept_is_understood() -> None:
     assert Watch.from_dict({"silence": 7.0, "unknown": 1}) == Watch(7.0)
