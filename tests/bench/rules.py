@@ -187,6 +187,7 @@ def _durations(url: str, rounds: int) -> list[float]:
     """Milliseconds of so many evaluations of every group, the first ones left out: they open the blocks."""
     total = "sum(prometheus_rule_group_last_duration_seconds)"
     wait_until(lambda: _value(url, "min(prometheus_rule_group_iterations_total)") > 2)
+    wait_until(lambda: _value(url, "model:baseline_runs:count30d") > 0, "a baseline of the runs that were stored")
     found = []
     for _ in range(rounds):
         time.sleep(_EVALUATION)
