@@ -24,10 +24,11 @@ from monitoring import catalogue
 from monitoring.catalogue import Metric
 from monitoring.exposition import STATES, Exposition, Facts, Settings
 from monitoring.snapshot import Snapshot
+from stack.parts import get
 from stack.settings import PROJECT, tool
 from tests.bench.measure import Measurement
 from tests.monitoring.ledgers import summary
-from tests.servers import free_port, wait_for_port, wait_until
+from tests.servers import free_port, wait_until
 
 RUNS = (10, 100, 1_000)
 DAYS = 90
@@ -146,7 +147,7 @@ def _prometheus(folder: Path, count: int, now: float) -> Iterator[str]:
         ]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
             try:
-                wait_for_port(port, process)
+                wait_until(lambda: get(f"http://127.0.0.1:{port}/-/ready"))
                 yield f"http://127.0.0.1:{port}"
             finally:
                 process.terminate()
@@ -186,6 +187,7 @@ def _durations(url: str, rounds: int) -> list[float]:
     """Milliseconds of so many evaluations of every group, the first ones left out: they open the blocks."""
     total = "sum(prometheus_rule_group_last_duration_seconds)"
     wait_until(lambda: _value(url, "min(prometheus_rule_group_iterations_total)") > 2)
+    wait_until(lambda: _value(url, "model:baseline_runs:count30d") > 0, "a baseline of the runs that were stored")
     found = []
     for _ in range(rounds):
         time.sleep(_EVALUATION)
