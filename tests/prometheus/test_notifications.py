@@ -87,7 +87,7 @@ OTHER = {"model": "mlp", "run_id": OTHER_RUN}
         pytest.param(
             alert("StatsdExporterDown", "critical", job="statsd_exporter"),
             alert("TelemetryIncomplete", "warning", **MODEL, **MISSING),
-            alert("PipelineRunFailed", "warning", **MODEL),
+            alert("PipelineRunSlow", "warning", **MODEL),
             id="no exporter, no points",
         ),
         pytest.param(
