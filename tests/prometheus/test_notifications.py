@@ -85,6 +85,12 @@ OTHER = {"model": "mlp", "run_id": OTHER_RUN}
             id="no exporter, no series",
         ),
         pytest.param(
+            alert("StatsdExporterDown", "critical", job="statsd_exporter"),
+            alert("TelemetryIncomplete", "warning", **MODEL, **MISSING),
+            alert("PipelineRunSlow", "warning", **MODEL),
+            id="no exporter, no points",
+        ),
+        pytest.param(
             alert("TargetDown", "warning", job="registry"),
             alert("RetrainingOverdue", "critical", **MISSING),
             alert("RetrainingOverdue", "critical", model="mlp"),
@@ -103,7 +109,7 @@ OTHER = {"model": "mlp", "run_id": OTHER_RUN}
             id="other targets make no such gap",
         ),
         pytest.param(
-            alert("TelemetryIncomplete", "warning", **MODEL),
+            alert("TelemetryIncomplete", "warning", **MODEL, **MISSING),
             alert("PipelineRunStuck", "warning", **MODEL, **MISSING),
             alert("PipelineRunStuck", "warning", **OTHER, **MISSING),
             id="points of one run were lost",
