@@ -7,10 +7,11 @@ is ten times cheaper.
 from __future__ import annotations
 
 _BEFORE = "offset $__interval"
+_UP = 'up{job="statsd_exporter"}'
 
 
 def happened(counter: str, by: str = "", *, always: bool = False) -> str:
-    """How often something happened since the point before.
+    """How often something happened since the point before, as statsd_exporter counts it.
 
     Where a series is new or has started again, all it counts is new; one that is merely seen again after an outage of
     Prometheus is not.
@@ -18,13 +19,13 @@ def happened(counter: str, by: str = "", *, always: bool = False) -> str:
     Args:
         counter: selector of a counter.
         by: labels to keep.
-        always: the series are there from their server's start, so a new one says nothing.
+        always: the series are there from their server's start, whichever that is, so a new one says nothing.
     """
     keep = f" by ({by})" if by else ""
     grown = f"{counter} - {counter} {_BEFORE} >= 0"
     if always:
         return f"sum{keep} ({grown})"
-    return f"sum{keep} (({grown}) or ({counter} and on (job, instance) up {_BEFORE} == 1))"
+    return f"sum{keep} (({grown}) or ({counter} and on (job, instance) {_UP} {_BEFORE} == 1))"
 
 
 def mean(histogram: str, by: str = "") -> str:

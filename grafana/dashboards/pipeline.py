@@ -65,11 +65,9 @@ IMPORT_ERRORS = "max(airflow_dag_processing_import_errors)"
 PARSE_SECONDS = "max(airflow_dag_processing_parse_seconds)"
 
 
-STORE_SECONDS = (
-    ("registry's", mean("catwalk_store_operation_duration_seconds")),
-    ("runs'", mean("ml_store_operation_duration_seconds")),
-)
-STORE_RATE = "sum by (operation) (rate(catwalk_store_operation_duration_seconds_count[5m]))"
+_STORE = "catwalk_store_operation_duration_seconds"
+STORE_SECONDS = f"sum by (operation) (rate({_STORE}_sum[5m])) / sum by (operation) (rate({_STORE}_count[5m]))"
+STORE_RATE = f"sum by (operation) (rate({_STORE}_count[5m]))"
 STORE_ERRORS = happened("ml_store_errors_total", "operation", always=True)
 
 _NO_AIRFLOW = "Airflow has sent nothing of this in the range."
@@ -167,13 +165,13 @@ DASHBOARD = board.board(
         lines(
             About(
                 "S3 requests",
-                "How long do requests to S3 take on average?",
+                "How long do the registry's requests to S3 take on average?",
                 "nobody has asked S3 in this range.",
                 "s",
                 12,
                 8,
             ),
-            *_named(STORE_SECONDS),
+            query(STORE_SECONDS, legend="{{operation}}"),
         ),
     ],
     {
