@@ -143,10 +143,9 @@ def champion() -> dashboard.QueryVariable:
 
 
 def recent(count: int) -> dashboard.QueryVariable:
-    """The last runs of the pipeline itself, hidden: what is drawn for each run is drawn for so many, and stays fast."""
+    """The last runs, hidden: what is drawn for each run is drawn for so many, and stays fast."""
     started = 'max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{model="$model"}[$__range]))'
-    own = 'last_over_time(catwalk_run_info{model="$model", trigger=~"schedule|manual"}[$__range])'
-    text = f"query_result(topk({count}, {started} and on (run_id) {own}))"
+    text = f"query_result(topk({count}, {started}))"
     every = VariableOption(selected=True, text=["All"], value=["$__all"])
     return (
         dashboard.QueryVariable("recent")
@@ -192,11 +191,13 @@ def promotions() -> dashboard.AnnotationQuery:
     return made.title_format("Went into service").text_format("{{run_id}}")
 
 
-def starts() -> dashboard.AnnotationQuery:
-    """When runs started, by the time that the ledger says: a re-send of points is no start."""
-    family = 'catwalk_run_started_timestamp_seconds{model="$model"}'
-    made = _annotation("Run starts", f"1000 * max by (run_id) (last_over_time({family}[$__interval]))", "blue")
-    return made.use_value_for_time(True).title_format("Run started").text_format("{{run_id}}").enable(False)
+def starts(variable: str) -> dashboard.AnnotationQuery:
+    """When the runs that a variable names started, by the time that the ledger says: a re-send is no start."""
+    family = f'catwalk_run_started_timestamp_seconds{{model="$model", run_id=~"${variable}"}}'
+    # The value is the event's time, so one look at the end of the range finds them all.
+    made = _annotation("Run starts", f"1000 * max by (run_id) (last_over_time({family}[$__range] @ end()))", "blue")
+    made.step("6h").use_value_for_time(True).enable(False)
+    return made.title_format("Run started").text_format("{{run_id}}")
 
 
 def firing(area: str = ".+") -> dashboard.AnnotationQuery:

@@ -130,6 +130,8 @@ def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, sta
         .show_points(looks.VisibilityMode.NEVER)
         .line_interpolation(looks.LineInterpolation.STEP_AFTER if steps else looks.LineInterpolation.LINEAR)
     )
+    if steps:
+        panel.max_data_points(250)  # such values change with a run, and a series a run is slow at each point
     if stacked:
         panel.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
     return _about(_targets(panel, targets), about)

@@ -123,7 +123,7 @@ DASHBOARD = board.board(
         joined(
             About(
                 "Last decisions",
-                "What became of the last ten scheduled or manual runs, and why?",
+                "What became of the last ten runs, and why?",
                 "no run was tested in this range.",
                 "none",
                 16,

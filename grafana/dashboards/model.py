@@ -33,7 +33,6 @@ PIXEL_STDDEV = _by_role("catwalk_model_dataset_pixel_stddev")
 _LATEST = f'{_MODEL}, role="latest", run_id=~"$recent"'
 CLASSES = f"max by (class) (catwalk_model_class_accuracy_ratio{{{_LATEST}}})"
 WORST_LATEST = f"min(catwalk_model_class_accuracy_ratio{{{_LATEST}}})"
-WORST_CHAMPION = f'min(catwalk_model_class_accuracy_ratio{{{_MODEL}, role="champion"}})'
 SHARES = f"max by (class) (catwalk_model_dataset_class_share_ratio{{{_LATEST}}})"
 RUN_STARTED = f"1000 * {_of_runs('catwalk_run_started_timestamp_seconds')}"
 RUN_ACCURACY = _of_runs("ml_test_accuracy_ratio")
@@ -126,7 +125,7 @@ DASHBOARD = board.board(
         lines(
             About(
                 "Accuracy of each class",
-                "Does a class get worse from run to run? Of the last 60 scheduled or manual runs.",
+                "Does a class get worse from run to run? Of the last 60 runs, scheduled or manual ones.",
                 _NO_TEST,
                 "percentunit",
                 height=10,
@@ -144,8 +143,7 @@ DASHBOARD = board.board(
                 height=10,
                 decimals=1,
             ),
-            query(WORST_LATEST, "A", "latest"),
-            query(WORST_CHAMPION, "B", "champion"),
+            query(WORST_LATEST, legend="latest"),
             steps=True,
         ),
         listing(
@@ -164,7 +162,7 @@ DASHBOARD = board.board(
             lines(
                 About(
                     "Share of each class",
-                    "Do the classes in the training data shift? Of the last 60 scheduled or manual runs.",
+                    "Do the classes in the training data shift? Of the last 60 runs, scheduled or manual ones.",
                     _NO_TEST,
                     "percentunit",
                     8,

@@ -19,34 +19,11 @@ from grafana.panels import (
     timeline,
 )
 from grafana.panels import words as mapping
+from grafana.queries import happened, mean
 
 _RUNS = 'model="$model", run_id=~"$recent"'
 _RECENT = 60
 """Two months of nightly runs."""
-
-
-def _happened(selector: str, by: str) -> str:
-    """How often something rare happened in each interval.
-
-    increase() can't see the first event of a series, so a series that is new counts from 0; one that is seen again
-    after an outage of Prometheus is not new.
-    """
-    before = "[$__interval] offset $__interval"
-    new = (
-        f"(last_over_time({selector}[$__interval]) unless last_over_time({selector}{before})) "
-        f"and on (job, instance) last_over_time(up{before}) == 1"
-    )
-    return f"sum by ({by}) (round({new} or increase({selector}[$__interval])))"
-
-
-def _mean(histogram: str, by: str) -> str:
-    """Mean over an interval."""
-    parts = (f"sum by ({by}) (rate({histogram}_{part}[$__rate_interval]))" for part in ("sum", "count"))
-    return " / ".join(parts)
-
-
-def _gauge(family: str, by: str) -> str:
-    return f"max by ({by}) (last_over_time({family}[$__interval]))"
 
 
 def _of_runs(family: str, by: str) -> str:
@@ -56,12 +33,12 @@ def _of_runs(family: str, by: str) -> str:
 _NEWEST = f"topk(1, {_of_runs('catwalk_run_started_timestamp_seconds', 'run_id')})"
 _STAGES = _of_runs("ml_stage_duration_seconds", "run_id, stage")
 
-DAG_RUNS = _happened("airflow_dagrun_duration_seconds_count", "state")
-TASKS = _happened("airflow_ti_finish_total", "state")
-TASK_FAILURES = _happened("airflow_ti_failures_total", "task_id")
-DAG_SECONDS = _mean("airflow_dagrun_duration_seconds", "state")
-SCHEDULE_DELAY = _mean("airflow_dagrun_schedule_delay_seconds", "dag_id")
-FIRST_TASK_DELAY = _mean("airflow_dagrun_first_task_start_delay_seconds", "dag_id")
+DAG_RUNS = happened("airflow_dagrun_duration_seconds_count", "state")
+TASKS = happened("airflow_ti_finish_total", "state")
+TASK_FAILURES = happened("airflow_ti_failures_total", "task_id")
+DAG_SECONDS = mean("airflow_dagrun_duration_seconds", "state")
+SCHEDULE_DELAY = mean("airflow_dagrun_schedule_delay_seconds", "dag_id")
+FIRST_TASK_DELAY = mean("airflow_dagrun_first_task_start_delay_seconds", "dag_id")
 _STARTS = _of_runs("catwalk_stage_started_timestamp_seconds", "run_id, stage")
 _ENDS = _of_runs("catwalk_stage_ended_timestamp_seconds", "run_id, stage")
 # count_values turns a time into a label, so that one table holds every change of every stage: 1 it starts, 0 it ends.
@@ -74,31 +51,24 @@ STAGE_SLOW = f"quantile by (stage) (0.95, {_STAGES})"
 STAGE_RATIO = f"{STAGE_NOW} / {STAGE_USUAL}"
 COMPONENTS = "max by (component) (catwalk_airflow_component_healthy)"
 HEARTBEATS = (
-    ("scheduler", "sum(rate(airflow_scheduler_heartbeat_total[$__rate_interval]))"),
-    ("DAG processor", "sum(rate(airflow_dag_processor_heartbeat_total[$__rate_interval]))"),
-    ("triggerer", "sum(rate(airflow_triggerer_heartbeat_total[$__rate_interval]))"),
+    ("scheduler", "sum(rate(airflow_scheduler_heartbeat_total[5m]))"),
+    ("DAG processor", "sum(rate(airflow_dag_processor_heartbeat_total[5m]))"),
+    ("triggerer", "sum(rate(airflow_triggerer_heartbeat_total[5m]))"),
 )
-POOLS = _gauge("airflow_pool_slots", "state")
+POOLS = "max by (state) (airflow_pool_slots)"
 EXECUTOR = (
-    ("open", f"sum({_gauge('airflow_executor_open_slots', 'executor_class_name')})"),
-    ("running", f"sum({_gauge('airflow_executor_running_tasks', 'executor_class_name')})"),
-    ("queued", f"sum({_gauge('airflow_executor_queued_tasks', 'executor_class_name')})"),
+    ("open", "sum(max by (executor_class_name) (airflow_executor_open_slots))"),
+    ("running", "sum(max by (executor_class_name) (airflow_executor_running_tasks))"),
+    ("queued", "sum(max by (executor_class_name) (airflow_executor_queued_tasks))"),
 )
-IMPORT_ERRORS = "max(last_over_time(airflow_dag_processing_import_errors[$__interval]))"
-PARSE_SECONDS = "max(last_over_time(airflow_dag_processing_parse_seconds[$__interval]))"
+IMPORT_ERRORS = "max(airflow_dag_processing_import_errors)"
+PARSE_SECONDS = "max(airflow_dag_processing_parse_seconds)"
 
 
-def _store(family: str) -> str:
-    """Mean time of a request; windows of five minutes, for a histogram's buckets over months are slow to read."""
-    return f"sum(rate({family}_sum[5m])) / sum(rate({family}_count[5m]))"
-
-
-STORE_SECONDS = (
-    ("registry's", _store("catwalk_store_operation_duration_seconds")),
-    ("runs'", _store("ml_store_operation_duration_seconds")),
-)
-STORE_RATE = "sum by (operation) (rate(catwalk_store_operation_duration_seconds_count[$__rate_interval]))"
-STORE_ERRORS = "sum by (operation) (increase(ml_store_errors_total[$__rate_interval]))"
+_STORE = "catwalk_store_operation_duration_seconds"
+STORE_SECONDS = f"sum by (operation) (rate({_STORE}_sum[5m])) / sum by (operation) (rate({_STORE}_count[5m]))"
+STORE_RATE = f"sum by (operation) (rate({_STORE}_count[5m]))"
+STORE_ERRORS = happened("ml_store_errors_total", "operation", always=True)
 
 _NO_AIRFLOW = "Airflow has sent nothing of this in the range."
 _NO_STAGES = "no run of this model in this range."
@@ -111,7 +81,7 @@ def _named(pairs: tuple[tuple[str, str], ...]) -> list[prometheus.Dataquery]:
 def _stages() -> statetimeline.Panel:
     about = About(
         "Stages of the runs",
-        "When did which stage run? The last 60 scheduled or manual runs, by the ledger's times, so that short stages "
+        "When did which stage run? The last 60 runs, by the ledger's times, so that short stages "
         "show too; zoom in to see a run.",
         _NO_STAGES,
         "none",
@@ -134,7 +104,7 @@ DASHBOARD = board.board(
     "Catwalk: pipeline health",
     "Does retraining run when it should, as fast as usual, and without errors?",
     [board.model(), board.recent(_RECENT), board.place("airflow")],
-    [board.starts(), board.firing("pipeline")],
+    [board.starts("recent"), board.firing("pipeline")],
     [
         events(
             About("DAG runs", "How many DAG runs ended, and how?", _NO_AIRFLOW, "none", 8, 8, 0),
@@ -195,13 +165,13 @@ DASHBOARD = board.board(
         lines(
             About(
                 "S3 requests",
-                "How long do requests to S3 take, on average over five minutes?",
+                "How long do the registry's requests to S3 take on average?",
                 "nobody has asked S3 in this range.",
                 "s",
                 12,
                 8,
             ),
-            *_named(STORE_SECONDS),
+            query(STORE_SECONDS, legend="{{operation}}"),
         ),
     ],
     {

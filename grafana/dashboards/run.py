@@ -74,7 +74,7 @@ DASHBOARD = board.board(
     "Catwalk: run detail",
     "What happened in this run, and how does it compare with the version in service?",
     [board.model(), board.run(), board.champion(), board.place("registry"), board.place("airflow")],
-    [board.promotions(), board.starts()],
+    [board.promotions(), board.starts("run")],
     [
         tile(
             About("State", "How does the run stand, or how did it end?", "this run is not known.", "none", 4, 4),

@@ -44,7 +44,7 @@ DASHBOARD = board.board(
     "Catwalk: run comparison",
     "Which runs are better, and what did they do differently? Finished runs of any age in the range.",
     [board.model(), board.runs(), board.split(), board.place("registry")],
-    [board.promotions(), board.starts()],
+    [board.promotions(), board.starts("run")],
     [
         joined(
             About(

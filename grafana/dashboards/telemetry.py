@@ -6,10 +6,11 @@ from grafana_foundation_sdk.builders import prometheus
 
 from grafana import board
 from grafana.panels import About, Column, joined, lines, query, run_links, tile
+from grafana.queries import happened
 
 STORED = (
     "count by (run_id) (group by (__name__, run_id, epoch, split, class, true_class, predicted_class, stage) "
-    '(last_over_time({__name__=~"ml_.+", run_id!=""}[1d])))'
+    '(last_over_time({__name__=~"ml_(epoch|test|stage)_.+"}[1d])))'
 )
 EXPECTED = "max by (run_id) (last_over_time(catwalk_run_points_expected[1d]))"
 DROPPED = "max by (run_id) (last_over_time(catwalk_run_points_dropped[1d]))"
@@ -18,36 +19,36 @@ MISSING_NOW = f"sum({MISSING})"
 TARGETS_DOWN = "count(up == 0) or 0 * count(up)"
 CANARY_LOST = "sum(increase(catwalk_canary_sent_total[1h])) - sum(increase(catwalk_canary_received_total[1h]))"
 CANARY = (
-    ("sent", "sum(rate(catwalk_canary_sent_total[$__rate_interval]))"),
-    ("received", "sum(rate(catwalk_canary_received_total[$__rate_interval]))"),
+    ("sent", "sum(rate(catwalk_canary_sent_total[5m]))"),
+    ("received", "sum(rate(catwalk_canary_received_total[5m]))"),
 )
 STATSD = (
-    ("packets", "sum(rate(statsd_exporter_udp_packets_total[$__rate_interval]))"),
-    ("lines", "sum(rate(statsd_exporter_lines_total[$__rate_interval]))"),
-    ("events", "sum(rate(statsd_exporter_events_total[$__rate_interval]))"),
+    ("packets", "sum(rate(statsd_exporter_udp_packets_total[5m]))"),
+    ("lines", "sum(rate(statsd_exporter_lines_total[5m]))"),
+    ("events", "sum(rate(statsd_exporter_events_total[5m]))"),
 )
 STATSD_LOST = (
-    ("dropped packets", "sum(increase(statsd_exporter_udp_packet_drops_total[$__rate_interval]))"),
-    ("unmapped", "sum(increase(statsd_exporter_events_unmapped_total[$__rate_interval]))"),
-    ("conflicts", "sum(increase(statsd_exporter_events_conflict_total[$__rate_interval]))"),
-    ("errors", "sum(increase(statsd_exporter_events_error_total[$__rate_interval]))"),
+    ("dropped packets", happened("statsd_exporter_udp_packet_drops_total", always=True)),
+    ("unmapped", happened("statsd_exporter_events_unmapped_total", always=True)),
+    ("conflicts", happened("statsd_exporter_events_conflict_total")),
+    ("errors", happened("statsd_exporter_events_error_total")),
 )
 SCRAPE_SECONDS = "max by (job) (scrape_duration_seconds)"
 SAMPLES = "max by (job) (scrape_samples_post_metric_relabeling / (scrape_sample_limit > 0))"
 SERIES = "max(prometheus_tsdb_head_series)"
-NEW_SERIES = "sum(increase(prometheus_tsdb_head_series_created_total[$__rate_interval]))"
+NEW_SERIES = happened("prometheus_tsdb_head_series_created_total", always=True)
 RULE_SECONDS = "sum(prometheus_rule_group_last_duration_seconds)"
-RULE_FAILURES = "sum(increase(prometheus_rule_evaluation_failures_total[$__rate_interval]))"
+RULE_FAILURES = happened("prometheus_rule_evaluation_failures_total", always=True)
 TO_ALERTMANAGER = (
-    ("sent", "sum(increase(prometheus_notifications_sent_total[$__rate_interval]))"),
-    ("failed", "sum(increase(prometheus_notifications_errors_total[$__rate_interval]))"),
-    ("dropped", "sum(increase(prometheus_notifications_dropped_total[$__rate_interval]))"),
+    ("sent", happened("prometheus_notifications_sent_total", always=True)),
+    ("failed", happened("prometheus_notifications_errors_total", always=True)),
+    ("dropped", happened("prometheus_notifications_dropped_total", always=True)),
 )
 # Alertmanager has a series for each of its many integrations; these are the ones that Catwalk can be told to use.
 _USED = '{integration=~"webhook|email|slack"}'
 TO_PEOPLE = (
-    ("sent", f"sum(increase(alertmanager_notifications_total{_USED}[$__rate_interval]))"),
-    ("failed attempts", f"sum(increase(alertmanager_notification_requests_failed_total{_USED}[$__rate_interval]))"),
+    ("sent", happened(f"alertmanager_notifications_total{_USED}", always=True)),
+    ("failed attempts", happened(f"alertmanager_notification_requests_failed_total{_USED}", always=True)),
 )
 
 _NO_RUNS = "no run ended between 2 minutes and a day ago."

@@ -14,7 +14,7 @@ _NO_METRIC = re.compile(
     r'"(?:[^"\\]|\\.)*"|\{[^}]*\}|\$\w+|\[[^\]]*\]|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)'
 )
 """Strings, selectors, macros, windows and lists of labels."""
-_OPERATORS = {"and", "or", "unless", "offset", "bool"}
+_OPERATORS = {"and", "or", "unless", "offset", "bool", "end"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Query:
     expr: str
     instant: bool
     table: bool
+    points: int = 1_000
+    """How many Grafana asks for across the range, at most."""
 
     @property
     def name(self) -> str:
@@ -46,6 +48,7 @@ def panel_queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
                 target["expr"],
                 bool(target["instant"]),
                 target["format"] == "table",
+                panel.get("maxDataPoints", 1_000),
             )
 
 
