@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -10,7 +11,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,8 +22,7 @@ from typing import TextIO
 from ml.config import CLASSES
 from ml.records import STAGES, ChampionRecord, CheckRecord, SummaryRecord
 from monitoring import catalogue
-from monitoring.catalogue import Metric
-from monitoring.exposition import STATES, Exposition, Facts, Settings
+from monitoring.exposition import Exposition, Facts, Settings
 from monitoring.snapshot import Snapshot
 from stack.parts import get
 from stack.settings import PROJECT, tool
@@ -40,13 +40,8 @@ _INTERVAL = 10
 """Between two scrapes, in seconds."""
 _EVALUATION = 5
 """Between two evaluations: half of the shipped ten, to be done sooner."""
-_BASELINES = {
-    catalogue.RUN_INFO: 7_200,
-    catalogue.RUN_STATE: 7_200,
-    catalogue.RUN_DURATION: 7_200,
-    catalogue.STAGE_DURATION: 3_600,
-}
-"""What rules read over 30 days, and the seconds that it is exported for."""
+_BASELINES = {"run:scheduled_duration_seconds:final": 24, "run:scheduled_stage_duration_seconds:final": 12}
+"""What rules read over 30 days → samples that a run has of it, 300 s apart."""
 _CHECKS = ("precondition", "accuracy_floor", "recall_floor", "calibration", "better", "class_regression")
 _VALUES = {
     "split": ("train", "validation"),
@@ -55,17 +50,14 @@ _VALUES = {
     "true_class": CLASSES,
     "predicted_class": CLASSES,
     "stage": STAGES,
-    "state": STATES,
-    "check": _CHECKS,
-    "trigger": ("schedule",),
 }
 
 
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
     """Duration of one evaluation of every group, summed, and Prometheus' memory.
 
-    Runs of the last day are stored as densely as they are scraped, and so is what rules read of the last 30 days. Of
-    what no rule reads, two samples a series: the files would have 20 GB else.
+    Runs of the last day are stored as densely as they are scraped, and what rules read over 30 days as densely as it is
+    recorded. Of what no rule reads, two samples a series: the files would have 20 GB else.
     """
     found = []
     for count in RUNS:
@@ -90,30 +82,34 @@ def _backfill(folder: Path, count: int, now: float) -> None:
     ended = [now - _UNTOUCHED - number * DAYS * _DAY / count for number in range(count)]
     with text.open("w") as file:
         for metric in catalogue.METRICS:
-            if metric.labels[:2] == ("run_id", "model") and (metric.road == "statsd" or metric in _BASELINES):
-                _write(file, metric, ended, now)
+            if metric.labels[:2] == ("run_id", "model") and metric.road == "statsd":
+                _write(file, metric.name, metric.labels, [(end, _times(end, now)) for end in ended])
+        for name, samples in _BASELINES.items():
+            labels = ("stage",) if "stage" in name else ()
+            _write(file, name, labels, [(end, range(0, 300 * samples, 300)) for end in ended])
         file.write("# EOF\n")
     command = [str(tool("promtool")), "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=720h"]
     subprocess.run([*command, str(text), str(folder / "data")], check=True, stdout=subprocess.DEVNULL, timeout=550)
     text.unlink()
 
 
-def _write(file: TextIO, metric: Metric, ended: list[float], now: float) -> None:
-    """All samples of one family."""
-    file.write(f"# TYPE {metric.name} gauge\n")
-    job = "statsd_exporter" if metric.road == "statsd" else "registry"
-    names = [label for label in metric.labels if label in _VALUES]
-    for number, end in enumerate(ended):
-        exported = _BASELINES.get(metric, 3_600)
-        dense = end > now - _DAY or (metric in _BASELINES and end > now - 30 * _DAY)
-        times = range(0, exported if dense else 2 * _INTERVAL, _INTERVAL)
-        stamps = [f"{end + seconds:.0f}" for seconds in times if end + seconds < now - _UNTOUCHED + exported]
-        for values in product(*(_VALUES[name] for name in names)):
-            labels = {"job": job, "instance": f"{job}:1", "run_id": f"run{number}", "model": "mlp"}
-            labels |= dict(zip(names, values, strict=True))
-            inner = ",".join(f'{name}="{value}"' for name, value in labels.items())
-            value = labels["epoch"] if metric is catalogue.EPOCH_INDEX else "1" if "succeeded" in values else "0.5"
-            file.writelines(f"{metric.name}{{{inner}}} {value} {stamp}\n" for stamp in stamps)
+def _times(end: float, now: float) -> range:
+    """Seconds after a run's end at which its gauges are scraped; the exporter shows them for an hour."""
+    return range(0, 3_600 if end > now - _DAY else 2 * _INTERVAL, _INTERVAL)
+
+
+def _write(file: TextIO, name: str, labels: Iterable[str], runs: Iterable[tuple[float, range]]) -> None:
+    """All samples of one family, for runs that ended then and have samples so many seconds later."""
+    file.write(f"# TYPE {name} gauge\n")
+    names = [label for label in labels if label in _VALUES]
+    for number, (end, times) in enumerate(runs):
+        for values in product(*(_VALUES[label] for label in names)):
+            every = {"run_id": f"run{number}", "model": "mlp", **dict(zip(names, values, strict=True))}
+            if ":" not in name:  # what rules record has no target
+                every |= {"job": "statsd_exporter", "instance": "statsd_exporter:1"}
+            inner = ",".join(f'{label}="{value}"' for label, value in every.items())
+            value = every["epoch"] if name == catalogue.EPOCH_INDEX.name else "0.5"
+            file.writelines(f"{name}{{{inner}}} {value} {end + seconds:.0f}\n" for seconds in times)
 
 
 @contextmanager
@@ -125,9 +121,9 @@ def _prometheus(folder: Path, count: int, now: float) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = free_port()
         shutil.copytree(PROJECT / "prometheus" / "rules", folder / "rules")
-        baselines = folder / "rules" / "pipeline.recording.yml"
-        # Every five minutes is too seldom for a measurement; so they count as if they came each time.
-        baselines.write_text(baselines.read_text().replace("interval: 5m", f"interval: {_EVALUATION}s"))
+        # What is evaluated more seldom counts as if it came each time.
+        for path in (folder / "rules").glob("*.recording.yml"):
+            path.write_text(re.sub(r"interval: \w+", f"interval: {_EVALUATION}s", path.read_text()))
         targets = {"prometheus": port, "registry": server.server_address[1]}
         jobs = [
             {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{at}"]}]} for name, at in targets.items()

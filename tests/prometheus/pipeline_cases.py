@@ -297,6 +297,16 @@ DURATIONS: list[Scenario] = [
         },
         *slowness("19m"),
         *slowness("20m", SLOW_RUN, SLOW_TRAIN),
+        has(
+            "run:scheduled_duration_seconds:final",
+            "3m",
+            {f'{{model="mlp", run_id="past{number}"}}': 60 + 10 * number for number in range(5)},
+        ),
+        has(
+            "run:scheduled_stage_duration_seconds:final",
+            "3m",
+            {f'{{model="mlp", run_id="past{number}", stage="train"}}': 30 + 5 * number for number in range(5)},
+        ),
         has("model:duration_seconds:median30d", "10m", {'{model="mlp"}': 80}),
         has("model:stage_duration_seconds:median30d", "10m", {'{model="mlp", stage="train"}': 40}),
         has("model:baseline_runs:count30d", "10m", {'{model="mlp"}': 5}),
