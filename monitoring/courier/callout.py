@@ -11,6 +11,7 @@ import os
 import signal
 import smtplib
 import socket
+import ssl
 import subprocess
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -115,10 +116,14 @@ def send_mail(email: Email, content: Mapping[str, Any]) -> None:
     mail["Date"], mail["Message-ID"] = formatdate(), make_msgid(domain="catwalk")
     mail.set_content(content["text"])
     host, _, port = email.smarthost.rpartition(":")
-    kind = smtplib.SMTP_SSL if port == "465" else smtplib.SMTP
-    with kind(host, int(port), timeout=TIMEOUT) as server:
+    context = ssl.create_default_context()
+    with (
+        smtplib.SMTP_SSL(host, int(port), timeout=TIMEOUT, context=context)
+        if port == "465"  # the port that speaks TLS from the start; Alertmanager goes by it too
+        else smtplib.SMTP(host, int(port), timeout=TIMEOUT)
+    ) as server:
         if email.require_tls and port != "465":
-            server.starttls()
+            server.starttls(context=context)
         if email.username and email.password_file:
             server.login(email.username, email.password_file.read_text().strip())
         server.send_message(mail)

@@ -28,7 +28,7 @@ def names(folder: Path = FOLDER) -> list[str]:
 def index(folder: Path = FOLDER) -> str:
     """A page with a link to each."""
     items = "".join(
-        f'<li><a href="/runbooks/{name}">{name}</a> <span class="quiet">{escape(_first_line(folder, name))}</span></li>'
+        f'<li><a href="/runbooks/{name}">{name}</a> <span class="quiet">{_first_sentence(folder, name)}</span></li>'
         for name in names(folder)
     )
     body = '<p><a href="/">Notifications</a></p><h1>Runbooks</h1>'
@@ -50,8 +50,8 @@ def runbook(name: str, folder: Path = FOLDER) -> str | None:
     return page(name, f"{links}<main>{html}</main>", _STYLE)
 
 
-def _first_line(folder: Path, name: str) -> str:
-    """The first sentence below the headings."""
-    lines = (folder / f"{name}.md").read_text().splitlines()
-    text = next((line for line in lines if line.strip() and not line.startswith("#")), "")
-    return text if len(text) <= 160 else f"{text[:157]}…"
+def _first_sentence(folder: Path, name: str) -> str:
+    """Of the first paragraph below the headings, without its marks for code, as HTML."""
+    paragraphs = re.split(r"\n\s*\n", (folder / f"{name}.md").read_text())
+    text = next((" ".join(paragraph.split()) for paragraph in paragraphs if paragraph.strip()[:1] not in ("", "#")), "")
+    return escape(re.split(r"(?<=\.) ", text.replace("`", ""), maxsplit=1)[0])

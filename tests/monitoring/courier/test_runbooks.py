@@ -13,7 +13,7 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "runbooks"
     folder.mkdir()
     (folder / "StoreSlow.md").write_text(
-        "# StoreSlow\n\nS3 answers late.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"
+        "# StoreSlow\n\nS3 answers `late`,\nvery late. Look.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"
         "```sh\ncatwalk doctor\n```\n\n<b>bold</b>\n"
     )
     (folder / "README.md").write_text("# How to write one\n")
@@ -33,7 +33,7 @@ def test_a_runbook_is_a_page(folder: Path) -> None:
 def test_the_index_lists_them(folder: Path) -> None:
     page = runbooks.index(folder)
     assert '<a href="/runbooks/StoreSlow">StoreSlow</a>' in page
-    assert "S3 answers late." in page
+    assert '<span class="quiet">S3 answers late, very late.</span>' in page
     assert "README" not in page
 
 
