@@ -52,8 +52,9 @@ class Source:
         """Value by one label."""
         return {labels.get(label, ""): value for labels, value in self.rows(expr, **changes)}
 
-    def lines(self, expr: str, step: int) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+    def lines(self, expr: str) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
         """Labels and (time, value) of each series."""
+        step = max(1, self.seconds // 500)
         found = ask(self.url, expr, self.variables, self.now, self.seconds, step, instant=False)
         return [(each["metric"], [(float(at), float(value)) for at, value in each["values"]]) for each in found]
 
@@ -81,6 +82,9 @@ def find(url: str, model: str, count: int) -> Source:
     served = everything.rows(f'catwalk_champion_info{{model="{model}"}}')
     champion = served[0][0]["run_id"] if served else chosen[0]
     names = f"({'|'.join(chosen)})"
+    # As a person would zoom in: from a little before the first of these runs.
+    first = min(everything.by("run_id", runs.STARTED, run=names).values()) / 1_000
+    seconds = min(seconds, max(600, int(1.05 * (now - first))))
     return Source(url, {**everything.variables, "run": names, "recent": names, "champion": champion}, now, seconds)
 
 
@@ -101,7 +105,7 @@ def draw_home(source: Source) -> Figure:
         axes.text(0.5, 0.78, title, ha="center", fontsize=8, color="#666666")
         axes.text(0.5, 0.3, text, ha="center", fontsize=13, color=COLORS.get(color, color), weight="bold")
     axes = figure.add_axes((0.07, 0.40, 0.9, 0.27))
-    for labels, points in source.lines(home.BY_ROLE, 10):
+    for labels, points in source.lines(home.BY_ROLE):
         axes.step([_at(at) for at, _ in points], [value for _, value in points], where="post", label=labels["role"])
     axes.xaxis_date()
     _finish(axes, "Accuracy of the last runs", per_cent=True)

@@ -145,8 +145,13 @@ def _series(now: int) -> Iterator[Series]:
         for label in CLASSES:
             yield Series("catwalk_model_class_accuracy_ratio", f'{labels},class="{label}"', *span, 0.9)
     yield Series("catwalk_canary_sent_total", 'job="registry",instance="one"', begin, now, 5)
-    for job in ("statsd_exporter", "registry", "alertmanager", "prometheus"):
-        labels = f'job="{job}",operation="{job}",component="{job}",integration="webhook"'
+    for job, integration in (
+        ("statsd_exporter", "webhook"),
+        ("registry", "email"),
+        ("alertmanager", "slack"),
+        ("prometheus", ""),
+    ):
+        labels = f'job="{job}",operation="{job}",component="{job}",integration="{integration}"'
         yield Series("scrape_duration_seconds", labels, begin, now, 0.01)
 
 
