@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from ml import summary_index
 from ml.errors import ConfigError
 from ml.records import SummaryRecord, from_json
 from ml.runs import RUN_ID
 from ml.store import Entry, Store, Stored
-from monitoring import summary_index
 from monitoring.soundness import fault
 
 _PREFIX = "summaries/"
@@ -68,7 +68,7 @@ def positive_seconds(variable: str, default: float) -> float:
 class Summaries:
     """Reads all summaries of a store: one listing, and one GET for each that changed since the last read.
 
-    Where many have changed, as for a reader that knows none yet, :mod:`monitoring.summary_index` spares most of them.
+    Where many have changed, as for a reader that knows none yet, :mod:`ml.summary_index` spares most of them.
     """
 
     store: Store

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from ml import summary_index
 from ml.records import SummaryRecord, from_json
 from ml.store import Entry, Store
 
@@ -15,8 +13,6 @@ MOST_RUNS = 1_000
 """A chart of more would be a smear."""
 ONE_BY_ONE = 100
 """Summaries that are read with a request each: a report should not take longer for having a long past."""
-_INDEX = "indexes/summaries.json.gz"
-"""A copy of all summaries that their readers leave behind: key → ETag and text. An entry counts while its ETag does."""
 _READERS = 16
 
 
@@ -42,15 +38,9 @@ def read_past(store: Store, model: str) -> tuple[list[SummaryRecord], int]:
 
 def _indexed(store: Store, entries: Sequence[Entry]) -> dict[str, bytes]:
     """Key → summary, as far as the index holds the version that was listed."""
-    found = store.find(_INDEX)
-    if found is None:
-        return {}
     listed = {entry.key: entry.etag for entry in entries}
-    try:
-        index = json.loads(gzip.decompress(found.body))
-        return {key: text.encode() for key, (etag, text) in index.items() if listed.get(key) == etag}
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, AttributeError):
-        return {}
+    index = summary_index.read(store)
+    return {key: stored.body for key, stored in index.items() if listed.get(key) == stored.etag}
 
 
 def _decode(text: bytes) -> SummaryRecord | None:

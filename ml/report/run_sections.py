@@ -107,14 +107,14 @@ def _failed_stage(facts: Facts) -> str:
 
 
 def _against(facts: Facts) -> Html:
-    decided = sum(bool(summary.decision) for summary in facts.past)
+    decided = facts.decision.get().split_decisions
     against = (
         joined("Decided against the champion ", page.run_name(facts.champion_id), ".")
         if facts.champion_id
         else Html("There was no champion to compare with.")
     )
-    counted = f" This model's test images have decided at least {decided} time{'s' * (decided != 1)} so far."
-    return element("p", joined(against, counted if decided else ""), "quiet")
+    counted = f" Its test images have decided about {decided} run{'s' * (decided != 1)} so far, this one included."
+    return element("p", joined(against, counted), "quiet")
 
 
 def _decision_table(facts: Facts) -> Html:

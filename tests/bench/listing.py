@@ -10,10 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ml import summary_index
 from ml.config import RunConfig
 from ml.records import CheckRecord
 from ml.store import Store
-from monitoring import summary_index
 from monitoring.summaries import Summaries
 from stack.settings import PROJECT
 from tests.bench.measure import Measurement

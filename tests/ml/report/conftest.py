@@ -172,7 +172,11 @@ def make_facts() -> Callable[..., Facts]:
             "dataset": Part(dataset()),
             "training": Part(TrainingRecord(1, epochs(6), "cpu", 2, "2", model_sha256="5" * 64, parameters=1_000)),
             "evaluation": Part(evaluation(ours)),
-            "decision": Part(DecisionRecord("ship", "better", "Ship: better. So much.", checks, CHAMPION, "5", 1e9)),
+            "decision": Part(
+                DecisionRecord(
+                    "ship", "better", "Ship: better. So much.", checks, CHAMPION, "5", 1e9, split_decisions=23
+                )
+            ),
             "attempts": Part([AttemptRecord("train", 1, 1e9, "here", 1, 1e9 + 9, "succeeded", "", 9.0, 10**9)]),
             "predictions": Part(ours),
             "images": Part(np.random.default_rng(3).integers(0, 255, (EXAMPLES, 28, 28), dtype=np.uint8)),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections import Counter
 
 import pytest
 
+from ml import summary_index
 from ml.records import to_json
 from ml.report.past import ONE_BY_ONE, read_past
-from ml.store import Store
+from ml.store import Store, Stored
 from tests.ml.report.conftest import summary
 
 pytestmark = pytest.mark.integration
@@ -27,8 +26,7 @@ def test_a_long_past_costs_few_requests_and_what_is_damaged_is_left_out(s3_store
     assert ([one.run_id for one in found], older) == (ids[5:], 5)
     assert operations == {"list": 1, "get": ONE_BY_ONE + 1}
 
-    index = {key: (etags[key], body.decode()) for key, body in bodies.items()}
-    s3_store.put("indexes/summaries.json.gz", gzip.compress(json.dumps(index).encode()))
+    summary_index.write(s3_store, {key: Stored(body, etags[key]) for key, body in bodies.items()})
     s3_store.put(f"summaries/{ids[3]}.json", to_json(summary(ids[3], test_accuracy=0.5)))
     s3_store.put(f"summaries/{ids[4]}.json", b"{")
     s3_store.put(f"summaries/{ids[6]}.json", to_json(summary(ids[6], model="another")))
@@ -38,5 +36,5 @@ def test_a_long_past_costs_few_requests_and_what_is_damaged_is_left_out(s3_store
     assert found[3].test_accuracy == 0.5, "what has changed since the index was written is read again"
     assert operations == {"list": 1, "get": 1 + 3}
 
-    s3_store.put("indexes/summaries.json.gz", b"nonsense")
+    s3_store.put(summary_index.KEY, b"nonsense")
     assert len(read_past(store, "mlp")[0]) == ONE_BY_ONE - 1, "as without an index; one is of another model"

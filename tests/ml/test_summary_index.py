@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ml import summary_index
 from ml.errors import StoreError
 from ml.store import Store
-from monitoring import summary_index
 from monitoring.summaries import Summaries
 from tests.monitoring.ledgers import put_summary, summary
 
