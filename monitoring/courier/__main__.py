@@ -22,6 +22,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 from ml.errors import CatwalkError, ConfigError
 from monitoring.courier.server import Server
@@ -34,9 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    stop = threading.Event()
+    # Looked at again and again: a signal that comes just before a thread waits for a lock does not end that wait.
+    stopped: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda received, _: stopped.append(received))
     try:
         service = Service(Settings.from_environment())
         server = _bind(options.host, options.port, service)
@@ -46,7 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
     service.start()
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     log.info("courier listens at http://%s:%d", *server.server_address[:2])
-    stop.wait()
+    while not stopped:
+        time.sleep(0.2)
     server.shutdown()
     service.stop()
     sys.stderr.flush()
