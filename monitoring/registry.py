@@ -305,9 +305,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.getLogger("botocore").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    stop = threading.Event()
+    # Looked at again and again: a signal that comes just before a thread waits for a lock does not end that wait.
+    stopped: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda received, _: stopped.append(received))
     try:
         registry = Registry(Settings.from_environment(), options.refresh, canary_from_environment())
         server = _bind(options.host, options.port, registry)
@@ -319,7 +320,8 @@ def main(arguments: list[str] | None = None) -> int:
     registry.start()
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     log.info("registry listens at http://%s:%d", *server.server_address[:2])
-    stop.wait()
+    while not stopped:
+        time.sleep(0.2)
     registry.stop()
     sys.stderr.flush()
     # A thread pool that waits for a hanging S3 would hold up an orderly exit, and there is nothing left to save.

@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ml.errors import CatwalkError, ConfigError
 from monitoring import alertmanager, notifications, receivers
 from monitoring.courier.client import plan_stop
+from stack import grafana
 from stack.environment import client_environment, process_environment, write_airflow_password, write_client_environment
 from stack.parts import AIRFLOW_PARTS, Part, parts
 from stack.settings import HOST, PROJECT, Settings, StackError, port_variable, tool
@@ -66,6 +67,8 @@ def up(settings: Settings, names: list[str] | None = None, say: Say = print) -> 
             else:
                 supervisor.reconfigure([part for part in known.values() if part in wanted or part.name in running])
             _start(settings, supervisor, wanted, say)
+            if not names and "grafana" not in known:
+                say(grafana.MISSING)
             _end_planned_stop(settings, {part.name for part in wanted}, say)
         except BaseException:
             if fresh:
@@ -144,8 +147,11 @@ def _prepare(settings: Settings) -> None:
     pages = settings.run / "static"  # Prometheus looks for its web pages where it works
     pages.unlink(missing_ok=True)
     pages.symlink_to(tool("prometheus").parent / "static")
+    (settings.home / "grafana").mkdir(exist_ok=True)
+    (settings.home / "grafana" / "grafana.ini").touch()  # all that we set comes by its environment
     folder = settings.home / "prometheus"
-    shutil.copytree(PROJECT / "prometheus" / "rules", folder / "rules", dirs_exist_ok=True)
+    shutil.rmtree(folder / "rules", ignore_errors=True)  # or a rule file that is gone here would live on there
+    shutil.copytree(PROJECT / "prometheus" / "rules", folder / "rules")
     text = (PROJECT / "prometheus" / "prometheus.yml").read_text()
     text = text.replace("_interval: 10s", f"_interval: {settings.interval}")
     (folder / "prometheus.yml").write_text(text)

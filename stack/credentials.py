@@ -18,6 +18,7 @@ _GENERATORS: dict[str, Callable[[], str]] = {
     "AIRFLOW__API_AUTH__JWT_SECRET": lambda: secrets.token_urlsafe(48),
     "AIRFLOW__API__SECRET_KEY": lambda: secrets.token_urlsafe(48),
     "CATWALK_AIRFLOW_PASSWORD": lambda: secrets.token_urlsafe(18),
+    "CATWALK_GRAFANA_PASSWORD": lambda: secrets.token_urlsafe(18),
 }
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from stack import credentials
+from stack import credentials, grafana
 from stack.settings import HOST, PROJECT, Settings
 
 _NOT_INHERITED = ("AIRFLOW_", "CATWALK_", "AWS_", "VGW_", "ROOT_", "PYTHON")
@@ -33,7 +33,7 @@ def client_environment(settings: Settings) -> dict[str, str]:
     """What `catwalk`, tasks and the registry need to find every part."""
     secrets = credentials.load_or_create(settings.home / "secrets.env")
     return {
-        "CATWALK_GRAFANA_URL": "http://127.0.0.1:3000",
+        "CATWALK_GRAFANA_URL": settings.url("grafana"),
         **{name: value for name, value in os.environ.items() if name in _INHERITED},
         **credentials.read(PROJECT / "stack" / "catwalk.env"),
         **secrets,
@@ -78,6 +78,7 @@ def process_environment(settings: Settings) -> dict[str, str]:
     return {
         **inherited,
         **ours,
+        **(grafana.environment(settings, ours["CATWALK_GRAFANA_PASSWORD"]) if grafana.find() else {}),
         "PATH": f"{PROJECT / '.venv' / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         # versitygw's own names for its one account.
         "ROOT_ACCESS_KEY": ours["AWS_ACCESS_KEY_ID"],

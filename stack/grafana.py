@@ -11,9 +11,7 @@ from pathlib import Path
 from stack.settings import HOST, PROJECT, Settings
 
 FOLDER = PROJECT / "grafana"
-MISSING = (
-    "no dashboards: `grafana` is not on the PATH; with Docker, `docker compose up` brings one (see grafana/README.md)"
-)
+MISSING = "no dashboards, for `grafana` is not on the PATH; grafana/README.md says how a Grafana elsewhere gets them"
 
 
 def find() -> Path | None:
@@ -29,12 +27,11 @@ def command(program: Path, settings: Settings) -> list[str]:
     return [str(program), "server", f"--homepath={home}", f"--config={settings.home / 'grafana' / 'grafana.ini'}"]
 
 
-def environment(settings: Settings, port: int, password: str) -> dict[str, str]:
+def environment(settings: Settings, password: str) -> dict[str, str]:
     """What its own process needs besides ``CATWALK_*_URL``.
 
     Args:
         settings: of the stack.
-        port: where it listens.
         password: of the user `admin`.
     """
     state = settings.home / "grafana"
@@ -42,7 +39,7 @@ def environment(settings: Settings, port: int, password: str) -> dict[str, str]:
         "CATWALK_SCRAPE_INTERVAL": settings.interval,
         "CATWALK_GRAFANA_DASHBOARDS": str(FOLDER / "json"),
         "GF_SERVER_HTTP_ADDR": HOST,
-        "GF_SERVER_HTTP_PORT": str(port),
+        "GF_SERVER_HTTP_PORT": str(settings.ports["grafana"]),
         "GF_SECURITY_ADMIN_PASSWORD": password,
         "GF_PATHS_DATA": str(state),
         "GF_PATHS_LOGS": str(state / "logs"),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from stack import grafana
 from stack.settings import HOST, PROJECT, Settings, tool
 
 AIRFLOW_PARTS = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
@@ -122,6 +123,17 @@ def parts(settings: Settings) -> dict[str, Part]:
         Part("airflow-dag-processor", [airflow, "dag-processor"], (), airflow_says("dag_processor")),
         Part("airflow-triggerer", [airflow, "triggerer", "--skip-serve-logs"], (), airflow_says("triggerer")),
     ]
+    program = grafana.find()
+    if program:
+        every.append(
+            Part(
+                "grafana",
+                grafana.command(program, settings),
+                ("grafana",),
+                answers("grafana", "/api/health"),
+                settings.url("grafana"),
+            )
+        )
     return {part.name: part for part in every}
 
 

@@ -23,6 +23,7 @@ PORTS = {
     "alertmanager": 9093,
     "registry": 9180,
     "courier": 9181,
+    "grafana": 3000,
 }
 """Default ports; ``CATWALK_PORT_<NAME>`` changes one. `statsd` takes UDP and TCP."""
 

@@ -32,6 +32,15 @@ SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "registry", "
 """Everything but Airflow."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several workers share the tests, those of a file stay together, and those that share a stack do as well."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        shared = "" if "own_stack" in fixtures else "stack" if "stack" in fixtures else "services"
+        item.add_marker(pytest.mark.xdist_group(shared if shared in fixtures else str(item.path)))
+
+
 def free_ports() -> dict[str, int]:
     """A free port for each part; all are held until the last is found, so that none is given twice."""
     with ExitStack() as held:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from ml.runs import Run
 from tests.conftest import RunningStack, wait_until
 from tests.grafana.promql import Query, all_queries
 from tests.integration.conftest import finish, start_run
+from tests.integration.faults import points_are_due
 from tests.small import SMALL
 
 EPOCHS = (12, 4)
@@ -42,7 +42,7 @@ def fed(services: RunningStack) -> Iterator[Fed]:
             run, process = start_run(services, {**SMALL, "epochs": epochs})
             finish(process)
             runs.append(run)
-        settle(runs[1])
+        points_are_due(runs[1])
         variables = {
             "model": runs[0].record.model,
             "run": f"({runs[0].run_id}|{runs[1].run_id})",
@@ -51,7 +51,7 @@ def fed(services: RunningStack) -> Iterator[Fed]:
             "recent": f"({runs[0].run_id}|{runs[1].run_id})",
         }
         found = Fed(runs[0], runs[1], variables)
-        wait_until(lambda: expected(services, runs[1]), "the registry expects the second run's points")
+        wait_until(lambda: expected(services, runs[1]), "the second run's points are counted")
         url, now = services.settings.url("prometheus"), time.time()
         for query in all_queries():
             found.answers[query] = ask(
@@ -66,14 +66,8 @@ def of(query: Query, found: Fed) -> dict[str, str]:
     return {**found.variables, **one}
 
 
-def settle(run: Run) -> None:
-    """Dates a run's end back, for its points are only expected two minutes after it."""
-    earlier = time.time() - 180
-    run.update_summary(lambda summary: dataclasses.replace(summary, updated=earlier, finished=earlier))
-
-
 def expected(services: RunningStack, run: Run) -> bool:
-    """Whether the registry counts the run's points, and the last of them is stored."""
-    counted = services.query(f'catwalk_run_points_expected{{run_id="{run.run_id}"}}')
+    """Whether the rules have compared the run's points with what is stored, and the last of them is."""
+    counted = services.query(f'run:points_missing:count{{run_id="{run.run_id}"}} == 0')
     last = services.query(f'last_over_time(ml_stage_duration_seconds{{run_id="{run.run_id}", stage="publish"}}[1h])')
     return bool(counted and last)

@@ -70,7 +70,7 @@ def test_dashboards_come_from_the_folder_that_holds_them_and_cannot_be_changed_i
 
 def test_every_variable_of_the_files_is_in_the_environment_that_the_stack_gives(tmp_path: Path) -> None:
     settings = Settings(tmp_path, {**PORTS}, interval="7s")
-    environment = grafana.environment(settings, 3000, "secret")
+    environment = grafana.environment(settings, "secret")
     text = "".join(path.read_text() for path in PROVISIONING.glob("*/*.yml"))
     needed = set(re.findall(r"\$\{(\w+)\}", re.sub(r"#.*", "", text)))
     assert needed - environment.keys() == {"CATWALK_PROMETHEUS_URL", "CATWALK_ALERTMANAGER_URL"}

@@ -17,6 +17,7 @@ from monitoring import catalogue
 from monitoring.airflow_metrics import airflow_rules, load_registry
 from monitoring.exposition import STATES
 from tests.grafana.promql import all_queries, metric_names
+from tests.prometheus.rulebook import records
 
 UIDS = {dashboard["uid"] for dashboard in DASHBOARDS}
 BUILT_IN = {"__all", "__value", "__url_time_range", "__data", "__range", "__interval", "__rate_interval"}
@@ -148,10 +149,11 @@ def test_runs_have_one_colour_and_red_means_that_someone_must_act(dashboard: dic
     assert red <= {"failed", "act now", "critical: act now", "not healthy"}
 
 
-def test_every_metric_is_declared_mapped_or_scraped() -> None:
+def test_every_metric_is_declared_mapped_recorded_or_scraped() -> None:
     histogram = ("_bucket", "_sum", "_count")
     mapped = [rule.metric for rule in airflow_rules(load_registry()) if rule.metric]
     kinds = {metric.name: metric.kind for metric in (*catalogue.METRICS, *mapped)}
+    kinds |= {rule.name: "gauge" for rule in records()}
     for query in all_queries():
         names = metric_names(query.expr)
         assert names or "__name__" in query.expr, query.name
