@@ -19,29 +19,27 @@ after which a running run counts as stalled (default 600); `CATWALK_PROMETHEUS_U
 from __future__ import annotations
 
 import argparse
-import errno
 import logging
 import os
 import re
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
-from ml.errors import CatwalkError, ConfigError, StoreError
+from ml.errors import CatwalkError, StoreError
 from ml.records import SummaryRecord
 from ml.runs import RUN_ID
 from ml.store import Store
-from monitoring import pages
+from monitoring import pages, serving
 from monitoring.airflow_health import AirflowHealth
 from monitoring.canary import Canary, canary_from_environment
 from monitoring.disks import disks
 from monitoring.exposition import Exposition, Facts, Settings
 from monitoring.run_reports import BusyError, RunReports
+from monitoring.serving import StopSignals
 from monitoring.snapshot import LedgerReader, Snapshot
 
 log = logging.getLogger("catwalk.registry")
@@ -191,27 +189,19 @@ class UnreachableError(Exception):
     """S3 can't be asked for what a page needs. The message is a sentence for the page."""
 
 
-class Server(ThreadingHTTPServer):
+class Server(serving.Server):
     """Serves one registry."""
-
-    daemon_threads = True
-    allow_reuse_address = True
 
     def __init__(self, address: tuple[str, int], registry: Registry) -> None:
         self.registry = registry
         super().__init__(address, Handler)
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        error = sys.exception()
-        if not isinstance(error, OSError):  # a client that hung up is no news
-            log.error("a request failed: %s: %s", type(error).__name__, error)
 
-
-class Handler(BaseHTTPRequestHandler):
+class Handler(serving.Handler):
     """Answers from memory; only reports and figures are fetched from S3."""
 
-    protocol_version = "HTTP/1.1"
-    timeout = 60
+    name = "catwalk-registry"
+    policy = f"{serving.Handler.policy}; img-src data:"
     server: Server
     _RUN: ClassVar = re.compile(rf"/runs/({RUN_ID.pattern})(?:/|/(facts)/?|/figures/([a-z_]+)\.png)?")
 
@@ -278,40 +268,16 @@ class Handler(BaseHTTPRequestHandler):
             log.warning("a report could not be fetched: %s", str(error) or "too many wait for S3")
             raise UnreachableError("The report could not be fetched from S3; try again.") from error
 
-    def _page(self, status: int, content: str | bytes) -> None:
-        body = content if isinstance(content, bytes) else content.encode(errors="replace")
-        self._answer(status, body, "text/html")
-
-    def _answer(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", f"{kind}; charset=utf-8" if kind.startswith("text/") else kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def version_string(self) -> str:
-        return "catwalk-registry"
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Scrapes are no news."""
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     options = _parser().parse_args(arguments)
     logging.getLogger("botocore").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    # Looked at again and again: a signal that comes just before a thread waits for a lock does not end that wait.
-    stopped: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _: stopped.append(received))
+    stop = StopSignals()
     try:
         registry = Registry(Settings.from_environment(), options.refresh, canary_from_environment())
-        server = _bind(options.host, options.port, registry)
+        server = serving.bind(lambda address: Server(address, registry), options.host, options.port)
     except CatwalkError as error:
         print(f"catwalk registry: {error}", file=sys.stderr)
         return 1
@@ -320,25 +286,11 @@ def main(arguments: list[str] | None = None) -> int:
     registry.start()
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     log.info("registry listens at http://%s:%d", *server.server_address[:2])
-    while not stopped:
-        time.sleep(0.2)
+    stop.wait()
     registry.stop()
     sys.stderr.flush()
     # A thread pool that waits for a hanging S3 would hold up an orderly exit, and there is nothing left to save.
     os._exit(0)
-
-
-def _bind(host: str, port: int, registry: Registry) -> Server:
-    try:
-        return Server((host, port), registry)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ConfigError(
-                f"port {port} on {host} is taken; stop what listens there, or choose another with --port"
-            ) from error
-        raise ConfigError(f"can't listen on {host}:{port}: {error.strerror}") from error
-    except OverflowError as error:
-        raise ConfigError(f"{port} is no port number") from error
 
 
 def _parser() -> argparse.ArgumentParser:

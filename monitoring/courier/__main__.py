@@ -16,17 +16,16 @@ fetched while all is well; `CATWALK_GRAFANA_URL` and `CATWALK_GRAFANA_TOKEN` for
 from __future__ import annotations
 
 import argparse
-import errno
 import logging
 import os
-import signal
 import sys
 import threading
-import time
 
-from ml.errors import CatwalkError, ConfigError
+from ml.errors import CatwalkError
+from monitoring import serving
 from monitoring.courier.server import Server
 from monitoring.courier.service import Service, Settings
+from monitoring.serving import StopSignals
 
 log = logging.getLogger("catwalk.courier")
 
@@ -35,39 +34,22 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    # Looked at again and again: a signal that comes just before a thread waits for a lock does not end that wait.
-    stopped: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _: stopped.append(received))
+    stop = StopSignals()
     try:
         service = Service(Settings.from_environment())
-        server = _bind(options.host, options.port, service)
+        server = serving.bind(lambda address: Server(address, service), options.host, options.port)
     except CatwalkError as error:
         print(f"catwalk courier: {error}", file=sys.stderr)
         return 1
     service.start()
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     log.info("courier listens at http://%s:%d", *server.server_address[:2])
-    while not stopped:
-        time.sleep(0.2)
+    stop.wait()
     server.shutdown()
     service.stop()
     sys.stderr.flush()
     # A call-out that hangs is tried again after the next start; it must not hold up this end.
     os._exit(0)
-
-
-def _bind(host: str, port: int, service: Service) -> Server:
-    try:
-        return Server((host, port), service)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ConfigError(
-                f"port {port} on {host} is taken; stop what listens there, or choose another with --port"
-            ) from error
-        raise ConfigError(f"can't listen on {host}:{port}: {error.strerror}") from error
-    except OverflowError as error:
-        raise ConfigError(f"{port} is no port number") from error
 
 
 def _parser() -> argparse.ArgumentParser:

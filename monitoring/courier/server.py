@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from monitoring import catalogue
+from monitoring import catalogue, serving
 from monitoring.courier import pages, runbooks
 from monitoring.courier.payload import parse
 from monitoring.courier.service import Service
@@ -22,27 +20,18 @@ LONGEST_PLAN = 7 * 86_400.0
 _LARGEST_LIMIT = 10_000
 
 
-class Server(ThreadingHTTPServer):
+class Server(serving.Server):
     """Serves one courier."""
-
-    daemon_threads = True
-    allow_reuse_address = True
 
     def __init__(self, address: tuple[str, int], service: Service) -> None:
         self.service = service
         super().__init__(address, Handler)
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        error = sys.exception()
-        if not isinstance(error, OSError):  # a client that hung up is no news
-            log.error("a request failed: %s: %s", type(error).__name__, error)
 
-
-class Handler(BaseHTTPRequestHandler):
+class Handler(serving.Handler):
     """GET shows; POST takes notifications and announcements, and answers once they are on the disk."""
 
-    protocol_version = "HTTP/1.1"
-    timeout = 60
+    name = "catwalk-courier"
     server: Server
 
     def do_GET(self) -> None:
@@ -100,30 +89,8 @@ class Handler(BaseHTTPRequestHandler):
             raise ValueError(f"the body has {int(length):,} bytes; {LARGEST_BODY:,} are allowed")
         return self.rfile.read(int(length))
 
-    def _page(self, status: int, text: str) -> None:
-        self._answer(status, text.encode(errors="replace"), "text/html")
-
     def _json(self, value: Any) -> None:
         self._answer(200, json.dumps(value).encode(), "application/json")
-
-    def _answer(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", f"{kind}; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def version_string(self) -> str:
-        return "catwalk-courier"
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Scrapes are no news."""
 
 
 def _limit(query: str) -> int:
