@@ -34,11 +34,21 @@ SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "registry", "
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several workers share the tests, those of a file stay together, and those that share a stack do as well."""
-    for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        shared = "" if "own_stack" in fixtures else "stack" if "stack" in fixtures else "services"
-        item.add_marker(pytest.mark.xdist_group(shared if shared in fixtures else str(item.path)))
+    """Where several workers share the tests, those of a file stay together, and those that share a stack do as well.
+
+    Whole stacks come first: they take longest, most of it waiting.
+    """
+    groups = {item: _group(item) for item in items}
+    items.sort(key=lambda item: not groups[item].startswith("stack"))
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(item: pytest.Item) -> str:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if "own_stack" in fixtures:
+        return "stack of its own"
+    return next((name for name in ("stack", "services") if name in fixtures), str(item.path))
 
 
 def free_ports() -> dict[str, int]:
