@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -18,10 +19,16 @@ from ml.records import ChampionRecord
 TAG = "catwalk"
 """Marks our DAGs among others of the same Airflow."""
 _TIMEOUT = 30.0
+_PAUSES = (0.5, 1.0, 2.0)
+"""Seconds between tries of a GET that failed inside Airflow: its SQLite is locked now and then when it is busy."""
 
 
 class AirflowError(CatwalkError):
     """Airflow does not answer, or refuses."""
+
+
+class AirflowFaultError(AirflowError):
+    """Something went wrong inside Airflow; trying again may help."""
 
 
 @dataclass
@@ -61,10 +68,22 @@ class AirflowApi:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json", **headers}
         request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)
+        for pause in _PAUSES if method == "GET" else ():
+            try:
+                return self._answer(request, path)
+            except AirflowFaultError:
+                time.sleep(pause)
+        return self._answer(request, path)
+
+    def _answer(self, request: urllib.request.Request, path: str) -> Any:
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-                return json.load(answer)
+                return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
+            if error.code >= 500:
+                raise AirflowFaultError(
+                    f"Airflow at {self.url} answers {path} with {error.code}; see its log"
+                ) from error
             remedy = "; correct CATWALK_AIRFLOW_USER and CATWALK_AIRFLOW_PASSWORD" if error.code in (401, 403) else ""
             raise AirflowError(f"Airflow at {self.url} answers {path} with {error.code}{remedy}") from error
         except (OSError, ValueError) as error:

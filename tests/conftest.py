@@ -20,6 +20,7 @@ import pytest
 
 from ml.runs import Ledger
 from ml.store import Store
+from monitoring.airflow_api import AirflowApi
 from stack import control
 from stack.environment import client_environment, process_environment
 from stack.settings import HOST, PORTS, PROJECT, Settings
@@ -115,18 +116,8 @@ class RunningStack:
 
     def airflow(self, method: str, path: str, body: object = None) -> Any:
         """A request to Airflow's REST API below ``/api/v2``, as its administrator."""
-        base = self.settings.url("airflow")
-        secrets = client_environment(self.settings)
-        login = {"username": "admin", "password": secrets["CATWALK_AIRFLOW_PASSWORD"]}
-        token = _request("POST", f"{base}/auth/token", login, {})["access_token"]
-        return _request(method, f"{base}/api/v2/{path}", body, {"Authorization": f"Bearer {token}"})
-
-
-def _request(method: str, url: str, body: object, headers: dict[str, str]) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers}, method=method)
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.loads(answer.read() or b"null")
+        password = client_environment(self.settings)["CATWALK_AIRFLOW_PASSWORD"]
+        return AirflowApi(self.settings.url("airflow"), "admin", password).request(method, path, body)
 
 
 @contextmanager
