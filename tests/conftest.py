@@ -121,10 +121,12 @@ class RunningStack:
 
 
 @contextmanager
-def running_stack(parts: list[str] | None, own_settings: dict[str, str] | None = None) -> Iterator[RunningStack]:
-    """A stack with a one-second scrape interval, in a home of its own that goes when it ends."""
+def running_stack(
+    parts: list[str] | None, own_settings: dict[str, str] | None = None, interval: str = "1s"
+) -> Iterator[RunningStack]:
+    """A stack that scrapes each second, or as it is told, in a home of its own that goes when it ends."""
     home = Path(tempfile.mkdtemp(prefix="catwalk-test-"))
-    settings = Settings(home, free_ports(), interval="1s")
+    settings = Settings(home, free_ports(), interval=interval)
     lines = [f"{name}={value}\n" for name, value in (own_settings or {}).items()]
     (home / "local.env").write_text("".join(lines))
     try:

@@ -14,13 +14,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ml.errors import CatwalkError
-from tests.bench import accuracy, dashboards, epochs, listing, pipeline, report, rules, telemetry
+from tests.bench import accuracy, dashboards, epochs, faults, listing, pipeline, report, rules, telemetry
 from tests.bench.measure import HEADER, Measurement
 
 PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
     "epochs": lambda say: epochs.measure(5, say),
     "telemetry": lambda say: telemetry.measure(5, say),
     "rules": lambda say: rules.measure(5, say),
+    "faults": faults.measure,
     "accuracy": lambda say: accuracy.measure(5, say),
     "listing": lambda say: listing.measure(5, say),
     "report": lambda say: report.measure(5, say),
