@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from stack.environment import client_environment, process_environment, write_airflow_password, write_client_environment
-from stack.settings import PROJECT, Settings
+from stack.settings import PORTS, PROJECT, Settings
 
 
 def test_ports_and_home_reach_every_setting(tmp_path: Path) -> None:
     settings = Settings(
         tmp_path,
-        dict.fromkeys(("airflow", "s3", "statsd", "statsd_exporter", "prometheus", "courier"), 1)
+        dict.fromkeys(PORTS, 1)
         | {
             "alertmanager": 2,
             "registry": 3,
