@@ -43,7 +43,7 @@ unit: setup ## tests that need no server
 	@$(VENV)/pytest -m "not integration"
 
 integration: setup ## tests with the real servers
-	@$(VENV)/pytest -m integration --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+	@$(VENV)/pytest -m integration --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 bench: setup ## measure; prints a table and writes bench.json
 	@$(VENV)/python -m tests.bench

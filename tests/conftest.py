@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from ml.runs import Ledger
 from ml.store import Store
@@ -33,23 +34,34 @@ SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "registry", "
 """Everything but Airflow."""
 
 
-@pytest.hookimpl(tryfirst=True)
+WHOLE_STACK, SERVICES_ONLY = "whole stack", "services only"
+SHARED = {
+    "tests/integration/test_dag.py": WHOLE_STACK,
+    "tests/stack/test_control.py": WHOLE_STACK,
+    "tests/integration/test_telemetry.py": SERVICES_ONLY,
+    "tests/grafana/test_queries.py": SERVICES_ONLY,
+    "tests/grafana/test_transformations.py": SERVICES_ONLY,
+    "tests/prometheus/test_live.py": SERVICES_ONLY,
+    "tests/prometheus/test_lint.py": SERVICES_ONLY,
+}
+"""Files whose tests share a session's stack: one worker runs them all, or each would start a stack of its own."""
+
+
+class Scheduling(LoadScopeScheduling):
+    """Hands the workers of pytest-xdist whole files, or all files that share a stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return SHARED.get(file, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several workers share the tests, those of a file stay together, and those that share a stack do as well.
-
-    Whole stacks come first: they take longest, most of it waiting.
-    """
-    groups = {item: _group(item) for item in items}
-    items.sort(key=lambda item: not groups[item].startswith("stack"))
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
-def _group(item: pytest.Item) -> str:
-    fixtures = set(getattr(item, "fixturenames", ()))
-    if "own_stack" in fixtures:
-        return "stack of its own"
-    return next((name for name in ("stack", "services") if name in fixtures), str(item.path))
+    """Whole stacks come first: they take longest, and most of it is waiting."""
+    items.sort(key=lambda item: not {"stack", "own_stack"} & set(getattr(item, "fixturenames", ())))
 
 
 def free_ports() -> dict[str, int]:
