@@ -105,7 +105,7 @@ def test_nothing_listens_beyond_loopback(stack: RunningStack) -> None:
             except OSError:
                 continue
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    own = set(stack.settings.ports.values())
+    own = {stack.settings.ports[name] for part in parts(stack.settings).values() for name in part.ports}
     loopback = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
     open_to_all, seen = [], set()
     for table in ("tcp", "tcp6", "udp", "udp6"):
