@@ -98,8 +98,8 @@ class AirflowApi:
         """
         return {dag["dag_id"]: dag for dag in self.request("GET", f"dags?tags={TAG}")["dags"]}
 
-    def announce(self, champion: ChampionRecord) -> bool:
-        """Posts an event of the champion's asset; returns False where no DAG waits for that asset or has made one.
+    def announce(self, champion: ChampionRecord) -> None:
+        """Posts an event of the champion's asset, unless no DAG waits for that asset or has made one.
 
         Raises:
             AirflowError: see :meth:`request`.
@@ -107,8 +107,6 @@ class AirflowApi:
         pattern = urllib.parse.quote(CHAMPION_ASSET)
         assets = self.request("GET", f"assets?only_active=false&name_pattern={pattern}")["assets"]
         known = [asset["id"] for asset in assets if asset["name"] == CHAMPION_ASSET]
-        if not known:
-            return False
-        extra = {**champion.announcement, "by": champion.by, "reason": champion.reason}
-        self.request("POST", "assets/events", {"asset_id": known[0], "extra": extra})
-        return True
+        if known:
+            extra = {**champion.announcement, "by": champion.by, "reason": champion.reason}
+            self.request("POST", "assets/events", {"asset_id": known[0], "extra": extra})

@@ -45,22 +45,9 @@ def class_accuracy(facts: Facts) -> style.Drawing:
             capsize=2,
             label=f"{role}, {run_id}",
         )
-    axes.set_yticks(range(len(CLASSES)), CLASSES)
-    axes.tick_params(axis="y", labelcolor=style.INK)
-    axes.set_ylim(len(CLASSES) - 0.5, -0.5)
-    axes.grid(visible=False, axis="y")
+    style.class_rows(axes)
     style.percent_axis(axes.xaxis)
     style.label(axes, "test accuracy (recall), 95 % interval")
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(-0.28, 1.0),
-        fontsize=style.SMALL,
-        labelcolor=style.INK,
-        frameon=False,
-        borderpad=0,
-        handletextpad=0.3,
-        labelspacing=0.25,
-    )
     told = ", ".join(
         f"{name} {_share(ours[name])}" + (f" (champion {_share(theirs[name])})" if theirs else "") for name in CLASSES
     )

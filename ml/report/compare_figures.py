@@ -210,21 +210,8 @@ def _difference_dots(pairs: Sequence[Pair]) -> Figure:
                 capsize=2,
                 label=pair.run_id if name == CLASSES[0] else None,
             )
-    axes.set_yticks(range(len(CLASSES)), CLASSES)
-    axes.tick_params(axis="y", labelcolor=style.INK)
-    axes.set_ylim(len(CLASSES) - 0.5, -0.5)
-    axes.grid(visible=False, axis="y")
+    style.class_rows(axes)
     style.label(axes, "percentage points, 95 % interval")
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(-0.28, 1.0),
-        fontsize=style.SMALL,
-        labelcolor=style.INK,
-        frameon=False,
-        borderpad=0,
-        handletextpad=0.3,
-        labelspacing=0.25,
-    )
     return figure
 
 

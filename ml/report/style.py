@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Bbox
 
+from ml.config import CLASSES
+
 WIDTH = 4.3
 """Inches. Small, so that text stays legible where a phone shows the figure 358 pixels wide."""
 TITLE_HEIGHT = 0.34
@@ -142,6 +144,24 @@ def legend(axes: Axes, place: Corner, columns: int = 1) -> None:
         columnspacing=1.1,
         handletextpad=0.5,
         ncols=columns,
+    )
+
+
+def class_rows(axes: Axes) -> None:
+    """A row a class, the first on top, and the legend above them, where no row is in its way."""
+    axes.set_yticks(range(len(CLASSES)), CLASSES)
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.set_ylim(len(CLASSES) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.28, 1.0),
+        fontsize=SMALL,
+        labelcolor=INK,
+        frameon=False,
+        borderpad=0,
+        handletextpad=0.3,
+        labelspacing=0.25,
     )
 
 
