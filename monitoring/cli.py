@@ -619,7 +619,7 @@ def replay(
 ) -> None:
     """Send a run's metrics to Prometheus once more, from the ledger in S3.
 
-    A run that ended in the last three hours goes by StatsD, stamped now. An older one becomes Prometheus blocks at
+    A run that ended in the last twelve hours goes by StatsD, stamped now. An older one becomes Prometheus blocks at
     its true time.
     """
     from monitoring import output

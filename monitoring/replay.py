@@ -1,9 +1,10 @@
 """Puts a run's points into Prometheus once more, from the ledger in S3.
 
-Two roads, by the run's age. StatsD stamps "now", which is right only for a run that has just ended. Older points
-become Prometheus blocks (OpenMetrics backfill) with one sample a series at its true time: every `last_over_time`
-window that covers this time finds it, and that is how rules, tables and panels read per-run series. The samples carry
-the labels `job` and `instance` of statsd_exporter as Prometheus scrapes it, so that they continue the scraped series.
+Two roads, by the run's age. While a run's points are compared with what Prometheus holds, they go by StatsD, which
+stamps "now": that is how rules count them. Older points become Prometheus blocks (OpenMetrics backfill) with one sample
+a series at its true time: every `last_over_time` window that covers this time finds it, and that is how tables and
+panels read per-run series. The samples carry the labels `job` and `instance` of statsd_exporter as Prometheus scrapes
+it, so that they continue the scraped series.
 
 Blocks must not reach into the last three hours, which Prometheus still holds in its open head. It picks up new blocks
 in its data folder by itself, within a minute or so.
@@ -28,10 +29,9 @@ from ml.observer import Observer
 from ml.runs import Run
 from monitoring.environment import part_address, part_url
 from monitoring.points import Point, run_points
+from monitoring.snapshot import WATCHED_SECONDS
 from stack.settings import StackError, tool
 
-HEAD_SECONDS = 3 * 3600.0
-"""The span that Prometheus' open head may cover."""
 SCRAPE_JOB = "statsd_exporter"
 """statsd_exporter's job name in prometheus.yml."""
 _TIMEOUT = 5.0
@@ -70,7 +70,7 @@ def replay(run: Run, observer: Observer, out: Path | None, now: float) -> Replay
     points = run_points(run)
     if not points:
         raise CatwalkError(f"run {run.run_id} has no points yet")
-    if out is None and now - max(point.time for point in points) < HEAD_SECONDS:
+    if out is None and now - max(point.time for point in points) < WATCHED_SECONDS:
         return _resend(run, observer)
     return _backfill(run.run_id, points, out)
 

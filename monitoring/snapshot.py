@@ -17,7 +17,7 @@ from monitoring.summaries import Summaries
 SETTLING_SECONDS = 120.0
 """From a run's last change until its points are expected to be in Prometheus."""
 WATCHED_SECONDS = 12 * 3600.0
-"""For how long after that they are compared; half of the day that the completeness query looks back."""
+"""For how long after that they are compared with what Prometheus holds."""
 
 
 @dataclass(frozen=True)

@@ -81,9 +81,8 @@ def _backfill(folder: Path, count: int, now: float) -> None:
     text = folder / "runs.openmetrics"
     ended = [now - _UNTOUCHED - number * DAYS * _DAY / count for number in range(count)]
     with text.open("w") as file:
-        for metric in catalogue.METRICS:
-            if metric.labels[:2] == ("run_id", "model") and metric.road == "statsd":
-                _write(file, metric.name, metric.labels, [(end, _times(end, now)) for end in ended])
+        for metric in _of_runs():
+            _write(file, metric.name, metric.labels, [(end, _times(end, now)) for end in ended])
         for name, samples in _BASELINES.items():
             labels = ("stage",) if "stage" in name else ()
             _write(file, name, labels, [(end, range(0, 300 * samples, 300)) for end in ended])
@@ -114,17 +113,17 @@ def _write(file: TextIO, name: str, labels: Iterable[str], runs: Iterable[tuple[
 
 @contextmanager
 def _prometheus(folder: Path, count: int, now: float) -> Iterator[str]:
-    """A Prometheus with the committed rules over the blocks; it scrapes itself, and a registry of these runs."""
-    text = _registry(count, now)
-    handler = partial(_Page, text)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:  # type: ignore[arg-type]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    """A Prometheus with the committed rules over the blocks.
+
+    It scrapes itself, a registry of these runs, and an exporter that shows the gauges of one.
+    """
+    with _page(_registry(count, now)) as registry, _page(_exporter()) as exporter:
         port = free_port()
         shutil.copytree(PROJECT / "prometheus" / "rules", folder / "rules")
         # What is evaluated more seldom counts as if it came each time.
         for path in (folder / "rules").glob("*.recording.yml"):
             path.write_text(re.sub(r"interval: \w+", f"interval: {_EVALUATION}s", path.read_text()))
-        targets = {"prometheus": port, "registry": server.server_address[1]}
+        targets = {"prometheus": port, "registry": registry, "statsd_exporter": exporter}
         jobs = [
             {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{at}"]}]} for name, at in targets.items()
         ]
@@ -147,6 +146,15 @@ def _prometheus(folder: Path, count: int, now: float) -> Iterator[str]:
                 yield f"http://127.0.0.1:{port}"
             finally:
                 process.terminate()
+
+
+@contextmanager
+def _page(text: bytes) -> Iterator[int]:
+    """Serves one text on a free port."""
+    handler = partial(_Page, text)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:  # type: ignore[arg-type]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
         server.shutdown()
 
 
@@ -165,6 +173,24 @@ class _Page(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Scrapes are no news."""
+
+
+def _exporter() -> bytes:
+    """What statsd_exporter exports in the hour after a run."""
+    lines = []
+    for metric in _of_runs():
+        names = [label for label in metric.labels if label in _VALUES]
+        for values in product(*(_VALUES[label] for label in names)):
+            every = {"run_id": "run0", "model": "mlp", **dict(zip(names, values, strict=True))}
+            inner = ",".join(f'{label}="{value}"' for label, value in every.items())
+            value = every["epoch"] if metric is catalogue.EPOCH_INDEX else "0.5"
+            lines.append(f"{metric.name}{{{inner}}} {value}\n")
+    return "".join(lines).encode()
+
+
+def _of_runs() -> list[catalogue.Metric]:
+    """Families that a run sends by StatsD."""
+    return [m for m in catalogue.METRICS if m.labels[:2] == ("run_id", "model") and m.road == "statsd"]
 
 
 def _registry(count: int, now: float) -> bytes:

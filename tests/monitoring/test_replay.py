@@ -119,7 +119,7 @@ def test_a_recent_run_goes_by_statsd(s3_store: Store, monkeypatch: pytest.Monkey
     try:
         wait_for_port(statsd, exporter)
         monkeypatch.setenv("CATWALK_STATSD", f"127.0.0.1:{statsd}")
-        run = make_run(s3_store, NEW, time.time() - 2 * 3600)
+        run = make_run(s3_store, NEW, time.time() - 11 * 3600)
         result = replay(run, observer_from_environment(), None, time.time())
         assert (result.road, result.points) == ("statsd", len(run_points(run)))
         wait_for_port(web, exporter)

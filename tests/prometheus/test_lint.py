@@ -29,8 +29,8 @@ PER_RUN = {metric.name for metric in catalogue.METRICS if "run_id" in metric.lab
 OWN = ("catwalk_", "ml_", "airflow_")
 _FUNCTIONS = {
     "abs", "absent", "and", "bool", "bottomk", "by", "clamp_min", "count", "group", "group_left", "group_right",
-    "histogram_quantile", "ignoring", "increase", "label_replace", "last_over_time", "max", "min", "min_over_time",
-    "offset", "on", "or", "quantile", "rate", "scalar", "sum", "time", "topk", "unless", "vector",
+    "histogram_quantile", "ignoring", "increase", "label_replace", "last_over_time", "max", "max_over_time", "min",
+    "min_over_time", "offset", "on", "or", "quantile", "rate", "scalar", "sum", "time", "topk", "unless", "vector",
 }  # fmt: skip
 _NO_NAMES = re.compile(
     r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|offset \w+|\b(?:by|on|ignoring|group_left|group_right) \([^)]*\)|\bInf\b|\b\d[\w.]*'
