@@ -13,22 +13,29 @@ PASSWORD_VARIABLE = "CATWALK_MONITORING_PASSWORD"
 
 
 def fetch(
-    url: str, data: bytes | None = None, method: str | None = None, *, timeout: float, password: str | None = None
+    url: str,
+    data: bytes | None = None,
+    method: str | None = None,
+    *,
+    timeout: float,
+    password: str | None = None,
+    kind: str = "application/json",
 ) -> bytes:
     """The body of a 2xx answer.
 
     Args:
         url: of Prometheus, Alertmanager or the courier.
-        data: JSON to send.
+        data: body to send.
         method: default GET, with data POST.
         timeout: seconds.
         password: default `CATWALK_MONITORING_PASSWORD`; where that is not set, none is sent, as a Prometheus without
             users wants it.
+        kind: of body.
 
     Raises:
-        OSError: anything else came; :func:`reason` says what in a few words.
+        OSError: anything else came; :func:`complaint` makes a line of it.
     """
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    request = urllib.request.Request(url, data, {"Content-Type": kind}, method=method)
     secret = os.environ.get(PASSWORD_VARIABLE, "") if password is None else password
     if secret:
         request.add_unredirected_header("Authorization", header(secret))  # whoever it leads on to does not get it
@@ -52,7 +59,7 @@ def refused(error: BaseException) -> bool:
 
 
 def complaint(who: str, base: str, variable: str, error: BaseException) -> str:
-    """One line on a failed request, with what to do.
+    """One line on a failed request, with what to do. The answer, if there was one, is closed.
 
     Args:
         who: the part, as it begins a sentence.
@@ -60,6 +67,8 @@ def complaint(who: str, base: str, variable: str, error: BaseException) -> str:
         variable: the environment variable that says where it is.
         error: from :func:`fetch`.
     """
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()
     if refused(error):
         return f"{who} at {base} refuses the user {USER}; set {PASSWORD_VARIABLE} to its password"
     cause = getattr(error, "reason", None) or error

@@ -23,7 +23,7 @@ from stack.credentials import write_private_text
 
 WEB_FILE, PASSWORD_FILE = "web.yml", "monitoring_password"
 _COST = 10
-"""2^10 rounds, some 70 ms. Prometheus and Alertmanager remember what they have verified, so that a scrape costs none."""
+"""2^10 rounds, some 70 ms. Prometheus and Alertmanager remember what they have verified: a scrape costs none of it."""
 _LONGEST = 72
 """Bytes that bcrypt takes in."""
 

@@ -17,11 +17,12 @@ import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ml.errors import CatwalkError, ConfigError
-from monitoring import alertmanager, notifications, receivers
+from monitoring import alertmanager, notifications, receivers, web_config
+from monitoring.access import PASSWORD_VARIABLE
 from monitoring.courier.client import plan_stop
 from stack import grafana
 from stack.environment import client_environment, process_environment, write_airflow_password, write_client_environment
-from stack.parts import AIRFLOW_PARTS, Part, parts
+from stack.parts import AIRFLOW_PARTS, Part, access_folders, monitoring_password, parts
 from stack.settings import HOST, PROJECT, Settings, StackError, port_variable, tool
 from stack.supervisor import Supervisor
 
@@ -60,7 +61,7 @@ def up(settings: Settings, names: list[str] | None = None, say: Say = print) -> 
             _stop_strays(settings)
         for part in missing:
             _check_ports(settings, part)
-        _prepare(settings)
+        _prepare(settings, fresh)
         try:
             if fresh:
                 supervisor.launch(wanted)
@@ -140,8 +141,13 @@ def _check_ports(settings: Settings, part: Part) -> None:
                     ) from None
 
 
-def _prepare(settings: Settings) -> None:
-    """Renders what the parts read, from the same files that containers use."""
+def _prepare(settings: Settings, fresh: bool) -> None:
+    """Renders what the parts read, from the same files that containers use.
+
+    Args:
+        settings: which stack.
+        fresh: nothing runs yet. Parts that run know the password of their start, which must stay theirs until then.
+    """
     write_client_environment(settings)
     write_airflow_password(settings)
     pages = settings.run / "static"  # Prometheus looks for its web pages where it works
@@ -161,6 +167,9 @@ def _prepare(settings: Settings) -> None:
         (folder / "targets" / f"{name}.yml").write_text(target)
     try:
         environment = client_environment(settings)
+        for access in access_folders(settings).values():
+            if fresh or not (access / web_config.PASSWORD_FILE).exists():
+                web_config.write(access, environment[PASSWORD_VARIABLE])
         found = receivers.read(receivers.folder(environment))
         notifications.write(settings.home / "alertmanager", found, settings.url("courier"), int(settings.interval[:-1]))
     except ConfigError as error:
@@ -240,11 +249,12 @@ def _create_bucket(settings: Settings) -> None:
 def _announce_stop(settings: Settings, supervisor: Supervisor, say: Say) -> None:
     """Planned work wakes nobody: a silence in Alertmanager, which remembers it, and a word to the dead-man watch."""
     running = {name for name, state in supervisor.states().items() if state == "RUNNING"}
+    password = monitoring_password(settings)
     try:
         if "courier" in running:
-            plan_stop(settings.url("courier"), PLANNED_SECONDS)
+            plan_stop(settings.url("courier"), PLANNED_SECONDS, password)
         if "alertmanager" in running:
-            alertmanager.silence_all(settings.url("alertmanager"), PLANNED_SECONDS)
+            alertmanager.silence_all(settings.url("alertmanager"), PLANNED_SECONDS, password)
             say(f"told Alertmanager: silence for {PLANNED_SECONDS / 60:.0f} minutes, or until the next start")
     except CatwalkError as error:
         say(f"stops unannounced: {error}")
@@ -252,11 +262,12 @@ def _announce_stop(settings: Settings, supervisor: Supervisor, say: Say) -> None
 
 def _end_planned_stop(settings: Settings, started: set[str], say: Say) -> None:
     """From now on alerts are told again; a stop that was announced is over."""
+    password = monitoring_password(settings)
     try:
         if "alertmanager" in started:
-            alertmanager.end_planned_silences(settings.url("alertmanager"))
+            alertmanager.end_planned_silences(settings.url("alertmanager"), password)
         if "courier" in started:
-            plan_stop(settings.url("courier"), 0)
+            plan_stop(settings.url("courier"), 0, password)
     except CatwalkError as error:
         say(f"the silence of the last planned stop may still hold: {error}")
 

@@ -21,7 +21,7 @@ import pytest
 from monitoring.courier.client import told
 from stack import control
 from stack.environment import process_environment
-from stack.parts import parts
+from stack.parts import get, monitoring_password, parts
 from stack.settings import HOST, PROJECT, Settings, StackError
 from tests.conftest import RunningStack, free_ports, running_stack, wait_until
 
@@ -220,8 +220,8 @@ def test_a_planned_stop_is_announced_and_ends_with_the_next_start(settings: Sett
     assert lines[0] == "told Alertmanager: silence for 10 minutes, or until the next start"
     assert b"catwalk: planned stop" in (settings.home / "alertmanager" / "silences").read_bytes()
     control.up(settings, ["alertmanager", "courier"], say=quiet)
-    with urllib.request.urlopen(f"{settings.url('alertmanager')}/api/v2/silences", timeout=10) as answer:
-        assert [silence["status"]["state"] for silence in json.load(answer)] == ["expired"]
+    silences = get(f"{settings.url('alertmanager')}/api/v2/silences", password=monitoring_password(settings))
+    assert [silence["status"]["state"] for silence in json.loads(silences or b"")] == ["expired"]
     assert told(settings.url("courier"), 1)["deadman"]["state"] == "waiting"
     control.down(settings, say=quiet)
 
