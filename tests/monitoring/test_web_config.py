@@ -22,7 +22,7 @@ def test_the_command_writes_a_hash_and_the_password_for_their_owner_only(
     assert users.keys() == {"catwalk"}
     assert bcrypt.checkpw(b"correct horse", users["catwalk"].encode())
     assert "correct horse" not in web.read_text()
-    assert {path.stat().st_mode & 0o777 for path in (web, password)} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "access").iterdir()} == {0o600}
 
 
 @pytest.mark.parametrize("password", ["", " padded", "line\n", "é" * 37])
