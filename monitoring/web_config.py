@@ -4,8 +4,8 @@
 
 FOLDER gets ``web.yml``, for the option `--web.config.file` of both, with a bcrypt hash; ``monitoring_password``, for
 whoever logs in there by a `password_file`: Prometheus with itself and with Alertmanager, Alertmanager with the courier;
-and ``client.yml``, for `--http.config.file` of promtool and amtool. Only their owner can read them. The native stack and
-containers call this before the two start.
+and ``client.yml``, for `--http.config.file` of promtool and amtool. Only their owner can read them. The native stack
+and containers call this before the two start.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "registry", "
 WHOLE_STACK, SERVICES_ONLY = "whole stack", "services only"
 SHARED = {
     "tests/integration/test_dag.py": WHOLE_STACK,
+    "tests/integration/test_posture.py": WHOLE_STACK,
     "tests/stack/test_control.py": WHOLE_STACK,
     "tests/integration/test_telemetry.py": SERVICES_ONLY,
     "tests/grafana/test_queries.py": SERVICES_ONLY,

@@ -94,38 +94,6 @@ def test_status_shows_each_part_and_its_address(stack: RunningStack) -> None:
         assert part.url in done.stdout
 
 
-def test_nothing_listens_beyond_loopback(stack: RunningStack) -> None:
-    """Walks the kernel's tables. A UDP socket that was only sent from has a wildcard address too; it is told apart by
-    its port, which the kernel chose."""
-    inodes = set()
-    for process in control.processes(stack.settings):
-        for link in Path(f"/proc/{process.pid}/fd").glob("*"):
-            try:
-                inodes.add(str(link.readlink()))
-            except OSError:
-                continue
-    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    own = {stack.settings.ports[name] for part in parts(stack.settings).values() for name in part.ports}
-    loopback = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
-    open_to_all, seen = [], set()
-    for table in ("tcp", "tcp6", "udp", "udp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if f"socket:[{fields[9]}]" not in inodes:
-                continue
-            address, port = fields[1].split(":")
-            number = int(port, 16)
-            listening = fields[3] == "0A" if table.startswith("tcp") else fields[2].endswith(":0000")
-            if not listening:
-                continue
-            if address in loopback:
-                seen.add(number)
-            elif table.startswith("tcp") or number < low or number in own:
-                open_to_all.append((table, address, number))
-    assert open_to_all == []
-    assert own <= seen
-
-
 def test_a_killed_part_is_started_again(services: RunningStack) -> None:
     before = services.process("statsd_exporter")
     before.kill()
