@@ -92,7 +92,8 @@ def processes(settings: Settings) -> list[psutil.Process]:
     """Every living process of this stack: the supervisor's tree, and what was left behind by a killed parent.
 
     A process belongs to the stack when it works in its run folder or carries its home in its environment. (Either alone
-    misses some: versitygw changes its folder, Airflow's workers overwrite their environment with their title.)
+    misses some: versitygw changes its folder, Airflow's workers overwrite their environment with their title.) A shell
+    that has taken up `python -m stack env` is a client: it lacks what only :func:`process_environment` sets.
     """
     marker = f"CATWALK_HOME={settings.home}"
     found: dict[int, psutil.Process] = {}
@@ -103,7 +104,7 @@ def processes(settings: Settings) -> list[psutil.Process]:
             mine = process.cwd() == str(settings.run)
             if not mine:
                 content = Path(f"/proc/{process.pid}/environ").read_bytes()
-                mine = marker.encode() in content.split(b"\0") and b"CATWALK_PORT_STATSD" in content
+                mine = marker.encode() in content.split(b"\0") and b"ROOT_ACCESS_KEY=" in content
             if mine:
                 found[process.pid] = process
                 found |= {child.pid: child for child in process.children(recursive=True)}
@@ -232,6 +233,8 @@ def _migrate(settings: Settings) -> subprocess.Popen[bytes] | None:
 
 def _create_bucket(settings: Settings) -> None:
     environment = client_environment(settings)
+    if environment["AWS_ENDPOINT_URL_S3"] != settings.url("s3"):
+        return  # local.env names an S3 elsewhere; its buckets are not ours to make
     bucket = environment["CATWALK_STORE"].removeprefix("s3://").partition("/")[0]
     client = boto3.session.Session(
         aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
