@@ -218,8 +218,9 @@ def test_prometheus_comes_back_from_the_ledger_and_new_secrets_hold(site: Site, 
         client.list_objects_v2(Bucket="catwalk")
     assert facts(site) == before, "objects that the old keys have written are there"
     with site.stack.as_environment():
-        assert assert_all_stored(site.stack, run) == len(run_points(run))
-        wait_until(lambda: site.stack.query('up{job=~".+"} == 1 and count(up) == 5'), "every target lets Prometheus in")
+        restored = site.stack.ledger.run(run.run_id)  # read with the new keys
+        assert assert_all_stored(site.stack, restored) == len(run_points(restored))
+        wait_until(lambda: site.stack.query("sum(up) == 5"), "every target lets Prometheus in")
         wait_until(
             lambda: told(site.settings.url("courier"), 1)["deadman"]["state"] == "well",
             "the courier lets Alertmanager in",
