@@ -6,9 +6,10 @@ import json
 import re
 import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from typing import Any
+
+from monitoring import access
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _TIMEOUT = 60.0
@@ -58,9 +59,11 @@ def ask(
     if not instant:
         values = {"query": text, "start": f"{until - seconds}", "end": f"{until}", "step": f"{step}"}
     target = f"{url}/api/v1/{'query' if instant else 'query_range'}"
-    request = urllib.request.Request(target, urllib.parse.urlencode(values).encode(), method="POST")
+    body = urllib.parse.urlencode(values).encode()
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-            return json.load(answer)["data"]["result"]
+        found = access.fetch(target, body, timeout=_TIMEOUT, kind="application/x-www-form-urlencoded")
+        return json.loads(found)["data"]["result"]
     except urllib.error.HTTPError as error:
+        if access.refused(error):
+            raise QueryError(access.complaint("Prometheus", url, "CATWALK_PROMETHEUS_URL", error)) from error
         raise QueryError(f"{json.load(error)['error']}: {text}") from error

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ml.errors import CatwalkError
+from monitoring import access
 
 TIMEOUT = 5.0
 PLANNED_STOP = "catwalk: planned stop"
 """Whose silences these are, so that the next start finds them."""
-_LARGEST_ANSWER = 50_000_000
 
 
 class AlertmanagerError(CatwalkError):
@@ -52,8 +51,13 @@ def active_alerts(url: str) -> list[ActiveAlert]:
     return sorted(newest, key=lambda alert: (alert.state != "active", ranks.get(alert.labels.get("severity", ""), 3)))
 
 
-def silence_all(url: str, seconds: float) -> None:
+def silence_all(url: str, seconds: float, password: str | None = None) -> None:
     """Announces a planned stop: no alert is told for so long.
+
+    Args:
+        url: Alertmanager's.
+        seconds: how long.
+        password: default `CATWALK_MONITORING_PASSWORD`.
 
     Raises:
         AlertmanagerError: it was not heard.
@@ -66,10 +70,10 @@ def silence_all(url: str, seconds: float) -> None:
         "createdBy": PLANNED_STOP,
         "comment": "The stack was stopped on purpose; the next start ends this silence.",
     }
-    _ask(f"{url}/api/v2/silences", "POST", silence)
+    _ask(f"{url}/api/v2/silences", "POST", silence, password)
 
 
-def end_planned_silences(url: str) -> int:
+def end_planned_silences(url: str, password: str | None = None) -> int:
     """Ends what :func:`silence_all` has begun; returns how many silences that were.
 
     Raises:
@@ -77,11 +81,11 @@ def end_planned_silences(url: str) -> int:
     """
     ours = [
         silence["id"]
-        for silence in _ask(f"{url}/api/v2/silences")
+        for silence in _ask(f"{url}/api/v2/silences", password=password)
         if silence["createdBy"] == PLANNED_STOP and silence["status"]["state"] != "expired"
     ]
     for identifier in ours:
-        _ask(f"{url}/api/v2/silence/{identifier}", "DELETE")
+        _ask(f"{url}/api/v2/silence/{identifier}", "DELETE", password=password)
     return len(ours)
 
 
@@ -91,16 +95,10 @@ def _state(status: Mapping[str, Any]) -> str:
     return "inhibited" if status["inhibitedBy"] else "active"
 
 
-def _ask(url: str, method: str = "GET", body: Any = None) -> Any:
+def _ask(url: str, method: str = "GET", body: Any = None, password: str | None = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-            return json.loads(answer.read(_LARGEST_ANSWER) or b"null")
+        return json.loads(access.fetch(url, data, method, timeout=TIMEOUT, password=password) or b"null")
     except (OSError, ValueError) as error:
-        cause = getattr(error, "reason", None) or error
         base = url.partition("/api/")[0]
-        raise AlertmanagerError(
-            f"Alertmanager at {base} does not answer ({getattr(cause, 'strerror', None) or cause}); "
-            "start it (`make up`), or correct CATWALK_ALERTMANAGER_URL"
-        ) from error
+        raise AlertmanagerError(access.complaint("Alertmanager", base, "CATWALK_ALERTMANAGER_URL", error)) from error

@@ -394,7 +394,7 @@ COURIER_DUPLICATES = Metric(
     "catwalk_courier_duplicates_total", "courier", "counter", "Of these, repeats of what was kept already.", ("status",)
 )
 COURIER_REFUSED = Metric(
-    "catwalk_courier_refused_total", "courier", "counter", "Requests to the courier that made no sense."
+    "catwalk_courier_refused_total", "courier", "counter", "Requests to the courier without its password or sense."
 )
 COURIER_DELIVERIES = Metric(
     "catwalk_courier_deliveries_total",

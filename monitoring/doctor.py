@@ -11,7 +11,6 @@ import socket
 import time
 import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from typing import Any, Literal
 
 from ml.errors import CatwalkError, PreconditionFailedError
 from ml.store import Store
-from monitoring import airflow_health, catalogue
+from monitoring import access, airflow_health, catalogue
 from monitoring.airflow_api import AirflowApi
 from monitoring.courier.client import told
 from monitoring.environment import home, part_url
@@ -186,7 +185,7 @@ def _registry() -> str:
 
 def _prometheus() -> str:
     url = part_url("prometheus")
-    flags = _json(f"{url}/api/v1/status/flags")["data"]
+    flags = _json(f"{url}/api/v1/status/flags", None)["data"]
     kept = flags["storage.tsdb.retention.time"]
     days = _days(kept)
     if days is not None and days < _RETENTION_DAYS:
@@ -204,7 +203,7 @@ def _days(text: str) -> float | None:
 
 
 def _targets() -> str:
-    targets = _json(f"{part_url('prometheus')}/api/v1/targets?state=active")["data"]["activeTargets"]
+    targets = _json(f"{part_url('prometheus')}/api/v1/targets?state=active", None)["data"]["activeTargets"]
     down = [
         f"{target['labels']['job']} ({target['lastError'] or 'not scraped yet'})"
         for target in targets
@@ -218,7 +217,7 @@ def _targets() -> str:
 
 def _alertmanager() -> str:
     url = part_url("alertmanager")
-    version = _json(f"{url}/api/v2/status")["versionInfo"]["version"]
+    version = _json(f"{url}/api/v2/status", None)["versionInfo"]["version"]
     return f"{url} is ready" + (f" (version {version})" if version else "")  # one built from its module knows none
 
 
@@ -295,19 +294,20 @@ def _sample(url: str, name: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-def _json(url: str) -> Any:
-    return json.loads(_get(url))
+def _json(url: str, password: str | None = "") -> Any:
+    return json.loads(_get(url, password))
 
 
-def _get(url: str) -> bytes:
+def _get(url: str, password: str | None = "") -> bytes:
+    """The body; `password` None stands for the one of Prometheus and Alertmanager."""
     address = urllib.parse.urlsplit(url)
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:
-            return bytes(answer.read())
+        return access.fetch(url, timeout=_TIMEOUT, password=password)
     except urllib.error.HTTPError as error:
-        refused = error.code in (401, 403)
-        remedy = "correct the credentials" if refused else "see that part's log"
-        raise _Unwell(f"{address.netloc}{address.path} answers {error.code} {error.reason}", remedy) from error
+        error.close()
+        finding = f"{address.netloc}{address.path} answers {error.code} {error.reason}"
+        remedy = f"set {access.PASSWORD_VARIABLE} to its password" if access.refused(error) else "see that part's log"
+        raise _Unwell(finding, remedy) from error
     except (OSError, ValueError) as error:
         cause = getattr(error, "reason", None) or error
         reason = getattr(cause, "strerror", None) or cause

@@ -4,7 +4,8 @@
 
 It takes ``prometheus/alertmanager/alertmanager.yml`` as it is, and adds to its receivers what the folder of receivers
 (:mod:`monitoring.receivers`) switches on. FOLDER gets ``alertmanager.yml`` and the templates; the native stack and
-containers call this before Alertmanager starts. `CATWALK_COURIER_URL` says where the courier is.
+containers call this before Alertmanager starts, and :mod:`monitoring.web_config` for the same folder, from which
+Alertmanager takes the password that the courier wants. `CATWALK_COURIER_URL` says where the courier is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from typing import Any
 import yaml
 
 from ml.errors import CatwalkError
-from monitoring import receivers
+from monitoring import receivers, web_config
+from monitoring.access import USER
 from monitoring.environment import part_url
 from monitoring.receivers import Channels
 from stack.settings import PROJECT
@@ -43,6 +45,7 @@ def render(base: str, channels: Mapping[str, Channels], courier_url: str, interv
     for receiver in configuration["receivers"]:
         for webhook in receiver["webhook_configs"]:
             webhook["url"] = f"{courier_url}/alertmanager"
+            webhook["http_config"] = {"basic_auth": {"username": USER, "password_file": web_config.PASSWORD_FILE}}
         _add(receiver, channels.get(receiver["name"], Channels()))
     for route in _routes(configuration["route"]):
         hurried = ("group_wait", "group_interval", "repeat_interval")[: 3 if "Watchdog" in str(route) else 2]

@@ -18,7 +18,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import urllib.request
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Any
 from ml.errors import CatwalkError
 from ml.observer import Observer
 from ml.runs import Run
+from monitoring import access
 from monitoring.environment import part_address, part_url
 from monitoring.points import Point, run_points
 from monitoring.snapshot import WATCHED_SECONDS
@@ -210,5 +210,11 @@ def _data_folder() -> Path | None:
 
 
 def _ask(path: str) -> Any:
-    with urllib.request.urlopen(f"{part_url('prometheus')}/api/v1/{path}", timeout=_TIMEOUT) as answer:
-        return json.load(answer)["data"]
+    base = part_url("prometheus")
+    try:
+        return json.loads(access.fetch(f"{base}/api/v1/{path}", timeout=_TIMEOUT))["data"]
+    except OSError as error:
+        if access.refused(error):
+            # Blocks with guessed labels, or none at all, would be worse than to stop here.
+            raise CatwalkError(access.complaint("Prometheus", base, "CATWALK_PROMETHEUS_URL", error)) from error
+        raise

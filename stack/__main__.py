@@ -13,7 +13,7 @@ from rich.table import Table
 
 from stack import control
 from stack.environment import client_environment
-from stack.parts import parts
+from stack.parts import logins, parts
 from stack.settings import Settings, StackError
 from stack.supervisor import Supervisor
 
@@ -72,7 +72,8 @@ def show(settings: Settings) -> bool:
         state = "healthy" if healthy else f"[red]{states[part.name].lower()}, not healthy[/]"
         table.add_row(part.name, state, part.url)
     console.print(table)
-    console.print(f"Airflow: user admin, password in {settings.home / 'secrets.env'} (CATWALK_AIRFLOW_PASSWORD)")
+    for line in logins(settings):
+        console.print(line)
     return well
 
 

@@ -17,11 +17,12 @@ import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ml.errors import CatwalkError, ConfigError
-from monitoring import alertmanager, notifications, receivers
+from monitoring import alertmanager, notifications, receivers, web_config
+from monitoring.access import PASSWORD_VARIABLE
 from monitoring.courier.client import plan_stop
 from stack import grafana
 from stack.environment import client_environment, process_environment, write_airflow_password, write_client_environment
-from stack.parts import AIRFLOW_PARTS, Part, parts
+from stack.parts import AIRFLOW_PARTS, Part, access_folders, monitoring_password, parts
 from stack.settings import HOST, PROJECT, Settings, StackError, port_variable, tool
 from stack.supervisor import Supervisor
 
@@ -60,7 +61,7 @@ def up(settings: Settings, names: list[str] | None = None, say: Say = print) -> 
             _stop_strays(settings)
         for part in missing:
             _check_ports(settings, part)
-        _prepare(settings)
+        _prepare(settings, fresh)
         try:
             if fresh:
                 supervisor.launch(wanted)
@@ -91,7 +92,8 @@ def processes(settings: Settings) -> list[psutil.Process]:
     """Every living process of this stack: the supervisor's tree, and what was left behind by a killed parent.
 
     A process belongs to the stack when it works in its run folder or carries its home in its environment. (Either alone
-    misses some: versitygw changes its folder, Airflow's workers overwrite their environment with their title.)
+    misses some: versitygw changes its folder, Airflow's workers overwrite their environment with their title.) A shell
+    that has taken up `python -m stack env` is a client: it lacks what only :func:`process_environment` sets.
     """
     marker = f"CATWALK_HOME={settings.home}"
     found: dict[int, psutil.Process] = {}
@@ -102,7 +104,7 @@ def processes(settings: Settings) -> list[psutil.Process]:
             mine = process.cwd() == str(settings.run)
             if not mine:
                 content = Path(f"/proc/{process.pid}/environ").read_bytes()
-                mine = marker.encode() in content.split(b"\0") and b"CATWALK_PORT_STATSD" in content
+                mine = marker.encode() in content.split(b"\0") and b"ROOT_ACCESS_KEY=" in content
             if mine:
                 found[process.pid] = process
                 found |= {child.pid: child for child in process.children(recursive=True)}
@@ -140,8 +142,13 @@ def _check_ports(settings: Settings, part: Part) -> None:
                     ) from None
 
 
-def _prepare(settings: Settings) -> None:
-    """Renders what the parts read, from the same files that containers use."""
+def _prepare(settings: Settings, fresh: bool) -> None:
+    """Renders what the parts read, from the same files that containers use.
+
+    Args:
+        settings: which stack.
+        fresh: nothing runs yet. Parts that run know the password of their start, which must stay theirs until then.
+    """
     write_client_environment(settings)
     write_airflow_password(settings)
     pages = settings.run / "static"  # Prometheus looks for its web pages where it works
@@ -161,6 +168,9 @@ def _prepare(settings: Settings) -> None:
         (folder / "targets" / f"{name}.yml").write_text(target)
     try:
         environment = client_environment(settings)
+        for access in access_folders(settings).values():
+            if fresh or not (access / web_config.PASSWORD_FILE).exists():
+                web_config.write(access, environment[PASSWORD_VARIABLE])
         found = receivers.read(receivers.folder(environment))
         notifications.write(settings.home / "alertmanager", found, settings.url("courier"), int(settings.interval[:-1]))
     except ConfigError as error:
@@ -223,6 +233,8 @@ def _migrate(settings: Settings) -> subprocess.Popen[bytes] | None:
 
 def _create_bucket(settings: Settings) -> None:
     environment = client_environment(settings)
+    if environment["AWS_ENDPOINT_URL_S3"] != settings.url("s3"):
+        return  # local.env names an S3 elsewhere; its buckets are not ours to make
     bucket = environment["CATWALK_STORE"].removeprefix("s3://").partition("/")[0]
     client = boto3.session.Session(
         aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
@@ -240,11 +252,12 @@ def _create_bucket(settings: Settings) -> None:
 def _announce_stop(settings: Settings, supervisor: Supervisor, say: Say) -> None:
     """Planned work wakes nobody: a silence in Alertmanager, which remembers it, and a word to the dead-man watch."""
     running = {name for name, state in supervisor.states().items() if state == "RUNNING"}
+    password = monitoring_password(settings)
     try:
         if "courier" in running:
-            plan_stop(settings.url("courier"), PLANNED_SECONDS)
+            plan_stop(settings.url("courier"), PLANNED_SECONDS, password)
         if "alertmanager" in running:
-            alertmanager.silence_all(settings.url("alertmanager"), PLANNED_SECONDS)
+            alertmanager.silence_all(settings.url("alertmanager"), PLANNED_SECONDS, password)
             say(f"told Alertmanager: silence for {PLANNED_SECONDS / 60:.0f} minutes, or until the next start")
     except CatwalkError as error:
         say(f"stops unannounced: {error}")
@@ -252,11 +265,12 @@ def _announce_stop(settings: Settings, supervisor: Supervisor, say: Say) -> None
 
 def _end_planned_stop(settings: Settings, started: set[str], say: Say) -> None:
     """From now on alerts are told again; a stop that was announced is over."""
+    password = monitoring_password(settings)
     try:
         if "alertmanager" in started:
-            alertmanager.end_planned_silences(settings.url("alertmanager"))
+            alertmanager.end_planned_silences(settings.url("alertmanager"), password)
         if "courier" in started:
-            plan_stop(settings.url("courier"), 0)
+            plan_stop(settings.url("courier"), 0, password)
     except CatwalkError as error:
         say(f"the silence of the last planned stop may still hold: {error}")
 

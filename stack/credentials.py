@@ -19,6 +19,7 @@ _GENERATORS: dict[str, Callable[[], str]] = {
     "AIRFLOW__API__SECRET_KEY": lambda: secrets.token_urlsafe(48),
     "CATWALK_AIRFLOW_PASSWORD": lambda: secrets.token_urlsafe(18),
     "CATWALK_GRAFANA_PASSWORD": lambda: secrets.token_urlsafe(18),
+    "CATWALK_MONITORING_PASSWORD": lambda: secrets.token_urlsafe(18),
 }
 
 
@@ -46,8 +47,13 @@ def read(path: Path) -> dict[str, str]:
 
 def write_private(path: Path, values: dict[str, str]) -> None:
     """Writes ``NAME=value`` lines for the owner's eyes only, all or nothing."""
+    write_private_text(path, "".join(f"{name}={value}\n" for name, value in values.items()))
+
+
+def write_private_text(path: Path, text: str) -> None:
+    """Writes a file for the owner's eyes only, all or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent)  # mode 0600
     with os.fdopen(descriptor, "w") as file:
-        file.writelines(f"{name}={value}\n" for name, value in values.items())
+        file.write(text)
     Path(temporary).replace(path)

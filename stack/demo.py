@@ -26,7 +26,7 @@ from monitoring.airflow_api import AirflowApi
 from monitoring.points import run_points
 from stack import control
 from stack.environment import client_environment
-from stack.parts import get
+from stack.parts import get, logins, monitoring_password
 from stack.settings import PROJECT, Settings, StackError
 
 DAG = "fashion_training"
@@ -137,9 +137,9 @@ def show(settings: Settings, runs: Sequence[Run], source: str) -> bool:
     console.print(f"all runs    {settings.url('registry')}")
     console.print(f"curves      {settings.url('prometheus')}/query?{query}")
     console.print(f"alerts      {settings.url('courier')}")
-    console.print(
-        f"pipeline    {settings.url('airflow')}/dags/{DAG}  (user admin, password in {settings.home / 'secrets.env'})"
-    )
+    console.print(f"pipeline    {settings.url('airflow')}/dags/{DAG}")
+    for line in logins(settings):
+        console.print(line)
     console.print("more        .venv/bin/catwalk --help")
     return not lost
 
@@ -172,7 +172,8 @@ def points_stored(settings: Settings, run_id: str) -> int:
     """Series of a run that Prometheus holds."""
     labels = "__name__, run_id, epoch, split, class, true_class, predicted_class, stage"
     expression = f'count(group by ({labels}) (last_over_time({{__name__=~"ml_.+", run_id="{run_id}"}}[1d])))'
-    body = get(f"{settings.url('prometheus')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}")
+    url = f"{settings.url('prometheus')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+    body = get(url, password=monitoring_password(settings))
     result = json.loads(body)["data"]["result"] if body else []
     return int(result[0]["value"][1]) if result else 0
 

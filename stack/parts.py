@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from monitoring import access, web_config
 from stack import grafana
 from stack.settings import HOST, PROJECT, Settings, tool
 
@@ -40,6 +41,9 @@ def parts(settings: Settings) -> dict[str, Part]:
 
     def answers(name: str, path: str) -> Callable[[], bool]:
         return lambda: get(settings.url(name) + path) is not None
+
+    def answers_its_user(name: str, path: str) -> Callable[[], bool]:
+        return lambda: get(settings.url(name) + path, password=monitoring_password(settings)) is not None
 
     def airflow_says(component: str) -> Callable[[], bool]:
         def healthy() -> bool:
@@ -79,9 +83,10 @@ def parts(settings: Settings) -> dict[str, Part]:
                 "--storage.tsdb.retention.size=20GB",
                 "--rules.alert.resend-delay=10s",
                 f"--web.listen-address={at['prometheus']}",
+                f"--web.config.file={access_folders(settings)['prometheus'] / web_config.WEB_FILE}",
             ],
             ("prometheus",),
-            answers("prometheus", "/-/ready"),
+            answers_its_user("prometheus", "/-/ready"),
             settings.url("prometheus"),
         ),
         Part(
@@ -91,10 +96,11 @@ def parts(settings: Settings) -> dict[str, Part]:
                 f"--config.file={home / 'alertmanager' / 'alertmanager.yml'}",
                 f"--storage.path={home / 'alertmanager'}",
                 f"--web.listen-address={at['alertmanager']}",
+                f"--web.config.file={access_folders(settings)['alertmanager'] / web_config.WEB_FILE}",
                 "--cluster.listen-address=",
             ],
             ("alertmanager",),
-            answers("alertmanager", "/-/ready"),
+            answers_its_user("alertmanager", "/-/ready"),
             settings.url("alertmanager"),
         ),
         Part(
@@ -137,10 +143,38 @@ def parts(settings: Settings) -> dict[str, Part]:
     return {part.name: part for part in every}
 
 
-def get(url: str, timeout: float = 15.0) -> bytes | None:
-    """The body of a 2xx answer; None for anything else."""
+def access_folders(settings: Settings) -> dict[str, Path]:
+    """Part → folder with what :mod:`monitoring.web_config` writes, where the part's configuration looks for it."""
+    return {"prometheus": settings.home / "prometheus" / "access", "alertmanager": settings.home / "alertmanager"}
+
+
+def monitoring_password(settings: Settings) -> str:
+    """The password that the running parts know: a new one in secrets.env holds from the next start on."""
+    path = access_folders(settings)["alertmanager"] / web_config.PASSWORD_FILE
+    return path.read_text() if path.exists() else ""
+
+
+def logins(settings: Settings) -> list[str]:
+    """How a person logs in, a line each."""
+    return [
+        f"passwords   in {settings.home / 'secrets.env'}:",
+        f"            Prometheus and Alertmanager: user {access.USER}, {access.PASSWORD_VARIABLE}",
+        "            Airflow: user admin, CATWALK_AIRFLOW_PASSWORD",
+        *(["            Grafana: user admin, CATWALK_GRAFANA_PASSWORD"] if grafana.find() else []),
+    ]
+
+
+def get(url: str, timeout: float = 15.0, password: str = "") -> bytes | None:
+    """The body of a 2xx answer; None for anything else.
+
+    Args:
+        url: of a part.
+        timeout: seconds.
+        password: of the user `catwalk` (:mod:`monitoring.access`), where the part wants it.
+    """
+    request = urllib.request.Request(url, headers={"Authorization": access.header(password)} if password else {})
     try:
-        with _CLIENT.open(url, timeout=timeout) as answer:
+        with _CLIENT.open(request, timeout=timeout) as answer:
             return bytes(answer.read())
     except (OSError, urllib.error.URLError, ValueError):
         return None

@@ -8,7 +8,6 @@ import shutil
 import socket
 import tempfile
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,9 +20,11 @@ from xdist.scheduler import LoadScopeScheduling
 
 from ml.runs import Ledger
 from ml.store import Store
+from monitoring import access
 from monitoring.airflow_api import AirflowApi
 from stack import control
 from stack.environment import client_environment, process_environment
+from stack.parts import monitoring_password
 from stack.settings import HOST, PORTS, PROJECT, Settings
 from stack.supervisor import Supervisor
 from tests.servers import s3_server, s3_store, wait_until
@@ -37,6 +38,7 @@ SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "registry", "
 WHOLE_STACK, SERVICES_ONLY = "whole stack", "services only"
 SHARED = {
     "tests/integration/test_dag.py": WHOLE_STACK,
+    "tests/integration/test_posture.py": WHOLE_STACK,
     "tests/stack/test_control.py": WHOLE_STACK,
     "tests/integration/test_telemetry.py": SERVICES_ONLY,
     "tests/grafana/test_queries.py": SERVICES_ONLY,
@@ -119,11 +121,14 @@ class RunningStack:
         """Starts a part and waits until it is healthy."""
         control.up(self.settings, [part], say=lambda line: None)
 
+    def prometheus(self, path: str) -> Any:
+        """What Prometheus' HTTP API answers below ``/api/v1``."""
+        url = f"{self.settings.url('prometheus')}/api/v1/{path}"
+        return json.loads(access.fetch(url, timeout=30, password=monitoring_password(self.settings)))["data"]
+
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """An instant query: labels and value of each series."""
-        url = f"{self.settings.url('prometheus')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            result = json.load(answer)["data"]["result"]
+        result = self.prometheus(f"query?{urllib.parse.urlencode({'query': expression})}")["result"]
         return [(series["metric"], float(series["value"][1])) for series in result]
 
     def airflow(self, method: str, path: str, body: object = None) -> Any:

@@ -18,10 +18,10 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
-from monitoring import notifications
+from monitoring import access, notifications, web_config
 from monitoring.receivers import Channels
 from stack.settings import PROJECT, tool
-from tests.servers import free_port, wait_for_port, wait_until
+from tests.servers import MONITORING_PASSWORD, free_port, wait_for_port, wait_until
 
 RUN, OTHER_RUN = "20261123T030000Z-7f3a90c1", "20261124T030000Z-00c0ffee"
 LINKS = {
@@ -101,9 +101,11 @@ class Alertmanager:
         self.url = f"http://127.0.0.1:{self.port}"
         self._began = datetime.now(UTC) - timedelta(minutes=10)
         configuration = notifications.write(folder, channels, courier_url, interval_seconds=1)
+        web_config.write(folder, MONITORING_PASSWORD)
         command = [
             str(tool("alertmanager")),
             f"--config.file={configuration}",
+            f"--web.config.file={folder / web_config.WEB_FILE}",
             f"--storage.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--cluster.listen-address=",
@@ -117,15 +119,12 @@ class Alertmanager:
         end = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
         times = {"startsAt": self._began.isoformat(), "endsAt": end}
         alerts = [{"labels": {**LINKS, **given}, "annotations": annotations, **times} for given in labels]
-        request = urllib.request.Request(
-            f"{self.url}/api/v2/alerts", json.dumps(alerts).encode(), {"Content-Type": "application/json"}
-        )
-        urllib.request.urlopen(request, timeout=10).close()
+        body = json.dumps(alerts).encode()
+        access.fetch(f"{self.url}/api/v2/alerts", body, timeout=10, password=MONITORING_PASSWORD)
 
     def states(self) -> dict[str, str]:
         """:func:`key` of each alert → ``status.state``."""
-        with urllib.request.urlopen(f"{self.url}/api/v2/alerts", timeout=10) as answer:
-            found = json.load(answer)
+        found = json.loads(access.fetch(f"{self.url}/api/v2/alerts", timeout=10, password=MONITORING_PASSWORD))
         return {key(alert["labels"]): alert["status"]["state"] for alert in found}
 
     def stop(self) -> None:
@@ -154,6 +153,7 @@ class CourierProcess:
         self._environment = {
             "CATWALK_HOME": str(home),
             "CATWALK_COURIER_URL": self.url,
+            "CATWALK_MONITORING_PASSWORD": MONITORING_PASSWORD,
             "CATWALK_COURIER_RETRY_SECONDS": "0.2",
             "CATWALK_ALERTMANAGER_URL": "http://127.0.0.1:1",
             **environment,
@@ -182,8 +182,7 @@ class CourierProcess:
 
     def get(self, path: str) -> str:
         """The text at a path."""
-        with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
-            return str(answer.read().decode())
+        return access.fetch(f"{self.url}{path}", timeout=10, password="").decode()
 
     def told(self) -> dict[str, Any]:
         """Notifications and dead-man watch."""
@@ -193,10 +192,17 @@ class CourierProcess:
         """Of the dead-man watch."""
         return str(self.told()["deadman"]["state"])
 
-    def post(self, body: Any, path: str = "/alertmanager", kind: str = "application/json") -> tuple[int, str]:
+    def post(
+        self,
+        body: Any,
+        path: str = "/alertmanager",
+        kind: str = "application/json",
+        authorization: str = access.header(MONITORING_PASSWORD),
+    ) -> tuple[int, str]:
         """Status and answer; the body goes as it is if it is bytes, else as JSON."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}{path}", data, {"Content-Type": kind})
+        headers = {"Content-Type": kind, "Authorization": authorization}
+        request = urllib.request.Request(f"{self.url}{path}", data, headers)
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return answer.status, answer.read().decode()

@@ -34,6 +34,10 @@ ENVIRONMENT = {
 }
 
 
+MONITORING_PASSWORD = "password of tests"
+"""Of every Alertmanager and courier that tests start by themselves."""
+
+
 def free_port() -> int:
     """A port that nothing listens on."""
     with socket.socket() as probe:

@@ -4,13 +4,15 @@
 
 `POST /alertmanager` is Alertmanager's webhook; `/` shows notifications, `/runbooks/` what to do about them,
 `/api/notifications` the former as JSON; `/metrics`, `/healthz`. `POST /planned-stop` with `{"seconds": 600}` announces
-that the Watchdog will be silent on purpose, with 0 that this is over. All is kept in `courier/` in `CATWALK_HOME`.
+that the Watchdog will be silent on purpose, with 0 that this is over. Pages are for everybody; posting needs the user
+`catwalk` and `CATWALK_MONITORING_PASSWORD`. All is kept in `courier/` in `CATWALK_HOME`.
 
-Environment: `CATWALK_PORT_COURIER`; `CATWALK_DEADMAN_SECONDS` (60) and `CATWALK_DEADMAN_GRACE_SECONDS` (300), the
-silence of the Watchdog that is called out, once it was heard and before; `CATWALK_CALLOUT_COMMAND` and the files of
-:mod:`monitoring.receivers`, by which it calls out; `CATWALK_HEARTBEAT_URL`, `CATWALK_HEARTBEAT_SECONDS` (60), what is
-fetched while all is well; `CATWALK_GRAFANA_URL` and `CATWALK_GRAFANA_TOKEN` for annotations;
-`CATWALK_COURIER_RETRY_SECONDS` (5), the pause after the first failure of these, doubled after each further one.
+Environment: `CATWALK_MONITORING_PASSWORD`; `CATWALK_PORT_COURIER`; `CATWALK_DEADMAN_SECONDS` (60) and
+`CATWALK_DEADMAN_GRACE_SECONDS` (300), the silence of the Watchdog that is called out, once it was heard and before;
+`CATWALK_CALLOUT_COMMAND` and the files of :mod:`monitoring.receivers`, by which it calls out; `CATWALK_HEARTBEAT_URL`,
+`CATWALK_HEARTBEAT_SECONDS` (60), what is fetched while all is well; `CATWALK_GRAFANA_URL` and `CATWALK_GRAFANA_TOKEN`
+for annotations; `CATWALK_COURIER_RETRY_SECONDS` (5), the pause after the first failure of these, doubled after each
+further one.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from typing import Any
 
 from ml.errors import CatwalkError
+from monitoring import access
 
 TIMEOUT = 5.0
 
@@ -30,23 +30,23 @@ def told(url: str, limit: int) -> dict[str, Any]:
         raise CourierError(f"what answers at {url} is no courier; correct CATWALK_COURIER_URL") from error
 
 
-def plan_stop(url: str, seconds: float) -> None:
+def plan_stop(url: str, seconds: float, password: str | None = None) -> None:
     """Announces that the Watchdog will be silent on purpose for so long; 0: that this is over.
+
+    Args:
+        url: the courier's.
+        seconds: how long.
+        password: default `CATWALK_MONITORING_PASSWORD`.
 
     Raises:
         CourierError: it was not heard.
     """
-    _ask(f"{url}/planned-stop", json.dumps({"seconds": seconds}).encode())
+    _ask(f"{url}/planned-stop", json.dumps({"seconds": seconds}).encode(), password)
 
 
-def _ask(url: str, data: bytes | None = None) -> bytes:
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+def _ask(url: str, data: bytes | None = None, password: str | None = None) -> bytes:
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-            return bytes(answer.read())
+        return access.fetch(url, data, timeout=TIMEOUT, password=password)
     except (OSError, ValueError) as error:
-        cause = getattr(error, "reason", None) or error
-        raise CourierError(
-            f"the courier at {url.rpartition('/')[0]} does not answer ({getattr(cause, 'strerror', None) or cause}); "
-            "start it (`make up`), or correct CATWALK_COURIER_URL"
-        ) from error
+        base = url.rpartition("/")[0].removesuffix("/api")
+        raise CourierError(access.complaint("the courier", base, "CATWALK_COURIER_URL", error)) from error

@@ -7,7 +7,7 @@ import logging
 import urllib.parse
 from typing import Any
 
-from monitoring import catalogue, serving
+from monitoring import access, catalogue, serving
 from monitoring.courier import pages, runbooks
 from monitoring.courier.payload import parse
 from monitoring.courier.service import Service
@@ -29,7 +29,10 @@ class Server(serving.Server):
 
 
 class Handler(serving.Handler):
-    """GET shows; POST takes notifications and announcements, and answers once they are on the disk."""
+    """GET shows; POST takes notifications and announcements, and answers once they are on the disk.
+
+    Whoever posts must know the password, or anybody on the machine could forge an alert, or a Watchdog that lives.
+    """
 
     name = "catwalk-courier"
     server: Server
@@ -60,6 +63,11 @@ class Handler(serving.Handler):
         if path not in ("/alertmanager", "/planned-stop"):
             self.close_connection = True
             self._page(404, pages.not_found())
+            return
+        if not access.opens(self.headers.get("Authorization"), self.server.service.password):
+            self.server.service.metrics.count(catalogue.COURIER_REFUSED)
+            self.close_connection = True
+            self._answer(401, b"wants the user and password of Prometheus and Alertmanager\n", "text/plain")
             return
         try:
             body = self._body()

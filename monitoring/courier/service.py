@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monitoring import alertmanager, catalogue, receivers
+from ml.errors import ConfigError
+from monitoring import access, alertmanager, catalogue, receivers
 from monitoring.courier import callout, pages
 from monitoring.courier.annotations import Annotator
 from monitoring.courier.deadman import DeadMan, Event, Limits, Watch
@@ -38,6 +39,8 @@ class Settings:
 
     file: Path
     """Where everything is kept."""
+    password: str
+    """Whoever tells the courier something must know it."""
     limits: Limits = field(default_factory=Limits)
     channels: Channels = field(default_factory=Channels)
     """Whom the dead-man watch calls out."""
@@ -49,18 +52,22 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Reads `CATWALK_HOME`, `CATWALK_DEADMAN_*`, `CATWALK_HEARTBEAT_*`, `CATWALK_COURIER_RETRY_SECONDS`,
-        `CATWALK_GRAFANA_*`, and the files of the receivers.
+        """Reads `CATWALK_HOME`, `CATWALK_MONITORING_PASSWORD`, `CATWALK_DEADMAN_*`, `CATWALK_HEARTBEAT_*`,
+        `CATWALK_COURIER_RETRY_SECONDS`, `CATWALK_GRAFANA_*`, and the files of the receivers.
 
         Raises:
-            ConfigError: a value or a file makes no sense.
+            ConfigError: a value or a file makes no sense, or there is no password.
         """
+        password = os.environ.get(access.PASSWORD_VARIABLE, "")
+        if not password:
+            raise ConfigError(f"{access.PASSWORD_VARIABLE} is not set; without it anybody could forge alerts")
         limits = Limits(
             positive_seconds("CATWALK_DEADMAN_SECONDS", Limits.silence_seconds),
             positive_seconds("CATWALK_DEADMAN_GRACE_SECONDS", Limits.grace_seconds),
         )
         return cls(
             file=home() / "courier" / "courier.db",
+            password=password,
             limits=limits,
             channels=receivers.read(receivers.folder())[EVERYBODY],
             grafana=Grafana.from_environment(),
@@ -81,6 +88,7 @@ class Service:
         self.store = Store(settings.file)
         self.store.forget(time.time() - KEPT_SECONDS)
         self.deadman = DeadMan(self.store, settings.limits, self._call_out)
+        self.password = settings.password
         self._settings = settings
         self._ways = callout.ways(settings.channels)
         deliveries: dict[str, Any] = {

@@ -14,7 +14,7 @@ from monitoring import doctor, receivers
 from monitoring.alertmanager import active_alerts, end_planned_silences, silence_all
 from monitoring.cli import main
 from tests.notifying import RUN, Alertmanager, CourierProcess
-from tests.servers import wait_until
+from tests.servers import MONITORING_PASSWORD, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -53,6 +53,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 def environment(pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CATWALK_ALERTMANAGER_URL", pair.alertmanager.url)
     monkeypatch.setenv("CATWALK_COURIER_URL", pair.courier.url)
+    monkeypatch.setenv("CATWALK_MONITORING_PASSWORD", MONITORING_PASSWORD)
     monkeypatch.setenv("CATWALK_HOME", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "110")
 
@@ -123,6 +124,21 @@ def test_the_doctor_looks_at_the_courier() -> None:
         doctor._courier()
     assert found.value.verdict == "WARN"
     assert "CATWALK_CALLOUT_COMMAND" in found.value.remedy
+
+
+def test_a_wrong_password_is_one_line_that_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for password in ("wrong", ""):
+        monkeypatch.setenv("CATWALK_MONITORING_PASSWORD", password)
+        with pytest.raises(SystemExit, match="1"):
+            main(["alerts"])
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert "refuses the user catwalk; set CATWALK_MONITORING_PASSWORD" in error
+    with pytest.raises(doctor._Unwell, match="401 Unauthorized") as found:
+        doctor._alertmanager()
+    assert "CATWALK_MONITORING_PASSWORD" in found.value.remedy
 
 
 @pytest.mark.parametrize("variable", ["CATWALK_ALERTMANAGER_URL", "CATWALK_COURIER_URL"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from typing import Any
 
 import pytest
@@ -17,8 +15,7 @@ pytestmark = pytest.mark.integration
 
 def loaded(services: RunningStack) -> list[dict[str, Any]]:
     """What Prometheus says of every rule."""
-    with urllib.request.urlopen(f"{services.settings.url('prometheus')}/api/v1/rules", timeout=30) as answer:
-        return [rule for group in json.load(answer)["data"]["groups"] for rule in group["rules"]]
+    return [rule for group in services.prometheus("rules")["groups"] for rule in group["rules"]]
 
 
 def test_every_rule_is_evaluated_without_an_error(services: RunningStack) -> None:

@@ -120,7 +120,10 @@ def test_what_people_get_comes_besides_the_courier(tmp_path: Path) -> None:
     by_name = {receiver["name"]: receiver for receiver in configuration["receivers"]}
     assert by_name["courier"].keys() == {"name", "webhook_configs"}
     for receiver in by_name.values():
-        assert receiver["webhook_configs"][0] == {"url": f"{COURIER_URL}/alertmanager"}
+        assert receiver["webhook_configs"][0] == {
+            "url": f"{COURIER_URL}/alertmanager",
+            "http_config": {"basic_auth": {"username": "catwalk", "password_file": "monitoring_password"}},
+        }
     for name in ("everybody", *AREAS):
         assert len(by_name[name]["webhook_configs"]) == 2
         assert by_name[name]["slack_configs"][0]["api_url_file"] == str(tmp_path / "slack_url")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from monitoring.alertmanager import ActiveAlert, active_alerts
 from monitoring.courier.client import told
 from stack import control
+from stack.parts import get, monitoring_password
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, running_stack, wait_until
 
@@ -57,7 +57,8 @@ def _state(chain: RunningStack) -> str:
 
 
 def _watchdog(chain: RunningStack) -> ActiveAlert | None:
-    found = active_alerts(chain.settings.url("alertmanager"))
+    with chain.as_environment():
+        found = active_alerts(chain.settings.url("alertmanager"))
     return next((alert for alert in found if alert.labels["alertname"] == "Watchdog"), None)
 
 
@@ -99,5 +100,7 @@ def test_what_is_announced_calls_nobody(chain: RunningStack, called: Path) -> No
     control.up(chain.settings, PARTS, say=lambda line: None)
     wait_until(lambda: _state(chain) == "well", "the Watchdog is heard")
     assert (called.read_text() if called.exists() else "") == before
-    with urllib.request.urlopen(f"{chain.settings.url('alertmanager')}/api/v2/silences", timeout=10) as answer:
-        assert {silence["status"]["state"] for silence in json.load(answer)} == {"expired"}
+    silences = get(
+        f"{chain.settings.url('alertmanager')}/api/v2/silences", password=monitoring_password(chain.settings)
+    )
+    assert {silence["status"]["state"] for silence in json.loads(silences or b"")} == {"expired"}

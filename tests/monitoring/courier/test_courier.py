@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from monitoring import catalogue
+from monitoring import access, catalogue
 from monitoring.courier.server import LARGEST_BODY
 from stack.settings import PROJECT
 from tests.notifying import RUN, CourierProcess, notification
-from tests.servers import wait_until
+from tests.servers import MONITORING_PASSWORD, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -113,6 +113,18 @@ def test_bad_input_is_one_line(courier: CourierProcess, body: bytes, kind: str, 
     assert text.count("\n") == 1
 
 
+@pytest.mark.parametrize("path", ["/alertmanager", "/planned-stop"])
+@pytest.mark.parametrize(
+    "authorization", ["", "Basic", access.header(""), access.header("catwalk"), "Bearer " + MONITORING_PASSWORD]
+)
+def test_nobody_can_forge_a_watchdog_or_a_planned_stop(courier: CourierProcess, path: str, authorization: str) -> None:
+    kept, state = len(courier.told()["notifications"]), courier.state()
+    body = {"seconds": 600} if path == "/planned-stop" else notification("Watchdog", severity="none", forged="yes")
+    status, text = courier.post(body, path, authorization=authorization)
+    assert (status, text.count("\n")) == (401, 1)
+    assert (len(courier.told()["notifications"]), courier.state()) == (kept, state)
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"seconds": -1}', b'{"seconds": true}', b'{"seconds": 1e9}', b"[1]"])
 def test_a_planned_stop_that_makes_no_sense_is_refused(courier: CourierProcess, body: bytes) -> None:
     status, text = courier.post(body, "/planned-stop")
@@ -159,10 +171,12 @@ def test_a_taken_port_and_a_bad_setting_are_one_line(courier: CourierProcess, tm
     command = [sys.executable, "-m", "monitoring.courier", "--port", str(courier.port)]
     for environment, complaint in (
         ({}, f"port {courier.port} on 127.0.0.1 is taken"),
+        ({"CATWALK_MONITORING_PASSWORD": ""}, "CATWALK_MONITORING_PASSWORD is not set"),
         ({"CATWALK_DEADMAN_SECONDS": "soon"}, "CATWALK_DEADMAN_SECONDS must be"),
         ({"CATWALK_GRAFANA_URL": "grafana", "CATWALK_GRAFANA_TOKEN": "x"}, "CATWALK_GRAFANA_URL must be a URL"),
     ):
-        given = {"PATH": "/usr/bin:/bin", "CATWALK_HOME": str(tmp_path), **environment}
+        given = {"PATH": "/usr/bin:/bin", "CATWALK_HOME": str(tmp_path), "CATWALK_MONITORING_PASSWORD": "x"}
+        given |= environment
         done = subprocess.run(command, cwd=PROJECT, env=given, capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
         assert complaint in done.stderr

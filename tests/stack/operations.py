@@ -1,0 +1,19 @@
+"""The commands and snippets of stack/OPERATIONS.md."""
+
+from __future__ import annotations
+
+import re
+
+from stack.settings import PROJECT
+
+PAGE = PROJECT / "stack" / "OPERATIONS.md"
+
+
+def blocks(section: str, language: str) -> list[str]:
+    """The code blocks of a section, in order.
+
+    Raises:
+        KeyError: there is no such section.
+    """
+    sections = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL))
+    return re.findall(rf"^```{language}\n(.*?)^```", sections[section], re.MULTILINE | re.DOTALL)

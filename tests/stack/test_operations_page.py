@@ -1,0 +1,123 @@
+"""Snippets of the operations page are what the parts take. No server is needed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from monitoring import web_config
+from monitoring.cli import app
+from stack import credentials, kubernetes
+from stack.environment import client_environment
+from stack.parts import parts
+from stack.settings import PORTS, PROJECT, Settings, tool
+from tests.prometheus.rulebook import rules
+from tests.stack.operations import PAGE, blocks
+
+REPOSITORY_LINKS = re.compile(r"\]\(#([^)]+)\)")
+
+
+def promtool(*arguments: str) -> None:
+    done = subprocess.run([str(tool("promtool")), *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Prometheus' configuration as it lies where it is used."""
+    shutil.copytree(PROJECT / "prometheus" / "rules", tmp_path / "rules")
+    (tmp_path / "targets").mkdir()
+    for name in ("statsd_exporter", "registry", "courier", "alertmanager", "prometheus"):
+        (tmp_path / "targets" / f"{name}.yml").write_text('- targets: ["127.0.0.1:1"]\n')
+    web_config.write(tmp_path / "access", "password")
+    (tmp_path / "access" / "remote_password").write_text("password")
+    return tmp_path
+
+
+def committed() -> dict[str, Any]:
+    return dict(yaml.safe_load((PROJECT / "prometheus" / "prometheus.yml").read_text()))
+
+
+def test_prometheus_takes_the_committed_configuration_with_a_store_to_write_to(folder: Path) -> None:
+    [snippet] = blocks("Metrics to a long-term store", "yaml")
+    path = folder / "prometheus.yml"
+    path.write_text((PROJECT / "prometheus" / "prometheus.yml").read_text() + snippet)
+    promtool("check", "config", str(path))
+    promtool("check", "web-config", str(folder / "access" / web_config.WEB_FILE))
+
+
+def test_your_own_prometheus_gets_every_job_and_label_that_ours_has(folder: Path) -> None:
+    [snippet] = blocks("Your own Prometheus", "yaml")
+    (folder / "prometheus.yml").write_text(snippet)
+    promtool("check", "config", str(folder / "prometheus.yml"))
+    theirs, ours = yaml.safe_load(snippet), committed()
+    assert [job["job_name"] for job in theirs["scrape_configs"]] == [job["job_name"] for job in ours["scrape_configs"]]
+    assert theirs["global"].keys() == ours["global"].keys()
+    assert theirs["global"]["external_labels"].keys() == ours["global"]["external_labels"].keys()
+
+
+def test_rules_become_manifests_of_the_prometheus_operator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [command] = [line for line in blocks("Kubernetes", "sh") if "stack.kubernetes" in line]
+    words = shlex.split(command)
+    assert kubernetes.main(words[words.index("stack.kubernetes") + 1 : words.index(">")]) == 0
+    manifests = list(yaml.safe_load_all(capsys.readouterr().out))
+    for manifest in manifests:
+        assert (manifest["apiVersion"], manifest["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", manifest["metadata"]["name"])
+        assert manifest["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+        path = tmp_path / f"{manifest['metadata']['name']}.yml"
+        path.write_text(yaml.safe_dump(manifest["spec"]))
+        promtool("check", "rules", str(path))
+    assert len({manifest["metadata"]["name"] for manifest in manifests}) == len(manifests)
+    found = [rule for manifest in manifests for group in manifest["spec"]["groups"] for rule in group["rules"]]
+    assert sorted(found, key=str) == sorted((rule.body for rule in rules()), key=str)
+
+
+def test_the_manifests_for_kubernetes_fit_the_native_stack(tmp_path: Path) -> None:
+    exporter, values = (list(yaml.safe_load_all(block)) for block in blocks("Kubernetes", "yaml"))
+    deployment, service, monitor = exporter
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    flags = parts(Settings(tmp_path))["statsd_exporter"].command
+    assert {argument.partition("=")[0] for argument in container["args"]} <= {flag.partition("=")[0] for flag in flags}
+    assert {port["containerPort"] for port in container["ports"]} == {PORTS["statsd"], PORTS["statsd_exporter"]}
+    assert {port["port"] for port in service["spec"]["ports"]} == {PORTS["statsd"], PORTS["statsd_exporter"]}
+    version = container["image"].rpartition(":")[2]
+    assert f"statsd_exporter {version}" in (PROJECT / "stack/tools/statsd_exporter/go.mod").read_text()
+    [job] = [job for job in committed()["scrape_configs"] if job["job_name"] == "statsd_exporter"]
+    assert monitor["spec"]["sampleLimit"] == job["sample_limit"]
+    assert monitor["spec"]["endpoints"][0]["relabelings"][0]["replacement"] == job["job_name"]
+    shared = credentials.read(PROJECT / "stack" / "catwalk.env")
+    for name, value in values[0]["config"]["metrics"].items():
+        if name not in ("statsd_host", "statsd_port"):
+            assert shared[f"AIRFLOW__METRICS__{name.upper()}"] == value
+
+
+def test_every_generated_secret_is_in_the_table(tmp_path: Path) -> None:
+    text = PAGE.read_text().partition("\n## Secrets\n")[2].partition("\n## ")[0]
+    missing = [name for name in credentials.load_or_create(tmp_path / "secrets.env") if f"`{name}`" not in text]
+    assert missing == []
+
+
+def test_what_it_names_exists(tmp_path: Path) -> None:
+    text = PAGE.read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert set(re.findall(r"\bmake ([a-z-]+)", text)) - {"env"} <= targets
+    assert set(re.findall(r"`catwalk ([a-z]+)", text)) <= commands.keys()
+    for path in re.findall(r"`((?:stack|prometheus|monitoring)/[\w./-]+\.(?:py|yml|yaml|md|env))`", text):
+        assert (PROJECT / path).exists(), path
+    known = client_environment(Settings(tmp_path)).keys() | {"CATWALK_POSTGRES_PASSWORD", "CATWALK_REDIS_PASSWORD"}
+    assert set(re.findall(r"\bCATWALK_[A-Z_]*[A-Z]\b", text)) <= known
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    }
+    assert set(REPOSITORY_LINKS.findall(text)) <= headings
