@@ -93,7 +93,8 @@ def _tool(module: Path) -> None:
         return
     go = find_go()
     folder.mkdir(parents=True, exist_ok=True)
-    flags = ["-trimpath", "-mod=readonly", "-buildvcs=false", f"-tags={tags}", "-o", f"{folder}/"]
+    program = folder / module.name if len(packages) == 1 else folder  # or compose-go's would be called cmd
+    flags = ["-trimpath", "-mod=readonly", "-buildvcs=false", f"-tags={tags}", "-o", str(program)]
     _run(
         f"{folder.name} (compiled once)",
         [go, "build", *flags, *packages],

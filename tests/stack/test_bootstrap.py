@@ -42,6 +42,7 @@ def test_finds_packages_and_version_in_go_mod() -> None:
     ("module", "version"),
     [
         ("alertmanager", "v0.31.1"),
+        ("compose-go", "v2.16.2"),
         ("prometheus", "v0.315.0"),
         ("statsd_exporter", "v0.31.0"),
         ("versitygw", "v1.8.0"),
