@@ -19,7 +19,15 @@ _GENERATORS: dict[str, Callable[[], str]] = {
     "AIRFLOW__API__SECRET_KEY": lambda: secrets.token_urlsafe(48),
     "CATWALK_AIRFLOW_PASSWORD": lambda: secrets.token_urlsafe(18),
     "CATWALK_GRAFANA_PASSWORD": lambda: secrets.token_urlsafe(18),
+    "CATWALK_MONITORING_PASSWORD": lambda: secrets.token_urlsafe(18),
+    "CATWALK_POSTGRES_PASSWORD": lambda: secrets.token_urlsafe(24),
+    "CATWALK_REDIS_PASSWORD": lambda: secrets.token_urlsafe(24),
 }
+
+
+def generate() -> dict[str, str]:
+    """A fresh value for every secret. All of them may stand in a URL as they are, but for the Fernet key's ``=``."""
+    return {name: make() for name, make in _GENERATORS.items()}
 
 
 def load_or_create(path: Path) -> dict[str, str]:
@@ -46,8 +54,13 @@ def read(path: Path) -> dict[str, str]:
 
 def write_private(path: Path, values: dict[str, str]) -> None:
     """Writes ``NAME=value`` lines for the owner's eyes only, all or nothing."""
+    write_private_text(path, "".join(f"{name}={value}\n" for name, value in values.items()))
+
+
+def write_private_text(path: Path, text: str) -> None:
+    """Writes a file for the owner's eyes only, all or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent)  # mode 0600
     with os.fdopen(descriptor, "w") as file:
-        file.writelines(f"{name}={value}\n" for name, value in values.items())
+        file.write(text)
     Path(temporary).replace(path)
