@@ -93,7 +93,7 @@ class Containers:
             text = text.replace(f"{host}:{port}", f"127.0.0.1:{here}")
             if host == name:
                 text = re.sub(rf"(?:127\.0\.0\.1|(?<![\w.:])):{port}\b", f"127.0.0.1:{here}", text)
-                text = re.sub(rf"^{port}$", str(here), text)
+                text = re.sub(rf"^((?:port )?){port}$", rf"\g<1>{here}", text, flags=re.MULTILINE)
         for mount in self.service(name).get("volumes", ()):
             text = re.sub(rf"(?<![\w/.]){mount['target']}\b", str(root / mount["target"].lstrip("/")), text)
         return text.replace("/etc/catwalk/", f"{root}/etc/catwalk/") if str(root) not in text else text
@@ -101,7 +101,8 @@ class Containers:
     def command(self, name: str, words: list[str]) -> tuple[list[str], dict[str, str]]:
         """Words of the service's as they are run here, and its environment."""
         root = self._mount(name)
-        words = ["127.0.0.1" if word == "0.0.0.0" else self._here(word, name, root) for word in words]
+        words = [self._here(word, name, root).replace("0.0.0.0", "127.0.0.1") for word in words]
+        words = [word.replace("bind * -::*", "bind 127.0.0.1") for word in words]
         ours = {
             key: self._here(value, name, root) for key, value in (self.service(name).get("environment") or {}).items()
         }
