@@ -237,6 +237,11 @@ def test_aws_needs_an_empty_endpoint_only(tmp_path: Path) -> None:
         assert "front" in services[name]["networks"]
 
 
+def test_the_own_s3_is_in_the_region_that_its_clients_name(tmp_path: Path) -> None:
+    services = load(tmp_path, AWS_REGION="eu-central-1")["services"]
+    assert services["versitygw"]["environment"]["VGW_REGION"] == "eu-central-1"
+
+
 def test_a_folder_can_hold_the_dataset(tmp_path: Path) -> None:
     mounts = load(tmp_path, CATWALK_DATASETS="./data")["services"]["airflow-worker"]["volumes"]
     assert [mount["type"] for mount in mounts if mount["target"] == "/opt/catwalk/data"] == ["bind"]
