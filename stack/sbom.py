@@ -107,10 +107,11 @@ def _licence(package: str) -> dict[str, Any] | None:
         found = metadata(package)
     except PackageNotFoundError:
         return None
-    if found.get("License-Expression"):
+    if "License-Expression" in found:
         return {"expression": found["License-Expression"], "acknowledgement": "declared"}
     classified = [line for line in found.get_all("Classifier") or () if line.startswith("License :: ")]
-    name = classified[0].rpartition(" :: ")[2] if classified else (found.get("License") or "").strip().split("\n")[0]
+    written = found["License"] if "License" in found else ""
+    name = classified[0].rpartition(" :: ")[2] if classified else written.strip().split("\n")[0]
     return {"license": {"name": name, "acknowledgement": "declared"}} if name else None
 
 
