@@ -96,7 +96,7 @@ class Containers:
                 text = re.sub(rf"^((?:port )?){port}$", rf"\g<1>{here}", text, flags=re.MULTILINE)
         for mount in self.service(name).get("volumes", ()):
             text = re.sub(rf"(?<![\w/.]){mount['target']}\b", str(root / mount["target"].lstrip("/")), text)
-        return text.replace("/etc/catwalk/", f"{root}/etc/catwalk/") if str(root) not in text else text
+        return text
 
     def command(self, name: str, words: list[str]) -> tuple[list[str], dict[str, str]]:
         """Words of the service's as they are run here, and its environment."""
