@@ -14,7 +14,7 @@ import yaml
 from stack import credentials, grafana
 from stack.bootstrap import MODULES, tool_version
 from stack.compose import EXAMPLE, write_environment
-from stack.parts import parts
+from stack.parts import AIRFLOW_PARTS, parts
 from stack.settings import PORTS, PROJECT, Settings
 from tests.stack.compose_project import FILE, ONCE, PROFILES, VARIABLES, RefusedError, in_repository, load
 
@@ -303,12 +303,8 @@ def test_our_services_run_the_native_modules(tmp_path: Path, project: dict[str, 
     for name in ("registry", "courier"):
         ours, theirs = project["services"][name]["command"], native[name].command
         assert ours[1:4] == [theirs[1], theirs[2], "--host"]
-    for name in ("airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"):
-        assert project["services"][name]["command"][1:] == native[name].command[1:]
-    assert project["services"]["airflow-api-server"]["command"][:2] == [
-        "airflow",
-        native["airflow-api-server"].command[1],
-    ]
+    for name in AIRFLOW_PARTS:
+        assert project["services"][name]["command"] == ["airflow", *native[name].command[1:]]
 
 
 def test_the_same_configuration_files_are_mounted(folder: Path, project: dict[str, Any]) -> None:
