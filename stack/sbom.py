@@ -110,7 +110,7 @@ def _licence(package: str) -> dict[str, Any] | None:
     if "License-Expression" in found:
         return {"expression": found["License-Expression"], "acknowledgement": "declared"}
     classified = [line for line in found.get_all("Classifier") or () if line.startswith("License :: ")]
-    written = found["License"] if "License" in found else ""
+    written = (found.get_all("License") or [""])[0]
     name = classified[0].rpartition(" :: ")[2] if classified else written.strip().split("\n")[0]
     return {"license": {"name": name, "acknowledgement": "declared"}} if name else None
 
