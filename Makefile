@@ -4,7 +4,7 @@ VENV := .venv/bin
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock up down status demo env sbom test check lint format types unit integration bench clean
+.PHONY: help setup lock up down status demo test check lint format types unit integration bench clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,7 @@ down: setup ## stop the stack
 status: setup ## show every part and where it listens
 	@$(VENV)/python -m stack status
 
+.PHONY: env sbom
 env: setup ## write .env with strong secrets, for docker compose
 	@$(VENV)/python -m stack.compose
 

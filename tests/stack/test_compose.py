@@ -14,7 +14,7 @@ import yaml
 from stack import credentials, grafana
 from stack.bootstrap import MODULES, tool_version
 from stack.compose import EXAMPLE, write_environment
-from stack.parts import AIRFLOW_PARTS, parts
+from stack.parts import parts
 from stack.settings import PORTS, PROJECT, Settings
 from tests.stack.compose_project import FILE, ONCE, PROFILES, VARIABLES, RefusedError, in_repository, load
 
@@ -303,7 +303,7 @@ def test_our_services_run_the_native_modules(tmp_path: Path, project: dict[str, 
     for name in ("registry", "courier"):
         ours, theirs = project["services"][name]["command"], native[name].command
         assert ours[1:4] == [theirs[1], theirs[2], "--host"]
-    for name in AIRFLOW_PARTS:
+    for name in ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"):
         assert project["services"][name]["command"] == ["airflow", *native[name].command[1:]]
 
 
