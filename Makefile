@@ -21,6 +21,13 @@ up: setup ## start the stack and wait until every part is healthy
 down: setup ## stop the stack
 	@$(VENV)/python -m stack down
 
+.PHONY: env sbom
+env: setup ## write .env with strong secrets, for docker compose
+	@$(VENV)/python -m stack.compose
+
+sbom: setup ## list what the containers' images hold, as CycloneDX JSON in sbom.json
+	@$(VENV)/python -m stack.sbom
+
 status: setup ## show every part and where it listens
 	@$(VENV)/python -m stack status
 

@@ -90,7 +90,7 @@ def open_run(
 
 
 def _git_state() -> tuple[str, bool]:
-    """Commit and whether files differ from it; empty where this is no git checkout."""
+    """Commit and whether files differ from it; where this is no git checkout, what `CATWALK_GIT_COMMIT` says."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *arguments]
@@ -99,7 +99,7 @@ def _git_state() -> tuple[str, bool]:
     try:
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain"))
     except (OSError, subprocess.SubprocessError):
-        return "", False
+        return os.environ.get("CATWALK_GIT_COMMIT", ""), False  # an image holds the files, not the checkout
 
 
 @dataclasses.dataclass

@@ -10,7 +10,8 @@ alone are fetched from S3 when they are asked for, within seconds or not at all.
 
 Environment: `CATWALK_STORE` and boto3's variables; `CATWALK_PORT_REGISTRY`; `CATWALK_STATSD` for the canary;
 `CATWALK_AIRFLOW_URL` (unset: no Airflow is watched), and `CATWALK_AIRFLOW_USER` and `CATWALK_AIRFLOW_PASSWORD` to see
-which DAGs are paused; `CATWALK_DISKS`, folders whose file systems are watched, as ``name=path,…``;
+which DAGs are paused; `CATWALK_AIRFLOW_PUBLIC_URL` where people open another address than the registry asks;
+`CATWALK_DISKS`, folders whose file systems are watched, as ``name=path,…``;
 `CATWALK_SCHEDULE_SECONDS`, the time between two scheduled runs (default a day); `CATWALK_STALLED_SECONDS`, the silence
 after which a running run counts as stalled (default 600); `CATWALK_PROMETHEUS_URL`, `CATWALK_ALERTMANAGER_URL`,
 `CATWALK_GRAFANA_URL` and `CATWALK_REGISTRY_URL` for links.
@@ -94,7 +95,7 @@ class Registry:
             Store(store.url, connect_seconds=REPORT_CONNECT_SECONDS, read_seconds=REPORT_READ_SECONDS, tries=1)
         )
         """Whose reads don't count as operations of the store: nobody asks at regular times."""
-        self._airflow = AirflowHealth(settings.links.get("airflow", ""), refresh)
+        self._airflow = AirflowHealth(os.environ.get("CATWALK_AIRFLOW_URL", ""), refresh)
         self._reading = Reading()
         self._lock = threading.Lock()
         self._stopped, self._news = threading.Event(), threading.Event()

@@ -84,11 +84,12 @@ def _packages() -> None:
 
 def _tool(module: Path) -> None:
     text = (module / "go.mod").read_text()
-    packages = tool_packages(text)
+    packages = tool_packages(text) or ["."]
     tags = BUILD_TAGS.get(module.name, "")
     folder = TOOLS / f"{module.name}-{tool_version(text)}"
     stamp = folder / ".built"
-    wanted = _digest(text.encode(), (module / "go.sum").read_bytes(), tags.encode())
+    sources = [path.read_bytes() for path in sorted(module.glob("*.go"))]
+    wanted = _digest(text.encode(), (module / "go.sum").read_bytes(), tags.encode(), *sources)
     if _stamped(stamp, wanted):
         return
     go = find_go()
@@ -139,15 +140,15 @@ def _prometheus_pages(module: Path) -> None:
 
 
 def tool_packages(go_mod: str) -> list[str]:
-    """The packages that a go.mod names as tools."""
+    """The packages that a go.mod names as tools; none where the module itself is one."""
     block = re.search(r"^tool \((.*?)\)", go_mod, re.MULTILINE | re.DOTALL)
     return block[1].split() if block else re.findall(r"^tool (\S+)", go_mod, re.MULTILINE)
 
 
 def tool_version(go_mod: str) -> str:
-    """The version of the module that the first tool belongs to."""
+    """The version of the module that the first tool belongs to, or that a module's own program is written around."""
     required = re.findall(r"^\s*(?:require )?(\S+) (v\S+)", go_mod, re.MULTILINE)
-    tool = tool_packages(go_mod)[0]
+    tool = next(iter(tool_packages(go_mod) or dict(required)))
     fitting = [(path, version) for path, version in required if tool == path or tool.startswith(f"{path}/")]
     return str(max(fitting)[1])
 

@@ -14,6 +14,8 @@ from stack.settings import StackError
 _GENERATORS: dict[str, Callable[[], str]] = {
     "AWS_ACCESS_KEY_ID": lambda: "catwalk" + secrets.token_hex(6),
     "AWS_SECRET_ACCESS_KEY": lambda: secrets.token_urlsafe(32),
+    "CATWALK_POSTGRES_PASSWORD": lambda: secrets.token_urlsafe(24),
+    "CATWALK_REDIS_PASSWORD": lambda: secrets.token_urlsafe(24),
     "AIRFLOW__CORE__FERNET_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     "AIRFLOW__API_AUTH__JWT_SECRET": lambda: secrets.token_urlsafe(48),
     "AIRFLOW__API__SECRET_KEY": lambda: secrets.token_urlsafe(48),
@@ -37,6 +39,11 @@ def load_or_create(path: Path) -> dict[str, str]:
         return known | missing
     except OSError as error:
         raise StackError(f"{path} can't be used: {error.strerror}") from error
+
+
+def generate() -> dict[str, str]:
+    """A fresh value for every secret. All of them may stand in a URL as they are, but for the Fernet key's ``=``."""
+    return {name: make() for name, make in _GENERATORS.items()}
 
 
 def read(path: Path) -> dict[str, str]:

@@ -40,6 +40,7 @@ SHARED = {
     "tests/integration/test_dag.py": WHOLE_STACK,
     "tests/integration/test_posture.py": WHOLE_STACK,
     "tests/stack/test_control.py": WHOLE_STACK,
+    "tests/stack/test_compose_airflow.py": WHOLE_STACK,
     "tests/integration/test_telemetry.py": SERVICES_ONLY,
     "tests/grafana/test_queries.py": SERVICES_ONLY,
     "tests/grafana/test_transformations.py": SERVICES_ONLY,

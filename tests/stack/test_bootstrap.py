@@ -29,6 +29,12 @@ tool (
 
 require github.com/a/b v0.31.0 // indirect
 """
+OWN = """module m
+
+require github.com/a/b/v2 v2.3.4
+
+require github.com/c/d v0.0.1 // indirect
+"""
 
 
 def test_finds_packages_and_version_in_go_mod() -> None:
@@ -36,12 +42,15 @@ def test_finds_packages_and_version_in_go_mod() -> None:
     assert bootstrap.tool_version(ONE) == "v1.2.3"
     assert bootstrap.tool_packages(TWO) == ["github.com/a/b/cmd/x", "github.com/a/b/cmd/y"]
     assert bootstrap.tool_version(TWO) == "v0.31.0"
+    assert bootstrap.tool_packages(OWN) == []
+    assert bootstrap.tool_version(OWN) == "v2.3.4"
 
 
 @pytest.mark.parametrize(
     ("module", "version"),
     [
         ("alertmanager", "v0.31.1"),
+        ("compose-go", "v2.16.2"),
         ("prometheus", "v0.315.0"),
         ("statsd_exporter", "v0.31.0"),
         ("versitygw", "v1.8.0"),

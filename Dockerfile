@@ -1,0 +1,57 @@
+# One image for Airflow's parts, the registry, the courier and what sets them up; docker-compose.yaml says which is which.
+FROM python:3.13.18-slim-trixie AS base
+
+FROM base AS build
+# Which torch: cpu, a CUDA version such as cu130, or pypi for the (CUDA) build that the package index itself has.
+ARG UV_TORCH_BACKEND=cpu
+ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+WORKDIR /opt/catwalk
+COPY requirements.txt requirements-dev.txt ./
+# What torch needs of CUDA differs from build to build, and each torch pins it itself: the lines here fit PyPI's alone.
+RUN --mount=type=cache,target=/root/.cache \
+    set -eu; \
+    pip install --root-user-action=ignore "$(grep '^uv==' requirements-dev.txt)"; \
+    sed -E '/^(cuda|nvidia|triton)[a-z0-9-]*==/d' requirements.txt > /tmp/requirements.txt; \
+    if [ "$UV_TORCH_BACKEND" = pypi ]; then unset UV_TORCH_BACKEND; fi; \
+    uv venv --python /usr/local/bin/python /opt/venv; \
+    uv pip install --python /opt/venv/bin/python --compile-bytecode -r /tmp/requirements.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY dags dags
+COPY ml ml
+COPY monitoring monitoring
+COPY prometheus prometheus
+COPY stack stack
+# Linked rather than copied into site-packages: runbooks and templates are found beside the code.
+RUN set -eu; \
+    uv pip install --python /opt/venv/bin/python --no-deps --no-build-isolation --editable .; \
+    python -m compileall -q dags ml monitoring stack
+
+FROM base
+ARG GIT_COMMIT=""
+LABEL org.opencontainers.image.title="Catwalk" \
+      org.opencontainers.image.description="Observability for scheduled model retraining" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="${GIT_COMMIT}"
+# A new volume takes its owner from the folder that it is mounted on, and nobody here is root. What Prometheus and
+# Alertmanager read belongs to their user, 65534.
+RUN set -eu; \
+    groupadd --gid 50000 catwalk; \
+    useradd --uid 50000 --gid 50000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin catwalk; \
+    install -d -o 50000 -g 50000 /opt/catwalk/data /srv/s3 \
+        /var/lib/catwalk/auth /var/lib/catwalk/courier /var/lib/catwalk/logs; \
+    install -d -o 65534 -g 65534 -m 0750 /var/lib/catwalk/alertmanager /var/lib/catwalk/prometheus
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /opt/catwalk /opt/catwalk
+# /tmp is all that may be written, besides volumes: Airflow leaves its configuration there.
+ENV PATH="/opt/venv/bin:${PATH}" \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    AIRFLOW_HOME=/tmp/airflow \
+    AIRFLOW__CORE__DAGS_FOLDER=/opt/catwalk/dags \
+    CATWALK_HOME=/var/lib/catwalk \
+    CATWALK_GIT_COMMIT="${GIT_COMMIT}"
+WORKDIR /opt/catwalk
+USER 50000:50000
+CMD ["catwalk", "--help"]

@@ -1,0 +1,68 @@
+"""What Airflow's containers need besides its tables before they start; the native stack does it by itself.
+
+    python -m stack.first_start
+
+Creates the bucket of `CATWALK_STORE` where it is missing, and writes the file named by
+`AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE` anew, with `CATWALK_AIRFLOW_PASSWORD`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from stack import credentials
+from stack.settings import StackError
+
+
+def create_bucket(name: str) -> bool:
+    """Whether the bucket had to be created; endpoint, region and credentials are boto3's own environment variables.
+
+    One that exists is only looked at, so that credentials for it alone will do.
+
+    Raises:
+        StackError: S3 does not answer or refuses.
+    """
+    region = os.environ.get("AWS_REGION", "us-east-1")
+    client = boto3.session.Session(region_name=region).client("s3")
+    # The one region that must not be named.
+    placed = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    try:
+        client.head_bucket(Bucket=name)
+        return False
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise StackError(f"bucket {name} can't be used: {error}; check AWS_ACCESS_KEY_ID and its rights") from error
+    except BotoCoreError as error:
+        raise StackError(f"S3 does not answer: {error}; check AWS_ENDPOINT_URL_S3") from error
+    try:
+        client.create_bucket(Bucket=name, **placed)
+    except (ClientError, BotoCoreError) as error:
+        raise StackError(f"bucket {name} can't be created: {error}; create it, or correct CATWALK_STORE") from error
+    return True
+
+
+def main() -> int:
+    """Entry point; returns the exit code."""
+    try:
+        bucket = os.environ["CATWALK_STORE"].removeprefix("s3://").partition("/")[0]
+        passwords = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
+        created = create_bucket(bucket)
+        credentials.write_private_text(passwords, json.dumps({"admin": os.environ["CATWALK_AIRFLOW_PASSWORD"]}))
+    except KeyError as error:
+        print(f"stack: {error.args[0]} is not set", file=sys.stderr)
+        return 1
+    except (StackError, OSError) as error:
+        print(f"stack: {error}", file=sys.stderr)
+        return 1
+    print(f"bucket {bucket} {'was created' if created else 'is there'}; wrote {passwords}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""`make sbom`: a CycloneDX list of what containers run: the Python packages of our image, every image, every server.
+
+It comes from pins alone (requirements.txt, Dockerfile, docker-compose.yaml, stack/tools), so the same commit gives the
+same bytes. What the images of others hold inside is theirs to list. Licences are read from the packages installed here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, metadata
+from typing import Any
+
+import yaml
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.requirements import Requirement
+
+from stack.bootstrap import MODULES, tool_packages, tool_version
+from stack.settings import PROJECT, StackError
+
+SCHEMA = SchemaVersion.V1_6
+_OF_CUDA = re.compile(r"(cuda|nvidia|triton)[a-z0-9-]*==")
+"""Lines that the Dockerfile leaves out: what torch needs of them depends on `UV_TORCH_BACKEND`."""
+
+
+def python_image() -> str:
+    """The image that ours is made from."""
+    found = re.search(r"^FROM (\S+) AS base$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
+    if not found:
+        raise StackError("Dockerfile has no line FROM … AS base; correct stack/sbom.py with it")
+    return found[1]
+
+
+def images() -> dict[str, str]:
+    """Service → image as docker-compose.yaml has it, of the services that run another's image."""
+    services = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]
+    return {name: service["image"] for name, service in services.items() if "build" not in service}
+
+
+def requirements(text: str, python: str) -> list[str]:
+    """The lines ``name==version`` that hold in our image.
+
+    Args:
+        text: of requirements.txt.
+        python: its Python's version, such as 3.13.1.
+    """
+    there = {
+        "implementation_name": "cpython",
+        "platform_machine": "x86_64",
+        "platform_python_implementation": "CPython",
+        "platform_system": "Linux",
+        "python_full_version": python,
+        "python_version": python.rpartition(".")[0],
+        "sys_platform": "linux",
+    }
+    lines = [line for line in text.splitlines() if re.match(r"[a-z0-9]", line) and not _OF_CUDA.match(line)]
+    found = [Requirement(line) for line in lines]
+    return [f"{one.name}{one.specifier}" for one in found if not one.marker or one.marker.evaluate(there)]
+
+
+def bill() -> dict[str, Any]:
+    """The whole list as CycloneDX has it, checked against its schema.
+
+    Raises:
+        StackError: the tool fails, or what it gave does not fit the schema.
+    """
+    python = python_image().partition(":")[2].partition("-")[0]
+    packages = requirements((PROJECT / "requirements.txt").read_text(), python)
+    command = [
+        sys.executable,
+        "-m",
+        "cyclonedx_py",
+        "requirements",
+        "--no-validate",
+        "--output-reproducible",
+        "--of",
+        "JSON",
+    ]
+    command += ["--sv", SCHEMA.to_version(), "--pyproject", str(PROJECT / "pyproject.toml"), "-"]
+    done = subprocess.run(command, input="\n".join(packages), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StackError(f"cyclonedx-py fails: {done.stderr.strip().splitlines()[-1]}")
+    document: dict[str, Any] = json.loads(done.stdout)
+    for component in document["components"]:
+        for key in ("description", "externalReferences"):  # which line of which file, and an index's address
+            component.pop(key, None)
+        component["bom-ref"] = component["purl"]
+        if licence := _licence(component["name"]):
+            component["licenses"] = [licence]
+    document["components"] += [_image(image) for image in sorted({python_image(), *images().values()})]
+    document["components"] += [_server(path.read_text()) for path in sorted(MODULES.glob("*/go.mod"))]
+    root = document["metadata"]["component"]["bom-ref"]
+    parts = sorted(component["bom-ref"] for component in document["components"])
+    document["dependencies"] = [{"ref": root, "dependsOn": parts}, *({"ref": part} for part in parts)]
+    problem = JsonStrictValidator(SCHEMA).validate_str(json.dumps(document))
+    if problem:
+        raise StackError(f"the list does not fit CycloneDX {SCHEMA.to_version()}: {problem}")
+    return document
+
+
+def _licence(package: str) -> dict[str, Any] | None:
+    """What a package says of its licence; None where it says nothing or is not installed here."""
+    try:
+        found = metadata(package)
+    except PackageNotFoundError:
+        return None
+    if "License-Expression" in found:
+        return {"expression": found["License-Expression"], "acknowledgement": "declared"}
+    classified = [line for line in found.get_all("Classifier") or () if line.startswith("License :: ")]
+    written = (found.get_all("License") or [""])[0]
+    name = classified[0].rpartition(" :: ")[2] if classified else written.strip().split("\n")[0]
+    return {"license": {"name": name, "acknowledgement": "declared"}} if name else None
+
+
+def _image(image: str) -> dict[str, Any]:
+    name, _, tag = image.partition(":")
+    purl = f"pkg:docker/{name if '/' in name else f'library/{name}'}@{tag}"
+    return {"type": "container", "name": name, "version": tag, "purl": purl, "bom-ref": purl}
+
+
+def _server(go_mod: str) -> dict[str, Any]:
+    """A server or command that the native stack builds from its module."""
+    version = tool_version(go_mod)
+    tool = next(iter(tool_packages(go_mod)), "")
+    pinned = re.findall(rf"^\s*(?:require )?(\S+) {re.escape(version)}\b", go_mod, re.MULTILINE)
+    module = max(path for path in pinned if not tool or f"{tool}/".startswith(f"{path}/"))
+    purl = f"pkg:golang/{module}@{version}"
+    return {"type": "application", "name": module, "version": version, "purl": purl, "bom-ref": purl}
+
+
+def main() -> int:
+    """Entry point; returns the exit code."""
+    path = PROJECT / "sbom.json"
+    try:
+        document = bill()
+        path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+    except (StackError, OSError) as error:
+        print(f"stack: {error}", file=sys.stderr)
+        return 1
+    kinds = [component["type"] for component in document["components"]]
+    counts = f"{kinds.count('library')} Python packages, {kinds.count('container')} images"
+    print(f"wrote {path.name}: {counts}, {kinds.count('application')} native servers; CycloneDX {SCHEMA.to_version()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Dockerfile and .dockerignore: what comes in is pinned, nothing secret does, and nobody is root."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import subprocess
+
+import pytest
+
+from stack.settings import PROJECT
+
+LINES = [
+    line
+    for line in (PROJECT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    if line.strip() and not line.startswith("#")
+]
+"""One instruction each."""
+
+
+def _of(instruction: str) -> list[str]:
+    return [line.split(maxsplit=1)[1] for line in LINES if line.split()[0] == instruction]
+
+
+def test_the_base_is_one_exact_image() -> None:
+    stages: set[str] = set()
+    for line in _of("FROM"):
+        image, *name = line.split(" AS ")
+        assert image in stages or re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", image), image
+        stages |= set(name)
+    python = re.search(r"python:(3\.\d+)", _of("FROM")[0])
+    supported = re.search(r'requires-python = ">=3\.(\d+),<3\.(\d+)"', (PROJECT / "pyproject.toml").read_text())
+    assert python is not None
+    assert supported is not None
+    assert int(supported[1]) <= int(python[1].removeprefix("3.")) < int(supported[2])
+
+
+def test_the_last_user_is_not_root() -> None:
+    last = max(index for index, line in enumerate(LINES) if line.startswith("FROM"))
+    users = [line.split()[1] for line in LINES[last:] if line.startswith("USER")]
+    assert users == ["50000:50000"]
+    assert LINES.index("USER 50000:50000") > max(index for index, line in enumerate(LINES) if line.startswith("RUN"))
+
+
+def test_every_source_is_in_the_repository_and_in_the_context() -> None:
+    allowed = [line[1:] for line in (PROJECT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for line in _of("COPY"):
+        if line.startswith("--from="):
+            continue
+        for source in line.split()[:-1]:
+            assert (PROJECT / source).exists(), source
+            assert source in allowed or f"{source}/**" in allowed, f".dockerignore keeps {source} out"
+
+
+def test_whole_packages_come_in() -> None:
+    packages = re.search(r"^packages = \[(.*)\]$", (PROJECT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert packages is not None
+    copied = {source for line in _of("COPY") if "--from" not in line for source in line.split()[:-1]}
+    assert {name.split(".")[0] for name in re.findall(r'"([\w.]+)"', packages[1])} <= copied
+
+
+@pytest.mark.parametrize(
+    "path", [".env", ".venv/bin/python", ".catwalk/secrets.env", ".git/config", "data/FashionMNIST/raw/x", "sbom.json"]
+)
+def test_secrets_data_and_what_was_built_here_stay_out(path: str) -> None:
+    lines = (PROJECT / ".dockerignore").read_text().splitlines()
+    kept_out = False
+    for line in (line for line in lines if line and not line.startswith("#")):
+        pattern = line.lstrip("!")
+        if fnmatch.fnmatchcase(path, pattern) or (line == "*"):
+            kept_out = not line.startswith("!")
+    assert kept_out
+
+
+def test_no_secret_and_nothing_from_elsewhere_is_written_in() -> None:
+    text = "\n".join(LINES)
+    assert not re.search(r"(PASSWORD|SECRET|TOKEN|KEY)\w*=", text)
+    assert not _of("ADD")
+    assert not re.search(r"https?://|\bcurl\b|\bwget\b|apt-get|sudo|:latest", text)
+
+
+def test_the_shell_stops_at_the_first_error() -> None:
+    for line in _of("RUN"):
+        command = re.sub(r"--mount=\S+\s+", "", line).strip()
+        assert command.startswith("set -eu;")
+        done = subprocess.run(["sh", "-n", "-c", command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_what_cuda_needs_is_left_to_torch() -> None:
+    expression = re.search(r"sed -E '(.*?)'", "\n".join(LINES))
+    assert expression is not None
+    done = subprocess.run(
+        ["sed", "-E", expression[1], "requirements.txt"], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    left = re.findall(r"^([a-z0-9-]+)==", done.stdout, re.MULTILINE)
+    assert not [name for name in left if name.startswith(("nvidia", "cuda", "triton"))]
+    assert {"torch", "torchvision", "apache-airflow", "celery", "psycopg2-binary", "redis", "setuptools"} <= set(left)
