@@ -11,6 +11,7 @@ from ml.report import page
 from ml.report.facts import Facts, MissingError
 from ml.report.page import Content, Html, element, joined
 from ml.report.statistics import wilson
+from ml.sweep import NOT_CHOSEN
 
 _VERDICTS = {"passed": ("✓", "good"), "failed": ("✗", "bad"), "inconclusive": ("?", ""), "skipped": ("–", "quiet")}
 _NAMES = {
@@ -76,8 +77,14 @@ def _verdict(facts: Facts) -> Html:
             element("p", first + stop, "big"),
             element("p", rest) if rest else "",
             _against(facts),
+            element("p", f"{facts.sweep.sentence} A trial of sweep {facts.sweep.sweep_id}.", "quiet")
+            if facts.sweep
+            else "",
             css=f"verdict {css}".strip(),
         )
+    if summary.reason == NOT_CHOSEN:
+        looks = "A sweep chooses by validation, and looks at the test images for its choice alone."
+        return page.card(element("p", summary.sentence, "big"), element("p", looks, "quiet"), css="verdict")
     where = f" in {_failed_stage(facts)}" if _failed_stage(facts) else ""
     lines = [element("p", f"This run has no decision: it {_STATES.get(summary.state, summary.state)}{where}.", "big")]
     if summary.error:
@@ -119,7 +126,8 @@ def _against(facts: Facts) -> Html:
 
 def _decision_table(facts: Facts) -> Html:
     """Every check; nothing where the run never came so far, for the verdict says so already."""
-    unended = facts.decision.value is None and facts.summary.state != "succeeded"
+    passed_over = facts.summary.reason == NOT_CHOSEN
+    unended = facts.decision.value is None and (facts.summary.state != "succeeded" or passed_over)
     return Html("") if unended else _guarded("Decision", lambda: _decision(facts))
 
 
@@ -197,6 +205,8 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
     yield "trigger", " ".join(part for part in (record.trigger, record.dag_id) if part)
     if record.dag_run_id:
         yield "DAG run", record.dag_run_id
+    if record.sweep:
+        yield "sweep", record.sweep
     yield "seed", str(record.seed)
     if summary.points_dropped:
         yield "telemetry points lost", f"{summary.points_dropped:,}"
