@@ -61,11 +61,11 @@ def client_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__METRICS__STATSD_HOST": HOST,
         "AIRFLOW__METRICS__STATSD_PORT": str(settings.ports["statsd"]),
-        **_own_settings(settings),
+        **own_settings(settings),
     }
 
 
-def _own_settings(settings: Settings) -> dict[str, str]:
+def own_settings(settings: Settings) -> dict[str, str]:
     """``local.env`` in the stack's home: what its owner wants otherwise, such as an SMTP server for Airflow."""
     path = settings.home / "local.env"
     return credentials.read(path) if path.exists() else {}
