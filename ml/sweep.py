@@ -37,7 +37,8 @@ def choice(sweep_id: str, trials: Sequence[TrialRecord], now: float) -> SweepRec
     if not ranking:
         raise NoTrialError(f"none of the {len(trials)} trials of sweep {sweep_id} has finished; see their own errors")
     best = ranking[0]
-    sentence = f"Best by validation of {len(ranking)} trial{'s' * (len(ranking) != 1)}: accuracy {best.validation_accuracy or 0.0:.2%}"
+    among = f"{len(ranking)} trial{'s' * (len(ranking) != 1)}"
+    sentence = f"Best by validation of {among}: accuracy {best.validation_accuracy or 0.0:.2%}"
     if len(ranking) > 1:
         lead = (best.validation_accuracy or 0.0) - (ranking[1].validation_accuracy or 0.0)
         sentence += f", {100 * lead:.2f} points above the next"

@@ -40,8 +40,8 @@ class Databases:
         }
 
 
-def missing() -> str:
-    """What of the two is not installed, as the end of a sentence; empty: nothing."""
+def not_installed() -> str:
+    """Which of the two can't be found, as people say it; empty: none."""
     lacking = [
         name for name, found in (("PostgreSQL", _postgres()), ("Redis", shutil.which("redis-server"))) if not found
     ]
