@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ml.errors import NoTrialError, PreconditionFailedError
 from ml.records import SummaryRecord, SweepRecord, TrialRecord
@@ -120,6 +120,20 @@ def passed_over(run: Run) -> str:
         f"Not tested: another trial of the sweep was better by validation, {record.winner} with {best:.2%} against "
         f"{own:.2%}{by}."
     )
+
+
+def forget(store: Store, left: Iterable[str]) -> None:
+    """Deletes the choices of sweeps of which no trial is left.
+
+    Args:
+        store: whose sweeps.
+        left: run ids of the runs that stay.
+    """
+    kept = set(left)
+    for entry in list(store.list("sweeps/")):
+        found = store.find_record(SweepRecord, entry.key)
+        if found and kept.isdisjoint(trial.run_id for trial in found[0].trials):
+            store.delete(entry.key)
 
 
 def waits_for_others(summary: SummaryRecord) -> bool:

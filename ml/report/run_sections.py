@@ -11,7 +11,8 @@ from ml.report import page
 from ml.report.facts import Facts, MissingError
 from ml.report.page import Content, Html, element, joined
 from ml.report.statistics import wilson
-from ml.sweep import NOT_CHOSEN
+from ml.search import described
+from ml.sweep import NOT_CHOSEN, ranked
 
 _VERDICTS = {"passed": ("✓", "good"), "failed": ("✗", "bad"), "inconclusive": ("?", ""), "skipped": ("–", "quiet")}
 _NAMES = {
@@ -43,8 +44,10 @@ def head(facts: Facts, now: float) -> list[Html]:
 
 
 def tail(facts: Facts, now: float) -> list[Html]:
-    """Stages and parameters."""
+    """The sweep that the run is a trial of, stages and parameters."""
+    sweep = [element("h2", "Sweep"), _guarded("Sweep", lambda: _sweep(facts))] if facts.record.sweep else []
     return [
+        *sweep,
         element("h2", "Stages"),
         _guarded("Attempts", lambda: _attempts(facts)),
         element("h2", "Parameters"),
@@ -77,9 +80,7 @@ def _verdict(facts: Facts) -> Html:
             element("p", first + stop, "big"),
             element("p", rest) if rest else "",
             _against(facts),
-            element("p", f"{facts.sweep.sentence} A trial of sweep {facts.sweep.sweep_id}.", "quiet")
-            if facts.sweep
-            else "",
+            element("p", f"{facts.sweep.sentence} See the sweep below.", "quiet") if facts.sweep else "",
             css=f"verdict {css}".strip(),
         )
     if summary.reason == NOT_CHOSEN:
@@ -250,6 +251,34 @@ def _dataset(facts: Facts) -> Html:
 def _shares(dataset: DatasetRecord) -> list[float]:
     train = dataset.splits["train"]
     return [count / max(1, train.examples) for count in train.class_counts]
+
+
+def _sweep(facts: Facts) -> Html:
+    """All trials, best first."""
+    sweep = facts.sweep
+    if sweep is None:
+        raise MissingError("The sweep has not chosen a trial.")
+    ranking = ranked(sweep.trials)
+    rows: list[list[Content]] = []
+    for trial in [*ranking, *(trial for trial in sweep.trials if trial not in ranking)]:
+        name = page.run_name(trial.run_id)
+        finished = trial.validation_accuracy is not None
+        rows.append(
+            [
+                joined(name, " (this run)") if trial.run_id == facts.run_id else name,
+                element("b", "✓ chosen", "good")
+                if trial.run_id == sweep.winner
+                else ""
+                if finished
+                else "did not finish",
+                "–" if trial.validation_accuracy is None else f"{trial.validation_accuracy:.2%}",
+                "–" if trial.validation_loss is None else f"{trial.validation_loss:.4f}",
+                described(trial.parameters),
+            ]
+        )
+    header = ["trial", "", "validation accuracy", "validation loss", "what it varies"]
+    note = f"{sweep.sentence} The test images were looked at for the chosen trial alone."
+    return page.card(page.table(header, rows, ["", "nowrap", "n", "n", "words"]), element("p", note, "quiet"))
 
 
 def _attempts(facts: Facts) -> Html:

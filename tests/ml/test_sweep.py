@@ -14,7 +14,8 @@ from ml.pipeline import STAGE_FUNCTIONS, open_run
 from ml.records import TrialRecord
 from ml.runs import Ledger, Run, new_run_id
 from ml.search import Trial
-from ml.sweep import NOT_CHOSEN, choice, choose, ranked, standings, waits_for_others, winner
+from ml.sweep import NOT_CHOSEN, choice, choose, forget, ranked, standings, waits_for_others, winner
+from ml.sweep import chosen as chosen_by
 from monitoring.summaries import shown_state
 from tests.ml.conftest import SMALL
 
@@ -107,6 +108,10 @@ def test_what_was_chosen_once_stays(ledger: Ledger, trials: Mapping[str, Trial])
     summary = ledger.run(late).summary()
     assert summary is not None
     assert summary.sentence == f"Not tested: the sweep had chosen {first} before this trial has finished."
+    forget(ledger.store, {first})
+    assert chosen_by(ledger.store, SWEEP) == chosen, "it stays with the last of its trials"
+    forget(ledger.store, {late})
+    assert chosen_by(ledger.store, SWEEP) is None
 
 
 @pytest.mark.integration
