@@ -189,7 +189,7 @@ def _facts(
         ),
         ("trigger", summary.trigger + (f", DAG run {escape(summary.dag_run_id)}" if summary.dag_run_id else "")),
         *(
-            [("sweep", f"{escape(summary.sweep)}  (catwalk runs --where sweep={escape(summary.sweep)})")]
+            [("sweep", f"{escape(summary.sweep)}  (catwalk runs --where 'sweep = {escape(summary.sweep)}')")]
             * bool(summary.sweep)
         ),
         ("took", duration(run_seconds(summary, now))),

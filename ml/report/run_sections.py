@@ -261,24 +261,21 @@ def _sweep(facts: Facts) -> Html:
     ranking = ranked(sweep.trials)
     rows: list[list[Content]] = []
     for trial in [*ranking, *(trial for trial in sweep.trials if trial not in ranking)]:
-        name = page.run_name(trial.run_id)
-        finished = trial.validation_accuracy is not None
+        this = "this run" if trial.run_id == facts.run_id else ""
+        ending = "" if trial.validation_accuracy is not None else "did not finish"
         rows.append(
             [
-                joined(name, " (this run)") if trial.run_id == facts.run_id else name,
-                element("b", "✓ chosen", "good")
-                if trial.run_id == sweep.winner
-                else ""
-                if finished
-                else "did not finish",
+                page.run_name(trial.run_id),
+                element("b", "✓ chosen", "good") if trial.run_id == sweep.winner else ending,
+                this,
                 "–" if trial.validation_accuracy is None else f"{trial.validation_accuracy:.2%}",
                 "–" if trial.validation_loss is None else f"{trial.validation_loss:.4f}",
                 described(trial.parameters),
             ]
         )
-    header = ["trial", "", "validation accuracy", "validation loss", "what it varies"]
+    header = ["trial", "", "", "validation accuracy", "validation loss", "what it varies"]
     note = f"{sweep.sentence} The test images were looked at for the chosen trial alone."
-    return page.card(page.table(header, rows, ["", "nowrap", "n", "n", "words"]), element("p", note, "quiet"))
+    return page.card(page.table(header, rows, ["", "nowrap", "nowrap", "n", "n", "words"]), element("p", note, "quiet"))
 
 
 def _attempts(facts: Facts) -> Html:

@@ -18,6 +18,7 @@ import pytest
 from ml.dataset import dataset_root
 from ml.runs import Run, run_id_of_dag_run
 from ml.sweep import NOT_CHOSEN, chosen
+from stack import control
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, running_stack, wait_until
 from tests.databases import databases, not_installed
@@ -35,7 +36,7 @@ from tests.integration.conftest import (
 from tests.integration.faults import points_are_due
 from tests.small import SMALL
 
-pytestmark = [pytest.mark.integration, pytest.mark.distributed, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.distributed, pytest.mark.timeout(1800)]
 
 SWEEP = "fashion_sweep"
 WORKERS = ("airflow-worker-a", "airflow-worker-b")
@@ -107,8 +108,10 @@ def scenario() -> Iterator[Scenario]:
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "120",
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "20",
         }
-        with running_stack(None, settings) as stack, stack.as_environment():
-            yield play(stack)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(control, "START_SECONDS", 600.0)  # six processes of Airflow's start at once
+            with running_stack(None, settings) as stack, stack.as_environment():
+                yield play(stack)
 
 
 def play(stack: RunningStack) -> Scenario:
@@ -231,7 +234,7 @@ def test_a_sweep_is_never_the_latest_and_wakes_nobody(scenario: Scenario) -> Non
 
 def test_the_command_line_lists_and_compares_trials(scenario: Scenario) -> None:
     sweep = scenario.sweeps[2]
-    listed = json.loads(catwalk(scenario, "runs", "--where", f"sweep={sweep.dag_run.run.run_id}", "--json"))
+    listed = json.loads(catwalk(scenario, "runs", "--where", f"sweep = {sweep.dag_run.run.run_id}", "--json"))
     assert {run["run_id"] for run in listed} == {run.run_id for run in sweep.trials}
     compared = catwalk(scenario, "compare", *(run.run_id for run in sweep.trials))
     assert "peak_learning_rate" in compared
