@@ -42,12 +42,14 @@ def _answers(broker: str, node: str) -> Callable[[], bool]:
     """Asks a worker over Redis, as Celery's own `inspect ping` does."""
 
     def healthy() -> bool:
-        from celery import Celery  # takes a moment to import, and few stacks have workers
+        # Both take a moment to import, and few stacks have workers.
+        from celery import Celery
+        from kombu.exceptions import KombuError
 
         with Celery(broker=broker) as app:
             try:
                 return bool(app.control.inspect(destination=[node], timeout=_ANSWER_SECONDS).ping())
-            except OSError:
+            except (OSError, KombuError):
                 return False
 
     return healthy
