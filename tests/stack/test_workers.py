@@ -38,6 +38,7 @@ def test_others_can_be_named(tmp_path: Path) -> None:
     assert [name for name, _, _ in workers.find(own)] == ["airflow-one", "airflow-two", "airflow-three"]
 
 
+@pytest.mark.integration  # a refused connection is tried again for some seconds
 def test_one_whose_broker_is_gone_is_not_healthy(tmp_path: Path) -> None:
     _, _, healthy = next(workers.find(settings(tmp_path, CELERY + BROKER)))
     assert not healthy()
