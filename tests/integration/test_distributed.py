@@ -42,7 +42,7 @@ SWEEP = "fashion_sweep"
 WORKERS = ("airflow-worker-a", "airflow-worker-b")
 REAL = (dataset_root() / "FashionMNIST" / "raw").is_dir()
 TINY = {**SMALL, "train_examples": 2_000, "source": "fashion-mnist" if REAL else "synthetic"}
-LONG = {**TINY, "epochs": 20, "batch_size": 2, "seed": 1}
+LONG = {**TINY, "epochs": 20, "batch_size": 2, "peak_learning_rate": 0.002, "seed": 1}
 """A training of some seconds, long enough for its worker to die in the middle of it."""
 SWEEPS: list[dict[str, Any]] = [
     {**LONG, "space": {"batch_size": [2, 50]}},
