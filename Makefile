@@ -4,10 +4,10 @@ VENV := .venv/bin
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock up down status demo test check lint format types unit integration bench clean
+.PHONY: help setup lock up down status demo test check lint format types unit integration test-distributed bench clean
 
 help: ## show this
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 setup: ## install packages and build the native servers (done by every other target too)
 	@$(PYTHON) stack/bootstrap.py
@@ -31,7 +31,7 @@ sbom: setup ## list what the containers' images hold, as CycloneDX JSON in sbom.
 status: setup ## show every part and where it listens
 	@$(VENV)/python -m stack status
 
-test: check integration ## every check and test, integration with the real servers included
+test: check integration test-distributed ## every check and test, those with the real servers included
 
 check: lint types unit ## lint, types and unit tests: about a minute
 
@@ -50,7 +50,10 @@ unit: setup ## tests that need no server
 	@$(VENV)/pytest -m "not integration"
 
 integration: setup ## tests with the real servers
-	@$(VENV)/pytest -m integration --numprocesses 3 --dist loadscope --no-loadscope-reorder
+	@$(VENV)/pytest -m "integration and not distributed" --numprocesses 3 --dist loadscope --no-loadscope-reorder
+
+test-distributed: setup ## several Celery workers over PostgreSQL and Redis, where the system has them
+	@$(VENV)/pytest -m distributed
 
 bench: setup ## measure; prints a table and writes bench.json
 	@$(VENV)/python -m tests.bench

@@ -262,7 +262,7 @@ def knobs() -> tuple[Knob, ...]:
     """Every knob in declaration order, with the help text written under its field."""
     found = []
     for section, config in get_type_hints(RunConfig).items():
-        hints, docs = get_type_hints(config), _field_docs(config)
+        hints, docs = get_type_hints(config), field_docs(config)
         for item in dataclasses.fields(config):
             hint = hints[item.name]
             options = [option for option in get_args(hint) if option is not type(None)]
@@ -276,7 +276,7 @@ def knobs() -> tuple[Knob, ...]:
     return tuple(found)
 
 
-def _field_docs(config: type) -> dict[str, str]:
+def field_docs(config: type) -> dict[str, str]:
     """The string literal after each field of a dataclass, which Python itself does not keep."""
     body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0]
     assert isinstance(body, ast.ClassDef)

@@ -27,6 +27,10 @@ class NonFiniteLossError(CatwalkError):
     """The loss became NaN or infinite. Trying again gives the same; change the recipe."""
 
 
+class NoTrialError(CatwalkError):
+    """No trial of a sweep has finished, so there is none to choose. Trying again gives the same."""
+
+
 class SupersededError(CatwalkError):
     """A newer attempt of the same stage has taken over this run; this one stops without writing."""
 

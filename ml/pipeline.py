@@ -44,6 +44,7 @@ from ml.records import (
     to_json,
 )
 from ml.runs import Fence, Ledger, Run, check_code, seed_of, touched
+from ml.sweep import NOT_CHOSEN, passed_over
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +61,24 @@ def code_sha256() -> str:
 
 
 def open_run(
-    ledger: Ledger, run_id: str, config: RunConfig, trigger: Trigger, dag_id: str = "", dag_run_id: str = ""
+    ledger: Ledger,
+    run_id: str,
+    config: RunConfig,
+    trigger: Trigger,
+    dag_id: str = "",
+    dag_run_id: str = "",
+    sweep: str = "",
 ) -> Run:
     """Writes run.json, or finds the one that an earlier try has written.
+
+    Args:
+        ledger: where the run lives.
+        run_id: the run.
+        config: what it does.
+        trigger: what has started it.
+        dag_id: the DAG, where there is one.
+        dag_run_id: and its run.
+        sweep: the sweep that this run is a trial of; empty: none.
 
     Raises:
         RunConflictError: the run was started with other parameters or by other code.
@@ -79,6 +95,7 @@ def open_run(
         synthetic=config.data.source == "synthetic",
         dag_id=dag_id,
         dag_run_id=dag_run_id,
+        sweep=sweep,
         git_commit=commit,
         git_dirty=dirty,
         versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
@@ -470,13 +487,16 @@ def publish(run: Run, observer: Observer) -> None:
     with _attempt(run, "publish", observer):
         decision, attempts = run.decision(), run.attempts()
         last = next((record for record in reversed(attempts) if record.stage != "publish"), None)
-        state: State = "succeeded" if decision else "cancelled" if last and last.outcome == "cancelled" else "failed"
-        error = "" if decision else _failure(last)
+        not_tested = "" if decision else passed_over(run)
+        ended = bool(decision or not_tested)
+        state: State = "succeeded" if ended else "cancelled" if last and last.outcome == "cancelled" else "failed"
+        error = "" if ended else _failure(last)
+        told = {"reason": NOT_CHOSEN, "sentence": not_tested} if not_tested else {}
         now = time.time()
         run.update_summary(
-            lambda summary: touched(summary, now, state=state, error=error, finished=summary.finished or now)
+            lambda summary: touched(summary, now, state=state, error=error, finished=summary.finished or now, **told)
         )
-        log.info("run %s %s%s", run.run_id, state, f": {error}" if error else "")
+        log.info("run %s %s%s", run.run_id, state, f": {error or not_tested}" if error or not_tested else "")
         _report(run)
     sent = observer.resend(run)
     dropped = observer.take_dropped()
@@ -505,6 +525,8 @@ def _report(run: Run) -> None:
 def _failure(last: AttemptRecord | None) -> str:
     if last is None:
         return "no stage has started"
+    if last.outcome == "succeeded":
+        return f"the run went no further than {last.stage}"
     return last.error or f"{last.stage} was killed in attempt {last.number}, before it could say why"
 
 

@@ -43,9 +43,36 @@ class RunRecord:
     """Trained on drawn stand-in garments, not on real data."""
     dag_id: str = ""
     dag_run_id: str = ""
+    sweep: str = ""
+    """The sweep that this run is a trial of (see :class:`SweepRecord`); empty: none."""
     git_commit: str = ""
     git_dirty: bool = False
     versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What a sweep knows of one of its trials when it chooses."""
+
+    run_id: str
+    parameters: dict[str, Any]
+    """Knob → value, of the knobs that the sweep varies."""
+    validation_accuracy: float | None = None
+    """Of the last epoch, which is the run's model; None: its training has not finished."""
+    validation_loss: float | None = None
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """``sweeps/<sweep_id>.json``: which trial a sweep has chosen. Written once, when all of them have ended."""
+
+    sweep_id: str
+    winner: str
+    """run_id of the trial that is tested and decided about."""
+    sentence: str
+    trials: list[TrialRecord]
+    """In the order of the sweep's plan."""
+    finished: float
 
 
 @dataclass(frozen=True)
@@ -238,6 +265,8 @@ class SummaryRecord:
     pixel_mean: float | None = None
     pixel_stddev: float | None = None
     reproducible: bool = True
+    sweep: str = ""
+    """The sweep that this run is a trial of; empty: none."""
     model_sha256: str = ""
     epochs: int = 0
     """Epochs recorded so far."""
@@ -251,6 +280,7 @@ class SummaryRecord:
     test_class_accuracy: list[float] = field(default_factory=list)
     decision: str = ""
     reason: str = ""
+    """Of the decision; or ``not_chosen``, without one: a trial that another one of its sweep was better than."""
     sentence: str = ""
     decided: float | None = None
     checks: list[CheckRecord] = field(default_factory=list)

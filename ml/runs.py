@@ -154,6 +154,7 @@ def _first_summary(record: RunRecord) -> SummaryRecord:
         synthetic=record.synthetic,
         dag_id=record.dag_id,
         dag_run_id=record.dag_run_id,
+        sweep=record.sweep,
         git_commit=record.git_commit,
         seed=record.seed,
         parameters=record.config.flat(),

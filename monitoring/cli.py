@@ -426,6 +426,7 @@ def prune(
     json: Json = False,
 ) -> None:
     """Remove old runs; never a champion, what a rollback may put back, an anchor, or a run that runs."""
+    from ml import sweep
     from ml.runs import Run
     from monitoring import output, retention
     from monitoring.summaries import Summaries
@@ -442,6 +443,8 @@ def prune(
             retention.remove(Run(store, run_id))
         if not json:
             print(f"{'would remove' if dry_run else 'removed'} {run_id} ({number} of {len(going)})")
+    if not dry_run:
+        sweep.forget(store, {summary.run_id for summary in summaries} - set(going))
     if json:
         output.print_json({"removed": [] if dry_run else going, "would_remove": going if dry_run else []})
     else:

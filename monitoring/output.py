@@ -140,9 +140,9 @@ def coloured(word: str) -> str:
 
 
 def decision(summary: SummaryRecord) -> str:
-    """Ship or hold, and why."""
+    """Ship or hold, and why; or why there is none."""
     if not summary.decision:
-        return "-"
+        return f"[dim]{escape(summary.reason.replace('_', ' '))}[/]" if summary.reason else "-"
     return f"{coloured(summary.decision)} {escape(summary.reason.replace('_', ' '))}"
 
 
@@ -188,8 +188,12 @@ def _facts(
             + (f" in {escape(summary.stage)}" if summary.stage else ""),
         ),
         ("trigger", summary.trigger + (f", DAG run {escape(summary.dag_run_id)}" if summary.dag_run_id else "")),
+        *(
+            [("sweep", f"{escape(summary.sweep)}  (catwalk runs --where 'sweep = {escape(summary.sweep)}')")]
+            * bool(summary.sweep)
+        ),
         ("took", duration(run_seconds(summary, now))),
-        ("decision", sentence(summary) if summary.decision else "none yet"),
+        ("decision", sentence(summary) if summary.sentence else "none yet"),
         ("parameters", escape(parameters)),
         (
             "seed",

@@ -80,9 +80,10 @@ def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds
     facts = [
         ("state", f'<span class="{state}">{state}</span>' + (f" in {escape(summary.stage)}" if summary.stage else "")),
         ("error", escape(summary.error)),
-        ("decision", _sentence(summary) if summary.decision else ""),
+        ("decision", _sentence(summary) if summary.sentence else ""),
         ("model", escape(summary.model) + (" (stand-in data)" if summary.synthetic else "")),
         ("trigger", " ".join(escape(part) for part in (summary.trigger, summary.dag_id, summary.dag_run_id) if part)),
+        ("sweep", f"<code>{escape(summary.sweep)}</code>" if summary.sweep else ""),
         ("started (UTC)", _when(summary.started)),
         ("finished (UTC)", _when(summary.finished) if summary.finished else ""),
         ("epochs", f"{summary.epochs}, best {summary.best_epoch or '–'}" if summary.epochs else ""),
@@ -142,9 +143,9 @@ def _sentence(summary: SummaryRecord) -> str:
 
 
 def _decision(summary: SummaryRecord) -> str:
-    if not summary.decision:
-        return "–"
     word, reason = escape(summary.decision), escape(summary.reason.replace("_", " "))
+    if not word:
+        return reason or "–"
     return f'<span class="{word}">{word}</span> {reason}'
 
 

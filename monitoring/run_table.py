@@ -33,6 +33,7 @@ _FACTS = (
     "model",
     "state",
     "trigger",
+    "sweep",
     "started",
     "duration_seconds",
     "epochs_done",

@@ -14,17 +14,21 @@ from ml.errors import ConfigError
 from ml.records import SummaryRecord, from_json
 from ml.runs import RUN_ID
 from ml.store import Entry, Store, Stored
+from ml.sweep import waits_for_others
 from monitoring.soundness import fault
 
 _PREFIX = "summaries/"
 _READERS = 8
 STALLED_SECONDS = 600.0
 """Default for how long a running run may stay silent before it counts as stalled."""
+SWEEP_SECONDS = 24 * 3600.0
+"""For how long a trial that is trained may wait for the others of its sweep."""
 
 
 def shown_state(summary: SummaryRecord, now: float, stalled_seconds: float) -> str:
     """The ledger's state, or ``stalled`` for a run that says it runs and has been silent for too long."""
-    silent = summary.state == "running" and now - summary.updated > stalled_seconds
+    patience = max(stalled_seconds, SWEEP_SECONDS) if waits_for_others(summary) else stalled_seconds
+    silent = summary.state == "running" and now - summary.updated > patience
     return "stalled" if silent else summary.state
 
 

@@ -22,7 +22,7 @@ from monitoring.access import PASSWORD_VARIABLE
 from monitoring.courier.client import plan_stop
 from stack import grafana
 from stack.environment import client_environment, process_environment, write_airflow_password, write_client_environment
-from stack.parts import AIRFLOW_PARTS, Part, access_folders, monitoring_password, parts
+from stack.parts import Part, access_folders, monitoring_password, parts
 from stack.settings import HOST, PROJECT, Settings, StackError, port_variable, tool
 from stack.supervisor import Supervisor
 
@@ -182,9 +182,10 @@ def _start(settings: Settings, supervisor: Supervisor, wanted: list[Part], say: 
     names = {part.name for part in wanted}
     # The registry needs its bucket, and Airflow its tables: both are made while the others start.
     for part in wanted:
-        if part.name not in ("registry", *AIRFLOW_PARTS):
+        if part.name != "registry" and not part.is_airflow:
             supervisor.start(part.name)
-    migration = _migrate(settings) if names & set(AIRFLOW_PARTS) else None
+    airflow = [part.name for part in wanted if part.is_airflow]
+    migration = _migrate(settings) if airflow else None
     waiting = {part.name: part for part in wanted}
     while waiting:
         for name, part in list(waiting.items()):
@@ -199,7 +200,7 @@ def _start(settings: Settings, supervisor: Supervisor, wanted: list[Part], say: 
             if migration.returncode:
                 raise StackError(f"Airflow's database could not be set up; see {settings.logs / 'airflow-migrate.log'}")
             migration = None
-            for name in names & set(AIRFLOW_PARTS):
+            for name in airflow:
                 supervisor.start(name)
         if time.monotonic() - started > START_SECONDS:
             name = next(iter(waiting))

@@ -16,6 +16,7 @@ _INHERITED = (
     "CATWALK_SCHEDULE",
     "CATWALK_TASK_RETRIES",
     "CATWALK_RETRY_DELAY_SECONDS",
+    "CATWALK_SWEEP_PARALLEL",
     "CATWALK_SCHEDULE_SECONDS",
     "CATWALK_STALLED_SECONDS",
     "CATWALK_GRAFANA_URL",
@@ -61,11 +62,11 @@ def client_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__METRICS__STATSD_HOST": HOST,
         "AIRFLOW__METRICS__STATSD_PORT": str(settings.ports["statsd"]),
-        **_own_settings(settings),
+        **own_settings(settings),
     }
 
 
-def _own_settings(settings: Settings) -> dict[str, str]:
+def own_settings(settings: Settings) -> dict[str, str]:
     """``local.env`` in the stack's home: what its owner wants otherwise, such as an SMTP server for Airflow."""
     path = settings.home / "local.env"
     return credentials.read(path) if path.exists() else {}

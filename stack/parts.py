@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitoring import access, web_config
-from stack import grafana
+from stack import grafana, workers
 from stack.settings import HOST, PROJECT, Settings, tool
 
-AIRFLOW_PARTS = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
 _CLIENT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -30,6 +29,11 @@ class Part:
     healthy: Callable[[], bool]
     url: str = ""
     """What a person opens."""
+
+    @property
+    def is_airflow(self) -> bool:
+        """Whether it needs Airflow's tables."""
+        return self.name.startswith("airflow-")
 
 
 def parts(settings: Settings) -> dict[str, Part]:
@@ -128,6 +132,7 @@ def parts(settings: Settings) -> dict[str, Part]:
         Part("airflow-scheduler", [airflow, "scheduler", "--skip-serve-logs"], (), airflow_says("scheduler")),
         Part("airflow-dag-processor", [airflow, "dag-processor"], (), airflow_says("dag_processor")),
         Part("airflow-triggerer", [airflow, "triggerer", "--skip-serve-logs"], (), airflow_says("triggerer")),
+        *(Part(name, [airflow, *flags], (), healthy) for name, flags, healthy in workers.find(settings)),
     ]
     program = grafana.find()
     if program:

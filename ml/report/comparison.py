@@ -18,6 +18,7 @@ from ml.report.facts import MissingError, Part, Predictions, part, read_images, 
 from ml.report.statistics import Z_95
 from ml.runs import Run
 from ml.store import Store
+from ml.sweep import NOT_CHOSEN
 
 SIGNIFICANCE = 0.05
 """A difference whose corrected p-value is below this is called one."""
@@ -116,11 +117,14 @@ def compare(store: Store, run_ids: Sequence[str]) -> Comparison:
 
 
 def _read(run: Run) -> Entry:
-    evaluation = part(run.evaluation, "It was never tested.")
+    summary = part(run.summary, "").value
+    passed_over = summary is not None and summary.reason == NOT_CHOSEN
+    why = "It was not tested: another trial of its sweep was better." if passed_over else "It was never tested."
+    evaluation = part(run.evaluation, why)
     return Entry(
         run_id=run.run_id,
         record=run.record,
-        summary=part(run.summary, "").value,
+        summary=summary,
         dataset=part(run.dataset, "It has no dataset."),
         training=part(run.training, "It was never trained."),
         evaluation=evaluation,

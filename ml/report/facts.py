@@ -24,12 +24,14 @@ from ml.records import (
     EvaluationRecord,
     RunRecord,
     SummaryRecord,
+    SweepRecord,
     TrainingRecord,
 )
 from ml.report.past import read_past
 from ml.report.statistics import probabilities
 from ml.runs import Run
 from ml.store import Store
+from ml.sweep import NOT_CHOSEN, chosen
 
 T = TypeVar("T")
 
@@ -110,6 +112,8 @@ class Facts:
     """Runs of the same model, this one included, oldest first."""
     older: int = 0
     """Runs of any model that were too many to read."""
+    sweep: SweepRecord | None = None
+    """What the sweep that this run is a trial of has chosen; None where there is none, or not yet."""
     in_service: ChampionRecord | None = None
     """The champion of today, with its history."""
 
@@ -129,9 +133,10 @@ def read_facts(run: Run) -> Facts:
             f"run {run.run_id} has no summary: it was interrupted as it started; run or trigger it again"
         )
     stop = _stop(summary)
+    passed_over = summary.sentence if summary.reason == NOT_CHOSEN else ""
     dataset = part(run.dataset, f"The dataset was never stored{stop}.")
-    evaluation = part(run.evaluation, f"The model was never tested{stop}.")
-    decision = part(run.decision, f"The gate has not decided{stop}.")
+    evaluation = part(run.evaluation, passed_over or f"The model was never tested{stop}.")
+    decision = part(run.decision, passed_over or f"The gate has not decided{stop}.")
     champion_id = decision.value.champion if decision.value else ""
     predictions = part(lambda: read_predictions(run, evaluation), evaluation.why)
     no_champion = "There was no champion to compare with." if decision.value else decision.why
@@ -155,6 +160,7 @@ def read_facts(run: Run) -> Facts:
         ),
         past=past,
         older=older,
+        sweep=part(lambda: chosen(run.store, record.sweep) if record.sweep else None, "").value,
         in_service=part(lambda: (Champions(run.store).get(record.model) or (None,))[0], "").value,
     )
 

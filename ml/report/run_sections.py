@@ -11,6 +11,8 @@ from ml.report import page
 from ml.report.facts import Facts, MissingError
 from ml.report.page import Content, Html, element, joined
 from ml.report.statistics import wilson
+from ml.search import described
+from ml.sweep import NOT_CHOSEN, ranked
 
 _VERDICTS = {"passed": ("✓", "good"), "failed": ("✗", "bad"), "inconclusive": ("?", ""), "skipped": ("–", "quiet")}
 _NAMES = {
@@ -42,8 +44,10 @@ def head(facts: Facts, now: float) -> list[Html]:
 
 
 def tail(facts: Facts, now: float) -> list[Html]:
-    """Stages and parameters."""
+    """The sweep that the run is a trial of, stages and parameters."""
+    sweep = [element("h2", "Sweep"), _guarded("Sweep", lambda: _sweep(facts))] if facts.record.sweep else []
     return [
+        *sweep,
         element("h2", "Stages"),
         _guarded("Attempts", lambda: _attempts(facts)),
         element("h2", "Parameters"),
@@ -76,8 +80,12 @@ def _verdict(facts: Facts) -> Html:
             element("p", first + stop, "big"),
             element("p", rest) if rest else "",
             _against(facts),
+            element("p", f"{facts.sweep.sentence} See the sweep below.", "quiet") if facts.sweep else "",
             css=f"verdict {css}".strip(),
         )
+    if summary.reason == NOT_CHOSEN:
+        looks = "A sweep chooses by validation, and looks at the test images for its choice alone."
+        return page.card(element("p", summary.sentence, "big"), element("p", looks, "quiet"), css="verdict")
     where = f" in {_failed_stage(facts)}" if _failed_stage(facts) else ""
     lines = [element("p", f"This run has no decision: it {_STATES.get(summary.state, summary.state)}{where}.", "big")]
     if summary.error:
@@ -119,7 +127,8 @@ def _against(facts: Facts) -> Html:
 
 def _decision_table(facts: Facts) -> Html:
     """Every check; nothing where the run never came so far, for the verdict says so already."""
-    unended = facts.decision.value is None and facts.summary.state != "succeeded"
+    passed_over = facts.summary.reason == NOT_CHOSEN
+    unended = facts.decision.value is None and (facts.summary.state != "succeeded" or passed_over)
     return Html("") if unended else _guarded("Decision", lambda: _decision(facts))
 
 
@@ -197,6 +206,8 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
     yield "trigger", " ".join(part for part in (record.trigger, record.dag_id) if part)
     if record.dag_run_id:
         yield "DAG run", record.dag_run_id
+    if record.sweep:
+        yield "sweep", record.sweep
     yield "seed", str(record.seed)
     if summary.points_dropped:
         yield "telemetry points lost", f"{summary.points_dropped:,}"
@@ -240,6 +251,31 @@ def _dataset(facts: Facts) -> Html:
 def _shares(dataset: DatasetRecord) -> list[float]:
     train = dataset.splits["train"]
     return [count / max(1, train.examples) for count in train.class_counts]
+
+
+def _sweep(facts: Facts) -> Html:
+    """All trials, best first."""
+    sweep = facts.sweep
+    if sweep is None:
+        raise MissingError("The sweep has not chosen a trial.")
+    ranking = ranked(sweep.trials)
+    rows: list[list[Content]] = []
+    for trial in [*ranking, *(trial for trial in sweep.trials if trial not in ranking)]:
+        this = "this run" if trial.run_id == facts.run_id else ""
+        ending = "" if trial.validation_accuracy is not None else "did not finish"
+        rows.append(
+            [
+                page.run_name(trial.run_id),
+                element("b", "✓ chosen", "good") if trial.run_id == sweep.winner else ending,
+                this,
+                "–" if trial.validation_accuracy is None else f"{trial.validation_accuracy:.2%}",
+                "–" if trial.validation_loss is None else f"{trial.validation_loss:.4f}",
+                described(trial.parameters),
+            ]
+        )
+    header = ["trial", "", "", "validation accuracy", "validation loss", "what it varies"]
+    note = f"{sweep.sentence} The test images were looked at for the chosen trial alone."
+    return page.card(page.table(header, rows, ["", "nowrap", "nowrap", "n", "n", "words"]), element("p", note, "quiet"))
 
 
 def _attempts(facts: Facts) -> Html:

@@ -18,6 +18,7 @@ import time
 import airflow.sdk
 started = time.perf_counter()
 import runpy, sys
+sys.path.append("dags")
 runpy.run_path("dags/fashion_training.py")
 print(time.perf_counter() - started)
 assert "torch" not in sys.modules

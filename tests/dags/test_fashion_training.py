@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import AssetAlias
 
 from ml.config import RunConfig, knobs
@@ -16,11 +16,8 @@ from stack.settings import PROJECT
 
 
 @pytest.fixture(scope="module")
-def dag() -> Any:
-    bag = DagBag(str(PROJECT / "dags"))
-    assert bag.import_errors == {}
-    assert list(bag.dags) == ["fashion_training"]
-    return bag.dags["fashion_training"]
+def dag(dags: Mapping[str, Any]) -> Any:
+    return dags["fashion_training"]
 
 
 def test_the_stages_are_wired_in_order_with_publish_as_plain_teardown(dag: Any) -> None:
@@ -73,9 +70,10 @@ def test_a_value_of_the_wrong_type_is_refused_when_it_is_triggered(dag: Any) -> 
         dag.params.get_param("epochs").resolve("many")
 
 
-def test_reading_the_file_loads_nothing_heavy() -> None:
+@pytest.mark.parametrize("name", ["fashion_training", "fashion_sweep"])
+def test_reading_a_dag_file_loads_nothing_heavy(name: str) -> None:
     code = (
-        "import runpy, sys; runpy.run_path('dags/fashion_training.py'); "
+        f"import runpy, sys; sys.path.append('dags'); runpy.run_path('dags/{name}.py'); "
         "heavy = {'torch', 'torchvision', 'numpy', 'boto3', 'matplotlib', 'scipy', 'monitoring', 'ml.pipeline'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -20,6 +20,10 @@ from tests.conftest import RunningStack, wait_until
 from tests.small import SMALL
 
 DAG = "fashion_training"
+COMPLETENESS = (
+    "count by (run_id) (group by (__name__, run_id, epoch, split, class, true_class, predicted_class, stage) "
+    '(last_over_time({__name__=~"ml_.+", run_id!=""}[1d])))'
+)
 
 
 @pytest.fixture
@@ -98,10 +102,12 @@ class DagRun:
     stack: RunningStack
     dag_run_id: str
     run: Run
+    """The one whose id comes from the DAG run alone; of a sweep none does, but its id is the sweep's."""
+    dag_id: str = DAG
 
     @property
     def path(self) -> str:
-        return f"dags/{DAG}/dagRuns/{urllib.parse.quote(self.dag_run_id, safe='')}"
+        return f"dags/{self.dag_id}/dagRuns/{urllib.parse.quote(self.dag_run_id, safe='')}"
 
     def tasks(self) -> dict[str, dict[str, Any]]:
         """Task id → its instance."""
@@ -126,30 +132,41 @@ class DagRun:
 
     def attempt(self, stage: str, number: int) -> AttemptRecord:
         """Waits for an attempt to start."""
-
-        def started() -> AttemptRecord | None:
-            found = [record for record in self.run.attempts() if (record.stage, record.number) == (stage, number)]
-            return found[0] if found else None
-
-        return wait_until(started, f"attempt {number} of {stage}", 300)  # type: ignore[return-value]
+        return attempt_of(self.run, stage, number)
 
     def epochs(self, attempt: int) -> int:
         """Epochs in the ledger once this attempt of train has written."""
-        training = self.run.training()
-        return len(training.epochs) if training and training.attempt == attempt else 0
+        return epochs_of(self.run, attempt)
 
     def clear(self) -> None:
         """What the button "clear" does to a whole DAG run."""
         body = {"dag_run_id": self.dag_run_id, "dry_run": False, "only_failed": False}
-        self.stack.airflow("POST", f"dags/{DAG}/clearTaskInstances", body)
+        self.stack.airflow("POST", f"dags/{self.dag_id}/clearTaskInstances", body)
 
 
-def trigger(stack: RunningStack, conf: dict[str, Any]) -> DagRun:
+def trigger(stack: RunningStack, conf: dict[str, Any], dag_id: str = DAG) -> DagRun:
     """Starts a DAG run with these parameters."""
-    wait_until(lambda: DAG in [dag["dag_id"] for dag in stack.airflow("GET", "dags")["dags"]], "Airflow knows the DAG")
-    answer = stack.airflow("POST", f"dags/{DAG}/dagRuns", {"logical_date": None, "conf": conf})
-    run_id = run_id_of_dag_run(datetime.fromisoformat(answer["run_after"]), DAG, answer["dag_run_id"])
-    return DagRun(stack, answer["dag_run_id"], stack.ledger.run(run_id))
+    known = f"Airflow knows the DAG {dag_id}"
+    wait_until(lambda: dag_id in [dag["dag_id"] for dag in stack.airflow("GET", "dags")["dags"]], known)
+    answer = stack.airflow("POST", f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
+    run_id = run_id_of_dag_run(datetime.fromisoformat(answer["run_after"]), dag_id, answer["dag_run_id"])
+    return DagRun(stack, answer["dag_run_id"], stack.ledger.run(run_id), dag_id)
+
+
+def attempt_of(run: Run, stage: str, number: int) -> AttemptRecord:
+    """Waits for an attempt to start."""
+
+    def started() -> AttemptRecord | None:
+        found = [record for record in run.attempts() if (record.stage, record.number) == (stage, number)]
+        return found[0] if found else None
+
+    return wait_until(started, f"attempt {number} of {stage}", 300)  # type: ignore[return-value]
+
+
+def epochs_of(run: Run, attempt: int) -> int:
+    """Epochs in the ledger once this attempt of train has written."""
+    training = run.training()
+    return len(training.epochs) if training and training.attempt == attempt else 0
 
 
 def gone(pid: int) -> bool:
@@ -165,3 +182,15 @@ def in_registry(stack: RunningStack, run: Run, state: str) -> bool:
     """Whether Prometheus shows the run in this state, by way of the registry."""
     found = stack.query(f'catwalk_run_state{{run_id="{run.run_id}", state="{state}"}}')
     return [value for _, value in found] == [1.0]
+
+
+def stored(services: RunningStack, run: Run) -> int:
+    """What the completeness query says of one run."""
+    found = [value for labels, value in services.query(COMPLETENESS) if labels["run_id"] == run.run_id]
+    return int(found[0]) if found else 0
+
+
+def missing(services: RunningStack, run: Run) -> list[float]:
+    """By how many points Prometheus falls short of what the registry expects."""
+    expected = f'catwalk_run_points_expected{{run_id="{run.run_id}"}}'
+    return [value for _, value in services.query(f"{expected} - on (run_id) group_left () ({COMPLETENESS})")]

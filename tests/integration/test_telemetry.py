@@ -17,20 +17,17 @@ from tests.integration.conftest import (
     assert_all_stored,
     finish,
     in_registry,
+    missing,
     of_ledger,
     of_prometheus,
     small_run,
     start_run,
+    stored,
 )
 from tests.integration.faults import points_are_due
 from tests.small import SLOW, SMALL
 
 pytestmark = pytest.mark.integration
-
-COMPLETENESS = (
-    "count by (run_id) (group by (__name__, run_id, epoch, split, class, true_class, predicted_class, stage) "
-    '(last_over_time({__name__=~"ml_.+", run_id!=""}[1d])))'
-)
 
 
 def test_every_point_of_a_run_is_in_prometheus_with_the_ledgers_value(services: RunningStack) -> None:
@@ -99,18 +96,6 @@ def test_publishing_again_changes_no_value_but_its_own(services: RunningStack) -
 def epochs(run: Run) -> int:
     training = run.training()
     return len(training.epochs) if training else 0
-
-
-def stored(services: RunningStack, run: Run) -> int:
-    """What the completeness query says of one run."""
-    found = [value for labels, value in services.query(COMPLETENESS) if labels["run_id"] == run.run_id]
-    return int(found[0]) if found else 0
-
-
-def missing(services: RunningStack, run: Run) -> list[float]:
-    """By how many points Prometheus falls short of what the registry expects."""
-    expected = f'catwalk_run_points_expected{{run_id="{run.run_id}"}}'
-    return [value for _, value in services.query(f"{expected} - on (run_id) group_left () ({COMPLETENESS})")]
 
 
 def send(services: RunningStack, points: list[Point]) -> None:

@@ -1,0 +1,55 @@
+"""Celery workers, where the stack's owner has chosen CeleryExecutor, over a PostgreSQL and a Redis of his own.
+
+`local.env` in the stack's home says so: Airflow's executor, `AIRFLOW__DATABASE__SQL_ALCHEMY_CONN`,
+`AIRFLOW__CELERY__RESULT_BACKEND` and `AIRFLOW__CELERY__BROKER_URL`; `CATWALK_WORKERS` names others than the two here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from stack.environment import own_settings
+from stack.settings import Settings, StackError
+
+NAMES = "worker-a,worker-b"
+CONCURRENCY = 2
+"""Tasks that a worker runs at once."""
+_ANSWER_SECONDS = 2.0
+
+
+def find(settings: Settings) -> Iterator[tuple[str, list[str], Callable[[], bool]]]:
+    """Part name, arguments for `airflow`, and health check of each worker; none where tasks run in the scheduler.
+
+    Raises:
+        StackError: no broker is named.
+    """
+    own = own_settings(settings)
+    if own.get("AIRFLOW__CORE__EXECUTOR") != "CeleryExecutor":
+        return
+    broker = own.get("AIRFLOW__CELERY__BROKER_URL")
+    if not broker:
+        raise StackError(
+            f"{settings.home / 'local.env'} says CeleryExecutor; say AIRFLOW__CELERY__BROKER_URL there too"
+        )
+    for name in own.get("CATWALK_WORKERS", NAMES).split(","):
+        node = f"{name}@localhost"
+        # Its log server would listen on every interface; on one machine the API server reads the files themselves.
+        flags = ["celery", "worker", "--celery-hostname", node, "--concurrency", str(CONCURRENCY), "--skip-serve-logs"]
+        yield f"airflow-{name}", flags, _answers(broker, node)
+
+
+def _answers(broker: str, node: str) -> Callable[[], bool]:
+    """Asks a worker over Redis, as Celery's own `inspect ping` does."""
+
+    def healthy() -> bool:
+        # Both take a moment to import, and few stacks have workers.
+        from celery import Celery
+        from kombu.exceptions import KombuError
+
+        with Celery(broker=broker) as app:
+            try:
+                return bool(app.control.inspect(destination=[node], timeout=_ANSWER_SECONDS).ping())
+            except (OSError, KombuError):
+                return False
+
+    return healthy

@@ -1,0 +1,72 @@
+"""The sweep's DAG file as Airflow reads it: wiring, limits, parameters; and its plan, made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from airflow.sdk import AssetAlias, TriggerRule
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+from ml.config import RunConfig, knobs
+from ml.search import SearchConfig
+
+SEARCH = {"space", "search", "trials", "search_seed"}
+
+
+@pytest.fixture(scope="module")
+def dag(dags: Mapping[str, Any]) -> Any:
+    return dags["fashion_sweep"]
+
+
+def test_trials_are_mapped_and_one_alone_is_tested(dag: Any) -> None:
+    assert [task.task_id for task in dag.topological_sort()] == ["plan", "train", "choose", "test", "decide", "publish"]
+    mapped = {task.task_id for task in dag.tasks if isinstance(task, MappedOperator)}
+    assert mapped == {"train", "publish"}
+    upstream = {task.task_id: task.upstream_task_ids for task in dag.tasks}
+    assert upstream["train"] == {"plan"}
+    assert upstream["choose"] == {"plan", "train"}
+    assert upstream["test"] == {"choose"}
+    assert upstream["decide"] == {"test"}
+    assert upstream["publish"] == {"plan", "decide"}
+
+
+def test_a_failed_trial_stops_nobody_and_publish_is_a_plain_teardown(dag: Any) -> None:
+    assert dag.get_task("choose").trigger_rule == TriggerRule.ALL_DONE_MIN_ONE_SUCCESS
+    publish = dag.get_task("publish")
+    assert publish.is_teardown
+    assert not publish.on_failure_fail_dagrun
+
+
+def test_it_is_never_scheduled_and_leaves_room_for_the_nightly_retraining(dag: Any, dags: Mapping[str, Any]) -> None:
+    assert dag.schedule is None
+    assert dag.get_task("train").max_active_tis_per_dag == 2, "over all sweeps together"
+    assert {(task.priority_weight, task.weight_rule) for task in dag.tasks} == {(1, "absolute")}
+    assert min(task.priority_weight for task in dags["fashion_training"].tasks) >= 1
+
+
+def test_each_task_retries_and_has_a_time_out(dag: Any) -> None:
+    for task in dag.tasks:
+        assert task.retries > 0
+        assert task.execution_timeout is not None
+
+
+def test_tasks_of_a_run_lead_to_its_report(dag: Any) -> None:
+    linked = {task.task_id for task in dag.tasks if [link.name for link in task.operator_extra_links] == ["Run report"]}
+    assert linked == {"train", "test", "decide", "publish"}
+
+
+def test_only_the_gate_of_the_chosen_trial_can_make_a_champion(dag: Any) -> None:
+    outlets = {task.task_id: task.outlets for task in dag.tasks if task.outlets}
+    assert outlets == {"decide": [AssetAlias("catwalk_promotions")]}
+
+
+def test_the_form_has_every_knob_and_the_search_with_their_help(dag: Any) -> None:
+    params = dag.params.dump()
+    assert set(params) == SEARCH | {knob.name for knob in knobs()}
+    assert all(dag.params.get_param(name).description for name in params)
+    base = {name: value for name, value in params.items() if name not in SEARCH}
+    assert RunConfig.from_flat(base) == RunConfig()
+    trials = SearchConfig(**{name: params[name] for name in SEARCH}).plan(base, "a sweep")
+    assert len(trials) == 6, "what is tried when nothing is filled in"

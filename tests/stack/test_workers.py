@@ -1,0 +1,49 @@
+"""Celery workers are parts of a stack whose own settings ask for them, and of no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stack import workers
+from stack.settings import Settings, StackError
+
+CELERY = "AIRFLOW__CORE__EXECUTOR=CeleryExecutor\n"
+BROKER = "AIRFLOW__CELERY__BROKER_URL=redis://:secret@127.0.0.1:1/0\n"
+
+
+def settings(home: Path, own: str) -> Settings:
+    (home / "local.env").write_text(own)
+    return Settings(home)
+
+
+def test_a_stack_on_one_machine_has_no_worker(tmp_path: Path) -> None:
+    assert list(workers.find(Settings(tmp_path))) == []
+    assert list(workers.find(settings(tmp_path, "AIRFLOW__CORE__PARALLELISM=8\n"))) == []
+
+
+def test_with_celery_there_are_two_that_serve_no_logs_and_keep_no_secret_on_the_command_line(tmp_path: Path) -> None:
+    found = {name: arguments for name, arguments, _ in workers.find(settings(tmp_path, CELERY + BROKER))}
+    assert list(found) == ["airflow-worker-a", "airflow-worker-b"]
+    for name, arguments in found.items():
+        assert arguments[:2] == ["celery", "worker"]
+        assert f"{name.removeprefix('airflow-')}@localhost" in arguments
+        assert "--skip-serve-logs" in arguments
+        assert not [argument for argument in arguments if "secret" in argument]
+
+
+def test_others_can_be_named(tmp_path: Path) -> None:
+    own = settings(tmp_path, f"{CELERY}{BROKER}CATWALK_WORKERS=one,two,three\n")
+    assert [name for name, _, _ in workers.find(own)] == ["airflow-one", "airflow-two", "airflow-three"]
+
+
+@pytest.mark.integration  # a refused connection is tried again for some seconds
+def test_one_whose_broker_is_gone_is_not_healthy(tmp_path: Path) -> None:
+    _, _, healthy = next(workers.find(settings(tmp_path, CELERY + BROKER)))
+    assert not healthy()
+
+
+def test_celery_without_a_broker_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match=r"says CeleryExecutor; say AIRFLOW__CELERY__BROKER_URL there too"):
+        list(workers.find(settings(tmp_path, CELERY)))
