@@ -56,7 +56,8 @@ def ask(
     text = substituted(expr, variables, seconds, step)
     values = {"query": text, "time": f"{until}"}
     if not instant:
-        values = {"query": text, "start": f"{until - seconds}", "end": f"{until}", "step": f"{step}"}
+        start, end = ((at // step) * step for at in (until - seconds, until))  # Grafana asks for whole steps
+        values = {"query": text, "start": f"{start}", "end": f"{end}", "step": f"{step}"}
     target = f"{url}/api/v1/{'query' if instant else 'query_range'}"
     request = urllib.request.Request(target, urllib.parse.urlencode(values).encode(), method="POST")
     try:

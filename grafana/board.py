@@ -194,9 +194,9 @@ def promotions() -> dashboard.AnnotationQuery:
 def starts(variable: str) -> dashboard.AnnotationQuery:
     """When the runs that a variable names started, by the time that the ledger says: a re-send is no start."""
     family = f'catwalk_run_started_timestamp_seconds{{model="$model", run_id=~"${variable}"}}'
-    # The value is the event's time, so one look at the end of the range finds them all.
-    made = _annotation("Run starts", f"1000 * max by (run_id) (last_over_time({family}[$__range] @ end()))", "blue")
-    made.step("6h").use_value_for_time(True).enable(False)
+    # It is exported for two hours at least: looking every half an hour finds each run.
+    made = _annotation("Run starts", f"1000 * max by (run_id) (last_over_time({family}[$__interval]))", "blue")
+    made.step("30m").use_value_for_time(True).enable(False)
     return made.title_format("Run started").text_format("{{run_id}}")
 
 

@@ -42,6 +42,8 @@ STATES = {
     "cancelled": ("cancelled", PLAIN),
     "stalled": ("stalled", LOOK),
 }
+_POINTS = 250
+"""Of a line: one every few pixels. Prometheus' time grows with their number."""
 RUN_LINK = "/d/catwalk-run?var-model=${model}&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
 """From a cell that holds a run_id to that run."""
 PAGE_LINK = "${registry}/runs/${__value.raw}"
@@ -122,6 +124,7 @@ def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, sta
     """Values over time."""
     panel = (
         timeseries.Panel()
+        .max_data_points(_POINTS)
         .legend(_legend())
         .tooltip(_tooltip())
         .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
@@ -130,8 +133,6 @@ def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, sta
         .show_points(looks.VisibilityMode.NEVER)
         .line_interpolation(looks.LineInterpolation.STEP_AFTER if steps else looks.LineInterpolation.LINEAR)
     )
-    if steps:
-        panel.max_data_points(250)  # such values change with a run, and a series a run is slow at each point
     if stacked:
         panel.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
     return _about(_targets(panel, targets), about)

@@ -8,8 +8,8 @@ from grafana import board, words
 from grafana.panels import (
     About,
     Column,
+    dots,
     joined,
-    lines,
     link,
     listing,
     mapped,
@@ -37,12 +37,12 @@ LAST_STATE = (
     f"max by (state) ((last_over_time(catwalk_run_state{{{_MODEL}}}[2d]) == 1) and on (run_id) ({_NEWEST_RUN}))"
 )
 SINCE_SUCCESS = f"time() - max(catwalk_last_success_timestamp_seconds{{{_MODEL}}})"
-BY_ROLE = f"max by (role) (catwalk_model_accuracy_ratio{{{_MODEL}}})"
 FIRING = 'max by (alertname, severity, area) (ALERTS{alertstate="firing", severity=~"critical|warning|info", area!=""})'
 _RECENT = f'{_MODEL}, run_id=~"$recent"'
 RUN_ACCURACY = f"max by (run_id) (last_over_time(ml_test_accuracy_ratio{{{_RECENT}}}[$__range]))"
 RUN_DECISION = f"max by (run_id, reason) (last_over_time(catwalk_decision_info{{{_RECENT}}}[$__range]))"
 RUN_STARTED = f"1000 * max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_RECENT}}}[$__range]))"
+CHAMPION = f"0 * {RUN_ACCURACY} + on () group_left () {ACCURACY_IN_SERVICE}"
 PLACES = "max by (name, url) (catwalk_links_info)"
 
 _NO_REGISTRY = "the registry has said nothing yet."
@@ -93,19 +93,27 @@ DASHBOARD = board.board(
             ),
             query(SINCE_SUCCESS, now=True),
         ),
-        lines(
+        dots(
             About(
                 "Accuracy of the last runs",
-                "Do new models keep up with the one in service? `latest` is the last scheduled or manual run, "
-                "`champion` is in service; purple marks are promotions.",
+                "Do new models keep up with the one in service? One dot a run; purple marks are promotions.",
                 "no model was tested in this range.",
                 "percentunit",
                 14,
                 9,
                 2,
             ),
-            query(BY_ROLE, legend="{{role}}"),
-            steps=True,
+            [
+                query(RUN_STARTED, "A", table=True),
+                query(RUN_ACCURACY, "B", table=True),
+                query(CHAMPION, "C", table=True),
+            ],
+            [
+                Column("Value #A", "Started"),
+                Column("Value #B", "test accuracy"),
+                Column("Value #C", "champion"),
+            ],
+            "Started",
         ),
         listing(
             About("What is firing", "Which alerts fire now, and how grave are they?", "no alert fires.", "none", 10, 9),

@@ -64,9 +64,8 @@ EXECUTOR = (
 IMPORT_ERRORS = "max(airflow_dag_processing_import_errors)"
 PARSE_SECONDS = "max(airflow_dag_processing_parse_seconds)"
 
-
 _STORE = "catwalk_store_operation_duration_seconds"
-STORE_SECONDS = f"sum by (operation) (rate({_STORE}_sum[5m])) / sum by (operation) (rate({_STORE}_count[5m]))"
+STORE_SECONDS = mean(_STORE, "operation")
 STORE_RATE = f"sum by (operation) (rate({_STORE}_count[5m]))"
 STORE_ERRORS = happened("ml_store_errors_total", "operation", always=True)
 

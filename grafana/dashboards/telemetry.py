@@ -32,7 +32,7 @@ STATSD_LOST = (
     ("errors", happened("statsd_exporter_events_error_total")),
 )
 SCRAPE_SECONDS = "max by (job) (scrape_duration_seconds)"
-SAMPLES = "max by (job) (scrape_samples_post_metric_relabeling / (scrape_sample_limit > 0))"
+SAMPLES = "job:sample_limit_used_ratio:max"
 SERIES = "max(prometheus_tsdb_head_series)"
 NEW_SERIES = happened("prometheus_tsdb_head_series_created_total", always=True)
 RULE_SECONDS = "sum(prometheus_rule_group_last_duration_seconds)"
