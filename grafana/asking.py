@@ -18,9 +18,7 @@ class QueryError(Exception):
     """Prometheus refuses a query; has its message."""
 
 
-def substituted(
-    expr: str, variables: Mapping[str, str], range_seconds: int, interval_seconds: int = 15, scrape_seconds: int = 10
-) -> str:
+def substituted(expr: str, variables: Mapping[str, str], range_seconds: int, interval_seconds: int = 15) -> str:
     """The expression with Grafana's macros and a dashboard's variables replaced.
 
     Raises:
@@ -29,7 +27,7 @@ def substituted(
     macros = {
         "__range": f"{range_seconds}s",
         "__interval": f"{interval_seconds}s",
-        "__rate_interval": f"{max(interval_seconds + scrape_seconds, 4 * scrape_seconds)}s",
+        "__interval_ms": f"{1_000 * interval_seconds}",
     }
     known = {**macros, **variables}
     return _VARIABLE.sub(lambda found: known[found[1] or found[2]], expr)

@@ -138,7 +138,7 @@ def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, sta
     return _about(_targets(panel, targets), about)
 
 
-def events(about: About, *targets: prometheus.Dataquery, interval: str = "1h") -> timeseries.Panel:
+def events(about: About, *targets: prometheus.Dataquery, interval: str = "10m") -> timeseries.Panel:
     """Counts of rare events as bars, one an interval."""
     return (
         lines(about, *targets)

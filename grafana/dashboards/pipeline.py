@@ -211,5 +211,6 @@ DASHBOARD = board.board(
             ),
         ],
     },
+    since=board.WEEK,
 )
 """As JSON."""

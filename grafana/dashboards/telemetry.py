@@ -194,5 +194,6 @@ DASHBOARD = board.board(
             ),
         ]
     },
+    since=board.WEEK,
 )
 """As JSON."""

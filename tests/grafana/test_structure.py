@@ -20,11 +20,11 @@ from tests.grafana.promql import all_queries, metric_names
 from tests.prometheus.rulebook import records
 
 UIDS = {dashboard["uid"] for dashboard in DASHBOARDS}
-BUILT_IN = {"__all", "__value", "__url_time_range", "__data", "__range", "__interval", "__rate_interval"}
+BUILT_IN = {"__all", "__value", "__url_time_range", "__data", "__range", "__interval", "__interval_ms"}
 """Variables that Grafana itself sets."""
 SCRAPED = re.compile(
     r"up|ALERTS|scrape_(duration_seconds|samples_post_metric_relabeling|sample_limit)"
-    r"|statsd_exporter_\w+|prometheus_\w+|alertmanager_\w+"
+    r"|process_start_time_seconds|statsd_exporter_\w+|prometheus_\w+|alertmanager_\w+"
 )
 """What Prometheus makes itself and what the servers say of themselves; the live tests see that it is there."""
 
@@ -53,7 +53,8 @@ def test_there_are_six_dashboards_with_fixed_uids() -> None:
 def test_schema_and_manner_are_those_that_file_provisioning_takes(dashboard: dict[str, Any]) -> None:
     assert dashboard["schemaVersion"] == SCHEMA == 42
     assert dashboard["editable"] is False
-    assert dashboard["time"] == {"from": "now-30d", "to": "now"}
+    week = dashboard["uid"] in ("catwalk-pipeline", "catwalk-telemetry")
+    assert dashboard["time"] == {"from": "now-7d" if week else "now-30d", "to": "now"}
     assert "apiVersion" not in dashboard
     assert "id" not in dashboard
 
