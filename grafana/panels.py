@@ -375,7 +375,8 @@ def panel_link(title: str, url: str) -> dashboard.DashboardLink:
 
 
 def _about(panel: Panel, about: About) -> Panel:
-    panel.title(about.title).description(f"{about.question} Empty: {about.empty}").no_value(about.empty)
+    panel.title(about.title).description(f"{about.question} Empty: {about.empty}")
+    panel.no_value(about.empty[0].upper() + about.empty[1:])
     panel.unit(about.unit).span(about.width).height(about.height).datasource(PROMETHEUS)
     if about.decimals is not None:
         panel.decimals(about.decimals)

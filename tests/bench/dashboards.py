@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from grafana.asking import ask
 from ml.config import CLASSES
 from ml.records import STAGES
 from stack.parts import get
 from stack.settings import tool
 from tests.bench.measure import Measurement
+from tests.grafana.asking import ask
 from tests.grafana.promql import Query, all_queries
 from tests.servers import free_port, wait_for_port, wait_until
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from grafana.asking import ask
 from ml.runs import Run
 from tests.conftest import RunningStack, wait_until
+from tests.grafana.asking import ask
 from tests.grafana.promql import Query, all_queries
 from tests.integration.conftest import finish, start_run
 from tests.integration.faults import points_are_due

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from grafana.asking import ask
 from stack.parts import get
 from stack.settings import tool
+from tests.grafana.asking import ask
 from tests.grafana.conftest import Fed
 from tests.grafana.promql import Query, all_queries, metric_names
 from tests.servers import free_port, wait_for_port, wait_until

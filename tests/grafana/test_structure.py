@@ -95,7 +95,7 @@ def test_every_panel_says_what_it_asks_in_which_unit_and_what_nothing_means(dash
         assert panel["title"][0].isupper(), panel["title"]
         question, _, empty = panel["description"].partition(" Empty: ")
         assert "?" in question, panel["title"]
-        assert empty == defaults["noValue"] and empty.endswith("."), panel["title"]
+        assert defaults["noValue"] == empty[0].upper() + empty[1:] and empty.endswith("."), panel["title"]
         assert defaults["unit"], panel["title"]
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import psutil
 import pytest
 
-from grafana.asking import ask
 from ml.config import CHAMPION_ASSET
 from ml.runs import Run
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
+from tests.grafana.asking import ask
 from tests.grafana.promql import Query, airflow_queries
 from tests.integration.conftest import (
     DAG,
