@@ -78,6 +78,8 @@ def board(
         shown.pop("placement")  # the SDK hides both in a menu
     for number, found in enumerate(all_panels(plain), 1):
         found["id"] = number
+        if found["type"] == "state-timeline":
+            found["options"]["perPage"] = 0  # no pager; the SDK refuses to say so
     return plain
 
 

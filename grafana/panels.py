@@ -44,6 +44,12 @@ STATES = {
 }
 _POINTS = 250
 """Of a line: one every few pixels. Prometheus' time grows with their number."""
+_BARS = 60
+"""Of a panel of bars, so that one can be seen."""
+_ROLES = {"champion": FINE, "latest": "blue", "test accuracy": "blue"}
+"""What is in service and what may replace it have one colour each, everywhere."""
+_NARROW = 60
+"""Pixels that a column has at least; Grafana's own 150 are too many for a dozen columns."""
 RUN_LINK = "/d/catwalk-run?var-model=${model}&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
 """From a cell that holds a run_id to that run."""
 PAGE_LINK = "${registry}/runs/${__value.raw}"
@@ -120,8 +126,13 @@ def tile(
     return _about(panel, about)
 
 
-def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, stacked: bool = False) -> timeseries.Panel:
-    """Values over time."""
+def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, rare: bool = False) -> timeseries.Panel:
+    """Values over time.
+
+    Args:
+        steps: they hold until they change.
+        rare: they stand alone, with nothing before and after: dots.
+    """
     panel = (
         timeseries.Panel()
         .max_data_points(_POINTS)
@@ -129,23 +140,23 @@ def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, sta
         .tooltip(_tooltip())
         .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
         .line_width(2)
-        .fill_opacity(10 if stacked else 0)
-        .show_points(looks.VisibilityMode.NEVER)
+        .fill_opacity(0)
+        .draw_style(looks.GraphDrawStyle.POINTS if rare else looks.GraphDrawStyle.LINE)
+        .point_size(8 if rare else 5)
+        .show_points(looks.VisibilityMode.AUTO if rare else looks.VisibilityMode.NEVER)
         .line_interpolation(looks.LineInterpolation.STEP_AFTER if steps else looks.LineInterpolation.LINEAR)
     )
-    if stacked:
-        panel.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
-    return _about(_targets(panel, targets), about)
+    return _about(_targets(_of_roles(panel), targets), about)
 
 
-def events(about: About, *targets: prometheus.Dataquery, interval: str = "10m") -> timeseries.Panel:
-    """Counts of rare events as bars, one an interval."""
+def events(about: About, *targets: prometheus.Dataquery) -> timeseries.Panel:
+    """Counts of rare events as bars."""
     return (
         lines(about, *targets)
+        .max_data_points(_BARS)
         .draw_style(looks.GraphDrawStyle.BARS)
         .fill_opacity(80)
         .line_width(0)
-        .interval(interval)
         .min(0)
         .stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
     )
@@ -168,7 +179,7 @@ def dots(
         .point_size(8)
         .override_by_name("champion", _style({"custom.drawStyle": "line", "custom.showPoints": "never"}))
     )
-    _targets(panel, joined)
+    _targets(_of_roles(panel), joined)
     for step in [*join("run_id", columns), convert(when, "time"), sort(when)]:
         panel.with_transformation(step)
     return _about(panel, about)
@@ -197,15 +208,26 @@ def curve(about: About, expr: str, series: str = "run_id", dashed: str = "") -> 
     return _about(panel, about)
 
 
-def grid(about: About, expr: str, row: str, column: str, *, colors: str = "", link: Style | None = None) -> table.Panel:
-    """A matrix of numbers with coloured cells, ordered by the names of its rows and columns."""
+def grid(
+    about: About, expr: str, row: str, column: str, title: str, *, colors: str = "", link: Style | None = None
+) -> table.Panel:
+    """A matrix of numbers with coloured cells, ordered by the names of its rows and columns.
+
+    Args:
+        title: of the column that names the rows.
+    """
     corner = f"{row}\\{column}"
     panel = _table(about).with_target(query(expr, table=True))
     if colors:
         panel.color_scheme(_color(FieldColorModeId(colors))).cell_options(
             looks.TableColoredBackgroundCellOptions(mode=looks.TableCellBackgroundDisplayMode.BASIC)
         )
-    plain: Style = {"custom.cellOptions": {"type": "auto"}, "custom.minWidth": 110, "unit": "string"}
+    plain: Style = {
+        "displayName": title,
+        "custom.cellOptions": {"type": "auto"},
+        "custom.minWidth": 100,
+        "unit": "string",
+    }
     panel.override_by_name(corner, _style({**plain, **(link or {})}))
     for step in [sort(column), matrix(row, column), sort(corner)]:
         panel.with_transformation(step)
@@ -265,7 +287,9 @@ def bars(about: About, expr: str, row: str, column: str) -> barchart.Panel:
     return _about(panel, about)
 
 
-def timeline(about: About, *targets: prometheus.Dataquery, mappings: Sequence[ValueMap]) -> statetimeline.Panel:
+def timeline(
+    about: About, *targets: prometheus.Dataquery, mappings: Sequence[ValueMap], legend: bool = True
+) -> statetimeline.Panel:
     """States over time, one line a series."""
     panel = (
         statetimeline.Panel()
@@ -274,11 +298,12 @@ def timeline(about: About, *targets: prometheus.Dataquery, mappings: Sequence[Va
         .row_height(0.8)
         .line_width(0)
         .fill_opacity(80)
-        .legend(_legend())
+        .legend(_legend().show_legend(legend))
         .tooltip(_tooltip())
-        .color_scheme(_color(FieldColorModeId.THRESHOLDS))
-        .thresholds(thresholds((None, PLAIN)))
+        .color_scheme(_color(FieldColorModeId.FIXED))  # by thresholds, values would be merged before they are mapped
         .mappings(list(mappings))
+        # The message for "nothing at all" must not stand in the legend too.
+        .override_by_regexp(".*", _style({"noValue": "not known"}))
     )
     return _about(_targets(panel, targets), about)
 
@@ -299,6 +324,14 @@ def convert(name: str, kind: str) -> DataTransformerConfig:
 def sort(name: str, *, falling: bool = False) -> DataTransformerConfig:
     """Orders the rows."""
     return DataTransformerConfig(id_val="sortBy", options={"fields": {}, "sort": [{"field": name, "desc": falling}]})
+
+
+def order(names: Sequence[str]) -> DataTransformerConfig:
+    """Puts fields in this order."""
+    return DataTransformerConfig(
+        id_val="organize",
+        options={"indexByName": {name: number for number, name in enumerate(names)}, "renameByName": {}},
+    )
 
 
 def join(key: str, columns: Sequence[Column]) -> list[DataTransformerConfig]:
@@ -352,7 +385,7 @@ def run_links(*, page: bool = True) -> Style:
     places = [link("Run in detail", RUN_LINK)]
     if page:
         places.append(link("Page and report", PAGE_LINK, elsewhere=True))
-    return {"links": places, "custom.minWidth": 240}
+    return {"links": places, "custom.width": 230}
 
 
 def mapped(meanings: Mapping[str, tuple[str, str]]) -> Style:
@@ -392,7 +425,7 @@ def _targets(panel: Panel, targets: Sequence[prometheus.Dataquery]) -> Panel:
 def _table(about: About) -> table.Panel:
     panel = table.Panel().color_scheme(_color(FieldColorModeId.THRESHOLDS)).thresholds(thresholds((None, PLAIN)))
     # The message for "nothing at all" must not stand in each empty cell too.
-    panel.cell_height(looks.TableCellHeight.SM).override_by_regexp(".*", _style({"noValue": "–"}))
+    panel.min_width(_NARROW).cell_height(looks.TableCellHeight.SM).override_by_regexp(".*", _style({"noValue": "–"}))
     return _about(panel, about)
 
 
@@ -405,6 +438,12 @@ def _styled(panel: table.Panel, columns: Sequence[Column]) -> table.Panel:
 
 def _style(properties: Style) -> list[DynamicConfigValue]:
     return [DynamicConfigValue(id_val=name, value=value) for name, value in properties.items()]
+
+
+def _of_roles(panel: timeseries.Panel) -> timeseries.Panel:
+    for name, color in _ROLES.items():
+        panel.override_by_name(name, _style({"color": {"mode": "fixed", "fixedColor": color}}))
+    return panel
 
 
 def _color(mode: FieldColorModeId) -> dashboard.FieldColor:

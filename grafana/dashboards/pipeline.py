@@ -13,6 +13,7 @@ from grafana.panels import (
     joined,
     lines,
     matrix,
+    order,
     panel_link,
     query,
     sort,
@@ -20,6 +21,7 @@ from grafana.panels import (
 )
 from grafana.panels import words as mapping
 from grafana.queries import happened, mean
+from ml.records import STAGES
 
 _RUNS = 'model="$model", run_id=~"$recent"'
 _RECENT = 60
@@ -87,12 +89,14 @@ def _stages() -> statetimeline.Panel:
         24,
         7,
     )
-    panel = timeline(about, query(STAGE_CHANGES, table=True), mappings=mapping(words.STAGE)).span_nulls(True)
+    panel = timeline(about, query(STAGE_CHANGES, table=True), mappings=mapping(words.STAGE), legend=False)
+    panel.span_nulls(True)
     for step in [
         matrix("at", "stage"),
         convert("at\\stage", "number"),
         convert("at\\stage", "time"),
         sort("at\\stage"),
+        order(("at\\stage", *STAGES)),
     ]:
         panel.with_transformation(step)
     return panel
@@ -116,6 +120,7 @@ DASHBOARD = board.board(
         lines(
             About("Duration of DAG runs", "How long do whole DAG runs take?", _NO_AIRFLOW, "s", 8, 8),
             query(DAG_SECONDS, legend="{{state}}"),
+            rare=True,
         ),
         _stages(),
         joined(
@@ -160,6 +165,7 @@ DASHBOARD = board.board(
             About("Schedule delay", "How late do DAG runs and their first tasks start?", _NO_AIRFLOW, "s", 12, 8),
             query(SCHEDULE_DELAY, "A", "DAG run"),
             query(FIRST_TASK_DELAY, "B", "first task"),
+            rare=True,
         ),
         lines(
             About(

@@ -57,7 +57,9 @@ STAGE_SECONDS = _last("ml_stage_duration_seconds", "stage")
 STAGE_MEMORY = _last("ml_stage_peak_memory_bytes", "stage")
 STAGE_CPU = _last("ml_stage_cpu_seconds", "stage")
 STAGE_ATTEMPTS = _last("catwalk_run_attempts", "stage")
-ORIGIN = _last("catwalk_run_info", "run_id", "dag_id", "dag_run_id", "trigger", "git_commit", "dataset_sha256")
+ORIGIN = _last("catwalk_run_info", "run_id", "dag_id", "dag_run_id", "trigger", "git_commit")
+# Known only after ingest, so that a run has two series.
+DATASET = _last("catwalk_run_info", "run_id", "dataset_sha256", of=f'{_RUN}, dataset_sha256!=""')
 PARAMETERS = _last("catwalk_run_parameter", "name")
 CLASS_TEST = _last("ml_test_class_accuracy_ratio", "class")
 CLASS_PRECISION = _last("ml_test_class_precision_ratio", "class")
@@ -83,14 +85,14 @@ DASHBOARD = board.board(
             mappings=mapping(words.STATES),
         ),
         tile(
-            About("Test accuracy", "How often is it right on the test images?", _NOTHING, "percentunit", 4, 4, 2),
+            About("Test accuracy", "How often is it right on the test images?", "not tested.", "percentunit", 4, 4, 2),
             query(ACCURACY, now=True),
         ),
         tile(
             About(
                 "Gap to the champion",
                 "By how much is it better on the same test images than the version that was in service?",
-                "it was not compared with a champion.",
+                "not compared.",
                 "percentunit",
                 4,
                 4,
@@ -143,6 +145,7 @@ DASHBOARD = board.board(
             CONFUSION,
             "true_class",
             "predicted_class",
+            "True class",
             colors="continuous-BlYlRd",
         ),
         joined(
@@ -184,7 +187,7 @@ DASHBOARD = board.board(
             ],
             order="Started",
         ),
-        listing(
+        joined(
             About(
                 "Origin",
                 "Where does this run come from, and where is more about it?",
@@ -193,15 +196,12 @@ DASHBOARD = board.board(
                 12,
                 8,
             ),
-            query(ORIGIN, table=True),
+            "run_id",
+            [query(ORIGIN, "A", table=True), query(DATASET, "B", table=True)],
             [
                 Column("run_id", "Page and report", run_links()),
                 Column("dag_id", "DAG"),
-                Column(
-                    "dag_run_id",
-                    "DAG run",
-                    {"links": [link("Run in Airflow", _AIRFLOW, elsewhere=True)], "custom.minWidth": 220},
-                ),
+                Column("dag_run_id", "DAG run", {"links": [link("Run in Airflow", _AIRFLOW, elsewhere=True)]}),
                 Column("trigger", "Trigger"),
                 Column("git_commit", "Commit"),
                 Column("dataset_sha256", "Dataset"),

@@ -15,7 +15,9 @@ DROPPED = "max by (run_id) (last_over_time(catwalk_run_points_dropped[1d]))"
 MISSING = "max by (run_id) (last_over_time(run:points_missing:count[1d]))"
 MISSING_NOW = "sum(run:points_missing:count)"
 TARGETS_DOWN = "count(up == 0) or 0 * count(up)"
-CANARY_LOST = "sum(increase(catwalk_canary_sent_total[1h])) - sum(increase(catwalk_canary_received_total[1h]))"
+CANARY_LOST = (
+    "clamp_min(sum(increase(catwalk_canary_sent_total[1h])) - sum(increase(catwalk_canary_received_total[1h])), 0)"
+)
 CANARY = (
     ("sent", "sum(rate(catwalk_canary_sent_total[5m]))"),
     ("received", "sum(rate(catwalk_canary_received_total[5m]))"),

@@ -99,8 +99,8 @@ def test_loss_is_the_ledgers(made: Made, fed: Fed) -> None:
 def test_the_table_of_runs_has_a_row_a_run_newest_first(made: Made, fed: Fed) -> None:
     columns = only(made, "catwalk-runs", "Runs")
     assert list(columns) == [
-        *("Run", "Started", "Test accuracy", "Gap", "Gap, low", "Gap, high", "Best validation loss", "Best epoch"),
-        *("Last validation loss", "Duration", "Decision", "Trigger", "Commit"),
+        *("Run", "Started", "Test accuracy", "Decision", "Gap", "Gap, low", "Gap, high", "Best loss", "Best epoch"),
+        *("Last loss", "Duration", "Trigger", "Commit"),
     ]
     assert columns["Run"].values == [fed.challenger.run_id, fed.champion.run_id]
     assert columns["Gap"].values[0] is not None and columns["Gap"].values[1] is None
