@@ -53,12 +53,12 @@ def board(
         .timezone("browser")
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .link(
-            dashboard.DashboardLink("Catwalk")
+            dashboard.DashboardLink("Dashboards")
             .type(DashboardLinkType.DASHBOARDS)
             .tags([TAG])
             .keep_time(True)
             .include_vars(True)
-            .as_dropdown(False)
+            .as_dropdown(True)
         )
     )
     for variable in (_datasource(), *variables):

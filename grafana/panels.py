@@ -46,7 +46,7 @@ _POINTS = 250
 """Of a line: one every few pixels. Prometheus' time grows with their number."""
 _BARS = 60
 """Of a panel of bars, so that one can be seen."""
-_ROLES = {"champion": FINE, "latest": "blue", "test accuracy": "blue"}
+_ROLES = {"/^champion/": FINE, "/^(latest|this run|test accuracy)/": "blue"}
 """What is in service and what may replace it have one colour each, everywhere."""
 _NARROW = 60
 """Pixels that a column has at least; Grafana's own 150 are too many for a dozen columns."""
@@ -56,6 +56,7 @@ PAGE_LINK = "${registry}/runs/${__value.raw}"
 """From a cell that holds a run_id to the run's page and report."""
 
 Panel = TypeVar("Panel", stat.Panel, table.Panel, timeseries.Panel, trend.Panel, barchart.Panel, statetimeline.Panel)
+Drawn = TypeVar("Drawn", timeseries.Panel, trend.Panel)
 Style = Mapping[str, Any]
 """Grafana's property → value, for one column or series."""
 
@@ -203,6 +204,7 @@ def curve(about: About, expr: str, series: str = "run_id", dashed: str = "") -> 
     )
     if dashed:
         panel.override_by_regexp(dashed, _style({"custom.lineStyle": {"fill": "dash", "dash": [8, 6]}}))
+    _of_roles(panel)
     for step in [matrix("epoch", series), convert(x, "number"), sort(x)]:
         panel.with_transformation(step)
     return _about(panel, about)
@@ -217,7 +219,8 @@ def grid(
         title: of the column that names the rows.
     """
     corner = f"{row}\\{column}"
-    panel = _table(about).with_target(query(expr, table=True))
+    panel = _table(about).min_width(50).with_target(query(expr, table=True))
+    panel.override_by_regexp(".*", _style({"custom.wrapHeaderText": True}))
     if colors:
         panel.color_scheme(_color(FieldColorModeId(colors))).cell_options(
             looks.TableColoredBackgroundCellOptions(mode=looks.TableCellBackgroundDisplayMode.BASIC)
@@ -440,9 +443,9 @@ def _style(properties: Style) -> list[DynamicConfigValue]:
     return [DynamicConfigValue(id_val=name, value=value) for name, value in properties.items()]
 
 
-def _of_roles(panel: timeseries.Panel) -> timeseries.Panel:
-    for name, color in _ROLES.items():
-        panel.override_by_name(name, _style({"color": {"mode": "fixed", "fixedColor": color}}))
+def _of_roles(panel: Drawn) -> Drawn:
+    for names, color in _ROLES.items():
+        panel.override_by_regexp(names, _style({"color": {"mode": "fixed", "fixedColor": color}}))
     return panel
 
 

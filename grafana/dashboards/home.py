@@ -119,11 +119,14 @@ DASHBOARD = board.board(
             About("What is firing", "Which alerts fire now, and how grave are they?", "no alert fires.", "none", 10, 9),
             query(FIRING, table=True),
             [
-                Column("severity", "Severity", mapped(words.SEVERITIES)),
+                Column("severity", "Severity", {**mapped(words.SEVERITIES), "custom.width": 150}),
                 Column(
                     "alertname",
                     "Alert",
-                    {"links": [link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)]},
+                    {
+                        "links": [link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)],
+                        "custom.minWidth": 200,
+                    },
                 ),
                 Column("area", "Area"),
             ],
@@ -145,8 +148,8 @@ DASHBOARD = board.board(
             ],
             [
                 Column("run_id", "Run", run_links()),
-                Column("Value #A", "Started", {"unit": "dateTimeFromNow"}),
-                Column("Value #C", "Test accuracy", percent()),
+                Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.minWidth": 125}),
+                Column("Value #C", "Test accuracy", {**percent(), "custom.minWidth": 110}),
                 Column("reason", "Decision", {**mapped(words.REASONS), "custom.minWidth": 320}),
             ],
             falling=True,
@@ -155,7 +158,7 @@ DASHBOARD = board.board(
             About("Elsewhere", "Where do the parts of the stack show themselves?", _NO_REGISTRY, "none", 8, 10),
             query(PLACES, table=True),
             [
-                Column("name", "Part"),
+                Column("name", "Part", {"custom.width": 120}),
                 Column("url", "Address", {"links": [link("Open", "${__value.raw}", elsewhere=True)]}),
             ],
         ),
