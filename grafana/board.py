@@ -121,14 +121,18 @@ def model() -> dashboard.QueryVariable:
 
 def run() -> dashboard.QueryVariable:
     """Which run of the model, newest first: a run_id begins with its time."""
-    found = _labels("run", "Run", 'catwalk_run_info{model="$model"}', "run_id")
-    return found.sort(VariableSort.ALPHABETICAL_DESC)
+    return _runs("run", "Run")
 
 
 def runs() -> dashboard.QueryVariable:
-    """Which runs of the model."""
+    """Which runs of the model. Not called `run`, or "All" would be carried on to the dashboard of one run."""
     every = VariableOption(selected=True, text=["All"], value=["$__all"])
-    return run().label("Runs").multi(True).include_all(True).all_value(".+").current(every)
+    return _runs("runs", "Runs").multi(True).include_all(True).all_value(".+").current(every)
+
+
+def _runs(name: str, title: str) -> dashboard.QueryVariable:
+    found = _labels(name, title, 'catwalk_run_info{model="$model"}', "run_id")
+    return found.sort(VariableSort.ALPHABETICAL_DESC)
 
 
 def champion() -> dashboard.QueryVariable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana import board, words
 from grafana.panels import About, Column, bars, curve, dots, grid, joined, mapped, percent, query, run_links
 
-_RUNS = 'model="$model", run_id=~"$run"'
+_RUNS = 'model="$model", run_id=~"$runs"'
 
 
 def _last(family: str, *keep: str, where: str = "") -> str:
@@ -44,7 +44,7 @@ DASHBOARD = board.board(
     "Catwalk: run comparison",
     "Which runs are better, and what did they do differently? Finished runs of any age in the range.",
     [board.model(), board.runs(), board.split(), board.place("registry")],
-    [board.promotions(), board.starts("run")],
+    [board.promotions(), board.starts("runs")],
     [
         joined(
             About(

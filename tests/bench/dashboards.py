@@ -232,15 +232,14 @@ def _times(url: str, now: int) -> dict[Query, list[float]]:
     chosen = "|".join(_run_id(number) for number in range(RUNS - CHOSEN, RUNS))
     several = {
         "model": "mlp",
-        "run": f"({chosen})",
+        "run": _run_id(RUNS - 1),
+        "runs": f"({chosen})",
         "champion": _run_id(RUNS - RUNS // CHAMPIONS),
         "split": "validation",
     }
     found: dict[Query, list[float]] = {}
     for query in all_queries():
         variables = {**several, "recent": _recent(10 if query.dashboard == "catwalk-home" else RECENT)}
-        if query.dashboard == "catwalk-run":
-            variables["run"] = _run_id(RUNS - 1)
         stand_in, spent = _renamed(query.expr), found.setdefault(query, [])
         for _ in range(ROUNDS):
             started = time.perf_counter()

@@ -82,7 +82,7 @@ def empty_prometheus(tmp_path: Path) -> Iterator[str]:
 
 
 def test_an_empty_prometheus_answers_every_query_without_error(empty_prometheus: str) -> None:
-    variables = dict.fromkeys(("model", "run", "recent", "champion", "split"), "")
+    variables = dict.fromkeys(("model", "run", "runs", "recent", "champion", "split"), "")
     wait_until(lambda: get(f"{empty_prometheus}/-/ready") is not None, "Prometheus is ready")
     now = time.time()
     found = {
