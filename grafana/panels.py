@@ -46,8 +46,14 @@ _POINTS = 250
 """Of a line: one every few pixels. Prometheus' time grows with their number."""
 _BARS = 60
 """Of a panel of bars, so that one can be seen."""
-_ROLES = {"/^champion/": FINE, "/^(latest|this run|test accuracy)/": "blue"}
-"""What is in service and what may replace it have one colour each, everywhere."""
+_MEANT = {
+    "/^champion/": FINE,
+    "/^(latest|this run|test accuracy)/": "blue",
+    "/^success$/": FINE,
+    "/^failed$/": ACT,
+    "/^up_for_retry$/": LOOK,
+}
+"""Names of series → the colour that they have everywhere; all others have one by their name."""
 _NARROW = 60
 """Pixels that a column has at least; Grafana's own 150 are too many for a dozen columns."""
 RUN_LINK = "/d/catwalk-run?var-model=${model}&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
@@ -147,7 +153,9 @@ def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, rar
         .show_points(looks.VisibilityMode.AUTO if rare else looks.VisibilityMode.NEVER)
         .line_interpolation(looks.LineInterpolation.STEP_AFTER if steps else looks.LineInterpolation.LINEAR)
     )
-    return _about(_targets(_of_roles(panel), targets), about)
+    if about.decimals == 0:  # counts: all zeros are a line at the bottom of a scale to 1
+        panel.axis_soft_min(0).axis_soft_max(1)
+    return _about(_targets(_meant(panel), targets), about)
 
 
 def events(about: About, *targets: prometheus.Dataquery) -> timeseries.Panel:
@@ -180,7 +188,7 @@ def dots(
         .point_size(8)
         .override_by_name("champion", _style({"custom.drawStyle": "line", "custom.showPoints": "never"}))
     )
-    _targets(_of_roles(panel), joined)
+    _targets(_meant(panel), joined)
     for step in [*join("run_id", columns), convert(when, "time"), sort(when)]:
         panel.with_transformation(step)
     return _about(panel, about)
@@ -204,7 +212,7 @@ def curve(about: About, expr: str, series: str = "run_id", dashed: str = "") -> 
     )
     if dashed:
         panel.override_by_regexp(dashed, _style({"custom.lineStyle": {"fill": "dash", "dash": [8, 6]}}))
-    _of_roles(panel)
+    _meant(panel)
     for step in [matrix("epoch", series), convert(x, "number"), sort(x)]:
         panel.with_transformation(step)
     return _about(panel, about)
@@ -443,8 +451,8 @@ def _style(properties: Style) -> list[DynamicConfigValue]:
     return [DynamicConfigValue(id_val=name, value=value) for name, value in properties.items()]
 
 
-def _of_roles(panel: Drawn) -> Drawn:
-    for names, color in _ROLES.items():
+def _meant(panel: Drawn) -> Drawn:
+    for names, color in _MEANT.items():
         panel.override_by_regexp(names, _style({"color": {"mode": "fixed", "fixedColor": color}}))
     return panel
 
