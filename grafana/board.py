@@ -212,5 +212,5 @@ def firing(area: str = ".+") -> dashboard.AnnotationQuery:
     """While alerts fired."""
     alerts = f'ALERTS{{alertstate="firing", severity=~"critical|warning", area=~"{area}"}}'
     expr = f"max by (alertname, severity) (max_over_time({alerts}[$__interval]))"
-    made = _annotation("Alerts", expr, "red").use_value_for_time(False)
+    made = _annotation("Alerts", expr, "orange").use_value_for_time(False)
     return made.title_format("{{alertname}}").text_format("{{severity}}").tag_keys("severity")

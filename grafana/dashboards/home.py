@@ -40,6 +40,7 @@ SINCE_SUCCESS = f"time() - max(catwalk_last_success_timestamp_seconds{{{_MODEL}}
 FIRING = 'max by (alertname, severity, area) (ALERTS{alertstate="firing", severity=~"critical|warning|info", area!=""})'
 _RECENT = f'{_MODEL}, run_id=~"$recent"'
 RUN_ACCURACY = f"max by (run_id) (last_over_time(ml_test_accuracy_ratio{{{_RECENT}}}[$__range]))"
+RUN_STATE = f"max by (run_id, state) (last_over_time(catwalk_run_state{{{_RECENT}}}[$__range]) == 1)"
 RUN_DECISION = f"max by (run_id, reason) (last_over_time(catwalk_decision_info{{{_RECENT}}}[$__range]))"
 RUN_STARTED = f"1000 * max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_RECENT}}}[$__range]))"
 CHAMPION = f"0 * {RUN_ACCURACY} + on () group_left () {ACCURACY_IN_SERVICE}"
@@ -128,7 +129,7 @@ DASHBOARD = board.board(
                         "custom.minWidth": 200,
                     },
                 ),
-                Column("area", "Area"),
+                Column("area", "Area", {"custom.width": 85}),
             ],
         ),
         joined(
@@ -145,11 +146,13 @@ DASHBOARD = board.board(
                 query(RUN_STARTED, "A", table=True),
                 query(RUN_DECISION, "B", table=True),
                 query(RUN_ACCURACY, "C", table=True),
+                query(RUN_STATE, "D", table=True),
             ],
             [
                 Column("run_id", "Run", run_links()),
-                Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.minWidth": 125}),
-                Column("Value #C", "Test accuracy", {**percent(), "custom.minWidth": 110}),
+                Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 125}),
+                Column("state", "State", {**mapped(words.STATES), "custom.width": 95}),
+                Column("Value #C", "Accuracy", {**percent(), "custom.width": 85}),
                 Column("reason", "Decision", {**mapped(words.REASONS), "custom.minWidth": 320}),
             ],
             falling=True,

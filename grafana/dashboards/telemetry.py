@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import prometheus
 
 from grafana import board
-from grafana.panels import About, Column, joined, lines, query, run_links, tile
+from grafana.panels import About, Column, events, joined, lines, query, run_links, tile
 from grafana.queries import happened
 
 # Counting reads every sample of a day's runs, so the rules do it, and panels read what they have recorded.
@@ -141,7 +141,7 @@ DASHBOARD = board.board(
             ),
             *_named(STATSD_LOST),
         ),
-        lines(
+        events(
             About("Notifications", "Do alerts reach people?", "nothing was sent in this range.", "none", 12, 8, 0),
             *_named(TO_PEOPLE),
         ),
@@ -188,7 +188,7 @@ DASHBOARD = board.board(
                 About("Failed rules", "Do evaluations of rules fail?", "there are no rules.", "none", 12, 8, 0),
                 query(RULE_FAILURES, legend="failures"),
             ),
-            lines(
+            events(
                 About(
                     "Alerts to Alertmanager", "Does Alertmanager get what Prometheus finds?", _DOWN, "none", 24, 8, 0
                 ),
