@@ -228,7 +228,6 @@ def grid(
     """
     corner = f"{row}\\{column}"
     panel = _table(about).min_width(50).with_target(query(expr, table=True))
-    panel.override_by_regexp(".*", _style({"custom.wrapHeaderText": True}))
     if colors:
         panel.color_scheme(_color(FieldColorModeId(colors))).cell_options(
             looks.TableColoredBackgroundCellOptions(mode=looks.TableCellBackgroundDisplayMode.BASIC)
@@ -236,7 +235,7 @@ def grid(
     plain: Style = {
         "displayName": title,
         "custom.cellOptions": {"type": "auto"},
-        "custom.minWidth": 100,
+        "custom.width": 85,
         "unit": "string",
     }
     panel.override_by_name(corner, _style({**plain, **(link or {})}))
@@ -436,7 +435,9 @@ def _targets(panel: Panel, targets: Sequence[prometheus.Dataquery]) -> Panel:
 def _table(about: About) -> table.Panel:
     panel = table.Panel().color_scheme(_color(FieldColorModeId.THRESHOLDS)).thresholds(thresholds((None, PLAIN)))
     # The message for "nothing at all" must not stand in each empty cell too.
-    panel.min_width(_NARROW).cell_height(looks.TableCellHeight.SM).override_by_regexp(".*", _style({"noValue": "–"}))
+    panel.min_width(_NARROW).cell_height(looks.TableCellHeight.SM).override_by_regexp(
+        ".*", _style({"noValue": "–", "custom.wrapHeaderText": True})
+    )
     return _about(panel, about)
 
 

@@ -140,7 +140,7 @@ DASHBOARD = board.board(
                 "Which classes are taken for which? Columns are what the model says; darker is more.",
                 _NOTHING,
                 "none",
-                13,
+                12,
                 13,
                 0,
             ),
@@ -151,7 +151,7 @@ DASHBOARD = board.board(
             colors="continuous-blues",
         ),
         joined(
-            About("Gate checks", "Which check decided, and how near was it?", _NO_DECISION, "none", 11, 13),
+            About("Gate checks", "Which check decided, and how near was it?", _NO_DECISION, "none", 12, 13),
             "check",
             [
                 query(VERDICT, "A", table=True),

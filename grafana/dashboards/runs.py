@@ -73,8 +73,8 @@ DASHBOARD = board.board(
             [
                 Column("run_id", "Run", run_links()),
                 Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 125}),
-                Column("Value #B", "Test accuracy", {**percent(), "custom.width": 105}),
-                Column("reason", "Decision", {**mapped(words.REASONS), "custom.minWidth": 270}),
+                Column("Value #B", "Accuracy", {**percent(), "custom.width": 85}),
+                Column("reason", "Decision", {**mapped(words.REASONS), "custom.width": 300}),
                 Column("Value #C", "Gap", percent()),
                 Column("Value #D", "Gap, low", percent()),
                 Column("Value #E", "Gap, high", percent()),

@@ -101,7 +101,7 @@ def test_loss_is_the_ledgers(made: Made, fed: Fed) -> None:
 def test_the_table_of_runs_has_a_row_a_run_newest_first(made: Made, fed: Fed) -> None:
     columns = only(made, "catwalk-runs", "Runs")
     assert list(columns) == [
-        *("Run", "Started", "Test accuracy", "Decision", "Gap", "Gap, low", "Gap, high", "Best loss", "Best epoch"),
+        *("Run", "Started", "Accuracy", "Decision", "Gap", "Gap, low", "Gap, high", "Best loss", "Best epoch"),
         *("Last loss", "Duration", "Trigger", "Commit"),
     ]
     assert columns["Run"].values == [fed.challenger.run_id, fed.champion.run_id]
@@ -196,4 +196,4 @@ def test_a_table_keeps_its_rows_when_some_of_its_queries_are_empty() -> None:
         ((frame,),) = transform([{"transformations": panel["transformations"], "results": results}])
     except NodeError as error:
         pytest.skip(f"GRAFANA'S TRANSFORMATIONS ARE NOT CHECKED: {error}")
-    assert [(field.name, field.values) for field in frame] == [("Run", ["b", "a"]), ("Test accuracy", [2, 2])]
+    assert [(field.name, field.values) for field in frame] == [("Run", ["b", "a"]), ("Accuracy", [2, 2])]
