@@ -136,6 +136,24 @@ def test_links_lead_to_dashboards_that_exist_and_keep_range_and_variables(dashbo
     assert set(dashboard["links"][0]["tags"]) <= set(dashboard["tags"])
 
 
+def test_no_choice_of_many_is_carried_on_to_a_choice_of_one() -> None:
+    kinds: dict[str, set[bool]] = {}
+    for dashboard in DASHBOARDS:
+        for variable in dashboard["templating"]["list"]:
+            kinds.setdefault(variable["name"], set()).add(bool(variable.get("multi")))
+    assert {name for name, kind in kinds.items() if len(kind) > 1} == set()
+
+
+@each_dashboard
+def test_timelines_show_words_in_their_colours_and_all_lines_at_once(dashboard: dict[str, Any]) -> None:
+    for panel in shown(dashboard):
+        if panel["type"] == "state-timeline":
+            assert panel["fieldConfig"]["defaults"]["color"]["mode"] == "fixed", (
+                "by thresholds, words are not looked up"
+            )
+            assert panel["options"]["perPage"] == 0
+
+
 @each_dashboard
 def test_runs_have_one_colour_and_red_means_that_someone_must_act(dashboard: dict[str, Any]) -> None:
     for panel in shown(dashboard):
