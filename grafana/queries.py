@@ -15,7 +15,7 @@ _WATCHED = (
 
 
 def happened(counter: str, by: str = "", *, always: bool = False) -> str:
-    """How often something happened since the point before, as statsd_exporter counts it.
+    """How much a counter has grown since the point before, as statsd_exporter counts.
 
     Where a series is new or has started again, all it counts is new; one that is merely seen again after an outage of
     Prometheus is not.
@@ -29,11 +29,16 @@ def happened(counter: str, by: str = "", *, always: bool = False) -> str:
     return f"sum{f' by ({by})' if by else ''} ({grown})"
 
 
-def mean(histogram: str, by: str = "") -> str:
-    """Mean of what a histogram has seen since the point before, its first too; nothing where it has seen nothing."""
-    total, count = (_grown(f"{histogram}_{part}") for part in ("sum", "count"))
-    keep = f" by ({by})" if by else ""
-    return f"sum{keep} ({total}) / (sum{keep} ({count}) > 0)"
+def mean(histogram: str, by: str = "", *, always: bool = False) -> str:
+    """Mean of what a histogram has seen since the point before; nothing where it has seen nothing.
+
+    Args:
+        histogram: name.
+        by: labels to keep.
+        always: as in :func:`happened`.
+    """
+    total, count = (happened(f"{histogram}_{part}", by, always=always) for part in ("sum", "count"))
+    return f"{total} / ({count} > 0)"
 
 
 def _grown(counter: str) -> str:

@@ -67,7 +67,7 @@ IMPORT_ERRORS = "max(airflow_dag_processing_import_errors)"
 PARSE_SECONDS = "max(airflow_dag_processing_parse_seconds)"
 
 _STORE = "catwalk_store_operation_duration_seconds"
-STORE_SECONDS = mean(_STORE, "operation")
+STORE_SECONDS = mean(_STORE, "operation", always=True)
 STORE_RATE = f"sum by (operation) (rate({_STORE}_count[5m]))"
 STORE_ERRORS = happened("ml_store_errors_total", "operation", always=True)
 
