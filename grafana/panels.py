@@ -45,7 +45,7 @@ STATES = {
 _POINTS = 250
 """Of a line: one every few pixels. Prometheus' time grows with their number."""
 _BARS = 60
-"""Of a panel of bars, so that one can be seen."""
+"""Of a panel of bars or of dots that stand alone, so that one can be seen."""
 _MEANT = {
     "/^champion/": FINE,
     "/^(latest|this run|test accuracy)/": "blue",
@@ -142,7 +142,7 @@ def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, rar
     """
     panel = (
         timeseries.Panel()
-        .max_data_points(_POINTS)
+        .max_data_points(_BARS if rare else _POINTS)
         .legend(_legend())
         .tooltip(_tooltip())
         .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))

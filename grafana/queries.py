@@ -29,15 +29,9 @@ def happened(counter: str, by: str = "", *, always: bool = False) -> str:
     return f"sum{f' by ({by})' if by else ''} ({grown})"
 
 
-def mean(histogram: str, by: str = "", *, always: bool = False) -> str:
-    """Mean of what a histogram has seen since the point before; nothing where it has seen nothing.
-
-    Args:
-        histogram: name.
-        by: labels to keep.
-        always: as in :func:`happened`.
-    """
-    total, count = (happened(f"{histogram}_{part}", by, always=always) for part in ("sum", "count"))
+def mean(histogram: str, by: str = "") -> str:
+    """Mean of what a histogram has seen since the point before; nothing where it has seen nothing."""
+    total, count = (happened(f"{histogram}_{part}", by) for part in ("sum", "count"))
     return f"{total} / ({count} > 0)"
 
 

@@ -40,7 +40,8 @@ SAME_SHAPE = {
     r"catwalk_model_(loss|calibration_error_ratio|dataset_pixel_\w+)": "catwalk_model_accuracy_ratio",
     r"catwalk_model_dataset_class_share_ratio": "catwalk_model_class_accuracy_ratio",
     r"(statsd_exporter|prometheus|airflow)_\w+|catwalk_canary_\w+|ml_store_errors_total": "catwalk_canary_sent_total",
-    r"scrape_\w+|up|job:sample_limit_used_ratio:max|alertmanager_\w+|\w+_store_operation_duration_seconds_(sum|count)|"
+    r"scrape_\w+|up|job:sample_limit_used_ratio:max|alertmanager_\w+|catwalk_store_operation_duration_seconds_count|"
+    r"operation:store_operation_duration_seconds:p95_10m|process_start_time_seconds|"
     r"catwalk_airflow_component_healthy": "scrape_duration_seconds",
 }
 """Families that are not stored → the one that stands for them, with as many series."""
