@@ -31,8 +31,12 @@ def happened(counter: str, by: str = "", *, always: bool = False) -> str:
 
 def mean(histogram: str, by: str = "") -> str:
     """Mean of what a histogram has seen since the point before; nothing where it has seen nothing."""
-    total, count = (happened(f"{histogram}_{part}", by) for part in ("sum", "count"))
-    return f"{total} / ({count} > 0)"
+    keep = f" by ({by})" if by else ""
+    # Series by series as in `happened`; that the server was watched is asked once, for time's sake.
+    total, count = (
+        f"sum{keep} ({name} - {name} {_BEFORE} >= 0 or {name})" for name in (f"{histogram}_sum", f"{histogram}_count")
+    )
+    return f"{total} / ({count} > 0) and on () {_WATCHED}"
 
 
 def _grown(counter: str) -> str:
