@@ -42,12 +42,27 @@ STATES = {
     "cancelled": ("cancelled", PLAIN),
     "stalled": ("stalled", LOOK),
 }
+_POINTS = 250
+"""Of a line: one every few pixels. Prometheus' time grows with their number."""
+_BARS = 60
+"""Of a panel of bars or of dots that stand alone, so that one can be seen."""
+_MEANT = {
+    "/^champion/": FINE,
+    "/^(latest|this run|test accuracy)/": "blue",
+    "/^success$/": FINE,
+    "/^failed$/": ACT,
+    "/^up_for_retry$/": LOOK,
+}
+"""Names of series → the colour that they have everywhere; all others have one by their name."""
+_NARROW = 60
+"""Pixels that a column has at least; Grafana's own 150 are too many for a dozen columns."""
 RUN_LINK = "/d/catwalk-run?var-model=${model}&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
 """From a cell that holds a run_id to that run."""
 PAGE_LINK = "${registry}/runs/${__value.raw}"
 """From a cell that holds a run_id to the run's page and report."""
 
 Panel = TypeVar("Panel", stat.Panel, table.Panel, timeseries.Panel, trend.Panel, barchart.Panel, statetimeline.Panel)
+Drawn = TypeVar("Drawn", timeseries.Panel, trend.Panel)
 Style = Mapping[str, Any]
 """Grafana's property → value, for one column or series."""
 
@@ -118,33 +133,39 @@ def tile(
     return _about(panel, about)
 
 
-def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, stacked: bool = False) -> timeseries.Panel:
-    """Values over time."""
+def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, rare: bool = False) -> timeseries.Panel:
+    """Values over time.
+
+    Args:
+        steps: they hold until they change.
+        rare: they stand alone, with nothing before and after: dots.
+    """
     panel = (
         timeseries.Panel()
+        .max_data_points(_BARS if rare else _POINTS)
         .legend(_legend())
         .tooltip(_tooltip())
         .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
         .line_width(2)
-        .fill_opacity(10 if stacked else 0)
-        .show_points(looks.VisibilityMode.NEVER)
+        .fill_opacity(0)
+        .draw_style(looks.GraphDrawStyle.POINTS if rare else looks.GraphDrawStyle.LINE)
+        .point_size(8 if rare else 5)
+        .show_points(looks.VisibilityMode.AUTO if rare else looks.VisibilityMode.NEVER)
         .line_interpolation(looks.LineInterpolation.STEP_AFTER if steps else looks.LineInterpolation.LINEAR)
     )
-    if steps:
-        panel.max_data_points(250)  # such values change with a run, and a series a run is slow at each point
-    if stacked:
-        panel.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
-    return _about(_targets(panel, targets), about)
+    if about.decimals == 0:  # counts: all zeros are a line at the bottom of a scale to 1
+        panel.axis_soft_min(0).axis_soft_max(1)
+    return _about(_targets(_meant(panel), targets), about)
 
 
-def events(about: About, *targets: prometheus.Dataquery, interval: str = "1h") -> timeseries.Panel:
-    """Counts of rare events as bars, one an interval."""
+def events(about: About, *targets: prometheus.Dataquery) -> timeseries.Panel:
+    """Counts of rare events as bars."""
     return (
         lines(about, *targets)
+        .max_data_points(_BARS)
         .draw_style(looks.GraphDrawStyle.BARS)
         .fill_opacity(80)
         .line_width(0)
-        .interval(interval)
         .min(0)
         .stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
     )
@@ -167,7 +188,7 @@ def dots(
         .point_size(8)
         .override_by_name("champion", _style({"custom.drawStyle": "line", "custom.showPoints": "never"}))
     )
-    _targets(panel, joined)
+    _targets(_meant(panel), joined)
     for step in [*join("run_id", columns), convert(when, "time"), sort(when)]:
         panel.with_transformation(step)
     return _about(panel, about)
@@ -191,20 +212,32 @@ def curve(about: About, expr: str, series: str = "run_id", dashed: str = "") -> 
     )
     if dashed:
         panel.override_by_regexp(dashed, _style({"custom.lineStyle": {"fill": "dash", "dash": [8, 6]}}))
+    _meant(panel)
     for step in [matrix("epoch", series), convert(x, "number"), sort(x)]:
         panel.with_transformation(step)
     return _about(panel, about)
 
 
-def grid(about: About, expr: str, row: str, column: str, *, colors: str = "", link: Style | None = None) -> table.Panel:
-    """A matrix of numbers with coloured cells, ordered by the names of its rows and columns."""
+def grid(
+    about: About, expr: str, row: str, column: str, title: str, *, colors: str = "", link: Style | None = None
+) -> table.Panel:
+    """A matrix of numbers with coloured cells, ordered by the names of its rows and columns.
+
+    Args:
+        title: of the column that names the rows.
+    """
     corner = f"{row}\\{column}"
-    panel = _table(about).with_target(query(expr, table=True))
+    panel = _table(about).min_width(50).with_target(query(expr, table=True))
     if colors:
         panel.color_scheme(_color(FieldColorModeId(colors))).cell_options(
             looks.TableColoredBackgroundCellOptions(mode=looks.TableCellBackgroundDisplayMode.BASIC)
         )
-    plain: Style = {"custom.cellOptions": {"type": "auto"}, "custom.minWidth": 110, "unit": "string"}
+    plain: Style = {
+        "displayName": title,
+        "custom.cellOptions": {"type": "auto"},
+        "custom.width": 85,
+        "unit": "string",
+    }
     panel.override_by_name(corner, _style({**plain, **(link or {})}))
     for step in [sort(column), matrix(row, column), sort(corner)]:
         panel.with_transformation(step)
@@ -264,7 +297,9 @@ def bars(about: About, expr: str, row: str, column: str) -> barchart.Panel:
     return _about(panel, about)
 
 
-def timeline(about: About, *targets: prometheus.Dataquery, mappings: Sequence[ValueMap]) -> statetimeline.Panel:
+def timeline(
+    about: About, *targets: prometheus.Dataquery, mappings: Sequence[ValueMap], legend: bool = True
+) -> statetimeline.Panel:
     """States over time, one line a series."""
     panel = (
         statetimeline.Panel()
@@ -273,11 +308,12 @@ def timeline(about: About, *targets: prometheus.Dataquery, mappings: Sequence[Va
         .row_height(0.8)
         .line_width(0)
         .fill_opacity(80)
-        .legend(_legend())
+        .legend(_legend().show_legend(legend))
         .tooltip(_tooltip())
-        .color_scheme(_color(FieldColorModeId.THRESHOLDS))
-        .thresholds(thresholds((None, PLAIN)))
+        .color_scheme(_color(FieldColorModeId.FIXED))  # by thresholds, values would be merged before they are mapped
         .mappings(list(mappings))
+        # The message for "nothing at all" must not stand in the legend too.
+        .override_by_regexp(".*", _style({"noValue": "not known"}))
     )
     return _about(_targets(panel, targets), about)
 
@@ -298,6 +334,14 @@ def convert(name: str, kind: str) -> DataTransformerConfig:
 def sort(name: str, *, falling: bool = False) -> DataTransformerConfig:
     """Orders the rows."""
     return DataTransformerConfig(id_val="sortBy", options={"fields": {}, "sort": [{"field": name, "desc": falling}]})
+
+
+def order(names: Sequence[str]) -> DataTransformerConfig:
+    """Puts fields in this order."""
+    return DataTransformerConfig(
+        id_val="organize",
+        options={"indexByName": {name: number for number, name in enumerate(names)}, "renameByName": {}},
+    )
 
 
 def join(key: str, columns: Sequence[Column]) -> list[DataTransformerConfig]:
@@ -351,7 +395,7 @@ def run_links(*, page: bool = True) -> Style:
     places = [link("Run in detail", RUN_LINK)]
     if page:
         places.append(link("Page and report", PAGE_LINK, elsewhere=True))
-    return {"links": places, "custom.minWidth": 240}
+    return {"links": places, "custom.width": 230}
 
 
 def mapped(meanings: Mapping[str, tuple[str, str]]) -> Style:
@@ -374,7 +418,8 @@ def panel_link(title: str, url: str) -> dashboard.DashboardLink:
 
 
 def _about(panel: Panel, about: About) -> Panel:
-    panel.title(about.title).description(f"{about.question} Empty: {about.empty}").no_value(about.empty)
+    panel.title(about.title).description(f"{about.question} Empty: {about.empty}")
+    panel.no_value(about.empty[0].upper() + about.empty[1:])
     panel.unit(about.unit).span(about.width).height(about.height).datasource(PROMETHEUS)
     if about.decimals is not None:
         panel.decimals(about.decimals)
@@ -390,7 +435,9 @@ def _targets(panel: Panel, targets: Sequence[prometheus.Dataquery]) -> Panel:
 def _table(about: About) -> table.Panel:
     panel = table.Panel().color_scheme(_color(FieldColorModeId.THRESHOLDS)).thresholds(thresholds((None, PLAIN)))
     # The message for "nothing at all" must not stand in each empty cell too.
-    panel.cell_height(looks.TableCellHeight.SM).override_by_regexp(".*", _style({"noValue": "–"}))
+    panel.min_width(_NARROW).cell_height(looks.TableCellHeight.SM).override_by_regexp(
+        ".*", _style({"noValue": "–", "custom.wrapHeaderText": True})
+    )
     return _about(panel, about)
 
 
@@ -403,6 +450,12 @@ def _styled(panel: table.Panel, columns: Sequence[Column]) -> table.Panel:
 
 def _style(properties: Style) -> list[DynamicConfigValue]:
     return [DynamicConfigValue(id_val=name, value=value) for name, value in properties.items()]
+
+
+def _meant(panel: Drawn) -> Drawn:
+    for names, color in _MEANT.items():
+        panel.override_by_regexp(names, _style({"color": {"mode": "fixed", "fixedColor": color}}))
+    return panel
 
 
 def _color(mode: FieldColorModeId) -> dashboard.FieldColor:

@@ -8,8 +8,8 @@ from grafana import board, words
 from grafana.panels import (
     About,
     Column,
+    dots,
     joined,
-    lines,
     link,
     listing,
     mapped,
@@ -37,12 +37,13 @@ LAST_STATE = (
     f"max by (state) ((last_over_time(catwalk_run_state{{{_MODEL}}}[2d]) == 1) and on (run_id) ({_NEWEST_RUN}))"
 )
 SINCE_SUCCESS = f"time() - max(catwalk_last_success_timestamp_seconds{{{_MODEL}}})"
-BY_ROLE = f"max by (role) (catwalk_model_accuracy_ratio{{{_MODEL}}})"
 FIRING = 'max by (alertname, severity, area) (ALERTS{alertstate="firing", severity=~"critical|warning|info", area!=""})'
 _RECENT = f'{_MODEL}, run_id=~"$recent"'
 RUN_ACCURACY = f"max by (run_id) (last_over_time(ml_test_accuracy_ratio{{{_RECENT}}}[$__range]))"
+RUN_STATE = f"max by (run_id, state) (last_over_time(catwalk_run_state{{{_RECENT}}}[$__range]) == 1)"
 RUN_DECISION = f"max by (run_id, reason) (last_over_time(catwalk_decision_info{{{_RECENT}}}[$__range]))"
 RUN_STARTED = f"1000 * max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_RECENT}}}[$__range]))"
+CHAMPION = f"0 * {RUN_ACCURACY} + on () group_left () {ACCURACY_IN_SERVICE}"
 PLACES = "max by (name, url) (catwalk_links_info)"
 
 _NO_REGISTRY = "the registry has said nothing yet."
@@ -93,31 +94,42 @@ DASHBOARD = board.board(
             ),
             query(SINCE_SUCCESS, now=True),
         ),
-        lines(
+        dots(
             About(
                 "Accuracy of the last runs",
-                "Do new models keep up with the one in service? `latest` is the last scheduled or manual run, "
-                "`champion` is in service; purple marks are promotions.",
+                "Do new models keep up with the one in service? One dot a run; purple marks are promotions.",
                 "no model was tested in this range.",
                 "percentunit",
                 14,
                 9,
                 2,
             ),
-            query(BY_ROLE, legend="{{role}}"),
-            steps=True,
+            [
+                query(RUN_STARTED, "A", table=True),
+                query(RUN_ACCURACY, "B", table=True),
+                query(CHAMPION, "C", table=True),
+            ],
+            [
+                Column("Value #A", "Started"),
+                Column("Value #B", "test accuracy"),
+                Column("Value #C", "champion"),
+            ],
+            "Started",
         ),
         listing(
             About("What is firing", "Which alerts fire now, and how grave are they?", "no alert fires.", "none", 10, 9),
             query(FIRING, table=True),
             [
-                Column("severity", "Severity", mapped(words.SEVERITIES)),
+                Column("severity", "Severity", {**mapped(words.SEVERITIES), "custom.width": 150}),
                 Column(
                     "alertname",
                     "Alert",
-                    {"links": [link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)]},
+                    {
+                        "links": [link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)],
+                        "custom.minWidth": 200,
+                    },
                 ),
-                Column("area", "Area"),
+                Column("area", "Area", {"custom.width": 85}),
             ],
         ),
         joined(
@@ -134,11 +146,13 @@ DASHBOARD = board.board(
                 query(RUN_STARTED, "A", table=True),
                 query(RUN_DECISION, "B", table=True),
                 query(RUN_ACCURACY, "C", table=True),
+                query(RUN_STATE, "D", table=True),
             ],
             [
                 Column("run_id", "Run", run_links()),
-                Column("Value #A", "Started", {"unit": "dateTimeFromNow"}),
-                Column("Value #C", "Test accuracy", percent()),
+                Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 125}),
+                Column("state", "State", {**mapped(words.STATES), "custom.width": 95}),
+                Column("Value #C", "Accuracy", {**percent(), "custom.width": 85}),
                 Column("reason", "Decision", {**mapped(words.REASONS), "custom.minWidth": 320}),
             ],
             falling=True,
@@ -147,7 +161,7 @@ DASHBOARD = board.board(
             About("Elsewhere", "Where do the parts of the stack show themselves?", _NO_REGISTRY, "none", 8, 10),
             query(PLACES, table=True),
             [
-                Column("name", "Part"),
+                Column("name", "Part", {"custom.width": 120}),
                 Column("url", "Address", {"links": [link("Open", "${__value.raw}", elsewhere=True)]}),
             ],
         ),

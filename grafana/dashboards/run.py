@@ -29,10 +29,12 @@ def _last(family: str, *keep: str, of: str = _RUN) -> str:
     return f"max{by} (last_over_time({family}{{{of}}}{_WINDOW}))"
 
 
-def _splits(family: str) -> str:
-    """Both splits of both runs, each series named by run and split."""
+def _beside(family: str, *keep: str) -> str:
+    """This run and the champion, each series named by which of the two it is, and by `keep`."""
     last = f"last_over_time({family}{{{_BOTH}}}{_WINDOW})"
-    return f'max by (series, epoch) (label_join({last}, "series", " ", "run_id", "split"))'
+    which = f'label_replace(label_replace({last}, "which", "champion", "", ""), "which", "this run", "run_id", "$run")'
+    labels = ", ".join(f'"{label}"' for label in ("which", *keep))
+    return f'max by (series, epoch) (label_join({which}, "series", " ", {labels}))'
 
 
 STATE = f"max by (state) (last_over_time(catwalk_run_state{{{_RUN}}}{_WINDOW}) == 1)"
@@ -41,10 +43,10 @@ GAP = _last("catwalk_gate_value", of=f'{_RUN}, check="not_inferior_champion"')
 DECISION = _last("catwalk_decision_info", "reason")
 DURATION = _last("catwalk_run_duration_seconds")
 BEST_EPOCH = _last("catwalk_run_best_epoch")
-LOSS_CURVES = _splits("ml_epoch_loss")
-ACCURACY_CURVES = _splits("ml_epoch_accuracy_ratio")
-RATE = _last("ml_epoch_learning_rate", "run_id", "epoch", of=_BOTH)
-GRADIENT = _last("ml_epoch_gradient_norm", "run_id", "epoch", of=_BOTH)
+LOSS_CURVES = _beside("ml_epoch_loss", "split")
+ACCURACY_CURVES = _beside("ml_epoch_accuracy_ratio", "split")
+RATE = _beside("ml_epoch_learning_rate")
+GRADIENT = _beside("ml_epoch_gradient_norm")
 CLASS_CURVES = _last("ml_epoch_class_accuracy_ratio", "class", "epoch")
 CONFUSION = f"sum by (true_class, predicted_class) (last_over_time(ml_test_confusion_examples{{{_RUN}}}{_WINDOW}))"
 VERDICT = _last("catwalk_gate_check", "check", "verdict")
@@ -57,7 +59,9 @@ STAGE_SECONDS = _last("ml_stage_duration_seconds", "stage")
 STAGE_MEMORY = _last("ml_stage_peak_memory_bytes", "stage")
 STAGE_CPU = _last("ml_stage_cpu_seconds", "stage")
 STAGE_ATTEMPTS = _last("catwalk_run_attempts", "stage")
-ORIGIN = _last("catwalk_run_info", "run_id", "dag_id", "dag_run_id", "trigger", "git_commit", "dataset_sha256")
+ORIGIN = _last("catwalk_run_info", "run_id", "dag_id", "dag_run_id", "trigger", "git_commit")
+# Known only after ingest, so that a run has two series.
+DATASET = _last("catwalk_run_info", "run_id", "dataset_sha256", of=f'{_RUN}, dataset_sha256!=""')
 PARAMETERS = _last("catwalk_run_parameter", "name")
 CLASS_TEST = _last("ml_test_class_accuracy_ratio", "class")
 CLASS_PRECISION = _last("ml_test_class_precision_ratio", "class")
@@ -83,14 +87,14 @@ DASHBOARD = board.board(
             mappings=mapping(words.STATES),
         ),
         tile(
-            About("Test accuracy", "How often is it right on the test images?", _NOTHING, "percentunit", 4, 4, 2),
+            About("Test accuracy", "How often is it right on the test images?", "not tested.", "percentunit", 4, 4, 2),
             query(ACCURACY, now=True),
         ),
         tile(
             About(
                 "Gap to the champion",
                 "By how much is it better on the same test images than the version that was in service?",
-                "it was not compared with a champion.",
+                "not compared.",
                 "percentunit",
                 4,
                 4,
@@ -105,7 +109,7 @@ DASHBOARD = board.board(
             mappings=mapping(words.REASONS),
         ),
         tile(
-            About("Duration", "How long did it take, from start to end?", "this run is not known.", "s", 4, 4, 0),
+            About("Duration", "How long did it take, from start to end?", "this run is not known.", "s", 4, 4, 1),
             query(DURATION, now=True),
         ),
         curve(
@@ -133,7 +137,7 @@ DASHBOARD = board.board(
         grid(
             About(
                 "Confusion matrix",
-                "Which classes are taken for which? Rows are true classes, columns what the model says.",
+                "Which classes are taken for which? Columns are what the model says; darker is more.",
                 _NOTHING,
                 "none",
                 12,
@@ -143,7 +147,8 @@ DASHBOARD = board.board(
             CONFUSION,
             "true_class",
             "predicted_class",
-            colors="continuous-BlYlRd",
+            "True class",
+            colors="continuous-blues",
         ),
         joined(
             About("Gate checks", "Which check decided, and how near was it?", _NO_DECISION, "none", 12, 13),
@@ -156,7 +161,7 @@ DASHBOARD = board.board(
                 query(CHECK_HIGH, "E", table=True),
             ],
             [
-                Column("check", "Check", {"custom.minWidth": 170}),
+                Column("check", "Check", {"custom.width": 175}),
                 Column("verdict", "Verdict", mapped(words.VERDICTS)),
                 Column("Value #B", "Value", {"decimals": 4}),
                 Column("Value #C", "Threshold", {"decimals": 4}),
@@ -176,7 +181,7 @@ DASHBOARD = board.board(
             ],
             [
                 Column("stage", "Stage"),
-                Column("Value #A", "Started", {"unit": "dateTimeAsIso"}),
+                Column("Value #A", "Started", {"unit": "dateTimeAsIso", "custom.width": 160}),
                 Column("Value #B", "Duration", {"unit": "s"}),
                 Column("Value #C", "Peak memory", {"unit": "bytes"}),
                 Column("Value #D", "CPU time", {"unit": "s"}),
@@ -184,7 +189,7 @@ DASHBOARD = board.board(
             ],
             order="Started",
         ),
-        listing(
+        joined(
             About(
                 "Origin",
                 "Where does this run come from, and where is more about it?",
@@ -193,15 +198,12 @@ DASHBOARD = board.board(
                 12,
                 8,
             ),
-            query(ORIGIN, table=True),
+            "run_id",
+            [query(ORIGIN, "A", table=True), query(DATASET, "B", table=True)],
             [
                 Column("run_id", "Page and report", run_links()),
-                Column("dag_id", "DAG"),
-                Column(
-                    "dag_run_id",
-                    "DAG run",
-                    {"links": [link("Run in Airflow", _AIRFLOW, elsewhere=True)], "custom.minWidth": 220},
-                ),
+                Column("dag_id", "DAG", {"custom.width": 125}),
+                Column("dag_run_id", "DAG run", {"links": [link("Run in Airflow", _AIRFLOW, elsewhere=True)]}),
                 Column("trigger", "Trigger"),
                 Column("git_commit", "Commit"),
                 Column("dataset_sha256", "Dataset"),
@@ -249,12 +251,17 @@ DASHBOARD = board.board(
             ),
         ],
         "How the steps went": [
-            curve(About("Learning rate", "Which rate did the last step of each epoch have?", _NOTHING, "none"), RATE),
+            curve(
+                About("Learning rate", "Which rate did the last step of each epoch have?", _NOTHING, "none"),
+                RATE,
+                series="series",
+            ),
             curve(
                 About(
                     "Gradient norm", "Do the gradients explode or vanish? Mean L2 norm of the steps.", _NOTHING, "none"
                 ),
                 GRADIENT,
+                series="series",
             ),
         ],
         "Knobs": [

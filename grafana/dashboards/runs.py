@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana import board, words
 from grafana.panels import About, Column, bars, curve, dots, grid, joined, mapped, percent, query, run_links
 
-_RUNS = 'model="$model", run_id=~"$run"'
+_RUNS = 'model="$model", run_id=~"$runs"'
 
 
 def _last(family: str, *keep: str, where: str = "") -> str:
@@ -44,13 +44,13 @@ DASHBOARD = board.board(
     "Catwalk: run comparison",
     "Which runs are better, and what did they do differently? Finished runs of any age in the range.",
     [board.model(), board.runs(), board.split(), board.place("registry")],
-    [board.promotions(), board.starts("run")],
+    [board.promotions(), board.starts("runs")],
     [
         joined(
             About(
                 "Runs",
                 "What came of each run? Gap: difference to the champion on the same test images, with its one-sided "
-                "95 % bounds. Best: the epoch with the lowest validation loss; the model is the last one.",
+                "95 % bounds. Losses are of validation; best: its lowest epoch. The model is the last one.",
                 _NOTHING,
                 "none",
                 24,
@@ -72,18 +72,18 @@ DASHBOARD = board.board(
             ],
             [
                 Column("run_id", "Run", run_links()),
-                Column("Value #A", "Started", {"unit": "dateTimeFromNow"}),
-                Column("Value #B", "Test accuracy", percent()),
+                Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 125}),
+                Column("Value #B", "Accuracy", {**percent(), "custom.width": 85}),
+                Column("reason", "Decision", {**mapped(words.REASONS), "custom.width": 300}),
                 Column("Value #C", "Gap", percent()),
                 Column("Value #D", "Gap, low", percent()),
                 Column("Value #E", "Gap, high", percent()),
-                Column("Value #F", "Best validation loss", {"decimals": 4}),
+                Column("Value #F", "Best loss", {"decimals": 4}),
                 Column("Value #G", "Best epoch", {"decimals": 0}),
-                Column("Value #H", "Last validation loss", {"decimals": 4}),
-                Column("Value #I", "Duration", {"unit": "s", "decimals": 0}),
-                Column("reason", "Decision", {**mapped(words.REASONS), "custom.minWidth": 320}),
+                Column("Value #H", "Last loss", {"decimals": 4}),
+                Column("Value #I", "Duration", {"unit": "dthms"}),
                 Column("trigger", "Trigger"),
-                Column("git_commit", "Commit", {"custom.width": 90}),
+                Column("git_commit", "Commit"),
             ],
             falling=True,
         ),
@@ -123,7 +123,7 @@ DASHBOARD = board.board(
             "Started",
         ),
         bars(
-            About("Duration", "Where does each run spend its time?", _NOTHING, "s"),
+            About("Duration", "Where does each run spend its time?", _NOTHING, "dthms"),
             STAGES,
             "run_id",
             "stage",
@@ -141,6 +141,7 @@ DASHBOARD = board.board(
             CLASSES,
             "run_id",
             "class",
+            "Run",
             colors="continuous-blues",
             link=run_links(),
         ),
@@ -159,6 +160,7 @@ DASHBOARD = board.board(
                 PARAMETERS,
                 "run_id",
                 "name",
+                "Run",
                 link=run_links(),
             )
         ],

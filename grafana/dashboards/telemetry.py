@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import prometheus
 
 from grafana import board
-from grafana.panels import About, Column, joined, lines, query, run_links, tile
+from grafana.panels import About, Column, events, joined, lines, query, run_links, tile
 from grafana.queries import happened
 
 # Counting reads every sample of a day's runs, so the rules do it, and panels read what they have recorded.
@@ -15,7 +15,9 @@ DROPPED = "max by (run_id) (last_over_time(catwalk_run_points_dropped[1d]))"
 MISSING = "max by (run_id) (last_over_time(run:points_missing:count[1d]))"
 MISSING_NOW = "sum(run:points_missing:count)"
 TARGETS_DOWN = "count(up == 0) or 0 * count(up)"
-CANARY_LOST = "sum(increase(catwalk_canary_sent_total[1h])) - sum(increase(catwalk_canary_received_total[1h]))"
+CANARY_LOST = (
+    "clamp_min(sum(increase(catwalk_canary_sent_total[1h])) - sum(increase(catwalk_canary_received_total[1h])), 0)"
+)
 CANARY = (
     ("sent", "sum(rate(catwalk_canary_sent_total[5m]))"),
     ("received", "sum(rate(catwalk_canary_received_total[5m]))"),
@@ -32,7 +34,7 @@ STATSD_LOST = (
     ("errors", happened("statsd_exporter_events_error_total")),
 )
 SCRAPE_SECONDS = "max by (job) (scrape_duration_seconds)"
-SAMPLES = "max by (job) (scrape_samples_post_metric_relabeling / (scrape_sample_limit > 0))"
+SAMPLES = "job:sample_limit_used_ratio:max"
 SERIES = "max(prometheus_tsdb_head_series)"
 NEW_SERIES = happened("prometheus_tsdb_head_series_created_total", always=True)
 RULE_SECONDS = "sum(prometheus_rule_group_last_duration_seconds)"
@@ -139,7 +141,7 @@ DASHBOARD = board.board(
             ),
             *_named(STATSD_LOST),
         ),
-        lines(
+        events(
             About("Notifications", "Do alerts reach people?", "nothing was sent in this range.", "none", 12, 8, 0),
             *_named(TO_PEOPLE),
         ),
@@ -186,7 +188,7 @@ DASHBOARD = board.board(
                 About("Failed rules", "Do evaluations of rules fail?", "there are no rules.", "none", 12, 8, 0),
                 query(RULE_FAILURES, legend="failures"),
             ),
-            lines(
+            events(
                 About(
                     "Alerts to Alertmanager", "Does Alertmanager get what Prometheus finds?", _DOWN, "none", 24, 8, 0
                 ),
@@ -194,5 +196,6 @@ DASHBOARD = board.board(
             ),
         ]
     },
+    since=board.WEEK,
 )
 """As JSON."""

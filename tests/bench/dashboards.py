@@ -1,8 +1,8 @@
 """How long Prometheus takes for every query of every dashboard: 1,000 runs over 90 days, 10 of them chosen.
 
 Everything is stored as a 10-second scrape would leave it: a run's series for an hour or two after it, the others all
-the time. Series that no query reads at length (most of a run's) have one sample each, so that the index is as large as
-it would be. Families of the same shape are stored once, and asked for under the name of that one.
+the time. What no query reads at length (most series of a run) has one sample, so that the index is as large as it would
+be. Families of the same shape are stored once, and asked for under the name of that one.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from grafana.asking import ask
 from ml.config import CLASSES
 from ml.records import STAGES
 from stack.parts import get
 from stack.settings import tool
 from tests.bench.measure import Measurement
+from tests.grafana.asking import ask
 from tests.grafana.promql import Query, all_queries
 from tests.servers import free_port, wait_for_port, wait_until
 
 RUNS, CHOSEN, RECENT, CHAMPIONS = 1_000, 10, 60, 5
+COUNTED = 24
+"""Last runs whose points the rules still compare, and a few more."""
 DAYS = 90
 EPOCHS = 18
 SCRAPE = 10
@@ -38,7 +40,8 @@ SAME_SHAPE = {
     r"catwalk_model_(loss|calibration_error_ratio|dataset_pixel_\w+)": "catwalk_model_accuracy_ratio",
     r"catwalk_model_dataset_class_share_ratio": "catwalk_model_class_accuracy_ratio",
     r"(statsd_exporter|prometheus|airflow)_\w+|catwalk_canary_\w+|ml_store_errors_total": "catwalk_canary_sent_total",
-    r"scrape_\w+|up|alertmanager_\w+|\w+_store_operation_duration_seconds_(sum|count)|"
+    r"scrape_\w+|up|job:sample_limit_used_ratio:max|alertmanager_\w+|catwalk_store_operation_duration_seconds_count|"
+    r"operation:store_operation_duration_seconds:p95_10m|process_start_time_seconds|"
     r"catwalk_airflow_component_healthy": "scrape_duration_seconds",
 }
 """Families that are not stored → the one that stands for them, with as many series."""
@@ -106,6 +109,10 @@ def _series(now: int) -> Iterator[Series]:
         yield kept("catwalk_decision_info", 'decision="hold",reason="no_better"', long, True)
         for name in ("duration_seconds", "best_validation_loss", "last_validation_loss", "best_epoch"):
             yield kept(f"catwalk_run_{name}", "", long, chosen)
+        for name in ("run:points_stored:count", "run:points_missing:count"):
+            yield kept(name, "", 14 * HOUR, number >= RUNS - COUNTED)
+        for name in ("expected", "dropped"):
+            yield kept(f"catwalk_run_points_{name}", "", 12 * HOUR, number >= RUNS - COUNTED)
         for state in ("running", "succeeded", "failed", "cancelled", "stalled"):
             yield kept("catwalk_run_state", f'state="{state}"', long, new)
         for check in ("accuracy_floor", "recall_floor", "calibration", "better", "not_inferior_champion", "class"):
@@ -142,8 +149,14 @@ def _series(now: int) -> Iterator[Series]:
         span = starts[number], starts[number] + per_champion * gap
         yield Series("catwalk_model_accuracy_ratio", labels, *span, 0.9)
         yield Series("catwalk_champion_promoted_timestamp_seconds", labels, *span, starts[number])
-        for label in CLASSES:
-            yield Series("catwalk_model_class_accuracy_ratio", f'{labels},class="{label}"', *span, 0.9)
+        for label in CLASSES:  # of the champion, only the present is asked for
+            yield Series(
+                "catwalk_model_class_accuracy_ratio", f'{labels},class="{label}"', span[1] - HOUR, span[1], 0.9
+            )
+    for day in range(DAYS):
+        for area in ("model", "pipeline", "telemetry"):
+            labels = f'alertname="{area} alert",alertstate="firing",severity="warning",area="{area}"'
+            yield Series("ALERTS", labels, begin + day * 86_400, begin + day * 86_400 + HOUR, 1)
     yield Series("catwalk_canary_sent_total", 'job="registry",instance="one"', begin, now, 5)
     for job, integration in (
         ("statsd_exporter", "webhook"),
@@ -220,15 +233,14 @@ def _times(url: str, now: int) -> dict[Query, list[float]]:
     chosen = "|".join(_run_id(number) for number in range(RUNS - CHOSEN, RUNS))
     several = {
         "model": "mlp",
-        "run": f"({chosen})",
+        "run": _run_id(RUNS - 1),
+        "runs": f"({chosen})",
         "champion": _run_id(RUNS - RUNS // CHAMPIONS),
         "split": "validation",
     }
     found: dict[Query, list[float]] = {}
     for query in all_queries():
         variables = {**several, "recent": _recent(10 if query.dashboard == "catwalk-home" else RECENT)}
-        if query.dashboard == "catwalk-run":
-            variables["run"] = _run_id(RUNS - 1)
         stand_in, spent = _renamed(query.expr), found.setdefault(query, [])
         for _ in range(ROUNDS):
             started = time.perf_counter()

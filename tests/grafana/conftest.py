@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from grafana.asking import ask
 from ml.runs import Run
 from tests.conftest import RunningStack, wait_until
+from tests.grafana.asking import ask
 from tests.grafana.promql import Query, all_queries
 from tests.integration.conftest import finish, start_run
 from tests.integration.faults import points_are_due
@@ -45,7 +45,8 @@ def fed(services: RunningStack) -> Iterator[Fed]:
         points_are_due(runs[1])
         variables = {
             "model": runs[0].record.model,
-            "run": f"({runs[0].run_id}|{runs[1].run_id})",
+            "run": runs[1].run_id,
+            "runs": f"({runs[0].run_id}|{runs[1].run_id})",
             "champion": runs[0].run_id,
             "split": "validation",
             "recent": f"({runs[0].run_id}|{runs[1].run_id})",
@@ -55,15 +56,9 @@ def fed(services: RunningStack) -> Iterator[Fed]:
         url, now = services.settings.url("prometheus"), time.time()
         for query in all_queries():
             found.answers[query] = ask(
-                url, query.expr, of(query, found), now, RANGE_SECONDS, STEP_SECONDS, instant=query.instant
+                url, query.expr, variables, now, RANGE_SECONDS, STEP_SECONDS, instant=query.instant
             )
         yield found
-
-
-def of(query: Query, found: Fed) -> dict[str, str]:
-    """A dashboard's variables: run detail shows one run, all others several."""
-    one = {"run": found.challenger.run_id} if query.dashboard == "catwalk-run" else {}
-    return {**found.variables, **one}
 
 
 def expected(services: RunningStack, run: Run) -> bool:

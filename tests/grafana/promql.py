@@ -72,3 +72,8 @@ def metric_names(expr: str) -> set[str]:
     """The metrics that an expression names: every word that is neither a function nor an operator."""
     words = set(re.findall(r"\b[a-zA-Z_:][\w:]*\b(?!\s*\()", _NO_METRIC.sub(" ", expr)))
     return words - _OPERATORS
+
+
+def airflow_queries() -> list[Query]:
+    """Those that Airflow's own metrics answer, and the registry's about Airflow."""
+    return [query for query in all_queries() if any("airflow_" in name for name in metric_names(query.expr))]

@@ -50,6 +50,8 @@ def test_data_sources_have_fixed_uids_and_documented_fields() -> None:
         assert source["jsonData"].keys() <= JSON_DATA[source["type"]]
         assert source["editable"] is False
         assert re.fullmatch(r"\$\{CATWALK_\w+_URL\}", source["url"])
+        assert (source["basicAuth"], source["basicAuthUser"]) == (True, "catwalk")
+        assert source["secureJsonData"] == {"basicAuthPassword": "${CATWALK_MONITORING_PASSWORD}"}
     assert [uid for uid, source in found.items() if source.get("isDefault")] == ["catwalk-prometheus"]
 
 
@@ -73,7 +75,8 @@ def test_every_variable_of_the_files_is_in_the_environment_that_the_stack_gives(
     environment = grafana.environment(settings, "secret")
     text = "".join(path.read_text() for path in PROVISIONING.glob("*/*.yml"))
     needed = set(re.findall(r"\$\{(\w+)\}", re.sub(r"#.*", "", text)))
-    assert needed - environment.keys() == {"CATWALK_PROMETHEUS_URL", "CATWALK_ALERTMANAGER_URL"}
+    given_to_all = {"CATWALK_PROMETHEUS_URL", "CATWALK_ALERTMANAGER_URL", "CATWALK_MONITORING_PASSWORD"}
+    assert needed - environment.keys() == given_to_all
     assert environment["CATWALK_SCRAPE_INTERVAL"] == "7s"
     assert Path(environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]).is_file()
     assert Path(environment["GF_PATHS_PROVISIONING"]) == PROVISIONING

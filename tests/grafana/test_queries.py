@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from grafana.asking import ask
 from stack.parts import get
 from stack.settings import tool
+from tests.grafana.asking import ask
 from tests.grafana.conftest import Fed
 from tests.grafana.promql import Query, all_queries, metric_names
 from tests.servers import free_port, wait_for_port, wait_until
@@ -82,7 +82,7 @@ def empty_prometheus(tmp_path: Path) -> Iterator[str]:
 
 
 def test_an_empty_prometheus_answers_every_query_without_error(empty_prometheus: str) -> None:
-    variables = dict.fromkeys(("model", "run", "recent", "champion", "split"), "")
+    variables = dict.fromkeys(("model", "run", "runs", "recent", "champion", "split"), "")
     wait_until(lambda: get(f"{empty_prometheus}/-/ready") is not None, "Prometheus is ready")
     now = time.time()
     found = {

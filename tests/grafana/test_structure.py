@@ -20,11 +20,11 @@ from tests.grafana.promql import all_queries, metric_names
 from tests.prometheus.rulebook import records
 
 UIDS = {dashboard["uid"] for dashboard in DASHBOARDS}
-BUILT_IN = {"__all", "__value", "__url_time_range", "__data", "__range", "__interval", "__rate_interval"}
+BUILT_IN = {"__all", "__value", "__url_time_range", "__data", "__range", "__interval", "__interval_ms"}
 """Variables that Grafana itself sets."""
 SCRAPED = re.compile(
     r"up|ALERTS|scrape_(duration_seconds|samples_post_metric_relabeling|sample_limit)"
-    r"|statsd_exporter_\w+|prometheus_\w+|alertmanager_\w+"
+    r"|process_start_time_seconds|statsd_exporter_\w+|prometheus_\w+|alertmanager_\w+"
 )
 """What Prometheus makes itself and what the servers say of themselves; the live tests see that it is there."""
 
@@ -53,7 +53,8 @@ def test_there_are_six_dashboards_with_fixed_uids() -> None:
 def test_schema_and_manner_are_those_that_file_provisioning_takes(dashboard: dict[str, Any]) -> None:
     assert dashboard["schemaVersion"] == SCHEMA == 42
     assert dashboard["editable"] is False
-    assert dashboard["time"] == {"from": "now-30d", "to": "now"}
+    week = dashboard["uid"] in ("catwalk-pipeline", "catwalk-telemetry")
+    assert dashboard["time"] == {"from": "now-7d" if week else "now-30d", "to": "now"}
     assert "apiVersion" not in dashboard
     assert "id" not in dashboard
 
@@ -94,7 +95,7 @@ def test_every_panel_says_what_it_asks_in_which_unit_and_what_nothing_means(dash
         assert panel["title"][0].isupper(), panel["title"]
         question, _, empty = panel["description"].partition(" Empty: ")
         assert "?" in question, panel["title"]
-        assert empty == defaults["noValue"] and empty.endswith("."), panel["title"]
+        assert defaults["noValue"] == empty[0].upper() + empty[1:] and empty.endswith("."), panel["title"]
         assert defaults["unit"], panel["title"]
 
 
@@ -133,6 +134,24 @@ def test_links_lead_to_dashboards_that_exist_and_keep_range_and_variables(dashbo
         ("dashboards", True, True)
     ]
     assert set(dashboard["links"][0]["tags"]) <= set(dashboard["tags"])
+
+
+def test_no_choice_of_many_is_carried_on_to_a_choice_of_one() -> None:
+    kinds: dict[str, set[bool]] = {}
+    for dashboard in DASHBOARDS:
+        for variable in dashboard["templating"]["list"]:
+            kinds.setdefault(variable["name"], set()).add(bool(variable.get("multi")))
+    assert {name for name, kind in kinds.items() if len(kind) > 1} == set()
+
+
+@each_dashboard
+def test_timelines_show_words_in_their_colours_and_all_lines_at_once(dashboard: dict[str, Any]) -> None:
+    for panel in shown(dashboard):
+        if panel["type"] == "state-timeline":
+            assert panel["fieldConfig"]["defaults"]["color"]["mode"] == "fixed", (
+                "by thresholds, words are not looked up"
+            )
+            assert panel["options"]["perPage"] == 0
 
 
 @each_dashboard

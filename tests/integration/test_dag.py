@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from typing import Any
 
 import psutil
@@ -14,6 +15,8 @@ from ml.config import CHAMPION_ASSET
 from ml.runs import Run
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
+from tests.grafana.asking import ask
+from tests.grafana.promql import Query, airflow_queries
 from tests.integration.conftest import (
     DAG,
     DagRun,
@@ -29,6 +32,8 @@ from tests.small import SLOW, SMALL
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 TASKS = ["ingest", "train", "test", "decide", "publish"]
+SCHEDULE_DELAY, FAILED_TASKS = "Schedule delay", "Failed tasks"
+"""Panels that a good run by hand says nothing about."""
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +71,21 @@ def test_airflows_own_metrics_arrive_with_their_labels(stack: RunningStack, fini
     for trouble in ("statsd_exporter_sample_errors_total", "statsd_exporter_tag_errors_total"):
         assert stack.query(f"sum ({trouble}) > 0") == [], trouble
     assert stack.query("catwalk_airflow_component_healthy == 0") == []
+
+
+def panel_answered(stack: RunningStack, query: Query) -> bool:
+    """Whether a panel about Airflow has something to show of the last half an hour."""
+    variables = {"model": "", "recent": ""}
+    now, seconds, step = time.time(), 1_800, 5
+    return bool(ask(stack.settings.url("prometheus"), query.expr, variables, now, seconds, step, instant=query.instant))
+
+
+def test_a_dag_run_fills_the_panels_about_airflow(stack: RunningStack, finished: dict[str, DagRun]) -> None:
+    assert finished
+    queries = [query for query in airflow_queries() if query.place not in (SCHEDULE_DELAY, FAILED_TASKS)]
+    assert len(queries) > 10
+    for query in queries:
+        wait_until(lambda query=query: panel_answered(stack, query), query.name)  # type: ignore[misc]
 
 
 def test_each_task_leads_to_the_report(stack: RunningStack, finished: dict[str, DagRun]) -> None:
@@ -119,6 +139,8 @@ def test_a_loss_that_is_not_finite_fails_at_once_and_is_seen(stack: RunningStack
     dag_run.wait("failed")
     train = dag_run.tasks()["train"]
     assert (train["state"], train["try_number"]) == ("failed", 1)
+    [failures] = [query for query in airflow_queries() if query.place == FAILED_TASKS]
+    wait_until(lambda: panel_answered(stack, failures), failures.name)
     assert_all_stored(stack, dag_run.run)
     losses = stack.query(f'last_over_time(ml_epoch_loss{{run_id="{dag_run.run.run_id}"}}[1d])')
     assert any(value != value for _, value in losses), "the NaN itself has arrived"

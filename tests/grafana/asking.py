@@ -19,9 +19,7 @@ class QueryError(Exception):
     """Prometheus refuses a query; has its message."""
 
 
-def substituted(
-    expr: str, variables: Mapping[str, str], range_seconds: int, interval_seconds: int = 15, scrape_seconds: int = 10
-) -> str:
+def substituted(expr: str, variables: Mapping[str, str], range_seconds: int, interval_seconds: int = 15) -> str:
     """The expression with Grafana's macros and a dashboard's variables replaced.
 
     Raises:
@@ -30,7 +28,7 @@ def substituted(
     macros = {
         "__range": f"{range_seconds}s",
         "__interval": f"{interval_seconds}s",
-        "__rate_interval": f"{max(interval_seconds + scrape_seconds, 4 * scrape_seconds)}s",
+        "__interval_ms": f"{1_000 * interval_seconds}",
     }
     known = {**macros, **variables}
     return _VARIABLE.sub(lambda found: known[found[1] or found[2]], expr)
@@ -57,7 +55,8 @@ def ask(
     text = substituted(expr, variables, seconds, step)
     values = {"query": text, "time": f"{until}"}
     if not instant:
-        values = {"query": text, "start": f"{until - seconds}", "end": f"{until}", "step": f"{step}"}
+        start, end = ((at // step) * step for at in (until - seconds, until))  # Grafana asks for whole steps
+        values = {"query": text, "start": f"{start}", "end": f"{end}", "step": f"{step}"}
     target = f"{url}/api/v1/{'query' if instant else 'query_range'}"
     body = urllib.parse.urlencode(values).encode()
     try:
