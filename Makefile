@@ -47,7 +47,7 @@ types: setup
 	@$(VENV)/mypy
 
 unit: setup ## tests that need no server
-	@$(VENV)/pytest -m "not integration"
+	@$(VENV)/pytest -m "not integration" --numprocesses 2
 
 integration: setup ## tests with the real servers
 	@$(VENV)/pytest -m "integration and not distributed" --numprocesses 3 --dist loadscope --no-loadscope-reorder
