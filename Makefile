@@ -50,7 +50,7 @@ unit: setup ## tests that need no server
 	@$(VENV)/pytest -m "not integration" --numprocesses 2
 
 integration: setup ## tests with the real servers
-	@$(VENV)/pytest -m "integration and not distributed" --numprocesses 3 --dist loadscope --no-loadscope-reorder
+	@$(VENV)/pytest -m "integration and not distributed" --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
 test-distributed: setup ## several Celery workers over PostgreSQL and Redis, where the system has them
 	@$(VENV)/pytest -m distributed
