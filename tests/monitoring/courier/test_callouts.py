@@ -29,11 +29,17 @@ def calls(home: Path) -> list[str]:
     return [line.removeprefix("event ") for line in text.splitlines() if line.startswith("event ")]
 
 
+def delivered(courier: CourierProcess) -> bool:
+    """Whether nothing waits to be delivered. A kill between a delivery and the note of it makes it come twice."""
+    return 'catwalk_courier_pending_deliveries{channel="command"} 0.0' in courier.get("/metrics")
+
+
 def test_never_heard_then_recovered_then_silent_over_a_kill_and_a_restart(tmp_path: Path) -> None:
     courier = CourierProcess(tmp_path, CATWALK_CALLOUT_COMMAND=commanded(tmp_path), **QUICK)
     try:
         wait_until(lambda: calls(tmp_path) == ["silent"], "called out: never heard")
         assert "never heard" in (tmp_path / "called").read_text()
+        wait_until(lambda: delivered(courier), "the call-out is noted")
         courier.kill()
         courier.start()  # remembers that this silence was called out
         assert courier.state() == "silent"
@@ -41,6 +47,7 @@ def test_never_heard_then_recovered_then_silent_over_a_kill_and_a_restart(tmp_pa
         wait_until(lambda: calls(tmp_path) == ["silent", "recovered"], "called out: heard again")
         assert courier.state() == "well"
         wait_until(lambda: calls(tmp_path) == ["silent", "recovered", "silent"], "called out: silent")
+        wait_until(lambda: delivered(courier), "the call-out is noted")
         courier.kill()
         courier.start()
         before = courier.told()["deadman"]["silence_seconds"]
