@@ -4,11 +4,11 @@ FROM python:3.13.18-slim-trixie AS base
 FROM base AS build
 # Which torch: cpu, a CUDA version such as cu130, or pypi for the (CUDA) build that the package index itself has.
 ARG UV_TORCH_BACKEND=cpu
-ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_CACHE_DIR=/var/cache/build/uv PIP_CACHE_DIR=/var/cache/build/pip
 WORKDIR /opt/catwalk
 COPY requirements.txt requirements-dev.txt ./
 # What torch needs of CUDA differs from build to build, and each torch pins it itself: the lines here fit PyPI's alone.
-RUN --mount=type=cache,target=/root/.cache \
+RUN --mount=type=cache,target=/var/cache/build \
     set -eu; \
     pip install --root-user-action=ignore "$(grep '^uv==' requirements-dev.txt)"; \
     sed -E '/^(cuda|nvidia|triton)[a-z0-9-]*==/d' requirements.txt > /tmp/requirements.txt; \

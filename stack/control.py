@@ -12,15 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import boto3
 import psutil
-from botocore.exceptions import BotoCoreError, ClientError
 
 from ml.errors import CatwalkError, ConfigError
 from monitoring import alertmanager, notifications, receivers, web_config
 from monitoring.access import PASSWORD_VARIABLE
 from monitoring.courier.client import plan_stop
-from stack import grafana
+from stack import first_start, grafana
 from stack.environment import client_environment, process_environment, write_airflow_password, write_client_environment
 from stack.parts import Part, access_folders, monitoring_password, parts
 from stack.settings import HOST, PROJECT, Settings, StackError, port_variable, tool
@@ -237,17 +235,7 @@ def _create_bucket(settings: Settings) -> None:
     if environment["AWS_ENDPOINT_URL_S3"] != settings.url("s3"):
         return  # local.env names an S3 elsewhere; its buckets are not ours to make
     bucket = environment["CATWALK_STORE"].removeprefix("s3://").partition("/")[0]
-    client = boto3.session.Session(
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        region_name=environment["AWS_REGION"],
-    ).client("s3", endpoint_url=environment["AWS_ENDPOINT_URL_S3"])
-    try:
-        client.create_bucket(Bucket=bucket)
-    except (client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists):
-        return
-    except (ClientError, BotoCoreError) as error:
-        raise StackError(f"bucket {bucket} can't be created: {error}") from error
+    first_start.create_bucket(bucket, environment)
 
 
 def _announce_stop(settings: Settings, supervisor: Supervisor, say: Say) -> None:

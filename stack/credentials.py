@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import secrets
 import tempfile
@@ -55,6 +56,11 @@ def read(path: Path) -> dict[str, str]:
 def write_private(path: Path, values: dict[str, str]) -> None:
     """Writes ``NAME=value`` lines for the owner's eyes only, all or nothing."""
     write_private_text(path, "".join(f"{name}={value}\n" for name, value in values.items()))
+
+
+def write_airflow_users(path: Path, password: str) -> None:
+    """Writes the file from which Airflow's simple auth manager takes its one user's password."""
+    write_private_text(path, json.dumps({"admin": password}))
 
 
 def write_private_text(path: Path, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -101,9 +100,5 @@ def write_client_environment(settings: Settings) -> Path:
 
 def write_airflow_password(settings: Settings) -> None:
     """Airflow's simple auth manager reads users' passwords from a file."""
-    path = settings.home / "airflow" / "passwords.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     secrets = credentials.load_or_create(settings.home / "secrets.env")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump({"admin": secrets["CATWALK_AIRFLOW_PASSWORD"]}, file)
+    credentials.write_airflow_users(settings.home / "airflow" / "passwords.json", secrets["CATWALK_AIRFLOW_PASSWORD"])

@@ -1,4 +1,4 @@
-"""What Airflow's containers need besides its tables before they start; the native stack does it by itself.
+"""What Airflow's containers need besides its tables before they start; the native stack calls the same by itself.
 
     python -m stack.first_start
 
@@ -8,9 +8,9 @@ Creates the bucket of `CATWALK_STORE` where it is missing, and writes the file n
 
 from __future__ import annotations
 
-import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import boto3
@@ -20,16 +20,20 @@ from stack import credentials
 from stack.settings import StackError
 
 
-def create_bucket(name: str) -> bool:
-    """Whether the bucket had to be created; endpoint, region and credentials are boto3's own environment variables.
+def create_bucket(name: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the bucket had to be created. One that exists is only looked at: credentials for it alone will do.
 
-    One that exists is only looked at, so that credentials for it alone will do.
+    Args:
+        name: the bucket's.
+        environment: boto3's own variables for endpoint, region and credentials; it looks for the rest by itself.
 
     Raises:
         StackError: S3 does not answer or refuses.
     """
-    region = os.environ.get("AWS_REGION", "us-east-1")
-    client = boto3.session.Session(region_name=region).client("s3")
+    region = environment.get("AWS_REGION", "us-east-1")
+    keys = map(environment.get, ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"))
+    session = boto3.session.Session(*keys, region_name=region)
+    client = session.client("s3", endpoint_url=environment.get("AWS_ENDPOINT_URL_S3") or None)
     # The one region that must not be named.
     placed = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     try:
@@ -53,7 +57,7 @@ def main() -> int:
         bucket = os.environ["CATWALK_STORE"].removeprefix("s3://").partition("/")[0]
         passwords = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
         created = create_bucket(bucket)
-        credentials.write_private_text(passwords, json.dumps({"admin": os.environ["CATWALK_AIRFLOW_PASSWORD"]}))
+        credentials.write_airflow_users(passwords, os.environ["CATWALK_AIRFLOW_PASSWORD"])
     except KeyError as error:
         print(f"stack: {error.args[0]} is not set", file=sys.stderr)
         return 1
