@@ -22,8 +22,8 @@ down: setup ## stop the stack
 	@$(VENV)/python -m stack down
 
 .PHONY: env sbom
-env: setup ## write .env with strong secrets, for docker compose
-	@$(VENV)/python -m stack.compose
+env: ## write .env with strong secrets, for docker compose; needs no set-up
+	@$(PYTHON) -m stack.compose
 
 sbom: setup ## list what the containers' images hold, as CycloneDX JSON in sbom.json
 	@$(VENV)/python -m stack.sbom

@@ -10,6 +10,7 @@ from pathlib import Path
 from stack import credentials
 from stack.settings import PROJECT, StackError
 
+FILE = PROJECT / "docker-compose.yaml"
 EXAMPLE = PROJECT / ".env.example"
 
 
@@ -44,14 +45,39 @@ def write_environment(path: Path) -> list[str]:
         raise StackError(f"{path} can't be used: {error.strerror}") from error
 
 
+def make_receivers(home: Path) -> Path:
+    """Makes the folder of the files that say who is told of alerts; the engine would make it as root.
+
+    Containers have users of their own, so all may read the folder. Its parent keeps other users of this machine out: an
+    engine mounts what lies below without asking the parent.
+    """
+    receivers = home / "receivers"
+    receivers.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    make_readable(receivers)
+    return receivers
+
+
+def mounted() -> list[Path]:
+    """Files and folders of the project that docker-compose.yaml mounts."""
+    return [PROJECT / path for path in re.findall(r"[ \[]\./([^:\s]+):/", FILE.read_text())]
+
+
+def make_readable(path: Path) -> None:
+    """Lets every user read a file, or a folder with all that is in it: a umask of 077 keeps containers' users out."""
+    for each in (path, *path.rglob("*")):
+        mode = each.stat().st_mode
+        each.chmod(mode | (0o555 if each.is_dir() else 0o444))
+
+
 def main() -> int:
     """Entry point; returns the exit code."""
     path = PROJECT / ".env"
     try:
         added = write_environment(path)
-        # Where files that name receivers of alerts are looked for; made here, or the engine would make it, as root.
-        receivers = PROJECT / ".catwalk" / "receivers"
-        receivers.mkdir(parents=True, exist_ok=True)
+        make_receivers(PROJECT / ".catwalk")
+        for each in mounted():
+            make_readable(each)
     except (StackError, OSError) as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1

@@ -37,7 +37,8 @@ def python_image() -> str:
 def images() -> dict[str, str]:
     """Service → image as docker-compose.yaml has it, of the services that run another's image."""
     services = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]
-    return {name: service["image"] for name, service in services.items() if "build" not in service}
+    ours = {service["image"] for service in services.values() if "build" in service}
+    return {name: service["image"] for name, service in services.items() if service["image"] not in ours}
 
 
 def requirements(text: str, python: str) -> list[str]:

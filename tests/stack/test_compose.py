@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import itertools
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,10 @@ PAGES = {
     "courier": ("courier", 9181),
 }
 """Services that show pages to people → name in CATWALK_PORT_*, and the port."""
+PUBLISHED = PAGES | {"statsd-exporter": ("statsd_exporter", 9102)}
+"""The exporter's is for a Prometheus of one's own, which scrapes registry and courier by their pages' ports."""
 WRITTEN_BY = {"airflow-auth": 50000, "airflow-logs": 50000, "courier": 50000, "datasets": 50000, "s3": 50000}
+WRITTEN_BY |= {"synthetic": 50000}
 WRITTEN_BY |= {"prometheus-access": 65534, "alertmanager-config": 65534}
 """Volumes that get their owner from our image → user who writes there."""
 SERVICES = list(yaml.safe_load(FILE.read_text())["services"])
@@ -126,10 +132,10 @@ def test_what_should_run_is_restarted_and_checked(name: str, service: dict[str, 
         assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
 
 
-def test_only_pages_are_published_and_on_loopback_only(name: str, service: dict[str, Any]) -> None:
+def test_only_pages_and_metrics_are_published_and_on_loopback_only(name: str, service: dict[str, Any]) -> None:
     published = [(port["host_ip"], port["target"], int(port["published"])) for port in service.get("ports", ())]
-    if name in PAGES:
-        part, port = PAGES[name]
+    if name in PUBLISHED:
+        part, port = PUBLISHED[name]
         assert published == [("127.0.0.1", port, PORTS[part])]
         assert "front" in service["networks"], "a port of a service that is inside only can't be published"
     else:
@@ -137,10 +143,11 @@ def test_only_pages_are_published_and_on_loopback_only(name: str, service: dict[
 
 
 def test_a_published_port_can_be_moved_and_its_links_follow(tmp_path: Path) -> None:
-    moved = {f"CATWALK_PORT_{part.upper()}": str(20_000 + port) for part, port in PAGES.values()}
+    moved = {f"CATWALK_PORT_{part.upper()}": str(20_000 + port) for part, port in PUBLISHED.values()}
     services = load(tmp_path, **moved)["services"]
-    for name, (part, port) in PAGES.items():
+    for name, (_, port) in PUBLISHED.items():
         assert services[name]["ports"][0]["published"] == str(20_000 + port)
+    for part, port in PAGES.values():
         shown = services["registry"]["environment"]
         url = shown.get(f"CATWALK_{part.upper()}_PUBLIC_URL") or shown[f"CATWALK_{part.upper()}_URL"]
         assert url == f"http://127.0.0.1:{20_000 + port}"
@@ -151,14 +158,18 @@ def test_a_published_port_can_be_moved_and_its_links_follow(tmp_path: Path) -> N
     assert services["airflow-worker"]["environment"]["CATWALK_REGISTRY_URL"] == "http://127.0.0.1:29180"
 
 
-def test_databases_and_statsd_are_on_the_inner_network_only(project: dict[str, Any]) -> None:
-    assert project["networks"]["back"]["internal"] is True
-    assert not project["networks"]["front"].get("internal")
-    inside = ["postgres", "redis", "versitygw", "statsd-exporter"]
-    inside += ["airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
-    for name, service in project["services"].items():
-        expected = set() if name == "configure" else {"back"} if name in inside else {"front", "back"}
-        assert set(service.get("networks", ())) == expected, name
+def test_each_service_is_on_the_networks_that_it_needs(project: dict[str, Any]) -> None:
+    internal = {name for name, network in project["networks"].items() if network.get("internal")}
+    assert (internal, project["networks"].keys()) == ({"back", "databases"}, {"front", "back", "databases"})
+    on: dict[str, set[str]] = {
+        network: {name for name, service in project["services"].items() if network in service.get("networks", ())}
+        for network in project["networks"]
+    }
+    airflow = {name for name in project["services"] if name.startswith("airflow-")}
+    assert on["databases"] == {"postgres", "redis"} | airflow, on["databases"]
+    assert on["back"] == project["services"].keys() - {"configure", "postgres", "redis"}
+    inside = {"versitygw", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"}
+    assert on["front"] == on["back"] - inside
 
 
 def test_versions_are_the_native_ones(project: dict[str, Any]) -> None:
@@ -178,6 +189,34 @@ def test_versions_are_the_native_ones(project: dict[str, Any]) -> None:
     assert ours == {f"catwalk:{version[1]}"}
 
 
+def test_the_image_is_built_once_and_nobody_tries_to_pull_it(project: dict[str, Any]) -> None:
+    ours = {n: service for n, service in project["services"].items() if service["image"].startswith("catwalk:")}
+    builders = [name for name, service in ours.items() if "build" in service]
+    assert builders == ["configure"]
+    assert {name for name, service in ours.items() if service.get("pull_policy") == "never"} == ours.keys() - {
+        "configure"
+    }
+    assert len(ours) > 5
+
+
+def test_workers_are_counted_in_the_file_that_every_later_up_reads(tmp_path: Path) -> None:
+    services = load(tmp_path, CATWALK_WORKER_COUNT="3", CATWALK_PARALLELISM="6")["services"]
+    assert services["airflow-worker"]["scale"] == 3
+    assert services["airflow-scheduler"]["environment"]["AIRFLOW__CORE__PARALLELISM"] == "6"
+
+
+def test_a_worker_is_stopped_before_whom_it_reports_to(project: dict[str, Any]) -> None:
+    needs = project["services"]["airflow-worker"]["depends_on"]
+    assert "airflow-api-server" in needs
+    assert needs.keys() > project["services"]["airflow-scheduler"]["depends_on"].keys()
+
+
+def test_an_exporter_that_restarts_restarts_nobody(project: dict[str, Any]) -> None:
+    """A worker that is restarted in the middle of a training has to begin again at its last checkpoint."""
+    for name, service in project["services"].items():
+        assert not [other for other, how in service.get("depends_on", {}).items() if how.get("restart")], name
+
+
 def test_images_are_exact(service: dict[str, Any]) -> None:
     assert re.search(r":v?\d+\.\d+(\.\d+)?$", service["image"]), service["image"]
 
@@ -192,7 +231,7 @@ def test_what_is_mounted_exists_and_is_read_only(folder: Path, service: dict[str
 
 def test_every_volume_is_named_used_and_owned_by_who_writes(project: dict[str, Any]) -> None:
     mounts = [
-        (mount["source"], mount["target"], service["user"], mount.get("read_only", False), "build" in service)
+        (mount["source"], mount["target"], service["user"], mount.get("read_only", False), service["image"])
         for service in project["services"].values()
         for mount in service.get("volumes", ())
         if mount["type"] == "volume"
@@ -200,7 +239,7 @@ def test_every_volume_is_named_used_and_owned_by_who_writes(project: dict[str, A
     assert {source for source, *_ in mounts} == project["volumes"].keys()
     dockerfile = (PROJECT / "Dockerfile").read_text()
     for volume, owner in WRITTEN_BY.items():
-        ours = {target for source, target, *_, built in mounts if source == volume and built}
+        ours = {target for source, target, *_, image in mounts if source == volume and image.startswith("catwalk:")}
         made = re.findall(rf"install -d -o {owner} -g {owner}[^;&]*", dockerfile)
         assert any(target in text.split() for target in ours for text in made), (
             f"our image makes no folder for {volume}"
@@ -370,6 +409,28 @@ def test_make_env_writes_a_private_file_and_keeps_what_is_set(tmp_path: Path) ->
     assert write_environment(path) == ["CATWALK_REDIS_PASSWORD"]
     assert path.read_text().startswith(kept)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_containers_read_what_is_mounted_whatever_the_umask(tmp_path: Path, folder: Path) -> None:
+    """A checkout made with a umask of 077, and `make env` on a machine where nothing was set up."""
+    copy = tmp_path / "checkout"
+    for name in ("Makefile", "docker-compose.yaml", ".env.example", "stack", "monitoring", "prometheus", "grafana"):
+        source, target = PROJECT / name, copy / name
+        target.parent.mkdir(exist_ok=True)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    make = ["make", "-C", str(copy), f"PYTHON={sys.base_prefix}/bin/python3 -S", "env"]
+    shell = ["sh", "-c", 'chmod -R go= "$0" && umask 077 && exec "$@"', str(copy), *make]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (copy / ".venv").exists()
+    mounts = [m for service in load(folder)["services"].values() for m in service.get("volumes", ())]
+    bound = {Path(mount["source"]).relative_to(folder) for mount in mounts if mount["type"] == "bind"}
+    assert len(bound) > 5
+    for path in bound:
+        for each in (copy / path, *(copy / path).rglob("*")):
+            assert each.stat().st_mode & 0o007 == (0o005 if each.is_dir() else 0o004), each
+    assert (copy / ".env").stat().st_mode & 0o777 == 0o600
+    assert (copy / ".catwalk").stat().st_mode & 0o777 == 0o700
 
 
 def test_secrets_are_strong_and_stand_in_a_url_as_they_are() -> None:

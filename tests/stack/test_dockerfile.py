@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +88,46 @@ def test_the_shell_stops_at_the_first_error() -> None:
         assert command.startswith("set -eu;")
         done = subprocess.run(["sh", "-n", "-c", command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("backend", "seen"), [("cpu", "cpu"), ("cu130", "cu130"), ("pypi", "unset")])
+def test_every_torch_that_is_offered_can_be_built(tmp_path: Path, backend: str, seen: str) -> None:
+    """Each RUN of the build stage, up to what it installs, with a uv that only tells and checks how it was asked."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    real = Path(sys.executable).parent / "uv"
+    uv = f"""#!/bin/sh
+echo "${{UV_TORCH_BACKEND-unset}}" >> {tmp_path}/seen
+[ "$1 $2" != "pip install" ] || exec {real} pip compile --quiet --offline --no-cache - </dev/null
+"""
+    for name, text in {"uv": uv, "pip": "#!/bin/sh\n", "python": "#!/bin/sh\n", "chmod": "#!/bin/sh\n"}.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    stage = LINES[: next(index for index, line in enumerate(LINES) if line == "FROM base")]
+    arguments = {line.split()[1].partition("=")[0]: backend for line in stage if line.startswith("ARG ")}
+    assert len(arguments) == 1
+    environment = {"PATH": f"{programs}{os.pathsep}{os.defpath}", **arguments}
+    for line in stage:
+        if line.startswith("RUN "):
+            command = re.sub(r"^RUN (--mount=\S+\s+)?", "", line).replace("/tmp/", f"{tmp_path}/")
+            done = subprocess.run(
+                ["sh", "-c", command], env=environment, cwd=PROJECT, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+    # The packages with torch are the second thing that uv is asked for.
+    assert (tmp_path / "seen").read_text().split()[1] == seen
+
+
+def test_what_changes_with_each_commit_comes_last() -> None:
+    """Layers after it are copied, exported and pushed anew each time; that of the packages has gigabytes."""
+    named = next(index for index, line in enumerate(LINES) if line.startswith("ARG GIT_COMMIT"))
+    assert {line.split()[0] for line in LINES[named:]} <= {"ARG", "ENV", "LABEL", "CMD"}
+
+
+def test_what_is_copied_in_can_be_read_by_the_user_of_the_container() -> None:
+    copied = max(index for index, line in enumerate(LINES) if line.startswith("COPY") and "--from" not in line)
+    run = next(line for line in LINES[copied:] if line.startswith("RUN"))
+    assert run.rstrip().endswith("chmod -R a+rX /opt/catwalk")
 
 
 def test_what_cuda_needs_is_left_to_torch() -> None:
