@@ -20,6 +20,7 @@ from stack.environment import client_environment
 from stack.parts import parts
 from stack.settings import PORTS, PROJECT, Settings, tool
 from tests.prometheus.rulebook import rules
+from tests.stack.compose_project import VARIABLES
 from tests.stack.operations import PAGE, blocks
 
 REPOSITORY_LINKS = re.compile(r"\]\(#([^)]+)\)")
@@ -114,7 +115,7 @@ def test_what_it_names_exists(tmp_path: Path) -> None:
     assert set(re.findall(r"`catwalk ([a-z]+)", text)) <= commands.keys()
     for path in re.findall(r"`((?:stack|prometheus|monitoring)/[\w./-]+\.(?:py|yml|yaml|md|env))`", text):
         assert (PROJECT / path).exists(), path
-    known = client_environment(Settings(tmp_path)).keys() | {"CATWALK_POSTGRES_PASSWORD", "CATWALK_REDIS_PASSWORD"}
+    known = client_environment(Settings(tmp_path)).keys() | VARIABLES
     assert set(re.findall(r"\bCATWALK_[A-Z_]*[A-Z]\b", text)) <= known
     headings = {
         re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
