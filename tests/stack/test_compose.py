@@ -211,6 +211,12 @@ def test_a_worker_is_stopped_before_whom_it_reports_to(project: dict[str, Any]) 
     assert needs.keys() > project["services"]["airflow-scheduler"]["depends_on"].keys()
 
 
+def test_airflow_has_the_time_to_stop(project: dict[str, Any]) -> None:
+    """Ten seconds, the engine's default, ended the API server and the scheduler by SIGKILL on a busy machine."""
+    slow = {name: service for name, service in project["services"].items() if name.startswith("airflow-")}
+    assert {service.get("stop_grace_period") for service in slow.values()} == {"1m0s"}
+
+
 def test_an_exporter_that_restarts_restarts_nobody(project: dict[str, Any]) -> None:
     """A worker that is restarted in the middle of a training has to begin again at its last checkpoint."""
     for name, service in project["services"].items():
