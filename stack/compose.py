@@ -7,7 +7,8 @@ import re
 import sys
 from pathlib import Path
 
-from stack import credentials
+from ml.errors import CatwalkError
+from stack import credentials, env_file
 from stack.settings import PROJECT, StackError
 
 EXAMPLE = PROJECT / ".env.example"
@@ -20,17 +21,19 @@ def write_environment(path: Path) -> list[str]:
 
     Raises:
         StackError: the file can't be read or written.
+        ConfigError: a line of it can't be understood.
     """
     try:
         fresh = not path.exists()
         text = EXAMPLE.read_text() if fresh else path.read_text()
+        known = env_file.read(EXAMPLE if fresh else path)
         secrets = credentials.generate()
         added = []
-        for name, value in (credentials.read(EXAMPLE) | secrets).items():
-            empty = re.compile(rf"^{name}=[ \t]*$", re.MULTILINE)
-            if name in secrets and empty.search(text):
-                text = empty.sub(f"{name}={value}", text, count=1)
-            elif not re.search(rf"^(?:export )?{name}=", text, re.MULTILINE):
+        for name, value in (env_file.read(EXAMPLE) | secrets).items():
+            if name in secrets and known.get(name) == "":
+                line = re.compile(rf"^[ \t]*(?:export[ \t]+)?{name}[ \t]*=.*$", re.MULTILINE)
+                text = line.sub(f"{name}={value}", text)
+            elif name not in known:
                 text = f"{text.rstrip()}\n{name}={value}\n"
             else:
                 continue
@@ -52,7 +55,7 @@ def main() -> int:
         # Where files that name receivers of alerts are looked for; made here, or the engine would make it, as root.
         receivers = PROJECT / ".catwalk" / "receivers"
         receivers.mkdir(parents=True, exist_ok=True)
-    except (StackError, OSError) as error:
+    except (StackError, CatwalkError, OSError) as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1
     where = os.path.relpath(path)
