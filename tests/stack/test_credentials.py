@@ -27,6 +27,13 @@ def test_a_secret_that_a_newer_version_needs_is_added_and_none_replaced(tmp_path
     assert env_file.read(path)["AWS_ACCESS_KEY_ID"] == "chosen=by me"
 
 
+def test_an_empty_secret_is_a_missing_one(tmp_path: Path) -> None:
+    """Grafana would take an empty password for its own default."""
+    path = tmp_path / "secrets.env"
+    path.write_text("CATWALK_GRAFANA_PASSWORD=\n")
+    assert len(credentials.load_or_create(path)["CATWALK_GRAFANA_PASSWORD"]) >= 18
+
+
 def test_an_unusable_home_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StackError, match="can't be used"):

@@ -17,7 +17,7 @@ import pytest
 from monitoring import access
 from stack import control, credentials
 from stack.parts import monitoring_password, parts
-from stack.settings import HOST, Settings, StackError
+from stack.settings import HOST, PROJECT, Settings, StackError
 from tests import listening
 from tests.conftest import SERVICES, RunningStack, free_ports, wait_until
 from tests.servers import free_port
@@ -71,6 +71,8 @@ def assert_guarded(running: RunningStack, names: list[str]) -> None:
     wait_until(lambda: listening.found(settings) >= wanted, "all parts listen")
     assert listening.found(settings) == wanted
     secrets = credentials.load_or_create(settings.home / "secrets.env")
+    process = psutil.Process(running.supervisor.processes()["grafana"])
+    assert Path(process.environ()["GF_PATHS_PROVISIONING"]) == PROJECT / "grafana" / "provisioning"
     assert ask_grafana(settings) == 401
     assert ask_grafana(settings, "admin", "admin") == 401
     assert ask_grafana(settings, "admin", secrets["CATWALK_GRAFANA_PASSWORD"]) == 200
