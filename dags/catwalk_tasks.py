@@ -5,6 +5,7 @@ No DAG of its own. Airflow puts its DAG folder on the path, so the DAG files imp
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,15 @@ from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryActi
 
 from ml.config import CHAMPION_ASSET, Knob
 from ml.errors import CancelledError, CatwalkError, StoreUnavailableError
+from ml.schedule import Schedule
 
 if TYPE_CHECKING:
     from ml.observer import Observer
     from ml.runs import Ledger, Run
 
-RETRIES = int(os.environ.get("CATWALK_TASK_RETRIES", "4"))
-RETRY_DELAY = timedelta(seconds=float(os.environ.get("CATWALK_RETRY_DELAY_SECONDS", "15")))
+log = logging.getLogger("catwalk.dags")
+
+SCHEDULE = Schedule.from_environment()
 TRAINING_TIMEOUT = timedelta(hours=2)
 
 CHAMPION = Asset(CHAMPION_ASSET)
@@ -29,8 +32,8 @@ CHAMPION = Asset(CHAMPION_ASSET)
 PROMOTIONS = AssetAlias("catwalk_promotions")
 
 DEFAULT_ARGS: dict[str, Any] = {
-    "retries": RETRIES,
-    "retry_delay": RETRY_DELAY,
+    "retries": SCHEDULE.retries,
+    "retry_delay": timedelta(seconds=SCHEDULE.retry_delay_seconds),
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(minutes=10),
     "retry_policy": ExceptionRetryPolicy(
@@ -41,6 +44,13 @@ DEFAULT_ARGS: dict[str, Any] = {
     ),
     "execution_timeout": timedelta(minutes=15),
 }
+
+
+def documentation(text: str) -> str:
+    """What Airflow shows of a DAG: its file's own words, below what the environment says and nobody can understand."""
+    for complaint in SCHEDULE.complaints:
+        log.warning("%s; its default holds", complaint)
+    return "".join(f"**{complaint}; its default holds.**\n\n" for complaint in SCHEDULE.complaints) + text
 
 
 def param(knob: Knob) -> Param:

@@ -7,16 +7,17 @@ trials train at once, over all sweeps, and any other task comes first: the night
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, TriggerRule, chain, dag, get_current_context, task
 from catwalk_tasks import (
     DEFAULT_ARGS,
     PROMOTIONS,
+    SCHEDULE,
     TRAINING_TIMEOUT,
     ReportLink,
     announce,
+    documentation,
     open_ledger,
     param,
     publish_run,
@@ -29,8 +30,6 @@ from ml.search import MAX_TRIALS, SearchConfig, Trial, described
 if TYPE_CHECKING:
     from ml.records import Stage
     from ml.runs import Run
-
-PARALLEL = int(os.environ.get("CATWALK_SWEEP_PARALLEL", "2"))
 
 
 def _search_params() -> dict[str, Param]:
@@ -95,7 +94,7 @@ class SweepReportLink(ReportLink):
     params={**SEARCH_PARAMS, **{knob.name: param(knob) for knob in knobs()}},
     default_args={**DEFAULT_ARGS, "priority_weight": 1, "weight_rule": "absolute"},
     tags=["sweep"],  # not "catwalk", which is watched: without those DAGs nothing is retrained
-    doc_md=__doc__,
+    doc_md=documentation(__doc__),
 )
 def fashion_sweep() -> None:
     @task
@@ -104,7 +103,11 @@ def fashion_sweep() -> None:
         search = SearchConfig(**{name: get_current_context()["params"][name] for name in SEARCH_PARAMS})
         return search.plan(_base(), _sweep_id())
 
-    @task(execution_timeout=TRAINING_TIMEOUT, max_active_tis_per_dag=PARALLEL, map_index_template="{{ trial }}")
+    @task(
+        execution_timeout=TRAINING_TIMEOUT,
+        max_active_tis_per_dag=SCHEDULE.sweep_parallel,
+        map_index_template="{{ trial }}",
+    )
     def train(trial: Trial) -> None:
         """Opens the trial's run, finds or stores its dataset by content hash, and trains."""
         from ml.config import RunConfig

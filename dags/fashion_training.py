@@ -6,16 +6,17 @@ inside the tasks, so that Airflow parses this file in a moment.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from airflow.sdk import chain, dag, get_current_context, task
 from catwalk_tasks import (
     DEFAULT_ARGS,
     PROMOTIONS,
+    SCHEDULE,
     TRAINING_TIMEOUT,
     ReportLink,
     announce,
+    documentation,
     open_ledger,
     param,
     publish_run,
@@ -27,8 +28,6 @@ from ml.config import knobs
 if TYPE_CHECKING:
     from ml.records import Stage, Trigger
     from ml.runs import Run
-
-SCHEDULE = os.environ.get("CATWALK_SCHEDULE", "0 3 * * *")
 
 
 def _run_stage(stage: Stage) -> Run:
@@ -47,14 +46,14 @@ def _run_stage(stage: Stage) -> Run:
 
 
 @dag(
-    schedule=SCHEDULE,  # no start_date: with one, a fresh Airflow would make up for last night's run at once
+    schedule=SCHEDULE.cron,  # no start_date: with one, a fresh Airflow would make up for last night's run at once
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
     params={knob.name: param(knob) for knob in knobs()},
     default_args=DEFAULT_ARGS,
     tags=["catwalk"],
-    doc_md=__doc__,
+    doc_md=documentation(__doc__),
 )
 def fashion_training() -> None:
     @task

@@ -258,7 +258,8 @@ def _airflow() -> str:
     unwell = [name for name, healthy in airflow_health.ask(url).items() if not healthy]
     if unwell:
         raise _Unwell(
-            f"Airflow at {url} has unhealthy parts: {', '.join(unwell)}", "see their logs; `make up` restarts them"
+            f"Airflow at {url} has unhealthy parts: {', '.join(unwell)}",
+            "see their logs; `make down && make up` starts them again",
         )
     return f"{url}: every component is healthy"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stack import credentials
+from stack import env_file
 from stack.settings import HOST, PORTS, PROJECT, port_variable
 
 
@@ -24,8 +24,8 @@ def load_environment() -> None:
     if os.environ.get("CATWALK_STORE"):
         return
     try:
-        found = credentials.read(home() / "environment")
-    except (OSError, UnicodeDecodeError):
+        found = env_file.read(home() / "environment")
+    except OSError:
         return  # no stack was started here; who needs the store says that it isn't configured
     for name, value in found.items():
         if name.startswith("AWS_") or not os.environ.get(name):

@@ -13,13 +13,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as PrometheusFamily
 from prometheus_client.registry import Collector
 
+from ml import variables
 from ml.config import CLASSES
 from ml.records import SummaryRecord
 from monitoring import catalogue
 from monitoring.catalogue import Metric
 from monitoring.disks import Disk, disk_folders
 from monitoring.snapshot import Snapshot
-from monitoring.summaries import positive_seconds, shown_state, stalled_seconds
+from monitoring.summaries import shown_state, stalled_seconds
 
 STATES = ("running", "succeeded", "failed", "cancelled", "stalled")
 SHOWN_SECONDS = 2 * 3600.0
@@ -60,7 +61,7 @@ class Settings:
         urls = {name: os.environ.get(f"CATWALK_{name.upper()}_URL", "") for name in _LINKS}
         urls["airflow"] = os.environ.get("CATWALK_AIRFLOW_PUBLIC_URL") or urls["airflow"]
         return cls(
-            positive_seconds("CATWALK_SCHEDULE_SECONDS", cls.schedule_seconds),
+            variables.seconds("CATWALK_SCHEDULE_SECONDS", cls.schedule_seconds),
             stalled_seconds(),
             {name: url for name, url in urls.items() if url},
             disk_folders(),

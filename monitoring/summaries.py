@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from ml import summary_index
-from ml.errors import ConfigError
+from ml import summary_index, variables
 from ml.records import SummaryRecord, from_json
 from ml.runs import RUN_ID
 from ml.store import Entry, Store, Stored
@@ -49,23 +46,7 @@ def stalled_seconds() -> float:
     Raises:
         ConfigError: it is no positive number.
     """
-    return positive_seconds("CATWALK_STALLED_SECONDS", STALLED_SECONDS)
-
-
-def positive_seconds(variable: str, default: float) -> float:
-    """A duration from the environment.
-
-    Raises:
-        ConfigError: it is no positive number.
-    """
-    text = os.environ.get(variable) or str(default)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not (0 < seconds < math.inf):
-        raise ConfigError(f"{variable} must be a number of seconds above 0, not {text!r}")
-    return seconds
+    return variables.seconds("CATWALK_STALLED_SECONDS", STALLED_SECONDS)
 
 
 @dataclass

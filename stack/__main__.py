@@ -11,10 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ml.errors import CatwalkError
 from stack import control
 from stack.environment import client_environment
 from stack.parts import logins, parts
-from stack.settings import Settings, StackError
+from stack.settings import Settings
 from stack.supervisor import Supervisor
 
 app = typer.Typer(
@@ -64,13 +65,14 @@ def show(settings: Settings) -> bool:
     for column in ("part", "state", "where"):
         table.add_column(column, no_wrap=True)
     well = True
-    for part in parts(settings).values():
-        if part.name not in states:
-            continue
+    known = parts(settings)
+    for part in (known[name] for name in known if name in states):
         healthy = states[part.name] == "RUNNING" and part.healthy()
         well &= healthy
         state = "healthy" if healthy else f"[red]{states[part.name].lower()}, not healthy[/]"
         table.add_row(part.name, state, part.url)
+    for name in sorted(states.keys() - known.keys()):
+        table.add_row(name, f"{states[name].lower()}, but no part any more", "")
     console.print(table)
     for line in logins(settings):
         console.print(line)
@@ -81,7 +83,7 @@ def main() -> None:
     """Runs the command; an error is one line and exit code 1."""
     try:
         app()
-    except StackError as error:
+    except CatwalkError as error:
         print(f"stack: {error}", file=sys.stderr)
         sys.exit(1)
 

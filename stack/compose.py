@@ -1,4 +1,7 @@
-"""`make env`: the file `.env`, from which docker-compose.yaml takes secrets and choices."""
+"""`make env`: the file `.env`, from which docker-compose.yaml takes secrets and choices.
+
+Works before set-up, which containers don't need: with Python's standard library alone.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +28,14 @@ def write_environment(path: Path) -> list[str]:
     try:
         fresh = not path.exists()
         text = EXAMPLE.read_text() if fresh else path.read_text()
+        known = _assigned(text)
         secrets = credentials.generate()
         added = []
-        for name, value in (credentials.read(EXAMPLE) | secrets).items():
-            empty = re.compile(rf"^{name}=[ \t]*$", re.MULTILINE)
-            if name in secrets and empty.search(text):
-                text = empty.sub(f"{name}={value}", text, count=1)
-            elif not re.search(rf"^(?:export )?{name}=", text, re.MULTILINE):
+        for name, value in (_assigned(EXAMPLE.read_text()) | secrets).items():
+            if name in secrets and known.get(name) == "":
+                line = re.compile(rf"^[ \t]*(?:export[ \t]+)?{name}[ \t]*=.*$", re.MULTILINE)
+                text = line.sub(f"{name}={value}", text)
+            elif name not in known:
                 text = f"{text.rstrip()}\n{name}={value}\n"
             else:
                 continue
@@ -43,6 +47,12 @@ def write_environment(path: Path) -> list[str]:
         return added
     except OSError as error:
         raise StackError(f"{path} can't be used: {error.strerror}") from error
+
+
+def _assigned(text: str) -> dict[str, str]:
+    """Name → value of each assignment; empty quotes and a mere comment are empty, as compose has it."""
+    found = re.findall(r"^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$", text, re.MULTILINE)
+    return {name: "" if value in ('""', "''") or value.startswith("#") else value for name, value in found}
 
 
 def make_receivers(home: Path) -> Path:

@@ -14,12 +14,19 @@ from pathlib import Path
 
 import psutil
 
+from ml import schedule
 from ml.errors import CatwalkError, ConfigError
 from monitoring import alertmanager, notifications, receivers, web_config
 from monitoring.access import PASSWORD_VARIABLE
 from monitoring.courier.client import plan_stop
-from stack import first_start, grafana
-from stack.environment import client_environment, process_environment, write_airflow_password, write_client_environment
+from stack import first_start, grafana, programs
+from stack.environment import (
+    MARKER,
+    client_environment,
+    process_environment,
+    write_airflow_password,
+    write_client_environment,
+)
 from stack.parts import Part, access_folders, monitoring_password, parts
 from stack.settings import HOST, PROJECT, Settings, StackError, port_variable, tool
 from stack.supervisor import Supervisor
@@ -34,7 +41,11 @@ Say = Callable[[str], None]
 
 
 def up(settings: Settings, names: list[str] | None = None, say: Say = print) -> list[Part]:
-    """Starts the parts, waits until each answers its health check, and returns them. What runs already is left alone.
+    """Starts the parts, waits until each answers its health check, and returns them.
+
+    A part that runs with the settings of now is left alone; one that runs with others is started again. When a part
+    does not become healthy, what this call has started is stopped again: all of it where nothing ran before; else what
+    did not run before, and what does not answer.
 
     Args:
         settings: which stack.
@@ -42,35 +53,31 @@ def up(settings: Settings, names: list[str] | None = None, say: Say = print) -> 
         say: takes a line of progress.
 
     Raises:
-        StackError: a part is unknown, a port is taken, or a part does not become healthy; what this call started is
-            then stopped again.
+        StackError: a part is unknown, a setting makes no sense, a port is taken, or a part does not become healthy.
     """
-    known = parts(settings)
-    unknown = sorted(set(names or ()) - set(known))
-    if unknown:
-        raise StackError(f"there is no part {unknown[0]!r}; the parts are {', '.join(known)}")
-    wanted = [part for part in known.values() if not names or part.name in names]
     with _lock(settings):
+        known = parts(settings)
+        unknown = sorted(set(names or ()) - set(known))
+        if unknown:
+            raise StackError(f"there is no part {unknown[0]!r}; the parts are {', '.join(known)}")
+        wanted = [part for part in known.values() if not names or part.name in names]
         supervisor = Supervisor(settings)
-        fresh = supervisor.pid() is None
-        running = supervisor.states()
-        missing = [part for part in wanted if running.get(part.name) != "RUNNING"]
-        if fresh:
+        if supervisor.pid() is None:
             _stop_strays(settings)
-        for part in missing:
-            _check_ports(settings, part)
-        _prepare(settings, fresh)
+        _check(settings, wanted)
+        before = supervisor.alive()
+        _prepare(settings)
+        starting: list[Part] = []
         try:
-            if fresh:
-                supervisor.launch(wanted)
-            else:
-                supervisor.reconfigure([part for part in known.values() if part in wanted or part.name in running])
+            _configure(settings, supervisor, wanted, say)
+            starting += [part for part in wanted if part.name not in supervisor.alive()]
             _start(settings, supervisor, wanted, say)
-            if not names and "grafana" not in known:
-                say(grafana.MISSING)
+            _tell_of_others(settings, supervisor, known, wanted, say)
             _end_planned_stop(settings, {part.name for part in wanted}, say)
         except BaseException:
-            if fresh:
+            if before:
+                _stop_again(supervisor, [part for part in starting if part.name not in before or not part.healthy()])
+            else:
                 _stop(settings, supervisor)
             raise
     return wanted
@@ -91,19 +98,17 @@ def processes(settings: Settings) -> list[psutil.Process]:
 
     A process belongs to the stack when it works in its run folder or carries its home in its environment. (Either alone
     misses some: versitygw changes its folder, Airflow's workers overwrite their environment with their title.) A shell
-    that has taken up `python -m stack env` is a client: it lacks what only :func:`process_environment` sets.
+    that has taken up `python -m stack env` is a client, and lacks the marker.
     """
-    marker = f"CATWALK_HOME={settings.home}"
+    marker = f"{MARKER}={settings.home}".encode(errors="surrogateescape")
+    run = os.path.realpath(settings.run)
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         try:
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            mine = process.cwd() == str(settings.run)
-            if not mine:
-                content = Path(f"/proc/{process.pid}/environ").read_bytes()
-                mine = marker.encode() in content.split(b"\0") and b"ROOT_ACCESS_KEY=" in content
-            if mine:
+            content = Path(f"/proc/{process.pid}/environ").read_bytes()
+            if process.cwd() == run or marker in content.split(b"\0"):
                 found[process.pid] = process
                 found |= {child.pid: child for child in process.children(recursive=True)}
         except (psutil.Error, OSError):
@@ -124,35 +129,55 @@ def _lock(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _check_ports(settings: Settings, part: Part) -> None:
-    for name in part.ports:
-        port = settings.ports[name]
-        for kind in (socket.SOCK_STREAM, *((socket.SOCK_DGRAM,) if name == "statsd" else ())):
-            with socket.socket(socket.AF_INET, kind) as probe:
-                if kind == socket.SOCK_STREAM:
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((HOST, port))
-                except OSError:
-                    raise StackError(
-                        f"port {port} is taken, and {part.name} needs it; stop what listens there, or set "
-                        f"{port_variable(name)} to a free port"
-                    ) from None
+def _check(settings: Settings, wanted: list[Part]) -> None:
+    """Refuses what can't work, before anything is written or stopped."""
+    try:
+        environment = client_environment(settings)
+        schedule.check(environment)
+        receivers.read(receivers.folder(environment))
+    except ConfigError as error:
+        raise StackError(str(error)) from error
+    ours = _own_ports(settings)
+    for part in wanted:
+        for name in part.ports:
+            if settings.ports[name] not in ours:
+                _check_port(settings, part, name)
 
 
-def _prepare(settings: Settings, fresh: bool) -> None:
-    """Renders what the parts read, from the same files that containers use.
+def _own_ports(settings: Settings) -> set[int]:
+    """Where this stack listens itself: a part that starts again may have its old port, or another's."""
+    found = set()
+    for process in processes(settings):
+        try:
+            found |= {one.laddr.port for one in process.net_connections("inet") if one.laddr and not one.raddr}
+        except psutil.Error:
+            continue
+    return found
 
-    Args:
-        settings: which stack.
-        fresh: nothing runs yet. Parts that run know the password of their start, which must stay theirs until then.
-    """
+
+def _check_port(settings: Settings, part: Part, name: str) -> None:
+    port = settings.ports[name]
+    for kind in (socket.SOCK_STREAM, *((socket.SOCK_DGRAM,) if name == "statsd" else ())):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                raise StackError(
+                    f"port {port} is taken, and {part.name} needs it; stop what listens there, or set "
+                    f"{port_variable(name)} to a free port"
+                ) from None
+
+
+def _prepare(settings: Settings) -> None:
+    """Renders what the parts read, from the same files that containers use."""
     write_client_environment(settings)
     write_airflow_password(settings)
     pages = settings.run / "static"  # Prometheus looks for its web pages where it works
     pages.unlink(missing_ok=True)
     pages.symlink_to(tool("prometheus").parent / "static")
-    (settings.home / "grafana").mkdir(exist_ok=True)
+    (settings.home / "grafana" / "plugins").mkdir(parents=True, exist_ok=True)
     (settings.home / "grafana" / "grafana.ini").touch()  # all that we set comes by its environment
     folder = settings.home / "prometheus"
     shutil.rmtree(folder / "rules", ignore_errors=True)  # or a rule file that is gone here would live on there
@@ -167,12 +192,46 @@ def _prepare(settings: Settings, fresh: bool) -> None:
     try:
         environment = client_environment(settings)
         for access in access_folders(settings).values():
-            if fresh or not (access / web_config.PASSWORD_FILE).exists():
+            if _known_password(access) != environment[PASSWORD_VARIABLE]:  # each hash of it is another
                 web_config.write(access, environment[PASSWORD_VARIABLE])
         found = receivers.read(receivers.folder(environment))
         notifications.write(settings.home / "alertmanager", found, settings.url("courier"), int(settings.interval[:-1]))
     except ConfigError as error:
         raise StackError(str(error)) from error
+
+
+def _known_password(access: Path) -> str | None:
+    path = access / web_config.PASSWORD_FILE
+    return path.read_text() if path.exists() and (access / web_config.WEB_FILE).exists() else None
+
+
+def _configure(settings: Settings, supervisor: Supervisor, wanted: list[Part], say: Say) -> None:
+    """Tells the supervisor of the parts; those that run with other settings are stopped."""
+    if supervisor.pid() is None:
+        supervisor.launch(wanted)
+        return
+    for name in supervisor.reconfigure(wanted):
+        say(f"{name} starts again, for its settings have changed")
+
+
+def _tell_of_others(
+    settings: Settings, supervisor: Supervisor, known: dict[str, Part], wanted: list[Part], say: Say
+) -> None:
+    """Says what runs and was left as it is."""
+    others = sorted(supervisor.alive() - {part.name for part in wanted})
+    old = [name for name in others if name in known and not programs.is_current(settings, known[name])]
+    if old:
+        say(f"{', '.join(old)} still run with the settings of before; `make up` gives them those of now")
+    for name in others:
+        if name not in known:
+            say(f"{name} still runs, but is no part any more; `make down` stops it")
+    if "grafana" not in known and "grafana" not in others and len(wanted) == len(known):
+        say(grafana.MISSING)
+
+
+def _stop_again(supervisor: Supervisor, started: list[Part]) -> None:
+    for part in started:
+        supervisor.stop(part.name)
 
 
 def _start(settings: Settings, supervisor: Supervisor, wanted: list[Part], say: Say) -> None:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from stack import env_file
 from stack.settings import StackError
 
 _GENERATORS: dict[str, Callable[[], str]] = {
@@ -27,14 +28,15 @@ _GENERATORS: dict[str, Callable[[], str]] = {
 
 
 def load_or_create(path: Path) -> dict[str, str]:
-    """The secrets in a file of ``NAME=value`` lines; those missing are generated and added, none is ever replaced.
+    """The secrets in a file of ``NAME=value`` lines; those missing or empty are generated, none is ever replaced.
 
     Raises:
         StackError: the file can't be read or written.
+        ConfigError: a line of it can't be understood.
     """
     try:
-        known = read(path) if path.exists() else {}
-        missing = {name: make() for name, make in _GENERATORS.items() if name not in known}
+        known = env_file.read(path) if path.exists() else {}
+        missing = {name: make() for name, make in _GENERATORS.items() if not known.get(name)}
         if missing:
             write_private(path, known | missing)
         return known | missing
@@ -47,15 +49,9 @@ def generate() -> dict[str, str]:
     return {name: make() for name, make in _GENERATORS.items()}
 
 
-def read(path: Path) -> dict[str, str]:
-    """The ``NAME=value`` lines of a file."""
-    lines = (line.partition("=") for line in path.read_text().splitlines() if "=" in line and line[0] != "#")
-    return {name: value for name, _, value in lines}
-
-
 def write_private(path: Path, values: dict[str, str]) -> None:
     """Writes ``NAME=value`` lines for the owner's eyes only, all or nothing."""
-    write_private_text(path, "".join(f"{name}={value}\n" for name, value in values.items()))
+    write_private_text(path, env_file.render(values))
 
 
 def write_airflow_users(path: Path, password: str) -> None:

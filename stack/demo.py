@@ -55,7 +55,7 @@ def main() -> int:
             runs.append(ledger.run(retrain(settings, {"source": source, **knobs})))
         console.rule("4. which is better, and does it ship?")
         well = show(settings, runs, source)
-    except (StackError, CatwalkError) as error:
+    except CatwalkError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

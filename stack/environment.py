@@ -1,14 +1,17 @@
-"""The environment that every process of a native stack gets."""
+"""The environment that the processes of a native stack get, each what it reads."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from stack import credentials, grafana
-from stack.settings import HOST, PROJECT, Settings
+from stack import credentials, env_file, grafana
+from stack.settings import HOST, PROJECT, Settings, own_settings
 
-_NOT_INHERITED = ("AIRFLOW_", "CATWALK_", "AWS_", "VGW_", "ROOT_", "PYTHON")
+MARKER = "CATWALK_STACK"
+"""Holds the stack's home, in each of its processes and in no client."""
+_NOT_INHERITED = ("AIRFLOW_", "CATWALK_", "AWS_", "GF_", "VGW_", "ROOT_", "PYTHON")
 """What the caller has set under these prefixes is meant for something else; ours come from the files."""
 _INHERITED = (
     "CATWALK_DATASET_ROOT",
@@ -27,15 +30,44 @@ _INHERITED = (
     "CATWALK_HEARTBEAT_URL",
     "CATWALK_HEARTBEAT_SECONDS",
 )
+_OURS = ("airflow", "registry", "courier", "grafana")
+_READERS: Mapping[str, tuple[str, ...]] = {
+    "AIRFLOW_": ("airflow",),
+    "AWS_": ("airflow", "registry", "courier"),
+    "CATWALK_": _OURS,
+    "CATWALK_CALLOUT_": ("courier",),
+    "CATWALK_COURIER_URL": (*_OURS, "prometheus"),
+    "CATWALK_DEADMAN_": ("courier",),
+    "CATWALK_GRAFANA_PASSWORD": ("grafana",),
+    "CATWALK_GRAFANA_TOKEN": ("courier",),
+    "CATWALK_GRAFANA_URL": (*_OURS, "prometheus"),
+    "CATWALK_HEARTBEAT_": ("courier",),
+    "CATWALK_REGISTRY_URL": (*_OURS, "prometheus"),
+    "GF_": ("grafana",),
+    "ROOT_": ("s3",),
+    "VGW_": ("s3",),
+}
+"""Prefix → the parts that read such variables; the longest prefix counts, and what has none is for everybody."""
+_FOLDERS = ("CATWALK_DATASET_ROOT", "CATWALK_RECEIVERS")
+"""The caller's working directory is no part's."""
+_MAY_BE_EMPTY = ("AWS_", "CATWALK_STATSD", "CATWALK_MONITORING_PASSWORD")
+"""Where empty says something: no telemetry, AWS itself, credentials that boto3 finds. Elsewhere it means unset."""
 
 
 def client_environment(settings: Settings) -> dict[str, str]:
-    """What `catwalk`, tasks and the registry need to find every part."""
+    """What `catwalk`, tasks and the registry need to find every part; the home's own settings win."""
+    ours = _client_environment(settings)
+    own = own_settings(settings.home)
+    ours |= {name: own[name] for name in own if own[name] or name not in ours or name.startswith(_MAY_BE_EMPTY)}
+    return ours | {name: str(Path(ours[name]).expanduser().absolute()) for name in _FOLDERS if ours.get(name)}
+
+
+def _client_environment(settings: Settings) -> dict[str, str]:
     secrets = credentials.load_or_create(settings.home / "secrets.env")
     return {
         "CATWALK_GRAFANA_URL": settings.url("grafana"),
-        **{name: value for name, value in os.environ.items() if name in _INHERITED},
-        **credentials.read(PROJECT / "stack" / "catwalk.env"),
+        **{name: value for name, value in os.environ.items() if name in _INHERITED and value},
+        **env_file.read(PROJECT / "stack" / "catwalk.env"),
         **secrets,
         "AWS_ENDPOINT_URL_S3": settings.url("s3"),
         "CATWALK_HOME": str(settings.home),
@@ -61,34 +93,52 @@ def client_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__METRICS__STATSD_HOST": HOST,
         "AIRFLOW__METRICS__STATSD_PORT": str(settings.ports["statsd"]),
-        **own_settings(settings),
     }
 
 
-def own_settings(settings: Settings) -> dict[str, str]:
-    """``local.env`` in the stack's home: what its owner wants otherwise, such as an SMTP server for Airflow."""
-    path = settings.home / "local.env"
-    return credentials.read(path) if path.exists() else {}
-
-
 def process_environment(settings: Settings) -> dict[str, str]:
-    """The whole environment of the supervisor and all that it starts."""
+    """The whole environment of a process on this machine that works with the stack."""
+    return inherited_environment() | own_environment(settings)
+
+
+def inherited_environment() -> dict[str, str]:
+    """What of the caller's environment its processes keep."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
-    ours = client_environment(settings)
-    return {
-        **inherited,
+    path = os.environ.get("PATH") or os.defpath
+    return inherited | {"PATH": f"{PROJECT / '.venv' / 'bin'}{os.pathsep}{path}"}
+
+
+def own_environment(settings: Settings, part: str = "") -> dict[str, str]:
+    """What the stack itself sets for a process.
+
+    Args:
+        settings: which stack.
+        part: gets only what it reads, so that it need not start again when something else changes, and its own marks;
+            unnamed: everything but those.
+    """
+    ours, secrets = client_environment(settings), credentials.load_or_create(settings.home / "secrets.env")
+    every = {
         **ours,
-        **(grafana.environment(settings, ours["CATWALK_GRAFANA_PASSWORD"]) if grafana.find() else {}),
-        "PATH": f"{PROJECT / '.venv' / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        # versitygw's own names for its one account.
-        "ROOT_ACCESS_KEY": ours["AWS_ACCESS_KEY_ID"],
-        "ROOT_SECRET_KEY": ours["AWS_SECRET_ACCESS_KEY"],
+        # versitygw's own names for its one account, which it has even where S3 is elsewhere and needs no keys.
+        "ROOT_ACCESS_KEY": ours["AWS_ACCESS_KEY_ID"] or secrets["AWS_ACCESS_KEY_ID"],
+        "ROOT_SECRET_KEY": ours["AWS_SECRET_ACCESS_KEY"] or secrets["AWS_SECRET_ACCESS_KEY"],
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": str(PROJECT),
         # Loopback traffic must not meet a proxy that the machine may have for the rest.
         "NO_PROXY": f"{HOST},localhost",
         "no_proxy": f"{HOST},localhost",
     }
+    if not part:
+        return every
+    if part == "grafana":
+        theirs = grafana.environment(settings, ours["CATWALK_GRAFANA_PASSWORD"])
+        every |= {name: value for name, value in theirs.items() if not every.get(name)}
+    return {name: value for name, value in every.items() if _reads(part, name)} | {MARKER: str(settings.home)}
+
+
+def _reads(part: str, variable: str) -> bool:
+    prefixes = [prefix for prefix in _READERS if variable.startswith(prefix)]
+    return not prefixes or part.startswith(_READERS[max(prefixes, key=len)])
 
 
 def write_client_environment(settings: Settings) -> Path:
@@ -100,5 +150,5 @@ def write_client_environment(settings: Settings) -> Path:
 
 def write_airflow_password(settings: Settings) -> None:
     """Airflow's simple auth manager reads users' passwords from a file."""
-    secrets = credentials.load_or_create(settings.home / "secrets.env")
-    credentials.write_airflow_users(settings.home / "airflow" / "passwords.json", secrets["CATWALK_AIRFLOW_PASSWORD"])
+    password = client_environment(settings)["CATWALK_AIRFLOW_PASSWORD"]
+    credentials.write_airflow_users(settings.home / "airflow" / "passwords.json", password)

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from monitoring import access, web_config
+from monitoring import access, receivers, web_config
 from stack import grafana, workers
+from stack.environment import client_environment
 from stack.settings import HOST, PROJECT, Settings, tool
 
 _CLIENT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -29,6 +30,8 @@ class Part:
     healthy: Callable[[], bool]
     url: str = ""
     """What a person opens."""
+    reads: tuple[Path, ...] = ()
+    """Files and folders that it takes up when it starts, and only then."""
 
     @property
     def is_airflow(self) -> bool:
@@ -42,6 +45,11 @@ def parts(settings: Settings) -> dict[str, Part]:
     home = settings.home
     airflow = str(PROJECT / ".venv" / "bin" / "airflow")
     python = str(PROJECT / ".venv" / "bin" / "python")
+    packages = PROJECT / ".venv" / ".catwalk-packages"
+    code = (PROJECT / "ml", PROJECT / "monitoring", packages)
+    access_to = access_folders(settings)
+    mapping = PROJECT / "monitoring" / "statsd_mapping.yaml"
+    people = receivers.folder(client_environment(settings))
 
     def answers(name: str, path: str) -> Callable[[], bool]:
         return lambda: get(settings.url(name) + path) is not None
@@ -71,11 +79,12 @@ def parts(settings: Settings) -> dict[str, Part]:
                 f"--statsd.listen-udp={at['statsd']}",
                 f"--statsd.listen-tcp={at['statsd']}",
                 f"--web.listen-address={at['statsd_exporter']}",
-                f"--statsd.mapping-config={PROJECT / 'monitoring' / 'statsd_mapping.yaml'}",
+                f"--statsd.mapping-config={mapping}",
             ],
             ("statsd", "statsd_exporter"),
             answers("statsd_exporter", "/-/healthy"),
             f"{settings.url('statsd_exporter')}/metrics",
+            (mapping,),
         ),
         Part(
             "prometheus",
@@ -87,11 +96,12 @@ def parts(settings: Settings) -> dict[str, Part]:
                 "--storage.tsdb.retention.size=20GB",
                 "--rules.alert.resend-delay=10s",
                 f"--web.listen-address={at['prometheus']}",
-                f"--web.config.file={access_folders(settings)['prometheus'] / web_config.WEB_FILE}",
+                f"--web.config.file={access_to['prometheus'] / web_config.WEB_FILE}",
             ],
             ("prometheus",),
             answers_its_user("prometheus", "/-/ready"),
             settings.url("prometheus"),
+            (home / "prometheus" / "prometheus.yml", home / "prometheus" / "rules"),
         ),
         Part(
             "alertmanager",
@@ -100,12 +110,13 @@ def parts(settings: Settings) -> dict[str, Part]:
                 f"--config.file={home / 'alertmanager' / 'alertmanager.yml'}",
                 f"--storage.path={home / 'alertmanager'}",
                 f"--web.listen-address={at['alertmanager']}",
-                f"--web.config.file={access_folders(settings)['alertmanager'] / web_config.WEB_FILE}",
+                f"--web.config.file={access_to['alertmanager'] / web_config.WEB_FILE}",
                 "--cluster.listen-address=",
             ],
             ("alertmanager",),
             answers_its_user("alertmanager", "/-/ready"),
             settings.url("alertmanager"),
+            (home / "alertmanager" / "alertmanager.yml", home / "alertmanager" / "catwalk.tmpl", people),
         ),
         Part(
             "registry",
@@ -113,6 +124,7 @@ def parts(settings: Settings) -> dict[str, Part]:
             ("registry",),
             answers("registry", "/healthz"),
             settings.url("registry"),
+            code,
         ),
         Part(
             "courier",
@@ -120,6 +132,7 @@ def parts(settings: Settings) -> dict[str, Part]:
             ("courier",),
             answers("courier", "/healthz"),
             settings.url("courier"),
+            (*code, people),
         ),
         Part(
             "airflow-api-server",
@@ -127,12 +140,21 @@ def parts(settings: Settings) -> dict[str, Part]:
             ("airflow",),
             answers("airflow", "/api/v2/monitor/health"),
             settings.url("airflow"),
+            (packages,),
         ),
         # Their log servers would listen on every interface; on one machine the API server reads the files themselves.
-        Part("airflow-scheduler", [airflow, "scheduler", "--skip-serve-logs"], (), airflow_says("scheduler")),
-        Part("airflow-dag-processor", [airflow, "dag-processor"], (), airflow_says("dag_processor")),
-        Part("airflow-triggerer", [airflow, "triggerer", "--skip-serve-logs"], (), airflow_says("triggerer")),
-        *(Part(name, [airflow, *flags], (), healthy) for name, flags, healthy in workers.find(settings)),
+        *(
+            Part(f"airflow-{name}", [airflow, name, *flags], (), airflow_says(name.replace("-", "_")), "", (packages,))
+            for name, flags in {
+                "scheduler": ["--skip-serve-logs"],
+                "dag-processor": [],
+                "triggerer": ["--skip-serve-logs"],
+            }.items()
+        ),
+        *(
+            Part(name, [airflow, *flags], (), healthy, "", (packages,))
+            for name, flags, healthy in workers.find(settings)
+        ),
     ]
     program = grafana.find()
     if program:
@@ -143,6 +165,7 @@ def parts(settings: Settings) -> dict[str, Part]:
                 ("grafana",),
                 answers("grafana", "/api/health"),
                 settings.url("grafana"),
+                (grafana.FOLDER / "provisioning",),
             )
         )
     return {part.name: part for part in every}

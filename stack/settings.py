@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ml.errors import CatwalkError, ConfigError
+from stack import env_file
+
 PROJECT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 """Everything binds here: none of these servers is meant to be reached from another machine."""
@@ -28,7 +31,7 @@ PORTS = {
 """Default ports; ``CATWALK_PORT_<NAME>`` changes one. `statsd` takes UDP and TCP."""
 
 
-class StackError(Exception):
+class StackError(CatwalkError):
     """One line that says what is wrong with the stack, and what to do."""
 
 
@@ -49,11 +52,13 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Reads ``CATWALK_HOME``, ``CATWALK_PORT_*`` and ``CATWALK_SCRAPE_INTERVAL``.
+        """Reads ``CATWALK_HOME``, ``CATWALK_PORT_*`` and ``CATWALK_SCRAPE_INTERVAL``; the last two from the home too.
 
         Raises:
             StackError: a value makes no sense; the message names the variable.
         """
+        home = _home(environment.get("CATWALK_HOME") or str(PROJECT / ".catwalk"))
+        environment = {**environment, **own_settings(home)}
         ports = {}
         for name, default in PORTS.items():
             text = environment.get(port_variable(name)) or str(default)
@@ -67,7 +72,6 @@ class Settings:
         interval = environment.get("CATWALK_SCRAPE_INTERVAL") or "10s"
         if not re.fullmatch(r"[1-9]\d*s", interval):
             raise StackError(f"CATWALK_SCRAPE_INTERVAL must be whole seconds such as 10s, not {interval!r}")
-        home = Path(environment.get("CATWALK_HOME") or PROJECT / ".catwalk").expanduser().absolute()
         return cls(home, ports, interval)
 
     @property
@@ -92,6 +96,32 @@ class Settings:
     def url(self, name: str) -> str:
         """Where a part answers HTTP."""
         return f"http://{HOST}:{self.ports[name]}"
+
+
+def own_settings(home: Path) -> dict[str, str]:
+    """``local.env`` in a stack's home: what its owner wants otherwise, such as a port, or an SMTP server for Airflow.
+
+    Raises:
+        StackError: it can't be read, or a line can't be understood.
+    """
+    path = home / "local.env"
+    try:
+        own = env_file.read(path) if path.exists() else {}
+    except ConfigError as error:
+        raise StackError(str(error)) from error
+    except OSError as error:
+        raise StackError(f"{path} can't be read: {error.strerror}") from error
+    if "CATWALK_HOME" in own:
+        raise StackError(f"{path} can't set CATWALK_HOME, the folder that it lies in; set that in the environment")
+    return own
+
+
+def _home(text: str) -> Path:
+    """One spelling of a folder, for the kernel shows no other: processes are known by where they work."""
+    try:
+        return Path(text).expanduser().resolve()
+    except (RuntimeError, OSError, ValueError) as error:
+        raise StackError(f"CATWALK_HOME={text} can't be used: {error}") from error
 
 
 def tool(name: str) -> Path:

@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-import shlex
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from stack.environment import process_environment
+from stack import programs
+from stack.environment import MARKER
 from stack.parts import Part
 from stack.settings import Settings, StackError
 
-_STOP_SECONDS = 10
+_ALIVE = ("RUNNING", "STARTING", "BACKOFF")
+"""States in which supervisord keeps a part running, or tries to."""
 
 
-def render(settings: Settings, parts: list[Part]) -> str:
-    """supervisord's configuration. Nothing starts by itself: order and checks are :mod:`stack.control`'s."""
+def render(settings: Settings) -> str:
+    """supervisord's configuration. Nothing starts by itself: order and checks are :mod:`stack.control`'s.
 
-    def text(value: object) -> str:
-        return str(value).replace("%", "%%")
-
+    Paths are relative to the run folder, in which the daemon and all parts work: a home's own may hold ``%`` or ``#``.
+    """
     sections = [
-        f"[unix_http_server]\nfile={text(settings.socket)}\nchmod=0700",
-        f"[supervisord]\nlogfile={text(settings.logs / 'supervisord.log')}\n"
-        f"pidfile={text(settings.home / 'supervisord.pid')}\n"
-        f"directory={text(settings.run)}\nnocleanup=true\nminfds=1024",
-        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
+        f"[unix_http_server]\nfile={_socket(settings)}\nchmod=0700\n",
+        "[supervisord]\nlogfile=../logs/supervisord.log\npidfile=../supervisord.pid\nnocleanup=true\nminfds=1024\n",
+        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n",
     ]
-    for part in parts:
-        sections.append(
-            f"[program:{part.name}]\ncommand={text(shlex.join(part.command))}\ndirectory={text(settings.run)}\n"
-            "autostart=false\nautorestart=true\nstartsecs=1\nstartretries=1000\n"
-            f"stopwaitsecs={_STOP_SECONDS}\nstopasgroup=true\nkillasgroup=true\nredirect_stderr=true\n"
-            f"stdout_logfile={text(settings.logs / f'{part.name}.log')}\nstdout_logfile_maxbytes=20MB\n"
-            "stdout_logfile_backups=3"
-        )
-    return "\n\n".join(sections) + "\n"
+    return "\n".join([*sections, *programs.sections(settings)])
+
+
+def _socket(settings: Settings) -> str:
+    inside = settings.socket.parent == settings.home
+    return f"../{settings.socket.name}" if inside else str(settings.socket).replace("%", "%%")
 
 
 class Supervisor:
@@ -52,6 +50,12 @@ class Supervisor:
         transport = SupervisorTransport(None, None, f"unix://{self._settings.socket}")
         try:
             return getattr(ServerProxy("http://127.0.0.1", transport=transport).supervisor, method)(*arguments)
+        except Fault as error:
+            raise StackError(
+                f"supervisord refuses {method}: {error.faultString}; `make down`, then `make up`"
+            ) from error
+        except OSError as error:
+            raise StackError(f"supervisord does not answer: {error.strerror}; `make up` starts it") from error
         finally:
             transport.close()
 
@@ -59,7 +63,7 @@ class Supervisor:
         """The daemon's process id, or None when it does not answer."""
         try:
             return int(self._call("getPID"))
-        except (OSError, Fault):
+        except StackError:
             return None
 
     def launch(self, parts: list[Part]) -> None:
@@ -69,30 +73,54 @@ class Supervisor:
             StackError: it does not start.
         """
         settings = self._settings
-        configuration = settings.home / "supervisord.conf"
-        configuration.write_text(render(settings, parts))
+        shutil.rmtree(programs.folder(settings), ignore_errors=True)
+        programs.folder(settings).mkdir(mode=0o700)
+        self._configure(parts)
         settings.socket.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
-        environment = process_environment(settings)
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(settings.home / "supervisord.conf")]
+        environment = {"PATH": os.environ.get("PATH") or os.defpath, MARKER: str(settings.home)}
         done = subprocess.run(
             command, cwd=settings.run, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
         if done.returncode:
-            raise StackError(f"supervisord does not start: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+            lines = [line for line in (done.stderr + done.stdout).splitlines() if not line.startswith("For help")]
+            raise StackError(f"supervisord does not start: {lines[-1] if lines else 'it says nothing'}")
 
-    def reconfigure(self, parts: list[Part]) -> None:
-        """Makes a running daemon know exactly these parts and those it has running."""
-        (self._settings.home / "supervisord.conf").write_text(render(self._settings, parts))
-        added, _, _ = self._call("reloadConfig")[0]
-        for name in added:
+    def reconfigure(self, parts: list[Part]) -> list[str]:
+        """Makes a running daemon know these parts as they are to run now, beside those that it knows already.
+
+        Returns:
+            Those that ran otherwise, and are stopped now.
+        """
+        alive = self.alive()
+        self._configure(
+            part for part in parts if part.name not in alive or not programs.is_current(self._settings, part)
+        )
+        added, changed, _ = self._call("reloadConfig")[0]
+        stopped = [part.name for part in parts if part.name in changed]
+        for name in stopped:
+            self.stop(name)
+            self._call("removeProcessGroup", name)
+        for name in (*added, *stopped):
             self._call("addProcessGroup", name)
+        return [name for name in stopped if name in alive]
+
+    def _configure(self, parts: Iterable[Part]) -> None:
+        programs.folder(self._settings).mkdir(mode=0o700, exist_ok=True)  # a stack of an older version has none
+        for part in parts:
+            programs.write(self._settings, part)
+        (self._settings.home / "supervisord.conf").write_text(render(self._settings))
 
     def states(self) -> dict[str, str]:
         """Part → RUNNING, STARTING, BACKOFF, STOPPED, EXITED or FATAL; empty when the daemon does not answer."""
         try:
             return {info["name"]: info["statename"] for info in self._call("getAllProcessInfo")}
-        except (OSError, Fault):
+        except StackError:
             return {}
+
+    def alive(self) -> set[str]:
+        """The parts that run, or that the daemon tries to run."""
+        return {name for name, state in self.states().items() if state in _ALIVE}
 
     def processes(self) -> dict[str, int]:
         """Part → process id, of those that run."""
@@ -100,17 +128,17 @@ class Supervisor:
 
     def start(self, name: str) -> None:
         """Starts a part and returns at once; one that runs is left alone."""
-        if self.states().get(name) not in ("RUNNING", "STARTING"):
+        if name not in self.alive():
             self._call("startProcess", name, False)
 
     def stop(self, name: str) -> None:
         """Stops a part and waits for it."""
-        if self.states().get(name) in ("RUNNING", "STARTING", "BACKOFF"):
+        if name in self.alive():
             self._call("stopProcess", name)
 
     def shutdown(self) -> None:
         """Asks the daemon to stop everything and itself; returns at once."""
         try:
             self._call("shutdown")
-        except (OSError, Fault):
+        except StackError:
             return

@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
-from stack.environment import own_settings
-from stack.settings import Settings, StackError
+from stack.settings import Settings, StackError, own_settings
 
 NAMES = "worker-a,worker-b"
 CONCURRENCY = 2
@@ -23,7 +23,7 @@ def find(settings: Settings) -> Iterator[tuple[str, list[str], Callable[[], bool
     Raises:
         StackError: no broker is named.
     """
-    own = own_settings(settings)
+    own = own_settings(settings.home)
     if own.get("AIRFLOW__CORE__EXECUTOR") != "CeleryExecutor":
         return
     broker = own.get("AIRFLOW__CELERY__BROKER_URL")
@@ -31,7 +31,9 @@ def find(settings: Settings) -> Iterator[tuple[str, list[str], Callable[[], bool
         raise StackError(
             f"{settings.home / 'local.env'} says CeleryExecutor; say AIRFLOW__CELERY__BROKER_URL there too"
         )
-    for name in own.get("CATWALK_WORKERS", NAMES).split(","):
+    for name in dict.fromkeys(map(str.strip, (own.get("CATWALK_WORKERS") or NAMES).split(","))):
+        if not re.fullmatch(r"[\w.-]+", name, re.ASCII):
+            raise StackError(f"CATWALK_WORKERS must be names joined by commas such as {NAMES}, not {name!r}")
         node = f"{name}@localhost"
         # Its log server would listen on every interface; on one machine the API server reads the files themselves.
         flags = ["celery", "worker", "--celery-hostname", node, "--concurrency", str(CONCURRENCY), "--skip-serve-logs"]

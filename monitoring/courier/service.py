@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ml import variables
 from ml.errors import ConfigError
 from monitoring import access, alertmanager, catalogue, receivers
 from monitoring.courier import callout, pages
@@ -25,7 +26,6 @@ from monitoring.courier.store import GRAFANA, KEPT_SECONDS, Store
 from monitoring.environment import home, part_url
 from monitoring.grafana import Grafana
 from monitoring.receivers import EVERYBODY, Channels
-from monitoring.summaries import positive_seconds
 
 log = logging.getLogger("catwalk.courier")
 
@@ -62,8 +62,8 @@ class Settings:
         if not password:
             raise ConfigError(f"{access.PASSWORD_VARIABLE} is not set; without it anybody could forge alerts")
         limits = Limits(
-            positive_seconds("CATWALK_DEADMAN_SECONDS", Limits.silence_seconds),
-            positive_seconds("CATWALK_DEADMAN_GRACE_SECONDS", Limits.grace_seconds),
+            variables.seconds("CATWALK_DEADMAN_SECONDS", Limits.silence_seconds),
+            variables.seconds("CATWALK_DEADMAN_GRACE_SECONDS", Limits.grace_seconds),
         )
         return cls(
             file=home() / "courier" / "courier.db",
@@ -72,8 +72,8 @@ class Settings:
             channels=receivers.read(receivers.folder())[EVERYBODY],
             grafana=Grafana.from_environment(),
             heartbeat_url=os.environ.get("CATWALK_HEARTBEAT_URL", ""),
-            heartbeat_seconds=positive_seconds("CATWALK_HEARTBEAT_SECONDS", cls.heartbeat_seconds),
-            retry_seconds=positive_seconds("CATWALK_COURIER_RETRY_SECONDS", cls.retry_seconds),
+            heartbeat_seconds=variables.seconds("CATWALK_HEARTBEAT_SECONDS", cls.heartbeat_seconds),
+            retry_seconds=variables.seconds("CATWALK_COURIER_RETRY_SECONDS", cls.retry_seconds),
         )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -45,18 +48,34 @@ def our_epoch(splits: dict[str, Split], **knobs: object) -> float:
     return trainer.epochs[0].duration_seconds
 
 
+@contextmanager
+def busy_programs(count: int) -> Iterator[None]:
+    """Others who want a core each."""
+    programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+
+
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
     """Ratios of examples per second; both sides of a ratio are timed within the same minute."""
     splits = read_splits(RunConfig().data)
     torch.set_num_threads(RunConfig().training.threads)
     default = RunConfig().training.batch_size
-    same, ours = [], []
+    same, ours, crowded = [], [], []
     for number in range(1, rounds + 1):
         say(f"epochs: round {number} of {rounds}")
         reference = quickstart_epoch(len(splits["train"]))
         same.append(reference / our_epoch(splits, batch_size=SAME_BATCH))
-        ours.append(reference / our_epoch(splits, batch_size=default))
+        alone = our_epoch(splits, batch_size=default)
+        ours.append(reference / alone)
+        with busy_programs(torch.get_num_threads()):
+            crowded.append(our_epoch(splits, batch_size=default) / alone)
     return [
         Measurement(f"quickstart's epoch ÷ ours, both batch {SAME_BATCH}", same, "×", "at least 2.5"),
         Measurement(f"quickstart's epoch ÷ ours, our batch {default}", ours, "×", "at least 3.5, aim 5"),
+        Measurement("our epoch beside as many busy programs as it has threads ÷ alone", crowded, "×", "at most 5"),
     ]

@@ -52,7 +52,12 @@ def test_data_sources_have_fixed_uids_and_documented_fields() -> None:
         assert re.fullmatch(r"\$\{CATWALK_\w+_URL\}", source["url"])
         assert (source["basicAuth"], source["basicAuthUser"]) == (True, "catwalk")
         assert source["secureJsonData"] == {"basicAuthPassword": "${CATWALK_MONITORING_PASSWORD}"}
-    assert [uid for uid, source in found.items() if source.get("isDefault")] == ["catwalk-prometheus"]
+    assert not any(source.get("isDefault") for source in found.values()), "a Grafana with two defaults does not start"
+
+
+def test_grafana_finds_every_folder_that_it_looks_for() -> None:
+    """It logs an error for each that is missing. git keeps no empty folder."""
+    assert {path.name for path in PROVISIONING.iterdir()} == {"alerting", "dashboards", "datasources", "plugins"}
 
 
 def test_dashboards_come_from_the_folder_that_holds_them_and_cannot_be_changed_in_the_browser() -> None:
@@ -63,7 +68,7 @@ def test_dashboards_come_from_the_folder_that_holds_them_and_cannot_be_changed_i
     assert provider["type"] == "file"
     assert provider["allowUiUpdates"] is False
     assert provider["options"] == {"path": "${CATWALK_GRAFANA_DASHBOARDS}"}
-    source = next(source for source in read("datasources")["datasources"] if source.get("isDefault"))
+    source = next(source for source in read("datasources")["datasources"] if source["type"] == "prometheus")
     for dashboard in DASHBOARDS:
         variable = next(found for found in dashboard["templating"]["list"] if found["type"] == "datasource")
         assert variable["current"] == {"selected": True, "text": source["name"], "value": source["uid"]}

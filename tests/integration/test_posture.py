@@ -7,9 +7,8 @@ import http.client
 import importlib.util
 import json
 import re
-import socket
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import boto3
@@ -25,6 +24,7 @@ from monitoring.airflow_api import AirflowApi, AirflowError
 from stack import control, credentials
 from stack.parts import monitoring_password, parts
 from stack.settings import Settings
+from tests import listening
 from tests.conftest import RunningStack
 from tests.notifying import notification
 from tests.servers import wait_until
@@ -75,28 +75,8 @@ def leaks(content: bytes, secrets: Mapping[str, str]) -> list[str]:
 # --- what listens -----------------------------------------------------------------------------------------------------
 
 
-def listening(processes: list[psutil.Process]) -> Iterator[tuple[str, str, int]]:
-    """Protocol, address and port of every socket on which one of the processes waits for others."""
-    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    for process in processes:
-        try:
-            sockets = process.net_connections("inet")
-        except psutil.NoSuchProcess:
-            continue
-        for one in sockets:
-            address, port = one.laddr
-            if one.type == socket.SOCK_STREAM and one.status == psutil.CONN_LISTEN:
-                yield "tcp", address, port
-            # Who only sends by UDP has a port that the kernel chose, and a wildcard address or none.
-            if one.type == socket.SOCK_DGRAM and not one.raddr and (port < lowest or address == "127.0.0.1"):
-                yield "udp", address, port
-
-
 def test_the_parts_ports_listen_on_loopback_and_nothing_else(stack: RunningStack) -> None:
-    ports = stack.settings.ports
-    expected = {("tcp", "127.0.0.1", ports[name]) for part in parts(stack.settings).values() for name in part.ports}
-    found = set(listening(control.processes(stack.settings)))
-    assert found == expected | {("udp", "127.0.0.1", ports["statsd"])}
+    assert listening.found(stack.settings) == listening.expected(stack.settings, list(parts(stack.settings)))
 
 
 def test_the_supervisors_socket_is_its_owners(stack: RunningStack) -> None:
@@ -338,13 +318,14 @@ def test_files_with_secrets_are_their_owners(stack: RunningStack) -> None:
             continue
         found = leaks(content, secrets)
         if found:
-            holders.add(str(path.relative_to(home)))
+            holders.add(re.sub(r"^parts/.*\.sh$", "parts/*.sh", str(path.relative_to(home))))
             if status.st_mode & 0o077:
                 exposed[str(path.relative_to(home))] = found
     assert exposed == {}
     assert holders == {
         "secrets.env",
         "environment",
+        "parts/*.sh",
         "airflow/passwords.json",
         "prometheus/access/monitoring_password",
         "prometheus/access/client.yml",

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack import credentials, grafana
+from stack import credentials, env_file, grafana
 from stack.bootstrap import MODULES, tool_version
 from stack.compose import EXAMPLE, write_environment
 from stack.parts import parts
@@ -82,7 +82,7 @@ def test_every_secret_is_required_wherever_it_stands() -> None:
 
 
 def test_no_secret_is_on_a_command_line(project: dict[str, Any], folder: Path) -> None:
-    known = credentials.read(folder / ".env")
+    known = env_file.read(folder / ".env")
     secrets = [known[name] for name in credentials.generate()]
     for name, service in project["services"].items():
         told = repr(
@@ -92,7 +92,7 @@ def test_no_secret_is_on_a_command_line(project: dict[str, Any], folder: Path) -
 
 
 def test_no_service_knows_a_secret_that_it_has_no_use_for(project: dict[str, Any], folder: Path) -> None:
-    known = credentials.read(folder / ".env")
+    known = env_file.read(folder / ".env")
     for secret, users in {
         "CATWALK_POSTGRES_PASSWORD": r"postgres|airflow-.*",
         "CATWALK_REDIS_PASSWORD": r"redis|airflow-.*",
@@ -301,7 +301,7 @@ def test_every_variable_is_in_the_example_with_its_default(tmp_path: Path) -> No
     (tmp_path / "bare").mkdir()
     bare = load(tmp_path / "bare")
     spelt = load(tmp_path / "spelt", **{n: v for n, v in documented.items() if n not in credentials.generate()})
-    secrets = credentials.read(tmp_path / "bare" / ".env"), credentials.read(tmp_path / "spelt" / ".env")
+    secrets = env_file.read(tmp_path / "bare" / ".env"), env_file.read(tmp_path / "spelt" / ".env")
     texts = [repr(bare).replace("/bare", ""), repr(spelt).replace("/spelt", "")]
     for index, known in enumerate(secrets):
         for name in credentials.generate():
@@ -405,7 +405,7 @@ def test_make_env_writes_a_private_file_and_keeps_what_is_set(tmp_path: Path) ->
     before = path.read_text()
     assert write_environment(path) == []
     assert path.read_text() == before
-    values = credentials.read(path)
+    values = env_file.read(path)
     assert len({values[name] for name in credentials.generate()}) == len(credentials.generate())
 
     kept = before.replace("COMPOSE_PROFILES=s3,monitoring,grafana", "COMPOSE_PROFILES=")
@@ -420,7 +420,16 @@ def test_make_env_writes_a_private_file_and_keeps_what_is_set(tmp_path: Path) ->
 def test_containers_read_what_is_mounted_whatever_the_umask(tmp_path: Path, folder: Path) -> None:
     """A checkout made with a umask of 077, and `make env` on a machine where nothing was set up."""
     copy = tmp_path / "checkout"
-    for name in ("Makefile", "docker-compose.yaml", ".env.example", "stack", "monitoring", "prometheus", "grafana"):
+    for name in (
+        "Makefile",
+        "docker-compose.yaml",
+        ".env.example",
+        "ml",
+        "stack",
+        "monitoring",
+        "prometheus",
+        "grafana",
+    ):
         source, target = PROJECT / name, copy / name
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)

@@ -21,7 +21,7 @@ import pytest
 
 from monitoring import access
 from monitoring.environment import home
-from stack import credentials
+from stack import env_file
 from stack.settings import PROJECT, tool
 from tests.conftest import free_ports
 from tests.servers import free_port, scraped, wait_until
@@ -44,7 +44,7 @@ class Containers:
     def __init__(self, folder: Path) -> None:
         self.root = folder / "root"
         self.project = load(folder / "project")
-        self.secrets = credentials.read(folder / "project" / ".env")
+        self.secrets = env_file.read(folder / "project" / ".env")
         ports = free_ports()
         self.ports = {
             ("versitygw", 7070): ports["s3"],

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,38 +36,6 @@ def settings() -> Iterator[Settings]:
 
 def quiet(line: str) -> None:
     pass
-
-
-STAND_IN_FOR_GRAFANA = """#!{python}
-import http.server, os, sys
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        found = self.path == "/api/health" and sys.argv[1] == "server"
-        self.send_response(200 if found else 404)
-        self.end_headers()
-        self.wfile.write(os.environ["GF_PATHS_PROVISIONING"].encode())
-
-address = os.environ["GF_SERVER_HTTP_ADDR"], int(os.environ["GF_SERVER_HTTP_PORT"])
-http.server.HTTPServer(address, Handler).serve_forever()
-"""
-
-
-def test_a_grafana_on_the_path_is_started_with_our_provisioning(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A real Grafana can't be had from the registries that set-up uses, so a stand-in says what it was given."""
-    assert "grafana" not in parts(settings)
-    program = tmp_path / "grafana"
-    program.write_text(STAND_IN_FOR_GRAFANA.format(python=sys.executable))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    try:
-        control.up(settings, ["grafana"], say=quiet)
-        with urllib.request.urlopen(f"{settings.url('grafana')}/api/health", timeout=30) as answer:
-            assert Path(answer.read().decode()) == PROJECT / "grafana" / "provisioning"
-    finally:
-        control.down(settings, say=quiet)
 
 
 def test_every_part_is_healthy_and_up_again_changes_nothing(stack: RunningStack) -> None:

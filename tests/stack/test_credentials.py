@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import credentials
+from stack import credentials, env_file
 from stack.settings import StackError
 
 
@@ -24,7 +24,14 @@ def test_a_secret_that_a_newer_version_needs_is_added_and_none_replaced(tmp_path
     path = tmp_path / "secrets.env"
     path.write_text("# mine\nAWS_ACCESS_KEY_ID=chosen=by me\n")
     assert credentials.load_or_create(path)["AWS_ACCESS_KEY_ID"] == "chosen=by me"
-    assert credentials.read(path)["AWS_ACCESS_KEY_ID"] == "chosen=by me"
+    assert env_file.read(path)["AWS_ACCESS_KEY_ID"] == "chosen=by me"
+
+
+def test_an_empty_secret_is_a_missing_one(tmp_path: Path) -> None:
+    """Grafana would take an empty password for its own default."""
+    path = tmp_path / "secrets.env"
+    path.write_text("CATWALK_GRAFANA_PASSWORD=\n")
+    assert len(credentials.load_or_create(path)["CATWALK_GRAFANA_PASSWORD"]) >= 18
 
 
 def test_an_unusable_home_is_one_line(tmp_path: Path) -> None:

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from stack.environment import client_environment, process_environment, write_airflow_password, write_client_environment
+from stack.environment import (
+    client_environment,
+    own_environment,
+    process_environment,
+    write_airflow_password,
+    write_client_environment,
+)
 from stack.settings import PORTS, PROJECT, Settings
 
 
@@ -42,6 +48,30 @@ def test_a_home_s_own_settings_win(tmp_path: Path) -> None:
     (tmp_path / "local.env").write_text("CATWALK_TASK_RETRIES=9\nAIRFLOW__CORE__PARALLELISM=2\n")
     environment = client_environment(Settings(tmp_path))
     assert (environment["CATWALK_TASK_RETRIES"], environment["AIRFLOW__CORE__PARALLELISM"]) == ("9", "2")
+
+
+def test_what_is_empty_there_is_unset_but_where_empty_says_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_GRAFANA_URL", "")
+    default = client_environment(Settings(tmp_path))
+    names = ("CATWALK_STORE", "CATWALK_AIRFLOW_PASSWORD", "CATWALK_GRAFANA_PASSWORD", "AIRFLOW__CORE__EXECUTOR")
+    (tmp_path / "local.env").write_text("".join(f"{name}=\n" for name in (*names, "CATWALK_STATSD", "GF_X")))
+    environment = client_environment(Settings(tmp_path))
+    assert {name: environment[name] for name in names} == {name: default[name] for name in names}
+    assert environment["CATWALK_GRAFANA_URL"] == "http://127.0.0.1:3000"
+    assert environment["CATWALK_STATSD"] == "", "telemetry is off"
+
+
+def test_an_empty_password_leaves_grafana_no_default(tmp_path: Path) -> None:
+    (tmp_path / "local.env").write_text("CATWALK_GRAFANA_PASSWORD=\nGF_SECURITY_ADMIN_PASSWORD=\n")
+    assert len(own_environment(Settings(tmp_path), "grafana")["GF_SECURITY_ADMIN_PASSWORD"]) >= 18
+
+
+def test_folders_that_are_named_relatively_are_the_callers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CATWALK_DATASET_ROOT", "mine")
+    assert client_environment(Settings(tmp_path))["CATWALK_DATASET_ROOT"] == str(tmp_path / "mine")
 
 
 def test_files_with_secrets_are_private(tmp_path: Path) -> None:

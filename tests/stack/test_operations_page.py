@@ -15,7 +15,7 @@ import yaml
 
 from monitoring import web_config
 from monitoring.cli import app
-from stack import credentials, kubernetes
+from stack import credentials, env_file, kubernetes
 from stack.environment import client_environment
 from stack.parts import parts
 from stack.settings import PORTS, PROJECT, Settings, tool
@@ -95,7 +95,7 @@ def test_the_manifests_for_kubernetes_fit_the_native_stack(tmp_path: Path) -> No
     [job] = [job for job in committed()["scrape_configs"] if job["job_name"] == "statsd_exporter"]
     assert monitor["spec"]["sampleLimit"] == job["sample_limit"]
     assert monitor["spec"]["endpoints"][0]["relabelings"][0]["replacement"] == job["job_name"]
-    shared = credentials.read(PROJECT / "stack" / "catwalk.env")
+    shared = env_file.read(PROJECT / "stack" / "catwalk.env")
     for name, value in values[0]["config"]["metrics"].items():
         if name not in ("statsd_host", "statsd_port"):
             assert shared[f"AIRFLOW__METRICS__{name.upper()}"] == value

@@ -22,6 +22,34 @@ def test_every_port_and_the_home_can_be_changed(tmp_path: Path) -> None:
     assert settings.home == tmp_path
 
 
+def test_a_home_s_own_settings_move_ports_and_pace(tmp_path: Path) -> None:
+    (tmp_path / "local.env").write_text("export CATWALK_PORT_S3 = 17070 # free\nCATWALK_SCRAPE_INTERVAL='5s'\n")
+    settings = Settings.from_environment({"CATWALK_HOME": str(tmp_path)})
+    assert (settings.ports["s3"], settings.interval) == (17_070, "5s")
+
+
+def test_a_home_has_one_spelling(tmp_path: Path) -> None:
+    """The kernel shows where a process works without links, and that is how a stack knows its own."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "home")
+    for text in (tmp_path / "link", tmp_path / "link" / ".." / "home"):
+        assert Settings.from_environment({"CATWALK_HOME": str(text)}).home == (tmp_path / "home").resolve()
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("CATWALK_HOME=/elsewhere", "can't set CATWALK_HOME"),
+        ("CATWALK_PORT_S3=many", "CATWALK_PORT_S3 must be a port"),
+        ("nonsense", r"local\.env, line 1: this is no NAME=value"),
+    ],
+)
+def test_nonsense_in_a_home_s_own_settings_is_one_line(tmp_path: Path, line: str, complaint: str) -> None:
+    (tmp_path / "local.env").write_text(line)
+    with pytest.raises(StackError, match=complaint):
+        Settings.from_environment({"CATWALK_HOME": str(tmp_path)})
+
+
 @pytest.mark.parametrize("text", ["0", "65536", "http", "-1", "80 80", "٣"])
 def test_an_absurd_port_is_refused_by_name(text: str) -> None:
     with pytest.raises(StackError, match="CATWALK_PORT_PROMETHEUS must be a port from 1 to 65535"):

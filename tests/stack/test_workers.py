@@ -38,6 +38,17 @@ def test_others_can_be_named(tmp_path: Path) -> None:
     assert [name for name, _, _ in workers.find(own)] == ["airflow-one", "airflow-two", "airflow-three"]
 
 
+def test_an_empty_list_of_names_is_none(tmp_path: Path) -> None:
+    own = settings(tmp_path, f"{CELERY}{BROKER}CATWALK_WORKERS=\n")
+    assert len(list(workers.find(own))) == 2
+
+
+@pytest.mark.parametrize("names", ["a,,b", "a b", "a;b", "worker/1"])
+def test_what_is_no_name_is_refused(tmp_path: Path, names: str) -> None:
+    with pytest.raises(StackError, match="CATWALK_WORKERS must be names"):
+        list(workers.find(settings(tmp_path, f"{CELERY}{BROKER}CATWALK_WORKERS={names}\n")))
+
+
 @pytest.mark.integration  # a refused connection is tried again for some seconds
 def test_one_whose_broker_is_gone_is_not_healthy(tmp_path: Path) -> None:
     _, _, healthy = next(workers.find(settings(tmp_path, CELERY + BROKER)))

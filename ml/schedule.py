@@ -1,0 +1,81 @@
+"""When the DAGs run and how often a task is tried, as the environment says.
+
+Read by the DAG files, which must not break: a nightly run with a default is better than none. So a value that makes no
+sense leaves its default in force and a complaint to show; who starts the stack is refused with the same words.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ml import variables
+from ml.errors import ConfigError
+
+_DAY_SECONDS = 86_400.0
+_NAMED = ("@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What the DAG files take from the environment."""
+
+    cron: str = "0 3 * * *"
+    """As Airflow understands it: five fields, or a name such as ``@weekly``."""
+    retries: int = 4
+    """Tries of a task after the first."""
+    retry_delay_seconds: float = 15.0
+    """Pause before the first of them."""
+    sweep_parallel: int = 2
+    """Trials that train at once, over all sweeps."""
+    complaints: tuple[str, ...] = ()
+    """A line for each variable whose value makes no sense, and whose default therefore holds."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Schedule:
+        """Reads `CATWALK_SCHEDULE`, `CATWALK_TASK_RETRIES`, `CATWALK_RETRY_DELAY_SECONDS`, `CATWALK_SWEEP_PARALLEL`."""
+        readers: dict[str, Callable[[], Any]] = {
+            "cron": lambda: _cron("CATWALK_SCHEDULE", cls.cron, environment),
+            "retries": lambda: variables.whole("CATWALK_TASK_RETRIES", cls.retries, 0, 100, environment=environment),
+            "retry_delay_seconds": lambda: variables.seconds(
+                "CATWALK_RETRY_DELAY_SECONDS",
+                cls.retry_delay_seconds,
+                zero=True,
+                most=_DAY_SECONDS,
+                environment=environment,
+            ),
+            "sweep_parallel": lambda: variables.whole(
+                "CATWALK_SWEEP_PARALLEL", cls.sweep_parallel, 1, 1_000, environment=environment
+            ),
+        }
+        values, complaints = {}, []
+        for name, reader in readers.items():
+            try:
+                values[name] = reader()
+            except ConfigError as error:
+                complaints.append(str(error))
+        return cls(**values, complaints=tuple(complaints))
+
+
+def check(environment: Mapping[str, str] = os.environ) -> None:
+    """Refuses what :meth:`Schedule.from_environment` would put up with.
+
+    Raises:
+        ConfigError: a value makes no sense.
+    """
+    complaints = Schedule.from_environment(environment).complaints
+    if complaints:
+        raise ConfigError(complaints[0])
+
+
+def _cron(variable: str, default: str, environment: Mapping[str, str]) -> str:
+    """Airflow itself is not asked: `make up` checks this as well, and importing Airflow takes seconds."""
+    from croniter import croniter
+
+    text = environment.get(variable, "").strip() or default
+    fields = text.split()
+    if text not in _NAMED and not (len(fields) == 5 and croniter.is_valid(text)):
+        raise ConfigError(f"{variable} must be five fields of cron such as {default!r}, or @daily, not {text!r}")
+    return text

@@ -1,0 +1,169 @@
+"""A part that starts late gets what one that starts first gets: added, changed, or dead and started again."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from monitoring import access
+from stack import control, credentials
+from stack.parts import monitoring_password, parts
+from stack.settings import HOST, PROJECT, Settings, StackError
+from tests import listening
+from tests.conftest import SERVICES, RunningStack, free_ports, wait_until
+from tests.servers import free_port
+from tests.stack import grafana_stand_in
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def running() -> Iterator[RunningStack]:
+    """A stack that has not been started, and is down in the end."""
+    home = Path(tempfile.mkdtemp(prefix="catwalk-test-"))
+    settings = Settings(home, free_ports(), "1s")
+    yield RunningStack(settings)
+    control.down(settings, say=quiet)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def grafana(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with Grafana's program, the machine's own if it has one; as long as it isn't on the PATH, none is."""
+    real = shutil.which("grafana")
+    folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if not (Path(folder) / "grafana").exists()]
+    monkeypatch.setenv("PATH", os.pathsep.join(folders))
+    return Path(real).resolve().parent if real else grafana_stand_in.install(tmp_path / "grafana", free_port())
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def up(running: RunningStack, names: list[str]) -> list[str]:
+    """Starts parts; returns what was said."""
+    lines: list[str] = []
+    control.up(running.settings, names, say=lines.append)
+    return lines
+
+
+def ask_grafana(settings: Settings, user: str = "", password: str = "") -> int:
+    """The status of a page that is not for strangers."""
+    login = base64.b64encode(f"{user}:{password}".encode()).decode()
+    connection = http.client.HTTPConnection(HOST, settings.ports["grafana"], timeout=60)
+    connection.request("GET", "/api/search", headers={"Authorization": f"Basic {login}"} if user else {})
+    return connection.getresponse().status
+
+
+def assert_guarded(running: RunningStack, names: list[str]) -> None:
+    """Its parts listen where they are meant to and nowhere else, and Grafana knows no stranger and no default."""
+    settings = running.settings
+    wanted = listening.expected(settings, names)
+    wait_until(lambda: listening.found(settings) >= wanted, "all parts listen")
+    assert listening.found(settings) == wanted
+    secrets = credentials.load_or_create(settings.home / "secrets.env")
+    process = psutil.Process(running.supervisor.processes()["grafana"])
+    assert Path(process.environ()["GF_PATHS_PROVISIONING"]) == PROJECT / "grafana" / "provisioning"
+    assert ask_grafana(settings) == 401
+    assert ask_grafana(settings, "admin", "admin") == 401
+    assert ask_grafana(settings, "admin", secrets["CATWALK_GRAFANA_PASSWORD"]) == 200
+
+
+def test_a_grafana_that_comes_onto_the_path_later_is_as_guarded_as_one_that_was_there(
+    running: RunningStack, grafana: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GF_AUTH_ANONYMOUS_ENABLED", "true")  # the caller's, for another Grafana
+    monkeypatch.setenv("GF_SERVER_HTTP_ADDR", "0.0.0.0")
+    up(running, ["statsd_exporter"])
+    assert "grafana" not in parts(running.settings)
+    before = running.supervisor.processes()
+    monkeypatch.setenv("PATH", f"{grafana}{os.pathsep}{os.environ['PATH']}")
+    up(running, ["statsd_exporter", "grafana"])
+    assert running.supervisor.processes()["statsd_exporter"] == before["statsd_exporter"]
+    assert_guarded(running, ["statsd_exporter", "grafana"])
+
+    psutil.Process(running.supervisor.processes()["grafana"]).kill()
+    dead = running.supervisor.processes().get("grafana")
+    healthy = parts(running.settings)["grafana"].healthy
+    wait_until(lambda: running.supervisor.processes().get("grafana") not in (None, dead) and healthy(), "it is back")
+    assert_guarded(running, ["statsd_exporter", "grafana"])
+
+
+def test_what_does_not_become_healthy_is_stopped_again_and_what_ran_runs_on(
+    running: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up(running, ["statsd_exporter"])
+    before = running.supervisor.processes()
+    folder = grafana_stand_in.install(tmp_path / "ill", free_port())
+    (folder / "grafana").write_text("#!/bin/sh\nexec sleep 600\n")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(control, "START_SECONDS", 5.0)
+    with pytest.raises(StackError, match="grafana is not healthy"):
+        up(running, ["statsd_exporter", "grafana"])
+    assert running.supervisor.states()["grafana"] == "STOPPED"
+    assert running.supervisor.processes() == before
+    assert listening.found(running.settings) == listening.expected(running.settings, ["statsd_exporter"])
+
+
+def test_only_what_a_changed_setting_concerns_starts_again(running: RunningStack) -> None:
+    """A token for Grafana exists only once Grafana runs, and nobody but the courier reads it."""
+    up(running, SERVICES)
+    before = running.supervisor.processes()
+    (running.settings.home / "local.env").write_text("export CATWALK_GRAFANA_TOKEN = 'from Grafana' # new\n")
+    assert any("courier still run" in line for line in up(running, ["s3"]))
+    assert running.supervisor.processes() == before
+    assert "courier starts again, for its settings have changed" in up(running, SERVICES)
+    after = running.supervisor.processes()
+    assert {name for name in before if before[name] != after[name]} == {"courier"}
+    assert psutil.Process(after["courier"]).environ()["CATWALK_GRAFANA_TOKEN"] == "from Grafana"
+    assert not any("starts again" in line for line in up(running, SERVICES))
+
+    for process in map(psutil.Process, after.values()):
+        process.kill()
+    known = parts(running.settings)
+    wait_until(
+        lambda: (
+            all(known[name].healthy() for name in SERVICES)
+            and not set(running.supervisor.processes().values()) & set(after.values())
+        ),
+        "every part is back",
+    )
+    assert listening.found(running.settings) == listening.expected(running.settings, SERVICES)
+
+
+def test_a_new_port_and_a_new_password_hold_after_the_next_up(running: RunningStack) -> None:
+    names = ["statsd_exporter", "prometheus", "alertmanager", "courier"]
+    up(running, names)
+    old = running.settings
+    path = old.home / "secrets.env"
+    credentials.write_private(path, {**credentials.load_or_create(path), access.PASSWORD_VARIABLE: "tomorrow"})
+    moved = RunningStack(
+        replace(old, ports={**old.ports, "courier": free_port(), "alertmanager": old.ports["courier"]})
+    )
+    up(moved, names)
+    assert monitoring_password(moved.settings) == "tomorrow"
+    assert listening.found(moved.settings) == listening.expected(moved.settings, names)
+    heard = 'catwalk_courier_deadman_state{state="well"} == 1'
+    wait_until(lambda: moved.query(heard), "Prometheus, Alertmanager and the courier find and believe each other")
+
+
+def test_a_setting_that_makes_no_sense_is_refused_before_anything_changes(running: RunningStack) -> None:
+    up(running, ["statsd_exporter", "courier"])
+    home = running.settings.home
+    before = running.supervisor.processes(), (home / "environment").read_text()
+    (home / "local.env").write_text("CATWALK_GRAFANA_TOKEN=new\nCATWALK_TASK_RETRIES=many\n")
+    with pytest.raises(StackError, match="CATWALK_TASK_RETRIES must be a whole number from 0 to 100, not 'many'"):
+        up(running, ["statsd_exporter", "courier"])
+    (home / "local.env").write_text("CATWALK_GRAFANA_TOKEN=new\nnonsense\n")
+    with pytest.raises(StackError, match=r"local\.env, line 2: this is no NAME=value"):
+        up(running, ["statsd_exporter", "courier"])
+    assert (running.supervisor.processes(), (home / "environment").read_text()) == before
