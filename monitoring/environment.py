@@ -19,7 +19,7 @@ def home(environment: Mapping[str, str] = os.environ) -> Path:
 def load_environment() -> None:
     """Takes up what `make up` has left for clients, unless `CATWALK_STORE` says which store is meant.
 
-    What is set under `CATWALK_` already stays; S3 credentials in the environment are for another S3, and do not.
+    What is set under `CATWALK_` already stays; everything under `AWS_` is for another S3, and does not.
     """
     if os.environ.get("CATWALK_STORE"):
         return
@@ -27,9 +27,9 @@ def load_environment() -> None:
         found = credentials.read(home() / "environment")
     except (OSError, UnicodeDecodeError):
         return  # no stack was started here; who needs the store says that it isn't configured
-    for name, value in found.items():
-        if name.startswith("AWS_") or not os.environ.get(name):
-            os.environ[name] = value
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update({name: value for name, value in found.items() if not os.environ.get(name)})
 
 
 def part_url(part: str) -> str:

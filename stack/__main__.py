@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stack import control
-from stack.environment import client_environment
+from stack.environment import client_environment, no_proxy, other_s3_settings
 from stack.parts import logins, parts
 from stack.settings import Settings, StackError
 from stack.supervisor import Supervisor
@@ -50,7 +50,10 @@ def status() -> None:
 @app.command()
 def env() -> None:
     """Prints the stack's environment for `eval "$(python -m stack env)"`; secrets included."""
-    for name, value in client_environment(Settings.from_environment()).items():
+    environment = client_environment(Settings.from_environment())
+    for name in other_s3_settings(environment):
+        print(f"unset {name}")
+    for name, value in (environment | no_proxy(environment)).items():
         print(f"export {name}={shlex.quote(value)}")
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
+from ml.proxies import is_socks, without_proxy
 from stack import credentials, grafana
-from stack.settings import HOST, PROJECT, Settings
+from stack.settings import HOST, PORTS, PROJECT, Settings
 
 _NOT_INHERITED = ("AIRFLOW_", "CATWALK_", "AWS_", "VGW_", "ROOT_", "PYTHON")
 """What the caller has set under these prefixes is meant for something else; ours come from the files."""
 _INHERITED = (
     "CATWALK_DATASET_ROOT",
+    "CATWALK_S3_PUT_ARGUMENTS",
+    "CATWALK_S3_REQUEST_PAYER",
     "CATWALK_SCHEDULE",
     "CATWALK_TASK_RETRIES",
     "CATWALK_RETRY_DELAY_SECONDS",
@@ -65,6 +69,25 @@ def client_environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def become_client(settings: Settings) -> None:
+    """Makes this process a client of the stack. Nothing that the caller has set for another S3 stays."""
+    environment = client_environment(settings)
+    for name in other_s3_settings(environment):
+        del os.environ[name]
+    os.environ.update(environment)
+
+
+def other_s3_settings(environment: Mapping[str, str]) -> list[str]:
+    """The caller's variables under `AWS_` that `environment` does not set."""
+    return [name for name in os.environ if name.startswith("AWS_") and name not in environment]
+
+
+def no_proxy(environment: Mapping[str, str]) -> dict[str, str]:
+    """`NO_PROXY` for programs that speak to the parts which an environment names, beside what the caller's own says."""
+    urls = [environment.get(f"CATWALK_{part.upper()}_URL", "") for part in PORTS]
+    return without_proxy(os.environ | environment, urls)
+
+
 def own_settings(settings: Settings) -> dict[str, str]:
     """``local.env`` in the stack's home: what its owner wants otherwise, such as an SMTP server for Airflow."""
     path = settings.home / "local.env"
@@ -73,21 +96,25 @@ def own_settings(settings: Settings) -> dict[str, str]:
 
 def process_environment(settings: Settings) -> dict[str, str]:
     """The whole environment of the supervisor and all that it starts."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_NOT_INHERITED) and not is_socks(name, value)
+    }
     ours = client_environment(settings)
     return {
         **inherited,
         **ours,
         **(grafana.environment(settings, ours["CATWALK_GRAFANA_PASSWORD"]) if grafana.find() else {}),
         "PATH": f"{PROJECT / '.venv' / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        # versitygw's own names for its one account.
+        # versitygw's own names for its one account, and for the region that its clients sign for.
         "ROOT_ACCESS_KEY": ours["AWS_ACCESS_KEY_ID"],
         "ROOT_SECRET_KEY": ours["AWS_SECRET_ACCESS_KEY"],
+        "VGW_REGION": ours["AWS_REGION"],
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": str(PROJECT),
-        # Loopback traffic must not meet a proxy that the machine may have for the rest.
-        "NO_PROXY": f"{HOST},localhost",
-        "no_proxy": f"{HOST},localhost",
+        # What goes to this machine, or to a part elsewhere, must not meet the proxy that the caller has for the rest.
+        **no_proxy(ours),
     }
 
 

@@ -23,7 +23,7 @@ from ml.store import Store
 from monitoring import access
 from monitoring.airflow_api import AirflowApi
 from stack import control
-from stack.environment import client_environment, process_environment
+from stack.environment import become_client, client_environment, process_environment
 from stack.parts import monitoring_password
 from stack.settings import HOST, PORTS, PROJECT, Settings
 from stack.supervisor import Supervisor
@@ -98,7 +98,7 @@ class RunningStack:
     def as_environment(self) -> Iterator[None]:
         """Makes this process a client of the stack."""
         before = dict(os.environ)
-        os.environ.update(client_environment(self.settings))
+        become_client(self.settings)
         try:
             yield
         finally:
