@@ -165,7 +165,7 @@ class Store:
         if _encrypted(answer):
             return False
         matches = _is_md5(stored)
-        if matches:
+        if matches and self._md5_etags is None:
             self._md5_etags = True
         return matches is False and self._md5_etags is not False
 
@@ -209,8 +209,7 @@ class Store:
         """The new object's ETag, which no other writer can have torn: it shows whether ETags here are MD5s."""
         etag = self._etag(self._put(key, body, conditions))
         matches = _is_md5(Stored(body, etag))
-        if matches is not None and not self._md5_etags:
-            self._md5_etags = matches
+        self._md5_etags = self._md5_etags if matches is None else matches
         return etag
 
     def _put(self, key: str, body: bytes, conditions: Mapping[str, str]) -> Any:
