@@ -18,6 +18,7 @@ import psutil
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from ml.proxies import without_proxy
 from ml.runs import Ledger
 from ml.store import Store
 from monitoring import access
@@ -31,6 +32,7 @@ from tests.servers import s3_server, s3_store, wait_until
 
 __all__ = ["s3_server", "s3_store", "wait_until"]
 """Fixtures and helpers that come from elsewhere."""
+os.environ.update(without_proxy(os.environ, ()))  # whoever runs the tests may have a proxy for what is outside
 SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "registry", "courier"]
 """Everything but Airflow."""
 
