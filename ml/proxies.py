@@ -75,7 +75,9 @@ def _fetch(opener: urllib.request.OpenerDirector, request: Request, timeout: flo
     try:
         with opener.open(request, timeout=timeout) as answer:
             return bytes(answer.read(limit))
-    except HTTPException as error:  # no OSError: no HTTP was spoken, or the body breaks off
+    except HTTPException as error:  # mostly no OSError: no HTTP was spoken, or the body breaks off
+        if isinstance(error, OSError):
+            raise
         raise OSError(f"{type(error).__name__}: {error}") from error
 
 

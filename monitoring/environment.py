@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stack import credentials
+from stack.caller import other_s3_settings
 from stack.settings import HOST, PORTS, PROJECT, port_variable
 
 
@@ -19,7 +20,8 @@ def home(environment: Mapping[str, str] = os.environ) -> Path:
 def load_environment() -> None:
     """Takes up what `make up` has left for clients, unless `CATWALK_STORE` says which store is meant.
 
-    What is set under `CATWALK_` already stays; everything under `AWS_` is for another S3, and does not.
+    What is set under `CATWALK_` already stays; what is set under `AWS_` is for another S3, and does not, unless the
+    stack leaves credentials to be found.
     """
     if os.environ.get("CATWALK_STORE"):
         return
@@ -27,9 +29,12 @@ def load_environment() -> None:
         found = credentials.read(home() / "environment")
     except (OSError, UnicodeDecodeError):
         return  # no stack was started here; who needs the store says that it isn't configured
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]
-    os.environ.update({name: value for name, value in found.items() if not os.environ.get(name)})
+    if found.get("AWS_ACCESS_KEY_ID"):
+        for name in other_s3_settings(found):  # a session token or a profile belongs to other keys
+            del os.environ[name]
+    for name, value in found.items():
+        if (value and name.startswith("AWS_")) or not os.environ.get(name):
+            os.environ[name] = value
 
 
 def part_url(part: str) -> str:

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from stack import control
-from stack.environment import client_environment, no_proxy, other_s3_settings
+from stack.caller import no_proxy, other_s3_settings
+from stack.environment import client_environment
 from stack.parts import logins, parts
 from stack.settings import Settings, StackError
 from stack.supervisor import Supervisor

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
-from ml.proxies import is_socks, without_proxy
+from ml.proxies import is_socks
 from stack import credentials, grafana
-from stack.settings import HOST, PORTS, PROJECT, Settings
+from stack.caller import no_proxy
+from stack.settings import HOST, PROJECT, Settings
 
 _NOT_INHERITED = ("AIRFLOW_", "CATWALK_", "AWS_", "VGW_", "ROOT_", "PYTHON")
 """What the caller has set under these prefixes is meant for something else; ours come from the files."""
@@ -67,25 +67,6 @@ def client_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__METRICS__STATSD_PORT": str(settings.ports["statsd"]),
         **own_settings(settings),
     }
-
-
-def become_client(settings: Settings) -> None:
-    """Makes this process a client of the stack. Nothing that the caller has set for another S3 stays."""
-    environment = client_environment(settings)
-    for name in other_s3_settings(environment):
-        del os.environ[name]
-    os.environ.update(environment)
-
-
-def other_s3_settings(environment: Mapping[str, str]) -> list[str]:
-    """The caller's variables under `AWS_` that `environment` does not set."""
-    return [name for name in os.environ if name.startswith("AWS_") and name not in environment]
-
-
-def no_proxy(environment: Mapping[str, str]) -> dict[str, str]:
-    """`NO_PROXY` for programs that speak to the parts which an environment names, beside what the caller's own says."""
-    urls = [environment.get(f"CATWALK_{part.upper()}_URL", "") for part in PORTS]
-    return without_proxy(os.environ | environment, urls)
 
 
 def own_settings(settings: Settings) -> dict[str, str]:

@@ -24,7 +24,8 @@ from ml.store import Store
 from monitoring import access
 from monitoring.airflow_api import AirflowApi
 from stack import control
-from stack.environment import become_client, client_environment, process_environment
+from stack.caller import become_client
+from stack.environment import client_environment, process_environment
 from stack.parts import monitoring_password
 from stack.settings import HOST, PORTS, PROJECT, Settings
 from stack.supervisor import Supervisor
@@ -100,7 +101,7 @@ class RunningStack:
     def as_environment(self) -> Iterator[None]:
         """Makes this process a client of the stack."""
         before = dict(os.environ)
-        become_client(self.settings)
+        become_client(client_environment(self.settings))
         try:
             yield
         finally:

@@ -13,7 +13,8 @@ import pytest
 
 from ml.store import Store
 from stack import demo, first_start
-from stack.environment import become_client, client_environment
+from stack.caller import become_client
+from stack.environment import client_environment
 from stack.settings import PROJECT
 from tests.between import Proxy
 from tests.conftest import SERVICES, RunningStack, running_stack, wait_until
@@ -108,7 +109,7 @@ def test_what_the_demo_asks_is_answered(hostile: RunningStack, proxy: Proxy, mon
     for name, value in os.environ.items():
         monkeypatch.setenv(name, value)  # so that all of it comes back
     assert first_start.create_bucket("catwalk", client_environment(hostile.settings)) is False
-    become_client(hostile.settings)
+    become_client(client_environment(hostile.settings))
     assert not AWS.keys() & os.environ.keys()
     Store.from_environment().check()
     assert demo.points_stored(hostile.settings, "none") == 0
