@@ -7,10 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml.errors import ArtifactError, CatwalkError, NotFoundError, PreconditionFailedError
+from ml.errors import ArtifactError, CatwalkError, NotFoundError
 from ml.records import ChampionRecord, PromotionRecord
 from ml.runs import Run
 from ml.store import Store
+from ml.swap import swap
 
 if TYPE_CHECKING:
     from ml.network import Perceptron
@@ -80,14 +81,14 @@ class Champions:
         Raises:
             CatwalkError: it is in service already, or its model can't be verified.
         """
-        while True:
+
+        def step() -> ChampionRecord:
             current = self.get(run.record.model)
             if current and current[0].run_id == run.run_id:
                 raise CatwalkError(f"run {run.run_id} is the champion already")
-            try:
-                return self.promote(run, current, by, reason)
-            except PreconditionFailedError:
-                continue  # somebody else promoted in between: replace that one
+            return self.promote(run, current, by, reason)
+
+        return swap(_named(run.record.model), step)
 
     def rollback(self, model: str, by: str, reason: str) -> ChampionRecord:
         """Puts back what the champion replaced when it was promoted; again goes one further back.
@@ -95,17 +96,17 @@ class Champions:
         Raises:
             CatwalkError: there is no champion, or nothing before it.
         """
-        while True:
+
+        def step() -> ChampionRecord:
             current = self.get(model)
             if current is None:
                 raise CatwalkError(f"{model} has no champion, so there is nothing to roll back")
             target = _replaced(current[0])
             if not target:
                 raise CatwalkError(f"run {current[0].run_id} is the first champion of {model}: nothing was before it")
-            try:
-                return self.promote(Run(self.store, target), current, by, reason, rollback=True)
-            except PreconditionFailedError:
-                continue
+            return self.promote(Run(self.store, target), current, by, reason, rollback=True)
+
+        return swap(_named(model), step)
 
     def _anchor(self, run: Run, accuracy: float, previous: ChampionRecord | None) -> str:
         """The most accurate model ever promoted, so that small losses can't add up unseen."""
@@ -114,6 +115,10 @@ class Champions:
             if anchor and anchor.accuracy >= accuracy:
                 return previous.anchor
         return run.run_id
+
+
+def _named(model: str) -> str:
+    return f"the champion of {model}"
 
 
 def _replaced(champion: ChampionRecord) -> str:

@@ -44,6 +44,7 @@ from ml.records import (
     to_json,
 )
 from ml.runs import Fence, Ledger, Run, check_code, seed_of, touched
+from ml.swap import swap
 from ml.sweep import NOT_CHOSEN, passed_over
 
 log = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ class Attempt:
 
     def summarise(self, **changes: object) -> SummaryRecord:
         """Changes the run's summary."""
-        return self.run.update_summary(lambda summary: touched(summary, time.time(), **changes))
+        return self.run.update_summary(lambda summary: touched(summary, time.time(), **changes), self.check_cancelled)
 
 
 @contextmanager
@@ -303,7 +304,13 @@ def train(run: Run, observer: Observer) -> None:
         if dataset is None:
             raise ArtifactError(f"run {run.run_id} has no dataset yet; ingest comes before train")
         number = attempt.record.number
-        ledger = Fence(run.store, run.key("epochs.json"), number, lambda body: from_json(TrainingRecord, body).attempt)
+        ledger = Fence(
+            run.store,
+            run.key("epochs.json"),
+            number,
+            lambda body: from_json(TrainingRecord, body).attempt,
+            check=attempt.check_cancelled,
+        )
         checkpoint = Fence(
             run.store, run.key("checkpoint.safetensors"), number, lambda body: int(read_header(body)["attempt"])
         )
@@ -439,7 +446,7 @@ def decide(run: Run, observer: Observer) -> None:
         _already(run, "decide")
         return
     with _attempt(run, "decide", observer) as attempt:
-        decision = run.put_once("decision.json", _decide(run))
+        decision = run.put_once("decision.json", _decide(run, attempt.check_cancelled))
         log.info("%s", decision.sentence)
         attempt.summarise(
             decision=decision.decision,
@@ -450,7 +457,7 @@ def decide(run: Run, observer: Observer) -> None:
         )
 
 
-def _decide(run: Run) -> DecisionRecord:
+def _decide(run: Run, check: Callable[[], None]) -> DecisionRecord:
     """Decides and, on ship, promotes; who loses the race for the champion decides again against the new one."""
     evaluation = run.evaluation()
     if evaluation is None:
@@ -458,15 +465,12 @@ def _decide(run: Run) -> DecisionRecord:
     from ml.opponents import count_decision, incumbents, ruling
 
     champions = Champions(run.store)
-    while True:
+
+    def step() -> DecisionRecord:
         current = champions.get(run.record.model)
         result = ruling(run, evaluation, current[0] if current else None)
         if result.decision == "ship" and not (current and current[0].run_id == run.run_id):
-            try:
-                champions.promote(run, current, by="gate", reason=result.reason)
-            except PreconditionFailedError:
-                log.info("the champion has just changed; deciding again")
-                continue
+            champions.promote(run, current, by="gate", reason=result.reason)
         return DecisionRecord(
             decision=result.decision,
             reason=result.reason,
@@ -477,6 +481,8 @@ def _decide(run: Run) -> DecisionRecord:
             finished=time.time(),
             split_decisions=count_decision(run),
         )
+
+    return swap(f"the champion of {run.record.model}", step, check)
 
 
 def publish(run: Run, observer: Observer) -> None:

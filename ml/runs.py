@@ -28,6 +28,7 @@ from ml.records import (
     TrainingRecord,
 )
 from ml.store import Store
+from ml.swap import swap
 
 R = TypeVar("R")
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
@@ -114,36 +115,39 @@ class Run:
     def start_attempt(self, stage: Stage, started: float, host: str, pid: int) -> AttemptRecord:
         """Takes the next free number of this stage; of two who ask at once each gets its own."""
         prefix = self.key(f"attempts/{stage}-")
-        taken = [int(entry.key[len(prefix) : -len(".json")]) for entry in self.store.list(prefix)]
-        number = max(taken, default=0) + 1
-        while True:
-            record = AttemptRecord(stage, number, started, host, pid)
-            try:
-                self.store.put_record(f"{prefix}{number}.json", record, create=True)
-                return record
-            except PreconditionFailedError:
-                number += 1
+
+        def step() -> AttemptRecord:
+            taken = [int(entry.key[len(prefix) : -len(".json")]) for entry in self.store.list(prefix)]
+            record = AttemptRecord(stage, max(taken, default=0) + 1, started, host, pid)
+            self.store.put_record(f"{prefix}{record.number}.json", record, create=True)
+            return record
+
+        return swap(f"the list of attempts of run {self.run_id}", step)
 
     def end_attempt(self, record: AttemptRecord) -> None:
         """Stores how an attempt ended."""
         self.store.put_record(self.key(f"attempts/{record.stage}-{record.number}.json"), record)
 
-    def update_summary(self, change: Callable[[SummaryRecord], SummaryRecord]) -> SummaryRecord:
-        """Changes the summary by compare-and-swap: of two who change it at once, neither loses anything."""
+    def update_summary(
+        self, change: Callable[[SummaryRecord], SummaryRecord], check: Callable[[], None] = lambda: None
+    ) -> SummaryRecord:
+        """Changes the summary by compare-and-swap: of two who change it at once, neither loses anything.
+
+        Args:
+            change: makes the new summary of the one that is there.
+            check: see :func:`ml.swap.swap`.
+        """
         key = f"summaries/{self.run_id}.json"
-        while True:
+
+        def step() -> SummaryRecord:
             found = self.store.find_record(SummaryRecord, key)
             summary = change(found[0] if found else _first_summary(self.record))
             # Two who write the same bytes would both believe that the write was theirs.
             summary = replace(summary, write=secrets.token_hex(8))
-            try:
-                if found:
-                    self.store.put_record(key, summary, if_match=found[1])
-                else:
-                    self.store.put_record(key, summary, create=True)
-                return summary
-            except PreconditionFailedError:
-                continue
+            self.store.put_record(key, summary, if_match=found[1] if found else None, create=found is None)
+            return summary
+
+        return swap(f"the summary of run {self.run_id}", step, check)
 
 
 def _first_summary(record: RunRecord) -> SummaryRecord:
@@ -178,25 +182,30 @@ class Fence:
     attempt: int
     read_attempt: Callable[[bytes], int]
     etag: str | None = None
+    check: Callable[[], None] = lambda: None
+    """Called between two tries of a write, see :func:`ml.swap.swap`."""
 
     def write(self, body: bytes) -> None:
         """Replaces the object.
 
         Raises:
             SupersededError: a newer attempt has written it.
+            StoreError: it can't be written.
         """
-        while True:
-            try:
-                self.etag = self.store.put(self.key, body, if_match=self.etag, create=self.etag is None)
-                return
-            except (PreconditionFailedError, NotFoundError):
-                found = self.store.find(self.key)
-                if found and self.read_attempt(found.body) > self.attempt:
-                    raise SupersededError(
-                        f"attempt {self.attempt} was superseded by attempt {self.read_attempt(found.body)} of the same "
-                        "stage; this one stops"
-                    ) from None
-                self.etag = found.etag if found else None
+        swap(self.key, lambda: self._try(body), self.check)
+
+    def _try(self, body: bytes) -> None:
+        try:
+            self.etag = self.store.put(self.key, body, if_match=self.etag, create=self.etag is None)
+        except PreconditionFailedError:
+            found = self.store.find(self.key)
+            if found and self.read_attempt(found.body) > self.attempt:
+                raise SupersededError(
+                    f"attempt {self.attempt} was superseded by attempt {self.read_attempt(found.body)} of the same "
+                    "stage; this one stops"
+                ) from None
+            self.etag = found.etag if found else None
+            raise
 
 
 @dataclass

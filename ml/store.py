@@ -16,21 +16,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
-from botocore.exceptions import (
-    ConnectionError as BotoConnectionError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 
+from ml import s3, s3_errors
 from ml.errors import ConfigError, NotFoundError, PreconditionFailedError, StoreError, StoreUnavailableError
 from ml.records import from_json, to_json
+from ml.s3_errors import ConflictError
 
 R = TypeVar("R")
 OnOperation = Callable[[str, float, bool], None]
@@ -40,14 +31,10 @@ _CONTENT_TYPES = {"json": "application/json", "html": "text/html; charset=utf-8"
 _CONFLICT_TRIES = 8
 _TORN_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.0)
 """Seconds between reads of an object that seems to change; then it is taken as it is, for its ETag may be no MD5."""
-_DENIED = {
-    "AccessDenied",
-    "ExpiredToken",
-    "InvalidAccessKeyId",
-    "InvalidToken",
-    "SignatureDoesNotMatch",
-    "XAdminUserNotFound",  # versitygw's word for an unknown key, with status 404
-}
+_CUT = (HTTPClientError, IncompleteReadError)
+"""What reading a body raises when the connection breaks off."""
+_CUT_PAUSE = 0.5
+_LOCATION = re.compile(r"s3://(arn:.+?[:/]accesspoint[:/][^/:]+|[^/]+)(?:/(.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -67,18 +54,32 @@ class Entry:
     size: int
 
 
-def _torn(stored: Stored, answer: Mapping[str, Any]) -> bool:
-    """Whether the ETag is an MD5, but not that of the body.
+def location(url: str) -> tuple[str, str]:
+    """Bucket (or the ARN of an access point) and prefix of a store; the prefix ends in ``/`` unless it is empty.
 
-    versitygw with its attributes in a side folder answers so while the object is being replaced: body and ETag belong
-    to two versions. A compare-and-swap on such an answer would lose the version in between.
+    Raises:
+        ConfigError: it is no store's URL, or S3 and what stands before it could understand its prefix differently.
     """
-    if answer.get("ServerSideEncryption", "AES256") != "AES256" or "SSECustomerAlgorithm" in answer:
-        return False  # there an ETag is no MD5
+    match = _LOCATION.fullmatch(url)
+    if not match:
+        raise ConfigError(f"CATWALK_STORE must look like s3://bucket or s3://bucket/prefix, not {url!r}")
+    prefix = (match[2] or "").rstrip("/")
+    if prefix and {"", ".", ".."} & set(prefix.split("/")):
+        raise ConfigError(f"CATWALK_STORE has an empty, '.' or '..' segment in its prefix: {url!r}; leave that out")
+    return match[1], f"{prefix}/" if prefix else ""
+
+
+def _is_md5(stored: Stored) -> bool | None:
+    """Whether an ETag is the MD5 of the body; None where it does not even look like one."""
     etag = stored.etag.strip('"')
     if not re.fullmatch("[0-9a-f]{32}", etag):
-        return False
-    return hashlib.md5(stored.body, usedforsecurity=False).hexdigest() != etag
+        return None
+    return hashlib.md5(stored.body, usedforsecurity=False).hexdigest() == etag
+
+
+def _encrypted(answer: Mapping[str, Any]) -> bool:
+    """Whether the server says that its ETag is no MD5."""
+    return answer.get("ServerSideEncryption", "AES256") != "AES256" or "SSECustomerAlgorithm" in answer
 
 
 def _ignore(operation: str, seconds: float, failed: bool) -> None:
@@ -97,18 +98,18 @@ class Store:
     """Requests that time out or meet a fault of the server are tried so often in all."""
 
     def __post_init__(self) -> None:
-        match = re.fullmatch(r"s3://([^/]+)(?:/(.*?))?/*", self.url)
-        if not match:
-            raise ConfigError(f"CATWALK_STORE must look like s3://bucket or s3://bucket/prefix, not {self.url!r}")
-        self.bucket = match[1]
-        self.prefix = f"{match[2]}/" if match[2] else ""
+        self.bucket, self.prefix = location(self.url)
+        self._put_arguments, self._payer = s3.put_arguments(), s3.payer()
+        self._md5_etags: bool | None = None
+        """Whether ETags here are MD5s; None until an object has shown it."""
 
     @classmethod
     def from_environment(cls, on_operation: OnOperation = _ignore) -> Store:
-        """Where `CATWALK_STORE` points; endpoint and credentials are boto3's own environment variables.
+        """Where `CATWALK_STORE` points; endpoint and credentials are boto3's own environment variables, see
+        :mod:`ml.s3`.
 
         Raises:
-            ConfigError: the variable is unset or malformed.
+            ConfigError: a variable is unset or malformed.
         """
         url = os.environ.get("CATWALK_STORE", "")
         if not url:
@@ -117,20 +118,7 @@ class Store:
 
     @cached_property
     def _client(self) -> Any:
-        config = Config(
-            connect_timeout=self.connect_seconds,
-            read_timeout=self.read_seconds,
-            retries={"mode": "standard", "total_max_attempts": self.tries},
-            max_pool_connections=16,
-            # boto3's newer default sends trailing checksums, which some S3 servers refuse; sha256 in the ledger guards
-            # what matters.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        )
-        try:
-            return boto3.session.Session().client("s3", config=config)
-        except (BotoCoreError, ValueError) as error:
-            raise ConfigError(f"the S3 client can't be set up: {error}") from error
+        return s3.client(connect_seconds=self.connect_seconds, read_seconds=self.read_seconds, tries=self.tries)
 
     @property
     def endpoint(self) -> str:
@@ -145,17 +133,46 @@ class Store:
             StoreError: any other failure; every method of this class raises it.
         """
 
-        def request() -> tuple[Stored, bool]:
-            answer = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key)
-            stored = Stored(answer["Body"].read(), answer["ETag"])
-            return stored, _torn(stored, answer)
-
         for pause in _TORN_PAUSES:
-            stored, torn = self._call("get", key, request)
+            stored, torn = self._call("get", key, lambda: self._read(key, self.tries))
             if not torn:
-                break
+                return stored
             time.sleep(pause)
+        if self._md5_etags is None:
+            self._md5_etags = False
         return stored
+
+    def _read(self, key: str, tries: int) -> tuple[Stored, bool]:
+        """An object, and whether it may be torn. A body that breaks off is asked for again: boto3 tries requests again,
+        but hands out the body before it is there."""
+        answer = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **self._payer)
+        try:
+            stored = Stored(answer["Body"].read(), self._etag(answer))
+        except _CUT:
+            if tries <= 1:
+                raise
+            time.sleep(random.uniform(0, _CUT_PAUSE))
+            return self._read(key, tries - 1)
+        return stored, self._torn(stored, answer)
+
+    def _torn(self, stored: Stored, answer: Mapping[str, Any]) -> bool:
+        """Whether body and ETag seem to belong to two versions.
+
+        versitygw with its attributes in a side folder answers so while the object is being replaced. A
+        compare-and-swap on such an answer would lose the version in between. Where ETags look like MD5s and are none,
+        the first object shows it, and nothing is read again for that.
+        """
+        if _encrypted(answer):
+            return False
+        matches = _is_md5(stored)
+        if matches and self._md5_etags is None:
+            self._md5_etags = True
+        return matches is False and self._md5_etags is not False
+
+    def _etag(self, answer: Mapping[str, Any]) -> str:
+        if not answer.get("ETag"):
+            raise StoreError(f"{s3_errors.no_s3(self.endpoint)}: its answer has no ETag; correct AWS_ENDPOINT_URL_S3")
+        return str(answer["ETag"])
 
     def put(self, key: str, body: bytes, *, if_match: str | None = None, create: bool = False) -> str:
         """Writes a whole object and returns its ETag.
@@ -174,23 +191,31 @@ class Store:
         conditions = {"IfMatch": if_match} if if_match else {"IfNoneMatch": "*"} if create else {}
         for attempt in range(_CONFLICT_TRIES):
             try:
-                return self._call("put", key, lambda: str(self._put(key, body, conditions)["ETag"]))
-            except _ConflictError:
+                return self._call("put", key, lambda: self._written(key, body, conditions))
+            except ConflictError:
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))
             except PreconditionFailedError:
                 found = self.find(key)
                 if found and found.body == body:
                     return found.etag
                 raise
-        raise StoreUnavailableError(
-            f"s3://{self.bucket}/{self.prefix}{key} stayed busy over {_CONFLICT_TRIES} tries; try again"
-        )
+            except NotFoundError as error:
+                if not if_match:
+                    raise
+                raise PreconditionFailedError(f"{self._where(key)} was deleted by somebody else") from error
+        raise StoreUnavailableError(f"{self._where(key)} stayed busy over {_CONFLICT_TRIES} tries; try again")
+
+    def _written(self, key: str, body: bytes, conditions: Mapping[str, str]) -> str:
+        """The new object's ETag, which no other writer can have torn: it shows whether ETags here are MD5s."""
+        etag = self._etag(self._put(key, body, conditions))
+        matches = _is_md5(Stored(body, etag))
+        self._md5_etags = self._md5_etags if matches is None else matches
+        return etag
 
     def _put(self, key: str, body: bytes, conditions: Mapping[str, str]) -> Any:
         content_type = _CONTENT_TYPES.get(key.rpartition(".")[2], "application/octet-stream")
-        return self._client.put_object(
-            Bucket=self.bucket, Key=self.prefix + key, Body=body, ContentType=content_type, **conditions
-        )
+        told = {"ContentType": content_type, **self._put_arguments, **self._payer, **conditions}
+        return self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body, **told)
 
     def find(self, key: str) -> Stored | None:
         """Like :meth:`get`, but None where there is no object."""
@@ -201,13 +226,11 @@ class Store:
 
     def etag(self, key: str) -> str | None:
         """The ETag of an object, or None where there is none."""
+        there = {"Bucket": self.bucket, "Key": self.prefix + key, **self._payer}
         try:
-            answer = self._call(
-                "head", key, lambda: self._client.head_object(Bucket=self.bucket, Key=self.prefix + key)
-            )
+            return self._call("head", key, lambda: self._etag(self._client.head_object(**there)))
         except NotFoundError:
             return None
-        return str(answer["ETag"])
 
     def exists(self, key: str) -> bool:
         """Whether an object has this key."""
@@ -215,22 +238,35 @@ class Store:
 
     def delete(self, key: str) -> None:
         """Removes an object; none there is no error."""
-        self._call("delete", key, lambda: self._client.delete_object(Bucket=self.bucket, Key=self.prefix + key))
+        there = {"Bucket": self.bucket, "Key": self.prefix + key, **self._payer}
+        self._call("delete", key, lambda: self._deleted(there))
+
+    def _deleted(self, there: Mapping[str, str]) -> None:
+        headers = self._client.delete_object(**there)["ResponseMetadata"]["HTTPHeaders"]
+        if headers.get("content-type", "").startswith("text/html"):
+            raise StoreError(f"{s3_errors.no_s3(self.endpoint)}: it sends a web page; correct AWS_ENDPOINT_URL_S3")
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """The objects below a prefix, in key order, a page of 1,000 a request."""
         token: dict[str, str] = {}
         while True:
-            page = self._call(
-                "list",
-                prefix,
-                lambda: self._client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix + prefix, **token),  # noqa: B023
-            )
+            page = self._call("list", prefix, lambda: self._page(prefix, **token))  # noqa: B023
             for item in page.get("Contents", []):
-                yield Entry(item["Key"][len(self.prefix) :], item["ETag"], item["Size"])
+                yield Entry(item["Key"][len(self.prefix) :], self._etag(item), item["Size"])
             if not page.get("IsTruncated"):
                 return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+            following = {"ContinuationToken": page.get("NextContinuationToken", "")}
+            if following in (token, {"ContinuationToken": ""}):
+                raise StoreError(f"{s3_errors.no_s3(self.endpoint)}: its listing of {self._where(prefix)} has no end")
+            token = following
+
+    def _page(self, prefix: str, **arguments: Any) -> Any:
+        below = self.prefix + prefix
+        page = self._client.list_objects_v2(Bucket=self.bucket, Prefix=below, **self._payer, **arguments)
+        strays = [item for item in page.get("Contents", []) if not item.get("Key", "").startswith(below)]
+        if strays or not {"Name", "IsTruncated", "KeyCount"} & page.keys():
+            raise StoreError(f"{s3_errors.no_s3(self.endpoint)}: its answer is no listing; correct AWS_ENDPOINT_URL_S3")
+        return page
 
     def get_record(self, kind: type[R], key: str) -> tuple[R, str]:
         """Reads a record of :mod:`ml.records` and its ETag.
@@ -242,7 +278,7 @@ class Store:
         try:
             return from_json(kind, stored.body), stored.etag
         except ValueError as error:
-            raise StoreError(f"s3://{self.bucket}/{self.prefix}{key} is damaged: {error}") from error
+            raise StoreError(f"{self._where(key)} is damaged: {error}") from error
 
     def find_record(self, kind: type[R], key: str) -> tuple[R, str] | None:
         """Like :meth:`get_record`, but None where there is no object."""
@@ -261,7 +297,10 @@ class Store:
         Raises:
             StoreError: what is wrong, and what to do.
         """
-        self._call("list", "", lambda: self._client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1))
+        self._call("list", "", lambda: self._page("", MaxKeys=1))
+
+    def _where(self, key: str) -> str:
+        return f"s3://{self.bucket}/{self.prefix}{key}"
 
     def _call(self, operation: str, key: str, request: Callable[[], R]) -> R:
         started = time.perf_counter()
@@ -271,47 +310,10 @@ class Store:
             failed = False
             return answer
         except ClientError as error:
-            translated = self._translate(error, key)
-            failed = not isinstance(translated, NotFoundError | PreconditionFailedError | _ConflictError)
-            raise translated from error
-        except (NoCredentialsError, PartialCredentialsError) as error:
-            raise StoreError("no S3 credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from error
-        except (BotoConnectionError, HTTPClientError) as error:
-            raise StoreUnavailableError(
-                f"S3 at {self.endpoint} does not answer ({type(error).__name__}); is it running, and is "
-                "AWS_ENDPOINT_URL_S3 right?"
-            ) from error
+            refused = s3_errors.refused(error, self.endpoint, self.bucket, self._where(key), operation != "head")
+            failed = not isinstance(refused, NotFoundError | PreconditionFailedError | ConflictError)
+            raise refused from error
         except BotoCoreError as error:
-            raise StoreError(f"S3 request failed: {' '.join(str(error).split())}") from error
+            raise s3_errors.unanswered(error, self.endpoint) from error
         finally:
             self.on_operation(operation, time.perf_counter() - started, failed)
-
-    def _translate(self, error: ClientError, key: str) -> StoreError:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        where = f"s3://{self.bucket}/{self.prefix}{key}"
-        if code == "NoSuchBucket":
-            return StoreError(
-                f"bucket {self.bucket!r} does not exist at {self.endpoint}; create it or change CATWALK_STORE"
-            )
-        if code in _DENIED or status == 403:
-            return StoreError(
-                f"S3 at {self.endpoint} refused the credentials ({code}); check AWS_ACCESS_KEY_ID, "
-                f"AWS_SECRET_ACCESS_KEY and their rights on {where}"
-            )
-        if status == 404:
-            return NotFoundError(f"{where} does not exist")
-        if status == 412:
-            return PreconditionFailedError(f"{where} was changed by somebody else")
-        if status == 409:
-            return _ConflictError(where)
-        if status >= 500 or status == 429:
-            message = str(error.response.get("Error", {}).get("Message", ""))
-            return StoreUnavailableError(
-                f"S3 at {self.endpoint} failed on {where}: {code} {message} (HTTP {status}); is its disk full?"
-            )
-        return StoreError(f"S3 request on {where} failed: {' '.join(str(error).split())}")
-
-
-class _ConflictError(StoreError):
-    """409: another conditional write was under way; read again and retry."""

@@ -8,6 +8,8 @@ import os
 import urllib.error
 import urllib.request
 
+from ml.proxies import fetch_part
+
 USER = "catwalk"
 PASSWORD_VARIABLE = "CATWALK_MONITORING_PASSWORD"
 
@@ -21,7 +23,7 @@ def fetch(
     password: str | None = None,
     kind: str = "application/json",
 ) -> bytes:
-    """The body of a 2xx answer.
+    """The body of a 2xx answer, asked without a proxy.
 
     Args:
         url: of Prometheus, Alertmanager or the courier.
@@ -39,8 +41,7 @@ def fetch(
     secret = os.environ.get(PASSWORD_VARIABLE, "") if password is None else password
     if secret:
         request.add_unredirected_header("Authorization", header(secret))  # whoever it leads on to does not get it
-    with urllib.request.urlopen(request, timeout=timeout) as answer:
-        return bytes(answer.read())
+    return fetch_part(request, timeout)
 
 
 def header(password: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ml.config import CHAMPION_ASSET
 from ml.errors import CatwalkError
+from ml.proxies import fetch_part
 from ml.records import ChampionRecord
 
 TAG = "catwalk"
@@ -77,8 +78,7 @@ class AirflowApi:
 
     def _answer(self, request: urllib.request.Request, path: str) -> Any:
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-                return json.loads(answer.read() or b"null")
+            return json.loads(fetch_part(request, _TIMEOUT) or b"null")
         except urllib.error.HTTPError as error:
             if error.code >= 500:
                 raise AirflowFaultError(

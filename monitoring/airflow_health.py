@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.request
 
+from ml.proxies import fetch_part
 from monitoring.airflow_api import AirflowApi, AirflowError
 
 COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
@@ -23,8 +24,8 @@ def ask(url: str) -> dict[str, bool]:
     The API server is healthy if it answers. If it doesn't, nothing is known of the others, so they are left out.
     """
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/api/v2/monitor/health", timeout=_TIMEOUT) as answer:
-            parts = json.loads(answer.read(_LARGEST_ANSWER))
+        request = urllib.request.Request(f"{url.rstrip('/')}/api/v2/monitor/health")
+        parts = json.loads(fetch_part(request, _TIMEOUT, _LARGEST_ANSWER))
         health = {name: parts[name]["status"] == "healthy" for name in COMPONENTS if parts.get(name)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {API_SERVER: False}

@@ -118,14 +118,37 @@ def _store() -> str:
     store = Store.from_environment()
     started = time.perf_counter()
     store.check()
-    return f"{store.url} at {store.endpoint} answers in {1000 * (time.perf_counter() - started):.0f} ms"
+    took = 1000 * (time.perf_counter() - started)
+    _round_trip(store)
+    return f"{store.url} at {store.endpoint} answers in {took:.0f} ms, and finds again what is written"
+
+
+def _round_trip(store: Store) -> None:
+    """An answer alone proves little: what stands before S3 may tidy up names, so that nothing is found again."""
+    key, body = f"doctor/{secrets.token_hex(8)}", secrets.token_bytes(8)
+    store.put(key, body)
+    try:
+        found = store.find(key)
+        listed = [entry.key for entry in store.list("doctor/")]
+    finally:
+        store.delete(key)
+    lost = [how for how, well in (("read", found and found.body == body), ("listed", key in listed)) if not well]
+    lost += ["deleted"] * store.exists(key)
+    if lost:
+        raise _Unwell(
+            f"{store.url} at {store.endpoint} took an object, which then could not be {' or '.join(lost)}",
+            "correct CATWALK_STORE's prefix, or what stands before that S3",
+        )
 
 
 def _conditional_writes() -> str:
     """Servers exist that accept the conditions and ignore them; the champion pointer stands on them."""
     store = Store.from_environment()
     key = f"doctor/{secrets.token_hex(8)}"
-    remedy = "runs and the champion pointer need them: use an S3 server that has them (versitygw from 1.8.0, AWS)"
+    remedy = (
+        "runs and the champion pointer need them: use an S3 server that has them (versitygw from 1.8.0, AWS), and "
+        "nothing before it that changes ETags"
+    )
 
     def wins(body: bytes, **condition: Any) -> bool:
         try:

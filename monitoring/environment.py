@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stack import env_file
+from stack.caller import other_s3_settings
 from stack.settings import HOST, PORTS, PROJECT, port_variable
 
 
@@ -19,7 +20,8 @@ def home(environment: Mapping[str, str] = os.environ) -> Path:
 def load_environment() -> None:
     """Takes up what `make up` has left for clients, unless `CATWALK_STORE` says which store is meant.
 
-    What is set under `CATWALK_` already stays; S3 credentials in the environment are for another S3, and do not.
+    What is set under `CATWALK_` already stays; what is set under `AWS_` is for another S3, and does not, unless the
+    stack leaves credentials to be found.
     """
     if os.environ.get("CATWALK_STORE"):
         return
@@ -27,8 +29,11 @@ def load_environment() -> None:
         found = env_file.read(home() / "environment")
     except OSError:
         return  # no stack was started here; who needs the store says that it isn't configured
+    if found.get("AWS_ACCESS_KEY_ID"):
+        for name in other_s3_settings(found):  # a session token or a profile belongs to other keys
+            del os.environ[name]
     for name, value in found.items():
-        if name.startswith("AWS_") or not os.environ.get(name):
+        if (value and name.startswith("AWS_")) or not os.environ.get(name):
             os.environ[name] = value
 
 

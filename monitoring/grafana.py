@@ -37,6 +37,7 @@ class Grafana:
             ConfigError: the URL is none.
         """
         from grafana_api.grafana_face import GrafanaFace
+        from requests.adapters import HTTPAdapter
 
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -52,6 +53,15 @@ class Grafana:
             url_path_prefix=f"{path}/" if path else "",
             timeout=TIMEOUT,
         )
+
+        # A part is asked without a proxy. What requests finds in the environment goes before a session's own settings,
+        # so it has to be dropped last.
+        class Direct(HTTPAdapter):
+            def send(self, *request: Any, **settings: Any) -> Any:
+                return super().send(*request, **{**settings, "proxies": {}})
+
+        for scheme in ("http://", "https://"):
+            self._face.api.s.mount(scheme, Direct())
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Grafana | None:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from ml.errors import CatwalkError
 from stack import control
+from stack.caller import no_proxy, other_s3_settings
 from stack.environment import client_environment
 from stack.parts import logins, parts
 from stack.settings import Settings
@@ -51,7 +52,10 @@ def status() -> None:
 @app.command()
 def env() -> None:
     """Prints the stack's environment for `eval "$(python -m stack env)"`; secrets included."""
-    for name, value in client_environment(Settings.from_environment()).items():
+    environment = client_environment(Settings.from_environment())
+    for name in other_s3_settings(environment):
+        print(f"unset {name}")
+    for name, value in (environment | no_proxy(environment)).items():
         print(f"export {name}={shlex.quote(value)}")
 
 

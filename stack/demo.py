@@ -25,6 +25,7 @@ from ml.store import Store
 from monitoring.airflow_api import AirflowApi
 from monitoring.points import run_points
 from stack import control
+from stack.caller import become_client
 from stack.environment import client_environment
 from stack.parts import get, logins, monitoring_password
 from stack.settings import PROJECT, Settings, StackError
@@ -48,7 +49,7 @@ def main() -> int:
         source = choose_source(settings)
         console.rule("1. the stack")
         control.up(settings, say=console.print)
-        os.environ.update(client_environment(settings))
+        become_client(client_environment(settings))
         ledger, runs = Ledger(Store.from_environment()), []
         for number, (recipe, knobs) in enumerate(RECIPES, 2):
             console.rule(f"{number}. Airflow retrains with {recipe}")

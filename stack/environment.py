@@ -6,7 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from ml.proxies import is_socks
 from stack import credentials, env_file, grafana
+from stack.caller import no_proxy
 from stack.settings import HOST, PROJECT, Settings, own_settings
 
 MARKER = "CATWALK_STACK"
@@ -15,6 +17,8 @@ _NOT_INHERITED = ("AIRFLOW_", "CATWALK_", "AWS_", "GF_", "VGW_", "ROOT_", "PYTHO
 """What the caller has set under these prefixes is meant for something else; ours come from the files."""
 _INHERITED = (
     "CATWALK_DATASET_ROOT",
+    "CATWALK_S3_PUT_ARGUMENTS",
+    "CATWALK_S3_REQUEST_PAYER",
     "CATWALK_SCHEDULE",
     "CATWALK_TASK_RETRIES",
     "CATWALK_RETRY_DELAY_SECONDS",
@@ -103,7 +107,11 @@ def process_environment(settings: Settings) -> dict[str, str]:
 
 def inherited_environment() -> dict[str, str]:
     """What of the caller's environment its processes keep."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_NOT_INHERITED) and not is_socks(name, value)
+    }
     path = os.environ.get("PATH") or os.defpath
     return inherited | {"PATH": f"{PROJECT / '.venv' / 'bin'}{os.pathsep}{path}"}
 
@@ -119,14 +127,15 @@ def own_environment(settings: Settings, part: str = "") -> dict[str, str]:
     ours, secrets = client_environment(settings), credentials.load_or_create(settings.home / "secrets.env")
     every = {
         **ours,
-        # versitygw's own names for its one account, which it has even where S3 is elsewhere and needs no keys.
+        # versitygw's own names for its one account, which it has even where S3 is elsewhere and needs no keys, and for
+        # the region that its clients sign for.
         "ROOT_ACCESS_KEY": ours["AWS_ACCESS_KEY_ID"] or secrets["AWS_ACCESS_KEY_ID"],
         "ROOT_SECRET_KEY": ours["AWS_SECRET_ACCESS_KEY"] or secrets["AWS_SECRET_ACCESS_KEY"],
+        "VGW_REGION": ours["AWS_REGION"],
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": str(PROJECT),
-        # Loopback traffic must not meet a proxy that the machine may have for the rest.
-        "NO_PROXY": f"{HOST},localhost",
-        "no_proxy": f"{HOST},localhost",
+        # What goes to this machine, or to a part elsewhere, must not meet the proxy that the caller has for the rest.
+        **no_proxy(ours),
     }
     if not part:
         return every

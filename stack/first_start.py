@@ -12,10 +12,14 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ml import s3
+from ml.errors import CatwalkError
+from ml.s3_errors import unanswered
+from ml.store import location
 from stack import credentials
 from stack.settings import StackError
 
@@ -24,44 +28,53 @@ def create_bucket(name: str, environment: Mapping[str, str] = os.environ) -> boo
     """Whether the bucket had to be created. One that exists is only looked at: credentials for it alone will do.
 
     Args:
-        name: the bucket's.
-        environment: boto3's own variables for endpoint, region and credentials; it looks for the rest by itself.
+        name: the bucket's, or an access point's ARN.
+        environment: what names the S3, see :mod:`ml.s3`.
 
     Raises:
-        StackError: S3 does not answer or refuses.
+        StackError: a setting makes no sense, or S3 does not answer or refuses.
     """
-    region = environment.get("AWS_REGION", "us-east-1")
-    keys = map(environment.get, ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"))
-    session = boto3.session.Session(*keys, region_name=region)
-    client = session.client("s3", endpoint_url=environment.get("AWS_ENDPOINT_URL_S3") or None)
+    try:
+        client = s3.client(environment)
+        return not _exists(client, name) and _create(client, name)
+    except CatwalkError as error:
+        raise StackError(str(error)) from error
+    except BotoCoreError as error:
+        raise StackError(f"{unanswered(error, client.meta.endpoint_url)}") from error
+
+
+def _exists(client: Any, name: str) -> bool:
+    try:
+        client.head_bucket(Bucket=name)
+        return True
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return False
+        raise StackError(f"bucket {name} can't be used: {error}; check AWS_ACCESS_KEY_ID and its rights") from error
+
+
+def _create(client: Any, name: str) -> bool:
+    region = client.meta.region_name
     # The one region that must not be named.
     placed = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     try:
-        client.head_bucket(Bucket=name)
-        return False
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
-            raise StackError(f"bucket {name} can't be used: {error}; check AWS_ACCESS_KEY_ID and its rights") from error
-    except BotoCoreError as error:
-        raise StackError(f"S3 does not answer: {error}; check AWS_ENDPOINT_URL_S3") from error
-    try:
         client.create_bucket(Bucket=name, **placed)
-    except (ClientError, BotoCoreError) as error:
+        return True
+    except ClientError as error:
         raise StackError(f"bucket {name} can't be created: {error}; create it, or correct CATWALK_STORE") from error
-    return True
 
 
 def main() -> int:
     """Entry point; returns the exit code."""
     try:
-        bucket = os.environ["CATWALK_STORE"].removeprefix("s3://").partition("/")[0]
+        bucket, _ = location(os.environ["CATWALK_STORE"])
         passwords = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
         created = create_bucket(bucket)
         credentials.write_airflow_users(passwords, os.environ["CATWALK_AIRFLOW_PASSWORD"])
     except KeyError as error:
         print(f"stack: {error.args[0]} is not set", file=sys.stderr)
         return 1
-    except (StackError, OSError) as error:
+    except (StackError, CatwalkError, OSError) as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1
     print(f"bucket {bucket} {'was created' if created else 'is there'}; wrote {passwords}")

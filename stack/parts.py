@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ml.proxies import fetch_part
 from monitoring import access, receivers, web_config
 from stack import grafana, workers
 from stack.environment import client_environment
 from stack.settings import HOST, PROJECT, Settings, tool
-
-_CLIENT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -202,9 +200,8 @@ def get(url: str, timeout: float = 15.0, password: str = "") -> bytes | None:
     """
     request = urllib.request.Request(url, headers={"Authorization": access.header(password)} if password else {})
     try:
-        with _CLIENT.open(request, timeout=timeout) as answer:
-            return bytes(answer.read())
-    except (OSError, urllib.error.URLError, ValueError):
+        return fetch_part(request, timeout)
+    except (OSError, ValueError):
         return None
 
 

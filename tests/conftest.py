@@ -18,11 +18,13 @@ import psutil
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from ml.proxies import without_proxy
 from ml.runs import Ledger
 from ml.store import Store
 from monitoring import access
 from monitoring.airflow_api import AirflowApi
 from stack import control
+from stack.caller import become_client
 from stack.environment import client_environment, process_environment
 from stack.parts import monitoring_password
 from stack.settings import HOST, PORTS, PROJECT, Settings
@@ -31,6 +33,7 @@ from tests.servers import s3_server, s3_store, wait_until
 
 __all__ = ["s3_server", "s3_store", "wait_until"]
 """Fixtures and helpers that come from elsewhere."""
+os.environ.update(without_proxy(os.environ, ()))  # whoever runs the tests may have a proxy for what is outside
 SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "registry", "courier"]
 """Everything but Airflow."""
 
@@ -98,7 +101,7 @@ class RunningStack:
     def as_environment(self) -> Iterator[None]:
         """Makes this process a client of the stack."""
         before = dict(os.environ)
-        os.environ.update(client_environment(self.settings))
+        become_client(client_environment(self.settings))
         try:
             yield
         finally:

@@ -21,6 +21,7 @@ from email.utils import formatdate, make_msgid
 from pathlib import Path
 from typing import Any
 
+from ml.proxies import fetch_outside
 from monitoring.courier.deadman import Event, Watch
 from monitoring.courier.payload import VERSION
 from monitoring.receivers import Channels, Email
@@ -139,7 +140,7 @@ def post(url_file: Path, body: Any) -> None:
     request = urllib.request.Request(
         url_file.read_text().strip(), data, {"Content-Type": "application/json", "User-Agent": "catwalk-courier"}
     )
-    urllib.request.urlopen(request, timeout=TIMEOUT).close()
+    fetch_outside(request, TIMEOUT)
 
 
 def as_alert(content: Mapping[str, Any]) -> dict[str, Any]:

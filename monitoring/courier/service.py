@@ -14,6 +14,7 @@ from typing import Any
 
 from ml import variables
 from ml.errors import ConfigError
+from ml.proxies import fetch_outside
 from monitoring import access, alertmanager, catalogue, receivers
 from monitoring.courier import callout, pages
 from monitoring.courier.annotations import Annotator
@@ -182,7 +183,7 @@ class Service:
             if self.deadman.state() == "well":
                 pause = self._settings.heartbeat_seconds
                 try:
-                    urllib.request.urlopen(self._settings.heartbeat_url, timeout=callout.TIMEOUT).close()
+                    fetch_outside(urllib.request.Request(self._settings.heartbeat_url), callout.TIMEOUT)
                     failing = False
                 except (OSError, ValueError) as error:
                     if not failing:

@@ -285,6 +285,14 @@ def test_aws_needs_an_empty_endpoint_only(tmp_path: Path) -> None:
         assert "front" in services[name]["networks"]
 
 
+def test_arguments_of_writes_reach_whoever_writes_as_they_are(tmp_path: Path) -> None:
+    text = '{"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:eu-central-1:1:key/x"}'
+    services = load(tmp_path, CATWALK_S3_PUT_ARGUMENTS=text, CATWALK_S3_REQUEST_PAYER="requester")["services"]
+    for name in ("airflow-worker", "registry"):
+        assert services[name]["environment"]["CATWALK_S3_PUT_ARGUMENTS"] == text
+        assert services[name]["environment"]["CATWALK_S3_REQUEST_PAYER"] == "requester"
+
+
 def test_the_own_s3_is_in_the_region_that_its_clients_name(tmp_path: Path) -> None:
     services = load(tmp_path, AWS_REGION="eu-central-1")["services"]
     assert services["versitygw"]["environment"]["VGW_REGION"] == "eu-central-1"

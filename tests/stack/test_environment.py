@@ -44,6 +44,33 @@ def test_the_callers_airflow_and_aws_settings_stay_out(tmp_path: Path, monkeypat
     assert "theirs" not in process_environment(Settings(tmp_path)).values()
 
 
+def test_a_socks_proxy_stays_out_and_other_proxies_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's HTTP client fails at the sight of a SOCKS proxy, even where it has no use for it."""
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+    monkeypatch.setenv("https_proxy", "http://proxy.corp:3128")
+    environment = process_environment(Settings(tmp_path))
+    assert "ALL_PROXY" not in environment
+    assert environment["https_proxy"] == "http://proxy.corp:3128"
+
+
+def test_this_machine_and_parts_elsewhere_are_asked_without_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "git.corp")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("CATWALK_HEARTBEAT_URL", "http://beat.example.com")
+    (tmp_path / "local.env").write_text("CATWALK_GRAFANA_URL=http://grafana.corp:3000\n")
+    environment = process_environment(Settings(tmp_path))
+    for name in ("NO_PROXY", "no_proxy"):
+        assert environment[name] == "127.0.0.1,localhost,::1,grafana.corp,git.corp"
+
+
+def test_the_region_is_the_servers_too(tmp_path: Path) -> None:
+    (tmp_path / "local.env").write_text("AWS_REGION=eu-central-1\n")
+    environment = process_environment(Settings(tmp_path))
+    assert (environment["AWS_REGION"], environment["VGW_REGION"]) == ("eu-central-1", "eu-central-1")
+
+
 def test_a_home_s_own_settings_win(tmp_path: Path) -> None:
     (tmp_path / "local.env").write_text("CATWALK_TASK_RETRIES=9\nAIRFLOW__CORE__PARALLELISM=2\n")
     environment = client_environment(Settings(tmp_path))

@@ -43,7 +43,7 @@ def test_says_what_to_do_when_s3_is_away_or_refuses(
     with pytest.raises(StackError, match="check AWS_ACCESS_KEY_ID"):
         first_start.create_bucket(s3_store.bucket)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(StackError, match="check AWS_ENDPOINT_URL_S3"):
+    with pytest.raises(StackError, match="is AWS_ENDPOINT_URL_S3 right"):
         first_start.create_bucket(s3_store.bucket)
 
 
