@@ -90,11 +90,12 @@ def refused(error: ClientError, endpoint: str, bucket: str, where: str, has_body
     if status == 409 and not advice:
         return ConflictError(where)
     said = f"{code}: {_line(error.response.get('Error', {}).get('Message', ''))}".removesuffix(": ")
+    server = f"S3 at {endpoint}{_through_proxy(endpoint)}"
     if advice == _KEYS:
-        return StoreError(f"S3 at {endpoint} refused the credentials for {where} ({said}); {_KEYS}")
+        return StoreError(f"{server} refused the credentials for {where} ({said}); {_KEYS}")
     kind = StoreUnavailableError if advice in _PASSES else StoreError
     remedy = f"; {advice}" if advice else ""
-    return kind(f"S3 at {endpoint} answers for {where}: {said} (HTTP {status}){remedy}")
+    return kind(f"{server} answers for {where}: {said} (HTTP {status}){remedy}")
 
 
 def _advice_by_status(status: int) -> str:
@@ -128,13 +129,16 @@ def unanswered(error: BotoCoreError, endpoint: str) -> StoreError:
     if isinstance(error, SSLError):
         return _unsafe(cause, endpoint)
     if isinstance(error, BotoConnectionError | HTTPClientError | IncompleteReadError):
-        proxy = proxy_for(endpoint)
-        through = f" through the proxy {proxy}" if proxy else ""
         return StoreUnavailableError(
-            f"S3 at {endpoint} does not answer{through} ({type(error).__name__}); is it running, and is "
-            "AWS_ENDPOINT_URL_S3 right?"
+            f"S3 at {endpoint} does not answer{_through_proxy(endpoint)} ({type(error).__name__}); is it running, and "
+            "is AWS_ENDPOINT_URL_S3 right?"
         )
     return StoreError(f"S3 request failed: {cause}")
+
+
+def _through_proxy(endpoint: str) -> str:
+    proxy = proxy_for(endpoint)
+    return f" through the proxy {proxy}" if proxy else ""
 
 
 def _unsafe(cause: str, endpoint: str) -> StoreError:

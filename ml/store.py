@@ -132,7 +132,6 @@ class Store:
             NotFoundError: there is none.
             StoreError: any other failure; every method of this class raises it.
         """
-
         for pause in _TORN_PAUSES:
             stored, torn = self._call("get", key, lambda: self._read(key, self.tries))
             if not torn:
@@ -249,16 +248,19 @@ class Store:
     def list(self, prefix: str) -> Iterator[Entry]:
         """The objects below a prefix, in key order, a page of 1,000 a request."""
         token: dict[str, str] = {}
+        seen = {("token", "")}
         while True:
             page = self._call("list", prefix, lambda: self._page(prefix, **token))  # noqa: B023
-            for item in page.get("Contents", []):
+            found = page.get("Contents", [])
+            for item in found:
                 yield Entry(item["Key"][len(self.prefix) :], self._etag(item), item["Size"])
             if not page.get("IsTruncated"):
                 return
-            following = {"ContinuationToken": page.get("NextContinuationToken", "")}
-            if following in (token, {"ContinuationToken": ""}):
+            token = {"ContinuationToken": page.get("NextContinuationToken", "")}
+            marks = {("token", token["ContinuationToken"]), *(("first key", item["Key"]) for item in found[:1])}
+            if marks & seen:  # who knows no continuation sends the first page for ever
                 raise StoreError(f"{s3_errors.no_s3(self.endpoint)}: its listing of {self._where(prefix)} has no end")
-            token = following
+            seen |= marks
 
     def _page(self, prefix: str, **arguments: Any) -> Any:
         below = self.prefix + prefix

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -157,13 +158,21 @@ def command() -> list[str]:
 
 
 @pytest.mark.integration
-def test_a_listing_without_end_is_found_out(s3_store: Store, before: BeforeS3) -> None:
+@pytest.mark.parametrize("token", ["the same", "another each time", ""])
+def test_a_listing_without_end_is_found_out(s3_store: Store, before: BeforeS3, token: str) -> None:
     """A server that knows no continuation gives its first page again and again."""
-    page = (
-        b"<ListBucketResult><Name>b</Name><IsTruncated>true</IsTruncated>"
-        b"<NextContinuationToken>t</NextContinuationToken></ListBucketResult>"
-    )
-    before.edit = lambda asked, ask: Answer(200, page, {"Content-Type": "application/xml"})
+    pages = count()
+
+    def page(asked: Asked, ask: Callable[[], Answer]) -> Answer:
+        following = f"{token} {next(pages)}" if token == "another each time" else token
+        body = (
+            "<ListBucketResult><Name>b</Name><IsTruncated>true</IsTruncated>"
+            f"<Contents><Key>runs of tests/x</Key><ETag>e</ETag><Size>0</Size></Contents>"
+            f"<NextContinuationToken>{following}</NextContinuationToken></ListBucketResult>"
+        )
+        return Answer(200, body.encode(), {"Content-Type": "application/xml"})
+
+    before.edit = page
     with pytest.raises(StoreError, match="has no end"):
         list(s3_store.list(""))
-    assert len(before.seen) == 2
+    assert len(before.seen) <= 2

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ml.store import Store
 from monitoring.doctor import examine
+from tests.between import Answer, Asked, BeforeS3
 from tests.conftest import RunningStack, wait_until
+from tests.servers import S3Server
 
 
 def _verdicts() -> dict[str, str]:
@@ -46,3 +51,26 @@ def test_a_store_that_ignores_conditions_is_found_out(monkeypatch: pytest.Monkey
     found = next(check for check in examine() if check.part == "conditional writes")
     assert (found.verdict, kept) == ("FAIL", {})
     assert "8 created and 8 replaced" in found.finding
+
+
+@pytest.mark.integration
+def test_a_store_that_does_not_find_again_what_it_took_is_found_out(
+    s3_store: Store, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one behind something that tidies up names on the way in."""
+
+    def hide(asked: Asked, ask: Callable[[], Answer]) -> Answer:
+        answer = ask()
+        return replace(answer, body=re.sub(rb"<Contents>.*</Contents>", b"", answer.body, flags=re.DOTALL))
+
+    before = BeforeS3(s3_server.port, hide)
+    try:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", before.url)
+        found = next(check for check in examine() if check.part == "store")
+    finally:
+        before.stop()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_server.url)
+    assert found.verdict == "FAIL"
+    assert found.finding == f"{s3_store.url} at {before.url} took an object, which then could not be listed"
+    assert "CATWALK_STORE" in found.remedy
+    assert list(Store(s3_store.url).list("")) == [], "the object is gone again"
