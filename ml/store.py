@@ -29,7 +29,14 @@ from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
 
-from ml.errors import ConfigError, NotFoundError, PreconditionFailedError, StoreError, StoreUnavailableError
+from ml.errors import (
+    ConfigError,
+    DamagedError,
+    NotFoundError,
+    PreconditionFailedError,
+    StoreError,
+    StoreUnavailableError,
+)
 from ml.records import from_json, to_json
 
 R = TypeVar("R")
@@ -236,13 +243,13 @@ class Store:
         """Reads a record of :mod:`ml.records` and its ETag.
 
         Raises:
-            StoreError: the object is not such a record.
+            DamagedError: the object is not such a record.
         """
         stored = self.get(key)
         try:
             return from_json(kind, stored.body), stored.etag
         except ValueError as error:
-            raise StoreError(f"s3://{self.bucket}/{self.prefix}{key} is damaged: {error}") from error
+            raise DamagedError(f"s3://{self.bucket}/{self.prefix}{key} is damaged: {error}") from error
 
     def find_record(self, kind: type[R], key: str) -> tuple[R, str] | None:
         """Like :meth:`get_record`, but None where there is no object."""
