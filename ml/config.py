@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import inspect
 import json
-import math
 import textwrap
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -54,9 +53,9 @@ class Bounds:
         Raises:
             ConfigError: the value is outside; the message names the setting.
         """
-        inside = (value > self.low if self.above else value >= self.low) and value <= self.high
+        inside = (value > self.low if self.above else value >= self.low) and value <= self.high  # NaN is not
         lowest = f"{'above' if self.above else 'at least'} {self.low}"
-        _require(math.isfinite(value) and inside, name, value, f"{lowest} and at most {self.high}")
+        _require(inside, name, value, f"{lowest} and at most {self.high}")
         if self.multiple_of != 1:
             _require(value % self.multiple_of == 0, name, value, f"a multiple of {self.multiple_of}")
 

@@ -79,7 +79,7 @@ def home(stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path
 
 
-def test_damaged_stand_in_files_are_drawn_anew(home: Path, splits: dict[str, Split]) -> None:
+def test_damaged_stand_in_files_are_drawn_anew(splits: dict[str, Split], home: Path) -> None:
     images = home / "synthetic" / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte"
     whole = images.read_bytes()
     images.write_bytes(whole[:1_000])

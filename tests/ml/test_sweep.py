@@ -110,8 +110,10 @@ def test_what_was_chosen_once_stays(ledger: Ledger, trials: Mapping[str, Trial])
     assert summary.sentence == f"Not tested: the sweep had chosen {first} before this trial has finished."
     forget(ledger.store, {first})
     assert chosen_by(ledger.store, SWEEP) == chosen, "it stays with the last of its trials"
-    forget(ledger.store, {late})
-    assert chosen_by(ledger.store, SWEEP) is None
+    ledger.store.put("sweeps/damaged.json", b"{")
+    damaged = forget(ledger.store, {late})
+    assert list(damaged) == ["sweeps/damaged.json"] and "is damaged" in damaged["sweeps/damaged.json"]
+    assert chosen_by(ledger.store, SWEEP) is None, "what is damaged keeps nothing else"
 
 
 @pytest.mark.integration
