@@ -148,7 +148,11 @@ def waits_for_others(summary: SummaryRecord) -> bool:
 
 
 def _trial(run: Run, parameters: Trial) -> TrialRecord:
-    training = run.training()
+    try:
+        training = run.training()
+    except DamagedError as error:
+        log.warning("%s; the choice is among the others", error)
+        training = None
     if training is None or not training.finished:
         return TrialRecord(run.run_id, parameters)
     last = training.epochs[-1]
