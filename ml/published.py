@@ -14,6 +14,7 @@ import struct
 import urllib.request
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -107,13 +108,11 @@ def _read(path: Path, published: bool) -> bytes:
     found = [candidate for candidate in _candidates(path) if _asked(candidate, Path.is_file)]
     if not found:
         raise IncompleteError(f"{path} is missing")
-    for candidate in found:
-        try:
+    *others, last = found
+    for candidate in others:
+        with suppress(IncompleteError):
             return _sound(candidate, path.name, published)
-        except IncompleteError as error:
-            if candidate == found[-1]:
-                raise IncompleteError(str(error)) from None
-    raise AssertionError("unreachable")  # pragma: no cover
+    return _sound(last, path.name, published)
 
 
 def _sound(path: Path, name: str, published: bool) -> bytes:

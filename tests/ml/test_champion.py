@@ -13,6 +13,7 @@ from ml.champion import Champions
 from ml.errors import ArtifactError, CatwalkError, DamagedError
 from ml.examples import digests_key
 from ml.observer import Silent
+from ml.opponents import compare_examples
 from ml.pipeline import decide, run_stages, train
 from ml.pipeline import test as score
 from ml.records import to_json
@@ -93,31 +94,41 @@ def test_as_good_on_newer_data_ships(new_run: Callable[..., Run]) -> None:
     assert in_service(newer) == newer.run_id
 
 
+def test_a_part_of_the_data_is_never_newer(new_run: Callable[..., Run]) -> None:
+    champion = finished(new_run(train_examples=520))
+    part = finished(new_run(**AS_GOOD))
+    assert decision(part) != ("ship", "newer_data")
+    record = part.decision()
+    assert record is not None
+    (check,) = [check for check in record.checks if check.check == "newer_data"]
+    assert (check.verdict, check.sentence) == (
+        "skipped",
+        "No newer data: of the champion's 520 examples it lacks 20.",
+    )
+    assert champion.run_id == record.champion
+
+
 @pytest.mark.parametrize(
-    ("knobs", "said"),
+    ("knobs", "newer", "said"),
     [
-        ({"train_examples": 480}, "of the champion's 500 examples it lacks 20"),
-        ({"split_seed": 1, "train_examples": 5_000}, "of the champion's 500 examples it lacks 4"),
-        ({"validation_examples": 200}, "of the champion's 500 examples it lacks 100"),
-        ({"seed": 12}, "it learnt from the same examples as the champion"),
+        ({"train_examples": 520}, True, "from all examples of the champion, and from 20 more"),
+        ({"validation_examples": 50, "train_examples": 550}, True, "from all examples of the champion, and from 50"),
+        ({"train_examples": 480}, False, "of the champion's 500 examples it lacks 20"),
+        ({"split_seed": 1, "train_examples": 5_000}, False, "of the champion's 500 examples it lacks 4"),
+        ({"split_seed": 1}, False, "of the champion's 500 examples it lacks 4"),
+        ({"validation_examples": 200}, False, "of the champion's 500 examples it lacks 100"),
+        ({"seed": 12}, False, "it learnt from the same examples as the champion"),
     ],
 )
-def test_as_good_on_other_data_is_held(knobs: dict[str, int], said: str, new_run: Callable[..., Run]) -> None:
-    champion = finished(new_run())
-    other = finished(new_run(**knobs, **AS_GOOD))
-    assert decision(other) == ("hold", "no_better")
-    assert f"No newer data: {said}" in sentence(other)
-    assert in_service(other) == champion.run_id
-
-
-@pytest.mark.parametrize("older", ["champion", "challenger", "both"])
-def test_ledgers_of_an_older_version_are_compared_by_their_images(older: str, new_run: Callable[..., Run]) -> None:
-    champion, newer = finished(new_run()), new_run(train_examples=520, **AS_GOOD)
-    for name, run in (("champion", champion), ("challenger", newer)):
-        if older in (name, "both"):
+def test_which_data_is_newer(knobs: dict[str, int], newer: bool, said: str, new_run: Callable[..., Run]) -> None:
+    champion, challenger = new_run(), new_run(**knobs)
+    found = compare_examples(challenger, champion)
+    assert found.newer is newer
+    assert said in found.sentence
+    for runs in ([champion], [challenger], [champion, challenger]):
+        for run in runs:
             forget_digests(run)
-    finished(newer)
-    assert decision(newer) == ("ship", "newer_data")
+        assert compare_examples(challenger, champion) == found, "as an older version has stored it"
 
 
 def test_data_that_is_gone_is_not_newer_and_the_decision_says_so(new_run: Callable[..., Run]) -> None:
