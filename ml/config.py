@@ -67,7 +67,7 @@ def _number(default: float | None, low: float, high: float, *, above: bool = Fal
 
 def _require(condition: bool, knob: str, value: object, expected: str) -> None:
     if not condition:
-        raise ConfigError(f"{knob} must be {expected}, not {value!r}")
+        raise ConfigError(f"{knob} must be {expected}, not {value!r:.100}")
 
 
 @dataclass(frozen=True)
