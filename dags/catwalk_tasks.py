@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, AssetAlias, BaseOperatorLink, Param, get_current_context
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
-from ml.config import CHAMPION_ASSET, Knob
-from ml.errors import CancelledError, CatwalkError, StoreUnavailableError
+from ml.config import CHAMPION_ASSET, Bounds, Knob
+from ml.errors import CatwalkError, TransientError
 from ml.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ DEFAULT_ARGS: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=10),
     "retry_policy": ExceptionRetryPolicy(
         rules=[
-            RetryRule([StoreUnavailableError, CancelledError], RetryAction.RETRY, reason="may pass"),
+            RetryRule(TransientError, RetryAction.RETRY, reason="may pass"),
             RetryRule(CatwalkError, RetryAction.FAIL, reason="trying again cannot help"),
         ]
     ),
@@ -59,7 +59,16 @@ def param(knob: Knob) -> Param:
     schema: dict[str, Any] = {"type": ["null", kind] if knob.nullable else kind}
     if knob.choices:
         schema["enum"] = list(knob.choices)
+    if knob.bounds:
+        schema |= _limits(knob.bounds)
     return Param(knob.text_default, title=knob.name, description=knob.help, section=knob.section, **schema)
+
+
+def _limits(bounds: Bounds) -> dict[str, Any]:
+    """The bounds in JSON Schema's words."""
+    lowest = "exclusiveMinimum" if bounds.above else "minimum"
+    multiple = {"multipleOf": bounds.multiple_of} if bounds.multiple_of != 1 else {}
+    return {lowest: bounds.low, "maximum": bounds.high, **multiple}
 
 
 class ReportLink(BaseOperatorLink):
@@ -104,9 +113,9 @@ def publish_run(run_id: str) -> None:
 
 def announce(run: Run) -> None:
     """Adds an event for a model in service. A task that is tried again may add it twice, but never forgets it."""
-    from ml.champion import Champions
+    from ml.champion import in_service
 
-    current = Champions(run.store).get(run.record.model)
-    if current and current[0].run_id == run.run_id:
+    champion = in_service(run)
+    if champion:
         events = get_current_context()["outlet_events"]
-        events[PROMOTIONS].add(CHAMPION, extra=current[0].announcement)
+        events[PROMOTIONS].add(CHAMPION, extra=champion.announcement)

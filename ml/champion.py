@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml.errors import ArtifactError, CatwalkError, NotFoundError
+from ml.errors import ArtifactError, CatwalkError, DamagedError
 from ml.records import ChampionRecord, PromotionRecord
 from ml.runs import Run
 from ml.store import Store
@@ -28,8 +29,17 @@ class Champions:
         return f"champions/{model}.json"
 
     def get(self, model: str) -> tuple[ChampionRecord, str] | None:
-        """The champion and the ETag to replace it by, or None while there is none."""
-        return self.store.find_record(ChampionRecord, self._key(model))
+        """The champion and the ETag to replace it by, or None while there is none.
+
+        Raises:
+            DamagedError: the record is no champion; the message says what to do.
+        """
+        try:
+            return self.store.find_record(ChampionRecord, self._key(model))
+        except DamagedError as error:
+            raise DamagedError(
+                f"{error}; restore it from a backup, or delete it and `catwalk promote RUN` the run that was in service"
+            ) from error
 
     def models(self) -> list[str]:
         """Names of the models that have a champion."""
@@ -111,9 +121,10 @@ class Champions:
     def _anchor(self, run: Run, accuracy: float, previous: ChampionRecord | None) -> str:
         """The most accurate model ever promoted, so that small losses can't add up unseen."""
         if previous and previous.anchor:
-            anchor = Run(self.store, previous.anchor).evaluation()
-            if anchor and anchor.accuracy >= accuracy:
-                return previous.anchor
+            with suppress(DamagedError):  # an anchor that nobody can compare with would hold every run from now on
+                anchor = Run(self.store, previous.anchor).evaluation()
+                if anchor and anchor.accuracy >= accuracy:
+                    return previous.anchor
         return run.run_id
 
 
@@ -127,27 +138,49 @@ def _replaced(champion: ChampionRecord) -> str:
     return promotions[-1].previous if promotions else champion.previous
 
 
+def in_service(run: Run) -> ChampionRecord | None:
+    """The champion, if it is this run; a record that is damaged names nobody."""
+    with suppress(DamagedError):
+        current = Champions(run.store).get(run.record.model)
+        if current and current[0].run_id == run.run_id:
+            return current[0]
+    return None
+
+
+def champion_weights(store: Store, champion: ChampionRecord) -> bytes:
+    """The model in service as safetensors bytes, verified by the champion's own record: that of its run may be damaged.
+
+    Raises:
+        ArtifactError: it is missing, or its sha256 is not the one that was promoted.
+    """
+    return _verified(Run(store, champion.run_id), {champion.model_sha256})
+
+
 def verified_model(run: Run) -> bytes:
     """A run's model as safetensors bytes.
 
     Raises:
         ArtifactError: it is missing, or its sha256 is not the one that was recorded when it was trained and tested.
+        DamagedError: the record of its training or test is damaged.
     """
     training, evaluation = run.training(), run.evaluation()
     if training is None or not training.finished:
         raise ArtifactError(f"run {run.run_id} has no finished model")
-    try:
-        body = run.store.get(run.key("model.safetensors")).body
-    except NotFoundError:
-        raise ArtifactError(f"the model of run {run.run_id} is missing from the store; train a new run") from None
-    found = hashlib.sha256(body).hexdigest()
-    recorded = {training.model_sha256} | ({evaluation.model_sha256} if evaluation else set())
+    return _verified(run, {training.model_sha256} | ({evaluation.model_sha256} if evaluation else set()))
+
+
+def _verified(run: Run, recorded: set[str]) -> bytes:
+    stored = run.store.find(run.key("model.safetensors"))
+    if stored is None:
+        raise ArtifactError(f"the model of run {run.run_id} is missing from the store")
+    found = hashlib.sha256(stored.body).hexdigest()
     if recorded != {found}:
         raise ArtifactError(
             f"the model of run {run.run_id} is not the one that was recorded (sha256 {found[:12]}…, not "
-            f"{training.model_sha256[:12]}…): it was changed or damaged and is not loaded; train a new run"
+            f"{', '.join(f'{sha256[:12]}…' for sha256 in sorted(recorded))}): it was changed or damaged and is not "
+            "loaded"
         )
-    return body
+    return stored.body
 
 
 def load_model(run: Run) -> Perceptron:

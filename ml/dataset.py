@@ -5,36 +5,29 @@ To train on other data, change this module and :mod:`ml.network`.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
+import logging
 import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from ml import garments, published
 from ml.config import CLASSES, DataConfig
-from ml.errors import ArtifactError, DatasetError, NotFoundError, PreconditionFailedError
-from ml.garments import write_stand_in
+from ml.errors import DatasetError, PreconditionFailedError
+from ml.examples import digests, digests_key, split_body
+from ml.published import IncompleteError, raw_folder, read_files
 from ml.records import DatasetRecord, SplitStatistics
 from ml.store import Store
 
+log = logging.getLogger(__name__)
+
 PROJECT = Path(__file__).resolve().parent.parent
 SPLITS = ("train", "validation", "test")
-_FILES = {
-    # name: (bytes, MD5 of the published file, uncompressed)
-    "train-images-idx3-ubyte": (47_040_016, "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
-    "train-labels-idx1-ubyte": (60_008, "9018921c3c673c538a1fc5bad174d6f9"),
-    "t10k-images-idx3-ubyte": (7_840_016, "8181f5470baa50b63fa0f6fddb340f0a"),
-    "t10k-labels-idx1-ubyte": (10_008, "15d484375f8d13e6eb1aabb0c3f46965"),
-}
-_DOWNLOAD_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
@@ -62,26 +55,28 @@ def read_splits(config: DataConfig) -> dict[str, Split]:
     split is the published one.
 
     Raises:
-        DatasetError: a file is missing, truncated or corrupt, or can't be downloaded.
+        DatasetError: a file is missing, truncated or corrupt, or can't be read.
+        DownloadError: it is not here, and could not be downloaded this time.
     """
-    from torchvision.datasets import FashionMNIST  # takes seconds to import, and only ingest needs it
-
-    root = stand_in_root() if config.source == "synthetic" else dataset_root()
-    if config.source == "synthetic":
-        write_stand_in(root)
-    elif root == PROJECT / "data":
-        _download(root)
-    _verify(root / "FashionMNIST" / "raw", published=config.source == "fashion-mnist")
-    published = [FashionMNIST(str(root), train=train) for train in (True, False)]
-    images, labels = published[0].data, published[0].targets.to(torch.uint8)
-    if int(labels.max()) >= len(CLASSES):
-        raise DatasetError(f"{root} holds a label above {len(CLASSES) - 1}; delete the files and start again")
+    files = _stand_in_files() if config.source == "synthetic" else _published_files()
+    images, labels = _tensors(files, "train")
     train, validation = stratified(labels, config)
     return {
         "train": Split(images[train].contiguous(), labels[train]),
         "validation": Split(images[validation].contiguous(), labels[validation]),
-        "test": Split(published[1].data, published[1].targets.to(torch.uint8)),
+        "test": Split(*_tensors(files, "t10k")),
     }
+
+
+def _tensors(files: dict[str, bytes], name: str) -> tuple[Tensor, Tensor]:
+    """Images, uint8 (n, 28, 28), and labels, uint8 (n,)."""
+    pixels, labels = (
+        torch.frombuffer(bytearray(files[f"{name}-{kind}-ubyte"]), dtype=torch.uint8)
+        for kind in ("images-idx3", "labels-idx1")
+    )
+    if int(labels.max()) >= len(CLASSES):
+        raise DatasetError(f"a label of the {name} images is above {len(CLASSES) - 1}; get the file anew")
+    return pixels.view(-1, 28, 28), labels
 
 
 def stratified(labels: Tensor, config: DataConfig) -> tuple[Tensor, Tensor]:
@@ -106,19 +101,19 @@ def stratified(labels: Tensor, config: DataConfig) -> tuple[Tensor, Tensor]:
 
 
 def dataset_root() -> Path:
-    """The folder whose ``FashionMNIST/raw`` holds the files: `CATWALK_DATASET_ROOT`, else ``data``, else
-    ``../shared/datasets``, else ``data``, where torchvision downloads them.
+    """The folder whose ``FashionMNIST/raw`` holds the files: `CATWALK_DATASET_ROOT`, else ``data`` or
+    ``../shared/datasets`` where they are there, else ``data``, where torchvision downloads them.
 
     Raises:
-        DatasetError: `CATWALK_DATASET_ROOT` is set, but has no such folder.
+        DatasetError: `CATWALK_DATASET_ROOT` is set, but has no such folder; or a folder may not be entered.
     """
     configured = os.environ.get("CATWALK_DATASET_ROOT")
     if configured:
-        if not (Path(configured) / "FashionMNIST" / "raw").is_dir():
+        if not published.has_folder(Path(configured)):
             raise DatasetError(f"CATWALK_DATASET_ROOT={configured} has no folder FashionMNIST/raw; correct or unset it")
         return Path(configured)
     candidates = (PROJECT / "data", PROJECT.parent / "shared" / "datasets")
-    return next((root for root in candidates if (root / "FashionMNIST" / "raw").is_dir()), candidates[0])
+    return next((root for root in candidates if published.is_here(root)), candidates[0])
 
 
 def stand_in_root() -> Path:
@@ -126,46 +121,41 @@ def stand_in_root() -> Path:
     return Path(os.environ.get("CATWALK_HOME") or PROJECT / ".catwalk") / "synthetic"
 
 
-def _download(root: Path) -> None:
-    """Lets torchvision fetch what is not there yet; two runs at once wait for each other."""
-    from torchvision.datasets import FashionMNIST
-
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT)
+def _published_files() -> dict[str, bytes]:
+    """The real files. Only the folder that is nobody else's is written to, and only what is missing there."""
+    root = dataset_root()
     try:
-        root.mkdir(exist_ok=True)
-        with (root / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            FashionMNIST(str(root), download=True)
-    except (RuntimeError, URLError, OSError) as error:
-        raise DatasetError(
-            f"Fashion-MNIST is not here and can't be downloaded ({type(error).__name__}); put its four IDX files "
-            f"into {root / 'FashionMNIST' / 'raw'}, or set CATWALK_DATASET_ROOT to the folder above FashionMNIST/raw"
-        ) from error
-    finally:
-        socket.setdefaulttimeout(before)
+        return read_files(root, published=True)
+    except IncompleteError as error:
+        if os.environ.get("CATWALK_DATASET_ROOT") or root != PROJECT / "data":
+            raise DatasetError(f"{error}; put the published file there, plain or as .gz") from error
+        log.info("%s: Fashion-MNIST is downloaded", error)
+        published.download(root)
+    return read_files(root, published=True)
 
 
-def _verify(raw: Path, *, published: bool) -> None:
-    """Sizes always, checksums for the published files: torchvision itself checks neither once extracted."""
-    for name, (size, md5) in _FILES.items():
-        path = raw / name
-        remedy = "delete the folder, and the next run gets the files anew"
-        if not path.is_file():
-            raise DatasetError(f"{path} is missing; {remedy}")
-        try:
-            if path.stat().st_size != size:
-                raise DatasetError(
-                    f"{path} is truncated or another file: {path.stat().st_size:,} bytes, not {size:,}; {remedy}"
-                )
-            if published and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != md5:
-                raise DatasetError(f"{path} is corrupt: its MD5 is not {md5}; {remedy}")
-        except OSError as error:
-            raise DatasetError(f"{path} can't be read: {error.strerror}") from error
+def _stand_in_files() -> dict[str, bytes]:
+    """The drawn files, kept where that is possible: drawing them takes seconds."""
+    root = stand_in_root()
+    try:
+        return read_files(root, published=False)
+    except DatasetError:
+        drawn = garments.draw_files()
+    try:
+        garments.write_files(raw_folder(root), drawn)
+    except OSError as error:
+        log.warning(
+            "%s can't be written to (%s): stand-in garments are drawn anew for each run; set CATWALK_HOME to a "
+            "folder that can",
+            root,
+            error.strerror,
+        )
+    return {name: body[len(published.FILES[name][0]) :] for name, body in drawn.items()}
 
 
 def store_dataset(store: Store, config: DataConfig, splits: dict[str, Split]) -> DatasetRecord:
     """Uploads the splits under their content hash, skipping what is there already; the manifest comes last."""
+    known = digests(splits["train"].images.numpy(), splits["train"].labels.numpy())
     bodies = {name: save({"images": split.images, "labels": split.labels}) for name, split in splits.items()}
     files = {name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()}
     identity = json.dumps({"files": files, "source": config.source, "split_seed": config.split_seed}, sort_keys=True)
@@ -180,13 +170,14 @@ def store_dataset(store: Store, config: DataConfig, splits: dict[str, Split]) ->
         pixel_stddev=float((shares * (shades - mean) ** 2).sum().sqrt()),
         splits={name: SplitStatistics(len(split), split.class_counts) for name, split in splits.items()},
         files=files,
+        digests_sha256=hashlib.sha256(known).hexdigest(),
     )
     folder = f"datasets/{record.sha256}"
-    if store.exists(f"{folder}/manifest.json"):
-        return record
     for name, body in bodies.items():
         _put_once(store, f"{folder}/{name}.safetensors", body)
-    store.put_record(f"{folder}/manifest.json", record)
+    _put_once(store, digests_key(record.sha256), known)
+    if not store.exists(f"{folder}/manifest.json"):
+        store.put_record(f"{folder}/manifest.json", record)
     return record
 
 
@@ -205,15 +196,5 @@ def load_split(store: Store, record: DatasetRecord, name: str) -> Split:
     Raises:
         ArtifactError: it is missing, or not what its hash says.
     """
-    key = f"datasets/{record.sha256}/{name}.safetensors"
-    try:
-        body = store.get(key).body
-    except NotFoundError as error:
-        raise ArtifactError(f"{key} is missing from the store; run ingest again in a new run") from error
-    if hashlib.sha256(body).hexdigest() != record.files[name]:
-        raise ArtifactError(f"{key} is not what its sha256 says; delete datasets/{record.sha256}/ and start a new run")
-    try:
-        tensors = load(body)
-    except SafetensorError as error:  # pragma: no cover - the hash was right, so a writer was wrong
-        raise ArtifactError(f"{key} is no safetensors file: {error}") from error
+    tensors = load(split_body(store, record, name))
     return Split(tensors["images"], tensors["labels"])

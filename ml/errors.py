@@ -7,12 +7,20 @@ class CatwalkError(Exception):
     """Something a user can mend. ``str(error)`` is one line; the command line prints it and exits with 1."""
 
 
+class TransientError(CatwalkError):
+    """What may pass by itself. Airflow tries these again; every other :class:`CatwalkError` is final."""
+
+
 class ConfigError(CatwalkError, ValueError):
     """A setting has an absurd value. Trying again cannot help."""
 
 
 class DatasetError(CatwalkError):
-    """The dataset is missing, truncated or corrupt. Trying again cannot help."""
+    """The dataset is missing, truncated or corrupt, or may not be read. Trying again cannot help."""
+
+
+class DownloadError(DatasetError, TransientError):
+    """The dataset is not here, and the network or the mirror did not give it this time."""
 
 
 class RunConflictError(CatwalkError):
@@ -27,6 +35,10 @@ class NonFiniteLossError(CatwalkError):
     """The loss became NaN or infinite. Trying again gives the same; change the recipe."""
 
 
+class OutOfMemoryError(CatwalkError):
+    """The device has too little memory for this recipe. Trying again gives the same; change the recipe."""
+
+
 class NoTrialError(CatwalkError):
     """No trial of a sweep has finished, so there is none to choose. Trying again gives the same."""
 
@@ -35,7 +47,7 @@ class SupersededError(CatwalkError):
     """A newer attempt of the same stage has taken over this run; this one stops without writing."""
 
 
-class CancelledError(CatwalkError):
+class CancelledError(TransientError):
     """The stage was told to stop (SIGTERM) and has saved what it had."""
 
 
@@ -43,12 +55,16 @@ class StoreError(CatwalkError):
     """S3 refused or failed a request."""
 
 
-class StoreUnavailableError(StoreError):
+class StoreUnavailableError(StoreError, TransientError):
     """S3 did not answer, or answered with a fault of its own. Trying again later may help."""
 
 
 class NotFoundError(StoreError):
     """No object has this key."""
+
+
+class DamagedError(StoreError):
+    """An object is there, but is not the record that its key promises. It concerns its own run, and no other."""
 
 
 class PreconditionFailedError(StoreError):

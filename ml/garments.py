@@ -46,22 +46,28 @@ _SHAPES: tuple[list[Shape], ...] = (
 _CHUNK = 5_000
 
 
-def write_stand_in(root: Path) -> None:
-    """Writes the four IDX files to ``root/FashionMNIST/raw`` unless they are there; always the same bytes.
-
-    60,000 training and 10,000 test images, 28 x 28 grey bytes, equally many of each class.
-    """
-    raw = root / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True, exist_ok=True)
+def draw_files() -> dict[str, bytes]:
+    """The four IDX files by name, always the same bytes: 60,000 training and 10,000 test images, 28 x 28 grey bytes,
+    equally many of each class."""
+    files = {}
     for name, count, seed in (("train", 60_000, 1), ("t10k", 10_000, 2)):
-        images, labels = raw / f"{name}-images-idx3-ubyte", raw / f"{name}-labels-idx1-ubyte"
-        if images.exists() and labels.exists():
-            continue
         rng = np.random.default_rng(seed)
         classes = rng.permutation(np.arange(count, dtype=np.int64) % len(_SHAPES)).astype(np.uint8)
         pixels = np.concatenate([_draw(classes[start : start + _CHUNK], rng) for start in range(0, count, _CHUNK)])
-        _write(images, struct.pack(">4i", 0x803, count, 28, 28) + pixels.tobytes())
-        _write(labels, struct.pack(">2i", 0x801, count) + classes.tobytes())
+        files[f"{name}-images-idx3-ubyte"] = struct.pack(">4i", 0x803, count, 28, 28) + pixels.tobytes()
+        files[f"{name}-labels-idx1-ubyte"] = struct.pack(">2i", 0x801, count) + classes.tobytes()
+    return files
+
+
+def write_files(folder: Path, files: dict[str, bytes]) -> None:
+    """Writes files by name, each all or nothing, also when two processes write at once.
+
+    Raises:
+        OSError: the folder can't be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        _write(folder / name, content)
 
 
 def _draw(classes: Bytes, rng: np.random.Generator) -> Bytes:
@@ -99,8 +105,11 @@ _TEMPLATES = _templates()
 
 
 def _write(path: Path, content: bytes) -> None:
-    """All or nothing, also when two processes write at once."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    Path(temporary).replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(temporary).replace(path)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -7,7 +7,7 @@ equally good models each of these is a fair coin (McNemar, 1947).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -95,6 +95,25 @@ class Opponent:
 
 
 @dataclass(frozen=True)
+class Examples:
+    """The challenger's training examples beside the champion's."""
+
+    newer: bool
+    """All of the champion's are among them, and others: until data carries its date, nothing else is newer."""
+    sentence: str
+
+    @classmethod
+    def of(cls, challenger: Set[bytes], champion: Set[bytes]) -> Examples:
+        """Compares two sets that name each example."""
+        new, lost = len(challenger - champion), len(champion - challenger)
+        if new and not lost:
+            return cls(True, f"Newer data: it learnt from all examples of the champion, and from {new:,} more.")
+        if lost:
+            return cls(False, f"No newer data: of the champion's {len(champion):,} examples it lacks {lost:,}.")
+        return cls(False, "No newer data: it learnt from the same examples as the champion.")
+
+
+@dataclass(frozen=True)
 class Ruling:
     """What the gate says."""
 
@@ -109,7 +128,7 @@ def rule(
     labels: Integers,
     challenger: Integers,
     opponents: Sequence[Opponent],
-    newer_data: bool,
+    examples: Examples,
     model_bytes: int,
     problem: str,
     config: GateConfig,
@@ -121,7 +140,7 @@ def rule(
         labels: the true classes, shape (n,).
         challenger: the challenger's predictions, shape (n,).
         opponents: champion and anchor, as far as there are any.
-        newer_data: the challenger was trained on newer data than the champion.
+        examples: what the challenger was trained on, beside the champion's; of no account without a champion.
         model_bytes: size of the challenger's weights.
         problem: why an opponent could not be scored; empty: nothing is wrong.
         config: thresholds.
@@ -132,8 +151,9 @@ def rule(
         if opponent.role == "champion":
             checks.append(better(against, config))
             checks.append(_classes(labels, challenger, opponent.predicted, config))
+            checks.append(_newer_data(examples))
         checks.append(not_inferior(opponent.role, against, config))
-    decision, reason = ship_or_hold({check.check: check.verdict for check in checks}, newer_data)
+    decision, reason = ship_or_hold({check.check: check.verdict for check in checks})
     return Ruling(decision, reason, _sentence(decision, reason, checks), checks)
 
 
@@ -216,6 +236,12 @@ def _classes(labels: Integers, challenger: Integers, champion: Integers, config:
     return CheckRecord("class_regression", verdict, p, config.class_significance, None, None, sentence)
 
 
+def _newer_data(examples: Examples) -> CheckRecord:
+    """Never blocks: it is what lets a model ship that is only as good."""
+    verdict: Verdict = "passed" if examples.newer else "skipped"
+    return CheckRecord("newer_data", verdict, None, None, None, None, examples.sentence)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Step-down adjusted p-values (Holm, 1979), in the order given."""
     adjusted, highest = [0.0] * len(p_values), 0.0
@@ -225,7 +251,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def ship_or_hold(verdicts: dict[str, Verdict], newer_data: bool) -> tuple[Decision, str]:
+def ship_or_hold(verdicts: dict[str, Verdict]) -> tuple[Decision, str]:
     """Decision and reason; the gravest reason first."""
     if verdicts["precondition"] == "failed":
         return "hold", "precondition"
@@ -241,7 +267,7 @@ def ship_or_hold(verdicts: dict[str, Verdict], newer_data: bool) -> tuple[Decisi
         return "ship", "better"
     if inferior:
         return "hold", "inconclusive"
-    return ("ship", "newer_data") if newer_data else ("hold", "no_better")
+    return ("ship", "newer_data") if verdicts.get("newer_data") == "passed" else ("hold", "no_better")
 
 
 def _sentence(decision: Decision, reason: str, checks: list[CheckRecord]) -> str:
@@ -249,6 +275,8 @@ def _sentence(decision: Decision, reason: str, checks: list[CheckRecord]) -> str
     telling = [check for check in checks if check.verdict in ("failed", "inconclusive")]
     if decision == "ship" or not telling:
         telling = [check for check in checks if check.check in ("accuracy_floor", "better")]
+    if reason in ("newer_data", "no_better"):
+        telling += [check for check in checks if check.check == "newer_data"]
     why = " ".join(check.sentence for check in telling)
     return f"{decision.capitalize()}: {_REASONS[reason]}. {why}"
 

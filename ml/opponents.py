@@ -6,35 +6,62 @@ from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from ml.champion import Champions, load_model
-from ml.errors import ArtifactError, NotFoundError
-from ml.gate import Integers, Opponent, Role, Ruling, rule
-from ml.records import ChampionRecord, EvaluationRecord
+from ml.errors import ArtifactError, DamagedError, NotFoundError
+from ml.examples import training_examples
+from ml.gate import Examples, Integers, Opponent, Role, Ruling, rule
+from ml.records import ChampionRecord, DatasetRecord, EvaluationRecord
 from ml.runs import Run
 
+_UNSOUND = (ArtifactError, DamagedError, NotFoundError)
+"""What is wrong with one run's files, while S3 works."""
 
-def ruling(run: Run, evaluation: EvaluationRecord, champion: ChampionRecord | None) -> Ruling:
-    """What the gate says of a tested run against the champion.
+Current = tuple[ChampionRecord, str]
+"""The champion, and the ETag to replace it by."""
+_REMEDY = "`catwalk promote RUN` or `catwalk rollback` puts another model into service"
+
+
+def standing(run: Run) -> tuple[Current | None, str]:
+    """The champion that a run has to beat, and why it can't be known, as a sentence; empty: nothing is wrong."""
+    try:
+        return Champions(run.store).get(run.record.model), ""
+    except DamagedError as error:
+        return None, f"The champion is not known: {error}."
+
+
+def ruling(run: Run, evaluation: EvaluationRecord, champion: ChampionRecord | None, problem: str = "") -> Ruling:
+    """What the gate says of a tested run against the champion; without one that is sound, it holds.
+
+    Args:
+        run: the challenger.
+        evaluation: its score on the test split.
+        champion: in service; None: there is none.
+        problem: why the champion can't be known, as a sentence; empty: nothing is wrong.
 
     Raises:
-        ArtifactError: the run's own predictions are missing.
+        ArtifactError: the run's own predictions are missing or damaged.
     """
     labels, challenger = _own_predictions(run)
-    opponents, problem = [], ""
+    opponents, examples = [], Examples(False, "")
     for role, run_id in incumbents(run, champion).items():
+        other = Run(run.store, run_id)
         try:
-            opponents.append(Opponent(role, run_id, predicted_by(run, Run(run.store, run_id))))
-        except (ArtifactError, NotFoundError) as error:
-            problem = f"The {role} can't be compared with: {error}."
+            opponents.append(Opponent(role, run_id, predicted_by(run, other)))
+        except _UNSOUND as error:
+            problem = f"The {role} can't be compared with: {error}; {_REMEDY}."
+            continue
+        if role == "champion":
+            examples = compare_examples(run, other)
     training = run.training()
     return rule(
         evaluation,
         labels,
         challenger,
         opponents,
-        newer_data=_has_newer_data(run, next((o.run_id for o in opponents if o.role == "champion"), "")),
+        examples,
         model_bytes=training.model_bytes if training else 0,
         problem=problem,
         config=run.record.config.gate,
@@ -58,26 +85,28 @@ def incumbents(run: Run, champion: ChampionRecord | None) -> dict[Role, str]:
 
 def score_incumbents(run: Run) -> None:
     """Scores champion and anchor while torch is loaded anyway; what can't be scored is for `decide` to say."""
-    current = Champions(run.store).get(run.record.model)
+    current, _ = standing(run)
     for run_id in incumbents(run, current[0] if current else None).values():
-        with suppress(ArtifactError, NotFoundError):
+        with suppress(*_UNSOUND):
             predicted_by(run, Run(run.store, run_id))
 
 
 def predicted_by(run: Run, other: Run) -> Integers:
     """Class index that another run's model gives each of this run's test images, shape (n,).
 
-    Computed once and kept as ``opponents/<run_id>.safetensors``.
+    Computed once and kept as ``opponents/<run_id>.safetensors``; what is damaged there is computed again.
 
     Raises:
-        ArtifactError: the other model is missing or damaged.
+        ArtifactError: the other model is missing or damaged, or needs a newer version.
+        DamagedError: a record of the other run is damaged.
     """
     key = run.key(f"opponents/{other.run_id}.safetensors")
-    found = run.store.find(key)
-    if found is None:
-        _score(run, other, key)
-        found = run.store.get(key)
-    return _classes(load(found.body)["logits"])
+    kept = run.store.find(key)
+    if kept:
+        with suppress(ArtifactError):
+            return _classes(_arrays(key, kept.body))
+    _score(run, other, key)
+    return _classes(_arrays(key, run.store.get(key).body))
 
 
 def _score(run: Run, other: Run, key: str) -> None:
@@ -87,11 +116,8 @@ def _score(run: Run, other: Run, key: str) -> None:
     from ml.dataset import load_split
     from ml.evaluation import predict
 
-    dataset = run.dataset()
-    if dataset is None:
-        raise ArtifactError(f"run {run.run_id} has no dataset yet; ingest comes first")
     torch.set_num_threads(run.record.config.training.threads)
-    predictions, _ = predict(load_model(other), load_split(run.store, dataset, "test"))
+    predictions, _ = predict(load_model(other), load_split(run.store, _dataset(run), "test"))
     run.store.put(key, save({"logits": predictions.logits.clone()}))
 
 
@@ -101,33 +127,51 @@ def count_decision(run: Run) -> int:
     One empty object a run, ``test_splits/<sha256>/decided/<run_id>``: trying again counts once, and a pruned run stays
     counted.
     """
-    dataset = run.dataset()
-    if dataset is None:
-        raise ArtifactError(f"run {run.run_id} has no dataset; ingest comes first")
-    folder = f"test_splits/{dataset.files['test']}/decided/"
+    folder = f"test_splits/{_dataset(run).files['test']}/decided/"
     run.store.put(f"{folder}{run.run_id}", b"")
     return sum(1 for _ in run.store.list(folder))
 
 
 def _own_predictions(run: Run) -> tuple[Integers, Integers]:
     """Labels and predicted classes, shape (n,) each."""
+    key = run.key("predictions.safetensors")
+    stored = run.store.find(key)
+    if stored is None:
+        raise ArtifactError(f"the predictions of run {run.run_id} are missing; start a new run")
+    arrays = _arrays(key, stored.body, "labels")
+    return arrays["labels"].astype(np.int64), _classes(arrays)
+
+
+def _arrays(key: str, body: bytes, *also: str) -> dict[str, NDArray[np.float32]]:
+    """``logits``, shape (n, 10), and what else is asked for.
+
+    Raises:
+        ArtifactError: they are not in the file.
+    """
     try:
-        arrays = load(run.store.get(run.key("predictions.safetensors")).body)
-    except NotFoundError:
-        raise ArtifactError(f"the predictions of run {run.run_id} are missing; start a new run") from None
-    return arrays["labels"].astype(np.int64), _classes(arrays["logits"])
+        arrays = load(body)
+        return {name: arrays[name] for name in ("logits", *also)}
+    except (SafetensorError, KeyError) as error:
+        raise ArtifactError(f"{key} is damaged: {error}") from error
 
 
-def _classes(logits: NDArray[np.float32]) -> Integers:
-    return np.asarray(logits.argmax(axis=1), dtype=np.int64)
+def _classes(arrays: dict[str, NDArray[np.float32]]) -> Integers:
+    return np.asarray(arrays["logits"].argmax(axis=1), dtype=np.int64)
 
 
-def _has_newer_data(run: Run, champion_id: str) -> bool:
-    """Whether the run started later than the champion and was trained on other data."""
-    if not champion_id:
-        return False
-    champion = Run(run.store, champion_id)
-    ours, theirs = run.dataset(), champion.dataset()
-    if ours is None or theirs is None:
-        return False
-    return ours.sha256 != theirs.sha256 and run.record.created > champion.record.created
+def compare_examples(run: Run, champion: Run) -> Examples:
+    """What a run was trained on, beside what the champion was; not newer where that can't be known."""
+    try:
+        ours, theirs = (_dataset(one) for one in (run, champion))
+        if ours.files == theirs.files:
+            return Examples.of(set(), set())
+        return Examples.of(training_examples(run.store, ours), training_examples(run.store, theirs))
+    except _UNSOUND as error:
+        return Examples(False, f"Whether its data is newer is not known, so it counts as not newer: {error}.")
+
+
+def _dataset(run: Run) -> DatasetRecord:
+    record = run.dataset()
+    if record is None:
+        raise ArtifactError(f"run {run.run_id} has no dataset record")
+    return record

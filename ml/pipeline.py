@@ -24,6 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
+from ml import memory
 from ml.champion import Champions, load_model, verified_model
 from ml.config import RunConfig
 from ml.errors import ArtifactError, CancelledError, CatwalkError, PreconditionFailedError, SupersededError
@@ -155,7 +156,8 @@ def _attempt(run: Run, stage: Stage, observer: Observer) -> Iterator[Attempt]:
     error = ""
     with _stop_signals() as cancelled:
         try:
-            yield Attempt(run, record, cancelled)
+            with memory.advice(run.record.config):
+                yield Attempt(run, record, cancelled)
             outcome = "succeeded"
         except CancelledError as stop:
             outcome, error = "cancelled", str(stop)
@@ -462,13 +464,13 @@ def _decide(run: Run, check: Callable[[], None]) -> DecisionRecord:
     evaluation = run.evaluation()
     if evaluation is None:
         raise ArtifactError(f"run {run.run_id} was not tested yet; test comes before decide")
-    from ml.opponents import count_decision, incumbents, ruling
+    from ml.opponents import count_decision, incumbents, ruling, standing
 
     champions = Champions(run.store)
 
     def step() -> DecisionRecord:
-        current = champions.get(run.record.model)
-        result = ruling(run, evaluation, current[0] if current else None)
+        current, problem = standing(run)
+        result = ruling(run, evaluation, current[0] if current else None, problem)
         if result.decision == "ship" and not (current and current[0].run_id == run.run_id):
             champions.promote(run, current, by="gate", reason=result.reason)
         return DecisionRecord(

@@ -100,6 +100,8 @@ class DatasetRecord:
     """By split: train, validation, test."""
     files: dict[str, str]
     """sha256 of each split's safetensors file."""
+    digests_sha256: str = ""
+    """sha256 of ``datasets/<sha256>/train.digests`` (see :mod:`ml.examples`); empty: stored by an older version."""
 
 
 @dataclass(frozen=True)
@@ -330,7 +332,7 @@ class ChampionRecord:
 
 def to_json(record: object) -> bytes:
     """Encodes a record as indented JSON that any parser accepts."""
-    values = record.to_dict() if isinstance(record, RunConfig) else _plain(record)
+    values = _plain(record)
     return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
 
 
@@ -338,20 +340,22 @@ def from_json(kind: type[R], text: bytes) -> R:
     """Decodes what :func:`to_json` wrote; unknown fields of a newer version are ignored.
 
     Raises:
-        ValueError: the text is no JSON object, or lacks a field of the record.
+        ValueError: the text is no JSON object, lacks a field of the record, or has one of another type.
     """
-    values = json.loads(text)
-    if not isinstance(values, dict):
-        raise ValueError(f"expected a JSON object for {kind.__name__}")
     try:
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError(f"expected a JSON object for {kind.__name__}")
         return _decoder(kind)(values)  # type: ignore[arg-type, no-any-return]
-    except (TypeError, KeyError, AttributeError) as error:
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except (TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(f"not a {kind.__name__}: {error}") from error
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, RunConfig):
-        return value.to_dict()
+        return _plain(value.to_dict())
     if dataclasses.is_dataclass(value):
         return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
     if isinstance(value, dict):
@@ -377,11 +381,25 @@ def _decoder(hint: Any) -> Callable[[Any], Any]:
     if origin is list:
         of_item = _decoder(options[0])
         return lambda value: [of_item(item) for item in value]
+    if type(None) in options:
+        of_some = _decoder(next(option for option in options if option is not type(None)))
+        return lambda value: None if value is None else of_some(value)
     if hint is float:
         return float
-    if float in options:
-        return lambda value: None if value is None else float(value)
-    return lambda value: value
+    if origin is Literal:
+        return _exactly(str)  # a newer version may have words that this one lacks
+    return (lambda value: value) if hint is Any else _exactly(hint)
+
+
+def _exactly(kind: type) -> Callable[[Any], Any]:
+    """Passes values of this type: JSON alone promises nothing."""
+
+    def checked(value: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+        return value
+
+    return checked
 
 
 def _record_decoder(kind: Any) -> Callable[[dict[str, Any]], Any]:

@@ -237,7 +237,9 @@ class Ledger:
         if existing.config.digest != record.config.digest:
             before, now = existing.config.flat(), record.config.flat()
             changed = ", ".join(
-                f"{name} {before[name]!r} → {now[name]!r}" for name in now if before.get(name) != now[name]
+                f"{name} {before.get(name)!r} → {now.get(name)!r}"
+                for name in {**before, **now}
+                if before.get(name) != now.get(name)
             )
             raise RunConflictError(
                 f"run {record.run_id} was started with other parameters ({changed}); a run is one configuration: "

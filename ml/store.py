@@ -19,7 +19,14 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 
 from ml import s3, s3_errors
-from ml.errors import ConfigError, NotFoundError, PreconditionFailedError, StoreError, StoreUnavailableError
+from ml.errors import (
+    ConfigError,
+    DamagedError,
+    NotFoundError,
+    PreconditionFailedError,
+    StoreError,
+    StoreUnavailableError,
+)
 from ml.records import from_json, to_json
 from ml.s3_errors import ConflictError
 
@@ -274,13 +281,13 @@ class Store:
         """Reads a record of :mod:`ml.records` and its ETag.
 
         Raises:
-            StoreError: the object is not such a record.
+            DamagedError: the object is not such a record.
         """
         stored = self.get(key)
         try:
             return from_json(kind, stored.body), stored.etag
         except ValueError as error:
-            raise StoreError(f"{self._where(key)} is damaged: {error}") from error
+            raise DamagedError(f"{self._where(key)} is damaged: {error}") from error
 
     def find_record(self, kind: type[R], key: str) -> tuple[R, str] | None:
         """Like :meth:`get_record`, but None where there is no object."""

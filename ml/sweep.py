@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from ml.errors import NoTrialError, PreconditionFailedError
+from ml.errors import DamagedError, NoTrialError, PreconditionFailedError
 from ml.records import SummaryRecord, SweepRecord, TrialRecord
 from ml.runs import Ledger, Run
 from ml.search import Trial, described
@@ -122,18 +122,23 @@ def passed_over(run: Run) -> str:
     )
 
 
-def forget(store: Store, left: Iterable[str]) -> None:
-    """Deletes the choices of sweeps of which no trial is left.
+def forget(store: Store, left: Iterable[str]) -> dict[str, str]:
+    """Deletes the choices of sweeps of which no trial is left; returns what is damaged, and stays: key → why.
 
     Args:
         store: whose sweeps.
         left: run ids of the runs that stay.
     """
-    kept = set(left)
+    kept, damaged = set(left), {}
     for entry in list(store.list("sweeps/")):
-        found = store.find_record(SweepRecord, entry.key)
+        try:
+            found = store.find_record(SweepRecord, entry.key)
+        except DamagedError as error:
+            damaged[entry.key] = str(error)
+            continue
         if found and kept.isdisjoint(trial.run_id for trial in found[0].trials):
             store.delete(entry.key)
+    return damaged
 
 
 def waits_for_others(summary: SummaryRecord) -> bool:
@@ -143,7 +148,11 @@ def waits_for_others(summary: SummaryRecord) -> bool:
 
 
 def _trial(run: Run, parameters: Trial) -> TrialRecord:
-    training = run.training()
+    try:
+        training = run.training()
+    except DamagedError as error:
+        log.warning("%s; the choice is among the others", error)
+        training = None
     if training is None or not training.finished:
         return TrialRecord(run.run_id, parameters)
     last = training.epochs[-1]

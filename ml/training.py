@@ -256,12 +256,15 @@ def load_network(config: RunConfig, weights: bytes) -> Perceptron:
     """Rebuilds a network from its run's configuration and its safetensors file; nothing is unpickled.
 
     Raises:
-        ArtifactError: the bytes are no such file, or have other shapes.
+        ArtifactError: the bytes are no such file, have other shapes, or another version has made another network.
     """
-    network = Perceptron(config.network)
+    unknown = config.unknown.get("network")
+    if unknown:  # the weights might fit all the same, and the answers would be wrong
+        raise ArtifactError(f"the network has settings that this version can't read ({', '.join(unknown)})")
     try:
+        network = Perceptron(config.network)
         network.load_state_dict(load(weights))
-    except (SafetensorError, RuntimeError, ValueError) as error:
+    except (ArithmeticError, SafetensorError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ArtifactError(f"the model is no safetensors file of this network ({reason})") from error
     return network

@@ -10,9 +10,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from ml.runs import Ledger, Run
     from ml.store import Store
     from monitoring.run_table import Condition, Recipe
+    from monitoring.summaries import Summaries
 
+R = TypeVar("R")
 app = typer.Typer(
     name="catwalk",
     help="Train, inspect and serve models, and watch over what observes them.",
@@ -85,7 +88,7 @@ def _run(run_id: str | None = None, json: bool = False, **settings: Any) -> None
 
     The same run id takes up an interrupted run where it stopped, with the configuration it was started with.
     """
-    from ml.champion import Champions
+    from ml.champion import in_service
     from ml.pipeline import open_run, run_stages
     from ml.runs import new_run_id
     from monitoring import output
@@ -111,9 +114,9 @@ def _run(run_id: str | None = None, json: bool = False, **settings: Any) -> None
         except (CancelledError, KeyboardInterrupt) as stop:
             _mark_cancelled(run)
             raise CatwalkError(f"cancelled; `catwalk run --run-id {run_id}` goes on where it stopped") from stop
-    champion = Champions(ledger.store).get(config.model)
-    if champion and champion[0].run_id == run_id:
-        _announce(champion[0])
+    champion = in_service(run)
+    if champion:
+        _announce(champion)
     _report(run, progress.resent, json)
 
 
@@ -150,7 +153,8 @@ def _configuration(ledger: Ledger, run_id: str, given: dict[str, Any]) -> tuple[
     except NotFoundError:
         return RunConfig.from_flat(given), 0
     training = run.training()
-    return RunConfig.from_flat({**recorded.flat(), **given}), len(training.epochs) if training else 0
+    config = RunConfig.from_flat({**recorded.flat(), **given}) if given else recorded
+    return config, len(training.epochs) if training else 0
 
 
 def _report(run: Run, resent: int, json: bool) -> None:
@@ -254,8 +258,12 @@ def runs(
         left = (reader.total if plain else len(chosen)) - limit
         if left > 0:
             print(f"{left} {'older' if plain else 'more'}: --limit {left + limit}")
+    _name_damaged(reader)
+
+
+def _name_damaged(reader: Summaries) -> None:
     for key, reason in reader.damaged.items():
-        print(f"catwalk: {key} is damaged and left out: {reason}", file=sys.stderr)
+        _complain(f"{key} is damaged and left out: {reason}")
 
 
 def _condition(text: str) -> Condition:
@@ -283,19 +291,30 @@ def _show_recipes(recipes: Sequence[Recipe], json: bool) -> None:
 @app.command()
 def show(run: RunArgument, model: Model = "", json: Json = False) -> None:
     """Show everything about one run."""
+    from ml.errors import DamagedError
     from monitoring import output
     from monitoring.summaries import stalled_seconds
 
     found = _resolve(run, model)
-    summary, training, evaluation, attempts = found.summary(), found.training(), found.evaluation(), found.attempts()
+
+    def sound(read: Callable[[], R]) -> R | None:
+        """What is damaged is named, and the rest is shown."""
+        try:
+            return read()
+        except DamagedError as error:
+            _complain(str(error))
+            return None
+
+    summary, training, evaluation = found.summary(), sound(found.training), sound(found.evaluation)
+    attempts = sound(found.attempts) or []
     if json:
         facts = {
             "summary": summary,
-            "run": found.record,
-            "dataset": found.dataset(),
+            "run": sound(lambda: found.record),
+            "dataset": sound(found.dataset),
             "training": training,
             "evaluation": evaluation,
-            "decision": found.decision(),
+            "decision": sound(found.decision),
         }
         records = {name: record and output.plain(record) for name, record in facts.items()}
         output.print_json({**records, "attempts": [output.plain(attempt) for attempt in attempts]})
@@ -392,6 +411,9 @@ def compare(
     chosen = [_resolve(name, model).run_id for name in runs]
     chosen += [run_id for run_id in _chosen_by(where, limit) if run_id not in chosen]
     comparison = compare_runs(_store(), chosen)
+    for entry in comparison.entries:
+        if entry.record.why:
+            _complain(entry.record.why)
     page = write(compare_page.build(comparison), out or home() / "comparison")
     if json:
         output.print_json({**comparison_table.as_plain(comparison), "file": str(page)})
@@ -410,8 +432,9 @@ def _chosen_by(where: Sequence[str], limit: int) -> list[str]:
     from monitoring.summaries import Summaries, stalled_seconds
 
     conditions = [_condition(text) for text in where]
-    now, stalled = time.time(), stalled_seconds()
-    rows = [run_table.row(summary, now, stalled) for summary in Summaries(_store()).read()]
+    now, stalled, reader = time.time(), stalled_seconds(), Summaries(_store())
+    rows = [run_table.row(summary, now, stalled) for summary in reader.read()]
+    _name_damaged(reader)
     met = [row["run_id"] for row in rows if all(condition.holds(row) for condition in conditions)]
     return met[-limit:]
 
@@ -434,17 +457,21 @@ def prune(
     if days is None and keep is None:
         raise CatwalkError("say what may go: --days, --keep or both (then only runs that both let go)")
     store = _store()
-    summaries = Summaries(store).read()
-    going = [
-        summary.run_id for summary in retention.expired(summaries, retention.protected(store), time.time(), days, keep)
-    ]
+    reader = Summaries(store)
+    summaries = reader.read()
+    _name_damaged(reader)
+    protected, unknown = retention.protected(store, summaries)
+    for model, reason in unknown.items():
+        _complain(f"every run of {model} stays: {reason}")
+    going = [summary.run_id for summary in retention.expired(summaries, protected, time.time(), days, keep)]
     for number, run_id in enumerate(going, 1):
         if not dry_run:
             retention.remove(Run(store, run_id))
         if not json:
             print(f"{'would remove' if dry_run else 'removed'} {run_id} ({number} of {len(going)})")
     if not dry_run:
-        sweep.forget(store, {summary.run_id for summary in summaries} - set(going))
+        for reason in sweep.forget(store, set(_run_ids(store, ""))).values():
+            _complain(f"{reason}; it stays")
     if json:
         output.print_json({"removed": [] if dry_run else going, "would_remove": going if dry_run else []})
     else:
@@ -648,6 +675,7 @@ def _resolve(name: str, model: str = "") -> Run:
     Raises:
         CatwalkError: none, or more than one.
     """
+    from ml.errors import DamagedError
     from ml.runs import RUN_ID, Run
 
     store = _store()
@@ -655,7 +683,8 @@ def _resolve(name: str, model: str = "") -> Run:
         return Run(store, _champion(store, model).run_id)
     if RUN_ID.fullmatch(name):
         run = Run(store, name)
-        _ = run.record  # raises where there is no such run
+        with suppress(DamagedError):  # for the command to name
+            _ = run.record  # raises where there is no such run
         return run
     found = _run_ids(store, "" if name == "latest" else name)
     if not found:
@@ -694,20 +723,12 @@ def _champion(store: Store, model: str) -> ChampionRecord:
 
 def _champion_model(model: str) -> tuple[ChampionRecord, Run, bytes]:
     """The champion, its run, and its verified weights."""
-    from ml.champion import verified_model
-    from ml.errors import ArtifactError
+    from ml.champion import champion_weights
     from ml.runs import Run
 
     store = _store()
     champion = _champion(store, model)
-    run = Run(store, champion.run_id)
-    body = verified_model(run)
-    evaluation = run.evaluation()
-    if evaluation is None or evaluation.model_sha256 != champion.model_sha256:
-        raise ArtifactError(
-            f"the champion of {champion.model} is not the model that run {champion.run_id} holds; it is not used"
-        )
-    return champion, run, body
+    return champion, Run(store, champion.run_id), champion_weights(store, champion)
 
 
 def _write_whole(target: Path, body: bytes) -> None:

@@ -93,9 +93,10 @@ def examine() -> Iterator[Check]:
 def _dataset() -> str:
     from ml.config import DataConfig
     from ml.dataset import dataset_root, read_splits
+    from ml.published import is_here
 
     root = dataset_root()
-    if not (root / "FashionMNIST" / "raw").is_dir():
+    if not is_here(root):
         raise _Unwell(
             f"Fashion-MNIST is not in {root} yet",
             "the first run downloads it; offline, set CATWALK_DATASET_ROOT",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ml.champion import Champions
+from ml.errors import DamagedError
 from ml.records import SummaryRecord
 from ml.runs import Run
 from ml.store import Store
@@ -12,16 +13,25 @@ from ml.store import Store
 DAY_SECONDS = 86_400.0
 
 
-def protected(store: Store) -> set[str]:
-    """Run ids of every champion, what a rollback would put back, and the anchors."""
+def protected(store: Store, summaries: Sequence[SummaryRecord]) -> tuple[set[str], dict[str, str]]:
+    """Run ids of every champion, what a rollback would put back, and the anchors; and what is damaged: model → why.
+
+    Of a model whose champion can't be known, every run is protected.
+    """
     champions = Champions(store)
     kept: set[str] = set()
+    damaged: dict[str, str] = {}
     for model in champions.models():
-        found = champions.get(model)
+        try:
+            found = champions.get(model)
+        except DamagedError as error:
+            damaged[model] = str(error)
+            kept |= {summary.run_id for summary in summaries if summary.model == model}
+            continue
         if found:
             changes = found[0].history
             kept |= {found[0].run_id, found[0].previous, found[0].anchor, *(change.previous for change in changes)}
-    return kept - {""}
+    return kept - {""}, damaged
 
 
 def expired(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ml.champion import Champions
-from ml.errors import NotFoundError, StoreError
+from ml.errors import DamagedError, NotFoundError, StoreError
 from ml.records import ChampionRecord, SummaryRecord
 from ml.runs import Run
 from ml.store import Store
@@ -126,4 +126,4 @@ class LedgerReader:
 
 def _is_damage(error: StoreError) -> bool:
     """An object is missing or isn't what it should be, while S3 works: trying again gives the same."""
-    return isinstance(error, NotFoundError) or isinstance(error.__cause__, ValueError)
+    return isinstance(error, NotFoundError | DamagedError)

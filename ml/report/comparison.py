@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.config import CLASSES
-from ml.errors import CatwalkError
+from ml.errors import CatwalkError, DamagedError
 from ml.gate import Discordance, holm
 from ml.records import DatasetRecord, EvaluationRecord, RunRecord, SummaryRecord, TrainingRecord
 from ml.report.facts import MissingError, Part, Predictions, part, read_images, read_predictions
@@ -30,7 +30,7 @@ class Entry:
     """One of the runs compared, as far as its ledger goes."""
 
     run_id: str
-    record: RunRecord
+    record: Part[RunRecord]
     summary: SummaryRecord | None
     dataset: Part[DatasetRecord]
     training: Part[TrainingRecord]
@@ -123,13 +123,24 @@ def _read(run: Run) -> Entry:
     evaluation = part(run.evaluation, why)
     return Entry(
         run_id=run.run_id,
-        record=run.record,
+        record=_record(run),
         summary=summary,
         dataset=part(run.dataset, "It has no dataset."),
         training=part(run.training, "It was never trained."),
         evaluation=evaluation,
         predictions=part(lambda: read_predictions(run, evaluation), evaluation.why),
     )
+
+
+def _record(run: Run) -> Part[RunRecord]:
+    """
+    Raises:
+        NotFoundError: there is no such run.
+    """
+    try:
+        return Part(run.record)
+    except DamagedError as error:
+        return Part(None, str(error))
 
 
 def compare_with_baseline(entries: Sequence[Entry]) -> list[Pair]:
@@ -177,13 +188,14 @@ def _difference(found: Discordance, p: float) -> Difference:
 
 
 def differing_parameters(entries: Sequence[Entry]) -> dict[str, list[Any]]:
-    """Knobs, seed in force, dataset and code that are not the same in all runs, with the value of each run."""
+    """Knobs, seed in force, dataset and code that are not the same in all runs, with the value of each run; None where
+    it is not known."""
     sources: dict[str, Callable[[Entry], Any]] = {
-        "seed": lambda entry: entry.record.seed,
-        "dataset": lambda entry: entry.dataset.value.sha256[:12] if entry.dataset.value else None,
-        "code": lambda entry: entry.record.code_sha256[:12],
+        "seed": lambda entry: entry.record.value and entry.record.value.seed,
+        "dataset": lambda entry: entry.dataset.value and entry.dataset.value.sha256[:12],
+        "code": lambda entry: entry.record.value and entry.record.value.code_sha256[:12],
     }
-    flat = {entry.run_id: entry.record.config.flat() for entry in entries}
+    flat = {entry.run_id: entry.record.value.config.flat() if entry.record.value else {} for entry in entries}
     names = dict.fromkeys(name for values in flat.values() for name in values if name != "seed")
     table = {name: [flat[entry.run_id].get(name) for entry in entries] for name in names}
     table |= {name: [read(entry) for entry in entries] for name, read in sources.items()}

@@ -46,5 +46,5 @@ def _indexed(store: Store, entries: Sequence[Entry]) -> dict[str, bytes]:
 def _decode(text: bytes) -> SummaryRecord | None:
     try:
         return from_json(SummaryRecord, text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None

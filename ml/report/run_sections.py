@@ -24,6 +24,7 @@ _NAMES = {
     "inference_seconds": "speed",
     "better": "better than the champion",
     "class_regression": "no class worse",
+    "newer_data": "newer data",
     "not_inferior_champion": "not inferior to the champion",
     "not_inferior_anchor": "not inferior to the anchor",
 }
@@ -308,6 +309,9 @@ def _parameters(facts: Facts) -> Html:
     default = RunConfig().flat()
     entries: list[tuple[str, Content]] = []
     for name, value in facts.record.config.flat().items():
+        if name not in default:
+            entries.append((name, joined(element("b", parameter(value)), " (of another version)")))
+            continue
         text, usual = (_UNSET.get(name, "none") if one is None else parameter(one) for one in (value, default[name]))
         entries.append((name, text if value == default[name] else joined(element("b", text), f" (default {usual})")))
     versions = " ".join(f"{name} {version}" for name, version in facts.record.versions.items())

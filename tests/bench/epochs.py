@@ -26,7 +26,8 @@ PLAIN = {"dropout": 0.0, "weight_decay": 0.0}
 
 def quickstart_epoch(examples: int) -> float:
     """Seconds of one epoch as the tutorial writes it: a DataLoader that decodes each image on its way."""
-    dataset = Subset(FashionMNIST(str(dataset_root()), train=True, transform=ToTensor()), range(examples))
+    whole = FashionMNIST(str(dataset_root()), train=True, download=True, transform=ToTensor())  # unpacks a .gz
+    dataset = Subset(whole, range(examples))
     loader = DataLoader(dataset, batch_size=SAME_BATCH)
     network = nn.Sequential(
         nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)

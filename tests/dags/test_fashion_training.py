@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 from airflow.sdk import AssetAlias
 
+from ml import errors
 from ml.config import RunConfig, knobs
+from ml.errors import ConfigError
 from stack.settings import PROJECT
 
 
@@ -68,6 +71,43 @@ def test_a_value_of_the_wrong_type_is_refused_when_it_is_triggered(dag: Any) -> 
 
     with pytest.raises(ParamValidationError):
         dag.params.get_param("epochs").resolve("many")
+
+
+@pytest.mark.parametrize("name", ["fashion_training", "fashion_sweep"])
+def test_the_form_has_the_bounds_of_every_number(name: str, dags: Mapping[str, Any]) -> None:
+    """The form and :class:`RunConfig` refuse and take the same values, the bounds themselves included."""
+    from airflow.sdk.exceptions import ParamValidationError
+
+    bounded = [knob for knob in knobs() if knob.bounds]
+    assert len(bounded) > 15
+    for knob in bounded:
+        param, bounds = dags[name].params.get_param(knob.name), knob.bounds
+        assert bounds is not None
+        step = bounds.multiple_of if knob.type is int else 1e-6
+        lowest = bounds.low + step if bounds.above else bounds.low
+        for value in (lowest, bounds.high):
+            assert param.resolve(knob.type(value)) == value, knob.name
+            bounds.check(knob.name, value)
+        for value in (lowest - step, bounds.high + step):
+            with pytest.raises(ParamValidationError):
+                param.resolve(knob.type(value))
+            with pytest.raises(ConfigError, match=knob.name):
+                bounds.check(knob.name, value)
+        if knob.nullable:
+            assert param.resolve(None) is None
+
+
+ERRORS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.CatwalkError)]
+MAY_PASS = {"TransientError", "CancelledError", "DownloadError", "StoreUnavailableError"}
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_what_may_pass_is_tried_again_and_nothing_else(kind: type[errors.CatwalkError], dag: Any) -> None:
+    from airflow.sdk.definitions.retry_policy import RetryAction
+
+    expected = RetryAction.RETRY if kind.__name__ in MAY_PASS else RetryAction.FAIL
+    for task in dag.tasks:
+        assert task.retry_policy.evaluate(kind("so it is"), 1, 4).action == expected
 
 
 @pytest.mark.parametrize("name", ["fashion_training", "fashion_sweep"])

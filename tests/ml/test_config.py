@@ -82,6 +82,10 @@ def test_stand_in_data_never_competes_with_real_data() -> None:
         ("validation_examples", 5),
         ("accuracy_floor", 1.01),
         ("checkpoint_seconds", -1),
+        ("seed", 2**63),
+        ("device", 0),
+        ("significance", 0),
+        ("inference_seconds_cap", 0),
     ],
 )
 def test_an_absurd_value_is_refused_by_name_in_one_line(knob: str, value: Any) -> None:
@@ -90,9 +94,46 @@ def test_an_absurd_value_is_refused_by_name_in_one_line(knob: str, value: Any) -
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("knob", ["split_seed", "momentum"])
+def test_a_number_that_no_float_can_hold_is_refused_too(knob: str) -> None:
+    with pytest.raises(ConfigError, match=knob):
+        RunConfig.from_flat({knob: 10**400})
+
+
 def test_an_unknown_knob_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"unknown setting 'epoch'; known ones are .*epochs"):
         RunConfig.from_flat({"epoch": 3})
+
+
+def test_what_another_version_has_stored_is_read_as_it_is() -> None:
+    """Bounds and settings change; what a run was told stays what it was told."""
+    stored = RunConfig().to_dict()
+    stored["training"] |= {"label_smoothing": 0.1, "epochs": 1_000, "device": ["cuda:0", "cuda:1"]}
+    stored["network"] |= {"activation": "gelu", "dropout": 0.95}
+    stored |= {"augmentation": {"flip": True}, "comment": "hello"}
+    config = RunConfig.from_dict(stored)
+    assert config.training.epochs == 1_000
+    assert config.network.dropout == 0.95
+    assert config.training.device == "auto", "the default, where the value is of another kind"
+    assert config.unknown["network"] == {"activation": "gelu"}
+    assert config.to_dict() == stored
+    assert config.flat().items() >= {"label_smoothing": 0.1, "flip": True, "comment": "hello"}.items()
+    assert RunConfig.from_dict(config.to_dict()).digest == config.digest != RunConfig().digest
+
+
+def test_what_an_older_version_has_not_stored_has_its_default() -> None:
+    stored = RunConfig().to_dict()
+    del stored["training"]["threads"], stored["gate"]
+    assert RunConfig.from_dict(stored) == RunConfig()
+
+
+def test_every_number_has_bounds_and_its_default_is_within() -> None:
+    for knob in knobs():
+        if knob.type in (int, float):
+            assert knob.bounds, knob.name
+            assert knob.bounds.low <= knob.bounds.high
+            if knob.default is not None:
+                knob.bounds.check(knob.name, knob.default)
 
 
 def test_a_frozen_configuration_cannot_be_changed() -> None:

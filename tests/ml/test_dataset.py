@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ml.config import CLASSES, DataConfig
 from ml.dataset import Split, dataset_root, load_split, read_splits, store_dataset, stratified
 from ml.errors import ArtifactError, DatasetError
+from ml.examples import digests, training_examples
 from ml.store import Store
 
 SMALL = DataConfig(source="synthetic", train_examples=200, validation_examples=100)
@@ -68,6 +71,33 @@ def test_the_stand_in_is_the_same_everywhere_and_has_all_classes(
     assert hashlib.sha256(again.numpy().tobytes()).hexdigest() == first
 
 
+@pytest.fixture
+def home(stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with stand-in files of its own."""
+    shutil.copytree(stand_in / "synthetic", tmp_path / "synthetic")
+    monkeypatch.setenv("CATWALK_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_damaged_stand_in_files_are_drawn_anew(splits: dict[str, Split], home: Path) -> None:
+    images = home / "synthetic" / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte"
+    whole = images.read_bytes()
+    images.write_bytes(whole[:1_000])
+    assert torch.equal(read_splits(SMALL)["test"].images, splits["test"].images)
+    assert images.read_bytes() == whole
+
+
+def test_where_nothing_can_be_kept_the_stand_in_is_drawn_all_the_same(
+    splits: dict[str, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("CATWALK_HOME", str(tmp_path / "file"))
+    assert torch.equal(read_splits(SMALL)["train"].images, splits["train"].images)
+    [record] = caplog.records
+    assert "stand-in garments are drawn anew for each run; set CATWALK_HOME" in record.getMessage()
+    assert "(Not a directory)" in record.getMessage()
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -94,7 +124,7 @@ def test_an_upload_is_skipped_when_the_content_is_there(s3_store: Store, splits:
     puts: list[str] = []
     store = Store(s3_store.url, lambda operation, seconds, failed: puts.append(operation))
     first = store_dataset(store, SMALL, splits)
-    assert puts.count("put") == 4
+    assert puts.count("put") == 5
     puts.clear()
     assert store_dataset(store, SMALL, splits) == first
     assert puts.count("put") == 0
@@ -106,6 +136,53 @@ def test_an_upload_is_skipped_when_the_content_is_there(s3_store: Store, splits:
     exact = splits["train"].images.double() / 255
     assert first.pixel_mean == pytest.approx(float(exact.mean()), abs=1e-9)
     assert first.pixel_stddev == pytest.approx(float(exact.std(correction=0)), abs=1e-9)
+
+
+@pytest.mark.integration
+def test_a_dataset_that_has_lost_an_object_is_stored_again(s3_store: Store, splits: dict[str, Split]) -> None:
+    record = store_dataset(s3_store, SMALL, splits)
+    for name in ("train.safetensors", "train.digests"):
+        s3_store.delete(f"datasets/{record.sha256}/{name}")
+    with pytest.raises(ArtifactError, match="a new run stores it again"):
+        load_split(s3_store, record, "train")
+    assert store_dataset(s3_store, SMALL, splits) == record
+    assert torch.equal(load_split(s3_store, record, "train").images, splits["train"].images)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("kept", ["digests", "other digests", "images", "nothing"])
+def test_training_examples_are_known_without_their_digests_too(
+    kept: str, s3_store: Store, splits: dict[str, Split]
+) -> None:
+    """An older version has stored none."""
+    record = store_dataset(s3_store, SMALL, splits)
+    folder = f"datasets/{record.sha256}"
+    assert len(training_examples(s3_store, record)) == 200
+    if kept == "digests":
+        s3_store.delete(f"{folder}/train.safetensors")
+    elif kept == "other digests":
+        s3_store.put(f"{folder}/train.digests", b"0" * 16)
+    else:
+        s3_store.delete(f"{folder}/train.digests")
+        record = dataclasses.replace(record, digests_sha256="")
+    if kept == "nothing":
+        s3_store.delete(f"{folder}/train.safetensors")
+        with pytest.raises(ArtifactError, match=r"train\.safetensors is missing"):
+            training_examples(s3_store, record)
+        return
+    images, labels = splits["train"].images.numpy(), splits["train"].labels.numpy()
+    body = digests(images, labels)
+    assert training_examples(s3_store, record) == {body[start : start + 16] for start in range(0, len(body), 16)}
+
+
+def test_an_example_is_its_image_and_its_label() -> None:
+    images = np.arange(3 * 784, dtype=np.uint32).astype(np.uint8).reshape(3, 28, 28)
+    labels = np.asarray([1, 2, 3], dtype=np.uint8)
+    whole = digests(images, labels)
+    assert len(whole) == 3 * 16
+    order = [2, 0, 1, 1]
+    assert digests(images[order], labels[order]) == whole, "neither order nor repetition counts"
+    assert digests(images, labels[::-1].copy()) != whole
 
 
 @pytest.mark.integration

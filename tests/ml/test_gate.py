@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest
 
 from ml.config import GateConfig
-from ml.gate import Discordance, Integers, Opponent, Ruling, floor_checks, holm, rule
+from ml.gate import Discordance, Examples, Integers, Opponent, Ruling, floor_checks, holm, rule
 from ml.records import CheckRecord, EvaluationRecord
 
 N = 10_000
@@ -44,8 +44,12 @@ def evaluation(predicted: Integers, **changes: Any) -> EvaluationRecord:
     return dataclasses.replace(record, **changes)
 
 
+SAME = Examples.of({b"1", b"2"}, {b"1", b"2"})
+NEWER = Examples.of({b"1", b"2", b"3"}, {b"1", b"2"})
+
+
 def ruled(challenger: Integers, *opponents: Opponent, **changes: Any) -> Ruling:
-    given: dict[str, Any] = {"newer_data": False, "model_bytes": 1, "problem": "", "config": GateConfig(), **changes}
+    given: dict[str, Any] = {"examples": SAME, "model_bytes": 1, "problem": "", "config": GateConfig(), **changes}
     score = given.pop("evaluation", None) or evaluation(challenger)
     return rule(score, LABELS, challenger, opponents, **given)
 
@@ -108,7 +112,7 @@ def test_a_clearly_better_model_ships_and_a_clearly_worse_one_is_held() -> None:
     assert outcome(better) == ("ship", "better")
     assert better.sentence.startswith("Ship: better than the champion. ")
     assert "+1.00 points, alone right on 100 images and alone wrong on 0 of 10,000" in better.sentence
-    assert outcome(ruled(bad, champion(good), newer_data=True)) == ("hold", "worse")
+    assert outcome(ruled(bad, champion(good), examples=NEWER)) == ("hold", "worse")
 
 
 @pytest.mark.parametrize("wrong", [0, 500, 1_000])
@@ -122,20 +126,45 @@ def test_a_model_compared_with_itself_is_never_better(wrong: int) -> None:
 
 def test_as_good_ships_only_with_newer_data() -> None:
     one, other = predictions(1_000), predictions(1_000, start=40)
-    assert outcome(ruled(one, champion(other))) == ("hold", "no_better")
-    assert outcome(ruled(one, champion(other), newer_data=True)) == ("ship", "newer_data")
+    held, shipped = ruled(one, champion(other)), ruled(one, champion(other), examples=NEWER)
+    assert outcome(held) == ("hold", "no_better")
+    assert held.sentence.endswith("No newer data: it learnt from the same examples as the champion.")
+    assert check(held, "newer_data").verdict == "skipped"
+    assert outcome(shipped) == ("ship", "newer_data")
+    assert shipped.sentence.endswith("Newer data: it learnt from all examples of the champion, and from 1 more.")
+    assert check(shipped, "newer_data").verdict == "passed"
+
+
+@pytest.mark.parametrize(
+    ("challenger", "newer", "sentence"),
+    [
+        ("abc", True, "from 1 more."),
+        ("ab", False, "the same examples as the champion."),
+        ("a", False, "of the champion's 2 examples it lacks 1."),
+        ("xyz", False, "of the champion's 2 examples it lacks 2."),
+        ("bcdefgh", False, "of the champion's 2 examples it lacks 1."),
+    ],
+)
+def test_only_a_proper_superset_is_newer_data(challenger: str, newer: bool, sentence: str) -> None:
+    found = Examples.of(set(challenger), set("ab"))  # type: ignore[arg-type]
+    assert found.newer is newer
+    assert found.sentence.endswith(sentence)
+
+
+def test_without_a_champion_the_age_of_the_data_is_no_question() -> None:
+    assert "newer_data" not in {entry.check for entry in ruled(LABELS).checks}
 
 
 def test_too_uncertain_to_be_within_the_margin_is_inconclusive() -> None:
     """Five hundred images each way: no difference found, but none of 0.5 points excluded either."""
-    ruling = ruled(predictions(1_000, start=530), champion(predictions(970)), newer_data=True)
+    ruling = ruled(predictions(1_000, start=530), champion(predictions(970)), examples=NEWER)
     assert check(ruling, "better").verdict == "inconclusive"
     assert outcome(ruling) == ("hold", "inconclusive")
 
 
 def test_the_anchor_stops_slow_erosion() -> None:
     """Within the margin of the champion, but not of the best model ever promoted."""
-    ruling = ruled(predictions(1_020), champion(predictions(1_000)), anchor(predictions(940)), newer_data=True)
+    ruling = ruled(predictions(1_020), champion(predictions(1_000)), anchor(predictions(940)), examples=NEWER)
     assert check(ruling, "not_inferior_champion").verdict == "passed"
     assert check(ruling, "not_inferior_anchor").verdict == "failed"
     assert outcome(ruling) == ("hold", "worse")
@@ -166,7 +195,7 @@ def test_the_order_of_the_images_changes_nothing() -> None:
         LABELS[order],
         one[order],
         [champion(other[order]), anchor(best[order])],
-        newer_data=False,
+        SAME,
         model_bytes=1,
         problem="",
         config=GateConfig(),

@@ -37,7 +37,35 @@ def test_fields_of_a_newer_version_are_ignored() -> None:
     assert from_json(TrainingRecord, json.dumps(values).encode()) == TrainingRecord(1, [EPOCH])
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"nonsense", b'{"decision": 1', b"null"])
+DECISION = DecisionRecord("ship", "first", "Ship.", [], "", "m", 1.0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sentence": 5},
+        {"split_decisions": "2"},
+        {"split_decisions": True},
+        {"finished": [1]},
+        {"finished": 10**400},
+        {"checks": 5},
+        {"checks": [5]},
+        {"checks": None},
+    ],
+)
+def test_a_value_of_another_type_is_damage(changes: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        from_json(DecisionRecord, json.dumps(json.loads(to_json(DECISION)) | changes).encode())
+
+
+def test_a_word_that_a_newer_version_uses_is_none() -> None:
+    text = json.dumps(json.loads(to_json(DECISION)) | {"decision": "shadow"}).encode()
+    assert from_json(DecisionRecord, text).decision == "shadow"
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b"{}", b"nonsense", b'{"decision": 1', b"null", b"[" * 100_000, b"\xff", b'{"a": "\xff"}']
+)
 def test_damaged_json_is_a_value_error(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         from_json(DecisionRecord, text)

@@ -99,6 +99,18 @@ def test_one_trial_is_tested_and_the_others_say_why_not(ledger: Ledger, trials: 
 
 
 @pytest.mark.integration
+def test_a_damaged_trial_leaves_the_choice_to_the_others(
+    ledger: Ledger, trials: Mapping[str, Trial], caplog: pytest.LogCaptureFixture
+) -> None:
+    worse, _, better = trials
+    ledger.store.put(ledger.run(better).key("epochs.json"), b"{")
+    chosen = choose(ledger, SWEEP, trials)
+    assert chosen.winner == worse
+    assert "2 more did not finish" in chosen.sentence
+    assert f"runs/{better}/epochs.json is damaged" in caplog.text
+
+
+@pytest.mark.integration
 def test_what_was_chosen_once_stays(ledger: Ledger, trials: Mapping[str, Trial]) -> None:
     first, late, _ = trials
     chosen = choose(ledger, SWEEP, {first: trials[first]})
@@ -110,8 +122,10 @@ def test_what_was_chosen_once_stays(ledger: Ledger, trials: Mapping[str, Trial])
     assert summary.sentence == f"Not tested: the sweep had chosen {first} before this trial has finished."
     forget(ledger.store, {first})
     assert chosen_by(ledger.store, SWEEP) == chosen, "it stays with the last of its trials"
-    forget(ledger.store, {late})
-    assert chosen_by(ledger.store, SWEEP) is None
+    ledger.store.put("sweeps/damaged.json", b"{")
+    damaged = forget(ledger.store, {late})
+    assert list(damaged) == ["sweeps/damaged.json"] and "is damaged" in damaged["sweeps/damaged.json"]
+    assert chosen_by(ledger.store, SWEEP) is None, "what is damaged keeps nothing else"
 
 
 @pytest.mark.integration

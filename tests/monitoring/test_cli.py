@@ -328,6 +328,85 @@ def test_a_model_that_was_tampered_with_is_neither_fetched_nor_used(
     assert not (tmp_path / "model").exists()
 
 
+def change(store: Store, key: str, section: str, **settings: object) -> None:
+    """Adds to the stored configuration of a run."""
+    values = json.loads(store.get(key).body)
+    values["config"][section] |= settings
+    store.put(key, json.dumps(values).encode())
+
+
+def test_a_champion_of_a_newer_version_is_shown_fetched_and_used(
+    catwalk: Any, champion: tuple[Run, bytes], s3_store: Store, tmp_path: Path
+) -> None:
+    run, weights = champion
+    change(s3_store, run.key("run.json"), "training", label_smoothing=0.1, epochs=100_000)
+    Image.new("L", (28, 28)).save(tmp_path / "shirt.png")
+    assert catwalk("predict", str(tmp_path / "shirt.png")).code == 0
+    assert catwalk("fetch", "--out", str(tmp_path / "model")).code == 0
+    assert catwalk("show", FIRST, "--json").json()["run"]["config"]["training"]["label_smoothing"] == 0.1
+    assert catwalk("report", FIRST).code == 0
+    assert b"of another version" in s3_store.get(run.key("report.html")).body
+    make_run(s3_store, SECOND, time.time())
+    facts = catwalk("compare", FIRST, SECOND, "--json").json()
+    assert facts["parameters"]["label_smoothing"] == [0.1, None]
+    one_line(catwalk("run", "--run-id", FIRST, "--epochs", "3"), "unknown setting 'label_smoothing'")
+    change(s3_store, run.key("run.json"), "network", activation="gelu")
+    one_line(catwalk("predict", str(tmp_path / "shirt.png")), "settings that this version can't read (activation)")
+    assert catwalk("fetch", "--out", str(tmp_path / "model"), "--force").code == 0
+    assert (tmp_path / "model").read_bytes() == weights
+
+
+@pytest.mark.parametrize("name", ["run.json", "epochs.json", "evaluation.json", "attempts/train-1.json"])
+def test_a_damaged_file_of_the_champion_costs_itself_only(
+    name: str, catwalk: Any, champion: tuple[Run, bytes], s3_store: Store, tmp_path: Path
+) -> None:
+    run, weights = champion
+    make_run(s3_store, SECOND, time.time())
+    s3_store.put(run.key(name), s3_store.get(run.key(name)).body[:40])
+    named = f"{name} is damaged"
+    assert catwalk("fetch", "--out", str(tmp_path / "model")).code == 0
+    assert (tmp_path / "model").read_bytes() == weights
+    shown = catwalk("show", FIRST, "--json")
+    assert shown.code == 0 and shown.err.count("\n") == 1 and named in shown.err
+    assert shown.json()["summary"]["run_id"] == FIRST
+    Image.new("L", (28, 28)).save(tmp_path / "shirt.png")
+    predicted = catwalk("predict", str(tmp_path / "shirt.png"))
+    if name == "run.json":
+        one_line(predicted, named)
+    else:
+        assert predicted.code == 0
+    assert FIRST in catwalk("runs").out
+    compared = catwalk("compare", FIRST, SECOND, "--json")
+    assert compared.code == 0 and [entry["run_id"] for entry in compared.json()["runs"]] == [FIRST, SECOND]
+    assert (named in compared.err) is (name == "run.json")
+    assert catwalk("prune", "--keep", "0", "--dry-run", "--json").json()["would_remove"] == [SECOND]
+
+
+def test_a_damaged_champion_is_named_and_its_runs_stay(
+    catwalk: Any, champion: tuple[Run, bytes], s3_store: Store, tmp_path: Path
+) -> None:
+    key = "champions/mlp-synthetic.json"
+    s3_store.put(key, b"{")
+    put_summary(s3_store, summary(SECOND, model="mlp"))
+    pruned = catwalk("prune", "--keep", "0", "--json")
+    assert pruned.json()["removed"] == [SECOND]
+    assert f"every run of mlp-synthetic stays: {s3_store.url}/{key} is damaged" in pruned.err
+    for command in (("fetch", "--out", str(tmp_path / "model")), ("rollback", "--reason", "x", "--by", "ada")):
+        one_line(catwalk(*command), "is damaged")
+    one_line(catwalk("promote", FIRST, "--reason", "x", "--by", "ada"), "restore it from a backup, or delete it")
+    s3_store.delete(key)
+    assert catwalk("promote", FIRST, "--reason", "x", "--by", "ada").code == 0
+
+
+def test_prune_goes_past_what_is_damaged_and_names_it(catwalk: Any, s3_store: Store) -> None:
+    put_summary(s3_store, summary(FIRST))
+    s3_store.put(f"summaries/{SECOND}.json", b"{")
+    s3_store.put("sweeps/damaged.json", b"{")
+    pruned = catwalk("prune", "--keep", "0")
+    assert f"removed {FIRST}" in pruned.out and pruned.code == 0
+    assert f"summaries/{SECOND}.json is damaged" in pruned.err and "sweeps/damaged.json is damaged" in pruned.err
+
+
 def test_predict_names_three_classes(catwalk: Any, champion: tuple[Run, bytes], tmp_path: Path) -> None:
     pictures = [tmp_path / "a.png", tmp_path / "b.jpg"]
     for picture in pictures:
