@@ -59,8 +59,9 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Asked at the end of a task, where `ti_key` is the whole task instance."""
-        base = os.environ.get("CATWALK_REGISTRY_URL") or "http://127.0.0.1:9180"
-        return f"{base}/runs/{self.run_id(ti_key)}"
+        from monitoring.environment import public_url
+
+        return f"{public_url('registry')}/runs/{self.run_id(ti_key)}"
 
     def run_id(self, task_instance: Any) -> str:
         """The run that a task works on."""

@@ -15,6 +15,9 @@ from ml.store import Store
 if TYPE_CHECKING:
     from ml.network import Perceptron
 
+# A new run alone does not help where the champion is lost: the gate holds what it can't compare.
+_REMEDY = "train a new run; if this one is in service, `catwalk rollback` or `catwalk promote` puts another there"
+
 
 @dataclass(frozen=True)
 class Champions:
@@ -108,10 +111,14 @@ class Champions:
                 continue
 
     def _anchor(self, run: Run, accuracy: float, previous: ChampionRecord | None) -> str:
-        """The most accurate model ever promoted, so that small losses can't add up unseen."""
+        """The most accurate model ever promoted that is still there, so that small losses can't add up unseen.
+
+        A lost one would make the gate hold every run from now on.
+        """
         if previous and previous.anchor:
-            anchor = Run(self.store, previous.anchor).evaluation()
-            if anchor and anchor.accuracy >= accuracy:
+            anchor = Run(self.store, previous.anchor)
+            evaluation = anchor.evaluation()
+            if evaluation and evaluation.accuracy >= accuracy and _is_whole(anchor):
                 return previous.anchor
         return run.run_id
 
@@ -134,15 +141,23 @@ def verified_model(run: Run) -> bytes:
     try:
         body = run.store.get(run.key("model.safetensors")).body
     except NotFoundError:
-        raise ArtifactError(f"the model of run {run.run_id} is missing from the store; train a new run") from None
+        raise ArtifactError(f"the model of run {run.run_id} is missing from the store; {_REMEDY}") from None
     found = hashlib.sha256(body).hexdigest()
     recorded = {training.model_sha256} | ({evaluation.model_sha256} if evaluation else set())
     if recorded != {found}:
         raise ArtifactError(
             f"the model of run {run.run_id} is not the one that was recorded (sha256 {found[:12]}…, not "
-            f"{training.model_sha256[:12]}…): it was changed or damaged and is not loaded; train a new run"
+            f"{training.model_sha256[:12]}…): it was changed or damaged and is not loaded; {_REMEDY}"
         )
     return body
+
+
+def _is_whole(run: Run) -> bool:
+    try:
+        verified_model(run)
+    except ArtifactError:
+        return False
+    return True
 
 
 def load_model(run: Run) -> Perceptron:

@@ -18,12 +18,16 @@ import typer
 
 from ml.config import Knob, RunConfig, knobs
 from ml.errors import CancelledError, CatwalkError
+from monitoring import terminal
 
 if TYPE_CHECKING:
     from ml.observer import Observer
     from ml.records import ChampionRecord
+    from ml.report.build import Report
     from ml.runs import Ledger, Run
     from ml.store import Store
+    from monitoring.images import Invert
+    from monitoring.prediction import Answer
     from monitoring.run_table import Condition, Recipe
 
 app = typer.Typer(
@@ -51,6 +55,11 @@ Model = Annotated[
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done, 1 failed, 2 wrong usage; an error is one line on stderr."""
+    with terminal.streams():
+        _main(arguments)
+
+
+def _main(arguments: list[str] | None) -> None:
     try:
         app(arguments)
     except CatwalkError as error:
@@ -216,7 +225,8 @@ def runs(
         list[str],
         typer.Option(
             metavar="'KEY OP VALUE'",
-            help="Only runs that meet this, such as 'test_accuracy >= 0.9' or 'state = failed'; may be repeated.",
+            help="Only runs that meet this, such as 'test_accuracy >= 0.9', 'state = failed' or "
+            "'started >= 2026-11-26'; may be repeated.",
             show_default=False,
         ),
     ] = [],  # noqa: B006
@@ -249,6 +259,8 @@ def runs(
         print(run_table.as_csv(found), end="")
     elif not reader.total:
         print("no runs yet; `catwalk run` or the DAG fashion_training makes one")
+    elif not shown:
+        print(f"none of {len(summaries)} runs meets that")
     else:
         output.show(output.runs_table(shown, now, stalled, output.width()))
         left = (reader.total if plain else len(chosen)) - limit
@@ -316,24 +328,29 @@ def report(
     show_it: Open = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write report.html and figures/*.png into this folder too.", show_default=False),
+        typer.Option(
+            help="Write report.html and figures/*.png into this folder too; - writes the page to standard output.",
+            show_default=False,
+        ),
     ] = None,
     model: Model = "",
     json: Json = False,
 ) -> None:
     """Build a run's report again from S3, and store it there."""
-    import tempfile
-
     from ml.report.build import build, upload, write
     from monitoring import output
-    from monitoring.environment import part_url
+    from monitoring.environment import public_url
 
+    _check_stdout(out, json, show_it)
     found = _resolve(run, model)
     built = build(found)
     upload(found, built)
-    folder = out or (Path(tempfile.mkdtemp(prefix="catwalk-report-")) if show_it else None)
+    if out == terminal.STDOUT:
+        terminal.put(built.html)
+        return
+    folder = out or (_temporary_folder("catwalk-report-") if show_it else None)
     page = write(built, folder) if folder else None
-    url = f"{part_url('registry')}/runs/{found.run_id}"
+    url = f"{public_url('registry')}/runs/{found.run_id}"
     if json:
         facts = {"run_id": found.run_id, "key": found.key("report.html"), "url": url, "bytes": len(built.html)}
         output.print_json({**facts, "file": page and str(page), "missing": built.missing})
@@ -344,14 +361,32 @@ def report(
         for name, sentence in built.missing.items():
             print(f"without {name.replace('_', ' ')}: {sentence}")
     if show_it and page:
-        _show_in_browser(page)
+        _show_in_browser(page, f" or {url}")
 
 
-def _show_in_browser(page: Path) -> None:
+def _check_stdout(out: Path | None, *others: bool) -> None:
+    """
+    Raises:
+        CatwalkError: a file is to go to standard output, and something else as well.
+    """
+    if out == terminal.STDOUT and any(others):
+        raise CatwalkError("--out - gives standard output to the file alone: leave out --json and --open")
+
+
+def _temporary_folder(prefix: str) -> Path:
+    import tempfile
+
+    try:
+        return Path(tempfile.mkdtemp(prefix=prefix))
+    except OSError as error:
+        raise CatwalkError(f"no temporary folder can be made ({error.strerror}); name one with --out") from error
+
+
+def _show_in_browser(page: Path, elsewhere: str = "") -> None:
     import webbrowser
 
     if not webbrowser.open(page.resolve().as_uri()):
-        raise CatwalkError(f"no browser could be started; open {page} yourself")
+        raise CatwalkError(f"no browser could be started; open {page}{elsewhere} yourself")
 
 
 Where = Annotated[
@@ -375,7 +410,9 @@ def compare(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for report.html and figures/*.png; default: comparison in CATWALK_HOME.", show_default=False
+            help="Folder for report.html and figures/*.png; default: comparison in CATWALK_HOME. - writes the page "
+            "alone, to standard output.",
+            show_default=False,
         ),
     ] = None,
     show_it: Open = False,
@@ -384,22 +421,40 @@ def compare(
 ) -> None:
     """Compare runs with the first one: curves, parameters, and which differences are more than noise."""
     from ml.report import compare_page
-    from ml.report.build import write
     from ml.report.comparison import compare as compare_runs
     from monitoring import comparison_table, output
-    from monitoring.environment import home
 
+    _check_stdout(out, json, show_it)
     chosen = [_resolve(name, model).run_id for name in runs]
     chosen += [run_id for run_id in _chosen_by(where, limit) if run_id not in chosen]
     comparison = compare_runs(_store(), chosen)
-    page = write(compare_page.build(comparison), out or home() / "comparison")
-    if json:
-        output.print_json({**comparison_table.as_plain(comparison), "file": str(page)})
-    else:
+    if out == terminal.STDOUT:
+        terminal.put(compare_page.build(comparison).html)
+        return
+    if not json:
         output.show(*comparison_table.tables(comparison, output.width()))
+    page, problem = _written(compare_page.build(comparison), out)
+    if json:
+        output.print_json({**comparison_table.as_plain(comparison), "file": page and str(page)})
+    elif page:
         print(f"\n{page}")
-    if show_it:
+    if problem and (out or show_it):
+        raise CatwalkError(problem)
+    if problem:
+        print(f"catwalk: no page was written: {problem}", file=sys.stderr)
+    if page and show_it:
         _show_in_browser(page)
+
+
+def _written(comparison: Report, out: Path | None) -> tuple[Path | None, str]:
+    """The page's path, or why there is none: what was found out must not be lost with it."""
+    from ml.report.build import write
+    from monitoring.environment import home
+
+    try:
+        return write(comparison, out or home() / "comparison"), ""
+    except CatwalkError as error:
+        return None, str(error)
 
 
 def _chosen_by(where: Sequence[str], limit: int) -> list[str]:
@@ -452,7 +507,7 @@ def prune(
 
 
 Reason = Annotated[str, typer.Option(help="Why, for the history.", show_default=False)]
-By = Annotated[str, typer.Option(help="Who; default: the user of this shell.", show_default=False)]
+By = Annotated[str, typer.Option(help="Who; default: CATWALK_BY, else the user of this shell.", show_default=False)]
 
 
 @app.command()
@@ -461,7 +516,7 @@ def promote(run: RunArgument, reason: Reason, by: By = "", json: Json = False) -
     from ml.champion import Champions
 
     chosen = _resolve(run)
-    _report_change(Champions(chosen.store).promote_by_hand(chosen, by or _user(), _given(reason)), json)
+    _report_change(Champions(chosen.store).promote_by_hand(chosen, by or _person(), _given(reason)), json)
 
 
 @app.command()
@@ -471,7 +526,7 @@ def rollback(reason: Reason, by: By = "", model: Model = "", json: Json = False)
 
     store = _store()
     champion = _champion(store, model)
-    _report_change(Champions(store).rollback(champion.model, by or _user(), _given(reason)), json)
+    _report_change(Champions(store).rollback(champion.model, by or _person(), _given(reason)), json)
 
 
 def _given(reason: str) -> str:
@@ -480,13 +535,23 @@ def _given(reason: str) -> str:
     return reason.strip()
 
 
-def _user() -> str:
+def _person() -> str:
+    """Who changes the champion: `CATWALK_BY`, or whoever has called sudo, or this shell's user.
+
+    Raises:
+        CatwalkError: nobody can tell; within a container everybody is the image's one user.
+    """
     import getpass
 
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        raise CatwalkError("this shell's user has no name; say who with --by") from None
+    from monitoring.environment import in_container
+
+    named = os.environ.get("CATWALK_BY")
+    if named or not in_container():
+        try:
+            return named or os.environ.get("SUDO_USER") or getpass.getuser()
+        except (OSError, KeyError):
+            pass
+    raise CatwalkError("it can't be told who you are; say so with --by or CATWALK_BY, for whoever reads the history")
 
 
 def _report_change(champion: ChampionRecord, json: bool) -> None:
@@ -514,7 +579,9 @@ def _announce(champion: ChampionRecord) -> None:
 
 @app.command()
 def fetch(
-    out: Annotated[Path, typer.Option(help="File to write, or a folder for it.")] = Path("model.safetensors"),
+    out: Annotated[Path, typer.Option(help="File to write, a folder for it, or - for standard output.")] = Path(
+        "model.safetensors"
+    ),
     model: Model = "",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     json: Json = False,
@@ -522,11 +589,15 @@ def fetch(
     """Download the champion's model, verified by its sha256."""
     from monitoring import output
 
+    _check_stdout(out, json)
     target = out / "model.safetensors" if out.is_dir() else out
-    if target.exists() and not force:
+    if target != terminal.STDOUT and target.exists() and not force:
         raise CatwalkError(f"{target} exists; --force replaces it")
     champion, _, body = _champion_model(model)
-    _write_whole(target, body)
+    if target == terminal.STDOUT:
+        terminal.put(body)
+        return
+    _write(target, body)
     facts = {"file": str(target), "bytes": len(body), "run_id": champion.run_id, "model": champion.model}
     if json:
         output.print_json({**facts, "sha256": champion.model_sha256, "promoted": champion.promoted})
@@ -540,36 +611,60 @@ def fetch(
 @app.command()
 def predict(
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE...", help="Pictures of one garment each.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE...",
+            help="Pictures of one garment each; - reads one from standard input.",
+            show_default=False,
+        ),
     ],
     invert: Annotated[
         Literal["auto", "yes", "no"],
-        typer.Option(help="The model knows light garments on black; auto inverts a picture whose border is light."),
+        typer.Option(
+            help="The model knows light garments on black; auto inverts a picture whose border is light, and a dark "
+            "garment that is cut out."
+        ),
     ] = "auto",
     model: Model = "",
     json: Json = False,
 ) -> None:
-    """Say what garment the champion sees in each picture (top three)."""
+    """Say what garment the champion sees in each picture (top three); a picture that can't be read stops no other."""
     from monitoring import output
+
+    pictures, problems = _read_pictures(images, invert)
+    champion, run, body = _champion_model(model)
+    answers: list[Answer] = []
+    if pictures:
+        from monitoring.prediction import top_classes
+
+        answers = top_classes(run.record.config, body, [pixels for _, pixels in pictures], count=3)
+    answered = [(path, answer) for (path, _), answer in zip(pictures, answers, strict=True)]
+    if json:
+        guesses: list[dict[str, Any]] = [
+            {"image": str(path), "classes": [{"class": name, "probability": share} for name, share in answer]}
+            for path, answer in answered
+        ]
+        guesses += [{"image": str(path), "error": problem} for path, problem in problems]
+        output.print_json({"run_id": champion.run_id, "model": champion.model, "predictions": guesses})
+    else:
+        for path, answer in answered:
+            print(f"{path}: " + ", ".join(f"{name} {share:.1%}" for name, share in answer))
+    for _, problem in problems:
+        _complain(problem)
+    raise typer.Exit(int(bool(problems)))
+
+
+def _read_pictures(images: Sequence[Path], invert: Invert) -> tuple[list[tuple[Path, bytes]], list[tuple[Path, str]]]:
+    """The pictures that show something, and of the others why they can't be asked about."""
     from monitoring.images import read_image
 
-    pictures = [read_image(path, invert) for path in images]
-    champion, run, body = _champion_model(model)
-    from monitoring.prediction import top_classes
-
-    answers = top_classes(run.record.config, body, pictures, count=3)
-    if json:
-        guesses = [
-            {
-                "image": str(path),
-                "classes": [{"class": name, "probability": probability} for name, probability in answer],
-            }
-            for path, answer in zip(images, answers, strict=True)
-        ]
-        output.print_json({"run_id": champion.run_id, "model": champion.model, "predictions": guesses})
-        return
-    for path, answer in zip(images, answers, strict=True):
-        print(f"{path}: " + ", ".join(f"{name} {probability:.1%}" for name, probability in answer))
+    pictures, problems = [], []
+    for path in images:
+        try:
+            pictures.append((path, read_image(path, invert)))
+        except CatwalkError as error:
+            problems.append((path, str(error)))
+    return pictures, problems
 
 
 @app.command()
@@ -710,26 +805,15 @@ def _champion_model(model: str) -> tuple[ChampionRecord, Run, bytes]:
     return champion, run, body
 
 
-def _write_whole(target: Path, body: bytes) -> None:
-    """Writes a file so that others see all of it or nothing."""
-    import tempfile
+def _write(target: Path, body: bytes) -> None:
+    from ml.files import write_whole
 
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
-                umask = os.umask(0)
-                os.umask(umask)
-                temporary.chmod(0o666 & ~umask)
-                temporary.replace(target)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+        write_whole(target, body)
     except OSError as error:
-        raise CatwalkError(f"{target} can't be written: {error.strerror}") from error
+        raise CatwalkError(
+            f"{target} can't be written: {error.strerror}; name another file with --out, or - for standard output"
+        ) from error
 
 
 if __name__ == "__main__":

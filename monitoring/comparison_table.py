@@ -10,7 +10,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from ml.config import CLASSES
+from ml.config import CLASSES, knob_text
 from ml.records import EpochRecord
 from ml.report.comparison import Comparison, Difference, Entry, Pair
 from monitoring import output
@@ -157,21 +157,17 @@ def _parameters_wide(comparison: Comparison) -> Table:
     for name in comparison.parameters:
         table.add_column(escape(name), justify="right", overflow="fold")
     for number, entry in enumerate(comparison.entries):
-        values = (values[number] for values in comparison.parameters.values())
-        table.add_row(entry.run_id, *(escape(_text(value)) for value in values))
+        told = (knob_text(name, values[number]) for name, values in comparison.parameters.items())
+        table.add_row(entry.run_id, *map(escape, told))
     return table
 
 
 def _parameters_narrow(comparison: Comparison, names: Mapping[str, str]) -> Table:
     table = Table.grid(padding=(0, 1))
     for number, entry in enumerate(comparison.entries):
-        told = (f"{name}={_text(values[number])}" for name, values in comparison.parameters.items())
+        told = (f"{name}={knob_text(name, values[number])}" for name, values in comparison.parameters.items())
         table.add_row(names[entry.run_id], escape(" ".join(told)))
     return table
-
-
-def _text(value: Any) -> str:
-    return "-" if value is None else ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _classes_down(pairs: Sequence[Pair], names: Mapping[str, str]) -> Table:

@@ -14,9 +14,9 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from ml.config import CLASSES
-from ml.records import AttemptRecord, EpochRecord, EvaluationRecord, SummaryRecord, TrainingRecord, to_json
-from monitoring.summaries import parameter_text, run_seconds, shown_state
+from ml.config import CLASSES, knob_text
+from ml.records import AttemptRecord, EpochRecord, EvaluationRecord, SummaryRecord, TrainingRecord, is_finite, to_json
+from monitoring.summaries import run_seconds, shown_state
 
 if TYPE_CHECKING:
     from monitoring.doctor import Check
@@ -62,13 +62,13 @@ def plain(record: object) -> Any:
 
 
 def print_json(value: object) -> None:
-    """Writes JSON, and nothing else, to stdout."""
-    print(json.dumps(value, indent=1, allow_nan=False))
+    """Writes JSON, and nothing else, to stdout; NaN and infinity are strings there, as in the ledger."""
+    print(to_json(value).decode(), end="")
 
 
 def duration(seconds: float | None) -> str:
-    """``54.2 s``, ``3m 20s`` or ``2h 05m``."""
-    if seconds is None:
+    """``54.2 s``, ``3m 20s`` or ``2h 05m``; a dash where there is none, or none that is a number."""
+    if not is_finite(seconds):
         return "-"
     if seconds < 100:
         return f"{seconds:.1f} s"
@@ -115,7 +115,7 @@ def recipes_table(recipes: Sequence[Recipe]) -> Table:
     table.add_column("recipe", overflow="fold")
     for recipe in recipes:
         told = " ".join(
-            f"{name}={'-' if value is None else parameter_text(value)}" for name, value in recipe.parameters.items()
+            f"{name}={'-' if value is None else knob_text(name, value)}" for name, value in recipe.parameters.items()
         )
         table.add_row(
             f"{100 * recipe.mean:.2f}",
@@ -179,13 +179,13 @@ def run_facts(
 def _facts(
     summary: SummaryRecord, training: TrainingRecord | None, now: float, stalled_seconds: float
 ) -> list[tuple[str, str]]:
-    parameters = " ".join(f"{name}={parameter_text(value)}" for name, value in summary.parameters.items())
+    parameters = " ".join(f"{name}={knob_text(name, value)}" for name, value in summary.parameters.items())
     facts = [
         ("run", f"{summary.run_id}  ({escape(summary.model)}{', stand-in data' if summary.synthetic else ''})"),
         (
             "state",
             coloured(shown_state(summary, now, stalled_seconds))
-            + (f" in {escape(summary.stage)}" if summary.stage else ""),
+            + (f" in {escape(summary.stopped_in)}" if summary.stopped_in else ""),
         ),
         ("trigger", summary.trigger + (f", DAG run {escape(summary.dag_run_id)}" if summary.dag_run_id else "")),
         *(

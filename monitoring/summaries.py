@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 from ml import summary_index
 from ml.errors import ConfigError
@@ -19,6 +18,7 @@ from monitoring.soundness import fault
 
 _PREFIX = "summaries/"
 _READERS = 8
+_YEAR_9999 = 253_370_764_800.0
 STALLED_SECONDS = 600.0
 """Default for how long a running run may stay silent before it counts as stalled."""
 SWEEP_SECONDS = 24 * 3600.0
@@ -36,11 +36,6 @@ def run_seconds(summary: SummaryRecord, now: float) -> float:
     """From a run's start to its end, or until now."""
     end = summary.finished or (now if summary.state == "running" else summary.updated)
     return max(0.0, end - summary.started)
-
-
-def parameter_text(value: Any) -> str:
-    """A hyperparameter as people read it."""
-    return ",".join(map(str, value)) if isinstance(value, list) else "derived" if value is None else str(value)
 
 
 def stalled_seconds() -> float:
@@ -136,6 +131,11 @@ def _is_current(stored: Stored | None, entry: Entry) -> bool:
     return stored is not None and stored.etag == entry.etag
 
 
+def _is_time(seconds: float) -> bool:
+    """Whether it lies in the years that dates have: neither NaN nor infinite, which no table could show or order."""
+    return 0 <= seconds < _YEAR_9999
+
+
 def _decode(key: str, body: bytes) -> SummaryRecord | str:
     """The summary, or what is wrong with it."""
     try:
@@ -145,6 +145,8 @@ def _decode(key: str, body: bytes) -> SummaryRecord | str:
     wrong = fault(summary)
     if wrong:
         return wrong
+    if not all(map(_is_time, (summary.started, summary.updated, summary.finished or 0.0))):
+        return "started, updated or finished is no time"
     if not RUN_ID.fullmatch(summary.run_id) or key != f"{_PREFIX}{summary.run_id}.json":
         return "its run_id is not the one in its key"
     return summary

@@ -264,7 +264,7 @@ def test_report_is_built_again_stored_and_written(catwalk: Any, s3_store: Store,
     assert "without worst mistakes: The object" in said
     one_line(catwalk("report", SECOND), "there is no run")
     (tmp_path / "file").write_text("")
-    one_line(catwalk("report", FIRST, "--out", str(tmp_path / "file")), "choose another folder with --out")
+    one_line(catwalk("report", FIRST, "--out", str(tmp_path / "file")), "choose another with --out")
 
 
 def test_compare_shows_what_sets_runs_apart(catwalk: Any, s3_store: Store, tmp_path: Path) -> None:
