@@ -67,7 +67,8 @@ def _main(arguments: list[str] | None) -> None:
     except KeyboardInterrupt:
         raise SystemExit(_complain("interrupted")) from None
     except Exception as error:  # the last line of defence: a user gets a sentence, not a traceback
-        _fail(error, f"unexpected {type(error).__name__}: {error} (set CATWALK_DEBUG=1 to see where)")
+        full = terminal.full(error) if isinstance(error, OSError) else ""
+        _fail(error, full or f"unexpected {type(error).__name__}: {error} (set CATWALK_DEBUG=1 to see where)")
 
 
 def _fail(error: Exception, message: str) -> None:
@@ -87,6 +88,7 @@ def _everything() -> None:
     from monitoring.environment import load_environment
 
     load_environment()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it has no home to keep its fonts in
 
 
 def _run(run_id: str | None = None, json: bool = False, **settings: Any) -> None:
@@ -109,8 +111,7 @@ def _run(run_id: str | None = None, json: bool = False, **settings: Any) -> None
     logging.basicConfig(
         level=logging.WARNING if console.is_terminal else logging.INFO, format="%(message)s", stream=sys.stderr
     )
-    for talkative in ("botocore", "matplotlib"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)
     run = open_run(ledger, run_id, config, "cli")
     console.print(f"run {run_id}", highlight=False)
@@ -710,7 +711,11 @@ def replay(
     run: RunArgument,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write Prometheus blocks into this folder, whatever the run's age.", show_default=False),
+        typer.Option(
+            help="Write Prometheus blocks into this folder, whatever the run's age; - writes OpenMetrics to standard "
+            "output, for promtool on another machine.",
+            show_default=False,
+        ),
     ] = None,
     model: Model = "",
     json: Json = False,
@@ -721,9 +726,14 @@ def replay(
     its true time.
     """
     from monitoring import output
+    from monitoring.replay import as_openmetrics
     from monitoring.replay import replay as replay_run
 
+    _check_stdout(out, json)
     found = _resolve(run, model)
+    if out == terminal.STDOUT:
+        terminal.put(as_openmetrics(found).encode())
+        return
     result = replay_run(found, _observed_ledger()[1], out, time.time())
     if json:
         output.print_json(result.to_dict())

@@ -43,7 +43,7 @@ def tables(comparison: Comparison, width: int) -> list[Any]:
     """What the terminal shows: runs, what sets them apart, and classes; below 120 columns runs are numbered."""
     wide = width >= _WIDE
     names = {entry.run_id: entry.run_id if wide else str(number) for number, entry in enumerate(comparison.entries, 1)}
-    parts: list[Any] = [_runs_wide(comparison) if wide else _runs_narrow(comparison), ""]
+    parts: list[Any] = [_runs_wide(comparison) if wide else _runs_narrow(comparison, width), ""]
     if comparison.parameters:
         parts.append("[bold]parameters that differ[/]")
         parts.append(_parameters_wide(comparison) if wide else _parameters_narrow(comparison, names))
@@ -82,7 +82,9 @@ def _runs_wide(comparison: Comparison) -> Table:
     return table
 
 
-def _runs_narrow(comparison: Comparison) -> Table:
+def _runs_narrow(comparison: Comparison, width: int) -> Table:
+    if width < output.NARROW:
+        return _runs_narrowest(comparison)
     table = _table(1)
     table.add_column("", justify="right", no_wrap=True)
     for name in ("run", "valid.\naccuracy"):
@@ -94,6 +96,19 @@ def _runs_narrow(comparison: Comparison) -> Table:
         table.add_row(
             str(number), row.entry.run_id, row.spark("validation_accuracy", 8), *row.scores, difference, row.p
         )
+    return table
+
+
+def _runs_narrowest(comparison: Comparison) -> Table:
+    """What fits 40 columns."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True)
+    table.add_column("run", no_wrap=True)
+    for name in ("test", "less"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for number, row in enumerate(map(_Row, comparison.entries, [None, *comparison.pairs]), 1):
+        difference = _points(row.overall, 1) if row.overall else "" if row.pair is None else "-"
+        table.add_row(str(number), row.entry.run_id, row.scores[2], difference)
     return table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import sys
@@ -34,6 +35,8 @@ def streams() -> Iterator[None]:
     Raises:
         SystemExit: standard output can't be written to. Where its reader has gone, as ``head`` goes, without a word.
     """
+    # Python has None for what the caller has closed, and prints to standard output what was meant for that.
+    sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="catwalk")
@@ -44,8 +47,7 @@ def streams() -> Iterator[None]:
         said_why = bool(stop.code)
         raise
     finally:
-        if sys.stdout:
-            _flush(said_why)
+        _flush(said_why)
 
 
 def _flush(said_why: bool) -> None:
@@ -57,8 +59,14 @@ def _flush(said_why: bool) -> None:
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
         if not (said_why or isinstance(error, BrokenPipeError)):
-            print(f"catwalk: standard output can't be written to: {error.strerror}", file=sys.stderr)
+            print(f"catwalk: {full(error)}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def full(error: OSError) -> str:
+    """Why standard output can't be written to; empty where an error is about something else."""
+    ours = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+    return f"standard output can't be written to: {error.strerror}" if ours else ""
 
 
 def put(body: bytes) -> None:
