@@ -217,7 +217,7 @@ def _facts(
             * bool(summary.sweep)
         ),
         ("took", duration(run_seconds(summary, now))),
-        ("decision", sentence(summary) if summary.sentence else "none yet"),
+        ("decision", sentence(summary) if summary.sentence else "none yet" if summary.state == "running" else "none"),
         ("parameters", escape(parameters)),
         (
             "seed",
