@@ -51,6 +51,7 @@ ENV PATH="/opt/venv/bin:${PATH}" \
     AIRFLOW_HOME=/tmp/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/catwalk/dags \
     CATWALK_HOME=/var/lib/catwalk \
+    CATWALK_DEPLOYMENT=compose \
     CATWALK_GIT_COMMIT="${GIT_COMMIT}"
 WORKDIR /opt/catwalk
 USER 50000:50000

@@ -51,9 +51,8 @@ def tables(comparison: Comparison, width: int) -> list[Any]:
         parts.append("All runs have the same parameters, seed, dataset and code.")
     pairs = [pair for pair in comparison.pairs if pair.classes]
     if pairs:
-        down = len(pairs) == 1 or (wide and len(pairs) <= _CLASS_ROWS)
         parts += ["", "[bold]accuracy by class, less the baseline's, in points[/]"]
-        parts.append(_classes_down(pairs, names) if down else _classes_across(pairs, names))
+        parts.append(_classes(pairs, names, width))
     parts += [f"[dim]{pair.run_id}: {escape(pair.why)}[/]" for pair in comparison.pairs if pair.why]
     if pairs:
         parts.append(
@@ -108,7 +107,9 @@ def _runs_narrowest(comparison: Comparison) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for number, row in enumerate(map(_Row, comparison.entries, [None, *comparison.pairs]), 1):
         difference = _points(row.overall, 1) if row.overall else "" if row.pair is None else "-"
-        table.add_row(str(number), row.entry.run_id, row.scores[2], difference)
+        evaluation = row.entry.evaluation.value
+        score = f"{100 * evaluation.accuracy:.1f}" if evaluation else "-"
+        table.add_row(str(number), row.entry.run_id, score, difference)
     return table
 
 
@@ -182,6 +183,21 @@ def _parameters_narrow(comparison: Comparison, names: Mapping[str, str]) -> Tabl
     for number, entry in enumerate(comparison.entries):
         told = (f"{name}={knob_text(name, values[number])}" for name, values in comparison.parameters.items())
         table.add_row(names[entry.run_id], escape(" ".join(told)))
+    return table
+
+
+def _classes(pairs: Sequence[Pair], names: Mapping[str, str], width: int) -> Table:
+    if len(pairs) == 1 or (width >= _WIDE and len(pairs) <= _CLASS_ROWS):
+        return _classes_down(pairs, names)
+    return _classes_across(pairs, names) if width >= output.NARROW else _classes_listed(pairs, names)
+
+
+def _classes_listed(pairs: Sequence[Pair], names: Mapping[str, str]) -> Table:
+    """For few columns: what would be a row is told in words."""
+    table = Table.grid(padding=(0, 1))
+    for pair in pairs:
+        told = (f"{name} {_points(difference, 1)}" for name, difference in pair.classes.items())
+        table.add_row(names[pair.run_id], ", ".join(told))
     return table
 
 
