@@ -24,6 +24,8 @@ Outcome = Literal["succeeded", "failed", "cancelled", "superseded"]
 Verdict = Literal["passed", "failed", "inconclusive", "skipped"]
 
 R = TypeVar("R")
+_YEAR_9999 = 253_370_764_800.0
+"""Its beginning, in seconds since the Unix epoch."""
 
 
 @dataclass(frozen=True)
@@ -348,6 +350,11 @@ class ChampionRecord:
 def is_finite(value: float | None) -> TypeGuard[float]:
     """Whether there is a value, and one that can be ordered and averaged: neither NaN nor infinity."""
     return value is not None and math.isfinite(value)
+
+
+def is_time(seconds: float) -> bool:
+    """Whether it lies in the years that dates have: neither NaN nor infinite, which no table could show or order."""
+    return 0 <= seconds < _YEAR_9999
 
 
 def to_json(record: object) -> bytes:

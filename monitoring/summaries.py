@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ml import summary_index
 from ml.errors import ConfigError
-from ml.records import SummaryRecord, from_json
+from ml.records import SummaryRecord, from_json, is_time
 from ml.runs import RUN_ID
 from ml.store import Entry, Store, Stored
 from ml.sweep import waits_for_others
@@ -18,7 +18,6 @@ from monitoring.soundness import fault
 
 _PREFIX = "summaries/"
 _READERS = 8
-_YEAR_9999 = 253_370_764_800.0
 STALLED_SECONDS = 600.0
 """Default for how long a running run may stay silent before it counts as stalled."""
 SWEEP_SECONDS = 24 * 3600.0
@@ -131,11 +130,6 @@ def _is_current(stored: Stored | None, entry: Entry) -> bool:
     return stored is not None and stored.etag == entry.etag
 
 
-def _is_time(seconds: float) -> bool:
-    """Whether it lies in the years that dates have: neither NaN nor infinite, which no table could show or order."""
-    return 0 <= seconds < _YEAR_9999
-
-
 def _decode(key: str, body: bytes) -> SummaryRecord | str:
     """The summary, or what is wrong with it."""
     try:
@@ -145,7 +139,7 @@ def _decode(key: str, body: bytes) -> SummaryRecord | str:
     wrong = fault(summary)
     if wrong:
         return wrong
-    if not all(map(_is_time, (summary.started, summary.updated, summary.finished or 0.0))):
+    if not all(map(is_time, (summary.started, summary.updated, summary.finished or 0.0))):
         return "started, updated or finished is no time"
     if not RUN_ID.fullmatch(summary.run_id) or key != f"{_PREFIX}{summary.run_id}.json":
         return "its run_id is not the one in its key"
