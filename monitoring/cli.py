@@ -23,7 +23,7 @@ from monitoring import terminal
 if TYPE_CHECKING:
     from ml.observer import Observer
     from ml.records import ChampionRecord
-    from ml.report.build import Report
+    from ml.report.comparison import Comparison
     from ml.runs import Ledger, Run
     from ml.store import Store
     from monitoring.images import Invert
@@ -421,7 +421,6 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare runs with the first one: curves, parameters, and which differences are more than noise."""
-    from ml.report import compare_page
     from ml.report.comparison import compare as compare_runs
     from monitoring import comparison_table, output
 
@@ -430,11 +429,13 @@ def compare(
     chosen += [run_id for run_id in _chosen_by(where, limit) if run_id not in chosen]
     comparison = compare_runs(_store(), chosen)
     if out == terminal.STDOUT:
+        from ml.report import compare_page
+
         terminal.put(compare_page.build(comparison).html)
         return
     if not json:
         output.show(*comparison_table.tables(comparison, output.width()))
-    page, problem = _written(compare_page.build(comparison), out)
+    page, problem = _written(comparison, out)
     if json:
         output.print_json({**comparison_table.as_plain(comparison), "file": page and str(page)})
     elif page:
@@ -447,14 +448,16 @@ def compare(
         _show_in_browser(page)
 
 
-def _written(comparison: Report, out: Path | None) -> tuple[Path | None, str]:
+def _written(comparison: Comparison, out: Path | None) -> tuple[Path | None, str]:
     """The page's path, or why there is none: what was found out must not be lost with it."""
-    from ml.report.build import write
     from monitoring.environment import home
 
     try:
-        return write(comparison, out or home() / "comparison"), ""
-    except CatwalkError as error:
+        from ml.report import compare_page  # matplotlib needs a folder of its own already when it is imported
+        from ml.report.build import write
+
+        return write(compare_page.build(comparison), out or home() / "comparison"), ""
+    except (CatwalkError, OSError) as error:
         return None, str(error)
 
 
