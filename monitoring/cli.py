@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -236,7 +236,9 @@ def runs(
     by: Annotated[
         Literal["run", "recipe"], typer.Option(help="A line a run, or one for all runs that differ in their seed only.")
     ] = "run",
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV with every key.")] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV with every key; an apostrophe keeps text from being a formula.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """List runs, newest first."""
@@ -635,40 +637,44 @@ def predict(
     """Say what garment the champion sees in each picture (top three); a picture that can't be read stops no other."""
     from monitoring import output
 
-    pictures, problems = _read_pictures(images, invert)
+    seen = [(path, _seen(path, invert)) for path in images]
     champion, run, body = _champion_model(model)
-    answers: list[Answer] = []
-    if pictures:
-        from monitoring.prediction import top_classes
-
-        answers = top_classes(run.record.config, body, [pixels for _, pixels in pictures], count=3)
-    answered = [(path, answer) for (path, _), answer in zip(pictures, answers, strict=True)]
+    answers = _answers(run, body, [found for _, found in seen if isinstance(found, bytes)])
+    told = [(path, next(answers) if isinstance(found, bytes) else found) for path, found in seen]
     if json:
-        guesses: list[dict[str, Any]] = [
-            {"image": str(path), "classes": [{"class": name, "probability": share} for name, share in answer]}
-            for path, answer in answered
-        ]
-        guesses += [{"image": str(path), "error": problem} for path, problem in problems]
+        guesses = [{"image": str(path), **_guess(answer)} for path, answer in told]
         output.print_json({"run_id": champion.run_id, "model": champion.model, "predictions": guesses})
     else:
-        for path, answer in answered:
-            print(f"{path}: " + ", ".join(f"{name} {share:.1%}" for name, share in answer))
-    for _, problem in problems:
-        _complain(problem)
-    raise typer.Exit(int(bool(problems)))
+        for path, answer in told:
+            if not isinstance(answer, str):
+                print(f"{path}: " + ", ".join(f"{name} {share:.1%}" for name, share in answer))
+    raise typer.Exit(int(any(isinstance(answer, str) for _, answer in told)))
 
 
-def _read_pictures(images: Sequence[Path], invert: Invert) -> tuple[list[tuple[Path, bytes]], list[tuple[Path, str]]]:
-    """The pictures that show something, and of the others why they can't be asked about."""
+def _seen(path: Path, invert: Invert) -> bytes | str:
+    """A picture, or why the champion can't be asked about it, which is said at once."""
     from monitoring.images import read_image
 
-    pictures, problems = [], []
-    for path in images:
-        try:
-            pictures.append((path, read_image(path, invert)))
-        except CatwalkError as error:
-            problems.append((path, str(error)))
-    return pictures, problems
+    try:
+        return read_image(path, invert)
+    except CatwalkError as error:
+        _complain(str(error))
+        return str(error)
+
+
+def _answers(run: Run, body: bytes, pictures: list[bytes]) -> Iterator[Answer]:
+    """One a picture; where there is none, torch is not imported for nothing."""
+    if not pictures:
+        return iter(())
+    from monitoring.prediction import top_classes
+
+    return iter(top_classes(run.record.config, body, pictures, count=3))
+
+
+def _guess(answer: Answer | str) -> dict[str, Any]:
+    if isinstance(answer, str):
+        return {"error": answer}
+    return {"classes": [{"class": name, "probability": share} for name, share in answer]}
 
 
 @app.command()

@@ -470,10 +470,11 @@ def test_predict_answers_for_what_can_be_seen(catwalk: Any, champion: tuple[Run,
     assert first.startswith(f"catwalk: nothing is to be seen in {blank}")
     assert second.startswith(f"catwalk: {text} is no picture")
     done = catwalk("predict", str(blank), str(good), str(text), "--json")
-    facts = {entry["image"]: entry for entry in done.json()["predictions"]}
-    assert (done.code, len(facts[str(good)]["classes"])) == (1, 3)
-    assert "nothing is to be seen" in facts[str(blank)]["error"]
-    assert "is no picture" in facts[str(text)]["error"]
+    first, answer, last = done.json()["predictions"]
+    assert (done.code, answer["image"], len(answer["classes"])) == (1, str(good), 3)
+    assert (first["image"], last["image"]) == (str(blank), str(text))
+    assert "nothing is to be seen" in first["error"]
+    assert "is no picture" in last["error"]
 
 
 def test_pictures_come_and_models_go_by_the_standard_streams(
