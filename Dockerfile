@@ -48,7 +48,8 @@ ENV PATH="/opt/venv/bin:${PATH}" \
     MPLCONFIGDIR=/tmp/matplotlib \
     AIRFLOW_HOME=/tmp/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/catwalk/dags \
-    CATWALK_HOME=/var/lib/catwalk
+    CATWALK_HOME=/var/lib/catwalk \
+    CATWALK_DEPLOYMENT=compose
 WORKDIR /opt/catwalk
 USER 50000:50000
 # Last, since it changes with each commit: what comes after it is built anew each time.

@@ -6,7 +6,6 @@ No DAG of its own. Airflow puts its DAG folder on the path, so the DAG files imp
 from __future__ import annotations
 
 import logging
-import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +77,9 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Asked at the end of a task, where `ti_key` is the whole task instance."""
-        base = os.environ.get("CATWALK_REGISTRY_URL") or "http://127.0.0.1:9180"
-        return f"{base}/runs/{self.run_id(ti_key)}"
+        from monitoring.environment import public_url
+
+        return f"{public_url('registry')}/runs/{self.run_id(ti_key)}"
 
     def run_id(self, task_instance: Any) -> str:
         """The run that a task works on."""

@@ -17,6 +17,9 @@ from ml.swap import swap
 if TYPE_CHECKING:
     from ml.network import Perceptron
 
+# A new run alone does not help where the champion is lost: the gate holds what it can't compare.
+_REMEDY = "train a new run; if this one is in service, `catwalk rollback` or `catwalk promote` puts another there"
+
 
 @dataclass(frozen=True)
 class Champions:
@@ -119,11 +122,15 @@ class Champions:
         return swap(_named(model), step)
 
     def _anchor(self, run: Run, accuracy: float, previous: ChampionRecord | None) -> str:
-        """The most accurate model ever promoted, so that small losses can't add up unseen."""
+        """The most accurate model ever promoted that is still there, so that small losses can't add up unseen.
+
+        A lost one would make the gate hold every run from now on.
+        """
         if previous and previous.anchor:
             with suppress(DamagedError):  # an anchor that nobody can compare with would hold every run from now on
-                anchor = Run(self.store, previous.anchor).evaluation()
-                if anchor and anchor.accuracy >= accuracy:
+                anchor = Run(self.store, previous.anchor)
+                evaluation = anchor.evaluation()
+                if evaluation and evaluation.accuracy >= accuracy and _is_whole(anchor):
                     return previous.anchor
         return run.run_id
 
@@ -172,15 +179,23 @@ def verified_model(run: Run) -> bytes:
 def _verified(run: Run, recorded: set[str]) -> bytes:
     stored = run.store.find(run.key("model.safetensors"))
     if stored is None:
-        raise ArtifactError(f"the model of run {run.run_id} is missing from the store")
+        raise ArtifactError(f"the model of run {run.run_id} is missing from the store; {_REMEDY}")
     found = hashlib.sha256(stored.body).hexdigest()
     if recorded != {found}:
         raise ArtifactError(
             f"the model of run {run.run_id} is not the one that was recorded (sha256 {found[:12]}…, not "
             f"{', '.join(f'{sha256[:12]}…' for sha256 in sorted(recorded))}): it was changed or damaged and is not "
-            "loaded"
+            f"loaded; {_REMEDY}"
         )
     return stored.body
+
+
+def _is_whole(run: Run) -> bool:
+    try:
+        verified_model(run)
+    except ArtifactError:
+        return False
+    return True
 
 
 def load_model(run: Run) -> Perceptron:

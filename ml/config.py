@@ -325,6 +325,13 @@ def knobs() -> tuple[Knob, ...]:
     return tuple(found)
 
 
+def knob_text(name: str, value: Any) -> str:
+    """A knob's value as people read it; one that is not set is ``none``, but a seed is derived then."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value)) or "none"
+    return ("derived" if name == "seed" else "none") if value is None else str(value)
+
+
 def field_docs(config: type) -> dict[str, str]:
     """The string literal after each field of a dataclass, which Python itself does not keep."""
     body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0]

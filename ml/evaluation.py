@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -69,8 +70,11 @@ def confusion_matrix(labels: Tensor, predicted: Tensor) -> Tensor:
 
 def calibration_error(logits: Tensor, labels: Tensor, bins: int = CALIBRATION_BINS) -> float:
     """Expected calibration error: mean distance between confidence and accuracy over equal-width bins of confidence,
-    each bin weighted by its examples (Naeini, Cooper and Hauskrecht, 2015)."""
+    each bin weighted by its examples (Naeini, Cooper and Hauskrecht, 2015). NaN where a confidence is, for no bin holds
+    that one."""
     confidence, predicted = softmax(logits.double(), 1).max(1)
+    if confidence.isnan().any():
+        return math.nan
     right = (predicted == labels).double()
     index = (confidence * bins).long().clamp(max=bins - 1)
     gap = torch.bincount(index, weights=confidence - right, minlength=bins).abs()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
 from ml.config import CLASSES, GateConfig
-from ml.records import CheckRecord, EvaluationRecord, Verdict
+from ml.records import CheckRecord, EvaluationRecord, Verdict, is_finite
 
 Role = Literal["champion", "anchor"]
 Integers = NDArray[np.int64]
@@ -159,7 +159,8 @@ def rule(
 
 def floor_checks(evaluation: EvaluationRecord, model_bytes: int, config: GateConfig) -> list[CheckRecord]:
     """What a model must reach whatever the champion does; optional caps only where they are set."""
-    worst = min(range(len(CLASSES)), key=evaluation.class_accuracy.__getitem__)
+    recall = [value if is_finite(value) else -math.inf for value in evaluation.class_accuracy]  # NaN has no order
+    worst = min(range(len(CLASSES)), key=recall.__getitem__)
     checks = [
         _at_least("accuracy_floor", "Test accuracy", evaluation.accuracy, config.accuracy_floor),
         _at_least("recall_floor", f"Recall of {CLASSES[worst]}", evaluation.class_accuracy[worst], config.recall_floor),

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
 
 from ml.config import RunConfig
 
@@ -24,6 +24,8 @@ Outcome = Literal["succeeded", "failed", "cancelled", "superseded"]
 Verdict = Literal["passed", "failed", "inconclusive", "skipped"]
 
 R = TypeVar("R")
+_YEAR_9999 = 253_370_764_800.0
+"""Its beginning, in seconds since the Unix epoch."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class TrialRecord:
     validation_accuracy: float | None = None
     """Of the last epoch, which is the run's model; None: its training has not finished."""
     validation_loss: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """There is a result to rank; NaN is none, for it would leave the order to chance."""
+        return is_finite(self.validation_accuracy) and is_finite(self.validation_loss)
 
 
 @dataclass(frozen=True)
@@ -152,7 +159,7 @@ class TrainingRecord:
     @property
     def best(self) -> EpochRecord | None:
         """The epoch with the lowest finite validation loss."""
-        finite = [record for record in self.epochs if math.isfinite(record.validation_loss)]
+        finite = [record for record in self.epochs if is_finite(record.validation_loss)]
         return min(finite, key=lambda record: record.validation_loss, default=None)
 
 
@@ -289,6 +296,18 @@ class SummaryRecord:
     write: str = ""
     """Random, another one at each write: no two versions have the same bytes."""
 
+    @property
+    def stopped_in(self) -> str:
+        """The stage that runs, or in which the run failed or was cancelled; empty: none, or the run has succeeded.
+
+        That is never publish, which comes last whatever happened, unless it still runs.
+        """
+        if self.state == "succeeded":
+            return ""
+        if self.stage != "publish" or self.state == "running":
+            return self.stage
+        return next((stage for stage in reversed(STAGES[:-1]) if stage in self.attempts), "")
+
 
 @dataclass(frozen=True)
 class PromotionRecord:
@@ -328,6 +347,16 @@ class ChampionRecord:
     def announcement(self) -> dict[str, str]:
         """What others are told of it, to fetch and verify the model."""
         return {"model": self.model, "run_id": self.run_id, "model_sha256": self.model_sha256}
+
+
+def is_finite(value: float | None) -> TypeGuard[float]:
+    """Whether there is a value, and one that can be ordered and averaged: neither NaN nor infinity."""
+    return value is not None and math.isfinite(value)
+
+
+def is_time(seconds: float) -> bool:
+    """Whether it lies in the years that dates have: neither NaN nor infinite, which no table could show or order."""
+    return 0 <= seconds < _YEAR_9999
 
 
 def to_json(record: object) -> bytes:

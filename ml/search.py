@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ml.config import Knob, RunConfig, knobs
+from ml.config import Knob, RunConfig, knob_text, knobs
 from ml.errors import ConfigError
 
 MAX_TRIALS = 200
@@ -96,11 +96,7 @@ class SearchConfig:
 
 def described(trial: Trial) -> str:
     """A trial as people read it: ``dropout=0.2 hidden=512,512``."""
-    return " ".join(f"{name}={_text(value)}" for name, value in trial.items())
-
-
-def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else "none" if value is None else str(value)
+    return " ".join(f"{name}={knob_text(name, value)}" for name, value in trial.items())
 
 
 def _varied_knob(name: str) -> Knob:

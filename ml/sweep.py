@@ -23,7 +23,7 @@ def ranked(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
 
     Accuracy comes first since the gate, too, asks which model is right more often.
     """
-    finished = [trial for trial in trials if trial.validation_accuracy is not None]
+    finished = [trial for trial in trials if trial.finished]
     return sorted(finished, key=lambda trial: (-(trial.validation_accuracy or 0.0), trial.validation_loss or 0.0))
 
 
@@ -77,9 +77,9 @@ def standings(record: SweepRecord) -> list[str]:
     ranking = ranked(record.trials)
     for trial in [*ranking, *(trial for trial in record.trials if trial not in ranking)]:
         result = (
-            "did not finish"
-            if trial.validation_accuracy is None
-            else f"accuracy {trial.validation_accuracy:.2%}, loss {trial.validation_loss or 0.0:.4f}"
+            f"accuracy {trial.validation_accuracy or 0.0:.2%}, loss {trial.validation_loss or 0.0:.4f}"
+            if trial.finished
+            else "did not finish"
         )
         mark = "→" if trial.run_id == record.winner else " "
         lines.append(f"{mark} {trial.run_id}  {result}  {described(trial.parameters)}")

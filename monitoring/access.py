@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 
 from ml.proxies import fetch_part
+from monitoring.environment import start_command
 
 USER = "catwalk"
 PASSWORD_VARIABLE = "CATWALK_MONITORING_PASSWORD"
@@ -74,4 +75,4 @@ def complaint(who: str, base: str, variable: str, error: BaseException) -> str:
         return f"{who} at {base} refuses the user {USER}; set {PASSWORD_VARIABLE} to its password"
     cause = getattr(error, "reason", None) or error
     why = getattr(cause, "strerror", None) or cause
-    return f"{who} at {base} does not answer ({why}); start it (`make up`), or correct {variable}"
+    return f"{who} at {base} does not answer ({why}); start it ({start_command()}), or correct {variable}"

@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -19,12 +19,16 @@ import typer
 
 from ml.config import Knob, RunConfig, knobs
 from ml.errors import CancelledError, CatwalkError
+from monitoring import terminal
 
 if TYPE_CHECKING:
     from ml.observer import Observer
     from ml.records import ChampionRecord
+    from ml.report.comparison import Comparison
     from ml.runs import Ledger, Run
     from ml.store import Store
+    from monitoring.images import Invert
+    from monitoring.prediction import Answer
     from monitoring.run_table import Condition, Recipe
     from monitoring.summaries import Summaries
 
@@ -54,6 +58,11 @@ Model = Annotated[
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done, 1 failed, 2 wrong usage; an error is one line on stderr."""
+    with terminal.streams():
+        _main(arguments)
+
+
+def _main(arguments: list[str] | None) -> None:
     try:
         app(arguments)
     except CatwalkError as error:
@@ -61,7 +70,8 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         raise SystemExit(_complain("interrupted")) from None
     except Exception as error:  # the last line of defence: a user gets a sentence, not a traceback
-        _fail(error, f"unexpected {type(error).__name__}: {error} (set CATWALK_DEBUG=1 to see where)")
+        full = terminal.full(error) if isinstance(error, OSError) else ""
+        _fail(error, full or f"unexpected {type(error).__name__}: {error} (set CATWALK_DEBUG=1 to see where)")
 
 
 def _fail(error: Exception, message: str) -> None:
@@ -81,6 +91,7 @@ def _everything() -> None:
     from monitoring.environment import load_environment
 
     load_environment()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it has no home to keep its fonts in
 
 
 def _run(run_id: str | None = None, json: bool = False, **settings: Any) -> None:
@@ -103,8 +114,7 @@ def _run(run_id: str | None = None, json: bool = False, **settings: Any) -> None
     logging.basicConfig(
         level=logging.WARNING if console.is_terminal else logging.INFO, format="%(message)s", stream=sys.stderr
     )
-    for talkative in ("botocore", "matplotlib"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)
     run = open_run(ledger, run_id, config, "cli")
     console.print(f"run {run_id}", highlight=False)
@@ -220,7 +230,8 @@ def runs(
         list[str],
         typer.Option(
             metavar="'KEY OP VALUE'",
-            help="Only runs that meet this, such as 'test_accuracy >= 0.9' or 'state = failed'; may be repeated.",
+            help="Only runs that meet this, such as 'test_accuracy >= 0.9', 'state = failed' or "
+            "'started >= 2026-11-26'; may be repeated.",
             show_default=False,
         ),
     ] = [],  # noqa: B006
@@ -229,7 +240,9 @@ def runs(
     by: Annotated[
         Literal["run", "recipe"], typer.Option(help="A line a run, or one for all runs that differ in their seed only.")
     ] = "run",
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV with every key.")] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV with every key; an apostrophe keeps text from being a formula.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """List runs, newest first."""
@@ -253,6 +266,8 @@ def runs(
         print(run_table.as_csv(found), end="")
     elif not reader.total:
         print("no runs yet; `catwalk run` or the DAG fashion_training makes one")
+    elif not shown:
+        print(f"none of {len(summaries)} runs meets that")
     else:
         output.show(output.runs_table(shown, now, stalled, output.width()))
         left = (reader.total if plain else len(chosen)) - limit
@@ -335,24 +350,29 @@ def report(
     show_it: Open = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write report.html and figures/*.png into this folder too.", show_default=False),
+        typer.Option(
+            help="Write report.html and figures/*.png into this folder too; - writes the page to standard output.",
+            show_default=False,
+        ),
     ] = None,
     model: Model = "",
     json: Json = False,
 ) -> None:
     """Build a run's report again from S3, and store it there."""
-    import tempfile
-
     from ml.report.build import build, upload, write
     from monitoring import output
-    from monitoring.environment import part_url
+    from monitoring.environment import public_url
 
+    _check_stdout(out, json, show_it)
     found = _resolve(run, model)
     built = build(found)
     upload(found, built)
-    folder = out or (Path(tempfile.mkdtemp(prefix="catwalk-report-")) if show_it else None)
+    if out == terminal.STDOUT:
+        terminal.put(built.html)
+        return
+    folder = out or (_temporary_folder("catwalk-report-") if show_it else None)
     page = write(built, folder) if folder else None
-    url = f"{part_url('registry')}/runs/{found.run_id}"
+    url = f"{public_url('registry')}/runs/{found.run_id}"
     if json:
         facts = {"run_id": found.run_id, "key": found.key("report.html"), "url": url, "bytes": len(built.html)}
         output.print_json({**facts, "file": page and str(page), "missing": built.missing})
@@ -363,14 +383,32 @@ def report(
         for name, sentence in built.missing.items():
             print(f"without {name.replace('_', ' ')}: {sentence}")
     if show_it and page:
-        _show_in_browser(page)
+        _show_in_browser(page, f" or {url}")
 
 
-def _show_in_browser(page: Path) -> None:
+def _check_stdout(out: Path | None, *others: bool) -> None:
+    """
+    Raises:
+        CatwalkError: a file is to go to standard output, and something else as well.
+    """
+    if out == terminal.STDOUT and any(others):
+        raise CatwalkError("--out - gives standard output to the file alone: leave out --json and --open")
+
+
+def _temporary_folder(prefix: str) -> Path:
+    import tempfile
+
+    try:
+        return Path(tempfile.mkdtemp(prefix=prefix))
+    except OSError as error:
+        raise CatwalkError(f"no temporary folder can be made ({error.strerror}); name one with --out") from error
+
+
+def _show_in_browser(page: Path, elsewhere: str = "") -> None:
     import webbrowser
 
     if not webbrowser.open(page.resolve().as_uri()):
-        raise CatwalkError(f"no browser could be started; open {page} yourself")
+        raise CatwalkError(f"no browser could be started; open {page}{elsewhere} yourself")
 
 
 Where = Annotated[
@@ -394,7 +432,9 @@ def compare(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for report.html and figures/*.png; default: comparison in CATWALK_HOME.", show_default=False
+            help="Folder for report.html and figures/*.png; default: comparison in CATWALK_HOME. - writes the page "
+            "alone, to standard output.",
+            show_default=False,
         ),
     ] = None,
     show_it: Open = False,
@@ -402,26 +442,47 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare runs with the first one: curves, parameters, and which differences are more than noise."""
-    from ml.report import compare_page
-    from ml.report.build import write
     from ml.report.comparison import compare as compare_runs
     from monitoring import comparison_table, output
-    from monitoring.environment import home
 
+    _check_stdout(out, json, show_it)
     chosen = [_resolve(name, model).run_id for name in runs]
     chosen += [run_id for run_id in _chosen_by(where, limit) if run_id not in chosen]
     comparison = compare_runs(_store(), chosen)
     for entry in comparison.entries:
         if entry.record.why:
             _complain(entry.record.why)
-    page = write(compare_page.build(comparison), out or home() / "comparison")
-    if json:
-        output.print_json({**comparison_table.as_plain(comparison), "file": str(page)})
-    else:
+    if out == terminal.STDOUT:
+        from ml.report import compare_page
+
+        terminal.put(compare_page.build(comparison).html)
+        return
+    if not json:
         output.show(*comparison_table.tables(comparison, output.width()))
+    page, problem = _written(comparison, out)
+    if json:
+        output.print_json({**comparison_table.as_plain(comparison), "file": page and str(page)})
+    elif page:
         print(f"\n{page}")
-    if show_it:
+    if problem and (out or show_it):
+        raise CatwalkError(problem)
+    if problem:
+        print(f"catwalk: no page was written: {problem}", file=sys.stderr)
+    if page and show_it:
         _show_in_browser(page)
+
+
+def _written(comparison: Comparison, out: Path | None) -> tuple[Path | None, str]:
+    """The page's path, or why there is none: what was found out must not be lost with it."""
+    from monitoring.environment import home
+
+    try:
+        from ml.report import compare_page  # matplotlib needs a folder of its own already when it is imported
+        from ml.report.build import write
+
+        return write(compare_page.build(comparison), out or home() / "comparison"), ""
+    except (CatwalkError, OSError) as error:
+        return None, str(error)
 
 
 def _chosen_by(where: Sequence[str], limit: int) -> list[str]:
@@ -479,7 +540,7 @@ def prune(
 
 
 Reason = Annotated[str, typer.Option(help="Why, for the history.", show_default=False)]
-By = Annotated[str, typer.Option(help="Who; default: the user of this shell.", show_default=False)]
+By = Annotated[str, typer.Option(help="Who; default: CATWALK_BY, else the user of this shell.", show_default=False)]
 
 
 @app.command()
@@ -488,7 +549,7 @@ def promote(run: RunArgument, reason: Reason, by: By = "", json: Json = False) -
     from ml.champion import Champions
 
     chosen = _resolve(run)
-    _report_change(Champions(chosen.store).promote_by_hand(chosen, by or _user(), _given(reason)), json)
+    _report_change(Champions(chosen.store).promote_by_hand(chosen, by or _person(), _given(reason)), json)
 
 
 @app.command()
@@ -498,7 +559,7 @@ def rollback(reason: Reason, by: By = "", model: Model = "", json: Json = False)
 
     store = _store()
     champion = _champion(store, model)
-    _report_change(Champions(store).rollback(champion.model, by or _user(), _given(reason)), json)
+    _report_change(Champions(store).rollback(champion.model, by or _person(), _given(reason)), json)
 
 
 def _given(reason: str) -> str:
@@ -507,13 +568,23 @@ def _given(reason: str) -> str:
     return reason.strip()
 
 
-def _user() -> str:
+def _person() -> str:
+    """Who changes the champion: `CATWALK_BY`, or whoever has called sudo, or this shell's user.
+
+    Raises:
+        CatwalkError: nobody can tell; within a container everybody is the image's one user.
+    """
     import getpass
 
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        raise CatwalkError("this shell's user has no name; say who with --by") from None
+    from monitoring.environment import in_container
+
+    named = os.environ.get("CATWALK_BY")
+    if named or not in_container():
+        try:
+            return named or os.environ.get("SUDO_USER") or getpass.getuser()
+        except (OSError, KeyError):
+            pass
+    raise CatwalkError("it can't be told who you are; say so with --by or CATWALK_BY, for whoever reads the history")
 
 
 def _report_change(champion: ChampionRecord, json: bool) -> None:
@@ -541,7 +612,9 @@ def _announce(champion: ChampionRecord) -> None:
 
 @app.command()
 def fetch(
-    out: Annotated[Path, typer.Option(help="File to write, or a folder for it.")] = Path("model.safetensors"),
+    out: Annotated[Path, typer.Option(help="File to write, a folder for it, or - for standard output.")] = Path(
+        "model.safetensors"
+    ),
     model: Model = "",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     json: Json = False,
@@ -549,11 +622,15 @@ def fetch(
     """Download the champion's model, verified by its sha256."""
     from monitoring import output
 
+    _check_stdout(out, json)
     target = out / "model.safetensors" if out.is_dir() else out
-    if target.exists() and not force:
+    if target != terminal.STDOUT and target.exists() and not force:
         raise CatwalkError(f"{target} exists; --force replaces it")
     champion, _, body = _champion_model(model)
-    _write_whole(target, body)
+    if target == terminal.STDOUT:
+        terminal.put(body)
+        return
+    _write(target, body)
     facts = {"file": str(target), "bytes": len(body), "run_id": champion.run_id, "model": champion.model}
     if json:
         output.print_json({**facts, "sha256": champion.model_sha256, "promoted": champion.promoted})
@@ -567,36 +644,64 @@ def fetch(
 @app.command()
 def predict(
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE...", help="Pictures of one garment each.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE...",
+            help="Pictures of one garment each; - reads one from standard input.",
+            show_default=False,
+        ),
     ],
     invert: Annotated[
         Literal["auto", "yes", "no"],
-        typer.Option(help="The model knows light garments on black; auto inverts a picture whose border is light."),
+        typer.Option(
+            help="The model knows light garments on black; auto inverts a picture whose border is light, and a dark "
+            "garment that is cut out."
+        ),
     ] = "auto",
     model: Model = "",
     json: Json = False,
 ) -> None:
-    """Say what garment the champion sees in each picture (top three)."""
+    """Say what garment the champion sees in each picture (top three); a picture that can't be read stops no other."""
     from monitoring import output
+
+    seen = [(path, _seen(path, invert)) for path in images]
+    champion, run, body = _champion_model(model)
+    answers = _answers(run, body, [found for _, found in seen if isinstance(found, bytes)])
+    told = [(path, next(answers) if isinstance(found, bytes) else found) for path, found in seen]
+    if json:
+        guesses = [{"image": str(path), **_guess(answer)} for path, answer in told]
+        output.print_json({"run_id": champion.run_id, "model": champion.model, "predictions": guesses})
+    else:
+        for path, answer in told:
+            if not isinstance(answer, str):
+                print(f"{path}: " + ", ".join(f"{name} {share:.1%}" for name, share in answer))
+    raise typer.Exit(int(any(isinstance(answer, str) for _, answer in told)))
+
+
+def _seen(path: Path, invert: Invert) -> bytes | str:
+    """A picture, or why the champion can't be asked about it, which is said at once."""
     from monitoring.images import read_image
 
-    pictures = [read_image(path, invert) for path in images]
-    champion, run, body = _champion_model(model)
+    try:
+        return read_image(path, invert)
+    except CatwalkError as error:
+        _complain(str(error))
+        return str(error)
+
+
+def _answers(run: Run, body: bytes, pictures: list[bytes]) -> Iterator[Answer]:
+    """One a picture; where there is none, torch is not imported for nothing."""
+    if not pictures:
+        return iter(())
     from monitoring.prediction import top_classes
 
-    answers = top_classes(run.record.config, body, pictures, count=3)
-    if json:
-        guesses = [
-            {
-                "image": str(path),
-                "classes": [{"class": name, "probability": probability} for name, probability in answer],
-            }
-            for path, answer in zip(images, answers, strict=True)
-        ]
-        output.print_json({"run_id": champion.run_id, "model": champion.model, "predictions": guesses})
-        return
-    for path, answer in zip(images, answers, strict=True):
-        print(f"{path}: " + ", ".join(f"{name} {probability:.1%}" for name, probability in answer))
+    return iter(top_classes(run.record.config, body, pictures, count=3))
+
+
+def _guess(answer: Answer | str) -> dict[str, Any]:
+    if isinstance(answer, str):
+        return {"error": answer}
+    return {"classes": [{"class": name, "probability": share} for name, share in answer]}
 
 
 @app.command()
@@ -642,7 +747,11 @@ def replay(
     run: RunArgument,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write Prometheus blocks into this folder, whatever the run's age.", show_default=False),
+        typer.Option(
+            help="Write Prometheus blocks into this folder, whatever the run's age; - writes OpenMetrics to standard "
+            "output, for promtool on another machine.",
+            show_default=False,
+        ),
     ] = None,
     model: Model = "",
     json: Json = False,
@@ -653,9 +762,14 @@ def replay(
     its true time.
     """
     from monitoring import output
+    from monitoring.replay import as_openmetrics
     from monitoring.replay import replay as replay_run
 
+    _check_stdout(out, json)
     found = _resolve(run, model)
+    if out == terminal.STDOUT:
+        terminal.put(as_openmetrics(found).encode())
+        return
     result = replay_run(found, _observed_ledger()[1], out, time.time())
     if json:
         output.print_json(result.to_dict())
@@ -731,26 +845,15 @@ def _champion_model(model: str) -> tuple[ChampionRecord, Run, bytes]:
     return champion, Run(store, champion.run_id), champion_weights(store, champion)
 
 
-def _write_whole(target: Path, body: bytes) -> None:
-    """Writes a file so that others see all of it or nothing."""
-    import tempfile
+def _write(target: Path, body: bytes) -> None:
+    from ml.files import write_whole
 
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
-                umask = os.umask(0)
-                os.umask(umask)
-                temporary.chmod(0o666 & ~umask)
-                temporary.replace(target)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+        write_whole(target, body)
     except OSError as error:
-        raise CatwalkError(f"{target} can't be written: {error.strerror}") from error
+        raise CatwalkError(
+            f"{target} can't be written: {error.strerror}; name another file with --out, or - for standard output"
+        ) from error
 
 
 if __name__ == "__main__":

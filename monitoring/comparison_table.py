@@ -10,7 +10,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from ml.config import CLASSES
+from ml.config import CLASSES, knob_text
 from ml.records import EpochRecord
 from ml.report.comparison import Comparison, Difference, Entry, Pair
 from monitoring import output
@@ -43,7 +43,7 @@ def tables(comparison: Comparison, width: int) -> list[Any]:
     """What the terminal shows: runs, what sets them apart, and classes; below 120 columns runs are numbered."""
     wide = width >= _WIDE
     names = {entry.run_id: entry.run_id if wide else str(number) for number, entry in enumerate(comparison.entries, 1)}
-    parts: list[Any] = [_runs_wide(comparison) if wide else _runs_narrow(comparison), ""]
+    parts: list[Any] = [_runs_wide(comparison) if wide else _runs_narrow(comparison, width), ""]
     if comparison.parameters:
         parts.append("[bold]parameters that differ[/]")
         parts.append(_parameters_wide(comparison) if wide else _parameters_narrow(comparison, names))
@@ -51,9 +51,8 @@ def tables(comparison: Comparison, width: int) -> list[Any]:
         parts.append("All runs have the same parameters, seed, dataset and code.")
     pairs = [pair for pair in comparison.pairs if pair.classes]
     if pairs:
-        down = len(pairs) == 1 or (wide and len(pairs) <= _CLASS_ROWS)
         parts += ["", "[bold]accuracy by class, less the baseline's, in points[/]"]
-        parts.append(_classes_down(pairs, names) if down else _classes_across(pairs, names))
+        parts.append(_classes(pairs, names, width))
     parts += [f"[dim]{pair.run_id}: {escape(pair.why)}[/]" for pair in comparison.pairs if pair.why]
     if pairs:
         parts.append(
@@ -82,7 +81,9 @@ def _runs_wide(comparison: Comparison) -> Table:
     return table
 
 
-def _runs_narrow(comparison: Comparison) -> Table:
+def _runs_narrow(comparison: Comparison, width: int) -> Table:
+    if width < output.NARROW:
+        return _runs_narrowest(comparison)
     table = _table(1)
     table.add_column("", justify="right", no_wrap=True)
     for name in ("run", "valid.\naccuracy"):
@@ -94,6 +95,21 @@ def _runs_narrow(comparison: Comparison) -> Table:
         table.add_row(
             str(number), row.entry.run_id, row.spark("validation_accuracy", 8), *row.scores, difference, row.p
         )
+    return table
+
+
+def _runs_narrowest(comparison: Comparison) -> Table:
+    """What fits 40 columns."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True)
+    table.add_column("run", no_wrap=True)
+    for name in ("test", "less"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for number, row in enumerate(map(_Row, comparison.entries, [None, *comparison.pairs]), 1):
+        difference = _points(row.overall, 1) if row.overall else "" if row.pair is None else "-"
+        evaluation = row.entry.evaluation.value
+        score = f"{100 * evaluation.accuracy:.1f}" if evaluation else "-"
+        table.add_row(str(number), row.entry.run_id, score, difference)
     return table
 
 
@@ -157,21 +173,32 @@ def _parameters_wide(comparison: Comparison) -> Table:
     for name in comparison.parameters:
         table.add_column(escape(name), justify="right", overflow="fold")
     for number, entry in enumerate(comparison.entries):
-        values = (values[number] for values in comparison.parameters.values())
-        table.add_row(entry.run_id, *(escape(_text(value)) for value in values))
+        told = (knob_text(name, values[number]) for name, values in comparison.parameters.items())
+        table.add_row(entry.run_id, *map(escape, told))
     return table
 
 
 def _parameters_narrow(comparison: Comparison, names: Mapping[str, str]) -> Table:
     table = Table.grid(padding=(0, 1))
     for number, entry in enumerate(comparison.entries):
-        told = (f"{name}={_text(values[number])}" for name, values in comparison.parameters.items())
+        told = (f"{name}={knob_text(name, values[number])}" for name, values in comparison.parameters.items())
         table.add_row(names[entry.run_id], escape(" ".join(told)))
     return table
 
 
-def _text(value: Any) -> str:
-    return "-" if value is None else ",".join(map(str, value)) if isinstance(value, list) else str(value)
+def _classes(pairs: Sequence[Pair], names: Mapping[str, str], width: int) -> Table:
+    if len(pairs) == 1 or (width >= _WIDE and len(pairs) <= _CLASS_ROWS):
+        return _classes_down(pairs, names)
+    return _classes_across(pairs, names) if width >= output.NARROW else _classes_listed(pairs, names)
+
+
+def _classes_listed(pairs: Sequence[Pair], names: Mapping[str, str]) -> Table:
+    """For few columns: what would be a row is told in words."""
+    table = Table.grid(padding=(0, 1))
+    for pair in pairs:
+        told = (f"{name} {_points(difference, 1)}" for name, difference in pair.classes.items())
+        table.add_row(names[pair.run_id], ", ".join(told))
+    return table
 
 
 def _classes_down(pairs: Sequence[Pair], names: Mapping[str, str]) -> Table:

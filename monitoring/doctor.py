@@ -21,7 +21,7 @@ from ml.store import Store
 from monitoring import access, airflow_health, catalogue
 from monitoring.airflow_api import AirflowApi
 from monitoring.courier.client import told
-from monitoring.environment import home, part_url
+from monitoring.environment import home, part_url, start_command
 from monitoring.grafana import Grafana
 
 Verdict = Literal["OK", "WARN", "FAIL"]
@@ -182,7 +182,7 @@ def _statsd() -> str:
     except (OSError, ValueError) as error:
         raise _Unwell(
             f"nothing listens at {address} ({getattr(error, 'strerror', None) or error})",
-            "start statsd_exporter (`make up`) or correct CATWALK_STATSD",
+            f"start statsd_exporter ({start_command()}) or correct CATWALK_STATSD",
         ) from error
     return f"{address} accepts connections"
 
@@ -235,7 +235,7 @@ def _targets() -> str:
     ]
     if down or not targets:
         finding = f"Prometheus does not reach {', '.join(down)}" if down else "Prometheus scrapes nothing"
-        raise _Unwell(finding, "start these parts (`make up`), or correct Prometheus' target files")
+        raise _Unwell(finding, f"start these parts ({start_command()}), or correct Prometheus' target files")
     return "Prometheus reaches " + ", ".join(sorted({target["labels"]["job"] for target in targets}))
 
 
@@ -256,7 +256,7 @@ def _courier() -> str:
     if not deadman["calls_out_by"]:
         raise _Unwell(
             f"{url} keeps notifications, but could call nobody if Prometheus died",
-            "put slack_url, webhook_url or email.yml into receivers/ in CATWALK_HOME, or set CATWALK_CALLOUT_COMMAND",
+            "put slack_url, webhook_url or email.yml into the folder CATWALK_RECEIVERS, or set CATWALK_CALLOUT_COMMAND",
             "WARN",
         )
     heard = "hears the Watchdog" if deadman["state"] == "well" else "has not heard the Watchdog yet"
@@ -283,7 +283,7 @@ def _airflow() -> str:
     if unwell:
         raise _Unwell(
             f"Airflow at {url} has unhealthy parts: {', '.join(unwell)}",
-            "see their logs; `make down && make up` starts them again",
+            f"see their logs; start them anew ({start_command()})",
         )
     return f"{url}: every component is healthy"
 
@@ -337,5 +337,5 @@ def _get(url: str, password: str | None = "") -> bytes:
         cause = getattr(error, "reason", None) or error
         reason = getattr(cause, "strerror", None) or cause
         raise _Unwell(
-            f"nothing answers at {address.netloc} ({reason})", "start it (`make up`), or correct its address"
+            f"nothing answers at {address.netloc} ({reason})", f"start it ({start_command()}), or correct its address"
         ) from error

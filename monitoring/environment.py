@@ -43,6 +43,22 @@ def part_url(part: str) -> str:
     return (os.environ.get(f"CATWALK_{part.upper()}_URL") or f"http://{HOST}:{port}").rstrip("/")
 
 
+def public_url(part: str) -> str:
+    """Where people open a part: `CATWALK_<PART>_PUBLIC_URL`, else where programs find it."""
+    return (os.environ.get(f"CATWALK_{part.upper()}_PUBLIC_URL") or part_url(part)).rstrip("/")
+
+
+def in_container() -> bool:
+    """Whether this runs from our image, which says so by `CATWALK_DEPLOYMENT`."""
+    return bool(os.environ.get("CATWALK_DEPLOYMENT"))
+
+
+def start_command() -> str:
+    """What starts a part of the stack, for advice: `CATWALK_DEPLOYMENT` tells how the stack is run."""
+    deployment = os.environ.get("CATWALK_DEPLOYMENT", "")
+    return {"": "`make up`", "compose": "`docker compose up -d`"}.get(deployment, "as it was deployed")
+
+
 def part_address(part: str) -> str:
     """``host:port`` of :func:`part_url`."""
     return urlsplit(part_url(part)).netloc

@@ -53,13 +53,15 @@ class Settings:
     def from_environment(cls) -> Settings:
         """Reads `CATWALK_SCHEDULE_SECONDS`, `CATWALK_STALLED_SECONDS`, `CATWALK_DISKS` and `CATWALK_<PART>_URL`.
 
-        `CATWALK_AIRFLOW_PUBLIC_URL` goes before `CATWALK_AIRFLOW_URL`, where the registry itself asks.
+        For links, `CATWALK_<PART>_PUBLIC_URL` goes before `CATWALK_<PART>_URL`, where programs ask.
 
         Raises:
             ConfigError: a duration is no positive number, or the disks are no list of ``name=path``.
         """
-        urls = {name: os.environ.get(f"CATWALK_{name.upper()}_URL", "") for name in _LINKS}
-        urls["airflow"] = os.environ.get("CATWALK_AIRFLOW_PUBLIC_URL") or urls["airflow"]
+        urls = {
+            name: os.environ.get(f"CATWALK_{name.upper()}_PUBLIC_URL") or os.environ.get(f"CATWALK_{name.upper()}_URL")
+            for name in _LINKS
+        }
         return cls(
             variables.seconds("CATWALK_SCHEDULE_SECONDS", cls.schedule_seconds),
             stalled_seconds(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,19 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from ml.config import CLASSES
-from ml.records import AttemptRecord, EpochRecord, EvaluationRecord, SummaryRecord, TrainingRecord, to_json
-from monitoring.summaries import parameter_text, run_seconds, shown_state
+from ml.config import CLASSES, knob_text
+from ml.records import AttemptRecord, EpochRecord, EvaluationRecord, SummaryRecord, TrainingRecord, is_finite, to_json
+from monitoring.summaries import run_seconds, shown_state
 
 if TYPE_CHECKING:
     from monitoring.doctor import Check
     from monitoring.run_table import Recipe
 
 _PIPED_WIDTH = 160
+_EXPLODED = 1e5
 _WIDE = 100
+NARROW = 80
+"""Fewer columns than this have room for what matters most only."""
 _COLOURS = {
     "succeeded": "green",
     "running": "cyan",
@@ -38,9 +42,9 @@ _COLOURS = {
 def show(*parts: RenderableType) -> None:
     """Writes facts to stdout. Piped output is wide, so that no column is cut for a terminal that isn't there."""
     if sys.stdout.isatty():
-        Console(highlight=False).print(*parts, sep="\n")
+        Console(width=width(), highlight=False).print(*parts, sep="\n")
         return
-    console = Console(width=None if "COLUMNS" in os.environ else _PIPED_WIDTH, highlight=False)
+    console = Console(width=width(), highlight=False)
     with console.capture() as captured:
         console.print(*parts, sep="\n")
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
@@ -52,8 +56,11 @@ def stderr() -> Console:
 
 
 def width() -> int:
-    """Columns that :func:`show` has."""
-    return Console().width if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH
+    """Columns that :func:`show` has: of the terminal, unless `COLUMNS` says how many."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPED_WIDTH
 
 
 def plain(record: object) -> Any:
@@ -62,30 +69,34 @@ def plain(record: object) -> Any:
 
 
 def print_json(value: object) -> None:
-    """Writes JSON, and nothing else, to stdout."""
-    print(json.dumps(value, indent=1, allow_nan=False))
+    """Writes JSON, and nothing else, to stdout; NaN and infinity are strings there, as in the ledger."""
+    print(to_json(value).decode(), end="")
 
 
 def duration(seconds: float | None) -> str:
-    """``54.2 s``, ``3m 20s`` or ``2h 05m``."""
-    if seconds is None:
+    """``54.2 s``, ``3m 20s``, ``2h 05m`` or ``6d 14h``; a dash where there is none, or none that is a number."""
+    if not is_finite(seconds):
         return "-"
     if seconds < 100:
         return f"{seconds:.1f} s"
     minutes, left = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= 100:
+        return f"{hours // 24}d {hours % 24:02}h"
     return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {left:02}s"
 
 
 def runs_table(summaries: Sequence[SummaryRecord], now: float, stalled_seconds: float, width: int) -> Table:
-    """One line a run, in the order given; on a terminal of less than 100 columns without the model."""
+    """One line a run, in the order given; in less than 100 columns without model and trigger."""
+    if width < NARROW:
+        return _narrow_table(summaries, now, stalled_seconds)
     wide = width >= _WIDE
     table = Table(box=None, padding=(0, 2 if wide else 1, 0, 0), header_style="bold")
     with_model = wide and len({summary.model for summary in summaries}) > 1
     table.add_column("run", no_wrap=True)
     if with_model:
         table.add_column("model", overflow="fold")
-    for name in ("state", "trigger"):
+    for name in ("state", "trigger") if wide else ("state",):
         table.add_column(name, no_wrap=True)
     for name in ("best\n/last", "valid.\nloss", "test\n%"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -96,13 +107,25 @@ def runs_table(summaries: Sequence[SummaryRecord], now: float, stalled_seconds: 
             summary.run_id,
             *([escape(summary.model)] if with_model else []),
             coloured(shown_state(summary, now, stalled_seconds)),
-            summary.trigger,
+            *([summary.trigger] if wide else []),
             f"{summary.best_epoch or '-'}/{summary.epochs}" if summary.epochs else "-",
             number(summary.last_validation_loss, ".4f"),
             number(summary.test_accuracy and 100 * summary.test_accuracy, ".2f"),
             decision(summary),
             duration(run_seconds(summary, now)),
         )
+    return table
+
+
+def _narrow_table(summaries: Sequence[SummaryRecord], now: float, stalled_seconds: float) -> Table:
+    """What fits 40 columns."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    for name in ("run", "state"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("test", justify="right", no_wrap=True)
+    for summary in summaries:
+        score = number(summary.test_accuracy and 100 * summary.test_accuracy, ".1f")
+        table.add_row(summary.run_id, coloured(shown_state(summary, now, stalled_seconds)), score)
     return table
 
 
@@ -115,7 +138,8 @@ def recipes_table(recipes: Sequence[Recipe]) -> Table:
     table.add_column("recipe", overflow="fold")
     for recipe in recipes:
         told = " ".join(
-            f"{name}={'-' if value is None else parameter_text(value)}" for name, value in recipe.parameters.items()
+            f"{name}={'-' if value in (None, '') else knob_text(name, value)}"
+            for name, value in recipe.parameters.items()
         )
         table.add_row(
             f"{100 * recipe.mean:.2f}",
@@ -128,10 +152,10 @@ def recipes_table(recipes: Sequence[Recipe]) -> Table:
 
 
 def number(value: float | None, form: str) -> str:
-    """A figure, or a dash where there is none yet."""
+    """A figure, or a dash where there is none yet; a loss that has exploded in powers of ten."""
     if value is None:
         return "-"
-    return format(value, form) if math.isfinite(value) else str(value)
+    return format(value, form if abs(value) < _EXPLODED else ".1e") if math.isfinite(value) else str(value)
 
 
 def coloured(word: str) -> str:
@@ -179,13 +203,13 @@ def run_facts(
 def _facts(
     summary: SummaryRecord, training: TrainingRecord | None, now: float, stalled_seconds: float
 ) -> list[tuple[str, str]]:
-    parameters = " ".join(f"{name}={parameter_text(value)}" for name, value in summary.parameters.items())
+    parameters = " ".join(f"{name}={knob_text(name, value)}" for name, value in summary.parameters.items())
     facts = [
         ("run", f"{summary.run_id}  ({escape(summary.model)}{', stand-in data' if summary.synthetic else ''})"),
         (
             "state",
             coloured(shown_state(summary, now, stalled_seconds))
-            + (f" in {escape(summary.stage)}" if summary.stage else ""),
+            + (f" in {escape(summary.stopped_in)}" if summary.stopped_in else ""),
         ),
         ("trigger", summary.trigger + (f", DAG run {escape(summary.dag_run_id)}" if summary.dag_run_id else "")),
         *(
@@ -193,7 +217,7 @@ def _facts(
             * bool(summary.sweep)
         ),
         ("took", duration(run_seconds(summary, now))),
-        ("decision", sentence(summary) if summary.sentence else "none yet"),
+        ("decision", sentence(summary) if summary.sentence else "none yet" if summary.state == "running" else "none"),
         ("parameters", escape(parameters)),
         (
             "seed",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from html import escape
 
-from ml.config import CLASSES
+from ml.config import CLASSES, knob_text
 from ml.records import SummaryRecord
 from monitoring.snapshot import Snapshot
-from monitoring.summaries import parameter_text, shown_state
+from monitoring.summaries import shown_state
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #cf222e; --warn: #9a6700; --quiet: #6e7781 }
@@ -77,8 +77,9 @@ def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds
         notice: why the facts are shown in place of the report; empty: they were asked for.
     """
     state = shown_state(summary, now, stalled_seconds)
+    where = f" in {escape(summary.stopped_in)}" if summary.stopped_in else ""
     facts = [
-        ("state", f'<span class="{state}">{state}</span>' + (f" in {escape(summary.stage)}" if summary.stage else "")),
+        ("state", f'<span class="{state}">{state}</span>{where}'),
         ("error", escape(summary.error)),
         ("decision", _sentence(summary) if summary.sentence else ""),
         ("model", escape(summary.model) + (" (stand-in data)" if summary.synthetic else "")),
@@ -107,7 +108,7 @@ def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds
     if len(summary.test_class_accuracy) == len(CLASSES):
         classes = zip(CLASSES, summary.test_class_accuracy, strict=True)
         body.append("<h2>Test accuracy by class</h2>" + _facts([(name, _percent(value)) for name, value in classes]))
-    parameters = [(escape(name), escape(parameter_text(value))) for name, value in summary.parameters.items()]
+    parameters = [(escape(name), escape(knob_text(name, value))) for name, value in summary.parameters.items()]
     body.append("<h2>Parameters</h2>" + _facts(parameters))
     return page(f"Run {summary.run_id}", "".join(body))
 

@@ -8,8 +8,11 @@ from ml.config import CLASSES, RunConfig
 from ml.training import load_network, score
 from monitoring.images import SIDE
 
+Answer = list[tuple[str, float]]
+"""Classes with their probabilities, the likeliest first."""
 
-def top_classes(config: RunConfig, weights: bytes, pictures: list[bytes], count: int) -> list[list[tuple[str, float]]]:
+
+def top_classes(config: RunConfig, weights: bytes, pictures: list[bytes], count: int) -> list[Answer]:
     """The likeliest classes of each picture, with their probabilities, likeliest first.
 
     Args:

@@ -10,7 +10,7 @@ alone are fetched from S3 when they are asked for, within seconds or not at all.
 
 Environment: `CATWALK_STORE` and boto3's variables; `CATWALK_PORT_REGISTRY`; `CATWALK_STATSD` for the canary;
 `CATWALK_AIRFLOW_URL` (unset: no Airflow is watched), and `CATWALK_AIRFLOW_USER` and `CATWALK_AIRFLOW_PASSWORD` to see
-which DAGs are paused; `CATWALK_AIRFLOW_PUBLIC_URL` where people open another address than the registry asks;
+which DAGs are paused; `CATWALK_<PART>_PUBLIC_URL` where people open another address than programs ask;
 `CATWALK_DISKS`, folders whose file systems are watched, as ``name=path,…``;
 `CATWALK_SCHEDULE_SECONDS`, the time between two scheduled runs (default a day); `CATWALK_STALLED_SECONDS`, the silence
 after which a running run counts as stalled (default 600); `CATWALK_PROMETHEUS_URL`, `CATWALK_ALERTMANAGER_URL`,

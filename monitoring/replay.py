@@ -75,6 +75,11 @@ def replay(run: Run, observer: Observer, out: Path | None, now: float) -> Replay
     return _backfill(run.run_id, points, out)
 
 
+def as_openmetrics(run: Run) -> str:
+    """Every point of a run's ledger, for `promtool tsdb create-blocks-from openmetrics` on another machine."""
+    return openmetrics(run_points(run), _scraped_labels())
+
+
 def _resend(run: Run, observer: Observer) -> Replayed:
     observer.take_dropped()
     sent, dropped = observer.resend(run), observer.take_dropped()
@@ -95,7 +100,7 @@ def _backfill(run_id: str, points: list[Point], out: Path | None) -> Replayed:
     folder = out or _data_folder()
     promtool = _promtool()
     if folder is None or promtool is None:
-        file = Path(f"{run_id}.openmetrics")
+        file = (out or Path()) / f"{run_id}.openmetrics"
         _write(file, text)
         missing = (
             "promtool is not on the PATH" if promtool is None else "Prometheus' data folder is not on this machine"
@@ -178,7 +183,9 @@ def _write(file: Path, text: str) -> None:
     try:
         file.write_text(text)
     except OSError as error:
-        raise CatwalkError(f"{file.absolute()} can't be written: {error.strerror}") from error
+        raise CatwalkError(
+            f"{file.absolute()} can't be written: {error.strerror}; name a folder with --out, or - for standard output"
+        ) from error
 
 
 def _promtool() -> Path | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 from ml import summary_index, variables
-from ml.records import SummaryRecord, from_json
+from ml.records import SummaryRecord, from_json, is_time
 from ml.runs import RUN_ID
 from ml.store import Entry, Store, Stored
 from ml.sweep import waits_for_others
@@ -33,11 +32,6 @@ def run_seconds(summary: SummaryRecord, now: float) -> float:
     """From a run's start to its end, or until now."""
     end = summary.finished or (now if summary.state == "running" else summary.updated)
     return max(0.0, end - summary.started)
-
-
-def parameter_text(value: Any) -> str:
-    """A hyperparameter as people read it."""
-    return ",".join(map(str, value)) if isinstance(value, list) else "derived" if value is None else str(value)
 
 
 def stalled_seconds() -> float:
@@ -126,6 +120,8 @@ def _decode(key: str, body: bytes) -> SummaryRecord | str:
     wrong = fault(summary)
     if wrong:
         return wrong
+    if not all(map(is_time, (summary.started, summary.updated, summary.finished or 0.0))):
+        return "started, updated or finished is no time"
     if not RUN_ID.fullmatch(summary.run_id) or key != f"{_PREFIX}{summary.run_id}.json":
         return "its run_id is not the one in its key"
     return summary

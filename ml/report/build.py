@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ml.errors import CatwalkError
+from ml.files import write_whole
 from ml.report import calibration, classes, curves, examples, history, page, run_sections, style
 from ml.report.facts import Facts, MissingError, read_facts
 from ml.runs import Run
@@ -109,11 +110,11 @@ def write(report: Report, folder: Path) -> Path:
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         for name, body in report.figures.items():
-            (folder / "figures" / f"{name}.png").write_bytes(body)
+            write_whole(folder / "figures" / f"{name}.png", body)
         target = folder / "report.html"
-        target.write_bytes(report.html)
+        write_whole(target, report.html)
     except OSError as error:
         raise CatwalkError(
-            f"{folder} can't be written to: {error.strerror}; choose another folder with --out"
+            f"{folder} can't be written to: {error.strerror}; choose another with --out, or - for standard output"
         ) from error
     return target

@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from ml.config import CLASSES
+from ml.records import is_finite
 from ml.report import style
 from ml.report.comparison import Comparison, Entry, Pair
 from ml.report.curves import finite
@@ -123,7 +124,8 @@ def _zoom(axes: Axes, values: Sequence[float]) -> bool:
 
 def test_accuracy(comparison: Comparison) -> style.Drawing:
     """Test accuracy of each run with its Wilson interval, the best on top."""
-    tested = [(entry, entry.evaluation.value) for entry in comparison.entries if entry.evaluation.value]
+    scored = [(entry, entry.evaluation.value) for entry in comparison.entries if entry.evaluation.value]
+    tested = [(entry, evaluation) for entry, evaluation in scored if is_finite(evaluation.accuracy)]
     if not tested:
         raise MissingError("None of these runs has been tested.")
     tested.sort(key=lambda pair: -pair[1].accuracy)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ml.config import CLASSES
+from ml.config import CLASSES, knob_text
 from ml.records import SummaryRecord
 from ml.report import compare_figures, page, style
 from ml.report.build import Report, draw_all
 from ml.report.comparison import Comparison, Difference
 from ml.report.page import Content, Html, element, joined
-from ml.report.run_sections import parameter
 
 FIGURES: dict[str, tuple[str, Callable[[Comparison], style.Drawing]]] = {
     "loss": ("Loss by epoch", compare_figures.loss),
@@ -120,7 +119,7 @@ def _parameters(comparison: Comparison) -> Html:
         return page.card(element("p", "None: all runs have the same parameters, seed, dataset and code."))
     names = list(comparison.parameters)
     rows: list[list[Content]] = [
-        [page.run_name(entry.run_id), *(parameter(comparison.parameters[name][number]) for name in names)]
+        [page.run_name(entry.run_id), *(knob_text(name, comparison.parameters[name][number]) for name in names)]
         for number, entry in enumerate(comparison.entries)
     ]
     return page.card(page.table(["run", *names], rows, ["", *["n"] * len(names)]))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ml.records import STAGES, SummaryRecord
+from ml.records import STAGES, SummaryRecord, is_finite
 from ml.report import style
 from ml.report.facts import Facts, MissingError
 from ml.report.statistics import wilson
@@ -25,7 +25,7 @@ _SPREAD = 0.06
 
 def accuracy_over_runs(facts: Facts) -> style.Drawing:
     """Test accuracy of every tested run of this model with its interval; promotions and the champion marked."""
-    tested = [summary for summary in facts.past if summary.test_accuracy is not None]
+    tested = [summary for summary in facts.past if is_finite(summary.test_accuracy)]
     if not tested:
         raise MissingError(f"No run of {facts.record.model} has been tested yet.")
     examples = facts.evaluation.value.examples if facts.evaluation.value else 10_000
@@ -164,7 +164,7 @@ def stage_durations(facts: Facts) -> style.Drawing:
     told: list[str] = []
     others_labelled = False
     for row, stage in enumerate(STAGES):
-        others = [summary.stage_seconds[stage] for summary in before if stage in summary.stage_seconds]
+        others = [seconds for summary in before if is_finite(seconds := summary.stage_seconds.get(stage))]
         others = [max(seconds, _SHORTEST) for seconds in others]
         middle = statistics.median(others) if others else 0.0
         if others:

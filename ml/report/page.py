@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 
+from ml.records import is_finite
 from ml.report import NAVIGATION, style
 
 STYLE = """
@@ -185,7 +186,7 @@ def moment(seconds: float | None) -> str:
 
 def duration(seconds: float | None) -> str:
     """Seconds as people read them, or a dash."""
-    if seconds is None:
+    if not is_finite(seconds):
         return "–"
     if seconds < 100:
         return f"{seconds:.1f} s"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ml import summary_index
-from ml.records import SummaryRecord, from_json
+from ml.records import SummaryRecord, from_json, is_time
 from ml.store import Entry, Store
 
 MOST_RUNS = 1_000
@@ -45,6 +45,7 @@ def _indexed(store: Store, entries: Sequence[Entry]) -> dict[str, bytes]:
 
 def _decode(text: bytes) -> SummaryRecord | None:
     try:
-        return from_json(SummaryRecord, text)
-    except ValueError:
+        summary = from_json(SummaryRecord, text)
+    except (ValueError, RecursionError):
         return None
+    return summary if is_time(summary.started) else None

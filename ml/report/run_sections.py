@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 
-from ml.config import CLASSES, RunConfig
+from ml.config import CLASSES, RunConfig, knob_text
 from ml.records import CheckRecord, DatasetRecord
 from ml.report import page
 from ml.report.facts import Facts, MissingError
@@ -28,8 +27,6 @@ _NAMES = {
     "not_inferior_champion": "not inferior to the champion",
     "not_inferior_anchor": "not inferior to the anchor",
 }
-_UNSET = {"seed": "derived"}
-"""What it means that a knob is not set, where it is not simply none."""
 _POINTS = ("better", "not_inferior_champion", "not_inferior_anchor")
 
 
@@ -87,7 +84,7 @@ def _verdict(facts: Facts) -> Html:
     if summary.reason == NOT_CHOSEN:
         looks = "A sweep chooses by validation, and looks at the test images for its choice alone."
         return page.card(element("p", summary.sentence, "big"), element("p", looks, "quiet"), css="verdict")
-    where = f" in {_failed_stage(facts)}" if _failed_stage(facts) else ""
+    where = f" in {summary.stopped_in}" if summary.stopped_in else ""
     lines = [element("p", f"This run has no decision: it {_STATES.get(summary.state, summary.state)}{where}.", "big")]
     if summary.error:
         lines.append(element("p", element("code", summary.error)))
@@ -108,11 +105,6 @@ def _verdict(facts: Facts) -> Html:
 
 _HARMFUL = ("worse", "floor", "class", "calibration", "precondition")
 _STATES = {"failed": "failed", "cancelled": "was cancelled", "running": "is still running", "succeeded": "ended"}
-
-
-def _failed_stage(facts: Facts) -> str:
-    stages = [attempt.stage for attempt in facts.attempts.value or [] if attempt.stage != "publish"]
-    return stages[-1] if stages else ""
 
 
 def _against(facts: Facts) -> Html:
@@ -263,7 +255,7 @@ def _sweep(facts: Facts) -> Html:
     rows: list[list[Content]] = []
     for trial in [*ranking, *(trial for trial in sweep.trials if trial not in ranking)]:
         this = "this run" if trial.run_id == facts.run_id else ""
-        ending = "" if trial.validation_accuracy is not None else "did not finish"
+        ending = "" if trial.finished else "did not finish"
         rows.append(
             [
                 page.run_name(trial.run_id),
@@ -310,10 +302,10 @@ def _parameters(facts: Facts) -> Html:
     entries: list[tuple[str, Content]] = []
     for name, value in facts.record.config.flat().items():
         if name not in default:
-            entries.append((name, joined(element("b", parameter(value)), " (of another version)")))
+            entries.append((name, joined(element("b", knob_text(name, value)), " (of another version)")))
             continue
-        text, usual = (_UNSET.get(name, "none") if one is None else parameter(one) for one in (value, default[name]))
-        entries.append((name, text if value == default[name] else joined(element("b", text), f" (default {usual})")))
+        text, usual = knob_text(name, value), knob_text(name, default[name])
+        entries.append((name, text if text == usual else joined(element("b", text), f" (default {usual})")))
     versions = " ".join(f"{name} {version}" for name, version in facts.record.versions.items())
     commit = facts.record.git_commit + (" with changes" if facts.record.git_dirty else "")
     about = joined(element("p", f"Versions: {versions or 'unknown'}.", "quiet"), _code(commit))
@@ -322,12 +314,3 @@ def _parameters(facts: Facts) -> Html:
 
 def _code(commit: str) -> Html:
     return element("p", joined("Code: ", element("code", commit or "not a git checkout"), "."), "quiet")
-
-
-def parameter(value: object) -> str:
-    """A knob's value as people read it."""
-    if isinstance(value, list | tuple):
-        return ",".join(map(str, value))
-    if isinstance(value, float) and math.isfinite(value):
-        return f"{value:g}"
-    return "none" if value is None else str(value)

@@ -24,7 +24,7 @@ from monitoring.courier.history import episodes
 from monitoring.courier.metrics import HEARTBEAT, Gauges, Metrics
 from monitoring.courier.payload import WATCHDOG, Alert
 from monitoring.courier.store import GRAFANA, KEPT_SECONDS, Store
-from monitoring.environment import home, part_url
+from monitoring.environment import home, part_url, public_url
 from monitoring.grafana import Grafana
 from monitoring.receivers import EVERYBODY, Channels
 
@@ -143,7 +143,7 @@ class Service:
         told += [one for one in self.store.unresolved() if (one.alert.fingerprint, one.alert.starts_at) not in known]
         deadman = self.deadman
         return pages.index(
-            firing, episodes(told)[:SHOWN], deadman.watch, deadman.state(), time.time(), part_url("registry")
+            firing, episodes(told)[:SHOWN], deadman.watch, deadman.state(), time.time(), public_url("registry")
         )
 
     def to_dict(self, limit: int) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -60,3 +62,9 @@ def test_the_table_names_every_class_and_its_worst_confusion() -> None:
     assert all(name in text for name in CLASSES)
     assert "t-shirt-top (2)" in text
     assert "test accuracy 33.33%" in text
+
+
+def test_a_model_that_answers_nan_has_no_calibration_error() -> None:
+    logits = logits_for([0.9, 0.8], [0, 1])
+    logits[0, 3] = math.nan
+    assert math.isnan(calibration_error(logits, torch.tensor([0, 1])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -230,3 +231,14 @@ def test_holms_correction() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
     assert holm([]) == []
+
+
+@pytest.mark.parametrize("label", [0, 4, 9])
+def test_a_figure_that_is_no_number_reaches_no_floor(label: int) -> None:
+    recall = [0.9] * 10
+    recall[label] = math.nan
+    score = evaluation(predictions(0), class_accuracy=recall, accuracy=math.nan, calibration_error=math.nan)
+    checks = floor_checks(score, 1, GateConfig())
+    assert {check.check: check.verdict for check in checks} == dict.fromkeys(
+        ("accuracy_floor", "recall_floor", "calibration"), "failed"
+    )

@@ -59,7 +59,7 @@ def test_a_grid_of_seeds_trains_one_recipe_several_times() -> None:
 
 
 def test_a_trial_reads_as_one_line() -> None:
-    assert described({"dropout": 0.2, "hidden": [64, 32], "seed": None}) == "dropout=0.2 hidden=64,32 seed=none"
+    assert described({"dropout": 0.2, "hidden": [64, 32], "seed": None}) == "dropout=0.2 hidden=64,32 seed=derived"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -40,6 +41,17 @@ def test_the_choice_says_by_how_much_and_how_many_did_not_finish() -> None:
     lines = standings(chosen)
     assert [line[0] for line in lines[1:]] == ["→", " ", " "]
     assert "did not finish  dropout=0.2" in lines[-1]
+
+
+@pytest.mark.parametrize("nothing", [math.nan, math.inf, -math.inf])
+def test_a_result_that_is_no_number_ranks_no_trial(nothing: float) -> None:
+    worse, better = trial("a", 0.8), trial("c", 0.9)
+    for odd in (trial("b", nothing), trial("b", 0.99, nothing)):
+        for order in ([odd, worse, better], [better, odd, worse], [worse, better, odd]):
+            chosen = choice(SWEEP, order, 1.0)
+            assert chosen.winner == better.run_id
+            assert chosen.sentence.endswith("1 more did not finish.")
+            assert "did not finish" in standings(chosen)[-1]
 
 
 def test_a_single_trial_is_the_best() -> None:

@@ -133,6 +133,88 @@ def test_runs_can_be_chosen_sorted_grouped_and_written_as_csv(catwalk: Any, s3_s
     one_line(catwalk("runs", "--where", "epochs>3"), "--where takes KEY OP VALUE with spaces between")
     one_line(catwalk("runs", "--sort", "speed"), "runs have no 'speed'")
     assert catwalk("runs", "--by", "night").code == 2
+    assert catwalk("runs", "--where", "test_accuracy > 0.95").out == "none of 2 runs meets that\n"
+
+
+def test_runs_are_chosen_by_date(catwalk: Any, s3_store: Store) -> None:
+    put_summary(s3_store, summary(FIRST, started=1_795_316_400.0))  # 2026-11-22 03:00 UTC
+    put_summary(s3_store, summary(SECOND, started=1_795_402_800.0))
+    for condition, expected in {
+        "started > 2026-11-23": [SECOND],
+        "started < 2026-11-23T04:00+01:00": [FIRST],
+        "started >= 2026-11-22": [FIRST, SECOND],
+        "started ~ 2026-11-22": [FIRST],
+    }.items():
+        found = catwalk("runs", "--where", condition, "--sort", "started", "--json").json()
+        assert [run["run_id"] for run in found] == expected, condition
+    one_line(catwalk("runs", "--where", "started > monday"), "started is a time: give a date such as 2026-11-26")
+    one_line(catwalk("compare", "--where", "started = 2026-11-22"), "such as 'started ~ 2026-11-26'")
+
+
+def test_a_run_that_diverged_is_shown_for_what_it_is(catwalk: Any, s3_store: Store) -> None:
+    absurd = ["--epochs", "9", *SMALL[4:], "--batch-size", "10", "--peak-learning-rate", "1000000"]
+    running = process("run", *SMALL[:2], *absurd, "--run-id", SECOND)
+    _, err = running.communicate(timeout=180)
+    assert (running.returncode, err.splitlines()[-1].startswith("catwalk: the loss is not finite")) == (1, True)
+    put_summary(s3_store, summary(FIRST, model="mlp-synthetic"))
+    for order in ("last_validation_loss", "-test_accuracy"):
+        assert [run["run_id"] for run in catwalk("runs", "--sort", order, "--json").json()] == [FIRST, SECOND]
+    assert catwalk("runs", "--by", "recipe", "--json").json()[0]["best"] == FIRST
+    shown = catwalk("show", SECOND).out
+    assert "failed in train\n" in shown
+    assert "seed=derived" in shown and "model_bytes_cap=none" in shown and "decision    none\n" in shown
+    make_run(s3_store, "20261121T030000Z-00000003", time.time())
+    for command in (["show", SECOND], ["compare", "20261121", SECOND], ["report", SECOND], ["runs"]):
+        text = catwalk(*command, "--json").out
+        json.loads(text, parse_constant=lambda literal: pytest.fail(f"{literal} is no JSON"))
+        assert catwalk(*command).code == 0
+
+
+@pytest.mark.parametrize("width", ["40", "60", "79", "80", "99", "120", "0", "wide"])
+def test_no_table_of_runs_is_cut(catwalk: Any, s3_store: Store, monkeypatch: pytest.MonkeyPatch, width: str) -> None:
+    now = time.time()
+    put_summary(s3_store, summary(FIRST, started=now - 6e5, finished=now, last_validation_loss=8.7e11))
+    put_summary(s3_store, summary(SECOND, state="running", finished=None, started=now - 3.59e5, updated=now))
+    monkeypatch.setenv("COLUMNS", width)
+    text = catwalk("runs").out
+    assert "…" not in text
+    for told in (FIRST, SECOND, "succeeded", "running", "90.1"):
+        assert told in text
+    if width not in ("40", "60", "79"):
+        assert "8.7e+11" in text and "6d 22h" in text and "99h 43m" in text
+    if width not in ("0", "wide"):
+        assert max(map(len, text.splitlines())) <= int(width)
+
+
+def test_a_promotion_names_whoever_made_it(
+    catwalk: Any, champion: tuple[Run, bytes], s3_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = make_run(s3_store, SECOND, time.time(), model_sha256=hashlib.sha256(champion[1]).hexdigest())
+    s3_store.put(new.key("model.safetensors"), champion[1])
+    for name in ("CATWALK_BY", "SUDO_USER", "CATWALK_DEPLOYMENT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LOGNAME", "root")
+    commands = [["promote", SECOND, "--reason", "x"], ["rollback", "--reason", "x"]] * 2
+
+    def by() -> str:
+        return str(catwalk(*commands.pop(0), "--json").json()["by"])
+
+    assert by() == "root"
+    monkeypatch.setenv("SUDO_USER", "ada")
+    assert by() == "ada"
+    monkeypatch.setenv("CATWALK_DEPLOYMENT", "compose")
+    one_line(catwalk(*commands[0]), "it can't be told who you are; say so with --by or CATWALK_BY")
+    monkeypatch.setenv("CATWALK_BY", "bob")
+    assert by() == "bob"
+
+
+def test_a_report_is_said_to_be_where_people_open_it(
+    catwalk: Any, s3_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(s3_store, FIRST, time.time())
+    monkeypatch.setenv("CATWALK_REGISTRY_URL", "http://registry:9180")
+    monkeypatch.setenv("CATWALK_REGISTRY_PUBLIC_URL", "https://catwalk.example/")
+    assert f"shown at https://catwalk.example/runs/{FIRST}\n" in catwalk("report", FIRST).out
 
 
 def test_runs_leaves_out_what_is_damaged_and_says_so(catwalk: Any, s3_store: Store) -> None:
@@ -264,7 +346,7 @@ def test_report_is_built_again_stored_and_written(catwalk: Any, s3_store: Store,
     assert "without worst mistakes: The object" in said
     one_line(catwalk("report", SECOND), "there is no run")
     (tmp_path / "file").write_text("")
-    one_line(catwalk("report", FIRST, "--out", str(tmp_path / "file")), "choose another folder with --out")
+    one_line(catwalk("report", FIRST, "--out", str(tmp_path / "file")), "choose another with --out")
 
 
 def test_compare_shows_what_sets_runs_apart(catwalk: Any, s3_store: Store, tmp_path: Path) -> None:
@@ -282,6 +364,37 @@ def test_compare_shows_what_sets_runs_apart(catwalk: Any, s3_store: Store, tmp_p
     one_line(catwalk("compare", FIRST), "takes two runs or more")
     one_line(catwalk("compare", FIRST, FIRST), "is named twice")
     one_line(catwalk("compare", "--where", "epochs>3"), "--where takes KEY OP VALUE")
+
+
+def test_a_comparison_does_not_depend_on_its_page(
+    catwalk: Any, s3_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(s3_store, FIRST, time.time(), epochs=2)
+    make_run(s3_store, SECOND, time.time(), epochs=3)
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setenv("CATWALK_HOME", str(file))
+    done = catwalk("compare", FIRST, SECOND)
+    assert (done.code, FIRST in done.out, "report.html" in done.out) == (0, True, False)
+    assert done.err.count("\n") == 1
+    assert f"no page was written: {file}/comparison can't be written to: Not a directory" in done.err
+    done = catwalk("compare", FIRST, SECOND, "--json")
+    assert (done.code, done.json()["file"], len(done.json()["runs"])) == (0, None, 2)
+    done = catwalk("compare", FIRST, SECOND, "--out", str(file))
+    assert (done.code, FIRST in done.out, done.err.count("\n")) == (1, True, 1), "what was asked for is missing"
+    assert "choose another with --out, or - for standard output" in done.err
+    for command in (["compare", FIRST, SECOND], ["report", FIRST]):
+        page = catwalk(*command, "--out", "-")
+        assert (page.code, page.err) == (0, "")
+        assert page.out.startswith("<!doctype html>") and page.out.endswith("</html>\n")
+    one_line(catwalk("compare", FIRST, SECOND, "--out", "-", "--json"), "leave out --json and --open")
+
+
+def test_a_replay_can_go_to_standard_output(catwalk: Any, s3_store: Store) -> None:
+    make_run(s3_store, FIRST, time.time())
+    done = catwalk("replay", FIRST, "--out", "-")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("# TYPE ml_epoch_loss gauge\n") and done.out.endswith("# EOF\n")
 
 
 def test_prune_removes_old_runs_but_none_that_may_be_needed(
@@ -321,10 +434,8 @@ def test_a_model_that_was_tampered_with_is_neither_fetched_nor_used(
 ) -> None:
     run, weights = champion
     s3_store.put(run.key("model.safetensors"), weights[:-1] + b"\x01")
-    picture = tmp_path / "shirt.png"
-    Image.new("L", (28, 28)).save(picture)
     one_line(catwalk("fetch", "--out", str(tmp_path / "model")), "not the one that was recorded")
-    one_line(catwalk("predict", str(picture)), "not the one that was recorded")
+    one_line(catwalk("predict", str(picture(tmp_path / "shirt.png"))), "not the one that was recorded")
     assert not (tmp_path / "model").exists()
 
 
@@ -407,13 +518,64 @@ def test_prune_goes_past_what_is_damaged_and_names_it(catwalk: Any, s3_store: St
     assert f"summaries/{SECOND}.json is damaged" in pruned.err and "sweeps/damaged.json is damaged" in pruned.err
 
 
+def test_a_lost_champion_is_replaced_by_hand_and_blocks_nobody_after(
+    catwalk: Any, champion: tuple[Run, bytes], s3_store: Store, tmp_path: Path
+) -> None:
+    lost, weights = champion
+    new = make_run(s3_store, SECOND, time.time(), model_sha256=hashlib.sha256(weights).hexdigest())
+    s3_store.put(new.key("model.safetensors"), weights)
+    s3_store.delete(lost.key("model.safetensors"))
+    for command in (["fetch", "--out", str(tmp_path / "x")], ["predict", str(picture(tmp_path / "a.png"))]):
+        one_line(catwalk(*command), "if this one is in service, `catwalk rollback` or `catwalk promote` puts another")
+    record = catwalk("promote", SECOND, "--reason", "the old one is lost", "--json").json()
+    assert record["anchor"] == SECOND, "the gate can't compare with what is lost"
+
+
+def picture(path: Path, mode: str = "RGB") -> Path:
+    """A dark square on white."""
+    shown = Image.new(mode, (60, 80), 250 if mode == "L" else (250, 250, 250))
+    shown.paste(20 if mode == "L" else (20, 20, 20), (15, 20, 45, 60))
+    shown.save(path)
+    return path
+
+
+def test_predict_answers_for_what_can_be_seen(catwalk: Any, champion: tuple[Run, bytes], tmp_path: Path) -> None:
+    good, blank, text = picture(tmp_path / "good.png"), tmp_path / "blank.png", tmp_path / "text.png"
+    Image.new("L", (9, 9), 255).save(blank)
+    text.write_text("no picture")
+    done = catwalk("predict", str(blank), str(good), str(text))
+    assert (done.code, done.out.count("\n"), done.out.startswith(f"{good}: ")) == (1, 1, True)
+    [first, second] = done.err.splitlines()
+    assert first.startswith(f"catwalk: nothing is to be seen in {blank}")
+    assert second.startswith(f"catwalk: {text} is no picture")
+    done = catwalk("predict", str(blank), str(good), str(text), "--json")
+    first, answer, last = done.json()["predictions"]
+    assert (done.code, answer["image"], len(answer["classes"])) == (1, str(good), 3)
+    assert (first["image"], last["image"]) == (str(blank), str(text))
+    assert "nothing is to be seen" in first["error"]
+    assert "is no picture" in last["error"]
+
+
+def test_pictures_come_and_models_go_by_the_standard_streams(
+    catwalk: Any, champion: tuple[Run, bytes], tmp_path: Path
+) -> None:
+    told = catwalk("predict", str(picture(tmp_path / "a.png"))).out.partition(": ")[2]
+    command = [sys.executable, "-m", "monitoring.cli"]
+    body = (tmp_path / "a.png").read_bytes()
+    asked = subprocess.run([*command, "predict", "-"], cwd=PROJECT, input=body, capture_output=True, check=True)
+    assert asked.stdout.decode() == f"-: {told}"
+    fetched = subprocess.run([*command, "fetch", "--out", "-"], cwd=PROJECT, capture_output=True, check=True)
+    assert (fetched.stdout, fetched.stderr) == (champion[1], b"")
+    one_line(catwalk("fetch", "--out", "-", "--json"), "--out - gives standard output to the file alone")
+
+
 def test_predict_names_three_classes(catwalk: Any, champion: tuple[Run, bytes], tmp_path: Path) -> None:
     pictures = [tmp_path / "a.png", tmp_path / "b.jpg"]
-    for picture in pictures:
-        Image.new("RGB", (60, 80), (250, 250, 250)).save(picture)
+    for path in pictures:
+        picture(path)
     done = catwalk("predict", *map(str, pictures), "--json")
     predictions = done.json()["predictions"]
-    assert [entry["image"] for entry in predictions] == [str(picture) for picture in pictures]
+    assert [entry["image"] for entry in predictions] == [str(path) for path in pictures]
     probabilities = [guess["probability"] for guess in predictions[0]["classes"]]
     assert len(probabilities) == 3 and probabilities == sorted(probabilities, reverse=True) and sum(probabilities) <= 1
     assert catwalk("predict", str(pictures[0])).out.count("%") == 3
@@ -468,3 +630,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do(catwalk: Any, monkeypatch: pyt
         assert "make up" in checks[part]["remedy"]
     text = catwalk("doctor").out
     assert "→" in text
+    monkeypatch.setenv("CATWALK_DEPLOYMENT", "compose")
+    text = catwalk("doctor").out
+    assert "docker compose up -d" in text
+    assert "make up" not in text

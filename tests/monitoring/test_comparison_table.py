@@ -32,7 +32,7 @@ def test_a_long_curve_keeps_its_ends() -> None:
     assert line == "█▇▆▅▄▃▂▁"
 
 
-@pytest.mark.parametrize("width", [80, 119, 120])
+@pytest.mark.parametrize("width", [40, 79, 80, 119, 120])
 @pytest.mark.parametrize("count", [2, 4, 12])
 def test_nothing_is_cut_or_wrapped_at_any_width(width: int, count: int) -> None:
     labels = predictions(1).labels

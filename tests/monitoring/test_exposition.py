@@ -266,3 +266,11 @@ def test_links_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     links = Settings.from_environment().links
     assert links["grafana"] == "http://127.0.0.1:3000"
     assert "airflow" not in links
+
+
+def test_links_lead_where_people_get_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("AIRFLOW", "REGISTRY"):
+        monkeypatch.setenv(f"CATWALK_{part}_URL", f"http://{part.lower()}:1")
+        monkeypatch.setenv(f"CATWALK_{part}_PUBLIC_URL", f"https://{part.lower()}.example")
+    links = Settings.from_environment().links
+    assert (links["airflow"], links["registry"]) == ("https://airflow.example", "https://registry.example")

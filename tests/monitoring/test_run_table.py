@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from typing import Any
 
 import pytest
@@ -48,17 +49,73 @@ def test_text_compares_as_text_and_conditions_add_up() -> None:
     assert chosen(found, Condition("state", "!=", "failed")) == []
 
 
+def test_whole_numbers_compare_to_their_last_digit() -> None:
+    [entry] = rows(0.9, seed=2**63 - 1)
+    assert Condition("seed", "=", "9223372036854775807").holds(entry)
+    assert not Condition("seed", "=", "9223372036854775806").holds(entry)
+    assert Condition("seed", ">", "9223372036854775806").holds(entry)
+    assert Condition("seed", "<", "1e19").holds(entry)
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "expected"),
+    [
+        (">", "2026-11-26", True),
+        (">=", "2026-11-26T03:00", True),
+        (">", "2026-11-26T03:00Z", False),
+        ("<", "2026-11-26T04:30+01:00", True),
+        ("<", "2026-11-26T04:00+01:00", False),
+        ("<=", "20261126T030000Z", True),
+        ("<", "2026-11-27", True),
+        (">", "1795662000", False),
+        (">=", "1795662000.0", True),
+        ("~", "2026-11-26", True),
+        ("~", "T03:0", True),
+        ("~", "2026-11-25", False),
+    ],
+)
+@pytest.mark.parametrize("key", ["started", "finished"])
+def test_times_compare_with_dates(key: str, operator: str, value: str, expected: bool) -> None:
+    [entry] = rows(0.9, started=1_795_662_000.0, finished=1_795_662_000.0)  # 2026-11-26 03:00 UTC
+    assert Condition(key, operator, value).holds(entry) is expected
+
+
+def test_what_has_no_time_yet_meets_no_bound() -> None:
+    [entry] = rows(0.9, finished=None)
+    assert not Condition("finished", ">", "2026-11-26").holds(entry)
+    assert not Condition("finished", "~", "2026").holds(entry)
+
+
+def test_truth_compares_as_truth() -> None:
+    real, drawn = rows(0.9)[0], rows(0.8, synthetic=True)[0]
+    assert chosen([real, drawn], Condition("synthetic", "=", "true")) == [0.8]
+    assert chosen([real, drawn], Condition("synthetic", "!=", "TRUE")) == [0.9]
+    assert chosen([real, drawn], Condition("reproducible", "=", "false")) == []
+
+
+def test_a_knob_that_another_version_wrote_as_text_is_compared_as_text() -> None:
+    [entry] = rows(0.9, parameters={"epochs": "many", "dropout": {"low": 0.1}})
+    assert Condition("epochs", "!=", "3").holds(entry)
+    assert Condition("dropout", "~", "low").holds(entry)
+
+
 @pytest.mark.parametrize(
     ("key", "operator", "value", "message"),
     [
+        ("started", ">", "yesterday", "started is a time: give a date such as 2026-11-26"),
+        ("finished", "<", "2026-13-01", "not '2026-13-01'"),
+        ("started", "<", "nan", "not 'nan'"),
+        ("started", "=", "2026-11-26", "started is a moment, .* such as 'started ~ 2026-11-26'"),
+        ("synthetic", "=", "maybe", "synthetic is true or false, so it can't be compared with 'maybe'"),
+        ("synthetic", ">", "true", "compared by = or !=, not >"),
         ("accuracy", ">", "1", "runs have no 'accuracy'; known are run_id"),
         ("epochs", "=>", "1", "'=>' is no operator; use one of ="),
         ("epochs", ">", "many", "epochs is a number, so it can't be compared with 'many'"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(key: str, operator: str, value: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
-        chosen(rows(0.9), Condition(key, operator, value))
+    with pytest.raises(ConfigError, match=message.replace("(", r"\(")):  # even where no run is there to compare
+        Condition(key, operator, value)
 
 
 def test_runs_without_a_value_come_last_in_both_directions() -> None:
@@ -67,6 +124,33 @@ def test_runs_without_a_value_come_last_in_both_directions() -> None:
     assert [entry["test_accuracy"] for entry in ordered(found, "-test_accuracy")] == [0.9, 0.8, None]
     with pytest.raises(ConfigError, match="runs have no 'speed'"):
         ordered(found, "-speed")
+
+
+LOSSES = (1.09, math.nan, math.inf, math.nan, None, 1.39, 0.93)
+
+
+def test_what_is_no_number_is_never_first() -> None:
+    found = [rows(0.9, last_validation_loss=loss)[0] for loss in LOSSES]
+    up = [entry["last_validation_loss"] for entry in ordered(found, "last_validation_loss")]
+    down = [entry["last_validation_loss"] for entry in ordered(found, "-last_validation_loss")]
+    assert up[:4] == [0.93, 1.09, 1.39, math.inf]
+    assert down[:4] == [math.inf, 1.39, 1.09, 0.93]
+    for order in (up, down):
+        assert all(loss is None or math.isnan(loss) for loss in order[4:])
+
+
+def test_runs_that_diverged_can_be_asked_for() -> None:
+    found = [rows(0.9, last_validation_loss=loss)[0] for loss in LOSSES]
+    assert len([entry for entry in found if Condition("last_validation_loss", "=", "nan").holds(entry)]) == 2
+    assert len([entry for entry in found if Condition("last_validation_loss", "!=", "nan").holds(entry)]) == 5
+    assert len([entry for entry in found if Condition("last_validation_loss", "<", "9").holds(entry)]) == 3
+
+
+def test_a_recipe_is_not_judged_by_what_is_no_number() -> None:
+    other = {"parameters": {"hidden": [8]}}
+    found = recipes([*rows(math.nan, 0.8, 0.9), *rows(0.85, **other), *rows(math.nan, parameters={"hidden": [4]})])
+    assert [(recipe.runs, round(recipe.mean, 3)) for recipe in found] == [(2, 0.85), (1, 0.85)]
+    assert found[0].best == "20261122T030000Z-00000002"
 
 
 def test_a_recipe_is_all_but_the_seed() -> None:
@@ -90,3 +174,10 @@ def test_csv_reads_back() -> None:
     found = list(csv.DictReader(io.StringIO(as_csv(rows(0.9, None)))))
     assert [entry["test_accuracy"] for entry in found] == ["0.9", ""]
     assert found[0]["hidden"] == "512,512"
+
+
+@pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1"])
+def test_no_spreadsheet_takes_text_of_a_run_for_a_formula(text: str) -> None:
+    [entry] = csv.DictReader(io.StringIO(as_csv(rows(-0.5, sweep=text, model='a,"b"'))))
+    assert entry["sweep"] == f"'{text}"
+    assert (entry["model"], entry["test_accuracy"], entry["synthetic"]) == ('a,"b"', "-0.5", "false")

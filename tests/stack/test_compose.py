@@ -460,3 +460,10 @@ def test_secrets_are_strong_and_stand_in_a_url_as_they_are() -> None:
     for name, value in credentials.generate().items():
         assert re.fullmatch(r"[A-Za-z0-9_-]{18,}=?", value), name
         assert "=" not in value or name == "AIRFLOW__CORE__FERNET_KEY"
+
+
+def test_the_catwalk_command_names_pages_that_people_can_open(tmp_path: Path) -> None:
+    ours = load(tmp_path, CATWALK_PORT_REGISTRY="29180", CATWALK_BY="ada")["services"]["catwalk"]["environment"]
+    assert ours["CATWALK_REGISTRY_PUBLIC_URL"] == "http://127.0.0.1:29180"
+    assert ours["CATWALK_BY"] == "ada"
+    assert "CATWALK_DEPLOYMENT=compose" in (PROJECT / "Dockerfile").read_text()

@@ -199,7 +199,9 @@ def failed(facts: Facts, error: str) -> Facts:
     attempt = AttemptRecord("train", 1, 1e9, "here", 1, 1e9 + 9, "failed", error, 9.0, 10**9)
     return dataclasses.replace(
         facts,
-        summary=summary(state="failed", error=error, decision="", test_accuracy=None),
+        summary=summary(
+            state="failed", error=error, decision="", test_accuracy=None, attempts={"ingest": 1, "train": 1}
+        ),
         training=Part(TrainingRecord(1, epochs(2))),
         evaluation=gone,
         decision=gone,

@@ -120,5 +120,5 @@ def test_writing_gives_a_page_and_its_figures(tmp_path: Path) -> None:
     assert page.read_bytes() == report.html
     assert (page.parent / "figures" / "a.png").read_bytes() == b"png"
     (tmp_path / "file").write_text("")
-    with pytest.raises(CatwalkError, match="choose another folder"):
+    with pytest.raises(CatwalkError, match="choose another with --out"):
         write(report, tmp_path / "file")

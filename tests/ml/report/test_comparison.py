@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,15 @@ def test_one_run_that_diverged_does_not_flatten_the_others() -> None:
     drawing = compare_figures.loss(found)
     assert drawing.figure.axes[0].get_ylim()[1] < 5
     assert "Values far from all others lie outside the chart." in drawing.note
+
+
+def test_an_accuracy_that_is_no_number_is_left_out_of_the_figure() -> None:
+    labels = predictions(1).labels
+    odd = entry(3, predictions(3, labels))
+    odd = dataclasses.replace(odd, evaluation=Part(dataclasses.replace(odd.evaluation.get(), accuracy=math.nan)))
+    found = comparison(entry(1, predictions(1)), odd, entry(2, predictions(2, labels)))
+    assert "2 runs" in compare_figures.test_accuracy(found).alt
+    assert "test_accuracy" in compare_page.build(found).figures
 
 
 def test_a_comparison_takes_two_different_runs() -> None:

@@ -141,6 +141,17 @@ def test_a_run_far_below_is_shown_at_the_edge_and_flattens_nobody(make_facts: Ca
     assert "1 far below the others, at 10.0% or more, shown at the edge." in drawing.note
 
 
+def test_figures_of_the_past_that_are_no_numbers_are_left_out(make_facts: Callable[..., Facts]) -> None:
+    odd = [
+        summary(f"2026112{n}T000000Z-0000000{n}", test_accuracy=math.nan, stage_seconds={"train": math.nan}, started=n)
+        for n in (1, 2)
+    ]
+    facts = make_facts(past=[odd[0], summary(CHAMPION, started=1.78e9, test_accuracy=0.83), odd[1], summary()])
+    drawing = history.accuracy_over_runs(facts)
+    assert drawing.alt.startswith("Test accuracy of 2 runs of mlp, from 83.00% to 85.00%, median 84.00%.")
+    assert "(median before 46.0 s)" in history.stage_durations(facts).alt
+
+
 def test_promotions_and_champion_are_marked(make_facts: Callable[..., Facts]) -> None:
     drawing = history.accuracy_over_runs(make_facts())
     labels = drawing.figure.axes[0].get_legend_handles_labels()[1]

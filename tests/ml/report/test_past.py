@@ -30,11 +30,14 @@ def test_a_long_past_costs_few_requests_and_what_is_damaged_is_left_out(s3_store
     s3_store.put(f"summaries/{ids[3]}.json", to_json(summary(ids[3], test_accuracy=0.5)))
     s3_store.put(f"summaries/{ids[4]}.json", b"{")
     s3_store.put(f"summaries/{ids[6]}.json", to_json(summary(ids[6], model="another")))
+    s3_store.put(f"summaries/{ids[8]}.json", to_json(summary(ids[8], started=float("nan"))))
     operations.clear()
     found, older = read_past(store, "mlp")
-    assert ([one.run_id for one in found], older) == ([*ids[:4], ids[5], *ids[7:]], 0)
+    assert ([one.run_id for one in found], older) == ([*ids[:4], ids[5], ids[7], *ids[9:]], 0)
     assert found[3].test_accuracy == 0.5, "what has changed since the index was written is read again"
-    assert operations == {"list": 1, "get": 1 + 3}
+    assert operations == {"list": 1, "get": 1 + 4}
 
     s3_store.put(summary_index.KEY, b"nonsense")
-    assert len(read_past(store, "mlp")[0]) == ONE_BY_ONE - 1, "as without an index; one is of another model"
+    assert len(read_past(store, "mlp")[0]) == ONE_BY_ONE - 2, (
+        "as without an index; one is of another model, one of no time"
+    )
