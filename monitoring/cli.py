@@ -596,18 +596,25 @@ def alerts(
 ) -> None:
     """Show what fires now, and with --history what was told before."""
     from monitoring import alert_table, output
-    from monitoring.alertmanager import active_alerts
+    from monitoring.alertmanager import AlertmanagerError, active_alerts
     from monitoring.courier.client import told
     from monitoring.environment import part_url
 
-    firing = active_alerts(part_url("alertmanager"))
     kept = told(part_url("courier"), limit) if history else None
+    try:
+        firing, unheard = active_alerts(part_url("alertmanager")), None
+    except AlertmanagerError as error:
+        if kept is None:
+            raise
+        firing, unheard = None, error  # what was told is known all the same
     if json:
-        output.print_json({"firing": [alert.to_dict() for alert in firing], **(kept or {})})
-        return
-    output.show(alert_table.firing(firing, time.time()))
-    if kept:
-        output.show("", alert_table.history(alert_table.episodes_of(kept["notifications"])))
+        output.print_json({"firing": firing and [alert.to_dict() for alert in firing], **(kept or {})})
+    elif firing is not None:
+        output.show(alert_table.firing(firing, time.time()), *([""] if kept else []))
+    if kept and not json:
+        output.show(alert_table.history(alert_table.episodes_of(kept["notifications"])))
+    if unheard:
+        raise unheard
 
 
 @app.command()

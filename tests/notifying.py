@@ -215,9 +215,13 @@ class CourierProcess:
 
 
 def notification(
-    name: str, status: str = "firing", start: str = "2026-11-23T03:11:04.123456789Z", **labels: str
+    name: str,
+    status: str = "firing",
+    start: str = "2026-11-23T03:11:04.123456789Z",
+    end: str = "2026-11-23T03:41:04.1Z",
+    **labels: str,
 ) -> dict[str, Any]:
-    """What Alertmanager posts for one alert."""
+    """What Alertmanager posts for one alert; one that fires has no end."""
     alert = {
         "status": status,
         "labels": {"alertname": name, **LINKS, **labels},
@@ -227,7 +231,7 @@ def notification(
             "runbook_url": f"{LINKS['runbooks']}/{name}",
         },
         "startsAt": start,
-        "endsAt": "2026-11-23T03:41:04.1Z" if status == "resolved" else "0001-01-01T00:00:00Z",
+        "endsAt": end if status == "resolved" else "0001-01-01T00:00:00Z",
         "generatorURL": "http://127.0.0.1:9090/graph",
         "fingerprint": f"{abs(hash((name, *sorted(labels.items())))):016x}",
     }

@@ -20,7 +20,7 @@ from monitoring.courier.deadman import DeadMan, Event, Limits, Watch
 from monitoring.courier.delivery import Courier, Outcome, one_line
 from monitoring.courier.history import episodes
 from monitoring.courier.metrics import HEARTBEAT, Gauges, Metrics
-from monitoring.courier.payload import WATCHDOG, Alert
+from monitoring.courier.payload import WATCHDOG, Message
 from monitoring.courier.store import GRAFANA, KEPT_SECONDS, Store
 from monitoring.environment import home, part_url
 from monitoring.grafana import Grafana
@@ -29,7 +29,7 @@ from monitoring.summaries import positive_seconds
 
 log = logging.getLogger("catwalk.courier")
 
-SHOWN = 100
+SHOWN = 200
 """Notifications on the page."""
 
 
@@ -118,13 +118,14 @@ class Service:
             courier.stop()
         self.deadman.stop()
 
-    def take(self, alerts: list[Alert]) -> None:
+    def take(self, message: Message) -> None:
         """Keeps a notification; it is on the disk when this returns."""
-        fresh = self.store.add(alerts, time.time(), annotate=self._settings.grafana is not None)
-        if any(alert.name == WATCHDOG and alert.status == "firing" for alert in alerts):
+        annotate = self._settings.grafana is not None
+        fresh = self.store.add(message.alerts, time.time(), annotate, message.group)
+        if any(alert.name == WATCHDOG and alert.status == "firing" for alert in message.alerts):
             self.deadman.hear()
         new = {id(alert) for alert in fresh}
-        for alert in alerts:
+        for alert in message.alerts:
             self.metrics.count(catalogue.COURIER_NOTIFICATIONS, alert.status)
             kept = catalogue.COURIER_STORED if id(alert) in new else catalogue.COURIER_DUPLICATES
             self.metrics.count(kept, alert.status)
@@ -136,14 +137,8 @@ class Service:
             firing = alertmanager.active_alerts(part_url("alertmanager"))
         except alertmanager.AlertmanagerError:
             firing = None
-        told = self.store.notifications(2 * SHOWN)
-        known = {(one.alert.fingerprint, one.alert.starts_at) for one in told}
-        # What has fired for long is told of by notifications that are not among the newest.
-        told += [one for one in self.store.unresolved() if (one.alert.fingerprint, one.alert.starts_at) not in known]
-        deadman = self.deadman
-        return pages.index(
-            firing, episodes(told)[:SHOWN], deadman.watch, deadman.state(), time.time(), part_url("registry")
-        )
+        deadman, told = self.deadman, episodes(self.store.told(SHOWN))
+        return pages.index(firing, told, deadman.watch, deadman.state(), time.time(), part_url("registry"))
 
     def to_dict(self, limit: int) -> dict[str, Any]:
         """Notifications and dead-man watch as plain values, for JSON."""
@@ -155,7 +150,7 @@ class Service:
                 "heard": watch.heard,
                 "calls_out_by": sorted(self._ways),
             },
-            "notifications": [notification.to_dict() for notification in self.store.notifications(limit)],
+            "notifications": [notification.to_dict() for notification in self.store.told(limit)],
         }
 
     def _gauges(self) -> Gauges:

@@ -13,7 +13,7 @@ import pytest
 from monitoring import doctor, receivers
 from monitoring.alertmanager import active_alerts, end_planned_silences, silence_all
 from monitoring.cli import main
-from tests.notifying import RUN, Alertmanager, CourierProcess
+from tests.notifying import LINKS, RUN, Alertmanager, CourierProcess
 from tests.servers import MONITORING_PASSWORD, wait_until
 
 pytestmark = pytest.mark.integration
@@ -96,6 +96,49 @@ def test_history_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     ]
     run("alerts", "--json")
     assert json.loads(capsys.readouterr().out).keys() == {"firing"}
+
+
+def test_an_alert_that_fires_again_has_two_episodes(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+    """Posted as Prometheus does after a pause: resolved by its lateness, then firing with the start of before."""
+    labels = {"alertname": "StoreUnavailable", "severity": "critical", "area": "pipeline", "model": "again"}
+
+    def statuses() -> list[str]:
+        found = pair.courier.told()["notifications"]
+        return [one["status"] for one in reversed(found) if one["labels"]["alertname"] == "StoreUnavailable"]
+
+    def lasted() -> list[str]:
+        run("alerts", "--history", "--limit", "100")
+        history = capsys.readouterr().out.partition("began (UTC)")[2]
+        return re.findall(r"StoreUnavailable +(fires|[\d.]+ s|\d+m \d\ds)", history)
+
+    told: list[str] = []
+    for seconds, status in ((600, "firing"), (-1, "resolved"), (600, "firing")):
+        pair.alertmanager.post(labels, seconds=seconds)
+        told.append(status)
+        wait_until(lambda: statuses() == told, f"told as {told}")
+    starts = {one["starts_at"] for one in pair.courier.told()["notifications"] if one["labels"] == {**labels, **LINKS}}
+    assert len(starts) == 1, "Alertmanager has kept the start"
+    again, first = lasted()
+    assert again == "fires"
+    assert first != "fires"
+    pair.alertmanager.post(labels, seconds=-1)
+    wait_until(lambda: statuses() == [*told, "resolved"], "told that it is over")
+    again, second = lasted()
+    assert again != "fires"
+    assert second == first
+
+
+def test_history_without_alertmanager(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("CATWALK_ALERTMANAGER_URL", "http://127.0.0.1:1")
+    with pytest.raises(SystemExit, match="1"):
+        main(["alerts", "--history"])
+    captured = capsys.readouterr()
+    assert re.search(r"critical +StatsdExporterDown +fires", captured.out)
+    assert captured.err.count("\n") == 1
+    assert "CATWALK_ALERTMANAGER_URL" in captured.err
+    with pytest.raises(SystemExit, match="1"):
+        main(["alerts", "--history", "--json"])
+    assert json.loads(capsys.readouterr().out)["firing"] is None
 
 
 def test_a_planned_stop_silences_everything_until_it_is_over(pair: Pair) -> None:

@@ -82,8 +82,8 @@ def test_version_and_dashboards(grafana: StandIn) -> None:
 def test_an_annotation_says_what_when_and_where_to_look(grafana: StandIn) -> None:
     message = notification("ModelLossNotFinite", severity="warning", area="model", model="mlp", run_id=RUN)
     message["alerts"][0]["annotations"]["summary"] = "<b>NaN</b>"
-    (alert,) = parse(json.dumps(message).encode())
-    Grafana(grafana.url, TOKEN).annotate(**annotation(alert))
+    (alert,) = parse(json.dumps(message).encode()).alerts
+    Grafana(grafana.url, TOKEN).annotate(**annotation(alert, alert.started))
     (written,) = grafana.annotations
     assert written["tags"] == [
         "catwalk",
@@ -93,7 +93,7 @@ def test_an_annotation_says_what_when_and_where_to_look(grafana: StandIn) -> Non
         "model",
         "mlp",
         RUN,
-        identity(alert),
+        identity(alert, alert.started),
     ]
     assert (written["time"], written["timeEnd"]) == (1_795_403_464_123, None)
     assert "&lt;b&gt;NaN&lt;/b&gt;" in written["text"]
@@ -101,8 +101,8 @@ def test_an_annotation_says_what_when_and_where_to_look(grafana: StandIn) -> Non
 
 
 def test_an_end_marks_the_whole_time() -> None:
-    (alert,) = parse(json.dumps(notification("StoreSlow", "resolved")).encode())
-    found = annotation(alert)
+    (alert,) = parse(json.dumps(notification("StoreSlow", "resolved")).encode()).alerts
+    found = annotation(alert, alert.started)
     assert (found["start"], found["end"]) == (pytest.approx(1_795_403_464.12), pytest.approx(1_795_405_264.1))
 
 

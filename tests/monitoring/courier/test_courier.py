@@ -88,6 +88,72 @@ def test_a_repeat_is_counted_not_kept_again(courier: CourierProcess) -> None:
     assert 'catwalk_courier_notifications_total{status="resolved"} 1.0' in metrics
 
 
+def test_what_fires_after_its_end_is_told_as_firing_whatever_restarts(tmp_path: Path) -> None:
+    """Alertmanager tells so, with the start of before, when Prometheus was late: see prometheus/alertmanager#952."""
+    courier = CourierProcess(tmp_path)
+    ends = {"firing": "", "first": "2026-11-23T03:12:00Z", "second": "2026-11-23T03:41:00Z"}
+
+    def tell(what: str) -> None:
+        message = notification("StoreUnavailable", what if what == "firing" else "resolved", end=ends[what])
+        assert courier.post(message)[0] == 200
+
+    def page() -> tuple[str, str]:
+        """What fires, and what was told so far."""
+        firing, _, told = courier.get("/").partition("Told so far")
+        assert "Alertmanager does not answer" in firing
+        return firing, told
+
+    try:
+        for what in ("firing", "first", "first", "firing", "first", "firing"):
+            tell(what)
+        assert names(courier) == [
+            ("StoreUnavailable", "firing", 1),
+            ("StoreUnavailable", "resolved", 3),
+            ("StoreUnavailable", "firing", 2),
+        ]
+        courier.kill()
+        courier.start()
+        firing, told = page()
+        assert "StoreUnavailable happened" in firing
+        assert "Nothing fires" not in firing
+        assert (told.count(", fires"), told.count("over after 56 s")) == (1, 1)
+        tell("firing")
+        tell("second")
+        tell("second")
+        firing, told = page()
+        assert "Nothing fires" in firing
+        assert (told.count(", fires"), told.count("over after")) == (0, 2)
+        assert [end for one in courier.told()["notifications"] if (end := one["ends_at"])] == [
+            ends["second"],
+            ends["first"],
+        ]
+        metrics = courier.get("/metrics")
+        for family, status, number in (
+            ("notifications", "firing", 1),
+            ("duplicates", "firing", 1),
+            ("stored", "firing", 0),
+            ("notifications", "resolved", 2),
+            ("stored", "resolved", 1),
+            ("duplicates", "resolved", 1),
+        ):
+            assert f'catwalk_courier_{family}_total{{status="{status}"}} {number}.0' in metrics
+    finally:
+        courier.kill()
+
+
+def test_the_page_leaves_out_nothing_that_fires(tmp_path: Path) -> None:
+    courier = CourierProcess(tmp_path)
+    try:
+        assert courier.post(notification("StoreUnavailable"))[0] == 200
+        over = [notification(f"Over{number}", "resolved")["alerts"][0] for number in range(300)]
+        assert courier.post({**notification("Over"), "alerts": over})[0] == 200
+        assert "StoreUnavailable happened" in courier.get("/").partition("Told so far")[0]
+        found = json.loads(courier.get("/api/notifications?limit=10"))["notifications"]
+        assert "StoreUnavailable" in {one["labels"]["alertname"] for one in found}
+    finally:
+        courier.kill()
+
+
 def test_it_exports_what_the_catalogue_says_and_nothing_else(courier: CourierProcess) -> None:
     exported = re.findall(r"^# TYPE (\S+) (\S+)$", courier.get("/metrics"), re.MULTILINE)
     assert exported == [(metric.name, metric.kind) for metric in catalogue.on_road("courier")]
