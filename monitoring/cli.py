@@ -590,6 +590,12 @@ def doctor(json: Json = False) -> None:
 
 @app.command()
 def alerts(
+    receiver: Annotated[
+        str, typer.Argument(metavar="[RECEIVER]", help="With --test: whose ways; default: all.", show_default=False)
+    ] = "",
+    test: Annotated[
+        bool, typer.Option("--test", help="Send a test notification by each way, and say what came back.")
+    ] = False,
     history: Annotated[bool, typer.Option("--history", help="Show what was told before as well.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="Notifications of the history to look at, at most.")] = 50,
     json: Json = False,
@@ -600,6 +606,8 @@ def alerts(
     from monitoring.courier.client import told
     from monitoring.environment import part_url
 
+    if test or receiver:
+        _test_notifications(receiver, json, test and not history)
     kept = told(part_url("courier"), limit) if history else None
     try:
         firing, unheard = active_alerts(part_url("alertmanager")), None
@@ -615,6 +623,66 @@ def alerts(
         output.show(alert_table.history(alert_table.episodes_of(kept["notifications"])))
     if unheard:
         raise unheard
+
+
+def _test_notifications(receiver: str, json: bool, meant: bool) -> None:
+    from monitoring import output
+    from monitoring.drill import drill
+    from monitoring.environment import part_url
+
+    if not meant:
+        raise CatwalkError("RECEIVER goes with --test, and --test with nothing but RECEIVER and --json")
+    outcomes = []
+    for outcome in drill(part_url("alertmanager"), part_url("courier"), receiver):
+        outcomes.append(outcome)
+        if not json:
+            failed = "" if outcome.delivered else "failed: "
+            print(f"{f'{outcome.receiver}: {outcome.way}':<22}  {failed}{outcome.said}", flush=True)
+    if json:
+        output.print_json([outcome.to_dict() for outcome in outcomes])
+    raise typer.Exit(int(not all(outcome.delivered for outcome in outcomes)))
+
+
+@app.command()
+def silence(
+    minutes: Annotated[float | None, typer.Option(help="For how long, at most a week.", show_default=False)] = None,
+    reason: Annotated[str, typer.Option(help="Why, for whoever looks at the silence.", show_default=False)] = "",
+    by: By = "",
+    end: Annotated[bool, typer.Option("--end", help="The planned work is over: alerts are told again.")] = False,
+    json: Json = False,
+) -> None:
+    """Announce planned work: for so long, no alert is told and nobody is called out.
+
+    The next `make up` ends it too. Alerts that still fire afterwards are told then.
+    """
+    from monitoring import output
+    from monitoring.environment import part_url
+    from monitoring.planned_work import Chain
+
+    chain = Chain(part_url("alertmanager"), part_url("courier"))
+    if end:
+        if minutes is not None or reason:
+            raise CatwalkError("--end takes neither --minutes nor --reason")
+        ended = chain.end()
+        output.print_json({"ended": ended}) if json else print(_ended(ended))
+        return
+    seconds, why = _planned_seconds(minutes), _given(reason)
+    chain.announce(seconds, f"{why} ({by or _user()})")
+    until = time.time() + seconds
+    if json:
+        output.print_json({"until": until, "reason": why})
+    else:
+        print(f"silent until {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(until))} UTC, or `catwalk silence --end`")
+
+
+def _planned_seconds(minutes: float | None) -> float:
+    if minutes is None or not 0 < minutes <= 7 * 1440:
+        raise CatwalkError("--minutes says for how long: more than 0, at most 10080 (a week)")
+    return 60 * minutes
+
+
+def _ended(silences: int) -> str:
+    return "alerts are told again" if silences else "nothing was announced; alerts are told"
 
 
 @app.command()

@@ -10,7 +10,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -81,11 +81,22 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.mails: list[bytes] = []
+        self.recipients: list[list[str]] = []
+        """Of each mail."""
+        self.refused: set[str] = set()
+        """Addresses that are unknown here."""
         self.port = free_port()
         self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
         self._controller.start()
 
+    async def handle_RCPT(self, server: object, session: object, envelope: Any, address: str, options: object) -> str:
+        if address in self.refused:
+            return "550 no such user here"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
     async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:
+        self.recipients.append(envelope.rcpt_tos)
         self.mails.append(envelope.content)
         return "250 kept"
 
@@ -96,11 +107,27 @@ class Mailbox:
 class Alertmanager:
     """Alertmanager with the rendered configuration; groups wait for a tenth of the shipped times."""
 
-    def __init__(self, folder: Path, channels: Mapping[str, Channels], courier_url: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        channels: Mapping[str, Channels],
+        courier_url: str,
+        quiet: Sequence[Mapping[str, Any]] = (),
+        services_url: str = "",
+    ) -> None:
+        """
+        Args:
+            folder: for its configuration and data.
+            channels: whom it tells besides the courier.
+            courier_url: where the courier listens.
+            quiet: when warnings wait.
+            services_url: what stands in for Telegram; no file says where that is.
+        """
+        self.folder, self._courier_url, self._services_url = folder, courier_url, services_url
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._began = datetime.now(UTC) - timedelta(minutes=10)
-        configuration = notifications.write(folder, channels, courier_url, interval_seconds=1)
+        configuration = self.configure(channels, quiet)
         web_config.write(folder, MONITORING_PASSWORD)
         command = [
             str(tool("alertmanager")),
@@ -109,10 +136,23 @@ class Alertmanager:
             f"--storage.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--cluster.listen-address=",
+            "--enable-feature=receiver-name-in-metrics",
         ]
         with (folder / "alertmanager.log").open("wb") as log:
             self.process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
         wait_for_port(self.port, self.process)
+
+    def configure(self, channels: Mapping[str, Channels], quiet: Sequence[Mapping[str, Any]] = ()) -> Path:
+        """Writes the configuration; :meth:`reload` takes up a change."""
+        path = notifications.write(self.folder, channels, self._courier_url, 1, quiet)
+        text = path.read_text().replace("chat_id_file", f"api_url: {self._services_url}\n    chat_id_file")
+        if self._services_url:
+            path.write_text(text)
+        return path
+
+    def reload(self) -> None:
+        """Takes up what :meth:`configure` has written."""
+        access.fetch(f"{self.url}/-/reload", b"", timeout=10, password=MONITORING_PASSWORD)
 
     def post(self, *labels: Mapping[str, str], seconds: float = 600, **annotations: str) -> None:
         """Alerts that fire for so long; a negative time resolves them."""
@@ -126,6 +166,12 @@ class Alertmanager:
         """:func:`key` of each alert → ``status.state``."""
         found = json.loads(access.fetch(f"{self.url}/api/v2/alerts", timeout=10, password=MONITORING_PASSWORD))
         return {key(alert["labels"]): alert["status"]["state"] for alert in found}
+
+    def metric(self, sample: str) -> float:
+        """The value of one of its own series; 0 while there is none."""
+        text = access.fetch(f"{self.url}/metrics", timeout=10, password=MONITORING_PASSWORD).decode()
+        values = [line.rpartition(" ")[2] for line in text.splitlines() if line.rpartition(" ")[0] == sample]
+        return float(values[0]) if values else 0.0
 
     def stop(self) -> None:
         self.process.terminate()

@@ -8,12 +8,13 @@ import threading
 import time
 import urllib.request
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ml.errors import ConfigError
-from monitoring import access, alertmanager, catalogue, receivers
+from monitoring import access, alertmanager, catalogue, receiver_values, receivers
 from monitoring.courier import callout, pages
 from monitoring.courier.annotations import Annotator
 from monitoring.courier.deadman import DeadMan, Event, Limits, Watch
@@ -22,6 +23,7 @@ from monitoring.courier.history import episodes
 from monitoring.courier.metrics import HEARTBEAT, Gauges, Metrics
 from monitoring.courier.payload import WATCHDOG, Message
 from monitoring.courier.store import GRAFANA, KEPT_SECONDS, Store
+from monitoring.courier.transports import TIMEOUT
 from monitoring.environment import home, part_url
 from monitoring.grafana import Grafana
 from monitoring.receivers import EVERYBODY, Channels
@@ -71,10 +73,18 @@ class Settings:
             limits=limits,
             channels=receivers.read(receivers.folder())[EVERYBODY],
             grafana=Grafana.from_environment(),
-            heartbeat_url=os.environ.get("CATWALK_HEARTBEAT_URL", ""),
+            heartbeat_url=_heartbeat_url(),
             heartbeat_seconds=positive_seconds("CATWALK_HEARTBEAT_SECONDS", cls.heartbeat_seconds),
             retry_seconds=positive_seconds("CATWALK_COURIER_RETRY_SECONDS", cls.retry_seconds),
         )
+
+
+def _heartbeat_url() -> str:
+    given = os.environ.get("CATWALK_HEARTBEAT_URL", "")
+    try:
+        return receiver_values.url(given) if given else ""
+    except ValueError as error:
+        raise ConfigError(f"CATWALK_HEARTBEAT_URL {error}") from error
 
 
 class Service:
@@ -131,6 +141,21 @@ class Service:
             self.metrics.count(kept, alert.status)
         self._wake()
 
+    def test_callouts(self) -> dict[str, str]:
+        """Calls out for a test, by all ways at once; way → what went wrong, empty where it was delivered."""
+        content = callout.test_message(part_url("courier"))
+        with ThreadPoolExecutor(max(1, len(self._ways))) as pool:
+            return dict(zip(self._ways, pool.map(lambda way: self._test(way, content), self._ways), strict=True))
+
+    def _test(self, way: str, content: Mapping[str, Any]) -> str:
+        try:
+            self._ways[way](content)
+        except Exception as error:  # whatever it is, it is what came back
+            self._count(Outcome(way, delivered=False))
+            return one_line(error)
+        self._count(Outcome(way, delivered=True))
+        return ""
+
     def page(self) -> str:
         """The page of notifications."""
         try:
@@ -177,7 +202,7 @@ class Service:
             if self.deadman.state() == "well":
                 pause = self._settings.heartbeat_seconds
                 try:
-                    urllib.request.urlopen(self._settings.heartbeat_url, timeout=callout.TIMEOUT).close()
+                    urllib.request.urlopen(self._settings.heartbeat_url, timeout=TIMEOUT).close()
                     failing = False
                 except (OSError, ValueError) as error:
                     if not failing:

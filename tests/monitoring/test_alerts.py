@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from monitoring import doctor, receivers
+from monitoring import access, doctor, receivers
 from monitoring.alertmanager import active_alerts, end_planned_silences, silence_all
 from monitoring.cli import main
 from tests.notifying import LINKS, RUN, Alertmanager, CourierProcess
@@ -88,7 +88,7 @@ def test_history_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     run("alerts", "--history", "--json")
     found = json.loads(capsys.readouterr().out)
     assert {alert["labels"]["alertname"]: alert["state"] for alert in found["firing"]}["StatsdSilent"] == "inhibited"
-    assert found["deadman"]["state"] == "well"
+    assert found["deadman"]["calls_out_by"] == []
     assert sorted(one["labels"]["alertname"] for one in found["notifications"]) == [
         "ModelPlateaued",
         "StatsdExporterDown",
@@ -141,8 +141,54 @@ def test_history_without_alertmanager(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert json.loads(capsys.readouterr().out)["firing"] is None
 
 
+def test_planned_work_is_announced_to_both_and_over_for_both(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+    def holding() -> list[dict[str, str]]:
+        found = json.loads(access.fetch(f"{pair.alertmanager.url}/api/v2/silences", timeout=10))
+        return [one for one in found if one["status"]["state"] == "active"]
+
+    run("silence", "--minutes", "60", "--reason", "a new disk")
+    assert re.match(r"silent until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", capsys.readouterr().out)
+    assert {alert.state for alert in active_alerts(pair.alertmanager.url)} == {"silenced"}
+    assert pair.courier.state() == "planned"
+    (first,) = holding()
+    assert first["comment"].startswith("a new disk (")
+    run("silence", "--minutes", "0.5", "--reason", "only a cable", "--json")
+    assert json.loads(capsys.readouterr().out)["reason"] == "only a cable"
+    (second,) = holding()
+    assert second["endsAt"] < first["endsAt"], "the last word holds"
+    run("silence", "--end")
+    assert capsys.readouterr().out == "alerts are told again\n"
+    assert holding() == []
+    assert {alert.state for alert in active_alerts(pair.alertmanager.url)} == {"active", "inhibited"}
+    run("silence", "--end", "--json")
+    assert json.loads(capsys.readouterr().out) == {"ended": 0}
+    wait_until(lambda: pair.courier.state() == "well", "the Watchdog is heard again")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--reason", "work"], "--minutes says for how long"),
+        (["--minutes", "0", "--reason", "work"], "--minutes says for how long"),
+        (["--minutes", "nan", "--reason", "work"], "--minutes says for how long"),
+        (["--minutes", "10081", "--reason", "work"], "at most 10080"),
+        (["--minutes", "10"], "--reason is empty"),
+        (["--minutes", "10", "--end"], "--end takes neither"),
+    ],
+)
+def test_planned_work_that_makes_no_sense(
+    pair: Pair, arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        main(["silence", *arguments])
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+    assert pair.courier.state() != "planned"
+
+
 def test_a_planned_stop_silences_everything_until_it_is_over(pair: Pair) -> None:
-    silence_all(pair.alertmanager.url, 60)
+    silence_all(pair.alertmanager.url, 60, "a test")
     states = {alert.state for alert in active_alerts(pair.alertmanager.url)}
     assert states == {"silenced"}
     assert end_planned_silences(pair.alertmanager.url) == 1

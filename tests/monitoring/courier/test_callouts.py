@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import email
 import email.policy
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from monitoring import receivers
+from monitoring.courier import callout, services
+from monitoring.courier.deadman import Watch
+from monitoring.courier.delivery import RefusedError
+from stack.settings import PROJECT
 from tests.notifying import CourierProcess, Listener, Mailbox, eventually
 from tests.servers import wait_until
 
@@ -17,16 +24,24 @@ pytestmark = pytest.mark.integration
 QUICK = {"CATWALK_DEADMAN_SECONDS": "1.5", "CATWALK_DEADMAN_GRACE_SECONDS": "1.5"}
 
 
+END = "end of call\n"
+
+
 def commanded(home: Path) -> str:
-    """A command that appends what it is told to a file."""
-    return f'{{ echo "event $CATWALK_CALLOUT_EVENT"; cat; }} >> {home}/called'
+    """A command that appends what it is told to a file, and then that this was all."""
+    return f'{{ echo "$CATWALK_CALLOUT_EVENT"; cat; printf "{END.strip()}\\n"; }} >> {home}/called'
+
+
+def told(home: Path) -> list[tuple[str, str]]:
+    """Event and text of each call of the command that has ended."""
+    path = home / "called"
+    ended = (path.read_text() if path.exists() else "").split(END)[:-1]
+    return [(event, text) for event, _, text in (call.partition("\n") for call in ended)]
 
 
 def calls(home: Path) -> list[str]:
     """The events that the command was called with."""
-    path = home / "called"
-    text = path.read_text() if path.exists() else ""
-    return [line.removeprefix("event ") for line in text.splitlines() if line.startswith("event ")]
+    return [event for event, _ in told(home)]
 
 
 def delivered(courier: CourierProcess) -> bool:
@@ -38,7 +53,7 @@ def test_never_heard_then_recovered_then_silent_over_a_kill_and_a_restart(tmp_pa
     courier = CourierProcess(tmp_path, CATWALK_CALLOUT_COMMAND=commanded(tmp_path), **QUICK)
     try:
         wait_until(lambda: calls(tmp_path) == ["silent"], "called out: never heard")
-        assert "never heard" in (tmp_path / "called").read_text()
+        assert "never heard" in told(tmp_path)[0][1]
         wait_until(lambda: delivered(courier), "the call-out is noted")
         courier.kill()
         courier.start()  # remembers that this silence was called out
@@ -92,6 +107,87 @@ def test_a_planned_stop_calls_nobody(tmp_path: Path) -> None:
         wait_until(lambda: calls(tmp_path) == ["silent"] * 2, "a new period of grace begins, and ends")
     finally:
         courier.kill()
+
+
+def test_chats_and_pagers_in_their_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, since a courier that runs would call Telegram itself."""
+    people = Listener(lambda *request: (200, {"ok": True}))
+    monkeypatch.setattr(services, "TELEGRAM_URL", people.url)
+    for name, text in {
+        "teams_url": f"{people.url}/teams",
+        "discord_url": f"{people.url}/discord",
+        "telegram_token": "110201543:S3CRET",
+        "telegram_chat": "-1001234567890",
+        "pagerduty_key": "R0UT1NG",
+        "pagerduty_url": f"{people.url}/pagerduty",
+        "opsgenie_key": "GEN1E",
+        "opsgenie_url": f"{people.url}/genie/",
+    }.items():
+        (tmp_path / name).write_text(f"{text}\n")
+    ways = callout.ways(receivers.read(tmp_path)["everybody"], {})
+    assert [*ways] == ["discord", "opsgenie", "pagerduty", "teams", "telegram"]
+    url = "http://127.0.0.1:9181"
+    try:
+        for content in (callout.message("silent", Watch(60.0), url), callout.message("recovered", Watch(), url)):
+            for deliver in ways.values():
+                deliver(content)
+    finally:
+        people.stop()
+    triggered, resolved = people.bodies("/pagerduty")
+    assert [one["event_action"] for one in (triggered, resolved)] == ["trigger", "resolve"]
+    assert triggered["routing_key"] == resolved["routing_key"] == "R0UT1NG"
+    assert triggered["dedup_key"] == resolved["dedup_key"]
+    assert triggered["payload"]["summary"] == "CRITICAL: Catwalk's alarm chain was never heard"
+    (opened,) = people.bodies("/genie/v2/alerts")
+    (closed,) = people.bodies(f"/genie/v2/alerts/{opened['alias']}/close?identifierType=alias")
+    assert (opened["priority"], closed["source"]) == ("P1", "Catwalk")
+    first, _ = people.bodies("/bot110201543:S3CRET/sendMessage")
+    assert (first["chat_id"], "make status" in first["text"]) == (-1001234567890, True)
+    card = people.bodies("/teams")[0]["attachments"][0]["content"]
+    assert card["body"][0]["text"] == "CRITICAL: Catwalk's alarm chain was never heard"
+    assert "make status" in people.bodies("/discord")[0]["content"]
+
+
+def test_a_blank_command_calls_nobody() -> None:
+    assert callout.ways(receivers.Channels(), {"CATWALK_CALLOUT_COMMAND": " \n"}) == {}
+
+
+def test_a_mail_that_reaches_some_is_given_up_and_one_that_reaches_nobody_is_tried_again(tmp_path: Path) -> None:
+    mailbox = Mailbox()
+    email = receivers.Email(
+        ("ops@example.test", "ml@example.test"), "c@example.test", f"127.0.0.1:{mailbox.port}", "", False
+    )
+    deliver = callout.ways(receivers.Channels(email=email), {})["email"]
+    content = callout.test_message("http://127.0.0.1:9181")
+    try:
+        mailbox.refused = {"ml@example.test"}
+        with pytest.raises(RefusedError, match=r"refuses ml@example\.test: 550 no such user here"):
+            deliver(content)
+        assert mailbox.recipients == [["ops@example.test"]]
+        mailbox.refused = {"ml@example.test", "ops@example.test"}
+        with pytest.raises(OSError, match="no such user here"):
+            deliver(content)
+        mailbox.refused = set()
+        deliver(content)
+        assert mailbox.recipients[1:] == [["ops@example.test", "ml@example.test"]]
+    finally:
+        mailbox.stop()
+
+
+def test_a_heartbeat_to_no_url_is_refused(tmp_path: Path) -> None:
+    environment = {"CATWALK_HEARTBEAT_URL": "hc-ping.com/uuid", "CATWALK_MONITORING_PASSWORD": "x"}
+    done = subprocess.run(
+        [sys.executable, "-m", "monitoring.courier", "--port", "0"],
+        cwd=PROJECT,
+        env={"PATH": "/usr/bin:/bin", "CATWALK_HOME": str(tmp_path), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("catwalk courier: CATWALK_HEARTBEAT_URL must hold a URL")
+    assert done.stderr.count("\n") == 1
 
 
 def test_mail_slack_and_webhook_are_tried_until_they_succeed(tmp_path: Path) -> None:

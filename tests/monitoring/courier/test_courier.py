@@ -179,13 +179,14 @@ def test_bad_input_is_one_line(courier: CourierProcess, body: bytes, kind: str, 
     assert text.count("\n") == 1
 
 
-@pytest.mark.parametrize("path", ["/alertmanager", "/planned-stop"])
+@pytest.mark.parametrize("path", ["/alertmanager", "/planned-stop", "/test-callouts"])
 @pytest.mark.parametrize(
     "authorization", ["", "Basic", access.header(""), access.header("catwalk"), "Bearer " + MONITORING_PASSWORD]
 )
 def test_nobody_can_forge_a_watchdog_or_a_planned_stop(courier: CourierProcess, path: str, authorization: str) -> None:
     kept, state = len(courier.told()["notifications"]), courier.state()
-    body = {"seconds": 600} if path == "/planned-stop" else notification("Watchdog", severity="none", forged="yes")
+    forged = notification("Watchdog", severity="none", forged="yes")
+    body = {"/planned-stop": {"seconds": 600}, "/test-callouts": {}}.get(path, forged)
     status, text = courier.post(body, path, authorization=authorization)
     assert (status, text.count("\n")) == (401, 1)
     assert (len(courier.told()["notifications"]), courier.state()) == (kept, state)
