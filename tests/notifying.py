@@ -21,7 +21,7 @@ from aiosmtpd.controller import Controller
 from monitoring import access, notifications, web_config
 from monitoring.receivers import Channels
 from stack.settings import PROJECT, tool
-from tests.servers import MONITORING_PASSWORD, free_port, wait_for_port, wait_until
+from tests.servers import MONITORING_PASSWORD, PATIENCE, free_port, wait_for_port, wait_until
 
 RUN, OTHER_RUN = "20261123T030000Z-7f3a90c1", "20261124T030000Z-00c0ffee"
 LINKS = {
@@ -152,7 +152,7 @@ class Alertmanager:
 
     def reload(self) -> None:
         """Takes up what :meth:`configure` has written."""
-        access.fetch(f"{self.url}/-/reload", b"", timeout=10, password=MONITORING_PASSWORD)
+        access.fetch(f"{self.url}/-/reload", b"", timeout=PATIENCE, password=MONITORING_PASSWORD)
 
     def post(self, *labels: Mapping[str, str], seconds: float = 600, **annotations: str) -> None:
         """Alerts that fire for so long; a negative time resolves them."""
@@ -160,22 +160,22 @@ class Alertmanager:
         times = {"startsAt": self._began.isoformat(), "endsAt": end}
         alerts = [{"labels": {**LINKS, **given}, "annotations": annotations, **times} for given in labels]
         body = json.dumps(alerts).encode()
-        access.fetch(f"{self.url}/api/v2/alerts", body, timeout=10, password=MONITORING_PASSWORD)
+        access.fetch(f"{self.url}/api/v2/alerts", body, timeout=PATIENCE, password=MONITORING_PASSWORD)
 
     def states(self) -> dict[str, str]:
         """:func:`key` of each alert → ``status.state``."""
-        found = json.loads(access.fetch(f"{self.url}/api/v2/alerts", timeout=10, password=MONITORING_PASSWORD))
+        found = json.loads(access.fetch(f"{self.url}/api/v2/alerts", timeout=PATIENCE, password=MONITORING_PASSWORD))
         return {key(alert["labels"]): alert["status"]["state"] for alert in found}
 
     def metric(self, sample: str) -> float:
         """The value of one of its own series; 0 while there is none."""
-        text = access.fetch(f"{self.url}/metrics", timeout=10, password=MONITORING_PASSWORD).decode()
+        text = access.fetch(f"{self.url}/metrics", timeout=PATIENCE, password=MONITORING_PASSWORD).decode()
         values = [line.rpartition(" ")[2] for line in text.splitlines() if line.rpartition(" ")[0] == sample]
         return float(values[0]) if values else 0.0
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
 
 
 def key(labels: Mapping[str, str]) -> str:
@@ -214,7 +214,7 @@ class CourierProcess:
             self.process = subprocess.Popen(
                 command, cwd=PROJECT, env={**inherited, **self._environment, **environment}, stderr=log
             )
-        wait_for_port(self.port, self.process, 60)
+        wait_for_port(self.port, self.process)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -224,11 +224,11 @@ class CourierProcess:
     def stop(self) -> None:
         """SIGTERM; it must end well."""
         self.process.terminate()
-        assert self.process.wait(20) == 0
+        assert self.process.wait(PATIENCE) == 0
 
     def get(self, path: str) -> str:
         """The text at a path."""
-        return access.fetch(f"{self.url}{path}", timeout=10, password="").decode()
+        return access.fetch(f"{self.url}{path}", timeout=PATIENCE, password="").decode()
 
     def told(self) -> dict[str, Any]:
         """Notifications and dead-man watch."""
@@ -250,7 +250,7 @@ class CourierProcess:
         headers = {"Content-Type": kind, "Authorization": authorization}
         request = urllib.request.Request(f"{self.url}{path}", data, headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

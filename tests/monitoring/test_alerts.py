@@ -89,11 +89,9 @@ def test_history_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     assert {alert["labels"]["alertname"]: alert["state"] for alert in found["firing"]}["StatsdSilent"] == "inhibited"
     assert found["deadman"]["calls_out_by"] == []
-    assert sorted(one["labels"]["alertname"] for one in found["notifications"]) == [
-        "ModelPlateaued",
-        "StatsdExporterDown",
-        "Watchdog",
-    ]
+    told = {one["labels"]["alertname"] for one in found["notifications"]}
+    assert told >= {"ModelPlateaued", "StatsdExporterDown", "Watchdog"}
+    assert "StatsdSilent" not in told, "it is inhibited"
     run("alerts", "--json")
     assert json.loads(capsys.readouterr().out).keys() == {"firing"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import re
 import subprocess
 import sys
 import time
@@ -59,8 +60,8 @@ def test_never_heard_then_recovered_then_silent_over_a_kill_and_a_restart(tmp_pa
         courier.start()  # remembers that this silence was called out
         assert courier.state() == "silent"
         courier.hear()
-        wait_until(lambda: calls(tmp_path) == ["silent", "recovered"], "called out: heard again")
-        assert courier.state() == "well"
+        # Silence may have been called out once more before this looks.
+        wait_until(lambda: calls(tmp_path)[:2] == ["silent", "recovered"], "called out: heard again")
         wait_until(lambda: calls(tmp_path) == ["silent", "recovered", "silent"], "called out: silent")
         wait_until(lambda: delivered(courier), "the call-out is noted")
         courier.kill()
@@ -73,18 +74,21 @@ def test_never_heard_then_recovered_then_silent_over_a_kill_and_a_restart(tmp_pa
 
 
 def test_a_restart_neither_sets_the_clock_back_nor_counts_what_nobody_could_hear(tmp_path: Path) -> None:
-    limits = {"CATWALK_DEADMAN_SECONDS": "30", "CATWALK_DEADMAN_GRACE_SECONDS": "30"}
+    limits = {"CATWALK_DEADMAN_SECONDS": "600", "CATWALK_DEADMAN_GRACE_SECONDS": "600"}
     courier = CourierProcess(tmp_path, **limits)
     courier.hear()
     wait_until(lambda: courier.told()["deadman"]["silence_seconds"] >= 2, "some silence")
+    asked = time.monotonic()
     before = courier.told()["deadman"]["silence_seconds"]
     courier.stop()
-    stopped = time.monotonic()
+    listened = time.monotonic() - asked
+    time.sleep(5)
+    started = time.monotonic()
     courier.start()
-    away = time.monotonic() - stopped
     after = courier.told()["deadman"]
+    listened += time.monotonic() - started
     courier.kill()
-    assert before <= after["silence_seconds"] < before + away
+    assert before <= after["silence_seconds"] <= before + listened, "without the seconds in which it was not there"
     assert after["state"] == "well"
 
 
@@ -92,7 +96,7 @@ def test_a_planned_stop_calls_nobody(tmp_path: Path) -> None:
     courier = CourierProcess(tmp_path, CATWALK_CALLOUT_COMMAND=commanded(tmp_path), **QUICK)
     try:
         courier.hear()
-        assert courier.post({"seconds": 60}, "/planned-stop")[0] == 200
+        assert courier.post({"seconds": 3600}, "/planned-stop")[0] == 200
         assert courier.state() == "planned"
         courier.kill()
         courier.start()
@@ -101,7 +105,7 @@ def test_a_planned_stop_calls_nobody(tmp_path: Path) -> None:
         assert calls(tmp_path) == []
         assert courier.post({"seconds": 1}, "/planned-stop")[0] == 200
         wait_until(lambda: calls(tmp_path) == ["silent"], "called out when the plan is over")
-        assert courier.post({"seconds": 60}, "/planned-stop")[0] == 200
+        assert courier.post({"seconds": 3600}, "/planned-stop")[0] == 200
         assert courier.post({"seconds": 0}, "/planned-stop")[0] == 200
         assert courier.state() != "planned"
         wait_until(lambda: calls(tmp_path) == ["silent"] * 2, "a new period of grace begins, and ends")
@@ -218,12 +222,15 @@ def test_mail_slack_and_webhook_are_tried_until_they_succeed(tmp_path: Path) -> 
         assert people.bodies("/hook")[-1]["version"] == "4"
         assert (alert["status"], alert["labels"]["severity"]) == ("firing", "critical")
         assert alert["annotations"]["runbook_url"] == f"{courier.url}/runbooks/Watchdog"
-        metrics = courier.get("/metrics")
-        assert 'catwalk_courier_deliveries_total{channel="slack",outcome="failed"} 2.0' in metrics
-        assert 'catwalk_courier_deliveries_total{channel="slack",outcome="delivered"} 1.0' in metrics
-        assert 'catwalk_courier_pending_deliveries{channel="command"} 1.0' in metrics
-        assert "command failed" in courier.log.read_text()
-        assert "ended with 3" in courier.log.read_text()
+        counted = {
+            'catwalk_courier_deliveries_total{channel="slack",outcome="failed"} 2.0',
+            'catwalk_courier_deliveries_total{channel="slack",outcome="delivered"} 1.0',
+            'catwalk_courier_pending_deliveries{channel="command"} 1.0',
+            *(f'catwalk_courier_pending_deliveries{{channel="{name}"}} 0.0' for name in ("slack", "webhook", "email")),
+        }
+        # The courier notes a delivery after the other side has it.
+        wait_until(lambda: counted <= set(courier.get("/metrics").splitlines()), "all is noted")
+        wait_until(lambda: re.search("command failed.*ended with 3", courier.log.read_text()), "the command's end")
         assert len(mailbox.mails) == 1
     finally:
         courier.kill()
@@ -239,15 +246,21 @@ def test_a_heartbeat_goes_out_only_while_the_watchdog_is_heard(tmp_path: Path) -
     try:
         eventually(courier, "silent")
         assert outside.received == []
-        courier.hear()
-        wait_until(lambda: len(outside.received) >= 3, "heartbeats")
+
+        def heartbeats(number: int) -> bool:
+            courier.hear()
+            return len(outside.received) >= number
+
+        wait_until(lambda: heartbeats(3), "heartbeats while the Watchdog is heard again and again")
         assert {(method, path) for method, path, _, _ in outside.received} == {("GET", "/ping/uuid")}
         eventually(courier, "silent")
         count = len(outside.received)
         silence = courier.told()["deadman"]["silence_seconds"]
         wait_until(lambda: courier.told()["deadman"]["silence_seconds"] > silence + 1, "silence goes on")
         assert len(outside.received) <= count + 1, "one may have been under way"
-        assert 'channel="heartbeat",outcome="delivered"' in courier.get("/metrics")
+        delivered = re.search(r'channel="heartbeat",outcome="delivered"} (\d+)', courier.get("/metrics"))
+        assert delivered is not None
+        assert int(delivered[1]) >= 3
     finally:
         courier.kill()
         outside.stop()

@@ -18,7 +18,7 @@ from monitoring import access, catalogue
 from monitoring.courier.server import LARGEST_BODY
 from stack.settings import PROJECT
 from tests.notifying import RUN, CourierProcess, notification
-from tests.servers import MONITORING_PASSWORD, wait_until
+from tests.servers import MONITORING_PASSWORD, PATIENCE, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -55,7 +55,7 @@ def test_killed_between_keeping_and_answering_it_has_lost_and_doubled_nothing(tm
     try:
         with pytest.raises(OSError, match=r"closed|reset"):
             courier.post(notification("PipelineRunFailed", run_id=RUN))
-        assert courier.process.wait(20) == -signal.SIGKILL
+        assert courier.process.wait(PATIENCE) == -signal.SIGKILL
         courier.start()
         assert names(courier) == [("PipelineRunFailed", "firing", 1)]
         assert courier.post(notification("PipelineRunFailed", run_id=RUN)) == (200, "kept\n")  # Alertmanager's next try
@@ -76,13 +76,14 @@ def test_many_kills_lose_nothing(tmp_path: Path) -> None:
     assert sqlite3.connect(tmp_path / "courier" / "courier.db").execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_a_repeat_is_counted_not_kept_again(courier: CourierProcess) -> None:
+def test_a_repeat_is_counted_not_kept_again(tmp_path: Path) -> None:
+    courier = CourierProcess(tmp_path)
     for _ in range(3):
         assert courier.post(notification("StoreSlow", severity="warning"))[0] == 200
     assert courier.post(notification("StoreSlow", "resolved", severity="warning"))[0] == 200
-    assert ("StoreSlow", "firing", 3) in names(courier)
-    assert ("StoreSlow", "resolved", 1) in names(courier)
+    assert names(courier) == [("StoreSlow", "firing", 3), ("StoreSlow", "resolved", 1)]
     metrics = courier.get("/metrics")
+    courier.kill()
     assert 'catwalk_courier_stored_total{status="firing"} 1.0' in metrics
     assert 'catwalk_courier_duplicates_total{status="firing"} 2.0' in metrics
     assert 'catwalk_courier_notifications_total{status="resolved"} 1.0' in metrics
@@ -225,7 +226,7 @@ def test_pages_hold_no_markup_of_others_and_nothing_from_elsewhere(courier: Cour
 )
 def test_addresses(courier: CourierProcess, path: str, status: int) -> None:
     try:
-        with urllib.request.urlopen(f"{courier.url}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{courier.url}{path}", timeout=PATIENCE) as answer:
             found = answer.status
             if path.startswith("/api"):
                 json.load(answer)
@@ -244,7 +245,9 @@ def test_a_taken_port_and_a_bad_setting_are_one_line(courier: CourierProcess, tm
     ):
         given = {"PATH": "/usr/bin:/bin", "CATWALK_HOME": str(tmp_path), "CATWALK_MONITORING_PASSWORD": "x"}
         given |= environment
-        done = subprocess.run(command, cwd=PROJECT, env=given, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, cwd=PROJECT, env=given, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
         assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
         assert complaint in done.stderr
 
