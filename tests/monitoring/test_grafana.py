@@ -115,8 +115,9 @@ def test_errors_say_what_to_do(grafana: StandIn) -> None:
         Grafana("http://127.0.0.1:1", TOKEN).version()
     with pytest.raises(GrafanaError, match="Not found"):
         Grafana(f"{grafana.url}/elsewhere", TOKEN).version()
-    with pytest.raises(ConfigError, match="CATWALK_GRAFANA_URL must be a URL"):
-        Grafana("127.0.0.1:3000", TOKEN)
+    for url in ("127.0.0.1:3000", "http://127.0.0.1:3000 # ours", "http://127.0.0.1:port", "http://"):
+        with pytest.raises(ConfigError, match="CATWALK_GRAFANA_URL must be a URL"):
+            Grafana(url, TOKEN)
 
 
 def test_the_doctor_looks_at_it(grafana: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
