@@ -98,12 +98,16 @@ def folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Where the files are looked for.
 
     Raises:
-        ConfigError: the folder that `CATWALK_RECEIVERS` names is not there.
+        ConfigError: `CATWALK_RECEIVERS` names no folder. The courier and what writes Alertmanager's configuration work
+            in folders of their own, so that a relative path would mean two.
     """
     given = environment.get("CATWALK_RECEIVERS")
-    if given and not Path(given).expanduser().is_dir():
-        raise ConfigError(f"CATWALK_RECEIVERS names {given}, which is no folder; create it or correct the variable")
-    return (Path(given).expanduser() if given else home(environment) / "receivers").absolute()
+    if not given:
+        return (home(environment) / "receivers").absolute()
+    path = Path(given).expanduser()
+    if not path.is_absolute() or not path.is_dir():
+        raise ConfigError(f"CATWALK_RECEIVERS must be the whole path of a folder that is there, not {given!r}")
+    return path
 
 
 def read(folder: Path) -> dict[str, Channels]:

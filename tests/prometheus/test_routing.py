@@ -276,8 +276,11 @@ def test_what_is_hidden_and_what_is_padded_is_let_be(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert receivers.read(receivers.folder({"CATWALK_HOME": str(tmp_path)}))["everybody"] == Channels()
-    with pytest.raises(ConfigError, match=r"CATWALK_RECEIVERS names .*typo, which is no folder"):
-        receivers.folder({"CATWALK_RECEIVERS": str(tmp_path / "typo")})
+    (tmp_path / "file").write_text("")
+    for given in (str(tmp_path / "typo"), str(tmp_path / "file"), "tests"):
+        with pytest.raises(ConfigError, match="CATWALK_RECEIVERS must be the whole path of a folder that is there"):
+            receivers.folder({"CATWALK_RECEIVERS": given})
+    assert receivers.folder({"CATWALK_RECEIVERS": str(tmp_path)}) == tmp_path
 
 
 @pytest.mark.parametrize("url", ["", "courier:9181", "http://courier:9181 #"])
