@@ -10,6 +10,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from ml.records import ChampionRecord
     from ml.runs import Ledger, Run
     from ml.store import Store
+    from monitoring.planned_work import Chain
     from monitoring.run_table import Condition, Recipe
 
 app = typer.Typer(
@@ -667,12 +670,21 @@ def silence(
         output.print_json({"ended": ended}) if json else print(_ended(ended))
         return
     seconds, why = _planned_seconds(minutes), _given(reason)
-    chain.announce(seconds, f"{why} ({by or _user()})")
+    _announce_work(chain, seconds, f"{why} ({by or _user()})")
     until = time.time() + seconds
     if json:
         output.print_json({"until": until, "reason": why})
     else:
         print(f"silent until {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(until))} UTC, or `catwalk silence --end`")
+
+
+def _announce_work(chain: Chain, seconds: float, reason: str) -> None:
+    try:
+        chain.announce(seconds, reason)
+    except CatwalkError:
+        with suppress(CatwalkError):  # half announced, the dead-man watch would be deaf and nobody would know
+            replace(chain, alertmanager_url="").end()
+        raise
 
 
 def _planned_seconds(minutes: float | None) -> float:

@@ -163,6 +163,18 @@ def test_planned_work_is_announced_to_both_and_over_for_both(pair: Pair, capsys:
     wait_until(lambda: pair.courier.state() == "well", "the Watchdog is heard again")
 
 
+@pytest.mark.parametrize("variable", ["CATWALK_ALERTMANAGER_URL", "CATWALK_COURIER_URL"])
+def test_planned_work_that_one_did_not_hear_of_is_not_announced(
+    pair: Pair, variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    with pytest.raises(SystemExit, match="1"):
+        main(["silence", "--minutes", "60", "--reason", "work"])
+    assert variable in capsys.readouterr().err
+    assert pair.courier.state() != "planned"
+    assert {alert.state for alert in active_alerts(pair.alertmanager.url)} == {"active", "inhibited"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

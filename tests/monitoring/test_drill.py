@@ -151,16 +151,18 @@ def test_what_fails_is_said_with_what_came_back(
         webhook_url="{url}/hook",
         opsgenie_key="GEN1E",
         opsgenie_url="{url}/opsgenie",
+        pagerduty_key="R0UT1NG",
+        pagerduty_url="{url}/pagerduty",
         email_yml=MAIL.replace("ops@example.test", "nobody@example.test, ops@example.test"),
     )
-    site.broken |= {"/slack", "/hook", "/opsgenie/v2/alerts"}
+    site.broken |= {"/slack", "/hook", "/opsgenie/v2/alerts", "/pagerduty"}
     site.mailbox.refused |= {"nobody@example.test"}
     code, found = drilled(capsys, "everybody")
     failed = {way: said for way, (delivered, said) in found.items() if not delivered}
     assert code == 1
     assert failed.keys() == {
-        *(("everybody", way) for way in ("slack", "msteamsv2", "webhook", "opsgenie", "email")),
-        *(("call-out", way) for way in ("slack", "teams", "webhook", "opsgenie", "email")),
+        *(("everybody", way) for way in ("slack", "msteamsv2", "webhook", "opsgenie", "pagerduty", "email")),
+        *(("call-out", way) for way in ("slack", "teams", "webhook", "opsgenie", "pagerduty", "email")),
     }
     assert "404" in failed["everybody", "slack"]
     assert "no_service" in failed["everybody", "slack"]
@@ -187,6 +189,11 @@ def test_telegram(people: Callable[..., People], capsys: pytest.CaptureFixture[s
     outcomes = drill._Trial(site.alertmanager.url, site.courier.url, "everybody", ["telegram"]).outcomes(60)
     assert {outcome.way: outcome.delivered for outcome in outcomes} == {"courier": True, "telegram": True}
     (message,) = site.service.bodies("/bot110201543:S3CRET/sendMessage")[:1]
+    site.broken.add("/bot110201543:S3CRET/sendMessage")
+    outcomes = drill._Trial(site.alertmanager.url, site.courier.url, "everybody", ["telegram"]).outcomes(60)
+    failed = {outcome.way: outcome.said for outcome in outcomes if not outcome.delivered}
+    assert failed.keys() == {"telegram"}
+    assert "S3CRET" not in failed["telegram"]
     assert message["chat_id"] == "-1001234567890"
     assert "Test of the notifications of everybody" in message["text"]
 
