@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -679,6 +678,8 @@ def silence(
 
 
 def _announce_work(chain: Chain, seconds: float, reason: str) -> None:
+    from dataclasses import replace
+
     try:
         chain.announce(seconds, reason)
     except CatwalkError:
