@@ -163,10 +163,8 @@ class Store:
                 _enqueue(connection, channel, payload, now)
 
     def next_delivery(self, channel: str) -> Delivery | None:
-        """What this channel has to deliver next, due now or later."""
-        rows = self._rows(
-            "SELECT * FROM deliveries WHERE channel = ? AND ended IS NULL ORDER BY due, id LIMIT 1", channel
-        )
+        """What this channel has to deliver next, due now or later; the oldest, since an end must not come first."""
+        rows = self._rows("SELECT * FROM deliveries WHERE channel = ? AND ended IS NULL ORDER BY id LIMIT 1", channel)
         return next(
             (Delivery(row["id"], json.loads(row["payload"]), row["attempts"], row["due"]) for row in rows), None
         )

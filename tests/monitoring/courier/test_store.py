@@ -49,6 +49,21 @@ def test_many_at_once_keep_one(tmp_path: Path) -> None:
     assert store.pending() == {"grafana": 1}
 
 
+def test_what_happened_first_is_delivered_first_however_often_it_fails(store: Store) -> None:
+    for event in ("silent", "recovered"):
+        store.keep_watch({}, {"slack": {"event": event}}, 1.0)
+    first = store.next_delivery("slack")
+    assert first is not None
+    store.postpone(first, 600.0, "Slack does not answer")
+    waiting = store.next_delivery("slack")
+    assert waiting is not None
+    assert (waiting.payload["event"], waiting.due) == ("silent", 600.0)
+    store.end(waiting, 601.0)
+    after = store.next_delivery("slack")
+    assert after is not None
+    assert after.payload["event"] == "recovered"
+
+
 def test_the_watchdog_becomes_no_annotation(store: Store) -> None:
     store.add([replace(FIRING, labels={"alertname": "Watchdog"})], 1.0, annotate=True)
     assert store.pending() == {}
