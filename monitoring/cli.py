@@ -593,7 +593,7 @@ def doctor(json: Json = False) -> None:
 @app.command()
 def alerts(
     receiver: Annotated[
-        str, typer.Argument(metavar="[RECEIVER]", help="With --test: whose ways; default: all.", show_default=False)
+        str, typer.Argument(metavar="RECEIVER", help="With --test: whose ways; default: all.", show_default=False)
     ] = "",
     test: Annotated[
         bool, typer.Option("--test", help="Send a test notification by each way, and say what came back.")
