@@ -11,7 +11,6 @@ import hashlib
 import socket
 import ssl
 import struct
-import urllib.request
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +20,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from ml.errors import DatasetError, DownloadError
+from ml.proxies import proxy_for
 
 _IMAGES, _LABELS = 0x803, 0x801
 FILES = {
@@ -186,10 +186,5 @@ def _failure(error: Exception, url: str) -> tuple[type[DatasetError], str]:
 
 
 def _through_proxy(url: str) -> str:
-    """The proxy that the environment names for this address, without its password."""
-    parts = urlsplit(url)
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    if not proxy or urllib.request.proxy_bypass(parts.netloc):
-        return ""
-    address = urlsplit(proxy if "//" in proxy else f"//{proxy}").netloc.rpartition("@")[2]
-    return f" through the proxy {address}"
+    proxy = proxy_for(url)
+    return f" through the proxy {proxy}" if proxy else ""

@@ -13,7 +13,7 @@ from rich.table import Table
 from monitoring.alertmanager import ActiveAlert
 from monitoring.courier.history import Episode, episodes, subject
 from monitoring.courier.payload import WATCHDOG, Alert, unix_time
-from monitoring.courier.store import Notification
+from monitoring.courier.store import SEEN, Notification
 from monitoring.output import duration
 
 _COLOURS = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
@@ -56,7 +56,7 @@ def episodes_of(notifications: Iterable[dict[str, Any]]) -> list[Episode]:
     found = []
     for value in notifications:
         values = dict(value)
-        seen = {name: values.pop(name) for name in ("first_seen", "last_seen", "times")}
+        seen = {name: values.pop(name) for name in SEEN}
         found.append(Notification(Alert(**values), **seen))
     return episodes(found)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from ml.errors import CatwalkError
 from monitoring import access
@@ -51,12 +53,61 @@ def active_alerts(url: str) -> list[ActiveAlert]:
     return sorted(newest, key=lambda alert: (alert.state != "active", ranks.get(alert.labels.get("severity", ""), 3)))
 
 
-def silence_all(url: str, seconds: float, password: str | None = None) -> None:
-    """Announces a planned stop: no alert is told for so long.
+def post(url: str, labels: Mapping[str, str], annotations: Mapping[str, str], began: float, until: float) -> None:
+    """An alert, as Prometheus would post it, from one Unix time to another.
+
+    Raises:
+        AlertmanagerError: it was not taken.
+    """
+    start, end = (datetime.fromtimestamp(seconds, UTC).isoformat() for seconds in (began, until))
+    alert = {"labels": dict(labels), "annotations": dict(annotations), "startsAt": start, "endsAt": end}
+    _ask(f"{url}/api/v2/alerts", "POST", [alert])
+
+
+def configuration(url: str) -> str:
+    """The configuration that runs, as YAML, without secrets.
+
+    Raises:
+        AlertmanagerError: it does not say.
+    """
+    return str(_ask(f"{url}/api/v2/status")["config"]["original"])
+
+
+class Tries(NamedTuple):
+    """Of notifications, since Alertmanager started."""
+
+    made: float
+    failed: float
+
+
+def sent(url: str) -> dict[tuple[str, str], Tries]:
+    """Receiver and integration, such as `everybody` and `email` → tries. Without its feature
+    receiver-name-in-metrics, Alertmanager does not tell receivers apart: all are empty.
+
+    Raises:
+        AlertmanagerError: it does not say.
+    """
+    made: dict[tuple[str, str], float] = {}
+    failed = dict(made)
+    kinds = {
+        "alertmanager_notification_requests_total": made,
+        "alertmanager_notification_requests_failed_total": failed,
+    }
+    for family in text_string_to_metric_families(_fetch(f"{url}/metrics").decode()):
+        for sample in family.samples:
+            if sample.name in kinds:
+                way = sample.labels.get("receiver_name", ""), sample.labels["integration"]
+                kinds[sample.name][way] = sample.value
+    return {way: Tries(number, failed.get(way, 0)) for way, number in made.items()}
+
+
+def silence_all(url: str, seconds: float, reason: str, password: str | None = None) -> None:
+    """Announces planned work: no alert is told for so long. It takes the place of what was announced before.
 
     Args:
         url: Alertmanager's.
         seconds: how long.
+        reason: for whoever looks at the silence.
         password: default `CATWALK_MONITORING_PASSWORD`.
 
     Raises:
@@ -68,9 +119,11 @@ def silence_all(url: str, seconds: float, password: str | None = None) -> None:
         "startsAt": now.isoformat(),
         "endsAt": (now + timedelta(seconds=seconds)).isoformat(),
         "createdBy": PLANNED_STOP,
-        "comment": "The stack was stopped on purpose; the next start ends this silence.",
+        "comment": reason,
     }
+    before = _planned(url, password)
     _ask(f"{url}/api/v2/silences", "POST", silence, password)
+    _expire(url, before, password)
 
 
 def end_planned_silences(url: str, password: str | None = None) -> int:
@@ -79,14 +132,23 @@ def end_planned_silences(url: str, password: str | None = None) -> int:
     Raises:
         AlertmanagerError: it does not answer.
     """
-    ours = [
+    ours = _planned(url, password)
+    _expire(url, ours, password)
+    return len(ours)
+
+
+def _planned(url: str, password: str | None) -> list[str]:
+    """Ids of the silences of planned work that hold."""
+    return [
         silence["id"]
         for silence in _ask(f"{url}/api/v2/silences", password=password)
         if silence["createdBy"] == PLANNED_STOP and silence["status"]["state"] != "expired"
     ]
-    for identifier in ours:
+
+
+def _expire(url: str, silences: list[str], password: str | None) -> None:
+    for identifier in silences:
         _ask(f"{url}/api/v2/silence/{identifier}", "DELETE", password=password)
-    return len(ours)
 
 
 def _state(status: Mapping[str, Any]) -> str:
@@ -97,8 +159,18 @@ def _state(status: Mapping[str, Any]) -> str:
 
 def _ask(url: str, method: str = "GET", body: Any = None, password: str | None = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
+    return _fetch(url, method, data, password, lambda answer: json.loads(answer or b"null"))
+
+
+def _fetch(
+    url: str,
+    method: str = "GET",
+    data: bytes | None = None,
+    password: str | None = None,
+    read: Callable[[bytes], Any] = bytes,
+) -> Any:
     try:
-        return json.loads(access.fetch(url, data, method, timeout=TIMEOUT, password=password) or b"null")
+        return read(access.fetch(url, data, method, timeout=TIMEOUT, password=password))
     except (OSError, ValueError) as error:
-        base = url.partition("/api/")[0]
+        base = url.partition("/api/")[0].removesuffix("/metrics")
         raise AlertmanagerError(access.complaint("Alertmanager", base, "CATWALK_ALERTMANAGER_URL", error)) from error

@@ -256,7 +256,8 @@ def _courier() -> str:
     if not deadman["calls_out_by"]:
         raise _Unwell(
             f"{url} keeps notifications, but could call nobody if Prometheus died",
-            "put slack_url, webhook_url or email.yml into the folder CATWALK_RECEIVERS, or set CATWALK_CALLOUT_COMMAND",
+            "put a file of prometheus/alertmanager/README.md into the folder CATWALK_RECEIVERS, or set "
+            "CATWALK_CALLOUT_COMMAND",
             "WARN",
         )
     heard = "hears the Watchdog" if deadman["state"] == "well" else "has not heard the Watchdog yet"

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ml.errors import CatwalkError, ConfigError
+from monitoring import receiver_values
 
 TIMEOUT = 10.0
 
@@ -39,11 +40,13 @@ class Grafana:
         from grafana_api.grafana_face import GrafanaFace
         from requests.adapters import HTTPAdapter
 
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"CATWALK_GRAFANA_URL must be a URL such as http://127.0.0.1:3000, not {url!r}")
-        path = parts.path.strip("/")
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        try:
+            parts = urlsplit(receiver_values.url(url))
+        except ValueError:
+            complaint = f"CATWALK_GRAFANA_URL must be a URL such as http://127.0.0.1:3000, not {url!r}"
+            raise ConfigError(complaint) from None
+        path, host = parts.path.strip("/"), parts.hostname or ""
+        host = f"[{host}]" if ":" in host else host
         self.url = url.rstrip("/")
         self._face: Any = GrafanaFace(
             auth=token,

@@ -3,9 +3,10 @@
     python -m monitoring.notifications FOLDER
 
 It takes ``prometheus/alertmanager/alertmanager.yml`` as it is, and adds to its receivers what the folder of receivers
-(:mod:`monitoring.receivers`) switches on. FOLDER gets ``alertmanager.yml`` and the templates; the native stack and
-containers call this before Alertmanager starts, and :mod:`monitoring.web_config` for the same folder, from which
-Alertmanager takes the password that the courier wants. `CATWALK_COURIER_URL` says where the courier is.
+(:mod:`monitoring.receivers`) switches on, and the quiet hours (:mod:`monitoring.quiet_hours`). FOLDER gets
+``alertmanager.yml`` and the templates; the native stack and containers call this before Alertmanager starts, and
+:mod:`monitoring.web_config` for the same folder, from which Alertmanager takes the password that the courier wants.
+`CATWALK_COURIER_URL` says where the courier is.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ import argparse
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ml.errors import CatwalkError
-from monitoring import receivers, web_config
+from ml.errors import CatwalkError, ConfigError
+from monitoring import quiet_hours, receiver_values, receivers, web_config
 from monitoring.access import USER
 from monitoring.environment import part_url
-from monitoring.receivers import Channels
+from monitoring.receivers import Channels, Email, Pager
 from stack.settings import PROJECT
 
 SOURCE = PROJECT / "prometheus" / "alertmanager"
@@ -32,7 +33,13 @@ _PACE_SECONDS = 10
 """The scrape interval that the waiting times in the file are made for."""
 
 
-def render(base: str, channels: Mapping[str, Channels], courier_url: str, interval_seconds: int = _PACE_SECONDS) -> str:
+def render(
+    base: str,
+    channels: Mapping[str, Channels],
+    courier_url: str,
+    interval_seconds: int = _PACE_SECONDS,
+    quiet: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """The configuration as YAML. Secrets are named by their files, so that the text holds none.
 
     Args:
@@ -40,13 +47,25 @@ def render(base: str, channels: Mapping[str, Channels], courier_url: str, interv
         channels: receiver → what it gets besides the courier.
         courier_url: where the courier answers.
         interval_seconds: Prometheus' scrape interval; where it is not 10 s, groups wait accordingly.
+        quiet: when warnings wait, as Alertmanager's time intervals.
+
+    Raises:
+        ConfigError: the courier's URL is none.
     """
+    try:
+        address = receiver_values.url(courier_url)
+    except ValueError:
+        raise ConfigError(
+            f"CATWALK_COURIER_URL must be a URL such as http://127.0.0.1:9181, not {courier_url!r}"
+        ) from None
     configuration = yaml.safe_load(base)
     for receiver in configuration["receivers"]:
-        for webhook in receiver["webhook_configs"]:
-            webhook["url"] = f"{courier_url}/alertmanager"
+        for webhook in receiver.get("webhook_configs", []):
+            webhook["url"] = f"{address}/alertmanager"
             webhook["http_config"] = {"basic_auth": {"username": USER, "password_file": web_config.PASSWORD_FILE}}
-        _add(receiver, channels.get(receiver["name"], Channels()))
+        receiver |= integrations(channels.get(receiver["name"], Channels()))
+    for interval in configuration["time_intervals"]:
+        interval["time_intervals"] = [dict(one) for one in quiet]
     for route in _routes(configuration["route"]):
         hurried = ("group_wait", "group_interval", "repeat_interval")[: 3 if "Watchdog" in str(route) else 2]
         for name in hurried:
@@ -58,10 +77,14 @@ def render(base: str, channels: Mapping[str, Channels], courier_url: str, interv
 
 
 def write(
-    folder: Path, channels: Mapping[str, Channels], courier_url: str, interval_seconds: int = _PACE_SECONDS
+    folder: Path,
+    channels: Mapping[str, Channels],
+    courier_url: str,
+    interval_seconds: int = _PACE_SECONDS,
+    quiet: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Leaves the configuration (see :func:`render`) and its templates in a folder; returns the configuration's path."""
-    text = render((SOURCE / "alertmanager.yml").read_text(), channels, courier_url, interval_seconds)
+    text = render((SOURCE / "alertmanager.yml").read_text(), channels, courier_url, interval_seconds, quiet)
     folder.mkdir(parents=True, exist_ok=True)
     for template in SOURCE.glob("*.tmpl"):
         shutil.copyfile(template, folder / template.name)
@@ -70,36 +93,83 @@ def write(
     return path
 
 
-def _add(receiver: dict[str, Any], channels: Channels) -> None:
-    if channels.webhook_url_file:
-        receiver["webhook_configs"].append({"url_file": str(channels.webhook_url_file)})
+def integrations(channels: Channels) -> dict[str, list[dict[str, Any]]]:
+    """What a receiver of Alertmanager has besides its name, by the channels of its people."""
+    made: dict[str, list[dict[str, Any]]] = {}
     if channels.slack_url_file:
-        receiver["slack_configs"] = [
-            {
-                "api_url_file": str(channels.slack_url_file),
-                "send_resolved": True,
-                "color": '{{ template "catwalk.colour" . }}',
-                "title": '{{ template "catwalk.subject" . }}',
-                "title_link": '{{ template "catwalk.link" . }}',
-                "fallback": '{{ template "catwalk.subject" . }}',
-                "text": '{{ template "catwalk.slack" . }}',
-            }
-        ]
-    email = channels.email
-    if email:
-        configuration: dict[str, Any] = {
-            "to": email.to,
-            "from": email.sender,
-            "smarthost": email.smarthost,
-            "require_tls": email.require_tls,
-            "send_resolved": True,
-            "headers": {"Subject": '{{ template "catwalk.subject" . }}'},
-            "text": '{{ template "catwalk.text" . }}',
-            "html": '{{ template "catwalk.html" . }}',
+        made["slack_configs"] = [_slack(channels.slack_url_file)]
+    if channels.teams_url_file:
+        made["msteamsv2_configs"] = [{"webhook_url_file": str(channels.teams_url_file), **_TITLE, "text": _TEXT}]
+    if channels.discord_url_file:
+        made["discord_configs"] = [{"webhook_url_file": str(channels.discord_url_file), **_TITLE, "message": _TEXT}]
+    if channels.pagerduty:
+        made["pagerduty_configs"] = [_pagerduty(channels.pagerduty)]
+    if channels.opsgenie:
+        made["opsgenie_configs"] = [_opsgenie(channels.opsgenie)]
+    if channels.telegram:
+        telegram = {
+            "bot_token_file": str(channels.telegram.token_file),
+            "chat_id_file": str(channels.telegram.chat_file),
         }
-        if email.username:
-            configuration |= {"auth_username": email.username, "auth_password_file": str(email.password_file)}
-        receiver["email_configs"] = [configuration]
+        made["telegram_configs"] = [{**telegram, "message": f"{_SUBJECT}\n\n{_TEXT}", "parse_mode": ""}]
+    if channels.email:
+        made["email_configs"] = [_email(channels.email)]
+    if channels.webhook_url_file:
+        made["webhook_configs"] = [{"url_file": str(channels.webhook_url_file)}]
+    return {name: [{"send_resolved": True, **one} for one in ways] for name, ways in made.items()}
+
+
+_SUBJECT, _TEXT = '{{ template "catwalk.subject" . }}', '{{ template "catwalk.text" . }}'
+_TITLE = {"title": _SUBJECT}
+
+
+def _slack(url_file: Path) -> dict[str, Any]:
+    return {
+        "api_url_file": str(url_file),
+        "color": '{{ template "catwalk.colour" . }}',
+        "title": _SUBJECT,
+        "title_link": '{{ template "catwalk.link" . }}',
+        "fallback": _SUBJECT,
+        "text": '{{ template "catwalk.slack" . }}',
+    }
+
+
+def _pagerduty(pager: Pager) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "routing_key_file": str(pager.key_file),
+        "description": _SUBJECT,
+        "severity": '{{ template "catwalk.severity" . }}',
+        "client": "Catwalk",
+        "client_url": '{{ template "catwalk.link" . }}',
+        "details": {"text": _TEXT},
+    }
+    return found | ({"url": pager.url} if pager.url else {})
+
+
+def _opsgenie(pager: Pager) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "api_key_file": str(pager.key_file),
+        "message": _SUBJECT,
+        "description": _TEXT,
+        "source": "Catwalk",
+        "priority": '{{ if eq (.CommonLabels.severity) "critical" }}P1{{ else }}P3{{ end }}',
+    }
+    return found | ({"api_url": pager.url} if pager.url else {})
+
+
+def _email(email: Email) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "to": ", ".join(email.to),
+        "from": email.sender,
+        "smarthost": email.smarthost,
+        "require_tls": email.require_tls,
+        "headers": {"Subject": _SUBJECT},
+        "text": _TEXT,
+        "html": '{{ template "catwalk.html" . }}',
+    }
+    if email.username:
+        found |= {"auth_username": email.username, "auth_password_file": str(email.password_file)}
+    return found
 
 
 def _routes(route: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -126,8 +196,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("folder", type=Path, help="gets alertmanager.yml and the templates")
     try:
-        folder = parser.parse_args(arguments).folder
-        path = write(folder, receivers.read(receivers.folder()), part_url("courier"))
+        folder, files = parser.parse_args(arguments).folder, receivers.folder()
+        path = write(folder, receivers.read(files), part_url("courier"), quiet=quiet_hours.read(files))
     except (CatwalkError, OSError) as error:
         print(f"catwalk notifications: {error}", file=sys.stderr)
         return 1

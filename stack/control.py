@@ -16,9 +16,9 @@ import psutil
 
 from ml import schedule
 from ml.errors import CatwalkError, ConfigError
-from monitoring import alertmanager, notifications, receivers, web_config
+from monitoring import notifications, quiet_hours, receivers, web_config
 from monitoring.access import PASSWORD_VARIABLE
-from monitoring.courier.client import plan_stop
+from monitoring.planned_work import Chain
 from stack import first_start, grafana, programs
 from stack.environment import (
     MARKER,
@@ -194,8 +194,9 @@ def _prepare(settings: Settings) -> None:
         for access in access_folders(settings).values():
             if _known_password(access) != environment[PASSWORD_VARIABLE]:  # each hash of it is another
                 web_config.write(access, environment[PASSWORD_VARIABLE])
-        found = receivers.read(receivers.folder(environment))
-        notifications.write(settings.home / "alertmanager", found, settings.url("courier"), int(settings.interval[:-1]))
+        folder, interval = receivers.folder(environment), int(settings.interval[:-1])
+        found, quiet = receivers.read(folder), quiet_hours.read(folder)
+        notifications.write(settings.home / "alertmanager", found, settings.url("courier"), interval, quiet)
     except ConfigError as error:
         raise StackError(str(error)) from error
 
@@ -299,13 +300,10 @@ def _create_bucket(settings: Settings) -> None:
 
 def _announce_stop(settings: Settings, supervisor: Supervisor, say: Say) -> None:
     """Planned work wakes nobody: a silence in Alertmanager, which remembers it, and a word to the dead-man watch."""
-    running = {name for name, state in supervisor.states().items() if state == "RUNNING"}
-    password = monitoring_password(settings)
+    chain = _chain(settings, {name for name, state in supervisor.states().items() if state == "RUNNING"})
     try:
-        if "courier" in running:
-            plan_stop(settings.url("courier"), PLANNED_SECONDS, password)
-        if "alertmanager" in running:
-            alertmanager.silence_all(settings.url("alertmanager"), PLANNED_SECONDS, password)
+        chain.announce(PLANNED_SECONDS, "The stack was stopped on purpose; the next start ends this silence.")
+        if chain.alertmanager_url:
             say(f"told Alertmanager: silence for {PLANNED_SECONDS / 60:.0f} minutes, or until the next start")
     except CatwalkError as error:
         say(f"stops unannounced: {error}")
@@ -313,14 +311,16 @@ def _announce_stop(settings: Settings, supervisor: Supervisor, say: Say) -> None
 
 def _end_planned_stop(settings: Settings, started: set[str], say: Say) -> None:
     """From now on alerts are told again; a stop that was announced is over."""
-    password = monitoring_password(settings)
     try:
-        if "alertmanager" in started:
-            alertmanager.end_planned_silences(settings.url("alertmanager"), password)
-        if "courier" in started:
-            plan_stop(settings.url("courier"), 0, password)
+        _chain(settings, started).end()
     except CatwalkError as error:
         say(f"the silence of the last planned stop may still hold: {error}")
+
+
+def _chain(settings: Settings, parts: set[str]) -> Chain:
+    """Whom to tell of planned work, of the parts that run."""
+    url = {name: settings.url(name) if name in parts else "" for name in ("alertmanager", "courier")}
+    return Chain(url["alertmanager"], url["courier"], monitoring_password(settings))
 
 
 def _stop(settings: Settings, supervisor: Supervisor) -> int:

@@ -110,6 +110,7 @@ def parts(settings: Settings) -> dict[str, Part]:
                 f"--web.listen-address={at['alertmanager']}",
                 f"--web.config.file={access_to['alertmanager'] / web_config.WEB_FILE}",
                 "--cluster.listen-address=",
+                "--enable-feature=receiver-name-in-metrics",
             ],
             ("alertmanager",),
             answers_its_user("alertmanager", "/-/ready"),

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import tempfile
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +26,9 @@ from stack import control
 from stack.caller import become_client
 from stack.environment import client_environment, process_environment
 from stack.parts import monitoring_password
-from stack.settings import HOST, PORTS, PROJECT, Settings
+from stack.settings import PORTS, PROJECT, Settings
 from stack.supervisor import Supervisor
-from tests.servers import s3_server, s3_store, wait_until
+from tests.servers import free_port, s3_server, s3_store, wait_until
 
 __all__ = ["s3_server", "s3_store", "wait_until"]
 """Fixtures and helpers that come from elsewhere."""
@@ -71,14 +70,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def free_ports() -> dict[str, int]:
-    """A free port for each part; all are held until the last is found, so that none is given twice."""
-    with ExitStack() as held:
-        ports = {}
-        for name in PORTS:
-            probe = held.enter_context(socket.socket())
-            probe.bind((HOST, 0))
-            ports[name] = int(probe.getsockname()[1])
-    return ports
+    """A free port for each part."""
+    return {name: free_port() for name in PORTS}
 
 
 @dataclass(frozen=True)

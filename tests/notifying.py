@@ -10,7 +10,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,7 +21,7 @@ from aiosmtpd.controller import Controller
 from monitoring import access, notifications, web_config
 from monitoring.receivers import Channels
 from stack.settings import PROJECT, tool
-from tests.servers import MONITORING_PASSWORD, free_port, wait_for_port, wait_until
+from tests.servers import MONITORING_PASSWORD, PATIENCE, free_port, wait_for_port, wait_until
 
 RUN, OTHER_RUN = "20261123T030000Z-7f3a90c1", "20261124T030000Z-00c0ffee"
 LINKS = {
@@ -81,11 +81,22 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.mails: list[bytes] = []
+        self.recipients: list[list[str]] = []
+        """Of each mail."""
+        self.refused: set[str] = set()
+        """Addresses that are unknown here."""
         self.port = free_port()
         self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
         self._controller.start()
 
+    async def handle_RCPT(self, server: object, session: object, envelope: Any, address: str, options: object) -> str:
+        if address in self.refused:
+            return "550 no such user here"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
     async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:
+        self.recipients.append(envelope.rcpt_tos)
         self.mails.append(envelope.content)
         return "250 kept"
 
@@ -96,11 +107,27 @@ class Mailbox:
 class Alertmanager:
     """Alertmanager with the rendered configuration; groups wait for a tenth of the shipped times."""
 
-    def __init__(self, folder: Path, channels: Mapping[str, Channels], courier_url: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        channels: Mapping[str, Channels],
+        courier_url: str,
+        quiet: Sequence[Mapping[str, Any]] = (),
+        services_url: str = "",
+    ) -> None:
+        """
+        Args:
+            folder: for its configuration and data.
+            channels: whom it tells besides the courier.
+            courier_url: where the courier listens.
+            quiet: when warnings wait.
+            services_url: what stands in for Telegram; no file says where that is.
+        """
+        self.folder, self._courier_url, self._services_url = folder, courier_url, services_url
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._began = datetime.now(UTC) - timedelta(minutes=10)
-        configuration = notifications.write(folder, channels, courier_url, interval_seconds=1)
+        configuration = self.configure(channels, quiet)
         web_config.write(folder, MONITORING_PASSWORD)
         command = [
             str(tool("alertmanager")),
@@ -109,10 +136,23 @@ class Alertmanager:
             f"--storage.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--cluster.listen-address=",
+            "--enable-feature=receiver-name-in-metrics",
         ]
         with (folder / "alertmanager.log").open("wb") as log:
             self.process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
         wait_for_port(self.port, self.process)
+
+    def configure(self, channels: Mapping[str, Channels], quiet: Sequence[Mapping[str, Any]] = ()) -> Path:
+        """Writes the configuration; :meth:`reload` takes up a change."""
+        path = notifications.write(self.folder, channels, self._courier_url, 1, quiet)
+        text = path.read_text().replace("chat_id_file", f"api_url: {self._services_url}\n    chat_id_file")
+        if self._services_url:
+            path.write_text(text)
+        return path
+
+    def reload(self) -> None:
+        """Takes up what :meth:`configure` has written."""
+        access.fetch(f"{self.url}/-/reload", b"", timeout=PATIENCE, password=MONITORING_PASSWORD)
 
     def post(self, *labels: Mapping[str, str], seconds: float = 600, **annotations: str) -> None:
         """Alerts that fire for so long; a negative time resolves them."""
@@ -120,16 +160,22 @@ class Alertmanager:
         times = {"startsAt": self._began.isoformat(), "endsAt": end}
         alerts = [{"labels": {**LINKS, **given}, "annotations": annotations, **times} for given in labels]
         body = json.dumps(alerts).encode()
-        access.fetch(f"{self.url}/api/v2/alerts", body, timeout=10, password=MONITORING_PASSWORD)
+        access.fetch(f"{self.url}/api/v2/alerts", body, timeout=PATIENCE, password=MONITORING_PASSWORD)
 
     def states(self) -> dict[str, str]:
         """:func:`key` of each alert → ``status.state``."""
-        found = json.loads(access.fetch(f"{self.url}/api/v2/alerts", timeout=10, password=MONITORING_PASSWORD))
+        found = json.loads(access.fetch(f"{self.url}/api/v2/alerts", timeout=PATIENCE, password=MONITORING_PASSWORD))
         return {key(alert["labels"]): alert["status"]["state"] for alert in found}
+
+    def metric(self, sample: str) -> float:
+        """The value of one of its own series; 0 while there is none."""
+        text = access.fetch(f"{self.url}/metrics", timeout=PATIENCE, password=MONITORING_PASSWORD).decode()
+        values = [line.rpartition(" ")[2] for line in text.splitlines() if line.rpartition(" ")[0] == sample]
+        return float(values[0]) if values else 0.0
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
 
 
 def key(labels: Mapping[str, str]) -> str:
@@ -168,7 +214,7 @@ class CourierProcess:
             self.process = subprocess.Popen(
                 command, cwd=PROJECT, env={**inherited, **self._environment, **environment}, stderr=log
             )
-        wait_for_port(self.port, self.process, 60)
+        wait_for_port(self.port, self.process)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -178,11 +224,11 @@ class CourierProcess:
     def stop(self) -> None:
         """SIGTERM; it must end well."""
         self.process.terminate()
-        assert self.process.wait(20) == 0
+        assert self.process.wait(PATIENCE) == 0
 
     def get(self, path: str) -> str:
         """The text at a path."""
-        return access.fetch(f"{self.url}{path}", timeout=10, password="").decode()
+        return access.fetch(f"{self.url}{path}", timeout=PATIENCE, password="").decode()
 
     def told(self) -> dict[str, Any]:
         """Notifications and dead-man watch."""
@@ -204,7 +250,7 @@ class CourierProcess:
         headers = {"Content-Type": kind, "Authorization": authorization}
         request = urllib.request.Request(f"{self.url}{path}", data, headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -215,9 +261,13 @@ class CourierProcess:
 
 
 def notification(
-    name: str, status: str = "firing", start: str = "2026-11-23T03:11:04.123456789Z", **labels: str
+    name: str,
+    status: str = "firing",
+    start: str = "2026-11-23T03:11:04.123456789Z",
+    end: str = "2026-11-23T03:41:04.1Z",
+    **labels: str,
 ) -> dict[str, Any]:
-    """What Alertmanager posts for one alert."""
+    """What Alertmanager posts for one alert; one that fires has no end."""
     alert = {
         "status": status,
         "labels": {"alertname": name, **LINKS, **labels},
@@ -227,7 +277,7 @@ def notification(
             "runbook_url": f"{LINKS['runbooks']}/{name}",
         },
         "startsAt": start,
-        "endsAt": "2026-11-23T03:41:04.1Z" if status == "resolved" else "0001-01-01T00:00:00Z",
+        "endsAt": end if status == "resolved" else "0001-01-01T00:00:00Z",
         "generatorURL": "http://127.0.0.1:9090/graph",
         "fingerprint": f"{abs(hash((name, *sorted(labels.items())))):016x}",
     }

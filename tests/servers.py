@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import time
@@ -38,14 +39,37 @@ MONITORING_PASSWORD = "password of tests"
 """Of every Alertmanager and courier that tests start by themselves."""
 
 
+_LOWEST_PORT = 10_000
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
 def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nothing listens on, by TCP or UDP, and that nobody is given before a server binds it.
+
+    The kernel gives connections, and whoever binds port 0, one of its ephemeral ports; so this one lies below those, at
+    random, as other tests look for theirs at the same time.
+    """
+    highest = int(_EPHEMERAL.read_text().split()[0]) if _EPHEMERAL.exists() else 32_768
+    while True:
+        port = random.SystemRandom().randrange(_LOWEST_PORT, highest)
+        if port not in _GIVEN and all(_is_free(port, kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)):
+            _GIVEN.add(port)
+            return port
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 20.0) -> None:
+_GIVEN: set[int] = set()
+
+
+def _is_free(port: int, kind: socket.SocketKind) -> bool:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = PATIENCE) -> None:
     """Returns once a process listens."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -113,22 +137,15 @@ class Exporter:
         ]
         command = [str(tool("statsd_exporter")), *listen, f"--statsd.mapping-config={MAPPING}"]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while True:
-            assert self.process.poll() is None, "statsd_exporter has ended"
-            try:
-                self.scrape()
-                return
-            except OSError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+        for port in (self.port, self.web_port):
+            wait_for_port(port, self.process)
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
     def scrape(self) -> Scrape:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}/metrics", timeout=PATIENCE) as answer:
             text = answer.read().decode()
         result = Scrape()
         for family in text_string_to_metric_families(text):
@@ -139,12 +156,15 @@ class Exporter:
 
     def wait(self, name: str, count: int) -> Scrape:
         """The first answer in which this many samples have names that begin so."""
-        deadline = time.monotonic() + 10
-        while True:
-            scrape = self.scrape()
-            if len(scrape.of(name)) >= count or time.monotonic() > deadline:
-                return scrape
-            time.sleep(0.05)
+        return self.until(lambda scrape: len(scrape.of(name)) >= count)
+
+    def until(self, holds: Callable[[Scrape], bool]) -> Scrape:
+        """The first answer of which this holds."""
+        found = wait_until(
+            lambda: scrape if holds(scrape := self.scrape()) else None, "what statsd_exporter was to show"
+        )
+        assert found is not None
+        return found
 
 
 @dataclass

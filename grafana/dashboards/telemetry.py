@@ -45,7 +45,7 @@ TO_ALERTMANAGER = (
     ("dropped", happened("prometheus_notifications_dropped_total", always=True)),
 )
 # Alertmanager has a series for each of its many integrations; these are the ones that Catwalk can be told to use.
-_USED = '{integration=~"webhook|email|slack"}'
+_USED = '{integration=~"webhook|email|slack|msteamsv2|discord|telegram|pagerduty|opsgenie"}'
 TO_PEOPLE = (
     ("sent", happened(f"alertmanager_notifications_total{_USED}", always=True)),
     ("failed attempts", happened(f"alertmanager_notification_requests_failed_total{_USED}", always=True)),

@@ -4,8 +4,9 @@
 
 `POST /alertmanager` is Alertmanager's webhook; `/` shows notifications, `/runbooks/` what to do about them,
 `/api/notifications` the former as JSON; `/metrics`, `/healthz`. `POST /planned-stop` with `{"seconds": 600}` announces
-that the Watchdog will be silent on purpose, with 0 that this is over. Pages are for everybody; posting needs the user
-`catwalk` and `CATWALK_MONITORING_PASSWORD`. All is kept in `courier/` in `CATWALK_HOME`.
+that the Watchdog will be silent on purpose, with 0 that this is over. `POST /test-callouts` with `{}` calls out for a
+test, and answers what came back. Pages are for everybody; posting needs the user `catwalk` and
+`CATWALK_MONITORING_PASSWORD`. All is kept in `courier/` in `CATWALK_HOME`.
 
 Environment: `CATWALK_MONITORING_PASSWORD`; `CATWALK_PORT_COURIER`; `CATWALK_DEADMAN_SECONDS` (60) and
 `CATWALK_DEADMAN_GRACE_SECONDS` (300), the silence of the Watchdog that is called out, once it was heard and before;

@@ -28,34 +28,37 @@ class Annotator:
             RefusedError: Grafana will never take it.
             GrafanaError: it could not be written this time.
         """
-        alert = Alert(**delivery.payload)
-        key = identity(alert)
-        if delivery.attempts and self._grafana.annotated(key):
+        values = dict(delivery.payload)
+        began = values.pop("began", None)  # the first edition kept none
+        alert = Alert(**values)
+        if delivery.attempts and self._grafana.annotated(identity(alert, began)):
             return
         try:
-            self._grafana.annotate(**annotation(alert))
+            self._grafana.annotate(**annotation(alert, began))
         except GrafanaRefusedError as error:
             raise RefusedError(str(error)) from error
 
 
-def identity(alert: Alert) -> str:
-    """A tag that tells this annotation from all others."""
-    text = "\0".join((alert.fingerprint, alert.starts_at, alert.status))
-    return f"{TAG}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+def identity(alert: Alert, began: float | None) -> str:
+    """A tag that tells this annotation from all others: of its alert, its episode, and each end of it."""
+    parts = [alert.fingerprint, alert.starts_at, alert.status]
+    if began is not None:
+        parts += [repr(began), alert.ends_at]
+    return f"{TAG}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
 
-def annotation(alert: Alert) -> dict[str, Any]:
-    """Text, tags, start and end (Unix times) of an alert's annotation."""
+def annotation(alert: Alert, began: float | None) -> dict[str, Any]:
+    """Text, tags, start and end (Unix times) of the annotation of an alert whose episode began then."""
     labels, notes = alert.labels, alert.annotations
     lines = [f"<b>{escape(alert.name)}</b> {escape(notes.get('summary', ''))}", escape(notes.get("description", ""))]
     if notes.get("runbook_url", "").startswith(("http://", "https://")):
         lines.append(f'<a href="{escape(notes["runbook_url"])}">What to do</a>')
     about = [labels.get(name, "") for name in ("severity", "area", "model", "run_id")]
-    tags = [TAG, alert.name, alert.status, *about, identity(alert)]
+    tags = [TAG, alert.name, alert.status, *about, identity(alert, began)]
     end = unix_time(alert.ends_at) if alert.ends_at else None
     return {
         "text": "<br>".join(line for line in lines if line),
         "tags": [tag for tag in tags if tag],
-        "start": alert.started,
+        "start": alert.started if began is None else began,
         "end": end,
     }

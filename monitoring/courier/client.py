@@ -9,6 +9,8 @@ from ml.errors import CatwalkError
 from monitoring import access
 
 TIMEOUT = 5.0
+CALLOUT_SECONDS = 30.0
+"""That one call-out may take."""
 
 
 class CourierError(CatwalkError):
@@ -44,9 +46,18 @@ def plan_stop(url: str, seconds: float, password: str | None = None) -> None:
     _ask(f"{url}/planned-stop", json.dumps({"seconds": seconds}).encode(), password)
 
 
-def _ask(url: str, data: bytes | None = None, password: str | None = None) -> bytes:
+def test_callouts(url: str) -> dict[str, str]:
+    """Calls out for a test, by all ways; way → what went wrong, empty where it was delivered.
+
+    Raises:
+        CourierError: it was not heard.
+    """
+    return dict(json.loads(_ask(f"{url}/test-callouts", b"{}", timeout=2 * CALLOUT_SECONDS)))
+
+
+def _ask(url: str, data: bytes | None = None, password: str | None = None, timeout: float = TIMEOUT) -> bytes:
     try:
-        return access.fetch(url, data, timeout=TIMEOUT, password=password)
+        return access.fetch(url, data, timeout=timeout, password=password)
     except (OSError, ValueError) as error:
         base = url.rpartition("/")[0].removesuffix("/api")
         raise CourierError(access.complaint("the courier", base, "CATWALK_COURIER_URL", error)) from error

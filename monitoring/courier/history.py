@@ -1,4 +1,4 @@
-"""Notifications as episodes: what began and, later, ended is one."""
+"""Notifications as episodes: what began and, later, ended is one; what fires after its end begins another."""
 
 from __future__ import annotations
 
@@ -33,11 +33,17 @@ class Episode:
 
 def episodes(notifications: Iterable[Notification]) -> list[Episode]:
     """Newest beginning first; the Watchdog, which is no news, is left out."""
-    grouped: dict[tuple[str, str], list[Notification]] = {}
+    grouped: dict[str, dict[float, list[Notification]]] = {}
     for notification in notifications:
         if notification.alert.name != WATCHDOG:
-            grouped.setdefault((notification.alert.fingerprint, notification.alert.starts_at), []).append(notification)
-    found = [_episode(told) for told in grouped.values()]
+            alert = grouped.setdefault(notification.alert.fingerprint, {})
+            alert.setdefault(notification.began, []).append(notification)
+    found = []
+    for alert in grouped.values():
+        began = sorted(alert)
+        # An alert fires once at a time: where its end was never told, it ended before its next beginning.
+        for start, latest_end in zip(began, [*began[1:], None], strict=True):
+            found.append(_episode(alert[start], latest_end))
     return sorted(found, key=lambda episode: episode.started, reverse=True)
 
 
@@ -47,15 +53,16 @@ def subject(labels: Mapping[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in sorted(labels.items()) if name not in hidden)
 
 
-def _episode(told: list[Notification]) -> Episode:
-    latest = max(told, key=lambda notification: notification.last_seen).alert
+def _episode(told: list[Notification], latest_end: float | None) -> Episode:
+    latest = max(told, key=lambda notification: notification.last_seen)
     ended = [unix_time(one.alert.ends_at) for one in told if one.alert.ends_at]
     return Episode(
-        latest.name,
-        latest.labels,
-        latest.annotations,
-        latest.started,
-        ended[0] if ended else None,
+        latest.alert.name,
+        latest.alert.labels,
+        latest.alert.annotations,
+        latest.began,
+        # It may have ended before somebody was told that it fires again.
+        max(latest.began, *ended) if ended else latest_end,
         max(one.last_seen for one in told),
         sum(one.times for one in told),
     )

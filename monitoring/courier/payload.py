@@ -18,7 +18,7 @@ Status = Literal["firing", "resolved"]
 
 @dataclass(frozen=True)
 class Alert:
-    """One alert of a notification. Fingerprint, start and status together tell it from all others."""
+    """One alert of a notification. Fingerprint and start tell it from all others; it may end and fire again."""
 
     fingerprint: str
     starts_at: str
@@ -41,8 +41,17 @@ class Alert:
         return unix_time(self.starts_at)
 
 
-def parse(body: bytes) -> list[Alert]:
-    """The alerts of one notification.
+@dataclass(frozen=True)
+class Message:
+    """One notification."""
+
+    alerts: list[Alert]
+    group: str
+    """Which of Alertmanager's groups tells: its receiver and key. Empty where it does not say."""
+
+
+def parse(body: bytes) -> Message:
+    """One notification.
 
     Raises:
         ValueError: it is none; the message is one line.
@@ -56,7 +65,8 @@ def parse(body: bytes) -> list[Alert]:
     alerts = message.get("alerts")
     if not isinstance(alerts, list):
         raise ValueError("the notification has no list of alerts")
-    return [_alert(alert) for alert in alerts]
+    group = "".join(str(message[name]) for name in ("receiver", "groupKey") if message.get("groupKey"))
+    return Message([_alert(alert) for alert in alerts], group)
 
 
 def unix_time(text: str) -> float:

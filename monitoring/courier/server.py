@@ -60,7 +60,7 @@ class Handler(serving.Handler):
 
     def do_POST(self) -> None:
         path = self.path.partition("?")[0]
-        if path not in ("/alertmanager", "/planned-stop"):
+        if path not in ("/alertmanager", "/planned-stop", "/test-callouts"):
             self.close_connection = True
             self._page(404, pages.not_found())
             return
@@ -70,11 +70,13 @@ class Handler(serving.Handler):
             self._answer(401, b"wants the user and password of Prometheus and Alertmanager\n", "text/plain")
             return
         try:
-            body = self._body()
+            body, answer = self._body(), "kept\n"
             if path == "/alertmanager":
                 self.server.service.take(parse(body))
-            else:
+            elif path == "/planned-stop":
                 self.server.service.deadman.plan(_plan(body))
+            else:
+                answer = json.dumps(self.server.service.test_callouts())
         except ValueError as error:
             self.server.service.metrics.count(catalogue.COURIER_REFUSED)
             self.close_connection = True
@@ -84,7 +86,7 @@ class Handler(serving.Handler):
             self.close_connection = True
             self._answer(500, b"it could not be kept; see the courier's log\n", "text/plain")
         else:
-            self._answer(200, b"kept\n", "text/plain")
+            self._answer(200, answer.encode(), "text/plain")
 
     def _body(self) -> bytes:
         """The JSON that was posted. A browser can't be led to send such a request for a foreign page unasked."""

@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,23 @@ from typing import Any
 from ml import variables
 from ml.errors import ConfigError
 from ml.proxies import fetch_outside
-from monitoring import access, alertmanager, catalogue, receivers
+from monitoring import access, alertmanager, catalogue, receiver_values, receivers
 from monitoring.courier import callout, pages
 from monitoring.courier.annotations import Annotator
 from monitoring.courier.deadman import DeadMan, Event, Limits, Watch
 from monitoring.courier.delivery import Courier, Outcome, one_line
 from monitoring.courier.history import episodes
 from monitoring.courier.metrics import HEARTBEAT, Gauges, Metrics
-from monitoring.courier.payload import WATCHDOG, Alert
+from monitoring.courier.payload import WATCHDOG, Message
 from monitoring.courier.store import GRAFANA, KEPT_SECONDS, Store
+from monitoring.courier.transports import TIMEOUT
 from monitoring.environment import home, part_url, public_url
 from monitoring.grafana import Grafana
 from monitoring.receivers import EVERYBODY, Channels
 
 log = logging.getLogger("catwalk.courier")
 
-SHOWN = 100
+SHOWN = 200
 """Notifications on the page."""
 
 
@@ -72,10 +74,18 @@ class Settings:
             limits=limits,
             channels=receivers.read(receivers.folder())[EVERYBODY],
             grafana=Grafana.from_environment(),
-            heartbeat_url=os.environ.get("CATWALK_HEARTBEAT_URL", ""),
+            heartbeat_url=_heartbeat_url(),
             heartbeat_seconds=variables.seconds("CATWALK_HEARTBEAT_SECONDS", cls.heartbeat_seconds),
             retry_seconds=variables.seconds("CATWALK_COURIER_RETRY_SECONDS", cls.retry_seconds),
         )
+
+
+def _heartbeat_url() -> str:
+    given = os.environ.get("CATWALK_HEARTBEAT_URL", "")
+    try:
+        return receiver_values.url(given) if given else ""
+    except ValueError as error:
+        raise ConfigError(f"CATWALK_HEARTBEAT_URL {error}") from error
 
 
 class Service:
@@ -119,17 +129,33 @@ class Service:
             courier.stop()
         self.deadman.stop()
 
-    def take(self, alerts: list[Alert]) -> None:
+    def take(self, message: Message) -> None:
         """Keeps a notification; it is on the disk when this returns."""
-        fresh = self.store.add(alerts, time.time(), annotate=self._settings.grafana is not None)
-        if any(alert.name == WATCHDOG and alert.status == "firing" for alert in alerts):
+        annotate = self._settings.grafana is not None
+        fresh = self.store.add(message.alerts, time.time(), annotate, message.group)
+        if any(alert.name == WATCHDOG and alert.status == "firing" for alert in message.alerts):
             self.deadman.hear()
         new = {id(alert) for alert in fresh}
-        for alert in alerts:
+        for alert in message.alerts:
             self.metrics.count(catalogue.COURIER_NOTIFICATIONS, alert.status)
             kept = catalogue.COURIER_STORED if id(alert) in new else catalogue.COURIER_DUPLICATES
             self.metrics.count(kept, alert.status)
         self._wake()
+
+    def test_callouts(self) -> dict[str, str]:
+        """Calls out for a test, by all ways at once; way → what went wrong, empty where it was delivered."""
+        content = callout.test_message(part_url("courier"))
+        with ThreadPoolExecutor(max(1, len(self._ways))) as pool:
+            return dict(zip(self._ways, pool.map(lambda way: self._test(way, content), self._ways), strict=True))
+
+    def _test(self, way: str, content: Mapping[str, Any]) -> str:
+        try:
+            self._ways[way](content)
+        except Exception as error:  # whatever it is, it is what came back
+            self._count(Outcome(way, delivered=False))
+            return one_line(error)
+        self._count(Outcome(way, delivered=True))
+        return ""
 
     def page(self) -> str:
         """The page of notifications."""
@@ -137,14 +163,8 @@ class Service:
             firing = alertmanager.active_alerts(part_url("alertmanager"))
         except alertmanager.AlertmanagerError:
             firing = None
-        told = self.store.notifications(2 * SHOWN)
-        known = {(one.alert.fingerprint, one.alert.starts_at) for one in told}
-        # What has fired for long is told of by notifications that are not among the newest.
-        told += [one for one in self.store.unresolved() if (one.alert.fingerprint, one.alert.starts_at) not in known]
-        deadman = self.deadman
-        return pages.index(
-            firing, episodes(told)[:SHOWN], deadman.watch, deadman.state(), time.time(), public_url("registry")
-        )
+        deadman, told = self.deadman, episodes(self.store.told(SHOWN))
+        return pages.index(firing, told, deadman.watch, deadman.state(), time.time(), public_url("registry"))
 
     def to_dict(self, limit: int) -> dict[str, Any]:
         """Notifications and dead-man watch as plain values, for JSON."""
@@ -156,7 +176,7 @@ class Service:
                 "heard": watch.heard,
                 "calls_out_by": sorted(self._ways),
             },
-            "notifications": [notification.to_dict() for notification in self.store.notifications(limit)],
+            "notifications": [notification.to_dict() for notification in self.store.told(limit)],
         }
 
     def _gauges(self) -> Gauges:
@@ -183,7 +203,7 @@ class Service:
             if self.deadman.state() == "well":
                 pause = self._settings.heartbeat_seconds
                 try:
-                    fetch_outside(urllib.request.Request(self._settings.heartbeat_url), callout.TIMEOUT)
+                    fetch_outside(urllib.request.Request(self._settings.heartbeat_url), TIMEOUT)
                     failing = False
                 except (OSError, ValueError) as error:
                     if not failing:

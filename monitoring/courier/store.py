@@ -8,48 +8,20 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ml.errors import ConfigError
+from monitoring.courier import schema
 from monitoring.courier.payload import WATCHDOG, Alert, Status
 
 GRAFANA = "grafana"
 """The channel of annotations."""
 KEPT_SECONDS = 400 * 86_400.0
 """As long as Prometheus keeps its samples."""
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS notifications (
-    id INTEGER PRIMARY KEY,
-    fingerprint TEXT NOT NULL,
-    starts_at TEXT NOT NULL,
-    status TEXT NOT NULL,
-    labels TEXT NOT NULL,
-    annotations TEXT NOT NULL,
-    ends_at TEXT NOT NULL,
-    generator_url TEXT NOT NULL,
-    first_seen REAL NOT NULL,
-    last_seen REAL NOT NULL,
-    times INTEGER NOT NULL,
-    UNIQUE (fingerprint, starts_at, status)
-);
-CREATE INDEX IF NOT EXISTS newest ON notifications (first_seen);
-CREATE TABLE IF NOT EXISTS deliveries (
-    id INTEGER PRIMARY KEY,
-    channel TEXT NOT NULL,
-    payload TEXT NOT NULL,
-    created REAL NOT NULL,
-    due REAL NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    ended REAL,
-    error TEXT NOT NULL DEFAULT ''
-);
-CREATE INDEX IF NOT EXISTS pending ON deliveries (channel, due) WHERE ended IS NULL;
-CREATE TABLE IF NOT EXISTS watch (only INTEGER PRIMARY KEY CHECK (only = 1), state TEXT NOT NULL);
-"""
 
 
 @dataclass(frozen=True)
@@ -57,13 +29,20 @@ class Notification:
     """An alert, and how often it was told."""
 
     alert: Alert
+    began: float
+    """Unix time at which the episode began that it belongs to. Alertmanager may tell an alert as firing again after its
+    end, with the same start: that is a new episode, which began when it was told."""
     first_seen: float
     last_seen: float
     times: int
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {**asdict(self.alert), "first_seen": self.first_seen, "last_seen": self.last_seen, "times": self.times}
+        return {**asdict(self.alert), **{name: getattr(self, name) for name in SEEN}}
+
+
+SEEN = ("began", "first_seen", "last_seen", "times")
+"""What :meth:`Notification.to_dict` has beside the alert."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +71,8 @@ class Store:
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(_SCHEMA)
-        except (OSError, sqlite3.Error) as error:
+            schema.prepare(self._connection)
+        except (OSError, sqlite3.Error, ConfigError) as error:
             raise ConfigError(f"{path} can't be used ({error}); correct its permissions, or move it away") from error
 
     def close(self) -> None:
@@ -117,33 +96,24 @@ class Store:
         with self._lock:
             return self._connection.execute(statement, values).fetchall()
 
-    def add(self, alerts: Iterable[Alert], now: float, annotate: bool) -> list[Alert]:
-        """Keeps alerts; returns those that are new. One that is known already is only seen once more.
+    def add(self, alerts: Iterable[Alert], now: float, annotate: bool, group: str = "") -> list[Alert]:
+        """Keeps alerts; returns those that are news. A repeat of what is known already is only counted.
 
         Args:
             alerts: of one notification.
             now: Unix time.
             annotate: the new ones are also to become Grafana annotations (never the Watchdog).
+            group: of Alertmanager that tells of them; each tells of an alert in the order of its changes.
         """
-        fresh = []
         with self._change() as connection:
+            fresh = []
             for alert in alerts:
-                key = (alert.fingerprint, alert.starts_at, alert.status)
-                known = connection.execute(
-                    "UPDATE notifications SET last_seen = ?, times = times + 1 "
-                    "WHERE fingerprint = ? AND starts_at = ? AND status = ?",
-                    (now, *key),
-                ).rowcount
-                if known:
+                began = _keep(connection, alert, group, now)
+                if began is None:
                     continue
                 fresh.append(alert)
-                values = (json.dumps(dict(alert.labels)), json.dumps(dict(alert.annotations)), alert.ends_at)
-                connection.execute(
-                    "INSERT INTO notifications VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
-                    (*key, *values, alert.generator_url, now, now),
-                )
                 if annotate and alert.name != WATCHDOG:
-                    _enqueue(connection, GRAFANA, asdict(alert), now)
+                    _enqueue(connection, GRAFANA, {**asdict(alert), "began": began}, now)
         return fresh
 
     def notifications(self, limit: int) -> list[Notification]:
@@ -151,14 +121,20 @@ class Store:
         rows = self._rows("SELECT * FROM notifications ORDER BY first_seen DESC, id DESC LIMIT ?", limit)
         return [_notification(row) for row in rows]
 
+    def told(self, limit: int) -> list[Notification]:
+        """The newest, and all that fires still: it may have been told long ago."""
+        newest = self.notifications(limit)
+        return newest + [one for one in self.unresolved() if one not in newest]
+
     def unresolved(self) -> list[Notification]:
         """What fires as far as Alertmanager has told, newest first."""
         return [
             _notification(row)
             for row in self._rows(
                 "SELECT * FROM notifications AS told WHERE status = 'firing' AND NOT EXISTS ("
-                "SELECT 1 FROM notifications WHERE fingerprint = told.fingerprint AND starts_at = told.starts_at "
-                "AND status = 'resolved') ORDER BY first_seen DESC, id DESC"
+                "SELECT 1 FROM notifications WHERE fingerprint = told.fingerprint "
+                "AND (began > told.began OR starts_at = told.starts_at AND id > told.id)) "
+                "ORDER BY first_seen DESC, id DESC"
             )
         ]
 
@@ -187,10 +163,8 @@ class Store:
                 _enqueue(connection, channel, payload, now)
 
     def next_delivery(self, channel: str) -> Delivery | None:
-        """What this channel has to deliver next, due now or later."""
-        rows = self._rows(
-            "SELECT * FROM deliveries WHERE channel = ? AND ended IS NULL ORDER BY due, id LIMIT 1", channel
-        )
+        """What this channel has to deliver next, due now or later; the oldest, since an end must not come first."""
+        rows = self._rows("SELECT * FROM deliveries WHERE channel = ? AND ended IS NULL ORDER BY id LIMIT 1", channel)
         return next(
             (Delivery(row["id"], json.loads(row["payload"]), row["attempts"], row["due"]) for row in rows), None
         )
@@ -223,6 +197,56 @@ def _enqueue(connection: sqlite3.Connection, channel: str, payload: Mapping[str,
     )
 
 
+def _keep(connection: sqlite3.Connection, alert: Alert, group: str, now: float) -> float | None:
+    """When the episode began of which this alert is news; None where it is a repeat, which is then counted."""
+    rows = connection.execute(
+        "SELECT * FROM notifications WHERE fingerprint = ? AND starts_at = ? ORDER BY id DESC",
+        (alert.fingerprint, alert.starts_at),
+    ).fetchall()
+    known = _repeated(rows, alert)
+    if known:
+        connection.execute("UPDATE notifications SET last_seen = ?, times = times + 1 WHERE id = ?", (now, known["id"]))
+        _fold(connection, rows, known, group)
+        return None
+    began = alert.started if not rows else now if alert.status == "firing" else float(rows[0]["began"])
+    connection.execute(
+        "INSERT INTO notifications VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
+        (
+            alert.fingerprint,
+            alert.starts_at,
+            alert.status,
+            json.dumps(dict(alert.labels)),
+            json.dumps(dict(alert.annotations)),
+            alert.ends_at,
+            alert.generator_url,
+            now,
+            now,
+            began,
+            group,
+        ),
+    )
+    return began
+
+
+def _repeated(rows: Sequence[sqlite3.Row], alert: Alert) -> sqlite3.Row | None:
+    """Which of an alert's rows, newest first, it repeats. A known end may come late, when the alert fires anew."""
+    if alert.status == "firing":
+        return rows[0] if rows and rows[0]["status"] == "firing" else None
+    return next((row for row in rows if row["status"] == "resolved" and row["ends_at"] == alert.ends_at), None)
+
+
+def _fold(connection: sqlite3.Connection, rows: Sequence[sqlite3.Row], end: sqlite3.Row, group: str) -> None:
+    """Takes back an episode that was none: a second group was late to tell of the one before, and now of its end."""
+    newest = rows[0]
+    if newest["status"] == "firing" and newest["told_by"] == group != end["told_by"]:
+        connection.execute("DELETE FROM notifications WHERE id = ?", (newest["id"],))
+        connection.execute(
+            "UPDATE notifications SET times = times + ? WHERE fingerprint = ? AND starts_at = ? AND began = ? "
+            "AND status = 'firing'",
+            (newest["times"], end["fingerprint"], end["starts_at"], end["began"]),
+        )
+
+
 def _notification(row: sqlite3.Row) -> Notification:
     status: Status = row["status"]
     alert = Alert(
@@ -234,4 +258,4 @@ def _notification(row: sqlite3.Row) -> Notification:
         row["ends_at"],
         row["generator_url"],
     )
-    return Notification(alert, row["first_seen"], row["last_seen"], row["times"])
+    return Notification(alert, row["began"], row["first_seen"], row["last_seen"], row["times"])

@@ -41,7 +41,7 @@ def own_stack(callouts: Path) -> Iterator[RunningStack]:
     settings = {
         "CATWALK_TASK_RETRIES": "0",
         "CATWALK_CALLOUT_COMMAND": f"cat >> '{callouts}'",
-        "CATWALK_DEADMAN_SECONDS": "15",
+        "CATWALK_DEADMAN_SECONDS": "30",  # a busy machine may hold the Watchdog up for some time
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
     }
     with running_stack(None, settings) as running:

@@ -38,13 +38,21 @@ SCHEDULE_DELAY, FAILED_TASKS = "Schedule delay", "Failed tasks"
 
 @pytest.fixture(scope="module")
 def finished() -> dict[str, DagRun]:
-    """The first test's DAG run, for those that look at it again."""
+    """The DAG run of :func:`first`."""
     return {}
 
 
+def first(stack: RunningStack, finished: dict[str, DagRun]) -> DagRun:
+    """A DAG run that has succeeded, for all tests that look at one."""
+    if "first" not in finished:
+        dag_run = trigger(stack, SMALL)
+        dag_run.wait("success")
+        finished["first"] = dag_run
+    return finished["first"]
+
+
 def test_a_dag_run_stores_and_sends_everything(stack: RunningStack, finished: dict[str, DagRun]) -> None:
-    dag_run = finished["first"] = trigger(stack, SMALL)
-    dag_run.wait("success")
+    dag_run = first(stack, finished)
     assert dag_run.states() == dict.fromkeys(TASKS, "success")
     assert_all_stored(stack, dag_run.run)
     wait_until(lambda: in_registry(stack, dag_run.run, "succeeded"), "the registry shows the end")
@@ -56,6 +64,7 @@ def test_a_dag_run_stores_and_sends_everything(stack: RunningStack, finished: di
 
 def test_airflows_own_metrics_arrive_with_their_labels(stack: RunningStack, finished: dict[str, DagRun]) -> None:
     """Names, units and labels are the mapping's; nothing that Airflow has sent went by unmapped or in conflict."""
+    first(stack, finished)
     for task in TASKS:
         count = f'airflow_task_duration_seconds_count{{dag_id="{DAG}", task_id="{task}"}}'
         wait_until(lambda count=count: stack.query(count), f"the duration of {task}")  # type: ignore[misc]
@@ -70,7 +79,8 @@ def test_airflows_own_metrics_arrive_with_their_labels(stack: RunningStack, fini
         assert [entry for entry in stack.query(f"sum by (type) ({trouble}) > 0") if entry] == [], trouble
     for trouble in ("statsd_exporter_sample_errors_total", "statsd_exporter_tag_errors_total"):
         assert stack.query(f"sum ({trouble}) > 0") == [], trouble
-    assert stack.query("catwalk_airflow_component_healthy == 0") == []
+    ill = "catwalk_airflow_component_healthy == 0"
+    wait_until(lambda: stack.query(ill) == [], "all are well; a busy machine may make one late")
 
 
 def panel_answered(stack: RunningStack, query: Query) -> bool:
@@ -81,7 +91,7 @@ def panel_answered(stack: RunningStack, query: Query) -> bool:
 
 
 def test_a_dag_run_fills_the_panels_about_airflow(stack: RunningStack, finished: dict[str, DagRun]) -> None:
-    assert finished
+    first(stack, finished)
     queries = [query for query in airflow_queries() if query.place not in (SCHEDULE_DELAY, FAILED_TASKS)]
     assert len(queries) > 10
     for query in queries:
@@ -89,7 +99,7 @@ def test_a_dag_run_fills_the_panels_about_airflow(stack: RunningStack, finished:
 
 
 def test_each_task_leads_to_the_report(stack: RunningStack, finished: dict[str, DagRun]) -> None:
-    dag_run = finished["first"]
+    dag_run = first(stack, finished)
     page = f"{stack.settings.url('registry')}/runs/{dag_run.run.run_id}"
     for task in TASKS:
         assert stack.airflow("GET", f"{dag_run.path}/taskInstances/{task}/links") == {
@@ -99,7 +109,7 @@ def test_each_task_leads_to_the_report(stack: RunningStack, finished: dict[str, 
 
 
 def test_a_promotion_is_an_event_of_the_champions_asset(stack: RunningStack, finished: dict[str, DagRun]) -> None:
-    champion = finished["first"].run
+    champion = first(stack, finished).run
     [event] = promotions(stack)
     assert (event["source_dag_id"], event["source_task_id"]) == (DAG, "decide")
     assert (event["extra"]["run_id"], event["extra"]["model"]) == (champion.run_id, "mlp-synthetic")
@@ -115,7 +125,7 @@ def test_a_promotion_is_an_event_of_the_champions_asset(stack: RunningStack, fin
 
 
 def test_clearing_a_finished_dag_run_changes_nothing(stack: RunningStack, finished: dict[str, DagRun]) -> None:
-    dag_run = finished["first"]
+    dag_run = first(stack, finished)
     before = computed(dag_run.run)
     dag_run.clear()
     wait_until(lambda: dag_run.state() != "success", "the cleared DAG run starts again")

@@ -179,6 +179,7 @@ def test_the_courier_takes_notifications_from_alertmanager_alone(stack: RunningS
         header = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode() if user else ""
         assert ask(stack.settings, "courier", "/alertmanager", "POST", forged, header)[0] == 401
         assert ask(stack.settings, "courier", "/planned-stop", "POST", {"seconds": 600}, header)[0] == 401
+        assert ask(stack.settings, "courier", "/test-callouts", "POST", {}, header)[0] == 401
     assert b"ForgedAlert" not in ask(stack.settings, "courier", "/api/notifications?limit=1000")[1]
     heard = 'catwalk_courier_deadman_state{state="well"} == 1'
     wait_until(lambda: stack.query(heard), "Alertmanager's own Watchdog is let in")

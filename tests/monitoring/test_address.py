@@ -57,7 +57,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         def __call__(self, *_: Any, **__: Any) -> list[Any]:
             self.questions += 1
-            self.reachable.wait(10)
+            self.reachable.wait(120)
             if isinstance(self.answer, Exception):
                 raise self.answer
             return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", (self.answer, 9125))]
@@ -81,13 +81,13 @@ def test_an_unknown_name_is_asked_for_rarely(resolver: Any) -> None:
 
 
 def test_a_silent_name_server_holds_nobody_up_for_long(resolver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(address, "FIRST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(address, "FIRST_WAIT_SECONDS", 0.6)
     monkeypatch.setattr(address, "REFRESH_SECONDS", 0.0)
     resolver.reachable.clear()
     target = Address("exporter", 9125)
     started = time.monotonic()
     assert [target.find() for _ in range(100)] == [None] * 100
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 30, "each for itself would take a minute"
     assert resolver.questions == 1  # one thread waits, not a hundred
     resolver.reachable.set()
     wait_until(lambda: target.find() is not None)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from monitoring import doctor, receivers
+from monitoring import access, doctor, receivers
 from monitoring.alertmanager import active_alerts, end_planned_silences, silence_all
 from monitoring.cli import main
-from tests.notifying import RUN, Alertmanager, CourierProcess
+from tests.notifying import LINKS, RUN, Alertmanager, CourierProcess
 from tests.servers import MONITORING_PASSWORD, wait_until
 
 pytestmark = pytest.mark.integration
@@ -88,18 +88,117 @@ def test_history_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     run("alerts", "--history", "--json")
     found = json.loads(capsys.readouterr().out)
     assert {alert["labels"]["alertname"]: alert["state"] for alert in found["firing"]}["StatsdSilent"] == "inhibited"
-    assert found["deadman"]["state"] == "well"
-    assert sorted(one["labels"]["alertname"] for one in found["notifications"]) == [
-        "ModelPlateaued",
-        "StatsdExporterDown",
-        "Watchdog",
-    ]
+    assert found["deadman"]["calls_out_by"] == []
+    told = {one["labels"]["alertname"] for one in found["notifications"]}
+    assert told >= {"ModelPlateaued", "StatsdExporterDown", "Watchdog"}
+    assert "StatsdSilent" not in told, "it is inhibited"
     run("alerts", "--json")
     assert json.loads(capsys.readouterr().out).keys() == {"firing"}
 
 
+def test_an_alert_that_fires_again_has_two_episodes(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+    """Posted as Prometheus does after a pause: resolved by its lateness, then firing with the start of before."""
+    labels = {"alertname": "StoreUnavailable", "severity": "critical", "area": "pipeline", "model": "again"}
+
+    def statuses() -> list[str]:
+        found = pair.courier.told()["notifications"]
+        return [one["status"] for one in reversed(found) if one["labels"]["alertname"] == "StoreUnavailable"]
+
+    def lasted() -> list[str]:
+        run("alerts", "--history", "--limit", "100")
+        history = capsys.readouterr().out.partition("began (UTC)")[2]
+        return re.findall(r"StoreUnavailable +(fires|[\d.]+ s|\d+m \d\ds)", history)
+
+    told: list[str] = []
+    for seconds, status in ((600, "firing"), (-1, "resolved"), (600, "firing")):
+        pair.alertmanager.post(labels, seconds=seconds)
+        told.append(status)
+        wait_until(lambda: statuses() == told, f"told as {told}")
+    starts = {one["starts_at"] for one in pair.courier.told()["notifications"] if one["labels"] == {**labels, **LINKS}}
+    assert len(starts) == 1, "Alertmanager has kept the start"
+    again, first = lasted()
+    assert again == "fires"
+    assert first != "fires"
+    pair.alertmanager.post(labels, seconds=-1)
+    wait_until(lambda: statuses() == [*told, "resolved"], "told that it is over")
+    again, second = lasted()
+    assert again != "fires"
+    assert second == first
+
+
+def test_history_without_alertmanager(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("CATWALK_ALERTMANAGER_URL", "http://127.0.0.1:1")
+    with pytest.raises(SystemExit, match="1"):
+        main(["alerts", "--history"])
+    captured = capsys.readouterr()
+    assert re.search(r"critical +StatsdExporterDown +fires", captured.out)
+    assert captured.err.count("\n") == 1
+    assert "CATWALK_ALERTMANAGER_URL" in captured.err
+    with pytest.raises(SystemExit, match="1"):
+        main(["alerts", "--history", "--json"])
+    assert json.loads(capsys.readouterr().out)["firing"] is None
+
+
+def test_planned_work_is_announced_to_both_and_over_for_both(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+    def holding() -> list[dict[str, str]]:
+        found = json.loads(access.fetch(f"{pair.alertmanager.url}/api/v2/silences", timeout=10))
+        return [one for one in found if one["status"]["state"] == "active"]
+
+    run("silence", "--minutes", "60", "--reason", "a new disk")
+    assert re.match(r"silent until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", capsys.readouterr().out)
+    assert {alert.state for alert in active_alerts(pair.alertmanager.url)} == {"silenced"}
+    assert pair.courier.state() == "planned"
+    (first,) = holding()
+    assert first["comment"].startswith("a new disk (")
+    run("silence", "--minutes", "0.5", "--reason", "only a cable", "--json")
+    assert json.loads(capsys.readouterr().out)["reason"] == "only a cable"
+    (second,) = holding()
+    assert second["endsAt"] < first["endsAt"], "the last word holds"
+    run("silence", "--end")
+    assert capsys.readouterr().out == "alerts are told again\n"
+    assert holding() == []
+    assert {alert.state for alert in active_alerts(pair.alertmanager.url)} == {"active", "inhibited"}
+    run("silence", "--end", "--json")
+    assert json.loads(capsys.readouterr().out) == {"ended": 0}
+    wait_until(lambda: pair.courier.state() == "well", "the Watchdog is heard again")
+
+
+@pytest.mark.parametrize("variable", ["CATWALK_ALERTMANAGER_URL", "CATWALK_COURIER_URL"])
+def test_planned_work_that_one_did_not_hear_of_is_not_announced(
+    pair: Pair, variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    with pytest.raises(SystemExit, match="1"):
+        main(["silence", "--minutes", "60", "--reason", "work"])
+    assert variable in capsys.readouterr().err
+    assert pair.courier.state() != "planned"
+    assert {alert.state for alert in active_alerts(pair.alertmanager.url)} == {"active", "inhibited"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--reason", "work"], "--minutes says for how long"),
+        (["--minutes", "0", "--reason", "work"], "--minutes says for how long"),
+        (["--minutes", "nan", "--reason", "work"], "--minutes says for how long"),
+        (["--minutes", "10081", "--reason", "work"], "at most 10080"),
+        (["--minutes", "10"], "--reason is empty"),
+        (["--minutes", "10", "--end"], "--end takes neither"),
+    ],
+)
+def test_planned_work_that_makes_no_sense(
+    pair: Pair, arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        main(["silence", *arguments])
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+    assert pair.courier.state() != "planned"
+
+
 def test_a_planned_stop_silences_everything_until_it_is_over(pair: Pair) -> None:
-    silence_all(pair.alertmanager.url, 60)
+    silence_all(pair.alertmanager.url, 60, "a test")
     states = {alert.state for alert in active_alerts(pair.alertmanager.url)}
     assert states == {"silenced"}
     assert end_planned_silences(pair.alertmanager.url) == 1

@@ -605,11 +605,12 @@ def test_a_run_from_start_to_decision(catwalk: Any, s3_store: Store) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_is_cancelled_and_can_be_taken_up(catwalk: Any, s3_store: Store, number: signal.Signals) -> None:
-    running = process("run", *SMALL[:2], "--epochs", "100", *SMALL[4:], "--run-id", SECOND, "--checkpoint-seconds", "0")
+    long = ["--epochs", "200", "--train-examples", "2000", "--batch-size", "4", "--checkpoint-seconds", "0"]
+    running = process("run", *SMALL[:2], *long, *SMALL[6:], "--run-id", SECOND)  # not over before it is stopped
     run = Run(s3_store, SECOND)
-    wait_until(lambda: bool((summary := run.summary()) and summary.epochs > 2), seconds=120)
+    wait_until(lambda: bool((summary := run.summary()) and summary.epochs > 2))
     running.send_signal(number)
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=180)
     assert (running.returncode, out) == (1, "")
     assert err.splitlines()[-1] == f"catwalk: cancelled; `catwalk run --run-id {SECOND}` goes on where it stopped"
     found = run.summary()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ml.store import Store
-from monitoring.doctor import examine
+from monitoring.doctor import Check, examine
 from tests.between import Answer, Asked, BeforeS3
 from tests.conftest import RunningStack, wait_until
 from tests.servers import S3Server
@@ -27,8 +27,14 @@ def test_a_stack_that_runs_is_well_and_a_part_that_stops_is_named(services: Runn
         wait_until(lambda: all(_verdicts()[part] == "OK" for part in parts), "every part is well")
         services.stop("alertmanager")
         try:
-            wait_until(lambda: _verdicts()["targets"] == "FAIL", "Prometheus misses Alertmanager")
-            found = {check.part: check for check in examine()}
+
+            def missed() -> dict[str, Check] | None:
+                found = {check.part: check for check in examine()}
+                return found if "alertmanager" in found["targets"].finding and found["targets"].remedy else None
+
+            found = wait_until(missed, "Prometheus misses Alertmanager")
+            assert found is not None
+            assert found["targets"].verdict == "FAIL"
             assert found["alertmanager"].verdict == "FAIL"
             assert "make up" in found["alertmanager"].remedy
             assert "alertmanager" in found["targets"].finding

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import urllib.parse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from ml.errors import ConfigError
 from monitoring.courier.annotations import annotation, identity
-from monitoring.courier.payload import parse
+from monitoring.courier.payload import Alert, parse
 from monitoring.grafana import Grafana, GrafanaError, GrafanaRefusedError
 from tests.notifying import LINKS, RUN, CourierProcess, Listener, notification
 from tests.servers import wait_until
@@ -82,8 +83,8 @@ def test_version_and_dashboards(grafana: StandIn) -> None:
 def test_an_annotation_says_what_when_and_where_to_look(grafana: StandIn) -> None:
     message = notification("ModelLossNotFinite", severity="warning", area="model", model="mlp", run_id=RUN)
     message["alerts"][0]["annotations"]["summary"] = "<b>NaN</b>"
-    (alert,) = parse(json.dumps(message).encode())
-    Grafana(grafana.url, TOKEN).annotate(**annotation(alert))
+    (alert,) = parse(json.dumps(message).encode()).alerts
+    Grafana(grafana.url, TOKEN).annotate(**annotation(alert, alert.started))
     (written,) = grafana.annotations
     assert written["tags"] == [
         "catwalk",
@@ -93,16 +94,30 @@ def test_an_annotation_says_what_when_and_where_to_look(grafana: StandIn) -> Non
         "model",
         "mlp",
         RUN,
-        identity(alert),
+        identity(alert, alert.started),
     ]
     assert (written["time"], written["timeEnd"]) == (1_795_403_464_123, None)
     assert "&lt;b&gt;NaN&lt;/b&gt;" in written["text"]
     assert f'<a href="{LINKS["runbooks"]}/ModelLossNotFinite">' in written["text"]
 
 
+def test_each_beginning_and_each_end_has_a_tag_of_its_own() -> None:
+    firing = Alert("aa", "2026-11-23T03:11:04Z", "firing", {}, {})
+    ends = [replace(firing, status="resolved", ends_at=f"2026-11-23T03:1{minute}:00Z") for minute in (2, 3)]
+    tags = [identity(alert, began) for alert in (firing, *ends) for began in (firing.started, 1_795_500_000.0)]
+    assert len({*tags}) == 6
+    assert identity(firing, None) == "catwalk-b683b28b0421ca78", "as the first edition has tagged what still waits"
+
+
+def test_an_episode_that_began_anew_is_marked_from_there() -> None:
+    (alert,) = parse(json.dumps(notification("StoreSlow", "resolved", end="2026-11-24T00:00:00Z")).encode()).alerts
+    assert annotation(alert, 1_795_404_000.0)["start"] == 1_795_404_000.0
+    assert annotation(alert, None)["start"] == alert.started
+
+
 def test_an_end_marks_the_whole_time() -> None:
-    (alert,) = parse(json.dumps(notification("StoreSlow", "resolved")).encode())
-    found = annotation(alert)
+    (alert,) = parse(json.dumps(notification("StoreSlow", "resolved")).encode()).alerts
+    found = annotation(alert, alert.started)
     assert (found["start"], found["end"]) == (pytest.approx(1_795_403_464.12), pytest.approx(1_795_405_264.1))
 
 
@@ -115,8 +130,9 @@ def test_errors_say_what_to_do(grafana: StandIn) -> None:
         Grafana("http://127.0.0.1:1", TOKEN).version()
     with pytest.raises(GrafanaError, match="Not found"):
         Grafana(f"{grafana.url}/elsewhere", TOKEN).version()
-    with pytest.raises(ConfigError, match="CATWALK_GRAFANA_URL must be a URL"):
-        Grafana("127.0.0.1:3000", TOKEN)
+    for url in ("127.0.0.1:3000", "http://127.0.0.1:3000 # ours", "http://127.0.0.1:port", "http://"):
+        with pytest.raises(ConfigError, match="CATWALK_GRAFANA_URL must be a URL"):
+            Grafana(url, TOKEN)
 
 
 def test_the_doctor_looks_at_it(grafana: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

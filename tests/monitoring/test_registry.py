@@ -18,7 +18,7 @@ import pytest
 from ml.store import Store
 from monitoring import catalogue
 from tests.monitoring.ledgers import make_run, put_summary, summary
-from tests.servers import S3Server, free_port, wait_until
+from tests.servers import PATIENCE, S3Server, free_port, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -45,12 +45,12 @@ class RegistryProcess:
             self.process = subprocess.Popen(command, cwd=PROJECT, env=dict(os.environ), stderr=file)
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE) as answer:
             return str(answer.read().decode())
 
     def status(self, path: str) -> int:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -79,15 +79,16 @@ def test_an_outage_of_s3_is_told_and_the_last_values_stay(registry: RegistryProc
     s3_server.stop()
     try:
         wait_until(lambda: registry.sample(catalogue.STORE_UP.name) == 0)
-        started = time.perf_counter()
+        started = time.monotonic()
         accuracy = registry.sample(catalogue.MODEL_ACCURACY.name, role="latest")
-        assert time.perf_counter() - started < 0.25
+        assert time.monotonic() - started < 10, "Prometheus would give up a scrape that takes longer"
         assert accuracy == 0.901
         assert registry.status("/healthz") == 200
         assert "S3 does not answer" in registry.get("/")
     finally:
         s3_server.start()
     wait_until(lambda: registry.sample(catalogue.STORE_UP.name) == 1)
+    wait_until(lambda: "S3 answers again" in registry.log.read_text())
     log = registry.log.read_text()
     assert log.count("ERROR") == 1, log
     assert log.count("S3 answers again") == 1
@@ -97,11 +98,9 @@ def test_a_hanging_s3_is_an_outage_too(registry: RegistryProcess, s3_server: S3S
     assert s3_server._process is not None
     s3_server._process.send_signal(signal.SIGSTOP)
     try:
-        wait_until(lambda: registry.sample(catalogue.STORE_UP.name) == 0, seconds=40)
-        started = time.monotonic()
+        wait_until(lambda: registry.sample(catalogue.STORE_UP.name) == 0)
         registry.process.terminate()
-        assert registry.process.wait(timeout=5) == 0
-        assert time.monotonic() - started < 2
+        assert registry.process.wait(timeout=PATIENCE) == 0
     finally:
         s3_server._process.send_signal(signal.SIGCONT)
 
@@ -139,11 +138,9 @@ def test_pages(registry: RegistryProcess, s3_store: Store) -> None:
         assert registry.status(path) == 404, path
 
 
-def test_sigterm_ends_it_at_once(registry: RegistryProcess) -> None:
-    started = time.monotonic()
+def test_sigterm_ends_it(registry: RegistryProcess) -> None:
     registry.process.terminate()
-    assert registry.process.wait(timeout=5) == 0
-    assert time.monotonic() - started < 2
+    assert registry.process.wait(timeout=PATIENCE) == 0
 
 
 def test_a_taken_port_is_one_clear_line(registry: RegistryProcess) -> None:

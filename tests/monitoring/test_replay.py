@@ -23,7 +23,7 @@ from monitoring.points import Point, run_points
 from monitoring.replay import openmetrics, replay
 from stack.settings import tool
 from tests.monitoring.ledgers import make_run
-from tests.servers import free_port, wait_for_port, wait_until
+from tests.servers import PATIENCE, free_port, wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -52,13 +52,14 @@ class Prometheus:
         with (self.folder / "prometheus.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for_port(self.port, self.process)
-        while self.ask("status/runtimeinfo") is None or not self.ask("targets")["activeTargets"]:
-            time.sleep(0.1)
+        wait_until(
+            lambda: self.ask("status/runtimeinfo") and self.ask("targets")["activeTargets"], "its target is known"
+        )
 
     def stop(self) -> None:
         assert self.process
         self.process.terminate()
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=PATIENCE)
 
     @property
     def data(self) -> Path:
@@ -70,7 +71,7 @@ class Prometheus:
 
     def ask(self, path: str) -> Any:
         try:
-            with urllib.request.urlopen(f"{self.url}/api/v1/{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}", timeout=PATIENCE) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError:  # 503 while it starts
             return None
@@ -125,7 +126,7 @@ def test_a_recent_run_goes_by_statsd(s3_store: Store, monkeypatch: pytest.Monkey
         wait_for_port(web, exporter)
 
         def arrived() -> int:
-            with urllib.request.urlopen(f"http://127.0.0.1:{web}/metrics", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{web}/metrics", timeout=PATIENCE) as answer:
                 return int(answer.read().decode().count(NEW))
 
         wait_until(lambda: arrived() == result.points)

@@ -36,7 +36,7 @@ def registry(s3_store: Store, tmp_path: Path) -> Iterator[RegistryProcess]:
 
 def answer(registry: RegistryProcess, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body, the path sent as it is."""
-    connection = http.client.HTTPConnection("127.0.0.1", registry.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", registry.port, timeout=180)
     try:
         connection.request(method, path)
         found = connection.getresponse()

@@ -180,6 +180,7 @@ def test_every_other_series_is_in_the_real_output_of_a_server(services: RunningS
     assert len(read) > len(of_exporter) > 3
     # What happens seldom is exported only once it has.
     wait_until(lambda: of_exporter <= scraped(troubled_exporter).keys(), f"{of_exporter} at statsd_exporter")
-    assert 'statsd_exporter_config_reloads_total{outcome="failure"}' in scraped(troubled_exporter).values()
+    failure = 'statsd_exporter_config_reloads_total{outcome="failure"}'
+    wait_until(lambda: failure in scraped(troubled_exporter).values(), "the mapping that it can't read")
     for name in sorted(read - of_exporter):
         wait_until(lambda name=name: services.query(name), name)

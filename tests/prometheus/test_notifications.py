@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email
 import email.policy
-import time
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -217,10 +216,6 @@ def test_the_watchdog_comes_again_and_again_to_the_courier_alone(people: People)
             body["alerts"][0]["labels"]["alertname"] == "Watchdog" for body in people.courier.bodies("/alertmanager")
         )
 
-    wait_until(lambda: times() == 1, "the Watchdog once")
-    started = time.monotonic()
-    wait_until(lambda: times() >= 4, "the Watchdog three times more")
-    took = time.monotonic() - started
-    assert took > 3.5, "three repeats, 2 s apart with these intervals"
+    wait_until(lambda: times() >= 4, "the Watchdog, and three repeats")
     assert "Watchdog" not in str(people.webhook.received) + str(people.slack.received)
     assert not [mail for mail in people.mails() if "Watchdog" in str(mail["Subject"])]

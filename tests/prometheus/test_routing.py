@@ -17,6 +17,14 @@ from stack.settings import tool
 COURIER_URL = "http://127.0.0.1:9181"
 FILES = {
     "slack_url": "https://hooks.slack.test/services/SECRET\n",
+    "teams_url": "https://teams.test/workflows/SECRET?sp=%2Ftriggers\n",
+    "discord_url": "https://discord.test/api/webhooks/1/SECRET\n",
+    "pagerduty_key": "SECRETSECRETSECRETSECRETSECRET12\n",
+    "pagerduty_url": "https://events.eu.pagerduty.test/v2/enqueue\n",
+    "opsgenie_key": "SECRET-7f3a\n",
+    "opsgenie_url": "https://api.eu.opsgenie.test\n",
+    "telegram_token": "110201543:SECRET\n",
+    "telegram_chat": "-1001234567890\n",
     "webhook_url": "https://pager.test/SECRET\n",
     "email.yml": "to: ops@example.test\nfrom: c@example.test\nsmarthost: mail.example.test:587\nusername: c\n",
     "smtp_password": "SECRET\n",
@@ -76,9 +84,10 @@ def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_routes(configuration: Path, labels: str, receiver: str) -> None:
+    expected = "courier" if receiver == "courier" else f"courier,{receiver}"  # which hears of everything
     command = [str(tool("amtool")), "config", "routes", "test", f"--config.file={configuration}"]
     done = subprocess.run(
-        [*command, f"--verify.receivers={receiver}", *labels.split()],
+        [*command, f"--verify.receivers={expected}", *labels.split()],
         capture_output=True,
         text=True,
         timeout=30,
@@ -96,9 +105,18 @@ def test_a_wrong_expectation_would_be_noticed(configuration: Path) -> None:
 
 
 def test_every_combination_of_receivers_is_accepted_and_holds_no_secret(tmp_path: Path) -> None:
-    switches = (("slack_url",), ("webhook_url",), ("email.yml", "smtp_password"))
-    for number, chosen in enumerate(itertools.product((False, True), repeat=3)):
-        names = [name for switch, on in zip(switches, chosen, strict=True) if on for name in switch]
+    switches = (
+        ("slack_url",),
+        ("teams_url", "discord_url"),
+        ("pagerduty_key",),
+        ("opsgenie_key", "opsgenie_url", "pagerduty_key", "pagerduty_url"),
+        ("telegram_token", "telegram_chat"),
+        ("webhook_url",),
+        ("email.yml", "smtp_password"),
+    )
+    combinations = [chosen for count in (0, 1, 2, len(switches)) for chosen in itertools.combinations(switches, count)]
+    for number, chosen in enumerate(combinations):
+        names = [name for switch in chosen for name in switch]
         for area in ("", "model"):
             home = tmp_path / f"{number}{area}"
             folder_with(home / "receivers" / area, *names)
@@ -119,13 +137,17 @@ def test_what_people_get_comes_besides_the_courier(tmp_path: Path) -> None:
     configuration = yaml.safe_load(rendered(folder_with(tmp_path, *FILES)))
     by_name = {receiver["name"]: receiver for receiver in configuration["receivers"]}
     assert by_name["courier"].keys() == {"name", "webhook_configs"}
-    for receiver in by_name.values():
-        assert receiver["webhook_configs"][0] == {
+    assert by_name["courier"]["webhook_configs"] == [
+        {
             "url": f"{COURIER_URL}/alertmanager",
             "http_config": {"basic_auth": {"username": "catwalk", "password_file": "monitoring_password"}},
         }
+    ]
     for name in ("everybody", *AREAS):
-        assert len(by_name[name]["webhook_configs"]) == 2
+        ways = {kind.removesuffix("_configs"): way for kind, way in by_name[name].items() if kind != "name"}
+        assert [*ways] == ["slack", "msteamsv2", "discord", "pagerduty", "opsgenie", "telegram", "email", "webhook"]
+        assert [len(way) for way in ways.values()] == [1] * 8
+        assert all(way["send_resolved"] for (way,) in ways.values())
         assert by_name[name]["slack_configs"][0]["api_url_file"] == str(tmp_path / "slack_url")
         assert by_name[name]["email_configs"][0]["auth_password_file"] == str(tmp_path / "smtp_password")
 
@@ -140,7 +162,7 @@ def test_a_folder_of_an_area_takes_the_place_of_what_is_for_everybody(tmp_path: 
 
 def test_mail_without_a_password(tmp_path: Path) -> None:
     (tmp_path / "email.yml").write_text("to: a@b\nfrom: c@d\nsmarthost: localhost:25\nrequire_tls: false\n")
-    assert receivers.read(tmp_path)["everybody"].email == Email("a@b", "c@d", "localhost:25", require_tls=False)
+    assert receivers.read(tmp_path)["everybody"].email == Email(("a@b",), "c@d", "localhost:25", require_tls=False)
 
 
 @pytest.mark.parametrize(
@@ -148,19 +170,123 @@ def test_mail_without_a_password(tmp_path: Path) -> None:
     [
         ("slack_url", "", "slack_url must hold a URL"),
         ("webhook_url", "pager.test", "webhook_url must hold a URL"),
+        ("slack_url", "https://hooks.slack.test/a\nhttps://hooks.slack.test/b\n", "and nothing else"),
+        ("slack_url", "https://hooks.slack.test/a # of the team\n", "and nothing else"),
+        ("slack_url", "https://hooks.slack.test/a,https://hooks.slack.test/b", "and nothing else"),
+        ("slack_url", "# of the team\nhttps://hooks.slack.test/a", "and nothing else"),
+        ("teams_url", "https://", "and nothing else"),
+        ("teams_url", "https://:443/workflows", "and nothing else"),
+        ("discord_url", "https://discord.test:port/", "and nothing else"),
+        ("discord_url", '"https://discord.test/a"', "and nothing else"),
+        ("discord_url", "https://discord.test/…", "and nothing else"),
+        ("pagerduty_key", "\n", "must hold one word"),
+        ("pagerduty_key", "SECRET # of the team", "must hold one word"),
+        ("opsgenie_key", "SECRET\nOTHER", "must hold one word"),
+        ("pagerduty_url", "https://events.eu.pagerduty.test/v2/enqueue", "without a key: put it into"),
+        ("telegram_token", "SECRET", "must hold the token of a bot"),
+        ("telegram_token", "110201543:SECRET", "needs .*telegram_chat"),
+        ("telegram_chat", "@team", "must hold the number of a chat"),
+        ("telegram_chat", "1234", "needs .*telegram_token"),
+        ("smtp_password", "SECRET", "needs .*email.yml"),
+        (
+            "slack_url.txt",
+            "https://hooks.slack.test/a",
+            "reaches nobody: .*; rename or remove it. The names are discord",
+        ),
+        ("victorops_key", "SECRET", "reaches nobody"),
+        ("models/slack_url", "https://hooks.slack.test/a", "reaches nobody: .*pipeline"),
+        ("model/quiet_hours.yml", "times: 22:00-07:00", "reaches nobody"),
+        ("model/slack_url.txt", "https://hooks.slack.test/a", "reaches nobody"),
+        ("model", "https://hooks.slack.test/a", "can't be read: Not a directory"),
+        ("slack_url/url", "https://hooks.slack.test/a", "can't be read: Is a directory"),
+        *(
+            ("email.yml", f"to: {to}\nfrom: c@d\nsmarthost: h:25", "to must be one address such as")
+            for to in (
+                "ops.example.com",
+                "[]",
+                "[ops@example.com, ml.example.com]",
+                "[ops@example.com, 7]",
+                "",
+                "ops@example.com ml@example.com",
+                "ops@example.com; ml@example.com",
+                "'[ops@example.com]'",
+                "{ops@example.com: 1}",
+                "ops@",
+                "'<>'",
+                "ops@example.com,",
+                '"ops@exa\\nmple.com"',
+            )
+        ),
+        ("email.yml", "to: a@b\nfrom: c@d, e@f\nsmarthost: h:25", "one address as from"),
+        ("email.yml", "to: a@b\nfrom: catwalk\nsmarthost: h:25", "from must be one address"),
+        ("email.yml", "to: a@b\nto: c@d\nfrom: c@d\nsmarthost: h:25", "key to twice; put several values into one list"),
+        ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: h:0", "smarthost must be host:port"),
+        ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: h:66000", "smarthost must be host:port"),
+        ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: smtp://h:25", "smarthost must be host:port"),
+        ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: 'h :25'", "smarthost must be host:port"),
+        ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: h:25\nrequire_tls: 'false'", "true or false as require_tls"),
+        ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: h:25\nusername: 7", "in quotes where it is a number"),
+        ("email.yml", "- to: a@b", "one a line"),
+        ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: 2026-13-45", "one a line"),
         ("email.yml", "to: a@b", "must have the keys to, from and smarthost"),
         ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: h:25\npassword: x", "must have the keys"),
-        ("email.yml", "to: [", "must have the keys"),
+        ("email.yml", "to: [", "one a line"),
         ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: localhost", "smarthost must be host:port"),
         ("email.yml", "to: a@b\nfrom: c@d\nsmarthost: h:25\nusername: u", "put the password into"),
     ],
 )
 def test_a_file_that_makes_no_sense_is_named(tmp_path: Path, name: str, text: str, complaint: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError, match=complaint) as refused:
         receivers.read(tmp_path)
-    assert str(tmp_path / name) in str(refused.value)
+    named = "models" if name.startswith("models") else name.removesuffix("/url")
+    assert str(tmp_path / named) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_password_that_nobody_asks_for_is_named(tmp_path: Path) -> None:
+    (tmp_path / "email.yml").write_text("to: a@b\nfrom: c@d\nsmarthost: h:25\n")
+    (tmp_path / "smtp_password").write_text("SECRET")
+    with pytest.raises(ConfigError, match=r"email.yml names no username, but smtp_password is beside it"):
+        receivers.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("to", "expected"),
+    [
+        ("[ops@example.com, ml@example.com]", ("ops@example.com", "ml@example.com")),
+        ("ops@example.com, Machine Learning <ml@example.com>", ("ops@example.com", "ml@example.com")),
+        ("\n  - 'Ops <ops@example.com>'\n  - root@localhost", ("ops@example.com", "root@localhost")),
+    ],
+)
+def test_mail_to_several(tmp_path: Path, to: str, expected: tuple[str, ...]) -> None:
+    (tmp_path / "email.yml").write_text(f"to: {to}\nfrom: 'Catwalk <c@d>'\nsmarthost: '[::1]:25'\n")
+    assert receivers.read(tmp_path)["model"].email == Email(expected, "c@d", "[::1]:25")
+    by_name = {one["name"]: one for one in yaml.safe_load(rendered(tmp_path))["receivers"]}
+    assert by_name["everybody"]["email_configs"][0]["to"] == ", ".join(expected)
+
+
+def test_what_is_hidden_and_what_is_padded_is_let_be(tmp_path: Path) -> None:
+    """Kubernetes' mounts have ``..data``; an editor of Windows ends lines in its own way."""
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "slack_url").write_bytes(b" https://hooks.slack.test/a\r\n\r\n")
+    assert receivers.read(tmp_path)["everybody"] == Channels(tmp_path / "slack_url")
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    assert receivers.read(receivers.folder({"CATWALK_HOME": str(tmp_path)}))["everybody"] == Channels()
+    (tmp_path / "file").write_text("")
+    for given in (str(tmp_path / "typo"), str(tmp_path / "file"), "tests"):
+        with pytest.raises(ConfigError, match="CATWALK_RECEIVERS must be the whole path of a folder that is there"):
+            receivers.folder({"CATWALK_RECEIVERS": given})
+    assert receivers.folder({"CATWALK_RECEIVERS": str(tmp_path)}) == tmp_path
+
+
+@pytest.mark.parametrize("url", ["", "courier:9181", "http://courier:9181 #"])
+def test_a_courier_that_is_nowhere(url: str) -> None:
+    with pytest.raises(ConfigError, match="CATWALK_COURIER_URL must be a URL"):
+        notifications.render((notifications.SOURCE / "alertmanager.yml").read_text(), {}, url)
 
 
 def test_the_watchdog_comes_every_20_seconds(tmp_path: Path) -> None:

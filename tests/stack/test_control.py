@@ -128,8 +128,8 @@ def test_down_leaves_no_process_even_those_that_left_their_group(settings: Setti
     pids = [process.pid for process in control.processes(settings)]
     assert stray.pid in pids
     control.down(settings, say=quiet)
-    assert time.monotonic() - started < 30
-    stray.wait(timeout=10)
+    assert time.monotonic() - started < 120, "30 s on an idle machine"
+    stray.wait(timeout=60)
     assert [pid for pid in pids if psutil.pid_exists(pid)] == []
     control.down(settings, say=quiet)  # again: nothing to do, no error
 

@@ -18,7 +18,7 @@ from monitoring import access, catalogue
 from monitoring.courier.server import LARGEST_BODY
 from stack.settings import PROJECT
 from tests.notifying import RUN, CourierProcess, notification
-from tests.servers import MONITORING_PASSWORD, wait_until
+from tests.servers import MONITORING_PASSWORD, PATIENCE, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -55,7 +55,7 @@ def test_killed_between_keeping_and_answering_it_has_lost_and_doubled_nothing(tm
     try:
         with pytest.raises(OSError, match=r"closed|reset"):
             courier.post(notification("PipelineRunFailed", run_id=RUN))
-        assert courier.process.wait(20) == -signal.SIGKILL
+        assert courier.process.wait(PATIENCE) == -signal.SIGKILL
         courier.start()
         assert names(courier) == [("PipelineRunFailed", "firing", 1)]
         assert courier.post(notification("PipelineRunFailed", run_id=RUN)) == (200, "kept\n")  # Alertmanager's next try
@@ -76,16 +76,83 @@ def test_many_kills_lose_nothing(tmp_path: Path) -> None:
     assert sqlite3.connect(tmp_path / "courier" / "courier.db").execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_a_repeat_is_counted_not_kept_again(courier: CourierProcess) -> None:
+def test_a_repeat_is_counted_not_kept_again(tmp_path: Path) -> None:
+    courier = CourierProcess(tmp_path)
     for _ in range(3):
         assert courier.post(notification("StoreSlow", severity="warning"))[0] == 200
     assert courier.post(notification("StoreSlow", "resolved", severity="warning"))[0] == 200
-    assert ("StoreSlow", "firing", 3) in names(courier)
-    assert ("StoreSlow", "resolved", 1) in names(courier)
+    assert names(courier) == [("StoreSlow", "firing", 3), ("StoreSlow", "resolved", 1)]
     metrics = courier.get("/metrics")
+    courier.kill()
     assert 'catwalk_courier_stored_total{status="firing"} 1.0' in metrics
     assert 'catwalk_courier_duplicates_total{status="firing"} 2.0' in metrics
     assert 'catwalk_courier_notifications_total{status="resolved"} 1.0' in metrics
+
+
+def test_what_fires_after_its_end_is_told_as_firing_whatever_restarts(tmp_path: Path) -> None:
+    """Alertmanager tells so, with the start of before, when Prometheus was late: see prometheus/alertmanager#952."""
+    courier = CourierProcess(tmp_path)
+    ends = {"firing": "", "first": "2026-11-23T03:12:00Z", "second": "2026-11-23T03:41:00Z"}
+
+    def tell(what: str) -> None:
+        message = notification("StoreUnavailable", what if what == "firing" else "resolved", end=ends[what])
+        assert courier.post(message)[0] == 200
+
+    def page() -> tuple[str, str]:
+        """What fires, and what was told so far."""
+        firing, _, told = courier.get("/").partition("Told so far")
+        assert "Alertmanager does not answer" in firing
+        return firing, told
+
+    try:
+        for what in ("firing", "first", "first", "firing", "first", "firing"):
+            tell(what)
+        assert names(courier) == [
+            ("StoreUnavailable", "firing", 1),
+            ("StoreUnavailable", "resolved", 3),
+            ("StoreUnavailable", "firing", 2),
+        ]
+        courier.kill()
+        courier.start()
+        firing, told = page()
+        assert "StoreUnavailable happened" in firing
+        assert "Nothing fires" not in firing
+        assert (told.count(", fires"), told.count("over after 56 s")) == (1, 1)
+        tell("firing")
+        tell("second")
+        tell("second")
+        firing, told = page()
+        assert "Nothing fires" in firing
+        assert (told.count(", fires"), told.count("over after")) == (0, 2)
+        assert [end for one in courier.told()["notifications"] if (end := one["ends_at"])] == [
+            ends["second"],
+            ends["first"],
+        ]
+        metrics = courier.get("/metrics")
+        for family, status, number in (
+            ("notifications", "firing", 1),
+            ("duplicates", "firing", 1),
+            ("stored", "firing", 0),
+            ("notifications", "resolved", 2),
+            ("stored", "resolved", 1),
+            ("duplicates", "resolved", 1),
+        ):
+            assert f'catwalk_courier_{family}_total{{status="{status}"}} {number}.0' in metrics
+    finally:
+        courier.kill()
+
+
+def test_the_page_leaves_out_nothing_that_fires(tmp_path: Path) -> None:
+    courier = CourierProcess(tmp_path)
+    try:
+        assert courier.post(notification("StoreUnavailable"))[0] == 200
+        over = [notification(f"Over{number}", "resolved")["alerts"][0] for number in range(300)]
+        assert courier.post({**notification("Over"), "alerts": over})[0] == 200
+        assert "StoreUnavailable happened" in courier.get("/").partition("Told so far")[0]
+        found = json.loads(courier.get("/api/notifications?limit=10"))["notifications"]
+        assert "StoreUnavailable" in {one["labels"]["alertname"] for one in found}
+    finally:
+        courier.kill()
 
 
 def test_it_exports_what_the_catalogue_says_and_nothing_else(courier: CourierProcess) -> None:
@@ -113,13 +180,14 @@ def test_bad_input_is_one_line(courier: CourierProcess, body: bytes, kind: str, 
     assert text.count("\n") == 1
 
 
-@pytest.mark.parametrize("path", ["/alertmanager", "/planned-stop"])
+@pytest.mark.parametrize("path", ["/alertmanager", "/planned-stop", "/test-callouts"])
 @pytest.mark.parametrize(
     "authorization", ["", "Basic", access.header(""), access.header("catwalk"), "Bearer " + MONITORING_PASSWORD]
 )
 def test_nobody_can_forge_a_watchdog_or_a_planned_stop(courier: CourierProcess, path: str, authorization: str) -> None:
     kept, state = len(courier.told()["notifications"]), courier.state()
-    body = {"seconds": 600} if path == "/planned-stop" else notification("Watchdog", severity="none", forged="yes")
+    forged = notification("Watchdog", severity="none", forged="yes")
+    body = {"/planned-stop": {"seconds": 600}, "/test-callouts": {}}.get(path, forged)
     status, text = courier.post(body, path, authorization=authorization)
     assert (status, text.count("\n")) == (401, 1)
     assert (len(courier.told()["notifications"]), courier.state()) == (kept, state)
@@ -158,7 +226,7 @@ def test_pages_hold_no_markup_of_others_and_nothing_from_elsewhere(courier: Cour
 )
 def test_addresses(courier: CourierProcess, path: str, status: int) -> None:
     try:
-        with urllib.request.urlopen(f"{courier.url}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{courier.url}{path}", timeout=PATIENCE) as answer:
             found = answer.status
             if path.startswith("/api"):
                 json.load(answer)
@@ -177,7 +245,9 @@ def test_a_taken_port_and_a_bad_setting_are_one_line(courier: CourierProcess, tm
     ):
         given = {"PATH": "/usr/bin:/bin", "CATWALK_HOME": str(tmp_path), "CATWALK_MONITORING_PASSWORD": "x"}
         given |= environment
-        done = subprocess.run(command, cwd=PROJECT, env=given, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, cwd=PROJECT, env=given, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
         assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
         assert complaint in done.stderr
 

@@ -10,10 +10,10 @@ from tests.notifying import notification
 
 
 def test_a_notification() -> None:
-    (alert,) = parse(json.dumps(notification("StoreSlow", severity="warning")).encode())
+    (alert,) = parse(json.dumps(notification("StoreSlow", severity="warning")).encode()).alerts
     assert (alert.name, alert.status, alert.ends_at) == ("StoreSlow", "firing", "")
     assert alert.started == pytest.approx(1_795_403_464.123456)
-    (alert,) = parse(json.dumps(notification("StoreSlow", "resolved")).encode())
+    (alert,) = parse(json.dumps(notification("StoreSlow", "resolved")).encode()).alerts
     assert alert.ends_at == "2026-11-23T03:41:04.1Z"
 
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -21,7 +24,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "courier.db")
 
 
-def test_once_per_fingerprint_start_and_status(store: Store) -> None:
+def test_a_repeat_is_counted_not_kept_again(store: Store) -> None:
     assert store.add([FIRING], 1.0, annotate=False) == [FIRING]
     assert store.add([FIRING, FIRING], 2.0, annotate=False) == []
     later = replace(FIRING, starts_at="2026-11-24T03:11:04Z")
@@ -46,6 +49,21 @@ def test_many_at_once_keep_one(tmp_path: Path) -> None:
     assert store.pending() == {"grafana": 1}
 
 
+def test_what_happened_first_is_delivered_first_however_often_it_fails(store: Store) -> None:
+    for event in ("silent", "recovered"):
+        store.keep_watch({}, {"slack": {"event": event}}, 1.0)
+    first = store.next_delivery("slack")
+    assert first is not None
+    store.postpone(first, 600.0, "Slack does not answer")
+    waiting = store.next_delivery("slack")
+    assert waiting is not None
+    assert (waiting.payload["event"], waiting.due) == ("silent", 600.0)
+    store.end(waiting, 601.0)
+    after = store.next_delivery("slack")
+    assert after is not None
+    assert after.payload["event"] == "recovered"
+
+
 def test_the_watchdog_becomes_no_annotation(store: Store) -> None:
     store.add([replace(FIRING, labels={"alertname": "Watchdog"})], 1.0, annotate=True)
     assert store.pending() == {}
@@ -61,6 +79,141 @@ def test_beginning_and_end_are_one_episode(store: Store) -> None:
     (over,) = episodes(store.notifications(10))
     assert (over.ended, over.last_seen, over.times) == (unix_time(END), 2.0, 2)
     assert [one.alert.name for one in store.unresolved()] == ["Watchdog"]
+
+
+def sequence(store: Store, *told: tuple[Alert, str]) -> None:
+    """Alerts as the groups of Alertmanager tell of them, a second apart, from an hour after the first began."""
+    for number, (alert, group) in enumerate(told):
+        store.add([alert], FIRING.started + 3600 + number, annotate=True, group=group)
+
+
+def spans(store: Store) -> list[tuple[float, float | None]]:
+    """Beginning and end of each episode, the newest first, in seconds after the first began."""
+    return [
+        (one.started - FIRING.started, None if one.ended is None else one.ended - FIRING.started)
+        for one in episodes(store.notifications(100))
+    ]
+
+
+def ended(seconds: float) -> Alert:
+    """The end, so long after the beginning."""
+    end = datetime.fromtimestamp(round(FIRING.started + seconds), UTC)
+    return replace(FIRING, status="resolved", ends_at=f"{end:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def test_what_fires_after_its_end_is_a_new_episode_with_an_end_of_its_own(store: Store) -> None:
+    sequence(store, (FIRING, "a"), (ended(40), "a"), (FIRING, "a"))
+    assert [one.alert for one in store.unresolved()] == [FIRING]
+    assert spans(store) == [(3602, None), (0, pytest.approx(40, abs=1))]
+    sequence(store, (FIRING, "a"), (FIRING, "a"), (ended(7200), "a"))
+    assert store.unresolved() == []
+    assert spans(store) == [(3602, pytest.approx(7200, abs=1)), (0, pytest.approx(40, abs=1))]
+    assert [one.times for one in reversed(store.notifications(10))] == [1, 1, 3, 1]
+    assert store.pending() == {"grafana": 4}, "an annotation for each beginning and each end"
+    sequence(store, (FIRING, "a"))
+    assert len(spans(store)) == 3
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_repeated_end_does_not_end_what_fires_anew(tmp_path: Path, restarts: bool) -> None:
+    store = Store(tmp_path / "courier.db")
+    for told in (FIRING, ended(40), ended(40), FIRING, ended(40)):
+        if restarts:
+            store.close()
+            store = Store(tmp_path / "courier.db")
+        sequence(store, (told, "a"))
+    assert [one.alert for one in store.unresolved()] == [FIRING]
+    assert [one.times for one in reversed(store.notifications(10))] == [1, 3, 1]
+
+
+def test_two_groups_that_tell_of_one_alert_make_one_episode_of_each(store: Store) -> None:
+    sequence(store, (FIRING, "a"), (FIRING, "b"), (ended(40), "a"), (FIRING, "a"), (ended(40), "b"), (FIRING, "b"))
+    assert [ended is None for _, ended in spans(store)] == [True, False]
+    sequence(store, (ended(7200), "b"), (ended(7200), "a"))
+    assert store.unresolved() == []
+    assert len(spans(store)) == 2
+
+
+def test_a_group_that_is_late_to_tell_of_an_episode_makes_no_new_one(store: Store) -> None:
+    sequence(store, (FIRING, "a"), (ended(40), "a"), (FIRING, "b"), (ended(40), "b"))
+    assert store.unresolved() == []
+    assert spans(store) == [(0, pytest.approx(40, abs=1))]
+    assert [one.times for one in reversed(store.notifications(10))] == [2, 2]
+
+
+def test_an_end_without_a_beginning_is_an_episode(store: Store) -> None:
+    sequence(store, (ended(40), "a"), (ended(50), "a"), (ended(45), "a"))
+    assert spans(store) == [(0, pytest.approx(50, abs=1))]
+    assert [one.alert.status for one in store.notifications(10)] == ["resolved"] * 3, "each end is kept"
+    sequence(store, (FIRING, "a"))
+    assert [ended is None for _, ended in spans(store)] == [True, False]
+
+
+def test_an_episode_that_was_over_when_it_was_told_took_no_time(store: Store) -> None:
+    sequence(store, (FIRING, "a"), (ended(40), "a"), (FIRING, "a"), (ended(3601), "a"))
+    assert spans(store)[0] == (3602, 3602)
+
+
+def test_an_episode_whose_end_nobody_told_is_over_when_the_next_begins(store: Store) -> None:
+    later = replace(FIRING, starts_at="2026-11-23T05:11:04.123456789Z")
+    sequence(store, (FIRING, "a"), (later, "a"))
+    assert spans(store) == [(7200, None), (0, 7200)]
+    assert [one.alert for one in store.unresolved()] == [later]
+
+
+def test_what_fires_is_told_of_however_long_ago_it_was(store: Store) -> None:
+    store.add([FIRING], 1.0, annotate=False)
+    for number in range(5):
+        store.add([replace(RESOLVED, fingerprint=f"over {number}")], 2.0 + number, annotate=False)
+    assert [one.alert.fingerprint for one in store.told(2)] == ["over 4", "over 3", "aa"]
+
+
+def test_a_file_of_the_first_edition_is_taken_over_without_loss(tmp_path: Path) -> None:
+    """It kept one notification a fingerprint, start and status; what fired again shows in its times only."""
+    shutil.copy(Path(__file__).with_name("kept") / "version-0.db", tmp_path / "courier.db")
+    for _ in range(2):  # the second time, it is of this version already
+        store = Store(tmp_path / "courier.db")
+        kept = store.notifications(100)
+        found = {(one.name, one.ended is None): one.times for one in episodes(kept)}
+        store.close()
+        assert found == {
+            ("StoreSlow", False): 3,
+            ("DiskNearlyFull", True): 1,
+            ("StoreUnavailable", False): 3,
+            ("StoreUnavailable", True): 1,
+            ("StatsdExporterDown", False): 4,
+        }
+        assert sum(one.times for one in kept) == 13, "as many as were told"
+    store = Store(tmp_path / "courier.db")
+    again = next(one for one in episodes(store.notifications(100)) if one.name == "StoreUnavailable")
+    assert (again.started, again.ended) == (1795407190.0, None), "when it was told to fire after its end"
+    assert store.watch()["heard"] == 1795403500.0
+    assert store.pending() == {"grafana": 7, "slack": 1}
+    delivery = store.next_delivery("grafana")
+    assert delivery is not None
+    assert "began" not in delivery.payload
+
+
+def test_an_end_that_was_told_before_its_beginning_in_the_first_edition(tmp_path: Path) -> None:
+    path = tmp_path / "courier.db"
+    shutil.copy(Path(__file__).with_name("kept") / "version-0.db", path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE notifications SET first_seen = 1795403600, times = 2 WHERE id = 4")
+    connection.close()
+    found = [one for one in episodes(Store(path).notifications(100)) if one.name == "StoreUnavailable"]
+    assert [(one.started, one.ended is None, one.times) for one in found] == [
+        (1795403600.0, True, 2),
+        (unix_time(START), False, 1),
+    ]
+
+
+def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    Store(tmp_path / "courier.db").close()
+    with sqlite3.connect(tmp_path / "courier.db") as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(ConfigError, match=r"courier\.db can't be used \(a newer Catwalk has written it"):
+        Store(tmp_path / "courier.db")
 
 
 def test_a_subject_leaves_out_what_every_alert_has() -> None:

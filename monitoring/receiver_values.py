@@ -1,0 +1,105 @@
+"""What a value in a receiver's file must be, as a whole: one that only begins well reaches nobody.
+
+Each function returns what a value means, or raises ValueError with the end of a sentence that begins with the name of
+its file: "must hold a URL …".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+# What a URL may consist of (RFC 3986); Alertmanager would take a space or a second URL for a part of the path.
+_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
+_TWO_URLS = re.compile(r"[,;]https?://")
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+_ADDRESS = rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_HOST}"
+_NAMED_ADDRESS = re.compile(rf'(?:"?[^"<>@,;:\\]*"?\s*<({_ADDRESS})>|({_ADDRESS}))')
+_HOST_AND_PORT = re.compile(rf"({_HOST}):(\d{{1,5}})")
+
+
+def url(text: str) -> str:
+    """One URL, whatever white space is around it."""
+    found = text.strip()
+    if _URL.fullmatch(found) and not _TWO_URLS.search(found) and _has_host(found):
+        return found
+    raise ValueError("must hold a URL that begins with http:// or https://, and nothing else")
+
+
+def key(text: str) -> str:
+    """One word of printable characters, such as a key, a token or a password."""
+    if re.fullmatch(r"[\x21-\x7e]+", text.strip()):
+        return text.strip()
+    raise ValueError("must hold one word, and nothing else")
+
+
+def password(text: str) -> str:
+    """One line."""
+    if text.strip() and "\n" not in text.strip():
+        return text.strip()
+    raise ValueError("must hold one line with the password, and nothing else")
+
+
+def bot_token(text: str) -> str:
+    """What Telegram's BotFather gives."""
+    if re.fullmatch(r"\d+:[A-Za-z0-9_-]+", text.strip()):
+        return text.strip()
+    raise ValueError("must hold the token of a bot, such as 110201543:AAHdqTcvCH1v, and nothing else")
+
+
+def chat_id(text: str) -> int:
+    """A chat of Telegram."""
+    if re.fullmatch(r"-?[1-9]\d{0,17}", text.strip()):
+        return int(text)
+    raise ValueError("must hold the number of a chat, such as -1001234567890, and nothing else")
+
+
+def addresses(value: Any) -> tuple[str, ...]:
+    """E-mail addresses: one text, separated by commas, or a list of texts. ``Name <address>`` will do."""
+    texts = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
+    found = [_NAMED_ADDRESS.fullmatch(text.strip()) if isinstance(text, str) else None for text in texts]
+    wrong = [text for text, match in zip(texts, found, strict=True) if not match]
+    if wrong or not found:
+        raise ValueError(f"must be one address such as ops@example.com, or a list of them, not {shown(wrong or value)}")
+    return tuple(match[1] or match[2] for match in found if match)
+
+
+def host_and_port(value: Any) -> tuple[str, int]:
+    """``host:port``; an IPv6 address stands in brackets."""
+    match = _HOST_AND_PORT.fullmatch(value) if isinstance(value, str) else None
+    if match and 1 <= int(match[2]) <= 65_535:
+        return match[1], int(match[2])
+    raise ValueError(f"must be host:port, not {shown(value)}")
+
+
+def mapping(text: str) -> dict[str, Any]:
+    """The keys and values of a YAML file; a key that comes twice would lose one of its values."""
+    try:
+        node = yaml.compose(text, yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError("must hold `key: value`, one a line") from error
+    if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
+        raise ValueError("must hold `key: value`, one a line")
+    names = [str(name.value) for name, _ in node.value]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"has the key {twice[0]} twice; put several values into one list")
+    return values
+
+
+def shown(value: Any) -> str:
+    """A value for a complaint, in one line."""
+    one = value[0] if isinstance(value, list) and len(value) == 1 else value
+    return " ".join(repr(one).split())[:100]
+
+
+def _has_host(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
