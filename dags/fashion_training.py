@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ml.records import Stage, Trigger
     from ml.runs import Run
 
-SCHEDULE = os.environ.get("CATWALK_SCHEDULE", "0 3 * * *")
+SCHEDULE = os.environ.get("CATWALK_SCHEDULE", "0 3 * * *").strip()
 
 
 def _run_stage(stage: Stage) -> Run:
@@ -47,7 +47,8 @@ def _run_stage(stage: Stage) -> Run:
 
 
 @dag(
-    schedule=SCHEDULE,  # no start_date: with one, a fresh Airflow would make up for last night's run at once
+    schedule=None if SCHEDULE in ("", "None") else SCHEDULE,
+    # No start_date: with one, a fresh Airflow would make up for last night's run at once.
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
