@@ -22,7 +22,7 @@ from monitoring.summaries import positive_seconds
 DEFAULT = "0 3 * * *"
 _NEVER = ("", "None", "@once", "@continuous")
 """Schedules by which no run is ever due at a time that can be foretold."""
-_PRESETS = {
+PRESETS = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
     "@weekly": "0 0 * * 0",
@@ -52,7 +52,7 @@ class Schedule:
         if os.environ.get("CATWALK_SCHEDULE_SECONDS"):
             return cls("", positive_seconds("CATWALK_SCHEDULE_SECONDS", 0.0))
         text = os.environ.get("CATWALK_SCHEDULE", DEFAULT).strip()
-        schedule = cls("" if text in _NEVER else _PRESETS.get(text, text))
+        schedule = cls("" if text in _NEVER else PRESETS.get(text, text))
         try:
             sound = not schedule.cron or any(True for _ in schedule.after(time.time()))
         except (CroniterError, ValueError):
