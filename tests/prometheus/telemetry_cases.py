@@ -310,6 +310,32 @@ STATSD: list[Scenario] = [
         has("exporter:events:count", "10m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 0}),
         has("exporter:events:new15m", "15m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 3}),
     ),
+    scenario(
+        "the exporter is started again so fast that no scrape is lost, and counts as much as before",
+        {
+            up("statsd_exporter"): constant(1), BEGAN: "-90000x300 3001x500",
+            UNMAPPED: "1x300 0x60 1x400",
+        },
+        has("exporter:events:new15m", "1h", {}),
+        has("exporter:events:new15m", "1h1m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 1}),
+        has("exporter:events:new15m", "1h12m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 1}),
+        has("exporter:events:new15m", "1h20m", {}),
+    ),
+    scenario(
+        "the same with a counter that is born at 1",
+        {up("statsd_exporter"): constant(1), BEGAN: "-90000x300 3001x500", CONFLICTS: "1x300 stale _x59 1x400"},
+        has(
+            "exporter:events:new15m", "1h10m",
+            {f'{{counter="events_conflict", {OF_EXPORTER}, metric_name="clash", type="gauge"}}': 1},
+        ),
+    ),
+    scenario(
+        "what was counted is known while the exporter is not reached",
+        {up("statsd_exporter"): "1x30 0x30 1x100", UNMAPPED: "3x30 stale _x30 4x30 stale"},
+        has("exporter:events:count", "8m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 3}),
+        has("exporter:events:count", "12m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 4}),
+        has("exporter:events:count", "17m", {}),
+    ),
     *events("StatsdConflicts", CONFLICTS, clash),
     *events("StatsdReloadFailed", RELOADS, lambda lines: REFUSED),
     *events("StatsdUnmappedEvents", UNMAPPED, unmapped),
