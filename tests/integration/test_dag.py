@@ -65,7 +65,9 @@ def test_airflows_own_metrics_arrive_with_their_labels(stack: RunningStack, fini
         lambda: stack.query(f'airflow_dagrun_duration_seconds_count{{dag_id="{DAG}", state="success"}}'),
         "the duration of the DAG run",
     )
-    wait_until(lambda: stack.query("airflow_scheduler_heartbeat_total > 0"), "the scheduler's heartbeat")
+    for component in ("scheduler", "dag_processor", "triggerer"):
+        beats = f'exporter:airflow_heartbeats:increase5m{{component="{component}"}} > 0'
+        wait_until(lambda beats=beats: stack.query(beats), f"heartbeats of the {component}")  # type: ignore[misc]
     for trouble in ("statsd_exporter_events_unmapped_total", "statsd_exporter_events_conflict_total"):
         assert [entry for entry in stack.query(f"sum by (type) ({trouble}) > 0") if entry] == [], trouble
     for trouble in ("statsd_exporter_sample_errors_total", "statsd_exporter_tag_errors_total"):
@@ -86,6 +88,21 @@ def test_a_dag_run_fills_the_panels_about_airflow(stack: RunningStack, finished:
     assert len(queries) > 10
     for query in queries:
         wait_until(lambda query=query: panel_answered(stack, query), query.name)  # type: ignore[misc]
+
+
+def test_a_dag_run_that_failed_is_told_of_unless_the_ledger_knows(stack: RunningStack) -> None:
+    wait_until(lambda: stack.query(f'catwalk_dag_paused{{dag_id="{DAG}"}} == 0'), "the registry asks Airflow")
+    dag_run = trigger(stack, SMALL, "fashion_sweep")
+    failed = f'dag_id="fashion_sweep", dag_run_id="{dag_run.dag_run_id}"'
+    try:
+        stack.airflow("PATCH", dag_run.path, {"state": "failed"})
+        wait_until(
+            lambda: stack.query(f"registry:dag_run_failed_timestamp_seconds:held{{{failed}}} > 0"), "its failure"
+        )
+        wait_until(lambda: stack.query(f'ALERTS{{alertname="PipelineRunFailed", {failed}}}'), "the alert")
+    finally:
+        stack.airflow("DELETE", dag_run.path)
+    wait_until(lambda: not stack.query(f'ALERTS{{alertname="PipelineRunFailed", {failed}}}'), "its end")
 
 
 def test_each_task_leads_to_the_report(stack: RunningStack, finished: dict[str, DagRun]) -> None:
