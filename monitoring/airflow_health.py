@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.request
 from datetime import datetime
+from http.client import HTTPException
 from urllib.parse import quote
 
 from monitoring.airflow_api import AirflowApi, AirflowError
@@ -30,7 +31,7 @@ def ask(url: str) -> dict[str, bool]:
         with urllib.request.urlopen(f"{url.rstrip('/')}/api/v2/monitor/health", timeout=_TIMEOUT) as answer:
             parts = json.loads(answer.read(_LARGEST_ANSWER))
         health = {name: parts[name]["status"] == "healthy" for name in COMPONENTS if parts.get(name)}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError):
         return {API_SERVER: False}
     return {API_SERVER: True, **health}
 
@@ -84,7 +85,7 @@ class AirflowHealth:
             dags = self._api.dags()
             self.failures = {run: at for name in dags for run, at in failure(self._api, name).items()}
             self.paused = {name: bool(dag["is_paused"]) for name, dag in dags.items()}
-        except (AirflowError, KeyError, TypeError, ValueError, AttributeError):
+        except (AirflowError, HTTPException, KeyError, TypeError, ValueError, AttributeError):
             self._api = None  # its token may have run out: the next look signs in anew
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -72,6 +73,26 @@ def test_components_are_as_airflow_says(airflow: str) -> None:
 
 def test_of_an_airflow_that_does_not_answer_only_that_is_known() -> None:
     assert airflow_health.ask(f"http://127.0.0.1:{free_port()}") == {"api_server": False}
+
+
+def test_what_does_not_speak_http_is_no_airflow_and_is_asked_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def babble() -> None:
+            for _ in range(3):
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(1_000)
+                    connection.sendall(b"220 not a web server\r\n")
+
+        threading.Thread(target=babble, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert airflow_health.ask(url) == {"api_server": False}
+        health = AirflowHealth(url, 0.05)
+        health.start()
+        wait_until(lambda: health.asked)
+        assert health.components == {"api_server": False}
+        health.stop()
 
 
 def test_whether_a_dag_is_paused_and_still_after_a_token_has_run_out(
