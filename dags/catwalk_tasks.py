@@ -13,8 +13,8 @@ from airflow.sdk import Asset, AssetAlias, BaseOperatorLink, Param, get_current_
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
 from ml.config import CHAMPION_ASSET, Bounds, Knob
+from ml.dag_settings import DagSettings
 from ml.errors import CatwalkError, TransientError
-from ml.schedule import Schedule
 
 if TYPE_CHECKING:
     from ml.observer import Observer
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("catwalk.dags")
 
-SCHEDULE = Schedule.from_environment()
+SETTINGS = DagSettings.from_environment()
 TRAINING_TIMEOUT = timedelta(hours=2)
 
 CHAMPION = Asset(CHAMPION_ASSET)
@@ -31,8 +31,8 @@ CHAMPION = Asset(CHAMPION_ASSET)
 PROMOTIONS = AssetAlias("catwalk_promotions")
 
 DEFAULT_ARGS: dict[str, Any] = {
-    "retries": SCHEDULE.retries,
-    "retry_delay": timedelta(seconds=SCHEDULE.retry_delay_seconds),
+    "retries": SETTINGS.retries,
+    "retry_delay": timedelta(seconds=SETTINGS.retry_delay_seconds),
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(minutes=10),
     "retry_policy": ExceptionRetryPolicy(
@@ -47,9 +47,9 @@ DEFAULT_ARGS: dict[str, Any] = {
 
 def documentation(text: str) -> str:
     """What Airflow shows of a DAG: its file's own words, below what the environment says and nobody can understand."""
-    for complaint in SCHEDULE.complaints:
+    for complaint in SETTINGS.complaints:
         log.warning("%s; its default holds", complaint)
-    return "".join(f"**{complaint}; its default holds.**\n\n" for complaint in SCHEDULE.complaints) + text
+    return "".join(f"**{complaint}; its default holds.**\n\n" for complaint in SETTINGS.complaints) + text
 
 
 def param(knob: Knob) -> Param:

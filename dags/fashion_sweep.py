@@ -13,7 +13,7 @@ from airflow.sdk import Param, TriggerRule, chain, dag, get_current_context, tas
 from catwalk_tasks import (
     DEFAULT_ARGS,
     PROMOTIONS,
-    SCHEDULE,
+    SETTINGS,
     TRAINING_TIMEOUT,
     ReportLink,
     announce,
@@ -105,7 +105,7 @@ def fashion_sweep() -> None:
 
     @task(
         execution_timeout=TRAINING_TIMEOUT,
-        max_active_tis_per_dag=SCHEDULE.sweep_parallel,
+        max_active_tis_per_dag=SETTINGS.sweep_parallel,
         map_index_template="{{ trial }}",
     )
     def train(trial: Trial) -> None:

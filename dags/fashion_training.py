@@ -12,7 +12,7 @@ from airflow.sdk import chain, dag, get_current_context, task
 from catwalk_tasks import (
     DEFAULT_ARGS,
     PROMOTIONS,
-    SCHEDULE,
+    SETTINGS,
     TRAINING_TIMEOUT,
     ReportLink,
     announce,
@@ -46,7 +46,7 @@ def _run_stage(stage: Stage) -> Run:
 
 
 @dag(
-    schedule=SCHEDULE.cron,  # no start_date: with one, a fresh Airflow would make up for last night's run at once
+    schedule=SETTINGS.schedule,  # no start_date: with one, a fresh Airflow would make up for last night's run at once
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,

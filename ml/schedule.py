@@ -1,81 +1,93 @@
-"""When the DAGs run and how often a task is tried, as the environment says.
+"""When scheduled runs are due: read from `CATWALK_SCHEDULE`, which Airflow starts them by.
 
-Read by the DAG files, which must not break: a nightly run with a default is better than none. So a value that makes no
-sense leaves its default in force and a complaint to show; who starts the stack is refused with the same words.
+`CATWALK_SCHEDULE_SECONDS` goes before it, for a DAG whose schedule is no cron, such as a timedelta.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from itertools import count
 
 from ml import variables
 from ml.errors import ConfigError
 
-_DAY_SECONDS = 86_400.0
-_NAMED = ("@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
+VARIABLE = "CATWALK_SCHEDULE"
+DEFAULT = "0 3 * * *"
+_NONE = "None"
+_NEVER = (_NONE, "@once", "@continuous")
+"""Schedules by which no run is ever due at a time that can be foretold."""
+PRESETS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@quarterly": "0 0 1 */3 *",
+    "@yearly": "0 0 1 1 *",
+}
+"""As Airflow reads them; croniter does not know all of them."""
+
+
+def airflow_schedule(environment: Mapping[str, str] = os.environ) -> str | None:
+    """`CATWALK_SCHEDULE` as a DAG takes it: five fields of cron, a preset, or None where nothing is scheduled.
+
+    Airflow itself is not asked: `make up` checks this as well, and importing Airflow takes seconds.
+
+    Raises:
+        ConfigError: there is no such time.
+    """
+    text = environment.get(VARIABLE, "").strip() or DEFAULT
+    if text not in _NEVER and not _fires(PRESETS.get(text, text)):
+        raise ConfigError(
+            f"{VARIABLE} must be five fields of cron that fire, such as {DEFAULT!r}, a preset such as @daily, or None, "
+            f"not {text!r}"
+        )
+    return None if text == _NONE else text
+
+
+def _fires(cron: str) -> bool:
+    from croniter import croniter
+
+    return len(cron.split()) == 5 and croniter.is_valid(cron) and any(True for _ in Schedule(cron).after(time.time()))
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """What the DAG files take from the environment."""
+    """When runs are due, in UTC, as Airflow has it."""
 
-    cron: str = "0 3 * * *"
-    """As Airflow understands it: five fields, or a name such as ``@weekly``."""
-    retries: int = 4
-    """Tries of a task after the first."""
-    retry_delay_seconds: float = 15.0
-    """Pause before the first of them."""
-    sweep_parallel: int = 2
-    """Trials that train at once, over all sweeps."""
-    complaints: tuple[str, ...] = ()
-    """A line for each variable whose value makes no sense, and whose default therefore holds."""
+    cron: str = DEFAULT
+    """Five fields; empty: no run is ever due."""
+    seconds: float = 0.0
+    """Between two runs, in place of a cron; 0: the cron counts."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Schedule:
-        """Reads `CATWALK_SCHEDULE`, `CATWALK_TASK_RETRIES`, `CATWALK_RETRY_DELAY_SECONDS`, `CATWALK_SWEEP_PARALLEL`."""
-        readers: dict[str, Callable[[], Any]] = {
-            "cron": lambda: _cron("CATWALK_SCHEDULE", cls.cron, environment),
-            "retries": lambda: variables.whole("CATWALK_TASK_RETRIES", cls.retries, 0, 100, environment=environment),
-            "retry_delay_seconds": lambda: variables.seconds(
-                "CATWALK_RETRY_DELAY_SECONDS",
-                cls.retry_delay_seconds,
-                zero=True,
-                most=_DAY_SECONDS,
-                environment=environment,
-            ),
-            "sweep_parallel": lambda: variables.whole(
-                "CATWALK_SWEEP_PARALLEL", cls.sweep_parallel, 1, 1_000, environment=environment
-            ),
-        }
-        values, complaints = {}, []
-        for name, reader in readers.items():
-            try:
-                values[name] = reader()
-            except ConfigError as error:
-                complaints.append(str(error))
-        return cls(**values, complaints=tuple(complaints))
+        """Reads `CATWALK_SCHEDULE` and `CATWALK_SCHEDULE_SECONDS`.
 
+        Raises:
+            ConfigError: there is no such time, or the seconds are no positive number.
+        """
+        if environment.get("CATWALK_SCHEDULE_SECONDS", "").strip():
+            return cls("", variables.seconds("CATWALK_SCHEDULE_SECONDS", 0.0, environment=environment))
+        text = airflow_schedule(environment) or _NONE
+        return cls("" if text in _NEVER else PRESETS.get(text, text))
 
-def check(environment: Mapping[str, str] = os.environ) -> None:
-    """Refuses what :meth:`Schedule.from_environment` would put up with.
+    def __str__(self) -> str:
+        return f"every {self.seconds:g} s" if self.seconds else self.cron
 
-    Raises:
-        ConfigError: a value makes no sense.
-    """
-    complaints = Schedule.from_environment(environment).complaints
-    if complaints:
-        raise ConfigError(complaints[0])
+    def after(self, moment: float) -> Iterator[float]:
+        """The times after this one at which runs are due, Unix time; none where none is ever due."""
+        from croniter import croniter
+        from croniter.croniter import CroniterBadDateError
 
-
-def _cron(variable: str, default: str, environment: Mapping[str, str]) -> str:
-    """Airflow itself is not asked: `make up` checks this as well, and importing Airflow takes seconds."""
-    from croniter import croniter
-
-    text = environment.get(variable, "").strip() or default
-    fields = text.split()
-    if text not in _NAMED and not (len(fields) == 5 and croniter.is_valid(text)):
-        raise ConfigError(f"{variable} must be five fields of cron such as {default!r}, or @daily, not {text!r}")
-    return text
+        if self.seconds:
+            yield from (moment + number * self.seconds for number in count(1))
+        elif self.cron:
+            times = croniter(self.cron, datetime.fromtimestamp(moment, UTC))
+            with suppress(CroniterBadDateError):  # no such day within croniter's horizon
+                while True:
+                    yield float(times.get_next(float))

@@ -340,10 +340,16 @@ LAST_SUCCESS = _registry_gauge(
     "When a run of this trigger last finished well, Unix time.",
     "seconds",
 )
-SCHEDULE_INTERVAL = _registry_gauge(
-    "catwalk_schedule_interval_seconds",
-    ("model", "trigger"),
-    "Time between two scheduled runs; the model is empty until a scheduled run has begun.",
+NEXT_RUN_DUE = _registry_gauge(
+    "catwalk_next_run_due_timestamp_seconds",
+    ("model", "schedule"),
+    "When the schedule fires next after the last scheduled start; the model is empty until there was one.",
+    "seconds",
+)
+GOOD_RUN_DUE = _registry_gauge(
+    "catwalk_good_run_due_timestamp_seconds",
+    ("model", "schedule"),
+    "When the schedule fires for the second time after the start of the last scheduled run that went well.",
     "seconds",
 )
 STORE_UP = _registry_gauge("catwalk_store_up", (), "1 if the registry's last read of S3 went well, else 0.")
@@ -367,6 +373,12 @@ AIRFLOW_COMPONENT_HEALTHY = _registry_gauge(
 )
 DAG_PAUSED = _registry_gauge(
     "catwalk_dag_paused", ("dag_id",), "1 if the DAG is paused in Airflow, so that nothing is scheduled, else 0."
+)
+DAG_RUN_FAILED = _registry_gauge(
+    "catwalk_dag_run_failed_timestamp_seconds",
+    ("dag_id", "dag_run_id"),
+    "When a DAG's last run failed in Airflow, for a day, if the ledger has no run of it that failed; Unix time.",
+    "seconds",
 )
 DISK_FREE = _registry_gauge(
     "catwalk_disk_free_bytes", ("volume",), "Space left to the stack where CATWALK_DISKS points.", "bytes"

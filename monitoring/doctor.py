@@ -28,6 +28,15 @@ Verdict = Literal["OK", "WARN", "FAIL"]
 _TIMEOUT = 5.0
 _CANARY_WAIT = 2.5
 """Seconds; the canary sends one line a second."""
+_HEARTBEAT_WAIT = 15.0
+"""Seconds; each component of Airflow sends a heartbeat every 5."""
+_HEARTBEATS = ("scheduler", "dag_processor", "triggerer")
+_LOSSES = re.compile(
+    r"^statsd_exporter_(events_(?:unmapped|conflict|error)|(?:sample|tag|tcp_connection)_errors|udp_packet_drops|"
+    r"tcp_too_long_lines)_total(\{[^}]*\})? (\S+)",
+    re.MULTILINE,
+)
+"""What statsd_exporter counts of lines that did not become what they should: the counter, its labels, its value."""
 _WRITERS = 8
 _RETENTION_DAYS = 365
 _GIBIBYTE = 2**30
@@ -66,6 +75,7 @@ def examine() -> Iterator[Check]:
         ("conditional writes", _conditional_writes),
         ("statsd", _statsd),
         ("canary", _canary),
+        ("statsd losses", _statsd_losses),
         ("registry", _registry),
         ("prometheus", _prometheus),
         ("targets", _targets),
@@ -73,6 +83,7 @@ def examine() -> Iterator[Check]:
         ("courier", _courier),
         ("grafana", _grafana),
         ("airflow", _airflow),
+        ("airflow metrics", _airflow_metrics),
         ("dag", _dag),
     ]
     for part, check in checks:
@@ -200,6 +211,18 @@ def _canary() -> str:
     return f"{after - before:.0f} canaries arrived in {_CANARY_WAIT} s"
 
 
+def _statsd_losses() -> str:
+    text = _get(f"{part_url('statsd_exporter')}/metrics").decode()
+    lost = [f"{name}{labels} {float(value):.0f}" for name, labels, value in _LOSSES.findall(text) if float(value)]
+    if lost:
+        raise _Unwell(
+            f"since it began, statsd_exporter has counted {', '.join(lost)}",
+            "see the runbook of StatsdLinesLost, StatsdConflicts or StatsdUnmappedEvents",
+            "WARN",
+        )
+    return "statsd_exporter has read every line"
+
+
 def _registry() -> str:
     url = part_url("registry")
     if _sample(url, catalogue.STORE_UP.name) != 1:
@@ -287,6 +310,30 @@ def _airflow() -> str:
             f"see their logs; start them anew ({start_command()})",
         )
     return f"{url}: every component is healthy"
+
+
+def _airflow_metrics() -> str:
+    """Airflow's client may send to an address that nobody listens at any more, without a word."""
+    exporter, health = part_url("statsd_exporter"), airflow_health.ask(part_url("airflow"))
+    unheard = {name for name in _HEARTBEATS if health.get(name)}
+    if not unheard:
+        return "no component of Airflow is healthy that could be heard"
+    before = {name: _heartbeats(exporter, name) for name in unheard}
+    deadline = time.monotonic() + _HEARTBEAT_WAIT
+    while unheard and time.monotonic() < deadline:
+        time.sleep(0.5)
+        unheard = {name for name in unheard if _heartbeats(exporter, name) == before[name]}
+    if unheard:
+        raise _Unwell(
+            f"no heartbeat of Airflow's {', '.join(sorted(unheard))} arrives at statsd_exporter: its metrics are lost",
+            "restart them; see the runbook of AirflowMetricsMissing",
+            "WARN",
+        )
+    return f"heartbeats of {', '.join(sorted(before))} arrive at statsd_exporter"
+
+
+def _heartbeats(exporter: str, component: str) -> float:
+    return _sample(exporter, f"airflow_{component}_heartbeat_total")
 
 
 def _dag() -> str:

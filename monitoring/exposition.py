@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -13,10 +15,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as PrometheusFamily
 from prometheus_client.registry import Collector
 
-from ml import variables
 from ml.config import CLASSES
 from ml.records import SummaryRecord
+from ml.schedule import Schedule
 from monitoring import catalogue
+from monitoring.airflow_health import DagRun
 from monitoring.catalogue import Metric
 from monitoring.disks import Disk, disk_folders
 from monitoring.snapshot import Snapshot
@@ -40,8 +43,10 @@ Family = GaugeMetricFamily | CounterMetricFamily
 class Settings:
     """What the environment says."""
 
-    schedule_seconds: float = 86_400.0
-    """Between two scheduled runs."""
+    schedule: Schedule = field(default_factory=Schedule)
+    """When runs are due."""
+    since: float = 0.0
+    """Unix time from which a schedule owes its first run: when the registry started."""
     stalled_seconds: float = 600.0
     """Silence after which a running run counts as stalled."""
     links: Mapping[str, str] = field(default_factory=dict)
@@ -51,19 +56,21 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Reads `CATWALK_SCHEDULE_SECONDS`, `CATWALK_STALLED_SECONDS`, `CATWALK_DISKS` and `CATWALK_<PART>_URL`.
+        """Reads the schedule, `CATWALK_STALLED_SECONDS`, `CATWALK_DISKS` and `CATWALK_<PART>_URL`.
 
         For links, `CATWALK_<PART>_PUBLIC_URL` goes before `CATWALK_<PART>_URL`, where programs ask.
 
         Raises:
-            ConfigError: a duration is no positive number, or the disks are no list of ``name=path``.
+            ConfigError: there is no such schedule, a duration is no positive number, or the disks are no list of
+                ``name=path``.
         """
         urls = {
             name: os.environ.get(f"CATWALK_{name.upper()}_PUBLIC_URL") or os.environ.get(f"CATWALK_{name.upper()}_URL")
             for name in _LINKS
         }
         return cls(
-            variables.seconds("CATWALK_SCHEDULE_SECONDS", cls.schedule_seconds),
+            Schedule.from_environment(),
+            time.time(),
             stalled_seconds(),
             {name: url for name, url in urls.items() if url},
             disk_folders(),
@@ -83,6 +90,8 @@ class Facts:
     now: float
     dags_paused: Mapping[str, bool] = field(default_factory=dict)
     """DAG → paused; empty while Airflow has not said."""
+    dag_failures: Mapping[DagRun, float] = field(default_factory=dict)
+    """The last run of a DAG that has ended → when, if it failed."""
     disks: Mapping[str, Disk] = field(default_factory=dict)
     """Volume → its space."""
 
@@ -135,7 +144,8 @@ def families(facts: Facts, settings: Settings) -> Iterator[Family]:
         _runs(facts, settings),
         _models(facts.snapshot),
         _decisions(summaries, facts.now),
-        _freshness(summaries, settings),
+        _airflow(facts),
+        _freshness(facts, settings),
     ):
         for metric, value, labels in rows:
             made[metric].add_metric(labels, value)
@@ -157,13 +167,20 @@ def _own(facts: Facts, settings: Settings) -> Iterator[Row]:
         yield catalogue.CANARY_SENT, facts.canary_sent, ()
     for name, url in settings.links.items():
         yield catalogue.LINKS, 1, (name, url)
+    for volume, disk in facts.disks.items():
+        yield catalogue.DISK_FREE, disk.free, (volume,)
+        yield catalogue.DISK_SIZE, disk.size, (volume,)
+
+
+def _airflow(facts: Facts) -> Iterator[Row]:
     for component, healthy in facts.airflow.items():
         yield catalogue.AIRFLOW_COMPONENT_HEALTHY, float(healthy), (component,)
     for dag_id, paused in facts.dags_paused.items():
         yield catalogue.DAG_PAUSED, float(paused), (dag_id,)
-    for volume, disk in facts.disks.items():
-        yield catalogue.DISK_FREE, disk.free, (volume,)
-        yield catalogue.DISK_SIZE, disk.size, (volume,)
+    known = {(run.dag_id, run.dag_run_id) for run in facts.snapshot.summaries if run.state == "failed"}
+    for dag_run, ended in facts.dag_failures.items():
+        if dag_run not in known and facts.now - ended <= UNFINISHED_SECONDS:
+            yield catalogue.DAG_RUN_FAILED, ended, dag_run
 
 
 def _runs(facts: Facts, settings: Settings) -> Iterator[Row]:
@@ -300,16 +317,29 @@ def _present(labels: tuple[str, ...], *values: tuple[Metric, float | None]) -> I
             yield metric, value, labels
 
 
-def _freshness(summaries: Iterable[SummaryRecord], settings: Settings) -> Iterator[Row]:
+def _freshness(facts: Facts, settings: Settings) -> Iterator[Row]:
     last: dict[tuple[str, str], float] = {}
-    scheduled: set[str] = set()
-    for summary in summaries:
+    scheduled: dict[str, list[SummaryRecord]] = {}
+    for summary in facts.snapshot.summaries:
         if summary.state == "succeeded" and summary.finished is not None:
             of_trigger = summary.model, summary.trigger
             last[of_trigger] = max(summary.finished, last.get(of_trigger, 0.0))
         if summary.trigger == "schedule":
-            scheduled.add(summary.model)
+            scheduled.setdefault(summary.model, []).append(summary)
     for labels, finished in last.items():
         yield catalogue.LAST_SUCCESS, finished, labels
-    for model in sorted(scheduled) or [""]:
-        yield catalogue.SCHEDULE_INTERVAL, settings.schedule_seconds, (model, "schedule")
+    for model, runs in scheduled.items():
+        yield from _due(model, runs, settings.schedule)
+    if not scheduled and facts.store_up:
+        for due in islice(settings.schedule.after(settings.since), 1):
+            yield catalogue.NEXT_RUN_DUE, due, ("", str(settings.schedule))
+
+
+def _due(model: str, runs: Sequence[SummaryRecord], schedule: Schedule) -> Iterator[Row]:
+    """When the next scheduled run should begin, and by when two in a row will have brought nothing."""
+    labels = model, str(schedule)
+    good = [run.started for run in runs if run.state == "succeeded"] or [min(run.started for run in runs)]
+    for due in islice(schedule.after(max(run.started for run in runs)), 1):
+        yield catalogue.NEXT_RUN_DUE, due, labels
+    for due in islice(schedule.after(max(good)), 1, 2):
+        yield catalogue.GOOD_RUN_DUE, due, labels

@@ -12,9 +12,9 @@ Environment: `CATWALK_STORE` and boto3's variables; `CATWALK_PORT_REGISTRY`; `CA
 `CATWALK_AIRFLOW_URL` (unset: no Airflow is watched), and `CATWALK_AIRFLOW_USER` and `CATWALK_AIRFLOW_PASSWORD` to see
 which DAGs are paused; `CATWALK_<PART>_PUBLIC_URL` where people open another address than programs ask;
 `CATWALK_DISKS`, folders whose file systems are watched, as ``name=path,…``;
-`CATWALK_SCHEDULE_SECONDS`, the time between two scheduled runs (default a day); `CATWALK_STALLED_SECONDS`, the silence
-after which a running run counts as stalled (default 600); `CATWALK_PROMETHEUS_URL`, `CATWALK_ALERTMANAGER_URL`,
-`CATWALK_GRAFANA_URL` and `CATWALK_REGISTRY_URL` for links.
+`CATWALK_SCHEDULE`, when runs are due, and `CATWALK_SCHEDULE_SECONDS`, which goes before it;
+`CATWALK_STALLED_SECONDS`, the silence after which a running run counts as stalled (default 600);
+`CATWALK_PROMETHEUS_URL`, `CATWALK_ALERTMANAGER_URL`, `CATWALK_GRAFANA_URL` and `CATWALK_REGISTRY_URL` for links.
 """
 
 from __future__ import annotations
@@ -172,7 +172,8 @@ class Registry:
 
     def _render(self) -> None:
         reading, monotonic = self._reading, time.monotonic()
-        if not reading.tried and not reading.stuck(monotonic):
+        read = reading.tried or reading.stuck(monotonic)
+        if not (read and self._airflow.asked):  # what is left out would seem to be gone
             return
         facts = Facts(
             snapshot=reading.snapshot,
@@ -181,6 +182,7 @@ class Registry:
             canary_sent=self._canary.sent if self._canary else None,
             now=time.time(),
             dags_paused=self._airflow.paused,
+            dag_failures=self._airflow.failures,
             disks=disks(self.settings.disks),
         )
         self.text = self._exposition.render(facts)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from ml import schedule
+from ml import dag_settings
 from ml.errors import CatwalkError, ConfigError
 from monitoring import notifications, quiet_hours, receivers, web_config
 from monitoring.access import PASSWORD_VARIABLE
@@ -133,7 +133,7 @@ def _check(settings: Settings, wanted: list[Part]) -> None:
     """Refuses what can't work, before anything is written or stopped."""
     try:
         environment = client_environment(settings)
-        schedule.check(environment)
+        dag_settings.check(environment)
         receivers.read(receivers.folder(environment))
     except ConfigError as error:
         raise StackError(str(error)) from error

@@ -12,6 +12,8 @@ from monitoring.pages import page
 from stack.settings import PROJECT
 
 FOLDER = PROJECT / "prometheus" / "runbooks"
+CONTAINERS = PROJECT / "prometheus" / "containers.md"
+"""What the native commands of all runbooks are in containers; ends each page."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,80}")
 _STYLE = """<style>
 main { max-width: 46rem } pre { background: #8882; padding: .7rem .9rem; border-radius: 6px; overflow-x: auto }
@@ -45,7 +47,11 @@ def runbook(name: str, folder: Path = FOLDER) -> str | None:
     if not _NAME.fullmatch(name) or not path.is_file():
         return None
     # Raw HTML stays text: a runbook is Markdown and nothing else.
-    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(path.read_text())
+    html = (
+        MarkdownIt("commonmark", {"html": False})
+        .enable("table")
+        .render(f"{path.read_text()}\n{CONTAINERS.read_text()}")
+    )
     links = '<p><a href="/">Notifications</a> · <a href="/runbooks/">Runbooks</a></p>'
     return page(name, f"{links}<main>{html}</main>", _STYLE)
 

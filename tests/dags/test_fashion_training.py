@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import pytest
@@ -36,6 +37,40 @@ def test_the_stages_are_wired_in_order_with_publish_as_plain_teardown(dag: Any) 
 def test_it_is_scheduled_daily_one_run_at_a_time_without_catching_up(dag: Any) -> None:
     assert dag.schedule == "0 3 * * *"
     assert (dag.catchup, dag.max_active_runs, dag.is_paused_upon_creation) == (False, 1, False)
+
+
+@pytest.mark.parametrize("schedule", ["0 3 * * 1-5", "@quarterly", "@weekly", "@yearly", "15 */6 * * *", "0 3 1-7 * 1"])
+def test_runs_are_due_when_airflow_starts_them(schedule: str) -> None:
+    from airflow.timetables.trigger import CronTriggerTimetable
+    from airflow.utils.dates import cron_presets
+    from pendulum import datetime
+
+    from ml.schedule import PRESETS, Schedule
+
+    assert cron_presets == PRESETS
+    timetable = CronTriggerTimetable(schedule, timezone="UTC")
+    moment = datetime(2026, 11, 27, 3, 0, 7)
+    for due in islice(Schedule(PRESETS.get(schedule, schedule)).after(moment.timestamp()), 20):
+        moment = timetable._get_next(moment)
+        assert due == moment.timestamp()
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"), [("", "0 3 * * *"), ("None", None), ("@once", "@once"), (" @daily", "@daily")]
+)
+def test_its_schedule_is_that_of_the_environment(variable: str, expected: str | None) -> None:
+    code = "import fashion_training as file; dag = file.fashion_training(); print(repr(dag.schedule))"
+    environment = {**os.environ, "CATWALK_SCHEDULE": variable, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'dags'}"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == repr(expected)
 
 
 def test_each_task_retries_with_back_off_and_has_a_time_out(dag: Any) -> None:

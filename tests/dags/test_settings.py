@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ml.schedule import Schedule
+from ml.dag_settings import DagSettings
 from stack.settings import PROJECT
 
 READ = """
@@ -21,7 +21,7 @@ bag = BundleDagBag("dags", bundle_path="dags", bundle_name="dags")
 training, sweep = bag.dags.get("fashion_training"), bag.dags.get("fashion_sweep")
 print("found " + json.dumps({
     "errors": bag.import_errors,
-    "cron": training and training.schedule,
+    "schedule": training and training.schedule,
     "retries": training and training.get_task("train").retries,
     "delay": training and training.get_task("train").retry_delay.total_seconds(),
     "parallel": sweep and sweep.get_task("train").max_active_tis_per_dag,
@@ -59,8 +59,8 @@ def test_an_empty_value_means_the_default_and_an_absurd_one_is_shown(
     names = ("CATWALK_SCHEDULE", "CATWALK_TASK_RETRIES", "CATWALK_RETRY_DELAY_SECONDS", "CATWALK_SWEEP_PARALLEL")
     found = read(**dict(zip(names, texts, strict=True)))
     assert found["errors"] == {}
-    default = Schedule()
-    assert (found["cron"], found["retries"]) == (default.cron, default.retries)
+    default = DagSettings()
+    assert (found["schedule"], found["retries"]) == (default.schedule, default.retries)
     assert (found["delay"], found["parallel"]) == (default.retry_delay_seconds, default.sweep_parallel)
     assert len(found["docs"]) == 2
     for documentation in found["docs"]:

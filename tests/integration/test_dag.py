@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import time
+import urllib.parse
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psutil
@@ -74,7 +76,9 @@ def test_airflows_own_metrics_arrive_with_their_labels(stack: RunningStack, fini
         lambda: stack.query(f'airflow_dagrun_duration_seconds_count{{dag_id="{DAG}", state="success"}}'),
         "the duration of the DAG run",
     )
-    wait_until(lambda: stack.query("airflow_scheduler_heartbeat_total > 0"), "the scheduler's heartbeat")
+    for component in ("scheduler", "dag_processor", "triggerer"):
+        beats = f'exporter:airflow_heartbeats:increase5m{{component="{component}"}} > 0'
+        wait_until(lambda beats=beats: stack.query(beats), f"heartbeats of the {component}")  # type: ignore[misc]
     for trouble in ("statsd_exporter_events_unmapped_total", "statsd_exporter_events_conflict_total"):
         assert [entry for entry in stack.query(f"sum by (type) ({trouble}) > 0") if entry] == [], trouble
     for trouble in ("statsd_exporter_sample_errors_total", "statsd_exporter_tag_errors_total"):
@@ -96,6 +100,24 @@ def test_a_dag_run_fills_the_panels_about_airflow(stack: RunningStack, finished:
     assert len(queries) > 10
     for query in queries:
         wait_until(lambda query=query: panel_answered(stack, query), query.name)  # type: ignore[misc]
+
+
+def test_a_dag_run_that_failed_before_it_wrote_is_told_of(stack: RunningStack) -> None:
+    """It is put off for an hour, so that no task of it ever begins, and then marked as failed."""
+    wait_until(lambda: stack.query(f'catwalk_dag_paused{{dag_id="{DAG}"}} == 0'), "the registry asks Airflow")
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    made = stack.airflow("POST", f"dags/{DAG}/dagRuns", {"logical_date": None, "run_after": later})
+    path = f"dags/{DAG}/dagRuns/{urllib.parse.quote(made['dag_run_id'], safe='')}"
+    failed = f'dag_id="{DAG}", dag_run_id="{made["dag_run_id"]}"'
+    try:
+        stack.airflow("PATCH", path, {"state": "failed"})
+        wait_until(
+            lambda: stack.query(f"registry:dag_run_failed_timestamp_seconds:held{{{failed}}} > 0"), "its failure"
+        )
+        wait_until(lambda: stack.query(f'ALERTS{{alertname="PipelineRunFailed", {failed}}}'), "the alert")
+    finally:
+        stack.airflow("DELETE", path)
+    wait_until(lambda: not stack.query(f'ALERTS{{alertname="PipelineRunFailed", {failed}}}'), "its end")
 
 
 def test_each_task_leads_to_the_report(stack: RunningStack, finished: dict[str, DagRun]) -> None:

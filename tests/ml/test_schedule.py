@@ -1,49 +1,74 @@
-"""Values from the environment: empty means unset, nonsense is one line that names the variable."""
+"""When runs are due."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from itertools import islice
+
 import pytest
 
-from ml import schedule, variables
 from ml.errors import ConfigError
 from ml.schedule import Schedule
 
-ALL = ("CATWALK_SCHEDULE", "CATWALK_TASK_RETRIES", "CATWALK_RETRY_DELAY_SECONDS", "CATWALK_SWEEP_PARALLEL")
+
+def unix(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
 
 
-@pytest.mark.parametrize("text", ["", "  "])
-def test_empty_means_unset(text: str) -> None:
-    assert Schedule.from_environment(dict.fromkeys(ALL, text)) == Schedule.from_environment({}) == Schedule()
+def next_two(after: str) -> list[str]:
+    """By the environment's schedule; days and hours."""
+    times = islice(Schedule.from_environment().after(unix(after)), 2)
+    return [datetime.fromtimestamp(time, UTC).strftime("%m-%d %H:%M") for time in times]
 
 
-@pytest.mark.parametrize("cron", ["*/5 * * * *", "0 3 * * MON-FRI", "0 3 1,15 * *", "@daily", "@quarterly", "@once"])
-def test_what_is_set_holds(cron: str) -> None:
-    values = dict(zip(ALL, (cron, "0", "0.5", "7"), strict=True))
-    assert Schedule.from_environment(values) == Schedule(cron, 0, 0.5, 7)
-    schedule.check(values)
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CATWALK_SCHEDULE", "CATWALK_SCHEDULE_SECONDS"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.parametrize(
-    ("variable", "text"),
+    ("schedule", "expected"),
     [
-        *(("CATWALK_SCHEDULE", text) for text in ("nightly", "0 3 * *", "0 3 * * * *", "61 3 * * *", "@never")),
-        *(("CATWALK_TASK_RETRIES", text) for text in ("many", "-1", "1.5", "٣", "101")),
-        *(("CATWALK_RETRY_DELAY_SECONDS", text) for text in ("soon", "-1", "nan", "inf", "1e300")),
-        *(("CATWALK_SWEEP_PARALLEL", text) for text in ("all", "0", "-2")),
+        ("0 3 * * *", ["11-28 03:00", "11-29 03:00"]),
+        ("0 3 * * 1-5", ["11-30 03:00", "12-01 03:00"]),  # Monday
+        (" @daily ", ["11-28 00:00", "11-29 00:00"]),
+        ("@weekly", ["11-29 00:00", "12-06 00:00"]),
+        ("@quarterly", ["01-01 00:00", "04-01 00:00"]),
+        ("*/30 * * * *", ["11-27 03:30", "11-27 04:00"]),
+        ("", ["11-28 03:00", "11-29 03:00"]), ("None", []), ("@once", []), ("@continuous", []),
     ],
-)
-def test_nonsense_is_refused_by_name_and_leaves_the_other_values_alone(variable: str, text: str) -> None:
-    values = {"CATWALK_SCHEDULE": "@weekly", "CATWALK_TASK_RETRIES": "9", variable: text}
-    with pytest.raises(ConfigError, match=f"{variable} must be ") as refused:
-        schedule.check(values)
+)  # fmt: skip
+def test_the_next_runs_after_one_that_began_on_a_friday(
+    schedule: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_SCHEDULE", schedule)
+    assert next_two("2026-11-27T03:00:07") == expected
+
+
+def test_without_a_word_it_is_every_night_at_three() -> None:
+    assert next_two("2026-11-27T12:00:00") == ["11-28 03:00", "11-29 03:00"]
+
+
+def test_seconds_go_before_the_cron(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SCHEDULE", "not even a cron")
+    monkeypatch.setenv("CATWALK_SCHEDULE_SECONDS", "5400")
+    assert next_two("2026-11-27T12:00:00") == ["11-27 13:30", "11-27 15:00"]
+    assert str(Schedule.from_environment()) == "every 5400 s"
+    monkeypatch.setenv("CATWALK_SCHEDULE", "0 3 * * *")
+    monkeypatch.setenv("CATWALK_SCHEDULE_SECONDS", "")
+    assert next_two("2026-11-27T12:00:00") == ["11-28 03:00", "11-29 03:00"]
+
+
+def test_the_clocks_of_no_country_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    assert next_two("2026-10-24T12:00:00") == ["10-25 03:00", "10-26 03:00"]
+
+
+@pytest.mark.parametrize("schedule", ["soon", "61 * * * *", "0 3 * *", "0 0 31 2 *", "@midsummer", "0 0 1 1 * 0 2020"])
+def test_what_never_fires_is_one_clear_line(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SCHEDULE", schedule)
+    with pytest.raises(ConfigError, match="CATWALK_SCHEDULE must be five fields of cron that fire") as refused:
+        Schedule.from_environment()
+    assert schedule in str(refused.value)
     assert "\n" not in str(refused.value)
-    found = Schedule.from_environment(values)
-    assert found.complaints == (str(refused.value),)
-    assert found.cron == ("@weekly" if variable != "CATWALK_SCHEDULE" else Schedule.cron)
-    assert found.retries == (9 if variable != "CATWALK_TASK_RETRIES" else Schedule.retries)
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "ten", "1e999"])
-def test_a_duration_is_a_number_above_zero(text: str) -> None:
-    with pytest.raises(ConfigError, match="CATWALK_STALLED_SECONDS must be a number of seconds above 0"):
-        variables.seconds("CATWALK_STALLED_SECONDS", 600.0, environment={"CATWALK_STALLED_SECONDS": text})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,10 +11,15 @@ from typing import Any
 import pytest
 
 from ml.store import Store
+from monitoring import doctor
 from monitoring.doctor import Check, examine
+from stack.settings import tool
 from tests.between import Answer, Asked, BeforeS3
 from tests.conftest import RunningStack, wait_until
-from tests.servers import S3Server
+from tests.notifying import Listener
+from tests.prometheus.rulebook import records
+from tests.prometheus.test_runbooks import send
+from tests.servers import Exporter, S3Server
 
 
 def _verdicts() -> dict[str, str]:
@@ -40,6 +46,85 @@ def test_a_stack_that_runs_is_well_and_a_part_that_stops_is_named(services: Runn
             assert "alertmanager" in found["targets"].finding
         finally:
             services.start("alertmanager")
+
+
+HARMLESS = {
+    "events", "events_actions", "event_queue_flushed", "udp_packets", "tcp_connections", "unixgram_packets", "lines",
+    "samples", "tags", "config_reloads", "metrics", "cache_gets", "cache_hits",
+}  # fmt: skip
+"""What statsd_exporter counts while all is well; a mapping that it refused is no lost line."""
+RELAYED = {"relay_packets", "relay_long_lines", "relay_lines_relayed"}
+"""Of a relay, which is not switched on."""
+
+
+def test_every_loss_that_statsd_exporter_counts_is_looked_at_by_doctor_and_rules() -> None:
+    binary = tool("statsd_exporter").read_bytes()
+    every = {name.decode() for name in re.findall(rb"statsd_(?:metric_mapper|exporter)_([a-z_]+?)_total", binary)}
+    losses = every - HARMLESS - RELAYED
+    assert losses >= {"sample_errors", "tag_errors", "events_error", "tcp_too_long_lines"}
+    pattern = re.search(
+        r'__name__=~"([^"]+)"', next(r for r in records() if r.name == "exporter:events:count").expression
+    )
+    assert pattern
+    for name in losses:
+        assert doctor._LOSSES.match(f"statsd_exporter_{name}_total 1"), name
+        assert re.fullmatch(pattern[1], f"statsd_exporter_{name}_total"), name
+    for name in HARMLESS - {"config_reloads"}:
+        assert not re.fullmatch(pattern[1], f"statsd_exporter_{name}_total"), name
+
+
+@pytest.mark.integration
+def test_lines_that_cannot_be_read_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter = Exporter()
+    monkeypatch.setenv("CATWALK_STATSD_EXPORTER_URL", f"http://127.0.0.1:{exporter.web_port}")
+    try:
+        assert doctor._statsd_losses() == "statsd_exporter has read every line"
+        send(
+            exporter.address,
+            "ml.test.loss,run_id=a,model=b:x1|g\nairflow.scheduler_heartbeat:-3|c\nml.test.loss,run_id=:1|g\n",
+        )
+        counters = ("sample_errors", "events_error", "tag_errors")
+
+        def counted() -> bool:
+            scrape = exporter.scrape()
+            return all(scrape.total(f"statsd_exporter_{counter}_total") == 1 for counter in counters)
+
+        wait_until(counted, "one of each")
+        with pytest.raises(doctor._Unwell) as found:
+            doctor._statsd_losses()
+        assert all(counter in found.value.finding for counter in counters)
+        assert found.value.verdict == "WARN"
+    finally:
+        exporter.stop()
+
+
+@pytest.mark.integration
+def test_an_airflow_that_is_healthy_and_not_heard_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    healthy = {"status": "healthy"}
+    airflow = Listener(lambda *request: (200, {"scheduler": healthy, "metadatabase": healthy, "triggerer": healthy}))
+    exporter = Exporter()
+    monkeypatch.setenv("CATWALK_AIRFLOW_URL", airflow.url)
+    monkeypatch.setenv("CATWALK_STATSD_EXPORTER_URL", f"http://127.0.0.1:{exporter.web_port}")
+    stopped = threading.Event()
+
+    def beat() -> None:
+        while not stopped.wait(0.2):
+            send(exporter.address, "airflow.scheduler_heartbeat:1|c\n")
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        monkeypatch.setattr(doctor, "_HEARTBEAT_WAIT", 3.0)
+        with pytest.raises(doctor._Unwell, match="no heartbeat of Airflow's triggerer arrives"):
+            doctor._airflow_metrics()
+        monkeypatch.setattr(doctor, "_HEARTBEATS", ("scheduler",))
+        monkeypatch.setattr(doctor, "_HEARTBEAT_WAIT", 60.0)
+        assert doctor._airflow_metrics() == "heartbeats of scheduler arrive at statsd_exporter"
+    finally:
+        stopped.set()
+        thread.join()
+        exporter.stop()
+        airflow.stop()
 
 
 def test_a_store_that_ignores_conditions_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ml.errors import ConfigError
 from ml.records import ChampionRecord, CheckRecord, SummaryRecord
+from ml.schedule import Schedule
 from monitoring import catalogue
 from monitoring.catalogue import Metric
 from monitoring.disks import Disk
 from monitoring.exposition import Exposition, Facts, Settings
 from monitoring.snapshot import Snapshot
+from tests.ml.test_schedule import unix
 from tests.monitoring.ledgers import summary
 
 HOUR = 3600.0
@@ -64,7 +66,7 @@ def test_names_and_labels_are_those_of_the_catalogue() -> None:
     series = rendered(
         run, champions=[champion(run.run_id)], points={run.run_id: 5}, airflow={"scheduler": True},
         settings=Settings(links={"airflow": "http://127.0.0.1:8080"}), dags_paused={"fashion_training": False},
-        disks={"store": Disk(5, 10)},
+        disks={"store": Disk(5, 10)}, dag_failures={("fashion_sweep", "manual__1"): time.time()},
     )  # fmt: skip
     declared = {metric.name: metric for metric in catalogue.on_road("registry")}
     shown = set()
@@ -216,18 +218,67 @@ def test_freshness_has_the_last_good_run_of_each_trigger() -> None:
         summary("20261122T040000Z-00000002", finished=90.0),
         summary("20261123T030000Z-00000003", finished=200.0, state="failed"),
         summary("20261123T040000Z-00000004", finished=150.0, trigger="cli"),
-        settings=Settings(schedule_seconds=3600.0),
     )
     assert value(series, catalogue.LAST_SUCCESS, trigger="schedule") == 100.0
     assert value(series, catalogue.LAST_SUCCESS, trigger="cli") == 150.0
-    assert value(series, catalogue.SCHEDULE_INTERVAL, trigger="schedule") == 3600.0
-    assert value(series, catalogue.SCHEDULE_INTERVAL, trigger="cli") is None
 
 
-def test_the_interval_is_known_before_the_first_scheduled_run() -> None:
-    for runs in ((), (summary(trigger="manual"),)):
-        series = rendered(*runs, settings=Settings(schedule_seconds=3600.0))
-        assert value(series, catalogue.SCHEDULE_INTERVAL, model="", trigger="schedule") == 3600.0
+WEEKDAYS = Settings(Schedule("0 3 * * 1-5"), since=unix("2026-11-27T12:00"))
+
+
+def began(day: str, **changes: Any) -> SummaryRecord:
+    """A scheduled run of November 2026 that began a little after three."""
+    started = unix(f"2026-11-{day}T03:00:09")
+    return summary(f"202611{day}T030009Z-00000001", started=started, **changes)
+
+
+def test_a_weekday_schedule_owes_nothing_at_the_weekend() -> None:
+    series = rendered(began("26"), began("27"), settings=WEEKDAYS)  # Thursday and Friday
+    assert value(series, catalogue.NEXT_RUN_DUE, model="mlp", schedule="0 3 * * 1-5") == unix("2026-11-30T03:00")
+    assert value(series, catalogue.GOOD_RUN_DUE, model="mlp") == unix("2026-12-01T03:00")
+
+
+def test_a_run_that_began_is_no_run_that_went_well() -> None:
+    series = rendered(began("25"), began("26", state="failed"), began("27", state="running"), settings=WEEKDAYS)
+    assert value(series, catalogue.NEXT_RUN_DUE) == unix("2026-11-30T03:00")
+    assert value(series, catalogue.GOOD_RUN_DUE) == unix("2026-11-27T03:00")
+
+
+def test_where_no_run_has_ever_gone_well_the_first_one_counts() -> None:
+    series = rendered(began("24", state="failed"), began("25", state="failed"), settings=WEEKDAYS)
+    assert value(series, catalogue.GOOD_RUN_DUE) == unix("2026-11-26T03:00")
+
+
+def test_runs_by_hand_are_no_scheduled_ones_and_the_first_is_due_before_any_has_begun() -> None:
+    for runs in ((), (began("26", trigger="manual"),)):
+        series = rendered(*runs, settings=WEEKDAYS)
+        assert value(series, catalogue.NEXT_RUN_DUE, model="") == unix("2026-11-30T03:00")
+        assert value(series, catalogue.GOOD_RUN_DUE) is None
+
+
+def test_a_store_that_could_not_be_read_says_nothing_of_scheduled_runs() -> None:
+    assert value(rendered(store_up=False, settings=WEEKDAYS), catalogue.NEXT_RUN_DUE) is None
+
+
+def test_without_a_schedule_nothing_is_due() -> None:
+    for runs in ((), (began("26"),)):
+        series = rendered(*runs, settings=Settings(Schedule("")))
+        assert value(series, catalogue.NEXT_RUN_DUE) is None
+        assert value(series, catalogue.GOOD_RUN_DUE) is None
+
+
+def test_a_failed_dag_run_is_shown_for_a_day_unless_the_ledger_has_its_failure() -> None:
+    now = time.time()
+    failures = {("a", "1"): now - 60, ("b", "1"): now - 60, ("c", "1"): now - 25 * HOUR, ("d", "1"): now - 60}
+    series = rendered(
+        summary(dag_id="b", dag_run_id="1", state="failed"),
+        summary("20261123T040000Z-00000002", dag_id="d", dag_run_id="1", state="succeeded"),
+        dag_failures=failures,
+    )
+    assert value(series, catalogue.DAG_RUN_FAILED, dag_id="a", dag_run_id="1") == pytest.approx(now - 60)
+    assert value(series, catalogue.DAG_RUN_FAILED, dag_id="b") is None
+    assert value(series, catalogue.DAG_RUN_FAILED, dag_id="c") is None
+    assert value(series, catalogue.DAG_RUN_FAILED, dag_id="d") == pytest.approx(now - 60)
 
 
 def test_dags_and_disks() -> None:

@@ -6,11 +6,11 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.prometheus import model_cases, pipeline_cases, telemetry_cases
+from tests.prometheus import model_cases, pipeline_cases, registry_cases, telemetry_cases
 from tests.prometheus.rulebook import Rule, needed_for, users_of
 from tests.prometheus.scenario import Expectation, Scenario, promtool, write
 
-SCENARIOS = model_cases.SCENARIOS + pipeline_cases.SCENARIOS + telemetry_cases.SCENARIOS
+SCENARIOS = model_cases.SCENARIOS + pipeline_cases.SCENARIOS + registry_cases.SCENARIOS + telemetry_cases.SCENARIOS
 
 
 def scenarios_of(name: str) -> list[Scenario]:
@@ -32,11 +32,20 @@ def fires_in(rule: Rule, check: Expectation) -> bool:
     return check.name == rule.name and any(labels <= alert.labels.items() for alert in check.alerts or ())
 
 
-def complaint(scenarios: Iterable[Scenario], before: Rule | None = None, after: Rule | None = None) -> str:
-    """What promtool says of these scenarios, with one rule replaced by another or taken out; empty: all is well."""
+def complaint(
+    scenarios: Iterable[Scenario], before: Rule | None = None, after: Rule | None = None, beside: Iterable[str] = ()
+) -> str:
+    """What promtool says of these scenarios; empty: all is well.
+
+    Args:
+        scenarios: with the rules that they check, and all that those stand on.
+        before: a rule that is to be replaced by `after`, or taken out.
+        after: see `before`.
+        beside: names of further rules to evaluate.
+    """
     chosen = list(scenarios)
     rules: list[Rule] = []
-    for name in sorted({name for each in chosen for name in each.tested}):
+    for name in sorted({name for each in chosen for name in each.tested}.union(beside)):
         rules += [rule for rule in needed_for(name) if rule not in rules]
     rules = [after if rule is before else rule for rule in rules if rule is not before or after]
     with tempfile.TemporaryDirectory() as folder:

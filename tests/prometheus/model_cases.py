@@ -46,6 +46,14 @@ def role(role_: str, run_id: str, **families: float) -> dict[str, str]:
     }
 
 
+def not_numbers(role_: str, run_id: str, **families: str) -> dict[str, str]:
+    """The same for values that promtool does not repeat."""
+    return {
+        series(f"catwalk_model_{name}", model="mlp", role=role_, run_id=run_id): " ".join([value] * 60)
+        for name, value in families.items()
+    }
+
+
 def classes(role_: str, run_id: str, family: str = "class_accuracy_ratio", **values: float) -> dict[str, str]:
     """A family that has a series a class."""
     return {
@@ -250,12 +258,12 @@ TRAINING: list[Scenario] = [
 ]  # fmt: skip
 
 
-def below_floor(run_id: str, severity: dict[str, str]) -> Alert:
-    """An accuracy of 87.9 %."""
+def below_floor(run_id: str, severity: dict[str, str], accuracy: str = "87.9%") -> Alert:
+    """An accuracy that is too low."""
     return Alert(
         {**severity, "run_id": run_id, "model": "mlp"},
-        "mlp: accuracy 87.9% is below the floor",
-        f"Run {run_id} of mlp classifies 87.9% of the test images right, less than the gate's floor. "
+        f"mlp: accuracy {accuracy} is below the floor",
+        f"Run {run_id} of mlp classifies {accuracy} of the test images right, less than the gate's floor. "
         f"http://registry/runs/{run_id}",
         MODEL_PAGE,
     )
@@ -272,12 +280,12 @@ def collapsed(run_id: str, severity: dict[str, str]) -> Alert:
     )
 
 
-def uncalibrated(run_id: str, severity: dict[str, str]) -> Alert:
-    """A calibration error of 5.1 %."""
+def uncalibrated(run_id: str, severity: dict[str, str], error: str = "5.1%") -> Alert:
+    """A calibration error that is too large."""
     return Alert(
         {**severity, "run_id": run_id, "model": "mlp"},
-        "mlp: calibration error 5.1%",
-        f"The probabilities of run {run_id} of mlp are off by 5.1% on average, more than the gate allows. "
+        f"mlp: calibration error {error}",
+        f"The probabilities of run {run_id} of mlp are off by {error} on average, more than the gate allows. "
         f"http://registry/runs/{run_id}",
         MODEL_PAGE,
     )
@@ -309,6 +317,22 @@ QUALITY: list[Scenario] = [
         has("model:gate_threshold:latest", "5m", {'{check="accuracy_floor", model="mlp"}': 0.88}),
         silent("ModelAccuracyBelowFloor", "10m"),
         fires("ModelAccuracyBelowFloor", "11m", below_floor(RUN, WARNING)),
+    ),
+    scenario(
+        "a diverged model: its values are no numbers, and neither are some of what is in service",
+        {
+            **not_numbers("latest", RUN, accuracy_ratio="NaN", calibration_error_ratio="NaN"),
+            **not_numbers("champion", OLDER, accuracy_ratio="NaN", calibration_error_ratio="NaN"),
+            **asked(accuracy_floor=0.88, calibration=0.05),
+        },
+        fires(
+            "ModelAccuracyBelowFloor", "1m",
+            below_floor(RUN, WARNING, "NaN%"), below_floor(OLDER, CRITICAL, "NaN%"),
+        ),
+        fires(
+            "ModelCalibrationPoor", "1m",
+            uncalibrated(RUN, WARNING, "NaN%"), uncalibrated(OLDER, CRITICAL, "NaN%"),
+        ),
     ),
     scenario(
         "one class of the latest run is just below the gate's floor",

@@ -27,90 +27,106 @@ PIPELINE_PAGE = "catwalk-pipeline?var-model=mlp"
 LABELS = f'{{model="mlp", run_id="{RUN}"}}'
 HOUR = 3_600
 
-LAST_SUCCESS = series("catwalk_last_success_timestamp_seconds", model="mlp", trigger="schedule")
-INTERVAL = series("catwalk_schedule_interval_seconds", model="mlp", trigger="schedule")
-INTERVAL_OF_NONE = series("catwalk_schedule_interval_seconds", trigger="schedule")
 REGISTRY_UP = 'up{job="registry", instance="registry:1"}'
+NIGHTLY = "0 3 * * *"
 
 
-def overdue(severity: dict[str, str], age: str) -> Alert:
-    """A last good run that is too old."""
+def due(kind: str, values: str, model: str = "mlp", schedule: str = NIGHTLY) -> dict[str, str]:
+    """When the registry says that the next, or the next good run is due."""
+    labels = {"model": model} if model else {}
+    return {series(f"catwalk_{kind}_run_due_timestamp_seconds", **labels, schedule=schedule): values}
+
+
+def late(by: str) -> Alert:
+    """A run that has not begun."""
     return Alert(
-        {**severity, "model": "mlp"},
-        f"mlp: last retrained {age} ago",
-        f"The last scheduled run of mlp that went well ended {age} ago, longer than the schedule allows.",
+        {**WARNING, "model": "mlp"},
+        f"mlp: a scheduled run is {by} late",
+        f"The schedule of mlp fired {by} ago, and no run has begun.",
         PIPELINE_PAGE,
     )
 
 
-def never(watched: str, model: str = "") -> Alert:
-    """No good run in all the time that somebody looked."""
-    of = f" of {model}" if model else ""
+def fruitless(by: str) -> Alert:
+    """Two runs that did not begin, or failed."""
     return Alert(
-        {**CRITICAL, "rests_on": "missing_series", **({"model": model} if model else {})},
-        f"No scheduled run{of} has ever finished well",
-        f"In {watched} of watching, no scheduled run{of} has finished well.",
-        "catwalk-pipeline",
+        {**CRITICAL, "model": "mlp"},
+        "mlp: two scheduled runs in a row brought nothing",
+        f"The schedule of mlp has fired twice since a scheduled run went well, the second time {by} ago: runs do not "
+        "begin, or fail.",
+        PIPELINE_PAGE,
     )
+
+
+def never(by: str, schedule: str = NIGHTLY) -> Alert:
+    """No scheduled run in all the time that somebody looked."""
+    return Alert(
+        {**CRITICAL, "schedule": schedule},
+        "No scheduled run has ever begun",
+        f"The first run of the schedule {schedule} was due {by} ago: runs do not begin.",
+        "catwalk-pipeline?var-model=",
+    )
+
+
+def component(name: str, value: str) -> dict[str, str]:
+    """What the registry says of a component of Airflow."""
+    return {series("catwalk_airflow_component_healthy", component=name): value}
 
 
 FRESHNESS: list[Scenario] = [
     scenario(
-        "the last good run is 36 hours old, then 48; a run by hand in between does not count",
-        {
-            LAST_SUCCESS: constant(-35 * HOUR),
-            series("catwalk_last_success_timestamp_seconds", model="mlp", trigger="manual"): constant(-HOUR),
-            INTERVAL: constant(24 * HOUR),
-            REGISTRY_UP: constant(1),
-        },
-        silent("RetrainingOverdue", "1h15m"),
-        fires("RetrainingOverdue", "1h20m", overdue(WARNING, "1d 12h 20m 0s")),
-        fires("RetrainingOverdue", "13h15m", overdue(WARNING, "2d 0h 15m 0s")),
-        fires("RetrainingOverdue", "13h20m", overdue(WARNING, "2d 0h 20m 0s"), overdue(CRITICAL, "2d 0h 20m 0s")),
-        has("model:retraining_age_seconds:min", "1h", {'{model="mlp"}': 36 * HOUR}),
-        has("model:schedule_interval_seconds:max", "1h", {'{model="mlp"}': 24 * HOUR}),
-        has("model:schedule_interval_seconds:unmet", "1h", {}),
+        "a run is due after an hour and has not begun an hour and a quarter later, nor has the next one a day later",
+        {**due("next", constant(HOUR)), **due("good", constant(25 * HOUR)), REGISTRY_UP: constant(1)},
+        silent("RetrainingOverdue", "2h15m"),
+        fires("RetrainingOverdue", "2h20m", late("1h 20m 0s")),
+        fires("RetrainingOverdue", "26h15m", late("1d 1h 15m 0s")),
+        fires("RetrainingOverdue", "26h20m", late("1d 1h 20m 0s"), fruitless("1h 20m 0s")),
+        interval="5m",
+    ),
+    scenario(
+        "a run begins an hour after it was due, and that is soon enough",
+        {**due("next", f"{HOUR}x23 {25 * HOUR}x100"), **due("good", constant(25 * HOUR)), REGISTRY_UP: constant(1)},
+        silent("RetrainingOverdue", "2h20m"),
+        silent("RetrainingOverdue", "8h"),
+        interval="5m",
+    ),
+    scenario(
+        "runs begin each night and fail",
+        {**due("next", constant(100 * HOUR)), **due("good", constant(HOUR)), REGISTRY_UP: constant(1)},
+        silent("RetrainingOverdue", "2h15m"),
+        fires("RetrainingOverdue", "2h20m", fruitless("1h 20m 0s")),
         interval="5m",
     ),
     scenario(
         "the registry is gone for a night: what it said last still counts",
-        {
-            LAST_SUCCESS: constant(-30 * HOUR, 2),
-            INTERVAL: constant(24 * HOUR, 2),
-            REGISTRY_UP: constant(0, 200),
-        },
-        fires("RetrainingOverdue", "8h", overdue(WARNING, "1d 14h 0m 0s")),
-        interval="5m",
-    ),
-    scenario(
-        "a fresh stack is quiet for one interval and a half; the registry starts again in between",
-        {REGISTRY_UP: "_x12 1x5 0x10 1x100", INTERVAL_OF_NONE: constant(2 * HOUR, 100)},
-        silent("RetrainingOverdue", "4h15m"),
-        fires("RetrainingOverdue", "4h20m", never("3h 20m 0s")),
-        has("registry:watched_since_timestamp_seconds:min", "30m", {}),
-        has("registry:watched_since_timestamp_seconds:min", "3h", {"{}": HOUR}),
-        has("model:schedule_interval_seconds:unmet", "1h", {"{}": 2 * HOUR}),
-        interval="5m",
-    ),
-    scenario(
-        "the first scheduled run has failed, and a schedule is known for it alone",
-        {
-            REGISTRY_UP: constant(1, 6_000),
-            INTERVAL_OF_NONE: constant(HOUR, 20),
-            INTERVAL: "_x20 3600x5000",
-        },
-        silent("RetrainingOverdue", "1h45m"),
-        fires("RetrainingOverdue", "1h46m", never("1h 46m 0s", "mlp")),
-        has("model:schedule_interval_seconds:unmet", "1h", {'{model="mlp"}': HOUR}),
+        {**due("next", f"{HOUR}x2 stale"), REGISTRY_UP: "1x2 0x500"},
+        fires("RetrainingOverdue", "8h", late("7h 0m 0s")),
         interval="1m",
     ),
     scenario(
-        "the registry is there and says nothing of any schedule: a day is assumed",
-        {REGISTRY_UP: constant(1, 300)},
-        has("model:schedule_interval_seconds:unmet", "1h", {"{}": 24 * HOUR}),
-        silent("RetrainingOverdue", "36h15m"),
-        fires("RetrainingOverdue", "36h30m", never("1d 12h 30m 0s")),
-        interval="15m",
+        "a fresh stack is quiet until the first run is due; that the registry starts again in between puts nothing off",
+        {
+            REGISTRY_UP: "1x30 0x3 1x100",
+            **due("next", f"{2 * HOUR}x12 _x21 {26 * HOUR}x100", model=""),
+        },
+        silent("RetrainingOverdue", "3h15m"),
+        fires("RetrainingOverdue", "3h20m", never("1h 20m 0s")),
+        has("registry:first_run_due_timestamp_seconds:min", "1h", {f'{{schedule="{NIGHTLY}"}}': 2 * HOUR}),
+        has("registry:first_run_due_timestamp_seconds:min", "4h", {f'{{schedule="{NIGHTLY}"}}': 2 * HOUR}),
+        interval="5m",
+    ),
+    scenario(
+        "the schedule of a fresh stack is changed to weekly; later its first run begins",
+        {
+            REGISTRY_UP: constant(1),
+            **due("next", f"{2 * HOUR}x12 stale", model=""),
+            **due("next", f"_x13 {100 * HOUR}x40 stale", model="", schedule="0 3 * * 0"),
+            **due("next", f"_x54 {260 * HOUR}x100", schedule="0 3 * * 0"),
+        },
+        has("registry:first_run_due_timestamp_seconds:min", "2h", {'{schedule="0 3 * * 0"}': 100 * HOUR}),
+        silent("RetrainingOverdue", "4h"),
+        has("registry:first_run_due_timestamp_seconds:min", "5h", {}),
+        interval="5m",
     ),
 ]
 
@@ -121,17 +137,24 @@ FAILED = Alert(
     f"Run {RUN} of mlp has failed, no attempt is left, and nothing shipped. {LINK}",
     RUN_PAGE,
 )
-DAG_RUNS = series(
-    "airflow_dagrun_duration_seconds_count", dag_id="fashion_training", run_type="scheduled", state="failed"
-)
-EXPORTER_UP = 'up{job="statsd_exporter", instance="statsd_exporter:1"}'
 PAUSED = series("catwalk_dag_paused", dag_id="fashion_training")
-FAILED_BEFORE = Alert(
-    {**WARNING, "dag_id": "fashion_training", "source": "airflow"},
-    "fashion_training: a DAG run failed before it wrote anything",
-    "Airflow reports a failed run of fashion_training in the last minutes, and the ledger knows of none.",
-    "catwalk-pipeline",
-)
+
+
+def dag_run_failed(dag_id: str, values: str) -> dict[str, str]:
+    """A DAG's last run, of whose failure the ledger does not know."""
+    return {series("catwalk_dag_run_failed_timestamp_seconds", dag_id=dag_id, dag_run_id="manual__1"): values}
+
+
+def failed_before(dag_id: str) -> Alert:
+    """A DAG run that wrote nothing."""
+    return Alert(
+        {**WARNING, "dag_id": dag_id, "dag_run_id": "manual__1", "source": "airflow"},
+        f"{dag_id}: a DAG run failed before it wrote anything",
+        f"Airflow says that run manual__1 of {dag_id} has failed, and the ledger knows of no run of it that did.",
+        "catwalk-pipeline",
+    )
+
+
 STUCK = Alert(
     {**WARNING, **OF_RUN},
     "mlp: a run hangs, or died without a word",
@@ -170,37 +193,22 @@ RUNS: list[Scenario] = [
         silent("PipelineRunFailed", "5m"),
     ),
     scenario(
-        "Airflow's first failed run, which the ledger does not know: the counter is born at 1",
-        {EXPORTER_UP: constant(1), PAUSED: constant(0), DAG_RUNS: "_x60 1x1000"},
-        silent("PipelineRunFailed", "10m50s"),
-        fires("PipelineRunFailed", "11m", FAILED_BEFORE),
-        silent("PipelineRunFailed", "16m"),
-    ),
-    scenario(
-        "Airflow's second failed run",
-        {EXPORTER_UP: constant(1), PAUSED: constant(0), DAG_RUNS: "1x90 2x1000"},
-        silent("PipelineRunFailed", "15m"),
-        fires("PipelineRunFailed", "16m20s", FAILED_BEFORE),
-    ),
-    scenario(
-        "the same, after an outage of Prometheus: the failure may be old",
-        {EXPORTER_UP: "_x60 1x1000", PAUSED: constant(0), DAG_RUNS: "_x60 1x1000"},
-        silent("PipelineRunFailed", "12m"),
-        silent("PipelineRunFailed", "16m"),
-    ),
-    scenario(
-        "a failed run that the ledger knows is told once, and a DAG of others not at all",
+        "a DAG run fails before it writes to the ledger; a run of another DAG failed that the ledger knows",
         {
-            EXPORTER_UP: constant(1), PAUSED: constant(0), DAG_RUNS: "_x60 1x1000",
-            DAG_RUNS.replace("fashion_training", "another"): "_x60 1x1000",
-            **a_run(), STATE_FAILED: "0x60 1x100",
+            REGISTRY_UP: constant(1), **dag_run_failed("fashion_sweep", "_x30 300x60 stale"),
+            **a_run(), STATE_FAILED: constant(1),
         },
-        fires("PipelineRunFailed", "12m", FAILED),
+        fires("PipelineRunFailed", "5m50s", FAILED),
+        fires("PipelineRunFailed", "6m10s", FAILED, failed_before("fashion_sweep")),
+        fires("PipelineRunFailed", "15m20s", FAILED),
     ),
     scenario(
-        "another team's DAG run fails",
-        {EXPORTER_UP: constant(1), DAG_RUNS: "_x60 1x1000"},
-        silent("PipelineRunFailed", "12m"),
+        "the same while Airflow does not answer, and the registry starts again meanwhile",
+        {
+            REGISTRY_UP: "1x60 0x3 1x600", **component("api_server", "1x40 0x20 _x3 0x600"),
+            **dag_run_failed("fashion_training", "300x60 stale"),
+        },
+        fires("PipelineRunFailed", "1h", failed_before("fashion_training")),
     ),
     scenario(
         "a run falls silent, and is exported for a day",
@@ -342,11 +350,6 @@ DURATIONS: list[Scenario] = [
 ]  # fmt: skip
 
 
-def component(name: str, value: str) -> dict[str, str]:
-    """What the registry says of a component of Airflow."""
-    return {series("catwalk_airflow_component_healthy", component=name): value}
-
-
 def down(alert: str, name: str, severity: dict[str, str], summary: str, description: str) -> Scenario:
     """A component that is ill for three minutes, and one that is well again just before."""
     firing = Alert({**severity, "component": name}, summary, description, "catwalk-pipeline")
@@ -364,6 +367,43 @@ def down(alert: str, name: str, severity: dict[str, str], summary: str, descript
 API_SERVER = (
     "has not been healthy for three minutes. Tasks report to the API server, and while it is silent nothing is known "
     "of the other components."
+)
+SCHEDULER_DOWN = Alert(
+    {**CRITICAL, "component": "scheduler"},
+    "Airflow's scheduler is down: nothing is started",
+    "Airflow's scheduler has sent no heartbeat for three minutes; no run or task is started.",
+    "catwalk-pipeline",
+)
+EXPORTER_UP = 'up{job="statsd_exporter", instance="statsd_exporter:1"}'
+
+
+def heartbeats(component_: str, values: str) -> dict[str, str]:
+    """What has arrived of a component of Airflow by StatsD."""
+    return {series(f"airflow_{component_}_heartbeat_total"): values}
+
+
+def unheard(name: str) -> Alert:
+    """A component whose metrics go nowhere."""
+    return Alert(
+        {**WARNING, "component": name},
+        f"Metrics of Airflow's {name} don't arrive",
+        f"Airflow's {name} is healthy, and for five minutes none of its heartbeats has reached statsd_exporter: its "
+        "metrics are lost, and AirflowImportErrors (dag_processor) or AirflowTasksStarving (scheduler) is blind.",
+        "catwalk-pipeline",
+    )
+
+
+IMPORT_ERRORS = Alert(
+    WARNING,
+    "Airflow can't import 1 DAG file(s)",
+    "Airflow fails to import 1 DAG file(s); their DAGs are not scheduled as written.",
+    "catwalk-pipeline",
+)
+STARVING = Alert(
+    WARNING,
+    "2 Airflow task(s) find no free slot",
+    "For ten minutes 2 task(s) could not start because their pool has no free slot.",
+    "catwalk-pipeline",
 )
 AIRFLOW: list[Scenario] = [
     down(
@@ -403,34 +443,87 @@ AIRFLOW: list[Scenario] = [
         ),
     ),
     scenario(
-        "a DAG file can't be imported",
-        {series("airflow_dag_processing_import_errors"): "0x5 1x100"},
-        silent("AirflowImportErrors", "2m50s"),
-        fires(
-            "AirflowImportErrors",
-            "3m",
-            Alert(
-                WARNING,
-                "Airflow can't import 1 DAG file(s)",
-                "Airflow fails to import 1 DAG file(s); their DAGs are not scheduled as written.",
-                "catwalk-pipeline",
-            ),
-        ),
+        "a scheduler is dead, and every 160 s the API server does not say so",
+        {
+            REGISTRY_UP: constant(1),
+            **component("scheduler", f"1x5 {' '.join(['0x14 stale'] * 40)}"),
+            **component("api_server", f"1x5 {' '.join(['1x14 0'] * 40)}"),
+        },
+        silent("AirflowSchedulerDown", "3m50s"),
+        fires("AirflowSchedulerDown", "4m", SCHEDULER_DOWN),
+        fires("AirflowSchedulerDown", "1h40m", SCHEDULER_DOWN),
     ),
     scenario(
-        "two tasks find no slot",
-        {series("airflow_scheduler_tasks_starving"): "0x5 2x100"},
-        silent("AirflowTasksStarving", "10m50s"),
-        fires(
-            "AirflowTasksStarving",
-            "11m",
-            Alert(
-                WARNING,
-                "2 Airflow task(s) find no free slot",
-                "For ten minutes 2 task(s) could not start because their pool has no free slot.",
-                "catwalk-pipeline",
-            ),
+        "a DAG file can't be imported; statsd_exporter is away for long, and has forgotten all when it is back",
+        {
+            EXPORTER_UP: "1x59 0x240 1x1000",
+            series("airflow_dag_processing_import_errors"): "0x5 1x53 stale _x246 1x20 0x100",
+        },
+        silent("AirflowImportErrors", "2m50s"),
+        fires("AirflowImportErrors", "3m", IMPORT_ERRORS),
+        fires("AirflowImportErrors", "30m", IMPORT_ERRORS),
+        fires("AirflowImportErrors", "50m30s", IMPORT_ERRORS),
+        silent("AirflowImportErrors", "55m"),
+        has(
+            "exporter:dag_import_errors:held", "30m", {'{instance="statsd_exporter:1", job="statsd_exporter"}': 1}
         ),
+        has("exporter:dag_import_errors:held", "1h45m", {}),  # a quarter of an hour, and Prometheus' own five minutes
+    ),
+    scenario(
+        "two tasks find no slot, and scrapes of statsd_exporter are lost",
+        {
+            EXPORTER_UP: "1x40 0x3 1x7 0x120 1x1000",
+            series("airflow_scheduler_tasks_starving"): "0x5 2x34 stale _x3 2x6 stale _x120 2x5 0x200 stale",
+        },
+        silent("AirflowTasksStarving", "10m50s"),
+        fires("AirflowTasksStarving", "11m", STARVING),
+        fires("AirflowTasksStarving", "28m", STARVING),
+        silent("AirflowTasksStarving", "30m"),
+        has("exporter:tasks_starving:held", "28m", {'{instance="statsd_exporter:1", job="statsd_exporter"}': 2}),
+        has("exporter:tasks_starving:held", "1h20m", {}),
+    ),
+    scenario(
+        "a healthy scheduler is not heard from, another component never was, a third one is heard",
+        {
+            EXPORTER_UP: constant(1), REGISTRY_UP: constant(1), **component("api_server", constant(1)),
+            **component("scheduler", constant(1)), **component("dag_processor", constant(1)),
+            **component("triggerer", constant(1)), **component("metadatabase", constant(1)),
+            **heartbeats("scheduler", "0+2x60 120x500"), **heartbeats("triggerer", "0+2x600"),
+        },
+        has(
+            "exporter:airflow_heartbeats:increase5m",
+            "10m",
+            {'{component="scheduler"}': 60, '{component="triggerer"}': 60},
+        ),
+        fires("AirflowMetricsMissing", "5m", unheard("dag_processor")),
+        fires("AirflowMetricsMissing", "17m", unheard("dag_processor")),
+        fires("AirflowMetricsMissing", "18m10s", unheard("dag_processor"), unheard("scheduler")),
+    ),
+    scenario(
+        "all components are heard, or are not healthy",
+        {
+            EXPORTER_UP: constant(1), **component("scheduler", constant(1)), **component("triggerer", constant(0)),
+            **component("dag_processor", constant(1)),
+            **heartbeats("scheduler", "0+2x600"), **heartbeats("dag_processor", "0+2x600"),
+        },
+        silent("AirflowMetricsMissing", "30m"),
+    ),
+    scenario(
+        "statsd_exporter was away: nothing of Airflow arrives, and that has a name",
+        {
+            EXPORTER_UP: "1x60 0x60 1x600", **component("scheduler", constant(1)),
+            **heartbeats("scheduler", "0+2x60 stale _x63 0+2x500"),
+        },
+        silent("AirflowMetricsMissing", "20m"),
+        silent("AirflowMetricsMissing", "21m"),
+        silent("AirflowMetricsMissing", "25m"),
+    ),
+    scenario(
+        "the same without an end, while one scrape in ten is lost",
+        {
+            EXPORTER_UP: " ".join(["1x8 0"] * 60), **component("scheduler", constant(1)),
+        },
+        fires("AirflowMetricsMissing", "10m", unheard("scheduler")),
     ),
 ]  # fmt: skip
 

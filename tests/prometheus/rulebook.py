@@ -15,6 +15,7 @@ from stack.settings import PROJECT
 
 RULES = PROJECT / "prometheus" / "rules"
 RUNBOOKS = PROJECT / "prometheus" / "runbooks"
+_ALERTS = re.compile(r'ALERTS\{alertname="(\w+)"')
 _RECORDED = re.compile(r"\b[a-z]\w*:\w+:\w+")
 
 
@@ -45,8 +46,9 @@ class Rule:
 
     @property
     def uses(self) -> set[str]:
-        """Recorded series that the expression reads."""
-        return set(_RECORDED.findall(self.expression))
+        """Recorded series, and alerts, that the expression or the annotations read."""
+        text = " ".join([self.expression, *self.body.get("annotations", {}).values()])
+        return set(_RECORDED.findall(text) + _ALERTS.findall(text))
 
     @property
     def title(self) -> str:

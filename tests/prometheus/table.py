@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from monitoring.courier.runbooks import CONTAINERS
 from stack.settings import PROJECT
 from tests.prometheus.book import SCENARIOS, checks_of
 from tests.prometheus.mutation import mutants
@@ -33,7 +34,7 @@ def page() -> str:
         lines += ["|---|---|---|---|---|---|"]
         lines += [_row(rule) for rule in alerts() if rule.body["labels"]["area"] == area]
         lines += [""]
-    return "\n".join(lines)
+    return "\n".join(lines) + CONTAINERS.read_text()
 
 
 def meaning(name: str) -> str:

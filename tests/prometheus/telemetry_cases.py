@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.prometheus.scenario import RUN, Alert, Scenario, a_run, constant, fires, has, scenario, series, silent
 
 WARNING = {"severity": "warning", "area": "telemetry"}
@@ -26,7 +28,7 @@ def of_job(name: str, job: str, **labels: str) -> str:
 def incomplete(points: int) -> Alert:
     """A run whose curves have gaps."""
     return Alert(
-        {**WARNING, **OF_RUN, "rests_on": "missing_series"},
+        {**WARNING, **OF_RUN},
         f"mlp: {points} points of a run are missing",
         f"Prometheus lacks {points} points that the ledger of run {RUN} of mlp holds: its curves have gaps. "
         f"http://registry/runs/{RUN}",
@@ -104,7 +106,8 @@ POINTS: list[Scenario] = [
 EXPORTER_DOWN = Alert(
     {**CRITICAL, "job": "statsd_exporter"},
     "statsd_exporter is down: curves and Airflow's metrics are lost",
-    "Prometheus has not reached statsd_exporter for half a minute; what runs and Airflow send is lost.",
+    "Prometheus has had no metrics from statsd_exporter for half a minute: it does not answer, or with an error. What "
+    "runs and Airflow send is lost.",
     PAGE,
 )
 PACKETS = series("statsd_exporter_udp_packets_total")
@@ -117,14 +120,48 @@ SILENT = Alert(
     PAGE,
 )
 UNMAPPED = series("statsd_exporter_events_unmapped_total")
-CONFLICTS = series("statsd_exporter_events_conflict_total", type="gauge")
+CONFLICTS = series("statsd_exporter_events_conflict_total", type="gauge", metric_name="clash")
 RELOADS = series("statsd_exporter_config_reloads_total", outcome="failure")
-CLASH = Alert(
-    WARNING,
-    "StatsD lines are dropped: their type clashes",
-    "statsd_exporter drops lines whose name is known with another type or other labels (1 in a quarter of an hour).",
-    PAGE,
-)
+BEGAN = series("process_start_time_seconds").replace("registry", "statsd_exporter")
+LIVES = {up("statsd_exporter"): constant(1), BEGAN: constant(-90_000)}
+"""An exporter that began more than a day ago, and is reached all the time."""
+OF_EXPORTER = 'instance="statsd_exporter:1", job="statsd_exporter"'
+
+
+def clash(lines: int) -> Alert:
+    """Lines of one name that has two types."""
+    return Alert(
+        {**WARNING, "metric_name": "clash"},
+        "StatsD lines for clash are dropped: their type clashes",
+        f"statsd_exporter has dropped {lines} line(s) in a quarter of an hour: it knows clash with another type or "
+        "other labels.",
+        PAGE,
+    )
+
+
+def unmapped(lines: int) -> Alert:
+    """Lines that no rule matches."""
+    return Alert(
+        WARNING,
+        "StatsD lines arrive that the mapping does not know",
+        f"{lines} line(s) in a quarter of an hour had names that no rule of the mapping matches.",
+        PAGE,
+    )
+
+
+def lost(counter: str, lines: int, reason: str = "") -> Alert:
+    """Lines that could not be read."""
+    of = f"{counter}: {reason}" if reason else counter
+    more = f"{counter} ({reason})" if reason else counter
+    return Alert(
+        {**WARNING, "counter": counter, **({"reason": reason} if reason else {})},
+        f"statsd_exporter can't read what it is sent ({of})",
+        f"statsd_exporter has counted {lines} more {more} in a quarter of an hour. What these lines said is lost, or "
+        "stands under the wrong labels.",
+        PAGE,
+    )
+
+
 REFUSED = Alert(
     WARNING,
     "statsd_exporter refused its new mapping",
@@ -133,28 +170,62 @@ REFUSED = Alert(
 )
 
 
-def born_at_one(alert: str, counter: str, firing: Alert) -> list[Scenario]:
-    """A counter whose first event `increase()` does not see."""
-    exporter = up("statsd_exporter")
+def events(alert: str, counter: str, firing: Callable[[int], Alert]) -> list[Scenario]:
+    """A counter that is born at 1, and begins again with the process."""
     return [
         scenario(
-            f"{alert}: the first event",
-            {exporter: constant(1), counter: "_x120 1x500"},
+            f"{alert}: the first event, with a scrape lost before and after",
+            {
+                up("statsd_exporter"): "1x30 0 1x100 0 1x500",
+                BEGAN: "-90000x30 stale -90000x100 stale -90000x500",
+                counter: "_x120 1x12 stale 1x500",
+            },
             silent(alert, "19m50s"),
-            fires(alert, "20m", firing),
-            silent(alert, "40m"),
+            fires(alert, "20m", firing(1)),
+            fires(alert, "22m", firing(1)),
+            fires(alert, "34m50s", firing(1)),
+            silent(alert, "35m10s"),
+            silent(alert, "50m"),
         ),
         scenario(
             f"{alert}: an event after the first, in one of two series",
-            {exporter: constant(1), counter: "1x149 2x500", counter.replace(":1", ":2"): constant(7)},
+            {**LIVES, counter: "1x149 2x500", counter.replace("er:1", "er:2"): "_x1000"},
             silent(alert, "24m50s"),
-            fires(alert, "25m20s", firing),
+            fires(alert, "25m20s", firing(1)),
+            silent(alert, "41m"),
         ),
         scenario(
-            f"{alert}: Prometheus was away when it happened",
-            {exporter: "_x120 1x500", counter: "_x120 1x500"},
-            silent(alert, "20m"),
-            silent(alert, "36m"),
+            f"{alert}: an event while Prometheus was away is told late; what it knew before is not told again",
+            {
+                up("statsd_exporter"): "1x100 _x200 1x500",
+                BEGAN: "-90000x100 _x200 -90000x500",
+                counter: "4x100 _x200 6x500",
+                counter.replace('clash"', 'other"'): "4x100 _x200 4x500",
+            }
+            if "clash" in counter
+            else {
+                up("statsd_exporter"): "1x100 _x200 1x500",
+                BEGAN: "-90000x100 _x200 -90000x500",
+                counter: "4x100 _x200 6x500",
+            },
+            silent(alert, "16m50s"),
+            fires(alert, "50m30s", firing(2)),
+            fires(alert, "1h", firing(2)),
+            silent(alert, "1h6m"),
+        ),
+        scenario(
+            f"{alert}: the exporter is started again, and as many events happen in its new life; then it is away",
+            {
+                up("statsd_exporter"): "1x300 0x2 1x500 0x200",
+                BEGAN: "-90000x300 stale _x2 3020x499 stale",
+                counter: "1x300 stale _x60 1x440 stale",
+            },
+            silent(alert, "50m"),
+            silent(alert, "50m40s"),
+            fires(alert, "1h30s", firing(1)),
+            silent(alert, "1h18m"),
+            silent(alert, "2h20m"),
+            silent(alert, "2h45m"),
         ),
     ]
 
@@ -175,7 +246,7 @@ STATSD: list[Scenario] = [
     scenario(
         "packets stop while the canary sends",
         {PACKETS: "0+10x30 300x100", SENT: "0+10x200"},
-        silent("StatsdSilent", "6m40s"),
+        silent("StatsdSilent", "6m"),
         fires("StatsdSilent", "7m", SILENT),
     ),
     scenario(
@@ -208,30 +279,89 @@ STATSD: list[Scenario] = [
     ),
     scenario(
         "lines are lost because the exporter was down",
-        {SENT: "0+10x500", RECEIVED: "0+10x150 _x10 0+10x350", up("statsd_exporter"): "1x150 0x10 1x350"},
-        silent("StatsdPacketsDropped", "35m"),
+        {SENT: "0+10x500", RECEIVED: "0+10x150 stale _x9 0+10x350", up("statsd_exporter"): "1x150 0x9 1x350"},
+        *(silent("StatsdPacketsDropped", f"{minute}m") for minute in range(20, 60, 3)),
     ),
     scenario(
-        "lines that no rule matches arrive in one burst",
-        {UNMAPPED: "0x60 3x500"},
-        silent("StatsdUnmappedEvents", "10m"),
+        "a tenth of the lines is lost, and one scrape in thirty",
+        {
+            SENT: "0+10x500",
+            RECEIVED: " ".join(f"{9 * 30 * each}+9x28 stale" for each in range(16)),
+            up("statsd_exporter"): " ".join(["1x28 0"] * 16),
+        },
         fires(
-            "StatsdUnmappedEvents",
-            "15m",
+            "StatsdPacketsDropped",
+            "30m",
             Alert(
                 WARNING,
-                "StatsD lines arrive that the mapping does not know",
-                "About 3 lines in a quarter of an hour had names that no rule of the mapping matches.",
+                "10% of StatsD packets are lost",
+                "Of the canary's lines in the last quarter of an hour, 10% did not reach statsd_exporter; curves lose "
+                "points at about that rate until publish sends them again.",
                 PAGE,
             ),
         ),
-        silent("StatsdUnmappedEvents", "30m"),
     ),
-    *born_at_one("StatsdConflicts", CONFLICTS, CLASH),
-    *born_at_one("StatsdReloadFailed", RELOADS, REFUSED),
+    scenario(
+        "lines that no rule matches arrive in one burst",
+        {**LIVES, UNMAPPED: "0x60 3x500"},
+        silent("StatsdUnmappedEvents", "10m"),
+        fires("StatsdUnmappedEvents", "10m10s", unmapped(3)),
+        fires("StatsdUnmappedEvents", "25m", unmapped(3)),
+        silent("StatsdUnmappedEvents", "26m"),
+        has("exporter:events:count", "10m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 0}),
+        has("exporter:events:new15m", "15m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 3}),
+    ),
+    scenario(
+        "the exporter is started again so fast that no scrape is lost, and counts as much as before",
+        {
+            up("statsd_exporter"): constant(1), BEGAN: "-90000x300 3001x500",
+            UNMAPPED: "1x300 0x60 1x400",
+        },
+        has("exporter:events:new15m", "1h", {}),
+        has("exporter:events:new15m", "1h1m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 1}),
+        has("exporter:events:new15m", "1h12m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 1}),
+        has("exporter:events:new15m", "1h20m", {}),
+    ),
+    scenario(
+        "the same with a counter that is born at 1",
+        {up("statsd_exporter"): constant(1), BEGAN: "-90000x300 3001x500", CONFLICTS: "1x300 stale _x59 1x400"},
+        has(
+            "exporter:events:new15m", "1h10m",
+            {f'{{counter="events_conflict", {OF_EXPORTER}, metric_name="clash", type="gauge"}}': 1},
+        ),
+    ),
+    scenario(
+        "what was counted is known while the exporter is not reached",
+        {up("statsd_exporter"): "1x30 0x30 1x100", UNMAPPED: "3x30 stale _x30 4x30 stale"},
+        has("exporter:events:count", "8m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 3}),
+        has("exporter:events:count", "12m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 4}),
+        has("exporter:events:count", "17m", {}),
+    ),
+    *events("StatsdConflicts", CONFLICTS, clash),
+    *events("StatsdReloadFailed", RELOADS, lambda lines: REFUSED),
+    *events("StatsdUnmappedEvents", UNMAPPED, unmapped),
+    *(
+        scenario(
+            f"statsd_exporter counts {counter}",
+            {**LIVES, series(f"statsd_exporter_{counter}_total", **why): "_x60 7x500"},
+            silent("StatsdLinesLost", "9m50s"),
+            fires("StatsdLinesLost", "10m", lost(counter, 7, **why)),
+            silent("StatsdLinesLost", "30m"),
+        )
+        for counter, why in (
+            ("sample_errors", {"reason": "malformed_value"}), ("events_error", {"reason": "illegal_negative_counter"}),
+            ("tag_errors", {}),
+            ("tcp_too_long_lines", {}), ("tcp_connection_errors", {}), ("udp_packet_drops", {}),
+        )
+    ),
+    scenario(
+        "what has an alert of its own is no lost line",
+        {**LIVES, UNMAPPED: "0x60 3x500", CONFLICTS: "0x60 3x500", RELOADS: "0x60 3x500"},
+        silent("StatsdLinesLost", "15m"),
+    ),
     scenario(
         "a reload goes well",
-        {up("statsd_exporter"): constant(1), RELOADS.replace("failure", "success"): "_x120 1x500"},
+        {**LIVES, RELOADS.replace("failure", "success"): "_x120 1x500"},
         silent("StatsdReloadFailed", "20m"),
     ),
 ]  # fmt: skip
@@ -240,9 +370,39 @@ STATSD: list[Scenario] = [
 def samples(job: str, number: int = 1, limit: int = 50_000) -> dict[str, str]:
     """How many samples a scrape has, and may have."""
     return {
-        of_job("scrape_samples_post_metric_relabeling", job): constant(number),
+        of_job("scrape_samples_scraped", job): constant(number),
         of_job("scrape_sample_limit", job): constant(limit),
     }
+
+
+def points(run_id: str, count: int, values: str) -> dict[str, str]:
+    """So many points of a run."""
+    return {series("ml_epoch_index", run_id=run_id, model="mlp", epoch=str(each)): values for each in range(count)}
+
+
+USERS = " The most are 3 points of mlp (manual__1), 1 points of mlp."
+
+
+def near(share: str) -> Alert:
+    """The exporter has so much of its limit."""
+    return Alert(
+        {**WARNING, "job": "statsd_exporter"},
+        f"statsd_exporter: {share} of the sample limit",
+        f"A scrape of statsd_exporter has {share} of the samples that Prometheus accepts; beyond the limit the whole "
+        f"target is dropped.{USERS}",
+        PAGE,
+    )
+
+
+def beyond(number: int) -> Alert:
+    """The exporter has more than its limit."""
+    return Alert(
+        {**CRITICAL, "job": "statsd_exporter"},
+        "statsd_exporter: dropped, for it has more samples than it may",
+        f"statsd_exporter is up and answers with {number} samples, more than its sample_limit, so Prometheus drops all "
+        f"of them: alerts on them are blind.{USERS}",
+        PAGE,
+    )
 
 
 def target_down(job: str) -> Alert:
@@ -283,10 +443,10 @@ STACK: list[Scenario] = [
     scenario(
         "one scrape is just over 60 % of its limit, another just under, a third has none",
         {**samples("registry", 30_100), **samples("statsd_exporter", 29_900), **samples("prometheus", 9, limit=0)},
-        silent("CardinalityNearLimit", "4m50s"),
+        silent("CardinalityNearLimit", "50s"),
         fires(
             "CardinalityNearLimit",
-            "5m",
+            "1m",
             Alert(
                 {**WARNING, "job": "registry"},
                 "registry: 60.2% of the sample limit",
@@ -298,6 +458,47 @@ STACK: list[Scenario] = [
         has(
             "job:sample_limit_used_ratio:max", "1m", {'{job="registry"}': 0.602, '{job="statsd_exporter"}': 0.598}
         ),
+    ),
+    scenario(
+        "a sweep fills the exporter; a scrape is lost, and in the end it has more samples than it may",
+        {
+            **a_run(),
+            series("catwalk_run_info", run_id="s1", dag_id="fashion_sweep", dag_run_id="manual__1"): "1x600",
+            **points(RUN, 1, "1x60"), **points("s1", 3, "1x60"), **points("by hand", 2, "1x20"),
+            of_job("scrape_samples_scraped", "statsd_exporter"): "30100x20 0 30100x30 50001x100 40000x100",
+            of_job("scrape_sample_limit", "statsd_exporter"): constant(50_000),
+            up("statsd_exporter"): "1x20 0 1x30 0x100 1x100",
+            up("registry"): constant(1), up("courier"): constant(1),
+        },
+        fires("CardinalityNearLimit", "4m", near("60.2%")),
+        silent("SampleLimitExceeded", "9m10s"),
+        fires("CardinalityNearLimit", "9m10s", near("100%")),
+        fires("SampleLimitExceeded", "9m20s", beyond(50_001)),
+        silent("StatsdExporterDown", "9m10s"),
+        silent("SampleLimitExceeded", "26m"),
+        has(
+            "dag_run:points_exposed:max15m",
+            "9m",
+            {
+                '{dag_id="fashion_sweep", dag_run_id="manual__1", model="mlp"}': 3,
+                '{dag_id="fashion_training", model="mlp"}': 1,
+            },
+        ),
+        has(
+            "target:samples_beyond_limit:count",
+            "9m10s",
+            {'{instance="statsd_exporter:1", job="statsd_exporter"}': 50_001},
+        ),
+        has("job:up:min", "9m10s", {'{job="registry"}': 1, '{job="courier"}': 1}),
+    ),
+    scenario(
+        "a target without a limit, and one that is at its limit",
+        {
+            **samples("registry", 50_000), **samples("statsd_exporter", 60_000, limit=0),
+            up("registry"): constant(0), up("statsd_exporter"): constant(0),
+        },
+        silent("SampleLimitExceeded", "5m"),
+        fires("StatsdExporterDown", "5m", EXPORTER_DOWN),
     ),
     scenario(
         "one of two targets of a job is down",
@@ -354,8 +555,8 @@ STACK: list[Scenario] = [
     scenario(
         "notifications fail on both legs",
         {
-            of_job("prometheus_notifications_errors_total", "prometheus", alertmanager="am"): "0x5 1+1x200",
-            of_job("alertmanager_notifications_failed_total", "alertmanager", integration="email"): "0x5 1+1x200",
+            of_job("prometheus_notifications_errors_total", "prometheus", alertmanager="am"): "0x5 2+1x200",
+            of_job("alertmanager_notifications_failed_total", "alertmanager", integration="email"): "0x5 2+1x200",
             of_job("alertmanager_notifications_failed_total", "alertmanager", integration="slack"): constant(3),
         },
         silent("NotificationsFailing", "5m50s"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import RunningStack
 from tests.prometheus.rulebook import names, records, rules
+from tests.prometheus.test_runbooks import PAGES, blocks
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.integration
@@ -33,9 +35,15 @@ def test_every_rule_is_evaluated_without_an_error(services: RunningStack) -> Non
             services.query(rule.expression)
 
 
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_prometheus_answers_every_query_of_a_runbook(services: RunningStack, path: Path) -> None:
+    for query in blocks(path, "promql"):
+        services.query(query)
+
+
 def test_thresholds_and_records_of_the_stack_itself_are_there(services: RunningStack) -> None:
     thresholds = {name for name in names(records()) if name.startswith("threshold:")}
-    for name in sorted(thresholds | {"registry:watched_since_timestamp_seconds:min", "job:up:min"}):
+    for name in sorted(thresholds | {"registry:store_up:held", "exporter:events:count", "job:up:min"}):
         wait_until(lambda name=name: services.query(name), name)
 
 

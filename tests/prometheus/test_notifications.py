@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import email
 import email.policy
+import re
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
 from typing import cast
 
 import pytest
+import yaml
 
 from monitoring import receivers
+from monitoring.notifications import SOURCE
 from tests.notifying import OTHER_RUN, RUN, Alertmanager, Listener, Mailbox, key
+from tests.prometheus.rulebook import alerts
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.integration
@@ -57,7 +61,6 @@ def alert(name: str, severity: str = "warning", **labels: str) -> Labels:
     return {"alertname": name, "severity": severity, **labels}
 
 
-MISSING = {"rests_on": "missing_series"}
 MODEL = {"model": "mlp", "run_id": RUN}
 OTHER = {"model": "mlp", "run_id": OTHER_RUN}
 
@@ -73,51 +76,70 @@ OTHER = {"model": "mlp", "run_id": OTHER_RUN}
         ),
         pytest.param(
             alert("DiskNearlyFull", "critical", volume="store"),
-            alert("DiskNearlyFull", "info", volume="store"),
-            alert("StoreSlow", "warning", volume="store"),
-            id="critical over info, of one alert only",
+            alert("DiskNearlyFull", "warning", volume="store"),
+            alert("DiskNearlyFull", "warning", volume="prometheus"),
+            id="critical over warning, of one volume",
         ),
         pytest.param(
-            alert("StatsdExporterDown", "critical", job="statsd_exporter"),
-            alert("StatsdSilent", "warning", **MISSING),
-            alert("ModelLossNotFinite", "warning", **MODEL),
-            id="no exporter, no series",
-        ),
-        pytest.param(
-            alert("StatsdExporterDown", "critical", job="statsd_exporter"),
-            alert("TelemetryIncomplete", "warning", **MODEL, **MISSING),
-            alert("PipelineRunSlow", "warning", **MODEL),
-            id="no exporter, no points",
-        ),
-        pytest.param(
-            alert("TargetDown", "warning", job="registry"),
-            alert("RetrainingOverdue", "critical", **MISSING),
-            alert("RetrainingOverdue", "critical", model="mlp"),
-            id="no registry, no series",
-        ),
-        pytest.param(
-            alert("CatwalkServiceDown", "critical", job="registry"),
-            alert("ChampionMissing", "warning", **MISSING),
-            alert("StoreUnavailable", "critical"),
-            id="no registry, no series, said by its own alert",
-        ),
-        pytest.param(
-            alert("TargetDown", "warning", job="alertmanager"),
+            alert("TheirOwn", "critical", pod="a"),
             None,
-            alert("ChampionMissing", "warning", **MISSING),
-            id="other targets make no such gap",
+            alert("TheirOwn", "warning", pod="b"),
+            id="alerts of others are none of our business",
         ),
         pytest.param(
-            alert("TelemetryIncomplete", "warning", **MODEL, **MISSING),
-            alert("PipelineRunStuck", "warning", **MODEL, **MISSING),
-            alert("PipelineRunStuck", "warning", **OTHER, **MISSING),
-            id="points of one run were lost",
+            alert("ModelClassCollapsed", "critical", **MODEL, **{"class": "shirt"}),
+            alert("ModelClassCollapsed", "warning", **MODEL, **{"class": "shirt"}),
+            alert("ModelClassCollapsed", "warning", **OTHER, **{"class": "shirt"}),
+            id="critical over warning, of one run and class",
+        ),
+        *(
+            pytest.param(
+                alert(name, "critical", job="statsd_exporter"),
+                alert("TelemetryIncomplete", "warning", **MODEL),
+                alert("RetrainingOverdue", "critical", schedule="0 3 * * *"),
+                id=f"{name}: no points, and nothing else",
+            )
+            for name in ("StatsdExporterDown", "SampleLimitExceeded")
+        ),
+        pytest.param(
+            alert("StatsdExporterDown", "critical", job="statsd_exporter"),
+            None,
+            alert("RetrainingOverdue", "critical", rests_on="missing_series"),
+            id="what rests on the registry needs no exporter",
+        ),
+        pytest.param(
+            alert("SampleLimitExceeded", "critical", job="registry"),
+            alert("CardinalityNearLimit", "warning", job="registry"),
+            alert("CardinalityNearLimit", "warning", job="statsd_exporter"),
+            id="beyond the limit is no longer near it",
+        ),
+        pytest.param(
+            alert("SampleLimitExceeded", "critical", job="registry"),
+            None,
+            alert("TelemetryIncomplete", "warning", **MODEL),
+            id="points don't come by the registry",
+        ),
+        *(
+            pytest.param(
+                alert(name, "critical", job="registry"),
+                None,
+                alert(other, "critical", **labels),
+                id=f"{name} hides no {other}",
+            )
+            for name in ("TargetDown", "CatwalkServiceDown")
+            for other, labels in (("RetrainingOverdue", {"model": "mlp"}), ("TelemetryIncomplete", MODEL))
         ),
         pytest.param(
             alert("TelemetryIncomplete", "warning", **MODEL),
             None,
-            alert("ModelLossNotFinite", "warning", **MODEL),
-            id="a value that arrived is true",
+            alert("PipelineRunStuck", "warning", **MODEL),
+            id="a run with gaps may hang all the same",
+        ),
+        pytest.param(
+            alert("ModelShipBlockedRepeatedly", "warning", **MODEL),
+            None,
+            alert("ModelAccuracyBelowFloor", "critical", **MODEL),
+            id="a warning hides nothing that is in service",
         ),
         *(
             pytest.param(
@@ -156,6 +178,25 @@ def test_inhibition(people: People, source: Labels, suppressed: Labels | None, t
     finally:
         server.post(*every, seconds=-1)
         wait_until(lambda: not set(expected) & set(server.states()), "alerts over")
+
+
+def test_the_alerts_that_hide_their_lesser_selves_are_those_with_two_severities() -> None:
+    configuration = yaml.safe_load((SOURCE / "alertmanager.yml").read_text())
+    first = configuration["inhibit_rules"][0]
+    severities: dict[str, set[str]] = {}
+    for rule in alerts():
+        severities.setdefault(rule.name, set()).add(rule.severity)
+    names = "|".join(sorted(name for name, found in severities.items() if len(found) > 1))
+    assert first["source_matchers"] == [f'alertname=~"{names}"', 'severity="critical"']
+    assert first["target_matchers"] == [f'alertname=~"{names}"', 'severity="warning"']
+
+
+def test_every_inhibition_names_alerts_that_exist_on_both_sides() -> None:
+    known = {rule.name for rule in alerts()}
+    for rule in yaml.safe_load((SOURCE / "alertmanager.yml").read_text())["inhibit_rules"]:
+        for side in ("source_matchers", "target_matchers"):
+            named = re.search(r'alertname=~?"([^"]+)"', " ".join(rule[side]))
+            assert named and set(named[1].split("|")) <= known
 
 
 def test_an_alert_reaches_courier_mail_slack_and_webhook_and_so_does_its_end(people: People) -> None:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import re
 import shlex
+import socket
 import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from monitoring import receivers
+from monitoring.address import Address
 from monitoring.cli import app
+from monitoring.courier.runbooks import CONTAINERS
 from stack.settings import PROJECT, tool
 from tests.notifying import Alertmanager
+from tests.prometheus.book import SCENARIOS, complaint
 from tests.prometheus.rulebook import RUNBOOKS, Rule, alerts, dump, names, records
+from tests.prometheus.scenario import Expectation, Scenario
 from tests.prometheus.test_lint import OWN, metric_names, series_read
+from tests.servers import Exporter, wait_until
 
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Why this threshold", "Silence"]
 PAGES = sorted(RUNBOOKS.glob("*.md"))
@@ -25,6 +34,12 @@ def blocks(path: Path, language: str) -> list[str]:
     """The lines of a page's code blocks."""
     found = re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
     return [line for block in found for line in block.replace("\\\n", " ").splitlines()]
+
+
+def send(address: Address, text: str) -> None:
+    """Lines by TCP."""
+    with socket.create_connection((address.host, address.port), 10) as connection:
+        connection.sendall(text.encode())
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
@@ -85,6 +100,97 @@ def test_their_queries_are_valid_and_read_what_exists(tmp_path: Path) -> None:
     for probe in probes:
         unknown = {name for name in series_read(probe) if name.startswith(OWN) or ":" in name} - declared
         assert not unknown, probe.expression
+
+
+def _states(alert: str) -> Iterator[tuple[Scenario, Expectation]]:
+    """Stories and times at which it fires."""
+    for story in SCENARIOS:
+        for check in story.expect:
+            if check.name == alert and check.alerts:
+                yield story, check
+
+
+def _shows_something(query: str, story: Scenario, check: Expectation) -> bool:
+    """Whether a query has a result while an alert fires."""
+    run_id = next((alert.labels["run_id"] for alert in check.alerts or () if "run_id" in alert.labels), "")
+    result = Expectation(check.at, f"count({query.replace('RUN', run_id)}) > bool 0", samples={"{}": 1})
+    beside = Rule("", "", {"record": "", "expr": query}).uses
+    return not complaint([replace(story, expect=(check, result))], beside=beside)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("alert", names(alerts()))
+def test_a_query_shows_something_while_the_alert_fires(alert: str) -> None:
+    queries = blocks(RUNBOOKS / f"{alert}.md", "promql")
+    assert any(_shows_something(query, *state) for query in queries for state in _states(alert))
+
+
+def _line(alert: str, beginning: str) -> str:
+    return next(line for line in blocks(RUNBOOKS / f"{alert}.md", "sh") if line.startswith(beginning))
+
+
+def _typed(line: str, exporter: Exporter) -> str:
+    """What a command prints, with the exporter's port for the usual one."""
+    line = line.replace("127.0.0.1:9102", f"127.0.0.1:{exporter.web_port}")
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout
+
+
+@pytest.mark.integration
+def test_names_that_nobody_maps_are_found_whatever_they_begin_with() -> None:
+    exporter = Exporter()
+    try:
+        for wire in ("airflow.brand_new", "ml.brand_new", "theirs", "airflow.scheduler_heartbeat", "ml.test.loss"):
+            send(exporter.address, f"{wire}:1|c\n" if "loss" not in wire else f"{wire},run_id=a,model=b:1|g\n")
+        exporter.wait("theirs", 1)
+        wait_until(lambda: exporter.scrape().total("ml_test_loss") == 1)
+        printed = _typed(_line("StatsdUnmappedEvents", "curl"), exporter).splitlines()
+        assert sorted(line.split()[2] for line in printed) == ["airflow_brand_new", "ml_brand_new", "theirs"]
+    finally:
+        exporter.stop()
+
+
+@pytest.mark.integration
+def test_the_exporters_page_is_looked_at() -> None:
+    exporter = Exporter()
+    try:
+        send(
+            exporter.address, "".join(f"ml.epoch.loss,run_id=a,model=b,split=train,epoch={n}:1|g\n" for n in range(300))
+        )
+        exporter.wait("ml_epoch_loss", 300)
+        assert _typed(_line("StatsdExporterDown", "curl"), exporter).startswith("HTTP/1.1 200")
+        assert _typed(_line("SampleLimitExceeded", "curl"), exporter).split()[:2] == ["300", "ml_epoch_loss"]
+    finally:
+        exporter.stop()
+
+
+SERVICES = {"s3": "versitygw", "statsd_exporter": "statsd-exporter"}
+"""Parts whose service in docker-compose.yaml has another name."""
+
+
+def test_every_native_command_has_its_like_in_containers() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", CONTAINERS.read_text(), re.MULTILINE)
+    natively, within = "\n".join(row[0] for row in rows), "\n".join(row[1] for row in rows)
+    known = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]
+    for path in PAGES:
+        inline = re.findall(r"`((?:make|kill|python) ?[^`\n]*|[^`\n]*\.catwalk/[^`\n]*)`", path.read_text())
+        for line in [*blocks(path, "sh"), *inline]:
+            assert _head(line) in natively, f"{path.stem}: {line}"
+        for name in re.findall(r"\.catwalk/logs/([\w-]+)\.log", path.read_text()):
+            assert SERVICES.get(name, name) in known, name
+    for name in re.findall(r"docker compose (?:exec|run --rm) ([\w-]+)|http://([\w-]+):", within):
+        assert set(name) - {""} <= known.keys(), name
+    for part, service in SERVICES.items():
+        assert f"`{part}` is `{service}`" in within
+
+
+def _head(line: str) -> str:
+    """What tells a command from others: its program, with what else it takes to."""
+    words = shlex.split(line, comments=True)
+    program = words[0].rpartition("/")[2] if words[0].startswith(".tools") else words[0]
+    if program in ("make", "python", "cat") or words[:2] == ["kill", "-HUP"]:
+        return " ".join(words)
+    return program
 
 
 @pytest.mark.integration

@@ -28,6 +28,7 @@ def test_a_runbook_is_a_page(folder: Path) -> None:
         assert "<td>2</td>" in page
         assert "catwalk doctor" in page
         assert "&lt;b&gt;bold" in page
+        assert page.index("catwalk doctor") < page.index("<h2>In containers</h2>") < page.index("docker compose up -d")
 
 
 def test_the_index_lists_them(folder: Path) -> None:

@@ -1,0 +1,143 @@
+"""Scenarios for what is held while the registry, S3 or Airflow can't be asked."""
+
+from __future__ import annotations
+
+from tests.prometheus.model_cases import CRITICAL, OLDER, asked, below_floor, classes, collapsed, latest, role
+from tests.prometheus.scenario import Scenario, constant, fires, has, scenario, series, silent
+
+UP = 'up{job="registry", instance="registry:1"}'
+SOURCE = 'instance="registry:1", job="registry"'
+STORE = series("catwalk_store_up")
+API_SERVER = series("catwalk_airflow_component_healthy", component="api_server")
+
+OF_LEDGER = {
+    "model_accuracy_ratio": {"role": "latest"},
+    "model_class_accuracy_ratio": {"role": "latest"},
+    "model_calibration_error_ratio": {"role": "latest"},
+    "model_dataset_class_share_ratio": {"role": "latest"},
+    "model_dataset_pixel_mean": {"role": "latest"},
+    "model_dataset_pixel_stddev": {"role": "latest"},
+    "model_dataset_info": {"role": "latest"},
+    "champion_info": {"model": "mlp"},
+    "champion_promoted_timestamp_seconds": {"model": "mlp"},
+    "runs_blocked": {"model": "mlp"},
+    "next_run_due_timestamp_seconds": {"model": "mlp"},
+    "good_run_due_timestamp_seconds": {"model": "mlp"},
+    "run_points_expected": {"model": "mlp"},
+}
+"""What S3 holds: held while the registry is away, and while S3 is."""
+OF_AIRFLOW = {
+    "airflow_component_healthy": {"component": "scheduler"},
+    "dag_paused": {"dag_id": "a"},
+    "dag_run_failed_timestamp_seconds": {"dag_id": "a"},
+}
+OF_ITSELF = {"store_up": {}, "disk_free_bytes": {"volume": "store"}}
+
+
+def held(stem: str, labels: dict[str, str], state: dict[str, str], away: str) -> Scenario:
+    """Three values, then nothing while the source is away for ten minutes, another value, and in the end nothing."""
+    sample = "{" + ", ".join(f'{name}="{value}"' for name, value in sorted([*labels.items(), *_source()])) + "}"
+    record = f"registry:{stem}:held"
+    return scenario(
+        f"{record} while {away}",
+        {series(f"catwalk_{stem}", **labels): "1x30 stale _x59 2x30 stale", **state},
+        has(record, "5m", {sample: 1}),
+        has(record, "5m10s", {sample: 1}),
+        has(record, "15m", {sample: 1}),
+        has(record, "15m10s", {sample: 2}),
+        has(record, "29m", {}),
+    )
+
+
+def _source() -> list[tuple[str, str]]:
+    return [("instance", "registry:1"), ("job", "registry")]
+
+
+REGISTRY_AWAY = {UP: "1x30 0x59 1x100"}
+HELD: list[Scenario] = [
+    *(
+        held(stem, labels, REGISTRY_AWAY, "the registry is away")
+        for stem, labels in {**OF_LEDGER, **OF_AIRFLOW, **OF_ITSELF}.items()
+        if stem != "store_up"
+    ),
+    *(
+        held(stem, labels, {UP: constant(1), STORE: "1x30 0x59 1x100"}, "S3 is away and the registry was started again")
+        for stem, labels in OF_LEDGER.items()
+    ),
+    *(
+        held(stem, labels, {UP: constant(1), API_SERVER: "1x30 0x59 1x100"}, "Airflow's API server is away")
+        for stem, labels in OF_AIRFLOW.items()
+        if stem != "airflow_component_healthy"
+    ),
+    held("store_up", {}, REGISTRY_AWAY, "the registry is away"),
+    scenario(
+        "who can't be asked",
+        {
+            UP: "1x30 0x59 1x100", STORE: "1x9 0x20 stale _x59 1x100", API_SERVER: "1x9 0x20 stale _x59 1x100",
+            UP.replace(":1", ":2"): constant(1), STORE.replace(":1", ":2"): constant(1),
+        },
+        has("registry:ledger_unread:info", "1m", {}),
+        has("registry:ledger_unread:info", "3m", {f"{{{SOURCE}}}": 0}),
+        has("registry:ledger_unread:info", "10m", {f"{{{SOURCE}}}": 0}),
+        has("registry:airflow_unread:info", "1m", {}),
+        has("registry:airflow_unread:info", "3m", {f'{{component="api_server", {SOURCE}}}': 0}),
+        has("registry:airflow_unread:info", "10m", {f"{{{SOURCE}}}": 0}),
+    ),
+]  # fmt: skip
+
+CHAMPION = role("champion", OLDER, accuracy_ratio=0.879)
+OUTAGES = "1x6 0 1x6 0x3 1x10 0x30 1x10 0x300 1x300"
+"""One scrape lost, 21 s, five minutes, 50 minutes."""
+GAPS = "{0}x6 stale {0}x6 stale _x3 {0}x10 stale _x30 {0}x10 stale _x300 {0}x300"
+
+
+def through(alert: str, *firing: object, series_: dict[str, str]) -> Scenario:
+    """An alert that goes on through outages of the registry."""
+    times = ("1m20s", "2m30s", "5m30s", "9m20s", "10m30s", "40m", "59m", "62m")
+    return scenario(
+        f"{alert} through outages of the registry",
+        {UP: OUTAGES, **series_},
+        *(fires(alert, at, *firing) for at in times),  # type: ignore[arg-type]
+    )
+
+
+ALERTS: list[Scenario] = [
+    through(
+        "ModelAccuracyBelowFloor",
+        below_floor(OLDER, CRITICAL),
+        series_={
+            **{name: GAPS.format("0.879") for name in CHAMPION},
+            **{name: GAPS.format("0.9") for name in latest()},
+            **{name: GAPS.format("0.88") for name in asked(accuracy_floor=0.88)},
+        },
+    ),
+    through(
+        "ModelClassCollapsed",
+        collapsed(OLDER, CRITICAL),
+        series_={
+            **{name: GAPS.format("0.599") for name in classes("champion", OLDER, shirt=0.599)},
+            **{name: GAPS.format("0.9") for name in latest()},
+            **{name: GAPS.format("0.6") for name in asked(recall_floor=0.6)},
+        },
+    ),
+    scenario(
+        "the registry is started again while S3 is away: what it knew is no longer served, and still so",
+        {
+            UP: "1x30 0x3 1x500", STORE: "1x20 0x9 stale _x3 0x500",
+            **dict.fromkeys(CHAMPION, "0.879x30 stale"), **latest(), **asked(accuracy_floor=0.88),
+        },
+        fires("ModelAccuracyBelowFloor", "1h", below_floor(OLDER, CRITICAL)),
+    ),
+    scenario(
+        "a champion is replaced while the registry is away",
+        {
+            UP: "1x30 0x60 1x500", **latest(), **asked(accuracy_floor=0.88),
+            **dict.fromkeys(CHAMPION, "0.879x30 stale"),
+            **dict.fromkeys(role("champion", "new", accuracy_ratio=0.9), "_x92 0.9x500"),
+        },
+        fires("ModelAccuracyBelowFloor", "15m", below_floor(OLDER, CRITICAL)),
+        silent("ModelAccuracyBelowFloor", "15m30s"),
+    ),
+]  # fmt: skip
+
+SCENARIOS = HELD + ALERTS

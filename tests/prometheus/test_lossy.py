@@ -1,0 +1,41 @@
+"""Every alert tells its stories to the same end when scrapes are lost."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from tests.prometheus.book import SCENARIOS, complaint
+from tests.prometheus.lossy import Loses, every, lossy
+from tests.prometheus.scenario import Scenario, constant, scenario, series
+
+STORIES = [
+    replace(story, expect=tuple(check for check in story.expect if check.alerts is not None))
+    for story in SCENARIOS
+    if story.interval == "10s"
+]
+"""Longer intervals stand for long times, and no scrape."""
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("loses", [every(5), every(9, 3)], ids=["one in five", "three in a row, of nine"])
+def test_lost_scrapes_change_no_story(loses: Loses) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda story: complaint([lossy(story, loses)]), filter(_has_alerts, STORIES)))
+    assert not any(found), "".join(found)
+
+
+def _has_alerts(story: Scenario) -> bool:
+    return bool(story.expect)
+
+
+def test_what_is_lost() -> None:
+    counter, gauge = series("airflow_a_total"), series("airflow_b")
+    story = scenario("", {counter: "0+2x6", gauge: "1x3 2x2", series("catwalk_store_up"): constant(1, 6)})
+    found = lossy(story, every(2)).series
+    assert found[counter] == "0 stale 4 6 8 stale 12"
+    assert found[gauge] == "1 stale 1 1 2 stale 2"
+    assert found['up{job="statsd_exporter", instance="statsd_exporter:1"}'] == "1 0 1 1 1 0 1"
+    assert found[series("catwalk_store_up")] == "1 stale 1 stale 1 stale 1"
