@@ -18,6 +18,7 @@ from ml.records import SummaryRecord
 from monitoring import catalogue
 from monitoring.catalogue import Metric
 from monitoring.disks import Disk, disk_folders
+from monitoring.labels import label_value
 from monitoring.snapshot import Snapshot
 from monitoring.summaries import positive_seconds, shown_state, stalled_seconds
 
@@ -31,6 +32,8 @@ _PIPELINE = ("schedule", "manual")
 _HARMLESS = "no_better"
 """The reason to hold that says nothing against a run."""
 _LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "registry", "courier")
+_SHARED_LABELS = frozenset(label for metric in catalogue.on_road("statsd") for label in metric.labels)
+"""Labels that series by StatsD have too."""
 
 Family = GaugeMetricFamily | CounterMetricFamily
 
@@ -135,11 +138,16 @@ def families(facts: Facts, settings: Settings) -> Iterator[Family]:
         _freshness(summaries, settings),
     ):
         for metric, value, labels in rows:
-            made[metric].add_metric(labels, value)
+            made[metric].add_metric([*map(_as_sent, metric.labels, labels)], value)
     yield from (family for family in made.values() if family.samples)
 
 
 Row = tuple[Metric, float, tuple[str, ...]]
+
+
+def _as_sent(name: str, value: str) -> str:
+    """A label's value; in the form that StatsD carries where series of both ways are joined by it."""
+    return label_value(value) if name in _SHARED_LABELS else value
 
 
 def _family(metric: Metric) -> Family:

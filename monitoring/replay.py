@@ -28,6 +28,7 @@ from ml.observer import Observer
 from ml.runs import Run
 from monitoring import access
 from monitoring.environment import part_address, part_url
+from monitoring.labels import label_values
 from monitoring.points import Point, run_points
 from monitoring.snapshot import WATCHED_SECONDS
 from stack.settings import StackError, tool
@@ -127,7 +128,8 @@ def openmetrics(points: Iterable[Point], target: dict[str, str]) -> str:
     for name, members in families.items():
         lines += [f"# TYPE {name} gauge", f"# HELP {name} {_escape(members[0].metric.help)}"]
         for point in sorted(members, key=lambda point: point.time):
-            labels = ",".join(f'{key}="{_escape(value)}"' for key, value in {**target, **point.labels}.items())
+            series = {**target, **label_values(point.labels)}
+            labels = ",".join(f'{key}="{_escape(value)}"' for key, value in series.items())
             lines.append(f"{name}{{{labels}}} {_number(point.value)} {point.time:.3f}")
     return "\n".join([*lines, "# EOF", ""])
 
