@@ -11,20 +11,23 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ml.observer import Observer, Silent
 from ml.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
-from monitoring import catalogue
+from monitoring import budget, catalogue
 from monitoring.address import Address
 from monitoring.catalogue import Metric
 from monitoring.labels import label_value
-from monitoring.points import Point, epoch_points, run_points, stage_points, test_points
+from monitoring.points import Point, epoch_points, run_points, series_left_out, stage_points, test_points
 from monitoring.statsd_client import Route, TcpClient, UdpClient, on_wire, reason
 
 if TYPE_CHECKING:
+    from ml.config import RunConfig
     from ml.runs import Run
+    from ml.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +87,17 @@ class Emitter:
         self._dropped = 0
         self._silent_so_far = True
 
+    def run_opening(self, store: Store, run: RunRecord, trials: Sequence[RunConfig]) -> RunRecord:
+        own, longest = run.config.training.epochs, max(trial.training.epochs for trial in trials)
+        granted = budget.SMALLEST
+
+        def work() -> None:
+            nonlocal granted
+            granted = budget.take(store, run, len(trials), longest)
+
+        self._guarded(work)
+        return replace(run, series_budget=granted, series_left_out=series_left_out(own, granted))
+
     def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
         self._guarded(lambda: self._send(epoch_points(run, record)))
 
@@ -113,7 +127,11 @@ class Emitter:
 
         def work() -> None:
             nonlocal arrived
-            arrived = self._stream(list(self._gauges(run_points(run))))
+            points = run_points(run)
+            if budget.take_again(run.store, run.record, len(points)):
+                arrived = self._stream(list(self._gauges(points)))
+            else:
+                self._lost(len(points), "other runs have taken all the room that runs have in Prometheus")
 
         self._guarded(work)
         return arrived
