@@ -29,6 +29,8 @@ class Part:
     healthy: Callable[[], bool]
     url: str = ""
     """What a person opens."""
+    guarded: str = ""
+    """A URL; when it stops answering, the process is ended and started again."""
 
     @property
     def is_airflow(self) -> bool:
@@ -74,7 +76,8 @@ def parts(settings: Settings) -> dict[str, Part]:
                 f"--statsd.mapping-config={PROJECT / 'monitoring' / 'statsd_mapping.yaml'}",
             ],
             ("statsd", "statsd_exporter"),
-            answers("statsd_exporter", "/-/healthy"),
+            answers("statsd_exporter", "/metrics"),  # /-/healthy says 200 even where this has broken
+            f"{settings.url('statsd_exporter')}/metrics",
             f"{settings.url('statsd_exporter')}/metrics",
         ),
         Part(

@@ -12,7 +12,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from stack.environment import process_environment
 from stack.parts import Part
-from stack.settings import Settings, StackError
+from stack.settings import PROJECT, Settings, StackError
 
 _STOP_SECONDS = 10
 
@@ -32,13 +32,26 @@ def render(settings: Settings, parts: list[Part]) -> str:
     ]
     for part in parts:
         sections.append(
-            f"[program:{part.name}]\ncommand={text(shlex.join(part.command))}\ndirectory={text(settings.run)}\n"
+            f"[program:{part.name}]\ncommand={text(shlex.join(_command(part)))}\ndirectory={text(settings.run)}\n"
             "autostart=false\nautorestart=true\nstartsecs=1\nstartretries=1000\n"
             f"stopwaitsecs={_STOP_SECONDS}\nstopasgroup=true\nkillasgroup=true\nredirect_stderr=true\n"
             f"stdout_logfile={text(settings.logs / f'{part.name}.log')}\nstdout_logfile_maxbytes=20MB\n"
             "stdout_logfile_backups=3"
         )
     return "\n\n".join(sections) + "\n"
+
+
+def _command(part: Part) -> list[str]:
+    """What is started: the part, behind a guard where it has one."""
+    if not part.guarded:
+        return part.command
+    asks = "import sys, urllib.request as web; web.urlopen(sys.argv[1], timeout=10).read()"
+    return [
+        "/bin/sh",
+        str(PROJECT / "stack" / "guard.sh"),
+        shlex.join([sys.executable, "-c", asks, part.guarded]),
+        *part.command,
+    ]
 
 
 class Supervisor:
