@@ -14,10 +14,13 @@ import pytest
 import yaml
 
 from ml.config import CLASSES, MAX_EPOCHS, RunConfig
+from ml.pipeline import open_run
 from ml.records import RunRecord
+from ml.runs import Ledger, Run
 from ml.search import MAX_TRIALS
 from ml.store import Store
 from monitoring import budget, catalogue
+from monitoring.address import Address
 from monitoring.airflow_metrics import airflow_rules, load_registry
 from monitoring.budget import OPEN_SECONDS, RUNS_SHARE, SAMPLE_LIMIT, SENT_SECONDS, take, take_again
 from monitoring.canary import announcements
@@ -192,6 +195,28 @@ def test_a_run_without_a_budget_is_whole(make_run: Any) -> None:
     """One that was opened before there were any."""
     assert make_run(18).record.series_budget is None
     assert len(run_points(make_run(18))) == series_budget(18)
+
+
+@pytest.mark.integration
+def test_a_run_remembers_its_budget_from_the_moment_it_is_opened(s3_store: Store) -> None:
+    ledger, observer = Ledger(s3_store), Emitter(Address("127.0.0.1", 9))
+    config = RunConfig.from_flat({"source": "synthetic", "epochs": MAX_EPOCHS})
+
+    def opened(run_id: str, sweep: str, trials: int) -> Run:
+        return open_run(ledger, run_id, config, "sweep", "d", "r", sweep, [config] * trials, observer)
+
+    first = opened("20261123T030000Z-00000001", "a sweep", MAX_TRIALS)
+    granted = first.record.series_budget
+    assert granted is not None
+    assert FIXED_SERIES < granted < series_budget(MAX_EPOCHS)
+    assert first.record.series_left_out == series_left_out(MAX_EPOCHS, granted)
+    summary = first.summary()
+    assert summary is not None
+    assert summary.series_left_out == first.record.series_left_out
+    others = [opened(f"20261123T030000Z-{number:08x}", f"sweep {number}", MAX_TRIALS) for number in range(2, 8)]
+    assert others[-1].record.series_budget == 0, "nothing is left"
+    assert opened(first.run_id, "a sweep", MAX_TRIALS).record == first.record, "a later try finds it"
+    assert opened("20261123T030000Z-000000ff", "a sweep", MAX_TRIALS).record.series_budget == granted
 
 
 @pytest.mark.integration
