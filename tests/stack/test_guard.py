@@ -98,23 +98,32 @@ def test_the_exporter_takes_the_guards_place_and_lives_while_it_answers(
     wait_until(lambda: not Path(f"/proc/{guard}").exists(), "the guard goes with it")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "go_goroutines",
-        "go.goroutines",
-        "go--goroutines",
-        "process_open_fds",
-        "statsd.exporter.lines_total",
-        "promhttp_x",
-    ],
-)
+OWN = [
+    "go_goroutines",
+    "go.goroutines",
+    "go--goroutines",
+    "process_open_fds",
+    "statsd.exporter.lines_total",
+    "promhttp_x",
+]
+MAPPED = [
+    "airflow_ti_start_total",
+    "airflow.ti_start.total",
+    "ml_epoch_loss",
+    "ml-epoch--loss",
+    "airflow.task.duration_seconds",
+]
+
+
+@pytest.mark.parametrize("name", OWN + MAPPED)
 def test_no_name_breaks_the_exporter(name: str) -> None:
-    """Its own metrics have such names."""
+    """What would become a second family of a name, its own metrics' among them, with another help text."""
     exporter = Exporter()
+    known = [b"airflow.ti.start,dag_id=a:1|c", b"ml.epoch.loss,run_id=a:1|g", b"airflow.task.duration,dag_id=a:1|ms"]
     try:
-        for kind in ("c", "g", "ms"):
-            send(exporter.port, f"{name}:1|{kind}".encode())
+        for line in (*known, *(f"{name},odd=b:1|{kind}".encode() for kind in ("c", "g", "ms"))):
+            send(exporter.port, line)
         wait_until(lambda: exporter.scrape().total("statsd_exporter_events_actions_total", action="drop") == 3)
+        assert len(exporter.scrape().of("airflow_ti_start_total", "ml_epoch_loss")) == 2
     finally:
         exporter.stop()
