@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from ml.config import CLASSES, MAX_EPOCHS, RunConfig
+from ml.errors import StoreUnavailableError
 from ml.pipeline import open_run
 from ml.records import RunRecord
 from ml.runs import Ledger, Run
@@ -22,7 +23,7 @@ from ml.store import Store
 from monitoring import budget, catalogue
 from monitoring.address import Address
 from monitoring.airflow_metrics import airflow_rules, load_registry
-from monitoring.budget import OPEN_SECONDS, RUNS_SHARE, SAMPLE_LIMIT, SENT_SECONDS, take, take_again
+from monitoring.budget import OPEN_SECONDS, RUNS_SHARE, SAMPLE_LIMIT, SENT_SECONDS, SMALLEST, take, take_again
 from monitoring.canary import announcements
 from monitoring.catalogue import Metric
 from monitoring.emitter import Emitter
@@ -195,6 +196,15 @@ def test_a_run_without_a_budget_is_whole(make_run: Any) -> None:
     """One that was opened before there were any."""
     assert make_run(18).record.series_budget is None
     assert len(run_points(make_run(18))) == series_budget(18)
+
+
+def test_a_store_that_does_not_answer_stops_no_run(memory_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(key: str) -> None:
+        raise StoreUnavailableError("S3 does not answer")
+
+    monkeypatch.setattr(memory_store, "find", broken)
+    opened = Emitter(Address("127.0.0.1", 9)).run_opening(memory_store, run(1, 50), [run(1, 50).config])
+    assert opened == replace(run(1, 50), series_budget=SMALLEST, series_left_out=19 * 50 - 5 * 9)
 
 
 @pytest.mark.integration
