@@ -10,7 +10,8 @@ check=$1
 shift
 guard() {
     failed=0
-    while sleep "${GUARD_SECONDS:-10}" && kill -0 $$ 2>/dev/null; do
+    # Seldom while all is well, for a large page costs the server seconds.
+    while sleep "${GUARD_SECONDS:-$((failed ? 5 : 30))}" && kill -0 $$ 2>/dev/null; do
         if sh -c "$check" >/dev/null 2>&1; then failed=0; else failed=$((failed + 1)); fi
         if [ "$failed" -ge 3 ]; then
             echo "guard: ends the server, for this fails: $check" >&2

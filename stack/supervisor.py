@@ -45,7 +45,7 @@ def _command(part: Part) -> list[str]:
     """What is started: the part, behind a guard where it has one."""
     if not part.guarded:
         return part.command
-    asks = "import sys, urllib.request as web; web.urlopen(sys.argv[1], timeout=10).read()"
+    asks = "import sys, urllib.request as web; web.urlopen(sys.argv[1], timeout=30).read()"
     return [
         "/bin/sh",
         str(PROJECT / "stack" / "guard.sh"),

@@ -86,7 +86,7 @@ def test_the_limit_is_the_one_that_prometheus_has() -> None:
 
 def test_the_runs_share_and_a_hundred_dags_stay_below_the_limit() -> None:
     assert of_airflow() > 50_000, "or the DAGs are not what they seem"
-    assert RUNS_SHARE + of_airflow() + of_all_runs() < 0.8 * SAMPLE_LIMIT
+    assert RUNS_SHARE + of_airflow() + of_all_runs() < 0.7 * SAMPLE_LIMIT
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 18, 50, MAX_EPOCHS])
@@ -104,11 +104,11 @@ def test_the_largest_sweep_and_five_runs_stay_below_the_share(memory_store: Any,
     assert total <= RUNS_SHARE
 
 
-def test_a_sweep_of_the_default_recipe_keeps_every_epoch_and_two_classes_of_three(memory_store: Any) -> None:
+def test_the_largest_sweep_of_the_default_recipe_keeps_every_epochs_curves(memory_store: Any) -> None:
     granted = {take(memory_store, run(number, 18, "sweep"), MAX_TRIALS, 18, now=0.0) for number in range(MAX_TRIALS)}
     assert len(granted) == 1, "trials are compared with each other"
     found = kept(18, granted.pop())
-    assert (len(found.curves), len(found.classes)) == (18, 12)
+    assert (len(found.curves), len(found.classes)) == (18, 5)
     assert take(memory_store, run(999), 1, 18, now=0.0) == series_budget(18), "the nightly run is whole beside it"
 
 
