@@ -54,6 +54,12 @@ def _base() -> dict[str, Any]:
     return {name: value for name, value in get_current_context()["params"].items() if name not in SEARCH_PARAMS}
 
 
+def _plan() -> list[Trial]:
+    """What each trial varies; the same in every task."""
+    search = SearchConfig(**{name: get_current_context()["params"][name] for name in SEARCH_PARAMS})
+    return search.plan(_base(), _sweep_id())
+
+
 def _sweep_id() -> str:
     return run_id_of(get_current_context()["dag_run"])
 
@@ -100,8 +106,7 @@ def fashion_sweep() -> None:
     @task
     def plan() -> list[Trial]:
         """Says what each trial varies; nonsense fails here, before anything is trained."""
-        search = SearchConfig(**{name: get_current_context()["params"][name] for name in SEARCH_PARAMS})
-        return search.plan(_base(), _sweep_id())
+        return _plan()
 
     @task(
         execution_timeout=TRAINING_TIMEOUT,
@@ -116,9 +121,14 @@ def fashion_sweep() -> None:
         context = get_current_context()
         context["trial"] = described(trial)  # type: ignore[typeddict-unknown-key]
         dag_run = context["dag_run"]
-        config = RunConfig.from_flat({**_base(), **trial})
+        base = _base()
+        config, trials = (
+            RunConfig.from_flat({**base, **trial}),
+            [RunConfig.from_flat({**base, **one}) for one in _plan()],
+        )
+        origin = dag_run.dag_id, dag_run.run_id, _sweep_id()
         ledger, observer = open_ledger()
-        run = open_run(ledger, _own_run_id(), config, "sweep", dag_run.dag_id, dag_run.run_id, _sweep_id())
+        run = open_run(ledger, _own_run_id(), config, "sweep", *origin, trials, observer)
         for stage in ("ingest", "train"):
             STAGE_FUNCTIONS[stage](run, observer)
 

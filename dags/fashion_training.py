@@ -40,7 +40,8 @@ def _run_stage(stage: Stage) -> Run:
     trigger: Trigger = "schedule" if dag_run.run_type == "scheduled" else "manual"
     config = RunConfig.from_flat(dict(context["params"]))
     ledger, observer = open_ledger()
-    run = open_run(ledger, run_id_of(dag_run), config, trigger, dag_run.dag_id, dag_run.run_id)
+    run_id = run_id_of(dag_run)
+    run = open_run(ledger, run_id, config, trigger, dag_run.dag_id, dag_run.run_id, observer=observer)
     STAGE_FUNCTIONS[stage](run, observer)
     return run
 

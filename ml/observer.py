@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from ml.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
 
 if TYPE_CHECKING:
+    from ml.config import RunConfig
     from ml.runs import Run
+    from ml.store import Store
 
 
 class Observer(Protocol):
     """Receives what has happened. No method raises, blocks for long, or changes what a run computes."""
+
+    def run_opening(self, store: Store, run: RunRecord, trials: Sequence[RunConfig]) -> RunRecord:
+        """Before a run's record is written, once; returns the record with what the observer has to remember in it.
+
+        Args:
+            store: that the record goes to.
+            run: the record.
+            trials: the configurations of all trials of its sweep; the run's own alone where it is no trial.
+        """
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
         """Once an epoch, after its record was stored."""
@@ -34,6 +46,9 @@ class Observer(Protocol):
 
 class Silent:
     """Observes nothing: for tests, and where telemetry is turned off."""
+
+    def run_opening(self, store: Store, run: RunRecord, trials: Sequence[RunConfig]) -> RunRecord:
+        return run
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
         pass

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
@@ -70,6 +70,8 @@ def open_run(
     dag_id: str = "",
     dag_run_id: str = "",
     sweep: str = "",
+    trials: Sequence[RunConfig] = (),
+    observer: Observer | None = None,
 ) -> Run:
     """Writes run.json, or finds the one that an earlier try has written.
 
@@ -81,6 +83,8 @@ def open_run(
         dag_id: the DAG, where there is one.
         dag_run_id: and its run.
         sweep: the sweep that this run is a trial of; empty: none.
+        trials: the configurations of all its trials.
+        observer: is asked before the record is written.
 
     Raises:
         RunConflictError: the run was started with other parameters or by other code.
@@ -102,6 +106,8 @@ def open_run(
         git_dirty=dirty,
         versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
     )
+    if observer and not ledger.store.exists(ledger.run(run_id).key("run.json")):
+        record = observer.run_opening(ledger.store, record, trials or [config])
     run = ledger.create(record)
     if not run.summary():
         run.update_summary(lambda summary: summary)

@@ -50,6 +50,10 @@ class RunRecord:
     git_commit: str = ""
     git_dirty: bool = False
     versions: dict[str, str] = field(default_factory=dict)
+    series_budget: int | None = None
+    """Series that the run may make in Prometheus, fixed when it was opened; None: as many as it has."""
+    series_left_out: int = 0
+    """Series of its curves that are therefore left out of Prometheus, if it goes all the way; the ledger has them."""
 
 
 @dataclass(frozen=True)
@@ -268,6 +272,8 @@ class SummaryRecord:
     stage_ended: dict[str, float] = field(default_factory=dict)
     """Stage → when its last attempt ended; without one that still runs or was killed."""
     points_dropped: int = 0
+    series_left_out: int = 0
+    """As in run.json."""
     dataset_sha256: str = ""
     class_shares: list[float] = field(default_factory=list)
     """Share of each class among the training examples."""

@@ -162,6 +162,7 @@ def _first_summary(record: RunRecord) -> SummaryRecord:
         git_commit=record.git_commit,
         seed=record.seed,
         parameters=record.config.flat(),
+        series_left_out=record.series_left_out,
         state="running",
         started=record.created,
         updated=record.created,

@@ -20,9 +20,17 @@ Found = tuple[str, socket.AddressFamily]
 class Address:
     """A host and a port; the host is looked up in the background, at most every :data:`REFRESH_SECONDS`."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, preferred: socket.AddressFamily = socket.AF_INET) -> None:
+        """
+        Args:
+            host: a name or an IP address.
+            port: 1 to 65,535.
+            preferred: what is taken of a host that has both: "localhost" often means ::1 first, where an exporter bound
+                to 127.0.0.1 doesn't listen.
+        """
         self.host = host
         self.port = port
+        self._preferred = preferred
         self._found: Found | None = None
         self._asked: float | None = None
         self._answered = threading.Event()
@@ -65,8 +73,7 @@ class Address:
     def _look_up(self) -> None:
         try:
             answers = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM)
-            # "localhost" often means ::1 first, where an exporter bound to 127.0.0.1 doesn't listen.
-            family, _, _, _, address = min(answers, key=lambda answer: answer[0] != socket.AF_INET)
+            family, _, _, _, address = min(answers, key=lambda answer: answer[0] != self._preferred)
             self._found = str(address[0]), family
         except (OSError, ValueError):
             pass  # What was found before may still be right; UnicodeError is a ValueError.

@@ -288,6 +288,11 @@ RUN_POINTS_EXPECTED = _registry_gauge(
 RUN_POINTS_DROPPED = _registry_gauge(
     "catwalk_run_points_dropped", _RUN, "Points that the run itself knows it could not send, for the same runs."
 )
+RUN_SERIES_LEFT_OUT = _registry_gauge(
+    "catwalk_run_series_left_out",
+    _RUN,
+    "Series of the run's epochs that are left out of Prometheus, so that all runs fit its limit; the ledger has them.",
+)
 
 # --- By the registry: decisions and the champion ----------------------------------------------------------------------
 GATE_VALUE = _registry_gauge(

@@ -117,7 +117,7 @@ def _run(run_id: str | None = None, json: bool = False, **settings: Any) -> None
     )
     logging.getLogger("botocore").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)
-    run = open_run(ledger, run_id, config, "cli")
+    run = open_run(ledger, run_id, config, "cli", observer=observer)
     console.print(f"run {run_id}", highlight=False)
     with ProgressObserver(observer, console, config.training.epochs, finished_epochs) as progress:
         try:

@@ -377,9 +377,11 @@ def _get(url: str, password: str | None = "") -> bytes:
     try:
         return access.fetch(url, timeout=_TIMEOUT, password=password)
     except urllib.error.HTTPError as error:
+        said = " ".join(error.read(2_000).decode(errors="replace").split()) if error.code >= 500 else ""
         error.close()
-        finding = f"{address.netloc}{address.path} answers {error.code} {error.reason}"
-        remedy = f"set {access.PASSWORD_VARIABLE} to its password" if access.refused(error) else "see that part's log"
+        finding = f"{address.netloc}{address.path} answers {error.code} {error.reason}" + (f" ({said})" if said else "")
+        own = "start that part again; if it comes back, see its log"
+        remedy = f"set {access.PASSWORD_VARIABLE} to its password" if access.refused(error) else own
         raise _Unwell(finding, remedy) from error
     except (OSError, ValueError) as error:
         cause = getattr(error, "reason", None) or error

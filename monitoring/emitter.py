@@ -8,30 +8,34 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ml.observer import Observer, Silent
 from ml.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
-from monitoring import catalogue
-from monitoring.address import Address, Found
+from monitoring import budget, catalogue
+from monitoring.address import Address
 from monitoring.catalogue import Metric
-from monitoring.points import Point, epoch_points, run_points, stage_points, test_points
-from monitoring.statsd_client import TcpClient, UdpClient, reason
+from monitoring.labels import label_value
+from monitoring.points import Point, epoch_points, run_points, series_left_out, stage_points, test_points
+from monitoring.statsd_client import Route, TcpClient, UdpClient, on_wire, reason
 
 if TYPE_CHECKING:
+    from ml.config import RunConfig
     from ml.runs import Run
+    from ml.store import Store
 
 log = logging.getLogger(__name__)
 
 VARIABLE = "CATWALK_STATSD"
 RESEND_SECONDS = 10.0
 """Longest time that sending a run's points again may take, all in all."""
-_UNSAFE = re.compile(r"[^A-Za-z0-9_./+@-]")
+LINE_BYTES = 4_000
+"""Longest name and tags that are sent: a longer line would end the exporter's TCP connection, with all that follows."""
 
 
 def observer_from_environment(environment: Mapping[str, str] = os.environ) -> Observer:
@@ -46,13 +50,20 @@ def observer_from_environment(environment: Mapping[str, str] = os.environ) -> Ob
 
 @lru_cache(maxsize=4_096)
 def tag(name: str, value: str) -> str:
-    """A label as an InfluxDB-style tag: what StatsD dialects give a meaning to, and all but ASCII, becomes ``_``."""
-    return f",{name}={_UNSAFE.sub('_', value) or '_'}"
+    """A label as an InfluxDB-style tag; nothing for an empty one, which would be an error to the exporter."""
+    return on_wire(f",{name}={label_value(value)}") if value else ""
 
 
 def stat(metric: Metric, labels: Mapping[str, str]) -> str:
-    """Name and tags of a series: ``ml.epoch.loss,run_id=…,model=mlp,split=train,epoch=3``."""
-    return metric.wire + "".join([tag(name, labels[name]) for name in metric.labels])
+    """Name and tags of a series: ``ml.epoch.loss,run_id=…,model=mlp,split=train,epoch=3``.
+
+    Raises:
+        ValueError: they are too long to be sent.
+    """
+    text = metric.wire + "".join([tag(name, labels[name]) for name in metric.labels])
+    if len(text) > LINE_BYTES:
+        raise ValueError(f"its labels have more than {LINE_BYTES:,} bytes")
+    return text
 
 
 def gauge_value(value: float) -> float:
@@ -71,10 +82,21 @@ class Emitter:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._client: UdpClient | None = None
+        self._route = Route(address, self._lost)
         self._lock = threading.RLock()
         self._dropped = 0
         self._silent_so_far = True
+
+    def run_opening(self, store: Store, run: RunRecord, trials: Sequence[RunConfig]) -> RunRecord:
+        own, longest = run.config.training.epochs, max(trial.training.epochs for trial in trials)
+        granted = budget.SMALLEST
+
+        def work() -> None:
+            nonlocal granted
+            granted = budget.take(store, run, len(trials), longest)
+
+        self._guarded(work)
+        return replace(run, series_budget=granted, series_left_out=series_left_out(own, granted))
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
         self._guarded(lambda: self._send(epoch_points(run, record)))
@@ -105,15 +127,18 @@ class Emitter:
 
         def work() -> None:
             nonlocal arrived
-            arrived = self._stream(list(self._gauges(run_points(run))))
+            points = run_points(run)
+            if budget.take_again(run.store, run.record, len(points)):
+                arrived = self._stream(list(self._gauges(points)))
+            else:
+                self._lost(len(points), "other runs have taken all the room that runs have in Prometheus")
 
         self._guarded(work)
         return arrived
 
     def take_dropped(self) -> int:
         with self._lock:
-            if self._client:
-                self._client.settle()
+            self._route.settle()
             dropped, self._dropped = self._dropped, 0
         return dropped
 
@@ -148,27 +173,19 @@ class Emitter:
         """Sends by UDP what `fill` puts into a pipeline; without a way to send, counts the lines."""
         with self._lock:
             try:
-                client = self._connected()
+                client = self._route.client()
             except OSError as error:
                 self._lost(lines, reason(error))
                 return
             with client.pipeline() as pipeline:
                 fill(pipeline)
 
-    def _connected(self) -> UdpClient:
-        """The client, opened at first use and again when the host has moved."""
-        found = self._found()
-        if self._client is None or self._client.found != found:
-            client = UdpClient(found, self._address.port, self._lost)
-            if self._client:
-                self._client.close()
-            self._client = client
-        return self._client
-
     def _stream(self, gauges: list[tuple[str, float]]) -> int:
         """Sends gauges by TCP, all or none; returns how many arrived, and counts the others."""
         try:
-            with closing(TcpClient(self._found(), self._address.port, RESEND_SECONDS)) as client:
+            with self._lock:
+                found = self._route.found()
+            with closing(TcpClient(found, self._address.port, RESEND_SECONDS)) as client:
                 with client.pipeline() as pipeline:
                     for name, value in gauges:
                         pipeline.gauge(name, value)
@@ -177,13 +194,6 @@ class Emitter:
         except OSError as error:
             self._lost(len(gauges), reason(error))
             return 0
-
-    def _found(self) -> Found:
-        with self._lock:
-            found = self._address.find()
-        if found is None:
-            raise OSError("the host's name is not known")
-        return found
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """The last line of defence: what goes wrong in telemetry stays in telemetry."""

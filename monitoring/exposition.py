@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,12 +22,16 @@ from monitoring import catalogue
 from monitoring.airflow_health import DagRun
 from monitoring.catalogue import Metric
 from monitoring.disks import Disk, disk_folders
+from monitoring.labels import label_value
 from monitoring.snapshot import Snapshot
 from monitoring.summaries import shown_state, stalled_seconds
 
 STATES = ("running", "succeeded", "failed", "cancelled", "stalled")
 SHOWN_SECONDS = 2 * 3600.0
 """How long after its last change a finished run is exported; then Prometheus remembers it."""
+SHOWN_RUNS = 1_000
+"""And so many at most, or a flood of runs would exceed what Prometheus accepts of the registry: each has about 60
+series, with a decision about 120."""
 UNFINISHED_SECONDS = 24 * 3600.0
 """The same for a run that never said how it ended: an alert on it must not resolve by mere silence."""
 _PIPELINE = ("schedule", "manual")
@@ -35,6 +39,8 @@ _PIPELINE = ("schedule", "manual")
 _HARMLESS = "no_better"
 """The reason to hold that says nothing against a run."""
 _LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "registry", "courier")
+_SHARED_LABELS = frozenset(label for metric in catalogue.on_road("statsd") for label in metric.labels)
+"""Labels that series by StatsD have too."""
 
 Family = GaugeMetricFamily | CounterMetricFamily
 
@@ -139,20 +145,26 @@ def families(facts: Facts, settings: Settings) -> Iterator[Family]:
     """Every family with its samples. A family without samples is left out."""
     made = {metric: _family(metric) for metric in catalogue.on_road("registry") if metric.kind != "histogram"}
     summaries = facts.snapshot.summaries
+    shown = _shown(summaries, facts.now)
     for rows in (
         _own(facts, settings),
-        _runs(facts, settings),
+        _runs(facts, settings, shown),
         _models(facts.snapshot),
-        _decisions(summaries, facts.now),
+        _decisions(summaries, shown),
         _airflow(facts),
         _freshness(facts, settings),
     ):
         for metric, value, labels in rows:
-            made[metric].add_metric(labels, value)
+            made[metric].add_metric([*map(_as_sent, metric.labels, labels)], value)
     yield from (family for family in made.values() if family.samples)
 
 
 Row = tuple[Metric, float, tuple[str, ...]]
+
+
+def _as_sent(name: str, value: str) -> str:
+    """A label's value; in the form that StatsD carries where series of both ways are joined by it."""
+    return label_value(value) if name in _SHARED_LABELS else value
 
 
 def _family(metric: Metric) -> Family:
@@ -183,7 +195,7 @@ def _airflow(facts: Facts) -> Iterator[Row]:
             yield catalogue.DAG_RUN_FAILED, ended, dag_run
 
 
-def _runs(facts: Facts, settings: Settings) -> Iterator[Row]:
+def _runs(facts: Facts, settings: Settings, shown: Set[str]) -> Iterator[Row]:
     """Families that have a series a run, for runs of the last hours only."""
     for summary in facts.snapshot.summaries:
         run = summary.run_id, summary.model
@@ -191,13 +203,18 @@ def _runs(facts: Facts, settings: Settings) -> Iterator[Row]:
         if points is not None:
             yield catalogue.RUN_POINTS_EXPECTED, points, run
             yield catalogue.RUN_POINTS_DROPPED, summary.points_dropped, run
-        if _is_shown(summary, facts.now):
+        if summary.run_id in shown:
             yield from _run(summary, facts.now, settings)
 
 
-def _is_shown(summary: SummaryRecord, now: float) -> bool:
-    """Whether a run's own families are exported (still)."""
-    return now - summary.updated <= (UNFINISHED_SECONDS if summary.finished is None else SHOWN_SECONDS)
+def _shown(summaries: Iterable[SummaryRecord], now: float) -> Set[str]:
+    """Runs whose own families are exported (still): unfinished ones first, then those that changed last."""
+    recent = [
+        (summary.finished is None, summary.updated, summary.run_id)
+        for summary in summaries
+        if now - summary.updated <= (UNFINISHED_SECONDS if summary.finished is None else SHOWN_SECONDS)
+    ]
+    return {run_id for _, _, run_id in sorted(recent)[-SHOWN_RUNS:]}
 
 
 def _run(summary: SummaryRecord, now: float, settings: Settings) -> Iterator[Row]:
@@ -215,6 +232,7 @@ def _run(summary: SummaryRecord, now: float, settings: Settings) -> Iterator[Row
     if summary.finished is not None:
         yield catalogue.RUN_FINISHED, summary.finished, run
     yield catalogue.RUN_DURATION, max(0.0, (summary.finished or summary.updated) - summary.started), run
+    yield catalogue.RUN_SERIES_LEFT_OUT, summary.series_left_out, run
     for stage, attempts in summary.attempts.items():
         yield catalogue.RUN_ATTEMPTS, attempts, (*run, stage)
     for stage, started in summary.stage_started.items():
@@ -266,7 +284,7 @@ def _model(summary: SummaryRecord, role: str) -> Iterator[Row]:
             yield metric, value, (*labels, name)
 
 
-def _decisions(summaries: Iterable[SummaryRecord], now: float) -> Iterator[Row]:
+def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str]) -> Iterator[Row]:
     """Counted from S3 each time, so that no event is counted twice or forgotten."""
     counts: Counter[tuple[str, str, str]] = Counter()
     since_ship: dict[str, int] = {}
@@ -283,7 +301,7 @@ def _decisions(summaries: Iterable[SummaryRecord], now: float) -> Iterator[Row]:
             held = summary.decision == "hold" and summary.reason != _HARMLESS
             blocked[summary.model] = blocked.get(summary.model, 0) + 1 if held else 0
         newest[summary.model, of_pipeline] = summary  # alerts stand on the pipeline's: a try by hand must not hide it
-        if _is_shown(summary, now):
+        if summary.run_id in visible:
             shown[summary.run_id] = summary
     for summary in {**shown, **{summary.run_id: summary for summary in newest.values()}}.values():
         yield catalogue.DECISION_INFO, 1, (summary.run_id, summary.model, summary.decision, summary.reason)

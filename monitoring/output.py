@@ -231,6 +231,10 @@ def _facts(
         facts.insert(2, ("error", f"[red]{escape(summary.error)}[/]"))
     if summary.points_dropped:
         facts.append(("lost points", f"{summary.points_dropped:,} could not be sent (catwalk replay {summary.run_id})"))
+    if summary.series_left_out:
+        facts.append(
+            ("left out", f"{summary.series_left_out:,} series, to fit Prometheus' limit; the report has every epoch")
+        )
     return facts
 
 

@@ -94,6 +94,7 @@ def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds
         ("calibration error", _percent(summary.test_calibration_error)),
         ("attempts", escape(", ".join(f"{stage} {count}" for stage, count in summary.attempts.items()))),
         ("points lost", str(summary.points_dropped) if summary.points_dropped else ""),
+        ("left out of Prometheus", f"{summary.series_left_out:,} series" if summary.series_left_out else ""),
         ("seed", str(summary.seed)),
         ("code", f"<code>{escape(summary.git_commit)}</code>" if summary.git_commit else ""),
         ("dataset", f"<code>{escape(summary.dataset_sha256)}</code>" if summary.dataset_sha256 else ""),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ml.config import RunConfig
 from ml.observer import Observer
 from ml.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
 from ml.runs import Run
+from ml.store import Store
 
 
 class ProgressObserver:
@@ -47,6 +50,9 @@ class ProgressObserver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+    def run_opening(self, store: Store, run: RunRecord, trials: Sequence[RunConfig]) -> RunRecord:
+        return self._inner.run_opening(store, run, trials)
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
         # Of the validation split; no longer, or the line breaks on a terminal of 80 columns.

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import re
 import sys
@@ -49,6 +50,8 @@ REPORT_CONNECT_SECONDS, REPORT_READ_SECONDS = 2.0, 4.0
 """How long a person who asks for a report waits for S3 before the facts are shown instead."""
 STUCK_SECONDS = 15.0
 """A read of S3 that takes longer counts as an outage, though it may still come back."""
+STALE_SECONDS = 60.0
+"""A rendering that is older says no longer what is so."""
 _NAMED_AT_ONCE = 5
 
 
@@ -86,6 +89,7 @@ class Registry:
         self.settings = settings
         self.text: bytes | None = None
         """The exposition; None until the first read has ended."""
+        self._rendered = -math.inf
         self._refresh = refresh
         self._canary = canary
         self._exposition = Exposition(settings)
@@ -106,6 +110,11 @@ class Registry:
     def reading(self) -> Reading:
         """How the reading of S3 goes."""
         return self._reading
+
+    @property
+    def renders(self) -> bool:
+        """Whether `text` is of this moment, or nearly."""
+        return time.monotonic() - self._rendered < max(STALE_SECONDS, 3 * self._refresh)
 
     def start(self) -> None:
         """Starts the threads. They are daemons: a request that hangs doesn't keep the process alive."""
@@ -185,7 +194,7 @@ class Registry:
             dag_failures=self._airflow.failures,
             disks=disks(self.settings.disks),
         )
-        self.text = self._exposition.render(facts)
+        self.text, self._rendered = self._exposition.render(facts), monotonic
 
 
 class UnreachableError(Exception):
@@ -223,8 +232,9 @@ class Handler(serving.Handler):
             else:
                 self._answer(200, text, "text/plain; version=0.0.4")
         elif path == "/healthz":
-            ready = registry.text is not None
-            self._answer(200 if ready else 503, b"ok\n" if ready else b"starting\n", "text/plain")
+            ready = registry.renders
+            waits = b"starting\n" if registry.text is None else b"its metrics are old; see its log\n"
+            self._answer(200 if ready else 503, b"ok\n" if ready else waits, "text/plain")
         elif path == "/":
             self._page(200, pages.index(reading.snapshot, up, now, stalled))
         elif summary and figure:

@@ -18,6 +18,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
+import urllib.parse
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,14 +28,18 @@ from typing import Any
 from ml.errors import CatwalkError
 from ml.observer import Observer
 from ml.runs import Run
-from monitoring import access
+from monitoring import access, budget
 from monitoring.environment import part_address, part_url
+from monitoring.labels import label_values
 from monitoring.points import Point, run_points
 from monitoring.snapshot import WATCHED_SECONDS
 from stack.settings import StackError, tool
 
 SCRAPE_JOB = "statsd_exporter"
 """statsd_exporter's job name in prometheus.yml."""
+ARRIVAL_SECONDS = 90.0
+"""How long what was sent may take to be in Prometheus: some scrapes, and one that fails."""
+_ASK_SECONDS = 1.0
 _TIMEOUT = 5.0
 _PROMTOOL_TIMEOUT = 600.0
 
@@ -69,9 +75,10 @@ def replay(run: Run, observer: Observer, out: Path | None, now: float) -> Replay
     """
     points = run_points(run)
     if not points:
-        raise CatwalkError(f"run {run.run_id} has no points yet")
+        why = "may make no series in Prometheus" if run.record.series_left_out else "has no points yet"
+        raise CatwalkError(f"run {run.run_id} {why}")
     if out is None and now - max(point.time for point in points) < WATCHED_SECONDS:
-        return _resend(run, observer)
+        return _resend(run, observer, len(points))
     return _backfill(run.run_id, points, out)
 
 
@@ -80,7 +87,12 @@ def as_openmetrics(run: Run) -> str:
     return openmetrics(run_points(run), _scraped_labels())
 
 
-def _resend(run: Run, observer: Observer) -> Replayed:
+def _resend(run: Run, observer: Observer, points: int) -> Replayed:
+    if not budget.take_again(run.store, run.record, points):
+        raise CatwalkError(
+            f"{points} points of run {run.run_id} have no room in Prometheus beside those of other runs; try again in "
+            "an hour, or write them as blocks with --out"
+        )
     observer.take_dropped()
     sent, dropped = observer.resend(run), observer.take_dropped()
     if not sent or dropped:
@@ -91,8 +103,36 @@ def _resend(run: Run, observer: Observer) -> Replayed:
             else "set CATWALK_STATSD to statsd_exporter's host:port"
         )
         raise CatwalkError(f"{dropped or 'all'} points of run {run.run_id} could not be sent; {remedy}")
-    sentence = f"{sent} points of run {run.run_id} sent by StatsD; Prometheus has them after its next scrape"
+    sentence = f"{sent} points of run {run.run_id} sent by StatsD; {_arrival(run.run_id, sent)}"
     return Replayed(run.run_id, "statsd", sent, os.environ.get("CATWALK_STATSD", ""), sentence)
+
+
+def _arrival(run_id: str, points: int) -> str:
+    """Whether Prometheus has a run's points, as it says itself, given time for a scrape.
+
+    Raises:
+        CatwalkError: it has not, or refuses the password.
+    """
+    deadline, found = time.monotonic() + ARRIVAL_SECONDS, 0
+    while time.monotonic() < deadline:
+        try:
+            found = _held(run_id)
+        except (OSError, ValueError, KeyError, TypeError):
+            return f"whether Prometheus has them is not known, since {part_url('prometheus')} can't be asked"
+        if found >= points:
+            return "Prometheus has them"
+        time.sleep(_ASK_SECONDS)
+    raise CatwalkError(
+        f"{points} points of run {run_id} were sent, but Prometheus has {found} of them after {ARRIVAL_SECONDS:.0f} s; "
+        "`catwalk doctor` says what is wrong on the way"
+    )
+
+
+def _held(run_id: str) -> int:
+    """Series of a run that Prometheus has had within a day."""
+    query = f'count(last_over_time({{__name__=~"ml_.+", run_id="{run_id}"}}[1d]))'
+    result = _ask(f"query?{urllib.parse.urlencode({'query': query})}")["result"]
+    return int(result[0]["value"][1]) if result else 0
 
 
 def _backfill(run_id: str, points: list[Point], out: Path | None) -> Replayed:
@@ -132,7 +172,8 @@ def openmetrics(points: Iterable[Point], target: dict[str, str]) -> str:
     for name, members in families.items():
         lines += [f"# TYPE {name} gauge", f"# HELP {name} {_escape(members[0].metric.help)}"]
         for point in sorted(members, key=lambda point: point.time):
-            labels = ",".join(f'{key}="{_escape(value)}"' for key, value in {**target, **point.labels}.items())
+            series = {**target, **label_values(point.labels)}
+            labels = ",".join(f'{key}="{_escape(value)}"' for key, value in series.items())
             lines.append(f"{name}{{{labels}}} {_number(point.value)} {point.time:.3f}")
     return "\n".join([*lines, "# EOF", ""])
 

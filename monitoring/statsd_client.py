@@ -12,10 +12,15 @@ from collections.abc import Callable
 
 from statsd import StatsClient, TCPStatsClient
 
-from monitoring.address import Found
+from monitoring.address import Address, Found
 
 DATAGRAM_BYTES = 1_432
 """What fits an Ethernet frame next to the headers of IPv6 and UDP, with room for a tunnel's."""
+
+
+def on_wire(text: str) -> str:
+    """Text in UTF-8 with one character a byte: pystatsd counts characters when it fills a datagram."""
+    return text.encode().decode("latin-1")
 
 
 class UdpClient(StatsClient):  # type: ignore[misc]
@@ -43,10 +48,14 @@ class UdpClient(StatsClient):  # type: ignore[misc]
             self.close()
 
     def _send(self, data: str) -> None:
+        self.transmit(data.encode("latin-1"))
+
+    def transmit(self, data: bytes) -> None:
+        """Sends one datagram of lines."""
         self.settle()
-        lines = data.count("\n") + 1
+        lines = data.count(b"\n") + 1
         try:
-            self._sock.send(data.encode("ascii"))
+            self._sock.send(data)
             self._last_lines = lines
         except OSError as error:
             self._lost(lines, reason(error))
@@ -57,6 +66,48 @@ class UdpClient(StatsClient):  # type: ignore[misc]
         if refused:
             self._lost(self._last_lines, os.strerror(refused))
         self._last_lines = 0
+
+
+class Route:
+    """The UDP client of an address, opened at first use and again when the host has moved. Not for several threads."""
+
+    def __init__(self, address: Address, lost: Callable[[int, str], None]) -> None:
+        self.address = address
+        self._lost = lost
+        self._client: UdpClient | None = None
+
+    def found(self) -> Found:
+        """
+        Raises:
+            OSError: the host's name is not known, or not yet.
+        """
+        found = self.address.find()
+        if found is None:
+            raise OSError("the host's name is not known")
+        return found
+
+    def client(self) -> UdpClient:
+        """
+        Raises:
+            OSError: the host's name is not known, or nothing leads to it.
+        """
+        found = self.found()
+        if self._client is None or self._client.found != found:
+            client = UdpClient(found, self.address.port, self._lost)
+            self.close()
+            self._client = client
+        return self._client
+
+    def close(self) -> None:
+        """Closes the client, if one is open."""
+        if self._client:
+            self._client.close()
+            self._client = None
+
+    def settle(self) -> None:
+        """Counts what the last datagram has lost, if anything was sent."""
+        if self._client:
+            self._client.settle()
 
 
 class TcpClient(TCPStatsClient):  # type: ignore[misc]
@@ -79,7 +130,7 @@ class TcpClient(TCPStatsClient):  # type: ignore[misc]
 
     def _do_send(self, data: str) -> None:
         self._sock.settimeout(self._left())
-        super()._do_send(data)
+        self._sock.sendall(data.encode("latin-1") + b"\n")
 
     def confirm(self) -> None:
         """Waits until the exporter, having read to the end, closes the connection.

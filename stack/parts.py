@@ -30,6 +30,8 @@ class Part:
     """What a person opens."""
     reads: tuple[Path, ...] = ()
     """Files and folders that it takes up when it starts, and only then."""
+    guarded: str = ""
+    """A URL; when it stops answering, the process is ended and started again."""
 
     @property
     def is_airflow(self) -> bool:
@@ -80,9 +82,10 @@ def parts(settings: Settings) -> dict[str, Part]:
                 f"--statsd.mapping-config={mapping}",
             ],
             ("statsd", "statsd_exporter"),
-            answers("statsd_exporter", "/-/healthy"),
+            answers("statsd_exporter", "/metrics"),  # /-/healthy says 200 even where this has broken
             f"{settings.url('statsd_exporter')}/metrics",
             (mapping,),
+            guarded=f"{settings.url('statsd_exporter')}/metrics",
         ),
         Part(
             "prometheus",
@@ -137,7 +140,7 @@ def parts(settings: Settings) -> dict[str, Part]:
             "airflow-api-server",
             [airflow, "api-server"],
             ("airflow",),
-            answers("airflow", "/api/v2/monitor/health"),
+            airflow_says("metadatabase"),  # its page answers 200 without a database too
             settings.url("airflow"),
             (packages,),
         ),

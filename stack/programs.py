@@ -10,13 +10,14 @@ import hashlib
 import json
 import os
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from stack.credentials import write_private_text
 from stack.environment import inherited_environment, own_environment
 from stack.parts import Part
-from stack.settings import Settings
+from stack.settings import PROJECT, Settings
 
 STOP_SECONDS = 10
 
@@ -39,7 +40,7 @@ def write(settings: Settings, part: Part) -> None:
         f"# How `make up` starts {part.name}.",
         f"umask {_umask():03o}",
         *(f"export {name}={shlex.quote(value)}" for name, value in environment.items() if name.isidentifier()),
-        f"exec {shlex.join(part.command)}",
+        f"exec {shlex.join(_command(part))}",
     ]
     write_private_text(folder(settings) / f"{part.name}.sh", "\n".join(lines) + "\n")
     write_private_text(_section_file(settings, part), _section(settings, part))
@@ -68,11 +69,24 @@ def _section(settings: Settings, part: Part) -> str:
 
 def _digest(settings: Settings, part: Part) -> str:
     """Of all that a part takes up when it starts, its own files included."""
-    own = json.dumps([part.command, own_environment(settings, part.name)], sort_keys=True)
+    own = json.dumps([_command(part), own_environment(settings, part.name)], sort_keys=True)
     digest = hashlib.sha256(own.encode(errors="surrogateescape"))
     for path in (file for one in part.reads for file in _files(one)):
         digest.update(f"\0{path}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _command(part: Part) -> list[str]:
+    """What is started: the part, behind a guard where it has one."""
+    if not part.guarded:
+        return part.command
+    asks = "import sys, urllib.request as web; web.urlopen(sys.argv[1], timeout=30).read()"
+    return [
+        "/bin/sh",
+        str(PROJECT / "stack" / "guard.sh"),
+        shlex.join([sys.executable, "-c", asks, part.guarded]),
+        *part.command,
+    ]
 
 
 def _files(path: Path) -> list[Path]:

@@ -122,17 +122,17 @@ def scraped(port: int) -> dict[str, str]:
 
 
 class Exporter:
-    """A statsd_exporter with the committed mapping."""
+    """A statsd_exporter with the committed mapping, whose StatsD listens at a loopback address."""
 
-    def __init__(self) -> None:
-        self.port, self.web_port = free_port(), free_port()
-        self.address = Address("127.0.0.1", self.port)
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host, self.port, self.web_port = host, free_port(), free_port()
+        self.address = Address(host, self.port)
         self.start()
 
     def start(self) -> None:
         listen = [
-            f"--statsd.listen-udp=127.0.0.1:{self.port}",
-            f"--statsd.listen-tcp=127.0.0.1:{self.port}",
+            f"--statsd.listen-udp={self.host}:{self.port}",
+            f"--statsd.listen-tcp={self.host}:{self.port}",
             f"--web.listen-address=127.0.0.1:{self.web_port}",
         ]
         command = [str(tool("statsd_exporter")), *listen, f"--statsd.mapping-config={MAPPING}"]

@@ -204,6 +204,8 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
     yield "seed", str(record.seed)
     if summary.points_dropped:
         yield "telemetry points lost", f"{summary.points_dropped:,}"
+    if summary.series_left_out:
+        yield "left out of Prometheus", f"{summary.series_left_out:,} series, to fit its limit; none is missing here"
 
 
 def _dataset(facts: Facts) -> Html:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +12,12 @@ from airflow.sdk import AssetAlias, TriggerRule
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from ml.config import RunConfig, knobs
+from ml.records import from_json
+from ml.runs import Run
 from ml.search import SearchConfig
+from ml.store import Store
+from monitoring.budget import KEY, Parts
+from monitoring.points import EPOCH_SERIES, series_budget
 
 SEARCH = {"space", "search", "trials", "search_seed"}
 
@@ -70,3 +77,30 @@ def test_the_form_has_every_knob_and_the_search_with_their_help(dag: Any) -> Non
     assert RunConfig.from_flat(base) == RunConfig()
     trials = SearchConfig(**{name: params[name] for name in SEARCH}).plan(base, "a sweep")
     assert len(trials) == 6, "what is tried when nothing is filled in"
+
+
+@pytest.mark.integration
+def test_all_trials_of_a_sweep_get_the_same_part_of_prometheus(
+    dag: Any, s3_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each trial's task knows the whole plan: how many there are, and how long the longest one trains."""
+    params = {**dag.params.dump(), "source": "synthetic", "space": {"epochs": [5, 200], "dropout": [0.0, 0.1, 0.2]}}
+    dag_run = SimpleNamespace(run_after=datetime(2026, 11, 23, tzinfo=UTC), dag_id="fashion_sweep", run_id="manual__1")
+    stages = {"ingest": lambda run, observer: None, "train": lambda run, observer: None}
+    monkeypatch.setenv("CATWALK_STATSD", "127.0.0.1:9")
+    monkeypatch.setattr("ml.pipeline.STAGE_FUNCTIONS", stages)
+    train = dag.get_task("train").python_callable
+    trials = SearchConfig(**{name: params[name] for name in SEARCH}).plan(
+        {name: value for name, value in params.items() if name not in SEARCH}, "any"
+    )
+    for index, trial in enumerate(trials):
+        context = {"params": params, "dag_run": dag_run, "ti": SimpleNamespace(map_index=index)}
+        monkeypatch.setitem(train.__globals__, "get_current_context", lambda context=context: context)
+        train(trial)
+    records = [Run(s3_store, entry.key.split("/")[1]).record for entry in s3_store.list("runs/")]
+    assert [record.config.training.epochs for record in records].count(200) == 3
+    assert {record.series_budget for record in records} == {series_budget(200)}
+    held = from_json(Parts, s3_store.get(KEY).body).held
+    [part] = held.values()
+    assert part.runs == len(records) == 6
+    assert part.total >= 6 * (EPOCH_SERIES * 200 + 9)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import uuid
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ml.config import CLASSES, RunConfig
+from ml.errors import PreconditionFailedError
 from ml.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord, TrainingRecord
+from ml.store import Stored
 
 
 @pytest.fixture
@@ -64,8 +68,38 @@ def make_attempt() -> Any:
     return make
 
 
+class MemoryStore:
+    """Objects with the conditional writes of :class:`ml.store.Store`."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, Stored] = {}
+        self._lock = threading.Lock()
+
+    def find(self, key: str) -> Stored | None:
+        return self._objects.get(key)
+
+    def put(self, key: str, body: bytes, *, if_match: str | None = None, create: bool = False) -> str:
+        with self._lock:
+            found = self._objects.get(key)
+            if (create and found) or (if_match and (found is None or found.etag != if_match)):
+                raise PreconditionFailedError(key)
+            self._objects[key] = Stored(body, str(uuid.uuid4()))
+            return self._objects[key].etag
+
+
 @pytest.fixture
-def make_run(run_record: RunRecord, make_epoch: Any, evaluation: EvaluationRecord, make_attempt: Any) -> Any:
+def memory_store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def make_run(
+    run_record: RunRecord,
+    make_epoch: Any,
+    evaluation: EvaluationRecord,
+    make_attempt: Any,
+    memory_store: MemoryStore,
+) -> Any:
     """A stand-in for :class:`ml.runs.Run` that has everything in memory."""
 
     def make(epochs: int = 2, attempts: list[AttemptRecord] | None = None) -> Any:
@@ -74,7 +108,11 @@ def make_run(run_record: RunRecord, make_epoch: Any, evaluation: EvaluationRecor
         stages = ("ingest", "train", "test", "decide", "publish")
         ended = [make_attempt(stage) for stage in stages] if attempts is None else attempts
         return SimpleNamespace(
-            record=run_record, training=lambda: training, evaluation=lambda: evaluation, attempts=lambda: ended
+            store=memory_store,
+            record=run_record,
+            training=lambda: training,
+            evaluation=lambda: evaluation,
+            attempts=lambda: ended,
         )
 
     return make

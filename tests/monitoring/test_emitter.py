@@ -18,7 +18,6 @@ from ml.observer import Silent
 from ml.records import AttemptRecord, EvaluationRecord, RunRecord
 from monitoring import emitter as emitter_module
 from monitoring.address import Address
-from monitoring.catalogue import STORE_ERRORS
 from monitoring.emitter import Emitter, observer_from_environment, stat
 from monitoring.points import run_points
 from monitoring.statsd_client import DATAGRAM_BYTES, UdpClient
@@ -127,18 +126,51 @@ def test_no_datagram_is_longer_than_a_frame(
 
 
 @pytest.mark.parametrize(
-    ("value", "safe"),
+    ("value", "tag"),
     [
-        ("t-shirt-top", "t-shirt-top"),
-        ("20261123T030000Z-7f3a90c1", "20261123T030000Z-7f3a90c1"),
-        ("a,b=c:d|e\nf#g[h]", "a_b_c_d_e_f_g_h_"),
-        ("Größe 42\r\n\0", "Gr__e_42___"),
-        ("💥\udcff", "__"),
-        ("", "_"),
+        ("t-shirt-top", ",operation=t-shirt-top"),
+        ("a,b=c:d|e\nf#g[h]", ",operation=a%2Cb%3Dc%3Ad%7Ce%0Af%23g%5Bh%5D"),
+        ("Größe 42\r\n\0", ",operation=Größe 42%0D%0A%00"),
+        ("猫💥\udcff", ",operation=猫💥%ED%B3%BF"),
+        ("", ""),
     ],
 )
-def test_odd_characters_never_reach_the_wire(value: str, safe: str) -> None:
-    assert stat(STORE_ERRORS, {"operation": value}) == f"ml.store.errors,operation={safe}"
+def test_what_statsd_gives_a_meaning_to_never_reaches_the_wire(
+    sender: Emitter, receiver: socket.socket, value: str, tag: str
+) -> None:
+    sender.store_operation(value, 0.001, failed=False)
+    assert receiver.recv(999).decode() == f"ml.store.operation_duration{tag}:1.000000|ms"
+    assert sender.take_dropped() == 0
+
+
+def test_a_datagram_is_counted_in_bytes_not_in_characters(
+    sender: Emitter,
+    receiver: socket.socket,
+    run_record: RunRecord,
+    make_epoch: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("monitoring.points.CLASSES", [f"{'猫' * 60}{number}" for number in range(10)])
+    sender.epoch_finished(run_record, make_epoch(1))
+    lines = 0
+    while lines < 19:
+        datagram = receiver.recv(65_535)
+        assert len(datagram) <= DATAGRAM_BYTES
+        lines += datagram.count(b"\n") + 1
+    assert lines == 19
+
+
+def test_a_name_that_would_end_the_connection_is_counted_and_the_others_arrive(
+    make_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitoring.points.CLASSES", ["a" * 5_000, *"bcdefghij"])
+    listener = Collector()
+    sender = Emitter(listener.address)
+    whole, of_long_name = 19 + 148, 1 + 3 + 19
+    assert sender.resend(make_run(epochs=1)) == whole - of_long_name
+    listener.close()
+    assert len(listener.lines) == whole - of_long_name
+    assert sender.take_dropped() == of_long_name
 
 
 @pytest.mark.parametrize("value", [-0.1, -math.inf, None, "much", [1]])
@@ -215,7 +247,7 @@ def test_a_full_socket_drops_instead_of_waiting(
         client = UdpClient(("127.0.0.1", socket.AF_INET), 9125, sender._lost)
         client.close()
         ours.setblocking(False)
-        client._sock, sender._client = ours, client
+        client._sock, sender._route._client = ours, client
         started = time.monotonic()
         for epoch in range(1, 201):
             sender.epoch_finished(run_record, make_epoch(epoch))

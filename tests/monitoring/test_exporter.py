@@ -11,16 +11,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from monitoring import catalogue
 from monitoring.airflow_metrics import PREFIX, Rule, airflow_rules, load_registry
 from monitoring.canary import announcements
 from monitoring.emitter import Emitter
+from monitoring.exposition import Facts, Settings, families
 from monitoring.points import Point, run_points, series_budget
+from monitoring.replay import openmetrics
+from monitoring.snapshot import Snapshot
+from tests.monitoring.ledgers import summary
 from tests.servers import Exporter, Scrape, Series
 
 pytestmark = pytest.mark.integration
@@ -104,17 +111,49 @@ def test_odd_values_arrive_as_they_are(exporter: Exporter, run_record: Any, make
     assert_nothing_is_wrong(scrape)
 
 
-def test_odd_label_values_break_no_line(exporter: Exporter, make_epoch: Any, run_record: Any) -> None:
-    from dataclasses import replace
-
-    odd = replace(run_record, run_id="a:b|c,d=e#f[g]\nml.epoch.loss:1|g\né", model="")
+def test_odd_label_values_break_no_line_and_can_be_read_back(
+    exporter: Exporter, make_epoch: Any, run_record: Any
+) -> None:
+    odd = replace(run_record, run_id="a:b|c,d=e#f[g]\nml.epoch.loss:1|g\n50%é\udcff", model="")
     Emitter(exporter.address).epoch_finished(odd, make_epoch(1))
     scrape = exporter.wait("ml_epoch", 19)
     labels = [dict(has) for (name, has) in scrape.samples if name.startswith("ml_epoch")]
     assert len(labels) == 19
-    assert {label["run_id"] for label in labels} == {"a_b_c_d_e_f_g__ml.epoch.loss_1_g__"}
-    assert {label["model"] for label in labels} == {"_"}
+    assert {unquote(label["run_id"], errors="surrogatepass") for label in labels} == {odd.run_id}
+    assert {label.get("model", "") for label in labels} == {""}
     assert_nothing_is_wrong(scrape)
+
+
+def test_every_character_survives_the_exporter(exporter: Exporter) -> None:
+    characters = [chr(number) for number in (*range(0x250), 0x2028, 0x732B, 0x1F4A5, 0xDCFF)]
+    Emitter(exporter.address).count([(catalogue.STORE_ERRORS, {"operation": f"-{one}-"}, 1) for one in characters])
+    scrape = exporter.wait("ml_store_errors_total", len(characters))
+    found = {dict(has)["operation"] for name, has in scrape.samples if name == "ml_store_errors_total"}
+    assert {unquote(value, errors="surrogatepass") for value in found} == {f"-{one}-" for one in characters}
+    assert_nothing_is_wrong(scrape)
+
+
+def test_classes_of_any_script_are_the_same_on_every_way(
+    exporter: Exporter, make_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By StatsD, from the ledger as the registry shows it, and as blocks."""
+    classes = ("猫", "犬", "a:b", "a_b", "a%3Ab", "ä", "a b", "[x]", "1|g", "x=1,y=2")
+    for module in ("points", "exposition"):
+        monkeypatch.setattr(f"monitoring.{module}.CLASSES", classes)
+    run, emitter = make_run(epochs=2), Emitter(exporter.address)
+    send_live(emitter, run)
+    scrape = exporter.wait("ml_", series_budget(2))
+    assert len(scrape.of("ml_")) == len(run_points(run)) == series_budget(2)
+    by_statsd = {dict(has)["class"] for name, has in scrape.samples if name == "ml_test_class_accuracy_ratio"}
+    assert {unquote(value) for value in by_statsd} == set(classes)
+    assert {"猫", "犬", "ä", "a b"} <= by_statsd
+    latest = summary(test_class_accuracy=[0.9] * 10)
+    facts = Facts(Snapshot(summaries=(latest,)), True, {}, None, time.time())
+    [served] = [family for family in families(facts, Settings()) if family.name == "catwalk_model_class_accuracy_ratio"]
+    assert {sample.labels["class"] for sample in served.samples} == by_statsd
+    text = openmetrics([point for point in run_points(run) if point.metric is catalogue.TEST_CLASS_ACCURACY], {})
+    [block] = text_string_to_metric_families(text)
+    assert {sample.labels["class"] for sample in block.samples} == by_statsd
 
 
 def test_resending_restores_a_run_after_a_restart_and_changes_nothing_otherwise(

@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Console
 
+from ml.config import RunConfig
 from ml.errors import ConfigError
-from ml.records import ChampionRecord, CheckRecord, SummaryRecord
+from ml.records import STAGES, ChampionRecord, CheckRecord, SummaryRecord
 from ml.schedule import Schedule
 from monitoring import catalogue
 from monitoring.catalogue import Metric
 from monitoring.disks import Disk
-from monitoring.exposition import Exposition, Facts, Settings
+from monitoring.exposition import SHOWN_RUNS, Exposition, Facts, Settings
+from monitoring.output import run_facts
+from monitoring.pages import run_page
 from monitoring.snapshot import Snapshot
+from stack.settings import PROJECT
 from tests.ml.test_schedule import unix
 from tests.monitoring.ledgers import summary
 
 HOUR = 3600.0
 BETTER = CheckRecord("better", "inconclusive", -0.004, 0.0, -0.009, 0.001, "It is not.")
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+LIMIT = 200_000
+"""`sample_limit` of the registry's job."""
+
+
+def test_the_limit_is_the_one_that_prometheus_has() -> None:
+    jobs = yaml.safe_load((PROJECT / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    assert [job["sample_limit"] for job in jobs if job["job_name"] == "registry"] == [LIMIT]
 
 
 def rendered(
@@ -151,6 +167,49 @@ def test_facts_of_one_run() -> None:
     assert value(series, catalogue.RUN_POINTS_EXPECTED) == 562
     assert value(series, catalogue.RUN_POINTS_DROPPED) == 3
     assert value(series, catalogue.RUN_INFO, dag_run_id="scheduled__2026-11-23", trigger="schedule") == 1
+
+
+def test_what_is_left_out_of_prometheus_is_said() -> None:
+    run = summary(series_left_out=1_203)
+    assert value(rendered(run), catalogue.RUN_SERIES_LEFT_OUT) == 1_203
+    assert "1,203 series" in run_page(run, True, time.time(), 600)
+    said = Console(width=200, record=True, file=io.StringIO())
+    said.print(run_facts(run, None, None, [], time.time(), 600))
+    text = said.export_text()
+    assert "left out" in text
+    assert "1,203 series, to fit Prometheus' limit; the report has every epoch" in text
+    assert "left out" not in run_page(summary(), True, time.time(), 600)
+
+
+def test_a_flood_of_runs_stays_below_the_limit_and_keeps_those_that_run() -> None:
+    """Unfinished runs first, then the newest: an alert on a run must not end because others are many."""
+    now = time.time()
+    checks = [
+        CheckRecord(name, "passed", 0.5, 0.5, 0.1, 0.9, "Passed.")
+        for name in (
+            "precondition",
+            "floor",
+            "recall",
+            "calibration",
+            "better",
+            "worse",
+            "not_inferior",
+            "anchor",
+            "class",
+        )
+    ]
+    stages = dict.fromkeys(STAGES, now)
+    whole = {"checks": checks, "stage_started": stages, "stage_ended": stages, "attempts": dict.fromkeys(STAGES, 1)}
+    whole["parameters"] = RunConfig().flat()
+    runs = [
+        summary(f"20261123T030000Z-{number:08x}", updated=now - 7_000 + number, finished=now - 7_000 + number, **whole)
+        for number in range(2_000)
+    ]
+    running = summary("20261122T030000Z-00000001", state="running", updated=now - 80_000, finished=None)
+    series = rendered(running, *runs, points={run.run_id: 490 for run in runs})
+    shown = {dict(labels)["run_id"] for name, labels in series if name == catalogue.RUN_INFO.name}
+    assert shown == {running.run_id} | {run.run_id for run in runs[-SHOWN_RUNS + 1 :]}
+    assert len(series) < 0.8 * LIMIT
 
 
 def test_decisions_are_counted_over_all_runs_ever() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +19,8 @@ import pytest
 
 from ml.store import Store
 from monitoring import catalogue
+from monitoring.exposition import Settings
+from monitoring.registry import Registry, Server
 from tests.monitoring.ledgers import make_run, put_summary, summary
 from tests.servers import PATIENCE, S3Server, free_port, wait_until
 
@@ -171,3 +175,32 @@ def test_a_wrong_setting_is_one_clear_line(variables: dict[str, str], expected: 
     assert done.returncode == 1
     assert expected in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_metrics_that_are_no_longer_rendered_count_as_ill(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last values stay on the page, and would be taken for those of now."""
+    monkeypatch.setattr("monitoring.registry.STALE_SECONDS", 0.5)
+    registry = Registry(Settings(), 0.1, None)
+    server = Server(("127.0.0.1", 0), registry)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def health() -> int:
+        connection = http.client.HTTPConnection(*server.server_address[:2], timeout=10)
+        connection.request("GET", "/healthz")
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    def broken(facts: object) -> bytes:
+        raise UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed")
+
+    registry.start()
+    try:
+        wait_until(lambda: health() == 200)
+        monkeypatch.setattr(registry._exposition, "render", broken)
+        wait_until(lambda: health() == 503)
+        assert registry.text
+    finally:
+        registry.stop()
+        server.shutdown()
+        server.server_close()

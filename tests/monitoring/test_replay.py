@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import subprocess
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -17,27 +19,29 @@ import pytest
 from ml.errors import CatwalkError
 from ml.observer import Silent
 from ml.store import Store
-from monitoring import catalogue
+from monitoring import budget, catalogue
 from monitoring.emitter import observer_from_environment
 from monitoring.points import Point, run_points
 from monitoring.replay import openmetrics, replay
 from stack.settings import tool
 from tests.monitoring.ledgers import make_run
-from tests.servers import PATIENCE, free_port, wait_for_port, wait_until
+from tests.servers import PATIENCE, Exporter, free_port, wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
 
 OLD, NEW = "20261101T030000Z-00000001", "20261123T030000Z-00000002"
+OTHER = "20261123T030000Z-00000003"
 TARGET = "127.0.0.1:9999"
 
 
 class Prometheus:
-    """A Prometheus whose statsd_exporter has the address TARGET."""
+    """A Prometheus that scrapes statsd_exporter each second."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, target: str = TARGET) -> None:
         self.folder, self.port, self.process = folder, free_port(), None
         (folder / "prometheus.yml").write_text(
-            f"scrape_configs: [{{job_name: statsd_exporter, static_configs: [{{targets: ['{TARGET}']}}]}}]"
+            "global: {scrape_interval: 1s}\n"
+            f"scrape_configs: [{{job_name: statsd_exporter, static_configs: [{{targets: ['{target}']}}]}}]"
         )
         self.start()
 
@@ -113,31 +117,49 @@ def test_an_old_run_is_found_at_its_true_time(s3_store: Store, prometheus: Prome
 
 
 def test_a_recent_run_goes_by_statsd(s3_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    statsd, web = free_port(), free_port()
-    command = [str(tool("statsd_exporter")), f"--web.listen-address=127.0.0.1:{web}"]
-    command += [f"--statsd.listen-udp=127.0.0.1:{statsd}", f"--statsd.listen-tcp=127.0.0.1:{statsd}"]
-    exporter = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    exporter = Exporter()
+    server = Prometheus(tmp_path, f"127.0.0.1:{exporter.web_port}")
+    monkeypatch.setenv("CATWALK_PROMETHEUS_URL", server.url)
+    monkeypatch.setenv("CATWALK_STATSD", f"127.0.0.1:{exporter.port}")
     try:
-        wait_for_port(statsd, exporter)
-        monkeypatch.setenv("CATWALK_STATSD", f"127.0.0.1:{statsd}")
         run = make_run(s3_store, NEW, time.time() - 11 * 3600)
         result = replay(run, observer_from_environment(), None, time.time())
         assert (result.road, result.points) == ("statsd", len(run_points(run)))
-        wait_for_port(web, exporter)
-
-        def arrived() -> int:
-            with urllib.request.urlopen(f"http://127.0.0.1:{web}/metrics", timeout=PATIENCE) as answer:
-                return int(answer.read().decode().count(NEW))
-
-        wait_until(lambda: arrived() == result.points)
+        assert result.sentence.endswith("sent by StatsD; Prometheus has them")
+        assert len(exporter.scrape().of("ml_")) == result.points
+        monkeypatch.setattr("monitoring.replay.ARRIVAL_SECONDS", 4.0)
+        with socket.create_connection(("127.0.0.1", exporter.port)) as sender:
+            sender.sendall(b"airflow.ti.start,dag_id=a,__name__=x:1|c\n")
+        wait_until(lambda: status(exporter.web_port) == 500)
+        other = make_run(s3_store, OTHER, time.time() - 11 * 3600)
+        with pytest.raises(CatwalkError, match="were sent, but Prometheus has 0 of them after 4 s; `catwalk doctor`"):
+            replay(other, observer_from_environment(), None, time.time())
+        server.stop()
+        assert "is not known, since" in replay(run, observer_from_environment(), None, time.time()).sentence
     finally:
-        exporter.kill()
-        exporter.wait()
+        exporter.stop()
     with pytest.raises(CatwalkError, match="could not be sent; is statsd_exporter running at"):
         replay(run, observer_from_environment(), None, time.time())
     monkeypatch.delenv("CATWALK_STATSD")
     with pytest.raises(CatwalkError, match="set CATWALK_STATSD"):
         replay(run, observer_from_environment(), None, time.time())
+
+
+def status(port: int) -> int:
+    """What the metrics page at a port of this machine answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def test_what_has_no_room_beside_other_runs_is_not_sent(s3_store: Store) -> None:
+    run = make_run(s3_store, NEW, time.time() - 3600)
+    assert budget.take_again(s3_store, make_run(s3_store, OTHER, time.time()).record, budget.RUNS_SHARE)
+    with pytest.raises(CatwalkError, match=r"points of run .* have no room in Prometheus .*; try again in an hour"):
+        replay(run, Silent(), None, time.time())
 
 
 def test_a_folder_takes_blocks_whatever_the_age(s3_store: Store, tmp_path: Path) -> None:

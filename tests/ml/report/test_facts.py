@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import logging
 import sys
@@ -77,6 +78,13 @@ def damage(run: Run) -> Iterator[Callable[..., None]]:
 
 def missing(facts: Facts) -> dict[str, str]:
     return {name: part.why for name, part in vars(facts).items() if isinstance(part, Part) and part.value is None}
+
+
+def test_a_report_says_what_is_left_out_of_prometheus(run: Run) -> None:
+    assert "left out of Prometheus" not in check_page(build(run).html).text
+    run.update_summary(lambda summary: dataclasses.replace(summary, series_left_out=1_203))
+    assert "1,203 series, to fit its limit; none is missing here" in check_page(build(run).html).text
+    run.update_summary(lambda summary: dataclasses.replace(summary, series_left_out=0))
 
 
 def test_publish_stores_a_report_that_browsers_understand(run: Run) -> None:

@@ -1,0 +1,33 @@
+"""When a part counts as healthy."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from stack.parts import parts
+from stack.settings import HOST, PORTS, Settings
+
+
+@pytest.mark.parametrize("status", ["healthy", "unhealthy"])
+def test_airflows_api_server_is_ill_without_its_database(tmp_path: Path, status: str) -> None:
+    """Its health page answers 200 either way, and says which."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"metadatabase": {"status": status}, "scheduler": {"status": None}}).encode())
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with HTTPServer((HOST, 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings = Settings(tmp_path, {**PORTS, "airflow": server.server_address[1]})
+        assert parts(settings)["airflow-api-server"].healthy() == (status == "healthy")
+        server.shutdown()
