@@ -1,0 +1,74 @@
+"""Scenarios for what dashboards count."""
+
+from __future__ import annotations
+
+from tests.prometheus.scenario import Scenario, has, scenario
+
+_EXPORTER = 'job="statsd_exporter", instance="statsd_exporter:1"'
+_COURIER = 'job="alertmanager", instance="alertmanager:1"'
+UP = f"up{{{_EXPORTER}}}"
+START = f"process_start_time_seconds{{{_EXPORTER}}}"
+YOUNG = f"process_start_time_seconds{{{_COURIER}}}"
+
+
+def _task(state: str) -> str:
+    return f'airflow_ti_finish_total{{{_EXPORTER}, dag_id="nightly", task_id="train", state="{state}"}}'
+
+
+def _of(integration: str) -> str:
+    return f'alertmanager_notifications_total{{{_COURIER}, integration="{integration}"}}'
+
+
+def _recorded(series: str) -> str:
+    """The labels that a counter's series has once it is recorded."""
+    name, _, labels = series.partition("{")
+    return f'{{counter="{name}", {labels}'
+
+
+
+FAILED, SUCCEEDED = _recorded(_task("failed")), _recorded(_task("success"))
+WEBHOOK = _recorded(_of("webhook"))
+GROWTH, LAST = "job:counter:growth", "job:counter:last"
+
+SCENARIOS: list[Scenario] = [
+    scenario(
+        "each event is counted once: growth, the first of a series, and what a new process counts; not an old count",
+        {
+            UP: "1x100",
+            # A process that is old when it is met, and one that follows it after five minutes.
+            START: "-9000x29 300x70",
+            _task("failed"): "5x5 7x23 1x70",
+            # Born in the middle; the next process counts as many again.
+            _task("success"): "_x12 3x17 3x70",
+        },
+        has(GROWTH, "0s", {}),
+        has(GROWTH, "50s", {}),
+        has(GROWTH, "1m", {FAILED: 2}),
+        has(GROWTH, "1m10s", {}),
+        has(GROWTH, "2m", {SUCCEEDED: 3}),
+        has(GROWTH, "2m10s", {}),
+        has(GROWTH, "5m", {FAILED: 1, SUCCEEDED: 3}),
+        has(GROWTH, "5m10s", {}),
+        has(LAST, "2m", {FAILED: 7, SUCCEEDED: 3}),
+        has("job:process_start_time_seconds:last", "2m", {f"{{{_EXPORTER}}}": -9000}),
+    ),
+    scenario(
+        "a process met when it is young has counted nothing that is not new; what nobody can be told by is left out",
+        {YOUNG: "_x18 170x30", _of("webhook"): "_x18 2x30", _of("pagerduty"): "_x18 2x30"},
+        has(LAST, "3m", {WEBHOOK: 2}),
+        has(GROWTH, "2m50s", {}),
+        has(GROWTH, "3m", {WEBHOOK: 2}),
+        has(GROWTH, "3m10s", {}),
+    ),
+    scenario(
+        "what was counted while nothing was scraped for half an hour is counted afterwards, once",
+        {UP: "1x2 0x180 1x100", START: "-9000x2 _x180 -9000x100", _task("failed"): "4x2 _x180 6x100"},
+        has(GROWTH, "20m", {}),
+        has(GROWTH, "30m20s", {}),
+        has(GROWTH, "30m30s", {FAILED: 2}),
+        has(GROWTH, "30m40s", {}),
+        has("job:scraped_timestamp_seconds:last", "20s", {'{job="statsd_exporter"}': 20}),
+        has("job:scraped_timestamp_seconds:last", "20m", {}),
+        has("job:scraped_timestamp_seconds:last", "31m", {'{job="statsd_exporter"}': 1860}),
+    ),
+]
