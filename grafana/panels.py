@@ -24,6 +24,7 @@ from grafana_foundation_sdk.models.dashboard import (
     DataTransformerConfig,
     DynamicConfigValue,
     FieldColorModeId,
+    RangeMap,
     Threshold,
     ThresholdsMode,
     ValueMap,
@@ -56,7 +57,7 @@ _MEANT = {
 """Names of series → the colour that they have everywhere; all others have one by their name."""
 _NARROW = 60
 """Pixels that a column has at least; Grafana's own 150 are too many for a dozen columns."""
-RUN_LINK = "/d/catwalk-run?var-model=${model}&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
+_RUN_LINK = "/d/catwalk-run?var-model=%s&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
 """From a cell that holds a run_id to that run."""
 PAGE_LINK = "${registry}/runs/${__value.raw}"
 """From a cell that holds a run_id to the run's page and report."""
@@ -108,7 +109,7 @@ def tile(
     *,
     show: str = "",
     named: bool = False,
-    mappings: Sequence[ValueMap] = (),
+    mappings: Sequence[ValueMap | RangeMap] = (),
 ) -> stat.Panel:
     """One fact in large letters.
 
@@ -150,7 +151,7 @@ def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, rar
         .fill_opacity(0)
         .draw_style(looks.GraphDrawStyle.POINTS if rare else looks.GraphDrawStyle.LINE)
         .point_size(8 if rare else 5)
-        .show_points(looks.VisibilityMode.AUTO if rare else looks.VisibilityMode.NEVER)
+        .show_points(looks.VisibilityMode.AUTO)
         .line_interpolation(looks.LineInterpolation.STEP_AFTER if steps else looks.LineInterpolation.LINEAR)
     )
     if about.decimals == 0:  # counts: all zeros are a line at the bottom of a scale to 1
@@ -164,6 +165,7 @@ def events(about: About, *targets: prometheus.Dataquery) -> timeseries.Panel:
         lines(about, *targets)
         .max_data_points(_BARS)
         .draw_style(looks.GraphDrawStyle.BARS)
+        .bar_alignment(looks.BarAlignment.AFTER)  # a point stands for the step that begins at it
         .fill_opacity(80)
         .line_width(0)
         .min(0)
@@ -195,8 +197,14 @@ def dots(
 
 
 def curve(about: About, expr: str, series: str = "run_id", dashed: str = "") -> trend.Panel:
-    """Values by epoch, one line a `series`; those whose names match `dashed` are dashed."""
+    """Values by epoch, one line a `series`; those whose names match `dashed` are dashed.
+
+    Where there is nothing, one line without values says so in the legend: a Trend panel that lacks the field of its x
+    axis shows an error instead of what it is told to.
+    """
     x = f"epoch\\{series}"
+    nothing = sentence(about.empty)
+    placeholder = f'label_replace(label_replace(vector(0) / 0, "epoch", "0", "", ""), "{series}", "{nothing}", "", "")'
     panel = (
         trend.Panel()
         .x_field(x)
@@ -208,7 +216,8 @@ def curve(about: About, expr: str, series: str = "run_id", dashed: str = "") -> 
         .point_size(4)
         .span_nulls(False)
         .override_by_name(x, _style({"unit": "none"}))
-        .with_target(query(expr, table=True))
+        .override_by_name(nothing, _style({"color": {"mode": "fixed", "fixedColor": PLAIN}}))
+        .with_target(query(f"{expr} or on () {placeholder}", table=True))
     )
     if dashed:
         panel.override_by_regexp(dashed, _style({"custom.lineStyle": {"fill": "dash", "dash": [8, 6]}}))
@@ -219,12 +228,21 @@ def curve(about: About, expr: str, series: str = "run_id", dashed: str = "") -> 
 
 
 def grid(
-    about: About, expr: str, row: str, column: str, title: str, *, colors: str = "", link: Style | None = None
+    about: About,
+    expr: str,
+    row: str,
+    column: str,
+    title: str,
+    *,
+    value: str = "Value",
+    colors: str = "",
+    link: Style | None = None,
 ) -> table.Panel:
-    """A matrix of numbers with coloured cells, ordered by the names of its rows and columns.
+    """A matrix of cells, ordered by the names of its rows and columns.
 
     Args:
         title: of the column that names the rows.
+        value: what the cells show: the queries' numbers, or a label.
     """
     corner = f"{row}\\{column}"
     panel = _table(about).min_width(50).with_target(query(expr, table=True))
@@ -239,7 +257,7 @@ def grid(
         "unit": "string",
     }
     panel.override_by_name(corner, _style({**plain, **(link or {})}))
-    for step in [sort(column), matrix(row, column), sort(corner)]:
+    for step in [sort(column), matrix(row, column, value), sort(corner)]:
         panel.with_transformation(step)
     return panel
 
@@ -319,9 +337,9 @@ def timeline(
 
 
 # --- Transformations --------------------------------------------------------------------------------------------------
-def matrix(row: str, column: str) -> DataTransformerConfig:
-    """Rows × columns of one query's values. Its first field is called ``row\\column`` and holds text."""
-    options = {"rowField": row, "columnField": column, "valueField": "Value", "emptyValue": "null"}
+def matrix(row: str, column: str, value: str = "Value") -> DataTransformerConfig:
+    """Rows × columns of one query's values, or of a label. Its first field is called ``row\\column`` and holds text."""
+    options = {"rowField": row, "columnField": column, "valueField": value, "emptyValue": "null"}
     return DataTransformerConfig(id_val="groupingToMatrix", options=options)
 
 
@@ -390,11 +408,13 @@ def link(title: str, url: str, *, elsewhere: bool = False) -> dict[str, object]:
     return {"title": title, "url": url, "targetBlank": elsewhere}
 
 
-def run_links(*, page: bool = True) -> Style:
-    """What a run_id leads to."""
-    places = [link("Run in detail", RUN_LINK)]
-    if page:
-        places.append(link("Page and report", PAGE_LINK, elsewhere=True))
+def run_links(model: str = "${model}") -> Style:
+    """What a run_id leads to.
+
+    Args:
+        model: whose run it is; ``${__data.fields.Model}`` where the table has a column that says so.
+    """
+    places = [link("Run in detail", _RUN_LINK % model), link("Page and report", PAGE_LINK, elsewhere=True)]
     return {"links": places, "custom.width": 230}
 
 
@@ -417,9 +437,14 @@ def panel_link(title: str, url: str) -> dashboard.DashboardLink:
     return dashboard.DashboardLink(title).type(DashboardLinkType.LINK).url(url).target_blank(True)
 
 
+def sentence(text: str) -> str:
+    """It begins with a capital."""
+    return text[0].upper() + text[1:]
+
+
 def _about(panel: Panel, about: About) -> Panel:
     panel.title(about.title).description(f"{about.question} Empty: {about.empty}")
-    panel.no_value(about.empty[0].upper() + about.empty[1:])
+    panel.no_value(sentence(about.empty))
     panel.unit(about.unit).span(about.width).height(about.height).datasource(PROMETHEUS)
     if about.decimals is not None:
         panel.decimals(about.decimals)

@@ -19,7 +19,7 @@ from monitoring import catalogue
 from monitoring.catalogue import Metric
 from monitoring.disks import Disk, disk_folders
 from monitoring.snapshot import Snapshot
-from monitoring.summaries import positive_seconds, shown_state, stalled_seconds
+from monitoring.summaries import parameter_text, positive_seconds, shown_state, stalled_seconds
 
 STATES = ("running", "succeeded", "failed", "cancelled", "stalled")
 SHOWN_SECONDS = 2 * 3600.0
@@ -187,6 +187,8 @@ def _run(summary: SummaryRecord, now: float, settings: Settings) -> Iterator[Row
     for name, value in summary.parameters.items():
         if isinstance(value, int | float):
             yield catalogue.RUN_PARAMETER, value, (*run, name)
+        else:
+            yield catalogue.RUN_SETTING, 1, (*run, name, parameter_text(value))
     current = shown_state(summary, now, settings.stalled_seconds)
     for state in STATES:
         yield catalogue.RUN_STATE, float(state == current), (*run, state)

@@ -10,9 +10,7 @@ from tests.prometheus import dashboard_cases, model_cases, pipeline_cases, telem
 from tests.prometheus.rulebook import Rule, needed_for, users_of
 from tests.prometheus.scenario import Expectation, Scenario, promtool, write
 
-SCENARIOS = (
-    model_cases.SCENARIOS + pipeline_cases.SCENARIOS + telemetry_cases.SCENARIOS + dashboard_cases.SCENARIOS
-)
+SCENARIOS = model_cases.SCENARIOS + pipeline_cases.SCENARIOS + telemetry_cases.SCENARIOS + dashboard_cases.SCENARIOS
 
 
 def scenarios_of(name: str) -> list[Scenario]:

@@ -25,7 +25,6 @@ def _recorded(series: str) -> str:
     return f'{{counter="{name}", {labels}'
 
 
-
 FAILED, SUCCEEDED = _recorded(_task("failed")), _recorded(_task("success"))
 WEBHOOK = _recorded(_of("webhook"))
 GROWTH, LAST = "job:counter:growth", "job:counter:last"
