@@ -127,7 +127,7 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Failed DAG runs in 24 h",
-                "How many runs of the chosen DAGs failed in the last 24 hours?",
+                "How many runs of the chosen DAGs failed in the last 24 hours, as far as statsd_exporter was scraped?",
                 _NOT_WATCHED,
                 "none",
                 6,
@@ -139,7 +139,8 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Failed tasks in 24 h",
-                "How many tasks of the chosen DAGs failed in the last 24 hours, retries counted?",
+                "How many tasks of the chosen DAGs failed in the last 24 hours, retries counted, as far as "
+                "statsd_exporter was scraped?",
                 _NOT_WATCHED,
                 "none",
                 6,
@@ -210,7 +211,7 @@ DASHBOARD = board.board(
             About(
                 "S3 requests",
                 "How long do 95 % of the registry's requests to S3 take at most? Over ten minutes.",
-                "nothing is known in this range: the registry was not scraped.",
+                "nothing is known in this range. The registry tells of its own requests.",
                 "s",
                 12,
                 8,
