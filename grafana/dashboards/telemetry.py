@@ -92,7 +92,7 @@ DASHBOARD = board.board(
             About(
                 "Canary lines lost",
                 "How many of the last hour's canary lines did not come through StatsD? A few are in flight.",
-                "not known: registry or statsd_exporter is not scraped, or no canary runs.",
+                "not known: fewer than two scrapes of the last hour have counted canary lines.",
                 "none",
                 8,
                 4,

@@ -19,14 +19,15 @@ def _of(integration: str) -> str:
     return f'alertmanager_notifications_total{{{_COURIER}, integration="{integration}"}}'
 
 
-def _recorded(series: str) -> str:
-    """The labels that a counter's series has once it is recorded."""
+def _recorded(series: str, process: int) -> str:
+    """The labels that a counter's series has once it is recorded, of a process that began then."""
     name, _, labels = series.partition("{")
-    return f'{{counter="{name}", {labels}'
+    return f'{{counter="{name}", process="{process}", {labels}'
 
 
-FAILED, SUCCEEDED = _recorded(_task("failed")), _recorded(_task("success"))
-WEBHOOK = _recorded(_of("webhook"))
+FAILED, SUCCEEDED = _recorded(_task("failed"), -9000), _recorded(_task("success"), -9000)
+FAILED_NEXT, SUCCEEDED_NEXT = _recorded(_task("failed"), 300), _recorded(_task("success"), 300)
+WEBHOOK = _recorded(_of("webhook"), 170)
 GROWTH, LAST = "job:counter:growth", "job:counter:last"
 
 SCENARIOS: list[Scenario] = [
@@ -37,8 +38,8 @@ SCENARIOS: list[Scenario] = [
             # A process that is old when it is met, and one that follows it after five minutes.
             START: "-9000x29 300x70",
             _task("failed"): "5x5 7x23 1x70",
-            # Born in the middle; the next process counts as many again.
-            _task("success"): "_x12 3x17 3x70",
+            # Born in the middle; the next process counts as many again, after a while.
+            _task("success"): "_x12 3x17 stale _x3 3x70",
         },
         has(GROWTH, "0s", {}),
         has(GROWTH, "50s", {}),
@@ -46,8 +47,10 @@ SCENARIOS: list[Scenario] = [
         has(GROWTH, "1m10s", {}),
         has(GROWTH, "2m", {SUCCEEDED: 3}),
         has(GROWTH, "2m10s", {}),
-        has(GROWTH, "5m", {FAILED: 1, SUCCEEDED: 3}),
-        has(GROWTH, "5m10s", {}),
+        has(GROWTH, "5m", {FAILED_NEXT: 1}),
+        has(GROWTH, "5m30s", {}),
+        has(GROWTH, "5m40s", {SUCCEEDED_NEXT: 3}),
+        has(GROWTH, "5m50s", {}),
         has(LAST, "2m", {FAILED: 7, SUCCEEDED: 3}),
         has("job:process_start_time_seconds:last", "2m", {f"{{{_EXPORTER}}}": -9000}),
     ),
