@@ -20,6 +20,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.dashboard import Panel as PanelModel
 
 from grafana.panels import PROMETHEUS
+from grafana.queries import STEP
 
 SCHEMA = 42
 TAG = "catwalk"
@@ -213,7 +214,8 @@ def _annotation(name: str, expr: str, color: str) -> dashboard.AnnotationQuery:
 
 def promotions() -> dashboard.AnnotationQuery:
     """When a version went into service, by the time that the ledger says."""
-    expr = '1000 * max by (run_id) (catwalk_champion_promoted_timestamp_seconds{model="$model"})'
+    family = 'catwalk_champion_promoted_timestamp_seconds{model="$model"}'
+    expr = f"1000 * max by (run_id) (last_over_time({family}{STEP}))"
     made = _annotation("Promotions", expr, "purple").use_value_for_time(True)
     return made.title_format("Went into service").text_format("{{run_id}}")
 
@@ -222,7 +224,7 @@ def starts(variable: str) -> dashboard.AnnotationQuery:
     """When the runs that a variable names started, by the time that the ledger says: a re-send is no start."""
     family = f'catwalk_run_started_timestamp_seconds{{model="$model", run_id=~"${variable}"}}'
     # It is exported for two hours at least: looking every half an hour finds each run.
-    made = _annotation("Run starts", f"1000 * max by (run_id) (last_over_time({family}[$__interval]))", "blue")
+    made = _annotation("Run starts", f"1000 * max by (run_id) (last_over_time({family}{STEP}))", "blue")
     made.step("30m").use_value_for_time(True).enable(False)
     return made.title_format("Run started").text_format("{{run_id}}")
 
@@ -230,6 +232,6 @@ def starts(variable: str) -> dashboard.AnnotationQuery:
 def firing(area: str = ".+") -> dashboard.AnnotationQuery:
     """While alerts fired."""
     alerts = f'ALERTS{{alertstate="firing", severity=~"critical|warning", area=~"{area}"}}'
-    expr = f"max by (alertname, severity) (max_over_time({alerts}[$__interval]))"
+    expr = f"max by (alertname, severity) (max_over_time({alerts}{STEP}))"
     made = _annotation("Alerts", expr, "orange").use_value_for_time(False)
     return made.title_format("{{alertname}}").text_format("{{severity}}").tag_keys("severity")

@@ -29,10 +29,11 @@ def counted(counter: str, where: str = "", by: str = "") -> str:
 def counted_in_a_day(counter: str, where: str = "") -> str:
     """How much a counter of statsd_exporter has grown in the last 24 hours.
 
-    0 is claimed only while the exporter is scraped, and if at most 30 scrapes of the day failed; else there is nothing.
+    0 is claimed only while the exporter is scraped and counted, and if at most 30 scrapes of the day failed.
     """
     up = f"up{{{EXPORTER}}}"
-    watched = f"max(count_over_time({up}[1d]) - sum_over_time({up}[1d]) <= 30 and {up} == 1)"
+    watched = f"max(count_over_time({up}[1d]) - sum_over_time({up}[1d]) <= 30 and {up} == 1"
+    watched += " and on (job, instance) job:process_start_time_seconds:last)"  # else the rules are not there
     return f"sum(sum_over_time({_growth(counter, where)}[1d])) or 0 * {watched}"
 
 

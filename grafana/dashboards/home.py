@@ -104,7 +104,7 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Last run",
-                "How did the newest run of the last two days end?",
+                "How did the newest run of the last two days end, as the registry said last?",
                 "no run of the last two days is known.",
                 "none",
                 4,

@@ -83,10 +83,10 @@ STORE_RATE = f"sum by (operation) (rate({_STORE}_count[$__rate_interval]))"
 STORE_ERRORS = counted("ml_store_errors_total", by="operation")
 
 _NONE = "none was counted in this range. None can be while statsd_exporter is not scraped."
-_NOT_WATCHED = "not known: statsd_exporter was not scraped all the time."
+_NOT_WATCHED = "not known: statsd_exporter was not scraped and counted all the time."
 _NO_AIRFLOW = "nothing of this is known in this range. Airflow tells statsd_exporter."
 _NO_STEP = "nothing is known up to the range's last whole step."
-_NO_STAGES = "no run of this model is known in this range."
+_NO_STAGES = "no stage of a run of this model is known in this range."
 
 
 def _named(pairs: tuple[tuple[str, str], ...]) -> list[prometheus.Dataquery]:

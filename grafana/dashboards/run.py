@@ -82,7 +82,14 @@ DASHBOARD = board.board(
     [board.promotions(), board.starts("run")],
     [
         tile(
-            About("State", "How does the run stand, or how did it end?", "this run is not known.", "none", 4, 4),
+            About(
+                "State",
+                "How does the run stand, or how did it end, as the registry said last?",
+                "this run is not known.",
+                "none",
+                4,
+                4,
+            ),
             query(STATE, table=True),
             show="state",
             mappings=mapping(words.STATES),

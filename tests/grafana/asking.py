@@ -58,6 +58,7 @@ def substituted(
     macros = {
         "__range": f"{round(seconds)}s",
         "__interval": f"{round(1_000 * step)}ms",
+        "__interval_ms": f"{round(1_000 * step)}",
         "__rate_interval": f"{round(1_000 * max(step + scrape, 4 * scrape))}ms",
     }
     known = {**macros, **variables}

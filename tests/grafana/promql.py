@@ -64,9 +64,7 @@ def other_queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
     for annotation in dashboard["annotations"]["list"]:
         if "expr" in annotation:  # Grafana's own have none
             step = {"60s": 60, "30m": 1_800}[annotation["step"]]
-            yield Query(
-                dashboard["uid"], annotation["name"], "annotation", annotation["expr"], False, False, min_step=step
-            )
+            yield Query(dashboard["uid"], annotation["name"], "annotation", annotation["expr"], False, False, 100, step)
 
 
 def all_queries() -> list[Query]:

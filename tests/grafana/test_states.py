@@ -229,10 +229,14 @@ def not_counted(state: State, dashboard: str, panel: str) -> bool:
 
 
 def later(since: Callable[[State], float]) -> Condition:
-    """What is asked for came after the last whole step."""
+    """What is asked for came after the last whole step, or so shortly before that there is no rate."""
 
     def condition(state: State, dashboard: str, panel: str) -> bool:
-        return panel in NOT_SENT or state.last_step(dashboard, panel) < since(state) + 5 * SCRAPE_SECONDS
+        return (
+            panel in NOT_SENT
+            or state.name == "fresh, exporter down"
+            or state.last_step(dashboard, panel) < since(state) + 5 * SCRAPE_SECONDS
+        )
 
     return condition
 
@@ -264,11 +268,11 @@ TRUE: Mapping[str, Condition] = {
         lambda state: state.truth.runs_since
     ),
     "No decision about a run is known in this range.": no_run,
-    "Not known: statsd_exporter was not scraped all the time.": (
+    "Not known: statsd_exporter was not scraped and counted all the time.": (
         lambda state, *_: not state.measured or not state.truth.exporter
     ),
     "None was counted in this range. None can be while statsd_exporter is not scraped.": not_counted,
-    "No run of this model is known in this range.": no_run,
+    "No stage of a run of this model is known in this range.": no_run,
     "No component is known in this range: the registry watches no Airflow, or was not scraped.": always,
     "Nothing is known in this range. The registry tells of its own requests.": (
         lambda state, *_: not state.measured or state.name.startswith("fresh")
