@@ -20,7 +20,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.dashboard import Panel as PanelModel
 
 from grafana.panels import PROMETHEUS
-from grafana.queries import STEP
+from grafana.queries import STEP, known, newest_champion
 
 SCHEMA = 42
 TAG = "catwalk"
@@ -148,38 +148,16 @@ def _runs(name: str, title: str) -> dashboard.QueryVariable:
 
 
 def champion() -> dashboard.QueryVariable:
-    """The run that is in service, hidden."""
-    text = 'query_result(catwalk_champion_info{model="$model"})'
-    return (
-        dashboard.QueryVariable("champion")
-        .label("Champion")
-        .datasource(PROMETHEUS)
-        .query({"qryType": 3, "query": text, "refId": "PrometheusVariableQueryEditor-VariableQuery"})
-        .definition(text)
-        .regex('/run_id="([^"]+)"/')
-        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .hide(VariableHide.HIDE_VARIABLE)
-    )
+    """The run that is in service or, while the registry is silent, was when it spoke last; hidden."""
+    return _found("champion", "Champion", newest_champion(), "run_id")
 
 
 def recent(count: int) -> dashboard.QueryVariable:
     """The last runs, hidden: what is drawn for each run is drawn for so many, and stays fast."""
     started = 'max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{model="$model"}[$__range]))'
-    text = f"query_result(topk({count}, {started}))"
     every = VariableOption(selected=True, text=["All"], value=["$__all"])
-    return (
-        dashboard.QueryVariable("recent")
-        .label("Last runs")
-        .datasource(PROMETHEUS)
-        .query({"qryType": 3, "query": text, "refId": "PrometheusVariableQueryEditor-VariableQuery"})
-        .definition(text)
-        .regex('/run_id="([^"]+)"/')
-        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .multi(True)
-        .include_all(True)
-        .current(every)
-        .hide(VariableHide.HIDE_VARIABLE)
-    )
+    found = _found("recent", "Last runs", f"topk({count}, {started})", "run_id")
+    return found.multi(True).include_all(True).current(every)
 
 
 def dag() -> dashboard.QueryVariable:
@@ -202,8 +180,22 @@ def split() -> dashboard.CustomVariable:
 
 def place(part: str) -> dashboard.QueryVariable:
     """Where a part of the stack shows itself, hidden: JSON doesn't expand the environment, a metric says it."""
-    found = _labels(part, part.capitalize(), f'catwalk_links_info{{name="{part}"}}', "url")
-    return found.hide(VariableHide.HIDE_VARIABLE)
+    return _found(part, part.capitalize(), known(f'catwalk_links_info{{name="{part}"}}'), "url")
+
+
+def _found(name: str, title: str, expr: str, label: str) -> dashboard.QueryVariable:
+    """What a label says in a query's answer at the end of the range; hidden."""
+    text = f"query_result({expr})"
+    return (
+        dashboard.QueryVariable(name)
+        .label(title)
+        .datasource(PROMETHEUS)
+        .query({"qryType": 3, "query": text, "refId": "PrometheusVariableQueryEditor-VariableQuery"})
+        .definition(text)
+        .regex(f'/{label}="([^"]+)"/')
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .hide(VariableHide.HIDE_VARIABLE)
+    )
 
 
 # --- Annotations ------------------------------------------------------------------------------------------------------

@@ -53,13 +53,16 @@ def known(selector: str) -> str:
     return f"({selector} or last_over_time({selector}[{REMEMBERED}]) unless on () {selector})"
 
 
+def newest_champion() -> str:
+    """The run that was promoted last, as far as it is known: while the registry is silent, two may be remembered."""
+    promoted = f'catwalk_champion_promoted_timestamp_seconds{{model="$model"}}[{REMEMBERED}]'
+    return f"topk(1, max by (run_id) (last_over_time({promoted})))"
+
+
 def in_service(family: str) -> str:
-    """A figure of the version in service, as far as it is known: of two remembered ones, that promoted last."""
-    promoted = (
-        f'max by (run_id) (last_over_time(catwalk_champion_promoted_timestamp_seconds{{model="$model"}}[{REMEMBERED}]))'
-    )
+    """A figure of the version in service, as far as it is known."""
     figure = f'last_over_time({family}{{model="$model", role="champion"}}[{REMEMBERED}])'
-    return f"({figure} and on (run_id) topk(1, {promoted}))"
+    return f"({figure} and on (run_id) {newest_champion()})"
 
 
 def parameters(where: str, window: str) -> str:

@@ -21,7 +21,7 @@ from monitoring.emitter import observer_from_environment
 from monitoring.replay import replay
 from tests.grafana.asking import step_of
 from tests.grafana.measured import SCRAPE_SECONDS, Measured
-from tests.grafana.promql import Query, other_queries, panel_queries
+from tests.grafana.promql import Query, all_queries, other_queries
 from tests.monitoring.ledgers import make_run, put_summary, summary
 from tests.servers import ENVIRONMENT, Exporter, S3Server, s3_server, wait_until
 
@@ -30,6 +30,7 @@ __all__ = ["s3_server"]
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 MODEL = "mlp-synthetic"
+REGISTRY = "http://registry.example.com"
 HOUR, DAY = 3_600, 86_400
 RANGES = (HOUR, DAY, 7 * DAY, 30 * DAY)
 RUN, OTHER = "20261123T030000Z-00000001", "20261122T030000Z-00000002"
@@ -123,7 +124,7 @@ class Story:
             known = f"({RUN}|{OTHER})" if state.runs else ""
             run = RUN if state.runs else ""
             variables = {"model": MODEL if known else "", "run": run, "champion": run, "runs": known, "recent": known}
-            for query in [query for dashboard in DASHBOARDS for query in panel_queries(dashboard)]:
+            for query in all_queries():
                 found = self.measured.ask(query, {**variables, "split": "validation", "dag": DAG}, seconds, until)
                 state.answers[query] = found
             state.alerts &= self.measured.prometheus.alerts()
@@ -169,7 +170,7 @@ def story(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
             patch.delenv(name, raising=False)
         exporter = Exporter()
         patch.setenv("CATWALK_STATSD", f"127.0.0.1:{exporter.port}")
-        patch.setenv("CATWALK_GRAFANA_URL", "http://grafana.example.com")
+        patch.setenv("CATWALK_REGISTRY_URL", REGISTRY)
         patch.setenv("CATWALK_STORE", f"s3://{s3_server.bucket()}/runs")
         measured = Measured(tmp_path_factory.mktemp("measured"), exporter)
         try:
@@ -333,7 +334,9 @@ def test_lamps_light_at_the_first_failed_scrape_and_facts_stay(story: Story, dow
         assert state.value("home", "Accuracy in service") == 0.901
         assert state.labels("home", "Last run", "state") == {"succeeded"}
         assert 0 < (state.value("home", "Last good run") or 0) < HOUR
-        assert state.labels("home", "Elsewhere", "name") == {"grafana"}
+        assert state.labels("home", "Elsewhere", "url") == {REGISTRY}
+        assert state.labels("run", "registry", "url") == {REGISTRY}, "where links to pages lead"
+        assert state.labels("run", "champion", "run_id") == {RUN}, "what curves are compared with"
         [ages] = state.of("home", "Sources").values()
         away = {series["metric"]["job"] for series in ages if float(series["value"][1]) > 0}
         assert away == {"statsd_exporter" if down == "exporter" else down}
