@@ -20,7 +20,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.dashboard import Panel as PanelModel
 
 from grafana.panels import PROMETHEUS
-from grafana.queries import STEP, known, newest_champion
+from grafana.queries import REMEMBERED, STEP, known, newest_champion
 
 SCHEMA = 42
 TAG = "catwalk"
@@ -126,9 +126,13 @@ def _labels(name: str, title: str, selector: str, label: str) -> dashboard.Query
 
 
 def model() -> dashboard.QueryVariable:
-    """Which model."""
+    """Which model; those of the last week also where the range is shorter, and the registry silent."""
     either = '{__name__=~"catwalk_model_accuracy_ratio|catwalk_run_info"}'  # the first run of a model is not tested yet
-    return _labels("model", "Model", either, "model").sort(VariableSort.ALPHABETICAL_ASC)
+    expr = (
+        f"group by (model) (last_over_time({either}[{REMEMBERED}]))"
+        " or group by (model) (last_over_time(catwalk_run_info[$__range]))"
+    )
+    return _found("model", "Model", expr, "model").sort(VariableSort.ALPHABETICAL_ASC).hide(VariableHide.DONT_HIDE)
 
 
 def run() -> dashboard.QueryVariable:
@@ -161,11 +165,19 @@ def recent(count: int) -> dashboard.QueryVariable:
 
 
 def dag() -> dashboard.QueryVariable:
-    """Which of Catwalk's own DAGs: those that have its tag in Airflow, and those that runs came from."""
+    """Which of Catwalk's own DAGs: those that have its tag in Airflow, and those that runs came from.
+
+    While the registry has told of none, every DAG that Airflow has told of.
+    """
     ours = '{__name__=~"catwalk_dag_paused|catwalk_run_info", dag_id!=""}'
+    expr = (
+        f"group by (dag_id) (last_over_time({ours}[{REMEMBERED}]))"
+        ' or group by (dag_id) (last_over_time(catwalk_run_info{dag_id!=""}[$__range]))'
+        ' or on () group by (dag_id) (last_over_time(job:counter:growth{dag_id!=""}[$__range]))'
+    )
     every = VariableOption(selected=True, text=["All"], value=["$__all"])
-    found = _labels("dag", "DAG", ours, "dag_id").sort(VariableSort.ALPHABETICAL_ASC)
-    return found.multi(True).include_all(True).current(every)
+    found = _found("dag", "DAG", expr, "dag_id").sort(VariableSort.ALPHABETICAL_ASC)
+    return found.multi(True).include_all(True).current(every).hide(VariableHide.DONT_HIDE)
 
 
 def split() -> dashboard.CustomVariable:

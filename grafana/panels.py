@@ -45,6 +45,8 @@ STATES = {
 }
 _POINTS = 250
 """Of a line: one every few pixels. Prometheus' time grows with their number."""
+_MINUTES = "1m"
+"""The finest step of panels whose data rules record each minute."""
 _BARS = 60
 """Of a panel of bars or of dots that stand alone, so that one can be seen."""
 _MEANT = {
@@ -134,12 +136,19 @@ def tile(
     return _about(panel, about)
 
 
-def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, rare: bool = False) -> timeseries.Panel:
+def lines(
+    about: About,
+    *targets: prometheus.Dataquery,
+    steps: bool = False,
+    rare: bool = False,
+    minutes: bool = False,
+) -> timeseries.Panel:
     """Values over time.
 
     Args:
         steps: they hold until they change.
         rare: they stand alone, with nothing before and after: dots.
+        minutes: they are recorded each minute.
     """
     panel = (
         timeseries.Panel()
@@ -154,6 +163,8 @@ def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, rar
         .show_points(looks.VisibilityMode.AUTO)
         .line_interpolation(looks.LineInterpolation.STEP_AFTER if steps else looks.LineInterpolation.LINEAR)
     )
+    if minutes:
+        panel.interval(_MINUTES)
     if about.decimals == 0:  # counts: all zeros are a line at the bottom of a scale to 1
         panel.axis_soft_min(0).axis_soft_max(1)
     return _about(_targets(_meant(panel), targets), about)
@@ -318,9 +329,10 @@ def bars(about: About, expr: str, row: str, column: str) -> barchart.Panel:
 def timeline(
     about: About, *targets: prometheus.Dataquery, mappings: Sequence[ValueMap], legend: bool = True
 ) -> statetimeline.Panel:
-    """States over time, one line a series."""
+    """States over time, one line a series; they are recorded each minute."""
     panel = (
         statetimeline.Panel()
+        .interval(_MINUTES)
         .show_value(looks.VisibilityMode.NEVER)
         .merge_values(True)
         .row_height(0.8)

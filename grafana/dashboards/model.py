@@ -40,7 +40,7 @@ RUN_ACCURACY = _of_runs("ml_test_accuracy_ratio")
 DECISIONS = f"count by (decision, reason) ({_of_runs('catwalk_decision_info', 'run_id, decision, reason')})"
 
 _NO_MODEL = "no version in service is known."
-_NO_TEST = "no tested model is known up to the range's last whole step; a shorter range has shorter steps."
+_NO_TEST = "no tested model is known at any whole step of this range; a shorter range has shorter steps."
 _NO_RUN = "no tested run is known in this range."
 
 DASHBOARD = board.board(

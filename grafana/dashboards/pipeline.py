@@ -21,7 +21,7 @@ from grafana.panels import (
     timeline,
 )
 from grafana.panels import words as mapping
-from grafana.queries import counted, counted_in_a_day, mean, worst
+from grafana.queries import STEP, counted, counted_in_a_day, mean, worst
 from grafana.sources import sources
 from ml.records import STAGES
 
@@ -58,7 +58,7 @@ STAGE_NOW = f"max by (stage) ({_STAGES} and on (run_id) {_NEWEST})"
 STAGE_USUAL = f"quantile by (stage) (0.5, {_STAGES})"
 STAGE_SLOW = f"quantile by (stage) (0.95, {_STAGES})"
 STAGE_RATIO = f"{STAGE_NOW} / {STAGE_USUAL}"
-COMPONENTS = worst("min", "catwalk_airflow_component_healthy", "component")
+COMPONENTS = worst("min", "component:airflow_healthy:min1m", "component")
 HEARTBEATS = (
     ("scheduler", "sum(rate(airflow_scheduler_heartbeat_total[$__rate_interval]))"),
     ("DAG processor", "sum(rate(airflow_dag_processor_heartbeat_total[$__rate_interval]))"),
@@ -77,15 +77,15 @@ EXECUTOR = (
 IMPORT_ERRORS = worst("max", "airflow_dag_processing_import_errors")
 PARSE_SECONDS = worst("max", "airflow_dag_processing_parse_seconds")
 
-_STORE = "catwalk_store_operation_duration_seconds"
-STORE_SECONDS = worst("max", "operation:store_operation_duration_seconds:p95_10m", "operation")
-STORE_RATE = f"sum by (operation) (rate({_STORE}_count[$__rate_interval]))"
+STORE_SECONDS = worst("max", "operation:store_operation_duration_seconds:max1m", "operation")
+STORE_RATE = f"sum by (operation) (avg_over_time(operation:store_operations:rate1m{STEP}))"
 STORE_ERRORS = counted("ml_store_errors_total", by="operation")
 
 _NONE = "none was counted in this range. None can be while statsd_exporter is not scraped."
 _NOT_WATCHED = "not known: statsd_exporter was not scraped and counted all the time."
 _NO_AIRFLOW = "nothing of this is known in this range. Airflow tells statsd_exporter."
 _NO_STEP = "nothing is known up to the range's last whole step."
+_NO_MINUTE = "nothing of this is known in this range, up to a minute ago."
 _NO_STAGES = "no stage of a run of this model is known in this range."
 
 
@@ -193,7 +193,7 @@ DASHBOARD = board.board(
             About(
                 "Airflow's components",
                 "Were scheduler, DAG processor, triggerer and metadata database healthy all the time?",
-                "no component is known in this range: the registry watches no Airflow, or was not scraped.",
+                "no component is known up to a minute ago: the registry watches no Airflow, or was not scraped.",
                 "none",
                 12,
                 8,
@@ -211,12 +211,13 @@ DASHBOARD = board.board(
             About(
                 "S3 requests",
                 "How long do 95 % of the registry's requests to S3 take at most? Over ten minutes.",
-                "nothing is known in this range. The registry tells of its own requests.",
+                _NO_MINUTE,
                 "s",
                 12,
                 8,
             ),
             query(STORE_SECONDS, legend="{{operation}}"),
+            minutes=True,
         ),
     ],
     {
@@ -251,12 +252,13 @@ DASHBOARD = board.board(
                 About(
                     "Requests to S3",
                     "How many requests does the registry make?",
-                    _NO_STEP,
+                    _NO_MINUTE,
                     "reqps",
                     12,
                     8,
                 ),
                 query(STORE_RATE, legend="{{operation}}"),
+                minutes=True,
             ),
             lines(
                 About("Failed requests", "Which requests of runs failed?", _NONE, "none", 12, 8, 0),

@@ -11,10 +11,10 @@ from grafana.queries import counted, worst
 from grafana.sources import SERVERS, sources
 
 # Counting reads every sample of a day's runs, so the rules do it, and panels read what they have recorded.
-STORED = "max by (run_id, model) (last_over_time(run:points_stored:count[1d]))"
+STORED = "max by (run_id) (last_over_time(run:points_stored:count[1d]))"
 EXPECTED = "max by (run_id, model) (last_over_time(catwalk_run_points_expected[1d]))"
-DROPPED = "max by (run_id, model) (last_over_time(catwalk_run_points_dropped[1d]))"
-MISSING = "max by (run_id, model) (last_over_time(run:points_missing:count[1d]))"
+DROPPED = "max by (run_id) (last_over_time(catwalk_run_points_dropped[1d]))"
+MISSING = "max by (run_id) (last_over_time(run:points_missing:count[1d]))"
 MISSING_NOW = f"sum({MISSING})"
 TARGETS_DOWN = "count(up == 0) or 0 * count(up)"
 CANARY_LOST = (
@@ -35,9 +35,9 @@ STATSD_LOST = (
     ("conflicts", counted("statsd_exporter_events_conflict_total")),
     ("errors", counted("statsd_exporter_events_error_total")),
 )
-SCRAPED = worst("min", "up", "job")
-SCRAPE_SECONDS = worst("max", "scrape_duration_seconds", "job")
-SAMPLES = worst("max", "job:sample_limit_used_ratio:max", "job")
+SCRAPED = worst("min", "job:up:min1m", "job")
+SCRAPE_SECONDS = worst("max", "job:scrape_duration_seconds:max1m", "job")
+SAMPLES = worst("max", "job:sample_limit_used_ratio:max1m", "job")
 SERIES = worst("max", "prometheus_tsdb_head_series")
 NEW_SERIES = "sum(increase(prometheus_tsdb_head_series_created_total[$__rate_interval]))"
 RULE_SECONDS = f"sum({worst('max', 'prometheus_rule_group_last_duration_seconds', 'rule_group')})"
@@ -53,6 +53,7 @@ TO_PEOPLE = (
 )
 
 _NO_RUNS = "no run of the last day whose points are counted is known."
+_NO_MINUTE = "nothing of this is known in this range, up to a minute ago."
 _UNKNOWN = "nothing is known up to the range's last whole step."
 
 
@@ -161,7 +162,7 @@ DASHBOARD = board.board(
                 About(
                     "Targets",
                     "Was each server scraped all the time? Red where one scrape or more failed.",
-                    "Prometheus scraped nothing in this range.",
+                    "nothing is known to be scraped in this range, up to a minute ago.",
                     "none",
                     24,
                     8,
@@ -170,20 +171,24 @@ DASHBOARD = board.board(
                 mappings=mapping(words.SCRAPED),
             ),
             lines(
-                About("Scrape duration", "How long does each scrape take? The interval is 10 s.", _UNKNOWN, "s", 12, 8),
+                About(
+                    "Scrape duration", "How long does each scrape take? The interval is 10 s.", _NO_MINUTE, "s", 12, 8
+                ),
                 query(SCRAPE_SECONDS, legend="{{job}}"),
+                minutes=True,
             ),
             lines(
                 About(
                     "Samples of the limit",
                     "How near does a target come to its sample limit? At 100 % its whole scrape is dropped.",
-                    _UNKNOWN,
+                    _NO_MINUTE,
                     "percentunit",
                     12,
                     8,
                     1,
                 ),
                 query(SAMPLES, legend="{{job}}"),
+                minutes=True,
             ),
             lines(
                 About("Series", "How many series does Prometheus hold in memory?", _UNKNOWN, "none", 12, 8, 0),

@@ -51,6 +51,7 @@ def panel_queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
                 bool(target["instant"]),
                 target["format"] == "table",
                 panel.get("maxDataPoints", 1_000),
+                {None: 0, "1m": 60}[panel.get("interval")],
             )
 
 

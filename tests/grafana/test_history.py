@@ -22,9 +22,9 @@ HOUR, DAY = 3_600, 86_400
 RANGES = (HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY)
 WIDTHS = (300, 700, 1_400)
 """Pixels of a panel: how many points Grafana asks for where the panel does not say."""
-SCRAPE = 30
+SCRAPE = 60
 OUTAGES = (1_800, 5 * HOUR, 20 * HOUR, 6 * DAY, 29 * DAY)
-"""Ages of outages of two scrapes: at least one more in each range."""
+"""Ages of outages of two minutes: at least one more in each range."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,16 @@ def lines(now: int, events: tuple[int, ...]) -> Iterator[str]:
     """OpenMetrics."""
     down = {now - age - late for age in OUTAGES for late in (0, SCRAPE)}
     for name, labels in (
-        ("catwalk_airflow_component_healthy", 'component="scheduler",job="registry"'),
-        ("up", 'job="courier"'),
+        ("component:airflow_healthy:min1m", 'component="scheduler"'),
+        ("job:up:min1m", 'job="courier"'),
     ):
         yield f"# TYPE {name} gauge\n"
         for at in range(now - 30 * DAY, now, SCRAPE):
             yield f"{name}{{{labels}}} {int(at not in down)} {at}\n"
+    for name in ("catwalk_model_accuracy_ratio", "catwalk_run_info"):
+        yield f"# TYPE {name} gauge\n"
+        for at in range(now - 8 * HOUR, now - 5 * HOUR, SCRAPE):
+            yield f'{name}{{model="mlp",dag_id="nightly",run_id="a"}} 1 {at}\n'
     yield "# TYPE job:counter:growth gauge\n"
     for at in events:
         labels = 'counter="airflow_ti_finish_total",dag_id="nightly",task_id="train",state="failed"'
@@ -108,6 +112,17 @@ def test_each_short_outage_is_red(history: History, dashboard: str, title: str, 
     begins = [history.now - age - SCRAPE for age in OUTAGES if age + SCRAPE < seconds]
     assert all(any(at < begin + SCRAPE <= at + step + SCRAPE for at in red) for begin in begins), (begins, sorted(red))
     assert len(red) <= 3 * len(begins), "and no more than there were"
+
+
+@pytest.mark.parametrize("name", ["model", "dag"])
+@pytest.mark.parametrize("seconds", RANGES)
+def test_what_was_known_before_a_short_range_can_be_chosen(history: History, name: str, seconds: int) -> None:
+    """The registry has been silent for five hours."""
+    choices = [query for query in all_queries() if (query.place, query.ref) == (name, "variable")]
+    for query in choices:
+        [found] = ask(history.url, query, {}, history.now, seconds, SCRAPE)
+        assert found["metric"] == {"model": {"model": "mlp"}, "dag": {"dag_id": "nightly"}}[name]
+    assert choices
 
 
 @pytest.mark.parametrize("late", [0, 17, 1_000, 5_000])

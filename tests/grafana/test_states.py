@@ -20,7 +20,7 @@ from ml.store import Store
 from monitoring.emitter import observer_from_environment
 from monitoring.replay import replay
 from tests.grafana.asking import step_of
-from tests.grafana.measured import SCRAPE_SECONDS, Measured
+from tests.grafana.measured import SCRAPE_SECONDS, Measured, Prometheus
 from tests.grafana.promql import Query, all_queries, other_queries
 from tests.monitoring.ledgers import make_run, put_summary, summary
 from tests.servers import ENVIRONMENT, Exporter, S3Server, s3_server, wait_until
@@ -62,6 +62,7 @@ class State:
     seconds: float
     until: float
     alerts: set[str]
+    prometheus: Prometheus
     answers: dict[Query, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -97,6 +98,17 @@ class State:
         every = [series for found in self.of(dashboard, panel).values() for series in found]
         return sum(float(value) for series in every for _, value in series["values"])
 
+    def steps(self, dashboard: str, panel: str) -> list[float]:
+        """The instants of a panel's whole steps at which its runs were there already."""
+        step = max(step_of(query, self.seconds, SCRAPE_SECONDS) for query in self.of(dashboard, panel))
+        last = self.until // step * step
+        every = [last - step * number for number in range(int(self.seconds // step) + 1)]
+        return [at for at in every if at > self.truth.runs_since + 5 * SCRAPE_SECONDS]
+
+    def registry_at(self, at: float) -> bool:
+        """Whether the registry was scraped at that time."""
+        return bool(self.prometheus.query(f'up{{job="registry"}} @ {at} == 1'))
+
     def last_step(self, dashboard: str, panel: str) -> float:
         """The end of a panel's last whole step."""
         step = max(step_of(query, self.seconds, SCRAPE_SECONDS) for query in self.of(dashboard, panel))
@@ -120,14 +132,15 @@ class Story:
         """Asks every panel, once all of this is in Prometheus: up to now, and up to a day before the beginning."""
         self.measured.settle()
         for seconds, until in [*((seconds, time.time()) for seconds in RANGES), (DAY, truth.since - DAY)]:
-            state = State(name, truth, seconds, until, self.measured.prometheus.alerts())
+            prometheus = self.measured.prometheus
+            state = State(name, truth, seconds, until, prometheus.alerts(), prometheus)
             known = f"({RUN}|{OTHER})" if state.runs else ""
             run = RUN if state.runs else ""
             variables = {"model": MODEL if known else "", "run": run, "champion": run, "runs": known, "recent": known}
             for query in all_queries():
                 found = self.measured.ask(query, {**variables, "split": "validation", "dag": DAG}, seconds, until)
                 state.answers[query] = found
-            state.alerts &= self.measured.prometheus.alerts()
+            state.alerts &= prometheus.alerts()
             self.states.append(state)
 
     def up_to_now(self, name: str) -> list[State]:
@@ -242,6 +255,11 @@ def later(since: Callable[[State], float]) -> Condition:
     return condition
 
 
+def this_minute(state: State, dashboard: str, panel: str) -> bool:
+    """Measuring has begun less than a minute, and some seconds, before."""
+    return state.until < state.truth.since + 60 + 10 * SCRAPE_SECONDS
+
+
 def always(state: State, dashboard: str, panel: str) -> bool:
     """Here there is no Airflow, no Alertmanager, no check of the gate, and no rule fails."""
     return True
@@ -265,8 +283,8 @@ TRUE: Mapping[str, Condition] = {
     "No decision about this run is known.": no_run,
     "Nothing is known: the run has not come that far, or its points are lost.": no_run,
     "No decision is known.": no_run,
-    "No tested model is known up to the range's last whole step; a shorter range has shorter steps.": later(
-        lambda state: state.truth.runs_since
+    "No tested model is known at any whole step of this range; a shorter range has shorter steps.": (
+        lambda state, dashboard, panel: not any(map(state.registry_at, state.steps(dashboard, panel)))
     ),
     "No decision about a run is known in this range.": no_run,
     "Not known: statsd_exporter was not scraped and counted all the time.": (
@@ -274,10 +292,8 @@ TRUE: Mapping[str, Condition] = {
     ),
     "None was counted in this range. None can be while statsd_exporter is not scraped.": not_counted,
     "No stage of a run of this model is known in this range.": no_run,
-    "No component is known in this range: the registry watches no Airflow, or was not scraped.": always,
-    "Nothing is known in this range. The registry tells of its own requests.": (
-        lambda state, *_: not state.measured or state.name.startswith("fresh")
-    ),
+    "No component is known up to a minute ago: the registry watches no Airflow, or was not scraped.": always,
+    "Nothing of this is known in this range, up to a minute ago.": this_minute,
     "Nothing is known up to the range's last whole step.": later(lambda state: state.truth.since),
     "Nothing of this is known in this range. Airflow tells statsd_exporter.": always,
     "No run of the last day whose points are counted is known.": no_run,
@@ -286,7 +302,7 @@ TRUE: Mapping[str, Condition] = {
         lambda state, *_: not state.measured or state.name.startswith("fresh")
     ),
     "None was counted in this range. None can be while Alertmanager is not scraped.": always,
-    "Prometheus scraped nothing in this range.": before,
+    "Nothing is known to be scraped in this range, up to a minute ago.": this_minute,
     "None was counted in this range. None can be while Prometheus is not scraped.": always,
 }
 """What panels say that have nothing to show → when it is true."""
@@ -368,6 +384,6 @@ def test_parameters_that_differ_are_numbers_and_texts(story: Story) -> None:
 
 def test_the_dags_to_choose_from_are_ours(story: Story) -> None:
     pipeline = next(dashboard for dashboard in DASHBOARDS if dashboard["uid"] == "catwalk-pipeline")
-    [selector] = [query.expr for query in other_queries(pipeline) if query.place == "dag"]
-    found = story.measured.prometheus.query(f"last_over_time({selector}[1h])")
-    assert {labels["dag_id"] for labels, _ in found} == {DAG}
+    [query] = [query for query in other_queries(pipeline) if query.place == "dag"]
+    for state in story.up_to_now("well"):
+        assert {series["metric"]["dag_id"] for series in state.answers[query]} == {DAG}

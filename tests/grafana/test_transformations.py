@@ -112,6 +112,12 @@ def test_the_table_of_runs_has_a_row_a_run_newest_first(made: Made, fed: Fed) ->
     assert started[0] > started[1] > 1e12, "milliseconds"
 
 
+def test_each_run_whose_points_are_counted_has_its_own_model_to_link_to(made: Made, fed: Fed) -> None:
+    columns = only(made, "catwalk-telemetry", "Points of the last day's runs")
+    assert list(columns) == ["Run", "Model", "In the ledger", "In Prometheus", "Missing", "Not sent"]
+    assert set(columns["Model"].values) == {fed.champion.record.model}
+
+
 def test_the_confusion_matrix_is_the_ledgers_in_one_order(made: Made, fed: Fed) -> None:
     columns = only(made, "catwalk-run", "Confusion matrix")
     names = sorted(CLASSES)

@@ -30,7 +30,41 @@ FAILED_NEXT, SUCCEEDED_NEXT = _recorded(_task("failed"), 300), _recorded(_task("
 WEBHOOK = _recorded(_of("webhook"), 170)
 GROWTH, LAST = "job:counter:growth", "job:counter:last"
 
+_REGISTRY = 'job="registry", instance="registry:1"'
+_STORE = "catwalk_store_operation_duration_seconds"
+_GET = f'{_REGISTRY}, operation="get"'
+
 SCENARIOS: list[Scenario] = [
+    scenario(
+        "the worst of a minute is kept, of whichever instance",
+        {
+            UP: "1x8 0 1x20",
+            'up{job="statsd_exporter", instance="statsd_exporter:2"}': "1x29",
+            f"scrape_duration_seconds{{{_REGISTRY}}}": "0.1x8 2 0.1x20",
+            f"scrape_samples_post_metric_relabeling{{{_REGISTRY}}}": "10x8 40 10x20",
+            f"scrape_sample_limit{{{_REGISTRY}}}": "50x29",
+            f'catwalk_airflow_component_healthy{{{_REGISTRY}, component="scheduler"}}': "1x8 0 1x20",
+            'catwalk_airflow_component_healthy{job="registry", instance="registry:2", component="scheduler"}': "1x29",
+        },
+        has("job:up:min1m", "1m", {'{job="statsd_exporter"}': 1}),
+        has("job:up:min1m", "2m", {'{job="statsd_exporter"}': 0}),
+        has("job:up:min1m", "3m", {'{job="statsd_exporter"}': 1}),
+        has("component:airflow_healthy:min1m", "2m", {'{component="scheduler"}': 0}),
+        has("component:airflow_healthy:min1m", "3m", {'{component="scheduler"}': 1}),
+        has("job:scrape_duration_seconds:max1m", "2m", {'{job="registry"}': 2}),
+        has("job:sample_limit_used_ratio:max1m", "2m", {'{job="registry"}': 0.8}),
+        has("job:sample_limit_used_ratio:max1m", "3m", {'{job="registry"}': 0.2}),
+    ),
+    scenario(
+        "requests of the registry to S3: how many, and how slow the slowest of a minute were",
+        {
+            f"{_STORE}_count{{{_GET}}}": "0+5x60",
+            f'{_STORE}_bucket{{{_GET}, le="1"}}': "0+5x60",
+            f'{_STORE}_bucket{{{_GET}, le="+Inf"}}': "0+5x60",
+        },
+        has("operation:store_operations:rate1m", "5m", {'{operation="get"}': 0.5}),
+        has("operation:store_operation_duration_seconds:max1m", "5m", {'{operation="get"}': 0.95}),
+    ),
     scenario(
         "each event is counted once: growth, the first of a series, and what a new process counts; not an old count",
         {
