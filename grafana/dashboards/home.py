@@ -27,7 +27,7 @@ _NEWEST_RUN = f"topk(1, max by (run_id) (last_over_time(catwalk_run_started_time
 
 
 def attention(area: str, *jobs: str) -> str:
-    """2 while a critical alert fires, 3 while one of the jobs is not scraped, 1 while a warning fires.
+    """2 while a critical alert fires, 3 while what alerts stand on is not measured, 1 while a warning fires.
 
     Else 0, but only while rules are evaluated, as the Watchdog shows.
     """
@@ -35,6 +35,8 @@ def attention(area: str, *jobs: str) -> str:
     blind = [f'absent(up{{job="{job}"}} == 1)' for job in jobs]
     if area != "telemetry":
         blind.append("catwalk_store_up == 0")  # what the registry says is old then
+    if area == "pipeline":
+        blind.append('catwalk_airflow_component_healthy{component="api_server"} == 0')
     return (
         f'2 * max({firing}, severity="critical"}}) or 3 * (count({" or ".join(blind)}) > bool 0)'
         f' or max({firing}, severity="warning"}}) or 0 * max(ALERTS{{alertname="Watchdog", alertstate="firing"}})'
@@ -81,7 +83,7 @@ DASHBOARD = board.board(
         _lamp(
             "pipeline",
             "Does an alert about the retraining pipeline fire? The gravest one decides. No data: a source is not "
-            "scraped, or the registry can't read S3.",
+            "scraped, the registry can't read S3, or Airflow does not answer it.",
             *_MEASURED,
         ),
         _lamp(

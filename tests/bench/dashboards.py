@@ -46,8 +46,9 @@ SAME_SHAPE = {
     r"catwalk_model_(loss|calibration_error_ratio|dataset_pixel_\w+)": "catwalk_model_accuracy_ratio",
     r"catwalk_model_dataset_class_share_ratio": "catwalk_model_class_accuracy_ratio",
     r"(statsd_exporter|prometheus|airflow)_\w+|catwalk_canary_\w+|ml_store_errors_total": "catwalk_canary_sent_total",
-    r"scrape_\w+|up|job:sample_limit_used_ratio:max|alertmanager_\w+|catwalk_store_operation_duration_seconds_count|"
-    r"operation:store_operation_duration_seconds:p95_10m|job:scraped_timestamp_seconds:last|"
+    r"job:\w+:max1m|component:airflow_healthy:min1m|operation:\w+:(max1m|rate1m)": "job:up:min1m",
+    r"scrape_\w+|up|job:sample_limit_used_ratio:max|alertmanager_\w+|"
+    r"job:scraped_timestamp_seconds:last|"
     r"catwalk_airflow_component_healthy": "scrape_duration_seconds",
 }
 """Families that are not stored → the one that stands for them, with as many series."""
@@ -179,6 +180,7 @@ def _series(now: int) -> Iterator[Series]:
     ):
         labels = f'job="{job}",operation="{job}",component="{job}",integration="{integration}"'
         yield Series("scrape_duration_seconds", labels, begin, now, 0.01)
+        yield Series("job:up:min1m", labels, begin, now, 1, 60)
 
 
 def _backfill(folder: Path, now: int, say: Callable[[str], None]) -> int:

@@ -32,9 +32,10 @@ class Registry:
         self.port = free_port()
         self.start()
 
-    def start(self) -> None:
+    def start(self, **environment: str) -> None:
         command = [sys.executable, "-m", "monitoring.registry", "--port", str(self.port), "--refresh", "0.5"]
-        self.process = subprocess.Popen(command, cwd=PROJECT, env=dict(os.environ), stderr=subprocess.DEVNULL)
+        every = {**os.environ, **environment}
+        self.process = subprocess.Popen(command, cwd=PROJECT, env=every, stderr=subprocess.DEVNULL)
         wait_until(lambda: get(f"http://127.0.0.1:{self.port}/healthz") is not None, "the registry has read S3")
 
     def stop(self) -> None:

@@ -23,7 +23,7 @@ from tests.grafana.asking import step_of
 from tests.grafana.measured import SCRAPE_SECONDS, Measured, Prometheus
 from tests.grafana.promql import Query, all_queries, other_queries
 from tests.monitoring.ledgers import make_run, put_summary, summary
-from tests.servers import ENVIRONMENT, Exporter, S3Server, s3_server, wait_until
+from tests.servers import ENVIRONMENT, Exporter, S3Server, free_port, s3_server, wait_until
 
 __all__ = ["s3_server"]
 
@@ -131,14 +131,15 @@ class Story:
     def tell(self, name: str, truth: Truth) -> None:
         """Asks every panel, once all of this is in Prometheus: up to now, and up to a day before the beginning."""
         self.measured.settle()
-        for seconds, until in [*((seconds, time.time()) for seconds in RANGES), (DAY, truth.since - DAY)]:
-            prometheus = self.measured.prometheus
-            state = State(name, truth, seconds, until, prometheus.alerts(), prometheus)
+        prometheus = self.measured.prometheus
+        for seconds, until in [*((seconds, None) for seconds in RANGES), (DAY, truth.since - DAY)]:
+            alerts = prometheus.alerts()  # before the range ends; those that are still there afterwards must be shown
+            state = State(name, truth, seconds, until or time.time(), alerts, prometheus)
             known = f"({RUN}|{OTHER})" if state.runs else ""
             run = RUN if state.runs else ""
             variables = {"model": MODEL if known else "", "run": run, "champion": run, "runs": known, "recent": known}
             for query in all_queries():
-                found = self.measured.ask(query, {**variables, "split": "validation", "dag": DAG}, seconds, until)
+                found = self.measured.ask(query, {**variables, "split": "validation", "dag": DAG}, seconds, state.until)
                 state.answers[query] = found
             state.alerts &= prometheus.alerts()
             self.states.append(state)
@@ -216,6 +217,11 @@ def told(story: Story) -> Story:
     story.tell("exporter down", replace(truth, exporter=False))
     measured.exporter.start()
     story.tell("well again", truth)
+    measured.registry.stop()
+    measured.registry.start(CATWALK_AIRFLOW_URL=f"http://127.0.0.1:{free_port()}")
+    healthy = 'catwalk_airflow_component_healthy{component="api_server"}'
+    wait_until(lambda: measured.prometheus.query(f"{healthy} == 0"), "the registry finds no Airflow")
+    story.tell("Airflow down", truth)
     return story
 
 
@@ -357,6 +363,11 @@ def test_lamps_light_at_the_first_failed_scrape_and_facts_stay(story: Story, dow
         away = {series["metric"]["job"] for series in ages if float(series["value"][1]) > 0}
         assert away == {"statsd_exporter" if down == "exporter" else down}
         assert all(float(series["value"][1]) < HOUR for series in ages), "for seconds, not since 1970"
+
+
+def test_the_pipelines_lamp_lights_while_airflow_does_not_answer(story: Story) -> None:
+    for state in story.up_to_now("Airflow down"):
+        assert [state.value("home", lamp) == 3 for lamp in LAMPS] == [False, True, False]
 
 
 @pytest.mark.parametrize("name", ["fresh", "well", "well again"])
