@@ -111,6 +111,7 @@ def tile(
     *,
     show: str = "",
     named: bool = False,
+    alarming: str = "",
     mappings: Sequence[ValueMap | RangeMap] = (),
 ) -> stat.Panel:
     """One fact in large letters.
@@ -118,6 +119,7 @@ def tile(
     Args:
         show: a label to be shown instead of the value.
         named: show the series' name beside the value.
+        alarming: the colour of a count from one on.
         mappings: value → words and colour.
     """
     fields = f"/^{show}$/" if show else ""
@@ -129,7 +131,7 @@ def tile(
         .text_mode(looks.BigValueTextMode.VALUE_AND_NAME if named else looks.BigValueTextMode.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields(fields).values(False))
         .color_scheme(_color(FieldColorModeId.THRESHOLDS))
-        .thresholds(thresholds((None, PLAIN)))
+        .thresholds(thresholds((None, PLAIN), *([(1, alarming)] if alarming else [])))
         .mappings(list(mappings))
         .with_target(target)
     )

@@ -6,6 +6,7 @@ from grafana_foundation_sdk.builders import prometheus, statetimeline
 
 from grafana import board, words
 from grafana.panels import (
+    LOOK,
     About,
     Column,
     convert,
@@ -135,6 +136,7 @@ DASHBOARD = board.board(
                 0,
             ),
             query(DAG_RUNS_FAILED, now=True),
+            alarming=LOOK,
         ),
         tile(
             About(
@@ -148,6 +150,7 @@ DASHBOARD = board.board(
                 0,
             ),
             query(TASKS_FAILED, now=True),
+            alarming=LOOK,
         ),
         events(
             About("DAG runs", "How many runs of the chosen DAGs ended, and how?", _NONE, "none", 8, 8, 0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import prometheus
 
 from grafana import board, words
-from grafana.panels import About, Column, events, joined, lines, query, run_links, tile, timeline
+from grafana.panels import ACT, LOOK, About, Column, events, joined, lines, query, run_links, tile, timeline
 from grafana.panels import words as mapping
 from grafana.queries import counted, worst
 from grafana.sources import SERVERS, sources
@@ -84,10 +84,12 @@ DASHBOARD = board.board(
                 0,
             ),
             query(MISSING_NOW, now=True),
+            alarming=LOOK,
         ),
         tile(
             About("Targets down", "How many servers can't be scraped?", "Prometheus scrapes nothing.", "none", 8, 4, 0),
             query(TARGETS_DOWN, now=True),
+            alarming=ACT,
         ),
         tile(
             About(
