@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from grafana_foundation_sdk.builders import (
     barchart,
@@ -21,7 +21,6 @@ from grafana_foundation_sdk.models import common as looks
 from grafana_foundation_sdk.models.common import DataSourceRef
 from grafana_foundation_sdk.models.dashboard import (
     DashboardLinkType,
-    DataTransformerConfig,
     DynamicConfigValue,
     FieldColorModeId,
     RangeMap,
@@ -31,6 +30,8 @@ from grafana_foundation_sdk.models.dashboard import (
     ValueMappingResult,
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from grafana.transformations import Column, Style, convert, join, matrix, organize, sort
 
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
 """By the variable that every dashboard has, so that another Prometheus can be looked at."""
@@ -66,8 +67,6 @@ PAGE_LINK = "${registry}/runs/${__value.raw}"
 
 Panel = TypeVar("Panel", stat.Panel, table.Panel, timeseries.Panel, trend.Panel, barchart.Panel, statetimeline.Panel)
 Drawn = TypeVar("Drawn", timeseries.Panel, trend.Panel)
-Style = Mapping[str, Any]
-"""Grafana's property → value, for one column or series."""
 
 
 @dataclass(frozen=True)
@@ -84,16 +83,6 @@ class About:
     """Of 24 columns."""
     height: int = 9
     decimals: int | None = None
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table that joins several queries."""
-
-    name: str
-    """In Grafana's data: a label, or ``Value #A``."""
-    title: str
-    style: Style | None = None
 
 
 def query(
@@ -303,7 +292,7 @@ def listing(
     about: About, target: prometheus.Dataquery, columns: Sequence[Column], *, falling: bool = False
 ) -> table.Panel:
     """A table of one query, ordered by its first column."""
-    panel = _table(about).with_target(target).with_transformation(_organize(columns))
+    panel = _table(about).with_target(target).with_transformation(organize(columns))
     panel.with_transformation(sort(columns[0].title, falling=falling))
     return _styled(panel, columns)
 
@@ -348,54 +337,6 @@ def timeline(
         .override_by_regexp(".*", _style({"noValue": "not known"}))
     )
     return _about(_targets(panel, targets), about)
-
-
-# --- Transformations --------------------------------------------------------------------------------------------------
-def matrix(row: str, column: str, value: str = "Value") -> DataTransformerConfig:
-    """Rows × columns of one query's values, or of a label. Its first field is called ``row\\column`` and holds text."""
-    options = {"rowField": row, "columnField": column, "valueField": value, "emptyValue": "null"}
-    return DataTransformerConfig(id_val="groupingToMatrix", options=options)
-
-
-def convert(name: str, kind: str) -> DataTransformerConfig:
-    """Turns a field into numbers, or numbers into times."""
-    options = {"conversions": [{"targetField": name, "destinationType": kind}], "fields": {}}
-    return DataTransformerConfig(id_val="convertFieldType", options=options)
-
-
-def sort(name: str, *, falling: bool = False) -> DataTransformerConfig:
-    """Orders the rows."""
-    return DataTransformerConfig(id_val="sortBy", options={"fields": {}, "sort": [{"field": name, "desc": falling}]})
-
-
-def order(names: Sequence[str]) -> DataTransformerConfig:
-    """Puts fields in this order."""
-    return DataTransformerConfig(
-        id_val="organize",
-        options={"indexByName": {name: number for number, name in enumerate(names)}, "renameByName": {}},
-    )
-
-
-def join(key: str, columns: Sequence[Column]) -> list[DataTransformerConfig]:
-    """One row a value of `key`, with what each query knows of it; all fields but the columns are left out."""
-    outer = DataTransformerConfig(id_val="joinByField", options={"byField": key, "mode": "outer"})
-    return [outer, *_organized(columns)]
-
-
-def _organized(columns: Sequence[Column]) -> list[DataTransformerConfig]:
-    names = [column.name for column in columns]
-    keep = DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": names}})
-    return [keep, _organize(columns)]
-
-
-def _organize(columns: Sequence[Column]) -> DataTransformerConfig:
-    options = {
-        "indexByName": {column.name: number for number, column in enumerate(columns)},
-        "renameByName": {column.name: column.title for column in columns},
-        "excludeByName": {name: True for name in ("Time", "Value") if name not in {column.name for column in columns}},
-        "includeByName": {},
-    }
-    return DataTransformerConfig(id_val="organize", options=options)
 
 
 # --- Looks ------------------------------------------------------------------------------------------------------------

@@ -5,22 +5,11 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import stat
 
 from grafana import board, words
-from grafana.panels import (
-    About,
-    Column,
-    dots,
-    joined,
-    link,
-    listing,
-    mapped,
-    percent,
-    query,
-    run_links,
-    tile,
-)
+from grafana.panels import About, dots, joined, link, listing, mapped, percent, query, run_links, tile
 from grafana.panels import words as mapping
 from grafana.queries import REMEMBERED, in_service, known
 from grafana.sources import SERVERS, sources
+from grafana.transformations import Column
 
 _MODEL = 'model="$model"'
 _NEWEST_RUN = f"topk(1, max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_MODEL}}}[2d])))"

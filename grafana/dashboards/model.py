@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import About, Column, dots, lines, listing, mapped, query, tile
+from grafana.panels import About, dots, lines, listing, mapped, query, tile
 from grafana.queries import REMEMBERED, in_service, known
+from grafana.transformations import Column
 
 _MODEL = 'model="$model"'
 _RECENT = 60

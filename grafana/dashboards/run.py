@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import (
-    About,
-    Column,
-    curve,
-    grid,
-    joined,
-    link,
-    listing,
-    mapped,
-    query,
-    run_links,
-    tile,
-)
+from grafana.panels import About, curve, grid, joined, link, listing, mapped, query, run_links, tile
 from grafana.panels import words as mapping
 from grafana.queries import in_service, parameters
+from grafana.transformations import Column
 
 # One run's series are few, so the window is Prometheus' whole memory: a link to an old run works at any range.
 _WINDOW = "[400d]"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import About, Column, bars, curve, dots, grid, joined, mapped, percent, query, run_links
+from grafana.panels import About, bars, curve, dots, grid, joined, mapped, percent, query, run_links
 from grafana.queries import in_service, parameters
+from grafana.transformations import Column
 
 _RUNS = 'model="$model", run_id=~"$runs"'
 

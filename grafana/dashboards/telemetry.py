@@ -5,10 +5,11 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import prometheus
 
 from grafana import board, words
-from grafana.panels import ACT, LOOK, About, Column, events, joined, lines, query, run_links, tile, timeline
+from grafana.panels import ACT, LOOK, About, events, joined, lines, query, run_links, tile, timeline
 from grafana.panels import words as mapping
 from grafana.queries import counted, worst
 from grafana.sources import SERVERS, sources
+from grafana.transformations import Column
 
 # Counting reads every sample of a day's runs, so the rules do it, and panels read what they have recorded.
 STORED = "max by (run_id) (last_over_time(run:points_stored:count[1d]))"
