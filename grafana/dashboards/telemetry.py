@@ -12,8 +12,9 @@ from grafana.sources import SERVERS, sources
 from grafana.transformations import Column
 
 # Counting reads every sample of a day's runs, so the rules do it, and panels read what they have recorded.
-STORED = "max by (run_id) (last_over_time(run:points_stored:count[1d]))"
 EXPECTED = "max by (run_id, model) (last_over_time(catwalk_run_points_expected[1d]))"
+# Of runs whose points are due, which have a model to link to; those that still send are left out.
+STORED = f"max by (run_id) (last_over_time(run:points_stored:count[1d])) and on (run_id) {EXPECTED}"
 DROPPED = "max by (run_id) (last_over_time(catwalk_run_points_dropped[1d]))"
 MISSING = "max by (run_id) (last_over_time(run:points_missing:count[1d]))"
 MISSING_NOW = f"sum({MISSING})"
