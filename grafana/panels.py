@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from grafana_foundation_sdk.builders import (
     barchart,
@@ -21,15 +21,17 @@ from grafana_foundation_sdk.models import common as looks
 from grafana_foundation_sdk.models.common import DataSourceRef
 from grafana_foundation_sdk.models.dashboard import (
     DashboardLinkType,
-    DataTransformerConfig,
     DynamicConfigValue,
     FieldColorModeId,
+    RangeMap,
     Threshold,
     ThresholdsMode,
     ValueMap,
     ValueMappingResult,
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from grafana.transformations import Column, Style, convert, join, matrix, organize, sort
 
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
 """By the variable that every dashboard has, so that another Prometheus can be looked at."""
@@ -44,6 +46,8 @@ STATES = {
 }
 _POINTS = 250
 """Of a line: one every few pixels. Prometheus' time grows with their number."""
+_MINUTES = "1m"
+"""The finest step of panels whose data rules record each minute."""
 _BARS = 60
 """Of a panel of bars or of dots that stand alone, so that one can be seen."""
 _MEANT = {
@@ -56,15 +60,13 @@ _MEANT = {
 """Names of series → the colour that they have everywhere; all others have one by their name."""
 _NARROW = 60
 """Pixels that a column has at least; Grafana's own 150 are too many for a dozen columns."""
-RUN_LINK = "/d/catwalk-run?var-model=${model}&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
+_RUN_LINK = "/d/catwalk-run?var-model=%s&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
 """From a cell that holds a run_id to that run."""
 PAGE_LINK = "${registry}/runs/${__value.raw}"
 """From a cell that holds a run_id to the run's page and report."""
 
 Panel = TypeVar("Panel", stat.Panel, table.Panel, timeseries.Panel, trend.Panel, barchart.Panel, statetimeline.Panel)
 Drawn = TypeVar("Drawn", timeseries.Panel, trend.Panel)
-Style = Mapping[str, Any]
-"""Grafana's property → value, for one column or series."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +85,6 @@ class About:
     decimals: int | None = None
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of a table that joins several queries."""
-
-    name: str
-    """In Grafana's data: a label, or ``Value #A``."""
-    title: str
-    style: Style | None = None
-
-
 def query(
     expr: str, ref: str = "A", legend: str = "", *, table: bool = False, now: bool = False
 ) -> prometheus.Dataquery:
@@ -108,13 +100,15 @@ def tile(
     *,
     show: str = "",
     named: bool = False,
-    mappings: Sequence[ValueMap] = (),
+    alarming: str = "",
+    mappings: Sequence[ValueMap | RangeMap] = (),
 ) -> stat.Panel:
     """One fact in large letters.
 
     Args:
         show: a label to be shown instead of the value.
         named: show the series' name beside the value.
+        alarming: the colour of a count from one on.
         mappings: value → words and colour.
     """
     fields = f"/^{show}$/" if show else ""
@@ -126,19 +120,26 @@ def tile(
         .text_mode(looks.BigValueTextMode.VALUE_AND_NAME if named else looks.BigValueTextMode.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields(fields).values(False))
         .color_scheme(_color(FieldColorModeId.THRESHOLDS))
-        .thresholds(thresholds((None, PLAIN)))
+        .thresholds(thresholds((None, PLAIN), *([(1, alarming)] if alarming else [])))
         .mappings(list(mappings))
         .with_target(target)
     )
     return _about(panel, about)
 
 
-def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, rare: bool = False) -> timeseries.Panel:
+def lines(
+    about: About,
+    *targets: prometheus.Dataquery,
+    steps: bool = False,
+    rare: bool = False,
+    minutes: bool = False,
+) -> timeseries.Panel:
     """Values over time.
 
     Args:
         steps: they hold until they change.
         rare: they stand alone, with nothing before and after: dots.
+        minutes: they are recorded each minute.
     """
     panel = (
         timeseries.Panel()
@@ -150,9 +151,11 @@ def lines(about: About, *targets: prometheus.Dataquery, steps: bool = False, rar
         .fill_opacity(0)
         .draw_style(looks.GraphDrawStyle.POINTS if rare else looks.GraphDrawStyle.LINE)
         .point_size(8 if rare else 5)
-        .show_points(looks.VisibilityMode.AUTO if rare else looks.VisibilityMode.NEVER)
+        .show_points(looks.VisibilityMode.AUTO)
         .line_interpolation(looks.LineInterpolation.STEP_AFTER if steps else looks.LineInterpolation.LINEAR)
     )
+    if minutes:
+        panel.interval(_MINUTES)
     if about.decimals == 0:  # counts: all zeros are a line at the bottom of a scale to 1
         panel.axis_soft_min(0).axis_soft_max(1)
     return _about(_targets(_meant(panel), targets), about)
@@ -164,6 +167,7 @@ def events(about: About, *targets: prometheus.Dataquery) -> timeseries.Panel:
         lines(about, *targets)
         .max_data_points(_BARS)
         .draw_style(looks.GraphDrawStyle.BARS)
+        .bar_alignment(looks.BarAlignment.AFTER)  # a point stands for the step that begins at it
         .fill_opacity(80)
         .line_width(0)
         .min(0)
@@ -195,8 +199,14 @@ def dots(
 
 
 def curve(about: About, expr: str, series: str = "run_id", dashed: str = "") -> trend.Panel:
-    """Values by epoch, one line a `series`; those whose names match `dashed` are dashed."""
+    """Values by epoch, one line a `series`; those whose names match `dashed` are dashed.
+
+    Where there is nothing, one line without values says so in the legend: a Trend panel that lacks the field of its x
+    axis shows an error instead of what it is told to.
+    """
     x = f"epoch\\{series}"
+    nothing = sentence(about.empty)
+    placeholder = f'label_replace(label_replace(vector(0) / 0, "epoch", "0", "", ""), "{series}", "{nothing}", "", "")'
     panel = (
         trend.Panel()
         .x_field(x)
@@ -208,7 +218,8 @@ def curve(about: About, expr: str, series: str = "run_id", dashed: str = "") -> 
         .point_size(4)
         .span_nulls(False)
         .override_by_name(x, _style({"unit": "none"}))
-        .with_target(query(expr, table=True))
+        .override_by_name(nothing, _style({"color": {"mode": "fixed", "fixedColor": PLAIN}}))
+        .with_target(query(f"{expr} or on () {placeholder}", table=True))
     )
     if dashed:
         panel.override_by_regexp(dashed, _style({"custom.lineStyle": {"fill": "dash", "dash": [8, 6]}}))
@@ -219,12 +230,21 @@ def curve(about: About, expr: str, series: str = "run_id", dashed: str = "") -> 
 
 
 def grid(
-    about: About, expr: str, row: str, column: str, title: str, *, colors: str = "", link: Style | None = None
+    about: About,
+    expr: str,
+    row: str,
+    column: str,
+    title: str,
+    *,
+    value: str = "Value",
+    colors: str = "",
+    link: Style | None = None,
 ) -> table.Panel:
-    """A matrix of numbers with coloured cells, ordered by the names of its rows and columns.
+    """A matrix of cells, ordered by the names of its rows and columns.
 
     Args:
         title: of the column that names the rows.
+        value: what the cells show: the queries' numbers, or a label.
     """
     corner = f"{row}\\{column}"
     panel = _table(about).min_width(50).with_target(query(expr, table=True))
@@ -239,7 +259,7 @@ def grid(
         "unit": "string",
     }
     panel.override_by_name(corner, _style({**plain, **(link or {})}))
-    for step in [sort(column), matrix(row, column), sort(corner)]:
+    for step in [sort(column), matrix(row, column, value), sort(corner)]:
         panel.with_transformation(step)
     return panel
 
@@ -272,7 +292,7 @@ def listing(
     about: About, target: prometheus.Dataquery, columns: Sequence[Column], *, falling: bool = False
 ) -> table.Panel:
     """A table of one query, ordered by its first column."""
-    panel = _table(about).with_target(target).with_transformation(_organize(columns))
+    panel = _table(about).with_target(target).with_transformation(organize(columns))
     panel.with_transformation(sort(columns[0].title, falling=falling))
     return _styled(panel, columns)
 
@@ -300,9 +320,10 @@ def bars(about: About, expr: str, row: str, column: str) -> barchart.Panel:
 def timeline(
     about: About, *targets: prometheus.Dataquery, mappings: Sequence[ValueMap], legend: bool = True
 ) -> statetimeline.Panel:
-    """States over time, one line a series."""
+    """States over time, one line a series; they are recorded each minute."""
     panel = (
         statetimeline.Panel()
+        .interval(_MINUTES)
         .show_value(looks.VisibilityMode.NEVER)
         .merge_values(True)
         .row_height(0.8)
@@ -316,54 +337,6 @@ def timeline(
         .override_by_regexp(".*", _style({"noValue": "not known"}))
     )
     return _about(_targets(panel, targets), about)
-
-
-# --- Transformations --------------------------------------------------------------------------------------------------
-def matrix(row: str, column: str) -> DataTransformerConfig:
-    """Rows × columns of one query's values. Its first field is called ``row\\column`` and holds text."""
-    options = {"rowField": row, "columnField": column, "valueField": "Value", "emptyValue": "null"}
-    return DataTransformerConfig(id_val="groupingToMatrix", options=options)
-
-
-def convert(name: str, kind: str) -> DataTransformerConfig:
-    """Turns a field into numbers, or numbers into times."""
-    options = {"conversions": [{"targetField": name, "destinationType": kind}], "fields": {}}
-    return DataTransformerConfig(id_val="convertFieldType", options=options)
-
-
-def sort(name: str, *, falling: bool = False) -> DataTransformerConfig:
-    """Orders the rows."""
-    return DataTransformerConfig(id_val="sortBy", options={"fields": {}, "sort": [{"field": name, "desc": falling}]})
-
-
-def order(names: Sequence[str]) -> DataTransformerConfig:
-    """Puts fields in this order."""
-    return DataTransformerConfig(
-        id_val="organize",
-        options={"indexByName": {name: number for number, name in enumerate(names)}, "renameByName": {}},
-    )
-
-
-def join(key: str, columns: Sequence[Column]) -> list[DataTransformerConfig]:
-    """One row a value of `key`, with what each query knows of it; all fields but the columns are left out."""
-    outer = DataTransformerConfig(id_val="joinByField", options={"byField": key, "mode": "outer"})
-    return [outer, *_organized(columns)]
-
-
-def _organized(columns: Sequence[Column]) -> list[DataTransformerConfig]:
-    names = [column.name for column in columns]
-    keep = DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": names}})
-    return [keep, _organize(columns)]
-
-
-def _organize(columns: Sequence[Column]) -> DataTransformerConfig:
-    options = {
-        "indexByName": {column.name: number for number, column in enumerate(columns)},
-        "renameByName": {column.name: column.title for column in columns},
-        "excludeByName": {name: True for name in ("Time", "Value") if name not in {column.name for column in columns}},
-        "includeByName": {},
-    }
-    return DataTransformerConfig(id_val="organize", options=options)
 
 
 # --- Looks ------------------------------------------------------------------------------------------------------------
@@ -390,11 +363,13 @@ def link(title: str, url: str, *, elsewhere: bool = False) -> dict[str, object]:
     return {"title": title, "url": url, "targetBlank": elsewhere}
 
 
-def run_links(*, page: bool = True) -> Style:
-    """What a run_id leads to."""
-    places = [link("Run in detail", RUN_LINK)]
-    if page:
-        places.append(link("Page and report", PAGE_LINK, elsewhere=True))
+def run_links(model: str = "${model}") -> Style:
+    """What a run_id leads to.
+
+    Args:
+        model: whose run it is; ``${__data.fields.Model}`` where the table has a column that says so.
+    """
+    places = [link("Run in detail", _RUN_LINK % model), link("Page and report", PAGE_LINK, elsewhere=True)]
     return {"links": places, "custom.width": 230}
 
 
@@ -417,9 +392,14 @@ def panel_link(title: str, url: str) -> dashboard.DashboardLink:
     return dashboard.DashboardLink(title).type(DashboardLinkType.LINK).url(url).target_blank(True)
 
 
+def sentence(text: str) -> str:
+    """It begins with a capital."""
+    return text[0].upper() + text[1:]
+
+
 def _about(panel: Panel, about: About) -> Panel:
     panel.title(about.title).description(f"{about.question} Empty: {about.empty}")
-    panel.no_value(about.empty[0].upper() + about.empty[1:])
+    panel.no_value(sentence(about.empty))
     panel.unit(about.unit).span(about.width).height(about.height).datasource(PROMETHEUS)
     if about.decimals is not None:
         panel.decimals(about.decimals)

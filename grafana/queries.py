@@ -1,44 +1,96 @@
 """PromQL that several dashboards need.
 
-Functions over windows read every sample: over months of a series that is always there, comparing two plain selectors
-is ten times cheaper.
+Grafana floors a range's end to a whole step and asks for one instant a step. What lies between two of them, or after
+the last, would not be shown. So what happens is counted by rules (prometheus/rules/dashboards.recording.yml) and summed
+over whole steps, and each step looks ahead: the point at its beginning stands for all of it, and the last one reaches
+to now.
 """
 
 from __future__ import annotations
 
-_BEFORE = "offset $__interval"
-_SERVER = 'job="statsd_exporter"'
-_WATCHED = (
-    f"(up{{{_SERVER}}} {_BEFORE} == 1 or time() - process_start_time_seconds{{{_SERVER}}} < $__interval_ms / 1000)"
-)
-"""Where nothing can have been counted before the interval that is not known: the server was scraped then, or is new."""
+STEP = "[$__interval] offset -$__interval"
+"""The step that begins at a point. The one that has just begun is there too, as far as it has come."""
+REMEMBERED = "7d"
+"""How long what the registry said last still counts as known."""
+EXPORTER = 'job="statsd_exporter"'
 
 
-def happened(counter: str, by: str = "", *, always: bool = False) -> str:
-    """How much a counter has grown since the point before, as statsd_exporter counts.
-
-    Where a series is new or has started again, all it counts is new; one that is merely seen again after an outage of
-    Prometheus is not.
+def counted(counter: str, where: str = "", by: str = "") -> str:
+    """How much a counter has grown in each step, the first event of a series included; nothing where it has not.
 
     Args:
-        counter: selector of a counter.
+        counter: its name; prometheus/rules/dashboards.recording.yml counts it.
+        where: further label matchers.
         by: labels to keep.
-        always: the series are there from their server's start, whichever that is, so a new one says nothing.
     """
-    grown = f"{counter} - {counter} {_BEFORE} >= 0" if always else _grown(counter)
-    return f"sum{f' by ({by})' if by else ''} ({grown})"
+    return f"{_sum(by)} (sum_over_time({_growth(counter, where)}{STEP}))"
 
 
-def mean(histogram: str, by: str = "") -> str:
-    """Mean of what a histogram has seen since the point before; nothing where it has seen nothing."""
+def counted_in_a_day(counter: str, where: str = "") -> str:
+    """How much a counter of statsd_exporter has grown in the last 24 hours.
+
+    0 is claimed only while the exporter is scraped and counted, and if at most 30 scrapes of the day failed.
+    """
+    up = f"up{{{EXPORTER}}}"
+    watched = f"max(count_over_time({up}[1d]) - sum_over_time({up}[1d]) <= 30 and {up} == 1"
+    watched += " and on (job, instance) job:process_start_time_seconds:last)"  # else the rules are not there
+    return f"sum(sum_over_time({_growth(counter, where)}[1d])) or 0 * {watched}"
+
+
+def mean(histogram: str, where: str = "", by: str = "") -> str:
+    """Mean of what a histogram has seen in each step; nothing where it has seen nothing."""
+    return f"{counted(f'{histogram}_sum', where, by)} / {counted(f'{histogram}_count', where, by)}"
+
+
+def worst(aggregation: str, gauge: str, by: str = "") -> str:
+    """The least (`min`) or most (`max`) that a gauge has shown in each step, so that no outage is skipped."""
     keep = f" by ({by})" if by else ""
-    # Series by series as in `happened`; that the server was watched is asked once, for time's sake.
-    total, count = (
-        f"sum{keep} ({name} - {name} {_BEFORE} >= 0 or {name})" for name in (f"{histogram}_sum", f"{histogram}_count")
-    )
-    return f"{total} / ({count} > 0) and on () {_WATCHED}"
+    return f"{aggregation}{keep} ({aggregation}_over_time({gauge}{STEP}))"
 
 
-def _grown(counter: str) -> str:
-    """By how much each series has grown since the point before; all of it where it is new or has started again."""
-    return f"({counter} - {counter} {_BEFORE} >= 0) or ({counter} and on (job, instance) {_WATCHED})"
+def known(selector: str) -> str:
+    """What a target says now; while it says nothing of this, what it said last."""
+    return f"({selector} or last_over_time({selector}[{REMEMBERED}]) unless on () {selector})"
+
+
+def newest_champion() -> str:
+    """The run that was promoted last, as far as it is known: while the registry is silent, two may be remembered."""
+    promoted = f'catwalk_champion_promoted_timestamp_seconds{{model="$model"}}[{REMEMBERED}]'
+    return f"topk(1, max by (run_id) (last_over_time({promoted})))"
+
+
+def in_service(family: str) -> str:
+    """A figure of the version in service, as far as it is known."""
+    figure = f'last_over_time({family}{{model="$model", role="champion"}}[{REMEMBERED}])'
+    return f"({figure} and on (run_id) {newest_champion()})"
+
+
+def parameters(where: str, window: str) -> str:
+    """Parameters of runs, a series each with the labels run_id, name and value: numbers and texts alike.
+
+    Args:
+        where: label matchers.
+        window: within which they are looked for.
+    """
+    numbers = f"max by (run_id, name) (last_over_time(catwalk_run_parameter{{{where}}}{window}))"
+    texts = f"max by (run_id, name, value) (last_over_time(catwalk_run_setting{{{where}}}{window}))"
+    return f'count_values by (run_id, name) ("value", {numbers}) or {texts}'
+
+
+def not_scraped_seconds(jobs: str) -> str:
+    """For how long each job has not been scraped: 0 while it is, Unix time itself if it never was.
+
+    Args:
+        jobs: pattern of their names.
+    """
+    down = f'(min by (job) (up{{job=~"{jobs}"}}) == 0)'
+    last = f'max by (job) (last_over_time(job:scraped_timestamp_seconds:last{{job=~"{jobs}"}}[{REMEMBERED}]))'
+    return f'time() - {last} and {down} or time() * ({down} == bool 0) or min by (job) (up{{job=~"{jobs}"}}) - 1'
+
+
+def _sum(by: str) -> str:
+    return f"sum by ({by})" if by else "sum"
+
+
+def _growth(counter: str, where: str) -> str:
+    return f'job:counter:growth{{counter="{counter}"{f", {where}" if where else ""}}}'

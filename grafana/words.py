@@ -23,10 +23,11 @@ VERDICTS = {
     "inconclusive": ("inconclusive", PLAIN),
     "skipped": ("skipped", PLAIN),
 }
-ATTENTION = {"0": ("fine", FINE), "1": ("look soon", LOOK), "2": ("act now", ACT)}
-"""By the gravest alert that fires."""
+ATTENTION = {"0": ("fine", FINE), "1": ("look soon", LOOK), "2": ("act now", ACT), "3": ("no data", ACT)}
+"""By the gravest alert that fires, and whether what alerts stand on is measured at all."""
 SEVERITIES = {"critical": ("critical: act now", ACT), "warning": ("warning: look soon", LOOK), "info": ("info", PLAIN)}
 STAGE = {"0": ("not running", "transparent"), "1": ("running", "blue")}
 HEALTH = {"0": ("not healthy", ACT), "1": ("healthy", FINE)}
+SCRAPED = {"0": ("not scraped", ACT), "1": ("scraped", FINE)}
 
-__all__ = ["ATTENTION", "HEALTH", "REASONS", "SEVERITIES", "STAGE", "STATES", "VERDICTS"]
+__all__ = ["ATTENTION", "HEALTH", "REASONS", "SCRAPED", "SEVERITIES", "STAGE", "STATES", "VERDICTS"]

@@ -246,6 +246,11 @@ RUN_PARAMETER = _registry_gauge(
     (*_RUN, "name"),
     "A run's hyperparameters that are numbers: the label names it, the value is it.",
 )
+RUN_SETTING = _registry_gauge(
+    "catwalk_run_setting",
+    (*_RUN, "name", "value"),
+    "A run's parameters that are no numbers, as text: layers, device, data source; the value is 1.",
+)
 RUN_STATE = _registry_gauge(
     "catwalk_run_state",
     (*_RUN, "state"),

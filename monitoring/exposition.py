@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as PrometheusFamily
 from prometheus_client.registry import Collector
 
-from ml.config import CLASSES
+from ml.config import CLASSES, knob_text
 from ml.records import SummaryRecord
 from ml.schedule import Schedule
 from monitoring import catalogue
@@ -224,6 +224,8 @@ def _run(summary: SummaryRecord, now: float, settings: Settings) -> Iterator[Row
     for name, value in summary.parameters.items():
         if isinstance(value, int | float):
             yield catalogue.RUN_PARAMETER, value, (*run, name)
+        else:
+            yield catalogue.RUN_SETTING, 1, (*run, name, knob_text(name, value))
     current = shown_state(summary, now, settings.stalled_seconds)
     for state in STATES:
         yield catalogue.RUN_STATE, float(state == current), (*run, state)

@@ -5,53 +5,55 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import stat
 
 from grafana import board, words
-from grafana.panels import (
-    About,
-    Column,
-    dots,
-    joined,
-    link,
-    listing,
-    mapped,
-    percent,
-    query,
-    run_links,
-    tile,
-)
+from grafana.panels import About, dots, joined, link, listing, mapped, percent, query, run_links, tile
 from grafana.panels import words as mapping
+from grafana.queries import REMEMBERED, in_service, known
+from grafana.sources import SERVERS, sources
+from grafana.transformations import Column
 
 _MODEL = 'model="$model"'
 _NEWEST_RUN = f"topk(1, max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_MODEL}}}[2d])))"
 
 
-def attention(area: str) -> str:
-    """2 while a critical alert fires, 1 while a warning does, else 0; nothing where the registry says nothing."""
+def attention(area: str, *jobs: str) -> str:
+    """2 while a critical alert fires, 3 while what alerts stand on is not measured, 1 while a warning fires.
+
+    Else 0, but only while rules are evaluated, as the Watchdog shows.
+    """
     firing = f'ALERTS{{alertstate="firing", area="{area}"'
+    blind = [f'absent(up{{job="{job}"}} == 1)' for job in jobs]
+    if area != "telemetry":
+        blind.append("catwalk_store_up == 0")  # what the registry says is old then
+    if area == "pipeline":
+        blind.append('catwalk_airflow_component_healthy{component="api_server"} == 0')
     return (
-        f'2 * max({firing}, severity="critical"}}) or max({firing}, severity="warning"}}) or 0 * max(catwalk_store_up)'
+        f'2 * max({firing}, severity="critical"}}) or 3 * (count({" or ".join(blind)}) > bool 0)'
+        f' or max({firing}, severity="warning"}}) or 0 * max(ALERTS{{alertname="Watchdog", alertstate="firing"}})'
     )
 
 
-ACCURACY_IN_SERVICE = f'max(catwalk_model_accuracy_ratio{{{_MODEL}, role="champion"}})'
+ACCURACY_IN_SERVICE = f"max({in_service('catwalk_model_accuracy_ratio')})"
 LAST_STATE = (
     f"max by (state) ((last_over_time(catwalk_run_state{{{_MODEL}}}[2d]) == 1) and on (run_id) ({_NEWEST_RUN}))"
 )
-SINCE_SUCCESS = f"time() - max(catwalk_last_success_timestamp_seconds{{{_MODEL}}})"
-FIRING = 'max by (alertname, severity, area) (ALERTS{alertstate="firing", severity=~"critical|warning|info", area!=""})'
+SINCE_SUCCESS = f"time() - max(last_over_time(catwalk_last_success_timestamp_seconds{{{_MODEL}}}[{REMEMBERED}]))"
+FIRING = 'max by (alertname, alertstate, severity, area) (ALERTS{severity=~"critical|warning|info", area!=""})'
 _RECENT = f'{_MODEL}, run_id=~"$recent"'
 RUN_ACCURACY = f"max by (run_id) (last_over_time(ml_test_accuracy_ratio{{{_RECENT}}}[$__range]))"
 RUN_STATE = f"max by (run_id, state) (last_over_time(catwalk_run_state{{{_RECENT}}}[$__range]) == 1)"
 RUN_DECISION = f"max by (run_id, reason) (last_over_time(catwalk_decision_info{{{_RECENT}}}[$__range]))"
 RUN_STARTED = f"1000 * max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_RECENT}}}[$__range]))"
 CHAMPION = f"0 * {RUN_ACCURACY} + on () group_left () {ACCURACY_IN_SERVICE}"
-PLACES = "max by (name, url) (catwalk_links_info)"
+PLACES = f"max by (name, url) ({known('catwalk_links_info')})"
 
-_NO_REGISTRY = "the registry has said nothing yet."
+_MEASURED = ("registry", "statsd_exporter")
+"""What is said of runs comes from these two."""
+_NOT_KNOWN = "nothing is known; the registry may not have been scraped."
 
 
-def _lamp(area: str, title: str, question: str) -> stat.Panel:
-    about = About(title, question, _NO_REGISTRY, "none", 4, 4)
-    return tile(about, query(attention(area), now=True), mappings=mapping(words.ATTENTION))
+def _lamp(area: str, question: str, *jobs: str) -> stat.Panel:
+    about = About(area.capitalize(), question, "no alert rule is evaluated.", "none", 4, 4)
+    return tile(about, query(attention(area, *jobs), now=True), mappings=mapping(words.ATTENTION))
 
 
 DASHBOARD = board.board(
@@ -61,14 +63,28 @@ DASHBOARD = board.board(
     [board.model(), board.recent(10), board.place("registry"), board.place("courier")],
     [board.promotions(), board.firing()],
     [
-        _lamp("model", "Model", "Does an alert about the models fire? The gravest one decides."),
-        _lamp("pipeline", "Pipeline", "Does an alert about the retraining pipeline fire? The gravest one decides."),
-        _lamp("telemetry", "Telemetry", "Does an alert about the measurements themselves fire?"),
+        _lamp(
+            "model",
+            "Does an alert about the models fire? The gravest one decides. No data: a source is not scraped, or the "
+            "registry can't read S3.",
+            *_MEASURED,
+        ),
+        _lamp(
+            "pipeline",
+            "Does an alert about the retraining pipeline fire? The gravest one decides. No data: a source is not "
+            "scraped, the registry can't read S3, or Airflow does not answer it.",
+            *_MEASURED,
+        ),
+        _lamp(
+            "telemetry",
+            "Does an alert about the measurements themselves fire? No data: a server is not scraped.",
+            *SERVERS,
+        ),
         tile(
             About(
                 "Accuracy in service",
                 "How often is the version in service right on the test images?",
-                "no version is in service.",
+                "no version in service is known.",
                 "percentunit",
                 4,
                 4,
@@ -77,7 +93,14 @@ DASHBOARD = board.board(
             query(ACCURACY_IN_SERVICE, now=True),
         ),
         tile(
-            About("Last run", "How did the newest run of the last two days end?", "no run in two days.", "none", 4, 4),
+            About(
+                "Last run",
+                "How did the newest run of the last two days end, as the registry said last?",
+                "no run of the last two days is known.",
+                "none",
+                4,
+                4,
+            ),
             query(LAST_STATE, table=True),
             show="state",
             mappings=mapping(words.STATES),
@@ -86,7 +109,7 @@ DASHBOARD = board.board(
             About(
                 "Last good run",
                 "How long ago did a run last finish well? The schedule says what is normal.",
-                "no run has finished well yet.",
+                "no run that ended well is known.",
                 "s",
                 4,
                 4,
@@ -94,11 +117,12 @@ DASHBOARD = board.board(
             ),
             query(SINCE_SUCCESS, now=True),
         ),
+        sources(*SERVERS),
         dots(
             About(
                 "Accuracy of the last runs",
                 "Do new models keep up with the one in service? One dot a run; purple marks are promotions.",
-                "no model was tested in this range.",
+                "no tested run is known in this range.",
                 "percentunit",
                 14,
                 9,
@@ -117,7 +141,14 @@ DASHBOARD = board.board(
             "Started",
         ),
         listing(
-            About("What is firing", "Which alerts fire now, and how grave are they?", "no alert fires.", "none", 10, 9),
+            About(
+                "What is firing",
+                "Which alerts fire now or are pending, and how grave are they? The lamps tell if no rule is evaluated.",
+                "no alert fires or is pending.",
+                "none",
+                10,
+                9,
+            ),
             query(FIRING, table=True),
             [
                 Column("severity", "Severity", {**mapped(words.SEVERITIES), "custom.width": 150}),
@@ -129,6 +160,7 @@ DASHBOARD = board.board(
                         "custom.minWidth": 200,
                     },
                 ),
+                Column("alertstate", "State", {"custom.width": 85}),
                 Column("area", "Area", {"custom.width": 85}),
             ],
         ),
@@ -136,7 +168,7 @@ DASHBOARD = board.board(
             About(
                 "Last decisions",
                 "What became of the last ten runs, and why?",
-                "no run was tested in this range.",
+                "no run is known in this range.",
                 "none",
                 16,
                 10,
@@ -158,7 +190,7 @@ DASHBOARD = board.board(
             falling=True,
         ),
         listing(
-            About("Elsewhere", "Where do the parts of the stack show themselves?", _NO_REGISTRY, "none", 8, 10),
+            About("Elsewhere", "Where do the parts of the stack show themselves?", _NOT_KNOWN, "none", 8, 10),
             query(PLACES, table=True),
             [
                 Column("name", "Part", {"custom.width": 120}),

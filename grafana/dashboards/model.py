@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import About, Column, dots, lines, listing, mapped, query, tile
+from grafana.panels import About, dots, lines, listing, mapped, query, tile
+from grafana.queries import REMEMBERED, in_service, known
+from grafana.transformations import Column
 
 _MODEL = 'model="$model"'
 _RECENT = 60
@@ -19,11 +21,11 @@ def _of_runs(family: str, by: str = "run_id") -> str:
     return f"max by ({by}) (last_over_time({family}{{{_MODEL}}}[$__range]))"
 
 
-IN_SERVICE = f'max(catwalk_model_accuracy_ratio{{{_MODEL}, role="champion"}})'
-CALIBRATION_IN_SERVICE = f'max(catwalk_model_calibration_error_ratio{{{_MODEL}, role="champion"}})'
-WORST_CLASS = f'bottomk(1, max by (class) (catwalk_model_class_accuracy_ratio{{{_MODEL}, role="champion"}}))'
-CHAMPION_AGE = f"time() - max(catwalk_champion_promoted_timestamp_seconds{{{_MODEL}}})"
-SINCE_SHIP = f"max(catwalk_runs_since_ship{{{_MODEL}}})"
+IN_SERVICE = f"max({in_service('catwalk_model_accuracy_ratio')})"
+CALIBRATION_IN_SERVICE = f"max({in_service('catwalk_model_calibration_error_ratio')})"
+WORST_CLASS = f"bottomk(1, max by (class) ({in_service('catwalk_model_class_accuracy_ratio')}))"
+CHAMPION_AGE = f"time() - max(last_over_time(catwalk_champion_promoted_timestamp_seconds{{{_MODEL}}}[{REMEMBERED}]))"
+SINCE_SHIP = f"max({known(f'catwalk_runs_since_ship{{{_MODEL}}}')})"
 ACCURACY = _by_role("catwalk_model_accuracy_ratio")
 LOSS = _by_role("catwalk_model_loss")
 CALIBRATION = _by_role("catwalk_model_calibration_error_ratio")
@@ -38,8 +40,9 @@ RUN_STARTED = f"1000 * {_of_runs('catwalk_run_started_timestamp_seconds')}"
 RUN_ACCURACY = _of_runs("ml_test_accuracy_ratio")
 DECISIONS = f"count by (decision, reason) ({_of_runs('catwalk_decision_info', 'run_id, decision, reason')})"
 
-_NO_MODEL = "no version is in service."
-_NO_TEST = "no model was tested in this range."
+_NO_MODEL = "no version in service is known."
+_NO_TEST = "no tested model is known at any whole step of this range; a shorter range has shorter steps."
+_NO_RUN = "no tested run is known in this range."
 
 DASHBOARD = board.board(
     "catwalk-model",
@@ -83,7 +86,7 @@ DASHBOARD = board.board(
         ),
         tile(
             About(
-                "Runs since a ship", "How many runs in a row did not ship?", "no run was decided yet.", "none", 4, 4, 0
+                "Runs since a ship", "How many runs in a row did not ship?", "no decision is known.", "none", 4, 4, 0
             ),
             query(SINCE_SHIP, now=True),
         ),
@@ -102,7 +105,7 @@ DASHBOARD = board.board(
             About(
                 "Test accuracy of every run",
                 "How much do runs differ, sweeps and trials included? One dot a run at its start.",
-                _NO_TEST,
+                _NO_RUN,
                 "percentunit",
                 decimals=2,
             ),
@@ -147,7 +150,14 @@ DASHBOARD = board.board(
             steps=True,
         ),
         listing(
-            About("Decisions", "How often were runs shipped or held, and why?", "no run was decided.", "none", 24, 8),
+            About(
+                "Decisions",
+                "How often were runs shipped or held, and why?",
+                "no decision about a run is known in this range.",
+                "none",
+                24,
+                8,
+            ),
             query(DECISIONS, table=True),
             [
                 Column("Value", "Runs", {"decimals": 0, "custom.width": 90}),

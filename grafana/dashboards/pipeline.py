@@ -5,22 +5,11 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import prometheus, statetimeline
 
 from grafana import board, words
-from grafana.panels import (
-    About,
-    Column,
-    convert,
-    events,
-    joined,
-    lines,
-    matrix,
-    order,
-    panel_link,
-    query,
-    sort,
-    timeline,
-)
+from grafana.panels import LOOK, About, events, joined, lines, panel_link, query, tile, timeline
 from grafana.panels import words as mapping
-from grafana.queries import happened, mean
+from grafana.queries import STEP, counted, counted_in_a_day, mean, worst
+from grafana.sources import sources
+from grafana.transformations import Column, convert, matrix, order, sort
 from ml.records import STAGES
 
 _RUNS = 'model="$model", run_id=~"$recent"'
@@ -35,13 +24,17 @@ def _of_runs(family: str, by: str) -> str:
 _NEWEST = f"topk(1, {_of_runs('catwalk_run_started_timestamp_seconds', 'run_id')})"
 _STAGES = _of_runs("ml_stage_duration_seconds", "run_id, stage")
 
-DAG_RUNS = happened("airflow_dagrun_duration_seconds_count", "state")
-TASKS = happened("airflow_ti_finish_total", "state")
+_DAGS = 'dag_id=~"$dag"'
 # By how tasks ended: Airflow does not count a task that fails for good in `ti_failures`.
-TASK_FAILURES = happened('airflow_ti_finish_total{state=~"failed|up_for_retry"}', "task_id")
-DAG_SECONDS = mean("airflow_dagrun_duration_seconds", "state")
-SCHEDULE_DELAY = mean("airflow_dagrun_schedule_delay_seconds", "dag_id")
-FIRST_TASK_DELAY = mean("airflow_dagrun_first_task_start_delay_seconds", "dag_id")
+_FAILED = f'{_DAGS}, state=~"failed|up_for_retry"'
+DAG_RUNS = counted("airflow_dagrun_duration_seconds_count", _DAGS, "state")
+DAG_RUNS_FAILED = counted_in_a_day("airflow_dagrun_duration_seconds_count", f'{_DAGS}, state="failed"')
+TASKS = counted("airflow_ti_finish_total", _DAGS, "state")
+TASK_FAILURES = counted("airflow_ti_finish_total", _FAILED, "task_id")
+TASKS_FAILED = counted_in_a_day("airflow_ti_finish_total", _FAILED)
+DAG_SECONDS = mean("airflow_dagrun_duration_seconds", _DAGS, "state")
+SCHEDULE_DELAY = mean("airflow_dagrun_schedule_delay_seconds", _DAGS, "dag_id")
+FIRST_TASK_DELAY = mean("airflow_dagrun_first_task_start_delay_seconds", _DAGS, "dag_id")
 _STARTS = _of_runs("catwalk_stage_started_timestamp_seconds", "run_id, stage")
 _ENDS = _of_runs("catwalk_stage_ended_timestamp_seconds", "run_id, stage")
 # count_values turns a time into a label, so that one table holds every change of every stage: 1 it starts, 0 it ends.
@@ -52,28 +45,35 @@ STAGE_NOW = f"max by (stage) ({_STAGES} and on (run_id) {_NEWEST})"
 STAGE_USUAL = f"quantile by (stage) (0.5, {_STAGES})"
 STAGE_SLOW = f"quantile by (stage) (0.95, {_STAGES})"
 STAGE_RATIO = f"{STAGE_NOW} / {STAGE_USUAL}"
-COMPONENTS = "max by (component) (catwalk_airflow_component_healthy)"
+COMPONENTS = worst("min", "component:airflow_healthy:min1m", "component")
 HEARTBEATS = (
-    ("scheduler", "sum(rate(airflow_scheduler_heartbeat_total[5m]))"),
-    ("DAG processor", "sum(rate(airflow_dag_processor_heartbeat_total[5m]))"),
-    ("triggerer", "sum(rate(airflow_triggerer_heartbeat_total[5m]))"),
+    ("scheduler", "sum(rate(airflow_scheduler_heartbeat_total[$__rate_interval]))"),
+    ("DAG processor", "sum(rate(airflow_dag_processor_heartbeat_total[$__rate_interval]))"),
+    ("triggerer", "sum(rate(airflow_triggerer_heartbeat_total[$__rate_interval]))"),
 )
-POOLS = "max by (state) (airflow_pool_slots)"
+# The fewest that are free and the most that wait: a jam between two steps is seen.
+POOLS = (
+    worst("min", 'airflow_pool_slots{state="open"}', "state"),
+    worst("max", 'airflow_pool_slots{state!="open"}', "state"),
+)
 EXECUTOR = (
-    ("open", "sum(max by (executor_class_name) (airflow_executor_open_slots))"),
-    ("running", "sum(max by (executor_class_name) (airflow_executor_running_tasks))"),
-    ("queued", "sum(max by (executor_class_name) (airflow_executor_queued_tasks))"),
+    ("open", f"sum({worst('min', 'airflow_executor_open_slots', 'executor_class_name')})"),
+    ("running", f"sum({worst('max', 'airflow_executor_running_tasks', 'executor_class_name')})"),
+    ("queued", f"sum({worst('max', 'airflow_executor_queued_tasks', 'executor_class_name')})"),
 )
-IMPORT_ERRORS = "max(airflow_dag_processing_import_errors)"
-PARSE_SECONDS = "max(airflow_dag_processing_parse_seconds)"
+IMPORT_ERRORS = worst("max", "airflow_dag_processing_import_errors")
+PARSE_SECONDS = worst("max", "airflow_dag_processing_parse_seconds")
 
-_STORE = "catwalk_store_operation_duration_seconds"
-STORE_SECONDS = "operation:store_operation_duration_seconds:p95_10m"
-STORE_RATE = f"sum by (operation) (rate({_STORE}_count[5m]))"
-STORE_ERRORS = happened("ml_store_errors_total", "operation", always=True)
+STORE_SECONDS = worst("max", "operation:store_operation_duration_seconds:max1m", "operation")
+STORE_RATE = f"sum by (operation) (avg_over_time(operation:store_operations:rate1m{STEP}))"
+STORE_ERRORS = counted("ml_store_errors_total", by="operation")
 
-_NO_AIRFLOW = "Airflow has sent nothing of this in the range."
-_NO_STAGES = "no run of this model in this range."
+_NONE = "none was counted in this range. None can be while statsd_exporter is not scraped."
+_NOT_WATCHED = "not known: statsd_exporter was not scraped and counted all the time."
+_NO_AIRFLOW = "nothing of this is known in this range. Airflow tells statsd_exporter."
+_NO_STEP = "nothing is known up to the range's last whole step."
+_NO_MINUTE = "nothing of this is known in this range, up to a minute ago."
+_NO_STAGES = "no stage of a run of this model is known in this range."
 
 
 def _named(pairs: tuple[tuple[str, str], ...]) -> list[prometheus.Dataquery]:
@@ -107,19 +107,47 @@ DASHBOARD = board.board(
     "catwalk-pipeline",
     "Catwalk: pipeline health",
     "Does retraining run when it should, as fast as usual, and without errors?",
-    [board.model(), board.recent(_RECENT), board.place("airflow")],
+    [board.model(), board.dag(), board.recent(_RECENT), board.place("airflow")],
     [board.starts("recent"), board.firing("pipeline")],
     [
+        sources("registry", "statsd_exporter", width=12),
+        tile(
+            About(
+                "Failed DAG runs in 24 h",
+                "How many runs of the chosen DAGs failed in the last 24 hours, as far as statsd_exporter was scraped?",
+                _NOT_WATCHED,
+                "none",
+                6,
+                4,
+                0,
+            ),
+            query(DAG_RUNS_FAILED, now=True),
+            alarming=LOOK,
+        ),
+        tile(
+            About(
+                "Failed tasks in 24 h",
+                "How many tasks of the chosen DAGs failed in the last 24 hours, retries counted, as far as "
+                "statsd_exporter was scraped?",
+                _NOT_WATCHED,
+                "none",
+                6,
+                4,
+                0,
+            ),
+            query(TASKS_FAILED, now=True),
+            alarming=LOOK,
+        ),
         events(
-            About("DAG runs", "How many DAG runs ended, and how?", _NO_AIRFLOW, "none", 8, 8, 0),
+            About("DAG runs", "How many runs of the chosen DAGs ended, and how?", _NONE, "none", 8, 8, 0),
             query(DAG_RUNS, legend="{{state}}"),
         ),
         events(
-            About("Failed tasks", "Which tasks failed, retries counted?", "no task has failed.", "none", 8, 8, 0),
+            About("Failed tasks", "Which tasks failed, retries counted?", _NONE, "none", 8, 8, 0),
             query(TASK_FAILURES, legend="{{task_id}}"),
         ),
         lines(
-            About("Duration of DAG runs", "How long do whole DAG runs take?", _NO_AIRFLOW, "s", 8, 8),
+            About("Duration of DAG runs", "How long do whole DAG runs take?", _NONE, "s", 8, 8),
             query(DAG_SECONDS, legend="{{state}}"),
             rare=True,
         ),
@@ -153,8 +181,8 @@ DASHBOARD = board.board(
         timeline(
             About(
                 "Airflow's components",
-                "Were scheduler, DAG processor, triggerer and metadata database healthy?",
-                "the registry watches no Airflow.",
+                "Were scheduler, DAG processor, triggerer and metadata database healthy all the time?",
+                "no component is known up to a minute ago: the registry watches no Airflow, or was not scraped.",
                 "none",
                 12,
                 8,
@@ -163,39 +191,40 @@ DASHBOARD = board.board(
             mappings=mapping(words.HEALTH),
         ).links([panel_link("Open Airflow", "${airflow}")]),
         lines(
-            About("Schedule delay", "How late do DAG runs and their first tasks start?", _NO_AIRFLOW, "s", 12, 8),
-            query(SCHEDULE_DELAY, "A", "DAG run"),
-            query(FIRST_TASK_DELAY, "B", "first task"),
+            About("Schedule delay", "How late do DAG runs and their first tasks start?", _NONE, "s", 12, 8),
+            query(SCHEDULE_DELAY, "A", "{{dag_id}}"),
+            query(FIRST_TASK_DELAY, "B", "{{dag_id}}: first task"),
             rare=True,
         ),
         lines(
             About(
                 "S3 requests",
                 "How long do 95 % of the registry's requests to S3 take at most? Over ten minutes.",
-                "nobody has asked S3 in this range.",
+                _NO_MINUTE,
                 "s",
                 12,
                 8,
             ),
             query(STORE_SECONDS, legend="{{operation}}"),
+            minutes=True,
         ),
     ],
     {
         "Airflow inside": [
             lines(
-                About("Heartbeats", "How often does each component show that it lives?", _NO_AIRFLOW, "hertz", 8, 8),
+                About("Heartbeats", "How often does each component show that it lives?", _NO_STEP, "hertz", 8, 8),
                 *_named(HEARTBEATS),
             ),
             lines(
                 About("Pool slots", "Are there free slots, or do tasks wait for one?", _NO_AIRFLOW, "none", 8, 8, 0),
-                query(POOLS, legend="{{state}}"),
+                *(query(expr, ref, "{{state}}") for ref, expr in zip("AB", POOLS, strict=True)),
             ),
             lines(
                 About("Executor slots", "Has the executor room for more tasks?", _NO_AIRFLOW, "none", 8, 8, 0),
                 *_named(EXECUTOR),
             ),
             events(
-                About("Tasks", "How many tasks ended, and how?", _NO_AIRFLOW, "none", 8, 8, 0),
+                About("Tasks", "How many tasks ended, and how?", _NONE, "none", 8, 8, 0),
                 query(TASKS, legend="{{state}}"),
             ),
             lines(
@@ -209,15 +238,23 @@ DASHBOARD = board.board(
         ],
         "S3": [
             lines(
-                About("Requests to S3", "How many requests does the registry make?", "it makes none.", "reqps", 12, 8),
+                About(
+                    "Requests to S3",
+                    "How many requests does the registry make?",
+                    _NO_MINUTE,
+                    "reqps",
+                    12,
+                    8,
+                ),
                 query(STORE_RATE, legend="{{operation}}"),
+                minutes=True,
             ),
             lines(
-                About("Failed requests", "Which requests of runs failed?", "no request has failed.", "none", 12, 8, 0),
+                About("Failed requests", "Which requests of runs failed?", _NONE, "none", 12, 8, 0),
                 query(STORE_ERRORS, legend="{{operation}}"),
             ),
         ],
     },
-    since=board.WEEK,
+    since=board.DAY,
 )
 """As JSON."""

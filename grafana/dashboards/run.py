@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import (
-    About,
-    Column,
-    curve,
-    grid,
-    joined,
-    link,
-    listing,
-    mapped,
-    query,
-    run_links,
-    tile,
-)
+from grafana.panels import About, curve, grid, joined, link, listing, mapped, query, run_links, tile
 from grafana.panels import words as mapping
+from grafana.queries import in_service, parameters
+from grafana.transformations import Column
 
 # One run's series are few, so the window is Prometheus' whole memory: a link to an old run works at any range.
 _WINDOW = "[400d]"
@@ -62,15 +52,15 @@ STAGE_ATTEMPTS = _last("catwalk_run_attempts", "stage")
 ORIGIN = _last("catwalk_run_info", "run_id", "dag_id", "dag_run_id", "trigger", "git_commit")
 # Known only after ingest, so that a run has two series.
 DATASET = _last("catwalk_run_info", "run_id", "dataset_sha256", of=f'{_RUN}, dataset_sha256!=""')
-PARAMETERS = _last("catwalk_run_parameter", "name")
+PARAMETERS = parameters(_RUN, _WINDOW)
 CLASS_TEST = _last("ml_test_class_accuracy_ratio", "class")
 CLASS_PRECISION = _last("ml_test_class_precision_ratio", "class")
 CLASS_F1 = _last("ml_test_class_f1_ratio", "class")
-CLASS_CHAMPION = 'max by (class) (catwalk_model_class_accuracy_ratio{model="$model", role="champion"})'
+CLASS_CHAMPION = f"max by (class) ({in_service('catwalk_model_class_accuracy_ratio')})"
 
 _AIRFLOW = "${airflow}/dags/${__data.fields.DAG}/runs/${__value.raw:percentencode}"
-_NOTHING = "the run has not come that far, or its points were lost."
-_NO_DECISION = "no decision was made about this run."
+_NOTHING = "nothing is known: the run has not come that far, or its points are lost."
+_NO_DECISION = "no decision about this run is known."
 
 
 DASHBOARD = board.board(
@@ -81,20 +71,35 @@ DASHBOARD = board.board(
     [board.promotions(), board.starts("run")],
     [
         tile(
-            About("State", "How does the run stand, or how did it end?", "this run is not known.", "none", 4, 4),
+            About(
+                "State",
+                "How does the run stand, or how did it end, as the registry said last?",
+                "this run is not known.",
+                "none",
+                4,
+                4,
+            ),
             query(STATE, table=True),
             show="state",
             mappings=mapping(words.STATES),
         ),
         tile(
-            About("Test accuracy", "How often is it right on the test images?", "not tested.", "percentunit", 4, 4, 2),
+            About(
+                "Test accuracy",
+                "How often is it right on the test images?",
+                "no test is known.",
+                "percentunit",
+                4,
+                4,
+                2,
+            ),
             query(ACCURACY, now=True),
         ),
         tile(
             About(
                 "Gap to the champion",
                 "By how much is it better on the same test images than the version that was in service?",
-                "not compared.",
+                "no comparison is known.",
                 "percentunit",
                 4,
                 4,
@@ -137,7 +142,7 @@ DASHBOARD = board.board(
         grid(
             About(
                 "Confusion matrix",
-                "Which classes are taken for which? Columns are what the model says; darker is more.",
+                "Which classes are taken for which? Columns are what the model says; a stronger blue is more.",
                 _NOTHING,
                 "none",
                 12,
@@ -250,7 +255,7 @@ DASHBOARD = board.board(
                 ],
             ),
         ],
-        "How the steps went": [
+        "Training dynamics": [
             curve(
                 About("Learning rate", "Which rate did the last step of each epoch have?", _NOTHING, "none"),
                 RATE,
@@ -264,13 +269,11 @@ DASHBOARD = board.board(
                 series="series",
             ),
         ],
-        "Knobs": [
+        "Hyperparameters and settings": [
             listing(
-                About(
-                    "Parameters", "With which numeric knobs was it started?", "this run is not known.", "none", 12, 10
-                ),
+                About("Parameters", "With which parameters was it started?", "this run is not known.", "none", 12, 10),
                 query(PARAMETERS, table=True),
-                [Column("name", "Knob"), Column("Value", "Value")],
+                [Column("name", "Parameter"), Column("value", "Value")],
             )
         ],
     },

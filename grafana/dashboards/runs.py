@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import About, Column, bars, curve, dots, grid, joined, mapped, percent, query, run_links
+from grafana.panels import About, bars, curve, dots, grid, joined, mapped, percent, query, run_links
+from grafana.queries import in_service, parameters
+from grafana.transformations import Column
 
 _RUNS = 'model="$model", run_id=~"$runs"'
 
@@ -25,19 +27,19 @@ DECISION = _last("catwalk_decision_info", "reason")
 DURATION = _last("catwalk_run_duration_seconds")
 STARTED = f"1000 * {_last('catwalk_run_started_timestamp_seconds')}"
 ORIGIN = _last("catwalk_run_info", "trigger", "git_commit")
-CHAMPION = (
-    f'0 * {TEST_ACCURACY} + on () group_left () max(catwalk_model_accuracy_ratio{{model="$model", role="champion"}})'
-)
+CHAMPION = f"0 * {TEST_ACCURACY} + on () group_left () max({in_service('catwalk_model_accuracy_ratio')})"
 LOSS = _last("ml_epoch_loss", "epoch", where=', split="$split"')
 ACCURACY = _last("ml_epoch_accuracy_ratio", "epoch", where=', split="$split"')
 CLASSES = _last("ml_test_class_accuracy_ratio", "class")
 STAGES = _last("ml_stage_duration_seconds", "stage")
 SPEED = _last("ml_epoch_examples_per_second", "epoch")
 EPOCH_SECONDS = _last("ml_epoch_duration_seconds", "epoch")
-_PARAMETERS = _last("catwalk_run_parameter", "name")
-PARAMETERS = f"{_PARAMETERS} and on (name) (stddev by (name) ({_PARAMETERS}) > 0)"
+_PARAMETERS = parameters(_RUNS, "[$__range]")
+_OTHERS = f"count by (name) (count by (name, value) ({_PARAMETERS})) > 1"
+_LACKING = f"count by (name) ({_PARAMETERS}) < on () group_left () count(count by (run_id) ({_PARAMETERS}))"
+PARAMETERS = f"({_PARAMETERS}) and on (name) ({_OTHERS} or {_LACKING})"
 
-_NOTHING = "none of the chosen runs has such figures in this range."
+_NOTHING = "no such figures of the chosen runs are known in this range."
 
 DASHBOARD = board.board(
     "catwalk-runs",
@@ -131,7 +133,7 @@ DASHBOARD = board.board(
         grid(
             About(
                 "Accuracy of each class",
-                "Which classes does each run get right on the test images? Darker is more.",
+                "Which classes does each run get right on the test images? A stronger blue is more.",
                 _NOTHING,
                 "percentunit",
                 24,
@@ -151,8 +153,8 @@ DASHBOARD = board.board(
             grid(
                 About(
                     "Parameters that differ",
-                    "Which numeric knobs are not the same in all chosen runs?",
-                    "all chosen runs have the same knobs.",
+                    "Which parameters are not the same in all chosen runs? A dash: the run has no such parameter.",
+                    "no two of the chosen runs are known to differ.",
                     "none",
                     24,
                     8,
@@ -161,6 +163,7 @@ DASHBOARD = board.board(
                 "run_id",
                 "name",
                 "Run",
+                value="value",
                 link=run_links(),
             )
         ],

@@ -4,55 +4,63 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import prometheus
 
-from grafana import board
-from grafana.panels import About, Column, events, joined, lines, query, run_links, tile
-from grafana.queries import happened
+from grafana import board, words
+from grafana.panels import ACT, LOOK, About, events, joined, lines, query, run_links, tile, timeline
+from grafana.panels import words as mapping
+from grafana.queries import counted, worst
+from grafana.sources import SERVERS, sources
+from grafana.transformations import Column
 
 # Counting reads every sample of a day's runs, so the rules do it, and panels read what they have recorded.
-STORED = "max by (run_id) (last_over_time(run:points_stored:count[1d]))"
-EXPECTED = "max by (run_id) (last_over_time(catwalk_run_points_expected[1d]))"
+EXPECTED = "max by (run_id, model) (last_over_time(catwalk_run_points_expected[1d]))"
+# Of runs whose points are due, which have a model to link to; those that still send are left out.
+STORED = f"max by (run_id) (last_over_time(run:points_stored:count[1d])) and on (run_id) {EXPECTED}"
 DROPPED = "max by (run_id) (last_over_time(catwalk_run_points_dropped[1d]))"
 MISSING = "max by (run_id) (last_over_time(run:points_missing:count[1d]))"
-MISSING_NOW = "sum(run:points_missing:count)"
+MISSING_NOW = f"sum({MISSING})"
 TARGETS_DOWN = "count(up == 0) or 0 * count(up)"
 CANARY_LOST = (
     "clamp_min(sum(increase(catwalk_canary_sent_total[1h])) - sum(increase(catwalk_canary_received_total[1h])), 0)"
 )
 CANARY = (
-    ("sent", "sum(rate(catwalk_canary_sent_total[5m]))"),
-    ("received", "sum(rate(catwalk_canary_received_total[5m]))"),
+    ("sent", "sum(rate(catwalk_canary_sent_total[$__rate_interval]))"),
+    ("received", "sum(rate(catwalk_canary_received_total[$__rate_interval]))"),
 )
 STATSD = (
-    ("packets", "sum(rate(statsd_exporter_udp_packets_total[5m]))"),
-    ("lines", "sum(rate(statsd_exporter_lines_total[5m]))"),
-    ("events", "sum(rate(statsd_exporter_events_total[5m]))"),
+    ("packets", "sum(rate(statsd_exporter_udp_packets_total[$__rate_interval]))"),
+    ("lines", "sum(rate(statsd_exporter_lines_total[$__rate_interval]))"),
+    ("events", "sum(rate(statsd_exporter_events_total[$__rate_interval]))"),
 )
 STATSD_LOST = (
-    ("dropped packets", happened("statsd_exporter_udp_packet_drops_total", always=True)),
-    ("unmapped", happened("statsd_exporter_events_unmapped_total", always=True)),
-    ("conflicts", happened("statsd_exporter_events_conflict_total")),
-    ("errors", happened("statsd_exporter_events_error_total")),
+    ("dropped packets", counted("statsd_exporter_udp_packet_drops_total")),
+    ("unmapped", counted("statsd_exporter_events_unmapped_total")),
+    ("conflicts", counted("statsd_exporter_events_conflict_total")),
+    ("errors", counted("statsd_exporter_events_error_total")),
 )
-SCRAPE_SECONDS = "max by (job) (scrape_duration_seconds)"
-SAMPLES = "job:sample_limit_used_ratio:max"
-SERIES = "max(prometheus_tsdb_head_series)"
-NEW_SERIES = happened("prometheus_tsdb_head_series_created_total", always=True)
-RULE_SECONDS = "sum(prometheus_rule_group_last_duration_seconds)"
-RULE_FAILURES = happened("prometheus_rule_evaluation_failures_total", always=True)
+SCRAPED = worst("min", "job:up:min1m", "job")
+SCRAPE_SECONDS = worst("max", "job:scrape_duration_seconds:max1m", "job")
+SAMPLES = worst("max", "job:sample_limit_used_ratio:max1m", "job")
+SERIES = worst("max", "prometheus_tsdb_head_series")
+NEW_SERIES = "sum(increase(prometheus_tsdb_head_series_created_total[$__rate_interval]))"
+RULE_SECONDS = f"sum({worst('max', 'prometheus_rule_group_last_duration_seconds', 'rule_group')})"
+RULE_FAILURES = counted("prometheus_rule_evaluation_failures_total")
 TO_ALERTMANAGER = (
-    ("sent", happened("prometheus_notifications_sent_total", always=True)),
-    ("failed", happened("prometheus_notifications_errors_total", always=True)),
-    ("dropped", happened("prometheus_notifications_dropped_total", always=True)),
+    ("sent", counted("prometheus_notifications_sent_total")),
+    ("failed", counted("prometheus_notifications_errors_total")),
+    ("dropped", counted("prometheus_notifications_dropped_total")),
 )
-# Alertmanager has a series for each of its many integrations; these are the ones that Catwalk can be told to use.
-_USED = '{integration=~"webhook|email|slack|msteamsv2|discord|telegram|pagerduty|opsgenie"}'
 TO_PEOPLE = (
-    ("sent", happened(f"alertmanager_notifications_total{_USED}", always=True)),
-    ("failed attempts", happened(f"alertmanager_notification_requests_failed_total{_USED}", always=True)),
+    ("sent", counted("alertmanager_notifications_total")),
+    ("failed attempts", counted("alertmanager_notification_requests_failed_total")),
 )
 
-_NO_RUNS = "no run ended between 2 minutes and a day ago."
-_DOWN = "this server is not scraped."
+_NO_RUNS = "no run of the last day whose points are counted is known."
+_NO_MINUTE = "nothing of this is known in this range, up to a minute ago."
+_UNKNOWN = "nothing is known up to the range's last whole step."
+
+
+def _none(server: str) -> str:
+    return f"none was counted in this range. None can be while {server} is not scraped."
 
 
 def _named(pairs: tuple[tuple[str, str], ...]) -> list[prometheus.Dataquery]:
@@ -63,9 +71,10 @@ DASHBOARD = board.board(
     "catwalk-telemetry",
     "Catwalk: telemetry health",
     "Is what the other dashboards show whole, and does the path it travels on work?",
-    [board.model(), board.place("registry")],
+    [board.place("registry")],
     [board.firing("telemetry")],
     [
+        sources(*SERVERS),
         tile(
             About(
                 "Points missing",
@@ -77,16 +86,18 @@ DASHBOARD = board.board(
                 0,
             ),
             query(MISSING_NOW, now=True),
+            alarming=LOOK,
         ),
         tile(
             About("Targets down", "How many servers can't be scraped?", "Prometheus scrapes nothing.", "none", 8, 4, 0),
             query(TARGETS_DOWN, now=True),
+            alarming=ACT,
         ),
         tile(
             About(
                 "Canary lines lost",
                 "How many of the last hour's canary lines did not come through StatsD? A few are in flight.",
-                "no canary runs.",
+                "not known: fewer than two scrapes of the last hour have counted canary lines.",
                 "none",
                 8,
                 4,
@@ -112,7 +123,8 @@ DASHBOARD = board.board(
                 query(DROPPED, "D", table=True),
             ],
             [
-                Column("run_id", "Run", run_links()),
+                Column("run_id", "Run", run_links("${__data.fields.Model}")),
+                Column("model", "Model"),
                 Column("Value #A", "In the ledger"),
                 Column("Value #B", "In Prometheus"),
                 Column("Value #C", "Missing"),
@@ -121,19 +133,21 @@ DASHBOARD = board.board(
             falling=True,
         ),
         lines(
-            About("Canary", "Does StatsD deliver between runs too? Both lines lie on each other.", _DOWN, "cps", 12, 8),
+            About(
+                "Canary", "Does StatsD deliver between runs too? Both lines lie on each other.", _UNKNOWN, "cps", 12, 8
+            ),
             *_named(CANARY),
         ),
         lines(
-            About("StatsD traffic", "How much arrives at statsd_exporter?", _DOWN, "cps", 12, 8),
+            About("StatsD traffic", "How much arrives at statsd_exporter?", _UNKNOWN, "cps", 12, 8),
             *_named(STATSD),
         ),
-        lines(
+        events(
             About(
                 "StatsD losses",
                 "Does statsd_exporter lose something? Unmapped: no rule in the mapping. Conflicts: two kinds of metric "
                 "under one name.",
-                _DOWN,
+                _none("statsd_exporter"),
                 "none",
                 12,
                 8,
@@ -142,37 +156,53 @@ DASHBOARD = board.board(
             *_named(STATSD_LOST),
         ),
         events(
-            About("Notifications", "Do alerts reach people?", "nothing was sent in this range.", "none", 12, 8, 0),
+            About("Notifications", "Do alerts reach people?", _none("Alertmanager"), "none", 12, 8, 0),
             *_named(TO_PEOPLE),
         ),
     ],
     {
         "Prometheus": [
+            timeline(
+                About(
+                    "Targets",
+                    "Was each server scraped all the time? Red where one scrape or more failed.",
+                    "nothing is known to be scraped in this range, up to a minute ago.",
+                    "none",
+                    24,
+                    8,
+                ),
+                query(SCRAPED, legend="{{job}}"),
+                mappings=mapping(words.SCRAPED),
+            ),
             lines(
-                About("Scrape duration", "How long does each scrape take? The interval is 10 s.", _DOWN, "s", 12, 8),
+                About(
+                    "Scrape duration", "How long does each scrape take? The interval is 10 s.", _NO_MINUTE, "s", 12, 8
+                ),
                 query(SCRAPE_SECONDS, legend="{{job}}"),
+                minutes=True,
             ),
             lines(
                 About(
                     "Samples of the limit",
                     "How near does a target come to its sample limit? At 100 % its whole scrape is dropped.",
-                    _DOWN,
+                    _NO_MINUTE,
                     "percentunit",
                     12,
                     8,
                     1,
                 ),
                 query(SAMPLES, legend="{{job}}"),
+                minutes=True,
             ),
             lines(
-                About("Series", "How many series does Prometheus hold in memory?", _DOWN, "none", 12, 8, 0),
+                About("Series", "How many series does Prometheus hold in memory?", _UNKNOWN, "none", 12, 8, 0),
                 query(SERIES, legend="in memory"),
             ),
             lines(
                 About(
                     "New series",
                     "How many series are born? Runs bring some, all else should bring few.",
-                    _DOWN,
+                    _UNKNOWN,
                     "none",
                     12,
                     8,
@@ -181,21 +211,27 @@ DASHBOARD = board.board(
                 query(NEW_SERIES, legend="new"),
             ),
             lines(
-                About("Rule evaluation", "How long does evaluating all rules take?", "there are no rules.", "s", 12, 8),
+                About("Rule evaluation", "How long does evaluating all rules take?", _UNKNOWN, "s", 12, 8),
                 query(RULE_SECONDS, legend="all groups"),
             ),
-            lines(
-                About("Failed rules", "Do evaluations of rules fail?", "there are no rules.", "none", 12, 8, 0),
+            events(
+                About("Failed rules", "Do evaluations of rules fail?", _none("Prometheus"), "none", 12, 8, 0),
                 query(RULE_FAILURES, legend="failures"),
             ),
             events(
                 About(
-                    "Alerts to Alertmanager", "Does Alertmanager get what Prometheus finds?", _DOWN, "none", 24, 8, 0
+                    "Alerts to Alertmanager",
+                    "Does Alertmanager get what Prometheus finds?",
+                    _none("Prometheus"),
+                    "none",
+                    24,
+                    8,
+                    0,
                 ),
                 *_named(TO_ALERTMANAGER),
             ),
         ]
     },
-    since=board.WEEK,
+    since=board.DAY,
 )
 """As JSON."""

@@ -1,4 +1,7 @@
-"""Asks a Prometheus the dashboards' questions as Grafana would: macros and variables replaced."""
+"""Asks a Prometheus the dashboards' questions as Grafana would: its steps, its macros, a dashboard's variables.
+
+After Grafana 12.3: `promlib/models/query.go` and `gtime.RoundInterval`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from monitoring import access
+from tests.grafana.promql import Query
 
+SCRAPE_SECONDS = 10
+"""The data source's `timeInterval`: no panel asks for finer steps."""
+_FINEST = 11_000
+"""Points that Grafana asks Prometheus for at most, whatever a panel wants."""
+_ROUNDED = (
+    *((0.01, 0.001), (0.015, 0.01), (0.035, 0.02), (0.075, 0.05), (0.15, 0.1), (0.35, 0.2), (0.75, 0.5), (1.5, 1)),
+    *((3.5, 2), (7.5, 5), (12.5, 10), (17.5, 15), (25, 20), (45, 30), (90, 60), (210, 120), (450, 300), (750, 600)),
+    *((1_050, 900), (1_500, 1_200), (2_700, 1_800), (5_400, 3_600), (9_000, 7_200), (16_200, 10_800)),
+    *((32_400, 21_600), (86_400, 43_200), (604_800, 86_400), (1_814_400, 604_800), (3_628_800, 2_592_000)),
+)
+"""Intervals below the first become the second, in seconds; longer ones a year."""
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _TIMEOUT = 60.0
 
@@ -19,45 +34,66 @@ class QueryError(Exception):
     """Prometheus refuses a query; has its message."""
 
 
-def substituted(expr: str, variables: Mapping[str, str], range_seconds: int, interval_seconds: int = 15) -> str:
+def rounded(seconds: float) -> float:
+    """The interval that Grafana takes for a computed one."""
+    return next((taken for below, taken in _ROUNDED if seconds < below), 31_536_000)
+
+
+def step_of(query: Query, seconds: float, scrape: float = SCRAPE_SECONDS) -> float:
+    """Seconds between two points of a query over a range of so many seconds."""
+    least = query.min_step or scrape
+    wanted = seconds / query.points
+    step = least if wanted < least else rounded(wanted)
+    return max(step, rounded(seconds / _FINEST))
+
+
+def substituted(
+    expr: str, variables: Mapping[str, str], seconds: float, step: float, scrape: float = SCRAPE_SECONDS
+) -> str:
     """The expression with Grafana's macros and a dashboard's variables replaced.
 
     Raises:
         KeyError: a variable is not known.
     """
     macros = {
-        "__range": f"{range_seconds}s",
-        "__interval": f"{interval_seconds}s",
-        "__interval_ms": f"{1_000 * interval_seconds}",
+        "__range": f"{round(seconds)}s",
+        "__interval": f"{round(1_000 * step)}ms",
+        "__interval_ms": f"{round(1_000 * step)}",
+        "__rate_interval": f"{round(1_000 * max(step + scrape, 4 * scrape))}ms",
     }
     known = {**macros, **variables}
     return _VARIABLE.sub(lambda found: known[found[1] or found[2]], expr)
 
 
 def ask(
-    url: str, expr: str, variables: Mapping[str, str], until: float, seconds: int, step: int, *, instant: bool
+    url: str,
+    query: Query,
+    variables: Mapping[str, str],
+    until: float,
+    seconds: float,
+    scrape: float = SCRAPE_SECONDS,
 ) -> Any:
     """Prometheus' answer: its ``result``, a list of series.
 
     Args:
         url: of Prometheus.
-        expr: with macros and variables.
+        query: with macros and variables.
         variables: name → value.
         until: end of the range, Unix time.
         seconds: length of the range.
-        step: between two points, in seconds.
-        instant: ask for the value at the end alone.
+        scrape: between two scrapes, in seconds, as the data source is told.
 
     Raises:
         QueryError: Prometheus refuses the query.
         OSError: it does not answer.
     """
-    text = substituted(expr, variables, seconds, step)
+    step = step_of(query, seconds, scrape)
+    text = substituted(query.expr, variables, seconds, step, scrape)
     values = {"query": text, "time": f"{until}"}
-    if not instant:
-        start, end = ((at // step) * step for at in (until - seconds, until))  # Grafana asks for whole steps
+    if not query.instant:
+        start, end = (at // step * step for at in (until - seconds, until))  # Grafana floors both to whole steps
         values = {"query": text, "start": f"{start}", "end": f"{end}", "step": f"{step}"}
-    target = f"{url}/api/v1/{'query' if instant else 'query_range'}"
+    target = f"{url}/api/v1/{'query' if query.instant else 'query_range'}"
     body = urllib.parse.urlencode(values).encode()
     try:
         found = access.fetch(target, body, timeout=_TIMEOUT, kind="application/x-www-form-urlencoded")

@@ -20,7 +20,6 @@ from tests.small import SMALL
 EPOCHS = (12, 4)
 """Of the champion and of the challenger: curves of unequal length, and epochs that text would sort 1, 10, 11, 12, 2."""
 RANGE_SECONDS = 3_600
-STEP_SECONDS = 15
 
 
 @dataclass
@@ -50,14 +49,13 @@ def fed(services: RunningStack) -> Iterator[Fed]:
             "champion": runs[0].run_id,
             "split": "validation",
             "recent": f"({runs[0].run_id}|{runs[1].run_id})",
+            "dag": ".*",
         }
         found = Fed(runs[0], runs[1], variables)
         wait_until(lambda: expected(services, runs[1]), "the second run's points are counted")
         url, now = services.settings.url("prometheus"), time.time()
         for query in all_queries():
-            found.answers[query] = ask(
-                url, query.expr, variables, now, RANGE_SECONDS, STEP_SECONDS, instant=query.instant
-            )
+            found.answers[query] = ask(url, query, variables, now, RANGE_SECONDS, scrape=1)
         yield found
 
 

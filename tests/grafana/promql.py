@@ -30,6 +30,8 @@ class Query:
     table: bool
     points: int = 1_000
     """How many Grafana asks for across the range, at most."""
+    min_step: float = 0
+    """Seconds between two of them at least; 0: what the data source says."""
 
     @property
     def name(self) -> str:
@@ -49,6 +51,7 @@ def panel_queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
                 bool(target["instant"]),
                 target["format"] == "table",
                 panel.get("maxDataPoints", 1_000),
+                {None: 0, "1m": 60}[panel.get("interval")],
             )
 
 
@@ -60,7 +63,9 @@ def other_queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
             assert inside, variable["definition"]
             yield Query(dashboard["uid"], variable["name"], "variable", inside[2], True, False)
     for annotation in dashboard["annotations"]["list"]:
-        yield Query(dashboard["uid"], annotation["name"], "annotation", annotation["expr"], False, False)
+        if "expr" in annotation:  # Grafana's own have none
+            step = {"60s": 60, "30m": 1_800}[annotation["step"]]
+            yield Query(dashboard["uid"], annotation["name"], "annotation", annotation["expr"], False, False, 100, step)
 
 
 def all_queries() -> list[Query]:
@@ -69,9 +74,14 @@ def all_queries() -> list[Query]:
 
 
 def metric_names(expr: str) -> set[str]:
-    """The metrics that an expression names: every word that is neither a function nor an operator."""
+    """The metrics that an expression names: every word that is no function or operator, and counters."""
     words = set(re.findall(r"\b[a-zA-Z_:][\w:]*\b(?!\s*\()", _NO_METRIC.sub(" ", expr)))
-    return words - _OPERATORS
+    return words - _OPERATORS | counters(expr)
+
+
+def counters(expr: str) -> set[str]:
+    """The counters whose growth it reads from the rule that counts for dashboards."""
+    return set(re.findall(r'counter="(\w+)"', expr))
 
 
 def airflow_queries() -> list[Query]:

@@ -15,12 +15,14 @@ from grafana.dashboards import DASHBOARDS
 from ml.gate import _REASONS
 from monitoring import catalogue
 from monitoring.airflow_metrics import airflow_rules, load_registry
+from monitoring.courier import annotations
+from monitoring.courier.payload import Alert
 from monitoring.exposition import STATES
-from tests.grafana.promql import all_queries, metric_names
+from tests.grafana.promql import all_queries, counters, metric_names
 from tests.prometheus.rulebook import records
 
 UIDS = {dashboard["uid"] for dashboard in DASHBOARDS}
-BUILT_IN = {"__all", "__value", "__url_time_range", "__data", "__range", "__interval", "__interval_ms"}
+BUILT_IN = {"__all", "__value", "__url_time_range", "__data", "__range", "__interval", "__rate_interval"}
 """Variables that Grafana itself sets."""
 SCRAPED = re.compile(
     r"up|ALERTS|scrape_(duration_seconds|samples_post_metric_relabeling|sample_limit)"
@@ -53,8 +55,8 @@ def test_there_are_six_dashboards_with_fixed_uids() -> None:
 def test_schema_and_manner_are_those_that_file_provisioning_takes(dashboard: dict[str, Any]) -> None:
     assert dashboard["schemaVersion"] == SCHEMA == 42
     assert dashboard["editable"] is False
-    week = dashboard["uid"] in ("catwalk-pipeline", "catwalk-telemetry")
-    assert dashboard["time"] == {"from": "now-7d" if week else "now-30d", "to": "now"}
+    day = dashboard["uid"] in ("catwalk-pipeline", "catwalk-telemetry")
+    assert dashboard["time"] == {"from": "now-24h" if day else "now-30d", "to": "now"}
     assert "apiVersion" not in dashboard
     assert "id" not in dashboard
 
@@ -104,10 +106,30 @@ def test_data_comes_from_the_data_source_that_the_variable_names(dashboard: dict
     chosen = {"type": "prometheus", "uid": "${datasource}"}
     targets = [target for panel in shown(dashboard) for target in panel["targets"]]
     queried = [variable for variable in dashboard["templating"]["list"] if variable["type"] == "query"]
-    for holder in (*shown(dashboard), *targets, *queried, *dashboard["annotations"]["list"]):
+    asked = [annotation for annotation in dashboard["annotations"]["list"] if "expr" in annotation]
+    for holder in (*shown(dashboard), *targets, *queried, *asked):
         assert holder["datasource"] == chosen
     source = next(variable for variable in dashboard["templating"]["list"] if variable["type"] == "datasource")
     assert source["current"]["value"] == "catwalk-prometheus"
+    assert not source.get("hide"), "else nobody could choose another Prometheus after importing the file"
+
+
+@each_dashboard
+def test_what_the_courier_writes_into_grafana_is_shown(dashboard: dict[str, Any]) -> None:
+    """By a tag that each of its annotations has: they belong to no dashboard."""
+    [written] = [query for query in dashboard["annotations"]["list"] if query["datasource"]["type"] == "grafana"]
+    assert written["datasource"]["uid"] == "-- Grafana --"
+    assert written["enable"] is True
+    target = written["target"]
+    assert (target["type"], target["matchAny"]) == ("tags", False)
+    alert = Alert("fingerprint", "2026-11-23T03:00:00Z", "firing", {"alertname": "ModelLost"}, {})
+    assert set(target["tags"]) <= set(annotations.annotation(alert)["tags"])
+
+
+@each_dashboard
+def test_no_link_sets_a_variable_that_nobody_sees(dashboard: dict[str, Any]) -> None:
+    for variable in dashboard["templating"]["list"]:
+        assert variable["skipUrlSync"] is bool(variable.get("hide")), variable["name"]
 
 
 @each_dashboard
@@ -120,7 +142,7 @@ def test_every_variable_that_is_used_exists_and_the_other_way_round(dashboard: d
     used = set(re.findall(r"\$\{?(\w+)", json.dumps(dashboard))) - BUILT_IN
     declared = {variable["name"] for variable in dashboard["templating"]["list"]}
     assert used - declared == set()
-    assert declared - used <= {"model"}, "the model is carried on to the next dashboard"
+    assert declared - used == set(), "a control that changes nothing"
 
 
 @each_dashboard
@@ -129,7 +151,8 @@ def test_links_lead_to_dashboards_that_exist_and_keep_range_and_variables(dashbo
     for url in links:
         uid, _, rest = url.removeprefix("/d/").partition("?")
         assert uid in UIDS
-        assert "${__url_time_range}" in rest and "var-model=${model}" in rest and "${datasource:queryparam}" in rest
+        assert re.search(r"var-model=\$\{(model|__data.fields.Model)\}", rest)
+        assert "${__url_time_range}" in rest and "${datasource:queryparam}" in rest
     assert [(link["type"], link["keepTime"], link["includeVars"]) for link in dashboard["links"]] == [
         ("dashboards", True, True)
     ]
@@ -165,7 +188,7 @@ def test_runs_have_one_colour_and_red_means_that_someone_must_act(dashboard: dic
         for text, color in re.findall(r'"text": "([^"]+)", "color": "(\w+)"', json.dumps(dashboard))
         if color == "red"
     }
-    assert red <= {"failed", "act now", "critical: act now", "not healthy"}
+    assert red <= {"failed", "act now", "critical: act now", "not healthy", "no data", "not scraped", "never scraped"}
 
 
 def test_every_metric_is_declared_mapped_recorded_or_scraped() -> None:
@@ -180,6 +203,16 @@ def test_every_metric_is_declared_mapped_recorded_or_scraped() -> None:
             stem = next((name.removesuffix(end) for end in histogram if name.endswith(end)), name)
             known = name in kinds and kinds[name] != "histogram"
             assert known or kinds.get(stem) == "histogram" or SCRAPED.fullmatch(name), f"{query.name}: {name}"
+
+
+def test_what_panels_count_is_what_the_rule_counts() -> None:
+    [rule] = [rule for rule in records() if rule.name == "job:counter:last"]
+    pattern = re.search(r'__name__=~"([^"]+)"', rule.expression)
+    assert pattern
+    asked = {name for query in all_queries() for name in counters(query.expr)}
+    assert {name for name in asked if not re.fullmatch(pattern[1], name)} == set()
+    for alternative in re.split(r"\|(?![^(]*\))", pattern[1]):
+        assert any(re.fullmatch(alternative, name) for name in asked), f"{alternative} is counted for nobody"
 
 
 def test_series_that_come_and_go_are_asked_for_with_a_window() -> None:

@@ -89,9 +89,8 @@ def test_airflows_own_metrics_arrive_with_their_labels(stack: RunningStack, fini
 
 def panel_answered(stack: RunningStack, query: Query) -> bool:
     """Whether a panel about Airflow has something to show of the last half an hour."""
-    variables = {"model": "", "recent": ""}
-    now, seconds, step = time.time(), 1_800, 5
-    return bool(ask(stack.settings.url("prometheus"), query.expr, variables, now, seconds, step, instant=query.instant))
+    variables = {"model": "", "recent": "", "dag": DAG}
+    return bool(ask(stack.settings.url("prometheus"), query, variables, time.time(), seconds=1_800, scrape=1))
 
 
 def test_a_dag_run_fills_the_panels_about_airflow(stack: RunningStack, finished: dict[str, DagRun]) -> None:

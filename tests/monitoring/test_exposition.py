@@ -164,6 +164,9 @@ def test_facts_of_one_run() -> None:
     assert value(series, catalogue.RUN_DURATION) == pytest.approx(60)
     assert value(series, catalogue.RUN_PARAMETER, name="epochs") == 18
     assert value(series, catalogue.RUN_PARAMETER, name="hidden") is None
+    for name, text in (("hidden", "512,512"), ("device", "auto"), ("seed", "derived")):
+        assert value(series, catalogue.RUN_SETTING, name=name, value=text) == 1
+    assert value(series, catalogue.RUN_SETTING, name="epochs") is None
     assert value(series, catalogue.RUN_POINTS_EXPECTED) == 562
     assert value(series, catalogue.RUN_POINTS_DROPPED) == 3
     assert value(series, catalogue.RUN_INFO, dag_run_id="scheduled__2026-11-23", trigger="schedule") == 1

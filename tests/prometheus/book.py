@@ -6,11 +6,12 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.prometheus import model_cases, pipeline_cases, registry_cases, telemetry_cases
+from tests.prometheus import dashboard_cases, model_cases, pipeline_cases, registry_cases, telemetry_cases
 from tests.prometheus.rulebook import Rule, needed_for, users_of
 from tests.prometheus.scenario import Expectation, Scenario, promtool, write
 
-SCENARIOS = model_cases.SCENARIOS + pipeline_cases.SCENARIOS + registry_cases.SCENARIOS + telemetry_cases.SCENARIOS
+BOOKS = (model_cases, pipeline_cases, registry_cases, telemetry_cases, dashboard_cases)
+SCENARIOS = [scenario for book in BOOKS for scenario in book.SCENARIOS]
 
 
 def scenarios_of(name: str) -> list[Scenario]:

@@ -53,7 +53,7 @@ def metric_names(metrics: list[Metric]) -> set[str]:
 @pytest.mark.parametrize("rule", records(), ids=lambda rule: rule.name)
 def test_a_record_is_named_level_metric_operation(rule: Rule) -> None:
     assert re.fullmatch(
-        r"(threshold|run|dag_run|model|operation|job|target|registry|exporter|canary):[a-z][a-z0-9_]+:[a-z0-9_]+",
+        r"(threshold|run|dag_run|model|operation|job|component|target|registry|exporter|canary):[a-z][a-z0-9_]+:[a-z0-9_]+",
         rule.name,
     )
     assert not rule.body.get("labels")

@@ -1,0 +1,34 @@
+"""Which servers are scraped: what all other panels stand on, and what tells "nothing happened" from "nobody looked"."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import stat
+from grafana_foundation_sdk.models.dashboard import DashboardRangeMapOptions, RangeMap, ValueMappingResult
+
+from grafana.panels import ACT, FINE, About, query, thresholds, tile
+from grafana.queries import not_scraped_seconds
+
+SERVERS = ("registry", "statsd_exporter", "courier", "alertmanager", "prometheus")
+"""Jobs of Prometheus that a whole stack has."""
+_NEVER_SECONDS = 1e9
+"""What lasts longer began before any stack: the time since 1970."""
+
+
+def sources(*jobs: str, width: int = 24) -> stat.Panel:
+    """A tile that says of each job that it is scraped, or for how long it hasn't been; red at once."""
+    about = About(
+        "Sources",
+        "Is each server scraped, and if not, for how long? What comes from one that isn't is missing or old here.",
+        "Prometheus scrapes none of these servers.",
+        "s",
+        width,
+        4,
+        0,
+    )
+    meanings = [_range(0, 0, "scraped", FINE), _range(_NEVER_SECONDS, None, "never scraped", ACT)]
+    target = query(not_scraped_seconds("|".join(jobs)), legend="{{job}}", now=True)
+    return tile(about, target, named=True, mappings=meanings).thresholds(thresholds((None, ACT)))
+
+
+def _range(least: float, most: float | None, text: str, color: str) -> RangeMap:
+    return RangeMap(DashboardRangeMapOptions(least, most, ValueMappingResult(text=text, color=color)))

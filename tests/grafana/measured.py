@@ -1,0 +1,137 @@
+"""What dashboards look at, small but real: a registry, a statsd_exporter, and a Prometheus with the committed rules."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from monitoring import access
+from stack.parts import get
+from stack.settings import PROJECT, tool
+from tests.grafana.asking import ask
+from tests.grafana.promql import Query
+from tests.servers import Exporter, free_port, wait_for_port, wait_until
+
+SCRAPE_SECONDS = 1
+STOOD_IN_FOR = ("prometheus", "alertmanager", "courier")
+"""Jobs that scrape Prometheus itself: of the last two, tests only need that they can be scraped."""
+
+
+class Registry:
+    """A registry started as users start it; can be stopped and started again."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.start()
+
+    def start(self, **environment: str) -> None:
+        command = [sys.executable, "-m", "monitoring.registry", "--port", str(self.port), "--refresh", "0.5"]
+        every = {**os.environ, **environment}
+        self.process = subprocess.Popen(command, cwd=PROJECT, env=every, stderr=subprocess.DEVNULL)
+        wait_until(lambda: get(f"http://127.0.0.1:{self.port}/healthz") is not None, "the registry has read S3")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+
+class Prometheus:
+    """Scrapes each second, and evaluates the committed rules as often."""
+
+    def __init__(self, folder: Path, targets: dict[str, int]) -> None:
+        self.folder, self.port = folder, free_port()
+        every = f"{SCRAPE_SECONDS}s"
+        jobs = [
+            {
+                "job_name": job,
+                "static_configs": [{"targets": [f"127.0.0.1:{port}"]}],
+                "sample_limit": 50_000,
+                "extra_scrape_metrics": True,
+            }
+            for job, port in {**targets, **dict.fromkeys(STOOD_IN_FOR, self.port)}.items()
+        ]
+        config = {
+            "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
+            "rule_files": [str(PROJECT / "prometheus" / "rules" / "*.yml")],
+            "scrape_configs": jobs,
+        }
+        (folder / "prometheus.yml").write_text(json.dumps(config))
+        self.jobs = len(jobs)
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [
+            str(tool("prometheus")),
+            f"--config.file={self.folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self.folder / 'data'}",
+            "--storage.tsdb.retention.time=400d",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+        ]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for_port(self.port, self.process)
+        wait_until(lambda: get(f"{self.url}/-/ready") is not None, "Prometheus is ready")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """An instant query: labels and value of each series."""
+        url = f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+        found = json.loads(access.fetch(url, timeout=30))["data"]["result"]
+        return [(series["metric"], float(series["value"][1])) for series in found]
+
+    def alerts(self) -> set[str]:
+        """Names of the alerts that are pending or fire, without the Watchdog."""
+        found = json.loads(access.fetch(f"{self.url}/api/v1/alerts", timeout=30))["data"]["alerts"]
+        return {alert["labels"]["alertname"] for alert in found} - {"Watchdog"}
+
+    def settled(self, since: float) -> None:
+        """Returns once rules have seen what was there at that time: every job has been scraped after it, or not."""
+        after = f"count(timestamp(up) > {since + 2 * SCRAPE_SECONDS}) == {self.jobs}"
+        wait_until(lambda: self.query(after), "a scrape of every job")
+        recorded = f"timestamp(job:process_start_time_seconds:last) > {since + 2 * SCRAPE_SECONDS}"
+        evaluated = f'count({recorded}) == count(up{{job!="registry"}} == 1)'  # which has no such metric
+        wait_until(lambda: self.query(evaluated), "an evaluation of the rules")
+
+
+@dataclass
+class Measured:
+    """All of it."""
+
+    folder: Path
+    exporter: Exporter
+    registry: Registry = field(default_factory=Registry)
+
+    def __post_init__(self) -> None:
+        targets = {"statsd_exporter": self.exporter.web_port, "registry": self.registry.port}
+        self.prometheus = Prometheus(self.folder, targets)
+
+    def stop(self) -> None:
+        for part in (self.prometheus, self.registry, self.exporter):
+            part.stop()
+
+    def settle(self) -> None:
+        """Returns once Prometheus knows how things are now."""
+        self.prometheus.settled(time.time())
+
+    def send(self, *lines: str) -> None:
+        """StatsD lines, as Airflow sends them."""
+        with socket.create_connection(("127.0.0.1", self.exporter.port)) as connection:
+            connection.sendall("".join(f"{line}\n" for line in lines).encode())
+
+    def ask(self, query: Query, variables: dict[str, str], seconds: float, until: float) -> Any:
+        """What Grafana would get for a query over a range."""
+        return ask(self.prometheus.url, query, variables, until, seconds, SCRAPE_SECONDS)

@@ -1,0 +1,110 @@
+"""Scenarios for what dashboards count."""
+
+from __future__ import annotations
+
+from tests.prometheus.scenario import Scenario, has, scenario
+
+_EXPORTER = 'job="statsd_exporter", instance="statsd_exporter:1"'
+_COURIER = 'job="alertmanager", instance="alertmanager:1"'
+UP = f"up{{{_EXPORTER}}}"
+START = f"process_start_time_seconds{{{_EXPORTER}}}"
+YOUNG = f"process_start_time_seconds{{{_COURIER}}}"
+
+
+def _task(state: str) -> str:
+    return f'airflow_ti_finish_total{{{_EXPORTER}, dag_id="nightly", task_id="train", state="{state}"}}'
+
+
+def _of(integration: str) -> str:
+    return f'alertmanager_notifications_total{{{_COURIER}, integration="{integration}"}}'
+
+
+def _recorded(series: str, process: int) -> str:
+    """The labels that a counter's series has once it is recorded, of a process that began then."""
+    name, _, labels = series.partition("{")
+    return f'{{counter="{name}", process="{process}", {labels}'
+
+
+FAILED, SUCCEEDED = _recorded(_task("failed"), -9000), _recorded(_task("success"), -9000)
+FAILED_NEXT, SUCCEEDED_NEXT = _recorded(_task("failed"), 300), _recorded(_task("success"), 300)
+WEBHOOK = _recorded(_of("webhook"), 170)
+GROWTH, LAST = "job:counter:growth", "job:counter:last"
+
+_REGISTRY = 'job="registry", instance="registry:1"'
+_STORE = "catwalk_store_operation_duration_seconds"
+_GET = f'{_REGISTRY}, operation="get"'
+
+SCENARIOS: list[Scenario] = [
+    scenario(
+        "the worst of a minute is kept, of whichever instance",
+        {
+            UP: "1x8 0 1x20",
+            'up{job="statsd_exporter", instance="statsd_exporter:2"}': "1x29",
+            f"scrape_duration_seconds{{{_REGISTRY}}}": "0.1x8 2 0.1x20",
+            f"scrape_samples_post_metric_relabeling{{{_REGISTRY}}}": "10x8 40 10x20",
+            f"scrape_sample_limit{{{_REGISTRY}}}": "50x29",
+            f'catwalk_airflow_component_healthy{{{_REGISTRY}, component="scheduler"}}': "1x8 0 1x20",
+            'catwalk_airflow_component_healthy{job="registry", instance="registry:2", component="scheduler"}': "1x29",
+        },
+        has("job:up:min1m", "1m", {'{job="statsd_exporter"}': 1}),
+        has("job:up:min1m", "2m", {'{job="statsd_exporter"}': 0}),
+        has("job:up:min1m", "3m", {'{job="statsd_exporter"}': 1}),
+        has("component:airflow_healthy:min1m", "2m", {'{component="scheduler"}': 0}),
+        has("component:airflow_healthy:min1m", "3m", {'{component="scheduler"}': 1}),
+        has("job:scrape_duration_seconds:max1m", "2m", {'{job="registry"}': 2}),
+        has("job:sample_limit_used_ratio:max1m", "2m", {'{job="registry"}': 0.8}),
+        has("job:sample_limit_used_ratio:max1m", "3m", {'{job="registry"}': 0.2}),
+    ),
+    scenario(
+        "requests of the registry to S3: how many, and how slow the slowest of a minute were",
+        {
+            f"{_STORE}_count{{{_GET}}}": "0+5x60",
+            f'{_STORE}_bucket{{{_GET}, le="1"}}': "0+5x60",
+            f'{_STORE}_bucket{{{_GET}, le="+Inf"}}': "0+5x60",
+        },
+        has("operation:store_operations:rate1m", "5m", {'{operation="get"}': 0.5}),
+        has("operation:store_operation_duration_seconds:max1m", "5m", {'{operation="get"}': 0.95}),
+    ),
+    scenario(
+        "each event is counted once: growth, the first of a series, and what a new process counts; not an old count",
+        {
+            UP: "1x100",
+            # A process that is old when it is met, and one that follows it after five minutes.
+            START: "-9000x29 300x70",
+            _task("failed"): "5x5 7x23 1x70",
+            # Born in the middle; the next process counts as many again, after a while.
+            _task("success"): "_x12 3x17 stale _x3 3x70",
+        },
+        has(GROWTH, "0s", {}),
+        has(GROWTH, "50s", {}),
+        has(GROWTH, "1m", {FAILED: 2}),
+        has(GROWTH, "1m10s", {}),
+        has(GROWTH, "2m", {SUCCEEDED: 3}),
+        has(GROWTH, "2m10s", {}),
+        has(GROWTH, "5m", {FAILED_NEXT: 1}),
+        has(GROWTH, "5m30s", {}),
+        has(GROWTH, "5m40s", {SUCCEEDED_NEXT: 3}),
+        has(GROWTH, "5m50s", {}),
+        has(LAST, "2m", {FAILED: 7, SUCCEEDED: 3}),
+        has("job:process_start_time_seconds:last", "2m", {f"{{{_EXPORTER}}}": -9000}),
+    ),
+    scenario(
+        "a process met when it is young has counted nothing that is not new; what nobody can be told by is left out",
+        {YOUNG: "_x18 170x30", _of("webhook"): "_x18 2x30", _of("pagerduty"): "_x18 2x30"},
+        has(LAST, "3m", {WEBHOOK: 2}),
+        has(GROWTH, "2m50s", {}),
+        has(GROWTH, "3m", {WEBHOOK: 2}),
+        has(GROWTH, "3m10s", {}),
+    ),
+    scenario(
+        "what was counted while nothing was scraped for half an hour is counted afterwards, once",
+        {UP: "1x2 0x180 1x100", START: "-9000x2 _x180 -9000x100", _task("failed"): "4x2 _x180 6x100"},
+        has(GROWTH, "20m", {}),
+        has(GROWTH, "30m20s", {}),
+        has(GROWTH, "30m30s", {FAILED: 2}),
+        has(GROWTH, "30m40s", {}),
+        has("job:scraped_timestamp_seconds:last", "20s", {'{job="statsd_exporter"}': 20}),
+        has("job:scraped_timestamp_seconds:last", "20m", {}),
+        has("job:scraped_timestamp_seconds:last", "31m", {'{job="statsd_exporter"}': 1860}),
+    ),
+]
