@@ -91,8 +91,8 @@ def test_a_grafana_that_comes_onto_the_path_later_is_as_guarded_as_one_that_was_
     assert running.supervisor.processes()["statsd_exporter"] == before["statsd_exporter"]
     assert_guarded(running, ["statsd_exporter", "grafana"])
 
-    psutil.Process(running.supervisor.processes()["grafana"]).kill()
-    dead = running.supervisor.processes().get("grafana")
+    dead = running.supervisor.processes()["grafana"]
+    psutil.Process(dead).kill()
     healthy = parts(running.settings)["grafana"].healthy
     wait_until(lambda: running.supervisor.processes().get("grafana") not in (None, dead) and healthy(), "it is back")
     assert_guarded(running, ["statsd_exporter", "grafana"])
