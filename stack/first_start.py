@@ -3,7 +3,8 @@
     python -m stack.first_start
 
 Creates the bucket of `CATWALK_STORE` where it is missing, and writes the file named by
-`AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE` anew, with `CATWALK_AIRFLOW_PASSWORD`.
+`AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE` anew, with `CATWALK_AIRFLOW_PASSWORD`. Refuses a schedule or retries
+that make no sense, which a DAG file would put up with.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ml import schedule
+from ml.errors import CatwalkError
 from stack import credentials
 from stack.settings import StackError
 
@@ -54,6 +57,7 @@ def create_bucket(name: str, environment: Mapping[str, str] = os.environ) -> boo
 def main() -> int:
     """Entry point; returns the exit code."""
     try:
+        schedule.check()
         bucket = os.environ["CATWALK_STORE"].removeprefix("s3://").partition("/")[0]
         passwords = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
         created = create_bucket(bucket)
@@ -61,7 +65,7 @@ def main() -> int:
     except KeyError as error:
         print(f"stack: {error.args[0]} is not set", file=sys.stderr)
         return 1
-    except (StackError, OSError) as error:
+    except (CatwalkError, OSError) as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1
     print(f"bucket {bucket} {'was created' if created else 'is there'}; wrote {passwords}")

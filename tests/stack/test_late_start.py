@@ -28,8 +28,8 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def running() -> Iterator[RunningStack]:
-    """A stack that has not been started, and is down in the end."""
-    home = Path(tempfile.mkdtemp(prefix="catwalk-test-"))
+    """A stack that has not been started, and is down in the end. Its home has an awkward name."""
+    home = Path(tempfile.mkdtemp(prefix="catwalk-test #1; 50% é "))
     settings = Settings(home, free_ports(), "1s")
     yield RunningStack(settings)
     control.down(settings, say=quiet)
