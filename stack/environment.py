@@ -85,6 +85,12 @@ def _client_environment(settings: Settings) -> dict[str, str]:
         "CATWALK_STATSD_EXPORTER_URL": settings.url("statsd_exporter"),
         **{f"CATWALK_PORT_{name.upper()}": str(port) for name, port in settings.ports.items()},
         "AIRFLOW_HOME": str(settings.home / "airflow"),
+        # Airflow writes the folders of its first start into airflow.cfg, where they would outlive a home that is moved.
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.home / "airflow" / "plugins"),
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.home / "airflow" / "logs"),
+        "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(
+            settings.home / "airflow" / "logs" / "dag_processor"
+        ),
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",

@@ -3,7 +3,8 @@
     python -m stack.first_start
 
 Creates the bucket of `CATWALK_STORE` where it is missing, and writes the file named by
-`AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE` anew, with `CATWALK_AIRFLOW_PASSWORD`.
+`AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE` anew, with `CATWALK_AIRFLOW_PASSWORD`. Refuses a schedule or retries
+that make no sense, which a DAG file would put up with.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ml import s3
+from ml import dag_settings, s3
 from ml.errors import CatwalkError
 from ml.s3_errors import unanswered
 from ml.store import location
@@ -67,6 +68,7 @@ def _create(client: Any, name: str) -> bool:
 def main() -> int:
     """Entry point; returns the exit code."""
     try:
+        dag_settings.check()
         bucket, _ = location(os.environ["CATWALK_STORE"])
         passwords = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
         created = create_bucket(bucket)
@@ -74,7 +76,7 @@ def main() -> int:
     except KeyError as error:
         print(f"stack: {error.args[0]} is not set", file=sys.stderr)
         return 1
-    except (StackError, CatwalkError, OSError) as error:
+    except (CatwalkError, OSError) as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1
     print(f"bucket {bucket} {'was created' if created else 'is there'}; wrote {passwords}")

@@ -38,7 +38,7 @@ def write(settings: Settings, part: Part) -> None:
     environment = inherited_environment() | own_environment(settings, part.name)
     lines = [
         f"# How `make up` starts {part.name}.",
-        f"umask {_umask():03o}",
+        f"umask {umask():03o}",
         *(f"export {name}={shlex.quote(value)}" for name, value in environment.items() if name.isidentifier()),
         f"exec {shlex.join(_command(part))}",
     ]
@@ -94,7 +94,7 @@ def _files(path: Path) -> list[Path]:
     return sorted(file for file in found if file.is_file() and file.suffix != ".pyc")
 
 
-def _umask() -> int:
+def umask() -> int:
     """The caller's, which can only be read by setting one."""
     mask = os.umask(0o077)
     os.umask(mask)

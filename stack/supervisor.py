@@ -28,7 +28,8 @@ def render(settings: Settings) -> str:
     """
     sections = [
         f"[unix_http_server]\nfile={_socket(settings)}\nchmod=0700\n",
-        "[supervisord]\nlogfile=../logs/supervisord.log\npidfile=../supervisord.pid\nnocleanup=true\nminfds=1024\n",
+        "[supervisord]\nlogfile=../logs/supervisord.log\npidfile=../supervisord.pid\n"
+        f"umask={programs.umask():03o}\nnocleanup=true\nminfds=1024\n",
         "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n",
     ]
     return "\n".join([*sections, *programs.sections(settings)])

@@ -18,7 +18,7 @@ import pytest
 
 from monitoring import address
 from monitoring.airflow_statsd import AirflowClient, stat_name
-from stack.credentials import read
+from stack.env_file import read
 from stack.settings import PROJECT
 from tests.servers import Exporter, Scrape, wait_until
 

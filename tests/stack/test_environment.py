@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,28 @@ def test_files_with_secrets_are_private(tmp_path: Path) -> None:
     write_airflow_password(settings)
     for path in (write_client_environment(settings), tmp_path / "airflow" / "passwords.json"):
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_no_folder_of_a_first_start_outlives_a_home_that_is_moved(tmp_path: Path) -> None:
+    """Airflow's configuration, which it writes by itself, names folders by their absolute paths."""
+    home = tmp_path / "airflow"
+    subprocess.run(
+        [str(PROJECT / ".venv" / "bin" / "airflow"), "config", "get-value", "core", "executor"],
+        env={"PATH": "/usr/bin:/bin", "AIRFLOW_HOME": str(home)},
+        capture_output=True,
+        check=True,
+        timeout=300,
+    )
+    written = configparser.ConfigParser(interpolation=None)
+    written.read(home / "airflow.cfg")
+    places = {
+        f"AIRFLOW__{section}__{key}".upper()
+        for section in written.sections()
+        for key, value in written[section].items()
+        if str(home) in value
+    }
+    assert len(places) > 3
+    assert places <= client_environment(Settings(tmp_path)).keys()
 
 
 def test_env_can_be_evaluated_by_a_shell(tmp_path: Path) -> None:

@@ -53,3 +53,11 @@ def test_names_the_variable_that_is_missing(
     monkeypatch.delenv("CATWALK_STORE", raising=False)
     assert first_start.main() == 1
     assert capsys.readouterr().err == "stack: CATWALK_STORE is not set\n"
+
+
+def test_refuses_retries_that_make_no_sense_before_it_does_anything(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CATWALK_TASK_RETRIES", "many")
+    assert first_start.main() == 1
+    assert capsys.readouterr().err.startswith("stack: CATWALK_TASK_RETRIES must be a whole number from 0 to 100")

@@ -28,8 +28,8 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def running() -> Iterator[RunningStack]:
-    """A stack that has not been started, and is down in the end."""
-    home = Path(tempfile.mkdtemp(prefix="catwalk-test-"))
+    """A stack that has not been started, and is down in the end. Its home has an awkward name."""
+    home = Path(tempfile.mkdtemp(prefix="catwalk-test #1; 50% é "))
     settings = Settings(home, free_ports(), "1s")
     yield RunningStack(settings)
     control.down(settings, say=quiet)
@@ -91,8 +91,8 @@ def test_a_grafana_that_comes_onto_the_path_later_is_as_guarded_as_one_that_was_
     assert running.supervisor.processes()["statsd_exporter"] == before["statsd_exporter"]
     assert_guarded(running, ["statsd_exporter", "grafana"])
 
-    psutil.Process(running.supervisor.processes()["grafana"]).kill()
-    dead = running.supervisor.processes().get("grafana")
+    dead = running.supervisor.processes()["grafana"]
+    psutil.Process(dead).kill()
     healthy = parts(running.settings)["grafana"].healthy
     wait_until(lambda: running.supervisor.processes().get("grafana") not in (None, dead) and healthy(), "it is back")
     assert_guarded(running, ["statsd_exporter", "grafana"])
