@@ -37,6 +37,12 @@ STOP_SECONDS = 25.0
 PLANNED_SECONDS = 600.0
 """For so long nobody is told of a stop that was announced; the next start ends it sooner."""
 
+_SPECIAL = {
+    "prometheus": ("*?[\\", "they make a pattern of the paths of its files"),
+    "grafana": ("#?%", "its SQLite takes them for part of a URI, and would open another database"),
+}
+"""Part → characters that its paths can't have, and why."""
+
 Say = Callable[[str], None]
 
 
@@ -137,11 +143,20 @@ def _check(settings: Settings, wanted: list[Part]) -> None:
         receivers.read(receivers.folder(environment))
     except ConfigError as error:
         raise StackError(str(error)) from error
+    _check_home(settings, {part.name for part in wanted})
     ours = _own_ports(settings)
     for part in wanted:
         for name in part.ports:
             if settings.ports[name] not in ours:
                 _check_port(settings, part, name)
+
+
+def _check_home(settings: Settings, names: set[str]) -> None:
+    """Refuses a home whose name a server would read as something else, and then not find its files, or find others."""
+    for name, (characters, why) in _SPECIAL.items():
+        found = next((one for one in characters if one in str(settings.home)), "")
+        if found and name in names:
+            raise StackError(f"{name} can't work in a folder with {found!r} in its name: {why}; move {settings.home}")
 
 
 def _own_ports(settings: Settings) -> set[int]:

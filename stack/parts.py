@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -205,8 +206,11 @@ def get(url: str, timeout: float = 15.0, password: str = "") -> bytes | None:
     request = urllib.request.Request(url, headers={"Authorization": access.header(password)} if password else {})
     try:
         return fetch_part(request, timeout)
+    except urllib.error.HTTPError as error:
+        error.close()
     except (OSError, ValueError):
-        return None
+        pass
+    return None
 
 
 def _posix(home: Path) -> list[str]:

@@ -123,7 +123,7 @@ def test_what_the_courier_writes_into_grafana_is_shown(dashboard: dict[str, Any]
     target = written["target"]
     assert (target["type"], target["matchAny"]) == ("tags", False)
     alert = Alert("fingerprint", "2026-11-23T03:00:00Z", "firing", {"alertname": "ModelLost"}, {})
-    assert set(target["tags"]) <= set(annotations.annotation(alert)["tags"])
+    assert set(target["tags"]) <= set(annotations.annotation(alert, None)["tags"])
 
 
 @each_dashboard

@@ -267,7 +267,7 @@ def _ill(illness: str) -> Callable[[Mirror, pytest.MonkeyPatch], None]:
         (_other, DownloadError, "what 127.0.0.1 sends is not the published file (wrong checksum)"),
         (_refused, DownloadError, "127.0.0.1 can't be reached ([Errno 111] Connection refused)"),
         (_unknown, DownloadError, "mirror.invalid can't be reached ([Errno -"),
-        (_proxied, DownloadError, "mirror.invalid through the proxy 127.0.0.1:1 can't be reached ([Errno 111]"),
+        (_proxied, DownloadError, "mirror.invalid through the proxy http://127.0.0.1:1 can't be reached ([Errno 111]"),
     ],
 )
 def test_a_download_that_fails_says_why_and_whether_it_may_pass(

@@ -28,6 +28,7 @@ PER_RUN = {metric.name for metric in catalogue.METRICS if "run_id" in metric.lab
 """Families whose series come and go with runs; a champion stays."""
 OWN = ("catwalk_", "ml_", "airflow_")
 _FUNCTIONS = {
+    "count_values",
     "abs", "absent", "and", "avg_over_time", "bool", "bottomk", "by", "clamp_min", "count", "group", "group_left",
     "group_right", "histogram_quantile", "ignoring", "increase", "label_replace", "last_over_time", "max",
     "max_over_time", "min", "min_over_time", "offset", "on", "or", "quantile", "rate", "round", "scalar", "sum",
@@ -142,6 +143,10 @@ ALWAYS_THERE = re.compile(r"up|scrape_\w+|ALERTS")
 OF_THE_MOMENT = {
     ("registry:ledger_unread:info", "catwalk_store_up"): "says whether what is held has to be held",
     ("registry:airflow_unread:info", "catwalk_airflow_component_healthy"): "says whether what is held has to be held",
+    (
+        "job:process_start_time_seconds:last",
+        "process_start_time_seconds",
+    ): "what is counted is looked back for, an hour",
 }
 """Rules that may see a gap, and why it does no harm."""
 

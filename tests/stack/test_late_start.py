@@ -29,7 +29,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def running() -> Iterator[RunningStack]:
     """A stack that has not been started, and is down in the end. Its home has an awkward name."""
-    home = Path(tempfile.mkdtemp(prefix="catwalk-test #1; 50% é "))
+    home = Path(tempfile.mkdtemp(prefix="catwalk-test 1; é "))
     settings = Settings(home, free_ports(), "1s")
     yield RunningStack(settings)
     control.down(settings, say=quiet)
@@ -96,6 +96,22 @@ def test_a_grafana_that_comes_onto_the_path_later_is_as_guarded_as_one_that_was_
     healthy = parts(running.settings)["grafana"].healthy
     wait_until(lambda: running.supervisor.processes().get("grafana") not in (None, dead) and healthy(), "it is back")
     assert_guarded(running, ["statsd_exporter", "grafana"])
+
+
+@pytest.mark.parametrize(("home", "part"), [("half #1", "grafana"), ("50%", "grafana"), ("all [1]", "prometheus")])
+def test_a_home_that_a_server_would_misread_is_refused_before_anything_starts(
+    home: str, part: str, tmp_path: Path, grafana: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite stops at a `#`, so that all such homes share one database of Grafana's, with one's passwords."""
+    settings = Settings(tmp_path / home, free_ports(), "1s")
+    monkeypatch.setenv("PATH", f"{grafana}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(StackError, match=rf"{part} can't work in a folder with '[#%\[]' in its name"):
+        control.up(settings, ["statsd_exporter", part], say=quiet)
+    assert not control.processes(settings)
+    try:
+        control.up(settings, ["statsd_exporter"], say=quiet)
+    finally:
+        control.down(settings, say=quiet)
 
 
 def test_what_does_not_become_healthy_is_stopped_again_and_what_ran_runs_on(
