@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,9 +60,9 @@ def up(running: RunningStack, names: list[str]) -> list[str]:
 def ask_grafana(settings: Settings, user: str = "", password: str = "") -> int:
     """The status of a page that is not for strangers."""
     login = base64.b64encode(f"{user}:{password}".encode()).decode()
-    connection = http.client.HTTPConnection(HOST, settings.ports["grafana"], timeout=60)
-    connection.request("GET", "/api/search", headers={"Authorization": f"Basic {login}"} if user else {})
-    return connection.getresponse().status
+    with closing(http.client.HTTPConnection(HOST, settings.ports["grafana"], timeout=60)) as connection:
+        connection.request("GET", "/api/search", headers={"Authorization": f"Basic {login}"} if user else {})
+        return connection.getresponse().status
 
 
 def assert_guarded(running: RunningStack, names: list[str]) -> None:
