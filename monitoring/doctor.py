@@ -41,6 +41,13 @@ _WRITERS = 8
 _RETENTION_DAYS = 365
 _GIBIBYTE = 2**30
 _DAG = "fashion_training"
+_PROFILES = {
+    "prometheus": ("monitoring", "prometheus"),
+    "targets": ("monitoring", "prometheus"),
+    "alertmanager": ("monitoring", "alertmanager"),
+    "grafana": ("grafana", "grafana"),
+}
+"""Check → the profile of docker-compose.yaml that its part belongs to, and the part."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,7 @@ def examine() -> Iterator[Check]:
     ]
     for part, check in checks:
         try:
+            _look_for_own(part)
             yield Check(part, "OK", check())
         except _Unwell as found:
             yield Check(part, found.verdict, found.finding, found.remedy)
@@ -99,6 +107,20 @@ def examine() -> Iterator[Check]:
                 f"gave an answer that can't be understood ({type(error).__name__}: {' '.join(str(error).split())})"
             )
             yield Check(part, "FAIL", finding, "is something else listening at that address?")
+
+
+def _look_for_own(check: str) -> None:
+    """In containers, `CATWALK_PROFILES` says which parts run beside this; one that is left out may be elsewhere."""
+    profiles = os.environ.get("CATWALK_PROFILES")
+    profile, part = _PROFILES.get(check, ("", ""))
+    if profiles is None or not part or profile in profiles.split(","):
+        return
+    if urllib.parse.urlsplit(part_url(part)).hostname == part:
+        raise _Unwell(
+            "left out by COMPOSE_PROFILES",
+            f"if you have your own, say where by CATWALK_{part.upper()}_INTERNAL_URL in .env",
+            "WARN",
+        )
 
 
 def _dataset() -> str:

@@ -165,3 +165,15 @@ def test_a_store_that_does_not_find_again_what_it_took_is_found_out(
     assert found.finding == f"{s3_store.url} at {before.url} took an object, which then could not be listed"
     assert "CATWALK_STORE" in found.remedy
     assert list(Store(s3_store.url).list("")) == [], "the object is gone again"
+
+
+def test_what_was_left_out_of_the_containers_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But it is looked at where somebody says that it is elsewhere."""
+    monkeypatch.setenv("CATWALK_PROFILES", "s3,grafana")
+    monkeypatch.setenv("CATWALK_PROMETHEUS_URL", "http://prometheus:9090")
+    monkeypatch.setenv("CATWALK_ALERTMANAGER_URL", "http://127.0.0.1:9")
+    found = {check.part: check for check in examine()}
+    for part in ("prometheus", "targets"):
+        assert (found[part].verdict, found[part].finding) == ("WARN", "left out by COMPOSE_PROFILES")
+        assert "CATWALK_PROMETHEUS_INTERNAL_URL" in found[part].remedy
+    assert found["alertmanager"].verdict == "FAIL"
