@@ -69,13 +69,15 @@ def _is_free(port: int, kind: socket.SocketKind) -> bool:
     return True
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = PATIENCE) -> None:
+def wait_for_port(
+    port: int, process: subprocess.Popen[bytes], seconds: float = PATIENCE, host: str = "127.0.0.1"
+) -> None:
     """Returns once a process listens."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert process.poll() is None, f"{process.args} ended with {process.returncode}"
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+            if probe.connect_ex((host, port)) == 0:
                 return
         time.sleep(0.05)
     raise AssertionError(f"nothing listens at {port}")
@@ -137,8 +139,8 @@ class Exporter:
         ]
         command = [str(tool("statsd_exporter")), *listen, f"--statsd.mapping-config={MAPPING}"]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for port in (self.port, self.web_port):
-            wait_for_port(port, self.process)
+        wait_for_port(self.port, self.process, host=self.host)
+        wait_for_port(self.web_port, self.process)
 
     def stop(self) -> None:
         self.process.terminate()

@@ -170,7 +170,7 @@ def test_a_tampered_model_is_refused_by_its_sha256(finished: Run) -> None:
 
 def test_a_missing_model_is_one_line(finished: Run) -> None:
     finished.store.delete(finished.key("model.safetensors"))
-    with pytest.raises(ArtifactError, match=r"is missing from the store$") as caught:
+    with pytest.raises(ArtifactError, match=r"is missing from the store; train a new run") as caught:
         verified_model(finished)
     assert "\n" not in str(caught.value)
 

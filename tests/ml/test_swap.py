@@ -100,6 +100,7 @@ class TestWeakETags:
         champions.promote_by_hand(runs[1], "test", "second")
         model = runs[0].record.model
         before.edit = weak
+        asked = len(before.seen)
         for change in (
             lambda: champions.promote_by_hand(runs[0], "test", "again"),
             lambda: champions.rollback(model, "test", "back"),
@@ -109,7 +110,7 @@ class TestWeakETags:
         current = champions.get(model)
         assert current is not None
         assert current[0].run_id == runs[1].run_id
-        assert len(before.seen) < 400
+        assert len(before.seen) - asked < 400
 
     def test_a_decision_against_a_champion(self, new_run: Callable[..., Run], before: BeforeS3) -> None:
         """Only the champion's ETag is spoilt, or the summary would be given up first."""

@@ -162,7 +162,7 @@ def test_a_taken_port_is_one_clear_line(registry: RegistryProcess) -> None:
     [
         ({"CATWALK_STORE": ""}, "CATWALK_STORE is not set"),
         ({"CATWALK_SCHEDULE_SECONDS": "soon"}, "CATWALK_SCHEDULE_SECONDS must be"),
-        ({"CATWALK_SCHEDULE": "every night"}, "CATWALK_SCHEDULE must be a cron expression"),
+        ({"CATWALK_SCHEDULE": "every night"}, "CATWALK_SCHEDULE must be five fields of cron"),
         ({"CATWALK_STATSD": "nonsense"}, "CATWALK_STATSD must be"),
     ],
 )

@@ -41,7 +41,7 @@ SCENARIOS: list[Scenario] = [
             UP: "1x8 0 1x20",
             'up{job="statsd_exporter", instance="statsd_exporter:2"}': "1x29",
             f"scrape_duration_seconds{{{_REGISTRY}}}": "0.1x8 2 0.1x20",
-            f"scrape_samples_post_metric_relabeling{{{_REGISTRY}}}": "10x8 40 10x20",
+            f"scrape_samples_scraped{{{_REGISTRY}}}": "10x8 40 10x20",
             f"scrape_sample_limit{{{_REGISTRY}}}": "50x29",
             f'catwalk_airflow_component_healthy{{{_REGISTRY}, component="scheduler"}}': "1x8 0 1x20",
             'catwalk_airflow_component_healthy{job="registry", instance="registry:2", component="scheduler"}': "1x29",
@@ -90,7 +90,7 @@ SCENARIOS: list[Scenario] = [
     ),
     scenario(
         "a process met when it is young has counted nothing that is not new; what nobody can be told by is left out",
-        {YOUNG: "_x18 170x30", _of("webhook"): "_x18 2x30", _of("pagerduty"): "_x18 2x30"},
+        {YOUNG: "_x18 170x30", _of("webhook"): "_x18 2x30", _of("sns"): "_x18 2x30"},
         has(LAST, "3m", {WEBHOOK: 2}),
         has(GROWTH, "2m50s", {}),
         has(GROWTH, "3m", {WEBHOOK: 2}),
