@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -28,8 +29,12 @@ PRESETS = {
     "@monthly": "0 0 1 * *",
     "@quarterly": "0 0 1 */3 *",
     "@yearly": "0 0 1 1 *",
+    "@midnight": "0 0 * * *",
+    "@annually": "0 0 1 1 *",
 }
-"""As Airflow reads them; croniter does not know all of them."""
+"""As Airflow reads them; croniter does not know all of them, and Airflow leaves the last two to it."""
+_RANDOM = re.compile(r"(^|[\s,])R", re.IGNORECASE)
+"""A field by which croniter draws lots, each process its own."""
 
 
 def airflow_schedule(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -52,7 +57,8 @@ def airflow_schedule(environment: Mapping[str, str] = os.environ) -> str | None:
 def _fires(cron: str) -> bool:
     from croniter import croniter
 
-    return len(cron.split()) == 5 and croniter.is_valid(cron) and any(True for _ in Schedule(cron).after(time.time()))
+    foretold = len(cron.split()) == 5 and not _RANDOM.search(cron) and croniter.is_valid(cron)
+    return foretold and any(True for _ in Schedule(cron).after(time.time()))
 
 
 @dataclass(frozen=True)
