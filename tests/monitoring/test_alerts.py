@@ -36,7 +36,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         summary="statsd_exporter is down",
     )
     alertmanager.post(
-        {"alertname": "StatsdSilent", "severity": "warning", "area": "telemetry", "rests_on": "missing_series"},
+        {"alertname": "StatsdSilent", "severity": "warning", "area": "telemetry"},
         summary="No StatsD line came for 5 minutes",
     )
     alertmanager.post(
