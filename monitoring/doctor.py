@@ -257,9 +257,18 @@ def _targets() -> str:
         if target["health"] != "up"
     ]
     if down or not targets:
-        finding = f"Prometheus does not reach {', '.join(down)}" if down else "Prometheus scrapes nothing"
-        raise _Unwell(finding, f"start these parts ({start_command()}), or correct Prometheus' target files")
+        finding = f"Prometheus has no metrics of {', '.join(down)}" if down else "Prometheus scrapes nothing"
+        raise _Unwell(finding, _remedy_of_scrapes({target["lastError"] for target in targets}))
     return "Prometheus reaches " + ", ".join(sorted({target["labels"]["job"] for target in targets}))
+
+
+def _remedy_of_scrapes(errors: set[str]) -> str:
+    """A target that answers, too much or too late, is not helped by a start."""
+    if any("sample limit exceeded" in error for error in errors):
+        return "see the runbook of SampleLimitExceeded"
+    if any("context deadline exceeded" in error for error in errors):
+        return "what answers, but too late, is busy or has too many series: see the runbook of StatsdExporterDown"
+    return f"start these parts ({start_command()}), or correct Prometheus' target files"
 
 
 def _alertmanager() -> str:
