@@ -285,6 +285,12 @@ def _courier() -> str:
             f"the courier at {url} does not hear the Watchdog: nobody is told of alerts",
             "see the lines of prometheus and alertmanager above, and the courier's runbook for the Watchdog",
         )
+    if deadman["state"] == "planned":
+        raise _Unwell(
+            "planned work is announced: nobody is told of alerts",
+            "`catwalk silence --end` ends that, if the work is done",
+            "WARN",
+        )
     if not deadman["calls_out_by"]:
         raise _Unwell(
             f"{url} keeps notifications, but could call nobody if Prometheus died",
