@@ -20,7 +20,7 @@ from ml.errors import ConfigError
 VARIABLE = "CATWALK_SCHEDULE"
 DEFAULT = "0 3 * * *"
 _NONE = "None"
-_NEVER = (_NONE, "@once", "@continuous")
+NEVER = (_NONE, "@once", "@continuous")
 """Schedules by which no run is ever due at a time that can be foretold."""
 PRESETS = {
     "@hourly": "0 * * * *",
@@ -46,7 +46,7 @@ def airflow_schedule(environment: Mapping[str, str] = os.environ) -> str | None:
         ConfigError: there is no such time.
     """
     text = environment.get(VARIABLE, "").strip() or DEFAULT
-    if text not in _NEVER and not _fires(PRESETS.get(text, text)):
+    if text not in NEVER and not _fires(PRESETS.get(text, text)):
         raise ConfigError(
             f"{VARIABLE} must be five fields of cron that fire, such as {DEFAULT!r}, a preset such as @daily, or None, "
             f"not {text!r}"
@@ -80,7 +80,7 @@ class Schedule:
         if environment.get("CATWALK_SCHEDULE_SECONDS", "").strip():
             return cls("", variables.seconds("CATWALK_SCHEDULE_SECONDS", 0.0, environment=environment))
         text = airflow_schedule(environment) or _NONE
-        return cls("" if text in _NEVER else PRESETS.get(text, text))
+        return cls("" if text in NEVER else PRESETS.get(text, text))
 
     def __str__(self) -> str:
         return f"every {self.seconds:g} s" if self.seconds else self.cron
