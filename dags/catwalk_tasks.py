@@ -9,12 +9,13 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, AssetAlias, BaseOperatorLink, Param, get_current_context
+from airflow.sdk import Asset, AssetAlias, BaseOperatorLink, CronTriggerTimetable, Param, get_current_context
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
 from ml.config import CHAMPION_ASSET, Bounds, Knob
 from ml.dag_settings import DagSettings
 from ml.errors import CatwalkError, TransientError
+from ml.schedule import NEVER
 
 if TYPE_CHECKING:
     from ml.observer import Observer
@@ -43,6 +44,12 @@ DEFAULT_ARGS: dict[str, Any] = {
     ),
     "execution_timeout": timedelta(minutes=15),
 }
+
+
+def timetable() -> CronTriggerTimetable | str | None:
+    """When runs are due: in UTC, by which the registry tells that one is late, whatever Airflow's own time zone is."""
+    schedule = SETTINGS.schedule
+    return schedule if schedule is None or schedule in NEVER else CronTriggerTimetable(schedule, timezone="UTC")
 
 
 def documentation(text: str) -> str:

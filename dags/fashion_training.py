@@ -12,7 +12,6 @@ from airflow.sdk import chain, dag, get_current_context, task
 from catwalk_tasks import (
     DEFAULT_ARGS,
     PROMOTIONS,
-    SETTINGS,
     TRAINING_TIMEOUT,
     ReportLink,
     announce,
@@ -21,6 +20,7 @@ from catwalk_tasks import (
     param,
     publish_run,
     run_id_of,
+    timetable,
 )
 
 from ml.config import knobs
@@ -47,7 +47,7 @@ def _run_stage(stage: Stage) -> Run:
 
 
 @dag(
-    schedule=SETTINGS.schedule,  # no start_date: with one, a fresh Airflow would make up for last night's run at once
+    schedule=timetable(),  # no start_date: with one, a fresh Airflow would make up for last night's run at once
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,

@@ -27,7 +27,6 @@ from ml.store import Store
 log = logging.getLogger(__name__)
 
 PROJECT = Path(__file__).resolve().parent.parent
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,12 @@ def proxy_for(url: str) -> str:
     return f"{scheme or 'http'}://{address.rpartition('@')[2]}" if proxy else ""
 
 
+def through_proxy(url: str) -> str:
+    """What an error on the way to a URL says of it: `` through the proxy http://…``; empty where none is used."""
+    proxy = proxy_for(url)
+    return f" through the proxy {proxy}" if proxy else ""
+
+
 def fetch_part(request: Request, timeout: float, limit: int | None = None) -> bytes:
     """The body of a part's 2xx answer, asked without a proxy.
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -19,7 +20,7 @@ from ml.errors import ConfigError
 VARIABLE = "CATWALK_SCHEDULE"
 DEFAULT = "0 3 * * *"
 _NONE = "None"
-_NEVER = (_NONE, "@once", "@continuous")
+NEVER = (_NONE, "@once", "@continuous")
 """Schedules by which no run is ever due at a time that can be foretold."""
 PRESETS = {
     "@hourly": "0 * * * *",
@@ -28,8 +29,12 @@ PRESETS = {
     "@monthly": "0 0 1 * *",
     "@quarterly": "0 0 1 */3 *",
     "@yearly": "0 0 1 1 *",
+    "@midnight": "0 0 * * *",
+    "@annually": "0 0 1 1 *",
 }
-"""As Airflow reads them; croniter does not know all of them."""
+"""As Airflow reads them; croniter does not know all of them, and Airflow leaves the last two to it."""
+_RANDOM = re.compile(r"(^|[\s,])R", re.IGNORECASE)
+"""A field by which croniter draws lots, each process its own."""
 
 
 def airflow_schedule(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -41,7 +46,7 @@ def airflow_schedule(environment: Mapping[str, str] = os.environ) -> str | None:
         ConfigError: there is no such time.
     """
     text = environment.get(VARIABLE, "").strip() or DEFAULT
-    if text not in _NEVER and not _fires(PRESETS.get(text, text)):
+    if text not in NEVER and not _fires(PRESETS.get(text, text)):
         raise ConfigError(
             f"{VARIABLE} must be five fields of cron that fire, such as {DEFAULT!r}, a preset such as @daily, or None, "
             f"not {text!r}"
@@ -52,7 +57,8 @@ def airflow_schedule(environment: Mapping[str, str] = os.environ) -> str | None:
 def _fires(cron: str) -> bool:
     from croniter import croniter
 
-    return len(cron.split()) == 5 and croniter.is_valid(cron) and any(True for _ in Schedule(cron).after(time.time()))
+    foretold = len(cron.split()) == 5 and not _RANDOM.search(cron) and croniter.is_valid(cron)
+    return foretold and any(True for _ in Schedule(cron).after(time.time()))
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class Schedule:
         if environment.get("CATWALK_SCHEDULE_SECONDS", "").strip():
             return cls("", variables.seconds("CATWALK_SCHEDULE_SECONDS", 0.0, environment=environment))
         text = airflow_schedule(environment) or _NONE
-        return cls("" if text in _NEVER else PRESETS.get(text, text))
+        return cls("" if text in NEVER else PRESETS.get(text, text))
 
     def __str__(self) -> str:
         return f"every {self.seconds:g} s" if self.seconds else self.cron

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ml.config import MAX_EPOCHS
-from ml.errors import PreconditionFailedError
 from ml.records import RunRecord, from_json, to_json
+from ml.swap import swap
 from monitoring.catalogue import RUN_TTL_SECONDS
 from monitoring.points import CURVE_SERIES, EPOCH_SERIES, FIXED_SERIES, STAGE_SERIES
 from monitoring.soundness import fault
@@ -135,21 +135,24 @@ def _part(left: int, trials: int, epochs: int) -> Part:
 
 def _swap(store: Store, now: float, change: Callable[[Parts], tuple[str, Part] | None]) -> Part | None:
     """Adds or replaces the part that `change` makes of those that are held; who is refused reads again."""
-    while True:
+
+    def step() -> Part | None:
         parts, etag = _read(store, now)
         made = change(parts)
         if made is None:
             return None
         name, part = made
-        try:
-            store.put(KEY, to_json(Parts({**parts.held, name: part})), if_match=etag, create=etag is None)
-            return part
-        except PreconditionFailedError:
-            continue
+        store.put(KEY, to_json(Parts({**parts.held, name: part})), if_match=etag, create=etag is None)
+        return part
+
+    return swap("the list of series that runs may make", step)
 
 
 def _read(store: Store, now: float) -> tuple[Parts, str | None]:
-    """What is held, and the ETag to replace it by; what is damaged counts for nothing and is replaced."""
+    """What is held, and the ETag to replace it by; what is damaged counts for nothing and is replaced.
+
+    No part is held for longer than from now: somebody's clock may have been ahead when it was taken.
+    """
     found = store.find(KEY)
     if found is None:
         return Parts(), None
@@ -157,4 +160,6 @@ def _read(store: Store, now: float) -> tuple[Parts, str | None]:
         held = from_json(Parts, found.body).held
     except ValueError:
         held = {}
-    return Parts({name: part for name, part in held.items() if not fault(part) and part.until > now}), found.etag
+    sound = {name: part for name, part in held.items() if not fault(part) and part.total >= 0 and part.until > now}
+    latest = now + OPEN_SECONDS
+    return Parts({name: replace(part, until=min(part.until, latest)) for name, part in sound.items()}), found.etag

@@ -279,9 +279,18 @@ def _targets() -> str:
         if target["health"] != "up"
     ]
     if down or not targets:
-        finding = f"Prometheus does not reach {', '.join(down)}" if down else "Prometheus scrapes nothing"
-        raise _Unwell(finding, f"start these parts ({start_command()}), or correct Prometheus' target files")
+        finding = f"Prometheus has no metrics of {', '.join(down)}" if down else "Prometheus scrapes nothing"
+        raise _Unwell(finding, _remedy_of_scrapes({target["lastError"] for target in targets}))
     return "Prometheus reaches " + ", ".join(sorted({target["labels"]["job"] for target in targets}))
+
+
+def _remedy_of_scrapes(errors: set[str]) -> str:
+    """A target that answers, too much or too late, is not helped by a start."""
+    if any("sample limit exceeded" in error for error in errors):
+        return "see the runbook of SampleLimitExceeded"
+    if any("context deadline exceeded" in error for error in errors):
+        return "what answers, but too late, is busy or has too many series: see the runbook of StatsdExporterDown"
+    return f"start these parts ({start_command()}), or correct Prometheus' target files"
 
 
 def _alertmanager() -> str:
@@ -297,6 +306,12 @@ def _courier() -> str:
         raise _Unwell(
             f"the courier at {url} does not hear the Watchdog: nobody is told of alerts",
             "see the lines of prometheus and alertmanager above, and the courier's runbook for the Watchdog",
+        )
+    if deadman["state"] == "planned":
+        raise _Unwell(
+            "planned work is announced: nobody is told of alerts",
+            "`catwalk silence --end` ends that, if the work is done",
+            "WARN",
         )
     if not deadman["calls_out_by"]:
         raise _Unwell(

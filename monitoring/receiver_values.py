@@ -15,8 +15,11 @@ import yaml
 # What a URL may consist of (RFC 3986); Alertmanager would take a space or a second URL for a part of the path.
 _URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 _TWO_URLS = re.compile(r"[,;]https?://")
-_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
-_ADDRESS = rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_HOST}"
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
+_NAME = rf"{_LABEL}(?:\.{_LABEL})*"
+_HOST = rf"(?:{_NAME}|\[[0-9A-Fa-f:.]+\])"
+_WORD = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_ADDRESS = rf"{_WORD}(?:\.{_WORD})*@{_HOST}"
 _NAMED_ADDRESS = re.compile(rf'(?:"?[^"<>@,;:\\]*"?\s*<({_ADDRESS})>|({_ADDRESS}))')
 _HOST_AND_PORT = re.compile(rf"({_HOST}):(\d{{1,5}})")
 
@@ -80,7 +83,7 @@ def mapping(text: str) -> dict[str, Any]:
     try:
         node = yaml.compose(text, yaml.SafeLoader)
         values = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError("must hold `key: value`, one a line") from error
     if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
         raise ValueError("must hold `key: value`, one a line")
@@ -100,6 +103,7 @@ def shown(value: Any) -> str:
 def _has_host(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        return bool(parts.hostname) and parts.port != 0
+        found = parts.hostname or ""
+        return (":" in found or bool(re.fullmatch(rf"{_NAME}\.?", found))) and parts.port != 0
     except ValueError:
         return False

@@ -59,7 +59,7 @@ CLASS_F1 = _last("ml_test_class_f1_ratio", "class")
 CLASS_CHAMPION = f"max by (class) ({in_service('catwalk_model_class_accuracy_ratio')})"
 
 _AIRFLOW = "${airflow}/dags/${__data.fields.DAG}/runs/${__value.raw:percentencode}"
-_NOTHING = "nothing is known: the run has not come that far, or its points are lost."
+_NOTHING = "nothing is known: the run has not come that far, or its points are lost or left out."
 _NO_DECISION = "no decision about this run is known."
 
 

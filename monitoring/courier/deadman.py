@@ -45,6 +45,8 @@ class Watch:
     """Unix time at which it was last heard; None: never since the watch began, or since a planned stop."""
     called: bool = False
     """This silence was called out."""
+    planned_from: float = 0.0
+    """Unix time from which on silence is planned: not before, or a clock that is set back would plan on for days."""
     planned_until: float = 0.0
     """Unix time until which silence is planned."""
 
@@ -53,9 +55,13 @@ class Watch:
         """From what was kept; unknown keys are left out, missing ones have their defaults."""
         return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
 
+    def is_planned(self, now: float) -> bool:
+        """Whether silence is planned at this Unix time."""
+        return self.planned_from <= now < self.planned_until
+
     def state(self, now: float, limits: Limits) -> State:
         """What is to be said of the Watchdog at this Unix time."""
-        if now < self.planned_until:
+        if self.is_planned(now):
             return "planned"
         if self.silence >= (limits.grace_seconds if self.heard is None else limits.silence_seconds):
             return "silent"
@@ -64,7 +70,7 @@ class Watch:
 
 def listened(watch: Watch, seconds: float, now: float, limits: Limits) -> tuple[Watch, Event | None]:
     """The watch after so many more seconds in which nothing was heard, and what has come of it."""
-    if now < watch.planned_until:
+    if watch.is_planned(now):
         return replace(watch, silence=0.0, heard=None, called=False), None
     watch = replace(watch, silence=watch.silence + seconds)
     if watch.state(now, limits) == "silent" and not watch.called:
@@ -119,14 +125,8 @@ class DeadMan:
         with self._lock:
             if not seconds and (self.watch.called or not self.watch.planned_until):
                 return
-            watch = replace(
-                self.watch,
-                silence=0.0,
-                heard=None,
-                called=False,
-                planned_until=time.time() + seconds if seconds else 0.0,
-            )
-            self._keep(watch, None)
+            now = time.time()
+            self._keep(Watch(planned_from=now, planned_until=now + seconds) if seconds else Watch(), None)
 
     def state(self) -> State:
         """What is to be said of the Watchdog now."""

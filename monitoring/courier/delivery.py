@@ -71,7 +71,7 @@ class Courier:
             self._news.clear()
             try:
                 delivery = self._store.next_delivery(self.channel)
-                pause = min(_LOOK_SECONDS, delivery.due - time.time()) if delivery else _LOOK_SECONDS
+                pause = min(_LOOK_SECONDS, _left(delivery)) if delivery else _LOOK_SECONDS
                 if delivery and pause <= 0:
                     self._try(delivery)
                 else:
@@ -96,6 +96,12 @@ class Courier:
         else:
             self._store.end(delivery, time.time())
             self._tell(Outcome(self.channel, delivered=True))
+
+
+def _left(delivery: Delivery) -> float:
+    """Seconds until it is due. None waits for longer than the longest pause: then the clock was set back."""
+    left = delivery.due - time.time()
+    return left if left <= LONGEST_PAUSE else 0.0
 
 
 def one_line(error: Exception) -> str:

@@ -49,7 +49,7 @@ def episodes(notifications: Iterable[Notification]) -> list[Episode]:
 
 def subject(labels: Mapping[str, str]) -> str:
     """Whom an alert is about: its labels without what every alert has, ``model=mlp run_id=…``."""
-    hidden = {"alertname", "severity", "area", "rests_on", *LINK_LABELS}
+    hidden = {"alertname", "severity", "area", *LINK_LABELS}
     return " ".join(f"{name}={value}" for name, value in sorted(labels.items()) if name not in hidden)
 
 

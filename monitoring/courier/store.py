@@ -6,6 +6,7 @@ Every change is on the disk before its call returns (WAL, ``synchronous=FULL``):
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -208,7 +209,7 @@ def _keep(connection: sqlite3.Connection, alert: Alert, group: str, now: float) 
         connection.execute("UPDATE notifications SET last_seen = ?, times = times + 1 WHERE id = ?", (now, known["id"]))
         _fold(connection, rows, known, group)
         return None
-    began = alert.started if not rows else now if alert.status == "firing" else float(rows[0]["began"])
+    began = _began(connection, alert, rows, now)
     connection.execute(
         "INSERT INTO notifications VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
         (
@@ -226,6 +227,17 @@ def _keep(connection: sqlite3.Connection, alert: Alert, group: str, now: float) 
         ),
     )
     return began
+
+
+def _began(connection: sqlite3.Connection, alert: Alert, rows: Sequence[sqlite3.Row], now: float) -> float:
+    """When the episode of a notification that is news began: after all that began before, whatever the clock says."""
+    if alert.status == "resolved":
+        return float(rows[0]["began"]) if rows else alert.started
+    before = connection.execute(
+        "SELECT MAX(began) AS latest FROM notifications WHERE fingerprint = ?", (alert.fingerprint,)
+    ).fetchone()["latest"]
+    told = now if rows else alert.started
+    return told if before is None else max(told, math.nextafter(before, math.inf))
 
 
 def _repeated(rows: Sequence[sqlite3.Row], alert: Alert) -> sqlite3.Row | None:

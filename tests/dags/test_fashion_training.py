@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 from typing import Any
 
 import pytest
-from airflow.sdk import AssetAlias
+from airflow.sdk import AssetAlias, CronTriggerTimetable
 
 from ml import errors
 from ml.config import RunConfig, knobs
@@ -35,20 +35,26 @@ def test_the_stages_are_wired_in_order_with_publish_as_plain_teardown(dag: Any) 
 
 
 def test_it_is_scheduled_daily_one_run_at_a_time_without_catching_up(dag: Any) -> None:
-    assert dag.schedule == "0 3 * * *"
+    assert dag.schedule == CronTriggerTimetable("0 3 * * *", timezone="UTC")
     assert (dag.catchup, dag.max_active_runs, dag.is_paused_upon_creation) == (False, 1, False)
 
 
-@pytest.mark.parametrize("schedule", ["0 3 * * 1-5", "@quarterly", "@weekly", "@yearly", "15 */6 * * *", "0 3 1-7 * 1"])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "0 3 * * 1-5", "@quarterly", "@weekly", "@yearly", "@midnight", "@annually", "15 */6 * * *", "0 3 1-7 * 1",
+        "0 0 29 2 *",
+    ],
+)  # fmt: skip
 def test_runs_are_due_when_airflow_starts_them(schedule: str) -> None:
-    from airflow.timetables.trigger import CronTriggerTimetable
+    from airflow.timetables.trigger import CronTriggerTimetable as Core
     from airflow.utils.dates import cron_presets
     from pendulum import datetime
 
     from ml.schedule import PRESETS, Schedule
 
-    assert cron_presets == PRESETS
-    timetable = CronTriggerTimetable(schedule, timezone="UTC")
+    assert cron_presets.items() <= PRESETS.items()
+    timetable = Core(schedule, timezone="UTC")
     moment = datetime(2026, 11, 27, 3, 0, 7)
     for due in islice(Schedule(PRESETS.get(schedule, schedule)).after(moment.timestamp()), 20):
         moment = timetable._get_next(moment)
@@ -56,11 +62,26 @@ def test_runs_are_due_when_airflow_starts_them(schedule: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "expected"), [("", "0 3 * * *"), ("None", None), ("@once", "@once"), (" @daily", "@daily")]
+    ("variable", "expected"),
+    [
+        ("", ("0 3 * * *", "UTC")),
+        ("None", None),
+        ("@once", "@once"),
+        (" @daily", ("0 0 * * *", "UTC")),
+        ("@midnight", ("@midnight", "UTC")),
+    ],
 )
-def test_its_schedule_is_that_of_the_environment(variable: str, expected: str | None) -> None:
-    code = "import fashion_training as file; dag = file.fashion_training(); print(repr(dag.schedule))"
-    environment = {**os.environ, "CATWALK_SCHEDULE": variable, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'dags'}"}
+def test_its_schedule_is_that_of_the_environment_in_utc(variable: str, expected: object) -> None:
+    code = (
+        "import fashion_training as file; found = file.fashion_training().schedule; "
+        "print(repr((found.expression, str(found.timezone)) if hasattr(found, 'expression') else found))"
+    )
+    environment = {
+        **os.environ,
+        "CATWALK_SCHEDULE": variable,
+        "AIRFLOW__CORE__DEFAULT_TIMEZONE": "Europe/Berlin",
+        "PYTHONPATH": f"{PROJECT}:{PROJECT / 'dags'}",
+    }
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=environment,

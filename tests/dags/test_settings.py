@@ -21,7 +21,7 @@ bag = BundleDagBag("dags", bundle_path="dags", bundle_name="dags")
 training, sweep = bag.dags.get("fashion_training"), bag.dags.get("fashion_sweep")
 print("found " + json.dumps({
     "errors": bag.import_errors,
-    "schedule": training and training.schedule,
+    "schedule": training and training.schedule.expression,
     "retries": training and training.get_task("train").retries,
     "delay": training and training.get_task("train").retry_delay.total_seconds(),
     "parallel": sweep and sweep.get_task("train").max_active_tis_per_dag,

@@ -287,7 +287,7 @@ TRUE: Mapping[str, Condition] = {
     "No test is known.": no_run,
     "No comparison is known.": always,
     "No decision about this run is known.": no_run,
-    "Nothing is known: the run has not come that far, or its points are lost.": no_run,
+    "Nothing is known: the run has not come that far, or its points are lost or left out.": no_run,
     "No decision is known.": no_run,
     "No tested model is known at any whole step of this range; a shorter range has shorter steps.": (
         lambda state, dashboard, panel: not any(map(state.registry_at, state.steps(dashboard, panel)))

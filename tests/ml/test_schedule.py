@@ -35,6 +35,9 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
         (" @daily ", ["11-28 00:00", "11-29 00:00"]),
         ("@weekly", ["11-29 00:00", "12-06 00:00"]),
         ("@quarterly", ["01-01 00:00", "04-01 00:00"]),
+        ("@midnight", ["11-28 00:00", "11-29 00:00"]),
+        ("@annually", ["01-01 00:00", "01-01 00:00"]),
+        ("0 0 29 2 *", ["02-29 00:00", "02-29 00:00"]),
         ("*/30 * * * *", ["11-27 03:30", "11-27 04:00"]),
         ("", ["11-28 03:00", "11-29 03:00"]), ("None", []), ("@once", []), ("@continuous", []),
     ],
@@ -65,7 +68,10 @@ def test_the_clocks_of_no_country_count(monkeypatch: pytest.MonkeyPatch) -> None
     assert next_two("2026-10-24T12:00:00") == ["10-25 03:00", "10-26 03:00"]
 
 
-@pytest.mark.parametrize("schedule", ["soon", "61 * * * *", "0 3 * *", "0 0 31 2 *", "@midsummer", "0 0 1 1 * 0 2020"])
+@pytest.mark.parametrize(
+    "schedule",
+    ["soon", "61 * * * *", "0 3 * *", "0 0 31 2 *", "@every 1h", "0 0 1 1 * 0 2020", "R 3 * * *"],
+)
 def test_what_never_fires_is_one_clear_line(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_SCHEDULE", schedule)
     with pytest.raises(ConfigError, match="CATWALK_SCHEDULE must be five fields of cron that fire") as refused:

@@ -36,8 +36,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         summary="statsd_exporter is down",
     )
     alertmanager.post(
-        {"alertname": "StatsdSilent", "severity": "warning", "area": "telemetry", "rests_on": "missing_series"},
-        summary="No StatsD line came for 5 minutes",
+        {"alertname": "TelemetryIncomplete", "severity": "warning", "area": "telemetry"},
+        summary="13 points of a run are missing",
     )
     alertmanager.post(
         {"alertname": "ModelPlateaued", "severity": "info", "area": "model", "model": "mlp", "run_id": RUN},
@@ -77,7 +77,7 @@ def test_what_fires_now_the_worst_first(capsys: pytest.CaptureFixture[str]) -> N
     assert "job=statsd_exporter" in found[2]
     assert re.match(r"info +ModelPlateaued .+ active +Validation loss of mlp \[stands\] still", found[3])
     assert f"model=mlp run_id={RUN}" in found[4]
-    assert re.match(r"warning +StatsdSilent .+ inhibited +No StatsD line", found[5])
+    assert re.match(r"warning +TelemetryIncomplete .+ inhibited +13 points of a run", found[5])
     assert "Watchdog" not in "".join(found)
 
 
@@ -87,11 +87,13 @@ def test_history_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"critical +StatsdExporterDown +fires +statsd_exporter is down", text)
     run("alerts", "--history", "--json")
     found = json.loads(capsys.readouterr().out)
-    assert {alert["labels"]["alertname"]: alert["state"] for alert in found["firing"]}["StatsdSilent"] == "inhibited"
+    assert {alert["labels"]["alertname"]: alert["state"] for alert in found["firing"]}[
+        "TelemetryIncomplete"
+    ] == "inhibited"
     assert found["deadman"]["calls_out_by"] == []
     told = {one["labels"]["alertname"] for one in found["notifications"]}
     assert told >= {"ModelPlateaued", "StatsdExporterDown", "Watchdog"}
-    assert "StatsdSilent" not in told, "it is inhibited"
+    assert "TelemetryIncomplete" not in told, "it is inhibited"
     run("alerts", "--json")
     assert json.loads(capsys.readouterr().out).keys() == {"firing"}
 
@@ -214,7 +216,7 @@ def test_the_page_shows_what_alertmanager_says(tmp_path: Path, pair: Pair) -> No
     finally:
         courier.stop()
     assert "critical · StatsdExporterDown" in firing
-    assert "warning · inhibited · StatsdSilent" in firing
+    assert "warning · inhibited · TelemetryIncomplete" in firing
     assert "Watchdog<" not in firing
 
 
@@ -223,6 +225,14 @@ def test_the_doctor_looks_at_the_courier() -> None:
         doctor._courier()
     assert found.value.verdict == "WARN"
     assert "CATWALK_CALLOUT_COMMAND" in found.value.remedy
+
+
+def test_the_doctor_says_that_work_is_planned() -> None:
+    run("silence", "--minutes", "60", "--reason", "a new disk")
+    with pytest.raises(doctor._Unwell, match="nobody is told of alerts") as found:
+        doctor._courier()
+    assert found.value.verdict == "WARN"
+    run("silence", "--end")
 
 
 def test_a_wrong_password_is_one_line_that_names_the_variable(

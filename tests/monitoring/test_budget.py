@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from ml.config import CLASSES, MAX_EPOCHS, RunConfig
-from ml.errors import StoreUnavailableError
+from ml.errors import StoreError, StoreUnavailableError
 from ml.pipeline import open_run
 from ml.records import RunRecord
 from ml.runs import Ledger, Run
@@ -165,6 +165,31 @@ def test_a_damaged_list_is_replaced(memory_store: Any, body: bytes) -> None:
     memory_store.put(budget.KEY, body)
     assert take(memory_store, run(1), 1, 18, now=0.0) == series_budget(18)
     assert take(memory_store, run(1), 1, 18, now=0.0) == series_budget(18)
+
+
+def test_a_part_that_is_less_than_nothing_makes_no_room(memory_store: Any) -> None:
+    memory_store.put(budget.KEY, b'{"held": {"a": {"each": 0, "total": -1000000, "until": 1e12}}}')
+    assert take_again(memory_store, run(1), RUNS_SHARE, now=0.0)
+    assert not take_again(memory_store, run(2), 1, now=0.0)
+
+
+def test_a_part_that_a_clock_ahead_has_taken_comes_back(memory_store: Any) -> None:
+    assert take_again(memory_store, run(1), RUNS_SHARE - 1_000, now=1e12)
+    assert take_again(memory_store, run(2), 10, now=0.0)
+    assert not take_again(memory_store, run(3), RUNS_SHARE - 1_000, now=OPEN_SECONDS - 1)
+    assert take_again(memory_store, run(3), RUNS_SHARE - 1_000, now=OPEN_SECONDS + 1)
+
+
+def test_a_store_whose_etags_are_changed_on_the_way_holds_no_run_up(
+    memory_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that compresses answers makes them weak: no condition ever holds."""
+    monkeypatch.setattr("ml.swap._FIRST_PAUSE", 0.0)
+    take(memory_store, run(1), 1, 18)
+    find = memory_store.find
+    monkeypatch.setattr(memory_store, "find", lambda key: replace(find(key), etag="W/x"))
+    with pytest.raises(StoreError, match="does this S3 keep ETags"):
+        take(memory_store, run(2), 1, 18)
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 17, 18, MAX_EPOCHS])

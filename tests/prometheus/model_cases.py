@@ -476,20 +476,20 @@ SERVICE: list[Scenario] = [
             "1h10s",
             Alert(
                 {**WARNING, **OF_OLDER},
-                "mlp: the champion is 30d 1h 0m 10s old, and there is newer data",
-                f"The champion of mlp, {OLDER}, has been in service for 30d 1h 0m 10s, while later runs learnt from "
-                "newer data.",
+                "mlp: the champion is 30d 1h 0m 10s old, and runs learn from other data",
+                f"The champion of mlp, {OLDER}, has been in service for 30d 1h 0m 10s, while the latest run has "
+                "learnt from other data.",
                 MODEL_PAGE,
             ),
         ),
     ),
     scenario(
-        "the champion is old, but there is no newer data",
+        "the champion is old, but there is no other data",
         {PROMOTED: constant(-60 * DAY), **dataset("champion", OLDER, "old"), **dataset("latest", RUN, "old")},
         silent("ChampionStale", "2h"),
     ),
     scenario(
-        "there is newer data, and the champion is just under 30 days old",
+        "there is other data, and the champion is just under 30 days old",
         {PROMOTED: constant(-29.9 * DAY), **dataset("champion", OLDER, "old"), **dataset("latest", RUN, "new")},
         silent("ChampionStale", "2h"),
     ),

@@ -106,8 +106,8 @@ POINTS: list[Scenario] = [
 EXPORTER_DOWN = Alert(
     {**CRITICAL, "job": "statsd_exporter"},
     "statsd_exporter is down: curves and Airflow's metrics are lost",
-    "Prometheus has had no metrics from statsd_exporter for half a minute: it does not answer, or with an error. What "
-    "runs and Airflow send is lost.",
+    "Prometheus has had no metrics from statsd_exporter for half a minute: it answers not at all, too late, or with an "
+    "error. What runs and Airflow send may be lost.",
     PAGE,
 )
 PACKETS = series("statsd_exporter_udp_packets_total")

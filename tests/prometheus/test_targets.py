@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import threading
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from monitoring import doctor
 from stack.settings import tool
 from tests.prometheus.rulebook import RULES
 from tests.servers import free_port, wait_for_port, wait_until
@@ -28,12 +30,13 @@ class Target:
     """A page of metrics that can be changed; empty: it answers 503."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.asked = text, 0
+        self.text, self.asked, self.seconds = text, 0, 0.0
         target = self
 
         class Page(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 target.asked += 1
+                time.sleep(target.seconds)
                 self.send_response(200 if target.text else 503)
                 self.send_header("Content-Type", "text/plain")
                 self.end_headers()
@@ -62,6 +65,7 @@ class Prometheus:
 
     def __init__(self, folder: Path, **targets: Target) -> None:
         self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         shutil.copytree(RULES, folder / "rules")
         jobs = [
             {"job_name": job, "sample_limit": LIMIT, "static_configs": [{"targets": [f"127.0.0.1:{target.port}"]}]}
@@ -83,14 +87,14 @@ class Prometheus:
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=5):
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5):
                 return True
         except OSError:
             return False
 
     def ask(self, expression: str) -> dict[str, float]:
         """Labels, without those of the target, → value."""
-        url = f"http://127.0.0.1:{self.port}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+        url = f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
         with urllib.request.urlopen(url, timeout=30) as answer:
             found = json.load(answer)["data"]["result"]
         of_target = ("instance", "job", "__name__")
@@ -150,7 +154,30 @@ def test_an_alert_goes_on_over_lost_scrapes_and_ends_with_its_cause(prometheus: 
     wait_until(lambda: not prometheus.ask("registry:dag_paused:held"), "what is no longer served is gone")
 
 
-def test_a_target_beyond_its_limit_is_told_as_that(prometheus: Prometheus, exporter: Target) -> None:
+def said_by_the_doctor() -> tuple[str, str]:
+    """Finding and remedy; both empty while all is well."""
+    try:
+        doctor._targets()
+    except doctor._Unwell as unwell:
+        return unwell.finding, unwell.remedy
+    return "", ""
+
+
+def test_a_target_that_answers_too_late_is_told_as_that(
+    prometheus: Prometheus, exporter: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_PROMETHEUS_URL", prometheus.url)
+    exporter.seconds = 3.0
+    wait_until(lambda: "context deadline exceeded" in said_by_the_doctor()[0], "a scrape ends before its answer")
+    assert "statsd_exporter" in said_by_the_doctor()[0]
+    assert "what answers, but too late," in said_by_the_doctor()[1]
+    wait_until(lambda: prometheus.ask('ALERTS{alertname="StatsdExporterDown", alertstate="firing"}'), "it fires")
+
+
+def test_a_target_beyond_its_limit_is_told_as_that(
+    prometheus: Prometheus, exporter: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_PROMETHEUS_URL", prometheus.url)
     wait_until(lambda: prometheus.ask('job:sample_limit_used_ratio:max{job="statsd_exporter"}'))
     exporter.text = page(LIMIT + 7)
     wait_until(lambda: prometheus.ask("target:samples_beyond_limit:count") == {"": LIMIT + 7}, "how many there are")
@@ -158,5 +185,8 @@ def test_a_target_beyond_its_limit_is_told_as_that(prometheus: Prometheus, expor
     over = "alertname=SampleLimitExceeded,alertstate=firing,area=telemetry,severity=critical"
     wait_until(lambda: prometheus.ask('ALERTS{alertname="SampleLimitExceeded", alertstate="firing"}') == {over: 1})
     assert prometheus.ask('ALERTS{alertname="StatsdExporterDown"}') == {}
+    finding, remedy = said_by_the_doctor()
+    assert finding.startswith("Prometheus has no metrics of statsd_exporter (")
+    assert remedy == "see the runbook of SampleLimitExceeded"
     exporter.text = page(5)
     wait_until(lambda: not prometheus.ask("target:samples_beyond_limit:count"), "it is over")

@@ -61,6 +61,17 @@ def test_a_planned_stop_is_silent_and_a_new_grace_period_follows() -> None:
     assert listened(watch, 1.0, later, LIMITS)[1] == "silent"
 
 
+def test_a_clock_that_is_set_back_ends_a_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadman = DeadMan(Store(tmp_path / "courier.db"), LIMITS, lambda event, watch: {})
+    monkeypatch.setattr("time.time", lambda: NOW)
+    deadman.plan(600)
+    assert deadman.watch.state(NOW + 599, LIMITS) == "planned"
+    assert deadman.watch.state(NOW + 600, LIMITS) == "waiting"
+    assert deadman.watch.state(NOW - 86_400, LIMITS) == "waiting"
+    watch, event = listened(deadman.watch, 300.0, NOW - 86_400, LIMITS)
+    assert (watch.called, event) == (True, "silent")
+
+
 @pytest.mark.parametrize(("silence", "expected"), [(59.0, "well"), (60.0, "silent")])
 def test_the_shipped_limits(silence: float, expected: State) -> None:
     assert Watch(silence, heard=NOW).state(NOW, Limits()) == expected

@@ -3,13 +3,16 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
 from ml.errors import ConfigError
+from monitoring.courier.delivery import Courier
 from monitoring.courier.history import episodes, subject
 from monitoring.courier.payload import Alert, unix_time
 from monitoring.courier.store import Store
@@ -62,6 +65,18 @@ def test_what_happened_first_is_delivered_first_however_often_it_fails(store: St
     after = store.next_delivery("slack")
     assert after is not None
     assert after.payload["event"] == "recovered"
+
+
+def test_what_waits_when_the_clock_is_set_back_by_a_day_holds_nothing_up(store: Store) -> None:
+    for event in ("silent", "recovered"):
+        store.keep_watch({}, {"slack": {"event": event}}, time.time() + 86_400)
+    delivered: Queue[str] = Queue()
+    courier = Courier(store, "slack", lambda one: delivered.put(one.payload["event"]), 1.0, lambda outcome: None)
+    courier.start()
+    try:
+        assert [delivered.get(timeout=30) for _ in range(2)] == ["silent", "recovered"]
+    finally:
+        courier.stop()
 
 
 def test_the_watchdog_becomes_no_annotation(store: Store) -> None:
@@ -139,6 +154,25 @@ def test_a_group_that_is_late_to_tell_of_an_episode_makes_no_new_one(store: Stor
     assert store.unresolved() == []
     assert spans(store) == [(0, pytest.approx(40, abs=1))]
     assert [one.times for one in reversed(store.notifications(10))] == [2, 2]
+
+
+def test_a_clock_that_is_set_back_changes_no_order(store: Store) -> None:
+    sequence(store, (FIRING, "a"), (ended(40), "a"), (FIRING, "a"), (ended(3650), "a"))
+    store.add([FIRING], FIRING.started - 60, annotate=False, group="a")
+    assert [one.alert for one in store.unresolved()] == [FIRING]
+    assert [end is None for _, end in spans(store)] == [True, False, False]
+    store.add([ended(3700)], FIRING.started - 50, annotate=False, group="a")
+    assert store.unresolved() == []
+    assert [end for _, end in spans(store)] == pytest.approx([3700, 3650, 40], abs=1)
+
+
+def test_a_beginning_that_is_told_as_earlier_takes_the_place_of_the_one_before(store: Store) -> None:
+    """Alertmanager takes over what its sender says, whose clock may have been set back."""
+    earlier = datetime.fromtimestamp(FIRING.started - 30, UTC).isoformat()
+    sequence(store, (FIRING, "a"), (replace(FIRING, starts_at=earlier), "a"))
+    assert [one.alert.starts_at for one in store.unresolved()] == [earlier]
+    sequence(store, (replace(ended(40), starts_at=earlier), "a"))
+    assert store.unresolved() == []
 
 
 def test_an_end_without_a_beginning_is_an_episode(store: Store) -> None:
