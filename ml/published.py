@@ -20,7 +20,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from ml.errors import DatasetError, DownloadError
-from ml.proxies import proxy_for
+from ml.proxies import through_proxy
 
 _IMAGES, _LABELS = 0x803, 0x801
 FILES = {
@@ -169,7 +169,7 @@ def download(root: Path) -> None:
 
 def _failure(error: Exception, url: str) -> tuple[type[DatasetError], str]:
     """Whether trying again may help, and what went wrong."""
-    whom = f"{urlsplit(url).hostname}{_through_proxy(url)}"
+    whom = f"{urlsplit(url).hostname}{through_proxy(url)}"
     if isinstance(error, HTTPError):
         error.close()
         final = error.code < 500 and error.code not in _MAY_PASS
@@ -183,8 +183,3 @@ def _failure(error: Exception, url: str) -> tuple[type[DatasetError], str]:
         return DownloadError, f"the connection to {whom} broke ({type(error).__name__}: {error})"
     assert isinstance(error, OSError)
     return DatasetError, f"{error.filename or 'a file'} can't be written ({error.strerror or error})"
-
-
-def _through_proxy(url: str) -> str:
-    proxy = proxy_for(url)
-    return f" through the proxy {proxy}" if proxy else ""

@@ -16,7 +16,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from ml.errors import NotFoundError, PreconditionFailedError, StoreError, StoreUnavailableError
-from ml.proxies import proxy_for
+from ml.proxies import proxy_for, through_proxy
 
 _KEYS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _TOKEN = "AWS_SESSION_TOKEN has run out or belongs to other keys: set a new one with its keys, or unset it"
@@ -90,7 +90,7 @@ def refused(error: ClientError, endpoint: str, bucket: str, where: str, has_body
     if status == 409 and not advice:
         return ConflictError(where)
     said = f"{code}: {_line(error.response.get('Error', {}).get('Message', ''))}".removesuffix(": ")
-    server = f"S3 at {endpoint}{_through_proxy(endpoint)}"
+    server = f"S3 at {endpoint}{through_proxy(endpoint)}"
     if advice == _KEYS:
         return StoreError(f"{server} refused the credentials for {where} ({said}); {_KEYS}")
     kind = StoreUnavailableError if advice in _PASSES else StoreError
@@ -130,15 +130,10 @@ def unanswered(error: BotoCoreError, endpoint: str) -> StoreError:
         return _unsafe(cause, endpoint)
     if isinstance(error, BotoConnectionError | HTTPClientError | IncompleteReadError):
         return StoreUnavailableError(
-            f"S3 at {endpoint} does not answer{_through_proxy(endpoint)} ({type(error).__name__}); is it running, and "
+            f"S3 at {endpoint} does not answer{through_proxy(endpoint)} ({type(error).__name__}); is it running, and "
             "is AWS_ENDPOINT_URL_S3 right?"
         )
     return StoreError(f"S3 request failed: {cause}")
-
-
-def _through_proxy(endpoint: str) -> str:
-    proxy = proxy_for(endpoint)
-    return f" through the proxy {proxy}" if proxy else ""
 
 
 def _unsafe(cause: str, endpoint: str) -> StoreError:
