@@ -71,8 +71,15 @@ def _main(arguments: list[str] | None) -> None:
     except KeyboardInterrupt:
         raise SystemExit(_complain("interrupted")) from None
     except Exception as error:  # the last line of defence: a user gets a sentence, not a traceback
-        full = terminal.full(error) if isinstance(error, OSError) else ""
-        _fail(error, full or f"unexpected {type(error).__name__}: {error} (set CATWALK_DEBUG=1 to see where)")
+        known = _told_by_system(error) if isinstance(error, OSError) else ""
+        _fail(error, known or f"unexpected {type(error).__name__}: {error} (set CATWALK_DEBUG=1 to see where)")
+
+
+def _told_by_system(error: OSError) -> str:
+    """What this machine lacks, as a sentence; empty where an error may mean anything."""
+    if "temporary directory" in str(error):  # torch and matplotlib want one as soon as they are imported
+        return "no temporary folder can be written to; set TMPDIR to one that can"
+    return terminal.full(error)
 
 
 def _fail(error: Exception, message: str) -> None:

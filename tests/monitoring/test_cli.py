@@ -262,6 +262,23 @@ def test_an_unknown_error_is_one_line_too(catwalk: Any, monkeypatch: pytest.Monk
     one_line(catwalk("runs"), "unexpected RuntimeError: two lines (set CATWALK_DEBUG=1")
 
 
+@pytest.mark.parametrize("module", ["tempfile; tempfile.gettempdir()", "matplotlib; matplotlib.get_cachedir()"])
+def test_a_machine_without_a_temporary_folder_is_told_so(module: str) -> None:
+    """Torch asks for one as it is imported, matplotlib where it has no home."""
+    code = (
+        "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/nowhere']; from monitoring import cli\n"
+        f"def ask():\n    import {module}\ncli.app.command('ask')(ask); cli.main(['ask'])"
+    )
+    environment = {"PATH": os.environ["PATH"], "HOME": "/proc/nowhere", "CATWALK_STORE": "s3://b"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "catwalk: no temporary folder can be written to; set TMPDIR to one that can"
+    )
+
+
 def test_a_store_that_is_not_there_is_one_line(catwalk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     one_line(catwalk("runs"), "refused the credentials")
