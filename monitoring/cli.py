@@ -314,30 +314,21 @@ def _show_recipes(recipes: Sequence[Recipe], json: bool) -> None:
 @app.command()
 def show(run: RunArgument, model: Model = "", json: Json = False) -> None:
     """Show everything about one run."""
-    from ml.errors import DamagedError
     from monitoring import output
     from monitoring.summaries import stalled_seconds
 
     found = _resolve(run, model)
 
-    def sound(read: Callable[[], R]) -> R | None:
-        """What is damaged is named, and the rest is shown."""
-        try:
-            return read()
-        except DamagedError as error:
-            _complain(str(error))
-            return None
-
-    summary, training, evaluation = found.summary(), sound(found.training), sound(found.evaluation)
-    attempts = sound(found.attempts) or []
+    summary, training, evaluation = found.summary(), _sound(found.training), _sound(found.evaluation)
+    attempts = _sound(found.attempts) or []
     if json:
         facts = {
             "summary": summary,
-            "run": sound(lambda: found.record),
-            "dataset": sound(found.dataset),
+            "run": _sound(lambda: found.record),
+            "dataset": _sound(found.dataset),
             "training": training,
             "evaluation": evaluation,
-            "decision": sound(found.decision),
+            "decision": _sound(found.decision),
         }
         records = {name: record and output.plain(record) for name, record in facts.items()}
         output.print_json({**records, "attempts": [output.plain(attempt) for attempt in attempts]})
@@ -347,6 +338,17 @@ def show(run: RunArgument, model: Model = "", json: Json = False) -> None:
             f"run {found.run_id} has no summary: it was interrupted as it started; run or trigger it again"
         )
     output.show(output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds()))
+
+
+def _sound(read: Callable[[], R]) -> R | None:
+    """What is damaged is named, and the rest is shown."""
+    from ml.errors import DamagedError
+
+    try:
+        return read()
+    except DamagedError as error:
+        _complain(str(error))
+        return None
 
 
 Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.")]
