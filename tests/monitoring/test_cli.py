@@ -493,7 +493,7 @@ def test_a_champion_of_a_newer_version_is_shown_fetched_and_used(
 ) -> None:
     run, weights = champion
     change(s3_store, run.key("run.json"), "training", label_smoothing=0.1, epochs=100_000)
-    Image.new("L", (28, 28)).save(tmp_path / "shirt.png")
+    picture(tmp_path / "shirt.png")
     assert catwalk("predict", str(tmp_path / "shirt.png")).code == 0
     assert catwalk("fetch", "--out", str(tmp_path / "model")).code == 0
     assert catwalk("show", FIRST, "--json").json()["run"]["config"]["training"]["label_smoothing"] == 0.1
@@ -522,7 +522,7 @@ def test_a_damaged_file_of_the_champion_costs_itself_only(
     shown = catwalk("show", FIRST, "--json")
     assert shown.code == 0 and shown.err.count("\n") == 1 and named in shown.err
     assert shown.json()["summary"]["run_id"] == FIRST
-    Image.new("L", (28, 28)).save(tmp_path / "shirt.png")
+    picture(tmp_path / "shirt.png")
     predicted = catwalk("predict", str(tmp_path / "shirt.png"))
     if name == "run.json":
         one_line(predicted, named)
