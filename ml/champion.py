@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ml.errors import ArtifactError, CatwalkError, DamagedError
-from ml.records import ChampionRecord, PromotionRecord
+from ml.records import ChampionRecord, PromotionRecord, is_finite
 from ml.runs import Run
 from ml.store import Store
 from ml.swap import swap
@@ -130,9 +130,14 @@ class Champions:
             with suppress(DamagedError):  # an anchor that nobody can compare with would hold every run from now on
                 anchor = Run(self.store, previous.anchor)
                 evaluation = anchor.evaluation()
-                if evaluation and evaluation.accuracy >= accuracy and _is_whole(anchor):
+                if evaluation and _holds(evaluation.accuracy, accuracy) and _is_whole(anchor):
                     return previous.anchor
         return run.run_id
+
+
+def _holds(anchor: float, accuracy: float) -> bool:
+    """Whether an anchor's accuracy stands against a new one; NaN, which is neither more nor less, never wins."""
+    return is_finite(anchor) and not accuracy > anchor
 
 
 def _named(model: str) -> str:

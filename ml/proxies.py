@@ -40,7 +40,7 @@ def proxy_for(url: str) -> str:
 
 
 def through_proxy(url: str) -> str:
-    """What an error on the way to a URL says of it: `` through the proxy http://…``; empty where none is used."""
+    """What a message says of the proxy in between, after the name of whom was asked; empty where there is none."""
     proxy = proxy_for(url)
     return f" through the proxy {proxy}" if proxy else ""
 
@@ -65,16 +65,16 @@ def fetch_outside(request: Request, timeout: float) -> bytes:
     Raises:
         OSError: anything else came; names the proxy if one was in between.
     """
-    proxy = proxy_for(request.full_url)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler()) if proxy else _DIRECT
+    through = through_proxy(request.full_url)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler()) if through else _DIRECT
     try:
         return _fetch(opener, request, timeout)
     except OSError as error:
-        if not proxy:
+        if not through:
             raise
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        raise OSError(f"{error} (through the proxy {proxy})") from error
+        raise OSError(f"{error} ({through.strip()})") from error
 
 
 def _fetch(opener: urllib.request.OpenerDirector, request: Request, timeout: float, limit: int | None = None) -> bytes:

@@ -11,6 +11,7 @@ from botocore.exceptions import (
     IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
+    ProxyConnectionError,
     SSLError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
@@ -30,6 +31,7 @@ _ARCHIVED = "it is in an archive: restore it, and keep lifecycle rules away from
 _LACKING = "use an S3 server that has what is asked (versitygw from 1.8.0, AWS)"
 _SLOWER = "it asks for fewer requests at once; try again later"
 _AGAIN = "the connection is slow or was cut; try again"
+_PROXY = "correct HTTP_PROXY or HTTPS_PROXY, or add that host to NO_PROXY"
 _FAULT = "see its log; is its disk full?"
 _ADVICE = {
     "InvalidAccessKeyId": _KEYS,
@@ -109,10 +111,7 @@ def _stranger(error: ClientError, endpoint: str, status: int) -> StoreError:
     kind = StoreUnavailableError if status >= 500 and status != 501 else StoreError
     proxy = proxy_for(endpoint)
     if proxy:
-        return kind(
-            f"the proxy {proxy} answers {said} in place of S3 at {endpoint}; correct HTTP_PROXY or HTTPS_PROXY, or add "
-            "that host to NO_PROXY"
-        )
+        return kind(f"the proxy {proxy} answers {said} in place of S3 at {endpoint}; {_PROXY}")
     return kind(f"{no_s3(endpoint)}: it answers {said} without an error code of S3; correct AWS_ENDPOINT_URL_S3")
 
 
@@ -128,12 +127,22 @@ def unanswered(error: BotoCoreError, endpoint: str) -> StoreError:
         return StoreError("no S3 credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
     if isinstance(error, SSLError):
         return _unsafe(cause, endpoint)
+    if isinstance(error, ProxyConnectionError):
+        return _no_tunnel(error, endpoint)
     if isinstance(error, BotoConnectionError | HTTPClientError | IncompleteReadError):
         return StoreUnavailableError(
             f"S3 at {endpoint} does not answer{through_proxy(endpoint)} ({type(error).__name__}); is it running, and "
             "is AWS_ENDPOINT_URL_S3 right?"
         )
     return StoreError(f"S3 request failed: {cause}")
+
+
+def _no_tunnel(error: ProxyConnectionError, endpoint: str) -> StoreError:
+    """Through a proxy, TLS needs a tunnel first, whose refusal is the proxy's own."""
+    refusal = re.search(r"Tunnel connection failed: (\d+[^'\")]*)", str(error.kwargs.get("error", "")))
+    why = f"refuses a tunnel to S3 at {endpoint} ({refusal[1].strip()})" if refusal else "does not answer"
+    kind = StoreError if refusal and refusal[1].startswith("4") else StoreUnavailableError
+    return kind(f"the proxy {proxy_for(endpoint)} {why}; {_PROXY}")
 
 
 def _unsafe(cause: str, endpoint: str) -> StoreError:

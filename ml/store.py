@@ -41,7 +41,7 @@ _TORN_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.0)
 _CUT = (HTTPClientError, IncompleteReadError)
 """What reading a body raises when the connection breaks off."""
 _CUT_PAUSE = 0.5
-_LOCATION = re.compile(r"s3://(arn:.+?[:/]accesspoint[:/][^/:]+|[^/]+)(?:/(.*))?", re.DOTALL)
+_LOCATION = re.compile(r"s3://(arn:.+?[:/]accesspoint[:/][^/:]+|[\w.-]{1,255})(?:/(.*))?", re.DOTALL | re.ASCII)
 
 
 @dataclass(frozen=True)

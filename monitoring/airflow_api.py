@@ -63,21 +63,21 @@ class AirflowApi:
     @cached_property
     def _token(self) -> str:
         login = {"username": self.user, "password": self.password}
-        return str(self._send("POST", "/auth/token", login, {})["access_token"])
+        return str(self._part(self._send("POST", "/auth/token", login, {}), "access_token"))
 
     def _send(self, method: str, path: str, body: object, headers: dict[str, str]) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json", **headers}
-        request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)
         for pause in _PAUSES if method == "GET" else ():
             try:
-                return self._answer(request, path)
+                return self._answer(method, path, data, headers)
             except AirflowFaultError:
                 time.sleep(pause)
-        return self._answer(request, path)
+        return self._answer(method, path, data, headers)
 
-    def _answer(self, request: urllib.request.Request, path: str) -> Any:
+    def _answer(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Any:
         try:
+            request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)
             return json.loads(fetch_part(request, _TIMEOUT) or b"null")
         except urllib.error.HTTPError as error:
             if error.code >= 500:
@@ -90,13 +90,21 @@ class AirflowApi:
             reason = getattr(error, "reason", None) or error
             raise AirflowError(f"Airflow at {self.url} does not answer ({reason}); is it running?") from error
 
+    def _part(self, answer: Any, name: str) -> Any:
+        try:
+            return answer[name]
+        except (KeyError, TypeError):
+            raise AirflowError(
+                f"what answers at {self.url} is no Airflow 3: it sends no {name}; correct CATWALK_AIRFLOW_URL"
+            ) from None
+
     def dags(self) -> dict[str, dict[str, Any]]:
         """DAG id → what Airflow says of it, for the DAGs that are tagged as Catwalk's.
 
         Raises:
             AirflowError: see :meth:`request`.
         """
-        return {dag["dag_id"]: dag for dag in self.request("GET", f"dags?tags={TAG}")["dags"]}
+        return {dag["dag_id"]: dag for dag in self._part(self.request("GET", f"dags?tags={TAG}"), "dags")}
 
     def announce(self, champion: ChampionRecord) -> None:
         """Posts an event of the champion's asset, unless no DAG waits for that asset or has made one.
@@ -105,7 +113,7 @@ class AirflowApi:
             AirflowError: see :meth:`request`.
         """
         pattern = urllib.parse.quote(CHAMPION_ASSET)
-        assets = self.request("GET", f"assets?only_active=false&name_pattern={pattern}")["assets"]
+        assets = self._part(self.request("GET", f"assets?only_active=false&name_pattern={pattern}"), "assets")
         known = [asset["id"] for asset in assets if asset["name"] == CHAMPION_ASSET]
         if known:
             extra = {**champion.announcement, "by": champion.by, "reason": champion.reason}

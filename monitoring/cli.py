@@ -71,8 +71,15 @@ def _main(arguments: list[str] | None) -> None:
     except KeyboardInterrupt:
         raise SystemExit(_complain("interrupted")) from None
     except Exception as error:  # the last line of defence: a user gets a sentence, not a traceback
-        full = terminal.full(error) if isinstance(error, OSError) else ""
-        _fail(error, full or f"unexpected {type(error).__name__}: {error} (set CATWALK_DEBUG=1 to see where)")
+        known = _told_by_system(error) if isinstance(error, OSError) else ""
+        _fail(error, known or f"unexpected {type(error).__name__}: {error} (set CATWALK_DEBUG=1 to see where)")
+
+
+def _told_by_system(error: OSError) -> str:
+    """What this machine lacks, as a sentence; empty where an error may mean anything."""
+    if "temporary directory" in str(error):  # torch and matplotlib want one as soon as they are imported
+        return "no temporary folder can be written to; set TMPDIR to one that can"
+    return terminal.full(error)
 
 
 def _fail(error: Exception, message: str) -> None:
@@ -307,30 +314,21 @@ def _show_recipes(recipes: Sequence[Recipe], json: bool) -> None:
 @app.command()
 def show(run: RunArgument, model: Model = "", json: Json = False) -> None:
     """Show everything about one run."""
-    from ml.errors import DamagedError
     from monitoring import output
     from monitoring.summaries import stalled_seconds
 
     found = _resolve(run, model)
 
-    def sound(read: Callable[[], R]) -> R | None:
-        """What is damaged is named, and the rest is shown."""
-        try:
-            return read()
-        except DamagedError as error:
-            _complain(str(error))
-            return None
-
-    summary, training, evaluation = found.summary(), sound(found.training), sound(found.evaluation)
-    attempts = sound(found.attempts) or []
+    summary, training, evaluation = found.summary(), _sound(found.training), _sound(found.evaluation)
+    attempts = _sound(found.attempts) or []
     if json:
         facts = {
             "summary": summary,
-            "run": sound(lambda: found.record),
-            "dataset": sound(found.dataset),
+            "run": _sound(lambda: found.record),
+            "dataset": _sound(found.dataset),
             "training": training,
             "evaluation": evaluation,
-            "decision": sound(found.decision),
+            "decision": _sound(found.decision),
         }
         records = {name: record and output.plain(record) for name, record in facts.items()}
         output.print_json({**records, "attempts": [output.plain(attempt) for attempt in attempts]})
@@ -340,6 +338,17 @@ def show(run: RunArgument, model: Model = "", json: Json = False) -> None:
             f"run {found.run_id} has no summary: it was interrupted as it started; run or trigger it again"
         )
     output.show(output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds()))
+
+
+def _sound(read: Callable[[], R]) -> R | None:
+    """What is damaged is named, and the rest is shown."""
+    from ml.errors import DamagedError
+
+    try:
+        return read()
+    except DamagedError as error:
+        _complain(str(error))
+        return None
 
 
 Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.")]

@@ -59,6 +59,12 @@ def start_command() -> str:
     return {"": "`make up`", "compose": "`docker compose up -d`"}.get(deployment, "as it was deployed")
 
 
+def look_commands() -> str:
+    """What shows how the parts of the stack are; see :func:`start_command`."""
+    deployment = os.environ.get("CATWALK_DEPLOYMENT", "")
+    return {"": "`make status` and ", "compose": "`docker compose ps` and "}.get(deployment, "") + "`catwalk doctor`"
+
+
 def part_address(part: str) -> str:
     """``host:port`` of :func:`part_url`."""
     return urlsplit(part_url(part)).netloc

@@ -30,6 +30,8 @@ _GENERATORS: dict[str, Callable[[], str]] = {
 def load_or_create(path: Path) -> dict[str, str]:
     """The secrets in a file of ``NAME=value`` lines; those missing or empty are generated, none is ever replaced.
 
+    What is new comes after what is there, comments too: of two lines for one name the last counts.
+
     Raises:
         StackError: the file can't be read or written.
         ConfigError: a line of it can't be understood.
@@ -38,7 +40,9 @@ def load_or_create(path: Path) -> dict[str, str]:
         known = env_file.read(path) if path.exists() else {}
         missing = {name: make() for name, make in _GENERATORS.items() if not known.get(name)}
         if missing:
-            write_private(path, known | missing)
+            there = path.read_text(encoding="utf-8") if path.exists() else ""
+            end = "\n" if there and not there.endswith("\n") else ""
+            write_private_text(path, f"{there}{end}{env_file.render(missing)}")
         return known | missing
     except OSError as error:
         raise StackError(f"{path} can't be used: {error.strerror}") from error
@@ -60,9 +64,9 @@ def write_airflow_users(path: Path, password: str) -> None:
 
 
 def write_private_text(path: Path, text: str) -> None:
-    """Writes a file for the owner's eyes only, all or nothing."""
+    """Writes a file in UTF-8 for the owner's eyes only, all or nothing; what `os.environ` has of other bytes stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent)  # mode 0600
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
     Path(temporary).replace(path)

@@ -106,24 +106,24 @@ def _client_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def process_environment(settings: Settings) -> dict[str, str]:
-    """The whole environment of a process on this machine that works with the stack."""
-    return inherited_environment() | own_environment(settings)
+def process_environment(settings: Settings, part: str = "") -> dict[str, str]:
+    """The whole environment of a process on this machine that works with the stack, or of a part of it.
+
+    What goes to this machine, or to a part elsewhere, must not meet the proxy that the caller has for the rest.
+    """
+    found = _inherited_environment() | own_environment(settings, part) | no_proxy(client_environment(settings))
+    return {name: value for name, value in found.items() if not is_socks(name, value)}
 
 
-def inherited_environment() -> dict[str, str]:
+def _inherited_environment() -> dict[str, str]:
     """What of the caller's environment its processes keep."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(_NOT_INHERITED) and not is_socks(name, value)
-    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     path = os.environ.get("PATH") or os.defpath
     return inherited | {"PATH": f"{PROJECT / '.venv' / 'bin'}{os.pathsep}{path}"}
 
 
 def own_environment(settings: Settings, part: str = "") -> dict[str, str]:
-    """What the stack itself sets for a process.
+    """What the stack itself sets for a process; whose shell it is started from makes no difference.
 
     Args:
         settings: which stack.
@@ -140,8 +140,6 @@ def own_environment(settings: Settings, part: str = "") -> dict[str, str]:
         "VGW_REGION": ours["AWS_REGION"],
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": str(PROJECT),
-        # What goes to this machine, or to a part elsewhere, must not meet the proxy that the caller has for the rest.
-        **no_proxy(ours),
     }
     if not part:
         return every

@@ -217,7 +217,8 @@ def _posix(home: Path) -> list[str]:
     """versitygw's back end: files below ``s3/``, their metadata beside them where the file system has no attributes."""
     data, sidecar = home / "s3", home / "s3-metadata"
     data.mkdir(parents=True, exist_ok=True)
-    if not sidecar.exists() and _has_attributes(data):
+    # Where files lie already, their metadata is with them: on a disk that is full no attribute can be set to try.
+    if not sidecar.exists() and (any(data.iterdir()) or _has_attributes(data)):
         return ["posix", str(data)]
     sidecar.mkdir(exist_ok=True)
     return ["posix", "--sidecar", str(sidecar), str(data)]

@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stack.credentials import write_private_text
-from stack.environment import inherited_environment, own_environment
+from stack.environment import own_environment, process_environment
 from stack.parts import Part
 from stack.settings import PROJECT, Settings
 
 STOP_SECONDS = 10
+_SHELLS_OWN = {"BASHOPTS", "EUID", "PPID", "SHELLOPTS", "UID"}
+"""What bash, which is some systems' sh, lets nobody set."""
 
 
 def folder(settings: Settings) -> Path:
@@ -35,15 +37,20 @@ def is_current(settings: Settings, part: Part) -> bool:
 
 def write(settings: Settings, part: Part) -> None:
     """Leaves script and section, for the owner's eyes only."""
-    environment = inherited_environment() | own_environment(settings, part.name)
+    environment = process_environment(settings, part.name)
     lines = [
         f"# How `make up` starts {part.name}.",
         f"umask {umask():03o}",
-        *(f"export {name}={shlex.quote(value)}" for name, value in environment.items() if name.isidentifier()),
+        *(f"export {name}={shlex.quote(value)}" for name, value in environment.items() if _can_be_set(name)),
         f"exec {shlex.join(_command(part))}",
     ]
     write_private_text(folder(settings) / f"{part.name}.sh", "\n".join(lines) + "\n")
     write_private_text(_section_file(settings, part), _section(settings, part))
+
+
+def _can_be_set(name: str) -> bool:
+    """Whether a shell takes such a line: it ends over a name that it doesn't know as one, or that is its own."""
+    return name.isascii() and name.isidentifier() and name not in _SHELLS_OWN
 
 
 def sections(settings: Settings) -> Iterator[str]:

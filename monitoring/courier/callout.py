@@ -15,6 +15,7 @@ from typing import Any, Literal
 from monitoring.courier import services
 from monitoring.courier.deadman import Event, Watch
 from monitoring.courier.transports import run_command, send_mail
+from monitoring.environment import look_commands
 from monitoring.receivers import Channels
 
 Deliver = Callable[[Mapping[str, Any]], None]
@@ -32,14 +33,14 @@ def message(event: Event, watch: Watch, url: str) -> dict[str, Any]:
         text = (
             f"In {watch.silence:.0f} s the courier on {socket.gethostname()} has not heard the Watchdog once. "
             "Prometheus or Alertmanager does not run or does not reach it, so nobody hears of any alert. "
-            "Look with `make status` and `catwalk doctor`."
+            f"Look with {look_commands()}."
         )
     else:
         subject = "CRITICAL: Catwalk's alarm chain is silent"
         text = (
             f"The courier on {socket.gethostname()} last heard the Watchdog at {since:%Y-%m-%d %H:%M:%S} UTC. "
             "Prometheus or Alertmanager has stopped, so nobody hears of any alert. "
-            "Look with `make status` and `catwalk doctor`."
+            f"Look with {look_commands()}."
         )
     return _content(event, subject, text, url)
 

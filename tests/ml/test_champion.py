@@ -176,6 +176,17 @@ def test_an_anchor_that_is_damaged_holds_and_is_replaced_by_hand(new_run: Callab
     assert champions.promote_by_hand(new, "ada", "the best is lost").anchor == new.run_id
 
 
+def test_an_accuracy_that_is_no_number_makes_no_anchor_and_ends_none(new_run: Callable[..., Run]) -> None:
+    best, lost = finished(new_run(**BETTER)), finished(new_run(**WORSE, accuracy_floor=0))
+    champions = Champions(best.store)
+    values = json.loads(lost.store.get(lost.key("evaluation.json")).body)
+    spoil(lost, "evaluation.json", json.dumps({**values, "accuracy": "NaN"}).encode())
+    assert champions.promote_by_hand(lost, "ada", "try it").anchor == best.run_id
+    spoil(best, "evaluation.json", json.dumps({**values, "accuracy": "NaN"}).encode())
+    new = finished(new_run(**WORSE, seed=12, accuracy_floor=0))
+    assert champions.promote_by_hand(new, "ada", "the best has no score").anchor == new.run_id
+
+
 def test_a_champion_of_a_newer_version_is_a_champion(new_run: Callable[..., Run]) -> None:
     old = finished(new_run())
     values = json.loads(old.store.get(old.key("run.json")).body)

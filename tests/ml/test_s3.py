@@ -10,7 +10,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from ml import s3
-from ml.errors import ConfigError
+from ml.errors import ConfigError, StoreError, StoreUnavailableError
 from ml.store import Store
 from tests.between import Asked, BeforeS3, Proxy
 from tests.servers import ENVIRONMENT, S3Server
@@ -212,6 +212,22 @@ class TestOnS3:
         finally:
             proxy.stop()
         assert proxy.seen == []
+
+    def test_a_proxy_that_lets_no_tunnel_through_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        proxy = Proxy()
+        for name, value in {**ENVIRONMENT, **proxy.environment(), "NO_PROXY": "", "no_proxy": ""}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://s3.example.com")
+        store = Store("s3://b", tries=1)
+        try:
+            with pytest.raises(
+                StoreError, match=rf"{proxy.url} refuses a tunnel to S3 at .*\(403 Forbidden\); correct"
+            ):
+                store.check()
+        finally:
+            proxy.stop()
+        with pytest.raises(StoreUnavailableError, match=rf"{proxy.url} does not answer; correct HTTP_PROXY or HTTPS"):
+            store.check()
 
     def test_a_region_reaches_a_server_that_checks_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The first request is right already: none is refused, and signed again for the region that the error names."""

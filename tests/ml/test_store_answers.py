@@ -296,3 +296,11 @@ def test_a_prefix_that_a_server_may_tidy_up_is_refused(url: str) -> None:
     """Some collapse such names when they write, and find nothing under them when they list."""
     with pytest.raises(ConfigError, match=r"CATWALK_STORE has an empty, '\.' or '\.\.' segment"):
         Store(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://", "s3:///x", "file:///x", "s3://a b", "s3://key:secret@bucket/x", "s3://bücket"]
+)
+def test_what_names_no_bucket_is_refused_by_its_variable(url: str) -> None:
+    with pytest.raises(ConfigError, match="CATWALK_STORE must look like s3://bucket"):
+        Store(url)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ml.runs import Run
 from ml.store import Store
 from monitoring.cli import main
 from tests.monitoring.ledgers import make_run, put_summary, summary
+from tests.notifying import Listener
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.integration
@@ -262,6 +264,23 @@ def test_an_unknown_error_is_one_line_too(catwalk: Any, monkeypatch: pytest.Monk
     one_line(catwalk("runs"), "unexpected RuntimeError: two lines (set CATWALK_DEBUG=1")
 
 
+@pytest.mark.parametrize("module", ["tempfile; tempfile.gettempdir()", "matplotlib; matplotlib.get_cachedir()"])
+def test_a_machine_without_a_temporary_folder_is_told_so(module: str) -> None:
+    """Torch asks for one as it is imported, matplotlib where it has no home."""
+    code = (
+        "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/nowhere']; from monitoring import cli\n"
+        f"def ask():\n    import {module}\ncli.app.command('ask')(ask); cli.main(['ask'])"
+    )
+    environment = {"PATH": os.environ["PATH"], "HOME": "/proc/nowhere", "CATWALK_STORE": "s3://b"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "catwalk: no temporary folder can be written to; set TMPDIR to one that can"
+    )
+
+
 def test_a_store_that_is_not_there_is_one_line(catwalk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     one_line(catwalk("runs"), "refused the credentials")
@@ -318,17 +337,40 @@ def test_promote_and_rollback_by_hand_say_what_is_in_service(
     one_line(catwalk("rollback", "--reason", "more"), "nothing was before it")
 
 
+@pytest.fixture
+def another_server() -> Iterator[str]:
+    """The URL of what answers everything with an empty object."""
+    listener = Listener()
+    yield listener.url
+    listener.stop()
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:1", "Airflow at {} does not answer"),
+        ("airflow", "Airflow at {} does not answer (unknown url type"),
+        ("another server", "what answers at {} is no Airflow 3: it sends no access_token; correct CATWALK_AIRFLOW_URL"),
+    ],
+)
 def test_a_promotion_stands_where_airflow_cannot_be_told(
-    catwalk: Any, champion: tuple[Run, bytes], s3_store: Store, monkeypatch: pytest.MonkeyPatch
+    catwalk: Any,
+    champion: tuple[Run, bytes],
+    s3_store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    another_server: str,
+    url: str,
+    why: str,
 ) -> None:
+    url = url.replace("another server", another_server)
     new = make_run(s3_store, SECOND, time.time(), model_sha256=hashlib.sha256(champion[1]).hexdigest())
     s3_store.put(new.key("model.safetensors"), champion[1])
-    monkeypatch.setenv("CATWALK_AIRFLOW_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("CATWALK_AIRFLOW_URL", url)
     monkeypatch.setenv("CATWALK_AIRFLOW_PASSWORD", "secret")
     done = catwalk("promote", SECOND, "--reason", "try it")
     assert (done.code, done.err.count("\n")) == (0, 1)
     assert f"{SECOND} is in service, but Airflow was not told" in done.err
-    assert "Airflow at http://127.0.0.1:1 does not answer" in done.err
+    assert why.format(url) in done.err
 
 
 def test_report_is_built_again_stored_and_written(catwalk: Any, s3_store: Store, tmp_path: Path) -> None:

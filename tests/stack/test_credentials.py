@@ -25,6 +25,19 @@ def test_a_secret_that_a_newer_version_needs_is_added_and_none_replaced(tmp_path
     path.write_text("# mine\nAWS_ACCESS_KEY_ID=chosen=by me\n")
     assert credentials.load_or_create(path)["AWS_ACCESS_KEY_ID"] == "chosen=by me"
     assert env_file.read(path)["AWS_ACCESS_KEY_ID"] == "chosen=by me"
+    assert path.read_text().startswith("# mine\nAWS_ACCESS_KEY_ID=chosen=by me\n")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("text", ["# of ada\n", "AWS_ACCESS_KEY_ID=\n# of ada", "\n\n# of ada\n\nAWS_REGION=x"])
+def test_what_is_in_the_file_stays_as_it_was_written(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "secrets.env"
+    path.write_text(text)
+    known = credentials.load_or_create(path)
+    assert path.read_text().startswith(text)
+    assert env_file.read(path) == known
+    assert known["AWS_ACCESS_KEY_ID"]
+    assert credentials.load_or_create(path) == known
 
 
 def test_an_empty_secret_is_a_missing_one(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -31,3 +33,23 @@ def test_airflows_api_server_is_ill_without_its_database(tmp_path: Path, status:
         settings = Settings(tmp_path, {**PORTS, "airflow": server.server_address[1]})
         assert parts(settings)["airflow-api-server"].healthy() == (status == "healthy")
         server.shutdown()
+
+
+def test_the_metadata_of_objects_stay_where_they_are_when_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere the server would look for them in vain, and each object would have lost its ETag."""
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "setxattr", lambda *arguments: None)
+    before = parts(Settings(tmp_path))["s3"].command
+    (tmp_path / "s3" / "catwalk").mkdir()
+    monkeypatch.setattr(os, "setxattr", full)
+    assert parts(Settings(tmp_path))["s3"].command == before
+    assert not (tmp_path / "s3-metadata").exists()
+    (tmp_path / "another").mkdir()
+    assert "--sidecar" in parts(Settings(tmp_path / "another"))["s3"].command, "a disk without attributes"
+    (tmp_path / "another" / "s3" / "catwalk").mkdir()
+    assert "--sidecar" in parts(Settings(tmp_path / "another"))["s3"].command

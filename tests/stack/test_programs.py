@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,7 +21,7 @@ SHOW = "import json, os; print(json.dumps([dict(os.environ), os.umask(0)]))"
 
 def started(settings: Settings, part: Part) -> tuple[dict[str, str], int]:
     """Environment and umask of a part, as the supervisor would start it."""
-    programs.write(settings, replace(part, command=[sys.executable, "-c", SHOW]))
+    programs.write(settings, replace(part, command=[sys.executable, "-c", SHOW], guarded=""))
     script = programs.folder(settings) / f"{part.name}.sh"
     assert script.stat().st_mode & 0o777 == 0o600
     done = subprocess.run(["/usr/bin/env", "-i", "/bin/sh", script, "x"], capture_output=True, text=True, check=True)
@@ -61,6 +62,20 @@ def test_a_part_gets_what_it_reads_and_not_what_others_do(settings: Settings, mo
     assert "CATWALK_MONITORING_PASSWORD" not in found["prometheus"]
 
 
+def test_a_part_starts_whatever_the_caller_has_set(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that no shell can set are left out; bytes that are no UTF-8 arrive."""
+    for name in ("UID", "SHELLOPTS", "grüße", "BASH_FUNC_x%%", "a.b"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("OLD_NAME", os.fsdecode(b"caf\xe9\nand more"))
+    part = parts(settings)["statsd_exporter"]
+    show = "import os; print(os.environb[b'OLD_NAME'])"
+    programs.write(settings, replace(part, command=[sys.executable, "-c", show], guarded=""))
+    script = programs.folder(settings) / f"{part.name}.sh"
+    for shell in [["/bin/sh"], *([["bash", "--posix"]] if shutil.which("bash") else [])]:
+        done = subprocess.run(["/usr/bin/env", "-i", *shell, script], capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == ("b'caf\\xe9\\nand more'\n", "")
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_its_files_are_as_private_as_the_callers(settings: Settings, umask: int) -> None:
     part = parts(settings)["statsd_exporter"]
@@ -79,6 +94,8 @@ def test_a_part_is_current_until_something_that_it_takes_up_changes(
     assert not programs.is_current(settings, part)
     programs.write(settings, part)
     monkeypatch.setenv("TERM", "another shell")
+    monkeypatch.setenv("NO_PROXY", "another.example.com")
+    monkeypatch.setenv("no_proxy", "another.example.com")
     assert programs.is_current(settings, parts(settings)["courier"])
     (settings.home / "receivers" / "slack_url").write_text("https://example.com")
     assert not programs.is_current(settings, part)

@@ -152,6 +152,19 @@ def test_chats_and_pagers_in_their_own_words(tmp_path: Path, monkeypatch: pytest
     assert "make status" in people.bodies("/discord")[0]["content"]
 
 
+@pytest.mark.parametrize(
+    ("deployment", "look"),
+    [("", "`make status` and "), ("compose", "`docker compose ps` and "), ("kubernetes", "")],
+)
+@pytest.mark.parametrize("heard", [None, 1.7e9])
+def test_a_call_out_names_what_there_is_to_look_with(
+    monkeypatch: pytest.MonkeyPatch, deployment: str, look: str, heard: float | None
+) -> None:
+    monkeypatch.setenv("CATWALK_DEPLOYMENT", deployment)
+    told = callout.message("silent", Watch(silence=90, heard=heard), "http://127.0.0.1:9181")
+    assert f" Look with {look}`catwalk doctor`.\n" in told["text"]
+
+
 def test_a_blank_command_calls_nobody() -> None:
     assert callout.ways(receivers.Channels(), {"CATWALK_CALLOUT_COMMAND": " \n"}) == {}
 
