@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import subprocess
@@ -97,6 +98,12 @@ class Prometheus:
         """Names of the alerts that are pending or fire, without the Watchdog."""
         found = json.loads(access.fetch(f"{self.url}/api/v1/alerts", timeout=30))["data"]["alerts"]
         return {alert["labels"]["alertname"] for alert in found} - {"Watchdog"}
+
+    def scraped(self, jobs: list[str], since: float) -> bool:
+        """Whether no scrape of these jobs has failed since then, nor the last one before."""
+        window = math.ceil(time.time() - since + SCRAPE_SECONDS)
+        up = f'count(min_over_time(up{{job=~"{"|".join(jobs)}"}}[{window}s]) == 1) == {len(jobs)}'
+        return not jobs or bool(self.query(up))
 
     def settled(self, since: float) -> None:
         """Returns once rules have seen what was there at that time: every job has been scraped after it, or not."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -131,18 +132,24 @@ class Story:
     def tell(self, name: str, truth: Truth) -> None:
         """Asks every panel, once all of this is in Prometheus: up to now, and up to a day before the beginning."""
         self.measured.settle()
-        prometheus = self.measured.prometheus
         for seconds, until in [*((seconds, None) for seconds in RANGES), (DAY, truth.since - DAY)]:
-            alerts = prometheus.alerts()  # before the range ends; those that are still there afterwards must be shown
-            state = State(name, truth, seconds, until or time.time(), alerts, prometheus)
-            known = f"({RUN}|{OTHER})" if state.runs else ""
-            run = RUN if state.runs else ""
-            variables = {"model": MODEL if known else "", "run": run, "champion": run, "runs": known, "recent": known}
-            for query in all_queries():
-                found = self.measured.ask(query, {**variables, "split": "validation", "dag": DAG}, seconds, state.until)
-                state.answers[query] = found
-            state.alerts &= prometheus.alerts()
-            self.states.append(state)
+            ask = partial(self._asked, name, truth, seconds, until)
+            self.states.append(wait_until(ask, f"{name}: no scrape that failed by chance while all panels were asked"))
+
+    def _asked(self, name: str, truth: Truth, seconds: float, until: float | None) -> State | None:
+        """What is shown now; None where a scrape has failed meanwhile, as on a busy machine, and so is shown too."""
+        prometheus, began = self.measured.prometheus, time.time()
+        alerts = prometheus.alerts()  # before the range ends; those that are still there afterwards must be shown
+        state = State(name, truth, seconds, until or time.time(), alerts, prometheus)
+        known = f"({RUN}|{OTHER})" if state.runs else ""
+        run = RUN if state.runs else ""
+        variables = {"model": MODEL if known else "", "run": run, "champion": run, "runs": known, "recent": known}
+        for query in all_queries():
+            found = self.measured.ask(query, {**variables, "split": "validation", "dag": DAG}, seconds, state.until)
+            state.answers[query] = found
+        state.alerts &= prometheus.alerts()
+        up = {"statsd_exporter": truth.exporter, "registry": truth.registry}
+        return state if prometheus.scraped([job for job, answers in up.items() if answers], began) else None
 
     def up_to_now(self, name: str) -> list[State]:
         """The states of this name, at each range that ends now."""
