@@ -35,7 +35,7 @@ _FUNCTIONS = {
     "time", "timestamp", "topk", "unless", "vector",
 }  # fmt: skip
 _NO_NAMES = re.compile(
-    r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|offset \w+|\b(?:by|on|ignoring|group_left|group_right) \([^)]*\)|\bInf\b|\b\d[\w.]*'
+    r'"[^"]*"|#.*|\{[^}]*\}|\[[^\]]*\]|offset \w+|\b(?:by|on|ignoring|group_left|group_right) \([^)]*\)|\bInf\b|\b\d[\w.]*'
 )
 
 
