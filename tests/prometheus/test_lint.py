@@ -35,7 +35,8 @@ _FUNCTIONS = {
     "time", "timestamp", "topk", "unless", "vector",
 }  # fmt: skip
 _NO_NAMES = re.compile(
-    r'"[^"]*"|#.*|\{[^}]*\}|\[[^\]]*\]|offset \w+|\b(?:by|on|ignoring|group_left|group_right) \([^)]*\)|\bInf\b|\b\d[\w.]*'
+    r'"[^"]*"|#.*'  # texts and comments
+    r"|\{[^}]*\}|\[[^\]]*\]|offset \w+|\b(?:by|on|ignoring|group_left|group_right) \([^)]*\)|\bInf\b|\b\d[\w.]*"
 )
 
 
