@@ -140,7 +140,9 @@ def _check(settings: Settings, wanted: list[Part]) -> None:
     try:
         environment = client_environment(settings)
         dag_settings.check(environment)
-        receivers.read(receivers.folder(environment))
+        folder = receivers.folder(environment)
+        receivers.read(folder)
+        quiet_hours.read(folder)
     except ConfigError as error:
         raise StackError(str(error)) from error
     _check_home(settings, {part.name for part in wanted})

@@ -183,4 +183,9 @@ def test_a_setting_that_makes_no_sense_is_refused_before_anything_changes(runnin
     (home / "local.env").write_text("CATWALK_GRAFANA_TOKEN=new\nnonsense\n")
     with pytest.raises(StackError, match=r"local\.env, line 2: this is no NAME=value"):
         up(running, ["statsd_exporter", "courier"])
+    (home / "local.env").write_text("CATWALK_GRAFANA_TOKEN=new\n")
+    (home / "receivers").mkdir(exist_ok=True)
+    (home / "receivers" / "quiet_hours.yml").write_text("now and then\n")
+    with pytest.raises(StackError, match="quiet_hours"):
+        up(running, ["statsd_exporter", "courier"])
     assert (running.supervisor.processes(), (home / "environment").read_text()) == before
