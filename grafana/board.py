@@ -114,12 +114,16 @@ def _datasource() -> dashboard.DatasourceVariable:
 
 def _labels(name: str, title: str, selector: str, label: str) -> dashboard.QueryVariable:
     """All values that a label has in the range."""
-    text = f"label_values({selector}, {label})"
+    return _asked(name, title, 1, f"label_values({selector}, {label})")
+
+
+def _asked(name: str, title: str, kind: int, text: str) -> dashboard.QueryVariable:
+    """A variable whose values Prometheus is asked for; `kind` is Grafana's number for the function in the text."""
     return (
         dashboard.QueryVariable(name)
         .label(title)
         .datasource(PROMETHEUS)
-        .query({"qryType": 1, "query": text, "refId": "PrometheusVariableQueryEditor-VariableQuery"})
+        .query({"qryType": kind, "query": text, "refId": "PrometheusVariableQueryEditor-VariableQuery"})
         .definition(text)
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
     )
@@ -197,17 +201,8 @@ def place(part: str) -> dashboard.QueryVariable:
 
 def _found(name: str, title: str, expr: str, label: str) -> dashboard.QueryVariable:
     """What a label says in a query's answer at the end of the range; hidden."""
-    text = f"query_result({expr})"
-    return (
-        dashboard.QueryVariable(name)
-        .label(title)
-        .datasource(PROMETHEUS)
-        .query({"qryType": 3, "query": text, "refId": "PrometheusVariableQueryEditor-VariableQuery"})
-        .definition(text)
-        .regex(f'/{label}="([^"]+)"/')
-        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .hide(VariableHide.HIDE_VARIABLE)
-    )
+    found = _asked(name, title, 3, f"query_result({expr})")
+    return found.regex(f'/{label}="([^"]+)"/').hide(VariableHide.HIDE_VARIABLE)
 
 
 # --- Annotations ------------------------------------------------------------------------------------------------------
