@@ -140,9 +140,9 @@ def test_a_sound_compressed_file_stands_in_for_a_plain_one_that_is_cut(files: di
         (None, "is missing"),
         (b"\x1f\x8b", "is truncated or no gzip file"),
         (b"<html>", "is truncated or no gzip file"),
-        (gzip.compress(b"\0" * 99), "is truncated or another file: 99 bytes, not 156,816"),
-        (gzip.compress(b"\0" * 10**6), "is truncated or another file: more than 156,816 bytes"),
-        (gzip.compress(b"\0" * 156_816), "is corrupt: its MD5 is not"),
+        (packed(b"\0" * 99), "is truncated or another file: 99 bytes, not 156,816"),
+        (packed(b"\0" * 10**6), "is truncated or another file: more than 156,816 bytes"),
+        (packed(b"\0" * 156_816), "is corrupt: its MD5 is not"),
     ],
 )
 def test_the_remedy_of_a_folder_of_yours_is_yours(
