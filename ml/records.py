@@ -54,6 +54,8 @@ class RunRecord:
     """Series that the run may make in Prometheus, fixed when it was opened; None: as many as it has."""
     series_left_out: int = 0
     """Series of its curves that are therefore left out of Prometheus, if it goes all the way; the ledger has them."""
+    classes: list[str] = field(default_factory=list)
+    """Names of the classes, in label order; empty: stored by an older version (see :func:`class_names`)."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ class DatasetRecord:
     """By split: train, validation, test."""
     files: dict[str, str]
     """sha256 of each split's safetensors file."""
+    classes: list[str] = field(default_factory=list)
+    """As in run.json."""
     digests_sha256: str = ""
     """sha256 of ``datasets/<sha256>/train.digests`` (see :mod:`ml.examples`); empty: stored by an older version."""
 
@@ -187,6 +191,8 @@ class EvaluationRecord:
     inference_seconds: float
     """To score all examples."""
     finished: float
+    classes: list[str] = field(default_factory=list)
+    """As in run.json."""
 
 
 @dataclass(frozen=True)
@@ -275,6 +281,8 @@ class SummaryRecord:
     series_left_out: int = 0
     """As in run.json."""
     dataset_sha256: str = ""
+    classes: list[str] = field(default_factory=list)
+    """As in run.json."""
     class_shares: list[float] = field(default_factory=list)
     """Share of each class among the training examples."""
     pixel_mean: float | None = None
@@ -353,6 +361,19 @@ class ChampionRecord:
     def announcement(self) -> dict[str, str]:
         """What others are told of it, to fetch and verify the model."""
         return {"model": self.model, "run_id": self.run_id, "model_sha256": self.model_sha256}
+
+
+def class_names(recorded: list[str], count: int) -> list[str]:
+    """Names of `count` classes in label order: those of a record, or ``0``, ``1`` … where it names none.
+
+    Raises:
+        ValueError: the record names another number of classes.
+    """
+    if not recorded:
+        return [str(label) for label in range(count)]
+    if len(recorded) != count:
+        raise ValueError(f"the record names {len(recorded)} classes and has figures of {count}")
+    return recorded
 
 
 def is_finite(value: float | None) -> TypeGuard[float]:
