@@ -17,6 +17,7 @@ RUN --mount=type=cache,target=/var/cache/build \
     uv venv --python /usr/local/bin/python /opt/venv; \
     uv pip install --python /opt/venv/bin/python --compile-bytecode -r /tmp/requirements.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY catwalk catwalk
 COPY dags dags
 COPY ml ml
 COPY monitoring monitoring
@@ -26,7 +27,7 @@ COPY stack stack
 # the checkout, which others can't read where it was made with a umask of 077.
 RUN set -eu; \
     uv pip install --python /opt/venv/bin/python --no-deps --no-build-isolation --editable .; \
-    python -m compileall -q dags ml monitoring stack; \
+    python -m compileall -q catwalk dags ml monitoring stack; \
     chmod -R a+rX /opt/catwalk
 
 FROM base

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, TriggerRule, chain, dag, get_current_context, task
-from catwalk_tasks import (
+
+from catwalk.airflow.tasks import (
     DEFAULT_ARGS,
     PROMOTIONS,
     SETTINGS,
@@ -23,13 +24,12 @@ from catwalk_tasks import (
     publish_run,
     run_id_of,
 )
-
-from ml.config import field_docs, knobs
-from ml.search import MAX_TRIALS, SearchConfig, Trial, described
+from catwalk.stages.search import MAX_TRIALS, SearchConfig, Trial, described
+from ml.fashion_mnist.config import field_docs, knobs
 
 if TYPE_CHECKING:
-    from ml.records import Stage
-    from ml.runs import Run
+    from catwalk.ledger.records import Stage
+    from catwalk.ledger.runs import Run
 
 
 def _search_params() -> dict[str, Param]:
@@ -72,8 +72,8 @@ def _own_run_id() -> str:
 
 def _run_winner(stage: Stage) -> Run:
     """Runs a stage of the trial that was chosen."""
-    from ml.pipeline import STAGE_FUNCTIONS
-    from ml.sweep import winner
+    from catwalk.ledger.sweep import winner
+    from catwalk.stages.pipeline import STAGE_FUNCTIONS
 
     ledger, observer = open_ledger()
     run = winner(ledger, _sweep_id())
@@ -85,7 +85,7 @@ class SweepReportLink(ReportLink):
     """Leads to the task's own trial, or to the one that was chosen."""
 
     def run_id(self, task_instance: Any) -> str:
-        from ml.sweep import winner
+        from catwalk.ledger.sweep import winner
 
         if task_instance.map_index >= 0:
             return super().run_id(task_instance)
@@ -115,8 +115,8 @@ def fashion_sweep() -> None:
     )
     def train(trial: Trial) -> None:
         """Opens the trial's run, finds or stores its dataset by content hash, and trains."""
-        from ml.config import RunConfig
-        from ml.pipeline import STAGE_FUNCTIONS, open_run
+        from catwalk.stages.pipeline import STAGE_FUNCTIONS, open_run
+        from ml.fashion_mnist.config import RunConfig
 
         context = get_current_context()
         context["trial"] = described(trial)  # type: ignore[typeddict-unknown-key]
@@ -135,7 +135,7 @@ def fashion_sweep() -> None:
     @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     def choose(trials: list[Trial]) -> str:
         """Waits for all trials to end, and chooses the best by validation of those that have finished."""
-        from ml.sweep import choose
+        from catwalk.ledger.sweep import choose
 
         dag_run = get_current_context()["dag_run"]
         of_runs = {run_id_of(dag_run, index): trial for index, trial in enumerate(trials)}

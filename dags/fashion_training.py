@@ -1,7 +1,7 @@
 """Retrains the Fashion-MNIST classifier once a night: ingest → train → test → decide, and publish whatever happens.
 
-Wiring only: what each stage does is in `ml.pipeline`, what it tells the outside in `monitoring`. Both are imported
-inside the tasks, so that Airflow parses this file in a moment.
+Wiring only: what each stage does is in `catwalk.stages.pipeline`, what it tells the outside in `monitoring`. Both are
+imported inside the tasks, so that Airflow parses this file in a moment.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow.sdk import chain, dag, get_current_context, task
-from catwalk_tasks import (
+
+from catwalk.airflow.tasks import (
     DEFAULT_ARGS,
     PROMOTIONS,
     TRAINING_TIMEOUT,
@@ -22,18 +23,17 @@ from catwalk_tasks import (
     run_id_of,
     timetable,
 )
-
-from ml.config import knobs
+from ml.fashion_mnist.config import knobs
 
 if TYPE_CHECKING:
-    from ml.records import Stage, Trigger
-    from ml.runs import Run
+    from catwalk.ledger.records import Stage, Trigger
+    from catwalk.ledger.runs import Run
 
 
 def _run_stage(stage: Stage) -> Run:
     """Runs one stage of the run that belongs to this DAG run; every try finds the same one."""
-    from ml.config import RunConfig
-    from ml.pipeline import STAGE_FUNCTIONS, open_run
+    from catwalk.stages.pipeline import STAGE_FUNCTIONS, open_run
+    from ml.fashion_mnist.config import RunConfig
 
     context = get_current_context()
     dag_run = context["dag_run"]

@@ -16,7 +16,7 @@ REASONS = {
     "worse": ("Held: worse than what was shipped before", LOOK),
     "class": ("Held: a class got worse", LOOK),
 }
-"""Why the gate ships or holds; a test compares its keys with :mod:`ml.gate`'s."""
+"""Why the gate ships or holds; a test compares its keys with :mod:`catwalk.gate.decision`'s."""
 VERDICTS = {
     "passed": ("passed", FINE),
     "failed": ("failed", LOOK),

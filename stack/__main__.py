@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ml.errors import CatwalkError
+from catwalk.clients.caller import no_proxy, other_s3_settings
+from catwalk.errors import CatwalkError
 from stack import control
-from stack.caller import no_proxy, other_s3_settings
 from stack.environment import client_environment
 from stack.parts import logins, parts
 from stack.settings import Settings

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import psutil
 
-from ml import dag_settings
-from ml.errors import CatwalkError, ConfigError
-from monitoring import notifications, quiet_hours, receivers, web_config
-from monitoring.access import PASSWORD_VARIABLE
-from monitoring.planned_work import Chain
-from stack import first_start, grafana, programs
+from catwalk.airflow import dag_settings
+from catwalk.cli.planned_work import Chain
+from catwalk.clients.access import PASSWORD_VARIABLE
+from catwalk.errors import CatwalkError, ConfigError
+from catwalk.notifications import quiet_hours, receivers
+from stack import first_start, grafana, notifications, programs, web_config
 from stack.environment import (
     MARKER,
     client_environment,

@@ -17,15 +17,15 @@ from datetime import datetime
 from rich.console import Console
 from rich.panel import Panel
 
-from ml.config import DataConfig
-from ml.dataset import read_splits
-from ml.errors import CatwalkError, DatasetError
-from ml.runs import Ledger, Run, run_id_of_dag_run
-from ml.store import Store
-from monitoring.airflow_api import AirflowApi
-from monitoring.points import run_points
+from catwalk.clients.airflow_api import AirflowApi
+from catwalk.clients.caller import become_client
+from catwalk.errors import CatwalkError, DatasetError
+from catwalk.ledger.runs import Ledger, Run, run_id_of_dag_run
+from catwalk.storage.store import Store
+from catwalk.telemetry.points import run_points
+from ml.fashion_mnist.config import DataConfig
+from ml.fashion_mnist.dataset import read_splits
 from stack import control
-from stack.caller import become_client
 from stack.environment import client_environment
 from stack.parts import get, logins, monitoring_password
 from stack.settings import PROJECT, Settings, StackError

@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ml.proxies import is_socks
-from stack import credentials, env_file, grafana
-from stack.caller import no_proxy
+from catwalk import env_file
+from catwalk.clients.caller import no_proxy
+from catwalk.proxies import is_socks
+from stack import credentials, grafana
 from stack.settings import HOST, PROJECT, Settings, own_settings
 
 MARKER = "CATWALK_STACK"

@@ -17,10 +17,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ml import dag_settings, s3
-from ml.errors import CatwalkError
-from ml.s3_errors import unanswered
-from ml.store import location
+from catwalk.airflow import dag_settings
+from catwalk.errors import CatwalkError
+from catwalk.storage import s3
+from catwalk.storage.s3_errors import unanswered
+from catwalk.storage.store import location
 from stack import credentials
 from stack.settings import StackError
 
@@ -30,7 +31,7 @@ def create_bucket(name: str, environment: Mapping[str, str] = os.environ) -> boo
 
     Args:
         name: the bucket's, or an access point's ARN.
-        environment: what names the S3, see :mod:`ml.s3`.
+        environment: what names the S3, see :mod:`catwalk.storage.s3`.
 
     Raises:
         StackError: a setting makes no sense, or S3 does not answer or refuses.

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.proxies import fetch_part
-from monitoring import access, receivers, web_config
-from stack import grafana, workers
+from catwalk.clients import access
+from catwalk.notifications import receivers
+from catwalk.proxies import fetch_part
+from stack import grafana, web_config, workers
 from stack.environment import client_environment
 from stack.settings import HOST, PROJECT, Settings, tool
 
@@ -47,9 +48,9 @@ def parts(settings: Settings) -> dict[str, Part]:
     airflow = str(PROJECT / ".venv" / "bin" / "airflow")
     python = str(PROJECT / ".venv" / "bin" / "python")
     packages = PROJECT / ".venv" / ".catwalk-packages"
-    code = (PROJECT / "ml", PROJECT / "monitoring", packages)
+    code = (PROJECT / "catwalk", PROJECT / "ml", PROJECT / "monitoring", packages)
     access_to = access_folders(settings)
-    mapping = PROJECT / "monitoring" / "statsd_mapping.yaml"
+    mapping = PROJECT / "catwalk" / "telemetry" / "statsd_mapping.yaml"
     people = receivers.folder(client_environment(settings))
 
     def answers(name: str, path: str) -> Callable[[], bool]:
@@ -123,7 +124,7 @@ def parts(settings: Settings) -> dict[str, Part]:
         ),
         Part(
             "registry",
-            [python, "-m", "monitoring.registry", "--host", HOST, "--port", str(settings.ports["registry"])],
+            [python, "-m", "catwalk_exporter", "--host", HOST, "--port", str(settings.ports["registry"])],
             ("registry",),
             answers("registry", "/healthz"),
             settings.url("registry"),
@@ -131,7 +132,7 @@ def parts(settings: Settings) -> dict[str, Part]:
         ),
         Part(
             "courier",
-            [python, "-m", "monitoring.courier", "--host", HOST, "--port", str(settings.ports["courier"])],
+            [python, "-m", "catwalk_courier", "--host", HOST, "--port", str(settings.ports["courier"])],
             ("courier",),
             answers("courier", "/healthz"),
             settings.url("courier"),
@@ -175,7 +176,7 @@ def parts(settings: Settings) -> dict[str, Part]:
 
 
 def access_folders(settings: Settings) -> dict[str, Path]:
-    """Part → folder with what :mod:`monitoring.web_config` writes, where the part's configuration looks for it."""
+    """Part → folder with what :mod:`stack.web_config` writes, where the part's configuration looks for it."""
     return {"prometheus": settings.home / "prometheus" / "access", "alertmanager": settings.home / "alertmanager"}
 
 
@@ -201,7 +202,7 @@ def get(url: str, timeout: float = 15.0, password: str = "") -> bytes | None:
     Args:
         url: of a part.
         timeout: seconds.
-        password: of the user `catwalk` (:mod:`monitoring.access`), where the part wants it.
+        password: of the user `catwalk` (:mod:`catwalk.clients.access`), where the part wants it.
     """
     request = urllib.request.Request(url, headers={"Authorization": access.header(password)} if password else {})
     try:

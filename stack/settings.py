@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ml.errors import CatwalkError, ConfigError
-from stack import env_file
+from catwalk import env_file
+from catwalk.errors import CatwalkError, ConfigError
 
 PROJECT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"

@@ -17,13 +17,13 @@ import psutil
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from ml.proxies import without_proxy
-from ml.runs import Ledger
-from ml.store import Store
-from monitoring import access
-from monitoring.airflow_api import AirflowApi
+from catwalk.clients import access
+from catwalk.clients.airflow_api import AirflowApi
+from catwalk.clients.caller import become_client
+from catwalk.ledger.runs import Ledger
+from catwalk.proxies import without_proxy
+from catwalk.storage.store import Store
 from stack import control
-from stack.caller import become_client
 from stack.environment import client_environment, process_environment
 from stack.parts import monitoring_password
 from stack.settings import PORTS, PROJECT, Settings

@@ -18,8 +18,9 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
-from monitoring import access, notifications, web_config
-from monitoring.receivers import Channels
+from catwalk.clients import access
+from catwalk.notifications.receivers import Channels
+from stack import notifications, web_config
 from stack.settings import PROJECT, tool
 from tests.servers import MONITORING_PASSWORD, PATIENCE, free_port, wait_for_port, wait_until
 
@@ -190,7 +191,7 @@ class CourierProcess:
         """
         Args:
             home: its `CATWALK_HOME`.
-            program: what to run in place of ``-m monitoring.courier``.
+            program: what to run in place of ``-m catwalk_courier``.
             environment: variables beside those of the test.
         """
         self.home, self.port = home, free_port()
@@ -208,7 +209,7 @@ class CourierProcess:
 
     def start(self, *program: str, **environment: str) -> None:
         """Returns once it answers."""
-        command = [sys.executable, *(program or ("-m", "monitoring.courier")), "--port", str(self.port)]
+        command = [sys.executable, *(program or ("-m", "catwalk_courier")), "--port", str(self.port)]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CATWALK_")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -17,9 +17,9 @@ import boto3
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ml.store import Store
-from monitoring.address import Address
-from monitoring.mapping import MAPPING
+from catwalk.storage.store import Store
+from catwalk.telemetry.address import Address
+from catwalk.telemetry.mapping import MAPPING
 from stack.settings import tool
 
 T = TypeVar("T")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import prometheus, statetimeline
 
+from catwalk.ledger.records import STAGES
 from grafana import board, words
 from grafana.panels import LOOK, About, events, joined, lines, panel_link, query, tile, timeline
 from grafana.panels import words as mapping
 from grafana.queries import STEP, counted, counted_in_a_day, mean, worst
 from grafana.sources import sources
 from grafana.transformations import Column, convert, matrix, order, sort
-from ml.records import STAGES
 
 _RUNS = 'model="$model", run_id=~"$recent"'
 _RECENT = 60

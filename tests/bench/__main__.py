@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from ml.errors import CatwalkError
+from catwalk.errors import CatwalkError
 from tests.bench import accuracy, dashboards, epochs, faults, listing, pipeline, report, rules, telemetry
 from tests.bench.measure import HEADER, Measurement
 

@@ -30,11 +30,11 @@ def s3(folder: Path) -> Iterator[str]:
 
 def _train(seed: int, store_url: str) -> tuple[float, float, float, float, float]:
     """Accuracy, calibration error, seconds of training, peak memory, and the share that checkpoints take of them."""
-    from ml.config import RunConfig
-    from ml.dataset import read_splits
-    from ml.evaluation import evaluate, predict
-    from ml.store import Store
-    from ml.training import Trainer
+    from catwalk.storage.store import Store
+    from ml.fashion_mnist.config import RunConfig
+    from ml.fashion_mnist.dataset import read_splits
+    from ml.fashion_mnist.evaluation import evaluate, predict
+    from ml.fashion_mnist.training import Trainer
 
     config = RunConfig()
     splits = read_splits(config.data)

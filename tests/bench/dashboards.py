@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ml.config import CLASSES
-from ml.records import STAGES
+from catwalk.ledger.records import STAGES
+from ml.fashion_mnist.config import CLASSES
 from stack.parts import get
 from stack.settings import tool
 from tests.bench.measure import Measurement

@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import FashionMNIST
 from torchvision.transforms import ToTensor
 
-from ml.config import RunConfig
-from ml.dataset import Split, dataset_root, read_splits
-from ml.training import Trainer
+from ml.fashion_mnist.config import RunConfig
+from ml.fashion_mnist.dataset import Split, dataset_root, read_splits
+from ml.fashion_mnist.training import Trainer
 from tests.bench.measure import Measurement
 
 SAME_BATCH = 64

@@ -4,7 +4,7 @@ Each of the 10,000 images has a probability of being classified right, calibrate
 accuracy and two equally good models disagree on as many images as two seeds of the recipe were measured to. A model is
 a draw of all images; a better or worse one shifts every probability. The rule is the shipped one, called as it is.
 
-`python -m tests.bench.gate` writes ml/gate.md and ml/gate.png anew, in about five minutes.
+`python -m tests.bench.gate` writes docs/gate.md and docs/gate.png anew, in about five minutes.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, root
 from scipy.stats import norm
 
-from ml.config import GateConfig
-from ml.gate import Discordance, Examples, Opponent, Role, better, not_inferior, rule, ship_or_hold
-from ml.records import EvaluationRecord, Verdict
+from catwalk.gate.decision import Discordance, Examples, Opponent, Role, better, not_inferior, rule, ship_or_hold
+from catwalk.ledger.records import EvaluationRecord, Verdict
+from ml.fashion_mnist.config import GateConfig
 from stack.settings import PROJECT
 
 IMAGES = 10_000
@@ -217,8 +217,8 @@ def main() -> int:
         name: a_year(generator, gate, lambda points: max(points - 0.3, -4.0), newer)
         for name, newer in (("not newer, as it is", False), ("newer, for it is other data", True))
     }
-    draw(decisions).savefig(PROJECT / "ml" / "gate.png", dpi=110)
-    Path(PROJECT / "ml" / "gate.md").write_text(page(decisions, equal, sinking, rising, subsets))
+    draw(decisions).savefig(PROJECT / "docs" / "gate.png", dpi=110)
+    Path(PROJECT / "docs" / "gate.md").write_text(page(decisions, equal, sinking, rising, subsets))
     return 0
 
 

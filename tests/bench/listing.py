@@ -10,11 +10,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ml import summary_index
-from ml.config import RunConfig
-from ml.records import CheckRecord
-from ml.store import Store
-from monitoring.summaries import Summaries
+from catwalk.ledger import summary_index
+from catwalk.ledger.records import CheckRecord
+from catwalk.ledger.summaries import Summaries
+from catwalk.storage.store import Store
+from ml.fashion_mnist.config import RunConfig
 from stack.settings import PROJECT
 from tests.bench.measure import Measurement
 from tests.monitoring.ledgers import put_summary, summary

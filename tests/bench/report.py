@@ -18,14 +18,14 @@ COMPARED = 40
 
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
     """A small run on stand-in data, decided against a champion: a report shows 10,000 test images in any case."""
-    from ml.config import RunConfig
-    from ml.observer import Silent
-    from ml.pipeline import open_run, run_stages
-    from ml.report import compare_page
-    from ml.report.build import build
-    from ml.report.comparison import Comparison, compare, compare_with_baseline, differing_parameters
-    from ml.runs import Ledger, new_run_id
-    from ml.store import Store
+    from catwalk.ledger.runs import Ledger, new_run_id
+    from catwalk.report import compare_page
+    from catwalk.report.build import build
+    from catwalk.report.comparison import Comparison, compare, compare_with_baseline, differing_parameters
+    from catwalk.stages.observer import Silent
+    from catwalk.stages.pipeline import open_run, run_stages
+    from catwalk.storage.store import Store
+    from ml.fashion_mnist.config import RunConfig
 
     before = os.environ.get("CATWALK_HOME")
     with tempfile.TemporaryDirectory() as folder, s3(Path(folder)) as store_url:

@@ -19,11 +19,11 @@ from itertools import product
 from pathlib import Path
 from typing import TextIO
 
-from ml.config import CLASSES
-from ml.records import STAGES, ChampionRecord, CheckRecord, SummaryRecord
-from monitoring import catalogue
-from monitoring.exposition import Exposition, Facts, Settings
-from monitoring.snapshot import Snapshot
+from catwalk.ledger.records import STAGES, ChampionRecord, CheckRecord, SummaryRecord
+from catwalk.telemetry import catalogue
+from catwalk_exporter.exposition import Exposition, Facts, Settings
+from catwalk_exporter.snapshot import Snapshot
+from ml.fashion_mnist.config import CLASSES
 from stack.parts import get
 from stack.settings import PROJECT, tool
 from tests.bench.measure import Measurement

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 
-from ml.config import RunConfig
-from ml.dataset import read_splits
-from ml.records import EpochRecord, RunRecord
-from ml.training import Trainer
-from monitoring.emitter import Emitter
-from monitoring.points import epoch_points
+from catwalk.ledger.records import EpochRecord, RunRecord
+from catwalk.telemetry.emitter import Emitter
+from catwalk.telemetry.points import epoch_points
+from ml.fashion_mnist.config import RunConfig
+from ml.fashion_mnist.dataset import read_splits
+from ml.fashion_mnist.training import Trainer
 from tests.bench.measure import Measurement
 from tests.servers import Exporter
 

@@ -11,13 +11,13 @@ import pytest
 from airflow.sdk import AssetAlias, TriggerRule
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
-from ml.config import RunConfig, knobs
-from ml.records import from_json
-from ml.runs import Run
-from ml.search import SearchConfig
-from ml.store import Store
-from monitoring.budget import KEY, Parts
-from monitoring.points import EPOCH_SERIES, series_budget
+from catwalk.ledger.records import from_json
+from catwalk.ledger.runs import Run
+from catwalk.stages.search import SearchConfig
+from catwalk.storage.store import Store
+from catwalk.telemetry.budget import KEY, Parts
+from catwalk.telemetry.points import EPOCH_SERIES, series_budget
+from ml.fashion_mnist.config import RunConfig, knobs
 
 SEARCH = {"space", "search", "trials", "search_seed"}
 
@@ -88,7 +88,7 @@ def test_all_trials_of_a_sweep_get_the_same_part_of_prometheus(
     dag_run = SimpleNamespace(run_after=datetime(2026, 11, 23, tzinfo=UTC), dag_id="fashion_sweep", run_id="manual__1")
     stages = {"ingest": lambda run, observer: None, "train": lambda run, observer: None}
     monkeypatch.setenv("CATWALK_STATSD", "127.0.0.1:9")
-    monkeypatch.setattr("ml.pipeline.STAGE_FUNCTIONS", stages)
+    monkeypatch.setattr("catwalk.stages.pipeline.STAGE_FUNCTIONS", stages)
     train = dag.get_task("train").python_callable
     trials = SearchConfig(**{name: params[name] for name in SEARCH}).plan(
         {name: value for name, value in params.items() if name not in SEARCH}, "any"

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from airflow.sdk import AssetAlias, CronTriggerTimetable
 
-from ml import errors
-from ml.config import RunConfig, knobs
-from ml.errors import ConfigError
+from catwalk import errors
+from catwalk.errors import ConfigError
+from ml.fashion_mnist.config import RunConfig, knobs
 from stack.settings import PROJECT
 
 
@@ -52,7 +52,7 @@ def test_runs_are_due_when_airflow_starts_them(schedule: str) -> None:
     from airflow.utils.dates import cron_presets
     from pendulum import datetime
 
-    from ml.schedule import PRESETS, Schedule
+    from catwalk.schedule import PRESETS, Schedule
 
     assert cron_presets.items() <= PRESETS.items()
     timetable = Core(schedule, timezone="UTC")
@@ -172,7 +172,8 @@ def test_what_may_pass_is_tried_again_and_nothing_else(kind: type[errors.Catwalk
 def test_reading_a_dag_file_loads_nothing_heavy(name: str) -> None:
     code = (
         f"import runpy, sys; sys.path.append('dags'); runpy.run_path('dags/{name}.py'); "
-        "heavy = {'torch', 'torchvision', 'numpy', 'boto3', 'matplotlib', 'scipy', 'monitoring', 'ml.pipeline'}; "
+        "heavy = {'torch', 'torchvision', 'numpy', 'boto3', 'matplotlib', 'scipy', 'catwalk.telemetry', "
+        "'catwalk.stages.pipeline'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ml.dag_settings import DagSettings
+from catwalk.airflow.dag_settings import DagSettings
 from stack.settings import PROJECT
 
 READ = """

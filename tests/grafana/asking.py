@@ -12,7 +12,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
-from monitoring import access
+from catwalk.clients import access
 from tests.grafana.promql import Query
 
 SCRAPE_SECONDS = 10

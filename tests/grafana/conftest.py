@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ml.runs import Run
+from catwalk.ledger.runs import Run
 from tests.conftest import RunningStack, wait_until
 from tests.grafana.asking import ask
 from tests.grafana.promql import Query, all_queries

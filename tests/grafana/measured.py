@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monitoring import access
+from catwalk.clients import access
 from stack.parts import get
 from stack.settings import PROJECT, tool
 from tests.grafana.asking import ask
@@ -34,7 +34,7 @@ class Registry:
         self.start()
 
     def start(self, **environment: str) -> None:
-        command = [sys.executable, "-m", "monitoring.registry", "--port", str(self.port), "--refresh", "0.5"]
+        command = [sys.executable, "-m", "catwalk_exporter", "--port", str(self.port), "--refresh", "0.5"]
         every = {**os.environ, **environment}
         self.process = subprocess.Popen(command, cwd=PROJECT, env=every, stderr=subprocess.DEVNULL)
         wait_until(lambda: get(f"http://127.0.0.1:{self.port}/healthz") is not None, "the registry has read S3")

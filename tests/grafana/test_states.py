@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
+from catwalk.ledger.records import ChampionRecord
+from catwalk.replay.replay import replay
+from catwalk.storage.store import Store
+from catwalk.telemetry.emitter import observer_from_environment
 from grafana.board import all_panels
 from grafana.dashboards import DASHBOARDS
-from ml.records import ChampionRecord
-from ml.store import Store
-from monitoring.emitter import observer_from_environment
-from monitoring.replay import replay
 from tests.grafana.asking import step_of
 from tests.grafana.measured import SCRAPE_SECONDS, Measured, Prometheus
 from tests.grafana.promql import Query, all_queries, other_queries

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
+from catwalk.gate.decision import _REASONS
+from catwalk.telemetry import catalogue
+from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
+from catwalk_courier import annotations
+from catwalk_courier.payload import Alert
+from catwalk_exporter.exposition import STATES
 from grafana import words
 from grafana.__main__ import FOLDER, file_name, text
 from grafana.board import GENERATED, SCHEMA, all_panels
 from grafana.dashboards import DASHBOARDS
-from ml.gate import _REASONS
-from monitoring import catalogue
-from monitoring.airflow_metrics import airflow_rules, load_registry
-from monitoring.courier import annotations
-from monitoring.courier.payload import Alert
-from monitoring.exposition import STATES
 from tests.grafana.promql import all_queries, counters, metric_names
 from tests.prometheus.rulebook import records
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from catwalk.ledger.records import STAGES
 from grafana.board import all_panels
 from grafana.dashboards import DASHBOARDS
-from ml.config import CLASSES
-from ml.records import STAGES
+from ml.fashion_mnist.config import CLASSES
 from tests.grafana.conftest import EPOCHS, Fed
 from tests.grafana.node import Field, Frame, NodeError, transform
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from ml.records import AttemptRecord
-from ml.runs import Run, new_run_id, run_id_of_dag_run
-from monitoring.points import Point, run_points
+from catwalk.ledger.records import AttemptRecord
+from catwalk.ledger.runs import Run, new_run_id, run_id_of_dag_run
+from catwalk.telemetry.points import Point, run_points
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
 from tests.small import SMALL

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ml.runs import Run
-from monitoring.courier.client import told
+from catwalk.clients.courier import told
+from catwalk.ledger.runs import Run
 from tests.conftest import RunningStack, wait_until
 from tests.integration.conftest import DagRun, trigger
 from tests.small import SLOW, SMALL

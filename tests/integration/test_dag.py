@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from ml.config import CHAMPION_ASSET
-from ml.runs import Run
-from monitoring.airflow_api import AirflowError
+from catwalk.clients.airflow_api import AirflowError
+from catwalk.ledger.runs import Run
+from ml.fashion_mnist.config import CHAMPION_ASSET
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
 from tests.grafana.asking import ask

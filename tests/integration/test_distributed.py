@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from ml.dataset import dataset_root
-from ml.runs import Run, run_id_of_dag_run
-from ml.sweep import NOT_CHOSEN, chosen
+from catwalk.ledger.runs import Run, run_id_of_dag_run
+from catwalk.ledger.sweep import NOT_CHOSEN, chosen
+from ml.fashion_mnist.dataset import dataset_root
 from stack import control
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, running_stack, wait_until

@@ -19,8 +19,8 @@ import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from monitoring import access
-from monitoring.airflow_api import AirflowApi, AirflowError
+from catwalk.clients import access
+from catwalk.clients.airflow_api import AirflowApi, AirflowError
 from stack import control, credentials
 from stack.parts import monitoring_password, parts
 from stack.settings import Settings

@@ -6,12 +6,12 @@ from contextlib import closing
 
 import pytest
 
-from ml.pipeline import publish
-from ml.runs import Run
-from monitoring.address import Address
-from monitoring.emitter import gauge_value, observer_from_environment, stat
-from monitoring.points import Point, run_points, series_budget
-from monitoring.statsd_client import TcpClient
+from catwalk.ledger.runs import Run
+from catwalk.stages.pipeline import publish
+from catwalk.telemetry.address import Address
+from catwalk.telemetry.emitter import gauge_value, observer_from_environment, stat
+from catwalk.telemetry.points import Point, run_points, series_budget
+from catwalk.telemetry.statsd_client import TcpClient
 from tests.conftest import RunningStack, wait_until
 from tests.integration.conftest import (
     assert_all_stored,

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from ml.config import DataConfig, RunConfig
-from ml.dataset import read_splits
-from ml.observer import Silent
-from ml.pipeline import ingest, open_run, train
-from ml.records import EpochRecord, RunRecord
-from ml.runs import Ledger, Run, new_run_id
-from ml.store import Store
+from catwalk.ledger.records import EpochRecord, RunRecord
+from catwalk.ledger.runs import Ledger, Run, new_run_id
+from catwalk.stages.observer import Silent
+from catwalk.stages.pipeline import ingest, open_run, train
+from catwalk.storage.store import Store
+from ml.fashion_mnist.config import DataConfig, RunConfig
+from ml.fashion_mnist.dataset import read_splits
 from tests import small
 
 SMALL = {**small.SMALL, "seed": 11}

@@ -15,11 +15,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ml.errors import CatwalkError
-from ml.observer import Silent
-from ml.pipeline import STAGE_FUNCTIONS
-from ml.runs import Run
-from ml.store import Store
+from catwalk.errors import CatwalkError
+from catwalk.ledger.runs import Run
+from catwalk.stages.observer import Silent
+from catwalk.stages.pipeline import STAGE_FUNCTIONS
+from catwalk.storage.store import Store
 
 
 def die() -> None:

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from ml.champion import Champions
-from ml.errors import ArtifactError, CatwalkError, DamagedError
-from ml.examples import digests_key
-from ml.observer import Silent
-from ml.opponents import compare_examples
-from ml.pipeline import decide, run_stages, train
-from ml.pipeline import test as score
-from ml.records import to_json
-from ml.runs import Run
+from catwalk.errors import ArtifactError, CatwalkError, DamagedError
+from catwalk.gate.baselines import compare_examples
+from catwalk.ledger.champion import Champions
+from catwalk.ledger.examples import digests_key
+from catwalk.ledger.records import to_json
+from catwalk.ledger.runs import Run
+from catwalk.stages.observer import Silent
+from catwalk.stages.pipeline import decide, run_stages, train
+from catwalk.stages.pipeline import test as score
 from tests.ml.conftest import stage_process
 
 pytestmark = pytest.mark.integration

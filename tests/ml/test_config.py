@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ml.config import MAX_EPOCHS, DataConfig, RunConfig, TrainingConfig, knobs
-from ml.errors import ConfigError
+from catwalk.errors import ConfigError
+from ml.fashion_mnist.config import MAX_EPOCHS, DataConfig, RunConfig, TrainingConfig, knobs
 
 
 def test_every_knob_has_a_sentence_of_help() -> None:
@@ -142,6 +142,6 @@ def test_a_frozen_configuration_cannot_be_changed() -> None:
 
 
 def test_dag_files_can_import_it_without_anything_heavy() -> None:
-    script = "import sys, ml.config, ml.errors; print({'torch', 'numpy', 'boto3', 'matplotlib'} & set(sys.modules))"
+    script = "import sys, ml.fashion_mnist.config; print({'torch', 'numpy', 'boto3', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "set()"

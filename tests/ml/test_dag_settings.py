@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ml import dag_settings, variables
-from ml.dag_settings import DagSettings
-from ml.errors import ConfigError
+from catwalk import variables
+from catwalk.airflow import dag_settings
+from catwalk.airflow.dag_settings import DagSettings
+from catwalk.errors import ConfigError
 
 ALL = ("CATWALK_SCHEDULE", "CATWALK_TASK_RETRIES", "CATWALK_RETRY_DELAY_SECONDS", "CATWALK_SWEEP_PARALLEL")
 

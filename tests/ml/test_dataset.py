@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from ml.config import CLASSES, DataConfig
-from ml.dataset import Split, dataset_root, load_split, read_splits, store_dataset, stratified
-from ml.errors import ArtifactError, DatasetError
-from ml.examples import digests, training_examples
-from ml.store import Store
+from catwalk.errors import ArtifactError, DatasetError
+from catwalk.ledger.examples import digests, training_examples
+from catwalk.storage.store import Store
+from ml.fashion_mnist.config import CLASSES, DataConfig
+from ml.fashion_mnist.dataset import Split, dataset_root, load_split, read_splits, store_dataset, stratified
 
 SMALL = DataConfig(source="synthetic", train_examples=200, validation_examples=100)
 

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from ml.config import CLASSES
-from ml.evaluation import Predictions, calibration_error, confusion_matrix, evaluate, table
+from ml.fashion_mnist.config import CLASSES
+from ml.fashion_mnist.evaluation import Predictions, calibration_error, confusion_matrix, evaluate, table
 
 
 def logits_for(confidences: list[float], predicted: list[int]) -> torch.Tensor:

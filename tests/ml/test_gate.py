@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from ml.config import GateConfig
-from ml.gate import Discordance, Examples, Integers, Opponent, Ruling, floor_checks, holm, rule
-from ml.records import CheckRecord, EvaluationRecord
+from catwalk.gate.decision import Discordance, Examples, Integers, Opponent, Ruling, floor_checks, holm, rule
+from catwalk.ledger.records import CheckRecord, EvaluationRecord
+from ml.fashion_mnist.config import GateConfig
 
 N = 10_000
 LABELS: Integers = np.arange(N, dtype=np.int64) % 10

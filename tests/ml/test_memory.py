@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ml.config import RunConfig
-from ml.errors import OutOfMemoryError, TransientError
-from ml.memory import advice
+from catwalk.errors import OutOfMemoryError, TransientError
+from catwalk.stages.memory import advice
+from ml.fashion_mnist.config import RunConfig
 
 CONFIG = RunConfig.from_flat({"hidden": "4096,4096", "batch_size": 60_000})
 

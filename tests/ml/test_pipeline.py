@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load, save
 
-from ml.champion import Champions, load_model, verified_model
-from ml.config import RunConfig
-from ml.errors import ArtifactError, CatwalkError, DatasetError, NonFiniteLossError, PreconditionFailedError
-from ml.observer import Silent
-from ml.pipeline import STAGE_FUNCTIONS, decide, ingest, open_run, publish, run_stages, test, train
-from ml.records import STAGES
-from ml.report.build import FIGURES
-from ml.runs import Ledger, Run, new_run_id
+from catwalk.errors import ArtifactError, CatwalkError, DatasetError, NonFiniteLossError, PreconditionFailedError
+from catwalk.ledger.champion import Champions, load_model, verified_model
+from catwalk.ledger.records import STAGES
+from catwalk.ledger.runs import Ledger, Run, new_run_id
+from catwalk.report.build import FIGURES
+from catwalk.stages.observer import Silent
+from catwalk.stages.pipeline import STAGE_FUNCTIONS, decide, ingest, open_run, publish, run_stages, test, train
+from ml.fashion_mnist.config import RunConfig
 from tests.ml.conftest import SMALL, Recorder, model, snapshot, stage_process
 
 pytestmark = pytest.mark.integration

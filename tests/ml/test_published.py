@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 from torchvision.datasets import FashionMNIST
 
-from ml import dataset, published
-from ml.config import DataConfig
-from ml.dataset import read_splits
-from ml.errors import DatasetError, DownloadError
-from ml.published import raw_folder
+from catwalk.errors import DatasetError, DownloadError
+from ml.fashion_mnist import dataset, published
+from ml.fashion_mnist.config import DataConfig
+from ml.fashion_mnist.dataset import read_splits
+from ml.fashion_mnist.published import raw_folder
 
 CONFIG = DataConfig(train_examples=100, validation_examples=50)
 IMAGES = "train-images-idx3-ubyte"

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from ml.config import RunConfig
-from ml.records import DecisionRecord, EpochRecord, RunRecord, TrainingRecord, from_json, to_json
+from catwalk.ledger.records import DecisionRecord, EpochRecord, RunRecord, TrainingRecord, from_json, to_json
+from ml.fashion_mnist.config import RunConfig
 
 EPOCH = EpochRecord(1, 0.5, 0.8, 0.6, 0.7, [0.1] * 10, 0.1, 1.5, 2.0, 100.0, 1_000.0)
 

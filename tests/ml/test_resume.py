@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from ml.errors import StoreUnavailableError
-from ml.observer import Silent
-from ml.pipeline import publish, train
-from ml.runs import Run
+from catwalk.errors import StoreUnavailableError
+from catwalk.ledger.runs import Run
+from catwalk.stages.observer import Silent
+from catwalk.stages.pipeline import publish, train
 from tests.conftest import wait_until
 from tests.ml.conftest import Recorder, model, stage_process, without_timing
 from tests.servers import S3Server

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from ml.config import RunConfig
-from ml.errors import CatwalkError, NotFoundError, RunConflictError, SupersededError
-from ml.pipeline import open_run
-from ml.runs import RUN_ID, Fence, Ledger, Run, check_code, new_run_id, run_id_of_dag_run, seed_of
-from ml.store import Store
+from catwalk.errors import CatwalkError, NotFoundError, RunConflictError, SupersededError
+from catwalk.ledger.runs import RUN_ID, Fence, Ledger, Run, check_code, new_run_id, run_id_of_dag_run, seed_of
+from catwalk.stages.pipeline import open_run
+from catwalk.storage.store import Store
+from ml.fashion_mnist.config import RunConfig
 from tests.ml.conftest import SMALL
 
 WHEN = datetime(2026, 11, 23, 3, 0, 0, tzinfo=UTC)

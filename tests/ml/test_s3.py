@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from ml import s3
-from ml.errors import ConfigError, StoreError, StoreUnavailableError
-from ml.store import Store
+from catwalk.errors import ConfigError, StoreError, StoreUnavailableError
+from catwalk.storage import s3
+from catwalk.storage.store import Store
 from tests.between import Asked, BeforeS3, Proxy
 from tests.servers import ENVIRONMENT, S3Server
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ml.config import RunConfig, knobs
-from ml.errors import ConfigError
-from ml.search import SearchConfig, described
+from catwalk.errors import ConfigError
+from catwalk.stages.search import SearchConfig, described
+from ml.fashion_mnist.config import RunConfig, knobs
 
 BASE = {knob.name: knob.text_default for knob in knobs()}
 SWEEP = "20261123T030000Z-7f3a90c1"

@@ -10,8 +10,8 @@ from threading import Barrier
 
 import pytest
 
-from ml.errors import ConfigError, NotFoundError, PreconditionFailedError, StoreError, StoreUnavailableError
-from ml.store import Store
+from catwalk.errors import ConfigError, NotFoundError, PreconditionFailedError, StoreError, StoreUnavailableError
+from catwalk.storage.store import Store
 from tests.servers import ENVIRONMENT, S3Server, free_port
 
 pytestmark = pytest.mark.integration

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from ml.errors import ConfigError, NotFoundError, StoreError, StoreUnavailableError
-from ml.store import Store, location
+from catwalk.errors import ConfigError, NotFoundError, StoreError, StoreUnavailableError
+from catwalk.storage.store import Store, location
 from tests.between import Answer, Asked, BeforeS3, Proxy
 from tests.servers import Exporter, S3Server
 

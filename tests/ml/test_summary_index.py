@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ml import summary_index
-from ml.errors import StoreError
-from ml.store import Store
-from monitoring.summaries import Summaries
+from catwalk.errors import StoreError
+from catwalk.ledger import summary_index
+from catwalk.ledger.summaries import Summaries
+from catwalk.storage.store import Store
 from tests.monitoring.ledgers import put_summary, summary
 
 pytestmark = pytest.mark.integration

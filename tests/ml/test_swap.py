@@ -11,14 +11,14 @@ from itertools import count
 
 import pytest
 
-from ml.champion import Champions
-from ml.errors import CancelledError, PreconditionFailedError, StoreError, StoreUnavailableError
-from ml.observer import Silent
-from ml.pipeline import decide, train
-from ml.pipeline import test as score
-from ml.runs import Fence, Ledger, Run
-from ml.store import Store
-from ml.swap import swap
+from catwalk.errors import CancelledError, PreconditionFailedError, StoreError, StoreUnavailableError
+from catwalk.ledger.champion import Champions
+from catwalk.ledger.runs import Fence, Ledger, Run
+from catwalk.stages.observer import Silent
+from catwalk.stages.pipeline import decide, train
+from catwalk.stages.pipeline import test as score
+from catwalk.storage.store import Store
+from catwalk.storage.swap import swap
 from stack.settings import PROJECT
 from tests.between import Answer, Asked, BeforeS3
 from tests.servers import S3Server, wait_until

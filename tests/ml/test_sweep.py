@@ -8,16 +8,16 @@ from dataclasses import replace
 
 import pytest
 
-from ml.config import RunConfig
-from ml.errors import NoTrialError
-from ml.observer import Silent
-from ml.pipeline import STAGE_FUNCTIONS, open_run
-from ml.records import TrialRecord
-from ml.runs import Ledger, Run, new_run_id
-from ml.search import Trial
-from ml.sweep import NOT_CHOSEN, choice, choose, forget, ranked, standings, waits_for_others, winner
-from ml.sweep import chosen as chosen_by
-from monitoring.summaries import shown_state
+from catwalk.errors import NoTrialError
+from catwalk.ledger.records import TrialRecord
+from catwalk.ledger.runs import Ledger, Run, new_run_id
+from catwalk.ledger.summaries import shown_state
+from catwalk.ledger.sweep import NOT_CHOSEN, choice, choose, forget, ranked, standings, waits_for_others, winner
+from catwalk.ledger.sweep import chosen as chosen_by
+from catwalk.stages.observer import Silent
+from catwalk.stages.pipeline import STAGE_FUNCTIONS, open_run
+from catwalk.stages.search import Trial
+from ml.fashion_mnist.config import RunConfig
 from tests.ml.conftest import SMALL
 
 SWEEP = "20261123T030000Z-7f3a90c1"

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from ml.config import RunConfig
-from ml.dataset import Split
-from ml.errors import ArtifactError, CancelledError, ConfigError, NonFiniteLossError
-from ml.network import ByteDropout, Perceptron
-from ml.records import EpochRecord
-from ml.training import Trainer, choose_device, learning_rate, load_network, read_header
+from catwalk.errors import ArtifactError, CancelledError, ConfigError, NonFiniteLossError
+from catwalk.ledger.records import EpochRecord
+from ml.fashion_mnist.config import RunConfig
+from ml.fashion_mnist.dataset import Split
+from ml.fashion_mnist.network import ByteDropout, Perceptron
+from ml.fashion_mnist.training import Trainer, choose_device, learning_rate, load_network, read_header
 
 KNOBS: dict[str, Any] = {"hidden": "16", "epochs": 3, "batch_size": 32, "threads": 1, "dropout": 0.3}
 

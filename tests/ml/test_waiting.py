@@ -11,8 +11,8 @@ import pytest
 from stack.settings import PROJECT
 
 WAYS = {
-    "the catwalk command": ["-c", "from monitoring import cli; import ml.training"],
-    "a task": ["-c", "import runpy; runpy.run_path('dags/fashion_training.py'); import ml.training"],
+    "the catwalk command": ["-c", "from catwalk.cli import main as cli; import ml.fashion_mnist.training"],
+    "a task": ["-c", "import runpy; runpy.run_path('dags/fashion_training.py'); import ml.fashion_mnist.training"],
     "a module": ["-m", "tests.bench", "--help"],
     "the tests": ["-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "tests/ml/test_training.py", "--collect-only"],
 }

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from ml.config import CLASSES, RunConfig
-from ml.errors import PreconditionFailedError
-from ml.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord, TrainingRecord
-from ml.store import Stored
+from catwalk.errors import PreconditionFailedError
+from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord, TrainingRecord
+from catwalk.storage.store import Stored
+from ml.fashion_mnist.config import CLASSES, RunConfig
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def make_attempt() -> Any:
 
 
 class MemoryStore:
-    """Objects with the conditional writes of :class:`ml.store.Store`."""
+    """Objects with the conditional writes of :class:`catwalk.storage.store.Store`."""
 
     def __init__(self) -> None:
         self._objects: dict[str, Stored] = {}
@@ -100,7 +100,7 @@ def make_run(
     make_attempt: Any,
     memory_store: MemoryStore,
 ) -> Any:
-    """A stand-in for :class:`ml.runs.Run` that has everything in memory."""
+    """A stand-in for :class:`catwalk.ledger.runs.Run` that has everything in memory."""
 
     def make(epochs: int = 2, attempts: list[AttemptRecord] | None = None) -> Any:
         assert len(CLASSES) == 10

@@ -6,11 +6,11 @@ import dataclasses
 import time
 from typing import Any
 
-from ml.config import RunConfig
-from ml.pipeline import open_run
-from ml.records import AttemptRecord, EpochRecord, EvaluationRecord, SummaryRecord, TrainingRecord, to_json
-from ml.runs import Ledger, Run
-from ml.store import Store
+from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, SummaryRecord, TrainingRecord, to_json
+from catwalk.ledger.runs import Ledger, Run
+from catwalk.stages.pipeline import open_run
+from catwalk.storage.store import Store
+from ml.fashion_mnist.config import RunConfig
 
 MODEL_SHA256 = "5" * 64
 

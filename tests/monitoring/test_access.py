@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from monitoring import access
+from catwalk.clients import access
 from tests.notifying import Listener
 
 

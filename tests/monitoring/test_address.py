@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ml.errors import ConfigError
-from monitoring import address
-from monitoring.address import Address
+from catwalk.errors import ConfigError
+from catwalk.telemetry import address
+from catwalk.telemetry.address import Address
 from tests.servers import wait_until
 
 

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from monitoring import airflow_health
-from monitoring.airflow_health import AirflowHealth
+from catwalk.clients import airflow_health
+from catwalk.clients.airflow_health import AirflowHealth
 from tests.servers import free_port, wait_until
 
 

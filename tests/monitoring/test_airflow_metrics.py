@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.airflow_metrics import PREFIX, Rule, airflow_rules, load_registry
+from catwalk.telemetry.airflow_metrics import PREFIX, Rule, airflow_rules, load_registry
 
 NOT_INSTALLED = ("celery", "kubernetes_executor", "batch_executor", "ecs_executor", "lambda_executor", "edge_", "ol.")
 """First parts of metrics that providers send which are not installed here: the registry has to be believed."""

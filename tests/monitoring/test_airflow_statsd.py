@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from monitoring import address
-from monitoring.airflow_statsd import AirflowClient, stat_name
-from stack.env_file import read
+from catwalk.env_file import read
+from catwalk.telemetry import address
+from catwalk.telemetry.airflow_statsd import AirflowClient, stat_name
 from stack.settings import PROJECT
 from tests.servers import Exporter, Scrape, wait_until
 
@@ -160,7 +160,7 @@ def test_losses_are_said_once_and_raise_nothing(caplog: pytest.LogCaptureFixture
 
 def test_importing_it_imports_nothing_heavy() -> None:
     code = (
-        "import json, sys; import monitoring.airflow_statsd; "
+        "import json, sys; import catwalk.telemetry.airflow_statsd; "
         "print([name for name in ('torch', 'airflow', 'boto3', 'yaml', 'numpy') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

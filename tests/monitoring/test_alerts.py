@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from monitoring import access, doctor, receivers
-from monitoring.alertmanager import active_alerts, end_planned_silences, silence_all
-from monitoring.cli import main
+from catwalk.cli import doctor
+from catwalk.cli.main import main
+from catwalk.clients import access
+from catwalk.clients.alertmanager import active_alerts, end_planned_silences, silence_all
+from catwalk.notifications import receivers
 from tests.notifying import LINKS, RUN, Alertmanager, CourierProcess
 from tests.servers import MONITORING_PASSWORD, wait_until
 

@@ -13,21 +13,21 @@ from typing import Any
 import pytest
 import yaml
 
-from ml.config import CLASSES, MAX_EPOCHS, RunConfig
-from ml.errors import StoreError, StoreUnavailableError
-from ml.pipeline import open_run
-from ml.records import RunRecord
-from ml.runs import Ledger, Run
-from ml.search import MAX_TRIALS
-from ml.store import Store
-from monitoring import budget, catalogue
-from monitoring.address import Address
-from monitoring.airflow_metrics import airflow_rules, load_registry
-from monitoring.budget import OPEN_SECONDS, RUNS_SHARE, SAMPLE_LIMIT, SENT_SECONDS, SMALLEST, take, take_again
-from monitoring.canary import announcements
-from monitoring.catalogue import Metric
-from monitoring.emitter import Emitter
-from monitoring.points import FIXED_SERIES, kept, run_points, series_budget, series_left_out
+from catwalk.errors import StoreError, StoreUnavailableError
+from catwalk.ledger.records import RunRecord
+from catwalk.ledger.runs import Ledger, Run
+from catwalk.stages.pipeline import open_run
+from catwalk.stages.search import MAX_TRIALS
+from catwalk.storage.store import Store
+from catwalk.telemetry import budget, catalogue
+from catwalk.telemetry.address import Address
+from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
+from catwalk.telemetry.budget import OPEN_SECONDS, RUNS_SHARE, SAMPLE_LIMIT, SENT_SECONDS, SMALLEST, take, take_again
+from catwalk.telemetry.catalogue import Metric
+from catwalk.telemetry.emitter import Emitter
+from catwalk.telemetry.points import FIXED_SERIES, kept, run_points, series_budget, series_left_out
+from catwalk_exporter.canary import announcements
+from ml.fashion_mnist.config import CLASSES, MAX_EPOCHS, RunConfig
 from tests.servers import Exporter, wait_until
 
 DAGS, TASKS = 100, 8
@@ -184,7 +184,7 @@ def test_a_store_whose_etags_are_changed_on_the_way_holds_no_run_up(
     memory_store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proxy that compresses answers makes them weak: no condition ever holds."""
-    monkeypatch.setattr("ml.swap._FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("catwalk.storage.swap._FIRST_PAUSE", 0.0)
     take(memory_store, run(1), 1, 18)
     find = memory_store.find
     monkeypatch.setattr(memory_store, "find", lambda key: replace(find(key), etag="W/x"))

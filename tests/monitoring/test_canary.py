@@ -4,12 +4,12 @@ import socket
 
 import pytest
 
-from ml.errors import ConfigError
-from monitoring import canary as canary_module
-from monitoring.address import Address
-from monitoring.canary import Canary, announcements, canary_from_environment
-from monitoring.catalogue import CANARY_RECEIVED, STORE_ERRORS, on_road
-from monitoring.emitter import Emitter
+from catwalk.errors import ConfigError
+from catwalk.telemetry.address import Address
+from catwalk.telemetry.catalogue import CANARY_RECEIVED, STORE_ERRORS, on_road
+from catwalk.telemetry.emitter import Emitter
+from catwalk_exporter import canary as canary_module
+from catwalk_exporter.canary import Canary, announcements, canary_from_environment
 from tests.servers import PATIENCE, wait_until
 
 

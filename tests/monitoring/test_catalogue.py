@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from monitoring import catalogue
-from monitoring.catalogue import METRICS, Metric
+from catwalk.telemetry import catalogue
+from catwalk.telemetry.catalogue import METRICS, Metric
 
 
 def test_names_and_wire_names_are_unique() -> None:

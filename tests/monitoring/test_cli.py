@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ml.champion import Champions
-from ml.config import knobs
-from ml.runs import Run
-from ml.store import Store
-from monitoring.cli import main
+from catwalk.cli.main import main
+from catwalk.ledger.champion import Champions
+from catwalk.ledger.runs import Run
+from catwalk.storage.store import Store
+from ml.fashion_mnist.config import knobs
 from tests.monitoring.ledgers import make_run, put_summary, summary
 from tests.notifying import Listener
 from tests.servers import wait_until
@@ -70,7 +70,7 @@ def catwalk(s3_store: Store, capfd: pytest.CaptureFixture[str], monkeypatch: pyt
 
 
 def process(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "monitoring.cli", *arguments]
+    command = [sys.executable, "-m", "catwalk", *arguments]
     return subprocess.Popen(
         command, cwd=PROJECT, env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -93,7 +93,7 @@ def test_every_knob_is_a_flag_with_its_help(catwalk: Any) -> None:
 
 
 def test_help_starts_fast_and_imports_nothing_heavy() -> None:
-    code = "import sys\nfrom monitoring.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code = "import sys\nfrom catwalk.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += (
         "assert not {'torch', 'boto3', 'airflow', 'matplotlib', 'PIL', 'numpy'} & set(sys.modules), sorted(sys.modules)"
     )
@@ -102,7 +102,7 @@ def test_help_starts_fast_and_imports_nothing_heavy() -> None:
 
 def test_runs_and_show_need_no_torch(s3_store: Store) -> None:
     make_run(s3_store, FIRST, time.time())
-    code = "import sys\nfrom monitoring.cli import main\nfor arguments in (['runs'], ['show', 'latest']):\n"
+    code = "import sys\nfrom catwalk.cli.main import main\nfor arguments in (['runs'], ['show', 'latest']):\n"
     code += "    try: main(arguments)\n    except SystemExit as stop: assert not stop.code, stop.code\n"
     code += "assert not {'torch', 'airflow', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True, capture_output=True, timeout=60)
@@ -260,7 +260,7 @@ def test_an_unknown_error_is_one_line_too(catwalk: Any, monkeypatch: pytest.Monk
     def broken(store: Store) -> None:
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr("monitoring.summaries.Summaries", broken)
+    monkeypatch.setattr("catwalk.ledger.summaries.Summaries", broken)
     one_line(catwalk("runs"), "unexpected RuntimeError: two lines (set CATWALK_DEBUG=1")
 
 
@@ -268,7 +268,8 @@ def test_an_unknown_error_is_one_line_too(catwalk: Any, monkeypatch: pytest.Monk
 def test_a_machine_without_a_temporary_folder_is_told_so(module: str) -> None:
     """Torch asks for one as it is imported, matplotlib where it has no home."""
     code = (
-        "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/nowhere']; from monitoring import cli\n"
+        "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/nowhere']\n"
+        "from catwalk.cli import main as cli\n"
         f"def ask():\n    import {module}\ncli.app.command('ask')(ask); cli.main(['ask'])"
     )
     environment = {"PATH": os.environ["PATH"], "HOME": "/proc/nowhere", "CATWALK_STORE": "s3://b"}
@@ -309,8 +310,8 @@ def test_the_environment_of_a_running_stack_is_taken_up(
 @pytest.fixture
 def champion(s3_store: Store) -> tuple[Run, bytes]:
     """A champion whose model is a real, small network."""
-    from ml.config import RunConfig
-    from ml.training import Trainer
+    from ml.fashion_mnist.config import RunConfig
+    from ml.fashion_mnist.training import Trainer
 
     config = RunConfig.from_flat({"source": "synthetic", "epochs": 3, "hidden": "8", "threads": 1})
     weights = Trainer.start(config, 1, 0.28, 0.35).weights()
@@ -602,7 +603,7 @@ def test_pictures_come_and_models_go_by_the_standard_streams(
     catwalk: Any, champion: tuple[Run, bytes], tmp_path: Path
 ) -> None:
     told = catwalk("predict", str(picture(tmp_path / "a.png"))).out.partition(": ")[2]
-    command = [sys.executable, "-m", "monitoring.cli"]
+    command = [sys.executable, "-m", "catwalk"]
     body = (tmp_path / "a.png").read_bytes()
     asked = subprocess.run([*command, "predict", "-"], cwd=PROJECT, input=body, capture_output=True, check=True)
     assert asked.stdout.decode() == f"-: {told}"

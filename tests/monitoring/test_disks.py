@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ml.errors import ConfigError
-from monitoring.disks import disk_folders, disks
+from catwalk.errors import ConfigError
+from catwalk_exporter.disks import disk_folders, disks
 
 
 def test_folders_come_from_the_environment() -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ml.store import Store
-from monitoring import doctor
-from monitoring.doctor import Check, examine
+from catwalk.cli import doctor
+from catwalk.cli.doctor import Check, examine
+from catwalk.storage.store import Store
 from stack.settings import tool
 from tests.between import Answer, Asked, BeforeS3
 from tests.conftest import RunningStack, wait_until

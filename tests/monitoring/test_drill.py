@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from monitoring import drill, receivers
-from monitoring.alertmanager import silence_all
-from monitoring.cli import main
+from catwalk.cli import drill
+from catwalk.cli.main import main
+from catwalk.clients.alertmanager import silence_all
+from catwalk.notifications import receivers
 from tests.notifying import Alertmanager, CourierProcess, Listener, Mailbox
 from tests.servers import MONITORING_PASSWORD, wait_until
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from ml.errors import ConfigError, StoreUnavailableError
-from ml.observer import Silent
-from ml.records import AttemptRecord, EvaluationRecord, RunRecord
-from monitoring import emitter as emitter_module
-from monitoring.address import Address
-from monitoring.emitter import Emitter, observer_from_environment, stat
-from monitoring.points import run_points
-from monitoring.statsd_client import DATAGRAM_BYTES, UdpClient
+from catwalk.errors import ConfigError, StoreUnavailableError
+from catwalk.ledger.records import AttemptRecord, EvaluationRecord, RunRecord
+from catwalk.stages.observer import Silent
+from catwalk.telemetry import emitter as emitter_module
+from catwalk.telemetry.address import Address
+from catwalk.telemetry.emitter import Emitter, observer_from_environment, stat
+from catwalk.telemetry.points import run_points
+from catwalk.telemetry.statsd_client import DATAGRAM_BYTES, UdpClient
 from tests.servers import PATIENCE, free_port
 
 RUN_TAGS = "run_id=20261123T030000Z-7f3a90c1,model=mlp"
@@ -150,7 +150,7 @@ def test_a_datagram_is_counted_in_bytes_not_in_characters(
     make_epoch: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("monitoring.points.CLASSES", [f"{'猫' * 60}{number}" for number in range(10)])
+    monkeypatch.setattr("catwalk.telemetry.points.CLASSES", [f"{'猫' * 60}{number}" for number in range(10)])
     sender.epoch_finished(run_record, make_epoch(1))
     lines = 0
     while lines < 19:
@@ -163,7 +163,7 @@ def test_a_datagram_is_counted_in_bytes_not_in_characters(
 def test_a_name_that_would_end_the_connection_is_counted_and_the_others_arrive(
     make_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitoring.points.CLASSES", ["a" * 5_000, *"bcdefghij"])
+    monkeypatch.setattr("catwalk.telemetry.points.CLASSES", ["a" * 5_000, *"bcdefghij"])
     listener = Collector()
     sender = Emitter(listener.address)
     whole, of_long_name = 19 + 148, 1 + 3 + 19
@@ -346,7 +346,7 @@ def test_importing_the_emitter_imports_nothing_heavy_and_building_it_asks_no_nam
 import json, socket, sys
 def refuse(*_, **__): raise AssertionError("looked a name up")
 socket.getaddrinfo = refuse
-from monitoring.emitter import observer_from_environment
+from catwalk.telemetry.emitter import observer_from_environment
 observer_from_environment({"CATWALK_STATSD": "exporter:9125"})
 print(json.dumps([name for name in ("torch", "airflow", "boto3", "yaml", "numpy") if name in sys.modules]))
 """

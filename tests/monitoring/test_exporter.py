@@ -19,14 +19,14 @@ from urllib.parse import unquote
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from monitoring import catalogue
-from monitoring.airflow_metrics import PREFIX, Rule, airflow_rules, load_registry
-from monitoring.canary import announcements
-from monitoring.emitter import Emitter
-from monitoring.exposition import Facts, Settings, families
-from monitoring.points import Point, run_points, series_budget
-from monitoring.replay import openmetrics
-from monitoring.snapshot import Snapshot
+from catwalk.replay.replay import openmetrics
+from catwalk.telemetry import catalogue
+from catwalk.telemetry.airflow_metrics import PREFIX, Rule, airflow_rules, load_registry
+from catwalk.telemetry.emitter import Emitter
+from catwalk.telemetry.points import Point, run_points, series_budget
+from catwalk_exporter.canary import announcements
+from catwalk_exporter.exposition import Facts, Settings, families
+from catwalk_exporter.snapshot import Snapshot
 from tests.monitoring.ledgers import summary
 from tests.servers import Exporter, Scrape, Series
 
@@ -190,7 +190,7 @@ def test_a_burst_survives_a_pause_of_the_exporter(exporter: Exporter, run_record
 def test_an_exporter_that_hangs_does_not_hang_the_resend(
     exporter: Exporter, make_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitoring.emitter.RESEND_SECONDS", 0.3)
+    monkeypatch.setattr("catwalk.telemetry.emitter.RESEND_SECONDS", 0.3)
     emitter = Emitter(exporter.address)
     os.kill(exporter.process.pid, signal.SIGSTOP)
     try:

@@ -13,17 +13,17 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
-from ml.config import RunConfig
-from ml.errors import ConfigError
-from ml.records import STAGES, ChampionRecord, CheckRecord, SummaryRecord
-from ml.schedule import Schedule
-from monitoring import catalogue
-from monitoring.catalogue import Metric
-from monitoring.disks import Disk
-from monitoring.exposition import SHOWN_RUNS, Exposition, Facts, Settings
-from monitoring.output import run_facts
-from monitoring.pages import run_page
-from monitoring.snapshot import Snapshot
+from catwalk.cli.output import run_facts
+from catwalk.errors import ConfigError
+from catwalk.ledger.records import STAGES, ChampionRecord, CheckRecord, SummaryRecord
+from catwalk.schedule import Schedule
+from catwalk.telemetry import catalogue
+from catwalk.telemetry.catalogue import Metric
+from catwalk_exporter.disks import Disk
+from catwalk_exporter.exposition import SHOWN_RUNS, Exposition, Facts, Settings
+from catwalk_exporter.pages import run_page
+from catwalk_exporter.snapshot import Snapshot
+from ml.fashion_mnist.config import RunConfig
 from stack.settings import PROJECT
 from tests.ml.test_schedule import unix
 from tests.monitoring.ledgers import summary

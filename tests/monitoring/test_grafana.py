@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from ml.errors import ConfigError
-from monitoring.courier.annotations import annotation, identity
-from monitoring.courier.payload import Alert, parse
-from monitoring.grafana import Grafana, GrafanaError, GrafanaRefusedError
+from catwalk.clients.grafana import Grafana, GrafanaError, GrafanaRefusedError
+from catwalk.errors import ConfigError
+from catwalk_courier.annotations import annotation, identity
+from catwalk_courier.payload import Alert, parse
 from tests.notifying import LINKS, RUN, CourierProcess, Listener, notification
 from tests.servers import wait_until
 
@@ -136,7 +136,7 @@ def test_errors_say_what_to_do(grafana: StandIn) -> None:
 
 
 def test_the_doctor_looks_at_it(grafana: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    from monitoring import doctor
+    from catwalk.cli import doctor
 
     monkeypatch.setenv("CATWALK_GRAFANA_URL", grafana.url)
     monkeypatch.delenv("CATWALK_GRAFANA_TOKEN", raising=False)

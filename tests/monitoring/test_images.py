@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from ml.errors import CatwalkError
-from monitoring.images import SIDE, STDIN, Invert, read_image
+from catwalk.cli.images import SIDE, STDIN, Invert, read_image
+from catwalk.errors import CatwalkError
 
 
 def pixels(path: Path, invert: Invert = "auto") -> np.ndarray:

@@ -5,24 +5,24 @@ from pathlib import Path
 import pytest
 import yaml
 
-from monitoring import mapping
-from monitoring.airflow_metrics import airflow_rules, load_registry
-from monitoring.catalogue import Metric, on_road
-from monitoring.mapping import generated, main, own_rules
+from catwalk.telemetry import mapping
+from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
+from catwalk.telemetry.catalogue import Metric, on_road
+from catwalk.telemetry.mapping import generated, main, own_rules
 
 
 def test_the_committed_files_are_what_the_generator_writes() -> None:
     for path, text in generated().items():
-        assert path.read_text() == text, f"{path.name} is out of date: run `python -m monitoring.mapping`"
+        assert path.read_text() == text, f"{path.name} is out of date: run `python -m catwalk.telemetry.mapping`"
 
 
 def test_check_says_which_file_is_out_of_date_and_writing_mends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(mapping, "MAPPING", tmp_path / "statsd_mapping.yaml")
-    monkeypatch.setattr(mapping, "PAGE", tmp_path / "METRICS.md")
+    monkeypatch.setattr(mapping, "PAGE", tmp_path / "metrics.md")
     assert main(["--check"]) == 1
-    assert "METRICS.md is out of date: run `python -m monitoring.mapping`" in capsys.readouterr().err
+    assert "metrics.md is out of date: run `python -m catwalk.telemetry.mapping`" in capsys.readouterr().err
     assert main([]) == 0
     assert main(["--check"]) == 0
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from monitoring.output import duration, number
-from monitoring.pages import index, run_page
-from monitoring.snapshot import Snapshot
+from catwalk.cli.output import duration, number
+from catwalk_exporter.pages import index, run_page
+from catwalk_exporter.snapshot import Snapshot
 from tests.monitoring.ledgers import summary
 
 NOW = 1_800_000_000.0

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from ml.config import MAX_EPOCHS
-from ml.records import EvaluationRecord, RunRecord
-from monitoring import catalogue, points
-from monitoring.points import MAX_SERIES, epoch_points, run_points, series_budget, stage_points
+from catwalk.ledger.records import EvaluationRecord, RunRecord
+from catwalk.telemetry import catalogue, points
+from catwalk.telemetry.points import MAX_SERIES, epoch_points, run_points, series_budget, stage_points
+from ml.fashion_mnist.config import MAX_EPOCHS
 
 
 def series(found: list[points.Point]) -> set[tuple[str, tuple[tuple[str, str], ...]]]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from monitoring import access, airflow_health
-from monitoring.airflow_api import AirflowApi
-from monitoring.grafana import Grafana
+from catwalk.clients import access, airflow_health
+from catwalk.clients.airflow_api import AirflowApi
+from catwalk.clients.grafana import Grafana
 from tests.between import Proxy
 from tests.notifying import CourierProcess, Listener, eventually
 from tests.servers import wait_until

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ml.errors import ConfigError
-from monitoring import quiet_hours, receivers
+from catwalk.errors import ConfigError
+from catwalk.notifications import quiet_hours, receivers
 from tests.notifying import Alertmanager, Listener
 from tests.servers import wait_until
 

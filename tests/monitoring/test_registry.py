@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from ml.store import Store
-from monitoring import catalogue
-from monitoring.exposition import Settings
-from monitoring.registry import Registry, Server
+from catwalk.storage.store import Store
+from catwalk.telemetry import catalogue
+from catwalk_exporter.exposition import Settings
+from catwalk_exporter.service import Registry, Server
 from tests.monitoring.ledgers import make_run, put_summary, summary
 from tests.servers import PATIENCE, S3Server, free_port, wait_until
 
@@ -38,7 +38,7 @@ class RegistryProcess:
         command = [
             sys.executable,
             "-m",
-            "monitoring.registry",
+            "catwalk_exporter.service",
             "--port",
             str(self.port),
             "--refresh",
@@ -148,7 +148,7 @@ def test_sigterm_ends_it(registry: RegistryProcess) -> None:
 
 
 def test_a_taken_port_is_one_clear_line(registry: RegistryProcess) -> None:
-    command = [sys.executable, "-m", "monitoring.registry", "--port", str(registry.port)]
+    command = [sys.executable, "-m", "catwalk_exporter", "--port", str(registry.port)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert done.stderr == (
@@ -167,7 +167,7 @@ def test_a_taken_port_is_one_clear_line(registry: RegistryProcess) -> None:
     ],
 )
 def test_a_wrong_setting_is_one_clear_line(variables: dict[str, str], expected: str, s3_store: Store) -> None:
-    command = [sys.executable, "-m", "monitoring.registry", "--port", str(free_port())]
+    command = [sys.executable, "-m", "catwalk_exporter", "--port", str(free_port())]
     environment = {**os.environ, **variables}
     done = subprocess.run(
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=30, check=False
@@ -179,7 +179,7 @@ def test_a_wrong_setting_is_one_clear_line(variables: dict[str, str], expected: 
 
 def test_metrics_that_are_no_longer_rendered_count_as_ill(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last values stay on the page, and would be taken for those of now."""
-    monkeypatch.setattr("monitoring.registry.STALE_SECONDS", 0.5)
+    monkeypatch.setattr("catwalk_exporter.service.STALE_SECONDS", 0.5)
     registry = Registry(Settings(), 0.1, None)
     server = Server(("127.0.0.1", 0), registry)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from ml.errors import CatwalkError
-from ml.observer import Silent
-from ml.store import Store
-from monitoring import budget, catalogue
-from monitoring.emitter import observer_from_environment
-from monitoring.points import Point, run_points
-from monitoring.replay import openmetrics, replay
+from catwalk.errors import CatwalkError
+from catwalk.replay.replay import openmetrics, replay
+from catwalk.stages.observer import Silent
+from catwalk.storage.store import Store
+from catwalk.telemetry import budget, catalogue
+from catwalk.telemetry.emitter import observer_from_environment
+from catwalk.telemetry.points import Point, run_points
 from stack.settings import tool
 from tests.monitoring.ledgers import make_run
 from tests.servers import PATIENCE, Exporter, free_port, wait_for_port, wait_until
@@ -127,7 +127,7 @@ def test_a_recent_run_goes_by_statsd(s3_store: Store, monkeypatch: pytest.Monkey
         assert (result.road, result.points) == ("statsd", len(run_points(run)))
         assert result.sentence.endswith("sent by StatsD; Prometheus has them")
         assert len(exporter.scrape().of("ml_")) == result.points
-        monkeypatch.setattr("monitoring.replay.ARRIVAL_SECONDS", 4.0)
+        monkeypatch.setattr("catwalk.replay.replay.ARRIVAL_SECONDS", 4.0)
         with socket.create_connection(("127.0.0.1", exporter.port)) as sender:
             sender.sendall(b"airflow.ti.start,dag_id=a,__name__=x:1|c\n")
         wait_until(lambda: status(exporter.web_port) == 500)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ml.records import SummaryRecord
-from monitoring.retention import DAY_SECONDS, expired
+from catwalk.ledger.records import SummaryRecord
+from catwalk.ledger.retention import DAY_SECONDS, expired
 from tests.monitoring.ledgers import summary
 
 NOW = 1_800_000_000.0

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ml.report import NAVIGATION
-from ml.store import Store
-from monitoring.run_reports import RunReports
+from catwalk.report import NAVIGATION
+from catwalk.storage.store import Store
+from catwalk_exporter.run_reports import RunReports
 from tests.monitoring.ledgers import put_summary, summary
 from tests.monitoring.test_registry import RegistryProcess
 from tests.servers import S3Server, wait_until

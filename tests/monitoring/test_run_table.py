@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ml.errors import ConfigError
-from monitoring.run_table import KEYS, Condition, Row, as_csv, ordered, recipes, row
+from catwalk.cli.run_table import KEYS, Condition, Row, as_csv, ordered, recipes, row
+from catwalk.errors import ConfigError
 from tests.monitoring.ledgers import summary
 
 NOW = 1_800_000_000.0

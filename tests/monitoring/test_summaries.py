@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ml.records import to_json
-from ml.store import Store
-from monitoring.summaries import Summaries
+from catwalk.ledger.records import to_json
+from catwalk.ledger.summaries import Summaries
+from catwalk.storage.store import Store
 from tests.monitoring.ledgers import put_summary, summary
 
 pytestmark = pytest.mark.integration

@@ -15,7 +15,7 @@ PRINTS = "print('▁█× ü → ✓', '\\udcff')"
 
 def run(code: str, stdout: int, shell: str = "", **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Runs a statement as a command's body, with a command line of the shell's around it."""
-    program = f"from monitoring.terminal import streams\nwith streams():\n    {code}"
+    program = f"from catwalk.cli.terminal import streams\nwith streams():\n    {code}"
     command = ["sh", "-c", f'exec "$@" {shell}', "sh", sys.executable, "-c", program]
     known = {**os.environ, **environment}
     return subprocess.run(
@@ -39,7 +39,7 @@ def test_a_letter_that_an_encoding_lacks_is_spelt_otherwise(encoding: str, expec
 
 def command(stdout: int, shell: str, buffered: str) -> subprocess.CompletedProcess[bytes]:
     """``catwalk --help``, which prints a page."""
-    line = ["sh", "-c", f'exec "$@" {shell}', "sh", sys.executable, "-m", "monitoring.cli", "--help"]
+    line = ["sh", "-c", f'exec "$@" {shell}', "sh", sys.executable, "-m", "catwalk", "--help"]
     known = {**os.environ, "PYTHONUNBUFFERED": buffered}
     return subprocess.run(line, cwd=PROJECT, env=known, stdout=stdout, stderr=subprocess.PIPE, timeout=60, check=False)
 

@@ -8,7 +8,7 @@ import bcrypt
 import pytest
 import yaml
 
-from monitoring import web_config
+from stack import web_config
 
 
 def test_the_command_writes_a_hash_and_the_password_for_their_owner_only(

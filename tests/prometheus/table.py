@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from monitoring.courier.runbooks import CONTAINERS
+from catwalk_courier.runbooks import CONTAINERS
 from stack.settings import PROJECT
 from tests.prometheus.book import SCENARIOS, checks_of
 from tests.prometheus.mutation import mutants

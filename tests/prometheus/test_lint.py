@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from monitoring import catalogue
-from monitoring.airflow_metrics import airflow_rules, load_registry
-from monitoring.catalogue import Metric
-from monitoring.mapping import MAPPING
+from catwalk.telemetry import catalogue
+from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
+from catwalk.telemetry.catalogue import Metric
+from catwalk.telemetry.mapping import MAPPING
 from stack.settings import tool
 from tests.conftest import RunningStack
 from tests.prometheus.rulebook import RULES, RUNBOOKS, Rule, alerts, names, records, rules

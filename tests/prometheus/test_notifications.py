@@ -13,8 +13,8 @@ from typing import cast
 import pytest
 import yaml
 
-from monitoring import receivers
-from monitoring.notifications import SOURCE
+from catwalk.notifications import receivers
+from stack.notifications import SOURCE
 from tests.notifying import OTHER_RUN, RUN, Alertmanager, Listener, Mailbox, key
 from tests.prometheus.rulebook import alerts
 from tests.servers import wait_until

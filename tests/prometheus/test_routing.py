@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ml.errors import ConfigError
-from monitoring import notifications, receivers
-from monitoring.receivers import AREAS, Channels, Email
+from catwalk.errors import ConfigError
+from catwalk.notifications import receivers
+from catwalk.notifications.receivers import AREAS, Channels, Email
+from stack import notifications
 from stack.settings import tool
 
 COURIER_URL = "http://127.0.0.1:9181"

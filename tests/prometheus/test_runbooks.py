@@ -14,10 +14,10 @@ import pytest
 import typer
 import yaml
 
-from monitoring import receivers
-from monitoring.address import Address
-from monitoring.cli import app
-from monitoring.courier.runbooks import CONTAINERS
+from catwalk.cli.main import app
+from catwalk.notifications import receivers
+from catwalk.telemetry.address import Address
+from catwalk_courier.runbooks import CONTAINERS
 from stack.settings import PROJECT, tool
 from tests.notifying import Alertmanager
 from tests.prometheus.book import SCENARIOS, complaint
@@ -83,8 +83,8 @@ def test_its_commands_exist(path: Path) -> None:
 
 @pytest.mark.integration
 def test_their_queries_are_valid_and_read_what_exists(tmp_path: Path) -> None:
-    from monitoring import catalogue
-    from monitoring.airflow_metrics import airflow_rules, load_registry
+    from catwalk.telemetry import catalogue
+    from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
 
     queries = sorted({line for path in PAGES for line in blocks(path, "promql")})
     assert len(queries) > 60

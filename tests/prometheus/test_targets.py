@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from monitoring import doctor
+from catwalk.cli import doctor
 from stack.settings import tool
 from tests.prometheus.rulebook import RULES
 from tests.servers import free_port, wait_for_port, wait_until

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from monitoring import notifications
+from stack import notifications
 from stack.settings import tool
 from tests.notifying import LINKS, RUN
 

@@ -1,4 +1,4 @@
-"""The commands and snippets of stack/OPERATIONS.md."""
+"""The commands and snippets of docs/operations.md."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from stack.settings import PROJECT
 
-PAGE = PROJECT / "stack" / "OPERATIONS.md"
+PAGE = PROJECT / "docs" / "operations.md"
 
 
 def blocks(section: str, language: str) -> list[str]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from monitoring.alertmanager import ActiveAlert, active_alerts
-from monitoring.courier.client import told
+from catwalk.clients.alertmanager import ActiveAlert, active_alerts
+from catwalk.clients.courier import told
 from stack import control
 from stack.parts import get, monitoring_password
 from stack.settings import PROJECT

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ml.store import Store
+from catwalk.clients.caller import become_client
+from catwalk.storage.store import Store
 from stack import demo, first_start
-from stack.caller import become_client
 from stack.environment import client_environment
 from stack.settings import PROJECT
 from tests.between import Proxy
@@ -99,7 +99,10 @@ def test_the_doctor_finds_every_part(hostile: RunningStack, proxy: Proxy, shell:
 
 
 def test_a_task_finds_the_stack(hostile: RunningStack, proxy: Proxy) -> None:
-    script = "from ml.store import Store; store = Store.from_environment(); store.check(); print(store.endpoint)"
+    script = (
+        "from catwalk.storage.store import Store; store = Store.from_environment(); "
+        "store.check(); print(store.endpoint)"
+    )
     done = run([sys.executable, "-c", script], hostile.environment)
     assert (done.stdout, done.stderr) == (f"{hostile.settings.url('s3')}\n", "")
     assert proxy.seen == []

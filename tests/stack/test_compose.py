@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from stack import credentials, env_file, grafana
+from catwalk import env_file
+from stack import credentials, grafana
 from stack.bootstrap import MODULES, tool_version
 from stack.compose import EXAMPLE, write_environment
 from stack.parts import parts
@@ -368,7 +369,7 @@ def test_the_same_configuration_files_are_mounted(folder: Path, project: dict[st
     assert prometheus["/etc/catwalk/prometheus.yml"] == PROJECT / "prometheus" / "prometheus.yml"
     assert prometheus["/etc/catwalk/rules"] == PROJECT / "prometheus" / "rules"
     mapping = mounted("statsd-exporter")["/etc/catwalk/statsd_mapping.yaml"]
-    assert mapping == PROJECT / "monitoring" / "statsd_mapping.yaml"
+    assert mapping == PROJECT / "catwalk" / "telemetry" / "statsd_mapping.yaml"
     grafanas = mounted("grafana")
     assert grafanas["/etc/grafana/provisioning"] == grafana.FOLDER / "provisioning"
     assert grafanas["/etc/catwalk/dashboards"] == grafana.FOLDER / "json"
@@ -432,6 +433,7 @@ def test_containers_read_what_is_mounted_whatever_the_umask(tmp_path: Path, fold
         "Makefile",
         "docker-compose.yaml",
         ".env.example",
+        "catwalk",
         "ml",
         "stack",
         "monitoring",

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from monitoring.courier.client import told
+from catwalk.clients.courier import told
 from stack import control
 from stack.environment import process_environment
 from stack.parts import get, monitoring_password, parts

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stack import credentials, env_file
+from catwalk import env_file
+from stack import credentials
 from stack.settings import StackError
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,10 +57,10 @@ def test_every_source_is_in_the_repository_and_in_the_context() -> None:
 
 
 def test_whole_packages_come_in() -> None:
-    packages = re.search(r"^packages = \[(.*)\]$", (PROJECT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert packages is not None
+    setuptools = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {setuptools["package-dir"].get(name, name).split("/")[0] for name in setuptools["packages"]}
     copied = {source for line in _of("COPY") if "--from" not in line for source in line.split()[:-1]}
-    assert {name.split(".")[0] for name in re.findall(r'"([\w.]+)"', packages[1])} <= copied
+    assert {name.split(".")[0] for name in folders} <= copied
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ml.errors import ConfigError
-from stack import env_file
+from catwalk import env_file
+from catwalk.errors import ConfigError
 from stack.settings import PROJECT, tool
 
 WRITTEN = """\

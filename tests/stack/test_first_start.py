@@ -7,7 +7,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from ml.store import Store
+from catwalk.storage.store import Store
 from stack import first_start
 from stack.settings import StackError
 from tests.servers import ENVIRONMENT, S3Server, free_port

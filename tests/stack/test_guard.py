@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.mapping import MAPPING
+from catwalk.telemetry.mapping import MAPPING
 from stack.parts import get
 from stack.settings import HOST, PROJECT, tool
 from tests.conftest import running_stack
@@ -54,7 +54,7 @@ def test_a_broken_exporter_counts_as_ill(monkeypatch: pytest.MonkeyPatch) -> Non
         done = subprocess.run(show, env=stack.environment, cwd=PROJECT, check=False, capture_output=True, text=True)
         assert done.returncode == 1
         assert "not healthy" in done.stdout
-        doctor = [sys.executable, "-m", "monitoring.cli", "doctor", "--json"]
+        doctor = [sys.executable, "-m", "catwalk", "doctor", "--json"]
         checks = json.loads(
             subprocess.run(doctor, env=stack.environment, cwd=PROJECT, check=False, capture_output=True).stdout
         )

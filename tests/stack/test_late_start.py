@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from monitoring import access
+from catwalk.clients import access
 from stack import control, credentials
 from stack.parts import monitoring_password, parts
 from stack.settings import HOST, PROJECT, Settings, StackError

@@ -1,4 +1,4 @@
-"""What stack/OPERATIONS.md tells people to type, typed: backup, loss, restore, new secrets, S3 elsewhere.
+"""What docs/operations.md tells people to type, typed: backup, loss, restore, new secrets, S3 elsewhere.
 
 The commands run as they stand on the page, in a folder that looks like the project's, with a stack in its `.catwalk`.
 """
@@ -20,12 +20,13 @@ from typing import Any
 import boto3
 import pytest
 
-from ml.champion import Champions
-from ml.runs import Run
-from monitoring import access
-from monitoring.courier.client import told
-from monitoring.points import run_points
-from stack import control, credentials, env_file
+from catwalk import env_file
+from catwalk.clients import access
+from catwalk.clients.courier import told
+from catwalk.ledger.champion import Champions
+from catwalk.ledger.runs import Run
+from catwalk.telemetry.points import run_points
+from stack import control, credentials
 from stack.environment import client_environment, process_environment
 from stack.parts import get, monitoring_password, parts
 from stack.settings import PROJECT, Settings, port_variable

@@ -13,9 +13,9 @@ import pytest
 import typer
 import yaml
 
-from monitoring import web_config
-from monitoring.cli import app
-from stack import credentials, env_file, kubernetes
+from catwalk import env_file
+from catwalk.cli.main import app
+from stack import credentials, kubernetes, web_config
 from stack.environment import client_environment
 from stack.parts import parts
 from stack.settings import PORTS, PROJECT, Settings, tool

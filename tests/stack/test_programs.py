@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from stack import env_file, programs
+from catwalk import env_file
+from stack import programs
 from stack.parts import Part, parts
 from stack.settings import Settings
 

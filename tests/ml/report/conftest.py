@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml.config import CLASSES, RunConfig
-from ml.records import (
+from catwalk.ledger.records import (
     AttemptRecord,
     ChampionRecord,
     CheckRecord,
@@ -27,7 +26,8 @@ from ml.records import (
     SummaryRecord,
     TrainingRecord,
 )
-from ml.report.facts import Facts, Part, Predictions
+from catwalk.report.facts import Facts, Part, Predictions
+from ml.fashion_mnist.config import CLASSES, RunConfig
 
 RUN, CHAMPION = "20261123T030000Z-7f3a90c1", "20261122T030000Z-0d1e2f30"
 EXAMPLES = 1_000

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml.config import CLASSES
-from ml.errors import CatwalkError
-from ml.records import CheckRecord, TrainingRecord
-from ml.report import NAVIGATION
-from ml.report.build import FIGURES, Report, assemble, write
-from ml.report.facts import Facts, MissingError, Part
+from catwalk.errors import CatwalkError
+from catwalk.ledger.records import CheckRecord, TrainingRecord
+from catwalk.report import NAVIGATION
+from catwalk.report.build import FIGURES, Report, assemble, write
+from catwalk.report.facts import Facts, MissingError, Part
+from ml.fashion_mnist.config import CLASSES
 from tests.ml.report.conftest import CHAMPION, RUN, check_page, epochs, evaluation, failed, predictions, summary
 
 HOSTILE = "<script>alert(1)</script>\"'&"

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml.config import CLASSES, RunConfig
-from ml.errors import CatwalkError
-from ml.records import RunRecord, TrainingRecord
-from ml.report import compare_figures, compare_page
-from ml.report.comparison import Comparison, Entry, compare, compare_with_baseline, differing_parameters
-from ml.report.facts import Part, Predictions
-from ml.store import Store
+from catwalk.errors import CatwalkError
+from catwalk.ledger.records import RunRecord, TrainingRecord
+from catwalk.report import compare_figures, compare_page
+from catwalk.report.comparison import Comparison, Entry, compare, compare_with_baseline, differing_parameters
+from catwalk.report.facts import Part, Predictions
+from catwalk.storage.store import Store
+from ml.fashion_mnist.config import CLASSES, RunConfig
 from tests.ml.report.conftest import check_page, dataset, epochs, evaluation, predictions, summary
 from tests.ml.report.test_figures import check_drawing
 

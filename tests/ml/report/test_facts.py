@@ -16,16 +16,16 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load, save
 
-from ml.champion import Champions
-from ml.config import RunConfig
-from ml.errors import NonFiniteLossError, NotFoundError, StoreUnavailableError
-from ml.observer import Silent
-from ml.pipeline import open_run, publish, run_stages
-from ml.report.build import FIGURES, build, upload
-from ml.report.comparison import compare
-from ml.report.facts import Facts, Part, read_facts
-from ml.runs import Ledger, Run, new_run_id
-from ml.store import Store
+from catwalk.errors import NonFiniteLossError, NotFoundError, StoreUnavailableError
+from catwalk.ledger.champion import Champions
+from catwalk.ledger.runs import Ledger, Run, new_run_id
+from catwalk.report.build import FIGURES, build, upload
+from catwalk.report.comparison import compare
+from catwalk.report.facts import Facts, Part, read_facts
+from catwalk.stages.observer import Silent
+from catwalk.stages.pipeline import open_run, publish, run_stages
+from catwalk.storage.store import Store
+from ml.fashion_mnist.config import RunConfig
 from tests.ml.conftest import SMALL, snapshot
 from tests.ml.report.conftest import check_page
 from tests.servers import ENVIRONMENT, S3Server
@@ -182,8 +182,8 @@ def test_a_report_that_can_not_be_built_fails_no_run(
     run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = [entry for entry in snapshot(run) if "attempts/publish" not in entry[0] and "summaries" not in entry[0]]
-    monkeypatch.setitem(sys.modules, "ml.report.build", None)
-    with caplog.at_level(logging.WARNING, logger="ml.pipeline"):
+    monkeypatch.setitem(sys.modules, "catwalk.report.build", None)
+    with caplog.at_level(logging.WARNING, logger="catwalk.stages.pipeline"):
         publish(Run(run.store, run.run_id), Silent())
     (line,) = caplog.messages
     assert line.startswith("no report: ") and f"catwalk report {run.run_id}" in line

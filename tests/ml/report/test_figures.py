@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.config import CLASSES
-from ml.records import TrainingRecord
-from ml.report import calibration, classes, curves, examples, history, style
-from ml.report.build import FIGURES
-from ml.report.facts import Facts, MissingError, Part
+from catwalk.ledger.records import TrainingRecord
+from catwalk.report import calibration, classes, curves, examples, history, style
+from catwalk.report.build import FIGURES
+from catwalk.report.facts import Facts, MissingError, Part
+from ml.fashion_mnist.config import CLASSES
 from tests.ml.report.conftest import CHAMPION, RUN, epochs, evaluation, predictions, summary
 
 

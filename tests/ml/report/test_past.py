@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from ml import summary_index
-from ml.records import to_json
-from ml.report.past import ONE_BY_ONE, read_past
-from ml.store import Store, Stored
+from catwalk.ledger import summary_index
+from catwalk.ledger.records import to_json
+from catwalk.report.past import ONE_BY_ONE, read_past
+from catwalk.storage.store import Store, Stored
 from tests.ml.report.conftest import summary
 
 pytestmark = pytest.mark.integration

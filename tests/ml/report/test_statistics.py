@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from ml import evaluation
-from ml.report.statistics import CALIBRATION_BINS, probabilities, reliability, wilson
+from catwalk.report.statistics import CALIBRATION_BINS, probabilities, reliability, wilson
+from ml.fashion_mnist import evaluation
 from tests.ml.report.conftest import predictions
 
 

@@ -11,9 +11,9 @@ import matplotlib
 import numpy as np
 import pytest
 
-from ml.report import curves, style
-from ml.report.facts import Facts
-from ml.runs import new_run_id
+from catwalk.ledger.runs import new_run_id
+from catwalk.report import curves, style
+from catwalk.report.facts import Facts
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB.
 _DEFICIENCIES = {

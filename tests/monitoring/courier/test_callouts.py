@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from monitoring import receivers
-from monitoring.courier import callout, services
-from monitoring.courier.deadman import Watch
-from monitoring.courier.delivery import RefusedError
+from catwalk.notifications import receivers
+from catwalk_courier import callout, services
+from catwalk_courier.deadman import Watch
+from catwalk_courier.delivery import RefusedError
 from stack.settings import PROJECT
 from tests.notifying import CourierProcess, Listener, Mailbox, eventually
 from tests.servers import wait_until
@@ -194,7 +194,7 @@ def test_a_mail_that_reaches_some_is_given_up_and_one_that_reaches_nobody_is_tri
 def test_a_heartbeat_to_no_url_is_refused(tmp_path: Path) -> None:
     environment = {"CATWALK_HEARTBEAT_URL": "hc-ping.com/uuid", "CATWALK_MONITORING_PASSWORD": "x"}
     done = subprocess.run(
-        [sys.executable, "-m", "monitoring.courier", "--port", "0"],
+        [sys.executable, "-m", "catwalk_courier", "--port", "0"],
         cwd=PROJECT,
         env={"PATH": "/usr/bin:/bin", "CATWALK_HOME": str(tmp_path), **environment},
         capture_output=True,

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from monitoring import access, catalogue
-from monitoring.courier.server import LARGEST_BODY
+from catwalk.clients import access
+from catwalk.telemetry import catalogue
+from catwalk_courier.server import LARGEST_BODY
 from stack.settings import PROJECT
 from tests.notifying import RUN, CourierProcess, notification
 from tests.servers import MONITORING_PASSWORD, PATIENCE, wait_until
@@ -24,8 +25,8 @@ pytestmark = pytest.mark.integration
 
 KILLED_BEFORE_IT_ANSWERS = """
 import os, signal, sys
-from monitoring.courier import server
-from monitoring.courier.__main__ import main
+from catwalk_courier import server
+from catwalk_courier.__main__ import main
 answer = server.Handler._answer
 def die(self, status, body, kind):
     if self.command == "POST":
@@ -219,7 +220,7 @@ def test_pages_hold_no_markup_of_others_and_nothing_from_elsewhere(courier: Cour
         ("/runbooks/", 200),
         ("/api/notifications?limit=1", 200),
         ("/api/notifications?limit=none", 200),
-        ("/runbooks/../../ml/gate.md", 404),
+        ("/runbooks/../../docs/gate.md", 404),
         ("/runbooks/%2e%2e/secrets", 404),
         ("/nothing", 404),
     ],
@@ -236,7 +237,7 @@ def test_addresses(courier: CourierProcess, path: str, status: int) -> None:
 
 
 def test_a_taken_port_and_a_bad_setting_are_one_line(courier: CourierProcess, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "monitoring.courier", "--port", str(courier.port)]
+    command = [sys.executable, "-m", "catwalk_courier", "--port", str(courier.port)]
     for environment, complaint in (
         ({}, f"port {courier.port} on 127.0.0.1 is taken"),
         ({"CATWALK_MONITORING_PASSWORD": ""}, "CATWALK_MONITORING_PASSWORD is not set"),

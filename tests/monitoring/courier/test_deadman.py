@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from monitoring.courier.deadman import DeadMan, Event, Limits, State, Watch, heard, listened
-from monitoring.courier.store import Store
+from catwalk_courier.deadman import DeadMan, Event, Limits, State, Watch, heard, listened
+from catwalk_courier.store import Store
 
 LIMITS = Limits(silence_seconds=60, grace_seconds=300)
 NOW = 1_800_000_000.0

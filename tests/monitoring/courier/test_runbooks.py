@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.courier import runbooks
+from catwalk_courier import runbooks
 
 
 @pytest.fixture

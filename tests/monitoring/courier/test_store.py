@@ -11,11 +11,11 @@ from queue import Queue
 
 import pytest
 
-from ml.errors import ConfigError
-from monitoring.courier.delivery import Courier
-from monitoring.courier.history import episodes, subject
-from monitoring.courier.payload import Alert, unix_time
-from monitoring.courier.store import Store
+from catwalk.errors import ConfigError
+from catwalk_courier.delivery import Courier
+from catwalk_courier.history import episodes, subject
+from catwalk_courier.payload import Alert, unix_time
+from catwalk_courier.store import Store
 
 START, END = "2026-11-23T03:11:04.123456789Z", "2026-11-23T03:41:04Z"
 FIRING = Alert("aa", START, "firing", {"alertname": "StoreSlow", "severity": "warning"}, {"summary": "S3 is slow"})

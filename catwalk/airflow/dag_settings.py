@@ -1,0 +1,70 @@
+"""When the DAGs run and how often a task is tried, as the environment says.
+
+Read by the DAG files, which must not break: a nightly run with a default is better than none. So a value that makes no
+sense leaves its default in force and a complaint to show; who starts the stack is refused with the same words.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from catwalk import variables
+from catwalk.errors import ConfigError
+from catwalk.schedule import DEFAULT, airflow_schedule
+
+_DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class DagSettings:
+    """What the DAG files take from the environment."""
+
+    schedule: str | None = DEFAULT
+    """As Airflow takes it; see :func:`catwalk.schedule.airflow_schedule`."""
+    retries: int = 4
+    """Tries of a task after the first."""
+    retry_delay_seconds: float = 15.0
+    """Pause before the first of them."""
+    sweep_parallel: int = 2
+    """Trials that train at once, over all sweeps."""
+    complaints: tuple[str, ...] = ()
+    """A line for each variable whose value makes no sense, and whose default therefore holds."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> DagSettings:
+        """Reads `CATWALK_SCHEDULE`, `CATWALK_TASK_RETRIES`, `CATWALK_RETRY_DELAY_SECONDS`, `CATWALK_SWEEP_PARALLEL`."""
+        readers: dict[str, Callable[[], Any]] = {
+            "schedule": lambda: airflow_schedule(environment),
+            "retries": lambda: variables.whole("CATWALK_TASK_RETRIES", cls.retries, 0, 100, environment=environment),
+            "retry_delay_seconds": lambda: variables.seconds(
+                "CATWALK_RETRY_DELAY_SECONDS",
+                cls.retry_delay_seconds,
+                zero=True,
+                most=_DAY_SECONDS,
+                environment=environment,
+            ),
+            "sweep_parallel": lambda: variables.whole(
+                "CATWALK_SWEEP_PARALLEL", cls.sweep_parallel, 1, 1_000, environment=environment
+            ),
+        }
+        values, complaints = {}, []
+        for name, reader in readers.items():
+            try:
+                values[name] = reader()
+            except ConfigError as error:
+                complaints.append(str(error))
+        return cls(**values, complaints=tuple(complaints))
+
+
+def check(environment: Mapping[str, str] = os.environ) -> None:
+    """Refuses what :meth:`DagSettings.from_environment` would put up with.
+
+    Raises:
+        ConfigError: a value makes no sense.
+    """
+    complaints = DagSettings.from_environment(environment).complaints
+    if complaints:
+        raise ConfigError(complaints[0])

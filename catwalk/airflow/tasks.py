@@ -1,0 +1,128 @@
+"""What the DAGs share: a form made from the knobs, how a task runs a stage of its run, and when it is tried again.
+
+No DAG of its own. Airflow puts its DAG folder on the path, so the DAG files import this by its name.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, AssetAlias, BaseOperatorLink, CronTriggerTimetable, Param, get_current_context
+from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
+
+from catwalk.airflow.dag_settings import DagSettings
+from catwalk.errors import CatwalkError, TransientError
+from catwalk.schedule import NEVER
+from ml.fashion_mnist.config import CHAMPION_ASSET, Bounds, Knob
+
+if TYPE_CHECKING:
+    from catwalk.ledger.runs import Ledger, Run
+    from catwalk.stages.observer import Observer
+
+log = logging.getLogger("catwalk.dags")
+
+SETTINGS = DagSettings.from_environment()
+TRAINING_TIMEOUT = timedelta(hours=2)
+
+CHAMPION = Asset(CHAMPION_ASSET)
+"""Gets an event when a model goes into service: what deploys it can be scheduled on this."""
+# An outlet that is an asset would get an event whenever its task succeeds; one that is an alias gets those added to it.
+PROMOTIONS = AssetAlias("catwalk_promotions")
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "retries": SETTINGS.retries,
+    "retry_delay": timedelta(seconds=SETTINGS.retry_delay_seconds),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=10),
+    "retry_policy": ExceptionRetryPolicy(
+        rules=[
+            RetryRule(TransientError, RetryAction.RETRY, reason="may pass"),
+            RetryRule(CatwalkError, RetryAction.FAIL, reason="trying again cannot help"),
+        ]
+    ),
+    "execution_timeout": timedelta(minutes=15),
+}
+
+
+def timetable() -> CronTriggerTimetable | str | None:
+    """When runs are due: in UTC, by which the registry tells that one is late, whatever Airflow's own time zone is."""
+    schedule = SETTINGS.schedule
+    return schedule if schedule is None or schedule in NEVER else CronTriggerTimetable(schedule, timezone="UTC")
+
+
+def documentation(text: str) -> str:
+    """What Airflow shows of a DAG: its file's own words, below what the environment says and nobody can understand."""
+    for complaint in SETTINGS.complaints:
+        log.warning("%s; its default holds", complaint)
+    return "".join(f"**{complaint}; its default holds.**\n\n" for complaint in SETTINGS.complaints) + text
+
+
+def param(knob: Knob) -> Param:
+    """A field of the form that Airflow shows when a DAG is triggered."""
+    kind = {int: "integer", float: "number", str: "string"}[knob.type]
+    schema: dict[str, Any] = {"type": ["null", kind] if knob.nullable else kind}
+    if knob.choices:
+        schema["enum"] = list(knob.choices)
+    if knob.bounds:
+        schema |= _limits(knob.bounds)
+    return Param(knob.text_default, title=knob.name, description=knob.help, section=knob.section, **schema)
+
+
+def _limits(bounds: Bounds) -> dict[str, Any]:
+    """The bounds in JSON Schema's words."""
+    lowest = "exclusiveMinimum" if bounds.above else "minimum"
+    multiple = {"multipleOf": bounds.multiple_of} if bounds.multiple_of != 1 else {}
+    return {lowest: bounds.low, "maximum": bounds.high, **multiple}
+
+
+class ReportLink(BaseOperatorLink):
+    """A button on each task that leads to the run's report, or to what there is of it so far."""
+
+    name = "Run report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Asked at the end of a task, where `ti_key` is the whole task instance."""
+        from catwalk.clients.environment import public_url
+
+        return f"{public_url('registry')}/runs/{self.run_id(ti_key)}"
+
+    def run_id(self, task_instance: Any) -> str:
+        """The run that a task works on."""
+        return run_id_of(task_instance.get_template_context()["dag_run"], task_instance.map_index)
+
+
+def run_id_of(dag_run: Any, map_index: int | None = -1) -> str:
+    """The run that belongs to a DAG run, or to one mapped task of it: the same at every try."""
+    from catwalk.ledger.runs import run_id_of_dag_run
+
+    return run_id_of_dag_run(dag_run.run_after, dag_run.dag_id, dag_run.run_id, -1 if map_index is None else map_index)
+
+
+def open_ledger() -> tuple[Ledger, Observer]:
+    """The run ledger that the environment names, and who is told of what happens."""
+    from catwalk.ledger.runs import Ledger
+    from catwalk.storage.store import Store
+    from catwalk.telemetry.emitter import observer_from_environment
+
+    observer = observer_from_environment()
+    return Ledger(Store.from_environment(observer.store_operation)), observer
+
+
+def publish_run(run_id: str) -> None:
+    """The last stage, whatever happened before; a run that was never opened has nothing to publish."""
+    from catwalk.stages.pipeline import publish
+
+    ledger, observer = open_ledger()
+    publish(ledger.run(run_id), observer)
+
+
+def announce(run: Run) -> None:
+    """Adds an event for a model in service. A task that is tried again may add it twice, but never forgets it."""
+    from catwalk.ledger.champion import in_service
+
+    champion = in_service(run)
+    if champion:
+        events = get_current_context()["outlet_events"]
+        events[PROMOTIONS].add(CHAMPION, extra=dict(champion.announcement))

@@ -1,0 +1,184 @@
+"""A test notification by each way, and what came back: `catwalk alerts --test`.
+
+An alert is posted to the Alertmanager that runs, which routes, renders and sends it as any critical one; its own
+counters say how each way fared, and natively its log says why one failed. The courier is asked whether it has heard,
+and to call out by each of its own ways.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from catwalk.clients import alertmanager
+from catwalk.clients import courier as client
+from catwalk.clients.environment import home
+from catwalk.errors import CatwalkError
+from catwalk.notifications.receivers import AREAS, EVERYBODY
+
+ALERT = "TestNotification"
+PATIENCE = 90.0
+"""Seconds that a way has: Alertmanager waits 10 s for others of a group, and a mail server may take 30."""
+_QUOTED_ERROR = re.compile(r' err="((?:[^"\\]|\\.)*)"')
+_LOUD = "a silence of planned work holds it back; `catwalk silence --end` ends that"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one way fared."""
+
+    receiver: str
+    """Of Alertmanager; `call-out` for what the courier itself can call."""
+    way: str
+    delivered: bool
+    said: str
+    """What came back."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def drill(alertmanager_url: str, courier_url: str, receiver: str = "", patience: float = PATIENCE) -> Iterator[Outcome]:
+    """Sends the test; yields how each way fared, as soon as it is known.
+
+    Args:
+        alertmanager_url: where Alertmanager answers.
+        courier_url: where the courier does.
+        receiver: whose ways; default: all that differ from everybody's, and everybody's.
+        patience: seconds that Alertmanager has for each.
+
+    Raises:
+        AlertmanagerError, CourierError: one of them does not answer.
+        CatwalkError: there is no such receiver, or nobody is told by any.
+    """
+    known = _receivers(alertmanager.configuration(alertmanager_url))
+    called = client.told(courier_url, 1)["deadman"]["calls_out_by"]
+    chosen = _chosen(known, receiver)
+    if not called and not any(known[name] for name in chosen):
+        raise CatwalkError(
+            "nobody is told: no way is configured; see prometheus/alertmanager/README.md, then start the stack again"
+        )
+    for name in chosen:
+        yield from _Trial(alertmanager_url, courier_url, name, _ways(known[name])).outcomes(patience)
+    for way, error in client.test_callouts(courier_url).items():
+        yield Outcome("call-out", way, not error, error or "delivered")
+
+
+def _receivers(configuration: str) -> dict[str, dict[str, Any]]:
+    """Receiver → what it is configured to do, such as email_configs."""
+    receivers = yaml.safe_load(configuration)["receivers"]
+    found = {one["name"]: {key: value for key, value in one.items() if key != "name"} for one in receivers}
+    if EVERYBODY not in found:
+        raise CatwalkError(f"that Alertmanager has no receiver {EVERYBODY!r}: its configuration is none of Catwalk's")
+    return found
+
+
+def _ways(receiver: Mapping[str, Any]) -> list[str]:
+    """As Alertmanager's metrics name them, such as email."""
+    return [name.removesuffix("_configs") for name in receiver]
+
+
+def _chosen(known: Mapping[str, Mapping[str, Any]], receiver: str) -> list[str]:
+    """The receivers to try: an area whose people are everybody's would be told the same once more."""
+    ours = [name for name in (EVERYBODY, *AREAS) if name in known]
+    if receiver and receiver not in ours:
+        raise CatwalkError(f"there is no receiver {receiver!r}; the receivers are {', '.join(ours)}")
+    own = [name for name in ours if name == EVERYBODY or known[name] != known[EVERYBODY]]
+    return [receiver] if receiver else own
+
+
+class _Trial:
+    """One test alert to one receiver."""
+
+    def __init__(self, url: str, courier_url: str, receiver: str, ways: Sequence[str]) -> None:
+        self._url, self._courier_url, self._receiver, self._ways = url, courier_url, receiver, ways
+        area = {} if receiver == EVERYBODY else {"area": receiver}
+        # A value of its own in a label that groups are made by, so that it waits for no other alert.
+        self._labels = {"alertname": ALERT, "severity": "critical", "model": f"test-{secrets.token_hex(4)}", **area}
+        self._before, self._began = alertmanager.sent(url), time.time()
+        self._log = home() / "logs" / "alertmanager.log"
+        self._offset = self._log.stat().st_size if self._log.exists() else 0
+
+    def outcomes(self, patience: float) -> Iterator[Outcome]:
+        """Posts the alert, waits for what comes of it, and ends it."""
+        self._post(until=self._began + 2 * patience)
+        try:
+            yield from self._watch(time.monotonic() + patience)
+        finally:
+            self._post(until=time.time())
+
+    def _post(self, until: float) -> None:
+        annotations = {
+            "summary": f"Test of the notifications of {self._receiver}",
+            "description": "Somebody tries whether alerts reach you. Nothing is wrong; the end of this alert follows.",
+        }
+        alertmanager.post(self._url, self._labels, annotations, self._began, until)
+
+    def _watch(self, deadline: float) -> Iterator[Outcome]:
+        waiting = ["courier", *self._ways]
+        while waiting and time.monotonic() < deadline:
+            time.sleep(0.5)
+            held = self._held_back()
+            for way in list(waiting):
+                outcome = self._outcome(way) or (held and Outcome(self._receiver, way, False, held))
+                if outcome:
+                    waiting.remove(way)
+                    yield outcome
+        for way in waiting:
+            yield Outcome(self._receiver, way, False, "it was not delivered in time; Alertmanager's log may say why")
+
+    def _outcome(self, way: str) -> Outcome | None:
+        if way == "courier":
+            heard = client.told(self._courier_url, 50)["notifications"]
+            kept = any(one["labels"].get("model") == self._labels["model"] for one in heard)
+            return Outcome(self._receiver, way, True, "kept") if kept else None
+        tries, failures = (
+            now - before
+            for now, before in zip(
+                self._sent(alertmanager.sent(self._url), way), self._sent(self._before, way), strict=True
+            )
+        )
+        if tries > failures:
+            return Outcome(self._receiver, way, True, "delivered" if not failures else "delivered by a second try")
+        said = self._why(way) if failures else ""
+        return Outcome(self._receiver, way, False, said) if said else None
+
+    def _sent(self, counted: Mapping[tuple[str, str], alertmanager.Tries], way: str) -> alertmanager.Tries:
+        return counted.get((self._receiver, way)) or counted.get(("", way)) or alertmanager.Tries(0, 0)
+
+    def _held_back(self) -> str:
+        found = [
+            one for one in alertmanager.active_alerts(self._url) if one.labels.get("model") == self._labels["model"]
+        ]
+        return _LOUD if found and found[0].state == "silenced" else ""
+
+    def _why(self, way: str) -> str:
+        """Empty where it may yet be said: Alertmanager logs some errors only when it is done with all ways."""
+        if not self._log.exists():
+            return "Alertmanager could not deliver it; its log says why"
+        return why(self._log, self._offset, self._receiver, way)
+
+
+def why(log: Path, offset: int, receiver: str, way: str) -> str:
+    """The last error of one way that Alertmanager's log has behind an offset, in one line; empty where it has none."""
+    with log.open(errors="replace") as file:
+        file.seek(offset)
+        found = [error for line in file if (error := _error(line, receiver, way))]
+    return " ".join(found[-1].split()) if found else ""
+
+
+def _error(line: str, receiver: str, way: str) -> str:
+    quoted = _QUOTED_ERROR.search(line)
+    error = quoted[1].replace('\\"', '"').replace("\\n", " ") if quoted else ""
+    if f"receiver={receiver} integration={way}[" in line:
+        return error
+    joined = re.search(rf"{receiver}/{way}\[\d+\]: notify retry [^:]+: (.*?)(?=; {receiver}/\w+\[\d+\]: |$)", error)
+    return joined[1] if joined else ""

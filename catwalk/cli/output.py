@@ -1,0 +1,322 @@
+"""How the command line shows runs: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from catwalk.ledger.records import (
+    AttemptRecord,
+    EpochRecord,
+    EvaluationRecord,
+    SummaryRecord,
+    TrainingRecord,
+    is_finite,
+    to_json,
+)
+from catwalk.ledger.summaries import run_seconds, shown_state
+from ml.fashion_mnist.config import CLASSES, knob_text
+
+if TYPE_CHECKING:
+    from catwalk.cli.doctor import Check
+    from catwalk.cli.run_table import Recipe
+
+_PIPED_WIDTH = 160
+_EXPLODED = 1e5
+_WIDE = 100
+NARROW = 80
+"""Fewer columns than this have room for what matters most only."""
+_COLOURS = {
+    "succeeded": "green",
+    "running": "cyan",
+    "failed": "red",
+    "cancelled": "yellow",
+    "stalled": "red",
+    "ship": "green",
+    "hold": "yellow",
+}
+
+
+def show(*parts: RenderableType) -> None:
+    """Writes facts to stdout. Piped output is wide, so that no column is cut for a terminal that isn't there."""
+    if sys.stdout.isatty():
+        Console(width=width(), highlight=False).print(*parts, sep="\n")
+        return
+    console = Console(width=width(), highlight=False)
+    with console.capture() as captured:
+        console.print(*parts, sep="\n")
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def stderr() -> Console:
+    """For progress and errors."""
+    return Console(stderr=True, highlight=False)
+
+
+def width() -> int:
+    """Columns that :func:`show` has: of the terminal, unless `COLUMNS` says how many."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPED_WIDTH
+
+
+def plain(record: object) -> Any:
+    """A record as plain values; NaN and infinity are strings there."""
+    return json.loads(to_json(record))
+
+
+def print_json(value: object) -> None:
+    """Writes JSON, and nothing else, to stdout; NaN and infinity are strings there, as in the ledger."""
+    print(to_json(value).decode(), end="")
+
+
+def duration(seconds: float | None) -> str:
+    """``54.2 s``, ``3m 20s``, ``2h 05m`` or ``6d 14h``; a dash where there is none, or none that is a number."""
+    if not is_finite(seconds):
+        return "-"
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 100:
+        return f"{hours // 24}d {hours % 24:02}h"
+    return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {left:02}s"
+
+
+def runs_table(summaries: Sequence[SummaryRecord], now: float, stalled_seconds: float, width: int) -> Table:
+    """One line a run, in the order given; in less than 100 columns without model and trigger."""
+    if width < NARROW:
+        return _narrow_table(summaries, now, stalled_seconds)
+    wide = width >= _WIDE
+    table = Table(box=None, padding=(0, 2 if wide else 1, 0, 0), header_style="bold")
+    with_model = wide and len({summary.model for summary in summaries}) > 1
+    table.add_column("run", no_wrap=True)
+    if with_model:
+        table.add_column("model", overflow="fold")
+    for name in ("state", "trigger") if wide else ("state",):
+        table.add_column(name, no_wrap=True)
+    for name in ("best\n/last", "valid.\nloss", "test\n%"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("decision", overflow="fold", min_width=8)
+    table.add_column("took", justify="right", no_wrap=True)
+    for summary in summaries:
+        table.add_row(
+            summary.run_id,
+            *([escape(summary.model)] if with_model else []),
+            coloured(shown_state(summary, now, stalled_seconds)),
+            *([summary.trigger] if wide else []),
+            f"{summary.best_epoch or '-'}/{summary.epochs}" if summary.epochs else "-",
+            number(summary.last_validation_loss, ".4f"),
+            number(summary.test_accuracy and 100 * summary.test_accuracy, ".2f"),
+            decision(summary),
+            duration(run_seconds(summary, now)),
+        )
+    return table
+
+
+def _narrow_table(summaries: Sequence[SummaryRecord], now: float, stalled_seconds: float) -> Table:
+    """What fits 40 columns."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    for name in ("run", "state"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("test", justify="right", no_wrap=True)
+    for summary in summaries:
+        score = number(summary.test_accuracy and 100 * summary.test_accuracy, ".1f")
+        table.add_row(summary.run_id, coloured(shown_state(summary, now, stalled_seconds)), score)
+    return table
+
+
+def recipes_table(recipes: Sequence[Recipe]) -> Table:
+    """One line a recipe: accuracy over its seeds, and what sets it apart from the others."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("test %", "sd", "n"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("best run", no_wrap=True)
+    table.add_column("recipe", overflow="fold")
+    for recipe in recipes:
+        told = " ".join(
+            f"{name}={'-' if value in (None, '') else knob_text(name, value)}"
+            for name, value in recipe.parameters.items()
+        )
+        table.add_row(
+            f"{100 * recipe.mean:.2f}",
+            number(recipe.stddev and 100 * recipe.stddev, ".2f"),
+            str(recipe.runs),
+            recipe.best,
+            escape(told or "the only one"),
+        )
+    return table
+
+
+def number(value: float | None, form: str) -> str:
+    """A figure, or a dash where there is none yet; a loss that has exploded in powers of ten."""
+    if value is None:
+        return "-"
+    return format(value, form if abs(value) < _EXPLODED else ".1e") if math.isfinite(value) else str(value)
+
+
+def coloured(word: str) -> str:
+    """A state or decision in its colour, as rich markup."""
+    return f"[{_COLOURS[word]}]{word}[/]" if word in _COLOURS else escape(word)
+
+
+def decision(summary: SummaryRecord) -> str:
+    """Ship or hold, and why; or why there is none."""
+    if not summary.decision:
+        return f"[dim]{escape(summary.reason.replace('_', ' '))}[/]" if summary.reason else "-"
+    return f"{coloured(summary.decision)} {escape(summary.reason.replace('_', ' '))}"
+
+
+def sentence(summary: SummaryRecord) -> str:
+    """The decision as the gate has worded it."""
+    colour = _COLOURS.get(summary.decision, "")
+    return f"[{colour}]{escape(summary.sentence)}[/]" if colour else escape(summary.sentence)
+
+
+def run_facts(
+    summary: SummaryRecord,
+    training: TrainingRecord | None,
+    evaluation: EvaluationRecord | None,
+    attempts: Sequence[AttemptRecord],
+    now: float,
+    stalled_seconds: float,
+) -> RenderableType:
+    """All that one screen or two can say of a run."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, value in _facts(summary, training, now, stalled_seconds):
+        facts.add_row(name, value)
+    parts: list[RenderableType] = [facts]
+    if attempts:
+        parts += ["", _attempts_table(attempts, summary.state == "running", now)]
+    if training and training.epochs:
+        parts += ["", _epochs_table(training.epochs, training.best)]
+    if evaluation:
+        parts += ["", evaluation_facts(evaluation)]
+    return Group(*parts)
+
+
+def _facts(
+    summary: SummaryRecord, training: TrainingRecord | None, now: float, stalled_seconds: float
+) -> list[tuple[str, str]]:
+    parameters = " ".join(f"{name}={knob_text(name, value)}" for name, value in summary.parameters.items())
+    facts = [
+        ("run", f"{summary.run_id}  ({escape(summary.model)}{', stand-in data' if summary.synthetic else ''})"),
+        (
+            "state",
+            coloured(shown_state(summary, now, stalled_seconds))
+            + (f" in {escape(summary.stopped_in)}" if summary.stopped_in else ""),
+        ),
+        ("trigger", summary.trigger + (f", DAG run {escape(summary.dag_run_id)}" if summary.dag_run_id else "")),
+        *(
+            [("sweep", f"{escape(summary.sweep)}  (catwalk runs --where 'sweep = {escape(summary.sweep)}')")]
+            * bool(summary.sweep)
+        ),
+        ("took", duration(run_seconds(summary, now))),
+        ("decision", sentence(summary) if summary.sentence else "none yet" if summary.state == "running" else "none"),
+        ("parameters", escape(parameters)),
+        (
+            "seed",
+            str(summary.seed) + ("" if summary.reproducible else "  (resumed on another device: not reproducible)"),
+        ),
+        ("code", escape(summary.git_commit or "not a git checkout")),
+        ("dataset", summary.dataset_sha256 or "-"),
+        ("model", f"{summary.model_sha256 or '-'}" + (f"  ({training.parameters:,} parameters)" if training else "")),
+    ]
+    if summary.error:
+        facts.insert(2, ("error", f"[red]{escape(summary.error)}[/]"))
+    if summary.points_dropped:
+        facts.append(("lost points", f"{summary.points_dropped:,} could not be sent (catwalk replay {summary.run_id})"))
+    if summary.series_left_out:
+        facts.append(
+            ("left out", f"{summary.series_left_out:,} series, to fit Prometheus' limit; the report has every epoch")
+        )
+    return facts
+
+
+def _attempts_table(attempts: Sequence[AttemptRecord], running: bool, now: float) -> Table:
+    table = _table("stage", "attempt", "outcome", "took", "CPU", "peak memory", "error")
+    for record in attempts:
+        runs = running and record is attempts[-1] and record.outcome is None
+        outcome = "running" if runs else record.outcome or "no end recorded"
+        table.add_row(
+            record.stage,
+            str(record.number),
+            coloured(outcome),
+            duration(now - record.started if runs else record.duration_seconds),
+            duration(record.cpu_seconds),
+            "-" if record.peak_memory_bytes is None else f"{record.peak_memory_bytes / 2**20:,.0f} MiB",
+            escape(record.error),
+        )
+    return table
+
+
+def _epochs_table(epochs: Sequence[EpochRecord], best: EpochRecord | None) -> RenderableType:
+    table = _table("epoch", "train loss", "train acc.", "valid. loss", "valid. acc.", "rate", "took", right=True)
+    for record in epochs:
+        mark = " *" if best and record.epoch == best.epoch else ""
+        table.add_row(
+            f"{record.epoch}",
+            number(record.train_loss, ".4f"),
+            number(record.train_accuracy, ".2%"),
+            number(record.validation_loss, ".4f") + (mark or "  "),
+            number(record.validation_accuracy, ".2%"),
+            number(record.learning_rate, ".4f"),
+            duration(record.duration_seconds),
+        )
+    note = "[dim]* lowest validation loss; the model of a run is its last epoch[/]"
+    return Group(table, note) if best else table
+
+
+def evaluation_facts(record: EvaluationRecord) -> RenderableType:
+    """The score on the test split: one line in all, one a class."""
+    table = _table("class", "accuracy", "precision", "F1", "most often taken for")
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for label, name in enumerate(CLASSES):
+        mistakes = {count: CLASSES[other] for other, count in enumerate(record.confusion[label]) if other != label}
+        worst = max(mistakes, default=0)
+        table.add_row(
+            name,
+            number(record.class_accuracy[label], ".1%"),
+            number(record.class_precision[label], ".1%"),
+            number(record.class_f1[label], ".1%"),
+            f"{mistakes[worst]} ({worst})" if worst else "-",
+        )
+    headline = (
+        f"[bold]test accuracy {record.accuracy:.2%}[/], loss {number(record.loss, '.4f')}, calibration error "
+        f"{number(record.calibration_error, '.2%')} ({record.examples:,} examples)"
+    )
+    return Group(headline, "", table)
+
+
+def check_line(check: Check) -> RenderableType:
+    """One line of the doctor: verdict, part, finding, and below it what to do."""
+    line = Table.grid(padding=(0, 1))
+    line.add_column(width=4)
+    line.add_column(width=19)
+    line.add_column(overflow="fold")
+    colour = {"OK": "green", "WARN": "yellow", "FAIL": "red"}[check.verdict]
+    line.add_row(f"[{colour}]{check.verdict}[/]", check.part, escape(check.finding))
+    if check.remedy:
+        line.add_row("", "", f"[bold]→[/] {escape(check.remedy)}")
+    return line
+
+
+def _table(*columns: str, right: bool = False) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    return table

@@ -1,0 +1,81 @@
+"""Shows a person how a run proceeds, and passes everything on to the observer that sends the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
+from catwalk.ledger.runs import Run
+from catwalk.stages.observer import Observer
+from catwalk.storage.store import Store
+from ml.fashion_mnist.config import RunConfig
+
+
+class ProgressObserver:
+    """An :class:`catwalk.stages.observer.Observer` with a bar that moves once an epoch."""
+
+    def __init__(self, inner: Observer, console: Console, epochs: int, finished_epochs: int = 0) -> None:
+        """
+        Args:
+            inner: where everything goes that is observed.
+            console: where the bar is drawn, if that is a terminal.
+            epochs: of the whole run.
+            finished_epochs: that earlier attempts have left behind.
+        """
+        self.resent = 0
+        """Points that `publish` has sent once more."""
+        self._inner = inner
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=16),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("epochs", total=epochs, completed=finished_epochs, note="")
+
+    def __enter__(self) -> ProgressObserver:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def run_opening(self, store: Store, run: RunRecord, trials: Sequence[RunConfig]) -> RunRecord:
+        return self._inner.run_opening(store, run, trials)
+
+    def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
+        # Of the validation split; no longer, or the line breaks on a terminal of 80 columns.
+        note = f"loss {record.validation_loss:.4f} acc. {record.validation_accuracy:.2%}"
+        self._progress.update(self._task, completed=record.epoch, note=note)
+        self._inner.epoch_finished(run, record)
+
+    def test_finished(self, run: RunRecord, record: EvaluationRecord) -> None:
+        self._inner.test_finished(run, record)
+
+    def stage_finished(self, run: RunRecord, record: AttemptRecord) -> None:
+        duration = record.duration_seconds
+        if duration is not None and self._progress.console.is_terminal:
+            mark = "[green]✓[/]" if record.outcome == "succeeded" else "[red]✗[/]"
+            self._progress.console.print(f"{mark} {record.stage} {duration:.1f} s", highlight=False)
+        self._inner.stage_finished(run, record)
+
+    def store_operation(self, operation: str, seconds: float, failed: bool) -> None:
+        self._inner.store_operation(operation, seconds, failed)
+
+    def resend(self, run: Run) -> int:
+        self.resent = self._inner.resend(run)
+        return self.resent
+
+    def take_dropped(self) -> int:
+        return self._inner.take_dropped()

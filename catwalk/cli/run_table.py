@@ -1,0 +1,273 @@
+"""Runs as rows of plain values: chosen, sorted, grouped by recipe, and written as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import operator
+import re
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from catwalk.errors import ConfigError
+from catwalk.ledger.records import SummaryRecord, is_finite
+from catwalk.ledger.summaries import run_seconds, shown_state
+from ml.fashion_mnist.config import knob_text, knobs
+
+Row = dict[str, Any]
+
+_ORDERING: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_EQUALITY: dict[str, Callable[[Any, Any], bool]] = {"=": operator.eq, "!=": operator.ne}
+_OPERATORS = (*_EQUALITY, *_ORDERING, "~")
+_PARAMETERS = {knob.name: knob.type for knob in knobs() if knob.name != "seed"}
+_RECIPE = tuple(knob.name for knob in knobs() if knob.name != "seed" and knob.section != "gate")
+_FACTS: dict[str, type] = {
+    "run_id": str,
+    "model": str,
+    "state": str,
+    "trigger": str,
+    "sweep": str,
+    "started": datetime,
+    "finished": datetime,
+    "duration_seconds": float,
+    "epochs_done": int,
+    "best_epoch": int,
+    "best_validation_loss": float,
+    "last_validation_loss": float,
+    "last_validation_accuracy": float,
+    "test_accuracy": float,
+    "test_loss": float,
+    "test_calibration_error": float,
+    "decision": str,
+    "reason": str,
+    "dataset_sha256": str,
+    "model_sha256": str,
+    "git_commit": str,
+    "synthetic": bool,
+    "reproducible": bool,
+    "seed": int,
+}
+_KINDS: dict[str, type] = {**_FACTS, **_PARAMETERS}
+KEYS = tuple(_KINDS)
+"""What runs can be chosen and sorted by; every knob is one of them, and `seed` is the one in force."""
+
+
+def row(summary: SummaryRecord, now: float, stalled_seconds: float) -> Row:
+    """A run's facts and parameters; None where there is no value yet.
+
+    Durations are seconds, times seconds since the Unix epoch, ratios 0 to 1.
+    """
+    known = {
+        **vars(summary),
+        "state": shown_state(summary, now, stalled_seconds),
+        "duration_seconds": run_seconds(summary, now),
+        "epochs_done": summary.epochs,
+    }
+    facts = {key: known[key] for key in _FACTS}
+    parameters = {key: summary.parameters.get(key) for key in _PARAMETERS}
+    return {**facts, **{key: _flat(key, value) for key, value in parameters.items()}}
+
+
+def _flat(key: str, value: Any) -> Any:
+    return knob_text(key, value) if isinstance(value, list) else value
+
+
+def _is_missing(value: Any) -> bool:
+    """Text that is not there yet is empty in a summary, everything else is None."""
+    return value is None or value == ""
+
+
+def _has_order(value: Any) -> bool:
+    """Whether it is smaller or larger than others; NaN is neither."""
+    return not _is_missing(value) and not (isinstance(value, float) and math.isnan(value))
+
+
+@dataclass(frozen=True)
+class Condition:
+    """``KEY OP VALUE``.
+
+    Raises:
+        ConfigError: rows have no such key, or it can't be compared so.
+    """
+
+    key: str
+    operator: str
+    value: str
+
+    def __post_init__(self) -> None:
+        check_key(self.key)
+        if self.operator not in _OPERATORS:
+            raise ConfigError(f"{self.operator!r} is no operator; use one of {' '.join(_OPERATORS)}")
+        if self.operator in _ORDERING and self._kind is bool:
+            raise ConfigError(f"{self.key} is true or false, so it is compared by = or !=, not {self.operator}")
+        if self.operator in _EQUALITY and self._kind is datetime:
+            raise ConfigError(
+                f"{self.key} is a moment, which hardly any run meets exactly: give two bounds by >= and <, or the "
+                f"beginning of a time with ~, such as '{self.key} ~ 2026-11-26'"
+            )
+        _ = self._operand
+
+    @property
+    def _kind(self) -> type:
+        return _KINDS[self.key]
+
+    @cached_property
+    def _operand(self) -> Any:
+        """The value as what the key holds."""
+        return self.value if self.operator == "~" else _READERS.get(self._kind, _text)(self.key, self.value)
+
+    def holds(self, of: Row) -> bool:
+        """Whether a row meets it; what has no value yet meets only ``!=``."""
+        value = of[self.key]
+        if _is_missing(value):
+            return self.operator == "!="
+        if self.operator == "~":
+            return self.value in _shown(self._kind, value)
+        if self._kind is str or not isinstance(value, int | float):  # the latter: what another version has written
+            return self._compare(str(value), self.value)
+        return self._compare(value, self._operand)
+
+    def _compare(self, value: Any, operand: Any) -> bool:
+        if self.operator in _ORDERING:
+            return _ORDERING[self.operator](value, operand)
+        both_nan = value != value and operand != operand  # so that `last_validation_loss = nan` finds what diverged
+        return bool(both_nan or value == operand) == (self.operator == "=")
+
+
+def _text(key: str, text: str) -> str:
+    return text
+
+
+def _number(key: str, text: str) -> int | float:
+    """Whole numbers stay whole: a float has no room for the last digits of a seed."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    raise ConfigError(f"{key} is a number, so it can't be compared with {text!r}")
+
+
+def _truth(key: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ConfigError(f"{key} is true or false, so it can't be compared with {text!r}")
+    return text.lower() == "true"
+
+
+def _moment(key: str, text: str) -> float:
+    """Seconds since the Unix epoch, of such seconds or of a time in ISO 8601; without a zone it is UTC."""
+    if re.fullmatch(r"\d{9,11}(\.\d+)?", text):
+        return float(text)
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise ConfigError(
+            f"{key} is a time: give a date such as 2026-11-26, which is its first moment in UTC, a time such as "
+            f"2026-11-26T03:00 (UTC) or 2026-11-26T03:00+01:00, or seconds since 1970, not {text!r}"
+        ) from None
+
+
+_READERS: dict[type, Callable[[str, str], Any]] = {
+    int: _number,
+    float: _number,
+    bool: _truth,
+    datetime: _moment,
+}
+
+
+def _shown(kind: type, value: Any) -> str:
+    """A value as text; times in ISO 8601, UTC."""
+    if kind is datetime:
+        return datetime.fromtimestamp(value, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return str(value).lower() if kind is bool else str(value)
+
+
+def check_key(key: str) -> None:
+    """
+    Raises:
+        ConfigError: rows have no such key.
+    """
+    if key not in KEYS:
+        raise ConfigError(f"runs have no {key!r}; known are {', '.join(KEYS)}")
+
+
+def ordered(rows: Sequence[Row], by: str) -> list[Row]:
+    """Sorted by a key, or by ``-key`` from the highest down; rows without a value come last, and those with NaN.
+
+    Raises:
+        ConfigError: rows have no such key.
+    """
+    key, down = by.removeprefix("-"), by.startswith("-")
+    check_key(key)
+    having = [of for of in rows if _has_order(of[key])]
+    lacking = [of for of in rows if not _has_order(of[key])]
+    numeric = all(isinstance(of[key], int | float) for of in having)
+    return sorted(having, key=lambda of: of[key] if numeric else str(of[key]), reverse=down) + lacking
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Runs that differ in their seed only."""
+
+    parameters: Row
+    """The knobs that are not the same in all recipes shown."""
+    runs: int
+    """Tested runs."""
+    mean: float
+    """Of test accuracy, 0 to 1."""
+    stddev: float | None
+    """Sample standard deviation; None with a single run."""
+    best: str
+    """run_id of the most accurate."""
+
+
+def recipes(rows: Sequence[Row]) -> list[Recipe]:
+    """Tested runs grouped by their data and by all knobs but the seed and the gate's, the most accurate group first."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    grouping = (*_RECIPE, "dataset_sha256")
+    for of in rows:
+        if is_finite(of["test_accuracy"]):
+            groups.setdefault(tuple(of[key] for key in grouping), []).append(of)
+    telling = [key for index, key in enumerate(grouping) if len({group[index] for group in groups}) > 1]
+    found = []
+    for members in groups.values():
+        scores = [of["test_accuracy"] for of in members]
+        found.append(
+            Recipe(
+                parameters={key: members[0][key] for key in telling},
+                runs=len(scores),
+                mean=statistics.mean(scores),
+                stddev=statistics.stdev(scores) if len(scores) > 1 else None,
+                best=max(members, key=lambda of: of["test_accuracy"])["run_id"],
+            )
+        )
+    return sorted(found, key=lambda recipe: -recipe.mean)
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """All rows with a header, as RFC 4180 has it but for plain line feeds.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, KEYS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _cell(value) for key, value in of.items()} for of in rows)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -1,0 +1,120 @@
+"""Airflow's REST API, as the user that the environment names."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from catwalk.errors import CatwalkError
+from catwalk.ledger.records import ChampionRecord
+from catwalk.proxies import fetch_part
+from ml.fashion_mnist.config import CHAMPION_ASSET
+
+TAG = "catwalk"
+"""Marks our DAGs among others of the same Airflow."""
+_TIMEOUT = 30.0
+_PAUSES = (0.5, 1.0, 2.0)
+"""Seconds between tries of a GET that failed inside Airflow: its SQLite is locked now and then when it is busy."""
+
+
+class AirflowError(CatwalkError):
+    """Airflow does not answer, or refuses."""
+
+
+class AirflowFaultError(AirflowError):
+    """Something went wrong inside Airflow; trying again may help."""
+
+
+@dataclass
+class AirflowApi:
+    """One Airflow. Logs in at the first request, and keeps the token."""
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+
+    @classmethod
+    def at(cls, url: str) -> AirflowApi | None:
+        """An Airflow by URL, as `CATWALK_AIRFLOW_USER` (admin) with `CATWALK_AIRFLOW_PASSWORD`; None without it."""
+        password = os.environ.get("CATWALK_AIRFLOW_PASSWORD", "")
+        user = os.environ.get("CATWALK_AIRFLOW_USER") or "admin"
+        return cls(url.rstrip("/"), user, password) if url and password else None
+
+    @classmethod
+    def from_environment(cls) -> AirflowApi | None:
+        """The Airflow of `CATWALK_AIRFLOW_URL`; None without that or without a password."""
+        return cls.at(os.environ.get("CATWALK_AIRFLOW_URL", ""))
+
+    def request(self, method: str, path: str, body: object = None) -> Any:
+        """The JSON that a request below ``/api/v2/`` is answered with.
+
+        Raises:
+            AirflowError: no answer, or not a 2xx one.
+        """
+        return self._send(method, f"/api/v2/{path}", body, {"Authorization": f"Bearer {self._token}"})
+
+    @cached_property
+    def _token(self) -> str:
+        login = {"username": self.user, "password": self.password}
+        return str(self._part(self._send("POST", "/auth/token", login, {}), "access_token"))
+
+    def _send(self, method: str, path: str, body: object, headers: dict[str, str]) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **headers}
+        for pause in _PAUSES if method == "GET" else ():
+            try:
+                return self._answer(method, path, data, headers)
+            except AirflowFaultError:
+                time.sleep(pause)
+        return self._answer(method, path, data, headers)
+
+    def _answer(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Any:
+        try:
+            request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)
+            return json.loads(fetch_part(request, _TIMEOUT) or b"null")
+        except urllib.error.HTTPError as error:
+            if error.code >= 500:
+                raise AirflowFaultError(
+                    f"Airflow at {self.url} answers {path} with {error.code}; see its log"
+                ) from error
+            remedy = "; correct CATWALK_AIRFLOW_USER and CATWALK_AIRFLOW_PASSWORD" if error.code in (401, 403) else ""
+            raise AirflowError(f"Airflow at {self.url} answers {path} with {error.code}{remedy}") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise AirflowError(f"Airflow at {self.url} does not answer ({reason}); is it running?") from error
+
+    def _part(self, answer: Any, name: str) -> Any:
+        try:
+            return answer[name]
+        except (KeyError, TypeError):
+            raise AirflowError(
+                f"what answers at {self.url} is no Airflow 3: it sends no {name}; correct CATWALK_AIRFLOW_URL"
+            ) from None
+
+    def dags(self) -> dict[str, dict[str, Any]]:
+        """DAG id → what Airflow says of it, for the DAGs that are tagged as Catwalk's.
+
+        Raises:
+            AirflowError: see :meth:`request`.
+        """
+        return {dag["dag_id"]: dag for dag in self._part(self.request("GET", f"dags?tags={TAG}"), "dags")}
+
+    def announce(self, champion: ChampionRecord) -> None:
+        """Posts an event of the champion's asset, unless no DAG waits for that asset or has made one.
+
+        Raises:
+            AirflowError: see :meth:`request`.
+        """
+        pattern = urllib.parse.quote(CHAMPION_ASSET)
+        assets = self._part(self.request("GET", f"assets?only_active=false&name_pattern={pattern}"), "assets")
+        known = [asset["id"] for asset in assets if asset["name"] == CHAMPION_ASSET]
+        if known:
+            extra = {**champion.announcement, "by": champion.by, "reason": champion.reason}
+            self.request("POST", "assets/events", {"asset_id": known[0], "extra": extra})

@@ -1,0 +1,177 @@
+"""Whom a challenger has to beat: champion and anchor, scored on the challenger's own test images."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from catwalk.errors import ArtifactError, DamagedError, NotFoundError
+from catwalk.gate.decision import Examples, Integers, Opponent, Role, Ruling, rule
+from catwalk.ledger.champion import Champions, load_model
+from catwalk.ledger.examples import training_examples
+from catwalk.ledger.records import ChampionRecord, DatasetRecord, EvaluationRecord
+from catwalk.ledger.runs import Run
+
+_UNSOUND = (ArtifactError, DamagedError, NotFoundError)
+"""What is wrong with one run's files, while S3 works."""
+
+Current = tuple[ChampionRecord, str]
+"""The champion, and the ETag to replace it by."""
+_REMEDY = "`catwalk promote RUN` or `catwalk rollback` puts another model into service"
+
+
+def standing(run: Run) -> tuple[Current | None, str]:
+    """The champion that a run has to beat, and why it can't be known, as a sentence; empty: nothing is wrong."""
+    try:
+        return Champions(run.store).get(run.record.model), ""
+    except DamagedError as error:
+        return None, f"The champion is not known: {error}."
+
+
+def ruling(run: Run, evaluation: EvaluationRecord, champion: ChampionRecord | None, problem: str = "") -> Ruling:
+    """What the gate says of a tested run against the champion; without one that is sound, it holds.
+
+    Args:
+        run: the challenger.
+        evaluation: its score on the test split.
+        champion: in service; None: there is none.
+        problem: why the champion can't be known, as a sentence; empty: nothing is wrong.
+
+    Raises:
+        ArtifactError: the run's own predictions are missing or damaged.
+    """
+    labels, challenger = _own_predictions(run)
+    opponents, examples = [], Examples(False, "")
+    for role, run_id in incumbents(run, champion).items():
+        other = Run(run.store, run_id)
+        try:
+            opponents.append(Opponent(role, run_id, predicted_by(run, other)))
+        except _UNSOUND as error:
+            problem = f"The {role} can't be compared with: {error}; {_REMEDY}."
+            continue
+        if role == "champion":
+            examples = compare_examples(run, other)
+    training = run.training()
+    return rule(
+        evaluation,
+        labels,
+        challenger,
+        opponents,
+        examples,
+        model_bytes=training.model_bytes if training else 0,
+        problem=problem,
+        config=run.record.config.gate,
+    )
+
+
+def incumbents(run: Run, champion: ChampionRecord | None) -> dict[Role, str]:
+    """Run ids of champion and anchor as they were before this run; the anchor only where it is another model.
+
+    A decision that was interrupted after the promotion finds its own run in service: then what it replaced counts.
+    """
+    if champion is None:
+        return {}
+    own = champion.run_id == run.run_id
+    found: dict[Role, str] = {"champion": champion.previous if own else champion.run_id}
+    anchor = champion.previous_anchor if own else champion.anchor
+    if anchor != found["champion"]:
+        found["anchor"] = anchor
+    return {role: run_id for role, run_id in found.items() if run_id}
+
+
+def score_incumbents(run: Run) -> None:
+    """Scores champion and anchor while torch is loaded anyway; what can't be scored is for `decide` to say."""
+    current, _ = standing(run)
+    for run_id in incumbents(run, current[0] if current else None).values():
+        with suppress(*_UNSOUND):
+            predicted_by(run, Run(run.store, run_id))
+
+
+def predicted_by(run: Run, other: Run) -> Integers:
+    """Class index that another run's model gives each of this run's test images, shape (n,).
+
+    Computed once and kept as ``opponents/<run_id>.safetensors``; what is damaged there is computed again.
+
+    Raises:
+        ArtifactError: the other model is missing or damaged, or needs a newer version.
+        DamagedError: a record of the other run is damaged.
+    """
+    key = run.key(f"opponents/{other.run_id}.safetensors")
+    kept = run.store.find(key)
+    if kept:
+        with suppress(ArtifactError):
+            return _classes(_arrays(key, kept.body))
+    _score(run, other, key)
+    return _classes(_arrays(key, run.store.get(key).body))
+
+
+def _score(run: Run, other: Run, key: str) -> None:
+    import torch
+    from safetensors.torch import save
+
+    from ml.fashion_mnist.dataset import load_split
+    from ml.fashion_mnist.evaluation import predict
+
+    torch.set_num_threads(run.record.config.training.threads)
+    predictions, _ = predict(load_model(other), load_split(run.store, _dataset(run), "test"))
+    run.store.put(key, save({"logits": predictions.logits.clone()}))
+
+
+def count_decision(run: Run) -> int:
+    """Notes that the run's test split has decided about it; returns how many runs it has decided about so far.
+
+    One empty object a run, ``test_splits/<sha256>/decided/<run_id>``: trying again counts once, and a pruned run stays
+    counted.
+    """
+    folder = f"test_splits/{_dataset(run).files['test']}/decided/"
+    run.store.put(f"{folder}{run.run_id}", b"")
+    return sum(1 for _ in run.store.list(folder))
+
+
+def _own_predictions(run: Run) -> tuple[Integers, Integers]:
+    """Labels and predicted classes, shape (n,) each."""
+    key = run.key("predictions.safetensors")
+    stored = run.store.find(key)
+    if stored is None:
+        raise ArtifactError(f"the predictions of run {run.run_id} are missing; start a new run")
+    arrays = _arrays(key, stored.body, "labels")
+    return arrays["labels"].astype(np.int64), _classes(arrays)
+
+
+def _arrays(key: str, body: bytes, *also: str) -> dict[str, NDArray[np.float32]]:
+    """``logits``, shape (n, 10), and what else is asked for.
+
+    Raises:
+        ArtifactError: they are not in the file.
+    """
+    try:
+        arrays = load(body)
+        return {name: arrays[name] for name in ("logits", *also)}
+    except (SafetensorError, KeyError) as error:
+        raise ArtifactError(f"{key} is damaged: {error}") from error
+
+
+def _classes(arrays: dict[str, NDArray[np.float32]]) -> Integers:
+    return np.asarray(arrays["logits"].argmax(axis=1), dtype=np.int64)
+
+
+def compare_examples(run: Run, champion: Run) -> Examples:
+    """What a run was trained on, beside what the champion was; not newer where that can't be known."""
+    try:
+        ours, theirs = (_dataset(one) for one in (run, champion))
+        if ours.files == theirs.files:
+            return Examples.of(set(), set())
+        return Examples.of(training_examples(run.store, ours), training_examples(run.store, theirs))
+    except _UNSOUND as error:
+        return Examples(False, f"Whether its data is newer is not known, so it counts as not newer: {error}.")
+
+
+def _dataset(run: Run) -> DatasetRecord:
+    record = run.dataset()
+    if record is None:
+        raise ArtifactError(f"run {run.run_id} has no dataset record")
+    return record

@@ -1,0 +1,468 @@
+"""What the run ledger holds, as frozen dataclasses that travel as JSON.
+
+JSON knows no NaN and no infinity: :func:`to_json` writes the strings ``"NaN"``, ``"Infinity"``, ``"-Infinity"``, and
+reading turns them back into floats. Times are seconds since the Unix epoch, durations seconds, ratios 0 to 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
+
+from ml.fashion_mnist.config import RunConfig
+
+Stage = Literal["ingest", "train", "test", "decide", "publish"]
+STAGES: tuple[Stage, ...] = ("ingest", "train", "test", "decide", "publish")
+State = Literal["running", "succeeded", "failed", "cancelled"]
+Trigger = Literal["schedule", "manual", "sweep", "cli"]
+Outcome = Literal["succeeded", "failed", "cancelled", "superseded"]
+Verdict = Literal["passed", "failed", "inconclusive", "skipped"]
+
+R = TypeVar("R")
+_YEAR_9999 = 253_370_764_800.0
+"""Its beginning, in seconds since the Unix epoch."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """``runs/<run_id>/run.json``: written once, before anything else happens."""
+
+    run_id: str
+    model: str
+    trigger: Trigger
+    config: RunConfig
+    seed: int
+    """The seed in force: the configured one, or the one derived from run_id."""
+    code_sha256: str
+    """Hash of the source of `ml`: a run that was started by other code is refused."""
+    created: float
+    synthetic: bool
+    """Trained on drawn stand-in garments, not on real data."""
+    dag_id: str = ""
+    dag_run_id: str = ""
+    sweep: str = ""
+    """The sweep that this run is a trial of (see :class:`SweepRecord`); empty: none."""
+    git_commit: str = ""
+    git_dirty: bool = False
+    versions: dict[str, str] = field(default_factory=dict)
+    series_budget: int | None = None
+    """Series that the run may make in Prometheus, fixed when it was opened; None: as many as it has."""
+    series_left_out: int = 0
+    """Series of its curves that are therefore left out of Prometheus, if it goes all the way; the ledger has them."""
+    classes: list[str] = field(default_factory=list)
+    """Names of the classes, in label order; empty: stored by an older version (see :func:`class_names`)."""
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What a sweep knows of one of its trials when it chooses."""
+
+    run_id: str
+    parameters: dict[str, Any]
+    """Knob → value, of the knobs that the sweep varies."""
+    validation_accuracy: float | None = None
+    """Of the last epoch, which is the run's model; None: its training has not finished."""
+    validation_loss: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """There is a result to rank; NaN is none, for it would leave the order to chance."""
+        return is_finite(self.validation_accuracy) and is_finite(self.validation_loss)
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """``sweeps/<sweep_id>.json``: which trial a sweep has chosen. Written once, when all of them have ended."""
+
+    sweep_id: str
+    winner: str
+    """run_id of the trial that is tested and decided about."""
+    sentence: str
+    trials: list[TrialRecord]
+    """In the order of the sweep's plan."""
+    finished: float
+
+
+@dataclass(frozen=True)
+class SplitStatistics:
+    """What one split of a dataset holds."""
+
+    examples: int
+    class_counts: list[int]
+    """Examples of each class, in label order."""
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """``runs/<run_id>/dataset.json`` and ``datasets/<sha256>/manifest.json``."""
+
+    sha256: str
+    """Content hash of the three splits together."""
+    source: str
+    synthetic: bool
+    pixel_mean: float
+    """Mean of the training pixels, 0 to 1."""
+    pixel_stddev: float
+    """Population standard deviation of the training pixels, 0 to 1."""
+    splits: dict[str, SplitStatistics]
+    """By split: train, validation, test."""
+    files: dict[str, str]
+    """sha256 of each split's safetensors file."""
+    classes: list[str] = field(default_factory=list)
+    """As in run.json."""
+    digests_sha256: str = ""
+    """sha256 of ``datasets/<sha256>/train.digests`` (see :mod:`.examples`); empty: stored by an older version."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of training. Losses are mean cross-entropy in nats; both splits are measured in evaluation mode."""
+
+    epoch: int
+    """1 for the first."""
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    class_accuracy: list[float]
+    """Validation recall of each class, in label order."""
+    learning_rate: float
+    """Of the epoch's last step."""
+    gradient_norm: float
+    """Mean over the epoch's steps of the gradient's L2 norm."""
+    duration_seconds: float
+    """Of the training steps, without evaluation and checkpoint."""
+    examples_per_second: float
+    finished: float
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """``runs/<run_id>/epochs.json``: every epoch so far, replaced once an epoch."""
+
+    attempt: int
+    """Number of the train attempt that wrote this."""
+    epochs: list[EpochRecord]
+    device: str = ""
+    threads: int = 0
+    torch: str = ""
+    reproducible: bool = True
+    """False once training was resumed on another device, thread count or torch build."""
+    model_sha256: str = ""
+    """Of ``model.safetensors``; empty until training has finished."""
+    model_bytes: int = 0
+    parameters: int = 0
+    """Trainable parameters of the network."""
+
+    @property
+    def finished(self) -> bool:
+        """The model is stored and may be tested."""
+        return bool(self.model_sha256)
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The epoch with the lowest finite validation loss."""
+        finite = [record for record in self.epochs if is_finite(record.validation_loss)]
+        return min(finite, key=lambda record: record.validation_loss, default=None)
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """``runs/<run_id>/evaluation.json``: the model's score on the test split."""
+
+    model_sha256: str
+    dataset_sha256: str
+    examples: int
+    accuracy: float
+    loss: float
+    calibration_error: float
+    """Expected calibration error over 15 equal-width bins of confidence (Naeini et al., 2015)."""
+    class_accuracy: list[float]
+    """Recall of each class, in label order."""
+    class_precision: list[float]
+    class_f1: list[float]
+    confusion: list[list[int]]
+    """Examples by true class (row) and predicted class (column)."""
+    inference_seconds: float
+    """To score all examples."""
+    finished: float
+    classes: list[str] = field(default_factory=list)
+    """As in run.json."""
+
+
+@dataclass(frozen=True)
+class CheckRecord:
+    """One check of the gate."""
+
+    check: str
+    verdict: Verdict
+    value: float | None
+    threshold: float | None
+    low: float | None
+    high: float | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class DecisionRecord:
+    """``runs/<run_id>/decision.json``."""
+
+    decision: Literal["ship", "hold"]
+    reason: str
+    sentence: str
+    checks: list[CheckRecord]
+    champion: str
+    """run_id of the champion that was in service when this was decided; empty: none."""
+    model_sha256: str
+    finished: float
+    split_decisions: int = 1
+    """Runs that this test split has decided, this one included: the more, the more a lead on it owes to chance."""
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """``runs/<run_id>/attempts/<stage>-<n>.json``. A killed attempt has no end: that is how it shows."""
+
+    stage: Stage
+    number: int
+    """1 for the first attempt of the stage."""
+    started: float
+    host: str
+    pid: int
+    ended: float | None = None
+    outcome: Outcome | None = None
+    error: str = ""
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    points_dropped: int = 0
+    """Telemetry points that this attempt could not send."""
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """None while the attempt runs, or when it was killed."""
+        return None if self.ended is None else self.ended - self.started
+
+
+@dataclass(frozen=True)
+class SummaryRecord:
+    """``summaries/<run_id>.json``: what tables and the registry show of a run, in one small object."""
+
+    run_id: str
+    model: str
+    trigger: Trigger
+    synthetic: bool
+    dag_id: str
+    dag_run_id: str
+    git_commit: str
+    seed: int
+    parameters: dict[str, Any]
+    """Knob name → value (see :meth:`ml.fashion_mnist.config.RunConfig.flat`)."""
+    state: State
+    started: float
+    updated: float
+    finished: float | None = None
+    stage: str = ""
+    """The stage that runs, or ran last."""
+    error: str = ""
+    attempts: dict[str, int] = field(default_factory=dict)
+    """Stage → attempts started."""
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    """Stage → duration of its last attempt that ended."""
+    stage_started: dict[str, float] = field(default_factory=dict)
+    """Stage → when its last attempt started."""
+    stage_ended: dict[str, float] = field(default_factory=dict)
+    """Stage → when its last attempt ended; without one that still runs or was killed."""
+    points_dropped: int = 0
+    series_left_out: int = 0
+    """As in run.json."""
+    dataset_sha256: str = ""
+    classes: list[str] = field(default_factory=list)
+    """As in run.json."""
+    class_shares: list[float] = field(default_factory=list)
+    """Share of each class among the training examples."""
+    pixel_mean: float | None = None
+    pixel_stddev: float | None = None
+    reproducible: bool = True
+    sweep: str = ""
+    """The sweep that this run is a trial of; empty: none."""
+    model_sha256: str = ""
+    epochs: int = 0
+    """Epochs recorded so far."""
+    last_validation_loss: float | None = None
+    last_validation_accuracy: float | None = None
+    best_epoch: int | None = None
+    best_validation_loss: float | None = None
+    test_accuracy: float | None = None
+    test_loss: float | None = None
+    test_calibration_error: float | None = None
+    test_class_accuracy: list[float] = field(default_factory=list)
+    decision: str = ""
+    reason: str = ""
+    """Of the decision; or ``not_chosen``, without one: a trial that another one of its sweep was better than."""
+    sentence: str = ""
+    decided: float | None = None
+    checks: list[CheckRecord] = field(default_factory=list)
+    write: str = ""
+    """Random, another one at each write: no two versions have the same bytes."""
+
+    @property
+    def stopped_in(self) -> str:
+        """The stage that runs, or in which the run failed or was cancelled; empty: none, or the run has succeeded.
+
+        That is never publish, which comes last whatever happened, unless it still runs.
+        """
+        if self.state == "succeeded":
+            return ""
+        if self.stage != "publish" or self.state == "running":
+            return self.stage
+        return next((stage for stage in reversed(STAGES[:-1]) if stage in self.attempts), "")
+
+
+@dataclass(frozen=True)
+class PromotionRecord:
+    """One change of the champion: who, when, why, from what, to what."""
+
+    run_id: str
+    """What went into service."""
+    model_sha256: str
+    promoted: float
+    previous: str
+    """run_id of what it replaced; empty: nothing."""
+    by: str
+    reason: str
+    rollback: bool = False
+
+
+@dataclass(frozen=True)
+class ChampionRecord:
+    """``champions/<model>.json``: the version in service. Changed by If-Match only."""
+
+    model: str
+    run_id: str
+    model_sha256: str
+    promoted: float
+    previous: str
+    """run_id of the champion before this one; empty: none."""
+    anchor: str
+    """run_id of the best model ever promoted."""
+    by: str
+    reason: str
+    previous_anchor: str = ""
+    """The anchor before this promotion; empty: none."""
+    history: list[PromotionRecord] = field(default_factory=list)
+    """Every change up to this one, oldest first."""
+
+    @property
+    def announcement(self) -> dict[str, str]:
+        """What others are told of it, to fetch and verify the model."""
+        return {"model": self.model, "run_id": self.run_id, "model_sha256": self.model_sha256}
+
+
+def class_names(recorded: list[str], count: int) -> list[str]:
+    """Names of `count` classes in label order: those of a record, or ``0``, ``1`` … where it names none.
+
+    Raises:
+        ValueError: the record names another number of classes.
+    """
+    if not recorded:
+        return [str(label) for label in range(count)]
+    if len(recorded) != count:
+        raise ValueError(f"the record names {len(recorded)} classes and has figures of {count}")
+    return recorded
+
+
+def is_finite(value: float | None) -> TypeGuard[float]:
+    """Whether there is a value, and one that can be ordered and averaged: neither NaN nor infinity."""
+    return value is not None and math.isfinite(value)
+
+
+def is_time(seconds: float) -> bool:
+    """Whether it lies in the years that dates have: neither NaN nor infinite, which no table could show or order."""
+    return 0 <= seconds < _YEAR_9999
+
+
+def to_json(record: object) -> bytes:
+    """Encodes a record as indented JSON that any parser accepts."""
+    values = _plain(record)
+    return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
+
+
+def from_json(kind: type[R], text: bytes) -> R:
+    """Decodes what :func:`to_json` wrote; unknown fields of a newer version are ignored.
+
+    Raises:
+        ValueError: the text is no JSON object, lacks a field of the record, or has one of another type.
+    """
+    try:
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError(f"expected a JSON object for {kind.__name__}")
+        return _decoder(kind)(values)  # type: ignore[arg-type, no-any-return]
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except (TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise ValueError(f"not a {kind.__name__}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, RunConfig):
+        return _plain(value.to_dict())
+    if dataclasses.is_dataclass(value):
+        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+@cache
+def _decoder(hint: Any) -> Callable[[Any], Any]:
+    """What turns plain JSON into a value of this type; made once a type, since looking at types is slow."""
+    if hint is RunConfig:
+        return RunConfig.from_dict
+    if dataclasses.is_dataclass(hint):
+        return _record_decoder(hint)
+    origin, options = get_origin(hint), get_args(hint)
+    if origin is dict:
+        of_value = _decoder(options[1])
+        return lambda value: {key: of_value(item) for key, item in value.items()}
+    if origin is list:
+        of_item = _decoder(options[0])
+        return lambda value: [of_item(item) for item in value]
+    if type(None) in options:
+        of_some = _decoder(next(option for option in options if option is not type(None)))
+        return lambda value: None if value is None else of_some(value)
+    if hint is float:
+        return float
+    if origin is Literal:
+        return _exactly(str)  # a newer version may have words that this one lacks
+    return (lambda value: value) if hint is Any else _exactly(hint)
+
+
+def _exactly(kind: type) -> Callable[[Any], Any]:
+    """Passes values of this type: JSON alone promises nothing."""
+
+    def checked(value: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+        return value
+
+    return checked
+
+
+def _record_decoder(kind: Any) -> Callable[[dict[str, Any]], Any]:
+    decoders = {name: _decoder(hint) for name, hint in get_type_hints(kind).items()}
+
+    def decode(values: dict[str, Any]) -> Any:
+        known = [(name, item) for name, item in values.items() if name in decoders]
+        return kind(**{name: decoders[name](item) for name, item in known})
+
+    return decode

@@ -1,0 +1,69 @@
+"""Which runs may go, and their removal. What is in service, or may come back into it, stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from catwalk.errors import DamagedError
+from catwalk.ledger.champion import Champions
+from catwalk.ledger.records import SummaryRecord
+from catwalk.ledger.runs import Run
+from catwalk.storage.store import Store
+
+DAY_SECONDS = 86_400.0
+
+
+def protected(store: Store, summaries: Sequence[SummaryRecord]) -> tuple[set[str], dict[str, str]]:
+    """Run ids of every champion, what a rollback would put back, and the anchors; and what is damaged: model → why.
+
+    Of a model whose champion can't be known, every run is protected.
+    """
+    champions = Champions(store)
+    kept: set[str] = set()
+    damaged: dict[str, str] = {}
+    for model in champions.models():
+        try:
+            found = champions.get(model)
+        except DamagedError as error:
+            damaged[model] = str(error)
+            kept |= {summary.run_id for summary in summaries if summary.model == model}
+            continue
+        if found:
+            changes = found[0].history
+            kept |= {found[0].run_id, found[0].previous, found[0].anchor, *(change.previous for change in changes)}
+    return kept - {""}, damaged
+
+
+def expired(
+    summaries: Sequence[SummaryRecord], keep: Iterable[str], now: float, days: float | None, newest: int | None
+) -> list[SummaryRecord]:
+    """Runs that have ended and may go, oldest first.
+
+    Args:
+        summaries: every run, oldest first.
+        keep: run ids that stay whatever their age.
+        now: Unix time.
+        days: only runs that ended longer ago than this; None: of any age.
+        newest: the newest so many of each model stay; None: no number is kept.
+    """
+    kept = set(keep)
+    by_model: dict[str, list[str]] = {}
+    for summary in reversed(summaries):
+        by_model.setdefault(summary.model, []).append(summary.run_id)
+    if newest is not None:
+        kept |= {run_id for run_ids in by_model.values() for run_id in run_ids[:newest]}
+    return [
+        summary
+        for summary in summaries
+        if summary.state != "running"
+        and summary.run_id not in kept
+        and (days is None or now - (summary.finished or summary.updated) > days * DAY_SECONDS)
+    ]
+
+
+def remove(run: Run) -> int:
+    """Deletes a run's objects, its summary last, so that an interrupted removal can be done again; returns how many."""
+    keys = [entry.key for entry in run.store.list(run.key(""))]
+    for key in [*keys, f"summaries/{run.run_id}.json"]:
+        run.store.delete(key)
+    return len(keys) + 1

@@ -1,0 +1,268 @@
+"""The run ledger in S3: what a run was told to do, what it did, and what came of it.
+
+Several attempts of one stage can be alive at once (a killed supervisor leaves its child behind), so each object has a
+rule that makes one of them win: written once (``run.json``, attempts, evaluation, decision), or fenced by the number of
+the attempt (``epochs.json``, the checkpoint): see :class:`Fence`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TypeVar
+
+from catwalk.errors import CatwalkError, NotFoundError, PreconditionFailedError, RunConflictError, SupersededError
+from catwalk.ledger.records import (
+    AttemptRecord,
+    DatasetRecord,
+    DecisionRecord,
+    EvaluationRecord,
+    RunRecord,
+    Stage,
+    SummaryRecord,
+    TrainingRecord,
+)
+from catwalk.storage.store import Store
+from catwalk.storage.swap import swap
+
+R = TypeVar("R")
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+
+
+def run_id_of_dag_run(run_after: datetime, dag_id: str, dag_run_id: str, map_index: int = -1) -> str:
+    """The run id that belongs to a DAG run: the same at every try, sortable by time, safe in a StatsD tag."""
+    digest = hashlib.sha256(f"{dag_id}\0{dag_run_id}\0{map_index}".encode()).hexdigest()
+    return f"{run_after.astimezone(UTC):%Y%m%dT%H%M%SZ}-{digest[:8]}"
+
+
+def new_run_id() -> str:
+    """A run id for a run without Airflow: now and eight random digits."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+def seed_of(run_id: str) -> int:
+    """The seed of a run that was given none: another one each night, and the same at every try."""
+    return int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:4], "big")
+
+
+@dataclass
+class Run:
+    """One run's folder in the ledger."""
+
+    store: Store
+    run_id: str
+
+    def key(self, name: str) -> str:
+        """Where an object of this run lives."""
+        return f"runs/{self.run_id}/{name}"
+
+    @cached_property
+    def record(self) -> RunRecord:
+        """What the run was told to do; it never changes.
+
+        Raises:
+            NotFoundError: the run does not exist.
+        """
+        try:
+            return self.store.get_record(RunRecord, self.key("run.json"))[0]
+        except NotFoundError:
+            raise NotFoundError(f"there is no run {self.run_id}; `catwalk runs` lists those there are") from None
+
+    def dataset(self) -> DatasetRecord | None:
+        """None until ingest has finished."""
+        return self._find(DatasetRecord, "dataset.json")
+
+    def training(self) -> TrainingRecord | None:
+        """None until training has started."""
+        return self._find(TrainingRecord, "epochs.json")
+
+    def evaluation(self) -> EvaluationRecord | None:
+        """None until the model was tested."""
+        return self._find(EvaluationRecord, "evaluation.json")
+
+    def decision(self) -> DecisionRecord | None:
+        """None until the gate has decided."""
+        return self._find(DecisionRecord, "decision.json")
+
+    def summary(self) -> SummaryRecord | None:
+        """The small object that tables show."""
+        found = self.store.find_record(SummaryRecord, f"summaries/{self.run_id}.json")
+        return found[0] if found else None
+
+    def _find(self, kind: type[R], name: str) -> R | None:
+        found = self.store.find_record(kind, self.key(name))
+        return found[0] if found else None
+
+    def attempts(self) -> list[AttemptRecord]:
+        """Every attempt of every stage, in the order in which they started."""
+        entries = list(self.store.list(self.key("attempts/")))
+        records = [self.store.get_record(AttemptRecord, entry.key)[0] for entry in entries]
+        return sorted(records, key=lambda record: (record.started, record.number))
+
+    def put_once(self, name: str, record: R) -> R:
+        """Writes a record unless there is one already; returns the one that is there now."""
+        try:
+            self.store.put_record(self.key(name), record, create=True)
+            return record
+        except PreconditionFailedError:
+            return self.store.get_record(type(record), self.key(name))[0]
+
+    def start_attempt(self, stage: Stage, started: float, host: str, pid: int) -> AttemptRecord:
+        """Takes the next free number of this stage; of two who ask at once each gets its own."""
+        prefix = self.key(f"attempts/{stage}-")
+
+        def step() -> AttemptRecord:
+            taken = [int(entry.key[len(prefix) : -len(".json")]) for entry in self.store.list(prefix)]
+            record = AttemptRecord(stage, max(taken, default=0) + 1, started, host, pid)
+            self.store.put_record(f"{prefix}{record.number}.json", record, create=True)
+            return record
+
+        return swap(f"the list of attempts of run {self.run_id}", step)
+
+    def end_attempt(self, record: AttemptRecord) -> None:
+        """Stores how an attempt ended."""
+        self.store.put_record(self.key(f"attempts/{record.stage}-{record.number}.json"), record)
+
+    def update_summary(
+        self, change: Callable[[SummaryRecord], SummaryRecord], check: Callable[[], None] = lambda: None
+    ) -> SummaryRecord:
+        """Changes the summary by compare-and-swap: of two who change it at once, neither loses anything.
+
+        Args:
+            change: makes the new summary of the one that is there.
+            check: see :func:`catwalk.storage.swap.swap`.
+        """
+        key = f"summaries/{self.run_id}.json"
+
+        def step() -> SummaryRecord:
+            found = self.store.find_record(SummaryRecord, key)
+            summary = change(found[0] if found else _first_summary(self.record))
+            # Two who write the same bytes would both believe that the write was theirs.
+            summary = replace(summary, write=secrets.token_hex(8))
+            self.store.put_record(key, summary, if_match=found[1] if found else None, create=found is None)
+            return summary
+
+        return swap(f"the summary of run {self.run_id}", step, check)
+
+
+def _first_summary(record: RunRecord) -> SummaryRecord:
+    return SummaryRecord(
+        run_id=record.run_id,
+        model=record.model,
+        trigger=record.trigger,
+        synthetic=record.synthetic,
+        dag_id=record.dag_id,
+        dag_run_id=record.dag_run_id,
+        sweep=record.sweep,
+        git_commit=record.git_commit,
+        seed=record.seed,
+        parameters=record.config.flat(),
+        series_left_out=record.series_left_out,
+        state="running",
+        started=record.created,
+        updated=record.created,
+    )
+
+
+@dataclass
+class Fence:
+    """Writes one object on behalf of one attempt, so that the highest attempt wins.
+
+    Each write carries If-Match of this attempt's last ETag. Who is refused reads back: a higher attempt number there
+    means that this one has been superseded; its own or a lower one is replaced. The bytes must differ between attempts
+    (they carry the number), or equal ETags would let a superseded attempt through.
+    """
+
+    store: Store
+    key: str
+    attempt: int
+    read_attempt: Callable[[bytes], int]
+    etag: str | None = None
+    check: Callable[[], None] = lambda: None
+    """Called between two tries of a write, see :func:`catwalk.storage.swap.swap`."""
+
+    def write(self, body: bytes) -> None:
+        """Replaces the object.
+
+        Raises:
+            SupersededError: a newer attempt has written it.
+            StoreError: it can't be written.
+        """
+        swap(self.key, lambda: self._try(body), self.check)
+
+    def _try(self, body: bytes) -> None:
+        try:
+            self.etag = self.store.put(self.key, body, if_match=self.etag, create=self.etag is None)
+        except PreconditionFailedError:
+            found = self.store.find(self.key)
+            if found and self.read_attempt(found.body) > self.attempt:
+                raise SupersededError(
+                    f"attempt {self.attempt} was superseded by attempt {self.read_attempt(found.body)} of the same "
+                    "stage; this one stops"
+                ) from None
+            self.etag = found.etag if found else None
+            raise
+
+
+@dataclass
+class Ledger:
+    """All runs of a store."""
+
+    store: Store
+
+    def run(self, run_id: str) -> Run:
+        """A run by its id; whether it exists shows when it is read.
+
+        Raises:
+            CatwalkError: this is no run id.
+        """
+        if not RUN_ID.fullmatch(run_id):
+            raise CatwalkError(
+                f"{run_id!r} is no run id; they look like 20261123T030000Z-7f3a90c1 (see `catwalk runs`)"
+            )
+        return Run(self.store, run_id)
+
+    def create(self, record: RunRecord) -> Run:
+        """Opens a run, or the same run again at a later try.
+
+        Raises:
+            RunConflictError: the run exists and was started by other code or with other parameters.
+        """
+        run = Run(self.store, record.run_id)
+        existing = run.put_once("run.json", record)
+        if existing.config.digest != record.config.digest:
+            before, now = existing.config.flat(), record.config.flat()
+            changed = ", ".join(
+                f"{name} {before.get(name)!r} → {now.get(name)!r}"
+                for name in {**before, **now}
+                if before.get(name) != now.get(name)
+            )
+            raise RunConflictError(
+                f"run {record.run_id} was started with other parameters ({changed}); a run is one configuration: "
+                "trigger a new one instead"
+            )
+        check_code(existing, record.code_sha256)
+        return run
+
+
+def check_code(record: RunRecord, code_sha256: str) -> None:
+    """Refuses to go on with a run under other code than it was started with.
+
+    Raises:
+        RunConflictError: the code of `ml` has changed since.
+    """
+    if record.code_sha256 != code_sha256:
+        raise RunConflictError(
+            f"run {record.run_id} was started by other code (ml {record.code_sha256[:8]}, now {code_sha256[:8]}); a "
+            "run is one configuration: trigger a new one instead"
+        )
+
+
+def touched(summary: SummaryRecord, now: float, **changes: object) -> SummaryRecord:
+    """A summary with changes, stamped with the time of the change."""
+    return replace(summary, updated=max(now, summary.updated), **changes)  # type: ignore[arg-type]

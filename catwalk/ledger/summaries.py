@@ -1,0 +1,129 @@
+"""Every run's summary, for tables and the registry: a damaged object is named and left out, and the others are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from catwalk import variables
+from catwalk.ledger import summary_index
+from catwalk.ledger.records import SummaryRecord, from_json, is_time
+from catwalk.ledger.runs import RUN_ID
+from catwalk.ledger.sweep import waits_for_others
+from catwalk.ledger.validation import fault
+from catwalk.storage.store import Entry, Store, Stored
+
+_PREFIX = "summaries/"
+_READERS = 8
+STALLED_SECONDS = 600.0
+"""Default for how long a running run may stay silent before it counts as stalled."""
+SWEEP_SECONDS = 24 * 3600.0
+"""For how long a trial that is trained may wait for the others of its sweep."""
+
+
+def shown_state(summary: SummaryRecord, now: float, stalled_seconds: float) -> str:
+    """The ledger's state, or ``stalled`` for a run that says it runs and has been silent for too long."""
+    patience = max(stalled_seconds, SWEEP_SECONDS) if waits_for_others(summary) else stalled_seconds
+    silent = summary.state == "running" and now - summary.updated > patience
+    return "stalled" if silent else summary.state
+
+
+def run_seconds(summary: SummaryRecord, now: float) -> float:
+    """From a run's start to its end, or until now."""
+    end = summary.finished or (now if summary.state == "running" else summary.updated)
+    return max(0.0, end - summary.started)
+
+
+def stalled_seconds() -> float:
+    """`CATWALK_STALLED_SECONDS`: set it above the longest epoch.
+
+    Raises:
+        ConfigError: it is no positive number.
+    """
+    return variables.seconds("CATWALK_STALLED_SECONDS", STALLED_SECONDS)
+
+
+@dataclass
+class Summaries:
+    """Reads all summaries of a store: one listing, and one GET for each that changed since the last read.
+
+    Where many have changed, as for a reader that knows none yet, :mod:`catwalk.ledger.summary_index` spares most of
+    them.
+    """
+
+    store: Store
+    damaged: dict[str, str] = field(default_factory=dict)
+    """Key → what is wrong with it, as of the last read."""
+    total: int = 0
+    """Summaries that the last read has found, read or not."""
+    _cache: dict[str, tuple[str, SummaryRecord | str]] = field(default_factory=dict, repr=False)
+    _loose: set[str] = field(default_factory=set, repr=False)
+    """Keys that were read one by one since the index was last written."""
+
+    def read(self, newest: int | None = None) -> list[SummaryRecord]:
+        """The summaries that can be trusted, oldest run first.
+
+        Args:
+            newest: read only so many, the newest; None reads all.
+
+        Raises:
+            StoreError: S3 could not be read; what earlier reads gave stays valid.
+        """
+        listed = list(self.store.list(_PREFIX))
+        self.total = len(listed)
+        entries = listed if newest is None else listed[-newest:]
+        changed = [entry for entry in entries if self._cache.get(entry.key, ("",))[0] != entry.etag]
+        cache = {entry.key: self._cache[entry.key] for entry in entries if entry.key in self._cache}
+        indexed = summary_index.read(self.store) if len(changed) >= summary_index.WORTHWHILE else {}
+        bodies = self._bodies(changed, indexed)
+        for entry in changed:
+            stored = bodies.get(entry.key)
+            if stored:
+                cache[entry.key] = (stored.etag, _decode(entry.key, stored.body))
+            else:  # deleted since it was listed
+                cache.pop(entry.key, None)
+        self._cache = cache
+        self._loose |= {key for key, stored in bodies.items() if indexed.get(key) != stored}
+        if len(self._loose) >= summary_index.WORTHWHILE:
+            self._write_index(listed, bodies)
+        self.damaged = {key: found for key, (_, found) in cache.items() if isinstance(found, str)}
+        return [found for _, (_, found) in sorted(cache.items()) if isinstance(found, SummaryRecord)]
+
+    def _bodies(self, entries: Sequence[Entry], known: Mapping[str, Stored]) -> dict[str, Stored]:
+        """Key → summary, from what is known where it has the listed ETag, else by a GET each; without deleted ones."""
+        bodies = {entry.key: known[entry.key] for entry in entries if _is_current(known.get(entry.key), entry)}
+        missing = [entry for entry in entries if entry.key not in bodies]
+        with ThreadPoolExecutor(max_workers=_READERS) as pool:
+            for entry, stored in zip(missing, pool.map(self._get, missing), strict=True):
+                if stored:
+                    bodies[entry.key] = stored
+        return bodies
+
+    def _write_index(self, listed: Sequence[Entry], bodies: Mapping[str, Stored]) -> None:
+        known = {**summary_index.read(self.store), **bodies}
+        summary_index.write(self.store, self._bodies(listed, known))
+        self._loose.clear()
+
+    def _get(self, entry: Entry) -> Stored | None:
+        return self.store.find(entry.key)
+
+
+def _is_current(stored: Stored | None, entry: Entry) -> bool:
+    return stored is not None and stored.etag == entry.etag
+
+
+def _decode(key: str, body: bytes) -> SummaryRecord | str:
+    """The summary, or what is wrong with it."""
+    try:
+        summary = from_json(SummaryRecord, body)
+    except ValueError as error:
+        return " ".join(str(error).split())
+    wrong = fault(summary)
+    if wrong:
+        return wrong
+    if not all(map(is_time, (summary.started, summary.updated, summary.finished or 0.0))):
+        return "started, updated or finished is no time"
+    if not RUN_ID.fullmatch(summary.run_id) or key != f"{_PREFIX}{summary.run_id}.json":
+        return "its run_id is not the one in its key"
+    return summary

@@ -1,0 +1,1 @@
+"""Who is notified, when and how: the receivers' files and their quiet hours."""

@@ -1,0 +1,230 @@
+"""Whom notifications reach, by the files that lie in the folder of receivers; none of them is needed.
+
+| file | switches on |
+|---|---|
+| `slack_url`, `discord_url` | Slack, Discord: the URL of an incoming webhook |
+| `teams_url` | Microsoft Teams: the URL of a workflow that posts what a webhook gets |
+| `pagerduty_key` | PagerDuty: the integration key of a service, Events API v2 |
+| `opsgenie_key` | Opsgenie: the key of an API integration |
+| `telegram_token` and `telegram_chat` | Telegram: the token of a bot, and the number of the chat that it writes to |
+| `webhook_url` | a generic webhook: gets Alertmanager's JSON, version 4 |
+| `email.yml` | e-mail: `to`, `from`, `smarthost` (host:port), and where needed `username`, `require_tls: false` |
+| `smtp_password` | beside `email.yml`, where its server wants a password |
+| `pagerduty_url`, `opsgenie_url` | beside their key: the address of the service, where it is not the US one |
+
+In a folder of an area's name (`model/`, `pipeline/`, `telemetry/`) such files hold for the alerts of that area, in
+place of those above. The folder is `CATWALK_RECEIVERS`, default `receivers/` in `CATWALK_HOME`. What has another name
+is refused, since it would reach nobody; names that begin with a dot are left alone.
+:mod:`catwalk.notifications.quiet_hours` has a file here too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from catwalk.clients.environment import home
+from catwalk.errors import ConfigError
+from catwalk.notifications import quiet_hours, receiver_values
+from catwalk.notifications.text_files import text_of
+
+AREAS = ("model", "pipeline", "telemetry")
+EVERYBODY = "everybody"
+"""Whom alerts reach that belong to none of the areas."""
+FILES = (
+    "slack_url",
+    "teams_url",
+    "discord_url",
+    "pagerduty_key",
+    "pagerduty_url",
+    "opsgenie_key",
+    "opsgenie_url",
+    "telegram_token",
+    "telegram_chat",
+    "webhook_url",
+    "email.yml",
+    "smtp_password",
+)
+
+
+@dataclass(frozen=True)
+class Email:
+    """Where mail goes, and by which server."""
+
+    to: tuple[str, ...]
+    sender: str
+    smarthost: str
+    """``host:port``."""
+    username: str = ""
+    require_tls: bool = True
+    password_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Pager:
+    """A service that wakes people by their own rota."""
+
+    key_file: Path
+    url: str = ""
+    """Where it is, if not where most are."""
+
+
+@dataclass(frozen=True)
+class Telegram:
+    """A bot, and the chat that it writes to."""
+
+    token_file: Path
+    chat_file: Path
+
+
+@dataclass(frozen=True)
+class Channels:
+    """The ways to some people. Secrets are named by their files, never held."""
+
+    slack_url_file: Path | None = None
+    webhook_url_file: Path | None = None
+    email: Email | None = None
+    teams_url_file: Path | None = None
+    discord_url_file: Path | None = None
+    pagerduty: Pager | None = None
+    opsgenie: Pager | None = None
+    telegram: Telegram | None = None
+
+
+def folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the files are looked for.
+
+    Raises:
+        ConfigError: `CATWALK_RECEIVERS` names no folder. The courier and what writes Alertmanager's configuration work
+            in folders of their own, so that a relative path would mean two.
+    """
+    given = environment.get("CATWALK_RECEIVERS")
+    if not given:
+        return (home(environment) / "receivers").absolute()
+    path = Path(given).expanduser()
+    if not path.is_absolute() or not path.is_dir():
+        raise ConfigError(f"CATWALK_RECEIVERS must be the whole path of a folder that is there, not {given!r}")
+    return path
+
+
+def read(folder: Path) -> dict[str, Channels]:
+    """Receiver → channels, for `everybody` and each area.
+
+    Raises:
+        ConfigError: a file can't be understood, or means nothing; the message names it.
+    """
+    _refuse_others(folder, {*FILES, *AREAS, quiet_hours.FILE})
+    common = _channels(folder)
+    found = {EVERYBODY: common}
+    for area in AREAS:
+        _refuse_others(folder / area, set(FILES))
+        own = _channels(folder / area)
+        found[area] = Channels(
+            **{field.name: getattr(own, field.name) or getattr(common, field.name) for field in fields(Channels)}
+        )
+    return found
+
+
+def _refuse_others(folder: Path, known: set[str]) -> None:
+    try:
+        names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} can't be read: {error.strerror}; it must be a folder of receivers' files"
+        ) from error
+    others = sorted(name for name in names if name not in known and not name.startswith("."))
+    if others:
+        raise ConfigError(
+            f"{folder / others[0]} reaches nobody: no receiver's file has that name; rename or remove it. "
+            f"The names are {', '.join(sorted(known))}"
+        )
+
+
+def _channels(folder: Path) -> Channels:
+    return Channels(
+        slack_url_file=_file(folder / "slack_url", receiver_values.url),
+        webhook_url_file=_file(folder / "webhook_url", receiver_values.url),
+        email=_email(folder / "email.yml"),
+        teams_url_file=_file(folder / "teams_url", receiver_values.url),
+        discord_url_file=_file(folder / "discord_url", receiver_values.url),
+        pagerduty=_pager(folder, "pagerduty"),
+        opsgenie=_pager(folder, "opsgenie"),
+        telegram=_telegram(folder),
+    )
+
+
+def _file(path: Path, check: Callable[[str], Any]) -> Path | None:
+    """The path of a file, if it is there, that holds what it must."""
+    text = text_of(path)
+    if text is None:
+        return None
+    try:
+        check(text)
+    except ValueError as error:
+        raise ConfigError(f"{path} {error}; correct or remove it") from error
+    return path
+
+
+def _pager(folder: Path, name: str) -> Pager | None:
+    key = _file(folder / f"{name}_key", receiver_values.key)
+    address = _file(folder / f"{name}_url", receiver_values.url)
+    if address and not key:
+        raise ConfigError(f"{address} reaches nobody without a key: put it into {folder / f'{name}_key'}")
+    return Pager(key, address.read_text().strip() if address else "") if key else None
+
+
+def _telegram(folder: Path) -> Telegram | None:
+    token = _file(folder / "telegram_token", receiver_values.bot_token)
+    chat = _file(folder / "telegram_chat", receiver_values.chat_id)
+    if token and chat:
+        return Telegram(token, chat)
+    if token or chat:
+        missing = folder / ("telegram_chat" if token else "telegram_token")
+        raise ConfigError(f"{token or chat} reaches nobody alone: it needs {missing}")
+    return None
+
+
+def _email(path: Path) -> Email | None:
+    password = _file(path.with_name("smtp_password"), receiver_values.password)
+    text = text_of(path)
+    if text is None:
+        if password:
+            raise ConfigError(f"{password} reaches nobody alone: it needs {path}")
+        return None
+    try:
+        return _email_of(receiver_values.mapping(text), password)
+    except ValueError as error:
+        raise ConfigError(f"{path} {error}; correct or remove it") from error
+
+
+def _email_of(values: dict[str, Any], password: Path | None) -> Email:
+    needed, may_be = ("to", "from", "smarthost"), ("username", "require_tls")
+    if not set(needed) <= values.keys() <= {*needed, *may_be}:
+        raise ValueError("must have the keys to, from and smarthost, and may have username and require_tls, one a line")
+    username, require_tls = values.get("username"), values.get("require_tls", True)
+    if not isinstance(require_tls, bool):
+        raise ValueError(f"must have true or false as require_tls, not {receiver_values.shown(require_tls)}")
+    if username is not None and not (isinstance(username, str) and username.strip()):
+        raise ValueError(f"must have a text as username, in quotes where it is a number, not {username!r}")
+    if bool(username) != bool(password):
+        raise ValueError(
+            "names a username: put the password into smtp_password beside it"
+            if username
+            else "names no username, but smtp_password is beside it"
+        )
+    sender = _checked("from", receiver_values.addresses, values["from"])
+    if len(sender) != 1:
+        raise ValueError("must have one address as from")
+    to = _checked("to", receiver_values.addresses, values["to"])
+    host, port = _checked("smarthost", receiver_values.host_and_port, values["smarthost"])
+    return Email(to, sender[0], f"{host}:{port}", username or "", require_tls, password)
+
+
+def _checked(name: str, check: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return check(value)
+    except ValueError as error:
+        raise ValueError(f"has a wrong value: {name} {error}") from error

@@ -1,0 +1,1 @@
+"""Sends the points of a run again, from its ledger."""

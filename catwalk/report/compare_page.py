@@ -1,0 +1,158 @@
+"""The comparison of runs as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from catwalk.ledger.records import SummaryRecord
+from catwalk.report import compare_figures, page, style
+from catwalk.report.build import Report, draw_all
+from catwalk.report.comparison import Comparison, Difference
+from catwalk.report.page import Content, Html, element, joined
+from ml.fashion_mnist.config import CLASSES, knob_text
+
+FIGURES: dict[str, tuple[str, Callable[[Comparison], style.Drawing]]] = {
+    "loss": ("Loss by epoch", compare_figures.loss),
+    "accuracy": ("Accuracy by epoch", compare_figures.accuracy),
+    "test_accuracy": ("Test accuracy", compare_figures.test_accuracy),
+    "disagreements": ("Images the runs disagree about", compare_figures.disagreements),
+    "class_differences": ("Accuracy by class, less the baseline's", compare_figures.class_differences),
+}
+"""Name of the PNG file → title, and what draws it; in the page's order."""
+
+
+def build(comparison: Comparison) -> Report:
+    """The report of a comparison."""
+    figures, shown, missing = draw_all(FIGURES, comparison)
+    count = len(comparison.entries)
+    body = [
+        element("h1", f"{count} runs compared"),
+        _verdict(comparison),
+        element("h2", "Runs"),
+        _runs(comparison),
+        element("h2", "Parameters that differ"),
+        _parameters(comparison),
+        element("h2", "Figures"),
+        element("div", joined(*shown, _classes(comparison) if _is_narrow(comparison) else ""), "grid"),
+        *([] if _is_narrow(comparison) else [element("h2", "Classes"), _classes(comparison)]),
+        element("p", f"Built {page.moment(time.time())} from the run ledger in S3.", "quiet"),
+    ]
+    return Report("comparison", page.document(f"{count} runs compared", body), figures, missing)
+
+
+def _verdict(comparison: Comparison) -> Html:
+    baseline = comparison.baseline
+    lines = [element("p", joined("Baseline: ", page.run_name(baseline.run_id)), "big")]
+    better = [pair for pair in comparison.pairs if pair.overall and pair.overall.significant and pair.overall.value > 0]
+    worse = [pair for pair in comparison.pairs if pair.overall and pair.overall.significant and pair.overall.value < 0]
+    measured = sum(pair.overall is not None for pair in comparison.pairs)
+    if measured:
+        lines.append(
+            element(
+                "p",
+                f"Of {measured} comparable run{'s' * (measured != 1)}, by more than noise: {len(better)} better than "
+                f"the baseline, {len(worse)} worse.",
+            )
+        )
+    lines.append(
+        element(
+            "p",
+            "Differences are paired, on the same test images: McNemar's exact test, two-sided, p Holm-corrected over "
+            "the runs, or over the ten classes of a run; 95 % intervals.",
+            "quiet",
+        )
+    )
+    return page.card(*lines, css="verdict")
+
+
+def _runs(comparison: Comparison) -> Html:
+    by_id = {pair.run_id: pair for pair in comparison.pairs}
+    rows: list[list[Content]] = []
+    for entry in comparison.entries:
+        training, evaluation = entry.training.value, entry.evaluation.value
+        best = training.best if training else None
+        last = training.epochs[-1] if training and training.epochs else None
+        pair = by_id.get(entry.run_id)
+        rows.append(
+            [
+                page.run_name(entry.run_id),
+                f"{best.epoch if best else '–'}/{last.epoch}" if last else "–",
+                f"{last.validation_loss:.4f}" if last else "–",
+                f"{last.validation_accuracy:.2%}" if last else "–",
+                f"{evaluation.accuracy:.2%}" if evaluation else "–",
+                "baseline" if pair is None else shown(pair.overall) if pair.overall else element("span", "–", "quiet"),
+                "" if pair is None or not pair.overall else f"{pair.overall.p:.2g}",
+                _outcome(entry.summary),
+            ]
+        )
+    header = [
+        "run",
+        "best/last epoch",
+        "validation loss",
+        "accuracy",
+        "test",
+        "difference, points",
+        "p",
+        "outcome",
+    ]
+    reasons = [element("p", f"{pair.run_id}: {pair.why}", "quiet") for pair in comparison.pairs if pair.why]
+    return page.card(page.table(header, rows, ["", "n", "n", "n", "n", "n", "n", ""]), *reasons)
+
+
+def _outcome(summary: SummaryRecord | None) -> str:
+    """The decision; the state where there is none."""
+    if summary is None:
+        return "–"
+    return f"{summary.decision} {summary.reason.replace('_', ' ')}" if summary.decision else summary.state
+
+
+def shown(difference: Difference) -> Html:
+    """A difference in points with its interval; in colour where it is more than noise."""
+    css = "" if not difference.significant else "good" if difference.value > 0 else "bad"
+    value = element("b", f"{100 * difference.value:+.2f}", css) if css else Html(f"{100 * difference.value:+.2f}")
+    return joined(value, f" ({100 * difference.low:+.2f} to {100 * difference.high:+.2f})")
+
+
+def _parameters(comparison: Comparison) -> Html:
+    if not comparison.parameters:
+        return page.card(element("p", "None: all runs have the same parameters, seed, dataset and code."))
+    names = list(comparison.parameters)
+    rows: list[list[Content]] = [
+        [page.run_name(entry.run_id), *(knob_text(name, comparison.parameters[name][number]) for name in names)]
+        for number, entry in enumerate(comparison.entries)
+    ]
+    return page.card(page.table(["run", *names], rows, ["", *["n"] * len(names)]))
+
+
+def _is_narrow(comparison: Comparison) -> bool:
+    """Whether the table of classes fits beside a figure."""
+    return len(comparison.pairs) == 1
+
+
+def _classes(comparison: Comparison) -> Html:
+    """Differences from the baseline in points: a class a row for few runs, a run a row for many."""
+    pairs = [pair for pair in comparison.pairs if pair.classes]
+    if not pairs:
+        return page.missing("Differences by class", comparison.pairs[0].why)
+    if len(pairs) <= 3:
+        header: list[Content] = ["class"]
+        for pair in pairs:
+            header += [page.run_name(pair.run_id), "p"]
+        rows: list[list[Content]] = []
+        for name in CLASSES:
+            row: list[Content] = [name]
+            for pair in pairs:
+                found = pair.classes.get(name)
+                row += [shown(found), f"{found.p:.2g}"] if found else ["–", "–"]
+            rows.append(row)
+        return page.card(page.table(header, rows, ["", *["n"] * (2 * len(pairs))]))
+    rows = [[page.run_name(pair.run_id), *(_brief(pair.classes.get(name)) for name in CLASSES)] for pair in pairs]
+    return page.card(page.table(["run", *CLASSES], rows, ["", *["n"] * len(CLASSES)]))
+
+
+def _brief(difference: Difference | None) -> Content:
+    if difference is None:
+        return "–"
+    text = f"{100 * difference.value:+.1f}"
+    return element("b", text, "good" if difference.value > 0 else "bad") if difference.significant else text

@@ -1,0 +1,266 @@
+"""Reads from the ledger all that a report shows. What can't be had comes as a sentence that says why."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from catwalk.errors import CatwalkError, NotFoundError, StoreUnavailableError
+from catwalk.ledger.champion import Champions
+from catwalk.ledger.records import (
+    AttemptRecord,
+    ChampionRecord,
+    DatasetRecord,
+    DecisionRecord,
+    EvaluationRecord,
+    RunRecord,
+    SummaryRecord,
+    SweepRecord,
+    TrainingRecord,
+)
+from catwalk.ledger.runs import Run
+from catwalk.ledger.sweep import NOT_CHOSEN, chosen
+from catwalk.report.past import read_past
+from catwalk.report.statistics import probabilities
+from catwalk.storage.store import Store
+from ml.fashion_mnist.config import CLASSES
+
+T = TypeVar("T")
+
+
+class MissingError(Exception):
+    """What a part of the report needs is not there. The message is the sentence that takes its place."""
+
+
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """Something that the ledger may hold."""
+
+    value: T | None
+    why: str = ""
+    """The sentence to show where there is no value."""
+
+    def get(self) -> T:
+        """
+        Raises:
+            MissingError: there is no value.
+        """
+        if self.value is None:
+            raise MissingError(self.why)
+        return self.value
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of each test image."""
+
+    labels: NDArray[np.int64]
+    """The truth, shape (n,)."""
+    logits: NDArray[np.float32]
+    """Shape (n, 10)."""
+
+    @cached_property
+    def predicted(self) -> NDArray[np.int64]:
+        """Class index of each image, shape (n,)."""
+        return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Shape (n, 10)."""
+        return probabilities(self.logits)
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float64]:
+        """Probability of the predicted class, shape (n,)."""
+        return np.asarray(self.probabilities.max(axis=1), dtype=np.float64)
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether the predicted class is the true one, shape (n,)."""
+        return np.asarray(self.predicted == self.labels)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One run, as far as its ledger goes."""
+
+    run_id: str
+    record: RunRecord
+    summary: SummaryRecord
+    dataset: Part[DatasetRecord]
+    training: Part[TrainingRecord]
+    evaluation: Part[EvaluationRecord]
+    decision: Part[DecisionRecord]
+    attempts: Part[list[AttemptRecord]]
+    predictions: Part[Predictions]
+    images: Part[NDArray[np.uint8]]
+    """The test images, shape (n, 28, 28)."""
+    champion_id: str
+    """The champion that the decision was made against; empty: none."""
+    champion: Part[Predictions]
+    """Its predictions on this run's test images."""
+    champion_dataset: Part[DatasetRecord]
+    past: list[SummaryRecord] = field(default_factory=list)
+    """Runs of the same model, this one included, oldest first."""
+    older: int = 0
+    """Runs of any model that were too many to read."""
+    sweep: SweepRecord | None = None
+    """What the sweep that this run is a trial of has chosen; None where there is none, or not yet."""
+    in_service: ChampionRecord | None = None
+    """The champion of today, with its history."""
+
+
+def read_facts(run: Run) -> Facts:
+    """
+    Raises:
+        NotFoundError: there is no such run.
+        StoreUnavailableError: S3 is out, so nothing can be said.
+    """
+    record = run.record
+    past, older = read_past(run.store, record.model)
+    own = [summary for summary in past if summary.run_id == run.run_id]
+    summary = own[0] if own else run.summary()
+    if summary is None:
+        raise NotFoundError(
+            f"run {run.run_id} has no summary: it was interrupted as it started; run or trigger it again"
+        )
+    stop = _stop(summary)
+    passed_over = summary.sentence if summary.reason == NOT_CHOSEN else ""
+    dataset = part(run.dataset, f"The dataset was never stored{stop}.")
+    evaluation = part(run.evaluation, passed_over or f"The model was never tested{stop}.")
+    decision = part(run.decision, passed_over or f"The gate has not decided{stop}.")
+    champion_id = decision.value.champion if decision.value else ""
+    predictions = part(lambda: read_predictions(run, evaluation), evaluation.why)
+    no_champion = "There was no champion to compare with." if decision.value else decision.why
+    other = Run(run.store, champion_id)
+    return Facts(
+        run_id=run.run_id,
+        record=record,
+        summary=summary,
+        dataset=dataset,
+        training=part(run.training, f"Training never started{stop}."),
+        evaluation=evaluation,
+        decision=decision,
+        attempts=part(run.attempts, "No stage has started."),
+        predictions=predictions,
+        images=part(lambda: read_images(run.store, dataset.get(), predictions.get()), ""),
+        champion_id=champion_id,
+        champion=part(lambda: read_opponent(run, champion_id, predictions) if champion_id else None, no_champion),
+        champion_dataset=part(
+            lambda: other.dataset() if champion_id else None,
+            f"The champion {champion_id} has no dataset record." if champion_id else no_champion,
+        ),
+        past=past,
+        older=older,
+        sweep=part(lambda: chosen(run.store, record.sweep) if record.sweep else None, "").value,
+        in_service=part(lambda: (Champions(run.store).get(record.model) or (None,))[0], "").value,
+    )
+
+
+def _stop(summary: SummaryRecord) -> str:
+    """Why what comes later is missing, as the end of a sentence."""
+    if summary.state == "running":
+        return f" yet: the run is in {summary.stage}" if summary.stage else " yet: the run has only just started"
+    if summary.state == "succeeded":
+        return ""
+    return f": the run was {summary.state} before" if summary.state == "cancelled" else ": the run failed before"
+
+
+def part(read: Callable[[], T | None], absent: str) -> Part[T]:
+    """What `read` gives; or why it gives nothing.
+
+    Raises:
+        StoreUnavailableError: S3 is out; that concerns all parts alike.
+    """
+    try:
+        value = read()
+    except StoreUnavailableError:
+        raise
+    except (CatwalkError, MissingError) as error:
+        return Part(None, _as_sentence(str(error)))
+    except (ArithmeticError, LookupError, SafetensorError, TypeError, ValueError) as error:
+        return Part(None, _as_sentence(f"It can't be read: {error}"))
+    return Part(value, "" if value is not None else absent)
+
+
+def _as_sentence(text: str) -> str:
+    text = " ".join(text.split())
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def read_predictions(run: Run, evaluation: Part[EvaluationRecord]) -> Predictions | None:
+    """A run's own predictions, which must give the confusion matrix that was recorded.
+
+    Raises:
+        MissingError: they are gone or damaged.
+    """
+    recorded = evaluation.get()
+    arrays = _arrays(run.store, run.key("predictions.safetensors"))
+    if not {"labels", "logits"} <= arrays.keys():
+        raise MissingError("The run's predictions are damaged: labels or logits are not in the file.")
+    found = Predictions(arrays["labels"].astype(np.int64).reshape(-1), arrays["logits"])
+    _check_logits(found.logits, len(found.labels), "The run's predictions")
+    n = len(CLASSES)
+    if len(found.labels) and not (found.labels.min() >= 0 and found.labels.max() < n):
+        raise MissingError("The run's predictions are damaged: a label is no class.")
+    confusion = np.bincount(found.labels * n + found.predicted, minlength=n * n).reshape(n, n)
+    if confusion.tolist() != recorded.confusion:
+        raise MissingError("The run's predictions are not those that were evaluated: their confusion matrix differs.")
+    return found
+
+
+def read_opponent(run: Run, other_id: str, own: Part[Predictions]) -> Predictions:
+    """What another run's model said of this run's test images (see :mod:`catwalk.gate.baselines`).
+
+    Raises:
+        MissingError: it is gone or damaged.
+    """
+    labels = own.get().labels
+    arrays = _arrays(run.store, run.key(f"opponents/{other_id}.safetensors"))
+    if "logits" not in arrays:
+        raise MissingError("The champion's predictions are damaged: logits are not in the file.")
+    _check_logits(arrays["logits"], len(labels), "The champion's predictions")
+    return Predictions(labels, arrays["logits"])
+
+
+def _check_logits(logits: NDArray[np.float32], examples: int, whose: str) -> None:
+    if logits.shape != (examples, len(CLASSES)):
+        raise MissingError(f"{whose} are damaged: {logits.shape} is not the shape of {examples:,} examples.")
+    if not np.isfinite(logits).all():
+        raise MissingError(f"{whose} hold values that are not finite.")
+
+
+def read_images(store: Store, dataset: DatasetRecord, predictions: Predictions) -> NDArray[np.uint8]:
+    """The test images that the predictions are about, shape (n, 28, 28).
+
+    Raises:
+        MissingError: the test split is gone, damaged, or another one.
+    """
+    key = f"datasets/{dataset.sha256}/test.safetensors"
+    try:
+        body = store.get(key).body
+    except NotFoundError:
+        raise MissingError(f"The test images are gone from the store ({key}).") from None
+    if hashlib.sha256(body).hexdigest() != dataset.files.get("test"):
+        raise MissingError(f"The test images are damaged: {key} is not what its sha256 says.")
+    arrays = load(body)
+    if not np.array_equal(arrays["labels"].astype(np.int64), predictions.labels):
+        raise MissingError("The test images in the store are not those that the predictions are about.")
+    return np.asarray(arrays["images"], dtype=np.uint8)
+
+
+def _arrays(store: Store, key: str) -> dict[str, NDArray[np.float32]]:
+    try:
+        return load(store.get(key).body)
+    except NotFoundError:
+        raise MissingError(f"The object {key} is gone from the store.") from None
+    except (SafetensorError, ValueError) as error:
+        raise MissingError(f"The object {key} is damaged: {error}.") from error

@@ -1,0 +1,224 @@
+"""How every figure looks: palette, line styles, sizes. No pyplot and no rcParams, so threads don't disturb each other.
+
+A figure is drawn once, in the light colours. :func:`as_png` shows it so; :func:`as_svg` replaces each colour of the
+palette by a variable that follows the reader's light or dark scheme.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import Bbox
+
+from ml.fashion_mnist.config import CLASSES
+
+WIDTH = 4.3
+"""Inches. Small, so that text stays legible where a phone shows the figure 358 pixels wide."""
+TITLE_HEIGHT = 0.34
+"""Inches at the top that only the PNG has: in the page, the title is text."""
+Corner = Literal["upper left", "upper right", "lower left", "lower right"]
+SMALL = 8.0
+"""Font size in points of all but titles and what has to fit a cell."""
+PNG_DPI = 150
+
+INK, QUIET, LINE, PAPER = "#24292f", "#5d6670", "#d3d9df", "#ffffff"
+ON_COLOUR = "#fdfdfd"
+"""Text on a saturated patch, in either scheme."""
+GOOD, BAD = "#0f6cab", "#c4520a"
+"""Blue and orange: better and worse, told apart by every kind of colour vision."""
+RUN_COLOURS = ("#1fa475", "#b175ea", "#e64655", "#7f4705", "#ac8e03", "#c53697", "#910037", "#5d3fae")
+"""Found by search: the largest least distance in CIELAB, with and without each deficiency of colour vision."""
+DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.8), (1.4, 1.6), (6, 1.6, 1.4, 1.6), (9, 2.5))
+MARKERS = "osD^vP"
+DARK = {
+    INK: "#e6edf3",
+    QUIET: "#a3adb8",
+    LINE: "#3d444d",
+    PAPER: "#161b22",
+    GOOD: "#58a9e6",
+    BAD: "#f0883e",
+    "#1fa475": "#14d988",
+    "#b175ea": "#6a7cf3",
+    "#e64655": "#ea514f",
+    "#7f4705": "#b37c00",
+    "#ac8e03": "#d6e055",
+    "#c53697": "#ef60bd",
+    "#910037": "#f9b3c7",
+    "#5d3fae": "#afbafd",
+}
+"""What takes the place of each light colour in the dark scheme."""
+
+
+@dataclass(frozen=True)
+class RunStyle:
+    """How one run's lines and points look, everywhere."""
+
+    colour: str
+    dashes: tuple[float, ...]
+    """Lengths of strokes and gaps in line widths; empty: solid."""
+    marker: str
+
+
+def run_style(run_id: str) -> RunStyle:
+    """A pure function of the run id, so that a run looks the same in every report."""
+    number = int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:6], "big")
+    number, colour = divmod(number, len(RUN_COLOURS))
+    number, dashes = divmod(number, len(DASHES))
+    return RunStyle(RUN_COLOURS[colour], DASHES[dashes], MARKERS[number % len(MARKERS)])
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure and what it shows, in words."""
+
+    figure: Figure
+    title: str
+    alt: str
+    """For who can't see it: what is shown, with its main numbers."""
+    note: str = ""
+    """A sentence below it."""
+
+
+def new_figure(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure, in inches; the title's strip comes on top of the height."""
+    figure = Figure(figsize=(width, height + TITLE_HEIGHT), facecolor=PAPER)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place in inches from the lower left corner, with a quiet frame and a grid behind the data."""
+    w, h = figure.get_size_inches()
+    axes = figure.add_axes((left / w, bottom / h, width / w, height / h), facecolor="none")
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(LINE)
+    axes.tick_params(which="both", colors=QUIET, labelsize=SMALL, length=0, pad=4)
+    axes.grid(color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return axes
+
+
+def label(axes: Axes, x: str = "", y: str = "") -> None:
+    """Names the axes, units included; the y axis above its top end, where it can be read without tilting the head."""
+    if x:
+        axes.set_xlabel(x, color=QUIET, fontsize=SMALL, labelpad=3)
+    if y:
+        axes.annotate(
+            y,
+            (0, 1),
+            (-26, 6),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            color=QUIET,
+            fontsize=SMALL,
+            ha="left",
+            va="bottom",
+            annotation_clip=False,
+        )
+
+
+def legend(axes: Axes, place: Corner, columns: int = 1) -> None:
+    """A legend without a frame to speak of."""
+    axes.legend(
+        loc=place,
+        fontsize=SMALL,
+        labelcolor=INK,
+        frameon=True,
+        framealpha=0.85,
+        facecolor=PAPER,
+        edgecolor="none",
+        borderpad=0.3,
+        handlelength=1.9,
+        columnspacing=1.1,
+        handletextpad=0.5,
+        ncols=columns,
+    )
+
+
+def class_rows(axes: Axes) -> None:
+    """A row a class, the first on top, and the legend above them, where no row is in its way."""
+    axes.set_yticks(range(len(CLASSES)), CLASSES)
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.set_ylim(len(CLASSES) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.28, 1.0),
+        fontsize=SMALL,
+        labelcolor=INK,
+        frameon=False,
+        borderpad=0,
+        handletextpad=0.3,
+        labelspacing=0.25,
+    )
+
+
+def epoch_axis(axes: Axes, epochs: Sequence[int]) -> None:
+    """Whole epochs from the first to the last."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, min_n_ticks=1))
+    margin = max(0.3, 0.03 * (epochs[-1] - epochs[0]))
+    axes.set_xlim(epochs[0] - margin, epochs[-1] + margin)
+
+
+def percent_axis(axis: Axis) -> None:
+    """Ticks of a ratio as per cent."""
+
+    def text(value: float, position: int) -> str:
+        return f"{100 * value:.4g}%"
+
+    axis.set_major_formatter(FuncFormatter(text))
+
+
+def as_png(drawing: Drawing) -> bytes:
+    """The figure with its title, on white."""
+    figure = drawing.figure
+    width, height = figure.get_size_inches()
+    title = figure.text(
+        0.1 / width, 1 - 0.1 / height, drawing.title, color=INK, fontsize=10, fontweight="bold", ha="left", va="top"
+    )
+    body = io.BytesIO()
+    figure.savefig(body, format="png", dpi=PNG_DPI, pil_kwargs={"compress_level": 4})
+    title.remove()
+    return body.getvalue()
+
+
+def as_svg(drawing: Drawing) -> str:
+    """The figure without its title, transparent, in colours that follow the reader's scheme."""
+    figure = drawing.figure
+    width, height = figure.get_size_inches()
+    body = io.StringIO()
+    figure.savefig(
+        body,
+        format="svg",
+        facecolor="none",
+        bbox_inches=Bbox([[0, 0], [width, height - TITLE_HEIGHT]]),
+        metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+    )
+    text = body.getvalue()
+    text = text[text.index("<svg") :]
+    used = [colour for colour in DARK if colour in text]
+    text = re.sub("#[0-9a-f]{6}", lambda match: _variable(match[0]), text)
+    head, svg_tag, rest = text.partition(">")
+    schemes = _scheme({light: light for light in used}) + _scheme({light: DARK[light] for light in used}, "dark")
+    return f"{head}{svg_tag}<style>{schemes}</style>{rest}"
+
+
+def _variable(colour: str) -> str:
+    return f"var(--c{colour[1:]})" if colour in DARK else colour
+
+
+def _scheme(colours: dict[str, str], scheme: str = "") -> str:
+    rules = ":root{" + ";".join(f"--c{light[1:]}:{shown}" for light, shown in colours.items()) + "}"
+    return f"@media (prefers-color-scheme: {scheme}){{{rules}}}" if scheme else rules

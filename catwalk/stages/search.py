@@ -1,0 +1,157 @@
+"""Which trials a sweep makes: every combination of the values asked for, or so many drawn at random.
+
+Imports nothing heavy, since the DAG file shows these settings as a form.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from catwalk.errors import ConfigError
+from ml.fashion_mnist.config import Knob, RunConfig, knob_text, knobs
+
+MAX_TRIALS = 200
+"""Each trial is a run with series of its own in Prometheus."""
+_SHAPES = "a list of values, or for a random search a range such as {'low': 0.01, 'high': 0.2, 'log': true}"
+_DRAWS = 100
+"""Draws a trial at most, until one differs from all before it."""
+
+Trial = dict[str, Any]
+"""Knob → value, of the knobs that a sweep varies."""
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """What a sweep tries."""
+
+    space: Mapping[str, Any] = field(
+        default_factory=lambda: {"peak_learning_rate": [0.05, 0.1, 0.2], "dropout": [0.0, 0.2]}
+    )
+    """What varies: knob → a list of values; in a random search also a range, such as {"low": 0.01, "high": 0.2, "log":
+    true}, both ends included."""
+    search: Literal["grid", "random"] = "grid"
+    """How trials come about: grid takes every combination of the lists, random draws combinations that differ."""
+    trials: int = 8
+    """Trials of a random search; a grid may have no more than these."""
+    search_seed: int | None = None
+    """Seed of the random search; empty: derived from the sweep, so that each one draws others."""
+
+    def __post_init__(self) -> None:
+        if self.search not in ("grid", "random"):
+            raise ConfigError(f"search must be grid or random, not {self.search!r}")
+        _whole_number("trials", self.trials, 1, MAX_TRIALS)
+        if self.search_seed is not None:
+            _whole_number("search_seed", self.search_seed, 0, 2**32 - 1)
+        if not isinstance(self.space, Mapping) or not self.space:
+            raise ConfigError('space must name a knob at least, such as {"dropout": [0.0, 0.2]}')
+        for name, values in self.space.items():
+            _check_dimension(_varied_knob(name), values, self.search)
+        if self.search == "grid" and (count := math.prod(map(len, self.space.values()))) > self.trials:
+            raise ConfigError(
+                f"the grid has {count} trials, and trials allows {self.trials}: raise it, or search=random"
+            )
+
+    def plan(self, base: Mapping[str, Any], sweep_id: str) -> list[Trial]:
+        """The trials in order; the same at every call.
+
+        Args:
+            base: the knobs that all trials share.
+            sweep_id: what the random search derives its seed from, where it has none.
+
+        Raises:
+            ConfigError: a trial would have an absurd configuration; the message names the knob.
+        """
+        combinations = (
+            self._grid()
+            if self.search == "grid"
+            else self._random(sweep_id if self.search_seed is None else self.search_seed)
+        )
+        trials = [dict(zip(self.space, values, strict=True)) for values in combinations]
+        for trial in trials:
+            RunConfig.from_flat({**base, **trial})
+        return trials
+
+    def _grid(self) -> Iterator[tuple[Any, ...]]:
+        return itertools.product(*self.space.values())
+
+    def _random(self, seed: int | str) -> Iterator[tuple[Any, ...]]:
+        """Distinct combinations; fewer than asked for where there are no more."""
+        generator = random.Random(seed)
+        seen: set[str] = set()
+        for _ in range(_DRAWS * self.trials):
+            values = tuple(_draw(generator, _varied_knob(name), among) for name, among in self.space.items())
+            known = json.dumps(values)
+            if known not in seen:
+                seen.add(known)
+                yield values
+            if len(seen) == self.trials:
+                return
+
+
+def described(trial: Trial) -> str:
+    """A trial as people read it: ``dropout=0.2 hidden=512,512``."""
+    return " ".join(f"{name}={knob_text(name, value)}" for name, value in trial.items())
+
+
+def _varied_knob(name: str) -> Knob:
+    known = {knob.name: knob for knob in knobs()}
+    if name not in known:
+        raise ConfigError(f"space has an unknown knob {name!r}; known ones are {', '.join(sorted(known))}")
+    knob = known[name]
+    if knob.section == "gate":
+        raise ConfigError(f"{name} can't vary within a sweep: it is the gate's, and changes no trial")
+    if knob.section == "data" and name != "train_examples":
+        raise ConfigError(f"{name} can't vary within a sweep: trials are compared on one validation split")
+    return knob
+
+
+def _check_dimension(knob: Knob, values: Any, search: str) -> None:
+    if isinstance(values, list | tuple):
+        if not values:
+            raise ConfigError(f"space has no value for {knob.name}; leave it out, or name some")
+        if len({json.dumps(value) for value in values}) < len(values):
+            raise ConfigError(f"space names a value of {knob.name} twice")
+        for value in values:
+            knob.coerce(value)
+        return
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"space must give {knob.name} {_SHAPES}, not {values!r}")
+    if search == "grid":
+        raise ConfigError(f"a grid needs a list of values for {knob.name}; for a range, search=random")
+    if knob.type is str:
+        raise ConfigError(f"{knob.name} is no number, so it has no range; name its values in a list")
+    low, high, log = values.get("low", math.nan), values.get("high", math.nan), values.get("log", False)
+    if set(values) - {"low", "high", "log"} or not _is_number(low) or not _is_number(high) or not isinstance(log, bool):
+        raise ConfigError(f"space must give {knob.name} {_SHAPES}, not {dict(values)!r}")
+    if not low < high or (log and low <= 0):
+        raise ConfigError(f"{knob.name}: low must be below high" + (" and above 0" if log else ""))
+    for value in (low, high):
+        knob.coerce(value)
+
+
+def _draw(generator: random.Random, knob: Knob, among: Any) -> Any:
+    if not isinstance(among, Mapping):
+        return generator.choice(among)
+    low, high = among["low"], among["high"]
+    top = high + 1 if knob.type is int else high  # or the highest whole number would hardly ever be drawn
+    if among.get("log"):
+        value = math.exp(generator.uniform(math.log(low), math.log(top)))
+    else:
+        value = generator.uniform(low, top)
+    value = math.floor(value) if knob.type is int else float(f"{value:.4g}")
+    return min(max(value, low), high)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole_number(name: str, value: object, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ConfigError(f"{name} must be a whole number from {low} to {high}, not {value!r}")

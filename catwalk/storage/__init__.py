@@ -1,0 +1,1 @@
+"""Objects in S3: typed requests, explicit retries, conditional writes."""

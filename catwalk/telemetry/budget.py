@@ -1,0 +1,165 @@
+"""Who may make how many series, so that nothing that is allowed exceeds what Prometheus accepts of statsd_exporter.
+
+Prometheus drops a scrape beyond `sample_limit` as a whole: Airflow's metrics, the canary and the curves of every run.
+So runs have a share of that limit. Whoever opens a run or a sweep takes a part of what is left of the share, never all
+of it, and writes that into the store by compare-and-swap; it comes back when the gauges have left the exporter. The
+sum is below the share whatever is started, and when. What a run may not send is left out of Prometheus
+(:mod:`catwalk.telemetry.points` says what) and kept in the ledger.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from catwalk.ledger.records import RunRecord, from_json, to_json
+from catwalk.ledger.validation import fault
+from catwalk.storage.swap import swap
+from catwalk.telemetry.catalogue import RUN_TTL_SECONDS
+from catwalk.telemetry.points import CURVE_SERIES, EPOCH_SERIES, FIXED_SERIES, STAGE_SERIES
+from ml.fashion_mnist.config import MAX_EPOCHS
+
+if TYPE_CHECKING:
+    from catwalk.storage.store import Store
+
+SAMPLE_LIMIT = 200_000
+"""`sample_limit` of the job statsd_exporter in prometheus.yml."""
+RUNS_SHARE = 60_000
+"""Of these, for runs; each scrape of so many takes the exporter 0.7 s of CPU. The rest is Airflow's: 100 DAGs of eight
+tasks make about 70,000."""
+OF_A_SWEEP, OF_A_RUN = 0.75, 0.25
+"""The part of what is left that a sweep, or a single run, may take at most."""
+SMALLEST = FIXED_SERIES + 5 * CURVE_SERIES
+"""What a run makes of it where the store can't be asked: its test, its stages, five points a curve."""
+OPEN_SECONDS = 12 * 3_600.0
+"""For so long a part is held after a run was opened, if it never says how it ended."""
+SENT_SECONDS = RUN_TTL_SECONDS + 60.0
+"""For so long after its points were last sent, which is the last thing that a run does."""
+KEY = "telemetry/series.json"
+_TRIAL_SERIES = 3 * STAGE_SERIES
+"""What a trial makes besides its epochs: ingest, train, publish. The chosen one makes all of :data:`FIXED_SERIES`."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a run, or all trials of a sweep together, may have in the exporter."""
+
+    each: int
+    """Series of one run at most."""
+    total: int
+    until: float
+    """Unix time."""
+    runs: int = 1
+    """How many share it."""
+    sent: list[str] = field(default_factory=list)
+    """Run ids of those that have sent all their points, and make no more."""
+
+    def after(self, run_id: str, now: float) -> Part:
+        """The part when a run has sent all that it has: held no longer than the exporter shows that, once all have."""
+        sent = sorted({*self.sent, run_id})
+        until = now + SENT_SECONDS
+        return replace(self, sent=sent, until=until if len(sent) >= self.runs else max(until, self.until))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """``telemetry/series.json``: run id or sweep id → its part."""
+
+    held: dict[str, Part] = field(default_factory=dict)
+
+    def left(self) -> int:
+        """Series that nobody has taken."""
+        return RUNS_SHARE - sum(part.total for part in self.held.values())
+
+
+def take(store: Store, run: RunRecord, trials: int, epochs: int, now: float | None = None) -> int:
+    """Takes a part for a run that is opened, or finds that of its sweep.
+
+    Args:
+        store: that holds the ledger.
+        run: whose record is about to be written.
+        trials: of its sweep; 1 without one.
+        epochs: of the longest of them.
+        now: seconds since the epoch.
+
+    Returns:
+        The series that the run may make; 0 where not even its test and stages have room.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    name, moment = run.sweep or run.run_id, time.time() if now is None else now
+
+    def change(parts: Parts) -> tuple[str, Part]:
+        known = parts.held.get(name) or _part(parts.left(), trials, epochs)
+        return name, replace(known, until=moment + OPEN_SECONDS)
+
+    part = _swap(store, moment, change)
+    return part.each if part else 0
+
+
+def take_again(store: Store, run: RunRecord, series: int, now: float | None = None) -> bool:
+    """Holds a run's part for as long as what is sent now stays in the exporter; takes one for a run that has none.
+
+    Returns:
+        Whether that many series have room.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    moment = time.time() if now is None else now
+
+    def change(parts: Parts) -> tuple[str, Part] | None:
+        name = run.sweep if run.sweep in parts.held else run.run_id
+        known = parts.held.get(name) or Part(series, series, 0)
+        fits = series <= known.each and (name in parts.held or known.total <= parts.left())
+        return (name, known.after(run.run_id, moment)) if fits else None
+
+    return _swap(store, moment, change) is not None
+
+
+def _part(left: int, trials: int, epochs: int) -> Part:
+    """A fair part of what is left, and no more than is of use."""
+    useful = EPOCH_SERIES * min(epochs, MAX_EPOCHS)
+    if trials == 1:
+        of_epochs = min(int(OF_A_RUN * left) - FIXED_SERIES, useful)
+        total = of_epochs + FIXED_SERIES
+    else:
+        chosen = FIXED_SERIES - _TRIAL_SERIES
+        of_epochs = min((int(OF_A_SWEEP * left) - chosen) // trials - _TRIAL_SERIES, useful)
+        total = trials * (of_epochs + _TRIAL_SERIES) + chosen
+    return Part(of_epochs + FIXED_SERIES, total, 0, trials) if of_epochs >= 0 else Part(0, 0, 0, trials)
+
+
+def _swap(store: Store, now: float, change: Callable[[Parts], tuple[str, Part] | None]) -> Part | None:
+    """Adds or replaces the part that `change` makes of those that are held; who is refused reads again."""
+
+    def step() -> Part | None:
+        parts, etag = _read(store, now)
+        made = change(parts)
+        if made is None:
+            return None
+        name, part = made
+        store.put(KEY, to_json(Parts({**parts.held, name: part})), if_match=etag, create=etag is None)
+        return part
+
+    return swap("the list of series that runs may make", step)
+
+
+def _read(store: Store, now: float) -> tuple[Parts, str | None]:
+    """What is held, and the ETag to replace it by; what is damaged counts for nothing and is replaced.
+
+    No part is held for longer than from now: somebody's clock may have been ahead when it was taken.
+    """
+    found = store.find(KEY)
+    if found is None:
+        return Parts(), None
+    try:
+        held = from_json(Parts, found.body).held
+    except ValueError:
+        held = {}
+    sound = {name: part for name, part in held.items() if not fault(part) and part.total >= 0 and part.until > now}
+    latest = now + OPEN_SECONDS
+    return Parts({name: replace(part, until=min(part.until, latest)) for name, part in sound.items()}), found.etag

@@ -1,0 +1,462 @@
+"""Every metric of Catwalk, declared once: emitter, mapping, registry, rules and documentation all take it from here.
+
+Two roads lead to Prometheus (DESIGN.md, section 4). By *StatsD* travels what happens while a stage runs; from the
+*registry* Prometheus scrapes what is so, read from S3; the *courier* tells of notifications. Airflow's own metrics are
+in :mod:`catwalk.telemetry.airflow_metrics`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+Road = Literal["statsd", "registry", "courier"]
+Kind = Literal["gauge", "counter", "histogram", "info"]
+Unit = Literal["", "seconds", "bytes", "ratio", "examples", "examples_per_second"]
+
+RUN_TTL_SECONDS = 3_600
+"""How long statsd_exporter shows a run's gauge after its last update; from then on Prometheus remembers it."""
+STORE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Buckets of S3 requests: from a small read to a checkpoint on a busy disk."""
+STORE_OPERATIONS = ("get", "put", "head", "list", "delete")
+LABEL_VALUES: Mapping[str, tuple[str, ...]] = {"operation": STORE_OPERATIONS}
+"""Labels with few values that are known beforehand: what the canary announces counters with."""
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
+_LABEL = re.compile(r"[a-z][a-z0-9_]+")
+_SUFFIXED_UNITS = ("seconds", "bytes", "ratio")
+_NOT_BASE_UNITS = ("ms", "milliseconds", "minutes", "hours", "percent", "kilobytes", "megabytes", "kb", "mb", "time")
+_RESERVED_LABELS = ("job", "instance", "le", "quantile")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric family."""
+
+    name: str
+    """In Prometheus."""
+    road: Road
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    unit: Unit = ""
+    buckets: tuple[float, ...] = ()
+    """Upper bounds of a histogram's buckets, in the metric's unit."""
+    ttl_seconds: int = 0
+    """How long statsd_exporter keeps a series that is no longer updated; 0: for ever."""
+
+    def __post_init__(self) -> None:
+        problem = self._problem()
+        if problem:
+            raise ValueError(f"metric {self.name!r}: {problem}")
+
+    def _problem(self) -> str:
+        """What Prometheus' naming practice or this project's rules forbid; empty: nothing."""
+        words = self.name.split("_")
+        stem = self.name.removesuffix("_total")
+        if not _NAME.fullmatch(self.name):
+            return "names are lower-case words joined by underscores"
+        if (self.kind == "counter") != self.name.endswith("_total"):
+            return "counters, and only they, end in _total"
+        if (self.kind == "info") != (words[-1] == "info"):
+            return "information, and nothing else, ends in _info"
+        if self.unit in _SUFFIXED_UNITS and not stem.endswith(f"_{self.unit}"):
+            return f"its unit is {self.unit}: the name must end so"
+        if not self.unit and stem.endswith(tuple(f"_{unit}" for unit in _SUFFIXED_UNITS)):
+            return "the name ends in a unit that is not declared"
+        if words[-1] in _NOT_BASE_UNITS:
+            return f"{words[-1]} is no base unit"
+        if words[-1] in ("count", "sum", "bucket"):
+            return "this ending belongs to the parts of a histogram"
+        if not self.help.endswith("."):
+            return "the help must be a sentence"
+        if any(not _LABEL.fullmatch(label) or label in _RESERVED_LABELS for label in self.labels):
+            return "label names are lower-case, of two characters or more, and not Prometheus' own"
+        if len(set(self.labels)) < len(self.labels):
+            return "a label is there twice"
+        if bool(self.buckets) != (self.kind == "histogram") or list(self.buckets) != sorted(set(self.buckets)):
+            return "histograms, and only they, have buckets, in rising order"
+        if self.ttl_seconds and (self.kind != "gauge" or self.road != "statsd"):
+            return "only gauges expire: a counter or histogram would start again at 0"
+        return ""
+
+    @cached_property
+    def wire(self) -> str:
+        """Name in a StatsD line: ``ml_epoch_class_accuracy_ratio`` travels as ``ml.epoch.class_accuracy_ratio``.
+
+        Counters lose their ``_total``, and histograms their ``_seconds``, since timers travel in milliseconds.
+        """
+        stem = self.name.removesuffix("_total")
+        return ".".join((stem.removesuffix("_seconds") if self.kind == "histogram" else stem).split("_", 2))
+
+
+_RUN = ("run_id", "model")
+_EPOCH = (*_RUN, "epoch")
+_SPLIT = (*_RUN, "split", "epoch")
+_STAGE = (*_RUN, "stage")
+_ROLE = ("model", "role", "run_id")
+_CHECK = ("model", "run_id", "check")
+
+
+def _run_gauge(name: str, labels: tuple[str, ...], text: str, unit: Unit = "") -> Metric:
+    return Metric(name, "statsd", "gauge", text, labels, unit, ttl_seconds=RUN_TTL_SECONDS)
+
+
+def _registry_gauge(name: str, labels: tuple[str, ...], text: str, unit: Unit = "") -> Metric:
+    return Metric(name, "registry", "gauge", text, labels, unit)
+
+
+def _info(name: str, labels: tuple[str, ...], text: str) -> Metric:
+    return Metric(name, "registry", "info", text, labels)
+
+
+# --- By StatsD: one epoch ---------------------------------------------------------------------------------------------
+EPOCH_LOSS = _run_gauge("ml_epoch_loss", _SPLIT, "Mean cross-entropy in nats after the epoch, in evaluation mode.")
+EPOCH_ACCURACY = _run_gauge(
+    "ml_epoch_accuracy_ratio",
+    _SPLIT,
+    "Share of examples classified right after the epoch, in evaluation mode.",
+    "ratio",
+)
+EPOCH_CLASS_ACCURACY = _run_gauge(
+    "ml_epoch_class_accuracy_ratio",
+    (*_RUN, "class", "epoch"),
+    "Share of a class's validation examples classified right after the epoch.",
+    "ratio",
+)
+EPOCH_DURATION = _run_gauge(
+    "ml_epoch_duration_seconds",
+    _EPOCH,
+    "Time of the epoch's training steps, without evaluation and checkpoint.",
+    "seconds",
+)
+EPOCH_LEARNING_RATE = _run_gauge("ml_epoch_learning_rate", _EPOCH, "Learning rate of the epoch's last step.")
+EPOCH_GRADIENT_NORM = _run_gauge(
+    "ml_epoch_gradient_norm", _EPOCH, "Mean over the epoch's steps of the gradient's L2 norm."
+)
+EPOCH_EXAMPLES_PER_SECOND = _run_gauge(
+    "ml_epoch_examples_per_second", _EPOCH, "Training examples per second of the epoch.", "examples_per_second"
+)
+EPOCH_INDEX = _run_gauge(
+    "ml_epoch_index", _EPOCH, "The epoch itself, as a value: its maximum is the last epoch of a run."
+)
+
+# --- By StatsD: the test of a finished model --------------------------------------------------------------------------
+TEST_ACCURACY = _run_gauge("ml_test_accuracy_ratio", _RUN, "Share of the test examples classified right.", "ratio")
+TEST_LOSS = _run_gauge("ml_test_loss", _RUN, "Mean cross-entropy in nats on the test split.")
+TEST_CALIBRATION_ERROR = _run_gauge(
+    "ml_test_calibration_error_ratio", _RUN, "Expected calibration error over 15 bins on the test split.", "ratio"
+)
+TEST_CLASS_ACCURACY = _run_gauge(
+    "ml_test_class_accuracy_ratio",
+    (*_RUN, "class"),
+    "Share of a class's test examples classified right (recall).",
+    "ratio",
+)
+TEST_CLASS_PRECISION = _run_gauge(
+    "ml_test_class_precision_ratio",
+    (*_RUN, "class"),
+    "Share of right ones among test examples given this class.",
+    "ratio",
+)
+TEST_CLASS_F1 = _run_gauge(
+    "ml_test_class_f1_ratio",
+    (*_RUN, "class"),
+    "Harmonic mean of a class's precision and recall on the test split.",
+    "ratio",
+)
+TEST_CONFUSION = _run_gauge(
+    "ml_test_confusion_examples",
+    (*_RUN, "true_class", "predicted_class"),
+    "Test examples by their true and their predicted class.",
+    "examples",
+)
+
+# --- By StatsD: stages, storage and the path itself -------------------------------------------------------------------
+STAGE_DURATION = _run_gauge(
+    "ml_stage_duration_seconds", _STAGE, "Wall time of the stage's last attempt that ended.", "seconds"
+)
+STAGE_PEAK_MEMORY = _run_gauge(
+    "ml_stage_peak_memory_bytes", _STAGE, "Largest resident memory of the stage's last attempt that ended.", "bytes"
+)
+STAGE_CPU = _run_gauge("ml_stage_cpu_seconds", _STAGE, "CPU time of the stage's last attempt that ended.", "seconds")
+STORE_OPERATION_DURATION = Metric(
+    "ml_store_operation_duration_seconds",
+    "statsd",
+    "histogram",
+    "Time of S3 requests made by runs, from request to answer.",
+    ("operation",),
+    "seconds",
+    STORE_SECONDS,
+)
+STORE_ERRORS = Metric(
+    "ml_store_errors_total", "statsd", "counter", "S3 requests of runs that failed, each retry counted.", ("operation",)
+)
+CANARY_RECEIVED = Metric(
+    "catwalk_canary_received_total",
+    "statsd",
+    "counter",
+    "Canary lines that came through StatsD; one is sent each second.",
+)
+
+# --- By the registry: the models that matter --------------------------------------------------------------------------
+MODEL_ACCURACY = _registry_gauge(
+    "catwalk_model_accuracy_ratio",
+    _ROLE,
+    "Test accuracy by role: latest (last scheduled or manual run) or champion (in service).",
+    "ratio",
+)
+MODEL_LOSS = _registry_gauge("catwalk_model_loss", _ROLE, "Test loss in nats, by role (latest or champion).")
+MODEL_CALIBRATION_ERROR = _registry_gauge(
+    "catwalk_model_calibration_error_ratio", _ROLE, "Expected calibration error on the test split, by role.", "ratio"
+)
+MODEL_CLASS_ACCURACY = _registry_gauge(
+    "catwalk_model_class_accuracy_ratio", (*_ROLE, "class"), "Test accuracy of each class (recall), by role.", "ratio"
+)
+MODEL_DATASET_CLASS_SHARE = _registry_gauge(
+    "catwalk_model_dataset_class_share_ratio",
+    (*_ROLE, "class"),
+    "Share of each class among the examples that the model was trained on, by role.",
+    "ratio",
+)
+MODEL_DATASET_PIXEL_MEAN = _registry_gauge(
+    "catwalk_model_dataset_pixel_mean", _ROLE, "Mean of the training pixels, 0 to 1, by role."
+)
+MODEL_DATASET_PIXEL_STDDEV = _registry_gauge(
+    "catwalk_model_dataset_pixel_stddev", _ROLE, "Standard deviation of the training pixels, 0 to 1, by role."
+)
+
+MODEL_DATASET = _info(
+    "catwalk_model_dataset_info",
+    (*_ROLE, "dataset_sha256"),
+    "The dataset that the model was trained and tested on, by role; the value is 1.",
+)
+
+# --- By the registry: runs --------------------------------------------------------------------------------------------
+RUN_INFO = _info(
+    "catwalk_run_info",
+    (*_RUN, "dag_id", "dag_run_id", "trigger", "git_commit", "dataset_sha256"),
+    "What a run is: where it came from, what code and what data it used; the value is 1.",
+)
+RUN_PARAMETER = _registry_gauge(
+    "catwalk_run_parameter",
+    (*_RUN, "name"),
+    "A run's hyperparameters that are numbers: the label names it, the value is it.",
+)
+RUN_SETTING = _registry_gauge(
+    "catwalk_run_setting",
+    (*_RUN, "name", "value"),
+    "A run's parameters that are no numbers, as text: layers, device, data source; the value is 1.",
+)
+RUN_STATE = _registry_gauge(
+    "catwalk_run_state",
+    (*_RUN, "state"),
+    "1 for the state of the run: running, succeeded, failed, cancelled, or stalled (running, but silent for too long).",
+)
+RUN_STARTED = _registry_gauge(
+    "catwalk_run_started_timestamp_seconds", _RUN, "When the run started, Unix time.", "seconds"
+)
+RUN_UPDATED = _registry_gauge(
+    "catwalk_run_updated_timestamp_seconds", _RUN, "When the run last wrote to its ledger, Unix time.", "seconds"
+)
+RUN_FINISHED = _registry_gauge(
+    "catwalk_run_finished_timestamp_seconds", _RUN, "When the run finished, well or not, Unix time.", "seconds"
+)
+RUN_DURATION = _registry_gauge(
+    "catwalk_run_duration_seconds", _RUN, "From the run's start to its end, or to its last sign of life.", "seconds"
+)
+RUN_ATTEMPTS = _registry_gauge("catwalk_run_attempts", _STAGE, "Attempts of each stage that were started.")
+STAGE_STARTED = _registry_gauge(
+    "catwalk_stage_started_timestamp_seconds", _STAGE, "When the stage's last attempt started, Unix time.", "seconds"
+)
+STAGE_ENDED = _registry_gauge(
+    "catwalk_stage_ended_timestamp_seconds",
+    _STAGE,
+    "When the stage's last attempt ended, Unix time; the run's end for one that was killed.",
+    "seconds",
+)
+RUN_BEST_VALIDATION_LOSS = _registry_gauge(
+    "catwalk_run_best_validation_loss", _RUN, "Lowest validation loss of the run's epochs so far, in nats."
+)
+RUN_BEST_EPOCH = _registry_gauge("catwalk_run_best_epoch", _RUN, "Epoch with the lowest validation loss so far.")
+RUN_LAST_VALIDATION_LOSS = _registry_gauge(
+    "catwalk_run_last_validation_loss", _RUN, "Validation loss after the run's last epoch so far, in nats."
+)
+RUN_POINTS_EXPECTED = _registry_gauge(
+    "catwalk_run_points_expected",
+    _RUN,
+    "Series that the run's ledger holds and Prometheus should have, for runs finished 2 minutes to 12 hours ago.",
+)
+RUN_POINTS_DROPPED = _registry_gauge(
+    "catwalk_run_points_dropped", _RUN, "Points that the run itself knows it could not send, for the same runs."
+)
+RUN_SERIES_LEFT_OUT = _registry_gauge(
+    "catwalk_run_series_left_out",
+    _RUN,
+    "Series of the run's epochs that are left out of Prometheus, so that all runs fit its limit; the ledger has them.",
+)
+
+# --- By the registry: decisions and the champion ----------------------------------------------------------------------
+GATE_VALUE = _registry_gauge(
+    "catwalk_gate_value", _CHECK, "What a check of the ship decision measured; may be negative."
+)
+GATE_THRESHOLD = _registry_gauge(
+    "catwalk_gate_threshold", _CHECK, "What the check compared its value with; may be negative."
+)
+GATE_LOW = _registry_gauge(
+    "catwalk_gate_low", _CHECK, "Lower bound of the check's confidence interval; may be negative."
+)
+GATE_HIGH = _registry_gauge(
+    "catwalk_gate_high", _CHECK, "Upper bound of the check's confidence interval; may be negative."
+)
+GATE_CHECK = _registry_gauge(
+    "catwalk_gate_check", (*_CHECK, "verdict"), "1 for the check's verdict: passed, failed, inconclusive or skipped."
+)
+DECISION_INFO = _info(
+    "catwalk_decision_info", (*_RUN, "decision", "reason"), "What was decided about a run; the value is 1."
+)
+DECISIONS = Metric(
+    "catwalk_decisions_total",
+    "registry",
+    "counter",
+    "Decisions ever made, by outcome.",
+    ("model", "decision", "reason"),
+)
+RUNS_SINCE_SHIP = _registry_gauge(
+    "catwalk_runs_since_ship", ("model",), "Decided runs in a row, up to the newest, that did not ship."
+)
+RUNS_BLOCKED = _registry_gauge(
+    "catwalk_runs_blocked",
+    ("model",),
+    "Scheduled and manual runs in a row, up to the newest decided one, held for more than being no better.",
+)
+CHAMPION_INFO = _info(
+    "catwalk_champion_info", ("model", "run_id", "model_sha256"), "The version in service; the value is 1."
+)
+CHAMPION_PROMOTED = _registry_gauge(
+    "catwalk_champion_promoted_timestamp_seconds",
+    _RUN,
+    "When the version in service was promoted, Unix time.",
+    "seconds",
+)
+
+# --- By the registry: freshness, and the stack itself -----------------------------------------------------------------
+LAST_SUCCESS = _registry_gauge(
+    "catwalk_last_success_timestamp_seconds",
+    ("model", "trigger"),
+    "When a run of this trigger last finished well, Unix time.",
+    "seconds",
+)
+NEXT_RUN_DUE = _registry_gauge(
+    "catwalk_next_run_due_timestamp_seconds",
+    ("model", "schedule"),
+    "When the schedule fires next after the last scheduled start; the model is empty until there was one.",
+    "seconds",
+)
+GOOD_RUN_DUE = _registry_gauge(
+    "catwalk_good_run_due_timestamp_seconds",
+    ("model", "schedule"),
+    "When the schedule fires for the second time after the start of the last scheduled run that went well.",
+    "seconds",
+)
+STORE_UP = _registry_gauge("catwalk_store_up", (), "1 if the registry's last read of S3 went well, else 0.")
+REGISTRY_STORE_DURATION = Metric(
+    "catwalk_store_operation_duration_seconds",
+    "registry",
+    "histogram",
+    "Time of the registry's own S3 requests, so that S3 is timed between runs too.",
+    ("operation",),
+    "seconds",
+    STORE_SECONDS,
+)
+CANARY_SENT = Metric(
+    "catwalk_canary_sent_total", "registry", "counter", "Canary lines sent by StatsD: what was not received is lost."
+)
+LINKS = _info("catwalk_links_info", ("name", "url"), "Where the parts of the stack show themselves; the value is 1.")
+AIRFLOW_COMPONENT_HEALTHY = _registry_gauge(
+    "catwalk_airflow_component_healthy",
+    ("component",),
+    "1 if this component of Airflow is healthy, else 0; only api_server is known while that does not answer.",
+)
+DAG_PAUSED = _registry_gauge(
+    "catwalk_dag_paused", ("dag_id",), "1 if the DAG is paused in Airflow, so that nothing is scheduled, else 0."
+)
+DAG_RUN_FAILED = _registry_gauge(
+    "catwalk_dag_run_failed_timestamp_seconds",
+    ("dag_id", "dag_run_id"),
+    "When a DAG's last run failed in Airflow, for a day, if the ledger has no run of it that failed; Unix time.",
+    "seconds",
+)
+DISK_FREE = _registry_gauge(
+    "catwalk_disk_free_bytes", ("volume",), "Space left to the stack where CATWALK_DISKS points.", "bytes"
+)
+DISK_SIZE = _registry_gauge(
+    "catwalk_disk_size_bytes", ("volume",), "Size of the file system where CATWALK_DISKS points.", "bytes"
+)
+
+# --- By the courier: notifications ------------------------------------------------------------------------------------
+COURIER_NOTIFICATIONS = Metric(
+    "catwalk_courier_notifications_total",
+    "courier",
+    "counter",
+    "Alerts that Alertmanager has told the courier of since it started, repeats included.",
+    ("status",),
+)
+COURIER_STORED = Metric(
+    "catwalk_courier_stored_total",
+    "courier",
+    "counter",
+    "Of these, alerts that were new and are now kept.",
+    ("status",),
+)
+COURIER_DUPLICATES = Metric(
+    "catwalk_courier_duplicates_total", "courier", "counter", "Of these, repeats of what was kept already.", ("status",)
+)
+COURIER_REFUSED = Metric(
+    "catwalk_courier_refused_total", "courier", "counter", "Requests to the courier without its password or sense."
+)
+COURIER_DELIVERIES = Metric(
+    "catwalk_courier_deliveries_total",
+    "courier",
+    "counter",
+    "What the courier itself has sent on, tries that failed included: Grafana annotations, call-outs, heartbeats.",
+    ("channel", "outcome"),
+)
+COURIER_PENDING = Metric(
+    "catwalk_courier_pending_deliveries", "courier", "gauge", "Deliveries that are still to be made.", ("channel",)
+)
+COURIER_WATCHDOG_SILENCE = Metric(
+    "catwalk_courier_watchdog_silence_seconds",
+    "courier",
+    "gauge",
+    "How long the courier has listened without hearing the Watchdog.",
+    unit="seconds",
+)
+COURIER_DEADMAN = Metric(
+    "catwalk_courier_deadman_state",
+    "courier",
+    "gauge",
+    "1 for the state of the dead-man watch: waiting (nothing heard yet), well, silent, or planned (an announced stop).",
+    ("state",),
+)
+
+METRICS: tuple[Metric, ...] = tuple(value for value in vars().values() if isinstance(value, Metric))
+"""All of them, in the order above."""
+_BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+def metric(name: str) -> Metric:
+    """The metric of this name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return _BY_NAME[name]
+
+
+def on_road(road: Road) -> tuple[Metric, ...]:
+    """Every metric that takes this road."""
+    return tuple(metric for metric in METRICS if metric.road == road)

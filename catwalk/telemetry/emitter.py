@@ -1,0 +1,210 @@
+"""Sends what a run does to StatsD while it happens, and never stops or slows the run.
+
+No method that a stage calls raises or waits for an answer: what cannot be sent is counted, the first loss is logged,
+and :meth:`Emitter.resend` repeats a run's gauges later from its ledger.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
+from catwalk.stages.observer import Observer, Silent
+from catwalk.telemetry import budget, catalogue
+from catwalk.telemetry.address import Address
+from catwalk.telemetry.catalogue import Metric
+from catwalk.telemetry.labels import label_value
+from catwalk.telemetry.points import Point, epoch_points, run_points, series_left_out, stage_points, test_points
+from catwalk.telemetry.statsd_client import Route, TcpClient, UdpClient, on_wire, reason
+
+if TYPE_CHECKING:
+    from catwalk.ledger.runs import Run
+    from catwalk.storage.store import Store
+    from ml.fashion_mnist.config import RunConfig
+
+log = logging.getLogger(__name__)
+
+VARIABLE = "CATWALK_STATSD"
+RESEND_SECONDS = 10.0
+"""Longest time that sending a run's points again may take, all in all."""
+LINE_BYTES = 4_000
+"""Longest name and tags that are sent: a longer line would end the exporter's TCP connection, with all that follows."""
+
+
+def observer_from_environment(environment: Mapping[str, str] = os.environ) -> Observer:
+    """The observer that ``CATWALK_STATSD`` asks for; unset or empty turns telemetry off.
+
+    Raises:
+        ConfigError: the variable is not ``host:port``.
+    """
+    text = environment.get(VARIABLE, "").strip()
+    return Emitter(Address.parse(text, VARIABLE)) if text else Silent()
+
+
+@lru_cache(maxsize=4_096)
+def tag(name: str, value: str) -> str:
+    """A label as an InfluxDB-style tag; nothing for an empty one, which would be an error to the exporter."""
+    return on_wire(f",{name}={label_value(value)}") if value else ""
+
+
+def stat(metric: Metric, labels: Mapping[str, str]) -> str:
+    """Name and tags of a series: ``ml.epoch.loss,run_id=…,model=mlp,split=train,epoch=3``.
+
+    Raises:
+        ValueError: they are too long to be sent.
+    """
+    text = metric.wire + "".join([tag(name, labels[name]) for name in metric.labels])
+    if len(text) > LINE_BYTES:
+        raise ValueError(f"its labels have more than {LINE_BYTES:,} bytes")
+    return text
+
+
+def gauge_value(value: float) -> float:
+    """A value as a gauge carries it. NaN and infinity are legal.
+
+    Raises:
+        ValueError: it is negative: ``-0.4|g`` means "subtract 0.4".
+    """
+    if value < 0:
+        raise ValueError(f"a gauge cannot carry {value}")
+    return value or 0  # -0.0 is not negative, but has the sign
+
+
+class Emitter:
+    """Observes by StatsD. Any thread may call it; it opens its socket at first use."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._route = Route(address, self._lost)
+        self._lock = threading.RLock()
+        self._dropped = 0
+        self._silent_so_far = True
+
+    def run_opening(self, store: Store, run: RunRecord, trials: Sequence[RunConfig]) -> RunRecord:
+        own, longest = run.config.training.epochs, max(trial.training.epochs for trial in trials)
+        granted = budget.SMALLEST
+
+        def work() -> None:
+            nonlocal granted
+            granted = budget.take(store, run, len(trials), longest)
+
+        self._guarded(work)
+        return replace(run, series_budget=granted, series_left_out=series_left_out(own, granted))
+
+    def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
+        self._guarded(lambda: self._send(epoch_points(run, record)))
+
+    def test_finished(self, run: RunRecord, record: EvaluationRecord) -> None:
+        self._guarded(lambda: self._send(test_points(run, record)))
+
+    def stage_finished(self, run: RunRecord, record: AttemptRecord) -> None:
+        self._guarded(lambda: self._send(stage_points(run, record)))
+
+    def store_operation(self, operation: str, seconds: float, failed: bool) -> None:
+        labels = {"operation": operation}
+
+        def fill(pipeline: UdpClient) -> None:
+            pipeline.timing(stat(catalogue.STORE_OPERATION_DURATION, labels), seconds * 1_000)
+            if failed:
+                pipeline.incr(stat(catalogue.STORE_ERRORS, labels))
+
+        self._guarded(lambda: self._transmit(1 + failed, fill))
+
+    def resend(self, run: Run) -> int:
+        """Repeats the run's gauges over TCP, where the exporter shows that it has read to the end.
+
+        Returns:
+            The points that arrived. The others are counted as dropped.
+        """
+        arrived = 0
+
+        def work() -> None:
+            nonlocal arrived
+            points = run_points(run)
+            if budget.take_again(run.store, run.record, len(points)):
+                arrived = self._stream(list(self._gauges(points)))
+            else:
+                self._lost(len(points), "other runs have taken all the room that runs have in Prometheus")
+
+        self._guarded(work)
+        return arrived
+
+    def take_dropped(self) -> int:
+        with self._lock:
+            self._route.settle()
+            dropped, self._dropped = self._dropped, 0
+        return dropped
+
+    def _send(self, points: Iterable[Point]) -> None:
+        """Sends points in as few datagrams as they fit into: many small ones overrun a busy receiver's buffer."""
+        gauges = list(self._gauges(points))
+
+        def fill(pipeline: UdpClient) -> None:
+            for name, value in gauges:
+                pipeline.gauge(name, value)
+
+        self._transmit(len(gauges), fill)
+
+    def count(self, amounts: Sequence[tuple[Metric, Mapping[str, str], int]]) -> None:
+        """Adds to counters, all in one pipeline; 0 announces a counter, so that its first event is seen as a rise."""
+
+        def fill(pipeline: UdpClient) -> None:
+            for metric, labels, amount in amounts:
+                pipeline.incr(stat(metric, labels), amount)
+
+        self._guarded(lambda: self._transmit(len(amounts), fill))
+
+    def _gauges(self, points: Iterable[Point]) -> Iterator[tuple[str, float]]:
+        """Name and value of each point that StatsD can carry."""
+        for point in points:
+            try:
+                yield stat(point.metric, point.labels), gauge_value(point.value)
+            except (TypeError, ValueError) as error:
+                self._lost(1, f"{point.metric.name}: {error}")
+
+    def _transmit(self, lines: int, fill: Callable[[UdpClient], None]) -> None:
+        """Sends by UDP what `fill` puts into a pipeline; without a way to send, counts the lines."""
+        with self._lock:
+            try:
+                client = self._route.client()
+            except OSError as error:
+                self._lost(lines, reason(error))
+                return
+            with client.pipeline() as pipeline:
+                fill(pipeline)
+
+    def _stream(self, gauges: list[tuple[str, float]]) -> int:
+        """Sends gauges by TCP, all or none; returns how many arrived, and counts the others."""
+        try:
+            with self._lock:
+                found = self._route.found()
+            with closing(TcpClient(found, self._address.port, RESEND_SECONDS)) as client:
+                with client.pipeline() as pipeline:
+                    for name, value in gauges:
+                        pipeline.gauge(name, value)
+                client.confirm()
+            return len(gauges)
+        except OSError as error:
+            self._lost(len(gauges), reason(error))
+            return 0
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """The last line of defence: what goes wrong in telemetry stays in telemetry."""
+        try:
+            work()
+        except Exception as error:
+            self._lost(1, reason(error))
+
+    def _lost(self, lines: int, why: str) -> None:
+        with self._lock:
+            self._dropped += lines
+            first, self._silent_so_far = self._silent_so_far, False
+        if first:
+            log.warning("telemetry to %s: %s. Losses are counted; only this first one is logged", self._address, why)

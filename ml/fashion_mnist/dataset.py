@@ -1,0 +1,199 @@
+"""Fashion-MNIST as uint8 tensors: where it is found, how it is split, and its content-addressed copy in S3.
+
+To train on other data, change this module and :mod:`ml.fashion_mnist.network`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from catwalk.errors import DatasetError, PreconditionFailedError
+from catwalk.ledger.examples import digests, digests_key, split_body
+from catwalk.ledger.records import DatasetRecord, SplitStatistics
+from catwalk.storage.store import Store
+from ml.fashion_mnist import garments, published
+from ml.fashion_mnist.config import CLASSES, DataConfig
+from ml.fashion_mnist.published import IncompleteError, raw_folder, read_files
+
+log = logging.getLogger(__name__)
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples of one split, resident in memory."""
+
+    images: Tensor
+    """uint8 (n, 28, 28), 0 black to 255 white."""
+    labels: Tensor
+    """uint8 (n,), 0 to 9 (see :data:`ml.fashion_mnist.config.CLASSES`)."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Examples of each class, in label order."""
+        return torch.bincount(self.labels.long(), minlength=len(CLASSES)).tolist()
+
+
+def read_splits(config: DataConfig) -> dict[str, Split]:
+    """The three splits, read from disk.
+
+    Train and validation are drawn from the 60,000 training images, class by class with the split's own seed; the test
+    split is the published one.
+
+    Raises:
+        DatasetError: a file is missing, truncated or corrupt, or can't be read.
+        DownloadError: it is not here, and could not be downloaded this time.
+    """
+    files = _stand_in_files() if config.source == "synthetic" else _published_files()
+    images, labels = _tensors(files, "train")
+    train, validation = stratified(labels, config)
+    return {
+        "train": Split(images[train].contiguous(), labels[train]),
+        "validation": Split(images[validation].contiguous(), labels[validation]),
+        "test": Split(*_tensors(files, "t10k")),
+    }
+
+
+def _tensors(files: dict[str, bytes], name: str) -> tuple[Tensor, Tensor]:
+    """Images, uint8 (n, 28, 28), and labels, uint8 (n,)."""
+    pixels, labels = (
+        torch.frombuffer(bytearray(files[f"{name}-{kind}-ubyte"]), dtype=torch.uint8)
+        for kind in ("images-idx3", "labels-idx1")
+    )
+    if int(labels.max()) >= len(CLASSES):
+        raise DatasetError(f"a label of the {name} images is above {len(CLASSES) - 1}; get the file anew")
+    return pixels.view(-1, 28, 28), labels
+
+
+def stratified(labels: Tensor, config: DataConfig) -> tuple[Tensor, Tensor]:
+    """Indices of the train and of the validation examples, ascending and disjoint, equally many of each class.
+
+    Raises:
+        DatasetError: a class has too few examples.
+    """
+    generator = torch.Generator().manual_seed(config.split_seed)
+    per_class = config.train_examples // len(CLASSES), config.validation_examples // len(CLASSES)
+    train, validation = [], []
+    for label, name in enumerate(CLASSES):
+        indices = torch.nonzero(labels == label).flatten()
+        if len(indices) < sum(per_class):
+            raise DatasetError(
+                f"class {name} has {len(indices)} examples, but {sum(per_class)} are asked for; lower train_examples"
+            )
+        shuffled = indices[torch.randperm(len(indices), generator=generator)]
+        validation.append(shuffled[: per_class[1]])
+        train.append(shuffled[per_class[1] : sum(per_class)])
+    return torch.cat(train).sort().values, torch.cat(validation).sort().values
+
+
+def dataset_root() -> Path:
+    """The folder whose ``FashionMNIST/raw`` holds the files: `CATWALK_DATASET_ROOT`, else ``data`` or
+    ``../shared/datasets`` where they are there, else ``data``, where torchvision downloads them.
+
+    Raises:
+        DatasetError: `CATWALK_DATASET_ROOT` is set, but has no such folder; or a folder may not be entered.
+    """
+    configured = os.environ.get("CATWALK_DATASET_ROOT")
+    if configured:
+        if not published.has_folder(Path(configured)):
+            raise DatasetError(f"CATWALK_DATASET_ROOT={configured} has no folder FashionMNIST/raw; correct or unset it")
+        return Path(configured)
+    candidates = (PROJECT / "data", PROJECT.parent / "shared" / "datasets")
+    return next((root for root in candidates if published.is_here(root)), candidates[0])
+
+
+def stand_in_root() -> Path:
+    """Where the drawn stand-in garments are kept."""
+    return Path(os.environ.get("CATWALK_HOME") or PROJECT / ".catwalk") / "synthetic"
+
+
+def _published_files() -> dict[str, bytes]:
+    """The real files. Only the folder that is nobody else's is written to, and only what is missing there."""
+    root = dataset_root()
+    try:
+        return read_files(root, published=True)
+    except IncompleteError as error:
+        if os.environ.get("CATWALK_DATASET_ROOT") or root != PROJECT / "data":
+            raise DatasetError(f"{error}; put the published file there, plain or as .gz") from error
+        log.info("%s: Fashion-MNIST is downloaded", error)
+        published.download(root)
+    return read_files(root, published=True)
+
+
+def _stand_in_files() -> dict[str, bytes]:
+    """The drawn files, kept where that is possible: drawing them takes seconds."""
+    root = stand_in_root()
+    try:
+        return read_files(root, published=False)
+    except DatasetError:
+        drawn = garments.draw_files()
+    try:
+        garments.write_files(raw_folder(root), drawn)
+    except OSError as error:
+        log.warning(
+            "%s can't be written to (%s): stand-in garments are drawn anew for each run; set CATWALK_HOME to a "
+            "folder that can",
+            root,
+            error.strerror,
+        )
+    return {name: body[len(published.FILES[name][0]) :] for name, body in drawn.items()}
+
+
+def store_dataset(store: Store, config: DataConfig, splits: dict[str, Split]) -> DatasetRecord:
+    """Uploads the splits under their content hash, skipping what is there already; the manifest comes last."""
+    known = digests(splits["train"].images.numpy(), splits["train"].labels.numpy())
+    bodies = {name: save({"images": split.images, "labels": split.labels}) for name, split in splits.items()}
+    files = {name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()}
+    identity = json.dumps({"files": files, "source": config.source, "split_seed": config.split_seed}, sort_keys=True)
+    shades = torch.arange(256, dtype=torch.float64) / 255
+    shares = torch.bincount(splits["train"].images.flatten(), minlength=256).double() / splits["train"].images.numel()
+    mean = float((shares * shades).sum())
+    record = DatasetRecord(
+        sha256=hashlib.sha256(identity.encode()).hexdigest(),
+        source=config.source,
+        synthetic=config.source == "synthetic",
+        pixel_mean=mean,
+        pixel_stddev=float((shares * (shades - mean) ** 2).sum().sqrt()),
+        splits={name: SplitStatistics(len(split), split.class_counts) for name, split in splits.items()},
+        files=files,
+        digests_sha256=hashlib.sha256(known).hexdigest(),
+    )
+    folder = f"datasets/{record.sha256}"
+    for name, body in bodies.items():
+        _put_once(store, f"{folder}/{name}.safetensors", body)
+    _put_once(store, digests_key(record.sha256), known)
+    if not store.exists(f"{folder}/manifest.json"):
+        store.put_record(f"{folder}/manifest.json", record)
+    return record
+
+
+def _put_once(store: Store, key: str, body: bytes) -> None:
+    if store.exists(key):
+        return
+    try:
+        store.put(key, body, create=True)
+    except PreconditionFailedError:
+        return  # another run uploads the same dataset; the hash is checked at every load
+
+
+def load_split(store: Store, record: DatasetRecord, name: str) -> Split:
+    """Reads one split from S3.
+
+    Raises:
+        ArtifactError: it is missing, or not what its hash says.
+    """
+    tensors = load(split_body(store, record, name))
+    return Split(tensors["images"], tensors["labels"])

@@ -1,0 +1,82 @@
+"""What the courier says to Prometheus: the families of the catalogue's courier road."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as PrometheusFamily
+from prometheus_client.registry import Collector
+
+from catwalk.telemetry import catalogue
+from catwalk.telemetry.catalogue import Metric
+from catwalk_courier.deadman import STATES, State
+
+HEARTBEAT = "heartbeat"
+"""The channel of pings to an outside watch."""
+
+
+@dataclass(frozen=True)
+class Gauges:
+    """What is so at the time of a scrape."""
+
+    silence: float
+    state: State
+    pending: Mapping[str, int]
+    """Channel → deliveries to be made."""
+
+
+class Metrics(Collector):
+    """Counts from any thread."""
+
+    def __init__(self, channels: list[str], gauges: Callable[[], Gauges]) -> None:
+        """
+        Args:
+            channels: what the courier delivers by; their counters are there from the start, at 0.
+            gauges: asked at each scrape.
+        """
+        self._gauges, self._lock = gauges, threading.Lock()
+        self._channels = channels
+        self._counts: Counter[tuple[Metric, tuple[str, ...]]] = Counter({(catalogue.COURIER_REFUSED, ()): 0})
+        for metric in (catalogue.COURIER_NOTIFICATIONS, catalogue.COURIER_STORED, catalogue.COURIER_DUPLICATES):
+            for status in ("firing", "resolved"):
+                self._counts[metric, (status,)] = 0
+        for channel in (*channels, HEARTBEAT):
+            for outcome in ("delivered", "failed"):
+                self._counts[catalogue.COURIER_DELIVERIES, (channel, outcome)] = 0
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def count(self, metric: Metric, *labels: str) -> None:
+        """One more."""
+        with self._lock:
+            self._counts[metric, labels] += 1
+
+    def render(self) -> bytes:
+        """The exposition."""
+        return generate_latest(self._registry)
+
+    def describe(self) -> list[PrometheusFamily]:
+        """Nothing beforehand: registering this collector must not ask for values yet."""
+        return []
+
+    def collect(self) -> Iterator[PrometheusFamily]:
+        gauges = self._gauges()
+        with self._lock:
+            samples: dict[tuple[Metric, tuple[str, ...]], float] = dict(self._counts)
+        samples[catalogue.COURIER_WATCHDOG_SILENCE, ()] = gauges.silence
+        for state in STATES:
+            samples[catalogue.COURIER_DEADMAN, (state,)] = float(state == gauges.state)
+        for channel in {*self._channels, *gauges.pending}:
+            samples[catalogue.COURIER_PENDING, (channel,)] = gauges.pending.get(channel, 0)
+        for metric in catalogue.on_road("courier"):
+            kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+            family = kind(metric.name, metric.help, labels=metric.labels)
+            for (counted, labels), value in samples.items():
+                if counted is metric:
+                    family.add_metric(labels, value)
+            yield family

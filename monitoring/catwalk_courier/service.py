@@ -1,0 +1,215 @@
+"""The courier as a whole: store, dead-man watch, call-outs, annotations, heartbeat, wired as the environment says."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import urllib.request
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from catwalk import variables
+from catwalk.clients import access, alertmanager
+from catwalk.clients.environment import home, part_url, public_url
+from catwalk.clients.grafana import Grafana
+from catwalk.errors import ConfigError
+from catwalk.notifications import receiver_values, receivers
+from catwalk.notifications.receivers import EVERYBODY, Channels
+from catwalk.proxies import fetch_outside
+from catwalk.telemetry import catalogue
+from catwalk_courier import callout, pages
+from catwalk_courier.annotations import Annotator
+from catwalk_courier.deadman import DeadMan, Event, Limits, Watch
+from catwalk_courier.delivery import Courier, Outcome, one_line
+from catwalk_courier.history import episodes
+from catwalk_courier.metrics import HEARTBEAT, Gauges, Metrics
+from catwalk_courier.payload import WATCHDOG, Message
+from catwalk_courier.store import GRAFANA, KEPT_SECONDS, Store
+from catwalk_courier.transports import TIMEOUT
+
+log = logging.getLogger("catwalk.courier")
+
+SHOWN = 200
+"""Notifications on the page."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says."""
+
+    file: Path
+    """Where everything is kept."""
+    password: str
+    """Whoever tells the courier something must know it."""
+    limits: Limits = field(default_factory=Limits)
+    channels: Channels = field(default_factory=Channels)
+    """Whom the dead-man watch calls out."""
+    grafana: Grafana | None = None
+    heartbeat_url: str = ""
+    heartbeat_seconds: float = 60.0
+    retry_seconds: float = 5.0
+    """After the first failure of a delivery."""
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Reads `CATWALK_HOME`, `CATWALK_MONITORING_PASSWORD`, `CATWALK_DEADMAN_*`, `CATWALK_HEARTBEAT_*`,
+        `CATWALK_COURIER_RETRY_SECONDS`, `CATWALK_GRAFANA_*`, and the files of the receivers.
+
+        Raises:
+            ConfigError: a value or a file makes no sense, or there is no password.
+        """
+        password = os.environ.get(access.PASSWORD_VARIABLE, "")
+        if not password:
+            raise ConfigError(f"{access.PASSWORD_VARIABLE} is not set; without it anybody could forge alerts")
+        limits = Limits(
+            variables.seconds("CATWALK_DEADMAN_SECONDS", Limits.silence_seconds),
+            variables.seconds("CATWALK_DEADMAN_GRACE_SECONDS", Limits.grace_seconds),
+        )
+        return cls(
+            file=home() / "courier" / "courier.db",
+            password=password,
+            limits=limits,
+            channels=receivers.read(receivers.folder())[EVERYBODY],
+            grafana=Grafana.from_environment(),
+            heartbeat_url=_heartbeat_url(),
+            heartbeat_seconds=variables.seconds("CATWALK_HEARTBEAT_SECONDS", cls.heartbeat_seconds),
+            retry_seconds=variables.seconds("CATWALK_COURIER_RETRY_SECONDS", cls.retry_seconds),
+        )
+
+
+def _heartbeat_url() -> str:
+    given = os.environ.get("CATWALK_HEARTBEAT_URL", "")
+    try:
+        return receiver_values.url(given) if given else ""
+    except ValueError as error:
+        raise ConfigError(f"CATWALK_HEARTBEAT_URL {error}") from error
+
+
+class Service:
+    """Everything but HTTP."""
+
+    def __init__(self, settings: Settings) -> None:
+        """
+        Raises:
+            ConfigError: what is kept can't be used.
+        """
+        self.store = Store(settings.file)
+        self.store.forget(time.time() - KEPT_SECONDS)
+        self.deadman = DeadMan(self.store, settings.limits, self._call_out)
+        self.password = settings.password
+        self._settings = settings
+        self._ways = callout.ways(settings.channels)
+        deliveries: dict[str, Any] = {
+            name: lambda delivery, deliver=deliver: deliver(delivery.payload) for name, deliver in self._ways.items()
+        }
+        if settings.grafana:
+            deliveries[GRAFANA] = Annotator(settings.grafana)
+        self.metrics = Metrics(list(deliveries), self._gauges)
+        self._couriers = [
+            Courier(self.store, name, deliver, settings.retry_seconds, self._count)
+            for name, deliver in deliveries.items()
+        ]
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Starts the threads."""
+        self.deadman.start()
+        for courier in self._couriers:
+            courier.start()
+        if self._settings.heartbeat_url:
+            threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+
+    def stop(self) -> None:
+        """Ends them; what is not delivered yet stays for the next start."""
+        self._stopped.set()
+        for courier in self._couriers:
+            courier.stop()
+        self.deadman.stop()
+
+    def take(self, message: Message) -> None:
+        """Keeps a notification; it is on the disk when this returns."""
+        annotate = self._settings.grafana is not None
+        fresh = self.store.add(message.alerts, time.time(), annotate, message.group)
+        if any(alert.name == WATCHDOG and alert.status == "firing" for alert in message.alerts):
+            self.deadman.hear()
+        new = {id(alert) for alert in fresh}
+        for alert in message.alerts:
+            self.metrics.count(catalogue.COURIER_NOTIFICATIONS, alert.status)
+            kept = catalogue.COURIER_STORED if id(alert) in new else catalogue.COURIER_DUPLICATES
+            self.metrics.count(kept, alert.status)
+        self._wake()
+
+    def test_callouts(self) -> dict[str, str]:
+        """Calls out for a test, by all ways at once; way → what went wrong, empty where it was delivered."""
+        content = callout.test_message(part_url("courier"))
+        with ThreadPoolExecutor(max(1, len(self._ways))) as pool:
+            return dict(zip(self._ways, pool.map(lambda way: self._test(way, content), self._ways), strict=True))
+
+    def _test(self, way: str, content: Mapping[str, Any]) -> str:
+        try:
+            self._ways[way](content)
+        except Exception as error:  # whatever it is, it is what came back
+            self._count(Outcome(way, delivered=False))
+            return one_line(error)
+        self._count(Outcome(way, delivered=True))
+        return ""
+
+    def page(self) -> str:
+        """The page of notifications."""
+        try:
+            firing = alertmanager.active_alerts(part_url("alertmanager"))
+        except alertmanager.AlertmanagerError:
+            firing = None
+        deadman, told = self.deadman, episodes(self.store.told(SHOWN))
+        return pages.index(firing, told, deadman.watch, deadman.state(), time.time(), public_url("registry"))
+
+    def to_dict(self, limit: int) -> dict[str, Any]:
+        """Notifications and dead-man watch as plain values, for JSON."""
+        watch = self.deadman.watch
+        return {
+            "deadman": {
+                "state": self.deadman.state(),
+                "silence_seconds": watch.silence,
+                "heard": watch.heard,
+                "calls_out_by": sorted(self._ways),
+            },
+            "notifications": [notification.to_dict() for notification in self.store.told(limit)],
+        }
+
+    def _gauges(self) -> Gauges:
+        return Gauges(self.deadman.watch.silence, self.deadman.state(), self.store.pending())
+
+    def _call_out(self, event: Event, watch: Watch) -> Mapping[str, Mapping[str, Any]]:
+        content = callout.message(event, watch, part_url("courier"))
+        return dict.fromkeys(self._ways, content)
+
+    def _count(self, outcome: Outcome) -> None:
+        self.metrics.count(
+            catalogue.COURIER_DELIVERIES, outcome.channel, "delivered" if outcome.delivered else "failed"
+        )
+
+    def _wake(self) -> None:
+        for courier in self._couriers:
+            courier.wake()
+
+    def _beat(self) -> None:
+        """Tells an outside watch that all is well, for as long as it is: it can notice that this host has died."""
+        failing = False
+        while not self._stopped.is_set():
+            pause = min(1.0, self._settings.heartbeat_seconds)
+            if self.deadman.state() == "well":
+                pause = self._settings.heartbeat_seconds
+                try:
+                    fetch_outside(urllib.request.Request(self._settings.heartbeat_url), TIMEOUT)
+                    failing = False
+                except (OSError, ValueError) as error:
+                    if not failing:
+                        log.warning("the heartbeat does not get out: %s", one_line(error))
+                    failing = True
+                self._count(Outcome(HEARTBEAT, not failing))
+            self._stopped.wait(pause)

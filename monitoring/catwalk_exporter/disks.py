@@ -1,0 +1,46 @@
+"""How much space is left on the file systems that the stack fills."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from catwalk.errors import ConfigError
+
+VARIABLE = "CATWALK_DISKS"
+
+
+@dataclass(frozen=True)
+class Disk:
+    """One file system, in bytes."""
+
+    free: int
+    """What the stack may still use; what is reserved for root is not."""
+    size: int
+
+
+def disk_folders(environment: Mapping[str, str] = os.environ) -> dict[str, Path]:
+    """Volume → folder, from `CATWALK_DISKS`: ``name=path`` pairs joined by commas; unset: none.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    pairs = [pair.partition("=") for pair in environment.get(VARIABLE, "").split(",") if pair.strip()]
+    if not all(name.strip() and path.strip() for name, _, path in pairs):
+        raise ConfigError(f"{VARIABLE} must be name=path pairs joined by commas, not {environment[VARIABLE]!r}")
+    return {name.strip(): Path(path.strip()) for name, _, path in pairs}
+
+
+def disks(folders: Mapping[str, Path]) -> dict[str, Disk]:
+    """The file system of each folder; one that isn't there (yet) is left out."""
+    found = {}
+    for volume, folder in folders.items():
+        try:
+            usage = shutil.disk_usage(folder)
+        except OSError:
+            continue
+        found[volume] = Disk(usage.free, usage.total)
+    return found

@@ -1,0 +1,365 @@
+"""What the registry says to Prometheus: the families of the catalogue's registry road, made from one snapshot of S3."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as PrometheusFamily
+from prometheus_client.registry import Collector
+
+from catwalk.clients.airflow_health import DagRun
+from catwalk.ledger.records import SummaryRecord
+from catwalk.ledger.summaries import shown_state, stalled_seconds
+from catwalk.schedule import Schedule
+from catwalk.telemetry import catalogue
+from catwalk.telemetry.catalogue import Metric
+from catwalk.telemetry.labels import label_value
+from catwalk_exporter.disks import Disk, disk_folders
+from catwalk_exporter.snapshot import Snapshot
+from ml.fashion_mnist.config import CLASSES, knob_text
+
+STATES = ("running", "succeeded", "failed", "cancelled", "stalled")
+SHOWN_SECONDS = 2 * 3600.0
+"""How long after its last change a finished run is exported; then Prometheus remembers it."""
+SHOWN_RUNS = 1_000
+"""And so many at most, or a flood of runs would exceed what Prometheus accepts of the registry: each has about 60
+series, with a decision about 120."""
+UNFINISHED_SECONDS = 24 * 3600.0
+"""The same for a run that never said how it ended: an alert on it must not resolve by mere silence."""
+_PIPELINE = ("schedule", "manual")
+"""Triggers whose runs count as the pipeline's own; sweeps and the command line try things out."""
+_HARMLESS = "no_better"
+"""The reason to hold that says nothing against a run."""
+_LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "registry", "courier")
+_SHARED_LABELS = frozenset(label for metric in catalogue.on_road("statsd") for label in metric.labels)
+"""Labels that series by StatsD have too."""
+
+Family = GaugeMetricFamily | CounterMetricFamily
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says."""
+
+    schedule: Schedule = field(default_factory=Schedule)
+    """When runs are due."""
+    since: float = 0.0
+    """Unix time from which a schedule owes its first run: when the registry started."""
+    stalled_seconds: float = 600.0
+    """Silence after which a running run counts as stalled."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Part → URL for people."""
+    disks: Mapping[str, Path] = field(default_factory=dict)
+    """Volume → a folder on it."""
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Reads the schedule, `CATWALK_STALLED_SECONDS`, `CATWALK_DISKS` and `CATWALK_<PART>_URL`.
+
+        For links, `CATWALK_<PART>_PUBLIC_URL` goes before `CATWALK_<PART>_URL`, where programs ask.
+
+        Raises:
+            ConfigError: there is no such schedule, a duration is no positive number, or the disks are no list of
+                ``name=path``.
+        """
+        urls = {
+            name: os.environ.get(f"CATWALK_{name.upper()}_PUBLIC_URL") or os.environ.get(f"CATWALK_{name.upper()}_URL")
+            for name in _LINKS
+        }
+        return cls(
+            Schedule.from_environment(),
+            time.time(),
+            stalled_seconds(),
+            {name: url for name, url in urls.items() if url},
+            disk_folders(),
+        )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that one rendering is made from."""
+
+    snapshot: Snapshot
+    store_up: bool
+    airflow: Mapping[str, bool]
+    """Component → healthy; empty where no Airflow is watched."""
+    canary_sent: int | None
+    """None where no canary runs."""
+    now: float
+    dags_paused: Mapping[str, bool] = field(default_factory=dict)
+    """DAG → paused; empty while Airflow has not said."""
+    dag_failures: Mapping[DagRun, float] = field(default_factory=dict)
+    """The last run of a DAG that has ended → when, if it failed."""
+    disks: Mapping[str, Disk] = field(default_factory=dict)
+    """Volume → its space."""
+
+
+class Exposition:
+    """Renders facts as Prometheus' text format."""
+
+    def __init__(self, settings: Settings) -> None:
+        metric = catalogue.REGISTRY_STORE_DURATION
+        self._store = Histogram(metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=None)
+        for operation in ("get", "list"):  # the two that the registry makes: series from the start, for rate()
+            self._store.labels(operation)
+        self._collector = _Facts(settings, self._store)
+        self._registry = CollectorRegistry()
+        self._registry.register(self._collector)
+
+    def store_operation(self, operation: str, seconds: float, failed: bool) -> None:
+        """Notes one S3 request of the registry; called from any thread."""
+        self._store.labels(operation).observe(seconds)
+
+    def render(self, facts: Facts) -> bytes:
+        """The exposition. Not to be called from two threads at once."""
+        self._collector.facts = facts
+        return generate_latest(self._registry)
+
+
+class _Facts(Collector):
+    """Hands prometheus-client the families of the facts that are to be rendered."""
+
+    def __init__(self, settings: Settings, store: Histogram) -> None:
+        self._settings = settings
+        self._store = store
+        self.facts: Facts | None = None
+
+    def collect(self) -> Iterator[PrometheusFamily]:
+        if self.facts:
+            yield from families(self.facts, self._settings)
+        for family in self._store.collect():
+            # When a series was made is of no use to anybody here, and the catalogue has no such metric.
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
+
+
+def families(facts: Facts, settings: Settings) -> Iterator[Family]:
+    """Every family with its samples. A family without samples is left out."""
+    made = {metric: _family(metric) for metric in catalogue.on_road("registry") if metric.kind != "histogram"}
+    summaries = facts.snapshot.summaries
+    shown = _shown(summaries, facts.now)
+    for rows in (
+        _own(facts, settings),
+        _runs(facts, settings, shown),
+        _models(facts.snapshot),
+        _decisions(summaries, shown),
+        _airflow(facts),
+        _freshness(facts, settings),
+    ):
+        for metric, value, labels in rows:
+            made[metric].add_metric([*map(_as_sent, metric.labels, labels)], value)
+    yield from (family for family in made.values() if family.samples)
+
+
+Row = tuple[Metric, float, tuple[str, ...]]
+
+
+def _as_sent(name: str, value: str) -> str:
+    """A label's value; in the form that StatsD carries where series of both ways are joined by it."""
+    return label_value(value) if name in _SHARED_LABELS else value
+
+
+def _family(metric: Metric) -> Family:
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    return kind(metric.name, metric.help, labels=metric.labels)
+
+
+def _own(facts: Facts, settings: Settings) -> Iterator[Row]:
+    """The registry's own probes."""
+    yield catalogue.STORE_UP, float(facts.store_up), ()
+    if facts.canary_sent is not None:
+        yield catalogue.CANARY_SENT, facts.canary_sent, ()
+    for name, url in settings.links.items():
+        yield catalogue.LINKS, 1, (name, url)
+    for volume, disk in facts.disks.items():
+        yield catalogue.DISK_FREE, disk.free, (volume,)
+        yield catalogue.DISK_SIZE, disk.size, (volume,)
+
+
+def _airflow(facts: Facts) -> Iterator[Row]:
+    for component, healthy in facts.airflow.items():
+        yield catalogue.AIRFLOW_COMPONENT_HEALTHY, float(healthy), (component,)
+    for dag_id, paused in facts.dags_paused.items():
+        yield catalogue.DAG_PAUSED, float(paused), (dag_id,)
+    known = {(run.dag_id, run.dag_run_id) for run in facts.snapshot.summaries if run.state == "failed"}
+    for dag_run, ended in facts.dag_failures.items():
+        if dag_run not in known and facts.now - ended <= UNFINISHED_SECONDS:
+            yield catalogue.DAG_RUN_FAILED, ended, dag_run
+
+
+def _runs(facts: Facts, settings: Settings, shown: Set[str]) -> Iterator[Row]:
+    """Families that have a series a run, for runs of the last hours only."""
+    for summary in facts.snapshot.summaries:
+        run = summary.run_id, summary.model
+        points = facts.snapshot.points.get(summary.run_id)
+        if points is not None:
+            yield catalogue.RUN_POINTS_EXPECTED, points, run
+            yield catalogue.RUN_POINTS_DROPPED, summary.points_dropped, run
+        if summary.run_id in shown:
+            yield from _run(summary, facts.now, settings)
+
+
+def _shown(summaries: Iterable[SummaryRecord], now: float) -> Set[str]:
+    """Runs whose own families are exported (still): unfinished ones first, then those that changed last."""
+    recent = [
+        (summary.finished is None, summary.updated, summary.run_id)
+        for summary in summaries
+        if now - summary.updated <= (UNFINISHED_SECONDS if summary.finished is None else SHOWN_SECONDS)
+    ]
+    return {run_id for _, _, run_id in sorted(recent)[-SHOWN_RUNS:]}
+
+
+def _run(summary: SummaryRecord, now: float, settings: Settings) -> Iterator[Row]:
+    run = summary.run_id, summary.model
+    origin = summary.dag_id, summary.dag_run_id, summary.trigger, summary.git_commit, summary.dataset_sha256
+    yield catalogue.RUN_INFO, 1, (*run, *origin)
+    for name, value in summary.parameters.items():
+        if isinstance(value, int | float):
+            yield catalogue.RUN_PARAMETER, value, (*run, name)
+        else:
+            yield catalogue.RUN_SETTING, 1, (*run, name, knob_text(name, value))
+    current = shown_state(summary, now, settings.stalled_seconds)
+    for state in STATES:
+        yield catalogue.RUN_STATE, float(state == current), (*run, state)
+    yield catalogue.RUN_STARTED, summary.started, run
+    yield catalogue.RUN_UPDATED, summary.updated, run
+    if summary.finished is not None:
+        yield catalogue.RUN_FINISHED, summary.finished, run
+    yield catalogue.RUN_DURATION, max(0.0, (summary.finished or summary.updated) - summary.started), run
+    yield catalogue.RUN_SERIES_LEFT_OUT, summary.series_left_out, run
+    for stage, attempts in summary.attempts.items():
+        yield catalogue.RUN_ATTEMPTS, attempts, (*run, stage)
+    for stage, started in summary.stage_started.items():
+        yield catalogue.STAGE_STARTED, started, (*run, stage)
+        ended = summary.stage_ended.get(stage, summary.finished)
+        if ended is not None:
+            yield catalogue.STAGE_ENDED, max(started, ended), (*run, stage)
+    yield from _present(
+        run,
+        (catalogue.RUN_BEST_VALIDATION_LOSS, summary.best_validation_loss),
+        (catalogue.RUN_BEST_EPOCH, summary.best_epoch),
+        (catalogue.RUN_LAST_VALIDATION_LOSS, summary.last_validation_loss),
+    )
+
+
+def _models(snapshot: Snapshot) -> Iterator[Row]:
+    """The latest and the champion of each model: few series, always there, so alerts stand on them."""
+    latest: dict[str, SummaryRecord] = {}
+    for summary in snapshot.summaries:
+        if summary.trigger in _PIPELINE and summary.test_accuracy is not None:
+            latest[summary.model] = summary  # oldest first: the last one stays
+    for summary in latest.values():
+        yield from _model(summary, "latest")
+    for champion in snapshot.champions:
+        yield catalogue.CHAMPION_INFO, 1, (champion.model, champion.run_id, champion.model_sha256)
+        yield catalogue.CHAMPION_PROMOTED, champion.promoted, (champion.run_id, champion.model)
+        found = snapshot.summary(champion.run_id)
+        if found:
+            yield from _model(found, "champion")
+
+
+def _model(summary: SummaryRecord, role: str) -> Iterator[Row]:
+    labels = summary.model, role, summary.run_id
+    yield from _present(
+        labels,
+        (catalogue.MODEL_ACCURACY, summary.test_accuracy),
+        (catalogue.MODEL_LOSS, summary.test_loss),
+        (catalogue.MODEL_CALIBRATION_ERROR, summary.test_calibration_error),
+        (catalogue.MODEL_DATASET_PIXEL_MEAN, summary.pixel_mean),
+        (catalogue.MODEL_DATASET_PIXEL_STDDEV, summary.pixel_stddev),
+    )
+    if summary.dataset_sha256:
+        yield catalogue.MODEL_DATASET, 1, (*labels, summary.dataset_sha256)
+    for metric, values in (
+        (catalogue.MODEL_CLASS_ACCURACY, summary.test_class_accuracy),
+        (catalogue.MODEL_DATASET_CLASS_SHARE, summary.class_shares),
+    ):
+        for name, value in zip(CLASSES, values, strict=False):  # empty until its stage has ended
+            yield metric, value, (*labels, name)
+
+
+def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str]) -> Iterator[Row]:
+    """Counted from S3 each time, so that no event is counted twice or forgotten."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    since_ship: dict[str, int] = {}
+    blocked: dict[str, int] = {}
+    newest: dict[tuple[str, bool], SummaryRecord] = {}
+    shown: dict[str, SummaryRecord] = {}
+    for summary in summaries:
+        if not summary.decision:
+            continue
+        counts[summary.model, summary.decision, summary.reason] += 1
+        since_ship[summary.model] = 0 if summary.decision == "ship" else since_ship.get(summary.model, 0) + 1
+        of_pipeline = summary.trigger in _PIPELINE
+        if of_pipeline:
+            held = summary.decision == "hold" and summary.reason != _HARMLESS
+            blocked[summary.model] = blocked.get(summary.model, 0) + 1 if held else 0
+        newest[summary.model, of_pipeline] = summary  # alerts stand on the pipeline's: a try by hand must not hide it
+        if summary.run_id in visible:
+            shown[summary.run_id] = summary
+    for summary in {**shown, **{summary.run_id: summary for summary in newest.values()}}.values():
+        yield catalogue.DECISION_INFO, 1, (summary.run_id, summary.model, summary.decision, summary.reason)
+        yield from _checks(summary)
+    for labels, count in counts.items():
+        yield catalogue.DECISIONS, count, labels
+    for model, count in since_ship.items():
+        yield catalogue.RUNS_SINCE_SHIP, count, (model,)
+    for model, count in blocked.items():
+        yield catalogue.RUNS_BLOCKED, count, (model,)
+
+
+def _checks(summary: SummaryRecord) -> Iterator[Row]:
+    """What the gate has measured, compared with and found; signed values are fine on this road."""
+    for check in summary.checks:
+        labels = summary.model, summary.run_id, check.check
+        yield catalogue.GATE_CHECK, 1, (*labels, check.verdict)
+        yield from _present(
+            labels,
+            (catalogue.GATE_VALUE, check.value),
+            (catalogue.GATE_THRESHOLD, check.threshold),
+            (catalogue.GATE_LOW, check.low),
+            (catalogue.GATE_HIGH, check.high),
+        )
+
+
+def _present(labels: tuple[str, ...], *values: tuple[Metric, float | None]) -> Iterator[Row]:
+    """Those that have a value, under the same labels."""
+    for metric, value in values:
+        if value is not None:
+            yield metric, value, labels
+
+
+def _freshness(facts: Facts, settings: Settings) -> Iterator[Row]:
+    last: dict[tuple[str, str], float] = {}
+    scheduled: dict[str, list[SummaryRecord]] = {}
+    for summary in facts.snapshot.summaries:
+        if summary.state == "succeeded" and summary.finished is not None:
+            of_trigger = summary.model, summary.trigger
+            last[of_trigger] = max(summary.finished, last.get(of_trigger, 0.0))
+        if summary.trigger == "schedule":
+            scheduled.setdefault(summary.model, []).append(summary)
+    for labels, finished in last.items():
+        yield catalogue.LAST_SUCCESS, finished, labels
+    for model, runs in scheduled.items():
+        yield from _due(model, runs, settings.schedule)
+    if not scheduled and facts.store_up:
+        for due in islice(settings.schedule.after(settings.since), 1):
+            yield catalogue.NEXT_RUN_DUE, due, ("", str(settings.schedule))
+
+
+def _due(model: str, runs: Sequence[SummaryRecord], schedule: Schedule) -> Iterator[Row]:
+    """When the next scheduled run should begin, and by when two in a row will have brought nothing."""
+    labels = model, str(schedule)
+    good = [run.started for run in runs if run.state == "succeeded"] or [min(run.started for run in runs)]
+    for due in islice(schedule.after(max(run.started for run in runs)), 1):
+        yield catalogue.NEXT_RUN_DUE, due, labels
+    for due in islice(schedule.after(max(good)), 1, 2):
+        yield catalogue.GOOD_RUN_DUE, due, labels

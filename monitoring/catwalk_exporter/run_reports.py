@@ -1,0 +1,73 @@
+"""Reports as they lie in S3, for a web server: read with short time-outs, and remembered while their ETag stays."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from catwalk.report import NAVIGATION
+from catwalk.storage.store import Store
+
+_REMEMBERED_BYTES = 32 * 2**20
+_READERS = 4
+
+
+class BusyError(Exception):
+    """So many requests wait for S3 already that another one would only wait as well."""
+
+
+class RunReports:
+    """Reads reports and figures. Safe to share between threads."""
+
+    def __init__(self, store: Store) -> None:
+        """
+        Args:
+            store: with time-outs that a person in front of a browser can stand.
+        """
+        self._store = store
+        self._lock = threading.Lock()
+        self._slots = threading.Semaphore(_READERS)
+        self._remembered: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+
+    def page(self, run_id: str) -> bytes | None:
+        """A run's report with links to what lies around it; None where it has none.
+
+        Raises:
+            StoreError: S3 could not be read.
+            BusyError: too many wait for it.
+        """
+        body = self._read(f"runs/{run_id}/report.html")
+        links = f'<nav><a href="/">All runs</a> · <a href="/runs/{run_id}/facts">Facts as of now</a></nav>'
+        return None if body is None else body.replace(NAVIGATION.encode(), links.encode(), 1)
+
+    def figure(self, run_id: str, name: str) -> bytes | None:
+        """One of its figures as PNG; None where there is none. Raises as :meth:`page` does."""
+        return self._read(f"runs/{run_id}/figures/{name}.png")
+
+    def _read(self, key: str) -> bytes | None:
+        if not self._slots.acquire(blocking=False):
+            raise BusyError
+        try:
+            etag = self._store.etag(key)
+            with self._lock:
+                if etag is None:
+                    self._remembered.pop(key, None)
+                    return None
+                known = self._remembered.get(key)
+                if known and known[0] == etag:
+                    self._remembered.move_to_end(key)
+                    return known[1]
+            found = self._store.find(key)
+            if found is None:
+                return None
+            self._remember(key, found.etag, found.body)
+            return found.body
+        finally:
+            self._slots.release()
+
+    def _remember(self, key: str, etag: str, body: bytes) -> None:
+        with self._lock:
+            self._remembered[key] = etag, body
+            self._remembered.move_to_end(key)
+            while sum(len(held) for _, held in self._remembered.values()) > _REMEMBERED_BYTES:
+                self._remembered.popitem(last=False)

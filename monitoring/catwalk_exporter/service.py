@@ -1,0 +1,327 @@
+"""The registry: serves what *is so* (run states, latest and champion model, decisions) from S3 to Prometheus.
+
+    python -m catwalk_exporter [--host 127.0.0.1] [--port 9180] [--refresh 5]
+
+A background thread reads S3, another renders the exposition once a refresh; a scrape is handed the finished bytes.
+While S3 is out, the last known values stay and ``catwalk_store_up`` is 0. Besides `/metrics` it serves `/healthz`, an
+index of runs at `/`, and of each run its report at `/runs/<run_id>` with `/runs/<run_id>/figures/<name>.png`, and what
+is known of it now at `/runs/<run_id>/facts`, which also stands in for a report that is not there. Reports and figures
+alone are fetched from S3 when they are asked for, within seconds or not at all.
+
+Environment: `CATWALK_STORE` and boto3's variables; `CATWALK_PORT_REGISTRY`; `CATWALK_STATSD` for the canary;
+`CATWALK_AIRFLOW_URL` (unset: no Airflow is watched), and `CATWALK_AIRFLOW_USER` and `CATWALK_AIRFLOW_PASSWORD` to see
+which DAGs are paused; `CATWALK_<PART>_PUBLIC_URL` where people open another address than programs ask;
+`CATWALK_DISKS`, folders whose file systems are watched, as ``name=path,…``;
+`CATWALK_SCHEDULE`, when runs are due, and `CATWALK_SCHEDULE_SECONDS`, which goes before it;
+`CATWALK_STALLED_SECONDS`, the silence after which a running run counts as stalled (default 600);
+`CATWALK_PROMETHEUS_URL`, `CATWALK_ALERTMANAGER_URL`, `CATWALK_GRAFANA_URL` and `CATWALK_REGISTRY_URL` for links.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from catwalk.clients.airflow_health import AirflowHealth
+from catwalk.errors import CatwalkError, StoreError
+from catwalk.ledger.records import SummaryRecord
+from catwalk.ledger.runs import RUN_ID
+from catwalk.storage.store import Store
+from catwalk.web import serving
+from catwalk.web.serving import StopSignals
+from catwalk_exporter import pages
+from catwalk_exporter.canary import Canary, canary_from_environment
+from catwalk_exporter.disks import disks
+from catwalk_exporter.exposition import Exposition, Facts, Settings
+from catwalk_exporter.run_reports import BusyError, RunReports
+from catwalk_exporter.snapshot import LedgerReader, Snapshot
+
+log = logging.getLogger("catwalk.registry")
+
+REPORT_CONNECT_SECONDS, REPORT_READ_SECONDS = 2.0, 4.0
+"""How long a person who asks for a report waits for S3 before the facts are shown instead."""
+STUCK_SECONDS = 15.0
+"""A read of S3 that takes longer counts as an outage, though it may still come back."""
+STALE_SECONDS = 60.0
+"""A rendering that is older says no longer what is so."""
+_NAMED_AT_ONCE = 5
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the reading of S3 goes."""
+
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    ok: bool = False
+    """The last read succeeded."""
+    tried: bool = False
+    """A read has ended, well or badly."""
+    began: float | None = None
+    """Monotonic start of the read that is under way."""
+
+    def store_up(self, now: float) -> bool:
+        """Whether S3 answers, at a monotonic time."""
+        return self.ok and not self.stuck(now)
+
+    def stuck(self, now: float) -> bool:
+        """Whether the read under way takes suspiciously long."""
+        return self.began is not None and now - self.began > STUCK_SECONDS
+
+
+class Registry:
+    """Reads and renders in the background; what it serves is always ready."""
+
+    def __init__(self, settings: Settings, refresh: float, canary: Canary | None) -> None:
+        """
+        Args:
+            settings: what the environment says.
+            refresh: seconds between two reads of S3, and between two renderings.
+            canary: whose sent lines are counted; None where telemetry is off.
+        """
+        self.settings = settings
+        self.text: bytes | None = None
+        """The exposition; None until the first read has ended."""
+        self._rendered = -math.inf
+        self._refresh = refresh
+        self._canary = canary
+        self._exposition = Exposition(settings)
+        store = Store.from_environment(self._exposition.store_operation)
+        self._reader = LedgerReader(store)
+        self.reports = RunReports(
+            Store(store.url, connect_seconds=REPORT_CONNECT_SECONDS, read_seconds=REPORT_READ_SECONDS, tries=1)
+        )
+        """Whose reads don't count as operations of the store: nobody asks at regular times."""
+        self._airflow = AirflowHealth(os.environ.get("CATWALK_AIRFLOW_URL", ""), refresh)
+        self._reading = Reading()
+        self._lock = threading.Lock()
+        self._stopped, self._news = threading.Event(), threading.Event()
+        self._damaged: set[str] = set()
+        self._failure = ""
+
+    @property
+    def reading(self) -> Reading:
+        """How the reading of S3 goes."""
+        return self._reading
+
+    @property
+    def renders(self) -> bool:
+        """Whether `text` is of this moment, or nearly."""
+        return time.monotonic() - self._rendered < max(STALE_SECONDS, 3 * self._refresh)
+
+    def start(self) -> None:
+        """Starts the threads. They are daemons: a request that hangs doesn't keep the process alive."""
+        self._airflow.start()
+        if self._canary:
+            self._canary.start()
+        for loop in (self._read_loop, self._render_loop):
+            threading.Thread(target=loop, name=loop.__name__.strip("_"), daemon=True).start()
+
+    def stop(self) -> None:
+        """Lets the threads end; waits for none of them."""
+        self._stopped.set()
+        self._news.set()
+        self._airflow.stop()
+        if self._canary:
+            self._canary.stop()
+
+    def _update(self, **changes: object) -> None:
+        with self._lock:
+            self._reading = Reading(**{**vars(self._reading), **changes})
+
+    def _read_loop(self) -> None:
+        while not self._stopped.is_set():
+            self._update(began=time.monotonic())
+            try:
+                self._reader.read(time.time(), self._publish)
+                self._update(ok=True, tried=True, began=None)
+                self._say("")
+            except CatwalkError as error:
+                self._update(ok=False, tried=True, began=None)
+                self._say(str(error))
+            except Exception as error:  # a reader that dies in silence would freeze every value
+                self._update(ok=False, tried=True, began=None)
+                self._say(f"unexpected {type(error).__name__}: {error}")
+            self._news.set()
+            self._stopped.wait(self._refresh)
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        self._update(snapshot=snapshot, ok=True)
+        self._news.set()
+        damaged = sorted(snapshot.damaged.keys() - self._damaged)
+        for key in damaged[:_NAMED_AT_ONCE]:
+            log.warning("%s is damaged and left out: %s", key, snapshot.damaged[key])
+        if len(damaged) > _NAMED_AT_ONCE:
+            log.warning("%d more are damaged and left out; the page / lists them", len(damaged) - _NAMED_AT_ONCE)
+        self._damaged = set(snapshot.damaged)
+
+    def _say(self, failure: str) -> None:
+        """One line when reading begins to fail, and one when it works again."""
+        if failure and not self._failure:
+            log.error("%s", " ".join(failure.split()))
+        elif self._failure and not failure:
+            log.info("S3 answers again")
+        self._failure = failure
+
+    def _render_loop(self) -> None:
+        while not self._stopped.is_set():
+            self._news.wait(self._refresh)
+            self._news.clear()
+            try:
+                self._render()
+            except Exception:  # the values before stay; without a line nobody would know that they are old
+                log.exception("the metrics could not be rendered")
+
+    def _render(self) -> None:
+        reading, monotonic = self._reading, time.monotonic()
+        read = reading.tried or reading.stuck(monotonic)
+        if not (read and self._airflow.asked):  # what is left out would seem to be gone
+            return
+        facts = Facts(
+            snapshot=reading.snapshot,
+            store_up=reading.store_up(monotonic),
+            airflow=self._airflow.components,
+            canary_sent=self._canary.sent if self._canary else None,
+            now=time.time(),
+            dags_paused=self._airflow.paused,
+            dag_failures=self._airflow.failures,
+            disks=disks(self.settings.disks),
+        )
+        self.text, self._rendered = self._exposition.render(facts), monotonic
+
+
+class UnreachableError(Exception):
+    """S3 can't be asked for what a page needs. The message is a sentence for the page."""
+
+
+class Server(serving.Server):
+    """Serves one registry."""
+
+    def __init__(self, address: tuple[str, int], registry: Registry) -> None:
+        self.registry = registry
+        super().__init__(address, Handler)
+
+
+class Handler(serving.Handler):
+    """Answers from memory; only reports and figures are fetched from S3."""
+
+    name = "catwalk-registry"
+    policy = f"{serving.Handler.policy}; img-src data:"
+    server: Server
+    _RUN: ClassVar = re.compile(rf"/runs/({RUN_ID.pattern})(?:/|/(facts)/?|/figures/([a-z_]+)\.png)?")
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        registry = self.server.registry
+        reading, now, stalled = registry.reading, time.time(), registry.settings.stalled_seconds
+        up = reading.store_up(time.monotonic())
+        run = self._RUN.fullmatch(path)
+        summary = reading.snapshot.summary(run[1]) if run else None
+        figure = run[3] if run else None
+        if path == "/metrics":
+            text = registry.text
+            if text is None:
+                self._answer(503, b"S3 has not been read yet\n", "text/plain")
+            else:
+                self._answer(200, text, "text/plain; version=0.0.4")
+        elif path == "/healthz":
+            ready = registry.renders
+            waits = b"starting\n" if registry.text is None else b"its metrics are old; see its log\n"
+            self._answer(200 if ready else 503, b"ok\n" if ready else waits, "text/plain")
+        elif path == "/":
+            self._page(200, pages.index(reading.snapshot, up, now, stalled))
+        elif summary and figure:
+            self._figure(summary.run_id, figure, up)
+        elif summary:
+            report, notice = (None, "") if run and run[2] else self._report(summary, up)
+            self._page(200, report or pages.run_page(summary, up, now, stalled, notice))
+        else:
+            self._page(404, pages.not_found())
+
+    do_HEAD = do_GET
+
+    def _report(self, summary: SummaryRecord, up: bool) -> tuple[bytes | None, str]:
+        """A run's report, or why there is none."""
+        if summary.state == "running":
+            return None, "The report is built when the run has ended."
+        try:
+            report = self._fetch(lambda: self.server.registry.reports.page(summary.run_id), up)
+        except UnreachableError as error:
+            return None, str(error)
+        return report, f"There is no report yet; catwalk report {summary.run_id} builds it."
+
+    def _figure(self, run_id: str, name: str, up: bool) -> None:
+        try:
+            body = self._fetch(lambda: self.server.registry.reports.figure(run_id, name), up)
+        except UnreachableError as error:
+            self._answer(503, f"{error}\n".encode(), "text/plain")
+            return
+        if body is None:
+            self._page(404, pages.not_found())
+        else:
+            self._answer(200, body, "image/png")
+
+    def _fetch(self, read: Callable[[], bytes | None], up: bool) -> bytes | None:
+        """
+        Raises:
+            UnreachableError: S3 can't be asked; the message is for the page.
+        """
+        if not up:
+            raise UnreachableError("The report can't be fetched while S3 does not answer.")
+        try:
+            return read()
+        except (StoreError, BusyError) as error:
+            log.warning("a report could not be fetched: %s", str(error) or "too many wait for S3")
+            raise UnreachableError("The report could not be fetched from S3; try again.") from error
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    stop = StopSignals()
+    try:
+        registry = Registry(Settings.from_environment(), options.refresh, canary_from_environment())
+        server = serving.bind(lambda address: Server(address, registry), options.host, options.port)
+    except CatwalkError as error:
+        print(f"catwalk registry: {error}", file=sys.stderr)
+        return 1
+    # Reading and parsing hold Python's lock; hand it over sooner than by default, so that a scrape needn't wait.
+    sys.setswitchinterval(0.001)
+    registry.start()
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    log.info("registry listens at http://%s:%d", *server.server_address[:2])
+    stop.wait()
+    registry.stop()
+    sys.stderr.flush()
+    # A thread pool that waits for a hanging S3 would hold up an orderly exit, and there is nothing left to save.
+    os._exit(0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m catwalk_exporter", description="Serves the run ledger in S3 to Prometheus."
+    )
+    port = os.environ.get("CATWALK_PORT_REGISTRY") or "9180"
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    parser.add_argument("--port", type=int, default=port, help="port to listen on (default %(default)s)")
+    parser.add_argument(
+        "--refresh", type=_seconds, default=5.0, help="seconds between two reads of S3 (default %(default)s)"
+    )
+    return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError("must be above 0 and at most 3600 seconds")
+    return seconds

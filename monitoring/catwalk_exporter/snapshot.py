@@ -1,0 +1,129 @@
+"""What the registry has read from S3 last: summaries, champions, and the points that ended runs should have sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from catwalk.errors import DamagedError, NotFoundError, StoreError
+from catwalk.ledger.champion import Champions
+from catwalk.ledger.records import ChampionRecord, SummaryRecord
+from catwalk.ledger.runs import Run
+from catwalk.ledger.summaries import Summaries
+from catwalk.ledger.validation import fault
+from catwalk.storage.store import Store
+from catwalk.telemetry.points import run_points
+
+SETTLING_SECONDS = 120.0
+"""From a run's last change until its points are expected to be in Prometheus."""
+WATCHED_SECONDS = 12 * 3600.0
+"""For how long after that they are compared with what Prometheus holds."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One consistent view; replaced, never changed."""
+
+    summaries: tuple[SummaryRecord, ...] = ()
+    """Oldest run first."""
+    champions: tuple[ChampionRecord, ...] = ()
+    points: dict[str, int] = field(default_factory=dict)
+    """Run id → points that its ledger holds, for runs that ended not long ago."""
+    damaged: dict[str, str] = field(default_factory=dict)
+    """Objects that could not be understood → why."""
+
+    def summary(self, run_id: str) -> SummaryRecord | None:
+        """A run's summary, if there is a sound one."""
+        return next((summary for summary in self.summaries if summary.run_id == run_id), None)
+
+
+def points_are_due(summary: SummaryRecord, now: float) -> bool:
+    """Whether a run's points should be in Prometheus by now, and recently enough to be compared."""
+    return summary.finished is not None and SETTLING_SECONDS <= now - summary.updated <= WATCHED_SECONDS
+
+
+class LedgerReader:
+    """Reads S3, and remembers what need not be read again."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._summaries = Summaries(store)
+        self._champions = Champions(store)
+        self._points: dict[str, tuple[SummaryRecord, int]] = {}
+        self._damaged_runs: dict[str, tuple[SummaryRecord, str]] = {}
+
+    def read(self, now: float, publish: Callable[[Snapshot], None]) -> None:
+        """Reads everything; publishes once the summaries are there, and again after points were counted.
+
+        Counting reads several objects of each run that has just ended: after a sweep that takes a while, and the states
+        should not wait for it.
+
+        Raises:
+            StoreError: S3 could not be read. What was published before stays.
+        """
+        summaries = tuple(self._summaries.read())
+        champions, damaged = self._read_champions()
+        damaged |= self._summaries.damaged
+        due = [summary for summary in summaries if points_are_due(summary, now)]
+        uncounted = [summary for summary in due if not self._counted(summary)]
+
+        def snapshot() -> Snapshot:
+            counted = {summary.run_id: self._points[summary.run_id][1] for summary in due if self._has_points(summary)}
+            broken = {
+                f"runs/{run_id}": f"its points can't be counted: {reason}"
+                for run_id, (_, reason) in self._damaged_runs.items()
+            }
+            return Snapshot(summaries, champions, counted, {**damaged, **broken})
+
+        publish(snapshot())
+        for summary in uncounted:
+            self._count(summary)
+        self._forget({summary.run_id for summary in due})
+        if uncounted:
+            publish(snapshot())
+
+    def _read_champions(self) -> tuple[tuple[ChampionRecord, ...], dict[str, str]]:
+        found, damaged = [], {}
+        for model in self._champions.models():
+            try:
+                champion = self._champions.get(model)
+            except StoreError as error:
+                if not _is_damage(error):
+                    raise
+                damaged[f"champions/{model}.json"] = str(error)
+                continue
+            if champion:
+                wrong = fault(champion[0]) or ("" if champion[0].model == model else "it names another model")
+                if wrong:
+                    damaged[f"champions/{model}.json"] = wrong
+                else:
+                    found.append(champion[0])
+        return tuple(found), damaged
+
+    def _counted(self, summary: SummaryRecord) -> bool:
+        broken = self._damaged_runs.get(summary.run_id)
+        return self._has_points(summary) or (broken is not None and broken[0] == summary)
+
+    def _has_points(self, summary: SummaryRecord) -> bool:
+        known = self._points.get(summary.run_id)
+        return known is not None and known[0] == summary
+
+    def _count(self, summary: SummaryRecord) -> None:
+        try:
+            self._points[summary.run_id] = summary, len(run_points(Run(self._store, summary.run_id)))
+            self._damaged_runs.pop(summary.run_id, None)
+        except StoreError as error:
+            if not _is_damage(error):
+                raise
+            self._damaged_runs[summary.run_id] = summary, str(error)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            self._damaged_runs[summary.run_id] = summary, f"{type(error).__name__}: {error}"
+
+    def _forget(self, due: set[str]) -> None:
+        self._points = {run_id: known for run_id, known in self._points.items() if run_id in due}
+        self._damaged_runs = {run_id: known for run_id, known in self._damaged_runs.items() if run_id in due}
+
+
+def _is_damage(error: StoreError) -> bool:
+    """An object is missing or isn't what it should be, while S3 works: trying again gives the same."""
+    return isinstance(error, NotFoundError | DamagedError)
