@@ -7,17 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
 
 from catwalk.cli import output
 from catwalk.ledger.records import EpochRecord
 from catwalk.report.comparison import Comparison, Difference, Entry, Pair
-from ml.fashion_mnist.config import CLASSES, knob_text
+from ml.fashion_mnist.config import knob_text
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _SPARK_WIDTH = 16
 _WIDE = 120
+_FIGURE_WIDTH = 6
+"""Of a difference in points."""
 _CLASS_ROWS = 3
 """Up to so many runs beside the baseline, the table of classes has a line a class; with more, a line a run."""
 
@@ -57,7 +60,7 @@ def tables(comparison: Comparison, width: int) -> list[Any]:
     if pairs:
         parts.append(
             "[dim]* more than noise: McNemar's exact test on the same images, p Holm-corrected over the runs, or over "
-            "the ten classes of a run, below 0.05[/]"
+            "the classes of a run, below 0.05[/]"
         )
     return parts
 
@@ -189,14 +192,15 @@ def _parameters_narrow(comparison: Comparison, names: Mapping[str, str]) -> Tabl
 def _classes(pairs: Sequence[Pair], names: Mapping[str, str], width: int) -> Table:
     if len(pairs) == 1 or (width >= _WIDE and len(pairs) <= _CLASS_ROWS):
         return _classes_down(pairs, names)
-    return _classes_across(pairs, names) if width >= output.NARROW else _classes_listed(pairs, names)
+    fits = width >= max(output.NARROW, _width_across(pairs, names))
+    return _classes_across(pairs, names) if fits else _classes_listed(pairs, names)
 
 
 def _classes_listed(pairs: Sequence[Pair], names: Mapping[str, str]) -> Table:
-    """For few columns: what would be a row is told in words."""
+    """For few columns, or many classes: what would be a row is told in words."""
     table = Table.grid(padding=(0, 1))
     for pair in pairs:
-        told = (f"{name} {_points(difference, 1)}" for name, difference in pair.classes.items())
+        told = (f"{escape(name)} {_points(difference, 1)}" for name, difference in pair.classes.items())
         table.add_row(names[pair.run_id], ", ".join(told))
     return table
 
@@ -207,20 +211,36 @@ def _classes_down(pairs: Sequence[Pair], names: Mapping[str, str]) -> Table:
     for pair in pairs:
         table.add_column(names[pair.run_id], justify="right", overflow="fold")
         table.add_column("p", justify="right", no_wrap=True)
-    for name in CLASSES:
+    for name in _class_names(pairs):
         found = [pair.classes.get(name) for pair in pairs]
         cells = [cell for one in found for cell in ((_with_interval(one), f"{one.p:.2g}") if one else ("-", "-"))]
-        table.add_row(name, *cells)
+        table.add_row(escape(name), *cells)
     return table
+
+
+def _class_names(pairs: Sequence[Pair]) -> list[str]:
+    """Of all pairs, in label order."""
+    return list(dict.fromkeys(name for pair in pairs for name in pair.classes))
+
+
+def _heading(name: str) -> str:
+    return name.replace("-", "-\n")
+
+
+def _width_across(pairs: Sequence[Pair], names: Mapping[str, str]) -> int:
+    """Columns that a line a run takes, with a gap before each figure."""
+    headings = [max(map(cell_len, _heading(name).split("\n"))) for name in _class_names(pairs)]
+    return max(map(len, names.values())) + sum(1 + max(_FIGURE_WIDTH, heading) for heading in headings)
 
 
 def _classes_across(pairs: Sequence[Pair], names: Mapping[str, str]) -> Table:
     table = _table(1)
     table.add_column("", no_wrap=True)
-    for name in CLASSES:
-        table.add_column(name.replace("-", "-\n"), justify="right", no_wrap=True)
+    classes = _class_names(pairs)
+    for name in classes:
+        table.add_column(escape(_heading(name)), justify="right", no_wrap=True)
     for pair in pairs:
-        found = [pair.classes.get(name) for name in CLASSES]
+        found = [pair.classes.get(name) for name in classes]
         table.add_row(names[pair.run_id], *(_points(one, 1) if one else "-" for one in found))
     return table
 

@@ -705,7 +705,7 @@ def _answers(run: Run, body: bytes, pictures: list[bytes]) -> Iterator[Answer]:
         return iter(())
     from catwalk.cli.prediction import top_classes
 
-    return iter(top_classes(run.record.config, body, pictures, count=3))
+    return iter(top_classes(run.record, body, pictures, count=3))
 
 
 def _guess(answer: Answer | str) -> dict[str, Any]:

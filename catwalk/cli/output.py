@@ -21,11 +21,12 @@ from catwalk.ledger.records import (
     EvaluationRecord,
     SummaryRecord,
     TrainingRecord,
+    class_names,
     is_finite,
     to_json,
 )
 from catwalk.ledger.summaries import run_seconds, shown_state
-from ml.fashion_mnist.config import CLASSES, knob_text
+from ml.fashion_mnist.config import knob_text
 
 if TYPE_CHECKING:
     from catwalk.cli.doctor import Check
@@ -285,15 +286,16 @@ def evaluation_facts(record: EvaluationRecord) -> RenderableType:
     table = _table("class", "accuracy", "precision", "F1", "most often taken for")
     for column in table.columns[1:4]:
         column.justify = "right"
-    for label, name in enumerate(CLASSES):
-        mistakes = {count: CLASSES[other] for other, count in enumerate(record.confusion[label]) if other != label}
+    classes = class_names(record.classes, len(record.class_accuracy))
+    for label, name in enumerate(classes):
+        mistakes = {count: classes[other] for other, count in enumerate(record.confusion[label]) if other != label}
         worst = max(mistakes, default=0)
         table.add_row(
-            name,
+            escape(name),
             number(record.class_accuracy[label], ".1%"),
             number(record.class_precision[label], ".1%"),
             number(record.class_f1[label], ".1%"),
-            f"{mistakes[worst]} ({worst})" if worst else "-",
+            f"{escape(mistakes[worst])} ({worst})" if worst else "-",
         )
     headline = (
         f"[bold]test accuracy {record.accuracy:.2%}[/], loss {number(record.loss, '.4f')}, calibration error "

@@ -5,29 +5,31 @@ from __future__ import annotations
 import torch
 
 from catwalk.cli.images import SIDE
-from ml.fashion_mnist.config import CLASSES, RunConfig
+from catwalk.ledger.records import RunRecord, class_names
 from ml.fashion_mnist.training import load_network, score
 
 Answer = list[tuple[str, float]]
 """Classes with their probabilities, the likeliest first."""
 
 
-def top_classes(config: RunConfig, weights: bytes, pictures: list[bytes], count: int) -> list[Answer]:
+def top_classes(run: RunRecord, weights: bytes, pictures: list[bytes], count: int) -> list[Answer]:
     """The likeliest classes of each picture, with their probabilities, likeliest first.
 
     Args:
-        config: of the run that made the weights.
+        run: that made the weights.
         weights: verified safetensors bytes.
         pictures: 784 grey values each, see :func:`catwalk.cli.images.read_image`.
-        count: classes for each picture.
+        count: classes for each picture, at most.
 
     Raises:
         ArtifactError: the weights are no such network.
     """
-    network = load_network(config, weights)
+    network = load_network(run.config, weights)
     images = torch.frombuffer(bytearray(b"".join(pictures)), dtype=torch.uint8).reshape(-1, SIDE, SIDE)
-    probabilities, classes = torch.softmax(score(network, network.standardise(images)), 1).topk(count)
+    logits = score(network, network.standardise(images))
+    names = class_names(run.classes, logits.shape[1])
+    probabilities, classes = torch.softmax(logits, 1).topk(min(count, len(names)))
     return [
-        [(CLASSES[label], value) for label, value in zip(labels, values, strict=True)]
+        [(names[label], value) for label, value in zip(labels, values, strict=True)]
         for labels, values in zip(classes.tolist(), probabilities.tolist(), strict=True)
     ]

@@ -97,9 +97,12 @@ def predicted_by(run: Run, other: Run) -> Integers:
     Computed once and kept as ``opponents/<run_id>.safetensors``; what is damaged there is computed again.
 
     Raises:
-        ArtifactError: the other model is missing or damaged, or needs a newer version.
+        ArtifactError: the other model is missing or damaged, needs a newer version, or tells other classes apart.
         DamagedError: a record of the other run is damaged.
     """
+    ours, theirs = run.record.classes, other.record.classes
+    if ours and theirs and ours != theirs:
+        raise ArtifactError(f"run {other.run_id} tells other classes apart than run {run.run_id}")
     key = run.key(f"opponents/{other.run_id}.safetensors")
     kept = run.store.find(key)
     if kept:
@@ -143,7 +146,7 @@ def _own_predictions(run: Run) -> tuple[Integers, Integers]:
 
 
 def _arrays(key: str, body: bytes, *also: str) -> dict[str, NDArray[np.float32]]:
-    """``logits``, shape (n, 10), and what else is asked for.
+    """``logits``, shape (n, classes), and what else is asked for.
 
     Raises:
         ArtifactError: they are not in the file.

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
-from catwalk.ledger.records import CheckRecord, EvaluationRecord, Verdict, is_finite
-from ml.fashion_mnist.config import CLASSES, GateConfig
+from catwalk.ledger.records import CheckRecord, EvaluationRecord, Verdict, class_names, is_finite
+from ml.fashion_mnist.config import GateConfig
 
 Role = Literal["champion", "anchor"]
 Integers = NDArray[np.int64]
@@ -145,12 +145,13 @@ def rule(
         problem: why an opponent could not be scored; empty: nothing is wrong.
         config: thresholds.
     """
+    names = class_names(evaluation.classes, len(evaluation.class_accuracy))
     checks = [_precondition(problem), *floor_checks(evaluation, model_bytes, config)]
     for opponent in opponents:
         against = Discordance.of(labels, challenger, opponent.predicted)
         if opponent.role == "champion":
             checks.append(better(against, config))
-            checks.append(_classes(labels, challenger, opponent.predicted, config))
+            checks.append(_classes(names, labels, challenger, opponent.predicted, config))
             checks.append(_newer_data(examples))
         checks.append(not_inferior(opponent.role, against, config))
     decision, reason = ship_or_hold({check.check: check.verdict for check in checks})
@@ -160,10 +161,11 @@ def rule(
 def floor_checks(evaluation: EvaluationRecord, model_bytes: int, config: GateConfig) -> list[CheckRecord]:
     """What a model must reach whatever the champion does; optional caps only where they are set."""
     recall = [value if is_finite(value) else -math.inf for value in evaluation.class_accuracy]  # NaN has no order
-    worst = min(range(len(CLASSES)), key=recall.__getitem__)
+    worst = min(range(len(recall)), key=recall.__getitem__)
+    name = class_names(evaluation.classes, len(recall))[worst]
     checks = [
         _at_least("accuracy_floor", "Test accuracy", evaluation.accuracy, config.accuracy_floor),
-        _at_least("recall_floor", f"Recall of {CLASSES[worst]}", evaluation.class_accuracy[worst], config.recall_floor),
+        _at_least("recall_floor", f"Recall of {name}", evaluation.class_accuracy[worst], config.recall_floor),
         _at_most("calibration", "Calibration error", evaluation.calibration_error, config.calibration_cap, "{:.2%}"),
     ]
     if config.model_bytes_cap is not None:
@@ -218,10 +220,12 @@ def not_inferior(role: Role, against: Discordance, config: GateConfig) -> CheckR
     return CheckRecord(f"not_inferior_{role}", verdict, against.difference, -config.margin, low, high, sentence)
 
 
-def _classes(labels: Integers, challenger: Integers, champion: Integers, config: GateConfig) -> CheckRecord:
+def _classes(
+    names: Sequence[str], labels: Integers, challenger: Integers, champion: Integers, config: GateConfig
+) -> CheckRecord:
     """The class that got worse most clearly, its p corrected for having looked at all of them (Holm, 1979)."""
     pairs = []
-    for label in range(len(CLASSES)):
+    for label in range(len(names)):
         of_class = labels == label
         if of_class.any():
             pairs.append((label, Discordance.of(labels[of_class], challenger[of_class], champion[of_class])))
@@ -229,9 +233,9 @@ def _classes(labels: Integers, challenger: Integers, champion: Integers, config:
     p, (label, against) = min(zip(adjusted, pairs, strict=True), key=lambda entry: entry[0])
     worse = p < config.class_significance
     sentence = (
-        f"{CLASSES[label]} got worse by {_points(-against.difference, sign=False)} (Holm-corrected p = {p:.2g})."
+        f"{names[label]} got worse by {_points(-against.difference, sign=False)} (Holm-corrected p = {p:.2g})."
         if worse
-        else f"No class got worse by more than noise (smallest Holm-corrected p = {p:.2g}, {CLASSES[label]})."
+        else f"No class got worse by more than noise (smallest Holm-corrected p = {p:.2g}, {names[label]})."
     )
     verdict: Verdict = "failed" if worse else "passed"
     return CheckRecord("class_regression", verdict, p, config.class_significance, None, None, sentence)

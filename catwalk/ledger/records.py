@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
@@ -24,6 +24,8 @@ Outcome = Literal["succeeded", "failed", "cancelled", "superseded"]
 Verdict = Literal["passed", "failed", "inconclusive", "skipped"]
 
 R = TypeVar("R")
+_OLD_STATISTICS = ("pixel_mean", "pixel_stddev")
+"""Version 0.1 has these beside the other fields of a record."""
 _YEAR_9999 = 253_370_764_800.0
 """Its beginning, in seconds since the Unix epoch."""
 
@@ -56,6 +58,9 @@ class RunRecord:
     """Series of its curves that are therefore left out of Prometheus, if it goes all the way; the ledger has them."""
     classes: list[str] = field(default_factory=list)
     """Names of the classes, in label order; empty: stored by an older version (see :func:`class_names`)."""
+
+    def __post_init__(self) -> None:
+        _check_classes(self.classes)
 
 
 @dataclass(frozen=True)
@@ -105,18 +110,19 @@ class DatasetRecord:
     """Content hash of the three splits together."""
     source: str
     synthetic: bool
-    pixel_mean: float
-    """Mean of the training pixels, 0 to 1."""
-    pixel_stddev: float
-    """Population standard deviation of the training pixels, 0 to 1."""
     splits: dict[str, SplitStatistics]
     """By split: train, validation, test."""
     files: dict[str, str]
     """sha256 of each split's safetensors file."""
     classes: list[str] = field(default_factory=list)
     """As in run.json."""
+    statistics: dict[str, float] = field(default_factory=dict)
+    """Name → value, of the training examples: what a model standardises by, and what shifts when the data does."""
     digests_sha256: str = ""
     """sha256 of ``datasets/<sha256>/train.digests`` (see :mod:`.examples`); empty: stored by an older version."""
+
+    def __post_init__(self) -> None:
+        _check_classes(self.classes, *(split.class_counts for split in self.splits.values()))
 
 
 @dataclass(frozen=True)
@@ -193,6 +199,10 @@ class EvaluationRecord:
     finished: float
     classes: list[str] = field(default_factory=list)
     """As in run.json."""
+
+    def __post_init__(self) -> None:
+        of_classes: tuple[Sized, ...] = (self.class_accuracy, self.class_precision, self.class_f1, self.confusion)
+        _check_classes(self.classes, *of_classes, *self.confusion)
 
 
 @dataclass(frozen=True)
@@ -285,8 +295,8 @@ class SummaryRecord:
     """As in run.json."""
     class_shares: list[float] = field(default_factory=list)
     """Share of each class among the training examples."""
-    pixel_mean: float | None = None
-    pixel_stddev: float | None = None
+    statistics: dict[str, float] = field(default_factory=dict)
+    """As in dataset.json."""
     reproducible: bool = True
     sweep: str = ""
     """The sweep that this run is a trial of; empty: none."""
@@ -309,6 +319,9 @@ class SummaryRecord:
     checks: list[CheckRecord] = field(default_factory=list)
     write: str = ""
     """Random, another one at each write: no two versions have the same bytes."""
+
+    def __post_init__(self) -> None:
+        _check_classes(self.classes, self.class_shares, self.test_class_accuracy)
 
     @property
     def stopped_in(self) -> str:
@@ -372,8 +385,24 @@ def class_names(recorded: list[str], count: int) -> list[str]:
     if not recorded:
         return [str(label) for label in range(count)]
     if len(recorded) != count:
-        raise ValueError(f"the record names {len(recorded)} classes and has figures of {count}")
+        raise ValueError(f"it names {len(recorded)} classes, but has figures of {count}")
     return recorded
+
+
+def _check_classes(names: list[str], *figures: Sized) -> None:
+    """
+    Args:
+        names: of the classes; may be empty.
+        figures: each has one value a class, or none yet.
+
+    Raises:
+        ValueError: they are not of the same classes, or two classes could not be told apart.
+    """
+    if "" in names or len(set(names)) < len(names):
+        raise ValueError("it names a class twice, or one by no name")
+    counts = sorted({len(one) for one in (names, *figures)} - {0})
+    if len(counts) > 1:
+        raise ValueError(f"its names and figures are of {' and of '.join(map(str, counts))} classes")
 
 
 def is_finite(value: float | None) -> TypeGuard[float]:
@@ -462,6 +491,11 @@ def _record_decoder(kind: Any) -> Callable[[dict[str, Any]], Any]:
     decoders = {name: _decoder(hint) for name, hint in get_type_hints(kind).items()}
 
     def decode(values: dict[str, Any]) -> Any:
+        if "statistics" in decoders and "statistics" not in values:
+            values = {
+                **values,
+                "statistics": {name: values[name] for name in _OLD_STATISTICS if values.get(name) is not None},
+            }
         known = [(name, item) for name, item in values.items() if name in decoders]
         return kind(**{name: decoders[name](item) for name, item in known})
 

@@ -163,6 +163,7 @@ def _first_summary(record: RunRecord) -> SummaryRecord:
         seed=record.seed,
         parameters=record.config.flat(),
         series_left_out=record.series_left_out,
+        classes=record.classes,
         state="running",
         started=record.created,
         updated=record.created,

@@ -27,6 +27,7 @@ _NAMES = {
     "not_inferior_champion": "not inferior to the champion",
     "not_inferior_anchor": "not inferior to the anchor",
 }
+_STATISTICS = {"pixel_mean": "mean of training pixels, 0 to 1", "pixel_stddev": "their standard deviation"}
 _POINTS = ("better", "not_inferior_champion", "not_inferior_anchor")
 
 
@@ -227,8 +228,9 @@ def _dataset(facts: Facts) -> Html:
     for split in ours.splits:
         other = theirs.splits.get(split) if theirs else None
         row(f"{split} images", ours.splits[split].examples, other.examples if other else None, ",.0f")
-    row("mean of training pixels, 0 to 1", ours.pixel_mean, theirs.pixel_mean if theirs else None, ".4f")
-    row("their standard deviation", ours.pixel_stddev, theirs.pixel_stddev if theirs else None, ".4f")
+    for name, value in ours.statistics.items():
+        told = _STATISTICS.get(name, name.replace("_", " "))
+        row(told, value, theirs.statistics.get(name) if theirs else None, ".4f")
     shares, others = _shares(ours), _shares(theirs) if theirs else None
     for label, name in enumerate(CLASSES):
         row(f"{name}, share of training", 100 * shares[label], 100 * others[label] if others else None, ".2f", "%")

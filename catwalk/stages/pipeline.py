@@ -102,6 +102,7 @@ def open_run(
         code_sha256=code_sha256(),
         created=time.time(),
         synthetic=config.data.source == "synthetic",
+        classes=config.classes,
         dag_id=dag_id,
         dag_run_id=dag_run_id,
         sweep=sweep,
@@ -283,13 +284,12 @@ def ingest(run: Run, observer: Observer) -> None:
         record = run.put_once("dataset.json", store_dataset(run.store, config, splits))
         for name, split in record.splits.items():
             log.info("%s: %d examples, by class %s", name, split.examples, split.class_counts)
-        log.info("training pixels: mean %.4f, standard deviation %.4f", record.pixel_mean, record.pixel_stddev)
+        log.info("training data: %s", ", ".join(f"{name} {value:.4f}" for name, value in record.statistics.items()))
         train = record.splits["train"]
         attempt.summarise(
             dataset_sha256=record.sha256,
             class_shares=[count / train.examples for count in train.class_counts],
-            pixel_mean=record.pixel_mean,
-            pixel_stddev=record.pixel_stddev,
+            statistics=record.statistics,
         )
 
 
@@ -325,7 +325,8 @@ def train(run: Run, observer: Observer) -> None:
         checkpoint = Fence(
             run.store, run.key("checkpoint.safetensors"), number, lambda body: int(read_header(body)["attempt"])
         )
-        trainer = Trainer.start(run.record.config, run.record.seed, dataset.pixel_mean, dataset.pixel_stddev)
+        mean, stddev = dataset.statistics["pixel_mean"], dataset.statistics["pixel_stddev"]
+        trainer = Trainer.start(run.record.config, run.record.seed, mean, stddev)
         saved = run.store.find(checkpoint.key)
         if saved:
             trainer.restore(saved.body)
@@ -435,7 +436,8 @@ def test(run: Run, observer: Observer) -> None:
         predictions, seconds = predict(network, load_split(run.store, dataset, "test"))
         body = save({"logits": predictions.logits.clone(), "labels": predictions.labels})
         run.store.put(run.key("predictions.safetensors"), body)
-        record = run.put_once("evaluation.json", evaluate(predictions, training.model_sha256, dataset.sha256, seconds))
+        score = evaluate(predictions, run.record.classes, training.model_sha256, dataset.sha256, seconds)
+        record = run.put_once("evaluation.json", score)
         log.info("%s", table(record))
         observer.test_finished(run.record, record)
         score_incumbents(run)

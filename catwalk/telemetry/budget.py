@@ -18,7 +18,7 @@ from catwalk.ledger.records import RunRecord, from_json, to_json
 from catwalk.ledger.validation import fault
 from catwalk.storage.swap import swap
 from catwalk.telemetry.catalogue import RUN_TTL_SECONDS
-from catwalk.telemetry.points import CURVE_SERIES, EPOCH_SERIES, FIXED_SERIES, STAGE_SERIES
+from catwalk.telemetry.points import CURVE_SERIES, STAGE_SERIES, fixed_series, series_budget
 from ml.fashion_mnist.config import MAX_EPOCHS
 
 if TYPE_CHECKING:
@@ -31,15 +31,13 @@ RUNS_SHARE = 60_000
 tasks make about 70,000."""
 OF_A_SWEEP, OF_A_RUN = 0.75, 0.25
 """The part of what is left that a sweep, or a single run, may take at most."""
-SMALLEST = FIXED_SERIES + 5 * CURVE_SERIES
-"""What a run makes of it where the store can't be asked: its test, its stages, five points a curve."""
 OPEN_SECONDS = 12 * 3_600.0
 """For so long a part is held after a run was opened, if it never says how it ended."""
 SENT_SECONDS = RUN_TTL_SECONDS + 60.0
 """For so long after its points were last sent, which is the last thing that a run does."""
 KEY = "telemetry/series.json"
 _TRIAL_SERIES = 3 * STAGE_SERIES
-"""What a trial makes besides its epochs: ingest, train, publish. The chosen one makes all of :data:`FIXED_SERIES`."""
+"""What a trial makes besides its epochs: ingest, train, publish. The chosen one makes :func:`fixed_series`."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +72,11 @@ class Parts:
         return RUNS_SHARE - sum(part.total for part in self.held.values())
 
 
+def smallest(classes: int) -> int:
+    """What a run makes of it where the store can't be asked: its test, its stages, five points a curve."""
+    return fixed_series(classes) + 5 * CURVE_SERIES
+
+
 def take(store: Store, run: RunRecord, trials: int, epochs: int, now: float | None = None) -> int:
     """Takes a part for a run that is opened, or finds that of its sweep.
 
@@ -93,7 +96,7 @@ def take(store: Store, run: RunRecord, trials: int, epochs: int, now: float | No
     name, moment = run.sweep or run.run_id, time.time() if now is None else now
 
     def change(parts: Parts) -> tuple[str, Part]:
-        known = parts.held.get(name) or _part(parts.left(), trials, epochs)
+        known = parts.held.get(name) or _part(parts.left(), trials, epochs, len(run.classes))
         return name, replace(known, until=moment + OPEN_SECONDS)
 
     part = _swap(store, moment, change)
@@ -120,17 +123,18 @@ def take_again(store: Store, run: RunRecord, series: int, now: float | None = No
     return _swap(store, moment, change) is not None
 
 
-def _part(left: int, trials: int, epochs: int) -> Part:
+def _part(left: int, trials: int, epochs: int, classes: int) -> Part:
     """A fair part of what is left, and no more than is of use."""
-    useful = EPOCH_SERIES * min(epochs, MAX_EPOCHS)
+    fixed = fixed_series(classes)
+    useful = series_budget(min(epochs, MAX_EPOCHS), classes) - fixed
     if trials == 1:
-        of_epochs = min(int(OF_A_RUN * left) - FIXED_SERIES, useful)
-        total = of_epochs + FIXED_SERIES
+        of_epochs = min(int(OF_A_RUN * left) - fixed, useful)
+        total = of_epochs + fixed
     else:
-        chosen = FIXED_SERIES - _TRIAL_SERIES
+        chosen = fixed - _TRIAL_SERIES
         of_epochs = min((int(OF_A_SWEEP * left) - chosen) // trials - _TRIAL_SERIES, useful)
         total = trials * (of_epochs + _TRIAL_SERIES) + chosen
-    return Part(of_epochs + FIXED_SERIES, total, 0, trials) if of_epochs >= 0 else Part(0, 0, 0, trials)
+    return Part(of_epochs + fixed, total, 0, trials) if of_epochs >= 0 else Part(0, 0, 0, trials)
 
 
 def _swap(store: Store, now: float, change: Callable[[Parts], tuple[str, Part] | None]) -> Part | None:

@@ -222,6 +222,12 @@ MODEL_DATASET_CLASS_SHARE = _registry_gauge(
     "Share of each class among the examples that the model was trained on, by role.",
     "ratio",
 )
+MODEL_DATASET_STATISTIC = _registry_gauge(
+    "catwalk_model_dataset_statistic",
+    (*_ROLE, "statistic"),
+    "A statistic of the examples that the model was trained on, such as pixel_mean, by role.",
+)
+# Of version 0.1: rules and dashboards ask for these two until the next version.
 MODEL_DATASET_PIXEL_MEAN = _registry_gauge(
     "catwalk_model_dataset_pixel_mean", _ROLE, "Mean of the training pixels, 0 to 1, by role."
 )

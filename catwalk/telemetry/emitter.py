@@ -89,14 +89,15 @@ class Emitter:
 
     def run_opening(self, store: Store, run: RunRecord, trials: Sequence[RunConfig]) -> RunRecord:
         own, longest = run.config.training.epochs, max(trial.training.epochs for trial in trials)
-        granted = budget.SMALLEST
+        classes = len(run.classes)
+        granted = budget.smallest(classes)
 
         def work() -> None:
             nonlocal granted
             granted = budget.take(store, run, len(trials), longest)
 
         self._guarded(work)
-        return replace(run, series_budget=granted, series_left_out=series_left_out(own, granted))
+        return replace(run, series_budget=granted, series_left_out=series_left_out(own, classes, granted))
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
         self._guarded(lambda: self._send(epoch_points(run, record)))

@@ -6,10 +6,11 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from catwalk.ledger.records import STAGES, AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
+from catwalk.errors import DamagedError
+from catwalk.ledger.records import STAGES, AttemptRecord, EpochRecord, EvaluationRecord, RunRecord, class_names
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
-from ml.fashion_mnist.config import CLASSES
+from ml.fashion_mnist.config import MAX_EPOCHS
 
 if TYPE_CHECKING:
     from catwalk.ledger.runs import Run
@@ -18,12 +19,12 @@ STAGE_SERIES = 3
 """Of one stage."""
 CURVE_SERIES = 9
 """Of one epoch, the classes' apart."""
-EPOCH_SERIES = CURVE_SERIES + len(CLASSES)
-"""Of one epoch."""
-FIXED_SERIES = 3 + 3 * len(CLASSES) + len(CLASSES) ** 2 + STAGE_SERIES * len(STAGES)
-"""Of a run besides its epochs: of the test, and of all stages."""
 MAX_SERIES = 4_000
-"""No run makes more series than this; :data:`ml.fashion_mnist.config.MAX_EPOCHS` keeps to it, as a test checks."""
+"""No run makes more series than this, however many classes it has and epochs it trains."""
+_WHATEVER_CLASSES = 3 + STAGE_SERIES * len(STAGES)
+"""Of a run's test and stages, the classes' apart."""
+_ROOM_OF_CLASSES = MAX_SERIES - _WHATEVER_CLASSES - CURVE_SERIES * MAX_EPOCHS
+"""For what the test says of classes, so that each epoch's curves have room beside it in the longest run."""
 
 
 class Point(NamedTuple):
@@ -36,9 +37,34 @@ class Point(NamedTuple):
     """When it happened, in seconds since the Unix epoch."""
 
 
-def series_budget(epochs: int) -> int:
-    """Series that a run makes at most: 19 an epoch, 3 + 3·10 + 10·10 of the test, 3 a stage."""
-    return EPOCH_SERIES * epochs + FIXED_SERIES
+def epoch_series(classes: int) -> int:
+    """Series of one epoch."""
+    return CURVE_SERIES + classes
+
+
+def fixed_series(classes: int) -> int:
+    """Series of a run besides its epochs: of the test, as far as it is shown, and of all stages."""
+    return _WHATEVER_CLASSES + 3 * classes * shows_test_classes(classes) + classes**2 * shows_confusion(classes)
+
+
+def shows_test_classes(classes: int) -> bool:
+    """Whether the test's accuracy, precision and F1 of each class go to Prometheus: of up to 727 classes."""
+    return 3 * classes <= _ROOM_OF_CLASSES
+
+
+def shows_confusion(classes: int) -> bool:
+    """Whether the confusion matrix goes to Prometheus: of up to 45 classes."""
+    return classes**2 + 3 * classes <= _ROOM_OF_CLASSES
+
+
+def series_budget(epochs: int, classes: int) -> int:
+    """Series that a run makes at most: with 10 classes 19 an epoch, 3 + 3·10 + 10·10 of the test, 3 a stage."""
+    return _made(epochs, classes, None)
+
+
+def _made(epochs: int, classes: int, budget: int | None) -> int:
+    found = kept(epochs, classes, budget)
+    return fixed_series(classes) + CURVE_SERIES * len(found.curves) + classes * len(found.classes)
 
 
 class Kept(NamedTuple):
@@ -50,21 +76,20 @@ class Kept(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def kept(epochs: int, budget: int | None) -> Kept:
+def kept(epochs: int, classes: int, budget: int | None) -> Kept:
     """Which epochs of a run stay below its budget of series: the last one, the first one, and evenly between.
 
     Test and stages come first, then the epochs' curves, then each class's.
 
     Args:
         epochs: that the run is to train.
-        budget: series of the whole run; None: as many as there are.
+        classes: that it tells apart.
+        budget: series of the whole run; None: as many as any run may make.
     """
-    if budget is None:
-        return Kept(_spaced(epochs, epochs), _spaced(epochs, epochs))
-    room = max(0, budget - FIXED_SERIES)
+    room = max(0, min(MAX_SERIES, MAX_SERIES if budget is None else budget) - fixed_series(classes))
     curves = _spaced(epochs, room // CURVE_SERIES)
-    classes = (room - CURVE_SERIES * epochs) // len(CLASSES) if len(curves) == epochs else 0
-    return Kept(curves, _spaced(epochs, classes))
+    left = room - CURVE_SERIES * epochs if classes else 0
+    return Kept(curves, _spaced(epochs, max(0, left) // max(1, classes)))
 
 
 def _spaced(epochs: int, room: int) -> frozenset[int]:
@@ -76,25 +101,28 @@ def _spaced(epochs: int, room: int) -> frozenset[int]:
     return frozenset(1 + place * (epochs - 1) // (room - 1) for place in range(room))
 
 
-def series_left_out(epochs: int, budget: int | None) -> int:
-    """Series that a run would make without a budget, and does not."""
-    if budget is not None and budget < FIXED_SERIES:
-        return series_budget(epochs)
-    found = kept(epochs, budget)
-    return EPOCH_SERIES * epochs - CURVE_SERIES * len(found.curves) - len(CLASSES) * len(found.classes)
+def series_left_out(epochs: int, classes: int, budget: int | None) -> int:
+    """Series that a run would make if there were room for everything, and does not."""
+    whole = _WHATEVER_CLASSES + 3 * classes + classes**2 + epoch_series(classes) * epochs
+    return whole - (0 if _is_silent(classes, budget) else _made(epochs, classes, budget))
 
 
-def _is_silent(run: RunRecord) -> bool:
-    """Its budget has no room for anything."""
-    return run.series_budget is not None and run.series_budget < FIXED_SERIES
+def _is_silent(classes: int, budget: int | None) -> bool:
+    """The budget has no room for anything."""
+    return budget is not None and budget < fixed_series(classes)
 
 
 def epoch_points(run: RunRecord, record: EpochRecord) -> list[Point]:
-    """What one epoch of training sends; nothing for one that the run's budget leaves out (:func:`kept`)."""
+    """What one epoch of training sends; nothing for one that the run's budget leaves out (:func:`kept`).
+
+    Raises:
+        ValueError: the run names another number of classes.
+    """
+    classes = class_names(run.classes, len(record.class_accuracy))
     epochs = run.config.training.epochs
     # A loss that is no number ends the training, so that its epoch takes the place of the last one.
     place = epochs if _is_no_number(record.train_loss, record.validation_loss) else record.epoch
-    found = kept(max(epochs, place), run.series_budget)
+    found = kept(max(epochs, place), len(classes), run.series_budget)
     if place not in found.curves:
         return []
     labels = {**_run_labels(run), "epoch": str(record.epoch)}
@@ -110,7 +138,7 @@ def epoch_points(run: RunRecord, record: EpochRecord) -> list[Point]:
         (catalogue.EPOCH_EXAMPLES_PER_SECOND, labels, record.examples_per_second),
         (catalogue.EPOCH_INDEX, labels, record.epoch),
     ]
-    by_class = zip(CLASSES, record.class_accuracy, strict=True)
+    by_class = zip(classes, record.class_accuracy, strict=True)
     for name, accuracy in by_class if place in found.classes else ():
         values.append((catalogue.EPOCH_CLASS_ACCURACY, {**labels, "class": name}, accuracy))
     return [Point(*value, record.finished) for value in values]
@@ -121,8 +149,13 @@ def _is_no_number(*losses: float) -> bool:
 
 
 def test_points(run: RunRecord, record: EvaluationRecord) -> list[Point]:
-    """What the test of a model sends."""
-    if _is_silent(run):
+    """What the test of a model sends.
+
+    Raises:
+        ValueError: the run names another number of classes.
+    """
+    classes = class_names(run.classes, len(record.class_accuracy))
+    if _is_silent(len(classes), run.series_budget):
         return []
     labels = _run_labels(run)
     values: list[tuple[Metric, dict[str, str], float]] = [
@@ -130,15 +163,14 @@ def test_points(run: RunRecord, record: EvaluationRecord) -> list[Point]:
         (catalogue.TEST_LOSS, labels, record.loss),
         (catalogue.TEST_CALIBRATION_ERROR, labels, record.calibration_error),
     ]
-    by_class = zip(
-        CLASSES, record.class_accuracy, record.class_precision, record.class_f1, record.confusion, strict=True
-    )
-    for name, accuracy, precision, f1, row in by_class:
+    by_class = zip(classes, record.class_accuracy, record.class_precision, record.class_f1, strict=True)
+    for name, accuracy, precision, f1 in by_class if shows_test_classes(len(classes)) else ():
         of_class = {**labels, "class": name}
         values.append((catalogue.TEST_CLASS_ACCURACY, of_class, accuracy))
         values.append((catalogue.TEST_CLASS_PRECISION, of_class, precision))
         values.append((catalogue.TEST_CLASS_F1, of_class, f1))
-        for predicted, examples in zip(CLASSES, row, strict=True):
+    for name, row in zip(classes, record.confusion, strict=True) if shows_confusion(len(classes)) else ():
+        for predicted, examples in zip(classes, row, strict=True):
             pair = {**labels, "true_class": name, "predicted_class": predicted}
             values.append((catalogue.TEST_CONFUSION, pair, examples))
     return [Point(*value, record.finished) for value in values]
@@ -146,7 +178,7 @@ def test_points(run: RunRecord, record: EvaluationRecord) -> list[Point]:
 
 def stage_points(run: RunRecord, record: AttemptRecord) -> list[Point]:
     """What a stage sends when an attempt has ended; nothing for one that runs or was killed."""
-    if record.ended is None or _is_silent(run):
+    if record.ended is None or _is_silent(len(run.classes), run.series_budget):
         return []
     labels = {**_run_labels(run), "stage": record.stage}
     values = [
@@ -161,12 +193,14 @@ def run_points(run: Run) -> list[Point]:
     """Every point of a run's ledger within its budget: the same series that its stages have sent, or should have.
 
     Raises:
-        StoreError: the ledger could not be read.
+        StoreError: the ledger could not be read, or its records contradict each other.
     """
     record, training, evaluation = run.record, run.training(), run.evaluation()
-    points = [point for epoch in (training.epochs if training else []) for point in epoch_points(record, epoch)]
-    if evaluation:
-        points += test_points(record, evaluation)
+    try:
+        points = [point for epoch in (training.epochs if training else []) for point in epoch_points(record, epoch)]
+        points += test_points(record, evaluation) if evaluation else []
+    except ValueError as error:
+        raise DamagedError(f"the record of run {record.run_id} is damaged: {error}") from error
     for attempt in _last_ended(run.attempts()).values():
         points += stage_points(record, attempt)
     return points

@@ -188,6 +188,11 @@ class RunConfig:
         return "mlp" if self.data.source == "fashion-mnist" else "mlp-synthetic"
 
     @property
+    def classes(self) -> list[str]:
+        """Names of the classes that the model tells apart, in label order."""
+        return list(CLASSES)
+
+    @property
     def digest(self) -> str:
         """sha256 of the configuration in canonical JSON: equal digests mean equal knobs."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()

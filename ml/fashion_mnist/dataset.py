@@ -163,10 +163,10 @@ def store_dataset(store: Store, config: DataConfig, splits: dict[str, Split]) ->
     mean = float((shares * shades).sum())
     record = DatasetRecord(
         sha256=hashlib.sha256(identity.encode()).hexdigest(),
+        classes=list(CLASSES),
         source=config.source,
         synthetic=config.source == "synthetic",
-        pixel_mean=mean,
-        pixel_stddev=float((shares * (shades - mean) ** 2).sum().sqrt()),
+        statistics={"pixel_mean": mean, "pixel_stddev": float((shares * (shades - mean) ** 2).sum().sqrt())},
         splits={name: SplitStatistics(len(split), split.class_counts) for name, split in splits.items()},
         files=files,
         digests_sha256=hashlib.sha256(known).hexdigest(),

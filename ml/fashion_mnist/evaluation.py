@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softmax
 
-from catwalk.ledger.records import EvaluationRecord
-from ml.fashion_mnist.config import CLASSES
+from catwalk.ledger.records import EvaluationRecord, class_names
 from ml.fashion_mnist.dataset import Split
 from ml.fashion_mnist.network import Perceptron
 from ml.fashion_mnist.training import score
@@ -24,7 +23,7 @@ class Predictions:
     """What a model says of each example."""
 
     logits: Tensor
-    """float32 (n, 10)."""
+    """float32 (n, classes)."""
     labels: Tensor
     """int64 (n,), the truth."""
 
@@ -37,11 +36,19 @@ def predict(network: Perceptron, split: Split) -> tuple[Predictions, float]:
 
 
 def evaluate(
-    predictions: Predictions, model_sha256: str, dataset_sha256: str, inference_seconds: float
+    predictions: Predictions, classes: list[str], model_sha256: str, dataset_sha256: str, inference_seconds: float
 ) -> EvaluationRecord:
-    """All figures of one set of predictions. A class that is never predicted has precision and F1 of 0."""
+    """All figures of one set of predictions. A class that is never predicted has precision and F1 of 0.
+
+    Args:
+        predictions: of the test split.
+        classes: names in label order.
+        model_sha256: of the weights that predicted.
+        dataset_sha256: of the dataset that the split belongs to.
+        inference_seconds: that it took.
+    """
     logits, labels = predictions.logits, predictions.labels
-    confusion = confusion_matrix(labels, logits.argmax(1))
+    confusion = confusion_matrix(labels, logits.argmax(1), logits.shape[1])
     hits = confusion.diagonal().double()
     recall = hits / confusion.sum(1).clamp(min=1)
     precision = hits / confusion.sum(0).clamp(min=1)
@@ -59,13 +66,14 @@ def evaluate(
         confusion=confusion.tolist(),
         inference_seconds=inference_seconds,
         finished=time.time(),
+        classes=classes,
     )
 
 
-def confusion_matrix(labels: Tensor, predicted: Tensor) -> Tensor:
-    """Examples by true class (row) and predicted class (column): int64 (10, 10)."""
-    n = len(CLASSES)
-    return torch.bincount(labels * n + predicted, minlength=n * n).reshape(n, n)
+def confusion_matrix(labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
+    """Examples by true class (row) and predicted class (column): int64 (classes, classes)."""
+    counts = torch.bincount(labels * classes + predicted, minlength=classes * classes)
+    return counts.reshape(classes, classes)
 
 
 def calibration_error(logits: Tensor, labels: Tensor, bins: int = CALIBRATION_BINS) -> float:
@@ -83,16 +91,17 @@ def calibration_error(logits: Tensor, labels: Tensor, bins: int = CALIBRATION_BI
 
 def table(record: EvaluationRecord) -> str:
     """The score as text for a log: one line in all, one a class."""
-    width = max(map(len, CLASSES))
+    classes = class_names(record.classes, len(record.class_accuracy))
+    width = max(map(len, classes))
     lines = [
         f"test accuracy {record.accuracy:.2%}   loss {record.loss:.4f}   "
         f"calibration error {record.calibration_error:.2%}   ({record.examples:,} examples)",
         f"{'class':<{width}}  accuracy  precision     F1  most often taken for",
     ]
-    for label, name in enumerate(CLASSES):
+    for label, name in enumerate(classes):
         mistakes = [count if other != label else 0 for other, count in enumerate(record.confusion[label])]
-        worst = max(range(len(CLASSES)), key=mistakes.__getitem__)
-        confused = f"{CLASSES[worst]} ({mistakes[worst]})" if mistakes[worst] else "-"
+        worst = max(range(len(classes)), key=mistakes.__getitem__)
+        confused = f"{classes[worst]} ({mistakes[worst]})" if mistakes[worst] else "-"
         lines.append(
             f"{name:<{width}}  {record.class_accuracy[label]:8.1%}  {record.class_precision[label]:9.1%}  "
             f"{record.class_f1[label]:5.1%}  {confused}"

@@ -1,4 +1,4 @@
-"""The network: a multilayer perceptron from 784 pixels to 10 logits."""
+"""The network: a multilayer perceptron from 784 pixels to one logit a class."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ml.fashion_mnist.config import CLASSES, NetworkConfig
+from ml.fashion_mnist.config import NetworkConfig
 
 PIXELS = 28 * 28
 
@@ -39,15 +39,16 @@ class ByteDropout(nn.Module):
 
 
 class Perceptron(nn.Module):
-    """Linear + ReLU + dropout layers down to 10 logits; carries the standardisation of its inputs with its weights."""
+    """Linear + ReLU + dropout layers down to the logits; carries the standardisation of its inputs with its weights."""
 
     pixel_mean: Tensor
     pixel_stddev: Tensor
 
-    def __init__(self, config: NetworkConfig, pixel_mean: float = 0.0, pixel_stddev: float = 1.0) -> None:
+    def __init__(self, config: NetworkConfig, classes: int, pixel_mean: float = 0.0, pixel_stddev: float = 1.0) -> None:
         """
         Args:
             config: the hidden layers.
+            classes: that the network tells apart.
             pixel_mean: mean of the training pixels, 0 to 1.
             pixel_stddev: their standard deviation.
         """
@@ -58,7 +59,7 @@ class Perceptron(nn.Module):
             if config.dropout:
                 layers.append(ByteDropout(config.dropout))
         last = config.hidden[-1] if config.hidden else PIXELS
-        self.layers = nn.Sequential(*layers, nn.Linear(last, len(CLASSES)))
+        self.layers = nn.Sequential(*layers, nn.Linear(last, classes))
         self.register_buffer("pixel_mean", torch.tensor(pixel_mean, dtype=torch.float32))
         self.register_buffer("pixel_stddev", torch.tensor(pixel_stddev, dtype=torch.float32))
 
@@ -68,5 +69,5 @@ class Perceptron(nn.Module):
         return flat.div_(255).sub_(self.pixel_mean).div_(self.pixel_stddev)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Standardised inputs (n, 784) → logits (n, 10)."""
+        """Standardised inputs (n, 784) → logits (n, classes)."""
         return self.layers(inputs)  # type: ignore[no-any-return]

@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 
 from catwalk.errors import ArtifactError, ConfigError, NonFiniteLossError
 from catwalk.ledger.records import EpochRecord, from_json, to_json
-from ml.fashion_mnist.config import CLASSES, RunConfig
+from ml.fashion_mnist.config import RunConfig
 from ml.fashion_mnist.dataset import Split
 from ml.fashion_mnist.network import Perceptron
 
@@ -86,7 +86,8 @@ class Trainer:
         torch.set_num_threads(config.training.threads)
         torch.manual_seed(epoch_seed(seed, 0))
         device = choose_device(config.training.device)
-        return cls(config, seed, Perceptron(config.network, pixel_mean, pixel_stddev).to(device), device)
+        network = Perceptron(config.network, len(config.classes), pixel_mean, pixel_stddev)
+        return cls(config, seed, network.to(device), device)
 
     def __post_init__(self) -> None:
         training = self.config.training
@@ -184,8 +185,8 @@ class Trainer:
         """Mean cross-entropy, accuracy, and recall of each class."""
         logits = score(self.network, inputs)
         right = (logits.argmax(1) == labels).double()
-        counts = torch.bincount(labels, minlength=len(CLASSES))
-        hits = torch.bincount(labels, weights=right, minlength=len(CLASSES))
+        counts = torch.bincount(labels, minlength=logits.shape[1])
+        hits = torch.bincount(labels, weights=right, minlength=logits.shape[1])
         recall = (hits / counts.clamp(min=1)).tolist()
         return float(cross_entropy(logits, labels)), float(right.mean()), recall
 
@@ -246,7 +247,7 @@ def read_header(state: bytes) -> dict[str, str]:
 
 
 def score(network: Perceptron, inputs: Tensor) -> Tensor:
-    """Logits (n, 10) of standardised inputs (n, 784), in evaluation mode."""
+    """Logits (n, classes) of standardised inputs (n, 784), in evaluation mode."""
     network.eval()
     with torch.inference_mode():
         return torch.cat([network(chunk) for chunk in torch.split(inputs, _SCORE_CHUNK)])
@@ -262,7 +263,7 @@ def load_network(config: RunConfig, weights: bytes) -> Perceptron:
     if unknown:  # the weights might fit all the same, and the answers would be wrong
         raise ArtifactError(f"the network has settings that this version can't read ({', '.join(unknown)})")
     try:
-        network = Perceptron(config.network)
+        network = Perceptron(config.network, len(config.classes))
         network.load_state_dict(load(weights))
     except (ArithmeticError, SafetensorError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]

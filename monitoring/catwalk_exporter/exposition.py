@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric as PrometheusFamily
 from prometheus_client.registry import Collector
 
 from catwalk.clients.airflow_health import DagRun
-from catwalk.ledger.records import SummaryRecord
+from catwalk.ledger.records import SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
 from catwalk.schedule import Schedule
 from catwalk.telemetry import catalogue
@@ -24,7 +24,7 @@ from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.labels import label_value
 from catwalk_exporter.disks import Disk, disk_folders
 from catwalk_exporter.snapshot import Snapshot
-from ml.fashion_mnist.config import CLASSES, knob_text
+from ml.fashion_mnist.config import knob_text
 
 STATES = ("running", "succeeded", "failed", "cancelled", "stalled")
 SHOWN_SECONDS = 2 * 3600.0
@@ -273,16 +273,19 @@ def _model(summary: SummaryRecord, role: str) -> Iterator[Row]:
         (catalogue.MODEL_ACCURACY, summary.test_accuracy),
         (catalogue.MODEL_LOSS, summary.test_loss),
         (catalogue.MODEL_CALIBRATION_ERROR, summary.test_calibration_error),
-        (catalogue.MODEL_DATASET_PIXEL_MEAN, summary.pixel_mean),
-        (catalogue.MODEL_DATASET_PIXEL_STDDEV, summary.pixel_stddev),
+        (catalogue.MODEL_DATASET_PIXEL_MEAN, summary.statistics.get("pixel_mean")),
+        (catalogue.MODEL_DATASET_PIXEL_STDDEV, summary.statistics.get("pixel_stddev")),
     )
+    for name, value in summary.statistics.items():
+        yield catalogue.MODEL_DATASET_STATISTIC, value, (*labels, name)
     if summary.dataset_sha256:
         yield catalogue.MODEL_DATASET, 1, (*labels, summary.dataset_sha256)
     for metric, values in (
         (catalogue.MODEL_CLASS_ACCURACY, summary.test_class_accuracy),
         (catalogue.MODEL_DATASET_CLASS_SHARE, summary.class_shares),
     ):
-        for name, value in zip(CLASSES, values, strict=False):  # empty until its stage has ended
+        names = class_names(summary.classes, len(values)) if values else []  # empty until its stage has ended
+        for name, value in zip(names, values, strict=True):
             yield metric, value, (*labels, name)
 
 

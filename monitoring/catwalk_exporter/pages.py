@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from html import escape
 
-from catwalk.ledger.records import SummaryRecord
+from catwalk.ledger.records import SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state
 from catwalk_exporter.snapshot import Snapshot
-from ml.fashion_mnist.config import CLASSES, knob_text
+from ml.fashion_mnist.config import knob_text
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #cf222e; --warn: #9a6700; --quiet: #6e7781 }
@@ -106,9 +106,11 @@ def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds
         f'<p class="quiet">{escape(notice)}</p>' if notice else "",
         _facts([(name, value) for name, value in facts if value and value != "–"]),
     ]
-    if len(summary.test_class_accuracy) == len(CLASSES):
-        classes = zip(CLASSES, summary.test_class_accuracy, strict=True)
-        body.append("<h2>Test accuracy by class</h2>" + _facts([(name, _percent(value)) for name, value in classes]))
+    accuracy = summary.test_class_accuracy
+    if accuracy:
+        by_class = zip(class_names(summary.classes, len(accuracy)), accuracy, strict=True)
+        rows = [(escape(name), _percent(value)) for name, value in by_class]
+        body.append("<h2>Test accuracy by class</h2>" + _facts(rows))
     parameters = [(escape(name), escape(knob_text(name, value))) for name, value in summary.parameters.items()]
     body.append("<h2>Parameters</h2>" + _facts(parameters))
     return page(f"Run {summary.run_id}", "".join(body))

@@ -52,7 +52,7 @@ def _train(seed: int, store_url: str) -> tuple[float, float, float, float, float
     checkpoint = time.perf_counter() - begun
     share = checkpoint * (1 + seconds // config.training.checkpoint_seconds) / seconds
     predictions, inference = predict(trainer.network, splits["test"])
-    record = evaluate(predictions, "", "", inference)
+    record = evaluate(predictions, config.classes, "", "", inference)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return record.accuracy, record.calibration_error, seconds, memory, share
 

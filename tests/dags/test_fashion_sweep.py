@@ -16,7 +16,7 @@ from catwalk.ledger.runs import Run
 from catwalk.stages.search import SearchConfig
 from catwalk.storage.store import Store
 from catwalk.telemetry.budget import KEY, Parts
-from catwalk.telemetry.points import EPOCH_SERIES, series_budget
+from catwalk.telemetry.points import epoch_series, series_budget
 from ml.fashion_mnist.config import RunConfig, knobs
 
 SEARCH = {"space", "search", "trials", "search_seed"}
@@ -99,8 +99,8 @@ def test_all_trials_of_a_sweep_get_the_same_part_of_prometheus(
         train(trial)
     records = [Run(s3_store, entry.key.split("/")[1]).record for entry in s3_store.list("runs/")]
     assert [record.config.training.epochs for record in records].count(200) == 3
-    assert {record.series_budget for record in records} == {series_budget(200)}
+    assert {record.series_budget for record in records} == {series_budget(200, 10)}
     held = from_json(Parts, s3_store.get(KEY).body).held
     [part] = held.values()
     assert part.runs == len(records) == 6
-    assert part.total >= 6 * (EPOCH_SERIES * 200 + 9)
+    assert part.total >= 6 * (epoch_series(10) * 200 + 9)

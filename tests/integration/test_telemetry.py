@@ -32,7 +32,7 @@ pytestmark = pytest.mark.integration
 
 def test_every_point_of_a_run_is_in_prometheus_with_the_ledgers_value(services: RunningStack) -> None:
     run = small_run(services)
-    assert assert_all_stored(services, run) == series_budget(SMALL["epochs"])
+    assert assert_all_stored(services, run) == series_budget(SMALL["epochs"], 10)
     wait_until(lambda: in_registry(services, run, "succeeded"), "the registry shows the run's end")
 
 

@@ -133,9 +133,10 @@ def test_an_upload_is_skipped_when_the_content_is_there(s3_store: Store, splits:
     loaded = load_split(store, first, "validation")
     assert torch.equal(loaded.images, splits["validation"].images)
     assert first.splits["train"].class_counts == [20] * len(CLASSES)
+    assert first.classes == list(CLASSES)
     exact = splits["train"].images.double() / 255
-    assert first.pixel_mean == pytest.approx(float(exact.mean()), abs=1e-9)
-    assert first.pixel_stddev == pytest.approx(float(exact.std(correction=0)), abs=1e-9)
+    assert first.statistics["pixel_mean"] == pytest.approx(float(exact.mean()), abs=1e-9)
+    assert first.statistics["pixel_stddev"] == pytest.approx(float(exact.std(correction=0)), abs=1e-9)
 
 
 @pytest.mark.integration

@@ -23,7 +23,7 @@ def logits_for(confidences: list[float], predicted: list[int]) -> torch.Tensor:
 def test_figures_of_a_small_case_by_hand() -> None:
     #                 truth 0: twice right, once taken for 1; truth 1: once right; truth 2: taken for 0
     labels, predicted = torch.tensor([0, 0, 0, 1, 2]), [0, 0, 1, 1, 0]
-    record = evaluate(Predictions(logits_for([0.9] * 5, predicted), labels), "m", "d", 0.1)
+    record = evaluate(Predictions(logits_for([0.9] * 5, predicted), labels), list(CLASSES), "m", "d", 0.1)
     assert record.accuracy == pytest.approx(3 / 5)
     assert record.class_accuracy[:3] == pytest.approx([2 / 3, 1, 0])
     assert record.class_precision[:3] == pytest.approx([2 / 3, 1 / 2, 0])
@@ -35,7 +35,7 @@ def test_figures_of_a_small_case_by_hand() -> None:
 
 
 def test_confusion_has_the_truth_in_rows() -> None:
-    matrix = confusion_matrix(torch.tensor([3, 3]), torch.tensor([7, 7]))
+    matrix = confusion_matrix(torch.tensor([3, 3]), torch.tensor([7, 7]), 10)
     assert matrix[3, 7] == 2
     assert matrix.sum() == 2
 
@@ -58,7 +58,7 @@ def test_the_order_of_the_examples_changes_nothing() -> None:
 
 def test_the_table_names_every_class_and_its_worst_confusion() -> None:
     labels, predicted = torch.tensor([6, 6, 1]), [0, 0, 1]
-    text = table(evaluate(Predictions(logits_for([0.9] * 3, predicted), labels), "m", "d", 0.1))
+    text = table(evaluate(Predictions(logits_for([0.9] * 3, predicted), labels), list(CLASSES), "m", "d", 0.1))
     assert all(name in text for name in CLASSES)
     assert "t-shirt-top (2)" in text
     assert "test accuracy 33.33%" in text

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from catwalk.gate.decision import Discordance, Examples, Integers, Opponent, Ruling, floor_checks, holm, rule
 from catwalk.ledger.records import CheckRecord, EvaluationRecord
-from ml.fashion_mnist.config import GateConfig
+from ml.fashion_mnist.config import CLASSES, GateConfig
 
 N = 10_000
 LABELS: Integers = np.arange(N, dtype=np.int64) % 10
@@ -41,6 +41,7 @@ def evaluation(predicted: Integers, **changes: Any) -> EvaluationRecord:
         confusion=[],
         inference_seconds=0.5,
         finished=0.0,
+        classes=list(CLASSES),
     )
     return dataclasses.replace(record, **changes)
 

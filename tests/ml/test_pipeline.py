@@ -18,7 +18,7 @@ from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.report.build import FIGURES
 from catwalk.stages.observer import Silent
 from catwalk.stages.pipeline import STAGE_FUNCTIONS, decide, ingest, open_run, publish, run_stages, test, train
-from ml.fashion_mnist.config import RunConfig
+from ml.fashion_mnist.config import CLASSES, RunConfig
 from tests.ml.conftest import SMALL, Recorder, model, snapshot, stage_process
 
 pytestmark = pytest.mark.integration
@@ -58,6 +58,12 @@ def test_a_whole_run_leaves_what_the_design_promises(new_run: Callable[..., Run]
     assert (summary.state, summary.epochs, summary.test_accuracy) == ("succeeded", 4, evaluation.accuracy)
     assert summary.model == "mlp-synthetic"
     assert summary.synthetic
+    dataset = run.dataset()
+    assert dataset is not None
+    for named in (run.record, dataset, evaluation, summary):
+        assert named.classes == list(CLASSES)
+    assert summary.statistics == dataset.statistics
+    assert set(dataset.statistics) == {"pixel_mean", "pixel_stddev"}
     for record in run.attempts():
         assert record.outcome == "succeeded"
         assert record.peak_memory_bytes is not None

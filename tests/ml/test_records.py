@@ -8,7 +8,16 @@ from dataclasses import replace
 
 import pytest
 
-from catwalk.ledger.records import DecisionRecord, EpochRecord, RunRecord, TrainingRecord, from_json, to_json
+from catwalk.ledger.records import (
+    DatasetRecord,
+    DecisionRecord,
+    EpochRecord,
+    RunRecord,
+    SplitStatistics,
+    TrainingRecord,
+    from_json,
+    to_json,
+)
 from ml.fashion_mnist.config import RunConfig
 
 EPOCH = EpochRecord(1, 0.5, 0.8, 0.6, 0.7, [0.1] * 10, 0.1, 1.5, 2.0, 100.0, 1_000.0)
@@ -30,6 +39,23 @@ def test_nan_and_infinity_travel_as_valid_json() -> None:
     epoch = from_json(TrainingRecord, text).epochs[0]
     assert math.isnan(epoch.train_loss)
     assert (epoch.validation_loss, epoch.gradient_norm) == (math.inf, -math.inf)
+
+
+@pytest.mark.parametrize(
+    ("stored", "statistics"),
+    [
+        ({"pixel_mean": 0.28, "pixel_stddev": 0.35}, {"pixel_mean": 0.28, "pixel_stddev": 0.35}),
+        ({"pixel_mean": None, "pixel_stddev": None}, {}),
+        ({}, {}),
+        ({"pixel_mean": 9.0, "statistics": {"words": 12}}, {"words": 12.0}),
+    ],
+)
+def test_statistics_of_older_records_are_read_by_their_names(
+    stored: dict[str, object], statistics: dict[str, float]
+) -> None:
+    dataset = DatasetRecord("d", "fashion-mnist", False, {"train": SplitStatistics(4, [1, 3])}, {"train": "f"})
+    values = {name: value for name, value in json.loads(to_json(dataset)).items() if name != "statistics"}
+    assert from_json(DatasetRecord, json.dumps(values | stored).encode()) == replace(dataset, statistics=statistics)
 
 
 def test_fields_of_a_newer_version_are_ignored() -> None:

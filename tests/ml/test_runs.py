@@ -92,7 +92,7 @@ class TestOnS3:
         run = new_run()
         dataset = run.dataset()
         assert dataset is not None
-        assert run.put_once("dataset.json", dataclasses.replace(dataset, pixel_mean=9.0)) == dataset
+        assert run.put_once("dataset.json", dataclasses.replace(dataset, statistics={"pixel_mean": 9.0})) == dataset
 
 
 @pytest.mark.integration

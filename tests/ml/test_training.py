@@ -127,7 +127,7 @@ def test_the_gradient_norm_is_the_mean_of_the_steps_l2_norms() -> None:
     """One step an epoch, and weights that hardly move: the norm is that of the full gradient."""
     records: list[EpochRecord] = []
     subject = trainer(dropout=0, epochs=1, batch_size=200, peak_learning_rate=1e-12, weight_decay=0)
-    network = Perceptron(subject.config.network, 0.3, 0.2)
+    network = Perceptron(subject.config.network, 10, 0.3, 0.2)
     network.load_state_dict(subject.network.state_dict())
     run(subject, records.append)
     cross_entropy(network(network.standardise(TRAIN.images)), TRAIN.labels.long()).backward()  # type: ignore[no-untyped-call]

@@ -17,7 +17,9 @@ from ml.fashion_mnist.config import CLASSES, RunConfig
 
 @pytest.fixture
 def run_record() -> RunRecord:
-    return RunRecord("20261123T030000Z-7f3a90c1", "mlp", "schedule", RunConfig(), 7, "c0de", 1_000.0, False)
+    return RunRecord(
+        "20261123T030000Z-7f3a90c1", "mlp", "schedule", RunConfig(), 7, "c0de", 1_000.0, False, classes=list(CLASSES)
+    )
 
 
 @pytest.fixture
@@ -56,6 +58,7 @@ def evaluation() -> EvaluationRecord:
         confusion=[[10 * row + column for column in range(10)] for row in range(10)],
         inference_seconds=0.2,
         finished=2_000.0,
+        classes=list(CLASSES),
     )
 
 
@@ -103,7 +106,6 @@ def make_run(
     """A stand-in for :class:`catwalk.ledger.runs.Run` that has everything in memory."""
 
     def make(epochs: int = 2, attempts: list[AttemptRecord] | None = None) -> Any:
-        assert len(CLASSES) == 10
         training = TrainingRecord(1, [make_epoch(number) for number in range(1, epochs + 1)])
         stages = ("ingest", "train", "test", "decide", "publish")
         ended = [make_attempt(stage) for stage in stages] if attempts is None else attempts

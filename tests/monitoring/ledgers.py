@@ -10,7 +10,7 @@ from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord,
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.stages.pipeline import open_run
 from catwalk.storage.store import Store
-from ml.fashion_mnist.config import RunConfig
+from ml.fashion_mnist.config import CLASSES, RunConfig
 
 MODEL_SHA256 = "5" * 64
 
@@ -35,9 +35,9 @@ def summary(run_id: str = "20261123T030000Z-00000001", **changes: Any) -> Summar
         "attempts": {"train": 2},
         "stage_started": {"train": now - 650},
         "stage_ended": {"train": now - 605},
+        "classes": list(CLASSES),
         "class_shares": [0.1] * 10,
-        "pixel_mean": 0.28,
-        "pixel_stddev": 0.35,
+        "statistics": {"pixel_mean": 0.28, "pixel_stddev": 0.35},
         "epochs": 18,
         "best_epoch": 16,
         "best_validation_loss": 0.26,

@@ -22,14 +22,15 @@ from catwalk.storage.store import Store
 from catwalk.telemetry import budget, catalogue
 from catwalk.telemetry.address import Address
 from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
-from catwalk.telemetry.budget import OPEN_SECONDS, RUNS_SHARE, SAMPLE_LIMIT, SENT_SECONDS, SMALLEST, take, take_again
+from catwalk.telemetry.budget import OPEN_SECONDS, RUNS_SHARE, SAMPLE_LIMIT, SENT_SECONDS, smallest, take, take_again
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.emitter import Emitter
-from catwalk.telemetry.points import FIXED_SERIES, kept, run_points, series_budget, series_left_out
+from catwalk.telemetry.points import fixed_series, kept, run_points, series_budget, series_left_out
 from catwalk_exporter.canary import announcements
 from ml.fashion_mnist.config import CLASSES, MAX_EPOCHS, RunConfig
 from tests.servers import Exporter, wait_until
 
+FIXED_SERIES = fixed_series(10)
 DAGS, TASKS = 100, 8
 OF_AIRFLOW = {
     "dag_id": DAGS,
@@ -65,7 +66,16 @@ def of_all_runs() -> int:
 def run(number: int, epochs: int = 18, sweep: str = "") -> RunRecord:
     config = RunConfig.from_flat({"epochs": epochs})
     return RunRecord(
-        f"20261123T030000Z-{number:08x}", "mlp", "sweep" if sweep else "manual", config, 7, "c", 0.0, False, sweep=sweep
+        f"20261123T030000Z-{number:08x}",
+        "mlp",
+        "sweep" if sweep else "manual",
+        config,
+        7,
+        "c",
+        0.0,
+        False,
+        sweep=sweep,
+        classes=list(CLASSES),
     )
 
 
@@ -73,7 +83,7 @@ def most(epochs: int, granted: int, tested: bool = True) -> int:
     """Series that a run with this budget makes if nothing stops it."""
     if granted < FIXED_SERIES:
         return 0
-    found = kept(epochs, granted)
+    found = kept(epochs, 10, granted)
     fixed = FIXED_SERIES if tested else 9
     return 9 * len(found.curves) + len(CLASSES) * len(found.classes) + fixed
 
@@ -107,9 +117,9 @@ def test_the_largest_sweep_and_five_runs_stay_below_the_share(memory_store: Any,
 def test_the_largest_sweep_of_the_default_recipe_keeps_every_epochs_curves(memory_store: Any) -> None:
     granted = {take(memory_store, run(number, 18, "sweep"), MAX_TRIALS, 18, now=0.0) for number in range(MAX_TRIALS)}
     assert len(granted) == 1, "trials are compared with each other"
-    found = kept(18, granted.pop())
+    found = kept(18, 10, granted.pop())
     assert (len(found.curves), len(found.classes)) == (18, 5)
-    assert take(memory_store, run(999), 1, 18, now=0.0) == series_budget(18), "the nightly run is whole beside it"
+    assert take(memory_store, run(999), 1, 18, now=0.0) == series_budget(18, 10), "the nightly run is whole beside it"
 
 
 def test_whatever_is_started_at_whatever_rate_stays_below_the_share(memory_store: Any) -> None:
@@ -163,8 +173,8 @@ def test_a_run_without_a_part_is_sent_again_only_where_it_has_room(memory_store:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"held": 1}', b'{"held": {"a": {"each": "x", "total": null}}}'])
 def test_a_damaged_list_is_replaced(memory_store: Any, body: bytes) -> None:
     memory_store.put(budget.KEY, body)
-    assert take(memory_store, run(1), 1, 18, now=0.0) == series_budget(18)
-    assert take(memory_store, run(1), 1, 18, now=0.0) == series_budget(18)
+    assert take(memory_store, run(1), 1, 18, now=0.0) == series_budget(18, 10)
+    assert take(memory_store, run(1), 1, 18, now=0.0) == series_budget(18, 10)
 
 
 def test_a_part_that_is_less_than_nothing_makes_no_room(memory_store: Any) -> None:
@@ -194,12 +204,12 @@ def test_a_store_whose_etags_are_changed_on_the_way_holds_no_run_up(
 
 @pytest.mark.parametrize("epochs", [1, 2, 17, 18, MAX_EPOCHS])
 def test_a_run_makes_no_more_series_than_its_budget_and_the_rest_is_said(make_run: Any, epochs: int) -> None:
-    for granted in (0, *range(FIXED_SERIES, series_budget(epochs) + 20, 1 + 3 * epochs)):
+    for granted in (0, *range(FIXED_SERIES, series_budget(epochs, 10) + 20, 1 + 3 * epochs)):
         made = make_run(epochs)
         made.record = replace(made.record, config=RunConfig.from_flat({"epochs": epochs}), series_budget=granted)
         points = run_points(made)
         assert len(points) <= granted
-        assert len(points) == most(epochs, granted) == series_budget(epochs) - series_left_out(epochs, granted)
+        assert len(points) == most(epochs, granted) == series_budget(epochs, 10) - series_left_out(epochs, 10, granted)
         shown = {int(point.labels["epoch"]) for point in points if "epoch" in point.labels}
         if granted >= FIXED_SERIES + 18:
             assert {1, epochs} <= shown
@@ -220,7 +230,7 @@ def test_an_epoch_whose_loss_is_no_number_is_never_left_out(make_run: Any, make_
 def test_a_run_without_a_budget_is_whole(make_run: Any) -> None:
     """One that was opened before there were any."""
     assert make_run(18).record.series_budget is None
-    assert len(run_points(make_run(18))) == series_budget(18)
+    assert len(run_points(make_run(18))) == series_budget(18, 10)
 
 
 def test_a_store_that_does_not_answer_stops_no_run(memory_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +239,7 @@ def test_a_store_that_does_not_answer_stops_no_run(memory_store: Any, monkeypatc
 
     monkeypatch.setattr(memory_store, "find", broken)
     opened = Emitter(Address("127.0.0.1", 9)).run_opening(memory_store, run(1, 50), [run(1, 50).config])
-    assert opened == replace(run(1, 50), series_budget=SMALLEST, series_left_out=19 * 50 - 5 * 9)
+    assert opened == replace(run(1, 50), series_budget=smallest(10), series_left_out=19 * 50 - 5 * 9)
 
 
 @pytest.mark.integration
@@ -243,8 +253,8 @@ def test_a_run_remembers_its_budget_from_the_moment_it_is_opened(s3_store: Store
     first = opened("20261123T030000Z-00000001", "a sweep", MAX_TRIALS)
     granted = first.record.series_budget
     assert granted is not None
-    assert FIXED_SERIES < granted < series_budget(MAX_EPOCHS)
-    assert first.record.series_left_out == series_left_out(MAX_EPOCHS, granted)
+    assert FIXED_SERIES < granted < series_budget(MAX_EPOCHS, 10)
+    assert first.record.series_left_out == series_left_out(MAX_EPOCHS, 10, granted)
     summary = first.summary()
     assert summary is not None
     assert summary.series_left_out == first.record.series_left_out

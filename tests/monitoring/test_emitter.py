@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -148,10 +149,9 @@ def test_a_datagram_is_counted_in_bytes_not_in_characters(
     receiver: socket.socket,
     run_record: RunRecord,
     make_epoch: Any,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("catwalk.telemetry.points.CLASSES", [f"{'猫' * 60}{number}" for number in range(10)])
-    sender.epoch_finished(run_record, make_epoch(1))
+    classes = [f"{'猫' * 60}{number}" for number in range(10)]
+    sender.epoch_finished(replace(run_record, classes=classes), make_epoch(1))
     lines = 0
     while lines < 19:
         datagram = receiver.recv(65_535)
@@ -161,13 +161,14 @@ def test_a_datagram_is_counted_in_bytes_not_in_characters(
 
 
 def test_a_name_that_would_end_the_connection_is_counted_and_the_others_arrive(
-    make_run: Any, monkeypatch: pytest.MonkeyPatch
+    make_run: Any,
 ) -> None:
-    monkeypatch.setattr("catwalk.telemetry.points.CLASSES", ["a" * 5_000, *"bcdefghij"])
+    run = make_run(epochs=1)
+    run.record = replace(run.record, classes=["a" * 5_000, *"bcdefghij"])
     listener = Collector()
     sender = Emitter(listener.address)
     whole, of_long_name = 19 + 148, 1 + 3 + 19
-    assert sender.resend(make_run(epochs=1)) == whole - of_long_name
+    assert sender.resend(run) == whole - of_long_name
     listener.close()
     assert len(listener.lines) == whole - of_long_name
     assert sender.take_dropped() == of_long_name

@@ -7,7 +7,7 @@ import pytest
 
 from catwalk.ledger.records import EvaluationRecord, RunRecord
 from catwalk.telemetry import catalogue, points
-from catwalk.telemetry.points import MAX_SERIES, epoch_points, run_points, series_budget, stage_points
+from catwalk.telemetry.points import MAX_SERIES, epoch_points, fixed_series, run_points, series_budget, stage_points
 from ml.fashion_mnist.config import MAX_EPOCHS
 
 
@@ -55,11 +55,12 @@ def test_every_run_gauge_of_the_catalogue_is_sent(make_run: Any) -> None:
 @pytest.mark.parametrize("epochs", [0, 1, 18, MAX_EPOCHS])
 def test_the_budget_is_what_a_whole_run_makes(make_run: Any, epochs: int) -> None:
     found = run_points(make_run(epochs))
-    assert len(found) == len(series(found)) == series_budget(epochs) == 19 * epochs + 148
+    assert len(found) == len(series(found)) == series_budget(epochs, 10) == 19 * epochs + 148
 
 
-def test_the_longest_run_stays_under_the_cap() -> None:
-    assert series_budget(MAX_EPOCHS) <= MAX_SERIES
+@pytest.mark.parametrize("classes", [0, 1, 3, 10, 45, 46, 100, 727, 728, 10_000])
+def test_the_longest_run_stays_under_the_cap_and_keeps_every_curve(classes: int) -> None:
+    assert fixed_series(classes) + 9 * MAX_EPOCHS <= series_budget(MAX_EPOCHS, classes) <= MAX_SERIES
 
 
 def test_an_attempt_that_runs_or_was_killed_has_no_points(run_record: RunRecord, make_attempt: Any) -> None:

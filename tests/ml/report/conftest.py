@@ -149,7 +149,14 @@ def summary(run_id: str = RUN, **changes: Any) -> SummaryRecord:
 def dataset(sha256: str = "d" * 64, mean: float = 0.286) -> DatasetRecord:
     """Fashion-MNIST as it is split."""
     splits = {name: SplitStatistics(n, [n // 10] * 10) for name, n in (("train", 55_000), ("test", EXAMPLES))}
-    return DatasetRecord(sha256, "fashion-mnist", False, mean, 0.353, splits, {"test": "f" * 64})
+    return DatasetRecord(
+        sha256,
+        "fashion-mnist",
+        False,
+        splits,
+        {"test": "f" * 64},
+        statistics={"pixel_mean": mean, "pixel_stddev": 0.353},
+    )
 
 
 @pytest.fixture

@@ -109,7 +109,8 @@ def test_nonsense_in_a_record_costs_its_figure_only(make_facts: Callable[..., Fa
     report = assemble(dataclasses.replace(facts, training=Part(TrainingRecord(1, nonsense))), 1.79e9)
     assert {"accuracy_over_runs", "stage_durations"} == set(report.figures)
     assert "could not be drawn" in check_page(report.html).text
-    damaged = dataclasses.replace(make_facts().evaluation.get(), confusion=[[1, 2]])
+    damaged = make_facts().evaluation.get()
+    damaged.confusion[:] = [[1, 2]]
     with pytest.raises(MissingError, match="confusion matrix"):
         FIGURES["confusion_matrix"][1](make_facts(evaluation=Part(damaged)))
 
