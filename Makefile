@@ -38,6 +38,7 @@ check: lint types unit ## lint, types and unit tests: about a minute
 lint: setup
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
+	@PYTHONPATH=monitoring:. $(VENV)/lint-imports
 
 format: setup ## format the code
 	@$(VENV)/ruff check --fix .

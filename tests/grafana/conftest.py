@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from catwalk.clients import access
 from catwalk.ledger.runs import Run
 from tests.conftest import RunningStack, wait_until
 from tests.grafana.asking import ask
@@ -53,10 +56,19 @@ def fed(services: RunningStack) -> Iterator[Fed]:
         }
         found = Fed(runs[0], runs[1], variables)
         wait_until(lambda: expected(services, runs[1]), "the second run's points are counted")
+        counted = time.time()
+        wait_until(lambda: all_evaluated(services, counted), "every rule was evaluated since, the slow ones too")
         url, now = services.settings.url("prometheus"), time.time()
         for query in all_queries():
             found.answers[query] = ask(url, query, variables, now, RANGE_SECONDS, scrape=1)
         yield found
+
+
+def all_evaluated(services: RunningStack, since: float) -> bool:
+    """Whether every group of rules was evaluated after a time; those of an interval of a minute begin late."""
+    url = f"{services.settings.url('prometheus')}/api/v1/rules"
+    groups = json.loads(access.fetch(url, timeout=30))["data"]["groups"]
+    return all(datetime.fromisoformat(group["lastEvaluation"]).timestamp() > since for group in groups)
 
 
 def expected(services: RunningStack, run: Run) -> bool:
