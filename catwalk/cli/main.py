@@ -167,7 +167,7 @@ def _configuration(ledger: Ledger, run_id: str, given: dict[str, Any]) -> tuple[
 
     run = ledger.run(run_id)
     try:
-        recorded = run.record.config
+        recorded = RunConfig.from_dict(run.record.config)
     except NotFoundError:
         return RunConfig.from_flat(given), 0
     training = run.training()

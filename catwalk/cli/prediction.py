@@ -6,6 +6,7 @@ import torch
 
 from catwalk.cli.images import SIDE
 from catwalk.ledger.records import RunRecord, class_names
+from ml.fashion_mnist.config import RunConfig
 from ml.fashion_mnist.training import load_network, score
 
 Answer = list[tuple[str, float]]
@@ -24,7 +25,7 @@ def top_classes(run: RunRecord, weights: bytes, pictures: list[bytes], count: in
     Raises:
         ArtifactError: the weights are no such network.
     """
-    network = load_network(run.config, weights)
+    network = load_network(RunConfig.from_dict(run.config), weights)
     images = torch.frombuffer(bytearray(b"".join(pictures)), dtype=torch.uint8).reshape(-1, SIDE, SIDE)
     logits = score(network, network.standardise(images))
     names = class_names(run.classes, logits.shape[1])

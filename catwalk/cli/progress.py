@@ -12,7 +12,6 @@ from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord,
 from catwalk.ledger.runs import Run
 from catwalk.stages.observer import Observer
 from catwalk.storage.store import Store
-from ml.fashion_mnist.config import RunConfig
 
 
 class ProgressObserver:
@@ -51,8 +50,8 @@ class ProgressObserver:
     ) -> None:
         self._progress.stop()
 
-    def run_opening(self, store: Store, run: RunRecord, trials: Sequence[RunConfig]) -> RunRecord:
-        return self._inner.run_opening(store, run, trials)
+    def run_opening(self, store: Store, run: RunRecord, epochs: Sequence[int]) -> RunRecord:
+        return self._inner.run_opening(store, run, epochs)
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
         # Of the validation split; no longer, or the line breaks on a terminal of 80 columns.

@@ -15,6 +15,7 @@ from catwalk.ledger.champion import Champions, load_model
 from catwalk.ledger.examples import training_examples
 from catwalk.ledger.records import ChampionRecord, DatasetRecord, EvaluationRecord
 from catwalk.ledger.runs import Run
+from ml.fashion_mnist.config import RunConfig
 
 _UNSOUND = (ArtifactError, DamagedError, NotFoundError)
 """What is wrong with one run's files, while S3 works."""
@@ -64,7 +65,7 @@ def ruling(run: Run, evaluation: EvaluationRecord, champion: ChampionRecord | No
         examples,
         model_bytes=training.model_bytes if training else 0,
         problem=problem,
-        config=run.record.config.gate,
+        config=RunConfig.from_dict(run.record.config).gate,
     )
 
 
@@ -119,7 +120,7 @@ def _score(run: Run, other: Run, key: str) -> None:
     from ml.fashion_mnist.dataset import load_split
     from ml.fashion_mnist.evaluation import predict
 
-    torch.set_num_threads(run.record.config.training.threads)
+    torch.set_num_threads(RunConfig.from_dict(run.record.config).training.threads)
     predictions, _ = predict(load_model(other), load_split(run.store, _dataset(run), "test"))
     run.store.put(key, save({"logits": predictions.logits.clone()}))
 

@@ -13,6 +13,7 @@ from catwalk.ledger.records import ChampionRecord, PromotionRecord, is_finite
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
 from catwalk.storage.swap import swap
+from ml.fashion_mnist.config import RunConfig
 
 if TYPE_CHECKING:
     from ml.fashion_mnist.network import Perceptron
@@ -207,4 +208,4 @@ def load_model(run: Run) -> Perceptron:
     """A run's network, verified before anything is read from it; see :func:`verified_model`."""
     from ml.fashion_mnist.training import load_network
 
-    return load_network(run.record.config, verified_model(run))
+    return load_network(RunConfig.from_dict(run.record.config), verified_model(run))

@@ -9,12 +9,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
-
-from ml.fashion_mnist.config import RunConfig
 
 Stage = Literal["ingest", "train", "test", "decide", "publish"]
 STAGES: tuple[Stage, ...] = ("ingest", "train", "test", "decide", "publish")
@@ -37,7 +35,8 @@ class RunRecord:
     run_id: str
     model: str
     trigger: Trigger
-    config: RunConfig
+    config: dict[str, Any]
+    """Section → its settings, as whatever trains has written them; that alone reads more out of it than a table."""
     seed: int
     """The seed in force: the configured one, or the one derived from run_id."""
     code_sha256: str
@@ -61,6 +60,17 @@ class RunRecord:
 
     def __post_init__(self) -> None:
         _check_classes(self.classes)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Knob name → value."""
+        return flat(self.config)
+
+    @property
+    def epochs(self) -> int:
+        """That the run is to train; 0: its configuration does not say."""
+        found = self.parameters.get("epochs")
+        return found if isinstance(found, int) and found > 0 else 0
 
 
 @dataclass(frozen=True)
@@ -271,7 +281,7 @@ class SummaryRecord:
     git_commit: str
     seed: int
     parameters: dict[str, Any]
-    """Knob name → value (see :meth:`ml.fashion_mnist.config.RunConfig.flat`)."""
+    """Knob name → value (see :func:`flat`)."""
     state: State
     started: float
     updated: float
@@ -376,6 +386,12 @@ class ChampionRecord:
         return {"model": self.model, "run_id": self.run_id, "model_sha256": self.model_sha256}
 
 
+def flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """One level of knob name → value, as in a table of parameters; what is in no section stays as it is."""
+    sections = [section if isinstance(section, dict) else {name: section} for name, section in config.items()]
+    return {name: value for section in sections for name, value in section.items()}
+
+
 def class_names(recorded: list[str], count: int) -> list[str]:
     """Names of `count` classes in label order: those of a record, or ``0``, ``1`` … where it names none.
 
@@ -439,8 +455,6 @@ def from_json(kind: type[R], text: bytes) -> R:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, RunConfig):
-        return _plain(value.to_dict())
     if dataclasses.is_dataclass(value):
         return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
     if isinstance(value, dict):
@@ -455,8 +469,6 @@ def _plain(value: Any) -> Any:
 @cache
 def _decoder(hint: Any) -> Callable[[Any], Any]:
     """What turns plain JSON into a value of this type; made once a type, since looking at types is slow."""
-    if hint is RunConfig:
-        return RunConfig.from_dict
     if dataclasses.is_dataclass(hint):
         return _record_decoder(hint)
     origin, options = get_origin(hint), get_args(hint)

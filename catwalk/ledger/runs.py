@@ -161,7 +161,7 @@ def _first_summary(record: RunRecord) -> SummaryRecord:
         sweep=record.sweep,
         git_commit=record.git_commit,
         seed=record.seed,
-        parameters=record.config.flat(),
+        parameters=record.parameters,
         series_left_out=record.series_left_out,
         classes=record.classes,
         state="running",
@@ -236,8 +236,9 @@ class Ledger:
         """
         run = Run(self.store, record.run_id)
         existing = run.put_once("run.json", record)
-        if existing.config.digest != record.config.digest:
-            before, now = existing.config.flat(), record.config.flat()
+        check_code(existing, record.code_sha256)
+        if existing.config != record.config:
+            before, now = existing.parameters, record.parameters
             changed = ", ".join(
                 f"{name} {before.get(name)!r} → {now.get(name)!r}"
                 for name in {**before, **now}
@@ -247,7 +248,6 @@ class Ledger:
                 f"run {record.run_id} was started with other parameters ({changed}); a run is one configuration: "
                 "trigger a new one instead"
             )
-        check_code(existing, record.code_sha256)
         return run
 
 

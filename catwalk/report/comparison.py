@@ -195,7 +195,7 @@ def differing_parameters(entries: Sequence[Entry]) -> dict[str, list[Any]]:
         "dataset": lambda entry: entry.dataset.value and entry.dataset.value.sha256[:12],
         "code": lambda entry: entry.record.value and entry.record.value.code_sha256[:12],
     }
-    flat = {entry.run_id: entry.record.value.config.flat() if entry.record.value else {} for entry in entries}
+    flat = {entry.run_id: entry.record.value.parameters if entry.record.value else {} for entry in entries}
     names = dict.fromkeys(name for values in flat.values() for name in values if name != "seed")
     table = {name: [flat[entry.run_id].get(name) for entry in entries] for name in names}
     table |= {name: [read(entry) for entry in entries] for name, read in sources.items()}

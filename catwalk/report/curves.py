@@ -104,7 +104,8 @@ def rate_and_gradient(facts: Facts) -> style.Drawing:
         f"Two line charts over {len(epochs)} epochs: the learning rate, at most {peak:.3g} at an epoch's end and "
         f"{rates[-1]:.3g} at the last; and the gradient norm, from {norms[0]:.3g} to {norms[-1]:.3g}."
     )
-    note = f"Configured peak of the rate: {facts.record.config.training.peak_learning_rate:g}."
+    configured = facts.record.parameters.get("peak_learning_rate")
+    note = f"Configured peak of the rate: {configured:g}." if isinstance(configured, int | float) else ""
     return style.Drawing(figure, "Learning rate and gradient norm", alt, note)
 
 

@@ -184,7 +184,7 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
     yield "state", summary.state
     yield "model", record.model + (" (stand-in data)" if record.synthetic else "")
     if training:
-        yield "epochs", f"{len(training.epochs)} of {record.config.training.epochs}"
+        yield "epochs", f"{len(training.epochs)} of {record.epochs}"
         if training.best:
             yield "best epoch", f"{training.best.epoch}, loss {training.best.validation_loss:.4f}"
         yield "trainable parameters", f"{training.parameters:,}"
@@ -304,7 +304,7 @@ def _parameters(facts: Facts) -> Html:
     """Every knob; those that are not the default stand out."""
     default = RunConfig().flat()
     entries: list[tuple[str, Content]] = []
-    for name, value in facts.record.config.flat().items():
+    for name, value in facts.record.parameters.items():
         if name not in default:
             entries.append((name, joined(element("b", knob_text(name, value)), " (of another version)")))
             continue

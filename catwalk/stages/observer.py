@@ -10,19 +10,18 @@ from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord,
 if TYPE_CHECKING:
     from catwalk.ledger.runs import Run
     from catwalk.storage.store import Store
-    from ml.fashion_mnist.config import RunConfig
 
 
 class Observer(Protocol):
     """Receives what has happened. No method raises, blocks for long, or changes what a run computes."""
 
-    def run_opening(self, store: Store, run: RunRecord, trials: Sequence[RunConfig]) -> RunRecord:
+    def run_opening(self, store: Store, run: RunRecord, epochs: Sequence[int]) -> RunRecord:
         """Before a run's record is written, once; returns the record with what the observer has to remember in it.
 
         Args:
             store: that the record goes to.
             run: the record.
-            trials: the configurations of all trials of its sweep; the run's own alone where it is no trial.
+            epochs: that each trial of its sweep is to train; the run's own alone where it is no trial.
         """
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
@@ -47,7 +46,7 @@ class Observer(Protocol):
 class Silent:
     """Observes nothing: for tests, and where telemetry is turned off."""
 
-    def run_opening(self, store: Store, run: RunRecord, trials: Sequence[RunConfig]) -> RunRecord:
+    def run_opening(self, store: Store, run: RunRecord, epochs: Sequence[int]) -> RunRecord:
         return run
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:

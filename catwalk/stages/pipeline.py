@@ -97,7 +97,7 @@ def open_run(
         run_id=run_id,
         model=config.model,
         trigger=trigger,
-        config=config,
+        config=config.to_dict(),
         seed=seed_of(run_id) if config.training.seed is None else config.training.seed,
         code_sha256=code_sha256(),
         created=time.time(),
@@ -111,7 +111,7 @@ def open_run(
         versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
     )
     if observer and not ledger.store.exists(ledger.run(run_id).key("run.json")):
-        record = observer.run_opening(ledger.store, record, trials or [config])
+        record = observer.run_opening(ledger.store, record, [one.training.epochs for one in trials or [config]])
     run = ledger.create(record)
     if not run.summary():
         run.update_summary(lambda summary: summary)
@@ -166,7 +166,7 @@ def _attempt(run: Run, stage: Stage, observer: Observer) -> Iterator[Attempt]:
     error = ""
     with _stop_signals() as cancelled:
         try:
-            with memory.advice(run.record.config):
+            with memory.advice(RunConfig.from_dict(run.record.config)):
                 yield Attempt(run, record, cancelled)
             outcome = "succeeded"
         except CancelledError as stop:
@@ -278,7 +278,7 @@ def ingest(run: Run, observer: Observer) -> None:
     with _attempt(run, "ingest", observer) as attempt:
         from ml.fashion_mnist.dataset import read_splits, store_dataset
 
-        config = run.record.config.data
+        config = RunConfig.from_dict(run.record.config).data
         splits = read_splits(config)
         attempt.check_cancelled()
         record = run.put_once("dataset.json", store_dataset(run.store, config, splits))
@@ -314,6 +314,7 @@ def train(run: Run, observer: Observer) -> None:
         dataset = run.dataset()
         if dataset is None:
             raise ArtifactError(f"run {run.run_id} has no dataset yet; ingest comes before train")
+        config = RunConfig.from_dict(run.record.config)
         number = attempt.record.number
         ledger = Fence(
             run.store,
@@ -326,11 +327,11 @@ def train(run: Run, observer: Observer) -> None:
             run.store, run.key("checkpoint.safetensors"), number, lambda body: int(read_header(body)["attempt"])
         )
         mean, stddev = dataset.statistics["pixel_mean"], dataset.statistics["pixel_stddev"]
-        trainer = Trainer.start(run.record.config, run.record.seed, mean, stddev)
+        trainer = Trainer.start(config, run.record.seed, mean, stddev)
         saved = run.store.find(checkpoint.key)
         if saved:
             trainer.restore(saved.body)
-            log.info("resumed after epoch %d of %d", len(trainer.epochs), run.record.config.training.epochs)
+            log.info("resumed after epoch %d of %d", len(trainer.epochs), config.training.epochs)
             if not trainer.reproducible:
                 log.warning("device, threads or torch build differ from before: the weights' last bits will too")
 
@@ -355,10 +356,10 @@ def train(run: Run, observer: Observer) -> None:
             ledger.write(to_json(record()))
             observer.epoch_finished(run.record, epoch)
             attempt.summarise(**_training_summary(record()))
-            log.info("%s", _epoch_line(epoch, run.record.config.training.epochs))
+            log.info("%s", _epoch_line(epoch, config.training.epochs))
             state = trainer.state(number)
-            last = epoch.epoch == run.record.config.training.epochs
-            if last or time.monotonic() - written >= run.record.config.training.checkpoint_seconds:
+            last = epoch.epoch == config.training.epochs
+            if last or time.monotonic() - written >= config.training.checkpoint_seconds:
                 checkpoint.write(state)
                 written, state = time.monotonic(), b""
 
@@ -430,7 +431,7 @@ def test(run: Run, observer: Observer) -> None:
             raise ArtifactError(f"run {run.run_id} has no trained model yet; train comes before test")
         import torch
 
-        torch.set_num_threads(run.record.config.training.threads)
+        torch.set_num_threads(RunConfig.from_dict(run.record.config).training.threads)
         network = load_model(run)
         attempt.check_cancelled()
         predictions, seconds = predict(network, load_split(run.store, dataset, "test"))

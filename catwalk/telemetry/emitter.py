@@ -27,7 +27,6 @@ from catwalk.telemetry.statsd_client import Route, TcpClient, UdpClient, on_wire
 if TYPE_CHECKING:
     from catwalk.ledger.runs import Run
     from catwalk.storage.store import Store
-    from ml.fashion_mnist.config import RunConfig
 
 log = logging.getLogger(__name__)
 
@@ -87,17 +86,16 @@ class Emitter:
         self._dropped = 0
         self._silent_so_far = True
 
-    def run_opening(self, store: Store, run: RunRecord, trials: Sequence[RunConfig]) -> RunRecord:
-        own, longest = run.config.training.epochs, max(trial.training.epochs for trial in trials)
+    def run_opening(self, store: Store, run: RunRecord, epochs: Sequence[int]) -> RunRecord:
         classes = len(run.classes)
         granted = budget.smallest(classes)
 
         def work() -> None:
             nonlocal granted
-            granted = budget.take(store, run, len(trials), longest)
+            granted = budget.take(store, run, len(epochs), max(epochs))
 
         self._guarded(work)
-        return replace(run, series_budget=granted, series_left_out=series_left_out(own, classes, granted))
+        return replace(run, series_budget=granted, series_left_out=series_left_out(run.epochs, classes, granted))
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
         self._guarded(lambda: self._send(epoch_points(run, record)))

@@ -119,7 +119,7 @@ def epoch_points(run: RunRecord, record: EpochRecord) -> list[Point]:
         ValueError: the run names another number of classes.
     """
     classes = class_names(run.classes, len(record.class_accuracy))
-    epochs = run.config.training.epochs
+    epochs = run.epochs or MAX_EPOCHS
     # A loss that is no number ends the training, so that its epoch takes the place of the last one.
     place = epochs if _is_no_number(record.train_loss, record.validation_loss) else record.epoch
     found = kept(max(epochs, place), len(classes), run.series_budget)

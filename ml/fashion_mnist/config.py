@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from catwalk.errors import ConfigError
+from catwalk.ledger.records import flat
 
 CLASSES = (
     "t-shirt-top",
@@ -210,8 +211,10 @@ class RunConfig:
         and settings that this version doesn't know are kept.
 
         Raises:
-            AttributeError, TypeError: it is no object of objects.
+            ConfigError: a section is no object.
         """
+        for name in _sections():
+            _require(isinstance(values.get(name, {}), dict), name, values.get(name), "an object with settings")
         sections = {name: _Stored(kind, values.get(name, {})) for name, kind in _sections().items()}
         unknown = {name: stored.unknown for name, stored in sections.items() if stored.unknown}
         unknown |= {name: section for name, section in values.items() if name not in sections}
@@ -219,10 +222,7 @@ class RunConfig:
 
     def flat(self) -> dict[str, Any]:
         """One level of knob name → value, as in a table of parameters."""
-        sections = [
-            section if isinstance(section, dict) else {name: section} for name, section in self.to_dict().items()
-        ]
-        return {name: value for section in sections for name, value in section.items()}
+        return flat(self.to_dict())
 
     @classmethod
     def from_flat(cls, values: dict[str, Any]) -> RunConfig:

@@ -26,7 +26,7 @@ SUSTAINED_EPOCHS = 2_000
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
     """Cost as time spent in the emitter beside the epoch's own: smaller than the noise between two epochs."""
     say("telemetry: cost of an epoch's points")
-    run = RunRecord("20261123T030000Z-7f3a90c1", "mlp", "cli", RunConfig(), 7, "c0de", 1_000.0, False)
+    run = RunRecord("20261123T030000Z-7f3a90c1", "mlp", "cli", RunConfig().to_dict(), 7, "c0de", 1_000.0, False)
     exporter = Exporter()
     try:
         emitter = Emitter(exporter.address)
@@ -50,8 +50,8 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
 
 def _cost(run: RunRecord, emitter: Emitter) -> tuple[list[float], EpochRecord]:
     """The ratio in each of a few epochs of the default recipe, and the last one's record."""
-    splits = read_splits(run.config.data)
-    config = RunConfig.from_flat({**run.config.flat(), "epochs": 5})
+    splits = read_splits(RunConfig.from_dict(run.config).data)
+    config = RunConfig.from_flat({**run.parameters, "epochs": 5})
     spent: list[float] = []
 
     def emit(record: EpochRecord) -> None:

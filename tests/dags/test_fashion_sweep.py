@@ -98,7 +98,7 @@ def test_all_trials_of_a_sweep_get_the_same_part_of_prometheus(
         monkeypatch.setitem(train.__globals__, "get_current_context", lambda context=context: context)
         train(trial)
     records = [Run(s3_store, entry.key.split("/")[1]).record for entry in s3_store.list("runs/")]
-    assert [record.config.training.epochs for record in records].count(200) == 3
+    assert [record.epochs for record in records].count(200) == 3
     assert {record.series_budget for record in records} == {series_budget(200, 10)}
     held = from_json(Parts, s3_store.get(KEY).body).held
     [part] = held.values()

@@ -121,6 +121,13 @@ def test_what_another_version_has_stored_is_read_as_it_is() -> None:
     assert RunConfig.from_dict(config.to_dict()).digest == config.digest != RunConfig().digest
 
 
+@pytest.mark.parametrize("stored", [{"training": 5}, {"gate": "strict"}, {"network": None}, {"data": []}])
+def test_a_section_that_is_no_object_is_refused_in_one_line(stored: dict[str, Any]) -> None:
+    [name] = stored
+    with pytest.raises(ConfigError, match=f"^{name} must be an object with settings"):
+        RunConfig.from_dict(stored)
+
+
 def test_what_an_older_version_has_not_stored_has_its_default() -> None:
     stored = RunConfig().to_dict()
     del stored["training"]["threads"], stored["gate"]

@@ -24,8 +24,18 @@ EPOCH = EpochRecord(1, 0.5, 0.8, 0.6, 0.7, [0.1] * 10, 0.1, 1.5, 2.0, 100.0, 1_0
 
 
 def test_a_run_record_survives_a_round_trip() -> None:
-    record = RunRecord("r", "mlp", "cli", RunConfig(), 1, "c", 2.0, False, versions={"torch": "2"})
+    record = RunRecord("r", "mlp", "cli", RunConfig().to_dict(), 1, "c", 2.0, False, versions={"torch": "2"})
     assert from_json(RunRecord, to_json(record)) == record
+
+
+def test_a_run_of_another_model_is_read_whatever_its_settings_are() -> None:
+    config = {"forest": {"trees": 300, "epochs": "all"}, "note": "no section", "empty": {}}
+    record = RunRecord("r", "churn", "cli", config, 1, "c", 2.0, False, classes=["stays", "leaves"])
+    read = from_json(RunRecord, to_json(record))
+    assert read == record
+    assert read.parameters == {"trees": 300, "epochs": "all", "note": "no section"}
+    assert read.epochs == 0
+    assert replace(record, config={"training": {"epochs": 7}}).epochs == 7
 
 
 def test_nan_and_infinity_travel_as_valid_json() -> None:

@@ -18,7 +18,15 @@ from ml.fashion_mnist.config import CLASSES, RunConfig
 @pytest.fixture
 def run_record() -> RunRecord:
     return RunRecord(
-        "20261123T030000Z-7f3a90c1", "mlp", "schedule", RunConfig(), 7, "c0de", 1_000.0, False, classes=list(CLASSES)
+        "20261123T030000Z-7f3a90c1",
+        "mlp",
+        "schedule",
+        RunConfig().to_dict(),
+        7,
+        "c0de",
+        1_000.0,
+        False,
+        classes=list(CLASSES),
     )
 
 

@@ -64,7 +64,7 @@ def of_all_runs() -> int:
 
 
 def run(number: int, epochs: int = 18, sweep: str = "") -> RunRecord:
-    config = RunConfig.from_flat({"epochs": epochs})
+    config = RunConfig.from_flat({"epochs": epochs}).to_dict()
     return RunRecord(
         f"20261123T030000Z-{number:08x}",
         "mlp",
@@ -107,7 +107,7 @@ def test_the_largest_sweep_and_five_runs_stay_below_the_share(memory_store: Any,
     total = 0
     for record in [*singles, *trials] if runs_first else [*trials, *singles]:
         of_sweep = bool(record.sweep)
-        own = record.config.training.epochs
+        own = record.epochs
         granted = take(memory_store, record, MAX_TRIALS if of_sweep else 1, own, now=0.0)
         assert granted >= FIXED_SERIES
         total += most(own, granted, tested=not of_sweep or record is trials[0])
@@ -206,7 +206,9 @@ def test_a_store_whose_etags_are_changed_on_the_way_holds_no_run_up(
 def test_a_run_makes_no_more_series_than_its_budget_and_the_rest_is_said(make_run: Any, epochs: int) -> None:
     for granted in (0, *range(FIXED_SERIES, series_budget(epochs, 10) + 20, 1 + 3 * epochs)):
         made = make_run(epochs)
-        made.record = replace(made.record, config=RunConfig.from_flat({"epochs": epochs}), series_budget=granted)
+        made.record = replace(
+            made.record, config=RunConfig.from_flat({"epochs": epochs}).to_dict(), series_budget=granted
+        )
         points = run_points(made)
         assert len(points) <= granted
         assert len(points) == most(epochs, granted) == series_budget(epochs, 10) - series_left_out(epochs, 10, granted)
@@ -238,7 +240,7 @@ def test_a_store_that_does_not_answer_stops_no_run(memory_store: Any, monkeypatc
         raise StoreUnavailableError("S3 does not answer")
 
     monkeypatch.setattr(memory_store, "find", broken)
-    opened = Emitter(Address("127.0.0.1", 9)).run_opening(memory_store, run(1, 50), [run(1, 50).config])
+    opened = Emitter(Address("127.0.0.1", 9)).run_opening(memory_store, run(1, 50), [50])
     assert opened == replace(run(1, 50), series_budget=smallest(10), series_left_out=19 * 50 - 5 * 9)
 
 
@@ -283,7 +285,7 @@ def test_the_largest_sweep_in_the_real_exporter(make_run: Any, memory_store: Any
         for number in range(MAX_TRIALS + 5):
             of_sweep = number < MAX_TRIALS
             record = run(number, MAX_EPOCHS, "sweep" if of_sweep else "")
-            trials = [record.config] * (MAX_TRIALS if of_sweep else 1)
+            trials = [record.epochs] * (MAX_TRIALS if of_sweep else 1)
             whole.record = emitter.run_opening(memory_store, record, trials)
             points = run_points(whole)
             chosen = not of_sweep or number == 0

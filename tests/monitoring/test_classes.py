@@ -55,7 +55,7 @@ def ledger_run(run_record: RunRecord, make_epoch: Any, make_attempt: Any, memory
     """A run as the ledger has it: of so many classes, with or without their names."""
 
     def make(classes: list[str], count: int, epochs: int = 2) -> Any:
-        config = RunConfig.from_flat({"epochs": epochs})
+        config = RunConfig.from_flat({"epochs": epochs}).to_dict()
         history = [make_epoch(number, class_accuracy=[0.5] * count) for number in range(1, epochs + 1)]
         stages = ("ingest", "train", "test", "decide", "publish")
         return SimpleNamespace(
@@ -109,7 +109,7 @@ def test_a_hundred_classes_fit_the_limit_and_what_is_left_out_is_counted(ledger_
 def test_a_run_is_opened_with_what_its_classes_need(ledger_run: Any, memory_store: Any, classes: list[str]) -> None:
     run = ledger_run(classes, len(classes), 18)
     emitter = Emitter(SimpleNamespace(find=lambda: None))  # type: ignore[arg-type]
-    run.record = emitter.run_opening(memory_store, run.record, [run.record.config])
+    run.record = emitter.run_opening(memory_store, run.record, [run.record.epochs])
     assert run.record.series_budget == series_budget(18, len(classes))
     assert run.record.series_left_out == series_left_out(18, len(classes), None)
     assert len(run_points(run)) == run.record.series_budget
@@ -237,3 +237,12 @@ def test_the_exporter_counts_a_run_that_contradicts_itself_and_reads_on(s3_store
     assert found[-1].damaged[f"summaries/{bad}.json"] == "its names and figures are of 3 and of 10 classes"
     with pytest.raises(StoreError, match="is damaged: its names and figures"):
         s3_store.get_record(SummaryRecord, f"summaries/{bad}.json")
+
+
+def test_a_run_that_does_not_say_how_long_it_trains_stays_below_its_budget(ledger_run: Any) -> None:
+    run = ledger_run(THREE, 3, 40)
+    for config in ({"forest": {"trees": 300}}, {}, {"training": {"epochs": None}}):
+        run.record = replace(run.record, config=config, series_budget=150)
+        points = run_points(run)
+        assert len(points) <= 150
+        assert any(point.metric is catalogue.EPOCH_LOSS for point in points)

@@ -174,7 +174,7 @@ def make_facts() -> Callable[..., Facts]:
         promotion = PromotionRecord(CHAMPION, "5" * 64, 1.78e9, "", "gate", "first")
         values: dict[str, Any] = {
             "run_id": RUN,
-            "record": RunRecord(RUN, "mlp", "schedule", RunConfig(), 7, "c0de", 1.79e9, False),
+            "record": RunRecord(RUN, "mlp", "schedule", RunConfig().to_dict(), 7, "c0de", 1.79e9, False),
             "summary": summary(),
             "dataset": Part(dataset()),
             "training": Part(TrainingRecord(1, epochs(6), "cpu", 2, "2", model_sha256="5" * 64, parameters=1_000)),

@@ -22,7 +22,7 @@ from tests.ml.report.test_figures import check_drawing
 
 def entry(number: int, found: Predictions | None, **knobs: Any) -> Entry:
     run_id = f"20261123T030000Z-{number:08x}"
-    record = Part(RunRecord(run_id, "mlp", "cli", RunConfig.from_flat(knobs), number, "c0de", 1e9, False))
+    record = Part(RunRecord(run_id, "mlp", "cli", RunConfig.from_flat(knobs).to_dict(), number, "c0de", 1e9, False))
     untested: Part[Any] = Part(None, "It was never tested.")
     return Entry(
         run_id=run_id,
