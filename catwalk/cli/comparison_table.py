@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.cells import cell_len
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,10 +19,10 @@ from ml.fashion_mnist.config import knob_text
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _SPARK_WIDTH = 16
 _WIDE = 120
-_FIGURE_WIDTH = 6
-"""Of a difference in points."""
 _CLASS_ROWS = 3
 """Up to so many runs beside the baseline, the table of classes has a line a class; with more, a line a run."""
+_MOST_CLASSES = 20
+"""Of more classes, those with the largest differences are shown."""
 
 
 def sparkline(values: Sequence[float], width: int = _SPARK_WIDTH) -> str:
@@ -55,12 +55,15 @@ def tables(comparison: Comparison, width: int) -> list[Any]:
     pairs = [pair for pair in comparison.pairs if pair.classes]
     if pairs:
         parts += ["", "[bold]accuracy by class, less the baseline's, in points[/]"]
-        parts.append(_classes(pairs, names, width))
-    parts += [f"[dim]{pair.run_id}: {escape(pair.why)}[/]" for pair in comparison.pairs if pair.why]
+        parts.append(_classes(pairs, comparison.classes(_MOST_CLASSES), names, width))
+        choice = comparison.choice(_MOST_CLASSES)
+        parts += [f"[dim]{choice} --json has all.[/]"] if choice else []
+    told = ((pair.run_id, pair.why or pair.note) for pair in comparison.pairs)
+    parts += [f"[dim]{run_id}: {escape(sentence)}[/]" for run_id, sentence in told if sentence]
     if pairs:
         parts.append(
-            "[dim]* more than noise: McNemar's exact test on the same images, p Holm-corrected over the runs, or over "
-            "the classes of a run, below 0.05[/]"
+            "[dim]* more than noise: McNemar's exact test on the same examples, p Holm-corrected over the runs, or "
+            "over the classes of a run, below 0.05[/]"
         )
     return parts
 
@@ -189,56 +192,46 @@ def _parameters_narrow(comparison: Comparison, names: Mapping[str, str]) -> Tabl
     return table
 
 
-def _classes(pairs: Sequence[Pair], names: Mapping[str, str], width: int) -> Table:
+def _classes(pairs: Sequence[Pair], classes: Sequence[str], names: Mapping[str, str], width: int) -> Table:
     if len(pairs) == 1 or (width >= _WIDE and len(pairs) <= _CLASS_ROWS):
-        return _classes_down(pairs, names)
-    fits = width >= max(output.NARROW, _width_across(pairs, names))
-    return _classes_across(pairs, names) if fits else _classes_listed(pairs, names)
+        return _classes_down(pairs, classes, names)
+    across = _classes_across(pairs, classes, names)
+    return across if _fits(across, width) else _classes_listed(pairs, classes, names)
 
 
-def _classes_listed(pairs: Sequence[Pair], names: Mapping[str, str]) -> Table:
-    """For few columns, or many classes: what would be a row is told in words."""
+def _fits(table: Table, width: int) -> bool:
+    console = Console(width=10_000)
+    return width >= output.NARROW and console.measure(table).maximum <= width
+
+
+def _classes_listed(pairs: Sequence[Pair], classes: Sequence[str], names: Mapping[str, str]) -> Table:
+    """For few columns, or long names: what would be a row is told in words."""
     table = Table.grid(padding=(0, 1))
     for pair in pairs:
-        told = (f"{escape(name)} {_points(difference, 1)}" for name, difference in pair.classes.items())
+        found = ((name, pair.classes.get(name)) for name in classes)
+        told = (f"{escape(name)} {_points(difference, 1)}" for name, difference in found if difference)
         table.add_row(names[pair.run_id], ", ".join(told))
     return table
 
 
-def _classes_down(pairs: Sequence[Pair], names: Mapping[str, str]) -> Table:
+def _classes_down(pairs: Sequence[Pair], classes: Sequence[str], names: Mapping[str, str]) -> Table:
     table = _table(2)
-    table.add_column("class", no_wrap=True)
+    table.add_column("class", overflow="fold")
     for pair in pairs:
         table.add_column(names[pair.run_id], justify="right", overflow="fold")
         table.add_column("p", justify="right", no_wrap=True)
-    for name in _class_names(pairs):
+    for name in classes:
         found = [pair.classes.get(name) for pair in pairs]
         cells = [cell for one in found for cell in ((_with_interval(one), f"{one.p:.2g}") if one else ("-", "-"))]
         table.add_row(escape(name), *cells)
     return table
 
 
-def _class_names(pairs: Sequence[Pair]) -> list[str]:
-    """Of all pairs, in label order."""
-    return list(dict.fromkeys(name for pair in pairs for name in pair.classes))
-
-
-def _heading(name: str) -> str:
-    return name.replace("-", "-\n")
-
-
-def _width_across(pairs: Sequence[Pair], names: Mapping[str, str]) -> int:
-    """Columns that a line a run takes, with a gap before each figure."""
-    headings = [max(map(cell_len, _heading(name).split("\n"))) for name in _class_names(pairs)]
-    return max(map(len, names.values())) + sum(1 + max(_FIGURE_WIDTH, heading) for heading in headings)
-
-
-def _classes_across(pairs: Sequence[Pair], names: Mapping[str, str]) -> Table:
+def _classes_across(pairs: Sequence[Pair], classes: Sequence[str], names: Mapping[str, str]) -> Table:
     table = _table(1)
     table.add_column("", no_wrap=True)
-    classes = _class_names(pairs)
     for name in classes:
-        table.add_column(escape(_heading(name)), justify="right", no_wrap=True)
+        table.add_column(escape(name.replace("-", "-\n")), justify="right", no_wrap=True)
     for pair in pairs:
         found = [pair.classes.get(name) for name in classes]
         table.add_row(names[pair.run_id], *(_points(one, 1) if one else "-" for one in found))
@@ -267,6 +260,7 @@ def _plain_entry(entry: Entry, pair: Pair | None) -> dict[str, Any]:
         "difference": _plain_difference(pair.overall) if pair and pair.overall else None,
         "classes": {name: _plain_difference(found) for name, found in pair.classes.items()} if pair else {},
         "why": pair.why if pair else "",
+        "note": pair.note if pair else "",
     }
 
 

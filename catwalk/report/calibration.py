@@ -45,7 +45,7 @@ def reliability_diagram(facts: Facts) -> style.Drawing:
         style.percent_axis(axes.yaxis)
     upper.set_ylim(0, 1.02)
     style.label(upper, y="accuracy")
-    style.label(lower, "confidence: probability of the predicted class", "share of the test images")
+    style.label(lower, "confidence: probability of the predicted class", "share of the test examples")
     style.legend(upper, "upper left")
     above = sum(found.hits - found.confidence * found.examples for found in bins)
     lean = "too sure of itself" if above < 0 else "not sure enough"
@@ -55,7 +55,7 @@ def reliability_diagram(facts: Facts) -> style.Drawing:
     )
     alt = (
         f"Points of accuracy against confidence beside the diagonal; expected calibration error {error:.2%}. Mean "
-        f"confidence → accuracy (images) by bin: {told}."
+        f"confidence → accuracy (examples) by bin: {told}."
     )
     note = (
         f"Expected calibration error {error:.2%} over {CALIBRATION_BINS} bins. Mean confidence "

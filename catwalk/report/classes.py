@@ -2,26 +2,88 @@
 
 from __future__ import annotations
 
-from matplotlib.patches import Rectangle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from catwalk.report import style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
+from matplotlib.ticker import MaxNLocator
+
+from catwalk.ledger.records import class_names
+from catwalk.report import names, style
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.statistics import wilson
-from ml.fashion_mnist.config import CLASSES
+
+_NUMBERED = 12
+"""Up to so many classes, each cell of the confusion matrix has room for its numbers."""
+_LISTED = 12
+"""So many of the most frequent mistakes are listed where it has none."""
+_SIDE = 3.4
+"""Inches of the confusion matrix."""
+_ABOVE = 0.17
+"""Inches above it, for the name of its rows."""
+_SHADES = 24
+_MOST_CELLS = 5_000
+"""Mistakes that are drawn, the most frequent first: each takes some 40 bytes of the page."""
+
+
+@dataclass(frozen=True)
+class _Confusion:
+    """What was said of the test examples of each class."""
+
+    classes: list[str]
+    counts: list[list[int]]
+    """By true class (row) and predicted class (column)."""
+
+    def score(self, label: int) -> tuple[int, int]:
+        """Examples of a class that are classified right, and all of it."""
+        return self.counts[label][label], sum(self.counts[label])
+
+    def share(self, true: int, predicted: int) -> float:
+        """Of the examples of a class."""
+        return self.counts[true][predicted] / max(1, sum(self.counts[true]))
+
+    def mistakes(self) -> list[tuple[int, int, int]]:
+        """Count, true and predicted class of each mistake that was made, the most frequent first."""
+        found = [
+            (count, true, predicted)
+            for true, row in enumerate(self.counts)
+            for predicted, count in enumerate(row)
+            if count and true != predicted
+        ]
+        return sorted(found, key=lambda mistake: -mistake[0])
+
+    def worst(self) -> list[int]:
+        """All classes in label order where they are few; else those with the lowest accuracy, the lowest first."""
+        labels = list(range(len(self.classes)))
+        if len(labels) <= names.FEW:
+            return labels
+        tested = [label for label in labels if self.score(label)[1]]
+        return sorted(tested, key=lambda label: self.share(label, label))[: names.FEW]
+
+
+def _confusion(facts: Facts) -> _Confusion:
+    """
+    Raises:
+        MissingError: the model was not tested, or the record is damaged.
+    """
+    evaluation = facts.evaluation.get()
+    counts = evaluation.confusion
+    if not counts or {len(row) for row in counts} != {len(counts)}:
+        raise MissingError("The confusion matrix in evaluation.json is damaged.")
+    return _Confusion(class_names(evaluation.classes, len(counts)), counts)
 
 
 def class_accuracy(facts: Facts) -> style.Drawing:
     """Test accuracy of each class with Wilson 95 % intervals, the champion beside the challenger."""
     confusion = _confusion(facts)
-    ours = {name: (confusion[label][label], sum(confusion[label])) for label, name in enumerate(CLASSES)}
-    theirs: dict[str, tuple[int, int]] = {}
-    if facts.champion.value is not None:
-        other = facts.champion.value
-        for label, name in enumerate(CLASSES):
-            of_class = other.labels == label
-            theirs[name] = int(other.right[of_class].sum()), int(of_class.sum())
-    figure = style.new_figure(4.5)
-    axes = style.add_axes(figure, 0.92, 0.42, 3.2, 3.7)
+    shown = confusion.worst()
+    ours = {label: confusion.score(label) for label in shown}
+    theirs = _champion_scores(facts, shown)
+    figure, axes = style.class_figure(confusion.classes, shown)
     rows = [("challenger", facts.run_id, ours, -0.16 if theirs else 0.0, "o")]
     if theirs:
         rows.append(("champion", facts.champion_id, theirs, 0.16, "D"))
@@ -31,7 +93,7 @@ def class_accuracy(facts: Facts) -> style.Drawing:
         bounds = [wilson(hits, n) for hits, n in scores.values()]
         axes.errorbar(
             ratios,
-            [label + offset for label in range(len(CLASSES))],
+            [row + offset for row in range(len(shown))],
             xerr=[
                 [max(0.0, ratio - low) for ratio, (low, _) in zip(ratios, bounds, strict=True)],
                 [max(0.0, high - ratio) for ratio, (_, high) in zip(ratios, bounds, strict=True)],
@@ -45,14 +107,33 @@ def class_accuracy(facts: Facts) -> style.Drawing:
             capsize=2,
             label=f"{role}, {run_id}",
         )
-    style.class_rows(axes)
+    style.legend_above(axes)
     style.percent_axis(axes.xaxis)
     style.label(axes, "test accuracy (recall), 95 % interval")
     told = ", ".join(
-        f"{name} {_share(ours[name])}" + (f" (champion {_share(theirs[name])})" if theirs else "") for name in CLASSES
+        f"{confusion.classes[label]} {_share(ours[label])}" + (f" (champion {_share(theirs[label])})" if theirs else "")
+        for label in shown
     )
-    note = "" if theirs else f"The champion is not shown. {facts.champion.why}"
+    note = style.sentences(
+        _choice(confusion, shown, "with the lowest accuracy"),
+        "" if theirs else f"The champion is not shown. {facts.champion.why}",
+        names.undrawn_note(confusion.classes, shown),
+    )
     return style.Drawing(figure, "Test accuracy by class", f"Points with 95 % intervals by class: {told}.", note)
+
+
+def _champion_scores(facts: Facts, shown: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Hits and examples by class; empty: there is no champion to show."""
+    champion = facts.champion.value
+    if champion is None:
+        return {}
+    right = {label: champion.right[champion.labels == label] for label in shown}
+    return {label: (int(found.sum()), len(found)) for label, found in right.items()}
+
+
+def _choice(confusion: _Confusion, shown: Sequence[int], which: str) -> str:
+    count = len(confusion.classes)
+    return f"The {len(shown)} classes {which}, of {count}." if len(shown) < count else ""
 
 
 def _share(score: tuple[int, int]) -> str:
@@ -60,74 +141,180 @@ def _share(score: tuple[int, int]) -> str:
     return f"{hits / examples:.1%}" if examples else "no examples"
 
 
-def _confusion(facts: Facts) -> list[list[int]]:
-    """
-    Raises:
-        MissingError: the model was not tested, or the record is damaged.
-    """
-    confusion = facts.evaluation.get().confusion
-    if [len(row) for row in confusion] != [len(CLASSES)] * len(CLASSES):
-        raise MissingError("The confusion matrix in evaluation.json is damaged.")
-    return confusion
-
-
 def confusion_matrix(facts: Facts) -> style.Drawing:
-    """Test images by true and predicted class: shade and per cent of the row, and counts."""
+    """Test examples by true and predicted class: shade and, with few classes, per cent of the row and counts."""
     confusion = _confusion(facts)
-    n = len(CLASSES)
-    figure = style.new_figure(4.5)
-    axes = style.add_axes(figure, 0.82, 0.92, 3.4, 3.45)
-    worst = (0, 0, 1)
-    for true, row in enumerate(confusion):
-        total = max(1, sum(row))
+    count, mistakes = len(confusion.classes), confusion.mistakes()
+    drawing = _with_numbers(confusion) if count <= _NUMBERED else _with_shades(confusion, mistakes)
+    told = "; ".join(
+        "{}: {} of {} right".format(confusion.classes[label], *confusion.score(label)) + _taken_for(confusion, label)
+        for label in confusion.worst()
+    )
+    choice = _choice(confusion, confusion.worst(), "with the lowest accuracy")
+    alt = style.sentences(f"A table of {count} by {count} classes.", choice, f"{told}.")
+    return style.Drawing(drawing.figure, "Confusion matrix, normalised by row", alt, drawing.note)
+
+
+def _with_numbers(confusion: _Confusion) -> style.Drawing:
+    n = len(confusion.classes)
+    shown, widest = names.fitted(names.drawn(confusion.classes), 1.0, style.SMALL)
+    left = max(0.82, widest + 0.12)
+    slanted = n * (widest + 0.1) > style.WIDTH - 0.08 - left
+    below = max(0.92, 0.71 * widest + 0.3) if slanted else 0.42
+    height = min(3.45, 0.62 * n)
+    figure = style.new_figure(below + height + _ABOVE)
+    axes = style.add_axes(figure, left, below, style.WIDTH - 0.08 - left, height)
+    for true, row in enumerate(confusion.counts):
         for predicted, count in enumerate(row):
-            share = count / total
-            colour = style.GOOD if true == predicted else style.BAD
-            # Mistakes are rare: their shade is stretched so that one in four is as dark as all.
-            depth = share if true == predicted else min(1.0, 4 * share)
-            if count:
-                patch = Rectangle(
-                    (predicted - 0.5, true - 0.5), 1, 1, facecolor=colour, alpha=0.06 + 0.84 * depth, edgecolor="none"
-                )
-                axes.add_patch(patch)
-            text = style.ON_COLOUR if depth > 0.55 else style.INK if count else style.QUIET
-            percent = f"{100 * share:.0f}%" if share >= 0.01 else "<1%"
-            axes.text(
-                predicted,
-                true,
-                f"{percent}\n{count}" if count else "·",
-                color=text,
-                fontsize=6.6,
-                ha="center",
-                va="center",
-                linespacing=1.15,
-            )
-            if true != predicted and count > worst[0]:
-                worst = count, true, predicted
+            _cell(axes, true, predicted, count, confusion.share(true, predicted))
+    _frame(axes, n, left)
+    _name_axes(axes, shown, slanted)
+    note = "Per cent of the row's examples, and their number. Blue: right; orange: wrong, in a stretched shade."
+    for count, true, predicted in confusion.mistakes()[:1]:
+        was, said = confusion.classes[true], confusion.classes[predicted]
+        note += f" Most frequent mistake: {was} taken for {said}, {count} times."
+    return style.Drawing(figure, "", "", style.sentences(note, names.undrawn_note(confusion.classes, range(n))))
+
+
+def _depth(share: float, right: bool) -> float:
+    """Mistakes are rare: their shade is stretched so that one in four is as dark as all."""
+    return share if right else min(1.0, 4 * share)
+
+
+def _cell(axes: Axes, true: int, predicted: int, count: int, share: float) -> None:
+    depth = _depth(share, true == predicted)
+    if count:
+        colour = style.GOOD if true == predicted else style.BAD
+        corner = (predicted - 0.5, true - 0.5)
+        axes.add_patch(Rectangle(corner, 1, 1, facecolor=colour, alpha=0.06 + 0.84 * depth, edgecolor="none"))
+    percent = f"{100 * share:.0f}%" if share >= 0.01 else "<1%"
+    axes.text(
+        predicted,
+        true,
+        f"{percent}\n{count}" if count else "·",
+        color=style.ON_COLOUR if depth > 0.55 else style.INK if count else style.QUIET,
+        fontsize=6.6,
+        ha="center",
+        va="center",
+        linespacing=1.15,
+    )
+
+
+def _frame(axes: Axes, n: int, left: float) -> None:
+    """Limits, and what the axes are; `left` is the room in inches beside the matrix."""
     axes.set_xlim(-0.5, n - 0.5)
     axes.set_ylim(n - 0.5, -0.5)
-    axes.set_xticks(range(n), CLASSES, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(n), CLASSES)
     axes.tick_params(labelcolor=style.INK)
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.set_xlabel("predicted class", color=style.QUIET, fontsize=style.SMALL, labelpad=1)
-    axes.text(
-        -0.22, 1.012, "true class", transform=axes.transAxes, color=style.QUIET, fontsize=style.SMALL, va="bottom"
+    axes.annotate(
+        "true class",
+        (0, 1),
+        (-72 * (left - 0.07), 3),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        color=style.QUIET,
+        fontsize=style.SMALL,
+        va="bottom",
     )
-    count, true, predicted = worst
-    told = "; ".join(
-        f"{CLASSES[label]}: {row[label]} of {sum(row)} right" + _taken_for(row, label)
-        for label, row in enumerate(confusion)
-    )
-    note = "Per cent of the row's images, and their number. Blue: right; orange: wrong, in a stretched shade."
-    if count:
-        note += f" Most frequent mistake: {CLASSES[true]} taken for {CLASSES[predicted]}, {count} times."
-    return style.Drawing(figure, "Confusion matrix, normalised by row", f"A table of ten by ten classes. {told}.", note)
 
 
-def _taken_for(row: list[int], label: int) -> str:
+def _name_axes(axes: Axes, shown: Sequence[str], slanted: bool = True) -> None:
+    slant: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+    axes.set_xticks(range(len(shown)), shown, **slant, **names.text_style())
+    axes.set_yticks(range(len(shown)), shown, **names.text_style())
+
+
+def _with_shades(confusion: _Confusion, mistakes: Sequence[tuple[int, int, int]]) -> style.Drawing:
+    """Cells without numbers, and the most frequent mistakes below them."""
+    n, listed = len(confusion.classes), mistakes[:_LISTED]
+    named = n <= names.FEW
+    shown, widest = names.fitted(names.drawn(confusion.classes), 1.0, 7)
+    left, below = (max(0.82, widest + 0.12), 0.71 * widest + 0.33) if named else (0.52, 0.42)
+    rows = 0.19 * len(listed) + 0.45 if listed else 0.0
+    side = min(_SIDE, style.WIDTH - 0.08 - left)
+    figure = style.new_figure(rows + below + side + _ABOVE)
+    axes = style.add_axes(figure, left, rows + below, side, side)
+    drawn = mistakes[:_MOST_CELLS]
+    _shade(axes, [(t, t, confusion.share(t, t)) for t in range(n) if confusion.counts[t][t]], side / n, True)
+    _shade(axes, [(t, p, confusion.share(t, p)) for _, t, p in drawn], side / n, False)
+    _frame(axes, n, left)
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+        spine.set_color(style.LINE)
+    if named:
+        _name_axes(axes, shown)
+        axes.tick_params(labelsize=7)
+    else:
+        axes.set_xlabel("predicted class, by its number", color=style.QUIET, fontsize=style.SMALL, labelpad=1)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    if listed:
+        _list(style.add_axes(figure, 2.5, 0.06, 1.05, rows - 0.4), confusion, listed)
+    labels = {*(label for _, *pair in listed for label in pair), *(range(n) if named else ())}
+    note = style.sentences(
+        "Shade: share of the row's examples. Blue: right; orange: wrong, in a stretched shade.",
+        f"Below, the {len(listed)} most frequent of {len(mistakes):,} kinds of mistakes: how often each was made, and "
+        "in what share of the true class."
+        if listed
+        else "Every test example was classified right.",
+        f"The {len(mistakes) - len(drawn):,} rarest kinds are not drawn." if len(drawn) < len(mistakes) else "",
+        names.undrawn_note(confusion.classes, labels),
+    )
+    return style.Drawing(figure, "", "", note)
+
+
+def _shade(axes: Axes, cells: Sequence[tuple[int, int, float]], side: float, right: bool) -> None:
+    """Cells (true, predicted, share) as strokes, one path a shade: a patch each would make a page of megabytes.
+
+    Args:
+        side: of a cell, in inches; the smaller, the less faint the faintest is.
+    """
+    faintest = 0.06 if side > _SIDE / names.FEW / 2 else 0.25
+    by_shade: dict[int, list[tuple[float, float]]] = {}
+    for true, predicted, share in cells:
+        ends = [(predicted - 0.5, float(true)), (predicted + 0.5, float(true))]
+        by_shade.setdefault(round(_SHADES * _depth(share, right)), []).extend(ends)
+    for shade, ends in by_shade.items():
+        path = Path(np.array(ends), [Path.MOVETO, Path.LINETO] * (len(ends) // 2))
+        colour = style.GOOD if right else style.BAD
+        alpha = faintest + (0.9 - faintest) * shade / _SHADES
+        stroke: dict[str, Any] = {"linewidth": max(0.8, 72 * side), "capstyle": "butt", "snap": False}
+        axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, alpha=alpha, **stroke))
+
+
+def _list(axes: Axes, confusion: _Confusion, listed: Sequence[tuple[int, int, int]]) -> None:
+    """Mistakes as bars, each beside what was taken for what."""
+    written = names.drawn(confusion.classes)
+    rows = [tuple(names.fit(written[label], 1.05, 7.4) for label in pair) for _, *pair in listed]
+    axes.barh(range(len(listed)), [count for count, *_ in listed], height=0.62, color=style.BAD)
+    for row, (count, true, predicted) in enumerate(listed):
+        text = f"{count:,} ({100 * confusion.share(true, predicted):.0f}%)"
+        axes.annotate(
+            text, (count, row), (4, 0), textcoords="offset points", color=style.INK, fontsize=7.4, va="center"
+        )
+    axes.set_yticks(range(len(listed)), [f"{true} → {said}" for true, said in rows], **names.text_style())
+    axes.tick_params(labelcolor=style.INK, labelsize=7.4)
+    axes.set_ylim(len(listed) - 0.5, -0.5)
+    axes.set_xticks([])
+    axes.grid(visible=False)
+    axes.spines["bottom"].set_visible(False)
+    axes.annotate(
+        "true class → what it is taken for",
+        (0, 1),
+        (-72 * 2.43, 5),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        color=style.QUIET,
+        fontsize=style.SMALL,
+        va="bottom",
+    )
+
+
+def _taken_for(confusion: _Confusion, label: int) -> str:
+    row = confusion.counts[label]
     mistakes = [count if other != label else 0 for other, count in enumerate(row)]
     most = max(range(len(mistakes)), key=mistakes.__getitem__)
-    return f", most often taken for {CLASSES[most]} ({mistakes[most]})" if mistakes[most] else ""
+    return f", most often taken for {confusion.classes[most]} ({mistakes[most]})" if mistakes[most] else ""

@@ -14,18 +14,19 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from catwalk.ledger.records import is_finite
-from catwalk.report import style
-from catwalk.report.comparison import Comparison, Entry, Pair
+from catwalk.report import names, style
+from catwalk.report.comparison import Comparison, Difference, Pair
 from catwalk.report.curves import finite
 from catwalk.report.examples import SHOWN, picture_grid
-from catwalk.report.facts import MissingError
+from catwalk.report.facts import MissingError, Predictions
 from catwalk.report.statistics import wilson
-from ml.fashion_mnist.config import CLASSES
 
 _NAMED = 60
 """Up to so many runs a legend names each."""
 _DOTS = 4
 """Up to so many runs beside the baseline their class differences are drawn with intervals, else as a heat map."""
+_MAPPED = 10
+"""Classes that a row of the heat map has room for, with their numbers."""
 _MARKED_RUNS = 8
 _MARKED_EPOCHS = 30
 
@@ -168,12 +169,19 @@ def class_differences(comparison: Comparison) -> style.Drawing:
     pairs = [pair for pair in comparison.pairs if pair.classes]
     if not pairs:
         raise MissingError(comparison.pairs[0].why)
-    figure = _difference_dots(pairs) if len(pairs) <= _DOTS else _difference_map(pairs)
+    dots = len(pairs) <= _DOTS
+    most = names.FEW if dots else _MAPPED
+    shown, classes = comparison.classes(most), comparison.baseline.predictions.get().classes
+    labels = [classes.index(name) for name in shown]
+    figure = _difference_dots(pairs, classes, labels) if dots else _difference_map(pairs, classes, labels)
     told = "; ".join(f"{pair.run_id}: {_significant(pair)}" for pair in pairs)
-    note = (
-        f"Against the baseline {comparison.baseline.run_id}. "
-        + ("Filled: " if len(pairs) <= _DOTS else "*: ")
-        + "more than noise (McNemar's exact test, Holm-corrected over the ten classes, p < 0.05)."
+    note = style.sentences(
+        comparison.choice(most),
+        f"Against the baseline {comparison.baseline.run_id}.",
+        ("Filled: " if dots else "*: ")
+        + "more than noise (McNemar's exact test, Holm-corrected over a run's classes, p < 0.05).",
+        *(f"{pair.run_id}: {pair.note}" for pair in pairs if pair.note),
+        names.undrawn_note(classes, labels),
     )
     alt = f"Differences of {len(pairs)} runs from the baseline by class. More than noise: {told}."
     return style.Drawing(figure, "Accuracy by class, less the baseline's", alt, note)
@@ -188,18 +196,21 @@ def _significant(pair: Pair) -> str:
     return ", ".join(found) or "none"
 
 
-def _difference_dots(pairs: Sequence[Pair]) -> Figure:
-    figure = style.new_figure(4.4 + 0.13 * len(pairs))
-    axes = style.add_axes(figure, 0.92, 0.42, 3.2, 3.7)
+def _difference_dots(pairs: Sequence[Pair], classes: Sequence[str], labels: Sequence[int]) -> Figure:
+    figure, axes = style.class_figure(classes, labels, above=0.28 + 0.13 * len(pairs))
     axes.axvline(0, color=style.QUIET, linewidth=1)
     spread = 0.6 / len(pairs)
     for number, pair in enumerate(pairs):
         look = style.run_style(pair.run_id)
-        for name, difference in pair.classes.items():
-            row = CLASSES.index(name) + (number - (len(pairs) - 1) / 2) * spread
+        offset = (number - (len(pairs) - 1) / 2) * spread
+        rows = [(row, pair.classes.get(classes[label])) for row, label in enumerate(labels)]
+        named = False
+        for row, difference in rows:
+            if difference is None:
+                continue
             axes.errorbar(
                 [100 * difference.value],
-                [row],
+                [row + offset],
                 xerr=[
                     [max(0.0, 100 * (difference.value - difference.low))],
                     [max(0.0, 100 * (difference.high - difference.value))],
@@ -210,47 +221,54 @@ def _difference_dots(pairs: Sequence[Pair]) -> Figure:
                 markersize=4.5,
                 elinewidth=1.2,
                 capsize=2,
-                label=pair.run_id if name == CLASSES[0] else None,
+                label=None if named else pair.run_id,
             )
-    style.class_rows(axes)
+            named = True
+    style.legend_above(axes)
     style.label(axes, "percentage points, 95 % interval")
     return figure
 
 
-def _difference_map(pairs: Sequence[Pair]) -> Figure:
-    step = 0.21
-    figure = style.new_figure(0.95 + step * len(pairs))
-    axes = style.add_axes(figure, 0.98, 0.1, 2.9, step * len(pairs))
+def _difference_map(pairs: Sequence[Pair], classes: Sequence[str], labels: Sequence[int]) -> Figure:
+    step, size = 0.21, 7.0
+    written = names.drawn(classes)
+    columns, widest = names.fitted((written[label] for label in labels), 0.8, size)
+    slanted = 0.71 * widest
+    figure = style.new_figure(max(0.95, slanted + 0.3) + step * len(pairs))
+    axes = style.add_axes(figure, 0.98, 0.1, min(2.9, style.WIDTH - 1.03 - slanted), step * len(pairs))
     reach = max((abs(d.value) for pair in pairs for d in pair.classes.values()), default=0.0) or 1.0
     for row, pair in enumerate(pairs):
-        for name, difference in pair.classes.items():
-            column = CLASSES.index(name)
-            colour = style.GOOD if difference.value > 0 else style.BAD
-            depth = abs(difference.value) / reach
-            axes.add_patch(
-                Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, alpha=0.04 + 0.8 * depth, edgecolor="none")
-            )
-            star = "*" if difference.significant else ""
-            axes.text(
-                column,
-                row,
-                f"{100 * difference.value:+.1f}{star}",
-                color=style.ON_COLOUR if depth > 0.6 else style.INK,
-                fontsize=6,
-                fontweight="bold" if star else "normal",
-                ha="center",
-                va="center",
-            )
-    axes.set_xlim(-0.5, len(CLASSES) - 0.5)
+        for column, label in enumerate(labels):
+            difference = pair.classes.get(classes[label])
+            if difference:
+                _difference_cell(axes, row, column, difference, abs(difference.value) / reach)
+    axes.set_xlim(-0.5, len(labels) - 0.5)
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.xaxis.tick_top()
-    axes.set_xticks(range(len(CLASSES)), CLASSES, rotation=45, ha="left", rotation_mode="anchor")
+    axes.set_xticks(range(len(labels)), columns, rotation=45, ha="left", rotation_mode="anchor", **names.text_style())
     axes.set_yticks(range(len(pairs)), [_short(pair.run_id) for pair in pairs])
-    axes.tick_params(labelcolor=style.INK, labelsize=7)
+    axes.tick_params(labelcolor=style.INK, labelsize=size)
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
     return figure
+
+
+def _difference_cell(axes: Axes, row: int, column: int, difference: Difference, depth: float) -> None:
+    colour = style.GOOD if difference.value > 0 else style.BAD
+    corner = (column - 0.5, row - 0.5)
+    axes.add_patch(Rectangle(corner, 1, 1, facecolor=colour, alpha=0.04 + 0.8 * depth, edgecolor="none"))
+    star = "*" if difference.significant else ""
+    axes.text(
+        column,
+        row,
+        f"{100 * difference.value:+.{0 if abs(difference.value) >= 0.1 else 1}f}{star}",
+        color=style.ON_COLOUR if depth > 0.6 else style.INK,
+        fontsize=6,
+        fontweight="bold" if star else "normal",
+        ha="center",
+        va="center",
+    )
 
 
 def _short(run_id: str) -> str:
@@ -259,28 +277,37 @@ def _short(run_id: str) -> str:
 
 
 def disagreements(comparison: Comparison) -> style.Drawing:
-    """Test images about which the runs disagree most."""
-    entries, images = comparison.comparable, comparison.images.get()
+    """Test images about which the runs disagree most, of the classes that all of them have."""
+    entries, images = comparison.comparable, comparison.baseline.images.get()
     if len(entries) < 2:
         raise MissingError(comparison.pairs[0].why)
-    return _of_two(entries, images) if len(entries) == 2 else _of_many(entries, images)
+    found = [entry.predictions.get() for entry in entries]
+    common = [name for name in found[0].classes if all(name in other.classes for other in found)]
+    images = images[found[0].indices(common)]
+    if not len(images):
+        raise MissingError("These runs have no tested class in common.")
+    answers = [one.among(common) for one in found]
+    return _of_two(answers, images) if len(answers) == 2 else _of_many(answers, images)
 
 
-def _of_two(entries: Sequence[Entry], images: NDArray[np.uint8]) -> style.Drawing:
+def _of_two(answers: Sequence[Predictions], images: NDArray[np.uint8]) -> style.Drawing:
     """Those that exactly one has right, the surest wrong answers first; half of the room for each."""
-    baseline, other = (entry.predictions.get() for entry in entries)
+    baseline, other = answers
     chosen: list[int] = []
     for right, wrong in ((baseline, other), (other, baseline)):
         only = np.flatnonzero(right.right & ~wrong.right)
         chosen += only[np.argsort(-wrong.confidence[only], kind="stable")][: SHOWN // 2].tolist()
     if not chosen:
         raise MissingError("There are none: both runs have the same images right.")
-    captions, told = [], []
+    classes = _classes(answers)
+    written = names.drawn(classes)
+    captions, told, labels = [], [], set()
     for index in chosen:
-        true = CLASSES[baseline.labels[index]]
-        said = [CLASSES[found.predicted[index]] for found in (baseline, other)]
-        captions.append((true, "\n".join(said), bool(baseline.right[index])))
-        told.append(f"{true}: {said[0]} and {said[1]}")
+        true = classes.index(baseline.truth[index])
+        said = [classes.index(found.classes[found.predicted[index]]) for found in answers]
+        labels |= {true, *said}
+        captions.append((written[true], [written[label] for label in said], bool(baseline.right[index])))
+        told.append(f"{classes[true]}: {' and '.join(classes[label] for label in said)}")
     figure = picture_grid([images[index] for index in chosen], captions)
     only_baseline = int((baseline.right & ~other.right).sum())
     only_other = int((other.right & ~baseline.right).sum())
@@ -288,33 +315,44 @@ def _of_two(entries: Sequence[Entry], images: NDArray[np.uint8]) -> style.Drawin
         f"Above each image its class, below what the baseline and then the other run say. Blue: only the baseline is "
         f"right ({only_baseline:,} images); orange: only the other ({only_other:,})."
     )
+    note = style.sentences(note, names.undrawn_note(classes, labels))
     return style.Drawing(
-        figure, "Images that only one run has right", f"{len(chosen)} garments. {'; '.join(told)}.", note
+        figure, "Images that only one run has right", f"{len(chosen)} images. {'; '.join(told)}.", note
     )
 
 
-def _of_many(entries: Sequence[Entry], images: NDArray[np.uint8]) -> style.Drawing:
+def _classes(answers: Sequence[Predictions]) -> list[str]:
+    """Classes of all runs, those of the baseline first."""
+    return list(dict.fromkeys(name for found in answers for name in found.classes))
+
+
+def _of_many(answers: Sequence[Predictions], images: NDArray[np.uint8]) -> style.Drawing:
     """Those whose votes are most evenly split, by entropy."""
-    votes = np.stack([entry.predictions.get().predicted for entry in entries])
-    labels = entries[0].predictions.get().labels
-    counts = np.stack([(votes == label).sum(axis=0) for label in range(len(CLASSES))], axis=1) / len(entries)
+    classes = _classes(answers)
+    place = {name: label for label, name in enumerate(classes)}
+    votes = np.stack([np.array([place[name] for name in found.classes])[found.predicted] for found in answers])
+    truth = answers[0].truth
+    counts = np.stack([(votes == label).sum(axis=0) for label in range(len(classes))], axis=1) / len(answers)
     entropy = -(counts * np.log(np.where(counts > 0, counts, 1))).sum(axis=1)
     chosen = [int(index) for index in np.argsort(-entropy, kind="stable")[:SHOWN] if entropy[index] > 0]
     if not chosen:
         raise MissingError("There are none: all runs give the same answers.")
-    captions, told = [], []
+    written = names.drawn(classes)
+    captions, told, labels = [], [], set()
     for index in chosen:
-        ranking = Counter(CLASSES[label] for label in votes[:, index]).most_common()
-        true = CLASSES[labels[index]]
-        lines = [f"{count}× {name}" for name, count in ranking[:2]]
-        captions.append((true, "\n".join(lines), ranking[0][0] == true))
-        told.append(f"{true}: {', '.join(f'{count} say {name}' for name, count in ranking)}")
+        ranking = Counter(votes[:, index].tolist()).most_common()
+        true = place[str(truth[index])]
+        labels |= {true, *(label for label, _ in ranking[:2])}
+        lines = [f"{count}× {written[label]}" for label, count in ranking[:2]]
+        captions.append((written[true], lines, ranking[0][0] == true))
+        told.append(f"{classes[true]}: {', '.join(f'{count} say {classes[label]}' for label, count in ranking)}")
     figure = picture_grid([images[index] for index in chosen], captions)
     split = int((entropy > 0).sum())
     note = (
-        f"Above each image its class, below the two answers given most often by the {len(entries)} runs. Blue: most "
-        f"are right. The runs disagree about {split:,} of {len(labels):,} images."
+        f"Above each image its class, below the two answers given most often by the {len(answers)} runs. Blue: most "
+        f"are right. The runs disagree about {split:,} of {len(truth):,} images."
     )
+    note = style.sentences(note, names.undrawn_note(classes, labels))
     return style.Drawing(
-        figure, "Images the runs disagree about most", f"{len(chosen)} garments. {'; '.join(told)}.", note
+        figure, "Images the runs disagree about most", f"{len(chosen)} images. {'; '.join(told)}.", note
     )

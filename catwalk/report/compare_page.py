@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 
 from catwalk.ledger.records import SummaryRecord
-from catwalk.report import compare_figures, page, style
+from catwalk.report import compare_figures, names, page, style
 from catwalk.report.build import Report, draw_all
 from catwalk.report.comparison import Comparison, Difference
 from catwalk.report.page import Content, Html, element, joined
-from ml.fashion_mnist.config import CLASSES, knob_text
+from ml.fashion_mnist.config import knob_text
 
 FIGURES: dict[str, tuple[str, Callable[[Comparison], style.Drawing]]] = {
     "loss": ("Loss by epoch", compare_figures.loss),
@@ -20,6 +20,8 @@ FIGURES: dict[str, tuple[str, Callable[[Comparison], style.Drawing]]] = {
     "class_differences": ("Accuracy by class, less the baseline's", compare_figures.class_differences),
 }
 """Name of the PNG file → title, and what draws it; in the page's order."""
+_LONG = 20
+"""Characters from which on a column's name may be broken."""
 
 
 def build(comparison: Comparison) -> Report:
@@ -58,8 +60,8 @@ def _verdict(comparison: Comparison) -> Html:
     lines.append(
         element(
             "p",
-            "Differences are paired, on the same test images: McNemar's exact test, two-sided, p Holm-corrected over "
-            "the runs, or over the ten classes of a run; 95 % intervals.",
+            "Differences are paired, on the same test examples: McNemar's exact test, two-sided, p Holm-corrected over "
+            "the runs, or over the classes of a run; 95 % intervals.",
             "quiet",
         )
     )
@@ -81,7 +83,7 @@ def _runs(comparison: Comparison) -> Html:
                 f"{last.validation_loss:.4f}" if last else "–",
                 f"{last.validation_accuracy:.2%}" if last else "–",
                 f"{evaluation.accuracy:.2%}" if evaluation else "–",
-                "baseline" if pair is None else shown(pair.overall) if pair.overall else element("span", "–", "quiet"),
+                "baseline" if pair is None else points(pair.overall) if pair.overall else element("span", "–", "quiet"),
                 "" if pair is None or not pair.overall else f"{pair.overall.p:.2g}",
                 _outcome(entry.summary),
             ]
@@ -96,7 +98,8 @@ def _runs(comparison: Comparison) -> Html:
         "p",
         "outcome",
     ]
-    reasons = [element("p", f"{pair.run_id}: {pair.why}", "quiet") for pair in comparison.pairs if pair.why]
+    told = [(pair.run_id, pair.why or pair.note) for pair in comparison.pairs]
+    reasons = [element("p", f"{run_id}: {sentence}", "quiet") for run_id, sentence in told if sentence]
     return page.card(page.table(header, rows, ["", "n", "n", "n", "n", "n", "n", ""]), *reasons)
 
 
@@ -107,7 +110,7 @@ def _outcome(summary: SummaryRecord | None) -> str:
     return f"{summary.decision} {summary.reason.replace('_', ' ')}" if summary.decision else summary.state
 
 
-def shown(difference: Difference) -> Html:
+def points(difference: Difference) -> Html:
     """A difference in points with its interval; in colour where it is more than noise."""
     css = "" if not difference.significant else "good" if difference.value > 0 else "bad"
     value = element("b", f"{100 * difference.value:+.2f}", css) if css else Html(f"{100 * difference.value:+.2f}")
@@ -135,20 +138,23 @@ def _classes(comparison: Comparison) -> Html:
     pairs = [pair for pair in comparison.pairs if pair.classes]
     if not pairs:
         return page.missing("Differences by class", comparison.pairs[0].why)
+    shown, choice = comparison.classes(names.FEW), element("p", comparison.choice(names.FEW), "quiet")
     if len(pairs) <= 3:
         header: list[Content] = ["class"]
         for pair in pairs:
             header += [page.run_name(pair.run_id), "p"]
         rows: list[list[Content]] = []
-        for name in CLASSES:
+        for name in shown:
             row: list[Content] = [name]
             for pair in pairs:
                 found = pair.classes.get(name)
-                row += [shown(found), f"{found.p:.2g}"] if found else ["–", "–"]
+                row += [points(found), f"{found.p:.2g}"] if found else ["–", "–"]
             rows.append(row)
-        return page.card(page.table(header, rows, ["", *["n"] * (2 * len(pairs))]))
-    rows = [[page.run_name(pair.run_id), *(_brief(pair.classes.get(name)) for name in CLASSES)] for pair in pairs]
-    return page.card(page.table(["run", *CLASSES], rows, ["", *["n"] * len(CLASSES)]))
+        return page.card(page.table(header, rows, ["name", *["n"] * (2 * len(pairs))]), choice)
+    rows = [[page.run_name(pair.run_id), *(_brief(pair.classes.get(name)) for name in shown)] for pair in pairs]
+    return page.card(
+        page.table(["run", *shown], rows, ["", *("n name" if len(name) > _LONG else "n" for name in shown)]), choice
+    )
 
 
 def _brief(difference: Difference | None) -> Content:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,11 @@ from catwalk.ledger.sweep import NOT_CHOSEN
 from catwalk.report.facts import MissingError, Part, Predictions, part, read_images, read_predictions
 from catwalk.report.statistics import Z_95
 from catwalk.storage.store import Store
-from ml.fashion_mnist.config import CLASSES
 
 SIGNIFICANCE = 0.05
 """A difference whose corrected p-value is below this is called one."""
 _READERS = 8
+_NO_IMAGES: Part[NDArray[np.uint8]] = Part(None, "The test images were not read.")
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,13 @@ class Entry:
     training: Part[TrainingRecord]
     evaluation: Part[EvaluationRecord]
     predictions: Part[Predictions]
+    images: Part[NDArray[np.uint8]] = _NO_IMAGES
+    """Its test images; read of the baseline, and of runs with other classes than the baseline's."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How a run differs from the baseline on the same images."""
+    """How a run differs from the baseline on the same test examples."""
 
     value: float
     """Accuracy of the run less that of the baseline, as a ratio."""
@@ -50,7 +52,7 @@ class Difference:
     p: float
     """McNemar's exact test, two-sided, corrected for how many were made (Holm, 1979)."""
     only_run: int
-    """Images that only this run has right."""
+    """Examples that only this run has right."""
     only_baseline: int
 
     @property
@@ -67,9 +69,11 @@ class Pair:
     overall: Difference | None
     """Its p is corrected for the number of runs compared."""
     classes: dict[str, Difference]
-    """Class → difference; p is corrected for the ten classes."""
+    """Class → difference; p is corrected for the number of classes."""
     why: str = ""
     """Why there is no difference to give."""
+    note: str = ""
+    """What the differences are about, where that is not all classes."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,6 @@ class Comparison:
     """One for each run but the baseline."""
     parameters: dict[str, list[Any]]
     """What is not the same in all runs → its value in each; knobs, seed in force, dataset and code."""
-    images: Part[NDArray[np.uint8]]
-    """The baseline's test images, shape (n, 28, 28)."""
 
     @property
     def baseline(self) -> Entry:
@@ -91,9 +93,24 @@ class Comparison:
 
     @property
     def comparable(self) -> list[Entry]:
-        """The runs that were tested on the baseline's images, the baseline first."""
+        """The runs that were tested on the baseline's examples, the baseline first."""
         usable = {pair.run_id for pair in self.pairs if pair.overall}
         return [entry for entry in self.entries if entry is self.baseline or entry.run_id in usable]
+
+    def classes(self, most: int) -> list[str]:
+        """Classes that a run was compared on: in the baseline's order; where they are more than `most`, those with the
+        largest differences, the largest first."""
+        size: dict[str, float] = {}
+        for pair in self.pairs:
+            for name, difference in pair.classes.items():
+                size[name] = max(size.get(name, 0.0), abs(difference.value))
+        found = [name for name in self.baseline.predictions.get().classes if name in size]
+        return found if len(found) <= most else sorted(found, key=lambda name: -size[name])[:most]
+
+    def choice(self, most: int) -> str:
+        """What the caption says of that choice; empty: it is all of them."""
+        count = len({name for pair in self.pairs for name in pair.classes})
+        return f"The {most} classes with the largest differences, of {count}." if count > most else ""
 
 
 def compare(store: Store, run_ids: Sequence[str]) -> Comparison:
@@ -109,11 +126,42 @@ def compare(store: Store, run_ids: Sequence[str]) -> Comparison:
         raise CatwalkError("a comparison takes two runs or more; `catwalk runs` lists them")
     with ThreadPoolExecutor(max_workers=_READERS) as pool:
         entries = list(pool.map(lambda run_id: _read(Run(store, run_id)), run_ids))
-    baseline = entries[0]
-    images: Part[NDArray[np.uint8]] = part(
-        lambda: read_images(store, baseline.dataset.get(), baseline.predictions.get()), ""
-    )
-    return Comparison(entries, compare_with_baseline(entries), differing_parameters(entries), images)
+    return side_by_side(_with_images(store, named(entries)))
+
+
+def side_by_side(entries: Sequence[Entry]) -> Comparison:
+    """The comparison of runs that have been read; the first is the baseline."""
+    return Comparison(list(entries), compare_with_baseline(entries), differing_parameters(entries))
+
+
+def named(entries: Sequence[Entry]) -> list[Entry]:
+    """The runs; those of an older version, which stored no names of classes, have those of a run with as many."""
+    recorded = [entry.evaluation.value.classes for entry in entries if entry.evaluation.value]
+
+    def name(entry: Entry) -> Entry:
+        found = entry.predictions.value
+        if found is None or entry.evaluation.get().classes:
+            return entry
+        others = next((other for other in recorded if len(other) == len(found.classes)), [])
+        return replace(entry, predictions=Part(replace(found, classes=others or found.classes)))
+
+    return [name(entry) for entry in entries]
+
+
+def _with_images(store: Store, entries: Sequence[Entry]) -> list[Entry]:
+    def read(entry: Entry) -> Part[NDArray[np.uint8]]:
+        return part(lambda: read_images(store, entry.dataset.get(), entry.predictions.get()), "")
+
+    first = entries[0]
+    return [
+        replace(entry, images=read(entry)) if entry is first or _other_classes(entry, first) else entry
+        for entry in entries
+    ]
+
+
+def _other_classes(entry: Entry, baseline: Entry) -> bool:
+    mine, theirs = entry.predictions.value, baseline.predictions.value
+    return mine is not None and theirs is not None and set(mine.classes) != set(theirs.classes)
 
 
 def _read(run: Run) -> Entry:
@@ -144,41 +192,77 @@ def _record(run: Run) -> Part[RunRecord]:
 
 
 def compare_with_baseline(entries: Sequence[Entry]) -> list[Pair]:
-    """Each run but the first against the first."""
+    """Each run but the first against the first, on the test examples of the classes that both have."""
     baseline, *others = entries
-    found: list[tuple[Entry, Discordance | None, dict[str, Difference], str]] = []
+    found: list[tuple[Discordance | None, Pair]] = []
     for entry in others:
         try:
-            mine = entry.predictions.get()
+            mine, theirs, note = _paired(entry, baseline)
         except MissingError as reason:
-            found.append((entry, None, {}, str(reason)))
+            found.append((None, Pair(entry.run_id, None, {}, str(reason))))
             continue
-        try:
-            theirs = baseline.predictions.get()
-        except MissingError as reason:
-            found.append((entry, None, {}, f"The baseline can't be compared with. {reason}"))
-            continue
-        if not np.array_equal(mine.labels, theirs.labels):
-            why = "It was tested on other images than the baseline, so their answers can't be compared one by one."
-            found.append((entry, None, {}, why))
-            continue
-        overall = Discordance.of(mine.labels, mine.predicted, theirs.predicted)
-        found.append((entry, overall, _by_class(mine, theirs), ""))
-    corrected = iter(holm([overall.p_value for _, overall, _, _ in found if overall]))
+        pair = Pair(entry.run_id, None, _by_class(mine, theirs), note=note)
+        found.append((_discordance(mine.right, theirs.right), pair))
+    corrected = iter(holm([overall.p_value for overall, _ in found if overall]))
     return [
-        Pair(entry.run_id, _difference(overall, next(corrected)) if overall else None, classes, why)
-        for entry, overall, classes, why in found
+        replace(pair, overall=_difference(overall, next(corrected))) if overall else pair for overall, pair in found
     ]
+
+
+def _paired(entry: Entry, baseline: Entry) -> tuple[Predictions, Predictions, str]:
+    """What a run and the baseline say of the same examples, in the same order; and which these are, if not all.
+
+    Raises:
+        MissingError: there are none.
+    """
+    mine = entry.predictions.get()
+    try:
+        theirs = baseline.predictions.get()
+    except MissingError as reason:
+        raise MissingError(f"The baseline can't be compared with. {reason}") from None
+    shared = [name for name in theirs.classes if name in mine.classes]
+    ours, those = mine.among(shared), theirs.among(shared)
+    others = _other_classes(entry, baseline)
+    differ = f"Its classes are not the baseline's ({len(mine.classes)} here, {len(theirs.classes)} there)"
+    if not len(ours.labels):
+        raise MissingError(f"{differ}, and none that was tested is in both.")
+    if not np.array_equal(ours.truth, those.truth) or (others and not _same_images(entry, baseline, shared)):
+        raise MissingError(
+            (f"{differ}, and it was" if others else "It was")
+            + " tested on other examples than the baseline, so their answers can't be compared one by one."
+        )
+    cover = f"the {len(shared)} classes that both have by name, and their {len(ours.labels):,} test examples"
+    return ours, those, f"{differ}: the differences, in all and by class, are about {cover}." if others else ""
+
+
+def _same_images(entry: Entry, baseline: Entry, classes: Sequence[str]) -> bool:
+    """Whether the examples of these classes are the same: with few classes in common, equal labels say little.
+
+    Raises:
+        MissingError: the images can't be had.
+    """
+    try:
+        mine, theirs = (one.images.get()[one.predictions.get().indices(classes)] for one in (entry, baseline))
+    except MissingError as reason:
+        raise MissingError(
+            f"Its classes are not the baseline's, and whether the test examples are the same is unknown. {reason}"
+        ) from None
+    return np.array_equal(mine, theirs)
 
 
 def _by_class(mine: Predictions, theirs: Predictions) -> dict[str, Difference]:
     against = {}
-    for label, name in enumerate(CLASSES):
-        of_class = mine.labels == label
+    for name in theirs.classes:
+        of_class = mine.truth == name
         if of_class.any():
-            against[name] = Discordance.of(mine.labels[of_class], mine.predicted[of_class], theirs.predicted[of_class])
+            against[name] = _discordance(mine.right[of_class], theirs.right[of_class])
     corrected = holm([found.p_value for found in against.values()])
     return {name: _difference(found, p) for (name, found), p in zip(against.items(), corrected, strict=True)}
+
+
+def _discordance(mine: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Discordance:
+    """Of two models that have each example right or not; by that alone, for a class may have another index in each."""
+    return Discordance(int((mine & ~theirs).sum()), int((theirs & ~mine).sum()), len(mine))
 
 
 def _difference(found: Discordance, p: float) -> Difference:

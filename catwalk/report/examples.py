@@ -11,23 +11,30 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from catwalk.report import style
+from catwalk.report import names, style
 from catwalk.report.facts import Facts, MissingError, Predictions
-from ml.fashion_mnist.config import CLASSES
 
 _COLUMNS, _ROWS = 5, 2
 SHOWN = _COLUMNS * _ROWS
+_PIXELS = 160
+"""A picture of more rows or columns than twice as many is thinned out: nothing more is seen of it at this size."""
 
 
 def example_predictions(facts: Facts) -> style.Drawing:
-    """One image of each class, drawn by lot from the run id: another one each night, the same at every build."""
+    """Images of each class, drawn by lot from the run id: others each night, the same at every build."""
     predictions, images = facts.predictions.get(), facts.images.get()
     seed = int.from_bytes(hashlib.sha256(facts.run_id.encode()).digest()[:8], "big")
     lot = np.random.default_rng(seed)
-    of_class = [np.flatnonzero(predictions.labels == label) for label in range(len(CLASSES))]
-    chosen = [int(lot.choice(indices)) for indices in of_class if len(indices)]
+    tested = [label for label in range(len(predictions.classes)) if (predictions.labels == label).any()]
+    shown = tested if len(tested) <= names.FEW else sorted(lot.choice(tested, names.FEW, replace=False).tolist())
+    each = max(1, SHOWN // max(1, len(shown)))
+    of_class = [np.flatnonzero(predictions.labels == label) for label in shown]
+    drawn = [lot.choice(indices, min(each, len(indices)), replace=False).tolist() for indices in of_class]
+    chosen = [index for indices in drawn for index in indices]
     right = int(predictions.right[chosen].sum())
-    note = f"One test image of each class, drawn by lot: {right} of {len(chosen)} right. Orange: wrong."
+    some = "One test image" if each == 1 else f"{each} test images"
+    which = "each class" if len(shown) == len(tested) else f"each of {len(shown)} classes of {len(tested)}"
+    note = f"{some} of {which}, drawn by lot: {right} of {len(chosen)} right. Orange: wrong."
     return _gallery("Example predictions", chosen, predictions, images, note)
 
 
@@ -50,14 +57,17 @@ def _gallery(
     title: str, chosen: Sequence[int], predictions: Predictions, images: NDArray[np.uint8], note: str
 ) -> style.Drawing:
     captions, told = [], []
+    classes, written = predictions.classes, names.drawn(predictions.classes)
+    labels = set()
     for index in chosen:
-        true, said = CLASSES[predictions.labels[index]], CLASSES[predictions.predicted[index]]
-        p = predictions.confidence[index]
-        captions.append((true, f"{said}\n{_percent(p)}", bool(predictions.right[index])))
-        told.append(f"{true}: {said}, {_percent(p)}")
+        true, said = int(predictions.labels[index]), int(predictions.predicted[index])
+        p = _percent(predictions.confidence[index])
+        labels |= {true, said}
+        captions.append((written[true], [written[said], p], bool(predictions.right[index])))
+        told.append(f"{classes[true]}: {classes[said]}, {p}")
     figure = picture_grid([images[index] for index in chosen], captions)
-    alt = f"{len(chosen)} garments, each with true class, predicted class and probability. {'; '.join(told)}."
-    return style.Drawing(figure, title, alt, note)
+    alt = f"{len(chosen)} images, each with true class, predicted class and probability. {'; '.join(told)}."
+    return style.Drawing(figure, title, alt, style.sentences(note, names.undrawn_note(classes, labels)))
 
 
 def _percent(probability: float) -> str:
@@ -67,10 +77,10 @@ def _percent(probability: float) -> str:
     return f"{100 * probability:.{2 if probability > 0.99 else 1}f}%"
 
 
-def picture_grid(pictures: Sequence[NDArray[np.uint8]], captions: Sequence[tuple[str, str, bool]]) -> Figure:
+def picture_grid(pictures: Sequence[NDArray[np.uint8]], captions: Sequence[tuple[str, Sequence[str], bool]]) -> Figure:
     """Pictures in rows of five, each under its true class, with two lines below, in blue where they are right."""
     rows = max(1, -(-len(pictures) // _COLUMNS))
-    tall, side = 1.24, 0.76
+    tall, side, size = 1.24, 0.76, 6.8
     height = rows * tall + 0.06
     figure = style.new_figure(height)
     # One pair of axes in inches for all: a pair for each picture takes longer to make than to draw.
@@ -81,12 +91,29 @@ def picture_grid(pictures: Sequence[NDArray[np.uint8]], captions: Sequence[tuple
         left = 0.08 + column * (style.WIDTH - 0.08) / _COLUMNS
         bottom = height - row * tall - 0.2 - side
         colour = style.GOOD if right else style.BAD
-        extent = (left, left + side, bottom, bottom + side)
-        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="none", extent=extent, aspect="auto")
+        extent = _within(picture, left, bottom, side)
+        coarse = max(1, max(picture.shape[:2]) // _PIXELS)
+        axes.imshow(
+            picture[::coarse, ::coarse],
+            cmap="gray",
+            vmin=0,
+            vmax=255,
+            interpolation="none",
+            extent=extent,
+            aspect="auto",
+        )
         axes.add_patch(Rectangle((left, bottom), side, side, facecolor="none", edgecolor=colour, linewidth=1.6))
-        words: dict[str, Any] = {"ha": "center", "fontsize": 6.8, "linespacing": 1.15}
-        axes.text(left + side / 2, bottom + side + 0.04, true, color=style.INK, va="bottom", **words)
-        axes.text(left + side / 2, bottom - 0.05, said, color=colour, va="top", **words)
+        words: dict[str, Any] = {"ha": "center", "fontsize": size, "linespacing": 1.15, **names.text_style()}
+        above, *below = (names.fit(text, side + 0.06, size) for text in (true, *said))
+        axes.text(left + side / 2, bottom + side + 0.04, above, color=style.INK, va="bottom", **words)
+        axes.text(left + side / 2, bottom - 0.05, "\n".join(below), color=colour, va="top", **words)
     axes.set_xlim(0, style.WIDTH)
     axes.set_ylim(0, height)
     return figure
+
+
+def _within(picture: NDArray[np.uint8], left: float, bottom: float, side: float) -> tuple[float, float, float, float]:
+    """Left, right, bottom and top of a picture in the middle of a square, in its own proportions."""
+    tall, wide = (side * length / max(picture.shape[:2]) for length in picture.shape[:2])
+    x, y = left + (side - wide) / 2, bottom + (side - tall) / 2
+    return x, x + wide, y, y + tall

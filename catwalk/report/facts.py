@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Generic, TypeVar
 
@@ -25,13 +25,13 @@ from catwalk.ledger.records import (
     SummaryRecord,
     SweepRecord,
     TrainingRecord,
+    class_names,
 )
 from catwalk.ledger.runs import Run
 from catwalk.ledger.sweep import NOT_CHOSEN, chosen
 from catwalk.report.past import read_past
 from catwalk.report.statistics import probabilities
 from catwalk.storage.store import Store
-from ml.fashion_mnist.config import CLASSES
 
 T = TypeVar("T")
 
@@ -60,21 +60,23 @@ class Part(Generic[T]):
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of each test image."""
+    """What a model says of each test example."""
 
     labels: NDArray[np.int64]
     """The truth, shape (n,)."""
     logits: NDArray[np.float32]
-    """Shape (n, 10)."""
+    """Shape (n, classes)."""
+    classes: list[str]
+    """Names of the classes, in label order."""
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
-        """Class index of each image, shape (n,)."""
+        """Class index of each example, shape (n,)."""
         return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
-        """Shape (n, 10)."""
+        """Shape (n, classes)."""
         return probabilities(self.logits)
 
     @cached_property
@@ -82,10 +84,26 @@ class Predictions:
         """Probability of the predicted class, shape (n,)."""
         return np.asarray(self.probabilities.max(axis=1), dtype=np.float64)
 
-    @property
+    @cached_property
     def right(self) -> NDArray[np.bool_]:
         """Whether the predicted class is the true one, shape (n,)."""
         return np.asarray(self.predicted == self.labels)
+
+    @cached_property
+    def truth(self) -> NDArray[np.str_]:
+        """Name of each example's class, shape (n,): what holds between runs, while a class index need not."""
+        return np.array(self.classes, dtype=np.str_)[self.labels]
+
+    def indices(self, names: Collection[str]) -> NDArray[np.intp]:
+        """Of the examples whose true class is one of these, ascending."""
+        return np.flatnonzero(np.isin(self.labels, [label for label, name in enumerate(self.classes) if name in names]))
+
+    def among(self, names: Collection[str]) -> Predictions:
+        """The same for those examples only; the model may still say any class."""
+        kept = self.indices(names)
+        if len(kept) == len(self.labels):
+            return self
+        return replace(self, labels=self.labels[kept], logits=self.logits[kept])
 
 
 @dataclass(frozen=True)
@@ -102,11 +120,11 @@ class Facts:
     attempts: Part[list[AttemptRecord]]
     predictions: Part[Predictions]
     images: Part[NDArray[np.uint8]]
-    """The test images, shape (n, 28, 28)."""
+    """The test images, shape (n, height, width), or (n, height, width, 3 or 4) in colour."""
     champion_id: str
     """The champion that the decision was made against; empty: none."""
     champion: Part[Predictions]
-    """Its predictions on this run's test images."""
+    """Its predictions on this run's test examples, its classes in this run's order."""
     champion_dataset: Part[DatasetRecord]
     past: list[SummaryRecord] = field(default_factory=list)
     """Runs of the same model, this one included, oldest first."""
@@ -206,9 +224,10 @@ def read_predictions(run: Run, evaluation: Part[EvaluationRecord]) -> Prediction
     arrays = _arrays(run.store, run.key("predictions.safetensors"))
     if not {"labels", "logits"} <= arrays.keys():
         raise MissingError("The run's predictions are damaged: labels or logits are not in the file.")
-    found = Predictions(arrays["labels"].astype(np.int64).reshape(-1), arrays["logits"])
-    _check_logits(found.logits, len(found.labels), "The run's predictions")
-    n = len(CLASSES)
+    n = len(recorded.confusion)
+    labels = arrays["labels"].astype(np.int64).reshape(-1)
+    found = Predictions(labels, arrays["logits"], class_names(recorded.classes, n))
+    _check_logits(found.logits, (len(found.labels), n), "The run's predictions")
     if len(found.labels) and not (found.labels.min() >= 0 and found.labels.max() < n):
         raise MissingError("The run's predictions are damaged: a label is no class.")
     confusion = np.bincount(found.labels * n + found.predicted, minlength=n * n).reshape(n, n)
@@ -218,31 +237,36 @@ def read_predictions(run: Run, evaluation: Part[EvaluationRecord]) -> Prediction
 
 
 def read_opponent(run: Run, other_id: str, own: Part[Predictions]) -> Predictions:
-    """What another run's model said of this run's test images (see :mod:`catwalk.gate.baselines`).
+    """What another run's model said of this run's test examples (see :mod:`catwalk.gate.baselines`).
 
     Raises:
-        MissingError: it is gone or damaged.
+        MissingError: it is gone or damaged, or the model has other classes.
     """
-    labels = own.get().labels
+    mine = own.get()
     arrays = _arrays(run.store, run.key(f"opponents/{other_id}.safetensors"))
     if "logits" not in arrays:
         raise MissingError("The champion's predictions are damaged: logits are not in the file.")
-    _check_logits(arrays["logits"], len(labels), "The champion's predictions")
-    return Predictions(labels, arrays["logits"])
+    logits = arrays["logits"]
+    recorded = part(lambda: Run(run.store, other_id).record.classes, "").value or mine.classes
+    if set(recorded) != set(mine.classes):
+        raise MissingError("The champion has other classes than this run.")
+    _check_logits(logits, (len(mine.labels), len(recorded)), "The champion's predictions")
+    return replace(mine, logits=logits[:, [recorded.index(name) for name in mine.classes]])
 
 
-def _check_logits(logits: NDArray[np.float32], examples: int, whose: str) -> None:
-    if logits.shape != (examples, len(CLASSES)):
-        raise MissingError(f"{whose} are damaged: {logits.shape} is not the shape of {examples:,} examples.")
+def _check_logits(logits: NDArray[np.float32], shape: tuple[int, int], whose: str) -> None:
+    if logits.shape != shape:
+        told = f"{shape[0]:,} examples and {shape[1]} classes"
+        raise MissingError(f"{whose} are damaged: {logits.shape} is not the shape of {told}.")
     if not np.isfinite(logits).all():
         raise MissingError(f"{whose} hold values that are not finite.")
 
 
 def read_images(store: Store, dataset: DatasetRecord, predictions: Predictions) -> NDArray[np.uint8]:
-    """The test images that the predictions are about, shape (n, 28, 28).
+    """The test images that the predictions are about: uint8, shape (n, height, width), or with 3 or 4 colours.
 
     Raises:
-        MissingError: the test split is gone, damaged, or another one.
+        MissingError: the test split is gone, damaged, or another one; or holds no images.
     """
     key = f"datasets/{dataset.sha256}/test.safetensors"
     try:
@@ -254,7 +278,17 @@ def read_images(store: Store, dataset: DatasetRecord, predictions: Predictions) 
     arrays = load(body)
     if not np.array_equal(arrays["labels"].astype(np.int64), predictions.labels):
         raise MissingError("The test images in the store are not those that the predictions are about.")
-    return np.asarray(arrays["images"], dtype=np.uint8)
+    return _pictures(arrays.get("images"))
+
+
+def _pictures(found: NDArray[np.float32] | None) -> NDArray[np.uint8]:
+    if (
+        found is None
+        or found.dtype != np.uint8
+        or not (found.ndim == 3 or (found.ndim == 4 and found.shape[3] in (3, 4)))
+    ):
+        raise MissingError("The test examples are no images.")
+    return np.asarray(found, dtype=np.uint8)
 
 
 def _arrays(store: Store, key: str) -> dict[str, NDArray[np.float32]]:

@@ -28,9 +28,9 @@ def accuracy_over_runs(facts: Facts) -> style.Drawing:
     tested = [summary for summary in facts.past if is_finite(summary.test_accuracy)]
     if not tested:
         raise MissingError(f"No run of {facts.record.model} has been tested yet.")
-    examples = facts.evaluation.value.examples if facts.evaluation.value else 10_000
+    examples = facts.evaluation.value.examples if facts.evaluation.value else 0
     scores = [summary.test_accuracy or 0.0 for summary in tested]
-    bounds = [wilson(round(score * examples), examples) for score in scores]
+    bounds = [wilson(round(score * examples), examples) if examples else (score, score) for score in scores]
     place = {summary.run_id: number for number, summary in enumerate(tested, 1)}
     middle = statistics.median(scores)
     floor = min((low for low, _ in bounds if low > middle - _SPREAD), default=min(scores))
@@ -54,7 +54,7 @@ def accuracy_over_runs(facts: Facts) -> style.Drawing:
         markersize=2.2 if many else 3.6,
         color=style.QUIET,
         elinewidth=0.5 if many else 1,
-        capsize=0 if many else 2,
+        capsize=0 if many or not examples else 2,
         label="tested run",
     )
     if below:
@@ -107,7 +107,11 @@ def accuracy_over_runs(facts: Facts) -> style.Drawing:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _day(tested, value)))
     axes.grid(visible=False, axis="x")
     style.percent_axis(axes.yaxis)
-    style.label(axes, "tested runs in order of time, by their start (UTC)", "test accuracy, 95 % interval")
+    style.label(
+        axes,
+        "tested runs in order of time, by their start (UTC)",
+        "test accuracy" + (", 95 % interval" if examples else ""),
+    )
     handles = len(axes.get_legend_handles_labels()[0])
     axes.set_ylim(bottom, ceiling + pad + (ceiling - bottom) * 0.16 * -(-handles // 3))
     style.legend(axes, "upper left", columns=3)

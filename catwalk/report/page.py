@@ -41,6 +41,7 @@ th { font-weight: 600 } thead th { color: var(--quiet); font-size: .86rem; white
 tbody tr:last-child > * { border-bottom: 0 }
 .wide th:first-child { position: sticky; left: 0; background: var(--card) }
 .n { text-align: right; white-space: nowrap }
+.name { white-space: normal; overflow-wrap: anywhere; min-width: 6.5rem }
 .nowrap { white-space: nowrap } .run { white-space: nowrap; font-variant-numeric: tabular-nums }
 .facts { display: grid; gap: .1rem 1.2rem; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)) }
 .facts div { padding: .25rem 0 } .facts dt { color: var(--quiet); font-size: .86rem } dl { margin: 0 }

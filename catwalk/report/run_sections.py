@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 
 from catwalk.ledger.records import CheckRecord, DatasetRecord
 from catwalk.ledger.sweep import NOT_CHOSEN, ranked
-from catwalk.report import page
+from catwalk.report import names, page
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.page import Content, Html, element, joined
 from catwalk.report.statistics import wilson
 from catwalk.stages.search import described
-from ml.fashion_mnist.config import CLASSES, RunConfig, knob_text
+from ml.fashion_mnist.config import RunConfig, knob_text
 
 _VERDICTS = {"passed": ("✓", "good"), "failed": ("✗", "bad"), "inconclusive": ("?", ""), "skipped": ("–", "quiet")}
 _NAMES = {
@@ -28,6 +28,8 @@ _NAMES = {
     "not_inferior_anchor": "not inferior to the anchor",
 }
 _STATISTICS = {"pixel_mean": "mean of training pixels, 0 to 1", "pixel_stddev": "their standard deviation"}
+_SHARES = 12
+"""Classes that the dataset's table shows: with them it is as tall as the figure beside it."""
 _POINTS = ("better", "not_inferior_champion", "not_inferior_anchor")
 
 
@@ -83,7 +85,7 @@ def _verdict(facts: Facts) -> Html:
             css=f"verdict {css}".strip(),
         )
     if summary.reason == NOT_CHOSEN:
-        looks = "A sweep chooses by validation, and looks at the test images for its choice alone."
+        looks = "A sweep chooses by validation, and looks at the test examples for its choice alone."
         return page.card(element("p", summary.sentence, "big"), element("p", looks, "quiet"), css="verdict")
     where = f" in {summary.stopped_in}" if summary.stopped_in else ""
     lines = [element("p", f"This run has no decision: it {_STATES.get(summary.state, summary.state)}{where}.", "big")]
@@ -115,7 +117,7 @@ def _against(facts: Facts) -> Html:
         if facts.champion_id
         else Html("There was no champion to compare with.")
     )
-    counted = f" Its test images have decided about {decided} run{'s' * (decided != 1)} so far, this one included."
+    counted = f" Its test examples have decided about {decided} run{'s' * (decided != 1)} so far, this one included."
     return element("p", joined(against, counted), "quiet")
 
 
@@ -192,8 +194,8 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
         if not training.reproducible:
             yield "reproducible", "no: resumed on another device, thread count or torch build"
     if evaluation:
-        yield "test images", f"{evaluation.examples:,}"
-        yield "time for 1,000 images", f"{1_000 * evaluation.inference_seconds / max(1, evaluation.examples):.4f} s"
+        yield "test examples", f"{evaluation.examples:,}"
+        yield "time for 1,000 examples", f"{1_000 * evaluation.inference_seconds / max(1, evaluation.examples):.4f} s"
     end = summary.finished or (now if summary.state == "running" else summary.updated)
     yield "started", page.moment(summary.started)
     yield "took", page.duration(max(0.0, end - summary.started))
@@ -212,7 +214,7 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
 def _dataset(facts: Facts) -> Html:
     ours, theirs = facts.dataset.get(), facts.champion_dataset.value
     same = theirs is not None and theirs.sha256 == ours.sha256
-    header, css = ["", "this run"], ["", "n"]
+    header, css = ["", "this run"], ["name", "n"]
     if theirs and not same:
         header += ["champion", "change"]
         css += ["n", "n"]
@@ -227,27 +229,47 @@ def _dataset(facts: Facts) -> Html:
 
     for split in ours.splits:
         other = theirs.splits.get(split) if theirs else None
-        row(f"{split} images", ours.splits[split].examples, other.examples if other else None, ",.0f")
+        row(f"{split} examples", ours.splits[split].examples, other.examples if other else None, ",.0f")
     for name, value in ours.statistics.items():
         told = _STATISTICS.get(name, name.replace("_", " "))
         row(told, value, theirs.statistics.get(name) if theirs else None, ".4f")
-    shares, others = _shares(ours), _shares(theirs) if theirs else None
-    for label, name in enumerate(CLASSES):
-        row(f"{name}, share of training", 100 * shares[label], 100 * others[label] if others else None, ".2f", "%")
+    shares, others = _shares(ours), _shares(theirs, ours.classes) if theirs else {}
+    shown = _most_changed(shares, others)
+    for name in shown:
+        row(f"{name}, share of training", 100 * shares[name], _percent(others.get(name)), ".2f", "%")
     if same:
         comparison = f"The champion {facts.champion_id} was trained on the very same dataset."
     elif theirs:
         comparison = f"Champion: {facts.champion_id}."
     else:
         comparison = facts.champion_dataset.why
-    kind = "stand-in garments, drawn" if ours.synthetic else ours.source
+    if len(shown) < len(shares):
+        which = "most frequent" if same or not others else "most changed"
+        comparison = f"Shown are the {len(shown)} {which} of {len(shares)} classes. {comparison}"
+    if others.keys() ^ shares.keys() and others:
+        comparison += f" It has other classes ({len(others)}, here {len(shares)}): they are compared by name."
+    kind = "stand-in data, drawn" if ours.synthetic else ours.source
     note = joined(f"{kind}, sha256 ", element("code", ours.sha256), f". {comparison}")
     return page.card(element("h3", "Dataset"), page.table(header, rows, css), element("p", note, "quiet"))
 
 
-def _shares(dataset: DatasetRecord) -> list[float]:
+def _shares(dataset: DatasetRecord, beside: list[str] | None = None) -> dict[str, float]:
+    """Class → share of the training examples; names as those of the record `beside` where the dataset stored none."""
     train = dataset.splits["train"]
-    return [count / max(1, train.examples) for count in train.class_counts]
+    classes = names.names_beside(dataset.classes, len(train.class_counts), beside or [])
+    return {name: count / max(1, train.examples) for name, count in zip(classes, train.class_counts, strict=True)}
+
+
+def _most_changed(shares: dict[str, float], others: dict[str, float]) -> list[str]:
+    """Classes to show: all in label order where they are few; else those whose share has changed most, or is largest
+    where there is nothing to compare with."""
+    if len(shares) <= _SHARES:
+        return list(shares)
+    return sorted(shares, key=lambda name: (-abs(shares[name] - others.get(name, 0.0)), -shares[name]))[:_SHARES]
+
+
+def _percent(ratio: float | None) -> float | None:
+    return None if ratio is None else 100 * ratio
 
 
 def _sweep(facts: Facts) -> Html:
@@ -271,7 +293,7 @@ def _sweep(facts: Facts) -> Html:
             ]
         )
     header = ["trial", "", "", "validation accuracy", "validation loss", "what it varies"]
-    note = f"{sweep.sentence} The test images were looked at for the chosen trial alone."
+    note = f"{sweep.sentence} The test examples were looked at for the chosen trial alone."
     return page.card(page.table(header, rows, ["", "nowrap", "nowrap", "n", "n", "words"]), element("p", note, "quiet"))
 
 

@@ -28,7 +28,7 @@ def wilson(hits: int, examples: int, z: float = Z_95) -> tuple[float, float]:
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Softmax over the classes, shape (n, 10)."""
+    """Softmax over the classes, shape (n, classes)."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float64)
 

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Bbox
 
-from ml.fashion_mnist.config import CLASSES
+from catwalk.report import names
 
 WIDTH = 4.3
 """Inches. Small, so that text stays legible where a phone shows the figure 358 pixels wide."""
@@ -147,15 +147,33 @@ def legend(axes: Axes, place: Corner, columns: int = 1) -> None:
     )
 
 
-def class_rows(axes: Axes) -> None:
-    """A row a class, the first on top, and the legend above them, where no row is in its way."""
-    axes.set_yticks(range(len(CLASSES)), CLASSES)
+def class_figure(classes: Sequence[str], shown: Sequence[int], above: float = 0.38) -> tuple[Figure, Axes]:
+    """A figure with a row for each class that is shown, the first on top.
+
+    Args:
+        classes: names of all classes, in label order.
+        shown: labels, in the order of the rows.
+        above: inches for a legend.
+    """
+    written = names.drawn(classes)
+    rows, widest = names.fitted((written[label] for label in shown), 1.6, SMALL)
+    left = max(0.92, widest + 0.12)
+    height = len(rows) * (0.37 if len(rows) <= 10 else 0.24)
+    figure = new_figure(0.42 + height + above)
+    axes = add_axes(figure, left, 0.42, WIDTH - 0.18 - left, height)
+    axes.set_yticks(range(len(rows)), rows, **names.text_style())
     axes.tick_params(axis="y", labelcolor=INK)
-    axes.set_ylim(len(CLASSES) - 0.5, -0.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
+    return figure, axes
+
+
+def legend_above(axes: Axes) -> None:
+    """A legend above the rows of a figure of classes, where no row is in its way."""
     axes.legend(
         loc="lower left",
-        bbox_to_anchor=(-0.28, 1.0),
+        bbox_to_anchor=(0.024 / WIDTH, axes.get_position().y1),
+        bbox_transform=axes.figure.transFigure,
         fontsize=SMALL,
         labelcolor=INK,
         frameon=False,
@@ -163,6 +181,11 @@ def class_rows(axes: Axes) -> None:
         handletextpad=0.3,
         labelspacing=0.25,
     )
+
+
+def sentences(*told: str) -> str:
+    """Those that there are, one after the other."""
+    return " ".join(filter(None, told))
 
 
 def epoch_axis(axes: Axes, epochs: Sequence[int]) -> None:

@@ -21,7 +21,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
     from catwalk.ledger.runs import Ledger, new_run_id
     from catwalk.report import compare_page
     from catwalk.report.build import build
-    from catwalk.report.comparison import Comparison, compare, compare_with_baseline, differing_parameters
+    from catwalk.report.comparison import compare, side_by_side
     from catwalk.stages.observer import Silent
     from catwalk.stages.pipeline import open_run, run_stages
     from catwalk.storage.store import Store
@@ -48,9 +48,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
                 sizes.append(len(build(runs[-1]).html) / 2**20)
                 times.append(time.perf_counter() - started)
                 started = time.perf_counter()
-                compare_page.build(
-                    Comparison(entries, compare_with_baseline(entries), differing_parameters(entries), found.images)
-                )
+                compare_page.build(side_by_side(entries))
                 many.append(time.perf_counter() - started)
         finally:
             os.environ.pop("CATWALK_HOME")

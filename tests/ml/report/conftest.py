@@ -27,10 +27,13 @@ from catwalk.ledger.records import (
     TrainingRecord,
 )
 from catwalk.report.facts import Facts, Part, Predictions
-from ml.fashion_mnist.config import CLASSES, RunConfig
+from ml.fashion_mnist.config import RunConfig
 
 RUN, CHAMPION = "20261123T030000Z-7f3a90c1", "20261122T030000Z-0d1e2f30"
 EXAMPLES = 1_000
+GARMENTS = [
+    "t-shirt-top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot",
+]  # fmt: skip
 _VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
@@ -88,25 +91,38 @@ def check_page(html: bytes) -> Page:
     return page
 
 
-def predictions(seed: int, labels: Any = None, skill: float = 3.0, examples: int = EXAMPLES) -> Predictions:
+def class_list(count: int) -> list[str]:
+    """Names of so many classes: ten garments, or kinds of them."""
+    kinds = (f"{garment} {number}" for number in range(1, 200) for garment in GARMENTS)
+    return GARMENTS if count == len(GARMENTS) else [next(kinds) for _ in range(count)]
+
+
+def predictions(
+    seed: int,
+    labels: Any = None,
+    skill: float = 3.0,
+    examples: int = EXAMPLES,
+    classes: list[str] = GARMENTS,
+) -> Predictions:
     """What a model of some skill might say."""
     random = np.random.default_rng(seed)
     if labels is None:
-        labels = np.arange(examples) % len(CLASSES)
-    logits = random.normal(0, 1.5, (len(labels), len(CLASSES))).astype(np.float32)
+        labels = np.arange(examples) % len(classes)
+    logits = random.normal(0, 1.5, (len(labels), len(classes))).astype(np.float32)
     logits[np.arange(len(labels)), labels] += skill
-    return Predictions(labels.astype(np.int64), logits)
+    return Predictions(labels.astype(np.int64), logits, classes)
 
 
 def evaluation(found: Predictions) -> EvaluationRecord:
     """The score of predictions."""
-    n = len(CLASSES)
+    n = len(found.classes)
     confusion = np.bincount(found.labels * n + found.predicted, minlength=n * n).reshape(n, n)
     recall = (confusion.diagonal() / np.maximum(confusion.sum(1), 1)).tolist()
     accuracy = float(found.right.mean())
     return EvaluationRecord(
-        "5" * 64, "d" * 64, len(found.labels), accuracy, 0.4, 0.03, recall, recall, recall, confusion.tolist(), 0.1, 1e9
-    )
+        "5" * 64, "d" * 64, len(found.labels), accuracy, 0.4, 0.03, recall, recall, recall, confusion.tolist(), 0.1,
+        1e9, found.classes,
+    )  # fmt: skip
 
 
 def epochs(count: int) -> list[EpochRecord]:
@@ -146,26 +162,21 @@ def summary(run_id: str = RUN, **changes: Any) -> SummaryRecord:
     return SummaryRecord(run_id, **{**values, **changes})
 
 
-def dataset(sha256: str = "d" * 64, mean: float = 0.286) -> DatasetRecord:
-    """Fashion-MNIST as it is split."""
-    splits = {name: SplitStatistics(n, [n // 10] * 10) for name, n in (("train", 55_000), ("test", EXAMPLES))}
-    return DatasetRecord(
-        sha256,
-        "fashion-mnist",
-        False,
-        splits,
-        {"test": "f" * 64},
-        statistics={"pixel_mean": mean, "pixel_stddev": 0.353},
-    )
+def dataset(sha256: str = "d" * 64, mean: float = 0.286, classes: list[str] = GARMENTS) -> DatasetRecord:
+    """Fashion-MNIST as it is split, or another number of classes, equally many examples of each."""
+    count = len(classes)
+    splits = {name: SplitStatistics(n, [n // count] * count) for name, n in (("train", 55_000), ("test", EXAMPLES))}
+    statistics = {"pixel_mean": mean, "pixel_stddev": 0.353}
+    return DatasetRecord(sha256, "fashion-mnist", False, splits, {"test": "f" * 64}, classes, statistics=statistics)
 
 
 @pytest.fixture
 def make_facts() -> Callable[..., Facts]:
-    """A complete run with a champion before it; any part may be replaced."""
+    """A complete run with a champion before it, of any classes; any part may be replaced."""
 
-    def make(**changes: Any) -> Facts:
-        ours = predictions(1)
-        theirs = predictions(2, ours.labels, skill=2.6)
+    def make(classes: list[str] = GARMENTS, **changes: Any) -> Facts:
+        ours = predictions(1, classes=classes)
+        theirs = predictions(2, ours.labels, skill=2.6, classes=classes)
         checks = [
             CheckRecord("accuracy_floor", "passed", 0.9, 0.88, None, None, "Test accuracy 90.00% reaches the floor."),
             CheckRecord("better", "passed", 0.012, 0.0, 0.004, 0.02, "The challenger is better than the champion."),
@@ -174,9 +185,11 @@ def make_facts() -> Callable[..., Facts]:
         promotion = PromotionRecord(CHAMPION, "5" * 64, 1.78e9, "", "gate", "first")
         values: dict[str, Any] = {
             "run_id": RUN,
-            "record": RunRecord(RUN, "mlp", "schedule", RunConfig().to_dict(), 7, "c0de", 1.79e9, False),
+            "record": RunRecord(
+                RUN, "mlp", "schedule", RunConfig().to_dict(), 7, "c0de", 1.79e9, False, classes=classes
+            ),
             "summary": summary(),
-            "dataset": Part(dataset()),
+            "dataset": Part(dataset(classes=classes)),
             "training": Part(TrainingRecord(1, epochs(6), "cpu", 2, "2", model_sha256="5" * 64, parameters=1_000)),
             "evaluation": Part(evaluation(ours)),
             "decision": Part(
@@ -189,7 +202,7 @@ def make_facts() -> Callable[..., Facts]:
             "images": Part(np.random.default_rng(3).integers(0, 255, (EXAMPLES, 28, 28), dtype=np.uint8)),
             "champion_id": CHAMPION,
             "champion": Part(theirs),
-            "champion_dataset": Part(dataset("e" * 64, mean=0.29)),
+            "champion_dataset": Part(dataset("e" * 64, 0.29, classes)),
             "past": [summary(CHAMPION, started=1.78e9, test_accuracy=0.83), summary()],
             "in_service": ChampionRecord(
                 "mlp", CHAMPION, "5" * 64, 1.78e9, "", CHAMPION, "gate", "first", history=[promotion]

@@ -11,12 +11,24 @@ import numpy as np
 import pytest
 
 from catwalk.errors import CatwalkError
-from catwalk.ledger.records import CheckRecord, TrainingRecord
+from catwalk.ledger.records import CheckRecord, SplitStatistics, TrainingRecord
 from catwalk.report import NAVIGATION
 from catwalk.report.build import FIGURES, Report, assemble, write
 from catwalk.report.facts import Facts, MissingError, Part
-from ml.fashion_mnist.config import CLASSES
-from tests.ml.report.conftest import CHAMPION, RUN, check_page, epochs, evaluation, failed, predictions, summary
+from tests.ml.report.conftest import (
+    CHAMPION,
+    GARMENTS,
+    RUN,
+    check_page,
+    class_list,
+    dataset,
+    epochs,
+    evaluation,
+    failed,
+    predictions,
+    summary,
+)
+from tests.ml.report.test_figures import ODD
 
 HOSTILE = "<script>alert(1)</script>\"'&"
 
@@ -37,7 +49,7 @@ def test_a_complete_run(make_facts: Callable[..., Facts]) -> None:
     assert text.index("Ship: better.") < text.index("shirt got worse.") < text.index("Loss and accuracy by epoch")
     for expected in (f"Run {RUN}", CHAMPION, "✗ failed", "+1.20 points", "-0.0040", "Champion: " + CHAMPION, "55,000"):
         assert expected in text, expected
-    for name in CLASSES:
+    for name in GARMENTS:
         assert name in text
     assert "decided about 23 runs so far" in text
 
@@ -123,3 +135,36 @@ def test_writing_gives_a_page_and_its_figures(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CatwalkError, match="choose another with --out"):
         write(report, tmp_path / "file")
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 40, 100])
+def test_a_page_of_any_number_of_classes(count: int, make_facts: Callable[..., Facts]) -> None:
+    report = assemble(make_facts(class_list(count)), 1.79e9)
+    page = check_page(report.html)
+    assert report.missing == {}
+    assert page.text.count(", share of training") == min(count, 12)
+    assert (f"Shown are the 12 most changed of {count} classes." in page.text) == (count > 12)
+    assert len(report.html) < 1_500_000
+
+
+def test_odd_names_of_classes_are_shown_and_never_run(make_facts: Callable[..., Facts]) -> None:
+    names = [HOSTILE, *ODD]
+    report = assemble(make_facts(names), 1.79e9)
+    assert report.missing == {}
+    page = check_page(report.html)
+    for name in names:
+        assert f"{name}, share of training" in page.text
+
+
+@pytest.mark.parametrize("theirs", [GARMENTS[::-1], [*GARMENTS[:5], "hat", "cap"], []])
+def test_shares_of_training_are_compared_by_name(theirs: list[str], make_facts: Callable[..., Facts]) -> None:
+    counts = {"dress": 5_000, "bag": 300}
+    of = theirs or GARMENTS
+    before = dataset("e" * 64, classes=of)
+    train = SplitStatistics(10_000, [counts.get(name, 100) for name in of])
+    before = dataclasses.replace(before, splits={"train": train}, classes=theirs)
+    text = check_page(assemble(make_facts(champion_dataset=Part(before)), 1.79e9).html).text
+    assert "dress, share of training10.00%50.00%-40.00%" in text
+    has_bag = "bag" in of
+    assert f"bag, share of training10.00%{'3.00%+7.00%' if has_bag else '––'}" in text
+    assert ("It has other classes (7, here 10): they are compared by name." in text) == (not has_bag)

@@ -12,12 +12,12 @@ import pytest
 from catwalk.errors import CatwalkError
 from catwalk.ledger.records import RunRecord, TrainingRecord
 from catwalk.report import compare_figures, compare_page
-from catwalk.report.comparison import Comparison, Entry, compare, compare_with_baseline, differing_parameters
+from catwalk.report.comparison import Comparison, Entry, compare, compare_with_baseline, named, side_by_side
 from catwalk.report.facts import Part, Predictions
 from catwalk.storage.store import Store
-from ml.fashion_mnist.config import CLASSES, RunConfig
-from tests.ml.report.conftest import check_page, dataset, epochs, evaluation, predictions, summary
-from tests.ml.report.test_figures import check_drawing
+from ml.fashion_mnist.config import RunConfig
+from tests.ml.report.conftest import GARMENTS, check_page, class_list, dataset, epochs, evaluation, predictions, summary
+from tests.ml.report.test_figures import ODD, check_drawing, check_legible
 
 
 def entry(number: int, found: Predictions | None, **knobs: Any) -> Entry:
@@ -28,17 +28,16 @@ def entry(number: int, found: Predictions | None, **knobs: Any) -> Entry:
         run_id=run_id,
         record=record,
         summary=summary(run_id),
-        dataset=Part(dataset()),
+        dataset=Part(dataset(classes=found.classes if found else GARMENTS)),
         training=Part(TrainingRecord(1, epochs(3 + number % 20))),
         evaluation=Part(evaluation(found)) if found else untested,
         predictions=Part(found) if found else untested,
+        images=Part(np.zeros((len(found.labels), 28, 28), dtype=np.uint8)) if found else untested,
     )
 
 
-def comparison(*entries: Entry, images: bool = True) -> Comparison:
-    pictures = np.zeros((1_000, 28, 28), dtype=np.uint8)
-    shown: Part[Any] = Part(pictures) if images else Part(None, "The test images are gone.")
-    return Comparison(list(entries), compare_with_baseline(entries), differing_parameters(entries), shown)
+def comparison(*entries: Entry) -> Comparison:
+    return side_by_side(entries)
 
 
 def test_a_model_does_not_differ_from_itself() -> None:
@@ -52,8 +51,8 @@ def test_a_model_does_not_differ_from_itself() -> None:
 def test_a_planted_difference_is_found_in_its_class_and_nowhere_else() -> None:
     base = predictions(1)
     logits = base.logits.copy()
-    shirts = base.labels == CLASSES.index("shirt")
-    logits[shirts, CLASSES.index("shirt")] += 10
+    shirts = base.labels == GARMENTS.index("shirt")
+    logits[shirts, GARMENTS.index("shirt")] += 10
     (pair,) = compare_with_baseline([entry(1, base), entry(2, dataclasses.replace(base, logits=logits))])
     assert [name for name, found in pair.classes.items() if found.significant] == ["shirt"]
     assert pair.overall is not None and pair.overall.significant
@@ -78,7 +77,7 @@ def test_other_test_images_are_no_comparison_and_say_so() -> None:
     other = predictions(2, base.labels[::-1].copy())
     pairs = compare_with_baseline([entry(1, base), entry(2, other), entry(3, None)])
     assert [pair.overall for pair in pairs] == [None, None]
-    assert "other images" in pairs[0].why
+    assert "other examples" in pairs[0].why
     assert pairs[1].why == "It was never tested."
 
 
@@ -116,10 +115,10 @@ def test_forty_runs_are_still_legible() -> None:
 
 
 def test_what_is_missing_is_said() -> None:
-    report = compare_page.build(comparison(entry(1, None), entry(2, None), images=False))
+    report = compare_page.build(comparison(entry(1, None), entry(2, None)))
     assert set(report.missing) == {"test_accuracy", "disagreements", "class_differences"}
     page = check_page(report.html)
-    assert "was never tested" in page.text and "The test images are gone." in page.text
+    assert page.text.count("It was never tested.") >= len(report.missing)
 
 
 def test_one_run_that_diverged_does_not_flatten_the_others() -> None:
@@ -148,3 +147,142 @@ def test_a_comparison_takes_two_different_runs() -> None:
         compare(store, ["20261123T030000Z-7f3a90c1"])
     with pytest.raises(CatwalkError, match="is named twice"):
         compare(store, ["20261123T030000Z-7f3a90c1"] * 2)
+
+
+def reordered(found: Predictions, classes: list[str]) -> Predictions:
+    """The same answers, the classes in another order; those that are gone take their examples with them."""
+    kept = found.among(classes)
+    order = [found.classes.index(name) for name in classes]
+    return Predictions(np.array([order.index(label) for label in kept.labels]), kept.logits[:, order], classes)
+
+
+def pictures(found: Predictions, seed: int = 0) -> Part[Any]:
+    """An image of each example, by what it shows and its place among those that show the same."""
+    images = np.zeros((len(found.labels), 4, 4), dtype=np.uint8)
+    for name in found.classes:
+        of_class = found.indices([name])
+        images[of_class, 0, 0] = np.arange(len(of_class)) % 251
+        images[of_class, 0, 1] = sum(map(ord, name)) % 251
+        images[of_class, 0, 2] = seed
+    return Part(images)
+
+
+def seen(number: int, found: Predictions, seed: int = 0) -> Entry:
+    return dataclasses.replace(entry(number, found), images=pictures(found, seed))
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 100])
+def test_classes_in_another_order_are_paired_by_name(count: int) -> None:
+    base, other = (predictions(seed, classes=class_list(count)) for seed in (1, 2))
+    (straight,) = compare_with_baseline([entry(1, base), entry(2, other)])
+    (turned,) = compare_with_baseline([entry(1, base), entry(2, reordered(other, class_list(count)[::-1]))])
+    assert turned == straight
+    assert turned.overall and not turned.note
+
+
+def test_runs_with_other_classes_are_compared_on_those_that_both_have() -> None:
+    base = predictions(1)
+    better = base.logits.copy()
+    better[base.labels == GARMENTS.index("shirt"), GARMENTS.index("shirt")] += 10
+    classes = ["shirt", "hat", *(name for name in GARMENTS if name not in ("shirt", "bag", "coat"))]
+    widened = Predictions(base.labels, np.hstack([better, np.full((len(base.labels), 1), -9.0)]), [*GARMENTS, "hat"])
+    found = comparison(seen(1, base), seen(2, reordered(widened, classes)))
+    (pair,) = found.pairs
+    assert list(pair.classes) == [name for name in GARMENTS if name not in ("bag", "coat")], "in the baseline's order"
+    assert [name for name, one in pair.classes.items() if one.significant] == ["shirt"]
+    assert pair.overall and pair.overall.only_baseline == 0 and pair.overall.value > 0
+    assert pair.note == (
+        "Its classes are not the baseline's (9 here, 10 there): the differences, in all and by class, are about the 8 "
+        "classes that both have by name, and their 800 test examples."
+    )
+    report = compare_page.build(found)
+    assert report.missing == {}
+    assert check_page(report.html).text.count(pair.note) >= 2, "below the runs and below the figure"
+
+
+def test_many_runs_with_other_classes_still_show_what_they_disagree_about() -> None:
+    base = predictions(1)
+    others = [reordered(predictions(n, base.labels), GARMENTS[n:]) for n in range(2, 6)]
+    found = comparison(seen(1, base), *(seen(n, other) for n, other in enumerate(others, 2)))
+    drawing = compare_figures.disagreements(found)
+    check_drawing(drawing)
+    assert "of 500 images" in drawing.note, "those of the classes that all have"
+    check_drawing(compare_figures.class_differences(found))
+    assert compare_page.build(found).missing == {}
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (seen(2, predictions(2, classes=["dress", "hat", "cap"])), "it was tested on other examples than the baseline"),
+        (seen(2, predictions(2, classes=["hat", "cap"])), "none that was tested is in both"),
+        (seen(2, reordered(predictions(2), GARMENTS[1:]), seed=1), "it was tested on other examples than the baseline"),
+        (entry(2, reordered(predictions(2), GARMENTS[1:])), "it was tested on other examples than the baseline"),
+        (
+            dataclasses.replace(entry(2, reordered(predictions(2), GARMENTS[1:])), images=Part(None, "They are gone.")),
+            "whether the test examples are the same is unknown. They are gone.",
+        ),
+    ],
+)
+def test_other_classes_without_the_same_examples_are_no_comparison(other: Entry, why: str) -> None:
+    found = comparison(seen(1, predictions(1)), other)
+    (pair,) = found.pairs
+    assert pair.overall is None and not pair.classes
+    assert pair.why.startswith("Its classes are not the baseline's") and why in pair.why
+    report = compare_page.build(found)
+    assert set(report.missing) == {"disagreements", "class_differences"}, "curves and scores are there"
+    assert pair.why in check_page(report.html).text
+
+
+def test_a_run_of_an_older_version_has_the_names_of_one_with_as_many_classes() -> None:
+    numbers = [str(label) for label in range(10)]
+    old = entry(1, predictions(1, classes=numbers))
+    old = dataclasses.replace(old, evaluation=Part(dataclasses.replace(old.evaluation.get(), classes=[])))
+    new, other = entry(2, predictions(2)), entry(3, predictions(3, classes=["cat", "dog"]))
+    assert [one.predictions.get().classes for one in named([old, other, new])] == [GARMENTS, ["cat", "dog"], GARMENTS]
+    assert named([old, other])[0].predictions.get().classes == numbers
+    (pair,) = comparison(*named([old, new])).pairs
+    assert list(pair.classes) == GARMENTS and not pair.note
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 20, 40, 100])
+@pytest.mark.parametrize("runs", [2, 4, 7])
+def test_any_number_of_classes_is_compared(count: int, runs: int) -> None:
+    names = class_list(count)
+    base = predictions(1, classes=names)
+    found = comparison(*(entry(n, predictions(n, base.labels, classes=names)) for n in range(1, runs + 1)))
+    drawing = compare_figures.class_differences(found)
+    check_drawing(drawing)
+    check_legible(drawing)
+    most = 20 if runs <= 5 else 10
+    rows = drawing.figure.axes[0].get_yticklabels() if runs <= 5 else drawing.figure.axes[0].get_xticklabels()
+    assert len(rows) == min(count, most)
+    assert (f"The {most} classes with the largest differences, of {count}." in drawing.note) == (count > most)
+    report = compare_page.build(found)
+    assert report.missing == {}
+    page = check_page(report.html)
+    assert ("The 20 classes with the largest differences, of" in page.text) == (count > 20)
+
+
+def test_of_many_classes_those_that_differ_most_are_shown() -> None:
+    names = class_list(100)
+    base = predictions(1, classes=names)
+    logits = base.logits.copy()
+    logits[base.labels == 57, 57] += 20
+    found = comparison(entry(1, base), entry(2, dataclasses.replace(base, logits=logits)))
+    rows = compare_figures.class_differences(found).figure.axes[0].get_yticklabels()
+    assert rows[0].get_text() == names[57]
+
+
+@pytest.mark.parametrize("runs", [2, 7])
+def test_odd_names_break_no_page(runs: int) -> None:
+    found = comparison(*(entry(n, predictions(n, predictions(1).labels % 8, classes=ODD)) for n in range(1, runs + 1)))
+    report = compare_page.build(found)
+    assert report.missing == {}
+    page = check_page(report.html)
+    for name in ODD:
+        assert name in page.text
+    drawing = compare_figures.class_differences(found)
+    check_drawing(drawing)
+    check_legible(drawing)
+    assert "By their numbers: class 1 is \U0010fffd." in drawing.note

@@ -200,7 +200,7 @@ def test_runs_are_compared_on_their_own_predictions(run: Run) -> None:
     (pair,) = found.pairs
     assert pair.overall is not None and pair.overall.value == pytest.approx(check.value), "the gate's own difference"
     assert found.parameters == {"epochs": [2, 4], "seed": [11, 12]}
-    assert found.images.get().shape == (10_000, 28, 28)
+    assert found.baseline.images.get().shape == (10_000, 28, 28)
 
 
 def test_without_s3_there_is_no_report_and_no_half_truth(run: Run, s3_server: S3Server) -> None:

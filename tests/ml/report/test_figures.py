@@ -16,8 +16,7 @@ from catwalk.ledger.records import TrainingRecord
 from catwalk.report import calibration, classes, curves, examples, history, style
 from catwalk.report.build import FIGURES
 from catwalk.report.facts import Facts, MissingError, Part
-from ml.fashion_mnist.config import CLASSES
-from tests.ml.report.conftest import CHAMPION, RUN, epochs, evaluation, predictions, summary
+from tests.ml.report.conftest import CHAMPION, GARMENTS, RUN, class_list, epochs, evaluation, predictions, summary
 
 
 def check_drawing(drawing: style.Drawing) -> None:
@@ -68,7 +67,7 @@ def test_class_accuracy_shows_challenger_and_champion(make_facts: Callable[..., 
     drawing = classes.class_accuracy(facts)
     confusion = facts.evaluation.get().confusion
     theirs = facts.champion.get()
-    of_shirts = theirs.labels == CLASSES.index("shirt")
+    of_shirts = theirs.labels == GARMENTS.index("shirt")
     own, other = confusion[6][6] / sum(confusion[6]), theirs.right[of_shirts].mean()
     assert f"shirt {own:.1%} (champion {other:.1%})" in drawing.alt
     (axes,) = drawing.figure.axes
@@ -102,7 +101,7 @@ def test_the_worst_mistakes_are_wrong_and_the_surest_come_first(make_facts: Call
     found = facts.predictions.get()
     wrong = np.flatnonzero(~found.right)
     surest = wrong[found.confidence[wrong].argmax()]
-    expected = f"{CLASSES[found.labels[surest]]}: {CLASSES[found.predicted[surest]]}"
+    expected = f"{GARMENTS[found.labels[surest]]}: {GARMENTS[found.predicted[surest]]}"
     assert f"predicted class and probability. {expected}" in examples.worst_mistakes(facts).alt
     perfect = predictions(1, skill=100.0)
     with pytest.raises(MissingError, match="every test image was classified right"):
@@ -113,7 +112,7 @@ def test_examples_are_drawn_by_lot_and_stay_the_same(make_facts: Callable[..., F
     first, again = (examples.example_predictions(make_facts()).alt for _ in range(2))
     assert first == again
     assert examples.example_predictions(make_facts(run_id=CHAMPION)).alt != first
-    for name in CLASSES:
+    for name in GARMENTS:
         assert f"{name}: " in first
 
 
@@ -178,3 +177,134 @@ def test_a_class_without_examples_breaks_nothing(make_facts: Callable[..., Facts
     for name, (_, draw) in FIGURES.items():
         if name not in ("example_predictions", "worst_mistakes"):
             check_drawing(draw(facts))
+
+
+COUNTS = [2, 3, 10, 20, 40, 100]
+ODD = [
+    "тест",
+    "\U0010fffd",
+    "synthetic-aperture-radar-image-of-a-container-vessel-at-anchor",
+    "w" * 60,
+    '<b>&"quoted"</b>',
+    "$a$ and $b$",
+    "$x^$",
+    " two\nlines ",
+]
+"""Names of classes that a layout, HTML or a font might stumble over; no font has a private character of plane 16."""
+
+
+def check_legible(drawing: style.Drawing) -> None:
+    """No text lies on another one, and none is smaller than a phone can show."""
+    drawing.figure.canvas.draw()  # only then is each text where it belongs
+    for axes in drawing.figure.axes:
+        inside = [text for text in axes.texts if text.get_text()]
+        beside = [text for text in axes.get_yticklabels() if text.get_text()]
+        for texts in (inside, beside):
+            boxes = [text.get_window_extent() for text in texts]
+            pairs = [
+                (i, j) for i in range(len(boxes)) for j in range(i) if boxes[i].shrunk(0.95, 0.8).overlaps(boxes[j])
+            ]
+            assert not pairs, [(texts[i].get_text(), texts[j].get_text()) for i, j in pairs[:3]]
+        assert all(text.get_fontsize() >= 6 for text in (*inside, *beside, *axes.get_xticklabels()))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("count", COUNTS)
+def test_any_number_of_classes(name: str, count: int, make_facts: Callable[..., Facts]) -> None:
+    check_drawing(FIGURES[name][1](make_facts(class_list(count))))
+
+
+@pytest.mark.parametrize("name", ["class_accuracy", "confusion_matrix", "example_predictions", "worst_mistakes"])
+@pytest.mark.parametrize("count", COUNTS)
+def test_names_and_numbers_are_legible_with_any_number_of_classes(
+    name: str, count: int, make_facts: Callable[..., Facts]
+) -> None:
+    check_legible(FIGURES[name][1](make_facts(class_list(count))))
+
+
+@pytest.mark.parametrize("name", ["class_accuracy", "confusion_matrix", "example_predictions", "worst_mistakes"])
+@pytest.mark.parametrize("count", [8, 16, 48])
+def test_odd_names_are_drawn_whole_or_shortened(name: str, count: int, make_facts: Callable[..., Facts]) -> None:
+    odd = [f"{name}{number or ''}" for number in range(count // len(ODD)) for name in ODD]
+    drawing = FIGURES[name][1](make_facts(odd))
+    check_drawing(drawing)
+    check_legible(drawing)
+
+
+@pytest.mark.parametrize(("count", "shown"), [(3, 3), (10, 10), (20, 20), (40, 20), (100, 20)])
+def test_of_many_classes_the_worst_are_shown(count: int, shown: int, make_facts: Callable[..., Facts]) -> None:
+    facts = make_facts(class_list(count))
+    drawing = classes.class_accuracy(facts)
+    rows = [text.get_text() for text in drawing.figure.axes[0].get_yticklabels()]
+    recall = dict(zip(class_list(count), facts.evaluation.get().class_accuracy, strict=True))
+    assert len(rows) == shown
+    if shown == count:
+        assert rows == class_list(count)
+        assert "lowest" not in drawing.note
+    else:
+        assert [recall[name] for name in rows] == sorted(recall.values())[:20]
+        assert f"The 20 classes with the lowest accuracy, of {count}." in drawing.note
+
+
+@pytest.mark.parametrize("count", [13, 40, 100])
+def test_many_classes_have_shades_and_the_most_frequent_mistakes(count: int, make_facts: Callable[..., Facts]) -> None:
+    names = class_list(count)
+    found = predictions(1, classes=names, skill=6)
+    found.logits[found.labels == 1, 3] += 12
+    drawing = classes.confusion_matrix(make_facts(names, predictions=Part(found), evaluation=Part(evaluation(found))))
+    matrix, listed = drawing.figure.axes
+    assert not [text for text in matrix.texts if text.get_text() != "true class"], "no numbers in cells"
+    assert listed.get_yticklabels()[0].get_text() == f"{names[1]} → {names[3]}"
+    assert f"the {len(listed.get_yticklabels())} most frequent of" in drawing.note
+    perfect = predictions(1, classes=names, skill=100)
+    spotless = classes.confusion_matrix(make_facts(names, evaluation=Part(evaluation(perfect))))
+    check_drawing(spotless)
+    assert "Every test example was classified right." in spotless.note
+
+
+def test_a_name_that_no_font_has_goes_by_its_number(make_facts: Callable[..., Facts]) -> None:
+    drawing = classes.class_accuracy(make_facts(["тест", "\U0010fffd", "c"]))
+    rows = [text.get_text() for text in drawing.figure.axes[0].get_yticklabels()]
+    assert rows == ["тест", "class 1", "c"]
+    assert drawing.note == "By their numbers: class 1 is \U0010fffd."
+
+
+def test_a_record_of_an_older_version_has_numbers_for_names(make_facts: Callable[..., Facts]) -> None:
+    old = dataclasses.replace(make_facts().evaluation.get(), classes=[])
+    rows = classes.class_accuracy(make_facts(evaluation=Part(old))).figure.axes[0].get_yticklabels()
+    assert [text.get_text() for text in rows] == [str(label) for label in range(10)]
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (8, 8), (20, 10), (1, 40), (16, 16, 3), (12, 24, 4), (700, 500)])
+def test_images_of_any_shape_keep_their_proportions(shape: tuple[int, ...], make_facts: Callable[..., Facts]) -> None:
+    found = predictions(1, classes=class_list(3), examples=60)
+    images = np.random.default_rng(3).integers(0, 255, (60, *shape), dtype=np.uint8)
+    drawing = examples.example_predictions(
+        make_facts(class_list(3), predictions=Part(found), images=Part(images), evaluation=Part(evaluation(found)))
+    )
+    check_drawing(drawing)
+    for image in drawing.figure.axes[0].get_images():
+        left, right, bottom, top = image.get_extent()
+        assert (top - bottom) / (right - left) == pytest.approx(shape[0] / shape[1])
+        assert max(image.get_size()) < 350, "no more pixels than can be seen"
+
+
+@pytest.mark.parametrize(("count", "each"), [(2, 5), (3, 3), (10, 1), (20, 1)])
+def test_few_classes_have_several_examples_each(count: int, each: int, make_facts: Callable[..., Facts]) -> None:
+    drawing = examples.example_predictions(make_facts(class_list(count)))
+    assert len(drawing.figure.axes[0].get_images()) == count * each
+    for name in class_list(count):
+        assert drawing.alt.count(f" {name}: ") == each
+
+
+def test_of_many_classes_twenty_have_an_example(make_facts: Callable[..., Facts]) -> None:
+    drawing = examples.example_predictions(make_facts(class_list(100)))
+    assert len(drawing.figure.axes[0].get_images()) == 20
+    assert "One test image of each of 20 classes of 100, drawn by lot" in drawing.note
+
+
+def test_without_a_score_of_its_own_a_run_draws_no_intervals_for_others(make_facts: Callable[..., Facts]) -> None:
+    drawing = history.accuracy_over_runs(make_facts(evaluation=Part(None, "It was never tested.")))
+    check_drawing(drawing)
+    (axes,) = drawing.figure.axes
+    assert [text.get_text() for text in axes.texts] == ["test accuracy"]
