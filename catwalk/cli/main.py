@@ -549,6 +549,43 @@ def prune(
         print(f"{len(summaries) - len(going)} of {len(summaries)} runs stay")
 
 
+@app.command()
+def migrate(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be written.")] = False,
+    json: Json = False,
+) -> None:
+    """Bring runs that an older version has stored up to date; stop it and start it again as you like.
+
+    A run that still runs is left for later, and one with a damaged record as it is.
+    """
+    from rich.progress import track
+
+    from catwalk.cli import output
+    from catwalk.ledger.migration import Migration
+    from catwalk.ledger.summaries import Summaries, shown_state, stalled_seconds
+    from ml.fashion_mnist.config import UNNAMED_CLASSES
+
+    store, now, stalled = _store(), time.time(), stalled_seconds()
+    migration = Migration(
+        store, UNNAMED_CLASSES, lambda summary: shown_state(summary, now, stalled) == "running", dry_run
+    )
+    console = output.stderr()
+    run_ids = track(_run_ids(store, ""), "runs", console=console, disable=not console.is_terminal)
+    outcomes = [migration.migrate(run_id) for run_id in run_ids]
+    if not dry_run:
+        Summaries(store).read()  # whoever reads next finds the index of summaries renewed
+    if json:
+        output.print_json([output.plain(outcome) for outcome in outcomes])
+    else:
+        print("\n".join(output.migration_lines(outcomes, dry_run)))
+    for outcome in outcomes:
+        if outcome.waits:
+            print(f"catwalk: {outcome.run_id} still runs: migrate again when it has ended", file=sys.stderr)
+        if outcome.damaged:
+            _complain(f"{outcome.run_id} stays as it is: {outcome.damaged}")
+    raise typer.Exit(int(any(outcome.damaged for outcome in outcomes)))
+
+
 Reason = Annotated[str, typer.Option(help="Why, for the history.", show_default=False)]
 By = Annotated[str, typer.Option(help="Who; default: CATWALK_BY, else the user of this shell.", show_default=False)]
 

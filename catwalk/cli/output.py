@@ -31,6 +31,7 @@ from ml.fashion_mnist.config import knob_text
 if TYPE_CHECKING:
     from catwalk.cli.doctor import Check
     from catwalk.cli.run_table import Recipe
+    from catwalk.ledger.migration import Migrated
 
 _PIPED_WIDTH = 160
 _EXPLODED = 1e5
@@ -322,3 +323,23 @@ def _table(*columns: str, right: bool = False) -> Table:
     for name in columns:
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     return table
+
+
+def migration_lines(outcomes: Sequence[Migrated], dry: bool) -> list[str]:
+    """A line a model, and what it comes to."""
+    done = "would be brought up to date" if dry else "brought up to date"
+    models = sorted({outcome.model for outcome in outcomes if outcome.model})
+    lines = [_of_model([outcome for outcome in outcomes if outcome.model == model], done) for model in models]
+    records = len({key for outcome in outcomes for key in outcome.outdated})  # a dataset's record is shared
+    return [*lines, f"{records} record{'s' * (records != 1)} {done}"]
+
+
+def _of_model(outcomes: Sequence[Migrated], done: str) -> str:
+    counts = {
+        done: sum(bool(outcome.outdated) for outcome in outcomes),
+        "left for later": sum(outcome.waits for outcome in outcomes),
+        "damaged": sum(bool(outcome.damaged) for outcome in outcomes),
+        "up to date already": sum(outcome.is_current for outcome in outcomes),
+    }
+    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return f"{outcomes[0].model}: {len(outcomes)} run{'s' * (len(outcomes) != 1)}, {told}"

@@ -32,6 +32,8 @@ CLASSES = (
     "ankle-boot",
 )
 """Fashion-MNIST's ten classes in label order, spelled so that they are safe in a StatsD tag."""
+UNNAMED_CLASSES = dict.fromkeys(("mlp", "mlp-synthetic"), CLASSES)
+"""Model → its classes, for records of version 0.1, which name none."""
 
 CHAMPION_ASSET = "catwalk_champion"
 """Name under which orchestrators are told that a model went into service."""

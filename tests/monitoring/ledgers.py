@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import tarfile
 import time
+from pathlib import Path
 from typing import Any
 
 from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, SummaryRecord, TrainingRecord, to_json
@@ -13,6 +15,16 @@ from catwalk.storage.store import Store
 from ml.fashion_mnist.config import CLASSES, RunConfig
 
 MODEL_SHA256 = "5" * 64
+FIRST_EDITION = Path(__file__).parents[1] / "fixtures" / "first_edition_ledger.tar.xz"
+
+
+def load_first_edition(store: Store) -> None:
+    """Fills an empty store with the ledger that version 0.1.0 wrote."""
+    with tarfile.open(FIRST_EDITION) as archive:
+        for member in archive:
+            file = archive.extractfile(member)
+            assert file is not None
+            store.put(member.name, file.read())
 
 
 def summary(run_id: str = "20261123T030000Z-00000001", **changes: Any) -> SummaryRecord:

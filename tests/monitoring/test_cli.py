@@ -16,14 +16,16 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from catwalk.cli.main import main
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
 from ml.fashion_mnist.config import knobs
+from tests.monitoring.commands import Done, catwalk
 from tests.monitoring.ledgers import make_run, put_summary, summary
 from tests.notifying import Listener
 from tests.servers import wait_until
+
+__all__ = ["catwalk"]
 
 pytestmark = pytest.mark.integration
 
@@ -43,30 +45,6 @@ SMALL = [
     "--threads",
     "1",
 ]
-
-
-class Done:
-    """What a command has written, and its exit code."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def catwalk(s3_store: Store, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setenv("CATWALK_HOME", str(tmp_path / "home"))
-
-    def run(*arguments: str) -> Done:
-        with pytest.raises(SystemExit) as stop:
-            main(list(arguments))
-        out, err = capfd.readouterr()
-        return Done(int(stop.value.code or 0), out, err)
-
-    return run
 
 
 def process(*arguments: str) -> subprocess.Popen[str]:

@@ -1,0 +1,40 @@
+"""The `catwalk` command in this process, for tests of what it writes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catwalk.cli.main import main
+from catwalk.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command has written, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def catwalk(s3_store: Store, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Runs a command on the test's own store."""
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("CATWALK_HOME", str(tmp_path / "home"))
+
+    def run(*arguments: str) -> Done:
+        with pytest.raises(SystemExit) as stop:
+            main(list(arguments))
+        out, err = capfd.readouterr()
+        return Done(int(stop.value.code or 0), out, err)
+
+    return run
