@@ -42,9 +42,9 @@ def test_names_that_are_there_stay(migrated: Any) -> None:
 
 
 def test_another_number_of_classes_is_refused() -> None:
-    with pytest.raises(ValueError, match="names 1 classes and has figures of 2"):
+    with pytest.raises(ValueError, match=r"names 1 classes and has figures of 2"):
         migrated_dataset({"splits": {"test": {"class_counts": [1, 2]}}}, ["a"])
-    with pytest.raises(ValueError, match="names 1 classes and has figures of 2"):
+    with pytest.raises(ValueError, match=r"names 1 classes and has figures of 2"):
         migrated_evaluation({"class_accuracy": [1.0, 0.5]}, ["a"])
 
 
