@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, norm
 
 from catwalk.ledger.records import CheckRecord, EvaluationRecord, Verdict, class_names, is_finite
 from ml.fashion_mnist.config import GateConfig
@@ -21,7 +21,7 @@ from ml.fashion_mnist.config import GateConfig
 Role = Literal["champion", "anchor"]
 Integers = NDArray[np.int64]
 Decision = Literal["ship", "hold"]
-_ONE_SIDED_95 = float(norm.ppf(0.95))
+_ONE_SIDED_95 = NormalDist().inv_cdf(0.95)
 _BLOCKING = {
     "accuracy_floor": "floor",
     "recall_floor": "floor",
@@ -44,6 +44,23 @@ _REASONS = {
     "inconclusive": "neither better nor surely within the margin",
     "no_better": "no better than the champion, which harms nobody",
 }
+
+
+def at_most(heads: int, tosses: int) -> float:
+    """How likely a fair coin falls heads up so often or less: the binomial distribution's tail, without scipy.
+
+    Summed from the likeliest term down, each ``i / (tosses − i + 1)`` of the one before.
+    """
+    if 2 * heads > tosses:  # the other tail is the one whose terms become smaller
+        return 1.0 - at_most(tosses - heads - 1, tosses)
+    if heads < 0:
+        return 0.0
+    ways = math.lgamma(tosses + 1) - math.lgamma(heads + 1) - math.lgamma(tosses - heads + 1)
+    term = total = math.exp(ways - tosses * math.log(2))
+    for i in range(heads, 0, -1):
+        term *= i / (tosses - i + 1)
+        total += term
+    return total
 
 
 @dataclass(frozen=True)
@@ -71,12 +88,12 @@ class Discordance:
     def p_value(self) -> float:
         """McNemar's exact test, two-sided: how likely so uneven a split is between equally good models."""
         smaller, discordant = min(self.only_challenger, self.only_other), self.only_challenger + self.only_other
-        return min(1.0, 2 * float(binom.cdf(smaller, discordant, 0.5)))
+        return min(1.0, 2 * at_most(smaller, discordant))
 
     @property
     def p_worse(self) -> float:
         """The same test, one-sided: small where the challenger is worse."""
-        return float(binom.cdf(self.only_challenger, self.only_challenger + self.only_other, 0.5))
+        return at_most(self.only_challenger, self.only_challenger + self.only_other)
 
     def bound(self, z: float) -> float:
         """`z` standard errors from the difference: ``(b − c)/n + z·√(b + c − (b − c)²/n)/n``."""
@@ -199,7 +216,7 @@ def better(against: Discordance, config: GateConfig) -> CheckRecord:
     significant = against.p_value < config.significance
     verdict: Verdict = "inconclusive" if not significant else "passed" if against.difference > 0 else "failed"
     word = {"passed": "better than", "failed": "worse than", "inconclusive": "not different enough from"}[verdict]
-    z = -norm.ppf(config.significance / 2)
+    z = -NormalDist().inv_cdf(config.significance / 2)
     sentence = (
         f"The challenger is {word} the champion: {_points(against.difference)}, alone right on "
         f"{against.only_challenger} images and alone wrong on {against.only_other} of {against.examples:,} "
