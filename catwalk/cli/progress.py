@@ -10,12 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
 from catwalk.ledger.runs import Run
-from catwalk.stages.observer import Observer
 from catwalk.storage.store import Store
+from catwalk.telemetry.observer import Observer
 
 
 class ProgressObserver:
-    """An :class:`catwalk.stages.observer.Observer` with a bar that moves once an epoch."""
+    """An :class:`catwalk.telemetry.observer.Observer` with a bar that moves once an epoch."""
 
     def __init__(self, inner: Observer, console: Console, epochs: int, finished_epochs: int = 0) -> None:
         """

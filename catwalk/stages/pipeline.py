@@ -45,8 +45,8 @@ from catwalk.ledger.records import (
 from catwalk.ledger.runs import Fence, Ledger, Run, check_code, seed_of, touched
 from catwalk.ledger.sweep import NOT_CHOSEN, passed_over
 from catwalk.stages import memory
-from catwalk.stages.observer import Observer
 from catwalk.storage.swap import swap
+from catwalk.telemetry.observer import Observer
 from ml.fashion_mnist.config import RunConfig
 
 log = logging.getLogger(__name__)

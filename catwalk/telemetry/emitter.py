@@ -16,11 +16,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
-from catwalk.stages.observer import Observer, Silent
 from catwalk.telemetry import budget, catalogue
 from catwalk.telemetry.address import Address
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.labels import label_value
+from catwalk.telemetry.observer import Observer, Silent
 from catwalk.telemetry.points import Point, epoch_points, run_points, series_left_out, stage_points, test_points
 from catwalk.telemetry.statsd_client import Route, TcpClient, UdpClient, on_wire, reason
 

@@ -14,9 +14,9 @@ import pytest
 
 from catwalk.ledger.records import EpochRecord, RunRecord
 from catwalk.ledger.runs import Ledger, Run, new_run_id
-from catwalk.stages.observer import Silent
 from catwalk.stages.pipeline import ingest, open_run, train
 from catwalk.storage.store import Store
+from catwalk.telemetry.observer import Silent
 from ml.fashion_mnist.config import DataConfig, RunConfig
 from ml.fashion_mnist.dataset import read_splits
 from tests import small

@@ -16,10 +16,10 @@ import pytest
 
 from catwalk.errors import ConfigError, StoreUnavailableError
 from catwalk.ledger.records import AttemptRecord, EvaluationRecord, RunRecord
-from catwalk.stages.observer import Silent
 from catwalk.telemetry import emitter as emitter_module
 from catwalk.telemetry.address import Address
 from catwalk.telemetry.emitter import Emitter, observer_from_environment, stat
+from catwalk.telemetry.observer import Silent
 from catwalk.telemetry.points import run_points
 from catwalk.telemetry.statsd_client import DATAGRAM_BYTES, UdpClient
 from tests.servers import PATIENCE, free_port

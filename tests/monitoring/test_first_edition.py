@@ -18,11 +18,11 @@ from safetensors.numpy import load
 from catwalk.cli.doctor import examine
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Ledger, Run, new_run_id
-from catwalk.stages.observer import Silent
 from catwalk.stages.pipeline import open_run, run_stages
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.emitter import Emitter
+from catwalk.telemetry.observer import Silent
 from catwalk.telemetry.points import run_points
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import LedgerReader, Snapshot

@@ -18,10 +18,10 @@ import pytest
 
 from catwalk.errors import CatwalkError
 from catwalk.replay.replay import openmetrics, replay
-from catwalk.stages.observer import Silent
 from catwalk.storage.store import Store
 from catwalk.telemetry import budget, catalogue
 from catwalk.telemetry.emitter import observer_from_environment
+from catwalk.telemetry.observer import Silent
 from catwalk.telemetry.points import Point, run_points
 from stack.settings import tool
 from tests.monitoring.ledgers import make_run
