@@ -29,10 +29,11 @@ from catwalk.clients import access
 from catwalk.clients.environment import part_address, part_url
 from catwalk.errors import CatwalkError
 from catwalk.ledger.runs import Run
-from catwalk.telemetry import budget
+from catwalk.replay.points import run_points
+from catwalk.replay.room import take_again
 from catwalk.telemetry.labels import label_values
 from catwalk.telemetry.observer import Observer
-from catwalk.telemetry.points import Point, run_points
+from catwalk.telemetry.points import Point
 from catwalk_exporter.snapshot import WATCHED_SECONDS
 from stack.settings import StackError, tool
 
@@ -79,7 +80,7 @@ def replay(run: Run, observer: Observer, out: Path | None, now: float) -> Replay
         why = "may make no series in Prometheus" if run.record.series_left_out else "has no points yet"
         raise CatwalkError(f"run {run.run_id} {why}")
     if out is None and now - max(point.time for point in points) < WATCHED_SECONDS:
-        return _resend(run, observer, len(points))
+        return _resend(run, observer, points)
     return _backfill(run.run_id, points, out)
 
 
@@ -88,14 +89,14 @@ def as_openmetrics(run: Run) -> str:
     return openmetrics(run_points(run), _scraped_labels())
 
 
-def _resend(run: Run, observer: Observer, points: int) -> Replayed:
-    if not budget.take_again(run.store, run.record, points):
+def _resend(run: Run, observer: Observer, points: list[Point]) -> Replayed:
+    if not take_again(run.store, run.record, len(points)):
         raise CatwalkError(
-            f"{points} points of run {run.run_id} have no room in Prometheus beside those of other runs; try again in "
-            "an hour, or write them as blocks with --out"
+            f"{len(points)} points of run {run.run_id} have no room in Prometheus beside those of other runs; try "
+            "again in an hour, or write them as blocks with --out"
         )
     observer.take_dropped()
-    sent, dropped = observer.resend(run), observer.take_dropped()
+    sent, dropped = observer.resend(points), observer.take_dropped()
     if not sent or dropped:
         address = os.environ.get("CATWALK_STATSD")
         remedy = (

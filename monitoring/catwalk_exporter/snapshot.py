@@ -11,8 +11,8 @@ from catwalk.ledger.records import ChampionRecord, SummaryRecord
 from catwalk.ledger.runs import Run
 from catwalk.ledger.summaries import Summaries
 from catwalk.ledger.validation import fault
+from catwalk.replay.points import run_points
 from catwalk.storage.store import Store
-from catwalk.telemetry.points import run_points
 
 SETTLING_SECONDS = 120.0
 """From a run's last change until its points are expected to be in Prometheus."""

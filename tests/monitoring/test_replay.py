@@ -17,12 +17,15 @@ from typing import Any
 import pytest
 
 from catwalk.errors import CatwalkError
+from catwalk.replay.points import run_points
 from catwalk.replay.replay import openmetrics, replay
+from catwalk.replay.room import take_again
 from catwalk.storage.store import Store
-from catwalk.telemetry import budget, catalogue
+from catwalk.telemetry import catalogue
+from catwalk.telemetry.budget import RUNS_SHARE
 from catwalk.telemetry.emitter import observer_from_environment
 from catwalk.telemetry.observer import Silent
-from catwalk.telemetry.points import Point, run_points
+from catwalk.telemetry.points import Point
 from stack.settings import tool
 from tests.monitoring.ledgers import make_run
 from tests.servers import PATIENCE, Exporter, free_port, wait_for_port, wait_until
@@ -157,7 +160,7 @@ def status(port: int) -> int:
 
 def test_what_has_no_room_beside_other_runs_is_not_sent(s3_store: Store) -> None:
     run = make_run(s3_store, NEW, time.time() - 3600)
-    assert budget.take_again(s3_store, make_run(s3_store, OTHER, time.time()).record, budget.RUNS_SHARE)
+    assert take_again(s3_store, make_run(s3_store, OTHER, time.time()).record, RUNS_SHARE)
     with pytest.raises(CatwalkError, match=r"points of run .* have no room in Prometheus .*; try again in an hour"):
         replay(run, Silent(), None, time.time())
 
