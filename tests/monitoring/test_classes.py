@@ -24,8 +24,8 @@ from catwalk.ledger.records import (
     from_json,
     to_json,
 )
+from catwalk.replay.openmetrics import openmetrics
 from catwalk.replay.points import run_points
-from catwalk.replay.replay import openmetrics
 from catwalk.replay.room import take, with_room
 from catwalk.report.comparison import Comparison, Difference, Entry, Pair
 from catwalk.report.facts import Part

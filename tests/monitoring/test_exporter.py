@@ -19,8 +19,8 @@ from urllib.parse import unquote
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from catwalk.replay.openmetrics import openmetrics
 from catwalk.replay.points import run_points
-from catwalk.replay.replay import openmetrics
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.airflow_metrics import PREFIX, Rule, airflow_rules, load_registry
 from catwalk.telemetry.emitter import Emitter

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from catwalk.errors import CatwalkError
+from catwalk.replay.openmetrics import openmetrics
 from catwalk.replay.points import run_points
-from catwalk.replay.replay import openmetrics, replay
+from catwalk.replay.replay import replay
 from catwalk.replay.room import take_again
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue
@@ -130,7 +131,7 @@ def test_a_recent_run_goes_by_statsd(s3_store: Store, monkeypatch: pytest.Monkey
         assert (result.road, result.points) == ("statsd", len(run_points(run)))
         assert result.sentence.endswith("sent by StatsD; Prometheus has them")
         assert len(exporter.scrape().of("ml_")) == result.points
-        monkeypatch.setattr("catwalk.replay.replay.ARRIVAL_SECONDS", 4.0)
+        monkeypatch.setattr("catwalk.replay.resend.ARRIVAL_SECONDS", 4.0)
         with socket.create_connection(("127.0.0.1", exporter.port)) as sender:
             sender.sendall(b"airflow.ti.start,dag_id=a,__name__=x:1|c\n")
         wait_until(lambda: status(exporter.web_port) == 500)
