@@ -21,8 +21,8 @@ from catwalk.clients.airflow_api import AirflowApi
 from catwalk.clients.caller import become_client
 from catwalk.errors import CatwalkError, DatasetError
 from catwalk.ledger.runs import Ledger, Run, run_id_of_dag_run
+from catwalk.replay.points import run_points
 from catwalk.storage.store import Store
-from catwalk.telemetry.points import run_points
 from ml.fashion_mnist.config import DataConfig
 from ml.fashion_mnist.dataset import read_splits
 from stack import control

@@ -20,7 +20,7 @@ from ml.fashion_mnist.config import Bounds, Knob
 
 if TYPE_CHECKING:
     from catwalk.ledger.runs import Ledger, Run
-    from catwalk.stages.observer import Observer
+    from catwalk.telemetry.observer import Observer
 
 log = logging.getLogger("catwalk.dags")
 

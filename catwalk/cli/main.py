@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from catwalk.ledger.runs import Ledger, Run
     from catwalk.ledger.summaries import Summaries
     from catwalk.report.comparison import Comparison
-    from catwalk.stages.observer import Observer
     from catwalk.storage.store import Store
+    from catwalk.telemetry.observer import Observer
 
 R = TypeVar("R")
 app = typer.Typer(

@@ -9,13 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
-from catwalk.ledger.runs import Run
-from catwalk.stages.observer import Observer
-from catwalk.storage.store import Store
+from catwalk.telemetry.observer import Observer
+from catwalk.telemetry.points import Point
 
 
 class ProgressObserver:
-    """An :class:`catwalk.stages.observer.Observer` with a bar that moves once an epoch."""
+    """An :class:`catwalk.telemetry.observer.Observer` with a bar that moves once an epoch."""
 
     def __init__(self, inner: Observer, console: Console, epochs: int, finished_epochs: int = 0) -> None:
         """
@@ -50,8 +49,9 @@ class ProgressObserver:
     ) -> None:
         self._progress.stop()
 
-    def run_opening(self, store: Store, run: RunRecord, epochs: Sequence[int]) -> RunRecord:
-        return self._inner.run_opening(store, run, epochs)
+    @property
+    def sends(self) -> bool:
+        return self._inner.sends
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
         # Of the validation split; no longer, or the line breaks on a terminal of 80 columns.
@@ -72,8 +72,8 @@ class ProgressObserver:
     def store_operation(self, operation: str, seconds: float, failed: bool) -> None:
         self._inner.store_operation(operation, seconds, failed)
 
-    def resend(self, run: Run) -> int:
-        self.resent = self._inner.resend(run)
+    def resend(self, points: Sequence[Point]) -> int:
+        self.resent = self._inner.resend(points)
         return self.resent
 
     def take_dropped(self) -> int:

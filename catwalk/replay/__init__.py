@@ -1,1 +1,1 @@
-"""Sends the points of a run again, from its ledger."""
+"""From the ledger to Prometheus: the points of a run, the room that they take, and sending them again."""

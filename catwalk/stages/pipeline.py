@@ -44,9 +44,11 @@ from catwalk.ledger.records import (
 )
 from catwalk.ledger.runs import Fence, Ledger, Run, check_code, seed_of, touched
 from catwalk.ledger.sweep import NOT_CHOSEN, passed_over
+from catwalk.replay.resend import send_again
+from catwalk.replay.room import with_room
 from catwalk.stages import memory
-from catwalk.stages.observer import Observer
 from catwalk.storage.swap import swap
+from catwalk.telemetry.observer import Observer
 from ml.fashion_mnist.config import RunConfig
 
 log = logging.getLogger(__name__)
@@ -87,7 +89,7 @@ def open_run(
         dag_run_id: and its run.
         sweep: the sweep that this run is a trial of; empty: none.
         trials: the configurations of all its trials.
-        observer: is asked before the record is written.
+        observer: who is told of the run; series are reserved for one that sends.
 
     Raises:
         RunConflictError: the run was started with other parameters or by other code.
@@ -110,8 +112,8 @@ def open_run(
         git_dirty=dirty,
         versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
     )
-    if observer and not ledger.store.exists(ledger.run(run_id).key("run.json")):
-        record = observer.run_opening(ledger.store, record, [one.training.epochs for one in trials or [config]])
+    if observer and observer.sends and not ledger.store.exists(ledger.run(run_id).key("run.json")):
+        record = with_room(ledger.store, record, [one.training.epochs for one in trials or [config]])
     run = ledger.create(record)
     if not run.summary():
         run.update_summary(lambda summary: summary)
@@ -518,8 +520,7 @@ def publish(run: Run, observer: Observer) -> None:
         )
         log.info("run %s %s%s", run.run_id, state, f": {error or not_tested}" if error or not_tested else "")
         _report(run)
-    sent = observer.resend(run)
-    dropped = observer.take_dropped()
+    sent, dropped = send_again(run, observer)
     log.info("%d points sent again%s", sent, f", {dropped} could not be sent" if dropped else "")
     if dropped:
         run.update_summary(

@@ -2,27 +2,19 @@
 
 Prometheus drops a scrape beyond `sample_limit` as a whole: Airflow's metrics, the canary and the curves of every run.
 So runs have a share of that limit. Whoever opens a run or a sweep takes a part of what is left of the share, never all
-of it, and writes that into the store by compare-and-swap; it comes back when the gauges have left the exporter. The
+of it (:mod:`catwalk.replay.room` writes that into the store); it comes back when the gauges have left the exporter. The
 sum is below the share whatever is started, and when. What a run may not send is left out of Prometheus
 (:mod:`catwalk.telemetry.points` says what) and kept in the ledger.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
-from catwalk.ledger.records import RunRecord, from_json, to_json
-from catwalk.ledger.validation import fault
-from catwalk.storage.swap import swap
+from catwalk.ledger.records import RunRecord
 from catwalk.telemetry.catalogue import RUN_TTL_SECONDS
 from catwalk.telemetry.points import CURVE_SERIES, STAGE_SERIES, fixed_series, series_budget
 from ml.fashion_mnist.config import MAX_EPOCHS
-
-if TYPE_CHECKING:
-    from catwalk.storage.store import Store
 
 SAMPLE_LIMIT = 200_000
 """`sample_limit` of the job statsd_exporter in prometheus.yml."""
@@ -35,7 +27,6 @@ OPEN_SECONDS = 12 * 3_600.0
 """For so long a part is held after a run was opened, if it never says how it ended."""
 SENT_SECONDS = RUN_TTL_SECONDS + 60.0
 """For so long after its points were last sent, which is the last thing that a run does."""
-KEY = "telemetry/series.json"
 _TRIAL_SERIES = 3 * STAGE_SERIES
 """What a trial makes besides its epochs: ingest, train, publish. The chosen one makes :func:`fixed_series`."""
 
@@ -77,50 +68,31 @@ def smallest(classes: int) -> int:
     return fixed_series(classes) + 5 * CURVE_SERIES
 
 
-def take(store: Store, run: RunRecord, trials: int, epochs: int, now: float | None = None) -> int:
-    """Takes a part for a run that is opened, or finds that of its sweep.
+def taken(parts: Parts, run: RunRecord, trials: int, epochs: int, now: float) -> tuple[str, Part]:
+    """The part of a run that is opened, a new one or that of its sweep, and by whose id it is held.
 
     Args:
-        store: that holds the ledger.
+        parts: that are held.
         run: whose record is about to be written.
         trials: of its sweep; 1 without one.
         epochs: of the longest of them.
         now: seconds since the epoch.
+    """
+    name = run.sweep or run.run_id
+    known = parts.held.get(name) or _part(parts.left(), trials, epochs, len(run.classes))
+    return name, replace(known, until=now + OPEN_SECONDS)
+
+
+def taken_again(parts: Parts, run: RunRecord, series: int, now: float) -> tuple[str, Part] | None:
+    """A run's part, held for as long as what is sent now stays in the exporter; a new one for a run that has none.
 
     Returns:
-        The series that the run may make; 0 where not even its test and stages have room.
-
-    Raises:
-        StoreError: the store does not answer.
+        The part, and by whose id it is held; None where so many series have no room.
     """
-    name, moment = run.sweep or run.run_id, time.time() if now is None else now
-
-    def change(parts: Parts) -> tuple[str, Part]:
-        known = parts.held.get(name) or _part(parts.left(), trials, epochs, len(run.classes))
-        return name, replace(known, until=moment + OPEN_SECONDS)
-
-    part = _swap(store, moment, change)
-    return part.each if part else 0
-
-
-def take_again(store: Store, run: RunRecord, series: int, now: float | None = None) -> bool:
-    """Holds a run's part for as long as what is sent now stays in the exporter; takes one for a run that has none.
-
-    Returns:
-        Whether that many series have room.
-
-    Raises:
-        StoreError: the store does not answer.
-    """
-    moment = time.time() if now is None else now
-
-    def change(parts: Parts) -> tuple[str, Part] | None:
-        name = run.sweep if run.sweep in parts.held else run.run_id
-        known = parts.held.get(name) or Part(series, series, 0)
-        fits = series <= known.each and (name in parts.held or known.total <= parts.left())
-        return (name, known.after(run.run_id, moment)) if fits else None
-
-    return _swap(store, moment, change) is not None
+    name = run.sweep if run.sweep in parts.held else run.run_id
+    known = parts.held.get(name) or Part(series, series, 0)
+    fits = series <= known.each and (name in parts.held or known.total <= parts.left())
+    return (name, known.after(run.run_id, now)) if fits else None
 
 
 def _part(left: int, trials: int, epochs: int, classes: int) -> Part:
@@ -135,35 +107,3 @@ def _part(left: int, trials: int, epochs: int, classes: int) -> Part:
         of_epochs = min((int(OF_A_SWEEP * left) - chosen) // trials - _TRIAL_SERIES, useful)
         total = trials * (of_epochs + _TRIAL_SERIES) + chosen
     return Part(of_epochs + fixed, total, 0, trials) if of_epochs >= 0 else Part(0, 0, 0, trials)
-
-
-def _swap(store: Store, now: float, change: Callable[[Parts], tuple[str, Part] | None]) -> Part | None:
-    """Adds or replaces the part that `change` makes of those that are held; who is refused reads again."""
-
-    def step() -> Part | None:
-        parts, etag = _read(store, now)
-        made = change(parts)
-        if made is None:
-            return None
-        name, part = made
-        store.put(KEY, to_json(Parts({**parts.held, name: part})), if_match=etag, create=etag is None)
-        return part
-
-    return swap("the list of series that runs may make", step)
-
-
-def _read(store: Store, now: float) -> tuple[Parts, str | None]:
-    """What is held, and the ETag to replace it by; what is damaged counts for nothing and is replaced.
-
-    No part is held for longer than from now: somebody's clock may have been ahead when it was taken.
-    """
-    found = store.find(KEY)
-    if found is None:
-        return Parts(), None
-    try:
-        held = from_json(Parts, found.body).held
-    except ValueError:
-        held = {}
-    sound = {name: part for name, part in held.items() if not fault(part) and part.total >= 0 and part.until > now}
-    latest = now + OPEN_SECONDS
-    return Parts({name: replace(part, until=min(part.until, latest)) for name, part in sound.items()}), found.etag

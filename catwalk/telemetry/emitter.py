@@ -1,7 +1,7 @@
 """Sends what a run does to StatsD while it happens, and never stops or slows the run.
 
 No method that a stage calls raises or waits for an answer: what cannot be sent is counted, the first loss is logged,
-and :meth:`Emitter.resend` repeats a run's gauges later from its ledger.
+and :meth:`Emitter.resend` repeats a run's gauges later, over a connection.
 """
 
 from __future__ import annotations
@@ -11,22 +11,16 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
-from catwalk.stages.observer import Observer, Silent
-from catwalk.telemetry import budget, catalogue
+from catwalk.telemetry import catalogue
 from catwalk.telemetry.address import Address
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.labels import label_value
-from catwalk.telemetry.points import Point, epoch_points, run_points, series_left_out, stage_points, test_points
+from catwalk.telemetry.observer import Observer, Silent
+from catwalk.telemetry.points import Point, epoch_points, stage_points, test_points
 from catwalk.telemetry.statsd_client import Route, TcpClient, UdpClient, on_wire, reason
-
-if TYPE_CHECKING:
-    from catwalk.ledger.runs import Run
-    from catwalk.storage.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -79,23 +73,14 @@ def gauge_value(value: float) -> float:
 class Emitter:
     """Observes by StatsD. Any thread may call it; it opens its socket at first use."""
 
+    sends = True
+
     def __init__(self, address: Address) -> None:
         self._address = address
         self._route = Route(address, self._lost)
         self._lock = threading.RLock()
         self._dropped = 0
         self._silent_so_far = True
-
-    def run_opening(self, store: Store, run: RunRecord, epochs: Sequence[int]) -> RunRecord:
-        classes = len(run.classes)
-        granted = budget.smallest(classes)
-
-        def work() -> None:
-            nonlocal granted
-            granted = budget.take(store, run, len(epochs), max(epochs))
-
-        self._guarded(work)
-        return replace(run, series_budget=granted, series_left_out=series_left_out(run.epochs, classes, granted))
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
         self._guarded(lambda: self._send(epoch_points(run, record)))
@@ -116,8 +101,8 @@ class Emitter:
 
         self._guarded(lambda: self._transmit(1 + failed, fill))
 
-    def resend(self, run: Run) -> int:
-        """Repeats the run's gauges over TCP, where the exporter shows that it has read to the end.
+    def resend(self, points: Sequence[Point]) -> int:
+        """Repeats gauges over TCP, where the exporter shows that it has read to the end.
 
         Returns:
             The points that arrived. The others are counted as dropped.
@@ -126,11 +111,7 @@ class Emitter:
 
         def work() -> None:
             nonlocal arrived
-            points = run_points(run)
-            if budget.take_again(run.store, run.record, len(points)):
-                arrived = self._stream(list(self._gauges(points)))
-            else:
-                self._lost(len(points), "other runs have taken all the room that runs have in Prometheus")
+            arrived = self._stream(list(self._gauges(points)))
 
         self._guarded(work)
         return arrived

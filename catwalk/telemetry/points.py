@@ -1,19 +1,15 @@
-"""From the ledger's records to points: what a run sends by StatsD, and what Prometheus must hold of it in the end."""
+"""From the ledger's records to points: what an epoch, a test and a stage send, and what of it a budget leaves out."""
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from catwalk.errors import DamagedError
 from catwalk.ledger.records import STAGES, AttemptRecord, EpochRecord, EvaluationRecord, RunRecord, class_names
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from ml.fashion_mnist.config import MAX_EPOCHS
-
-if TYPE_CHECKING:
-    from catwalk.ledger.runs import Run
 
 STAGE_SERIES = 3
 """Of one stage."""
@@ -187,29 +183,6 @@ def stage_points(run: RunRecord, record: AttemptRecord) -> list[Point]:
         (catalogue.STAGE_CPU, record.cpu_seconds),
     ]
     return [Point(metric, labels, value, record.ended) for metric, value in values if value is not None]
-
-
-def run_points(run: Run) -> list[Point]:
-    """Every point of a run's ledger within its budget: the same series that its stages have sent, or should have.
-
-    Raises:
-        StoreError: the ledger could not be read, or its records contradict each other.
-    """
-    record, training, evaluation = run.record, run.training(), run.evaluation()
-    try:
-        points = [point for epoch in (training.epochs if training else []) for point in epoch_points(record, epoch)]
-        points += test_points(record, evaluation) if evaluation else []
-    except ValueError as error:
-        raise DamagedError(f"the record of run {record.run_id} is damaged: {error}") from error
-    for attempt in _last_ended(run.attempts()).values():
-        points += stage_points(record, attempt)
-    return points
-
-
-def _last_ended(attempts: list[AttemptRecord]) -> dict[str, AttemptRecord]:
-    """Stage → the attempt that speaks for it. A superseded one never does: its successor has its place."""
-    ended = [record for record in attempts if record.ended is not None and record.outcome != "superseded"]
-    return {record.stage: record for record in sorted(ended, key=lambda record: record.number)}
 
 
 def _run_labels(run: RunRecord) -> dict[str, str]:

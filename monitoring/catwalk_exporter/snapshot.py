@@ -11,13 +11,11 @@ from catwalk.ledger.records import ChampionRecord, SummaryRecord
 from catwalk.ledger.runs import Run
 from catwalk.ledger.summaries import Summaries
 from catwalk.ledger.validation import fault
+from catwalk.replay.points import WATCHED_SECONDS, run_points
 from catwalk.storage.store import Store
-from catwalk.telemetry.points import run_points
 
 SETTLING_SECONDS = 120.0
 """From a run's last change until its points are expected to be in Prometheus."""
-WATCHED_SECONDS = 12 * 3600.0
-"""For how long after that they are compared with what Prometheus holds."""
 
 
 @dataclass(frozen=True)

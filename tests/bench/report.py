@@ -22,9 +22,9 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
     from catwalk.report import compare_page
     from catwalk.report.build import build
     from catwalk.report.comparison import compare, side_by_side
-    from catwalk.stages.observer import Silent
     from catwalk.stages.pipeline import open_run, run_stages
     from catwalk.storage.store import Store
+    from catwalk.telemetry.observer import Silent
     from ml.fashion_mnist.config import RunConfig
 
     before = os.environ.get("CATWALK_HOME")

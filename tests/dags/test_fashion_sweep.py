@@ -13,9 +13,10 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from catwalk.ledger.records import from_json
 from catwalk.ledger.runs import Run
+from catwalk.replay.room import KEY
 from catwalk.stages.search import SearchConfig
 from catwalk.storage.store import Store
-from catwalk.telemetry.budget import KEY, Parts
+from catwalk.telemetry.budget import Parts
 from catwalk.telemetry.points import epoch_series, series_budget
 from ml.fashion_mnist.config import RunConfig, knobs
 

@@ -14,7 +14,8 @@ import pytest
 
 from catwalk.ledger.records import AttemptRecord
 from catwalk.ledger.runs import Run, new_run_id, run_id_of_dag_run
-from catwalk.telemetry.points import Point, run_points
+from catwalk.replay.points import run_points
+from catwalk.telemetry.points import Point
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
 from tests.small import SMALL

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ import pytest
 
 from catwalk.ledger.records import EpochRecord, RunRecord
 from catwalk.ledger.runs import Ledger, Run, new_run_id
-from catwalk.stages.observer import Silent
 from catwalk.stages.pipeline import ingest, open_run, train
 from catwalk.storage.store import Store
+from catwalk.telemetry.observer import Silent
+from catwalk.telemetry.points import Point
 from ml.fashion_mnist.config import DataConfig, RunConfig
 from ml.fashion_mnist.dataset import read_splits
 from tests import small
@@ -26,6 +27,8 @@ SMALL = {**small.SMALL, "seed": 11}
 
 class Recorder(Silent):
     """An observer that remembers its calls, and may do something once an epoch."""
+
+    sends = True
 
     def __init__(self, after_epoch: Callable[[EpochRecord], None] = lambda record: None) -> None:
         self.calls: list[str] = []
@@ -41,7 +44,7 @@ class Recorder(Silent):
     def stage_finished(self, run: RunRecord, record: Any) -> None:
         self.calls.append(f"{record.stage} {record.outcome}")
 
-    def resend(self, run: Run) -> int:
+    def resend(self, points: Sequence[Point]) -> int:
         self.calls.append("resend")
         return 0
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from catwalk.errors import CatwalkError
 from catwalk.ledger.runs import Run
-from catwalk.stages.observer import Silent
 from catwalk.stages.pipeline import STAGE_FUNCTIONS
 from catwalk.storage.store import Store
+from catwalk.telemetry.observer import Silent
 
 
 def die() -> None:

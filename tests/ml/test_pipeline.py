@@ -16,8 +16,8 @@ from catwalk.ledger.champion import Champions, load_model, verified_model
 from catwalk.ledger.records import STAGES
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.report.build import FIGURES
-from catwalk.stages.observer import Silent
 from catwalk.stages.pipeline import STAGE_FUNCTIONS, decide, ingest, open_run, publish, run_stages, test, train
+from catwalk.telemetry.observer import Silent
 from ml.fashion_mnist.config import CLASSES, RunConfig
 from tests.ml.conftest import SMALL, Recorder, model, snapshot, stage_process
 

@@ -14,11 +14,11 @@ import pytest
 from catwalk.errors import CancelledError, PreconditionFailedError, StoreError, StoreUnavailableError
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Fence, Ledger, Run
-from catwalk.stages.observer import Silent
 from catwalk.stages.pipeline import decide, train
 from catwalk.stages.pipeline import test as score
 from catwalk.storage.store import Store
 from catwalk.storage.swap import swap
+from catwalk.telemetry.observer import Silent
 from stack.settings import PROJECT
 from tests.between import Answer, Asked, BeforeS3
 from tests.servers import S3Server, wait_until

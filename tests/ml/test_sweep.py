@@ -14,9 +14,9 @@ from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.ledger.summaries import shown_state
 from catwalk.ledger.sweep import NOT_CHOSEN, choice, choose, forget, ranked, standings, waits_for_others, winner
 from catwalk.ledger.sweep import chosen as chosen_by
-from catwalk.stages.observer import Silent
 from catwalk.stages.pipeline import STAGE_FUNCTIONS, open_run
 from catwalk.stages.search import Trial
+from catwalk.telemetry.observer import Silent
 from ml.fashion_mnist.config import RunConfig
 from tests.ml.conftest import SMALL
 

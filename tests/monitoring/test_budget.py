@@ -16,16 +16,18 @@ import yaml
 from catwalk.errors import StoreError, StoreUnavailableError
 from catwalk.ledger.records import RunRecord
 from catwalk.ledger.runs import Ledger, Run
+from catwalk.replay.points import run_points
+from catwalk.replay.room import KEY, take, take_again, with_room
 from catwalk.stages.pipeline import open_run
 from catwalk.stages.search import MAX_TRIALS
 from catwalk.storage.store import Store
-from catwalk.telemetry import budget, catalogue
+from catwalk.telemetry import catalogue
 from catwalk.telemetry.address import Address
 from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
-from catwalk.telemetry.budget import OPEN_SECONDS, RUNS_SHARE, SAMPLE_LIMIT, SENT_SECONDS, smallest, take, take_again
+from catwalk.telemetry.budget import OPEN_SECONDS, RUNS_SHARE, SAMPLE_LIMIT, SENT_SECONDS, smallest
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.emitter import Emitter
-from catwalk.telemetry.points import fixed_series, kept, run_points, series_budget, series_left_out
+from catwalk.telemetry.points import fixed_series, kept, series_budget, series_left_out
 from catwalk_exporter.canary import announcements
 from ml.fashion_mnist.config import CLASSES, MAX_EPOCHS, RunConfig
 from tests.servers import Exporter, wait_until
@@ -172,13 +174,13 @@ def test_a_run_without_a_part_is_sent_again_only_where_it_has_room(memory_store:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"held": 1}', b'{"held": {"a": {"each": "x", "total": null}}}'])
 def test_a_damaged_list_is_replaced(memory_store: Any, body: bytes) -> None:
-    memory_store.put(budget.KEY, body)
+    memory_store.put(KEY, body)
     assert take(memory_store, run(1), 1, 18, now=0.0) == series_budget(18, 10)
     assert take(memory_store, run(1), 1, 18, now=0.0) == series_budget(18, 10)
 
 
 def test_a_part_that_is_less_than_nothing_makes_no_room(memory_store: Any) -> None:
-    memory_store.put(budget.KEY, b'{"held": {"a": {"each": 0, "total": -1000000, "until": 1e12}}}')
+    memory_store.put(KEY, b'{"held": {"a": {"each": 0, "total": -1000000, "until": 1e12}}}')
     assert take_again(memory_store, run(1), RUNS_SHARE, now=0.0)
     assert not take_again(memory_store, run(2), 1, now=0.0)
 
@@ -240,7 +242,7 @@ def test_a_store_that_does_not_answer_stops_no_run(memory_store: Any, monkeypatc
         raise StoreUnavailableError("S3 does not answer")
 
     monkeypatch.setattr(memory_store, "find", broken)
-    opened = Emitter(Address("127.0.0.1", 9)).run_opening(memory_store, run(1, 50), [50])
+    opened = with_room(memory_store, run(1, 50), [50])
     assert opened == replace(run(1, 50), series_budget=smallest(10), series_left_out=19 * 50 - 5 * 9)
 
 
@@ -286,7 +288,7 @@ def test_the_largest_sweep_in_the_real_exporter(make_run: Any, memory_store: Any
             of_sweep = number < MAX_TRIALS
             record = run(number, MAX_EPOCHS, "sweep" if of_sweep else "")
             trials = [record.epochs] * (MAX_TRIALS if of_sweep else 1)
-            whole.record = emitter.run_opening(memory_store, record, trials)
+            whole.record = with_room(memory_store, record, trials)
             points = run_points(whole)
             chosen = not of_sweep or number == 0
             stages = ("ingest", "train", "publish")

@@ -24,13 +24,15 @@ from catwalk.ledger.records import (
     from_json,
     to_json,
 )
-from catwalk.replay.replay import openmetrics
+from catwalk.replay.openmetrics import openmetrics
+from catwalk.replay.points import run_points
+from catwalk.replay.room import take, with_room
 from catwalk.report.comparison import Comparison, Difference, Entry, Pair
 from catwalk.report.facts import Part
 from catwalk.telemetry import catalogue
-from catwalk.telemetry.budget import RUNS_SHARE, smallest, take
+from catwalk.telemetry.budget import RUNS_SHARE, smallest
 from catwalk.telemetry.emitter import Emitter
-from catwalk.telemetry.points import MAX_SERIES, run_points, series_budget, series_left_out
+from catwalk.telemetry.points import MAX_SERIES, series_budget, series_left_out
 from catwalk_exporter import pages
 from catwalk_exporter.exposition import Facts, Settings, families
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
@@ -108,8 +110,7 @@ def test_a_hundred_classes_fit_the_limit_and_what_is_left_out_is_counted(ledger_
 @pytest.mark.parametrize("classes", [THREE, HUNDRED])
 def test_a_run_is_opened_with_what_its_classes_need(ledger_run: Any, memory_store: Any, classes: list[str]) -> None:
     run = ledger_run(classes, len(classes), 18)
-    emitter = Emitter(SimpleNamespace(find=lambda: None))  # type: ignore[arg-type]
-    run.record = emitter.run_opening(memory_store, run.record, [run.record.epochs])
+    run.record = with_room(memory_store, run.record, [run.record.epochs])
     assert run.record.series_budget == series_budget(18, len(classes))
     assert run.record.series_left_out == series_left_out(18, len(classes), None)
     assert len(run_points(run)) == run.record.series_budget
@@ -215,7 +216,7 @@ def test_names_are_the_same_by_statsd_and_as_blocks(ledger_run: Any, names: list
     exporter = Exporter()
     try:
         run = ledger_run(names, len(names), 3)
-        assert Emitter(exporter.address).resend(run) == series_budget(3, len(names))
+        assert Emitter(exporter.address).resend(run_points(run)) == series_budget(3, len(names))
         scrape = exporter.wait("ml_", series_budget(3, len(names)))
         by_statsd = {dict(has)["class"] for name, has in scrape.samples if name == "ml_test_class_accuracy_ratio"}
         assert {unquote(value) for value in by_statsd} == set(names)

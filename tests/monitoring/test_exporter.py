@@ -19,11 +19,12 @@ from urllib.parse import unquote
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from catwalk.replay.replay import openmetrics
+from catwalk.replay.openmetrics import openmetrics
+from catwalk.replay.points import run_points
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.airflow_metrics import PREFIX, Rule, airflow_rules, load_registry
 from catwalk.telemetry.emitter import Emitter
-from catwalk.telemetry.points import Point, run_points, series_budget
+from catwalk.telemetry.points import Point, series_budget
 from catwalk_exporter.canary import announcements
 from catwalk_exporter.exposition import Facts, Settings, families
 from catwalk_exporter.snapshot import Snapshot
@@ -163,7 +164,7 @@ def test_resending_restores_a_run_after_a_restart_and_changes_nothing_otherwise(
     assert emitter.take_dropped() == series_budget(3, 10)
     exporter.start()
     for _ in range(2):
-        assert emitter.resend(run) == series_budget(3, 10)
+        assert emitter.resend(run_points(run)) == series_budget(3, 10)
         scrape = exporter.until(lambda scrape: scrape.of("ml_") == expected(run_points(run)))
         assert scrape.of("ml_") == expected(run_points(run))
     assert emitter.take_dropped() == 0
@@ -192,7 +193,7 @@ def test_an_exporter_that_hangs_does_not_hang_the_resend(
     os.kill(exporter.process.pid, signal.SIGSTOP)
     try:
         started = time.monotonic()
-        assert emitter.resend(make_run(epochs=2)) == 0
+        assert emitter.resend(run_points(make_run(epochs=2))) == 0
         assert time.monotonic() - started < 60
         assert emitter.take_dropped() == series_budget(2, 10)
     finally:

@@ -18,12 +18,12 @@ from safetensors.numpy import load
 from catwalk.cli.doctor import examine
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Ledger, Run, new_run_id
-from catwalk.stages.observer import Silent
+from catwalk.replay.points import run_points
 from catwalk.stages.pipeline import open_run, run_stages
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.emitter import Emitter
-from catwalk.telemetry.points import run_points
+from catwalk.telemetry.observer import Silent
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
 from ml.fashion_mnist.config import CLASSES, RunConfig
@@ -151,7 +151,7 @@ def test_its_points_are_sent_again_either_way(ledger: Ledger, catwalk: Any, tmp_
     assert written["numSamples"] == len(points) > 200
     exporter = Exporter()
     try:
-        assert Emitter(exporter.address).resend(run) == len(points)
+        assert Emitter(exporter.address).resend(points) == len(points)
         scrape = exporter.wait("ml_", len(points))
     finally:
         exporter.stop()

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from catwalk.ledger.records import EvaluationRecord, RunRecord
+from catwalk.replay.points import run_points
 from catwalk.telemetry import catalogue, points
-from catwalk.telemetry.points import MAX_SERIES, epoch_points, fixed_series, run_points, series_budget, stage_points
+from catwalk.telemetry.points import MAX_SERIES, epoch_points, fixed_series, series_budget, stage_points
 from ml.fashion_mnist.config import MAX_EPOCHS
 
 

@@ -17,12 +17,16 @@ from typing import Any
 import pytest
 
 from catwalk.errors import CatwalkError
-from catwalk.replay.replay import openmetrics, replay
-from catwalk.stages.observer import Silent
+from catwalk.replay.openmetrics import openmetrics
+from catwalk.replay.points import run_points
+from catwalk.replay.replay import replay
+from catwalk.replay.room import take_again
 from catwalk.storage.store import Store
-from catwalk.telemetry import budget, catalogue
+from catwalk.telemetry import catalogue
+from catwalk.telemetry.budget import RUNS_SHARE
 from catwalk.telemetry.emitter import observer_from_environment
-from catwalk.telemetry.points import Point, run_points
+from catwalk.telemetry.observer import Silent
+from catwalk.telemetry.points import Point
 from stack.settings import tool
 from tests.monitoring.ledgers import make_run
 from tests.servers import PATIENCE, Exporter, free_port, wait_for_port, wait_until
@@ -127,7 +131,7 @@ def test_a_recent_run_goes_by_statsd(s3_store: Store, monkeypatch: pytest.Monkey
         assert (result.road, result.points) == ("statsd", len(run_points(run)))
         assert result.sentence.endswith("sent by StatsD; Prometheus has them")
         assert len(exporter.scrape().of("ml_")) == result.points
-        monkeypatch.setattr("catwalk.replay.replay.ARRIVAL_SECONDS", 4.0)
+        monkeypatch.setattr("catwalk.replay.resend.ARRIVAL_SECONDS", 4.0)
         with socket.create_connection(("127.0.0.1", exporter.port)) as sender:
             sender.sendall(b"airflow.ti.start,dag_id=a,__name__=x:1|c\n")
         wait_until(lambda: status(exporter.web_port) == 500)
@@ -157,7 +161,7 @@ def status(port: int) -> int:
 
 def test_what_has_no_room_beside_other_runs_is_not_sent(s3_store: Store) -> None:
     run = make_run(s3_store, NEW, time.time() - 3600)
-    assert budget.take_again(s3_store, make_run(s3_store, OTHER, time.time()).record, budget.RUNS_SHARE)
+    assert take_again(s3_store, make_run(s3_store, OTHER, time.time()).record, RUNS_SHARE)
     with pytest.raises(CatwalkError, match=r"points of run .* have no room in Prometheus .*; try again in an hour"):
         replay(run, Silent(), None, time.time())
 

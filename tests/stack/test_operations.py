@@ -26,7 +26,7 @@ from catwalk.clients.addresses import port_variable
 from catwalk.clients.courier import told
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Run
-from catwalk.telemetry.points import run_points
+from catwalk.replay.points import run_points
 from stack import control, credentials
 from stack.environment import client_environment, process_environment
 from stack.parts import get, monitoring_password, parts

@@ -22,9 +22,9 @@ from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.report.build import FIGURES, build, upload
 from catwalk.report.comparison import compare
 from catwalk.report.facts import Facts, Part, read_facts
-from catwalk.stages.observer import Silent
 from catwalk.stages.pipeline import open_run, publish, run_stages
 from catwalk.storage.store import Store
+from catwalk.telemetry.observer import Silent
 from ml.fashion_mnist.config import RunConfig
 from tests.ml.conftest import SMALL, snapshot
 from tests.ml.report.conftest import check_page

@@ -1,28 +1,20 @@
-"""What a run tells the outside while it works. `monitoring` implements it; `ml` knows only this protocol."""
+"""What a run tells the outside while it works. Stages know this protocol; the emitter is what implements it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
-
-if TYPE_CHECKING:
-    from catwalk.ledger.runs import Run
-    from catwalk.storage.store import Store
+from catwalk.telemetry.points import Point
 
 
 class Observer(Protocol):
     """Receives what has happened. No method raises, blocks for long, or changes what a run computes."""
 
-    def run_opening(self, store: Store, run: RunRecord, epochs: Sequence[int]) -> RunRecord:
-        """Before a run's record is written, once; returns the record with what the observer has to remember in it.
-
-        Args:
-            store: that the record goes to.
-            run: the record.
-            epochs: that each trial of its sweep is to train; the run's own alone where it is no trial.
-        """
+    @property
+    def sends(self) -> bool:
+        """Whether it tells anybody: for one that does not, no series are reserved and no points are read."""
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
         """Once an epoch, after its record was stored."""
@@ -36,8 +28,8 @@ class Observer(Protocol):
     def store_operation(self, operation: str, seconds: float, failed: bool) -> None:
         """After each S3 request (``get``, ``put``, ``head``, ``list``, ``delete``)."""
 
-    def resend(self, run: Run) -> int:
-        """Sends every gauge point that the run's ledger holds once more; returns how many."""
+    def resend(self, points: Sequence[Point]) -> int:
+        """Sends gauges once more; returns how many have arrived."""
 
     def take_dropped(self) -> int:
         """Points that could not be sent since the last call."""
@@ -46,8 +38,7 @@ class Observer(Protocol):
 class Silent:
     """Observes nothing: for tests, and where telemetry is turned off."""
 
-    def run_opening(self, store: Store, run: RunRecord, epochs: Sequence[int]) -> RunRecord:
-        return run
+    sends = False
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
         pass
@@ -61,7 +52,7 @@ class Silent:
     def store_operation(self, operation: str, seconds: float, failed: bool) -> None:
         pass
 
-    def resend(self, run: Run) -> int:
+    def resend(self, points: Sequence[Point]) -> int:
         return 0
 
     def take_dropped(self) -> int:

@@ -1,0 +1,34 @@
+"""Every point of a run, from its ledger: what Prometheus must hold of it in the end."""
+
+from __future__ import annotations
+
+from catwalk.errors import DamagedError
+from catwalk.ledger.records import AttemptRecord
+from catwalk.ledger.runs import Run
+from catwalk.telemetry.points import Point, epoch_points, stage_points, test_points
+
+WATCHED_SECONDS = 12 * 3600.0
+"""For how long after a run's last change its points are compared with what Prometheus holds."""
+
+
+def run_points(run: Run) -> list[Point]:
+    """Every point of a run's ledger within its budget: the same series that its stages have sent, or should have.
+
+    Raises:
+        StoreError: the ledger could not be read, or its records contradict each other.
+    """
+    record, training, evaluation = run.record, run.training(), run.evaluation()
+    try:
+        points = [point for epoch in (training.epochs if training else []) for point in epoch_points(record, epoch)]
+        points += test_points(record, evaluation) if evaluation else []
+    except ValueError as error:
+        raise DamagedError(f"the record of run {record.run_id} is damaged: {error}") from error
+    for attempt in _last_ended(run.attempts()).values():
+        points += stage_points(record, attempt)
+    return points
+
+
+def _last_ended(attempts: list[AttemptRecord]) -> dict[str, AttemptRecord]:
+    """Stage → the attempt that speaks for it. A superseded one never does: its successor has its place."""
+    ended = [record for record in attempts if record.ended is not None and record.outcome != "superseded"]
+    return {record.stage: record for record in sorted(ended, key=lambda record: record.number)}
