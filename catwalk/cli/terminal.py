@@ -63,6 +63,12 @@ def _flush(said_why: bool) -> None:
         raise SystemExit(1) from None
 
 
+def complain(message: str) -> int:
+    """Says what is wrong, in one line on stderr; the exit code that goes with it."""
+    print(f"catwalk: {' '.join(message.split())}", file=sys.stderr)
+    return 1
+
+
 def full(error: OSError) -> str:
     """Why standard output can't be written to; empty where an error is about something else."""
     ours = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
