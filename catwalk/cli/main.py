@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
+import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 import typer
 
 from catwalk.cli import terminal
 from catwalk.cli.commands import alerts, ledger, models, reports, runs, telemetry, training
-from catwalk.cli.terminal import complain
+from catwalk.entry_point import entry_point, unwritable
 from catwalk.errors import CatwalkError
 
 app = typer.Typer(
@@ -23,35 +24,28 @@ app = typer.Typer(
 )
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point. Exit codes: 0 done, 1 failed, 2 wrong usage; an error is one line on stderr."""
-    with terminal.streams():
-        _main(arguments)
+    sys.exit(_main(arguments))
 
 
+@entry_point(terminal.NAME)
 def _main(arguments: list[str] | None) -> None:
     try:
         app(arguments)
-    except CatwalkError as error:
-        _fail(error, str(error))
-    except KeyboardInterrupt:
-        raise SystemExit(complain("interrupted")) from None
+    except CatwalkError:
+        raise
     except Exception as error:  # the last line of defence: a user gets a sentence, not a traceback
         known = _told_by_system(error) if isinstance(error, OSError) else ""
-        _fail(error, known or f"unexpected {type(error).__name__}: {error} (set CATWALK_DEBUG=1 to see where)")
+        unexpected = f"unexpected {type(error).__name__}: {error} (set CATWALK_DEBUG=1 to see where)"
+        raise CatwalkError(known or unexpected) from error
 
 
 def _told_by_system(error: OSError) -> str:
     """What this machine lacks, as a sentence; empty where an error may mean anything."""
     if "temporary directory" in str(error):  # torch and matplotlib want one as soon as they are imported
         return "no temporary folder can be written to; set TMPDIR to one that can"
-    return terminal.full(error)
-
-
-def _fail(error: Exception, message: str) -> None:
-    if os.environ.get("CATWALK_DEBUG"):
-        raise error
-    raise SystemExit(complain(message)) from None
+    return unwritable(error)
 
 
 @app.callback()

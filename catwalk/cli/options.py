@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from catwalk.cli import terminal
 from catwalk.errors import CatwalkError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -26,15 +24,6 @@ Model = Annotated[
 Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.")]
 Reason = Annotated[str, typer.Option(help="Why, for the history.", show_default=False)]
 By = Annotated[str, typer.Option(help="Who; default: CATWALK_BY, else the user of this shell.", show_default=False)]
-
-
-def check_stdout(out: Path | None, *others: bool) -> None:
-    """
-    Raises:
-        CatwalkError: a file is to go to standard output, and something else as well.
-    """
-    if out == terminal.STDOUT and any(others):
-        raise CatwalkError("--out - gives standard output to the file alone: leave out --json and --open")
 
 
 def given(reason: str) -> str:

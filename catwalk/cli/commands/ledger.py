@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Annotated
 
@@ -82,7 +81,7 @@ def migrate(
         print("\n".join(output.migration_lines(outcomes, dry_run)))
     for outcome in outcomes:
         if outcome.waits:
-            print(f"catwalk: {outcome.run_id} still runs: migrate again when it has ended", file=sys.stderr)
+            complain(f"{outcome.run_id} still runs: migrate again when it has ended")
         if outcome.damaged:
             complain(f"{outcome.run_id} stays as it is: {outcome.damaged}")
     raise typer.Exit(int(any(outcome.damaged for outcome in outcomes)))

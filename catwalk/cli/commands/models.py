@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from catwalk.cli import terminal
 from catwalk.cli.lookup import champion_model, champion_of, ledger_store, resolve
-from catwalk.cli.options import By, Json, Model, Reason, RunArgument, check_stdout, given, person
+from catwalk.cli.options import By, Json, Model, Reason, RunArgument, given, person
 from catwalk.errors import CatwalkError
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def announce(champion: ChampionRecord) -> None:
         if airflow:
             airflow.announce(champion)
     except AirflowError as error:
-        print(f"catwalk: {champion.run_id} is in service, but Airflow was not told: {error}", file=sys.stderr)
+        terminal.complain(f"{champion.run_id} is in service, but Airflow was not told: {error}")
 
 
 def fetch(
@@ -68,7 +67,7 @@ def fetch(
     """Download the champion's model, verified by its sha256."""
     from catwalk.cli import output
 
-    check_stdout(out, json)
+    terminal.check_stdout(out, json)
     target = out / "model.safetensors" if out.is_dir() else out
     if target != terminal.STDOUT and target.exists() and not force:
         raise CatwalkError(f"{target} exists; --force replaces it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from catwalk.cli import terminal
 from catwalk.cli.lookup import ledger_store, name_damaged, resolve
-from catwalk.cli.options import Json, Model, Open, RunArgument, check_stdout
+from catwalk.cli.options import Json, Model, Open, RunArgument
 from catwalk.cli.terminal import complain
 from catwalk.errors import CatwalkError
 
@@ -48,7 +47,7 @@ def report(
     from catwalk.clients.environment import public_url
     from catwalk.report.build import build, upload, write
 
-    check_stdout(out, json, show_it)
+    terminal.check_stdout(out, json, show_it)
     found = resolve(run, model)
     built = build(found)
     upload(found, built)
@@ -110,7 +109,7 @@ def compare(
     from catwalk.cli import comparison_table, output
     from catwalk.report.comparison import compare as compare_runs
 
-    check_stdout(out, json, show_it)
+    terminal.check_stdout(out, json, show_it)
     chosen = [resolve(name, model).run_id for name in runs]
     chosen += [run_id for run_id in _chosen_by(where, limit) if run_id not in chosen]
     comparison = compare_runs(ledger_store(), chosen)
@@ -132,7 +131,7 @@ def compare(
     if problem and (out or show_it):
         raise CatwalkError(problem)
     if problem:
-        print(f"catwalk: no page was written: {problem}", file=sys.stderr)
+        complain(f"no page was written: {problem}")
     if page and show_it:
         _show_in_browser(page)
 

@@ -10,7 +10,7 @@ import typer
 
 from catwalk.cli import terminal
 from catwalk.cli.lookup import observed_ledger, resolve
-from catwalk.cli.options import Json, Model, RunArgument, check_stdout
+from catwalk.cli.options import Json, Model, RunArgument
 
 
 def doctor(json: Json = False) -> None:
@@ -50,7 +50,7 @@ def replay(
     from catwalk.replay.replay import as_openmetrics
     from catwalk.replay.replay import replay as replay_run
 
-    check_stdout(out, json)
+    terminal.check_stdout(out, json)
     found = resolve(run, model)
     if out == terminal.STDOUT:
         terminal.put(as_openmetrics(found).encode())
