@@ -12,7 +12,7 @@ from catwalk.cli.options import By, Json, given, person
 from catwalk.errors import CatwalkError
 
 if TYPE_CHECKING:
-    from catwalk.cli.planned_work import Chain
+    from catwalk.clients.planned_work import Chain
 
 
 def alerts(
@@ -31,6 +31,7 @@ def alerts(
     from catwalk.clients.alertmanager import AlertmanagerError, active_alerts
     from catwalk.clients.courier import told
     from catwalk.clients.environment import part_url
+    from catwalk.clients.episodes import Notification, episodes
 
     if test or receiver:
         _test_notifications(receiver, json, test and not history)
@@ -46,7 +47,7 @@ def alerts(
     elif firing is not None:
         output.show(alert_table.firing(firing, time.time()), *([""] if kept else []))
     if kept and not json:
-        output.show(alert_table.history(alert_table.episodes_of(kept["notifications"])))
+        output.show(alert_table.history(episodes(map(Notification.from_dict, kept["notifications"]))))
     if unheard:
         raise unheard
 
@@ -81,8 +82,8 @@ def silence(
     The next `make up` ends it too. Alerts that still fire afterwards are told then.
     """
     from catwalk.cli import output
-    from catwalk.cli.planned_work import Chain
     from catwalk.clients.environment import part_url
+    from catwalk.clients.planned_work import Chain
 
     chain = Chain(part_url("alertmanager"), part_url("courier"))
     if end:
