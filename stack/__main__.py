@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from catwalk.clients.caller import no_proxy, other_s3_settings
-from catwalk.errors import CatwalkError
+from catwalk.entry_point import entry_point
 from stack import control
 from stack.environment import client_environment
 from stack.parts import logins, parts
@@ -83,14 +83,11 @@ def show(settings: Settings) -> bool:
     return well
 
 
+@entry_point("stack")
 def main() -> None:
-    """Runs the command; an error is one line and exit code 1."""
-    try:
-        app()
-    except CatwalkError as error:
-        print(f"stack: {error}", file=sys.stderr)
-        sys.exit(1)
+    """Entry point."""
+    app()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

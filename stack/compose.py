@@ -10,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 
+from catwalk.entry_point import entry_point
 from stack import credentials
 from stack.settings import PROJECT, StackError
 
@@ -80,21 +81,17 @@ def make_readable(path: Path) -> None:
         each.chmod(mode | (0o555 if each.is_dir() else 0o444))
 
 
-def main() -> int:
-    """Entry point; returns the exit code."""
+@entry_point("stack")
+def main() -> None:
+    """Entry point."""
     path = PROJECT / ".env"
-    try:
-        added = write_environment(path)
-        make_receivers(PROJECT / ".catwalk")
-        for each in mounted():
-            make_readable(each)
-    except (StackError, OSError) as error:
-        print(f"stack: {error}", file=sys.stderr)
-        return 1
+    added = write_environment(path)
+    make_receivers(PROJECT / ".catwalk")
+    for each in mounted():
+        make_readable(each)
     where = os.path.relpath(path)
     print(f"{where}: {'generated ' + ', '.join(added) if added else 'complete, nothing was changed'}")
     print("next: `docker compose up -d`; who logs in where is in that file, which only you can read")
-    return 0
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from rich.panel import Panel
 
 from catwalk.clients.airflow_api import AirflowApi
 from catwalk.clients.caller import become_client
-from catwalk.errors import CatwalkError, DatasetError
+from catwalk.entry_point import entry_point
+from catwalk.errors import DatasetError
 from catwalk.ledger.runs import Ledger, Run, run_id_of_dag_run
 from catwalk.replay.points import run_points
 from catwalk.storage.store import Store
@@ -44,29 +45,30 @@ ARRIVAL_SECONDS = 120.0
 console = Console(highlight=False, soft_wrap=True)
 
 
+@entry_point("demo")
 def main() -> int:
     """Runs the demonstration; returns the exit code."""
     started = time.monotonic()
     try:
-        settings = Settings.from_environment()
-        source = choose_source(settings)
-        console.rule("1. the stack")
-        control.up(settings, say=console.print)
-        become_client(client_environment(settings))
-        ledger, runs = Ledger(Store.from_environment()), []
-        for number, (recipe, knobs) in enumerate(RECIPES, 2):
-            console.rule(f"{number}. Airflow retrains with {recipe}")
-            runs.append(ledger.run(retrain(settings, {"source": source, **knobs})))
-        console.rule("4. which is better, and does it ship?")
-        well = show(settings, runs, source)
-    except CatwalkError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
+        well = demonstrate(Settings.from_environment())
     except KeyboardInterrupt:
-        print("demo: interrupted; the stack may still run: `make down` stops it", file=sys.stderr)
-        return 1
+        raise KeyboardInterrupt("interrupted; the stack may still run: `make down` stops it") from None
     console.print(f"took {time.monotonic() - started:.0f} s; the stack keeps running until `make down`")
     return 0 if well else 1
+
+
+def demonstrate(settings: Settings) -> bool:
+    """Whether all that was promised has been seen."""
+    source = choose_source(settings)
+    console.rule("1. the stack")
+    control.up(settings, say=console.print)
+    become_client(client_environment(settings))
+    ledger, runs = Ledger(Store.from_environment()), []
+    for number, (recipe, knobs) in enumerate(RECIPES, 2):
+        console.rule(f"{number}. Airflow retrains with {recipe}")
+        runs.append(ledger.run(retrain(settings, {"source": source, **knobs})))
+    console.rule("4. which is better, and does it ship?")
+    return show(settings, runs, source)
 
 
 def choose_source(settings: Settings) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from catwalk.airflow import dag_settings
+from catwalk.entry_point import entry_point
 from catwalk.errors import CatwalkError
 from catwalk.storage import s3
 from catwalk.storage.s3_errors import unanswered
@@ -66,22 +67,22 @@ def _create(client: Any, name: str) -> bool:
         raise StackError(f"bucket {name} can't be created: {error}; create it, or correct CATWALK_STORE") from error
 
 
-def main() -> int:
-    """Entry point; returns the exit code."""
-    try:
-        dag_settings.check()
-        bucket, _ = location(os.environ["CATWALK_STORE"])
-        passwords = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
-        created = create_bucket(bucket)
-        credentials.write_airflow_users(passwords, os.environ["CATWALK_AIRFLOW_PASSWORD"])
-    except KeyError as error:
-        print(f"stack: {error.args[0]} is not set", file=sys.stderr)
-        return 1
-    except (CatwalkError, OSError) as error:
-        print(f"stack: {error}", file=sys.stderr)
-        return 1
+@entry_point("stack")
+def main() -> None:
+    """Entry point."""
+    dag_settings.check()
+    bucket, _ = location(_set("CATWALK_STORE"))
+    passwords = Path(_set("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"))
+    created = create_bucket(bucket)
+    credentials.write_airflow_users(passwords, _set("CATWALK_AIRFLOW_PASSWORD"))
     print(f"bucket {bucket} {'was created' if created else 'is there'}; wrote {passwords}")
-    return 0
+
+
+def _set(name: str) -> str:
+    try:
+        return os.environ[name]
+    except KeyError as error:
+        raise StackError(f"{name} is not set") from error
 
 
 if __name__ == "__main__":

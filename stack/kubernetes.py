@@ -18,6 +18,7 @@ from pathlib import Path
 
 import yaml
 
+from catwalk.entry_point import entry_point
 from stack.settings import PROJECT
 
 RULES = PROJECT / "prometheus" / "rules"
@@ -52,8 +53,9 @@ def _label(text: str) -> tuple[str, str]:
     return name, value
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+@entry_point("stack")
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point."""
     parser = argparse.ArgumentParser(
         prog="python -m stack.kubernetes", description="Print our rules as PrometheusRule manifests."
     )
@@ -61,7 +63,6 @@ def main(arguments: list[str] | None = None) -> int:
         "--label", action="append", default=[], type=_label, metavar="NAME=VALUE", help="of each manifest; repeatable"
     )
     print(manifests(dict(parser.parse_args(arguments).label)), end="")
-    return 0
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ import yaml
 from catwalk import urls
 from catwalk.clients.access import USER
 from catwalk.clients.environment import part_url
-from catwalk.errors import CatwalkError, ConfigError
+from catwalk.entry_point import entry_point
+from catwalk.errors import ConfigError
 from catwalk.notifications import quiet_hours, receivers
 from catwalk.notifications.receivers import Channels, Email, Pager
 from stack import web_config
@@ -191,20 +192,16 @@ def _scaled(duration: str, factor: float) -> str:
     return f"{round(1000 * int(found[1]) * factor)}ms"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+@entry_point("catwalk notifications")
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point."""
     parser = argparse.ArgumentParser(
         prog="python -m stack.notifications", description="Write Alertmanager's configuration."
     )
     parser.add_argument("folder", type=Path, help="gets alertmanager.yml and the templates")
-    try:
-        folder, files = parser.parse_args(arguments).folder, receivers.folder()
-        path = write(folder, receivers.read(files), part_url("courier"), quiet=quiet_hours.read(files))
-    except (CatwalkError, OSError) as error:
-        print(f"catwalk notifications: {error}", file=sys.stderr)
-        return 1
+    folder, files = parser.parse_args(arguments).folder, receivers.folder()
+    path = write(folder, receivers.read(files), part_url("courier"), quiet=quiet_hours.read(files))
     print(f"wrote {path}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 
+from catwalk.entry_point import entry_point
 from stack.bootstrap import MODULES, tool_packages, tool_version
 from stack.settings import PROJECT, StackError
 
@@ -132,19 +133,15 @@ def _server(go_mod: str) -> dict[str, Any]:
     return {"type": "application", "name": module, "version": version, "purl": purl, "bom-ref": purl}
 
 
-def main() -> int:
-    """Entry point; returns the exit code."""
+@entry_point("stack")
+def main() -> None:
+    """Entry point."""
     path = PROJECT / "sbom.json"
-    try:
-        document = bill()
-        path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
-    except (StackError, OSError) as error:
-        print(f"stack: {error}", file=sys.stderr)
-        return 1
+    document = bill()
+    path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
     kinds = [component["type"] for component in document["components"]]
     counts = f"{kinds.count('library')} Python packages, {kinds.count('container')} images"
     print(f"wrote {path.name}: {counts}, {kinds.count('application')} native servers; CycloneDX {SCHEMA.to_version()}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -12,9 +12,7 @@ from rich.table import Table
 
 from catwalk.cli.output import duration
 from catwalk.clients.alertmanager import ActiveAlert
-from catwalk_courier.history import Episode, episodes, subject
-from catwalk_courier.payload import WATCHDOG, Alert, unix_time
-from catwalk_courier.store import SEEN, Notification
+from catwalk.clients.episodes import WATCHDOG, Episode, subject, unix_time
 
 _COLOURS = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
@@ -49,16 +47,6 @@ def history(told: Iterable[Episode]) -> RenderableType:
         what = _what(episode.annotations, episode.labels)
         table.add_row(began, _coloured(episode.severity), escape(episode.name), lasted, what)
     return table
-
-
-def episodes_of(notifications: Iterable[dict[str, Any]]) -> list[Episode]:
-    """From what ``/api/notifications`` gives."""
-    found = []
-    for value in notifications:
-        values = dict(value)
-        seen = {name: values.pop(name) for name in SEEN}
-        found.append(Notification(Alert(**values), **seen))
-    return episodes(found)
 
 
 def _table(*names: str) -> Table:

@@ -117,6 +117,17 @@ class Condition:
             )
         _ = self._operand
 
+    @classmethod
+    def parse(cls, text: str) -> Condition:
+        """
+        Raises:
+            ConfigError: it has no three parts, or as above.
+        """
+        parts = text.split(maxsplit=2)
+        if len(parts) != 3:
+            raise ConfigError(f"--where takes KEY OP VALUE with spaces between, such as 'epochs >= 10', not {text!r}")
+        return cls(*parts)
+
     @property
     def _kind(self) -> type:
         return _KINDS[self.key]

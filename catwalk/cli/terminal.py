@@ -1,72 +1,30 @@
-"""Standard output and error that take any text, whatever the terminal's encoding, and end quietly with their reader."""
+"""What a command says beside its result, and files that go to standard output."""
 
 from __future__ import annotations
 
-import codecs
-import errno
-import io
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from catwalk import entry_point
 from catwalk.errors import CatwalkError
 
+NAME = "catwalk"
 STDOUT = Path("-")
 """Stands for standard output where a file is asked for."""
-_SPELT = {**dict(zip("▁▂▃▄▅▆▇█", "12345678", strict=True)), "×": "x", "→": ">", "–": "-", "…": ".", "✓": "+", "✗": "x"}
-"""What stands for characters of ours that an encoding lacks."""
 
 
-def _spelt(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeEncodeError)
-    lacking = error.object[error.start : error.end]
-    return "".join(_SPELT.get(character, "?") for character in lacking), error.end
+def complain(message: str) -> None:
+    """Says what is wrong, in one line on standard error."""
+    entry_point.complain(NAME, message)
 
 
-codecs.register_error("catwalk", _spelt)
-
-
-@contextmanager
-def streams() -> Iterator[None]:
-    """Around a command: nothing that it prints can fail for want of a letter, and all of it is written at its end.
-
-    Raises:
-        SystemExit: standard output can't be written to. Where its reader has gone, as ``head`` goes, without a word.
+def check_stdout(out: Path | None, *others: bool) -> None:
     """
-    # Python has None for what the caller has closed, and prints to standard output what was meant for that.
-    sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="catwalk")
-    said_why = False
-    try:
-        yield
-    except SystemExit as stop:
-        said_why = bool(stop.code)
-        raise
-    finally:
-        _flush(said_why)
-
-
-def _flush(said_why: bool) -> None:
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        # Or the interpreter tries once more, and complains.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-        if not (said_why or isinstance(error, BrokenPipeError)):
-            print(f"catwalk: {full(error)}", file=sys.stderr)
-        raise SystemExit(1) from None
-
-
-def full(error: OSError) -> str:
-    """Why standard output can't be written to; empty where an error is about something else."""
-    ours = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-    return f"standard output can't be written to: {error.strerror}" if ours else ""
+    Raises:
+        CatwalkError: a file is to go to standard output, and something else as well.
+    """
+    if out == STDOUT and any(others):
+        raise CatwalkError("--out - gives standard output to the file alone: leave out --json and --open")
 
 
 def put(body: bytes) -> None:

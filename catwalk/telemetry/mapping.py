@@ -12,6 +12,7 @@ import json
 import sys
 from pathlib import Path
 
+from catwalk.entry_point import entry_point
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.airflow_metrics import LONG_SECONDS, PREFIX, Rule, airflow_rules, load_registry
 
@@ -107,6 +108,7 @@ def generated() -> dict[Path, str]:
     return {MAPPING: to_yaml(rules + breaking_rules(rules)), PAGE: to_markdown(of_airflow)}
 
 
+@entry_point("catwalk mapping")
 def main(arguments: list[str] | None = None) -> int:
     """Writes the files, or with ``--check`` says which are out of date; exit code 1 if any."""
     parser = argparse.ArgumentParser(

@@ -1,22 +1,38 @@
-"""What Catwalk's small web servers have in common: they bind, answer and stop in the same way."""
+"""What Catwalk's small web servers have in common: they start, bind, answer and stop in the same way."""
 
 from __future__ import annotations
 
+import argparse
 import errno
 import logging
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar, TypeVar
+from typing import ClassVar, NoReturn, Protocol, TypeVar
 
 from catwalk.errors import ConfigError
 
 log = logging.getLogger("catwalk.http")
 
-S = TypeVar("S", bound=ThreadingHTTPServer)
 _LOOK_SECONDS = 0.2
+
+
+class Service(Protocol):
+    """What works in threads of its own behind a server."""
+
+    def start(self) -> None:
+        """Starts the threads."""
+
+    def stop(self) -> None:
+        """Ends them."""
+
+
+S = TypeVar("S", bound=ThreadingHTTPServer)
+T = TypeVar("T", bound=Service)
 
 
 class Server(ThreadingHTTPServer):
@@ -65,6 +81,53 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Scrapes are no news."""
+
+
+def options(module: str, description: str, port_variable: str, port: str) -> argparse.ArgumentParser:
+    """A parser that knows ``--host`` and ``--port``.
+
+    Args:
+        module: what ``python -m`` starts.
+        description: what it does.
+        port_variable: the environment's name for the port.
+        port: the default.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    chosen = os.environ.get(port_variable) or port
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    parser.add_argument("--port", type=int, default=chosen, help="port to listen on (default %(default)s)")
+    return parser
+
+
+def run(
+    name: str, make: Callable[[], T], server: Callable[[tuple[str, int], T], Server], host: str, port: int
+) -> NoReturn:
+    """Runs a service until SIGTERM or SIGINT, and ends the process.
+
+    Args:
+        name: what the log calls it.
+        make: the service.
+        server: takes the address and the service, and listens there.
+        host: address to listen on.
+        port: 0 for any that is free.
+
+    Raises:
+        CatwalkError: it can't begin.
+    """
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    stop = StopSignals()
+    service = make()
+    listening = bind(lambda address: server(address, service), host, port)
+    service.start()
+    threading.Thread(target=listening.serve_forever, name="http", daemon=True).start()
+    log.info("%s listens at http://%s:%d", name, *listening.server_address[:2])
+    stop.wait()
+    listening.shutdown()
+    service.stop()
+    sys.stderr.flush()
+    # What hangs in a thread, a read of S3 or a call-out, must not hold up this end; all that was kept is on the disk.
+    os._exit(0)
 
 
 def bind(make: Callable[[tuple[str, int]], S], host: str, port: int) -> S:

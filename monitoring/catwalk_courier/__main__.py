@@ -18,51 +18,20 @@ these, doubled after each further one.
 
 from __future__ import annotations
 
-import argparse
-import logging
-import os
 import sys
-import threading
 
-from catwalk.errors import CatwalkError
+from catwalk.entry_point import entry_point
 from catwalk.web import serving
-from catwalk.web.serving import StopSignals
 from catwalk_courier.server import Server
 from catwalk_courier.service import Service, Settings
 
-log = logging.getLogger("catwalk.courier")
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    stop = StopSignals()
-    try:
-        service = Service(Settings.from_environment())
-        server = serving.bind(lambda address: Server(address, service), options.host, options.port)
-    except CatwalkError as error:
-        print(f"catwalk courier: {error}", file=sys.stderr)
-        return 1
-    service.start()
-    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-    log.info("courier listens at http://%s:%d", *server.server_address[:2])
-    stop.wait()
-    server.shutdown()
-    service.stop()
-    sys.stderr.flush()
-    # A call-out that hangs is tried again after the next start; it must not hold up this end.
-    os._exit(0)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m catwalk_courier", description="Keeps and shows notifications, and watches the Watchdog."
-    )
-    port = os.environ.get("CATWALK_PORT_COURIER") or "9181"
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    parser.add_argument("--port", type=int, default=port, help="port to listen on (default %(default)s)")
-    return parser
+@entry_point("catwalk courier")
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point."""
+    about = "Keeps and shows notifications, and watches the Watchdog."
+    options = serving.options("catwalk_courier", about, "CATWALK_PORT_COURIER", "9181").parse_args(arguments)
+    serving.run("courier", lambda: Service(Settings.from_environment()), Server, options.host, options.port)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ import hashlib
 from html import escape
 from typing import Any
 
+from catwalk.clients.episodes import Alert, unix_time
 from catwalk.clients.grafana import Grafana, GrafanaRefusedError
 from catwalk_courier.delivery import RefusedError
-from catwalk_courier.payload import Alert, unix_time
 from catwalk_courier.store import Delivery
 
 TAG = "catwalk"

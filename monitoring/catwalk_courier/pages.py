@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from html import escape
 
 from catwalk.clients.alertmanager import ActiveAlert
+from catwalk.clients.episodes import WATCHDOG, Episode, subject, unix_time
 from catwalk_courier.deadman import State, Watch
-from catwalk_courier.history import Episode, subject
-from catwalk_courier.payload import WATCHDOG, unix_time
 from catwalk_exporter.pages import page
 
 _STYLE = """<meta http-equiv="refresh" content="30"><style>

@@ -3,42 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal, TypeGuard
+from typing import Any, TypeGuard
+
+from catwalk.clients.episodes import Alert, unix_time
 
 VERSION = "4"
-WATCHDOG = "Watchdog"
-LINK_LABELS = ("stack", "runbooks", "grafana", "registry")
-"""Labels that Prometheus gives every alert, where links begin; no news to anybody."""
-
-Status = Literal["firing", "resolved"]
-
-
-@dataclass(frozen=True)
-class Alert:
-    """One alert of a notification. Fingerprint and start tell it from all others; it may end and fire again."""
-
-    fingerprint: str
-    starts_at: str
-    """As Alertmanager writes it, RFC 3339."""
-    status: Status
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    ends_at: str = ""
-    """Empty while it fires."""
-    generator_url: str = ""
-
-    @property
-    def name(self) -> str:
-        """The alert rule's name."""
-        return self.labels.get("alertname", "")
-
-    @property
-    def started(self) -> float:
-        """Unix time at which it began."""
-        return unix_time(self.starts_at)
 
 
 @dataclass(frozen=True)
@@ -67,15 +37,6 @@ def parse(body: bytes) -> Message:
         raise ValueError("the notification has no list of alerts")
     group = "".join(str(message[name]) for name in ("receiver", "groupKey") if message.get("groupKey"))
     return Message([_alert(alert) for alert in alerts], group)
-
-
-def unix_time(text: str) -> float:
-    """Unix time of an RFC 3339 timestamp.
-
-    Raises:
-        ValueError: it is none.
-    """
-    return datetime.fromisoformat(text).timestamp()
 
 
 def _alert(value: Any) -> Alert:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from catwalk.clients.episodes import unix_time
 from catwalk.errors import ConfigError
-from catwalk_courier.payload import unix_time
 
 VERSION = 1
 """`PRAGMA user_version` of a file. Version 0 kept one firing and one resolved notification a fingerprint and start."""

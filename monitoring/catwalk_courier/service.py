@@ -16,6 +16,7 @@ from typing import Any
 from catwalk import urls, variables
 from catwalk.clients import access, alertmanager
 from catwalk.clients.environment import home, part_url, public_url
+from catwalk.clients.episodes import WATCHDOG, episodes
 from catwalk.clients.grafana import Grafana
 from catwalk.errors import ConfigError
 from catwalk.notifications import receivers
@@ -26,9 +27,8 @@ from catwalk_courier import callout, pages
 from catwalk_courier.annotations import Annotator
 from catwalk_courier.deadman import DeadMan, Event, Limits, Watch
 from catwalk_courier.delivery import Courier, Outcome, one_line
-from catwalk_courier.history import episodes
 from catwalk_courier.metrics import HEARTBEAT, Gauges, Metrics
-from catwalk_courier.payload import WATCHDOG, Message
+from catwalk_courier.payload import Message
 from catwalk_courier.store import GRAFANA, KEPT_SECONDS, Store
 from catwalk_courier.transports import TIMEOUT
 

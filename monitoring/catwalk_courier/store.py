@@ -15,35 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from catwalk.clients.episodes import WATCHDOG, Alert, Notification, Status
 from catwalk.errors import ConfigError
 from catwalk_courier import schema
-from catwalk_courier.payload import WATCHDOG, Alert, Status
 
 GRAFANA = "grafana"
 """The channel of annotations."""
 KEPT_SECONDS = 400 * 86_400.0
 """As long as Prometheus keeps its samples."""
-
-
-@dataclass(frozen=True)
-class Notification:
-    """An alert, and how often it was told."""
-
-    alert: Alert
-    began: float
-    """Unix time at which the episode began that it belongs to. Alertmanager may tell an alert as firing again after its
-    end, with the same start: that is a new episode, which began when it was told."""
-    first_seen: float
-    last_seen: float
-    times: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {**asdict(self.alert), **{name: getattr(self, name) for name in SEEN}}
-
-
-SEEN = ("began", "first_seen", "last_seen", "times")
-"""What :meth:`Notification.to_dict` has beside the alert."""
 
 
 @dataclass(frozen=True)

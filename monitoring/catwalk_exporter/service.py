@@ -1,30 +1,16 @@
 """The registry: serves what *is so* (run states, latest and champion model, decisions) from S3 to Prometheus.
 
-    python -m catwalk_exporter [--host 127.0.0.1] [--port 9180] [--refresh 5]
-
 A background thread reads S3, another renders the exposition once a refresh; a scrape is handed the finished bytes.
-While S3 is out, the last known values stay and ``catwalk_store_up`` is 0. Besides `/metrics` it serves `/healthz`, an
-index of runs at `/`, and of each run its report at `/runs/<run_id>` with `/runs/<run_id>/figures/<name>.png`, and what
-is known of it now at `/runs/<run_id>/facts`, which also stands in for a report that is not there. Reports and figures
-alone are fetched from S3 when they are asked for, within seconds or not at all.
-
-Environment: `CATWALK_STORE` and boto3's variables; `CATWALK_PORT_REGISTRY`; `CATWALK_STATSD` for the canary;
-`CATWALK_AIRFLOW_URL` (unset: no Airflow is watched), and `CATWALK_AIRFLOW_USER` and `CATWALK_AIRFLOW_PASSWORD` to see
-which DAGs are paused; `CATWALK_<PART>_PUBLIC_URL` where people open another address than programs ask;
-`CATWALK_DISKS`, folders whose file systems are watched, as ``name=path,…``;
-`CATWALK_SCHEDULE`, when runs are due, and `CATWALK_SCHEDULE_SECONDS`, which goes before it;
-`CATWALK_STALLED_SECONDS`, the silence after which a running run counts as stalled (default 600);
-`CATWALK_PROMETHEUS_URL`, `CATWALK_ALERTMANAGER_URL`, `CATWALK_GRAFANA_URL` and `CATWALK_REGISTRY_URL` for links.
+While S3 is out, the last known values stay and ``catwalk_store_up`` is 0. Reports and figures alone are fetched from S3
+when they are asked for, within seconds or not at all.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -37,9 +23,8 @@ from catwalk.ledger.records import SummaryRecord
 from catwalk.ledger.runs import RUN_ID
 from catwalk.storage.store import Store
 from catwalk.web import serving
-from catwalk.web.serving import StopSignals
 from catwalk_exporter import pages
-from catwalk_exporter.canary import Canary, canary_from_environment
+from catwalk_exporter.canary import Canary
 from catwalk_exporter.disks import disks
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.run_reports import BusyError, RunReports
@@ -281,47 +266,3 @@ class Handler(serving.Handler):
         except (StoreError, BusyError) as error:
             log.warning("a report could not be fetched: %s", str(error) or "too many wait for S3")
             raise UnreachableError("The report could not be fetched from S3; try again.") from error
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
-    options = _parser().parse_args(arguments)
-    logging.getLogger("botocore").setLevel(logging.WARNING)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    stop = StopSignals()
-    try:
-        registry = Registry(Settings.from_environment(), options.refresh, canary_from_environment())
-        server = serving.bind(lambda address: Server(address, registry), options.host, options.port)
-    except CatwalkError as error:
-        print(f"catwalk registry: {error}", file=sys.stderr)
-        return 1
-    # Reading and parsing hold Python's lock; hand it over sooner than by default, so that a scrape needn't wait.
-    sys.setswitchinterval(0.001)
-    registry.start()
-    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-    log.info("registry listens at http://%s:%d", *server.server_address[:2])
-    stop.wait()
-    registry.stop()
-    sys.stderr.flush()
-    # A thread pool that waits for a hanging S3 would hold up an orderly exit, and there is nothing left to save.
-    os._exit(0)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m catwalk_exporter", description="Serves the run ledger in S3 to Prometheus."
-    )
-    port = os.environ.get("CATWALK_PORT_REGISTRY") or "9180"
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    parser.add_argument("--port", type=int, default=port, help="port to listen on (default %(default)s)")
-    parser.add_argument(
-        "--refresh", type=_seconds, default=5.0, help="seconds between two reads of S3 (default %(default)s)"
-    )
-    return parser
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 3600:
-        raise argparse.ArgumentTypeError("must be above 0 and at most 3600 seconds")
-    return seconds

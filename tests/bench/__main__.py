@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from catwalk.errors import CatwalkError
+from catwalk.entry_point import entry_point
 from tests.bench import accuracy, dashboards, epochs, faults, listing, pipeline, report, rules, telemetry
 from tests.bench.measure import HEADER, Measurement
 
@@ -30,23 +30,19 @@ PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
 }
 
 
-def main() -> int:
-    """Returns the exit code."""
+@entry_point("bench")
+def main() -> None:
+    """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", action="append", choices=PARTS, help="measure only this; may be repeated")
     chosen = parser.parse_args().only or list(PARTS)
-    try:
-        found = [entry for name in chosen for entry in PARTS[name](say)]
-    except CatwalkError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
+    found = [entry for name in chosen for entry in PARTS[name](say)]
     setting = machine()
     print(f"\n{setting}\n\n{HEADER}")
     for entry in found:
         print(entry.row)
     results = [asdict(entry) for entry in found]
     Path("bench.json").write_text(json.dumps({"machine": setting, "results": results}, indent=1) + "\n")
-    return 0
 
 
 def say(text: str) -> None:

@@ -38,7 +38,7 @@ class RegistryProcess:
         command = [
             sys.executable,
             "-m",
-            "catwalk_exporter.service",
+            "catwalk_exporter",
             "--port",
             str(self.port),
             "--refresh",

@@ -15,7 +15,8 @@ PRINTS = "print('▁█× ü → ✓', '\\udcff')"
 
 def run(code: str, stdout: int, shell: str = "", **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Runs a statement as a command's body, with a command line of the shell's around it."""
-    program = f"from catwalk.cli.terminal import streams\nwith streams():\n    {code}"
+    program = "from catwalk.entry_point import entry_point\n@entry_point('catwalk')\n"
+    program += f"def main():\n    {code}\nraise SystemExit(main())"
     command = ["sh", "-c", f'exec "$@" {shell}', "sh", sys.executable, "-c", program]
     known = {**os.environ, **environment}
     return subprocess.run(
@@ -68,3 +69,31 @@ def test_closed_streams_mix_nothing_up(closed: str) -> None:
     assert done.returncode == 0
     assert done.stdout == (b"" if ">&- " in f"{closed} ".replace("2>&- ", "") else b"facts\n")
     assert done.stderr == (b"" if "2>&-" in closed else b"complaint\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "line"),
+    [
+        ("raise ConfigError('two\\nlines')", 1, "catwalk: two lines"),
+        ("open('/nowhere/file')", 1, "catwalk: [Errno 2] No such file or directory: '/nowhere/file'"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGINT)", 130, "catwalk: interrupted"),
+        ("raise KeyboardInterrupt('half done')", 130, "catwalk: half done"),
+        ("return 3", 3, ""),
+        ("pass", 0, ""),
+    ],
+)
+def test_an_end_is_an_exit_code_and_at_most_one_line(code: str, status: int, line: str) -> None:
+    done = run(f"from catwalk.errors import ConfigError; {code}", subprocess.PIPE, CATWALK_DEBUG="")
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (status, b"", line and f"{line}\n")
+
+
+def test_whoever_debugs_sees_where_an_error_was_raised() -> None:
+    done = run("open('/nowhere/file')", subprocess.PIPE, CATWALK_DEBUG="1")
+    assert done.returncode == 1
+    assert b"Traceback" in done.stderr
+
+
+def test_what_a_program_raises_otherwise_is_a_bug_with_its_traceback() -> None:
+    done = run("raise RuntimeError('a bug')", subprocess.PIPE)
+    assert done.returncode == 1
+    assert b"Traceback" in done.stderr

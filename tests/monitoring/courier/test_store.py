@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import threading
@@ -11,10 +12,9 @@ from queue import Queue
 
 import pytest
 
+from catwalk.clients.episodes import Alert, Notification, episodes, subject, unix_time
 from catwalk.errors import ConfigError
 from catwalk_courier.delivery import Courier
-from catwalk_courier.history import episodes, subject
-from catwalk_courier.payload import Alert, unix_time
 from catwalk_courier.store import Store
 
 START, END = "2026-11-23T03:11:04.123456789Z", "2026-11-23T03:41:04Z"
@@ -35,6 +35,13 @@ def test_a_repeat_is_counted_not_kept_again(store: Store) -> None:
     assert store.add([RESOLVED, later, other], 3.0, annotate=False) == [RESOLVED, later, other]
     first = store.notifications(10)[-1]
     assert (first.alert, first.first_seen, first.last_seen, first.times) == (FIRING, 1.0, 2.0, 3)
+
+
+def test_what_the_api_gives_is_read_again_without_what_a_newer_courier_adds(store: Store) -> None:
+    store.add([FIRING], 1.0, annotate=False)
+    [kept] = store.notifications(10)
+    given = json.loads(json.dumps({**kept.to_dict(), "acknowledged_by": "ada"}))
+    assert Notification.from_dict(given) == kept
 
 
 def test_many_at_once_keep_one(tmp_path: Path) -> None:

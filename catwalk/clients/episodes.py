@@ -1,12 +1,70 @@
-"""Notifications as episodes: what began and, later, ended is one; what fires after its end begins another."""
+"""What people were told of: alerts, and episodes made of them.
+
+What began and, later, ended is one episode; what fires after its end begins another. The courier keeps notifications,
+and gives them to whoever asks its API.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, Literal
 
-from catwalk_courier.payload import LINK_LABELS, WATCHDOG, unix_time
-from catwalk_courier.store import Notification
+WATCHDOG = "Watchdog"
+LINK_LABELS = ("stack", "runbooks", "grafana", "registry")
+"""Labels that Prometheus gives every alert, where links begin; no news to anybody."""
+
+Status = Literal["firing", "resolved"]
+_SEEN = ("began", "first_seen", "last_seen", "times")
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One alert of a notification. Fingerprint and start tell it from all others; it may end and fire again."""
+
+    fingerprint: str
+    starts_at: str
+    """As Alertmanager writes it, RFC 3339."""
+    status: Status
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    ends_at: str = ""
+    """Empty while it fires."""
+    generator_url: str = ""
+
+    @property
+    def name(self) -> str:
+        """The alert rule's name."""
+        return self.labels.get("alertname", "")
+
+    @property
+    def started(self) -> float:
+        """Unix time at which it began."""
+        return unix_time(self.starts_at)
+
+
+@dataclass(frozen=True)
+class Notification:
+    """An alert, and how often it was told."""
+
+    alert: Alert
+    began: float
+    """Unix time at which the episode began that it belongs to. Alertmanager may tell an alert as firing again after its
+    end, with the same start: that is a new episode, which began when it was told."""
+    first_seen: float
+    last_seen: float
+    times: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self.alert), **{name: getattr(self, name) for name in _SEEN}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Notification:
+        """Of :meth:`to_dict`; what a newer courier says beside is left out."""
+        alert = {one.name: values[one.name] for one in fields(Alert) if one.name in values}
+        return cls(Alert(**alert), *(values[name] for name in _SEEN))
 
 
 @dataclass(frozen=True)
@@ -45,6 +103,15 @@ def episodes(notifications: Iterable[Notification]) -> list[Episode]:
         for start, latest_end in zip(began, [*began[1:], None], strict=True):
             found.append(_episode(alert[start], latest_end))
     return sorted(found, key=lambda episode: episode.started, reverse=True)
+
+
+def unix_time(text: str) -> float:
+    """Unix time of an RFC 3339 timestamp.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return datetime.fromisoformat(text).timestamp()
 
 
 def subject(labels: Mapping[str, str]) -> str:

@@ -1,0 +1,97 @@
+"""``catwalk promote``, ``rollback`` and ``fetch``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from catwalk.cli import terminal
+from catwalk.cli.lookup import champion_model, champion_of, ledger_store, resolve
+from catwalk.cli.options import By, Json, Model, Reason, RunArgument, given, person
+from catwalk.errors import CatwalkError
+
+if TYPE_CHECKING:
+    from catwalk.ledger.records import ChampionRecord
+
+
+def promote(run: RunArgument, reason: Reason, by: By = "", json: Json = False) -> None:
+    """Put a run's model into service, whatever the gate has said."""
+    from catwalk.ledger.champion import Champions
+
+    chosen = resolve(run)
+    _report_change(Champions(chosen.store).promote_by_hand(chosen, by or person(), given(reason)), json)
+
+
+def rollback(reason: Reason, by: By = "", model: Model = "", json: Json = False) -> None:
+    """Put back the model that the champion has replaced; once more goes one further back."""
+    from catwalk.ledger.champion import Champions
+
+    store = ledger_store()
+    champion = champion_of(store, model)
+    _report_change(Champions(store).rollback(champion.model, by or person(), given(reason)), json)
+
+
+def _report_change(champion: ChampionRecord, json: bool) -> None:
+    from catwalk.cli import output
+
+    announce(champion)
+    if json:
+        output.print_json(output.plain(champion))
+        return
+    before = f" in place of {champion.previous}" if champion.previous else ""
+    print(f"{champion.model}: run {champion.run_id} is in service{before}, by {champion.by}: {champion.reason}")
+
+
+def announce(champion: ChampionRecord) -> None:
+    """Tells Airflow, where one is configured, of a champion that is in service already."""
+    from catwalk.clients.airflow_api import AirflowApi, AirflowError
+
+    airflow = AirflowApi.from_environment()
+    try:
+        if airflow:
+            airflow.announce({**champion.announcement, "by": champion.by, "reason": champion.reason})
+    except AirflowError as error:
+        terminal.complain(f"{champion.run_id} is in service, but Airflow was not told: {error}")
+
+
+def fetch(
+    out: Annotated[Path, typer.Option(help="File to write, a folder for it, or - for standard output.")] = Path(
+        "model.safetensors"
+    ),
+    model: Model = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    json: Json = False,
+) -> None:
+    """Download the champion's model, verified by its sha256."""
+    from catwalk.cli import output
+
+    terminal.check_stdout(out, json)
+    target = out / "model.safetensors" if out.is_dir() else out
+    if target != terminal.STDOUT and target.exists() and not force:
+        raise CatwalkError(f"{target} exists; --force replaces it")
+    champion, _, body = champion_model(model)
+    if target == terminal.STDOUT:
+        terminal.put(body)
+        return
+    _write(target, body)
+    facts = {"file": str(target), "bytes": len(body), "run_id": champion.run_id, "model": champion.model}
+    if json:
+        output.print_json({**facts, "sha256": champion.model_sha256, "promoted": champion.promoted})
+    else:
+        print(
+            f"{target}: champion {champion.model} of run {champion.run_id}, {len(body):,} bytes, "
+            f"sha256 {champion.model_sha256}"
+        )
+
+
+def _write(target: Path, body: bytes) -> None:
+    from catwalk.files import write_whole
+
+    try:
+        write_whole(target, body)
+    except OSError as error:
+        raise CatwalkError(
+            f"{target} can't be written: {error.strerror}; name another file with --out, or - for standard output"
+        ) from error

@@ -1,0 +1,164 @@
+"""``catwalk report`` and ``catwalk compare``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from catwalk.cli import terminal
+from catwalk.cli.lookup import ledger_store, name_damaged, resolve
+from catwalk.cli.options import Json, Model, Open, RunArgument
+from catwalk.cli.terminal import complain
+from catwalk.errors import CatwalkError
+
+if TYPE_CHECKING:
+    from catwalk.report.comparison import Comparison
+
+
+Where = Annotated[
+    list[str],
+    typer.Option(
+        metavar="'KEY OP VALUE'",
+        help="Also the runs that meet this, such as 'test_accuracy >= 0.9'; repeated, they must meet all.",
+        show_default=False,
+    ),
+]
+
+
+def report(
+    run: RunArgument,
+    show_it: Open = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write report.html and figures/*.png into this folder too; - writes the page to standard output.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Model = "",
+    json: Json = False,
+) -> None:
+    """Build a run's report again from S3, and store it there."""
+    from catwalk.cli import output
+    from catwalk.clients.environment import public_url
+    from catwalk.report.build import build, upload, write
+
+    terminal.check_stdout(out, json, show_it)
+    found = resolve(run, model)
+    built = build(found)
+    upload(found, built)
+    if out == terminal.STDOUT:
+        terminal.put(built.html)
+        return
+    folder = out or (_temporary_folder("catwalk-report-") if show_it else None)
+    page = write(built, folder) if folder else None
+    url = f"{public_url('registry')}/runs/{found.run_id}"
+    if json:
+        facts = {"run_id": found.run_id, "key": found.key("report.html"), "url": url, "bytes": len(built.html)}
+        output.print_json({**facts, "file": page and str(page), "missing": built.missing})
+    else:
+        print(f"{found.store.url.rstrip('/')}/{found.key('report.html')} ({len(built.html):,} bytes), shown at {url}")
+        if page:
+            print(page)
+        for name, sentence in built.missing.items():
+            print(f"without {name.replace('_', ' ')}: {sentence}")
+    if show_it and page:
+        _show_in_browser(page, f" or {url}")
+
+
+def _temporary_folder(prefix: str) -> Path:
+    import tempfile
+
+    try:
+        return Path(tempfile.mkdtemp(prefix=prefix))
+    except OSError as error:
+        raise CatwalkError(f"no temporary folder can be made ({error.strerror}); name one with --out") from error
+
+
+def _show_in_browser(page: Path, elsewhere: str = "") -> None:
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        raise CatwalkError(f"no browser could be started; open {page}{elsewhere} yourself")
+
+
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="[RUN]...", help="Runs as for `show`; the first is the baseline.", show_default=False),
+    ] = [],  # noqa: B006
+    where: Where = [],  # noqa: B006
+    limit: Annotated[int, typer.Option(min=2, help="Of those that --where finds, take the newest.")] = 40,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for report.html and figures/*.png; default: comparison in CATWALK_HOME. - writes the page "
+            "alone, to standard output.",
+            show_default=False,
+        ),
+    ] = None,
+    show_it: Open = False,
+    model: Model = "",
+    json: Json = False,
+) -> None:
+    """Compare runs with the first one: curves, parameters, and which differences are more than noise."""
+    from catwalk.cli import comparison_table, output
+    from catwalk.report.comparison import compare as compare_runs
+
+    terminal.check_stdout(out, json, show_it)
+    chosen = [resolve(name, model).run_id for name in runs]
+    chosen += [run_id for run_id in _chosen_by(where, limit) if run_id not in chosen]
+    comparison = compare_runs(ledger_store(), chosen)
+    for entry in comparison.entries:
+        if entry.record.why:
+            complain(entry.record.why)
+    if out == terminal.STDOUT:
+        from catwalk.report import compare_page
+
+        terminal.put(compare_page.build(comparison).html)
+        return
+    if not json:
+        output.show(*comparison_table.tables(comparison, output.width()))
+    page, problem = _written(comparison, out)
+    if json:
+        output.print_json({**comparison_table.as_plain(comparison), "file": page and str(page)})
+    elif page:
+        print(f"\n{page}")
+    if problem and (out or show_it):
+        raise CatwalkError(problem)
+    if problem:
+        complain(f"no page was written: {problem}")
+    if page and show_it:
+        _show_in_browser(page)
+
+
+def _written(comparison: Comparison, out: Path | None) -> tuple[Path | None, str]:
+    """The page's path, or why there is none: what was found out must not be lost with it."""
+    from catwalk.clients.environment import home
+
+    try:
+        from catwalk.report import compare_page
+        from catwalk.report.build import write
+
+        return write(compare_page.build(comparison), out or home() / "comparison"), ""
+    except (CatwalkError, OSError) as error:
+        return None, str(error)
+
+
+def _chosen_by(where: Sequence[str], limit: int) -> list[str]:
+    """The newest runs that meet every condition, oldest first; none where there is no condition."""
+    if not where:
+        return []
+    from catwalk.cli import run_table
+    from catwalk.ledger.summaries import Summaries, stalled_seconds
+
+    conditions = [run_table.Condition.parse(text) for text in where]
+    now, stalled, reader = time.time(), stalled_seconds(), Summaries(ledger_store())
+    rows = [run_table.row(summary, now, stalled) for summary in reader.read()]
+    name_damaged(reader)
+    met = [row["run_id"] for row in rows if all(condition.holds(row) for condition in conditions)]
+    return met[-limit:]

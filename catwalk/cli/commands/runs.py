@@ -1,0 +1,122 @@
+"""``catwalk runs`` and ``catwalk show``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+import typer
+
+from catwalk.cli.lookup import ledger_store, name_damaged, resolve
+from catwalk.cli.options import Json, Model, RunArgument
+from catwalk.cli.terminal import complain
+from catwalk.errors import CatwalkError
+
+if TYPE_CHECKING:
+    from catwalk.cli.run_table import Recipe
+
+R = TypeVar("R")
+
+
+def runs(
+    where: Annotated[
+        list[str],
+        typer.Option(
+            metavar="'KEY OP VALUE'",
+            help="Only runs that meet this, such as 'test_accuracy >= 0.9', 'state = failed' or "
+            "'started >= 2026-11-26'; may be repeated.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
+    sort: Annotated[str, typer.Option(metavar="KEY", help="Sort by this; -KEY from the highest down.")] = "-run_id",
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many.")] = 20,
+    by: Annotated[
+        Literal["run", "recipe"], typer.Option(help="A line a run, or one for all runs that differ in their seed only.")
+    ] = "run",
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV with every key; an apostrophe keeps text from being a formula.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """List runs, newest first."""
+    from catwalk.cli import output, run_table
+    from catwalk.ledger.summaries import Summaries, stalled_seconds
+
+    conditions = [run_table.Condition.parse(text) for text in where]
+    plain = not conditions and sort == "-run_id" and by == "run"
+    reader = Summaries(ledger_store())
+    summaries, now, stalled = reader.read(newest=limit if plain else None), time.time(), stalled_seconds()
+    by_id = {summary.run_id: summary for summary in summaries}
+    rows = [run_table.row(summary, now, stalled) for summary in summaries]
+    chosen = [row for row in rows if all(condition.holds(row) for condition in conditions)]
+    found = run_table.ordered(chosen, sort)[:limit]
+    shown = [by_id[row["run_id"]] for row in found]
+    if by == "recipe":
+        _show_recipes(run_table.recipes(chosen)[:limit], json)
+    elif json:
+        output.print_json([output.plain(summary) for summary in shown])
+    elif csv:
+        print(run_table.as_csv(found), end="")
+    elif not reader.total:
+        print("no runs yet; `catwalk run` or the DAG fashion_training makes one")
+    elif not shown:
+        print(f"none of {len(summaries)} runs meets that")
+    else:
+        output.show(output.runs_table(shown, now, stalled, output.width()))
+        left = (reader.total if plain else len(chosen)) - limit
+        if left > 0:
+            print(f"{left} {'older' if plain else 'more'}: --limit {left + limit}")
+    name_damaged(reader)
+
+
+def _show_recipes(recipes: Sequence[Recipe], json: bool) -> None:
+    from dataclasses import asdict
+
+    from catwalk.cli import output
+
+    if json:
+        output.print_json([asdict(recipe) for recipe in recipes])
+    elif not recipes:
+        print("no tested runs")
+    else:
+        output.show(output.recipes_table(recipes))
+
+
+def show(run: RunArgument, model: Model = "", json: Json = False) -> None:
+    """Show everything about one run."""
+    from catwalk.cli import output
+    from catwalk.ledger.summaries import stalled_seconds
+
+    found = resolve(run, model)
+
+    summary, training, evaluation = found.summary(), _sound(found.training), _sound(found.evaluation)
+    attempts = _sound(found.attempts) or []
+    if json:
+        facts = {
+            "summary": summary,
+            "run": _sound(lambda: found.record),
+            "dataset": _sound(found.dataset),
+            "training": training,
+            "evaluation": evaluation,
+            "decision": _sound(found.decision),
+        }
+        records = {name: record and output.plain(record) for name, record in facts.items()}
+        output.print_json({**records, "attempts": [output.plain(attempt) for attempt in attempts]})
+        return
+    if summary is None:
+        raise CatwalkError(
+            f"run {found.run_id} has no summary: it was interrupted as it started; run or trigger it again"
+        )
+    output.show(output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds()))
+
+
+def _sound(read: Callable[[], R]) -> R | None:
+    """What is damaged is named, and the rest is shown."""
+    from catwalk.errors import DamagedError
+
+    try:
+        return read()
+    except DamagedError as error:
+        complain(str(error))
+        return None

@@ -1,0 +1,99 @@
+"""Finds what a command is about in the ledger: a run, a champion, a model."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from catwalk.cli.terminal import complain
+from catwalk.errors import CatwalkError
+
+if TYPE_CHECKING:
+    from catwalk.ledger.records import ChampionRecord
+    from catwalk.ledger.runs import Ledger, Run
+    from catwalk.ledger.summaries import Summaries
+    from catwalk.storage.store import Store
+    from catwalk.telemetry.observer import Observer
+
+
+def ledger_store() -> Store:
+    from catwalk.storage.store import Store
+
+    return Store.from_environment()
+
+
+def resolve(name: str, model: str = "") -> Run:
+    """The run that a person means.
+
+    Raises:
+        CatwalkError: none, or more than one.
+    """
+    from catwalk.errors import DamagedError
+    from catwalk.ledger.runs import RUN_ID, Run
+
+    store = ledger_store()
+    if name == "champion":
+        return Run(store, champion_of(store, model).run_id)
+    if RUN_ID.fullmatch(name):
+        run = Run(store, name)
+        with suppress(DamagedError):  # for the command to name
+            _ = run.record  # raises where there is no such run
+        return run
+    found = run_ids(store, "" if name == "latest" else name)
+    if not found:
+        raise CatwalkError(
+            "there are no runs yet" if name == "latest" else f"no run begins with {name!r}; `catwalk runs` lists them"
+        )
+    if len(found) > 1 and name != "latest":
+        raise CatwalkError(
+            f"{len(found)} runs begin with {name!r}, such as {found[-1]} and {found[-2]}; give more of the id"
+        )
+    return Run(store, found[-1])
+
+
+def run_ids(store: Store, prefix: str) -> list[str]:
+    """Ids that begin so, oldest first. Summaries are listed, not runs: they are one object a run."""
+    from catwalk.ledger.runs import RUN_ID
+
+    if not re.fullmatch(r"[0-9a-fTZ-]*", prefix):
+        return []
+    keys = [entry.key.removeprefix("summaries/").removesuffix(".json") for entry in store.list(f"summaries/{prefix}")]
+    return [key for key in keys if RUN_ID.fullmatch(key)]
+
+
+def champion_of(store: Store, model: str) -> ChampionRecord:
+    from catwalk.ledger.champion import Champions
+
+    champions = Champions(store)
+    models = champions.models()
+    chosen = model or (models[0] if len(models) == 1 else "mlp")
+    found = champions.get(chosen) if chosen in models else None
+    if found is None:
+        known = f"; champions there are: {', '.join(models)} (--model)" if models else ""
+        raise CatwalkError(f"{chosen} has no champion yet: no run of it has shipped{known}")
+    return found[0]
+
+
+def champion_model(model: str) -> tuple[ChampionRecord, Run, bytes]:
+    """The champion, its run, and its verified weights."""
+    from catwalk.ledger.champion import champion_weights
+    from catwalk.ledger.runs import Run
+
+    store = ledger_store()
+    champion = champion_of(store, model)
+    return champion, Run(store, champion.run_id), champion_weights(store, champion)
+
+
+def observed_ledger() -> tuple[Ledger, Observer]:
+    from catwalk.ledger.runs import Ledger
+    from catwalk.storage.store import Store
+    from catwalk.telemetry.emitter import observer_from_environment
+
+    observer = observer_from_environment()
+    return Ledger(Store.from_environment(observer.store_operation)), observer
+
+
+def name_damaged(reader: Summaries) -> None:
+    for key, reason in reader.damaged.items():
+        complain(f"{key} is damaged and left out: {reason}")
