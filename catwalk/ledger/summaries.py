@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from catwalk import variables
+from catwalk.codec import from_json
 from catwalk.ledger import summary_index
-from catwalk.ledger.records import SummaryRecord, from_json, is_time
+from catwalk.ledger.records import SummaryRecord, is_time
 from catwalk.ledger.runs import RUN_ID
 from catwalk.ledger.sweep import waits_for_others
 from catwalk.ledger.validation import fault

@@ -143,7 +143,8 @@ def forget(store: Store, left: Iterable[str]) -> dict[str, str]:
 
 def waits_for_others(summary: SummaryRecord) -> bool:
     """A trial that is trained and says nothing until all the others are, too: that is no silence to worry about."""
-    ended = "train" in summary.stage_ended and bool(summary.model_sha256)
+    train = summary.stages.get("train")
+    ended = train is not None and train.ended is not None and bool(summary.model_sha256)
     return bool(summary.sweep) and summary.state == "running" and summary.stage == "train" and ended
 
 

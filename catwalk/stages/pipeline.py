@@ -25,6 +25,7 @@ from pathlib import Path
 from types import FrameType
 
 import ml.fashion_mnist
+from catwalk.codec import from_json, to_json
 from catwalk.errors import ArtifactError, CancelledError, CatwalkError, PreconditionFailedError, SupersededError
 from catwalk.ledger.champion import Champions, load_model, verified_model
 from catwalk.ledger.records import (
@@ -35,12 +36,11 @@ from catwalk.ledger.records import (
     Outcome,
     RunRecord,
     Stage,
+    StageSummary,
     State,
     SummaryRecord,
     TrainingRecord,
     Trigger,
-    from_json,
-    to_json,
 )
 from catwalk.ledger.runs import Fence, Ledger, Run, check_code, seed_of, touched
 from catwalk.ledger.sweep import NOT_CHOSEN, passed_over
@@ -150,7 +150,10 @@ class Attempt:
 
     def summarise(self, **changes: object) -> SummaryRecord:
         """Changes the run's summary."""
-        return self.run.update_summary(lambda summary: touched(summary, time.time(), **changes), self.check_cancelled)
+        return self.run.update_summary(
+            lambda summary: dataclasses.replace(touched(summary, time.time()), **changes),  # type: ignore[arg-type]
+            self.check_cancelled,
+        )
 
 
 @contextmanager
@@ -194,19 +197,19 @@ def _attempt(run: Run, stage: Stage, observer: Observer) -> Iterator[Attempt]:
 
 
 def _started(summary: SummaryRecord, record: AttemptRecord) -> SummaryRecord:
-    attempts = {**summary.attempts, record.stage: max(record.number, summary.attempts.get(record.stage, 0))}
+    before = summary.stages.get(record.stage, StageSummary())
+    of_stage = dataclasses.replace(
+        before, attempts=max(record.number, before.attempts), started=record.started, ended=None
+    )
     # publish works on a run that has ended one way or the other; it alone says which.
     state = summary.state if record.stage == "publish" else "running"
     finished = summary.finished if record.stage == "publish" else None
-    return touched(
-        summary,
-        record.started,
+    return dataclasses.replace(
+        touched(summary, record.started),
         stage=record.stage,
-        attempts=attempts,
+        stages={**summary.stages, record.stage: of_stage},
         state=state,
         finished=finished,
-        stage_started={**summary.stage_started, record.stage: record.started},
-        stage_ended={stage: ended for stage, ended in summary.stage_ended.items() if stage != record.stage},
     )
 
 
@@ -216,13 +219,13 @@ def _end(run: Run, ended: AttemptRecord) -> None:
     def change(summary: SummaryRecord) -> SummaryRecord:
         if ended.outcome == "superseded":
             return summary
-        seconds = {**summary.stage_seconds, ended.stage: ended.duration_seconds or 0.0}
+        of_stage = dataclasses.replace(
+            summary.stages.get(ended.stage, StageSummary()), seconds=ended.duration_seconds, ended=ended.ended
+        )
         state: State = "cancelled" if ended.outcome == "cancelled" else summary.state
-        return touched(
-            summary,
-            ended.ended or 0.0,
-            stage_seconds=seconds,
-            stage_ended={**summary.stage_ended, ended.stage: ended.ended or 0.0},
+        return dataclasses.replace(
+            touched(summary, ended.ended or 0.0),
+            stages={**summary.stages, ended.stage: of_stage},
             state=state,
             error=ended.error or (summary.error if ended.stage == "publish" else ""),
             points_dropped=summary.points_dropped + ended.points_dropped,
@@ -511,10 +514,16 @@ def publish(run: Run, observer: Observer) -> None:
         ended = bool(decision or not_tested)
         state: State = "succeeded" if ended else "cancelled" if last and last.outcome == "cancelled" else "failed"
         error = "" if ended else _failure(last)
-        told = {"reason": NOT_CHOSEN, "sentence": not_tested} if not_tested else {}
         now = time.time()
         run.update_summary(
-            lambda summary: touched(summary, now, state=state, error=error, finished=summary.finished or now, **told)
+            lambda summary: dataclasses.replace(
+                touched(summary, now),
+                state=state,
+                error=error,
+                finished=summary.finished or now,
+                reason=NOT_CHOSEN if not_tested else summary.reason,
+                sentence=not_tested or summary.sentence,
+            )
         )
         log.info("run %s %s%s", run.run_id, state, f": {error or not_tested}" if error or not_tested else "")
         _report(run)

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from catwalk.ledger.records import RunRecord, from_json, to_json
+from catwalk.codec import from_json, to_json
+from catwalk.ledger.records import RunRecord
 from catwalk.ledger.validation import fault
 from catwalk.storage.swap import swap
 from catwalk.telemetry.catalogue import RUN_TTL_SECONDS

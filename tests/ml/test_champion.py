@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from catwalk.codec import to_json
 from catwalk.errors import ArtifactError, CatwalkError, DamagedError
 from catwalk.gate.baselines import compare_examples
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.examples import digests_key
-from catwalk.ledger.records import to_json
 from catwalk.ledger.runs import Run
 from catwalk.stages.observer import Silent
 from catwalk.stages.pipeline import decide, run_stages, train

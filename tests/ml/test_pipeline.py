@@ -116,7 +116,7 @@ def test_a_killed_stage_is_called_killed(new_run: Callable[..., Run]) -> None:
     train(run, Silent())  # cleared and run again: it is running, and no longer failed
     summary = run.summary()
     assert summary is not None
-    assert (summary.state, summary.finished, summary.attempts["train"]) == ("running", None, 2)
+    assert (summary.state, summary.finished, summary.stages["train"].attempts) == ("running", None, 2)
 
 
 def test_publish_has_nothing_to_do_for_a_run_that_was_never_opened(ledger: Ledger) -> None:
