@@ -354,6 +354,13 @@ class SummaryRecord:
         return _completed(values, statistics=_old_statistics, stages=_old_stages)
 
     @property
+    def waits_for_others(self) -> bool:
+        """A trial that is trained and says nothing until all the others are, too: no silence to worry about."""
+        train = self.stages.get("train", StageSummary())
+        trained = train.ended is not None and bool(self.model_sha256)
+        return bool(self.sweep) and self.state == "running" and self.stage == "train" and trained
+
+    @property
     def stopped_in(self) -> str:
         """The stage that runs, or in which the run failed or was cancelled; empty: none, or the run has succeeded.
 
