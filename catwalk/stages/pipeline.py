@@ -148,12 +148,9 @@ class Attempt:
                 f"{self.record.stage} was told to stop; what it had is saved, and a retry goes on from there"
             )
 
-    def summarise(self, **changes: object) -> SummaryRecord:
+    def summarise(self, change: Callable[[SummaryRecord], SummaryRecord]) -> SummaryRecord:
         """Changes the run's summary."""
-        return self.run.update_summary(
-            lambda summary: dataclasses.replace(touched(summary, time.time()), **changes),  # type: ignore[arg-type]
-            self.check_cancelled,
-        )
+        return self.run.update_summary(lambda summary: touched(change(summary), time.time()), self.check_cancelled)
 
 
 @contextmanager
@@ -290,9 +287,12 @@ def ingest(run: Run, observer: Observer) -> None:
         log.info("training data: %s", ", ".join(f"{name} {value:.4f}" for name, value in record.statistics.items()))
         train = record.splits["train"]
         attempt.summarise(
-            dataset_sha256=record.sha256,
-            class_shares=[count / train.examples for count in train.class_counts],
-            statistics=record.statistics,
+            lambda summary: dataclasses.replace(
+                summary,
+                dataset_sha256=record.sha256,
+                class_shares=[count / train.examples for count in train.class_counts],
+                statistics=record.statistics,
+            )
         )
 
 
@@ -338,17 +338,16 @@ def train(run: Run, observer: Observer) -> None:
             if not trainer.reproducible:
                 log.warning("device, threads or torch build differ from before: the weights' last bits will too")
 
-        def record(**changes: object) -> TrainingRecord:
-            fields = {
-                "attempt": number,
-                "epochs": list(trainer.epochs),
-                "device": trainer.fingerprint["device"],
-                "threads": int(trainer.fingerprint["threads"]),
-                "torch": trainer.fingerprint["torch"],
-                "reproducible": trainer.reproducible,
-                "parameters": sum(p.numel() for p in trainer.network.parameters()),
-            }
-            return TrainingRecord(**{**fields, **changes})  # type: ignore[arg-type]
+        def record() -> TrainingRecord:
+            return TrainingRecord(
+                attempt=number,
+                epochs=list(trainer.epochs),
+                device=trainer.fingerprint["device"],
+                threads=int(trainer.fingerprint["threads"]),
+                torch=trainer.fingerprint["torch"],
+                reproducible=trainer.reproducible,
+                parameters=sum(p.numel() for p in trainer.network.parameters()),
+            )
 
         # From here on an older attempt that still lives is refused at its next write.
         ledger.write(to_json(record()))
@@ -358,7 +357,7 @@ def train(run: Run, observer: Observer) -> None:
             nonlocal written, state
             ledger.write(to_json(record()))
             observer.epoch_finished(run.record, epoch)
-            attempt.summarise(**_training_summary(record()))
+            attempt.summarise(lambda summary: _with_training(summary, record()))
             log.info("%s", _epoch_line(epoch, config.training.epochs))
             state = trainer.state(number)
             last = epoch.epoch == config.training.epochs
@@ -376,22 +375,25 @@ def train(run: Run, observer: Observer) -> None:
         weights = trainer.weights()
         _store_model(run, weights, ledger, to_json(record()))
         digest = hashlib.sha256(weights).hexdigest()
-        ledger.write(to_json(record(model_sha256=digest, model_bytes=len(weights))))
+        whole = dataclasses.replace(record(), model_sha256=digest, model_bytes=len(weights))
+        ledger.write(to_json(whole))
         verified_model(run)
         run.store.delete(checkpoint.key)
-        attempt.summarise(model_sha256=digest, **_training_summary(record()))
+        attempt.summarise(lambda summary: _with_training(summary, whole))
 
 
-def _training_summary(record: TrainingRecord) -> dict[str, object]:
+def _with_training(summary: SummaryRecord, record: TrainingRecord) -> SummaryRecord:
     last, best = record.epochs[-1], record.best
-    return {
-        "epochs": len(record.epochs),
-        "reproducible": record.reproducible,
-        "last_validation_loss": last.validation_loss,
-        "last_validation_accuracy": last.validation_accuracy,
-        "best_epoch": best.epoch if best else None,
-        "best_validation_loss": best.validation_loss if best else None,
-    }
+    return dataclasses.replace(
+        summary,
+        model_sha256=record.model_sha256,
+        epochs=len(record.epochs),
+        reproducible=record.reproducible,
+        last_validation_loss=last.validation_loss,
+        last_validation_accuracy=last.validation_accuracy,
+        best_epoch=best.epoch if best else None,
+        best_validation_loss=best.validation_loss if best else None,
+    )
 
 
 def _epoch_line(epoch: EpochRecord, epochs: int) -> str:
@@ -446,10 +448,13 @@ def test(run: Run, observer: Observer) -> None:
         observer.test_finished(run.record, record)
         score_incumbents(run)
         attempt.summarise(
-            test_accuracy=record.accuracy,
-            test_loss=record.loss,
-            test_calibration_error=record.calibration_error,
-            test_class_accuracy=record.class_accuracy,
+            lambda summary: dataclasses.replace(
+                summary,
+                test_accuracy=record.accuracy,
+                test_loss=record.loss,
+                test_calibration_error=record.calibration_error,
+                test_class_accuracy=record.class_accuracy,
+            )
         )
 
 
@@ -466,11 +471,14 @@ def decide(run: Run, observer: Observer) -> None:
         decision = run.put_once("decision.json", _decide(run, attempt.check_cancelled))
         log.info("%s", decision.sentence)
         attempt.summarise(
-            decision=decision.decision,
-            reason=decision.reason,
-            sentence=decision.sentence,
-            decided=decision.finished,
-            checks=decision.checks,
+            lambda summary: dataclasses.replace(
+                summary,
+                decision=decision.decision,
+                reason=decision.reason,
+                sentence=decision.sentence,
+                decided=decision.finished,
+                checks=decision.checks,
+            )
         )
 
 
