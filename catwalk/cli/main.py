@@ -593,20 +593,19 @@ By = Annotated[str, typer.Option(help="Who; default: CATWALK_BY, else the user o
 @app.command()
 def promote(run: RunArgument, reason: Reason, by: By = "", json: Json = False) -> None:
     """Put a run's model into service, whatever the gate has said."""
-    from catwalk.ledger.champion import Champions
+    from catwalk.gate.promotion import promote_by_hand
 
-    chosen = _resolve(run)
-    _report_change(Champions(chosen.store).promote_by_hand(chosen, by or _person(), _given(reason)), json)
+    _report_change(promote_by_hand(_resolve(run), by or _person(), _given(reason)), json)
 
 
 @app.command()
 def rollback(reason: Reason, by: By = "", model: Model = "", json: Json = False) -> None:
     """Put back the model that the champion has replaced; once more goes one further back."""
-    from catwalk.ledger.champion import Champions
+    from catwalk.gate import promotion
 
     store = _store()
     champion = _champion(store, model)
-    _report_change(Champions(store).rollback(champion.model, by or _person(), _given(reason)), json)
+    _report_change(promotion.rollback(store, champion.model, by or _person(), _given(reason)), json)
 
 
 def _given(reason: str) -> str:

@@ -27,7 +27,7 @@ from types import FrameType
 import ml.fashion_mnist
 from catwalk.codec import from_json, to_json
 from catwalk.errors import ArtifactError, CancelledError, CatwalkError, PreconditionFailedError, SupersededError
-from catwalk.ledger.champion import Champions, load_model, verified_model
+from catwalk.ledger.champion import load_model, verified_model
 from catwalk.ledger.records import (
     STAGES,
     AttemptRecord,
@@ -488,14 +488,13 @@ def _decide(run: Run, check: Callable[[], None]) -> DecisionRecord:
     if evaluation is None:
         raise ArtifactError(f"run {run.run_id} was not tested yet; test comes before decide")
     from catwalk.gate.baselines import count_decision, incumbents, ruling, standing
-
-    champions = Champions(run.store)
+    from catwalk.gate.promotion import promote
 
     def step() -> DecisionRecord:
         current, problem = standing(run)
         result = ruling(run, evaluation, current[0] if current else None, problem)
         if result.decision == "ship" and not (current and current[0].run_id == run.run_id):
-            champions.promote(run, current, by="gate", reason=result.reason)
+            promote(run, current, by="gate", reason=result.reason)
         return DecisionRecord(
             decision=result.decision,
             reason=result.reason,
