@@ -135,7 +135,7 @@ def fashion_sweep() -> None:
     @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     def choose(trials: list[Trial]) -> str:
         """Waits for all trials to end, and chooses the best by validation of those that have finished."""
-        from catwalk.ledger.sweep import choose
+        from catwalk.stages.sweep import choose
 
         dag_run = get_current_context()["dag_run"]
         of_runs = {run_id_of(dag_run, index): trial for index, trial in enumerate(trials)}

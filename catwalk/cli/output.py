@@ -15,6 +15,7 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from catwalk.codec import to_json
 from catwalk.ledger.records import (
     AttemptRecord,
     EpochRecord,
@@ -23,7 +24,6 @@ from catwalk.ledger.records import (
     TrainingRecord,
     class_names,
     is_finite,
-    to_json,
 )
 from catwalk.ledger.summaries import run_seconds, shown_state
 from ml.fashion_mnist.config import knob_text

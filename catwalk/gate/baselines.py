@@ -11,7 +11,7 @@ from safetensors.numpy import load
 
 from catwalk.errors import ArtifactError, DamagedError, NotFoundError
 from catwalk.gate.decision import Examples, Integers, Opponent, Role, Ruling, rule
-from catwalk.ledger.champion import Champions, load_model
+from catwalk.ledger.champion import Champions, Current, load_model
 from catwalk.ledger.examples import training_examples
 from catwalk.ledger.records import ChampionRecord, DatasetRecord, EvaluationRecord
 from catwalk.ledger.runs import Run
@@ -20,8 +20,6 @@ from ml.fashion_mnist.config import RunConfig
 _UNSOUND = (ArtifactError, DamagedError, NotFoundError)
 """What is wrong with one run's files, while S3 works."""
 
-Current = tuple[ChampionRecord, str]
-"""The champion, and the ETag to replace it by."""
 _REMEDY = "`catwalk promote RUN` or `catwalk rollback` puts another model into service"
 
 

@@ -8,11 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from catwalk.errors import ArtifactError, CatwalkError, DamagedError
-from catwalk.ledger.records import ChampionRecord, PromotionRecord, is_finite
+from catwalk.errors import ArtifactError, DamagedError
+from catwalk.ledger.records import ChampionRecord, PromotionRecord
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
-from catwalk.storage.swap import swap
 from ml.fashion_mnist.config import RunConfig
 
 if TYPE_CHECKING:
@@ -20,6 +19,10 @@ if TYPE_CHECKING:
 
 # A new run alone does not help where the champion is lost: the gate holds what it can't compare.
 _REMEDY = "train a new run; if this one is in service, `catwalk rollback` or `catwalk promote` puts another there"
+
+
+Current = tuple[ChampionRecord, str]
+"""The champion, and the ETag to replace it by."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Champions:
     def _key(model: str) -> str:
         return f"champions/{model}.json"
 
-    def get(self, model: str) -> tuple[ChampionRecord, str] | None:
+    def get(self, model: str) -> Current | None:
         """The champion and the ETag to replace it by, or None while there is none.
 
         Raises:
@@ -50,9 +53,17 @@ class Champions:
         return [entry.key.removeprefix("champions/").removesuffix(".json") for entry in self.store.list("champions/")]
 
     def promote(
-        self, run: Run, current: tuple[ChampionRecord, str] | None, by: str, reason: str, rollback: bool = False
+        self, run: Run, current: Current | None, anchor: str, by: str, reason: str, rollback: bool = False
     ) -> ChampionRecord:
         """Puts a run's model into service in place of the champion that the decision was made against.
+
+        Args:
+            run: whose model.
+            current: the champion; None: there was none.
+            anchor: run_id of the anchor from now on.
+            by: who promotes it.
+            reason: why.
+            rollback: it was in service before, and is put back.
 
         Raises:
             ArtifactError: the model is missing or is not the one that was tested.
@@ -78,7 +89,7 @@ class Champions:
             model_sha256=change.model_sha256,
             promoted=change.promoted,
             previous=change.previous,
-            anchor=self._anchor(run, evaluation.accuracy, previous),
+            anchor=anchor,
             by=by,
             reason=reason,
             previous_anchor=previous.anchor if previous else "",
@@ -88,67 +99,6 @@ class Champions:
             self._key(record.model), record, if_match=current[1] if current else None, create=current is None
         )
         return record
-
-    def promote_by_hand(self, run: Run, by: str, reason: str) -> ChampionRecord:
-        """Puts a run's model into service, whatever the gate has said.
-
-        Raises:
-            CatwalkError: it is in service already, or its model can't be verified.
-        """
-
-        def step() -> ChampionRecord:
-            current = self.get(run.record.model)
-            if current and current[0].run_id == run.run_id:
-                raise CatwalkError(f"run {run.run_id} is the champion already")
-            return self.promote(run, current, by, reason)
-
-        return swap(_named(run.record.model), step)
-
-    def rollback(self, model: str, by: str, reason: str) -> ChampionRecord:
-        """Puts back what the champion replaced when it was promoted; again goes one further back.
-
-        Raises:
-            CatwalkError: there is no champion, or nothing before it.
-        """
-
-        def step() -> ChampionRecord:
-            current = self.get(model)
-            if current is None:
-                raise CatwalkError(f"{model} has no champion, so there is nothing to roll back")
-            target = _replaced(current[0])
-            if not target:
-                raise CatwalkError(f"run {current[0].run_id} is the first champion of {model}: nothing was before it")
-            return self.promote(Run(self.store, target), current, by, reason, rollback=True)
-
-        return swap(_named(model), step)
-
-    def _anchor(self, run: Run, accuracy: float, previous: ChampionRecord | None) -> str:
-        """The most accurate model ever promoted that is still there, so that small losses can't add up unseen.
-
-        A lost one would make the gate hold every run from now on.
-        """
-        if previous and previous.anchor:
-            with suppress(DamagedError):  # an anchor that nobody can compare with would hold every run from now on
-                anchor = Run(self.store, previous.anchor)
-                evaluation = anchor.evaluation()
-                if evaluation and _holds(evaluation.accuracy, accuracy) and _is_whole(anchor):
-                    return previous.anchor
-        return run.run_id
-
-
-def _holds(anchor: float, accuracy: float) -> bool:
-    """Whether an anchor's accuracy stands against a new one; NaN, which is neither more nor less, never wins."""
-    return is_finite(anchor) and not accuracy > anchor
-
-
-def _named(model: str) -> str:
-    return f"the champion of {model}"
-
-
-def _replaced(champion: ChampionRecord) -> str:
-    """What the champion replaced when it was last promoted other than by a rollback; empty: nothing."""
-    promotions = [change for change in champion.history if change.run_id == champion.run_id and not change.rollback]
-    return promotions[-1].previous if promotions else champion.previous
 
 
 def in_service(run: Run) -> ChampionRecord | None:
@@ -194,14 +144,6 @@ def _verified(run: Run, recorded: set[str]) -> bytes:
             f"loaded; {_REMEDY}"
         )
     return stored.body
-
-
-def _is_whole(run: Run) -> bool:
-    try:
-        verified_model(run)
-    except ArtifactError:
-        return False
-    return True
 
 
 def load_model(run: Run) -> Perceptron:

@@ -1,4 +1,5 @@
-"""Brings what an older version has stored up to date: records get the fields that they lack, and lose none.
+"""Brings what an older version has stored up to date: records get the fields that they lack, and lose none, for the
+version that wrote them wants those that they have.
 
 The function of a kind of record takes plain JSON values and returns what they should be; equal values are up to date.
 It knows no model: whoever calls says what its classes are called. What names no class (epochs, decisions, attempts,
@@ -12,22 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from catwalk.codec import from_json, to_json
 from catwalk.errors import DamagedError
-from catwalk.ledger.records import (
-    DatasetRecord,
-    EvaluationRecord,
-    RunRecord,
-    SummaryRecord,
-    class_names,
-    from_json,
-    to_json,
-)
+from catwalk.ledger.records import DatasetRecord, EvaluationRecord, RunRecord, SummaryRecord, class_names
 from catwalk.storage.store import Store, Stored
 from catwalk.storage.swap import swap
 
 Values = dict[str, Any]
-_STATISTICS = ("pixel_mean", "pixel_stddev")
-"""Fields of version 0.1 that have become statistics by name."""
 
 
 def migrated_run(values: Values, classes: Sequence[str]) -> Values:
@@ -43,7 +35,7 @@ def migrated_dataset(values: Values, classes: Sequence[str]) -> Values:
     """
     for split in values["splits"].values():
         class_names(list(classes), len(split["class_counts"]))
-    return _with_statistics(migrated_run(values, classes))
+    return DatasetRecord.upgraded(migrated_run(values, classes))
 
 
 def migrated_evaluation(values: Values, classes: Sequence[str]) -> Values:
@@ -57,14 +49,9 @@ def migrated_evaluation(values: Values, classes: Sequence[str]) -> Values:
 
 
 def migrated_summary(values: Values, classes: Sequence[str]) -> Values:
-    """``summaries/<run_id>.json`` with the names of its classes, and its dataset's statistics by name."""
-    return _with_statistics(migrated_run(values, classes))
-
-
-def _with_statistics(values: Values) -> Values:
-    """The fields that they come from stay: the version that wrote the record wants them."""
-    known = {name: values[name] for name in _STATISTICS if values.get(name) is not None}
-    return {**values, "statistics": values.get("statistics") or known}
+    """``summaries/<run_id>.json`` with the names of its classes, its dataset's statistics by name, its stages as
+    records."""
+    return SummaryRecord.upgraded(migrated_run(values, classes))
 
 
 @dataclass(frozen=True)

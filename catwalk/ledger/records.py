@@ -1,18 +1,15 @@
 """What the run ledger holds, as frozen dataclasses that travel as JSON.
 
-JSON knows no NaN and no infinity: :func:`to_json` writes the strings ``"NaN"``, ``"Infinity"``, ``"-Infinity"``, and
-reading turns them back into floats. Times are seconds since the Unix epoch, durations seconds, ratios 0 to 1.
+Times are seconds since the Unix epoch, durations seconds, ratios 0 to 1. A record's ``upgraded``, where it has one, is
+what :mod:`catwalk.codec` asks for the fields that an older version has not written.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, Literal, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeGuard
 
 Stage = Literal["ingest", "train", "test", "decide", "publish"]
 STAGES: tuple[Stage, ...] = ("ingest", "train", "test", "decide", "publish")
@@ -21,9 +18,15 @@ Trigger = Literal["schedule", "manual", "sweep", "cli"]
 Outcome = Literal["succeeded", "failed", "cancelled", "superseded"]
 Verdict = Literal["passed", "failed", "inconclusive", "skipped"]
 
-R = TypeVar("R")
 _OLD_STATISTICS = ("pixel_mean", "pixel_stddev")
 """Version 0.1 has these beside the other fields of a record."""
+_OLD_STAGES = {
+    "attempts": "attempts",
+    "seconds": "stage_seconds",
+    "started": "stage_started",
+    "ended": "stage_ended",
+}
+"""Field of a :class:`StageSummary` → the field of a summary in which version 0.1 has it by stage."""
 _YEAR_9999 = 253_370_764_800.0
 """Its beginning, in seconds since the Unix epoch."""
 
@@ -133,6 +136,11 @@ class DatasetRecord:
 
     def __post_init__(self) -> None:
         _check_classes(self.classes, *(split.class_counts for split in self.splits.values()))
+
+    @staticmethod
+    def upgraded(values: dict[str, Any]) -> dict[str, Any]:
+        """JSON values of any version, with the statistics by name."""
+        return _completed(values, statistics=_old_statistics)
 
 
 @dataclass(frozen=True)
@@ -269,6 +277,19 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True)
+class StageSummary:
+    """What a summary says of one stage. Times are of the stage's last attempt."""
+
+    attempts: int = 0
+    """Started so far."""
+    seconds: float | None = None
+    """Duration of the last attempt that ended; None: none has."""
+    started: float | None = None
+    ended: float | None = None
+    """None: it still runs, or was killed."""
+
+
+@dataclass(frozen=True)
 class SummaryRecord:
     """``summaries/<run_id>.json``: what tables and the registry show of a run, in one small object."""
 
@@ -289,14 +310,8 @@ class SummaryRecord:
     stage: str = ""
     """The stage that runs, or ran last."""
     error: str = ""
-    attempts: dict[str, int] = field(default_factory=dict)
-    """Stage → attempts started."""
-    stage_seconds: dict[str, float] = field(default_factory=dict)
-    """Stage → duration of its last attempt that ended."""
-    stage_started: dict[str, float] = field(default_factory=dict)
-    """Stage → when its last attempt started."""
-    stage_ended: dict[str, float] = field(default_factory=dict)
-    """Stage → when its last attempt ended; without one that still runs or was killed."""
+    stages: dict[str, StageSummary] = field(default_factory=dict)
+    """By stage, of those that have started."""
     points_dropped: int = 0
     series_left_out: int = 0
     """As in run.json."""
@@ -333,6 +348,18 @@ class SummaryRecord:
     def __post_init__(self) -> None:
         _check_classes(self.classes, self.class_shares, self.test_class_accuracy)
 
+    @staticmethod
+    def upgraded(values: dict[str, Any]) -> dict[str, Any]:
+        """JSON values of any version, with the statistics by name and the stages as records."""
+        return _completed(values, statistics=_old_statistics, stages=_old_stages)
+
+    @property
+    def waits_for_others(self) -> bool:
+        """A trial that is trained and says nothing until all the others are, too: no silence to worry about."""
+        train = self.stages.get("train", StageSummary())
+        trained = train.ended is not None and bool(self.model_sha256)
+        return bool(self.sweep) and self.state == "running" and self.stage == "train" and trained
+
     @property
     def stopped_in(self) -> str:
         """The stage that runs, or in which the run failed or was cancelled; empty: none, or the run has succeeded.
@@ -343,7 +370,7 @@ class SummaryRecord:
             return ""
         if self.stage != "publish" or self.state == "running":
             return self.stage
-        return next((stage for stage in reversed(STAGES[:-1]) if stage in self.attempts), "")
+        return next((stage for stage in reversed(STAGES[:-1]) if stage in self.stages), "")
 
 
 @dataclass(frozen=True)
@@ -384,6 +411,24 @@ class ChampionRecord:
     def announcement(self) -> dict[str, str]:
         """What others are told of it, to fetch and verify the model."""
         return {"model": self.model, "run_id": self.run_id, "model_sha256": self.model_sha256}
+
+
+def _completed(values: dict[str, Any], **made: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """JSON values, with the fields that they lack made of those that they have."""
+    return {**values, **{name: make(values) for name, make in made.items() if name not in values}}
+
+
+def _old_statistics(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in _OLD_STATISTICS if values.get(name) is not None}
+
+
+def _old_stages(values: dict[str, Any]) -> dict[str, Any]:
+    """Stage → the values of its :class:`StageSummary`."""
+    old = {name: values.get(key, {}) for name, key in _OLD_STAGES.items()}
+    stages = dict.fromkeys(stage for of_stages in old.values() for stage in of_stages)
+    return {
+        stage: {name: of_stages[stage] for name, of_stages in old.items() if stage in of_stages} for stage in stages
+    }
 
 
 def flat(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -429,86 +474,3 @@ def is_finite(value: float | None) -> TypeGuard[float]:
 def is_time(seconds: float) -> bool:
     """Whether it lies in the years that dates have: neither NaN nor infinite, which no table could show or order."""
     return 0 <= seconds < _YEAR_9999
-
-
-def to_json(record: object) -> bytes:
-    """Encodes a record as indented JSON that any parser accepts."""
-    values = _plain(record)
-    return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
-
-
-def from_json(kind: type[R], text: bytes) -> R:
-    """Decodes what :func:`to_json` wrote; unknown fields of a newer version are ignored.
-
-    Raises:
-        ValueError: the text is no JSON object, lacks a field of the record, or has one of another type.
-    """
-    try:
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError(f"expected a JSON object for {kind.__name__}")
-        return _decoder(kind)(values)  # type: ignore[arg-type, no-any-return]
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
-    except (TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise ValueError(f"not a {kind.__name__}: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
-@cache
-def _decoder(hint: Any) -> Callable[[Any], Any]:
-    """What turns plain JSON into a value of this type; made once a type, since looking at types is slow."""
-    if dataclasses.is_dataclass(hint):
-        return _record_decoder(hint)
-    origin, options = get_origin(hint), get_args(hint)
-    if origin is dict:
-        of_value = _decoder(options[1])
-        return lambda value: {key: of_value(item) for key, item in value.items()}
-    if origin is list:
-        of_item = _decoder(options[0])
-        return lambda value: [of_item(item) for item in value]
-    if type(None) in options:
-        of_some = _decoder(next(option for option in options if option is not type(None)))
-        return lambda value: None if value is None else of_some(value)
-    if hint is float:
-        return float
-    if origin is Literal:
-        return _exactly(str)  # a newer version may have words that this one lacks
-    return (lambda value: value) if hint is Any else _exactly(hint)
-
-
-def _exactly(kind: type) -> Callable[[Any], Any]:
-    """Passes values of this type: JSON alone promises nothing."""
-
-    def checked(value: Any) -> Any:
-        if type(value) is not kind:
-            raise TypeError(f"{value!r:.40} is no {kind.__name__}")
-        return value
-
-    return checked
-
-
-def _record_decoder(kind: Any) -> Callable[[dict[str, Any]], Any]:
-    decoders = {name: _decoder(hint) for name, hint in get_type_hints(kind).items()}
-
-    def decode(values: dict[str, Any]) -> Any:
-        if "statistics" in decoders and "statistics" not in values:
-            values = {
-                **values,
-                "statistics": {name: values[name] for name in _OLD_STATISTICS if values.get(name) is not None},
-            }
-        known = [(name, item) for name, item in values.items() if name in decoders]
-        return kind(**{name: decoders[name](item) for name, item in known})
-
-    return decode

@@ -264,6 +264,6 @@ def check_code(record: RunRecord, code_sha256: str) -> None:
         )
 
 
-def touched(summary: SummaryRecord, now: float, **changes: object) -> SummaryRecord:
-    """A summary with changes, stamped with the time of the change."""
-    return replace(summary, updated=max(now, summary.updated), **changes)  # type: ignore[arg-type]
+def touched(summary: SummaryRecord, now: float) -> SummaryRecord:
+    """A summary that is stamped with the time of a change."""
+    return replace(summary, updated=max(now, summary.updated))

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from catwalk import variables
+from catwalk.codec import from_json
 from catwalk.ledger import summary_index
-from catwalk.ledger.records import SummaryRecord, from_json, is_time
+from catwalk.ledger.records import SummaryRecord, is_time
 from catwalk.ledger.runs import RUN_ID
-from catwalk.ledger.sweep import waits_for_others
 from catwalk.ledger.validation import fault
 from catwalk.storage.store import Entry, Store, Stored
 
@@ -24,7 +24,7 @@ SWEEP_SECONDS = 24 * 3600.0
 
 def shown_state(summary: SummaryRecord, now: float, stalled_seconds: float) -> str:
     """The ledger's state, or ``stalled`` for a run that says it runs and has been silent for too long."""
-    patience = max(stalled_seconds, SWEEP_SECONDS) if waits_for_others(summary) else stalled_seconds
+    patience = max(stalled_seconds, SWEEP_SECONDS) if summary.waits_for_others else stalled_seconds
     silent = summary.state == "running" and now - summary.updated > patience
     return "stalled" if silent else summary.state
 

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from catwalk.ledger.records import RunRecord, from_json, to_json
+from catwalk.codec import from_json, to_json
+from catwalk.ledger.records import RunRecord
 from catwalk.ledger.validation import fault
 from catwalk.storage.store import Store
 from catwalk.storage.swap import swap

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from catwalk.ledger.records import STAGES, SummaryRecord, is_finite
+from catwalk.ledger.records import STAGES, Stage, SummaryRecord, is_finite
 from catwalk.report import style
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.statistics import wilson
@@ -154,9 +154,13 @@ def _day(tested: Sequence[SummaryRecord], value: float) -> str:
     return datetime.fromtimestamp(tested[number - 1].started, UTC).strftime(form)
 
 
+def _stage_seconds(summary: SummaryRecord, stage: Stage) -> float | None:
+    return summary.stages[stage].seconds if stage in summary.stages else None
+
+
 def stage_durations(facts: Facts) -> style.Drawing:
     """Seconds that each stage took, beside the runs before this one."""
-    own = {stage: facts.summary.stage_seconds.get(stage) for stage in STAGES}
+    own = {stage: _stage_seconds(facts.summary, stage) for stage in STAGES}
     if not any(value is not None for value in own.values()):
         raise MissingError("No stage of this run has ended.")
     before = [
@@ -168,7 +172,7 @@ def stage_durations(facts: Facts) -> style.Drawing:
     told: list[str] = []
     others_labelled = False
     for row, stage in enumerate(STAGES):
-        others = [seconds for summary in before if is_finite(seconds := summary.stage_seconds.get(stage))]
+        others = [seconds for summary in before if is_finite(seconds := _stage_seconds(summary, stage))]
         others = [max(seconds, _SHORTEST) for seconds in others]
         middle = statistics.median(others) if others else 0.0
         if others:

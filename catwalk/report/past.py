@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from catwalk.codec import from_json
 from catwalk.ledger import summary_index
-from catwalk.ledger.records import SummaryRecord, from_json, is_time
+from catwalk.ledger.records import SummaryRecord, is_time
 from catwalk.storage.store import Entry, Store
 
 MOST_RUNS = 1_000

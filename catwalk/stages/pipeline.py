@@ -25,8 +25,9 @@ from pathlib import Path
 from types import FrameType
 
 import ml.fashion_mnist
+from catwalk.codec import from_json, to_json
 from catwalk.errors import ArtifactError, CancelledError, CatwalkError, PreconditionFailedError, SupersededError
-from catwalk.ledger.champion import Champions, load_model, verified_model
+from catwalk.ledger.champion import load_model, verified_model
 from catwalk.ledger.records import (
     STAGES,
     AttemptRecord,
@@ -35,12 +36,11 @@ from catwalk.ledger.records import (
     Outcome,
     RunRecord,
     Stage,
+    StageSummary,
     State,
     SummaryRecord,
     TrainingRecord,
     Trigger,
-    from_json,
-    to_json,
 )
 from catwalk.ledger.runs import Fence, Ledger, Run, check_code, seed_of, touched
 from catwalk.ledger.sweep import NOT_CHOSEN, passed_over
@@ -150,9 +150,9 @@ class Attempt:
                 f"{self.record.stage} was told to stop; what it had is saved, and a retry goes on from there"
             )
 
-    def summarise(self, **changes: object) -> SummaryRecord:
+    def summarise(self, change: Callable[[SummaryRecord], SummaryRecord]) -> SummaryRecord:
         """Changes the run's summary."""
-        return self.run.update_summary(lambda summary: touched(summary, time.time(), **changes), self.check_cancelled)
+        return self.run.update_summary(lambda summary: touched(change(summary), time.time()), self.check_cancelled)
 
 
 @contextmanager
@@ -196,19 +196,19 @@ def _attempt(run: Run, stage: Stage, observer: Observer) -> Iterator[Attempt]:
 
 
 def _started(summary: SummaryRecord, record: AttemptRecord) -> SummaryRecord:
-    attempts = {**summary.attempts, record.stage: max(record.number, summary.attempts.get(record.stage, 0))}
+    before = summary.stages.get(record.stage, StageSummary())
+    of_stage = dataclasses.replace(
+        before, attempts=max(record.number, before.attempts), started=record.started, ended=None
+    )
     # publish works on a run that has ended one way or the other; it alone says which.
     state = summary.state if record.stage == "publish" else "running"
     finished = summary.finished if record.stage == "publish" else None
-    return touched(
-        summary,
-        record.started,
+    return dataclasses.replace(
+        touched(summary, record.started),
         stage=record.stage,
-        attempts=attempts,
+        stages={**summary.stages, record.stage: of_stage},
         state=state,
         finished=finished,
-        stage_started={**summary.stage_started, record.stage: record.started},
-        stage_ended={stage: ended for stage, ended in summary.stage_ended.items() if stage != record.stage},
     )
 
 
@@ -218,13 +218,13 @@ def _end(run: Run, ended: AttemptRecord) -> None:
     def change(summary: SummaryRecord) -> SummaryRecord:
         if ended.outcome == "superseded":
             return summary
-        seconds = {**summary.stage_seconds, ended.stage: ended.duration_seconds or 0.0}
+        of_stage = dataclasses.replace(
+            summary.stages.get(ended.stage, StageSummary()), seconds=ended.duration_seconds, ended=ended.ended
+        )
         state: State = "cancelled" if ended.outcome == "cancelled" else summary.state
-        return touched(
-            summary,
-            ended.ended or 0.0,
-            stage_seconds=seconds,
-            stage_ended={**summary.stage_ended, ended.stage: ended.ended or 0.0},
+        return dataclasses.replace(
+            touched(summary, ended.ended or 0.0),
+            stages={**summary.stages, ended.stage: of_stage},
             state=state,
             error=ended.error or (summary.error if ended.stage == "publish" else ""),
             points_dropped=summary.points_dropped + ended.points_dropped,
@@ -289,9 +289,12 @@ def ingest(run: Run, observer: Observer) -> None:
         log.info("training data: %s", ", ".join(f"{name} {value:.4f}" for name, value in record.statistics.items()))
         train = record.splits["train"]
         attempt.summarise(
-            dataset_sha256=record.sha256,
-            class_shares=[count / train.examples for count in train.class_counts],
-            statistics=record.statistics,
+            lambda summary: dataclasses.replace(
+                summary,
+                dataset_sha256=record.sha256,
+                class_shares=[count / train.examples for count in train.class_counts],
+                statistics=record.statistics,
+            )
         )
 
 
@@ -337,17 +340,16 @@ def train(run: Run, observer: Observer) -> None:
             if not trainer.reproducible:
                 log.warning("device, threads or torch build differ from before: the weights' last bits will too")
 
-        def record(**changes: object) -> TrainingRecord:
-            fields = {
-                "attempt": number,
-                "epochs": list(trainer.epochs),
-                "device": trainer.fingerprint["device"],
-                "threads": int(trainer.fingerprint["threads"]),
-                "torch": trainer.fingerprint["torch"],
-                "reproducible": trainer.reproducible,
-                "parameters": sum(p.numel() for p in trainer.network.parameters()),
-            }
-            return TrainingRecord(**{**fields, **changes})  # type: ignore[arg-type]
+        def record() -> TrainingRecord:
+            return TrainingRecord(
+                attempt=number,
+                epochs=list(trainer.epochs),
+                device=trainer.fingerprint["device"],
+                threads=int(trainer.fingerprint["threads"]),
+                torch=trainer.fingerprint["torch"],
+                reproducible=trainer.reproducible,
+                parameters=sum(p.numel() for p in trainer.network.parameters()),
+            )
 
         # From here on an older attempt that still lives is refused at its next write.
         ledger.write(to_json(record()))
@@ -357,7 +359,7 @@ def train(run: Run, observer: Observer) -> None:
             nonlocal written, state
             ledger.write(to_json(record()))
             observer.epoch_finished(run.record, epoch)
-            attempt.summarise(**_training_summary(record()))
+            attempt.summarise(lambda summary: _with_training(summary, record()))
             log.info("%s", _epoch_line(epoch, config.training.epochs))
             state = trainer.state(number)
             last = epoch.epoch == config.training.epochs
@@ -375,22 +377,25 @@ def train(run: Run, observer: Observer) -> None:
         weights = trainer.weights()
         _store_model(run, weights, ledger, to_json(record()))
         digest = hashlib.sha256(weights).hexdigest()
-        ledger.write(to_json(record(model_sha256=digest, model_bytes=len(weights))))
+        whole = dataclasses.replace(record(), model_sha256=digest, model_bytes=len(weights))
+        ledger.write(to_json(whole))
         verified_model(run)
         run.store.delete(checkpoint.key)
-        attempt.summarise(model_sha256=digest, **_training_summary(record()))
+        attempt.summarise(lambda summary: _with_training(summary, whole))
 
 
-def _training_summary(record: TrainingRecord) -> dict[str, object]:
+def _with_training(summary: SummaryRecord, record: TrainingRecord) -> SummaryRecord:
     last, best = record.epochs[-1], record.best
-    return {
-        "epochs": len(record.epochs),
-        "reproducible": record.reproducible,
-        "last_validation_loss": last.validation_loss,
-        "last_validation_accuracy": last.validation_accuracy,
-        "best_epoch": best.epoch if best else None,
-        "best_validation_loss": best.validation_loss if best else None,
-    }
+    return dataclasses.replace(
+        summary,
+        model_sha256=record.model_sha256,
+        epochs=len(record.epochs),
+        reproducible=record.reproducible,
+        last_validation_loss=last.validation_loss,
+        last_validation_accuracy=last.validation_accuracy,
+        best_epoch=best.epoch if best else None,
+        best_validation_loss=best.validation_loss if best else None,
+    )
 
 
 def _epoch_line(epoch: EpochRecord, epochs: int) -> str:
@@ -445,10 +450,13 @@ def test(run: Run, observer: Observer) -> None:
         observer.test_finished(run.record, record)
         score_incumbents(run)
         attempt.summarise(
-            test_accuracy=record.accuracy,
-            test_loss=record.loss,
-            test_calibration_error=record.calibration_error,
-            test_class_accuracy=record.class_accuracy,
+            lambda summary: dataclasses.replace(
+                summary,
+                test_accuracy=record.accuracy,
+                test_loss=record.loss,
+                test_calibration_error=record.calibration_error,
+                test_class_accuracy=record.class_accuracy,
+            )
         )
 
 
@@ -465,11 +473,14 @@ def decide(run: Run, observer: Observer) -> None:
         decision = run.put_once("decision.json", _decide(run, attempt.check_cancelled))
         log.info("%s", decision.sentence)
         attempt.summarise(
-            decision=decision.decision,
-            reason=decision.reason,
-            sentence=decision.sentence,
-            decided=decision.finished,
-            checks=decision.checks,
+            lambda summary: dataclasses.replace(
+                summary,
+                decision=decision.decision,
+                reason=decision.reason,
+                sentence=decision.sentence,
+                decided=decision.finished,
+                checks=decision.checks,
+            )
         )
 
 
@@ -479,14 +490,13 @@ def _decide(run: Run, check: Callable[[], None]) -> DecisionRecord:
     if evaluation is None:
         raise ArtifactError(f"run {run.run_id} was not tested yet; test comes before decide")
     from catwalk.gate.baselines import count_decision, incumbents, ruling, standing
-
-    champions = Champions(run.store)
+    from catwalk.gate.promotion import promote
 
     def step() -> DecisionRecord:
         current, problem = standing(run)
         result = ruling(run, evaluation, current[0] if current else None, problem)
         if result.decision == "ship" and not (current and current[0].run_id == run.run_id):
-            champions.promote(run, current, by="gate", reason=result.reason)
+            promote(run, current, by="gate", reason=result.reason)
         return DecisionRecord(
             decision=result.decision,
             reason=result.reason,
@@ -513,10 +523,16 @@ def publish(run: Run, observer: Observer) -> None:
         ended = bool(decision or not_tested)
         state: State = "succeeded" if ended else "cancelled" if last and last.outcome == "cancelled" else "failed"
         error = "" if ended else _failure(last)
-        told = {"reason": NOT_CHOSEN, "sentence": not_tested} if not_tested else {}
         now = time.time()
         run.update_summary(
-            lambda summary: touched(summary, now, state=state, error=error, finished=summary.finished or now, **told)
+            lambda summary: dataclasses.replace(
+                touched(summary, now),
+                state=state,
+                error=error,
+                finished=summary.finished or now,
+                reason=NOT_CHOSEN if not_tested else summary.reason,
+                sentence=not_tested or summary.sentence,
+            )
         )
         log.info("run %s %s%s", run.run_id, state, f": {error or not_tested}" if error or not_tested else "")
         _report(run)

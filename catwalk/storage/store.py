@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 
+from catwalk.codec import from_json, to_json
 from catwalk.errors import (
     ConfigError,
     DamagedError,
@@ -26,7 +27,6 @@ from catwalk.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from catwalk.ledger.records import from_json, to_json
 from catwalk.storage import s3, s3_errors
 from catwalk.storage.s3_errors import ConflictError
 

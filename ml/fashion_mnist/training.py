@@ -19,8 +19,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from catwalk.codec import from_json, to_json
 from catwalk.errors import ArtifactError, ConfigError, NonFiniteLossError
-from catwalk.ledger.records import EpochRecord, from_json, to_json
+from catwalk.ledger.records import EpochRecord
 from ml.fashion_mnist.config import RunConfig
 from ml.fashion_mnist.dataset import Split
 from ml.fashion_mnist.network import Perceptron

@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric as PrometheusFamily
 from prometheus_client.registry import Collector
 
 from catwalk.clients.airflow_health import DagRun
-from catwalk.ledger.records import SummaryRecord, class_names
+from catwalk.ledger.records import StageSummary, SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
 from catwalk.schedule import Schedule
 from catwalk.telemetry import catalogue
@@ -235,19 +235,24 @@ def _run(summary: SummaryRecord, now: float, settings: Settings) -> Iterator[Row
         yield catalogue.RUN_FINISHED, summary.finished, run
     yield catalogue.RUN_DURATION, max(0.0, (summary.finished or summary.updated) - summary.started), run
     yield catalogue.RUN_SERIES_LEFT_OUT, summary.series_left_out, run
-    for stage, attempts in summary.attempts.items():
-        yield catalogue.RUN_ATTEMPTS, attempts, (*run, stage)
-    for stage, started in summary.stage_started.items():
-        yield catalogue.STAGE_STARTED, started, (*run, stage)
-        ended = summary.stage_ended.get(stage, summary.finished)
-        if ended is not None:
-            yield catalogue.STAGE_ENDED, max(started, ended), (*run, stage)
+    for name, stage in summary.stages.items():
+        yield from _stage(stage, (*run, name), summary.finished)
     yield from _present(
         run,
         (catalogue.RUN_BEST_VALIDATION_LOSS, summary.best_validation_loss),
         (catalogue.RUN_BEST_EPOCH, summary.best_epoch),
         (catalogue.RUN_LAST_VALIDATION_LOSS, summary.last_validation_loss),
     )
+
+
+def _stage(stage: StageSummary, labels: tuple[str, ...], finished: float | None) -> Iterator[Row]:
+    yield catalogue.RUN_ATTEMPTS, stage.attempts, labels
+    if stage.started is None:
+        return
+    yield catalogue.STAGE_STARTED, stage.started, labels
+    ended = finished if stage.ended is None else stage.ended
+    if ended is not None:
+        yield catalogue.STAGE_ENDED, max(stage.started, ended), labels
 
 
 def _models(snapshot: Snapshot) -> Iterator[Row]:

@@ -92,7 +92,7 @@ def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds
         ("test accuracy", _percent(summary.test_accuracy)),
         ("test loss", _figure(summary.test_loss)),
         ("calibration error", _percent(summary.test_calibration_error)),
-        ("attempts", escape(", ".join(f"{stage} {count}" for stage, count in summary.attempts.items()))),
+        ("attempts", escape(", ".join(f"{name} {stage.attempts}" for name, stage in summary.stages.items()))),
         ("points lost", str(summary.points_dropped) if summary.points_dropped else ""),
         ("left out of Prometheus", f"{summary.series_left_out:,} series" if summary.series_left_out else ""),
         ("seed", str(summary.seed)),

@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk import AssetAlias, TriggerRule
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
-from catwalk.ledger.records import from_json
+from catwalk.codec import from_json
 from catwalk.ledger.runs import Run
 from catwalk.replay.room import KEY
 from catwalk.stages.search import SearchConfig

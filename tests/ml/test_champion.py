@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from catwalk.codec import to_json
 from catwalk.errors import ArtifactError, CatwalkError, DamagedError
 from catwalk.gate.baselines import compare_examples
+from catwalk.gate.promotion import promote_by_hand, rollback
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.examples import digests_key
-from catwalk.ledger.records import to_json
 from catwalk.ledger.runs import Run
 from catwalk.stages.pipeline import decide, run_stages, train
 from catwalk.stages.pipeline import test as score
@@ -160,31 +161,29 @@ def test_a_champion_that_is_damaged_holds_until_somebody_acts(name: str, new_run
     assert decision(new) == ("hold", "precondition")
     assert "The champion can't be compared with: " in sentence(new)
     assert old.run_id in sentence(new) and "`catwalk promote RUN` or `catwalk rollback`" in sentence(new)
-    Champions(new.store).promote_by_hand(new, "ada", "the old one is damaged")
+    promote_by_hand(new, "ada", "the old one is damaged")
     assert in_service(new) == new.run_id
     assert decision(finished(new_run(**BETTER, seed=12)))[1] != "precondition"
 
 
 def test_an_anchor_that_is_damaged_holds_and_is_replaced_by_hand(new_run: Callable[..., Run]) -> None:
     best, worse = finished(new_run(**BETTER)), finished(new_run(**WORSE, accuracy_floor=0))
-    champions = Champions(best.store)
-    assert champions.promote_by_hand(worse, "ada", "try it").anchor == best.run_id
+    assert promote_by_hand(worse, "ada", "try it").anchor == best.run_id
     cut(best, "evaluation.json")
     new = finished(new_run())
     assert decision(new) == ("hold", "precondition")
     assert "The anchor can't be compared with: " in sentence(new)
-    assert champions.promote_by_hand(new, "ada", "the best is lost").anchor == new.run_id
+    assert promote_by_hand(new, "ada", "the best is lost").anchor == new.run_id
 
 
 def test_an_accuracy_that_is_no_number_makes_no_anchor_and_ends_none(new_run: Callable[..., Run]) -> None:
     best, lost = finished(new_run(**BETTER)), finished(new_run(**WORSE, accuracy_floor=0))
-    champions = Champions(best.store)
     values = json.loads(lost.store.get(lost.key("evaluation.json")).body)
     spoil(lost, "evaluation.json", json.dumps({**values, "accuracy": "NaN"}).encode())
-    assert champions.promote_by_hand(lost, "ada", "try it").anchor == best.run_id
+    assert promote_by_hand(lost, "ada", "try it").anchor == best.run_id
     spoil(best, "evaluation.json", json.dumps({**values, "accuracy": "NaN"}).encode())
     new = finished(new_run(**WORSE, seed=12, accuracy_floor=0))
-    assert champions.promote_by_hand(new, "ada", "the best has no score").anchor == new.run_id
+    assert promote_by_hand(new, "ada", "the best has no score").anchor == new.run_id
 
 
 def test_a_champion_of_a_newer_version_is_a_champion(new_run: Callable[..., Run]) -> None:
@@ -218,9 +217,9 @@ def test_a_record_of_the_champion_that_is_damaged_holds_and_nothing_is_promoted(
     assert f"{key} is damaged" in sentence(new) and "restore it from a backup, or delete it" in sentence(new)
     assert old.store.get(key).body == whole[:50], "for whoever mends it"
     with pytest.raises(DamagedError, match="restore it from a backup"):
-        Champions(new.store).promote_by_hand(new, "ada", "why not")
+        promote_by_hand(new, "ada", "why not")
     old.store.delete(key)
-    Champions(new.store).promote_by_hand(old, "ada", "as it was")
+    promote_by_hand(old, "ada", "as it was")
     assert in_service(new) == old.run_id
 
 
@@ -261,15 +260,14 @@ def test_a_decision_interrupted_after_the_promotion_compares_with_what_it_replac
 
 def test_promotions_and_rollbacks_by_hand_keep_their_history(new_run: Callable[..., Run]) -> None:
     a, b, c = finished(new_run()), finished(new_run()), finished(new_run())
-    champions = Champions(a.store)
-    champions.promote_by_hand(b, "ada", "try b")
-    champions.promote_by_hand(c, "ada", "try c")
-    champions.rollback(MODEL, "bob", "c is slow")
+    promote_by_hand(b, "ada", "try b")
+    promote_by_hand(c, "ada", "try c")
+    rollback(a.store, MODEL, "bob", "c is slow")
     assert in_service(a) == b.run_id
-    record = champions.rollback(MODEL, "bob", "b too")
+    record = rollback(a.store, MODEL, "bob", "b too")
     assert in_service(a) == a.run_id
     with pytest.raises(CatwalkError, match="is the first champion of mlp-synthetic: nothing was before it"):
-        champions.rollback(MODEL, "bob", "once more")
+        rollback(a.store, MODEL, "bob", "once more")
     told = [(change.run_id, change.previous, change.by, change.reason, change.rollback) for change in record.history]
     assert told == [
         (a.run_id, "", "gate", "first", False),
@@ -279,9 +277,9 @@ def test_promotions_and_rollbacks_by_hand_keep_their_history(new_run: Callable[.
         (a.run_id, b.run_id, "bob", "b too", True),
     ]
     with pytest.raises(CatwalkError, match="is the champion already"):
-        champions.promote_by_hand(a, "ada", "again")
+        promote_by_hand(a, "ada", "again")
 
 
 def test_without_a_champion_there_is_nothing_to_roll_back(new_run: Callable[..., Run]) -> None:
     with pytest.raises(CatwalkError, match="mlp-synthetic has no champion"):
-        Champions(new_run().store).rollback(MODEL, "bob", "why not")
+        rollback(new_run().store, MODEL, "bob", "why not")

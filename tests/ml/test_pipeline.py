@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import load, save
 
 from catwalk.errors import ArtifactError, CatwalkError, DatasetError, NonFiniteLossError, PreconditionFailedError
+from catwalk.gate.promotion import promote
 from catwalk.ledger.champion import Champions, load_model, verified_model
 from catwalk.ledger.records import STAGES
 from catwalk.ledger.runs import Ledger, Run, new_run_id
@@ -116,7 +117,7 @@ def test_a_killed_stage_is_called_killed(new_run: Callable[..., Run]) -> None:
     train(run, Silent())  # cleared and run again: it is running, and no longer failed
     summary = run.summary()
     assert summary is not None
-    assert (summary.state, summary.finished, summary.attempts["train"]) == ("running", None, 2)
+    assert (summary.state, summary.finished, summary.stages["train"].attempts) == ("running", None, 2)
 
 
 def test_publish_has_nothing_to_do_for_a_run_that_was_never_opened(ledger: Ledger) -> None:
@@ -171,7 +172,7 @@ def test_a_tampered_model_is_refused_by_its_sha256(finished: Run) -> None:
         load_model(finished)
     champions = Champions(finished.store)
     with pytest.raises(ArtifactError, match="changed or damaged"):
-        champions.promote(finished, champions.get(finished.record.model), "me", "because")
+        promote(finished, champions.get(finished.record.model), "me", "because")
 
 
 def test_a_missing_model_is_one_line(finished: Run) -> None:
@@ -215,7 +216,7 @@ def test_who_decides_against_a_champion_that_is_gone_decides_again(finished: Run
     other = new_run(epochs=8)
     run_stages(other, Silent())
     with pytest.raises(PreconditionFailedError):
-        champions.promote(finished, seen, "late", "too late")
+        promote(finished, seen, "late", "too late")
     found = champions.get("mlp-synthetic")
     assert found is not None
     assert found[0].run_id == other.run_id
@@ -241,7 +242,7 @@ def test_a_model_without_a_test_is_never_promoted(new_run: Callable[..., Run]) -
     run = new_run()
     train(run, Silent())
     with pytest.raises(CatwalkError, match="was never tested"):
-        Champions(run.store).promote(run, None, "me", "because")
+        promote(run, None, "me", "because")
 
 
 def test_ingest_says_what_it_found(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:

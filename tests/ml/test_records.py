@@ -8,15 +8,16 @@ from dataclasses import replace
 
 import pytest
 
+from catwalk.codec import from_json, to_json
 from catwalk.ledger.records import (
     DatasetRecord,
     DecisionRecord,
     EpochRecord,
     RunRecord,
     SplitStatistics,
+    StageSummary,
+    SummaryRecord,
     TrainingRecord,
-    from_json,
-    to_json,
 )
 from ml.fashion_mnist.config import RunConfig
 
@@ -66,6 +67,51 @@ def test_statistics_of_older_records_are_read_by_their_names(
     dataset = DatasetRecord("d", "fashion-mnist", False, {"train": SplitStatistics(4, [1, 3])}, {"train": "f"})
     values = {name: value for name, value in json.loads(to_json(dataset)).items() if name != "statistics"}
     assert from_json(DatasetRecord, json.dumps(values | stored).encode()) == replace(dataset, statistics=statistics)
+
+
+SUMMARY = SummaryRecord("r", "mlp", "cli", False, "", "", "", 1, {}, "running", 1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("stored", "stages"),
+    [
+        (
+            {
+                "attempts": {"ingest": 1, "train": 2},
+                "stage_seconds": {"ingest": 3, "train": 40.5},
+                "stage_started": {"ingest": 10.0, "train": 20.0},
+                "stage_ended": {"ingest": 13.0},
+            },
+            {"ingest": StageSummary(1, 3.0, 10.0, 13.0), "train": StageSummary(2, 40.5, 20.0)},
+        ),
+        ({"attempts": {"ingest": 1}}, {"ingest": StageSummary(1)}),
+        ({}, {}),
+        ({"attempts": {"ingest": 1}, "stages": {"train": {"attempts": 2}}}, {"train": StageSummary(2)}),
+        ({"attempts": "of a newer version", "stages": {}}, {}),
+    ],
+)
+def test_stages_of_older_summaries_are_read_from_their_four_fields(
+    stored: dict[str, object], stages: dict[str, StageSummary]
+) -> None:
+    values = {name: value for name, value in json.loads(to_json(SUMMARY)).items() if name != "stages"}
+    assert from_json(SummaryRecord, json.dumps(values | stored).encode()) == replace(SUMMARY, stages=stages)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"attempts": {"train": "two"}},
+        {"attempts": ["train"]},
+        {"attempts": None},
+        {"stage_seconds": 1.0},
+        {"stages": {"train": []}},
+        {"stages": {"train": {"attempts": 1.5}}},
+    ],
+)
+def test_stages_of_another_type_are_damage(stored: dict[str, object]) -> None:
+    values = {name: value for name, value in json.loads(to_json(SUMMARY)).items() if name != "stages"}
+    with pytest.raises(ValueError, match=r"."):
+        from_json(SummaryRecord, json.dumps(values | stored).encode())
 
 
 def test_fields_of_a_newer_version_are_ignored() -> None:

@@ -12,6 +12,7 @@ from itertools import count
 import pytest
 
 from catwalk.errors import CancelledError, PreconditionFailedError, StoreError, StoreUnavailableError
+from catwalk.gate.promotion import promote_by_hand, rollback
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Fence, Ledger, Run
 from catwalk.stages.pipeline import decide, train
@@ -95,19 +96,18 @@ class TestWeakETags:
         for run in runs:
             train(run, Silent())
             score(run, Silent())
-        champions = Champions(runs[0].store)
-        champions.promote_by_hand(runs[0], "test", "first")
-        champions.promote_by_hand(runs[1], "test", "second")
+        promote_by_hand(runs[0], "test", "first")
+        promote_by_hand(runs[1], "test", "second")
         model = runs[0].record.model
         before.edit = weak
         asked = len(before.seen)
         for change in (
-            lambda: champions.promote_by_hand(runs[0], "test", "again"),
-            lambda: champions.rollback(model, "test", "back"),
+            lambda: promote_by_hand(runs[0], "test", "again"),
+            lambda: rollback(runs[0].store, model, "test", "back"),
         ):
             with pytest.raises(StoreError, match=f"^the champion of {model} {UNENDING}"):
                 change()
-        current = champions.get(model)
+        current = Champions(runs[0].store).get(model)
         assert current is not None
         assert current[0].run_id == runs[1].run_id
         assert len(before.seen) - asked < 400

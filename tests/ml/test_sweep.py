@@ -12,10 +12,11 @@ from catwalk.errors import NoTrialError
 from catwalk.ledger.records import TrialRecord
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.ledger.summaries import shown_state
-from catwalk.ledger.sweep import NOT_CHOSEN, choice, choose, forget, ranked, standings, waits_for_others, winner
+from catwalk.ledger.sweep import NOT_CHOSEN, forget, ranked, winner
 from catwalk.ledger.sweep import chosen as chosen_by
 from catwalk.stages.pipeline import STAGE_FUNCTIONS, open_run
 from catwalk.stages.search import Trial
+from catwalk.stages.sweep import choice, choose, standings
 from catwalk.telemetry.observer import Silent
 from ml.fashion_mnist.config import RunConfig
 from tests.ml.conftest import SMALL
@@ -88,7 +89,7 @@ def test_one_trial_is_tested_and_the_others_say_why_not(ledger: Ledger, trials: 
         winner(ledger, SWEEP)
     waiting = ledger.run(worse).summary()
     assert waiting is not None
-    assert waits_for_others(waiting)
+    assert waiting.waits_for_others
     assert shown_state(waiting, waiting.updated + 3_600, 600) == "running", "it waits for the others"
     assert shown_state(waiting, waiting.updated + 90_000, 600) == "stalled", "but not for ever"
     chosen = choose(ledger, SWEEP, trials)
@@ -147,4 +148,4 @@ def test_trials_of_a_sweep_that_never_chose_have_failed(ledger: Ledger, trials: 
     summary = run.summary()
     assert summary is not None
     assert (summary.state, summary.error) == ("failed", "the run went no further than train")
-    assert not waits_for_others(replace(summary, stage="train"))
+    assert not replace(summary, stage="train").waits_for_others

@@ -8,7 +8,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, SummaryRecord, TrainingRecord, to_json
+from catwalk.codec import to_json
+from catwalk.ledger.records import (
+    AttemptRecord,
+    EpochRecord,
+    EvaluationRecord,
+    StageSummary,
+    SummaryRecord,
+    TrainingRecord,
+)
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.stages.pipeline import open_run
 from catwalk.storage.store import Store
@@ -44,9 +52,7 @@ def summary(run_id: str = "20261123T030000Z-00000001", **changes: Any) -> Summar
         "updated": now - 600,
         "finished": now - 600,
         "stage": "publish",
-        "attempts": {"train": 2},
-        "stage_started": {"train": now - 650},
-        "stage_ended": {"train": now - 605},
+        "stages": {"train": StageSummary(2, 45.0, now - 650, now - 605)},
         "classes": list(CLASSES),
         "class_shares": [0.1] * 10,
         "statistics": {"pixel_mean": 0.28, "pixel_stddev": 0.35},

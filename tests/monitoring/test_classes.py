@@ -14,16 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from catwalk.cli import comparison_table, output
+from catwalk.codec import from_json, to_json
 from catwalk.errors import DamagedError, StoreError
-from catwalk.ledger.records import (
-    EvaluationRecord,
-    RunRecord,
-    SummaryRecord,
-    TrainingRecord,
-    class_names,
-    from_json,
-    to_json,
-)
+from catwalk.ledger.records import EvaluationRecord, RunRecord, SummaryRecord, TrainingRecord, class_names
 from catwalk.replay.openmetrics import openmetrics
 from catwalk.replay.points import run_points
 from catwalk.replay.room import take, with_room

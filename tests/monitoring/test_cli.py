@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from catwalk.ledger.champion import Champions
+from catwalk.gate.promotion import promote
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
 from ml.fashion_mnist.config import knobs
@@ -295,7 +295,7 @@ def champion(s3_store: Store) -> tuple[Run, bytes]:
     weights = Trainer.start(config, 1, 0.28, 0.35).weights()
     run = make_run(s3_store, FIRST, time.time(), model_sha256=hashlib.sha256(weights).hexdigest())
     s3_store.put(run.key("model.safetensors"), weights)
-    Champions(s3_store).promote(run, None, "gate", "floor reached")
+    promote(run, None, "gate", "floor reached")
     return run, weights
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from catwalk.cli.output import run_facts
 from catwalk.errors import ConfigError
-from catwalk.ledger.records import STAGES, ChampionRecord, CheckRecord, SummaryRecord
+from catwalk.ledger.records import STAGES, ChampionRecord, CheckRecord, StageSummary, SummaryRecord
 from catwalk.schedule import Schedule
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
@@ -117,8 +117,8 @@ def test_the_champion_is_shown_long_after_its_run_and_beside_another_latest() ->
 
 
 def test_a_killed_stage_ends_with_its_run_and_a_running_one_has_no_end() -> None:
-    killed = summary("20261123T030000Z-00000001", stage_started={"train": 5.0}, stage_ended={}, finished=9.0)
-    running = summary("20261123T040000Z-00000002", stage_started={"train": 5.0}, stage_ended={}, finished=None)
+    killed = summary("20261123T030000Z-00000001", stages={"train": StageSummary(1, None, 5.0)}, finished=9.0)
+    running = summary("20261123T040000Z-00000002", stages={"train": StageSummary(1, None, 5.0)}, finished=None)
     series = rendered(killed, running)
     assert value(series, catalogue.STAGE_STARTED, run_id=killed.run_id, stage="train") == 5.0
     assert value(series, catalogue.STAGE_ENDED, run_id=killed.run_id, stage="train") == 9.0
@@ -201,8 +201,8 @@ def test_a_flood_of_runs_stays_below_the_limit_and_keeps_those_that_run() -> Non
             "class",
         )
     ]
-    stages = dict.fromkeys(STAGES, now)
-    whole = {"checks": checks, "stage_started": stages, "stage_ended": stages, "attempts": dict.fromkeys(STAGES, 1)}
+    stages = dict.fromkeys(STAGES, StageSummary(1, 9.0, now, now))
+    whole = {"checks": checks, "stages": stages}
     whole["parameters"] = RunConfig().flat()
     runs = [
         summary(f"20261123T030000Z-{number:08x}", updated=now - 7_000 + number, finished=now - 7_000 + number, **whole)

@@ -32,12 +32,16 @@ def test_a_record_gets_what_it_lacks_and_loses_nothing() -> None:
     assert migrated_run({"seed": 1, "classes": []}, ["a"]) == {"seed": 1, "classes": ["a"]}
     assert migrated_evaluation({"class_accuracy": [1.0]}, ["a"]) == {"class_accuracy": [1.0], "classes": ["a"]}
     early = {"pixel_mean": None, "pixel_stddev": None}  # its dataset is not known yet
-    assert migrated_summary(early, ["a"]) == {**early, "classes": ["a"], "statistics": {}}
+    assert migrated_summary(early, ["a"]) == {**early, "classes": ["a"], "statistics": {}, "stages": {}}
+    ended = {"attempts": {"train": 2}, "stage_seconds": {"train": 9}, "stages": {}}
+    assert migrated_summary(ended, ["a"])["stages"] == {}
+    del ended["stages"]
+    assert migrated_summary(ended, ["a"])["stages"] == {"train": {"attempts": 2, "seconds": 9}}
 
 
 @pytest.mark.parametrize("migrated", [migrated_run, migrated_summary])
 def test_names_that_are_there_stay(migrated: Any) -> None:
-    record = {"classes": ["x", "y", "z"], "statistics": {"words": 9.0}}
+    record = {"classes": ["x", "y", "z"], "statistics": {"words": 9.0}, "stages": {}}
     assert migrated(record, ["a"]) == record
 
 

@@ -7,11 +7,16 @@ from typing import Any
 import pytest
 
 from catwalk.cli.output import duration, number
+from catwalk.ledger.records import StageSummary
 from catwalk_exporter.pages import index, run_page
 from catwalk_exporter.snapshot import Snapshot
 from tests.monitoring.ledgers import summary
 
 NOW = 1_800_000_000.0
+
+
+def started(*stages: str) -> dict[str, StageSummary]:
+    return {stage: StageSummary(1) for stage in stages}
 
 
 def page(**changes: Any) -> str:
@@ -21,12 +26,12 @@ def page(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"state": "failed", "stage": "publish", "attempts": {"ingest": 1, "train": 2, "publish": 1}}, "in train"),
-        ({"state": "cancelled", "stage": "publish", "attempts": {"ingest": 1, "publish": 1}}, "in ingest"),
-        ({"state": "failed", "stage": "publish", "attempts": {"publish": 1}}, ""),
-        ({"state": "failed", "stage": "test", "attempts": {"train": 1, "test": 1}}, "in test"),
+        ({"state": "failed", "stage": "publish", "stages": started("ingest", "train", "publish")}, "in train"),
+        ({"state": "cancelled", "stage": "publish", "stages": started("ingest", "publish")}, "in ingest"),
+        ({"state": "failed", "stage": "publish", "stages": started("publish")}, ""),
+        ({"state": "failed", "stage": "test", "stages": started("train", "test")}, "in test"),
         ({"state": "running", "stage": "publish", "updated": NOW}, "in publish"),
-        ({"state": "running", "stage": "", "attempts": {}, "updated": NOW}, ""),
+        ({"state": "running", "stage": "", "stages": {}, "updated": NOW}, ""),
         ({"state": "succeeded", "stage": "publish"}, ""),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from catwalk.ledger.records import to_json
+from catwalk.codec import to_json
 from catwalk.ledger.summaries import Summaries
 from catwalk.storage.store import Store
 from tests.monitoring.ledgers import put_summary, summary
@@ -50,7 +50,7 @@ def damaged(**changes: Any) -> Any:
         damaged(model=["mlp"]),
         damaged(model="\ud800"),
         damaged(state="fine"),
-        damaged(attempts={"train": "two"}),
+        damaged(stages={"train": {"attempts": "two"}}),
         damaged(started="yesterday"),
         damaged(started="NaN"),
         damaged(updated=1e300),

@@ -18,19 +18,18 @@ if TYPE_CHECKING:
 
 def promote(run: RunArgument, reason: Reason, by: By = "", json: Json = False) -> None:
     """Put a run's model into service, whatever the gate has said."""
-    from catwalk.ledger.champion import Champions
+    from catwalk.gate.promotion import promote_by_hand
 
-    chosen = resolve(run)
-    _report_change(Champions(chosen.store).promote_by_hand(chosen, by or person(), given(reason)), json)
+    _report_change(promote_by_hand(resolve(run), by or person(), given(reason)), json)
 
 
 def rollback(reason: Reason, by: By = "", model: Model = "", json: Json = False) -> None:
     """Put back the model that the champion has replaced; once more goes one further back."""
-    from catwalk.ledger.champion import Champions
+    from catwalk.gate import promotion
 
     store = ledger_store()
     champion = champion_of(store, model)
-    _report_change(Champions(store).rollback(champion.model, by or person(), given(reason)), json)
+    _report_change(promotion.rollback(store, champion.model, by or person(), given(reason)), json)
 
 
 def _report_change(champion: ChampionRecord, json: bool) -> None:

@@ -23,6 +23,7 @@ from catwalk.ledger.records import (
     PromotionRecord,
     RunRecord,
     SplitStatistics,
+    StageSummary,
     SummaryRecord,
     TrainingRecord,
 )
@@ -152,7 +153,12 @@ def summary(run_id: str = RUN, **changes: Any) -> SummaryRecord:
         "updated": 1.79e9 + 60,
         "finished": 1.79e9 + 60,
         "stage": "publish",
-        "stage_seconds": {"ingest": 5.0, "train": 46.0, "test": 1.2, "decide": 0.1},
+        "stages": {
+            "ingest": StageSummary(1, 5.0),
+            "train": StageSummary(1, 46.0),
+            "test": StageSummary(1, 1.2),
+            "decide": StageSummary(1, 0.1),
+        },
         "epochs": 6,
         "test_accuracy": 0.85,
         "decision": "ship",
@@ -220,7 +226,11 @@ def failed(facts: Facts, error: str) -> Facts:
     return dataclasses.replace(
         facts,
         summary=summary(
-            state="failed", error=error, decision="", test_accuracy=None, attempts={"ingest": 1, "train": 1}
+            state="failed",
+            error=error,
+            decision="",
+            test_accuracy=None,
+            stages={"ingest": StageSummary(1), "train": StageSummary(1)},
         ),
         training=Part(TrainingRecord(1, epochs(2))),
         evaluation=gone,

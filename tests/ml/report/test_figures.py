@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catwalk.ledger.records import TrainingRecord
+from catwalk.ledger.records import StageSummary, TrainingRecord
 from catwalk.report import calibration, classes, curves, examples, history, style
 from catwalk.report.build import FIGURES
 from catwalk.report.facts import Facts, MissingError, Part
@@ -142,7 +142,12 @@ def test_a_run_far_below_is_shown_at_the_edge_and_flattens_nobody(make_facts: Ca
 
 def test_figures_of_the_past_that_are_no_numbers_are_left_out(make_facts: Callable[..., Facts]) -> None:
     odd = [
-        summary(f"2026112{n}T000000Z-0000000{n}", test_accuracy=math.nan, stage_seconds={"train": math.nan}, started=n)
+        summary(
+            f"2026112{n}T000000Z-0000000{n}",
+            test_accuracy=math.nan,
+            stages={"train": StageSummary(1, math.nan)},
+            started=n,
+        )
         for n in (1, 2)
     ]
     facts = make_facts(past=[odd[0], summary(CHAMPION, started=1.78e9, test_accuracy=0.83), odd[1], summary()])
@@ -159,13 +164,13 @@ def test_promotions_and_champion_are_marked(make_facts: Callable[..., Facts]) ->
 
 
 def test_durations_beside_those_before(make_facts: Callable[..., Facts]) -> None:
-    before: dict[str, Any] = {"started": 1.78e9, "stage_seconds": {"train": 20.0}}
+    before: dict[str, Any] = {"started": 1.78e9, "stages": {"train": StageSummary(1, 20.0)}}
     past = [summary("20260101T000000Z-00000001", **before), summary()]
     drawing = history.stage_durations(make_facts(past=past))
     assert "train 46.0 s (median before 20.0 s)" in drawing.alt
     assert "publish builds this page" in drawing.note
     with pytest.raises(MissingError, match="No stage"):
-        history.stage_durations(make_facts(summary=summary(stage_seconds={})))
+        history.stage_durations(make_facts(summary=summary(stages={})))
 
 
 def test_a_class_without_examples_breaks_nothing(make_facts: Callable[..., Facts]) -> None:

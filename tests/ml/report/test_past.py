@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
+from catwalk.codec import to_json
 from catwalk.ledger import summary_index
-from catwalk.ledger.records import to_json
 from catwalk.report.past import ONE_BY_ONE, read_past
 from catwalk.storage.store import Store, Stored
 from tests.ml.report.conftest import summary

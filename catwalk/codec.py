@@ -1,0 +1,102 @@
+"""Frozen dataclasses as JSON, and back.
+
+JSON knows no NaN and no infinity: :func:`to_json` writes the strings ``"NaN"``, ``"Infinity"``, ``"-Infinity"``, and
+reading turns them back into floats.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+R = TypeVar("R")
+
+
+def to_json(record: object) -> bytes:
+    """Encodes a record as indented JSON that any parser accepts."""
+    values = _plain(record)
+    return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
+
+
+def from_json(kind: type[R], text: bytes) -> R:
+    """Decodes what :func:`to_json` wrote; unknown fields of a newer version are ignored.
+
+    Where the record has a static method ``upgraded``, it is given the JSON values first, and returns them with the
+    fields that an older version has not written.
+
+    Raises:
+        ValueError: the text is no JSON object, lacks a field of the record, or has one of another type.
+    """
+    try:
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError(f"expected a JSON object for {kind.__name__}")
+        return _decoder(kind)(values)  # type: ignore[arg-type, no-any-return]
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except (TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise ValueError(f"not a {kind.__name__}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+@cache
+def _decoder(hint: Any) -> Callable[[Any], Any]:
+    """What turns plain JSON into a value of this type; made once a type, since looking at types is slow."""
+    if dataclasses.is_dataclass(hint):
+        return _record_decoder(hint)
+    origin, options = get_origin(hint), get_args(hint)
+    if origin is dict:
+        of_value = _decoder(options[1])
+        return lambda value: {key: of_value(item) for key, item in value.items()}
+    if origin is list:
+        of_item = _decoder(options[0])
+        return lambda value: [of_item(item) for item in value]
+    if type(None) in options:
+        of_some = _decoder(next(option for option in options if option is not type(None)))
+        return lambda value: None if value is None else of_some(value)
+    if hint is float:
+        return float
+    if origin is Literal:
+        return _exactly(str)  # a newer version may have words that this one lacks
+    return (lambda value: value) if hint is Any else _exactly(hint)
+
+
+def _exactly(kind: type) -> Callable[[Any], Any]:
+    """Passes values of this type: JSON alone promises nothing."""
+
+    def checked(value: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+        return value
+
+    return checked
+
+
+def _unchanged(values: Any) -> Any:
+    return values
+
+
+def _record_decoder(kind: Any) -> Callable[[dict[str, Any]], Any]:
+    decoders = {name: _decoder(hint) for name, hint in get_type_hints(kind).items()}
+    upgraded = getattr(kind, "upgraded", _unchanged)
+
+    def decode(values: dict[str, Any]) -> Any:
+        known = [(name, item) for name, item in upgraded(values).items() if name in decoders]
+        return kind(**{name: decoders[name](item) for name, item in known})
+
+    return decode

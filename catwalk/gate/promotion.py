@@ -1,0 +1,90 @@
+"""Puts models into service: on the gate's word, by hand, or back again. Each time it chooses the anchor anew.
+
+Needs nothing heavy, since the command line promotes, too.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from catwalk.errors import ArtifactError, CatwalkError, DamagedError
+from catwalk.ledger.champion import Champions, Current, verified_model
+from catwalk.ledger.records import ChampionRecord, is_finite
+from catwalk.ledger.runs import Run
+from catwalk.storage.store import Store
+from catwalk.storage.swap import swap
+
+
+def promote(run: Run, current: Current | None, by: str, reason: str, rollback: bool = False) -> ChampionRecord:
+    """Puts a run's model into service in place of the champion that the decision was made against.
+
+    Raises:
+        ArtifactError: the model is missing or is not the one that was tested.
+        PreconditionFailedError: the champion has changed since `current` was read; decide again.
+    """
+    return Champions(run.store).promote(run, current, _anchor(run, current), by, reason, rollback)
+
+
+def promote_by_hand(run: Run, by: str, reason: str) -> ChampionRecord:
+    """Puts a run's model into service, whatever the gate has said.
+
+    Raises:
+        CatwalkError: it is in service already, or its model can't be verified.
+    """
+
+    def step() -> ChampionRecord:
+        current = Champions(run.store).get(run.record.model)
+        if current and current[0].run_id == run.run_id:
+            raise CatwalkError(f"run {run.run_id} is the champion already")
+        return promote(run, current, by, reason)
+
+    return swap(_named(run.record.model), step)
+
+
+def rollback(store: Store, model: str, by: str, reason: str) -> ChampionRecord:
+    """Puts back what the champion replaced when it was promoted; again goes one further back.
+
+    Raises:
+        CatwalkError: there is no champion, or nothing before it.
+    """
+
+    def step() -> ChampionRecord:
+        current = Champions(store).get(model)
+        if current is None:
+            raise CatwalkError(f"{model} has no champion, so there is nothing to roll back")
+        target = _replaced(current[0])
+        if not target:
+            raise CatwalkError(f"run {current[0].run_id} is the first champion of {model}: nothing was before it")
+        return promote(Run(store, target), current, by, reason, rollback=True)
+
+    return swap(_named(model), step)
+
+
+def _named(model: str) -> str:
+    return f"the champion of {model}"
+
+
+def _replaced(champion: ChampionRecord) -> str:
+    """What the champion replaced when it was last promoted other than by a rollback; empty: nothing."""
+    promotions = [change for change in champion.history if change.run_id == champion.run_id and not change.rollback]
+    return promotions[-1].previous if promotions else champion.previous
+
+
+def _anchor(run: Run, current: Current | None) -> str:
+    """The most accurate model ever promoted that is still there, so that small losses can't add up unseen."""
+    before = current[0].anchor if current else ""
+    return before if before and _stands(Run(run.store, before), run) else run.run_id
+
+
+def _stands(anchor: Run, run: Run) -> bool:
+    """Whether an anchor stays the one when a run is promoted.
+
+    One that nobody can compare with would make the gate hold every run from now on. An accuracy that is NaN, which is
+    neither more nor less, never wins.
+    """
+    with suppress(DamagedError, ArtifactError):
+        best, new = anchor.evaluation(), run.evaluation()
+        if best and is_finite(best.accuracy) and not (new and new.accuracy > best.accuracy):
+            verified_model(anchor)
+            return True
+    return False
