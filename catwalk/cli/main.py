@@ -371,12 +371,13 @@ def report(
     """Build a run's report again from S3, and store it there."""
     from catwalk.cli import output
     from catwalk.clients.environment import public_url
-    from catwalk.report.build import build, upload, write
+    from catwalk.report.build import build, write
+    from catwalk.stages import reports
 
     _check_stdout(out, json, show_it)
     found = _resolve(run, model)
     built = build(found)
-    upload(found, built)
+    reports.store(found, built)
     if out == terminal.STDOUT:
         terminal.put(built.html)
         return

@@ -92,15 +92,6 @@ def draw_all(
     return pictures, shown, missing
 
 
-def upload(run: Run, report: Report) -> None:
-    """Stores ``figures/*.png`` and then ``report.html`` in the run's folder, in place of what was there."""
-    for name, body in report.figures.items():
-        run.store.put(run.key(f"figures/{name}.png"), body)
-    for name in report.missing:
-        run.store.delete(run.key(f"figures/{name}.png"))
-    run.store.put(run.key("report.html"), report.html)
-
-
 def write(report: Report, folder: Path) -> Path:
     """Writes ``report.html`` and ``figures/*.png`` into a folder; returns the page's path.
 

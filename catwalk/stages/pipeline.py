@@ -44,7 +44,7 @@ from catwalk.ledger.records import (
 )
 from catwalk.ledger.runs import Fence, Ledger, Run, check_code, seed_of, touched
 from catwalk.ledger.sweep import NOT_CHOSEN, passed_over
-from catwalk.stages import memory
+from catwalk.stages import memory, reports
 from catwalk.stages.observer import Observer
 from catwalk.storage.swap import swap
 from ml.fashion_mnist.config import RunConfig
@@ -530,10 +530,10 @@ def publish(run: Run, observer: Observer) -> None:
 def _report(run: Run) -> None:
     """Builds and stores the report; without one a run is as good as before, so nothing that goes wrong here counts."""
     try:
-        from catwalk.report.build import build, upload
+        from catwalk.report.build import build
 
         report = build(run)
-        upload(run, report)
+        reports.store(run, report)
     except Exception as error:
         reason = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}"
         log.warning("no report: %s; `catwalk report %s` tries again", " ".join(reason.split()), run.run_id)
