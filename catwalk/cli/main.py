@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from catwalk.ledger.records import ChampionRecord
     from catwalk.ledger.runs import Ledger, Run
     from catwalk.ledger.summaries import Summaries
-    from catwalk.report.comparison import Comparison
+    from catwalk.report.comparison.differences import Comparison
     from catwalk.stages.observer import Observer
     from catwalk.storage.store import Store
 
@@ -454,7 +454,7 @@ def compare(
 ) -> None:
     """Compare runs with the first one: curves, parameters, and which differences are more than noise."""
     from catwalk.cli import comparison_table, output
-    from catwalk.report.comparison import compare as compare_runs
+    from catwalk.report.comparison.differences import compare as compare_runs
 
     _check_stdout(out, json, show_it)
     chosen = [_resolve(name, model).run_id for name in runs]
@@ -464,9 +464,9 @@ def compare(
         if entry.record.why:
             _complain(entry.record.why)
     if out == terminal.STDOUT:
-        from catwalk.report import compare_page
+        from catwalk.report.comparison.page import build
 
-        terminal.put(compare_page.build(comparison).html)
+        terminal.put(build(comparison).html)
         return
     if not json:
         output.show(*comparison_table.tables(comparison, output.width()))
@@ -488,10 +488,10 @@ def _written(comparison: Comparison, out: Path | None) -> tuple[Path | None, str
     from catwalk.clients.environment import home
 
     try:
-        from catwalk.report import compare_page
         from catwalk.report.build import write
+        from catwalk.report.comparison.page import build
 
-        return write(compare_page.build(comparison), out or home() / "comparison"), ""
+        return write(build(comparison), out or home() / "comparison"), ""
     except (CatwalkError, OSError) as error:
         return None, str(error)
 

@@ -56,10 +56,11 @@ _PACKAGES = ("apache-airflow", "numpy", "torch", "torchvision")
 
 @cache
 def code_sha256() -> str:
-    """Hash of what computes a run: the Python source of the model, the stages and the gate, in their folders' order."""
+    """Hash of what computes a run: the Python source of the model, the stages, the gate and its statistics, in their
+    folders' order."""
     digest = hashlib.sha256()
     library = Path(__file__).parents[1]
-    for folder in (Path(ml.fashion_mnist.__file__).parent, library / "stages", library / "gate"):
+    for folder in (Path(ml.fashion_mnist.__file__).parent, library / "stages", library / "gate", library / "problems"):
         for path in sorted(folder.rglob("*.py")):
             digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -20,7 +20,7 @@ from catwalk.errors import NonFiniteLossError, NotFoundError, StoreUnavailableEr
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.report.build import FIGURES, build
-from catwalk.report.comparison import compare
+from catwalk.report.comparison.differences import compare
 from catwalk.report.facts import Facts, Part, read_facts
 from catwalk.stages import reports
 from catwalk.stages.observer import Silent
