@@ -10,7 +10,6 @@ from catwalk.report.elements import missing, run_name
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import names
 from catwalk.report.statistics import wilson
-from catwalk.stages.search import described
 from catwalk.web.markup import Content, Html, card, element, joined, table
 from catwalk.web.markup import facts as facts_list
 from catwalk.web.values import duration, moment
@@ -292,7 +291,7 @@ def _sweep(facts: Facts) -> Html:
                 this,
                 "–" if trial.validation_accuracy is None else f"{trial.validation_accuracy:.2%}",
                 "–" if trial.validation_loss is None else f"{trial.validation_loss:.4f}",
-                described(trial.parameters),
+                " ".join(f"{name}={knob_text(name, value)}" for name, value in trial.parameters.items()),
             ]
         )
     header = ["trial", "", "", "validation accuracy", "validation loss", "what it varies"]
