@@ -13,7 +13,7 @@ from rich.table import Table
 
 from catwalk.cli import output
 from catwalk.ledger.records import EpochRecord
-from catwalk.report.comparison import Comparison, Difference, Entry, Pair
+from catwalk.report.comparison.differences import Comparison, Difference, Entry, Pair
 from ml.fashion_mnist.config import knob_text
 
 _BLOCKS = "▁▂▃▄▅▆▇█"

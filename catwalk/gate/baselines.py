@@ -10,11 +10,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from catwalk.errors import ArtifactError, DamagedError, NotFoundError
-from catwalk.gate.decision import Examples, Integers, Opponent, Role, Ruling, rule
+from catwalk.gate.decision import Examples, Opponent, Role, Ruling, rule
 from catwalk.ledger.champion import Champions, Current, load_model
 from catwalk.ledger.examples import training_examples
 from catwalk.ledger.records import ChampionRecord, DatasetRecord, EvaluationRecord
 from catwalk.ledger.runs import Run
+from catwalk.problems.paired import Integers
 from ml.fashion_mnist.config import RunConfig
 
 _UNSOUND = (ArtifactError, DamagedError, NotFoundError)

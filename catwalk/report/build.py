@@ -14,8 +14,10 @@ from typing import TypeVar
 from catwalk.errors import CatwalkError
 from catwalk.files import write_whole
 from catwalk.ledger.runs import Run
-from catwalk.report import calibration, classes, curves, examples, history, page, run_sections, style
+from catwalk.report import elements, run_sections
 from catwalk.report.facts import Facts, MissingError, read_facts
+from catwalk.report.figures import calibration, classes, curves, examples, history, style
+from catwalk.web.markup import Html, element, joined
 
 T = TypeVar("T")
 FIGURES: dict[str, tuple[str, Callable[[Facts], style.Drawing]]] = {
@@ -62,24 +64,24 @@ def assemble(facts: Facts, now: float) -> Report:
     cells = [*shown[:place], run_sections.dataset(facts), *shown[place:]]
     body = [
         *run_sections.head(facts, now),
-        page.element("h2", "Figures"),
-        page.element("div", page.joined(*cells), "grid"),
+        element("h2", "Figures"),
+        element("div", joined(*cells), "grid"),
         *run_sections.tail(facts, now),
     ]
-    return Report(facts.run_id, page.document(f"Run {facts.run_id}", body), pictures, missing)
+    return Report(facts.run_id, elements.document(f"Run {facts.run_id}", *body), pictures, missing)
 
 
 def draw_all(
     figures: Mapping[str, tuple[str, Callable[[T], style.Drawing]]], subject: T
-) -> tuple[dict[str, bytes], list[page.Html], dict[str, str]]:
+) -> tuple[dict[str, bytes], list[Html], dict[str, str]]:
     """PNG files by name, what the page shows, and by name why a figure could not be drawn."""
     pictures: dict[str, bytes] = {}
-    shown: list[page.Html] = []
+    shown: list[Html] = []
     missing: dict[str, str] = {}
     for name, (title, draw) in figures.items():
         try:
             drawing = draw(subject)
-            picture, html = style.as_png(drawing), page.figure(drawing)
+            picture, html = style.as_png(drawing), elements.figure(drawing)
         except MissingError as reason:
             missing[name] = str(reason)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # nonsense in a record
@@ -88,17 +90,8 @@ def draw_all(
             pictures[name] = picture
             shown.append(html)
             continue
-        shown.append(page.missing(title, missing[name]))
+        shown.append(elements.missing(title, missing[name]))
     return pictures, shown, missing
-
-
-def upload(run: Run, report: Report) -> None:
-    """Stores ``figures/*.png`` and then ``report.html`` in the run's folder, in place of what was there."""
-    for name, body in report.figures.items():
-        run.store.put(run.key(f"figures/{name}.png"), body)
-    for name in report.missing:
-        run.store.delete(run.key(f"figures/{name}.png"))
-    run.store.put(run.key("report.html"), report.html)
 
 
 def write(report: Report, folder: Path) -> Path:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 
 from catwalk.ledger.records import CheckRecord, DatasetRecord
 from catwalk.ledger.sweep import NOT_CHOSEN, ranked
-from catwalk.report import names, page
+from catwalk.report.elements import missing, run_name
 from catwalk.report.facts import Facts, MissingError
-from catwalk.report.page import Content, Html, element, joined
+from catwalk.report.figures import names
 from catwalk.report.statistics import wilson
-from catwalk.stages.search import described
+from catwalk.web.markup import Content, Html, card, element, joined, table
+from catwalk.web.markup import facts as facts_list
+from catwalk.web.values import duration, moment
 from ml.fashion_mnist.config import RunConfig, knob_text
 
 _VERDICTS = {"passed": ("✓", "good"), "failed": ("✗", "bad"), "inconclusive": ("?", ""), "skipped": ("–", "quiet")}
@@ -36,11 +38,11 @@ _POINTS = ("better", "not_inferior_champion", "not_inferior_anchor")
 def head(facts: Facts, now: float) -> list[Html]:
     """Title, verdict, decision table, and the figures that matter most."""
     return [
-        element("h1", joined("Run ", page.run_name(facts.run_id))),
+        element("h1", joined("Run ", run_name(facts.run_id))),
         _verdict(facts),
         _decision_table(facts),
         element("h2", "At a glance"),
-        _guarded("At a glance", lambda: page.card(page.facts(_key_figures(facts, now), lead=4))),
+        _guarded("At a glance", lambda: card(facts_list(_key_figures(facts, now), lead=4))),
     ]
 
 
@@ -53,7 +55,7 @@ def tail(facts: Facts, now: float) -> list[Html]:
         _guarded("Attempts", lambda: _attempts(facts)),
         element("h2", "Parameters"),
         _parameters(facts),
-        element("p", f"Built {page.moment(now)} from the run ledger in S3.", "quiet"),
+        element("p", f"Built {moment(now)} from the run ledger in S3.", "quiet"),
     ]
 
 
@@ -66,9 +68,9 @@ def _guarded(title: str, section: Callable[[], Html]) -> Html:
     try:
         return section()
     except MissingError as reason:
-        return page.missing(title, str(reason))
+        return missing(title, str(reason))
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        return page.missing(title, f"This could not be shown: {type(error).__name__}: {error}.")
+        return missing(title, f"This could not be shown: {type(error).__name__}: {error}.")
 
 
 def _verdict(facts: Facts) -> Html:
@@ -77,16 +79,16 @@ def _verdict(facts: Facts) -> Html:
     if decision:
         css = "good" if decision.decision == "ship" else "bad" if decision.reason in _HARMFUL else ""
         first, stop, rest = decision.sentence.partition(". ")
-        return page.card(
+        return card(
             element("p", first + stop, "big"),
             element("p", rest) if rest else "",
             _against(facts),
             element("p", f"{facts.sweep.sentence} See the sweep below.", "quiet") if facts.sweep else "",
-            css=f"verdict {css}".strip(),
+            css=f"edged {css}".strip(),
         )
     if summary.reason == NOT_CHOSEN:
         looks = "A sweep chooses by validation, and looks at the test examples for its choice alone."
-        return page.card(element("p", summary.sentence, "big"), element("p", looks, "quiet"), css="verdict")
+        return card(element("p", summary.sentence, "big"), element("p", looks, "quiet"), css="edged")
     where = f" in {summary.stopped_in}" if summary.stopped_in else ""
     lines = [element("p", f"This run has no decision: it {_STATES.get(summary.state, summary.state)}{where}.", "big")]
     if summary.error:
@@ -103,7 +105,7 @@ def _verdict(facts: Facts) -> Html:
     missing = [*absent, "a decision"]
     told = missing[0] if len(missing) == 1 else f"{', '.join(missing[:-1])} and {missing[-1]}"
     lines.append(element("p", f"Missing are {told}." if absent else f"Missing is {told}."))
-    return page.card(*lines, css="verdict bad" if summary.state == "failed" else "verdict")
+    return card(*lines, css="edged bad" if summary.state == "failed" else "edged")
 
 
 _HARMFUL = ("worse", "floor", "class", "calibration", "precondition")
@@ -113,7 +115,7 @@ _STATES = {"failed": "failed", "cancelled": "was cancelled", "running": "is stil
 def _against(facts: Facts) -> Html:
     decided = facts.decision.get().split_decisions
     against = (
-        joined("Decided against the champion ", page.run_name(facts.champion_id), ".")
+        joined("Decided against the champion ", run_name(facts.champion_id), ".")
         if facts.champion_id
         else Html("There was no champion to compare with.")
     )
@@ -142,7 +144,7 @@ def _decision(facts: Facts) -> Html:
         for check in decision.checks
     ]
     header = ["check", "verdict", "value", "limit", "interval", "in words"]
-    return page.card(page.table(header, rows, ["", "nowrap", "n roomy", "n roomy", "n roomy", "words"], stacked=True))
+    return card(table(header, rows, ["", "nowrap", "n roomy", "n roomy", "n roomy", "words"], stacked=True))
 
 
 def _badge(check: CheckRecord) -> Html:
@@ -197,8 +199,8 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
         yield "test examples", f"{evaluation.examples:,}"
         yield "time for 1,000 examples", f"{1_000 * evaluation.inference_seconds / max(1, evaluation.examples):.4f} s"
     end = summary.finished or (now if summary.state == "running" else summary.updated)
-    yield "started", page.moment(summary.started)
-    yield "took", page.duration(max(0.0, end - summary.started))
+    yield "started", moment(summary.started)
+    yield "took", duration(max(0.0, end - summary.started))
     yield "trigger", " ".join(part for part in (record.trigger, record.dag_id) if part)
     if record.dag_run_id:
         yield "DAG run", record.dag_run_id
@@ -250,7 +252,7 @@ def _dataset(facts: Facts) -> Html:
         comparison += f" It has other classes ({len(others)}, here {len(shares)}): they are compared by name."
     kind = "stand-in data, drawn" if ours.synthetic else ours.source
     note = joined(f"{kind}, sha256 ", element("code", ours.sha256), f". {comparison}")
-    return page.card(element("h3", "Dataset"), page.table(header, rows, css), element("p", note, "quiet"))
+    return card(element("h3", "Dataset"), table(header, rows, css), element("p", note, "quiet"))
 
 
 def _shares(dataset: DatasetRecord, beside: list[str] | None = None) -> dict[str, float]:
@@ -284,17 +286,17 @@ def _sweep(facts: Facts) -> Html:
         ending = "" if trial.finished else "did not finish"
         rows.append(
             [
-                page.run_name(trial.run_id),
+                run_name(trial.run_id),
                 element("b", "✓ chosen", "good") if trial.run_id == sweep.winner else ending,
                 this,
                 "–" if trial.validation_accuracy is None else f"{trial.validation_accuracy:.2%}",
                 "–" if trial.validation_loss is None else f"{trial.validation_loss:.4f}",
-                described(trial.parameters),
+                " ".join(f"{name}={knob_text(name, value)}" for name, value in trial.parameters.items()),
             ]
         )
     header = ["trial", "", "", "validation accuracy", "validation loss", "what it varies"]
     note = f"{sweep.sentence} The test examples were looked at for the chosen trial alone."
-    return page.card(page.table(header, rows, ["", "nowrap", "nowrap", "n", "n", "words"]), element("p", note, "quiet"))
+    return card(table(header, rows, ["", "nowrap", "nowrap", "n", "n", "words"]), element("p", note, "quiet"))
 
 
 def _attempts(facts: Facts) -> Html:
@@ -311,15 +313,15 @@ def _attempts(facts: Facts) -> Html:
                 record.stage,
                 str(record.number),
                 element("b", outcome or "killed: no end recorded", css),
-                page.duration(record.duration_seconds),
-                page.duration(record.cpu_seconds),
+                duration(record.duration_seconds),
+                duration(record.cpu_seconds),
                 memory,
                 record.host,
                 record.error or "–",
             ]
         )
     header = ["stage", "attempt", "outcome", "took", "CPU", "peak memory", "host", "error"]
-    return page.card(page.table(header, rows, ["", "n", "nowrap", "n", "n roomy", "n roomy", "roomy"]))
+    return card(table(header, rows, ["", "n", "nowrap", "n", "n roomy", "n roomy", "roomy"]))
 
 
 def _parameters(facts: Facts) -> Html:
@@ -335,7 +337,7 @@ def _parameters(facts: Facts) -> Html:
     versions = " ".join(f"{name} {version}" for name, version in facts.record.versions.items())
     commit = facts.record.git_commit + (" with changes" if facts.record.git_dirty else "")
     about = joined(element("p", f"Versions: {versions or 'unknown'}.", "quiet"), _code(commit))
-    return page.card(page.facts(entries), about)
+    return card(facts_list(entries), about)
 
 
 def _code(commit: str) -> Html:

@@ -46,7 +46,7 @@ from catwalk.ledger.runs import Fence, Ledger, Run, check_code, seed_of, touched
 from catwalk.ledger.sweep import NOT_CHOSEN, passed_over
 from catwalk.replay.resend import send_again
 from catwalk.replay.room import with_room
-from catwalk.stages import memory
+from catwalk.stages import memory, reports
 from catwalk.storage.swap import swap
 from catwalk.telemetry.observer import Observer
 from ml.fashion_mnist.config import RunConfig
@@ -58,10 +58,11 @@ _PACKAGES = ("apache-airflow", "numpy", "torch", "torchvision")
 
 @cache
 def code_sha256() -> str:
-    """Hash of what computes a run: the Python source of the model, the stages and the gate, in their folders' order."""
+    """Hash of what computes a run: the Python source of the model, the stages, the gate and its statistics, in their
+    folders' order."""
     digest = hashlib.sha256()
     library = Path(__file__).parents[1]
-    for folder in (Path(ml.fashion_mnist.__file__).parent, library / "stages", library / "gate"):
+    for folder in (Path(ml.fashion_mnist.__file__).parent, library / "stages", library / "gate", library / "problems"):
         for path in sorted(folder.rglob("*.py")):
             digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
@@ -547,10 +548,10 @@ def publish(run: Run, observer: Observer) -> None:
 def _report(run: Run) -> None:
     """Builds and stores the report; without one a run is as good as before, so nothing that goes wrong here counts."""
     try:
-        from catwalk.report.build import build, upload
+        from catwalk.report.build import build
 
         report = build(run)
-        upload(run, report)
+        reports.store(run, report)
     except Exception as error:
         reason = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}"
         log.warning("no report: %s; `catwalk report %s` tries again", " ".join(reason.split()), run.run_id)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import re
-from html import escape
 from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-from catwalk_exporter.pages import page
+from catwalk.web.markup import Html, document, element, joined, link, navigation
 from stack.settings import PROJECT
 
 FOLDER = PROJECT / "prometheus" / "runbooks"
 CONTAINERS = PROJECT / "prometheus" / "containers.md"
 """What the native commands of all runbooks are in containers; ends each page."""
+LINKS = navigation(link("/", "Notifications"), link("/runbooks/", "Runbooks"))
+"""Leads through all of the courier's pages."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,80}")
-_STYLE = """<style>
-main { max-width: 46rem } pre { background: #8882; padding: .7rem .9rem; border-radius: 6px; overflow-x: auto }
-pre code { overflow-wrap: normal } code { background: #8882; padding: .1em .3em; border-radius: 4px }
-pre code { background: none; padding: 0 } main table { display: block; overflow-x: auto }
-</style>"""
 
 
 def names(folder: Path = FOLDER) -> list[str]:
@@ -29,12 +25,13 @@ def names(folder: Path = FOLDER) -> list[str]:
 
 def index(folder: Path = FOLDER) -> str:
     """A page with a link to each."""
-    items = "".join(
-        f'<li><a href="/runbooks/{name}">{name}</a> <span class="quiet">{_first_sentence(folder, name)}</span></li>'
-        for name in names(folder)
-    )
-    body = '<p><a href="/">Notifications</a></p><h1>Runbooks</h1>'
-    return page("Runbooks", body + (f"<ul>{items}</ul>" if items else "<p>There are none yet.</p>"), _STYLE)
+    items = [element("li", _entry(folder, name)) for name in names(folder)]
+    shown = element("ul", joined(*items)) if items else element("p", "There are none yet.")
+    return document("Runbooks", element("h1", "Runbooks"), shown, navigation=LINKS, css="prose")
+
+
+def _entry(folder: Path, name: str) -> Html:
+    return joined(link(f"/runbooks/{name}", name), " ", element("span", _first_sentence(folder, name), "quiet"))
 
 
 def runbook(name: str, folder: Path = FOLDER) -> str | None:
@@ -47,17 +44,13 @@ def runbook(name: str, folder: Path = FOLDER) -> str | None:
     if not _NAME.fullmatch(name) or not path.is_file():
         return None
     # Raw HTML stays text: a runbook is Markdown and nothing else.
-    html = (
-        MarkdownIt("commonmark", {"html": False})
-        .enable("table")
-        .render(f"{path.read_text()}\n{CONTAINERS.read_text()}")
-    )
-    links = '<p><a href="/">Notifications</a> · <a href="/runbooks/">Runbooks</a></p>'
-    return page(name, f"{links}<main>{html}</main>", _STYLE)
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    html = Html(markdown.render(f"{path.read_text()}\n{CONTAINERS.read_text()}"))
+    return document(name, html, navigation=LINKS, css="prose")
 
 
 def _first_sentence(folder: Path, name: str) -> str:
-    """Of the first paragraph below the headings, without its marks for code, as HTML."""
+    """Of the first paragraph below the headings, without its marks for code."""
     paragraphs = re.split(r"\n\s*\n", (folder / f"{name}.md").read_text())
     text = next((" ".join(paragraph.split()) for paragraph in paragraphs if paragraph.strip()[:1] not in ("", "#")), "")
-    return escape(re.split(r"(?<=\.) ", text.replace("`", ""), maxsplit=1)[0])
+    return re.split(r"(?<=\.) ", text.replace("`", ""), maxsplit=1)[0]

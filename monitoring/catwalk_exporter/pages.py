@@ -2,68 +2,47 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from html import escape
+from collections.abc import Iterator, Mapping
 
 from catwalk.ledger.records import SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state
+from catwalk.web.markup import (
+    Content,
+    Html,
+    card,
+    document,
+    element,
+    joined,
+    link,
+    listing,
+    markup,
+    navigation,
+    table,
+)  # fmt: skip
+from catwalk.web.values import figure, moment, percent, plural
 from catwalk_exporter.snapshot import Snapshot
 from ml.fashion_mnist.config import knob_text
 
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #cf222e; --warn: #9a6700; --quiet: #6e7781 }
-@media (prefers-color-scheme: dark) { :root { --good: #3fb950; --bad: #ff7b72; --warn: #d29922; --quiet: #8b949e } }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.4rem; margin: 0 0 .5rem } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem } p { margin: .5rem 0 }
-.wide { overflow-x: auto } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
-th, td { text-align: left; padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
-th { font-weight: 600; white-space: nowrap } td.number, th.number { text-align: right }
-code { font-size: .9em; overflow-wrap: anywhere }
-.facts { width: auto } .facts th { padding-right: 2rem } .quiet { color: var(--quiet) } .runid { white-space: nowrap }
-.succeeded, .ship { color: var(--good) } .failed, .stalled { color: var(--bad) }
-.cancelled, .hold { color: var(--warn) }
-"""
+ALL_RUNS = link("/", "All runs")
+_HEADER = ("run", "state", "test accuracy", "decision", "model", "trigger", "epochs", "started (UTC)")
+_CSS = ("", "", "n", "name", "name", "", "n", "nowrap")
 
 
 def index(snapshot: Snapshot, store_up: bool, now: float, stalled_seconds: float, limit: int = 500) -> str:
     """Every run, newest first."""
-    champions = {champion.run_id: champion.model for champion in snapshot.champions}
-    rows = []
-    for summary in snapshot.summaries[::-1][:limit]:
-        state = shown_state(summary, now, stalled_seconds)
-        champion = " <b>champion</b>" if summary.run_id in champions else ""
-        rows.append(
-            f'<tr><td class="runid"><a href="/runs/{summary.run_id}">{summary.run_id}</a>{champion}</td>'
-            f'<td class="{state}">{state}</td><td class="number">{_percent(summary.test_accuracy)}</td>'
-            f"<td>{_decision(summary)}</td><td>{escape(summary.model)}</td><td>{escape(summary.trigger)}</td>"
-            f'<td class="number">{summary.epochs or "–"}</td><td>{_when(summary.started)}</td></tr>'
-        )
-    table = (
-        '<div class="wide"><table><tr><th>run</th><th>state</th><th class="number">test accuracy</th>'
-        '<th>decision</th><th>model</th><th>trigger</th><th class="number">epochs</th><th>started (UTC)</th></tr>'
-        + "".join(rows)
-        + "</table></div>"
-    )
-    total = len(snapshot.summaries)
-    count = len(snapshot.damaged)
-    damage = (
-        f'<p class="failed"><a href="#damaged">{count} damaged object{"s" * (count != 1)}</a> left out.</p>'
-        if count
-        else ""
-    )
-    body = [f"<h1>Runs</h1>{_notice(store_up)}{damage}", table if rows else "<p>No runs yet.</p>"]
-    if total > limit:
-        body.append(
-            f'<p class="quiet">The newest {limit} of {total}; <code>catwalk runs --limit {total}</code> lists all.</p>'
-        )
+    champions = {champion.run_id for champion in snapshot.champions}
+    total, newest = len(snapshot.summaries), snapshot.summaries[::-1][:limit]
+    states = [shown_state(summary, now, stalled_seconds) for summary in newest]
+    rows = [_row(each, state, each.run_id in champions) for each, state in zip(newest, states, strict=True)]
+    body = [element("h1", "Runs"), *_notice(store_up)]
     if snapshot.damaged:
-        items = "".join(
-            f"<li><code>{escape(key)}</code>: {escape(reason)}</li>" for key, reason in sorted(snapshot.damaged.items())
-        )
-        body.append(
-            f'<h2 id="damaged">Damaged objects</h2><p>Left out of the table and of the metrics:</p><ul>{items}</ul>'
-        )
-    return page("Catwalk runs", "".join(body))
+        damaged = link("#damaged", plural(len(snapshot.damaged), "damaged object"))
+        body.append(element("p", joined(damaged, " left out."), "bad"))
+    body.append(card(table(_HEADER, rows, _CSS)) if rows else element("p", "No runs yet."))
+    if total > limit:
+        command = element("code", f"catwalk runs --limit {total}")
+        body.append(element("p", joined(f"The newest {limit} of {total}; ", command, " lists all."), "quiet"))
+    return document("Catwalk runs", *body, *_damaged(snapshot.damaged))
 
 
 def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds: float, notice: str = "") -> str:
@@ -76,93 +55,89 @@ def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds
         stalled_seconds: silence after which a running run counts as stalled.
         notice: why the facts are shown in place of the report; empty: they were asked for.
     """
-    state = shown_state(summary, now, stalled_seconds)
-    where = f" in {escape(summary.stopped_in)}" if summary.stopped_in else ""
-    facts = [
-        ("state", f'<span class="{state}">{state}</span>{where}'),
-        ("error", escape(summary.error)),
-        ("decision", _sentence(summary) if summary.sentence else ""),
-        ("model", escape(summary.model) + (" (stand-in data)" if summary.synthetic else "")),
-        ("trigger", " ".join(escape(part) for part in (summary.trigger, summary.dag_id, summary.dag_run_id) if part)),
-        ("sweep", f"<code>{escape(summary.sweep)}</code>" if summary.sweep else ""),
-        ("started (UTC)", _when(summary.started)),
-        ("finished (UTC)", _when(summary.finished) if summary.finished else ""),
-        ("epochs", f"{summary.epochs}, best {summary.best_epoch or '–'}" if summary.epochs else ""),
-        ("validation loss", _figure(summary.last_validation_loss)),
-        ("test accuracy", _percent(summary.test_accuracy)),
-        ("test loss", _figure(summary.test_loss)),
-        ("calibration error", _percent(summary.test_calibration_error)),
-        ("attempts", escape(", ".join(f"{name} {stage.attempts}" for name, stage in summary.stages.items()))),
-        ("points lost", str(summary.points_dropped) if summary.points_dropped else ""),
-        ("left out of Prometheus", f"{summary.series_left_out:,} series" if summary.series_left_out else ""),
-        ("seed", str(summary.seed)),
-        ("code", f"<code>{escape(summary.git_commit)}</code>" if summary.git_commit else ""),
-        ("dataset", f"<code>{escape(summary.dataset_sha256)}</code>" if summary.dataset_sha256 else ""),
-        ("weights", f"<code>{escape(summary.model_sha256)}</code>" if summary.model_sha256 else ""),
-    ]
-    report = "" if notice else f' · <a href="/runs/{summary.run_id}">Report</a>'
+    links = [ALL_RUNS] if notice else [ALL_RUNS, link(f"/runs/{summary.run_id}", "Report")]
+    facts = _facts(summary, shown_state(summary, now, stalled_seconds))
     body = [
-        f'<p><a href="/">All runs</a>{report}</p><h1>Run {summary.run_id}</h1>{_notice(store_up)}',
-        f'<p class="quiet">{escape(notice)}</p>' if notice else "",
-        _facts([(name, value) for name, value in facts if value and value != "–"]),
+        element("h1", f"Run {summary.run_id}"),
+        *_notice(store_up),
+        *([element("p", notice, "quiet")] if notice else []),
+        card(listing((name, value) for name, value in facts if markup(value) not in ("", "–"))),
     ]
     accuracy = summary.test_class_accuracy
     if accuracy:
-        by_class = zip(class_names(summary.classes, len(accuracy)), accuracy, strict=True)
-        rows = [(escape(name), _percent(value)) for name, value in by_class]
-        body.append("<h2>Test accuracy by class</h2>" + _facts(rows))
-    parameters = [(escape(name), escape(knob_text(name, value))) for name, value in summary.parameters.items()]
-    body.append("<h2>Parameters</h2>" + _facts(parameters))
-    return page(f"Run {summary.run_id}", "".join(body))
+        names = class_names(summary.classes, len(accuracy))
+        by_class = listing((name, percent(value)) for name, value in zip(names, accuracy, strict=True))
+        body += [element("h2", "Test accuracy by class"), card(by_class)]
+    parameters = listing((name, knob_text(name, value)) for name, value in summary.parameters.items())
+    body += [element("h2", "Parameters"), card(parameters)]
+    return document(f"Run {summary.run_id}", *body, navigation=navigation(*links))
 
 
 def not_found() -> str:
     """For any other address."""
-    return page("Not found", '<h1>Not found</h1><p>There is no such page or run. <a href="/">All runs</a></p>')
+    body = element("p", "There is no such page or run.")
+    return document("Not found", element("h1", "Not found"), body, navigation=navigation(ALL_RUNS))
 
 
-def page(title: str, body: str, head: str = "") -> str:
-    """A whole page. `head` is more for its head: a style of its own, how often it loads itself anew."""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>{head}</head><body>{body}</body></html>\n"
-    )
+def _row(summary: SummaryRecord, state: str, is_champion: bool) -> list[Content]:
+    run = element("span", link(f"/runs/{summary.run_id}", summary.run_id), "run")
+    return [
+        joined(run, " ", element("b", "champion")) if is_champion else run,
+        element("span", state, state),
+        percent(summary.test_accuracy),
+        _decision(summary),
+        summary.model,
+        summary.trigger,
+        str(summary.epochs or "–"),
+        moment(summary.started, _CLOCK),
+    ]
 
 
-def _notice(store_up: bool) -> str:
-    return "" if store_up else '<p class="failed">S3 does not answer: this is what was so before.</p>'
+_CLOCK = "%Y-%m-%d %H:%M:%S"
+"""Where a column's name says already that it is UTC."""
 
 
-def _facts(rows: list[tuple[str, str]]) -> str:
-    return (
-        '<table class="facts">'
-        + "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
-        + "</table>"
-    )
+def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
+    """Name and value; empty, or a dash, where there is none."""
+    where = f" in {summary.stopped_in}" if summary.stopped_in else ""
+    yield "state", joined(element("span", state, state), where)
+    yield "error", summary.error
+    yield "decision", element("span", summary.sentence, summary.decision) if summary.sentence else ""
+    yield "model", summary.model + (" (stand-in data)" if summary.synthetic else "")
+    yield "trigger", " ".join(part for part in (summary.trigger, summary.dag_id, summary.dag_run_id) if part)
+    yield "sweep", _code(summary.sweep)
+    yield "started (UTC)", moment(summary.started, _CLOCK)
+    yield "finished (UTC)", moment(summary.finished or None, _CLOCK)
+    yield "epochs", f"{summary.epochs}, best {summary.best_epoch or '–'}" if summary.epochs else ""
+    yield "validation loss", figure(summary.last_validation_loss)
+    yield "test accuracy", percent(summary.test_accuracy)
+    yield "test loss", figure(summary.test_loss)
+    yield "calibration error", percent(summary.test_calibration_error)
+    yield "attempts", ", ".join(f"{name} {stage.attempts}" for name, stage in summary.stages.items())
+    yield "points lost", str(summary.points_dropped or "")
+    yield "left out of Prometheus", f"{summary.series_left_out:,} series" if summary.series_left_out else ""
+    yield "seed", str(summary.seed)
+    yield "code", _code(summary.git_commit)
+    yield "dataset", _code(summary.dataset_sha256)
+    yield "weights", _code(summary.model_sha256)
 
 
-def _sentence(summary: SummaryRecord) -> str:
-    return f'<span class="{escape(summary.decision)}">{escape(summary.sentence)}</span>'
+def _notice(store_up: bool) -> list[Html]:
+    return [] if store_up else [element("p", "S3 does not answer: this is what was so before.", "bad")]
 
 
-def _decision(summary: SummaryRecord) -> str:
-    word, reason = escape(summary.decision), escape(summary.reason.replace("_", " "))
-    if not word:
-        return reason or "–"
-    return f'<span class="{word}">{word}</span> {reason}'
+def _damaged(damaged: Mapping[str, str]) -> list[Html]:
+    if not damaged:
+        return []
+    items = [element("li", joined(element("code", key), f": {reason}")) for key, reason in sorted(damaged.items())]
+    title = element("h2", "Damaged objects", id="damaged")
+    return [title, element("p", "Left out of the table and of the metrics:"), element("ul", joined(*items))]
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2%}"
+def _code(text: str) -> Content:
+    return element("code", text) if text else ""
 
 
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
-def _when(seconds: float) -> str:
-    try:
-        return f'<span class="runid">{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}</span>'
-    except (OverflowError, ValueError, OSError):
-        return "–"
+def _decision(summary: SummaryRecord) -> Content:
+    word, reason = summary.decision, summary.reason.replace("_", " ")
+    return joined(element("span", word, word), f" {reason}") if word else reason or "–"

@@ -7,6 +7,8 @@ from collections import OrderedDict
 
 from catwalk.report import NAVIGATION
 from catwalk.storage.store import Store
+from catwalk.web.markup import link, navigation
+from catwalk_exporter.pages import ALL_RUNS
 
 _REMEMBERED_BYTES = 32 * 2**20
 _READERS = 4
@@ -37,8 +39,8 @@ class RunReports:
             BusyError: too many wait for it.
         """
         body = self._read(f"runs/{run_id}/report.html")
-        links = f'<nav><a href="/">All runs</a> · <a href="/runs/{run_id}/facts">Facts as of now</a></nav>'
-        return None if body is None else body.replace(NAVIGATION.encode(), links.encode(), 1)
+        links = navigation(ALL_RUNS, link(f"/runs/{run_id}/facts", "Facts as of now"))
+        return None if body is None else body.replace(NAVIGATION.encode(), links.text.encode(), 1)
 
     def figure(self, run_id: str, name: str) -> bytes | None:
         """One of its figures as PNG; None where there is none. Raises as :meth:`page` does."""

@@ -19,9 +19,9 @@ COMPARED = 40
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
     """A small run on stand-in data, decided against a champion: a report shows 10,000 test images in any case."""
     from catwalk.ledger.runs import Ledger, new_run_id
-    from catwalk.report import compare_page
     from catwalk.report.build import build
-    from catwalk.report.comparison import compare, side_by_side
+    from catwalk.report.comparison import page as compare_page
+    from catwalk.report.comparison.differences import compare, side_by_side
     from catwalk.stages.pipeline import open_run, run_stages
     from catwalk.storage.store import Store
     from catwalk.telemetry.observer import Silent

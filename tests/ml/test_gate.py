@@ -10,18 +10,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from catwalk.gate.decision import (
-    Discordance,
-    Examples,
-    Integers,
-    Opponent,
-    Ruling,
-    at_most,
-    floor_checks,
-    holm,
-    rule,
-)
+from catwalk.gate.decision import Examples, Opponent, Ruling, floor_checks, rule
 from catwalk.ledger.records import CheckRecord, EvaluationRecord
+from catwalk.problems.paired import Discordance, Integers, at_most, holm
 from ml.fashion_mnist.config import CLASSES, GateConfig
 
 N = 10_000

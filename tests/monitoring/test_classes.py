@@ -16,11 +16,17 @@ from rich.console import Console
 from catwalk.cli import comparison_table, output
 from catwalk.codec import from_json, to_json
 from catwalk.errors import DamagedError, StoreError
-from catwalk.ledger.records import EvaluationRecord, RunRecord, SummaryRecord, TrainingRecord, class_names
+from catwalk.ledger.records import (
+    EvaluationRecord,
+    RunRecord,
+    SummaryRecord,
+    TrainingRecord,
+    class_names,
+)
 from catwalk.replay.openmetrics import openmetrics
 from catwalk.replay.points import run_points
 from catwalk.replay.room import take, with_room
-from catwalk.report.comparison import Comparison, Difference, Entry, Pair
+from catwalk.report.comparison.differences import Comparison, Difference, Entry, Pair
 from catwalk.report.facts import Part
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.budget import RUNS_SHARE, smallest

@@ -16,7 +16,7 @@ from catwalk.cli.terminal import complain
 from catwalk.errors import CatwalkError
 
 if TYPE_CHECKING:
-    from catwalk.report.comparison import Comparison
+    from catwalk.report.comparison.differences import Comparison
 
 
 Where = Annotated[
@@ -45,12 +45,13 @@ def report(
     """Build a run's report again from S3, and store it there."""
     from catwalk.cli import output
     from catwalk.clients.environment import public_url
-    from catwalk.report.build import build, upload, write
+    from catwalk.report.build import build, write
+    from catwalk.stages import reports
 
     terminal.check_stdout(out, json, show_it)
     found = resolve(run, model)
     built = build(found)
-    upload(found, built)
+    reports.store(found, built)
     if out == terminal.STDOUT:
         terminal.put(built.html)
         return
@@ -107,7 +108,7 @@ def compare(
 ) -> None:
     """Compare runs with the first one: curves, parameters, and which differences are more than noise."""
     from catwalk.cli import comparison_table, output
-    from catwalk.report.comparison import compare as compare_runs
+    from catwalk.report.comparison.differences import compare as compare_runs
 
     terminal.check_stdout(out, json, show_it)
     chosen = [resolve(name, model).run_id for name in runs]
@@ -117,9 +118,9 @@ def compare(
         if entry.record.why:
             complain(entry.record.why)
     if out == terminal.STDOUT:
-        from catwalk.report import compare_page
+        from catwalk.report.comparison.page import build
 
-        terminal.put(compare_page.build(comparison).html)
+        terminal.put(build(comparison).html)
         return
     if not json:
         output.show(*comparison_table.tables(comparison, output.width()))
@@ -141,10 +142,10 @@ def _written(comparison: Comparison, out: Path | None) -> tuple[Path | None, str
     from catwalk.clients.environment import home
 
     try:
-        from catwalk.report import compare_page
         from catwalk.report.build import write
+        from catwalk.report.comparison.page import build
 
-        return write(compare_page.build(comparison), out or home() / "comparison"), ""
+        return write(build(comparison), out or home() / "comparison"), ""
     except (CatwalkError, OSError) as error:
         return None, str(error)
 

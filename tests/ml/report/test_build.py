@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from catwalk.ledger.records import CheckRecord, SplitStatistics, TrainingRecord
 from catwalk.report import NAVIGATION
 from catwalk.report.build import FIGURES, Report, assemble, write
 from catwalk.report.facts import Facts, MissingError, Part
+from catwalk.web import palette
 from tests.ml.report.conftest import (
     CHAMPION,
     GARMENTS,
@@ -44,6 +46,9 @@ def test_a_complete_run(make_facts: Callable[..., Facts]) -> None:
     assert (report.missing, set(report.figures)) == ({}, set(FIGURES))
     assert len(page.figures) == len(FIGURES)
     assert all("prefers-color-scheme: dark" in svg for svg in page.figures)
+    shown = {colour for svg in page.figures for colour in re.findall("#[0-9a-fA-F]{6}", svg)}
+    own = {colour for colour in vars(palette).values() if isinstance(colour, palette.Colour)}
+    assert shown <= {shade for colour in (*own, *palette.RUNS) for shade in colour} | {palette.ON_COLOUR}
     assert report.html.count(NAVIGATION.encode()) == 1
     text = page.text
     assert text.index("Ship: better.") < text.index("shirt got worse.") < text.index("Loss and accuracy by epoch")

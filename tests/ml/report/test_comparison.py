@@ -11,8 +11,9 @@ import pytest
 
 from catwalk.errors import CatwalkError
 from catwalk.ledger.records import RunRecord, TrainingRecord
-from catwalk.report import compare_figures, compare_page
-from catwalk.report.comparison import Comparison, Entry, compare, compare_with_baseline, named, side_by_side
+from catwalk.report.comparison import figures as compare_figures
+from catwalk.report.comparison import page as compare_page
+from catwalk.report.comparison.differences import Comparison, Entry, compare, compare_with_baseline, named, side_by_side
 from catwalk.report.facts import Part, Predictions
 from catwalk.storage.store import Store
 from ml.fashion_mnist.config import RunConfig

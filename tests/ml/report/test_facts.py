@@ -19,9 +19,10 @@ from safetensors.numpy import load, save
 from catwalk.errors import NonFiniteLossError, NotFoundError, StoreUnavailableError
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Ledger, Run, new_run_id
-from catwalk.report.build import FIGURES, build, upload
-from catwalk.report.comparison import compare
+from catwalk.report.build import FIGURES, build
+from catwalk.report.comparison.differences import compare
 from catwalk.report.facts import Facts, Part, read_facts
+from catwalk.stages import reports
 from catwalk.stages.pipeline import open_run, publish, run_stages
 from catwalk.storage.store import Store
 from catwalk.telemetry.observer import Silent
@@ -150,7 +151,7 @@ def test_predictions_that_were_exchanged_are_not_shown(run: Run, damage: Callabl
     damage(key, None)
     report = build(run)
     assert set(report.missing) == {"reliability", "example_predictions", "worst_mistakes"}
-    upload(run, report)
+    reports.store(run, report)
     assert not run.store.exists(run.key("figures/reliability.png")), "a figure of before would be a lie"
     assert "is gone from the store" in check_page(run.store.get(run.key("report.html")).body).text
     with pytest.raises(NotFoundError):

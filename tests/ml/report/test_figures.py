@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from catwalk.ledger.records import StageSummary, TrainingRecord
-from catwalk.report import calibration, classes, curves, examples, history, style
 from catwalk.report.build import FIGURES
 from catwalk.report.facts import Facts, MissingError, Part
+from catwalk.report.figures import calibration, classes, curves, examples, history, style
 from tests.ml.report.conftest import CHAMPION, GARMENTS, RUN, class_list, epochs, evaluation, predictions, summary
 
 

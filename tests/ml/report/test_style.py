@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from catwalk.ledger.runs import new_run_id
-from catwalk.report import curves, style
 from catwalk.report.facts import Facts
+from catwalk.report.figures import curves, style
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB.
 _DEFICIENCIES = {

@@ -14,11 +14,11 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from catwalk.ledger.records import is_finite
-from catwalk.report import names, style
-from catwalk.report.comparison import Comparison, Difference, Pair
-from catwalk.report.curves import finite
-from catwalk.report.examples import SHOWN, picture_grid
+from catwalk.report.comparison.differences import Comparison, Difference, Pair
 from catwalk.report.facts import MissingError, Predictions
+from catwalk.report.figures import names, style
+from catwalk.report.figures.curves import finite
+from catwalk.report.figures.examples import SHOWN, picture_grid
 from catwalk.report.statistics import wilson
 
 _NAMED = 60

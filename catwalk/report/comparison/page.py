@@ -6,18 +6,21 @@ import time
 from collections.abc import Callable
 
 from catwalk.ledger.records import SummaryRecord
-from catwalk.report import compare_figures, names, page, style
 from catwalk.report.build import Report, draw_all
-from catwalk.report.comparison import Comparison, Difference
-from catwalk.report.page import Content, Html, element, joined
+from catwalk.report.comparison import figures
+from catwalk.report.comparison.differences import Comparison, Difference
+from catwalk.report.elements import document, missing, run_name
+from catwalk.report.figures import names, style
+from catwalk.web.markup import Content, Html, card, element, joined, table
+from catwalk.web.values import moment
 from ml.fashion_mnist.config import knob_text
 
 FIGURES: dict[str, tuple[str, Callable[[Comparison], style.Drawing]]] = {
-    "loss": ("Loss by epoch", compare_figures.loss),
-    "accuracy": ("Accuracy by epoch", compare_figures.accuracy),
-    "test_accuracy": ("Test accuracy", compare_figures.test_accuracy),
-    "disagreements": ("Images the runs disagree about", compare_figures.disagreements),
-    "class_differences": ("Accuracy by class, less the baseline's", compare_figures.class_differences),
+    "loss": ("Loss by epoch", figures.loss),
+    "accuracy": ("Accuracy by epoch", figures.accuracy),
+    "test_accuracy": ("Test accuracy", figures.test_accuracy),
+    "disagreements": ("Images the runs disagree about", figures.disagreements),
+    "class_differences": ("Accuracy by class, less the baseline's", figures.class_differences),
 }
 """Name of the PNG file → title, and what draws it; in the page's order."""
 _LONG = 20
@@ -26,7 +29,7 @@ _LONG = 20
 
 def build(comparison: Comparison) -> Report:
     """The report of a comparison."""
-    figures, shown, missing = draw_all(FIGURES, comparison)
+    pictures, shown, gaps = draw_all(FIGURES, comparison)
     count = len(comparison.entries)
     body = [
         element("h1", f"{count} runs compared"),
@@ -38,14 +41,14 @@ def build(comparison: Comparison) -> Report:
         element("h2", "Figures"),
         element("div", joined(*shown, _classes(comparison) if _is_narrow(comparison) else ""), "grid"),
         *([] if _is_narrow(comparison) else [element("h2", "Classes"), _classes(comparison)]),
-        element("p", f"Built {page.moment(time.time())} from the run ledger in S3.", "quiet"),
+        element("p", f"Built {moment(time.time())} from the run ledger in S3.", "quiet"),
     ]
-    return Report("comparison", page.document(f"{count} runs compared", body), figures, missing)
+    return Report("comparison", document(f"{count} runs compared", *body), pictures, gaps)
 
 
 def _verdict(comparison: Comparison) -> Html:
     baseline = comparison.baseline
-    lines = [element("p", joined("Baseline: ", page.run_name(baseline.run_id)), "big")]
+    lines = [element("p", joined("Baseline: ", run_name(baseline.run_id)), "big")]
     better = [pair for pair in comparison.pairs if pair.overall and pair.overall.significant and pair.overall.value > 0]
     worse = [pair for pair in comparison.pairs if pair.overall and pair.overall.significant and pair.overall.value < 0]
     measured = sum(pair.overall is not None for pair in comparison.pairs)
@@ -65,7 +68,7 @@ def _verdict(comparison: Comparison) -> Html:
             "quiet",
         )
     )
-    return page.card(*lines, css="verdict")
+    return card(*lines, css="edged")
 
 
 def _runs(comparison: Comparison) -> Html:
@@ -78,7 +81,7 @@ def _runs(comparison: Comparison) -> Html:
         pair = by_id.get(entry.run_id)
         rows.append(
             [
-                page.run_name(entry.run_id),
+                run_name(entry.run_id),
                 f"{best.epoch if best else '–'}/{last.epoch}" if last else "–",
                 f"{last.validation_loss:.4f}" if last else "–",
                 f"{last.validation_accuracy:.2%}" if last else "–",
@@ -100,7 +103,7 @@ def _runs(comparison: Comparison) -> Html:
     ]
     told = [(pair.run_id, pair.why or pair.note) for pair in comparison.pairs]
     reasons = [element("p", f"{run_id}: {sentence}", "quiet") for run_id, sentence in told if sentence]
-    return page.card(page.table(header, rows, ["", "n", "n", "n", "n", "n", "n", ""]), *reasons)
+    return card(table(header, rows, ["", "n", "n", "n", "n", "n", "n", ""]), *reasons)
 
 
 def _outcome(summary: SummaryRecord | None) -> str:
@@ -119,13 +122,13 @@ def points(difference: Difference) -> Html:
 
 def _parameters(comparison: Comparison) -> Html:
     if not comparison.parameters:
-        return page.card(element("p", "None: all runs have the same parameters, seed, dataset and code."))
+        return card(element("p", "None: all runs have the same parameters, seed, dataset and code."))
     names = list(comparison.parameters)
     rows: list[list[Content]] = [
-        [page.run_name(entry.run_id), *(knob_text(name, comparison.parameters[name][number]) for name in names)]
+        [run_name(entry.run_id), *(knob_text(name, comparison.parameters[name][number]) for name in names)]
         for number, entry in enumerate(comparison.entries)
     ]
-    return page.card(page.table(["run", *names], rows, ["", *["n"] * len(names)]))
+    return card(table(["run", *names], rows, ["", *["n"] * len(names)]))
 
 
 def _is_narrow(comparison: Comparison) -> bool:
@@ -137,12 +140,12 @@ def _classes(comparison: Comparison) -> Html:
     """Differences from the baseline in points: a class a row for few runs, a run a row for many."""
     pairs = [pair for pair in comparison.pairs if pair.classes]
     if not pairs:
-        return page.missing("Differences by class", comparison.pairs[0].why)
+        return missing("Differences by class", comparison.pairs[0].why)
     shown, choice = comparison.classes(names.FEW), element("p", comparison.choice(names.FEW), "quiet")
     if len(pairs) <= 3:
         header: list[Content] = ["class"]
         for pair in pairs:
-            header += [page.run_name(pair.run_id), "p"]
+            header += [run_name(pair.run_id), "p"]
         rows: list[list[Content]] = []
         for name in shown:
             row: list[Content] = [name]
@@ -150,11 +153,9 @@ def _classes(comparison: Comparison) -> Html:
                 found = pair.classes.get(name)
                 row += [points(found), f"{found.p:.2g}"] if found else ["–", "–"]
             rows.append(row)
-        return page.card(page.table(header, rows, ["name", *["n"] * (2 * len(pairs))]), choice)
-    rows = [[page.run_name(pair.run_id), *(_brief(pair.classes.get(name)) for name in shown)] for pair in pairs]
-    return page.card(
-        page.table(["run", *shown], rows, ["", *("n name" if len(name) > _LONG else "n" for name in shown)]), choice
-    )
+        return card(table(header, rows, ["name", *["n"] * (2 * len(pairs))]), choice)
+    rows = [[run_name(pair.run_id), *(_brief(pair.classes.get(name)) for name in shown)] for pair in pairs]
+    return card(table(["run", *shown], rows, ["", *("n name" if len(name) > _LONG else "n" for name in shown)]), choice)
 
 
 def _brief(difference: Difference | None) -> Content:

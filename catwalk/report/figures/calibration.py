@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from catwalk.report import style
 from catwalk.report.facts import Facts
+from catwalk.report.figures import style
 from catwalk.report.statistics import CALIBRATION_BINS, reliability, wilson
 
 

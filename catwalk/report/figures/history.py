@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from catwalk.ledger.records import STAGES, Stage, SummaryRecord, is_finite
-from catwalk.report import style
 from catwalk.report.facts import Facts, MissingError
+from catwalk.report.figures import style
 from catwalk.report.statistics import wilson
 
 _COMPARED = 20
@@ -82,7 +82,7 @@ def accuracy_over_runs(facts: Facts) -> style.Drawing:
             linestyle="none",
             marker="*",
             markersize=12,
-            markerfacecolor="#f0c000",
+            markerfacecolor=style.STAR,
             markeredgecolor=style.INK,
             markeredgewidth=0.7,
             label="champion",

@@ -13,8 +13,8 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from catwalk.ledger.records import class_names
-from catwalk.report import names, style
 from catwalk.report.facts import Facts, MissingError
+from catwalk.report.figures import names, style
 from catwalk.report.statistics import wilson
 
 _NUMBERED = 12

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from catwalk.report import names, style
 from catwalk.report.facts import Facts, MissingError, Predictions
+from catwalk.report.figures import names, style
 
 _COLUMNS, _ROWS = 5, 2
 SHOWN = _COLUMNS * _ROWS

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catwalk.errors import CatwalkError, DamagedError
-from catwalk.gate.decision import Discordance, holm
 from catwalk.ledger.records import DatasetRecord, EvaluationRecord, RunRecord, SummaryRecord, TrainingRecord
 from catwalk.ledger.runs import Run
 from catwalk.ledger.sweep import NOT_CHOSEN
+from catwalk.problems.paired import Discordance, holm
 from catwalk.report.facts import MissingError, Part, Predictions, part, read_images, read_predictions
 from catwalk.report.statistics import Z_95
 from catwalk.storage.store import Store

@@ -1,4 +1,4 @@
-"""How every figure looks: palette, line styles, sizes. No pyplot and no rcParams, so threads don't disturb each other.
+"""How every figure looks: colours, line styles, sizes. No pyplot and no rcParams, so threads don't disturb each other.
 
 A figure is drawn once, in the light colours. :func:`as_png` shows it so; :func:`as_svg` replaces each colour of the
 palette by a variable that follows the reader's light or dark scheme.
@@ -20,7 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Bbox
 
-from catwalk.report import names
+from catwalk.report.figures import names
+from catwalk.web import palette
 
 WIDTH = 4.3
 """Inches. Small, so that text stays legible where a phone shows the figure 358 pixels wide."""
@@ -31,30 +32,15 @@ SMALL = 8.0
 """Font size in points of all but titles and what has to fit a cell."""
 PNG_DPI = 150
 
-INK, QUIET, LINE, PAPER = "#24292f", "#5d6670", "#d3d9df", "#ffffff"
-ON_COLOUR = "#fdfdfd"
-"""Text on a saturated patch, in either scheme."""
-GOOD, BAD = "#0f6cab", "#c4520a"
-"""Blue and orange: better and worse, told apart by every kind of colour vision."""
-RUN_COLOURS = ("#1fa475", "#b175ea", "#e64655", "#7f4705", "#ac8e03", "#c53697", "#910037", "#5d3fae")
-"""Found by search: the largest least distance in CIELAB, with and without each deficiency of colour vision."""
+INK, QUIET, LINE, PAPER = palette.INK.light, palette.QUIET.light, palette.LINE.light, palette.CARD.light
+GOOD, BAD = palette.GOOD.light, palette.BAD.light
+ON_COLOUR, STAR = palette.ON_COLOUR, palette.STAR.light
+RUN_COLOURS = tuple(colour.light for colour in palette.RUNS)
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.8), (1.4, 1.6), (6, 1.6, 1.4, 1.6), (9, 2.5))
 MARKERS = "osD^vP"
 DARK = {
-    INK: "#e6edf3",
-    QUIET: "#a3adb8",
-    LINE: "#3d444d",
-    PAPER: "#161b22",
-    GOOD: "#58a9e6",
-    BAD: "#f0883e",
-    "#1fa475": "#14d988",
-    "#b175ea": "#6a7cf3",
-    "#e64655": "#ea514f",
-    "#7f4705": "#b37c00",
-    "#ac8e03": "#d6e055",
-    "#c53697": "#ef60bd",
-    "#910037": "#f9b3c7",
-    "#5d3fae": "#afbafd",
+    colour.light: colour.dark
+    for colour in (palette.INK, palette.QUIET, palette.LINE, palette.CARD, palette.GOOD, palette.BAD, *palette.RUNS)
 }
 """What takes the place of each light colour in the dark scheme."""
 

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from catwalk.ledger.records import EpochRecord
-from catwalk.report import style
 from catwalk.report.facts import Facts, MissingError
+from catwalk.report.figures import style
 
 _MARKED_EPOCHS = 30
 """Up to so many, each epoch has a marker."""

@@ -1,0 +1,1 @@
+"""Runs side by side: what sets them apart, drawn, and as a page."""

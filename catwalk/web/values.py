@@ -1,0 +1,49 @@
+"""Values as pages write them; a dash where there is none."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+
+def moment(seconds: float | None, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
+    """A time in UTC, of seconds since the epoch."""
+    if seconds is None:
+        return "–"
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime(form)
+    except (OverflowError, ValueError, OSError):
+        return "–"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people read them."""
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, left = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min {left:02} s"
+
+
+def span(seconds: float) -> str:
+    """Roughly how long: ``12 s``, ``7 min``, ``3 h`` or ``5 d``."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def percent(ratio: float | None) -> str:
+    """A ratio in per cent."""
+    return "–" if ratio is None else f"{ratio:.2%}"
+
+
+def figure(value: float | None) -> str:
+    """A number with four decimals, such as a loss."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
