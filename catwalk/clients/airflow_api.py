@@ -15,8 +15,9 @@ from typing import Any
 from catwalk.errors import CatwalkError
 from catwalk.ledger.records import ChampionRecord
 from catwalk.proxies import fetch_part
-from ml.fashion_mnist.config import CHAMPION_ASSET
 
+CHAMPION_ASSET = "catwalk_champion"
+"""Name under which orchestrators are told that a model went into service."""
 TAG = "catwalk"
 """Marks our DAGs among others of the same Airflow."""
 _TIMEOUT = 30.0

@@ -22,6 +22,8 @@ Outcome = Literal["succeeded", "failed", "cancelled", "superseded"]
 Verdict = Literal["passed", "failed", "inconclusive", "skipped"]
 
 R = TypeVar("R")
+MAX_EPOCHS = 200
+"""That a run may train: each epoch is a label value in Prometheus, and this caps the series that a run can make."""
 _OLD_STATISTICS = ("pixel_mean", "pixel_stddev")
 """Version 0.1 has these beside the other fields of a record."""
 _YEAR_9999 = 253_370_764_800.0

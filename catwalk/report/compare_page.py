@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from catwalk.knobs import knob_text
 from catwalk.ledger.records import SummaryRecord
 from catwalk.report import compare_figures, names, page, style
 from catwalk.report.build import Report, draw_all
 from catwalk.report.comparison import Comparison, Difference
 from catwalk.report.page import Content, Html, element, joined
-from ml.fashion_mnist.config import knob_text
 
 FIGURES: dict[str, tuple[str, Callable[[Comparison], style.Drawing]]] = {
     "loss": ("Loss by epoch", compare_figures.loss),

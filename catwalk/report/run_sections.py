@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from catwalk.knobs import knob_text
 from catwalk.ledger.records import CheckRecord, DatasetRecord
 from catwalk.ledger.sweep import NOT_CHOSEN, ranked
 from catwalk.report import names, page
@@ -11,7 +12,7 @@ from catwalk.report.facts import Facts, MissingError
 from catwalk.report.page import Content, Html, element, joined
 from catwalk.report.statistics import wilson
 from catwalk.stages.search import described
-from ml.fashion_mnist.config import RunConfig, knob_text
+from ml.fashion_mnist.config import RunConfig
 
 _VERDICTS = {"passed": ("✓", "good"), "failed": ("✗", "bad"), "inconclusive": ("?", ""), "skipped": ("–", "quiet")}
 _NAMES = {

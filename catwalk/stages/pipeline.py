@@ -47,7 +47,7 @@ from catwalk.ledger.sweep import NOT_CHOSEN, passed_over
 from catwalk.stages import memory
 from catwalk.stages.observer import Observer
 from catwalk.storage.swap import swap
-from ml.fashion_mnist.config import RunConfig
+from ml.fashion_mnist.config import CLASSES, RunConfig
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def open_run(
         code_sha256=code_sha256(),
         created=time.time(),
         synthetic=config.data.source == "synthetic",
-        classes=config.classes,
+        classes=list(CLASSES),
         dag_id=dag_id,
         dag_run_id=dag_run_id,
         sweep=sweep,

@@ -14,12 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from catwalk.ledger.records import RunRecord, from_json, to_json
+from catwalk.ledger.records import MAX_EPOCHS, RunRecord, from_json, to_json
 from catwalk.ledger.validation import fault
 from catwalk.storage.swap import swap
 from catwalk.telemetry.catalogue import RUN_TTL_SECONDS
 from catwalk.telemetry.points import CURVE_SERIES, STAGE_SERIES, fixed_series, series_budget
-from ml.fashion_mnist.config import MAX_EPOCHS
 
 if TYPE_CHECKING:
     from catwalk.storage.store import Store

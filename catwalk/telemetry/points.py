@@ -7,10 +7,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from catwalk.errors import DamagedError
-from catwalk.ledger.records import STAGES, AttemptRecord, EpochRecord, EvaluationRecord, RunRecord, class_names
+from catwalk.ledger.records import (
+    MAX_EPOCHS,
+    STAGES,
+    AttemptRecord,
+    EpochRecord,
+    EvaluationRecord,
+    RunRecord,
+    class_names,
+)
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
-from ml.fashion_mnist.config import MAX_EPOCHS
 
 if TYPE_CHECKING:
     from catwalk.ledger.runs import Run

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from html import escape
 
+from catwalk.knobs import knob_text
 from catwalk.ledger.records import SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state
 from catwalk_exporter.snapshot import Snapshot
-from ml.fashion_mnist.config import knob_text
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #cf222e; --warn: #9a6700; --quiet: #6e7781 }

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, root
 from scipy.stats import norm
 
+from catwalk.gate.config import GateConfig
 from catwalk.gate.decision import Discordance, Examples, Opponent, Role, better, not_inferior, rule, ship_or_hold
 from catwalk.ledger.records import EvaluationRecord, Verdict
-from ml.fashion_mnist.config import GateConfig
 from stack.settings import PROJECT
 
 IMAGES = 10_000

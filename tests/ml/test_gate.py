@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from catwalk.gate.config import GateConfig
 from catwalk.gate.decision import Discordance, Examples, Integers, Opponent, Ruling, floor_checks, holm, rule
 from catwalk.ledger.records import CheckRecord, EvaluationRecord
-from ml.fashion_mnist.config import CLASSES, GateConfig
+from ml.fashion_mnist.config import CLASSES
 
 N = 10_000
 LABELS: Integers = np.arange(N, dtype=np.int64) % 10

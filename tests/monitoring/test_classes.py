@@ -16,6 +16,7 @@ from rich.console import Console
 from catwalk.cli import comparison_table, output
 from catwalk.errors import DamagedError, StoreError
 from catwalk.ledger.records import (
+    MAX_EPOCHS,
     EvaluationRecord,
     RunRecord,
     SummaryRecord,
@@ -34,7 +35,7 @@ from catwalk.telemetry.points import MAX_SERIES, run_points, series_budget, seri
 from catwalk_exporter import pages
 from catwalk_exporter.exposition import Facts, Settings, families
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
-from ml.fashion_mnist.config import MAX_EPOCHS, RunConfig
+from ml.fashion_mnist.config import RunConfig
 from tests.monitoring.ledgers import put_summary, summary
 from tests.servers import Exporter
 
