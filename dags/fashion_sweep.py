@@ -24,8 +24,9 @@ from catwalk.airflow.tasks import (
     publish_run,
     run_id_of,
 )
+from catwalk.knobs import field_docs, knobs
 from catwalk.stages.search import MAX_TRIALS, SearchConfig, Trial, described
-from ml.fashion_mnist.config import field_docs, knobs
+from ml.fashion_mnist.config import RunConfig
 
 if TYPE_CHECKING:
     from catwalk.ledger.records import Stage
@@ -97,7 +98,7 @@ class SweepReportLink(ReportLink):
     schedule=None,
     max_active_runs=4,
     is_paused_upon_creation=False,
-    params={**SEARCH_PARAMS, **{knob.name: param(knob) for knob in knobs()}},
+    params={**SEARCH_PARAMS, **{knob.name: param(knob) for knob in knobs(RunConfig)}},
     default_args={**DEFAULT_ARGS, "priority_weight": 1, "weight_rule": "absolute"},
     tags=["sweep"],  # not "catwalk", which is watched: without those DAGs nothing is retrained
     doc_md=documentation(__doc__),
@@ -116,7 +117,6 @@ def fashion_sweep() -> None:
     def train(trial: Trial) -> None:
         """Opens the trial's run, finds or stores its dataset by content hash, and trains."""
         from catwalk.stages.pipeline import STAGE_FUNCTIONS, open_run
-        from ml.fashion_mnist.config import RunConfig
 
         context = get_current_context()
         context["trial"] = described(trial)  # type: ignore[typeddict-unknown-key]

@@ -23,7 +23,8 @@ from catwalk.airflow.tasks import (
     run_id_of,
     timetable,
 )
-from ml.fashion_mnist.config import knobs
+from catwalk.knobs import knobs
+from ml.fashion_mnist.config import RunConfig
 
 if TYPE_CHECKING:
     from catwalk.ledger.records import Stage, Trigger
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 def _run_stage(stage: Stage) -> Run:
     """Runs one stage of the run that belongs to this DAG run; every try finds the same one."""
     from catwalk.stages.pipeline import STAGE_FUNCTIONS, open_run
-    from ml.fashion_mnist.config import RunConfig
 
     context = get_current_context()
     dag_run = context["dag_run"]
@@ -51,7 +51,7 @@ def _run_stage(stage: Stage) -> Run:
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    params={knob.name: param(knob) for knob in knobs()},
+    params={knob.name: param(knob) for knob in knobs(RunConfig)},
     default_args=DEFAULT_ARGS,
     tags=["catwalk"],
     doc_md=documentation(__doc__),

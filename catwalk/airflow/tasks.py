@@ -15,8 +15,8 @@ from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryActi
 from catwalk.airflow.dag_settings import DagSettings
 from catwalk.clients.airflow_api import CHAMPION_ASSET
 from catwalk.errors import CatwalkError, TransientError
+from catwalk.knobs import Bounds, Knob
 from catwalk.schedule import NEVER
-from ml.fashion_mnist.config import Bounds, Knob
 
 if TYPE_CHECKING:
     from catwalk.ledger.runs import Ledger, Run
@@ -103,7 +103,6 @@ def run_id_of(dag_run: Any, map_index: int | None = -1) -> str:
 
 def open_ledger() -> tuple[Ledger, Observer]:
     """The run ledger that the environment names, and who is told of what happens."""
-    from catwalk.ledger.runs import Ledger
     from catwalk.storage.store import Store
     from catwalk.telemetry.emitter import observer_from_environment
 

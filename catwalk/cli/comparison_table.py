@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from catwalk.cli import output
+from catwalk.knobs import knob_text
 from catwalk.ledger.records import EpochRecord
 from catwalk.report.comparison.differences import Comparison, Difference, Entry, Pair
-from ml.fashion_mnist.config import knob_text
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _SPARK_WIDTH = 16

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from catwalk.codec import to_json
+from catwalk.knobs import knob_text
 from catwalk.ledger.records import (
     AttemptRecord,
     EpochRecord,
@@ -26,7 +27,6 @@ from catwalk.ledger.records import (
     is_finite,
 )
 from catwalk.ledger.summaries import run_seconds, shown_state
-from ml.fashion_mnist.config import knob_text
 
 if TYPE_CHECKING:
     from catwalk.cli.doctor import Check

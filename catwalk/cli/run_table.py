@@ -15,9 +15,10 @@ from functools import cached_property
 from typing import Any
 
 from catwalk.errors import ConfigError
+from catwalk.knobs import knob_text, knobs
 from catwalk.ledger.records import SummaryRecord, is_finite
 from catwalk.ledger.summaries import run_seconds, shown_state
-from ml.fashion_mnist.config import knob_text, knobs
+from ml.fashion_mnist.config import RunConfig
 
 Row = dict[str, Any]
 
@@ -29,8 +30,8 @@ _ORDERING: dict[str, Callable[[Any, Any], bool]] = {
 }
 _EQUALITY: dict[str, Callable[[Any, Any], bool]] = {"=": operator.eq, "!=": operator.ne}
 _OPERATORS = (*_EQUALITY, *_ORDERING, "~")
-_PARAMETERS = {knob.name: knob.type for knob in knobs() if knob.name != "seed"}
-_RECIPE = tuple(knob.name for knob in knobs() if knob.name != "seed" and knob.section != "gate")
+_PARAMETERS = {knob.name: knob.type for knob in knobs(RunConfig) if knob.name != "seed"}
+_RECIPE = tuple(knob.name for knob in knobs(RunConfig) if knob.name != "seed" and knob.section != "gate")
 _FACTS: dict[str, type] = {
     "run_id": str,
     "model": str,

@@ -16,6 +16,8 @@ from typing import Any
 from catwalk.errors import CatwalkError
 from catwalk.proxies import fetch_part
 
+CHAMPION_ASSET = "catwalk_champion"
+"""Name under which orchestrators are told that a model went into service."""
 TAG = "catwalk"
 """Marks our DAGs among others of the same Airflow."""
 CHAMPION_ASSET = "catwalk_champion"

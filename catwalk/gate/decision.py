@@ -1,4 +1,4 @@
-"""The ship decision: a pure function of predictions and a :class:`ml.fashion_mnist.config.GateConfig`.
+"""The ship decision: a pure function of predictions and a :class:`catwalk.gate.config.GateConfig`.
 
 Two models are compared on the same test images, so only the images on which exactly one of them is right speak: with
 equally good models each of these is a fair coin (McNemar, 1947).
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
+from catwalk.gate.config import GateConfig
 from catwalk.ledger.records import CheckRecord, EvaluationRecord, Verdict, class_names, is_finite
 from catwalk.problems.paired import Discordance, Integers, holm
-from ml.fashion_mnist.config import GateConfig
 
 Role = Literal["champion", "anchor"]
 Decision = Literal["ship", "hold"]

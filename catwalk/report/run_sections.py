@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from catwalk.knobs import knob_text
 from catwalk.ledger.records import CheckRecord, DatasetRecord
 from catwalk.ledger.sweep import NOT_CHOSEN, ranked
 from catwalk.report.elements import missing, run_name
@@ -13,7 +14,7 @@ from catwalk.report.statistics import wilson
 from catwalk.web.markup import Content, Html, card, element, joined, table
 from catwalk.web.markup import facts as facts_list
 from catwalk.web.values import duration, moment
-from ml.fashion_mnist.config import RunConfig, knob_text
+from ml.fashion_mnist.config import RunConfig
 
 _VERDICTS = {"passed": ("✓", "good"), "failed": ("✗", "bad"), "inconclusive": ("?", ""), "skipped": ("–", "quiet")}
 _NAMES = {

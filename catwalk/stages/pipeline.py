@@ -49,7 +49,7 @@ from catwalk.replay.room import with_room
 from catwalk.stages import memory, reports
 from catwalk.storage.swap import swap
 from catwalk.telemetry.observer import Observer
-from ml.fashion_mnist.config import RunConfig
+from ml.fashion_mnist.config import CLASSES, RunConfig
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def open_run(
         code_sha256=code_sha256(),
         created=time.time(),
         synthetic=config.data.source == "synthetic",
-        classes=config.classes,
+        classes=list(CLASSES),
         dag_id=dag_id,
         dag_run_id=dag_run_id,
         sweep=sweep,

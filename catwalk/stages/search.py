@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from catwalk.errors import ConfigError
-from ml.fashion_mnist.config import Knob, RunConfig, knob_text, knobs
+from catwalk.knobs import Knob, knob_text, knobs
+from ml.fashion_mnist.config import RunConfig
 
 MAX_TRIALS = 200
 """Each trial is a run with series of its own in Prometheus."""
@@ -100,7 +101,7 @@ def described(trial: Trial) -> str:
 
 
 def _varied_knob(name: str) -> Knob:
-    known = {knob.name: knob for knob in knobs()}
+    known = {knob.name: knob for knob in knobs(RunConfig)}
     if name not in known:
         raise ConfigError(f"space has an unknown knob {name!r}; known ones are {', '.join(sorted(known))}")
     knob = known[name]

@@ -6,10 +6,17 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
-from catwalk.ledger.records import STAGES, AttemptRecord, EpochRecord, EvaluationRecord, RunRecord, class_names
+from catwalk.ledger.records import (
+    MAX_EPOCHS,
+    STAGES,
+    AttemptRecord,
+    EpochRecord,
+    EvaluationRecord,
+    RunRecord,
+    class_names,
+)
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
-from ml.fashion_mnist.config import MAX_EPOCHS
 
 STAGE_SERIES = 3
 """Of one stage."""

@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy
 from catwalk.codec import from_json, to_json
 from catwalk.errors import ArtifactError, ConfigError, NonFiniteLossError
 from catwalk.ledger.records import EpochRecord
-from ml.fashion_mnist.config import RunConfig
+from ml.fashion_mnist.config import CLASSES, RunConfig
 from ml.fashion_mnist.dataset import Split
 from ml.fashion_mnist.network import Perceptron
 
@@ -87,7 +87,7 @@ class Trainer:
         torch.set_num_threads(config.training.threads)
         torch.manual_seed(epoch_seed(seed, 0))
         device = choose_device(config.training.device)
-        network = Perceptron(config.network, len(config.classes), pixel_mean, pixel_stddev)
+        network = Perceptron(config.network, len(CLASSES), pixel_mean, pixel_stddev)
         return cls(config, seed, network.to(device), device)
 
     def __post_init__(self) -> None:
@@ -264,7 +264,7 @@ def load_network(config: RunConfig, weights: bytes) -> Perceptron:
     if unknown:  # the weights might fit all the same, and the answers would be wrong
         raise ArtifactError(f"the network has settings that this version can't read ({', '.join(unknown)})")
     try:
-        network = Perceptron(config.network, len(config.classes))
+        network = Perceptron(config.network, len(CLASSES))
         network.load_state_dict(load(weights))
     except (ArithmeticError, SafetensorError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]

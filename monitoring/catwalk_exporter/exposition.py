@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import Metric as PrometheusFamily
 from prometheus_client.registry import Collector
 
 from catwalk.clients.airflow_health import DagRun
+from catwalk.knobs import knob_text
 from catwalk.ledger.records import StageSummary, SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
 from catwalk.schedule import Schedule
@@ -24,7 +25,6 @@ from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.labels import label_value
 from catwalk_exporter.disks import Disk, disk_folders
 from catwalk_exporter.snapshot import Snapshot
-from ml.fashion_mnist.config import knob_text
 
 STATES = ("running", "succeeded", "failed", "cancelled", "stalled")
 SHOWN_SECONDS = 2 * 3600.0

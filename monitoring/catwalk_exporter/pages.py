@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from catwalk.knobs import knob_text
 from catwalk.ledger.records import SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state
 from catwalk.web.markup import (
@@ -21,7 +22,6 @@ from catwalk.web.markup import (
 )  # fmt: skip
 from catwalk.web.values import figure, moment, percent, plural
 from catwalk_exporter.snapshot import Snapshot
-from ml.fashion_mnist.config import knob_text
 
 ALL_RUNS = link("/", "All runs")
 _HEADER = ("run", "state", "test accuracy", "decision", "model", "trigger", "epochs", "started (UTC)")

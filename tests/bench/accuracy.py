@@ -31,7 +31,7 @@ def s3(folder: Path) -> Iterator[str]:
 def _train(seed: int, store_url: str) -> tuple[float, float, float, float, float]:
     """Accuracy, calibration error, seconds of training, peak memory, and the share that checkpoints take of them."""
     from catwalk.storage.store import Store
-    from ml.fashion_mnist.config import RunConfig
+    from ml.fashion_mnist.config import CLASSES, RunConfig
     from ml.fashion_mnist.dataset import read_splits
     from ml.fashion_mnist.evaluation import evaluate, predict
     from ml.fashion_mnist.training import Trainer
@@ -52,7 +52,7 @@ def _train(seed: int, store_url: str) -> tuple[float, float, float, float, float
     checkpoint = time.perf_counter() - begun
     share = checkpoint * (1 + seconds // config.training.checkpoint_seconds) / seconds
     predictions, inference = predict(trainer.network, splits["test"])
-    record = evaluate(predictions, config.classes, "", "", inference)
+    record = evaluate(predictions, list(CLASSES), "", "", inference)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return record.accuracy, record.calibration_error, seconds, memory, share
 

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, root
 from scipy.stats import norm
 
+from catwalk.gate.config import GateConfig
 from catwalk.gate.decision import Examples, Opponent, Role, better, not_inferior, rule, ship_or_hold
 from catwalk.ledger.records import EvaluationRecord, Verdict
 from catwalk.problems.paired import Discordance
-from ml.fashion_mnist.config import GateConfig
 from stack.settings import PROJECT
 
 IMAGES = 10_000

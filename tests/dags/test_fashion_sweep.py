@@ -12,13 +12,14 @@ from airflow.sdk import AssetAlias, TriggerRule
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from catwalk.codec import from_json
+from catwalk.knobs import knobs
 from catwalk.ledger.runs import Run
 from catwalk.replay.room import KEY
 from catwalk.stages.search import SearchConfig
 from catwalk.storage.store import Store
 from catwalk.telemetry.budget import Parts
 from catwalk.telemetry.points import epoch_series, series_budget
-from ml.fashion_mnist.config import RunConfig, knobs
+from ml.fashion_mnist.config import RunConfig
 
 SEARCH = {"space", "search", "trials", "search_seed"}
 
@@ -72,7 +73,7 @@ def test_only_the_gate_of_the_chosen_trial_can_make_a_champion(dag: Any) -> None
 
 def test_the_form_has_every_knob_and_the_search_with_their_help(dag: Any) -> None:
     params = dag.params.dump()
-    assert set(params) == SEARCH | {knob.name for knob in knobs()}
+    assert set(params) == SEARCH | {knob.name for knob in knobs(RunConfig)}
     assert all(dag.params.get_param(name).description for name in params)
     base = {name: value for name, value in params.items() if name not in SEARCH}
     assert RunConfig.from_flat(base) == RunConfig()

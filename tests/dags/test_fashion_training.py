@@ -16,7 +16,8 @@ from airflow.sdk import AssetAlias, CronTriggerTimetable
 
 from catwalk import errors
 from catwalk.errors import ConfigError
-from ml.fashion_mnist.config import RunConfig, knobs
+from catwalk.knobs import knobs
+from ml.fashion_mnist.config import RunConfig
 from stack.settings import PROJECT
 
 
@@ -114,8 +115,8 @@ def test_success_alone_is_no_event_of_the_champions_asset(dag: Any) -> None:
 
 def test_every_knob_is_a_typed_param_with_its_help(dag: Any) -> None:
     params = {name: dag.params.get_param(name) for name in dag.params}
-    assert set(params) == {knob.name for knob in knobs()}
-    for knob in knobs():
+    assert set(params) == {knob.name for knob in knobs(RunConfig)}
+    for knob in knobs(RunConfig):
         param = params[knob.name]
         assert param.description == knob.help
         assert param.schema["type"]
@@ -135,7 +136,7 @@ def test_the_form_has_the_bounds_of_every_number(name: str, dags: Mapping[str, A
     """The form and :class:`RunConfig` refuse and take the same values, the bounds themselves included."""
     from airflow.sdk.exceptions import ParamValidationError
 
-    bounded = [knob for knob in knobs() if knob.bounds]
+    bounded = [knob for knob in knobs(RunConfig) if knob.bounds]
     assert len(bounded) > 15
     for knob in bounded:
         # Resolving a parameter changes it, and others read the same DAG.

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from catwalk.errors import ConfigError
-from ml.fashion_mnist.config import MAX_EPOCHS, DataConfig, RunConfig, TrainingConfig, knobs
+from catwalk.knobs import knobs
+from catwalk.ledger.records import MAX_EPOCHS
+from ml.fashion_mnist.config import DataConfig, RunConfig, TrainingConfig
 
 
 def test_every_knob_has_a_sentence_of_help() -> None:
-    assert len(knobs()) == len({knob.name for knob in knobs()})
-    for knob in knobs():
+    assert len(knobs(RunConfig)) == len({knob.name for knob in knobs(RunConfig)})
+    for knob in knobs(RunConfig):
         assert knob.help.endswith("."), knob.name
         assert len(knob.help) > 20, knob.name
 
@@ -135,7 +137,7 @@ def test_what_an_older_version_has_not_stored_has_its_default() -> None:
 
 
 def test_every_number_has_bounds_and_its_default_is_within() -> None:
-    for knob in knobs():
+    for knob in knobs(RunConfig):
         if knob.type in (int, float):
             assert knob.bounds, knob.name
             assert knob.bounds.low <= knob.bounds.high

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from catwalk.gate.config import GateConfig
 from catwalk.gate.decision import Examples, Opponent, Ruling, floor_checks, rule
 from catwalk.ledger.records import CheckRecord, EvaluationRecord
 from catwalk.problems.paired import Discordance, Integers, at_most, holm
-from ml.fashion_mnist.config import CLASSES, GateConfig
+from ml.fashion_mnist.config import CLASSES
 
 N = 10_000
 LABELS: Integers = np.arange(N, dtype=np.int64) % 10

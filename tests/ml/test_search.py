@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from catwalk.errors import ConfigError
+from catwalk.knobs import knobs
 from catwalk.stages.search import SearchConfig, described
-from ml.fashion_mnist.config import RunConfig, knobs
+from ml.fashion_mnist.config import RunConfig
 
-BASE = {knob.name: knob.text_default for knob in knobs()}
+BASE = {knob.name: knob.text_default for knob in knobs(RunConfig)}
 SWEEP = "20261123T030000Z-7f3a90c1"
 
 

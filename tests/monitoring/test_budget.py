@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from catwalk.errors import StoreError, StoreUnavailableError
-from catwalk.ledger.records import RunRecord
+from catwalk.ledger.records import MAX_EPOCHS, RunRecord
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.replay.points import run_points
 from catwalk.replay.room import KEY, take, take_again, with_room
@@ -29,7 +29,7 @@ from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.emitter import Emitter
 from catwalk.telemetry.points import fixed_series, kept, series_budget, series_left_out
 from catwalk_exporter.canary import announcements
-from ml.fashion_mnist.config import CLASSES, MAX_EPOCHS, RunConfig
+from ml.fashion_mnist.config import CLASSES, RunConfig
 from tests.servers import Exporter, wait_until
 
 FIXED_SERIES = fixed_series(10)

@@ -17,6 +17,7 @@ from catwalk.cli import comparison_table, output
 from catwalk.codec import from_json, to_json
 from catwalk.errors import DamagedError, StoreError
 from catwalk.ledger.records import (
+    MAX_EPOCHS,
     EvaluationRecord,
     RunRecord,
     SummaryRecord,
@@ -35,7 +36,7 @@ from catwalk.telemetry.points import MAX_SERIES, series_budget, series_left_out
 from catwalk_exporter import pages
 from catwalk_exporter.exposition import Facts, Settings, families
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
-from ml.fashion_mnist.config import MAX_EPOCHS, RunConfig
+from ml.fashion_mnist.config import RunConfig
 from tests.monitoring.ledgers import put_summary, summary
 from tests.servers import Exporter
 

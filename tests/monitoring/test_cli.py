@@ -17,9 +17,10 @@ import pytest
 from PIL import Image
 
 from catwalk.gate.promotion import promote
+from catwalk.knobs import knobs
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
-from ml.fashion_mnist.config import knobs
+from ml.fashion_mnist.config import RunConfig
 from tests.monitoring.commands import Done, catwalk
 from tests.monitoring.ledgers import make_run, put_summary, summary
 from tests.notifying import Listener
@@ -65,7 +66,7 @@ def one_line(done: Done, text: str) -> None:
 
 def test_every_knob_is_a_flag_with_its_help(catwalk: Any) -> None:
     help_text = " ".join(catwalk("run", "--help").out.replace("│", " ").split())
-    for knob in knobs():
+    for knob in knobs(RunConfig):
         assert f"--{knob.name.replace('_', '-')} " in help_text
         assert knob.help.split(".")[0][:30] in help_text
 

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from catwalk.ledger.records import EvaluationRecord, RunRecord
+from catwalk.ledger.records import MAX_EPOCHS, EvaluationRecord, RunRecord
 from catwalk.replay.points import run_points
 from catwalk.telemetry import catalogue, points
 from catwalk.telemetry.points import MAX_SERIES, epoch_points, fixed_series, series_budget, stage_points
-from ml.fashion_mnist.config import MAX_EPOCHS
 
 
 def series(found: list[points.Point]) -> set[tuple[str, tuple[tuple[str, str], ...]]]:

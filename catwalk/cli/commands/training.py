@@ -20,7 +20,8 @@ from catwalk.cli.lookup import champion_model, observed_ledger
 from catwalk.cli.options import Json, Model
 from catwalk.cli.terminal import complain
 from catwalk.errors import CancelledError, CatwalkError
-from ml.fashion_mnist.config import Knob, RunConfig, knobs
+from catwalk.knobs import Knob, knobs
+from ml.fashion_mnist.config import RunConfig
 
 if TYPE_CHECKING:
     from catwalk.cli.images import Invert
@@ -52,7 +53,7 @@ def _command_with_knobs(function: Callable[..., None]) -> Callable[..., None]:
         inspect.Parameter("run_id", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=run_id),
         inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json),
     ]
-    parameters = [*own, *map(_flag, knobs())]
+    parameters = [*own, *map(_flag, knobs(RunConfig))]
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return function

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from catwalk.knobs import knob_text
 from catwalk.ledger.records import SummaryRecord
 from catwalk.report.build import Report, draw_all
 from catwalk.report.comparison import figures
@@ -13,7 +14,6 @@ from catwalk.report.elements import document, missing, run_name
 from catwalk.report.figures import names, style
 from catwalk.web.markup import Content, Html, card, element, joined, table
 from catwalk.web.values import moment
-from ml.fashion_mnist.config import knob_text
 
 FIGURES: dict[str, tuple[str, Callable[[Comparison], style.Drawing]]] = {
     "loss": ("Loss by epoch", figures.loss),

@@ -1,0 +1,31 @@
+"""The gate's thresholds, as settings of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from catwalk.knobs import Section, number
+
+
+@dataclass(frozen=True)
+class GateConfig(Section):
+    """When a challenger may ship."""
+
+    accuracy_floor: float = number(0.88, 0.0, 1.0)
+    """Lowest test accuracy that may ship, as a ratio."""
+    recall_floor: float = number(0.6, 0.0, 1.0)
+    """Lowest recall of any class that may ship, as a ratio."""
+    calibration_cap: float = number(0.05, 0.0, 1.0)
+    """Highest expected calibration error that may ship, as a ratio."""
+    significance: float = number(0.01, 0.0, 0.5, above=True)
+    """Level of McNemar's exact test, above which two models count as equally good; small, for one test set decides
+    night after night."""
+    margin: float = number(0.005, 0.0, 1.0)
+    """By how much accuracy a challenger may be worse than champion and anchor, as a ratio, and still replace them for
+    its newer data."""
+    class_significance: float = number(0.05, 0.0, 0.5, above=True)
+    """Level, corrected for all classes together, at which a class counts as worse."""
+    model_bytes_cap: int | None = number(None, 1, 10**12)
+    """Largest size of the weights that may ship, in bytes; empty: any."""
+    inference_seconds_cap: float | None = number(None, 0.0, 3_600.0, above=True)
+    """Longest time to score 1,000 images that may ship, in seconds; empty: any."""
