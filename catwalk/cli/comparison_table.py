@@ -207,6 +207,8 @@ def _fits(table: Table, width: int) -> bool:
 def _classes_listed(pairs: Sequence[Pair], classes: Sequence[str], names: Mapping[str, str]) -> Table:
     """For few columns, or long names: what would be a row is told in words."""
     table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for pair in pairs:
         found = ((name, pair.classes.get(name)) for name in classes)
         told = (f"{escape(name)} {_points(difference, 1)}" for name, difference in found if difference)
