@@ -59,7 +59,7 @@ class RunRecord:
     series_budget: int | None = None
     """Series that the run may make in Prometheus, fixed when it was opened; None: as many as it has."""
     series_left_out: int = 0
-    """Series of its curves that are therefore left out of Prometheus, if it goes all the way; the ledger has them."""
+    """Series that are therefore left out of Prometheus, if it goes all the way; the ledger has them."""
     classes: list[str] = field(default_factory=list)
     """Names of the classes, in label order; empty: stored by an older version (see :func:`class_names`)."""
 

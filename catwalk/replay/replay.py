@@ -52,7 +52,7 @@ def replay(run: Run, observer: Observer, out: Path | None, now: float) -> Replay
     """
     points = run_points(run)
     if not points:
-        why = "may make no series in Prometheus" if run.record.series_left_out else "has no points yet"
+        why = "may make no series in Prometheus" if run.record.series_budget == 0 else "has no points yet"
         raise CatwalkError(f"run {run.run_id} {why}")
     if out is None and now - max(point.time for point in points) < WATCHED_SECONDS:
         sentence = send_and_confirm(run, points, observer)

@@ -302,7 +302,7 @@ RUN_POINTS_DROPPED = _registry_gauge(
 RUN_SERIES_LEFT_OUT = _registry_gauge(
     "catwalk_run_series_left_out",
     _RUN,
-    "Series of the run's epochs that are left out of Prometheus, so that all runs fit its limit; the ledger has them.",
+    "Series of the run that are left out of Prometheus, so that all runs fit its limit; the ledger has them.",
 )
 
 # --- By the registry: decisions and the champion ----------------------------------------------------------------------

@@ -10,22 +10,23 @@ import numpy as np
 import pytest
 import torch
 
-from ml.config import GateConfig, RunConfig
-from ml.dataset import Split
-from ml.errors import ArtifactError
-from ml.evaluation import evaluate, predict, table
-from ml.gate import Examples, Opponent, rule
-from ml.opponents import predicted_by
-from ml.records import EvaluationRecord
-from ml.runs import Run
-from ml.training import Trainer, load_network
+from catwalk.errors import ArtifactError
+from catwalk.gate.baselines import predicted_by
+from catwalk.gate.config import GateConfig
+from catwalk.gate.decision import Examples, Opponent, rule
+from catwalk.ledger.records import EvaluationRecord
+from catwalk.ledger.runs import Run
+from ml.fashion_mnist.config import RunConfig
+from ml.fashion_mnist.dataset import Split
+from ml.fashion_mnist.evaluation import evaluate, predict, table
+from ml.fashion_mnist.training import Trainer, load_network
 
 THREE = ["猫", "sedan, red [x]", "ä b"]
 
 
 @pytest.fixture
 def of_three_classes(monkeypatch: pytest.MonkeyPatch) -> RunConfig:
-    monkeypatch.setattr(RunConfig, "classes", property(lambda config: THREE))
+    monkeypatch.setattr("ml.fashion_mnist.training.CLASSES", tuple(THREE))
     return RunConfig.from_flat({"epochs": 2, "hidden": "8", "batch_size": 16, "threads": 1, "seed": 1})
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from catwalk.cli import comparison_table, output
 from catwalk.codec import from_json, to_json
-from catwalk.errors import DamagedError, StoreError
+from catwalk.errors import CatwalkError, DamagedError, StoreError
 from catwalk.ledger.records import (
     MAX_EPOCHS,
     EvaluationRecord,
@@ -26,12 +26,14 @@ from catwalk.ledger.records import (
 )
 from catwalk.replay.openmetrics import openmetrics
 from catwalk.replay.points import run_points
+from catwalk.replay.replay import replay
 from catwalk.replay.room import take, with_room
 from catwalk.report.comparison.differences import Comparison, Difference, Entry, Pair
 from catwalk.report.facts import Part
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.budget import RUNS_SHARE, smallest
 from catwalk.telemetry.emitter import Emitter
+from catwalk.telemetry.observer import Silent
 from catwalk.telemetry.points import MAX_SERIES, series_budget, series_left_out
 from catwalk_exporter import pages
 from catwalk_exporter.exposition import Facts, Settings, families
@@ -62,6 +64,7 @@ def ledger_run(run_record: RunRecord, make_epoch: Any, make_attempt: Any, memory
         stages = ("ingest", "train", "test", "decide", "publish")
         return SimpleNamespace(
             store=memory_store,
+            run_id=run_record.run_id,
             record=replace(run_record, classes=classes, config=config),
             training=lambda: TrainingRecord(1, history),
             evaluation=lambda: evaluation(classes, count),
@@ -248,3 +251,14 @@ def test_a_run_that_does_not_say_how_long_it_trains_stays_below_its_budget(ledge
         points = run_points(run)
         assert len(points) <= 150
         assert any(point.metric is catalogue.EPOCH_LOSS for point in points)
+
+
+@pytest.mark.parametrize(("budget", "told"), [(3_000, "has no points yet"), (0, "may make no series in Prometheus")])
+def test_what_many_classes_leave_out_is_no_reason_to_have_no_points(ledger_run: Any, budget: int, told: str) -> None:
+    run = ledger_run(HUNDRED, 100)
+    run.record = replace(run.record, series_budget=budget, series_left_out=series_left_out(2, 100, budget))
+    run.training = run.evaluation = lambda: None
+    run.attempts = list
+    assert run.record.series_left_out >= 10_000
+    with pytest.raises(CatwalkError, match=told):
+        replay(run, Silent(), None, 0.0)
