@@ -7,7 +7,7 @@ import math
 import pytest
 from rich.console import Console
 
-from catwalk.cli.comparison_table import as_plain, sparkline, tables
+from catwalk.cli.tables.comparison_table import as_plain, sparkline, tables
 from tests.ml.report.conftest import predictions
 from tests.ml.report.test_comparison import comparison, entry
 
