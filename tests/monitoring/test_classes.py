@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
-from catwalk.cli import comparison_table, output
+from catwalk.cli.tables import comparison_table, output
 from catwalk.codec import from_json, to_json
 from catwalk.errors import CatwalkError, DamagedError, StoreError
 from catwalk.ledger.records import (

@@ -8,8 +8,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from catwalk.cli.comparison_table import as_plain, sparkline, tables
-from catwalk.report.comparison import Comparison
+from catwalk.cli.tables.comparison_table import as_plain, sparkline, tables
+from catwalk.report.comparison.differences import Comparison
 from tests.ml.report.conftest import GARMENTS, class_list, predictions
 from tests.ml.report.test_comparison import comparison, entry, reordered, seen
 

@@ -13,7 +13,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
-from catwalk.cli.output import run_facts
+from catwalk.cli.tables.output import run_facts
 from catwalk.errors import ConfigError
 from catwalk.ledger.records import STAGES, ChampionRecord, CheckRecord, StageSummary, SummaryRecord
 from catwalk.schedule import Schedule

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from catwalk.cli import output
+from catwalk.cli.tables import output
 from catwalk.knobs import knob_text
 from catwalk.ledger.records import EpochRecord
 from catwalk.report.comparison.differences import Comparison, Difference, Entry, Pair
