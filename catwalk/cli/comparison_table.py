@@ -13,7 +13,8 @@ from rich.table import Table
 
 from catwalk.cli import output
 from catwalk.ledger.records import EpochRecord
-from catwalk.report.comparison.differences import Comparison, Difference, Entry, Pair
+from catwalk.report.comparison.differences import Comparison, Difference, Pair
+from catwalk.report.comparison.entries import Entry
 from ml.fashion_mnist.config import knob_text
 
 _BLOCKS = "▁▂▃▄▅▆▇█"

@@ -25,7 +25,8 @@ from catwalk.ledger.records import (
     to_json,
 )
 from catwalk.replay.replay import openmetrics
-from catwalk.report.comparison.differences import Comparison, Difference, Entry, Pair
+from catwalk.report.comparison.differences import Comparison, Difference, Pair
+from catwalk.report.comparison.entries import Entry
 from catwalk.report.facts import Part
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.budget import RUNS_SHARE, smallest, take
