@@ -28,7 +28,8 @@ from catwalk.replay.openmetrics import openmetrics
 from catwalk.replay.points import run_points
 from catwalk.replay.replay import replay
 from catwalk.replay.room import take, with_room
-from catwalk.report.comparison.differences import Comparison, Difference, Entry, Pair
+from catwalk.report.comparison.differences import Comparison, Difference, Pair
+from catwalk.report.comparison.entries import Entry
 from catwalk.report.facts import Part
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.budget import RUNS_SHARE, smallest

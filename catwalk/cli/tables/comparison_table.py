@@ -14,7 +14,8 @@ from rich.table import Table
 from catwalk.cli.tables import output
 from catwalk.knobs import knob_text
 from catwalk.ledger.records import EpochRecord
-from catwalk.report.comparison.differences import Comparison, Difference, Entry, Pair
+from catwalk.report.comparison.differences import Comparison, Difference, Pair
+from catwalk.report.comparison.entries import Entry
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _SPARK_WIDTH = 16
