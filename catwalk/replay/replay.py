@@ -29,11 +29,11 @@ from catwalk.clients import access
 from catwalk.clients.environment import part_address, part_url
 from catwalk.errors import CatwalkError
 from catwalk.ledger.runs import Run
+from catwalk.ledger.summaries import WATCHED_SECONDS
 from catwalk.stages.observer import Observer
 from catwalk.telemetry import budget
 from catwalk.telemetry.labels import label_values
 from catwalk.telemetry.points import Point, run_points
-from catwalk_exporter.snapshot import WATCHED_SECONDS
 from stack.settings import StackError, tool
 
 SCRAPE_JOB = "statsd_exporter"
