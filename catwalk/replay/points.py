@@ -7,9 +7,6 @@ from catwalk.ledger.records import AttemptRecord
 from catwalk.ledger.runs import Run
 from catwalk.telemetry.points import Point, epoch_points, stage_points, test_points
 
-WATCHED_SECONDS = 12 * 3600.0
-"""For how long after a run's last change its points are compared with what Prometheus holds."""
-
 
 def run_points(run: Run) -> list[Point]:
     """Every point of a run's ledger within its budget: the same series that its stages have sent, or should have.

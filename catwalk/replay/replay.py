@@ -13,9 +13,10 @@ from typing import Any
 
 from catwalk.errors import CatwalkError
 from catwalk.ledger.runs import Run
+from catwalk.ledger.summaries import WATCHED_SECONDS
 from catwalk.replay.backfill import backfill
 from catwalk.replay.openmetrics import openmetrics
-from catwalk.replay.points import WATCHED_SECONDS, run_points
+from catwalk.replay.points import run_points
 from catwalk.replay.prometheus import scraped_labels
 from catwalk.replay.resend import send_and_confirm
 from catwalk.telemetry.observer import Observer

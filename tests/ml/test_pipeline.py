@@ -247,6 +247,6 @@ def test_a_model_without_a_test_is_never_promoted(new_run: Callable[..., Run]) -
 
 def test_ingest_says_what_it_found(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
     run = open_run(ledger, new_run_id(), RunConfig.from_flat(SMALL), "cli")
-    with caplog.at_level("INFO", logger="ml"):
+    with caplog.at_level("INFO", logger="catwalk"):
         ingest(run, Silent())
     assert "train: 500 examples, by class [50, 50, 50, 50, 50, 50, 50, 50, 50, 50]" in caplog.text
