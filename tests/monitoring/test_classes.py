@@ -241,10 +241,12 @@ def test_the_exporter_counts_a_run_that_contradicts_itself_and_reads_on(s3_store
         s3_store.get_record(SummaryRecord, f"summaries/{bad}.json")
 
 
-def test_a_run_that_does_not_say_how_long_it_trains_stays_below_its_budget(ledger_run: Any) -> None:
+@pytest.mark.parametrize("config", [{"forest": {"trees": 300}}, {}, {"training": {"epochs": None}}])
+def test_a_run_that_does_not_say_how_long_it_trains_stays_below_its_budget(ledger_run: Any, config: Any) -> None:
     run = ledger_run(THREE, 3, 40)
-    for config in ({"forest": {"trees": 300}}, {}, {"training": {"epochs": None}}):
-        run.record = replace(run.record, config=config, series_budget=150)
-        points = run_points(run)
-        assert len(points) <= 150
-        assert any(point.metric is catalogue.EPOCH_LOSS for point in points)
+    run.record = replace(run.record, config=config, series_budget=150)
+    points = run_points(run)
+    assert len(points) <= 150
+    shown = {int(point.labels["epoch"]) for point in points if point.metric is catalogue.EPOCH_LOSS}
+    assert {1, 2, 3, 4} < shown, "room is used from the first epoch on"
+    assert max(shown) > 30, "and reaches on"
