@@ -1,6 +1,6 @@
 """Every metric of Catwalk, declared once: emitter, mapping, registry, rules and documentation all take it from here.
 
-Two roads lead to Prometheus (DESIGN.md, section 4). By *StatsD* travels what happens while a stage runs; from the
+Two roads lead to Prometheus. By *StatsD* travels what happens while a stage runs; from the
 *registry* Prometheus scrapes what is so, read from S3; the *courier* tells of notifications. Airflow's own metrics are
 in :mod:`catwalk.telemetry.airflow_metrics`.
 """
