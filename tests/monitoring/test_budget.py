@@ -61,7 +61,7 @@ def of_airflow() -> int:
 
 def of_all_runs() -> int:
     """What runs send besides their own series, and the exporter's own metrics, of which there are about 120."""
-    shared = [metric for metric in catalogue.on_road("statsd") if "run_id" not in metric.labels]
+    shared = [metric for metric in catalogue.by_transport("statsd") if "run_id" not in metric.labels]
     return 500 + sum(samples(metric, {"operation": len(catalogue.STORE_OPERATIONS)}, {}) for metric in shared)
 
 

@@ -60,7 +60,7 @@ def test_every_point_has_the_labels_of_its_metric(make_run: Any) -> None:
 
 
 def test_every_run_gauge_of_the_catalogue_is_sent(make_run: Any) -> None:
-    declared = {metric for metric in catalogue.on_road("statsd") if metric.kind == "gauge"}
+    declared = {metric for metric in catalogue.by_transport("statsd") if metric.kind == "gauge"}
     assert {point.metric for point in run_points(make_run())} == declared
 
 
