@@ -18,8 +18,6 @@ Trigger = Literal["schedule", "manual", "sweep", "cli"]
 Outcome = Literal["succeeded", "failed", "cancelled", "superseded"]
 Verdict = Literal["passed", "failed", "inconclusive", "skipped"]
 
-MAX_EPOCHS = 200
-"""That a run may train: each epoch is a label value in Prometheus, and this caps the series that a run can make."""
 _OLD_STATISTICS = ("pixel_mean", "pixel_stddev")
 """Version 0.1 has these beside the other fields of a record."""
 _OLD_STAGES = {

@@ -17,7 +17,6 @@ from catwalk.cli.tables import comparison_table, output
 from catwalk.codec import from_json, to_json
 from catwalk.errors import CatwalkError, DamagedError, StoreError
 from catwalk.ledger.records import (
-    MAX_EPOCHS,
     EvaluationRecord,
     RunRecord,
     SummaryRecord,
@@ -35,7 +34,7 @@ from catwalk.telemetry import catalogue
 from catwalk.telemetry.budget import RUNS_SHARE, smallest
 from catwalk.telemetry.emitter import Emitter
 from catwalk.telemetry.observer import Silent
-from catwalk.telemetry.points import MAX_SERIES, series_budget, series_left_out
+from catwalk.telemetry.points import MAX_EPOCHS, MAX_SERIES, series_budget, series_left_out
 from catwalk_exporter import pages
 from catwalk_exporter.exposition import Facts, Settings, families
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
@@ -245,13 +244,15 @@ def test_the_exporter_counts_a_run_that_contradicts_itself_and_reads_on(s3_store
         s3_store.get_record(SummaryRecord, f"summaries/{bad}.json")
 
 
-def test_a_run_that_does_not_say_how_long_it_trains_stays_below_its_budget(ledger_run: Any) -> None:
+@pytest.mark.parametrize("config", [{"forest": {"trees": 300}}, {}, {"training": {"epochs": None}}])
+def test_a_run_that_does_not_say_how_long_it_trains_stays_below_its_budget(ledger_run: Any, config: Any) -> None:
     run = ledger_run(THREE, 3, 40)
-    for config in ({"forest": {"trees": 300}}, {}, {"training": {"epochs": None}}):
-        run.record = replace(run.record, config=config, series_budget=150)
-        points = run_points(run)
-        assert len(points) <= 150
-        assert any(point.metric is catalogue.EPOCH_LOSS for point in points)
+    run.record = replace(run.record, config=config, series_budget=150)
+    points = run_points(run)
+    assert len(points) <= 150
+    shown = {int(point.labels["epoch"]) for point in points if point.metric is catalogue.EPOCH_LOSS}
+    assert {1, 2, 3, 4} < shown, "room is used from the first epoch on"
+    assert max(shown) > 30, "and reaches on"
 
 
 @pytest.mark.parametrize(("budget", "told"), [(3_000, "has no points yet"), (0, "may make no series in Prometheus")])
