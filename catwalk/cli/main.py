@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
+from catwalk import extras
 from catwalk.cli import terminal
 from catwalk.errors import CancelledError, CatwalkError
 from ml.fashion_mnist.config import Knob, RunConfig, knobs
@@ -70,6 +71,8 @@ def _main(arguments: list[str] | None) -> None:
         _fail(error, str(error))
     except KeyboardInterrupt:
         raise SystemExit(_complain("interrupted")) from None
+    except ModuleNotFoundError as error:
+        _fail(error, extras.complaint(error, "cli"))
     except Exception as error:  # the last line of defence: a user gets a sentence, not a traceback
         known = _told_by_system(error) if isinstance(error, OSError) else ""
         _fail(error, known or f"unexpected {type(error).__name__}: {error} (set CATWALK_DEBUG=1 to see where)")
@@ -493,6 +496,8 @@ def _written(comparison: Comparison, out: Path | None) -> tuple[Path | None, str
         return write(compare_page.build(comparison), out or home() / "comparison"), ""
     except (CatwalkError, OSError) as error:
         return None, str(error)
+    except ModuleNotFoundError as error:
+        return None, extras.complaint(error, "cli")
 
 
 def _chosen_by(where: Sequence[str], limit: int) -> list[str]:

@@ -24,11 +24,14 @@ import os
 import sys
 import threading
 
+from catwalk import extras
 from catwalk.errors import CatwalkError
 from catwalk.web import serving
 from catwalk.web.serving import StopSignals
-from catwalk_courier.server import Server
-from catwalk_courier.service import Service, Settings
+
+with extras.required("courier"):
+    from catwalk_courier.server import Server
+    from catwalk_courier.service import Service, Settings
 
 log = logging.getLogger("catwalk.courier")
 

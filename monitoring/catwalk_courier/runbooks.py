@@ -8,11 +8,11 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
+from catwalk import assets
 from catwalk_exporter.pages import page
-from stack.settings import PROJECT
 
-FOLDER = PROJECT / "prometheus" / "runbooks"
-CONTAINERS = PROJECT / "prometheus" / "containers.md"
+FOLDER = assets.path("prometheus/runbooks")
+CONTAINERS = assets.path("prometheus/containers.md")
 """What the native commands of all runbooks are in containers; ends each page."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,80}")
 _STYLE = """<style>

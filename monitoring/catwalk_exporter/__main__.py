@@ -2,6 +2,9 @@
 
 import sys
 
-from catwalk_exporter.service import main
+from catwalk import extras
+
+with extras.required("exporter"):
+    from catwalk_exporter.service import main
 
 sys.exit(main())
