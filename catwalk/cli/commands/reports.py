@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from catwalk import extras
 from catwalk.cli import terminal
 from catwalk.cli.lookup import ledger_store, name_damaged, resolve
 from catwalk.cli.options import Json, Model, Open, RunArgument
@@ -148,6 +149,8 @@ def _written(comparison: Comparison, out: Path | None) -> tuple[Path | None, str
         return write(build(comparison), out or home() / "comparison"), ""
     except (CatwalkError, OSError) as error:
         return None, str(error)
+    except ModuleNotFoundError as error:
+        return None, extras.complaint(error, "cli")
 
 
 def _chosen_by(where: Sequence[str], limit: int) -> list[str]:
