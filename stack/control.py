@@ -17,6 +17,7 @@ import psutil
 from catwalk.airflow import dag_settings
 from catwalk.cli.planned_work import Chain
 from catwalk.clients.access import PASSWORD_VARIABLE
+from catwalk.clients.addresses import HOST, port_variable
 from catwalk.errors import CatwalkError, ConfigError
 from catwalk.notifications import quiet_hours, receivers
 from stack import first_start, grafana, notifications, programs, web_config
@@ -28,7 +29,7 @@ from stack.environment import (
     write_client_environment,
 )
 from stack.parts import Part, access_folders, monitoring_password, parts
-from stack.settings import HOST, PROJECT, Settings, StackError, port_variable, tool
+from stack.settings import PROJECT, Settings, StackError, tool
 from stack.supervisor import Supervisor
 
 START_SECONDS = 240.0

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from catwalk import env_file
+from catwalk.clients.addresses import HOST
 from catwalk.clients.caller import no_proxy
 from catwalk.proxies import is_socks
 from stack import credentials, grafana
-from stack.settings import HOST, PROJECT, Settings, own_settings
+from stack.settings import PROJECT, Settings, own_settings
 
 MARKER = "CATWALK_STACK"
 """Holds the stack's home, in each of its processes and in no client."""

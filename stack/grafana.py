@@ -8,7 +8,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from stack.settings import HOST, PROJECT, Settings
+from catwalk.clients.addresses import HOST
+from stack.settings import PROJECT, Settings
 
 FOLDER = PROJECT / "grafana"
 MISSING = "no dashboards, for `grafana` is not on the PATH; grafana/README.md says how a Grafana elsewhere gets them"

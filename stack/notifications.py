@@ -21,10 +21,11 @@ from typing import Any
 
 import yaml
 
+from catwalk import urls
 from catwalk.clients.access import USER
 from catwalk.clients.environment import part_url
 from catwalk.errors import CatwalkError, ConfigError
-from catwalk.notifications import quiet_hours, receiver_values, receivers
+from catwalk.notifications import quiet_hours, receivers
 from catwalk.notifications.receivers import Channels, Email, Pager
 from stack import web_config
 from stack.settings import PROJECT
@@ -54,7 +55,7 @@ def render(
         ConfigError: the courier's URL is none.
     """
     try:
-        address = receiver_values.url(courier_url)
+        address = urls.checked(courier_url)
     except ValueError:
         raise ConfigError(
             f"CATWALK_COURIER_URL must be a URL such as http://127.0.0.1:9181, not {courier_url!r}"

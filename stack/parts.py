@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catwalk.clients import access
+from catwalk.clients.addresses import HOST
 from catwalk.notifications import receivers
 from catwalk.proxies import fetch_part
 from stack import grafana, web_config, workers
 from stack.environment import client_environment
-from stack.settings import HOST, PROJECT, Settings, tool
+from stack.settings import PROJECT, Settings, tool
 
 
 @dataclass(frozen=True)

@@ -10,34 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from catwalk import env_file
+from catwalk import checkout, env_file
+from catwalk.clients.addresses import HOST, PORTS, port_variable
 from catwalk.errors import CatwalkError, ConfigError
 
 PROJECT = Path(__file__).resolve().parent.parent
-HOST = "127.0.0.1"
-"""Everything binds here: none of these servers is meant to be reached from another machine."""
-
-PORTS = {
-    "airflow": 8080,
-    "s3": 7070,
-    "statsd": 9125,
-    "statsd_exporter": 9102,
-    "prometheus": 9090,
-    "alertmanager": 9093,
-    "registry": 9180,
-    "courier": 9181,
-    "grafana": 3000,
-}
-"""Default ports; ``CATWALK_PORT_<NAME>`` changes one. `statsd` takes UDP and TCP."""
 
 
 class StackError(CatwalkError):
     """One line that says what is wrong with the stack, and what to do."""
-
-
-def port_variable(name: str) -> str:
-    """The environment variable that moves a port."""
-    return f"CATWALK_PORT_{name.upper()}"
 
 
 @dataclass(frozen=True)
@@ -130,7 +111,7 @@ def tool(name: str) -> Path:
     Raises:
         StackError: it is not built.
     """
-    found = sorted((PROJECT / ".tools").glob(f"*/{name}"))
+    found = checkout.built_tool(name)
     if not found:
         raise StackError(f"{name} is not built yet; run `make setup`")
-    return found[-1]
+    return found

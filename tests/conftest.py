@@ -18,6 +18,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from catwalk.clients import access
+from catwalk.clients.addresses import PORTS
 from catwalk.clients.airflow_api import AirflowApi
 from catwalk.clients.caller import become_client
 from catwalk.ledger.runs import Ledger
@@ -26,7 +27,7 @@ from catwalk.storage.store import Store
 from stack import control
 from stack.environment import client_environment, process_environment
 from stack.parts import monitoring_password
-from stack.settings import PORTS, PROJECT, Settings
+from stack.settings import PROJECT, Settings
 from stack.supervisor import Supervisor
 from tests.servers import free_port, s3_server, s3_store, wait_until
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import psutil
 
+from catwalk.clients.addresses import HOST
 from stack import control
 from stack.parts import parts
-from stack.settings import HOST, Settings
+from stack.settings import Settings
 
 Listener = tuple[str, str, int]
 """Protocol, address and port."""

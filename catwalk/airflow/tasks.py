@@ -13,9 +13,10 @@ from airflow.sdk import Asset, AssetAlias, BaseOperatorLink, CronTriggerTimetabl
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
 from catwalk.airflow.dag_settings import DagSettings
+from catwalk.clients.airflow_api import CHAMPION_ASSET
 from catwalk.errors import CatwalkError, TransientError
 from catwalk.schedule import NEVER
-from ml.fashion_mnist.config import CHAMPION_ASSET, Bounds, Knob
+from ml.fashion_mnist.config import Bounds, Knob
 
 if TYPE_CHECKING:
     from catwalk.ledger.runs import Ledger, Run

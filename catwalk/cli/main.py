@@ -653,7 +653,7 @@ def _announce(champion: ChampionRecord) -> None:
     airflow = AirflowApi.from_environment()
     try:
         if airflow:
-            airflow.announce(champion)
+            airflow.announce({**champion.announcement, "by": champion.by, "reason": champion.reason})
     except AirflowError as error:
         print(f"catwalk: {champion.run_id} is in service, but Airflow was not told: {error}", file=sys.stderr)
 

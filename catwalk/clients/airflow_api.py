@@ -8,17 +8,18 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from catwalk.errors import CatwalkError
-from catwalk.ledger.records import ChampionRecord
 from catwalk.proxies import fetch_part
-from ml.fashion_mnist.config import CHAMPION_ASSET
 
 TAG = "catwalk"
 """Marks our DAGs among others of the same Airflow."""
+CHAMPION_ASSET = "catwalk_champion"
+"""Gets an event when a model goes into service."""
 _TIMEOUT = 30.0
 _PAUSES = (0.5, 1.0, 2.0)
 """Seconds between tries of a GET that failed inside Airflow: its SQLite is locked now and then when it is busy."""
@@ -106,8 +107,11 @@ class AirflowApi:
         """
         return {dag["dag_id"]: dag for dag in self._part(self.request("GET", f"dags?tags={TAG}"), "dags")}
 
-    def announce(self, champion: ChampionRecord) -> None:
+    def announce(self, champion: Mapping[str, str]) -> None:
         """Posts an event of the champion's asset, unless no DAG waits for that asset or has made one.
+
+        Args:
+            champion: what the event says of it.
 
         Raises:
             AirflowError: see :meth:`request`.
@@ -116,5 +120,4 @@ class AirflowApi:
         assets = self._part(self.request("GET", f"assets?only_active=false&name_pattern={pattern}"), "assets")
         known = [asset["id"] for asset in assets if asset["name"] == CHAMPION_ASSET]
         if known:
-            extra = {**champion.announcement, "by": champion.by, "reason": champion.reason}
-            self.request("POST", "assets/events", {"asset_id": known[0], "extra": extra})
+            self.request("POST", "assets/events", {"asset_id": known[0], "extra": dict(champion)})

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from catwalk import env_file
+from catwalk import checkout, env_file
+from catwalk.clients.addresses import HOST, PORTS, port_variable
 from catwalk.clients.caller import other_s3_settings
-from stack.settings import HOST, PORTS, PROJECT, port_variable
 
 
 def home(environment: Mapping[str, str] = os.environ) -> Path:
-    """State of the native stack: `CATWALK_HOME`, default ``.catwalk`` in the project."""
-    return Path(environment.get("CATWALK_HOME") or PROJECT / ".catwalk").expanduser()
+    """State of the native stack: `CATWALK_HOME`, default ``.catwalk`` in the checkout, else in the current folder."""
+    return Path(environment.get("CATWALK_HOME") or (checkout.FOLDER or Path()) / ".catwalk").expanduser()
 
 
 def load_environment() -> None:

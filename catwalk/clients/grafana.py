@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from catwalk import urls
 from catwalk.errors import CatwalkError, ConfigError
-from catwalk.notifications import receiver_values
 
 TIMEOUT = 10.0
 
@@ -41,7 +41,7 @@ class Grafana:
         from requests.adapters import HTTPAdapter
 
         try:
-            parts = urlsplit(receiver_values.url(url))
+            parts = urlsplit(urls.checked(url))
         except ValueError:
             complaint = f"CATWALK_GRAFANA_URL must be a URL such as http://127.0.0.1:3000, not {url!r}"
             raise ConfigError(complaint) from None

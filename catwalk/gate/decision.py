@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
-
-from scipy.stats import norm
 
 from catwalk.ledger.records import CheckRecord, EvaluationRecord, Verdict, class_names, is_finite
 from catwalk.problems.paired import Discordance, Integers, holm
@@ -19,7 +18,7 @@ from ml.fashion_mnist.config import GateConfig
 
 Role = Literal["champion", "anchor"]
 Decision = Literal["ship", "hold"]
-_ONE_SIDED_95 = float(norm.ppf(0.95))
+_ONE_SIDED_95 = NormalDist().inv_cdf(0.95)
 _BLOCKING = {
     "accuracy_floor": "floor",
     "recall_floor": "floor",
@@ -159,7 +158,7 @@ def better(against: Discordance, config: GateConfig) -> CheckRecord:
     significant = against.p_value < config.significance
     verdict: Verdict = "inconclusive" if not significant else "passed" if against.difference > 0 else "failed"
     word = {"passed": "better than", "failed": "worse than", "inconclusive": "not different enough from"}[verdict]
-    z = -norm.ppf(config.significance / 2)
+    z = -NormalDist().inv_cdf(config.significance / 2)
     sentence = (
         f"The challenger is {word} the champion: {_points(against.difference)}, alone right on "
         f"{against.only_challenger} images and alone wrong on {against.only_other} of {against.examples:,} "

@@ -8,28 +8,15 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 
-# What a URL may consist of (RFC 3986); Alertmanager would take a space or a second URL for a part of the path.
-_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
-_TWO_URLS = re.compile(r"[,;]https?://")
-_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
-_NAME = rf"{_LABEL}(?:\.{_LABEL})*"
-_HOST = rf"(?:{_NAME}|\[[0-9A-Fa-f:.]+\])"
+from catwalk.urls import HOST
+
 _WORD = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_ADDRESS = rf"{_WORD}(?:\.{_WORD})*@{_HOST}"
+_ADDRESS = rf"{_WORD}(?:\.{_WORD})*@{HOST}"
 _NAMED_ADDRESS = re.compile(rf'(?:"?[^"<>@,;:\\]*"?\s*<({_ADDRESS})>|({_ADDRESS}))')
-_HOST_AND_PORT = re.compile(rf"({_HOST}):(\d{{1,5}})")
-
-
-def url(text: str) -> str:
-    """One URL, whatever white space is around it."""
-    found = text.strip()
-    if _URL.fullmatch(found) and not _TWO_URLS.search(found) and _has_host(found):
-        return found
-    raise ValueError("must hold a URL that begins with http:// or https://, and nothing else")
+_HOST_AND_PORT = re.compile(rf"({HOST}):(\d{{1,5}})")
 
 
 def key(text: str) -> str:
@@ -98,12 +85,3 @@ def shown(value: Any) -> str:
     """A value for a complaint, in one line."""
     one = value[0] if isinstance(value, list) and len(value) == 1 else value
     return " ".join(repr(one).split())[:100]
-
-
-def _has_host(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        found = parts.hostname or ""
-        return (":" in found or bool(re.fullmatch(rf"{_NAME}\.?", found))) and parts.port != 0
-    except ValueError:
-        return False

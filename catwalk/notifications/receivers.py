@@ -26,6 +26,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from catwalk import urls
 from catwalk.clients.environment import home
 from catwalk.errors import ConfigError
 from catwalk.notifications import quiet_hours, receiver_values
@@ -145,11 +146,11 @@ def _refuse_others(folder: Path, known: set[str]) -> None:
 
 def _channels(folder: Path) -> Channels:
     return Channels(
-        slack_url_file=_file(folder / "slack_url", receiver_values.url),
-        webhook_url_file=_file(folder / "webhook_url", receiver_values.url),
+        slack_url_file=_file(folder / "slack_url", urls.checked),
+        webhook_url_file=_file(folder / "webhook_url", urls.checked),
         email=_email(folder / "email.yml"),
-        teams_url_file=_file(folder / "teams_url", receiver_values.url),
-        discord_url_file=_file(folder / "discord_url", receiver_values.url),
+        teams_url_file=_file(folder / "teams_url", urls.checked),
+        discord_url_file=_file(folder / "discord_url", urls.checked),
         pagerduty=_pager(folder, "pagerduty"),
         opsgenie=_pager(folder, "opsgenie"),
         telegram=_telegram(folder),
@@ -170,7 +171,7 @@ def _file(path: Path, check: Callable[[str], Any]) -> Path | None:
 
 def _pager(folder: Path, name: str) -> Pager | None:
     key = _file(folder / f"{name}_key", receiver_values.key)
-    address = _file(folder / f"{name}_url", receiver_values.url)
+    address = _file(folder / f"{name}_url", urls.checked)
     if address and not key:
         raise ConfigError(f"{address} reaches nobody without a key: put it into {folder / f'{name}_key'}")
     return Pager(key, address.read_text().strip() if address else "") if key else None

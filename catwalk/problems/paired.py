@@ -12,9 +12,25 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 Integers = NDArray[np.int64]
+
+
+def at_most(heads: int, tosses: int) -> float:
+    """How likely a fair coin falls heads up so often or less: the binomial distribution's tail, without scipy.
+
+    Summed from the likeliest term down, each ``i / (tosses − i + 1)`` of the one before.
+    """
+    if 2 * heads > tosses:  # the other tail is the one whose terms become smaller
+        return 1.0 - at_most(tosses - heads - 1, tosses)
+    if heads < 0:
+        return 0.0
+    ways = math.lgamma(tosses + 1) - math.lgamma(heads + 1) - math.lgamma(tosses - heads + 1)
+    term = total = math.exp(ways - tosses * math.log(2))
+    for i in range(heads, 0, -1):
+        term *= i / (tosses - i + 1)
+        total += term
+    return total
 
 
 @dataclass(frozen=True)
@@ -42,12 +58,12 @@ class Discordance:
     def p_value(self) -> float:
         """McNemar's exact test, two-sided: how likely so uneven a split is between equally good models."""
         smaller, discordant = min(self.only_challenger, self.only_other), self.only_challenger + self.only_other
-        return min(1.0, 2 * float(binom.cdf(smaller, discordant, 0.5)))
+        return min(1.0, 2 * at_most(smaller, discordant))
 
     @property
     def p_worse(self) -> float:
         """The same test, one-sided: small where the challenger is worse."""
-        return float(binom.cdf(self.only_challenger, self.only_challenger + self.only_other, 0.5))
+        return at_most(self.only_challenger, self.only_challenger + self.only_other)
 
     def bound(self, z: float) -> float:
         """`z` standard errors from the difference: ``(b − c)/n + z·√(b + c − (b − c)²/n)/n``."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -25,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from catwalk.checkout import find_tool
 from catwalk.clients import access
 from catwalk.clients.environment import part_address, part_url
 from catwalk.errors import CatwalkError
@@ -34,7 +34,6 @@ from catwalk.telemetry import budget
 from catwalk.telemetry.labels import label_values
 from catwalk.telemetry.points import Point, run_points
 from catwalk_exporter.snapshot import WATCHED_SECONDS
-from stack.settings import StackError, tool
 
 SCRAPE_JOB = "statsd_exporter"
 """statsd_exporter's job name in prometheus.yml."""
@@ -139,7 +138,7 @@ def _held(run_id: str) -> int:
 def _backfill(run_id: str, points: list[Point], out: Path | None) -> Replayed:
     text = openmetrics(points, _scraped_labels())
     folder = out or _data_folder()
-    promtool = _promtool()
+    promtool = find_tool("promtool")
     if folder is None or promtool is None:
         file = (out or Path()) / f"{run_id}.openmetrics"
         _write(file, text)
@@ -228,15 +227,6 @@ def _write(file: Path, text: str) -> None:
         raise CatwalkError(
             f"{file.absolute()} can't be written: {error.strerror}; name a folder with --out, or - for standard output"
         ) from error
-
-
-def _promtool() -> Path | None:
-    """The one that set-up has built, else one on the PATH."""
-    try:
-        return tool("promtool")
-    except StackError:
-        found = shutil.which("promtool")
-        return Path(found) if found else None
 
 
 def _scraped_labels() -> dict[str, str]:

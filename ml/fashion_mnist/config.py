@@ -35,8 +35,6 @@ CLASSES = (
 UNNAMED_CLASSES = dict.fromkeys(("mlp", "mlp-synthetic"), CLASSES)
 """Model → its classes, for records of version 0.1, which name none."""
 
-CHAMPION_ASSET = "catwalk_champion"
-"""Name under which orchestrators are told that a model went into service."""
 MAX_EPOCHS = 200
 """Each epoch is a label value in Prometheus; this caps the series that one run can make."""
 

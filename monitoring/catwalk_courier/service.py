@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from catwalk import variables
+from catwalk import urls, variables
 from catwalk.clients import access, alertmanager
 from catwalk.clients.environment import home, part_url, public_url
 from catwalk.clients.grafana import Grafana
 from catwalk.errors import ConfigError
-from catwalk.notifications import receiver_values, receivers
+from catwalk.notifications import receivers
 from catwalk.notifications.receivers import EVERYBODY, Channels
 from catwalk.proxies import fetch_outside
 from catwalk.telemetry import catalogue
@@ -85,7 +85,7 @@ class Settings:
 def _heartbeat_url() -> str:
     given = os.environ.get("CATWALK_HEARTBEAT_URL", "")
     try:
-        return receiver_values.url(given) if given else ""
+        return urls.checked(given) if given else ""
     except ValueError as error:
         raise ConfigError(f"CATWALK_HEARTBEAT_URL {error}") from error
 

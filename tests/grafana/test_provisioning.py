@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
+from catwalk.clients.addresses import PORTS
 from grafana.__main__ import FOLDER
 from grafana.board import all_panels
 from grafana.dashboards import DASHBOARDS
 from stack import grafana
-from stack.settings import PORTS, Settings
+from stack.settings import Settings
 
 PROVISIONING = FOLDER.parent / "provisioning"
 # From "Provision Grafana" and the two data sources' own pages of Grafana's documentation.

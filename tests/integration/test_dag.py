@@ -11,9 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from catwalk.clients.airflow_api import AirflowError
+from catwalk.clients.airflow_api import CHAMPION_ASSET, AirflowError
 from catwalk.ledger.runs import Run
-from ml.fashion_mnist.config import CHAMPION_ASSET
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
 from tests.grafana.asking import ask

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from catwalk.gate.decision import Examples, Opponent, Ruling, floor_checks, rule
 from catwalk.ledger.records import CheckRecord, EvaluationRecord
-from catwalk.problems.paired import Discordance, Integers, holm
+from catwalk.problems.paired import Discordance, Integers, at_most, holm
 from ml.fashion_mnist.config import CLASSES, GateConfig
 
 N = 10_000
@@ -209,10 +209,24 @@ def test_the_order_of_the_images_changes_nothing() -> None:
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (1, 0), (60, 40), (130, 90), (3, 900)])
 def test_the_tests_are_the_textbook_ones(b: int, c: int) -> None:
     pair = Discordance(b, c, N)
-    assert pair.p_value == (binomtest(b, b + c).pvalue if b + c else 1.0)
+    assert pair.p_value == pytest.approx(binomtest(b, b + c).pvalue if b + c else 1.0, rel=1e-11)
     assert pair.p_worse == pytest.approx(binomtest(b, b + c, alternative="less").pvalue if b + c else 1.0)
     assert pair.bound(0.0) == pair.difference == (b - c) / N
     assert pair.bound(-1.6) <= pair.difference <= pair.bound(1.6)
+
+
+@pytest.mark.parametrize("tosses", [0, 1, 2, 7, 90, 1_200])
+def test_tails_of_a_fair_coin_are_exact(tosses: int) -> None:
+    ways = 0
+    for heads in range(tosses + 1):
+        ways += math.comb(tosses, heads)
+        assert at_most(heads, tosses) == pytest.approx(ways / 2**tosses, rel=1e-11)
+
+
+def test_tails_of_very_many_tosses_are_numbers() -> None:
+    assert at_most(0, 100_000) == 0.0
+    assert at_most(100_000, 100_000) == 1.0
+    assert at_most(500_000, 1_000_000) == pytest.approx(0.5 + 0.5 / math.sqrt(math.pi * 500_000), rel=1e-8)
 
 
 def test_one_sided_extremes() -> None:

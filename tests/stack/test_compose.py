@@ -15,11 +15,12 @@ import pytest
 import yaml
 
 from catwalk import env_file
+from catwalk.clients.addresses import PORTS
 from stack import credentials, grafana
 from stack.bootstrap import MODULES, tool_version
 from stack.compose import EXAMPLE, write_environment
 from stack.parts import parts
-from stack.settings import PORTS, PROJECT, Settings
+from stack.settings import PROJECT, Settings
 from tests.stack.compose_project import FILE, ONCE, PROFILES, VARIABLES, RefusedError, in_repository, load
 
 PAGES = {

@@ -17,11 +17,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from catwalk.clients.addresses import HOST
 from catwalk.clients.courier import told
 from stack import control
 from stack.environment import process_environment
 from stack.parts import get, monitoring_password, parts
-from stack.settings import HOST, PROJECT, Settings, StackError
+from stack.settings import PROJECT, Settings, StackError
 from tests.conftest import RunningStack, free_ports, running_stack, wait_until
 
 pytestmark = pytest.mark.integration

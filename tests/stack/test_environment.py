@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from catwalk.clients.addresses import PORTS
 from stack.environment import (
     client_environment,
     own_environment,
@@ -16,7 +17,7 @@ from stack.environment import (
     write_airflow_password,
     write_client_environment,
 )
-from stack.settings import PORTS, PROJECT, Settings
+from stack.settings import PROJECT, Settings
 
 
 def test_ports_and_home_reach_every_setting(tmp_path: Path) -> None:

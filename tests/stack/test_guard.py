@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from catwalk.clients.addresses import HOST
 from catwalk.telemetry.mapping import MAPPING
 from stack.parts import get
-from stack.settings import HOST, PROJECT, tool
+from stack.settings import PROJECT, tool
 from tests.conftest import running_stack
 from tests.servers import Exporter, free_port, wait_until
 

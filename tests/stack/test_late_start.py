@@ -16,9 +16,10 @@ import psutil
 import pytest
 
 from catwalk.clients import access
+from catwalk.clients.addresses import HOST
 from stack import control, credentials
 from stack.parts import monitoring_password, parts
-from stack.settings import HOST, PROJECT, Settings, StackError
+from stack.settings import PROJECT, Settings, StackError
 from tests import listening
 from tests.conftest import SERVICES, RunningStack, free_ports, wait_until
 from tests.servers import free_port

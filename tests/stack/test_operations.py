@@ -22,6 +22,7 @@ import pytest
 
 from catwalk import env_file
 from catwalk.clients import access
+from catwalk.clients.addresses import port_variable
 from catwalk.clients.courier import told
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Run
@@ -29,7 +30,7 @@ from catwalk.telemetry.points import run_points
 from stack import control, credentials
 from stack.environment import client_environment, process_environment
 from stack.parts import get, monitoring_password, parts
-from stack.settings import PROJECT, Settings, port_variable
+from stack.settings import PROJECT, Settings
 from stack.supervisor import Supervisor
 from tests.conftest import SERVICES, RunningStack, free_ports
 from tests.integration.conftest import assert_all_stored, small_run

@@ -15,10 +15,11 @@ import yaml
 
 from catwalk import env_file
 from catwalk.cli.main import app
+from catwalk.clients.addresses import PORTS
 from stack import credentials, kubernetes, web_config
 from stack.environment import client_environment
 from stack.parts import parts
-from stack.settings import PORTS, PROJECT, Settings, tool
+from stack.settings import PROJECT, Settings, tool
 from tests.prometheus.rulebook import rules
 from tests.stack.compose_project import VARIABLES
 from tests.stack.operations import PAGE, blocks

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from catwalk.clients.addresses import HOST, PORTS
 from stack.parts import parts
-from stack.settings import HOST, PORTS, Settings
+from stack.settings import Settings
 
 
 @pytest.mark.parametrize("status", ["healthy", "unhealthy"])

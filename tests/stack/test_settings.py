@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.settings import PORTS, Settings, StackError
+from catwalk.clients.addresses import PORTS
+from stack.settings import Settings, StackError
 
 
 def test_defaults_are_the_documented_ports() -> None:
