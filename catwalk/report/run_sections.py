@@ -11,8 +11,7 @@ from catwalk.report.elements import missing, run_name
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import names
 from catwalk.report.statistics import wilson
-from catwalk.web.markup import Content, Html, card, element, joined, table
-from catwalk.web.markup import facts as facts_list
+from catwalk.web.markup import Content, Html, card, descriptions, element, joined, table
 from catwalk.web.values import duration, moment
 from ml.fashion_mnist.config import RunConfig
 
@@ -43,7 +42,7 @@ def head(facts: Facts, now: float) -> list[Html]:
         _verdict(facts),
         _decision_table(facts),
         element("h2", "At a glance"),
-        _guarded("At a glance", lambda: card(facts_list(_key_figures(facts, now), lead=4))),
+        _guarded("At a glance", lambda: card(descriptions(_key_figures(facts, now), lead=4))),
     ]
 
 
@@ -338,7 +337,7 @@ def _parameters(facts: Facts) -> Html:
     versions = " ".join(f"{name} {version}" for name, version in facts.record.versions.items())
     commit = facts.record.git_commit + (" with changes" if facts.record.git_dirty else "")
     about = joined(element("p", f"Versions: {versions or 'unknown'}.", "quiet"), _code(commit))
-    return card(facts_list(entries), about)
+    return card(descriptions(entries), about)
 
 
 def _code(commit: str) -> Html:
