@@ -291,7 +291,7 @@ class StageSummary:
 
 @dataclass(frozen=True)
 class SummaryRecord:
-    """``summaries/<run_id>.json``: what tables and the registry show of a run, in one small object."""
+    """``summaries/<run_id>.json``: what tables and the exporter show of a run, in one small object."""
 
     run_id: str
     model: str

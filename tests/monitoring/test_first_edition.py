@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import time
@@ -17,7 +18,7 @@ from safetensors.numpy import load
 
 from catwalk.cli.doctor import examine
 from catwalk.ledger.champion import Champions
-from catwalk.ledger.runs import Ledger, Run, new_run_id
+from catwalk.ledger.runs import Ledger, Run, new_run_id, summary_key
 from catwalk.replay.points import run_points
 from catwalk.stages.pipeline import open_run, run_stages
 from catwalk.storage.store import Store
@@ -89,6 +90,16 @@ def test_each_run_is_shown_whole(ledger: Ledger, catwalk: Any, state: str) -> No
             named = [records[name] for name in ("run", "summary", "dataset", "evaluation") if records[name]]
             assert [record["classes"] for record in named] == [list(CLASSES)] * (3 + tested)
             assert ("ankle-boot" in shown.out) == tested
+
+
+def test_its_stages_are_as_it_has_summarised_them(ledger: Ledger) -> None:
+    for run_id in RUNS:
+        summary, values = ledger.run(run_id).summary(), json.loads(ledger.store.get(summary_key(run_id)).body)
+        fields = [values[name] for name in ("attempts", "stage_seconds", "stage_started", "stage_ended")]
+        assert summary and fields[0]
+        assert {stage: dataclasses.astuple(one) for stage, one in summary.stages.items()} == {
+            stage: tuple(of_stages.get(stage) for of_stages in fields) for stage in fields[0]
+        }
 
 
 def test_its_runs_are_compared_on_the_same_images(ledger: Ledger, catwalk: Any, tmp_path: Path) -> None:
