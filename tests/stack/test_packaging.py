@@ -28,6 +28,18 @@ def test_every_package_of_the_tree_is_in_the_wheel_and_no_other() -> None:
     assert set(DESCRIBED["tool"]["setuptools"]["packages"]) == on_disk | data
 
 
+@pytest.mark.parametrize(
+    ("file", "place"),
+    [
+        ("docker-compose.yaml", r"CATWALK_VERSION:-([^}]+)"),
+        (".env.example", r"CATWALK_VERSION=(\S+)"),
+        ("docs/operations.md", r'/catwalk, tag: "([^"]+)"'),
+    ],
+)
+def test_the_image_has_the_version_of_the_distribution(file: str, place: str) -> None:
+    assert re.findall(place, (PROJECT / file).read_text()) == [METADATA["version"]]
+
+
 @pytest.mark.parametrize("text", RANGES)
 def test_the_lock_is_within_every_range(text: str) -> None:
     wanted = Requirement(text)
