@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def ledger_store() -> Store:
+    """Where runs live."""
     from catwalk.storage.store import Store
 
     return Store.from_environment()
@@ -63,6 +64,11 @@ def run_ids(store: Store, prefix: str) -> list[str]:
 
 
 def champion_of(store: Store, model: str) -> ChampionRecord:
+    """A model's champion; without a model that of the only one, else of mlp.
+
+    Raises:
+        CatwalkError: it has none.
+    """
     from catwalk.ledger.champion import Champions
 
     champions = Champions(store)
@@ -86,6 +92,7 @@ def champion_model(model: str) -> tuple[ChampionRecord, Run, bytes]:
 
 
 def observed_ledger() -> tuple[Ledger, Observer]:
+    """The ledger, and what is told of all that happens in it."""
     from catwalk.ledger.runs import Ledger
     from catwalk.storage.store import Store
     from catwalk.telemetry.emitter import observer_from_environment
@@ -95,5 +102,6 @@ def observed_ledger() -> tuple[Ledger, Observer]:
 
 
 def name_damaged(reader: Summaries) -> None:
+    """Says which summaries are left out, and why."""
     for key, reason in reader.damaged.items():
         complain(f"{key} is damaged and left out: {reason}")

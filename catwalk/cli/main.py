@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -14,6 +14,7 @@ from catwalk.cli.commands import alerts, ledger, models, reports, runs, telemetr
 from catwalk.entry_point import entry_point, unwritable
 from catwalk.errors import CatwalkError
 
+DISTRIBUTION = "catwalk-mlops"
 app = typer.Typer(
     name="catwalk",
     help="Train, inspect and serve models, and watch over what observes them.",
@@ -48,8 +49,20 @@ def _told_by_system(error: OSError) -> str:
     return unwritable(error)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"catwalk {version(DISTRIBUTION)}")
+        raise typer.Exit
+
+
 @app.callback()
-def _everything() -> None:
+def _everything(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
     """Train, inspect and serve models, and watch over what observes them."""
     from catwalk.clients.environment import load_environment
 

@@ -27,6 +27,11 @@ By = Annotated[str, typer.Option(help="Who; default: CATWALK_BY, else the user o
 
 
 def given(reason: str) -> str:
+    """A reason, without what surrounds it.
+
+    Raises:
+        CatwalkError: it is empty.
+    """
     if not reason.strip():
         raise CatwalkError("--reason is empty; say why, for whoever reads the history")
     return reason.strip()

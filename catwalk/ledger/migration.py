@@ -16,6 +16,7 @@ from typing import Any
 from catwalk.codec import from_json, to_json
 from catwalk.errors import DamagedError
 from catwalk.ledger.records import DatasetRecord, EvaluationRecord, RunRecord, SummaryRecord, class_names
+from catwalk.ledger.runs import summary_key
 from catwalk.storage.store import Store, Stored
 from catwalk.storage.swap import swap
 
@@ -107,7 +108,7 @@ class Migration:
             StoreError: S3 fails.
         """
         try:
-            found = self.store.find_record(SummaryRecord, _summary_key(run_id))
+            found = self.store.find_record(SummaryRecord, summary_key(run_id))
         except DamagedError as error:
             return Migrated(run_id, damaged=str(error))
         if found is None:  # removed since it was listed
@@ -118,7 +119,7 @@ class Migration:
             return Migrated(run_id, found[0].model, damaged=str(error))
 
     def _migrate(self, summary: SummaryRecord) -> Migrated:
-        run_id, key, classes = summary.run_id, _summary_key(summary.run_id), self.classes.get(summary.model)
+        run_id, key, classes = summary.run_id, summary_key(summary.run_id), self.classes.get(summary.model)
         if classes is None or not self._outdated(key, _SUMMARY, classes):
             return Migrated(run_id, summary.model)
         if self.runs_on(summary):
@@ -152,10 +153,6 @@ class Migration:
 
         if not self.dry:
             swap(key, once)
-
-
-def _summary_key(run_id: str) -> str:
-    return f"summaries/{run_id}.json"
 
 
 def _renewed(key: str, stored: Stored, step: Step, classes: Sequence[str]) -> bytes | None:

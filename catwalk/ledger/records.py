@@ -18,8 +18,6 @@ Trigger = Literal["schedule", "manual", "sweep", "cli"]
 Outcome = Literal["succeeded", "failed", "cancelled", "superseded"]
 Verdict = Literal["passed", "failed", "inconclusive", "skipped"]
 
-MAX_EPOCHS = 200
-"""That a run may train: each epoch is a label value in Prometheus, and this caps the series that a run can make."""
 _OLD_STATISTICS = ("pixel_mean", "pixel_stddev")
 """Version 0.1 has these beside the other fields of a record."""
 _OLD_STAGES = {
@@ -59,7 +57,7 @@ class RunRecord:
     series_budget: int | None = None
     """Series that the run may make in Prometheus, fixed when it was opened; None: as many as it has."""
     series_left_out: int = 0
-    """Series of its curves that are therefore left out of Prometheus, if it goes all the way; the ledger has them."""
+    """Series that are therefore left out of Prometheus, if it goes all the way; the ledger has them."""
     classes: list[str] = field(default_factory=list)
     """Names of the classes, in label order; empty: stored by an older version (see :func:`class_names`)."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from catwalk.errors import DamagedError
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.records import SummaryRecord
-from catwalk.ledger.runs import Run
+from catwalk.ledger.runs import Run, summary_key
 from catwalk.storage.store import Store
 
 DAY_SECONDS = 86_400.0
@@ -64,6 +64,6 @@ def expired(
 def remove(run: Run) -> int:
     """Deletes a run's objects, its summary last, so that an interrupted removal can be done again; returns how many."""
     keys = [entry.key for entry in run.store.list(run.key(""))]
-    for key in [*keys, f"summaries/{run.run_id}.json"]:
+    for key in [*keys, summary_key(run.run_id)]:
         run.store.delete(key)
     return len(keys) + 1

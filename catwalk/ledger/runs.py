@@ -32,6 +32,13 @@ from catwalk.storage.swap import swap
 
 R = TypeVar("R")
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+SUMMARIES = "summaries/"
+"""Where the summaries of all runs live."""
+
+
+def summary_key(run_id: str) -> str:
+    """Where a run's summary lives."""
+    return f"{SUMMARIES}{run_id}.json"
 
 
 def run_id_of_dag_run(run_after: datetime, dag_id: str, dag_run_id: str, map_index: int = -1) -> str:
@@ -91,7 +98,7 @@ class Run:
 
     def summary(self) -> SummaryRecord | None:
         """The small object that tables show."""
-        found = self.store.find_record(SummaryRecord, f"summaries/{self.run_id}.json")
+        found = self.store.find_record(SummaryRecord, summary_key(self.run_id))
         return found[0] if found else None
 
     def _find(self, kind: type[R], name: str) -> R | None:
@@ -137,7 +144,7 @@ class Run:
             change: makes the new summary of the one that is there.
             check: see :func:`catwalk.storage.swap.swap`.
         """
-        key = f"summaries/{self.run_id}.json"
+        key = summary_key(self.run_id)
 
         def step() -> SummaryRecord:
             found = self.store.find_record(SummaryRecord, key)

@@ -1,4 +1,8 @@
-"""Every run's summary, for tables and the registry: a damaged object is named and left out, and the others are read."""
+"""Every run's summary, and what it says at a moment.
+
+Exporter, command line, reports and retention read summaries here alone: a damaged one is named and left out, and the
+others are read.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,19 @@ from catwalk import variables
 from catwalk.codec import from_json
 from catwalk.ledger import summary_index
 from catwalk.ledger.records import SummaryRecord, is_time
-from catwalk.ledger.runs import RUN_ID
+from catwalk.ledger.runs import RUN_ID, SUMMARIES, summary_key
 from catwalk.ledger.validation import fault
 from catwalk.storage.store import Entry, Store, Stored
 
-_PREFIX = "summaries/"
 _READERS = 8
 STALLED_SECONDS = 600.0
 """Default for how long a running run may stay silent before it counts as stalled."""
 SWEEP_SECONDS = 24 * 3600.0
 """For how long a trial that is trained may wait for the others of its sweep."""
+SETTLING_SECONDS = 120.0
+"""From a run's last change until its points are expected to be in Prometheus."""
+WATCHED_SECONDS = 12 * 3600.0
+"""For how long after that change they are compared with what Prometheus holds."""
 
 
 def shown_state(summary: SummaryRecord, now: float, stalled_seconds: float) -> str:
@@ -33,6 +40,11 @@ def run_seconds(summary: SummaryRecord, now: float) -> float:
     """From a run's start to its end, or until now."""
     end = summary.finished or (now if summary.state == "running" else summary.updated)
     return max(0.0, end - summary.started)
+
+
+def points_are_due(summary: SummaryRecord, now: float) -> bool:
+    """Whether a run's points should be in Prometheus by now, and recently enough to be compared."""
+    return summary.finished is not None and SETTLING_SECONDS <= now - summary.updated <= WATCHED_SECONDS
 
 
 def stalled_seconds() -> float:
@@ -57,38 +69,42 @@ class Summaries:
     """Key → what is wrong with it, as of the last read."""
     total: int = 0
     """Summaries that the last read has found, read or not."""
+    left_out: int = 0
+    """Those of them that were not read, or were gone before."""
     _cache: dict[str, tuple[str, SummaryRecord | str]] = field(default_factory=dict, repr=False)
     _loose: set[str] = field(default_factory=set, repr=False)
     """Keys that were read one by one since the index was last written."""
 
-    def read(self, newest: int | None = None) -> list[SummaryRecord]:
+    def read(self, newest: int | None = None, one_by_one: int | None = None) -> list[SummaryRecord]:
         """The summaries that can be trusted, oldest run first.
 
         Args:
             newest: read only so many, the newest; None reads all.
+            one_by_one: of those that the index does not hold, read only so many, the newest, and leave the index as it
+                is; None reads all.
 
         Raises:
             StoreError: S3 could not be read; what earlier reads gave stays valid.
         """
-        listed = list(self.store.list(_PREFIX))
-        self.total = len(listed)
+        listed = list(self.store.list(SUMMARIES))
         entries = listed if newest is None else listed[-newest:]
-        changed = [entry for entry in entries if self._cache.get(entry.key, ("",))[0] != entry.etag]
-        cache = {entry.key: self._cache[entry.key] for entry in entries if entry.key in self._cache}
+        changed = [entry for entry in entries if self._etag(entry) != entry.etag]
         indexed = summary_index.read(self.store) if len(changed) >= summary_index.WORTHWHILE else {}
+        if one_by_one is not None:
+            changed = _with_few_missing(changed, indexed, one_by_one)
         bodies = self._bodies(changed, indexed)
-        for entry in changed:
-            stored = bodies.get(entry.key)
-            if stored:
-                cache[entry.key] = (stored.etag, _decode(entry.key, stored.body))
-            else:  # deleted since it was listed
-                cache.pop(entry.key, None)
-        self._cache = cache
+        unchanged = {entry.key: self._cache[entry.key] for entry in entries if self._etag(entry) == entry.etag}
+        self._cache = unchanged | {key: (stored.etag, _decode(key, stored.body)) for key, stored in bodies.items()}
         self._loose |= {key for key, stored in bodies.items() if indexed.get(key) != stored}
-        if len(self._loose) >= summary_index.WORTHWHILE:
+        if one_by_one is None and len(self._loose) >= summary_index.WORTHWHILE:
             self._write_index(listed, bodies)
-        self.damaged = {key: found for key, (_, found) in cache.items() if isinstance(found, str)}
-        return [found for _, (_, found) in sorted(cache.items()) if isinstance(found, SummaryRecord)]
+        self.total, self.left_out = len(listed), len(listed) - len(self._cache)
+        self.damaged = {key: found for key, (_, found) in self._cache.items() if isinstance(found, str)}
+        return [found for _, (_, found) in sorted(self._cache.items()) if isinstance(found, SummaryRecord)]
+
+    def _etag(self, entry: Entry) -> str:
+        """Of the version that is known; empty: none is."""
+        return self._cache.get(entry.key, ("",))[0]
 
     def _bodies(self, entries: Sequence[Entry], known: Mapping[str, Stored]) -> dict[str, Stored]:
         """Key → summary, from what is known where it has the listed ETag, else by a GET each; without deleted ones."""
@@ -109,6 +125,13 @@ class Summaries:
         return self.store.find(entry.key)
 
 
+def _with_few_missing(entries: Sequence[Entry], known: Mapping[str, Stored], most: int) -> list[Entry]:
+    """The entries without those that would need a GET, but for so many, the newest."""
+    missing = [entry.key for entry in entries if not _is_current(known.get(entry.key), entry)]
+    skipped = set(missing[: max(0, len(missing) - most)])
+    return [entry for entry in entries if entry.key not in skipped]
+
+
 def _is_current(stored: Stored | None, entry: Entry) -> bool:
     return stored is not None and stored.etag == entry.etag
 
@@ -124,6 +147,6 @@ def _decode(key: str, body: bytes) -> SummaryRecord | str:
         return wrong
     if not all(map(is_time, (summary.started, summary.updated, summary.finished or 0.0))):
         return "started, updated or finished is no time"
-    if not RUN_ID.fullmatch(summary.run_id) or key != f"{_PREFIX}{summary.run_id}.json":
+    if not RUN_ID.fullmatch(summary.run_id) or key != summary_key(summary.run_id):
         return "its run_id is not the one in its key"
     return summary

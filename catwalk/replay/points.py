@@ -5,10 +5,7 @@ from __future__ import annotations
 from catwalk.errors import DamagedError
 from catwalk.ledger.records import AttemptRecord
 from catwalk.ledger.runs import Run
-from catwalk.telemetry.points import Point, epoch_points, stage_points, test_points
-
-WATCHED_SECONDS = 12 * 3600.0
-"""For how long after a run's last change its points are compared with what Prometheus holds."""
+from catwalk.telemetry.points import Point, epoch_points, series_left_out, stage_points, test_points
 
 
 def run_points(run: Run) -> list[Point]:
@@ -26,6 +23,21 @@ def run_points(run: Run) -> list[Point]:
     for attempt in _last_ended(run.attempts()).values():
         points += stage_points(record, attempt)
     return points
+
+
+def left_out(run: Run) -> int:
+    """Series of a run that are left out of Prometheus, now that it has trained.
+
+    That was said when the run was opened, unless it trains longer than its configuration says, or that says nothing.
+
+    Raises:
+        StoreError: the ledger could not be read.
+    """
+    record, training = run.record, run.training()
+    trained = len(training.epochs) if training else 0
+    if record.series_budget is None or trained <= record.epochs:
+        return record.series_left_out
+    return series_left_out(record.epochs, len(record.classes), record.series_budget, trained)
 
 
 def _last_ended(attempts: list[AttemptRecord]) -> dict[str, AttemptRecord]:

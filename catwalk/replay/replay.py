@@ -1,6 +1,6 @@
 """Puts a run's points into Prometheus once more, from the ledger in S3.
 
-Two roads, by the run's age. While a run's points are compared with what Prometheus holds, they go by StatsD, which
+The run's age decides how. While a run's points are compared with what Prometheus holds, they go by StatsD, which
 stamps "now": that is how rules count them. Older points become Prometheus blocks at their true time.
 """
 
@@ -13,9 +13,10 @@ from typing import Any
 
 from catwalk.errors import CatwalkError
 from catwalk.ledger.runs import Run
+from catwalk.ledger.summaries import WATCHED_SECONDS
 from catwalk.replay.backfill import backfill
 from catwalk.replay.openmetrics import openmetrics
-from catwalk.replay.points import WATCHED_SECONDS, run_points
+from catwalk.replay.points import run_points
 from catwalk.replay.prometheus import scraped_labels
 from catwalk.replay.resend import send_and_confirm
 from catwalk.telemetry.observer import Observer
@@ -52,7 +53,7 @@ def replay(run: Run, observer: Observer, out: Path | None, now: float) -> Replay
     """
     points = run_points(run)
     if not points:
-        why = "may make no series in Prometheus" if run.record.series_left_out else "has no points yet"
+        why = "may make no series in Prometheus" if run.record.series_budget == 0 else "has no points yet"
         raise CatwalkError(f"run {run.run_id} {why}")
     if out is None and now - max(point.time for point in points) < WATCHED_SECONDS:
         sentence = send_and_confirm(run, points, observer)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
+from dataclasses import dataclass, replace
 
 from catwalk.clients.environment import part_url
 from catwalk.errors import CatwalkError
 from catwalk.ledger.runs import Run
 from catwalk.replay import prometheus
-from catwalk.replay.points import run_points
+from catwalk.replay.points import left_out, run_points
 from catwalk.replay.room import take_again
 from catwalk.telemetry.observer import Observer
 from catwalk.telemetry.points import Point
@@ -22,28 +23,35 @@ ARRIVAL_SECONDS = 90.0
 _ASK_SECONDS = 1.0
 
 
-def send_again(run: Run, observer: Observer) -> tuple[int, int]:
-    """Sends again as the last thing that a run does; nothing that goes wrong here stops it.
+@dataclass(frozen=True)
+class Sent:
+    """What became of a run's points."""
 
-    Returns:
-        The points that have arrived, and those that were lost since the observer was last asked.
-    """
-    arrived, unsent = _send(run, observer) if observer.sends else (0, 0)
-    return arrived, unsent + observer.take_dropped()
+    arrived: int = 0
+    lost: int = 0
+    """Since the observer was last asked."""
+    left_out: int = 0
+    """Series that the run had no room for, as far as it has trained."""
 
 
-def _send(run: Run, observer: Observer) -> tuple[int, int]:
-    """The points that have arrived, and those that the observer was not given."""
+def send_again(run: Run, observer: Observer) -> Sent:
+    """Sends again as the last thing that a run does; nothing that goes wrong here stops it."""
+    sent = _send(run, observer) if observer.sends else Sent(left_out=run.record.series_left_out)
+    return replace(sent, lost=sent.lost + observer.take_dropped())
+
+
+def _send(run: Run, observer: Observer) -> Sent:
+    """What became of them, but for those that the observer itself has lost."""
     try:
-        points = run_points(run)
+        points, without = run_points(run), left_out(run)
         fits = take_again(run.store, run.record, len(points))
     except Exception as error:
         log.warning("points can't be sent again: %s", " ".join(str(error).split()))
-        return 0, 1
+        return Sent(0, 1, run.record.series_left_out)
     if not fits:
         log.warning("points can't be sent again: other runs have taken all the room that runs have in Prometheus")
-        return 0, len(points)
-    return observer.resend(points), 0
+        return Sent(0, len(points), without)
+    return Sent(observer.resend(points), 0, without)
 
 
 def send_and_confirm(run: Run, points: list[Point], observer: Observer) -> str:

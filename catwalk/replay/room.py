@@ -32,7 +32,8 @@ def with_room(store: Store, run: RunRecord, epochs: Sequence[int]) -> RunRecord:
     Args:
         store: that the record goes to.
         run: the record.
-        epochs: that each trial of its sweep is to train; the run's own alone where it is no trial.
+        epochs: that each trial of its sweep is to train, 0 where that is not known; the run's own alone where it is no
+            trial.
     """
     classes = len(run.classes)
     try:

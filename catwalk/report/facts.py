@@ -28,12 +28,16 @@ from catwalk.ledger.records import (
     class_names,
 )
 from catwalk.ledger.runs import Run
+from catwalk.ledger.summaries import Summaries
 from catwalk.ledger.sweep import NOT_CHOSEN, chosen
-from catwalk.report.past import read_past
 from catwalk.report.statistics import probabilities
 from catwalk.storage.store import Store
 
 T = TypeVar("T")
+MOST_RUNS = 1_000
+"""A chart of more would be a smear."""
+ONE_BY_ONE = 100
+"""Summaries that are read with a request each: a report should not take longer for having a long past."""
 
 
 class MissingError(Exception):
@@ -181,6 +185,19 @@ def read_facts(run: Run) -> Facts:
         sweep=part(lambda: chosen(run.store, record.sweep) if record.sweep else None, "").value,
         in_service=part(lambda: (Champions(run.store).get(record.model) or (None,))[0], "").value,
     )
+
+
+def read_past(store: Store, model: str) -> tuple[list[SummaryRecord], int]:
+    """Summaries of a model's newest runs, oldest first, and how many runs of any model were left out.
+
+    What is damaged is left out too: the exporter names it.
+
+    Raises:
+        StoreError: S3 could not be read.
+    """
+    reader = Summaries(store)
+    found = reader.read(newest=MOST_RUNS, one_by_one=ONE_BY_ONE)
+    return [summary for summary in found if summary.model == model], reader.left_out
 
 
 def _stop(summary: SummaryRecord) -> str:

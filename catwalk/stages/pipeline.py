@@ -537,11 +537,13 @@ def publish(run: Run, observer: Observer) -> None:
         )
         log.info("run %s %s%s", run.run_id, state, f": {error or not_tested}" if error or not_tested else "")
         _report(run)
-    sent, dropped = send_again(run, observer)
-    log.info("%d points sent again%s", sent, f", {dropped} could not be sent" if dropped else "")
-    if dropped:
+    sent = send_again(run, observer)
+    log.info("%d points sent again%s", sent.arrived, f", {sent.lost} could not be sent" if sent.lost else "")
+    if sent.lost or sent.left_out != run.record.series_left_out:
         run.update_summary(
-            lambda summary: dataclasses.replace(summary, points_dropped=summary.points_dropped + dropped)
+            lambda summary: dataclasses.replace(
+                summary, points_dropped=summary.points_dropped + sent.lost, series_left_out=sent.left_out
+            )
         )
 
 

@@ -232,7 +232,7 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
     kind: Kind = "histogram" if entry["type"] == "timer" else entry["type"]
     metric = Metric(
         name=special.name or _name(special.match or registered, kind),
-        road="statsd",
+        transport="statsd",
         kind=kind,
         help=special.help or _help(str(entry["description"])),
         labels=tuple(entry["name_variables"]) if special.labels is None else special.labels,

@@ -1,7 +1,7 @@
 """Every metric of Catwalk, declared once: emitter, mapping, registry, rules and documentation all take it from here.
 
-Two roads lead to Prometheus (DESIGN.md, section 4). By *StatsD* travels what happens while a stage runs; from the
-*registry* Prometheus scrapes what is so, read from S3; the *courier* tells of notifications. Airflow's own metrics are
+Metrics reach Prometheus by three transports. By *StatsD* travels what happens while a stage runs; from the *registry*
+Prometheus scrapes what is so, read from S3; from the *courier*, what became of notifications. Airflow's own metrics are
 in :mod:`catwalk.telemetry.airflow_metrics`.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-Road = Literal["statsd", "registry", "courier"]
+Transport = Literal["statsd", "registry", "courier"]
 Kind = Literal["gauge", "counter", "histogram", "info"]
 Unit = Literal["", "seconds", "bytes", "ratio", "examples", "examples_per_second"]
 
@@ -38,7 +38,7 @@ class Metric:
 
     name: str
     """In Prometheus."""
-    road: Road
+    transport: Transport
     kind: Kind
     help: str
     labels: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class Metric:
             return "a label is there twice"
         if bool(self.buckets) != (self.kind == "histogram") or list(self.buckets) != sorted(set(self.buckets)):
             return "histograms, and only they, have buckets, in rising order"
-        if self.ttl_seconds and (self.kind != "gauge" or self.road != "statsd"):
+        if self.ttl_seconds and (self.kind != "gauge" or self.transport != "statsd"):
             return "only gauges expire: a counter or histogram would start again at 0"
         return ""
 
@@ -302,7 +302,7 @@ RUN_POINTS_DROPPED = _registry_gauge(
 RUN_SERIES_LEFT_OUT = _registry_gauge(
     "catwalk_run_series_left_out",
     _RUN,
-    "Series of the run's epochs that are left out of Prometheus, so that all runs fit its limit; the ledger has them.",
+    "Series of the run that are left out of Prometheus, so that all runs fit its limit; the ledger has them.",
 )
 
 # --- By the registry: decisions and the champion ----------------------------------------------------------------------
@@ -463,6 +463,6 @@ def metric(name: str) -> Metric:
     return _BY_NAME[name]
 
 
-def on_road(road: Road) -> tuple[Metric, ...]:
-    """Every metric that takes this road."""
-    return tuple(metric for metric in METRICS if metric.road == road)
+def by_transport(transport: Transport) -> tuple[Metric, ...]:
+    """Every metric that goes by this transport."""
+    return tuple(metric for metric in METRICS if metric.transport == transport)

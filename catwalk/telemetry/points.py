@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from catwalk.ledger.records import (
-    MAX_EPOCHS,
     STAGES,
     AttemptRecord,
     EpochRecord,
@@ -24,10 +23,13 @@ CURVE_SERIES = 9
 """Of one epoch, the classes' apart."""
 MAX_SERIES = 4_000
 """No run makes more series than this, however many classes it has and epochs it trains."""
+MAX_EPOCHS = 200
+"""Each epoch is a label value in Prometheus. Of a run of so many epochs all curves have room beside its test; one that
+does not say how many it trains shows no more than so many."""
 _WHATEVER_CLASSES = 3 + STAGE_SERIES * len(STAGES)
 """Of a run's test and stages, the classes' apart."""
 _ROOM_OF_CLASSES = MAX_SERIES - _WHATEVER_CLASSES - CURVE_SERIES * MAX_EPOCHS
-"""For what the test says of classes, so that each epoch's curves have room beside it in the longest run."""
+"""For what the test says of classes, so that the curves of :data:`MAX_EPOCHS` have room beside it."""
 
 
 class Point(NamedTuple):
@@ -61,12 +63,17 @@ def shows_confusion(classes: int) -> bool:
 
 
 def series_budget(epochs: int, classes: int) -> int:
-    """Series that a run makes at most: with 10 classes 19 an epoch, 3 + 3·10 + 10·10 of the test, 3 a stage."""
-    return _made(epochs, classes, None)
+    """Series that a run makes at most: with 10 classes 19 an epoch, 3 + 3·10 + 10·10 of the test, 3 a stage.
+
+    Args:
+        epochs: that it is to train; 0: it does not say.
+        classes: that it tells apart.
+    """
+    return _series(kept(epochs, classes, None), classes)
 
 
-def _made(epochs: int, classes: int, budget: int | None) -> int:
-    found = kept(epochs, classes, budget)
+def _series(found: Kept, classes: int) -> int:
+    """Of a run of which these epochs are shown."""
     return fixed_series(classes) + CURVE_SERIES * len(found.curves) + classes * len(found.classes)
 
 
@@ -80,23 +87,36 @@ class Kept(NamedTuple):
 
 @lru_cache(maxsize=256)
 def kept(epochs: int, classes: int, budget: int | None) -> Kept:
-    """Which epochs of a run stay below its budget of series: the last one, the first one, and evenly between.
+    """Which epochs of a run stay below its budget of series.
 
     Test and stages come first, then the epochs' curves, then each class's.
 
     Args:
-        epochs: that the run is to train.
+        epochs: that the run is to train; 0: it does not say.
         classes: that it tells apart.
         budget: series of the whole run; None: as many as any run may make.
     """
     room = max(0, min(MAX_SERIES, MAX_SERIES if budget is None else budget) - fixed_series(classes))
-    curves = _spaced(epochs, room // CURVE_SERIES)
-    left = room - CURVE_SERIES * epochs if classes else 0
-    return Kept(curves, _spaced(epochs, max(0, left) // max(1, classes)))
+    choose = partial(_spaced, epochs) if epochs else _thinned
+    left = room - CURVE_SERIES * (epochs or MAX_EPOCHS) if classes else 0
+    curves = choose(room // CURVE_SERIES)
+    return Kept(curves, curves & choose(max(0, left) // max(1, classes)))
+
+
+def _thinned(room: int) -> frozenset[int]:
+    """Epochs of a run whose end nobody knows: each one at first, then every second, every fourth and so on."""
+    room = min(room, MAX_EPOCHS)
+    whole = 1 << max(0, (room // 3).bit_length() - 1)
+    found, epoch, step = list[int](), 1, 1
+    while len(found) < room:
+        found.append(epoch)
+        epoch += step
+        step *= 1 + (epoch > whole * step)
+    return frozenset(found)
 
 
 def _spaced(epochs: int, room: int) -> frozenset[int]:
-    """As many epochs as there is room for."""
+    """As many epochs as there is room for: the last one, the first one, and evenly between."""
     if room >= epochs:
         return frozenset(range(1, epochs + 1))
     if room < 2:
@@ -104,10 +124,20 @@ def _spaced(epochs: int, room: int) -> frozenset[int]:
     return frozenset(1 + place * (epochs - 1) // (room - 1) for place in range(room))
 
 
-def series_left_out(epochs: int, classes: int, budget: int | None) -> int:
-    """Series that a run would make if there were room for everything, and does not."""
-    whole = _WHATEVER_CLASSES + 3 * classes + classes**2 + epoch_series(classes) * epochs
-    return whole - (0 if _is_silent(classes, budget) else _made(epochs, classes, budget))
+def series_left_out(epochs: int, classes: int, budget: int | None, trained: int = 0) -> int:
+    """Series that a run would make if there were room for everything, and does not.
+
+    Args:
+        epochs: that it is to train; 0: it does not say.
+        classes: that it tells apart.
+        budget: series of the whole run; None: as many as any run may make.
+        trained: epochs that it has trained, where they may be more.
+    """
+    last = max(epochs, trained)
+    whole = _WHATEVER_CLASSES + 3 * classes + classes**2 + epoch_series(classes) * last
+    reached = frozenset(range(1, last + 1))
+    made = Kept(*(chosen & reached for chosen in kept(epochs, classes, budget)))
+    return whole - (0 if _is_silent(classes, budget) else _series(made, classes))
 
 
 def _is_silent(classes: int, budget: int | None) -> bool:
@@ -122,11 +152,8 @@ def epoch_points(run: RunRecord, record: EpochRecord) -> list[Point]:
         ValueError: the run names another number of classes.
     """
     classes = class_names(run.classes, len(record.class_accuracy))
-    epochs = run.epochs or MAX_EPOCHS
-    # A loss that is no number ends the training, so that its epoch takes the place of the last one.
-    place = epochs if _is_no_number(record.train_loss, record.validation_loss) else record.epoch
-    found = kept(max(epochs, place), len(classes), run.series_budget)
-    if place not in found.curves:
+    found = kept(run.epochs, len(classes), run.series_budget)
+    if not _shows(found.curves, record):
         return []
     labels = {**_run_labels(run), "epoch": str(record.epoch)}
     train, validation = {**labels, "split": "train"}, {**labels, "split": "validation"}
@@ -142,13 +169,16 @@ def epoch_points(run: RunRecord, record: EpochRecord) -> list[Point]:
         (catalogue.EPOCH_INDEX, labels, record.epoch),
     ]
     by_class = zip(classes, record.class_accuracy, strict=True)
-    for name, accuracy in by_class if place in found.classes else ():
+    for name, accuracy in by_class if _shows(found.classes, record) else ():
         values.append((catalogue.EPOCH_CLASS_ACCURACY, {**labels, "class": name}, accuracy))
     return [Point(*value, record.finished) for value in values]
 
 
-def _is_no_number(*losses: float) -> bool:
-    return any(isinstance(loss, float) and not math.isfinite(loss) for loss in losses)
+def _shows(chosen: frozenset[int], record: EpochRecord) -> bool:
+    """Whether an epoch is among those; a loss that is no number ends the training, and takes the last one's place."""
+    losses = (record.train_loss, record.validation_loss)
+    ends = any(isinstance(loss, float) and not math.isfinite(loss) for loss in losses)
+    return record.epoch in chosen or (ends and bool(chosen))
 
 
 def test_points(run: RunRecord, record: EvaluationRecord) -> list[Point]:

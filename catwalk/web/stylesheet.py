@@ -32,7 +32,7 @@ figcaption { color: var(--quiet); font-size: .88rem; margin-top: .5rem }
 .swatch { display: inline-block; width: 2.6em; height: .8em; vertical-align: baseline; margin-right: .4em }
 """
 _TABLES = """.wide { overflow-x: auto }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
+table { border-collapse: separate; border-spacing: 0; width: 100%; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .32rem .8rem .32rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th { font-weight: 600 } th a { font-weight: 400 }
 thead th { color: var(--quiet); font-size: .86rem; white-space: nowrap }
@@ -55,10 +55,10 @@ ul { padding-left: 1.3rem } li { margin: .25rem 0 }
 """
 _PHONE = """@media (max-width: 44rem) { .roomy { display: none } body { padding: .8rem .6rem 2rem }
   .card { padding: .7rem .6rem } h1 { font-size: 1.15rem } th, td { padding-right: .6rem } .run { white-space: normal }
-  table.facts th { white-space: normal; padding-right: .8rem; min-width: 6rem }
+  table.facts th { white-space: normal; padding-right: .8rem; min-width: 7.5rem }
   .stacked thead { display: none } .stacked tr { display: grid; grid-template-columns: 1fr auto; padding: .35rem 0;
   border-bottom: 1px solid var(--line) } .stacked tr > * { border: 0; padding: 0 }
-  .stacked .words { grid-column: 1 / -1 } }
+  .stacked .words { grid-column: 1 / -1 } .stacked tr:last-child { border-bottom: 0 } }
 """
 _PAPER = """@media print { body { background: none; padding: 0; max-width: none } nav { display: none }
   .card { break-inside: avoid } .wide, .prose pre, .prose table { overflow: visible } h2, h3 { break-after: avoid } }

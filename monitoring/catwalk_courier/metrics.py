@@ -1,4 +1,4 @@
-"""What the courier says to Prometheus: the families of the catalogue's courier road."""
+"""What the courier says to Prometheus: its families of the catalogue."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Metrics(Collector):
             samples[catalogue.COURIER_DEADMAN, (state,)] = float(state == gauges.state)
         for channel in {*self._channels, *gauges.pending}:
             samples[catalogue.COURIER_PENDING, (channel,)] = gauges.pending.get(channel, 0)
-        for metric in catalogue.on_road("courier"):
+        for metric in catalogue.by_transport("courier"):
             kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
             family = kind(metric.name, metric.help, labels=metric.labels)
             for (counted, labels), value in samples.items():

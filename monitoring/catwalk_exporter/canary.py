@@ -28,7 +28,7 @@ def announcements() -> list[Amount]:
     """
     return [
         (metric, dict(zip(metric.labels, values, strict=True)), 0)
-        for metric in catalogue.on_road("statsd")
+        for metric in catalogue.by_transport("statsd")
         if metric.kind == "counter"
         for values in product(*(catalogue.LABEL_VALUES[label] for label in metric.labels))
     ]

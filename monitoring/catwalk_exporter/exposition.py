@@ -1,4 +1,4 @@
-"""What the registry says to Prometheus: the families of the catalogue's registry road, made from one snapshot of S3."""
+"""What the registry says to Prometheus: its families of the catalogue, made from one snapshot of S3."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PIPELINE = ("schedule", "manual")
 _HARMLESS = "no_better"
 """The reason to hold that says nothing against a run."""
 _LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "registry", "courier")
-_SHARED_LABELS = frozenset(label for metric in catalogue.on_road("statsd") for label in metric.labels)
+_SHARED_LABELS = frozenset(label for metric in catalogue.by_transport("statsd") for label in metric.labels)
 """Labels that series by StatsD have too."""
 
 Family = GaugeMetricFamily | CounterMetricFamily
@@ -143,7 +143,7 @@ class _Facts(Collector):
 
 def families(facts: Facts, settings: Settings) -> Iterator[Family]:
     """Every family with its samples. A family without samples is left out."""
-    made = {metric: _family(metric) for metric in catalogue.on_road("registry") if metric.kind != "histogram"}
+    made = {metric: _family(metric) for metric in catalogue.by_transport("registry") if metric.kind != "histogram"}
     summaries = facts.snapshot.summaries
     shown = _shown(summaries, facts.now)
     for rows in (
@@ -325,7 +325,7 @@ def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str]) -> Iterato
 
 
 def _checks(summary: SummaryRecord) -> Iterator[Row]:
-    """What the gate has measured, compared with and found; signed values are fine on this road."""
+    """What the gate has measured, compared with and found; signed values are fine here."""
     for check in summary.checks:
         labels = summary.model, summary.run_id, check.check
         yield catalogue.GATE_CHECK, 1, (*labels, check.verdict)

@@ -9,13 +9,10 @@ from catwalk.errors import DamagedError, NotFoundError, StoreError
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.records import ChampionRecord, SummaryRecord
 from catwalk.ledger.runs import Run
-from catwalk.ledger.summaries import Summaries
+from catwalk.ledger.summaries import Summaries, points_are_due
 from catwalk.ledger.validation import fault
-from catwalk.replay.points import WATCHED_SECONDS, run_points
+from catwalk.replay.points import run_points
 from catwalk.storage.store import Store
-
-SETTLING_SECONDS = 120.0
-"""From a run's last change until its points are expected to be in Prometheus."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +28,8 @@ class Snapshot:
     """Objects that could not be understood → why."""
 
     def summary(self, run_id: str) -> SummaryRecord | None:
-        """A run's summary, if there is a sound one."""
+        """A run's summary, if there is one that can be trusted."""
         return next((summary for summary in self.summaries if summary.run_id == run_id), None)
-
-
-def points_are_due(summary: SummaryRecord, now: float) -> bool:
-    """Whether a run's points should be in Prometheus by now, and recently enough to be compared."""
-    return summary.finished is not None and SETTLING_SECONDS <= now - summary.updated <= WATCHED_SECONDS
 
 
 class LedgerReader:

@@ -190,7 +190,7 @@ def _exporter() -> bytes:
 
 def _of_runs() -> list[catalogue.Metric]:
     """Families that a run sends by StatsD."""
-    return [m for m in catalogue.METRICS if m.labels[:2] == ("run_id", "model") and m.road == "statsd"]
+    return [m for m in catalogue.METRICS if m.labels[:2] == ("run_id", "model") and m.transport == "statsd"]
 
 
 def _registry(count: int, now: float) -> bytes:

@@ -75,7 +75,7 @@ def of_ledger(points: list[Point]) -> dict[frozenset[tuple[str, str]], str]:
 
 
 def of_prometheus(stack: RunningStack, run_id: str) -> dict[frozenset[tuple[str, str]], str]:
-    """Series → last value, of everything that Prometheus holds of a run's road by StatsD."""
+    """Series → last value, of everything that Prometheus holds of what a run sends by StatsD."""
     found = stack.query(f'last_over_time({{__name__=~"ml_.+", run_id="{run_id}"}}[1d])')
     return {_series(labels.pop("__name__"), labels): _text(value) for labels, value in found}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 import pickle
@@ -118,6 +119,17 @@ def test_a_killed_stage_is_called_killed(new_run: Callable[..., Run]) -> None:
     summary = run.summary()
     assert summary is not None
     assert (summary.state, summary.finished, summary.stages["train"].attempts) == ("running", None, 2)
+
+
+def test_a_run_that_trained_longer_than_it_said_tells_what_prometheus_lacks(finished: Run) -> None:
+    record = finished.record
+    shorter = RunConfig.from_flat({**SMALL, "epochs": 1}).to_dict()
+    limited = dataclasses.replace(record, config=shorter, series_budget=1_000)
+    finished.store.put_record(finished.key("run.json"), limited)
+    publish(Run(finished.store, finished.run_id), Recorder())
+    summary = finished.summary()
+    assert summary is not None
+    assert (summary.epochs, summary.series_left_out) == (4, 3 * 19)
 
 
 def test_publish_has_nothing_to_do_for_a_run_that_was_never_opened(ledger: Ledger) -> None:
@@ -247,6 +259,6 @@ def test_a_model_without_a_test_is_never_promoted(new_run: Callable[..., Run]) -
 
 def test_ingest_says_what_it_found(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
     run = open_run(ledger, new_run_id(), RunConfig.from_flat(SMALL), "cli")
-    with caplog.at_level("INFO", logger="ml"):
+    with caplog.at_level("INFO", logger="catwalk"):
         ingest(run, Silent())
     assert "train: 500 examples, by class [50, 50, 50, 50, 50, 50, 50, 50, 50, 50]" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -117,9 +118,10 @@ def make_run(
         training = TrainingRecord(1, [make_epoch(number) for number in range(1, epochs + 1)])
         stages = ("ingest", "train", "test", "decide", "publish")
         ended = [make_attempt(stage) for stage in stages] if attempts is None else attempts
+        config = {**run_record.config, "training": {**run_record.config["training"], "epochs": epochs or 18}}
         return SimpleNamespace(
             store=memory_store,
-            record=run_record,
+            record=replace(run_record, config=config),
             training=lambda: training,
             evaluation=lambda: evaluation,
             attempts=lambda: ended,

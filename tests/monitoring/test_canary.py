@@ -6,7 +6,7 @@ import pytest
 
 from catwalk.errors import ConfigError
 from catwalk.telemetry.address import Address
-from catwalk.telemetry.catalogue import CANARY_RECEIVED, STORE_ERRORS, on_road
+from catwalk.telemetry.catalogue import CANARY_RECEIVED, STORE_ERRORS, by_transport
 from catwalk.telemetry.emitter import Emitter
 from catwalk_exporter import canary as canary_module
 from catwalk_exporter.canary import Canary, announcements, canary_from_environment
@@ -15,7 +15,9 @@ from tests.servers import PATIENCE, wait_until
 
 def test_every_counter_is_announced_in_every_combination() -> None:
     found = announcements()
-    assert {metric for metric, _, _ in found} == {metric for metric in on_road("statsd") if metric.kind == "counter"}
+    assert {metric for metric, _, _ in found} == {
+        metric for metric in by_transport("statsd") if metric.kind == "counter"
+    }
     assert [labels["operation"] for metric, labels, _ in found if metric is STORE_ERRORS] == [
         "get",
         "put",

@@ -35,7 +35,7 @@ def test_wire_names(metric: Metric, wire: str) -> None:
 
 
 def test_what_a_run_sends_says_which_run_of_which_model_and_expires() -> None:
-    of_runs = [metric for metric in catalogue.on_road("statsd") if metric.kind == "gauge"]
+    of_runs = [metric for metric in catalogue.by_transport("statsd") if metric.kind == "gauge"]
     assert len(of_runs) == 18
     for metric in of_runs:
         assert metric.labels[:2] == ("run_id", "model")
@@ -69,7 +69,7 @@ def test_no_label_names_a_step() -> None:
     ],
 )
 def test_bad_declarations_are_refused_by_name(changes: dict[str, Any], complaint: str) -> None:
-    good = {"name": "ml_epoch_loss", "road": "statsd", "kind": "gauge", "help": "A loss."}
+    good = {"name": "ml_epoch_loss", "transport": "statsd", "kind": "gauge", "help": "A loss."}
     with pytest.raises(ValueError, match=re.escape(complaint)) as refused:
         Metric(**{**good, **changes})
     assert changes.get("name", "ml_epoch_loss") in str(refused.value)

@@ -13,11 +13,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
-from catwalk.cli import comparison_table, output
+from catwalk.cli.tables import comparison_table, output
 from catwalk.codec import from_json, to_json
-from catwalk.errors import DamagedError, StoreError
+from catwalk.errors import CatwalkError, DamagedError, StoreError
 from catwalk.ledger.records import (
-    MAX_EPOCHS,
     EvaluationRecord,
     RunRecord,
     SummaryRecord,
@@ -26,13 +25,16 @@ from catwalk.ledger.records import (
 )
 from catwalk.replay.openmetrics import openmetrics
 from catwalk.replay.points import run_points
+from catwalk.replay.replay import replay
 from catwalk.replay.room import take, with_room
-from catwalk.report.comparison.differences import Comparison, Difference, Entry, Pair
+from catwalk.report.comparison.differences import Comparison, Difference, Pair
+from catwalk.report.comparison.entries import Entry
 from catwalk.report.facts import Part
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.budget import RUNS_SHARE, smallest
 from catwalk.telemetry.emitter import Emitter
-from catwalk.telemetry.points import MAX_SERIES, series_budget, series_left_out
+from catwalk.telemetry.observer import Silent
+from catwalk.telemetry.points import MAX_EPOCHS, MAX_SERIES, series_budget, series_left_out
 from catwalk_exporter import pages
 from catwalk_exporter.exposition import Facts, Settings, families
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
@@ -62,6 +64,7 @@ def ledger_run(run_record: RunRecord, make_epoch: Any, make_attempt: Any, memory
         stages = ("ingest", "train", "test", "decide", "publish")
         return SimpleNamespace(
             store=memory_store,
+            run_id=run_record.run_id,
             record=replace(run_record, classes=classes, config=config),
             training=lambda: TrainingRecord(1, history),
             evaluation=lambda: evaluation(classes, count),
@@ -241,10 +244,23 @@ def test_the_exporter_counts_a_run_that_contradicts_itself_and_reads_on(s3_store
         s3_store.get_record(SummaryRecord, f"summaries/{bad}.json")
 
 
-def test_a_run_that_does_not_say_how_long_it_trains_stays_below_its_budget(ledger_run: Any) -> None:
+@pytest.mark.parametrize("config", [{"forest": {"trees": 300}}, {}, {"training": {"epochs": None}}])
+def test_a_run_that_does_not_say_how_long_it_trains_stays_below_its_budget(ledger_run: Any, config: Any) -> None:
     run = ledger_run(THREE, 3, 40)
-    for config in ({"forest": {"trees": 300}}, {}, {"training": {"epochs": None}}):
-        run.record = replace(run.record, config=config, series_budget=150)
-        points = run_points(run)
-        assert len(points) <= 150
-        assert any(point.metric is catalogue.EPOCH_LOSS for point in points)
+    run.record = replace(run.record, config=config, series_budget=150)
+    points = run_points(run)
+    assert len(points) <= 150
+    shown = {int(point.labels["epoch"]) for point in points if point.metric is catalogue.EPOCH_LOSS}
+    assert {1, 2, 3, 4} < shown, "room is used from the first epoch on"
+    assert max(shown) > 30, "and reaches on"
+
+
+@pytest.mark.parametrize(("budget", "told"), [(3_000, "has no points yet"), (0, "may make no series in Prometheus")])
+def test_what_many_classes_leave_out_is_no_reason_to_have_no_points(ledger_run: Any, budget: int, told: str) -> None:
+    run = ledger_run(HUNDRED, 100)
+    run.record = replace(run.record, series_budget=budget, series_left_out=series_left_out(2, 100, budget))
+    run.training = run.evaluation = lambda: None
+    run.attempts = list
+    assert run.record.series_left_out >= 10_000
+    with pytest.raises(CatwalkError, match=told):
+        replay(run, Silent(), None, 0.0)

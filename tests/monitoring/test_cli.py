@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -12,9 +13,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
 
 from catwalk.gate.promotion import promote
 from catwalk.knobs import knobs
@@ -83,7 +86,7 @@ def test_runs_and_show_need_no_torch(s3_store: Store) -> None:
     make_run(s3_store, FIRST, time.time())
     code = "import sys\nfrom catwalk.cli.main import main\nfor arguments in (['runs'], ['show', 'latest']):\n"
     code += "    try: main(arguments)\n    except SystemExit as stop: assert not stop.code, stop.code\n"
-    code += "assert not {'torch', 'airflow', 'matplotlib'} & set(sys.modules)"
+    code += "assert not {'torch', 'airflow', 'matplotlib', 'scipy', 'flask', 'fastapi', 'starlette'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True, capture_output=True, timeout=60)
 
 
@@ -410,6 +413,35 @@ def test_a_comparison_does_not_depend_on_its_page(
         assert (page.code, page.err) == (0, "")
         assert page.out.startswith("<!doctype html>") and page.out.endswith("</html>\n")
     one_line(catwalk("compare", FIRST, SECOND, "--out", "-", "--json"), "leave out --json and --open")
+
+
+@pytest.mark.parametrize("names", [["猫", "sedan, red [x]", "ä b"], []])
+def test_a_run_is_shown_and_replayed_with_its_own_classes(catwalk: Any, s3_store: Store, names: list[str]) -> None:
+    run = make_run(s3_store, FIRST, time.time())
+    score, training = run.evaluation(), run.training()
+    assert score and training
+    rates, matrix = [0.9] * 3, [[90, 10, 0], [0, 90, 10], [10, 0, 90]]
+    history = [dataclasses.replace(epoch, class_accuracy=rates) for epoch in training.epochs]
+    put = {
+        "run.json": dataclasses.replace(run.record, classes=names, config={"forest": {"trees": 300}}),
+        "epochs.json": dataclasses.replace(training, epochs=history),
+        "evaluation.json": dataclasses.replace(
+            score, classes=names, class_accuracy=rates, class_precision=rates, class_f1=rates, confusion=matrix
+        ),
+    }
+    for name, record in put.items():
+        s3_store.put_record(run.key(name), record)
+    expected = names or ["0", "1", "2"]
+    text = catwalk("show", FIRST).out
+    for name, taken_for in zip(expected, [*expected[1:], expected[0]], strict=True):
+        assert any(line.strip().startswith(name) and f"{taken_for} (10)" in line for line in text.splitlines())
+    blocks = text_string_to_metric_families(catwalk("replay", FIRST, "--out", "-").out.replace("# EOF\n", ""))
+    [family] = [family for family in blocks if family.name == "ml_test_class_f1_ratio"]
+    assert [unquote(sample.labels["class"]) for sample in family.samples] == expected
+    s3_store.put_record(run.key("run.json"), dataclasses.replace(put["run.json"], classes=["a", "b"]))  # type: ignore[type-var]
+    one_line(
+        catwalk("replay", FIRST, "--out", "-"), f"run {FIRST} is damaged: it names 2 classes, but has figures of 3"
+    )
 
 
 def test_a_replay_can_go_to_standard_output(catwalk: Any, s3_store: Store) -> None:

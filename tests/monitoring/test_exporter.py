@@ -68,7 +68,7 @@ def test_every_family_of_a_run_arrives_with_name_labels_value_and_help(exporter:
     scrape = exporter.until(lambda scrape: scrape.of("ml_") == expected(run_points(run)))
     assert len(scrape.of("ml_")) == series_budget(18, 10)
     assert scrape.of("ml_") == expected(run_points(run))
-    for metric in catalogue.on_road("statsd"):
+    for metric in catalogue.by_transport("statsd"):
         if metric.kind == "gauge":
             assert scrape.families[metric.name] == ("gauge", metric.help)
     assert_nothing_is_wrong(scrape)

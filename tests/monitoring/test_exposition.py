@@ -13,7 +13,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
-from catwalk.cli.output import run_facts
+from catwalk.cli.tables.output import run_facts
 from catwalk.errors import ConfigError
 from catwalk.ledger.records import STAGES, ChampionRecord, CheckRecord, StageSummary, SummaryRecord
 from catwalk.schedule import Schedule
@@ -84,7 +84,7 @@ def test_names_and_labels_are_those_of_the_catalogue() -> None:
         settings=Settings(links={"airflow": "http://127.0.0.1:8080"}), dags_paused={"fashion_training": False},
         disks={"store": Disk(5, 10)}, dag_failures={("fashion_sweep", "manual__1"): time.time()},
     )  # fmt: skip
-    declared = {metric.name: metric for metric in catalogue.on_road("registry")}
+    declared = {metric.name: metric for metric in catalogue.by_transport("registry")}
     shown = set()
     for name, labels in series:
         family = next(stem for stem in (name, name.rsplit("_", 1)[0]) if stem in declared)

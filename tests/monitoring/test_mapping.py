@@ -7,7 +7,7 @@ import yaml
 
 from catwalk.telemetry import mapping
 from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
-from catwalk.telemetry.catalogue import Metric, on_road
+from catwalk.telemetry.catalogue import Metric, by_transport
 from catwalk.telemetry.mapping import generated, main, own_rules
 
 
@@ -29,7 +29,7 @@ def test_check_says_which_file_is_out_of_date_and_writing_mends_it(
 
 def test_the_page_lists_every_metric_and_every_reason() -> None:
     page = mapping.PAGE.read_text()
-    for metric in on_road("registry") + on_road("statsd"):
+    for metric in by_transport("registry") + by_transport("statsd"):
         assert f"| `{metric.name}` |" in page
     for rule in airflow_rules(load_registry()):
         assert (f"| `{rule.metric.name}` |" if rule.metric else rule.reason.replace("|", "\\|")) in page

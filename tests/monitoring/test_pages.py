@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from catwalk.cli.output import duration, number
+from catwalk.cli.tables.output import duration, number
 from catwalk.ledger.records import StageSummary
 from catwalk_exporter.pages import index, run_page
 from catwalk_exporter.snapshot import Snapshot

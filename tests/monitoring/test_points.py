@@ -1,14 +1,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from catwalk.ledger.records import MAX_EPOCHS, EvaluationRecord, RunRecord
+from catwalk.ledger.records import EvaluationRecord, RunRecord, TrainingRecord
 from catwalk.replay.points import run_points
 from catwalk.telemetry import catalogue, points
-from catwalk.telemetry.points import MAX_SERIES, epoch_points, fixed_series, series_budget, stage_points
+from catwalk.telemetry.points import (
+    MAX_EPOCHS,
+    MAX_SERIES,
+    epoch_points,
+    fixed_series,
+    kept,
+    series_budget,
+    series_left_out,
+    stage_points,
+)
 
 
 def series(found: list[points.Point]) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
@@ -48,14 +59,66 @@ def test_every_point_has_the_labels_of_its_metric(make_run: Any) -> None:
 
 
 def test_every_run_gauge_of_the_catalogue_is_sent(make_run: Any) -> None:
-    declared = {metric for metric in catalogue.on_road("statsd") if metric.kind == "gauge"}
+    declared = {metric for metric in catalogue.by_transport("statsd") if metric.kind == "gauge"}
     assert {point.metric for point in run_points(make_run())} == declared
 
 
-@pytest.mark.parametrize("epochs", [0, 1, 18, MAX_EPOCHS])
+@pytest.mark.parametrize("epochs", [1, 18, MAX_EPOCHS])
 def test_the_budget_is_what_a_whole_run_makes(make_run: Any, epochs: int) -> None:
     found = run_points(make_run(epochs))
     assert len(found) == len(series(found)) == series_budget(epochs, 10) == 19 * epochs + 148
+
+
+def test_a_run_that_has_trained_no_epoch_has_the_rest(make_run: Any) -> None:
+    assert len(run_points(make_run(0))) == 148
+
+
+def shown(budget: int | None = None, trained: int = 100_000) -> list[int]:
+    """Epochs of a run of ten classes that does not say how long it trains."""
+    return [epoch for epoch in sorted(kept(0, 10, budget).curves) if epoch <= trained]
+
+
+def test_of_a_run_without_a_known_end_the_first_epochs_are_shown_and_then_ever_fewer() -> None:
+    found = shown()
+    assert found[:64] == list(range(1, 65))
+    gaps = [later - before for before, later in pairwise(found)]
+    assert gaps == sorted(gaps)
+    assert all(gap <= max(1, epoch / 32) for gap, epoch in zip(gaps, found, strict=False)), "none is far from the next"
+    assert found[-1] > 1_000
+    assert kept(0, 10, None).classes <= kept(0, 10, None).curves
+
+
+def test_whatever_the_budget_a_run_without_a_known_end_stays_below_it() -> None:
+    assert series_budget(0, 10) == series_budget(MAX_EPOCHS, 10)
+    for classes in (0, 3, 10, 100):
+        for budget in range(fixed_series(classes), MAX_SERIES, 37):
+            found = kept(0, classes, budget)
+            made = fixed_series(classes) + 9 * len(found.curves) + classes * len(found.classes)
+            assert made <= budget
+            assert 1 in found.curves or budget < fixed_series(classes) + 9
+
+
+@pytest.mark.parametrize("config", [{}, {"forest": {"trees": 300}}, {"training": {"epochs": None}}])
+def test_what_a_run_without_a_known_end_sends_is_what_its_ledger_says_later(make_run: Any, config: Any) -> None:
+    """An epoch is sent or not when it ends; nobody knows then how many follow."""
+    run = make_run(500)
+    run.record = replace(run.record, config=config, series_budget=1_000)
+    for trained in (1, 40, 500):
+        history = run.training().epochs[:trained]
+        run.training = lambda history=history: TrainingRecord(1, history)
+        sent = [point for epoch in history for point in epoch_points(run.record, epoch)]
+        assert [point for point in run_points(run) if "epoch" in point.labels] == sent
+        assert len({point.labels["epoch"] for point in sent}) == len(shown(1_000, trained))
+        left = series_left_out(0, 10, 1_000, trained)
+        assert left == 148 + 19 * trained - len(run_points(run))
+        run.training = lambda: TrainingRecord(1, make_run(500).training().epochs)
+
+
+def test_a_loss_that_is_no_number_is_shown_wherever_it_comes(run_record: RunRecord, make_epoch: Any) -> None:
+    record = replace(run_record, config={}, series_budget=1_000)
+    assert 300 not in shown(1_000)
+    assert epoch_points(record, make_epoch(300)) == []
+    assert len(epoch_points(record, make_epoch(300, validation_loss=math.nan))) == 9
 
 
 @pytest.mark.parametrize("classes", [0, 1, 3, 10, 45, 46, 100, 727, 728, 10_000])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from catwalk.cli.run_table import KEYS, Condition, Row, as_csv, ordered, recipes, row
+from catwalk.cli.tables.run_table import KEYS, Condition, Row, as_csv, ordered, recipes, row
 from catwalk.errors import ConfigError
 from tests.monitoring.ledgers import summary
 

@@ -27,7 +27,7 @@ def alerts(
     json: Json = False,
 ) -> None:
     """Show what fires now, and with --history what was told before."""
-    from catwalk.cli import alert_table, output
+    from catwalk.cli.tables import alert_table, output
     from catwalk.clients.alertmanager import AlertmanagerError, active_alerts
     from catwalk.clients.courier import told
     from catwalk.clients.environment import part_url
@@ -53,8 +53,8 @@ def alerts(
 
 
 def _test_notifications(receiver: str, json: bool, meant: bool) -> None:
-    from catwalk.cli import output
     from catwalk.cli.drill import drill
+    from catwalk.cli.tables import output
     from catwalk.clients.environment import part_url
 
     if not meant:
@@ -81,7 +81,7 @@ def silence(
 
     The next `make up` ends it too. Alerts that still fire afterwards are told then.
     """
-    from catwalk.cli import output
+    from catwalk.cli.tables import output
     from catwalk.clients.environment import part_url
     from catwalk.clients.planned_work import Chain
 

@@ -22,7 +22,7 @@ def prune(
     json: Json = False,
 ) -> None:
     """Remove old runs; never a champion, what a rollback may put back, an anchor, or a run that runs."""
-    from catwalk.cli import output
+    from catwalk.cli.tables import output
     from catwalk.ledger import retention, sweep
     from catwalk.ledger.runs import Run
     from catwalk.ledger.summaries import Summaries
@@ -61,7 +61,7 @@ def migrate(
     """
     from rich.progress import track
 
-    from catwalk.cli import output
+    from catwalk.cli.tables import output
     from catwalk.ledger.migration import Migration
     from catwalk.ledger.summaries import Summaries, shown_state, stalled_seconds
     from ml.fashion_mnist.config import UNNAMED_CLASSES

@@ -33,7 +33,7 @@ def rollback(reason: Reason, by: By = "", model: Model = "", json: Json = False)
 
 
 def _report_change(champion: ChampionRecord, json: bool) -> None:
-    from catwalk.cli import output
+    from catwalk.cli.tables import output
 
     announce(champion)
     if json:
@@ -64,7 +64,7 @@ def fetch(
     json: Json = False,
 ) -> None:
     """Download the champion's model, verified by its sha256."""
-    from catwalk.cli import output
+    from catwalk.cli.tables import output
 
     terminal.check_stdout(out, json)
     target = out / "model.safetensors" if out.is_dir() else out

@@ -43,7 +43,7 @@ def report(
     json: Json = False,
 ) -> None:
     """Build a run's report again from S3, and store it there."""
-    from catwalk.cli import output
+    from catwalk.cli.tables import output
     from catwalk.clients.environment import public_url
     from catwalk.report.build import build, write
     from catwalk.stages import reports
@@ -107,7 +107,7 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare runs with the first one: curves, parameters, and which differences are more than noise."""
-    from catwalk.cli import comparison_table, output
+    from catwalk.cli.tables import comparison_table, output
     from catwalk.report.comparison.differences import compare as compare_runs
 
     terminal.check_stdout(out, json, show_it)
@@ -154,7 +154,7 @@ def _chosen_by(where: Sequence[str], limit: int) -> list[str]:
     """The newest runs that meet every condition, oldest first; none where there is no condition."""
     if not where:
         return []
-    from catwalk.cli import run_table
+    from catwalk.cli.tables import run_table
     from catwalk.ledger.summaries import Summaries, stalled_seconds
 
     conditions = [run_table.Condition.parse(text) for text in where]

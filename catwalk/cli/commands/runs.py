@@ -14,7 +14,7 @@ from catwalk.cli.terminal import complain
 from catwalk.errors import CatwalkError
 
 if TYPE_CHECKING:
-    from catwalk.cli.run_table import Recipe
+    from catwalk.cli.tables.run_table import Recipe
 
 R = TypeVar("R")
 
@@ -40,7 +40,7 @@ def runs(
     json: Json = False,
 ) -> None:
     """List runs, newest first."""
-    from catwalk.cli import output, run_table
+    from catwalk.cli.tables import output, run_table
     from catwalk.ledger.summaries import Summaries, stalled_seconds
 
     conditions = [run_table.Condition.parse(text) for text in where]
@@ -73,7 +73,7 @@ def runs(
 def _show_recipes(recipes: Sequence[Recipe], json: bool) -> None:
     from dataclasses import asdict
 
-    from catwalk.cli import output
+    from catwalk.cli.tables import output
 
     if json:
         output.print_json([asdict(recipe) for recipe in recipes])
@@ -85,7 +85,7 @@ def _show_recipes(recipes: Sequence[Recipe], json: bool) -> None:
 
 def show(run: RunArgument, model: Model = "", json: Json = False) -> None:
     """Show everything about one run."""
-    from catwalk.cli import output
+    from catwalk.cli.tables import output
     from catwalk.ledger.summaries import stalled_seconds
 
     found = resolve(run, model)

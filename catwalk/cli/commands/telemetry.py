@@ -15,8 +15,8 @@ from catwalk.cli.options import Json, Model, RunArgument
 
 def doctor(json: Json = False) -> None:
     """Check every part, and say what to do about what is wrong."""
-    from catwalk.cli import output
     from catwalk.cli.doctor import examine
+    from catwalk.cli.tables import output
 
     checks = []
     for check in examine():
@@ -46,7 +46,7 @@ def replay(
     A run that ended in the last twelve hours goes by StatsD, stamped now. An older one becomes Prometheus blocks at
     its true time.
     """
-    from catwalk.cli import output
+    from catwalk.cli.tables import output
     from catwalk.replay.replay import as_openmetrics
     from catwalk.replay.replay import replay as replay_run
 

@@ -65,8 +65,8 @@ def run(run_id: str | None = None, json: bool = False, **settings: Any) -> None:
 
     The same run id takes up an interrupted run where it stopped, with the configuration it was started with.
     """
-    from catwalk.cli import output
     from catwalk.cli.progress import ProgressObserver
+    from catwalk.cli.tables import output
     from catwalk.ledger.champion import in_service
     from catwalk.ledger.runs import new_run_id
     from catwalk.stages.pipeline import open_run, run_stages
@@ -126,7 +126,7 @@ def _configuration(ledger: Ledger, run_id: str, given: dict[str, Any]) -> tuple[
 
 def _report(run: Run, resent: int, json: bool) -> None:
 
-    from catwalk.cli import output
+    from catwalk.cli.tables import output
     from catwalk.ledger.summaries import run_seconds
 
     summary, evaluation = run.summary(), run.evaluation()
@@ -168,7 +168,7 @@ def predict(
     json: Json = False,
 ) -> None:
     """Say what garment the champion sees in each picture (top three); a picture that can't be read stops no other."""
-    from catwalk.cli import output
+    from catwalk.cli.tables import output
 
     seen = [(path, _seen(path, invert)) for path in images]
     champion, run, body = champion_model(model)

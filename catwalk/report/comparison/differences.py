@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catwalk.errors import CatwalkError, DamagedError
-from catwalk.ledger.records import DatasetRecord, EvaluationRecord, RunRecord, SummaryRecord, TrainingRecord
-from catwalk.ledger.runs import Run
-from catwalk.ledger.sweep import NOT_CHOSEN
+from catwalk.errors import CatwalkError
 from catwalk.problems.paired import Discordance, holm
-from catwalk.report.facts import MissingError, Part, Predictions, part, read_images, read_predictions
+from catwalk.report.comparison.entries import Entry, has_other_classes, read_entries
+from catwalk.report.facts import MissingError, Predictions
 from catwalk.report.statistics import Z_95
 from catwalk.storage.store import Store
 
 SIGNIFICANCE = 0.05
 """A difference whose corrected p-value is below this is called one."""
-_READERS = 8
-_NO_IMAGES: Part[NDArray[np.uint8]] = Part(None, "The test images were not read.")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One of the runs compared, as far as its ledger goes."""
-
-    run_id: str
-    record: Part[RunRecord]
-    summary: SummaryRecord | None
-    dataset: Part[DatasetRecord]
-    training: Part[TrainingRecord]
-    evaluation: Part[EvaluationRecord]
-    predictions: Part[Predictions]
-    images: Part[NDArray[np.uint8]] = _NO_IMAGES
-    """Its test images; read of the baseline, and of runs with other classes than the baseline's."""
 
 
 @dataclass(frozen=True)
@@ -124,71 +104,12 @@ def compare(store: Store, run_ids: Sequence[str]) -> Comparison:
         raise CatwalkError(f"run {twice} is named twice; name each run once")
     if len(run_ids) < 2:
         raise CatwalkError("a comparison takes two runs or more; `catwalk runs` lists them")
-    with ThreadPoolExecutor(max_workers=_READERS) as pool:
-        entries = list(pool.map(lambda run_id: _read(Run(store, run_id)), run_ids))
-    return side_by_side(_with_images(store, named(entries)))
+    return side_by_side(read_entries(store, run_ids))
 
 
 def side_by_side(entries: Sequence[Entry]) -> Comparison:
     """The comparison of runs that have been read; the first is the baseline."""
     return Comparison(list(entries), compare_with_baseline(entries), differing_parameters(entries))
-
-
-def named(entries: Sequence[Entry]) -> list[Entry]:
-    """The runs; those of an older version, which stored no names of classes, have those of a run with as many."""
-    recorded = [entry.evaluation.value.classes for entry in entries if entry.evaluation.value]
-
-    def name(entry: Entry) -> Entry:
-        found = entry.predictions.value
-        if found is None or entry.evaluation.get().classes:
-            return entry
-        others = next((other for other in recorded if len(other) == len(found.classes)), [])
-        return replace(entry, predictions=Part(replace(found, classes=others or found.classes)))
-
-    return [name(entry) for entry in entries]
-
-
-def _with_images(store: Store, entries: Sequence[Entry]) -> list[Entry]:
-    def read(entry: Entry) -> Part[NDArray[np.uint8]]:
-        return part(lambda: read_images(store, entry.dataset.get(), entry.predictions.get()), "")
-
-    first = entries[0]
-    return [
-        replace(entry, images=read(entry)) if entry is first or _other_classes(entry, first) else entry
-        for entry in entries
-    ]
-
-
-def _other_classes(entry: Entry, baseline: Entry) -> bool:
-    mine, theirs = entry.predictions.value, baseline.predictions.value
-    return mine is not None and theirs is not None and set(mine.classes) != set(theirs.classes)
-
-
-def _read(run: Run) -> Entry:
-    summary = part(run.summary, "").value
-    passed_over = summary is not None and summary.reason == NOT_CHOSEN
-    why = "It was not tested: another trial of its sweep was better." if passed_over else "It was never tested."
-    evaluation = part(run.evaluation, why)
-    return Entry(
-        run_id=run.run_id,
-        record=_record(run),
-        summary=summary,
-        dataset=part(run.dataset, "It has no dataset."),
-        training=part(run.training, "It was never trained."),
-        evaluation=evaluation,
-        predictions=part(lambda: read_predictions(run, evaluation), evaluation.why),
-    )
-
-
-def _record(run: Run) -> Part[RunRecord]:
-    """
-    Raises:
-        NotFoundError: there is no such run.
-    """
-    try:
-        return Part(run.record)
-    except DamagedError as error:
-        return Part(None, str(error))
 
 
 def compare_with_baseline(entries: Sequence[Entry]) -> list[Pair]:
@@ -222,7 +143,7 @@ def _paired(entry: Entry, baseline: Entry) -> tuple[Predictions, Predictions, st
         raise MissingError(f"The baseline can't be compared with. {reason}") from None
     shared = [name for name in theirs.classes if name in mine.classes]
     ours, those = mine.among(shared), theirs.among(shared)
-    others = _other_classes(entry, baseline)
+    others = has_other_classes(entry, baseline)
     differ = f"Its classes are not the baseline's ({len(mine.classes)} here, {len(theirs.classes)} there)"
     if not len(ours.labels):
         raise MissingError(f"{differ}, and none that was tested is in both.")

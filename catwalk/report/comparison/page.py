@@ -8,7 +8,7 @@ from collections.abc import Callable
 from catwalk.knobs import knob_text
 from catwalk.ledger.records import SummaryRecord
 from catwalk.report.build import Report, draw_all
-from catwalk.report.comparison import figures
+from catwalk.report.comparison import classes, curves, disagreements
 from catwalk.report.comparison.differences import Comparison, Difference
 from catwalk.report.elements import document, missing, run_name
 from catwalk.report.figures import names, style
@@ -16,11 +16,11 @@ from catwalk.web.markup import Content, Html, card, element, joined, table
 from catwalk.web.values import moment
 
 FIGURES: dict[str, tuple[str, Callable[[Comparison], style.Drawing]]] = {
-    "loss": ("Loss by epoch", figures.loss),
-    "accuracy": ("Accuracy by epoch", figures.accuracy),
-    "test_accuracy": ("Test accuracy", figures.test_accuracy),
-    "disagreements": ("Images the runs disagree about", figures.disagreements),
-    "class_differences": ("Accuracy by class, less the baseline's", figures.class_differences),
+    "loss": ("Loss by epoch", curves.loss),
+    "accuracy": ("Accuracy by epoch", curves.accuracy),
+    "test_accuracy": ("Test accuracy", curves.test_accuracy),
+    "disagreements": ("Images the runs disagree about", disagreements.disagreements),
+    "class_differences": ("Accuracy by class, less the baseline's", classes.class_differences),
 }
 """Name of the PNG file → title, and what draws it; in the page's order."""
 _LONG = 20

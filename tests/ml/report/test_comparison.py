@@ -11,9 +11,12 @@ import pytest
 
 from catwalk.errors import CatwalkError
 from catwalk.ledger.records import RunRecord, TrainingRecord
-from catwalk.report.comparison import figures as compare_figures
+from catwalk.report.comparison import curves
 from catwalk.report.comparison import page as compare_page
-from catwalk.report.comparison.differences import Comparison, Entry, compare, compare_with_baseline, named, side_by_side
+from catwalk.report.comparison.classes import class_differences
+from catwalk.report.comparison.differences import Comparison, compare, compare_with_baseline, side_by_side
+from catwalk.report.comparison.disagreements import disagreements
+from catwalk.report.comparison.entries import Entry, named
 from catwalk.report.facts import Part, Predictions
 from catwalk.storage.store import Store
 from ml.fashion_mnist.config import RunConfig
@@ -91,7 +94,7 @@ def test_only_parameters_that_differ_are_told() -> None:
 def test_two_runs_show_what_only_one_has_right() -> None:
     base, other = predictions(1), predictions(2, predictions(1).labels)
     found = comparison(entry(1, base), entry(2, other))
-    drawing = compare_figures.disagreements(found)
+    drawing = disagreements(found)
     check_drawing(drawing)
     assert f"only the baseline is right ({(base.right & ~other.right).sum()} images)" in drawing.note
     page = check_page(compare_page.build(found).html)
@@ -101,8 +104,8 @@ def test_two_runs_show_what_only_one_has_right() -> None:
 def test_forty_runs_are_still_legible() -> None:
     labels = predictions(1).labels
     found = comparison(*(entry(n, predictions(n, labels), dropout=n / 100) for n in range(1, 41)), entry(41, None))
-    drawing = compare_figures.loss(found)
-    for crowded in (drawing, compare_figures.class_differences(found)):
+    drawing = curves.loss(found)
+    for crowded in (drawing, class_differences(found)):
         check_drawing(crowded)
     (legend,) = drawing.figure.legends
     assert [text.get_text().removesuffix(", baseline") for text in legend.get_texts()] == [
@@ -128,7 +131,7 @@ def test_one_run_that_diverged_does_not_flatten_the_others() -> None:
     wild = [dataclasses.replace(record, validation_loss=1e6, validation_accuracy=0.1) for record in epochs(3)]
     diverged = dataclasses.replace(diverged, training=Part(TrainingRecord(1, wild)))
     found = comparison(*(entry(n, same) for n in (9, 10, 11, 12)), diverged)
-    drawing = compare_figures.loss(found)
+    drawing = curves.loss(found)
     assert drawing.figure.axes[0].get_ylim()[1] < 5
     assert "Values far from all others lie outside the chart." in drawing.note
 
@@ -138,7 +141,7 @@ def test_an_accuracy_that_is_no_number_is_left_out_of_the_figure() -> None:
     odd = entry(3, predictions(3, labels))
     odd = dataclasses.replace(odd, evaluation=Part(dataclasses.replace(odd.evaluation.get(), accuracy=math.nan)))
     found = comparison(entry(1, predictions(1)), odd, entry(2, predictions(2, labels)))
-    assert "2 runs" in compare_figures.test_accuracy(found).alt
+    assert "2 runs" in curves.test_accuracy(found).alt
     assert "test_accuracy" in compare_page.build(found).figures
 
 
@@ -205,10 +208,10 @@ def test_many_runs_with_other_classes_still_show_what_they_disagree_about() -> N
     base = predictions(1)
     others = [reordered(predictions(n, base.labels), GARMENTS[n:]) for n in range(2, 6)]
     found = comparison(seen(1, base), *(seen(n, other) for n, other in enumerate(others, 2)))
-    drawing = compare_figures.disagreements(found)
+    drawing = disagreements(found)
     check_drawing(drawing)
     assert "of 500 images" in drawing.note, "those of the classes that all have"
-    check_drawing(compare_figures.class_differences(found))
+    check_drawing(class_differences(found))
     assert compare_page.build(found).missing == {}
 
 
@@ -252,7 +255,7 @@ def test_any_number_of_classes_is_compared(count: int, runs: int) -> None:
     names = class_list(count)
     base = predictions(1, classes=names)
     found = comparison(*(entry(n, predictions(n, base.labels, classes=names)) for n in range(1, runs + 1)))
-    drawing = compare_figures.class_differences(found)
+    drawing = class_differences(found)
     check_drawing(drawing)
     check_legible(drawing)
     most = 20 if runs <= 5 else 10
@@ -271,7 +274,7 @@ def test_of_many_classes_those_that_differ_most_are_shown() -> None:
     logits = base.logits.copy()
     logits[base.labels == 57, 57] += 20
     found = comparison(entry(1, base), entry(2, dataclasses.replace(base, logits=logits)))
-    rows = compare_figures.class_differences(found).figure.axes[0].get_yticklabels()
+    rows = class_differences(found).figure.axes[0].get_yticklabels()
     assert rows[0].get_text() == names[57]
 
 
@@ -283,7 +286,7 @@ def test_odd_names_break_no_page(runs: int) -> None:
     page = check_page(report.html)
     for name in ODD:
         assert name in page.text
-    drawing = compare_figures.class_differences(found)
+    drawing = class_differences(found)
     check_drawing(drawing)
     check_legible(drawing)
     assert "By their numbers: class 1 is \U0010fffd." in drawing.note

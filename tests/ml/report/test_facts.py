@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import logging
 import sys
@@ -18,6 +19,7 @@ from safetensors.numpy import load, save
 
 from catwalk.errors import NonFiniteLossError, NotFoundError, StoreUnavailableError
 from catwalk.ledger.champion import Champions
+from catwalk.ledger.records import to_json
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.report.build import FIGURES, build
 from catwalk.report.comparison.differences import compare
@@ -156,6 +158,59 @@ def test_predictions_that_were_exchanged_are_not_shown(run: Run, damage: Callabl
     assert "is gone from the store" in check_page(run.store.get(run.key("report.html")).body).text
     with pytest.raises(NotFoundError):
         build(Run(run.store, "20200101T000000Z-00000000"))
+
+
+def test_a_run_whose_inputs_are_no_images_has_no_pictures(run: Run, damage: Callable[..., None]) -> None:
+    dataset = run.dataset()
+    assert dataset
+    key = f"datasets/{dataset.sha256}/test.safetensors"
+    arrays = load(run.store.get(key).body)
+    flat = arrays["images"].reshape(10_000, -1)
+    for inputs in ({}, {"images": flat}, {"images": arrays["images"].astype(np.float32)}, {"features": flat}):
+        body = save({"labels": arrays["labels"], **inputs})
+        damage(key, body)
+        files = {**dataset.files, "test": hashlib.sha256(body).hexdigest()}
+        damage(run.key("dataset.json"), to_json(dataclasses.replace(dataset, files=files)))
+        report = build(run)
+        assert report.missing == dict.fromkeys(
+            ("example_predictions", "worst_mistakes"), "The test examples are no images."
+        )
+
+
+def test_the_champion_is_paired_by_the_names_of_its_classes(run: Run, damage: Callable[..., None]) -> None:
+    names = [f"kind {label}" for label in range(10)]
+    champion = Run(run.store, read_facts(run).champion_id)
+    evaluation, straight = run.evaluation(), read_facts(run).champion.get().predicted
+    assert evaluation
+    damage(run.key("evaluation.json"), to_json(dataclasses.replace(evaluation, classes=names)))
+
+    def rename(classes: list[str]) -> None:
+        damage(champion.key("run.json"), to_json(dataclasses.replace(champion.record, classes=classes)))
+
+    rename(names[::-1])
+    found = read_facts(run).champion.get()
+    assert found.classes == names
+    assert found.predicted.tolist() == (9 - straight).tolist()
+    rename([])
+    assert read_facts(run).champion.get().predicted.tolist() == straight.tolist(), "an older version named none"
+    rename([*names[:9], "another"])
+    facts = read_facts(run)
+    assert facts.champion.why == "The champion has other classes than this run."
+    report = build(run)
+    assert report.missing == {}
+    assert "The champion is not shown. The champion has other classes" in check_page(report.html).text
+
+
+def test_runs_with_other_classes_are_compared_on_their_own_test_images(run: Run, damage: Callable[..., None]) -> None:
+    other = read_facts(run).champion_id
+    names = [f"kind {label}" for label in range(10)]
+    for one, classes in ((Run(run.store, other), names), (run, [*names[:9], "another"])):
+        evaluation = one.evaluation()
+        assert evaluation
+        damage(one.key("evaluation.json"), to_json(dataclasses.replace(evaluation, classes=classes)))
+    (pair,) = compare(run.store, [other, run.run_id]).pairs
+    assert list(pair.classes) == names[:9]
+    assert "the 9 classes that both have by name, and their 9,000 test examples" in pair.note
 
 
 def test_damaged_records_cost_their_part_only(run: Run, damage: Callable[..., None]) -> None:

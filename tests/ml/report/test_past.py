@@ -8,7 +8,7 @@ import pytest
 
 from catwalk.codec import to_json
 from catwalk.ledger import summary_index
-from catwalk.report.past import ONE_BY_ONE, read_past
+from catwalk.report.facts import ONE_BY_ONE, read_past
 from catwalk.storage.store import Store, Stored
 from tests.ml.report.conftest import summary
 

@@ -158,7 +158,7 @@ def test_the_page_leaves_out_nothing_that_fires(tmp_path: Path) -> None:
 
 def test_it_exports_what_the_catalogue_says_and_nothing_else(courier: CourierProcess) -> None:
     exported = re.findall(r"^# TYPE (\S+) (\S+)$", courier.get("/metrics"), re.MULTILINE)
-    assert exported == [(metric.name, metric.kind) for metric in catalogue.on_road("courier")]
+    assert exported == [(metric.name, metric.kind) for metric in catalogue.by_transport("courier")]
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from catwalk.cli import output
+from catwalk.cli.tables import output
 from catwalk.knobs import knob_text
 from catwalk.ledger.records import EpochRecord
-from catwalk.report.comparison.differences import Comparison, Difference, Entry, Pair
+from catwalk.report.comparison.differences import Comparison, Difference, Pair
+from catwalk.report.comparison.entries import Entry
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _SPARK_WIDTH = 16
@@ -207,6 +208,8 @@ def _fits(table: Table, width: int) -> bool:
 def _classes_listed(pairs: Sequence[Pair], classes: Sequence[str], names: Mapping[str, str]) -> Table:
     """For few columns, or long names: what would be a row is told in words."""
     table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for pair in pairs:
         found = ((name, pair.classes.get(name)) for name in classes)
         told = (f"{escape(name)} {_points(difference, 1)}" for name, difference in found if difference)

@@ -80,7 +80,7 @@ def row(summary: SummaryRecord, now: float, stalled_seconds: float) -> Row:
 
 
 def _flat(key: str, value: Any) -> Any:
-    return knob_text(key, value) if isinstance(value, list) else value
+    return knob_text(key, value) if isinstance(value, list | dict) else value
 
 
 def _is_missing(value: Any) -> bool:

@@ -30,7 +30,7 @@ from catwalk.ledger.summaries import run_seconds, shown_state
 
 if TYPE_CHECKING:
     from catwalk.cli.doctor import Check
-    from catwalk.cli.run_table import Recipe
+    from catwalk.cli.tables.run_table import Recipe
     from catwalk.ledger.migration import Migrated
 
 _PIPED_WIDTH = 160

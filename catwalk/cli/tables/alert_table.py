@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from catwalk.cli.output import duration
+from catwalk.cli.tables.output import duration
 from catwalk.clients.alertmanager import ActiveAlert
 from catwalk.clients.episodes import WATCHDOG, Episode, subject, unix_time
 

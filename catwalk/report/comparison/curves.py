@@ -1,0 +1,155 @@
+"""Losses and accuracies of several runs at once; each run looks as it does everywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from catwalk.ledger.records import is_finite
+from catwalk.report.comparison.differences import Comparison
+from catwalk.report.facts import MissingError
+from catwalk.report.figures import style
+from catwalk.report.figures.curves import finite
+from catwalk.report.statistics import wilson
+
+_NAMED = 60
+"""Up to so many runs a legend names each."""
+_MARKED_RUNS = 8
+_MARKED_EPOCHS = 30
+
+
+def loss(comparison: Comparison) -> style.Drawing:
+    """Validation and train loss of all runs."""
+    return _curves(comparison, "loss", "mean cross-entropy in nats", ".4f")
+
+
+def accuracy(comparison: Comparison) -> style.Drawing:
+    """Validation and train accuracy of all runs."""
+    return _curves(comparison, "accuracy", "", ".2%")
+
+
+def _curves(comparison: Comparison, field: str, unit: str, form: str) -> style.Drawing:
+    trained = [(entry, entry.training.value.epochs) for entry in comparison.entries if entry.training.value]
+    trained = [(entry, epochs) for entry, epochs in trained if epochs]
+    if not trained:
+        raise MissingError("None of these runs has finished an epoch.")
+    named = len(trained) <= _NAMED
+    rows = math.ceil(len(trained) / 2) if named else 0
+    below = 0.132 * rows + (0.16 if rows else 0)
+    figure = style.new_figure(4.4 + below)
+    last = max(epochs[-1].epoch for _, epochs in trained)
+    handles: list[Line2D] = []
+    cut = False
+    for bottom, split in ((2.6 + below, "validation"), (0.42 + below, "train")):
+        axes = style.add_axes(figure, 0.52, bottom, 3.6, 1.55)
+        handles = []
+        values = []
+        for entry, epochs in trained:
+            look = style.run_style(entry.run_id)
+            own = [finite(getattr(record, f"{split}_{field}")) for record in epochs]
+            values += [value for value in own if math.isfinite(value)]
+            few = len(trained) <= _MARKED_RUNS and last <= _MARKED_EPOCHS
+            (line,) = axes.plot(
+                [record.epoch for record in epochs],
+                own,
+                color=look.colour,
+                linewidth=2.4 if entry is comparison.baseline else 1.2,
+                alpha=1.0 if len(trained) <= _MARKED_RUNS or entry is comparison.baseline else 0.8,
+                marker=look.marker if few or len(epochs) == 1 else None,
+                markersize=3.2,
+                label=entry.run_id + (", baseline" if entry is comparison.baseline else ""),
+            )
+            if look.dashes:
+                line.set_dashes(look.dashes)
+            handles.append(line)
+        style.epoch_axis(axes, [1, last])
+        if field == "accuracy":
+            style.percent_axis(axes.yaxis)
+        cut = _zoom(axes, values) or cut
+        style.label(axes, "epoch" if split == "train" else "", f"{split} {field}" + (f", {unit}" if unit else ""))
+    if named:
+        figure.legend(
+            handles=handles,
+            loc="lower left",
+            bbox_to_anchor=(0.0, 0.0),
+            ncols=2,
+            fontsize=6.8,
+            labelcolor=style.INK,
+            frameon=False,
+            handlelength=2.4,
+            columnspacing=1.0,
+            handletextpad=0.5,
+            labelspacing=0.35,
+        )
+    told = "; ".join(
+        f"{entry.run_id} {format(getattr(epochs[-1], f'validation_{field}'), form)} after {len(epochs)} epochs"
+        for entry, epochs in trained
+    )
+    note = "" if named else "The table of runs shows which line is whose."
+    if cut:
+        note = f"{note} Values far from all others lie outside the chart.".strip()
+    absent = len(comparison.entries) - len(trained)
+    if absent:
+        note = f"{note} {absent} of {len(comparison.entries)} runs have no epoch to show.".strip()
+    title = f"{field.capitalize()} by epoch"
+    return style.Drawing(figure, title, f"Curves of {len(trained)} runs, validation {field} at the end: {told}.", note)
+
+
+def _zoom(axes: Axes, values: Sequence[float]) -> bool:
+    """Limits the y axis to where most values are, or one run that diverged would flatten all others.
+
+    Returns whether any value lies outside.
+    """
+    if not values:
+        return False
+    low, high = (float(bound) for bound in np.percentile(values, (10, 90)))
+    reach = 3 * (high - low) or 0.05 * abs(high) or 1.0
+    bottom, top = max(min(values), low - reach), min(max(values), high + reach)
+    margin = 0.05 * (top - bottom) or 0.01
+    axes.set_ylim(bottom - margin, top + margin)
+    return bottom > min(values) or top < max(values)
+
+
+def test_accuracy(comparison: Comparison) -> style.Drawing:
+    """Test accuracy of each run with its Wilson interval, the best on top."""
+    scored = [(entry, entry.evaluation.value) for entry in comparison.entries if entry.evaluation.value]
+    tested = [(entry, evaluation) for entry, evaluation in scored if is_finite(evaluation.accuracy)]
+    if not tested:
+        raise MissingError("None of these runs has been tested.")
+    tested.sort(key=lambda pair: -pair[1].accuracy)
+    step = 0.2
+    figure = style.new_figure(0.62 + step * len(tested))
+    axes = style.add_axes(figure, 1.78, 0.42, 2.36, step * len(tested))
+    for row, (entry, evaluation) in enumerate(tested):
+        look = style.run_style(entry.run_id)
+        low, high = wilson(round(evaluation.accuracy * evaluation.examples), evaluation.examples)
+        is_baseline = entry is comparison.baseline
+        axes.errorbar(
+            [evaluation.accuracy],
+            [row],
+            xerr=[[max(0.0, evaluation.accuracy - low)], [max(0.0, high - evaluation.accuracy)]],
+            marker=look.marker,
+            color=look.colour,
+            markersize=4.5,
+            elinewidth=1.2,
+            capsize=2,
+        )
+        if is_baseline:
+            axes.axvline(evaluation.accuracy, color=look.colour, linewidth=0.9, dashes=(4, 3), zorder=1)
+    axes.set_yticks(range(len(tested)), [entry.run_id for entry, _ in tested])
+    for text, (entry, _) in zip(axes.get_yticklabels(), tested, strict=True):
+        text.set_fontsize(7)
+        text.set_color(style.INK)
+        text.set_fontweight("bold" if entry is comparison.baseline else "normal")
+    axes.set_ylim(len(tested) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    style.percent_axis(axes.xaxis)
+    axes.locator_params(axis="x", nbins=5)
+    style.label(axes, "test accuracy, 95 % interval")
+    told = "; ".join(f"{entry.run_id} {evaluation.accuracy:.2%}" for entry, evaluation in tested)
+    note = f"Bold, and the dashed line: the baseline {comparison.baseline.run_id}."
+    return style.Drawing(figure, "Test accuracy", f"Test accuracy of {len(tested)} runs, the best first: {told}.", note)

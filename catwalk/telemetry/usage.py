@@ -1,0 +1,103 @@
+"""Who reads a metric: rules and runbooks in ``prometheus``, dashboards in ``grafana/json``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+_WORD = re.compile(r"[a-zA-Z_:][\w:]*")
+_PATTERN = re.compile(r'__name__=~"([^"]+)"')
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A query of somebody's, or a text with queries in it."""
+
+    kind: Literal["record", "alert", "panel"]
+    name: str
+    """Of the series that is recorded, of the alert, or the panel's title."""
+    query: str
+    dashboard: str = ""
+    """Of a panel; a dashboard's variables and annotations count as panels."""
+
+    def reads(self, name: str) -> bool:
+        """Whether it names this metric, in words or by a pattern. One that any name fits says nothing of this one.
+
+        A counter's name is a label's value where panels read ``job:counter:growth``.
+        """
+        names = {name, *(f"{name}_{part}" for part in ("bucket", "sum", "count"))}
+        patterns = [pattern for pattern in _PATTERN.findall(self.query) if ".+" not in pattern]
+        matched = any(re.fullmatch(pattern, one) for pattern in patterns for one in names)
+        return self.name != name and (matched or not names.isdisjoint(_WORD.findall(self.query)))
+
+
+def readers(project: Path) -> list[Reader]:
+    """All of them, rules first, then what alerts and their runbooks ask when somebody looks.
+
+    Args:
+        project: folder of the checkout.
+    """
+    rules = [rule for path in sorted((project / "prometheus" / "rules").glob("*.yml")) for rule in _rules(path)]
+    runbooks = sorted((project / "prometheus" / "runbooks").glob("*.md"))
+    rules += [Reader("alert", path.stem, path.read_text()) for path in runbooks]
+    dashboards = sorted((project / "grafana" / "json").glob("*.json"))
+    return rules + [query for path in dashboards for query in _queries(json.loads(path.read_text()))]
+
+
+def _rules(path: Path) -> Iterator[Reader]:
+    for group in yaml.safe_load(path.read_text())["groups"]:
+        for rule in group["rules"]:
+            kind: Literal["record", "alert"] = "record" if "record" in rule else "alert"
+            asked = [rule["expr"], *re.findall(r'query "([^"]+)"', " ".join(rule.get("annotations", {}).values()))]
+            yield Reader(kind, rule[kind], "\n".join(map(str, asked)))
+
+
+def _queries(dashboard: Mapping[str, Any]) -> Iterator[Reader]:
+    title = dashboard["title"].removeprefix("Catwalk: ")
+    for outer in dashboard["panels"]:
+        for panel in (outer, *outer.get("panels", [])):
+            for target in panel.get("targets", []):
+                yield Reader("panel", panel["title"], target["expr"], title)
+    for variable in dashboard["templating"]["list"]:
+        yield Reader("panel", f"${variable['name']}", variable.get("definition", ""), title)
+    for annotation in dashboard["annotations"]["list"]:
+        yield Reader("panel", f"annotation {annotation['name']}", annotation.get("expr", ""), title)
+
+
+def to_markdown(names: Mapping[str, Iterable[str]], project: Path) -> list[str]:
+    """Lines of the page: a table of who reads what, and a list of what nobody reads.
+
+    Args:
+        names: of metrics, by whose they are; the series that rules record follow them.
+        project: folder of the checkout.
+    """
+    everybody = readers(project)
+    groups = {**names, "Recorded by rules": [reader.name for reader in everybody if reader.kind == "record"]}
+    found = {name: [one for one in everybody if one.reads(name)] for group in groups.values() for name in group}
+    lines = ["## Used by", "", "A series that a rule records of others has a line of its own, below.", ""]
+    lines += ["| name | recording rules | alerts and their runbooks | dashboards |", "|---|---|---|---|"]
+    lines += [f"| `{name}` | {_cells(of)} |" for name, of in found.items() if of]
+    lines += ["", "## Used by nothing", "", "No rule, runbook or dashboard of Catwalk's reads these; yours may.", ""]
+    for whose, group in groups.items():
+        unused = ", ".join(f"`{name}`" for name in dict.fromkeys(group) if not found[name])
+        lines.append(f"- {whose}: {unused or 'none'}")
+    return lines
+
+
+def _cells(of: list[Reader]) -> str:
+    recorded = dict.fromkeys(f"`{reader.name}`" for reader in of if reader.kind == "record")
+    alerts = dict.fromkeys(reader.name for reader in of if reader.kind == "alert")
+    panels: dict[str, dict[str, None]] = {}
+    for reader in of:
+        if reader.kind == "panel":
+            panels.setdefault(reader.dashboard, {})[reader.name] = None
+    shown = [f"*{dashboard}*: {', '.join(titles)}" for dashboard, titles in panels.items()]
+    return " | ".join(
+        text.replace("|", "\\|") or "–" for text in (", ".join(recorded), ", ".join(alerts), "; ".join(shown))
+    )
