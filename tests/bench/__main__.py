@@ -1,4 +1,4 @@
-"""`make bench`: measures what the README quotes, prints it as a table and writes bench.json. Takes about 15 minutes."""
+"""`make bench`: measures what docs/measurements.md quotes, prints it as a table and writes bench.json. 15 minutes."""
 
 from __future__ import annotations
 
