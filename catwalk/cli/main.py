@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import re
@@ -18,21 +17,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from catwalk.cli import terminal
+from catwalk.cli.knob_flags import KnobCommand, without_knobs
 from catwalk.errors import CancelledError, CatwalkError
-from catwalk.knobs import Knob, knobs
-from ml.fashion_mnist.config import RunConfig
 
 if TYPE_CHECKING:
-    from catwalk.cli.images import Invert
     from catwalk.cli.planned_work import Chain
     from catwalk.cli.prediction import Answer
-    from catwalk.cli.run_table import Condition, Recipe
+    from catwalk.cli.run_table import Recipe
+    from catwalk.knobs import Config
     from catwalk.ledger.records import ChampionRecord
     from catwalk.ledger.runs import Ledger, Run
     from catwalk.ledger.summaries import Summaries
     from catwalk.report.comparison import Comparison
     from catwalk.stages.observer import Observer
     from catwalk.storage.store import Store
+    from catwalk.trainable import Arrays, Invert, Readable, Trainable
 
 R = TypeVar("R")
 app = typer.Typer(
@@ -54,7 +53,10 @@ RunArgument = Annotated[
     ),
 ]
 Model = Annotated[
-    str, typer.Option(help="Whose champion; needed where several models but no mlp have one.", show_default=False)
+    str,
+    typer.Option(
+        help="Whose champion; needed where several have one but that of CATWALK_TRAINABLE.", show_default=False
+    ),
 ]
 
 
@@ -103,21 +105,39 @@ def _everything() -> None:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it has no home to keep its fonts in
 
 
-def _run(run_id: str | None = None, json: bool = False, **settings: Any) -> None:
+@app.command("run", cls=KnobCommand)
+@without_knobs
+def _run(
+    trainable: Annotated[
+        str,
+        typer.Argument(
+            metavar="[PACKAGE.MODULE:NAME]",
+            help="What to train; default: CATWALK_TRAINABLE. Its settings are flags of this command.",
+            show_default=False,
+        ),
+    ] = "",
+    run_id: Annotated[
+        str | None, typer.Option(help="Take up this run, or start one under this id.", show_default=False)
+    ] = None,
+    json: Json = False,
+    **settings: Any,
+) -> None:
     """Train, test and decide on this machine: the stages that the DAG runs, without Airflow.
 
     The same run id takes up an interrupted run where it stopped, with the configuration it was started with.
     """
-    from catwalk.cli import output
+    from catwalk.cli import output, trainables
     from catwalk.cli.progress import ProgressObserver
     from catwalk.ledger.champion import in_service
     from catwalk.ledger.runs import new_run_id
-    from catwalk.stages.pipeline import open_run, run_stages
+    from catwalk.stages.opening import open_run
+    from catwalk.stages.pipeline import run_stages
 
     given = {name: value for name, value in settings.items() if value is not None}
+    model = trainables.chosen(trainable)
     ledger, observer = _observed_ledger()
     run_id = run_id or new_run_id()
-    config, finished_epochs = _configuration(ledger, run_id, given)
+    config, finished_epochs = _configuration(ledger, run_id, model, given)
     console = output.stderr()
     # Where no bar is drawn, the log's line an epoch takes its place.
     logging.basicConfig(
@@ -125,14 +145,15 @@ def _run(run_id: str | None = None, json: bool = False, **settings: Any) -> None
     )
     logging.getLogger("botocore").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)
-    run = open_run(ledger, run_id, config, "cli", observer=observer)
+    run = open_run(ledger, run_id, model, config, "cli", observer=observer)
     console.print(f"run {run_id}", highlight=False)
-    with ProgressObserver(observer, console, config.training.epochs, finished_epochs) as progress:
+    with ProgressObserver(observer, console, model.plan(config).epochs, finished_epochs) as progress:
         try:
             run_stages(run, progress)
         except (CancelledError, KeyboardInterrupt) as stop:
             _mark_cancelled(run)
-            raise CatwalkError(f"cancelled; `catwalk run --run-id {run_id}` goes on where it stopped") from stop
+            again = f"catwalk run {trainable} --run-id {run_id}" if trainable else f"catwalk run --run-id {run_id}"
+            raise CatwalkError(f"cancelled; `{again}` goes on where it stopped") from stop
     champion = in_service(run)
     if champion:
         _announce(champion)
@@ -162,17 +183,26 @@ def _observed_ledger() -> tuple[Ledger, Observer]:
     return Ledger(Store.from_environment(observer.store_operation)), observer
 
 
-def _configuration(ledger: Ledger, run_id: str, given: dict[str, Any]) -> tuple[RunConfig, int]:
-    """The configuration in force and the epochs that are done: of an existing run, unless flags contradict it."""
+def _configuration(ledger: Ledger, run_id: str, model: Trainable, given: dict[str, Any]) -> tuple[Config, int]:
+    """The configuration in force and the epochs that are done: of an existing run, unless flags contradict it.
+
+    Raises:
+        CatwalkError: the run is another Trainable's.
+    """
     from catwalk.errors import NotFoundError
 
     run = ledger.run(run_id)
     try:
-        recorded = RunConfig.from_dict(run.record.config)
+        record = run.record
     except NotFoundError:
-        return RunConfig.from_flat(given), 0
+        return model.config.from_flat(given), 0
+    if record.trainable not in ("", model.reference):
+        raise CatwalkError(
+            f"run {run_id} is one of {record.trainable}: `catwalk run {record.trainable} --run-id {run_id}`"
+        )
+    recorded = model.config.from_dict(record.config)
     training = run.training()
-    config = RunConfig.from_flat({**recorded.flat(), **given}) if given else recorded
+    config = model.config.from_flat({**recorded.flat(), **given}) if given else recorded
     return config, len(training.epochs) if training else 0
 
 
@@ -200,39 +230,6 @@ def _report(run: Run, resent: int, json: bool) -> None:
     )
 
 
-def _flag(knob: Knob) -> inspect.Parameter:
-    """A knob as an option; None means that it wasn't given."""
-    kind: Any = Literal[knob.choices] if knob.choices else knob.type
-    default = "" if knob.default is None else f" Default: {knob.text_default}."
-    option = typer.Option(
-        f"--{knob.name.replace('_', '-')}",
-        help=knob.help + default,
-        show_default=False,
-        rich_help_panel=f"{knob.section.title()} settings",
-    )
-    return inspect.Parameter(
-        knob.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
-    )
-
-
-def _command_with_knobs(function: Callable[..., None]) -> Callable[..., None]:
-    """Gives a function one parameter a knob, where it has ``**settings``: that is what typer makes flags of."""
-    run_id = Annotated[
-        str | None, typer.Option(help="Take up this run, or start one under this id.", show_default=False)
-    ]
-    own = [
-        inspect.Parameter("run_id", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=run_id),
-        inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json),
-    ]
-    parameters = [*own, *map(_flag, knobs(RunConfig))]
-    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return function
-
-
-app.command("run")(_command_with_knobs(_run))
-
-
 @app.command()
 def runs(
     where: Annotated[
@@ -249,6 +246,7 @@ def runs(
     by: Annotated[
         Literal["run", "recipe"], typer.Option(help="A line a run, or one for all runs that differ in their seed only.")
     ] = "run",
+    model: Annotated[str, typer.Option(help="Only runs of this model.", show_default=False)] = "",
     csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV with every key; an apostrophe keeps text from being a formula.")
     ] = False,
@@ -258,28 +256,31 @@ def runs(
     from catwalk.cli import output, run_table
     from catwalk.ledger.summaries import Summaries, stalled_seconds
 
-    conditions = [_condition(text) for text in where]
-    plain = not conditions and sort == "-run_id" and by == "run"
+    told = [_parts(text) for text in where] + ([("model", "=", model)] if model else [])
+    plain = not told and sort == "-run_id" and by == "run"
     reader = Summaries(_store())
     summaries, now, stalled = reader.read(newest=limit if plain else None), time.time(), stalled_seconds()
+    if not reader.total and by == "run" and not json and not csv:
+        print("no runs yet; `catwalk run` or a DAG makes one")
+        return
+    keys = run_table.keys_of(summaries)
+    conditions = [run_table.Condition(*parts, keys) for parts in told]
     by_id = {summary.run_id: summary for summary in summaries}
-    rows = [run_table.row(summary, now, stalled) for summary in summaries]
-    chosen = [row for row in rows if all(condition.holds(row) for condition in conditions)]
-    found = run_table.ordered(chosen, sort)[:limit]
+    rows = [run_table.row(summary, now, stalled, keys) for summary in summaries]
+    met = [row for row in rows if all(condition.holds(row) for condition in conditions)]
+    found = run_table.ordered(met, sort, keys)[:limit]
     shown = [by_id[row["run_id"]] for row in found]
     if by == "recipe":
-        _show_recipes(run_table.recipes(chosen)[:limit], json)
+        _show_recipes(run_table.recipes(met)[:limit], json)
     elif json:
         output.print_json([output.plain(summary) for summary in shown])
     elif csv:
-        print(run_table.as_csv(found), end="")
-    elif not reader.total:
-        print("no runs yet; `catwalk run` or the DAG fashion_training makes one")
+        print(run_table.as_csv(found, keys), end="")
     elif not shown:
         print(f"none of {len(summaries)} runs meets that")
     else:
         output.show(output.runs_table(shown, now, stalled, output.width()))
-        left = (reader.total if plain else len(chosen)) - limit
+        left = (reader.total if plain else len(met)) - limit
         if left > 0:
             print(f"{left} {'older' if plain else 'more'}: --limit {left + limit}")
     _name_damaged(reader)
@@ -290,13 +291,11 @@ def _name_damaged(reader: Summaries) -> None:
         _complain(f"{key} is damaged and left out: {reason}")
 
 
-def _condition(text: str) -> Condition:
-    from catwalk.cli.run_table import Condition
-
-    parts = text.split(maxsplit=2)
-    if len(parts) != 3:
+def _parts(text: str) -> tuple[str, str, str]:
+    key, operator, value, *_ = [*text.split(maxsplit=2), "", "", ""]
+    if not value:
         raise CatwalkError(f"--where takes KEY OP VALUE with spaces between, such as 'epochs >= 10', not {text!r}")
-    return Condition(*parts)
+    return key, operator, value
 
 
 def _show_recipes(recipes: Sequence[Recipe], json: bool) -> None:
@@ -503,9 +502,12 @@ def _chosen_by(where: Sequence[str], limit: int) -> list[str]:
     from catwalk.cli import run_table
     from catwalk.ledger.summaries import Summaries, stalled_seconds
 
-    conditions = [_condition(text) for text in where]
+    told = [_parts(text) for text in where]
     now, stalled, reader = time.time(), stalled_seconds(), Summaries(_store())
-    rows = [run_table.row(summary, now, stalled) for summary in reader.read()]
+    summaries = reader.read()
+    keys = run_table.keys_of(summaries)
+    conditions = [run_table.Condition(*parts, keys) for parts in told]
+    rows = [run_table.row(summary, now, stalled, keys) for summary in summaries]
     _name_damaged(reader)
     met = [row["run_id"] for row in rows if all(condition.holds(row) for condition in conditions)]
     return met[-limit:]
@@ -552,6 +554,14 @@ def prune(
 
 @app.command()
 def migrate(
+    trainable: Annotated[
+        str,
+        typer.Argument(
+            metavar="[PACKAGE.MODULE:NAME]",
+            help="What has trained the runs that do not say so; default: CATWALK_TRAINABLE.",
+            show_default=False,
+        ),
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be written.")] = False,
     json: Json = False,
 ) -> None:
@@ -561,14 +571,18 @@ def migrate(
     """
     from rich.progress import track
 
-    from catwalk.cli import output
+    from catwalk.cli import output, trainables
     from catwalk.ledger.migration import Migration
     from catwalk.ledger.summaries import Summaries, shown_state, stalled_seconds
-    from ml.fashion_mnist.config import UNNAMED_CLASSES
+    from catwalk.trainable import origin
 
+    model = trainables.chosen(trainable)
     store, now, stalled = _store(), time.time(), stalled_seconds()
     migration = Migration(
-        store, UNNAMED_CLASSES, lambda summary: shown_state(summary, now, stalled) == "running", dry_run
+        store,
+        lambda record: origin(model, record),
+        lambda summary: shown_state(summary, now, stalled) == "running",
+        dry_run,
     )
     console = output.stderr()
     run_ids = track(_run_ids(store, ""), "runs", console=console, disable=not console.is_terminal)
@@ -691,31 +705,29 @@ def fetch(
 
 @app.command()
 def predict(
-    images: Annotated[
+    files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="IMAGE...",
-            help="Pictures of one garment each; - reads one from standard input.",
+            metavar="FILE...",
+            help="One input each, such as a picture; - reads one from standard input.",
             show_default=False,
         ),
     ],
     invert: Annotated[
         Literal["auto", "yes", "no"],
-        typer.Option(
-            help="The model knows light garments on black; auto inverts a picture whose border is light, and a dark "
-            "garment that is cut out."
-        ),
+        typer.Option(help="Turn a picture into its negative; auto does so where it is not as those of the training."),
     ] = "auto",
     model: Model = "",
     json: Json = False,
 ) -> None:
-    """Say what garment the champion sees in each picture (top three); a picture that can't be read stops no other."""
+    """Say what the champion makes of each file (its top three); one that can't be read stops no other."""
     from catwalk.cli import output
 
-    seen = [(path, _seen(path, invert)) for path in images]
     champion, run, body = _champion_model(model)
-    answers = _answers(run, body, [found for _, found in seen if isinstance(found, bytes)])
-    told = [(path, next(answers) if isinstance(found, bytes) else found) for path, found in seen]
+    reader = _reader(run)
+    seen = [(path, _seen(reader, path, invert)) for path in files]
+    answers = _answers(run, body, [found for _, found in seen if not isinstance(found, str)])
+    told = [(path, found if isinstance(found, str) else next(answers)) for path, found in seen]
     if json:
         guesses = [{"image": str(path), **_guess(answer)} for path, answer in told]
         output.print_json({"run_id": champion.run_id, "model": champion.model, "predictions": guesses})
@@ -726,24 +738,34 @@ def predict(
     raise typer.Exit(int(any(isinstance(answer, str) for _, answer in told)))
 
 
-def _seen(path: Path, invert: Invert) -> bytes | str:
-    """A picture, or why the champion can't be asked about it, which is said at once."""
-    from catwalk.cli.images import read_image
+def _reader(run: Run) -> Readable:
+    from catwalk.cli import trainables
+    from catwalk.trainable import Readable, of_model
 
+    found = of_model(run.record, trainables.default())
+    if not isinstance(found, Readable):
+        raise CatwalkError(f"{found.reference} can't read a file: it has no method `read`")
+    return found
+
+
+def _seen(reader: Readable, path: Path, invert: Invert) -> Arrays | str:
+    """What is in a file, or why the champion can't be asked about it, which is said at once."""
     try:
-        return read_image(path, invert)
+        return reader.read(path, invert)
     except CatwalkError as error:
         _complain(str(error))
         return str(error)
 
 
-def _answers(run: Run, body: bytes, pictures: list[bytes]) -> Iterator[Answer]:
-    """One a picture; where there is none, torch is not imported for nothing."""
-    if not pictures:
+def _answers(run: Run, body: bytes, inputs: Sequence[Arrays]) -> Iterator[Answer]:
+    """One a file; where there is none, the model is not loaded for nothing."""
+    if not inputs:
         return iter(())
+    from catwalk.cli import trainables
     from catwalk.cli.prediction import top_classes
+    from catwalk.trainable import of_model
 
-    return iter(top_classes(run.record, body, pictures, count=3))
+    return iter(top_classes(of_model(run.record, trainables.default()), run.record, body, inputs, count=3))
 
 
 def _guess(answer: Answer | str) -> dict[str, Any]:
@@ -957,15 +979,17 @@ def _run_ids(store: Store, prefix: str) -> list[str]:
 
 
 def _champion(store: Store, model: str) -> ChampionRecord:
+    from catwalk.cli import trainables
     from catwalk.ledger.champion import Champions
 
     champions = Champions(store)
     models = champions.models()
-    chosen = model or (models[0] if len(models) == 1 else "mlp")
+    chosen = model or (models[0] if len(models) == 1 else trainables.default_model())
     found = champions.get(chosen) if chosen in models else None
     if found is None:
         known = f"; champions there are: {', '.join(models)} (--model)" if models else ""
-        raise CatwalkError(f"{chosen} has no champion yet: no run of it has shipped{known}")
+        which = f"{chosen} has no champion yet: no run of it has shipped" if chosen else "no model is named"
+        raise CatwalkError(f"{which}{known}")
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""What a run tells the outside while it works. `monitoring` implements it; `ml` knows only this protocol."""
+"""What a run tells the outside while it works. `catwalk.telemetry` implements it; stages know this alone."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def episodes(notifications: Iterable[Notification]) -> list[Episode]:
 
 
 def subject(labels: Mapping[str, str]) -> str:
-    """Whom an alert is about: its labels without what every alert has, ``model=mlp run_id=…``."""
+    """Whom an alert is about: its labels without what every alert has, ``model=churn run_id=…``."""
     hidden = {"alertname", "severity", "area", *LINK_LABELS}
     return " ".join(f"{name}={value}" for name, value in sorted(labels.items()) if name not in hidden)
 

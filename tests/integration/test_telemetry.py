@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from catwalk.ledger.runs import Run
-from catwalk.stages.pipeline import publish
+from catwalk.stages.publish import publish
 from catwalk.telemetry.address import Address
 from catwalk.telemetry.emitter import gauge_value, observer_from_environment, stat
 from catwalk.telemetry.points import Point, run_points, series_budget

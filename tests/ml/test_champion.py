@@ -15,9 +15,11 @@ from catwalk.ledger.champion import Champions
 from catwalk.ledger.examples import digests_key
 from catwalk.ledger.records import to_json
 from catwalk.ledger.runs import Run
+from catwalk.stages.decide import decide
 from catwalk.stages.observer import Silent
-from catwalk.stages.pipeline import decide, run_stages, train
-from catwalk.stages.pipeline import test as score
+from catwalk.stages.pipeline import run_stages
+from catwalk.stages.test import test as score
+from catwalk.stages.train import train
 from tests.ml.conftest import stage_process
 
 pytestmark = pytest.mark.integration

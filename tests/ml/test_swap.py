@@ -14,9 +14,10 @@ import pytest
 from catwalk.errors import CancelledError, PreconditionFailedError, StoreError, StoreUnavailableError
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Fence, Ledger, Run
+from catwalk.stages.decide import decide
 from catwalk.stages.observer import Silent
-from catwalk.stages.pipeline import decide, train
-from catwalk.stages.pipeline import test as score
+from catwalk.stages.test import test as score
+from catwalk.stages.train import train
 from catwalk.storage.store import Store
 from catwalk.storage.swap import swap
 from stack.settings import PROJECT

@@ -23,8 +23,11 @@ from catwalk.report.build import FIGURES, build, upload
 from catwalk.report.comparison import compare
 from catwalk.report.facts import Facts, Part, read_facts
 from catwalk.stages.observer import Silent
-from catwalk.stages.pipeline import open_run, publish, run_stages
+from catwalk.stages.opening import open_run
+from catwalk.stages.pipeline import run_stages
+from catwalk.stages.publish import publish
 from catwalk.storage.store import Store
+from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig
 from tests.ml.conftest import SMALL, snapshot
 from tests.ml.report.conftest import check_page
@@ -43,7 +46,7 @@ def module_ledger(s3_server: S3Server, stand_in: Path) -> Iterator[Ledger]:
 
 
 def start(ledger: Ledger, **knobs: Any) -> Run:
-    return open_run(ledger, new_run_id(), RunConfig.from_flat({**SMALL, **knobs}), "cli")
+    return open_run(ledger, new_run_id(), CLASSIFIER, RunConfig.from_flat({**SMALL, **knobs}), "cli")
 
 
 @pytest.fixture(scope="module")
