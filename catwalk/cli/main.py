@@ -12,6 +12,7 @@ import typer
 from catwalk import extras
 from catwalk.cli import terminal
 from catwalk.cli.commands import alerts, ledger, models, reports, runs, telemetry, training
+from catwalk.cli.knob_flags import KnobCommand
 from catwalk.entry_point import entry_point, unwritable
 from catwalk.errors import CatwalkError
 
@@ -92,7 +93,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 """In the order of the help."""
 
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name, cls=KnobCommand if command is training.run else None)(command)
 
 if __name__ == "__main__":
     main()

@@ -13,7 +13,6 @@ from catwalk.report.figures import names
 from catwalk.report.statistics import wilson
 from catwalk.web.markup import Content, Html, card, descriptions, element, joined, table
 from catwalk.web.values import duration, moment
-from ml.fashion_mnist.config import RunConfig
 
 _VERDICTS = {"passed": ("✓", "good"), "failed": ("✗", "bad"), "inconclusive": ("?", ""), "skipped": ("–", "quiet")}
 _NAMES = {
@@ -325,14 +324,11 @@ def _attempts(facts: Facts) -> Html:
 
 
 def _parameters(facts: Facts) -> Html:
-    """Every knob; those that are not the default stand out."""
-    default = RunConfig().flat()
+    """Every knob; those that were not the default when the run was opened stand out, where that was recorded."""
     entries: list[tuple[str, Content]] = []
     for name, value in facts.record.parameters.items():
-        if name not in default:
-            entries.append((name, joined(element("b", knob_text(name, value)), " (of another version)")))
-            continue
-        text, usual = knob_text(name, value), knob_text(name, default[name])
+        text = knob_text(name, value)
+        usual = knob_text(name, facts.record.defaults.get(name, value))
         entries.append((name, text if text == usual else joined(element("b", text), f" (default {usual})")))
     versions = " ".join(f"{name} {version}" for name, version in facts.record.versions.items())
     commit = facts.record.git_commit + (" with changes" if facts.record.git_dirty else "")
