@@ -18,6 +18,10 @@ Trigger = Literal["schedule", "manual", "sweep", "cli"]
 Outcome = Literal["succeeded", "failed", "cancelled", "superseded"]
 Verdict = Literal["passed", "failed", "inconclusive", "skipped"]
 
+MAX_EPOCHS = 200
+"""Each epoch is a label value in Prometheus. Of a run of so many epochs all curves have room beside its test; one that
+does not say how many it trains shows no more than so many."""
+
 _OLD_STATISTICS = ("pixel_mean", "pixel_stddev")
 """Version 0.1 has these beside the other fields of a record."""
 _OLD_STAGES = {

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 
 from catwalk.errors import ConfigError
 from catwalk.knobs import Config
-from catwalk.ledger.records import RunRecord, Trigger
+from catwalk.ledger.records import MAX_EPOCHS, RunRecord, Trigger
 from catwalk.ledger.runs import Ledger, Run, seed_of
 from catwalk.replay.room import with_room
 from catwalk.stages import provenance
 from catwalk.telemetry.observer import Observer
-from catwalk.telemetry.points import MAX_EPOCHS
 from catwalk.trainable import Plan, Trainable, find
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

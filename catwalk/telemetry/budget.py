@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from catwalk.ledger.records import RunRecord
+from catwalk.ledger.records import MAX_EPOCHS, RunRecord
 from catwalk.telemetry.catalogue import RUN_TTL_SECONDS
-from catwalk.telemetry.points import CURVE_SERIES, MAX_EPOCHS, STAGE_SERIES, fixed_series, series_budget
+from catwalk.telemetry.points import CURVE_SERIES, STAGE_SERIES, fixed_series, series_budget
 
 SAMPLE_LIMIT = 200_000
 """`sample_limit` of the job statsd_exporter in prometheus.yml."""

@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from catwalk.ledger.records import (
+    MAX_EPOCHS,
     STAGES,
     AttemptRecord,
     EpochRecord,
@@ -23,9 +24,6 @@ CURVE_SERIES = 9
 """Of one epoch, the classes' apart."""
 MAX_SERIES = 4_000
 """No run makes more series than this, however many classes it has and epochs it trains."""
-MAX_EPOCHS = 200
-"""Each epoch is a label value in Prometheus. Of a run of so many epochs all curves have room beside its test; one that
-does not say how many it trains shows no more than so many."""
 _WHATEVER_CLASSES = 3 + STAGE_SERIES * len(STAGES)
 """Of a run's test and stages, the classes' apart."""
 _ROOM_OF_CLASSES = MAX_SERIES - _WHATEVER_CLASSES - CURVE_SERIES * MAX_EPOCHS

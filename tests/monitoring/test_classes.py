@@ -17,6 +17,7 @@ from catwalk.cli.tables import comparison_table, output
 from catwalk.codec import from_json, to_json
 from catwalk.errors import CatwalkError, DamagedError, StoreError
 from catwalk.ledger.records import (
+    MAX_EPOCHS,
     EvaluationRecord,
     RunRecord,
     SummaryRecord,
@@ -34,7 +35,7 @@ from catwalk.telemetry import catalogue
 from catwalk.telemetry.budget import RUNS_SHARE, smallest
 from catwalk.telemetry.emitter import Emitter
 from catwalk.telemetry.observer import Silent
-from catwalk.telemetry.points import MAX_EPOCHS, MAX_SERIES, series_budget, series_left_out
+from catwalk.telemetry.points import MAX_SERIES, series_budget, series_left_out
 from catwalk_exporter import pages
 from catwalk_exporter.exposition import Facts, Settings, families
 from catwalk_exporter.snapshot import LedgerReader, Snapshot

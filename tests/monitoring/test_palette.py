@@ -9,9 +9,9 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from catwalk_courier.history import Episode
 
 from catwalk.clients.alertmanager import ActiveAlert
+from catwalk.clients.episodes import Episode
 from catwalk.web import palette
 from catwalk.web.stylesheet import STYLE
 from catwalk_courier import pages as courier_pages

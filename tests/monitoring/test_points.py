@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from catwalk.ledger.records import EvaluationRecord, RunRecord, TrainingRecord
+from catwalk.ledger.records import MAX_EPOCHS, EvaluationRecord, RunRecord, TrainingRecord
 from catwalk.replay.points import run_points
 from catwalk.telemetry import catalogue, points
 from catwalk.telemetry.points import (
-    MAX_EPOCHS,
     MAX_SERIES,
     epoch_points,
     fixed_series,
