@@ -19,12 +19,13 @@ RUN --mount=type=cache,target=/var/cache/build \
 COPY pyproject.toml README.md LICENSE ./
 COPY catwalk catwalk
 COPY dags dags
+COPY grafana grafana
 COPY ml ml
 COPY monitoring monitoring
 COPY prometheus prometheus
 COPY stack stack
-# Linked rather than copied into site-packages: runbooks and templates are found beside the code. Files keep the modes of
-# the checkout, which others can't read where it was made with a umask of 077.
+# Linked rather than copied into site-packages: this is a checkout, with models and the stack beside the library. Files
+# keep the modes of the checkout, which others can't read where it was made with a umask of 077.
 RUN set -eu; \
     uv pip install --python /opt/venv/bin/python --no-deps --no-build-isolation --editable .; \
     python -m compileall -q catwalk dags ml monitoring stack; \
@@ -45,6 +46,7 @@ COPY --from=build /opt/catwalk /opt/catwalk
 ENV PATH="/opt/venv/bin:${PATH}" \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONPATH=/opt/catwalk \
     HOME=/tmp \
     MPLCONFIGDIR=/tmp/matplotlib \
     AIRFLOW_HOME=/tmp/airflow \

@@ -1,6 +1,7 @@
 # Everything sets itself up: `make demo` and `make test` work in a fresh clone with Python 3.11-3.13, make and git.
 PYTHON ?= python3
 VENV := .venv/bin
+LOCKED := --universal --python-version 3.11 --all-extras
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 
 .DEFAULT_GOAL := help
@@ -60,8 +61,8 @@ bench: setup ## measure; prints a table and writes bench.json
 	@$(VENV)/python -m tests.bench
 
 lock: setup ## resolve the pinned packages anew after a change in pyproject.toml
-	@$(VENV)/uv pip compile -q pyproject.toml --universal --python-version 3.11 -o requirements.txt
-	@$(VENV)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --extra dev -c requirements.txt -o requirements-dev.txt
+	@$(VENV)/uv pip compile -q pyproject.toml $(LOCKED) --group stack -o requirements.txt
+	@$(VENV)/uv pip compile -q pyproject.toml $(LOCKED) --group dev -c requirements.txt -o requirements-dev.txt
 
 clean: ## remove what set-up and checks made; the stack's state in .catwalk stays
 	@rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache *.egg-info

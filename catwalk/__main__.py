@@ -1,5 +1,16 @@
-"""``python -m catwalk`` is the catwalk command."""
+"""The ``catwalk`` command, also as ``python -m catwalk``."""
 
-from catwalk.cli.main import main
+from __future__ import annotations
 
-main()
+from catwalk import extras
+
+
+def main() -> None:
+    """Entry point; see :func:`catwalk.cli.main.main`."""
+    with extras.required("cli"):
+        from catwalk.cli.main import main
+    main()
+
+
+if __name__ == "__main__":
+    main()

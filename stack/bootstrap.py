@@ -63,10 +63,11 @@ def _packages() -> None:
     import tomllib  # new in 3.11, which is checked first
 
     requirements = PROJECT / "requirements-dev.txt"
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    described = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    packaging = repr((described["build-system"], described["project"], described["tool"]["setuptools"]))
     python = VENV / "bin" / "python"
     stamp = VENV / ".catwalk-packages"
-    wanted = _digest(requirements.read_bytes(), repr(project).encode(), str(VENV).encode(), sys.version.encode())
+    wanted = _digest(requirements.read_bytes(), packaging.encode(), str(VENV).encode(), sys.version.encode())
     if _stamped(stamp, wanted):
         return
     if not python.exists():
@@ -79,6 +80,9 @@ def _packages() -> None:
     # Compiled once here, or every Airflow task would compile what it imports where bytecode may not be written.
     _run("Python packages (5.5 GB, mostly torch)", [*command, "--compile-bytecode", "-r", str(requirements)])
     _run("the catwalk command", [*command, "--no-deps", "--editable", str(PROJECT)])
+    # What a wheel leaves out, such as models and the stack; at the end of the path, where it hides nobody's packages.
+    for site_packages in VENV.glob("lib/python*/site-packages"):
+        (site_packages / "catwalk-checkout.pth").write_text(f"{PROJECT}\n")
     stamp.write_text(wanted)
 
 

@@ -240,4 +240,5 @@ def s3_store(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Store:
         monkeypatch.delenv(name, raising=False)
     url = f"s3://{s3_server.bucket()}/runs of tests"
     monkeypatch.setenv("CATWALK_STORE", url)
+    monkeypatch.setenv("CATWALK_TRAINABLE", "ml.fashion_mnist:CLASSIFIER")
     return Store(url)

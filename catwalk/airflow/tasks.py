@@ -1,22 +1,20 @@
-"""What the DAGs share: a form made from the knobs, how a task runs a stage of its run, and when it is tried again.
-
-No DAG of its own. Airflow puts its DAG folder on the path, so the DAG files import this by its name.
-"""
+"""What the DAGs share: a form made from the knobs, how a task runs a stage of its run, and when it is tried again."""
 
 from __future__ import annotations
 
 import logging
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, AssetAlias, BaseOperatorLink, CronTriggerTimetable, Param, get_current_context
+from airflow.sdk import DAG, Asset, AssetAlias, BaseOperatorLink, CronTriggerTimetable, Param, get_current_context
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
 from catwalk.airflow.dag_settings import DagSettings
 from catwalk.clients.airflow_api import CHAMPION_ASSET
 from catwalk.errors import CatwalkError, TransientError
 from catwalk.knobs import Bounds, Knob
-from catwalk.schedule import NEVER
+from catwalk.schedule import NEVER, VARIABLE, airflow_schedule
 
 if TYPE_CHECKING:
     from catwalk.ledger.runs import Ledger, Run
@@ -47,9 +45,16 @@ DEFAULT_ARGS: dict[str, Any] = {
 }
 
 
-def timetable() -> CronTriggerTimetable | str | None:
-    """When runs are due: in UTC, by which the registry tells that one is late, whatever Airflow's own time zone is."""
-    schedule = SETTINGS.schedule
+def timetable(text: str = "") -> CronTriggerTimetable | str | None:
+    """When runs are due: in UTC, by which the registry tells that one is late, whatever Airflow's own time zone is.
+
+    Args:
+        text: as `CATWALK_SCHEDULE` has it; empty: that variable counts.
+
+    Raises:
+        ConfigError: there is no such time.
+    """
+    schedule = airflow_schedule({VARIABLE: text}) if text else SETTINGS.schedule
     return schedule if schedule is None or schedule in NEVER else CronTriggerTimetable(schedule, timezone="UTC")
 
 
@@ -58,6 +63,12 @@ def documentation(text: str) -> str:
     for complaint in SETTINGS.complaints:
         log.warning("%s; its default holds", complaint)
     return "".join(f"**{complaint}; its default holds.**\n\n" for complaint in SETTINGS.complaints) + text
+
+
+def of_callers_file(made: DAG) -> DAG:
+    """Says that a DAG comes from the file that has asked for it, whose code Airflow then shows."""
+    made.fileloc = sys._getframe(2).f_code.co_filename
+    return made
 
 
 def param(knob: Knob) -> Param:
@@ -112,7 +123,7 @@ def open_ledger() -> tuple[Ledger, Observer]:
 
 def publish_run(run_id: str) -> None:
     """The last stage, whatever happened before; a run that was never opened has nothing to publish."""
-    from catwalk.stages.pipeline import publish
+    from catwalk.stages.publish import publish
 
     ledger, observer = open_ledger()
     publish(ledger.run(run_id), observer)

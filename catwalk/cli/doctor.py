@@ -16,14 +16,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from catwalk.cli import trainables
 from catwalk.clients import access, airflow_health
-from catwalk.clients.airflow_api import AirflowApi
+from catwalk.clients.airflow_api import TAG, AirflowApi
 from catwalk.clients.courier import told
 from catwalk.clients.environment import home, part_url, start_command
 from catwalk.clients.grafana import Grafana
-from catwalk.errors import CatwalkError, PreconditionFailedError
+from catwalk.errors import CatwalkError, DownloadError, PreconditionFailedError
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue
+from catwalk.trainable import Checkable
 
 Verdict = Literal["OK", "WARN", "FAIL"]
 _TIMEOUT = 5.0
@@ -41,7 +43,6 @@ _LOSSES = re.compile(
 _WRITERS = 8
 _RETENTION_DAYS = 365
 _GIBIBYTE = 2**30
-_DAG = "fashion_training"
 _PROFILES = {
     "prometheus": ("monitoring", "prometheus"),
     "targets": ("monitoring", "prometheus"),
@@ -125,19 +126,16 @@ def _look_for_own(check: str) -> None:
 
 
 def _dataset() -> str:
-    from ml.fashion_mnist.config import DataConfig
-    from ml.fashion_mnist.dataset import dataset_root, read_splits
-    from ml.fashion_mnist.published import is_here
-
-    root = dataset_root()
-    if not is_here(root):
-        raise _Unwell(
-            f"Fashion-MNIST is not in {root} yet",
-            "the first run downloads it; offline, set CATWALK_DATASET_ROOT",
-            "WARN",
-        )
-    splits = read_splits(DataConfig())
-    return f"Fashion-MNIST in {root}: " + ", ".join(f"{len(split):,} {name}" for name, split in splits.items())
+    found = trainables.default()
+    if found is None:
+        raise _Unwell("not looked at: no CATWALK_TRAINABLE", "set it to package.module:NAME", "WARN")
+    if not isinstance(found, Checkable):
+        return f"{found.reference} says nothing of its data"
+    try:
+        return found.check()
+    except DownloadError as error:
+        finding, _, remedy = str(error).partition("; ")
+        raise _Unwell(finding, remedy, "WARN") from error
 
 
 def _disk() -> str:
@@ -389,13 +387,18 @@ def _dag() -> str:
             f"{errors[0]['filename']} can't be imported: {reason}", "correct the file; Airflow reads it again by itself"
         )
     dags = airflow.dags()
-    if _DAG not in dags:
+    if not dags:
         raise _Unwell(
-            f"Airflow does not know the DAG {_DAG}", "is dags/ its DAG folder? A new file takes half a minute"
+            f"Airflow knows no DAG that is tagged {TAG}", "is dags/ its DAG folder? A new file takes half a minute"
         )
-    if dags[_DAG]["is_paused"]:
-        raise _Unwell(f"{_DAG} is paused: nothing is scheduled", f"airflow dags unpause {_DAG}", "WARN")
-    return f"{_DAG} is scheduled ({dags[_DAG].get('timetable_description') or 'no schedule'})"
+    paused = [name for name, found in sorted(dags.items()) if found["is_paused"]]
+    if paused:
+        remedy = "; ".join(f"airflow dags unpause {name}" for name in paused)
+        raise _Unwell(f"{', '.join(paused)} is paused: nothing is scheduled", remedy, "WARN")
+    return "; ".join(
+        f"{name} is scheduled ({found.get('timetable_description') or 'no schedule'})"
+        for name, found in sorted(dags.items())
+    )
 
 
 def _sample(url: str, name: str) -> float:

@@ -64,20 +64,22 @@ def run_ids(store: Store, prefix: str) -> list[str]:
 
 
 def champion_of(store: Store, model: str) -> ChampionRecord:
-    """A model's champion; without a model that of the only one, else of mlp.
+    """A model's champion; without a model that of the only one, else of the environment's Trainable.
 
     Raises:
         CatwalkError: it has none.
     """
+    from catwalk.cli import trainables
     from catwalk.ledger.champion import Champions
 
     champions = Champions(store)
     models = champions.models()
-    chosen = model or (models[0] if len(models) == 1 else "mlp")
+    chosen = model or (models[0] if len(models) == 1 else trainables.default_model())
     found = champions.get(chosen) if chosen in models else None
     if found is None:
         known = f"; champions there are: {', '.join(models)} (--model)" if models else ""
-        raise CatwalkError(f"{chosen} has no champion yet: no run of it has shipped{known}")
+        which = f"{chosen} has no champion yet: no run of it has shipped" if chosen else "no model is named"
+        raise CatwalkError(f"{which}{known}")
     return found[0]
 
 

@@ -9,12 +9,13 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from catwalk import extras
 from catwalk.cli import terminal
 from catwalk.cli.commands import alerts, ledger, models, reports, runs, telemetry, training
+from catwalk.cli.knob_flags import KnobCommand
 from catwalk.entry_point import entry_point, unwritable
 from catwalk.errors import CatwalkError
 
-DISTRIBUTION = "catwalk-mlops"
 app = typer.Typer(
     name="catwalk",
     help="Train, inspect and serve models, and watch over what observes them.",
@@ -36,6 +37,8 @@ def _main(arguments: list[str] | None) -> None:
         app(arguments)
     except CatwalkError:
         raise
+    except ModuleNotFoundError as error:
+        raise CatwalkError(extras.complaint(error, "cli")) from error
     except Exception as error:  # the last line of defence: a user gets a sentence, not a traceback
         known = _told_by_system(error) if isinstance(error, OSError) else ""
         unexpected = f"unexpected {type(error).__name__}: {error} (set CATWALK_DEBUG=1 to see where)"
@@ -53,7 +56,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        print(f"catwalk {version(DISTRIBUTION)}")
+        print(f"catwalk {version(extras.DISTRIBUTION)}")
         raise typer.Exit
 
 
@@ -90,7 +93,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 """In the order of the help."""
 
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name, cls=KnobCommand if command is training.run else None)(command)
 
 if __name__ == "__main__":
     main()

@@ -19,7 +19,10 @@ RunArgument = Annotated[
     ),
 ]
 Model = Annotated[
-    str, typer.Option(help="Whose champion; needed where several models but no mlp have one.", show_default=False)
+    str,
+    typer.Option(
+        help="Whose champion; needed where several have one but that of CATWALK_TRAINABLE.", show_default=False
+    ),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.")]
 Reason = Annotated[str, typer.Option(help="Why, for the history.", show_default=False)]

@@ -1,36 +1,44 @@
-"""What a model says of pictures. Needs torch."""
+"""What a model says of single inputs."""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from catwalk.cli.images import SIDE
+import numpy as np
+
 from catwalk.ledger.records import RunRecord, class_names
-from ml.fashion_mnist.config import RunConfig
-from ml.fashion_mnist.training import load_network, score
+from catwalk.problems.scores import log_probabilities
+from catwalk.trainable import Trainable
+
+if TYPE_CHECKING:
+    from catwalk.trainable import Arrays
 
 Answer = list[tuple[str, float]]
 """Classes with their probabilities, the likeliest first."""
 
 
-def top_classes(run: RunRecord, weights: bytes, pictures: list[bytes], count: int) -> list[Answer]:
-    """The likeliest classes of each picture, with their probabilities, likeliest first.
+def top_classes(
+    trainable: Trainable, run: RunRecord, model: bytes, inputs: Sequence[Arrays], count: int
+) -> list[Answer]:
+    """The likeliest classes of each input, with their probabilities, likeliest first.
 
     Args:
-        run: that made the weights.
-        weights: verified safetensors bytes.
-        pictures: 784 grey values each, see :func:`catwalk.cli.images.read_image`.
-        count: classes for each picture, at most.
+        trainable: that has made the model.
+        run: in which it was made.
+        model: verified bytes.
+        inputs: of one example each.
+        count: classes for each, at most.
 
     Raises:
-        ArtifactError: the weights are no such network.
+        ArtifactError: the bytes are no such model.
     """
-    network = load_network(RunConfig.from_dict(run.config), weights)
-    images = torch.frombuffer(bytearray(b"".join(pictures)), dtype=torch.uint8).reshape(-1, SIDE, SIDE)
-    logits = score(network, network.standardise(images))
+    predict = trainable.predictor(trainable.config.from_dict(run.config), model)
+    together = {name: np.concatenate([one[name] for one in inputs]) for name in inputs[0]}
+    logits = trainable.problem.checked(predict(together), len(inputs))
     names = class_names(run.classes, logits.shape[1])
-    probabilities, classes = torch.softmax(logits, 1).topk(min(count, len(names)))
+    probabilities = np.exp(log_probabilities(logits))
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
     return [
-        [(names[label], value) for label, value in zip(labels, values, strict=True)]
-        for labels, values in zip(classes.tolist(), probabilities.tolist(), strict=True)
+        [(names[label], float(of[label])) for label in labels] for of, labels in zip(probabilities, best, strict=True)
     ]

@@ -115,7 +115,7 @@ def unix_time(text: str) -> float:
 
 
 def subject(labels: Mapping[str, str]) -> str:
-    """Whom an alert is about: its labels without what every alert has, ``model=mlp run_id=…``."""
+    """Whom an alert is about: its labels without what every alert has, ``model=churn run_id=…``."""
     hidden = {"alertname", "severity", "area", *LINK_LABELS}
     return " ".join(f"{name}={value}" for name, value in sorted(labels.items()) if name not in hidden)
 

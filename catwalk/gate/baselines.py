@@ -7,16 +7,18 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load
+from safetensors.numpy import load, save
 
-from catwalk.errors import ArtifactError, DamagedError, NotFoundError
+from catwalk.errors import ArtifactError, ConfigError, DamagedError, NotFoundError
+from catwalk.gate.config import GateConfig
 from catwalk.gate.decision import Examples, Opponent, Role, Ruling, rule
-from catwalk.ledger.champion import Champions, Current, load_model
-from catwalk.ledger.examples import training_examples
+from catwalk.knobs import stored_section
+from catwalk.ledger.champion import Champions, Current, verified_model
+from catwalk.ledger.examples import split_body, training_examples
 from catwalk.ledger.records import ChampionRecord, DatasetRecord, EvaluationRecord
 from catwalk.ledger.runs import Run
 from catwalk.problems.paired import Integers
-from ml.fashion_mnist.config import RunConfig
+from catwalk.trainable import of_model, of_run
 
 _UNSOUND = (ArtifactError, DamagedError, NotFoundError)
 """What is wrong with one run's files, while S3 works."""
@@ -64,7 +66,7 @@ def ruling(run: Run, evaluation: EvaluationRecord, champion: ChampionRecord | No
         examples,
         model_bytes=training.model_bytes if training else 0,
         problem=problem,
-        config=RunConfig.from_dict(run.record.config).gate,
+        config=stored_section(GateConfig, run.record.config, "gate"),
     )
 
 
@@ -84,7 +86,7 @@ def incumbents(run: Run, champion: ChampionRecord | None) -> dict[Role, str]:
 
 
 def score_incumbents(run: Run) -> None:
-    """Scores champion and anchor while torch is loaded anyway; what can't be scored is for `decide` to say."""
+    """Scores champion and anchor while all that takes is loaded anyway; what can't be scored is for `decide` to say."""
     current, _ = standing(run)
     for run_id in incumbents(run, current[0] if current else None).values():
         with suppress(*_UNSOUND):
@@ -113,15 +115,32 @@ def predicted_by(run: Run, other: Run) -> Integers:
 
 
 def _score(run: Run, other: Run, key: str) -> None:
-    import torch
-    from safetensors.torch import save
+    """Asks the other run's model, by its own Trainable; where that is not here, takes what it has said before."""
+    model = verified_model(other)
+    try:
+        theirs = of_model(other.record, of_run(run.record))
+        predict = theirs.predictor(theirs.config.from_dict(other.record.config), model)
+    except (ConfigError, ImportError) as error:
+        logits = _said_before(run, other, str(error))
+    else:
+        arrays = load(split_body(run.store, _dataset(run), "test"))
+        logits = theirs.problem.checked(predict(arrays), len(arrays["labels"]))
+    run.store.put(key, save({"logits": logits}))
 
-    from ml.fashion_mnist.dataset import load_split
-    from ml.fashion_mnist.evaluation import predict
 
-    torch.set_num_threads(RunConfig.from_dict(run.record.config).training.threads)
-    predictions, _ = predict(load_model(other), load_split(run.store, _dataset(run), "test"))
-    run.store.put(key, save({"logits": predictions.logits.clone()}))
+def _said_before(run: Run, other: Run, why: str) -> NDArray[np.float32]:
+    """The logits that the other run's model gave in its own test, if that was of the same images.
+
+    Raises:
+        ArtifactError: it was not, or they are damaged.
+    """
+    if _dataset(other).files["test"] != _dataset(run).files["test"]:
+        raise ArtifactError(f"its model can't be asked, and was tested on other examples: {why}")
+    key = other.key("predictions.safetensors")
+    stored = other.store.find(key)
+    if stored is None:
+        raise ArtifactError(f"its model can't be asked, and what it said in its own test is gone: {why}")
+    return _arrays(key, stored.body)["logits"]
 
 
 def count_decision(run: Run) -> int:

@@ -6,16 +6,11 @@ import hashlib
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from catwalk.errors import ArtifactError, DamagedError
 from catwalk.ledger.records import ChampionRecord, PromotionRecord
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
-from ml.fashion_mnist.config import RunConfig
-
-if TYPE_CHECKING:
-    from ml.fashion_mnist.network import Perceptron
 
 # A new run alone does not help where the champion is lost: the gate holds what it can't compare.
 _REMEDY = "train a new run; if this one is in service, `catwalk rollback` or `catwalk promote` puts another there"
@@ -144,10 +139,3 @@ def _verified(run: Run, recorded: set[str]) -> bytes:
             f"loaded; {_REMEDY}"
         )
     return stored.body
-
-
-def load_model(run: Run) -> Perceptron:
-    """A run's network, verified before anything is read from it; see :func:`verified_model`."""
-    from ml.fashion_mnist.training import load_network
-
-    return load_network(RunConfig.from_dict(run.record.config), verified_model(run))

@@ -1,12 +1,14 @@
 """Which training examples a dataset holds, as a digest each: what tells whether data is newer than other data.
 
-The digests lie beside the dataset, so that a decision need not read the images of both models. A dataset that an older
-version has stored has none; there they are computed from its images.
+The digests lie beside the dataset, so that a decision need not read the examples of both models. A dataset that an
+older version has stored has none; there they are computed from its examples.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +21,19 @@ from catwalk.storage.store import Store
 _DIGEST_BYTES = 16
 
 
-def digests(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> bytes:
-    """A digest of each distinct example, sorted: the same image with another label is another example.
+def digests(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """A digest of each distinct example, sorted: the same input with another label is another example.
 
     Args:
-        images: shape (n, 28, 28).
-        labels: shape (n,).
+        arrays: of a split: ``labels``, shape (n,), and inputs of n rows each.
     """
-    rows = np.concatenate([labels.reshape(-1, 1), images.reshape(len(labels), -1)], axis=1)
+    columns = [arrays["labels"], *(values for name, values in sorted(arrays.items()) if name != "labels")]
+    rows = np.concatenate([_row_bytes(column) for column in columns], axis=1)
     return b"".join(sorted({hashlib.blake2b(row, digest_size=_DIGEST_BYTES).digest() for row in rows}))
+
+
+def _row_bytes(column: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(column).reshape(len(column), -1).view(np.uint8)
 
 
 def digests_key(dataset_sha256: str) -> str:
@@ -39,19 +45,18 @@ def training_examples(store: Store, record: DatasetRecord) -> set[bytes]:
     """The digests of a dataset's training examples.
 
     Raises:
-        ArtifactError: neither digests nor images are in the store as they were recorded.
+        ArtifactError: neither digests nor examples are in the store as they were recorded.
     """
     stored = store.find(digests_key(record.sha256)) if record.digests_sha256 else None
     if stored and hashlib.sha256(stored.body).hexdigest() == record.digests_sha256:
         body = stored.body
     else:
-        arrays = load(split_body(store, record, "train"))
-        body = digests(arrays["images"], arrays["labels"])
+        body = digests(load(split_body(store, record, "train")))
     return {body[start : start + _DIGEST_BYTES] for start in range(0, len(body), _DIGEST_BYTES)}
 
 
 def split_body(store: Store, record: DatasetRecord, split: str) -> bytes:
-    """A stored split as safetensors bytes: ``images``, uint8 (n, 28, 28), and ``labels``, uint8 (n,).
+    """A stored split as safetensors bytes: ``labels``, shape (n,), and inputs of n rows each.
 
     Raises:
         ArtifactError: it is missing, or not what its hash says.

@@ -2,20 +2,27 @@
 version that wrote them wants those that they have.
 
 The function of a kind of record takes plain JSON values and returns what they should be; equal values are up to date.
-It knows no model: whoever calls says what its classes are called. What names no class (epochs, decisions, attempts,
-champions) stays as it is.
+It knows no model: whoever calls says what has trained a run, and what its classes are called. What names neither
+(epochs, decisions, attempts, champions) stays as it is.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from catwalk.codec import from_json, to_json
 from catwalk.errors import DamagedError
-from catwalk.ledger.records import DatasetRecord, EvaluationRecord, RunRecord, SummaryRecord, class_names
+from catwalk.ledger.records import (
+    DatasetRecord,
+    EvaluationRecord,
+    Origin,
+    RunRecord,
+    SummaryRecord,
+    class_names,
+)
 from catwalk.ledger.runs import summary_key
 from catwalk.storage.store import Store, Stored
 from catwalk.storage.swap import swap
@@ -23,36 +30,42 @@ from catwalk.storage.swap import swap
 Values = dict[str, Any]
 
 
-def migrated_run(values: Values, classes: Sequence[str]) -> Values:
-    """``run.json`` with the names of its classes."""
-    return {**values, "classes": values.get("classes") or list(classes)}
+def migrated_run(values: Values, origin: Origin) -> Values:
+    """``run.json`` with what has trained it, the defaults of its knobs, and the names of its classes."""
+    named = _with_classes(values, origin)
+    trainable, defaults = values.get("trainable") or origin.trainable, values.get("defaults") or dict(origin.defaults)
+    return {**named, "trainable": trainable, "defaults": defaults}
 
 
-def migrated_dataset(values: Values, classes: Sequence[str]) -> Values:
+def _with_classes(values: Values, origin: Origin) -> Values:
+    return {**values, "classes": values.get("classes") or list(origin.classes)}
+
+
+def migrated_dataset(values: Values, origin: Origin) -> Values:
     """``dataset.json`` or ``manifest.json`` with the names of its classes, and its statistics by name.
 
     Raises:
         ValueError: it has another number of classes.
     """
     for split in values["splits"].values():
-        class_names(list(classes), len(split["class_counts"]))
-    return DatasetRecord.upgraded(migrated_run(values, classes))
+        class_names(list(origin.classes), len(split["class_counts"]))
+    return DatasetRecord.upgraded(_with_classes(values, origin))
 
 
-def migrated_evaluation(values: Values, classes: Sequence[str]) -> Values:
+def migrated_evaluation(values: Values, origin: Origin) -> Values:
     """``evaluation.json`` with the names of its classes.
 
     Raises:
         ValueError: it has another number of classes.
     """
-    class_names(list(classes), len(values["class_accuracy"]))
-    return migrated_run(values, classes)
+    class_names(list(origin.classes), len(values["class_accuracy"]))
+    return _with_classes(values, origin)
 
 
-def migrated_summary(values: Values, classes: Sequence[str]) -> Values:
+def migrated_summary(values: Values, origin: Origin) -> Values:
     """``summaries/<run_id>.json`` with the names of its classes, its dataset's statistics by name, its stages as
     records."""
-    return SummaryRecord.upgraded(migrated_run(values, classes))
+    return SummaryRecord.upgraded(_with_classes(values, origin))
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,7 @@ class Step:
     """How a kind of record is migrated."""
 
     kind: type
-    migrated: Callable[[Values, Sequence[str]], Values]
+    migrated: Callable[[Values, Origin], Values]
 
 
 _RUN, _DATASET = Step(RunRecord, migrated_run), Step(DatasetRecord, migrated_dataset)
@@ -92,8 +105,8 @@ class Migration:
     """Migrates runs one by one. It may be killed at any moment: the next one leaves alone what is up to date."""
 
     store: Store
-    classes: Mapping[str, Sequence[str]]
-    """Model → names of its classes in label order. Runs of other models need nothing."""
+    origin: Callable[[RunRecord], Origin | None]
+    """What has made a run; None: something else, and the run needs nothing."""
     runs_on: Callable[[SummaryRecord], bool]
     """Whether a run may still write its records."""
     dry: bool = False
@@ -119,15 +132,17 @@ class Migration:
             return Migrated(run_id, found[0].model, damaged=str(error))
 
     def _migrate(self, summary: SummaryRecord) -> Migrated:
-        run_id, key, classes = summary.run_id, summary_key(summary.run_id), self.classes.get(summary.model)
-        if classes is None or not self._outdated(key, _SUMMARY, classes):
+        run_id, key = summary.run_id, summary_key(summary.run_id)
+        record = self.store.find_record(RunRecord, f"runs/{run_id}/run.json") if not summary.classes else None
+        origin = self.origin(record[0]) if record else None
+        if origin is None or not self._outdated(key, _SUMMARY, origin):
             return Migrated(run_id, summary.model)
         if self.runs_on(summary):
             return Migrated(run_id, summary.model, waits=True)
         steps = {**self._steps(run_id), key: _SUMMARY}
-        outdated = {name: step for name, step in steps.items() if self._outdated(name, step, classes)}
+        outdated = {name: step for name, step in steps.items() if self._outdated(name, step, origin)}
         for name, step in outdated.items():
-            self._rewrite(name, step, classes)
+            self._rewrite(name, step, origin)
         return Migrated(run_id, summary.model, list(outdated))
 
     def _steps(self, run_id: str) -> dict[str, Step]:
@@ -138,16 +153,16 @@ class Migration:
         own = {"run.json": _RUN, "dataset.json": _DATASET, "evaluation.json": _EVALUATION}
         return {**shared, **{f"{folder}/{name}": step for name, step in own.items()}}
 
-    def _outdated(self, key: str, step: Step, classes: Sequence[str]) -> bool:
+    def _outdated(self, key: str, step: Step, origin: Origin) -> bool:
         found = self.store.find(key)
-        return found is not None and _renewed(key, found, step, classes) is not None
+        return found is not None and _renewed(key, found, step, origin) is not None
 
-    def _rewrite(self, key: str, step: Step, classes: Sequence[str]) -> None:
+    def _rewrite(self, key: str, step: Step, origin: Origin) -> None:
         """Replaces what is there now, and nothing that somebody has written since."""
 
         def once() -> None:
             found = self.store.find(key)
-            body = _renewed(key, found, step, classes) if found else None
+            body = _renewed(key, found, step, origin) if found else None
             if found and body:
                 self.store.put(key, body, if_match=found.etag)
 
@@ -155,7 +170,7 @@ class Migration:
             swap(key, once)
 
 
-def _renewed(key: str, stored: Stored, step: Step, classes: Sequence[str]) -> bytes | None:
+def _renewed(key: str, stored: Stored, step: Step, origin: Origin) -> bytes | None:
     """A record as it should be; None: it is so already.
 
     Raises:
@@ -164,7 +179,7 @@ def _renewed(key: str, stored: Stored, step: Step, classes: Sequence[str]) -> by
     try:
         from_json(step.kind, stored.body)
         values = json.loads(stored.body)
-        renewed = step.migrated(values, classes)
+        renewed = step.migrated(values, origin)
     except ValueError as error:
         raise DamagedError(f"{key} is damaged: {error}") from error
     return None if renewed == values else to_json(renewed)

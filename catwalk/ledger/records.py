@@ -43,10 +43,10 @@ class RunRecord:
     seed: int
     """The seed in force: the configured one, or the one derived from run_id."""
     code_sha256: str
-    """Hash of the source of `ml`: a run that was started by other code is refused."""
+    """Hash of the source that computes a run: one that was started by other code is refused."""
     created: float
     synthetic: bool
-    """Trained on drawn stand-in garments, not on real data."""
+    """Trained on made-up data, not on real data."""
     dag_id: str = ""
     dag_run_id: str = ""
     sweep: str = ""
@@ -60,6 +60,12 @@ class RunRecord:
     """Series that are therefore left out of Prometheus, if it goes all the way; the ledger has them."""
     classes: list[str] = field(default_factory=list)
     """Names of the classes, in label order; empty: stored by an older version (see :func:`class_names`)."""
+    trainable: str = ""
+    """What trains it, as ``package.module:NAME``; empty: stored by version 0.1 (see :mod:`catwalk.trainable`)."""
+    defaults: dict[str, Any] = field(default_factory=dict)
+    """Knob name → its default when the run was opened, so that what differs can be shown without the model's code."""
+    planned_epochs: int = 0
+    """That the run is to train; 0: stored by version 0.1."""
 
     def __post_init__(self) -> None:
         _check_classes(self.classes)
@@ -71,9 +77,21 @@ class RunRecord:
 
     @property
     def epochs(self) -> int:
-        """That the run is to train; 0: its configuration does not say."""
-        found = self.parameters.get("epochs")
+        """That the run is to train; 0: its record does not say."""
+        found = self.planned_epochs or self.parameters.get("epochs")
         return found if isinstance(found, int) and found > 0 else 0
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What version 0.1 has not recorded of a run."""
+
+    trainable: str
+    """As in run.json."""
+    classes: tuple[str, ...]
+    """Names in label order."""
+    defaults: dict[str, Any]
+    """As in run.json."""
 
 
 @dataclass(frozen=True)
@@ -291,7 +309,7 @@ class StageSummary:
 
 @dataclass(frozen=True)
 class SummaryRecord:
-    """``summaries/<run_id>.json``: what tables and the registry show of a run, in one small object."""
+    """``summaries/<run_id>.json``: what tables and the exporter show of a run, in one small object."""
 
     run_id: str
     model: str

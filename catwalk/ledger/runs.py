@@ -262,15 +262,15 @@ def check_code(record: RunRecord, code_sha256: str) -> None:
     """Refuses to go on with a run under other code than it was started with.
 
     Raises:
-        RunConflictError: the code of `ml` has changed since.
+        RunConflictError: it has changed since.
     """
     if record.code_sha256 != code_sha256:
         raise RunConflictError(
-            f"run {record.run_id} was started by other code (ml {record.code_sha256[:8]}, now {code_sha256[:8]}); a "
-            "run is one configuration: trigger a new one instead"
+            f"run {record.run_id} was started by other code (sha256 {record.code_sha256[:8]}, now {code_sha256[:8]}); "
+            "a run is one configuration: trigger a new one instead"
         )
 
 
 def touched(summary: SummaryRecord, now: float) -> SummaryRecord:
-    """A summary that is stamped with the time of a change."""
+    """A summary, stamped with the time of a change."""
     return replace(summary, updated=max(now, summary.updated))

@@ -1,4 +1,7 @@
-"""Whether a record that was decoded from JSON holds what its annotations say: JSON alone promises nothing."""
+"""Validation of decoded records, for whoever hands their values on: words that this version knows, text that UTF-8 has.
+
+:mod:`catwalk.codec` is lenient there, so that a record of a newer version can still be read.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def fault(record: object) -> str:
-    """The first field of a dataclass whose value doesn't fit its annotation, as a sentence; empty: none."""
+    """The first field of a dataclass whose value is not valid by its annotation, as a sentence; empty: none."""
     kind: type = type(record)
     for name, hint in _hints(kind).items():
         if not _fits(getattr(record, name), hint):

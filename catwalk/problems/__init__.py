@@ -1,1 +1,1 @@
-"""What is computed from a model's answers, whoever asks: the gate that decides, or the report that shows."""
+"""What a model is asked, a module a kind: its metrics, and what the gate and the reports need of its answers."""

@@ -11,10 +11,8 @@ from catwalk.report.elements import missing, run_name
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import names
 from catwalk.report.statistics import wilson
-from catwalk.web.markup import Content, Html, card, element, joined, table
-from catwalk.web.markup import facts as facts_list
+from catwalk.web.markup import Content, Html, card, descriptions, element, joined, table
 from catwalk.web.values import duration, moment
-from ml.fashion_mnist.config import RunConfig
 
 _VERDICTS = {"passed": ("✓", "good"), "failed": ("✗", "bad"), "inconclusive": ("?", ""), "skipped": ("–", "quiet")}
 _NAMES = {
@@ -43,7 +41,7 @@ def head(facts: Facts, now: float) -> list[Html]:
         _verdict(facts),
         _decision_table(facts),
         element("h2", "At a glance"),
-        _guarded("At a glance", lambda: card(facts_list(_key_figures(facts, now), lead=4))),
+        _guarded("At a glance", lambda: card(descriptions(_key_figures(facts, now), lead=4))),
     ]
 
 
@@ -326,19 +324,16 @@ def _attempts(facts: Facts) -> Html:
 
 
 def _parameters(facts: Facts) -> Html:
-    """Every knob; those that are not the default stand out."""
-    default = RunConfig().flat()
+    """Every knob; those that were not the default when the run was opened stand out, where that was recorded."""
     entries: list[tuple[str, Content]] = []
     for name, value in facts.record.parameters.items():
-        if name not in default:
-            entries.append((name, joined(element("b", knob_text(name, value)), " (of another version)")))
-            continue
-        text, usual = knob_text(name, value), knob_text(name, default[name])
+        text = knob_text(name, value)
+        usual = knob_text(name, facts.record.defaults.get(name, value))
         entries.append((name, text if text == usual else joined(element("b", text), f" (default {usual})")))
     versions = " ".join(f"{name} {version}" for name, version in facts.record.versions.items())
     commit = facts.record.git_commit + (" with changes" if facts.record.git_dirty else "")
     about = joined(element("p", f"Versions: {versions or 'unknown'}.", "quiet"), _code(commit))
-    return card(facts_list(entries), about)
+    return card(descriptions(entries), about)
 
 
 def _code(commit: str) -> Html:

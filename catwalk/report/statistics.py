@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from catwalk.problems.scores import CALIBRATION_BINS
+
 Z_95 = 1.959963984540054
 """97.5 % quantile of the normal distribution: two-sided 95 %."""
-CALIBRATION_BINS = 15
-"""The same as `ml.fashion_mnist.evaluation`, which needs torch; a test compares the two."""
 
 
 def wilson(hits: int, examples: int, z: float = Z_95) -> tuple[float, float]:

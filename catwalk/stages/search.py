@@ -10,12 +10,11 @@ import json
 import math
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from catwalk.errors import ConfigError
-from catwalk.knobs import Knob, knob_text, knobs
-from ml.fashion_mnist.config import RunConfig
+from catwalk.knobs import Config, Knob, knob_text, knobs
 
 MAX_TRIALS = 200
 """Each trial is a run with series of its own in Prometheus."""
@@ -31,9 +30,7 @@ Trial = dict[str, Any]
 class SearchConfig:
     """What a sweep tries."""
 
-    space: Mapping[str, Any] = field(
-        default_factory=lambda: {"peak_learning_rate": [0.05, 0.1, 0.2], "dropout": [0.0, 0.2]}
-    )
+    space: Mapping[str, Any]
     """What varies: knob → a list of values; in a random search also a range, such as {"low": 0.01, "high": 0.2, "log":
     true}, both ends included."""
     search: Literal["grid", "random"] = "grid"
@@ -50,43 +47,46 @@ class SearchConfig:
         if self.search_seed is not None:
             _whole_number("search_seed", self.search_seed, 0, 2**32 - 1)
         if not isinstance(self.space, Mapping) or not self.space:
-            raise ConfigError('space must name a knob at least, such as {"dropout": [0.0, 0.2]}')
-        for name, values in self.space.items():
-            _check_dimension(_varied_knob(name), values, self.search)
-        if self.search == "grid" and (count := math.prod(map(len, self.space.values()))) > self.trials:
-            raise ConfigError(
-                f"the grid has {count} trials, and trials allows {self.trials}: raise it, or search=random"
-            )
+            raise ConfigError('space must name a knob at least, such as {"epochs": [5, 10]}')
 
-    def plan(self, base: Mapping[str, Any], sweep_id: str) -> list[Trial]:
+    def plan(self, config: type[Config], base: Mapping[str, Any], sweep_id: str) -> list[Trial]:
         """The trials in order; the same at every call.
 
         Args:
+            config: whose knobs they are.
             base: the knobs that all trials share.
             sweep_id: what the random search derives its seed from, where it has none.
 
         Raises:
-            ConfigError: a trial would have an absurd configuration; the message names the knob.
+            ConfigError: the space makes no sense, or a trial would have an absurd configuration; the message names the
+                knob.
         """
+        varied = {name: _varied_knob(config, name) for name in self.space}
+        for name, values in self.space.items():
+            _check_dimension(varied[name], values, self.search)
+        if self.search == "grid" and (count := math.prod(map(len, self.space.values()))) > self.trials:
+            raise ConfigError(
+                f"the grid has {count} trials, and trials allows {self.trials}: raise it, or search=random"
+            )
         combinations = (
             self._grid()
             if self.search == "grid"
-            else self._random(sweep_id if self.search_seed is None else self.search_seed)
+            else self._random(varied, sweep_id if self.search_seed is None else self.search_seed)
         )
         trials = [dict(zip(self.space, values, strict=True)) for values in combinations]
         for trial in trials:
-            RunConfig.from_flat({**base, **trial})
+            config.from_flat({**base, **trial})
         return trials
 
     def _grid(self) -> Iterator[tuple[Any, ...]]:
         return itertools.product(*self.space.values())
 
-    def _random(self, seed: int | str) -> Iterator[tuple[Any, ...]]:
+    def _random(self, varied: Mapping[str, Knob], seed: int | str) -> Iterator[tuple[Any, ...]]:
         """Distinct combinations; fewer than asked for where there are no more."""
         generator = random.Random(seed)
         seen: set[str] = set()
         for _ in range(_DRAWS * self.trials):
-            values = tuple(_draw(generator, _varied_knob(name), among) for name, among in self.space.items())
+            values = tuple(_draw(generator, varied[name], among) for name, among in self.space.items())
             known = json.dumps(values)
             if known not in seen:
                 seen.add(known)
@@ -100,14 +100,14 @@ def described(trial: Trial) -> str:
     return " ".join(f"{name}={knob_text(name, value)}" for name, value in trial.items())
 
 
-def _varied_knob(name: str) -> Knob:
-    known = {knob.name: knob for knob in knobs(RunConfig)}
+def _varied_knob(config: type[Config], name: str) -> Knob:
+    known = {knob.name: knob for knob in knobs(config)}
     if name not in known:
         raise ConfigError(f"space has an unknown knob {name!r}; known ones are {', '.join(sorted(known))}")
     knob = known[name]
     if knob.section == "gate":
         raise ConfigError(f"{name} can't vary within a sweep: it is the gate's, and changes no trial")
-    if knob.section == "data" and name != "train_examples":
+    if not knob.varies:
         raise ConfigError(f"{name} can't vary within a sweep: trials are compared on one validation split")
     return knob
 

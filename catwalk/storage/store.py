@@ -278,7 +278,7 @@ class Store:
         return page
 
     def get_record(self, kind: type[R], key: str) -> tuple[R, str]:
-        """Reads a record of :mod:`catwalk.ledger.records` and its ETag.
+        """Reads a record, which :mod:`catwalk.codec` decodes, and its ETag.
 
         Raises:
             DamagedError: the object is not such a record.
@@ -297,7 +297,7 @@ class Store:
             return None
 
     def put_record(self, key: str, record: object, *, if_match: str | None = None, create: bool = False) -> str:
-        """Writes a record of :mod:`catwalk.ledger.records`; see :meth:`put`."""
+        """Writes a record as JSON; see :meth:`put`."""
         return self.put(key, to_json(record), if_match=if_match, create=create)
 
     def check(self) -> None:

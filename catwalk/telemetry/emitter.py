@@ -48,7 +48,7 @@ def tag(name: str, value: str) -> str:
 
 
 def stat(metric: Metric, labels: Mapping[str, str]) -> str:
-    """Name and tags of a series: ``ml.epoch.loss,run_id=…,model=mlp,split=train,epoch=3``.
+    """Name and tags of a series: ``ml.epoch.loss,run_id=…,model=churn,split=train,epoch=3``.
 
     Raises:
         ValueError: they are too long to be sent.

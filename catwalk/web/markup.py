@@ -100,7 +100,7 @@ def table(
     return Html(f'<div class="{css_class}"><table>{head}<tbody>{body}</tbody></table></div>')
 
 
-def facts(entries: Iterable[tuple[str, Content]], lead: int = 0) -> Html:
+def descriptions(entries: Iterable[tuple[str, Content]], lead: int = 0) -> Html:
     """Names and values in as many columns as fit; the first `lead` values are large."""
     cells = []
     for number, (name, value) in enumerate(entries):

@@ -1,25 +1,18 @@
-"""Fashion-MNIST as uint8 tensors: where it is found, how it is split, and its content-addressed copy in S3.
-
-To train on other data, change this module and :mod:`ml.fashion_mnist.network`.
-"""
+"""Fashion-MNIST as uint8 tensors: where it is found, and how it is split."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load, save
 from torch import Tensor
 
-from catwalk.errors import DatasetError, PreconditionFailedError
-from catwalk.ledger.examples import digests, digests_key, split_body
-from catwalk.ledger.records import DatasetRecord, SplitStatistics
-from catwalk.storage.store import Store
+from catwalk.errors import DatasetError
 from ml.fashion_mnist import garments, published
 from ml.fashion_mnist.config import CLASSES, DataConfig
 from ml.fashion_mnist.published import IncompleteError, raw_folder, read_files
@@ -37,6 +30,11 @@ class Split:
     """uint8 (n, 28, 28), 0 black to 255 white."""
     labels: Tensor
     """uint8 (n,), 0 to 9 (see :data:`ml.fashion_mnist.config.CLASSES`)."""
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Any]) -> Split:
+        """A split from its two arrays, ``images`` and ``labels``, which are copied."""
+        return cls(torch.tensor(arrays["images"]), torch.tensor(arrays["labels"]))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -152,48 +150,9 @@ def _stand_in_files() -> dict[str, bytes]:
     return {name: body[len(published.FILES[name][0]) :] for name, body in drawn.items()}
 
 
-def store_dataset(store: Store, config: DataConfig, splits: dict[str, Split]) -> DatasetRecord:
-    """Uploads the splits under their content hash, skipping what is there already; the manifest comes last."""
-    known = digests(splits["train"].images.numpy(), splits["train"].labels.numpy())
-    bodies = {name: save({"images": split.images, "labels": split.labels}) for name, split in splits.items()}
-    files = {name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()}
-    identity = json.dumps({"files": files, "source": config.source, "split_seed": config.split_seed}, sort_keys=True)
+def statistics(images: Tensor) -> dict[str, float]:
+    """Mean and standard deviation of the pixels, 0 to 1, of images that are uint8 of any shape."""
     shades = torch.arange(256, dtype=torch.float64) / 255
-    shares = torch.bincount(splits["train"].images.flatten(), minlength=256).double() / splits["train"].images.numel()
+    shares = torch.bincount(images.flatten(), minlength=256).double() / images.numel()
     mean = float((shares * shades).sum())
-    record = DatasetRecord(
-        sha256=hashlib.sha256(identity.encode()).hexdigest(),
-        classes=list(CLASSES),
-        source=config.source,
-        synthetic=config.source == "synthetic",
-        statistics={"pixel_mean": mean, "pixel_stddev": float((shares * (shades - mean) ** 2).sum().sqrt())},
-        splits={name: SplitStatistics(len(split), split.class_counts) for name, split in splits.items()},
-        files=files,
-        digests_sha256=hashlib.sha256(known).hexdigest(),
-    )
-    folder = f"datasets/{record.sha256}"
-    for name, body in bodies.items():
-        _put_once(store, f"{folder}/{name}.safetensors", body)
-    _put_once(store, digests_key(record.sha256), known)
-    if not store.exists(f"{folder}/manifest.json"):
-        store.put_record(f"{folder}/manifest.json", record)
-    return record
-
-
-def _put_once(store: Store, key: str, body: bytes) -> None:
-    if store.exists(key):
-        return
-    try:
-        store.put(key, body, create=True)
-    except PreconditionFailedError:
-        return  # another run uploads the same dataset; the hash is checked at every load
-
-
-def load_split(store: Store, record: DatasetRecord, name: str) -> Split:
-    """Reads one split from S3.
-
-    Raises:
-        ArtifactError: it is missing, or not what its hash says.
-    """
-    tensors = load(split_body(store, record, name))
-    return Split(tensors["images"], tensors["labels"])
+    return {"pixel_mean": mean, "pixel_stddev": float((shares * (shades - mean) ** 2).sum().sqrt())}

@@ -7,11 +7,10 @@ of the step. Weights and momentum at the end of an epoch are thus all that a lat
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from safetensors import SafetensorError
@@ -19,8 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from catwalk.codec import from_json, to_json
-from catwalk.errors import ArtifactError, ConfigError, NonFiniteLossError
+from catwalk.errors import ArtifactError, ConfigError
 from catwalk.ledger.records import EpochRecord
 from ml.fashion_mnist.config import CLASSES, RunConfig
 from ml.fashion_mnist.dataset import Split
@@ -71,24 +69,31 @@ def epoch_seed(seed: int, epoch: int) -> int:
 
 @dataclass
 class Trainer:
-    """A network in training. Between two epochs its state can be saved and restored."""
+    """A network in training; see :class:`catwalk.trainable.Fit`."""
 
     config: RunConfig
     seed: int
     network: Perceptron
     device: torch.device
-    reproducible: bool = True
-    """False once restored from a state that was computed on another device, thread count or torch build."""
-    epochs: list[EpochRecord] = field(default_factory=list)
+    train: Split
+    validation: Split
+    """Measured after each epoch."""
 
     @classmethod
-    def start(cls, config: RunConfig, seed: int, pixel_mean: float, pixel_stddev: float) -> Trainer:
-        """Fresh weights from the seed."""
+    def start(
+        cls, config: RunConfig, seed: int, train: Split, validation: Split, statistics: Mapping[str, float]
+    ) -> Trainer:
+        """Fresh weights from the seed.
+
+        Raises:
+            ConfigError: the device is not there.
+        """
         torch.set_num_threads(config.training.threads)
         torch.manual_seed(epoch_seed(seed, 0))
         device = choose_device(config.training.device)
-        network = Perceptron(config.network, len(CLASSES), pixel_mean, pixel_stddev)
-        return cls(config, seed, network.to(device), device)
+        mean, stddev = statistics["pixel_mean"], statistics["pixel_stddev"]
+        network = Perceptron(config.network, len(CLASSES), mean, stddev)
+        return cls(config, seed, network.to(device), device, train, validation)
 
     def __post_init__(self) -> None:
         training = self.config.training
@@ -108,31 +113,30 @@ class Trainer:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
         return {"device": name, "threads": str(torch.get_num_threads()), "torch": torch.__version__}
 
-    def run(
-        self, train: Split, validation: Split, after_epoch: Callable[[EpochRecord], None], check: Callable[[], None]
-    ) -> None:
-        """Trains the epochs that are left.
+    @property
+    def parameters(self) -> int:
+        """Trainable parameters of the network."""
+        return sum(parameter.numel() for parameter in self._parameters)
+
+    def epochs(self, done: int, check: Callable[[], None]) -> Iterator[EpochRecord]:
+        """Trains the epochs that are left; the examples and a standardised copy stay on the device.
 
         Args:
-            train: the training examples; they and a standardised copy stay on the device.
-            validation: measured after each epoch.
-            after_epoch: called with each epoch's record, when :meth:`state` is that epoch's.
+            done: epochs that are trained already.
             check: called before each step; may raise to stop at once.
-
-        Raises:
-            NonFiniteLossError: the loss became NaN or infinite, after that epoch's record was handed over.
         """
-        inputs, labels = self._resident(train)
-        sample = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:TRAIN_SAMPLE].to(self.device)
-        sample_data, validation_data = (inputs[sample], labels[sample]), self._resident(validation)
+        inputs, labels = self._resident(self.train)
+        sample = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(0))[:TRAIN_SAMPLE]
+        sample = sample.to(self.device)
+        sample_data, validation_data = (inputs[sample], labels[sample]), self._resident(self.validation)
         steps_an_epoch = math.ceil(len(labels) / self.config.training.batch_size)
-        for epoch in range(len(self.epochs) + 1, self.config.training.epochs + 1):
+        for epoch in range(done + 1, self.config.training.epochs + 1):
             started = time.perf_counter()
             gradient_norm, rate = self._train_epoch(epoch, steps_an_epoch, inputs, labels, check)
             seconds = time.perf_counter() - started
             train_loss, train_accuracy, _ = self._measure(*sample_data)
             validation_loss, validation_accuracy, class_accuracy = self._measure(*validation_data)
-            record = EpochRecord(
+            yield EpochRecord(
                 epoch=epoch,
                 train_loss=train_loss,
                 train_accuracy=train_accuracy,
@@ -145,13 +149,6 @@ class Trainer:
                 examples_per_second=len(labels) / seconds,
                 finished=time.time(),
             )
-            self.epochs.append(record)
-            after_epoch(record)
-            if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
-                raise NonFiniteLossError(
-                    f"the loss is not finite after epoch {epoch} (train {train_loss}, validation {validation_loss}); "
-                    f"lower peak_learning_rate (now {self.config.training.peak_learning_rate}) and start a new run"
-                )
 
     def _resident(self, split: Split) -> tuple[Tensor, Tensor]:
         """Standardised inputs (n, 784) and labels (n,) on the device."""
@@ -191,60 +188,37 @@ class Trainer:
         recall = (hits / counts.clamp(min=1)).tolist()
         return float(cross_entropy(logits, labels)), float(right.mean()), recall
 
-    def state(self, attempt: int) -> bytes:
-        """Weights, momentum and history as one safetensors file; the header holds what is no tensor."""
+    def state(self) -> bytes:
+        """Weights and momentum as one safetensors file."""
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         for index, parameter in enumerate(self._parameters):
             momentum = self._optimiser.state.get(parameter, {}).get("momentum_buffer")
             if momentum is not None:
                 tensors[f"momentum.{index}"] = momentum
-        header = {
-            "attempt": str(attempt),
-            "config": self.config.digest,
-            "seed": str(self.seed),
-            "reproducible": json.dumps(self.reproducible),
-            "epochs": json.dumps([to_json(record).decode() for record in self.epochs]),
-            **self.fingerprint,
-        }
-        return save({name: value.cpu().contiguous() for name, value in tensors.items()}, header)
+        return save({name: value.cpu().contiguous() for name, value in tensors.items()})
 
     def restore(self, state: bytes) -> None:
         """Continues from what :meth:`state` gave.
 
         Raises:
-            ArtifactError: this is no state, or that of another configuration or seed.
+            ArtifactError: it is damaged.
         """
-        header = read_header(state)
-        if header.get("config") != self.config.digest or header.get("seed") != str(self.seed):
-            raise ArtifactError("the checkpoint belongs to another configuration; start a new run")
-        tensors = load(state)
-        self.network.load_state_dict(
-            {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
-        )
+        try:
+            tensors = load(state)
+            self.network.load_state_dict(
+                {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
+            )
+        except (SafetensorError, RuntimeError) as error:
+            raise ArtifactError(
+                f"the weights in the checkpoint are damaged ({' '.join(str(error).split()):.200})"
+            ) from error
         for index, parameter in enumerate(self._parameters):
             if f"momentum.{index}" in tensors:
                 self._optimiser.state[parameter]["momentum_buffer"] = tensors[f"momentum.{index}"].to(self.device)
-        self.epochs = [from_json(EpochRecord, text.encode()) for text in json.loads(header["epochs"])]
-        same = all(header.get(key) == value for key, value in self.fingerprint.items())
-        self.reproducible = same and bool(json.loads(header["reproducible"]))
 
-    def weights(self) -> bytes:
+    def model(self) -> bytes:
         """The network alone, as safetensors: what tests and ships."""
         return save({name: value.cpu().contiguous() for name, value in self.network.state_dict().items()})
-
-
-def read_header(state: bytes) -> dict[str, str]:
-    """The header of a safetensors file.
-
-    Raises:
-        ArtifactError: it has none.
-    """
-    try:
-        length = int.from_bytes(state[:8], "little")
-        header = json.loads(state[8 : 8 + length])["__metadata__"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError("the checkpoint is damaged: it has no safetensors header") from error
-    return dict(header)
 
 
 def score(network: Perceptron, inputs: Tensor) -> Tensor:

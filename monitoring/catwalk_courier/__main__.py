@@ -20,10 +20,13 @@ from __future__ import annotations
 
 import sys
 
+from catwalk import extras
 from catwalk.entry_point import entry_point
 from catwalk.web import serving
-from catwalk_courier.server import Server
-from catwalk_courier.service import Service, Settings
+
+with extras.required("courier"):
+    from catwalk_courier.server import Server
+    from catwalk_courier.service import Service, Settings
 
 
 @entry_point("catwalk courier")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
+from catwalk import assets
 from catwalk.web.markup import Html, document, element, joined, link, navigation
-from stack.settings import PROJECT
 
-FOLDER = PROJECT / "prometheus" / "runbooks"
-CONTAINERS = PROJECT / "prometheus" / "containers.md"
+FOLDER = assets.path("prometheus/runbooks")
+CONTAINERS = assets.path("prometheus/containers.md")
 """What the native commands of all runbooks are in containers; ends each page."""
 LINKS = navigation(link("/", "Notifications"), link("/runbooks/", "Runbooks"))
 """Leads through all of the courier's pages."""

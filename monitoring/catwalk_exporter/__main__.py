@@ -20,11 +20,14 @@ from __future__ import annotations
 import argparse
 import sys
 
+from catwalk import extras
 from catwalk.entry_point import entry_point
 from catwalk.web import serving
-from catwalk_exporter.canary import canary_from_environment
-from catwalk_exporter.exposition import Settings
-from catwalk_exporter.service import Registry, Server
+
+with extras.required("exporter"):
+    from catwalk_exporter.canary import canary_from_environment
+    from catwalk_exporter.exposition import Settings
+    from catwalk_exporter.service import Registry, Server
 
 
 @entry_point("catwalk registry")

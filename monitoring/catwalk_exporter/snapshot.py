@@ -1,4 +1,4 @@
-"""What the registry has read from S3 last: summaries, champions, and the points that ended runs should have sent."""
+"""What the exporter has read from S3 last: summaries, champions, and the points that ended runs should have sent."""
 
 from __future__ import annotations
 

@@ -31,28 +31,24 @@ def s3(folder: Path) -> Iterator[str]:
 def _train(seed: int, store_url: str) -> tuple[float, float, float, float, float]:
     """Accuracy, calibration error, seconds of training, peak memory, and the share that checkpoints take of them."""
     from catwalk.storage.store import Store
-    from ml.fashion_mnist.config import CLASSES, RunConfig
-    from ml.fashion_mnist.dataset import read_splits
-    from ml.fashion_mnist.evaluation import evaluate, predict
-    from ml.fashion_mnist.training import Trainer
+    from ml.fashion_mnist import CLASSIFIER
+    from ml.fashion_mnist.config import RunConfig
 
     config = RunConfig()
-    splits = read_splits(config.data)
-    shades = splits["train"].images.double() / 255
-    mean, stddev = float(shades.mean()), float(shades.std(correction=0))
-    del shades
+    data = CLASSIFIER.load(config)
     started = time.perf_counter()
-    trainer = Trainer.start(config, seed, mean, stddev)
-    trainer.run(splits["train"], splits["validation"], lambda record: None, lambda: None)
+    fit = CLASSIFIER.start(config, seed, data)
+    for _ in fit.epochs(0, lambda: None):
+        pass
     seconds = time.perf_counter() - started
     store = Store(store_url)
     store.check()  # opens the connection
     begun = time.perf_counter()
-    store.put(f"checkpoint-{seed}", trainer.state(1))
+    store.put(f"checkpoint-{seed}", fit.state())
     checkpoint = time.perf_counter() - begun
     share = checkpoint * (1 + seconds // config.training.checkpoint_seconds) / seconds
-    predictions, inference = predict(trainer.network, splits["test"])
-    record = evaluate(predictions, list(CLASSES), "", "", inference)
+    logits = CLASSIFIER.predictor(config, fit.model())(data.splits["test"])
+    record = CLASSIFIER.problem.evaluate(logits, data.splits["test"]["labels"], "", "", 0.0)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return record.accuracy, record.calibration_error, seconds, memory, share
 

@@ -22,9 +22,11 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
     from catwalk.report.build import build
     from catwalk.report.comparison import page as compare_page
     from catwalk.report.comparison.differences import compare, side_by_side
-    from catwalk.stages.pipeline import open_run, run_stages
+    from catwalk.stages.opening import open_run
+    from catwalk.stages.pipeline import run_stages
     from catwalk.storage.store import Store
     from catwalk.telemetry.observer import Silent
+    from ml.fashion_mnist import CLASSIFIER
     from ml.fashion_mnist.config import RunConfig
 
     before = os.environ.get("CATWALK_HOME")
@@ -34,7 +36,9 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
             ledger, runs = Ledger(Store(store_url)), []
             for seed in range(2):
                 say(f"report: run {seed + 1} of 2")
-                runs.append(open_run(ledger, new_run_id(), RunConfig.from_flat({**SMALL, "seed": seed}), "cli"))
+                runs.append(
+                    open_run(ledger, new_run_id(), CLASSIFIER, RunConfig.from_flat({**SMALL, "seed": seed}), "cli")
+                )
                 run_stages(runs[-1], Silent())
             times, sizes, many = [], [], []
             found = compare(ledger.store, [run.run_id for run in runs])

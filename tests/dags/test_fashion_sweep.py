@@ -77,7 +77,7 @@ def test_the_form_has_every_knob_and_the_search_with_their_help(dag: Any) -> Non
     assert all(dag.params.get_param(name).description for name in params)
     base = {name: value for name, value in params.items() if name not in SEARCH}
     assert RunConfig.from_flat(base) == RunConfig()
-    trials = SearchConfig(**{name: params[name] for name in SEARCH}).plan(base, "a sweep")
+    trials = SearchConfig(**{name: params[name] for name in SEARCH}).plan(RunConfig, base, "a sweep")
     assert len(trials) == 6, "what is tried when nothing is filled in"
 
 
@@ -93,7 +93,7 @@ def test_all_trials_of_a_sweep_get_the_same_part_of_prometheus(
     monkeypatch.setattr("catwalk.stages.pipeline.STAGE_FUNCTIONS", stages)
     train = dag.get_task("train").python_callable
     trials = SearchConfig(**{name: params[name] for name in SEARCH}).plan(
-        {name: value for name, value in params.items() if name not in SEARCH}, "any"
+        RunConfig, {name: value for name, value in params.items() if name not in SEARCH}, "any"
     )
     for index, trial in enumerate(trials):
         context = {"params": params, "dag_run": dag_run, "ti": SimpleNamespace(map_index=index)}

@@ -75,7 +75,7 @@ def test_runs_are_due_when_airflow_starts_them(schedule: str) -> None:
 )
 def test_its_schedule_is_that_of_the_environment_in_utc(variable: str, expected: object) -> None:
     code = (
-        "import fashion_training as file; found = file.fashion_training().schedule; "
+        "import fashion_training as file; found = file.fashion_training.schedule; "
         "print(repr((found.expression, str(found.timezone)) if hasattr(found, 'expression') else found))"
     )
     environment = {

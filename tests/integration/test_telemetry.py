@@ -8,7 +8,7 @@ import pytest
 
 from catwalk.ledger.runs import Run
 from catwalk.replay.points import run_points
-from catwalk.stages.pipeline import publish
+from catwalk.stages.publish import publish
 from catwalk.telemetry.address import Address
 from catwalk.telemetry.emitter import gauge_value, observer_from_environment, stat
 from catwalk.telemetry.points import Point, series_budget

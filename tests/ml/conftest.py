@@ -14,10 +14,13 @@ import pytest
 
 from catwalk.ledger.records import EpochRecord, RunRecord
 from catwalk.ledger.runs import Ledger, Run, new_run_id
-from catwalk.stages.pipeline import ingest, open_run, train
+from catwalk.stages.ingest import ingest
+from catwalk.stages.opening import open_run
+from catwalk.stages.train import train
 from catwalk.storage.store import Store
 from catwalk.telemetry.observer import Silent
 from catwalk.telemetry.points import Point
+from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import DataConfig, RunConfig
 from ml.fashion_mnist.dataset import read_splits
 from tests import small
@@ -71,7 +74,7 @@ def new_run(ledger: Ledger) -> Callable[..., Run]:
     """Opens a small run, its dataset ingested."""
 
     def make(**knobs: Any) -> Run:
-        run = open_run(ledger, new_run_id(), RunConfig.from_flat({**SMALL, **knobs}), "cli")
+        run = open_run(ledger, new_run_id(), CLASSIFIER, RunConfig.from_flat({**SMALL, **knobs}), "cli")
         ingest(run, Silent())
         return run
 

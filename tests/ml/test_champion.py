@@ -16,8 +16,10 @@ from catwalk.gate.promotion import promote_by_hand, rollback
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.examples import digests_key
 from catwalk.ledger.runs import Run
-from catwalk.stages.pipeline import decide, run_stages, train
-from catwalk.stages.pipeline import test as score
+from catwalk.stages.decide import decide
+from catwalk.stages.pipeline import run_stages
+from catwalk.stages.test import test as score
+from catwalk.stages.train import train
 from catwalk.telemetry.observer import Silent
 from tests.ml.conftest import stage_process
 

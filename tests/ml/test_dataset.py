@@ -14,9 +14,12 @@ import torch
 
 from catwalk.errors import ArtifactError, DatasetError
 from catwalk.ledger.examples import digests, training_examples
+from catwalk.ledger.records import DatasetRecord
+from catwalk.stages.datasets import load_split, store_data
 from catwalk.storage.store import Store
-from ml.fashion_mnist.config import CLASSES, DataConfig
-from ml.fashion_mnist.dataset import Split, dataset_root, load_split, read_splits, store_dataset, stratified
+from ml.fashion_mnist import CLASSIFIER
+from ml.fashion_mnist.config import CLASSES, DataConfig, RunConfig
+from ml.fashion_mnist.dataset import Split, dataset_root, read_splits, stratified
 
 SMALL = DataConfig(source="synthetic", train_examples=200, validation_examples=100)
 
@@ -25,6 +28,11 @@ SMALL = DataConfig(source="synthetic", train_examples=200, validation_examples=1
 def splits(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Split]:
     monkeypatch.setenv("CATWALK_HOME", str(stand_in))
     return read_splits(SMALL)
+
+
+def store_dataset(store: Store, config: DataConfig) -> DatasetRecord:
+    """Reads the splits and uploads them."""
+    return store_data(store, CLASSIFIER.load(RunConfig(data=config)), CLASSES, synthetic=True)
 
 
 def test_the_real_data_is_split_class_by_class(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,15 +131,15 @@ def test_a_missing_truncated_or_corrupt_file_is_one_line(
 def test_an_upload_is_skipped_when_the_content_is_there(s3_store: Store, splits: dict[str, Split]) -> None:
     puts: list[str] = []
     store = Store(s3_store.url, lambda operation, seconds, failed: puts.append(operation))
-    first = store_dataset(store, SMALL, splits)
+    first = store_dataset(store, SMALL)
     assert puts.count("put") == 5
     puts.clear()
-    assert store_dataset(store, SMALL, splits) == first
+    assert store_dataset(store, SMALL) == first
     assert puts.count("put") == 0
     other = DataConfig(source="synthetic", train_examples=100, validation_examples=100)
-    assert store_dataset(store, other, read_splits(other)).sha256 != first.sha256
+    assert store_dataset(store, other).sha256 != first.sha256
     loaded = load_split(store, first, "validation")
-    assert torch.equal(loaded.images, splits["validation"].images)
+    assert np.array_equal(loaded["images"], splits["validation"].images.numpy())
     assert first.splits["train"].class_counts == [20] * len(CLASSES)
     assert first.classes == list(CLASSES)
     exact = splits["train"].images.double() / 255
@@ -141,13 +149,13 @@ def test_an_upload_is_skipped_when_the_content_is_there(s3_store: Store, splits:
 
 @pytest.mark.integration
 def test_a_dataset_that_has_lost_an_object_is_stored_again(s3_store: Store, splits: dict[str, Split]) -> None:
-    record = store_dataset(s3_store, SMALL, splits)
+    record = store_dataset(s3_store, SMALL)
     for name in ("train.safetensors", "train.digests"):
         s3_store.delete(f"datasets/{record.sha256}/{name}")
     with pytest.raises(ArtifactError, match="a new run stores it again"):
         load_split(s3_store, record, "train")
-    assert store_dataset(s3_store, SMALL, splits) == record
-    assert torch.equal(load_split(s3_store, record, "train").images, splits["train"].images)
+    assert store_dataset(s3_store, SMALL) == record
+    assert np.array_equal(load_split(s3_store, record, "train")["images"], splits["train"].images.numpy())
 
 
 @pytest.mark.integration
@@ -156,7 +164,7 @@ def test_training_examples_are_known_without_their_digests_too(
     kept: str, s3_store: Store, splits: dict[str, Split]
 ) -> None:
     """An older version has stored none."""
-    record = store_dataset(s3_store, SMALL, splits)
+    record = store_dataset(s3_store, SMALL)
     folder = f"datasets/{record.sha256}"
     assert len(training_examples(s3_store, record)) == 200
     if kept == "digests":
@@ -171,24 +179,23 @@ def test_training_examples_are_known_without_their_digests_too(
         with pytest.raises(ArtifactError, match=r"train\.safetensors is missing"):
             training_examples(s3_store, record)
         return
-    images, labels = splits["train"].images.numpy(), splits["train"].labels.numpy()
-    body = digests(images, labels)
+    body = digests({"images": splits["train"].images.numpy(), "labels": splits["train"].labels.numpy()})
     assert training_examples(s3_store, record) == {body[start : start + 16] for start in range(0, len(body), 16)}
 
 
 def test_an_example_is_its_image_and_its_label() -> None:
     images = np.arange(3 * 784, dtype=np.uint32).astype(np.uint8).reshape(3, 28, 28)
     labels = np.asarray([1, 2, 3], dtype=np.uint8)
-    whole = digests(images, labels)
+    whole = digests({"images": images, "labels": labels})
     assert len(whole) == 3 * 16
     order = [2, 0, 1, 1]
-    assert digests(images[order], labels[order]) == whole, "neither order nor repetition counts"
-    assert digests(images, labels[::-1].copy()) != whole
+    assert digests({"labels": labels[order], "images": images[order]}) == whole, "neither order nor repetition counts"
+    assert digests({"images": images, "labels": labels[::-1]}) != whole
 
 
 @pytest.mark.integration
 def test_a_changed_or_missing_split_is_never_loaded(s3_store: Store, splits: dict[str, Split]) -> None:
-    record = store_dataset(s3_store, SMALL, splits)
+    record = store_dataset(s3_store, SMALL)
     key = f"datasets/{record.sha256}/test.safetensors"
     body = bytearray(s3_store.get(key).body)
     body[-1] ^= 1

@@ -29,7 +29,7 @@ def test_what_runs_out_of_memory_names_what_takes_it(exhaust: object) -> None:
     with pytest.raises(OutOfMemoryError) as caught, advice(CONFIG):
         exhaust()  # type: ignore[operator]
     text = str(caught.value)
-    assert "lower hidden (now 4096,4096), batch_size (now 60,000) or train_examples (now 55,000)" in text
+    assert "lower train_examples (now 55,000), hidden (now 4096,4096) or batch_size (now 60,000)" in text
     assert "\n" not in text and len(text) < 500
     assert not isinstance(caught.value, TransientError)
 

@@ -14,12 +14,19 @@ from safetensors.torch import load, save
 
 from catwalk.errors import ArtifactError, CatwalkError, DatasetError, NonFiniteLossError, PreconditionFailedError
 from catwalk.gate.promotion import promote
-from catwalk.ledger.champion import Champions, load_model, verified_model
+from catwalk.ledger.champion import Champions, verified_model
 from catwalk.ledger.records import STAGES
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.report.build import FIGURES
-from catwalk.stages.pipeline import STAGE_FUNCTIONS, decide, ingest, open_run, publish, run_stages, test, train
+from catwalk.stages.decide import decide
+from catwalk.stages.ingest import ingest
+from catwalk.stages.opening import open_run
+from catwalk.stages.pipeline import STAGE_FUNCTIONS, run_stages
+from catwalk.stages.publish import publish
+from catwalk.stages.test import test
+from catwalk.stages.train import train
 from catwalk.telemetry.observer import Silent
+from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import CLASSES, RunConfig
 from tests.ml.conftest import SMALL, Recorder, model, snapshot, stage_process
 
@@ -84,7 +91,7 @@ def test_stages_that_have_finished_change_nothing_when_run_again(finished: Run) 
 
 
 def test_stages_out_of_order_say_what_comes_first(ledger: Ledger) -> None:
-    run = open_run(ledger, new_run_id(), RunConfig.from_flat(SMALL), "cli")
+    run = open_run(ledger, new_run_id(), CLASSIFIER, RunConfig.from_flat(SMALL), "cli")
     for stage, message in ((train, "ingest comes before train"), (score, "train comes before test")):
         with pytest.raises(ArtifactError, match=message):
             stage(run, Silent())
@@ -95,7 +102,7 @@ def test_stages_out_of_order_say_what_comes_first(ledger: Ledger) -> None:
 def test_a_failed_stage_makes_a_failed_run_and_is_named(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_DATASET_ROOT", "nowhere")
     knobs = {**SMALL, "source": "fashion-mnist"}
-    run = open_run(ledger, new_run_id(), RunConfig.from_flat(knobs), "cli")
+    run = open_run(ledger, new_run_id(), CLASSIFIER, RunConfig.from_flat(knobs), "cli")
     observer = Recorder()
     with pytest.raises(DatasetError, match="CATWALK_DATASET_ROOT=nowhere"):
         run_stages(run, observer)
@@ -181,7 +188,7 @@ def test_a_tampered_model_is_refused_by_its_sha256(finished: Run) -> None:
     tensors["layers.0.bias"][0] += 1
     finished.store.put(finished.key("model.safetensors"), save(tensors))
     with pytest.raises(ArtifactError, match="changed or damaged"):
-        load_model(finished)
+        verified_model(finished)
     champions = Champions(finished.store)
     with pytest.raises(ArtifactError, match="changed or damaged"):
         promote(finished, champions.get(finished.record.model), "me", "because")
@@ -258,7 +265,7 @@ def test_a_model_without_a_test_is_never_promoted(new_run: Callable[..., Run]) -
 
 
 def test_ingest_says_what_it_found(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
-    run = open_run(ledger, new_run_id(), RunConfig.from_flat(SMALL), "cli")
+    run = open_run(ledger, new_run_id(), CLASSIFIER, RunConfig.from_flat(SMALL), "cli")
     with caplog.at_level("INFO", logger="catwalk"):
         ingest(run, Silent())
     assert "train: 500 examples, by class [50, 50, 50, 50, 50, 50, 50, 50, 50, 50]" in caplog.text

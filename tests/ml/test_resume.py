@@ -9,7 +9,8 @@ import pytest
 
 from catwalk.errors import StoreUnavailableError
 from catwalk.ledger.runs import Run
-from catwalk.stages.pipeline import publish, train
+from catwalk.stages.publish import publish
+from catwalk.stages.train import train
 from catwalk.telemetry.observer import Silent
 from tests.conftest import wait_until
 from tests.ml.conftest import Recorder, model, stage_process, without_timing

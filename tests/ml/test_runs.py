@@ -11,8 +11,9 @@ import pytest
 
 from catwalk.errors import CatwalkError, NotFoundError, RunConflictError, SupersededError
 from catwalk.ledger.runs import RUN_ID, Fence, Ledger, Run, check_code, new_run_id, run_id_of_dag_run, seed_of
-from catwalk.stages.pipeline import open_run
+from catwalk.stages.opening import open_run
 from catwalk.storage.store import Store
+from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig
 from tests.ml.conftest import SMALL
 
@@ -55,15 +56,15 @@ class TestOnS3:
     def test_the_same_run_opens_again_and_another_configuration_is_refused(self, ledger: Ledger) -> None:
         config = RunConfig.from_flat(SMALL)
         run_id = new_run_id()
-        first = open_run(ledger, run_id, config, "cli").record
-        assert open_run(ledger, run_id, config, "cli").record == first
+        first = open_run(ledger, run_id, CLASSIFIER, config, "cli").record
+        assert open_run(ledger, run_id, CLASSIFIER, config, "cli").record == first
         other = RunConfig.from_flat({**SMALL, "epochs": 9})
         with pytest.raises(RunConflictError, match=r"other parameters \(epochs 4 → 9\).*trigger a new one") as caught:
-            open_run(ledger, run_id, other, "cli")
+            open_run(ledger, run_id, CLASSIFIER, other, "cli")
         assert "\n" not in str(caught.value)
 
     def test_other_code_is_refused(self, ledger: Ledger) -> None:
-        run = open_run(ledger, new_run_id(), RunConfig.from_flat(SMALL), "cli")
+        run = open_run(ledger, new_run_id(), CLASSIFIER, RunConfig.from_flat(SMALL), "cli")
         changed = dataclasses.replace(run.record, code_sha256="0" * 64)
         with pytest.raises(RunConflictError, match="started by other code"):
             ledger.create(changed)

@@ -12,12 +12,13 @@ from catwalk.stages.search import SearchConfig, described
 from ml.fashion_mnist.config import RunConfig
 
 BASE = {knob.name: knob.text_default for knob in knobs(RunConfig)}
+SPACE = {"peak_learning_rate": [0.05, 0.1, 0.2], "dropout": [0.0, 0.2]}
 SWEEP = "20261123T030000Z-7f3a90c1"
 
 
 def test_a_grid_is_every_combination_in_order() -> None:
     search = SearchConfig({"dropout": [0.0, 0.2], "hidden": ["512,512", "64"]})
-    assert search.plan(BASE, SWEEP) == [
+    assert search.plan(RunConfig, BASE, SWEEP) == [
         {"dropout": 0.0, "hidden": "512,512"},
         {"dropout": 0.0, "hidden": "64"},
         {"dropout": 0.2, "hidden": "512,512"},
@@ -32,9 +33,9 @@ def test_a_random_search_draws_within_its_ranges_and_the_same_at_every_try() -> 
         "momentum": [0.8, 0.9],
     }
     search = SearchConfig(space, "random", trials=100)
-    trials = search.plan(BASE, SWEEP)
-    assert trials == search.plan(BASE, SWEEP)
-    assert trials != search.plan(BASE, "another sweep")
+    trials = search.plan(RunConfig, BASE, SWEEP)
+    assert trials == search.plan(RunConfig, BASE, SWEEP)
+    assert trials != search.plan(RunConfig, BASE, "another sweep")
     assert len(trials) == 100
     rates = [trial["peak_learning_rate"] for trial in trials]
     assert min(rates) >= 0.001 and max(rates) <= 1.0
@@ -46,16 +47,16 @@ def test_a_random_search_draws_within_its_ranges_and_the_same_at_every_try() -> 
 
 def test_the_search_seed_alone_decides_where_it_is_set() -> None:
     search = SearchConfig({"dropout": {"low": 0.0, "high": 0.5}}, "random", trials=3, search_seed=0)
-    assert search.plan(BASE, SWEEP) == search.plan(BASE, "another sweep")
+    assert search.plan(RunConfig, BASE, SWEEP) == search.plan(RunConfig, BASE, "another sweep")
 
 
 def test_random_trials_differ_and_end_where_the_combinations_do() -> None:
-    trials = SearchConfig({"dropout": [0.0, 0.1, 0.2]}, "random", trials=8).plan(BASE, SWEEP)
+    trials = SearchConfig({"dropout": [0.0, 0.1, 0.2]}, "random", trials=8).plan(RunConfig, BASE, SWEEP)
     assert sorted(trial["dropout"] for trial in trials) == [0.0, 0.1, 0.2]
 
 
 def test_a_grid_of_seeds_trains_one_recipe_several_times() -> None:
-    trials = SearchConfig({"seed": [0, 1, 2]}).plan(BASE, SWEEP)
+    trials = SearchConfig({"seed": [0, 1, 2]}).plan(RunConfig, BASE, SWEEP)
     assert [RunConfig.from_flat({**BASE, **trial}).training.seed for trial in trials] == [0, 1, 2]
 
 
@@ -90,11 +91,11 @@ def test_a_trial_reads_as_one_line() -> None:
 )
 def test_nonsense_is_refused_in_one_line(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        SearchConfig(**settings)
+        SearchConfig(**{"space": SPACE, **settings}).plan(RunConfig, BASE, SWEEP)
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_a_value_that_no_run_could_have_is_refused_before_anything_is_trained() -> None:
     with pytest.raises(ConfigError, match=r"dropout must be at least 0.0 and at most 0.9, not 2.0"):
-        SearchConfig({"dropout": [0.1, 2.0]}).plan(BASE, SWEEP)
+        SearchConfig({"dropout": [0.1, 2.0]}).plan(RunConfig, BASE, SWEEP)

@@ -15,8 +15,9 @@ from catwalk.errors import CancelledError, PreconditionFailedError, StoreError, 
 from catwalk.gate.promotion import promote_by_hand, rollback
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Fence, Ledger, Run
-from catwalk.stages.pipeline import decide, train
-from catwalk.stages.pipeline import test as score
+from catwalk.stages.decide import decide
+from catwalk.stages.test import test as score
+from catwalk.stages.train import train
 from catwalk.storage.store import Store
 from catwalk.storage.swap import swap
 from catwalk.telemetry.observer import Silent

@@ -14,10 +14,12 @@ from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.ledger.summaries import shown_state
 from catwalk.ledger.sweep import NOT_CHOSEN, forget, ranked, winner
 from catwalk.ledger.sweep import chosen as chosen_by
-from catwalk.stages.pipeline import STAGE_FUNCTIONS, open_run
+from catwalk.stages.opening import open_run
+from catwalk.stages.pipeline import STAGE_FUNCTIONS
 from catwalk.stages.search import Trial
 from catwalk.stages.sweep import choice, choose, standings
 from catwalk.telemetry.observer import Silent
+from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig
 from tests.ml.conftest import SMALL
 
@@ -72,7 +74,7 @@ def trials(ledger: Ledger) -> dict[str, Trial]:
     for index, (run_id, values) in enumerate(named.items()):
         if index != 1:
             config = RunConfig.from_flat({**SMALL, **values})
-            run = open_run(ledger, run_id, config, "sweep", "fashion_sweep", "manual__1", SWEEP)
+            run = open_run(ledger, run_id, CLASSIFIER, config, "sweep", "fashion_sweep", "manual__1", SWEEP)
             stages(run, "ingest", "train")
     return named
 
@@ -129,7 +131,7 @@ def test_what_was_chosen_once_stays(ledger: Ledger, trials: Mapping[str, Trial])
     chosen = choose(ledger, SWEEP, {first: trials[first]})
     assert choose(ledger, SWEEP, trials) == chosen
     config = RunConfig.from_flat({**SMALL, **trials[late]})
-    stages(open_run(ledger, late, config, "sweep", sweep=SWEEP), "ingest", "train", "publish")
+    stages(open_run(ledger, late, CLASSIFIER, config, "sweep", sweep=SWEEP), "ingest", "train", "publish")
     summary = ledger.run(late).summary()
     assert summary is not None
     assert summary.sentence == f"Not tested: the sweep had chosen {first} before this trial has finished."

@@ -18,8 +18,9 @@ from catwalk.ledger.records import (
     TrainingRecord,
 )
 from catwalk.ledger.runs import Ledger, Run
-from catwalk.stages.pipeline import open_run
+from catwalk.stages.opening import open_run
 from catwalk.storage.store import Store
+from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import CLASSES, RunConfig
 
 MODEL_SHA256 = "5" * 64
@@ -79,7 +80,7 @@ def put_summary(store: Store, record: SummaryRecord) -> None:
 def make_run(store: Store, run_id: str, ended: float, epochs: int = 3, model_sha256: str = MODEL_SHA256) -> Run:
     """A whole run in the ledger, as if it had ended at that time; its model is not stored."""
     config = RunConfig.from_flat({"source": "synthetic", "epochs": epochs, "hidden": "8"})
-    run = open_run(Ledger(store), run_id, config, "cli")
+    run = open_run(Ledger(store), run_id, CLASSIFIER, config, "cli")
     history = [_epoch(number, ended - 100 + number) for number in range(1, epochs + 1)]
     store.put_record(run.key("epochs.json"), TrainingRecord(1, history, model_sha256=model_sha256, model_bytes=1))
     store.put_record(run.key("evaluation.json"), _evaluation(ended - 10, model_sha256))

@@ -18,7 +18,7 @@ from catwalk.ledger.records import RunRecord
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.replay.points import run_points
 from catwalk.replay.room import KEY, take, take_again, with_room
-from catwalk.stages.pipeline import open_run
+from catwalk.stages.opening import open_run
 from catwalk.stages.search import MAX_TRIALS
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue
@@ -29,6 +29,7 @@ from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.emitter import Emitter
 from catwalk.telemetry.points import MAX_EPOCHS, fixed_series, kept, series_budget, series_left_out
 from catwalk_exporter.canary import announcements
+from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import CLASSES, RunConfig
 from tests.servers import Exporter, wait_until
 
@@ -252,7 +253,7 @@ def test_a_run_remembers_its_budget_from_the_moment_it_is_opened(s3_store: Store
     config = RunConfig.from_flat({"source": "synthetic", "epochs": MAX_EPOCHS})
 
     def opened(run_id: str, sweep: str, trials: int) -> Run:
-        return open_run(ledger, run_id, config, "sweep", "d", "r", sweep, [config] * trials, observer)
+        return open_run(ledger, run_id, CLASSIFIER, config, "sweep", "d", "r", sweep, [config] * trials, observer)
 
     first = opened("20261123T030000Z-00000001", "a sweep", MAX_TRIALS)
     granted = first.record.series_budget

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import time
@@ -17,17 +18,19 @@ from safetensors.numpy import load
 
 from catwalk.cli.doctor import examine
 from catwalk.ledger.champion import Champions
-from catwalk.ledger.runs import Ledger, Run, new_run_id
+from catwalk.ledger.runs import Ledger, Run, new_run_id, summary_key
 from catwalk.replay.points import run_points
-from catwalk.stages.pipeline import open_run, run_stages
+from catwalk.stages.datasets import load_split
+from catwalk.stages.opening import open_run
+from catwalk.stages.pipeline import run_stages
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.emitter import Emitter
 from catwalk.telemetry.observer import Silent
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
+from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import CLASSES, RunConfig
-from ml.fashion_mnist.dataset import load_split
 from tests.grafana.measured import Measured
 from tests.grafana.promql import all_queries, metric_names
 from tests.monitoring.commands import catwalk
@@ -91,6 +94,16 @@ def test_each_run_is_shown_whole(ledger: Ledger, catwalk: Any, state: str) -> No
             assert ("ankle-boot" in shown.out) == tested
 
 
+def test_its_stages_are_as_it_has_summarised_them(ledger: Ledger) -> None:
+    for run_id in RUNS:
+        summary, values = ledger.run(run_id).summary(), json.loads(ledger.store.get(summary_key(run_id)).body)
+        fields = [values[name] for name in ("attempts", "stage_seconds", "stage_started", "stage_ended")]
+        assert summary and fields[0]
+        assert {stage: dataclasses.astuple(one) for stage, one in summary.stages.items()} == {
+            stage: tuple(of_stages.get(stage) for of_stages in fields) for stage in fields[0]
+        }
+
+
 def test_its_runs_are_compared_on_the_same_images(ledger: Ledger, catwalk: Any, tmp_path: Path) -> None:
     done = catwalk("compare", FIRST, CHAMPION, ANCHOR, FAILED, "--json", "--out", str(tmp_path))
     assert (done.code, done.err) == (0, "")
@@ -116,7 +129,7 @@ def test_its_champion_is_fetched_and_asked(ledger: Ledger, catwalk: Any, state: 
     assert evaluation and dataset and evaluation.model_sha256 in catwalk("show", "champion", "--model", "mlp").out
     said = int(load(ledger.store.get(run.key("predictions.safetensors")).body)["logits"][0].argmax())
     assert load(weights.read_bytes())
-    Image.fromarray(load_split(ledger.store, dataset, "test").images[0].numpy()).save(tmp_path / "garment.png")
+    Image.fromarray(load_split(ledger.store, dataset, "test")["images"][0]).save(tmp_path / "garment.png")
     answer = catwalk("predict", str(tmp_path / "garment.png"), "--model", "mlp", "--json").json()
     guess = answer["predictions"][0]["classes"][0]["class"]
     assert answer["run_id"] == CHAMPION
@@ -194,7 +207,7 @@ def test_a_run_of_today_competes_with_its_champion_and_anchor(
     monkeypatch.setenv("CATWALK_HOME", str(stand_in))
     catwalk("rollback", "--model", "mlp-synthetic", "--reason", "so that the anchor is another run")
     config = RunConfig.from_flat({**SMALL, "train_examples": 5_000, "hidden": "32", "epochs": 8, "seed": 1})
-    run = open_run(ledger, new_run_id(), config, "manual")
+    run = open_run(ledger, new_run_id(), CLASSIFIER, config, "manual")
     run_stages(run, Silent())
     decision, summary = run.decision(), run.summary()
     assert decision and summary and summary.state == "succeeded"

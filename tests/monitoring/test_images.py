@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from catwalk.cli.images import SIDE, STDIN, Invert, read_image
 from catwalk.errors import CatwalkError
+from catwalk.trainable import Invert
+from ml.fashion_mnist.pictures import SIDE, STDIN, read_image
 
 
 def pixels(path: Path, invert: Invert = "auto") -> np.ndarray:

@@ -11,9 +11,9 @@ import pytest
 from catwalk.web.markup import (
     Html,
     card,
+    descriptions,
     document,
     element,
-    facts,
     image,
     joined,
     link,
@@ -37,7 +37,7 @@ HOSTILE = "<script>alert(1)</script>\"'&"
         lambda text: link("javascript:alert(1)", text),
         lambda text: navigation(link("/", text)),
         lambda text: table([text, text], [[text, text]], ["n", "name"], stacked=True),
-        lambda text: facts([(text, text)], lead=1),
+        lambda text: descriptions([(text, text)], lead=1),
         lambda text: listing([(text, text)]),
     ],
 )

@@ -11,45 +11,57 @@ from typing import Any
 import pytest
 
 from catwalk.ledger import summary_index
-from catwalk.ledger.migration import Migration, migrated_dataset, migrated_evaluation, migrated_run, migrated_summary
-from catwalk.ledger.records import SummaryRecord
+from catwalk.ledger.migration import (
+    Migration,
+    migrated_dataset,
+    migrated_evaluation,
+    migrated_run,
+    migrated_summary,
+)
+from catwalk.ledger.records import Origin, RunRecord, SummaryRecord
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
-from ml.fashion_mnist.config import CLASSES, UNNAMED_CLASSES
+from catwalk.trainable import origin
+from ml.fashion_mnist import CLASSIFIER
+from ml.fashion_mnist.config import CLASSES, RunConfig
 from tests.monitoring.commands import catwalk
 from tests.monitoring.ledgers import load_first_edition, put_summary, summary
 
 __all__ = ["catwalk"]
 
 CHAMPION, UNFINISHED = "20261117T030000Z-9b3651a6", "20261120T030000Z-e9e346be"
+ORIGIN: Callable[[RunRecord], Origin | None] = lambda record: origin(CLASSIFIER, record)  # noqa: E731
+ONE, TWO = (Origin("models.it:IT", names, {"epochs": 3}) for names in (("a",), ("a", "b")))
 ENDED: Callable[[SummaryRecord], bool] = lambda summary: False  # noqa: E731
 
 
 def test_a_record_gets_what_it_lacks_and_loses_nothing() -> None:
     dataset = {"splits": {"test": {"class_counts": [1, 2]}}, "pixel_mean": 0.25, "pixel_stddev": "NaN", "of": "later"}
     statistics = {"pixel_mean": 0.25, "pixel_stddev": "NaN"}
-    assert migrated_dataset(dataset, ["a", "b"]) == {**dataset, "classes": ["a", "b"], "statistics": statistics}
-    assert migrated_run({"seed": 1, "classes": []}, ["a"]) == {"seed": 1, "classes": ["a"]}
-    assert migrated_evaluation({"class_accuracy": [1.0]}, ["a"]) == {"class_accuracy": [1.0], "classes": ["a"]}
+    assert migrated_dataset(dataset, TWO) == {**dataset, "classes": ["a", "b"], "statistics": statistics}
+    named = {"classes": ["a"], "trainable": "models.it:IT", "defaults": {"epochs": 3}}
+    assert migrated_run({"seed": 1, "classes": []}, ONE) == {"seed": 1, **named}
+    assert migrated_evaluation({"class_accuracy": [1.0]}, ONE) == {"class_accuracy": [1.0], "classes": ["a"]}
     early = {"pixel_mean": None, "pixel_stddev": None}  # its dataset is not known yet
-    assert migrated_summary(early, ["a"]) == {**early, "classes": ["a"], "statistics": {}, "stages": {}}
+    assert migrated_summary(early, ONE) == {**early, "classes": ["a"], "statistics": {}, "stages": {}}
     ended = {"attempts": {"train": 2}, "stage_seconds": {"train": 9}, "stages": {}}
-    assert migrated_summary(ended, ["a"])["stages"] == {}
+    assert migrated_summary(ended, ONE)["stages"] == {}
     del ended["stages"]
-    assert migrated_summary(ended, ["a"])["stages"] == {"train": {"attempts": 2, "seconds": 9}}
+    assert migrated_summary(ended, ONE)["stages"] == {"train": {"attempts": 2, "seconds": 9}}
 
 
 @pytest.mark.parametrize("migrated", [migrated_run, migrated_summary])
 def test_names_that_are_there_stay(migrated: Any) -> None:
-    record = {"classes": ["x", "y", "z"], "statistics": {"words": 9.0}, "stages": {}}
-    assert migrated(record, ["a"]) == record
+    names = {"classes": ["x", "y", "z"], "trainable": "models.mine:MINE", "defaults": {"depth": 1}}
+    record = {**names, "statistics": {"words": 9.0}, "stages": {}}
+    assert migrated(record, ONE) == record
 
 
 def test_another_number_of_classes_is_refused() -> None:
     with pytest.raises(ValueError, match=r"names 1 classes.* figures of 2"):
-        migrated_dataset({"splits": {"test": {"class_counts": [1, 2]}}}, ["a"])
+        migrated_dataset({"splits": {"test": {"class_counts": [1, 2]}}}, ONE)
     with pytest.raises(ValueError, match=r"names 1 classes.* figures of 2"):
-        migrated_evaluation({"class_accuracy": [1.0, 0.5]}, ["a"])
+        migrated_evaluation({"class_accuracy": [1.0, 0.5]}, ONE)
 
 
 @pytest.fixture
@@ -104,7 +116,7 @@ def test_what_was_killed_half_way_is_gone_on_with(ledger: Store, monkeypatch: py
             raise Killed
         return Store.put(ledger, *arguments, **conditions)
 
-    migration = Migration(ledger, UNNAMED_CLASSES, ENDED)
+    migration = Migration(ledger, ORIGIN, ENDED)
     with monkeypatch.context() as patch:
         patch.setattr(ledger, "put", put)
         with pytest.raises(Killed):
@@ -114,6 +126,7 @@ def test_what_was_killed_half_way_is_gone_on_with(ledger: Store, monkeypatch: py
     run = Run(ledger, CHAMPION)
     records = (run.record, run.dataset(), run.evaluation(), run.summary())
     assert [record and record.classes for record in records] == [list(CLASSES)] * 4
+    assert (run.record.trainable, run.record.defaults) == (CLASSIFIER.reference, RunConfig().flat())
 
 
 @pytest.mark.integration
@@ -127,7 +140,7 @@ def test_nothing_that_is_written_meanwhile_is_lost(ledger: Store, monkeypatch: p
         return Store.put(ledger, key, body, **conditions)
 
     monkeypatch.setattr(ledger, "put", put)
-    Migration(ledger, UNNAMED_CLASSES, ENDED).migrate(CHAMPION)
+    Migration(ledger, ORIGIN, ENDED).migrate(CHAMPION)
     found = run.summary()
     assert found and (found.sentence, found.classes) == ("written by somebody else", list(CLASSES))
 

@@ -9,28 +9,35 @@ from typing import Any
 
 import pytest
 
-from catwalk.cli.tables.run_table import KEYS, Condition, Row, as_csv, ordered, recipes, row
+from catwalk.cli.tables.run_table import Condition as AnyCondition
+from catwalk.cli.tables.run_table import Keys, Row, as_csv, keys_of, ordered, recipes, row
 from catwalk.errors import ConfigError
 from tests.monitoring.ledgers import summary
 
 NOW = 1_800_000_000.0
+LATER = summary(parameters={**summary().parameters, "batch_size": 256, "accuracy_floor": 0.5})
+KEYS: Keys = keys_of([summary(), LATER])
 
 
 def rows(*accuracies: float | None, **changes: Any) -> list[Row]:
     """A run for each accuracy, oldest first."""
     return [
-        row(summary(f"2026112{number}T030000Z-0000000{number}", test_accuracy=accuracy, **changes), NOW, 600)
+        row(summary(f"2026112{number}T030000Z-0000000{number}", test_accuracy=accuracy, **changes), NOW, 600, KEYS)
         for number, accuracy in enumerate(accuracies)
     ]
 
 
-def chosen(of: list[Row], *conditions: Condition) -> list[float | None]:
+def Condition(key: str, operator: str, value: str) -> AnyCondition:
+    return AnyCondition(key, operator, value, KEYS)
+
+
+def chosen(of: list[Row], *conditions: AnyCondition) -> list[float | None]:
     return [entry["test_accuracy"] for entry in of if all(condition.holds(entry) for condition in conditions)]
 
 
 def test_a_row_has_every_key_in_plain_values() -> None:
     [entry] = rows(0.9)
-    assert tuple(entry) == KEYS
+    assert tuple(entry) == tuple(KEYS)
     assert (entry["hidden"], entry["seed"], entry["epochs"]) == ("512,512", 7, 18)
     assert entry["batch_size"] is None  # a run from before that knob
 
@@ -120,10 +127,10 @@ def test_what_makes_no_sense_is_one_line(key: str, operator: str, value: str, me
 
 def test_runs_without_a_value_come_last_in_both_directions() -> None:
     found = rows(0.9, None, 0.8)
-    assert [entry["test_accuracy"] for entry in ordered(found, "test_accuracy")] == [0.8, 0.9, None]
-    assert [entry["test_accuracy"] for entry in ordered(found, "-test_accuracy")] == [0.9, 0.8, None]
+    assert [entry["test_accuracy"] for entry in ordered(found, "test_accuracy", KEYS)] == [0.8, 0.9, None]
+    assert [entry["test_accuracy"] for entry in ordered(found, "-test_accuracy", KEYS)] == [0.9, 0.8, None]
     with pytest.raises(ConfigError, match="runs have no 'speed'"):
-        ordered(found, "-speed")
+        ordered(found, "-speed", KEYS)
 
 
 LOSSES = (1.09, math.nan, math.inf, math.nan, None, 1.39, 0.93)
@@ -131,8 +138,8 @@ LOSSES = (1.09, math.nan, math.inf, math.nan, None, 1.39, 0.93)
 
 def test_what_is_no_number_is_never_first() -> None:
     found = [rows(0.9, last_validation_loss=loss)[0] for loss in LOSSES]
-    up = [entry["last_validation_loss"] for entry in ordered(found, "last_validation_loss")]
-    down = [entry["last_validation_loss"] for entry in ordered(found, "-last_validation_loss")]
+    up = [entry["last_validation_loss"] for entry in ordered(found, "last_validation_loss", KEYS)]
+    down = [entry["last_validation_loss"] for entry in ordered(found, "-last_validation_loss", KEYS)]
     assert up[:4] == [0.93, 1.09, 1.39, math.inf]
     assert down[:4] == [math.inf, 1.39, 1.09, 0.93]
     for order in (up, down):
@@ -171,13 +178,25 @@ def test_what_the_gate_asks_for_is_no_part_of_a_recipe() -> None:
 
 
 def test_csv_reads_back() -> None:
-    found = list(csv.DictReader(io.StringIO(as_csv(rows(0.9, None)))))
+    found = list(csv.DictReader(io.StringIO(as_csv(rows(0.9, None), KEYS))))
     assert [entry["test_accuracy"] for entry in found] == ["0.9", ""]
     assert found[0]["hidden"] == "512,512"
 
 
 @pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1"])
 def test_no_spreadsheet_takes_text_of_a_run_for_a_formula(text: str) -> None:
-    [entry] = csv.DictReader(io.StringIO(as_csv(rows(-0.5, sweep=text, model='a,"b"'))))
+    [entry] = csv.DictReader(io.StringIO(as_csv(rows(-0.5, sweep=text, model='a,"b"'), KEYS)))
     assert entry["sweep"] == f"'{text}"
     assert (entry["model"], entry["test_accuracy"], entry["synthetic"]) == ('a,"b"', "-0.5", "false")
+
+
+def test_keys_are_the_knobs_of_whichever_models_there_are() -> None:
+    trees = summary("20261123T030000Z-00000009", model="trees", parameters={"depth": 6, "rate": 0.1, "bins": "auto"})
+    mixed = summary(parameters={"depth": None, "rate": 1, "pruned": True})
+    keys = keys_of([trees, mixed])
+    assert [keys[name] for name in ("depth", "rate", "bins", "pruned", "epochs_done")] == [int, float, str, bool, int]
+    entry = row(trees, NOW, 600, keys)
+    assert (entry["depth"], entry["pruned"]) == (6, None)
+    assert AnyCondition("depth", ">=", "6", keys).holds(entry)
+    with pytest.raises(ConfigError, match="runs have no 'hidden'"):
+        AnyCondition("hidden", "=", "6", keys)

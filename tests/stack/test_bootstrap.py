@@ -92,6 +92,32 @@ def test_an_old_python_is_told_what_to_do(capsys: pytest.CaptureFixture[str], mo
     assert "needs Python 3.11" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("part", "changed"), [('"b"]', '"b", "c"]'), ('version = "1"', 'version = "2"')])
+def test_a_checkout_whose_packaging_changed_is_installed_anew(
+    part: str, changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    site_packages, described = tmp_path / ".venv" / "lib" / "python3.11" / "site-packages", tmp_path / "pyproject.toml"
+    site_packages.mkdir(parents=True)
+    (tmp_path / ".venv" / "bin").mkdir()
+    (tmp_path / ".venv" / "bin" / "python").touch()
+    (tmp_path / "requirements-dev.txt").write_text("uv==1\n")
+    described.write_text(
+        '[build-system]\n[project]\nversion = "1"\n[tool.setuptools]\npackages = ["a", "b"]\n[tool.other]\nx = 1\n'
+    )
+    monkeypatch.setattr(bootstrap, "PROJECT", tmp_path)
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(bootstrap, "_run", lambda what, command: steps.append(what))
+    bootstrap._packages()
+    assert steps[-1] == "the catwalk command"
+    assert (site_packages / "catwalk-checkout.pth").read_text() == f"{tmp_path}\n"
+    for old, new, again in (("x = 1", "x = 2", False), (part, changed, True)):
+        steps.clear()
+        described.write_text(described.read_text().replace(old, new))
+        bootstrap._packages()
+        assert bool(steps) == again
+
+
 def test_a_second_set_up_changes_nothing() -> None:
     script = [sys.executable, str(bootstrap.PROJECT / "stack" / "bootstrap.py")]
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}

@@ -52,6 +52,14 @@ def prune(
 
 
 def migrate(
+    trainable: Annotated[
+        str,
+        typer.Argument(
+            metavar="[PACKAGE.MODULE:NAME]",
+            help="What has trained the runs that do not say so; default: CATWALK_TRAINABLE.",
+            show_default=False,
+        ),
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be written.")] = False,
     json: Json = False,
 ) -> None:
@@ -61,14 +69,19 @@ def migrate(
     """
     from rich.progress import track
 
+    from catwalk.cli import trainables
     from catwalk.cli.tables import output
     from catwalk.ledger.migration import Migration
     from catwalk.ledger.summaries import Summaries, shown_state, stalled_seconds
-    from ml.fashion_mnist.config import UNNAMED_CLASSES
+    from catwalk.trainable import origin
 
+    model = trainables.chosen(trainable)
     store, now, stalled = ledger_store(), time.time(), stalled_seconds()
     migration = Migration(
-        store, UNNAMED_CLASSES, lambda summary: shown_state(summary, now, stalled) == "running", dry_run
+        store,
+        lambda record: origin(model, record),
+        lambda summary: shown_state(summary, now, stalled) == "running",
+        dry_run,
     )
     console = output.stderr()
     found = track(run_ids(store, ""), "runs", console=console, disable=not console.is_terminal)

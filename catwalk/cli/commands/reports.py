@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from catwalk import extras
 from catwalk.cli import terminal
 from catwalk.cli.lookup import ledger_store, name_damaged, resolve
 from catwalk.cli.options import Json, Model, Open, RunArgument
@@ -148,6 +149,8 @@ def _written(comparison: Comparison, out: Path | None) -> tuple[Path | None, str
         return write(build(comparison), out or home() / "comparison"), ""
     except (CatwalkError, OSError) as error:
         return None, str(error)
+    except ModuleNotFoundError as error:
+        return None, extras.complaint(error, "cli")
 
 
 def _chosen_by(where: Sequence[str], limit: int) -> list[str]:
@@ -157,9 +160,11 @@ def _chosen_by(where: Sequence[str], limit: int) -> list[str]:
     from catwalk.cli.tables import run_table
     from catwalk.ledger.summaries import Summaries, stalled_seconds
 
-    conditions = [run_table.Condition.parse(text) for text in where]
     now, stalled, reader = time.time(), stalled_seconds(), Summaries(ledger_store())
-    rows = [run_table.row(summary, now, stalled) for summary in reader.read()]
+    summaries = reader.read()
+    keys = run_table.keys_of(summaries)
+    conditions = [run_table.Condition.parse(text, keys) for text in where]
+    rows = [run_table.row(summary, now, stalled, keys) for summary in summaries]
     name_damaged(reader)
     met = [row["run_id"] for row in rows if all(condition.holds(row) for condition in conditions)]
     return met[-limit:]

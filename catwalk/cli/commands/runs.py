@@ -34,6 +34,7 @@ def runs(
     by: Annotated[
         Literal["run", "recipe"], typer.Option(help="A line a run, or one for all runs that differ in their seed only.")
     ] = "run",
+    model: Annotated[str, typer.Option(help="Only runs of this model.", show_default=False)] = "",
     csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV with every key; an apostrophe keeps text from being a formula.")
     ] = False,
@@ -43,23 +44,26 @@ def runs(
     from catwalk.cli.tables import output, run_table
     from catwalk.ledger.summaries import Summaries, stalled_seconds
 
-    conditions = [run_table.Condition.parse(text) for text in where]
-    plain = not conditions and sort == "-run_id" and by == "run"
+    plain = not where and not model and sort == "-run_id" and by == "run"
     reader = Summaries(ledger_store())
     summaries, now, stalled = reader.read(newest=limit if plain else None), time.time(), stalled_seconds()
+    if not reader.total and by == "run" and not json and not csv:
+        print("no runs yet; `catwalk run` or a DAG makes one")
+        return
+    keys = run_table.keys_of(summaries)
+    conditions = [run_table.Condition.parse(text, keys) for text in where]
+    conditions += [run_table.Condition("model", "=", model, keys)] if model else []
     by_id = {summary.run_id: summary for summary in summaries}
-    rows = [run_table.row(summary, now, stalled) for summary in summaries]
+    rows = [run_table.row(summary, now, stalled, keys) for summary in summaries]
     chosen = [row for row in rows if all(condition.holds(row) for condition in conditions)]
-    found = run_table.ordered(chosen, sort)[:limit]
+    found = run_table.ordered(chosen, sort, keys)[:limit]
     shown = [by_id[row["run_id"]] for row in found]
     if by == "recipe":
         _show_recipes(run_table.recipes(chosen)[:limit], json)
     elif json:
         output.print_json([output.plain(summary) for summary in shown])
     elif csv:
-        print(run_table.as_csv(found), end="")
-    elif not reader.total:
-        print("no runs yet; `catwalk run` or the DAG fashion_training makes one")
+        print(run_table.as_csv(found, keys), end="")
     elif not shown:
         print(f"none of {len(summaries)} runs meets that")
     else:

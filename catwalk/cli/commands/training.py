@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,65 +15,52 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from catwalk.cli.commands.models import announce
+from catwalk.cli.knob_flags import without_knobs
 from catwalk.cli.lookup import champion_model, observed_ledger
 from catwalk.cli.options import Json, Model
 from catwalk.cli.terminal import complain
 from catwalk.errors import CancelledError, CatwalkError
-from catwalk.knobs import Knob, knobs
-from ml.fashion_mnist.config import RunConfig
 
 if TYPE_CHECKING:
-    from catwalk.cli.images import Invert
     from catwalk.cli.prediction import Answer
+    from catwalk.knobs import Config
     from catwalk.ledger.runs import Ledger, Run
+    from catwalk.trainable import Arrays, Invert, Readable, Trainable
 
 
-def _flag(knob: Knob) -> inspect.Parameter:
-    """A knob as an option; None means that it wasn't given."""
-    kind: Any = Literal[knob.choices] if knob.choices else knob.type
-    default = "" if knob.default is None else f" Default: {knob.text_default}."
-    option = typer.Option(
-        f"--{knob.name.replace('_', '-')}",
-        help=knob.help + default,
-        show_default=False,
-        rich_help_panel=f"{knob.section.title()} settings",
-    )
-    return inspect.Parameter(
-        knob.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
-    )
-
-
-def _command_with_knobs(function: Callable[..., None]) -> Callable[..., None]:
-    """Gives a function one parameter a knob, where it has ``**settings``: that is what typer makes flags of."""
-    run_id = Annotated[
+@without_knobs
+def run(
+    trainable: Annotated[
+        str,
+        typer.Argument(
+            metavar="[PACKAGE.MODULE:NAME]",
+            help="What to train; default: CATWALK_TRAINABLE. Its settings are flags of this command.",
+            show_default=False,
+        ),
+    ] = "",
+    run_id: Annotated[
         str | None, typer.Option(help="Take up this run, or start one under this id.", show_default=False)
-    ]
-    own = [
-        inspect.Parameter("run_id", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=run_id),
-        inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json),
-    ]
-    parameters = [*own, *map(_flag, knobs(RunConfig))]
-    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return function
-
-
-@_command_with_knobs
-def run(run_id: str | None = None, json: bool = False, **settings: Any) -> None:
+    ] = None,
+    json: Json = False,
+    **settings: Any,
+) -> None:
     """Train, test and decide on this machine: the stages that the DAG runs, without Airflow.
 
     The same run id takes up an interrupted run where it stopped, with the configuration it was started with.
     """
+    from catwalk.cli import trainables
     from catwalk.cli.progress import ProgressObserver
     from catwalk.cli.tables import output
     from catwalk.ledger.champion import in_service
     from catwalk.ledger.runs import new_run_id
-    from catwalk.stages.pipeline import open_run, run_stages
+    from catwalk.stages.opening import open_run
+    from catwalk.stages.pipeline import run_stages
 
     given = {name: value for name, value in settings.items() if value is not None}
+    model = trainables.chosen(trainable)
     ledger, observer = observed_ledger()
     run_id = run_id or new_run_id()
-    config, finished_epochs = _configuration(ledger, run_id, given)
+    config, finished_epochs = _configuration(ledger, run_id, model, given)
     console = output.stderr()
     # Where no bar is drawn, the log's line an epoch takes its place.
     logging.basicConfig(
@@ -82,14 +68,15 @@ def run(run_id: str | None = None, json: bool = False, **settings: Any) -> None:
     )
     logging.getLogger("botocore").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)
-    run = open_run(ledger, run_id, config, "cli", observer=observer)
+    run = open_run(ledger, run_id, model, config, "cli", observer=observer)
     console.print(f"run {run_id}", highlight=False)
-    with ProgressObserver(observer, console, config.training.epochs, finished_epochs) as progress:
+    with ProgressObserver(observer, console, model.plan(config).epochs, finished_epochs) as progress:
         try:
             run_stages(run, progress)
         except (CancelledError, KeyboardInterrupt) as stop:
             _mark_cancelled(run)
-            raise CatwalkError(f"cancelled; `catwalk run --run-id {run_id}` goes on where it stopped") from stop
+            again = f"catwalk run {trainable} --run-id {run_id}" if trainable else f"catwalk run --run-id {run_id}"
+            raise CatwalkError(f"cancelled; `{again}` goes on where it stopped") from stop
     champion = in_service(run)
     if champion:
         announce(champion)
@@ -110,17 +97,26 @@ def _mark_cancelled(run: Run) -> None:
     )
 
 
-def _configuration(ledger: Ledger, run_id: str, given: dict[str, Any]) -> tuple[RunConfig, int]:
-    """The configuration in force and the epochs that are done: of an existing run, unless flags contradict it."""
+def _configuration(ledger: Ledger, run_id: str, model: Trainable, given: dict[str, Any]) -> tuple[Config, int]:
+    """The configuration in force and the epochs that are done: of an existing run, unless flags contradict it.
+
+    Raises:
+        CatwalkError: the run is another Trainable's.
+    """
     from catwalk.errors import NotFoundError
 
     run = ledger.run(run_id)
     try:
-        recorded = RunConfig.from_dict(run.record.config)
+        record = run.record
     except NotFoundError:
-        return RunConfig.from_flat(given), 0
+        return model.config.from_flat(given), 0
+    if record.trainable not in ("", model.reference):
+        raise CatwalkError(
+            f"run {run_id} is one of {record.trainable}: `catwalk run {record.trainable} --run-id {run_id}`"
+        )
+    recorded = model.config.from_dict(record.config)
     training = run.training()
-    config = RunConfig.from_flat({**recorded.flat(), **given}) if given else recorded
+    config = model.config.from_flat({**recorded.flat(), **given}) if given else recorded
     return config, len(training.epochs) if training else 0
 
 
@@ -149,31 +145,29 @@ def _report(run: Run, resent: int, json: bool) -> None:
 
 
 def predict(
-    images: Annotated[
+    files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="IMAGE...",
-            help="Pictures of one garment each; - reads one from standard input.",
+            metavar="FILE...",
+            help="One input each, such as a picture; - reads one from standard input.",
             show_default=False,
         ),
     ],
     invert: Annotated[
         Literal["auto", "yes", "no"],
-        typer.Option(
-            help="The model knows light garments on black; auto inverts a picture whose border is light, and a dark "
-            "garment that is cut out."
-        ),
+        typer.Option(help="Turn a picture into its negative; auto does so where it is not as those of the training."),
     ] = "auto",
     model: Model = "",
     json: Json = False,
 ) -> None:
-    """Say what garment the champion sees in each picture (top three); a picture that can't be read stops no other."""
+    """Say what the champion makes of each file (its top three); one that can't be read stops no other."""
     from catwalk.cli.tables import output
 
-    seen = [(path, _seen(path, invert)) for path in images]
     champion, run, body = champion_model(model)
-    answers = _answers(run, body, [found for _, found in seen if isinstance(found, bytes)])
-    told = [(path, next(answers) if isinstance(found, bytes) else found) for path, found in seen]
+    reader = _reader(run)
+    seen = [(path, _seen(reader, path, invert)) for path in files]
+    answers = _answers(run, body, [found for _, found in seen if not isinstance(found, str)])
+    told = [(path, found if isinstance(found, str) else next(answers)) for path, found in seen]
     if json:
         guesses = [{"image": str(path), **_guess(answer)} for path, answer in told]
         output.print_json({"run_id": champion.run_id, "model": champion.model, "predictions": guesses})
@@ -184,24 +178,34 @@ def predict(
     raise typer.Exit(int(any(isinstance(answer, str) for _, answer in told)))
 
 
-def _seen(path: Path, invert: Invert) -> bytes | str:
-    """A picture, or why the champion can't be asked about it, which is said at once."""
-    from catwalk.cli.images import read_image
+def _reader(run: Run) -> Readable:
+    from catwalk.cli import trainables
+    from catwalk.trainable import Readable, of_model
 
+    found = of_model(run.record, trainables.default())
+    if not isinstance(found, Readable):
+        raise CatwalkError(f"{found.reference} can't read a file: it has no method `read`")
+    return found
+
+
+def _seen(reader: Readable, path: Path, invert: Invert) -> Arrays | str:
+    """What is in a file, or why the champion can't be asked about it, which is said at once."""
     try:
-        return read_image(path, invert)
+        return reader.read(path, invert)
     except CatwalkError as error:
         complain(str(error))
         return str(error)
 
 
-def _answers(run: Run, body: bytes, pictures: list[bytes]) -> Iterator[Answer]:
-    """One a picture; where there is none, torch is not imported for nothing."""
-    if not pictures:
+def _answers(run: Run, body: bytes, inputs: Sequence[Arrays]) -> Iterator[Answer]:
+    """One a file; where there is none, the model is not loaded for nothing."""
+    if not inputs:
         return iter(())
+    from catwalk.cli import trainables
     from catwalk.cli.prediction import top_classes
+    from catwalk.trainable import of_model
 
-    return iter(top_classes(run.record, body, pictures, count=3))
+    return iter(top_classes(of_model(run.record, trainables.default()), run.record, body, inputs, count=3))
 
 
 def _guess(answer: Answer | str) -> dict[str, Any]:

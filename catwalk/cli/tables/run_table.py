@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 import operator
@@ -15,12 +16,14 @@ from functools import cached_property
 from typing import Any
 
 from catwalk.errors import ConfigError
-from catwalk.knobs import knob_text, knobs
+from catwalk.gate.config import GateConfig
+from catwalk.knobs import knob_text
 from catwalk.ledger.records import SummaryRecord, is_finite
 from catwalk.ledger.summaries import run_seconds, shown_state
-from ml.fashion_mnist.config import RunConfig
 
 Row = dict[str, Any]
+Keys = dict[str, type]
+"""What runs can be chosen and sorted by, and what kind of value it is."""
 
 _ORDERING: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -30,9 +33,8 @@ _ORDERING: dict[str, Callable[[Any, Any], bool]] = {
 }
 _EQUALITY: dict[str, Callable[[Any, Any], bool]] = {"=": operator.eq, "!=": operator.ne}
 _OPERATORS = (*_EQUALITY, *_ORDERING, "~")
-_PARAMETERS = {knob.name: knob.type for knob in knobs(RunConfig) if knob.name != "seed"}
-_RECIPE = tuple(knob.name for knob in knobs(RunConfig) if knob.name != "seed" and knob.section != "gate")
-_FACTS: dict[str, type] = {
+_OF_THE_GATE = {item.name for item in dataclasses.fields(GateConfig)}
+_FACTS: Keys = {
     "run_id": str,
     "model": str,
     "state": str,
@@ -58,12 +60,25 @@ _FACTS: dict[str, type] = {
     "reproducible": bool,
     "seed": int,
 }
-_KINDS: dict[str, type] = {**_FACTS, **_PARAMETERS}
-KEYS = tuple(_KINDS)
-"""What runs can be chosen and sorted by; every knob is one of them, and `seed` is the one in force."""
 
 
-def row(summary: SummaryRecord, now: float, stalled_seconds: float) -> Row:
+def keys_of(summaries: Sequence[SummaryRecord]) -> Keys:
+    """The facts that every run has, and every knob of any of these runs; `seed` is the one in force."""
+    values: dict[str, list[Any]] = {}
+    for summary in summaries:
+        for name, value in summary.parameters.items():
+            values.setdefault(name, []).append(value)
+    knobs = {name: _kind_of(found) for name, found in values.items() if name not in _FACTS}
+    return {**_FACTS, **knobs}
+
+
+def _kind_of(values: Sequence[Any]) -> type:
+    """A number only if all are, as far as there are any."""
+    kinds = {type(value) for value in values if value is not None}
+    return next((kind for kind in (bool, int, float) if kinds == {kind}), float if kinds == {int, float} else str)
+
+
+def row(summary: SummaryRecord, now: float, stalled_seconds: float, keys: Keys) -> Row:
     """A run's facts and parameters; None where there is no value yet.
 
     Durations are seconds, times seconds since the Unix epoch, ratios 0 to 1.
@@ -74,9 +89,7 @@ def row(summary: SummaryRecord, now: float, stalled_seconds: float) -> Row:
         "duration_seconds": run_seconds(summary, now),
         "epochs_done": summary.epochs,
     }
-    facts = {key: known[key] for key in _FACTS}
-    parameters = {key: summary.parameters.get(key) for key in _PARAMETERS}
-    return {**facts, **{key: _flat(key, value) for key, value in parameters.items()}}
+    return {key: known[key] if key in _FACTS else _flat(key, summary.parameters.get(key)) for key in keys}
 
 
 def _flat(key: str, value: Any) -> Any:
@@ -104,9 +117,10 @@ class Condition:
     key: str
     operator: str
     value: str
+    keys: Keys
 
     def __post_init__(self) -> None:
-        check_key(self.key)
+        check_key(self.key, self.keys)
         if self.operator not in _OPERATORS:
             raise ConfigError(f"{self.operator!r} is no operator; use one of {' '.join(_OPERATORS)}")
         if self.operator in _ORDERING and self._kind is bool:
@@ -119,7 +133,7 @@ class Condition:
         _ = self._operand
 
     @classmethod
-    def parse(cls, text: str) -> Condition:
+    def parse(cls, text: str, keys: Keys) -> Condition:
         """
         Raises:
             ConfigError: it has no three parts, or as above.
@@ -127,11 +141,12 @@ class Condition:
         parts = text.split(maxsplit=2)
         if len(parts) != 3:
             raise ConfigError(f"--where takes KEY OP VALUE with spaces between, such as 'epochs >= 10', not {text!r}")
-        return cls(*parts)
+        key, operator, value = parts
+        return cls(key, operator, value, keys)
 
     @property
     def _kind(self) -> type:
-        return _KINDS[self.key]
+        return self.keys[self.key]
 
     @cached_property
     def _operand(self) -> Any:
@@ -205,23 +220,23 @@ def _shown(kind: type, value: Any) -> str:
     return str(value).lower() if kind is bool else str(value)
 
 
-def check_key(key: str) -> None:
+def check_key(key: str, keys: Keys) -> None:
     """
     Raises:
         ConfigError: rows have no such key.
     """
-    if key not in KEYS:
-        raise ConfigError(f"runs have no {key!r}; known are {', '.join(KEYS)}")
+    if key not in keys:
+        raise ConfigError(f"runs have no {key!r}; known are {', '.join(keys)}")
 
 
-def ordered(rows: Sequence[Row], by: str) -> list[Row]:
+def ordered(rows: Sequence[Row], by: str, keys: Keys) -> list[Row]:
     """Sorted by a key, or by ``-key`` from the highest down; rows without a value come last, and those with NaN.
 
     Raises:
         ConfigError: rows have no such key.
     """
     key, down = by.removeprefix("-"), by.startswith("-")
-    check_key(key)
+    check_key(key, keys)
     having = [of for of in rows if _has_order(of[key])]
     lacking = [of for of in rows if not _has_order(of[key])]
     numeric = all(isinstance(of[key], int | float) for of in having)
@@ -247,7 +262,8 @@ class Recipe:
 def recipes(rows: Sequence[Row]) -> list[Recipe]:
     """Tested runs grouped by their data and by all knobs but the seed and the gate's, the most accurate group first."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
-    grouping = (*_RECIPE, "dataset_sha256")
+    knobs = [key for key in (rows[0] if rows else ()) if key not in _FACTS and key not in _OF_THE_GATE]
+    grouping = (*knobs, "dataset_sha256")
     for of in rows:
         if is_finite(of["test_accuracy"]):
             groups.setdefault(tuple(of[key] for key in grouping), []).append(of)
@@ -267,13 +283,13 @@ def recipes(rows: Sequence[Row]) -> list[Recipe]:
     return sorted(found, key=lambda recipe: -recipe.mean)
 
 
-def as_csv(rows: Sequence[Row]) -> str:
+def as_csv(rows: Sequence[Row], keys: Keys) -> str:
     """All rows with a header, as RFC 4180 has it but for plain line feeds.
 
     Text that a spreadsheet would take for a formula gets an apostrophe before it.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, KEYS, lineterminator="\n")
+    writer = csv.DictWriter(text, list(keys), lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: _cell(value) for key, value in of.items()} for of in rows)
     return text.getvalue()

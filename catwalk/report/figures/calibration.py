@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from catwalk.problems.scores import CALIBRATION_BINS
 from catwalk.report.facts import Facts
 from catwalk.report.figures import style
-from catwalk.report.statistics import CALIBRATION_BINS, reliability, wilson
+from catwalk.report.statistics import reliability, wilson
 
 
 def reliability_diagram(facts: Facts) -> style.Drawing:

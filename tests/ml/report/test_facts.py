@@ -17,17 +17,20 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load, save
 
+from catwalk.codec import to_json
 from catwalk.errors import NonFiniteLossError, NotFoundError, StoreUnavailableError
 from catwalk.ledger.champion import Champions
-from catwalk.ledger.records import to_json
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.report.build import FIGURES, build
 from catwalk.report.comparison.differences import compare
 from catwalk.report.facts import Facts, Part, read_facts
 from catwalk.stages import reports
-from catwalk.stages.pipeline import open_run, publish, run_stages
+from catwalk.stages.opening import open_run
+from catwalk.stages.pipeline import run_stages
+from catwalk.stages.publish import publish
 from catwalk.storage.store import Store
 from catwalk.telemetry.observer import Silent
+from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig
 from tests.ml.conftest import SMALL, snapshot
 from tests.ml.report.conftest import check_page
@@ -46,7 +49,7 @@ def module_ledger(s3_server: S3Server, stand_in: Path) -> Iterator[Ledger]:
 
 
 def start(ledger: Ledger, **knobs: Any) -> Run:
-    return open_run(ledger, new_run_id(), RunConfig.from_flat({**SMALL, **knobs}), "cli")
+    return open_run(ledger, new_run_id(), CLASSIFIER, RunConfig.from_flat({**SMALL, **knobs}), "cli")
 
 
 @pytest.fixture(scope="module")

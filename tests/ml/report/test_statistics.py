@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from scipy.stats import binomtest
 
-from catwalk.report.statistics import CALIBRATION_BINS, probabilities, reliability, wilson
-from ml.fashion_mnist import evaluation
+from catwalk.problems import scores
+from catwalk.report.statistics import probabilities, reliability, wilson
 from tests.ml.report.conftest import predictions
 
 
@@ -30,14 +29,12 @@ def test_wilson_holds_the_ratio_and_narrows_with_examples() -> None:
 
 def test_calibration_error_is_the_one_of_the_evaluation() -> None:
     found = predictions(4)
-    logits, labels = torch.from_numpy(found.logits), torch.from_numpy(found.labels)
     bins, error = reliability(found.confidence, found.right)
-    assert error == pytest.approx(evaluation.calibration_error(logits, labels), abs=1e-12)
-    assert CALIBRATION_BINS == evaluation.CALIBRATION_BINS
+    assert error == pytest.approx(scores.calibration_error(found.logits, found.labels), abs=1e-12)
     assert sum(one.examples for one in bins) == len(found.labels)
     assert sum(one.hits for one in bins) == found.right.sum()
     for one in bins:
-        assert one.low <= one.confidence <= one.low + 1 / CALIBRATION_BINS + 1e-12
+        assert one.low <= one.confidence <= one.low + 1 / scores.CALIBRATION_BINS + 1e-12
 
 
 def test_full_confidence_falls_into_the_last_bin() -> None:

@@ -6,14 +6,14 @@ import io
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from catwalk.errors import CatwalkError
+from catwalk.trainable import Invert
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Invert = Literal["auto", "yes", "no"]
 SIDE = 28
 STDIN = Path("-")
 """Stands for standard input, as everywhere."""

@@ -1,0 +1,108 @@
+"""The DAG that retrains a model on its schedule: ingest → train → test → decide, and publish whatever happens.
+
+Wiring only: what each stage does is in `catwalk.stages`, what it tells the outside in `catwalk.telemetry`. Both are
+imported inside the tasks, so that Airflow parses a DAG file in a moment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, chain, dag, get_current_context, task
+
+from catwalk.airflow.tasks import (
+    DEFAULT_ARGS,
+    PROMOTIONS,
+    TRAINING_TIMEOUT,
+    ReportLink,
+    announce,
+    documentation,
+    of_callers_file,
+    open_ledger,
+    param,
+    publish_run,
+    run_id_of,
+    timetable,
+)
+from catwalk.knobs import knobs
+from catwalk.trainable import Trainable, find
+
+if TYPE_CHECKING:
+    from catwalk.ledger.records import Stage, Trigger
+    from catwalk.ledger.runs import Run
+
+
+def retraining_dag(trainable: Trainable | str, *, dag_id: str, schedule: str = "", doc: str = "") -> DAG:
+    """The DAG of one model; a DAG file assigns it to a name of its own.
+
+    Args:
+        trainable: what is trained, or its reference, ``package.module:NAME``.
+        dag_id: names it for good, since run ids are made of it.
+        schedule: five fields of cron in UTC, a preset such as ``@daily``, or ``None``, as a word; empty: what
+            `CATWALK_SCHEDULE` says.
+        doc: what Airflow shows of it, in Markdown.
+
+    Raises:
+        ConfigError: there is no such Trainable, or no such time.
+    """
+    model = find(trainable) if isinstance(trainable, str) else trainable
+
+    @dag(
+        dag_id=dag_id,
+        schedule=timetable(schedule),  # no start_date: with one, a fresh Airflow would make up for last night's run
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        params={knob.name: param(knob) for knob in knobs(model.config)},
+        default_args=DEFAULT_ARGS,
+        tags=["catwalk"],
+        doc_md=documentation(doc),
+    )
+    def retraining() -> None:
+        @task
+        def ingest() -> None:
+            """Reads the data, splits it and stores it under its content hash."""
+            _run_stage(model, "ingest")
+
+        @task(execution_timeout=TRAINING_TIMEOUT)
+        def train() -> None:
+            """Trains the model, from the last checkpoint where there is one."""
+            _run_stage(model, "train")
+
+        @task
+        def test() -> None:
+            """Verifies the model's sha256 and scores it on the test examples."""
+            _run_stage(model, "test")
+
+        @task(outlets=[PROMOTIONS])
+        def decide() -> None:
+            """Ships the model or holds it; a ship is an event of the asset that deployments wait for."""
+            announce(_run_stage(model, "decide"))
+
+        @task
+        def publish() -> None:
+            """Says how the run ended, sends every point once more and writes the report, whatever happened before."""
+            publish_run(run_id_of(get_current_context()["dag_run"]))
+
+        stages: list[Any] = [ingest(), train(), test(), decide(), publish().as_teardown()]
+        for stage in stages:
+            stage.operator.operator_extra_links = (ReportLink(),)
+        chain(*stages)
+
+    return of_callers_file(retraining())
+
+
+def _run_stage(trainable: Trainable, stage: Stage) -> Run:
+    """Runs one stage of the run that belongs to this DAG run; every try finds the same one."""
+    from catwalk.stages.opening import open_run
+    from catwalk.stages.pipeline import STAGE_FUNCTIONS
+
+    context = get_current_context()
+    dag_run = context["dag_run"]
+    trigger: Trigger = "schedule" if dag_run.run_type == "scheduled" else "manual"
+    config = trainable.config.from_flat(dict(context["params"]))
+    ledger, observer = open_ledger()
+    origin = dag_run.dag_id, dag_run.run_id
+    run = open_run(ledger, run_id_of(dag_run), trainable, config, trigger, *origin, observer=observer)
+    STAGE_FUNCTIONS[stage](run, observer)
+    return run

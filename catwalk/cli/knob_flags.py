@@ -1,0 +1,67 @@
+"""Flags that are made of the knobs of whichever Trainable a command line names."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperCommand
+
+from catwalk.cli import trainables
+from catwalk.knobs import Knob, knobs
+from catwalk.trainable import REFERENCE
+
+
+class KnobCommand(TyperCommand):
+    """A command that has ``**settings``: one a knob of the Trainable among its arguments, or of the environment's."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        named = next((argument for argument in args if REFERENCE.fullmatch(argument)), "")
+        asks_for_help = {"-h", "--help"} & set(args)
+        trainable = trainables.default() if asks_for_help and not named else trainables.chosen(named)
+        if trainable:
+            assert self.callback is not None
+            whole = _command(inspect.unwrap(self.callback), knobs(trainable.config))
+            self.params, self.callback = whole.params, whole.callback
+        return super().make_context(info_name, args, parent, **extra)
+
+
+def _command(function: Callable[..., None], of: tuple[Knob, ...]) -> Any:
+    """The function as a command with a flag a knob."""
+    signature = inspect.signature(function, eval_str=True)
+    own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    parameters = [*own, *map(_flag, of)]
+
+    def command(**values: Any) -> None:
+        function(**values)
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command()(command)
+    return typer.main.get_command(single)
+
+
+def without_knobs(function: Callable[..., None]) -> Callable[..., None]:
+    """The function as typer takes it before it is known whose knobs it has."""
+    signature = inspect.signature(function, eval_str=True)
+    own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    function.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
+    return function
+
+
+def _flag(knob: Knob) -> inspect.Parameter:
+    """A knob as an option; None means that it wasn't given."""
+    kind: Any = Literal[knob.choices] if knob.choices else knob.type
+    default = "" if knob.default is None else f" Default: {knob.text_default}."
+    option = typer.Option(
+        f"--{knob.name.replace('_', '-')}",
+        help=knob.help + default,
+        show_default=False,
+        rich_help_panel=f"{knob.section.title()} settings",
+    )
+    return inspect.Parameter(
+        knob.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )

@@ -1,0 +1,60 @@
+"""Where a training stands between two epochs: its history and, opaque to everybody else, the model's own state.
+
+A safetensors file, whose header says which attempt has written it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from catwalk.codec import from_json, to_json
+from catwalk.errors import ArtifactError
+from catwalk.ledger.records import EpochRecord
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a checkpoint says of itself."""
+
+    attempt: int
+    config: str
+    """Digest of the run's configuration."""
+    seed: int
+    reproducible: bool
+    fingerprint: dict[str, str]
+    """What the bits depend on beside these (see :class:`catwalk.trainable.Fit`)."""
+    epochs: list[EpochRecord] = field(default_factory=list)
+
+
+def write(progress: Progress, state: bytes) -> bytes:
+    """A checkpoint as bytes."""
+    return save({"state": np.frombuffer(state, dtype=np.uint8)}, {"progress": to_json(progress).decode()})
+
+
+def read_progress(body: bytes) -> Progress:
+    """
+    Raises:
+        ArtifactError: this is no checkpoint.
+    """
+    try:
+        length = int.from_bytes(body[:8], "little")
+        header = json.loads(body[8 : 8 + length])["__metadata__"]
+        return from_json(Progress, header["progress"].encode())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError("the checkpoint is damaged: it has no safetensors header") from error
+
+
+def read_state(body: bytes) -> bytes:
+    """
+    Raises:
+        ArtifactError: this is no checkpoint.
+    """
+    try:
+        return load(body)["state"].tobytes()
+    except (SafetensorError, KeyError) as error:
+        raise ArtifactError(f"the checkpoint is damaged: {error}") from error

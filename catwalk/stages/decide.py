@@ -1,0 +1,68 @@
+"""Decide: ships the model or holds it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from catwalk.errors import ArtifactError
+from catwalk.ledger.records import DecisionRecord
+from catwalk.ledger.runs import Run
+from catwalk.stages.attempts import already_done, attempt
+from catwalk.storage.swap import swap
+from catwalk.telemetry.observer import Observer
+
+log = logging.getLogger(__name__)
+
+
+def decide(run: Run, observer: Observer) -> None:
+    """Writes ``decision.json``; a ship makes the run's model the champion.
+
+    Raises:
+        ArtifactError: the model was not tested, or is not the one that was.
+    """
+    if run.decision():
+        already_done(run, "decide")
+        return
+    with attempt(run, "decide", observer) as this:
+        decision = run.put_once("decision.json", _decide(run, this.check_cancelled))
+        log.info("%s", decision.sentence)
+        this.summarise(
+            lambda summary: replace(
+                summary,
+                decision=decision.decision,
+                reason=decision.reason,
+                sentence=decision.sentence,
+                decided=decision.finished,
+                checks=decision.checks,
+            )
+        )
+
+
+def _decide(run: Run, check: Callable[[], None]) -> DecisionRecord:
+    """Decides and, on ship, promotes; who loses the race for the champion decides again against the new one."""
+    evaluation = run.evaluation()
+    if evaluation is None:
+        raise ArtifactError(f"run {run.run_id} was not tested yet; test comes before decide")
+    from catwalk.gate.baselines import count_decision, incumbents, ruling, standing
+    from catwalk.gate.promotion import promote
+
+    def step() -> DecisionRecord:
+        current, problem = standing(run)
+        result = ruling(run, evaluation, current[0] if current else None, problem)
+        if result.decision == "ship" and not (current and current[0].run_id == run.run_id):
+            promote(run, current, by="gate", reason=result.reason)
+        return DecisionRecord(
+            decision=result.decision,
+            reason=result.reason,
+            sentence=result.sentence,
+            checks=result.checks,
+            champion=incumbents(run, current[0] if current else None).get("champion", ""),
+            model_sha256=evaluation.model_sha256,
+            finished=time.time(),
+            split_decisions=count_decision(run),
+        )
+
+    return swap(f"the champion of {run.record.model}", step, check)

@@ -1,0 +1,62 @@
+"""Test: the trained model's score on the test split."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+
+from catwalk.errors import ArtifactError
+from catwalk.ledger.champion import verified_model
+from catwalk.ledger.runs import Run
+from catwalk.problems.multiclass import table
+from catwalk.stages.attempts import already_done, attempt
+from catwalk.telemetry.observer import Observer
+from catwalk.trainable import of_run
+
+log = logging.getLogger(__name__)
+
+
+def test(run: Run, observer: Observer) -> None:
+    """Writes ``predictions.safetensors`` and ``evaluation.json``.
+
+    Raises:
+        ArtifactError: the model or the dataset is missing, or is not what its sha256 says.
+    """
+    if run.evaluation():
+        already_done(run, "test")
+        return
+    with attempt(run, "test", observer) as this:
+        import numpy as np
+        from safetensors.numpy import save
+
+        from catwalk.gate.baselines import score_incumbents
+        from catwalk.stages.datasets import load_split
+
+        dataset, training = run.dataset(), run.training()
+        if dataset is None or training is None:
+            raise ArtifactError(f"run {run.run_id} has no trained model yet; train comes before test")
+        trainable = of_run(run.record)
+        predict = trainable.predictor(trainable.config.from_dict(run.record.config), verified_model(run))
+        this.check_cancelled()
+        arrays = load_split(run.store, dataset, "test")
+        labels = arrays["labels"].astype(np.int64)
+        started = time.perf_counter()
+        answers = predict(arrays)
+        seconds = time.perf_counter() - started
+        logits = trainable.problem.checked(answers, len(labels))
+        run.store.put(run.key("predictions.safetensors"), save({"logits": logits, "labels": labels}))
+        score = trainable.problem.evaluate(logits, labels, training.model_sha256, dataset.sha256, seconds)
+        record = run.put_once("evaluation.json", score)
+        log.info("%s", table(record))
+        observer.test_finished(run.record, record)
+        score_incumbents(run)
+        this.summarise(
+            lambda summary: replace(
+                summary,
+                test_accuracy=record.accuracy,
+                test_loss=record.loss,
+                test_calibration_error=record.calibration_error,
+                test_class_accuracy=record.class_accuracy,
+            )
+        )

@@ -1,0 +1,96 @@
+"""The classifier as Catwalk takes it; torch is imported by the methods that compute, since DAG files read this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catwalk.errors import DownloadError
+from catwalk.problems.multiclass import Multiclass
+from catwalk.trainable import Data, Fit, Invert, Plan
+from ml.fashion_mnist.config import CLASSES, DataConfig, RunConfig
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from catwalk.trainable import Arrays, Predictor
+
+
+class Classifier:
+    """See :class:`catwalk.trainable.Trainable`."""
+
+    reference = "ml.fashion_mnist:CLASSIFIER"
+    problem = Multiclass(CLASSES)
+    config = RunConfig
+
+    def plan(self, config: RunConfig) -> Plan:
+        """What of a configuration concerns the stages."""
+        return Plan(
+            model=config.model,
+            epochs=config.training.epochs,
+            seed=config.training.seed,
+            synthetic=config.data.source == "synthetic",
+            checkpoint_seconds=config.training.checkpoint_seconds,
+        )
+
+    def load(self, config: RunConfig) -> Data:
+        """The three splits: ``images``, uint8 (n, 28, 28), and ``labels``, uint8 (n,)."""
+        from ml.fashion_mnist.dataset import read_splits, statistics
+
+        splits = read_splits(config.data)
+        return Data(
+            splits={
+                name: {"images": split.images.numpy(), "labels": split.labels.numpy()} for name, split in splits.items()
+            },
+            statistics=statistics(splits["train"].images),
+            source=config.data.source,
+            details={"split_seed": config.data.split_seed},
+        )
+
+    def start(self, config: RunConfig, seed: int, data: Data) -> Fit:
+        """Fresh weights from the seed."""
+        from ml.fashion_mnist.dataset import Split
+        from ml.fashion_mnist.training import Trainer
+
+        train, validation = (Split.of(data.splits[name]) for name in ("train", "validation"))
+        return Trainer.start(config, seed, train, validation, data.statistics)
+
+    def predictor(self, config: RunConfig, model: bytes) -> Predictor:
+        """A network from its run's configuration and its safetensors file; nothing is unpickled."""
+        import torch
+
+        from ml.fashion_mnist.training import load_network, score
+
+        torch.set_num_threads(config.training.threads)
+        network = load_network(config, model)
+
+        def predict(inputs: Arrays) -> NDArray[Any]:
+            return score(network, network.standardise(torch.tensor(inputs["images"]))).numpy()
+
+        return predict
+
+    def read(self, path: Path, invert: Invert) -> Arrays:
+        """Any picture as what the network was trained on."""
+        import numpy as np
+
+        from ml.fashion_mnist.pictures import SIDE, read_image
+
+        pixels = read_image(path, invert)
+        return {"images": np.frombuffer(pixels, dtype=np.uint8).reshape(1, SIDE, SIDE)}
+
+    def check(self) -> str:
+        """Whether the published files are here, and whole."""
+        from ml.fashion_mnist.dataset import dataset_root, read_splits
+        from ml.fashion_mnist.published import is_here
+
+        root = dataset_root()
+        if not is_here(root):
+            raise DownloadError(
+                f"Fashion-MNIST is not in {root} yet; the first run downloads it; offline, set CATWALK_DATASET_ROOT"
+            )
+        splits: Mapping[str, Any] = read_splits(DataConfig())
+        return f"Fashion-MNIST in {root}: " + ", ".join(f"{len(split):,} {name}" for name, split in splits.items())
+
+
+CLASSIFIER = Classifier()
