@@ -14,6 +14,8 @@ from markdown_it.token import Token
 
 from catwalk.cli.main import app
 from catwalk.clients.addresses import PORTS, port_variable
+from catwalk.trainable import Checkable, Fit, Readable, Trainable
+from grafana.dashboards.run import LOSS_CURVES
 from stack.settings import PROJECT
 
 DOCS = PROJECT / "docs"
@@ -160,3 +162,26 @@ def test_every_variable_and_every_port_is_documented() -> None:
     assert dict(re.findall(r"\| `CATWALK_PORT_([A-Z0-9_]+)` \| (\d+) \|", text)) == {
         name.upper(): str(port) for name, port in PORTS.items()
     }
+
+
+def test_the_page_on_models_has_every_member_of_a_trainable() -> None:
+    named = set(inline_code((DOCS / "models.md").read_text()))
+    for protocol in (Trainable, Fit, Readable, Checkable):
+        assert {name for name in vars(protocol) if not name.startswith("_")} <= named, protocol
+
+
+EXCERPTS = ("catwalk/telemetry/*.py", "catwalk/telemetry/*.yaml", "prometheus/rules/*.yml", "dags/*.py")
+"""Files that pages show excerpts of."""
+
+
+@pytest.mark.parametrize("name", ["architecture.md", "models.md"])
+def test_excerpts_are_those_of_the_files(name: str) -> None:
+    texts = [" ".join(file.read_text().split()) for pattern in EXCERPTS for file in PROJECT.glob(pattern)]
+    blocks = [token.content for token in tokens((DOCS / name).read_text()) if token.info in ("yaml", "python")]
+    assert blocks
+    for block in blocks:
+        assert any(" ".join(block.split()) in text for text in texts), block
+
+
+def test_the_query_that_is_followed_is_the_panels() -> None:
+    assert LOSS_CURVES in (DOCS / "architecture.md").read_text()
