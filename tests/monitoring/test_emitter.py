@@ -343,3 +343,17 @@ print(json.dumps([name for name in ("torch", "airflow", "boto3", "yaml", "numpy"
 """
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(answer.stdout) == []
+
+
+def test_telemetry_knows_the_ledgers_records_and_nothing_else_of_the_library() -> None:
+    code = """
+import importlib, json, pkgutil, sys
+import catwalk.telemetry
+for module in pkgutil.iter_modules(catwalk.telemetry.__path__):
+    importlib.import_module(f"catwalk.telemetry.{module.name}")
+ours = {"catwalk", "catwalk_courier", "catwalk_exporter", "grafana", "ml", "stack"}
+print(json.dumps(sorted(name for name in sys.modules if name.split(".")[0] in ours)))
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name for name in json.loads(answer.stdout) if not name.startswith("catwalk.telemetry")}
+    assert loaded == {"catwalk", "catwalk.errors", "catwalk.ledger", "catwalk.ledger.records"}
