@@ -193,7 +193,7 @@ def test_a_run_of_today_competes_with_its_champion_and_anchor(
 ) -> None:
     monkeypatch.setenv("CATWALK_HOME", str(stand_in))
     catwalk("rollback", "--model", "mlp-synthetic", "--reason", "so that the anchor is another run")
-    config = RunConfig.from_flat({**SMALL, "train_examples": 2_000, "epochs": 8})
+    config = RunConfig.from_flat({**SMALL, "train_examples": 5_000, "hidden": "32", "epochs": 8, "seed": 1})
     run = open_run(ledger, new_run_id(), config, "manual")
     run_stages(run, Silent())
     decision, summary = run.decision(), run.summary()

@@ -42,9 +42,9 @@ def test_names_that_are_there_stay(migrated: Any) -> None:
 
 
 def test_another_number_of_classes_is_refused() -> None:
-    with pytest.raises(ValueError, match="names 1 classes and has figures of 2"):
+    with pytest.raises(ValueError, match=r"names 1 classes.* figures of 2"):
         migrated_dataset({"splits": {"test": {"class_counts": [1, 2]}}}, ["a"])
-    with pytest.raises(ValueError, match="names 1 classes and has figures of 2"):
+    with pytest.raises(ValueError, match=r"names 1 classes.* figures of 2"):
         migrated_evaluation({"class_accuracy": [1.0, 0.5]}, ["a"])
 
 
@@ -161,7 +161,7 @@ def test_a_damaged_record_costs_its_own_run(ledger: Store, catwalk: Any, other: 
 
 @pytest.mark.integration
 def test_other_models_need_nothing(ledger: Store, catwalk: Any) -> None:
-    put_summary(ledger, summary("20261123T030000Z-00000001", model="churn", test_class_accuracy=[0.9]))
+    put_summary(ledger, summary("20261123T030000Z-00000001", model="churn"))
     before = ledger.etag("summaries/20261123T030000Z-00000001.json")
     assert "churn: 1 run, 1 up to date already\n" in catwalk("migrate").out
     assert ledger.etag("summaries/20261123T030000Z-00000001.json") == before
