@@ -1,1 +1,1 @@
-"""What the small web servers share."""
+"""What web pages, reports and the small servers share."""

@@ -36,19 +36,26 @@ def index(
         now: Unix time.
         registry_url: where runs have their pages.
     """
-    known = [alert for alert in firing or () if alert.labels.get("alertname") != WATCHDOG]
-    shown = [(_as_episode(alert), alert.state) for alert in known]
     body = [element("h1", "Notifications"), _watchdog(watch, state, now), element("h2", "Firing now")]
-    if firing is None:
-        body.append(element("p", "Alertmanager does not answer: this is what it last told.", "bad"))
-        shown = [(episode, "active") for episode in history if episode.ended is None]
-    body += [_article(episode, note, now, registry_url) for episode, note in shown]
-    if not shown:
-        body.append(element("p", "Nothing fires.", "good"))
+    body += _firing(firing, history, now, registry_url)
     everything = joined("Newest first; ", element("code", "catwalk alerts --history"), " has all.")
     body += [element("h2", "Told so far"), element("p", everything, "quiet")]
     body += [_article(episode, "told", now, registry_url) for episode in history] or [element("p", "Nothing yet.")]
     return document("Catwalk notifications", *body, navigation=LINKS, refresh_seconds=_REFRESH_SECONDS)
+
+
+def _firing(
+    firing: Sequence[ActiveAlert] | None, history: Sequence[Episode], now: float, registry_url: str
+) -> Iterator[Html]:
+    known = [alert for alert in firing or () if alert.labels.get("alertname") != WATCHDOG]
+    shown = [(_as_episode(alert), alert.state) for alert in known]
+    if firing is None:
+        yield element("p", "Alertmanager does not answer: this is what it last told.", "bad")
+        shown = [(episode, "active") for episode in history if episode.ended is None]
+    for episode, note in shown:
+        yield _article(episode, note, now, registry_url)
+    if not shown:
+        yield element("p", "Nothing fires.", "good")
 
 
 def not_found() -> str:
