@@ -178,7 +178,10 @@ def test_a_damaged_record_costs_its_own_run(ledger: Store, catwalk: Any, other: 
 
 @pytest.mark.integration
 def test_other_models_need_nothing(ledger: Store, catwalk: Any) -> None:
-    put_summary(ledger, summary("20261123T030000Z-00000001", model="churn"))
+    put_summary(
+        ledger,
+        summary("20261123T030000Z-00000001", model="churn", classes=[], class_shares=[], test_class_accuracy=[0.9]),
+    )
     before = ledger.etag("summaries/20261123T030000Z-00000001.json")
     assert "churn: 1 run, 1 up to date already\n" in catwalk("migrate").out
     assert ledger.etag("summaries/20261123T030000Z-00000001.json") == before

@@ -1,0 +1,72 @@
+"""Two models, each retrained on a schedule of its own: what a DAG file of somebody else's gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import CronTriggerTimetable
+
+from catwalk.errors import ConfigError
+from catwalk.knobs import knobs
+from stack.settings import PROJECT
+from tests.models.shapes.model import Settings
+
+DAG_FILE = """
+from catwalk.airflow.retraining import retraining_dag
+from catwalk.airflow.sweep import sweep_dag
+
+shapes = retraining_dag("tests.models.shapes:SHAPES", dag_id="shapes", schedule="15 */6 * * *", doc="Of shapes.")
+sweep = sweep_dag("tests.models.shapes:SHAPES", dag_id="shapes_sweep", space={"rounds": [2, 4]})
+never = retraining_dag("tests.models.shapes:SHAPES", dag_id="shapes_by_hand", schedule="None")
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Airflow's view of a folder with the project's DAG file and another one."""
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    folder = tmp_path_factory.mktemp("dags")
+    (folder / "shapes_dags.py").write_text(DAG_FILE)
+    (folder / "fashion_training.py").write_text((PROJECT / "dags" / "fashion_training.py").read_text())
+    bag = BundleDagBag(str(folder), bundle_path=folder, bundle_name="dags")
+    assert bag.import_errors == {}
+    return dict(bag.dags)
+
+
+def test_each_dag_has_its_own_schedule_and_its_own_settings(found: Any) -> None:
+    assert set(found) == {"shapes", "shapes_sweep", "shapes_by_hand", "fashion_training"}
+    assert found["shapes"].schedule == CronTriggerTimetable("15 */6 * * *", timezone="UTC")
+    assert found["fashion_training"].schedule == CronTriggerTimetable("0 3 * * *", timezone="UTC")
+    assert found["shapes_by_hand"].schedule is None
+    assert set(found["shapes"].params) == {knob.name for knob in knobs(Settings)}
+    assert Settings.from_flat(found["shapes"].params.dump()) == Settings()
+    assert "hidden" in found["fashion_training"].params
+    assert found["shapes_sweep"].params.dump()["space"] == {"rounds": [2, 4]}
+    for name in ("shapes", "fashion_training"):
+        assert [task.task_id for task in found[name].topological_sort()] == [
+            "ingest", "train", "test", "decide", "publish",
+        ]  # fmt: skip
+        assert found[name].tags == {"catwalk"}
+    assert found["shapes"].doc_md == "Of shapes."
+
+
+def test_airflow_shows_the_code_of_the_file_that_asked_for_a_dag(found: Any) -> None:
+    assert Path(found["shapes"].fileloc).name == Path(found["shapes_sweep"].fileloc).name == "shapes_dags.py"
+    assert Path(found["fashion_training"].fileloc).name == "fashion_training.py"
+
+
+def test_dag_files_are_short() -> None:
+    for path in (PROJECT / "dags").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 15, path
+
+
+def test_what_makes_no_sense_is_refused_when_the_file_is_read() -> None:
+    from catwalk.airflow.retraining import retraining_dag
+
+    with pytest.raises(ConfigError, match="no_such"):
+        retraining_dag("no_such.module:IT", dag_id="it")
+    with pytest.raises(ConfigError, match="five fields of cron"):
+        retraining_dag("tests.models.shapes:SHAPES", dag_id="it", schedule="at night")

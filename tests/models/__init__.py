@@ -1,0 +1,1 @@
+"""Models of somebody else's, written as their authors would."""

@@ -1,0 +1,65 @@
+"""The library, the services and the stack know no model: what is Fashion-MNIST's alone lies in its own folder."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.settings import PROJECT
+
+_DEMO = PROJECT / "stack" / "demo.py"
+_WORDS = re.compile(
+    r"fashion|garment|trouser|t-shirt|(?<![a-z])mlp(?![a-z])|28 ?[x×] ?28|(?<!\d)784(?!\d)", re.IGNORECASE
+)
+_NUMBERS = {28, 784}
+_TEN = re.compile(r"(?i)\bten classes\b")
+
+
+def files() -> Iterator[Path]:
+    for folder in ("catwalk", "monitoring", "grafana", "stack"):
+        yield from (path for path in sorted((PROJECT / folder).rglob("*.py")) if path != _DEMO)
+
+
+def said(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and text of each name, string and number in a module, its documentation included."""
+    for node in ast.walk(tree):
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, ast.Constant):
+            if isinstance(node.value, int) and node.value in _NUMBERS and not isinstance(node.value, bool):
+                yield line, f"mlp {node.value}"  # the number alone gives it away
+            yield line, str(node.value)
+        elif isinstance(node, ast.alias):
+            yield line, node.name
+        elif isinstance(node, ast.ImportFrom):
+            yield line, node.module or ""
+        for field in ("id", "attr", "name", "arg"):
+            found = getattr(node, field, None)
+            if isinstance(found, str):
+                yield line, found
+
+
+def guilty(text: str) -> list[str]:
+    tree = ast.parse(text)
+    return [f"{line}: {what[:80]}" for line, what in said(tree) if _WORDS.search(what) or _TEN.search(what)]
+
+
+@pytest.mark.parametrize("path", list(files()), ids=lambda path: str(path.relative_to(PROJECT)))
+def test_no_model_is_known_by_name_or_shape(path: Path) -> None:
+    assert guilty(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['x = "mlp"', "from ml.fashion_mnist import CLASSIFIER", "PIXELS = 784", "shape = (28, 28)", "fashion_dag = 1",
+     '"""Of ten classes."""', 'dag = "fashion_training"', '"""28×28 pixels."""'],
+)  # fmt: skip
+def test_a_slip_would_be_seen(text: str) -> None:
+    assert guilty(text)
+
+
+def test_letters_within_words_and_other_numbers_are_no_slip() -> None:
+    assert guilty('simple, old = "implement 1784 of 280", "amlpha"') == []
