@@ -114,6 +114,7 @@ def run_id_of(dag_run: Any, map_index: int | None = -1) -> str:
 
 def open_ledger() -> tuple[Ledger, Observer]:
     """The run ledger that the environment names, and who is told of what happens."""
+    from catwalk.ledger.runs import Ledger
     from catwalk.storage.store import Store
     from catwalk.telemetry.emitter import observer_from_environment
 
