@@ -230,7 +230,7 @@ def failed(facts: Facts, error: str) -> Facts:
             error=error,
             decision="",
             test_accuracy=None,
-            stages={"ingest": StageSummary(1), "train": StageSummary(1)},
+            stages={"ingest": StageSummary(1, 5.0), "train": StageSummary(1, 46.0)},
         ),
         training=Part(TrainingRecord(1, epochs(2))),
         evaluation=gone,
