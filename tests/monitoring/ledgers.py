@@ -107,5 +107,5 @@ def _evaluation(finished: float, model_sha256: str) -> EvaluationRecord:
     ]
     rates = [0.9] * 10
     return EvaluationRecord(
-        model_sha256, "d" * 64, 1_000, 0.9, 0.3, 0.02, rates, rates, rates, confusion, 0.1, finished
+        model_sha256, "d" * 64, 1_000, 0.9, 0.3, 0.02, rates, rates, rates, confusion, 0.1, finished, list(CLASSES)
     )
