@@ -326,9 +326,13 @@ def _attempts(facts: Facts) -> Html:
 def _parameters(facts: Facts) -> Html:
     """Every knob; those that were not the default when the run was opened stand out, where that was recorded."""
     entries: list[tuple[str, Content]] = []
+    defaults = facts.record.defaults or facts.record.parameters
     for name, value in facts.record.parameters.items():
         text = knob_text(name, value)
-        usual = knob_text(name, facts.record.defaults.get(name, value))
+        if name not in defaults:
+            entries.append((name, joined(element("b", text), " (of another version)")))
+            continue
+        usual = knob_text(name, defaults[name])
         entries.append((name, text if text == usual else joined(element("b", text), f" (default {usual})")))
     versions = " ".join(f"{name} {version}" for name, version in facts.record.versions.items())
     commit = facts.record.git_commit + (" with changes" if facts.record.git_dirty else "")

@@ -292,11 +292,15 @@ def test_the_environment_of_a_running_stack_is_taken_up(
 @pytest.fixture
 def champion(s3_store: Store) -> tuple[Run, bytes]:
     """A champion whose model is a real, small network."""
-    from ml.fashion_mnist.config import RunConfig
-    from ml.fashion_mnist.training import Trainer
+    import numpy as np
 
+    from catwalk.trainable import Data
+    from ml.fashion_mnist import CLASSIFIER
+
+    one = {"images": np.zeros((1, 28, 28), np.uint8), "labels": np.zeros(1, np.uint8)}
+    data = Data({"train": one, "validation": one}, {"pixel_mean": 0.28, "pixel_stddev": 0.35})
     config = RunConfig.from_flat({"source": "synthetic", "epochs": 3, "hidden": "8", "threads": 1})
-    weights = Trainer.start(config, 1, 0.28, 0.35).weights()
+    weights = CLASSIFIER.start(config, 1, data).model()
     run = make_run(s3_store, FIRST, time.time(), model_sha256=hashlib.sha256(weights).hexdigest())
     s3_store.put(run.key("model.safetensors"), weights)
     promote(run, None, "gate", "floor reached")
