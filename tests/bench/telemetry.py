@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 
-from catwalk.ledger.records import EpochRecord, RunRecord
+from catwalk.ledger.records import MAX_EPOCHS, EpochRecord, RunRecord
 from catwalk.telemetry.emitter import Emitter
 from catwalk.telemetry.points import epoch_points
 from ml.fashion_mnist import CLASSIFIER
@@ -25,7 +25,8 @@ SUSTAINED_EPOCHS = 2_000
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
     """Cost as time spent in the emitter beside the epoch's own: smaller than the noise between two epochs."""
     say("telemetry: cost of an epoch's points")
-    run = RunRecord("20261123T030000Z-7f3a90c1", "mlp", "cli", RunConfig().to_dict(), 7, "c0de", 1_000.0, False)
+    config = RunConfig.from_flat({"epochs": MAX_EPOCHS}).to_dict()
+    run = RunRecord("20261123T030000Z-7f3a90c1", "mlp", "cli", config, 7, "c0de", 1_000.0, False)
     exporter = Exporter()
     try:
         emitter = Emitter(exporter.address)
@@ -62,7 +63,7 @@ def _sustained(run: RunRecord, record: EpochRecord, emitter: Emitter) -> float:
     """Points a second over many epochs in a row, from record to socket."""
     started = time.perf_counter()
     for epoch in range(SUSTAINED_EPOCHS):
-        emitter.epoch_finished(run, replace(record, epoch=epoch % 200 + 1))
+        emitter.epoch_finished(run, replace(record, epoch=epoch % MAX_EPOCHS + 1))
     seconds = time.perf_counter() - started
     emitter.take_dropped()
     return SUSTAINED_EPOCHS * len(epoch_points(run, record)) / seconds

@@ -173,11 +173,11 @@ def test_resending_restores_a_run_after_a_restart_and_changes_nothing_otherwise(
 
 def test_a_burst_survives_a_pause_of_the_exporter(exporter: Exporter, run_record: Any, make_epoch: Any) -> None:
     """456 points at once; sent one by one they overrun the kernel's buffer (194 of 450 were lost so)."""
-    emitter = Emitter(exporter.address)
+    emitter, long = Emitter(exporter.address), replace(run_record, config={"epochs": 24})
     os.kill(exporter.process.pid, signal.SIGSTOP)
     try:
         for epoch in range(1, 25):
-            emitter.epoch_finished(run_record, make_epoch(epoch))
+            emitter.epoch_finished(long, make_epoch(epoch))
         time.sleep(0.2)
     finally:
         os.kill(exporter.process.pid, signal.SIGCONT)
