@@ -48,7 +48,6 @@ class Environment:
         [site_packages] = folder.glob("lib/python*/site-packages")
         for package in _required(next(iter(Distribution.discover(name="catwalk-mlops", path=[str(wheel)]))), extras):
             _link(package, site_packages)
-        (site_packages / "ml").symlink_to(PROJECT / "ml")  # goes when the library imports no model
         environment = cls(folder)
         install = ["pip", "install", "--quiet", "--offline", "--no-deps", "--python", environment.program("python")]
         subprocess.run([UV, *install, wheel], check=True)
