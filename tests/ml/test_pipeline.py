@@ -131,7 +131,7 @@ def test_a_killed_stage_is_called_killed(new_run: Callable[..., Run]) -> None:
 def test_a_run_that_trained_longer_than_it_said_tells_what_prometheus_lacks(finished: Run) -> None:
     record = finished.record
     shorter = RunConfig.from_flat({**SMALL, "epochs": 1}).to_dict()
-    limited = dataclasses.replace(record, config=shorter, series_budget=1_000)
+    limited = dataclasses.replace(record, config=shorter, planned_epochs=1, series_budget=1_000)
     finished.store.put_record(finished.key("run.json"), limited)
     publish(Run(finished.store, finished.run_id), Recorder())
     summary = finished.summary()
