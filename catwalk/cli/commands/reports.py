@@ -160,10 +160,11 @@ def _chosen_by(where: Sequence[str], limit: int) -> list[str]:
     from catwalk.cli.tables import run_table
     from catwalk.ledger.summaries import Summaries, stalled_seconds
 
+    told = [run_table.parts(text) for text in where]
     now, stalled, reader = time.time(), stalled_seconds(), Summaries(ledger_store())
     summaries = reader.read()
     keys = run_table.keys_of(summaries)
-    conditions = [run_table.Condition.parse(text, keys) for text in where]
+    conditions = [run_table.Condition(*parts, keys) for parts in told]
     rows = [run_table.row(summary, now, stalled, keys) for summary in summaries]
     name_damaged(reader)
     met = [row["run_id"] for row in rows if all(condition.holds(row) for condition in conditions)]

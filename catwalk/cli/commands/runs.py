@@ -44,15 +44,15 @@ def runs(
     from catwalk.cli.tables import output, run_table
     from catwalk.ledger.summaries import Summaries, stalled_seconds
 
-    plain = not where and not model and sort == "-run_id" and by == "run"
+    told = [run_table.parts(text) for text in where] + ([("model", "=", model)] if model else [])
+    plain = not told and sort == "-run_id" and by == "run"
     reader = Summaries(ledger_store())
     summaries, now, stalled = reader.read(newest=limit if plain else None), time.time(), stalled_seconds()
     if not reader.total and by == "run" and not json and not csv:
         print("no runs yet; `catwalk run` or a DAG makes one")
         return
     keys = run_table.keys_of(summaries)
-    conditions = [run_table.Condition.parse(text, keys) for text in where]
-    conditions += [run_table.Condition("model", "=", model, keys)] if model else []
+    conditions = [run_table.Condition(*parts, keys) for parts in told]
     by_id = {summary.run_id: summary for summary in summaries}
     rows = [run_table.row(summary, now, stalled, keys) for summary in summaries]
     chosen = [row for row in rows if all(condition.holds(row) for condition in conditions)]

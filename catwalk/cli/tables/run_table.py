@@ -106,6 +106,18 @@ def _has_order(value: Any) -> bool:
     return not _is_missing(value) and not (isinstance(value, float) and math.isnan(value))
 
 
+def parts(text: str) -> tuple[str, str, str]:
+    """Key, operator and value of ``KEY OP VALUE``, as :class:`Condition` takes them.
+
+    Raises:
+        ConfigError: it has no three parts.
+    """
+    key, operator, value, *_ = [*text.split(maxsplit=2), "", "", ""]
+    if not value:
+        raise ConfigError(f"--where takes KEY OP VALUE with spaces between, such as 'epochs >= 10', not {text!r}")
+    return key, operator, value
+
+
 @dataclass(frozen=True)
 class Condition:
     """``KEY OP VALUE``.
@@ -131,18 +143,6 @@ class Condition:
                 f"beginning of a time with ~, such as '{self.key} ~ 2026-11-26'"
             )
         _ = self._operand
-
-    @classmethod
-    def parse(cls, text: str, keys: Keys) -> Condition:
-        """
-        Raises:
-            ConfigError: it has no three parts, or as above.
-        """
-        parts = text.split(maxsplit=2)
-        if len(parts) != 3:
-            raise ConfigError(f"--where takes KEY OP VALUE with spaces between, such as 'epochs >= 10', not {text!r}")
-        key, operator, value = parts
-        return cls(key, operator, value, keys)
 
     @property
     def _kind(self) -> type:
