@@ -293,6 +293,11 @@ def knob_text(name: str, value: Any) -> str:
     return ("derived" if name == "seed" else "none") if value is None else str(value)
 
 
+def described(values: Mapping[str, Any]) -> str:
+    """Several knobs as people read them: ``dropout=0.2 hidden=512,512``."""
+    return " ".join(f"{name}={knob_text(name, value)}" for name, value in values.items())
+
+
 def advice(config: Config, ailment: Ailment) -> str:
     """What to lower, and from what: ``hidden (now 512,512) or batch_size (now 256)``; empty: no setting helps."""
     values = config.flat()

@@ -21,8 +21,8 @@ from catwalk.airflow.tasks import (
     publish_run,
     run_id_of,
 )
-from catwalk.knobs import field_docs, knobs
-from catwalk.stages.search import MAX_TRIALS, SearchConfig, Trial, described
+from catwalk.knobs import described, field_docs, knobs
+from catwalk.stages.search import MAX_TRIALS, SearchConfig, Trial
 from catwalk.trainable import Trainable, find
 
 if TYPE_CHECKING:

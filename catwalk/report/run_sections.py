@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from catwalk.knobs import knob_text
+from catwalk.knobs import described, knob_text
 from catwalk.ledger.records import CheckRecord, DatasetRecord
 from catwalk.ledger.sweep import NOT_CHOSEN, ranked
 from catwalk.report.elements import missing, run_name
@@ -290,7 +290,7 @@ def _sweep(facts: Facts) -> Html:
                 this,
                 "–" if trial.validation_accuracy is None else f"{trial.validation_accuracy:.2%}",
                 "–" if trial.validation_loss is None else f"{trial.validation_loss:.4f}",
-                " ".join(f"{name}={knob_text(name, value)}" for name, value in trial.parameters.items()),
+                described(trial.parameters),
             ]
         )
     header = ["trial", "", "", "validation accuracy", "validation loss", "what it varies"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from catwalk.errors import ConfigError
-from catwalk.knobs import Config, Knob, knob_text, knobs
+from catwalk.knobs import Config, Knob, knobs
 
 MAX_TRIALS = 200
 """Each trial is a run with series of its own in Prometheus."""
@@ -93,11 +93,6 @@ class SearchConfig:
                 yield values
             if len(seen) == self.trials:
                 return
-
-
-def described(trial: Trial) -> str:
-    """A trial as people read it: ``dropout=0.2 hidden=512,512``."""
-    return " ".join(f"{name}={knob_text(name, value)}" for name, value in trial.items())
 
 
 def _varied_knob(config: type[Config], name: str) -> Knob:

@@ -7,10 +7,11 @@ import time
 from collections.abc import Mapping, Sequence
 
 from catwalk.errors import DamagedError, NoTrialError, PreconditionFailedError
+from catwalk.knobs import described
 from catwalk.ledger.records import SweepRecord, TrialRecord
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.ledger.sweep import chosen, ranked, sweep_key
-from catwalk.stages.search import Trial, described
+from catwalk.stages.search import Trial
 
 log = logging.getLogger(__name__)
 

@@ -25,8 +25,6 @@ CLASSES = (
     "ankle-boot",
 )
 """Fashion-MNIST's ten classes in label order, spelled so that they are safe in a StatsD tag."""
-UNNAMED_CLASSES = dict.fromkeys(("mlp", "mlp-synthetic"), CLASSES)
-"""Model → its classes, for records of version 0.1, which name none."""
 
 
 @dataclass(frozen=True)
