@@ -18,8 +18,8 @@ from catwalk.ledger.records import MAX_EPOCHS, RunRecord
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.replay.points import run_points
 from catwalk.replay.room import KEY, take, take_again, with_room
-from catwalk.stages.opening import open_run
-from catwalk.stages.search import MAX_TRIALS
+from catwalk.stages.lifecycle.opening import open_run
+from catwalk.stages.sweeps.search import MAX_TRIALS
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.address import Address

@@ -47,7 +47,7 @@ def report(
     from catwalk.cli.tables import output
     from catwalk.clients.environment import public_url
     from catwalk.report.build import build, write
-    from catwalk.stages import reports
+    from catwalk.stages.artifacts import reports
 
     terminal.check_stdout(out, json, show_it)
     found = resolve(run, model)
