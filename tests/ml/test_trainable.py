@@ -67,9 +67,8 @@ def test_what_is_no_trainable_is_one_line(reference: str, message: str) -> None:
 
 
 def test_a_model_that_needs_no_torch_is_found_and_hashed_without_it() -> None:
-    code = (
-        "import sys; sys.path[:0] = ['.']; from catwalk.trainable import find; from catwalk.stages.lifecycle import provenance; "
-    )
+    code = "import sys; sys.path[:0] = ['.']; from catwalk.trainable import find; "
+    code += "from catwalk.stages.lifecycle import provenance; "
     code += "assert provenance.code_sha256(find('tests.models.shapes:SHAPES')); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=Path(__file__).parents[2])
 

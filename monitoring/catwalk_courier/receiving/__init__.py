@@ -1,0 +1,1 @@
+"""Receiving: what Alertmanager posts, and what the courier answers over HTTP."""
