@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from catwalk import urls, variables
 from catwalk.clients import access, alertmanager
-from catwalk.clients.environment import home, part_url, public_url
 from catwalk.clients.episodes import WATCHDOG, episodes
 from catwalk.clients.grafana import Grafana
+from catwalk.environment import urls, variables
+from catwalk.environment.parts import home, part_url, public_url
+from catwalk.environment.proxies import fetch_outside
 from catwalk.errors import ConfigError
 from catwalk.notifications import receivers
 from catwalk.notifications.receivers import EVERYBODY, Channels
-from catwalk.proxies import fetch_outside
 from catwalk.telemetry import catalogue
 from catwalk_courier import pages
 from catwalk_courier.deadman import DeadMan, Event, Limits, Watch

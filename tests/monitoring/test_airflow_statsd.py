@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from catwalk.env_file import read
+from catwalk.environment.env_file import read
 from catwalk.telemetry import address
 from catwalk.telemetry.airflow_statsd import AirflowClient, stat_name
 from stack.settings import PROJECT

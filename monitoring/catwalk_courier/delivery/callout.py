@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from catwalk.clients.environment import look_commands
+from catwalk.environment.parts import look_commands
 from catwalk.notifications.receivers import Channels
 from catwalk_courier.deadman import Event, Watch
 from catwalk_courier.delivery import services

@@ -1,0 +1,1 @@
+"""What surrounds a process: variables, files of them, URLs, proxies, the checkout, the schedule, the parts of a stack."""
