@@ -22,7 +22,7 @@ from catwalk.ledger.records import StageSummary, SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
-from catwalk.telemetry.labels import label_value
+from catwalk.telemetry.wire.labels import label_value
 from catwalk_exporter.disks import Disk, disk_folders
 from catwalk_exporter.snapshot import Snapshot
 

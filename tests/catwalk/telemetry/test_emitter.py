@@ -20,10 +20,10 @@ from catwalk.errors import ConfigError
 from catwalk.ledger.records import EvaluationRecord, RunRecord
 from catwalk.replay.points import run_points
 from catwalk.telemetry import emitter as emitter_module
-from catwalk.telemetry.address import Address
 from catwalk.telemetry.emitter import Emitter, observer_from_environment, stat
 from catwalk.telemetry.observer import Silent
-from catwalk.telemetry.statsd_client import DATAGRAM_BYTES, UdpClient
+from catwalk.telemetry.wire.address import Address
+from catwalk.telemetry.wire.client import DATAGRAM_BYTES, UdpClient
 from tests.support.servers import PATIENCE, free_port
 
 RUN_TAGS = "run_id=20261123T030000Z-7f3a90c1,model=mlp"
