@@ -25,7 +25,7 @@ from catwalk.entry_point import entry_point
 from catwalk.web import serving
 
 with extras.required("courier"):
-    from catwalk_courier.receiving.server import Server
+    from catwalk_courier.server import Server
     from catwalk_courier.service import Service, Settings
 
 

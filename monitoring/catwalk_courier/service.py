@@ -31,7 +31,7 @@ from catwalk_courier.delivery.channel import Courier, Outcome, one_line
 from catwalk_courier.delivery.transports import TIMEOUT
 from catwalk_courier.journal.store import GRAFANA, KEPT_SECONDS, Store
 from catwalk_courier.metrics import HEARTBEAT, Gauges, Metrics
-from catwalk_courier.receiving.payload import Message
+from catwalk_courier.payload import Message
 
 log = logging.getLogger("catwalk.courier")
 

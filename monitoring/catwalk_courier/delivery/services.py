@@ -12,7 +12,7 @@ from typing import Any
 
 from catwalk.notifications.receivers import Pager, Telegram
 from catwalk_courier.delivery.transports import post
-from catwalk_courier.receiving.payload import VERSION
+from catwalk_courier.payload import VERSION
 
 ALERT = "WatchdogSilent"
 """The alert's name in what webhooks get."""

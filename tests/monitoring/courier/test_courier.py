@@ -16,7 +16,7 @@ import pytest
 
 from catwalk.clients import access
 from catwalk.telemetry import catalogue
-from catwalk_courier.receiving.server import LARGEST_BODY
+from catwalk_courier.server import LARGEST_BODY
 from stack.settings import PROJECT
 from tests.support.notifying import RUN, CourierProcess, notification
 from tests.support.servers import MONITORING_PASSWORD, PATIENCE, wait_until
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 
 KILLED_BEFORE_IT_ANSWERS = """
 import os, signal, sys
-from catwalk_courier.receiving import server
+from catwalk_courier import server
 from catwalk_courier.__main__ import main
 answer = server.Handler._answer
 def die(self, status, body, kind):

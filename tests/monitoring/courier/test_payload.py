@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from catwalk_courier.receiving.payload import parse
+from catwalk_courier.payload import parse
 from tests.support.notifying import notification
 
 

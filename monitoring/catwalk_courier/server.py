@@ -11,7 +11,7 @@ from catwalk.clients import access
 from catwalk.telemetry import catalogue
 from catwalk.web import serving
 from catwalk_courier import pages, runbooks
-from catwalk_courier.receiving.payload import parse
+from catwalk_courier.payload import parse
 from catwalk_courier.service import Service
 
 log = logging.getLogger("catwalk.courier")

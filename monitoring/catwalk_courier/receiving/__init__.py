@@ -1,1 +1,0 @@
-"""Receiving: what Alertmanager posts, and what the courier answers over HTTP."""
