@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 WATCHDOG = "Watchdog"
-LINK_LABELS = ("stack", "runbooks", "grafana", "registry")
+LINK_LABELS = ("stack", "runbooks", "grafana", "exporter")
 """Labels that Prometheus gives every alert, where links begin; no news to anybody."""
 
 Status = Literal["firing", "resolved"]
