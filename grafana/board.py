@@ -20,7 +20,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.dashboard import Panel as PanelModel
 
 from grafana.panels import PROMETHEUS
-from grafana.queries import REMEMBERED, STEP, known, newest_champion
+from grafana.queries import REMEMBERED, STEP, known, newest_champion, of_part
 
 SCHEMA = 42
 TAG = "catwalk"
@@ -196,7 +196,7 @@ def split() -> dashboard.CustomVariable:
 
 def place(part: str) -> dashboard.QueryVariable:
     """Where a part of the stack shows itself, hidden: JSON doesn't expand the environment, a metric says it."""
-    return _found(part, part.capitalize(), known(f'catwalk_links_info{{name="{part}"}}'), "url")
+    return _found(part, part.capitalize(), known(f"catwalk_links_info{{{of_part('name', part)}}}"), "url")
 
 
 def _found(name: str, title: str, expr: str, label: str) -> dashboard.QueryVariable:

@@ -15,6 +15,11 @@ REMEMBERED = "7d"
 STATSD_EXPORTER = 'job="statsd_exporter"'
 
 
+def of_part(label: str, part: str) -> str:
+    """A matcher of what is said of a part; the exporter's name in the release before is in Prometheus' memory too."""
+    return f'{label}=~"exporter|registry"' if part == "exporter" else f'{label}="{part}"'
+
+
 def counted(counter: str, where: str = "", by: str = "") -> str:
     """How much a counter has grown in each step, the first event of a series included; nothing where it has not.
 
@@ -84,7 +89,9 @@ def not_scraped_seconds(jobs: str) -> str:
         jobs: pattern of their names.
     """
     down = f'(min by (job) (up{{job=~"{jobs}"}}) == 0)'
-    last = f'max by (job) (last_over_time(job:scraped_timestamp_seconds:last{{job=~"{jobs}"}}[{REMEMBERED}]))'
+    scraped = "last_over_time(job:scraped_timestamp_seconds:last"
+    former = f'label_replace({scraped}{{job="registry"}}[{REMEMBERED}]), "job", "exporter", "", "")'
+    last = f'max by (job) ({scraped}{{job=~"{jobs}"}}[{REMEMBERED}]) or {former})'
     return f'time() - {last} and {down} or time() * ({down} == bool 0) or min by (job) (up{{job=~"{jobs}"}}) - 1'
 
 

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import stat
 from grafana import board, words
 from grafana.panels import About, dots, joined, link, listing, mapped, percent, query, run_links, tile
 from grafana.panels import words as mapping
-from grafana.queries import REMEMBERED, in_service, known
+from grafana.queries import REMEMBERED, in_service, known, of_part
 from grafana.sources import SERVERS, sources
 from grafana.transformations import Column
 
@@ -21,7 +21,7 @@ def attention(area: str, *jobs: str) -> str:
     Else 0, but only while rules are evaluated, as the Watchdog shows.
     """
     firing = f'ALERTS{{alertstate="firing", area="{area}"'
-    blind = [f'absent(up{{job="{job}"}} == 1)' for job in jobs]
+    blind = [f"absent(up{{{of_part('job', job)}}} == 1)" for job in jobs]
     if area != "telemetry":
         blind.append("catwalk_store_up == 0")  # what the exporter says is old then
     if area == "pipeline":

@@ -8,6 +8,9 @@ from tests.prometheus.scenario import Scenario, constant, fires, has, scenario, 
 UP = 'up{job="exporter", instance="exporter:1"}'
 SOURCE = 'instance="exporter:1", job="exporter"'
 STORE = series("catwalk_store_up")
+OLD_SOURCE = 'instance="registry:1", job="registry"'
+OLD_UP, OLD_STORE = f"up{{{OLD_SOURCE}}}", f"catwalk_store_up{{{OLD_SOURCE}}}"
+OLD_API_SERVER = f'catwalk_airflow_component_healthy{{component="api_server", {OLD_SOURCE}}}'
 API_SERVER = series("catwalk_airflow_component_healthy", component="api_server")
 
 OF_LEDGER = {
@@ -34,10 +37,14 @@ OF_AIRFLOW = {
 OF_ITSELF = {"store_up": {}, "disk_free_bytes": {"volume": "store"}}
 
 
+def _sample(labels: dict[str, str], job: str = "exporter") -> str:
+    every = sorted([*labels.items(), *_source(job)])
+    return "{" + ", ".join(f'{name}="{value}"' for name, value in every) + "}"
+
+
 def held(stem: str, labels: dict[str, str], state: dict[str, str], away: str) -> Scenario:
     """Three values, then nothing while the source is away for ten minutes, another value, and in the end nothing."""
-    sample = "{" + ", ".join(f'{name}="{value}"' for name, value in sorted([*labels.items(), *_source()])) + "}"
-    record = f"exporter:{stem}:held"
+    sample, record = _sample(labels), f"exporter:{stem}:held"
     return scenario(
         f"{record} while {away}",
         {series(f"catwalk_{stem}", **labels): "1x30 stale _x59 2x30 stale", **state},
@@ -49,8 +56,26 @@ def held(stem: str, labels: dict[str, str], state: dict[str, str], away: str) ->
     )
 
 
-def _source() -> list[tuple[str, str]]:
-    return [("instance", "exporter:1"), ("job", "exporter")]
+def _source(job: str = "exporter") -> list[tuple[str, str]]:
+    return [("instance", f"{job}:1"), ("job", job)]
+
+
+def held_over_an_upgrade(stem: str, labels: dict[str, str]) -> Scenario:
+    """What was held under the name of before is held on, until the exporter answers, for an hour at most."""
+    record = f"exporter:{stem}:held"
+    before, after = (_sample(labels, job) for job in ("registry", "exporter"))
+    return scenario(
+        f"{record} over an upgrade",
+        {
+            f"registry:{stem}:held{before}": "1x30",
+            f"catwalk_{stem}{after}": "_x120 2x100",
+            'up{job="registry", instance="registry:1"}': "1x30",
+            UP: "_x40 0x59 1x100", STORE: "_x110 0x9 1x100", API_SERVER: "_x110 0x9 1x100",
+        },
+        has(record, "5m", {before: 1}),
+        has(record, "19m50s", {before: 1}),
+        has(record, "20m10s", {after: 2}),
+    )  # fmt: skip
 
 
 EXPORTER_AWAY = {UP: "1x30 0x59 1x100"}
@@ -70,6 +95,39 @@ HELD: list[Scenario] = [
         if stem != "airflow_component_healthy"
     ),
     held("store_up", {}, EXPORTER_AWAY, "the exporter is away"),
+    *(held_over_an_upgrade(stem, labels) for stem, labels in OF_LEDGER.items()),
+    *(
+        held_over_an_upgrade(stem, labels)
+        for stem, labels in OF_AIRFLOW.items()
+        if stem != "airflow_component_healthy"
+    ),
+    scenario(
+        "the job has its name of before: it can't be asked after an upgrade, and in a Prometheus of one's own",
+        {
+            OLD_UP: "1x30 0x29 1x100", OLD_STORE: "1x30 stale _x29 1x20 0x79",
+            OLD_API_SERVER: "1x30 stale _x29 1x20 0x79",
+        },
+        has("exporter:ledger_unread:info", "5m", {}),
+        has("exporter:airflow_unread:info", "5m", {}),
+        has("exporter:ledger_unread:info", "8m", {f"{{{OLD_SOURCE}}}": 0}),
+        has("exporter:airflow_unread:info", "8m", {f"{{{OLD_SOURCE}}}": 0}),
+        has("exporter:ledger_unread:info", "12m", {}),
+        has("exporter:airflow_unread:info", "12m", {}),
+        has("exporter:ledger_unread:info", "20m", {f"{{{OLD_SOURCE}}}": 0}),
+        has(
+            "exporter:airflow_unread:info",
+            "20m",
+            {f'{{component="api_server", {OLD_SOURCE}}}': 0, f"{{{OLD_SOURCE}}}": 1},
+        ),
+    ),
+    scenario(
+        "who can't be asked any more since an upgrade is forgotten after an hour",
+        {OLD_UP: "1x30"},
+        has("exporter:ledger_unread:info", "1h", {f"{{{OLD_SOURCE}}}": 1}),
+        has("exporter:ledger_unread:info", "1h6m", {}),
+        has("exporter:airflow_unread:info", "1h", {f"{{{OLD_SOURCE}}}": 1}),
+        has("exporter:airflow_unread:info", "1h6m", {}),
+    ),
     scenario(
         "who can't be asked",
         {

@@ -116,6 +116,16 @@ FRESHNESS: list[Scenario] = [
         interval="5m",
     ),
     scenario(
+        "a fresh stack is upgraded, which puts off nothing",
+        {
+            f'registry:first_run_due_timestamp_seconds:min{{schedule="{NIGHTLY}"}}': f"{2 * HOUR}x12",
+            EXPORTER_UP: "_x13 1x100",
+            **due("next", f"_x13 {26 * HOUR}x100", model=""),
+        },
+        fires("RetrainingOverdue", "3h20m", never("1h 20m 0s")),
+        interval="5m",
+    ),
+    scenario(
         "the schedule of a fresh stack is changed to weekly; later its first run begins",
         {
             EXPORTER_UP: constant(1),
@@ -469,6 +479,16 @@ AIRFLOW: list[Scenario] = [
             "statsd_exporter:dag_import_errors:held", "30m", {f"{{{OF_STATSD_EXPORTER}}}": 1}
         ),
         has("statsd_exporter:dag_import_errors:held", "1h45m", {}),  # a quarter of an hour, and Prometheus' 5 minutes
+    ),
+    scenario(
+        "while statsd_exporter is away for long there is an upgrade, before which these series had other names",
+        {
+            STATSD_EXPORTER_UP: constant(0),
+            f"exporter:dag_import_errors:held{{{OF_STATSD_EXPORTER}}}": "1x60",
+            f"exporter:tasks_starving:held{{{OF_STATSD_EXPORTER}}}": "2x60",
+        },
+        has("statsd_exporter:dag_import_errors:held", "1h", {f"{{{OF_STATSD_EXPORTER}}}": 1}),
+        has("statsd_exporter:tasks_starving:held", "1h", {f"{{{OF_STATSD_EXPORTER}}}": 2}),
     ),
     scenario(
         "two tasks find no slot, and scrapes of statsd_exporter are lost",

@@ -126,6 +126,7 @@ BEGAN = series("process_start_time_seconds").replace("exporter", "statsd_exporte
 LIVES = {up("statsd_exporter"): constant(1), BEGAN: constant(-90_000)}
 """A statsd_exporter that began more than a day ago, and is reached all the time."""
 OF_STATSD_EXPORTER = 'instance="statsd_exporter:1", job="statsd_exporter"'
+OLD_COUNT = f'exporter:events:count{{counter="events_unmapped", {OF_STATSD_EXPORTER}}}'
 
 
 def clash(lines: int) -> Alert:
@@ -323,6 +324,21 @@ STATSD: list[Scenario] = [
         has("statsd_exporter:events:new15m", "1h20m", {}),
     ),
     scenario(
+        "an upgrade, before which these series had other names: nothing is new but what comes after it",
+        {**LIVES, OLD_COUNT: "3x300", UNMAPPED: "_x300 3x30 5x500"},
+        silent("StatsdUnmappedEvents", "50m10s"),
+        silent("StatsdUnmappedEvents", "54m50s"),
+        fires("StatsdUnmappedEvents", "55m10s", unmapped(2)),
+        fires("StatsdUnmappedEvents", "1h9m", unmapped(2)),
+        silent("StatsdUnmappedEvents", "1h11m"),
+        has("statsd_exporter:events:new15m", "52m", {}),
+    ),
+    scenario(
+        "an upgrade while statsd_exporter is away",
+        {up("statsd_exporter"): "1x30 0x100", OLD_COUNT: "3x40"},
+        has("statsd_exporter:events:count", "20m", {f'{{counter="events_unmapped", {OF_STATSD_EXPORTER}}}': 3}),
+    ),
+    scenario(
         "the same with a counter that is born at 1",
         {up("statsd_exporter"): constant(1), BEGAN: "-90000x300 3001x500", CONFLICTS: "1x300 stale _x59 1x400"},
         has(
@@ -415,6 +431,12 @@ EXPORTER_DOWN = Alert(
     "Catwalk's exporter is down",
     "Prometheus has not reached the exporter for a minute: run states, decisions and the champion are unknown, and "
     "alerts on them are blind.",
+    PAGE,
+)
+OLD_EXPORTER_DOWN = Alert(
+    {**CRITICAL, "job": "registry"},
+    "Catwalk's registry is down",
+    EXPORTER_DOWN.description.replace("the exporter", "the registry"),
     PAGE,
 )
 COURIER_DOWN = Alert(
@@ -525,6 +547,21 @@ STACK: list[Scenario] = [
         silent("TargetDown", "10m"),
         silent("CatwalkServiceDown", "1m50s"),
         fires("CatwalkServiceDown", "2m", EXPORTER_DOWN, COURIER_DOWN),
+    ),
+    scenario(
+        "a Prometheus of one's own has the exporter under its name of before, which is lost later",
+        {**{name: value for name, value in ALL_UP.items() if name != up("exporter")}, up("registry"): "1x50 0x100"},
+        silent("TargetDown", "8m"),
+        silent("CatwalkServiceDown", "8m"),
+        silent("TargetDown", "12m"),
+        fires("CatwalkServiceDown", "12m", OLD_EXPORTER_DOWN),
+    ),
+    scenario(
+        "the exporter is stopped under its name of before, and starts under that of now",
+        {**ALL_UP, up("registry"): "1x5 0", up("exporter"): "_x7 1x100"},
+        silent("CatwalkServiceDown", "2m"),
+        silent("CatwalkServiceDown", "5m"),
+        silent("TargetDown", "5m"),
     ),
     scenario(
         "every target is up",
