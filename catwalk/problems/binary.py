@@ -111,7 +111,7 @@ class Binary:
         """A ratio of the baseline's mean loss: :data:`catwalk.problems.interface.MARGIN_RATIO`."""
         return MARGIN_RATIO * float(baseline.mean())
 
-    def tail(self, challenger: NDArray[Any], baseline: NDArray[Any]) -> None:
+    def tail(self, challenger: NDArray[Any], baseline: NDArray[Any], margin: float) -> None:
         """None: the log loss itself weighs sure mistakes."""
 
     def too_few(self, labels: NDArray[np.int64]) -> str:

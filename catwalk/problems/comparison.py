@@ -41,7 +41,7 @@ class PairedTest:
     @property
     def interval(self) -> tuple[float, float]:
         """Two-sided, of confidence 1 less the significance: without 0 in it, there is a difference."""
-        z = self.statistic.quantile(1 - self.significance / 2)
+        z = -self.statistic.quantile(self.significance / 2)
         return self.statistic.bound(-z), self.statistic.bound(z)
 
     @property

@@ -91,8 +91,11 @@ class Problem(Protocol):
     def margin(self, baseline: NDArray[Any]) -> float:
         """By how much the headline metric may be worse than that of a baseline with this loss (n,), in its unit."""
 
-    def tail(self, challenger: NDArray[Any], baseline: NDArray[Any]) -> tuple[Paired, float] | None:
-        """A second statistic and its margin that must not be inferior either; None: the mean loss tells it all."""
+    def tail(
+        self, challenger: NDArray[Any], baseline: NDArray[Any], margin: float
+    ) -> tuple[Metric, Paired, float] | None:
+        """What must not be inferior either: a metric, its statistic and its margin, which is to its baseline as the
+        headline's `margin` is to the headline's; None: the mean loss tells it all."""
 
     def too_few(self, labels: NDArray[Any]) -> str:
         """Why these examples are too few to compare two models by, as a sentence; empty: they are enough."""

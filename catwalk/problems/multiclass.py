@@ -78,7 +78,7 @@ class Multiclass:
         """Half a point of accuracy, whatever the baseline's."""
         return MARGIN
 
-    def tail(self, challenger: NDArray[Any], baseline: NDArray[Any]) -> None:
+    def tail(self, challenger: NDArray[Any], baseline: NDArray[Any], margin: float) -> None:
         """None: a loss of 0 or 1 has no tail."""
 
     def too_few(self, labels: NDArray[Any]) -> str:

@@ -134,7 +134,9 @@ class Discordance:
     @property
     def evidence(self) -> str:
         """Both counts, for a sentence."""
-        return f"alone right on {self.only_challenger} images and alone wrong on {self.only_other} of {self.examples:,}"
+        return (
+            f"alone right on {self.only_challenger} examples and alone wrong on {self.only_other} of {self.examples:,}"
+        )
 
     def quantile(self, p: float) -> float:
         """The normal distribution's."""

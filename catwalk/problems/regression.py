@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from catwalk.problems.paired import MeanDifference
 
+LEAST_EXAMPLES = 30
+
 
 @dataclass(frozen=True)
 class Regression:
@@ -76,8 +78,10 @@ class Regression:
         """A ratio of the baseline's mean loss: :data:`catwalk.problems.interface.MARGIN_RATIO`."""
         return MARGIN_RATIO * float(baseline.mean())
 
-    def tail(self, challenger: NDArray[Any], baseline: NDArray[Any]) -> tuple[MeanDifference, float]:
-        """The RMSE, and the same ratio of the baseline's as margin.
+    def tail(
+        self, challenger: NDArray[Any], baseline: NDArray[Any], margin: float
+    ) -> tuple[Metric, MeanDifference, float]:
+        """The RMSE, with a margin that is to it as the headline's is to the mean absolute error.
 
         An example's share in a RMSE R is its loss l by the delta method, ``R/2 + l²/2R``, whose mean is R; so the same
         paired t serves.
@@ -85,11 +89,15 @@ class Regression:
         from catwalk.problems.paired import MeanDifference
 
         mine, theirs = _shares(challenger), _shares(baseline)
-        return MeanDifference.of_losses(mine, theirs, "rmse", self.unit), MARGIN_RATIO * float(theirs.mean())
+        statistic = MeanDifference.of_losses(mine, theirs, "rmse", self.unit)
+        mean = float(baseline.mean())
+        return self.metrics[1], statistic, margin * float(theirs.mean()) / mean if mean else 0.0
 
     def too_few(self, labels: NDArray[Any]) -> str:
-        """Empty: the margin alone says how many examples it takes."""
-        return ""
+        """Below 30 examples a mean is no normal one yet; above, the margin says how many it takes."""
+        if len(labels) >= LEAST_EXAMPLES:
+            return ""
+        return f"There are {len(labels):,} examples; a comparison takes {LEAST_EXAMPLES}."
 
     def slices(self, labels: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """None of its own."""

@@ -98,5 +98,5 @@ def regressions(
 
 def _parts(slices: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     for name, values in slices.items():
-        for value in dict.fromkeys(values.tolist()):
-            yield name, value, values == value
+        for value in sorted(set(values.tolist())):
+            yield name, str(value), values == value
