@@ -18,7 +18,7 @@ from catwalk.replay.points import run_points
 from catwalk.telemetry.points import Point
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
-from tests.small import SMALL
+from tests.support.small import SMALL
 
 DAG = "fashion_training"
 COMPLETENESS = (
