@@ -22,7 +22,7 @@ from catwalk.problems.slices import regressions
 
 
 @dataclass(frozen=True, eq=False)
-class Baseline:
+class PairedBaseline:
     """A model in service or once in service, paired with the challenger."""
 
     role: Role
@@ -43,7 +43,7 @@ class _Case:
 def judge(
     problem: Problem,
     outcome: Outcome,
-    baselines: Sequence[Baseline],
+    baselines: Sequence[PairedBaseline],
     slices: Mapping[str, NDArray[Any]],
     examples: Examples,
     thresholds: Thresholds | None = None,
@@ -107,7 +107,7 @@ def _text(metric: Metric, value: float) -> str:
     return f"{value:.2%}" if metric.unit == "ratio" else f"{value:.4g} {metric.unit}".rstrip()
 
 
-def _against(case: _Case, baseline: Baseline) -> list[CheckRecord]:
+def _against(case: _Case, baseline: PairedBaseline) -> list[CheckRecord]:
     role, pairs = baseline.role, baseline.pairs
     champion = role == "champion"
     if pairs.how == "inconclusive":
@@ -129,7 +129,7 @@ def _inconclusive(check: str, sentence: str) -> CheckRecord:
     return CheckRecord(check, "inconclusive", None, None, None, None, sentence)
 
 
-def _tail(case: _Case, baseline: Baseline, test: PairedTest) -> list[CheckRecord]:
+def _tail(case: _Case, baseline: PairedBaseline, test: PairedTest) -> list[CheckRecord]:
     """Non-inferiority of what the mean loss may hide."""
     found = case.problem.tail(baseline.pairs.challenger, baseline.pairs.baseline, test.margin)
     if found is None:

@@ -27,16 +27,15 @@ def quantile(p: float, freedom: float) -> float:
     By Newton's method on the upper tail, which is convex there: from the normal quantile, which is always nearer to 0,
     it climbs without ever stepping too far.
     """
-    if p < 0.5:
+    if p > 0.5:
         return -quantile(1.0 - p, freedom)
-    tail = 1.0 - p
-    found = NormalDist().inv_cdf(p) if p > 0.5 else 0.0
+    found = -NormalDist().inv_cdf(p)
     for _ in range(200):
-        step = (upper_tail(found, freedom) - tail) / _density(found, freedom)
+        step = (upper_tail(found, freedom) - p) / _density(found, freedom)
         found += step
         if abs(step) <= 1e-13 * max(1.0, found):
             break
-    return found
+    return -found
 
 
 def _density(t: float, freedom: float) -> float:
