@@ -14,9 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from catwalk.cli.tables.output import run_facts
+from catwalk.environment.schedule import Schedule
 from catwalk.errors import ConfigError
 from catwalk.ledger.records import STAGES, ChampionRecord, CheckRecord, StageSummary, SummaryRecord
-from catwalk.schedule import Schedule
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from catwalk_exporter.disks import Disk
