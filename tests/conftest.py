@@ -29,7 +29,7 @@ from stack.environment import client_environment, process_environment
 from stack.parts import monitoring_password
 from stack.settings import PROJECT, Settings
 from stack.supervisor import Supervisor
-from tests.servers import free_port, s3_server, s3_store, wait_until
+from tests.support.servers import free_port, s3_server, s3_store, wait_until
 
 __all__ = ["s3_server", "s3_store", "wait_until"]
 """Fixtures and helpers that come from elsewhere."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.bench.accuracy import s3
 from tests.bench.measure import Measurement
-from tests.small import SMALL
+from tests.support.small import SMALL
 
 COMPARED = 40
 

@@ -27,8 +27,8 @@ from ml.fashion_mnist.config import CLASSES
 from stack.parts import get
 from stack.settings import PROJECT, tool
 from tests.bench.measure import Measurement
-from tests.monitoring.ledgers import summary
-from tests.servers import free_port, wait_until
+from tests.support.ledgers import summary
+from tests.support.servers import free_port, wait_until
 
 RUNS = (10, 100, 1_000)
 DAYS = 90

@@ -18,7 +18,7 @@ from tests.grafana.asking import ask
 from tests.grafana.promql import Query, all_queries
 from tests.integration.conftest import finish, start_run, start_shapes
 from tests.integration.faults import points_are_due
-from tests.small import SMALL
+from tests.support.small import SMALL
 
 EPOCHS = (12, 4)
 """Of the champion and of the challenger: curves of unequal length, and epochs that text would sort 1, 10, 11, 12, 2."""

@@ -19,7 +19,7 @@ from stack.parts import get
 from stack.settings import PROJECT, tool
 from tests.grafana.asking import ask
 from tests.grafana.promql import Query
-from tests.servers import Exporter, free_port, wait_for_port, wait_until
+from tests.support.servers import Exporter, free_port, wait_for_port, wait_until
 
 SCRAPE_SECONDS = 1
 STOOD_IN_FOR = ("prometheus", "alertmanager", "courier")

@@ -14,7 +14,7 @@ from stack.parts import get
 from stack.settings import tool
 from tests.grafana.asking import ask, step_of
 from tests.grafana.promql import Query, all_queries
-from tests.servers import free_port, wait_for_port, wait_until
+from tests.support.servers import free_port, wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
 

@@ -16,7 +16,7 @@ from stack.settings import tool
 from tests.grafana.asking import ask
 from tests.grafana.conftest import Fed
 from tests.grafana.promql import Query, all_queries, metric_names
-from tests.servers import free_port, wait_for_port, wait_until
+from tests.support.servers import free_port, wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
 

@@ -19,7 +19,7 @@ from catwalk.telemetry.points import Point
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
 from tests.models.shapes import SHAPES
-from tests.small import SMALL
+from tests.support.small import SMALL
 
 DAG = "fashion_training"
 COMPLETENESS = (

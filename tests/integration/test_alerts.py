@@ -21,7 +21,7 @@ from tests.integration.faults import (
     train_killed,
     wait_for_alert,
 )
-from tests.small import SLOW, SMALL
+from tests.support.small import SLOW, SMALL
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 

@@ -27,7 +27,7 @@ from tests.integration.conftest import (
     start_run,
     trigger,
 )
-from tests.small import SLOW, SMALL
+from tests.support.small import SLOW, SMALL
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 

@@ -21,7 +21,6 @@ from ml.fashion_mnist.dataset import dataset_root
 from stack import control
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, running_stack, wait_until
-from tests.databases import databases, not_installed
 from tests.integration.conftest import (
     DagRun,
     assert_all_stored,
@@ -34,7 +33,8 @@ from tests.integration.conftest import (
     trigger,
 )
 from tests.integration.faults import points_are_due
-from tests.small import SMALL
+from tests.support.databases import databases, not_installed
+from tests.support.small import SMALL
 
 pytestmark = [pytest.mark.integration, pytest.mark.distributed, pytest.mark.timeout(1800)]
 

@@ -24,10 +24,10 @@ from catwalk.clients.airflow_api import AirflowApi, AirflowError
 from stack import control, credentials
 from stack.parts import monitoring_password, parts
 from stack.settings import Settings
-from tests import listening
 from tests.conftest import RunningStack
-from tests.notifying import notification
-from tests.servers import wait_until
+from tests.support import listening
+from tests.support.notifying import notification
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.integration
 

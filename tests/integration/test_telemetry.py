@@ -26,7 +26,7 @@ from tests.integration.conftest import (
     stored,
 )
 from tests.integration.faults import points_are_due
-from tests.small import SLOW, SMALL
+from tests.support.small import SLOW, SMALL
 
 pytestmark = pytest.mark.integration
 

@@ -25,8 +25,8 @@ from catwalk.clients import access
 from catwalk.clients.environment import home
 from stack.settings import PROJECT, tool
 from tests.conftest import free_ports
-from tests.servers import free_port, scraped, wait_until
 from tests.stack.compose_project import in_repository, load
+from tests.support.servers import free_port, scraped, wait_until
 
 pytestmark = pytest.mark.integration
 

@@ -17,7 +17,7 @@ from catwalk.telemetry.mapping import MAPPING
 from stack.parts import get
 from stack.settings import PROJECT, tool
 from tests.conftest import running_stack
-from tests.servers import Exporter, free_port, wait_until
+from tests.support.servers import Exporter, free_port, wait_until
 
 pytestmark = pytest.mark.integration
 

@@ -34,8 +34,8 @@ from stack.settings import PROJECT, Settings
 from stack.supervisor import Supervisor
 from tests.conftest import SERVICES, RunningStack, free_ports
 from tests.integration.conftest import assert_all_stored, small_run
-from tests.servers import ENVIRONMENT, S3Server, wait_until
 from tests.stack.operations import blocks
+from tests.support.servers import ENVIRONMENT, S3Server, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 

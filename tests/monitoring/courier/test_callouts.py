@@ -17,8 +17,8 @@ from catwalk_courier import callout, services
 from catwalk_courier.deadman import Watch
 from catwalk_courier.delivery import RefusedError
 from stack.settings import PROJECT
-from tests.notifying import CourierProcess, Listener, Mailbox, eventually
-from tests.servers import wait_until
+from tests.support.notifying import CourierProcess, Listener, Mailbox, eventually
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.integration
 
