@@ -241,6 +241,8 @@ class EvaluationRecord:
     finished: float
     classes: list[str] = field(default_factory=list)
     """As in run.json."""
+    previews_sha256: str = ""
+    """Of ``previews.safetensors``; empty: the run has none."""
 
     def __post_init__(self) -> None:
         of_classes: tuple[Sized, ...] = (self.class_accuracy, self.class_precision, self.class_f1, self.confusion)
