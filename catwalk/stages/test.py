@@ -10,6 +10,7 @@ from catwalk.errors import ArtifactError
 from catwalk.ledger.champion import verified_model
 from catwalk.ledger.runs import Run
 from catwalk.problems.multiclass import table
+from catwalk.stages.artifacts import previews
 from catwalk.stages.lifecycle.attempts import already_done, attempt
 from catwalk.telemetry.observer import Observer
 from catwalk.trainable import of_run
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def test(run: Run, observer: Observer) -> None:
-    """Writes ``predictions.safetensors`` and ``evaluation.json``.
+    """Writes ``predictions.safetensors``, ``previews.safetensors`` and ``evaluation.json``.
 
     Raises:
         ArtifactError: the model or the dataset is missing, or is not what its sha256 says.
@@ -46,8 +47,9 @@ def test(run: Run, observer: Observer) -> None:
         seconds = time.perf_counter() - started
         logits = trainable.problem.checked(answers, len(labels))
         run.store.put(run.key("predictions.safetensors"), save({"logits": logits, "labels": labels}))
+        pictures = previews.store(run, trainable, arrays, logits, labels)
         score = trainable.problem.evaluate(logits, labels, training.model_sha256, dataset.sha256, seconds)
-        record = run.put_once("evaluation.json", score)
+        record = run.put_once("evaluation.json", replace(score, previews_sha256=pictures))
         log.info("%s", table(record))
         observer.test_finished(run.record, record)
         score_incumbents(run)

@@ -18,6 +18,7 @@ from catwalk.replay.points import run_points
 from catwalk.telemetry.points import Point
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
+from tests.models.shapes import SHAPES
 from tests.support.small import SMALL
 
 DAG = "fashion_training"
@@ -53,6 +54,12 @@ def start_run(stack: RunningStack, knobs: dict[str, Any], **environment: str) ->
         text=True,
     )
     return stack.ledger.run(run_id), process
+
+
+def start_shapes(stack: RunningStack, **knobs: Any) -> tuple[Run, subprocess.Popen[str]]:
+    """The same of the second model, whose gate lets nearly everything pass."""
+    passing = {"accuracy_floor": 0.4, "recall_floor": 0, "calibration_cap": 1}
+    return start_run(stack, {**passing, **knobs}, CATWALK_TRAINABLE=SHAPES.reference)
 
 
 def finish(process: subprocess.Popen[str], seconds: float = 300) -> str:
