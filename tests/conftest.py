@@ -24,11 +24,11 @@ from catwalk.environment.caller import become_client
 from catwalk.environment.proxies import without_proxy
 from catwalk.ledger.runs import Ledger
 from catwalk.storage.store import Store
-from stack import control
-from stack.environment import client_environment, process_environment
-from stack.parts import monitoring_password
+from stack.configuration.environment import client_environment, process_environment
+from stack.native import control
+from stack.native.parts import monitoring_password
+from stack.native.supervisor import Supervisor
 from stack.settings import PROJECT, Settings
-from stack.supervisor import Supervisor
 from tests.support.servers import free_port, s3_server, s3_store, wait_until
 
 __all__ = ["s3_server", "s3_store", "wait_until"]
