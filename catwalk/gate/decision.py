@@ -53,7 +53,7 @@ _REASONS = {
 
 
 @dataclass(frozen=True)
-class Opponent:
+class Baseline:
     """A model in service or once in service, scored on the challenger's test images."""
 
     role: Role
@@ -95,7 +95,7 @@ def rule(
     evaluation: EvaluationRecord,
     labels: Integers,
     challenger: Integers,
-    opponents: Sequence[Opponent],
+    baselines: Sequence[Baseline],
     examples: Examples,
     model_bytes: int,
     problem: str,
@@ -107,24 +107,24 @@ def rule(
         evaluation: the challenger's score on the test split.
         labels: the true classes, shape (n,).
         challenger: the challenger's predictions, shape (n,).
-        opponents: champion and anchor, as far as there are any.
+        baselines: champion and anchor, as far as there are any.
         examples: what the challenger was trained on, beside the champion's; of no account without a champion.
         model_bytes: size of the challenger's weights.
-        problem: why an opponent could not be scored; empty: nothing is wrong.
+        problem: why a baseline could not be scored; empty: nothing is wrong.
         config: thresholds.
     """
     names = class_names(evaluation.classes, len(evaluation.class_accuracy))
     checks = [precondition(problem, _FULFILLED), *floor_checks(evaluation, model_bytes, config)]
     loss = _loss(labels, challenger)
-    for opponent in opponents:
-        theirs = _loss(labels, opponent.predicted)
+    for baseline in baselines:
+        theirs = _loss(labels, baseline.predicted)
         test = paired_test(_PROBLEM.paired(labels, loss, theirs), config)
-        if opponent.role == "champion":
+        if baseline.role == "champion":
             worse = regressions(_PROBLEM, labels, loss, theirs, {"class": labels})
             checks.append(better(test))
             checks.append(_classes(names, worse, config))
             checks.append(newer_data(examples))
-        checks.append(not_inferior(f"not_inferior_{opponent.role}", opponent.role, test))
+        checks.append(not_inferior(f"not_inferior_{baseline.role}", baseline.role, test))
     return ruled(checks)
 
 

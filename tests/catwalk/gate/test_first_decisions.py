@@ -13,7 +13,7 @@ from safetensors.numpy import load
 
 from catwalk.codec import from_json
 from catwalk.gate.config import GateConfig
-from catwalk.gate.decision import Examples, Opponent, Ruling, rule
+from catwalk.gate.decision import Baseline, Examples, Ruling, rule
 from catwalk.ledger.records import DecisionRecord, EvaluationRecord
 from ml.fashion_mnist.config import CLASSES
 from tests.support.ledgers import FIRST_EDITION
@@ -65,7 +65,7 @@ def decided_again(run_id: str, stored: DecisionRecord) -> Ruling:
         EvaluationRecord(**score),
         own["labels"].astype(np.int64),
         own["logits"].argmax(axis=1),
-        [Opponent("champion", other, predicted) for other, predicted in others.items()],
+        [Baseline("champion", other, predicted) for other, predicted in others.items()],
         Examples(False, ""),
         model_bytes=0,
         problem="",
