@@ -20,7 +20,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.dashboard import Panel as PanelModel
 
 from grafana.panels import PROMETHEUS
-from grafana.queries import REMEMBERED, STEP, known, newest_champion
+from grafana.queries import REMEMBERED, STEP, known, newest_champion, of_part
 
 SCHEMA = 42
 TAG = "catwalk"
@@ -130,7 +130,7 @@ def _asked(name: str, title: str, kind: int, text: str) -> dashboard.QueryVariab
 
 
 def model() -> dashboard.QueryVariable:
-    """Which model; those of the last week also where the range is shorter, and the registry silent."""
+    """Which model; those of the last week also where the range is shorter, and the exporter silent."""
     either = '{__name__=~"catwalk_model_accuracy_ratio|catwalk_run_info"}'  # the first run of a model is not tested yet
     expr = (
         f"group by (model) (last_over_time({either}[{REMEMBERED}]))"
@@ -156,7 +156,7 @@ def _runs(name: str, title: str) -> dashboard.QueryVariable:
 
 
 def champion() -> dashboard.QueryVariable:
-    """The run that is in service or, while the registry is silent, was when it spoke last; hidden."""
+    """The run that is in service or, while the exporter is silent, was when it spoke last; hidden."""
     return _found("champion", "Champion", newest_champion(), "run_id")
 
 
@@ -171,7 +171,7 @@ def recent(count: int) -> dashboard.QueryVariable:
 def dag() -> dashboard.QueryVariable:
     """Which of Catwalk's own DAGs: those that the model's runs came from, and those with its tag that have no run yet.
 
-    While the registry has told of none, every DAG that Airflow has told of.
+    While the exporter has told of none, every DAG that Airflow has told of.
     """
     own = 'catwalk_run_info{model="$model", dag_id!=""}'
     expr = (
@@ -198,7 +198,7 @@ def split() -> dashboard.CustomVariable:
 
 def place(part: str) -> dashboard.QueryVariable:
     """Where a part of the stack shows itself, hidden: JSON doesn't expand the environment, a metric says it."""
-    return _found(part, part.capitalize(), known(f'catwalk_links_info{{name="{part}"}}'), "url")
+    return _found(part, part.capitalize(), known(f"catwalk_links_info{{{of_part('name', part)}}}"), "url")
 
 
 def _found(name: str, title: str, expr: str, label: str) -> dashboard.QueryVariable:

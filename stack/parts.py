@@ -124,11 +124,11 @@ def parts(settings: Settings) -> dict[str, Part]:
             (home / "alertmanager" / "alertmanager.yml", home / "alertmanager" / "catwalk.tmpl", people),
         ),
         Part(
-            "registry",
-            [python, "-m", "catwalk_exporter", "--host", HOST, "--port", str(settings.ports["registry"])],
-            ("registry",),
-            answers("registry", "/healthz"),
-            settings.url("registry"),
+            "exporter",
+            [python, "-m", "catwalk_exporter", "--host", HOST, "--port", str(settings.ports["exporter"])],
+            ("exporter",),
+            answers("exporter", "/healthz"),
+            settings.url("exporter"),
             code,
         ),
         Part(

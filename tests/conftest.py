@@ -34,7 +34,7 @@ from tests.support.servers import free_port, s3_server, s3_store, wait_until
 __all__ = ["s3_server", "s3_store", "wait_until"]
 """Fixtures and helpers that come from elsewhere."""
 os.environ.update(without_proxy(os.environ, ()))  # whoever runs the tests may have a proxy for what is outside
-SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "registry", "courier"]
+SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "exporter", "courier"]
 """Everything but Airflow."""
 
 
@@ -154,7 +154,7 @@ def running_stack(
 
 @pytest.fixture(scope="session")
 def services() -> Iterator[RunningStack]:
-    """S3, statsd_exporter, Prometheus, Alertmanager, the registry and the courier."""
+    """S3, statsd_exporter, Prometheus, Alertmanager, the exporter and the courier."""
     with running_stack(SERVICES) as running:
         yield running
 

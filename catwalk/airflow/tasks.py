@@ -46,7 +46,7 @@ DEFAULT_ARGS: dict[str, Any] = {
 
 
 def timetable(text: str = "") -> CronTriggerTimetable | str | None:
-    """When runs are due: in UTC, by which the registry tells that one is late, whatever Airflow's own time zone is.
+    """When runs are due: in UTC, by which the exporter tells that one is late, whatever Airflow's own time zone is.
 
     Args:
         text: as `CATWALK_SCHEDULE` has it; empty: that variable counts.
@@ -98,7 +98,7 @@ class ReportLink(BaseOperatorLink):
         """Asked at the end of a task, where `ti_key` is the whole task instance."""
         from catwalk.clients.environment import public_url
 
-        return f"{public_url('registry')}/runs/{self.run_id(ti_key)}"
+        return f"{public_url('exporter')}/runs/{self.run_id(ti_key)}"
 
     def run_id(self, task_instance: Any) -> str:
         """The run that a task works on."""

@@ -85,7 +85,7 @@ def examine() -> Iterator[Check]:
         ("statsd", _statsd),
         ("canary", _canary),
         ("statsd losses", _statsd_losses),
-        ("registry", _registry),
+        ("exporter", _exporter),
         ("prometheus", _prometheus),
         ("targets", _targets),
         ("alertmanager", _alertmanager),
@@ -227,7 +227,7 @@ def _canary() -> str:
     if after <= before:
         raise _Unwell(
             "no canary arrives at statsd_exporter by UDP",
-            "is the registry running, with CATWALK_STATSD set to this exporter?",
+            "is the exporter running, with CATWALK_STATSD set to this statsd_exporter?",
         )
     return f"{after - before:.0f} canaries arrived in {_CANARY_WAIT} s"
 
@@ -244,10 +244,10 @@ def _statsd_losses() -> str:
     return "statsd_exporter has read every line"
 
 
-def _registry() -> str:
-    url = part_url("registry")
+def _exporter() -> str:
+    url = part_url("exporter")
     if _sample(url, catalogue.STORE_UP.name) != 1:
-        raise _Unwell(f"the registry at {url} can't read S3", "see the store's line above, and the registry's log")
+        raise _Unwell(f"the exporter at {url} can't read S3", "see the store's line above, and the exporter's log")
     return f"{url} serves what S3 holds"
 
 
@@ -350,15 +350,15 @@ def _airflow() -> str:
 
 def _airflow_metrics() -> str:
     """Airflow's client may send to an address that nobody listens at any more, without a word."""
-    exporter, health = part_url("statsd_exporter"), airflow_health.ask(part_url("airflow"))
+    statsd, health = part_url("statsd_exporter"), airflow_health.ask(part_url("airflow"))
     unheard = {name for name in _HEARTBEATS if health.get(name)}
     if not unheard:
         return "no component of Airflow is healthy that could be heard"
-    before = {name: _heartbeats(exporter, name) for name in unheard}
+    before = {name: _heartbeats(statsd, name) for name in unheard}
     deadline = time.monotonic() + _HEARTBEAT_WAIT
     while unheard and time.monotonic() < deadline:
         time.sleep(0.5)
-        unheard = {name for name in unheard if _heartbeats(exporter, name) == before[name]}
+        unheard = {name for name in unheard if _heartbeats(statsd, name) == before[name]}
     if unheard:
         raise _Unwell(
             f"no heartbeat of Airflow's {', '.join(sorted(unheard))} arrives at statsd_exporter: its metrics are lost",
@@ -368,8 +368,8 @@ def _airflow_metrics() -> str:
     return f"heartbeats of {', '.join(sorted(before))} arrive at statsd_exporter"
 
 
-def _heartbeats(exporter: str, component: str) -> float:
-    return _sample(exporter, f"airflow_{component}_heartbeat_total")
+def _heartbeats(statsd: str, component: str) -> float:
+    return _sample(statsd, f"airflow_{component}_heartbeat_total")
 
 
 def _dag() -> str:

@@ -12,7 +12,7 @@ PORTS = {
     "statsd_exporter": 9102,
     "prometheus": 9090,
     "alertmanager": 9093,
-    "registry": 9180,
+    "exporter": 9180,
     "courier": 9181,
     "grafana": 3000,
 }

@@ -44,7 +44,7 @@ _REASONS = {
 
 
 @dataclass(frozen=True)
-class Opponent:
+class Baseline:
     """A model in service or once in service, scored on the challenger's test images."""
 
     role: Role
@@ -86,7 +86,7 @@ def rule(
     evaluation: EvaluationRecord,
     labels: Integers,
     challenger: Integers,
-    opponents: Sequence[Opponent],
+    baselines: Sequence[Baseline],
     examples: Examples,
     model_bytes: int,
     problem: str,
@@ -98,21 +98,21 @@ def rule(
         evaluation: the challenger's score on the test split.
         labels: the true classes, shape (n,).
         challenger: the challenger's predictions, shape (n,).
-        opponents: champion and anchor, as far as there are any.
+        baselines: champion and anchor, as far as there are any.
         examples: what the challenger was trained on, beside the champion's; of no account without a champion.
         model_bytes: size of the challenger's weights.
-        problem: why an opponent could not be scored; empty: nothing is wrong.
+        problem: why a baseline could not be scored; empty: nothing is wrong.
         config: thresholds.
     """
     names = class_names(evaluation.classes, len(evaluation.class_accuracy))
     checks = [_precondition(problem), *floor_checks(evaluation, model_bytes, config)]
-    for opponent in opponents:
-        against = Discordance.of(labels, challenger, opponent.predicted)
-        if opponent.role == "champion":
+    for baseline in baselines:
+        against = Discordance.of(labels, challenger, baseline.predicted)
+        if baseline.role == "champion":
             checks.append(better(against, config))
-            checks.append(_classes(names, labels, challenger, opponent.predicted, config))
+            checks.append(_classes(names, labels, challenger, baseline.predicted, config))
             checks.append(_newer_data(examples))
-        checks.append(not_inferior(opponent.role, against, config))
+        checks.append(not_inferior(baseline.role, against, config))
     decision, reason = ship_or_hold({check.check: check.verdict for check in checks})
     return Ruling(decision, reason, _sentence(decision, reason, checks), checks)
 

@@ -29,7 +29,7 @@ _PROMTOOL_TIMEOUT = 600.0
 class Written:
     """What became of the points."""
 
-    road: Literal["backfill", "file"]
+    transport: Literal["backfill", "file"]
     """Blocks; or one file of OpenMetrics where there is no promtool, or no data folder to load blocks into."""
     where: Path
     sentence: str

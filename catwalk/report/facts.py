@@ -187,7 +187,7 @@ def read_facts(run: Run) -> Facts:
         predictions=predictions,
         images=part(lambda: read_images(run.store, dataset.get(), predictions.get()), ""),
         champion_id=champion_id,
-        champion=part(lambda: read_opponent(run, champion_id, predictions) if champion_id else None, no_champion),
+        champion=part(lambda: read_baseline(run, champion_id, predictions) if champion_id else None, no_champion),
         champion_dataset=part(
             lambda: other.dataset() if champion_id else None,
             f"The champion {champion_id} has no dataset record." if champion_id else no_champion,
@@ -266,7 +266,7 @@ def read_predictions(run: Run, evaluation: Part[EvaluationRecord]) -> Prediction
     return found
 
 
-def read_opponent(run: Run, other_id: str, own: Part[Predictions]) -> Predictions:
+def read_baseline(run: Run, other_id: str, own: Part[Predictions]) -> Predictions:
     """What another run's model said of this run's test examples (see :mod:`catwalk.gate.baselines`).
 
     Raises:

@@ -25,8 +25,8 @@ class Address:
         Args:
             host: a name or an IP address.
             port: 1 to 65,535.
-            preferred: what is taken of a host that has both: "localhost" often means ::1 first, where an exporter bound
-                to 127.0.0.1 doesn't listen.
+            preferred: what is taken of a host that has both: "localhost" often means ::1 first, where a statsd_exporter
+                bound to 127.0.0.1 doesn't listen.
         """
         self.host = host
         self.port = port

@@ -133,9 +133,9 @@ class TcpClient(TCPStatsClient):  # type: ignore[misc]
         self._sock.sendall(data.encode("latin-1") + b"\n")
 
     def confirm(self) -> None:
-        """Waits until the exporter, having read to the end, closes the connection.
+        """Waits until statsd_exporter, having read to the end, closes the connection.
 
-        What the kernel took for an exporter that has stopped would count as sent otherwise.
+        What the kernel took for a statsd_exporter that has stopped would count as sent otherwise.
 
         Raises:
             OSError: it did not, or not in time.

@@ -71,7 +71,7 @@ DASHBOARD = board.board(
     "catwalk-telemetry",
     "Catwalk: telemetry health",
     "Is what the other dashboards show whole, and does the path it travels on work?",
-    [board.place("registry")],
+    [board.place("exporter")],
     [board.firing("telemetry", models=".*")],
     [
         sources(*SERVERS),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from catwalk.errors import DatasetError
-from ml.fashion_mnist import garments, published
+from ml.fashion_mnist import published, synthetic
 from ml.fashion_mnist.config import CLASSES, DataConfig
 from ml.fashion_mnist.published import IncompleteError, raw_folder, read_files
 
@@ -55,7 +55,7 @@ def read_splits(config: DataConfig) -> dict[str, Split]:
         DatasetError: a file is missing, truncated or corrupt, or can't be read.
         DownloadError: it is not here, and could not be downloaded this time.
     """
-    files = _stand_in_files() if config.source == "synthetic" else _published_files()
+    files = _synthetic_files() if config.source == "synthetic" else _published_files()
     images, labels = _tensors(files, "train")
     train, validation = stratified(labels, config)
     return {
@@ -114,7 +114,7 @@ def dataset_root() -> Path:
 
 
 def stand_in_root() -> Path:
-    """Where the drawn stand-in garments are kept."""
+    """Where the synthetic images are kept."""
     return Path(os.environ.get("CATWALK_HOME") or PROJECT / ".catwalk") / "synthetic"
 
 
@@ -131,18 +131,18 @@ def _published_files() -> dict[str, bytes]:
     return read_files(root, published=True)
 
 
-def _stand_in_files() -> dict[str, bytes]:
+def _synthetic_files() -> dict[str, bytes]:
     """The drawn files, kept where that is possible: drawing them takes seconds."""
     root = stand_in_root()
     try:
         return read_files(root, published=False)
     except DatasetError:
-        drawn = garments.draw_files()
+        drawn = synthetic.draw_files()
     try:
-        garments.write_files(raw_folder(root), drawn)
+        synthetic.write_files(raw_folder(root), drawn)
     except OSError as error:
         log.warning(
-            "%s can't be written to (%s): stand-in garments are drawn anew for each run; set CATWALK_HOME to a "
+            "%s can't be written to (%s): synthetic images are drawn anew for each run; set CATWALK_HOME to a "
             "folder that can",
             root,
             error.strerror,

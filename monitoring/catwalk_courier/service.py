@@ -166,7 +166,7 @@ class Service:
         except alertmanager.AlertmanagerError:
             firing = None
         deadman, told = self.deadman, episodes(self.store.told(SHOWN))
-        return pages.index(firing, told, deadman.watch, deadman.state(), time.time(), public_url("registry"))
+        return pages.index(firing, told, deadman.watch, deadman.state(), time.time(), public_url("exporter"))
 
     def to_dict(self, limit: int) -> dict[str, Any]:
         """Notifications and dead-man watch as plain values, for JSON."""

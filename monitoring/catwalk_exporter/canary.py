@@ -1,4 +1,4 @@
-"""A line a second through StatsD: the registry exports how many were sent, the exporter how many came through."""
+"""A line a second through StatsD: the exporter exports how many were sent, statsd_exporter how many came through."""
 
 from __future__ import annotations
 

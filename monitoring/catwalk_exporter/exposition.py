@@ -1,4 +1,4 @@
-"""What the registry says to Prometheus: its families of the catalogue, made from one snapshot of S3."""
+"""What the exporter says to Prometheus: its families of the catalogue, made from one snapshot of S3."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STATES = ("running", "succeeded", "failed", "cancelled", "stalled")
 SHOWN_SECONDS = 2 * 3600.0
 """How long after its last change a finished run is exported; then Prometheus remembers it."""
 SHOWN_RUNS = 1_000
-"""And so many at most, or a flood of runs would exceed what Prometheus accepts of the registry: each has about 60
+"""And so many at most, or a flood of runs would exceed what Prometheus accepts of the exporter: each has about 60
 series, with a decision about 120."""
 UNFINISHED_SECONDS = 24 * 3600.0
 """The same for a run that never said how it ended: an alert on it must not resolve by mere silence."""
@@ -38,7 +38,7 @@ _PIPELINE = ("schedule", "manual")
 """Triggers whose runs count as the pipeline's own; sweeps and the command line try things out."""
 _HARMLESS = "no_better"
 """The reason to hold that says nothing against a run."""
-_LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "registry", "courier")
+_LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "exporter", "courier")
 _SHARED_LABELS = frozenset(label for metric in catalogue.by_transport("statsd") for label in metric.labels)
 """Labels that series by StatsD have too."""
 
@@ -52,7 +52,7 @@ class Settings:
     schedule: Schedule = field(default_factory=Schedule)
     """When runs are due."""
     since: float = 0.0
-    """Unix time from which a schedule owes its first run: when the registry started."""
+    """Unix time from which a schedule owes its first run: when the exporter started."""
     stalled_seconds: float = 600.0
     """Silence after which a running run counts as stalled."""
     links: Mapping[str, str] = field(default_factory=dict)
@@ -108,16 +108,16 @@ class Exposition:
     """Renders facts as Prometheus' text format."""
 
     def __init__(self, settings: Settings) -> None:
-        metric = catalogue.REGISTRY_STORE_DURATION
+        metric = catalogue.EXPORTER_STORE_DURATION
         self._store = Histogram(metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=None)
-        for operation in ("get", "list"):  # the two that the registry makes: series from the start, for rate()
+        for operation in ("get", "list"):  # the two that the exporter makes: series from the start, for rate()
             self._store.labels(operation)
         self._collector = _Facts(settings, self._store)
         self._registry = CollectorRegistry()
         self._registry.register(self._collector)
 
     def store_operation(self, operation: str, seconds: float, failed: bool) -> None:
-        """Notes one S3 request of the registry; called from any thread."""
+        """Notes one S3 request of the exporter; called from any thread."""
         self._store.labels(operation).observe(seconds)
 
     def render(self, facts: Facts) -> bytes:
@@ -145,7 +145,7 @@ class _Facts(Collector):
 
 def families(facts: Facts, settings: Settings) -> Iterator[Family]:
     """Every family with its samples. A family without samples is left out."""
-    made = {metric: _family(metric) for metric in catalogue.by_transport("registry") if metric.kind != "histogram"}
+    made = {metric: _family(metric) for metric in catalogue.by_transport("exporter") if metric.kind != "histogram"}
     summaries = facts.snapshot.summaries
     shown = _shown(summaries, facts.now)
     for rows in (
@@ -175,7 +175,7 @@ def _family(metric: Metric) -> Family:
 
 
 def _own(facts: Facts, settings: Settings) -> Iterator[Row]:
-    """The registry's own probes."""
+    """The exporter's own probes."""
     yield catalogue.STORE_UP, float(facts.store_up), ()
     if facts.canary_sent is not None:
         yield catalogue.CANARY_SENT, facts.canary_sent, ()

@@ -72,7 +72,7 @@ def _listings(store: Store, size: int, repetitions: int) -> list[Measurement]:
     return [
         Measurement(f"{name}: the very first reader of a store, without an index", firsts, " s", "-"),
         Measurement(f"{name}: the whole command `catwalk runs --sort …`", commands, " s", promises[0]),
-        Measurement(f"{name}: reading again, as the registry does", again, " s", promises[1]),
+        Measurement(f"{name}: reading again, as the exporter does", again, " s", promises[1]),
     ]
 
 

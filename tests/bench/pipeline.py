@@ -26,7 +26,7 @@ assert "torch" not in sys.modules
 
 
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
-    """Small runs on stand-in data, so that the stages take little; the first, which warms Airflow up, is left out."""
+    """Small runs on synthetic data, so that the stages take little; the first, which warms Airflow up, is left out."""
     walls, overheads = [], []
     say("pipeline: starting a stack")
     with running_stack(None) as stack, stack.as_environment():

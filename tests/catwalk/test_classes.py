@@ -41,7 +41,7 @@ from catwalk_exporter.exposition import Facts, Settings, families
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
 from ml.fashion_mnist.config import RunConfig
 from tests.support.ledgers import put_summary, summary
-from tests.support.servers import Exporter
+from tests.support.servers import StatsdExporter
 
 THREE = ["猫", "sedan, red [x]", "ä b"]
 HUNDRED = [f"kind {number}" for number in range(100)]
@@ -217,7 +217,7 @@ def test_a_comparison_has_the_names_of_its_runs(classes: list[str]) -> None:
 @pytest.mark.integration
 @pytest.mark.parametrize("names", [THREE, HUNDRED])
 def test_names_are_the_same_by_statsd_and_as_blocks(ledger_run: Any, names: list[str]) -> None:
-    exporter = Exporter()
+    exporter = StatsdExporter()
     try:
         run = ledger_run(names, len(names), 3)
         assert Emitter(exporter.address).resend(run_points(run)) == series_budget(3, len(names))

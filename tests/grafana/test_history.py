@@ -117,7 +117,7 @@ def test_each_short_outage_is_red(history: History, dashboard: str, title: str, 
 @pytest.mark.parametrize("name", ["model", "dag"])
 @pytest.mark.parametrize("seconds", RANGES)
 def test_what_was_known_before_a_short_range_can_be_chosen(history: History, name: str, seconds: int) -> None:
-    """The registry has been silent for five hours."""
+    """The exporter has been silent for five hours."""
     choices = [query for query in all_queries() if (query.place, query.ref) == (name, "variable")]
     for query in choices:
         [found] = ask(history.url, query, {"model": "mlp"}, history.now, seconds, SCRAPE)

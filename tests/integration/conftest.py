@@ -186,8 +186,8 @@ def gone(pid: int) -> bool:
     return False
 
 
-def in_registry(stack: RunningStack, run: Run, state: str) -> bool:
-    """Whether Prometheus shows the run in this state, by way of the registry."""
+def in_exporter(stack: RunningStack, run: Run, state: str) -> bool:
+    """Whether Prometheus shows the run in this state, by way of the exporter."""
     found = stack.query(f'catwalk_run_state{{run_id="{run.run_id}", state="{state}"}}')
     return [value for _, value in found] == [1.0]
 
@@ -199,6 +199,6 @@ def stored(services: RunningStack, run: Run) -> int:
 
 
 def missing(services: RunningStack, run: Run) -> list[float]:
-    """By how many points Prometheus falls short of what the registry expects."""
+    """By how many points Prometheus falls short of what the exporter expects."""
     expected = f'catwalk_run_points_expected{{run_id="{run.run_id}"}}'
     return [value for _, value in services.query(f"{expected} - on (run_id) group_left () ({COMPLETENESS})")]

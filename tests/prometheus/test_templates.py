@@ -85,7 +85,7 @@ OVER = told(
     "critical",
     "pipeline",
     "S3 does not answer",
-    "The registry has read nothing for 2 minutes.",
+    "The exporter has read nothing for 2 minutes.",
     end="2026-11-23T03:41:09Z",
 )
 MESSAGES = {"run": message(NAN), "group": message(SLOW, OVERDUE, OVER), "resolved": message(OVER)}

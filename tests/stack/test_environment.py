@@ -26,7 +26,7 @@ def test_ports_and_home_reach_every_setting(tmp_path: Path) -> None:
         dict.fromkeys(PORTS, 1)
         | {
             "alertmanager": 2,
-            "registry": 3,
+            "exporter": 3,
             "airflow": 4,
             "s3": 5,
             "statsd": 6,

@@ -1,4 +1,4 @@
-"""Summaries and small runs for tests of the registry, the command line and replay."""
+"""Summaries and small runs for tests of the exporter, the command line and replay."""
 
 from __future__ import annotations
 

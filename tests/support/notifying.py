@@ -29,7 +29,7 @@ LINKS = {
     "stack": "catwalk",
     "runbooks": "http://127.0.0.1:9181/runbooks",
     "grafana": "http://127.0.0.1:3000",
-    "registry": "http://127.0.0.1:9180",
+    "exporter": "http://127.0.0.1:9180",
 }
 
 

@@ -1,4 +1,4 @@
-"""Stand-in data that is drawn once, and small runs on it."""
+"""Synthetic data that is drawn once, and small runs on it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Recorder(Silent):
 
 @pytest.fixture(scope="session")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose stand-in files are drawn."""
+    """A home whose synthetic files are drawn."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CATWALK_HOME", str(home))

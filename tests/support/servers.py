@@ -123,7 +123,7 @@ def scraped(port: int) -> dict[str, str]:
     return {name.partition("{")[0]: name for name in series}
 
 
-class Exporter:
+class StatsdExporter:
     """A statsd_exporter with the committed mapping, whose StatsD listens at a loopback address."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:

@@ -58,7 +58,7 @@ def report(
         return
     folder = out or (_temporary_folder("catwalk-report-") if show_it else None)
     page = write(built, folder) if folder else None
-    url = f"{public_url('registry')}/runs/{found.run_id}"
+    url = f"{public_url('exporter')}/runs/{found.run_id}"
     if json:
         facts = {"run_id": found.run_id, "key": found.key("report.html"), "url": url, "bytes": len(built.html)}
         output.print_json({**facts, "file": page and str(page), "missing": built.missing})

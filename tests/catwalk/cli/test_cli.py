@@ -196,8 +196,8 @@ def test_a_report_is_said_to_be_where_people_open_it(
     catwalk: Any, s3_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_run(s3_store, FIRST, time.time())
-    monkeypatch.setenv("CATWALK_REGISTRY_URL", "http://registry:9180")
-    monkeypatch.setenv("CATWALK_REGISTRY_PUBLIC_URL", "https://catwalk.example/")
+    monkeypatch.setenv("CATWALK_EXPORTER_URL", "http://exporter:9180")
+    monkeypatch.setenv("CATWALK_EXPORTER_PUBLIC_URL", "https://catwalk.example/")
     assert f"shown at https://catwalk.example/runs/{FIRST}\n" in catwalk("report", FIRST).out
 
 
@@ -677,14 +677,14 @@ def test_a_stopped_run_is_cancelled_and_can_be_taken_up(catwalk: Any, s3_store: 
 
 
 def test_doctor_says_what_is_wrong_and_what_to_do(catwalk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for part in ("PROMETHEUS", "ALERTMANAGER", "REGISTRY", "AIRFLOW", "STATSD_EXPORTER"):
+    for part in ("PROMETHEUS", "ALERTMANAGER", "EXPORTER", "AIRFLOW", "STATSD_EXPORTER"):
         monkeypatch.setenv(f"CATWALK_{part}_URL", "http://127.0.0.1:1")
     done = catwalk("doctor", "--json")
     checks = {check["part"]: check for check in done.json()}
     assert done.code == 1
     assert checks["store"]["verdict"] == checks["conditional writes"]["verdict"] == "OK"
     assert checks["statsd"]["verdict"] == "WARN"
-    for part in ("registry", "prometheus", "targets", "alertmanager", "airflow"):
+    for part in ("exporter", "prometheus", "targets", "alertmanager", "airflow"):
         assert checks[part]["verdict"] == "FAIL"
         assert "make up" in checks[part]["remedy"]
     text = catwalk("doctor").out

@@ -19,7 +19,7 @@ from tests.prometheus.rulebook import records
 from tests.prometheus.test_runbooks import send
 from tests.support.between import Answer, Asked, BeforeS3
 from tests.support.notifying import Listener
-from tests.support.servers import Exporter, S3Server
+from tests.support.servers import S3Server, StatsdExporter
 
 
 def _verdicts() -> dict[str, str]:
@@ -29,7 +29,7 @@ def _verdicts() -> dict[str, str]:
 @pytest.mark.integration
 def test_a_stack_that_runs_is_well_and_a_part_that_stops_is_named(services: RunningStack) -> None:
     with services.as_environment():
-        parts = {"store", "conditional writes", "statsd", "canary", "registry", "prometheus", "targets", "alertmanager"}
+        parts = {"store", "conditional writes", "statsd", "canary", "exporter", "prometheus", "targets", "alertmanager"}
         wait_until(lambda: all(_verdicts()[part] == "OK" for part in parts), "every part is well")
         services.stop("alertmanager")
         try:
@@ -63,7 +63,7 @@ def test_every_loss_that_statsd_exporter_counts_is_looked_at_by_doctor_and_rules
     losses = every - HARMLESS - RELAYED
     assert losses >= {"sample_errors", "tag_errors", "events_error", "tcp_too_long_lines"}
     pattern = re.search(
-        r'__name__=~"([^"]+)"', next(r for r in records() if r.name == "exporter:events:count").expression
+        r'__name__=~"([^"]+)"', next(r for r in records() if r.name == "statsd_exporter:events:count").expression
     )
     assert pattern
     for name in losses:
@@ -75,7 +75,7 @@ def test_every_loss_that_statsd_exporter_counts_is_looked_at_by_doctor_and_rules
 
 @pytest.mark.integration
 def test_lines_that_cannot_be_read_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    exporter = Exporter()
+    exporter = StatsdExporter()
     monkeypatch.setenv("CATWALK_STATSD_EXPORTER_URL", f"http://127.0.0.1:{exporter.web_port}")
     try:
         assert doctor._statsd_losses() == "statsd_exporter has read every line"
@@ -102,7 +102,7 @@ def test_lines_that_cannot_be_read_are_told(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_airflow_that_is_healthy_and_not_heard_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     healthy = {"status": "healthy"}
     airflow = Listener(lambda *request: (200, {"scheduler": healthy, "metadatabase": healthy, "triggerer": healthy}))
-    exporter = Exporter()
+    exporter = StatsdExporter()
     monkeypatch.setenv("CATWALK_AIRFLOW_URL", airflow.url)
     monkeypatch.setenv("CATWALK_STATSD_EXPORTER_URL", f"http://127.0.0.1:{exporter.web_port}")
     stopped = threading.Event()

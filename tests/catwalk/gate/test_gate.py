@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import binomtest
 
 from catwalk.gate.config import GateConfig
-from catwalk.gate.decision import Examples, Opponent, Ruling, floor_checks, rule
+from catwalk.gate.decision import Baseline, Examples, Ruling, floor_checks, rule
 from catwalk.ledger.records import CheckRecord, EvaluationRecord
 from catwalk.problems.paired import Discordance, Integers, at_most, holm
 from ml.fashion_mnist.config import CLASSES
@@ -52,18 +52,18 @@ SAME = Examples.of({b"1", b"2"}, {b"1", b"2"})
 NEWER = Examples.of({b"1", b"2", b"3"}, {b"1", b"2"})
 
 
-def ruled(challenger: Integers, *opponents: Opponent, **changes: Any) -> Ruling:
+def ruled(challenger: Integers, *baselines: Baseline, **changes: Any) -> Ruling:
     given: dict[str, Any] = {"examples": SAME, "model_bytes": 1, "problem": "", "config": GateConfig(), **changes}
     score = given.pop("evaluation", None) or evaluation(challenger)
-    return rule(score, LABELS, challenger, opponents, **given)
+    return rule(score, LABELS, challenger, baselines, **given)
 
 
-def champion(predicted: Integers) -> Opponent:
-    return Opponent("champion", "champion-run", predicted)
+def champion(predicted: Integers) -> Baseline:
+    return Baseline("champion", "champion-run", predicted)
 
 
-def anchor(predicted: Integers) -> Opponent:
-    return Opponent("anchor", "anchor-run", predicted)
+def anchor(predicted: Integers) -> Baseline:
+    return Baseline("anchor", "anchor-run", predicted)
 
 
 def check(ruling: Ruling, name: str) -> CheckRecord:

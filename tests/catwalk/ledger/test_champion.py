@@ -226,7 +226,7 @@ def test_a_record_of_the_champion_that_is_damaged_holds_and_nothing_is_promoted(
 
 
 @pytest.mark.parametrize("body", [b"damaged", save({"other": np.zeros(1, dtype=np.float32)})])
-def test_predictions_of_an_opponent_that_are_damaged_are_made_again(body: bytes, new_run: Callable[..., Run]) -> None:
+def test_predictions_of_a_baseline_that_are_damaged_are_made_again(body: bytes, new_run: Callable[..., Run]) -> None:
     old, new = finished(new_run()), new_run(**BETTER)
     for stage in (train, score):
         stage(new, Silent())

@@ -35,7 +35,7 @@ from tests.grafana.measured import Measured
 from tests.grafana.promql import all_queries, metric_names
 from tests.support.commands import catwalk
 from tests.support.ledgers import load_first_edition
-from tests.support.servers import Exporter, wait_until
+from tests.support.servers import StatsdExporter, wait_until
 from tests.support.small import SMALL
 
 __all__ = ["catwalk"]
@@ -162,18 +162,18 @@ def test_its_points_are_sent_again_either_way(ledger: Ledger, catwalk: Any, tmp_
     assert catwalk("replay", CHAMPION, "--out", str(blocks), "--json").json()["points"] == len(points)
     [written] = [json.loads(path.read_text())["stats"] for path in blocks.glob("*/meta.json")]
     assert written["numSamples"] == len(points) > 200
-    exporter = Exporter()
+    statsd_exporter = StatsdExporter()
     try:
-        assert Emitter(exporter.address).resend(points) == len(points)
-        scrape = exporter.wait("ml_", len(points))
+        assert Emitter(statsd_exporter.address).resend(points) == len(points)
+        scrape = statsd_exporter.wait("ml_", len(points))
     finally:
-        exporter.stop()
+        statsd_exporter.stop()
     assert scrape.total("statsd_exporter_events_unmapped_total") == 0
     evaluation = run.evaluation()
     assert evaluation and scrape.total(catalogue.TEST_ACCURACY.name, run_id=CHAMPION) == evaluation.accuracy
 
 
-def test_the_registry_finds_nothing_damaged_and_all_figures(ledger: Ledger) -> None:
+def test_the_exporter_finds_nothing_damaged_and_all_figures(ledger: Ledger) -> None:
     snapshots: list[Snapshot] = []
     LedgerReader(ledger.store).read(EVENING, snapshots.append)
     assert snapshots[-1].damaged == {}
@@ -198,7 +198,7 @@ def test_the_doctor_finds_its_store_well(ledger: Ledger, catwalk: Any) -> None:
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which images are drawn once."""
-    return tmp_path_factory.mktemp("stand-in")
+    return tmp_path_factory.mktemp("synthetic")
 
 
 def test_a_run_of_today_competes_with_its_champion_and_anchor(
@@ -229,11 +229,11 @@ def test_a_run_that_it_left_unfinished_is_refused_in_a_sentence(ledger: Ledger, 
 
 @pytest.fixture
 def measured(s3_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Measured]:
-    """A registry that reads the ledger as it is, and a Prometheus that reads the registry."""
+    """An exporter that reads the ledger as it is, and a Prometheus that reads the exporter."""
     load_first_edition(s3_store)
-    exporter = Exporter()
-    monkeypatch.setenv("CATWALK_STATSD", str(exporter.address))
-    found = Measured(tmp_path, exporter)
+    statsd_exporter = StatsdExporter()
+    monkeypatch.setenv("CATWALK_STATSD", str(statsd_exporter.address))
+    found = Measured(tmp_path, statsd_exporter)
     yield found
     found.stop()
 
@@ -243,7 +243,7 @@ def test_dashboards_show_it_while_it_is_migrated(measured: Measured, catwalk: An
     variables |= dict.fromkeys(("runs", "recent"), f"({ANCHOR}|{FLOORED})")
 
     def empty() -> list[str]:
-        """Of what the registry has series for now, and not of the hours in which these runs ran."""
+        """Of what the exporter has series for now, and not of the hours in which these runs ran."""
         served = set(re.findall(r"^\w+", page(measured), re.MULTILINE))
         queries = [query for query in all_queries() if query.instant and set(metric_names(query.expr)) <= served]
         assert len(queries) > 20
@@ -252,12 +252,12 @@ def test_dashboards_show_it_while_it_is_migrated(measured: Measured, catwalk: An
     measured.settle()
     assert empty() == []
     assert catwalk("migrate").code == 0
-    wait_until(lambda: 'class="ankle-boot"' in page(measured), "the registry has the names of the classes")
+    wait_until(lambda: 'class="ankle-boot"' in page(measured), "the exporter has the names of the classes")
     measured.settle()
     assert empty() == []
 
 
 def page(measured: Measured) -> str:
-    """What the registry serves."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{measured.registry.port}/metrics", timeout=30) as answer:
+    """What the exporter serves."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{measured.exporter.port}/metrics", timeout=30) as answer:
         return str(answer.read().decode())

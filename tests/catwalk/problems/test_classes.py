@@ -12,7 +12,7 @@ import pytest
 from catwalk.errors import ArtifactError
 from catwalk.gate.baselines import predicted_by
 from catwalk.gate.config import GateConfig
-from catwalk.gate.decision import Examples, Opponent, rule
+from catwalk.gate.decision import Baseline, Examples, rule
 from catwalk.ledger.records import EvaluationRecord
 from catwalk.ledger.runs import Run
 from catwalk.problems.multiclass import Multiclass, table
@@ -43,7 +43,7 @@ def test_the_gate_names_the_class_that_is_worst_and_the_one_that_got_worse() -> 
             dataclasses.replace(score, classes=classes),
             labels,
             worse,
-            [Opponent("champion", "c", labels)],
+            [Baseline("champion", "c", labels)],
             Examples(False, ""),
             1,
             "",

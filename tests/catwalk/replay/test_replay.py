@@ -29,7 +29,7 @@ from catwalk.telemetry.observer import Silent
 from catwalk.telemetry.points import Point
 from stack.settings import tool
 from tests.support.ledgers import make_run
-from tests.support.servers import PATIENCE, Exporter, free_port, wait_for_port, wait_until
+from tests.support.servers import PATIENCE, StatsdExporter, free_port, wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -101,7 +101,7 @@ def test_an_old_run_is_found_at_its_true_time(s3_store: Store, prometheus: Prome
     ended = time.time() - 20 * 86_400
     run = make_run(s3_store, OLD, ended)
     result = replay(run, Silent(), None, time.time())
-    assert (result.road, result.where, result.points) == ("backfill", str(prometheus.data), len(run_points(run)))
+    assert (result.transport, result.where, result.points) == ("backfill", str(prometheus.data), len(run_points(run)))
     assert not list(prometheus.data.glob("catwalk-replay-*"))
     prometheus.stop()
     prometheus.start()
@@ -121,14 +121,14 @@ def test_an_old_run_is_found_at_its_true_time(s3_store: Store, prometheus: Prome
 
 
 def test_a_recent_run_goes_by_statsd(s3_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    exporter = Exporter()
+    exporter = StatsdExporter()
     server = Prometheus(tmp_path, f"127.0.0.1:{exporter.web_port}")
     monkeypatch.setenv("CATWALK_PROMETHEUS_URL", server.url)
     monkeypatch.setenv("CATWALK_STATSD", f"127.0.0.1:{exporter.port}")
     try:
         run = make_run(s3_store, NEW, time.time() - 11 * 3600)
         result = replay(run, observer_from_environment(), None, time.time())
-        assert (result.road, result.points) == ("statsd", len(run_points(run)))
+        assert (result.transport, result.points) == ("statsd", len(run_points(run)))
         assert result.sentence.endswith("sent by StatsD; Prometheus has them")
         assert len(exporter.scrape().of("ml_")) == result.points
         monkeypatch.setattr("catwalk.replay.resend.ARRIVAL_SECONDS", 4.0)
@@ -168,7 +168,7 @@ def test_what_has_no_room_beside_other_runs_is_not_sent(s3_store: Store) -> None
 
 def test_a_folder_takes_blocks_whatever_the_age(s3_store: Store, tmp_path: Path) -> None:
     result = replay(make_run(s3_store, NEW, time.time() - 60), Silent(), tmp_path / "new" / "blocks", time.time())
-    assert result.road == "backfill"
+    assert result.transport == "backfill"
     assert [path for path in (tmp_path / "new" / "blocks").iterdir() if (path / "meta.json").is_file()]
 
 
@@ -179,7 +179,7 @@ def test_without_prometheus_the_file_says_how_to_load_it(
     monkeypatch.chdir(tmp_path)
     run = make_run(s3_store, OLD, time.time() - 86_400)
     result = replay(run, Silent(), None, time.time())
-    assert result.road == "file"
+    assert result.transport == "file"
     assert "promtool tsdb create-blocks-from openmetrics" in result.sentence
     written = (tmp_path / result.where).read_text()
     assert written.endswith("# EOF\n")

@@ -44,7 +44,7 @@ def test_every_point_of_the_ledger_is_handed_over_and_losses_are_counted(make_ru
     points = run_points(run)
     assert send_again(run, listener) == Sent(len(points) - 1, 2 + 1)
     assert listener.sent == [point for point in points if not math.isnan(point.value)]
-    assert run.store.find(KEY), "what is in the exporter from now on holds its room"
+    assert run.store.find(KEY), "what is in statsd_exporter from now on holds its room"
 
 
 def test_a_ledger_that_cannot_be_read_stops_nothing(make_run: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -125,16 +125,16 @@ def test_what_is_gone_or_damaged_is_named_and_the_rest_stays(run: Run, damage: C
     dataset, decision = run.dataset(), run.decision()
     assert dataset and decision
     images = f"datasets/{dataset.sha256}/test.safetensors"
-    opponent = run.key(f"opponents/{decision.champion}.safetensors")
+    baseline = run.key(f"opponents/{decision.champion}.safetensors")
     body = run.store.get(images).body
     damage(images, body[:-1] + bytes([body[-1] ^ 1]))
-    damage(opponent, None)
+    damage(baseline, None)
     found = missing(read_facts(run))
     assert set(found) == {"images", "champion"}
     assert "is not what its sha256 says" in found["images"]
-    assert found["champion"] == f"The object {opponent} is gone from the store."
+    assert found["champion"] == f"The object {baseline} is gone from the store."
     damage(images, None)
-    damage(opponent, b"nonsense")
+    damage(baseline, b"nonsense")
     found = missing(read_facts(run))
     assert "test images are gone" in found["images"] and "is damaged" in found["champion"]
 
@@ -164,8 +164,9 @@ def test_predictions_that_were_exchanged_are_not_shown(run: Run, damage: Callabl
 
 
 def test_a_run_whose_inputs_are_no_images_has_no_pictures(run: Run, damage: Callable[..., None]) -> None:
-    dataset = run.dataset()
-    assert dataset
+    dataset, evaluation = run.dataset(), run.evaluation()
+    assert dataset and evaluation and evaluation.previews_sha256
+    damage(run.key("evaluation.json"), to_json(dataclasses.replace(evaluation, previews_sha256="")))
     key = f"datasets/{dataset.sha256}/test.safetensors"
     arrays = load(run.store.get(key).body)
     flat = arrays["images"].reshape(10_000, -1)

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from catwalk.errors import ConfigError, NotFoundError, StoreError, StoreUnavailableError
 from catwalk.storage.store import Store, location
 from tests.support.between import Answer, Asked, BeforeS3, Proxy
-from tests.support.servers import Exporter, S3Server
+from tests.support.servers import S3Server, StatsdExporter
 
 Ask = Callable[[], Answer]
 OPERATIONS: dict[str, Callable[[Store], object]] = {
@@ -107,7 +107,7 @@ class TestNoS3:
     ) -> None:
         if operation is OPERATIONS["head"]:
             pytest.skip("an answer to HEAD has no body by which it could be told apart")
-        exporter = Exporter()
+        exporter = StatsdExporter()
         try:
             monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{exporter.web_port}")
             with pytest.raises(StoreError, match=r"is no S3.*correct AWS_ENDPOINT_URL_S3"):

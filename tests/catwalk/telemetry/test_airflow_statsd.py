@@ -20,7 +20,7 @@ from catwalk.env_file import read
 from catwalk.telemetry import address
 from catwalk.telemetry.airflow_statsd import AirflowClient, stat_name
 from stack.settings import PROJECT
-from tests.support.servers import Exporter, Scrape, wait_until
+from tests.support.servers import Scrape, StatsdExporter, wait_until
 
 METRICS = {
     name: value for name, value in read(PROJECT / "stack" / "catwalk.env").items() if name.startswith("AIRFLOW__METR")
@@ -40,13 +40,13 @@ for method, name, value, tags in json.load(sys.stdin):
 
 
 @pytest.fixture
-def exporter() -> Iterator[Exporter]:
-    exporter = Exporter()
+def exporter() -> Iterator[StatsdExporter]:
+    exporter = StatsdExporter()
     yield exporter
     exporter.stop()
 
 
-def send(exporter: Exporter, home: Path, calls: list[tuple[str, str, Any, dict[str, str]]]) -> str:
+def send(exporter: StatsdExporter, home: Path, calls: list[tuple[str, str, Any, dict[str, str]]]) -> str:
     """What Airflow has logged about it."""
     environment = {
         **os.environ,
@@ -68,7 +68,7 @@ JAPANESE = "夜間の再訓練"
 
 
 @pytest.mark.integration
-def test_no_metric_of_airflow_is_lost_for_its_name(exporter: Exporter, tmp_path: Path) -> None:
+def test_no_metric_of_airflow_is_lost_for_its_name(exporter: StatsdExporter, tmp_path: Path) -> None:
     """Airflow allows ids of 250 characters in any script, and any name for a pool."""
     identities = [{"dag_id": dag, "task_id": task} for dag in (LONG, JAPANESE, "größe") for task in (LONG, "生成.a-b")]
     calls: list[tuple[str, str, Any, dict[str, str]]] = [("incr", "ti.start", 1, tags) for tags in identities]
@@ -87,7 +87,7 @@ def test_no_metric_of_airflow_is_lost_for_its_name(exporter: Exporter, tmp_path:
 
 
 @pytest.mark.integration
-def test_no_tag_of_airflow_takes_the_exporter_away(exporter: Exporter, tmp_path: Path) -> None:
+def test_no_tag_of_airflow_takes_the_exporter_away(exporter: StatsdExporter, tmp_path: Path) -> None:
     odd = {"dag_id": "a", "le": "5", "__name__": "x", "--a": "1", "": "nameless", "empty": "", "ä": "b"}
     send(exporter, tmp_path, [("timing", "task.duration", 1_000.0, odd), ("incr", "ti.start", 1, odd)])
     scrape = wait_until(lambda: _with(exporter, "statsd_exporter_events_total", 2))
@@ -97,7 +97,7 @@ def test_no_tag_of_airflow_takes_the_exporter_away(exporter: Exporter, tmp_path:
     assert scrape.total("statsd_exporter_tag_errors_total") == 0
 
 
-def _with(exporter: Exporter, counter: str, count: float) -> Scrape | None:
+def _with(exporter: StatsdExporter, counter: str, count: float) -> Scrape | None:
     scrape = exporter.scrape()
     return scrape if scrape.total(counter) >= count else None
 
@@ -192,7 +192,7 @@ def test_a_scheduler_goes_on_sending_when_the_exporter_comes_late_and_moves(tmp_
     host = tmp_path / "host"
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(SITE)
-    first, second = Exporter("127.0.0.2"), Exporter("127.0.0.3")
+    first, second = StatsdExporter("127.0.0.2"), StatsdExporter("127.0.0.3")
     assert first.port != second.port
     second.stop()
     second.port = first.port

@@ -31,7 +31,7 @@ from catwalk_exporter.canary import announcements
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import CLASSES, RunConfig
 from stack.settings import PROJECT
-from tests.support.servers import Exporter, wait_until
+from tests.support.servers import StatsdExporter, wait_until
 
 FIXED_SERIES = fixed_series(10)
 DAGS, TASKS = 100, 8
@@ -61,7 +61,7 @@ def of_airflow() -> int:
 
 
 def of_all_runs() -> int:
-    """What runs send besides their own series, and the exporter's own metrics, of which there are about 120."""
+    """What runs send besides their own series, and statsd_exporter's own metrics, of which there are about 120."""
     shared = [metric for metric in catalogue.by_transport("statsd") if "run_id" not in metric.labels]
     return 500 + sum(samples(metric, {"operation": len(catalogue.STORE_OPERATIONS)}, {}) for metric in shared)
 
@@ -280,7 +280,7 @@ def test_many_at_once_take_no_more_than_there_is(s3_store: Store) -> None:
 @pytest.mark.integration
 def test_the_largest_sweep_in_the_real_exporter(make_run: Any, memory_store: Any) -> None:
     """200 trials of 200 epochs, the chosen one's test, and five runs of 200 epochs: every line that they send."""
-    exporter = Exporter()
+    exporter = StatsdExporter()
     try:
         emitter, expected = Emitter(exporter.address), 0
         emitter.count(announcements())

@@ -29,7 +29,7 @@ def test_check_says_which_file_is_out_of_date_and_writing_mends_it(
 
 def test_the_page_lists_every_metric_and_every_reason() -> None:
     page = mapping.PAGE.read_text()
-    for metric in by_transport("registry") + by_transport("statsd"):
+    for metric in by_transport("exporter") + by_transport("statsd"):
         assert f"| `{metric.name}` |" in page
     for rule in airflow_rules(load_registry()):
         assert (f"| `{rule.metric.name}` |" if rule.metric else rule.reason.replace("|", "\\|")) in page

@@ -29,14 +29,14 @@ from catwalk_exporter.canary import announcements
 from catwalk_exporter.exposition import Facts, Settings, families
 from catwalk_exporter.snapshot import Snapshot
 from tests.support.ledgers import summary
-from tests.support.servers import Exporter, Scrape, Series
+from tests.support.servers import Scrape, Series, StatsdExporter
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def exporter() -> Iterator[Exporter]:
-    exporter = Exporter()
+def exporter() -> Iterator[StatsdExporter]:
+    exporter = StatsdExporter()
     yield exporter
     exporter.stop()
 
@@ -62,7 +62,7 @@ def send_live(emitter: Emitter, run: Any) -> None:
         emitter.stage_finished(run.record, attempt)
 
 
-def test_every_family_of_a_run_arrives_with_name_labels_value_and_help(exporter: Exporter, make_run: Any) -> None:
+def test_every_family_of_a_run_arrives_with_name_labels_value_and_help(exporter: StatsdExporter, make_run: Any) -> None:
     run, emitter = make_run(epochs=18), Emitter(exporter.address)
     send_live(emitter, run)
     scrape = exporter.until(lambda scrape: scrape.of("ml_") == expected(run_points(run)))
@@ -75,7 +75,7 @@ def test_every_family_of_a_run_arrives_with_name_labels_value_and_help(exporter:
     assert emitter.take_dropped() == 0
 
 
-def test_store_operations_and_announced_counters_arrive(exporter: Exporter) -> None:
+def test_store_operations_and_announced_counters_arrive(exporter: StatsdExporter) -> None:
     emitter = Emitter(exporter.address)
     emitter.count(announcements())
     scrape = exporter.wait("ml_store_errors_total", 5)
@@ -100,7 +100,7 @@ def test_store_operations_and_announced_counters_arrive(exporter: Exporter) -> N
     assert_nothing_is_wrong(scrape)
 
 
-def test_odd_values_arrive_as_they_are(exporter: Exporter, run_record: Any, make_epoch: Any) -> None:
+def test_odd_values_arrive_as_they_are(exporter: StatsdExporter, run_record: Any, make_epoch: Any) -> None:
     emitter = Emitter(exporter.address)
     emitter.epoch_finished(run_record, make_epoch(1, learning_rate=5e-324, examples_per_second=1.7e308))
     emitter.epoch_finished(run_record, make_epoch(1, train_loss=math.nan, validation_loss=math.inf, gradient_norm=0.0))
@@ -113,7 +113,7 @@ def test_odd_values_arrive_as_they_are(exporter: Exporter, run_record: Any, make
 
 
 def test_odd_label_values_break_no_line_and_can_be_read_back(
-    exporter: Exporter, make_epoch: Any, run_record: Any
+    exporter: StatsdExporter, make_epoch: Any, run_record: Any
 ) -> None:
     odd = replace(run_record, run_id="a:b|c,d=e#f[g]\nml.epoch.loss:1|g\n50%é\udcff", model="")
     Emitter(exporter.address).epoch_finished(odd, make_epoch(1))
@@ -125,7 +125,7 @@ def test_odd_label_values_break_no_line_and_can_be_read_back(
     assert_nothing_is_wrong(scrape)
 
 
-def test_every_character_survives_the_exporter(exporter: Exporter) -> None:
+def test_every_character_survives_the_exporter(exporter: StatsdExporter) -> None:
     characters = [chr(number) for number in (*range(0x250), 0x2028, 0x732B, 0x1F4A5, 0xDCFF)]
     Emitter(exporter.address).count([(catalogue.STORE_ERRORS, {"operation": f"-{one}-"}, 1) for one in characters])
     scrape = exporter.wait("ml_store_errors_total", len(characters))
@@ -134,8 +134,8 @@ def test_every_character_survives_the_exporter(exporter: Exporter) -> None:
     assert_nothing_is_wrong(scrape)
 
 
-def test_classes_of_any_script_are_the_same_on_every_way(exporter: Exporter, make_run: Any) -> None:
-    """By StatsD, from the ledger as the registry shows it, and as blocks."""
+def test_classes_of_any_script_are_the_same_on_every_way(exporter: StatsdExporter, make_run: Any) -> None:
+    """By StatsD, from the ledger as the exporter shows it, and as blocks."""
     classes = ["猫", "犬", "a:b", "a_b", "a%3Ab", "ä", "a b", "[x]", "1|g", "x=1,y=2"]
     run, emitter = make_run(epochs=2), Emitter(exporter.address)
     run.record = replace(run.record, classes=classes)
@@ -155,7 +155,7 @@ def test_classes_of_any_script_are_the_same_on_every_way(exporter: Exporter, mak
 
 
 def test_resending_restores_a_run_after_a_restart_and_changes_nothing_otherwise(
-    exporter: Exporter, make_run: Any
+    exporter: StatsdExporter, make_run: Any
 ) -> None:
     run, emitter = make_run(epochs=3), Emitter(exporter.address)
     send_live(emitter, run)
@@ -171,7 +171,7 @@ def test_resending_restores_a_run_after_a_restart_and_changes_nothing_otherwise(
     assert_nothing_is_wrong(scrape)
 
 
-def test_a_burst_survives_a_pause_of_the_exporter(exporter: Exporter, run_record: Any, make_epoch: Any) -> None:
+def test_a_burst_survives_a_pause_of_the_exporter(exporter: StatsdExporter, run_record: Any, make_epoch: Any) -> None:
     """456 points at once; sent one by one they overrun the kernel's buffer (194 of 450 were lost so)."""
     emitter, long = Emitter(exporter.address), replace(run_record, config={"epochs": 24})
     os.kill(exporter.process.pid, signal.SIGSTOP)
@@ -186,7 +186,7 @@ def test_a_burst_survives_a_pause_of_the_exporter(exporter: Exporter, run_record
 
 
 def test_an_exporter_that_hangs_does_not_hang_the_resend(
-    exporter: Exporter, make_run: Any, monkeypatch: pytest.MonkeyPatch
+    exporter: StatsdExporter, make_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("catwalk.telemetry.emitter.RESEND_SECONDS", 0.3)
     emitter = Emitter(exporter.address)
@@ -200,7 +200,7 @@ def test_an_exporter_that_hangs_does_not_hang_the_resend(
         os.kill(exporter.process.pid, signal.SIGCONT)
 
 
-def test_a_name_that_nobody_has_thought_of_shows(exporter: Exporter) -> None:
+def test_a_name_that_nobody_has_thought_of_shows(exporter: StatsdExporter) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.sendto(b"airflow.brand_new:1|c", ("127.0.0.1", exporter.port))
     assert exporter.wait("airflow_brand_new", 1).total("statsd_exporter_events_unmapped_total") == 1
@@ -249,7 +249,7 @@ def airflow_call(rule: Rule) -> tuple[str, str, Any, dict[str, str]]:
     return "timing", name, (90.0 if rule.scale == 1_000 else [90.0]), tags
 
 
-def test_all_that_airflow_can_send_comes_out_mapped_or_dropped(exporter: Exporter, tmp_path: Path) -> None:
+def test_all_that_airflow_can_send_comes_out_mapped_or_dropped(exporter: StatsdExporter, tmp_path: Path) -> None:
     rules = airflow_rules(load_registry())
     calls = [airflow_call(rule) for rule in rules]
     environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "_AIRFLOW__AS_LIBRARY": "1"}

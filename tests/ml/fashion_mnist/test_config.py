@@ -52,7 +52,7 @@ def test_the_digest_tells_any_two_knobs_apart() -> None:
     assert len(digests) == 6
 
 
-def test_stand_in_data_never_competes_with_real_data() -> None:
+def test_synthetic_data_never_competes_with_real_data() -> None:
     assert RunConfig().model == "mlp"
     assert RunConfig(data=DataConfig(source="synthetic")).model == "mlp-synthetic"
 

@@ -1,4 +1,4 @@
-"""The real Fashion-MNIST, the stand-in, and files that are not what they should be."""
+"""The real Fashion-MNIST, synthetic images, and files that are not what they should be."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_class_with_too_few_examples_is_named() -> None:
         stratified(labels, DataConfig(train_examples=2_000, validation_examples=100))
 
 
-def test_the_stand_in_is_the_same_everywhere_and_has_all_classes(
+def test_synthetic_images_are_the_same_everywhere_and_have_all_classes(
     splits: dict[str, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert splits["train"].class_counts == [20] * 10
@@ -81,13 +81,13 @@ def test_the_stand_in_is_the_same_everywhere_and_has_all_classes(
 
 @pytest.fixture
 def home(stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home with stand-in files of its own."""
+    """A home with synthetic files of its own."""
     shutil.copytree(stand_in / "synthetic", tmp_path / "synthetic")
     monkeypatch.setenv("CATWALK_HOME", str(tmp_path))
     return tmp_path
 
 
-def test_damaged_stand_in_files_are_drawn_anew(splits: dict[str, Split], home: Path) -> None:
+def test_damaged_synthetic_files_are_drawn_anew(splits: dict[str, Split], home: Path) -> None:
     images = home / "synthetic" / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte"
     whole = images.read_bytes()
     images.write_bytes(whole[:1_000])
@@ -95,14 +95,14 @@ def test_damaged_stand_in_files_are_drawn_anew(splits: dict[str, Split], home: P
     assert images.read_bytes() == whole
 
 
-def test_where_nothing_can_be_kept_the_stand_in_is_drawn_all_the_same(
+def test_where_nothing_can_be_kept_synthetic_images_are_drawn_all_the_same(
     splits: dict[str, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("CATWALK_HOME", str(tmp_path / "file"))
     assert torch.equal(read_splits(SMALL)["train"].images, splits["train"].images)
     [record] = caplog.records
-    assert "stand-in garments are drawn anew for each run; set CATWALK_HOME" in record.getMessage()
+    assert "synthetic images are drawn anew for each run; set CATWALK_HOME" in record.getMessage()
     assert "(Not a directory)" in record.getMessage()
 
 
@@ -111,7 +111,7 @@ def test_where_nothing_can_be_kept_the_stand_in_is_drawn_all_the_same(
     [
         (lambda file: file.unlink(), "train-images-idx3-ubyte is missing"),
         (lambda file: file.write_bytes(b"\0" * 100), "is truncated or another file: 100 bytes, not 47,040,016"),
-        (lambda file: None, "is corrupt: its MD5 is not"),  # the stand-in never passes for the real data
+        (lambda file: None, "is corrupt: its MD5 is not"),  # what is synthetic never passes for the real data
         (lambda file: shutil.rmtree(file.parent), "has no folder FashionMNIST/raw; correct or unset it"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the registry says of a snapshot."""
+"""What the exporter says of a snapshot."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 LIMIT = 200_000
-"""`sample_limit` of the registry's job."""
+"""`sample_limit` of the exporter's job."""
 
 
 def test_the_limit_is_the_one_that_prometheus_has() -> None:
     jobs = yaml.safe_load((PROJECT / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
-    assert [job["sample_limit"] for job in jobs if job["job_name"] == "registry"] == [LIMIT]
+    assert [job["sample_limit"] for job in jobs if job["job_name"] == "exporter"] == [LIMIT]
 
 
 def rendered(
@@ -85,7 +85,7 @@ def test_names_and_labels_are_those_of_the_catalogue() -> None:
         settings=Settings(links={"airflow": "http://127.0.0.1:8080"}), dags_paused={"fashion_training": False},
         disks={"store": Disk(5, 10)}, dag_failures={("fashion_sweep", "manual__1"): time.time()},
     )  # fmt: skip
-    declared = {metric.name: metric for metric in catalogue.by_transport("registry")}
+    declared = {metric.name: metric for metric in catalogue.by_transport("exporter")}
     shown = set()
     for name, labels in series:
         family = next(stem for stem in (name, name.rsplit("_", 1)[0]) if stem in declared)
@@ -386,7 +386,7 @@ def test_its_own_probes() -> None:
     assert value(series, catalogue.CANARY_SENT) == 41
     assert value(series, catalogue.AIRFLOW_COMPONENT_HEALTHY, component="scheduler") == 1
     assert value(series, catalogue.AIRFLOW_COMPONENT_HEALTHY, component="triggerer") == 0
-    assert series[f"{catalogue.REGISTRY_STORE_DURATION.name}_count", frozenset({("operation", "get")})] == 1
+    assert series[f"{catalogue.EXPORTER_STORE_DURATION.name}_count", frozenset({("operation", "get")})] == 1
     assert value(rendered(), catalogue.AIRFLOW_COMPONENT_HEALTHY) is None
 
 
@@ -411,8 +411,8 @@ def test_links_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_links_lead_where_people_get_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    for part in ("AIRFLOW", "REGISTRY"):
+    for part in ("AIRFLOW", "EXPORTER"):
         monkeypatch.setenv(f"CATWALK_{part}_URL", f"http://{part.lower()}:1")
         monkeypatch.setenv(f"CATWALK_{part}_PUBLIC_URL", f"https://{part.lower()}.example")
     links = Settings.from_environment().links
-    assert (links["airflow"], links["registry"]) == ("https://airflow.example", "https://registry.example")
+    assert (links["airflow"], links["exporter"]) == ("https://airflow.example", "https://exporter.example")

@@ -1,4 +1,4 @@
-"""The registry's page of a run."""
+"""The exporter's page of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawn stand-in garments: a dataset in Fashion-MNIST's own files, for machines that can't get the real one.
+"""Synthetic images: a dataset in Fashion-MNIST's own files, for machines that can't get the real one.
 
 Ten silhouettes, each drawn with random place, width, brightness and grain. Tops differ by little, as in the real data,
 so that a model is right about nine times in ten. Whatever is trained on them is labelled `synthetic`.
