@@ -51,6 +51,8 @@ class Baseline:
     run_id: str
     predicted: Integers
     """Class index of each test image, shape (n,)."""
+    why_not_asked: str = ""
+    """Why these are the answers of its own test, of the same images; empty: it was asked again."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def rule(
         config: thresholds.
     """
     names = class_names(evaluation.classes, len(evaluation.class_accuracy))
-    checks = [_precondition(problem), *floor_checks(evaluation, model_bytes, config)]
+    checks = [_precondition(problem, baselines), *floor_checks(evaluation, model_bytes, config)]
     for baseline in baselines:
         against = Discordance.of(labels, challenger, baseline.predicted)
         if baseline.role == "champion":
@@ -148,10 +150,15 @@ def _at_most(check: str, what: str, value: float, cap: float, form: str) -> Chec
     return CheckRecord(check, "passed" if passed else "failed", value, cap, None, None, sentence)
 
 
-def _precondition(problem: str) -> CheckRecord:
+def _precondition(problem: str, baselines: Sequence[Baseline]) -> CheckRecord:
     verdict: Verdict = "failed" if problem else "passed"
     sentence = problem or "Every artifact is there, with the right hash, and all models saw the same test images."
-    return CheckRecord("precondition", verdict, None, None, None, None, sentence)
+    stored = [
+        f"The {baseline.role} could not be asked again, so the answers of its own test count: {baseline.why_not_asked}."
+        for baseline in baselines
+        if baseline.why_not_asked
+    ]
+    return CheckRecord("precondition", verdict, None, None, None, None, " ".join([sentence, *stored]))
 
 
 def better(against: Discordance, config: GateConfig) -> CheckRecord:

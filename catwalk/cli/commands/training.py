@@ -104,6 +104,7 @@ def _configuration(ledger: Ledger, run_id: str, model: Trainable, given: dict[st
         CatwalkError: the run is another Trainable's.
     """
     from catwalk.errors import NotFoundError
+    from catwalk.trainable import config_of
 
     run = ledger.run(run_id)
     try:
@@ -114,7 +115,7 @@ def _configuration(ledger: Ledger, run_id: str, model: Trainable, given: dict[st
         raise CatwalkError(
             f"run {run_id} is one of {record.trainable}: `catwalk run {record.trainable} --run-id {run_id}`"
         )
-    recorded = model.config.from_dict(record.config)
+    recorded = config_of(model, record)
     training = run.training()
     config = model.config.from_flat({**recorded.flat(), **given}) if given else recorded
     return config, len(training.epochs) if training else 0

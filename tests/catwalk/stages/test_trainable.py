@@ -182,7 +182,9 @@ def test_a_baseline_that_is_not_here_falls_back_to_what_it_has_said(
         for entry in list(run.store.list(run.key("opponents/"))):
             run.store.delete(entry.key)
     own = load(first.store.get(first.key("predictions.safetensors")).body)["logits"].argmax(axis=1)
-    assert np.array_equal(predicted_by(second, first), own)
+    found = predicted_by(second, first)
+    assert np.array_equal(found.classes, own)
+    assert "no.such.package:MODEL can't be imported" in found.why_not_asked
     decision = _decide_again(other)
     assert (decision.decision, decision.reason) == ("hold", "precondition")
     assert "its model can't be asked, and was tested on other examples: no.such.package:MODEL" in decision.sentence
