@@ -58,9 +58,10 @@ def run(
 
     given = {name: value for name, value in settings.items() if value is not None}
     model = trainables.chosen(trainable)
+    fresh = None if run_id else model.config.from_flat(given)  # nonsense is refused before S3 is asked
     ledger, observer = observed_ledger()
     run_id = run_id or new_run_id()
-    config, finished_epochs = _configuration(ledger, run_id, model, given)
+    config, finished_epochs = (fresh, 0) if fresh else _configuration(ledger, run_id, model, given)
     console = output.stderr()
     # Where no bar is drawn, the log's line an epoch takes its place.
     logging.basicConfig(
