@@ -16,8 +16,8 @@ import psutil
 
 from catwalk.airflow import dag_settings
 from catwalk.clients.access import PASSWORD_VARIABLE
-from catwalk.clients.addresses import HOST, port_variable
 from catwalk.clients.planned_work import Chain
+from catwalk.environment.addresses import HOST, port_variable
 from catwalk.errors import CatwalkError, ConfigError
 from catwalk.notifications import quiet_hours, receivers
 from stack import first_start, grafana, notifications, programs, web_config

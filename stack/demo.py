@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.panel import Panel
 
 from catwalk.clients.airflow_api import AirflowApi
-from catwalk.clients.caller import become_client
 from catwalk.entry_point import entry_point
+from catwalk.environment.caller import become_client
 from catwalk.errors import DatasetError
 from catwalk.ledger.runs import Ledger, Run, run_id_of_dag_run
 from catwalk.replay.points import run_points

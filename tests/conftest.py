@@ -18,11 +18,11 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from catwalk.clients import access
-from catwalk.clients.addresses import PORTS
 from catwalk.clients.airflow_api import AirflowApi
-from catwalk.clients.caller import become_client
+from catwalk.environment.addresses import PORTS
+from catwalk.environment.caller import become_client
+from catwalk.environment.proxies import without_proxy
 from catwalk.ledger.runs import Ledger
-from catwalk.proxies import without_proxy
 from catwalk.storage.store import Store
 from stack import control
 from stack.environment import client_environment, process_environment

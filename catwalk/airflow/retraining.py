@@ -94,7 +94,7 @@ def retraining_dag(trainable: Trainable | str, *, dag_id: str, schedule: str = "
 
 def _run_stage(trainable: Trainable, stage: Stage, schedule: str) -> Run:
     """Runs one stage of the run that belongs to this DAG run; every try finds the same one."""
-    from catwalk.stages.opening import open_run
+    from catwalk.stages.lifecycle.opening import open_run
     from catwalk.stages.pipeline import STAGE_FUNCTIONS
 
     context = get_current_context()

@@ -12,9 +12,9 @@ from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryActi
 
 from catwalk.airflow.dag_settings import DagSettings
 from catwalk.clients.airflow_api import champion_assets
+from catwalk.environment.schedule import NEVER, VARIABLE, airflow_schedule
 from catwalk.errors import CatwalkError, TransientError
 from catwalk.knobs import Bounds, Knob
-from catwalk.schedule import NEVER, VARIABLE, airflow_schedule
 
 if TYPE_CHECKING:
     from catwalk.ledger.runs import Ledger, Run
@@ -94,7 +94,7 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Asked at the end of a task, where `ti_key` is the whole task instance."""
-        from catwalk.clients.environment import public_url
+        from catwalk.environment.parts import public_url
 
         return f"{public_url('exporter')}/runs/{self.run_id(ti_key)}"
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from catwalk.environment.proxies import fetch_part
 from catwalk.errors import CatwalkError
-from catwalk.proxies import fetch_part
 
 TAG = "catwalk"
 """Marks our DAGs among others of the same Airflow."""

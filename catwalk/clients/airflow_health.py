@@ -12,7 +12,7 @@ from http.client import HTTPException
 from urllib.parse import quote
 
 from catwalk.clients.airflow_api import AirflowApi, AirflowError
-from catwalk.proxies import fetch_part
+from catwalk.environment.proxies import fetch_part
 
 COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 API_SERVER = "api_server"

@@ -10,8 +10,8 @@ from catwalk.errors import ArtifactError
 from catwalk.ledger.champion import verified_model
 from catwalk.ledger.runs import Run
 from catwalk.problems.multiclass import table
-from catwalk.stages import previews
-from catwalk.stages.attempts import already_done, attempt
+from catwalk.stages.artifacts import previews
+from catwalk.stages.lifecycle.attempts import already_done, attempt
 from catwalk.telemetry.observer import Observer
 from catwalk.trainable import config_of, of_run
 
@@ -32,7 +32,7 @@ def test(run: Run, observer: Observer) -> None:
         from safetensors.numpy import save
 
         from catwalk.gate.baselines import score_incumbents
-        from catwalk.stages.datasets import load_split
+        from catwalk.stages.artifacts.datasets import load_split
 
         dataset, training = run.dataset(), run.training()
         if dataset is None or training is None:

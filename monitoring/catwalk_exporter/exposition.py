@@ -16,13 +16,13 @@ from prometheus_client.metrics_core import Metric as PrometheusFamily
 from prometheus_client.registry import Collector
 
 from catwalk.clients.airflow_health import DagRun, DagSchedule
+from catwalk.environment.schedule import Schedule
 from catwalk.knobs import knob_text
 from catwalk.ledger.records import StageSummary, SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
-from catwalk.schedule import Schedule
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
-from catwalk.telemetry.labels import label_value
+from catwalk.telemetry.wire.labels import label_value
 from catwalk_exporter.disks import Disk, disk_folders
 from catwalk_exporter.snapshot import Snapshot
 

@@ -53,7 +53,7 @@ def test_runs_are_due_when_airflow_starts_them(schedule: str) -> None:
     from airflow.utils.dates import cron_presets
     from pendulum import datetime
 
-    from catwalk.schedule import PRESETS, Schedule
+    from catwalk.environment.schedule import PRESETS, Schedule
 
     assert cron_presets.items() <= PRESETS.items()
     timetable = Core(schedule, timezone="UTC")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from catwalk.telemetry.labels import label_value
+
 from stack.parts import get
 from stack.settings import tool
 from tests.grafana.asking import ask

@@ -12,7 +12,7 @@ from catwalk.clients.episodes import Alert
 from catwalk.gate.decision import _REASONS
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
-from catwalk_courier import annotations
+from catwalk_courier.delivery import annotations
 from catwalk_exporter.exposition import STATES
 from grafana import words
 from grafana.__main__ import FOLDER, file_name, text

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.clients.caller import become_client
+from catwalk.environment.caller import become_client
 from catwalk.storage.store import Store
 from stack import demo, first_start
 from stack.environment import client_environment

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from catwalk import env_file
-from catwalk.clients.addresses import PORTS
+from catwalk.environment import env_file
+from catwalk.environment.addresses import PORTS
 from stack import credentials, grafana
 from stack.bootstrap import MODULES, tool_version
 from stack.compose import EXAMPLE, write_environment

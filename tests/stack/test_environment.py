@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.clients.addresses import PORTS
+from catwalk.environment.addresses import PORTS
 from stack.environment import (
     client_environment,
     own_environment,

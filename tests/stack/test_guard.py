@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.clients.addresses import HOST
+from catwalk.environment.addresses import HOST
 from catwalk.telemetry.mapping import MAPPING
 from stack.parts import get
 from stack.settings import PROJECT, tool

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from catwalk.clients import access
-from catwalk.clients.addresses import HOST
+from catwalk.environment.addresses import HOST
 from stack import control, credentials
 from stack.parts import monitoring_password, parts
 from stack.settings import PROJECT, Settings, StackError

@@ -20,10 +20,10 @@ from typing import Any
 import boto3
 import pytest
 
-from catwalk import env_file
 from catwalk.clients import access
-from catwalk.clients.addresses import port_variable
 from catwalk.clients.courier import told
+from catwalk.environment import env_file
+from catwalk.environment.addresses import port_variable
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Run
 from catwalk.replay.points import run_points

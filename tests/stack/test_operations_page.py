@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from catwalk import env_file
-from catwalk.clients.addresses import PORTS
+from catwalk.environment import env_file
+from catwalk.environment.addresses import PORTS
 from stack import credentials, kubernetes, web_config
 from stack.environment import client_environment
 from stack.parts import parts

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from catwalk import env_file
+from catwalk.environment import env_file
 from stack import programs
 from stack.parts import Part, parts
 from stack.settings import Settings

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from catwalk.clients.addresses import HOST
+from catwalk.environment.addresses import HOST
 from stack import control
 from stack.parts import parts
 from stack.settings import Settings

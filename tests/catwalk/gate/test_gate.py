@@ -115,7 +115,7 @@ def test_a_clearly_better_model_ships_and_a_clearly_worse_one_is_held() -> None:
     better = ruled(good, champion(bad))
     assert outcome(better) == ("ship", "better")
     assert better.sentence.startswith("Ship: better than the champion. ")
-    assert "+1.00 points, alone right on 100 images and alone wrong on 0 of 10,000" in better.sentence
+    assert "+1.00 points, alone right on 100 examples and alone wrong on 0 of 10,000" in better.sentence
     assert outcome(ruled(bad, champion(good), examples=NEWER)) == ("hold", "worse")
 
 

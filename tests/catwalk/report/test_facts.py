@@ -24,8 +24,8 @@ from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.report.build import FIGURES, build
 from catwalk.report.comparison.differences import compare
 from catwalk.report.facts import Facts, Part, read_facts
-from catwalk.stages import reports
-from catwalk.stages.opening import open_run
+from catwalk.stages.artifacts import reports
+from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.pipeline import run_stages
 from catwalk.stages.publish import publish
 from catwalk.storage.store import Store

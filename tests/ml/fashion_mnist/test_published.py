@@ -305,7 +305,20 @@ def test_a_folder_that_cannot_be_written_to_is_final(mirror: Mirror, place: Path
     assert not isinstance(caught.value, DownloadError)
 
 
-def test_whole_files_elsewhere_come_before_a_folder_that_was_begun(files: dict[str, bytes], place: Path) -> None:
+@pytest.mark.parametrize("where", ["datasets", "common/datasets", "project/datasets"])
+def test_whole_files_elsewhere_come_before_a_folder_that_was_begun(
+    where: str, files: dict[str, bytes], place: Path
+) -> None:
     raw_folder(place / "project" / "data").mkdir(parents=True)
-    put(place / "shared" / "datasets", files)
+    put(place / where, files)
     is_read(files)
+
+
+def test_a_neighbours_folder_that_may_not_be_entered_is_passed_over(files: dict[str, bytes], place: Path) -> None:
+    closed = [put(place / "alice" / "datasets", files), put(place / "bob" / "datasets", files)]
+    put(place / "carol" / "datasets", files)
+    closed[0].chmod(0)
+    closed[1].parents[2].chmod(0)
+    with ordinary_user():
+        assert dataset.dataset_root() == place / "carol" / "datasets"
+        is_read(files)

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from catwalk.cli.tables.output import run_facts
 from catwalk.clients.airflow_health import DagSchedule
+from catwalk.environment.schedule import Schedule
 from catwalk.errors import ConfigError
 from catwalk.ledger.records import STAGES, ChampionRecord, CheckRecord, StageSummary, SummaryRecord
-from catwalk.schedule import Schedule
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from catwalk_exporter.disks import Disk

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 
-from catwalk import variables
+from catwalk.environment import variables
 from catwalk.errors import ConfigError
 
 VARIABLE = "CATWALK_SCHEDULE"

@@ -11,7 +11,7 @@ from catwalk.knobs import Config
 from catwalk.ledger.records import MAX_EPOCHS, RunRecord, Trigger
 from catwalk.ledger.runs import Ledger, Run, seed_of
 from catwalk.replay.room import with_room
-from catwalk.stages import provenance
+from catwalk.stages.lifecycle import provenance
 from catwalk.telemetry.observer import Observer
 from catwalk.trainable import Plan, Trainable, find
 

@@ -18,8 +18,8 @@ from types import FrameType
 from catwalk.errors import CancelledError, CatwalkError, RunConflictError, SupersededError
 from catwalk.ledger.records import AttemptRecord, Outcome, Stage, StageSummary, State, SummaryRecord
 from catwalk.ledger.runs import Run, check_code, touched
-from catwalk.stages import memory
-from catwalk.stages.provenance import code_sha256
+from catwalk.stages.lifecycle import memory
+from catwalk.stages.lifecycle.provenance import code_sha256
 from catwalk.telemetry.observer import Observer
 from catwalk.trainable import config_of, of_run
 
