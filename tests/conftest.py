@@ -161,12 +161,14 @@ def services() -> Iterator[RunningStack]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """Everything, Airflow included, with a DAG that waits for the champion beside the project's own.
+    """Everything, Airflow included, with DAGs that wait for a champion and those of a second model beside the
+    project's own.
 
     A failed task is tried once more, after three seconds.
     """
     dags = tmp_path_factory.mktemp("dags")
-    for path in (*(PROJECT / "dags").glob("*.py"), PROJECT / "tests" / "integration" / "waiting_dag.py"):
+    others = [PROJECT / "tests" / "integration" / name for name in ("waiting_dag.py", "shapes_dags.py")]
+    for path in (*(PROJECT / "dags").glob("*.py"), *others):
         shutil.copy(path, dags)
     settings = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
