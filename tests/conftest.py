@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 import urllib.parse
 from collections.abc import Iterator
@@ -34,6 +35,9 @@ from tests.support.servers import free_port, s3_server, s3_store, wait_until
 __all__ = ["s3_server", "s3_store", "wait_until"]
 """Fixtures and helpers that come from elsewhere."""
 os.environ.update(without_proxy(os.environ, ()))  # whoever runs the tests may have a proxy for what is outside
+# Tests import some hundred modules in each of their workers, and start some hundred processes that import them too.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "exporter", "courier"]
 """Everything but Airflow."""
 
