@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from catwalk.stages.opening import open_run
 from safetensors.numpy import load
 
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.report.build import build
 from catwalk.stages.artifacts import previews
+from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.pipeline import STAGE_FUNCTIONS
 from catwalk.telemetry.observer import Silent
 from tests.models.shapes import SHAPES

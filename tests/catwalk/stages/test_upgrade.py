@@ -17,7 +17,7 @@ from catwalk.gate.config import GateConfig
 from catwalk.knobs import Config, Section, number, setting
 from catwalk.ledger.records import CheckRecord
 from catwalk.ledger.runs import Ledger, Run, new_run_id
-from catwalk.stages.opening import open_run
+from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.pipeline import run_stages
 from catwalk.telemetry.observer import Silent
 from catwalk.trainable import Data, Plan, Trainable, config_of, of_run
