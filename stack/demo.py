@@ -26,9 +26,9 @@ from catwalk.replay.points import run_points
 from catwalk.storage.store import Store
 from ml.fashion_mnist.config import DataConfig
 from ml.fashion_mnist.dataset import read_splits
-from stack import control
-from stack.environment import client_environment
-from stack.parts import get, logins, monitoring_password
+from stack.configuration.environment import client_environment
+from stack.native import control
+from stack.native.parts import get, logins, monitoring_password
 from stack.settings import PROJECT, Settings, StackError
 
 DAG = "fashion_training"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 import urllib.parse
 from collections.abc import Iterator
@@ -24,16 +25,19 @@ from catwalk.environment.caller import become_client
 from catwalk.environment.proxies import without_proxy
 from catwalk.ledger.runs import Ledger
 from catwalk.storage.store import Store
-from stack import control
-from stack.environment import client_environment, process_environment
-from stack.parts import monitoring_password
+from stack.configuration.environment import client_environment, process_environment
+from stack.native import control
+from stack.native.parts import monitoring_password
+from stack.native.supervisor import Supervisor
 from stack.settings import PROJECT, Settings
-from stack.supervisor import Supervisor
 from tests.support.servers import free_port, s3_server, s3_store, wait_until
 
 __all__ = ["s3_server", "s3_store", "wait_until"]
 """Fixtures and helpers that come from elsewhere."""
 os.environ.update(without_proxy(os.environ, ()))  # whoever runs the tests may have a proxy for what is outside
+# Tests import some hundred modules in each of their workers, and start some hundred processes that import them too.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "exporter", "courier"]
 """Everything but Airflow."""
 

@@ -15,6 +15,7 @@ from stack.settings import PROJECT
 WRONG = {
     "Models and services use the library": ("catwalk/report/build.py", "ml.fashion_mnist"),
     "Of the stack, the demo alone knows a model": ("stack/settings.py", "ml.fashion_mnist"),
+    "The stack's commands use what starts and configures it": ("stack/web_config.py", "stack.native.control"),
     "Data takes one way through the library": ("catwalk/knobs.py", "catwalk.trainable"),
     "A stage knows no other stage": ("catwalk/stages/test.py", "catwalk.stages.train"),
     "A metric becomes a point, and a point a line": ("catwalk/telemetry/points.py", "catwalk.telemetry.emitter"),

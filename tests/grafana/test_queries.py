@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catwalk.telemetry.labels import label_value
 
-from stack.parts import get
+from catwalk.telemetry.wire.labels import label_value
+from stack.native.parts import get
 from stack.settings import tool
 from tests.grafana.asking import ask
 from tests.grafana.conftest import Fed

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from catwalk.environment import env_file
-from stack import credentials
+from stack.configuration import credentials
 from stack.settings import StackError
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from catwalk.environment.addresses import PORTS
-from stack.environment import (
+from stack.configuration.environment import (
     client_environment,
     own_environment,
     process_environment,

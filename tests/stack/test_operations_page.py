@@ -14,9 +14,10 @@ import yaml
 
 from catwalk.environment import env_file
 from catwalk.environment.addresses import PORTS
-from stack import credentials, kubernetes, web_config
-from stack.environment import client_environment
-from stack.parts import parts
+from stack import kubernetes, web_config
+from stack.configuration import credentials
+from stack.configuration.environment import client_environment
+from stack.native.parts import parts
 from stack.settings import PROJECT, Settings, tool
 from tests.prometheus.rulebook import rules
 from tests.stack.compose_project import VARIABLES

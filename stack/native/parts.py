@@ -15,8 +15,10 @@ from catwalk.clients import access
 from catwalk.environment.addresses import HOST
 from catwalk.environment.proxies import fetch_part
 from catwalk.notifications import receivers
-from stack import grafana, web_config, workers
-from stack.environment import client_environment
+from stack import web_config
+from stack.configuration import grafana
+from stack.configuration.environment import client_environment
+from stack.native import workers
 from stack.settings import PROJECT, Settings, tool
 
 

@@ -10,7 +10,7 @@ from catwalk.environment import env_file
 from catwalk.environment.addresses import HOST
 from catwalk.environment.caller import no_proxy
 from catwalk.environment.proxies import is_socks
-from stack import credentials, grafana
+from stack.configuration import credentials, grafana
 from stack.settings import PROJECT, Settings, own_settings
 
 MARKER = "CATWALK_STACK"
