@@ -74,9 +74,13 @@ class Settings:
         digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"catwalk-{os.getuid()}-{digest}.sock"
 
+    def address(self, name: str) -> str:
+        """``host:port`` at which a part listens."""
+        return f"{HOST}:{self.ports[name]}"
+
     def url(self, name: str) -> str:
         """Where a part answers HTTP."""
-        return f"http://{HOST}:{self.ports[name]}"
+        return f"http://{self.address(name)}"
 
 
 def own_settings(home: Path) -> dict[str, str]:

@@ -30,7 +30,9 @@ from stack.configuration.environment import (
     write_client_environment,
 )
 from stack.native import programs
-from stack.native.parts import Part, access_folders, monitoring_password, parts
+from stack.native.health import access_folders, monitoring_password
+from stack.native.part import Part
+from stack.native.parts import parts
 from stack.native.supervisor import Supervisor
 from stack.settings import PROJECT, Settings, StackError, tool
 

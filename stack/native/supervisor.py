@@ -14,7 +14,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from stack.configuration.environment import MARKER
 from stack.native import programs
-from stack.native.parts import Part
+from stack.native.part import Part
 from stack.settings import Settings, StackError
 
 _ALIVE = ("RUNNING", "STARTING", "BACKOFF")

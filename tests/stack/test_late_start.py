@@ -19,7 +19,8 @@ from catwalk.clients import access
 from catwalk.environment.addresses import HOST
 from stack.configuration import credentials
 from stack.native import control
-from stack.native.parts import monitoring_password, parts
+from stack.native.health import monitoring_password
+from stack.native.parts import parts
 from stack.settings import PROJECT, Settings, StackError
 from tests.conftest import SERVICES, RunningStack, free_ports, wait_until
 from tests.stack import grafana_stand_in
