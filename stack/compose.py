@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from catwalk.entry_point import entry_point
-from stack import credentials
+from stack.configuration import credentials
 from stack.settings import PROJECT, StackError
 
 FILE = PROJECT / "docker-compose.yaml"

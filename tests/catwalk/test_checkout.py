@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from catwalk import checkout
-from catwalk.clients.environment import home
+from catwalk.environment import checkout
+from catwalk.environment.parts import home
 
 
 def executable(path: Path) -> Path:
@@ -24,7 +24,8 @@ def on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_this_is_a_checkout() -> None:
-    assert checkout.FOLDER and (checkout.FOLDER / "catwalk" / "checkout.py").samefile(checkout.__file__)
+    assert checkout.FOLDER
+    assert (checkout.FOLDER / "catwalk" / "environment" / "checkout.py").samefile(checkout.__file__)
 
 
 def test_what_set_up_has_built_goes_before_what_is_on_the_path(

@@ -10,7 +10,7 @@ from urllib.request import Request
 
 import pytest
 
-from catwalk.proxies import fetch_outside, fetch_part, is_local, is_socks, proxy_for, without_proxy
+from catwalk.environment.proxies import fetch_outside, fetch_part, is_local, is_socks, proxy_for, without_proxy
 from tests.support.between import PROXY_VARIABLES, Answer, Asked, BeforeS3, Proxy
 
 

@@ -7,8 +7,8 @@ from itertools import islice
 
 import pytest
 
+from catwalk.environment.schedule import Schedule
 from catwalk.errors import ConfigError
-from catwalk.schedule import Schedule
 
 
 def unix(text: str) -> float:

@@ -82,7 +82,8 @@ def test_without_extras_it_finds_its_data_and_programs_say_what_they_lack(wheel:
     bare = Environment.of(tmp_path / "bare", wheel)
     script = """
 import catwalk, catwalk.ledger.runs, catwalk.storage.store, catwalk.telemetry.emitter
-from catwalk import assets, checkout
+from catwalk import assets
+from catwalk.environment import checkout
 assert checkout.FOLDER is None
 for name in ("rules/model.alerts.yml", "runbooks/TargetDown.md", "alertmanager/catwalk.tmpl"):
     assert assets.path(f"prometheus/{name}").is_file(), name

@@ -16,7 +16,7 @@ import yaml
 
 from catwalk.cli.main import app
 from catwalk.notifications import receivers
-from catwalk.telemetry.address import Address
+from catwalk.telemetry.wire.address import Address
 from catwalk_courier.runbooks import CONTAINERS
 from stack.settings import PROJECT, tool
 from tests.prometheus.book import SCENARIOS, complaint

@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from catwalk import env_file
 from catwalk.clients import access
-from catwalk.clients.environment import home
+from catwalk.environment import env_file
+from catwalk.environment.parts import home
 from stack.settings import PROJECT, tool
 from tests.conftest import free_ports
 from tests.stack.compose_project import in_repository, load

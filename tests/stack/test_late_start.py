@@ -16,9 +16,10 @@ import psutil
 import pytest
 
 from catwalk.clients import access
-from catwalk.clients.addresses import HOST
-from stack import control, credentials
-from stack.parts import monitoring_password, parts
+from catwalk.environment.addresses import HOST
+from stack.configuration import credentials
+from stack.native import control
+from stack.native.parts import monitoring_password, parts
 from stack.settings import PROJECT, Settings, StackError
 from tests.conftest import SERVICES, RunningStack, free_ports, wait_until
 from tests.stack import grafana_stand_in

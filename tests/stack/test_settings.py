@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.clients.addresses import PORTS
+from catwalk.environment.addresses import PORTS
 from stack.settings import Settings, StackError
 
 

@@ -18,7 +18,7 @@ from catwalk.ledger.records import (
     TrainingRecord,
 )
 from catwalk.ledger.runs import Ledger, Run
-from catwalk.stages.opening import open_run
+from catwalk.stages.lifecycle.opening import open_run
 from catwalk.storage.store import Store
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import CLASSES, RunConfig

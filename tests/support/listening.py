@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 
-from catwalk.clients.addresses import HOST
-from stack import control
-from stack.parts import parts
+from catwalk.environment.addresses import HOST
+from stack.native import control
+from stack.native.parts import parts
 from stack.settings import Settings
 
 Listener = tuple[str, str, int]

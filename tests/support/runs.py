@@ -15,7 +15,7 @@ import pytest
 from catwalk.ledger.records import EpochRecord, RunRecord
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.stages.ingest import ingest
-from catwalk.stages.opening import open_run
+from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.train import train
 from catwalk.storage.store import Store
 from catwalk.telemetry.observer import Silent

@@ -18,8 +18,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from catwalk.storage.store import Store
-from catwalk.telemetry.address import Address
 from catwalk.telemetry.mapping import MAPPING
+from catwalk.telemetry.wire.address import Address
 from stack.settings import tool
 
 T = TypeVar("T")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from catwalk import variables
 from catwalk.airflow import dag_settings
 from catwalk.airflow.dag_settings import DagSettings
+from catwalk.environment import variables
 from catwalk.errors import ConfigError
 
 ALL = ("CATWALK_SCHEDULE", "CATWALK_TASK_RETRIES", "CATWALK_RETRY_DELAY_SECONDS", "CATWALK_SWEEP_PARALLEL")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,6 +24,7 @@ class Airflow(BaseHTTPRequestHandler):
 
     tokens = 0
     paused = False
+    schedule = "0 3 * * *"
     last = "success"
     """State of the last DAG run that has ended; empty: Airflow does not say."""
 
@@ -36,7 +39,8 @@ class Airflow(BaseHTTPRequestHandler):
 
     def _of_dags(self) -> tuple[int, Any]:
         if self.path == "/api/v2/dags?tags=catwalk":
-            return 200, {"dags": [{"dag_id": "fashion_training", "is_paused": Airflow.paused}]}
+            known = {"is_paused": Airflow.paused, "timetable_summary": Airflow.schedule}
+            return 200, {"dags": [{"dag_id": "fashion_training", **known}]}
         path, _, query = self.path.partition("?")
         assert path == "/api/v2/dags/fashion_training/dagRuns"
         assert parse_qs(query) == {"state": ["failed", "success"], "order_by": ["-end_date"], "limit": ["1"]}
@@ -79,11 +83,12 @@ def test_what_does_not_speak_http_is_no_airflow_and_is_asked_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def babble() -> None:
-            for _ in range(3):
-                connection, _ = server.accept()
-                with connection:
-                    connection.recv(1_000)
-                    connection.sendall(b"220 not a web server\r\n")
+            with suppress(OSError):  # the test may end before the third one comes
+                for _ in range(3):
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(1_000)
+                        connection.sendall(b"220 not a web server\r\n")
 
         threading.Thread(target=babble, daemon=True).start()
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -131,6 +136,25 @@ def test_the_last_run_of_a_dag_if_it_failed_and_what_was_known_stays_while_airfl
         assert (health.failures, health.paused) == (failure, {"fashion_training": False})
         monkeypatch.setattr(Airflow, "last", "success")
         wait_until(lambda: health.failures == {})
+    finally:
+        health.stop()
+
+
+def test_since_when_a_dag_has_its_schedule(airflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_AIRFLOW_PASSWORD", "secret")
+    monkeypatch.setattr(airflow_health, "DAGS_SECONDS", 0.0)
+    health = AirflowHealth(airflow, 0.05)
+    health.start()
+    try:
+        first = wait_until(lambda: health.schedules.get("fashion_training"))
+        assert first
+        assert first.text == "0 3 * * *" and abs(first.since - time.time()) < 60
+        monkeypatch.setattr(Airflow, "paused", True)
+        wait_until(lambda: health.paused == {"fashion_training": True})
+        assert health.schedules == {"fashion_training": first}
+        monkeypatch.setattr(Airflow, "schedule", "@hourly")
+        wait_until(lambda: health.schedules["fashion_training"].text == "@hourly")
+        assert health.schedules["fashion_training"].since > first.since
     finally:
         health.stop()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.clients.environment import load_environment
+from catwalk.environment.parts import load_environment
 
 CALLER = {
     "AWS_ACCESS_KEY_ID": "mine",

@@ -18,7 +18,7 @@ import pytest
 from catwalk.clients.episodes import Alert
 from catwalk.clients.grafana import Grafana, GrafanaError, GrafanaRefusedError
 from catwalk.errors import ConfigError
-from catwalk_courier.annotations import annotation, identity
+from catwalk_courier.delivery.annotations import annotation, identity
 from catwalk_courier.payload import parse
 from tests.support.notifying import LINKS, RUN, CourierProcess, Listener, notification
 from tests.support.servers import wait_until

@@ -20,8 +20,8 @@ from catwalk.cli.doctor import examine
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Ledger, Run, new_run_id, summary_key
 from catwalk.replay.points import run_points
-from catwalk.stages.datasets import load_split
-from catwalk.stages.opening import open_run
+from catwalk.stages.artifacts.datasets import load_split
+from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.pipeline import run_stages
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue

@@ -11,7 +11,7 @@ import pytest
 
 from catwalk.errors import CatwalkError, NotFoundError, RunConflictError, SupersededError
 from catwalk.ledger.runs import RUN_ID, Fence, Ledger, Run, check_code, new_run_id, run_id_of_dag_run, seed_of
-from catwalk.stages.opening import open_run
+from catwalk.stages.lifecycle.opening import open_run
 from catwalk.storage.store import Store
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig

@@ -14,10 +14,10 @@ from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.ledger.summaries import shown_state
 from catwalk.ledger.sweep import NOT_CHOSEN, forget, ranked, winner
 from catwalk.ledger.sweep import chosen as chosen_by
-from catwalk.stages.opening import open_run
+from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.pipeline import STAGE_FUNCTIONS
-from catwalk.stages.search import Trial
-from catwalk.stages.sweep import choice, choose, standings
+from catwalk.stages.sweeps.choice import choice, choose, standings
+from catwalk.stages.sweeps.search import Trial
 from catwalk.telemetry.observer import Silent
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig

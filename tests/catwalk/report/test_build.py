@@ -91,6 +91,7 @@ def test_text_of_others_is_shown_and_never_run(make_facts: Callable[..., Facts])
 GONE: Part[Any] = Part(None, "It is gone.")
 PARTS = {
     "images": {"example_predictions", "worst_mistakes"},
+    "previews": {"worst_mistakes"},
     "predictions": {"reliability", "example_predictions", "worst_mistakes"},
     "evaluation": {"class_accuracy", "confusion_matrix"},
     "training": {"loss_and_accuracy", "rate_and_gradient"},

@@ -24,8 +24,8 @@ from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.report.build import FIGURES, build
 from catwalk.report.comparison.differences import compare
 from catwalk.report.facts import Facts, Part, read_facts
-from catwalk.stages import reports
-from catwalk.stages.opening import open_run
+from catwalk.stages.artifacts import reports
+from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.pipeline import run_stages
 from catwalk.stages.publish import publish
 from catwalk.storage.store import Store
@@ -164,8 +164,9 @@ def test_predictions_that_were_exchanged_are_not_shown(run: Run, damage: Callabl
 
 
 def test_a_run_whose_inputs_are_no_images_has_no_pictures(run: Run, damage: Callable[..., None]) -> None:
-    dataset = run.dataset()
-    assert dataset
+    dataset, evaluation = run.dataset(), run.evaluation()
+    assert dataset and evaluation and evaluation.previews_sha256
+    damage(run.key("evaluation.json"), to_json(dataclasses.replace(evaluation, previews_sha256="")))
     key = f"datasets/{dataset.sha256}/test.safetensors"
     arrays = load(run.store.get(key).body)
     flat = arrays["images"].reshape(10_000, -1)

@@ -9,7 +9,7 @@ from safetensors.numpy import load
 
 from catwalk.errors import ArtifactError, NonFiniteLossError
 from catwalk.ledger.records import EpochRecord
-from catwalk.stages.checkpoint import Progress, read_progress, read_state, write
+from catwalk.stages.artifacts.checkpoint import Progress, read_progress, read_state, write
 from catwalk.stages.train import check_finite
 from ml.fashion_mnist.config import RunConfig
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from catwalk.errors import OutOfMemoryError, TransientError
-from catwalk.stages.memory import advice
+from catwalk.stages.lifecycle.memory import advice
 from ml.fashion_mnist.config import RunConfig
 
 CONFIG = RunConfig.from_flat({"hidden": "4096,4096", "batch_size": 60_000})

@@ -20,7 +20,7 @@ from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.report.build import FIGURES
 from catwalk.stages.decide import decide
 from catwalk.stages.ingest import ingest
-from catwalk.stages.opening import open_run
+from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.pipeline import STAGE_FUNCTIONS, run_stages
 from catwalk.stages.publish import publish
 from catwalk.stages.test import test

@@ -8,7 +8,7 @@ import pytest
 
 from catwalk.errors import ConfigError
 from catwalk.knobs import described, knobs
-from catwalk.stages.search import SearchConfig
+from catwalk.stages.sweeps.search import SearchConfig
 from ml.fashion_mnist.config import RunConfig
 
 BASE = {knob.name: knob.text_default for knob in knobs(RunConfig)}

@@ -20,11 +20,11 @@ from catwalk.gate.baselines import predicted_by
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.ledger.sweep import passed_over
-from catwalk.stages import provenance
-from catwalk.stages.opening import open_run
+from catwalk.stages.lifecycle import provenance
+from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.pipeline import STAGE_FUNCTIONS, run_stages
-from catwalk.stages.search import SearchConfig
-from catwalk.stages.sweep import choose
+from catwalk.stages.sweeps.choice import choose
+from catwalk.stages.sweeps.search import SearchConfig
 from catwalk.stages.train import train
 from catwalk.storage.store import Store
 from catwalk.telemetry.observer import Silent
@@ -68,9 +68,8 @@ def test_what_is_no_trainable_is_one_line(reference: str, message: str) -> None:
 
 
 def test_a_model_that_needs_no_torch_is_found_and_hashed_without_it() -> None:
-    code = (
-        "import sys; sys.path[:0] = ['.']; from catwalk.trainable import find; from catwalk.stages import provenance; "
-    )
+    code = "import sys; sys.path[:0] = ['.']; from catwalk.trainable import find; "
+    code += "from catwalk.stages.lifecycle import provenance; "
     code += "assert provenance.code_sha256(find('tests.models.shapes:SHAPES')); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=PROJECT)
 
@@ -182,7 +181,9 @@ def test_a_baseline_that_is_not_here_falls_back_to_what_it_has_said(
         for entry in list(run.store.list(run.key("opponents/"))):
             run.store.delete(entry.key)
     own = load(first.store.get(first.key("predictions.safetensors")).body)["logits"].argmax(axis=1)
-    assert np.array_equal(predicted_by(second, first), own)
+    found = predicted_by(second, first)
+    assert np.array_equal(found.classes, own)
+    assert "no.such.package:MODEL can't be imported" in found.why_not_asked
     decision = _decide_again(other)
     assert (decision.decision, decision.reason) == ("hold", "precondition")
     assert "its model can't be asked, and was tested on other examples: no.such.package:MODEL" in decision.sentence
@@ -209,13 +210,38 @@ def test_the_command_trains_whatever_it_is_told(catwalk: Any, s3_store: Store, m
     monkeypatch.delenv("CATWALK_TRAINABLE")
     unnamed = catwalk("run", "--epochs", "2")
     assert (unnamed.code, unnamed.out) == (1, "")
-    assert (
-        unnamed.err
-        == "catwalk: say what to train: `catwalk run package.module:NAME`, or set CATWALK_TRAINABLE to that\n"
+    assert unnamed.err == (
+        "catwalk: say what to train: `catwalk run package.module:NAME`, such as models.churn:CHURN, or set "
+        "CATWALK_TRAINABLE to that; a checkout's stack sets it by itself\n"
     )
     assert catwalk("run", "--help").code == 0
     asked = catwalk("predict", "any.png")
     assert asked.code == 1 and f"{SHAPES.reference} can't read a file" in asked.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nope"], "'nope' names no Trainable; give package.module:NAME"),
+        (["nope", "--epochs", "3"], "'nope' names no Trainable"),
+        (["nope.model:IT"], "nope.model:IT can't be imported"),
+        ([SHAPES.reference, "--rounds", "-1"], "rounds must be at least 1 and at most 50, not -1"),
+        ([SHAPES.reference, "--step", "0"], "step must be"),
+    ],
+)
+def test_what_can_t_be_trained_is_told_before_s3_is_asked(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from catwalk.cli.main import main
+
+    monkeypatch.delenv("CATWALK_TRAINABLE", raising=False)
+    monkeypatch.setenv("CATWALK_HOME", "/nonexistent")
+    monkeypatch.setattr("catwalk.cli.commands.training.observed_ledger", lambda: pytest.fail("S3 is asked"))
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", *arguments])
+    told = capsys.readouterr().err
+    assert stopped.value.code == 1
+    assert told.startswith(f"catwalk: {message}") and told.count("\n") == 1
 
 
 @pytest.fixture
@@ -240,10 +266,14 @@ def test_the_code_of_a_run_is_what_computes_it(library: Path, tmp_path: Path, mo
     import shutil
 
     before = _sha256()
-    for page in ("report/page.py", "report/style.py", "web/serving.py", "cli/output.py", "telemetry/points.py"):
+    for page in ("report/run_sections.py", "report/figures/style.py", "web/serving.py", "cli/main.py"):
+        assert (library / page).is_file()
         (library / page).write_text("# another page\n")
     assert _sha256() == before
-    for part in ("stages/train.py", "gate/decision.py", "problems/scores.py", "knobs.py", "stages/deep/er.py"):
+    computing = ("stages/train.py", "stages/lifecycle/attempts.py", "stages/sweeps/choice.py", "gate/decision.py")
+    computing += ("problems/scores.py", "knobs.py", "trainable.py")
+    assert all((library / part).is_file() for part in computing)
+    for part in (*computing, "stages/deep/er.py"):
         (library / part).parent.mkdir(exist_ok=True)
         (library / part).write_text(f"# {part}\n")
         now = _sha256()
@@ -264,6 +294,6 @@ def test_the_code_of_a_run_is_what_computes_it(library: Path, tmp_path: Path, mo
 @pytest.mark.integration
 def test_a_run_of_other_code_is_refused(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     run = shapes_run(ledger)
-    monkeypatch.setattr("catwalk.stages.attempts.code_sha256", lambda trainable: "0" * 64)
+    monkeypatch.setattr("catwalk.stages.lifecycle.attempts.code_sha256", lambda trainable: "0" * 64)
     with pytest.raises(RunConflictError, match="was started by other code"):
         STAGE_FUNCTIONS["ingest"](run, Silent())

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from catwalk.errors import ConfigError
-from catwalk.telemetry import address
-from catwalk.telemetry.address import Address
+from catwalk.telemetry.wire import address
+from catwalk.telemetry.wire.address import Address
 from tests.support.servers import wait_until
 
 

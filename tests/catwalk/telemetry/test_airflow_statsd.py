@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from catwalk.env_file import read
-from catwalk.telemetry import address
+from catwalk.environment.env_file import read
 from catwalk.telemetry.airflow_statsd import AirflowClient, stat_name
+from catwalk.telemetry.wire import address
 from stack.settings import PROJECT
 from tests.support.servers import Scrape, StatsdExporter, wait_until
 

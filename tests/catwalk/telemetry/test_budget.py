@@ -17,16 +17,16 @@ from catwalk.ledger.records import MAX_EPOCHS, RunRecord
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.replay.points import run_points
 from catwalk.replay.room import KEY, take, take_again, with_room
-from catwalk.stages.opening import open_run
-from catwalk.stages.search import MAX_TRIALS
+from catwalk.stages.lifecycle.opening import open_run
+from catwalk.stages.sweeps.search import MAX_TRIALS
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue
-from catwalk.telemetry.address import Address
 from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
 from catwalk.telemetry.budget import OPEN_SECONDS, RUNS_SHARE, SAMPLE_LIMIT, SENT_SECONDS, smallest
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.emitter import Emitter
 from catwalk.telemetry.points import fixed_series, kept, series_budget, series_left_out
+from catwalk.telemetry.wire.address import Address
 from catwalk_exporter.canary import announcements
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import CLASSES, RunConfig

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from catwalk.telemetry.labels import label_value, label_values
+from catwalk.telemetry.wire.labels import label_value, label_values
 
 
 def test_names_of_any_script_stay_as_they_are() -> None:

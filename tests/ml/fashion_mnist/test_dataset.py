@@ -15,7 +15,7 @@ import torch
 from catwalk.errors import ArtifactError, DatasetError
 from catwalk.ledger.examples import digests, training_examples
 from catwalk.ledger.records import DatasetRecord
-from catwalk.stages.datasets import load_split, store_data
+from catwalk.stages.artifacts.datasets import load_split, store_data
 from catwalk.storage.store import Store
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import CLASSES, DataConfig, RunConfig

@@ -5,9 +5,9 @@ import socket
 import pytest
 
 from catwalk.errors import ConfigError
-from catwalk.telemetry.address import Address
 from catwalk.telemetry.catalogue import CANARY_RECEIVED, STORE_ERRORS, by_transport
 from catwalk.telemetry.emitter import Emitter
+from catwalk.telemetry.wire.address import Address
 from catwalk_exporter import canary as canary_module
 from catwalk_exporter.canary import Canary, announcements, canary_from_environment
 from tests.support.servers import PATIENCE, wait_until

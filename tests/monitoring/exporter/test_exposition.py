@@ -14,9 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from catwalk.cli.tables.output import run_facts
+from catwalk.clients.airflow_health import DagSchedule
+from catwalk.environment.schedule import Schedule
 from catwalk.errors import ConfigError
 from catwalk.ledger.records import STAGES, ChampionRecord, CheckRecord, StageSummary, SummaryRecord
-from catwalk.schedule import Schedule
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from catwalk_exporter.disks import Disk
@@ -327,6 +328,34 @@ def test_without_a_schedule_nothing_is_due() -> None:
         series = rendered(*runs, settings=Settings(Schedule("")))
         assert value(series, catalogue.NEXT_RUN_DUE) is None
         assert value(series, catalogue.GOOD_RUN_DUE) is None
+
+
+def test_each_model_is_due_by_the_schedule_of_its_own_dag() -> None:
+    hourly = {"model": "shapes", "dag_id": "shapes", "schedule": "15 * * * *"}
+    by_hand = {**hourly, "dag_id": "shapes_by_hand", "schedule": "None", "trigger": "manual"}
+    series = rendered(began("27"), began("26", **hourly), began("27", **by_hand), settings=WEEKDAYS)
+    assert value(series, catalogue.NEXT_RUN_DUE, model="mlp") == unix("2026-11-30T03:00")
+    assert value(series, catalogue.NEXT_RUN_DUE, model="shapes", dag_id="shapes") == unix("2026-11-26T03:15")
+    assert value(series, catalogue.GOOD_RUN_DUE, model="shapes", schedule="15 * * * *") == unix("2026-11-26T04:15")
+    weekly = {**hourly, "schedule": "@weekly", "trigger": "manual"}
+    series = rendered(began("26", **hourly), began("27", **weekly), settings=WEEKDAYS)
+    assert value(series, catalogue.NEXT_RUN_DUE, model="shapes", schedule="0 0 * * 0") == unix("2026-11-29T00:00")
+
+
+def test_a_dag_that_has_begun_no_run_owes_its_first_while_others_do_run() -> None:
+    seen = unix("2026-11-27T12:00")
+    schedules = {
+        "fashion_training": DagSchedule("0 3 * * *", seen),
+        "shapes": DagSchedule("15 */6 * * *", seen),
+        "by_hand": DagSchedule("None", seen),
+    }
+    series = rendered(began("27", dag_id="fashion_training"), settings=WEEKDAYS, dag_schedules=schedules)
+    due = {key: found for key, found in series.items() if key[0] == catalogue.NEXT_RUN_DUE.name}
+    assert len(due) == 2
+    assert value(series, catalogue.NEXT_RUN_DUE, model="", dag_id="shapes") == unix("2026-11-27T12:15")
+    fresh = rendered(settings=WEEKDAYS, dag_schedules=schedules)
+    assert value(fresh, catalogue.NEXT_RUN_DUE, model="", dag_id="") == unix("2026-11-30T03:00")
+    assert value(fresh, catalogue.NEXT_RUN_DUE, dag_id="shapes") is None
 
 
 def test_a_failed_dag_run_is_shown_for_a_day_unless_the_ledger_has_its_failure() -> None:

@@ -12,9 +12,9 @@ from xmlrpc.client import Fault, ServerProxy
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from stack import programs
-from stack.environment import MARKER
-from stack.parts import Part
+from stack.configuration.environment import MARKER
+from stack.native import programs
+from stack.native.parts import Part
 from stack.settings import Settings, StackError
 
 _ALIVE = ("RUNNING", "STARTING", "BACKOFF")
@@ -22,7 +22,7 @@ _ALIVE = ("RUNNING", "STARTING", "BACKOFF")
 
 
 def render(settings: Settings) -> str:
-    """supervisord's configuration. Nothing starts by itself: order and checks are :mod:`stack.control`'s.
+    """supervisord's configuration. Nothing starts by itself: order and checks are :mod:`stack.native.control`'s.
 
     Paths are relative to the run folder, in which the daemon and all parts work: a home's own may hold ``%`` or ``#``.
     """

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 
-from catwalk import variables
+from catwalk.environment import variables
 from catwalk.errors import ConfigError
 
 VARIABLE = "CATWALK_SCHEDULE"
@@ -79,8 +79,13 @@ class Schedule:
         """
         if environment.get("CATWALK_SCHEDULE_SECONDS", "").strip():
             return cls("", variables.seconds("CATWALK_SCHEDULE_SECONDS", 0.0, environment=environment))
-        text = airflow_schedule(environment) or _NONE
-        return cls("" if text in NEVER else PRESETS.get(text, text))
+        return cls.of(airflow_schedule(environment) or _NONE)
+
+    @classmethod
+    def of(cls, text: str) -> Schedule:
+        """The schedule that a DAG has; one whose times can't be foretold is never due."""
+        cron = PRESETS.get(text, text)
+        return cls(cron if _fires(cron) else "")
 
     def __str__(self) -> str:
         return f"every {self.seconds:g} s" if self.seconds else self.cron

@@ -17,7 +17,7 @@ from typing import Any
 
 from catwalk.clients.episodes import WATCHDOG, Alert, Notification, Status
 from catwalk.errors import ConfigError
-from catwalk_courier import schema
+from catwalk_courier.journal import schema
 
 GRAFANA = "grafana"
 """The channel of annotations."""

@@ -14,9 +14,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from stack.credentials import write_private_text
-from stack.environment import own_environment, process_environment
-from stack.parts import Part
+from stack.configuration.credentials import write_private_text
+from stack.configuration.environment import own_environment, process_environment
+from stack.native.parts import Part
 from stack.settings import PROJECT, Settings
 
 STOP_SECONDS = 10
@@ -64,7 +64,9 @@ def _section_file(settings: Settings, part: Part) -> Path:
 
 
 def _section(settings: Settings, part: Part) -> str:
-    """The script ignores the digest, which makes the supervisor see a change. Paths: see `stack.supervisor.render`."""
+    """The script ignores the digest, which makes the supervisor see a change. Paths: see
+    :func:`stack.native.supervisor.render`.
+    """
     return (
         f"[program:{part.name}]\n"
         f"command=/usr/bin/env -i /bin/sh ../parts/{part.name}.sh {_digest(settings, part)}\n"

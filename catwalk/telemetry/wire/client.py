@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from statsd import StatsClient, TCPStatsClient
 
-from catwalk.telemetry.address import Address, Found
+from catwalk.telemetry.wire.address import Address, Found
 
 DATAGRAM_BYTES = 1_432
 """What fits an Ethernet frame next to the headers of IPv6 and UDP, with room for a tunnel's."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from catwalk.clients.episodes import Alert, unix_time
 from catwalk.clients.grafana import Grafana, GrafanaRefusedError
-from catwalk_courier.delivery import RefusedError
-from catwalk_courier.store import Delivery
+from catwalk_courier.delivery.channel import RefusedError
+from catwalk_courier.journal.store import Delivery
 
 TAG = "catwalk"
 """Every annotation of ours has it; dashboards ask for it."""

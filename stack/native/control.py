@@ -16,21 +16,23 @@ import psutil
 
 from catwalk.airflow import dag_settings
 from catwalk.clients.access import PASSWORD_VARIABLE
-from catwalk.clients.addresses import HOST, port_variable
 from catwalk.clients.planned_work import Chain
+from catwalk.environment.addresses import HOST, port_variable
 from catwalk.errors import CatwalkError, ConfigError
 from catwalk.notifications import quiet_hours, receivers
-from stack import first_start, grafana, notifications, programs, web_config
-from stack.environment import (
+from stack import first_start, notifications, web_config
+from stack.configuration import grafana
+from stack.configuration.environment import (
     MARKER,
     client_environment,
     process_environment,
     write_airflow_password,
     write_client_environment,
 )
-from stack.parts import Part, access_folders, monitoring_password, parts
+from stack.native import programs
+from stack.native.parts import Part, access_folders, monitoring_password, parts
+from stack.native.supervisor import Supervisor
 from stack.settings import PROJECT, Settings, StackError, tool
-from stack.supervisor import Supervisor
 
 START_SECONDS = 240.0
 """Airflow's cold start on two busy cores takes most of a minute."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from catwalk_courier.store import Delivery, Store
+from catwalk_courier.journal.store import Delivery, Store
 
 log = logging.getLogger("catwalk.courier")
 

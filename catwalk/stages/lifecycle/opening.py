@@ -11,7 +11,7 @@ from catwalk.knobs import Config
 from catwalk.ledger.records import MAX_EPOCHS, RunRecord, Trigger
 from catwalk.ledger.runs import Ledger, Run, seed_of
 from catwalk.replay.room import with_room
-from catwalk.stages import provenance
+from catwalk.stages.lifecycle import provenance
 from catwalk.telemetry.observer import Observer
 from catwalk.trainable import Plan, Trainable, find
 
@@ -29,6 +29,7 @@ def open_run(
     sweep: str = "",
     trials: Sequence[Config] = (),
     observer: Observer | None = None,
+    schedule: str = "",
 ) -> Run:
     """Writes run.json, or finds the one that an earlier try has written.
 
@@ -43,6 +44,7 @@ def open_run(
         sweep: the sweep that this run is a trial of; empty: none.
         trials: the configurations of all its trials.
         observer: who is told of the run; series are reserved for one that sends.
+        schedule: of the DAG, where its file says one.
 
     Raises:
         ConfigError: the Trainable plans nonsense for this configuration.
@@ -66,6 +68,7 @@ def open_run(
         dag_id=dag_id,
         dag_run_id=dag_run_id,
         sweep=sweep,
+        schedule=schedule,
         git_commit=commit,
         git_dirty=dirty,
         versions=provenance.versions(),

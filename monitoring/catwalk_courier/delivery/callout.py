@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from catwalk.clients.environment import look_commands
+from catwalk.environment.parts import look_commands
 from catwalk.notifications.receivers import Channels
-from catwalk_courier import services
 from catwalk_courier.deadman import Event, Watch
-from catwalk_courier.transports import run_command, send_mail
+from catwalk_courier.delivery import services
+from catwalk_courier.delivery.transports import run_command, send_mail
 
 Deliver = Callable[[Mapping[str, Any]], None]
 """Delivers a message; raises :class:`OSError` where it did not arrive."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-_ABOVE = Path(__file__).resolve().parent.parent
+_ABOVE = Path(__file__).resolve().parents[2]
 FOLDER = _ABOVE if (_ABOVE / "pyproject.toml").is_file() else None
 """The project's folder; None in a wheel."""
 

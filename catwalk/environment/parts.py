@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from catwalk import checkout, env_file
-from catwalk.clients.addresses import HOST, PORTS, port_variable
-from catwalk.clients.caller import other_s3_settings
+from catwalk.environment import checkout, env_file
+from catwalk.environment.addresses import HOST, PORTS, port_variable
+from catwalk.environment.caller import other_s3_settings
 
 
 def home(environment: Mapping[str, str] = os.environ) -> Path:

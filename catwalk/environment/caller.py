@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from catwalk.clients.addresses import PORTS
-from catwalk.proxies import without_proxy
+from catwalk.environment.addresses import PORTS
+from catwalk.environment.proxies import without_proxy
 
 
 def no_proxy(environment: Mapping[str, str]) -> dict[str, str]:

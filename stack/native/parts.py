@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catwalk.clients import access
-from catwalk.clients.addresses import HOST
+from catwalk.environment.addresses import HOST
+from catwalk.environment.proxies import fetch_part
 from catwalk.notifications import receivers
-from catwalk.proxies import fetch_part
-from stack import grafana, web_config, workers
-from stack.environment import client_environment
+from stack import web_config
+from stack.configuration import grafana
+from stack.configuration.environment import client_environment
+from stack.native import workers
 from stack.settings import PROJECT, Settings, tool
 
 

@@ -11,7 +11,7 @@ from catwalk.knobs import described
 from catwalk.ledger.records import SweepRecord, TrialRecord
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.ledger.sweep import chosen, ranked, sweep_key
-from catwalk.stages.search import Trial
+from catwalk.stages.sweeps.search import Trial
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from catwalk.notifications.receivers import Pager, Telegram
+from catwalk_courier.delivery.transports import post
 from catwalk_courier.payload import VERSION
-from catwalk_courier.transports import post
 
 ALERT = "WatchdogSilent"
 """The alert's name in what webhooks get."""
@@ -21,7 +21,7 @@ OPSGENIE_URL = "https://api.opsgenie.com/"
 TELEGRAM_URL = "https://api.telegram.org"
 
 Content = Mapping[str, Any]
-"""What :func:`catwalk_courier.callout.message` makes."""
+"""What :func:`catwalk_courier.delivery.callout.message` makes."""
 
 
 def slack(url_file: Path, content: Content) -> None:

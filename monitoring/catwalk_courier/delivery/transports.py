@@ -16,9 +16,9 @@ from email.utils import formatdate, make_msgid
 from typing import Any
 
 from catwalk.clients.courier import CALLOUT_SECONDS
+from catwalk.environment.proxies import fetch_outside
 from catwalk.notifications.receivers import Email
-from catwalk.proxies import fetch_outside
-from catwalk_courier.delivery import RefusedError
+from catwalk_courier.delivery.channel import RefusedError
 
 TIMEOUT = CALLOUT_SECONDS
 """Seconds that a try may take."""

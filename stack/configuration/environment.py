@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from catwalk import env_file
-from catwalk.clients.addresses import HOST
-from catwalk.clients.caller import no_proxy
-from catwalk.proxies import is_socks
-from stack import credentials, grafana
+from catwalk.environment import env_file
+from catwalk.environment.addresses import HOST
+from catwalk.environment.caller import no_proxy
+from catwalk.environment.proxies import is_socks
+from stack.configuration import credentials, grafana
 from stack.settings import PROJECT, Settings, own_settings
 
 MARKER = "CATWALK_STACK"
