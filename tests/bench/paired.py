@@ -306,7 +306,14 @@ def years(generator: np.random.Generator, drawn: Drawn, n: int) -> str:
         sinking = a_year(generator, drawn, n, ship, 0.01, newer=True)
         change = f"{100 * sinking.quality.mean():+.1f} % ± {100 * _error(sinking.quality):.1f}"
         lines.append(f"| {name} | {_mean(equal.ships)} | {_mean(sinking.ships)} | {change} |")
-    return "\n".join([*lines, "", f"{YEARS[drawn.problem.kind]} years of {NIGHTS} nights each, {n:,} test examples."])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{YEARS[drawn.problem.kind]} years of {NIGHTS} nights each, {n:,} test examples. No challenger is drawn that is "
+            f"more than {WORST - 1:.0%} worse than the first champion.",
+        ]
+    )
 
 
 def _mean(values: Floats) -> str:
@@ -357,8 +364,8 @@ little better on most examples and far worse on a few to be better, and the more
 table. **Log loss objects to miscalibration alone**: to it, a model that ranks as well but is too sure of itself is
 worse. AUC does not see that; choose it where only the order of the scores matters.
 
-All figures below are simulated with the gate's own code and its default thresholds; ± is one standard error, in points
-where the figure is a percentage. Those of many classes are in [gate.md](gate.md).
+All figures below are simulated with the gate's own code and its default thresholds, by `python -m tests.bench.paired`; ±
+is one standard error, in points where the figure is a percentage. Those of many classes are in [gate.md](gate.md).
 """
 
 REGRESSION = """## Regression with heavy tails
@@ -395,8 +402,8 @@ The true logit has a standard deviation of 2; a model sees it with noise of 1 an
 
 {decisions}
 
-At 10,000 examples every second test set has fewer than 100 positives, and the margin asks for more examples anyway: the
-gate says so and decides nothing.
+At 10,000 examples every second test set has fewer than 100 positives, of which the gate says nothing else; and the
+margin asks for more examples anyway, so that only a clear difference ships.
 
 ### Few positives
 
