@@ -310,8 +310,8 @@ def years(generator: np.random.Generator, drawn: Drawn, n: int) -> str:
         [
             *lines,
             "",
-            f"{YEARS[drawn.problem.kind]} years of {NIGHTS} nights each, {n:,} test examples. No challenger is drawn that is "
-            f"more than {WORST - 1:.0%} worse than the first champion.",
+            f"{YEARS[drawn.problem.kind]} years of {NIGHTS} nights each, {n:,} test examples. No challenger is drawn that "
+            f"is more than {WORST - 1:.0%} worse than the first champion.",
         ]
     )
 
@@ -364,8 +364,8 @@ little better on most examples and far worse on a few to be better, and the more
 table. **Log loss objects to miscalibration alone**: to it, a model that ranks as well but is too sure of itself is
 worse. AUC does not see that; choose it where only the order of the scores matters.
 
-All figures below are simulated with the gate's own code and its default thresholds, by `python -m tests.bench.paired`; ±
-is one standard error, in points where the figure is a percentage. Those of many classes are in [gate.md](gate.md).
+All figures below are simulated with the gate's own code and its default thresholds, by `python -m tests.bench.paired`;
+± is one standard error, in points where the figure is a percentage. Those of many classes are in [gate.md](gate.md).
 """
 
 REGRESSION = """## Regression with heavy tails
