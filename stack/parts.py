@@ -19,6 +19,9 @@ from stack import grafana, web_config, workers
 from stack.environment import client_environment
 from stack.settings import PROJECT, Settings, tool
 
+FORMER_NAMES = {"registry": "exporter"}
+"""What a part was called in the release before → what it is called now."""
+
 
 @dataclass(frozen=True)
 class Part:

@@ -158,6 +158,36 @@ def test_only_what_a_changed_setting_concerns_starts_again(running: RunningStack
     assert listening.found(running.settings) == listening.expected(running.settings, SERVICES)
 
 
+def test_a_part_of_the_release_before_is_taken_over_under_its_name_of_now(running: RunningStack) -> None:
+    settings = running.settings
+    up(running, ["s3", "statsd_exporter"])
+    exporter = parts(settings)["exporter"]
+    running.supervisor.reconfigure([replace(exporter, name="registry")])
+    running.supervisor.start("registry")
+    wait_until(exporter.healthy, "it answers under its name of before")
+    before = running.supervisor.processes()
+    assert "registry still runs under its name of before; `make up` starts it again as exporter" in up(running, ["s3"])
+    assert running.supervisor.processes() == before
+
+    assert "exporter starts again, for its settings have changed" in up(running, ["s3", "exporter"])
+    assert exporter.healthy() and not psutil.pid_exists(before["registry"])
+    after = running.supervisor.processes()
+    assert {name for name in after if after[name] == before.get(name)} == {"s3", "statsd_exporter"}
+    assert set(running.supervisor.states()) == {"s3", "statsd_exporter", "exporter"}
+    assert [path.name for path in settings.logs.glob("registry*")] == []
+    assert (settings.logs / "exporter.log").read_text().count("listens at") == 2, "its log goes on"
+    assert not list((settings.home / "parts").glob("registry*"))
+
+
+def test_what_runs_under_a_name_of_before_is_stopped_too(running: RunningStack) -> None:
+    up(running, ["s3"])
+    running.supervisor.reconfigure([replace(parts(running.settings)["exporter"], name="registry")])
+    running.supervisor.start("registry")
+    wait_until(lambda: "registry" in running.supervisor.processes(), "it runs")
+    control.down(running.settings, say=quiet)
+    assert not control.processes(running.settings)
+
+
 def test_a_new_port_and_a_new_password_hold_after_the_next_up(running: RunningStack) -> None:
     names = ["statsd_exporter", "prometheus", "alertmanager", "courier"]
     up(running, names)
