@@ -96,7 +96,8 @@ def score_incumbents(run: Run) -> None:
 def predicted_by(run: Run, other: Run) -> Integers:
     """Class index that another run's model gives each of this run's test images, shape (n,).
 
-    Computed once and kept as ``opponents/<run_id>.safetensors``; what is damaged there is computed again.
+    Computed once and kept as ``opponents/<run_id>.safetensors``, the key in ledgers of old too; what is damaged there
+    is computed again.
 
     Raises:
         ArtifactError: the other model is missing or damaged, needs a newer version, or tells other classes apart.

@@ -236,7 +236,7 @@ def test_airflow_has_the_time_to_stop(project: dict[str, Any]) -> None:
     assert {service.get("stop_grace_period") for service in slow.values()} == {"1m0s"}
 
 
-def test_an_exporter_that_restarts_restarts_nobody(project: dict[str, Any]) -> None:
+def test_a_statsd_exporter_that_restarts_restarts_nobody(project: dict[str, Any]) -> None:
     """A worker that is restarted in the middle of a training has to begin again at its last checkpoint."""
     for name, service in project["services"].items():
         assert not [other for other, how in service.get("depends_on", {}).items() if how.get("restart")], name
