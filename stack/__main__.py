@@ -11,13 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from catwalk.clients.caller import no_proxy, other_s3_settings
 from catwalk.entry_point import entry_point
-from stack import control
-from stack.environment import client_environment
-from stack.parts import logins, parts
+from catwalk.environment.caller import no_proxy, other_s3_settings
+from stack.configuration.environment import client_environment
+from stack.native import control
+from stack.native.parts import logins, parts
+from stack.native.supervisor import Supervisor
 from stack.settings import Settings
-from stack.supervisor import Supervisor
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from catwalk.entry_point import entry_point
-from catwalk.former_names import under_new_names
-from stack import credentials
+from catwalk.environment.former_names import under_new_names
+from stack.configuration import credentials
 from stack.settings import PROJECT, StackError
 
 FILE = PROJECT / "docker-compose.yaml"

@@ -18,17 +18,17 @@ from rich.console import Console
 from rich.panel import Panel
 
 from catwalk.clients.airflow_api import AirflowApi
-from catwalk.clients.caller import become_client
 from catwalk.entry_point import entry_point
+from catwalk.environment.caller import become_client
 from catwalk.errors import DatasetError
 from catwalk.ledger.runs import Ledger, Run, run_id_of_dag_run
 from catwalk.replay.points import run_points
 from catwalk.storage.store import Store
 from ml.fashion_mnist.config import DataConfig
 from ml.fashion_mnist.dataset import read_splits
-from stack import control
-from stack.environment import client_environment
-from stack.parts import get, logins, monitoring_password
+from stack.configuration.environment import client_environment
+from stack.native import control
+from stack.native.parts import get, logins, monitoring_password
 from stack.settings import PROJECT, Settings, StackError
 
 DAG = "fashion_training"

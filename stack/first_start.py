@@ -23,7 +23,7 @@ from catwalk.errors import CatwalkError
 from catwalk.storage import s3
 from catwalk.storage.s3_errors import unanswered
 from catwalk.storage.store import location
-from stack import credentials
+from stack.configuration import credentials
 from stack.settings import StackError
 
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from catwalk import checkout, env_file
-from catwalk.clients.addresses import HOST, PORTS, port_variable
+from catwalk.environment import checkout, env_file
+from catwalk.environment.addresses import HOST, PORTS, port_variable
+from catwalk.environment.former_names import under_new_names
 from catwalk.errors import CatwalkError, ConfigError
-from catwalk.former_names import under_new_names
 
 PROJECT = Path(__file__).resolve().parent.parent
 

@@ -22,7 +22,7 @@ import yaml
 from catwalk.clients.access import PASSWORD_VARIABLE, USER
 from catwalk.entry_point import entry_point
 from catwalk.errors import ConfigError
-from stack.credentials import write_private_text
+from stack.configuration.credentials import write_private_text
 
 WEB_FILE, PASSWORD_FILE, CLIENT_FILE = "web.yml", "monitoring_password", "client.yml"
 _COST = 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 import urllib.parse
 from collections.abc import Iterator
@@ -18,22 +19,25 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from catwalk.clients import access
-from catwalk.clients.addresses import PORTS
 from catwalk.clients.airflow_api import AirflowApi
-from catwalk.clients.caller import become_client
+from catwalk.environment.addresses import PORTS
+from catwalk.environment.caller import become_client
+from catwalk.environment.proxies import without_proxy
 from catwalk.ledger.runs import Ledger
-from catwalk.proxies import without_proxy
 from catwalk.storage.store import Store
-from stack import control
-from stack.environment import client_environment, process_environment
-from stack.parts import monitoring_password
+from stack.configuration.environment import client_environment, process_environment
+from stack.native import control
+from stack.native.parts import monitoring_password
+from stack.native.supervisor import Supervisor
 from stack.settings import PROJECT, Settings
-from stack.supervisor import Supervisor
-from tests.servers import free_port, s3_server, s3_store, wait_until
+from tests.support.servers import free_port, s3_server, s3_store, wait_until
 
 __all__ = ["s3_server", "s3_store", "wait_until"]
 """Fixtures and helpers that come from elsewhere."""
 os.environ.update(without_proxy(os.environ, ()))  # whoever runs the tests may have a proxy for what is outside
+# Tests import some hundred modules in each of their workers, and start some hundred processes that import them too.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "exporter", "courier"]
 """Everything but Airflow."""
 
@@ -161,12 +165,14 @@ def services() -> Iterator[RunningStack]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """Everything, Airflow included, with a DAG that waits for the champion beside the project's own.
+    """Everything, Airflow included, with DAGs that wait for a champion and those of a second model beside the
+    project's own.
 
     A failed task is tried once more, after three seconds.
     """
     dags = tmp_path_factory.mktemp("dags")
-    for path in (*(PROJECT / "dags").glob("*.py"), PROJECT / "tests" / "integration" / "waiting_dag.py"):
+    others = [PROJECT / "tests" / "integration" / name for name in ("waiting_dag.py", "shapes_dags.py")]
+    for path in (*(PROJECT / "dags").glob("*.py"), *others):
         shutil.copy(path, dags)
     settings = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),

@@ -11,10 +11,10 @@ from airflow.sdk import DAG, Asset, AssetAlias, BaseOperatorLink, CronTriggerTim
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
 from catwalk.airflow.dag_settings import DagSettings
-from catwalk.clients.airflow_api import CHAMPION_ASSET
+from catwalk.clients.airflow_api import champion_assets
+from catwalk.environment.schedule import NEVER, VARIABLE, airflow_schedule
 from catwalk.errors import CatwalkError, TransientError
 from catwalk.knobs import Bounds, Knob
-from catwalk.schedule import NEVER, VARIABLE, airflow_schedule
 
 if TYPE_CHECKING:
     from catwalk.ledger.runs import Ledger, Run
@@ -25,8 +25,6 @@ log = logging.getLogger("catwalk.dags")
 SETTINGS = DagSettings.from_environment()
 TRAINING_TIMEOUT = timedelta(hours=2)
 
-CHAMPION = Asset(CHAMPION_ASSET)
-"""Gets an event when a model goes into service: what deploys it can be scheduled on this."""
 # An outlet that is an asset would get an event whenever its task succeeds; one that is an alias gets those added to it.
 PROMOTIONS = AssetAlias("catwalk_promotions")
 
@@ -96,7 +94,7 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Asked at the end of a task, where `ti_key` is the whole task instance."""
-        from catwalk.clients.environment import public_url
+        from catwalk.environment.parts import public_url
 
         return f"{public_url('exporter')}/runs/{self.run_id(ti_key)}"
 
@@ -131,10 +129,12 @@ def publish_run(run_id: str) -> None:
 
 
 def announce(run: Run) -> None:
-    """Adds an event for a model in service. A task that is tried again may add it twice, but never forgets it."""
+    """Adds an event of its assets for a model in service. A task that is tried again may add them twice, but never
+    forgets them."""
     from catwalk.ledger.champion import in_service
 
     champion = in_service(run)
     if champion:
-        events = get_current_context()["outlet_events"]
-        events[PROMOTIONS].add(CHAMPION, extra=dict(champion.announcement))
+        events = get_current_context()["outlet_events"][PROMOTIONS]
+        for name in champion_assets(champion.model):
+            events.add(Asset(name), extra=dict(champion.announcement))

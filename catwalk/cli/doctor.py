@@ -20,8 +20,8 @@ from catwalk.cli import trainables
 from catwalk.clients import access, airflow_health
 from catwalk.clients.airflow_api import TAG, AirflowApi
 from catwalk.clients.courier import told
-from catwalk.clients.environment import home, part_url, start_command
 from catwalk.clients.grafana import Grafana
+from catwalk.environment.parts import home, part_url, start_command
 from catwalk.errors import CatwalkError, DownloadError, PreconditionFailedError
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from catwalk.checkout import find_tool
+from catwalk.environment.checkout import find_tool
 from catwalk.errors import CatwalkError
 from catwalk.replay.openmetrics import openmetrics
 from catwalk.replay.prometheus import data_folder, scraped_labels

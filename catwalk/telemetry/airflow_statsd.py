@@ -19,9 +19,9 @@ import threading
 
 from statsd import StatsClient
 
-from catwalk.telemetry.address import Address
-from catwalk.telemetry.labels import label_value
-from catwalk.telemetry.statsd_client import DATAGRAM_BYTES, Route, reason
+from catwalk.telemetry.wire.address import Address
+from catwalk.telemetry.wire.client import DATAGRAM_BYTES, Route, reason
+from catwalk.telemetry.wire.labels import label_value
 
 log = logging.getLogger(__name__)
 

@@ -15,12 +15,12 @@ from functools import lru_cache
 
 from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
 from catwalk.telemetry import catalogue
-from catwalk.telemetry.address import Address
 from catwalk.telemetry.catalogue import Metric
-from catwalk.telemetry.labels import label_value
 from catwalk.telemetry.observer import Observer, Silent
 from catwalk.telemetry.points import Point, epoch_points, stage_points, test_points
-from catwalk.telemetry.statsd_client import Route, TcpClient, UdpClient, on_wire, reason
+from catwalk.telemetry.wire.address import Address
+from catwalk.telemetry.wire.client import Route, TcpClient, UdpClient, on_wire, reason
+from catwalk.telemetry.wire.labels import label_value
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ import json
 import sys
 from pathlib import Path
 
-from catwalk import checkout
 from catwalk.entry_point import entry_point
+from catwalk.environment import checkout
 from catwalk.telemetry import catalogue, usage
 from catwalk.telemetry.airflow_metrics import LONG_SECONDS, PREFIX, Rule, airflow_rules, load_registry
 

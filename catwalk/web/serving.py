@@ -14,8 +14,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar, NoReturn, Protocol, TypeVar
 
+from catwalk.environment.former_names import under_new_names
 from catwalk.errors import ConfigError
-from catwalk.former_names import under_new_names
 
 log = logging.getLogger("catwalk.http")
 

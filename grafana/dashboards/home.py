@@ -37,7 +37,7 @@ LAST_STATE = (
     f"max by (state) ((last_over_time(catwalk_run_state{{{_MODEL}}}[2d]) == 1) and on (run_id) ({_NEWEST_RUN}))"
 )
 SINCE_SUCCESS = f"time() - max(last_over_time(catwalk_last_success_timestamp_seconds{{{_MODEL}}}[{REMEMBERED}]))"
-FIRING = 'max by (alertname, alertstate, severity, area) (ALERTS{severity=~"critical|warning|info", area!=""})'
+FIRING = 'max by (alertname, alertstate, severity, area, model) (ALERTS{severity=~"critical|warning|info", area!=""})'
 _RECENT = f'{_MODEL}, run_id=~"$recent"'
 RUN_ACCURACY = f"max by (run_id) (last_over_time(ml_test_accuracy_ratio{{{_RECENT}}}[$__range]))"
 RUN_STATE = f"max by (run_id, state) (last_over_time(catwalk_run_state{{{_RECENT}}}[$__range]) == 1)"
@@ -162,6 +162,7 @@ DASHBOARD = board.board(
                 ),
                 Column("alertstate", "State", {"custom.width": 85}),
                 Column("area", "Area", {"custom.width": 85}),
+                Column("model", "Model", {"custom.width": 110}),
             ],
         ),
         joined(

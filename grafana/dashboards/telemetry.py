@@ -72,7 +72,7 @@ DASHBOARD = board.board(
     "Catwalk: telemetry health",
     "Is what the other dashboards show whole, and does the path it travels on work?",
     [board.place("exporter")],
-    [board.firing("telemetry")],
+    [board.firing("telemetry", models=".*")],
     [
         sources(*SERVERS),
         tile(

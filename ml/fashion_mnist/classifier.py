@@ -70,6 +70,10 @@ class Classifier:
 
         return predict
 
+    def upgrade(self, old_config: dict[str, Any]) -> dict[str, Any]:
+        """Whatever another version has stored is kept; `load_network` refuses what would make another network."""
+        return old_config
+
     def read(self, path: Path, invert: Invert) -> Arrays:
         """Any picture as what the network was trained on."""
         import numpy as np
@@ -78,6 +82,10 @@ class Classifier:
 
         pixels = read_image(path, invert)
         return {"images": np.frombuffer(pixels, dtype=np.uint8).reshape(1, SIDE, SIDE)}
+
+    def preview(self, inputs: Arrays) -> NDArray[Any]:
+        """The examples are pictures."""
+        return inputs["images"]
 
     def check(self) -> str:
         """Whether the published files are here, and whole."""

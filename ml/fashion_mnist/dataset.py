@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,8 +99,8 @@ def stratified(labels: Tensor, config: DataConfig) -> tuple[Tensor, Tensor]:
 
 
 def dataset_root() -> Path:
-    """The folder whose ``FashionMNIST/raw`` holds the files: `CATWALK_DATASET_ROOT`, else ``data`` or
-    ``../shared/datasets`` where they are there, else ``data``, where torchvision downloads them.
+    """The folder whose ``FashionMNIST/raw`` holds the files: `CATWALK_DATASET_ROOT`, else ``data`` or a folder
+    ``datasets`` near the checkout where they are there, else ``data``, where they are downloaded to.
 
     Raises:
         DatasetError: `CATWALK_DATASET_ROOT` is set, but has no such folder; or a folder may not be entered.
@@ -109,8 +110,19 @@ def dataset_root() -> Path:
         if not published.has_folder(Path(configured)):
             raise DatasetError(f"CATWALK_DATASET_ROOT={configured} has no folder FashionMNIST/raw; correct or unset it")
         return Path(configured)
-    candidates = (PROJECT / "data", PROJECT.parent / "shared" / "datasets")
-    return next((root for root in candidates if published.is_here(root)), candidates[0])
+    own = PROJECT / "data"
+    return own if published.is_here(own) else next(_neighbours(), own)
+
+
+def _neighbours() -> Iterator[Path]:
+    """Folders ``datasets`` beside the checkout, or one level further down, that hold the files. They may be anybody's:
+    one that this user may not enter is passed over.
+    """
+    beside = PROJECT.parent
+    for root in (beside / "datasets", *sorted(beside.glob("*/datasets"))):
+        with suppress(DatasetError):
+            if published.is_here(root):
+                yield root
 
 
 def stand_in_root() -> Path:

@@ -19,8 +19,8 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
+from catwalk.environment.proxies import through_proxy
 from catwalk.errors import DatasetError, DownloadError
-from catwalk.proxies import through_proxy
 
 _IMAGES, _LABELS = 0x803, 0x801
 FILES = {

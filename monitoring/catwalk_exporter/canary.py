@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from itertools import product
 
 from catwalk.telemetry import catalogue
-from catwalk.telemetry.address import Address
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.emitter import VARIABLE, Emitter
+from catwalk.telemetry.wire.address import Address
 
 INTERVAL_SECONDS = 1.0
 ANNOUNCE_SECONDS = 15.0

@@ -15,15 +15,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as PrometheusFamily
 from prometheus_client.registry import Collector
 
-from catwalk.clients.airflow_health import DagRun
-from catwalk.former_names import under_new_names
+from catwalk.clients.airflow_health import DagRun, DagSchedule
+from catwalk.environment.former_names import under_new_names
+from catwalk.environment.schedule import Schedule
 from catwalk.knobs import knob_text
 from catwalk.ledger.records import StageSummary, SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
-from catwalk.schedule import Schedule
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
-from catwalk.telemetry.labels import label_value
+from catwalk.telemetry.wire.labels import label_value
 from catwalk_exporter.disks import Disk, disk_folders
 from catwalk_exporter.snapshot import Snapshot
 
@@ -100,6 +100,8 @@ class Facts:
     """DAG → paused; empty while Airflow has not said."""
     dag_failures: Mapping[DagRun, float] = field(default_factory=dict)
     """The last run of a DAG that has ended → when, if it failed."""
+    dag_schedules: Mapping[str, DagSchedule] = field(default_factory=dict)
+    """DAG → its schedule; empty while Airflow has not said."""
     disks: Mapping[str, Disk] = field(default_factory=dict)
     """Volume → its space."""
 
@@ -350,19 +352,34 @@ def _present(labels: tuple[str, ...], *values: tuple[Metric, float | None]) -> I
 def _freshness(facts: Facts, settings: Settings) -> Iterator[Row]:
     last: dict[tuple[str, str], float] = {}
     scheduled: dict[str, list[SummaryRecord]] = {}
+    of_dags: dict[str, str] = {}
     for summary in facts.snapshot.summaries:
         if summary.state == "succeeded" and summary.finished is not None:
             of_trigger = summary.model, summary.trigger
             last[of_trigger] = max(summary.finished, last.get(of_trigger, 0.0))
         if summary.trigger == "schedule":
             scheduled.setdefault(summary.model, []).append(summary)
+        if summary.trigger in _PIPELINE:
+            of_dags[summary.dag_id] = summary.schedule  # a run by hand tells of a schedule that has changed, too
     for labels, finished in last.items():
         yield catalogue.LAST_SUCCESS, finished, labels
     for model, runs in scheduled.items():
-        yield from _due(model, runs, settings.schedule)
-    if not scheduled and facts.store_up:
-        for due in islice(settings.schedule.after(settings.since), 1):
-            yield catalogue.NEXT_RUN_DUE, due, ("", str(settings.schedule))
+        own = of_dags[runs[-1].dag_id]
+        yield from _due(model, runs, Schedule.of(own) if own else settings.schedule)
+    begun = {run.dag_id for runs in scheduled.values() for run in runs}
+    yield from _first_due(facts, settings, begun)
+
+
+def _first_due(facts: Facts, settings: Settings, begun: Set[str]) -> Iterator[Row]:
+    """When the first scheduled run is due: of each DAG that has begun none, or where no DAG has, of anything."""
+    if not begun:
+        waiting = {"": (settings.schedule, settings.since)} if facts.store_up else {}
+    else:
+        unknown = {name: found for name, found in facts.dag_schedules.items() if name not in begun}
+        waiting = {name: (Schedule.of(found.text), found.since) for name, found in unknown.items()}
+    for dag_id, (schedule, since) in waiting.items():
+        for due in islice(schedule.after(since), 1):
+            yield catalogue.NEXT_RUN_DUE, due, ("", str(schedule), dag_id)
 
 
 def _due(model: str, runs: Sequence[SummaryRecord], schedule: Schedule) -> Iterator[Row]:
@@ -370,6 +387,6 @@ def _due(model: str, runs: Sequence[SummaryRecord], schedule: Schedule) -> Itera
     labels = model, str(schedule)
     good = [run.started for run in runs if run.state == "succeeded"] or [min(run.started for run in runs)]
     for due in islice(schedule.after(max(run.started for run in runs)), 1):
-        yield catalogue.NEXT_RUN_DUE, due, labels
+        yield catalogue.NEXT_RUN_DUE, due, (*labels, runs[-1].dag_id)
     for due in islice(schedule.after(max(good)), 1, 2):
         yield catalogue.GOOD_RUN_DUE, due, labels

@@ -178,6 +178,7 @@ class Exporter:
             now=time.time(),
             dags_paused=self._airflow.paused,
             dag_failures=self._airflow.failures,
+            dag_schedules=self._airflow.schedules,
             disks=disks(self.settings.disks),
         )
         self.text, self._rendered = self._exposition.render(facts), monotonic

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from catwalk.ledger.records import STAGES
 from ml.fashion_mnist.config import CLASSES
-from stack.parts import get
+from stack.native.parts import get
 from stack.settings import tool
 from tests.bench.measure import Measurement
 from tests.grafana.asking import ask
 from tests.grafana.promql import Query, all_queries
-from tests.servers import free_port, wait_for_port, wait_until
+from tests.support.servers import free_port, wait_for_port, wait_until
 
 RUNS, CHOSEN, RECENT, CHAMPIONS = 1_000, 10, 60, 5
 COUNTED = 24

@@ -18,7 +18,7 @@ from tests.integration.faults import (
     train_killed,
     wait_for_alert,
 )
-from tests.small import SLOW
+from tests.support.small import SLOW
 
 PROMISE = {
     "ModelLossNotFinite": "at most 90",

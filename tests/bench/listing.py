@@ -17,8 +17,8 @@ from catwalk.storage.store import Store
 from ml.fashion_mnist.config import RunConfig
 from stack.settings import PROJECT
 from tests.bench.measure import Measurement
-from tests.monitoring.ledgers import put_summary, summary
-from tests.servers import ENVIRONMENT, S3Server
+from tests.support.ledgers import put_summary, summary
+from tests.support.servers import ENVIRONMENT, S3Server
 
 SIZES = (100, 1_000, 10_000)
 COMMAND = [str(PROJECT / ".venv" / "bin" / "catwalk"), "runs", "--sort", "-test_accuracy"]

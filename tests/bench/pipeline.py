@@ -11,7 +11,7 @@ from stack.settings import PROJECT
 from tests.bench.measure import Measurement
 from tests.conftest import running_stack
 from tests.integration.conftest import trigger
-from tests.small import SMALL
+from tests.support.small import SMALL
 
 READ = """
 import time

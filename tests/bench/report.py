@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.bench.accuracy import s3
 from tests.bench.measure import Measurement
-from tests.small import SMALL
+from tests.support.small import SMALL
 
 COMPARED = 40
 
@@ -22,7 +22,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
     from catwalk.report.build import build
     from catwalk.report.comparison import page as compare_page
     from catwalk.report.comparison.differences import compare, side_by_side
-    from catwalk.stages.opening import open_run
+    from catwalk.stages.lifecycle.opening import open_run
     from catwalk.stages.pipeline import run_stages
     from catwalk.storage.store import Store
     from catwalk.telemetry.observer import Silent

@@ -24,11 +24,11 @@ from catwalk.telemetry import catalogue
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import Snapshot
 from ml.fashion_mnist.config import CLASSES
-from stack.parts import get
+from stack.native.parts import get
 from stack.settings import PROJECT, tool
 from tests.bench.measure import Measurement
-from tests.monitoring.ledgers import summary
-from tests.servers import free_port, wait_until
+from tests.support.ledgers import summary
+from tests.support.servers import free_port, wait_until
 
 RUNS = (10, 100, 1_000)
 DAYS = 90

@@ -15,7 +15,7 @@ from catwalk.telemetry.points import epoch_points
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig
 from tests.bench.measure import Measurement
-from tests.servers import StatsdExporter
+from tests.support.servers import StatsdExporter
 
 BURST = 450
 """Points sent at once, rounded up to whole epochs."""

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from catwalk.clients import access
-from stack.parts import get
+from stack.native.parts import get
 from stack.settings import PROJECT, tool
 from tests.grafana.asking import ask
 from tests.grafana.promql import Query
-from tests.servers import StatsdExporter, free_port, wait_for_port, wait_until
+from tests.support.servers import StatsdExporter, free_port, wait_for_port, wait_until
 
 SCRAPE_SECONDS = 1
 STOOD_IN_FOR = ("prometheus", "alertmanager", "courier")

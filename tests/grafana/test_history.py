@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from stack.parts import get
+from stack.native.parts import get
 from stack.settings import tool
 from tests.grafana.asking import ask, step_of
 from tests.grafana.promql import Query, all_queries
-from tests.servers import free_port, wait_for_port, wait_until
+from tests.support.servers import free_port, wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -120,7 +120,7 @@ def test_what_was_known_before_a_short_range_can_be_chosen(history: History, nam
     """The exporter has been silent for five hours."""
     choices = [query for query in all_queries() if (query.place, query.ref) == (name, "variable")]
     for query in choices:
-        [found] = ask(history.url, query, {}, history.now, seconds, SCRAPE)
+        [found] = ask(history.url, query, {"model": "mlp"}, history.now, seconds, SCRAPE)
         assert found["metric"] == {"model": {"model": "mlp"}, "dag": {"dag_id": "nightly"}}[name]
     assert choices
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from catwalk.clients.addresses import PORTS
+from catwalk.environment.addresses import PORTS
 from grafana.__main__ import FOLDER
 from grafana.board import all_panels
 from grafana.dashboards import DASHBOARDS
-from stack import grafana
+from stack.configuration import grafana
 from stack.settings import Settings
 
 PROVISIONING = FOLDER.parent / "provisioning"

@@ -23,8 +23,8 @@ from grafana.dashboards import DASHBOARDS
 from tests.grafana.asking import step_of
 from tests.grafana.measured import SCRAPE_SECONDS, Measured, Prometheus
 from tests.grafana.promql import Query, all_queries, other_queries
-from tests.monitoring.ledgers import make_run, put_summary, summary
-from tests.servers import ENVIRONMENT, S3Server, StatsdExporter, free_port, s3_server, wait_until
+from tests.support.ledgers import make_run, put_summary, summary
+from tests.support.servers import ENVIRONMENT, S3Server, StatsdExporter, free_port, s3_server, wait_until
 
 __all__ = ["s3_server"]
 

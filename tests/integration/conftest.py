@@ -18,9 +18,12 @@ from catwalk.replay.points import run_points
 from catwalk.telemetry.points import Point
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
-from tests.small import SMALL
+from tests.models.shapes import SHAPES
+from tests.support.small import SMALL
 
 DAG = "fashion_training"
+EASY = {"accuracy_floor": 0.4, "recall_floor": 0, "calibration_cap": 1}
+"""Of the second model: its gate lets nearly everything pass."""
 COMPLETENESS = (
     "count by (run_id) (group by (__name__, run_id, epoch, split, class, true_class, predicted_class, stage) "
     '(last_over_time({__name__=~"ml_.+", run_id!=""}[1d])))'
@@ -47,12 +50,17 @@ def start_run(stack: RunningStack, knobs: dict[str, Any], **environment: str) ->
     flags = [text for name, value in knobs.items() for text in (f"--{name.replace('_', '-')}", str(value))]
     process = subprocess.Popen(
         [str(PROJECT / ".venv" / "bin" / "catwalk"), "run", "--run-id", run_id, *flags],
-        env={**stack.environment, **environment},
+        env={**stack.configuration.environment, **environment},
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     return stack.ledger.run(run_id), process
+
+
+def start_shapes(stack: RunningStack, **knobs: Any) -> tuple[Run, subprocess.Popen[str]]:
+    """The same of the second model."""
+    return start_run(stack, {**EASY, **knobs}, CATWALK_TRAINABLE=SHAPES.reference)
 
 
 def finish(process: subprocess.Popen[str], seconds: float = 300) -> str:

@@ -18,10 +18,9 @@ import pytest
 from catwalk.ledger.runs import Run, run_id_of_dag_run
 from catwalk.ledger.sweep import NOT_CHOSEN, chosen
 from ml.fashion_mnist.dataset import dataset_root
-from stack import control
+from stack.native import control
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, running_stack, wait_until
-from tests.databases import databases, not_installed
 from tests.integration.conftest import (
     DagRun,
     assert_all_stored,
@@ -34,7 +33,8 @@ from tests.integration.conftest import (
     trigger,
 )
 from tests.integration.faults import points_are_due
-from tests.small import SMALL
+from tests.support.databases import databases, not_installed
+from tests.support.small import SMALL
 
 pytestmark = [pytest.mark.integration, pytest.mark.distributed, pytest.mark.timeout(1800)]
 
@@ -143,7 +143,7 @@ def start_sweep(stack: RunningStack, conf: dict[str, Any]) -> Sweep:
 def worker_of(stack: RunningStack, pid: int) -> str:
     """Which worker a task's process belongs to."""
     above = {process.pid for process in psutil.Process(pid).parents()}
-    [name] = [name for name in WORKERS if stack.supervisor.processes().get(name) in above]
+    [name] = [name for name in WORKERS if stack.native.supervisor.processes().get(name) in above]
     return name
 
 
@@ -152,7 +152,7 @@ def take_down(stack: RunningStack, part: str) -> None:
 
     def down() -> bool:
         stack.stop(part)
-        return stack.supervisor.states()[part] == "STOPPED"
+        return stack.native.supervisor.states()[part] == "STOPPED"
 
     wait_until(down, f"{part} stays down")
 

@@ -21,13 +21,14 @@ from botocore.exceptions import ClientError
 
 from catwalk.clients import access
 from catwalk.clients.airflow_api import AirflowApi, AirflowError
-from stack import control, credentials
-from stack.parts import monitoring_password, parts
+from stack.configuration import credentials
+from stack.native import control
+from stack.native.parts import monitoring_password, parts
 from stack.settings import Settings
-from tests import listening
 from tests.conftest import RunningStack
-from tests.notifying import notification
-from tests.servers import wait_until
+from tests.support import listening
+from tests.support.notifying import notification
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.integration
 

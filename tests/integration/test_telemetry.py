@@ -9,10 +9,10 @@ import pytest
 from catwalk.ledger.runs import Run
 from catwalk.replay.points import run_points
 from catwalk.stages.publish import publish
-from catwalk.telemetry.address import Address
 from catwalk.telemetry.emitter import gauge_value, observer_from_environment, stat
 from catwalk.telemetry.points import Point, series_budget
-from catwalk.telemetry.statsd_client import TcpClient
+from catwalk.telemetry.wire.address import Address
+from catwalk.telemetry.wire.client import TcpClient
 from tests.conftest import RunningStack, wait_until
 from tests.integration.conftest import (
     assert_all_stored,
@@ -26,7 +26,7 @@ from tests.integration.conftest import (
     stored,
 )
 from tests.integration.faults import points_are_due
-from tests.small import SLOW, SMALL
+from tests.support.small import SLOW, SMALL
 
 pytestmark = pytest.mark.integration
 

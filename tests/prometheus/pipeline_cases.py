@@ -31,9 +31,9 @@ EXPORTER_UP = 'up{job="exporter", instance="exporter:1"}'
 NIGHTLY = "0 3 * * *"
 
 
-def due(kind: str, values: str, model: str = "mlp", schedule: str = NIGHTLY) -> dict[str, str]:
+def due(kind: str, values: str, model: str = "mlp", schedule: str = NIGHTLY, dag_id: str = "") -> dict[str, str]:
     """When the exporter says that the next, or the next good run is due."""
-    labels = {"model": model} if model else {}
+    labels = {name: value for name, value in {"model": model, "dag_id": dag_id}.items() if value}
     return {series(f"catwalk_{kind}_run_due_timestamp_seconds", **labels, schedule=schedule): values}
 
 
@@ -58,11 +58,11 @@ def fruitless(by: str) -> Alert:
     )
 
 
-def never(by: str, schedule: str = NIGHTLY) -> Alert:
-    """No scheduled run in all the time that somebody looked."""
+def never(by: str, schedule: str = NIGHTLY, dag_id: str = "") -> Alert:
+    """No scheduled run, or none of a DAG, in all the time that somebody looked."""
     return Alert(
-        {**CRITICAL, "schedule": schedule},
-        "No scheduled run has ever begun",
+        {**CRITICAL, "schedule": schedule, **({"dag_id": dag_id} if dag_id else {})},
+        f"No scheduled run{f' of {dag_id}' if dag_id else ''} has ever begun",
         f"The first run of the schedule {schedule} was due {by} ago: runs do not begin.",
         "catwalk-pipeline?var-model=",
     )
@@ -136,6 +136,24 @@ FRESHNESS: list[Scenario] = [
         has("exporter:first_run_due_timestamp_seconds:min", "2h", {'{schedule="0 3 * * 0"}': 100 * HOUR}),
         silent("RetrainingOverdue", "4h"),
         has("exporter:first_run_due_timestamp_seconds:min", "5h", {}),
+        interval="5m",
+    ),
+    scenario(
+        "a model is retrained each night; of two younger DAGs by the same schedule, one never begins and one does",
+        {
+            EXPORTER_UP: "1x30 0x3 1x100",
+            **due("next", constant(100 * HOUR), dag_id="fashion_training"),
+            **due("next", f"{2 * HOUR}x12 _x21 {26 * HOUR}x100", model="", dag_id="shapes"),
+            **due("next", f"{2 * HOUR}x20 stale", model="", dag_id="churn"),
+            **due("next", f"_x21 {26 * HOUR}x100", model="churn", dag_id="churn"),
+        },
+        has(
+            "exporter:first_run_due_timestamp_seconds:min",
+            "1h",
+            {f'{{dag_id="{name}", schedule="{NIGHTLY}"}}': 2 * HOUR for name in ("churn", "shapes")},
+        ),
+        silent("RetrainingOverdue", "3h15m"),
+        fires("RetrainingOverdue", "3h20m", never("1h 20m 0s", dag_id="shapes")),
         interval="5m",
     ),
 ]

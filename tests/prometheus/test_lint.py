@@ -19,7 +19,7 @@ from catwalk.telemetry.mapping import MAPPING
 from stack.settings import tool
 from tests.conftest import RunningStack
 from tests.prometheus.rulebook import RULES, RUNBOOKS, Rule, alerts, names, records, rules
-from tests.servers import free_port, scraped, wait_until
+from tests.support.servers import free_port, scraped, wait_until
 
 DASHBOARDS = {f"catwalk-{name}" for name in ("home", "runs", "run", "model", "pipeline", "telemetry")}
 PER_RUN = {metric.name for metric in catalogue.METRICS if "run_id" in metric.labels and "role" not in metric.labels} - {

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import RunningStack
 from tests.prometheus.rulebook import names, records, rules
 from tests.prometheus.test_runbooks import PAGES, blocks
-from tests.servers import wait_until
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.integration
 

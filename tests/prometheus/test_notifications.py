@@ -15,9 +15,9 @@ import yaml
 
 from catwalk.notifications import receivers
 from stack.notifications import SOURCE
-from tests.notifying import OTHER_RUN, RUN, Alertmanager, Listener, Mailbox, key
 from tests.prometheus.rulebook import alerts
-from tests.servers import wait_until
+from tests.support.notifying import OTHER_RUN, RUN, Alertmanager, Listener, Mailbox, key
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.integration
 

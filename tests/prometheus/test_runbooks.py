@@ -16,15 +16,15 @@ import yaml
 
 from catwalk.cli.main import app
 from catwalk.notifications import receivers
-from catwalk.telemetry.address import Address
+from catwalk.telemetry.wire.address import Address
 from catwalk_courier.runbooks import CONTAINERS
 from stack.settings import PROJECT, tool
-from tests.notifying import Alertmanager
 from tests.prometheus.book import SCENARIOS, complaint
 from tests.prometheus.rulebook import RUNBOOKS, Rule, alerts, dump, names, records
 from tests.prometheus.scenario import Expectation, Scenario
 from tests.prometheus.test_lint import OWN, metric_names, series_read
-from tests.servers import StatsdExporter, wait_until
+from tests.support.notifying import Alertmanager
+from tests.support.servers import StatsdExporter, wait_until
 
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Why this threshold", "Silence"]
 PAGES = sorted(RUNBOOKS.glob("*.md"))

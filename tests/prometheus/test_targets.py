@@ -18,7 +18,7 @@ import pytest
 from catwalk.cli import doctor
 from stack.settings import tool
 from tests.prometheus.rulebook import RULES
-from tests.servers import free_port, wait_for_port, wait_until
+from tests.support.servers import free_port, wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
 LIMIT = 50

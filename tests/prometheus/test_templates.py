@@ -15,7 +15,7 @@ import pytest
 
 from stack import notifications
 from stack.settings import tool
-from tests.notifying import LINKS, RUN
+from tests.support.notifying import LINKS, RUN
 
 GOLDEN = Path(__file__).with_name("golden")
 NO_END = "0001-01-01T00:00:00Z"

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from catwalk.former_names import RENAMED
+from catwalk.environment.former_names import RENAMED
 from stack.compose import write_environment
 from stack.settings import PROJECT, tool
 

@@ -12,8 +12,8 @@ import pytest
 
 from catwalk.clients.alertmanager import ActiveAlert, active_alerts
 from catwalk.clients.courier import told
-from stack import control
-from stack.parts import get, monitoring_password
+from stack.native import control
+from stack.native.parts import get, monitoring_password
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, running_stack, wait_until
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.clients.caller import become_client
+from catwalk.environment.caller import become_client
 from catwalk.storage.store import Store
 from stack import demo, first_start
-from stack.environment import client_environment
+from stack.configuration.environment import client_environment
 from stack.settings import PROJECT
-from tests.between import Proxy
 from tests.conftest import SERVICES, RunningStack, running_stack, wait_until
+from tests.support.between import Proxy
 
 pytestmark = pytest.mark.integration
 AWS = {

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
-from catwalk import env_file
-from catwalk.clients.addresses import PORTS
-from stack import credentials, grafana
+from catwalk.environment import env_file
+from catwalk.environment.addresses import PORTS
 from stack.bootstrap import MODULES, tool_version
 from stack.compose import EXAMPLE, write_environment
-from stack.parts import parts
+from stack.configuration import credentials, grafana
+from stack.native.parts import parts
 from stack.settings import PROJECT, Settings
 from tests.stack.compose_project import FILE, ONCE, PROFILES, VARIABLES, RefusedError, in_repository, load
 

@@ -20,13 +20,13 @@ from typing import Any
 
 import pytest
 
-from catwalk import env_file
 from catwalk.clients import access
-from catwalk.clients.environment import home
+from catwalk.environment import env_file
+from catwalk.environment.parts import home
 from stack.settings import PROJECT, tool
 from tests.conftest import free_ports
-from tests.servers import free_port, scraped, wait_until
 from tests.stack.compose_project import in_repository, load
+from tests.support.servers import free_port, scraped, wait_until
 
 pytestmark = pytest.mark.integration
 

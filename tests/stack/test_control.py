@@ -17,11 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from catwalk.clients.addresses import HOST
 from catwalk.clients.courier import told
-from stack import control
-from stack.environment import process_environment
-from stack.parts import get, monitoring_password, parts
+from catwalk.environment.addresses import HOST
+from stack.configuration.environment import process_environment
+from stack.native import control
+from stack.native.parts import get, monitoring_password, parts
 from stack.settings import PROJECT, Settings, StackError
 from tests.conftest import RunningStack, free_ports, running_stack, wait_until
 
@@ -40,10 +40,10 @@ def quiet(line: str) -> None:
 
 
 def test_every_part_is_healthy_and_up_again_changes_nothing(stack: RunningStack) -> None:
-    pids = stack.supervisor.processes()
+    pids = stack.native.supervisor.processes()
     assert set(pids) == set(parts(stack.settings))
     assert control.up(stack.settings, say=quiet)
-    assert stack.supervisor.processes() == pids
+    assert stack.native.supervisor.processes() == pids
 
 
 def test_status_shows_each_part_and_its_address(stack: RunningStack) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from catwalk import env_file
-from stack import credentials
+from catwalk.environment import env_file
+from stack.configuration import credentials
 from stack.settings import StackError
 
 

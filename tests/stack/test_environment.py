@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.clients.addresses import PORTS
-from stack.environment import (
+from catwalk.environment.addresses import PORTS
+from stack.configuration.environment import (
     client_environment,
     own_environment,
     process_environment,

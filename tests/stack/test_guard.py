@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.clients.addresses import HOST
+from catwalk.environment.addresses import HOST
 from catwalk.telemetry.mapping import MAPPING
-from stack.parts import get
+from stack.native.parts import get
 from stack.settings import PROJECT, tool
 from tests.conftest import running_stack
-from tests.servers import StatsdExporter, free_port, wait_until
+from tests.support.servers import StatsdExporter, free_port, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -46,18 +46,25 @@ def test_a_broken_statsd_exporter_counts_as_ill(monkeypatch: pytest.MonkeyPatch)
     with running_stack(["statsd_exporter"]) as stack:
         show = [sys.executable, "-m", "stack", "status"]
         assert (
-            subprocess.run(show, env=stack.environment, cwd=PROJECT, check=False, capture_output=True).returncode == 0
+            subprocess.run(
+                show, env=stack.configuration.environment, cwd=PROJECT, check=False, capture_output=True
+            ).returncode
+            == 0
         )
         send(stack.settings.ports["statsd"], BREAKING)
         page = stack.settings.url("statsd_exporter") + "/metrics"
         wait_until(lambda: get(page) is None)
         assert get(stack.settings.url("statsd_exporter") + "/-/healthy") is not None, "or this shows nothing"
-        done = subprocess.run(show, env=stack.environment, cwd=PROJECT, check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            show, env=stack.configuration.environment, cwd=PROJECT, check=False, capture_output=True, text=True
+        )
         assert done.returncode == 1
         assert "not healthy" in done.stdout
         doctor = [sys.executable, "-m", "catwalk", "doctor", "--json"]
         checks = json.loads(
-            subprocess.run(doctor, env=stack.environment, cwd=PROJECT, check=False, capture_output=True).stdout
+            subprocess.run(
+                doctor, env=stack.configuration.environment, cwd=PROJECT, check=False, capture_output=True
+            ).stdout
         )
         [canary] = [check for check in checks if check["part"] == "canary"]
         assert canary["verdict"] == "FAIL"

@@ -20,22 +20,23 @@ from typing import Any
 import boto3
 import pytest
 
-from catwalk import env_file
 from catwalk.clients import access
-from catwalk.clients.addresses import port_variable
 from catwalk.clients.courier import told
+from catwalk.environment import env_file
+from catwalk.environment.addresses import port_variable
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Run
 from catwalk.replay.points import run_points
-from stack import control, credentials
-from stack.environment import client_environment, process_environment
-from stack.parts import get, monitoring_password, parts
+from stack.configuration import credentials
+from stack.configuration.environment import client_environment, process_environment
+from stack.native import control
+from stack.native.parts import get, monitoring_password, parts
+from stack.native.supervisor import Supervisor
 from stack.settings import PROJECT, Settings
-from stack.supervisor import Supervisor
 from tests.conftest import SERVICES, RunningStack, free_ports
 from tests.integration.conftest import assert_all_stored, small_run
-from tests.servers import ENVIRONMENT, S3Server, wait_until
 from tests.stack.operations import blocks
+from tests.support.servers import ENVIRONMENT, S3Server, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 

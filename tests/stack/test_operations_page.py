@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from catwalk import env_file
-from catwalk.clients.addresses import PORTS
-from stack import credentials, kubernetes, web_config
-from stack.environment import client_environment
-from stack.parts import parts
+from catwalk.environment import env_file
+from catwalk.environment.addresses import PORTS
+from stack import kubernetes, web_config
+from stack.configuration import credentials
+from stack.configuration.environment import client_environment
+from stack.native.parts import parts
 from stack.settings import PROJECT, Settings, tool
 from tests.prometheus.rulebook import rules
 from tests.stack.compose_project import VARIABLES

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.clients.addresses import HOST, PORTS
-from stack.parts import parts
+from catwalk.environment.addresses import HOST, PORTS
+from stack.native.parts import parts
 from stack.settings import Settings
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from catwalk import env_file
-from stack import programs
-from stack.parts import Part, parts
+from catwalk.environment import env_file
+from stack.native import programs
+from stack.native.parts import Part, parts
 from stack.settings import Settings
 
 SHOW = "import json, os; print(json.dumps([dict(os.environ), os.umask(0)]))"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.clients.addresses import PORTS
-from catwalk.former_names import tell
+from catwalk.environment.addresses import PORTS
+from catwalk.environment.former_names import tell
 from stack.settings import Settings, StackError
 
 

@@ -45,9 +45,9 @@ def report(
 ) -> None:
     """Build a run's report again from S3, and store it there."""
     from catwalk.cli.tables import output
-    from catwalk.clients.environment import public_url
+    from catwalk.environment.parts import public_url
     from catwalk.report.build import build, write
-    from catwalk.stages import reports
+    from catwalk.stages.artifacts import reports
 
     terminal.check_stdout(out, json, show_it)
     found = resolve(run, model)
@@ -140,7 +140,7 @@ def compare(
 
 def _written(comparison: Comparison, out: Path | None) -> tuple[Path | None, str]:
     """The page's path, or why there is none: what was found out must not be lost with it."""
-    from catwalk.clients.environment import home
+    from catwalk.environment.parts import home
 
     try:
         from catwalk.report.build import write

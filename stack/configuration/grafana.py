@@ -1,0 +1,60 @@
+"""Starts a Grafana that is on the PATH, provisioned with our data sources and dashboards.
+
+None is built or downloaded: Grafana's server is in no package registry that set-up uses.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from catwalk.environment.addresses import HOST
+from stack.settings import PROJECT, Settings
+
+FOLDER = PROJECT / "grafana"
+MISSING = "no dashboards, for `grafana` is not on the PATH; grafana/README.md says how a Grafana elsewhere gets them"
+
+
+def find() -> Path | None:
+    """Grafana's program, if there is one."""
+    found = shutil.which("grafana")
+    return Path(found).resolve() if found else None
+
+
+def command(program: Path, settings: Settings) -> list[str]:
+    """How it is started. Its own files lie beside the program, or where Linux packages put them."""
+    homes = [program.parent.parent, Path("/usr/share/grafana")]
+    home = next((folder for folder in homes if (folder / "conf" / "defaults.ini").exists()), homes[0])
+    return [str(program), "server", f"--homepath={home}", f"--config={settings.home / 'grafana' / 'grafana.ini'}"]
+
+
+def environment(settings: Settings, password: str) -> dict[str, str]:
+    """What its own process needs besides ``CATWALK_*_URL``.
+
+    Args:
+        settings: of the stack.
+        password: of the user `admin`.
+    """
+    state = settings.home / "grafana"
+    return {
+        "CATWALK_SCRAPE_INTERVAL": settings.interval,
+        "CATWALK_GRAFANA_DASHBOARDS": str(FOLDER / "json"),
+        "GF_SERVER_HTTP_ADDR": HOST,
+        "GF_SERVER_HTTP_PORT": str(settings.ports["grafana"]),
+        "GF_SECURITY_ADMIN_PASSWORD": password,
+        "GF_PATHS_DATA": str(state),
+        "GF_PATHS_LOGS": str(state / "logs"),
+        "GF_PATHS_PLUGINS": str(state / "plugins"),
+        "GF_PATHS_PROVISIONING": str(FOLDER / "provisioning"),
+        "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": str(FOLDER / "json" / "catwalk-home.json"),
+        "GF_LOG_MODE": "console",
+        "GF_USERS_ALLOW_SIGN_UP": "false",
+        # It asks nobody outside for anything.
+        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+        "GF_PLUGINS_PREINSTALL_DISABLED": "true",
+        "GF_NEWS_NEWS_FEED_ENABLED": "false",
+        "GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED": "true",
+        "GF_SECURITY_DISABLE_GRAVATAR": "true",
+    }
