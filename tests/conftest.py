@@ -23,7 +23,7 @@ from catwalk.clients.airflow_api import AirflowApi
 from catwalk.clients.caller import become_client
 from catwalk.ledger.runs import Ledger
 from catwalk.proxies import without_proxy
-from catwalk.storage.store import Store
+from catwalk.storage.opening import open_store
 from stack import control
 from stack.environment import client_environment, process_environment
 from stack.parts import monitoring_password
@@ -89,7 +89,7 @@ class RunningStack:
     @property
     def ledger(self) -> Ledger:
         """Its runs; needs :meth:`as_environment` around it."""
-        return Ledger(Store.from_environment())
+        return Ledger(open_store())
 
     @contextmanager
     def as_environment(self) -> Iterator[None]:

@@ -11,6 +11,8 @@ from threading import Barrier
 import pytest
 
 from catwalk.errors import ConfigError, NotFoundError, PreconditionFailedError, StoreError, StoreUnavailableError
+from catwalk.storage.opening import open_store
+from catwalk.storage.s3_store import S3Store
 from catwalk.storage.store import Store
 from tests.servers import ENVIRONMENT, S3Server, free_port
 
@@ -87,7 +89,7 @@ def test_a_listing_goes_beyond_one_page(s3_store: Store) -> None:
 
 def test_each_request_is_reported_with_its_outcome(s3_store: Store) -> None:
     seen: list[tuple[str, bool]] = []
-    store = Store(s3_store.url, lambda operation, seconds, failed: seen.append((operation, failed)))
+    store = S3Store(s3_store.url, lambda operation, seconds, failed: seen.append((operation, failed)))
     store.put("x", b"")
     store.find("nothing")
     store.exists("x")
@@ -100,7 +102,7 @@ def test_a_missing_bucket_is_one_line(s3_store: Store) -> None:
     with pytest.raises(
         StoreError, match=r"bucket 'nowhere' does not exist at .*create it or change CATWALK_STORE"
     ) as caught:
-        Store("s3://nowhere").check()
+        S3Store("s3://nowhere").check()
     one_line(caught.value)
     assert not isinstance(caught.value, StoreUnavailableError)
 
@@ -109,7 +111,7 @@ def test_wrong_credentials_are_one_line(s3_store: Store, monkeypatch: pytest.Mon
     for name in ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"):
         monkeypatch.setenv(name, "wrong")
         with pytest.raises(StoreError, match=r"refused the credentials .*AWS_ACCESS_KEY_ID") as caught:
-            Store(s3_store.url).check()
+            S3Store(s3_store.url).check()
         one_line(caught.value)
         assert not isinstance(caught.value, StoreUnavailableError)
 
@@ -120,32 +122,32 @@ def test_no_credentials_are_one_line(s3_store: Store, monkeypatch: pytest.Monkey
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     with pytest.raises(StoreError, match="no S3 credentials; set AWS_ACCESS_KEY_ID"):
-        Store(s3_store.url).check()
+        S3Store(s3_store.url).check()
 
 
 def test_an_unreachable_host_may_pass(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(StoreUnavailableError, match=r"S3 at http://127\.0\.0\.1:\d+ does not answer") as caught:
-        Store(s3_store.url).get("x")
+        S3Store(s3_store.url).get("x")
     one_line(caught.value)
 
 
 def test_an_unresolvable_host_may_pass(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://nowhere.invalid:7070")
     with pytest.raises(StoreUnavailableError, match="does not answer"):
-        Store(s3_store.url).check()
+        S3Store(s3_store.url).check()
 
 
 @pytest.mark.parametrize("url", ["", "catwalk", "http://x", "s3://", "s3:///x"])
 def test_a_malformed_store_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="CATWALK_STORE"):
-        Store(url)
+        S3Store(url)
 
 
 def test_an_unset_store_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CATWALK_STORE", raising=False)
     with pytest.raises(ConfigError, match="CATWALK_STORE is not set"):
-        Store.from_environment()
+        open_store()
 
 
 def test_a_full_disk_is_one_line_and_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +165,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_written(tmp_path: Path, mon
         try:
             for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL_S3": server.url}.items():
                 monkeypatch.setenv(name, value)
-            store = Store(f"s3://{server.bucket()}")
+            store = S3Store(f"s3://{server.bucket()}")
             store.put("checkpoint", b"old")
             with pytest.raises(StoreError, match="checkpoint") as caught:
                 store.put("checkpoint", os.urandom(8 << 20))
