@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from catwalk.cli.terminal import complain
 from catwalk.errors import CatwalkError
+from catwalk.storage.opening import open_store
 
 if TYPE_CHECKING:
     from catwalk.ledger.records import ChampionRecord
     from catwalk.ledger.runs import Ledger, Run
     from catwalk.ledger.summaries import Summaries
-    from catwalk.storage.opening import open_store
     from catwalk.storage.store import Store
     from catwalk.telemetry.observer import Observer
 
