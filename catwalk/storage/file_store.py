@@ -47,6 +47,8 @@ _PAUSES = 0.002, 0.05
 _PLACING_TRIES = 100
 _CHUNK = 2**20
 _URL = re.compile(r"file://(/.*)", re.DOTALL)
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f]|\s$")
+"""What slips into a variable; who means it writes it percent-encoded."""
 
 
 def folder(url: str) -> Path:
@@ -57,7 +59,7 @@ def folder(url: str) -> Path:
     """
     match = _URL.fullmatch(url)
     path = unquote(match[1], errors="surrogateescape") if match else ""
-    if not path.strip("/") or "\0" in path:
+    if not path.strip("/") or "\0" in path or _UNSEEN.search(url):
         raise ConfigError(f"CATWALK_STORE must look like file:///folder, with an absolute path, not {url!r}")
     return Path(path)
 
@@ -84,14 +86,22 @@ class FileStore(Store):
             return self._fetch(key, file)
 
     def _fetch(self, key: str, sink: BinaryIO) -> str:
-        with self._asked("get", key):
+        with self._told("get"), self._open(key) as source:
+            while chunk := self._chunk(key, source):
+                sink.write(chunk)
+            return _version(os.fstat(source.fileno()))
+
+    def _open(self, key: str) -> BinaryIO:
+        self._look()
+        with self._refusing(key):
             try:
-                source = self._path(key).open("rb")
+                return self._path(key).open("rb", buffering=0)
             except FileNotFoundError:
                 raise NotFoundError(f"{self.where(key)} does not exist") from None
-            with source:
-                shutil.copyfileobj(source, sink, _CHUNK)
-                return _version(os.fstat(source.fileno()))
+
+    def _chunk(self, key: str, source: BinaryIO) -> bytes:
+        with self._refusing(key):
+            return source.read(_CHUNK)
 
     def put(self, key: str, body: bytes, *, if_match: str | None = None, create: bool = False) -> str:
         try:
@@ -165,7 +175,6 @@ class FileStore(Store):
         with self._asked("delete", key):
             if not _status(path):
                 return
-            self._prepare()
             with self._alone(key), suppress(FileNotFoundError):
                 path.unlink()
                 files.sync_folder(path.parent)
@@ -218,10 +227,16 @@ class FileStore(Store):
     def _asked(self, operation: str, key: str) -> Iterator[None]:
         with self._told(operation):
             self._look()
-            try:
+            with self._refusing(key):
                 yield
-            except OSError as error:
-                raise file_errors.refused(error, self.where(key)) from error
+
+    @contextmanager
+    def _refusing(self, key: str) -> Iterator[None]:
+        """Says in one line what the file system refuses."""
+        try:
+            yield
+        except OSError as error:
+            raise file_errors.refused(error, self.where(key)) from error
 
     def _look(self) -> None:
         """Refuses what is no folder of this machine alone."""
@@ -255,6 +270,7 @@ class FileStore(Store):
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:
         """While nobody else replaces or removes this object."""
+        self._prepare()
         path = self._locks / f"{zlib.crc32(key.encode()) % _LOCKS:02x}"
         try:
             with _locked(path, fcntl.LOCK_EX, self.patience.read_seconds, os.O_CREAT):
