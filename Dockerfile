@@ -1,4 +1,4 @@
-# One image for Airflow's parts, the registry, the courier and what sets them up; docker-compose.yaml says which is which.
+# One image for Airflow's parts, the exporter, the courier and what sets them up; docker-compose.yaml says which is which.
 FROM python:3.13.18-slim-trixie AS base
 
 FROM base AS build

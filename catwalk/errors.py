@@ -15,6 +15,10 @@ class ConfigError(CatwalkError, ValueError):
     """A setting has an absurd value. Trying again cannot help."""
 
 
+class InputError(CatwalkError, ValueError):
+    """An argument has the wrong type, shape or values. Its line names the argument, what was expected and what came."""
+
+
 class DatasetError(CatwalkError):
     """The dataset is missing, truncated or corrupt, or may not be read. Trying again cannot help."""
 

@@ -39,8 +39,8 @@ class Data:
 
     splits: Mapping[str, Arrays]
     """By split: train, validation and test, or those of them that are asked for. Each has ``labels``, whole numbers
-    (n,) from 0, and inputs under names of the Trainable's own. What is called ``images`` is shown in reports: uint8
-    (n, height, width), or with 3 or 4 colours."""
+    (n,) from 0, and inputs under names of the Trainable's own. Examples of what is called ``images`` are shown in
+    reports: uint8 (n, height, width), or with 3 or 4 colours."""
     statistics: Mapping[str, float] = field(default_factory=dict)
     """Name → value, of the training examples: what a model standardises by, and what shifts when the data does."""
     source: str = ""
@@ -152,6 +152,14 @@ class Readable(Protocol):
         Raises:
             CatwalkError: it can't be read, or shows nothing.
         """
+
+
+@runtime_checkable
+class Previewable(Protocol):
+    """A Trainable whose examples can be looked at: reports show the model's worst mistakes."""
+
+    def preview(self, inputs: Arrays) -> NDArray[Any]:
+        """A picture of each of n examples: uint8 (n, height, width), 0 is black, or with 3 or 4 colours."""
 
 
 @runtime_checkable

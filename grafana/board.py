@@ -20,7 +20,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.dashboard import Panel as PanelModel
 
 from grafana.panels import PROMETHEUS
-from grafana.queries import REMEMBERED, STEP, known, newest_champion
+from grafana.queries import REMEMBERED, STEP, known, newest_champion, of_part
 
 SCHEMA = 42
 TAG = "catwalk"
@@ -130,7 +130,7 @@ def _asked(name: str, title: str, kind: int, text: str) -> dashboard.QueryVariab
 
 
 def model() -> dashboard.QueryVariable:
-    """Which model; those of the last week also where the range is shorter, and the registry silent."""
+    """Which model; those of the last week also where the range is shorter, and the exporter silent."""
     either = '{__name__=~"catwalk_model_accuracy_ratio|catwalk_run_info"}'  # the first run of a model is not tested yet
     expr = (
         f"group by (model) (last_over_time({either}[{REMEMBERED}]))"
@@ -156,7 +156,7 @@ def _runs(name: str, title: str) -> dashboard.QueryVariable:
 
 
 def champion() -> dashboard.QueryVariable:
-    """The run that is in service or, while the registry is silent, was when it spoke last; hidden."""
+    """The run that is in service or, while the exporter is silent, was when it spoke last; hidden."""
     return _found("champion", "Champion", newest_champion(), "run_id")
 
 
@@ -169,14 +169,16 @@ def recent(count: int) -> dashboard.QueryVariable:
 
 
 def dag() -> dashboard.QueryVariable:
-    """Which of Catwalk's own DAGs: those that have its tag in Airflow, and those that runs came from.
+    """Which of Catwalk's own DAGs: those that the model's runs came from, and those with its tag that have no run yet.
 
-    While the registry has told of none, every DAG that Airflow has told of.
+    While the exporter has told of none, every DAG that Airflow has told of.
     """
-    ours = '{__name__=~"catwalk_dag_paused|catwalk_run_info", dag_id!=""}'
+    own = 'catwalk_run_info{model="$model", dag_id!=""}'
     expr = (
-        f"group by (dag_id) (last_over_time({ours}[{REMEMBERED}]))"
-        ' or group by (dag_id) (last_over_time(catwalk_run_info{dag_id!=""}[$__range]))'
+        f"group by (dag_id) (last_over_time({own}[{REMEMBERED}]))"
+        f" or group by (dag_id) (last_over_time({own}[$__range]))"
+        f" or (group by (dag_id) (last_over_time(catwalk_dag_paused[{REMEMBERED}]))"
+        f" unless on (dag_id) last_over_time(catwalk_run_info[{REMEMBERED}]))"
         ' or on () group by (dag_id) (last_over_time(job:counter:growth{dag_id!=""}[$__range]))'
     )
     every = VariableOption(selected=True, text=["All"], value=["$__all"])
@@ -196,7 +198,7 @@ def split() -> dashboard.CustomVariable:
 
 def place(part: str) -> dashboard.QueryVariable:
     """Where a part of the stack shows itself, hidden: JSON doesn't expand the environment, a metric says it."""
-    return _found(part, part.capitalize(), known(f'catwalk_links_info{{name="{part}"}}'), "url")
+    return _found(part, part.capitalize(), known(f"catwalk_links_info{{{of_part('name', part)}}}"), "url")
 
 
 def _found(name: str, title: str, expr: str, label: str) -> dashboard.QueryVariable:
@@ -228,9 +230,9 @@ def starts(variable: str) -> dashboard.AnnotationQuery:
     return made.title_format("Run started").text_format("{{run_id}}")
 
 
-def firing(area: str = ".+") -> dashboard.AnnotationQuery:
-    """While alerts fired."""
-    alerts = f'ALERTS{{alertstate="firing", severity=~"critical|warning", area=~"{area}"}}'
-    expr = f"max by (alertname, severity) (max_over_time({alerts}{STEP}))"
+def firing(area: str = ".+", models: str = "$model|") -> dashboard.AnnotationQuery:
+    """While alerts fired: of an area, and of the chosen model or of none."""
+    alerts = f'ALERTS{{alertstate="firing", severity=~"critical|warning", area=~"{area}", model=~"{models}"}}'
+    expr = f"max by (alertname, severity, model) (max_over_time({alerts}{STEP}))"
     made = _annotation("Alerts", expr, "orange").use_value_for_time(False)
-    return made.title_format("{{alertname}}").text_format("{{severity}}").tag_keys("severity")
+    return made.title_format("{{alertname}}").text_format("{{severity}} {{model}}").tag_keys("severity")

@@ -62,7 +62,7 @@ _NARROW = 60
 """Pixels that a column has at least; Grafana's own 150 are too many for a dozen columns."""
 _RUN_LINK = "/d/catwalk-run?var-model=%s&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
 """From a cell that holds a run_id to that run."""
-PAGE_LINK = "${registry}/runs/${__value.raw}"
+PAGE_LINK = "${exporter}/runs/${__value.raw}"
 """From a cell that holds a run_id to the run's page and report."""
 
 Panel = TypeVar("Panel", stat.Panel, table.Panel, timeseries.Panel, trend.Panel, barchart.Panel, statetimeline.Panel)

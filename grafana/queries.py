@@ -11,8 +11,13 @@ from __future__ import annotations
 STEP = "[$__interval] offset -$__interval"
 """The step that begins at a point. The one that has just begun is there too, as far as it has come."""
 REMEMBERED = "7d"
-"""How long what the registry said last still counts as known."""
-EXPORTER = 'job="statsd_exporter"'
+"""How long what the exporter said last still counts as known."""
+STATSD_EXPORTER = 'job="statsd_exporter"'
+
+
+def of_part(label: str, part: str) -> str:
+    """A matcher of what is said of a part; the exporter's name in the release before is in Prometheus' memory too."""
+    return f'{label}=~"exporter|registry"' if part == "exporter" else f'{label}="{part}"'
 
 
 def counted(counter: str, where: str = "", by: str = "") -> str:
@@ -29,9 +34,9 @@ def counted(counter: str, where: str = "", by: str = "") -> str:
 def counted_in_a_day(counter: str, where: str = "") -> str:
     """How much a counter of statsd_exporter has grown in the last 24 hours.
 
-    0 is claimed only while the exporter is scraped and counted, and if at most 30 scrapes of the day failed.
+    0 is claimed only while statsd_exporter is scraped and counted, and if at most 30 scrapes of the day failed.
     """
-    up = f"up{{{EXPORTER}}}"
+    up = f"up{{{STATSD_EXPORTER}}}"
     watched = f"max(count_over_time({up}[1d]) - sum_over_time({up}[1d]) <= 30 and {up} == 1"
     watched += " and on (job, instance) job:process_start_time_seconds:last)"  # else the rules are not there
     return f"sum(sum_over_time({_growth(counter, where)}[1d])) or 0 * {watched}"
@@ -54,7 +59,7 @@ def known(selector: str) -> str:
 
 
 def newest_champion() -> str:
-    """The run that was promoted last, as far as it is known: while the registry is silent, two may be remembered."""
+    """The run that was promoted last, as far as it is known: while the exporter is silent, two may be remembered."""
     promoted = f'catwalk_champion_promoted_timestamp_seconds{{model="$model"}}[{REMEMBERED}]'
     return f"topk(1, max by (run_id) (last_over_time({promoted})))"
 
@@ -84,7 +89,9 @@ def not_scraped_seconds(jobs: str) -> str:
         jobs: pattern of their names.
     """
     down = f'(min by (job) (up{{job=~"{jobs}"}}) == 0)'
-    last = f'max by (job) (last_over_time(job:scraped_timestamp_seconds:last{{job=~"{jobs}"}}[{REMEMBERED}]))'
+    scraped = "last_over_time(job:scraped_timestamp_seconds:last"
+    former = f'label_replace({scraped}{{job="registry"}}[{REMEMBERED}]), "job", "exporter", "", "")'
+    last = f'max by (job) ({scraped}{{job=~"{jobs}"}}[{REMEMBERED}]) or {former})'
     return f'time() - {last} and {down} or time() * ({down} == bool 0) or min by (job) (up{{job=~"{jobs}"}}) - 1'
 
 

@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models.dashboard import DashboardRangeMapOptions, Ra
 from grafana.panels import ACT, FINE, About, query, thresholds, tile
 from grafana.queries import not_scraped_seconds
 
-SERVERS = ("registry", "statsd_exporter", "courier", "alertmanager", "prometheus")
+SERVERS = ("exporter", "statsd_exporter", "courier", "alertmanager", "prometheus")
 """Jobs of Prometheus that a whole stack has."""
 _NEVER_SECONDS = 1e9
 """What lasts longer began before any stack: the time since 1970."""

@@ -14,7 +14,7 @@ REASONS = {
     "floor": ("Held: a floor is not reached", LOOK),
     "calibration": ("Held: its probabilities are not to be trusted", LOOK),
     "worse": ("Held: worse than what was shipped before", LOOK),
-    "class": ("Held: a class got worse", LOOK),
+    "class": ("Held: a class or slice got worse", LOOK),
 }
 """Why the gate ships or holds; a test compares its keys with :mod:`catwalk.gate.decision`'s."""
 VERDICTS = {

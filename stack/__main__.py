@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from catwalk.clients.caller import no_proxy, other_s3_settings
 from catwalk.entry_point import entry_point
+from catwalk.environment.caller import no_proxy, other_s3_settings
 from stack import control
 from stack.environment import client_environment
 from stack.parts import logins, parts

@@ -16,8 +16,8 @@ import psutil
 
 from catwalk.airflow import dag_settings
 from catwalk.clients.access import PASSWORD_VARIABLE
-from catwalk.clients.addresses import HOST, port_variable
 from catwalk.clients.planned_work import Chain
+from catwalk.environment.addresses import HOST, port_variable
 from catwalk.errors import CatwalkError, ConfigError
 from catwalk.notifications import quiet_hours, receivers
 from stack import first_start, grafana, notifications, programs, web_config
@@ -204,7 +204,7 @@ def _prepare(settings: Settings) -> None:
     text = text.replace("_interval: 10s", f"_interval: {settings.interval}")
     (folder / "prometheus.yml").write_text(text)
     (folder / "targets").mkdir(exist_ok=True)
-    for name in ("statsd_exporter", "registry", "courier", "alertmanager", "prometheus"):
+    for name in ("statsd_exporter", "exporter", "courier", "alertmanager", "prometheus"):
         target = f'- targets: ["{HOST}:{settings.ports[name]}"]\n'
         (folder / "targets" / f"{name}.yml").write_text(target)
     try:
@@ -256,9 +256,9 @@ def _stop_again(supervisor: Supervisor, started: list[Part]) -> None:
 def _start(settings: Settings, supervisor: Supervisor, wanted: list[Part], say: Say) -> None:
     started = time.monotonic()
     names = {part.name for part in wanted}
-    # The registry needs its bucket, and Airflow its tables: both are made while the others start.
+    # The exporter needs its bucket, and Airflow its tables: both are made while the others start.
     for part in wanted:
-        if part.name != "registry" and not part.is_airflow:
+        if part.name != "exporter" and not part.is_airflow:
             supervisor.start(part.name)
     airflow = [part.name for part in wanted if part.is_airflow]
     migration = _migrate(settings) if airflow else None
@@ -270,8 +270,8 @@ def _start(settings: Settings, supervisor: Supervisor, wanted: list[Part], say: 
                 say(f"{name} is up ({time.monotonic() - started:.0f} s)")
                 if name == "s3":
                     _create_bucket(settings)
-        if "s3" not in waiting and "registry" in names:
-            supervisor.start("registry")
+        if "s3" not in waiting and "exporter" in names:
+            supervisor.start("exporter")
         if migration and migration.poll() is not None:
             if migration.returncode:
                 raise StackError(f"Airflow's database could not be set up; see {settings.logs / 'airflow-migrate.log'}")

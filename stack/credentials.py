@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from catwalk import env_file
+from catwalk.environment import env_file
 from stack.settings import StackError
 
 _GENERATORS: dict[str, Callable[[], str]] = {

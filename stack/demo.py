@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.panel import Panel
 
 from catwalk.clients.airflow_api import AirflowApi
-from catwalk.clients.caller import become_client
 from catwalk.entry_point import entry_point
+from catwalk.environment.caller import become_client
 from catwalk.errors import DatasetError
 from catwalk.ledger.runs import Ledger, Run, run_id_of_dag_run
 from catwalk.replay.points import run_points
@@ -72,13 +72,13 @@ def demonstrate(settings: Settings) -> bool:
 
 
 def choose_source(settings: Settings) -> str:
-    """The real data, or the drawn stand-in where that can't be had, which is said loudly."""
+    """The real data, or synthetic images where that can't be had, which is said loudly."""
     os.environ["CATWALK_HOME"] = str(settings.home)
     try:
         read_splits(DataConfig())
     except DatasetError as error:
         message = (
-            f"{error}\n\nThis demo goes on with SYNTHETIC stand-in garments, drawn by this program. What follows says "
+            f"{error}\n\nThis demo goes on with SYNTHETIC images, drawn by this program. What follows says "
             "nothing about the real Fashion-MNIST; runs, labels and output are marked synthetic (model mlp-synthetic)."
         )
         console.print(Panel(message, title="NO REAL DATA", border_style="bold red"), soft_wrap=False)
@@ -139,8 +139,8 @@ def show(settings: Settings, runs: Sequence[Run], source: str) -> bool:
     newest = runs[-1].run_id
     curve = f'max by (split) (last_over_time(ml_epoch_accuracy_ratio{{run_id="{newest}"}}[1d]))'
     query = urllib.parse.urlencode({"g0.expr": curve, "g0.tab": "0", "g0.range_input": "15m"})
-    console.print(f"report      {settings.url('registry')}/runs/{newest}")
-    console.print(f"all runs    {settings.url('registry')}")
+    console.print(f"report      {settings.url('exporter')}/runs/{newest}")
+    console.print(f"all runs    {settings.url('exporter')}")
     console.print(f"curves      {settings.url('prometheus')}/query?{query}")
     console.print(f"alerts      {settings.url('courier')}")
     console.print(f"pipeline    {settings.url('airflow')}/dags/{DAG}")

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from catwalk import env_file
-from catwalk.clients.addresses import HOST
-from catwalk.clients.caller import no_proxy
-from catwalk.proxies import is_socks
+from catwalk.environment import env_file
+from catwalk.environment.addresses import HOST
+from catwalk.environment.caller import no_proxy
+from catwalk.environment.proxies import is_socks
 from stack import credentials, grafana
 from stack.settings import PROJECT, Settings, own_settings
 
@@ -36,10 +36,10 @@ _INHERITED = (
     "CATWALK_HEARTBEAT_URL",
     "CATWALK_HEARTBEAT_SECONDS",
 )
-_OURS = ("airflow", "registry", "courier", "grafana")
+_OURS = ("airflow", "exporter", "courier", "grafana")
 _READERS: Mapping[str, tuple[str, ...]] = {
     "AIRFLOW_": ("airflow",),
-    "AWS_": ("airflow", "registry", "courier"),
+    "AWS_": ("airflow", "exporter", "courier"),
     "CATWALK_": _OURS,
     "CATWALK_CALLOUT_": ("courier",),
     "CATWALK_COURIER_URL": (*_OURS, "prometheus"),
@@ -48,7 +48,7 @@ _READERS: Mapping[str, tuple[str, ...]] = {
     "CATWALK_GRAFANA_TOKEN": ("courier",),
     "CATWALK_GRAFANA_URL": (*_OURS, "prometheus"),
     "CATWALK_HEARTBEAT_": ("courier",),
-    "CATWALK_REGISTRY_URL": (*_OURS, "prometheus"),
+    "CATWALK_EXPORTER_URL": (*_OURS, "prometheus"),
     "GF_": ("grafana",),
     "ROOT_": ("s3",),
     "VGW_": ("s3",),
@@ -61,7 +61,7 @@ _MAY_BE_EMPTY = ("AWS_", "CATWALK_STATSD", "CATWALK_MONITORING_PASSWORD")
 
 
 def client_environment(settings: Settings) -> dict[str, str]:
-    """What `catwalk`, tasks and the registry need to find every part; the home's own settings win."""
+    """What `catwalk`, tasks and the exporter need to find every part; the home's own settings win."""
     ours = _client_environment(settings)
     own = own_settings(settings.home)
     ours |= {name: own[name] for name in own if own[name] or name not in ours or name.startswith(_MAY_BE_EMPTY)}
@@ -82,7 +82,7 @@ def _client_environment(settings: Settings) -> dict[str, str]:
         "CATWALK_AIRFLOW_URL": settings.url("airflow"),
         "CATWALK_PROMETHEUS_URL": settings.url("prometheus"),
         "CATWALK_ALERTMANAGER_URL": settings.url("alertmanager"),
-        "CATWALK_REGISTRY_URL": settings.url("registry"),
+        "CATWALK_EXPORTER_URL": settings.url("exporter"),
         "CATWALK_COURIER_URL": settings.url("courier"),
         "CATWALK_STATSD_EXPORTER_URL": settings.url("statsd_exporter"),
         **{f"CATWALK_PORT_{name.upper()}": str(port) for name, port in settings.ports.items()},

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from catwalk.clients.addresses import HOST
+from catwalk.environment.addresses import HOST
 from stack.settings import PROJECT, Settings
 
 FOLDER = PROJECT / "grafana"

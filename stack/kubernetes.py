@@ -4,7 +4,7 @@
 
 One manifest a rule file, with the file's very text. The operator loads those whose labels its `ruleSelector` asks for
 (kube-prometheus-stack: `--label release=RELEASE`). Links in alerts begin with the external labels `runbooks`, `grafana`
-and `registry`, which the Prometheus resource has to set.
+and `exporter`, which the Prometheus resource has to set.
 """
 
 from __future__ import annotations

@@ -21,10 +21,10 @@ from typing import Any
 
 import yaml
 
-from catwalk import urls
 from catwalk.clients.access import USER
-from catwalk.clients.environment import part_url
 from catwalk.entry_point import entry_point
+from catwalk.environment import urls
+from catwalk.environment.parts import part_url
 from catwalk.errors import ConfigError
 from catwalk.notifications import quiet_hours, receivers
 from catwalk.notifications.receivers import Channels, Email, Pager

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catwalk.clients import access
-from catwalk.clients.addresses import HOST
+from catwalk.environment.addresses import HOST
+from catwalk.environment.proxies import fetch_part
 from catwalk.notifications import receivers
-from catwalk.proxies import fetch_part
 from stack import grafana, web_config, workers
 from stack.environment import client_environment
 from stack.settings import PROJECT, Settings, tool
@@ -124,11 +124,11 @@ def parts(settings: Settings) -> dict[str, Part]:
             (home / "alertmanager" / "alertmanager.yml", home / "alertmanager" / "catwalk.tmpl", people),
         ),
         Part(
-            "registry",
-            [python, "-m", "catwalk_exporter", "--host", HOST, "--port", str(settings.ports["registry"])],
-            ("registry",),
-            answers("registry", "/healthz"),
-            settings.url("registry"),
+            "exporter",
+            [python, "-m", "catwalk_exporter", "--host", HOST, "--port", str(settings.ports["exporter"])],
+            ("exporter",),
+            answers("exporter", "/healthz"),
+            settings.url("exporter"),
             code,
         ),
         Part(

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from catwalk import checkout, env_file
-from catwalk.clients.addresses import HOST, PORTS, port_variable
+from catwalk.environment import checkout, env_file
+from catwalk.environment.addresses import HOST, PORTS, port_variable
 from catwalk.errors import CatwalkError, ConfigError
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -18,23 +18,23 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from catwalk.clients import access
-from catwalk.clients.addresses import PORTS
 from catwalk.clients.airflow_api import AirflowApi
-from catwalk.clients.caller import become_client
+from catwalk.environment.addresses import PORTS
+from catwalk.environment.caller import become_client
+from catwalk.environment.proxies import without_proxy
 from catwalk.ledger.runs import Ledger
-from catwalk.proxies import without_proxy
 from catwalk.storage.opening import open_store
 from stack import control
 from stack.environment import client_environment, process_environment
 from stack.parts import monitoring_password
 from stack.settings import PROJECT, Settings
 from stack.supervisor import Supervisor
-from tests.servers import free_port, s3_server, s3_store, wait_until
+from tests.support.servers import free_port, s3_server, s3_store, wait_until
 
 __all__ = ["s3_server", "s3_store", "wait_until"]
 """Fixtures and helpers that come from elsewhere."""
 os.environ.update(without_proxy(os.environ, ()))  # whoever runs the tests may have a proxy for what is outside
-SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "registry", "courier"]
+SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "exporter", "courier"]
 """Everything but Airflow."""
 
 
@@ -154,7 +154,7 @@ def running_stack(
 
 @pytest.fixture(scope="session")
 def services() -> Iterator[RunningStack]:
-    """S3, statsd_exporter, Prometheus, Alertmanager, the registry and the courier."""
+    """S3, statsd_exporter, Prometheus, Alertmanager, the exporter and the courier."""
     with running_stack(SERVICES) as running:
         yield running
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from catwalk import variables
+from catwalk.environment import variables
+from catwalk.environment.schedule import DEFAULT, airflow_schedule
 from catwalk.errors import ConfigError
-from catwalk.schedule import DEFAULT, airflow_schedule
 
 _DAY_SECONDS = 86_400.0
 
@@ -23,7 +23,7 @@ class DagSettings:
     """What the DAG files take from the environment."""
 
     schedule: str | None = DEFAULT
-    """As Airflow takes it; see :func:`catwalk.schedule.airflow_schedule`."""
+    """As Airflow takes it; see :func:`catwalk.environment.schedule.airflow_schedule`."""
     retries: int = 4
     """Tries of a task after the first."""
     retry_delay_seconds: float = 15.0

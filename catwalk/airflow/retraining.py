@@ -62,22 +62,22 @@ def retraining_dag(trainable: Trainable | str, *, dag_id: str, schedule: str = "
         @task
         def ingest() -> None:
             """Reads the data, splits it and stores it under its content hash."""
-            _run_stage(model, "ingest")
+            _run_stage(model, "ingest", schedule)
 
         @task(execution_timeout=TRAINING_TIMEOUT)
         def train() -> None:
             """Trains the model, from the last checkpoint where there is one."""
-            _run_stage(model, "train")
+            _run_stage(model, "train", schedule)
 
         @task
         def test() -> None:
             """Verifies the model's sha256 and scores it on the test examples."""
-            _run_stage(model, "test")
+            _run_stage(model, "test", schedule)
 
         @task(outlets=[PROMOTIONS])
         def decide() -> None:
             """Ships the model or holds it; a ship is an event of the asset that deployments wait for."""
-            announce(_run_stage(model, "decide"))
+            announce(_run_stage(model, "decide", schedule))
 
         @task
         def publish() -> None:
@@ -92,9 +92,9 @@ def retraining_dag(trainable: Trainable | str, *, dag_id: str, schedule: str = "
     return of_callers_file(retraining())
 
 
-def _run_stage(trainable: Trainable, stage: Stage) -> Run:
+def _run_stage(trainable: Trainable, stage: Stage, schedule: str) -> Run:
     """Runs one stage of the run that belongs to this DAG run; every try finds the same one."""
-    from catwalk.stages.opening import open_run
+    from catwalk.stages.lifecycle.opening import open_run
     from catwalk.stages.pipeline import STAGE_FUNCTIONS
 
     context = get_current_context()
@@ -103,6 +103,8 @@ def _run_stage(trainable: Trainable, stage: Stage) -> Run:
     config = trainable.config.from_flat(dict(context["params"]))
     ledger, observer = open_ledger()
     origin = dag_run.dag_id, dag_run.run_id
-    run = open_run(ledger, run_id_of(dag_run), trainable, config, trigger, *origin, observer=observer)
+    run = open_run(
+        ledger, run_id_of(dag_run), trainable, config, trigger, *origin, observer=observer, schedule=schedule
+    )
     STAGE_FUNCTIONS[stage](run, observer)
     return run

@@ -22,7 +22,7 @@ from catwalk.airflow.tasks import (
     run_id_of,
 )
 from catwalk.knobs import described, field_docs, knobs
-from catwalk.stages.search import MAX_TRIALS, SearchConfig, Trial
+from catwalk.stages.sweeps.search import MAX_TRIALS, SearchConfig, Trial
 from catwalk.trainable import Trainable, find
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def sweep_dag(trainable: Trainable | str, *, dag_id: str, space: Mapping[str, An
     Args:
         trainable: what is trained, or its reference, ``package.module:NAME``.
         dag_id: names it for good, since run ids are made of it.
-        space: what varies where nobody says otherwise (see :class:`catwalk.stages.search.SearchConfig`).
+        space: what varies where nobody says otherwise (see :class:`catwalk.stages.sweeps.search.SearchConfig`).
         doc: what Airflow shows of it, in Markdown.
 
     Raises:
@@ -79,7 +79,7 @@ def sweep_dag(trainable: Trainable | str, *, dag_id: str, space: Mapping[str, An
         @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
         def choose(trials: list[Trial]) -> str:
             """Waits for all trials to end, and chooses the best by validation of those that have finished."""
-            from catwalk.stages.sweep import choose
+            from catwalk.stages.sweeps.choice import choose
 
             dag_run = get_current_context()["dag_run"]
             of_runs = {run_id_of(dag_run, index): trial for index, trial in enumerate(trials)}
@@ -142,7 +142,7 @@ def _own_run_id() -> str:
 
 def _train(trainable: Trainable, trial: Trial) -> None:
     """Opens a trial's run and trains it; how many trials there are, and how long each is, the run must know."""
-    from catwalk.stages.opening import open_run
+    from catwalk.stages.lifecycle.opening import open_run
     from catwalk.stages.pipeline import STAGE_FUNCTIONS
 
     context = get_current_context()

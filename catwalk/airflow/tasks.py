@@ -12,9 +12,9 @@ from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryActi
 
 from catwalk.airflow.dag_settings import DagSettings
 from catwalk.clients.airflow_api import CHAMPION_ASSET
+from catwalk.environment.schedule import NEVER, VARIABLE, airflow_schedule
 from catwalk.errors import CatwalkError, TransientError
 from catwalk.knobs import Bounds, Knob
-from catwalk.schedule import NEVER, VARIABLE, airflow_schedule
 
 if TYPE_CHECKING:
     from catwalk.ledger.runs import Ledger, Run
@@ -46,7 +46,7 @@ DEFAULT_ARGS: dict[str, Any] = {
 
 
 def timetable(text: str = "") -> CronTriggerTimetable | str | None:
-    """When runs are due: in UTC, by which the registry tells that one is late, whatever Airflow's own time zone is.
+    """When runs are due: in UTC, by which the exporter tells that one is late, whatever Airflow's own time zone is.
 
     Args:
         text: as `CATWALK_SCHEDULE` has it; empty: that variable counts.
@@ -96,9 +96,9 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Asked at the end of a task, where `ti_key` is the whole task instance."""
-        from catwalk.clients.environment import public_url
+        from catwalk.environment.parts import public_url
 
-        return f"{public_url('registry')}/runs/{self.run_id(ti_key)}"
+        return f"{public_url('exporter')}/runs/{self.run_id(ti_key)}"
 
     def run_id(self, task_instance: Any) -> str:
         """The run that a task works on."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from catwalk import checkout
+from catwalk.environment import checkout
 
 
 def path(name: str) -> Path:

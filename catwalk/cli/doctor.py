@@ -20,8 +20,8 @@ from catwalk.cli import trainables
 from catwalk.clients import access, airflow_health
 from catwalk.clients.airflow_api import TAG, AirflowApi
 from catwalk.clients.courier import told
-from catwalk.clients.environment import home, part_url, start_command
 from catwalk.clients.grafana import Grafana
+from catwalk.environment.parts import home, part_url, start_command
 from catwalk.errors import CatwalkError, DownloadError, PreconditionFailedError
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store
@@ -86,7 +86,7 @@ def examine() -> Iterator[Check]:
         ("statsd", _statsd),
         ("canary", _canary),
         ("statsd losses", _statsd_losses),
-        ("registry", _registry),
+        ("exporter", _exporter),
         ("prometheus", _prometheus),
         ("targets", _targets),
         ("alertmanager", _alertmanager),
@@ -228,7 +228,7 @@ def _canary() -> str:
     if after <= before:
         raise _Unwell(
             "no canary arrives at statsd_exporter by UDP",
-            "is the registry running, with CATWALK_STATSD set to this exporter?",
+            "is the exporter running, with CATWALK_STATSD set to this statsd_exporter?",
         )
     return f"{after - before:.0f} canaries arrived in {_CANARY_WAIT} s"
 
@@ -245,10 +245,10 @@ def _statsd_losses() -> str:
     return "statsd_exporter has read every line"
 
 
-def _registry() -> str:
-    url = part_url("registry")
+def _exporter() -> str:
+    url = part_url("exporter")
     if _sample(url, catalogue.STORE_UP.name) != 1:
-        raise _Unwell(f"the registry at {url} can't read S3", "see the store's line above, and the registry's log")
+        raise _Unwell(f"the exporter at {url} can't read S3", "see the store's line above, and the exporter's log")
     return f"{url} serves what S3 holds"
 
 
@@ -351,15 +351,15 @@ def _airflow() -> str:
 
 def _airflow_metrics() -> str:
     """Airflow's client may send to an address that nobody listens at any more, without a word."""
-    exporter, health = part_url("statsd_exporter"), airflow_health.ask(part_url("airflow"))
+    statsd, health = part_url("statsd_exporter"), airflow_health.ask(part_url("airflow"))
     unheard = {name for name in _HEARTBEATS if health.get(name)}
     if not unheard:
         return "no component of Airflow is healthy that could be heard"
-    before = {name: _heartbeats(exporter, name) for name in unheard}
+    before = {name: _heartbeats(statsd, name) for name in unheard}
     deadline = time.monotonic() + _HEARTBEAT_WAIT
     while unheard and time.monotonic() < deadline:
         time.sleep(0.5)
-        unheard = {name for name in unheard if _heartbeats(exporter, name) == before[name]}
+        unheard = {name for name in unheard if _heartbeats(statsd, name) == before[name]}
     if unheard:
         raise _Unwell(
             f"no heartbeat of Airflow's {', '.join(sorted(unheard))} arrives at statsd_exporter: its metrics are lost",
@@ -369,8 +369,8 @@ def _airflow_metrics() -> str:
     return f"heartbeats of {', '.join(sorted(before))} arrive at statsd_exporter"
 
 
-def _heartbeats(exporter: str, component: str) -> float:
-    return _sample(exporter, f"airflow_{component}_heartbeat_total")
+def _heartbeats(statsd: str, component: str) -> float:
+    return _sample(statsd, f"airflow_{component}_heartbeat_total")
 
 
 def _dag() -> str:

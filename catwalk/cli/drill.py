@@ -19,7 +19,7 @@ import yaml
 
 from catwalk.clients import alertmanager
 from catwalk.clients import courier as client
-from catwalk.clients.environment import home
+from catwalk.environment.parts import home
 from catwalk.errors import CatwalkError
 from catwalk.notifications.receivers import AREAS, EVERYBODY
 

@@ -67,7 +67,7 @@ def _everything(
     ] = False,
 ) -> None:
     """Train, inspect and serve models, and watch over what observes them."""
-    from catwalk.clients.environment import load_environment
+    from catwalk.environment.parts import load_environment
 
     load_environment()
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it has no home to keep its fonts in

@@ -48,7 +48,7 @@ def person() -> str:
     """
     import getpass
 
-    from catwalk.clients.environment import in_container
+    from catwalk.environment.parts import in_container
 
     named = os.environ.get("CATWALK_BY")
     if named or not in_container():

@@ -8,8 +8,8 @@ import os
 import urllib.error
 import urllib.request
 
-from catwalk.clients.environment import start_command
-from catwalk.proxies import fetch_part
+from catwalk.environment.parts import start_command
+from catwalk.environment.proxies import fetch_part
 
 USER = "catwalk"
 PASSWORD_VARIABLE = "CATWALK_MONITORING_PASSWORD"

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from catwalk.environment.proxies import fetch_part
 from catwalk.errors import CatwalkError
-from catwalk.proxies import fetch_part
 
 CHAMPION_ASSET = "catwalk_champion"
 """Name under which orchestrators are told that a model went into service."""

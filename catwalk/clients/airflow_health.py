@@ -6,12 +6,13 @@ import json
 import threading
 import time
 import urllib.request
+from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPException
 from urllib.parse import quote
 
 from catwalk.clients.airflow_api import AirflowApi, AirflowError
-from catwalk.proxies import fetch_part
+from catwalk.environment.proxies import fetch_part
 
 COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 API_SERVER = "api_server"
@@ -19,6 +20,18 @@ DAGS_SECONDS = 30.0
 """Between two looks at the DAGs: they cost Airflow a sign-in check and a query, and change seldom."""
 DagRun = tuple[str, str]
 """Id of a DAG, id of one of its runs."""
+
+
+@dataclass(frozen=True)
+class DagSchedule:
+    """By which a DAG runs."""
+
+    text: str
+    """Five fields of cron, or what else Airflow calls its timetable."""
+    since: float
+    """Unix time at which Airflow was first heard to say so."""
+
+
 _TIMEOUT = 5.0
 _LARGEST_ANSWER = 1_000_000
 
@@ -52,6 +65,8 @@ class AirflowHealth:
         """DAG → paused, as Airflow said last. Empty without a password."""
         self.failures: dict[DagRun, float] = {}
         """The last run of a DAG that has ended → when (Unix time), if it failed; as Airflow said last."""
+        self.schedules: dict[str, DagSchedule] = {}
+        """DAG → its schedule, as Airflow said last. Empty without a password."""
         self.asked = not url
         """The first answers are there, or none are to be had."""
         self._url, self._seconds = url.rstrip("/"), seconds
@@ -86,8 +101,13 @@ class AirflowHealth:
             dags = self._api.dags()
             self.failures = {run: at for name in dags for run, at in failure(self._api, name).items()}
             self.paused = {name: bool(dag["is_paused"]) for name, dag in dags.items()}
+            self.schedules = {name: self._schedule(name, str(dag["timetable_summary"])) for name, dag in dags.items()}
         except (AirflowError, HTTPException, KeyError, TypeError, ValueError, AttributeError):
             self._api = None  # its token may have run out: the next look signs in anew
+
+    def _schedule(self, dag_id: str, text: str) -> DagSchedule:
+        known = self.schedules.get(dag_id)
+        return known if known and known.text == text else DagSchedule(text, time.time())
 
 
 def failure(api: AirflowApi, dag_id: str) -> dict[DagRun, float]:

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 WATCHDOG = "Watchdog"
-LINK_LABELS = ("stack", "runbooks", "grafana", "registry")
-"""Labels that Prometheus gives every alert, where links begin; no news to anybody."""
+LINK_LABELS = ("stack", "runbooks", "grafana", "exporter", "registry")
+"""Labels that Prometheus gives every alert, where links begin: no news. `registry` is the exporter's of before."""
 
 Status = Literal["firing", "resolved"]
 _SEEN = ("began", "first_seen", "last_seen", "times")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from catwalk import urls
+from catwalk.environment import urls
 from catwalk.errors import CatwalkError, ConfigError
 
 TIMEOUT = 10.0

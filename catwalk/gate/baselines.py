@@ -11,7 +11,7 @@ from safetensors.numpy import load, save
 
 from catwalk.errors import ArtifactError, ConfigError, DamagedError, NotFoundError
 from catwalk.gate.config import GateConfig
-from catwalk.gate.decision import Examples, Opponent, Role, Ruling, rule
+from catwalk.gate.decision import Baseline, Examples, Role, Ruling, rule
 from catwalk.knobs import stored_section
 from catwalk.ledger.champion import Champions, Current, verified_model
 from catwalk.ledger.examples import split_body, training_examples
@@ -20,7 +20,7 @@ from catwalk.ledger.runs import Run
 from catwalk.problems.paired import Integers
 from catwalk.trainable import of_model, of_run
 
-_UNSOUND = (ArtifactError, DamagedError, NotFoundError)
+_UNUSABLE = (ArtifactError, DamagedError, NotFoundError)
 """What is wrong with one run's files, while S3 works."""
 
 _REMEDY = "`catwalk promote RUN` or `catwalk rollback` puts another model into service"
@@ -35,7 +35,7 @@ def standing(run: Run) -> tuple[Current | None, str]:
 
 
 def ruling(run: Run, evaluation: EvaluationRecord, champion: ChampionRecord | None, problem: str = "") -> Ruling:
-    """What the gate says of a tested run against the champion; without one that is sound, it holds.
+    """What the gate says of a tested run against the champion; without one that can be used, it holds.
 
     Args:
         run: the challenger.
@@ -47,12 +47,12 @@ def ruling(run: Run, evaluation: EvaluationRecord, champion: ChampionRecord | No
         ArtifactError: the run's own predictions are missing or damaged.
     """
     labels, challenger = _own_predictions(run)
-    opponents, examples = [], Examples(False, "")
+    baselines, examples = [], Examples(False, "")
     for role, run_id in incumbents(run, champion).items():
         other = Run(run.store, run_id)
         try:
-            opponents.append(Opponent(role, run_id, predicted_by(run, other)))
-        except _UNSOUND as error:
+            baselines.append(Baseline(role, run_id, predicted_by(run, other)))
+        except _UNUSABLE as error:
             problem = f"The {role} can't be compared with: {error}; {_REMEDY}."
             continue
         if role == "champion":
@@ -62,7 +62,7 @@ def ruling(run: Run, evaluation: EvaluationRecord, champion: ChampionRecord | No
         evaluation,
         labels,
         challenger,
-        opponents,
+        baselines,
         examples,
         model_bytes=training.model_bytes if training else 0,
         problem=problem,
@@ -89,7 +89,7 @@ def score_incumbents(run: Run) -> None:
     """Scores champion and anchor while all that takes is loaded anyway; what can't be scored is for `decide` to say."""
     current, _ = standing(run)
     for run_id in incumbents(run, current[0] if current else None).values():
-        with suppress(*_UNSOUND):
+        with suppress(*_UNUSABLE):
             predicted_by(run, Run(run.store, run_id))
 
 
@@ -188,7 +188,7 @@ def compare_examples(run: Run, champion: Run) -> Examples:
         if ours.files == theirs.files:
             return Examples.of(set(), set())
         return Examples.of(training_examples(run.store, ours), training_examples(run.store, theirs))
-    except _UNSOUND as error:
+    except _UNUSABLE as error:
         return Examples(False, f"Whether its data is newer is not known, so it counts as not newer: {error}.")
 
 

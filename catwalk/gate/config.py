@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from catwalk.knobs import Section, number
 
@@ -29,3 +30,18 @@ class GateConfig(Section):
     """Largest size of the weights that may ship, in bytes; empty: any."""
     inference_seconds_cap: float | None = number(None, 0.0, 3_600.0, above=True)
     """Longest time to score 1,000 images that may ship, in seconds; empty: any."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """When a challenger of any kind of problem may ship."""
+
+    floors: Mapping[str, float] = field(default_factory=dict)
+    """Metric → the worst value that may ship: the lowest where the goal is to maximize it, else the highest."""
+    margin: float | None = None
+    """By how much the headline metric may be worse and still ship for newer data, in its unit; None: the problem's
+    own."""
+    significance: float = 0.01
+    """Level of the paired test."""
+    slice_significance: float = 0.05
+    """Level, corrected for all slices together, at which a slice counts as worse."""

@@ -1,34 +1,43 @@
-"""The ship decision: a pure function of predictions and a :class:`catwalk.gate.config.GateConfig`.
+"""The ship decision, a pure function: floors, and paired tests over the losses of two models on the same examples.
 
-Two models are compared on the same test images, so only the images on which exactly one of them is right speak: with
-equally good models each of these is a fair coin (McNemar, 1947).
+:func:`rule` serves the runs of a Trainable, :mod:`catwalk.gate.judgement` any kind of problem; both put the same checks
+together.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from catwalk.gate.config import GateConfig
 from catwalk.ledger.records import CheckRecord, EvaluationRecord, Verdict, class_names, is_finite
-from catwalk.problems.paired import Discordance, Integers, holm
+from catwalk.problems.comparison import PairedTest
+from catwalk.problems.multiclass import Multiclass
+from catwalk.problems.paired import Integers, Paired
+from catwalk.problems.slices import SliceDifference, regressions
 
 Role = Literal["champion", "anchor"]
 Decision = Literal["ship", "hold"]
-_ONE_SIDED_95 = NormalDist().inv_cdf(0.95)
+_PROBLEM = Multiclass()
 _BLOCKING = {
-    "accuracy_floor": "floor",
-    "recall_floor": "floor",
     "model_bytes": "floor",
     "inference_seconds": "floor",
     "calibration": "calibration",
     "better": "worse",
     "class_regression": "class",
+    "slice_regression": "class",
 }
-"""Check → the reason to hold when it fails, the gravest first."""
+"""Check → the reason to hold when it fails; what ends in ``_floor`` is a floor."""
+_FULFILLED = "Every artifact is there, with the right hash, and all models saw the same test images."
+_GRAVEST = ("floor", "calibration", "worse", "class")
+_BETTER: dict[str, Verdict] = {
+    "better": "passed", "worse": "failed", "indistinguishable": "inconclusive", "inconclusive": "inconclusive",
+}  # fmt: skip
 _REASONS = {
     "first": "no champion yet, and every floor is reached",
     "better": "better than the champion",
@@ -37,14 +46,14 @@ _REASONS = {
     "floor": "a floor is not reached",
     "calibration": "its probabilities are not to be trusted",
     "worse": "worse than what was shipped before",
-    "class": "a class got worse",
+    "class": "a class or slice got worse",
     "inconclusive": "neither better nor surely within the margin",
     "no_better": "no better than the champion, which harms nobody",
 }
 
 
 @dataclass(frozen=True)
-class Opponent:
+class Baseline:
     """A model in service or once in service, scored on the challenger's test images."""
 
     role: Role
@@ -86,7 +95,7 @@ def rule(
     evaluation: EvaluationRecord,
     labels: Integers,
     challenger: Integers,
-    opponents: Sequence[Opponent],
+    baselines: Sequence[Baseline],
     examples: Examples,
     model_bytes: int,
     problem: str,
@@ -98,23 +107,40 @@ def rule(
         evaluation: the challenger's score on the test split.
         labels: the true classes, shape (n,).
         challenger: the challenger's predictions, shape (n,).
-        opponents: champion and anchor, as far as there are any.
+        baselines: champion and anchor, as far as there are any.
         examples: what the challenger was trained on, beside the champion's; of no account without a champion.
         model_bytes: size of the challenger's weights.
-        problem: why an opponent could not be scored; empty: nothing is wrong.
+        problem: why a baseline could not be scored; empty: nothing is wrong.
         config: thresholds.
     """
     names = class_names(evaluation.classes, len(evaluation.class_accuracy))
-    checks = [_precondition(problem), *floor_checks(evaluation, model_bytes, config)]
-    for opponent in opponents:
-        against = Discordance.of(labels, challenger, opponent.predicted)
-        if opponent.role == "champion":
-            checks.append(better(against, config))
-            checks.append(_classes(names, labels, challenger, opponent.predicted, config))
-            checks.append(_newer_data(examples))
-        checks.append(not_inferior(opponent.role, against, config))
+    checks = [precondition(problem, _FULFILLED), *floor_checks(evaluation, model_bytes, config)]
+    loss = _loss(labels, challenger)
+    for baseline in baselines:
+        theirs = _loss(labels, baseline.predicted)
+        test = paired_test(_PROBLEM.paired(labels, loss, theirs), config)
+        if baseline.role == "champion":
+            worse = regressions(_PROBLEM, labels, loss, theirs, {"class": labels})
+            checks.append(better(test))
+            checks.append(_classes(names, worse, config))
+            checks.append(newer_data(examples))
+        checks.append(not_inferior(f"not_inferior_{baseline.role}", baseline.role, test))
+    return ruled(checks)
+
+
+def ruled(checks: list[CheckRecord]) -> Ruling:
+    """The decision that checks come to."""
     decision, reason = ship_or_hold({check.check: check.verdict for check in checks})
     return Ruling(decision, reason, _sentence(decision, reason, checks), checks)
+
+
+def _loss(labels: Integers, predicted: Integers) -> NDArray[Any]:
+    return np.asarray(labels != predicted, dtype=np.float64)
+
+
+def paired_test(against: Paired, config: GateConfig) -> PairedTest:
+    """The test of a Trainable's run, with the thresholds of its configuration."""
+    return PairedTest(_PROBLEM.metrics[0], against, config.margin, config.significance)
 
 
 def floor_checks(evaluation: EvaluationRecord, model_bytes: int, config: GateConfig) -> list[CheckRecord]:
@@ -148,93 +174,89 @@ def _at_most(check: str, what: str, value: float, cap: float, form: str) -> Chec
     return CheckRecord(check, "passed" if passed else "failed", value, cap, None, None, sentence)
 
 
-def _precondition(problem: str) -> CheckRecord:
+def precondition(problem: str, fulfilled: str) -> CheckRecord:
+    """Whether nothing is wrong with what is compared, else why, as a sentence."""
     verdict: Verdict = "failed" if problem else "passed"
-    sentence = problem or "Every artifact is there, with the right hash, and all models saw the same test images."
+    sentence = problem or fulfilled
     return CheckRecord("precondition", verdict, None, None, None, None, sentence)
 
 
-def better(against: Discordance, config: GateConfig) -> CheckRecord:
-    significant = against.p_value < config.significance
-    verdict: Verdict = "inconclusive" if not significant else "passed" if against.difference > 0 else "failed"
+def better(test: PairedTest) -> CheckRecord:
+    """Whether there is a difference to the champion at all."""
+    verdict = _BETTER[test.verdict]
     word = {"passed": "better than", "failed": "worse than", "inconclusive": "not different enough from"}[verdict]
-    z = -NormalDist().inv_cdf(config.significance / 2)
-    sentence = (
-        f"The challenger is {word} the champion: {_points(against.difference)}, alone right on "
-        f"{against.only_challenger} images and alone wrong on {against.only_other} of {against.examples:,} "
-        f"(McNemar's exact p = {against.p_value:.2g}, limit {config.significance:g})."
+    sentence = test.too_few or (
+        f"The challenger is {word} the champion: {test.statistic.text(test.estimate)}, {test.statistic.evidence} "
+        f"({test.test} p = {test.p:.2g}, limit {test.significance:g})."
     )
-    return CheckRecord("better", verdict, against.difference, 0.0, against.bound(-z), against.bound(z), sentence)
+    low, high = (None, None) if test.too_few else test.interval
+    return CheckRecord("better", verdict, test.estimate, 0.0, low, high, sentence)
 
 
-def not_inferior(role: Role, against: Discordance, config: GateConfig) -> CheckRecord:
-    low = against.bound(-_ONE_SIDED_95)
-    passed = low > -config.margin
-    sentence = (
-        f"Against the {role} it is {_points(against.difference)}, at worst {_points(low)} with 95 % confidence: "
-        f"{'within' if passed else 'not surely within'} the margin of {_points(-config.margin)}."
+def not_inferior(check: str, other: str, test: PairedTest) -> CheckRecord:
+    """Whether the challenger is surely within the margin of another model, which a sentence calls `other`."""
+    text = test.statistic.text
+    passed = test.low > -test.margin and not test.too_few
+    failed = test.high < -test.margin and not test.too_few
+    sentence = test.too_few or (
+        f"Against the {other} it is {text(test.estimate)}, at worst {text(test.low)} with 95 % confidence: "
+        f"{'within' if passed else 'not surely within'} the margin of {text(-test.margin)}."
     )
-    high = against.bound(_ONE_SIDED_95)
-    verdict: Verdict = "passed" if passed else "failed" if high < -config.margin else "inconclusive"
-    return CheckRecord(f"not_inferior_{role}", verdict, against.difference, -config.margin, low, high, sentence)
+    verdict: Verdict = "passed" if passed else "failed" if failed else "inconclusive"
+    low, high = (None, None) if test.too_few else (test.low, test.high)
+    return CheckRecord(check, verdict, test.estimate, -test.margin, low, high, sentence)
 
 
-def _classes(
-    names: Sequence[str], labels: Integers, challenger: Integers, champion: Integers, config: GateConfig
-) -> CheckRecord:
+def _classes(names: Sequence[str], found: Sequence[SliceDifference], config: GateConfig) -> CheckRecord:
     """The class that got worse most clearly, its p corrected for having looked at all of them (Holm, 1979)."""
-    pairs = []
-    for label in range(len(names)):
-        of_class = labels == label
-        if of_class.any():
-            pairs.append((label, Discordance.of(labels[of_class], challenger[of_class], champion[of_class])))
-    adjusted = holm([against.p_worse for _, against in pairs])
-    p, (label, against) = min(zip(adjusted, pairs, strict=True), key=lambda entry: entry[0])
+    clearest = found[0]
+    name, against, p = names[int(clearest.value)], clearest.statistic, clearest.p
     worse = p < config.class_significance
     sentence = (
-        f"{names[label]} got worse by {_points(-against.difference, sign=False)} (Holm-corrected p = {p:.2g})."
+        f"{name} got worse by {against.text(-against.difference, sign=False)} (Holm-corrected p = {p:.2g})."
         if worse
-        else f"No class got worse by more than noise (smallest Holm-corrected p = {p:.2g}, {names[label]})."
+        else f"No class got worse by more than noise (smallest Holm-corrected p = {p:.2g}, {name})."
     )
     verdict: Verdict = "failed" if worse else "passed"
     return CheckRecord("class_regression", verdict, p, config.class_significance, None, None, sentence)
 
 
-def _newer_data(examples: Examples) -> CheckRecord:
+def newer_data(examples: Examples) -> CheckRecord:
     """Never blocks: it is what lets a model ship that is only as good."""
     verdict: Verdict = "passed" if examples.newer else "skipped"
     return CheckRecord("newer_data", verdict, None, None, None, None, examples.sentence)
 
 
-def ship_or_hold(verdicts: dict[str, Verdict]) -> tuple[Decision, str]:
+def ship_or_hold(verdicts: Mapping[str, Verdict]) -> tuple[Decision, str]:
     """Decision and reason; the gravest reason first."""
     if verdicts["precondition"] == "failed":
         return "hold", "precondition"
-    for check, reason in _BLOCKING.items():
-        if verdicts.get(check) == "failed":
+    failed = {_blocking(check) for check, verdict in verdicts.items() if verdict == "failed"}
+    for reason in _GRAVEST:
+        if reason in failed:
             return "hold", reason
     if "better" not in verdicts:
         return "ship", "first"
-    inferior = [check for check in verdicts if check.startswith("not_inferior") and verdicts[check] != "passed"]
+    inferior = {check for check in verdicts if check.startswith("not_inferior") and verdicts[check] != "passed"}
     if any(verdicts[check] == "failed" for check in inferior):
         return "hold", "worse"
-    if verdicts["better"] == "passed" and "not_inferior_anchor" not in inferior:
+    if verdicts["better"] == "passed" and not inferior - {"not_inferior_champion"}:
         return "ship", "better"
-    if inferior:
+    if inferior or verdicts.get("test_set_size") == "inconclusive":
         return "hold", "inconclusive"
     return ("ship", "newer_data") if verdicts.get("newer_data") == "passed" else ("hold", "no_better")
+
+
+def _blocking(check: str) -> str:
+    return "floor" if check.endswith("_floor") else _BLOCKING.get(check, "")
 
 
 def _sentence(decision: Decision, reason: str, checks: list[CheckRecord]) -> str:
     """The decision in words: what speaks for a ship, or all that speaks against it."""
     telling = [check for check in checks if check.verdict in ("failed", "inconclusive")]
     if decision == "ship" or not telling:
-        telling = [check for check in checks if check.check in ("accuracy_floor", "better")]
+        telling = [check for check in checks if check.check in ("accuracy_floor", "quality", "better")]
     if reason in ("newer_data", "no_better"):
         telling += [check for check in checks if check.check == "newer_data"]
-    why = " ".join(check.sentence for check in telling)
+    why = " ".join(dict.fromkeys(check.sentence for check in telling))
     return f"{decision.capitalize()}: {_REASONS[reason]}. {why}"
-
-
-def _points(ratio: float, sign: bool = True) -> str:
-    return f"{100 * ratio:{'+' if sign else ''}.2f} points"

@@ -70,6 +70,8 @@ class RunRecord:
     """Knob name → its default when the run was opened, so that what differs can be shown without the model's code."""
     planned_epochs: int = 0
     """That the run is to train; 0: stored by version 0.1."""
+    schedule: str = ""
+    """By which its DAG runs, as the DAG's file says; empty: what `CATWALK_SCHEDULE` says, or it comes from no DAG."""
 
     def __post_init__(self) -> None:
         _check_classes(self.classes)
@@ -239,6 +241,8 @@ class EvaluationRecord:
     finished: float
     classes: list[str] = field(default_factory=list)
     """As in run.json."""
+    previews_sha256: str = ""
+    """Of ``previews.safetensors``; empty: the run has none."""
 
     def __post_init__(self) -> None:
         of_classes: tuple[Sized, ...] = (self.class_accuracy, self.class_precision, self.class_f1, self.confusion)
@@ -347,6 +351,8 @@ class SummaryRecord:
     reproducible: bool = True
     sweep: str = ""
     """The sweep that this run is a trial of; empty: none."""
+    schedule: str = ""
+    """As in run.json."""
     model_sha256: str = ""
     epochs: int = 0
     """Epochs recorded so far."""

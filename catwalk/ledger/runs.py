@@ -166,6 +166,7 @@ def _first_summary(record: RunRecord) -> SummaryRecord:
         dag_id=record.dag_id,
         dag_run_id=record.dag_run_id,
         sweep=record.sweep,
+        schedule=record.schedule,
         git_commit=record.git_commit,
         seed=record.seed,
         parameters=record.parameters,

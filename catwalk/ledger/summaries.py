@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from catwalk import variables
 from catwalk.codec import from_json
+from catwalk.environment import variables
 from catwalk.ledger import summary_index
 from catwalk.ledger.records import SummaryRecord, is_time
 from catwalk.ledger.runs import RUN_ID, SUMMARIES, summary_key

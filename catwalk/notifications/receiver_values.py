@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from catwalk.urls import HOST
+from catwalk.environment.urls import HOST
 
 _WORD = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _ADDRESS = rf"{_WORD}(?:\.{_WORD})*@{HOST}"

@@ -26,8 +26,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from catwalk import urls
-from catwalk.clients.environment import home
+from catwalk.environment import urls
+from catwalk.environment.parts import home
 from catwalk.errors import ConfigError
 from catwalk.notifications import quiet_hours, receiver_values
 from catwalk.notifications.text_files import text_of

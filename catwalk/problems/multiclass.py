@@ -3,23 +3,94 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from catwalk.errors import ArtifactError
+from catwalk.errors import ArtifactError, ConfigError
 from catwalk.ledger.records import EvaluationRecord, class_names
+from catwalk.problems.interface import Kind, Metric, Outcome
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from catwalk.problems.paired import Discordance
+
+MARGIN = 0.005
+"""Half a point of accuracy."""
+_METRICS = (
+    Metric("accuracy", "maximize", "ratio", "share of the examples that are classified right"),
+    Metric("worst_recall", "maximize", "ratio", "accuracy within the class that is recognised worst"),
+    Metric("macro_f1", "maximize", "ratio", "F1, every class counting the same"),
+    Metric("log_loss", "minimize", "nats", "mean cross-entropy"),
+    Metric("calibration_error", "minimize", "ratio", "expected calibration error over 15 equally wide bins"),
+)
+
 
 @dataclass(frozen=True)
 class Multiclass:
-    """Each example belongs to one class, and a model gives each class a logit."""
+    """Each example belongs to one of any number of classes.
 
-    classes: tuple[str, ...]
-    """Names in label order, two at least."""
+    Scores are logits or probabilities, (n, classes), or the predicted classes alone, (n,). The headline is accuracy.
+    """
+
+    classes: tuple[str, ...] = ()
+    """Names in label order, two at least; empty: they go by their numbers."""
+
+    def __post_init__(self) -> None:
+        given: Iterable[Any] = self.classes
+        object.__setattr__(self, "classes", tuple(map(str, given)))
+        if len(self.classes) == 1:
+            raise ConfigError(f"Multiclass: classes names two classes at least; got {self.classes!r:.100}")
+
+    @property
+    def kind(self) -> Kind:
+        """The word for it in records and labels."""
+        return "multiclass"
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The headline first; of predicted classes alone there is no log loss and no calibration error."""
+        return _METRICS
+
+    def measure(self, labels: Any, scores: Any) -> Outcome:
+        """Scores a model's answers: see :meth:`catwalk.problems.interface.Problem.measure`.
+
+        Args:
+            labels: class indices, or names of classes, (n,).
+            scores: logits, (n, classes), where each row is a distribution: probabilities; or predicted classes, (n,).
+
+        Raises:
+            InputError: they are not.
+        """
+        from catwalk.problems import scores as figures
+
+        return figures.measure(self.classes, labels, scores)
+
+    def paired(self, labels: NDArray[Any], challenger: NDArray[Any], baseline: NDArray[Any]) -> Discordance:
+        """Counts for McNemar's exact test."""
+        from catwalk.problems.paired import Discordance
+
+        return Discordance.of_losses(challenger, baseline)
+
+    def margin(self, baseline: NDArray[Any]) -> float:
+        """Half a point of accuracy, whatever the baseline's."""
+        return MARGIN
+
+    def tail(self, challenger: NDArray[Any], baseline: NDArray[Any], margin: float) -> None:
+        """None: a loss of 0 or 1 has no tail."""
+
+    def too_few(self, labels: NDArray[Any]) -> str:
+        """Empty: the exact test is right with any number of examples."""
+        return ""
+
+    def slices(self, labels: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """Each example's true class, by name."""
+        import numpy as np
+
+        names = self.classes or class_names([], int(labels.max()) + 1)
+        return {"class": np.asarray(names, dtype=object)[labels]}
 
     def checked(self, logits: Any, examples: int) -> NDArray[np.float32]:
         """What a model has answered to so many examples, as float32 (examples, classes).

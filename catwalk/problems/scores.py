@@ -3,13 +3,55 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from catwalk.problems import arrays
+from catwalk.problems.arrays import Floats, Integers
+from catwalk.problems.interface import Outcome
+
 CALIBRATION_BINS = 15
-Floats = NDArray[np.float64]
+
+
+def measure(classes: Sequence[str], labels: Any, scores: Any) -> Outcome:
+    """The outcome of a :class:`~catwalk.problems.multiclass.Multiclass` problem of these classes."""
+    truth = arrays.class_indices("labels", labels, classes)
+    expected = f"logits or probabilities, shape ({len(truth)}, {len(classes) or 'classes'}), or predicted classes"
+    given = arrays.array("scores", scores, f"{expected}, ({len(truth)},)")
+    if given.ndim == 1 or given.shape[1:] == (1,):
+        predicted = arrays.class_indices("scores", given, classes, len(truth))
+        found, metrics = predicted.astype(np.float64), {}
+    else:
+        found = _logits(given, len(truth), classes, expected)
+        truth = arrays.class_indices("labels", truth, classes or [str(label) for label in range(found.shape[1])])
+        predicted = np.asarray(found.argmax(axis=1), dtype=np.int64)
+        metrics = {"log_loss": cross_entropy(found, truth), "calibration_error": calibration_error(found, truth)}
+    loss = (predicted != truth).astype(np.float64)
+    return Outcome(truth, found, predicted, loss, _by_class(truth, predicted) | metrics)
+
+
+def _logits(given: NDArray[Any], rows: int, classes: Sequence[str], expected: str) -> Floats:
+    """Rows that are distributions all of them are probabilities: their logarithms are logits."""
+    if given.ndim != 2 or len(given) != rows or given.shape[1] < 2 or (classes and given.shape[1] != len(classes)):
+        raise arrays.wrong("scores", expected, given)
+    found = arrays.floats("scores", given, expected)
+    if found.min() >= 0 and np.abs(found.sum(axis=1) - 1).max() < 1e-3:
+        return np.asarray(np.log(np.maximum(found, 1e-12)))
+    return found
+
+
+def _by_class(truth: Integers, predicted: Integers) -> dict[str, float]:
+    count = int(max(truth.max(), predicted.max())) + 1
+    recall, _, f1 = rates(confusion_matrix(truth, predicted, count))
+    there = np.bincount(truth, minlength=count) > 0
+    return {
+        "accuracy": float((predicted == truth).mean()),
+        "worst_recall": float(recall[there].min()),
+        "macro_f1": float(f1[there].mean()),
+    }
 
 
 def log_probabilities(logits: NDArray[Any]) -> Floats:
@@ -47,6 +89,10 @@ def calibration_error(logits: NDArray[Any], labels: NDArray[Any], bins: int = CA
         confidence = np.exp(log_probabilities(logits).max(axis=1))
     if np.isnan(confidence).any():
         return math.nan
-    right = logits.argmax(axis=1) == labels
-    index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    return float(np.abs(np.bincount(index, weights=confidence - right, minlength=bins)).sum() / len(labels))
+    return binned_gap(confidence, logits.argmax(axis=1) == labels, bins)
+
+
+def binned_gap(probability: Floats, true: NDArray[np.bool_], bins: int = CALIBRATION_BINS) -> float:
+    """Mean distance between a probability and how often it came true, over equal-width bins of it; (n,) each."""
+    index = np.minimum((probability * bins).astype(np.int64), bins - 1)
+    return float(np.abs(np.bincount(index, weights=probability - true, minlength=bins)).sum() / len(true))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from catwalk.checkout import find_tool
+from catwalk.environment.checkout import find_tool
 from catwalk.errors import CatwalkError
 from catwalk.replay.openmetrics import openmetrics
 from catwalk.replay.prometheus import data_folder, scraped_labels
@@ -29,7 +29,7 @@ _PROMTOOL_TIMEOUT = 600.0
 class Written:
     """What became of the points."""
 
-    road: Literal["backfill", "file"]
+    transport: Literal["backfill", "file"]
     """Blocks; or one file of OpenMetrics where there is no promtool, or no data folder to load blocks into."""
     where: Path
     sentence: str

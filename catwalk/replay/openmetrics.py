@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from catwalk.telemetry.labels import label_values
 from catwalk.telemetry.points import Point
+from catwalk.telemetry.wire.labels import label_values
 
 
 def openmetrics(points: Iterable[Point], target: dict[str, str]) -> str:

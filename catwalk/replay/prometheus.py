@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from catwalk.clients import access
-from catwalk.clients.environment import part_address, part_url
+from catwalk.environment.parts import part_address, part_url
 from catwalk.errors import CatwalkError
 
 SCRAPE_JOB = "statsd_exporter"

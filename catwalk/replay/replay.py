@@ -27,7 +27,7 @@ class Replayed:
     """What a replay has done."""
 
     run_id: str
-    road: str
+    transport: str
     """``statsd``, ``backfill``, or ``file`` where there is no promtool or no data folder to load blocks into."""
     points: int
     where: str
@@ -59,7 +59,7 @@ def replay(run: Run, observer: Observer, out: Path | None, now: float) -> Replay
         sentence = send_and_confirm(run, points, observer)
         return Replayed(run.run_id, "statsd", len(points), os.environ.get("CATWALK_STATSD", ""), sentence)
     written = backfill(run.run_id, points, out)
-    return Replayed(run.run_id, written.road, len(points), str(written.where), written.sentence)
+    return Replayed(run.run_id, written.transport, len(points), str(written.where), written.sentence)
 
 
 def as_openmetrics(run: Run) -> str:

@@ -7,7 +7,7 @@ import os
 import time
 from dataclasses import dataclass, replace
 
-from catwalk.clients.environment import part_url
+from catwalk.environment.parts import part_url
 from catwalk.errors import CatwalkError
 from catwalk.ledger.runs import Run
 from catwalk.replay import prometheus

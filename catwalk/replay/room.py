@@ -60,7 +60,7 @@ def take(store: Store, run: RunRecord, trials: int, epochs: int, now: float | No
 
 
 def take_again(store: Store, run: RunRecord, series: int, now: float | None = None) -> bool:
-    """Holds a run's part for as long as what is sent now stays in the exporter; takes one for a run that has none.
+    """Holds a run's part for as long as what is sent now stays in statsd_exporter; takes one for a run that has none.
 
     Returns:
         Whether that many series have room.
@@ -99,6 +99,6 @@ def _read(store: Store, now: float) -> tuple[Parts, str | None]:
         held = from_json(Parts, found.body).held
     except ValueError:
         held = {}
-    sound = {name: part for name, part in held.items() if not fault(part) and part.total >= 0 and part.until > now}
+    valid = {name: part for name, part in held.items() if not fault(part) and part.total >= 0 and part.until > now}
     latest = now + OPEN_SECONDS
-    return Parts({name: replace(part, until=min(part.until, latest)) for name, part in sound.items()}), found.etag
+    return Parts({name: replace(part, until=min(part.until, latest)) for name, part in valid.items()}), found.etag

@@ -111,6 +111,16 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class Previews:
+    """Pictures of test examples that were stored with the run."""
+
+    indices: NDArray[np.int64]
+    """Of the examples among all that were tested, shape (n,), the worst mistake first."""
+    pictures: NDArray[np.uint8]
+    """Shape (n, height, width), or (n, height, width, 3 or 4) in colour."""
+
+
+@dataclass(frozen=True)
 class Facts:
     """One run, as far as its ledger goes."""
 
@@ -138,6 +148,8 @@ class Facts:
     """What the sweep that this run is a trial of has chosen; None where there is none, or not yet."""
     in_service: ChampionRecord | None = None
     """The champion of today, with its history."""
+    previews: Part[Previews] = Part(None)
+    """Pictures of its worst mistakes; neither a value nor a reason: it was not to have any."""
 
 
 def read_facts(run: Run) -> Facts:
@@ -175,7 +187,7 @@ def read_facts(run: Run) -> Facts:
         predictions=predictions,
         images=part(lambda: read_images(run.store, dataset.get(), predictions.get()), ""),
         champion_id=champion_id,
-        champion=part(lambda: read_opponent(run, champion_id, predictions) if champion_id else None, no_champion),
+        champion=part(lambda: read_baseline(run, champion_id, predictions) if champion_id else None, no_champion),
         champion_dataset=part(
             lambda: other.dataset() if champion_id else None,
             f"The champion {champion_id} has no dataset record." if champion_id else no_champion,
@@ -184,6 +196,7 @@ def read_facts(run: Run) -> Facts:
         older=older,
         sweep=part(lambda: chosen(run.store, record.sweep) if record.sweep else None, "").value,
         in_service=part(lambda: (Champions(run.store).get(record.model) or (None,))[0], "").value,
+        previews=part(lambda: read_previews(run, evaluation), ""),
     )
 
 
@@ -253,7 +266,7 @@ def read_predictions(run: Run, evaluation: Part[EvaluationRecord]) -> Prediction
     return found
 
 
-def read_opponent(run: Run, other_id: str, own: Part[Predictions]) -> Predictions:
+def read_baseline(run: Run, other_id: str, own: Part[Predictions]) -> Predictions:
     """What another run's model said of this run's test examples (see :mod:`catwalk.gate.baselines`).
 
     Raises:
@@ -296,6 +309,25 @@ def read_images(store: Store, dataset: DatasetRecord, predictions: Predictions) 
     if not np.array_equal(arrays["labels"].astype(np.int64), predictions.labels):
         raise MissingError("The test images in the store are not those that the predictions are about.")
     return _pictures(arrays.get("images"))
+
+
+def read_previews(run: Run, evaluation: Part[EvaluationRecord]) -> Previews | None:
+    """The pictures that were stored when the run was tested; None: it was not to have any.
+
+    Raises:
+        MissingError: they are gone or damaged.
+    """
+    recorded = evaluation.value.previews_sha256 if evaluation.value else ""
+    if not recorded:
+        return None
+    key = run.key("previews.safetensors")
+    stored = run.store.find(key)
+    if stored is None:
+        raise MissingError(f"The previews are gone from the store ({key}).")
+    if hashlib.sha256(stored.body).hexdigest() != recorded:
+        raise MissingError(f"The previews are damaged: {key} is not what its sha256 says.")
+    arrays = load(stored.body)
+    return Previews(arrays["indices"].astype(np.int64), _pictures(arrays.get("pictures")))
 
 
 def _pictures(found: NDArray[np.float32] | None) -> NDArray[np.uint8]:

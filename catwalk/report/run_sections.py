@@ -185,7 +185,7 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
         yield "test loss", f"{evaluation.loss:.4f}"
         yield "calibration error", f"{evaluation.calibration_error:.2%}"
     yield "state", summary.state
-    yield "model", record.model + (" (stand-in data)" if record.synthetic else "")
+    yield "model", record.model + (" (synthetic data)" if record.synthetic else "")
     if training:
         yield "epochs", f"{len(training.epochs)} of {record.epochs}"
         if training.best:
@@ -249,7 +249,7 @@ def _dataset(facts: Facts) -> Html:
         comparison = f"Shown are the {len(shown)} {which} of {len(shares)} classes. {comparison}"
     if others.keys() ^ shares.keys() and others:
         comparison += f" It has other classes ({len(others)}, here {len(shares)}): they are compared by name."
-    kind = "stand-in data, drawn" if ours.synthetic else ours.source
+    kind = "synthetic data" if ours.synthetic else ours.source
     note = joined(f"{kind}, sha256 ", element("code", ours.sha256), f". {comparison}")
     return card(element("h3", "Dataset"), table(header, rows, css), element("p", note, "quiet"))
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from catwalk.errors import ArtifactError
 from catwalk.ledger.records import DecisionRecord
 from catwalk.ledger.runs import Run
-from catwalk.stages.attempts import already_done, attempt
+from catwalk.stages.lifecycle.attempts import already_done, attempt
 from catwalk.storage.swap import swap
 from catwalk.telemetry.observer import Observer
 

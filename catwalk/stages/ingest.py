@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 from catwalk.ledger.runs import Run
-from catwalk.stages.attempts import already_done, attempt
+from catwalk.stages.lifecycle.attempts import already_done, attempt
 from catwalk.telemetry.observer import Observer
 from catwalk.trainable import of_run
 
@@ -23,7 +23,7 @@ def ingest(run: Run, observer: Observer) -> None:
         already_done(run, "ingest")
         return
     with attempt(run, "ingest", observer) as this:
-        from catwalk.stages.datasets import store_data
+        from catwalk.stages.artifacts.datasets import store_data
 
         trainable = of_run(run.record)
         data = trainable.load(trainable.config.from_dict(run.record.config))

@@ -11,8 +11,8 @@ from catwalk.ledger.records import AttemptRecord, State, SummaryRecord
 from catwalk.ledger.runs import Run, touched
 from catwalk.ledger.sweep import NOT_CHOSEN, passed_over
 from catwalk.replay.resend import send_again
-from catwalk.stages import reports
-from catwalk.stages.attempts import attempt
+from catwalk.stages.artifacts import reports
+from catwalk.stages.lifecycle.attempts import attempt
 from catwalk.telemetry.observer import Observer
 
 log = logging.getLogger(__name__)

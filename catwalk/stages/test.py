@@ -10,7 +10,8 @@ from catwalk.errors import ArtifactError
 from catwalk.ledger.champion import verified_model
 from catwalk.ledger.runs import Run
 from catwalk.problems.multiclass import table
-from catwalk.stages.attempts import already_done, attempt
+from catwalk.stages.artifacts import previews
+from catwalk.stages.lifecycle.attempts import already_done, attempt
 from catwalk.telemetry.observer import Observer
 from catwalk.trainable import of_run
 
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def test(run: Run, observer: Observer) -> None:
-    """Writes ``predictions.safetensors`` and ``evaluation.json``.
+    """Writes ``predictions.safetensors``, ``previews.safetensors`` and ``evaluation.json``.
 
     Raises:
         ArtifactError: the model or the dataset is missing, or is not what its sha256 says.
@@ -31,7 +32,7 @@ def test(run: Run, observer: Observer) -> None:
         from safetensors.numpy import save
 
         from catwalk.gate.baselines import score_incumbents
-        from catwalk.stages.datasets import load_split
+        from catwalk.stages.artifacts.datasets import load_split
 
         dataset, training = run.dataset(), run.training()
         if dataset is None or training is None:
@@ -46,8 +47,9 @@ def test(run: Run, observer: Observer) -> None:
         seconds = time.perf_counter() - started
         logits = trainable.problem.checked(answers, len(labels))
         run.store.put(run.key("predictions.safetensors"), save({"logits": logits, "labels": labels}))
+        pictures = previews.store(run, trainable, arrays, logits, labels)
         score = trainable.problem.evaluate(logits, labels, training.model_sha256, dataset.sha256, seconds)
-        record = run.put_once("evaluation.json", score)
+        record = run.put_once("evaluation.json", replace(score, previews_sha256=pictures))
         log.info("%s", table(record))
         observer.test_finished(run.record, record)
         score_incumbents(run)

@@ -20,7 +20,7 @@ from catwalk.ledger.records import (
     is_finite,
 )
 from catwalk.ledger.runs import Fence, Run
-from catwalk.stages.attempts import Attempt, already_done, attempt
+from catwalk.stages.lifecycle.attempts import Attempt, already_done, attempt
 from catwalk.telemetry.observer import Observer
 from catwalk.trainable import Data, Fit, of_run
 
@@ -68,8 +68,8 @@ class _Training:
 
     @classmethod
     def start(cls, this: Attempt, dataset: DatasetRecord, observer: Observer) -> _Training:
-        from catwalk.stages import checkpoint
-        from catwalk.stages.datasets import load_split
+        from catwalk.stages.artifacts import checkpoint
+        from catwalk.stages.artifacts.datasets import load_split
 
         run, number = this.run, this.record.number
         trainable = of_run(run.record)
@@ -132,7 +132,7 @@ class _Training:
         self.ledger.write(to_json(self.record))
 
     def _restore(self, body: bytes) -> None:
-        from catwalk.stages import checkpoint
+        from catwalk.stages.artifacts import checkpoint
 
         progress = checkpoint.read_progress(body)
         if (progress.config, progress.seed) != (self.config.digest, self.run.record.seed):
@@ -170,7 +170,7 @@ class _Training:
         log.info("%s", _epoch_line(epoch, self.planned))
 
     def _state(self) -> bytes:
-        from catwalk.stages import checkpoint
+        from catwalk.stages.artifacts import checkpoint
 
         progress = checkpoint.Progress(
             attempt=self.attempt.record.number,

@@ -17,8 +17,8 @@ from botocore.config import Config
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 from botocore.exceptions import BotoCoreError
 
+from catwalk.environment.proxies import is_local
 from catwalk.errors import ConfigError, StoreError
-from catwalk.proxies import is_local
 
 PUT_VARIABLE = "CATWALK_S3_PUT_ARGUMENTS"
 PAYER_VARIABLE = "CATWALK_S3_REQUEST_PAYER"

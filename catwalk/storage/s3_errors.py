@@ -16,8 +16,8 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
+from catwalk.environment.proxies import proxy_for, through_proxy
 from catwalk.errors import NotFoundError, PreconditionFailedError, StoreError, StoreUnavailableError
-from catwalk.proxies import proxy_for, through_proxy
 
 _KEYS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _TOKEN = "AWS_SESSION_TOKEN has run out or belongs to other keys: set a new one with its keys, or unset it"

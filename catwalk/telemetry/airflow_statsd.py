@@ -1,6 +1,6 @@
-"""Airflow's StatsD client: it follows an exporter that moves or comes late, and no metric is lost for its name.
+"""Airflow's StatsD client: it follows a statsd_exporter that moves or comes late, and no metric is lost for its name.
 
-Airflow's own looks the exporter's address up once in a process, and where that fails it sends nothing for good. Its
+Airflow's own looks statsd_exporter's address up once in a process, and where that fails it sends nothing for good. Its
 check of names drops a whole metric whose name and tags exceed 250 characters or hold a space or anything but ASCII.
 In ``[metrics]``, both together::
 
@@ -19,9 +19,9 @@ import threading
 
 from statsd import StatsClient
 
-from catwalk.telemetry.address import Address
-from catwalk.telemetry.labels import label_value
-from catwalk.telemetry.statsd_client import DATAGRAM_BYTES, Route, reason
+from catwalk.telemetry.wire.address import Address
+from catwalk.telemetry.wire.client import DATAGRAM_BYTES, Route, reason
+from catwalk.telemetry.wire.labels import label_value
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +29,17 @@ log = logging.getLogger(__name__)
 def stat_name(text: str) -> str:
     """Name and tags of a metric, ``ti.finish,dag_id=…,state=…``, so that statsd_exporter reads them as they are meant.
 
-    A tag that would break the exporter gets a name that does not, as Prometheus renames labels that are its own.
+    A tag that would break statsd_exporter gets a name that does not, as Prometheus renames labels that are its own.
     """
     name, *tags = text.split(",")
     pairs = (tag.partition("=") for tag in tags)
-    # Without a value a tag is an error to the exporter, and to Prometheus no label.
+    # Without a value a tag is an error to statsd_exporter, and to Prometheus no label.
     kept = [f",{_tag_name(key)}={label_value(value)}" for key, _, value in pairs if key and value]
     return label_value(name) + "".join(kept)
 
 
 def _tag_name(name: str) -> str:
-    """As the exporter reads it. In a timer, `le` would end it; ``__name__`` makes it answer 500 from then on."""
+    """As statsd_exporter reads it. In a timer, `le` would end it; ``__name__`` makes it answer 500 from then on."""
     read = re.sub("[^A-Za-z0-9_]", "_", name)
     return f"exported_{read}" if read == "le" or read.startswith("__") else read
 

@@ -2,8 +2,8 @@
 
 Prometheus drops a scrape beyond `sample_limit` as a whole: Airflow's metrics, the canary and the curves of every run.
 So runs have a share of that limit. Whoever opens a run or a sweep takes a part of what is left of the share, never all
-of it (:mod:`catwalk.replay.room` writes that into the store); it comes back when the gauges have left the exporter. The
-sum is below the share whatever is started, and when. What a run may not send is left out of Prometheus
+of it (:mod:`catwalk.replay.room` writes that into the store); it comes back when statsd_exporter drops the gauges.
+The sum is below the share whatever is started, and when. What a run may not send is left out of Prometheus
 (:mod:`catwalk.telemetry.points` says what) and kept in the ledger.
 """
 
@@ -18,8 +18,8 @@ from catwalk.telemetry.points import CURVE_SERIES, STAGE_SERIES, fixed_series, s
 SAMPLE_LIMIT = 200_000
 """`sample_limit` of the job statsd_exporter in prometheus.yml."""
 RUNS_SHARE = 60_000
-"""Of these, for runs; each scrape of so many takes the exporter 0.7 s of CPU. The rest is Airflow's: 100 DAGs of eight
-tasks make about 70,000."""
+"""Of these, for runs; each scrape of so many takes statsd_exporter 0.7 s of CPU. The rest is Airflow's: 100 DAGs of
+eight tasks make about 70,000."""
 OF_A_SWEEP, OF_A_RUN = 0.75, 0.25
 """The part of what is left that a sweep, or a single run, may take at most."""
 OPEN_SECONDS = 12 * 3_600.0
@@ -32,7 +32,7 @@ _TRIAL_SERIES = 3 * STAGE_SERIES
 
 @dataclass(frozen=True)
 class Part:
-    """What a run, or all trials of a sweep together, may have in the exporter."""
+    """What a run, or all trials of a sweep together, may have in statsd_exporter."""
 
     each: int
     """Series of one run at most."""
@@ -45,7 +45,7 @@ class Part:
     """Run ids of those that have sent all their points, and make no more."""
 
     def after(self, run_id: str, now: float) -> Part:
-        """The part when a run has sent all that it has: held no longer than the exporter shows that, once all have."""
+        """The part when a run has sent all that it has: once all have, held while statsd_exporter shows that."""
         sent = sorted({*self.sent, run_id})
         until = now + SENT_SECONDS
         return replace(self, sent=sent, until=until if len(sent) >= self.runs else max(until, self.until))
@@ -83,7 +83,7 @@ def taken(parts: Parts, run: RunRecord, trials: int, epochs: int, now: float) ->
 
 
 def taken_again(parts: Parts, run: RunRecord, series: int, now: float) -> tuple[str, Part] | None:
-    """A run's part, held for as long as what is sent now stays in the exporter; a new one for a run that has none.
+    """A run's part, held for as long as what is sent now stays in statsd_exporter; a new one for a run that has none.
 
     Returns:
         The part, and by whose id it is held; None where so many series have no room.

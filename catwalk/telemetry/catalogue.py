@@ -1,6 +1,6 @@
-"""Every metric of Catwalk, declared once: emitter, mapping, registry, rules and documentation all take it from here.
+"""Every metric of Catwalk, declared once: emitter, mapping, exporter, rules and documentation all take it from here.
 
-Metrics reach Prometheus by three transports. By *StatsD* travels what happens while a stage runs; from the *registry*
+Metrics reach Prometheus by three transports. By *StatsD* travels what happens while a stage runs; from the *exporter*
 Prometheus scrapes what is so, read from S3; from the *courier*, what became of notifications. Airflow's own metrics are
 in :mod:`catwalk.telemetry.airflow_metrics`.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-Transport = Literal["statsd", "registry", "courier"]
+Transport = Literal["statsd", "exporter", "courier"]
 Kind = Literal["gauge", "counter", "histogram", "info"]
 Unit = Literal["", "seconds", "bytes", "ratio", "examples", "examples_per_second"]
 
@@ -105,12 +105,12 @@ def _run_gauge(name: str, labels: tuple[str, ...], text: str, unit: Unit = "") -
     return Metric(name, "statsd", "gauge", text, labels, unit, ttl_seconds=RUN_TTL_SECONDS)
 
 
-def _registry_gauge(name: str, labels: tuple[str, ...], text: str, unit: Unit = "") -> Metric:
-    return Metric(name, "registry", "gauge", text, labels, unit)
+def _exporter_gauge(name: str, labels: tuple[str, ...], text: str, unit: Unit = "") -> Metric:
+    return Metric(name, "exporter", "gauge", text, labels, unit)
 
 
 def _info(name: str, labels: tuple[str, ...], text: str) -> Metric:
-    return Metric(name, "registry", "info", text, labels)
+    return Metric(name, "exporter", "info", text, labels)
 
 
 # --- By StatsD: one epoch ---------------------------------------------------------------------------------------------
@@ -202,36 +202,36 @@ CANARY_RECEIVED = Metric(
     "Canary lines that came through StatsD; one is sent each second.",
 )
 
-# --- By the registry: the models that matter --------------------------------------------------------------------------
-MODEL_ACCURACY = _registry_gauge(
+# --- By the exporter: the models that matter --------------------------------------------------------------------------
+MODEL_ACCURACY = _exporter_gauge(
     "catwalk_model_accuracy_ratio",
     _ROLE,
     "Test accuracy by role: latest (last scheduled or manual run) or champion (in service).",
     "ratio",
 )
-MODEL_LOSS = _registry_gauge("catwalk_model_loss", _ROLE, "Test loss in nats, by role (latest or champion).")
-MODEL_CALIBRATION_ERROR = _registry_gauge(
+MODEL_LOSS = _exporter_gauge("catwalk_model_loss", _ROLE, "Test loss in nats, by role (latest or champion).")
+MODEL_CALIBRATION_ERROR = _exporter_gauge(
     "catwalk_model_calibration_error_ratio", _ROLE, "Expected calibration error on the test split, by role.", "ratio"
 )
-MODEL_CLASS_ACCURACY = _registry_gauge(
+MODEL_CLASS_ACCURACY = _exporter_gauge(
     "catwalk_model_class_accuracy_ratio", (*_ROLE, "class"), "Test accuracy of each class (recall), by role.", "ratio"
 )
-MODEL_DATASET_CLASS_SHARE = _registry_gauge(
+MODEL_DATASET_CLASS_SHARE = _exporter_gauge(
     "catwalk_model_dataset_class_share_ratio",
     (*_ROLE, "class"),
     "Share of each class among the examples that the model was trained on, by role.",
     "ratio",
 )
-MODEL_DATASET_STATISTIC = _registry_gauge(
+MODEL_DATASET_STATISTIC = _exporter_gauge(
     "catwalk_model_dataset_statistic",
     (*_ROLE, "statistic"),
     "A statistic of the examples that the model was trained on, such as pixel_mean, by role.",
 )
 # Of version 0.1: rules and dashboards ask for these two until the next version.
-MODEL_DATASET_PIXEL_MEAN = _registry_gauge(
+MODEL_DATASET_PIXEL_MEAN = _exporter_gauge(
     "catwalk_model_dataset_pixel_mean", _ROLE, "Mean of the training pixels, 0 to 1, by role."
 )
-MODEL_DATASET_PIXEL_STDDEV = _registry_gauge(
+MODEL_DATASET_PIXEL_STDDEV = _exporter_gauge(
     "catwalk_model_dataset_pixel_stddev", _ROLE, "Standard deviation of the training pixels, 0 to 1, by role."
 )
 
@@ -241,84 +241,84 @@ MODEL_DATASET = _info(
     "The dataset that the model was trained and tested on, by role; the value is 1.",
 )
 
-# --- By the registry: runs --------------------------------------------------------------------------------------------
+# --- By the exporter: runs --------------------------------------------------------------------------------------------
 RUN_INFO = _info(
     "catwalk_run_info",
     (*_RUN, "dag_id", "dag_run_id", "trigger", "git_commit", "dataset_sha256"),
     "What a run is: where it came from, what code and what data it used; the value is 1.",
 )
-RUN_PARAMETER = _registry_gauge(
+RUN_PARAMETER = _exporter_gauge(
     "catwalk_run_parameter",
     (*_RUN, "name"),
     "A run's hyperparameters that are numbers: the label names it, the value is it.",
 )
-RUN_SETTING = _registry_gauge(
+RUN_SETTING = _exporter_gauge(
     "catwalk_run_setting",
     (*_RUN, "name", "value"),
     "A run's parameters that are no numbers, as text: layers, device, data source; the value is 1.",
 )
-RUN_STATE = _registry_gauge(
+RUN_STATE = _exporter_gauge(
     "catwalk_run_state",
     (*_RUN, "state"),
     "1 for the state of the run: running, succeeded, failed, cancelled, or stalled (running, but silent for too long).",
 )
-RUN_STARTED = _registry_gauge(
+RUN_STARTED = _exporter_gauge(
     "catwalk_run_started_timestamp_seconds", _RUN, "When the run started, Unix time.", "seconds"
 )
-RUN_UPDATED = _registry_gauge(
+RUN_UPDATED = _exporter_gauge(
     "catwalk_run_updated_timestamp_seconds", _RUN, "When the run last wrote to its ledger, Unix time.", "seconds"
 )
-RUN_FINISHED = _registry_gauge(
+RUN_FINISHED = _exporter_gauge(
     "catwalk_run_finished_timestamp_seconds", _RUN, "When the run finished, well or not, Unix time.", "seconds"
 )
-RUN_DURATION = _registry_gauge(
+RUN_DURATION = _exporter_gauge(
     "catwalk_run_duration_seconds", _RUN, "From the run's start to its end, or to its last sign of life.", "seconds"
 )
-RUN_ATTEMPTS = _registry_gauge("catwalk_run_attempts", _STAGE, "Attempts of each stage that were started.")
-STAGE_STARTED = _registry_gauge(
+RUN_ATTEMPTS = _exporter_gauge("catwalk_run_attempts", _STAGE, "Attempts of each stage that were started.")
+STAGE_STARTED = _exporter_gauge(
     "catwalk_stage_started_timestamp_seconds", _STAGE, "When the stage's last attempt started, Unix time.", "seconds"
 )
-STAGE_ENDED = _registry_gauge(
+STAGE_ENDED = _exporter_gauge(
     "catwalk_stage_ended_timestamp_seconds",
     _STAGE,
     "When the stage's last attempt ended, Unix time; the run's end for one that was killed.",
     "seconds",
 )
-RUN_BEST_VALIDATION_LOSS = _registry_gauge(
+RUN_BEST_VALIDATION_LOSS = _exporter_gauge(
     "catwalk_run_best_validation_loss", _RUN, "Lowest validation loss of the run's epochs so far, in nats."
 )
-RUN_BEST_EPOCH = _registry_gauge("catwalk_run_best_epoch", _RUN, "Epoch with the lowest validation loss so far.")
-RUN_LAST_VALIDATION_LOSS = _registry_gauge(
+RUN_BEST_EPOCH = _exporter_gauge("catwalk_run_best_epoch", _RUN, "Epoch with the lowest validation loss so far.")
+RUN_LAST_VALIDATION_LOSS = _exporter_gauge(
     "catwalk_run_last_validation_loss", _RUN, "Validation loss after the run's last epoch so far, in nats."
 )
-RUN_POINTS_EXPECTED = _registry_gauge(
+RUN_POINTS_EXPECTED = _exporter_gauge(
     "catwalk_run_points_expected",
     _RUN,
     "Series that the run's ledger holds and Prometheus should have, for runs finished 2 minutes to 12 hours ago.",
 )
-RUN_POINTS_DROPPED = _registry_gauge(
+RUN_POINTS_DROPPED = _exporter_gauge(
     "catwalk_run_points_dropped", _RUN, "Points that the run itself knows it could not send, for the same runs."
 )
-RUN_SERIES_LEFT_OUT = _registry_gauge(
+RUN_SERIES_LEFT_OUT = _exporter_gauge(
     "catwalk_run_series_left_out",
     _RUN,
     "Series of the run that are left out of Prometheus, so that all runs fit its limit; the ledger has them.",
 )
 
-# --- By the registry: decisions and the champion ----------------------------------------------------------------------
-GATE_VALUE = _registry_gauge(
+# --- By the exporter: decisions and the champion ----------------------------------------------------------------------
+GATE_VALUE = _exporter_gauge(
     "catwalk_gate_value", _CHECK, "What a check of the ship decision measured; may be negative."
 )
-GATE_THRESHOLD = _registry_gauge(
+GATE_THRESHOLD = _exporter_gauge(
     "catwalk_gate_threshold", _CHECK, "What the check compared its value with; may be negative."
 )
-GATE_LOW = _registry_gauge(
+GATE_LOW = _exporter_gauge(
     "catwalk_gate_low", _CHECK, "Lower bound of the check's confidence interval; may be negative."
 )
-GATE_HIGH = _registry_gauge(
+GATE_HIGH = _exporter_gauge(
     "catwalk_gate_high", _CHECK, "Upper bound of the check's confidence interval; may be negative."
 )
-GATE_CHECK = _registry_gauge(
+GATE_CHECK = _exporter_gauge(
     "catwalk_gate_check", (*_CHECK, "verdict"), "1 for the check's verdict: passed, failed, inconclusive or skipped."
 )
 DECISION_INFO = _info(
@@ -326,15 +326,15 @@ DECISION_INFO = _info(
 )
 DECISIONS = Metric(
     "catwalk_decisions_total",
-    "registry",
+    "exporter",
     "counter",
     "Decisions ever made, by outcome.",
     ("model", "decision", "reason"),
 )
-RUNS_SINCE_SHIP = _registry_gauge(
+RUNS_SINCE_SHIP = _exporter_gauge(
     "catwalk_runs_since_ship", ("model",), "Decided runs in a row, up to the newest, that did not ship."
 )
-RUNS_BLOCKED = _registry_gauge(
+RUNS_BLOCKED = _exporter_gauge(
     "catwalk_runs_blocked",
     ("model",),
     "Scheduled and manual runs in a row, up to the newest decided one, held for more than being no better.",
@@ -342,64 +342,64 @@ RUNS_BLOCKED = _registry_gauge(
 CHAMPION_INFO = _info(
     "catwalk_champion_info", ("model", "run_id", "model_sha256"), "The version in service; the value is 1."
 )
-CHAMPION_PROMOTED = _registry_gauge(
+CHAMPION_PROMOTED = _exporter_gauge(
     "catwalk_champion_promoted_timestamp_seconds",
     _RUN,
     "When the version in service was promoted, Unix time.",
     "seconds",
 )
 
-# --- By the registry: freshness, and the stack itself -----------------------------------------------------------------
-LAST_SUCCESS = _registry_gauge(
+# --- By the exporter: freshness, and the stack itself -----------------------------------------------------------------
+LAST_SUCCESS = _exporter_gauge(
     "catwalk_last_success_timestamp_seconds",
     ("model", "trigger"),
     "When a run of this trigger last finished well, Unix time.",
     "seconds",
 )
-NEXT_RUN_DUE = _registry_gauge(
+NEXT_RUN_DUE = _exporter_gauge(
     "catwalk_next_run_due_timestamp_seconds",
-    ("model", "schedule"),
-    "When the schedule fires next after the last scheduled start; the model is empty until there was one.",
+    ("model", "schedule", "dag_id"),
+    "When the schedule fires next after the model's last scheduled start; of a DAG without one, the model is empty.",
     "seconds",
 )
-GOOD_RUN_DUE = _registry_gauge(
+GOOD_RUN_DUE = _exporter_gauge(
     "catwalk_good_run_due_timestamp_seconds",
     ("model", "schedule"),
     "When the schedule fires for the second time after the start of the last scheduled run that went well.",
     "seconds",
 )
-STORE_UP = _registry_gauge("catwalk_store_up", (), "1 if the registry's last read of S3 went well, else 0.")
-REGISTRY_STORE_DURATION = Metric(
+STORE_UP = _exporter_gauge("catwalk_store_up", (), "1 if the exporter's last read of S3 went well, else 0.")
+EXPORTER_STORE_DURATION = Metric(
     "catwalk_store_operation_duration_seconds",
-    "registry",
+    "exporter",
     "histogram",
-    "Time of the registry's own S3 requests, so that S3 is timed between runs too.",
+    "Time of the exporter's own S3 requests, so that S3 is timed between runs too.",
     ("operation",),
     "seconds",
     STORE_SECONDS,
 )
 CANARY_SENT = Metric(
-    "catwalk_canary_sent_total", "registry", "counter", "Canary lines sent by StatsD: what was not received is lost."
+    "catwalk_canary_sent_total", "exporter", "counter", "Canary lines sent by StatsD: what was not received is lost."
 )
 LINKS = _info("catwalk_links_info", ("name", "url"), "Where the parts of the stack show themselves; the value is 1.")
-AIRFLOW_COMPONENT_HEALTHY = _registry_gauge(
+AIRFLOW_COMPONENT_HEALTHY = _exporter_gauge(
     "catwalk_airflow_component_healthy",
     ("component",),
     "1 if this component of Airflow is healthy, else 0; only api_server is known while that does not answer.",
 )
-DAG_PAUSED = _registry_gauge(
+DAG_PAUSED = _exporter_gauge(
     "catwalk_dag_paused", ("dag_id",), "1 if the DAG is paused in Airflow, so that nothing is scheduled, else 0."
 )
-DAG_RUN_FAILED = _registry_gauge(
+DAG_RUN_FAILED = _exporter_gauge(
     "catwalk_dag_run_failed_timestamp_seconds",
     ("dag_id", "dag_run_id"),
     "When a DAG's last run failed in Airflow, for a day, if the ledger has no run of it that failed; Unix time.",
     "seconds",
 )
-DISK_FREE = _registry_gauge(
+DISK_FREE = _exporter_gauge(
     "catwalk_disk_free_bytes", ("volume",), "Space left to the stack where CATWALK_DISKS points.", "bytes"
 )
-DISK_SIZE = _registry_gauge(
+DISK_SIZE = _exporter_gauge(
     "catwalk_disk_size_bytes", ("volume",), "Size of the file system where CATWALK_DISKS points.", "bytes"
 )
 

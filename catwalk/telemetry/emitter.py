@@ -15,12 +15,12 @@ from functools import lru_cache
 
 from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
 from catwalk.telemetry import catalogue
-from catwalk.telemetry.address import Address
 from catwalk.telemetry.catalogue import Metric
-from catwalk.telemetry.labels import label_value
 from catwalk.telemetry.observer import Observer, Silent
 from catwalk.telemetry.points import Point, epoch_points, stage_points, test_points
-from catwalk.telemetry.statsd_client import Route, TcpClient, UdpClient, on_wire, reason
+from catwalk.telemetry.wire.address import Address
+from catwalk.telemetry.wire.client import Route, TcpClient, UdpClient, on_wire, reason
+from catwalk.telemetry.wire.labels import label_value
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ VARIABLE = "CATWALK_STATSD"
 RESEND_SECONDS = 10.0
 """Longest time that sending a run's points again may take, all in all."""
 LINE_BYTES = 4_000
-"""Longest name and tags that are sent: a longer line would end the exporter's TCP connection, with all that follows."""
+"""Longest name and tags that are sent: a longer line would end the TCP connection, with all that follows."""
 
 
 def observer_from_environment(environment: Mapping[str, str] = os.environ) -> Observer:
@@ -43,7 +43,7 @@ def observer_from_environment(environment: Mapping[str, str] = os.environ) -> Ob
 
 @lru_cache(maxsize=4_096)
 def tag(name: str, value: str) -> str:
-    """A label as an InfluxDB-style tag; nothing for an empty one, which would be an error to the exporter."""
+    """A label as an InfluxDB-style tag; nothing for an empty one, which would be an error to statsd_exporter."""
     return on_wire(f",{name}={label_value(value)}") if value else ""
 
 
@@ -102,7 +102,7 @@ class Emitter:
         self._guarded(lambda: self._transmit(1 + failed, fill))
 
     def resend(self, points: Sequence[Point]) -> int:
-        """Repeats gauges over TCP, where the exporter shows that it has read to the end.
+        """Repeats gauges over TCP, where statsd_exporter shows that it has read to the end.
 
         Returns:
             The points that arrived. The others are counted as dropped.

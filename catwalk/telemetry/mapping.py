@@ -12,8 +12,8 @@ import json
 import sys
 from pathlib import Path
 
-from catwalk import checkout
 from catwalk.entry_point import entry_point
+from catwalk.environment import checkout
 from catwalk.telemetry import catalogue, usage
 from catwalk.telemetry.airflow_metrics import LONG_SECONDS, PREFIX, Rule, airflow_rules, load_registry
 
@@ -29,7 +29,7 @@ def own_rules() -> list[Rule]:
 
 
 def breaking_rules(rules: list[Rule]) -> list[Rule]:
-    """Rules for names that nobody sends, and that would make the exporter answer 500 from then on.
+    """Rules for names that nobody sends, and that would make statsd_exporter answer 500 from then on.
 
     They become names that are there already, with another help text. What a rule above matches never comes this far.
     """
@@ -80,7 +80,7 @@ def to_yaml(rules: list[Rule]) -> str:
 def to_markdown(of_airflow: list[Rule]) -> str:
     """A page that lists every series, who reads it, and what is dropped."""
     lines = [f"<!-- {GENERATED} -->", "# Metrics", "", "## Catwalk's own", ""]
-    lines += ["Where *transport* is `statsd`, a gauge is gone from the exporter an hour after its last update.", ""]
+    lines += ["Where *transport* is `statsd`, a gauge is gone from statsd_exporter an hour after its last update.", ""]
     lines += ["| name | transport | kind | labels | meaning |", "|---|---|---|---|---|"]
     for metric in catalogue.METRICS:
         lines.append(

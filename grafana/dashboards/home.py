@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import stat
 from grafana import board, words
 from grafana.panels import About, dots, joined, link, listing, mapped, percent, query, run_links, tile
 from grafana.panels import words as mapping
-from grafana.queries import REMEMBERED, in_service, known
+from grafana.queries import REMEMBERED, in_service, known, of_part
 from grafana.sources import SERVERS, sources
 from grafana.transformations import Column
 
@@ -21,9 +21,9 @@ def attention(area: str, *jobs: str) -> str:
     Else 0, but only while rules are evaluated, as the Watchdog shows.
     """
     firing = f'ALERTS{{alertstate="firing", area="{area}"'
-    blind = [f'absent(up{{job="{job}"}} == 1)' for job in jobs]
+    blind = [f"absent(up{{{of_part('job', job)}}} == 1)" for job in jobs]
     if area != "telemetry":
-        blind.append("catwalk_store_up == 0")  # what the registry says is old then
+        blind.append("catwalk_store_up == 0")  # what the exporter says is old then
     if area == "pipeline":
         blind.append('catwalk_airflow_component_healthy{component="api_server"} == 0')
     return (
@@ -37,7 +37,7 @@ LAST_STATE = (
     f"max by (state) ((last_over_time(catwalk_run_state{{{_MODEL}}}[2d]) == 1) and on (run_id) ({_NEWEST_RUN}))"
 )
 SINCE_SUCCESS = f"time() - max(last_over_time(catwalk_last_success_timestamp_seconds{{{_MODEL}}}[{REMEMBERED}]))"
-FIRING = 'max by (alertname, alertstate, severity, area) (ALERTS{severity=~"critical|warning|info", area!=""})'
+FIRING = 'max by (alertname, alertstate, severity, area, model) (ALERTS{severity=~"critical|warning|info", area!=""})'
 _RECENT = f'{_MODEL}, run_id=~"$recent"'
 RUN_ACCURACY = f"max by (run_id) (last_over_time(ml_test_accuracy_ratio{{{_RECENT}}}[$__range]))"
 RUN_STATE = f"max by (run_id, state) (last_over_time(catwalk_run_state{{{_RECENT}}}[$__range]) == 1)"
@@ -46,9 +46,9 @@ RUN_STARTED = f"1000 * max by (run_id) (last_over_time(catwalk_run_started_times
 CHAMPION = f"0 * {RUN_ACCURACY} + on () group_left () {ACCURACY_IN_SERVICE}"
 PLACES = f"max by (name, url) ({known('catwalk_links_info')})"
 
-_MEASURED = ("registry", "statsd_exporter")
+_MEASURED = ("exporter", "statsd_exporter")
 """What is said of runs comes from these two."""
-_NOT_KNOWN = "nothing is known; the registry may not have been scraped."
+_NOT_KNOWN = "nothing is known; the exporter may not have been scraped."
 
 
 def _lamp(area: str, question: str, *jobs: str) -> stat.Panel:
@@ -60,19 +60,19 @@ DASHBOARD = board.board(
     "catwalk-home",
     "Catwalk: home",
     "Is the service model fine, did the last retraining run, is the telemetry whole, what is firing?",
-    [board.model(), board.recent(10), board.place("registry"), board.place("courier")],
+    [board.model(), board.recent(10), board.place("exporter"), board.place("courier")],
     [board.promotions(), board.firing()],
     [
         _lamp(
             "model",
             "Does an alert about the models fire? The gravest one decides. No data: a source is not scraped, or the "
-            "registry can't read S3.",
+            "exporter can't read S3.",
             *_MEASURED,
         ),
         _lamp(
             "pipeline",
             "Does an alert about the retraining pipeline fire? The gravest one decides. No data: a source is not "
-            "scraped, the registry can't read S3, or Airflow does not answer it.",
+            "scraped, the exporter can't read S3, or Airflow does not answer it.",
             *_MEASURED,
         ),
         _lamp(
@@ -95,7 +95,7 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Last run",
-                "How did the newest run of the last two days end, as the registry said last?",
+                "How did the newest run of the last two days end, as the exporter said last?",
                 "no run of the last two days is known.",
                 "none",
                 4,
@@ -162,6 +162,7 @@ DASHBOARD = board.board(
                 ),
                 Column("alertstate", "State", {"custom.width": 85}),
                 Column("area", "Area", {"custom.width": 85}),
+                Column("model", "Model", {"custom.width": 110}),
             ],
         ),
         joined(

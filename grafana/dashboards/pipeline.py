@@ -110,7 +110,7 @@ DASHBOARD = board.board(
     [board.model(), board.dag(), board.recent(_RECENT), board.place("airflow")],
     [board.starts("recent"), board.firing("pipeline")],
     [
-        sources("registry", "statsd_exporter", width=12),
+        sources("exporter", "statsd_exporter", width=12),
         tile(
             About(
                 "Failed DAG runs in 24 h",
@@ -182,7 +182,7 @@ DASHBOARD = board.board(
             About(
                 "Airflow's components",
                 "Were scheduler, DAG processor, triggerer and metadata database healthy all the time?",
-                "no component is known up to a minute ago: the registry watches no Airflow, or was not scraped.",
+                "no component is known up to a minute ago: the exporter watches no Airflow, or was not scraped.",
                 "none",
                 12,
                 8,
@@ -199,7 +199,7 @@ DASHBOARD = board.board(
         lines(
             About(
                 "S3 requests",
-                "How long do 95 % of the registry's requests to S3 take at most? Over ten minutes.",
+                "How long do 95 % of the exporter's requests to S3 take at most? Over ten minutes.",
                 _NO_MINUTE,
                 "s",
                 12,
@@ -240,7 +240,7 @@ DASHBOARD = board.board(
             lines(
                 About(
                     "Requests to S3",
-                    "How many requests does the registry make?",
+                    "How many requests does the exporter make?",
                     _NO_MINUTE,
                     "reqps",
                     12,

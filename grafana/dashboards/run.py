@@ -67,13 +67,13 @@ DASHBOARD = board.board(
     "catwalk-run",
     "Catwalk: run detail",
     "What happened in this run, and how does it compare with the version in service?",
-    [board.model(), board.run(), board.champion(), board.place("registry"), board.place("airflow")],
+    [board.model(), board.run(), board.champion(), board.place("exporter"), board.place("airflow")],
     [board.promotions(), board.starts("run")],
     [
         tile(
             About(
                 "State",
-                "How does the run stand, or how did it end, as the registry said last?",
+                "How does the run stand, or how did it end, as the exporter said last?",
                 "this run is not known.",
                 "none",
                 4,

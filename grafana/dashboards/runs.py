@@ -45,7 +45,7 @@ DASHBOARD = board.board(
     "catwalk-runs",
     "Catwalk: run comparison",
     "Which runs are better, and what did they do differently? Finished runs of any age in the range.",
-    [board.model(), board.runs(), board.split(), board.place("registry")],
+    [board.model(), board.runs(), board.split(), board.place("exporter")],
     [board.promotions(), board.starts("runs")],
     [
         joined(

@@ -71,8 +71,8 @@ DASHBOARD = board.board(
     "catwalk-telemetry",
     "Catwalk: telemetry health",
     "Is what the other dashboards show whole, and does the path it travels on work?",
-    [board.place("registry")],
-    [board.firing("telemetry")],
+    [board.place("exporter")],
+    [board.firing("telemetry", models=".*")],
     [
         sources(*SERVERS),
         tile(

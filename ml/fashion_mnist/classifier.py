@@ -79,6 +79,10 @@ class Classifier:
         pixels = read_image(path, invert)
         return {"images": np.frombuffer(pixels, dtype=np.uint8).reshape(1, SIDE, SIDE)}
 
+    def preview(self, inputs: Arrays) -> NDArray[Any]:
+        """The examples are pictures."""
+        return inputs["images"]
+
     def check(self) -> str:
         """Whether the published files are here, and whole."""
         from ml.fashion_mnist.dataset import dataset_root, read_splits

@@ -32,7 +32,7 @@ class DataConfig(Section):
     """Which examples a run sees."""
 
     source: Literal["fashion-mnist", "synthetic"] = "fashion-mnist"
-    """Dataset: the real Fashion-MNIST, or drawn stand-in garments in the same format (for trying things out)."""
+    """Dataset: the real Fashion-MNIST, or synthetic images in the same format (for trying things out)."""
     train_examples: int = number(55_000, 10, 59_990, multiple_of=10, helps="memory", varies=True)
     """Training examples to use, at most 60,000 less those for validation; fewer leaves room for newer data later."""
     validation_examples: int = number(5_000, 10, 30_000, multiple_of=10)
@@ -104,5 +104,5 @@ class RunConfig(Config):
 
     @property
     def model(self) -> str:
-        """Name under which versions of this model compete; stand-in data never competes with real data."""
+        """Name under which versions of this model compete; synthetic data never competes with real data."""
         return "mlp" if self.data.source == "fashion-mnist" else "mlp-synthetic"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from catwalk.errors import DatasetError
-from ml.fashion_mnist import garments, published
+from ml.fashion_mnist import published, synthetic
 from ml.fashion_mnist.config import CLASSES, DataConfig
 from ml.fashion_mnist.published import IncompleteError, raw_folder, read_files
 
@@ -55,7 +56,7 @@ def read_splits(config: DataConfig) -> dict[str, Split]:
         DatasetError: a file is missing, truncated or corrupt, or can't be read.
         DownloadError: it is not here, and could not be downloaded this time.
     """
-    files = _stand_in_files() if config.source == "synthetic" else _published_files()
+    files = _synthetic_files() if config.source == "synthetic" else _published_files()
     images, labels = _tensors(files, "train")
     train, validation = stratified(labels, config)
     return {
@@ -98,8 +99,8 @@ def stratified(labels: Tensor, config: DataConfig) -> tuple[Tensor, Tensor]:
 
 
 def dataset_root() -> Path:
-    """The folder whose ``FashionMNIST/raw`` holds the files: `CATWALK_DATASET_ROOT`, else ``data`` or
-    ``../shared/datasets`` where they are there, else ``data``, where torchvision downloads them.
+    """The folder whose ``FashionMNIST/raw`` holds the files: `CATWALK_DATASET_ROOT`, else ``data`` or a folder
+    ``datasets`` near the checkout where they are there, else ``data``, where they are downloaded to.
 
     Raises:
         DatasetError: `CATWALK_DATASET_ROOT` is set, but has no such folder; or a folder may not be entered.
@@ -109,12 +110,23 @@ def dataset_root() -> Path:
         if not published.has_folder(Path(configured)):
             raise DatasetError(f"CATWALK_DATASET_ROOT={configured} has no folder FashionMNIST/raw; correct or unset it")
         return Path(configured)
-    candidates = (PROJECT / "data", PROJECT.parent / "shared" / "datasets")
-    return next((root for root in candidates if published.is_here(root)), candidates[0])
+    own = PROJECT / "data"
+    return own if published.is_here(own) else next(_neighbours(), own)
+
+
+def _neighbours() -> Iterator[Path]:
+    """Folders ``datasets`` beside the checkout, or one level further down, that hold the files. They may be anybody's:
+    one that this user may not enter is passed over.
+    """
+    beside = PROJECT.parent
+    for root in (beside / "datasets", *sorted(beside.glob("*/datasets"))):
+        with suppress(DatasetError):
+            if published.is_here(root):
+                yield root
 
 
 def stand_in_root() -> Path:
-    """Where the drawn stand-in garments are kept."""
+    """Where the synthetic images are kept."""
     return Path(os.environ.get("CATWALK_HOME") or PROJECT / ".catwalk") / "synthetic"
 
 
@@ -131,18 +143,18 @@ def _published_files() -> dict[str, bytes]:
     return read_files(root, published=True)
 
 
-def _stand_in_files() -> dict[str, bytes]:
+def _synthetic_files() -> dict[str, bytes]:
     """The drawn files, kept where that is possible: drawing them takes seconds."""
     root = stand_in_root()
     try:
         return read_files(root, published=False)
     except DatasetError:
-        drawn = garments.draw_files()
+        drawn = synthetic.draw_files()
     try:
-        garments.write_files(raw_folder(root), drawn)
+        synthetic.write_files(raw_folder(root), drawn)
     except OSError as error:
         log.warning(
-            "%s can't be written to (%s): stand-in garments are drawn anew for each run; set CATWALK_HOME to a "
+            "%s can't be written to (%s): synthetic images are drawn anew for each run; set CATWALK_HOME to a "
             "folder that can",
             root,
             error.strerror,

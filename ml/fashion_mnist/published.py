@@ -19,8 +19,8 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
+from catwalk.environment.proxies import through_proxy
 from catwalk.errors import DatasetError, DownloadError
-from catwalk.proxies import through_proxy
 
 _IMAGES, _LABELS = 0x803, 0x801
 FILES = {
@@ -104,7 +104,7 @@ def _unreadable(path: Path, error: OSError) -> DatasetError:
 
 
 def _read(path: Path, published: bool) -> bytes:
-    """The plain file if it is sound, else the compressed one."""
+    """The plain file if it is valid, else the compressed one."""
     found = [candidate for candidate in _candidates(path) if _asked(candidate, Path.is_file)]
     if not found:
         raise IncompleteError(f"{path} is missing")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
-from catwalk_courier.store import Store
+from catwalk_courier.journal.store import Store
 
 log = logging.getLogger("catwalk.courier")
 

@@ -24,7 +24,7 @@ def index(
     watch: Watch,
     state: State,
     now: float,
-    registry_url: str,
+    exporter_url: str,
 ) -> str:
     """The page.
 
@@ -34,18 +34,18 @@ def index(
         watch: of the dead-man.
         state: what is to be said of it.
         now: Unix time.
-        registry_url: where runs have their pages.
+        exporter_url: where runs have their pages.
     """
     body = [element("h1", "Notifications"), _watchdog(watch, state, now), element("h2", "Firing now")]
-    body += _firing(firing, history, now, registry_url)
+    body += _firing(firing, history, now, exporter_url)
     everything = joined("Newest first; ", element("code", "catwalk alerts --history"), " has all.")
     body += [element("h2", "Told so far"), element("p", everything, "quiet")]
-    body += [_article(episode, "told", now, registry_url) for episode in history] or [element("p", "Nothing yet.")]
+    body += [_article(episode, "told", now, exporter_url) for episode in history] or [element("p", "Nothing yet.")]
     return document("Catwalk notifications", *body, navigation=LINKS, refresh_seconds=_REFRESH_SECONDS)
 
 
 def _firing(
-    firing: Sequence[ActiveAlert] | None, history: Sequence[Episode], now: float, registry_url: str
+    firing: Sequence[ActiveAlert] | None, history: Sequence[Episode], now: float, exporter_url: str
 ) -> Iterator[Html]:
     known = [alert for alert in firing or () if alert.labels.get("alertname") != WATCHDOG]
     shown = [(_as_episode(alert), alert.state) for alert in known]
@@ -53,7 +53,7 @@ def _firing(
         yield element("p", "Alertmanager does not answer: this is what it last told.", "bad")
         shown = [(episode, "active") for episode in history if episode.ended is None]
     for episode, note in shown:
-        yield _article(episode, note, now, registry_url)
+        yield _article(episode, note, now, exporter_url)
     if not shown:
         yield element("p", "Nothing fires.", "good")
 
@@ -77,14 +77,14 @@ def _watchdog(watch: Watch, state: State, now: float) -> Html:
     return element("p", text, css)
 
 
-def _article(episode: Episode, note: str, now: float, registry_url: str) -> Html:
+def _article(episode: Episode, note: str, now: float, exporter_url: str) -> Html:
     """An alert.
 
     Args:
         episode: its beginning and, if it is over, its end.
         note: told, active, silenced or inhibited.
         now: Unix time.
-        registry_url: where runs have their pages.
+        exporter_url: where runs have their pages.
     """
     over, muted = episode.ended is not None, note if note in ("silenced", "inhibited") else ""
     look = "quiet" if over or muted else _LOOKS.get(episode.severity, "")
@@ -96,7 +96,7 @@ def _article(episode: Episode, note: str, now: float, registry_url: str) -> Html
         element("p", description) if description else Html(""),
         element("p", _since(episode, note, now), "quiet"),
         element("p", subject(episode.labels), "quiet"),
-        element("p", joined(*_links(episode, registry_url)), "links"),
+        element("p", joined(*_links(episode, exporter_url)), "links"),
     ]
     return element("article", joined(*parts), f"card edged {look}".strip())
 
@@ -109,12 +109,12 @@ def _since(episode: Episode, note: str, now: float) -> str:
     return f"{since}, {lasted}"
 
 
-def _links(episode: Episode, registry_url: str) -> Iterator[Html]:
+def _links(episode: Episode, exporter_url: str) -> Iterator[Html]:
     """Those that lead somewhere: what an alert carries may be anything."""
     addresses = [(episode.annotations.get(name, ""), label) for name, label in _ANNOTATED]
     run_id = episode.labels.get("run_id", "")
-    if run_id and registry_url:
-        addresses.append((f"{registry_url}/runs/{run_id}", "Run page"))
+    if run_id and exporter_url:
+        addresses.append((f"{exporter_url}/runs/{run_id}", "Run page"))
     for address, label in addresses:
         if address.startswith(("http://", "https://")):
             yield link(address, label)

@@ -13,24 +13,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from catwalk import urls, variables
 from catwalk.clients import access, alertmanager
-from catwalk.clients.environment import home, part_url, public_url
 from catwalk.clients.episodes import WATCHDOG, episodes
 from catwalk.clients.grafana import Grafana
+from catwalk.environment import urls, variables
+from catwalk.environment.parts import home, part_url, public_url
+from catwalk.environment.proxies import fetch_outside
 from catwalk.errors import ConfigError
 from catwalk.notifications import receivers
 from catwalk.notifications.receivers import EVERYBODY, Channels
-from catwalk.proxies import fetch_outside
 from catwalk.telemetry import catalogue
-from catwalk_courier import callout, pages
-from catwalk_courier.annotations import Annotator
+from catwalk_courier import pages
 from catwalk_courier.deadman import DeadMan, Event, Limits, Watch
-from catwalk_courier.delivery import Courier, Outcome, one_line
+from catwalk_courier.delivery import callout
+from catwalk_courier.delivery.annotations import Annotator
+from catwalk_courier.delivery.channel import Courier, Outcome, one_line
+from catwalk_courier.delivery.transports import TIMEOUT
+from catwalk_courier.journal.store import GRAFANA, KEPT_SECONDS, Store
 from catwalk_courier.metrics import HEARTBEAT, Gauges, Metrics
 from catwalk_courier.payload import Message
-from catwalk_courier.store import GRAFANA, KEPT_SECONDS, Store
-from catwalk_courier.transports import TIMEOUT
 
 log = logging.getLogger("catwalk.courier")
 
@@ -166,7 +167,7 @@ class Service:
         except alertmanager.AlertmanagerError:
             firing = None
         deadman, told = self.deadman, episodes(self.store.told(SHOWN))
-        return pages.index(firing, told, deadman.watch, deadman.state(), time.time(), public_url("registry"))
+        return pages.index(firing, told, deadman.watch, deadman.state(), time.time(), public_url("exporter"))
 
     def to_dict(self, limit: int) -> dict[str, Any]:
         """Notifications and dead-man watch as plain values, for JSON."""

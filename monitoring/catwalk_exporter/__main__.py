@@ -6,13 +6,13 @@ Besides `/metrics` it serves `/healthz`, an index of runs at `/`, and of each ru
 `/runs/<run_id>/figures/<name>.png`, and what is known of it now at `/runs/<run_id>/facts`, which also stands in for a
 report that is not there.
 
-Environment: `CATWALK_STORE` and boto3's variables; `CATWALK_PORT_REGISTRY`; `CATWALK_STATSD` for the canary;
+Environment: `CATWALK_STORE` and boto3's variables; `CATWALK_PORT_EXPORTER`; `CATWALK_STATSD` for the canary;
 `CATWALK_AIRFLOW_URL` (unset: no Airflow is watched), and `CATWALK_AIRFLOW_USER` and `CATWALK_AIRFLOW_PASSWORD` to see
 which DAGs are paused; `CATWALK_<PART>_PUBLIC_URL` where people open another address than programs ask;
 `CATWALK_DISKS`, folders whose file systems are watched, as ``name=path,…``;
 `CATWALK_SCHEDULE`, when runs are due, and `CATWALK_SCHEDULE_SECONDS`, which goes before it;
 `CATWALK_STALLED_SECONDS`, the silence after which a running run counts as stalled (default 600);
-`CATWALK_PROMETHEUS_URL`, `CATWALK_ALERTMANAGER_URL`, `CATWALK_GRAFANA_URL` and `CATWALK_REGISTRY_URL` for links.
+`CATWALK_PROMETHEUS_URL`, `CATWALK_ALERTMANAGER_URL`, `CATWALK_GRAFANA_URL` and `CATWALK_EXPORTER_URL` for links.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from catwalk.web import serving
 with extras.required("exporter"):
     from catwalk_exporter.canary import canary_from_environment
     from catwalk_exporter.exposition import Settings
-    from catwalk_exporter.service import Registry, Server
+    from catwalk_exporter.service import Exporter, Server
 
 
-@entry_point("catwalk registry")
+@entry_point("catwalk exporter")
 def main(arguments: list[str] | None = None) -> None:
     """Entry point."""
     options = _parser().parse_args(arguments)
     # Reading and parsing hold Python's lock; hand it over sooner than by default, so that a scrape needn't wait.
     sys.setswitchinterval(0.001)
     serving.run(
-        "registry",
-        lambda: Registry(Settings.from_environment(), options.refresh, canary_from_environment()),
+        "exporter",
+        lambda: Exporter(Settings.from_environment(), options.refresh, canary_from_environment()),
         Server,
         options.host,
         options.port,
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     about = "Serves the run ledger in S3 to Prometheus."
-    parser = serving.options("catwalk_exporter", about, "CATWALK_PORT_REGISTRY", "9180")
+    parser = serving.options("catwalk_exporter", about, "CATWALK_PORT_EXPORTER", "9180")
     parser.add_argument(
         "--refresh", type=_seconds, default=5.0, help="seconds between two reads of S3 (default %(default)s)"
     )

@@ -1,4 +1,4 @@
-"""A line a second through StatsD: the registry exports how many were sent, the exporter how many came through."""
+"""A line a second through StatsD: the exporter exports how many were sent, statsd_exporter how many came through."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from itertools import product
 
 from catwalk.telemetry import catalogue
-from catwalk.telemetry.address import Address
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.emitter import VARIABLE, Emitter
+from catwalk.telemetry.wire.address import Address
 
 INTERVAL_SECONDS = 1.0
 ANNOUNCE_SECONDS = 15.0

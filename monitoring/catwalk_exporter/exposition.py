@@ -1,4 +1,4 @@
-"""What the registry says to Prometheus: its families of the catalogue, made from one snapshot of S3."""
+"""What the exporter says to Prometheus: its families of the catalogue, made from one snapshot of S3."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as PrometheusFamily
 from prometheus_client.registry import Collector
 
-from catwalk.clients.airflow_health import DagRun
+from catwalk.clients.airflow_health import DagRun, DagSchedule
+from catwalk.environment.schedule import Schedule
 from catwalk.knobs import knob_text
 from catwalk.ledger.records import StageSummary, SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
-from catwalk.schedule import Schedule
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
-from catwalk.telemetry.labels import label_value
+from catwalk.telemetry.wire.labels import label_value
 from catwalk_exporter.disks import Disk, disk_folders
 from catwalk_exporter.snapshot import Snapshot
 
@@ -30,7 +30,7 @@ STATES = ("running", "succeeded", "failed", "cancelled", "stalled")
 SHOWN_SECONDS = 2 * 3600.0
 """How long after its last change a finished run is exported; then Prometheus remembers it."""
 SHOWN_RUNS = 1_000
-"""And so many at most, or a flood of runs would exceed what Prometheus accepts of the registry: each has about 60
+"""And so many at most, or a flood of runs would exceed what Prometheus accepts of the exporter: each has about 60
 series, with a decision about 120."""
 UNFINISHED_SECONDS = 24 * 3600.0
 """The same for a run that never said how it ended: an alert on it must not resolve by mere silence."""
@@ -38,7 +38,7 @@ _PIPELINE = ("schedule", "manual")
 """Triggers whose runs count as the pipeline's own; sweeps and the command line try things out."""
 _HARMLESS = "no_better"
 """The reason to hold that says nothing against a run."""
-_LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "registry", "courier")
+_LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "exporter", "courier")
 _SHARED_LABELS = frozenset(label for metric in catalogue.by_transport("statsd") for label in metric.labels)
 """Labels that series by StatsD have too."""
 
@@ -52,7 +52,7 @@ class Settings:
     schedule: Schedule = field(default_factory=Schedule)
     """When runs are due."""
     since: float = 0.0
-    """Unix time from which a schedule owes its first run: when the registry started."""
+    """Unix time from which a schedule owes its first run: when the exporter started."""
     stalled_seconds: float = 600.0
     """Silence after which a running run counts as stalled."""
     links: Mapping[str, str] = field(default_factory=dict)
@@ -98,6 +98,8 @@ class Facts:
     """DAG → paused; empty while Airflow has not said."""
     dag_failures: Mapping[DagRun, float] = field(default_factory=dict)
     """The last run of a DAG that has ended → when, if it failed."""
+    dag_schedules: Mapping[str, DagSchedule] = field(default_factory=dict)
+    """DAG → its schedule; empty while Airflow has not said."""
     disks: Mapping[str, Disk] = field(default_factory=dict)
     """Volume → its space."""
 
@@ -106,16 +108,16 @@ class Exposition:
     """Renders facts as Prometheus' text format."""
 
     def __init__(self, settings: Settings) -> None:
-        metric = catalogue.REGISTRY_STORE_DURATION
+        metric = catalogue.EXPORTER_STORE_DURATION
         self._store = Histogram(metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=None)
-        for operation in ("get", "list"):  # the two that the registry makes: series from the start, for rate()
+        for operation in ("get", "list"):  # the two that the exporter makes: series from the start, for rate()
             self._store.labels(operation)
         self._collector = _Facts(settings, self._store)
         self._registry = CollectorRegistry()
         self._registry.register(self._collector)
 
     def store_operation(self, operation: str, seconds: float, failed: bool) -> None:
-        """Notes one S3 request of the registry; called from any thread."""
+        """Notes one S3 request of the exporter; called from any thread."""
         self._store.labels(operation).observe(seconds)
 
     def render(self, facts: Facts) -> bytes:
@@ -143,7 +145,7 @@ class _Facts(Collector):
 
 def families(facts: Facts, settings: Settings) -> Iterator[Family]:
     """Every family with its samples. A family without samples is left out."""
-    made = {metric: _family(metric) for metric in catalogue.by_transport("registry") if metric.kind != "histogram"}
+    made = {metric: _family(metric) for metric in catalogue.by_transport("exporter") if metric.kind != "histogram"}
     summaries = facts.snapshot.summaries
     shown = _shown(summaries, facts.now)
     for rows in (
@@ -173,7 +175,7 @@ def _family(metric: Metric) -> Family:
 
 
 def _own(facts: Facts, settings: Settings) -> Iterator[Row]:
-    """The registry's own probes."""
+    """The exporter's own probes."""
     yield catalogue.STORE_UP, float(facts.store_up), ()
     if facts.canary_sent is not None:
         yield catalogue.CANARY_SENT, facts.canary_sent, ()
@@ -348,19 +350,34 @@ def _present(labels: tuple[str, ...], *values: tuple[Metric, float | None]) -> I
 def _freshness(facts: Facts, settings: Settings) -> Iterator[Row]:
     last: dict[tuple[str, str], float] = {}
     scheduled: dict[str, list[SummaryRecord]] = {}
+    of_dags: dict[str, str] = {}
     for summary in facts.snapshot.summaries:
         if summary.state == "succeeded" and summary.finished is not None:
             of_trigger = summary.model, summary.trigger
             last[of_trigger] = max(summary.finished, last.get(of_trigger, 0.0))
         if summary.trigger == "schedule":
             scheduled.setdefault(summary.model, []).append(summary)
+        if summary.trigger in _PIPELINE:
+            of_dags[summary.dag_id] = summary.schedule  # a run by hand tells of a schedule that has changed, too
     for labels, finished in last.items():
         yield catalogue.LAST_SUCCESS, finished, labels
     for model, runs in scheduled.items():
-        yield from _due(model, runs, settings.schedule)
-    if not scheduled and facts.store_up:
-        for due in islice(settings.schedule.after(settings.since), 1):
-            yield catalogue.NEXT_RUN_DUE, due, ("", str(settings.schedule))
+        own = of_dags[runs[-1].dag_id]
+        yield from _due(model, runs, Schedule.of(own) if own else settings.schedule)
+    begun = {run.dag_id for runs in scheduled.values() for run in runs}
+    yield from _first_due(facts, settings, begun)
+
+
+def _first_due(facts: Facts, settings: Settings, begun: Set[str]) -> Iterator[Row]:
+    """When the first scheduled run is due: of each DAG that has begun none, or where no DAG has, of anything."""
+    if not begun:
+        waiting = {"": (settings.schedule, settings.since)} if facts.store_up else {}
+    else:
+        unknown = {name: found for name, found in facts.dag_schedules.items() if name not in begun}
+        waiting = {name: (Schedule.of(found.text), found.since) for name, found in unknown.items()}
+    for dag_id, (schedule, since) in waiting.items():
+        for due in islice(schedule.after(since), 1):
+            yield catalogue.NEXT_RUN_DUE, due, ("", str(schedule), dag_id)
 
 
 def _due(model: str, runs: Sequence[SummaryRecord], schedule: Schedule) -> Iterator[Row]:
@@ -368,6 +385,6 @@ def _due(model: str, runs: Sequence[SummaryRecord], schedule: Schedule) -> Itera
     labels = model, str(schedule)
     good = [run.started for run in runs if run.state == "succeeded"] or [min(run.started for run in runs)]
     for due in islice(schedule.after(max(run.started for run in runs)), 1):
-        yield catalogue.NEXT_RUN_DUE, due, labels
+        yield catalogue.NEXT_RUN_DUE, due, (*labels, runs[-1].dag_id)
     for due in islice(schedule.after(max(good)), 1, 2):
         yield catalogue.GOOD_RUN_DUE, due, labels

@@ -1,4 +1,4 @@
-"""The registry's web pages: an index of runs, and the facts of one. Plain HTML that needs nothing from the network."""
+"""The exporter's web pages: an index of runs, and the facts of one. Plain HTML that needs nothing from the network."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
     yield "state", joined(element("span", state, state), where)
     yield "error", summary.error
     yield "decision", element("span", summary.sentence, summary.decision) if summary.sentence else ""
-    yield "model", summary.model + (" (stand-in data)" if summary.synthetic else "")
+    yield "model", summary.model + (" (synthetic data)" if summary.synthetic else "")
     yield "trigger", " ".join(part for part in (summary.trigger, summary.dag_id, summary.dag_run_id) if part)
     yield "sweep", _code(summary.sweep)
     yield "started (UTC)", moment(summary.started, _CLOCK)

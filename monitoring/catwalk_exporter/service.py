@@ -1,4 +1,4 @@
-"""The registry: serves what *is so* (run states, latest and champion model, decisions) from S3 to Prometheus.
+"""The exporter: serves what *is so* (run states, latest and champion model, decisions) from S3 to Prometheus.
 
 A background thread reads S3, another renders the exposition once a refresh; a scrape is handed the finished bytes.
 While S3 is out, the last known values stay and ``catwalk_store_up`` is 0. Reports and figures alone are fetched from S3
@@ -31,7 +31,7 @@ from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.run_reports import BusyError, RunReports
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
 
-log = logging.getLogger("catwalk.registry")
+log = logging.getLogger("catwalk.exporter")
 
 REPORT_CONNECT_SECONDS, REPORT_READ_SECONDS = 2.0, 4.0
 """How long a person who asks for a report waits for S3 before the facts are shown instead."""
@@ -63,7 +63,7 @@ class Reading:
         return self.began is not None and now - self.began > STUCK_SECONDS
 
 
-class Registry:
+class Exporter:
     """Reads and renders in the background; what it serves is always ready."""
 
     def __init__(self, settings: Settings, refresh: float, canary: Canary | None) -> None:
@@ -179,6 +179,7 @@ class Registry:
             now=time.time(),
             dags_paused=self._airflow.paused,
             dag_failures=self._airflow.failures,
+            dag_schedules=self._airflow.schedules,
             disks=disks(self.settings.disks),
         )
         self.text, self._rendered = self._exposition.render(facts), monotonic
@@ -189,38 +190,38 @@ class UnreachableError(Exception):
 
 
 class Server(serving.Server):
-    """Serves one registry."""
+    """Serves one exporter."""
 
-    def __init__(self, address: tuple[str, int], registry: Registry) -> None:
-        self.registry = registry
+    def __init__(self, address: tuple[str, int], exporter: Exporter) -> None:
+        self.exporter = exporter
         super().__init__(address, Handler)
 
 
 class Handler(serving.Handler):
     """Answers from memory; only reports and figures are fetched from S3."""
 
-    name = "catwalk-registry"
+    name = "catwalk-exporter"
     policy = f"{serving.Handler.policy}; img-src data:"
     server: Server
     _RUN: ClassVar = re.compile(rf"/runs/({RUN_ID.pattern})(?:/|/(facts)/?|/figures/([a-z_]+)\.png)?")
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        registry = self.server.registry
-        reading, now, stalled = registry.reading, time.time(), registry.settings.stalled_seconds
+        exporter = self.server.exporter
+        reading, now, stalled = exporter.reading, time.time(), exporter.settings.stalled_seconds
         up = reading.store_up(time.monotonic())
         run = self._RUN.fullmatch(path)
         summary = reading.snapshot.summary(run[1]) if run else None
         figure = run[3] if run else None
         if path == "/metrics":
-            text = registry.text
+            text = exporter.text
             if text is None:
                 self._answer(503, b"S3 has not been read yet\n", "text/plain")
             else:
                 self._answer(200, text, "text/plain; version=0.0.4")
         elif path == "/healthz":
-            ready = registry.renders
-            waits = b"starting\n" if registry.text is None else b"its metrics are old; see its log\n"
+            ready = exporter.renders
+            waits = b"starting\n" if exporter.text is None else b"its metrics are old; see its log\n"
             self._answer(200 if ready else 503, b"ok\n" if ready else waits, "text/plain")
         elif path == "/":
             self._page(200, pages.index(reading.snapshot, up, now, stalled))
@@ -239,14 +240,14 @@ class Handler(serving.Handler):
         if summary.state == "running":
             return None, "The report is built when the run has ended."
         try:
-            report = self._fetch(lambda: self.server.registry.reports.page(summary.run_id), up)
+            report = self._fetch(lambda: self.server.exporter.reports.page(summary.run_id), up)
         except UnreachableError as error:
             return None, str(error)
         return report, f"There is no report yet; catwalk report {summary.run_id} builds it."
 
     def _figure(self, run_id: str, name: str, up: bool) -> None:
         try:
-            body = self._fetch(lambda: self.server.registry.reports.figure(run_id, name), up)
+            body = self._fetch(lambda: self.server.exporter.reports.figure(run_id, name), up)
         except UnreachableError as error:
             self._answer(503, f"{error}\n".encode(), "text/plain")
             return

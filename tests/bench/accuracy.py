@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench.measure import Measurement
-from tests.servers import ENVIRONMENT, S3Server
+from tests.support.servers import ENVIRONMENT, S3Server
 
 
 @contextmanager

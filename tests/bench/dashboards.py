@@ -23,7 +23,7 @@ from stack.settings import tool
 from tests.bench.measure import Measurement
 from tests.grafana.asking import ask
 from tests.grafana.promql import Query, all_queries
-from tests.servers import free_port, wait_for_port, wait_until
+from tests.support.servers import free_port, wait_for_port, wait_until
 
 RUNS, CHOSEN, RECENT, CHAMPIONS = 1_000, 10, 60, 5
 COUNTED = 24
@@ -171,10 +171,10 @@ def _series(now: int) -> Iterator[Series]:
             at = begin + day * 86_400
             step = 86_400 if counter in DAG_COUNTERS else 600
             yield Series("job:counter:growth", labels, at, at + 86_400, 1, step)
-    yield Series("catwalk_canary_sent_total", 'job="registry",instance="one"', begin, now, 5)
+    yield Series("catwalk_canary_sent_total", 'job="exporter",instance="one"', begin, now, 5)
     for job, integration in (
         ("statsd_exporter", "webhook"),
-        ("registry", "email"),
+        ("exporter", "email"),
         ("alertmanager", "slack"),
         ("prometheus", ""),
     ):

@@ -18,14 +18,14 @@ from tests.integration.faults import (
     train_killed,
     wait_for_alert,
 )
-from tests.small import SLOW
+from tests.support.small import SLOW
 
 PROMISE = {
     "ModelLossNotFinite": "at most 90",
     "PipelineRunFailed": "at most 90",
     "StatsdExporterDown": "at most 90",
     "StoreUnavailable": "at most 90",
-    "TelemetryIncomplete": "at most 120, once the exporter is back",
+    "TelemetryIncomplete": "at most 120, once statsd_exporter is back",
     "dead-man watch": "-",
 }
 """Fault's alert → seconds; 90 where the alert waits for 30 s at most, else what it waits for and 60."""
@@ -53,7 +53,7 @@ def _alerts(stack: RunningStack, say: Callable[[str], None]) -> dict[str, float]
     say("faults: train is killed")
     dag_run, killed = train_killed(stack)
     found["PipelineRunFailed"] = wait_for_alert(stack, "PipelineRunFailed", run=dag_run.run) - killed
-    say("faults: the exporter stops while a run trains")
+    say("faults: statsd_exporter stops while a run trains")
     dag_run = trigger(stack, {**SLOW, "epochs": 10})
     dag_run.attempt("train", 1)
     wait_until(lambda: dag_run.epochs(1) >= 2, "two epochs")

@@ -24,7 +24,7 @@ from scipy.optimize import brentq, root
 from scipy.stats import norm
 
 from catwalk.gate.config import GateConfig
-from catwalk.gate.decision import Examples, Opponent, Role, better, not_inferior, rule, ship_or_hold
+from catwalk.gate.decision import Baseline, Examples, Role, better, not_inferior, rule, ship_or_hold
 from catwalk.ledger.records import EvaluationRecord, Verdict
 from catwalk.problems.paired import Discordance
 from stack.settings import PROJECT
@@ -88,9 +88,9 @@ def _ruled(labels: Any, challenger: Any, champion: Any) -> list[bool]:
     right = challenger == labels
     recall = [float(right[labels == label].mean()) for label in range(10)]
     score = EvaluationRecord("", "", IMAGES, float(right.mean()), 0, 0, recall, recall, recall, [], 0, 0)
-    opponents = [Opponent("champion", "", champion)]
+    baselines = [Baseline("champion", "", champion)]
     return [
-        rule(score, labels, challenger, opponents, Examples(newer, ""), 0, "", CONFIG).decision == "ship"
+        rule(score, labels, challenger, baselines, Examples(newer, ""), 0, "", CONFIG).decision == "ship"
         for newer in (False, True)
     ]
 
@@ -183,12 +183,12 @@ def gate_without_anchor(champion: Discordance, anchor: Discordance, newer: bool)
     return _gate({"champion": champion}, newer)
 
 
-def _gate(opponents: dict[Role, Discordance], newer: bool) -> bool:
+def _gate(baselines: dict[Role, Discordance], newer: bool) -> bool:
     verdicts: dict[str, Verdict] = {
-        f"not_inferior_{role}": _not_inferior(role, against) for role, against in opponents.items()
+        f"not_inferior_{role}": _not_inferior(role, against) for role, against in baselines.items()
     }
     data: dict[str, Verdict] = {"newer_data": "passed" if newer else "skipped"}
-    decision, _ = ship_or_hold({"precondition": "passed", "better": _better(opponents["champion"]), **verdicts, **data})
+    decision, _ = ship_or_hold({"precondition": "passed", "better": _better(baselines["champion"]), **verdicts, **data})
     return decision == "ship"
 
 

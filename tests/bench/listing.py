@@ -18,8 +18,8 @@ from catwalk.storage.store import Store
 from ml.fashion_mnist.config import RunConfig
 from stack.settings import PROJECT
 from tests.bench.measure import Measurement
-from tests.monitoring.ledgers import put_summary, summary
-from tests.servers import ENVIRONMENT, S3Server
+from tests.support.ledgers import put_summary, summary
+from tests.support.servers import ENVIRONMENT, S3Server
 
 SIZES = (100, 1_000, 10_000)
 COMMAND = [str(PROJECT / ".venv" / "bin" / "catwalk"), "runs", "--sort", "-test_accuracy"]
@@ -73,7 +73,7 @@ def _listings(store: Store, size: int, repetitions: int) -> list[Measurement]:
     return [
         Measurement(f"{name}: the very first reader of a store, without an index", firsts, " s", "-"),
         Measurement(f"{name}: the whole command `catwalk runs --sort …`", commands, " s", promises[0]),
-        Measurement(f"{name}: reading again, as the registry does", again, " s", promises[1]),
+        Measurement(f"{name}: reading again, as the exporter does", again, " s", promises[1]),
     ]
 
 

@@ -11,7 +11,7 @@ from stack.settings import PROJECT
 from tests.bench.measure import Measurement
 from tests.conftest import running_stack
 from tests.integration.conftest import trigger
-from tests.small import SMALL
+from tests.support.small import SMALL
 
 READ = """
 import time
@@ -26,7 +26,7 @@ assert "torch" not in sys.modules
 
 
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
-    """Small runs on stand-in data, so that the stages take little; the first, which warms Airflow up, is left out."""
+    """Small runs on synthetic data, so that the stages take little; the first, which warms Airflow up, is left out."""
     walls, overheads = [], []
     say("pipeline: starting a stack")
     with running_stack(None) as stack, stack.as_environment():

@@ -11,18 +11,18 @@ from pathlib import Path
 
 from tests.bench.accuracy import s3
 from tests.bench.measure import Measurement
-from tests.small import SMALL
+from tests.support.small import SMALL
 
 COMPARED = 40
 
 
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
-    """A small run on stand-in data, decided against a champion: a report shows 10,000 test images in any case."""
+    """A small run on synthetic data, decided against a champion: a report shows 10,000 test images in any case."""
     from catwalk.ledger.runs import Ledger, new_run_id
     from catwalk.report.build import build
     from catwalk.report.comparison import page as compare_page
     from catwalk.report.comparison.differences import compare, side_by_side
-    from catwalk.stages.opening import open_run
+    from catwalk.stages.lifecycle.opening import open_run
     from catwalk.stages.pipeline import run_stages
     from catwalk.storage.s3_store import S3Store
     from catwalk.telemetry.observer import Silent

@@ -27,8 +27,8 @@ from ml.fashion_mnist.config import CLASSES
 from stack.parts import get
 from stack.settings import PROJECT, tool
 from tests.bench.measure import Measurement
-from tests.monitoring.ledgers import summary
-from tests.servers import free_port, wait_until
+from tests.support.ledgers import summary
+from tests.support.servers import free_port, wait_until
 
 RUNS = (10, 100, 1_000)
 DAYS = 90
@@ -93,7 +93,7 @@ def _backfill(folder: Path, count: int, now: float) -> None:
 
 
 def _times(end: float, now: float) -> range:
-    """Seconds after a run's end at which its gauges are scraped; the exporter shows them for an hour."""
+    """Seconds after a run's end at which its gauges are scraped; statsd_exporter shows them for an hour."""
     return range(0, 3_600 if end > now - _DAY else 2 * _INTERVAL, _INTERVAL)
 
 
@@ -115,15 +115,15 @@ def _write(file: TextIO, name: str, labels: Iterable[str], runs: Iterable[tuple[
 def _prometheus(folder: Path, count: int, now: float) -> Iterator[str]:
     """A Prometheus with the committed rules over the blocks.
 
-    It scrapes itself, a registry of these runs, and an exporter that shows the gauges of one.
+    It scrapes itself, an exporter of these runs, and a statsd_exporter that shows the gauges of one.
     """
-    with _page(_registry(count, now)) as registry, _page(_exporter()) as exporter:
+    with _page(_exporter(count, now)) as exporter, _page(_statsd_exporter()) as statsd_exporter:
         port = free_port()
         shutil.copytree(PROJECT / "prometheus" / "rules", folder / "rules")
         # What is evaluated more seldom counts as if it came each time.
         for path in (folder / "rules").glob("*.recording.yml"):
             path.write_text(re.sub(r"interval: \w+", f"interval: {_EVALUATION}s", path.read_text()))
-        targets = {"prometheus": port, "registry": registry, "statsd_exporter": exporter}
+        targets = {"prometheus": port, "exporter": exporter, "statsd_exporter": statsd_exporter}
         jobs = [
             {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{at}"]}]} for name, at in targets.items()
         ]
@@ -175,7 +175,7 @@ class _Page(BaseHTTPRequestHandler):
         """Scrapes are no news."""
 
 
-def _exporter() -> bytes:
+def _statsd_exporter() -> bytes:
     """What statsd_exporter exports in the hour after a run."""
     lines = []
     for metric in _of_runs():
@@ -193,8 +193,8 @@ def _of_runs() -> list[catalogue.Metric]:
     return [m for m in catalogue.METRICS if m.labels[:2] == ("run_id", "model") and m.transport == "statsd"]
 
 
-def _registry(count: int, now: float) -> bytes:
-    """What the registry exports while the ledger holds so many runs."""
+def _exporter(count: int, now: float) -> bytes:
+    """What the exporter exports while the ledger holds so many runs."""
     checks = [CheckRecord(check, "passed", 0.5, 0.4, 0.3, 0.6, "It is so.") for check in _CHECKS]
     runs: list[SummaryRecord] = []
     for number in reversed(range(count)):

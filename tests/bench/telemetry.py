@@ -15,7 +15,7 @@ from catwalk.telemetry.points import epoch_points
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig
 from tests.bench.measure import Measurement
-from tests.servers import Exporter
+from tests.support.servers import StatsdExporter
 
 BURST = 450
 """Points sent at once, rounded up to whole epochs."""
@@ -27,7 +27,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
     say("telemetry: cost of an epoch's points")
     config = RunConfig.from_flat({"epochs": MAX_EPOCHS}).to_dict()
     run = RunRecord("20261123T030000Z-7f3a90c1", "mlp", "cli", config, 7, "c0de", 1_000.0, False)
-    exporter = Exporter()
+    exporter = StatsdExporter()
     try:
         emitter = Emitter(exporter.address)
         cost, epoch = _cost(run, emitter)
@@ -43,7 +43,10 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
         Measurement("epoch with telemetry ÷ without", cost, "×", "at most 1.01"),
         Measurement("points a second that the emitter sends", rates, "", "-"),
         Measurement(
-            f"points lost of {ceil(BURST / points) * points} sent at once, exporter stopped for 0.2 s", lost, "", "0"
+            f"points lost of {ceil(BURST / points) * points} sent at once, statsd_exporter stopped for 0.2 s",
+            lost,
+            "",
+            "0",
         ),
     ]
 
@@ -69,8 +72,8 @@ def _sustained(run: RunRecord, record: EpochRecord, emitter: Emitter) -> float:
     return SUSTAINED_EPOCHS * len(epoch_points(run, record)) / seconds
 
 
-def _lost_in_burst(run: RunRecord, record: EpochRecord, exporter: Exporter) -> float:
-    """Points that are not in the exporter after a burst that it could not read for 0.2 s."""
+def _lost_in_burst(run: RunRecord, record: EpochRecord, exporter: StatsdExporter) -> float:
+    """Points that are not in statsd_exporter after a burst that it could not read for 0.2 s."""
     emitter = Emitter(exporter.address)
     points = len(epoch_points(run, record))
     epochs = ceil(BURST / points)

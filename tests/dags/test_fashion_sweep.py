@@ -15,7 +15,7 @@ from catwalk.codec import from_json
 from catwalk.knobs import knobs
 from catwalk.ledger.runs import Run
 from catwalk.replay.room import KEY
-from catwalk.stages.search import SearchConfig
+from catwalk.stages.sweeps.search import SearchConfig
 from catwalk.storage.store import Store
 from catwalk.telemetry.budget import Parts
 from catwalk.telemetry.points import epoch_series, series_budget

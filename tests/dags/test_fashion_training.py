@@ -53,7 +53,7 @@ def test_runs_are_due_when_airflow_starts_them(schedule: str) -> None:
     from airflow.utils.dates import cron_presets
     from pendulum import datetime
 
-    from catwalk.schedule import PRESETS, Schedule
+    from catwalk.environment.schedule import PRESETS, Schedule
 
     assert cron_presets.items() <= PRESETS.items()
     timetable = Core(schedule, timezone="UTC")
@@ -185,7 +185,7 @@ def test_reading_a_dag_file_loads_nothing_heavy(name: str) -> None:
 def test_the_button_of_a_task_leads_where_people_open_reports(dag: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     [link] = [link for link in dag.get_task("train").operator_extra_links if link.name == "Run report"]
     monkeypatch.setattr(type(link), "run_id", lambda self, task_instance: "20261123T030000Z-00000001")
-    monkeypatch.setenv("CATWALK_REGISTRY_URL", "http://registry:9180")
-    assert link.get_link(None, ti_key=None) == "http://registry:9180/runs/20261123T030000Z-00000001"
-    monkeypatch.setenv("CATWALK_REGISTRY_PUBLIC_URL", "https://catwalk.example/")
+    monkeypatch.setenv("CATWALK_EXPORTER_URL", "http://exporter:9180")
+    assert link.get_link(None, ti_key=None) == "http://exporter:9180/runs/20261123T030000Z-00000001"
+    monkeypatch.setenv("CATWALK_EXPORTER_PUBLIC_URL", "https://catwalk.example/")
     assert link.get_link(None, ti_key=None) == "https://catwalk.example/runs/20261123T030000Z-00000001"

@@ -1,4 +1,4 @@
-"""Two real runs in real servers, and what every query of every dashboard answers then."""
+"""Two real runs of each of two models in real servers, and what every query of every dashboard answers then."""
 
 from __future__ import annotations
 
@@ -16,52 +16,68 @@ from catwalk.ledger.runs import Run
 from tests.conftest import RunningStack, wait_until
 from tests.grafana.asking import ask
 from tests.grafana.promql import Query, all_queries
-from tests.integration.conftest import finish, start_run
+from tests.integration.conftest import finish, start_run, start_shapes
 from tests.integration.faults import points_are_due
-from tests.small import SMALL
+from tests.support.small import SMALL
 
 EPOCHS = (12, 4)
 """Of the champion and of the challenger: curves of unequal length, and epochs that text would sort 1, 10, 11, 12, 2."""
+ROUNDS = (12, 5)
+"""The same of the second model."""
 RANGE_SECONDS = 3_600
 
 
 @dataclass
 class Fed:
-    """What Prometheus answered after two runs."""
+    """What Prometheus answered after two runs of a model."""
 
     champion: Run
     challenger: Run
-    variables: dict[str, str]
     answers: dict[Query, Any] = field(default_factory=dict)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a reader has chosen: this model, and its newer run."""
+        runs = f"({self.champion.run_id}|{self.challenger.run_id})"
+        return {
+            "model": self.champion.record.model,
+            "run": self.challenger.run_id,
+            "runs": runs,
+            "champion": self.champion.run_id,
+            "split": "validation",
+            "recent": runs,
+            "dag": ".*",
+        }
 
 
 @pytest.fixture(scope="session")
-def fed(services: RunningStack) -> Iterator[Fed]:
-    """Runs twice, waits until Prometheus knows it all, and asks every query once."""
+def two_models(services: RunningStack) -> Iterator[tuple[Fed, Fed]]:
+    """Runs each model twice, waits until Prometheus knows it all, and asks every query once of each."""
     with services.as_environment():
-        runs = []
-        for epochs in EPOCHS:
-            run, process = start_run(services, {**SMALL, "epochs": epochs})
-            finish(process)
-            runs.append(run)
-        points_are_due(runs[1])
-        variables = {
-            "model": runs[0].record.model,
-            "run": runs[1].run_id,
-            "runs": f"({runs[0].run_id}|{runs[1].run_id})",
-            "champion": runs[0].run_id,
-            "split": "validation",
-            "recent": f"({runs[0].run_id}|{runs[1].run_id})",
-            "dag": ".*",
-        }
-        found = Fed(runs[0], runs[1], variables)
-        wait_until(lambda: expected(services, runs[1]), "the second run's points are counted")
+        runs: tuple[list[Run], list[Run]] = [], []
+        for epochs, rounds in zip(EPOCHS, ROUNDS, strict=True):
+            started = start_run(services, {**SMALL, "epochs": epochs}), start_shapes(services, rounds=rounds)
+            for of_model, (run, process) in zip(runs, started, strict=True):
+                finish(process)
+                of_model.append(run)
+        found = Fed(*runs[0]), Fed(*runs[1])
+        for fed in found:
+            points_are_due(fed.challenger)
+        for fed in found:
+            wait_until(lambda fed=fed: expected(services, fed.challenger), "the second run's points are counted")
         counted = time.time()
         wait_until(lambda: all_evaluated(services, counted), "the rules were evaluated since")
         url, now = services.settings.url("prometheus"), time.time()
-        for query in all_queries():
-            found.answers[query] = ask(url, query, variables, now, RANGE_SECONDS, scrape=1)
+        for fed in found:
+            for query in all_queries():
+                fed.answers[query] = ask(url, query, fed.variables, now, RANGE_SECONDS, scrape=1)
         yield found
+
+
+@pytest.fixture(scope="session")
+def fed(two_models: tuple[Fed, Fed]) -> Fed:
+    """The model that comes with Catwalk."""
+    return two_models[0]
 
 
 def all_evaluated(services: RunningStack, since: float) -> bool:

@@ -1,4 +1,4 @@
-"""What dashboards look at, small but real: a registry, a statsd_exporter, and a Prometheus with the committed rules."""
+"""What dashboards look at, small but real: exporter, statsd_exporter, and a Prometheus with the committed rules."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from stack.parts import get
 from stack.settings import PROJECT, tool
 from tests.grafana.asking import ask
 from tests.grafana.promql import Query
-from tests.servers import Exporter, free_port, wait_for_port, wait_until
+from tests.support.servers import StatsdExporter, free_port, wait_for_port, wait_until
 
 SCRAPE_SECONDS = 1
 STOOD_IN_FOR = ("prometheus", "alertmanager", "courier")
 """Jobs that scrape Prometheus itself: of the last two, tests only need that they can be scraped."""
 
 
-class Registry:
-    """A registry started as users start it; can be stopped and started again."""
+class Exporter:
+    """An exporter started as users start it; can be stopped and started again."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -37,7 +37,7 @@ class Registry:
         command = [sys.executable, "-m", "catwalk_exporter", "--port", str(self.port), "--refresh", "0.5"]
         every = {**os.environ, **environment}
         self.process = subprocess.Popen(command, cwd=PROJECT, env=every, stderr=subprocess.DEVNULL)
-        wait_until(lambda: get(f"http://127.0.0.1:{self.port}/healthz") is not None, "the registry has read S3")
+        wait_until(lambda: get(f"http://127.0.0.1:{self.port}/healthz") is not None, "the exporter has read S3")
 
     def stop(self) -> None:
         self.process.terminate()
@@ -110,7 +110,7 @@ class Prometheus:
         after = f"count(timestamp(up) > {since + 2 * SCRAPE_SECONDS}) == {self.jobs}"
         wait_until(lambda: self.query(after), "a scrape of every job")
         recorded = f"timestamp(job:process_start_time_seconds:last) > {since + 2 * SCRAPE_SECONDS}"
-        evaluated = f'count({recorded}) == count(up{{job!="registry"}} == 1)'  # which has no such metric
+        evaluated = f'count({recorded}) == count(up{{job!="exporter"}} == 1)'  # which has no such metric
         wait_until(lambda: self.query(evaluated), "an evaluation of the rules")
 
 
@@ -119,15 +119,15 @@ class Measured:
     """All of it."""
 
     folder: Path
-    exporter: Exporter
-    registry: Registry = field(default_factory=Registry)
+    statsd_exporter: StatsdExporter
+    exporter: Exporter = field(default_factory=Exporter)
 
     def __post_init__(self) -> None:
-        targets = {"statsd_exporter": self.exporter.web_port, "registry": self.registry.port}
+        targets = {"statsd_exporter": self.statsd_exporter.web_port, "exporter": self.exporter.port}
         self.prometheus = Prometheus(self.folder, targets)
 
     def stop(self) -> None:
-        for part in (self.prometheus, self.registry, self.exporter):
+        for part in (self.prometheus, self.exporter, self.statsd_exporter):
             part.stop()
 
     def settle(self) -> None:
@@ -136,7 +136,7 @@ class Measured:
 
     def send(self, *lines: str) -> None:
         """StatsD lines, as Airflow sends them."""
-        with socket.create_connection(("127.0.0.1", self.exporter.port)) as connection:
+        with socket.create_connection(("127.0.0.1", self.statsd_exporter.port)) as connection:
             connection.sendall("".join(f"{line}\n" for line in lines).encode())
 
     def ask(self, query: Query, variables: dict[str, str], seconds: float, until: float) -> Any:

@@ -85,5 +85,5 @@ def counters(expr: str) -> set[str]:
 
 
 def airflow_queries() -> list[Query]:
-    """Those that Airflow's own metrics answer, and the registry's about Airflow."""
+    """Those that Airflow's own metrics answer, and the exporter's about Airflow."""
     return [query for query in all_queries() if any("airflow_" in name for name in metric_names(query.expr))]

@@ -14,7 +14,7 @@ from stack.parts import get
 from stack.settings import tool
 from tests.grafana.asking import ask, step_of
 from tests.grafana.promql import Query, all_queries
-from tests.servers import free_port, wait_for_port, wait_until
+from tests.support.servers import free_port, wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -117,10 +117,10 @@ def test_each_short_outage_is_red(history: History, dashboard: str, title: str, 
 @pytest.mark.parametrize("name", ["model", "dag"])
 @pytest.mark.parametrize("seconds", RANGES)
 def test_what_was_known_before_a_short_range_can_be_chosen(history: History, name: str, seconds: int) -> None:
-    """The registry has been silent for five hours."""
+    """The exporter has been silent for five hours."""
     choices = [query for query in all_queries() if (query.place, query.ref) == (name, "variable")]
     for query in choices:
-        [found] = ask(history.url, query, {}, history.now, seconds, SCRAPE)
+        [found] = ask(history.url, query, {"model": "mlp"}, history.now, seconds, SCRAPE)
         assert found["metric"] == {"model": {"model": "mlp"}, "dag": {"dag_id": "nightly"}}[name]
     assert choices
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from catwalk.clients.addresses import PORTS
+from catwalk.environment.addresses import PORTS
 from grafana.__main__ import FOLDER
 from grafana.board import all_panels
 from grafana.dashboards import DASHBOARDS

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from catwalk.telemetry.labels import label_value
 
 from stack.parts import get
 from stack.settings import tool
 from tests.grafana.asking import ask
 from tests.grafana.conftest import Fed
 from tests.grafana.promql import Query, all_queries, metric_names
-from tests.servers import free_port, wait_for_port, wait_until
+from tests.support.servers import free_port, wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -36,27 +37,57 @@ def may_be_empty(query: Query) -> bool:
     return any(name in SILENT or name.startswith("airflow_") for name in names)
 
 
-def test_what_must_be_there_is_there(fed: Fed) -> None:
-    empty = [query.name for query, answer in fed.answers.items() if not answer and not may_be_empty(query)]
-    assert not empty, empty
-    assert sum(bool(answer) for answer in fed.answers.values()) > 100
+def test_what_must_be_there_is_there(two_models: tuple[Fed, Fed]) -> None:
+    for fed in two_models:
+        empty = [query.name for query, answer in fed.answers.items() if not answer and not may_be_empty(query)]
+        assert empty == _EMPTY[fed.champion.record.model]
+        assert sum(bool(answer) for answer in fed.answers.values()) > 100
 
 
-def test_answers_are_those_of_the_ledger(fed: Fed) -> None:
-    def rows(dashboard: str, panel: str, ref: str = "A") -> dict[str, float]:
-        answer = next(a for q, a in fed.answers.items() if (q.dashboard, q.place, q.ref) == (dashboard, panel, ref))
-        return {str(series["metric"].get("run_id", "")): float(series["value"][1]) for series in answer}
+_EMPTY = {"mlp-synthetic": [], "shapes": ["catwalk-model/Mean of the pixels/A", "catwalk-model/Spread of the pixels/A"]}
+"""What a model's data has no such statistics for."""
 
-    for run in (fed.champion, fed.challenger):
-        evaluation, training = run.evaluation(), run.training()
-        assert evaluation is not None and training is not None and training.best is not None
-        assert rows("catwalk-runs", "Runs", "B")[run.run_id] == evaluation.accuracy
-        assert rows("catwalk-runs", "Runs", "F")[run.run_id] == training.best.validation_loss
-        assert rows("catwalk-runs", "Runs", "G")[run.run_id] == training.best.epoch
-    assert set(rows("catwalk-runs", "Runs", "C")) == {fed.challenger.run_id}, "only it was compared with a champion"
-    assert rows("catwalk-home", "Accuracy in service")[""] == fed.champion.evaluation().accuracy  # type: ignore[union-attr]
-    assert rows("catwalk-telemetry", "Points of the last day's runs", "C")[fed.challenger.run_id] == 0
-    assert rows("catwalk-telemetry", "Targets down")[""] == 0
+
+def rows(fed: Fed, dashboard: str, panel: str, ref: str = "A", by: str = "run_id") -> dict[str, float]:
+    answer = next(a for q, a in fed.answers.items() if (q.dashboard, q.place, q.ref) == (dashboard, panel, ref))
+    return {str(series["metric"].get(by, "")): float(series["value"][1]) for series in answer}
+
+
+def test_answers_are_those_of_the_ledger(two_models: tuple[Fed, Fed]) -> None:
+    for fed in two_models:
+        for run in (fed.champion, fed.challenger):
+            evaluation, training = run.evaluation(), run.training()
+            assert evaluation is not None and training is not None and training.best is not None
+            assert rows(fed, "catwalk-runs", "Runs", "B")[run.run_id] == evaluation.accuracy
+            assert rows(fed, "catwalk-runs", "Runs", "F")[run.run_id] == training.best.validation_loss
+            assert rows(fed, "catwalk-runs", "Runs", "G")[run.run_id] == training.best.epoch
+        compared = set(rows(fed, "catwalk-runs", "Runs", "C"))
+        assert compared == {fed.challenger.run_id}, "only it was compared with a champion"
+        in_service = fed.champion.evaluation()
+        assert in_service
+        assert rows(fed, "catwalk-home", "Accuracy in service")[""] == in_service.accuracy
+        assert rows(fed, "catwalk-model", "Calibration error in service")[""] == in_service.calibration_error
+        [(worst, recall)] = rows(fed, "catwalk-model", "Worst class in service", by="class").items()
+        assert (recall, worst in fed.champion.record.classes) == (min(in_service.class_accuracy), True)
+        assert rows(fed, "catwalk-telemetry", "Points of the last day's runs", "C")[fed.challenger.run_id] == 0
+        assert rows(fed, "catwalk-telemetry", "Targets down")[""] == 0
+
+
+@pytest.mark.parametrize("chosen", [0, 1])
+def test_no_answer_about_one_model_is_of_the_other(two_models: tuple[Fed, Fed], chosen: int) -> None:
+    fed, other = two_models[chosen], two_models[1 - chosen]
+    foreign = {other.champion.run_id, other.challenger.run_id, other.champion.record.model}
+    foreign |= set(map(label_value, other.champion.record.classes))
+    of_all = {"catwalk-telemetry"}  # whose tables have a column that says which model
+    mixed = {
+        query.name
+        for query, answer in fed.answers.items()
+        if query.dashboard not in of_all and query.place not in ("model", "What is firing")
+        and any(foreign & set(series["metric"].values()) for series in answer)
+    }  # fmt: skip
+    assert not mixed
+    listed = rows(fed, "catwalk-telemetry", "Points of the last day's runs", by="model")
+    assert set(listed) == {fed.champion.record.model, other.champion.record.model}
 
 
 @pytest.fixture

@@ -24,15 +24,15 @@ from grafana.dashboards import DASHBOARDS
 from tests.grafana.asking import step_of
 from tests.grafana.measured import SCRAPE_SECONDS, Measured, Prometheus
 from tests.grafana.promql import Query, all_queries, other_queries
-from tests.monitoring.ledgers import make_run, put_summary, summary
-from tests.servers import ENVIRONMENT, Exporter, S3Server, free_port, s3_server, wait_until
+from tests.support.ledgers import make_run, put_summary, summary
+from tests.support.servers import ENVIRONMENT, S3Server, StatsdExporter, free_port, s3_server, wait_until
 
 __all__ = ["s3_server"]
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 MODEL = "mlp-synthetic"
-REGISTRY = "http://registry.example.com"
+EXPORTER = "http://exporter.example.com"
 HOUR, DAY = 3_600, 86_400
 RANGES = (HOUR, DAY, 7 * DAY, 30 * DAY)
 RUN, OTHER = "20261123T030000Z-00000001", "20261122T030000Z-00000002"
@@ -47,8 +47,8 @@ class Truth:
 
     since: float
     """Unix time from which on anything was measured."""
+    statsd_exporter: bool = True
     exporter: bool = True
-    registry: bool = True
     runs_since: float = float("inf")
     """When two runs were there, ended well, and one of them in service."""
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -107,9 +107,9 @@ class State:
         every = [last - step * number for number in range(int(self.seconds // step) + 1)]
         return [at for at in every if at > self.truth.runs_since + 5 * SCRAPE_SECONDS]
 
-    def registry_at(self, at: float) -> bool:
-        """Whether the registry was scraped at that time."""
-        return bool(self.prometheus.query(f'up{{job="registry"}} @ {at} == 1'))
+    def exporter_at(self, at: float) -> bool:
+        """Whether the exporter was scraped at that time."""
+        return bool(self.prometheus.query(f'up{{job="exporter"}} @ {at} == 1'))
 
     def last_step(self, dashboard: str, panel: str) -> float:
         """The end of a panel's last whole step."""
@@ -149,7 +149,7 @@ class Story:
             found = self.measured.ask(query, {**variables, "split": "validation", "dag": DAG}, seconds, state.until)
             state.answers[query] = found
         state.alerts &= prometheus.alerts()
-        up = {"statsd_exporter": truth.exporter, "registry": truth.registry}
+        up = {"statsd_exporter": truth.statsd_exporter, "exporter": truth.exporter}
         return state if prometheus.scraped([job for job, answers in up.items() if answers], began) else None
 
     def up_to_now(self, name: str) -> list[State]:
@@ -173,13 +173,13 @@ def put_runs(measured: Measured, store: Store) -> None:
 
 
 def fail_tasks(measured: Measured) -> None:
-    """Three tasks of ours fail, one of others, and the exporter starts again in between: what it counted is gone."""
+    """Three tasks of ours fail, one of others, and statsd_exporter starts again in between: what it counted is gone."""
     measured.send(*[TASK % (DAG, "failed")] * 2, TASK % (DAG, "success"), TASK % ("of_others", "failed"))
     measured.send(DAG_RUN % ("failed", DAG), DAG_RUN % ("success", "of_others"))
     measured.settle()
-    measured.exporter.stop()
+    measured.statsd_exporter.stop()
     measured.settle()
-    measured.exporter.start()
+    measured.statsd_exporter.start()
     measured.settle()
     measured.send(TASK % (DAG, "failed"), "no.such.name:1|c")
 
@@ -192,11 +192,11 @@ def story(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
             patch.setenv(name, value)
         for name in ("CATWALK_AIRFLOW_URL", "CATWALK_DEBUG"):
             patch.delenv(name, raising=False)
-        exporter = Exporter()
-        patch.setenv("CATWALK_STATSD", f"127.0.0.1:{exporter.port}")
-        patch.setenv("CATWALK_REGISTRY_URL", REGISTRY)
+        statsd_exporter = StatsdExporter()
+        patch.setenv("CATWALK_STATSD", f"127.0.0.1:{statsd_exporter.port}")
+        patch.setenv("CATWALK_EXPORTER_URL", EXPORTER)
         patch.setenv("CATWALK_STORE", f"s3://{s3_server.bucket()}/runs")
-        measured = Measured(tmp_path_factory.mktemp("measured"), exporter)
+        measured = Measured(tmp_path_factory.mktemp("measured"), statsd_exporter)
         try:
             yield told(Story(measured))
         finally:
@@ -207,30 +207,30 @@ def told(story: Story) -> Story:
     """Makes it happen, and asks all panels at each stage."""
     measured, truth = story.measured, Truth(time.time() - 1)
     story.tell("fresh", truth)
-    measured.exporter.stop()
-    story.tell("fresh, exporter down", replace(truth, exporter=False))
-    measured.exporter.start()
+    measured.statsd_exporter.stop()
+    story.tell("fresh, statsd_exporter down", replace(truth, statsd_exporter=False))
+    measured.statsd_exporter.start()
     measured.settle()
-    measured.registry.stop()  # it would show runs of which only the half is written
+    measured.exporter.stop()  # it would show runs of which only the half is written
     put_runs(measured, open_store())
-    measured.registry.start()
+    measured.exporter.start()
     wait_until(lambda: measured.prometheus.query("catwalk_champion_info"), "the champion")
     wait_until(lambda: len(measured.prometheus.query("run:points_missing:count == 0")) == 2, "every point has arrived")
     fail_tasks(measured)
     measured.settle()
     truth = replace(truth, runs_since=time.time(), counts=COUNTS)
     story.tell("well", truth)
-    measured.registry.stop()
-    story.tell("registry down", replace(truth, registry=False))
-    measured.registry.start()
     measured.exporter.stop()
     story.tell("exporter down", replace(truth, exporter=False))
     measured.exporter.start()
+    measured.statsd_exporter.stop()
+    story.tell("statsd_exporter down", replace(truth, statsd_exporter=False))
+    measured.statsd_exporter.start()
     story.tell("well again", truth)
-    measured.registry.stop()
-    measured.registry.start(CATWALK_AIRFLOW_URL=f"http://127.0.0.1:{free_port()}")
+    measured.exporter.stop()
+    measured.exporter.start(CATWALK_AIRFLOW_URL=f"http://127.0.0.1:{free_port()}")
     healthy = 'catwalk_airflow_component_healthy{component="api_server"}'
-    wait_until(lambda: measured.prometheus.query(f"{healthy} == 0"), "the registry finds no Airflow")
+    wait_until(lambda: measured.prometheus.query(f"{healthy} == 0"), "the exporter finds no Airflow")
     story.tell("Airflow down", truth)
     return story
 
@@ -264,7 +264,7 @@ def later(since: Callable[[State], float]) -> Condition:
     def condition(state: State, dashboard: str, panel: str) -> bool:
         return (
             panel in NOT_SENT
-            or state.name == "fresh, exporter down"
+            or state.name == "fresh, statsd_exporter down"
             or state.last_step(dashboard, panel) < since(state) + 5 * SCRAPE_SECONDS
         )
 
@@ -290,7 +290,7 @@ TRUE: Mapping[str, Condition] = {
     "No tested run is known in this range.": no_run,
     "No alert fires or is pending.": lambda state, *_: not state.measured or not state.alerts,
     "No run is known in this range.": no_run,
-    "Nothing is known; the registry may not have been scraped.": before,
+    "Nothing is known; the exporter may not have been scraped.": before,
     "No such figures of the chosen runs are known in this range.": no_run,
     "No two of the chosen runs are known to differ.": no_run,
     "This run is not known.": no_run,
@@ -300,15 +300,15 @@ TRUE: Mapping[str, Condition] = {
     "Nothing is known: the run has not come that far, or its points are lost or left out.": no_run,
     "No decision is known.": no_run,
     "No tested model is known at any whole step of this range; a shorter range has shorter steps.": (
-        lambda state, dashboard, panel: not any(map(state.registry_at, state.steps(dashboard, panel)))
+        lambda state, dashboard, panel: not any(map(state.exporter_at, state.steps(dashboard, panel)))
     ),
     "No decision about a run is known in this range.": no_run,
     "Not known: statsd_exporter was not scraped and counted all the time.": (
-        lambda state, *_: not state.measured or not state.truth.exporter
+        lambda state, *_: not state.measured or not state.truth.statsd_exporter
     ),
     "None was counted in this range. None can be while statsd_exporter is not scraped.": not_counted,
     "No stage of a run of this model is known in this range.": no_run,
-    "No component is known up to a minute ago: the registry watches no Airflow, or was not scraped.": always,
+    "No component is known up to a minute ago: the exporter watches no Airflow, or was not scraped.": always,
     "Nothing of this is known in this range, up to a minute ago.": this_minute,
     "Nothing is known up to the range's last whole step.": later(lambda state: state.truth.since),
     "Nothing of this is known in this range. Airflow tells statsd_exporter.": always,
@@ -336,7 +336,7 @@ def test_what_a_panel_without_data_says_is_true_in_every_state(story: Story) -> 
     assert not lies, "\n".join(lies)
 
 
-@pytest.mark.parametrize("name", ["well", "registry down", "exporter down", "well again"])
+@pytest.mark.parametrize("name", ["well", "exporter down", "statsd_exporter down", "well again"])
 def test_every_event_is_shown_once_at_every_range(story: Story, name: str) -> None:
     """One process counted two of them, the next one the third; the last step has only just begun."""
     for state in story.up_to_now(name):
@@ -351,27 +351,27 @@ def test_every_event_is_shown_once_at_every_range(story: Story, name: str) -> No
 def test_no_failure_is_claimed_only_while_somebody_would_see_one(story: Story) -> None:
     for tile in ("Failed tasks in 24 h", "Failed DAG runs in 24 h"):
         assert [state.value("pipeline", tile) for state in story.up_to_now("fresh")] == [0] * len(RANGES)
-        assert [state.value("pipeline", tile) for state in story.up_to_now("fresh, exporter down")] == [None] * len(
-            RANGES
-        )
+        assert [state.value("pipeline", tile) for state in story.up_to_now("fresh, statsd_exporter down")] == [
+            None
+        ] * len(RANGES)
 
 
 LAMPS = ("Model", "Pipeline", "Telemetry")
 
 
-@pytest.mark.parametrize("down", ["registry", "exporter"])
+@pytest.mark.parametrize("down", ["exporter", "statsd_exporter"])
 def test_lamps_light_at_the_first_failed_scrape_and_facts_stay(story: Story, down: str) -> None:
     for state in story.up_to_now(f"{down} down"):
         assert [state.value("home", lamp) for lamp in LAMPS] == [3, 3, 3], "no data, whatever alerts wait for"
         assert state.value("home", "Accuracy in service") == 0.901
         assert state.labels("home", "Last run", "state") == {"succeeded"}
         assert 0 < (state.value("home", "Last good run") or 0) < HOUR
-        assert state.labels("home", "Elsewhere", "url") == {REGISTRY}
-        assert state.labels("run", "registry", "url") == {REGISTRY}, "where links to pages lead"
+        assert state.labels("home", "Elsewhere", "url") == {EXPORTER}
+        assert state.labels("run", "exporter", "url") == {EXPORTER}, "where links to pages lead"
         assert state.labels("run", "champion", "run_id") == {RUN}, "what curves are compared with"
         [ages] = state.of("home", "Sources").values()
         away = {series["metric"]["job"] for series in ages if float(series["value"][1]) > 0}
-        assert away == {"statsd_exporter" if down == "exporter" else down}
+        assert away == {"statsd_exporter" if down == "statsd_exporter" else down}
         assert all(float(series["value"][1]) < HOUR for series in ages), "for seconds, not since 1970"
 
 

@@ -12,7 +12,7 @@ from catwalk.clients.episodes import Alert
 from catwalk.gate.decision import _REASONS
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
-from catwalk_courier import annotations
+from catwalk_courier.delivery import annotations
 from catwalk_exporter.exposition import STATES
 from grafana import words
 from grafana.__main__ import FOLDER, file_name, text
@@ -231,3 +231,40 @@ def test_series_that_come_and_go_are_asked_for_with_a_window() -> None:
 def test_codes_have_words() -> None:
     assert set(words.REASONS) == set(_REASONS)
     assert set(words.STATES) == set(STATES)
+
+
+_CHOSEN = re.compile(r"\$(model|run|runs|recent|champion|dag)\b")
+_SELECTOR = re.compile(r"\b([A-Za-z]\w*(?::\w+)*)\{([^{}]*)\}|\{(__name__[^{}]*)\}")
+_OF_ALL = {
+    "catwalk-home/Model/A": "the lamps are of the whole house",
+    "catwalk-home/Pipeline/A": "the lamps are of the whole house",
+    "catwalk-home/Telemetry/A": "the lamps are of the whole house",
+    "catwalk-home/What is firing/A": "its rows say of which model they are",
+}
+"""Queries beside a choice of a model that ask about every one, and why."""
+
+
+def _asks_about_every_model(expr: str, about: set[str]) -> bool:
+    chosen = [_CHOSEN.search(found[2] or found[3]) for found in _SELECTOR.finditer(expr) if found[1] in {*about, ""}]
+    bare = set(re.findall(r"\b[A-Za-z]\w+\b(?!\s*[\w({])", _SELECTOR.sub(" ", expr))) & about
+    return not all(chosen) or bool(bare)
+
+
+def test_where_a_model_is_chosen_queries_are_about_it() -> None:
+    about = {metric.name for metric in catalogue.METRICS if {"model", "run_id", "dag_id"} & set(metric.labels)}
+    about |= {"ALERTS", "job:counter:growth"}
+    choosing = {
+        dashboard["uid"]
+        for dashboard in DASHBOARDS
+        if "model" in [variable["name"] for variable in dashboard["templating"]["list"]]
+    }
+    assert choosing == UIDS - {"catwalk-telemetry"}
+    mixed = {
+        query.name
+        for query in all_queries()
+        if query.dashboard in choosing
+        and query.ref != "variable"
+        and not ({"ml_store_errors_total"} & metric_names(query.expr))
+        and _asks_about_every_model(query.expr, about)
+    }
+    assert mixed == set(_OF_ALL)

@@ -18,7 +18,8 @@ from catwalk.replay.points import run_points
 from catwalk.telemetry.points import Point
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
-from tests.small import SMALL
+from tests.models.shapes import SHAPES
+from tests.support.small import SMALL
 
 DAG = "fashion_training"
 COMPLETENESS = (
@@ -53,6 +54,12 @@ def start_run(stack: RunningStack, knobs: dict[str, Any], **environment: str) ->
         text=True,
     )
     return stack.ledger.run(run_id), process
+
+
+def start_shapes(stack: RunningStack, **knobs: Any) -> tuple[Run, subprocess.Popen[str]]:
+    """The same of the second model, whose gate lets nearly everything pass."""
+    passing = {"accuracy_floor": 0.4, "recall_floor": 0, "calibration_cap": 1}
+    return start_run(stack, {**passing, **knobs}, CATWALK_TRAINABLE=SHAPES.reference)
 
 
 def finish(process: subprocess.Popen[str], seconds: float = 300) -> str:
@@ -179,8 +186,8 @@ def gone(pid: int) -> bool:
     return False
 
 
-def in_registry(stack: RunningStack, run: Run, state: str) -> bool:
-    """Whether Prometheus shows the run in this state, by way of the registry."""
+def in_exporter(stack: RunningStack, run: Run, state: str) -> bool:
+    """Whether Prometheus shows the run in this state, by way of the exporter."""
     found = stack.query(f'catwalk_run_state{{run_id="{run.run_id}", state="{state}"}}')
     return [value for _, value in found] == [1.0]
 
@@ -192,6 +199,6 @@ def stored(services: RunningStack, run: Run) -> int:
 
 
 def missing(services: RunningStack, run: Run) -> list[float]:
-    """By how many points Prometheus falls short of what the registry expects."""
+    """By how many points Prometheus falls short of what the exporter expects."""
     expected = f'catwalk_run_points_expected{{run_id="{run.run_id}"}}'
     return [value for _, value in services.query(f"{expected} - on (run_id) group_left () ({COMPLETENESS})")]

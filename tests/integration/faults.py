@@ -18,7 +18,7 @@ from catwalk.clients.courier import told
 from catwalk.ledger.runs import Run
 from tests.conftest import RunningStack, wait_until
 from tests.integration.conftest import DagRun, trigger
-from tests.small import SLOW, SMALL
+from tests.support.small import SLOW, SMALL
 
 
 def notifications(stack: RunningStack) -> list[dict[str, Any]]:

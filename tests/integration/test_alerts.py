@@ -21,7 +21,7 @@ from tests.integration.faults import (
     train_killed,
     wait_for_alert,
 )
-from tests.small import SLOW, SMALL
+from tests.support.small import SLOW, SMALL
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -90,7 +90,7 @@ def test_an_exporter_that_stops_is_told_and_the_points_that_it_cost(stack: Runni
             "Prometheus counts the points",
         )
         assert not [entry for entry in notifications(stack) if entry["labels"]["alertname"] == "TelemetryIncomplete"], (
-            "while the exporter is down, that alone is told"
+            "while statsd_exporter is down, that alone is told"
         )
     wait_for_alert(stack, "StatsdExporterDown", "resolved")
     took("TelemetryIncomplete", wait_for_alert(stack, "TelemetryIncomplete", run=dag_run.run) - since)

@@ -23,11 +23,11 @@ from tests.integration.conftest import (
     assert_all_stored,
     finish,
     gone,
-    in_registry,
+    in_exporter,
     start_run,
     trigger,
 )
-from tests.small import SLOW, SMALL
+from tests.support.small import SLOW, SMALL
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -55,7 +55,7 @@ def test_a_dag_run_stores_and_sends_everything(stack: RunningStack, finished: di
     dag_run = first(stack, finished)
     assert dag_run.states() == dict.fromkeys(TASKS, "success")
     assert_all_stored(stack, dag_run.run)
-    wait_until(lambda: in_registry(stack, dag_run.run, "succeeded"), "the registry shows the end")
+    wait_until(lambda: in_exporter(stack, dag_run.run, "succeeded"), "the exporter shows the end")
     record = dag_run.run.record
     assert (record.trigger, record.dag_id, record.dag_run_id) == ("manual", DAG, dag_run.dag_run_id)
     log = dag_run.log("test", 1)
@@ -75,7 +75,7 @@ def test_airflows_own_metrics_arrive_with_their_labels(stack: RunningStack, fini
         "the duration of the DAG run",
     )
     for component in ("scheduler", "dag_processor", "triggerer"):
-        beats = f'exporter:airflow_heartbeats:increase5m{{component="{component}"}} > 0'
+        beats = f'statsd_exporter:airflow_heartbeats:increase5m{{component="{component}"}} > 0'
         wait_until(lambda beats=beats: stack.query(beats), f"heartbeats of the {component}")  # type: ignore[misc]
     for trouble in ("statsd_exporter_events_unmapped_total", "statsd_exporter_events_conflict_total"):
         assert [entry for entry in stack.query(f"sum by (type) ({trouble}) > 0") if entry] == [], trouble
@@ -101,13 +101,13 @@ def test_a_dag_run_fills_the_panels_about_airflow(stack: RunningStack, finished:
 
 def test_a_dag_run_that_failed_before_it_wrote_is_told_of(stack: RunningStack) -> None:
     """Its parameters make no configuration, so there is no run in the ledger that could have failed."""
-    wait_until(lambda: stack.query(f'catwalk_dag_paused{{dag_id="{DAG}"}} == 0'), "the registry asks Airflow")
+    wait_until(lambda: stack.query(f'catwalk_dag_paused{{dag_id="{DAG}"}} == 0'), "the exporter asks Airflow")
     dag_run = trigger(stack, {**SMALL, "hidden": "100000"})
     failed = f'dag_id="{DAG}", dag_run_id="{dag_run.dag_run_id}"'
     try:
         dag_run.wait("failed")
         wait_until(
-            lambda: stack.query(f"registry:dag_run_failed_timestamp_seconds:held{{{failed}}} > 0"), "its failure"
+            lambda: stack.query(f"exporter:dag_run_failed_timestamp_seconds:held{{{failed}}} > 0"), "its failure"
         )
         wait_until(lambda: stack.query(f'ALERTS{{alertname="PipelineRunFailed", {failed}}}'), "the alert")
     finally:
@@ -117,7 +117,7 @@ def test_a_dag_run_that_failed_before_it_wrote_is_told_of(stack: RunningStack) -
 
 def test_each_task_leads_to_the_report(stack: RunningStack, finished: dict[str, DagRun]) -> None:
     dag_run = first(stack, finished)
-    page = f"{stack.settings.url('registry')}/runs/{dag_run.run.run_id}"
+    page = f"{stack.settings.url('exporter')}/runs/{dag_run.run.run_id}"
     for task in TASKS:
         assert stack.airflow("GET", f"{dag_run.path}/taskInstances/{task}/links") == {
             "extra_links": {"Run report": page},
@@ -173,7 +173,7 @@ def test_a_loss_that_is_not_finite_fails_at_once_and_is_seen(stack: RunningStack
     assert_all_stored(stack, dag_run.run)
     losses = stack.query(f'last_over_time(ml_epoch_loss{{run_id="{dag_run.run.run_id}"}}[1d])')
     assert any(value != value for _, value in losses), "the NaN itself has arrived"
-    wait_until(lambda: in_registry(stack, dag_run.run, "failed"), "the registry shows the failure")
+    wait_until(lambda: in_exporter(stack, dag_run.run, "failed"), "the exporter shows the failure")
     summary = dag_run.run.summary()
     assert summary is not None
     assert "not finite" in summary.error
@@ -189,7 +189,7 @@ def test_train_killed_until_retries_are_exhausted(stack: RunningStack) -> None:
     states = dag_run.states()
     assert (states["train"], states["test"], states["publish"]) == ("failed", "upstream_failed", "success")
     assert assert_all_stored(stack, dag_run.run) > 19, "the epochs that were trained are there"
-    wait_until(lambda: in_registry(stack, dag_run.run, "failed"), "the registry shows the failure")
+    wait_until(lambda: in_exporter(stack, dag_run.run, "failed"), "the exporter shows the failure")
     attempts = f'catwalk_run_attempts{{run_id="{dag_run.run.run_id}", stage="train"}}'
     assert [value for _, value in stack.query(attempts)] == [2.0]
     summary = dag_run.run.summary()
@@ -204,7 +204,7 @@ def test_an_outage_of_s3_is_one_clear_line_and_the_retry_finishes(stack: Running
     wait_until(lambda: dag_run.epochs(1) >= 2, "two epochs")
     try:
         stack.stop("s3")
-        wait_until(lambda: stack.query("catwalk_store_up == 0"), "the registry says that the store is down")
+        wait_until(lambda: stack.query("catwalk_store_up == 0"), "the exporter says that the store is down")
         wait_until(lambda: gone(pid), "train has given up")  # the one retry begins three seconds later
     finally:
         stack.start("s3")
@@ -215,7 +215,7 @@ def test_an_outage_of_s3_is_one_clear_line_and_the_retry_finishes(stack: Running
     assert lines, "the log says what was wrong"
     assert "is it running, and is AWS_ENDPOINT_URL_S3 right?" in lines[-1]
     assert_all_stored(stack, dag_run.run)
-    wait_until(lambda: stack.query("catwalk_store_up == 1"), "the registry has recovered")
+    wait_until(lambda: stack.query("catwalk_store_up == 1"), "the exporter has recovered")
 
 
 def test_a_task_whose_supervisor_was_killed_is_fenced_off(stack: RunningStack) -> None:

@@ -21,20 +21,20 @@ from ml.fashion_mnist.dataset import dataset_root
 from stack import control
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, running_stack, wait_until
-from tests.databases import databases, not_installed
 from tests.integration.conftest import (
     DagRun,
     assert_all_stored,
     attempt_of,
     epochs_of,
     finish,
-    in_registry,
+    in_exporter,
     missing,
     start_run,
     trigger,
 )
 from tests.integration.faults import points_are_due
-from tests.small import SMALL
+from tests.support.databases import databases, not_installed
+from tests.support.small import SMALL
 
 pytestmark = [pytest.mark.integration, pytest.mark.distributed, pytest.mark.timeout(1800)]
 
@@ -207,7 +207,7 @@ def test_every_point_of_every_run_is_in_prometheus_and_under_no_other_run(scenar
     for run in runs:
         points_are_due(run)
     for run in runs:
-        wait_until(lambda run=run: missing(stack, run) == [0.0], "the registry misses no point")  # type: ignore[misc]
+        wait_until(lambda run=run: missing(stack, run) == [0.0], "the exporter misses no point")  # type: ignore[misc]
 
 
 def test_one_trial_of_each_sweep_was_tested_and_the_others_say_why_not(scenario: Scenario) -> None:
@@ -229,7 +229,7 @@ def test_one_trial_of_each_sweep_was_tested_and_the_others_say_why_not(scenario:
     assert "not finite" in broken.error
     for run in scenario.runs:
         state = "failed" if run.run_id == broken.run_id else "succeeded"
-        wait_until(lambda run=run, state=state: in_registry(scenario.stack, run, state), "its state")  # type: ignore[misc]
+        wait_until(lambda run=run, state=state: in_exporter(scenario.stack, run, state), "its state")  # type: ignore[misc]
 
 
 def test_a_sweep_is_never_the_latest_and_wakes_nobody(scenario: Scenario) -> None:

@@ -24,10 +24,10 @@ from catwalk.clients.airflow_api import AirflowApi, AirflowError
 from stack import control, credentials
 from stack.parts import monitoring_password, parts
 from stack.settings import Settings
-from tests import listening
 from tests.conftest import RunningStack
-from tests.notifying import notification
-from tests.servers import wait_until
+from tests.support import listening
+from tests.support.notifying import notification
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -140,7 +140,7 @@ def test_nobody_can_stop_or_change_prometheus_by_http(stack: RunningStack, path:
     assert ask(stack.settings, "prometheus", "/-/ready", authorization=authorization)[0] == 200
 
 
-# --- courier, registry and statsd_exporter: pages for everybody, inlets for nobody ------------------------------------
+# --- courier, exporter and statsd_exporter: pages for everybody, inlets for nobody ------------------------------------
 
 OPEN = [
     ("courier", "/"),
@@ -148,9 +148,9 @@ OPEN = [
     ("courier", "/metrics"),
     ("courier", "/api/notifications"),
     ("courier", "/runbooks/"),
-    ("registry", "/"),
-    ("registry", "/healthz"),
-    ("registry", "/metrics"),
+    ("exporter", "/"),
+    ("exporter", "/healthz"),
+    ("exporter", "/metrics"),
     ("statsd_exporter", "/"),
     ("statsd_exporter", "/-/healthy"),
     ("statsd_exporter", "/metrics"),
@@ -164,7 +164,7 @@ def test_pages_that_only_show_are_open_and_hold_no_secret(stack: RunningStack, p
     assert leaks(body, secrets_of(stack.settings)) == []
 
 
-@pytest.mark.parametrize("part", ["registry", "statsd_exporter"])
+@pytest.mark.parametrize("part", ["exporter", "statsd_exporter"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_they_take_nothing(stack: RunningStack, part: str, method: str) -> None:
     for path in ("/-/quit", "/-/reload", "/runs", "/alertmanager"):

@@ -9,15 +9,15 @@ import pytest
 from catwalk.ledger.runs import Run
 from catwalk.replay.points import run_points
 from catwalk.stages.publish import publish
-from catwalk.telemetry.address import Address
 from catwalk.telemetry.emitter import gauge_value, observer_from_environment, stat
 from catwalk.telemetry.points import Point, series_budget
-from catwalk.telemetry.statsd_client import TcpClient
+from catwalk.telemetry.wire.address import Address
+from catwalk.telemetry.wire.client import TcpClient
 from tests.conftest import RunningStack, wait_until
 from tests.integration.conftest import (
     assert_all_stored,
     finish,
-    in_registry,
+    in_exporter,
     missing,
     of_ledger,
     of_prometheus,
@@ -26,7 +26,7 @@ from tests.integration.conftest import (
     stored,
 )
 from tests.integration.faults import points_are_due
-from tests.small import SLOW, SMALL
+from tests.support.small import SLOW, SMALL
 
 pytestmark = pytest.mark.integration
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.integration
 def test_every_point_of_a_run_is_in_prometheus_with_the_ledgers_value(services: RunningStack) -> None:
     run = small_run(services)
     assert assert_all_stored(services, run) == series_budget(SMALL["epochs"], 10)
-    wait_until(lambda: in_registry(services, run, "succeeded"), "the registry shows the run's end")
+    wait_until(lambda: in_exporter(services, run, "succeeded"), "the exporter shows the run's end")
 
 
 def test_the_completeness_query_finds_a_point_that_was_held_back(services: RunningStack) -> None:
@@ -45,7 +45,7 @@ def test_the_completeness_query_finds_a_point_that_was_held_back(services: Runni
     send(services, [point for point in points if point != held_back])
     wait_until(lambda: stored(services, run) == len(points) - 1, "all but one")
     points_are_due(run)
-    wait_until(lambda: missing(services, run) == [1.0], "the registry's count is one more than what is stored")
+    wait_until(lambda: missing(services, run) == [1.0], "the exporter's count is one more than what is stored")
     send(services, [held_back])
     wait_until(lambda: missing(services, run) == [0.0], "nothing is missing any more")
     assert of_prometheus(services, run.run_id) == of_ledger(points)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from tests.prometheus.scenario import Scenario, has, scenario
 
-_EXPORTER = 'job="statsd_exporter", instance="statsd_exporter:1"'
+_STATSD_EXPORTER = 'job="statsd_exporter", instance="statsd_exporter:1"'
 _COURIER = 'job="alertmanager", instance="alertmanager:1"'
-UP = f"up{{{_EXPORTER}}}"
-START = f"process_start_time_seconds{{{_EXPORTER}}}"
+UP = f"up{{{_STATSD_EXPORTER}}}"
+START = f"process_start_time_seconds{{{_STATSD_EXPORTER}}}"
 YOUNG = f"process_start_time_seconds{{{_COURIER}}}"
 
 
 def _task(state: str) -> str:
-    return f'airflow_ti_finish_total{{{_EXPORTER}, dag_id="nightly", task_id="train", state="{state}"}}'
+    return f'airflow_ti_finish_total{{{_STATSD_EXPORTER}, dag_id="nightly", task_id="train", state="{state}"}}'
 
 
 def _of(integration: str) -> str:
@@ -30,9 +30,9 @@ FAILED_NEXT, SUCCEEDED_NEXT = _recorded(_task("failed"), 300), _recorded(_task("
 WEBHOOK = _recorded(_of("webhook"), 170)
 GROWTH, LAST = "job:counter:growth", "job:counter:last"
 
-_REGISTRY = 'job="registry", instance="registry:1"'
+_EXPORTER = 'job="exporter", instance="exporter:1"'
 _STORE = "catwalk_store_operation_duration_seconds"
-_GET = f'{_REGISTRY}, operation="get"'
+_GET = f'{_EXPORTER}, operation="get"'
 
 SCENARIOS: list[Scenario] = [
     scenario(
@@ -40,23 +40,23 @@ SCENARIOS: list[Scenario] = [
         {
             UP: "1x8 0 1x20",
             'up{job="statsd_exporter", instance="statsd_exporter:2"}': "1x29",
-            f"scrape_duration_seconds{{{_REGISTRY}}}": "0.1x8 2 0.1x20",
-            f"scrape_samples_scraped{{{_REGISTRY}}}": "10x8 40 10x20",
-            f"scrape_sample_limit{{{_REGISTRY}}}": "50x29",
-            f'catwalk_airflow_component_healthy{{{_REGISTRY}, component="scheduler"}}': "1x8 0 1x20",
-            'catwalk_airflow_component_healthy{job="registry", instance="registry:2", component="scheduler"}': "1x29",
+            f"scrape_duration_seconds{{{_EXPORTER}}}": "0.1x8 2 0.1x20",
+            f"scrape_samples_scraped{{{_EXPORTER}}}": "10x8 40 10x20",
+            f"scrape_sample_limit{{{_EXPORTER}}}": "50x29",
+            f'catwalk_airflow_component_healthy{{{_EXPORTER}, component="scheduler"}}': "1x8 0 1x20",
+            'catwalk_airflow_component_healthy{job="exporter", instance="exporter:2", component="scheduler"}': "1x29",
         },
         has("job:up:min1m", "1m", {'{job="statsd_exporter"}': 1}),
         has("job:up:min1m", "2m", {'{job="statsd_exporter"}': 0}),
         has("job:up:min1m", "3m", {'{job="statsd_exporter"}': 1}),
         has("component:airflow_healthy:min1m", "2m", {'{component="scheduler"}': 0}),
         has("component:airflow_healthy:min1m", "3m", {'{component="scheduler"}': 1}),
-        has("job:scrape_duration_seconds:max1m", "2m", {'{job="registry"}': 2}),
-        has("job:sample_limit_used_ratio:max1m", "2m", {'{job="registry"}': 0.8}),
-        has("job:sample_limit_used_ratio:max1m", "3m", {'{job="registry"}': 0.2}),
+        has("job:scrape_duration_seconds:max1m", "2m", {'{job="exporter"}': 2}),
+        has("job:sample_limit_used_ratio:max1m", "2m", {'{job="exporter"}': 0.8}),
+        has("job:sample_limit_used_ratio:max1m", "3m", {'{job="exporter"}': 0.2}),
     ),
     scenario(
-        "requests of the registry to S3: how many, and how slow the slowest of a minute were",
+        "requests of the exporter to S3: how many, and how slow the slowest of a minute were",
         {
             f"{_STORE}_count{{{_GET}}}": "0+5x60",
             f'{_STORE}_bucket{{{_GET}, le="1"}}': "0+5x60",
@@ -86,7 +86,7 @@ SCENARIOS: list[Scenario] = [
         has(GROWTH, "5m40s", {SUCCEEDED_NEXT: 3}),
         has(GROWTH, "5m50s", {}),
         has(LAST, "2m", {FAILED: 7, SUCCEEDED: 3}),
-        has("job:process_start_time_seconds:last", "2m", {f"{{{_EXPORTER}}}": -9000}),
+        has("job:process_start_time_seconds:last", "2m", {f"{{{_STATSD_EXPORTER}}}": -9000}),
     ),
     scenario(
         "a process met when it is young has counted nothing that is not new; what nobody can be told by is left out",

@@ -21,14 +21,14 @@ CRITICAL = {"severity": "critical", "area": "model"}
 INFO = {"severity": "info", "area": "model"}
 OF_RUN = {"run_id": RUN, "model": "mlp"}
 OF_OLDER = {"run_id": OLDER, "model": "mlp"}
-LINK = f"http://registry/runs/{RUN}"
+LINK = f"http://exporter/runs/{RUN}"
 RUN_PAGE = f"catwalk-run?var-model=mlp&var-run={RUN}"
 MODEL_PAGE = "catwalk-model?var-model=mlp"
 LABELS = f'{{model="mlp", run_id="{RUN}"}}'
 
 
 def curve(split: str, *losses: str | float, run: dict[str, str] = OF_RUN, every: int = 6) -> dict[str, str]:
-    """A loss curve with an epoch a minute, which leaves the exporter an hour after it was sent."""
+    """A loss curve with an epoch a minute, which leaves statsd_exporter an hour after it was sent."""
     found = {}
     for epoch, loss in enumerate(losses, 1):
         # promtool repeats numbers only
@@ -39,7 +39,7 @@ def curve(split: str, *losses: str | float, run: dict[str, str] = OF_RUN, every:
 
 
 def role(role_: str, run_id: str, **families: float) -> dict[str, str]:
-    """Families that the registry exports by role."""
+    """Families that the exporter exports by role."""
     return {
         series(f"catwalk_model_{name}", model="mlp", role=role_, run_id=run_id): constant(value)
         for name, value in families.items()
@@ -92,7 +92,7 @@ TRAINING: list[Scenario] = [
         ),
         fires(
             "ModelLossNotFinite",
-            "20m",  # the exporter has forgotten the curve
+            "20m",  # statsd_exporter has forgotten the curve
             Alert(
                 {**WARNING, **OF_RUN},
                 "mlp: the loss became NaN or infinite",
@@ -264,7 +264,7 @@ def below_floor(run_id: str, severity: dict[str, str], accuracy: str = "87.9%") 
         {**severity, "run_id": run_id, "model": "mlp"},
         f"mlp: accuracy {accuracy} is below the floor",
         f"Run {run_id} of mlp classifies {accuracy} of the test images right, less than the gate's floor. "
-        f"http://registry/runs/{run_id}",
+        f"http://exporter/runs/{run_id}",
         MODEL_PAGE,
     )
 
@@ -275,7 +275,7 @@ def collapsed(run_id: str, severity: dict[str, str]) -> Alert:
         {**severity, "run_id": run_id, "model": "mlp", "class": "shirt"},
         "mlp: only 59.9% of class shirt recognised",
         f"Run {run_id} of mlp recognises 59.9% of class shirt, less than the gate's floor. "
-        f"http://registry/runs/{run_id}",
+        f"http://exporter/runs/{run_id}",
         MODEL_PAGE,
     )
 
@@ -286,7 +286,7 @@ def uncalibrated(run_id: str, severity: dict[str, str], error: str = "5.1%") -> 
         {**severity, "run_id": run_id, "model": "mlp"},
         f"mlp: calibration error {error}",
         f"The probabilities of run {run_id} of mlp are off by {error} on average, more than the gate allows. "
-        f"http://registry/runs/{run_id}",
+        f"http://exporter/runs/{run_id}",
         MODEL_PAGE,
     )
 

@@ -21,19 +21,19 @@ WARNING = {"severity": "warning", "area": "pipeline"}
 CRITICAL = {"severity": "critical", "area": "pipeline"}
 INFO = {"severity": "info", "area": "pipeline"}
 OF_RUN = {"run_id": RUN, "model": "mlp"}
-LINK = f"http://registry/runs/{RUN}"
+LINK = f"http://exporter/runs/{RUN}"
 RUN_PAGE = f"catwalk-run?var-model=mlp&var-run={RUN}"
 PIPELINE_PAGE = "catwalk-pipeline?var-model=mlp"
 LABELS = f'{{model="mlp", run_id="{RUN}"}}'
 HOUR = 3_600
 
-REGISTRY_UP = 'up{job="registry", instance="registry:1"}'
+EXPORTER_UP = 'up{job="exporter", instance="exporter:1"}'
 NIGHTLY = "0 3 * * *"
 
 
-def due(kind: str, values: str, model: str = "mlp", schedule: str = NIGHTLY) -> dict[str, str]:
-    """When the registry says that the next, or the next good run is due."""
-    labels = {"model": model} if model else {}
+def due(kind: str, values: str, model: str = "mlp", schedule: str = NIGHTLY, dag_id: str = "") -> dict[str, str]:
+    """When the exporter says that the next, or the next good run is due."""
+    labels = {name: value for name, value in {"model": model, "dag_id": dag_id}.items() if value}
     return {series(f"catwalk_{kind}_run_due_timestamp_seconds", **labels, schedule=schedule): values}
 
 
@@ -58,25 +58,25 @@ def fruitless(by: str) -> Alert:
     )
 
 
-def never(by: str, schedule: str = NIGHTLY) -> Alert:
-    """No scheduled run in all the time that somebody looked."""
+def never(by: str, schedule: str = NIGHTLY, dag_id: str = "") -> Alert:
+    """No scheduled run, or none of a DAG, in all the time that somebody looked."""
     return Alert(
-        {**CRITICAL, "schedule": schedule},
-        "No scheduled run has ever begun",
+        {**CRITICAL, "schedule": schedule, **({"dag_id": dag_id} if dag_id else {})},
+        f"No scheduled run{f' of {dag_id}' if dag_id else ''} has ever begun",
         f"The first run of the schedule {schedule} was due {by} ago: runs do not begin.",
         "catwalk-pipeline?var-model=",
     )
 
 
 def component(name: str, value: str) -> dict[str, str]:
-    """What the registry says of a component of Airflow."""
+    """What the exporter says of a component of Airflow."""
     return {series("catwalk_airflow_component_healthy", component=name): value}
 
 
 FRESHNESS: list[Scenario] = [
     scenario(
         "a run is due after an hour and has not begun an hour and a quarter later, nor has the next one a day later",
-        {**due("next", constant(HOUR)), **due("good", constant(25 * HOUR)), REGISTRY_UP: constant(1)},
+        {**due("next", constant(HOUR)), **due("good", constant(25 * HOUR)), EXPORTER_UP: constant(1)},
         silent("RetrainingOverdue", "2h15m"),
         fires("RetrainingOverdue", "2h20m", late("1h 20m 0s")),
         fires("RetrainingOverdue", "26h15m", late("1d 1h 15m 0s")),
@@ -85,47 +85,75 @@ FRESHNESS: list[Scenario] = [
     ),
     scenario(
         "a run begins an hour after it was due, and that is soon enough",
-        {**due("next", f"{HOUR}x23 {25 * HOUR}x100"), **due("good", constant(25 * HOUR)), REGISTRY_UP: constant(1)},
+        {**due("next", f"{HOUR}x23 {25 * HOUR}x100"), **due("good", constant(25 * HOUR)), EXPORTER_UP: constant(1)},
         silent("RetrainingOverdue", "2h20m"),
         silent("RetrainingOverdue", "8h"),
         interval="5m",
     ),
     scenario(
         "runs begin each night and fail",
-        {**due("next", constant(100 * HOUR)), **due("good", constant(HOUR)), REGISTRY_UP: constant(1)},
+        {**due("next", constant(100 * HOUR)), **due("good", constant(HOUR)), EXPORTER_UP: constant(1)},
         silent("RetrainingOverdue", "2h15m"),
         fires("RetrainingOverdue", "2h20m", fruitless("1h 20m 0s")),
         interval="5m",
     ),
     scenario(
-        "the registry is gone for a night: what it said last still counts",
-        {**due("next", f"{HOUR}x2 stale"), REGISTRY_UP: "1x2 0x500"},
+        "the exporter is gone for a night: what it said last still counts",
+        {**due("next", f"{HOUR}x2 stale"), EXPORTER_UP: "1x2 0x500"},
         fires("RetrainingOverdue", "8h", late("7h 0m 0s")),
         interval="1m",
     ),
     scenario(
-        "a fresh stack is quiet until the first run is due; that the registry starts again in between puts nothing off",
+        "a fresh stack is quiet until the first run is due; that the exporter starts again in between puts nothing off",
         {
-            REGISTRY_UP: "1x30 0x3 1x100",
+            EXPORTER_UP: "1x30 0x3 1x100",
             **due("next", f"{2 * HOUR}x12 _x21 {26 * HOUR}x100", model=""),
         },
         silent("RetrainingOverdue", "3h15m"),
         fires("RetrainingOverdue", "3h20m", never("1h 20m 0s")),
-        has("registry:first_run_due_timestamp_seconds:min", "1h", {f'{{schedule="{NIGHTLY}"}}': 2 * HOUR}),
-        has("registry:first_run_due_timestamp_seconds:min", "4h", {f'{{schedule="{NIGHTLY}"}}': 2 * HOUR}),
+        has("exporter:first_run_due_timestamp_seconds:min", "1h", {f'{{schedule="{NIGHTLY}"}}': 2 * HOUR}),
+        has("exporter:first_run_due_timestamp_seconds:min", "4h", {f'{{schedule="{NIGHTLY}"}}': 2 * HOUR}),
+        interval="5m",
+    ),
+    scenario(
+        "a fresh stack is upgraded, which puts off nothing",
+        {
+            f'registry:first_run_due_timestamp_seconds:min{{schedule="{NIGHTLY}"}}': f"{2 * HOUR}x12",
+            EXPORTER_UP: "_x13 1x100",
+            **due("next", f"_x13 {26 * HOUR}x100", model=""),
+        },
+        fires("RetrainingOverdue", "3h20m", never("1h 20m 0s")),
         interval="5m",
     ),
     scenario(
         "the schedule of a fresh stack is changed to weekly; later its first run begins",
         {
-            REGISTRY_UP: constant(1),
+            EXPORTER_UP: constant(1),
             **due("next", f"{2 * HOUR}x12 stale", model=""),
             **due("next", f"_x13 {100 * HOUR}x40 stale", model="", schedule="0 3 * * 0"),
             **due("next", f"_x54 {260 * HOUR}x100", schedule="0 3 * * 0"),
         },
-        has("registry:first_run_due_timestamp_seconds:min", "2h", {'{schedule="0 3 * * 0"}': 100 * HOUR}),
+        has("exporter:first_run_due_timestamp_seconds:min", "2h", {'{schedule="0 3 * * 0"}': 100 * HOUR}),
         silent("RetrainingOverdue", "4h"),
-        has("registry:first_run_due_timestamp_seconds:min", "5h", {}),
+        has("exporter:first_run_due_timestamp_seconds:min", "5h", {}),
+        interval="5m",
+    ),
+    scenario(
+        "a model is retrained each night; of two younger DAGs by the same schedule, one never begins and one does",
+        {
+            EXPORTER_UP: "1x30 0x3 1x100",
+            **due("next", constant(100 * HOUR), dag_id="fashion_training"),
+            **due("next", f"{2 * HOUR}x12 _x21 {26 * HOUR}x100", model="", dag_id="shapes"),
+            **due("next", f"{2 * HOUR}x20 stale", model="", dag_id="churn"),
+            **due("next", f"_x21 {26 * HOUR}x100", model="churn", dag_id="churn"),
+        },
+        has(
+            "registry:first_run_due_timestamp_seconds:min",
+            "1h",
+            {f'{{dag_id="{name}", schedule="{NIGHTLY}"}}': 2 * HOUR for name in ("churn", "shapes")},
+        ),
+        silent("RetrainingOverdue", "3h15m"),
+        fires("RetrainingOverdue", "3h20m", never("1h 20m 0s", dag_id="shapes")),
         interval="5m",
     ),
 ]
@@ -175,7 +203,7 @@ def retrying(attempts: int) -> Alert:
 
 RUNS: list[Scenario] = [
     scenario(
-        "the very first run fails, and its families leave the registry two hours later",
+        "the very first run fails, and its families leave the exporter two hours later",
         {**a_run(samples=120), STATE_FAILED: "0x5 1x114"},
         silent("PipelineRunFailed", "5m"),
         fires("PipelineRunFailed", "6m", FAILED),
@@ -195,7 +223,7 @@ RUNS: list[Scenario] = [
     scenario(
         "a DAG run fails before it writes to the ledger; a run of another DAG failed that the ledger knows",
         {
-            REGISTRY_UP: constant(1), **dag_run_failed("fashion_sweep", "_x30 300x60 stale"),
+            EXPORTER_UP: constant(1), **dag_run_failed("fashion_sweep", "_x30 300x60 stale"),
             **a_run(), STATE_FAILED: constant(1),
         },
         fires("PipelineRunFailed", "5m50s", FAILED),
@@ -203,9 +231,9 @@ RUNS: list[Scenario] = [
         fires("PipelineRunFailed", "15m20s", FAILED),
     ),
     scenario(
-        "the same while Airflow does not answer, and the registry starts again meanwhile",
+        "the same while Airflow does not answer, and the exporter starts again meanwhile",
         {
-            REGISTRY_UP: "1x60 0x3 1x600", **component("api_server", "1x40 0x20 _x3 0x600"),
+            EXPORTER_UP: "1x60 0x3 1x600", **component("api_server", "1x40 0x20 _x3 0x600"),
             **dag_run_failed("fashion_training", "300x60 stale"),
         },
         fires("PipelineRunFailed", "1h", failed_before("fashion_training")),
@@ -374,7 +402,8 @@ SCHEDULER_DOWN = Alert(
     "Airflow's scheduler has sent no heartbeat for three minutes; no run or task is started.",
     "catwalk-pipeline",
 )
-EXPORTER_UP = 'up{job="statsd_exporter", instance="statsd_exporter:1"}'
+OF_STATSD_EXPORTER = 'instance="statsd_exporter:1", job="statsd_exporter"'
+STATSD_EXPORTER_UP = f"up{{{OF_STATSD_EXPORTER}}}"
 
 
 def heartbeats(component_: str, values: str) -> dict[str, str]:
@@ -445,7 +474,7 @@ AIRFLOW: list[Scenario] = [
     scenario(
         "a scheduler is dead, and every 160 s the API server does not say so",
         {
-            REGISTRY_UP: constant(1),
+            EXPORTER_UP: constant(1),
             **component("scheduler", f"1x5 {' '.join(['0x14 stale'] * 40)}"),
             **component("api_server", f"1x5 {' '.join(['1x14 0'] * 40)}"),
         },
@@ -456,7 +485,7 @@ AIRFLOW: list[Scenario] = [
     scenario(
         "a DAG file can't be imported; statsd_exporter is away for long, and has forgotten all when it is back",
         {
-            EXPORTER_UP: "1x59 0x240 1x1000",
+            STATSD_EXPORTER_UP: "1x59 0x240 1x1000",
             series("airflow_dag_processing_import_errors"): "0x5 1x53 stale _x246 1x20 0x100",
         },
         silent("AirflowImportErrors", "2m50s"),
@@ -465,33 +494,43 @@ AIRFLOW: list[Scenario] = [
         fires("AirflowImportErrors", "50m30s", IMPORT_ERRORS),
         silent("AirflowImportErrors", "55m"),
         has(
-            "exporter:dag_import_errors:held", "30m", {'{instance="statsd_exporter:1", job="statsd_exporter"}': 1}
+            "statsd_exporter:dag_import_errors:held", "30m", {f"{{{OF_STATSD_EXPORTER}}}": 1}
         ),
-        has("exporter:dag_import_errors:held", "1h45m", {}),  # a quarter of an hour, and Prometheus' own five minutes
+        has("statsd_exporter:dag_import_errors:held", "1h45m", {}),  # a quarter of an hour, and Prometheus' 5 minutes
+    ),
+    scenario(
+        "while statsd_exporter is away for long there is an upgrade, before which these series had other names",
+        {
+            STATSD_EXPORTER_UP: constant(0),
+            f"exporter:dag_import_errors:held{{{OF_STATSD_EXPORTER}}}": "1x60",
+            f"exporter:tasks_starving:held{{{OF_STATSD_EXPORTER}}}": "2x60",
+        },
+        has("statsd_exporter:dag_import_errors:held", "1h", {f"{{{OF_STATSD_EXPORTER}}}": 1}),
+        has("statsd_exporter:tasks_starving:held", "1h", {f"{{{OF_STATSD_EXPORTER}}}": 2}),
     ),
     scenario(
         "two tasks find no slot, and scrapes of statsd_exporter are lost",
         {
-            EXPORTER_UP: "1x40 0x3 1x7 0x120 1x1000",
+            STATSD_EXPORTER_UP: "1x40 0x3 1x7 0x120 1x1000",
             series("airflow_scheduler_tasks_starving"): "0x5 2x34 stale _x3 2x6 stale _x120 2x5 0x200 stale",
         },
         silent("AirflowTasksStarving", "10m50s"),
         fires("AirflowTasksStarving", "11m", STARVING),
         fires("AirflowTasksStarving", "28m", STARVING),
         silent("AirflowTasksStarving", "30m"),
-        has("exporter:tasks_starving:held", "28m", {'{instance="statsd_exporter:1", job="statsd_exporter"}': 2}),
-        has("exporter:tasks_starving:held", "1h20m", {}),
+        has("statsd_exporter:tasks_starving:held", "28m", {'{instance="statsd_exporter:1", job="statsd_exporter"}': 2}),
+        has("statsd_exporter:tasks_starving:held", "1h20m", {}),
     ),
     scenario(
         "a healthy scheduler is not heard from, another component never was, a third one is heard",
         {
-            EXPORTER_UP: constant(1), REGISTRY_UP: constant(1), **component("api_server", constant(1)),
+            STATSD_EXPORTER_UP: constant(1), EXPORTER_UP: constant(1), **component("api_server", constant(1)),
             **component("scheduler", constant(1)), **component("dag_processor", constant(1)),
             **component("triggerer", constant(1)), **component("metadatabase", constant(1)),
             **heartbeats("scheduler", "0+2x60 120x500"), **heartbeats("triggerer", "0+2x600"),
         },
         has(
-            "exporter:airflow_heartbeats:increase5m",
+            "statsd_exporter:airflow_heartbeats:increase5m",
             "10m",
             {'{component="scheduler"}': 60, '{component="triggerer"}': 60},
         ),
@@ -502,7 +541,8 @@ AIRFLOW: list[Scenario] = [
     scenario(
         "all components are heard, or are not healthy",
         {
-            EXPORTER_UP: constant(1), **component("scheduler", constant(1)), **component("triggerer", constant(0)),
+            STATSD_EXPORTER_UP: constant(1),
+            **component("scheduler", constant(1)), **component("triggerer", constant(0)),
             **component("dag_processor", constant(1)),
             **heartbeats("scheduler", "0+2x600"), **heartbeats("dag_processor", "0+2x600"),
         },
@@ -511,7 +551,7 @@ AIRFLOW: list[Scenario] = [
     scenario(
         "statsd_exporter was away: nothing of Airflow arrives, and that has a name",
         {
-            EXPORTER_UP: "1x60 0x60 1x600", **component("scheduler", constant(1)),
+            STATSD_EXPORTER_UP: "1x60 0x60 1x600", **component("scheduler", constant(1)),
             **heartbeats("scheduler", "0+2x60 stale _x63 0+2x500"),
         },
         silent("AirflowMetricsMissing", "20m"),
@@ -521,7 +561,7 @@ AIRFLOW: list[Scenario] = [
     scenario(
         "the same without an end, while one scrape in ten is lost",
         {
-            EXPORTER_UP: " ".join(["1x8 0"] * 60), **component("scheduler", constant(1)),
+            STATSD_EXPORTER_UP: " ".join(["1x8 0"] * 60), **component("scheduler", constant(1)),
         },
         fires("AirflowMetricsMissing", "10m", unheard("scheduler")),
     ),
@@ -549,7 +589,7 @@ STORE: list[Scenario] = [
             Alert(
                 CRITICAL,
                 "S3 does not answer: runs can't save, states are old",
-                "The registry has not been able to read the run ledger in S3 for half a minute. Runs stop and try "
+                "The exporter has not been able to read the run ledger in S3 for half a minute. Runs stop and try "
                 "again; states, decisions and the champion are shown as they were.",
                 "catwalk-pipeline",
             ),
@@ -565,7 +605,7 @@ STORE: list[Scenario] = [
             Alert(
                 {**WARNING, "operation": "get"},
                 "S3 is slow: get takes 1.05s",
-                "Of the registry's get requests to S3, one in twenty takes longer than 1.05s.",
+                "Of the exporter's get requests to S3, one in twenty takes longer than 1.05s.",
                 "catwalk-pipeline",
             ),
         ),

@@ -15,7 +15,7 @@ from tests.prometheus.rulebook import Rule, dump
 EXTERNAL = {
     "runbooks": "http://courier/runbooks",
     "grafana": "http://grafana",
-    "registry": "http://registry",
+    "exporter": "http://exporter",
 }
 """Bases of links, as Prometheus' external labels give them."""
 RUN = "20261123T030000Z-00000001"
@@ -81,8 +81,8 @@ def has(record: str, at: str, samples: Mapping[str, float]) -> Expectation:
 
 def series(name: str, /, **labels: str) -> str:
     """A series as Prometheus scrapes it: with the job that serves it, and its instance."""
-    by_exporter = name.startswith(("ml_", "airflow_", "statsd_", "catwalk_canary_received"))
-    job = "statsd_exporter" if by_exporter else "registry"
+    by_statsd_exporter = name.startswith(("ml_", "airflow_", "statsd_", "catwalk_canary_received"))
+    job = "statsd_exporter" if by_statsd_exporter else "exporter"
     every = {"job": job, "instance": f"{job}:1", **{label.rstrip("_"): value for label, value in labels.items()}}
     inner = ",".join(f'{label}="{value}"' for label, value in every.items())
     return f"{name}{{{inner}}}"
@@ -96,7 +96,7 @@ def constant(value: float, samples: int = 1_000) -> str:
 def a_run(
     run_id: str = RUN, started: int = 0, trigger: str = "schedule", model: str = "mlp", samples: int = 1_000
 ) -> dict[str, str]:
-    """What the registry says of every run."""
+    """What the exporter says of every run."""
     labels = {"run_id": run_id, "model": model}
     origin = {"dag_id": "fashion_training", "trigger": trigger}
     return {

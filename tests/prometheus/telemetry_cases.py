@@ -31,7 +31,7 @@ def incomplete(points: int) -> Alert:
         {**WARNING, **OF_RUN},
         f"mlp: {points} points of a run are missing",
         f"Prometheus lacks {points} points that the ledger of run {RUN} of mlp holds: its curves have gaps. "
-        f"http://registry/runs/{RUN}",
+        f"http://exporter/runs/{RUN}",
         PAGE,
     )
 
@@ -72,7 +72,7 @@ POINTS: list[Scenario] = [
         has("run:points_missing:count", "1h", {LABELS: 0}),
     ),
     scenario(
-        "what is shown at once counts, and counts on while the exporter shows less",
+        "what is shown at once counts, and counts on while statsd_exporter shows less",
         {
             **a_run(),
             **dict.fromkeys(STORED, "1x60"),
@@ -103,7 +103,7 @@ POINTS: list[Scenario] = [
     ),
 ]
 
-EXPORTER_DOWN = Alert(
+STATSD_EXPORTER_DOWN = Alert(
     {**CRITICAL, "job": "statsd_exporter"},
     "statsd_exporter is down: curves and Airflow's metrics are lost",
     "Prometheus has had no metrics from statsd_exporter for half a minute: it answers not at all, too late, or with an "
@@ -115,17 +115,18 @@ SENT, RECEIVED = series("catwalk_canary_sent_total"), series("catwalk_canary_rec
 SILENT = Alert(
     {**CRITICAL, "job": "statsd_exporter"},
     "statsd_exporter is up, but no packet reaches it",
-    "The registry's canary sends a line a second, and for two minutes not one packet has reached statsd_exporter "
+    "The exporter's canary sends a line a second, and for two minutes not one packet has reached statsd_exporter "
     "by UDP.",
     PAGE,
 )
 UNMAPPED = series("statsd_exporter_events_unmapped_total")
 CONFLICTS = series("statsd_exporter_events_conflict_total", type="gauge", metric_name="clash")
 RELOADS = series("statsd_exporter_config_reloads_total", outcome="failure")
-BEGAN = series("process_start_time_seconds").replace("registry", "statsd_exporter")
+BEGAN = series("process_start_time_seconds").replace("exporter", "statsd_exporter")
 LIVES = {up("statsd_exporter"): constant(1), BEGAN: constant(-90_000)}
-"""An exporter that began more than a day ago, and is reached all the time."""
-OF_EXPORTER = 'instance="statsd_exporter:1", job="statsd_exporter"'
+"""A statsd_exporter that began more than a day ago, and is reached all the time."""
+OF_STATSD_EXPORTER = 'instance="statsd_exporter:1", job="statsd_exporter"'
+OLD_COUNT = f'exporter:events:count{{counter="events_unmapped", {OF_STATSD_EXPORTER}}}'
 
 
 def clash(lines: int) -> Alert:
@@ -214,7 +215,7 @@ def events(alert: str, counter: str, firing: Callable[[int], Alert]) -> list[Sce
             silent(alert, "1h6m"),
         ),
         scenario(
-            f"{alert}: the exporter is started again, and as many events happen in its new life; then it is away",
+            f"{alert}: statsd_exporter is started again, and as many events happen in its new life; then it is away",
             {
                 up("statsd_exporter"): "1x300 0x2 1x500 0x200",
                 BEGAN: "-90000x300 stale _x2 3020x499 stale",
@@ -232,16 +233,16 @@ def events(alert: str, counter: str, firing: Callable[[int], Alert]) -> list[Sce
 
 STATSD: list[Scenario] = [
     scenario(
-        "one of two exporters is away for just under half a minute, then for longer",
+        "one of two statsd_exporters is away for just under half a minute, then for longer",
         {up("statsd_exporter"): "1x5 0x2 1x5 0x100", up("statsd_exporter", 2): constant(1)},
         silent("StatsdExporterDown", "2m50s"),
-        fires("StatsdExporterDown", "3m", EXPORTER_DOWN),
+        fires("StatsdExporterDown", "3m", STATSD_EXPORTER_DOWN),
     ),
     scenario(
-        "no exporter is scraped",
-        {up("registry"): constant(1)},
+        "no statsd_exporter is scraped",
+        {up("exporter"): constant(1)},
         silent("StatsdExporterDown", "20s"),
-        fires("StatsdExporterDown", "30s", EXPORTER_DOWN),
+        fires("StatsdExporterDown", "30s", STATSD_EXPORTER_DOWN),
     ),
     scenario(
         "packets stop while the canary sends",
@@ -278,7 +279,7 @@ STATSD: list[Scenario] = [
         has("canary:loss_ratio:increase15m", "80m", {"{}": 0}),
     ),
     scenario(
-        "lines are lost because the exporter was down",
+        "lines are lost because statsd_exporter was down",
         {SENT: "0+10x500", RECEIVED: "0+10x150 stale _x9 0+10x350", up("statsd_exporter"): "1x150 0x9 1x350"},
         *(silent("StatsdPacketsDropped", f"{minute}m") for minute in range(20, 60, 3)),
     ),
@@ -308,34 +309,49 @@ STATSD: list[Scenario] = [
         fires("StatsdUnmappedEvents", "10m10s", unmapped(3)),
         fires("StatsdUnmappedEvents", "25m", unmapped(3)),
         silent("StatsdUnmappedEvents", "26m"),
-        has("exporter:events:count", "10m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 0}),
-        has("exporter:events:new15m", "15m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 3}),
+        has("statsd_exporter:events:count", "10m", {f'{{counter="events_unmapped", {OF_STATSD_EXPORTER}}}': 0}),
+        has("statsd_exporter:events:new15m", "15m", {f'{{counter="events_unmapped", {OF_STATSD_EXPORTER}}}': 3}),
     ),
     scenario(
-        "the exporter is started again so fast that no scrape is lost, and counts as much as before",
+        "statsd_exporter is started again so fast that no scrape is lost, and counts as much as before",
         {
             up("statsd_exporter"): constant(1), BEGAN: "-90000x300 3001x500",
             UNMAPPED: "1x300 0x60 1x400",
         },
-        has("exporter:events:new15m", "1h", {}),
-        has("exporter:events:new15m", "1h1m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 1}),
-        has("exporter:events:new15m", "1h12m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 1}),
-        has("exporter:events:new15m", "1h20m", {}),
+        has("statsd_exporter:events:new15m", "1h", {}),
+        has("statsd_exporter:events:new15m", "1h1m", {f'{{counter="events_unmapped", {OF_STATSD_EXPORTER}}}': 1}),
+        has("statsd_exporter:events:new15m", "1h12m", {f'{{counter="events_unmapped", {OF_STATSD_EXPORTER}}}': 1}),
+        has("statsd_exporter:events:new15m", "1h20m", {}),
+    ),
+    scenario(
+        "an upgrade, before which these series had other names: nothing is new but what comes after it",
+        {**LIVES, OLD_COUNT: "3x300", UNMAPPED: "_x300 3x30 5x500"},
+        silent("StatsdUnmappedEvents", "50m10s"),
+        silent("StatsdUnmappedEvents", "54m50s"),
+        fires("StatsdUnmappedEvents", "55m10s", unmapped(2)),
+        fires("StatsdUnmappedEvents", "1h9m", unmapped(2)),
+        silent("StatsdUnmappedEvents", "1h11m"),
+        has("statsd_exporter:events:new15m", "52m", {}),
+    ),
+    scenario(
+        "an upgrade while statsd_exporter is away",
+        {up("statsd_exporter"): "1x30 0x100", OLD_COUNT: "3x40"},
+        has("statsd_exporter:events:count", "20m", {f'{{counter="events_unmapped", {OF_STATSD_EXPORTER}}}': 3}),
     ),
     scenario(
         "the same with a counter that is born at 1",
         {up("statsd_exporter"): constant(1), BEGAN: "-90000x300 3001x500", CONFLICTS: "1x300 stale _x59 1x400"},
         has(
-            "exporter:events:new15m", "1h10m",
-            {f'{{counter="events_conflict", {OF_EXPORTER}, metric_name="clash", type="gauge"}}': 1},
+            "statsd_exporter:events:new15m", "1h10m",
+            {f'{{counter="events_conflict", {OF_STATSD_EXPORTER}, metric_name="clash", type="gauge"}}': 1},
         ),
     ),
     scenario(
-        "what was counted is known while the exporter is not reached",
+        "what was counted is known while statsd_exporter is not reached",
         {up("statsd_exporter"): "1x30 0x30 1x100", UNMAPPED: "3x30 stale _x30 4x30 stale"},
-        has("exporter:events:count", "8m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 3}),
-        has("exporter:events:count", "12m", {f'{{counter="events_unmapped", {OF_EXPORTER}}}': 4}),
-        has("exporter:events:count", "17m", {}),
+        has("statsd_exporter:events:count", "8m", {f'{{counter="events_unmapped", {OF_STATSD_EXPORTER}}}': 3}),
+        has("statsd_exporter:events:count", "12m", {f'{{counter="events_unmapped", {OF_STATSD_EXPORTER}}}': 4}),
+        has("statsd_exporter:events:count", "17m", {}),
     ),
     *events("StatsdConflicts", CONFLICTS, clash),
     *events("StatsdReloadFailed", RELOADS, lambda lines: REFUSED),
@@ -384,7 +400,7 @@ USERS = " The most are 3 points of mlp (manual__1), 1 points of mlp."
 
 
 def near(share: str) -> Alert:
-    """The exporter has so much of its limit."""
+    """statsd_exporter has so much of its limit."""
     return Alert(
         {**WARNING, "job": "statsd_exporter"},
         f"statsd_exporter: {share} of the sample limit",
@@ -395,7 +411,7 @@ def near(share: str) -> Alert:
 
 
 def beyond(number: int) -> Alert:
-    """The exporter has more than its limit."""
+    """statsd_exporter has more than its limit."""
     return Alert(
         {**CRITICAL, "job": "statsd_exporter"},
         "statsd_exporter: dropped, for it has more samples than it may",
@@ -410,11 +426,17 @@ def target_down(job: str) -> Alert:
     return Alert({**CRITICAL, "job": job}, f"{job} is down", f"Prometheus has not reached {job} for a minute.", PAGE)
 
 
-REGISTRY_DOWN = Alert(
+EXPORTER_DOWN = Alert(
+    {**CRITICAL, "job": "exporter"},
+    "Catwalk's exporter is down",
+    "Prometheus has not reached the exporter for a minute: run states, decisions and the champion are unknown, and "
+    "alerts on them are blind.",
+    PAGE,
+)
+OLD_EXPORTER_DOWN = Alert(
     {**CRITICAL, "job": "registry"},
     "Catwalk's registry is down",
-    "Prometheus has not reached the registry for a minute: run states, decisions and the champion are unknown, and "
-    "alerts on them are blind.",
+    EXPORTER_DOWN.description.replace("the exporter", "the registry"),
     PAGE,
 )
 COURIER_DOWN = Alert(
@@ -437,30 +459,30 @@ def full(severity: dict[str, str], left: str, volume: str = "store") -> Alert:
 
 
 GIBIBYTE = 2**30
-JOBS = ("alertmanager", "prometheus", "statsd_exporter", "registry", "courier")
+JOBS = ("alertmanager", "prometheus", "statsd_exporter", "exporter", "courier")
 ALL_UP = {up(job): constant(1) for job in JOBS}
 STACK: list[Scenario] = [
     scenario(
         "one scrape is just over 60 % of its limit, another just under, a third has none",
-        {**samples("registry", 30_100), **samples("statsd_exporter", 29_900), **samples("prometheus", 9, limit=0)},
+        {**samples("exporter", 30_100), **samples("statsd_exporter", 29_900), **samples("prometheus", 9, limit=0)},
         silent("CardinalityNearLimit", "50s"),
         fires(
             "CardinalityNearLimit",
             "1m",
             Alert(
-                {**WARNING, "job": "registry"},
-                "registry: 60.2% of the sample limit",
-                "A scrape of registry has 60.2% of the samples that Prometheus accepts; beyond the limit the whole "
+                {**WARNING, "job": "exporter"},
+                "exporter: 60.2% of the sample limit",
+                "A scrape of exporter has 60.2% of the samples that Prometheus accepts; beyond the limit the whole "
                 "target is dropped.",
                 PAGE,
             ),
         ),
         has(
-            "job:sample_limit_used_ratio:max", "1m", {'{job="registry"}': 0.602, '{job="statsd_exporter"}': 0.598}
+            "job:sample_limit_used_ratio:max", "1m", {'{job="exporter"}': 0.602, '{job="statsd_exporter"}': 0.598}
         ),
     ),
     scenario(
-        "a sweep fills the exporter; a scrape is lost, and in the end it has more samples than it may",
+        "a sweep fills statsd_exporter; a scrape is lost, and in the end it has more samples than it may",
         {
             **a_run(),
             series("catwalk_run_info", run_id="s1", dag_id="fashion_sweep", dag_run_id="manual__1"): "1x600",
@@ -468,7 +490,7 @@ STACK: list[Scenario] = [
             of_job("scrape_samples_scraped", "statsd_exporter"): "30100x20 0 30100x30 50001x100 40000x100",
             of_job("scrape_sample_limit", "statsd_exporter"): constant(50_000),
             up("statsd_exporter"): "1x20 0 1x30 0x100 1x100",
-            up("registry"): constant(1), up("courier"): constant(1),
+            up("exporter"): constant(1), up("courier"): constant(1),
         },
         fires("CardinalityNearLimit", "4m", near("60.2%")),
         silent("SampleLimitExceeded", "9m10s"),
@@ -489,16 +511,16 @@ STACK: list[Scenario] = [
             "9m10s",
             {'{instance="statsd_exporter:1", job="statsd_exporter"}': 50_001},
         ),
-        has("job:up:min", "9m10s", {'{job="registry"}': 1, '{job="courier"}': 1}),
+        has("job:up:min", "9m10s", {'{job="exporter"}': 1, '{job="courier"}': 1}),
     ),
     scenario(
         "a target without a limit, and one that is at its limit",
         {
-            **samples("registry", 50_000), **samples("statsd_exporter", 60_000, limit=0),
-            up("registry"): constant(0), up("statsd_exporter"): constant(0),
+            **samples("exporter", 50_000), **samples("statsd_exporter", 60_000, limit=0),
+            up("exporter"): constant(0), up("statsd_exporter"): constant(0),
         },
         silent("SampleLimitExceeded", "5m"),
-        fires("StatsdExporterDown", "5m", EXPORTER_DOWN),
+        fires("StatsdExporterDown", "5m", STATSD_EXPORTER_DOWN),
     ),
     scenario(
         "one of two targets of a job is down",
@@ -517,14 +539,29 @@ STACK: list[Scenario] = [
         silent("TargetDown", "50s"),
         silent("CatwalkServiceDown", "50s"),
         fires("TargetDown", "1m", target_down("alertmanager"), target_down("prometheus")),
-        fires("CatwalkServiceDown", "1m", REGISTRY_DOWN, COURIER_DOWN),
+        fires("CatwalkServiceDown", "1m", EXPORTER_DOWN, COURIER_DOWN),
     ),
     scenario(
         "jobs that have alerts of their own are down",
-        {**ALL_UP, **{up(job): "1x5 0x100" for job in ("statsd_exporter", "registry", "courier")}},
+        {**ALL_UP, **{up(job): "1x5 0x100" for job in ("statsd_exporter", "exporter", "courier")}},
         silent("TargetDown", "10m"),
         silent("CatwalkServiceDown", "1m50s"),
-        fires("CatwalkServiceDown", "2m", REGISTRY_DOWN, COURIER_DOWN),
+        fires("CatwalkServiceDown", "2m", EXPORTER_DOWN, COURIER_DOWN),
+    ),
+    scenario(
+        "a Prometheus of one's own has the exporter under its name of before, which is lost later",
+        {**{name: value for name, value in ALL_UP.items() if name != up("exporter")}, up("registry"): "1x50 0x100"},
+        silent("TargetDown", "8m"),
+        silent("CatwalkServiceDown", "8m"),
+        silent("TargetDown", "12m"),
+        fires("CatwalkServiceDown", "12m", OLD_EXPORTER_DOWN),
+    ),
+    scenario(
+        "the exporter is stopped under its name of before, and starts under that of now",
+        {**ALL_UP, up("registry"): "1x5 0", up("exporter"): "_x7 1x100"},
+        silent("CatwalkServiceDown", "2m"),
+        silent("CatwalkServiceDown", "5m"),
+        silent("TargetDown", "5m"),
     ),
     scenario(
         "every target is up",
@@ -617,7 +654,7 @@ STACK: list[Scenario] = [
         fires("DiskNearlyFull", "11m10s", full(WARNING, "972.8MiB"), full(CRITICAL, "972.8MiB")),
     ),
     scenario(
-        "the same volume by two registries, one of which has room; just over 1 GiB elsewhere is not critical",
+        "the same volume by two exporters, one of which has room; just over 1 GiB elsewhere is not critical",
         {
             series("catwalk_disk_free_bytes", volume="store"): constant(0.5 * GIBIBYTE),
             series("catwalk_disk_free_bytes", volume="store").replace(":1", ":2"): constant(50 * GIBIBYTE),
@@ -639,7 +676,7 @@ STACK: list[Scenario] = [
             "0s",
             Alert(
                 {"severity": "none", "area": "telemetry"},
-                "The road from Prometheus to you works",
+                "Alerts of Prometheus reach you",
                 "Sent for ever; the courier calls out when it stops.",
                 PAGE,
             ),

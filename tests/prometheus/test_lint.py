@@ -19,7 +19,7 @@ from catwalk.telemetry.mapping import MAPPING
 from stack.settings import tool
 from tests.conftest import RunningStack
 from tests.prometheus.rulebook import RULES, RUNBOOKS, Rule, alerts, names, records, rules
-from tests.servers import free_port, scraped, wait_until
+from tests.support.servers import free_port, scraped, wait_until
 
 DASHBOARDS = {f"catwalk-{name}" for name in ("home", "runs", "run", "model", "pipeline", "telemetry")}
 PER_RUN = {metric.name for metric in catalogue.METRICS if "run_id" in metric.labels and "role" not in metric.labels} - {
@@ -55,7 +55,7 @@ def metric_names(metrics: list[Metric]) -> set[str]:
 @pytest.mark.parametrize("rule", records(), ids=lambda rule: rule.name)
 def test_a_record_is_named_level_metric_operation(rule: Rule) -> None:
     assert re.fullmatch(
-        r"(threshold|run|dag_run|model|operation|job|component|target|registry|exporter|canary):[a-z][a-z0-9_]+:[a-z0-9_]+",
+        r"(threshold|run|dag_run|model|operation|job|component|target|exporter|statsd_exporter|canary):[a-z][a-z0-9_]+:[a-z0-9_]+",
         rule.name,
     )
     assert not rule.body.get("labels")
@@ -132,7 +132,7 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.title)
 def test_per_run_families_are_looked_back_for(rule: Rule) -> None:
-    """They leave the exporter after an hour, and the registry after two."""
+    """They leave statsd_exporter after an hour, and the exporter after two."""
     for name in series_read(rule) & PER_RUN:
         every = re.findall(rf"\b{name}\b", rule.expression)
         looked_back = re.findall(rf"last_over_time\({name}(?:\{{[^}}]*\}})?\[\w+\]\)", rule.expression)
@@ -142,14 +142,23 @@ def test_per_run_families_are_looked_back_for(rule: Rule) -> None:
 ALWAYS_THERE = re.compile(r"up|scrape_\w+|ALERTS")
 """What Prometheus makes itself, for a scrape that fails too."""
 OF_THE_MOMENT = {
-    ("registry:ledger_unread:info", "catwalk_store_up"): "says whether what is held has to be held",
-    ("registry:airflow_unread:info", "catwalk_airflow_component_healthy"): "says whether what is held has to be held",
+    ("exporter:ledger_unread:info", "catwalk_store_up"): "says whether what is held has to be held",
+    ("exporter:airflow_unread:info", "catwalk_airflow_component_healthy"): "says whether what is held has to be held",
     (
         "job:process_start_time_seconds:last",
         "process_start_time_seconds",
     ): "what is counted is looked back for, an hour",
 }
 """Rules that may see a gap, and why it does no harm."""
+
+
+FORMER_LEVELS = {"exporter": "registry", "statsd_exporter": "exporter"}
+
+
+def former(record: str) -> str:
+    """What the release before called a record, which rules that look back read too."""
+    level, _, rest = record.partition(":")
+    return f"{FORMER_LEVELS.get(level, level)}:{rest}"
 
 
 def bare(rule: Rule) -> set[str]:
@@ -166,10 +175,11 @@ def bare(rule: Rule) -> set[str]:
 
 def is_held(rule: Rule, names_: set[str]) -> bool:
     """Whether the rule is that series, or its own last value while the source is away."""
-    away = r"registry:(ledger|airflow)_unread:info|up == 0"
+    away = r"exporter:(ledger|airflow)_unread:info|up == 0"
     (name,) = names_ or {""}
-    carried = rf"\s*{name}\s+or \({rule.name} and on \(job, instance\) ({away})\)\s*"
-    return rule.name == f"registry:{name.removeprefix('catwalk_')}:held" and bool(
+    value = rf"({rule.name}|\({rule.name} or {former(rule.name)}\))"
+    carried = rf"\s*{name}\s+or \({value} and on \(job, instance\) ({away})\)\s*"
+    return rule.name == f"exporter:{name.removeprefix('catwalk_')}:held" and bool(
         re.fullmatch(carried, rule.expression)
     )
 
@@ -204,7 +214,7 @@ def test_every_series_of_ours_is_declared() -> None:
     airflow = [rule.metric for rule in airflow_rules(load_registry()) if rule.metric]
     declared = metric_names([*catalogue.METRICS, *airflow]) | set(names(records()))
     read = {name for rule in rules() for name in series_read(rule)}
-    assert {name for name in read if name.startswith(OWN) or ":" in name} <= declared
+    assert {name for name in read if name.startswith(OWN) or ":" in name} <= declared | set(map(former, declared))
 
 
 COUNTERS = {
@@ -218,7 +228,7 @@ COUNTERS = {
 
 
 @pytest.fixture
-def troubled_exporter(tmp_path: Path) -> Iterator[int]:
+def troubled(tmp_path: Path) -> Iterator[int]:
     """A statsd_exporter that has met all that it counts as trouble; gives its web port."""
     mapping = tmp_path / "mapping.yaml"
     shutil.copy(MAPPING, mapping)
@@ -240,16 +250,19 @@ def troubled_exporter(tmp_path: Path) -> Iterator[int]:
 
 
 @pytest.mark.integration
-def test_every_other_series_is_in_the_real_output_of_a_server(services: RunningStack, troubled_exporter: int) -> None:
+def test_every_other_series_is_in_the_real_output_of_a_server(services: RunningStack, troubled: int) -> None:
     read = {name for rule in rules() for name in series_read(rule) if not name.startswith(OWN) and ":" not in name}
-    of_exporter = {name for name in read if name.startswith("statsd_exporter_")} | COUNTERS
+    counted = {name for name in read if name.startswith("statsd_exporter_")} | COUNTERS
     # What happens seldom is exported only once it has.
-    wait_until(lambda: of_exporter <= scraped(troubled_exporter).keys(), f"{of_exporter} at statsd_exporter")
+    wait_until(
+        lambda: counted <= scraped(troubled).keys(),
+        f"{counted} at statsd_exporter",
+    )
     failure = 'statsd_exporter_config_reloads_total{outcome="failure"}'
-    wait_until(lambda: failure in scraped(troubled_exporter).values(), "the mapping that it can't read")
-    counters = next(rule for rule in rules() if rule.name == "exporter:events:count").expression
+    wait_until(lambda: failure in scraped(troubled).values(), "the mapping that it can't read")
+    counters = next(rule for rule in rules() if rule.name == "statsd_exporter:events:count").expression
     pattern = re.search(r'__name__=~"([^"]+)"', counters)
     assert pattern
-    assert {name for name in scraped(troubled_exporter) if re.fullmatch(pattern[1], name)} == COUNTERS
-    for name in sorted(read - of_exporter):
+    assert {name for name in scraped(troubled) if re.fullmatch(pattern[1], name)} == COUNTERS
+    for name in sorted(read - counted):
         wait_until(lambda name=name: services.query(name), name)

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import RunningStack
 from tests.prometheus.rulebook import names, records, rules
 from tests.prometheus.test_runbooks import PAGES, blocks
-from tests.servers import wait_until
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -43,7 +43,7 @@ def test_prometheus_answers_every_query_of_a_runbook(services: RunningStack, pat
 
 def test_thresholds_and_records_of_the_stack_itself_are_there(services: RunningStack) -> None:
     thresholds = {name for name in names(records()) if name.startswith("threshold:")}
-    for name in sorted(thresholds | {"registry:store_up:held", "exporter:events:count", "job:up:min"}):
+    for name in sorted(thresholds | {"exporter:store_up:held", "statsd_exporter:events:count", "job:up:min"}):
         wait_until(lambda name=name: services.query(name), name)
 
 

@@ -15,9 +15,9 @@ import yaml
 
 from catwalk.notifications import receivers
 from stack.notifications import SOURCE
-from tests.notifying import OTHER_RUN, RUN, Alertmanager, Listener, Mailbox, key
 from tests.prometheus.rulebook import alerts
-from tests.servers import wait_until
+from tests.support.notifying import OTHER_RUN, RUN, Alertmanager, Listener, Mailbox, key
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -105,23 +105,23 @@ OTHER = {"model": "mlp", "run_id": OTHER_RUN}
             alert("StatsdExporterDown", "critical", job="statsd_exporter"),
             None,
             alert("RetrainingOverdue", "critical", rests_on="missing_series"),
-            id="what rests on the registry needs no exporter",
+            id="what rests on the exporter needs no statsd_exporter",
         ),
         pytest.param(
-            alert("SampleLimitExceeded", "critical", job="registry"),
-            alert("CardinalityNearLimit", "warning", job="registry"),
+            alert("SampleLimitExceeded", "critical", job="exporter"),
+            alert("CardinalityNearLimit", "warning", job="exporter"),
             alert("CardinalityNearLimit", "warning", job="statsd_exporter"),
             id="beyond the limit is no longer near it",
         ),
         pytest.param(
-            alert("SampleLimitExceeded", "critical", job="registry"),
+            alert("SampleLimitExceeded", "critical", job="exporter"),
             None,
             alert("TelemetryIncomplete", "warning", **MODEL),
-            id="points don't come by the registry",
+            id="points don't come by the exporter",
         ),
         *(
             pytest.param(
-                alert(name, "critical", job="registry"),
+                alert(name, "critical", job="exporter"),
                 None,
                 alert(other, "critical", **labels),
                 id=f"{name} hides no {other}",

@@ -76,7 +76,7 @@ def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("alertname=TelemetryIncomplete severity=warning area=telemetry run_id=a", "telemetry"),
         ("alertname=StatsdExporterDown severity=critical area=telemetry job=statsd_exporter", "telemetry"),
         ("alertname=CardinalityNearLimit severity=info area=telemetry", "courier"),
-        ("alertname=SampleLimitExceeded severity=critical area=telemetry job=registry", "telemetry"),
+        ("alertname=SampleLimitExceeded severity=critical area=telemetry job=exporter", "telemetry"),
         ("alertname=AirflowMetricsMissing severity=warning area=pipeline component=scheduler", "pipeline"),
         ("alertname=DiskNearlyFull severity=critical area=telemetry volume=store", "telemetry"),
         ("alertname=TheirOwn severity=critical", "everybody"),

@@ -16,15 +16,15 @@ import yaml
 
 from catwalk.cli.main import app
 from catwalk.notifications import receivers
-from catwalk.telemetry.address import Address
+from catwalk.telemetry.wire.address import Address
 from catwalk_courier.runbooks import CONTAINERS
 from stack.settings import PROJECT, tool
-from tests.notifying import Alertmanager
 from tests.prometheus.book import SCENARIOS, complaint
 from tests.prometheus.rulebook import RUNBOOKS, Rule, alerts, dump, names, records
 from tests.prometheus.scenario import Expectation, Scenario
 from tests.prometheus.test_lint import OWN, metric_names, series_read
-from tests.servers import Exporter, wait_until
+from tests.support.notifying import Alertmanager
+from tests.support.servers import StatsdExporter, wait_until
 
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Why this threshold", "Silence"]
 PAGES = sorted(RUNBOOKS.glob("*.md"))
@@ -76,7 +76,7 @@ def test_its_commands_exist(path: Path) -> None:
             assert "--http.config.file=.catwalk/alertmanager/client.yml" in words
         for file in re.findall(r"\S*\.catwalk/logs/([\w-]+)\.log", line):
             assert file in {
-                "s3", "statsd_exporter", "prometheus", "alertmanager", "registry", "courier",
+                "s3", "statsd_exporter", "prometheus", "alertmanager", "exporter", "courier",
                 "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer",
             }  # fmt: skip
 
@@ -129,8 +129,8 @@ def _line(alert: str, beginning: str) -> str:
     return next(line for line in blocks(RUNBOOKS / f"{alert}.md", "sh") if line.startswith(beginning))
 
 
-def _typed(line: str, exporter: Exporter) -> str:
-    """What a command prints, with the exporter's port for the usual one."""
+def _typed(line: str, exporter: StatsdExporter) -> str:
+    """What a command prints, with statsd_exporter's port for the usual one."""
     line = line.replace("127.0.0.1:9102", f"127.0.0.1:{exporter.web_port}")
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=True)
     return done.stdout
@@ -138,7 +138,7 @@ def _typed(line: str, exporter: Exporter) -> str:
 
 @pytest.mark.integration
 def test_names_that_nobody_maps_are_found_whatever_they_begin_with() -> None:
-    exporter = Exporter()
+    exporter = StatsdExporter()
     try:
         for wire in ("airflow.brand_new", "ml.brand_new", "theirs", "airflow.scheduler_heartbeat", "ml.test.loss"):
             send(exporter.address, f"{wire}:1|c\n" if "loss" not in wire else f"{wire},run_id=a,model=b:1|g\n")
@@ -151,8 +151,8 @@ def test_names_that_nobody_maps_are_found_whatever_they_begin_with() -> None:
 
 
 @pytest.mark.integration
-def test_the_exporters_page_is_looked_at() -> None:
-    exporter = Exporter()
+def test_the_page_of_statsd_exporter_is_looked_at() -> None:
+    exporter = StatsdExporter()
     try:
         send(
             exporter.address, "".join(f"ml.epoch.loss,run_id=a,model=b,split=train,epoch={n}:1|g\n" for n in range(300))

@@ -18,7 +18,7 @@ import pytest
 from catwalk.cli import doctor
 from stack.settings import tool
 from tests.prometheus.rulebook import RULES
-from tests.servers import free_port, wait_for_port, wait_until
+from tests.support.servers import free_port, wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
 LIMIT = 50
@@ -115,43 +115,43 @@ def page(samples: int) -> str:
 
 
 @pytest.fixture
-def exporter() -> Iterator[Target]:
+def statsd_exporter() -> Iterator[Target]:
     target = Target(page(LIMIT - 40))
     yield target
     target.stop()
 
 
 @pytest.fixture
-def registry() -> Iterator[Target]:
+def exporter() -> Iterator[Target]:
     target = Target('catwalk_store_up 0\ncatwalk_dag_paused{dag_id="a"} 1\n')
     yield target
     target.stop()
 
 
 @pytest.fixture
-def prometheus(tmp_path: Path, exporter: Target, registry: Target) -> Iterator[Prometheus]:
-    server = Prometheus(tmp_path, statsd_exporter=exporter, registry=registry)
+def prometheus(tmp_path: Path, statsd_exporter: Target, exporter: Target) -> Iterator[Prometheus]:
+    server = Prometheus(tmp_path, statsd_exporter=statsd_exporter, exporter=exporter)
     yield server
     server.stop()
 
 
-def test_an_alert_goes_on_over_lost_scrapes_and_ends_with_its_cause(prometheus: Prometheus, registry: Target) -> None:
+def test_an_alert_goes_on_over_lost_scrapes_and_ends_with_its_cause(prometheus: Prometheus, exporter: Target) -> None:
     firing = 'ALERTS{alertname="StoreUnavailable", alertstate="firing"}'
     for lost in range(OUTAGES):  # its `for` fills all the same
-        registry.fail(1)
-        seen = registry.asked
-        wait_until(lambda seen=seen: registry.asked > seen + 1, f"good scrapes after the {lost}th lost one")
+        exporter.fail(1)
+        seen = exporter.asked
+        wait_until(lambda seen=seen: exporter.asked > seen + 1, f"good scrapes after the {lost}th lost one")
     wait_until(lambda: prometheus.ask(firing), "it fires")
-    registry.fail(12)
-    assert prometheus.ask('min_over_time(up{job="registry"}[10s])') == {"": 0}
+    exporter.fail(12)
+    assert prometheus.ask('min_over_time(up{job="exporter"}[10s])') == {"": 0}
     # Had it ended once, it would have fewer samples than one that is always on.
     always = 'ALERTS{alertname="Watchdog", alertstate="firing"}'
     (through,), (every,) = (prometheus.ask(f"count_over_time({of}[10s])").values() for of in (firing, always))
     assert through >= every - 1 > 3
-    assert prometheus.ask('registry:dag_paused:held{dag_id="a"}') == {"dag_id=a": 1}
-    registry.text = "catwalk_store_up 1\n"
+    assert prometheus.ask('exporter:dag_paused:held{dag_id="a"}') == {"dag_id=a": 1}
+    exporter.text = "catwalk_store_up 1\n"
     wait_until(lambda: not prometheus.ask(firing), "it ends")
-    wait_until(lambda: not prometheus.ask("registry:dag_paused:held"), "what is no longer served is gone")
+    wait_until(lambda: not prometheus.ask("exporter:dag_paused:held"), "what is no longer served is gone")
 
 
 def said_by_the_doctor() -> tuple[str, str]:
@@ -164,10 +164,10 @@ def said_by_the_doctor() -> tuple[str, str]:
 
 
 def test_a_target_that_answers_too_late_is_told_as_that(
-    prometheus: Prometheus, exporter: Target, monkeypatch: pytest.MonkeyPatch
+    prometheus: Prometheus, statsd_exporter: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CATWALK_PROMETHEUS_URL", prometheus.url)
-    exporter.seconds = 3.0
+    statsd_exporter.seconds = 3.0
     wait_until(lambda: "context deadline exceeded" in said_by_the_doctor()[0], "a scrape ends before its answer")
     assert "statsd_exporter" in said_by_the_doctor()[0]
     assert "what answers, but too late," in said_by_the_doctor()[1]
@@ -175,11 +175,11 @@ def test_a_target_that_answers_too_late_is_told_as_that(
 
 
 def test_a_target_beyond_its_limit_is_told_as_that(
-    prometheus: Prometheus, exporter: Target, monkeypatch: pytest.MonkeyPatch
+    prometheus: Prometheus, statsd_exporter: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CATWALK_PROMETHEUS_URL", prometheus.url)
     wait_until(lambda: prometheus.ask('job:sample_limit_used_ratio:max{job="statsd_exporter"}'))
-    exporter.text = page(LIMIT + 7)
+    statsd_exporter.text = page(LIMIT + 7)
     wait_until(lambda: prometheus.ask("target:samples_beyond_limit:count") == {"": LIMIT + 7}, "how many there are")
     assert prometheus.ask('up{job="statsd_exporter"}') == {"": 0}
     over = "alertname=SampleLimitExceeded,alertstate=firing,area=telemetry,severity=critical"
@@ -188,5 +188,5 @@ def test_a_target_beyond_its_limit_is_told_as_that(
     finding, remedy = said_by_the_doctor()
     assert finding.startswith("Prometheus has no metrics of statsd_exporter (")
     assert remedy == "see the runbook of SampleLimitExceeded"
-    exporter.text = page(5)
+    statsd_exporter.text = page(5)
     wait_until(lambda: not prometheus.ask("target:samples_beyond_limit:count"), "it is over")

@@ -15,7 +15,7 @@ import pytest
 
 from stack import notifications
 from stack.settings import tool
-from tests.notifying import LINKS, RUN
+from tests.support.notifying import LINKS, RUN
 
 GOLDEN = Path(__file__).with_name("golden")
 NO_END = "0001-01-01T00:00:00Z"
@@ -85,7 +85,7 @@ OVER = told(
     "critical",
     "pipeline",
     "S3 does not answer",
-    "The registry has read nothing for 2 minutes.",
+    "The exporter has read nothing for 2 minutes.",
     end="2026-11-23T03:41:09Z",
 )
 MESSAGES = {"run": message(NAN), "group": message(SLOW, OVERDUE, OVER), "resolved": message(OVER)}

@@ -68,11 +68,11 @@ def test_the_watchdog_arrives_and_links_begin_where_the_environment_says(chain: 
     watchdog = _watchdog(chain)
     assert watchdog is not None
     courier = chain.settings.url("courier")
-    assert {name: watchdog.labels[name] for name in ("stack", "runbooks", "grafana", "registry")} == {
+    assert {name: watchdog.labels[name] for name in ("stack", "runbooks", "grafana", "exporter")} == {
         "stack": "catwalk",
         "runbooks": f"{courier}/runbooks",
         "grafana": "https://grafana.example.test",
-        "registry": chain.settings.url("registry"),
+        "exporter": chain.settings.url("exporter"),
     }
     assert watchdog.annotations["runbook_url"] == f"{courier}/runbooks/Watchdog"
 

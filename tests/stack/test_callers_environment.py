@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.clients.caller import become_client
+from catwalk.environment.caller import become_client
 from catwalk.storage.opening import open_store
 from stack import demo, first_start
 from stack.environment import client_environment
 from stack.settings import PROJECT
-from tests.between import Proxy
 from tests.conftest import SERVICES, RunningStack, running_stack, wait_until
+from tests.support.between import Proxy
 
 pytestmark = pytest.mark.integration
 AWS = {
@@ -66,7 +66,7 @@ def run(command: list[str], environment: dict[str, str]) -> subprocess.Completed
 
 def test_the_stack_starts_and_no_part_of_it_meets_the_proxy(hostile: RunningStack, proxy: Proxy) -> None:
     up = lambda: hostile.query("catwalk_store_up")  # noqa: E731
-    wait_until(lambda: [value for _, value in up()] == [1.0], "the registry reads S3, and Prometheus the registry")
+    wait_until(lambda: [value for _, value in up()] == [1.0], "the exporter reads S3, and Prometheus the exporter")
     assert proxy.seen == []
 
 
@@ -86,7 +86,7 @@ def test_the_command_line_finds_the_stack(
 
 def test_the_doctor_finds_every_part(hostile: RunningStack, proxy: Proxy, shell: dict[str, str]) -> None:
     client = {**shell, "CATWALK_HOME": str(hostile.settings.home)}
-    parts = {"store", "conditional writes", "canary", "registry", "prometheus", "targets", "alertmanager"}
+    parts = {"store", "conditional writes", "canary", "exporter", "prometheus", "targets", "alertmanager"}
 
     def well() -> bool:
         done = run([str(PROJECT / ".venv" / "bin" / "catwalk"), "doctor", "--json"], client)

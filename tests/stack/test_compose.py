@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from catwalk import env_file
-from catwalk.clients.addresses import PORTS
+from catwalk.environment import env_file
+from catwalk.environment.addresses import PORTS
 from stack import credentials, grafana
 from stack.bootstrap import MODULES, tool_version
 from stack.compose import EXAMPLE, write_environment
@@ -28,12 +28,12 @@ PAGES = {
     "prometheus": ("prometheus", 9090),
     "alertmanager": ("alertmanager", 9093),
     "grafana": ("grafana", 3000),
-    "registry": ("registry", 9180),
+    "exporter": ("exporter", 9180),
     "courier": ("courier", 9181),
 }
 """Services that show pages to people → name in CATWALK_PORT_*, and the port."""
 PUBLISHED = PAGES | {"statsd-exporter": ("statsd_exporter", 9102)}
-"""The exporter's is for a Prometheus of one's own, which scrapes registry and courier by their pages' ports."""
+"""statsd_exporter's is for a Prometheus of one's own, which scrapes exporter and courier by their pages' ports."""
 WRITTEN_BY = {"airflow-auth": 50000, "airflow-logs": 50000, "courier": 50000, "datasets": 50000, "s3": 50000}
 WRITTEN_BY |= {"synthetic": 50000}
 WRITTEN_BY |= {"prometheus-access": 65534, "alertmanager-config": 65534}
@@ -64,7 +64,7 @@ def service(project: dict[str, Any], name: str) -> dict[str, Any]:
 def test_every_part_is_there(project: dict[str, Any]) -> None:
     airflow = {"airflow-init", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"}
     others = {"configure", "catwalk", "airflow-worker", "postgres", "redis", "versitygw", "statsd-exporter"}
-    others |= {"prometheus", "alertmanager", "grafana", "registry", "courier"}
+    others |= {"prometheus", "alertmanager", "grafana", "exporter", "courier"}
     assert project["services"].keys() == airflow | others
 
 
@@ -98,10 +98,10 @@ def test_no_service_knows_a_secret_that_it_has_no_use_for(project: dict[str, Any
     for secret, users in {
         "CATWALK_POSTGRES_PASSWORD": r"postgres|airflow-.*",
         "CATWALK_REDIS_PASSWORD": r"redis|airflow-.*",
-        "AWS_SECRET_ACCESS_KEY": r"versitygw|registry|catwalk|airflow-(init|worker)",
+        "AWS_SECRET_ACCESS_KEY": r"versitygw|exporter|catwalk|airflow-(init|worker)",
         "CATWALK_GRAFANA_PASSWORD": "grafana",
         "CATWALK_MONITORING_PASSWORD": "configure|courier|grafana|catwalk",
-        "CATWALK_AIRFLOW_PASSWORD": "registry|catwalk|airflow-init",
+        "CATWALK_AIRFLOW_PASSWORD": "exporter|catwalk|airflow-init",
     }.items():
         knowing = {n for n, service in project["services"].items() if known[secret] in repr(service.get("environment"))}
         assert knowing == {one for one in SERVICES if re.fullmatch(users, one)}, secret
@@ -150,14 +150,14 @@ def test_a_published_port_can_be_moved_and_its_links_follow(tmp_path: Path) -> N
     for name, (_, port) in PUBLISHED.items():
         assert services[name]["ports"][0]["published"] == str(20_000 + port)
     for part, port in PAGES.values():
-        shown = services["registry"]["environment"]
+        shown = services["exporter"]["environment"]
         url = shown.get(f"CATWALK_{part.upper()}_PUBLIC_URL") or shown[f"CATWALK_{part.upper()}_URL"]
         assert url == f"http://127.0.0.1:{20_000 + port}"
     assert "--web.external-url=http://127.0.0.1:29090" in services["prometheus"]["command"]
     assert "--web.external-url=http://127.0.0.1:29093" in services["alertmanager"]["command"]
     assert services["grafana"]["environment"]["GF_SERVER_ROOT_URL"] == "http://127.0.0.1:23000"
     assert services["airflow-worker"]["environment"]["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:28080"
-    assert services["airflow-worker"]["environment"]["CATWALK_REGISTRY_URL"] == "http://127.0.0.1:29180"
+    assert services["airflow-worker"]["environment"]["CATWALK_EXPORTER_URL"] == "http://127.0.0.1:29180"
 
 
 def test_each_service_is_on_the_networks_that_it_needs(project: dict[str, Any]) -> None:
@@ -281,7 +281,7 @@ def test_waits_for_what_is_healthy_or_done(project: dict[str, Any]) -> None:
 
 def test_aws_needs_an_empty_endpoint_only(tmp_path: Path) -> None:
     services = load(tmp_path, profiles=["monitoring"], AWS_ENDPOINT_URL_S3="", AWS_REGION="eu-central-1")["services"]
-    for name in ("airflow-worker", "registry", "airflow-init"):
+    for name in ("airflow-worker", "exporter", "airflow-init"):
         assert services[name]["environment"]["AWS_ENDPOINT_URL_S3"] == ""
         assert services[name]["environment"]["AWS_REGION"] == "eu-central-1"
         assert "front" in services[name]["networks"]
@@ -290,7 +290,7 @@ def test_aws_needs_an_empty_endpoint_only(tmp_path: Path) -> None:
 def test_arguments_of_writes_reach_whoever_writes_as_they_are(tmp_path: Path) -> None:
     text = '{"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:eu-central-1:1:key/x"}'
     services = load(tmp_path, CATWALK_S3_PUT_ARGUMENTS=text, CATWALK_S3_REQUEST_PAYER="requester")["services"]
-    for name in ("airflow-worker", "registry"):
+    for name in ("airflow-worker", "exporter"):
         assert services[name]["environment"]["CATWALK_S3_PUT_ARGUMENTS"] == text
         assert services[name]["environment"]["CATWALK_S3_REQUEST_PAYER"] == "requester"
 
@@ -354,7 +354,7 @@ def test_servers_get_the_native_flags(tmp_path: Path, project: dict[str, Any], c
 
 def test_our_services_run_the_native_modules(tmp_path: Path, project: dict[str, Any]) -> None:
     native = parts(Settings(tmp_path))
-    for name in ("registry", "courier"):
+    for name in ("exporter", "courier"):
         ours, theirs = project["services"][name]["command"], native[name].command
         assert ours[1:4] == [theirs[1], theirs[2], "--host"]
     for name in ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"):
@@ -466,7 +466,7 @@ def test_secrets_are_strong_and_stand_in_a_url_as_they_are() -> None:
 
 
 def test_the_catwalk_command_names_pages_that_people_can_open(tmp_path: Path) -> None:
-    ours = load(tmp_path, CATWALK_PORT_REGISTRY="29180", CATWALK_BY="ada")["services"]["catwalk"]["environment"]
-    assert ours["CATWALK_REGISTRY_PUBLIC_URL"] == "http://127.0.0.1:29180"
+    ours = load(tmp_path, CATWALK_PORT_EXPORTER="29180", CATWALK_BY="ada")["services"]["catwalk"]["environment"]
+    assert ours["CATWALK_EXPORTER_PUBLIC_URL"] == "http://127.0.0.1:29180"
     assert ours["CATWALK_BY"] == "ada"
     assert "CATWALK_DEPLOYMENT=compose" in (PROJECT / "Dockerfile").read_text()

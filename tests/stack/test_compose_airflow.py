@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunningStack
-from tests.servers import wait_until
 from tests.stack.compose_project import load
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.integration
 

@@ -20,13 +20,13 @@ from typing import Any
 
 import pytest
 
-from catwalk import env_file
 from catwalk.clients import access
-from catwalk.clients.environment import home
+from catwalk.environment import env_file
+from catwalk.environment.parts import home
 from stack.settings import PROJECT, tool
 from tests.conftest import free_ports
-from tests.servers import free_port, scraped, wait_until
 from tests.stack.compose_project import in_repository, load
+from tests.support.servers import free_port, scraped, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -53,7 +53,7 @@ class Containers:
             ("statsd-exporter", 9102): ports["statsd_exporter"],
             ("prometheus", 9090): ports["prometheus"],
             ("alertmanager", 9093): ports["alertmanager"],
-            ("registry", 9180): ports["registry"],
+            ("exporter", 9180): ports["exporter"],
             ("courier", 9181): ports["courier"],
             ("airflow-api-server", 8080): ports["airflow"],
             ("redis", 6379): free_port(),
@@ -167,7 +167,7 @@ def status(url: str, password: str = "") -> int:
 
 @pytest.fixture(scope="module")
 def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
-    """configure, the four servers, airflow-init's bucket, the registry and the courier, in the order of depends_on."""
+    """configure, the four servers, airflow-init's bucket, the exporter and the courier, in the order of depends_on."""
     running = Containers(tmp_path_factory.mktemp("containers"))
     try:
         configured = running.run("configure")
@@ -180,14 +180,14 @@ def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]
         assert line.startswith("airflow db migrate && ")
         begun = running.run("airflow-init", [shell, "-c", line.removeprefix("airflow db migrate && ")])
         assert begun.returncode == 0, begun.stderr
-        for name in ("registry", "courier"):
+        for name in ("exporter", "courier"):
             running.start(name)
         yield running
     finally:
         running.stop()
 
 
-@pytest.mark.parametrize("name", [*SERVERS, "registry", "courier"])
+@pytest.mark.parametrize("name", [*SERVERS, "exporter", "courier"])
 def test_the_command_line_runs_and_the_health_check_passes(containers: Containers, name: str) -> None:
     wait_until(lambda: containers.check(name), f"{name} is healthy")
 
@@ -213,7 +213,7 @@ def test_prometheus_reaches_every_target_by_the_containers_own_files(containers:
             return {}
         return {series["metric"]["job"]: series["value"][1] for series in result}
 
-    jobs = ("statsd_exporter", "registry", "courier", "alertmanager", "prometheus")
+    jobs = ("statsd_exporter", "exporter", "courier", "alertmanager", "prometheus")
     wait_until(lambda: up() == dict.fromkeys(jobs, "1"), "every job is up")
 
 
@@ -224,13 +224,13 @@ def test_the_first_start_makes_the_bucket_and_airflows_password(containers: Cont
     passwords = containers.root / "volumes" / "airflow-auth" / "passwords.json"
     assert json.loads(passwords.read_text()) == {"admin": containers.secrets["CATWALK_AIRFLOW_PASSWORD"]}
     assert passwords.stat().st_mode & 0o777 == 0o600
-    port = containers.ports["registry", 9180]
-    wait_until(lambda: "catwalk_store_up" in scraped(port), "the registry has read the bucket")
+    port = containers.ports["exporter", 9180]
+    wait_until(lambda: "catwalk_store_up" in scraped(port), "the exporter has read the bucket")
 
 
-def test_the_registry_links_to_what_people_open(containers: Containers) -> None:
-    port = containers.ports["registry", 9180]
-    wait_until(lambda: "catwalk_links_info" in scraped(port), "the registry has answered")
+def test_the_exporter_links_to_what_people_open(containers: Containers) -> None:
+    port = containers.ports["exporter", 9180]
+    wait_until(lambda: "catwalk_links_info" in scraped(port), "the exporter has answered")
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         links = dict(re.findall(r'^catwalk_links_info{name="(\w+)",url="(.*?)"}', answer.read().decode(), re.MULTILINE))
     assert links["airflow"] == "http://127.0.0.1:8080"

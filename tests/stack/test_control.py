@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from catwalk.clients.addresses import HOST
 from catwalk.clients.courier import told
+from catwalk.environment.addresses import HOST
 from stack import control
 from stack.environment import process_environment
 from stack.parts import get, monitoring_password, parts

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from catwalk import env_file
+from catwalk.environment import env_file
 from stack import credentials
 from stack.settings import StackError
 

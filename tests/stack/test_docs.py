@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from catwalk.cli.main import app
-from catwalk.clients.addresses import PORTS, port_variable
+from catwalk.environment.addresses import PORTS, port_variable
 from catwalk.trainable import Checkable, Fit, Readable, Trainable
 from grafana.dashboards.run import LOSS_CURVES
 from stack.settings import PROJECT

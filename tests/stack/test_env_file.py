@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from catwalk import env_file
+from catwalk.environment import env_file
 from catwalk.errors import ConfigError
 from stack.settings import PROJECT, tool
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.clients.addresses import PORTS
+from catwalk.environment.addresses import PORTS
 from stack.environment import (
     client_environment,
     own_environment,
@@ -26,7 +26,7 @@ def test_ports_and_home_reach_every_setting(tmp_path: Path) -> None:
         dict.fromkeys(PORTS, 1)
         | {
             "alertmanager": 2,
-            "registry": 3,
+            "exporter": 3,
             "airflow": 4,
             "s3": 5,
             "statsd": 6,

@@ -10,7 +10,7 @@ import pytest
 from catwalk.storage.store import Store
 from stack import first_start
 from stack.settings import StackError
-from tests.servers import ENVIRONMENT, S3Server, free_port
+from tests.support.servers import ENVIRONMENT, S3Server, free_port
 
 pytestmark = pytest.mark.integration
 

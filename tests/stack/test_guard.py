@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.clients.addresses import HOST
+from catwalk.environment.addresses import HOST
 from catwalk.telemetry.mapping import MAPPING
 from stack.parts import get
 from stack.settings import PROJECT, tool
 from tests.conftest import running_stack
-from tests.servers import Exporter, free_port, wait_until
+from tests.support.servers import StatsdExporter, free_port, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -66,7 +66,7 @@ def test_a_broken_exporter_counts_as_ill(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture
 def guarded() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """An exporter behind its guard with a check that fails at once where a file is missing."""
+    """A statsd_exporter behind its guard with a check that fails at once where a file is missing."""
     statsd, web = free_port(), free_port()
     command = [str(tool("statsd_exporter")), f"--web.listen-address={HOST}:{web}", f"--statsd.mapping-config={MAPPING}"]
     command += [f"--statsd.listen-udp={HOST}:{statsd}", f"--statsd.listen-tcp={HOST}:{statsd}"]
@@ -119,7 +119,7 @@ MAPPED = [
 @pytest.mark.parametrize("name", OWN + MAPPED)
 def test_no_name_breaks_the_exporter(name: str) -> None:
     """What would become a second family of a name, its own metrics' among them, with another help text."""
-    exporter = Exporter()
+    exporter = StatsdExporter()
     known = [b"airflow.ti.start,dag_id=a:1|c", b"ml.epoch.loss,run_id=a:1|g", b"airflow.task.duration,dag_id=a:1|ms"]
     try:
         for line in (*known, *(f"{name},odd=b:1|{kind}".encode() for kind in ("c", "g", "ms"))):

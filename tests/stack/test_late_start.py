@@ -16,14 +16,14 @@ import psutil
 import pytest
 
 from catwalk.clients import access
-from catwalk.clients.addresses import HOST
+from catwalk.environment.addresses import HOST
 from stack import control, credentials
 from stack.parts import monitoring_password, parts
 from stack.settings import PROJECT, Settings, StackError
-from tests import listening
 from tests.conftest import SERVICES, RunningStack, free_ports, wait_until
-from tests.servers import free_port
 from tests.stack import grafana_stand_in
+from tests.support import listening
+from tests.support.servers import free_port
 
 pytestmark = pytest.mark.integration
 

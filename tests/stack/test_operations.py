@@ -20,10 +20,10 @@ from typing import Any
 import boto3
 import pytest
 
-from catwalk import env_file
 from catwalk.clients import access
-from catwalk.clients.addresses import port_variable
 from catwalk.clients.courier import told
+from catwalk.environment import env_file
+from catwalk.environment.addresses import port_variable
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Run
 from catwalk.replay.points import run_points
@@ -34,8 +34,8 @@ from stack.settings import PROJECT, Settings
 from stack.supervisor import Supervisor
 from tests.conftest import SERVICES, RunningStack, free_ports
 from tests.integration.conftest import assert_all_stored, small_run
-from tests.servers import ENVIRONMENT, S3Server, wait_until
 from tests.stack.operations import blocks
+from tests.support.servers import ENVIRONMENT, S3Server, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -248,7 +248,7 @@ def test_an_s3_elsewhere_takes_the_ledger(tmp_path_factory: pytest.TempPathFacto
     [block] = blocks("S3 at AWS, or elsewhere", "sh")
     elsewhere = S3Server(tmp_path_factory.mktemp("elsewhere"))
     elsewhere.start()
-    site = site_of(Path(tempfile.mkdtemp(prefix="catwalk-test-")), ["s3", "registry"])
+    site = site_of(Path(tempfile.mkdtemp(prefix="catwalk-test-")), ["s3", "exporter"])
     try:
         boto3.session.Session(
             ENVIRONMENT["AWS_ACCESS_KEY_ID"], ENVIRONMENT["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
@@ -261,8 +261,8 @@ def test_an_s3_elsewhere_takes_the_ledger(tmp_path_factory: pytest.TempPathFacto
             YOUR_SECRET=ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
         )
         assert client_environment(site.settings)["CATWALK_STORE"] == "s3://your-bucket/catwalk"
-        url = f"{site.settings.url('registry')}/metrics"
-        wait_until(lambda: b"catwalk_store_up 1" in (get(url) or b""), "the registry reads the S3 elsewhere")
+        url = f"{site.settings.url('exporter')}/metrics"
+        wait_until(lambda: b"catwalk_store_up 1" in (get(url) or b""), "the exporter reads the S3 elsewhere")
         assert process_environment(site.settings)["AWS_ENDPOINT_URL_S3"] == elsewhere.url
     finally:
         control.down(site.settings, say=lambda line: None)

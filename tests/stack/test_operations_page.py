@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from catwalk import env_file
-from catwalk.clients.addresses import PORTS
+from catwalk.environment import env_file
+from catwalk.environment.addresses import PORTS
 from stack import credentials, kubernetes, web_config
 from stack.environment import client_environment
 from stack.parts import parts
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
     """Prometheus' configuration as it lies where it is used."""
     shutil.copytree(PROJECT / "prometheus" / "rules", tmp_path / "rules")
     (tmp_path / "targets").mkdir()
-    for name in ("statsd_exporter", "registry", "courier", "alertmanager", "prometheus"):
+    for name in ("statsd_exporter", "exporter", "courier", "alertmanager", "prometheus"):
         (tmp_path / "targets" / f"{name}.yml").write_text('- targets: ["127.0.0.1:1"]\n')
     web_config.write(tmp_path / "access", "password")
     (tmp_path / "access" / "remote_password").write_text("password")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.clients.addresses import HOST, PORTS
+from catwalk.environment.addresses import HOST, PORTS
 from stack.parts import parts
 from stack.settings import Settings
 

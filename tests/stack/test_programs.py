@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from catwalk import env_file
+from catwalk.environment import env_file
 from stack import programs
 from stack.parts import Part, parts
 from stack.settings import Settings
@@ -56,7 +56,7 @@ def test_a_part_gets_what_it_reads_and_not_what_others_do(settings: Settings, mo
         assert ("ROOT_SECRET_KEY" in environment) == (name == "s3")
         assert ("AIRFLOW_HOME" in environment) == name.startswith("airflow-")
         assert ("AWS_SECRET_ACCESS_KEY" in environment) == (
-            name in ("registry", "courier") or name.startswith("airflow-")
+            name in ("exporter", "courier") or name.startswith("airflow-")
         )
         assert "CATWALK_GRAFANA_PASSWORD" not in environment
     assert "CATWALK_COURIER_URL" in found["prometheus"]

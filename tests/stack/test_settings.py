@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.clients.addresses import PORTS
+from catwalk.environment.addresses import PORTS
 from stack.settings import Settings, StackError
 
 
@@ -58,7 +58,7 @@ def test_an_absurd_port_is_refused_by_name(text: str) -> None:
 
 
 def test_two_parts_on_one_port_are_refused() -> None:
-    with pytest.raises(StackError, match="CATWALK_PORT_S3 and CATWALK_PORT_REGISTRY are both 9180"):
+    with pytest.raises(StackError, match="CATWALK_PORT_S3 and CATWALK_PORT_EXPORTER are both 9180"):
         Settings.from_environment({"CATWALK_PORT_S3": "9180"})
 
 

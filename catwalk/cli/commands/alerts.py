@@ -30,8 +30,8 @@ def alerts(
     from catwalk.cli.tables import alert_table, output
     from catwalk.clients.alertmanager import AlertmanagerError, active_alerts
     from catwalk.clients.courier import told
-    from catwalk.clients.environment import part_url
     from catwalk.clients.episodes import Notification, episodes
+    from catwalk.environment.parts import part_url
 
     if test or receiver:
         _test_notifications(receiver, json, test and not history)
@@ -55,7 +55,7 @@ def alerts(
 def _test_notifications(receiver: str, json: bool, meant: bool) -> None:
     from catwalk.cli.drill import drill
     from catwalk.cli.tables import output
-    from catwalk.clients.environment import part_url
+    from catwalk.environment.parts import part_url
 
     if not meant:
         raise CatwalkError("RECEIVER goes with --test, and --test with nothing but RECEIVER and --json")
@@ -82,8 +82,8 @@ def silence(
     The next `make up` ends it too. Alerts that still fire afterwards are told then.
     """
     from catwalk.cli.tables import output
-    from catwalk.clients.environment import part_url
     from catwalk.clients.planned_work import Chain
+    from catwalk.environment.parts import part_url
 
     chain = Chain(part_url("alertmanager"), part_url("courier"))
     if end:

@@ -45,9 +45,9 @@ def report(
 ) -> None:
     """Build a run's report again from S3, and store it there."""
     from catwalk.cli.tables import output
-    from catwalk.clients.environment import public_url
+    from catwalk.environment.parts import public_url
     from catwalk.report.build import build, write
-    from catwalk.stages import reports
+    from catwalk.stages.artifacts import reports
 
     terminal.check_stdout(out, json, show_it)
     found = resolve(run, model)
@@ -58,7 +58,7 @@ def report(
         return
     folder = out or (_temporary_folder("catwalk-report-") if show_it else None)
     page = write(built, folder) if folder else None
-    url = f"{public_url('registry')}/runs/{found.run_id}"
+    url = f"{public_url('exporter')}/runs/{found.run_id}"
     if json:
         facts = {"run_id": found.run_id, "key": found.key("report.html"), "url": url, "bytes": len(built.html)}
         output.print_json({**facts, "file": page and str(page), "missing": built.missing})
@@ -140,7 +140,7 @@ def compare(
 
 def _written(comparison: Comparison, out: Path | None) -> tuple[Path | None, str]:
     """The page's path, or why there is none: what was found out must not be lost with it."""
-    from catwalk.clients.environment import home
+    from catwalk.environment.parts import home
 
     try:
         from catwalk.report.build import write

@@ -53,7 +53,7 @@ def run(
     from catwalk.cli.tables import output
     from catwalk.ledger.champion import in_service
     from catwalk.ledger.runs import new_run_id
-    from catwalk.stages.opening import open_run
+    from catwalk.stages.lifecycle.opening import open_run
     from catwalk.stages.pipeline import run_stages
 
     given = {name: value for name, value in settings.items() if value is not None}

@@ -215,7 +215,7 @@ def _facts(
 ) -> list[tuple[str, str]]:
     parameters = " ".join(f"{name}={knob_text(name, value)}" for name, value in summary.parameters.items())
     facts = [
-        ("run", f"{summary.run_id}  ({escape(summary.model)}{', stand-in data' if summary.synthetic else ''})"),
+        ("run", f"{summary.run_id}  ({escape(summary.model)}{', synthetic data' if summary.synthetic else ''})"),
         (
             "state",
             coloured(shown_state(summary, now, stalled_seconds))

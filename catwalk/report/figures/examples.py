@@ -35,26 +35,38 @@ def example_predictions(facts: Facts) -> style.Drawing:
     some = "One test image" if each == 1 else f"{each} test images"
     which = "each class" if len(shown) == len(tested) else f"each of {len(shown)} classes of {len(tested)}"
     note = f"{some} of {which}, drawn by lot: {right} of {len(chosen)} right. Orange: wrong."
-    return _gallery("Example predictions", chosen, predictions, images, note)
+    return _gallery("Example predictions", chosen, predictions, [images[index] for index in chosen], note)
 
 
 def worst_mistakes(facts: Facts) -> style.Drawing:
     """The wrong answers that the model was most sure of."""
-    predictions, images = facts.predictions.get(), facts.images.get()
+    predictions = facts.predictions.get()
     wrong = np.flatnonzero(~predictions.right)
     if not len(wrong):
         raise MissingError("There are none: every test image was classified right.")
-    chosen = wrong[np.argsort(-predictions.confidence[wrong], kind="stable")][:SHOWN].tolist()
+    chosen, pictures = _worst(facts, predictions, wrong)
     sure = int((predictions.confidence[wrong] > 0.9).sum())
     note = (
         f"The wrong answers that the model was surest of. Of {len(wrong):,} mistakes it made {sure:,} with a "
         "probability above 90 %."
     )
-    return _gallery("Worst mistakes", chosen, predictions, images, note)
+    return _gallery("Worst mistakes", chosen, predictions, pictures, note)
+
+
+def _worst(
+    facts: Facts, predictions: Predictions, wrong: NDArray[np.intp]
+) -> tuple[list[int], Sequence[NDArray[np.uint8]]]:
+    """The worst mistakes and their pictures: those stored with the run, else from its dataset."""
+    if facts.previews.value or facts.previews.why:
+        stored = facts.previews.get()
+        return stored.indices[:SHOWN].tolist(), list(stored.pictures[:SHOWN])
+    images = facts.images.get()
+    chosen = wrong[np.argsort(-predictions.confidence[wrong], kind="stable")][:SHOWN].tolist()
+    return chosen, [images[index] for index in chosen]
 
 
 def _gallery(
-    title: str, chosen: Sequence[int], predictions: Predictions, images: NDArray[np.uint8], note: str
+    title: str, chosen: Sequence[int], predictions: Predictions, pictures: Sequence[NDArray[np.uint8]], note: str
 ) -> style.Drawing:
     captions, told = [], []
     classes, written = predictions.classes, names.drawn(predictions.classes)
@@ -65,7 +77,7 @@ def _gallery(
         labels |= {true, said}
         captions.append((written[true], [written[said], p], bool(predictions.right[index])))
         told.append(f"{classes[true]}: {classes[said]}, {p}")
-    figure = picture_grid([images[index] for index in chosen], captions)
+    figure = picture_grid(pictures, captions)
     alt = f"{len(chosen)} images, each with true class, predicted class and probability. {'; '.join(told)}."
     return style.Drawing(figure, title, alt, style.sentences(note, names.undrawn_note(classes, labels)))
 

@@ -76,7 +76,7 @@ class Shapes:
             name: _drawn(np.random.default_rng([config.data.draw_seed, number]), size, config.data.grain)
             for number, (name, size) in enumerate(sizes.items())
         }
-        ink = float(splits["train"]["images"].mean() / 255)
+        ink = float(splits["train"]["pixels"].mean() / 255)
         return Data(splits, {"ink": ink}, "drawn shapes", {"draw_seed": config.data.draw_seed})
 
     def start(self, config: Settings, seed: int, data: Data) -> Regression:
@@ -84,7 +84,10 @@ class Shapes:
 
     def predictor(self, config: Settings, model: bytes) -> Callable[[Any], Any]:
         weights = _weights(model)
-        return lambda inputs: _features(inputs["images"]) @ weights
+        return lambda inputs: _features(inputs["pixels"]) @ weights
+
+    def preview(self, inputs: Any) -> Any:
+        return inputs["pixels"]
 
 
 SHAPES = Shapes()
@@ -106,7 +109,7 @@ class Regression:
         train, validation = self._data.splits["train"], self._data.splits["validation"]
         for epoch in range(done + 1, self._config.descent.rounds + 1):
             started = time.perf_counter()
-            norm = self._round(epoch, _features(train["images"]), train["labels"], check)
+            norm = self._round(epoch, _features(train["pixels"]), train["labels"], check)
             while time.perf_counter() - started < self._config.descent.pause:
                 check()
                 time.sleep(0.01)
@@ -147,7 +150,7 @@ class Regression:
         """Loss, accuracy, and recall of each class."""
         from catwalk.problems import scores
 
-        logits, labels = _features(split["images"]) @ self._weights, split["labels"]
+        logits, labels = _features(split["pixels"]) @ self._weights, split["labels"]
         confusion = scores.confusion_matrix(labels, logits.argmax(axis=1), len(NAMES))
         accuracy = float(confusion.diagonal().sum() / len(labels))
         return scores.cross_entropy(logits, labels), accuracy, scores.rates(confusion)[0].tolist()
@@ -177,7 +180,7 @@ def _drawn(chance: Any, size: int, grain: float) -> dict[str, Any]:
         if label == 2:
             picture[:, column] = 1
     noisy = ink + chance.normal(scale=grain, size=ink.shape)
-    return {"images": (np.clip(noisy, 0, 1) * 255).astype(np.uint8), "labels": labels}
+    return {"pixels": (np.clip(noisy, 0, 1) * 255).astype(np.uint8), "labels": labels}
 
 
 def _features(images: Any) -> Any:

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from catwalk.notifications import receivers
-from catwalk_courier import callout, services
 from catwalk_courier.deadman import Watch
-from catwalk_courier.delivery import RefusedError
+from catwalk_courier.delivery import callout, services
+from catwalk_courier.delivery.channel import RefusedError
 from stack.settings import PROJECT
-from tests.notifying import CourierProcess, Listener, Mailbox, eventually
-from tests.servers import wait_until
+from tests.support.notifying import CourierProcess, Listener, Mailbox, eventually
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.integration
 

@@ -18,8 +18,8 @@ from catwalk.clients import access
 from catwalk.telemetry import catalogue
 from catwalk_courier.server import LARGEST_BODY
 from stack.settings import PROJECT
-from tests.notifying import RUN, CourierProcess, notification
-from tests.servers import MONITORING_PASSWORD, PATIENCE, wait_until
+from tests.support.notifying import RUN, CourierProcess, notification
+from tests.support.servers import MONITORING_PASSWORD, PATIENCE, wait_until
 
 pytestmark = pytest.mark.integration
 

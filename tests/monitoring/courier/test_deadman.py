@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from catwalk_courier.deadman import DeadMan, Event, Limits, State, Watch, heard, listened
-from catwalk_courier.store import Store
+from catwalk_courier.journal.store import Store
 
 LIMITS = Limits(silence_seconds=60, grace_seconds=300)
 NOW = 1_800_000_000.0

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from catwalk_courier.payload import parse
-from tests.notifying import notification
+from tests.support.notifying import notification
 
 
 def test_a_notification() -> None:

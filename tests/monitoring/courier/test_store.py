@@ -14,8 +14,8 @@ import pytest
 
 from catwalk.clients.episodes import Alert, Notification, episodes, subject, unix_time
 from catwalk.errors import ConfigError
-from catwalk_courier.delivery import Courier
-from catwalk_courier.store import Store
+from catwalk_courier.delivery.channel import Courier
+from catwalk_courier.journal.store import Store
 
 START, END = "2026-11-23T03:11:04.123456789Z", "2026-11-23T03:41:04Z"
 FIRING = Alert("aa", START, "firing", {"alertname": "StoreSlow", "severity": "warning"}, {"summary": "S3 is slow"})

@@ -1,0 +1,24 @@
+"""Where the parts of a native stack listen, unless the environment says otherwise."""
+
+from __future__ import annotations
+
+HOST = "127.0.0.1"
+"""Everything binds here: none of these servers is meant to be reached from another machine."""
+
+PORTS = {
+    "airflow": 8080,
+    "s3": 7070,
+    "statsd": 9125,
+    "statsd_exporter": 9102,
+    "prometheus": 9090,
+    "alertmanager": 9093,
+    "exporter": 9180,
+    "courier": 9181,
+    "grafana": 3000,
+}
+"""Default ports; ``CATWALK_PORT_<NAME>`` changes one. `statsd` takes UDP and TCP."""
+
+
+def port_variable(name: str) -> str:
+    """The environment variable that moves a port."""
+    return f"CATWALK_PORT_{name.upper()}"

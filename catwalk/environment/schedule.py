@@ -1,0 +1,104 @@
+"""When scheduled runs are due: read from `CATWALK_SCHEDULE`, which Airflow starts them by.
+
+`CATWALK_SCHEDULE_SECONDS` goes before it, for a DAG whose schedule is no cron, such as a timedelta.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+
+from catwalk.environment import variables
+from catwalk.errors import ConfigError
+
+VARIABLE = "CATWALK_SCHEDULE"
+DEFAULT = "0 3 * * *"
+_NONE = "None"
+NEVER = (_NONE, "@once", "@continuous")
+"""Schedules by which no run is ever due at a time that can be foretold."""
+PRESETS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@quarterly": "0 0 1 */3 *",
+    "@yearly": "0 0 1 1 *",
+    "@midnight": "0 0 * * *",
+    "@annually": "0 0 1 1 *",
+}
+"""As Airflow reads them; croniter does not know all of them, and Airflow leaves the last two to it."""
+_RANDOM = re.compile(r"(^|[\s,])R", re.IGNORECASE)
+"""A field by which croniter draws lots, each process its own."""
+
+
+def airflow_schedule(environment: Mapping[str, str] = os.environ) -> str | None:
+    """`CATWALK_SCHEDULE` as a DAG takes it: five fields of cron, a preset, or None where nothing is scheduled.
+
+    Airflow itself is not asked: `make up` checks this as well, and importing Airflow takes seconds.
+
+    Raises:
+        ConfigError: there is no such time.
+    """
+    text = environment.get(VARIABLE, "").strip() or DEFAULT
+    if text not in NEVER and not _fires(PRESETS.get(text, text)):
+        raise ConfigError(
+            f"{VARIABLE} must be five fields of cron that fire, such as {DEFAULT!r}, a preset such as @daily, or None, "
+            f"not {text!r}"
+        )
+    return None if text == _NONE else text
+
+
+def _fires(cron: str) -> bool:
+    from croniter import croniter
+
+    foretold = len(cron.split()) == 5 and not _RANDOM.search(cron) and croniter.is_valid(cron)
+    return foretold and any(True for _ in Schedule(cron).after(time.time()))
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When runs are due, in UTC, as Airflow has it."""
+
+    cron: str = DEFAULT
+    """Five fields; empty: no run is ever due."""
+    seconds: float = 0.0
+    """Between two runs, in place of a cron; 0: the cron counts."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Schedule:
+        """Reads `CATWALK_SCHEDULE` and `CATWALK_SCHEDULE_SECONDS`.
+
+        Raises:
+            ConfigError: there is no such time, or the seconds are no positive number.
+        """
+        if environment.get("CATWALK_SCHEDULE_SECONDS", "").strip():
+            return cls("", variables.seconds("CATWALK_SCHEDULE_SECONDS", 0.0, environment=environment))
+        return cls.of(airflow_schedule(environment) or _NONE)
+
+    @classmethod
+    def of(cls, text: str) -> Schedule:
+        """The schedule that a DAG has; one whose times can't be foretold is never due."""
+        cron = PRESETS.get(text, text)
+        return cls(cron if _fires(cron) else "")
+
+    def __str__(self) -> str:
+        return f"every {self.seconds:g} s" if self.seconds else self.cron
+
+    def after(self, moment: float) -> Iterator[float]:
+        """The times after this one at which runs are due, Unix time; none where none is ever due."""
+        from croniter import croniter
+        from croniter.croniter import CroniterBadDateError
+
+        if self.seconds:
+            yield from (moment + number * self.seconds for number in count(1))
+        elif self.cron:
+            times = croniter(self.cron, datetime.fromtimestamp(moment, UTC))
+            with suppress(CroniterBadDateError):  # no such day within croniter's horizon
+                while True:
+                    yield float(times.get_next(float))

@@ -1,0 +1,172 @@
+"""The decision about a model of any kind of problem: a pure function of its outcome and of losses paired with others'.
+
+What can't be told apart for want of examples is ``inconclusive`` and said so; it is never decided by unpaired figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from catwalk.errors import ConfigError
+from catwalk.gate.config import Thresholds
+from catwalk.gate.decision import Examples, Role, Ruling, better, newer_data, not_inferior, precondition, ruled
+from catwalk.ledger.records import CheckRecord, Verdict
+from catwalk.problems.comparison import STANDARD_ERRORS, PairedTest, compare
+from catwalk.problems.interface import Metric, Outcome, Problem
+from catwalk.problems.pairing import Pairs
+from catwalk.problems.slices import regressions
+
+
+@dataclass(frozen=True, eq=False)
+class PairedBaseline:
+    """A model in service or once in service, paired with the challenger."""
+
+    role: Role
+    pairs: Pairs
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """What does not change from one baseline to the next."""
+
+    problem: Problem
+    outcome: Outcome
+    slices: Mapping[str, NDArray[Any]]
+    examples: Examples
+    thresholds: Thresholds
+
+
+def judge(
+    problem: Problem,
+    outcome: Outcome,
+    baselines: Sequence[PairedBaseline],
+    slices: Mapping[str, NDArray[Any]],
+    examples: Examples,
+    thresholds: Thresholds | None = None,
+    trouble: str = "",
+) -> Ruling:
+    """Ships or holds.
+
+    Args:
+        problem: what the models were asked.
+        outcome: the challenger's.
+        baselines: champion and anchor, as far as there are any.
+        slices: name → value of each of the challenger's examples, (n,), as
+            :func:`catwalk.problems.slices.checked` gives them.
+        examples: what the challenger was trained on, beside the champion's; of no account without a champion.
+        thresholds: None: the defaults.
+        trouble: why a baseline can't be compared with, as a sentence; empty: nothing is wrong.
+
+    Raises:
+        ConfigError: a floor is of a metric that the problem doesn't have.
+    """
+    case = _Case(problem, outcome, slices, examples, thresholds or Thresholds())
+    checks = [precondition(trouble, "Every model's answers are there."), _quality(case), *_floors(case)]
+    for baseline in baselines:
+        checks += _against(case, baseline)
+    return ruled(checks)
+
+
+def _quality(case: _Case) -> CheckRecord:
+    """Never blocks: it is what the model is."""
+    metric = case.problem.metrics[0]
+    value = case.outcome.metrics[metric.name]
+    sentence = f"Test {_name(metric)} {_text(metric, value)} over {len(case.outcome.labels):,} examples."
+    return CheckRecord("quality", "passed", value, None, None, None, sentence)
+
+
+def _floors(case: _Case) -> list[CheckRecord]:
+    known = {metric.name: metric for metric in case.problem.metrics}
+    unknown = sorted(set(case.thresholds.floors) - set(known))
+    if unknown:
+        raise ConfigError(f"floors: expected metrics out of {', '.join(known)}; got {unknown[0]!r:.60}")
+    return [_floor(known[name], case.outcome.metrics.get(name), at) for name, at in case.thresholds.floors.items()]
+
+
+def _floor(metric: Metric, value: float | None, at: float) -> CheckRecord:
+    check, most = f"{metric.name}_floor", metric.goal == "maximize"
+    limit = f"{'floor' if most else 'cap'} of {_text(metric, at)}"
+    if value is None:
+        sentence = f"Test {_name(metric)} can't be measured on these examples, so it can't reach the {limit}."
+        return CheckRecord(check, "failed", None, at, None, None, sentence)
+    passed = value >= at if most else value <= at
+    words = ("reaches", "is below") if most else ("is within", "exceeds")
+    sentence = f"Test {_name(metric)} {_text(metric, value)} {words[0 if passed else 1]} the {limit}."
+    return CheckRecord(check, "passed" if passed else "failed", value, at, None, None, sentence)
+
+
+def _name(metric: Metric) -> str:
+    return metric.name.replace("_", " ")
+
+
+def _text(metric: Metric, value: float) -> str:
+    return f"{value:.2%}" if metric.unit == "ratio" else f"{value:.4g} {metric.unit}".rstrip()
+
+
+def _against(case: _Case, baseline: PairedBaseline) -> list[CheckRecord]:
+    role, pairs = baseline.role, baseline.pairs
+    champion = role == "champion"
+    if pairs.how == "inconclusive":
+        names = [*(["better"] if champion else []), f"not_inferior_{role}"]
+        unknown = [_inconclusive(name, f"The {role}: {pairs.sentence}") for name in names]
+        return [*unknown, *([newer_data(case.examples)] if champion else [])]
+    labels = case.outcome.labels[pairs.rows]
+    limits = case.thresholds
+    test = compare(
+        case.problem, labels, pairs.challenger, pairs.baseline, margin=limits.margin, significance=limits.significance
+    )
+    found = [not_inferior(f"not_inferior_{role}", role, test), *_tail(case, baseline, test)]
+    if not champion:
+        return found
+    return [better(test), _slices(case, pairs), newer_data(case.examples), _size(test), *found]
+
+
+def _inconclusive(check: str, sentence: str) -> CheckRecord:
+    return CheckRecord(check, "inconclusive", None, None, None, None, sentence)
+
+
+def _tail(case: _Case, baseline: PairedBaseline, test: PairedTest) -> list[CheckRecord]:
+    """Non-inferiority of what the mean loss may hide."""
+    found = case.problem.tail(baseline.pairs.challenger, baseline.pairs.baseline, test.margin)
+    if found is None:
+        return []
+    metric, statistic, margin = found
+    guard = PairedTest(metric, statistic, margin, test.significance, test.too_few)
+    name = f"not_inferior_{baseline.role}_{metric.name}"
+    return [not_inferior(name, f"{baseline.role}'s {metric.name.upper()}", guard)]
+
+
+def _size(test: PairedTest) -> CheckRecord:
+    """Whether equally good models can be expected to be found within the margin: else luck would ship one of them."""
+    if test.too_few:
+        return _inconclusive("test_set_size", test.too_few)
+    least = STANDARD_ERRORS * test.statistic.standard_error
+    enough = test.examples_needed <= test.statistic.examples
+    sentence = (
+        f"A margin of {test.statistic.text(test.margin, sign=False)} takes {test.examples_needed:,} examples, and "
+        f"there are {test.statistic.examples:,}."
+    )
+    verdict: Verdict = "passed" if enough else "inconclusive"
+    return CheckRecord("test_set_size", verdict, least, test.margin, None, None, sentence)
+
+
+def _slices(case: _Case, pairs: Pairs) -> CheckRecord:
+    """The slice that got worse most clearly, its p corrected for having looked at all of them (Holm, 1979)."""
+    of_pairs = {name: values[pairs.rows] for name, values in case.slices.items()}
+    labels, level = case.outcome.labels[pairs.rows], case.thresholds.slice_significance
+    of_pairs |= case.problem.slices(labels)
+    found = regressions(case.problem, labels, pairs.challenger, pairs.baseline, of_pairs)
+    if not found:
+        sentence = "No slice has examples enough to be compared." if of_pairs else "No slices are named."
+        return CheckRecord("slice_regression", "skipped", None, level, None, None, sentence)
+    name, p, against = f"{found[0].slice} {found[0].value}", found[0].p, found[0].statistic
+    told = (
+        f"{name} got worse by {against.text(-against.difference, sign=False)} (Holm-corrected p = {p:.2g})."
+        if p < level
+        else f"No slice got worse by more than noise (smallest Holm-corrected p = {p:.2g}, {name})."
+    )
+    return CheckRecord("slice_regression", "failed" if p < level else "passed", p, level, None, None, told)

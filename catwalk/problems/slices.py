@@ -1,0 +1,102 @@
+"""Parts of the test examples: how good a model is on each, and on which it got worse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catwalk.errors import InputError
+from catwalk.problems import arrays
+from catwalk.problems.arrays import Floats
+from catwalk.problems.interface import Outcome, Problem
+from catwalk.problems.paired import Paired, holm
+
+MOST_VALUES = 200
+"""Of one slice; each value is a row, a series and a test."""
+
+
+@dataclass(frozen=True)
+class SliceScore:
+    """A model on the examples of one value of a slice."""
+
+    examples: int
+    metric: float | None
+    """The headline; None: these examples leave it undefined."""
+
+
+@dataclass(frozen=True)
+class SliceDifference:
+    """How a challenger differs from a baseline on one value of a slice."""
+
+    slice: str
+    value: str
+    statistic: Paired
+    p: float
+    """One-sided, that it got worse; corrected for all that were looked at (Holm, 1979)."""
+
+
+def checked(given: Mapping[str, Any], rows: int) -> dict[str, NDArray[Any]]:
+    """What a caller gives as slices: name → value of each example as text, (n,).
+
+    Raises:
+        InputError: one has another shape, or too many values.
+    """
+    if not isinstance(given, Mapping):
+        raise InputError(f"slices: expected a dict of name → values, shape ({rows},); got {type(given).__name__}")
+    found = {}
+    for name, values in given.items():
+        argument, expected = f"slices[{name!r}]", f"a value for each label, shape ({rows},)"
+        text = arrays.column(argument, values, expected, rows).astype(str).astype(object)
+        distinct = len(set(text.tolist()))
+        if distinct > MOST_VALUES:
+            raise InputError(
+                f"{argument}: expected at most {MOST_VALUES} different values; got {distinct:,}; group them"
+            )
+        found[str(name)] = text
+    return found
+
+
+def slice_scores(
+    problem: Problem, outcome: Outcome, slices: Mapping[str, NDArray[Any]]
+) -> dict[str, dict[str, SliceScore]]:
+    """The headline metric by slice and value, of checked slices."""
+    found: dict[str, dict[str, SliceScore]] = {name: {} for name in slices}
+    for name, value, members in _parts(slices):
+        try:
+            metrics = problem.measure(outcome.labels[members], outcome.scores[members]).metrics
+        except InputError:  # AUC, of a single class
+            metrics = {}
+        found[name][value] = SliceScore(int(members.sum()), metrics.get(problem.metrics[0].name))
+    return found
+
+
+def regressions(
+    problem: Problem, labels: NDArray[Any], challenger: Floats, baseline: Floats, slices: Mapping[str, NDArray[Any]]
+) -> list[SliceDifference]:
+    """Each value of each slice, the one that got worse most clearly first; what is too small to test is left out.
+
+    Args:
+        problem: what both models were asked.
+        labels: as in the outcome, (n,).
+        challenger: its loss, (n,).
+        baseline: the other model's, (n,).
+        slices: name → value of each example, (n,).
+    """
+    tested = [
+        (name, value, problem.paired(labels[members], challenger[members], baseline[members]))
+        for name, value, members in _parts(slices)
+        if not problem.too_few(labels[members])
+    ]
+    adjusted = holm([statistic.p_worse for _, _, statistic in tested])
+    found = [SliceDifference(*part, p) for part, p in zip(tested, adjusted, strict=True)]
+    return sorted(found, key=lambda difference: difference.p)
+
+
+def _parts(slices: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    for name, values in slices.items():
+        for value in sorted(set(values.tolist())):
+            yield name, str(value), values == value

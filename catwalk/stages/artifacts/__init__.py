@@ -1,0 +1,1 @@
+"""What stages store beside records: the dataset, checkpoints, reports."""

@@ -1,0 +1,195 @@
+"""One try of one stage: when it started and ended, how, and at what cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import platform
+import resource
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import FrameType
+
+from catwalk.errors import CancelledError, CatwalkError, RunConflictError, SupersededError
+from catwalk.ledger.records import AttemptRecord, Outcome, Stage, StageSummary, State, SummaryRecord
+from catwalk.ledger.runs import Run, check_code, touched
+from catwalk.stages.lifecycle import memory
+from catwalk.stages.lifecycle.provenance import code_sha256
+from catwalk.telemetry.observer import Observer
+from catwalk.trainable import of_run
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass
+class Attempt:
+    """One try of one stage, while it runs."""
+
+    run: Run
+    record: AttemptRecord
+    _cancelled: threading.Event
+
+    def check_cancelled(self) -> None:
+        """Raises:
+        CancelledError: this process was told to stop.
+        """
+        if self._cancelled.is_set():
+            raise CancelledError(
+                f"{self.record.stage} was told to stop; what it had is saved, and a retry goes on from there"
+            )
+
+    def summarise(self, change: Callable[[SummaryRecord], SummaryRecord]) -> SummaryRecord:
+        """Changes the run's summary, and stamps it."""
+        return self.run.update_summary(lambda summary: touched(change(summary), time.time()), self.check_cancelled)
+
+
+@contextmanager
+def attempt(run: Run, stage: Stage, observer: Observer) -> Iterator[Attempt]:
+    """Records start, end, outcome and cost of one try of a stage, and tells the observer.
+
+    Publish alone goes on whatever has become of the run's code.
+
+    Raises:
+        RunConflictError: the run was started by other code.
+    """
+    advice: AbstractContextManager[None] = nullcontext()
+    if stage != "publish":
+        check_started(run)
+        advice = memory.advice(of_run(run.record).config.from_dict(run.record.config))
+    record = run.start_attempt(stage, time.time(), socket.gethostname(), os.getpid())
+    cpu = _cpu_seconds()
+    log.info("run %s: %s, attempt %d", run.run_id, stage, record.number)
+    run.update_summary(lambda summary: _started(summary, record))
+    outcome: Outcome = "failed"
+    error = ""
+    with _stop_signals() as cancelled:
+        try:
+            with advice:
+                yield Attempt(run, record, cancelled)
+            outcome = "succeeded"
+        except CancelledError as stop:
+            outcome, error = "cancelled", str(stop)
+            raise
+        except SupersededError as stop:
+            outcome, error = "superseded", str(stop)
+            raise
+        except BaseException as failure:
+            error = str(failure) if isinstance(failure, CatwalkError) else f"{type(failure).__name__}: {failure}"
+            raise
+        finally:
+            ended = dataclasses.replace(
+                record,
+                ended=time.time(),
+                outcome=outcome,
+                error=" ".join(error.split())[:500],
+                cpu_seconds=_cpu_seconds() - cpu,
+                peak_memory_bytes=_peak_memory_bytes(),
+                points_dropped=observer.take_dropped(),
+            )
+            _end(run, ended)
+            if outcome != "superseded":
+                observer.stage_finished(run.record, ended)
+
+
+def already_done(run: Run, stage: Stage) -> None:
+    """Says that a stage has finished before.
+
+    Raises:
+        RunConflictError: the run was started by other code.
+    """
+    check_started(run)
+    log.info("run %s: %s has finished before; nothing to do", run.run_id, stage)
+
+
+def check_started(run: Run) -> None:
+    """Refuses a run that other code has started; version 0.1, which names no Trainable, is other code.
+
+    Raises:
+        RunConflictError: this is so.
+        ConfigError: its Trainable is not here.
+    """
+    if not run.record.trainable:
+        raise RunConflictError(
+            f"run {run.run_id} was started by version 0.1; a run is one configuration: trigger a new one instead"
+        )
+    check_code(run.record, code_sha256(of_run(run.record)))
+
+
+def _started(summary: SummaryRecord, record: AttemptRecord) -> SummaryRecord:
+    before = summary.stages.get(record.stage, StageSummary())
+    of_stage = dataclasses.replace(
+        before, attempts=max(record.number, before.attempts), started=record.started, ended=None
+    )
+    # publish works on a run that has ended one way or the other; it alone says which.
+    state = summary.state if record.stage == "publish" else "running"
+    finished = summary.finished if record.stage == "publish" else None
+    started = dataclasses.replace(
+        summary,
+        stage=record.stage,
+        stages={**summary.stages, record.stage: of_stage},
+        state=state,
+        finished=finished,
+    )
+    return touched(started, record.started)
+
+
+def _end(run: Run, ended: AttemptRecord) -> None:
+    """Stores an attempt's end. Where the store itself is down, the error that stopped the stage matters more."""
+
+    def change(summary: SummaryRecord) -> SummaryRecord:
+        if ended.outcome == "superseded":
+            return summary
+        of_stage = dataclasses.replace(
+            summary.stages.get(ended.stage, StageSummary()), seconds=ended.duration_seconds, ended=ended.ended
+        )
+        state: State = "cancelled" if ended.outcome == "cancelled" else summary.state
+        changed = dataclasses.replace(
+            summary,
+            stages={**summary.stages, ended.stage: of_stage},
+            state=state,
+            error=ended.error or (summary.error if ended.stage == "publish" else ""),
+            points_dropped=summary.points_dropped + ended.points_dropped,
+        )
+        return touched(changed, ended.ended or 0.0)
+
+    try:
+        run.end_attempt(ended)
+        run.update_summary(change)
+    except CatwalkError as failure:
+        if ended.outcome == "succeeded":
+            raise
+        log.error("the end of this attempt could not be recorded: %s", failure)
+
+
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _peak_memory_bytes() -> int:
+    kilobyte = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Turns SIGTERM and SIGINT into a flag, so that a stage stops where it can save what it has."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        flag.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield flag
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,95 @@
+"""The beginning of a run: its record, which says once and for all what it is to do."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+
+from catwalk.errors import ConfigError
+from catwalk.knobs import Config
+from catwalk.ledger.records import MAX_EPOCHS, RunRecord, Trigger
+from catwalk.ledger.runs import Ledger, Run, seed_of
+from catwalk.replay.room import with_room
+from catwalk.stages.lifecycle import provenance
+from catwalk.telemetry.observer import Observer
+from catwalk.trainable import Plan, Trainable, find
+
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def open_run(
+    ledger: Ledger,
+    run_id: str,
+    trainable: Trainable,
+    config: Config,
+    trigger: Trigger,
+    dag_id: str = "",
+    dag_run_id: str = "",
+    sweep: str = "",
+    trials: Sequence[Config] = (),
+    observer: Observer | None = None,
+    schedule: str = "",
+) -> Run:
+    """Writes run.json, or finds the one that an earlier try has written.
+
+    Args:
+        ledger: where the run lives.
+        run_id: the run.
+        trainable: what is trained.
+        config: what the run does; of the Trainable's own class.
+        trigger: what has started it.
+        dag_id: the DAG, where there is one.
+        dag_run_id: and its run.
+        sweep: the sweep that this run is a trial of; empty: none.
+        trials: the configurations of all its trials.
+        observer: who is told of the run; series are reserved for one that sends.
+        schedule: of the DAG, where its file says one.
+
+    Raises:
+        ConfigError: the Trainable plans nonsense for this configuration.
+        RunConflictError: the run was started with other parameters or by other code.
+    """
+    plan = _sound(trainable.plan(config), trainable)
+    commit, dirty = provenance.git_state(trainable)
+    record = RunRecord(
+        run_id=run_id,
+        model=plan.model,
+        trigger=trigger,
+        config=config.to_dict(),
+        seed=seed_of(run_id) if plan.seed is None else plan.seed,
+        code_sha256=provenance.code_sha256(trainable),
+        created=time.time(),
+        synthetic=plan.synthetic,
+        classes=list(trainable.problem.classes),
+        trainable=trainable.reference,
+        defaults=trainable.config().flat(),
+        planned_epochs=plan.epochs,
+        dag_id=dag_id,
+        dag_run_id=dag_run_id,
+        sweep=sweep,
+        schedule=schedule,
+        git_commit=commit,
+        git_dirty=dirty,
+        versions=provenance.versions(),
+    )
+    if observer and observer.sends and not ledger.store.exists(ledger.run(run_id).key("run.json")):
+        record = with_room(ledger.store, record, [trainable.plan(one).epochs for one in trials or [config]])
+    run = ledger.create(record)
+    if not run.summary():
+        run.update_summary(lambda summary: summary)
+    return run
+
+
+def _sound(plan: Plan, trainable: Trainable) -> Plan:
+    if find(trainable.reference) is not trainable:
+        raise ConfigError(f"{trainable.reference} is another Trainable than the one that says it is to be found there")
+    if not _MODEL.fullmatch(plan.model):
+        raise ConfigError(
+            f"{trainable.reference} calls its model {plan.model!r:.100}; a name has letters, digits, '-', '_' and '.'"
+        )
+    if not 1 <= plan.epochs <= MAX_EPOCHS:
+        raise ConfigError(f"{trainable.reference} plans {plan.epochs} epochs; a run has from 1 to {MAX_EPOCHS}")
+    if len(trainable.problem.classes) < 2:
+        raise ConfigError(f"{trainable.reference} tells {len(trainable.problem.classes)} classes apart; two at least")
+    return plan

@@ -1,0 +1,141 @@
+"""A call-out as the services take it, chat, pagers and a webhook: each in its own words.
+
+Those that keep an incident open are told of a test and, at once, that it is over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from catwalk.notifications.receivers import Pager, Telegram
+from catwalk_courier.delivery.transports import post
+from catwalk_courier.payload import VERSION
+
+ALERT = "WatchdogSilent"
+"""The alert's name in what webhooks get."""
+PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
+OPSGENIE_URL = "https://api.opsgenie.com/"
+TELEGRAM_URL = "https://api.telegram.org"
+
+Content = Mapping[str, Any]
+"""What :func:`catwalk_courier.delivery.callout.message` makes."""
+
+
+def slack(url_file: Path, content: Content) -> None:
+    """A message by an incoming webhook of Slack."""
+    post(_held(url_file), {"text": f"*{content['subject']}*\n{content['text']}"})
+
+
+def discord(url_file: Path, content: Content) -> None:
+    """A message by a webhook of Discord, which takes 2,000 characters."""
+    post(_held(url_file), {"content": f"**{content['subject']}**\n{content['text']}"[:2000]})
+
+
+def teams(url_file: Path, content: Content) -> None:
+    """An adaptive card by a workflow of Microsoft Teams."""
+    title = {"type": "TextBlock", "text": content["subject"], "weight": "Bolder", "size": "Medium", "wrap": True}
+    text = {"type": "TextBlock", "text": content["text"], "wrap": True}
+    card = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.2",
+        "body": [title, text],
+    }
+    attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}
+    post(_held(url_file), {"type": "message", "attachments": [attachment]})
+
+
+def telegram(chat: Telegram, content: Content) -> None:
+    """A message of a bot of Telegram."""
+    url = f"{TELEGRAM_URL}/bot{_held(chat.token_file)}/sendMessage"
+    post(url, {"chat_id": int(_held(chat.chat_file)), "text": f"{content['subject']}\n{content['text']}"})
+
+
+def pagerduty(pager: Pager, content: Content) -> None:
+    """Triggers or resolves an incident, by PagerDuty's Events API v2."""
+    for firing in _states(content):
+        event: dict[str, Any] = {
+            "routing_key": _held(pager.key_file),
+            "event_action": "trigger" if firing else "resolve",
+            "dedup_key": _identity(content),
+        }
+        if firing:
+            details = {"text": content["text"]}
+            event["payload"] = {
+                "summary": content["subject"],
+                "source": content["runbook_url"],
+                "severity": "critical",
+                "custom_details": details,
+            }
+        post(pager.url or PAGERDUTY_URL, event)
+
+
+def opsgenie(pager: Pager, content: Content) -> None:
+    """Opens or closes an alert of Opsgenie."""
+    base, alias = (pager.url or OPSGENIE_URL).rstrip("/"), _identity(content)
+    key = f"GenieKey {_held(pager.key_file)}"
+    for firing in _states(content):
+        if firing:
+            alert = {"message": content["subject"][:130], "description": content["text"], "priority": "P1"}
+            post(f"{base}/v2/alerts", {**alert, "alias": alias, "source": "Catwalk"}, Authorization=key)
+        else:
+            post(f"{base}/v2/alerts/{alias}/close?identifierType=alias", {"source": "Catwalk"}, Authorization=key)
+
+
+def webhook(url_file: Path, content: Content) -> None:
+    """A notification in the shape of Alertmanager's, for webhooks that know that one."""
+    for firing in _states(content):
+        post(_held(url_file), as_alert(content, firing))
+
+
+def _held(path: Path) -> str:
+    return path.read_text().strip()
+
+
+def _states(content: Content) -> Iterator[bool]:
+    """Whether it fires, for each message that the event takes."""
+    if content["event"] != "recovered":
+        yield True
+    if content["event"] != "silent":
+        yield False
+
+
+def _identity(content: Content) -> str:
+    """The same for the beginning and the end of what one courier calls out; a test is another matter."""
+    text = f"{ALERT} {content['runbook_url']} {content['event'] == 'test'}"
+    return f"catwalk-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def as_alert(content: Content, firing: bool) -> dict[str, Any]:
+    """A notification of Alertmanager, version 4, of one alert."""
+    name = "TestNotification" if content["event"] == "test" else ALERT
+    labels = {"alertname": name, "severity": "critical", "area": "telemetry"}
+    annotations = {
+        "summary": content["subject"].partition(": ")[2],
+        "description": content["text"],
+        "runbook_url": content["runbook_url"],
+    }
+    alert = {
+        "status": "firing" if firing else "resolved",
+        "labels": labels,
+        "annotations": annotations,
+        "startsAt": content["time"],
+        "endsAt": "0001-01-01T00:00:00Z" if firing else content["time"],
+        "generatorURL": "",
+        "fingerprint": name,
+    }
+    return {
+        "version": VERSION,
+        "groupKey": name,
+        "truncatedAlerts": 0,
+        "status": alert["status"],
+        "receiver": "courier",
+        "groupLabels": {},
+        "commonLabels": labels,
+        "commonAnnotations": annotations,
+        "externalURL": "",
+        "alerts": [alert],
+    }

@@ -1,0 +1,226 @@
+"""``catwalk alerts --test`` with a real Alertmanager and courier, SMTP and HTTP on loopback; one of each way fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catwalk.cli import drill
+from catwalk.cli.main import main
+from catwalk.clients.alertmanager import silence_all
+from catwalk.notifications import receivers
+from tests.support.notifying import Alertmanager, CourierProcess, Listener, Mailbox
+from tests.support.servers import MONITORING_PASSWORD, wait_until
+
+pytestmark = pytest.mark.integration
+
+
+class People:
+    """Whom a stack can tell: a service that answers as it is told, and a mailbox that refuses some."""
+
+    def __init__(self, home: Path) -> None:
+        self.broken: set[str] = set()
+        """Paths that answer 404."""
+        self.service = Listener(self._answer)
+        self.mailbox = Mailbox()
+        self.home = home
+        (home / "receivers" / "model").mkdir(parents=True)
+        (home / "logs").mkdir()
+
+    def _answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        if path in self.broken:
+            return 404, {"error": "no_service"}
+        return 202 if "alerts" in path else 200, {"ok": True, "result": {"message_id": 1, "chat": {"id": 7}}}
+
+    def write(self, **files: str) -> None:
+        """Files of receivers; the keys have ``__`` for a slash, and ``_yml`` for the suffix."""
+        for name, text in files.items():
+            path = name.replace("__", "/").replace("_yml", ".yml")
+            (self.home / "receivers" / path).write_text(text)
+
+    def start(self) -> None:
+        self.courier = CourierProcess(self.home, CATWALK_CALLOUT_COMMAND=f"cat >> {self.home}/called")
+        folder = self.home / "alertmanager"
+        folder.mkdir()
+        found = receivers.read(self.home / "receivers")
+        self.alertmanager = Alertmanager(folder, found, self.courier.url, services_url=self.service.url)
+        (self.home / "logs" / "alertmanager.log").symlink_to(folder / "alertmanager.log")
+
+    def stop(self) -> None:
+        self.alertmanager.stop()
+        self.courier.kill()
+        self.service.stop()
+        self.mailbox.stop()
+
+
+@pytest.fixture
+def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., People]]:
+    made: list[People] = []
+
+    def make(**files: str) -> People:
+        people = People(tmp_path)
+        people.write(
+            **{name: text.format(url=people.service.url, smtp=people.mailbox.port) for name, text in files.items()}
+        )
+        people.start()
+        made.append(people)
+        monkeypatch.setenv("CATWALK_HOME", str(tmp_path))
+        monkeypatch.setenv("CATWALK_ALERTMANAGER_URL", people.alertmanager.url)
+        monkeypatch.setenv("CATWALK_COURIER_URL", people.courier.url)
+        monkeypatch.setenv("CATWALK_MONITORING_PASSWORD", MONITORING_PASSWORD)
+        return people
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+MAIL = "to: ops@example.test\nfrom: c@example.test\nsmarthost: 127.0.0.1:{smtp}\nrequire_tls: false\n"
+
+
+def drilled(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[tuple[str, str], tuple[bool, str]]]:
+    """Exit code, and way → whether it was delivered and what came back."""
+    with pytest.raises(SystemExit) as ended:
+        main(["alerts", "--test", "--json", *arguments])
+    outcomes = json.loads(capsys.readouterr().out)
+    found = {(one["receiver"], one["way"]): (one["delivered"], one["said"]) for one in outcomes}
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, found
+
+
+def test_every_way_delivers_and_its_people_hear_of_the_end(
+    people: Callable[..., People], capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = people(
+        slack_url="{url}/slack",
+        teams_url="{url}/teams",
+        discord_url="{url}/discord",
+        webhook_url="{url}/hook",
+        pagerduty_key="R0UT1NG",
+        pagerduty_url="{url}/pagerduty",
+        opsgenie_key="GEN1E",
+        opsgenie_url="{url}/opsgenie",
+        email_yml=MAIL.replace("ops@example.test", "[ops@example.test, ml@example.test]"),
+        model__slack_url="{url}/model",
+    )
+    code, found = drilled(capsys)
+    ways = {"slack", "msteamsv2", "discord", "pagerduty", "opsgenie", "email", "webhook"}
+    called = {"command", "discord", "email", "opsgenie", "pagerduty", "slack", "teams", "webhook"}
+    assert found == {
+        **{(name, way): (True, "delivered") for name in ("everybody", "model") for way in ways},
+        **{(name, "courier"): (True, "kept") for name in ("everybody", "model")},
+        **{("call-out", way): (True, "delivered") for way in called},
+    }
+    assert code == 0
+    bodies = site.service.bodies
+    assert "Test of the notifications of everybody" in bodies("/slack")[0]["attachments"][0]["title"]
+    assert "Test of the notifications of model" in bodies("/model")[0]["attachments"][0]["title"]
+    assert bodies("/slack")[-1]["text"].startswith("*TEST: Catwalk's call-out works*")
+    assert "TEST: Catwalk's call-out works" in (site.home / "called").read_text()
+    recipients = {recipient for mail in site.mailbox.recipients for recipient in mail}
+    assert recipients == {"ops@example.test", "ml@example.test"}
+    assert [one["event_action"] for one in bodies("/pagerduty") if one["routing_key"] == "R0UT1NG"][:1] == ["trigger"]
+    assert bodies("/pagerduty")[0]["payload"]["severity"] == "critical"
+    assert bodies("/opsgenie/v2/alerts")[0]["priority"] == "P1"
+    genie = [headers["Authorization"] for _, path, _, headers in site.service.received if "opsgenie" in path]
+    assert set(genie) == {"GenieKey GEN1E"}
+
+    def opened_and_closed() -> tuple[int, int]:
+        """Incidents that PagerDuty was told of, and those that it was told are over."""
+        actions: dict[str, set[str]] = {"trigger": set(), "resolve": set()}
+        for body in bodies("/pagerduty"):
+            actions[body["event_action"]].add(body["dedup_key"])
+        assert actions["resolve"] <= actions["trigger"]
+        return len(actions["trigger"]), len(actions["resolve"])
+
+    wait_until(lambda: opened_and_closed() == (3, 3), "nothing is left open: two receivers, and the call-out")
+    kept = [one for one in site.courier.told()["notifications"] if one["labels"]["alertname"] == drill.ALERT]
+    assert {one["status"] for one in kept} == {"firing", "resolved"}
+
+
+def test_what_fails_is_said_with_what_came_back(
+    people: Callable[..., People], capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = people(
+        slack_url="{url}/slack",
+        teams_url="http://127.0.0.1:1/teams",
+        discord_url="{url}/discord",
+        webhook_url="{url}/hook",
+        opsgenie_key="GEN1E",
+        opsgenie_url="{url}/opsgenie",
+        pagerduty_key="R0UT1NG",
+        pagerduty_url="{url}/pagerduty",
+        email_yml=MAIL.replace("ops@example.test", "nobody@example.test, ops@example.test"),
+    )
+    site.broken |= {"/slack", "/hook", "/opsgenie/v2/alerts", "/pagerduty"}
+    site.mailbox.refused |= {"nobody@example.test"}
+    code, found = drilled(capsys, "everybody")
+    failed = {way: said for way, (delivered, said) in found.items() if not delivered}
+    assert code == 1
+    assert failed.keys() == {
+        *(("everybody", way) for way in ("slack", "msteamsv2", "webhook", "opsgenie", "pagerduty", "email")),
+        *(("call-out", way) for way in ("slack", "teams", "webhook", "opsgenie", "pagerduty", "email")),
+    }
+    assert "404" in failed["everybody", "slack"]
+    assert "no_service" in failed["everybody", "slack"]
+    assert "refused" in failed["everybody", "msteamsv2"]
+    assert "550" in failed["everybody", "email"]
+    assert "no_service" in failed["everybody", "opsgenie"]
+    assert failed["call-out", "slack"] == '404 Not Found: {"error": "no_service"}'
+    assert failed["call-out", "email"] == "the server refuses nobody@example.test: 550 no such user here"
+    with pytest.raises(SystemExit, match="1"):
+        main(["alerts", "--test", "pipeline"])
+    printed = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("pipeline: discord") and line.endswith("  delivered") for line in printed)
+    assert any(line.startswith("call-out: slack") and "failed: 404 Not Found" in line for line in printed)
+    (site.home / "logs" / "alertmanager.log").unlink()
+    assert drilled(capsys, "everybody")[1]["everybody", "slack"] == (
+        False,
+        "Alertmanager could not deliver it; its log says why",
+    )
+
+
+def test_telegram(people: Callable[..., People], capsys: pytest.CaptureFixture[str]) -> None:
+    """Only Alertmanager's half: the call-out goes to Telegram itself."""
+    site = people(telegram_token="110201543:S3CRET", telegram_chat="-1001234567890")
+    outcomes = drill._Trial(site.alertmanager.url, site.courier.url, "everybody", ["telegram"]).outcomes(60)
+    assert {outcome.way: outcome.delivered for outcome in outcomes} == {"courier": True, "telegram": True}
+    (message,) = site.service.bodies("/bot110201543:S3CRET/sendMessage")[:1]
+    site.broken.add("/bot110201543:S3CRET/sendMessage")
+    outcomes = drill._Trial(site.alertmanager.url, site.courier.url, "everybody", ["telegram"]).outcomes(60)
+    failed = {outcome.way: outcome.said for outcome in outcomes if not outcome.delivered}
+    assert failed.keys() == {"telegram"}
+    assert "S3CRET" not in failed["telegram"]
+    assert message["chat_id"] == "-1001234567890"
+    assert "Test of the notifications of everybody" in message["text"]
+
+
+def test_what_is_silenced_is_said(people: Callable[..., People], capsys: pytest.CaptureFixture[str]) -> None:
+    site = people(slack_url="{url}/slack")
+    silence_all(site.alertmanager.url, 600, "work")
+    code, found = drilled(capsys, "everybody")
+    assert code == 1
+    assert found["everybody", "slack"] == (False, drill._LOUD)
+    assert found["call-out", "slack"] == (True, "delivered")
+
+
+def test_where_nobody_is_told_it_fails(
+    people: Callable[..., People], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = people()
+    for arguments, complaint in (
+        (["models"], "there is no receiver 'models'; the receivers are everybody, model, pipeline, telemetry"),
+        (["--history"], "--test with nothing but RECEIVER"),
+    ):
+        with pytest.raises(SystemExit, match="1"):
+            main(["alerts", "--test", *arguments])
+        assert complaint in capsys.readouterr().err
+    site.courier.kill()
+    site.courier.start(CATWALK_CALLOUT_COMMAND="  ")
+    with pytest.raises(SystemExit, match="1"):
+        main(["alerts", "--test"])
+    assert "nobody is told: no way is configured" in capsys.readouterr().err

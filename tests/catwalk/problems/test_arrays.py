@@ -1,0 +1,104 @@
+"""Labels and scores of any origin are taken; what is wrong with them is said in a line that names the argument."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from catwalk import Binary, Multiclass, Regression
+from catwalk.errors import InputError
+from catwalk.problems.interface import Problem
+
+NAMES = Multiclass(("cat", "dog", "eel"))
+LOGITS = [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [3.0, 0.0, 1.0]]
+
+
+class Series:
+    """What a pandas column is to numpy."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self._values = values
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return np.asarray(self._values, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [list, tuple, np.asarray, torch.tensor, Series, lambda values: torch.tensor(values, dtype=torch.bfloat16),
+     lambda values: torch.tensor([float(value) for value in values], requires_grad=True),
+     lambda values: np.asarray(values)[:, None]],
+)  # fmt: skip
+def test_arrays_of_any_origin_give_the_same(wrap: Any) -> None:
+    outcome = Binary().measure(wrap([1, 0, 1]), wrap([0.5, 0.25, 0.75]))
+    assert outcome.loss.tolist() == pytest.approx([-np.log(0.5), -np.log(0.75), -np.log(0.75)])
+    assert outcome.labels.tolist() == [1, 0, 1]
+    assert outcome.predictions.tolist() == [0.5, 0.25, 0.75]
+
+
+@pytest.mark.parametrize(
+    "labels", [["cat", "dog", "eel"], [0, 1, 2], [0.0, 1.0, 2.0], np.array(["cat", "dog", "eel"], dtype=object)]
+)
+def test_classes_go_by_name_or_index(labels: Any) -> None:
+    outcome = NAMES.measure(labels, LOGITS)
+    assert outcome.labels.tolist() == [0, 1, 2]
+    assert outcome.predictions.tolist() == [0, 1, 0]
+    assert outcome.loss.tolist() == [0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("labels", [[True, False], ["yes", "no"], [1, 0], [1.0, 0.0]])
+def test_yes_and_no_go_by_name_number_or_truth(labels: Any) -> None:
+    assert Binary(("no", "yes")).measure(labels, [0.9, 0.2]).labels.tolist() == [1, 0]
+
+
+def test_both_probabilities_are_as_good_as_that_of_the_positive_class() -> None:
+    one, both = [0.9, 0.2], [[0.1, 0.9], [0.8, 0.2]]
+    assert Binary().measure([1, 0], both).metrics == Binary().measure([1, 0], one).metrics
+
+
+def test_probabilities_of_many_classes_are_as_good_as_logits() -> None:
+    logits = np.log([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.2, 0.2, 0.6]])
+    assert NAMES.measure([0, 1, 2], np.exp(logits)).metrics == pytest.approx(NAMES.measure([0, 1, 2], logits).metrics)
+
+
+def test_predicted_classes_alone_have_no_log_loss() -> None:
+    outcome = NAMES.measure(["cat", "dog", "eel"], ["cat", "eel", "eel"])
+    assert outcome.loss.tolist() == [0.0, 1.0, 0.0]
+    assert set(outcome.metrics) == {"accuracy", "worst_recall", "macro_f1"}
+
+
+@pytest.mark.parametrize(
+    ("problem", "labels", "scores", "told"),
+    [
+        (Binary(), [1, 0, 1], [0.1, 0.2], ["scores: expected prob", "(3,)", "got float64, shape (2,)"]),
+        (Binary(), [1, 0], [0.1, 1.2], ["scores: expected prob", "got 1.2 in row 1"]),
+        (Binary(), [1, 0], [0.1, np.nan], ["scores: expected prob", "1 of 2 values are NaN", "row 1"]),
+        (Binary(), [1, 0], [[0.1, 0.2], [0.5, 0.5]], ["scores: ", "don't add up to 1"]),
+        (Binary(), [1, 2], [0.1, 0.2], ["labels: expected class indices from 0 to 1", "got 2 in row 1"]),
+        (Binary(), [1, None], [0.1, 0.2], ["labels: ", "got NoneType and int, shape (2,)"]),
+        (Binary(), [], [], ["labels: ", "no examples, shape (0,)"]),
+        (Binary(), 1, [0.1], ["labels: ", "got int 1, which has no rows"]),
+        (Binary(("no", "yes")), ["no", "maybe"], [0.1, 0.2], ["labels: ", "no, yes", "got 'maybe' in row 1"]),
+        (Binary(metric="auc"), [1, 1], [3, 4], ["labels: expected examples of both classes"]),
+        (NAMES, [0, 3], LOGITS[:2], ["labels: expected class indices from 0 to 2", "got 3 in row 1"]),
+        (NAMES, [0, 1], [[1, 2], [3, 4]], ["scores: expected logits", "(2, 3)", "got int64, shape (2, 2)"]),
+        (NAMES, [0, 1], [[1, 2, 3], [4, 5]], ["scores: expected logits", "got list: "]),
+        (Multiclass(), [0, 3], LOGITS[:2], ["labels: expected class indices from 0 to 2", "got 3 in row 1"]),
+        (Regression(), [1.0, 2.0], [[1.0, 2.0]], ["scores: expected a predicted value", "(2,)", "shape (1, 2)"]),
+        (Regression(), ["a", "b"], [1, 2], ["labels: expected the true values", "got text, shape (2,)"]),
+        (Regression(), [1.0, np.inf], [1, 2], ["labels: ", "1 of 2 values are NaN or infinite, the first in row 1"]),
+        (Regression(), [{}, {}], [1, 2], ["labels: ", "got dict, shape (2,)"]),
+    ],
+)  # fmt: skip
+def test_one_line_names_the_argument_what_was_expected_and_what_came(
+    problem: Problem, labels: Any, scores: Any, told: list[str]
+) -> None:
+    with pytest.raises(InputError) as raised:
+        problem.measure(labels, scores)
+    line = str(raised.value)
+    assert "\n" not in line
+    assert line.startswith(told[0])
+    assert all(part in line for part in told), line

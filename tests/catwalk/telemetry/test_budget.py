@@ -1,0 +1,305 @@
+"""Nothing that is allowed exceeds what Prometheus accepts of statsd_exporter."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from catwalk.errors import StoreError, StoreUnavailableError
+from catwalk.ledger.records import MAX_EPOCHS, RunRecord
+from catwalk.ledger.runs import Ledger, Run
+from catwalk.replay.points import run_points
+from catwalk.replay.room import KEY, take, take_again, with_room
+from catwalk.stages.lifecycle.opening import open_run
+from catwalk.stages.sweeps.search import MAX_TRIALS
+from catwalk.storage.store import Store
+from catwalk.telemetry import catalogue
+from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
+from catwalk.telemetry.budget import OPEN_SECONDS, RUNS_SHARE, SAMPLE_LIMIT, SENT_SECONDS, smallest
+from catwalk.telemetry.catalogue import Metric
+from catwalk.telemetry.emitter import Emitter
+from catwalk.telemetry.points import fixed_series, kept, series_budget, series_left_out
+from catwalk.telemetry.wire.address import Address
+from catwalk_exporter.canary import announcements
+from ml.fashion_mnist import CLASSIFIER
+from ml.fashion_mnist.config import CLASSES, RunConfig
+from stack.settings import PROJECT
+from tests.support.servers import StatsdExporter, wait_until
+
+FIXED_SERIES = fixed_series(10)
+DAGS, TASKS = 100, 8
+OF_AIRFLOW = {
+    "dag_id": DAGS,
+    "task_id": TASKS,
+    "run_type": 3,
+    "state": 6,
+    "file_name": DAGS,
+    "file_path": DAGS,
+    "pool_name": 4,
+    "executor": 2,
+    "executor_class_name": 2,
+    "prior_state": 2,
+}
+"""Values of labels where 100 DAGs run; those that are not here have one for each DAG or task, or one at all."""
+
+
+def samples(metric: Metric, values: dict[str, int], fixed: dict[str, str]) -> int:
+    series = math.prod(values.get(label, 1) for label in metric.labels if label not in fixed)
+    return series * (len(metric.buckets) + 3 if metric.kind == "histogram" else 1)
+
+
+def of_airflow() -> int:
+    rules = [rule for rule in airflow_rules(load_registry()) if rule.metric]
+    return sum(samples(rule.metric, OF_AIRFLOW, dict(rule.fixed)) for rule in rules if rule.metric)
+
+
+def of_all_runs() -> int:
+    """What runs send besides their own series, and statsd_exporter's own metrics, of which there are about 120."""
+    shared = [metric for metric in catalogue.by_transport("statsd") if "run_id" not in metric.labels]
+    return 500 + sum(samples(metric, {"operation": len(catalogue.STORE_OPERATIONS)}, {}) for metric in shared)
+
+
+def run(number: int, epochs: int = 18, sweep: str = "") -> RunRecord:
+    config = RunConfig.from_flat({"epochs": epochs}).to_dict()
+    return RunRecord(
+        f"20261123T030000Z-{number:08x}",
+        "mlp",
+        "sweep" if sweep else "manual",
+        config,
+        7,
+        "c",
+        0.0,
+        False,
+        sweep=sweep,
+        classes=list(CLASSES),
+    )
+
+
+def most(epochs: int, granted: int, tested: bool = True) -> int:
+    """Series that a run with this budget makes if nothing stops it."""
+    if granted < FIXED_SERIES:
+        return 0
+    found = kept(epochs, 10, granted)
+    fixed = FIXED_SERIES if tested else 9
+    return 9 * len(found.curves) + len(CLASSES) * len(found.classes) + fixed
+
+
+def test_the_limit_is_the_one_that_prometheus_has() -> None:
+    jobs = yaml.safe_load((PROJECT / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    [job] = [job for job in jobs if job["job_name"] == "statsd_exporter"]
+    assert job["sample_limit"] == SAMPLE_LIMIT
+
+
+def test_the_runs_share_and_a_hundred_dags_stay_below_the_limit() -> None:
+    assert of_airflow() > 50_000, "or the DAGs are not what they seem"
+    assert RUNS_SHARE + of_airflow() + of_all_runs() < 0.7 * SAMPLE_LIMIT
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 18, 50, MAX_EPOCHS])
+@pytest.mark.parametrize("runs_first", [True, False])
+def test_the_largest_sweep_and_five_runs_stay_below_the_share(memory_store: Any, epochs: int, runs_first: bool) -> None:
+    singles = [run(number, MAX_EPOCHS) for number in range(5)]
+    trials = [run(100 + number, epochs, "sweep") for number in range(MAX_TRIALS)]
+    total = 0
+    for record in [*singles, *trials] if runs_first else [*trials, *singles]:
+        of_sweep = bool(record.sweep)
+        own = record.epochs
+        granted = take(memory_store, record, MAX_TRIALS if of_sweep else 1, own, now=0.0)
+        assert granted >= FIXED_SERIES
+        total += most(own, granted, tested=not of_sweep or record is trials[0])
+    assert total <= RUNS_SHARE
+
+
+def test_the_largest_sweep_of_the_default_recipe_keeps_every_epochs_curves(memory_store: Any) -> None:
+    granted = {take(memory_store, run(number, 18, "sweep"), MAX_TRIALS, 18, now=0.0) for number in range(MAX_TRIALS)}
+    assert len(granted) == 1, "trials are compared with each other"
+    found = kept(18, 10, granted.pop())
+    assert (len(found.curves), len(found.classes)) == (18, 5)
+    assert take(memory_store, run(999), 1, 18, now=0.0) == series_budget(18, 10), "the nightly run is whole beside it"
+
+
+def test_whatever_is_started_at_whatever_rate_stays_below_the_share(memory_store: Any) -> None:
+    """Sweeps and runs at random times; each sends all that it may, and once more when it ends."""
+    chance = random.Random(7)
+    now, live, pending = 0.0, dict[str, tuple[int, float]](), list[tuple[float, RunRecord]]()
+    fullest = 0
+    for number in range(150):
+        now += chance.choice([0.0, 60.0, 600.0, 3_600.0])
+        epochs = chance.choice([1, 5, 18, 60, MAX_EPOCHS])
+        trials = chance.choice([1, 1, 1, 3, 20, 40])
+        sweep = f"sweep {number}" if trials > 1 else ""
+        for trial in range(trials):
+            record = run(1_000 * number + trial, epochs, sweep)
+            granted = take(memory_store, record, trials, epochs, now)
+            record = replace(record, series_budget=granted)
+            size = most(epochs, granted, tested=trial == 0)
+            live[record.run_id] = size, now + chance.uniform(0, OPEN_SECONDS)
+            heapq.heappush(pending, (now + chance.uniform(0, 12 * 3_600), number * 1_000 + trial, record))  # type: ignore[misc]
+        while pending and pending[0][0] <= now:
+            _, _, record = heapq.heappop(pending)  # type: ignore[misc]
+            size = live[record.run_id][0]
+            if take_again(memory_store, record, size, now):
+                live[record.run_id] = size, now + SENT_SECONDS
+        held = sum(size for size, until in live.values() if until > now)
+        fullest = max(fullest, held)
+        assert held <= RUNS_SHARE, number
+    assert fullest > 0.9 * RUNS_SHARE, "or nothing was tried"
+
+
+def test_a_part_comes_back_when_the_gauges_have_left_the_exporter(memory_store: Any) -> None:
+    first = run(1, MAX_EPOCHS)
+    whole = take(memory_store, first, 1, MAX_EPOCHS, now=0.0)
+    for number in range(2, 200):
+        take(memory_store, run(number, MAX_EPOCHS), 1, MAX_EPOCHS, now=0.0)
+    assert take(memory_store, run(200, MAX_EPOCHS), 1, MAX_EPOCHS, now=0.0) == 0
+    for number in range(1, 201):
+        assert take_again(memory_store, run(number, MAX_EPOCHS), 0, now=100.0)
+    assert take(memory_store, run(201, MAX_EPOCHS), 1, MAX_EPOCHS, now=SENT_SECONDS) == 0
+    assert take(memory_store, run(202, MAX_EPOCHS), 1, MAX_EPOCHS, now=101.0 + SENT_SECONDS) == whole
+
+
+def test_a_run_without_a_part_is_sent_again_only_where_it_has_room(memory_store: Any) -> None:
+    assert take_again(memory_store, run(1), RUNS_SHARE - 10, now=0.0)
+    assert take_again(memory_store, run(1), RUNS_SHARE - 10, now=1.0), "its own part counts once"
+    assert not take_again(memory_store, run(2), 11, now=2.0)
+    assert take_again(memory_store, run(3), 10, now=2.0)
+    assert take_again(memory_store, run(2), 11, now=2.0 + SENT_SECONDS)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"held": 1}', b'{"held": {"a": {"each": "x", "total": null}}}'])
+def test_a_damaged_list_is_replaced(memory_store: Any, body: bytes) -> None:
+    memory_store.put(KEY, body)
+    assert take(memory_store, run(1), 1, 18, now=0.0) == series_budget(18, 10)
+    assert take(memory_store, run(1), 1, 18, now=0.0) == series_budget(18, 10)
+
+
+def test_a_part_that_is_less_than_nothing_makes_no_room(memory_store: Any) -> None:
+    memory_store.put(KEY, b'{"held": {"a": {"each": 0, "total": -1000000, "until": 1e12}}}')
+    assert take_again(memory_store, run(1), RUNS_SHARE, now=0.0)
+    assert not take_again(memory_store, run(2), 1, now=0.0)
+
+
+def test_a_part_that_a_clock_ahead_has_taken_comes_back(memory_store: Any) -> None:
+    assert take_again(memory_store, run(1), RUNS_SHARE - 1_000, now=1e12)
+    assert take_again(memory_store, run(2), 10, now=0.0)
+    assert not take_again(memory_store, run(3), RUNS_SHARE - 1_000, now=OPEN_SECONDS - 1)
+    assert take_again(memory_store, run(3), RUNS_SHARE - 1_000, now=OPEN_SECONDS + 1)
+
+
+def test_a_store_whose_etags_are_changed_on_the_way_holds_no_run_up(
+    memory_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that compresses answers makes them weak: no condition ever holds."""
+    monkeypatch.setattr("catwalk.storage.swap._FIRST_PAUSE", 0.0)
+    take(memory_store, run(1), 1, 18)
+    find = memory_store.find
+    monkeypatch.setattr(memory_store, "find", lambda key: replace(find(key), etag="W/x"))
+    with pytest.raises(StoreError, match="does this S3 keep ETags"):
+        take(memory_store, run(2), 1, 18)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 17, 18, MAX_EPOCHS])
+def test_a_run_makes_no_more_series_than_its_budget_and_the_rest_is_said(make_run: Any, epochs: int) -> None:
+    for granted in (0, *range(FIXED_SERIES, series_budget(epochs, 10) + 20, 1 + 3 * epochs)):
+        made = make_run(epochs)
+        made.record = replace(
+            made.record, config=RunConfig.from_flat({"epochs": epochs}).to_dict(), series_budget=granted
+        )
+        points = run_points(made)
+        assert len(points) <= granted
+        assert len(points) == most(epochs, granted) == series_budget(epochs, 10) - series_left_out(epochs, 10, granted)
+        shown = {int(point.labels["epoch"]) for point in points if "epoch" in point.labels}
+        if granted >= FIXED_SERIES + 18:
+            assert {1, epochs} <= shown
+        assert all(set(point.labels) == set(point.metric.labels) for point in points)
+
+
+def test_an_epoch_whose_loss_is_no_number_is_never_left_out(make_run: Any, make_epoch: Any) -> None:
+    """Training stops with it, and an alert stands on it."""
+    made = make_run(18)
+    made.record = replace(made.record, series_budget=FIXED_SERIES + 27)
+    epochs = [*made.training().epochs[:7], make_epoch(8, train_loss=math.nan)]
+    made.training = lambda: type("Training", (), {"epochs": epochs})
+    points = [point for point in run_points(made) if "epoch" in point.labels]
+    assert {point.labels["epoch"] for point in points} == {"1", "8"}
+    assert len(points) == 18
+
+
+def test_a_run_without_a_budget_is_whole(make_run: Any) -> None:
+    """One that was opened before there were any."""
+    assert make_run(18).record.series_budget is None
+    assert len(run_points(make_run(18))) == series_budget(18, 10)
+
+
+def test_a_store_that_does_not_answer_stops_no_run(memory_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(key: str) -> None:
+        raise StoreUnavailableError("S3 does not answer")
+
+    monkeypatch.setattr(memory_store, "find", broken)
+    opened = with_room(memory_store, run(1, 50), [50])
+    assert opened == replace(run(1, 50), series_budget=smallest(10), series_left_out=19 * 50 - 5 * 9)
+
+
+@pytest.mark.integration
+def test_a_run_remembers_its_budget_from_the_moment_it_is_opened(s3_store: Store) -> None:
+    ledger, observer = Ledger(s3_store), Emitter(Address("127.0.0.1", 9))
+    config = RunConfig.from_flat({"source": "synthetic", "epochs": MAX_EPOCHS})
+
+    def opened(run_id: str, sweep: str, trials: int) -> Run:
+        return open_run(ledger, run_id, CLASSIFIER, config, "sweep", "d", "r", sweep, [config] * trials, observer)
+
+    first = opened("20261123T030000Z-00000001", "a sweep", MAX_TRIALS)
+    granted = first.record.series_budget
+    assert granted is not None
+    assert FIXED_SERIES < granted < series_budget(MAX_EPOCHS, 10)
+    assert first.record.series_left_out == series_left_out(MAX_EPOCHS, 10, granted)
+    summary = first.summary()
+    assert summary is not None
+    assert summary.series_left_out == first.record.series_left_out
+    others = [opened(f"20261123T030000Z-{number:08x}", f"sweep {number}", MAX_TRIALS) for number in range(2, 8)]
+    assert others[-1].record.series_budget == 0, "nothing is left"
+    assert opened(first.run_id, "a sweep", MAX_TRIALS).record == first.record, "a later try finds it"
+    assert opened("20261123T030000Z-000000ff", "a sweep", MAX_TRIALS).record.series_budget == granted
+
+
+@pytest.mark.integration
+def test_many_at_once_take_no_more_than_there_is(s3_store: Store) -> None:
+    with ThreadPoolExecutor(12) as pool:
+        granted = list(pool.map(lambda number: take(s3_store, run(number, MAX_EPOCHS), 1, MAX_EPOCHS), range(36)))
+    assert sum(granted) <= RUNS_SHARE
+    assert min(granted) == 0 or sum(granted) > 0.9 * RUNS_SHARE
+
+
+@pytest.mark.integration
+def test_the_largest_sweep_in_the_real_exporter(make_run: Any, memory_store: Any) -> None:
+    """200 trials of 200 epochs, the chosen one's test, and five runs of 200 epochs: every line that they send."""
+    exporter = StatsdExporter()
+    try:
+        emitter, expected = Emitter(exporter.address), 0
+        emitter.count(announcements())
+        whole = make_run(MAX_EPOCHS)
+        for number in range(MAX_TRIALS + 5):
+            of_sweep = number < MAX_TRIALS
+            record = run(number, MAX_EPOCHS, "sweep" if of_sweep else "")
+            trials = [record.epochs] * (MAX_TRIALS if of_sweep else 1)
+            whole.record = with_room(memory_store, record, trials)
+            points = run_points(whole)
+            chosen = not of_sweep or number == 0
+            stages = ("ingest", "train", "publish")
+            sent = [
+                point for point in points if chosen or "epoch" in point.labels or point.labels.get("stage") in stages
+            ]
+            assert emitter._stream(list(emitter._gauges(sent))) == len(sent) > 0
+            expected += len(sent)
+        scrape = wait_until(lambda: (found := exporter.scrape()) and len(found.of("ml_")) >= expected and found)
+        assert len(scrape.samples) < RUNS_SHARE + of_all_runs()
+        assert emitter.take_dropped() == 0
+    finally:
+        exporter.stop()

@@ -1,0 +1,80 @@
+"""When runs are due."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import islice
+
+import pytest
+
+from catwalk.environment.schedule import Schedule
+from catwalk.errors import ConfigError
+
+
+def unix(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+def next_two(after: str) -> list[str]:
+    """By the environment's schedule; days and hours."""
+    times = islice(Schedule.from_environment().after(unix(after)), 2)
+    return [datetime.fromtimestamp(time, UTC).strftime("%m-%d %H:%M") for time in times]
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CATWALK_SCHEDULE", "CATWALK_SCHEDULE_SECONDS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("0 3 * * *", ["11-28 03:00", "11-29 03:00"]),
+        ("0 3 * * 1-5", ["11-30 03:00", "12-01 03:00"]),  # Monday
+        (" @daily ", ["11-28 00:00", "11-29 00:00"]),
+        ("@weekly", ["11-29 00:00", "12-06 00:00"]),
+        ("@quarterly", ["01-01 00:00", "04-01 00:00"]),
+        ("@midnight", ["11-28 00:00", "11-29 00:00"]),
+        ("@annually", ["01-01 00:00", "01-01 00:00"]),
+        ("0 0 29 2 *", ["02-29 00:00", "02-29 00:00"]),
+        ("*/30 * * * *", ["11-27 03:30", "11-27 04:00"]),
+        ("", ["11-28 03:00", "11-29 03:00"]), ("None", []), ("@once", []), ("@continuous", []),
+    ],
+)  # fmt: skip
+def test_the_next_runs_after_one_that_began_on_a_friday(
+    schedule: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_SCHEDULE", schedule)
+    assert next_two("2026-11-27T03:00:07") == expected
+
+
+def test_without_a_word_it_is_every_night_at_three() -> None:
+    assert next_two("2026-11-27T12:00:00") == ["11-28 03:00", "11-29 03:00"]
+
+
+def test_seconds_go_before_the_cron(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SCHEDULE", "not even a cron")
+    monkeypatch.setenv("CATWALK_SCHEDULE_SECONDS", "5400")
+    assert next_two("2026-11-27T12:00:00") == ["11-27 13:30", "11-27 15:00"]
+    assert str(Schedule.from_environment()) == "every 5400 s"
+    monkeypatch.setenv("CATWALK_SCHEDULE", "0 3 * * *")
+    monkeypatch.setenv("CATWALK_SCHEDULE_SECONDS", "")
+    assert next_two("2026-11-27T12:00:00") == ["11-28 03:00", "11-29 03:00"]
+
+
+def test_the_clocks_of_no_country_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    assert next_two("2026-10-24T12:00:00") == ["10-25 03:00", "10-26 03:00"]
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    ["soon", "61 * * * *", "0 3 * *", "0 0 31 2 *", "@every 1h", "0 0 1 1 * 0 2020", "R 3 * * *"],
+)
+def test_what_never_fires_is_one_clear_line(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SCHEDULE", schedule)
+    with pytest.raises(ConfigError, match="CATWALK_SCHEDULE must be five fields of cron that fire") as refused:
+        Schedule.from_environment()
+    assert schedule in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,57 @@
+"""OpenMP's threads sleep while they wait, by whichever way torch is loaded; who wants it otherwise says so."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from stack.settings import PROJECT
+
+WAYS = {
+    "the catwalk command": ["-c", "from catwalk.cli import main as cli; import ml.fashion_mnist.training"],
+    "a task": ["-c", "import runpy; runpy.run_path('dags/fashion_training.py'); import ml.fashion_mnist.training"],
+    "a module": ["-m", "tests.bench", "--help"],
+    "the tests": [
+        "-m",
+        "pytest",
+        "-q",
+        "-s",
+        "-p",
+        "no:cacheprovider",
+        "tests/ml/fashion_mnist/test_training.py",
+        "--collect-only",
+    ],
+}
+
+
+def shown(arguments: list[str], **environment: str) -> str:
+    """What GNU's OpenMP says of its settings when torch loads it, such as how often threads look before they sleep."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=PROJECT,
+        env={
+            **clean,
+            "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'dags'}",
+            "OMP_DISPLAY_ENV": "verbose",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_waiting_threads_leave_the_cores_to_others(way: str) -> None:
+    text = shown(WAYS[way])
+    assert "GOMP_SPINCOUNT = '0'" in text, text[-2000:]
+
+
+def test_what_the_user_has_set_stays() -> None:
+    assert "GOMP_SPINCOUNT = '0'" not in shown(WAYS["a task"], OMP_WAIT_POLICY="active")
+    assert "GOMP_SPINCOUNT = '1000'" in shown(WAYS["a task"], GOMP_SPINCOUNT="1000")

@@ -1,0 +1,68 @@
+"""The exporter's page of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from catwalk.cli.tables.output import duration, number
+from catwalk.ledger.records import StageSummary
+from catwalk_exporter.pages import index, run_page
+from catwalk_exporter.snapshot import Snapshot
+from tests.support.ledgers import summary
+
+NOW = 1_800_000_000.0
+
+
+def started(*stages: str) -> dict[str, StageSummary]:
+    return {stage: StageSummary(1) for stage in stages}
+
+
+def page(**changes: Any) -> str:
+    return run_page(summary(**changes), store_up=True, now=NOW, stalled_seconds=600)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"state": "failed", "stage": "publish", "stages": started("ingest", "train", "publish")}, "in train"),
+        ({"state": "cancelled", "stage": "publish", "stages": started("ingest", "publish")}, "in ingest"),
+        ({"state": "failed", "stage": "publish", "stages": started("publish")}, ""),
+        ({"state": "failed", "stage": "test", "stages": started("train", "test")}, "in test"),
+        ({"state": "running", "stage": "publish", "updated": NOW}, "in publish"),
+        ({"state": "running", "stage": "", "stages": {}, "updated": NOW}, ""),
+        ({"state": "succeeded", "stage": "publish"}, ""),
+    ],
+)
+def test_where_a_run_has_failed_is_the_stage_that_failed(changes: dict[str, Any], expected: str) -> None:
+    state = changes["state"]
+    assert f'<span class="{state}">{state}</span>{f" {expected}" if expected else ""}</td>' in page(**changes)
+
+
+def test_only_a_seed_that_is_not_set_is_derived() -> None:
+    text = page(parameters={"seed": None, "model_bytes_cap": None, "hidden": [512, 512], "dropout": 0.2})
+    for name, value in {"seed": "derived", "model_bytes_cap": "none", "hidden": "512,512", "dropout": "0.2"}.items():
+        assert f"<th>{name}</th><td>{value}</td>" in text
+
+
+def test_figures_that_are_no_numbers_break_no_page() -> None:
+    nan = float("nan")
+    odd = {"last_validation_loss": nan, "test_accuracy": nan, "test_class_accuracy": [nan] * 10, "test_loss": nan}
+    assert "nan" in page(**odd)
+    assert "nan%" in index(Snapshot((summary(**odd),)), store_up=True, now=NOW, stalled_seconds=600)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(None, "-"), (float("nan"), "-"), (float("inf"), "-"), (54.2, "54.2 s"), (7_500, "2h 05m"), (5.7e5, "6d 14h")],
+)
+def test_durations(seconds: float | None, expected: str) -> None:
+    assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, "-"), (0.25, "0.2500"), (8.7e11, "8.7e+11"), (float("nan"), "nan")]
+)
+def test_figures(value: float | None, expected: str) -> None:
+    assert number(value, ".4f") == expected

@@ -1,0 +1,25 @@
+"""Two models in one Prometheus: no rule takes one for the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.prometheus.book import SCENARIOS, complaint
+from tests.prometheus.scenario import Scenario
+from tests.prometheus.twins import beside, concerns_a_model, doubled, sound_model
+
+SOUND = sound_model()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "told", [doubled, lambda story: beside(story, SOUND)], ids=["of both models", "beside a sound one"]
+)
+def test_every_rule_keeps_two_models_apart(told: Callable[[Scenario], Scenario]) -> None:
+    stories = [story for each in filter(concerns_a_model, SCENARIOS) if (story := told(each)).expect]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda story: complaint([story]), stories))
+    assert not any(found), "".join(found)

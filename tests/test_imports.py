@@ -1,0 +1,54 @@
+"""Each contract on who may import whom refuses what it is there to refuse."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from stack.settings import PROJECT
+
+WRONG = {
+    "Models and services use the library": ("catwalk/report/build.py", "ml.fashion_mnist"),
+    "Of the stack, the demo alone knows a model": ("stack/settings.py", "ml.fashion_mnist"),
+    "Data takes one way through the library": ("catwalk/knobs.py", "catwalk.trainable"),
+    "A stage knows no other stage": ("catwalk/stages/test.py", "catwalk.stages.train"),
+    "A metric becomes a point, and a point a line": ("catwalk/telemetry/points.py", "catwalk.telemetry.emitter"),
+    "The courier writes down before it delivers": (
+        "monitoring/catwalk_courier/journal/store.py",
+        "catwalk_courier.delivery.channel",
+    ),
+    "Dashboards know the catalogue of metrics alone": ("grafana/words.py", "catwalk.storage.store"),
+}
+"""Contract → a module, and what it must not import."""
+
+
+def lint(folder: Path) -> str:
+    program = Path(sys.executable).with_name("lint-imports")
+    environment = {**os.environ, "PYTHONPATH": "monitoring:."}
+    done = subprocess.run([program, "--no-cache"], cwd=folder, env=environment, capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+def test_a_wrong_import_breaks_the_contract_that_forbids_it(tmp_path: Path) -> None:
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    assert {contract["name"] for contract in settings["contracts"]} == set(WRONG)
+    for folder in ("catwalk", "grafana", "ml", "monitoring", "stack"):
+        shutil.copytree(
+            PROJECT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "node_modules")
+        )
+    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
+    for path, wrong in WRONG.values():
+        with (tmp_path / path).open("a") as file:
+            file.write(f"\nimport {wrong}\n")
+    (tmp_path / "catwalk" / "homeless.py").touch()
+    found = lint(tmp_path)
+    assert set(re.findall(r"^(.+) BROKEN", found, re.MULTILINE)) == set(WRONG), found
+    for path, wrong in WRONG.values():
+        importer = path.removeprefix("monitoring/").removesuffix(".py").replace("/", ".")
+        assert re.search(rf"^-? *{re.escape(importer)} -> {re.escape(wrong)}\b", found, re.MULTILINE), (importer, found)
+    assert "homeless" in found, "a module that has no layer"
