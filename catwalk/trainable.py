@@ -11,13 +11,14 @@ import importlib
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from catwalk.errors import ConfigError
 from catwalk.knobs import Config
-from catwalk.ledger.records import EpochRecord, Origin, RunRecord
+from catwalk.ledger.records import EpochRecord, Origin, RunRecord, flat
 from catwalk.problems.multiclass import Multiclass
 
 if TYPE_CHECKING:
@@ -163,6 +164,21 @@ class Previewable(Protocol):
 
 
 @runtime_checkable
+class Upgradable(Protocol):
+    """A Trainable that reads what an older version of itself has stored."""
+
+    def upgrade(self, old_config: dict[str, Any]) -> dict[str, Any]:
+        """The settings of a run as this version would have stored them.
+
+        Args:
+            old_config: section → settings, of any version, this one included.
+
+        Raises:
+            ConfigError: this version can't do the same.
+        """
+
+
+@runtime_checkable
 class Checkable(Protocol):
     """A Trainable whose data can be looked for: `catwalk doctor`."""
 
@@ -227,9 +243,37 @@ def of_run(record: RunRecord) -> Trainable:
     return find(record.trainable)
 
 
+def config_of(trainable: Trainable, record: RunRecord) -> Config:
+    """The configuration of a run, for its Trainable to compute with, whatever version has stored it.
+
+    Raises:
+        ConfigError: this version can't read it; without `upgrade`, it must know every setting.
+    """
+    if isinstance(trainable, Upgradable):
+        return trainable.config.from_dict(_upgraded(trainable, record))
+    found: Config = trainable.config.from_dict(record.config)
+    if found.unknown:
+        raise ConfigError(
+            f"run {record.run_id} has settings that {trainable.reference} does not know "
+            f"({', '.join(flat(found.unknown))}), and it has no method `upgrade`"
+        )
+    return found
+
+
+def _upgraded(trainable: Upgradable, record: RunRecord) -> dict[str, Any]:
+    try:
+        return trainable.upgrade(deepcopy(record.config))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"the settings of run {record.run_id} can't be upgraded: {reason}") from error
+
+
 def origin(trainable: Trainable, record: RunRecord) -> Origin | None:
     """What the record of a run would say of its Trainable, had that been this one; None: it makes other models."""
-    config = trainable.config.from_dict(record.config)
+    try:
+        config = config_of(trainable, record)
+    except ConfigError:
+        return None
     if trainable.plan(config).model != record.model:
         return None
     return Origin(trainable.reference, trainable.problem.classes, trainable.config().flat())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 import urllib.parse
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from catwalk.environment.addresses import PORTS
 from catwalk.environment.caller import become_client
 from catwalk.environment.proxies import without_proxy
 from catwalk.ledger.runs import Ledger
-from catwalk.storage.store import Store
+from catwalk.storage.opening import open_store
 from stack.configuration.environment import client_environment, process_environment
 from stack.native import control
 from stack.native.supervisor import Supervisor
@@ -34,6 +35,9 @@ from tests.support.servers import free_port, s3_server, s3_store, wait_until
 __all__ = ["s3_server", "s3_store", "wait_until"]
 """Fixtures and helpers that come from elsewhere."""
 os.environ.update(without_proxy(os.environ, ()))  # whoever runs the tests may have a proxy for what is outside
+# Tests import some hundred modules in each of their workers, and start some hundred processes that import them too.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "exporter", "courier"]
 """Everything but Airflow."""
 
@@ -89,7 +93,7 @@ class RunningStack:
     @property
     def ledger(self) -> Ledger:
         """Its runs; needs :meth:`as_environment` around it."""
-        return Ledger(Store.from_environment())
+        return Ledger(open_store())
 
     @contextmanager
     def as_environment(self) -> Iterator[None]:
@@ -161,12 +165,14 @@ def services() -> Iterator[RunningStack]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """Everything, Airflow included, with a DAG that waits for the champion beside the project's own.
+    """Everything, Airflow included, with DAGs that wait for a champion and those of a second model beside the
+    project's own.
 
     A failed task is tried once more, after three seconds.
     """
     dags = tmp_path_factory.mktemp("dags")
-    for path in (*(PROJECT / "dags").glob("*.py"), PROJECT / "tests" / "integration" / "waiting_dag.py"):
+    others = [PROJECT / "tests" / "integration" / name for name in ("waiting_dag.py", "shapes_dags.py")]
+    for path in (*(PROJECT / "dags").glob("*.py"), *others):
         shutil.copy(path, dags)
     settings = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),

@@ -11,7 +11,7 @@ from airflow.sdk import DAG, Asset, AssetAlias, BaseOperatorLink, CronTriggerTim
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
 from catwalk.airflow.dag_settings import DagSettings
-from catwalk.clients.airflow_api import CHAMPION_ASSET
+from catwalk.clients.airflow_api import champion_assets
 from catwalk.environment.schedule import NEVER, VARIABLE, airflow_schedule
 from catwalk.errors import CatwalkError, TransientError
 from catwalk.knobs import Bounds, Knob
@@ -25,8 +25,6 @@ log = logging.getLogger("catwalk.dags")
 SETTINGS = DagSettings.from_environment()
 TRAINING_TIMEOUT = timedelta(hours=2)
 
-CHAMPION = Asset(CHAMPION_ASSET)
-"""Gets an event when a model goes into service: what deploys it can be scheduled on this."""
 # An outlet that is an asset would get an event whenever its task succeeds; one that is an alias gets those added to it.
 PROMOTIONS = AssetAlias("catwalk_promotions")
 
@@ -115,11 +113,11 @@ def run_id_of(dag_run: Any, map_index: int | None = -1) -> str:
 def open_ledger() -> tuple[Ledger, Observer]:
     """The run ledger that the environment names, and who is told of what happens."""
     from catwalk.ledger.runs import Ledger
-    from catwalk.storage.store import Store
+    from catwalk.storage.opening import open_store
     from catwalk.telemetry.emitter import observer_from_environment
 
     observer = observer_from_environment()
-    return Ledger(Store.from_environment(observer.store_operation)), observer
+    return Ledger(open_store(on_operation=observer.store_operation)), observer
 
 
 def publish_run(run_id: str) -> None:
@@ -131,10 +129,12 @@ def publish_run(run_id: str) -> None:
 
 
 def announce(run: Run) -> None:
-    """Adds an event for a model in service. A task that is tried again may add it twice, but never forgets it."""
+    """Adds an event of its assets for a model in service. A task that is tried again may add them twice, but never
+    forgets them."""
     from catwalk.ledger.champion import in_service
 
     champion = in_service(run)
     if champion:
-        events = get_current_context()["outlet_events"]
-        events[PROMOTIONS].add(CHAMPION, extra=dict(champion.announcement))
+        events = get_current_context()["outlet_events"][PROMOTIONS]
+        for name in champion_assets(champion.model):
+            events.add(Asset(name), extra=dict(champion.announcement))

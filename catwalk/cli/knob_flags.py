@@ -18,7 +18,7 @@ class KnobCommand(TyperCommand):
     """A command that has ``**settings``: one a knob of the Trainable among its arguments, or of the environment's."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        named = next((argument for argument in args if REFERENCE.fullmatch(argument)), "")
+        named = _named(args)
         asks_for_help = {"-h", "--help"} & set(args)
         trainable = trainables.default() if asks_for_help and not named else trainables.chosen(named)
         if trainable:
@@ -26,6 +26,12 @@ class KnobCommand(TyperCommand):
             whole = _command(inspect.unwrap(self.callback), knobs(trainable.config))
             self.params, self.callback = whole.params, whole.callback
         return super().make_context(info_name, args, parent, **extra)
+
+
+def _named(args: list[str]) -> str:
+    """The reference among the arguments, or what stands where one belongs; empty: neither."""
+    first = args[0] if args and not args[0].startswith("-") else ""
+    return next((argument for argument in args if REFERENCE.fullmatch(argument)), first)
 
 
 def _command(function: Callable[..., None], of: tuple[Knob, ...]) -> Any:

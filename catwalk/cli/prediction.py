@@ -9,7 +9,7 @@ import numpy as np
 
 from catwalk.ledger.records import RunRecord, class_names
 from catwalk.problems.scores import log_probabilities
-from catwalk.trainable import Trainable
+from catwalk.trainable import Trainable, config_of
 
 if TYPE_CHECKING:
     from catwalk.trainable import Arrays
@@ -33,7 +33,7 @@ def top_classes(
     Raises:
         ArtifactError: the bytes are no such model.
     """
-    predict = trainable.predictor(trainable.config.from_dict(run.config), model)
+    predict = trainable.predictor(config_of(trainable, run), model)
     together = {name: np.concatenate([one[name] for one in inputs]) for name in inputs[0]}
     logits = trainable.problem.checked(predict(together), len(inputs))
     names = class_names(run.classes, logits.shape[1])

@@ -28,7 +28,10 @@ def chosen(reference: str) -> Trainable:
     """
     found = find(reference) if reference else default()
     if found is None:
-        raise ConfigError(f"say what to train: `catwalk run package.module:NAME`, or set {VARIABLE} to that")
+        raise ConfigError(
+            f"say what to train: `catwalk run package.module:NAME`, such as models.churn:CHURN, or set {VARIABLE} to "
+            "that; a checkout's stack sets it by itself"
+        )
     return found
 
 

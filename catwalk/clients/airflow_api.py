@@ -16,15 +16,18 @@ from typing import Any
 from catwalk.environment.proxies import fetch_part
 from catwalk.errors import CatwalkError
 
-CHAMPION_ASSET = "catwalk_champion"
-"""Name under which orchestrators are told that a model went into service."""
 TAG = "catwalk"
 """Marks our DAGs among others of the same Airflow."""
 CHAMPION_ASSET = "catwalk_champion"
-"""Gets an event when a model goes into service."""
+"""Gets an event when any model goes into service; goes on for one release beside the assets of the models."""
 _TIMEOUT = 30.0
 _PAUSES = (0.5, 1.0, 2.0)
 """Seconds between tries of a GET that failed inside Airflow: its SQLite is locked now and then when it is busy."""
+
+
+def champion_assets(model: str) -> tuple[str, str]:
+    """Names of the assets that get an event when a model goes into service: its own, and that of all models."""
+    return f"{CHAMPION_ASSET}_{model}", CHAMPION_ASSET
 
 
 class AirflowError(CatwalkError):
@@ -110,16 +113,16 @@ class AirflowApi:
         return {dag["dag_id"]: dag for dag in self._part(self.request("GET", f"dags?tags={TAG}"), "dags")}
 
     def announce(self, champion: Mapping[str, str]) -> None:
-        """Posts an event of the champion's asset, unless no DAG waits for that asset or has made one.
+        """Posts an event of the champion's assets, of those for which a DAG waits or that a DAG has made.
 
         Args:
-            champion: what the event says of it.
+            champion: what the event says of it; `model` is its model.
 
         Raises:
             AirflowError: see :meth:`request`.
         """
-        pattern = urllib.parse.quote(CHAMPION_ASSET)
-        assets = self._part(self.request("GET", f"assets?only_active=false&name_pattern={pattern}"), "assets")
-        known = [asset["id"] for asset in assets if asset["name"] == CHAMPION_ASSET]
-        if known:
-            self.request("POST", "assets/events", {"asset_id": known[0], "extra": dict(champion)})
+        for name in champion_assets(champion["model"]):
+            pattern = f"name_pattern={urllib.parse.quote(name)}&order_by=name"  # the name itself comes first
+            assets = self._part(self.request("GET", f"assets?only_active=false&{pattern}"), "assets")
+            for known in [asset["id"] for asset in assets if asset["name"] == name]:
+                self.request("POST", "assets/events", {"asset_id": known, "extra": dict(champion)})

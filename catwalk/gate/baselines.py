@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from catwalk.errors import ArtifactError, ConfigError, DamagedError, NotFoundError
+from catwalk.errors import ArtifactError, CatwalkError, DamagedError, NotFoundError
 from catwalk.gate.config import GateConfig
 from catwalk.gate.decision import Baseline, Examples, Role, Ruling, rule
 from catwalk.knobs import stored_section
@@ -18,11 +20,13 @@ from catwalk.ledger.examples import split_body, training_examples
 from catwalk.ledger.records import ChampionRecord, DatasetRecord, EvaluationRecord
 from catwalk.ledger.runs import Run
 from catwalk.problems.paired import Integers
-from catwalk.trainable import of_model, of_run
+from catwalk.trainable import config_of, of_model, of_run
 
 _UNUSABLE = (ArtifactError, DamagedError, NotFoundError)
 """What is wrong with one run's files, while S3 works."""
 
+_WHY = "why not asked"
+"""Key of a file's metadata."""
 _REMEDY = "`catwalk promote RUN` or `catwalk rollback` puts another model into service"
 
 
@@ -51,7 +55,8 @@ def ruling(run: Run, evaluation: EvaluationRecord, champion: ChampionRecord | No
     for role, run_id in incumbents(run, champion).items():
         other = Run(run.store, run_id)
         try:
-            baselines.append(Baseline(role, run_id, predicted_by(run, other)))
+            found = predicted_by(run, other)
+            baselines.append(Baseline(role, run_id, found.classes, found.why_not_asked))
         except _UNUSABLE as error:
             problem = f"The {role} can't be compared with: {error}; {_REMEDY}."
             continue
@@ -93,13 +98,25 @@ def score_incumbents(run: Run) -> None:
             predicted_by(run, Run(run.store, run_id))
 
 
-def predicted_by(run: Run, other: Run) -> Integers:
-    """Class index that another run's model gives each of this run's test images, shape (n,).
+@dataclass(frozen=True)
+class Predicted:
+    """What another run's model says of a run's test examples."""
 
-    Computed once and kept as ``opponents/<run_id>.safetensors``; what is damaged there is computed again.
+    classes: Integers
+    """Class index of each example, shape (n,)."""
+    why_not_asked: str = ""
+    """Why this is what it said in its own test, of the same examples; empty: it was asked."""
+
+
+def predicted_by(run: Run, other: Run) -> Predicted:
+    """What another run's model says of each of this run's test examples.
+
+    Computed once and kept as ``opponents/<run_id>.safetensors``, the key in ledgers of old too; what is damaged there
+    is computed again.
 
     Raises:
-        ArtifactError: the other model is missing or damaged, needs a newer version, or tells other classes apart.
+        ArtifactError: the other model is missing or damaged, tells other classes apart, or can neither be asked nor
+            has said anything of these examples.
         DamagedError: a record of the other run is damaged.
     """
     ours, theirs = run.record.classes, other.record.classes
@@ -109,23 +126,34 @@ def predicted_by(run: Run, other: Run) -> Integers:
     kept = run.store.find(key)
     if kept:
         with suppress(ArtifactError):
-            return _classes(_arrays(key, kept.body))
-    _score(run, other, key)
-    return _classes(_arrays(key, run.store.get(key).body))
+            return _predicted(key, kept.body)
+    run.store.put(key, _asked(run, other))
+    return _predicted(key, run.store.get(key).body)
 
 
-def _score(run: Run, other: Run, key: str) -> None:
-    """Asks the other run's model, by its own Trainable; where that is not here, takes what it has said before."""
-    model = verified_model(other)
+def _asked(run: Run, other: Run) -> bytes:
+    """The logits of the other run's model, asked by its own Trainable; where that can't be done here and now, what it
+    has said before, and why."""
+    model, arrays = verified_model(other), load(split_body(run.store, _dataset(run), "test"))
     try:
         theirs = of_model(other.record, of_run(run.record))
-        predict = theirs.predictor(theirs.config.from_dict(other.record.config), model)
-    except (ConfigError, ImportError) as error:
-        logits = _said_before(run, other, str(error))
-    else:
-        arrays = load(split_body(run.store, _dataset(run), "test"))
-        logits = theirs.problem.checked(predict(arrays), len(arrays["labels"]))
-    run.store.put(key, save({"logits": logits}))
+        predict = theirs.predictor(config_of(theirs, other.record), model)
+        return save({"logits": theirs.problem.checked(predict(arrays), len(arrays["labels"]))})
+    except (CatwalkError, ImportError) as error:
+        why = str(error)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # by settings of before
+        why = f"{type(error).__name__}: {error}"
+    return save({"logits": _said_before(run, other, why)}, {_WHY: " ".join(why.split())})
+
+
+def _predicted(key: str, body: bytes) -> Predicted:
+    """
+    Raises:
+        ArtifactError: this is no such file.
+    """
+    classes = _classes(_arrays(key, body))
+    header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
+    return Predicted(classes, header.get("__metadata__", {}).get(_WHY, ""))
 
 
 def _said_before(run: Run, other: Run, why: str) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -60,6 +60,8 @@ class Baseline:
     run_id: str
     predicted: Integers
     """Class index of each test image, shape (n,)."""
+    why_not_asked: str = ""
+    """Why these are the answers of its own test, of the same images; empty: it was asked again."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def rule(
         config: thresholds.
     """
     names = class_names(evaluation.classes, len(evaluation.class_accuracy))
-    checks = [precondition(problem, _FULFILLED), *floor_checks(evaluation, model_bytes, config)]
+    checks = [_precondition(problem, baselines), *floor_checks(evaluation, model_bytes, config)]
     loss = _loss(labels, challenger)
     for baseline in baselines:
         theirs = _loss(labels, baseline.predicted)
@@ -179,6 +181,17 @@ def precondition(problem: str, fulfilled: str) -> CheckRecord:
     verdict: Verdict = "failed" if problem else "passed"
     sentence = problem or fulfilled
     return CheckRecord("precondition", verdict, None, None, None, None, sentence)
+
+
+def _precondition(problem: str, baselines: Sequence[Baseline]) -> CheckRecord:
+    """The same, and whose answers are those of before."""
+    said = precondition(problem, _FULFILLED)
+    stored = [
+        f"The {baseline.role} could not be asked again, so the answers of its own test count: {baseline.why_not_asked}."
+        for baseline in baselines
+        if baseline.why_not_asked
+    ]
+    return replace(said, sentence=" ".join([said.sentence, *stored]))
 
 
 def better(test: PairedTest) -> CheckRecord:

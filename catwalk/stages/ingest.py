@@ -8,7 +8,7 @@ from dataclasses import replace
 from catwalk.ledger.runs import Run
 from catwalk.stages.lifecycle.attempts import already_done, attempt
 from catwalk.telemetry.observer import Observer
-from catwalk.trainable import of_run
+from catwalk.trainable import config_of, of_run
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def ingest(run: Run, observer: Observer) -> None:
         from catwalk.stages.artifacts.datasets import store_data
 
         trainable = of_run(run.record)
-        data = trainable.load(trainable.config.from_dict(run.record.config))
+        data = trainable.load(config_of(trainable, run.record))
         this.check_cancelled()
         stored = store_data(run.store, data, run.record.classes, run.record.synthetic)
         record = run.put_once("dataset.json", stored)

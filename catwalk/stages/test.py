@@ -13,7 +13,7 @@ from catwalk.problems.multiclass import table
 from catwalk.stages.artifacts import previews
 from catwalk.stages.lifecycle.attempts import already_done, attempt
 from catwalk.telemetry.observer import Observer
-from catwalk.trainable import of_run
+from catwalk.trainable import config_of, of_run
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def test(run: Run, observer: Observer) -> None:
         if dataset is None or training is None:
             raise ArtifactError(f"run {run.run_id} has no trained model yet; train comes before test")
         trainable = of_run(run.record)
-        predict = trainable.predictor(trainable.config.from_dict(run.record.config), verified_model(run))
+        predict = trainable.predictor(config_of(trainable, run.record), verified_model(run))
         this.check_cancelled()
         arrays = load_split(run.store, dataset, "test")
         labels = arrays["labels"].astype(np.int64)

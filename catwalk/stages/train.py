@@ -22,7 +22,7 @@ from catwalk.ledger.records import (
 from catwalk.ledger.runs import Fence, Run
 from catwalk.stages.lifecycle.attempts import Attempt, already_done, attempt
 from catwalk.telemetry.observer import Observer
-from catwalk.trainable import Data, Fit, of_run
+from catwalk.trainable import Data, Fit, config_of, of_run
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class _Training:
 
         run, number = this.run, this.record.number
         trainable = of_run(run.record)
-        config = trainable.config.from_dict(run.record.config)
+        config = config_of(trainable, run.record)
         plan = trainable.plan(config)
         splits = {name: load_split(run.store, dataset, name) for name in ("train", "validation")}
         return cls(

@@ -70,6 +70,10 @@ class Classifier:
 
         return predict
 
+    def upgrade(self, old_config: dict[str, Any]) -> dict[str, Any]:
+        """Whatever another version has stored is kept; `load_network` refuses what would make another network."""
+        return old_config
+
     def read(self, path: Path, invert: Invert) -> Arrays:
         """Any picture as what the network was trained on."""
         import numpy as np

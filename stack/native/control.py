@@ -15,7 +15,7 @@ from stack.native.rendering import render
 from stack.native.starting import Say, start
 from stack.native.supervisor import Supervisor
 from stack.parts.order import parts
-from stack.parts.part import Part
+from stack.parts.part import FORMER_NAMES, Part
 from stack.settings import Settings, StackError
 
 STOP_SECONDS = 25.0
@@ -46,7 +46,7 @@ def up(settings: Settings, names: list[str] | None = None, say: Say = print) -> 
         if supervisor.pid() is None:
             stop_strays(settings)
         check(settings, wanted)
-        before = supervisor.alive()
+        before = {FORMER_NAMES.get(name, name) for name in supervisor.alive()}
         render(settings)
         starting: list[Part] = []
         try:
@@ -105,7 +105,9 @@ def _tell_of_others(
     if old:
         say(f"{', '.join(old)} still run with the settings of before; `make up` gives them those of now")
     for name in others:
-        if name not in known:
+        if name in FORMER_NAMES:
+            say(f"{name} still runs under its name of before; `make up` starts it again as {FORMER_NAMES[name]}")
+        elif name not in known:
             say(f"{name} still runs, but is no part any more; `make down` stops it")
     if "grafana" not in known and "grafana" not in others and len(wanted) == len(known):
         say(grafana.MISSING)

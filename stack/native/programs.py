@@ -48,6 +48,12 @@ def write(settings: Settings, part: Part) -> None:
     write_private_text(_section_file(settings, part), _section(settings, part))
 
 
+def forget(settings: Settings, name: str) -> None:
+    """Leaves nothing by which the supervisor knows a part."""
+    for path in folder(settings).glob(f"{name}.*"):
+        path.unlink()
+
+
 def _can_be_set(name: str) -> bool:
     """Whether a shell takes such a line: it ends over a name that it doesn't know as one, or that is its own."""
     return name.isascii() and name.isidentifier() and name not in _SHELLS_OWN

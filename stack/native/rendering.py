@@ -11,6 +11,7 @@ from catwalk.notifications import quiet_hours, receivers
 from stack import notifications, web_config
 from stack.configuration.environment import client_environment, write_airflow_password, write_client_environment
 from stack.parts.health import access_folders
+from stack.parts.part import FORMER_NAMES
 from stack.settings import PROJECT, Settings, StackError, tool
 
 
@@ -20,6 +21,7 @@ def render(settings: Settings) -> None:
     Raises:
         StackError: a setting makes no sense.
     """
+    _take_over(settings)
     write_client_environment(settings)
     write_airflow_password(settings)
     (settings.home / "grafana" / "plugins").mkdir(parents=True, exist_ok=True)
@@ -30,6 +32,15 @@ def render(settings: Settings) -> None:
         _for_alertmanager(settings)
     except ConfigError as error:
         raise StackError(str(error)) from error
+
+
+def _take_over(settings: Settings) -> None:
+    """The log of a part, and what was kept of it before, go on under the part's name of now."""
+    for old, new in FORMER_NAMES.items():
+        for path in settings.logs.glob(f"{old}.log*"):
+            then = path.with_name(path.name.replace(old, new, 1))
+            if not then.exists():
+                path.rename(then)
 
 
 def _for_prometheus(settings: Settings) -> None:

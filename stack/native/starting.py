@@ -104,6 +104,8 @@ def _create_bucket(settings: Settings) -> None:
     environment = client_environment(settings)
     if environment["AWS_ENDPOINT_URL_S3"] != settings.url("s3"):
         return  # local.env names an S3 elsewhere; its buckets are not ours to make
+    if environment["CATWALK_STORE"].startswith("file:"):
+        return  # the first write makes the folder
     bucket = environment["CATWALK_STORE"].removeprefix("s3://").partition("/")[0]
     first_start.create_bucket(bucket, environment)
 

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+FORMER_NAMES = {"registry": "exporter"}
+"""What a part was called in the release before → what it is called now."""
+
 
 @dataclass(frozen=True)
 class Part:

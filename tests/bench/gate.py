@@ -24,7 +24,7 @@ from scipy.optimize import brentq, root
 from scipy.stats import norm
 
 from catwalk.gate.config import GateConfig
-from catwalk.gate.decision import Baseline, Examples, Role, better, not_inferior, rule, ship_or_hold
+from catwalk.gate.decision import Baseline, Examples, Role, better, not_inferior, paired_test, rule, ship_or_hold
 from catwalk.ledger.records import EvaluationRecord, Verdict
 from catwalk.problems.paired import Discordance
 from stack.settings import PROJECT
@@ -194,12 +194,12 @@ def _gate(baselines: dict[Role, Discordance], newer: bool) -> bool:
 
 @cache
 def _better(against: Discordance) -> Any:
-    return better(against, CONFIG).verdict
+    return better(paired_test(against, CONFIG)).verdict
 
 
 @cache
 def _not_inferior(role: Role, against: Discordance) -> Any:
-    return not_inferior(role, against, CONFIG).verdict
+    return not_inferior("", role, paired_test(against, CONFIG)).verdict
 
 
 def main() -> int:
@@ -237,7 +237,7 @@ def page(
         "",
         f"Simulated: {IMAGES:,} test images, accuracy {ACCURACY:.1%}, two equally good models disagree on "
         f"{DISAGREEMENT:.1%} of the images (as two seeds of the default recipe were measured to). The rule is the "
-        "shipped one with its default knobs.",
+        "shipped one with its default knobs. Regressions and yes-or-no models: [paired-tests.md](paired-tests.md).",
         "",
         f"## One decision ({TRIALS:,} trials each)",
         "",

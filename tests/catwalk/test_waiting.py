@@ -53,5 +53,6 @@ def test_waiting_threads_leave_the_cores_to_others(way: str) -> None:
 
 
 def test_what_the_user_has_set_stays() -> None:
-    assert "GOMP_SPINCOUNT = '0'" not in shown(WAYS["a task"], OMP_WAIT_POLICY="active")
-    assert "GOMP_SPINCOUNT = '1000'" in shown(WAYS["a task"], GOMP_SPINCOUNT="1000")
+    command = WAYS["the catwalk command"]
+    assert "GOMP_SPINCOUNT = '0'" not in shown(command, OMP_WAIT_POLICY="active")
+    assert "GOMP_SPINCOUNT = '1000'" in shown(command, GOMP_SPINCOUNT="1000")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from itertools import islice, pairwise
@@ -18,7 +15,7 @@ from catwalk import errors
 from catwalk.errors import ConfigError
 from catwalk.knobs import knobs
 from ml.fashion_mnist.config import RunConfig
-from stack.settings import PROJECT
+from tests.dags.conftest import printed
 
 
 @pytest.fixture(scope="module")
@@ -63,37 +60,31 @@ def test_runs_are_due_when_airflow_starts_them(schedule: str) -> None:
         assert due == moment.timestamp()
 
 
-@pytest.mark.parametrize(
-    ("variable", "expected"),
-    [
-        ("", ("0 3 * * *", "UTC")),
-        ("None", None),
-        ("@once", "@once"),
-        (" @daily", ("0 0 * * *", "UTC")),
-        ("@midnight", ("@midnight", "UTC")),
-    ],
-)
-def test_its_schedule_is_that_of_the_environment_in_utc(variable: str, expected: object) -> None:
+SCHEDULES = {
+    "": ("0 3 * * *", "UTC"),
+    "None": None,
+    "@once": "@once",
+    " @daily": ("0 0 * * *", "UTC"),
+    "@midnight": ("@midnight", "UTC"),
+}
+"""What `CATWALK_SCHEDULE` says → expression and time zone, or what Airflow takes as it is."""
+
+
+@pytest.fixture(scope="module")
+def schedules() -> Mapping[str, str]:
+    """What the DAG's schedule is under each of :data:`SCHEDULES`, where Airflow's own time zone is not UTC."""
     code = (
         "import fashion_training as file; found = file.fashion_training.schedule; "
         "print(repr((found.expression, str(found.timezone)) if hasattr(found, 'expression') else found))"
     )
-    environment = {
-        **os.environ,
-        "CATWALK_SCHEDULE": variable,
-        "AIRFLOW__CORE__DEFAULT_TIMEZONE": "Europe/Berlin",
-        "PYTHONPATH": f"{PROJECT}:{PROJECT / 'dags'}",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment,
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert done.stdout.splitlines()[-1] == repr(expected)
+    environments = [{"CATWALK_SCHEDULE": variable} for variable in SCHEDULES]
+    lines = printed(code, environments, AIRFLOW__CORE__DEFAULT_TIMEZONE="Europe/Berlin")
+    return dict(zip(SCHEDULES, lines, strict=True))
+
+
+@pytest.mark.parametrize("variable", SCHEDULES)
+def test_its_schedule_is_that_of_the_environment_in_utc(variable: str, schedules: Mapping[str, str]) -> None:
+    assert schedules[variable] == repr(SCHEDULES[variable])
 
 
 def test_each_task_retries_with_back_off_and_has_a_time_out(dag: Any) -> None:
@@ -169,17 +160,24 @@ def test_what_may_pass_is_tried_again_and_nothing_else(kind: type[errors.Catwalk
         assert task.retry_policy.evaluate(kind("so it is"), 1, 4).action == expected
 
 
-@pytest.mark.parametrize("name", ["fashion_training", "fashion_sweep"])
-def test_reading_a_dag_file_loads_nothing_heavy(name: str) -> None:
+DAG_FILES = ("fashion_training", "fashion_sweep")
+
+
+@pytest.fixture(scope="module")
+def heavy() -> Mapping[str, str]:
+    """Name of a DAG file → which heavy modules reading it loads."""
     code = (
-        f"import runpy, sys; sys.path.append('dags'); runpy.run_path('dags/{name}.py'); "
+        "import os, runpy, sys; runpy.run_path(os.environ['FILE']); "
         "heavy = {'torch', 'torchvision', 'numpy', 'boto3', 'matplotlib', 'scipy', 'catwalk.telemetry', "
         "'catwalk.stages.pipeline'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "[]"
+    return dict(zip(DAG_FILES, printed(code, [{"FILE": f"dags/{name}.py"} for name in DAG_FILES]), strict=True))
+
+
+@pytest.mark.parametrize("name", DAG_FILES)
+def test_reading_a_dag_file_loads_nothing_heavy(name: str, heavy: Mapping[str, str]) -> None:
+    assert heavy[name] == "[]"
 
 
 def test_the_button_of_a_task_leads_where_people_open_reports(dag: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from catwalk.airflow.dag_settings import DagSettings
-from stack.settings import PROJECT
+from tests.dags.conftest import printed
 
+NAMES = ("CATWALK_SCHEDULE", "CATWALK_TASK_RETRIES", "CATWALK_RETRY_DELAY_SECONDS", "CATWALK_SWEEP_PARALLEL")
+COMPLAINTS = {("", "", "", ""): 0, ("nightly", "many", "soon", "all"): 4}
+"""Values of :data:`NAMES` → how many of them make no sense."""
 READ = """
 import json
 from airflow.dag_processing.dagbag import BundleDagBag
 bag = BundleDagBag("dags", bundle_path="dags", bundle_name="dags")
 training, sweep = bag.dags.get("fashion_training"), bag.dags.get("fashion_sweep")
-print("found " + json.dumps({
+print(json.dumps({
     "errors": bag.import_errors,
     "schedule": training and training.schedule.expression,
     "retries": training and training.get_task("train").retries,
@@ -30,39 +30,23 @@ print("found " + json.dumps({
 """
 
 
-def read(**environment: str) -> dict[str, Any]:
-    """What Airflow finds in the DAG folder."""
-    with tempfile.TemporaryDirectory(prefix="catwalk-test-airflow-") as home:
-        done = subprocess.run(
-            [sys.executable, "-c", READ],
-            cwd=PROJECT,
-            env={**os.environ, "AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False", **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    [line] = [line for line in done.stdout.splitlines() if line.startswith("found ")] or [done.stderr]
-    found: dict[str, Any] = json.loads(line.removeprefix("found "))
-    return found
+@pytest.fixture(scope="module")
+def found() -> Mapping[tuple[str, ...], Any]:
+    """What Airflow finds in the DAG folder under each of :data:`COMPLAINTS`."""
+    lines = printed(READ, [dict(zip(NAMES, texts, strict=True)) for texts in COMPLAINTS])
+    return dict(zip(COMPLAINTS, map(json.loads, lines), strict=True))
 
 
-@pytest.mark.parametrize(
-    ("texts", "complaints"),
-    [
-        (("", "", "", ""), 0),
-        (("nightly", "many", "soon", "all"), 4),
-    ],
-)
+@pytest.mark.parametrize(("texts", "complaints"), COMPLAINTS.items())
 def test_an_empty_value_means_the_default_and_an_absurd_one_is_shown(
-    texts: tuple[str, str, str, str], complaints: int
+    texts: tuple[str, ...], complaints: int, found: Mapping[tuple[str, ...], Any]
 ) -> None:
-    names = ("CATWALK_SCHEDULE", "CATWALK_TASK_RETRIES", "CATWALK_RETRY_DELAY_SECONDS", "CATWALK_SWEEP_PARALLEL")
-    found = read(**dict(zip(names, texts, strict=True)))
-    assert found["errors"] == {}
+    read = found[texts]
+    assert read["errors"] == {}
     default = DagSettings()
-    assert (found["schedule"], found["retries"]) == (default.schedule, default.retries)
-    assert (found["delay"], found["parallel"]) == (default.retry_delay_seconds, default.sweep_parallel)
-    assert len(found["docs"]) == 2
-    for documentation in found["docs"]:
+    assert (read["schedule"], read["retries"]) == (default.schedule, default.retries)
+    assert (read["delay"], read["parallel"]) == (default.retry_delay_seconds, default.sweep_parallel)
+    assert len(read["docs"]) == 2
+    for documentation in read["docs"]:
         assert documentation.count("; its default holds.**") == complaints
-        assert all((f"{name} must be" in documentation) == bool(complaints) for name in names)
+        assert all((f"{name} must be" in documentation) == bool(complaints) for name in NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,13 +13,16 @@ import psutil
 import pytest
 
 from catwalk.clients.airflow_api import CHAMPION_ASSET, AirflowError
+from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Run
+from catwalk.ledger.sweep import chosen
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
 from tests.grafana.asking import ask
 from tests.grafana.promql import Query, airflow_queries
 from tests.integration.conftest import (
     DAG,
+    EASY,
     DagRun,
     assert_all_stored,
     finish,
@@ -138,7 +142,46 @@ def test_a_promotion_is_an_event_of_the_champions_asset(stack: RunningStack, fin
     assert done.stderr == ""
     [event, _] = promotions(stack)
     assert (event["extra"]["run_id"], event["extra"]["reason"]) == (held.run_id, "the other one")
-    wait_until(lambda: deployments(stack) == ["asset_triggered"] * 2, "the DAG that waits has run for each")
+    for name in ("deployment", "deployment_of_garments"):
+        wait_until(lambda name=name: deployments(stack, name) == ["asset_triggered"] * 2, f"{name} has run for each")  # type: ignore[misc]
+    assert deployments(stack, "deployment_of_shapes") == [], "it waits for another model"
+
+
+def test_a_second_model_is_retrained_and_swept_beside_the_first(
+    stack: RunningStack, finished: dict[str, DagRun]
+) -> None:
+    """Killed and resumed, shipped, announced by its own asset; the best of a sweep's trials goes the same way."""
+    other, before = first(stack, finished).run, deployments(stack, "deployment_of_garments")
+    dag_run = trigger(stack, {**EASY, "rounds": 4, "pause": 2}, "shapes")
+    pid = dag_run.attempt("train", 1).pid
+    wait_until(lambda: dag_run.epochs(1) >= 1, "a round")
+    os.kill(pid, signal.SIGKILL)
+    dag_run.wait("success")
+    training, decision = dag_run.run.training(), dag_run.run.decision()
+    assert training and [epoch.epoch for epoch in training.epochs] == [1, 2, 3, 4]
+    assert (training.attempt, training.reproducible) == (2, True)
+    assert decision and (decision.decision, decision.champion) == ("ship", "")
+    assert dag_run.run.record.schedule == "0 0 29 2 *"
+    wait_until(lambda: deployments(stack, "deployment_of_shapes") == ["asset_triggered"], "its own DAG has deployed it")
+    sweep = trigger(stack, EASY, "shapes_sweep")
+    sweep.wait("success")
+    record = chosen(dag_run.run.store, sweep.run.run_id)
+    assert record and [trial.parameters for trial in record.trials] == [{"rounds": 2}, {"rounds": 6}]
+    trials = [stack.ledger.run(trial.run_id) for trial in record.trials]
+    assert [run.decision() is not None for run in trials] == [run.run_id == record.winner for run in trials]
+    command = [str(PROJECT / ".venv" / "bin" / "catwalk"), "runs", "--model", "shapes", "--json"]
+    listed = subprocess.run(command, env=stack.environment, capture_output=True, text=True, timeout=120, check=True)
+    runs = [dag_run.run, *trials]
+    assert {run["run_id"] for run in json.loads(listed.stdout)} == {run.run_id for run in runs}
+    for run in runs:
+        page = run.store.get(run.key("report.html")).body
+        assert b"cross" in page and b"ankle-boot" not in page
+        assert_all_stored(stack, run)
+    champions = Champions(dag_run.run.store)
+    assert champions.models() == [other.record.model, "shapes"]
+    in_service = 'catwalk_champion_info{model=~"shapes|mlp-synthetic"}'
+    wait_until(lambda: len(stack.query(in_service)) == 2, "the exporter shows two champions")
+    assert deployments(stack, "deployment_of_garments") == before, "it waits for another model"
 
 
 def test_clearing_a_finished_dag_run_changes_nothing(stack: RunningStack, finished: dict[str, DagRun]) -> None:
@@ -202,12 +245,14 @@ def test_an_outage_of_s3_is_one_clear_line_and_the_retry_finishes(stack: Running
     dag_run = trigger(stack, {**SLOW, "accuracy_floor": 1})
     pid = dag_run.attempt("train", 1).pid
     wait_until(lambda: dag_run.epochs(1) >= 2, "two epochs")
+    stack.airflow("PATCH", f"/dags/{DAG}", {"is_paused": True})  # or the one retry might begin before S3 is back
     try:
         stack.stop("s3")
         wait_until(lambda: stack.query("catwalk_store_up == 0"), "the exporter says that the store is down")
-        wait_until(lambda: gone(pid), "train has given up")  # the one retry begins three seconds later
+        wait_until(lambda: gone(pid), "train has given up")
     finally:
         stack.start("s3")
+        stack.airflow("PATCH", f"/dags/{DAG}", {"is_paused": False})
     dag_run.wait("success")
     assert dag_run.tasks()["train"]["try_number"] == 2
     assert promotions(stack) == before, "a DAG run that holds its model is no event"
@@ -250,9 +295,9 @@ def promotions(stack: RunningStack) -> list[dict[str, Any]]:
     return [event for event in events if event["name"] == CHAMPION_ASSET]
 
 
-def deployments(stack: RunningStack) -> list[str]:
-    """Why each run of the DAG that waits for the champion was started."""
-    return [run["run_type"] for run in stack.airflow("GET", "dags/deployment/dagRuns")["dag_runs"]]
+def deployments(stack: RunningStack, dag_id: str) -> list[str]:
+    """Why each run of a DAG that waits for a champion was started."""
+    return [run["run_type"] for run in stack.airflow("GET", f"dags/{dag_id}/dagRuns")["dag_runs"]]
 
 
 def computed(run: Run) -> list[tuple[str, str]]:

@@ -148,7 +148,7 @@ FRESHNESS: list[Scenario] = [
             **due("next", f"_x21 {26 * HOUR}x100", model="churn", dag_id="churn"),
         },
         has(
-            "registry:first_run_due_timestamp_seconds:min",
+            "exporter:first_run_due_timestamp_seconds:min",
             "1h",
             {f'{{dag_id="{name}", schedule="{NIGHTLY}"}}': 2 * HOUR for name in ("churn", "shapes")},
         ),

@@ -58,9 +58,10 @@ def run(
 
     given = {name: value for name, value in settings.items() if value is not None}
     model = trainables.chosen(trainable)
+    fresh = None if run_id else model.config.from_flat(given)  # nonsense is refused before S3 is asked
     ledger, observer = observed_ledger()
     run_id = run_id or new_run_id()
-    config, finished_epochs = _configuration(ledger, run_id, model, given)
+    config, finished_epochs = (fresh, 0) if fresh else _configuration(ledger, run_id, model, given)
     console = output.stderr()
     # Where no bar is drawn, the log's line an epoch takes its place.
     logging.basicConfig(
@@ -104,6 +105,7 @@ def _configuration(ledger: Ledger, run_id: str, model: Trainable, given: dict[st
         CatwalkError: the run is another Trainable's.
     """
     from catwalk.errors import NotFoundError
+    from catwalk.trainable import config_of
 
     run = ledger.run(run_id)
     try:
@@ -114,7 +116,7 @@ def _configuration(ledger: Ledger, run_id: str, model: Trainable, given: dict[st
         raise CatwalkError(
             f"run {run_id} is one of {record.trainable}: `catwalk run {record.trainable} --run-id {run_id}`"
         )
-    recorded = model.config.from_dict(record.config)
+    recorded = config_of(model, record)
     training = run.training()
     config = model.config.from_flat({**recorded.flat(), **given}) if given else recorded
     return config, len(training.epochs) if training else 0

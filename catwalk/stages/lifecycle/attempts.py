@@ -21,7 +21,7 @@ from catwalk.ledger.runs import Run, check_code, touched
 from catwalk.stages.lifecycle import memory
 from catwalk.stages.lifecycle.provenance import code_sha256
 from catwalk.telemetry.observer import Observer
-from catwalk.trainable import of_run
+from catwalk.trainable import config_of, of_run
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def attempt(run: Run, stage: Stage, observer: Observer) -> Iterator[Attempt]:
     advice: AbstractContextManager[None] = nullcontext()
     if stage != "publish":
         check_started(run)
-        advice = memory.advice(of_run(run.record).config.from_dict(run.record.config))
+        advice = memory.advice(config_of(of_run(run.record), run.record))
     record = run.start_attempt(stage, time.time(), socket.gethostname(), os.getpid())
     cpu = _cpu_seconds()
     log.info("run %s: %s, attempt %d", run.run_id, stage, record.number)

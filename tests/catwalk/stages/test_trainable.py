@@ -181,7 +181,9 @@ def test_a_baseline_that_is_not_here_falls_back_to_what_it_has_said(
         for entry in list(run.store.list(run.key("opponents/"))):
             run.store.delete(entry.key)
     own = load(first.store.get(first.key("predictions.safetensors")).body)["logits"].argmax(axis=1)
-    assert np.array_equal(predicted_by(second, first), own)
+    found = predicted_by(second, first)
+    assert np.array_equal(found.classes, own)
+    assert "no.such.package:MODEL can't be imported" in found.why_not_asked
     decision = _decide_again(other)
     assert (decision.decision, decision.reason) == ("hold", "precondition")
     assert "its model can't be asked, and was tested on other examples: no.such.package:MODEL" in decision.sentence
@@ -208,13 +210,38 @@ def test_the_command_trains_whatever_it_is_told(catwalk: Any, s3_store: Store, m
     monkeypatch.delenv("CATWALK_TRAINABLE")
     unnamed = catwalk("run", "--epochs", "2")
     assert (unnamed.code, unnamed.out) == (1, "")
-    assert (
-        unnamed.err
-        == "catwalk: say what to train: `catwalk run package.module:NAME`, or set CATWALK_TRAINABLE to that\n"
+    assert unnamed.err == (
+        "catwalk: say what to train: `catwalk run package.module:NAME`, such as models.churn:CHURN, or set "
+        "CATWALK_TRAINABLE to that; a checkout's stack sets it by itself\n"
     )
     assert catwalk("run", "--help").code == 0
     asked = catwalk("predict", "any.png")
     assert asked.code == 1 and f"{SHAPES.reference} can't read a file" in asked.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nope"], "'nope' names no Trainable; give package.module:NAME"),
+        (["nope", "--epochs", "3"], "'nope' names no Trainable"),
+        (["nope.model:IT"], "nope.model:IT can't be imported"),
+        ([SHAPES.reference, "--rounds", "-1"], "rounds must be at least 1 and at most 50, not -1"),
+        ([SHAPES.reference, "--step", "0"], "step must be"),
+    ],
+)
+def test_what_can_t_be_trained_is_told_before_s3_is_asked(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from catwalk.cli.main import main
+
+    monkeypatch.delenv("CATWALK_TRAINABLE", raising=False)
+    monkeypatch.setenv("CATWALK_HOME", "/nonexistent")
+    monkeypatch.setattr("catwalk.cli.commands.training.observed_ledger", lambda: pytest.fail("S3 is asked"))
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", *arguments])
+    told = capsys.readouterr().err
+    assert stopped.value.code == 1
+    assert told.startswith(f"catwalk: {message}") and told.count("\n") == 1
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from torchvision.datasets import FashionMNIST
 
 from catwalk.errors import DatasetError, DownloadError
 from ml.fashion_mnist import dataset, published
@@ -208,8 +207,8 @@ class Mirror:
 def mirror(files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     made = Mirror(files)
     resources = [(name[1:], hashlib.md5(body).hexdigest()) for name, body in made.files.items()]
-    monkeypatch.setattr(FashionMNIST, "resources", resources)
-    monkeypatch.setattr(FashionMNIST, "mirrors", [made.url])
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST.resources", resources)
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST.mirrors", [made.url])
     yield made
     made.stop()
 
@@ -231,15 +230,15 @@ def test_a_damaged_file_in_the_own_folder_is_got_anew(mirror: Mirror, files: dic
 
 
 def _refused(mirror: Mirror, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(FashionMNIST, "mirrors", ["http://127.0.0.1:1/"])
+    patch.setattr("torchvision.datasets.FashionMNIST.mirrors", ["http://127.0.0.1:1/"])
 
 
 def _unknown(mirror: Mirror, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(FashionMNIST, "mirrors", ["http://mirror.invalid/"])
+    patch.setattr("torchvision.datasets.FashionMNIST.mirrors", ["http://mirror.invalid/"])
 
 
 def _proxied(mirror: Mirror, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(FashionMNIST, "mirrors", ["http://mirror.invalid/"])
+    patch.setattr("torchvision.datasets.FashionMNIST.mirrors", ["http://mirror.invalid/"])
     patch.setenv("http_proxy", "http://user:secret@127.0.0.1:1")
     patch.setattr("urllib.request._opener", None)  # which remembers the environment that it was made in
 
