@@ -310,8 +310,8 @@ def years(generator: np.random.Generator, drawn: Drawn, n: int) -> str:
         [
             *lines,
             "",
-            f"{YEARS[drawn.problem.kind]} years of {NIGHTS} nights each, {n:,} test examples. No challenger is drawn that "
-            f"is more than {WORST - 1:.0%} worse than the first champion.",
+            f"{YEARS[drawn.problem.kind]} years of {NIGHTS} nights each, {n:,} test examples. No challenger is drawn "
+            f"that is more than {WORST - 1:.0%} worse than the first champion.",
         ]
     )
 
