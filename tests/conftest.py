@@ -24,10 +24,10 @@ from catwalk.environment.addresses import PORTS
 from catwalk.environment.caller import become_client
 from catwalk.environment.proxies import without_proxy
 from catwalk.ledger.runs import Ledger
-from catwalk.storage.store import Store
+from catwalk.storage.opening import open_store
 from stack.configuration.environment import client_environment, process_environment
 from stack.native import control
-from stack.native.parts import monitoring_password
+from stack.native.health import monitoring_password
 from stack.native.supervisor import Supervisor
 from stack.settings import PROJECT, Settings
 from tests.support.servers import free_port, s3_server, s3_store, wait_until
@@ -93,7 +93,7 @@ class RunningStack:
     @property
     def ledger(self) -> Ledger:
         """Its runs; needs :meth:`as_environment` around it."""
-        return Ledger(Store.from_environment())
+        return Ledger(open_store())
 
     @contextmanager
     def as_environment(self) -> Iterator[None]:

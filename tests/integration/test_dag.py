@@ -139,9 +139,7 @@ def test_a_promotion_is_an_event_of_the_champions_asset(stack: RunningStack, fin
     finish(process)
     assert len(promotions(stack)) == 1, "a model that is held is none"
     command = [str(PROJECT / ".venv" / "bin" / "catwalk"), "promote", held.run_id, "--reason", "the other one"]
-    done = subprocess.run(
-        command, env=stack.configuration.environment, capture_output=True, text=True, timeout=120, check=True
-    )
+    done = subprocess.run(command, env=stack.environment, capture_output=True, text=True, timeout=120, check=True)
     assert done.stderr == ""
     [event, _] = promotions(stack)
     assert (event["extra"]["run_id"], event["extra"]["reason"]) == (held.run_id, "the other one")
