@@ -50,6 +50,7 @@ def test_a_whole_run_leaves_what_the_design_promises(new_run: Callable[..., Run]
         "epochs.json",
         "model.safetensors",
         "predictions.safetensors",
+        "previews.safetensors",
         "evaluation.json",
         "decision.json",
         "report.html",
