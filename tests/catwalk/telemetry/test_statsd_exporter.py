@@ -112,6 +112,42 @@ def test_odd_values_arrive_as_they_are(exporter: StatsdExporter, run_record: Any
     assert_nothing_is_wrong(scrape)
 
 
+def test_a_value_may_cross_zero_as_often_as_it_likes(exporter: StatsdExporter) -> None:
+    """One series for both signs, whichever came first; no scrape between two lines sees anything else."""
+    labels = {"run_id": "r", "model": "m", "split": "validation", "metric": "r2", "epoch": "1"}
+    emitter = Emitter(exporter.address)
+    for value in (-0.25, -1.5, 0.5, -2.0, 0.0, -math.inf, math.inf, -3.25):
+        assert emitter.resend([Point(catalogue.EPOCH_METRIC, labels, value, 0.0)]) == 1
+        scrape = exporter.until(lambda scrape, value=value: value in scrape.of("ml_epoch_metric").values())
+        assert scrape.of("ml_epoch_metric") == {("ml_epoch_metric", frozenset(labels.items())): value}
+    assert emitter.resend([Point(catalogue.EPOCH_METRIC, labels, math.nan, 0.0)]) == 1
+    exporter.until(lambda scrape: math.isnan(scrape.total("ml_epoch_metric")))
+    assert scrape.families["ml_epoch_metric"] == ("gauge", catalogue.EPOCH_METRIC.help)
+    assert_nothing_is_wrong(scrape)
+
+
+def test_a_metric_of_any_name_arrives_and_can_be_read_back(exporter: StatsdExporter) -> None:
+    names = ["F1/macro", "пропуск", "mae@90%", "精度", "a:b|c,d=e#f[g]", "x" * 200, "loss"]
+    points = [
+        Point(
+            catalogue.TEST_METRIC,
+            {"run_id": "r", "model": "m", "metric": name, "slice": of, "slice_value": of},
+            -1,
+            0.0,
+        )
+        for name in names
+        for of in ("", "país")
+    ]
+    emitter = Emitter(exporter.address)
+    assert emitter.resend(points) == len(points)
+    scrape = exporter.wait("ml_test_metric", len(points))
+    found = [dict(has) for name, has in scrape.samples if name == "ml_test_metric"]
+    assert {unquote(labels["metric"]) for labels in found} == set(names)
+    assert sorted(labels.get("slice", "") for labels in found) == [""] * len(names) + ["país"] * len(names)
+    assert set(scrape.of("ml_test_metric").values()) == {-1}
+    assert_nothing_is_wrong(scrape)
+
+
 def test_odd_label_values_break_no_line_and_can_be_read_back(
     exporter: StatsdExporter, make_epoch: Any, run_record: Any
 ) -> None:
