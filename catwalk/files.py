@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_whole(target: Path, body: bytes) -> None:
@@ -13,16 +16,46 @@ def write_whole(target: Path, body: bytes) -> None:
     Raises:
         OSError: it could not be written; what was there stays.
     """
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-        temporary = Path(file.name)
+    with whole(target) as file:
+        file.write(body)
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[BinaryIO]:
+    """A new file, to be written, that takes the place of `target` where the block ends well.
+
+    Raises:
+        OSError: it could not be written; what was there stays.
+    """
+    with temporary(target.parent, f".{target.name[:100]}.") as (file, path):
+        yield file
+        sync(file)
+        path.replace(target)
+
+
+@contextmanager
+def temporary(folder: Path, prefix: str = "") -> Iterator[tuple[BinaryIO, Path]]:
+    """A new file with a name that nobody else has, which is gone after the block unless it was moved."""
+    path = folder / f"{prefix}{secrets.token_hex(8)}"
+    # Not by `tempfile`, whose files are this user's alone; to undo that, the umask of all threads would have to change.
+    with path.open("x+b") as file:
         try:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o666 & ~umask)
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+            yield file, path
+        finally:
+            with suppress(FileNotFoundError):
+                path.unlink()
+
+
+def sync(file: BinaryIO) -> None:
+    """Waits until what was written to a file is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

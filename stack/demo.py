@@ -23,7 +23,7 @@ from catwalk.environment.caller import become_client
 from catwalk.errors import DatasetError
 from catwalk.ledger.runs import Ledger, Run, run_id_of_dag_run
 from catwalk.replay.points import run_points
-from catwalk.storage.store import Store
+from catwalk.storage.opening import open_store
 from ml.fashion_mnist.config import DataConfig
 from ml.fashion_mnist.dataset import read_splits
 from stack.configuration.environment import client_environment
@@ -63,7 +63,7 @@ def demonstrate(settings: Settings) -> bool:
     console.rule("1. the stack")
     control.up(settings, say=console.print)
     become_client(client_environment(settings))
-    ledger, runs = Ledger(Store.from_environment()), []
+    ledger, runs = Ledger(open_store()), []
     for number, (recipe, knobs) in enumerate(RECIPES, 2):
         console.rule(f"{number}. Airflow retrains with {recipe}")
         runs.append(ledger.run(retrain(settings, {"source": source, **knobs})))
@@ -97,7 +97,7 @@ def retrain(settings: Settings, params: dict[str, object]) -> str:
     dag_run_id = dag_run["dag_run_id"]
     run_id = run_id_of_dag_run(datetime.fromisoformat(dag_run["run_after"]), DAG, dag_run_id)
     console.print(f"DAG run {dag_run_id}, in the ledger {run_id}")
-    ledger_run = Ledger(Store.from_environment()).run(run_id)
+    ledger_run = Ledger(open_store()).run(run_id)
     shown: dict[str, str] = {}
     epochs = 0
     deadline = time.monotonic() + RUN_SECONDS

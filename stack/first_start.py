@@ -22,7 +22,7 @@ from catwalk.entry_point import entry_point
 from catwalk.errors import CatwalkError
 from catwalk.storage import s3
 from catwalk.storage.s3_errors import unanswered
-from catwalk.storage.store import location
+from catwalk.storage.s3_store import location
 from stack.configuration import credentials
 from stack.settings import StackError
 

@@ -24,7 +24,7 @@ from catwalk.environment.addresses import PORTS
 from catwalk.environment.caller import become_client
 from catwalk.environment.proxies import without_proxy
 from catwalk.ledger.runs import Ledger
-from catwalk.storage.store import Store
+from catwalk.storage.opening import open_store
 from stack.configuration.environment import client_environment, process_environment
 from stack.native import control
 from stack.native.parts import monitoring_password
@@ -93,7 +93,7 @@ class RunningStack:
     @property
     def ledger(self) -> Ledger:
         """Its runs; needs :meth:`as_environment` around it."""
-        return Ledger(Store.from_environment())
+        return Ledger(open_store())
 
     @contextmanager
     def as_environment(self) -> Iterator[None]:

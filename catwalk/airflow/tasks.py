@@ -113,11 +113,11 @@ def run_id_of(dag_run: Any, map_index: int | None = -1) -> str:
 def open_ledger() -> tuple[Ledger, Observer]:
     """The run ledger that the environment names, and who is told of what happens."""
     from catwalk.ledger.runs import Ledger
-    from catwalk.storage.store import Store
+    from catwalk.storage.opening import open_store
     from catwalk.telemetry.emitter import observer_from_environment
 
     observer = observer_from_environment()
-    return Ledger(Store.from_environment(observer.store_operation)), observer
+    return Ledger(open_store(on_operation=observer.store_operation)), observer
 
 
 def publish_run(run_id: str) -> None:

@@ -23,6 +23,7 @@ from catwalk.clients.courier import told
 from catwalk.clients.grafana import Grafana
 from catwalk.environment.parts import home, part_url, start_command
 from catwalk.errors import CatwalkError, DownloadError, PreconditionFailedError
+from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue
 from catwalk.trainable import Checkable
@@ -148,12 +149,12 @@ def _disk() -> str:
 
 
 def _store() -> str:
-    store = Store.from_environment()
+    store = open_store()
     started = time.perf_counter()
     store.check()
     took = 1000 * (time.perf_counter() - started)
     _round_trip(store)
-    return f"{store.url} at {store.endpoint} answers in {took:.0f} ms, and finds again what is written"
+    return f"{store.place} answers in {took:.0f} ms, and finds again what is written"
 
 
 def _round_trip(store: Store) -> None:
@@ -169,14 +170,14 @@ def _round_trip(store: Store) -> None:
     lost += ["deleted"] * store.exists(key)
     if lost:
         raise _Unwell(
-            f"{store.url} at {store.endpoint} took an object, which then could not be {' or '.join(lost)}",
+            f"{store.place} took an object, which then could not be {' or '.join(lost)}",
             "correct CATWALK_STORE's prefix, or what stands before that S3",
         )
 
 
 def _conditional_writes() -> str:
     """Servers exist that accept the conditions and ignore them; the champion pointer stands on them."""
-    store = Store.from_environment()
+    store = open_store()
     key = f"doctor/{secrets.token_hex(8)}"
     remedy = (
         "runs and the champion pointer need them: use an S3 server that has them (versitygw from 1.8.0, AWS), and "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from catwalk.cli.terminal import complain
 from catwalk.errors import CatwalkError
+from catwalk.storage.opening import open_store
 
 if TYPE_CHECKING:
     from catwalk.ledger.records import ChampionRecord
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
 
 def ledger_store() -> Store:
     """Where runs live."""
-    from catwalk.storage.store import Store
 
-    return Store.from_environment()
+    return open_store()
 
 
 def resolve(name: str, model: str = "") -> Run:
@@ -96,11 +96,10 @@ def champion_model(model: str) -> tuple[ChampionRecord, Run, bytes]:
 def observed_ledger() -> tuple[Ledger, Observer]:
     """The ledger, and what is told of all that happens in it."""
     from catwalk.ledger.runs import Ledger
-    from catwalk.storage.store import Store
     from catwalk.telemetry.emitter import observer_from_environment
 
     observer = observer_from_environment()
-    return Ledger(Store.from_environment(observer.store_operation)), observer
+    return Ledger(open_store(on_operation=observer.store_operation)), observer
 
 
 def name_damaged(reader: Summaries) -> None:

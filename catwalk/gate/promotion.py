@@ -84,7 +84,7 @@ def _stands(anchor: Run, run: Run) -> bool:
     """
     with suppress(DamagedError, ArtifactError):
         best, new = anchor.evaluation(), run.evaluation()
-        if best and is_finite(best.accuracy) and not (new and new.accuracy > best.accuracy):
+        if best and is_finite(best.accuracy) and not (new and (new.accuracy or 0.0) > best.accuracy):
             verified_model(anchor)
             return True
     return False

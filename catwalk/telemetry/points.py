@@ -30,6 +30,10 @@ _ROOM_OF_CLASSES = MAX_SERIES - _WHATEVER_CLASSES - CURVE_SERIES * MAX_EPOCHS
 """For what the test says of classes, so that the curves of :data:`MAX_EPOCHS` have room beside it."""
 
 
+_Value = tuple[Metric, dict[str, str], float | None]
+"""Metric, labels and value of a series; None: not measured."""
+
+
 class Point(NamedTuple):
     """One value of one series."""
 
@@ -149,13 +153,13 @@ def epoch_points(run: RunRecord, record: EpochRecord) -> list[Point]:
     Raises:
         ValueError: the run names another number of classes.
     """
-    classes = class_names(run.classes, len(record.class_accuracy))
+    classes = _classes(run, record.class_accuracy)
     found = kept(run.epochs, len(classes), run.series_budget)
     if not _shows(found.curves, record):
         return []
     labels = {**_run_labels(run), "epoch": str(record.epoch)}
     train, validation = {**labels, "split": "train"}, {**labels, "split": "validation"}
-    values: list[tuple[Metric, dict[str, str], float]] = [
+    values: list[_Value] = [
         (catalogue.EPOCH_LOSS, train, record.train_loss),
         (catalogue.EPOCH_LOSS, validation, record.validation_loss),
         (catalogue.EPOCH_ACCURACY, train, record.train_accuracy),
@@ -166,10 +170,24 @@ def epoch_points(run: RunRecord, record: EpochRecord) -> list[Point]:
         (catalogue.EPOCH_EXAMPLES_PER_SECOND, labels, record.examples_per_second),
         (catalogue.EPOCH_INDEX, labels, record.epoch),
     ]
-    by_class = zip(classes, record.class_accuracy, strict=True)
-    for name, accuracy in by_class if _shows(found.classes, record) else ():
-        values.append((catalogue.EPOCH_CLASS_ACCURACY, {**labels, "class": name}, accuracy))
-    return [Point(*value, record.finished) for value in values]
+    if record.class_accuracy and _shows(found.classes, record):
+        for name, accuracy in zip(classes, record.class_accuracy, strict=True):
+            values.append((catalogue.EPOCH_CLASS_ACCURACY, {**labels, "class": name}, accuracy))
+    return _measured(values, record.finished)
+
+
+def _classes(run: RunRecord, figures: list[float]) -> list[str]:
+    """Names of the classes; those of the run where there are no figures of them.
+
+    Raises:
+        ValueError: the run names another number of classes.
+    """
+    return class_names(run.classes, len(figures)) if figures else run.classes
+
+
+def _measured(values: list[_Value], time: float) -> list[Point]:
+    """The points of what was measured."""
+    return [Point(metric, labels, value, time) for metric, labels, value in values if value is not None]
 
 
 def _shows(chosen: frozenset[int], record: EpochRecord) -> bool:
@@ -185,15 +203,17 @@ def test_points(run: RunRecord, record: EvaluationRecord) -> list[Point]:
     Raises:
         ValueError: the run names another number of classes.
     """
-    classes = class_names(run.classes, len(record.class_accuracy))
+    classes = _classes(run, record.class_accuracy)
     if _is_silent(len(classes), run.series_budget):
         return []
     labels = _run_labels(run)
-    values: list[tuple[Metric, dict[str, str], float]] = [
+    values: list[_Value] = [
         (catalogue.TEST_ACCURACY, labels, record.accuracy),
         (catalogue.TEST_LOSS, labels, record.loss),
         (catalogue.TEST_CALIBRATION_ERROR, labels, record.calibration_error),
     ]
+    if not record.class_accuracy:
+        return _measured(values, record.finished)
     by_class = zip(classes, record.class_accuracy, record.class_precision, record.class_f1, strict=True)
     for name, accuracy, precision, f1 in by_class if shows_test_classes(len(classes)) else ():
         of_class = {**labels, "class": name}
@@ -204,7 +224,7 @@ def test_points(run: RunRecord, record: EvaluationRecord) -> list[Point]:
         for predicted, examples in zip(classes, row, strict=True):
             pair = {**labels, "true_class": name, "predicted_class": predicted}
             values.append((catalogue.TEST_CONFUSION, pair, examples))
-    return [Point(*value, record.finished) for value in values]
+    return _measured(values, record.finished)
 
 
 def stage_points(run: RunRecord, record: AttemptRecord) -> list[Point]:

@@ -21,7 +21,8 @@ from catwalk.clients.airflow_health import AirflowHealth
 from catwalk.errors import CatwalkError, StoreError
 from catwalk.ledger.records import SummaryRecord
 from catwalk.ledger.runs import RUN_ID
-from catwalk.storage.store import Store
+from catwalk.storage.opening import open_store
+from catwalk.storage.store import Patience
 from catwalk.web import serving
 from catwalk_exporter import pages
 from catwalk_exporter.canary import Canary
@@ -79,10 +80,10 @@ class Exporter:
         self._refresh = refresh
         self._canary = canary
         self._exposition = Exposition(settings)
-        store = Store.from_environment(self._exposition.store_operation)
+        store = open_store(on_operation=self._exposition.store_operation)
         self._reader = LedgerReader(store)
         self.reports = RunReports(
-            Store(store.url, connect_seconds=REPORT_CONNECT_SECONDS, read_seconds=REPORT_READ_SECONDS, tries=1)
+            open_store(store.url, patience=Patience(REPORT_CONNECT_SECONDS, REPORT_READ_SECONDS, tries=1))
         )
         """Whose reads don't count as operations of the store: nobody asks at regular times."""
         self._airflow = AirflowHealth(os.environ.get("CATWALK_AIRFLOW_URL", ""), refresh)

@@ -30,7 +30,7 @@ def s3(folder: Path) -> Iterator[str]:
 
 def _train(seed: int, store_url: str) -> tuple[float, float, float, float, float]:
     """Accuracy, calibration error, seconds of training, peak memory, and the share that checkpoints take of them."""
-    from catwalk.storage.store import Store
+    from catwalk.storage.s3_store import S3Store
     from ml.fashion_mnist import CLASSIFIER
     from ml.fashion_mnist.config import RunConfig
 
@@ -41,7 +41,7 @@ def _train(seed: int, store_url: str) -> tuple[float, float, float, float, float
     for _ in fit.epochs(0, lambda: None):
         pass
     seconds = time.perf_counter() - started
-    store = Store(store_url)
+    store = S3Store(store_url)
     store.check()  # opens the connection
     begun = time.perf_counter()
     store.put(f"checkpoint-{seed}", fit.state())

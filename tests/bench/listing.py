@@ -13,6 +13,7 @@ from pathlib import Path
 from catwalk.ledger import summary_index
 from catwalk.ledger.records import CheckRecord
 from catwalk.ledger.summaries import Summaries
+from catwalk.storage.s3_store import S3Store
 from catwalk.storage.store import Store
 from ml.fashion_mnist.config import RunConfig
 from stack.settings import PROJECT
@@ -33,7 +34,7 @@ def measure(repetitions: int, say: Callable[[str], None]) -> list[Measurement]:
         server.start()
         try:
             os.environ.update({**ENVIRONMENT, "AWS_ENDPOINT_URL_S3": server.url})
-            store = Store(f"s3://{server.bucket()}")
+            store = S3Store(f"s3://{server.bucket()}")
             written = 0
             for size in SIZES:
                 say(f"listing {size:,} runs")

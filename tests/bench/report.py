@@ -24,7 +24,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
     from catwalk.report.comparison.differences import compare, side_by_side
     from catwalk.stages.lifecycle.opening import open_run
     from catwalk.stages.pipeline import run_stages
-    from catwalk.storage.store import Store
+    from catwalk.storage.s3_store import S3Store
     from catwalk.telemetry.observer import Silent
     from ml.fashion_mnist import CLASSIFIER
     from ml.fashion_mnist.config import RunConfig
@@ -33,7 +33,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
     with tempfile.TemporaryDirectory() as folder, s3(Path(folder)) as store_url:
         os.environ["CATWALK_HOME"] = folder
         try:
-            ledger, runs = Ledger(Store(store_url)), []
+            ledger, runs = Ledger(S3Store(store_url)), []
             for seed in range(2):
                 say(f"report: run {seed + 1} of 2")
                 runs.append(

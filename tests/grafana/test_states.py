@@ -16,6 +16,7 @@ import pytest
 
 from catwalk.ledger.records import ChampionRecord
 from catwalk.replay.replay import replay
+from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store
 from catwalk.telemetry.emitter import observer_from_environment
 from grafana.board import all_panels
@@ -211,7 +212,7 @@ def told(story: Story) -> Story:
     measured.statsd_exporter.start()
     measured.settle()
     measured.exporter.stop()  # it would show runs of which only the half is written
-    put_runs(measured, Store.from_environment())
+    put_runs(measured, open_store())
     measured.exporter.start()
     wait_until(lambda: measured.prometheus.query("catwalk_champion_info"), "the champion")
     wait_until(lambda: len(measured.prometheus.query("run:points_missing:count == 0")) == 2, "every point has arrived")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from catwalk.environment.caller import become_client
-from catwalk.storage.store import Store
+from catwalk.storage.opening import open_store
 from stack import demo, first_start
 from stack.configuration.environment import client_environment
 from stack.settings import PROJECT
@@ -100,8 +100,7 @@ def test_the_doctor_finds_every_part(hostile: RunningStack, proxy: Proxy, shell:
 
 def test_a_task_finds_the_stack(hostile: RunningStack, proxy: Proxy) -> None:
     script = (
-        "from catwalk.storage.store import Store; store = Store.from_environment(); "
-        "store.check(); print(store.endpoint)"
+        "from catwalk.storage.opening import open_store; store = open_store(); store.check(); print(store.endpoint)"
     )
     done = run([sys.executable, "-c", script], hostile.environment)
     assert (done.stdout, done.stderr) == (f"{hostile.settings.url('s3')}\n", "")
@@ -114,7 +113,7 @@ def test_what_the_demo_asks_is_answered(hostile: RunningStack, proxy: Proxy, mon
     assert first_start.create_bucket("catwalk", client_environment(hostile.settings)) is False
     become_client(client_environment(hostile.settings))
     assert not AWS.keys() & os.environ.keys()
-    Store.from_environment().check()
+    open_store().check()
     assert demo.points_stored(hostile.settings, "none") == 0
     assert proxy.seen == []
     for name in client_environment(hostile.settings):

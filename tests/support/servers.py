@@ -17,6 +17,7 @@ import boto3
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from catwalk.storage.s3_store import S3Store
 from catwalk.storage.store import Store
 from catwalk.telemetry.mapping import MAPPING
 from catwalk.telemetry.wire.address import Address
@@ -241,4 +242,4 @@ def s3_store(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Store:
     url = f"s3://{s3_server.bucket()}/runs of tests"
     monkeypatch.setenv("CATWALK_STORE", url)
     monkeypatch.setenv("CATWALK_TRAINABLE", "ml.fashion_mnist:CLASSIFIER")
-    return Store(url)
+    return S3Store(url)

@@ -13,12 +13,13 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 from catwalk.errors import CatwalkError
 from catwalk.ledger.runs import Run
 from catwalk.stages.pipeline import STAGE_FUNCTIONS
-from catwalk.storage.store import Store
+from catwalk.storage.opening import open_store
+from catwalk.storage.s3_store import S3Store
 from catwalk.telemetry.observer import Silent
 
 
@@ -41,13 +42,13 @@ class HalfSent(io.BytesIO):
         return chunk
 
 
-class DeadlyStore(Store):
+class DeadlyStore(S3Store):
     """A store that kills this process around one write."""
 
     suffix, nth, moment = "", 0, ""
     writes = 0
 
-    def _put(self, key: str, body: bytes, conditions: Mapping[str, str]) -> Any:
+    def _put(self, key: str, body: BinaryIO, conditions: Mapping[str, str]) -> Any:
         if not key.endswith(self.suffix):
             return super()._put(key, body, conditions)
         DeadlyStore.writes += 1
@@ -55,7 +56,7 @@ class DeadlyStore(Store):
             return super()._put(key, body, conditions)
         if self.moment == "before":
             die()
-        sent: Any = HalfSent(body) if self.moment == "during" else body
+        sent: Any = HalfSent(body.read()) if self.moment == "during" else body
         answer = super()._put(key, sent, conditions)
         die()
         return answer
@@ -65,9 +66,9 @@ def main() -> int:
     stage, run_id, *deadly = sys.argv[1:]
     if deadly:
         DeadlyStore.suffix, DeadlyStore.nth, DeadlyStore.moment = deadly[0], int(deadly[1]), deadly[2]
-    kind = DeadlyStore if deadly else Store
+    store = DeadlyStore(os.environ["CATWALK_STORE"]) if deadly else open_store()
     try:
-        STAGE_FUNCTIONS[stage](Run(kind.from_environment(), run_id), Silent())  # type: ignore[index]
+        STAGE_FUNCTIONS[stage](Run(store, run_id), Silent())  # type: ignore[index]
     except CatwalkError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

@@ -12,6 +12,7 @@ import pytest
 
 from catwalk.cli import doctor
 from catwalk.cli.doctor import Check, examine
+from catwalk.storage.s3_store import S3Store
 from catwalk.storage.store import Store
 from stack.settings import tool
 from tests.conftest import RunningStack, wait_until
@@ -164,7 +165,7 @@ def test_a_store_that_does_not_find_again_what_it_took_is_found_out(
     assert found.verdict == "FAIL"
     assert found.finding == f"{s3_store.url} at {before.url} took an object, which then could not be listed"
     assert "CATWALK_STORE" in found.remedy
-    assert list(Store(s3_store.url).list("")) == [], "the object is gone again"
+    assert list(S3Store(s3_store.url).list("")) == [], "the object is gone again"
 
 
 def test_what_was_left_out_of_the_containers_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:

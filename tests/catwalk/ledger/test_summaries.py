@@ -9,6 +9,7 @@ import pytest
 
 from catwalk.codec import to_json
 from catwalk.ledger.summaries import Summaries
+from catwalk.storage.s3_store import S3Store
 from catwalk.storage.store import Store
 from tests.support.ledgers import put_summary, summary
 
@@ -21,7 +22,7 @@ def test_only_what_changed_is_read_again(s3_store: Store) -> None:
     reads: list[str] = []
     put_summary(s3_store, summary(SECOND))
     put_summary(s3_store, summary(FIRST))
-    summaries = Summaries(Store(s3_store.url, lambda operation, seconds, failed: reads.append(operation)))
+    summaries = Summaries(S3Store(s3_store.url, lambda operation, seconds, failed: reads.append(operation)))
     assert [found.run_id for found in summaries.read()] == [FIRST, SECOND]
     assert reads.count("get") == 2
     put_summary(s3_store, summary(FIRST, state="failed"))

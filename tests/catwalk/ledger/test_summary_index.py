@@ -7,6 +7,7 @@ import pytest
 from catwalk.errors import StoreError
 from catwalk.ledger import summary_index
 from catwalk.ledger.summaries import Summaries
+from catwalk.storage.s3_store import S3Store
 from catwalk.storage.store import Store
 from tests.support.ledgers import put_summary, summary
 
@@ -27,7 +28,7 @@ def store(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
 def gets_of_a_newcomer(store: Store) -> tuple[int, list[str]]:
     """GETs that a reader makes who knows nothing yet, and the states that it finds."""
     operations: list[str] = []
-    found = Summaries(Store(store.url, lambda operation, seconds, failed: operations.append(operation))).read()
+    found = Summaries(S3Store(store.url, lambda operation, seconds, failed: operations.append(operation))).read()
     assert [record.run_id for record in found] == RUN_IDS
     return operations.count("get"), [record.state for record in found]
 

@@ -18,7 +18,7 @@ from catwalk.report.comparison.differences import Comparison, compare, compare_w
 from catwalk.report.comparison.disagreements import disagreements
 from catwalk.report.comparison.entries import Entry, named
 from catwalk.report.facts import Part, Predictions
-from catwalk.storage.store import Store
+from catwalk.storage.s3_store import S3Store
 from ml.fashion_mnist.config import RunConfig
 from tests.catwalk.report.conftest import (
     GARMENTS,
@@ -155,7 +155,7 @@ def test_an_accuracy_that_is_no_number_is_left_out_of_the_figure() -> None:
 
 
 def test_a_comparison_takes_two_different_runs() -> None:
-    store = Store("s3://nothing-is-read")
+    store = S3Store("s3://nothing-is-read")
     with pytest.raises(CatwalkError, match="takes two runs or more"):
         compare(store, ["20261123T030000Z-7f3a90c1"])
     with pytest.raises(CatwalkError, match="is named twice"):

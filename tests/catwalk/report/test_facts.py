@@ -28,7 +28,8 @@ from catwalk.stages.artifacts import reports
 from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.pipeline import run_stages
 from catwalk.stages.publish import publish
-from catwalk.storage.store import Store
+from catwalk.storage.s3_store import S3Store
+from catwalk.storage.store import Patience
 from catwalk.telemetry.observer import Silent
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig
@@ -45,7 +46,7 @@ def module_ledger(s3_server: S3Server, stand_in: Path) -> Iterator[Ledger]:
         for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL_S3": s3_server.url}.items():
             patch.setenv(name, value)
         patch.setenv("CATWALK_HOME", str(stand_in))
-        yield Ledger(Store(f"s3://{s3_server.bucket()}"))
+        yield Ledger(S3Store(f"s3://{s3_server.bucket()}"))
 
 
 def start(ledger: Ledger, **knobs: Any) -> Run:
@@ -267,6 +268,6 @@ def test_without_s3_there_is_no_report_and_no_half_truth(run: Run, s3_server: S3
     s3_server.stop()
     try:
         with pytest.raises(StoreUnavailableError):
-            build(Run(Store(run.store.url, connect_seconds=0.5, read_seconds=0.5, tries=1), run.run_id))
+            build(Run(S3Store(run.store.url, patience=Patience(0.5, 0.5, tries=1)), run.run_id))
     finally:
         s3_server.start()

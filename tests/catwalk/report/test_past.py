@@ -9,6 +9,7 @@ import pytest
 from catwalk.codec import to_json
 from catwalk.ledger import summary_index
 from catwalk.report.facts import ONE_BY_ONE, read_past
+from catwalk.storage.s3_store import S3Store
 from catwalk.storage.store import Store, Stored
 from tests.catwalk.report.conftest import summary
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 def test_a_long_past_costs_few_requests_and_what_is_damaged_is_left_out(s3_store: Store) -> None:
     operations: Counter[str] = Counter()
-    store = Store(s3_store.url, lambda operation, seconds, failed: operations.update([operation]))
+    store = S3Store(s3_store.url, lambda operation, seconds, failed: operations.update([operation]))
     count = ONE_BY_ONE + 5
     ids = [f"20260101T000000Z-{number:08x}" for number in range(count)]
     bodies = {f"summaries/{run_id}.json": to_json(summary(run_id)) for run_id in ids}

@@ -11,7 +11,8 @@ from botocore.awsrequest import AWSResponse
 
 from catwalk.errors import ConfigError, StoreError, StoreUnavailableError
 from catwalk.storage import s3
-from catwalk.storage.store import Store
+from catwalk.storage.s3_store import S3Store
+from catwalk.storage.store import Patience, Store
 from tests.support.between import Asked, BeforeS3, Proxy
 from tests.support.servers import ENVIRONMENT, S3Server
 
@@ -125,7 +126,7 @@ def test_the_region_is_where_requests_go_and_what_they_are_signed_for(
         monkeypatch.delenv(name, raising=False)
     for name, value in {**variables, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}.items():
         monkeypatch.setenv(name, value)
-    store = Store("s3://bucket")
+    store = S3Store("s3://bucket")
     assert store.endpoint == endpoint
     region = next((region for region in variables.values() if region), "us-east-1")
     assert f"/{region}/s3/".encode() in sent(store._client).headers["Authorization"]
@@ -146,11 +147,11 @@ def test_an_access_point_can_be_the_store(monkeypatch: pytest.MonkeyPatch, arn: 
     monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
     for name, value in {**ENVIRONMENT, "AWS_REGION": "eu-central-1"}.items():
         monkeypatch.setenv(name, value)
-    store = Store(f"s3://{arn}/catwalk/runs")
+    store = S3Store(f"s3://{arn}/catwalk/runs")
     assert (store.bucket, store.prefix) == (arn, "catwalk/runs/")
     request = sent(store._client, "head_object", Bucket=store.bucket, Key=store.prefix + "x")
     assert request.url == f"https://{host}.amazonaws.com/catwalk/runs/x"
-    assert Store(f"s3://{arn}").prefix == ""
+    assert S3Store(f"s3://{arn}").prefix == ""
 
 
 @pytest.mark.parametrize(
@@ -170,13 +171,13 @@ def test_arguments_of_a_put_that_make_no_sense_are_refused(
 ) -> None:
     monkeypatch.setenv(s3.PUT_VARIABLE, text)
     with pytest.raises(ConfigError, match=f"CATWALK_S3_PUT_ARGUMENTS.*{complaint}"):
-        Store("s3://bucket")
+        S3Store("s3://bucket")
 
 
 def test_a_payer_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(s3.PAYER_VARIABLE, "me")
     with pytest.raises(ConfigError, match="CATWALK_S3_REQUEST_PAYER must be requester"):
-        Store("s3://bucket")
+        S3Store("s3://bucket")
 
 
 @pytest.mark.integration
@@ -190,7 +191,7 @@ class TestOnS3:
             monkeypatch.setenv(s3.PUT_VARIABLE, '{"Tagging": "team=vision", "ServerSideEncryption": "AES256"}')
             monkeypatch.setenv(s3.PAYER_VARIABLE, "requester")
             before.edit = lambda asked, ask: ask()
-            store = Store(s3_store.url)
+            store = S3Store(s3_store.url)
             exercise(store)
         finally:
             before.stop()
@@ -208,7 +209,7 @@ class TestOnS3:
             monkeypatch.setenv("NO_PROXY", "")
             for name, value in proxy.environment().items():
                 monkeypatch.setenv(name, value)
-            exercise(Store(s3_store.url))
+            exercise(S3Store(s3_store.url))
         finally:
             proxy.stop()
         assert proxy.seen == []
@@ -218,7 +219,7 @@ class TestOnS3:
         for name, value in {**ENVIRONMENT, **proxy.environment(), "NO_PROXY": "", "no_proxy": ""}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://s3.example.com")
-        store = Store("s3://b", tries=1)
+        store = S3Store("s3://b", patience=Patience(tries=1))
         try:
             with pytest.raises(
                 StoreError, match=rf"{proxy.url} refuses a tunnel to S3 at .*\(403 Forbidden\); correct"
@@ -247,7 +248,7 @@ class TestOnS3:
             monkeypatch.setenv("AWS_ENDPOINT_URL_S3", before.url)
             s3.client().create_bucket(Bucket="garage", CreateBucketConfiguration={"LocationConstraint": "garage"})
             before.edit = keep
-            Store("s3://garage").check()
+            S3Store("s3://garage").check()
         finally:
             before.stop()
             server.stop()

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from catwalk.errors import ConfigError, NotFoundError, StoreError, StoreUnavailableError
-from catwalk.storage.store import Store, location
+from catwalk.storage.s3_store import S3Store, location
+from catwalk.storage.store import Patience, Store
 from tests.support.between import Answer, Asked, BeforeS3, Proxy
 from tests.support.servers import S3Server, StatsdExporter
 
@@ -78,7 +79,7 @@ class TestNoS3:
             pytest.skip("an answer to HEAD has no body by which it could be told apart")
         before.edit = lambda asked, ask: page
         with pytest.raises(StoreError) as caught:
-            operation(Store(s3_store.url, tries=1))
+            operation(S3Store(s3_store.url, patience=Patience(tries=1)))
         assert not isinstance(caught.value, NotFoundError)
         if page.status != 401 or operation is not OPERATIONS["head"]:
             assert "is no S3" in str(caught.value)
@@ -111,7 +112,7 @@ class TestNoS3:
         try:
             monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{exporter.web_port}")
             with pytest.raises(StoreError, match=r"is no S3.*correct AWS_ENDPOINT_URL_S3"):
-                operation(Store(s3_store.url, tries=1))
+                operation(S3Store(s3_store.url, patience=Patience(tries=1)))
         finally:
             exporter.stop()
 
@@ -137,7 +138,7 @@ class TestBodies:
         before.edit = lambda asked, ask: replace(ask(), cut=0)
         with pytest.raises(StoreUnavailableError, match="does not answer"):
             s3_store.get("x")
-        assert len(before.seen) == s3_store.tries
+        assert len(before.seen) == s3_store.patience.tries
 
     def test_etags_that_only_look_like_md5_cost_nothing_once_that_is_known(
         self, s3_store: Store, before: BeforeS3
@@ -157,7 +158,7 @@ class TestBodies:
         before.seen.clear()
         assert [s3_store.get("x").body for _ in range(3)] == [b"1"] * 3, "a PUT shows it"
         assert len(before.seen) == 3
-        reader = Store(s3_store.url)
+        reader = S3Store(s3_store.url)
         assert [reader.get("x").body for _ in range(3)] == [b"1"] * 3
         assert len(before.seen) == 3 + 5 + 2, "who only reads finds it out at the first object"
 
@@ -198,7 +199,7 @@ def test_an_error_says_the_servers_words_and_what_to_do(
     s3_store: Store, before: BeforeS3, status: int, code: str, advice: str, may_pass: bool
 ) -> None:
     before.edit = only_for("PUT", error(status, code))
-    store = Store(s3_store.url, tries=1)
+    store = S3Store(s3_store.url, patience=Patience(tries=1))
     with pytest.raises(StoreError, match=advice) as caught:
         store.put("x", b"2")
     assert f"{code}: because" in str(caught.value)
@@ -230,7 +231,7 @@ def test_a_proxys_refusal_names_the_proxy(monkeypatch: pytest.MonkeyPatch) -> No
             monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
             for name in OPERATIONS:
                 with pytest.raises(StoreError, match=f"the proxy {proxy.url}"):
-                    OPERATIONS[name](Store("s3://bucket", tries=1))
+                    OPERATIONS[name](S3Store("s3://bucket", patience=Patience(tries=1)))
         assert {asked.method for asked in proxy.seen} == {"GET", "PUT", "HEAD", "DELETE", "CONNECT"}
     finally:
         proxy.stop()
@@ -266,13 +267,13 @@ def test_a_certificate_that_is_not_trusted_is_named(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", tls_server)
     with pytest.raises(StoreError, match=r"speaks no TLS that can be trusted.*certificate.*AWS_CA_BUNDLE") as caught:
-        Store("s3://bucket", tries=1).check()
+        S3Store("s3://bucket", patience=Patience(tries=1)).check()
     assert not isinstance(caught.value, StoreUnavailableError)
     plain = BeforeS3(0, lambda asked, ask: Answer(200))
     try:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", plain.url.replace("http:", "https:"))
         with pytest.raises(StoreError, match=r"speaks no TLS.*http, not https\?"):
-            Store("s3://bucket", tries=1).check()
+            S3Store("s3://bucket", patience=Patience(tries=1)).check()
     finally:
         plain.stop()
 
@@ -295,7 +296,7 @@ def test_a_stores_url_is_bucket_and_prefix(url: str, found: tuple[str, str]) -> 
 def test_a_prefix_that_a_server_may_tidy_up_is_refused(url: str) -> None:
     """Some collapse such names when they write, and find nothing under them when they list."""
     with pytest.raises(ConfigError, match=r"CATWALK_STORE has an empty, '\.' or '\.\.' segment"):
-        Store(url)
+        S3Store(url)
 
 
 @pytest.mark.parametrize(
@@ -303,4 +304,4 @@ def test_a_prefix_that_a_server_may_tidy_up_is_refused(url: str) -> None:
 )
 def test_what_names_no_bucket_is_refused_by_its_variable(url: str) -> None:
     with pytest.raises(ConfigError, match="CATWALK_STORE must look like s3://bucket"):
-        Store(url)
+        S3Store(url)

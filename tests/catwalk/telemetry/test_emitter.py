@@ -176,7 +176,17 @@ def test_a_name_that_would_end_the_connection_is_counted_and_the_others_arrive(
     assert sender.take_dropped() == of_long_name
 
 
-@pytest.mark.parametrize("value", [-0.1, -math.inf, None, "much", [1]])
+def test_what_was_not_measured_is_not_sent_and_no_loss(
+    sender: Emitter, receiver: socket.socket, run_record: RunRecord, make_epoch: Any
+) -> None:
+    sender.epoch_finished(run_record, make_epoch(1, train_loss=None, class_accuracy=[]))
+    received = receiver.recv(65_535)
+    assert received.count(b"\n") + 1 == 8
+    assert [b"split=validation" in line for line in received.split(b"\n") if b"ml.epoch.loss," in line] == [True]
+    assert sender.take_dropped() == 0
+
+
+@pytest.mark.parametrize("value", [-0.1, -math.inf, "much", [1]])
 def test_a_value_no_gauge_can_carry_is_counted_and_the_others_go_out(
     sender: Emitter, receiver: socket.socket, run_record: RunRecord, make_epoch: Any, value: Any
 ) -> None:

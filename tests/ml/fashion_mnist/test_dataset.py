@@ -16,6 +16,7 @@ from catwalk.errors import ArtifactError, DatasetError
 from catwalk.ledger.examples import digests, training_examples
 from catwalk.ledger.records import DatasetRecord
 from catwalk.stages.artifacts.datasets import load_split, store_data
+from catwalk.storage.s3_store import S3Store
 from catwalk.storage.store import Store
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import CLASSES, DataConfig, RunConfig
@@ -130,7 +131,7 @@ def test_a_missing_truncated_or_corrupt_file_is_one_line(
 @pytest.mark.integration
 def test_an_upload_is_skipped_when_the_content_is_there(s3_store: Store, splits: dict[str, Split]) -> None:
     puts: list[str] = []
-    store = Store(s3_store.url, lambda operation, seconds, failed: puts.append(operation))
+    store = S3Store(s3_store.url, lambda operation, seconds, failed: puts.append(operation))
     first = store_dataset(store, SMALL)
     assert puts.count("put") == 5
     puts.clear()

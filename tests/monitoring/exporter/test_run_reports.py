@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from catwalk.report import NAVIGATION
+from catwalk.storage.s3_store import S3Store
 from catwalk.storage.store import Store
 from catwalk_exporter.run_reports import RunReports
 from tests.monitoring.exporter.test_exporter_process import ExporterProcess
@@ -115,7 +116,7 @@ def test_while_s3_is_out_the_facts_are_shown_at_once(
 
 def test_what_has_not_changed_is_not_read_again(s3_store: Store) -> None:
     operations: Counter[str] = Counter()
-    store = Store(s3_store.url, lambda operation, seconds, failed: operations.update([operation]))
+    store = S3Store(s3_store.url, lambda operation, seconds, failed: operations.update([operation]))
     reports = RunReports(store)
     s3_store.put(f"runs/{RUN}/figures/a.png", PNG)
     assert [reports.figure(RUN, "a") for _ in range(5)] == [PNG] * 5
