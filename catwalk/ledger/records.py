@@ -63,6 +63,9 @@ class RunRecord:
     """Series that the run may make in Prometheus, fixed when it was opened; None: as many as it has."""
     series_left_out: int = 0
     """Series that are therefore left out of Prometheus, if it goes all the way; the ledger has them."""
+    metric_series: int = 0
+    """Series of an epoch that room is kept for beside those that each run may have, for metrics whose names nobody
+    knows before they are logged. The test has four times as many."""
     classes: list[str] = field(default_factory=list)
     """Names of the classes, in label order; empty: stored by an older version (see :func:`class_names`)."""
     trainable: str = ""

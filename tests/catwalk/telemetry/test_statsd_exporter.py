@@ -68,9 +68,25 @@ def test_every_family_of_a_run_arrives_with_name_labels_value_and_help(exporter:
     scrape = exporter.until(lambda scrape: scrape.of("ml_") == expected(run_points(run)))
     assert len(scrape.of("ml_")) == series_budget(18, 10)
     assert scrape.of("ml_") == expected(run_points(run))
-    for metric in catalogue.by_transport("statsd"):
+    for metric in {point.metric for point in run_points(run)}:
         if metric.kind == "gauge":
             assert scrape.families[metric.name] == ("gauge", metric.help)
+    assert_nothing_is_wrong(scrape)
+    assert emitter.take_dropped() == 0
+
+
+def test_every_point_of_a_regression_arrives_live_and_again(exporter: StatsdExporter, make_regression: Any) -> None:
+    run, emitter = make_regression(epochs=3), Emitter(exporter.address)
+    send_live(emitter, run)
+    wanted = {
+        (name, frozenset(label for label in has if label[1])): value
+        for (name, has), value in expected(run_points(run)).items()
+    }
+    assert len(wanted) == 3 * 7 + 4 + 15
+    assert exporter.until(lambda scrape: scrape.of("ml_") == wanted).of("ml_") == wanted
+    assert emitter.resend(run_points(run)) == len(wanted)
+    scrape = exporter.scrape()
+    assert scrape.of("ml_") == wanted
     assert_nothing_is_wrong(scrape)
     assert emitter.take_dropped() == 0
 
