@@ -439,6 +439,8 @@ class SummaryRecord:
     """Metric that the gate decides by; empty: accuracy."""
     goal: str = "maximize"
     """Of the headline: maximize or minimize."""
+    unit: str = ""
+    """Of what a regression predicts; empty: none, or another kind of problem."""
     last_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     """Split → metric → value, of the last epoch; empty: stored by the stages."""
     test_metrics: dict[str, float] = field(default_factory=dict)
@@ -459,6 +461,21 @@ class SummaryRecord:
     def upgraded(values: dict[str, Any]) -> dict[str, Any]:
         """JSON values of any version, with the statistics by name and the stages as records."""
         return _completed(values, statistics=_old_statistics, stages=_old_stages)
+
+    @property
+    def is_tested(self) -> bool:
+        """There is a result of its test."""
+        return self.test_accuracy is not None or bool(self.test_metrics)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Metric → value, of all that its test has measured."""
+        named = {
+            "accuracy": self.test_accuracy,
+            "log_loss": self.test_loss,
+            "calibration_error": self.test_calibration_error,
+        }
+        return {**{name: value for name, value in named.items() if value is not None}, **self.test_metrics}
 
     @property
     def waits_for_others(self) -> bool:

@@ -172,6 +172,7 @@ def _first_summary(record: RunRecord) -> SummaryRecord:
         parameters=record.parameters,
         series_left_out=record.series_left_out,
         classes=record.classes,
+        unit=str(record.problem.get("unit", "")),
         state="running",
         started=record.created,
         updated=record.created,
