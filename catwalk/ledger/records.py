@@ -82,6 +82,8 @@ class RunRecord:
     """Who answers for the model."""
     links: dict[str, str] = field(default_factory=dict)
     """Name → URL of what belongs to the run elsewhere."""
+    thresholds: dict[str, Any] = field(default_factory=dict)
+    """As :class:`catwalk.gate.config.Thresholds` has them; empty: its defaults, or those in `config`."""
     run_key: str = ""
     """What names the run where it was started: another process that says the same continues it; empty: nothing does."""
     generation: int = 1
@@ -173,6 +175,8 @@ class DatasetRecord:
     """As in run.json."""
     statistics: dict[str, float] = field(default_factory=dict)
     """Name → value, of the training examples: what a model standardises by, and what shifts when the data does."""
+    as_of: str = ""
+    """ISO 8601: the data is what was known then; later is newer. Empty: it does not say."""
     digests_sha256: str = ""
     """sha256 of ``datasets/<sha256>/train.digests`` (see :mod:`.examples`); empty: stored by an older version."""
 
@@ -244,6 +248,9 @@ class TrainingRecord:
     model_bytes: int = 0
     parameters: int = 0
     """Trainable parameters of the network."""
+    sealed: list[str] = field(default_factory=list)
+    """Objects of the run that hold the epochs before these (see :class:`EpochSegment`): of many epochs only the last
+    few are written again and again."""
 
     @property
     def finished(self) -> bool:
@@ -255,6 +262,47 @@ class TrainingRecord:
         """The epoch with the lowest finite validation loss."""
         finite = [(record.validation_loss, record) for record in self.epochs if is_finite(record.validation_loss)]
         return min(finite, key=lambda found: found[0], default=(None, None))[1]
+
+
+@dataclass(frozen=True)
+class EpochSegment:
+    """``runs/<run_id>/epochs/<attempt>-<n>.json``: epochs that do not change any more."""
+
+    epochs: list[EpochRecord]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file of a model."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """``runs/<run_id>/model.json``: the model of a run that logs, of any kind and any number of files."""
+
+    sha256: str
+    """Of its one file; of more, that of their list in the form of sha256sum, sorted by path."""
+    bytes: int
+    folder: str
+    """Where its files are, below the run."""
+    files: dict[str, ModelFile] = field(default_factory=dict)
+    """By path; empty: it lies elsewhere."""
+    uri: str = ""
+    """Where, if not in the ledger."""
+
+
+@dataclass(frozen=True)
+class KeyRecord:
+    """``run_keys/<model>/<sha256 of the key>.json``: the run that a key means now."""
+
+    run_key: str
+    run_id: str
+    generation: int = 1
+    previous: str = ""
+    """run_id of the generation before; empty: none."""
 
 
 @dataclass(frozen=True)
@@ -329,7 +377,8 @@ class CheckRecord:
 class DecisionRecord:
     """``runs/<run_id>/decision.json``."""
 
-    decision: Literal["ship", "hold"]
+    decision: Literal["ship", "hold", "would_ship"]
+    """Would ship: of a run that may not put its model into service."""
     reason: str
     sentence: str
     checks: list[CheckRecord]
@@ -339,6 +388,9 @@ class DecisionRecord:
     finished: float
     split_decisions: int = 1
     """Runs that this test split has decided, this one included: the more, the more a lead on it owes to chance."""
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 @dataclass(frozen=True)
