@@ -21,12 +21,12 @@ from catwalk.ledger.summaries import shown_state, stalled_seconds
 from catwalk.problems import describe
 from catwalk.problems.interface import Problem
 from catwalk.replay.room import with_room
-from catwalk.telemetry.points import OTHERS
 from catwalk.storage.opening import open_store_or_local
 from catwalk.storage.store import Patience, Store
 from catwalk.storage.swap import swap
 from catwalk.telemetry.emitter import observer_from_environment
 from catwalk.telemetry.observer import Observer
+from catwalk.telemetry.points import OTHERS
 from catwalk.tracking import settings
 from catwalk.tracking.closing import open_key
 from catwalk.tracking.handle import TrackedRun, log

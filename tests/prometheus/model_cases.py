@@ -352,7 +352,10 @@ NAMED: list[Scenario] = [
     ),
     scenario(
         "a run without a loss: one metric is NaN, another infinite, two are numbers",
-        {**a_run(), **logged("mae", 1, "NaN"), **logged("rmse", 1, "-Inf"), **logged("r2", 1, 0.5), **logged("r2", 1, 0.75, split="train")},
+        {
+            **a_run(), **logged("mae", 1, "NaN"), **logged("rmse", 1, "-Inf"),
+            **logged("r2", 1, 0.5), **logged("r2", 1, 0.75, split="train"),
+        },
         fires(
             "ModelLossNotFinite",
             "1m",
