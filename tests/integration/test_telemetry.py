@@ -9,7 +9,7 @@ import pytest
 from catwalk.ledger.runs import Run
 from catwalk.replay.points import run_points
 from catwalk.stages.publish import publish
-from catwalk.telemetry.emitter import gauge_value, observer_from_environment, stat
+from catwalk.telemetry.emitter import gauge, observer_from_environment
 from catwalk.telemetry.points import Point, series_budget
 from catwalk.telemetry.wire.address import Address
 from catwalk.telemetry.wire.client import TcpClient
@@ -108,5 +108,5 @@ def send(services: RunningStack, points: list[Point]) -> None:
     with closing(TcpClient(found, address.port, 10.0)) as client:
         with client.pipeline() as pipeline:
             for point in points:
-                pipeline.gauge(stat(point.metric, point.labels), gauge_value(point.value))
+                pipeline.gauge(*gauge(point))
         client.confirm()

@@ -14,6 +14,7 @@ from catwalk.report.comparison.differences import Comparison
 from catwalk.report.facts import MissingError
 from catwalk.report.figures import style
 from catwalk.report.figures.curves import finite
+from catwalk.report.figures.curves import told as words
 from catwalk.report.statistics import wilson
 
 _NAMED = 60
@@ -34,9 +35,14 @@ def accuracy(comparison: Comparison) -> style.Drawing:
 
 def _curves(comparison: Comparison, field: str, unit: str, form: str) -> style.Drawing:
     trained = [(entry, entry.training.value.epochs) for entry in comparison.entries if entry.training.value]
-    trained = [(entry, epochs) for entry, epochs in trained if epochs]
+    fields = [f"{split}_{field}" for split in ("validation", "train")]
+    trained = [
+        (entry, epochs)
+        for entry, epochs in trained
+        if any(getattr(epoch, name) is not None for epoch in epochs for name in fields)
+    ]
     if not trained:
-        raise MissingError("None of these runs has finished an epoch.")
+        raise MissingError(f"None of these runs has finished an epoch with {field}.")
     named = len(trained) <= _NAMED
     rows = math.ceil(len(trained) / 2) if named else 0
     below = 0.132 * rows + (0.16 if rows else 0)
@@ -86,7 +92,7 @@ def _curves(comparison: Comparison, field: str, unit: str, form: str) -> style.D
             labelspacing=0.35,
         )
     told = "; ".join(
-        f"{entry.run_id} {format(getattr(epochs[-1], f'validation_{field}'), form)} after {len(epochs)} epochs"
+        f"{entry.run_id} {words(getattr(epochs[-1], f'validation_{field}'), form)} after {len(epochs)} epochs"
         for entry, epochs in trained
     )
     note = "" if named else "The table of runs shows which line is whose."
@@ -117,21 +123,21 @@ def _zoom(axes: Axes, values: Sequence[float]) -> bool:
 def test_accuracy(comparison: Comparison) -> style.Drawing:
     """Test accuracy of each run with its Wilson interval, the best on top."""
     scored = [(entry, entry.evaluation.value) for entry in comparison.entries if entry.evaluation.value]
-    tested = [(entry, evaluation) for entry, evaluation in scored if is_finite(evaluation.accuracy)]
+    tested = [(entry, found.accuracy, found.examples) for entry, found in scored if is_finite(found.accuracy)]
     if not tested:
         raise MissingError("None of these runs has been tested.")
-    tested.sort(key=lambda pair: -pair[1].accuracy)
+    tested.sort(key=lambda found: -found[1])
     step = 0.2
     figure = style.new_figure(0.62 + step * len(tested))
     axes = style.add_axes(figure, 1.78, 0.42, 2.36, step * len(tested))
-    for row, (entry, evaluation) in enumerate(tested):
+    for row, (entry, accuracy, examples) in enumerate(tested):
         look = style.run_style(entry.run_id)
-        low, high = wilson(round(evaluation.accuracy * evaluation.examples), evaluation.examples)
+        low, high = wilson(round(accuracy * examples), examples)
         is_baseline = entry is comparison.baseline
         axes.errorbar(
-            [evaluation.accuracy],
+            [accuracy],
             [row],
-            xerr=[[max(0.0, evaluation.accuracy - low)], [max(0.0, high - evaluation.accuracy)]],
+            xerr=[[max(0.0, accuracy - low)], [max(0.0, high - accuracy)]],
             marker=look.marker,
             color=look.colour,
             markersize=4.5,
@@ -139,9 +145,9 @@ def test_accuracy(comparison: Comparison) -> style.Drawing:
             capsize=2,
         )
         if is_baseline:
-            axes.axvline(evaluation.accuracy, color=look.colour, linewidth=0.9, dashes=(4, 3), zorder=1)
-    axes.set_yticks(range(len(tested)), [entry.run_id for entry, _ in tested])
-    for text, (entry, _) in zip(axes.get_yticklabels(), tested, strict=True):
+            axes.axvline(accuracy, color=look.colour, linewidth=0.9, dashes=(4, 3), zorder=1)
+    axes.set_yticks(range(len(tested)), [entry.run_id for entry, _, _ in tested])
+    for text, (entry, _, _) in zip(axes.get_yticklabels(), tested, strict=True):
         text.set_fontsize(7)
         text.set_color(style.INK)
         text.set_fontweight("bold" if entry is comparison.baseline else "normal")
@@ -150,6 +156,6 @@ def test_accuracy(comparison: Comparison) -> style.Drawing:
     style.percent_axis(axes.xaxis)
     axes.locator_params(axis="x", nbins=5)
     style.label(axes, "test accuracy, 95 % interval")
-    told = "; ".join(f"{entry.run_id} {evaluation.accuracy:.2%}" for entry, evaluation in tested)
+    told = "; ".join(f"{entry.run_id} {accuracy:.2%}" for entry, accuracy, _ in tested)
     note = f"Bold, and the dashed line: the baseline {comparison.baseline.run_id}."
     return style.Drawing(figure, "Test accuracy", f"Test accuracy of {len(tested)} runs, the best first: {told}.", note)
