@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from catwalk.entry_point import entry_point
+from catwalk.environment.former_names import under_new_names
 from stack.configuration import credentials
 from stack.settings import PROJECT, StackError
 
@@ -22,6 +23,7 @@ def write_environment(path: Path) -> list[str]:
     """Writes ``.env`` from the example with secrets filled in, readable by its owner only; returns what was added.
 
     What is set already stays as it is, and so does every line of a file that is there.
+    What has a name of before is told.
 
     Raises:
         StackError: the file can't be read or written.
@@ -30,6 +32,7 @@ def write_environment(path: Path) -> list[str]:
         fresh = not path.exists()
         text = EXAMPLE.read_text() if fresh else path.read_text()
         known = _assigned(text)
+        under_new_names(known, str(path))
         secrets = credentials.generate()
         added = []
         for name, value in (_assigned(EXAMPLE.read_text()) | secrets).items():

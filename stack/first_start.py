@@ -21,8 +21,10 @@ from catwalk.airflow import dag_settings
 from catwalk.entry_point import entry_point
 from catwalk.errors import CatwalkError
 from catwalk.storage import s3
+from catwalk.storage.opening import open_store
 from catwalk.storage.s3_errors import unanswered
-from catwalk.storage.s3_store import location
+from catwalk.storage.s3_store import S3Store
+from catwalk.storage.store import Store
 from stack.configuration import credentials
 from stack.settings import StackError
 
@@ -71,11 +73,18 @@ def _create(client: Any, name: str) -> bool:
 def main() -> None:
     """Entry point."""
     dag_settings.check()
-    bucket, _ = location(_set("CATWALK_STORE"))
+    store = open_store(_set("CATWALK_STORE"))
     passwords = Path(_set("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"))
-    created = create_bucket(bucket)
+    made = _make(store)
     credentials.write_airflow_users(passwords, _set("CATWALK_AIRFLOW_PASSWORD"))
-    print(f"bucket {bucket} {'was created' if created else 'is there'}; wrote {passwords}")
+    print(f"{made}; wrote {passwords}")
+
+
+def _make(store: Store) -> str:
+    """What holds a store, and whether it was made; the first write makes a folder."""
+    if not isinstance(store, S3Store):
+        return f"runs are kept in {store.place}"
+    return f"bucket {store.bucket} {'was created' if create_bucket(store.bucket) else 'is there'}"
 
 
 def _set(name: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from catwalk.environment import checkout, env_file
 from catwalk.environment.addresses import HOST, PORTS, port_variable
+from catwalk.environment.former_names import under_new_names
 from catwalk.errors import CatwalkError, ConfigError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -39,7 +40,7 @@ class Settings:
             StackError: a value makes no sense; the message names the variable.
         """
         home = _home(environment.get("CATWALK_HOME") or str(PROJECT / ".catwalk"))
-        environment = {**environment, **own_settings(home)}
+        environment = {**under_new_names(environment), **own_settings(home)}
         ports = {}
         for name, default in PORTS.items():
             text = environment.get(port_variable(name)) or str(default)
@@ -74,9 +75,13 @@ class Settings:
         digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"catwalk-{os.getuid()}-{digest}.sock"
 
+    def address(self, name: str) -> str:
+        """``host:port`` at which a part listens."""
+        return f"{HOST}:{self.ports[name]}"
+
     def url(self, name: str) -> str:
         """Where a part answers HTTP."""
-        return f"http://{HOST}:{self.ports[name]}"
+        return f"http://{self.address(name)}"
 
 
 def own_settings(home: Path) -> dict[str, str]:
@@ -87,7 +92,7 @@ def own_settings(home: Path) -> dict[str, str]:
     """
     path = home / "local.env"
     try:
-        own = env_file.read(path) if path.exists() else {}
+        own = under_new_names(env_file.read(path), str(path)) if path.exists() else {}
     except ConfigError as error:
         raise StackError(str(error)) from error
     except OSError as error:

@@ -27,7 +27,7 @@ from catwalk.ledger.runs import Ledger
 from catwalk.storage.opening import open_store
 from stack.configuration.environment import client_environment, process_environment
 from stack.native import control
-from stack.native.parts import monitoring_password
+from stack.native.health import monitoring_password
 from stack.native.supervisor import Supervisor
 from stack.settings import PROJECT, Settings
 from tests.support.servers import free_port, s3_server, s3_store, wait_until

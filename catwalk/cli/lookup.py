@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 def ledger_store() -> Store:
     """Where runs live."""
-
     return open_store()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, NoReturn
@@ -15,6 +16,7 @@ from catwalk.cli.commands import alerts, ledger, models, reports, runs, telemetr
 from catwalk.cli.knob_flags import KnobCommand
 from catwalk.entry_point import entry_point, unwritable
 from catwalk.errors import CatwalkError
+from catwalk.storage.opening import VARIABLE, use_local
 
 app = typer.Typer(
     name="catwalk",
@@ -65,11 +67,22 @@ def _everything(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
     ] = False,
+    store: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="Where runs live, as CATWALK_STORE says it: s3://bucket/prefix or file:///folder.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
     """Train, inspect and serve models, and watch over what observes them."""
     from catwalk.environment.parts import load_environment
 
+    if store:
+        os.environ[VARIABLE] = store  # before what a stack has left is taken up: that is for a store of its own
     load_environment()
+    use_local()
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it has no home to keep its fonts in
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from catwalk.environment import checkout, env_file
 from catwalk.environment.addresses import HOST, PORTS, port_variable
 from catwalk.environment.caller import other_s3_settings
+from catwalk.environment.former_names import under_new_names
 
 
 def home(environment: Mapping[str, str] = os.environ) -> Path:
@@ -26,26 +27,29 @@ def load_environment() -> None:
     if os.environ.get("CATWALK_STORE"):
         return
     try:
-        found = env_file.read(home() / "environment")
+        found = under_new_names(env_file.read(home() / "environment"), where=None)  # an older `make up` wrote it
     except OSError:
         return  # no stack was started here; who needs the store says that it isn't configured
     if found.get("AWS_ACCESS_KEY_ID"):
         for name in other_s3_settings(found):  # a session token or a profile belongs to other keys
             del os.environ[name]
+    given = under_new_names(os.environ)
     for name, value in found.items():
-        if (value and name.startswith("AWS_")) or not os.environ.get(name):
+        if (value and name.startswith("AWS_")) or not given.get(name):
             os.environ[name] = value
 
 
 def part_url(part: str) -> str:
     """A part's URL: `CATWALK_<PART>_URL`, else on this machine at its port."""
-    port = os.environ.get(port_variable(part)) or PORTS[part]
-    return (os.environ.get(f"CATWALK_{part.upper()}_URL") or f"http://{HOST}:{port}").rstrip("/")
+    environment = under_new_names(os.environ)
+    port = environment.get(port_variable(part)) or PORTS[part]
+    return (environment.get(f"CATWALK_{part.upper()}_URL") or f"http://{HOST}:{port}").rstrip("/")
 
 
 def public_url(part: str) -> str:
     """Where people open a part: `CATWALK_<PART>_PUBLIC_URL`, else where programs find it."""
-    return (os.environ.get(f"CATWALK_{part.upper()}_PUBLIC_URL") or part_url(part)).rstrip("/")
+    environment = under_new_names(os.environ)
+    return (environment.get(f"CATWALK_{part.upper()}_PUBLIC_URL") or part_url(part)).rstrip("/")
 
 
 def in_container() -> bool:

@@ -111,7 +111,8 @@ class Predicted:
 def predicted_by(run: Run, other: Run) -> Predicted:
     """What another run's model says of each of this run's test examples.
 
-    Computed once and kept as ``opponents/<run_id>.safetensors``; what is damaged there is computed again.
+    Computed once and kept as ``opponents/<run_id>.safetensors``, the key in ledgers of old too; what is damaged there
+    is computed again.
 
     Raises:
         ArtifactError: the other model is missing or damaged, tells other classes apart, or can neither be asked nor

@@ -15,6 +15,7 @@ from catwalk.errors import ConfigError
 from catwalk.gate.config import Thresholds
 from catwalk.gate.decision import Examples, Role, Ruling, better, newer_data, not_inferior, precondition, ruled
 from catwalk.ledger.records import CheckRecord, Verdict
+from catwalk.problems.arrays import Floats
 from catwalk.problems.comparison import STANDARD_ERRORS, PairedTest, compare
 from catwalk.problems.interface import Metric, Outcome, Problem
 from catwalk.problems.pairing import Pairs
@@ -119,28 +120,30 @@ def _against(case: _Case, baseline: PairedBaseline) -> list[CheckRecord]:
     test = compare(
         case.problem, labels, pairs.challenger, pairs.baseline, margin=limits.margin, significance=limits.significance
     )
-    found = [not_inferior(f"not_inferior_{role}", role, test), *_tail(case, baseline, test)]
+    found = [
+        not_inferior(f"not_inferior_{role}", role, test),
+        *guard(case.problem, role, pairs.challenger, pairs.baseline, test),
+    ]
     if not champion:
         return found
-    return [better(test), _slices(case, pairs), newer_data(case.examples), _size(test), *found]
+    return [better(test), _slices(case, pairs), newer_data(case.examples), size(test), *found]
 
 
 def _inconclusive(check: str, sentence: str) -> CheckRecord:
     return CheckRecord(check, "inconclusive", None, None, None, None, sentence)
 
 
-def _tail(case: _Case, baseline: PairedBaseline, test: PairedTest) -> list[CheckRecord]:
-    """Non-inferiority of what the mean loss may hide."""
-    found = case.problem.tail(baseline.pairs.challenger, baseline.pairs.baseline, test.margin)
+def guard(problem: Problem, role: Role, challenger: Floats, baseline: Floats, test: PairedTest) -> list[CheckRecord]:
+    """Non-inferiority of what the mean loss may hide, for a kind that has such: losses (n,) of both, and their test."""
+    found = problem.tail(challenger, baseline, test.margin)
     if found is None:
         return []
     metric, statistic, margin = found
-    guard = PairedTest(metric, statistic, margin, test.significance, test.too_few)
-    name = f"not_inferior_{baseline.role}_{metric.name}"
-    return [not_inferior(name, f"{baseline.role}'s {metric.name.upper()}", guard)]
+    tail = PairedTest(metric, statistic, margin, test.significance, test.too_few)
+    return [not_inferior(f"not_inferior_{role}_{metric.name}", f"{role}'s {metric.name.upper()}", tail)]
 
 
-def _size(test: PairedTest) -> CheckRecord:
+def size(test: PairedTest) -> CheckRecord:
     """Whether equally good models can be expected to be found within the margin: else luck would ship one of them."""
     if test.too_few:
         return _inconclusive("test_set_size", test.too_few)

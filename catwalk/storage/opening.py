@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import MutableMapping
 from pathlib import Path
 
 from catwalk.errors import ConfigError
@@ -51,6 +52,12 @@ def open_store_or_local(on_operation: OnOperation = ignore, patience: Patience =
     url = local_url()
     print(f"catwalk: {VARIABLE} is not set, so runs are kept in {url}", file=sys.stderr)
     return open_store(url, on_operation, patience)
+
+
+def use_local(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Lets `CATWALK_STORE`, where it is unset, name the folder ``.catwalk-ledger`` here, where that is there."""
+    if not environment.get(VARIABLE) and Path(LOCAL_FOLDER).is_dir():
+        environment[VARIABLE] = local_url()
 
 
 def local_url() -> str:

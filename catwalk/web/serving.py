@@ -14,6 +14,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar, NoReturn, Protocol, TypeVar
 
+from catwalk.environment.former_names import under_new_names
 from catwalk.errors import ConfigError
 
 log = logging.getLogger("catwalk.http")
@@ -93,7 +94,7 @@ def options(module: str, description: str, port_variable: str, port: str) -> arg
         port: the default.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
-    chosen = os.environ.get(port_variable) or port
+    chosen = under_new_names(os.environ).get(port_variable) or port
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=int, default=chosen, help="port to listen on (default %(default)s)")
     return parser

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.optim.sgd import sgd
 
 from catwalk.errors import ArtifactError, ConfigError
 from catwalk.ledger.records import EpochRecord
@@ -96,16 +97,8 @@ class Trainer:
         return cls(config, seed, network.to(device), device, train, validation)
 
     def __post_init__(self) -> None:
-        training = self.config.training
-        self._parameters = list(self.network.parameters())
-        self._optimiser = torch.optim.SGD(
-            self._parameters,
-            lr=training.peak_learning_rate,
-            momentum=training.momentum,
-            weight_decay=training.weight_decay,
-            nesterov=training.momentum > 0,
-            fused=True,
-        )
+        self._parameters: list[Tensor] = list(self.network.parameters())
+        self._momentum: list[Tensor | None] = [None] * len(self._parameters)
 
     @property
     def fingerprint(self) -> dict[str, str]:
@@ -172,12 +165,29 @@ class Trainer:
             rate = learning_rate(
                 (epoch - 1) * steps_an_epoch + step, steps, training.peak_learning_rate, training.warmup
             )
-            self._optimiser.param_groups[0]["lr"] = rate
-            self._optimiser.zero_grad()
+            self.network.zero_grad()
             cross_entropy(self.network(inputs[batch]), labels[batch]).backward()  # type: ignore[no-untyped-call]
-            norms += torch.nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
-            self._optimiser.step()
+            gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+            norms += torch.nn.utils.get_total_norm(gradients)
+            self._descend(gradients, rate)
         return float(norms) / steps_an_epoch, rate  # the epoch's one wait for the device
+
+    @torch.no_grad()
+    def _descend(self, gradients: list[Tensor], rate: float) -> None:
+        """A step of SGD. Its class, :class:`torch.optim.SGD`, would import torch's compiler, which takes seconds."""
+        training = self.config.training
+        sgd(
+            self._parameters,
+            gradients,
+            self._momentum,
+            fused=True,
+            lr=rate,
+            momentum=training.momentum,
+            weight_decay=training.weight_decay,
+            dampening=0,
+            nesterov=training.momentum > 0,
+            maximize=False,
+        )
 
     def _measure(self, inputs: Tensor, labels: Tensor) -> tuple[float, float, list[float]]:
         """Mean cross-entropy, accuracy, and recall of each class."""
@@ -191,10 +201,7 @@ class Trainer:
     def state(self) -> bytes:
         """Weights and momentum as one safetensors file."""
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        for index, parameter in enumerate(self._parameters):
-            momentum = self._optimiser.state.get(parameter, {}).get("momentum_buffer")
-            if momentum is not None:
-                tensors[f"momentum.{index}"] = momentum
+        tensors |= {f"momentum.{index}": value for index, value in enumerate(self._momentum) if value is not None}
         return save({name: value.cpu().contiguous() for name, value in tensors.items()})
 
     def restore(self, state: bytes) -> None:
@@ -212,9 +219,8 @@ class Trainer:
             raise ArtifactError(
                 f"the weights in the checkpoint are damaged ({' '.join(str(error).split()):.200})"
             ) from error
-        for index, parameter in enumerate(self._parameters):
-            if f"momentum.{index}" in tensors:
-                self._optimiser.state[parameter]["momentum_buffer"] = tensors[f"momentum.{index}"].to(self.device)
+        found = [tensors.get(f"momentum.{index}") for index in range(len(self._parameters))]
+        self._momentum = [value if value is None else value.to(self.device) for value in found]
 
     def model(self) -> bytes:
         """The network alone, as safetensors: what tests and ships."""

@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import Metric as PrometheusFamily
 from prometheus_client.registry import Collector
 
 from catwalk.clients.airflow_health import DagRun, DagSchedule
+from catwalk.environment.former_names import under_new_names
 from catwalk.environment.schedule import Schedule
 from catwalk.knobs import knob_text
 from catwalk.ledger.records import StageSummary, SummaryRecord, class_names
@@ -70,8 +71,9 @@ class Settings:
             ConfigError: there is no such schedule, a duration is no positive number, or the disks are no list of
                 ``name=path``.
         """
+        given = under_new_names(os.environ)
         urls = {
-            name: os.environ.get(f"CATWALK_{name.upper()}_PUBLIC_URL") or os.environ.get(f"CATWALK_{name.upper()}_URL")
+            name: given.get(f"CATWALK_{name.upper()}_PUBLIC_URL") or given.get(f"CATWALK_{name.upper()}_URL")
             for name in _LINKS
         }
         return cls(

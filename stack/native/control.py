@@ -30,7 +30,9 @@ from stack.configuration.environment import (
     write_client_environment,
 )
 from stack.native import programs
-from stack.native.parts import Part, access_folders, monitoring_password, parts
+from stack.native.health import access_folders, monitoring_password
+from stack.native.part import FORMER_NAMES, Part
+from stack.native.parts import parts
 from stack.native.supervisor import Supervisor
 from stack.settings import PROJECT, Settings, StackError, tool
 
@@ -74,7 +76,7 @@ def up(settings: Settings, names: list[str] | None = None, say: Say = print) -> 
         if supervisor.pid() is None:
             _stop_strays(settings)
         _check(settings, wanted)
-        before = supervisor.alive()
+        before = {FORMER_NAMES.get(name, name) for name in supervisor.alive()}
         _prepare(settings)
         starting: list[Part] = []
         try:
@@ -192,6 +194,7 @@ def _check_port(settings: Settings, part: Part, name: str) -> None:
 
 def _prepare(settings: Settings) -> None:
     """Renders what the parts read, from the same files that containers use."""
+    _take_over(settings)
     write_client_environment(settings)
     write_airflow_password(settings)
     pages = settings.run / "static"  # Prometheus looks for its web pages where it works
@@ -221,6 +224,15 @@ def _prepare(settings: Settings) -> None:
         raise StackError(str(error)) from error
 
 
+def _take_over(settings: Settings) -> None:
+    """The log of a part, and what was kept of it before, go on under the part's name of now."""
+    for old, new in FORMER_NAMES.items():
+        for path in settings.logs.glob(f"{old}.log*"):
+            then = path.with_name(path.name.replace(old, new, 1))
+            if not then.exists():
+                path.rename(then)
+
+
 def _known_password(access: Path) -> str | None:
     path = access / web_config.PASSWORD_FILE
     return path.read_text() if path.exists() and (access / web_config.WEB_FILE).exists() else None
@@ -244,7 +256,9 @@ def _tell_of_others(
     if old:
         say(f"{', '.join(old)} still run with the settings of before; `make up` gives them those of now")
     for name in others:
-        if name not in known:
+        if name in FORMER_NAMES:
+            say(f"{name} still runs under its name of before; `make up` starts it again as {FORMER_NAMES[name]}")
+        elif name not in known:
             say(f"{name} still runs, but is no part any more; `make down` stops it")
     if "grafana" not in known and "grafana" not in others and len(wanted) == len(known):
         say(grafana.MISSING)
@@ -314,6 +328,8 @@ def _create_bucket(settings: Settings) -> None:
     environment = client_environment(settings)
     if environment["AWS_ENDPOINT_URL_S3"] != settings.url("s3"):
         return  # local.env names an S3 elsewhere; its buckets are not ours to make
+    if environment["CATWALK_STORE"].startswith("file:"):
+        return  # the first write makes the folder
     bucket = environment["CATWALK_STORE"].removeprefix("s3://").partition("/")[0]
     first_start.create_bucket(bucket, environment)
 

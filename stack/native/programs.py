@@ -16,7 +16,7 @@ from pathlib import Path
 
 from stack.configuration.credentials import write_private_text
 from stack.configuration.environment import own_environment, process_environment
-from stack.native.parts import Part
+from stack.native.part import Part
 from stack.settings import PROJECT, Settings
 
 STOP_SECONDS = 10
@@ -46,6 +46,12 @@ def write(settings: Settings, part: Part) -> None:
     ]
     write_private_text(folder(settings) / f"{part.name}.sh", "\n".join(lines) + "\n")
     write_private_text(_section_file(settings, part), _section(settings, part))
+
+
+def forget(settings: Settings, name: str) -> None:
+    """Leaves nothing by which the supervisor knows a part."""
+    for path in folder(settings).glob(f"{name}.*"):
+        path.unlink()
 
 
 def _can_be_set(name: str) -> bool:

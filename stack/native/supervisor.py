@@ -14,7 +14,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from stack.configuration.environment import MARKER
 from stack.native import programs
-from stack.native.parts import Part
+from stack.native.part import FORMER_NAMES, Part
 from stack.settings import Settings, StackError
 
 _ALIVE = ("RUNNING", "STARTING", "BACKOFF")
@@ -91,20 +91,24 @@ class Supervisor:
         """Makes a running daemon know these parts as they are to run now, beside those that it knows already.
 
         Returns:
-            Those that ran otherwise, and are stopped now.
+            Those that ran otherwise, or under the name of before, and are stopped now.
         """
         alive = self.alive()
+        former = {old: new for old, new in FORMER_NAMES.items() if new in {part.name for part in parts}}
+        for old in former:
+            programs.forget(self._settings, old)
         self._configure(
             part for part in parts if part.name not in alive or not programs.is_current(self._settings, part)
         )
-        added, changed, _ = self._call("reloadConfig")[0]
+        added, changed, removed = self._call("reloadConfig")[0]
         stopped = [part.name for part in parts if part.name in changed]
-        for name in stopped:
+        ended = [old for old in former if old in removed]
+        for name in (*stopped, *ended):
             self.stop(name)
             self._call("removeProcessGroup", name)
         for name in (*added, *stopped):
             self._call("addProcessGroup", name)
-        return [name for name in stopped if name in alive]
+        return [former.get(name, name) for name in (*stopped, *ended) if name in alive]
 
     def _configure(self, parts: Iterable[Part]) -> None:
         programs.folder(self._settings).mkdir(mode=0o700, exist_ok=True)  # a stack of an older version has none

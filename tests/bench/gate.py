@@ -237,7 +237,7 @@ def page(
         "",
         f"Simulated: {IMAGES:,} test images, accuracy {ACCURACY:.1%}, two equally good models disagree on "
         f"{DISAGREEMENT:.1%} of the images (as two seeds of the default recipe were measured to). The rule is the "
-        "shipped one with its default knobs.",
+        "shipped one with its default knobs. Regressions and yes-or-no models: [paired-tests.md](paired-tests.md).",
         "",
         f"## One decision ({TRIALS:,} trials each)",
         "",

@@ -50,7 +50,7 @@ def start_run(stack: RunningStack, knobs: dict[str, Any], **environment: str) ->
     flags = [text for name, value in knobs.items() for text in (f"--{name.replace('_', '-')}", str(value))]
     process = subprocess.Popen(
         [str(PROJECT / ".venv" / "bin" / "catwalk"), "run", "--run-id", run_id, *flags],
-        env={**stack.configuration.environment, **environment},
+        env={**stack.environment, **environment},
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -23,7 +23,8 @@ from catwalk.clients import access
 from catwalk.clients.airflow_api import AirflowApi, AirflowError
 from stack.configuration import credentials
 from stack.native import control
-from stack.native.parts import monitoring_password, parts
+from stack.native.health import monitoring_password
+from stack.native.parts import parts
 from stack.settings import Settings
 from tests.conftest import RunningStack
 from tests.support import listening

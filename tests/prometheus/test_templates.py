@@ -92,11 +92,9 @@ MESSAGES = {"run": message(NAN), "group": message(SLOW, OVERDUE, OVER), "resolve
 TEMPLATES = {"subject": "text", "text": "text", "slack": "text", "html": "html"}
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
-@pytest.mark.parametrize("name", MESSAGES)
-def test_template(name: str, template: str, tmp_path: Path) -> None:
-    data = tmp_path / "data.json"
-    data.write_text(json.dumps(MESSAGES[name]))
+def rendered(message: dict[str, Any], template: str, data: Path) -> str:
+    """What amtool makes of a message; `data` is a file to write."""
+    data.write_text(json.dumps(message))
     command = [str(tool("amtool")), "template", "render", f"--template.glob={notifications.SOURCE}/*.tmpl"]
     kind = [f"--template.type={TEMPLATES[template]}", f"--template.data={data}"]
     done = subprocess.run(
@@ -107,10 +105,25 @@ def test_template(name: str, template: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("name", MESSAGES)
+def test_template(name: str, template: str, tmp_path: Path) -> None:
+    text = rendered(MESSAGES[name], template, tmp_path / "data.json")
     golden = GOLDEN / f"{name}.{template}{'' if template == 'html' else '.txt'}"
     if os.environ.get("CATWALK_WRITE_GOLDEN"):
-        golden.write_text(done.stdout)
-    assert done.stdout == golden.read_text()
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_an_alert_that_fires_since_before_an_upgrade_has_its_links(template: str, tmp_path: Path) -> None:
+    """Its label `exporter` was called `registry`."""
+    labels = {{"exporter": "registry"}.get(name, name): value for name, value in NAN["labels"].items()}
+    before, after = message({**NAN, "labels": labels}), message(NAN)
+    assert rendered(before, template, tmp_path / "data.json") == rendered(after, template, tmp_path / "data.json")
 
 
 def test_a_subject_is_one_line_that_a_lock_screen_shows() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from catwalk.environment.former_names import RENAMED
 from stack.compose import write_environment
 from stack.settings import PROJECT, tool
 
@@ -19,7 +20,8 @@ PROFILES = ("s3", "monitoring", "grafana")
 """Parts that may be left out; `cli` holds the catwalk command, which is no part."""
 ONCE = {"configure", "airflow-init", "catwalk"}
 """Services that end."""
-VARIABLES = set(re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", FILE.read_text())) | {"COMPOSE_PROFILES"}
+VARIABLES = (set(re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", FILE.read_text())) | {"COMPOSE_PROFILES"}) - RENAMED.keys()
+"""Those that it takes, under their names of now."""
 
 
 class RefusedError(Exception):

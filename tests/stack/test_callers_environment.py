@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.environment.caller import become_client
 from catwalk.storage.opening import open_store
 from stack import demo, first_start
 from stack.configuration.environment import client_environment
@@ -107,17 +106,13 @@ def test_a_task_finds_the_stack(hostile: RunningStack, proxy: Proxy) -> None:
     assert proxy.seen == []
 
 
-def test_what_the_demo_asks_is_answered(hostile: RunningStack, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in os.environ.items():
-        monkeypatch.setenv(name, value)  # so that all of it comes back
+def test_what_the_demo_asks_is_answered(hostile: RunningStack, proxy: Proxy) -> None:
     assert first_start.create_bucket("catwalk", client_environment(hostile.settings)) is False
-    become_client(client_environment(hostile.settings))
-    assert not AWS.keys() & os.environ.keys()
-    open_store().check()
-    assert demo.points_stored(hostile.settings, "none") == 0
+    with hostile.as_environment():
+        assert not AWS.keys() & os.environ.keys()
+        open_store().check()
+        assert demo.points_stored(hostile.settings, "none") == 0
     assert proxy.seen == []
-    for name in client_environment(hostile.settings):
-        monkeypatch.delenv(name)
 
 
 def test_a_shell_that_takes_up_the_environment_is_a_client(

@@ -160,6 +160,23 @@ def test_a_published_port_can_be_moved_and_its_links_follow(tmp_path: Path) -> N
     assert services["airflow-worker"]["environment"]["CATWALK_EXPORTER_URL"] == "http://127.0.0.1:29180"
 
 
+def test_the_exporter_is_found_under_its_names_of_before(tmp_path: Path) -> None:
+    def links(**settings: str) -> tuple[set[str], str]:
+        services = load(tmp_path, **settings)["services"]
+        public = services["catwalk"]["environment"]["CATWALK_EXPORTER_PUBLIC_URL"]
+        others = ("airflow-worker", "prometheus", "exporter", "courier")
+        found = {services[name]["environment"]["CATWALK_EXPORTER_URL"] for name in others}
+        return found | {public}, services["exporter"]["ports"][0]["published"]
+
+    assert links(CATWALK_PORT_REGISTRY="29180") == ({"http://127.0.0.1:29180"}, "29180")
+    assert links(CATWALK_PORT_REGISTRY="29180", CATWALK_PORT_EXPORTER="39180") == ({"http://127.0.0.1:39180"}, "39180")
+    old, new = "https://old.example", "https://new.example"
+    assert links(CATWALK_REGISTRY_URL=old)[0] == {old}
+    assert links(CATWALK_REGISTRY_URL=old, CATWALK_EXPORTER_URL=new)[0] == {new}
+    told = load(tmp_path, CATWALK_REGISTRY_URL=old)["services"]["exporter"]["environment"]
+    assert told["CATWALK_REGISTRY_URL"] == old, "so that the exporter says what to rename"
+
+
 def test_each_service_is_on_the_networks_that_it_needs(project: dict[str, Any]) -> None:
     internal = {name for name, network in project["networks"].items() if network.get("internal")}
     assert (internal, project["networks"].keys()) == ({"back", "databases"}, {"front", "back", "databases"})
@@ -219,7 +236,7 @@ def test_airflow_has_the_time_to_stop(project: dict[str, Any]) -> None:
     assert {service.get("stop_grace_period") for service in slow.values()} == {"1m0s"}
 
 
-def test_an_exporter_that_restarts_restarts_nobody(project: dict[str, Any]) -> None:
+def test_a_statsd_exporter_that_restarts_restarts_nobody(project: dict[str, Any]) -> None:
     """A worker that is restarted in the middle of a training has to begin again at its last checkpoint."""
     for name, service in project["services"].items():
         assert not [other for other, how in service.get("depends_on", {}).items() if how.get("restart")], name
@@ -425,6 +442,17 @@ def test_make_env_writes_a_private_file_and_keeps_what_is_set(tmp_path: Path) ->
     assert write_environment(path) == ["CATWALK_REDIS_PASSWORD"]
     assert path.read_text().startswith(kept)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_make_env_says_what_has_another_name_now(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / ".env"
+    path.write_text("CATWALK_PORT_REGISTRY=29180\n# CATWALK_REGISTRY_URL=http://old.example\n")
+    write_environment(path)
+    assert path.read_text().startswith("CATWALK_PORT_REGISTRY=29180\n")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"CATWALK_PORT_REGISTRY is called CATWALK_PORT_EXPORTER now; rename it in {path}, for only this release still "
+        "reads it"
+    ]
 
 
 def test_containers_read_what_is_mounted_whatever_the_umask(tmp_path: Path, folder: Path) -> None:

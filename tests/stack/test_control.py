@@ -21,7 +21,8 @@ from catwalk.clients.courier import told
 from catwalk.environment.addresses import HOST
 from stack.configuration.environment import process_environment
 from stack.native import control
-from stack.native.parts import get, monitoring_password, parts
+from stack.native.health import get, monitoring_password
+from stack.native.parts import parts
 from stack.settings import PROJECT, Settings, StackError
 from tests.conftest import RunningStack, free_ports, running_stack, wait_until
 

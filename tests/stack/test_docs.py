@@ -19,7 +19,7 @@ from grafana.dashboards.run import LOSS_CURVES
 from stack.settings import PROJECT
 
 DOCS = PROJECT / "docs"
-GENERATED = ("gate.md", "metrics.md")
+GENERATED = ("gate.md", "metrics.md", "paired-tests.md")
 README_LINES = 200
 PAGES = sorted(
     [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", PROJECT / "grafana" / "README.md"]

@@ -61,3 +61,14 @@ def test_refuses_retries_that_make_no_sense_before_it_does_anything(
     monkeypatch.setenv("CATWALK_TASK_RETRIES", "many")
     assert first_start.main() == 1
     assert capsys.readouterr().err.startswith("stack: CATWALK_TASK_RETRIES must be a whole number from 0 to 100")
+
+
+def test_a_folder_is_made_by_the_first_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    users = tmp_path / "users.json"
+    monkeypatch.setenv("CATWALK_STORE", f"file://{tmp_path}/ledger")
+    monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(users))
+    monkeypatch.setenv("CATWALK_AIRFLOW_PASSWORD", "secret")
+    assert first_start.main() is None
+    assert capsys.readouterr().out == f"runs are kept in file://{tmp_path}/ledger; wrote {users}\n"

@@ -14,7 +14,7 @@ import pytest
 
 from catwalk.environment.addresses import HOST
 from catwalk.telemetry.mapping import MAPPING
-from stack.native.parts import get
+from stack.native.health import get
 from stack.settings import PROJECT, tool
 from tests.conftest import running_stack
 from tests.support.servers import StatsdExporter, free_port, wait_until
@@ -31,7 +31,7 @@ def send(port: int, line: bytes) -> None:
 
 
 @pytest.mark.parametrize("line", [BREAKING, ENDING])
-def test_one_line_takes_the_exporter_away_for_a_moment_only(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_line_takes_statsd_exporter_away_for_a_moment_only(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GUARD_SECONDS", "0.5")
     with running_stack(["statsd_exporter"]) as stack:
         before, page = stack.process("statsd_exporter"), stack.settings.url("statsd_exporter") + "/metrics"
@@ -41,30 +41,23 @@ def test_one_line_takes_the_exporter_away_for_a_moment_only(line: bytes, monkeyp
         assert stack.process("statsd_exporter").pid != before.pid
 
 
-def test_a_broken_exporter_counts_as_ill(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_statsd_exporter_counts_as_ill(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GUARD_SECONDS", "3600")
     with running_stack(["statsd_exporter"]) as stack:
         show = [sys.executable, "-m", "stack", "status"]
         assert (
-            subprocess.run(
-                show, env=stack.configuration.environment, cwd=PROJECT, check=False, capture_output=True
-            ).returncode
-            == 0
+            subprocess.run(show, env=stack.environment, cwd=PROJECT, check=False, capture_output=True).returncode == 0
         )
         send(stack.settings.ports["statsd"], BREAKING)
         page = stack.settings.url("statsd_exporter") + "/metrics"
         wait_until(lambda: get(page) is None)
         assert get(stack.settings.url("statsd_exporter") + "/-/healthy") is not None, "or this shows nothing"
-        done = subprocess.run(
-            show, env=stack.configuration.environment, cwd=PROJECT, check=False, capture_output=True, text=True
-        )
+        done = subprocess.run(show, env=stack.environment, cwd=PROJECT, check=False, capture_output=True, text=True)
         assert done.returncode == 1
         assert "not healthy" in done.stdout
         doctor = [sys.executable, "-m", "catwalk", "doctor", "--json"]
         checks = json.loads(
-            subprocess.run(
-                doctor, env=stack.configuration.environment, cwd=PROJECT, check=False, capture_output=True
-            ).stdout
+            subprocess.run(doctor, env=stack.environment, cwd=PROJECT, check=False, capture_output=True).stdout
         )
         [canary] = [check for check in checks if check["part"] == "canary"]
         assert canary["verdict"] == "FAIL"
@@ -89,7 +82,7 @@ def guarded() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     process.wait()
 
 
-def test_the_exporter_takes_the_guards_place_and_lives_while_it_answers(
+def test_statsd_exporter_takes_the_guards_place_and_lives_while_it_answers(
     guarded: tuple[subprocess.Popen[bytes], int],
 ) -> None:
     process, statsd = guarded
@@ -124,7 +117,7 @@ MAPPED = [
 
 
 @pytest.mark.parametrize("name", OWN + MAPPED)
-def test_no_name_breaks_the_exporter(name: str) -> None:
+def test_no_name_breaks_statsd_exporter(name: str) -> None:
     """What would become a second family of a name, its own metrics' among them, with another help text."""
     exporter = StatsdExporter()
     known = [b"airflow.ti.start,dag_id=a:1|c", b"ml.epoch.loss,run_id=a:1|g", b"airflow.task.duration,dag_id=a:1|ms"]

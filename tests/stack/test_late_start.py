@@ -18,8 +18,10 @@ import pytest
 from catwalk.clients import access
 from catwalk.environment.addresses import HOST
 from stack.configuration import credentials
+from stack.configuration import environment as stack_environment
 from stack.native import control
-from stack.native.parts import monitoring_password, parts
+from stack.native.health import monitoring_password
+from stack.native.parts import parts
 from stack.settings import PROJECT, Settings, StackError
 from tests.conftest import SERVICES, RunningStack, free_ports, wait_until
 from tests.stack import grafana_stand_in
@@ -157,6 +159,47 @@ def test_only_what_a_changed_setting_concerns_starts_again(running: RunningStack
         "every part is back",
     )
     assert listening.found(running.settings) == listening.expected(running.settings, SERVICES)
+
+
+def run_as_before(running: RunningStack, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Starts the exporter as the release before did, which called it registry; returns its process id."""
+    exporter = parts(running.settings)["exporter"]
+    reads = stack_environment._reads
+    with monkeypatch.context() as patch:
+        patch.setattr(stack_environment, "_reads", lambda part, name: reads(part.replace("registry", "exporter"), name))
+        running.supervisor.reconfigure([replace(exporter, name="registry")])
+    running.supervisor.start("registry")
+    wait_until(exporter.healthy, "it answers under its name of before")
+    return running.supervisor.processes()["registry"]
+
+
+def test_a_part_of_the_release_before_is_taken_over_under_its_name_of_now(
+    running: RunningStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = running.settings
+    up(running, ["s3", "statsd_exporter"])
+    old = run_as_before(running, monkeypatch)
+    before = running.supervisor.processes()
+    assert "registry still runs under its name of before; `make up` starts it again as exporter" in up(running, ["s3"])
+    assert running.supervisor.processes() == before
+
+    assert "exporter starts again, for its settings have changed" in up(running, ["s3", "exporter"])
+    assert parts(settings)["exporter"].healthy() and not psutil.pid_exists(old)
+    after = running.supervisor.processes()
+    assert {name for name in after if after[name] == before.get(name)} == {"s3", "statsd_exporter"}
+    assert set(running.supervisor.states()) == {"s3", "statsd_exporter", "exporter"}
+    assert [path.name for path in settings.logs.glob("registry*")] == []
+    assert (settings.logs / "exporter.log").read_text().count("listens at") == 2, "its log goes on"
+    assert not list((settings.home / "parts").glob("registry*"))
+
+
+def test_what_runs_under_a_name_of_before_is_stopped_too(
+    running: RunningStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up(running, ["s3"])
+    run_as_before(running, monkeypatch)
+    control.down(running.settings, say=quiet)
+    assert not control.processes(running.settings)
 
 
 def test_a_new_port_and_a_new_password_hold_after_the_next_up(running: RunningStack) -> None:

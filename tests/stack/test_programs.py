@@ -14,7 +14,8 @@ import pytest
 
 from catwalk.environment import env_file
 from stack.native import programs
-from stack.native.parts import Part, parts
+from stack.native.part import Part
+from stack.native.parts import parts
 from stack.settings import Settings
 
 SHOW = "import json, os; print(json.dumps([dict(os.environ), os.umask(0)]))"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from catwalk.environment.addresses import PORTS
+from catwalk.environment.former_names import tell
 from stack.settings import Settings, StackError
 
 
@@ -27,6 +28,21 @@ def test_a_home_s_own_settings_move_ports_and_pace(tmp_path: Path) -> None:
     (tmp_path / "local.env").write_text("export CATWALK_PORT_S3 = 17070 # free\nCATWALK_SCRAPE_INTERVAL='5s'\n")
     settings = Settings.from_environment({"CATWALK_HOME": str(tmp_path)})
     assert (settings.ports["s3"], settings.interval) == (17_070, "5s")
+
+
+def test_a_port_is_read_under_its_name_of_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tell.cache_clear()
+    environment = {"CATWALK_HOME": str(tmp_path), "CATWALK_PORT_REGISTRY": "19180"}
+    assert Settings.from_environment(environment).ports["exporter"] == 19_180
+    assert "CATWALK_PORT_REGISTRY is called CATWALK_PORT_EXPORTER now; rename it in the environment" in caplog.text
+    local = tmp_path / "local.env"
+    local.write_text("CATWALK_PORT_REGISTRY=29180\n")
+    environment["CATWALK_PORT_EXPORTER"] = "39180"
+    assert Settings.from_environment(environment).ports["exporter"] == 29_180, "a home's own settings win"
+    assert f"rename it in {local}" in caplog.text
+    local.write_text("CATWALK_PORT_REGISTRY=29180\nCATWALK_PORT_EXPORTER=49180\n")
+    assert Settings.from_environment(environment).ports["exporter"] == 49_180
+    assert f"CATWALK_PORT_EXPORTER and CATWALK_PORT_REGISTRY differ in {local}" in caplog.text
 
 
 def test_a_home_has_one_spelling(tmp_path: Path) -> None:

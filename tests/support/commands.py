@@ -28,6 +28,11 @@ class Done:
 @pytest.fixture
 def catwalk(s3_store: Store, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Runs a command on the test's own store."""
+    return command_line(capfd, monkeypatch, tmp_path)
+
+
+def command_line(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """What runs a command on whatever store the environment names."""
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("CATWALK_HOME", str(tmp_path / "home"))
 

@@ -60,6 +60,7 @@ class Environment:
     def variables(self) -> dict[str, str]:
         """For its processes: of the caller's, where the store is, and nothing by which this checkout would be found."""
         store = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "CATWALK_"))}
+        store.pop("CATWALK_HOME", None)
         return {**store, "PATH": os.defpath, "HOME": str(self.folder), "COLUMNS": "120"}
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,7 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, ScaledTranslation
 
 from catwalk.report.figures import names
 from catwalk.web import palette
@@ -154,12 +154,12 @@ def class_figure(classes: Sequence[str], shown: Sequence[int], above: float = 0.
     return figure, axes
 
 
-def legend_above(axes: Axes) -> None:
-    """A legend above the rows of a figure of classes, where no row is in its way."""
+def legend_above(axes: Axes, lift: float = 0.0) -> None:
+    """A legend above the axes, where no row is in its way; so many inches higher, where a label is."""
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0.024 / WIDTH, axes.get_position().y1),
-        bbox_transform=axes.figure.transFigure,
+        bbox_transform=axes.figure.transFigure + ScaledTranslation(0, lift, axes.figure.dpi_scale_trans),
         fontsize=SMALL,
         labelcolor=INK,
         frameon=False,

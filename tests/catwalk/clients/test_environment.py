@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.environment.parts import load_environment
+from catwalk.environment.former_names import tell
+from catwalk.environment.parts import load_environment, part_url, public_url
 
 CALLER = {
     "AWS_ACCESS_KEY_ID": "mine",
@@ -21,6 +22,7 @@ CALLER = {
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home of a stack; the caller has settings of another S3."""
+    tell.cache_clear()  # whoever was told before
     for name in os.environ:
         monkeypatch.setenv(name, os.environ[name])  # so that all comes back
     for name in [name for name in os.environ if name.startswith(("AWS_", "CATWALK_"))]:
@@ -66,3 +68,40 @@ def test_a_store_that_the_caller_names_is_asked_with_the_callers_settings(
     monkeypatch.setenv("CATWALK_STORE", "s3://mine")
     load_environment()
     assert aws() == {name: value for name, value in CALLER.items() if name.startswith("AWS_")}
+
+
+def test_what_an_older_make_up_has_left_is_read_under_the_names_of_now(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (home / "environment").write_text("CATWALK_STORE=s3://catwalk\nCATWALK_REGISTRY_URL=http://127.0.0.1:29180\n")
+    load_environment()
+    assert part_url("exporter") == "http://127.0.0.1:29180"
+    assert not caplog.text, "nobody has to change that file"
+
+
+def test_what_the_caller_sets_under_a_name_of_before_wins_over_the_stack(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (home / "environment").write_text("CATWALK_STORE=s3://catwalk\nCATWALK_EXPORTER_URL=http://127.0.0.1:9180\n")
+    monkeypatch.setenv("CATWALK_REGISTRY_URL", "http://127.0.0.1:29180")
+    monkeypatch.setenv("CATWALK_REGISTRY_PUBLIC_URL", "https://catwalk.example")
+    load_environment()
+    assert (part_url("exporter"), public_url("exporter")) == ("http://127.0.0.1:29180", "https://catwalk.example")
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == len(set(told)) == 2, "one line each"
+    assert told[0] == (
+        "CATWALK_REGISTRY_URL is called CATWALK_EXPORTER_URL now; rename it in the environment, for only this release "
+        "still reads it"
+    )
+
+
+def test_of_a_setting_that_has_both_names_that_of_now_wins(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CATWALK_PORT_REGISTRY", "1")
+    monkeypatch.setenv("CATWALK_PORT_EXPORTER", "2")
+    assert part_url("exporter") == "http://127.0.0.1:2"
+    assert [record.getMessage() for record in caplog.records] == [
+        "CATWALK_PORT_EXPORTER and CATWALK_PORT_REGISTRY differ in the environment; CATWALK_PORT_EXPORTER counts. "
+        "Remove CATWALK_PORT_REGISTRY, its name of before"
+    ]

@@ -1,4 +1,4 @@
-"""Airflow's own statistics through our client, to the real exporter."""
+"""Airflow's own statistics through our client, to the real statsd_exporter."""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from ml.fashion_mnist.config import RunConfig
 from ml.fashion_mnist.dataset import Split
 from ml.fashion_mnist.network import ByteDropout, Perceptron
 from ml.fashion_mnist.training import Trainer, choose_device, learning_rate, load_network
+from stack.settings import PROJECT
 
 KNOBS: dict[str, Any] = {"hidden": "16", "epochs": 3, "batch_size": 32, "threads": 1, "dropout": 0.3}
 
@@ -45,6 +48,16 @@ def run(subject: Trainer, after: Any = lambda record: None, check: Any = lambda:
 def test_one_seed_gives_the_same_bits_and_another_others() -> None:
     assert run(trainer()).model() == run(trainer()).model()
     assert run(trainer()).model() != run(trainer(seed=6)).model()
+
+
+def test_a_training_loads_no_compiler() -> None:
+    """torch's takes longer to import than a small training needs for all the rest."""
+    code = (
+        "import sys; from tests.ml.fashion_mnist.test_training import run, trainer; run(trainer(epochs=1)); "
+        "print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n", done.stderr
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3])

@@ -260,6 +260,8 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 def test_a_subject_leaves_out_what_every_alert_has() -> None:
     labels = {"alertname": "A", "severity": "info", "area": "model", "grafana": "http://g", "run_id": "r", "model": "m"}
     assert subject(labels) == "model=m run_id=r"
+    for exporter in ("exporter", "registry"):  # the second in what is kept of 0.1
+        assert subject({**labels, exporter: "http://e"}) == "model=m run_id=r"
 
 
 def test_what_is_old_is_forgotten(store: Store) -> None:

@@ -416,3 +416,12 @@ def test_links_lead_where_people_get_in(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setenv(f"CATWALK_{part}_PUBLIC_URL", f"https://{part.lower()}.example")
     links = Settings.from_environment().links
     assert (links["airflow"], links["exporter"]) == ("https://airflow.example", "https://exporter.example")
+
+
+def test_a_link_is_read_under_its_name_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("EXPORTER_URL", "EXPORTER_PUBLIC_URL"):
+        monkeypatch.delenv(f"CATWALK_{name}", raising=False)
+    monkeypatch.setenv("CATWALK_REGISTRY_URL", "https://old.example")
+    assert Settings.from_environment().links["exporter"] == "https://old.example"
+    monkeypatch.setenv("CATWALK_EXPORTER_URL", "https://new.example")
+    assert Settings.from_environment().links["exporter"] == "https://new.example"

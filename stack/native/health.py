@@ -1,0 +1,63 @@
+"""How a part shows that it works."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from catwalk.clients import access
+from catwalk.environment.proxies import fetch_part
+from stack import web_config
+from stack.settings import Settings
+
+
+def answers(settings: Settings, part: str, path: str) -> Callable[[], bool]:
+    """Whether a part's page is there."""
+    return lambda: get(settings.url(part) + path) is not None
+
+
+def answers_its_user(settings: Settings, part: str, path: str) -> Callable[[], bool]:
+    """The same, of a part that wants the password of the user `catwalk`."""
+    return lambda: get(settings.url(part) + path, password=monitoring_password(settings)) is not None
+
+
+def airflow_says(settings: Settings, component: str) -> Callable[[], bool]:
+    """Whether Airflow's API server calls a component healthy."""
+
+    def healthy() -> bool:
+        body = get(f"{settings.url('airflow')}/api/v2/monitor/health")
+        return body is not None and json.loads(body).get(component, {}).get("status") == "healthy"
+
+    return healthy
+
+
+def access_folders(settings: Settings) -> dict[str, Path]:
+    """Part → folder with what :mod:`stack.web_config` writes, where the part's configuration looks for it."""
+    return {"prometheus": settings.home / "prometheus" / "access", "alertmanager": settings.home / "alertmanager"}
+
+
+def monitoring_password(settings: Settings) -> str:
+    """The password that the running parts know: a new one in secrets.env holds from the next start on."""
+    path = access_folders(settings)["alertmanager"] / web_config.PASSWORD_FILE
+    return path.read_text() if path.exists() else ""
+
+
+def get(url: str, timeout: float = 15.0, password: str = "") -> bytes | None:
+    """The body of a 2xx answer; None for anything else.
+
+    Args:
+        url: of a part.
+        timeout: seconds.
+        password: of the user `catwalk` (:mod:`catwalk.clients.access`), where the part wants it.
+    """
+    request = urllib.request.Request(url, headers={"Authorization": access.header(password)} if password else {})
+    try:
+        return fetch_part(request, timeout)
+    except urllib.error.HTTPError as error:
+        error.close()
+    except (OSError, ValueError):
+        pass
+    return None

@@ -1,0 +1,62 @@
+"""Catwalk's own services, and Airflow: what runs in our environment of Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from catwalk.environment.addresses import HOST
+from catwalk.notifications import receivers
+from stack.configuration.environment import client_environment
+from stack.native import workers
+from stack.native.health import airflow_says, answers
+from stack.native.part import Part
+from stack.settings import PROJECT, Settings
+
+_PROGRAMS = PROJECT / ".venv" / "bin"
+_PACKAGES = PROJECT / ".venv" / ".catwalk-packages"
+"""What set-up has installed, by its stamp."""
+_CODE = (PROJECT / "catwalk", PROJECT / "ml", PROJECT / "monitoring", _PACKAGES)
+_COMPONENTS = {"scheduler": ["--skip-serve-logs"], "dag-processor": [], "triggerer": ["--skip-serve-logs"]}
+"""Of Airflow → flags. Their log servers would listen on every interface; on one machine the API server reads the files
+themselves."""
+
+
+def exporter(settings: Settings) -> Part:
+    """The exporter."""
+    return _service(settings, "exporter", _CODE)
+
+
+def courier(settings: Settings) -> Part:
+    """The courier, which takes up who is to be called when it starts."""
+    return _service(settings, "courier", (*_CODE, receivers.folder(client_environment(settings))))
+
+
+def _service(settings: Settings, name: str, reads: tuple[Path, ...]) -> Part:
+    port = str(settings.ports[name])
+    return Part(
+        name,
+        [str(_PROGRAMS / "python"), "-m", f"catwalk_{name}", "--host", HOST, "--port", port],
+        (name,),
+        answers(settings, name, "/healthz"),
+        settings.url(name),
+        reads,
+    )
+
+
+def airflow(settings: Settings) -> Iterator[Part]:
+    """The API server, whose page answers 200 without a database too; the components behind it; Celery's workers."""
+    program = str(_PROGRAMS / "airflow")
+    yield Part(
+        "airflow-api-server",
+        [program, "api-server"],
+        ("airflow",),
+        airflow_says(settings, "metadatabase"),
+        settings.url("airflow"),
+        (_PACKAGES,),
+    )
+    for name, flags in _COMPONENTS.items():
+        healthy = airflow_says(settings, name.replace("-", "_"))
+        yield Part(f"airflow-{name}", [program, name, *flags], (), healthy, reads=(_PACKAGES,))
+    for name, flags, healthy in workers.find(settings):
+        yield Part(name, [program, *flags], (), healthy, reads=(_PACKAGES,))
