@@ -21,23 +21,12 @@ def loss_and_accuracy(facts: Facts) -> style.Drawing:
     """Train and validation, the epoch with the lowest validation loss marked."""
     training = facts.training.get()
     epochs = _some(training.epochs)
-    look = style.run_style(facts.run_id)
+    colour = style.run_style(facts.run_id).colour
     figure = style.new_figure(4.5)
     upper = style.add_axes(figure, 0.52, 2.62, 3.6, 1.6)
     lower = style.add_axes(figure, 0.52, 0.42, 3.6, 1.6)
-    for axes, name in ((upper, "loss"), (lower, "accuracy")):
-        numbers = [record.epoch for record in epochs]
-        for split, options in (
-            ("train", {"color": style.QUIET, "dashes": (3, 1.5), "marker": "s", "markersize": 2.8}),
-            ("validation", {"color": look.colour, "marker": "o", "markersize": 3.2, "linewidth": 1.8}),
-        ):
-            values = [getattr(record, f"{split}_{name}") for record in epochs]
-            line: dict[str, Any] = {"linewidth": 1.3, **options}
-            if len(epochs) > _MARKED_EPOCHS:
-                del line["marker"]
-            axes.plot(numbers, [finite(value) for value in values], label=split, **line)
-        style.epoch_axis(axes, numbers)
-        _say_if_empty(axes)
+    _draw_splits(upper, epochs, "loss", colour)
+    _draw_splits(lower, epochs, "accuracy", colour)
     if _is_steep([record.train_loss for record in epochs] + [record.validation_loss for record in epochs]):
         upper.set_yscale("log")
     style.percent_axis(lower.yaxis)
@@ -45,36 +34,65 @@ def loss_and_accuracy(facts: Facts) -> style.Drawing:
     style.label(lower, "epoch", "accuracy")
     best = training.best
     if best:
-        for axes, value in ((upper, best.validation_loss), (lower, best.validation_accuracy)):
-            axes.axvline(best.epoch, color=style.QUIET, linewidth=0.8, dashes=(1, 2), zorder=1)
-            axes.plot(
-                [best.epoch],
-                [value],
-                linestyle="none",
-                marker="o",
-                markersize=8,
-                markerfacecolor="none",
-                markeredgecolor=look.colour,
-                markeredgewidth=1.4,
-                label=f"best epoch, {best.epoch}",
-            )
+        _mark_best(upper, best.epoch, best.validation_loss, colour)
+        _mark_best(lower, best.epoch, best.validation_accuracy, colour)
     style.legend(upper, "upper right")
     style.legend(lower, "lower right")
+    return style.Drawing(figure, "Loss and accuracy by epoch", _alt(epochs, best), _note(epochs, best))
+
+
+def _draw_splits(axes: Axes, epochs: Sequence[EpochRecord], name: str, colour: str) -> None:
+    """Train, quiet and dashed; validation in the run's colour."""
+    numbers = [record.epoch for record in epochs]
+    for split, options in (
+        ("train", {"color": style.QUIET, "dashes": (3, 1.5), "marker": "s", "markersize": 2.8}),
+        ("validation", {"color": colour, "marker": "o", "markersize": 3.2, "linewidth": 1.8}),
+    ):
+        values = [getattr(record, f"{split}_{name}") for record in epochs]
+        line: dict[str, Any] = {"linewidth": 1.3, **options}
+        if len(epochs) > _MARKED_EPOCHS:
+            del line["marker"]
+        axes.plot(numbers, [finite(value) for value in values], label=split, **line)
+    style.epoch_axis(axes, numbers)
+    _say_if_empty(axes)
+
+
+def _mark_best(axes: Axes, epoch: int, value: float, colour: str) -> None:
+    axes.axvline(epoch, color=style.QUIET, linewidth=0.8, dashes=(1, 2), zorder=1)
+    axes.plot(
+        [epoch],
+        [value],
+        linestyle="none",
+        marker="o",
+        markersize=8,
+        markerfacecolor="none",
+        markeredgecolor=colour,
+        markeredgewidth=1.4,
+        label=f"best epoch, {epoch}",
+    )
+
+
+def _alt(epochs: Sequence[EpochRecord], best: EpochRecord | None) -> str:
     last = epochs[-1]
-    alt = (
+    told = (
         f"Two line charts over {len(epochs)} epochs. Validation loss goes from {epochs[0].validation_loss:.3f} to "
         f"{last.validation_loss:.3f}, train loss to {last.train_loss:.3f}; validation accuracy from "
         f"{epochs[0].validation_accuracy:.1%} to {last.validation_accuracy:.1%}, train accuracy to "
         f"{last.train_accuracy:.1%}."
     )
-    note = "No epoch has a finite validation loss."
     if best:
-        alt += f" The best epoch is {best.epoch} with a validation loss of {best.validation_loss:.3f}."
-        note = (
-            f"Lowest validation loss in epoch {best.epoch} of {len(epochs)}: {best.validation_loss:.4f}. The run's "
-            f"model is its last epoch: {last.validation_loss:.4f}, accuracy {last.validation_accuracy:.2%}."
-        )
-    return style.Drawing(figure, "Loss and accuracy by epoch", alt, note)
+        told += f" The best epoch is {best.epoch} with a validation loss of {best.validation_loss:.3f}."
+    return told
+
+
+def _note(epochs: Sequence[EpochRecord], best: EpochRecord | None) -> str:
+    if not best:
+        return "No epoch has a finite validation loss."
+    last = epochs[-1]
+    return (
+        f"Lowest validation loss in epoch {best.epoch} of {len(epochs)}: {best.validation_loss:.4f}. The run's "
+        f"model is its last epoch: {last.validation_loss:.4f}, accuracy {last.validation_accuracy:.2%}."
+    )
 
 
 def rate_and_gradient(facts: Facts) -> style.Drawing:
