@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from catwalk.problems.binary import Binary
     from catwalk.problems.multiclass import Multiclass
     from catwalk.problems.regression import Regression
+    from catwalk.tracking.opening import run
 
-__all__ = ["Binary", "Multiclass", "Regression"]
+__all__ = ["Binary", "Multiclass", "Regression", "run"]
 
 # OpenMP's threads spin while they wait, by default: beside another program on the same cores an epoch then takes many
 # times longer. Read when torch is loaded, which nothing does before it has imported something from here.
@@ -24,6 +25,7 @@ _HOMES = {
     "Binary": "catwalk.problems.binary",
     "Multiclass": "catwalk.problems.multiclass",
     "Regression": "catwalk.problems.regression",
+    "run": "catwalk.tracking.opening",
 }
 """Public name → module. Each is loaded at its first use: DAG files and the command line start without them."""
 

@@ -18,6 +18,7 @@ WRONG = {
     "The stack's commands use what starts and configures it": ("stack/web_config.py", "stack.native.control"),
     "Data takes one way through the library": ("catwalk/knobs.py", "catwalk.trainable"),
     "A stage knows no other stage": ("catwalk/stages/test.py", "catwalk.stages.train"),
+    "A run that logs is opened, held and closed": ("catwalk/tracking/keys.py", "catwalk.tracking.journal"),
     "A metric becomes a point, and a point a line": ("catwalk/telemetry/points.py", "catwalk.telemetry.emitter"),
     "The courier writes down before it delivers": (
         "monitoring/catwalk_courier/journal/store.py",

@@ -8,6 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from catwalk.cli.tables.output import number
 from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
 from catwalk.telemetry.observer import Observer
 from catwalk.telemetry.points import Point
@@ -55,7 +56,7 @@ class ProgressObserver:
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
         # Of the validation split; no longer, or the line breaks on a terminal of 80 columns.
-        note = f"loss {record.validation_loss:.4f} acc. {record.validation_accuracy:.2%}"
+        note = f"loss {number(record.validation_loss, '.4f')} acc. {number(record.validation_accuracy, '.2%')}"
         self._progress.update(self._task, completed=record.epoch, note=note)
         self._inner.epoch_finished(run, record)
 

@@ -33,6 +33,7 @@ PRESETS = {
     "@annually": "0 0 1 1 *",
 }
 """As Airflow reads them; croniter does not know all of them, and Airflow leaves the last two to it."""
+_EVERY = re.compile(r"every ([0-9.e+]+) s")
 _RANDOM = re.compile(r"(^|[\s,])R", re.IGNORECASE)
 """A field by which croniter draws lots, each process its own."""
 
@@ -83,7 +84,11 @@ class Schedule:
 
     @classmethod
     def of(cls, text: str) -> Schedule:
-        """The schedule that a DAG has; one whose times can't be foretold is never due."""
+        """The schedule that a DAG has, or a run says, also in the words of ``str(schedule)``; one whose times can't be
+        foretold is never due."""
+        span = _EVERY.fullmatch(text)
+        if span:
+            return cls("", float(span[1]))
         cron = PRESETS.get(text, text)
         return cls(cron if _fires(cron) else "")
 

@@ -151,17 +151,24 @@ def floor_checks(evaluation: EvaluationRecord, model_bytes: int, config: GateCon
     worst = min(range(len(recall)), key=recall.__getitem__)
     name = class_names(evaluation.classes, len(recall))[worst]
     checks = [
-        _at_least("accuracy_floor", "Test accuracy", evaluation.accuracy, config.accuracy_floor),
+        _at_least("accuracy_floor", "Test accuracy", _or_nan(evaluation.accuracy), config.accuracy_floor),
         _at_least("recall_floor", f"Recall of {name}", evaluation.class_accuracy[worst], config.recall_floor),
-        _at_most("calibration", "Calibration error", evaluation.calibration_error, config.calibration_cap, "{:.2%}"),
+        _at_most(
+            "calibration", "Calibration error", _or_nan(evaluation.calibration_error), config.calibration_cap, "{:.2%}"
+        ),
     ]
     if config.model_bytes_cap is not None:
         checks.append(_at_most("model_bytes", "Size of the weights", model_bytes, config.model_bytes_cap, "{:,} bytes"))
     if config.inference_seconds_cap is not None:
-        seconds = 1_000 * evaluation.inference_seconds / evaluation.examples
+        seconds = 1_000 * _or_nan(evaluation.inference_seconds) / evaluation.examples
         cap = config.inference_seconds_cap
         checks.append(_at_most("inference_seconds", "Time to score 1,000 images", seconds, cap, "{:.3f} s"))
     return checks
+
+
+def _or_nan(value: float | None) -> float:
+    """NaN, which reaches no floor and stays within no cap, for what was not measured."""
+    return math.nan if value is None else value
 
 
 def _at_least(check: str, what: str, value: float, floor: float) -> CheckRecord:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 from catwalk.errors import ArtifactError, CatwalkError, DamagedError
-from catwalk.ledger.champion import Champions, Current, verified_model
+from catwalk.ledger import models
+from catwalk.ledger.champion import Champions, Current
 from catwalk.ledger.records import ChampionRecord, is_finite
 from catwalk.ledger.runs import Run
+from catwalk.problems import described
 from catwalk.storage.store import Store
 from catwalk.storage.swap import swap
 
@@ -22,7 +24,8 @@ def promote(run: Run, current: Current | None, by: str, reason: str, rollback: b
         ArtifactError: the model is missing or is not the one that was tested.
         PreconditionFailedError: the champion has changed since `current` was read; decide again.
     """
-    return Champions(run.store).promote(run, current, _anchor(run, current), by, reason, rollback)
+    model_sha256 = models.verify(run)
+    return Champions(run.store).promote(run, model_sha256, current, _anchor(run, current), by, reason, rollback)
 
 
 def promote_by_hand(run: Run, by: str, reason: str) -> ChampionRecord:
@@ -71,7 +74,7 @@ def _replaced(champion: ChampionRecord) -> str:
 
 
 def _anchor(run: Run, current: Current | None) -> str:
-    """The most accurate model ever promoted that is still there, so that small losses can't add up unseen."""
+    """The best model ever promoted that is still there, so that small losses can't add up unseen."""
     before = current[0].anchor if current else ""
     return before if before and _stands(Run(run.store, before), run) else run.run_id
 
@@ -83,8 +86,18 @@ def _stands(anchor: Run, run: Run) -> bool:
     neither more nor less, never wins.
     """
     with suppress(DamagedError, ArtifactError):
-        best, new = anchor.evaluation(), run.evaluation()
-        if best and is_finite(best.accuracy) and not (new and new.accuracy > best.accuracy):
-            verified_model(anchor)
+        best, new = _headline(anchor), _headline(run)
+        if is_finite(best) and not (is_finite(new) and new > best):
+            models.verify(anchor)
             return True
     return False
+
+
+def _headline(run: Run) -> float | None:
+    """What the gate decides by, such that more is better; accuracy where the run does not say what it was asked."""
+    evaluation = run.evaluation()
+    if evaluation is None or not run.record.problem:
+        return evaluation.accuracy if evaluation else None
+    metric = described(run.record.problem).metrics[0]
+    found = evaluation.scores.get(metric.name)
+    return -found if found is not None and metric.goal == "minimize" else found

@@ -48,12 +48,20 @@ class Champions:
         return [entry.key.removeprefix("champions/").removesuffix(".json") for entry in self.store.list("champions/")]
 
     def promote(
-        self, run: Run, current: Current | None, anchor: str, by: str, reason: str, rollback: bool = False
+        self,
+        run: Run,
+        model_sha256: str,
+        current: Current | None,
+        anchor: str,
+        by: str,
+        reason: str,
+        rollback: bool = False,
     ) -> ChampionRecord:
         """Puts a run's model into service in place of the champion that the decision was made against.
 
         Args:
             run: whose model.
+            model_sha256: of the model, which was verified.
             current: the champion; None: there was none.
             anchor: run_id of the anchor from now on.
             by: who promotes it.
@@ -61,17 +69,15 @@ class Champions:
             rollback: it was in service before, and is put back.
 
         Raises:
-            ArtifactError: the model is missing or is not the one that was tested.
+            ArtifactError: the model was never tested.
             PreconditionFailedError: the champion has changed since `current` was read; decide again.
         """
-        verified_model(run)
-        evaluation = run.evaluation()
-        if evaluation is None:
+        if run.evaluation() is None:
             raise ArtifactError(f"run {run.run_id} was never tested, so its model can't be promoted")
         previous = current[0] if current else None
         change = PromotionRecord(
             run_id=run.run_id,
-            model_sha256=evaluation.model_sha256,
+            model_sha256=model_sha256,
             promoted=time.time(),
             previous=previous.run_id if previous else "",
             by=by,

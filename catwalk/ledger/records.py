@@ -13,7 +13,8 @@ from typing import Any, Literal, TypeGuard
 
 Stage = Literal["ingest", "train", "test", "decide", "publish"]
 STAGES: tuple[Stage, ...] = ("ingest", "train", "test", "decide", "publish")
-State = Literal["running", "succeeded", "failed", "cancelled"]
+State = Literal["running", "succeeded", "failed", "cancelled", "untested", "lost"]
+"""Untested: ended without a test. Lost: silent until the model's next run closed it."""
 Trigger = Literal["schedule", "manual", "sweep", "cli"]
 Outcome = Literal["succeeded", "failed", "cancelled", "superseded"]
 Verdict = Literal["passed", "failed", "inconclusive", "skipped"]
@@ -62,6 +63,9 @@ class RunRecord:
     """Series that the run may make in Prometheus, fixed when it was opened; None: as many as it has."""
     series_left_out: int = 0
     """Series that are therefore left out of Prometheus, if it goes all the way; the ledger has them."""
+    metric_series: int = 0
+    """Series of an epoch that room is kept for beside those that each run may have, for metrics whose names nobody
+    knows before they are logged. The test has four times as many."""
     classes: list[str] = field(default_factory=list)
     """Names of the classes, in label order; empty: stored by an older version (see :func:`class_names`)."""
     trainable: str = ""
@@ -72,6 +76,22 @@ class RunRecord:
     """That the run is to train; 0: stored by version 0.1."""
     schedule: str = ""
     """By which its DAG runs, as the DAG's file says; empty: what `CATWALK_SCHEDULE` says, or it comes from no DAG."""
+    problem: dict[str, Any] = field(default_factory=dict)
+    """What the model is asked, as :func:`catwalk.problems.describe` puts it; empty: one of `classes`."""
+    owner: str = ""
+    """Who answers for the model."""
+    links: dict[str, str] = field(default_factory=dict)
+    """Name → URL of what belongs to the run elsewhere."""
+    thresholds: dict[str, Any] = field(default_factory=dict)
+    """As :class:`catwalk.gate.config.Thresholds` has them; empty: its defaults, or those in `config`."""
+    run_key: str = ""
+    """What names the run where it was started: another process that says the same continues it; empty: nothing does."""
+    generation: int = 1
+    """Runs that this key has had: each but the first began after the one before was decided, and cleared."""
+    previous_generation: str = ""
+    """run_id of the one before; empty: none."""
+    ships: bool = True
+    """Whether its decision may put the model into service; else it says only what it would do."""
 
     def __post_init__(self) -> None:
         _check_classes(self.classes)
@@ -155,6 +175,8 @@ class DatasetRecord:
     """As in run.json."""
     statistics: dict[str, float] = field(default_factory=dict)
     """Name → value, of the training examples: what a model standardises by, and what shifts when the data does."""
+    as_of: str = ""
+    """ISO 8601: the data is what was known then; later is newer. Empty: it does not say."""
     digests_sha256: str = ""
     """sha256 of ``datasets/<sha256>/train.digests`` (see :mod:`.examples`); empty: stored by an older version."""
 
@@ -169,24 +191,44 @@ class DatasetRecord:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch of training. Losses are mean cross-entropy in nats; both splits are measured in evaluation mode."""
+    """One epoch of training. In the stages losses are mean cross-entropy in nats, and both splits are measured in
+    evaluation mode; a run that logs (:mod:`catwalk.tracking`) has the figures that it logs. None: not measured; a
+    figure that was measured and is no number is NaN."""
 
     epoch: int
     """1 for the first."""
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
+    train_loss: float | None
+    train_accuracy: float | None
+    validation_loss: float | None
+    validation_accuracy: float | None
     class_accuracy: list[float]
-    """Validation recall of each class, in label order."""
-    learning_rate: float
+    """Validation recall of each class, in label order; empty: not measured."""
+    learning_rate: float | None
     """Of the epoch's last step."""
-    gradient_norm: float
+    gradient_norm: float | None
     """Mean over the epoch's steps of the gradient's L2 norm."""
-    duration_seconds: float
-    """Of the training steps, without evaluation and checkpoint."""
-    examples_per_second: float
+    duration_seconds: float | None
+    """Of the training steps, without evaluation and checkpoint; of a run that logs, since the epoch before."""
+    examples_per_second: float | None
     finished: float
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Split → metric → value, of all that has no field of its own here."""
+
+    @property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """Split → metric → value, of all that was measured: loss and accuracy first."""
+        named = {
+            "train": {"loss": self.train_loss, "accuracy": self.train_accuracy},
+            "validation": {"loss": self.validation_loss, "accuracy": self.validation_accuracy},
+        }
+        found = {
+            split: {
+                **{name: value for name, value in named.get(split, {}).items() if value is not None},
+                **self.metrics.get(split, {}),
+            }
+            for split in [*named, *(split for split in self.metrics if split not in named)]
+        }
+        return {split: values for split, values in found.items() if values}
 
 
 @dataclass(frozen=True)
@@ -206,6 +248,9 @@ class TrainingRecord:
     model_bytes: int = 0
     parameters: int = 0
     """Trainable parameters of the network."""
+    sealed: list[str] = field(default_factory=list)
+    """Objects of the run that hold the epochs before these (see :class:`EpochSegment`): of many epochs only the last
+    few are written again and again."""
 
     @property
     def finished(self) -> bool:
@@ -215,8 +260,58 @@ class TrainingRecord:
     @property
     def best(self) -> EpochRecord | None:
         """The epoch with the lowest finite validation loss."""
-        finite = [record for record in self.epochs if is_finite(record.validation_loss)]
-        return min(finite, key=lambda record: record.validation_loss, default=None)
+        finite = [(record.validation_loss, record) for record in self.epochs if is_finite(record.validation_loss)]
+        return min(finite, key=lambda found: found[0], default=(None, None))[1]
+
+
+@dataclass(frozen=True)
+class EpochSegment:
+    """``runs/<run_id>/epochs/<attempt>-<n>.json``: epochs that do not change any more."""
+
+    epochs: list[EpochRecord]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file of a model."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """``runs/<run_id>/model.json``: the model of a run that logs, of any kind and any number of files."""
+
+    sha256: str
+    """Of its one file; of more, that of their list in the form of sha256sum, sorted by path."""
+    bytes: int
+    folder: str
+    """Where its files are, below the run."""
+    files: dict[str, ModelFile] = field(default_factory=dict)
+    """By path; empty: it lies elsewhere."""
+    uri: str = ""
+    """Where, if not in the ledger."""
+
+
+@dataclass(frozen=True)
+class KeyRecord:
+    """``run_keys/<model>/<sha256 of the key>.json``: the run that a key means now."""
+
+    run_key: str
+    run_id: str
+    generation: int = 1
+    previous: str = ""
+    """run_id of the generation before; empty: none."""
+
+
+@dataclass(frozen=True)
+class SliceRecord:
+    """A model on the test examples of one value of a slice."""
+
+    examples: int
+    metric: float | None
+    """The problem's headline; None: these examples leave it undefined."""
 
 
 @dataclass(frozen=True)
@@ -226,23 +321,39 @@ class EvaluationRecord:
     model_sha256: str
     dataset_sha256: str
     examples: int
-    accuracy: float
-    loss: float
-    calibration_error: float
+    accuracy: float | None
+    """None, as for the other figures of classes: the problem has none."""
+    loss: float | None
+    """Mean cross-entropy in nats; None: not measured."""
+    calibration_error: float | None
     """Expected calibration error over 15 equal-width bins of confidence (Naeini et al., 2015)."""
     class_accuracy: list[float]
-    """Recall of each class, in label order."""
+    """Recall of each class, in label order; empty, as what follows: the problem has no classes."""
     class_precision: list[float]
     class_f1: list[float]
     confusion: list[list[int]]
     """Examples by true class (row) and predicted class (column)."""
-    inference_seconds: float
-    """To score all examples."""
+    inference_seconds: float | None
+    """To score all examples; None: not measured."""
     finished: float
     classes: list[str] = field(default_factory=list)
     """As in run.json."""
     previews_sha256: str = ""
     """Of ``previews.safetensors``; empty: the run has none."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Metric → value, of all that has no field of its own here."""
+    slices: dict[str, dict[str, SliceRecord]] = field(default_factory=dict)
+    """Slice → value → the model on it."""
+    test_set: str = ""
+    """Name of the examples, by which runs without keys are compared; empty: none."""
+    outcome_sha256: str = ""
+    """Of ``outcome.safetensors``: each example's key, loss and prediction; empty: the run has none."""
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Metric → value, of all that was measured."""
+        named = {"accuracy": self.accuracy, "log_loss": self.loss, "calibration_error": self.calibration_error}
+        return {**{name: value for name, value in named.items() if value is not None}, **self.metrics}
 
     def __post_init__(self) -> None:
         of_classes: tuple[Sized, ...] = (self.class_accuracy, self.class_precision, self.class_f1, self.confusion)
@@ -266,7 +377,8 @@ class CheckRecord:
 class DecisionRecord:
     """``runs/<run_id>/decision.json``."""
 
-    decision: Literal["ship", "hold"]
+    decision: Literal["ship", "hold", "would_ship"]
+    """Would ship: of a run that may not put its model into service."""
     reason: str
     sentence: str
     checks: list[CheckRecord]
@@ -276,6 +388,9 @@ class DecisionRecord:
     finished: float
     split_decisions: int = 1
     """Runs that this test split has decided, this one included: the more, the more a lead on it owes to chance."""
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 @dataclass(frozen=True)
@@ -370,6 +485,24 @@ class SummaryRecord:
     sentence: str = ""
     decided: float | None = None
     checks: list[CheckRecord] = field(default_factory=list)
+    problem: str = ""
+    """Kind of the problem; empty: multiclass, stored by the stages."""
+    headline: str = ""
+    """Metric that the gate decides by; empty: accuracy."""
+    goal: str = "maximize"
+    """Of the headline: maximize or minimize."""
+    unit: str = ""
+    """Of what a regression predicts; empty: none, or another kind of problem."""
+    last_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Split → metric → value, of the last epoch; empty: stored by the stages."""
+    test_metrics: dict[str, float] = field(default_factory=dict)
+    """Metric → value, of the test; empty: stored by the stages, or not tested."""
+    ships: bool = True
+    """As in run.json."""
+    owner: str = ""
+    """As in run.json."""
+    lost_after: float | None = None
+    """Seconds of silence after which the run counts as lost; None: it sends no heartbeats."""
     write: str = ""
     """Random, another one at each write: no two versions have the same bytes."""
 
@@ -380,6 +513,21 @@ class SummaryRecord:
     def upgraded(values: dict[str, Any]) -> dict[str, Any]:
         """JSON values of any version, with the statistics by name and the stages as records."""
         return _completed(values, statistics=_old_statistics, stages=_old_stages)
+
+    @property
+    def is_tested(self) -> bool:
+        """There is a result of its test."""
+        return self.test_accuracy is not None or bool(self.test_metrics)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Metric → value, of all that its test has measured."""
+        named = {
+            "accuracy": self.test_accuracy,
+            "log_loss": self.test_loss,
+            "calibration_error": self.test_calibration_error,
+        }
+        return {**{name: value for name, value in named.items() if value is not None}, **self.test_metrics}
 
     @property
     def waits_for_others(self) -> bool:

@@ -21,7 +21,9 @@ from catwalk.ledger.records import (
     AttemptRecord,
     DatasetRecord,
     DecisionRecord,
+    EpochSegment,
     EvaluationRecord,
+    ModelRecord,
     RunRecord,
     Stage,
     SummaryRecord,
@@ -86,7 +88,15 @@ class Run:
 
     def training(self) -> TrainingRecord | None:
         """None until training has started."""
-        return self._find(TrainingRecord, "epochs.json")
+        found = self._find(TrainingRecord, "epochs.json")
+        if found is None or not found.sealed:
+            return found
+        segments = [self.store.get_record(EpochSegment, self.key(name))[0] for name in found.sealed]
+        return replace(found, epochs=[*(epoch for segment in segments for epoch in segment.epochs), *found.epochs])
+
+    def model(self) -> ModelRecord | None:
+        """What the model of a run that logs consists of; None: it has none, or the stages have stored it."""
+        return self._find(ModelRecord, "model.json")
 
     def evaluation(self) -> EvaluationRecord | None:
         """None until the model was tested."""
@@ -172,6 +182,10 @@ def _first_summary(record: RunRecord) -> SummaryRecord:
         parameters=record.parameters,
         series_left_out=record.series_left_out,
         classes=record.classes,
+        problem=str(record.problem.get("kind", "")),
+        ships=record.ships,
+        owner=record.owner,
+        unit=str(record.problem.get("unit", "")),
         state="running",
         started=record.created,
         updated=record.created,
@@ -270,6 +284,20 @@ def check_code(record: RunRecord, code_sha256: str) -> None:
             f"run {record.run_id} was started by other code (sha256 {record.code_sha256[:8]}, now {code_sha256[:8]}); "
             "a run is one configuration: trigger a new one instead"
         )
+
+
+def with_training(summary: SummaryRecord, record: TrainingRecord) -> SummaryRecord:
+    """A summary, with what a training of one epoch at least says."""
+    last, best = record.epochs[-1], record.best
+    return replace(
+        summary,
+        epochs=len(record.epochs),
+        reproducible=record.reproducible,
+        last_validation_loss=last.validation_loss,
+        last_validation_accuracy=last.validation_accuracy,
+        best_epoch=best.epoch if best else None,
+        best_validation_loss=best.validation_loss if best else None,
+    )
 
 
 def touched(summary: SummaryRecord, now: float) -> SummaryRecord:

@@ -30,7 +30,11 @@ WATCHED_SECONDS = 12 * 3600.0
 
 
 def shown_state(summary: SummaryRecord, now: float, stalled_seconds: float) -> str:
-    """The ledger's state, or ``stalled`` for a run that says it runs and has been silent for too long."""
+    """The ledger's state, or for a run that says it runs and has been silent for too long ``stalled``; ``lost``, if it
+    was to send heartbeats."""
+    if summary.lost_after is not None:
+        lost = summary.state == "running" and now - summary.updated > summary.lost_after
+        return "lost" if lost else summary.state
     patience = max(stalled_seconds, SWEEP_SECONDS) if summary.waits_for_others else stalled_seconds
     silent = summary.state == "running" and now - summary.updated > patience
     return "stalled" if silent else summary.state

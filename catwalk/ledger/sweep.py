@@ -51,10 +51,10 @@ def passed_over(run: Run) -> str:
     best, own = accuracies.get(record.winner) or 0.0, training.epochs[-1].validation_accuracy
     if accuracies.get(run.run_id) is None:
         return f"Not tested: the sweep had chosen {record.winner} before this trial has finished."
-    by = "" if best > own else " and no higher loss"
+    by = "" if best > (own or 0.0) else " and no higher loss"
     return (
         f"Not tested: another trial of the sweep was better by validation, {record.winner} with {best:.2%} against "
-        f"{own:.2%}{by}."
+        f"{own or 0.0:.2%}{by}."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from catwalk.knobs import described, knob_text
-from catwalk.ledger.records import CheckRecord, DatasetRecord
+from catwalk.ledger.records import CheckRecord, DatasetRecord, EvaluationRecord, is_finite
 from catwalk.ledger.sweep import NOT_CHOSEN, ranked
 from catwalk.report.elements import missing, run_name
 from catwalk.report.facts import Facts, MissingError
@@ -179,11 +179,7 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
     summary, record = facts.summary, facts.record
     evaluation, training = facts.evaluation.value, facts.training.value
     if evaluation:
-        low, high = wilson(round(evaluation.accuracy * evaluation.examples), evaluation.examples)
-        yield "test accuracy", f"{evaluation.accuracy:.2%}"
-        yield "95 % interval", f"{100 * low:.1f}–{high:.1%}"
-        yield "test loss", f"{evaluation.loss:.4f}"
-        yield "calibration error", f"{evaluation.calibration_error:.2%}"
+        yield from _scores(evaluation)
     yield "state", summary.state
     yield "model", record.model + (" (synthetic data)" if record.synthetic else "")
     if training:
@@ -196,7 +192,9 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
             yield "reproducible", "no: resumed on another device, thread count or torch build"
     if evaluation:
         yield "test examples", f"{evaluation.examples:,}"
-        yield "time for 1,000 examples", f"{1_000 * evaluation.inference_seconds / max(1, evaluation.examples):.4f} s"
+        if evaluation.inference_seconds is not None:
+            seconds = 1_000 * evaluation.inference_seconds / max(1, evaluation.examples)
+            yield "time for 1,000 examples", f"{seconds:.4f} s"
     end = summary.finished or (now if summary.state == "running" else summary.updated)
     yield "started", moment(summary.started)
     yield "took", duration(max(0.0, end - summary.started))
@@ -210,6 +208,19 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
         yield "telemetry points lost", f"{summary.points_dropped:,}"
     if summary.series_left_out:
         yield "left out of Prometheus", f"{summary.series_left_out:,} series, to fit its limit; none is missing here"
+
+
+def _scores(evaluation: EvaluationRecord) -> Iterator[tuple[str, Content]]:
+    if is_finite(evaluation.accuracy):
+        low, high = wilson(round(evaluation.accuracy * evaluation.examples), evaluation.examples)
+        yield "test accuracy", f"{evaluation.accuracy:.2%}"
+        yield "95 % interval", f"{100 * low:.1f}–{high:.1%}"
+    if evaluation.loss is not None:
+        yield "test loss", f"{evaluation.loss:.4f}"
+    if evaluation.calibration_error is not None:
+        yield "calibration error", f"{evaluation.calibration_error:.2%}"
+    for name, value in evaluation.metrics.items():
+        yield f"test {name.replace('_', ' ')}", f"{value:.5g}"
 
 
 def _dataset(facts: Facts) -> Html:

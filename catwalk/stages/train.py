@@ -15,11 +15,10 @@ from catwalk.ledger.champion import verified_model
 from catwalk.ledger.records import (
     DatasetRecord,
     EpochRecord,
-    SummaryRecord,
     TrainingRecord,
     is_finite,
 )
-from catwalk.ledger.runs import Fence, Run
+from catwalk.ledger.runs import Fence, Run, with_training
 from catwalk.stages.lifecycle.attempts import Attempt, already_done, attempt
 from catwalk.telemetry.observer import Observer
 from catwalk.trainable import Data, Fit, config_of, of_run
@@ -166,7 +165,7 @@ class _Training:
         self.epochs.append(epoch)
         self.ledger.write(to_json(self.record))
         self.observer.epoch_finished(self.run.record, epoch)
-        self.attempt.summarise(lambda summary: _summarised(summary, self.record))
+        self.attempt.summarise(lambda summary: with_training(summary, self.record))
         log.info("%s", _epoch_line(epoch, self.planned))
 
     def _state(self) -> bytes:
@@ -190,7 +189,7 @@ class _Training:
         self.ledger.write(to_json(replace(self.record, model_sha256=digest, model_bytes=len(model))))
         verified_model(self.run)
         self.run.store.delete(self.checkpoint.key)
-        self.attempt.summarise(lambda summary: replace(_summarised(summary, self.record), model_sha256=digest))
+        self.attempt.summarise(lambda summary: replace(with_training(summary, self.record), model_sha256=digest))
 
     def _store_model(self, model: bytes) -> None:
         """One with other bits, left by an older attempt, is replaced if this attempt still leads."""
@@ -213,19 +212,6 @@ def check_finite(epoch: EpochRecord, config: Config) -> None:
     raise NonFiniteLossError(
         f"the loss is not finite after epoch {epoch.epoch} (train {epoch.train_loss}, validation "
         f"{epoch.validation_loss}); {f'lower {lower}' if lower else 'change the recipe'} and start a new run"
-    )
-
-
-def _summarised(summary: SummaryRecord, record: TrainingRecord) -> SummaryRecord:
-    last, best = record.epochs[-1], record.best
-    return replace(
-        summary,
-        epochs=len(record.epochs),
-        reproducible=record.reproducible,
-        last_validation_loss=last.validation_loss,
-        last_validation_accuracy=last.validation_accuracy,
-        best_epoch=best.epoch if best else None,
-        best_validation_loss=best.validation_loss if best else None,
     )
 
 

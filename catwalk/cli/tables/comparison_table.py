@@ -13,7 +13,7 @@ from rich.table import Table
 
 from catwalk.cli.tables import output
 from catwalk.knobs import knob_text
-from catwalk.ledger.records import EpochRecord
+from catwalk.ledger.records import EpochRecord, EvaluationRecord
 from catwalk.report.comparison.differences import Comparison, Difference, Pair
 from catwalk.report.comparison.entries import Entry
 
@@ -115,7 +115,7 @@ def _runs_narrowest(comparison: Comparison) -> Table:
     for number, row in enumerate(map(_Row, comparison.entries, [None, *comparison.pairs]), 1):
         difference = _points(row.overall, 1) if row.overall else "" if row.pair is None else "-"
         evaluation = row.entry.evaluation.value
-        score = f"{100 * evaluation.accuracy:.1f}" if evaluation else "-"
+        score = output.number(_percent(evaluation), ".1f")
         table.add_row(str(number), row.entry.run_id, score, difference)
     return table
 
@@ -152,11 +152,17 @@ class _Row:
         return (
             f"{best.epoch if best else '-'}/{len(self.epochs)}" if self.epochs else "-",
             output.number(self.epochs[-1].validation_loss, ".4f") if self.epochs else "-",
-            f"{100 * evaluation.accuracy:.2f}" if evaluation else "-",
+            output.number(_percent(evaluation), ".2f"),
         )
 
     def spark(self, field: str, width: int = _SPARK_WIDTH) -> str:
-        return sparkline([getattr(record, field) for record in self.epochs], width)
+        values = [getattr(record, field) for record in self.epochs]
+        return sparkline([math.nan if value is None else value for value in values], width)
+
+
+def _percent(evaluation: EvaluationRecord | None) -> float | None:
+    """Test accuracy."""
+    return None if evaluation is None or evaluation.accuracy is None else 100 * evaluation.accuracy
 
 
 def _table(padding: int) -> Table:

@@ -14,6 +14,7 @@ from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from catwalk.codec import to_json
 from catwalk.knobs import knob_text
@@ -287,7 +288,7 @@ def evaluation_facts(record: EvaluationRecord) -> RenderableType:
     table = _table("class", "accuracy", "precision", "F1", "most often taken for")
     for column in table.columns[1:4]:
         column.justify = "right"
-    classes = class_names(record.classes, len(record.class_accuracy))
+    classes = class_names(record.classes, len(record.class_accuracy)) if record.class_accuracy else []
     for label, name in enumerate(classes):
         mistakes = {count: classes[other] for other, count in enumerate(record.confusion[label]) if other != label}
         worst = max(mistakes, default=0)
@@ -298,9 +299,12 @@ def evaluation_facts(record: EvaluationRecord) -> RenderableType:
             number(record.class_f1[label], ".1%"),
             f"{escape(mistakes[worst])} ({worst})" if worst else "-",
         )
+    others = ", ".join(f"{name.replace('_', ' ')} {number(value, '.5g')}" for name, value in record.metrics.items())
+    if record.accuracy is None:
+        return Text(f"test {others} ({record.examples:,} examples)")
     headline = (
-        f"[bold]test accuracy {record.accuracy:.2%}[/], loss {number(record.loss, '.4f')}, calibration error "
-        f"{number(record.calibration_error, '.2%')} ({record.examples:,} examples)"
+        f"[bold]test accuracy {number(record.accuracy, '.2%')}[/], loss {number(record.loss, '.4f')}, calibration "
+        f"error {number(record.calibration_error, '.2%')}{others and f', {others}'} ({record.examples:,} examples)"
     )
     return Group(headline, "", table)
 

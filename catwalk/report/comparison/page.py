@@ -13,7 +13,7 @@ from catwalk.report.comparison.differences import Comparison, Difference
 from catwalk.report.elements import document, missing, run_name
 from catwalk.report.figures import names, style
 from catwalk.web.markup import Content, Html, card, element, joined, table
-from catwalk.web.values import moment
+from catwalk.web.values import figure, moment, percent
 
 FIGURES: dict[str, tuple[str, Callable[[Comparison], style.Drawing]]] = {
     "loss": ("Loss by epoch", curves.loss),
@@ -83,9 +83,9 @@ def _runs(comparison: Comparison) -> Html:
             [
                 run_name(entry.run_id),
                 f"{best.epoch if best else '–'}/{last.epoch}" if last else "–",
-                f"{last.validation_loss:.4f}" if last else "–",
-                f"{last.validation_accuracy:.2%}" if last else "–",
-                f"{evaluation.accuracy:.2%}" if evaluation else "–",
+                figure(last.validation_loss if last else None),
+                percent(last.validation_accuracy if last else None),
+                percent(evaluation.accuracy if evaluation else None),
                 "baseline" if pair is None else points(pair.overall) if pair.overall else element("span", "–", "quiet"),
                 "" if pair is None or not pair.overall else f"{pair.overall.p:.2g}",
                 _outcome(entry.summary),

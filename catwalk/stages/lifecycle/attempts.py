@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
-import platform
-import resource
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +12,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 
 from catwalk.errors import CancelledError, CatwalkError, RunConflictError, SupersededError
-from catwalk.ledger.records import AttemptRecord, Outcome, Stage, StageSummary, State, SummaryRecord
+from catwalk.ledger.attempts import begin, end
+from catwalk.ledger.records import AttemptRecord, Outcome, Stage, SummaryRecord
 from catwalk.ledger.runs import Run, check_code, touched
 from catwalk.stages.lifecycle import memory
 from catwalk.stages.lifecycle.provenance import code_sha256
@@ -61,16 +58,13 @@ def attempt(run: Run, stage: Stage, observer: Observer) -> Iterator[Attempt]:
     if stage != "publish":
         check_started(run)
         advice = memory.advice(config_of(of_run(run.record), run.record))
-    record = run.start_attempt(stage, time.time(), socket.gethostname(), os.getpid())
-    cpu = _cpu_seconds()
-    log.info("run %s: %s, attempt %d", run.run_id, stage, record.number)
-    run.update_summary(lambda summary: _started(summary, record))
+    begun = begin(run, stage)
     outcome: Outcome = "failed"
     error = ""
     with _stop_signals() as cancelled:
         try:
             with advice:
-                yield Attempt(run, record, cancelled)
+                yield Attempt(run, begun.record, cancelled)
             outcome = "succeeded"
         except CancelledError as stop:
             outcome, error = "cancelled", str(stop)
@@ -82,16 +76,8 @@ def attempt(run: Run, stage: Stage, observer: Observer) -> Iterator[Attempt]:
             error = str(failure) if isinstance(failure, CatwalkError) else f"{type(failure).__name__}: {failure}"
             raise
         finally:
-            ended = dataclasses.replace(
-                record,
-                ended=time.time(),
-                outcome=outcome,
-                error=" ".join(error.split())[:500],
-                cpu_seconds=_cpu_seconds() - cpu,
-                peak_memory_bytes=_peak_memory_bytes(),
-                points_dropped=observer.take_dropped(),
-            )
-            _end(run, ended)
+            ended = begun.ended(outcome, error, observer.take_dropped())
+            end(run, ended)
             if outcome != "superseded":
                 observer.stage_finished(run.record, ended)
 
@@ -118,62 +104,6 @@ def check_started(run: Run) -> None:
             f"run {run.run_id} was started by version 0.1; a run is one configuration: trigger a new one instead"
         )
     check_code(run.record, code_sha256(of_run(run.record)))
-
-
-def _started(summary: SummaryRecord, record: AttemptRecord) -> SummaryRecord:
-    before = summary.stages.get(record.stage, StageSummary())
-    of_stage = dataclasses.replace(
-        before, attempts=max(record.number, before.attempts), started=record.started, ended=None
-    )
-    # publish works on a run that has ended one way or the other; it alone says which.
-    state = summary.state if record.stage == "publish" else "running"
-    finished = summary.finished if record.stage == "publish" else None
-    started = dataclasses.replace(
-        summary,
-        stage=record.stage,
-        stages={**summary.stages, record.stage: of_stage},
-        state=state,
-        finished=finished,
-    )
-    return touched(started, record.started)
-
-
-def _end(run: Run, ended: AttemptRecord) -> None:
-    """Stores an attempt's end. Where the store itself is down, the error that stopped the stage matters more."""
-
-    def change(summary: SummaryRecord) -> SummaryRecord:
-        if ended.outcome == "superseded":
-            return summary
-        of_stage = dataclasses.replace(
-            summary.stages.get(ended.stage, StageSummary()), seconds=ended.duration_seconds, ended=ended.ended
-        )
-        state: State = "cancelled" if ended.outcome == "cancelled" else summary.state
-        changed = dataclasses.replace(
-            summary,
-            stages={**summary.stages, ended.stage: of_stage},
-            state=state,
-            error=ended.error or (summary.error if ended.stage == "publish" else ""),
-            points_dropped=summary.points_dropped + ended.points_dropped,
-        )
-        return touched(changed, ended.ended or 0.0)
-
-    try:
-        run.end_attempt(ended)
-        run.update_summary(change)
-    except CatwalkError as failure:
-        if ended.outcome == "succeeded":
-            raise
-        log.error("the end of this attempt could not be recorded: %s", failure)
-
-
-def _cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-def _peak_memory_bytes() -> int:
-    kilobyte = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Sequence
 
+from catwalk.environment import versions
 from catwalk.errors import ConfigError
 from catwalk.knobs import Config
 from catwalk.ledger.records import MAX_EPOCHS, RunRecord, Trigger
@@ -71,7 +72,7 @@ def open_run(
         schedule=schedule,
         git_commit=commit,
         git_dirty=dirty,
-        versions=provenance.versions(),
+        versions=versions.installed(),
     )
     if observer and observer.sends and not ledger.store.exists(ledger.run(run_id).key("run.json")):
         record = with_room(ledger.store, record, [trainable.plan(one).epochs for one in trials or [config]])

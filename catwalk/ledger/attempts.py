@@ -1,0 +1,105 @@
+"""One try of one stage in the ledger: when it started and ended, how, and at what cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import platform
+import resource
+import socket
+import time
+
+from catwalk.errors import CatwalkError
+from catwalk.ledger.records import AttemptRecord, Outcome, Stage, StageSummary, State, SummaryRecord
+from catwalk.ledger.runs import Run, touched
+
+log = logging.getLogger(__name__)
+
+_LONGEST_ERROR = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """An attempt that runs in this process."""
+
+    record: AttemptRecord
+    cpu_seconds: float
+    """That the process had used before."""
+
+    def ended(self, outcome: Outcome, error: str, points_dropped: int) -> AttemptRecord:
+        """The record of its end, which is now."""
+        return dataclasses.replace(
+            self.record,
+            ended=time.time(),
+            outcome=outcome,
+            error=" ".join(error.split())[:_LONGEST_ERROR],
+            cpu_seconds=_cpu_seconds() - self.cpu_seconds,
+            peak_memory_bytes=_peak_memory_bytes(),
+            points_dropped=points_dropped,
+        )
+
+
+def begin(run: Run, stage: Stage) -> Begun:
+    """Takes the next number of this stage, and says in the summary that it runs."""
+    record = run.start_attempt(stage, time.time(), socket.gethostname(), os.getpid())
+    begun = Begun(record, _cpu_seconds())
+    log.info("run %s: %s, attempt %d", run.run_id, stage, record.number)
+    run.update_summary(lambda summary: _started(summary, record))
+    return begun
+
+
+def _started(summary: SummaryRecord, record: AttemptRecord) -> SummaryRecord:
+    before = summary.stages.get(record.stage, StageSummary())
+    of_stage = dataclasses.replace(
+        before, attempts=max(record.number, before.attempts), started=record.started, ended=None
+    )
+    # publish works on a run that has ended one way or the other; it alone says which.
+    state = summary.state if record.stage == "publish" else "running"
+    finished = summary.finished if record.stage == "publish" else None
+    started = dataclasses.replace(
+        summary,
+        stage=record.stage,
+        stages={**summary.stages, record.stage: of_stage},
+        state=state,
+        finished=finished,
+    )
+    return touched(started, record.started)
+
+
+def end(run: Run, ended: AttemptRecord) -> None:
+    """Stores an attempt's end. Where the store itself is down, the error that stopped the stage matters more."""
+    try:
+        run.end_attempt(ended)
+        run.update_summary(lambda summary: _ended(summary, ended))
+    except CatwalkError as failure:
+        if ended.outcome == "succeeded":
+            raise
+        log.error("the end of this attempt could not be recorded: %s", failure)
+
+
+def _ended(summary: SummaryRecord, ended: AttemptRecord) -> SummaryRecord:
+    if ended.outcome == "superseded":
+        return summary
+    of_stage = dataclasses.replace(
+        summary.stages.get(ended.stage, StageSummary()), seconds=ended.duration_seconds, ended=ended.ended
+    )
+    state: State = "cancelled" if ended.outcome == "cancelled" else summary.state
+    changed = dataclasses.replace(
+        summary,
+        stages={**summary.stages, ended.stage: of_stage},
+        state=state,
+        error=ended.error or (summary.error if ended.stage == "publish" else ""),
+        points_dropped=summary.points_dropped + ended.points_dropped,
+    )
+    return touched(changed, ended.ended or 0.0)
+
+
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _peak_memory_bytes() -> int:
+    kilobyte = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte

@@ -1,0 +1,177 @@
+"""The end of a run that logs: decided, stored and sent; by its own process, or later by `catwalk finish`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from catwalk.errors import CatwalkError, SupersededError, TransientError
+from catwalk.ledger.attempts import end
+from catwalk.ledger.records import DecisionRecord, Outcome, State, SummaryRecord
+from catwalk.ledger.runs import Run, touched
+from catwalk.replay.resend import send_again
+from catwalk.telemetry.observer import Observer
+from catwalk.tracking.epochs import epoch_record
+from catwalk.tracking.session import Session
+
+log = logging.getLogger(__name__)
+
+R = TypeVar("R")
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+
+
+def close(session: Session, error: BaseException | None) -> None:
+    """Ends a run as its block has ended; an error of the caller's own goes on up, whatever happens here.
+
+    Raises:
+        CatwalkError: the block ended well, and this could not be stored.
+    """
+    failed = error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0))
+    if failed and error is not None:
+        try:
+            _fail(session, error)
+        except Exception as trouble:
+            log.error("the end of run %s could not be stored: %s", session.run.run_id, trouble)
+        return
+    try:
+        _succeed(session)
+    except SupersededError:
+        end(session.run, session.begun.ended("superseded", "another attempt has taken over", 0))
+        raise
+    except CatwalkError as trouble:
+        run_id = session.run.run_id
+        raise type(trouble)(
+            f"run {run_id} is not closed: {trouble}; {_stored(session)}; `catwalk finish {run_id}` completes it"
+        ) from trouble
+
+
+def _succeed(session: Session) -> None:
+    deadline = time.monotonic() + session.close_seconds
+    run = session.run
+    _log_rest(session)
+    _patiently(deadline, lambda: session.journal.flush(max(0.1, deadline - time.monotonic())))
+    if session.tested or session.journal.fresh:
+        session.decision = _patiently(deadline, lambda: decided(run))
+    _patiently(deadline, lambda: _end(session, "succeeded", ""))
+    state: State = "succeeded" if session.decision else "untested"
+    _patiently(deadline, lambda: conclude(run, state, session.observer))
+    if session.decision:
+        log.info("%s", session.decision.sentence)
+
+
+def _fail(session: Session, error: BaseException) -> None:
+    cancelled = isinstance(error, KeyboardInterrupt)
+    deadline = time.monotonic() + session.close_seconds
+    told = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}".rstrip(": ")
+    _log_rest(session)
+    _patiently(deadline, lambda: session.journal.flush(max(0.1, deadline - time.monotonic())))
+    _patiently(deadline, lambda: _end(session, "cancelled" if cancelled else "failed", told))
+    _patiently(deadline, lambda: conclude(session.run, "cancelled" if cancelled else "failed", session.observer))
+
+
+def _log_rest(session: Session) -> None:
+    """What was logged after the last epoch goes with it; where there is none, it makes one."""
+    if session.logged:
+        epochs = session.journal.epochs
+        number = epochs[-1].epoch if epochs and not session.journal.fresh else 1
+        logged, session.logged = session.logged, {}
+        session.journal.add(epoch_record(number, logged, time.perf_counter() - session.epoch_started))
+
+
+def _end(session: Session, outcome: Outcome, error: str) -> None:
+    dropped = session.observer.take_dropped() + session.journal.dropped
+    ended = session.begun.ended(outcome, error, dropped)
+    end(session.run, ended)
+    session.observer.stage_finished(session.run.record, ended)
+
+
+def decided(run: Run) -> DecisionRecord | None:
+    """The decision about a run that was tested; None: it was not."""
+    evaluation = run.evaluation()
+    if evaluation is None:
+        return None
+    from catwalk.tracking.ruling import decide
+
+    return run.decision() or decide(run, evaluation)
+
+
+def conclude(run: Run, state: State, observer: Observer) -> None:
+    """Writes how a run has ended, and sends its points once more."""
+    decision, now = run.decision(), time.time()
+    sent = send_again(run, observer)
+
+    def change(summary: SummaryRecord) -> SummaryRecord:
+        ended = replace(
+            summary,
+            state=state,
+            finished=summary.finished or now,
+            points_dropped=summary.points_dropped + sent.lost,
+            series_left_out=sent.left_out,
+        )
+        return touched(with_decision(ended, decision) if decision else ended, now)
+
+    run.update_summary(change)
+    run.store.delete(open_key(run.record.model, run.run_id))
+
+
+def open_key(model: str, run_id: str) -> str:
+    """An empty object that is there while a run is open."""
+    return f"open_runs/{model}/{run_id}"
+
+
+def with_decision(summary: SummaryRecord, decision: DecisionRecord) -> SummaryRecord:
+    """A summary, with what was decided."""
+    return replace(
+        summary,
+        decision=decision.decision,
+        reason=decision.reason,
+        sentence=decision.sentence,
+        decided=decision.finished,
+        checks=decision.checks,
+    )
+
+
+def finish(run: Run, observer: Observer) -> SummaryRecord:
+    """Completes a run from what it has stored: decides about it where it was tested; else it stays untested.
+
+    Raises:
+        CatwalkError: it is one that the stages run, or can't be decided.
+    """
+    if not run.record.problem:
+        raise CatwalkError(f"run {run.run_id} was started by the stages; `catwalk run --run-id {run.run_id}` goes on")
+    decision = decided(run)
+    conclude(run, "succeeded" if decision else "untested", observer)
+    summary = run.summary()
+    assert summary is not None  # conclude has written it
+    return summary
+
+
+def _patiently(deadline: float, work: Callable[[], R]) -> R:
+    """Tries again what may pass by itself, as long as there is time."""
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return work()
+        except TransientError:
+            if time.monotonic() + pause >= deadline:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _stored(session: Session) -> str:
+    """What the ledger has of the run, as far as it says."""
+    try:
+        run = session.run
+        training, evaluation = run.training(), run.evaluation()
+        found = [
+            f"{len(training.epochs)} epochs" if training else "",
+            "the model" if training and training.model_sha256 else "",
+            "the test" if evaluation else "",
+        ]
+        return f"stored are {', '.join(name for name in found if name) or 'its parameters'}"
+    except CatwalkError:
+        return "what is stored can't be seen"

@@ -1,0 +1,53 @@
+"""What a run that logs says of its data."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+from catwalk.errors import InputError
+from catwalk.ledger.records import DatasetRecord
+from catwalk.ledger.runs import Run, touched
+from catwalk.tracking.settings import without_credentials
+
+
+def record(as_of: Any, source: str, sha256: str, statistics: Mapping[str, float]) -> DatasetRecord:
+    """
+    Raises:
+        InputError: `as_of` is no date, or `sha256` no hash.
+    """
+    told = as_of.isoformat() if isinstance(as_of, date) else str(as_of or "")
+    if told:
+        moment(told)
+    if sha256 and not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise InputError(f"sha256: expected 64 hex digits; got {sha256!r:.70}")
+    named = without_credentials(str(source))[:500]
+    # Without a hash, data of the same source and time is taken for the same.
+    digest = sha256 or hashlib.sha256(f"{named}\0{told}".encode()).hexdigest()
+    return DatasetRecord(digest, named, False, {}, {}, statistics=dict(statistics), as_of=told)
+
+
+def store(run: Run, found: DatasetRecord) -> None:
+    """Writes ``dataset.json``; what an attempt before has said is replaced."""
+    run.store.put_record(run.key("dataset.json"), replace(found, synthetic=run.record.synthetic))
+    run.update_summary(
+        lambda summary: touched(replace(summary, dataset_sha256=found.sha256, statistics=found.statistics), time.time())
+    )
+
+
+def moment(text: str) -> datetime:
+    """A time of ISO 8601, in UTC where it names no zone.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"as_of: expected a date or time, such as '2026-11-25'; got {text!r:.60}") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

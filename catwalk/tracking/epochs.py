@@ -1,0 +1,93 @@
+"""What a caller logs of an epoch, as a record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from catwalk.errors import InputError
+from catwalk.ledger.records import EpochRecord
+
+MOST_METRICS = 100
+"""Of one epoch, over all splits."""
+_LONGEST_NAME = 100
+_FIELDS = {
+    ("train", "loss"): "train_loss",
+    ("train", "accuracy"): "train_accuracy",
+    ("validation", "loss"): "validation_loss",
+    ("validation", "accuracy"): "validation_accuracy",
+    ("train", "learning_rate"): "learning_rate",
+    ("train", "gradient_norm"): "gradient_norm",
+    ("train", "examples_per_second"): "examples_per_second",
+}
+"""Split and metric → the field that a record has for it."""
+_NOTHING: dict[str, Any] = dict.fromkeys(_FIELDS.values())
+
+
+def epoch_record(number: Any, splits: Mapping[str, Any], seconds: float) -> EpochRecord:
+    """
+    Args:
+        number: of the epoch, or of the step.
+        splits: name → metric → value; NaN and infinity are values.
+        seconds: that it took.
+
+    Raises:
+        InputError: one line that names the argument, what was expected and what came.
+    """
+    fields, metrics = dict(_NOTHING), dict[str, dict[str, float]]()
+    for split, values in splits.items():
+        for name, value in measured(split, values).items():
+            known = _FIELDS.get((split, name))
+            if known:
+                fields[known] = value
+            else:
+                metrics.setdefault(split, {})[name] = value
+    if sum(map(len, metrics.values())) > MOST_METRICS:
+        raise InputError(f"epoch: expected at most {MOST_METRICS} metrics; got {sum(map(len, metrics.values()))}")
+    return EpochRecord(
+        epoch=_number(number),
+        **fields,
+        class_accuracy=[],
+        duration_seconds=seconds,
+        finished=time.time(),
+        metrics=metrics,
+    )
+
+
+def _number(given: Any) -> int:
+    try:
+        number = given.__index__()
+    except AttributeError:
+        number = 0
+    if isinstance(given, bool) or number < 1:
+        raise InputError(f"epoch: expected a whole number from 1, of the epoch or step; got {given!r:.60}")
+    return int(number)
+
+
+def measured(argument: str, given: Any) -> dict[str, float]:
+    """Metrics by name, as floats.
+
+    Raises:
+        InputError: they are no dict, or a value is no single number.
+    """
+    if not isinstance(given, Mapping):
+        raise InputError(f"{argument}: expected a dict of metric → number; got {type(given).__name__} {given!r:.40}")
+    return {_name(argument, name): _value(f"{argument}[{name!r}]", value) for name, value in given.items()}
+
+
+def _name(argument: str, name: Any) -> str:
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
+        raise InputError(f"{argument}: expected the names of metrics, as text; got {name!r:.60}")
+    return name
+
+
+def _value(argument: str, given: Any) -> float:
+    if type(given) is float:
+        return given
+    try:
+        return float(given)
+    except (TypeError, ValueError, RuntimeError):
+        shape = getattr(given, "shape", None)
+        came = f"shape {tuple(shape)}" if shape is not None else repr(given)[:40]
+        raise InputError(f"{argument}: expected a single number; got {type(given).__name__}, {came}") from None

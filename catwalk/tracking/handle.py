@@ -1,0 +1,237 @@
+"""A run in the hands of the program that trains."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from catwalk.errors import CatwalkError, ConfigError, InputError
+from catwalk.ledger import models
+from catwalk.ledger.records import DecisionRecord, ModelRecord
+from catwalk.tracking import settings
+from catwalk.tracking.epochs import epoch_record, measured
+from catwalk.tracking.session import Session
+
+log = logging.getLogger("catwalk.tracking")
+
+_SHA256 = 64
+
+
+class TrackedRun:
+    """One run of a model; what :func:`catwalk.run` gives. All methods may be called from any thread.
+
+    :meth:`epoch` and :meth:`log` neither wait for the store nor fail because of it. :meth:`model`, :meth:`test` and
+    :meth:`close` store before they return, or raise.
+    """
+
+    def __init__(self, session: Session | None) -> None:
+        self._session = session
+
+    @property
+    def _alive(self) -> Session | None:
+        """None where this run does nothing: it is a null run, or this is a forked child."""
+        session = self._session
+        if session is None or session.pid != os.getpid():
+            return None
+        if session.closed:
+            raise ConfigError(f"run {session.run.run_id} is closed; open another one")
+        return session
+
+    @property
+    def run_id(self) -> str:
+        """Names the run in the ledger; empty for one that does nothing."""
+        return self._session.run.run_id if self._session else ""
+
+    @property
+    def decision(self) -> DecisionRecord | None:
+        """Whether the model ships, once the run is closed; printed, its sentence. None: nothing was tested."""
+        return self._session.decision if self._session else None
+
+    def data(
+        self, *, as_of: Any = "", source: str = "", sha256: str = "", statistics: Mapping[str, float] | None = None
+    ) -> None:
+        """Says what the model learns from.
+
+        Args:
+            as_of: date or time of what was known: a later one is newer data.
+            source: where it comes from, in a word.
+            sha256: of the data; it tells this dataset from another.
+            statistics: name → figure that shifts when the data does.
+
+        Raises:
+            InputError: `as_of` is no date.
+            StoreError: it can't be stored.
+        """
+        from catwalk.tracking import dataset
+
+        session = self._alive
+        found = dataset.record(as_of, source, sha256, measured("statistics", statistics or {}))
+        if session:
+            dataset.store(session.run, found)
+
+    def epoch(self, number: int, **splits: Mapping[str, Any]) -> None:
+        """Logs an epoch, or a step, when it has ended: ``run.epoch(3, train={"loss": 0.4}, validation={"auc": 0.9})``.
+
+        Any metric of any split is kept, NaN and infinity too. A number that comes again is joined with the epoch
+        before; a lower one takes the place of all from there on.
+
+        Raises:
+            InputError: the number is none from 1, or a metric is no single number.
+        """
+        session = self._alive
+        now = time.perf_counter()
+        record = epoch_record(number, _with(session.logged if session else {}, splits), 0.0)
+        if session is None:
+            return
+        seconds, session.epoch_started, session.logged = now - session.epoch_started, now, {}
+        object.__setattr__(record, "duration_seconds", seconds)
+        session.journal.add(record)
+
+    def log(self, metrics: Mapping[str, Any] | None = None, /, *, split: str = "train", **more: Any) -> None:
+        """Logs figures between two epochs: the newest value of each goes with the epoch that ends next, or with the
+        last. ``learning_rate``, ``gradient_norm`` and ``examples_per_second`` have tables and panels of their own.
+
+        Raises:
+            InputError: a value is no single number.
+        """
+        found = measured("log", {**(metrics or {}), **more})
+        session = self._alive
+        if session:
+            session.logged.setdefault(split, {}).update(found)
+
+    def model(self, model: str | Path | bytes | None = None, *, uri: str = "", sha256: str = "") -> ModelRecord | None:
+        """Stores the model: a file, a folder or bytes, of any kind; it is never opened. Or says where it lies.
+
+        Args:
+            model: path, or the bytes themselves.
+            uri: where it lies, if not here.
+            sha256: what it must be there.
+
+        Raises:
+            InputError: there is no such file, or the arguments contradict each other.
+            SupersededError: another attempt has taken over.
+            StoreError: it can't be stored.
+        """
+        _check_model(model, uri, sha256)
+        session = self._alive
+        if session is None:
+            return None
+        self._lead(session, "the model is not stored: call run.model(…) again")
+        attempt = session.begun.record.number
+        if isinstance(model, bytes):
+            record = models.store_bytes(session.run, attempt, model)
+        elif model is not None:
+            record = models.store_files(session.run, attempt, Path(model))
+        else:
+            record = models.store_uri(session.run, settings.without_credentials(uri), sha256.lower())
+        session.journal.set_model(record.sha256, record.bytes)
+        self._lead(session, "the model's files are stored, but not that they are this run's: call run.model(…) again")
+        return record
+
+    def test(
+        self,
+        labels: Any,
+        scores: Any,
+        *,
+        keys: Any = None,
+        inputs: Any = None,
+        slices: Mapping[str, Any] | None = None,
+        test_set: str = "",
+    ) -> Mapping[str, float]:
+        """Measures the model on test examples, and stores it with the answer to each.
+
+        Args:
+            labels: the truth, (n,): list, numpy, pandas or torch.
+            scores: what the model says, (n,) or (n, classes); see the problem's ``measure``.
+            keys: what names each example, (n,), each once: two models are compared on the keys that both have.
+            inputs: or the model's inputs, n rows, which name them as well.
+            slices: name → value of each example, (n,): the model is measured on each value apart.
+            test_set: or the name of the whole set, which must then be the same, with the same labels in the same order.
+
+        Returns:
+            Metric → value.
+
+        Raises:
+            InputError: one line that names the argument, what was expected and what came.
+            SupersededError: another attempt has taken over.
+            StoreError: it can't be stored.
+        """
+        from catwalk.tracking import testing
+
+        session = self._alive
+        if session is None:
+            return {}
+        self._lead(session, "the test is not stored: call run.test(…) again")
+        session.journal.tested = True
+        found = testing.store(session, labels, scores, keys, inputs, slices or {}, test_set)
+        session.tested = True
+        return found
+
+    def resume(self) -> int:
+        """The last epoch that an attempt before has stored; 0: none. Whoever goes on from a checkpoint of its own logs
+        the next one."""
+        session = self._alive
+        return session.journal.epochs[-1].epoch if session and session.journal.epochs else 0
+
+    def _lead(self, session: Session, told: str) -> None:
+        """Stores what was logged, and makes sure that this attempt leads.
+
+        Raises:
+            CatwalkError: it does not, or the store fails; with what that means.
+        """
+        try:
+            session.journal.flush(session.close_seconds)
+        except CatwalkError as error:
+            raise type(error)(f"{error}; {told}") from error
+
+    def close(self) -> None:
+        """Ends the run, as the end of the block does: decides about a model that was tested.
+
+        Raises:
+            CatwalkError: it could not be stored; the message says what is, and how to finish.
+        """
+        self.__exit__(None, None, None)
+
+    def __enter__(self) -> TrackedRun:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        from catwalk.tracking import closing
+
+        session = self._session
+        if session is None or session.closed or session.pid != os.getpid():
+            return
+        session.closed = True
+        try:
+            closing.close(session, error)
+        finally:
+            session.journal.stop(1.0)
+            session.release()
+
+
+def _with(logged: Mapping[str, dict[str, float]], splits: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an epoch has: what was logged before its end, then what it is given."""
+    if not logged:
+        return splits
+    given = {split: measured(split, values) for split, values in splits.items()}
+    return {split: {**logged.get(split, {}), **given.get(split, {})} for split in dict.fromkeys([*given, *logged])}
+
+
+def _check_model(model: Any, uri: str, sha256: str) -> None:
+    if (model is None) == (not uri):
+        raise InputError(
+            "model: expected a path, bytes, or uri= with sha256=; got " + ("both" if uri else "none of them")
+        )
+    if uri and (len(sha256) != _SHA256 or not set(sha256.lower()) <= set("0123456789abcdef")):
+        raise InputError(f"sha256: expected that of the model at uri=, 64 hex digits; got {sha256!r:.70}")
+    if model is not None and not isinstance(model, str | Path | bytes):
+        raise InputError(f"model: expected a path or bytes; got {type(model).__name__}")
+    if model is not None and not isinstance(model, bytes) and not Path(model).exists():
+        raise InputError(f"model: expected a file or a folder; there is nothing at {model}")

@@ -1,0 +1,286 @@
+"""The epochs of a run on their way to the store: a thread writes them, so that whoever logs never waits.
+
+The newest state is what is written: what was logged while a write took place goes out with the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from catwalk.codec import from_json, to_json
+from catwalk.errors import CatwalkError, StoreUnavailableError, SupersededError
+from catwalk.ledger.records import EpochRecord, EpochSegment, SummaryRecord, TrainingRecord
+from catwalk.ledger.runs import Fence, Run, touched, with_training
+from catwalk.telemetry.observer import Observer
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 60.0
+LOST_SECONDS = 180.0
+"""A run that was silent for so long is lost: three heartbeats."""
+PAUSE_SECONDS = 1.0
+"""Shortest time between two writes."""
+LONGEST_PAUSE = 30.0
+"""Between two tries while the store is out."""
+SEGMENT = 100
+"""Epochs of a sealed object. Each write repeats at most twice as many."""
+MOST_EPOCHS = 100_000
+"""More are counted and left out."""
+
+
+@dataclass
+class Journal:
+    """What one attempt has logged so far. Any thread may call it."""
+
+    run: Run
+    observer: Observer
+    attempt: int
+    epochs: list[EpochRecord] = field(default_factory=list)
+    """Of the attempts before, until this one logs its first; then those up to that one, and its own."""
+    dropped: int = 0
+    """Epochs that there was no room for."""
+    heartbeat_seconds: float = HEARTBEAT_SECONDS
+    superseded: SupersededError | None = None
+    tested: bool = False
+    """What is stored as test, if anything, is this attempt's."""
+    _model: tuple[str, int] = ("", 0)
+    _fresh: bool = True
+    """Nothing was logged yet: what an attempt before has left still counts."""
+    _sealed: list[str] = field(default_factory=list)
+    _sealed_epochs: int = 0
+    _segments: int = 0
+    _shown: int = 0
+    """Epochs from here on were not sent as points yet."""
+    _changed: int = 0
+    _written: int = 0
+    _failed: bool = False
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        """Of what is held here; never held while the store is asked."""
+        self._writing = threading.Lock()
+        self._woken, self._stopped = threading.Event(), threading.Event()
+        key = self.run.key("epochs.json")
+        self._fence = Fence(
+            self.run.store, key, self.attempt, lambda body: from_json(TrainingRecord, body).attempt, check=self._check
+        )
+        before = self.run.training()
+        if before:
+            self.epochs, self._model = list(before.epochs), (before.model_sha256, before.model_bytes)
+            self._shown = len(self.epochs)
+        self._thread = threading.Thread(target=self._work, name=f"catwalk {self.run.run_id}", daemon=True)
+
+    def start(self) -> None:
+        """From here on an attempt before that still lives is refused at its next write."""
+        self._changed += 1
+        self.write()
+        self._thread.start()
+
+    def add(self, epoch: EpochRecord) -> None:
+        """Takes an epoch. One of the same number as the last is joined with it; later ones than it are dropped."""
+        with self._lock:
+            self._begin()
+            last = self.epochs[-1] if self.epochs else None
+            if last and epoch.epoch == last.epoch and self._own:
+                self.epochs[-1] = joined(last, epoch)
+                self._shown = min(self._shown, len(self.epochs) - 1)
+                self._unseal(len(self.epochs) - 1)
+            else:
+                self._cut(epoch.epoch)
+                self._append(epoch)
+            self._own = True
+            self._changed += 1
+        self._woken.set()
+
+    _own: bool = False
+    """The last epoch is this attempt's."""
+
+    def _append(self, epoch: EpochRecord) -> None:
+        if len(self.epochs) >= MOST_EPOCHS:
+            self.dropped += 1
+        else:
+            self.epochs.append(epoch)
+
+    def _cut(self, number: int) -> None:
+        """Drops the epochs from this number on."""
+        keep = len(self.epochs)
+        while keep and self.epochs[keep - 1].epoch >= number:
+            keep -= 1
+        if keep < len(self.epochs):
+            del self.epochs[keep:]
+            self._shown = min(self._shown, keep)
+            self._unseal(keep)
+
+    def _unseal(self, keep: int) -> None:
+        """Writes all again where an epoch changes that was sealed."""
+        if keep < self._sealed_epochs:
+            self._sealed, self._sealed_epochs = [], 0
+
+    def _begin(self) -> None:
+        """What an attempt before has tested is not the model that this one makes."""
+        if self._fresh:
+            self._fresh, self._model = False, ("", 0)
+
+    def set_model(self, sha256: str, size: int) -> None:
+        """Takes what the run's model is."""
+        with self._lock:
+            self._fresh, self._model = False, (sha256, size)
+            self._changed += 1
+        self._woken.set()
+
+    @property
+    def fresh(self) -> bool:
+        """This attempt has logged nothing yet."""
+        return self._fresh
+
+    def flush(self, seconds: float) -> None:
+        """Waits until all that was logged is stored, and this attempt still leads.
+
+        Raises:
+            SupersededError: another attempt has taken over.
+            StoreError: it can't be stored; after so many seconds.
+        """
+        if not self._writing.acquire(timeout=seconds):
+            raise StoreUnavailableError(f"{self.run.store.where(self.run.key('epochs.json'))} could not be written")
+        try:
+            self._write()
+        finally:
+            self._writing.release()
+
+    def write(self) -> None:
+        """Stores the newest state, and sends what it has that is new."""
+        with self._writing:
+            self._write()
+
+    def _write(self) -> None:
+        self._check()
+        if self.superseded:
+            raise self.superseded
+        try:
+            if not (self.tested or self._fresh):
+                self.run.store.delete(self.run.key("evaluation.json"))
+                self.tested = True
+            self._seal()
+            with self._lock:
+                record, number = self._record(), self._changed
+            self._fence.write(to_json(record))
+        except SupersededError as error:
+            self.superseded = error
+            raise
+        self._written = number
+        self._send()
+        self.run.update_summary(self._summarised, self._check)
+
+    def _check(self) -> None:
+        """Nothing ends a write early: it is bounded by the store's patience."""
+
+    def _seal(self) -> None:
+        """Stores full segments for good, each under a name that no other content ever has."""
+        while True:
+            with self._lock:
+                start = self._sealed_epochs
+                if len(self.epochs) - start < 2 * SEGMENT:
+                    return
+                part = self.epochs[start : start + SEGMENT]
+                self._segments += 1
+                name = f"epochs/{self.attempt}-{self._segments}.json"
+            self.run.store.put_record(self.run.key(name), EpochSegment(part))
+            with self._lock:
+                if self._sealed_epochs == start and self.epochs[start : start + SEGMENT] == part:
+                    self._sealed.append(name)
+                    self._sealed_epochs += SEGMENT
+
+    def _record(self) -> TrainingRecord:
+        sha256, size = self._model
+        return TrainingRecord(
+            attempt=self.attempt,
+            epochs=self.epochs[self._sealed_epochs :],
+            model_sha256=sha256,
+            model_bytes=size,
+            sealed=list(self._sealed),
+        )
+
+    def _send(self) -> None:
+        with self._lock:
+            new, self._shown = self.epochs[self._shown :], len(self.epochs)
+        if self.observer.sends:
+            for epoch in new:
+                self.observer.epoch_finished(self.run.record, epoch)
+
+    def _summarised(self, summary: SummaryRecord) -> SummaryRecord:
+        with self._lock:
+            epochs, sha256 = list(self.epochs), self._model[0]
+        changed = replace(summary, model_sha256=sha256, lost_after=self.heartbeat_seconds * 3)
+        if epochs:
+            changed = with_training(changed, TrainingRecord(self.attempt, epochs))
+            changed = replace(changed, last_metrics=epochs[-1].scores)
+        return touched(changed, time.time())
+
+    def _work(self) -> None:
+        pause = PAUSE_SECONDS
+        while not self._stopped.is_set():
+            self._woken.wait(self.heartbeat_seconds)
+            self._woken.clear()
+            if self._stopped.is_set() or self.superseded:
+                return
+            pause = PAUSE_SECONDS if self._write_or_complain() else min(2 * pause, LONGEST_PAUSE)
+            self._stopped.wait(pause)
+
+    def _write_or_complain(self) -> bool:
+        try:
+            if self._changed > self._written:
+                self.write()
+            else:
+                self._beat()
+            self._failed = False
+            return True
+        except SupersededError as error:
+            log.warning("%s", error)
+        except Exception as error:  # the caller's training goes on, whatever happens here
+            if not self._failed:
+                reason = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}"
+                log.warning("run %s: what was logged is kept, and tried again: %s", self.run.run_id, reason)
+            self._failed = True
+            self._woken.set()
+        return False
+
+    def _beat(self) -> None:
+        """A heartbeat of an attempt that leads."""
+        found = self.run.store.find(self.run.key("epochs.json"))
+        leader = from_json(TrainingRecord, found.body).attempt if found else self.attempt
+        if leader > self.attempt:
+            self.superseded = SupersededError(f"attempt {self.attempt} was superseded by attempt {leader}; it stops")
+            raise self.superseded
+        self.run.update_summary(lambda summary: touched(summary, time.time()))
+
+    def stop(self, seconds: float) -> None:
+        """Ends the thread; it is not waited for longer than that."""
+        self._stopped.set()
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+
+def joined(before: EpochRecord, after: EpochRecord) -> EpochRecord:
+    """One epoch that was logged twice: what is new counts, and the rest stays."""
+    splits = dict.fromkeys([*before.metrics, *after.metrics])
+    metrics: Mapping[str, dict[str, float]] = {
+        split: {**before.metrics.get(split, {}), **after.metrics.get(split, {})} for split in splits
+    }
+    named = {
+        name: getattr(before, name) if getattr(after, name) is None else getattr(after, name)
+        for name in (
+            "train_loss",
+            "train_accuracy",
+            "validation_loss",
+            "validation_accuracy",
+            "learning_rate",
+            "gradient_norm",
+            "examples_per_second",
+        )
+    }
+    return replace(after, **named, duration_seconds=before.duration_seconds, metrics=dict(metrics))

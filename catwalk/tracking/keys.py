@@ -1,0 +1,87 @@
+"""Names of test examples that are the same in every run of a model, and tell nobody what they name."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catwalk.errors import InputError, PreconditionFailedError
+from catwalk.problems import arrays
+from catwalk.storage.store import Store
+
+Keys = NDArray[np.uint64]
+_DIGEST_BYTES = 8
+
+
+def salt(store: Store, model: str) -> bytes:
+    """A model's own, made once: with it alone a key can be told from its digest."""
+    key = f"salts/{model}"
+    with suppress(PreconditionFailedError):
+        store.put(key, secrets.token_bytes(16), create=True)
+    return store.get(key).body
+
+
+def of_keys(given: Any, rows: int, salt: bytes) -> Keys:
+    """A digest of each key, (n,).
+
+    Raises:
+        InputError: there are other than so many, one is missing, or one comes twice.
+    """
+    expected = f"a key of its own for each label, shape ({rows},)"
+    found = arrays.column("keys", given, expected, rows)
+    texts = [_text(value, row, expected) for row, value in enumerate(found.tolist())]
+    if len(set(texts)) < rows:
+        seen: set[str] = set()
+        twice = next(text for text in texts if text in seen or seen.add(text))  # type: ignore[func-returns-value]
+        raise InputError(f"keys: expected {expected}; got {twice!r:.60} more than once")
+    return _digests([text.encode("utf-8", "surrogatepass") for text in texts], salt)
+
+
+def _text(value: Any, row: int, expected: str) -> str:
+    if value is None or value != value:
+        raise InputError(f"keys: expected {expected}; got none in row {row}")
+    if isinstance(value, float) and value.is_integer():  # what pandas makes of whole numbers
+        return str(int(value))
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def of_inputs(given: Any, rows: int, salt: bytes) -> Keys:
+    """A digest of each example's input; equal ones are told apart by their order.
+
+    Raises:
+        InputError: there are other than so many.
+    """
+    expected = f"the model's inputs, {rows} rows"
+    found = arrays.array("inputs", given, expected)
+    if len(found) != rows:
+        raise arrays.wrong("inputs", expected, found)
+    times: dict[bytes, int] = {}
+    named = []
+    for body in map(_row, found):
+        digest = hashlib.blake2b(body, digest_size=16).digest()
+        times[digest] = times.get(digest, 0) + 1
+        named.append(digest + times[digest].to_bytes(8, "big"))
+    return _digests(named, salt)
+
+
+def _row(row: Any) -> bytes:
+    if isinstance(row, np.ndarray) and row.dtype != object:
+        return np.ascontiguousarray(row).tobytes()
+    values = row.tolist() if isinstance(row, np.ndarray | np.generic) else row
+    return repr(values).encode("utf-8", "surrogatepass")
+
+
+def of_test_set(name: str, labels: NDArray[Any], salt: bytes) -> Keys:
+    """A digest of each example's place in a test set: the same where name, size and labels are."""
+    whole = hashlib.sha256(np.ascontiguousarray(labels).tobytes()).hexdigest()
+    return _digests([f"{name}\0{len(labels)}\0{whole}\0{row}".encode() for row in range(len(labels))], salt)
+
+
+def _digests(named: list[bytes], salt: bytes) -> Keys:
+    joined = b"".join(hashlib.blake2b(one, digest_size=_DIGEST_BYTES, key=salt).digest() for one in named)
+    return np.frombuffer(joined, dtype=np.uint64)

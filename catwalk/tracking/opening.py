@@ -1,0 +1,243 @@
+"""Opens a run for whoever logs: finds out which one it is, and writes what it was told to do."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from catwalk.environment import versions
+from catwalk.errors import CatwalkError, ConfigError, InputError, NotFoundError
+from catwalk.ledger.attempts import begin
+from catwalk.ledger.records import KeyRecord, RunRecord, SummaryRecord
+from catwalk.ledger.runs import Ledger, Run, new_run_id, seed_of, touched
+from catwalk.ledger.summaries import shown_state, stalled_seconds
+from catwalk.problems import describe
+from catwalk.problems.interface import Problem
+from catwalk.replay.room import with_room
+from catwalk.storage.opening import open_store_or_local
+from catwalk.storage.store import Patience, Store
+from catwalk.storage.swap import swap
+from catwalk.telemetry.emitter import observer_from_environment
+from catwalk.telemetry.observer import Observer
+from catwalk.telemetry.points import OTHERS
+from catwalk.tracking import settings
+from catwalk.tracking.closing import open_key
+from catwalk.tracking.handle import TrackedRun, log
+from catwalk.tracking.identity import Identity, bystander, identify
+from catwalk.tracking.journal import LOST_SECONDS, Journal
+from catwalk.tracking.session import Session
+
+CLOSE_SECONDS = 60.0
+_PATIENCE = Patience(connect_seconds=5, read_seconds=20, tries=2)
+"""Shorter than the stages': somebody's training waits at the ends of a run."""
+open_models: dict[str, int] = {}
+"""Model → process that has a run of it open."""
+_lock = threading.Lock()
+
+
+def run(
+    model: str,
+    problem: Problem,
+    *,
+    params: Mapping[str, Any] | None = None,
+    run_key: str = "",
+    every: str = "",
+    cron: str = "",
+    owner: str = "",
+    thresholds: Mapping[str, float] | None = None,
+    links: Mapping[str, str] | None = None,
+    ship: str = "auto",
+    synthetic: bool = False,
+    close_timeout: float = CLOSE_SECONDS,
+) -> TrackedRun:
+    """Opens a run of a model, to be used as ``with catwalk.run(…) as run``; the end of the block decides.
+
+    With `CATWALK_DISABLED=1`, on ranks above 0 and in forked children of a process that has a run open, the run that
+    comes back does nothing.
+
+    Args:
+        model: name under which versions compete: letters, digits, ``-``, ``_`` and ``.``.
+        problem: what it is asked: :class:`catwalk.Binary`, :class:`catwalk.Multiclass` or :class:`catwalk.Regression`.
+        params: what sets this run apart; the first 200 are kept, and what looks like a secret is not.
+        run_key: names the run for retries; else `CATWALK_RUN_KEY`, else Airflow's task instance.
+        every: how often the model is due, such as ``24h``.
+        cron: or when, as five fields in UTC.
+        owner: who answers for the model.
+        thresholds: metric → the worst value that may ship; ``margin``, ``significance`` and ``slice_significance`` too.
+        links: name → URL.
+        ship: ``auto`` lets a good model into service where a schedule, or `CATWALK_SHIP=1`, has started the run;
+            ``never`` only says what would be done.
+        synthetic: the data is made up.
+        close_timeout: seconds that the end of the block may take to store all.
+
+    Raises:
+        InputError: an argument has the wrong type, shape or values; ConfigError: or it makes no sense.
+        RunConflictError: the run was started with other parameters.
+        StoreError: the store fails.
+    """
+    why = "CATWALK_DISABLED=1" if os.environ.get("CATWALK_DISABLED", "").strip() == "1" else bystander()
+    record = _record(model, problem, params, every, cron, owner, thresholds, links, synthetic)
+    identity = identify(run_key, ship)
+    if why or _forked():
+        log.info("this run of %s does nothing: %s", model, why or "another process has it open")
+        return TrackedRun(None)
+    _take(model)
+    try:
+        session = _session(record, identity, problem, close_timeout)
+    except BaseException:
+        release(model)
+        raise
+    return TrackedRun(session)
+
+
+def _forked() -> bool:
+    return any(pid != os.getpid() for pid in open_models.values())
+
+
+def _take(model: str) -> None:
+    with _lock:
+        if model in open_models:
+            raise ConfigError(f"a run of {model} is open in this process: close it first; runs of one model don't nest")
+        open_models[model] = os.getpid()
+
+
+def release(model: str) -> None:
+    """Says that the run of a model is closed."""
+    with _lock:
+        open_models.pop(model, None)
+
+
+def _record(
+    model: str,
+    problem: Problem,
+    params: Mapping[str, Any] | None,
+    every: str,
+    cron: str,
+    owner: str,
+    thresholds: Mapping[str, float] | None,
+    links: Mapping[str, str] | None,
+    synthetic: bool,
+) -> RunRecord:
+    """What run.json says of any run that is opened so; its identity comes later."""
+    if isinstance(problem, type) or not isinstance(problem, Problem):
+        raise InputError(f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {problem!r:.60}")
+    named = settings.model_name(model)
+    stored = settings.stored_params(params)
+    commit, dirty = versions.git_state(Path.cwd())
+    return RunRecord(
+        run_id="",
+        model=named,
+        trigger="cli",
+        config={"params": stored} if stored else {},
+        seed=0,
+        code_sha256="",
+        created=time.time(),
+        synthetic=synthetic,
+        git_commit=commit,
+        git_dirty=dirty,
+        versions=versions.installed(),
+        classes=list(problem.classes) if problem.kind == "multiclass" else [],  # type: ignore[attr-defined]
+        metric_series=OTHERS,
+        schedule=settings.schedule(every, cron),
+        problem=describe(problem),
+        owner=str(owner)[: settings.LONGEST_VALUE],
+        links=settings.stored_links(links),
+        thresholds=settings.stored_thresholds(thresholds, problem),
+    )
+
+
+def _session(record: RunRecord, identity: Identity, problem: Problem, close_timeout: float) -> Session:
+    observer = observer_from_environment()
+    store = open_store_or_local(observer.store_operation, _PATIENCE)
+    run = _opened(store, record, identity, observer)
+    headline = problem.metrics[0]
+    run.update_summary(
+        lambda summary: replace(summary, headline=headline.name, goal=headline.goal, lost_after=LOST_SECONDS, error="")
+    )
+    begun = begin(run, "train")
+    journal = Journal(run, observer, begun.record.number)
+    journal.start()
+    close_lost(store, record.model, run.run_id)
+    store.put(open_key(record.model, run.run_id), b"")
+    log.info("run %s of %s, attempt %d", run.run_id, record.model, begun.record.number)
+    return Session(run, problem, observer, begun, journal, close_timeout, lambda: release(record.model))
+
+
+def _opened(store: Store, record: RunRecord, identity: Identity, observer: Observer) -> Run:
+    found = _claimed(store, record.model, identity.key) if identity.key else KeyRecord("", new_run_id())
+    whole = replace(
+        record,
+        run_id=found.run_id,
+        seed=seed_of(found.run_id),
+        trigger=identity.trigger,
+        dag_id=identity.dag_id,
+        dag_run_id=identity.dag_run_id,
+        ships=identity.ships,
+        run_key=settings.without_credentials(identity.key),
+        generation=found.generation,
+        previous_generation=found.previous,
+    )
+    ledger = Ledger(store)
+    if observer.sends and not store.exists(ledger.run(whole.run_id).key("run.json")):
+        whole = with_room(store, whole, [0])
+    run = ledger.create(whole)
+    if not run.summary():
+        run.update_summary(lambda summary: summary)
+    return run
+
+
+def _claimed(store: Store, model: str, key: str) -> KeyRecord:
+    """The run that a key means: the same until it is decided, then a new generation."""
+    place = f"run_keys/{model}/{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+    named = settings.without_credentials(key)
+
+    def step() -> KeyRecord:
+        found = store.find_record(KeyRecord, place)
+        if found and not store.exists(Run(store, found[0].run_id).key("decision.json")):
+            return found[0]
+        if found:
+            old = found[0]
+            made = KeyRecord(named, new_run_id(), old.generation + 1, old.run_id)
+        else:
+            made = KeyRecord(named, new_run_id())
+        store.put_record(place, made, if_match=found[1] if found else None, create=found is None)
+        return made
+
+    return swap(f"the run that {named!r} means", step)
+
+
+def close_lost(store: Store, model: str, own: str) -> None:
+    """Says of runs of the model that ended without a word that they are lost. Whatever goes wrong stops no new run."""
+    with suppress(CatwalkError):
+        for entry in list(store.list(open_key(model, ""))):
+            run_id = entry.key.rpartition("/")[2]
+            if run_id != own and _lost(Run(store, run_id)):
+                store.delete(entry.key)
+
+
+def _lost(run: Run) -> bool:
+    """Whether a run needs no marker any more: it has ended, or is closed here."""
+    try:
+        summary = run.summary()
+    except NotFoundError:
+        return True
+    if summary is None or summary.state != "running":
+        return True
+    now = time.time()
+    if shown_state(summary, now, stalled_seconds()) != "lost":
+        return False
+    run.update_summary(lambda found: _closed(found, now) if found.updated == summary.updated else found)
+    return True
+
+
+def _closed(summary: SummaryRecord, now: float) -> SummaryRecord:
+    since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(summary.updated))
+    error = f"silent since {since}, and closed by the model's next run"
+    return touched(replace(summary, state="lost", finished=summary.updated, error=error), now)

@@ -1,0 +1,122 @@
+"""The decision about a run that logs, made from what it has stored: now, or by whoever finishes it later."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from catwalk.errors import ArtifactError, CatwalkError
+from catwalk.gate.baselines import incumbents, standing
+from catwalk.gate.config import Thresholds
+from catwalk.gate.decision import Examples, Role
+from catwalk.gate.judgement import PairedBaseline, judge
+from catwalk.gate.promotion import promote
+from catwalk.ledger.records import ChampionRecord, DecisionRecord, EvaluationRecord
+from catwalk.ledger.runs import Run
+from catwalk.problems import described
+from catwalk.problems.pairing import Keyed, Pairs, pair
+from catwalk.storage.swap import swap
+from catwalk.tracking import outcomes
+from catwalk.tracking.dataset import moment
+from catwalk.tracking.outcomes import Answers
+
+_NO_MODEL = "No model was given to run.model(), so there is nothing that could ship."
+
+
+def decide(run: Run, evaluation: EvaluationRecord, check: Callable[[], None] = lambda: None) -> DecisionRecord:
+    """Decides and, where the run may and the model is good enough, promotes; who loses the race for the champion
+    decides again against the new one.
+
+    Raises:
+        ArtifactError: what its test has answered is gone, or its model is not the one that it has stored.
+        StoreError: the store fails.
+    """
+    answers = outcomes.read(run, evaluation)
+
+    def step() -> DecisionRecord:
+        current, trouble = standing(run)
+        champion = current[0] if current else None
+        record = _ruled(run, evaluation, answers, champion, trouble)
+        ships = record.decision == "ship" and not (champion and champion.run_id == run.run_id)
+        if ships:
+            promote(run, current, by="gate", reason=record.reason)
+        return record
+
+    return run.put_once("decision.json", swap(f"the champion of {run.record.model}", step, check))
+
+
+def _ruled(
+    run: Run, evaluation: EvaluationRecord, answers: Answers, champion: ChampionRecord | None, trouble: str
+) -> DecisionRecord:
+    problem, training = described(run.record.problem), run.training()
+    sha256 = training.model_sha256 if training else ""
+    others = incumbents(run, champion)
+    ruling = judge(
+        problem,
+        answers.outcome(evaluation.scores),
+        [PairedBaseline(role, _pairs(run, answers, role, Run(run.store, other))) for role, other in others.items()],
+        answers.slices,
+        _examples(run, others),
+        Thresholds(**run.record.thresholds),
+        trouble or ("" if sha256 else _NO_MODEL),
+    )
+    would = ruling.decision == "ship" and not run.record.ships
+    return DecisionRecord(
+        decision="would_ship" if would else ruling.decision,
+        reason=ruling.reason,
+        sentence=f"Would {ruling.sentence[0].lower()}{ruling.sentence[1:]}" if would else ruling.sentence,
+        checks=ruling.checks,
+        champion=others.get("champion", ""),
+        model_sha256=sha256,
+        finished=time.time(),
+    )
+
+
+def _pairs(run: Run, answers: Answers, role: Role, other: Run) -> Pairs:
+    """The run and another one on the examples that both were tested on; what stands in the way is said."""
+    try:
+        theirs = _comparable(run, other)
+        if answers.keys is None or theirs.keys is None:
+            whose = "this run's" if answers.keys is None else f"run {other.run_id}'s"
+            return _none(f"Not comparable: nothing names {whose} test examples; give keys=, inputs= or test_set=.")
+        return pair(Keyed(answers.keys, answers.loss), Keyed(theirs.keys, theirs.loss))
+    except CatwalkError as error:
+        return _none(f"Not comparable: {error}.")
+
+
+def _comparable(run: Run, other: Run) -> Answers:
+    """
+    Raises:
+        ArtifactError: the other run was asked something else, or has stored no answers.
+    """
+    ours, theirs = ((record.problem.get("kind"), record.problem.get("metric")) for record in (run.record, other.record))
+    if ours != theirs:
+        raise ArtifactError(f"run {other.run_id} was asked something else ({theirs[0] or 'a Trainable’s question'})")
+    return outcomes.read(other, other.evaluation())
+
+
+def _none(sentence: str) -> Pairs:
+    nothing = np.empty(0)
+    return Pairs("inconclusive", np.empty(0, dtype=np.int64), nothing, nothing, sentence)
+
+
+def _examples(run: Run, others: dict[Role, str]) -> Examples:
+    """Whether the run's data is newer than the champion's, by what both say of themselves."""
+    if "champion" not in others:
+        return Examples(False, "")
+    ours, theirs = (_as_of(one) for one in (run, Run(run.store, others["champion"])))
+    if not ours or not theirs:
+        return Examples(False, "Whether its data is newer is not known: run.data(as_of=…) says it, in both runs.")
+    if moment(ours) > moment(theirs):
+        return Examples(True, f"Newer data: as of {ours}, and the champion's is as of {theirs}.")
+    return Examples(False, f"No newer data: as of {ours}, and the champion's is as of {theirs}.")
+
+
+def _as_of(run: Run) -> str:
+    try:
+        dataset = run.dataset()
+    except CatwalkError:
+        return ""
+    return dataset.as_of if dataset else ""

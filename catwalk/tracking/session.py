@@ -1,0 +1,35 @@
+"""What a run that writes stands on."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from catwalk.ledger.attempts import Begun
+from catwalk.ledger.records import DecisionRecord
+from catwalk.ledger.runs import Run
+from catwalk.problems.interface import Problem
+from catwalk.telemetry.observer import Observer
+from catwalk.tracking.journal import Journal
+
+
+@dataclass
+class Session:
+    """A run that is open in this process."""
+
+    run: Run
+    problem: Problem
+    observer: Observer
+    begun: Begun
+    journal: Journal
+    close_seconds: float
+    release: Callable[[], None]
+    pid: int = field(default_factory=os.getpid)
+    logged: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Split → metric → value, of what waits for the end of its epoch."""
+    epoch_started: float = field(default_factory=time.perf_counter)
+    tested: bool = False
+    decision: DecisionRecord | None = None
+    closed: bool = False

@@ -1,0 +1,156 @@
+"""What a caller says of a run, checked and made fit to be stored: plain values, few and short, without secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from catwalk.environment.schedule import Schedule
+from catwalk.errors import ConfigError, InputError
+from catwalk.problems.interface import Problem
+
+log = logging.getLogger(__name__)
+
+MOST_PARAMS = 200
+LONGEST_VALUE = 500
+"""Characters of a value."""
+REDACTED = "(redacted)"
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SECRET = re.compile(
+    r"(^|_)(passw(or)?d|pwd|passphrase|token|secret|api_?key|access_?key|private_?key|credentials?)$", re.IGNORECASE
+)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_USER_INFO = re.compile(r"(?<=://)[^/\s@]*:[^/\s@]*(?=@)")
+_IN_QUERY = re.compile(
+    r"([?&][^=&\s]*(?:password|token|secret|signature|sig|api_?key|credential)[^=&\s]*=)[^&\s]+", re.IGNORECASE
+)
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|w)")
+_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def model_name(name: Any) -> str:
+    """
+    Raises:
+        ConfigError: it is no name of a model.
+    """
+    if not isinstance(name, str) or not _MODEL.fullmatch(name):
+        raise ConfigError(
+            f"model: expected a name of letters, digits, '-', '_' and '.', such as 'churn'; got {name!r:.100}"
+        )
+    return name
+
+
+def stored_params(params: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Parameters as run.json has them; what is over the limit is left out, and said.
+
+    Raises:
+        InputError: they are no dict.
+    """
+    if params is None:
+        return {}
+    if not isinstance(params, Mapping):
+        raise InputError(f"params: expected a dict of name → value; got {type(params).__name__}")
+    flat = _flat("", params)
+    if len(flat) > MOST_PARAMS:
+        log.warning("params: the first %d of %d are kept", MOST_PARAMS, len(flat))
+    return dict(list(flat.items())[:MOST_PARAMS])
+
+
+def _flat(above: str, values: Mapping[Any, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{above}{key}"[:LONGEST_VALUE]
+        if is_secret(str(key)):
+            found[name] = REDACTED
+        elif isinstance(value, Mapping):
+            found |= _flat(f"{name}.", value)
+        else:
+            found[name] = _plain(value)
+    return found
+
+
+def is_secret(name: str) -> bool:
+    """Whether a value of that name is one that nobody should read."""
+    return bool(_SECRET.search(re.sub(r"[^A-Za-z0-9]+", "_", _CAMEL.sub("_", name)).strip("_")))
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON holds: numbers, truth and short text as they are, anything else as text."""
+    found = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+    if found is None or isinstance(found, bool | int) or (isinstance(found, float) and math.isfinite(found)):
+        return found
+    if isinstance(found, list | tuple) and all(isinstance(item, bool | int | float | str) for item in found):
+        listed = [_plain(item) for item in found]
+        return listed if len(json.dumps(listed)) <= LONGEST_VALUE else _text(str(listed))
+    return _text(found if isinstance(found, str) else str(found))
+
+
+def _text(text: str) -> str:
+    clean = without_credentials(text.encode("utf-8", "replace").decode())
+    return clean if len(clean) <= LONGEST_VALUE else f"{clean[: LONGEST_VALUE - 1]}…"
+
+
+def without_credentials(text: str) -> str:
+    """Text in which a URL's user, password and signature can't be read."""
+    return _IN_QUERY.sub(rf"\1{REDACTED}", _USER_INFO.sub(REDACTED, text))
+
+
+def stored_links(links: Mapping[str, str] | None) -> dict[str, str]:
+    """
+    Raises:
+        InputError: they are no dict of name → URL.
+    """
+    found = dict(links or {})
+    for name, url in found.items():
+        if not isinstance(url, str) or not re.match(r"https?://", url):
+            raise InputError(f"links[{name!r}]: expected a URL, http:// or https://; got {url!r:.60}")
+    return {str(name): _text(url) for name, url in found.items()}
+
+
+def schedule(every: str, cron: str) -> str:
+    """When a model is due, as :meth:`catwalk.environment.schedule.Schedule.of` reads it; empty: nothing is said.
+
+    Raises:
+        ConfigError: it is no such time, or both are given.
+    """
+    if every and cron:
+        raise ConfigError("every and cron: give one of them")
+    if every:
+        return str(Schedule("", _span(every)))
+    if cron and not Schedule.of(cron).cron:
+        raise ConfigError(
+            f"cron: expected five fields of cron that fire, in UTC, such as '0 3 * * *'; got {cron!r:.60}"
+        )
+    return cron
+
+
+def _span(every: str) -> float:
+    found = _SPAN.fullmatch(str(every).strip())
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not seconds:
+        raise ConfigError(f"every: expected a time such as '24h', '90 min' or '7d'; got {every!r:.60}")
+    return seconds
+
+
+def stored_thresholds(given: Mapping[str, float] | None, problem: Problem) -> dict[str, Any]:
+    """Thresholds by the names that :class:`catwalk.gate.config.Thresholds` has; what is none of these is a floor.
+
+    Raises:
+        InputError: one is no number, or is of a metric that the problem doesn't have.
+    """
+    own = ("margin", "significance", "slice_significance")
+    metrics = [metric.name for metric in problem.metrics]
+    found: dict[str, Any] = {"floors": {}} if given else {}
+    for name, value in (given or {}).items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise InputError(f"thresholds[{name!r}]: expected a number; got {value!r:.60}")
+        if name not in (*metrics, *own):
+            raise InputError(
+                f"thresholds: expected metrics out of {', '.join(metrics)}, or {', '.join(own)}; got {name!r}"
+            )
+        (found if name in own else found["floors"])[name] = float(value)
+    return found

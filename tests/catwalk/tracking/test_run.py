@@ -1,0 +1,251 @@
+"""What `catwalk.run` writes: the ledger that the stages write, for a model of any kind."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import catwalk
+from catwalk.errors import ConfigError, InputError
+from catwalk.ledger import models
+from catwalk.ledger.champion import Champions
+from catwalk.ledger.records import EpochRecord
+from catwalk.ledger.runs import Ledger
+from catwalk.ledger.summaries import Summaries
+from catwalk.replay.points import run_points
+from tests.catwalk.tracking.conftest import EXAMPLES, KEYS, LABELS, only, scores
+
+
+def one(as_of: str = "2026-11-25", noise: float = 0.1, **options: Any) -> Any:
+    """A run from the beginning to the end."""
+    with catwalk.run("churn", catwalk.Binary(), **options) as run:
+        run.data(as_of=as_of)
+        for epoch in range(1, 4):
+            run.epoch(epoch, train={"loss": 1 / epoch}, validation={"loss": 2 / epoch, "auc": 0.9})
+        run.model(b"weights of " + as_of.encode())
+        run.test(LABELS, scores(noise), keys=KEYS, slices={"country": np.where(KEYS % 2, "de", "fr")})
+    return run
+
+
+def test_a_run_is_in_the_ledger_as_the_stages_would_have_written_it(ledger: Ledger) -> None:
+    run = one(params={"depth": 6}, every="24h", owner="growth")
+    stored = ledger.run(run.run_id)
+    record, training, evaluation, decision = stored.record, stored.training(), stored.evaluation(), stored.decision()
+    assert record.problem["kind"] == "binary" and record.owner == "growth" and record.schedule == "every 86400 s"
+    assert record.parameters == {"depth": 6}
+    assert training and evaluation and decision
+    assert [epoch.scores for epoch in training.epochs][-1] == {
+        "train": {"loss": 1 / 3}, "validation": {"loss": 2 / 3, "auc": 0.9},
+    }  # fmt: skip
+    assert training.model_sha256 == models.verify(stored)
+    assert evaluation.examples == EXAMPLES and 0 < evaluation.metrics["log_loss"] < 1
+    assert {value: part.examples for value, part in evaluation.slices["country"].items()} == {"de": 1000, "fr": 1000}
+    assert decision.decision == "would_ship" and str(decision).startswith("Would ship: no champion yet")
+    assert [attempt.outcome for attempt in stored.attempts()] == ["succeeded"]
+    (summary,) = Summaries(ledger.store).read()
+    assert (summary.state, summary.trigger, summary.decision) == ("succeeded", "cli", "would_ship")
+    assert summary.test_metrics == evaluation.scores and summary.last_metrics == training.epochs[-1].scores
+    assert run_points(stored)  # replay and the emitter cope with a run that has no classes
+    assert str(run.decision) == decision.sentence
+
+
+def test_a_better_model_ships_and_a_worse_one_does_not(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    first = one(noise=0.2)
+    better = one("2026-11-26", noise=0.1)
+    worse = one("2026-11-27", noise=0.3)
+    assert [run.decision.decision for run in (first, better, worse)] == ["ship", "ship", "hold"]
+    assert (better.decision.reason, worse.decision.reason) == ("better", "worse")
+    current = Champions(ledger.store).get("churn")
+    assert current and current[0].run_id == better.run_id
+
+
+def test_as_good_a_model_ships_for_newer_data_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    assert one().decision.reason == "first"
+    assert one("2026-11-25").decision.reason == "no_better"
+    assert one("2026-11-26").decision.reason == "newer_data"
+
+
+def test_nothing_but_a_shipping_run_touches_the_champion(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert one().decision.decision == "would_ship"
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    assert one(ship="never").decision.decision == "would_ship"
+    assert Champions(ledger.store).get("churn") is None
+
+
+@pytest.mark.parametrize(
+    ("problem", "labels", "answers", "headline"),
+    [
+        (catwalk.Regression(), np.linspace(1, 9, 800), np.linspace(1, 9, 800) + 0.1, "mae"),
+        (catwalk.Multiclass(), np.arange(800) % 3, np.eye(3)[np.arange(800) % 3], "accuracy"),
+        (catwalk.Multiclass(("a", "b", "c")), np.arange(800) % 3, np.eye(3)[np.arange(800) % 3], "accuracy"),
+    ],
+)
+def test_every_kind_of_problem(ledger: Ledger, problem: Any, labels: Any, answers: Any, headline: str) -> None:
+    with catwalk.run("model", problem) as run:
+        run.model(b"m")
+        measured = run.test(labels, answers, test_set="holdout")
+    stored = only(ledger)
+    assert headline in measured and stored.summary().test_metrics == measured
+    assert run.decision.decision == "would_ship"
+    assert len(run_points(stored)) > 0
+
+
+def test_without_a_test_a_run_is_untested(ledger: Ledger) -> None:
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        run.epoch(1, train={"loss": 1.0})
+    assert run.decision is None and only(ledger).summary().state == "untested"
+
+
+def test_without_a_model_nothing_ships(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        run.test(LABELS, scores())
+    assert (run.decision.decision, run.decision.reason) == ("hold", "precondition")
+    assert "run.model" in run.decision.sentence
+
+
+def test_without_keys_two_models_can_not_be_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    one()
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        run.model(b"m")
+        run.test(LABELS, scores())
+    assert run.decision.reason == "inconclusive" and "give keys=" in run.decision.sentence
+
+
+@pytest.mark.parametrize(("labels", "same"), [(LABELS, True), (1 - LABELS, False)])
+def test_a_test_set_of_the_same_name_is_the_same_only_with_the_same_labels(
+    labels: Any, same: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    for noise, truth in ((0.3, LABELS), (0.1, labels)):
+        with catwalk.run("churn", catwalk.Binary()) as run:
+            run.model(b"m")
+            run.test(truth, scores(noise), test_set="holdout")
+    assert (run.decision.reason == "better") is same
+
+
+def test_equal_inputs_are_told_apart_and_pair_two_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    for noise in (0.3, 0.1):
+        with catwalk.run("churn", catwalk.Binary()) as run:
+            run.model(b"m")
+            run.test(LABELS, scores(noise), inputs=np.stack([KEYS // 2, KEYS % 2 * 0], axis=1))
+    assert run.decision.reason == "better"
+
+
+def test_nothing_stored_tells_a_key(ledger: Ledger) -> None:
+    names = np.asarray([f"customer-{key}" for key in KEYS])
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        run.test(LABELS, scores(), keys=names)
+    assert run.run_id
+    assert not [entry.key for entry in ledger.store.list("") if b"customer-17" in ledger.store.get(entry.key).body]
+
+
+def test_no_number_is_a_value_like_any_other(ledger: Ledger) -> None:
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        run.epoch(1, train={"loss": math.nan}, validation={"auc": math.inf})
+    (epoch,) = only(ledger).training().epochs
+    assert math.isnan(epoch.train_loss) and epoch.metrics == {"validation": {"auc": math.inf}}
+
+
+def test_what_is_logged_goes_with_the_epoch_that_ends_next_or_with_the_last(ledger: Ledger) -> None:
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        run.log(learning_rate=0.1)
+        run.log({"tokens": 5})
+        run.epoch(1, train={"loss": 1.0})
+        run.epoch(1, validation={"loss": 2.0})
+        run.log({"late": 3}, split="validation")
+    (epoch,) = only(ledger).training().epochs
+    assert isinstance(epoch, EpochRecord)
+    assert (epoch.learning_rate, epoch.train_loss, epoch.validation_loss) == (0.1, 1.0, 2.0)
+    assert epoch.metrics == {"train": {"tokens": 5.0}, "validation": {"late": 3.0}}
+
+
+def test_a_lower_number_takes_the_place_of_all_from_there_on(ledger: Ledger) -> None:
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        for number in (*range(1, 301), 150, 151):
+            run.epoch(number, train={"loss": float(number)})
+    assert [epoch.epoch for epoch in only(ledger).training().epochs] == [*range(1, 152)]
+
+
+def test_a_model_may_be_a_folder_a_file_bytes_or_lie_elsewhere(ledger: Ledger, tmp_path: Any) -> None:
+    folder = tmp_path / "model"
+    (folder / "parts").mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "parts" / "1.bin").write_bytes(b"1")
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        whole = run.model(folder)
+        assert whole and sorted(whole.files) == ["config.json", "parts/1.bin"]
+        alone = run.model(str(folder / "config.json"))
+        assert alone and alone.sha256 == whole.files["config.json"].sha256
+        elsewhere = run.model(uri="s3://user:pass@models/churn", sha256="a" * 64)
+        assert elsewhere and elsewhere.uri == "s3://(redacted)@models/churn"
+    assert only(ledger).training().model_sha256 == "a" * 64
+
+
+def test_secrets_are_not_stored(ledger: Ledger) -> None:
+    params = {
+        "db_password": "p1", "apiKey": "p2", "nested": {"token": "p3"}, "url": "postgres://me:p4@host/db?sig=p5",
+        "max_tokens": 512,
+    }  # fmt: skip
+    with catwalk.run("churn", catwalk.Binary(), params=params) as run:
+        pass
+    body = ledger.store.get(ledger.run(run.run_id).key("run.json")).body
+    assert not [secret for secret in (b"p1", b"p2", b"p3", b"p4", b"p5") if secret in body]
+    assert ledger.run(run.run_id).record.parameters["max_tokens"] == 512
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: catwalk.run("a b", catwalk.Binary()), "model: expected a name"),
+        (lambda: catwalk.run("m", catwalk.Binary), "problem: expected catwalk.Binary()"),
+        (lambda: catwalk.run("m", catwalk.Binary(), params=[1]), "params: expected a dict of name → value; got list"),
+        (lambda: catwalk.run("m", catwalk.Binary(), every="soon"), "every: expected a time such as '24h'"),
+        (lambda: catwalk.run("m", catwalk.Binary(), every="1h", cron="* * * * *"), "every and cron: give one of them"),
+        (lambda: catwalk.run("m", catwalk.Binary(), cron="99 3 * * *"), "cron: expected five fields"),
+        (lambda: catwalk.run("m", catwalk.Binary(), thresholds={"f1": 0.5}), "thresholds: expected metrics out of"),
+        (lambda: catwalk.run("m", catwalk.Binary(), ship="yes"), "ship: expected 'auto' or 'never'"),
+        (lambda: catwalk.run("m", catwalk.Binary(), links={"a": "x"}), "links['a']: expected a URL"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_is_stored(ledger: Ledger, call: Any, told: str) -> None:
+    with pytest.raises((ConfigError, InputError)) as error:
+        call()
+    assert told in str(error.value) and "\n" not in str(error.value)
+    assert not list(ledger.store.list("")) if (ledger.store.root).exists() else True  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda run: run.epoch(0, train={"loss": 1.0}), "epoch: expected a whole number from 1"),
+        (lambda run: run.epoch(1, train=[1.0]), "train: expected a dict of metric → number; got list"),
+        (
+            lambda run: run.epoch(1, train={"loss": np.ones(3)}),
+            "train['loss']: expected a single number; got ndarray, shape (3,)",
+        ),
+        (lambda run: run.log(loss="low"), "log['loss']: expected a single number; got str, 'low'"),
+        (lambda run: run.test([0, 1], [0.1, 0.2, 0.3]), "scores: expected"),
+        (
+            lambda run: run.test(LABELS, scores(), keys=KEYS[:5]),
+            "keys: expected a key of its own for each label, shape",
+        ),
+        (lambda run: run.test(LABELS, scores(), keys=KEYS // 2), "got '0' more than once"),
+        (lambda run: run.model("nowhere.bin"), "there is nothing at nowhere.bin"),
+        (lambda run: run.model(uri="s3://m/x"), "sha256: expected that of the model at uri="),
+        (lambda run: run.data(as_of="yesterday"), "as_of: expected a date or time"),
+    ],
+)
+def test_errors_name_the_argument_what_was_expected_and_what_came(call: Any, told: str) -> None:
+    run = catwalk.run("churn", catwalk.Binary())
+    with pytest.raises(InputError) as error:
+        call(run)
+    assert told in str(error.value) and "\n" not in str(error.value)
+    run.close()
