@@ -63,6 +63,9 @@ class RunRecord:
     """Series that the run may make in Prometheus, fixed when it was opened; None: as many as it has."""
     series_left_out: int = 0
     """Series that are therefore left out of Prometheus, if it goes all the way; the ledger has them."""
+    metric_series: int = 0
+    """Series of an epoch that room is kept for beside those that each run may have, for metrics whose names nobody
+    knows before they are logged. The test has four times as many."""
     classes: list[str] = field(default_factory=list)
     """Names of the classes, in label order; empty: stored by an older version (see :func:`class_names`)."""
     trainable: str = ""
@@ -506,6 +509,8 @@ class SummaryRecord:
     """Metric that the gate decides by; empty: accuracy."""
     goal: str = "maximize"
     """Of the headline: maximize or minimize."""
+    unit: str = ""
+    """Of what a regression predicts; empty: none, or another kind of problem."""
     last_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     """Split → metric → value, of the last epoch; empty: stored by the stages."""
     test_metrics: dict[str, float] = field(default_factory=dict)
@@ -526,6 +531,21 @@ class SummaryRecord:
     def upgraded(values: dict[str, Any]) -> dict[str, Any]:
         """JSON values of any version, with the statistics by name and the stages as records."""
         return _completed(values, statistics=_old_statistics, stages=_old_stages)
+
+    @property
+    def is_tested(self) -> bool:
+        """There is a result of its test."""
+        return self.test_accuracy is not None or bool(self.test_metrics)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Metric → value, of all that its test has measured."""
+        named = {
+            "accuracy": self.test_accuracy,
+            "log_loss": self.test_loss,
+            "calibration_error": self.test_calibration_error,
+        }
+        return {**{name: value for name, value in named.items() if value is not None}, **self.test_metrics}
 
     @property
     def waits_for_others(self) -> bool:

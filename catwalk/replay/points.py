@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from catwalk.errors import DamagedError
 from catwalk.ledger.records import AttemptRecord
 from catwalk.ledger.runs import Run
-from catwalk.telemetry.points import Point, epoch_points, series_left_out, stage_points, test_points
+from catwalk.telemetry.points import (
+    Point,
+    epoch_points,
+    series_left_out,
+    series_of_epoch,
+    series_of_test,
+    stage_points,
+    test_points,
+)
 
 
 def run_points(run: Run) -> list[Point]:
@@ -28,16 +38,28 @@ def run_points(run: Run) -> list[Point]:
 def left_out(run: Run) -> int:
     """Series of a run that are left out of Prometheus, now that it has trained.
 
-    That was said when the run was opened, unless it trains longer than its configuration says, or that says nothing.
+    That was said when the run was opened, unless it trains longer than its configuration says, or that says nothing, or
+    what it measures was not known then.
 
     Raises:
         StoreError: the ledger could not be read.
     """
     record, training = run.record, run.training()
+    if record.metric_series:
+        return _whole(run) - len(run_points(run))
     trained = len(training.epochs) if training else 0
     if record.series_budget is None or trained <= record.epochs:
         return record.series_left_out
     return series_left_out(record.epochs, len(record.classes), record.series_budget, trained)
+
+
+def _whole(run: Run) -> int:
+    """Series that a run would make if there were room for everything."""
+    record, training, evaluation = run.record, run.training(), run.evaluation()
+    unlimited = replace(record, series_budget=None)
+    stages = [point for attempt in _last_ended(run.attempts()).values() for point in stage_points(unlimited, attempt)]
+    epochs = sum(series_of_epoch(record, epoch) for epoch in training.epochs) if training else 0
+    return epochs + (series_of_test(record, evaluation) if evaluation else 0) + len(stages)
 
 
 def _last_ended(attempts: list[AttemptRecord]) -> dict[str, AttemptRecord]:

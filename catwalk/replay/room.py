@@ -35,13 +35,13 @@ def with_room(store: Store, run: RunRecord, epochs: Sequence[int]) -> RunRecord:
         epochs: that each trial of its sweep is to train, 0 where that is not known; the run's own alone where it is no
             trial.
     """
-    classes = len(run.classes)
     try:
         granted = take(store, run, len(epochs), max(epochs))
     except Exception as error:
-        granted = smallest(classes)
+        granted = smallest(run)
         log.warning("no more than %d series of this run are sent: their room could not be taken: %s", granted, error)
-    return replace(run, series_budget=granted, series_left_out=series_left_out(run.epochs, classes, granted))
+    without = 0 if run.metric_series else series_left_out(run.epochs, len(run.classes), granted)
+    return replace(run, series_budget=granted, series_left_out=without)
 
 
 def take(store: Store, run: RunRecord, trials: int, epochs: int, now: float | None = None) -> int:

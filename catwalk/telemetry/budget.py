@@ -62,9 +62,9 @@ class Parts:
         return RUNS_SHARE - sum(part.total for part in self.held.values())
 
 
-def smallest(classes: int) -> int:
+def smallest(run: RunRecord) -> int:
     """What a run makes of it where the store can't be asked: its test, its stages, five points a curve."""
-    return fixed_series(classes) + 5 * CURVE_SERIES
+    return fixed_series(len(run.classes), run.metric_series) + 5 * (CURVE_SERIES + run.metric_series)
 
 
 def taken(parts: Parts, run: RunRecord, trials: int, epochs: int, now: float) -> tuple[str, Part]:
@@ -78,7 +78,7 @@ def taken(parts: Parts, run: RunRecord, trials: int, epochs: int, now: float) ->
         now: seconds since the epoch.
     """
     name = run.sweep or run.run_id
-    known = parts.held.get(name) or _part(parts.left(), trials, epochs, len(run.classes))
+    known = parts.held.get(name) or _part(parts.left(), trials, epochs, run)
     return name, replace(known, until=now + OPEN_SECONDS)
 
 
@@ -94,10 +94,11 @@ def taken_again(parts: Parts, run: RunRecord, series: int, now: float) -> tuple[
     return (name, known.after(run.run_id, now)) if fits else None
 
 
-def _part(left: int, trials: int, epochs: int, classes: int) -> Part:
+def _part(left: int, trials: int, epochs: int, run: RunRecord) -> Part:
     """A fair part of what is left, and no more than is of use."""
-    fixed = fixed_series(classes)
-    useful = series_budget(min(epochs, MAX_EPOCHS), classes) - fixed
+    makes = len(run.classes), run.metric_series
+    fixed = fixed_series(*makes)
+    useful = series_budget(min(epochs, MAX_EPOCHS), *makes) - fixed
     if trials == 1:
         of_epochs = min(int(OF_A_RUN * left) - fixed, useful)
         total = of_epochs + fixed

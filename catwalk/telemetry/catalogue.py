@@ -47,6 +47,8 @@ class Metric:
     """Upper bounds of a histogram's buckets, in the metric's unit."""
     ttl_seconds: int = 0
     """How long statsd_exporter keeps a series that is no longer updated; 0: for ever."""
+    signed: bool = False
+    """A gauge by StatsD that may be negative: see :attr:`wire_negative`."""
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -81,6 +83,8 @@ class Metric:
             return "histograms, and only they, have buckets, in rising order"
         if self.ttl_seconds and (self.kind != "gauge" or self.transport != "statsd"):
             return "only gauges expire: a counter or histogram would start again at 0"
+        if self.signed and (self.kind != "gauge" or self.transport != "statsd"):
+            return "only gauges by StatsD need a name for negative values"
         return ""
 
     @cached_property
@@ -92,6 +96,14 @@ class Metric:
         stem = self.name.removesuffix("_total")
         return ".".join((stem.removesuffix("_seconds") if self.kind == "histogram" else stem).split("_", 2))
 
+    @property
+    def wire_negative(self) -> str:
+        """Name by which the magnitude of a negative value travels, since to StatsD ``-0.4`` means "subtract 0.4".
+
+        The mapping scales it by −1 into the same family. Empty: the metric is never negative.
+        """
+        return f"{self.wire}_negative" if self.signed else ""
+
 
 _RUN = ("run_id", "model")
 _EPOCH = (*_RUN, "epoch")
@@ -101,8 +113,8 @@ _ROLE = ("model", "role", "run_id")
 _CHECK = ("model", "run_id", "check")
 
 
-def _run_gauge(name: str, labels: tuple[str, ...], text: str, unit: Unit = "") -> Metric:
-    return Metric(name, "statsd", "gauge", text, labels, unit, ttl_seconds=RUN_TTL_SECONDS)
+def _run_gauge(name: str, labels: tuple[str, ...], text: str, unit: Unit = "", *, signed: bool = False) -> Metric:
+    return Metric(name, "statsd", "gauge", text, labels, unit, ttl_seconds=RUN_TTL_SECONDS, signed=signed)
 
 
 def _exporter_gauge(name: str, labels: tuple[str, ...], text: str, unit: Unit = "") -> Metric:
@@ -114,12 +126,18 @@ def _info(name: str, labels: tuple[str, ...], text: str) -> Metric:
 
 
 # --- By StatsD: one epoch ---------------------------------------------------------------------------------------------
-EPOCH_LOSS = _run_gauge("ml_epoch_loss", _SPLIT, "Mean cross-entropy in nats after the epoch, in evaluation mode.")
+EPOCH_LOSS = _run_gauge(
+    "ml_epoch_loss",
+    _SPLIT,
+    "Loss after the epoch; of classifiers the mean cross-entropy in nats, in evaluation mode.",
+    signed=True,
+)
 EPOCH_ACCURACY = _run_gauge(
     "ml_epoch_accuracy_ratio",
     _SPLIT,
     "Share of examples classified right after the epoch, in evaluation mode.",
     "ratio",
+    signed=True,  # what a script logs as its accuracy may be anything
 )
 EPOCH_CLASS_ACCURACY = _run_gauge(
     "ml_epoch_class_accuracy_ratio",
@@ -143,10 +161,16 @@ EPOCH_EXAMPLES_PER_SECOND = _run_gauge(
 EPOCH_INDEX = _run_gauge(
     "ml_epoch_index", _EPOCH, "The epoch itself, as a value: its maximum is the last epoch of a run."
 )
+EPOCH_METRIC = _run_gauge(
+    "ml_epoch_metric",
+    (*_RUN, "split", "metric", "epoch"),
+    "Any other metric after the epoch, by its own name; catwalk_metric_info describes it.",
+    signed=True,
+)
 
 # --- By StatsD: the test of a finished model --------------------------------------------------------------------------
 TEST_ACCURACY = _run_gauge("ml_test_accuracy_ratio", _RUN, "Share of the test examples classified right.", "ratio")
-TEST_LOSS = _run_gauge("ml_test_loss", _RUN, "Mean cross-entropy in nats on the test split.")
+TEST_LOSS = _run_gauge("ml_test_loss", _RUN, "Mean cross-entropy in nats on the test split.", signed=True)
 TEST_CALIBRATION_ERROR = _run_gauge(
     "ml_test_calibration_error_ratio", _RUN, "Expected calibration error over 15 bins on the test split.", "ratio"
 )
@@ -173,6 +197,12 @@ TEST_CONFUSION = _run_gauge(
     (*_RUN, "true_class", "predicted_class"),
     "Test examples by their true and their predicted class.",
     "examples",
+)
+TEST_METRIC = _run_gauge(
+    "ml_test_metric",
+    (*_RUN, "metric", "slice", "slice_value"),
+    "Any other metric on the test split, by its own name: of all examples, or of those with this value of a slice.",
+    signed=True,
 )
 
 # --- By StatsD: stages, storage and the path itself -------------------------------------------------------------------
@@ -203,6 +233,19 @@ CANARY_RECEIVED = Metric(
 )
 
 # --- By the exporter: the models that matter --------------------------------------------------------------------------
+MODEL_VERSION = _info(
+    "catwalk_model_version_info",
+    _ROLE,
+    "Which run has which role: latest (last scheduled or manual run) or champion (in service); the value is 1.",
+)
+MODEL_METRIC = _exporter_gauge(
+    "catwalk_model_metric", (*_ROLE, "metric"), "Every metric of the test, by its name and by role; may be negative."
+)
+METRIC_INFO = _info(
+    "catwalk_metric_info",
+    ("model", "metric", "goal", "unit", "headline"),
+    "What a metric is: its goal (maximize or minimize), its unit, and whether the gate decides by it; the value is 1.",
+)
 MODEL_ACCURACY = _exporter_gauge(
     "catwalk_model_accuracy_ratio",
     _ROLE,

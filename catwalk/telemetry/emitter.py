@@ -47,27 +47,36 @@ def tag(name: str, value: str) -> str:
     return on_wire(f",{name}={label_value(value)}") if value else ""
 
 
-def stat(metric: Metric, labels: Mapping[str, str]) -> str:
+def stat(metric: Metric, labels: Mapping[str, str], *, negative: bool = False) -> str:
     """Name and tags of a series: ``ml.epoch.loss,run_id=…,model=churn,split=train,epoch=3``.
+
+    Args:
+        metric: its family.
+        labels: name → value.
+        negative: what follows is the magnitude of a negative value.
 
     Raises:
         ValueError: they are too long to be sent.
     """
-    text = metric.wire + "".join([tag(name, labels[name]) for name in metric.labels])
+    wire = metric.wire_negative if negative else metric.wire
+    text = wire + "".join([tag(name, labels[name]) for name in metric.labels])
     if len(text) > LINE_BYTES:
         raise ValueError(f"its labels have more than {LINE_BYTES:,} bytes")
     return text
 
 
-def gauge_value(value: float) -> float:
-    """A value as a gauge carries it. NaN and infinity are legal.
+def gauge(point: Point) -> tuple[str, float]:
+    """A point's name and tags, and its value, as a gauge carries them. NaN and infinity are legal.
+
+    ``-0.4|g`` would mean "subtract 0.4": a negative value goes as its magnitude, under another name.
 
     Raises:
-        ValueError: it is negative: ``-0.4|g`` means "subtract 0.4".
+        ValueError: it is negative where its metric never is, or its labels are too long to be sent.
     """
-    if value < 0:
-        raise ValueError(f"a gauge cannot carry {value}")
-    return value or 0  # -0.0 is not negative, but has the sign
+    negative = point.value < 0
+    if negative and not point.metric.signed:
+        raise ValueError(f"a gauge cannot carry {point.value}")
+    return stat(point.metric, point.labels, negative=negative), abs(point.value) or 0  # -0.0 has the sign too
 
 
 class Emitter:
@@ -145,7 +154,7 @@ class Emitter:
         """Name and value of each point that StatsD can carry."""
         for point in points:
             try:
-                yield stat(point.metric, point.labels), gauge_value(point.value)
+                yield gauge(point)
             except (TypeError, ValueError) as error:
                 self._lost(1, f"{point.metric.name}: {error}")
 

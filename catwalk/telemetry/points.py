@@ -17,11 +17,19 @@ from catwalk.ledger.records import (
 )
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
+from catwalk.telemetry.wire.labels import label_value
 
 STAGE_SERIES = 3
 """Of one stage."""
 CURVE_SERIES = 9
 """Of one epoch, the classes' apart."""
+OTHERS = 16
+"""Series of an epoch that room is kept for where metrics have any names: eight metrics of two splits."""
+TEST_RATIO = 4
+"""So many times as much room has the test: eight metrics, and the headline of 56 values of slices."""
+LABEL_BYTES = 300
+"""A series with a longer name of a metric or a slice stays in the ledger: a StatsD line must hold all labels."""
+_NAMED_BY_USERS = ("split", "metric", "slice", "slice_value")
 MAX_SERIES = 4_000
 """No run makes more series than this, however many classes it has and epochs it trains."""
 _WHATEVER_CLASSES = 3 + STAGE_SERIES * len(STAGES)
@@ -30,6 +38,8 @@ _ROOM_OF_CLASSES = MAX_SERIES - _WHATEVER_CLASSES - CURVE_SERIES * MAX_EPOCHS
 """For what the test says of classes, so that the curves of :data:`MAX_EPOCHS` have room beside it."""
 
 
+_OF_OTHER_SPLITS = {"loss": catalogue.EPOCH_LOSS, "accuracy": catalogue.EPOCH_ACCURACY}
+"""Metric → its own family; of training and validation these have fields of their own."""
 _Value = tuple[Metric, dict[str, str], float | None]
 """Metric, labels and value of a series; None: not measured."""
 
@@ -44,14 +54,20 @@ class Point(NamedTuple):
     """When it happened, in seconds since the Unix epoch."""
 
 
-def epoch_series(classes: int) -> int:
+def epoch_series(classes: int, others: int = 0) -> int:
     """Series of one epoch."""
-    return CURVE_SERIES + classes
+    return CURVE_SERIES + others + classes
 
 
-def fixed_series(classes: int) -> int:
-    """Series of a run besides its epochs: of the test, as far as it is shown, and of all stages."""
-    return _WHATEVER_CLASSES + 3 * classes * shows_test_classes(classes) + classes**2 * shows_confusion(classes)
+def fixed_series(classes: int, others: int = 0) -> int:
+    """Series of a run besides its epochs: of the test, as far as it is shown, and of all stages.
+
+    Args:
+        classes: that it tells apart.
+        others: as :attr:`catwalk.ledger.records.RunRecord.metric_series`.
+    """
+    whatever_classes = _WHATEVER_CLASSES + TEST_RATIO * others
+    return whatever_classes + 3 * classes * shows_test_classes(classes) + classes**2 * shows_confusion(classes)
 
 
 def shows_test_classes(classes: int) -> bool:
@@ -64,19 +80,21 @@ def shows_confusion(classes: int) -> bool:
     return classes**2 + 3 * classes <= _ROOM_OF_CLASSES
 
 
-def series_budget(epochs: int, classes: int) -> int:
+def series_budget(epochs: int, classes: int, others: int = 0) -> int:
     """Series that a run makes at most: with 10 classes 19 an epoch, 3 + 3·10 + 10·10 of the test, 3 a stage.
 
     Args:
         epochs: that it is to train; 0: it does not say.
         classes: that it tells apart.
+        others: as :attr:`catwalk.ledger.records.RunRecord.metric_series`.
     """
-    return _series(kept(epochs, classes, None), classes)
+    return _series(kept(epochs, classes, None, others), classes, others)
 
 
-def _series(found: Kept, classes: int) -> int:
+def _series(found: Kept, classes: int, others: int) -> int:
     """Of a run of which these epochs are shown."""
-    return fixed_series(classes) + CURVE_SERIES * len(found.curves) + classes * len(found.classes)
+    of_curves = (CURVE_SERIES + others) * len(found.curves)
+    return fixed_series(classes, others) + of_curves + classes * len(found.classes)
 
 
 class Kept(NamedTuple):
@@ -88,7 +106,7 @@ class Kept(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def kept(epochs: int, classes: int, budget: int | None) -> Kept:
+def kept(epochs: int, classes: int, budget: int | None, others: int = 0) -> Kept:
     """Which epochs of a run stay below its budget of series.
 
     Test and stages come first, then the epochs' curves, then each class's.
@@ -97,11 +115,13 @@ def kept(epochs: int, classes: int, budget: int | None) -> Kept:
         epochs: that the run is to train; 0: it does not say.
         classes: that it tells apart.
         budget: series of the whole run; None: as many as any run may make.
+        others: as :attr:`catwalk.ledger.records.RunRecord.metric_series`.
     """
-    room = max(0, min(MAX_SERIES, MAX_SERIES if budget is None else budget) - fixed_series(classes))
+    room = max(0, min(MAX_SERIES, MAX_SERIES if budget is None else budget) - fixed_series(classes, others))
     choose = partial(_spaced, epochs) if epochs else _thinned
-    left = room - CURVE_SERIES * (epochs or MAX_EPOCHS) if classes else 0
-    curves = choose(room // CURVE_SERIES)
+    curve_series = CURVE_SERIES + others
+    left = room - curve_series * (epochs or MAX_EPOCHS) if classes else 0
+    curves = choose(room // curve_series)
     return Kept(curves, curves & choose(max(0, left) // max(1, classes)))
 
 
@@ -129,6 +149,9 @@ def _spaced(epochs: int, room: int) -> frozenset[int]:
 def series_left_out(epochs: int, classes: int, budget: int | None, trained: int = 0) -> int:
     """Series that a run would make if there were room for everything, and does not.
 
+    Of one whose metrics are not known before they are logged, :func:`series_of_epoch` and :func:`series_of_test` tell
+    in the end.
+
     Args:
         epochs: that it is to train; 0: it does not say.
         classes: that it tells apart.
@@ -139,12 +162,12 @@ def series_left_out(epochs: int, classes: int, budget: int | None, trained: int 
     whole = _WHATEVER_CLASSES + 3 * classes + classes**2 + epoch_series(classes) * last
     reached = frozenset(range(1, last + 1))
     made = Kept(*(chosen & reached for chosen in kept(epochs, classes, budget)))
-    return whole - (0 if _is_silent(classes, budget) else _series(made, classes))
+    return whole - (0 if _is_silent(classes, budget) else _series(made, classes, 0))
 
 
-def _is_silent(classes: int, budget: int | None) -> bool:
+def _is_silent(classes: int, budget: int | None, others: int = 0) -> bool:
     """The budget has no room for anything."""
-    return budget is not None and budget < fixed_series(classes)
+    return budget is not None and budget < fixed_series(classes, others)
 
 
 def epoch_points(run: RunRecord, record: EpochRecord) -> list[Point]:
@@ -154,9 +177,24 @@ def epoch_points(run: RunRecord, record: EpochRecord) -> list[Point]:
         ValueError: the run names another number of classes.
     """
     classes = _classes(run, record.class_accuracy)
-    found = kept(run.epochs, len(classes), run.series_budget)
-    if not _shows(found.curves, record):
+    found = kept(run.epochs, len(classes), run.series_budget, run.metric_series)
+    if not _shows(found.curves, run, record):
         return []
+    curves = _curves(run, record)[: CURVE_SERIES + run.metric_series]
+    return [*curves, *(_class_curves(run, record) if _shows(found.classes, run, record) else ())]
+
+
+def series_of_epoch(run: RunRecord, record: EpochRecord) -> int:
+    """Series that an epoch would make if there were room for everything.
+
+    Raises:
+        ValueError: the run names another number of classes.
+    """
+    return len(_curves(run, record)) + len(_class_curves(run, record))
+
+
+def _curves(run: RunRecord, record: EpochRecord) -> list[Point]:
+    """All of an epoch, the classes' apart: what each run may have first."""
     labels = {**_run_labels(run), "epoch": str(record.epoch)}
     train, validation = {**labels, "split": "train"}, {**labels, "split": "validation"}
     values: list[_Value] = [
@@ -170,9 +208,26 @@ def epoch_points(run: RunRecord, record: EpochRecord) -> list[Point]:
         (catalogue.EPOCH_EXAMPLES_PER_SECOND, labels, record.examples_per_second),
         (catalogue.EPOCH_INDEX, labels, record.epoch),
     ]
-    if record.class_accuracy and _shows(found.classes, record):
-        for name, accuracy in zip(classes, record.class_accuracy, strict=True):
-            values.append((catalogue.EPOCH_CLASS_ACCURACY, {**labels, "class": name}, accuracy))
+    for split, metrics in record.metrics.items():
+        for name, value in metrics.items():
+            family, of_split = _OF_OTHER_SPLITS.get(name), {**labels, "split": split}
+            other = _named(catalogue.EPOCH_METRIC, of_split, name, value)
+            values.append((family, of_split, value) if family else other)
+    return _measured(values, record.finished)
+
+
+def _named(family: Metric, labels: dict[str, str], name: str, value: float | None) -> _Value:
+    return family, {**labels, "metric": name}, value
+
+
+def _class_curves(run: RunRecord, record: EpochRecord) -> list[Point]:
+    if not record.class_accuracy:
+        return []
+    labels = {**_run_labels(run), "epoch": str(record.epoch)}
+    by_class = zip(_classes(run, record.class_accuracy), record.class_accuracy, strict=True)
+    values: list[_Value] = [
+        (catalogue.EPOCH_CLASS_ACCURACY, {**labels, "class": name}, accuracy) for name, accuracy in by_class
+    ]
     return _measured(values, record.finished)
 
 
@@ -186,13 +241,22 @@ def _classes(run: RunRecord, figures: list[float]) -> list[str]:
 
 
 def _measured(values: list[_Value], time: float) -> list[Point]:
-    """The points of what was measured."""
-    return [Point(metric, labels, value, time) for metric, labels, value in values if value is not None]
+    """The points of what was measured, but for those whose labels no line could hold."""
+    return [
+        Point(metric, labels, value, time) for metric, labels, value in values if value is not None and _fit(labels)
+    ]
 
 
-def _shows(chosen: frozenset[int], record: EpochRecord) -> bool:
-    """Whether an epoch is among those; a loss that is no number ends the training, and takes the last one's place."""
-    losses = (record.train_loss, record.validation_loss)
+def _fit(labels: dict[str, str]) -> bool:
+    return all(len(label_value(labels.get(name, "")).encode()) <= LABEL_BYTES for name in _NAMED_BY_USERS)
+
+
+def _shows(chosen: frozenset[int], run: RunRecord, record: EpochRecord) -> bool:
+    """Whether an epoch is among those.
+
+    A loss that is no number ends the training of the stages, and takes the last one's place; a script may go on.
+    """
+    losses = () if run.metric_series else (record.train_loss, record.validation_loss)
     ends = any(isinstance(loss, float) and not math.isfinite(loss) for loss in losses)
     return record.epoch in chosen or (ends and bool(chosen))
 
@@ -203,24 +267,58 @@ def test_points(run: RunRecord, record: EvaluationRecord) -> list[Point]:
     Raises:
         ValueError: the run names another number of classes.
     """
-    classes = _classes(run, record.class_accuracy)
-    if _is_silent(len(classes), run.series_budget):
+    count = len(_classes(run, record.class_accuracy))
+    if _is_silent(count, run.series_budget, run.metric_series):
         return []
-    labels = _run_labels(run)
+    return [
+        *_figures(run, record)[: 3 + TEST_RATIO * run.metric_series],
+        *(_class_figures(run, record) if shows_test_classes(count) else ()),
+        *(_confusion(run, record) if shows_confusion(count) else ()),
+    ]
+
+
+def series_of_test(run: RunRecord, record: EvaluationRecord) -> int:
+    """Series that a test would make if there were room for everything.
+
+    Raises:
+        ValueError: the run names another number of classes.
+    """
+    return sum(len(part(run, record)) for part in (_figures, _class_figures, _confusion))
+
+
+def _figures(run: RunRecord, record: EvaluationRecord) -> list[Point]:
+    """Of all test examples, then the headline of each slice."""
+    labels, whole = _run_labels(run), {"slice": "", "slice_value": ""}
     values: list[_Value] = [
         (catalogue.TEST_ACCURACY, labels, record.accuracy),
         (catalogue.TEST_LOSS, labels, record.loss),
         (catalogue.TEST_CALIBRATION_ERROR, labels, record.calibration_error),
     ]
-    if not record.class_accuracy:
-        return _measured(values, record.finished)
+    values += [_named(catalogue.TEST_METRIC, {**labels, **whole}, *found) for found in record.metrics.items()]
+    headline = next(iter(record.scores), "")
+    for name, found in record.slices.items():
+        for value, score in found.items():
+            of_slice = {**labels, "slice": name, "slice_value": value}
+            values.append(_named(catalogue.TEST_METRIC, of_slice, headline, score.metric))
+    return _measured(values, record.finished)
+
+
+def _class_figures(run: RunRecord, record: EvaluationRecord) -> list[Point]:
+    labels, values = _run_labels(run), list[_Value]()
+    classes = _classes(run, record.class_accuracy) if record.class_accuracy else []
     by_class = zip(classes, record.class_accuracy, record.class_precision, record.class_f1, strict=True)
-    for name, accuracy, precision, f1 in by_class if shows_test_classes(len(classes)) else ():
+    for name, accuracy, precision, f1 in by_class:
         of_class = {**labels, "class": name}
         values.append((catalogue.TEST_CLASS_ACCURACY, of_class, accuracy))
         values.append((catalogue.TEST_CLASS_PRECISION, of_class, precision))
         values.append((catalogue.TEST_CLASS_F1, of_class, f1))
-    for name, row in zip(classes, record.confusion, strict=True) if shows_confusion(len(classes)) else ():
+    return _measured(values, record.finished)
+
+
+def _confusion(run: RunRecord, record: EvaluationRecord) -> list[Point]:
+    labels, values = _run_labels(run), list[_Value]()
+    classes = _classes(run, record.class_accuracy) if record.class_accuracy else []
+    for name, row in zip(classes, record.confusion, strict=True):
         for predicted, examples in zip(classes, row, strict=True):
             pair = {**labels, "true_class": name, "predicted_class": predicted}
             values.append((catalogue.TEST_CONFUSION, pair, examples))
@@ -229,7 +327,7 @@ def test_points(run: RunRecord, record: EvaluationRecord) -> list[Point]:
 
 def stage_points(run: RunRecord, record: AttemptRecord) -> list[Point]:
     """What a stage sends when an attempt has ended; nothing for one that runs or was killed."""
-    if record.ended is None or _is_silent(len(run.classes), run.series_budget):
+    if record.ended is None or _is_silent(len(run.classes), run.series_budget, run.metric_series):
         return []
     labels = {**_run_labels(run), "stage": record.stage}
     values = [

@@ -26,6 +26,7 @@ from catwalk.storage.store import Patience, Store
 from catwalk.storage.swap import swap
 from catwalk.telemetry.emitter import observer_from_environment
 from catwalk.telemetry.observer import Observer
+from catwalk.telemetry.points import OTHERS
 from catwalk.tracking import settings
 from catwalk.tracking.closing import open_key
 from catwalk.tracking.handle import TrackedRun, log
@@ -143,6 +144,7 @@ def _record(
         git_dirty=dirty,
         versions=versions.installed(),
         classes=list(problem.classes) if problem.kind == "multiclass" else [],  # type: ignore[attr-defined]
+        metric_series=OTHERS,
         schedule=settings.schedule(every, cron),
         problem=describe(problem),
         owner=str(owner)[: settings.LONGEST_VALUE],

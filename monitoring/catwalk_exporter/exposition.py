@@ -21,6 +21,10 @@ from catwalk.environment.schedule import Schedule
 from catwalk.knobs import knob_text
 from catwalk.ledger.records import StageSummary, SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
+from catwalk.problems.binary import Binary
+from catwalk.problems.interface import Problem
+from catwalk.problems.multiclass import Multiclass
+from catwalk.problems.regression import Regression
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.wire.labels import label_value
@@ -42,6 +46,13 @@ _HARMLESS = "no_better"
 _LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "exporter", "courier")
 _SHARED_LABELS = frozenset(label for metric in catalogue.by_transport("statsd") for label in metric.labels)
 """Labels that series by StatsD have too."""
+
+_PROBLEMS: Mapping[str, Problem] = {
+    "multiclass": Multiclass(),
+    "binary": Binary(threshold=0.5, costs=(1, 1)),  # whether decided by a threshold or not: all that there may be
+    "regression": Regression(),
+}
+"""What the metrics of a kind are."""
 
 Family = GaugeMetricFamily | CounterMetricFamily
 
@@ -263,10 +274,13 @@ def _models(snapshot: Snapshot) -> Iterator[Row]:
     """The latest and the champion of each model: few series, always there, so alerts stand on them."""
     latest: dict[str, SummaryRecord] = {}
     for summary in snapshot.summaries:
-        if summary.trigger in _PIPELINE and summary.ships and summary.test_accuracy is not None:
+        if summary.trigger in _PIPELINE and summary.ships and summary.is_tested:
             latest[summary.model] = summary  # oldest first: the last one stays
     for summary in latest.values():
         yield from _model(summary, "latest")
+    serving = {champion.model: snapshot.summary(champion.run_id) for champion in snapshot.champions}
+    for described in {**serving, **latest}.values():
+        yield from _descriptions(described) if described else ()
     for champion in snapshot.champions:
         yield catalogue.CHAMPION_INFO, 1, (champion.model, champion.run_id, champion.model_sha256)
         yield catalogue.CHAMPION_PROMOTED, champion.promoted, (champion.run_id, champion.model)
@@ -275,8 +289,23 @@ def _models(snapshot: Snapshot) -> Iterator[Row]:
             yield from _model(found, "champion")
 
 
+def _descriptions(summary: SummaryRecord) -> Iterator[Row]:
+    """What the metrics of a model's test are."""
+    headline = summary.headline or "accuracy"
+    known = {metric.name: metric for metric in _PROBLEMS.get(summary.problem or "multiclass", Multiclass()).metrics}
+    for name in summary.scores:
+        goal = summary.goal if name == headline else known[name].goal if name in known else ""
+        unit = known[name].unit if name in known else ""
+        of_target = summary.problem == "regression" and name in known and not unit
+        is_headline = str(name == headline).lower()
+        yield catalogue.METRIC_INFO, 1, (summary.model, name, goal, summary.unit if of_target else unit, is_headline)
+
+
 def _model(summary: SummaryRecord, role: str) -> Iterator[Row]:
     labels = summary.model, role, summary.run_id
+    yield catalogue.MODEL_VERSION, 1, labels
+    for name, value in summary.scores.items():
+        yield catalogue.MODEL_METRIC, value, (*labels, name)
     yield from _present(
         labels,
         (catalogue.MODEL_ACCURACY, summary.test_accuracy),

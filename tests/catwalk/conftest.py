@@ -1,6 +1,14 @@
 """Records in memory, and small runs on a real S3."""
 
-from tests.support.records import evaluation, make_attempt, make_epoch, make_run, memory_store, run_record
+from tests.support.records import (
+    evaluation,
+    make_attempt,
+    make_epoch,
+    make_regression,
+    make_run,
+    memory_store,
+    run_record,
+)
 from tests.support.runs import ledger, new_run, stand_in, undisturbed
 
 __all__ = [
@@ -8,6 +16,7 @@ __all__ = [
     "ledger",
     "make_attempt",
     "make_epoch",
+    "make_regression",
     "make_run",
     "memory_store",
     "new_run",

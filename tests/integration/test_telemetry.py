@@ -9,7 +9,7 @@ import pytest
 from catwalk.ledger.runs import Run
 from catwalk.replay.points import run_points
 from catwalk.stages.publish import publish
-from catwalk.telemetry.emitter import gauge_value, observer_from_environment, stat
+from catwalk.telemetry.emitter import gauge, observer_from_environment
 from catwalk.telemetry.points import Point, series_budget
 from catwalk.telemetry.wire.address import Address
 from catwalk.telemetry.wire.client import TcpClient
@@ -23,6 +23,7 @@ from tests.integration.conftest import (
     of_prometheus,
     small_run,
     start_run,
+    start_slow,
     stored,
 )
 from tests.integration.faults import points_are_due
@@ -52,7 +53,7 @@ def test_the_completeness_query_finds_a_point_that_was_held_back(services: Runni
 
 
 def test_points_sent_while_the_exporter_was_down_are_restored_by_publish(services: RunningStack) -> None:
-    run, process = start_run(services, {**SLOW, "epochs": 20})
+    run, process = start_slow(services, SLOW)
     try:
         wait_until(lambda: epochs(run) >= 2, "two epochs")
         services.stop("statsd_exporter")
@@ -107,5 +108,5 @@ def send(services: RunningStack, points: list[Point]) -> None:
     with closing(TcpClient(found, address.port, 10.0)) as client:
         with client.pipeline() as pipeline:
             for point in points:
-                pipeline.gauge(stat(point.metric, point.labels), gauge_value(point.value))
+                pipeline.gauge(*gauge(point))
         client.confirm()

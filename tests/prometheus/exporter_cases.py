@@ -29,6 +29,12 @@ OF_LEDGER = {
     "run_points_expected": {"model": "mlp"},
 }
 """What S3 holds: held while the exporter is away, and while S3 is."""
+OF_METRICS = {
+    "model_version_info": {"role": "latest"},
+    "model_metric": {"role": "latest", "metric": "mae"},
+    "metric_info": {"metric": "mae"},
+}
+"""The same, which the exporter's job of before did not say."""
 OF_AIRFLOW = {
     "airflow_component_healthy": {"component": "scheduler"},
     "dag_paused": {"dag_id": "a"},
@@ -82,12 +88,12 @@ EXPORTER_AWAY = {UP: "1x30 0x59 1x100"}
 HELD: list[Scenario] = [
     *(
         held(stem, labels, EXPORTER_AWAY, "the exporter is away")
-        for stem, labels in {**OF_LEDGER, **OF_AIRFLOW, **OF_ITSELF}.items()
+        for stem, labels in {**OF_LEDGER, **OF_METRICS, **OF_AIRFLOW, **OF_ITSELF}.items()
         if stem != "store_up"
     ),
     *(
         held(stem, labels, {UP: constant(1), STORE: "1x30 0x59 1x100"}, "S3 is away and the exporter was started again")
-        for stem, labels in OF_LEDGER.items()
+        for stem, labels in {**OF_LEDGER, **OF_METRICS}.items()
     ),
     *(
         held(stem, labels, {UP: constant(1), API_SERVER: "1x30 0x59 1x100"}, "Airflow's API server is away")

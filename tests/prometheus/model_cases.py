@@ -40,15 +40,20 @@ def curve(split: str, *losses: str | float, run: dict[str, str] = OF_RUN, every:
 
 def role(role_: str, run_id: str, **families: float) -> dict[str, str]:
     """Families that the exporter exports by role."""
-    return {
+    return version(role_, run_id) | {
         series(f"catwalk_model_{name}", model="mlp", role=role_, run_id=run_id): constant(value)
         for name, value in families.items()
     }
 
 
+def version(role_: str, run_id: str, model: str = "mlp") -> dict[str, str]:
+    """Which run has a role."""
+    return {series("catwalk_model_version_info", model=model, role=role_, run_id=run_id): constant(1)}
+
+
 def not_numbers(role_: str, run_id: str, **families: str) -> dict[str, str]:
     """The same for values that promtool does not repeat."""
-    return {
+    return version(role_, run_id) | {
         series(f"catwalk_model_{name}", model="mlp", role=role_, run_id=run_id): " ".join([value] * 60)
         for name, value in families.items()
     }
@@ -137,8 +142,8 @@ TRAINING: list[Scenario] = [
         ),
     ),
     scenario(
-        "training loss rises from 0.5 to just above half as much again and a quarter",
-        {**a_run(), **curve("train", 0.6, 0.5, 1.01)},
+        "training loss rises from 0.5 to just above half as much again and its median",
+        {**a_run(), **curve("train", 0.6, 0.5, 1.37)},
         silent("ModelTrainingDiverged", "3m20s"),
         fires(
             "ModelTrainingDiverged",
@@ -146,24 +151,47 @@ TRAINING: list[Scenario] = [
             Alert(
                 {**WARNING, **OF_RUN, "split": "train"},
                 "mlp: training diverges",
-                f"The training loss of run {RUN} of mlp has risen to 1.010 nats, far above its best. {LINK}",
+                f"The training loss of run {RUN} of mlp has risen to 1.37, far above its best. {LINK}",
                 RUN_PAGE,
             ),
         ),
     ),
     scenario(
         "training loss rises from 0.5 to just below that, and validation loss beyond",
-        {**a_run(), **curve("train", 0.6, 0.5, 0.99), **curve("validation", 0.6, 0.5, 1.01)},
+        {**a_run(), **curve("train", 0.6, 0.5, 1.33), **curve("validation", 0.6, 0.5, 1.37)},
         silent("ModelTrainingDiverged", "5m"),
     ),
     scenario(
-        "a large loss rises by just less than half, a small one by just less than a quarter",
+        "losses of another size: a large one rises by half, a small one doubles",
         {
-            **a_run(), **curve("train", 4.0, 6.2),
+            **a_run(), **curve("train", 4e6, 6.2e6),
             **a_run("other", model="mlp-synthetic"),
-            **curve("train", 0.02, 0.25, run={"run_id": "other", "model": "mlp-synthetic"}),
+            **curve("train", 0.5, 0.1, 0.01, 0.02, run={"run_id": "other", "model": "mlp-synthetic"}),
         },
         silent("ModelTrainingDiverged", "5m"),
+        has("run:loss:median", "2m10s", {
+            f'{{model="mlp", run_id="{RUN}", split="train"}}': 5.1e6,
+            '{model="mlp-synthetic", run_id="other", split="train"}': 0.3,
+        }),
+    ),
+    scenario(
+        "a loss below zero, as a likelihood's may be, falls, and rises by a little less than it may",
+        {**a_run(), **curve("train", -8, -10, 2.9)},
+        silent("ModelTrainingDiverged", "5m"),
+    ),
+    scenario(
+        "a loss below zero rises by a little more",
+        {**a_run(), **curve("train", -8, -10, 3.1)},
+        fires(
+            "ModelTrainingDiverged",
+            "3m30s",
+            Alert(
+                {**WARNING, **OF_RUN, "split": "train"},
+                "mlp: training diverges",
+                f"The training loss of run {RUN} of mlp has risen to 3.1, far above its best. {LINK}",
+                RUN_PAGE,
+            ),
+        ),
     ),
     scenario(
         "a diverged sweep",
@@ -171,8 +199,8 @@ TRAINING: list[Scenario] = [
         silent("ModelTrainingDiverged", "5m"),
     ),
     scenario(
-        "the gap is just above 0.25 and validation loss just more than 0.05 above its best",
-        {**a_run(), **curve("train", 0.4, 0.2, 0.098), **curve("validation", 0.4, 0.298, 0.352)},
+        "the gap is just above 0.85 of the best validation loss, which has just risen by more than 0.15",
+        {**a_run(), **curve("train", 0.4, 0.2, 0.09), **curve("validation", 0.4, 0.298, 0.344)},
         silent("ModelOverfitting", "3m20s"),
         fires(
             "ModelOverfitting",
@@ -180,17 +208,17 @@ TRAINING: list[Scenario] = [
             Alert(
                 {**WARNING, **OF_RUN},
                 "mlp: overfits, validation loss rises",
-                f"In run {RUN} of mlp the validation loss is 0.254 nats above the training loss, and rising. {LINK}",
+                f"In run {RUN} of mlp the validation loss is 0.254 above the training loss, and rising. {LINK}",
                 RUN_PAGE,
             ),
         ),
-        has("run:generalisation_gap_nats:last", "4m", {LABELS: 0.254}),
+        has("run:generalisation_gap:last", "4m", {LABELS: 0.254}),
         has(
             "run:loss:last",
             "4m",
             {
-                f'{{model="mlp", run_id="{RUN}", split="train"}}': 0.098,
-                f'{{model="mlp", run_id="{RUN}", split="validation"}}': 0.352,
+                f'{{model="mlp", run_id="{RUN}", split="train"}}': 0.09,
+                f'{{model="mlp", run_id="{RUN}", split="validation"}}': 0.344,
             },
         ),
         has('run:loss:best{split="validation"}', "4m", {f'{{model="mlp", run_id="{RUN}", split="validation"}}': 0.298}),
@@ -199,13 +227,13 @@ TRAINING: list[Scenario] = [
         has("run:epochs_since_best:count", "4m", {LABELS: 1}),
     ),
     scenario(
-        "the gap is just below 0.25",
-        {**a_run(), **curve("train", 0.4, 0.2, 0.106), **curve("validation", 0.4, 0.298, 0.352)},
+        "the gap is just below 0.85",
+        {**a_run(), **curve("train", 0.4, 0.2, 0.1), **curve("validation", 0.4, 0.298, 0.344)},
         silent("ModelOverfitting", "5m"),
     ),
     scenario(
-        "the gap is wide, but validation loss just less than 0.05 above its best",
-        {**a_run(), **curve("train", 0.4, 0.2, 0.05), **curve("validation", 0.4, 0.306, 0.352)},
+        "the gap is wide, but validation loss just less than 0.15 above its best",
+        {**a_run(), **curve("train", 0.4, 0.2, 0.05), **curve("validation", 0.4, 0.306, 0.351)},
         silent("ModelOverfitting", "5m"),
     ),
     scenario(
@@ -235,6 +263,25 @@ TRAINING: list[Scenario] = [
         silent("ModelPlateaued", "10m"),
     ),
     scenario(
+        "ten of thirty epochs bring nothing",
+        {**a_run(), **curve("validation", *[0.5] * 19, 0.3, *[0.31] * 10)},
+        fires(
+            "ModelPlateaued",
+            "31m",
+            Alert(
+                {**INFO, **OF_RUN},
+                "mlp: no better for 10 epochs",
+                f"Run {RUN} of mlp has trained 10 epochs without a better validation loss. {LINK}",
+                RUN_PAGE,
+            ),
+        ),
+    ),
+    scenario(
+        "nine of twenty-nine epochs bring nothing",
+        {**a_run(), **curve("validation", *[0.5] * 19, 0.3, *[0.31] * 9)},
+        silent("ModelPlateaued", "31m"),
+    ),
+    scenario(
         "a sweep stands still",
         {**a_run(trigger="sweep"), **curve("validation", 0.3, *[0.31] * 8)},
         silent("ModelPlateaued", "10m"),
@@ -254,6 +301,96 @@ TRAINING: list[Scenario] = [
         has("run:accuracy_ratio:last", "5m", {f'{{model="mlp", run_id="{RUN}", split="train"}}': 0.8}),
         has("run:accuracy_ratio:best", "5m", {f'{{model="mlp", run_id="{RUN}", split="train"}}': 0.9}),
         has("run:test_accuracy_ratio:last", "20m", {LABELS: 0.89}),
+    ),
+]  # fmt: skip
+
+
+def logged(name: str, epoch: int, value: float | str, split: str = "validation", **run: str) -> dict[str, str]:
+    """A metric by its name, after an epoch that ended at once."""
+    labels = {**(run or OF_RUN), "epoch": str(epoch)}
+    values = " ".join([value] * 360) if isinstance(value, str) else constant(value)
+    return {
+        series("ml_epoch_metric", **labels, split=split, metric=name): values,
+        series("ml_epoch_index", **labels): constant(epoch),
+    }
+
+
+def of_metric(split: str, metric: str) -> str:
+    """Labels of a metric's last value."""
+    return f'{{metric="{metric}", model="mlp", run_id="{RUN}", split="{split}"}}'
+
+
+NAMED: list[Scenario] = [
+    scenario(
+        "every metric of a run by one name, at the last epoch that has it, and of its test",
+        {
+            **logged("r2", 2, 0.7), **logged("r2", 9, -0.5), **logged("mae", 9, 3.0), **logged("mae", 10, 2.5),
+            **logged("mae", 10, 1.5, split="train"),
+            series("ml_epoch_loss", **OF_RUN, split="train", epoch="10"): constant(0.4),
+            series("ml_epoch_accuracy_ratio", **OF_RUN, split="train", epoch="10"): constant(0.8),
+            series("ml_test_metric", **OF_RUN, metric="mae"): "2.75x10",
+            series("ml_test_metric", **OF_RUN, metric="mae", slice="country", slice_value="PT"): "9x10",
+            series("ml_test_accuracy_ratio", **OF_RUN): "0.89x10",
+            series("ml_test_loss", **OF_RUN): "0.3x10",
+            series("ml_test_calibration_error_ratio", **OF_RUN): "0.02x10",
+        },
+        has(
+            "run:metric:last",
+            "20m",
+            {
+                of_metric("validation", "r2"): -0.5,
+                of_metric("validation", "mae"): 2.5,
+                of_metric("train", "mae"): 1.5,
+                of_metric("train", "loss"): 0.4,
+                of_metric("train", "accuracy"): 0.8,
+                of_metric("test", "mae"): 2.75,
+                of_metric("test", "accuracy"): 0.89,
+                of_metric("test", "log_loss"): 0.3,
+                of_metric("test", "calibration_error"): 0.02,
+            },
+        ),
+    ),
+    scenario(
+        "a run without a loss: one metric is NaN, another infinite, two are numbers",
+        {
+            **a_run(), **logged("mae", 1, "NaN"), **logged("rmse", 1, "-Inf"),
+            **logged("r2", 1, 0.5), **logged("r2", 1, 0.75, split="train"),
+        },
+        fires(
+            "ModelLossNotFinite",
+            "1m",
+            Alert(
+                {**WARNING, **OF_RUN, "source": "metrics"},
+                "mlp: a metric became NaN or infinite",
+                f"2 metrics of run {RUN} of mlp are no numbers any more, and it logs no loss. {LINK}",
+                RUN_PAGE,
+            ),
+        ),
+    ),
+    scenario(
+        "a metric that is undefined beside a loss, or in a sweep, or a test's",
+        {
+            **a_run(), **curve("validation", 0.5), **logged("auc", 1, "NaN"),
+            **a_run("sweep", started=500, trigger="sweep", model="other"),
+            **logged("auc", 1, "NaN", run_id="sweep", model="other"),
+            **a_run("tested", model="third"),
+            series("ml_test_metric", run_id="tested", model="third", metric="r2"): " ".join(["NaN"] * 60),
+        },
+        silent("ModelLossNotFinite", "5m"),
+    ),
+    scenario(
+        "a loss is minus infinity",
+        {**a_run(), **curve("train", 0.5, "-Inf")},
+        fires(
+            "ModelLossNotFinite",
+            "2m",
+            Alert(
+                {**WARNING, **OF_RUN},
+                "mlp: the loss became NaN or infinite",
+                f"Run {RUN} of mlp has stopped, for its loss is no number any more (on 1 of 2 splits). {LINK}",
+                RUN_PAGE,
+            ),
+        ),
     ),
 ]  # fmt: skip
 
@@ -311,6 +448,8 @@ QUALITY: list[Scenario] = [
         {
             series("catwalk_model_accuracy_ratio", model="mlp", role="latest", run_id=OLDER): "0.9x60 stale",
             series("catwalk_model_accuracy_ratio", model="mlp", role="latest", run_id=RUN): "_x61 0.879x100",
+            series("catwalk_model_version_info", model="mlp", role="latest", run_id=OLDER): "1x60 stale",
+            series("catwalk_model_version_info", model="mlp", role="latest", run_id=RUN): "_x61 1x100",
             **asked(OLDER, accuracy_floor=0.88),
             **asked("by hand", accuracy_floor=0.95),
         },
@@ -427,6 +566,116 @@ QUALITY: list[Scenario] = [
 ]  # fmt: skip
 
 
+def metrics(role_: str, run_id: str, **values: float | str) -> dict[str, str]:
+    """A version of a model that is judged by metrics of its own."""
+    return version(role_, run_id) | {
+        series("catwalk_model_metric", model="mlp", role=role_, run_id=run_id, metric=name): (
+            " ".join([value] * 60) if isinstance(value, str) else constant(value)
+        )
+        for name, value in values.items()
+    }
+
+
+def described(metric: str, goal: str, headline: str = "true") -> dict[str, str]:
+    """What a metric is."""
+    labels = {"model": "mlp", "metric": metric, "goal": goal, "headline": headline}
+    return {series("catwalk_metric_info", **labels): constant(1)}
+
+
+def regressed(metric: str, share: str) -> Alert:
+    """A headline that is worse than the champion's."""
+    return Alert(
+        {**WARNING, **OF_RUN, "metric": metric},
+        f"mlp: {metric} is {share} worse than the champion's",
+        f"The {metric} of run {RUN} of mlp is worse than the champion's by {share} of its value. {LINK}",
+        MODEL_PAGE,
+    )
+
+
+HEADLINE: list[Scenario] = [
+    scenario(
+        "an error is just more than a tenth above the champion's",
+        {
+            **metrics("latest", RUN, mae=11.05, r2=0.1), **metrics("champion", OLDER, mae=10.0, r2=0.9),
+            **described("mae", "minimize"), **described("r2", "maximize", "false"),
+        },
+        fires("ModelHeadlineRegressed", "0s", regressed("mae", "10.5%")),
+        has("model:headline_regression:ratio", "1m", {f'{{metric="mae", model="mlp", run_id="{RUN}"}}': 0.105}),
+        has(
+            "model:metric:change",
+            "1m",
+            {
+                f'{{metric="mae", model="mlp", run_id="{RUN}"}}': 1.05,
+                f'{{metric="r2", model="mlp", run_id="{RUN}"}}': -0.8,
+            },
+        ),
+    ),
+    scenario(
+        "what should be large is below zero, and falls by just more than a tenth",
+        {
+            **metrics("latest", RUN, r2=-2.21), **metrics("champion", OLDER, r2=-2.0), **described("r2", "maximize"),
+        },
+        fires("ModelHeadlineRegressed", "0s", regressed("r2", "10.5%")),
+        has("model:headline_regression:ratio", "1m", {f'{{metric="r2", model="mlp", run_id="{RUN}"}}': 0.105}),
+    ),
+    scenario(
+        "an error is just less than a tenth above the champion's",
+        {**metrics("latest", RUN, mae=10.95), **metrics("champion", OLDER, mae=10.0), **described("mae", "minimize")},
+        silent("ModelHeadlineRegressed", "1m"),
+    ),
+    scenario(
+        "what should be large grows",
+        {**metrics("latest", RUN, auc=0.9), **metrics("champion", OLDER, auc=0.5), **described("auc", "maximize")},
+        silent("ModelHeadlineRegressed", "1m"),
+    ),
+    scenario(
+        "an accuracy has limits of its own, and what is no headline has none",
+        {
+            **metrics("latest", RUN, accuracy=0.5, mae="NaN"), **metrics("champion", OLDER, accuracy=0.9, mae=1.0),
+            **described("accuracy", "maximize"), **described("mae", "minimize", "false"),
+        },
+        silent("ModelHeadlineRegressed", "1m"),
+    ),
+    scenario(
+        "the latest headline is no number",
+        {**metrics("latest", RUN, mae="NaN"), **metrics("champion", OLDER, mae=10.0), **described("mae", "minimize")},
+        fires("ModelHeadlineRegressed", "1m", regressed("mae", "NaN%")),
+    ),
+    scenario(
+        "both are perfect",
+        {**metrics("latest", RUN, mae=0.0), **metrics("champion", OLDER, mae=0.0), **described("mae", "minimize")},
+        silent("ModelHeadlineRegressed", "1m"),
+    ),
+    scenario(
+        "a regression is surely worse, in its own unit",
+        {
+            **metrics("latest", RUN, mae=10.5),
+            series("catwalk_gate_high", model="mlp", run_id=RUN, check="better"): constant(-0.25),
+            series("catwalk_gate_high", model="mlp", run_id="by hand", check="better"): constant(-9.0),
+        },
+        fires(
+            "ModelRegressedAgainstChampion",
+            "0s",
+            Alert(
+                {**WARNING, **OF_RUN, "source": "metrics"},
+                "mlp: worse than the champion",
+                f"Run {RUN} of mlp is worse than the champion by 0.25 at least, in the unit that its gate decides by. "
+                f"{LINK}",
+                MODEL_PAGE,
+            ),
+        ),
+    ),
+    scenario(
+        "a regression is perhaps worse",
+        {
+            **metrics("latest", RUN, mae=10.5),
+            series("catwalk_gate_high", model="mlp", run_id=RUN, check="better"): constant(0.001),
+        },
+        silent("ModelRegressedAgainstChampion", "5m"),
+    ),
+]  # fmt: skip
+
+
 def dataset(role_: str, run_id: str, sha256: str) -> dict[str, str]:
     """Which data a version has learnt from."""
     name = series("catwalk_model_dataset_info", model="mlp", role=role_, run_id=run_id, dataset_sha256=sha256)
@@ -452,7 +701,7 @@ SERVICE: list[Scenario] = [
         "a model that was tested has no champion; another one has",
         {
             **latest(),
-            series("catwalk_model_accuracy_ratio", model="mlp-synthetic", role="latest", run_id="s"): constant(0.9),
+            **version("latest", "s", "mlp-synthetic"),
             series("catwalk_champion_info", model="mlp-synthetic", run_id="s", model_sha256="m"): constant(1),
         },
         silent("ChampionMissing", "9m50s"),
@@ -462,7 +711,7 @@ SERVICE: list[Scenario] = [
             Alert(
                 {**CRITICAL, **OF_RUN},
                 "mlp: no version is in service",
-                f"Runs of mlp were tested, the last one is {RUN} with an accuracy of 90%, but none is the champion.",
+                f"Runs of mlp were tested, the last one is {RUN}, but none is the champion.",
                 MODEL_PAGE,
             ),
         ),
@@ -532,4 +781,4 @@ SERVICE: list[Scenario] = [
     ),
 ]  # fmt: skip
 
-SCENARIOS = TRAINING + QUALITY + SERVICE
+SCENARIOS = TRAINING + NAMED + QUALITY + HEADLINE + SERVICE

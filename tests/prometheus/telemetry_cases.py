@@ -72,6 +72,23 @@ POINTS: list[Scenario] = [
         has("run:points_missing:count", "1h", {LABELS: 0}),
     ),
     scenario(
+        "metrics that differ in their names alone, or in a slice's, are points of their own",
+        {
+            **a_run(),
+            **{
+                series("ml_epoch_metric", **OF_RUN, split="train", epoch="1", metric=name): constant(1)
+                for name in ("mae", "r2")
+            },
+            series("ml_test_metric", **OF_RUN, metric="mae"): constant(1),
+            series("ml_test_metric", **OF_RUN, metric="mae", slice="country", slice_value="PT"): constant(1),
+            series("ml_test_metric", **OF_RUN, metric="mae", slice="country", slice_value="DE"): constant(1),
+            series("ml_test_metric", **OF_RUN, metric="mae", slice="state", slice_value="DE"): constant(1),
+            EXPECTED: constant(6),
+        },
+        has("run:points_exposed:count", "1m", {LABELS: 6}),
+        silent("TelemetryIncomplete", "5m"),
+    ),
+    scenario(
         "what is shown at once counts, and counts on while statsd_exporter shows less",
         {
             **a_run(),

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from catwalk.errors import PreconditionFailedError
-from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord, TrainingRecord
+from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord, SliceRecord, TrainingRecord
 from catwalk.storage.store import Stored
+from catwalk.telemetry.points import OTHERS
 from ml.fashion_mnist.config import CLASSES, RunConfig
 
 
@@ -76,6 +77,27 @@ def make_attempt() -> Any:
     def make(stage: str = "train", number: int = 1, **changes: Any) -> AttemptRecord:
         values: dict[str, Any] = {"ended": 1_060.0, "outcome": "succeeded", "cpu_seconds": 90.0, "peak_memory_bytes": 5}
         return AttemptRecord(stage, number, 1_000.0, "host", 1, **{**values, **changes})  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def make_regression(make_run: Any, memory_store: MemoryStore) -> Any:
+    """The same for a regression that a script has logged: it has no classes, and metrics of its own."""
+
+    def make(epochs: int = 2, **changes: Any) -> Any:
+        run = make_run(epochs)
+        nothing: dict[str, Any] = dict.fromkeys(("train_accuracy", "validation_accuracy", "learning_rate"))
+        nothing |= {"gradient_norm": None, "examples_per_second": None, "class_accuracy": []}
+        logged = {"train": {"mae": 2.5}, "validation": {"mae": 3.5, "r2": -0.25}}
+        history = [replace(record, **nothing, metrics=logged) for record in run.training().epochs]
+        scores = {"mae": 3.25, "rmse": 4.5, "r2": -0.5}
+        of_country = {"PT": SliceRecord(40, 3.0), "DE": SliceRecord(60, None)}
+        tested = EvaluationRecord("m", "d", 100, None, None, None, [], [], [], [], None, 2_000.0, metrics=scores)
+        tested = replace(tested, slices={"country": of_country})
+        run.record = replace(run.record, classes=[], metric_series=OTHERS, **changes)
+        run.training, run.evaluation = lambda: TrainingRecord(1, history), lambda: tested
+        return run
 
     return make
 

@@ -12,6 +12,9 @@ from catwalk.telemetry.catalogue import METRICS, Metric
 def test_names_and_wire_names_are_unique() -> None:
     assert len({metric.name for metric in METRICS}) == len(METRICS)
     assert len({metric.wire for metric in METRICS}) == len(METRICS)
+    negative = {metric.wire_negative for metric in METRICS if metric.signed}
+    assert len(negative) == 5
+    assert negative.isdisjoint(metric.wire for metric in METRICS)
 
 
 @pytest.mark.parametrize("name", ["EPOCH_LOSS", "MODEL_ACCURACY", "GATE_CHECK", "CHAMPION_INFO", "CANARY_SENT"])
@@ -36,7 +39,7 @@ def test_wire_names(metric: Metric, wire: str) -> None:
 
 def test_what_a_run_sends_says_which_run_of_which_model_and_expires() -> None:
     of_runs = [metric for metric in catalogue.by_transport("statsd") if metric.kind == "gauge"]
-    assert len(of_runs) == 18
+    assert len(of_runs) == 20
     for metric in of_runs:
         assert metric.labels[:2] == ("run_id", "model")
         assert metric.ttl_seconds == 3_600
@@ -66,6 +69,8 @@ def test_no_label_names_a_step() -> None:
         ({"buckets": (1.0,)}, "histograms"),
         ({"name": "ml_wait_seconds", "unit": "seconds", "kind": "histogram"}, "histograms"),
         ({"name": "ml_x_total", "kind": "counter", "ttl_seconds": 60}, "start again at 0"),
+        ({"name": "ml_x_total", "kind": "counter", "signed": True}, "negative values"),
+        ({"transport": "exporter", "signed": True}, "negative values"),
     ],
 )
 def test_bad_declarations_are_refused_by_name(changes: dict[str, Any], complaint: str) -> None:

@@ -190,11 +190,24 @@ def test_what_was_not_measured_is_not_sent_and_no_loss(
 def test_a_value_no_gauge_can_carry_is_counted_and_the_others_go_out(
     sender: Emitter, receiver: socket.socket, run_record: RunRecord, make_epoch: Any, value: Any
 ) -> None:
-    sender.epoch_finished(run_record, make_epoch(1, train_loss=value))
+    sender.epoch_finished(run_record, make_epoch(1, gradient_norm=value))
     received = receiver.recv(65_535) + b"\n" + receiver.recv(65_535)
     assert received.count(b"\n") + 1 == 18
-    assert b"split=train,epoch=1:-" not in received
+    assert b"gradient_norm" not in received
     assert sender.take_dropped() == 1
+    assert sender.take_dropped() == 0
+
+
+def test_a_negative_value_goes_as_its_magnitude_under_a_name_of_its_own(
+    sender: Emitter, receiver: socket.socket, run_record: RunRecord, make_epoch: Any
+) -> None:
+    """``-0.4|g`` would be taken from what is there."""
+    sender.epoch_finished(run_record, make_epoch(3, train_loss=-0.4, validation_loss=-math.inf))
+    lines = receiver.recv(65_535).split(b"\n")
+    assert lines[:2] == [
+        f"ml.epoch.loss_negative,{RUN_TAGS},split=train,epoch=3:0.4|g".encode(),
+        f"ml.epoch.loss_negative,{RUN_TAGS},split=validation,epoch=3:inf|g".encode(),
+    ]
     assert sender.take_dropped() == 0
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from catwalk.ledger.records import MAX_EPOCHS, EvaluationRecord, RunRecord, TrainingRecord
-from catwalk.replay.points import run_points
+from catwalk.replay.points import left_out, run_points
 from catwalk.telemetry import catalogue, points
 from catwalk.telemetry.points import (
     MAX_SERIES,
@@ -52,14 +53,83 @@ def test_a_confusion_matrix_keeps_rows_and_columns_apart(run_record: RunRecord, 
     assert cells["trouser", "t-shirt-top"] == 10
 
 
-def test_every_point_has_the_labels_of_its_metric(make_run: Any) -> None:
-    for point in run_points(make_run()):
+def test_every_point_has_the_labels_of_its_metric(make_run: Any, make_regression: Any) -> None:
+    for point in run_points(make_run()) + run_points(make_regression()):
         assert set(point.labels) == set(point.metric.labels), point.metric.name
 
 
-def test_every_run_gauge_of_the_catalogue_is_sent(make_run: Any) -> None:
+def test_every_run_gauge_of_the_catalogue_is_sent(make_run: Any, make_regression: Any) -> None:
     declared = {metric for metric in catalogue.by_transport("statsd") if metric.kind == "gauge"}
-    assert {point.metric for point in run_points(make_run())} == declared
+    assert {point.metric for point in run_points(make_run()) + run_points(make_regression())} == declared
+
+
+def named(found: list[points.Point], family: catalogue.Metric) -> dict[tuple[str, ...], float]:
+    labels = tuple(name for name in family.labels if name not in ("run_id", "model"))
+    return {tuple(point.labels[name] for name in labels): point.value for point in found if point.metric is family}
+
+
+def test_what_has_no_family_of_its_own_travels_by_its_name(make_regression: Any) -> None:
+    run = make_regression(1)
+    epoch = replace(
+        run.training().epochs[0], metrics={"train": {"mae": 2.5}, "holdout": {"loss": -3.0, "r2/log": -0.5}}
+    )
+    found = epoch_points(run.record, epoch)
+    assert len(found) == len(series(found)) == points.series_of_epoch(run.record, epoch) == 7
+    assert named(found, catalogue.EPOCH_METRIC) == {("train", "mae", "1"): 2.5, ("holdout", "r2/log", "1"): -0.5}
+    assert named(found, catalogue.EPOCH_LOSS) == {
+        ("train", "1"): 0.41,
+        ("validation", "1"): 0.5,
+        ("holdout", "1"): -3.0,
+    }
+    assert named(found, catalogue.EPOCH_INDEX) == {("1",): 1}
+
+
+def test_a_test_says_each_metric_and_the_headline_of_each_slice(make_regression: Any) -> None:
+    run = make_regression()
+    found = points.test_points(run.record, run.evaluation())
+    assert {point.metric for point in found} == {catalogue.TEST_METRIC}
+    assert named(found, catalogue.TEST_METRIC) == {
+        ("mae", "", ""): 3.25,
+        ("rmse", "", ""): 4.5,
+        ("r2", "", ""): -0.5,
+        ("mae", "country", "PT"): 3.0,
+    }
+
+
+@pytest.mark.parametrize("budget", [None, 0, 78, 79, 82, 83, 200, 1_000, MAX_SERIES])
+@pytest.mark.parametrize("planned", [0, 40])
+def test_whatever_a_script_logs_stays_below_its_budget_and_what_is_left_out_is_counted(
+    make_regression: Any, budget: int | None, planned: int
+) -> None:
+    """Another set of metrics each epoch, up to three times as many as room is kept for, and NaN for good."""
+    run, chance = make_regression(300, series_budget=budget, config={}, planned_epochs=planned), random.Random(7)
+    history = run.training().epochs
+    for number, epoch in enumerate(history):
+        names = {f"metric {each}": math.nan for each in range(chance.choice([0, 1, 16, 50]))}
+        history[number] = replace(epoch, validation_loss=math.nan, metrics={"validation": names})
+    tested = replace(run.evaluation(), metrics={f"metric {each}": -1.0 for each in range(100)})
+    run.evaluation = lambda: tested
+    found = run_points(run)
+    assert len(found) == len(series(found)) <= (MAX_SERIES if budget is None else budget)
+    logged = sum(points.series_of_epoch(run.record, epoch) for epoch in history)
+    assert left_out(run) == logged + 101 + 15 - len(found)
+    assert bool(found) == (budget is None or budget >= 82)
+    sent = [point for epoch in history for point in epoch_points(run.record, epoch)]
+    sent += points.test_points(run.record, tested)
+    assert [point for point in found if "stage" not in point.labels] == sent
+
+
+def test_the_usual_handful_of_metrics_is_whole(make_regression: Any) -> None:
+    run = make_regression(100, planned_epochs=100)
+    assert len(run_points(run)) == 100 * 7 + 4 + 15
+    assert left_out(run) == 0
+
+
+def test_a_name_that_no_line_could_hold_stays_in_the_ledger(make_regression: Any) -> None:
+    run = make_regression()
+    tested = replace(run.evaluation(), metrics={"mae": 1.0, "猫" * 101: 2.0, ":" * 101: 3.0, "猫" * 100: 4.0})
+    found = named(points.test_points(run.record, tested), catalogue.TEST_METRIC)
+    assert [name for name, _, _ in found] == ["mae", "猫" * 100, "mae"]
 
 
 @pytest.mark.parametrize("epochs", [1, 18, MAX_EPOCHS])

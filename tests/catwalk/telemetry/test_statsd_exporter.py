@@ -68,9 +68,25 @@ def test_every_family_of_a_run_arrives_with_name_labels_value_and_help(exporter:
     scrape = exporter.until(lambda scrape: scrape.of("ml_") == expected(run_points(run)))
     assert len(scrape.of("ml_")) == series_budget(18, 10)
     assert scrape.of("ml_") == expected(run_points(run))
-    for metric in catalogue.by_transport("statsd"):
+    for metric in {point.metric for point in run_points(run)}:
         if metric.kind == "gauge":
             assert scrape.families[metric.name] == ("gauge", metric.help)
+    assert_nothing_is_wrong(scrape)
+    assert emitter.take_dropped() == 0
+
+
+def test_every_point_of_a_regression_arrives_live_and_again(exporter: StatsdExporter, make_regression: Any) -> None:
+    run, emitter = make_regression(epochs=3), Emitter(exporter.address)
+    send_live(emitter, run)
+    wanted = {
+        (name, frozenset(label for label in has if label[1])): value
+        for (name, has), value in expected(run_points(run)).items()
+    }
+    assert len(wanted) == 3 * 7 + 4 + 15
+    assert exporter.until(lambda scrape: scrape.of("ml_") == wanted).of("ml_") == wanted
+    assert emitter.resend(run_points(run)) == len(wanted)
+    scrape = exporter.scrape()
+    assert scrape.of("ml_") == wanted
     assert_nothing_is_wrong(scrape)
     assert emitter.take_dropped() == 0
 
@@ -109,6 +125,42 @@ def test_odd_values_arrive_as_they_are(exporter: StatsdExporter, run_record: Any
     assert math.isnan(scrape.total("ml_epoch_loss", split="train"))
     assert scrape.total("ml_epoch_loss", split="validation") == math.inf
     assert scrape.total("ml_epoch_gradient_norm") == 0
+    assert_nothing_is_wrong(scrape)
+
+
+def test_a_value_may_cross_zero_as_often_as_it_likes(exporter: StatsdExporter) -> None:
+    """One series for both signs, whichever came first; no scrape between two lines sees anything else."""
+    labels = {"run_id": "r", "model": "m", "split": "validation", "metric": "r2", "epoch": "1"}
+    emitter = Emitter(exporter.address)
+    for value in (-0.25, -1.5, 0.5, -2.0, 0.0, -math.inf, math.inf, -3.25):
+        assert emitter.resend([Point(catalogue.EPOCH_METRIC, labels, value, 0.0)]) == 1
+        scrape = exporter.until(lambda scrape, value=value: value in scrape.of("ml_epoch_metric").values())
+        assert scrape.of("ml_epoch_metric") == {("ml_epoch_metric", frozenset(labels.items())): value}
+    assert emitter.resend([Point(catalogue.EPOCH_METRIC, labels, math.nan, 0.0)]) == 1
+    exporter.until(lambda scrape: math.isnan(scrape.total("ml_epoch_metric")))
+    assert scrape.families["ml_epoch_metric"] == ("gauge", catalogue.EPOCH_METRIC.help)
+    assert_nothing_is_wrong(scrape)
+
+
+def test_a_metric_of_any_name_arrives_and_can_be_read_back(exporter: StatsdExporter) -> None:
+    names = ["F1/macro", "пропуск", "mae@90%", "精度", "a:b|c,d=e#f[g]", "x" * 200, "loss"]
+    points = [
+        Point(
+            catalogue.TEST_METRIC,
+            {"run_id": "r", "model": "m", "metric": name, "slice": of, "slice_value": of},
+            -1,
+            0.0,
+        )
+        for name in names
+        for of in ("", "país")
+    ]
+    emitter = Emitter(exporter.address)
+    assert emitter.resend(points) == len(points)
+    scrape = exporter.wait("ml_test_metric", len(points))
+    found = [dict(has) for name, has in scrape.samples if name == "ml_test_metric"]
+    assert {unquote(labels["metric"]) for labels in found} == set(names)
+    assert sorted(labels.get("slice", "") for labels in found) == [""] * len(names) + ["país"] * len(names)
+    assert set(scrape.of("ml_test_metric").values()) == {-1}
     assert_nothing_is_wrong(scrape)
 
 

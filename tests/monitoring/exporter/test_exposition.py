@@ -117,6 +117,48 @@ def test_the_champion_is_shown_long_after_its_run_and_beside_another_latest() ->
     assert value(series, catalogue.RUN_STARTED, run_id=old.run_id) is None
 
 
+def regression(run_id: str = "20261123T030000Z-00000006", **changes: Any) -> SummaryRecord:
+    """A run of a model that predicts a price."""
+    nothing = dict.fromkeys(("test_accuracy", "test_loss", "test_calibration_error", "best_validation_loss"))
+    values = {"classes": [], "class_shares": [], "test_class_accuracy": [], "statistics": {}, "model": "prices"}
+    asked = {"problem": "regression", "headline": "mae", "goal": "minimize", "unit": "EUR"}
+    scores = {"test_metrics": {"mae": 3.25, "r2": -0.5, "цена/день": 7.0}}
+    return summary(run_id, **{**nothing, **values, **asked, **scores, **changes})
+
+
+def test_a_model_without_classes_has_its_metrics_by_name_and_no_others() -> None:
+    run = regression()
+    series = rendered(run, summary(), champions=[champion(run.run_id, "prices")])
+    for role in ("latest", "champion"):
+        of_role = {"model": "prices", "role": role, "run_id": run.run_id}
+        assert value(series, catalogue.MODEL_VERSION, **of_role) == 1
+        assert value(series, catalogue.MODEL_METRIC, **of_role, metric_="mae") == 3.25
+        assert value(series, catalogue.MODEL_METRIC, **of_role, metric_="r2") == -0.5
+        assert value(series, catalogue.MODEL_METRIC, **of_role, metric_="цена/день") == 7.0
+    others = [name for name, labels in series if ("model", "prices") in labels and "role" in dict(labels)]
+    assert set(others) == {catalogue.MODEL_VERSION.name, catalogue.MODEL_METRIC.name}
+
+
+def test_each_metric_is_described_and_one_is_the_headline() -> None:
+    series = rendered(regression(), summary())
+    described = [dict(labels) for name, labels in series if name == catalogue.METRIC_INFO.name]
+    found = {(one["model"], one["metric"]): (one["goal"], one["headline"], one["unit"]) for one in described}
+    assert found == {
+        ("prices", "mae"): ("minimize", "true", "EUR"),
+        ("prices", "r2"): ("maximize", "false", "ratio"),
+        ("prices", "цена/день"): ("", "false", ""),
+        ("mlp", "accuracy"): ("maximize", "true", "ratio"),
+        ("mlp", "log_loss"): ("minimize", "false", "nats"),
+        ("mlp", "calibration_error"): ("minimize", "false", "ratio"),
+    }
+
+
+def test_a_classifiers_metrics_are_there_by_name_too() -> None:
+    series = rendered(summary())
+    assert value(series, catalogue.MODEL_METRIC, role="latest", metric_="accuracy") == 0.901
+    assert value(series, catalogue.MODEL_METRIC, role="latest", metric_="log_loss") == 0.28
+
+
 def test_a_killed_stage_ends_with_its_run_and_a_running_one_has_no_end() -> None:
     killed = summary("20261123T030000Z-00000001", stages={"train": StageSummary(1, None, 5.0)}, finished=9.0)
     running = summary("20261123T040000Z-00000002", stages={"train": StageSummary(1, None, 5.0)}, finished=None)
