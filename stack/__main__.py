@@ -15,8 +15,8 @@ from catwalk.entry_point import entry_point
 from catwalk.environment.caller import no_proxy, other_s3_settings
 from stack.configuration.environment import client_environment
 from stack.native import control
-from stack.native.parts import logins, parts
 from stack.native.supervisor import Supervisor
+from stack.parts.order import logins, parts
 from stack.settings import Settings
 
 app = typer.Typer(

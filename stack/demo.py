@@ -28,8 +28,8 @@ from ml.fashion_mnist.config import DataConfig
 from ml.fashion_mnist.dataset import read_splits
 from stack.configuration.environment import client_environment
 from stack.native import control
-from stack.native.health import get, monitoring_password
-from stack.native.parts import logins
+from stack.parts.health import get, monitoring_password
+from stack.parts.order import logins
 from stack.settings import PROJECT, Settings, StackError
 
 DAG = "fashion_training"

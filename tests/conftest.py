@@ -27,8 +27,8 @@ from catwalk.ledger.runs import Ledger
 from catwalk.storage.opening import open_store
 from stack.configuration.environment import client_environment, process_environment
 from stack.native import control
-from stack.native.health import monitoring_password
 from stack.native.supervisor import Supervisor
+from stack.parts.health import monitoring_password
 from stack.settings import PROJECT, Settings
 from tests.support.servers import free_port, s3_server, s3_store, wait_until
 
@@ -156,6 +156,13 @@ def running_stack(
         shutil.rmtree(home, ignore_errors=True)
 
 
+def dag_folder(folder: Path, *others: str) -> Path:
+    """A folder with the project's DAG files and others from `tests/integration`."""
+    for path in (*(PROJECT / "dags").glob("*.py"), *(PROJECT / "tests" / "integration" / name for name in others)):
+        shutil.copy(path, folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def services() -> Iterator[RunningStack]:
     """S3, statsd_exporter, Prometheus, Alertmanager, the exporter and the courier."""
@@ -170,10 +177,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 
     A failed task is tried once more, after three seconds.
     """
-    dags = tmp_path_factory.mktemp("dags")
-    others = [PROJECT / "tests" / "integration" / name for name in ("waiting_dag.py", "shapes_dags.py")]
-    for path in (*(PROJECT / "dags").glob("*.py"), *others):
-        shutil.copy(path, dags)
+    dags = dag_folder(tmp_path_factory.mktemp("dags"), "waiting_dag.py", "shapes_dags.py", "slow_dag.py")
     settings = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "CATWALK_TASK_RETRIES": "1",

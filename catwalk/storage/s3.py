@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import boto3
+import botocore.loaders
 import botocore.session
 from botocore.config import Config
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
@@ -39,6 +40,8 @@ _UNSET = {
 }
 """A session's variables, to be found in no environment and no file."""
 _NO_FILE = (None, None, os.devnull, None)
+_LOADER = botocore.loaders.create_loader()
+"""Reads what boto3 knows of S3's API once; a session of its own accord would for each client."""
 
 
 def is_own(environment: Mapping[str, str]) -> bool:
@@ -96,7 +99,7 @@ def _own(environment: Mapping[str, str], region: str | None, config: Config) -> 
         environment.get("AWS_ACCESS_KEY_ID"),
         environment.get("AWS_SECRET_ACCESS_KEY"),
         region_name=region or "us-east-1",
-        botocore_session=botocore.session.Session(session_vars=variables),
+        botocore_session=_session(variables),
     )
     # The latter is looked for in the environment whatever the session says.
     own = Config(proxies={}, s3={"addressing_style": "path", "us_east_1_regional_endpoint": "regional"})
@@ -104,12 +107,18 @@ def _own(environment: Mapping[str, str], region: str | None, config: Config) -> 
 
 
 def _foreign(region: str | None, config: Config) -> Any:
-    session = boto3.session.Session(region_name=region)
+    session = boto3.session.Session(region_name=region, botocore_session=_session())
     found = session.client("s3", config=config)
     # Only now is it known where the endpoint is, for a file may name it as well.
     if is_local(found.meta.endpoint_url):
         return session.client("s3", config=config.merge(Config(proxies={})))
     return found
+
+
+def _session(variables: Mapping[str, Any] | None = None) -> botocore.session.Session:
+    session = botocore.session.Session(session_vars=variables)
+    session.register_component("data_loader", _LOADER)
+    return session
 
 
 def _refuse_redirection(response: Any, **_: Any) -> None:

@@ -167,6 +167,7 @@ class TrackedRun:
         if session is None:
             return {}
         self._lead(session, "the test is not stored: call run.test(…) again")
+        session.journal.tested = True
         found = testing.store(session, labels, scores, keys, inputs, slices or {}, test_set)
         session.tested = True
         return found

@@ -45,6 +45,8 @@ class Journal:
     """Epochs that there was no room for."""
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     superseded: SupersededError | None = None
+    tested: bool = False
+    """What is stored as test, if anything, is this attempt's."""
     _model: tuple[str, int] = ("", 0)
     _fresh: bool = True
     """Nothing was logged yet: what an attempt before has left still counts."""
@@ -159,6 +161,9 @@ class Journal:
         if self.superseded:
             raise self.superseded
         try:
+            if not (self.tested or self._fresh):
+                self.run.store.delete(self.run.key("evaluation.json"))
+                self.tested = True
             self._seal()
             with self._lock:
                 record, number = self._record(), self._changed

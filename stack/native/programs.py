@@ -16,7 +16,7 @@ from pathlib import Path
 
 from stack.configuration.credentials import write_private_text
 from stack.configuration.environment import own_environment, process_environment
-from stack.native.part import Part
+from stack.parts.part import Part
 from stack.settings import PROJECT, Settings
 
 STOP_SECONDS = 10

@@ -14,7 +14,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from stack.configuration.environment import MARKER
 from stack.native import programs
-from stack.native.part import FORMER_NAMES, Part
+from stack.parts.part import FORMER_NAMES, Part
 from stack.settings import Settings, StackError
 
 _ALIVE = ("RUNNING", "STARTING", "BACKOFF")

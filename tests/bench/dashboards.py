@@ -18,7 +18,7 @@ from pathlib import Path
 
 from catwalk.ledger.records import STAGES
 from ml.fashion_mnist.config import CLASSES
-from stack.native.health import get
+from stack.parts.health import get
 from stack.settings import tool
 from tests.bench.measure import Measurement
 from tests.grafana.asking import ask

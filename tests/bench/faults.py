@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.measure import Measurement
-from tests.conftest import RunningStack, running_stack, wait_until
-from tests.integration.conftest import trigger
+from tests.conftest import RunningStack, dag_folder, running_stack, wait_until
+from tests.integration.conftest import SLOW_DAG, trigger
 from tests.integration.faults import (
     loss_is_no_number,
     points_are_due,
@@ -35,7 +35,12 @@ def measure(say: Callable[[str], None]) -> list[Measurement]:
     """One reading of each fault, in one stack: a round takes about ten minutes."""
     with tempfile.TemporaryDirectory() as folder:
         callouts = Path(folder) / "told.txt"
-        settings = {"CATWALK_TASK_RETRIES": "0", "CATWALK_CALLOUT_COMMAND": f"cat >> '{callouts}'"}
+        (dags := Path(folder) / "dags").mkdir()
+        settings = {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dag_folder(dags, "slow_dag.py")),
+            "CATWALK_TASK_RETRIES": "0",
+            "CATWALK_CALLOUT_COMMAND": f"cat >> '{callouts}'",
+        }
         say("faults: starting a stack with the shipped intervals")
         with running_stack(None, settings, interval="10s") as stack, stack.as_environment():
             found = _alerts(stack, say) | _dead_man(stack, callouts, say)
@@ -54,7 +59,7 @@ def _alerts(stack: RunningStack, say: Callable[[str], None]) -> dict[str, float]
     dag_run, killed = train_killed(stack)
     found["PipelineRunFailed"] = wait_for_alert(stack, "PipelineRunFailed", run=dag_run.run) - killed
     say("faults: statsd_exporter stops while a run trains")
-    dag_run = trigger(stack, {**SLOW, "epochs": 10})
+    dag_run = trigger(stack, SLOW, SLOW_DAG)
     dag_run.attempt("train", 1)
     wait_until(lambda: dag_run.epochs(1) >= 2, "two epochs")
     with stopped(stack, "statsd_exporter") as since:

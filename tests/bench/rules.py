@@ -24,7 +24,7 @@ from catwalk.telemetry import catalogue
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import Snapshot
 from ml.fashion_mnist.config import CLASSES
-from stack.native.health import get
+from stack.parts.health import get
 from stack.settings import PROJECT, tool
 from tests.bench.measure import Measurement
 from tests.support.ledgers import summary

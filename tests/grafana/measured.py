@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from catwalk.clients import access
-from stack.native.health import get
+from stack.parts.health import get
 from stack.settings import PROJECT, tool
 from tests.grafana.asking import ask
 from tests.grafana.promql import Query

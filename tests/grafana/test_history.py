@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from stack.native.health import get
+from stack.parts.health import get
 from stack.settings import tool
 from tests.grafana.asking import ask, step_of
 from tests.grafana.promql import Query, all_queries

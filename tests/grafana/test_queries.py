@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from catwalk.telemetry.wire.labels import label_value
-from stack.native.health import get
+from stack.parts.health import get
 from stack.settings import tool
 from tests.grafana.asking import ask
 from tests.grafana.conftest import Fed

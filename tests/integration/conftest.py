@@ -19,9 +19,10 @@ from catwalk.telemetry.points import Point
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
 from tests.models.shapes import SHAPES
+from tests.models.slow import CLASSIFIER as SLOW_CLASSIFIER
 from tests.support.small import SMALL
 
-DAG = "fashion_training"
+DAG, SLOW_DAG = "fashion_training", "fashion_slow"
 EASY = {"accuracy_floor": 0.4, "recall_floor": 0, "calibration_cap": 1}
 """Of the second model: its gate lets nearly everything pass."""
 COMPLETENESS = (
@@ -56,6 +57,11 @@ def start_run(stack: RunningStack, knobs: dict[str, Any], **environment: str) ->
         text=True,
     )
     return stack.ledger.run(run_id), process
+
+
+def start_slow(stack: RunningStack, knobs: dict[str, Any]) -> tuple[Run, subprocess.Popen[str]]:
+    """The same at a pace at which it can be caught in the middle."""
+    return start_run(stack, knobs, CATWALK_TRAINABLE=SLOW_CLASSIFIER.reference)
 
 
 def start_shapes(stack: RunningStack, **knobs: Any) -> tuple[Run, subprocess.Popen[str]]:

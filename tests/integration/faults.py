@@ -17,7 +17,7 @@ from typing import Any
 from catwalk.clients.courier import told
 from catwalk.ledger.runs import Run
 from tests.conftest import RunningStack, wait_until
-from tests.integration.conftest import DagRun, trigger
+from tests.integration.conftest import SLOW_DAG, DagRun, trigger
 from tests.support.small import SLOW, SMALL
 
 
@@ -77,7 +77,7 @@ def loss_is_no_number(stack: RunningStack) -> tuple[DagRun, float]:
 
 def train_killed(stack: RunningStack, attempts: int = 1) -> tuple[DagRun, float]:
     """A DAG run whose train stage is killed in each of its attempts; and the Unix time of the last kill."""
-    dag_run = trigger(stack, SLOW)
+    dag_run = trigger(stack, SLOW, SLOW_DAG)
     killed = 0.0
     for number in range(1, attempts + 1):
         pid = dag_run.attempt("train", number).pid

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from stack.settings import PROJECT
-from tests.conftest import RunningStack, running_stack, wait_until
-from tests.integration.conftest import trigger
+from tests.conftest import RunningStack, dag_folder, running_stack, wait_until
+from tests.integration.conftest import SLOW_DAG, trigger
 from tests.integration.faults import (
     loss_is_no_number,
     notifications,
@@ -36,9 +36,10 @@ def callouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def own_stack(callouts: Path) -> Iterator[RunningStack]:
+def own_stack(callouts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """A whole stack in which a failed task is not tried again."""
     settings = {
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dag_folder(tmp_path_factory.mktemp("dags"), "slow_dag.py")),
         "CATWALK_TASK_RETRIES": "0",
         "CATWALK_CALLOUT_COMMAND": f"cat >> '{callouts}'",
         "CATWALK_DEADMAN_SECONDS": "30",  # a busy machine may hold the Watchdog up for some time
@@ -78,7 +79,7 @@ def test_a_run_whose_train_was_killed_is_told(stack: RunningStack) -> None:
 
 
 def test_an_exporter_that_stops_is_told_and_the_points_that_it_cost(stack: RunningStack) -> None:
-    dag_run = trigger(stack, {**SLOW, "epochs": 10})
+    dag_run = trigger(stack, SLOW, SLOW_DAG)
     dag_run.attempt("train", 1)
     wait_until(lambda: dag_run.epochs(1) >= 2, "two epochs")
     with stopped(stack, "statsd_exporter") as since:

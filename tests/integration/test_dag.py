@@ -23,6 +23,7 @@ from tests.grafana.promql import Query, airflow_queries
 from tests.integration.conftest import (
     DAG,
     EASY,
+    SLOW_DAG,
     DagRun,
     assert_all_stored,
     finish,
@@ -223,7 +224,7 @@ def test_a_loss_that_is_not_finite_fails_at_once_and_is_seen(stack: RunningStack
 
 
 def test_train_killed_until_retries_are_exhausted(stack: RunningStack) -> None:
-    dag_run = trigger(stack, SLOW)
+    dag_run = trigger(stack, SLOW, SLOW_DAG)
     for number in (1, 2):
         pid = dag_run.attempt("train", number).pid
         wait_until(lambda: dag_run.epochs(number) >= 1, f"an epoch of attempt {number}")  # noqa: B023
@@ -242,17 +243,17 @@ def test_train_killed_until_retries_are_exhausted(stack: RunningStack) -> None:
 
 def test_an_outage_of_s3_is_one_clear_line_and_the_retry_finishes(stack: RunningStack) -> None:
     before = promotions(stack)
-    dag_run = trigger(stack, {**SLOW, "accuracy_floor": 1})
+    dag_run = trigger(stack, {**SLOW, "accuracy_floor": 1}, SLOW_DAG)
     pid = dag_run.attempt("train", 1).pid
     wait_until(lambda: dag_run.epochs(1) >= 2, "two epochs")
-    stack.airflow("PATCH", f"/dags/{DAG}", {"is_paused": True})  # or the one retry might begin before S3 is back
+    pause(stack, SLOW_DAG, True)  # or the one retry might begin before S3 is back
     try:
         stack.stop("s3")
         wait_until(lambda: stack.query("catwalk_store_up == 0"), "the exporter says that the store is down")
         wait_until(lambda: gone(pid), "train has given up")
     finally:
         stack.start("s3")
-        stack.airflow("PATCH", f"/dags/{DAG}", {"is_paused": False})
+        pause(stack, SLOW_DAG, False)
     dag_run.wait("success")
     assert dag_run.tasks()["train"]["try_number"] == 2
     assert promotions(stack) == before, "a DAG run that holds its model is no event"
@@ -265,8 +266,8 @@ def test_an_outage_of_s3_is_one_clear_line_and_the_retry_finishes(stack: Running
 
 def test_a_task_whose_supervisor_was_killed_is_fenced_off(stack: RunningStack) -> None:
     """Airflow's retry starts while the old child still lives: two attempts of one stage train at once."""
-    knobs = {**SLOW, "epochs": 20, "seed": 5}
-    dag_run = trigger(stack, knobs)
+    knobs = {**SLOW, "seed": 5}
+    dag_run = trigger(stack, knobs, SLOW_DAG)
     child = psutil.Process(dag_run.attempt("train", 1).pid)
     wait_until(lambda: dag_run.epochs(1) >= 1, "an epoch")
     supervisor = child.ppid()
@@ -287,6 +288,11 @@ def test_a_task_whose_supervisor_was_killed_is_fenced_off(stack: RunningStack) -
     finish(process)
     assert model_of(dag_run.run) == model_of(undisturbed)
     assert_all_stored(stack, dag_run.run)
+
+
+def pause(stack: RunningStack, dag_id: str, paused: bool) -> None:
+    """Whether no further task of a DAG begins; those that run go on."""
+    stack.airflow("PATCH", f"dags/{dag_id}", {"is_paused": paused})
 
 
 def promotions(stack: RunningStack) -> list[dict[str, Any]]:

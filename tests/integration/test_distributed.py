@@ -18,7 +18,7 @@ import pytest
 from catwalk.ledger.runs import Run, run_id_of_dag_run
 from catwalk.ledger.sweep import NOT_CHOSEN, chosen
 from ml.fashion_mnist.dataset import dataset_root
-from stack.native import control
+from stack.native import starting
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, running_stack, wait_until
 from tests.integration.conftest import (
@@ -109,7 +109,7 @@ def scenario() -> Iterator[Scenario]:
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "20",
         }
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(control, "START_SECONDS", 600.0)  # six processes of Airflow's start at once
+            patch.setattr(starting, "START_SECONDS", 600.0)  # six processes of Airflow's start at once
             with running_stack(None, settings) as stack, stack.as_environment():
                 yield play(stack)
 
@@ -143,7 +143,7 @@ def start_sweep(stack: RunningStack, conf: dict[str, Any]) -> Sweep:
 def worker_of(stack: RunningStack, pid: int) -> str:
     """Which worker a task's process belongs to."""
     above = {process.pid for process in psutil.Process(pid).parents()}
-    [name] = [name for name in WORKERS if stack.native.supervisor.processes().get(name) in above]
+    [name] = [name for name in WORKERS if stack.supervisor.processes().get(name) in above]
     return name
 
 
@@ -152,7 +152,7 @@ def take_down(stack: RunningStack, part: str) -> None:
 
     def down() -> bool:
         stack.stop(part)
-        return stack.native.supervisor.states()[part] == "STOPPED"
+        return stack.supervisor.states()[part] == "STOPPED"
 
     wait_until(down, f"{part} stays down")
 

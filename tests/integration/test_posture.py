@@ -22,9 +22,9 @@ from botocore.exceptions import ClientError
 from catwalk.clients import access
 from catwalk.clients.airflow_api import AirflowApi, AirflowError
 from stack.configuration import credentials
-from stack.native import control
-from stack.native.health import monitoring_password
-from stack.native.parts import parts
+from stack.native.processes import processes
+from stack.parts.health import monitoring_password
+from stack.parts.order import parts
 from stack.settings import Settings
 from tests.conftest import RunningStack
 from tests.support import listening
@@ -341,9 +341,9 @@ def test_files_with_secrets_are_their_owners(stack: RunningStack) -> None:
 
 def test_no_secret_is_on_a_command_line_or_in_what_the_parts_show(stack: RunningStack) -> None:
     secrets = secrets_of(stack.settings)
-    processes = control.processes(stack.settings)
-    assert len(processes) > len(parts(stack.settings))
-    for process in processes:
+    running = processes(stack.settings)
+    assert len(running) > len(parts(stack.settings))
+    for process in running:
         try:
             assert leaks("\0".join(process.cmdline()).encode(), secrets) == [], process
         except psutil.NoSuchProcess:

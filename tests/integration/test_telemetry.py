@@ -23,6 +23,7 @@ from tests.integration.conftest import (
     of_prometheus,
     small_run,
     start_run,
+    start_slow,
     stored,
 )
 from tests.integration.faults import points_are_due
@@ -52,7 +53,7 @@ def test_the_completeness_query_finds_a_point_that_was_held_back(services: Runni
 
 
 def test_points_sent_while_the_exporter_was_down_are_restored_by_publish(services: RunningStack) -> None:
-    run, process = start_run(services, {**SLOW, "epochs": 20})
+    run, process = start_slow(services, SLOW)
     try:
         wait_until(lambda: epochs(run) >= 2, "two epochs")
         services.stop("statsd_exporter")

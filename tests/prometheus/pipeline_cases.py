@@ -402,7 +402,7 @@ SCHEDULER_DOWN = Alert(
     "Airflow's scheduler has sent no heartbeat for three minutes; no run or task is started.",
     "catwalk-pipeline",
 )
-OF_STATSD_EXPORTER = 'instance="statsd_exporter:1", job="statsd_exporter"'
+OF_STATSD_EXPORTER = 'job="statsd_exporter", instance="statsd_exporter:1"'
 STATSD_EXPORTER_UP = f"up{{{OF_STATSD_EXPORTER}}}"
 
 

@@ -13,7 +13,7 @@ import pytest
 from catwalk.clients.alertmanager import ActiveAlert, active_alerts
 from catwalk.clients.courier import told
 from stack.native import control
-from stack.native.health import get, monitoring_password
+from stack.parts.health import get, monitoring_password
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, running_stack, wait_until
 

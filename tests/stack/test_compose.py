@@ -19,7 +19,7 @@ from catwalk.environment.addresses import PORTS
 from stack.bootstrap import MODULES, tool_version
 from stack.compose import EXAMPLE, write_environment
 from stack.configuration import credentials, grafana
-from stack.native.parts import parts
+from stack.parts.order import parts
 from stack.settings import PROJECT, Settings
 from tests.stack.compose_project import FILE, ONCE, PROFILES, VARIABLES, RefusedError, in_repository, load
 

@@ -20,9 +20,11 @@ import pytest
 from catwalk.clients.courier import told
 from catwalk.environment.addresses import HOST
 from stack.configuration.environment import process_environment
-from stack.native import control
-from stack.native.health import get, monitoring_password
-from stack.native.parts import parts
+from stack.native import control, starting
+from stack.native.processes import processes
+from stack.native.supervisor import Supervisor
+from stack.parts.health import get, monitoring_password
+from stack.parts.order import parts
 from stack.settings import PROJECT, Settings, StackError
 from tests.conftest import RunningStack, free_ports, running_stack, wait_until
 
@@ -41,10 +43,10 @@ def quiet(line: str) -> None:
 
 
 def test_every_part_is_healthy_and_up_again_changes_nothing(stack: RunningStack) -> None:
-    pids = stack.native.supervisor.processes()
+    pids = stack.supervisor.processes()
     assert set(pids) == set(parts(stack.settings))
     assert control.up(stack.settings, say=quiet)
-    assert stack.native.supervisor.processes() == pids
+    assert stack.supervisor.processes() == pids
 
 
 def test_status_shows_each_part_and_its_address(stack: RunningStack) -> None:
@@ -83,7 +85,7 @@ def test_a_taken_port_is_one_line_with_port_and_part(settings: Settings) -> None
     assert f"port {settings.ports['prometheus']} is taken" in message
     assert "prometheus needs it" in message
     assert "CATWALK_PORT_PROMETHEUS" in message
-    assert control.processes(settings) == []
+    assert processes(settings) == []
 
 
 def test_a_taken_statsd_port_is_found_by_udp(settings: Settings) -> None:
@@ -101,21 +103,19 @@ def test_an_unknown_part_is_one_line(settings: Settings) -> None:
 def test_a_part_that_never_becomes_healthy_is_named_and_nothing_stays(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "START_SECONDS", 5.0)
+    monkeypatch.setattr(starting, "START_SECONDS", 5.0)
     (settings.home / "prometheus" / "data").mkdir(parents=True)
     (settings.home / "prometheus" / "data" / "wal").write_text("not a folder")
     with pytest.raises(StackError, match="prometheus is not healthy") as caught:
         control.up(settings, ["prometheus"], say=quiet)
     assert "\n" not in str(caught.value)
-    assert control.processes(settings) == []
+    assert processes(settings) == []
 
 
 def test_two_stacks_run_side_by_side(services: RunningStack) -> None:
     with running_stack(["s3", "statsd_exporter"]) as second:
         assert set(second.supervisor.states().values()) == {"RUNNING"}
-        assert {p.pid for p in control.processes(second.settings)}.isdisjoint(
-            p.pid for p in control.processes(services.settings)
-        )
+        assert {p.pid for p in processes(second.settings)}.isdisjoint(p.pid for p in processes(services.settings))
     assert set(services.supervisor.states().values()) == {"RUNNING"}
 
 
@@ -127,7 +127,7 @@ def test_down_leaves_no_process_even_those_that_left_their_group(settings: Setti
         start_new_session=True,
     )
     started = time.monotonic()
-    pids = [process.pid for process in control.processes(settings)]
+    pids = [process.pid for process in processes(settings)]
     assert stray.pid in pids
     control.down(settings, say=quiet)
     assert time.monotonic() - started < 120, "30 s on an idle machine"
@@ -139,15 +139,15 @@ def test_down_leaves_no_process_even_those_that_left_their_group(settings: Setti
 def test_a_killed_supervisor_leaves_nothing_that_the_next_start_stumbles_over(settings: Settings) -> None:
     control.up(settings, ["s3"], say=quiet)
     orphan = parts(settings)["s3"]
-    daemon = control.Supervisor(settings).pid()
+    daemon = Supervisor(settings).pid()
     assert daemon is not None
     os.kill(daemon, signal.SIGKILL)
-    wait_until(lambda: control.Supervisor(settings).pid() is None, "supervisor gone")
+    wait_until(lambda: Supervisor(settings).pid() is None, "supervisor gone")
     assert orphan.healthy()
     control.up(settings, ["s3"], say=quiet)
     assert orphan.healthy()
     control.down(settings, say=quiet)
-    assert control.processes(settings) == []
+    assert processes(settings) == []
 
 
 def test_a_planned_stop_is_announced_and_ends_with_the_next_start(settings: Settings) -> None:
@@ -168,4 +168,4 @@ def test_a_receiver_that_makes_no_sense_stops_the_start(settings: Settings) -> N
     (settings.home / "receivers" / "slack_url").write_text("")
     with pytest.raises(StackError, match="slack_url must hold a URL"):
         control.up(settings, ["alertmanager"], say=quiet)
-    assert control.processes(settings) == []
+    assert processes(settings) == []

@@ -14,7 +14,7 @@ import pytest
 
 from catwalk.environment.addresses import HOST
 from catwalk.telemetry.mapping import MAPPING
-from stack.native.health import get
+from stack.parts.health import get
 from stack.settings import PROJECT, tool
 from tests.conftest import running_stack
 from tests.support.servers import StatsdExporter, free_port, wait_until

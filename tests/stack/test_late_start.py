@@ -19,9 +19,10 @@ from catwalk.clients import access
 from catwalk.environment.addresses import HOST
 from stack.configuration import credentials
 from stack.configuration import environment as stack_environment
-from stack.native import control
-from stack.native.health import monitoring_password
-from stack.native.parts import parts
+from stack.native import control, starting
+from stack.native.processes import processes
+from stack.parts.health import monitoring_password
+from stack.parts.order import parts
 from stack.settings import PROJECT, Settings, StackError
 from tests.conftest import SERVICES, RunningStack, free_ports, wait_until
 from tests.stack import grafana_stand_in
@@ -112,7 +113,7 @@ def test_a_home_that_a_server_would_misread_is_refused_before_anything_starts(
     monkeypatch.setenv("PATH", f"{grafana}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(StackError, match=rf"{part} can't work in a folder with '[#%\[]' in its name"):
         control.up(settings, ["statsd_exporter", part], say=quiet)
-    assert not control.processes(settings)
+    assert not processes(settings)
     try:
         control.up(settings, ["statsd_exporter"], say=quiet)
     finally:
@@ -127,7 +128,7 @@ def test_what_does_not_become_healthy_is_stopped_again_and_what_ran_runs_on(
     folder = grafana_stand_in.install(tmp_path / "ill", free_port())
     (folder / "grafana").write_text("#!/bin/sh\nexec sleep 600\n")
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(control, "START_SECONDS", 5.0)
+    monkeypatch.setattr(starting, "START_SECONDS", 5.0)
     with pytest.raises(StackError, match="grafana is not healthy"):
         up(running, ["statsd_exporter", "grafana"])
     assert running.supervisor.states()["grafana"] == "STOPPED"
@@ -199,7 +200,7 @@ def test_what_runs_under_a_name_of_before_is_stopped_too(
     up(running, ["s3"])
     run_as_before(running, monkeypatch)
     control.down(running.settings, say=quiet)
-    assert not control.processes(running.settings)
+    assert not processes(running.settings)
 
 
 def test_a_new_port_and_a_new_password_hold_after_the_next_up(running: RunningStack) -> None:

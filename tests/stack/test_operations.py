@@ -30,9 +30,9 @@ from catwalk.replay.points import run_points
 from stack.configuration import credentials
 from stack.configuration.environment import client_environment, process_environment
 from stack.native import control
-from stack.native.health import get, monitoring_password
-from stack.native.parts import parts
 from stack.native.supervisor import Supervisor
+from stack.parts.health import get, monitoring_password
+from stack.parts.order import parts
 from stack.settings import PROJECT, Settings
 from tests.conftest import SERVICES, RunningStack, free_ports
 from tests.integration.conftest import assert_all_stored, small_run

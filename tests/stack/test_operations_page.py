@@ -17,7 +17,7 @@ from catwalk.environment.addresses import PORTS
 from stack import kubernetes, web_config
 from stack.configuration import credentials
 from stack.configuration.environment import client_environment
-from stack.native.parts import parts
+from stack.parts.order import parts
 from stack.settings import PROJECT, Settings, tool
 from tests.prometheus.rulebook import rules
 from tests.stack.compose_project import VARIABLES

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from catwalk.environment.addresses import HOST, PORTS
-from stack.native.parts import parts
+from stack.parts.order import parts
 from stack.settings import Settings
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from catwalk.environment import env_file
 from stack.native import programs
-from stack.native.part import Part
-from stack.native.parts import parts
+from stack.parts.order import parts
+from stack.parts.part import Part
 from stack.settings import Settings
 
 SHOW = "import json, os; print(json.dumps([dict(os.environ), os.umask(0)]))"

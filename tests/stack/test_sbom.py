@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from stack import sbom
-from stack.settings import PROJECT
+from stack.settings import PROJECT, StackError
 
 
 def test_markers_are_those_of_the_image() -> None:
@@ -38,3 +40,14 @@ def test_the_list_has_packages_images_and_servers_and_is_the_same_each_time() ->
     assert not re.search(r"/(home|root|work|tmp)/", str(document))
     licensed = [component for component in document["components"] if component.get("licenses")]
     assert len(licensed) > 0.9 * sum(component["type"] == "library" for component in document["components"])
+
+
+@pytest.mark.parametrize(("url", "fits"), [("https://example.com/a?b#c", True), ("no address", False)])
+def test_an_address_that_is_none_does_not_fit(url: str, fits: bool) -> None:
+    component = {"type": "library", "name": "one", "externalReferences": [{"type": "website", "url": url}]}
+    document = {"bomFormat": "CycloneDX", "specVersion": sbom.SCHEMA.to_version(), "components": [component]}
+    if fits:
+        sbom.check(document)
+    else:
+        with pytest.raises(StackError, match="does not fit CycloneDX"):
+            sbom.check(document)

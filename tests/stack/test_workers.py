@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.native import workers
+from stack.parts import workers
 from stack.settings import Settings, StackError
 
 CELERY = "AIRFLOW__CORE__EXECUTOR=CeleryExecutor\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 
 from catwalk.environment.addresses import HOST
-from stack.native import control
-from stack.native.parts import parts
+from stack.native.processes import processes
+from stack.parts.order import parts
 from stack.settings import Settings
 
 Listener = tuple[str, str, int]
@@ -36,7 +36,7 @@ def listening(processes: list[psutil.Process]) -> Iterator[Listener]:
 
 def found(settings: Settings) -> set[Listener]:
     """Where the processes of a stack listen."""
-    return set(listening(control.processes(settings)))
+    return set(listening(processes(settings)))
 
 
 def expected(settings: Settings, names: list[str]) -> set[Listener]:

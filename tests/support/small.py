@@ -18,5 +18,5 @@ SMALL: dict[str, Any] = {
     "calibration_cap": 1,
 }
 """Knobs that are not the default."""
-SLOW = {**SMALL, "train_examples": 2_000, "batch_size": 1, "epochs": 40}
-"""Takes long enough to be caught in the middle."""
+SLOW = {**SMALL, "epochs": 20}
+"""Takes long enough to be caught in the middle, where :mod:`tests.models.slow` trains it."""

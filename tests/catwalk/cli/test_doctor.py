@@ -132,14 +132,16 @@ def test_a_store_that_ignores_conditions_is_found_out(monkeypatch: pytest.Monkey
     """Such servers exist, and none of them is at hand: the one place where a stand-in has to do."""
     kept: dict[str, bytes] = {}
 
-    def put(self: Store, key: str, body: bytes, **conditions: Any) -> str:
+    def put(self: S3Store, key: str, body: bytes, **conditions: Any) -> str:
         kept[key] = body
         return "etag"
 
     monkeypatch.setenv("CATWALK_STORE", "s3://careless")
-    monkeypatch.setattr(Store, "put", put)
-    monkeypatch.setattr(Store, "get", lambda self, key: type("Stored", (), {"etag": "etag", "body": kept[key]}))
-    monkeypatch.setattr(Store, "delete", lambda self, key: kept.pop(key))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "anyone's")
+    monkeypatch.setattr(S3Store, "put", put)
+    monkeypatch.setattr(S3Store, "get", lambda self, key: type("Stored", (), {"etag": "etag", "body": kept[key]}))
+    monkeypatch.setattr(S3Store, "delete", lambda self, key: kept.pop(key))
     found = next(check for check in examine() if check.part == "conditional writes")
     assert (found.verdict, kept) == ("FAIL", {})
     assert "8 created and 8 replaced" in found.finding

@@ -17,22 +17,16 @@ from catwalk.ledger.champion import Champions
 from catwalk.ledger.examples import digests_key
 from catwalk.ledger.runs import Run
 from catwalk.stages.decide import decide
-from catwalk.stages.pipeline import run_stages
 from catwalk.stages.test import test as score
 from catwalk.stages.train import train
 from catwalk.telemetry.observer import Silent
-from tests.support.runs import stage_process
+from tests.support.runs import decided, stage_process
 
 pytestmark = pytest.mark.integration
 
 MODEL = "mlp-synthetic"
 BETTER = {"epochs": 8}
 WORSE = {"epochs": 1, "peak_learning_rate": 1e-4}
-
-
-def finished(run: Run) -> Run:
-    run_stages(run, Silent())
-    return run
 
 
 def decision(run: Run) -> tuple[str, str]:
@@ -48,9 +42,9 @@ def in_service(run: Run) -> str:
 
 
 def test_a_challenger_is_compared_with_the_champion_on_its_own_test_images(new_run: Callable[..., Run]) -> None:
-    good = finished(new_run(**BETTER))
+    good = decided(new_run(**BETTER))
     assert decision(good) == ("ship", "first")
-    bad = finished(new_run(**WORSE, accuracy_floor=0))
+    bad = decided(new_run(**WORSE, accuracy_floor=0))
     assert decision(bad) == ("hold", "worse")
     record = bad.decision()
     assert record is not None
@@ -64,7 +58,7 @@ def test_a_challenger_is_compared_with_the_champion_on_its_own_test_images(new_r
 
 
 def test_the_same_model_again_is_no_better(new_run: Callable[..., Run]) -> None:
-    first, again = finished(new_run()), finished(new_run())
+    first, again = decided(new_run()), decided(new_run())
     assert decision(again) == ("hold", "no_better")
     assert in_service(again) == first.run_id
 
@@ -90,16 +84,16 @@ def forget_digests(run: Run) -> None:
 
 
 def test_as_good_on_newer_data_ships(new_run: Callable[..., Run]) -> None:
-    finished(new_run())
-    newer = finished(new_run(train_examples=520, **AS_GOOD))
+    decided(new_run())
+    newer = decided(new_run(train_examples=520, **AS_GOOD))
     assert decision(newer) == ("ship", "newer_data")
     assert "it learnt from all examples of the champion, and from 20 more" in sentence(newer)
     assert in_service(newer) == newer.run_id
 
 
 def test_a_part_of_the_data_is_never_newer(new_run: Callable[..., Run]) -> None:
-    champion = finished(new_run(train_examples=520))
-    part = finished(new_run(**AS_GOOD))
+    champion = decided(new_run(train_examples=520))
+    part = decided(new_run(**AS_GOOD))
     assert decision(part) != ("ship", "newer_data")
     record = part.decision()
     assert record is not None
@@ -135,12 +129,12 @@ def test_which_data_is_newer(knobs: dict[str, int], newer: bool, said: str, new_
 
 
 def test_data_that_is_gone_is_not_newer_and_the_decision_says_so(new_run: Callable[..., Run]) -> None:
-    champion, newer = finished(new_run()), new_run(train_examples=520, **AS_GOOD)
+    champion, newer = decided(new_run()), new_run(train_examples=520, **AS_GOOD)
     forget_digests(champion)
     record = champion.dataset()
     assert record is not None
     champion.store.delete(f"datasets/{record.sha256}/train.safetensors")
-    finished(newer)
+    decided(newer)
     assert decision(newer) == ("hold", "no_better")
     assert "Whether its data is newer is not known, so it counts as not newer: datasets/" in sentence(newer)
 
@@ -157,64 +151,67 @@ def cut(run: Run, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["model.safetensors", "epochs.json", "evaluation.json", "run.json"])
 def test_a_champion_that_is_damaged_holds_until_somebody_acts(name: str, new_run: Callable[..., Run]) -> None:
-    old = finished(new_run())
+    old = decided(new_run())
     cut(old, name)
-    new = finished(new_run(**BETTER))
+    new = decided(new_run(**BETTER))
     assert decision(new) == ("hold", "precondition")
     assert "The champion can't be compared with: " in sentence(new)
     assert old.run_id in sentence(new) and "`catwalk promote RUN` or `catwalk rollback`" in sentence(new)
     promote_by_hand(new, "ada", "the old one is damaged")
     assert in_service(new) == new.run_id
-    assert decision(finished(new_run(**BETTER, seed=12)))[1] != "precondition"
+    assert decision(decided(new_run(**BETTER, seed=12)))[1] != "precondition"
 
 
 def test_an_anchor_that_is_damaged_holds_and_is_replaced_by_hand(new_run: Callable[..., Run]) -> None:
-    best, worse = finished(new_run(**BETTER)), finished(new_run(**WORSE, accuracy_floor=0))
+    best, worse = decided(new_run(**BETTER)), decided(new_run(**WORSE, accuracy_floor=0))
     assert promote_by_hand(worse, "ada", "try it").anchor == best.run_id
     cut(best, "evaluation.json")
-    new = finished(new_run())
+    new = decided(new_run())
     assert decision(new) == ("hold", "precondition")
     assert "The anchor can't be compared with: " in sentence(new)
     assert promote_by_hand(new, "ada", "the best is lost").anchor == new.run_id
 
 
 def test_an_accuracy_that_is_no_number_makes_no_anchor_and_ends_none(new_run: Callable[..., Run]) -> None:
-    best, lost = finished(new_run(**BETTER)), finished(new_run(**WORSE, accuracy_floor=0))
+    best, lost = decided(new_run(**BETTER)), decided(new_run(**WORSE, accuracy_floor=0))
     values = json.loads(lost.store.get(lost.key("evaluation.json")).body)
     spoil(lost, "evaluation.json", json.dumps({**values, "accuracy": "NaN"}).encode())
     assert promote_by_hand(lost, "ada", "try it").anchor == best.run_id
     spoil(best, "evaluation.json", json.dumps({**values, "accuracy": "NaN"}).encode())
-    new = finished(new_run(**WORSE, seed=12, accuracy_floor=0))
+    new = decided(new_run(**WORSE, seed=12, accuracy_floor=0))
     assert promote_by_hand(new, "ada", "the best has no score").anchor == new.run_id
 
 
 def test_a_champion_of_a_newer_version_is_a_champion(new_run: Callable[..., Run]) -> None:
-    old = finished(new_run())
+    old = decided(new_run())
     values = json.loads(old.store.get(old.key("run.json")).body)
     values["config"]["training"] |= {"label_smoothing": 0.1, "epochs": 100_000}
     values |= {"invented": [1]}
     spoil(old, "run.json", json.dumps(values).encode())
-    assert decision(finished(new_run())) == ("hold", "no_better")
-    new = finished(new_run(**BETTER))
+    assert decision(decided(new_run())) == ("hold", "no_better")
+    new = decided(new_run(**BETTER))
     assert new.decision().champion == old.run_id  # type: ignore[union-attr]
 
 
 def test_a_network_that_this_version_cannot_build_is_not_guessed_at(new_run: Callable[..., Run]) -> None:
-    """Its weights fit, but what it would answer is another network's."""
-    old = finished(new_run())
+    """Its weights fit, but what it would answer is another network's: what it has said in its own test counts."""
+    old = decided(new_run())
     values = json.loads(old.store.get(old.key("run.json")).body)
     values["config"]["network"] |= {"activation": "gelu"}
     spoil(old, "run.json", json.dumps(values).encode())
-    new = finished(new_run(**BETTER))
-    assert decision(new) == ("hold", "precondition")
-    assert "the network has settings that this version can't read (activation)" in sentence(new)
+    new = decided(new_run(**BETTER))
+    record = new.decision()
+    assert record is not None
+    (asked,) = [check for check in record.checks if check.check == "precondition"]
+    assert "The champion could not be asked again, so the answers of its own test count: " in asked.sentence
+    assert "the network has settings that this version can't read (activation)" in asked.sentence
 
 
 def test_a_record_of_the_champion_that_is_damaged_holds_and_nothing_is_promoted(new_run: Callable[..., Run]) -> None:
-    old, key = finished(new_run()), f"champions/{MODEL}.json"
+    old, key = decided(new_run()), f"champions/{MODEL}.json"
     whole = old.store.get(key).body
     old.store.put(key, whole[:50])
-    new = finished(new_run(**BETTER))
+    new = decided(new_run(**BETTER))
     assert decision(new) == ("hold", "precondition")
     assert f"{key} is damaged" in sentence(new) and "restore it from a backup, or delete it" in sentence(new)
     assert old.store.get(key).body == whole[:50], "for whoever mends it"
@@ -227,7 +224,7 @@ def test_a_record_of_the_champion_that_is_damaged_holds_and_nothing_is_promoted(
 
 @pytest.mark.parametrize("body", [b"damaged", save({"other": np.zeros(1, dtype=np.float32)})])
 def test_predictions_of_a_baseline_that_are_damaged_are_made_again(body: bytes, new_run: Callable[..., Run]) -> None:
-    old, new = finished(new_run()), new_run(**BETTER)
+    old, new = decided(new_run()), new_run(**BETTER)
     for stage in (train, score):
         stage(new, Silent())
     spoil(new, f"opponents/{old.run_id}.safetensors", body)
@@ -245,7 +242,7 @@ def test_own_predictions_that_are_damaged_are_one_line(new_run: Callable[..., Ru
 
 
 def test_a_decision_interrupted_after_the_promotion_compares_with_what_it_replaced(new_run: Callable[..., Run]) -> None:
-    old = finished(new_run(**WORSE, accuracy_floor=0))
+    old = decided(new_run(**WORSE, accuracy_floor=0))
     new = new_run(**BETTER)
     for stage in (train, score):
         stage(new, Silent())
@@ -261,7 +258,7 @@ def test_a_decision_interrupted_after_the_promotion_compares_with_what_it_replac
 
 
 def test_promotions_and_rollbacks_by_hand_keep_their_history(new_run: Callable[..., Run]) -> None:
-    a, b, c = finished(new_run()), finished(new_run()), finished(new_run())
+    a, b, c = decided(new_run()), decided(new_run()), decided(new_run())
     promote_by_hand(b, "ada", "try b")
     promote_by_hand(c, "ada", "try c")
     rollback(a.store, MODEL, "bob", "c is slow")

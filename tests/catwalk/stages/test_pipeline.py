@@ -28,7 +28,7 @@ from catwalk.stages.train import train
 from catwalk.telemetry.observer import Silent
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import CLASSES, RunConfig
-from tests.support.runs import SMALL, Recorder, model, snapshot, stage_process
+from tests.support.runs import SMALL, Recorder, decided, model, snapshot, stage_process
 
 pytestmark = pytest.mark.integration
 score = test
@@ -37,9 +37,7 @@ del test  # pytest would take the stage for a test
 
 @pytest.fixture
 def finished(new_run: Callable[..., Run]) -> Run:
-    run = new_run()
-    run_stages(run, Silent())
-    return run
+    return decided(new_run())
 
 
 def test_a_whole_run_leaves_what_the_design_promises(new_run: Callable[..., Run]) -> None:
@@ -52,6 +50,7 @@ def test_a_whole_run_leaves_what_the_design_promises(new_run: Callable[..., Run]
         "epochs.json",
         "model.safetensors",
         "predictions.safetensors",
+        "previews.safetensors",
         "evaluation.json",
         "decision.json",
         "report.html",
@@ -204,7 +203,7 @@ def test_a_missing_model_is_one_line(finished: Run) -> None:
 def test_a_model_that_reaches_the_floor_becomes_champion_and_one_below_does_not(new_run: Callable[..., Run]) -> None:
     good, bad = new_run(), new_run(accuracy_floor=1.0)
     for run in (good, bad):
-        run_stages(run, Silent())
+        decided(run)
     champion = Champions(good.store).get("mlp-synthetic")
     assert champion is not None
     assert champion[0].run_id == good.run_id
@@ -221,7 +220,7 @@ def test_a_model_that_reaches_the_floor_becomes_champion_and_one_below_does_not(
 def test_the_next_champion_remembers_the_one_before_and_the_best(new_run: Callable[..., Run]) -> None:
     runs = [new_run(), new_run(epochs=8)]
     for run in runs:
-        run_stages(run, Silent())
+        decided(run)
     found = Champions(runs[0].store).get("mlp-synthetic")
     assert found is not None
     scores = {run.run_id: evaluation.accuracy for run in runs if (evaluation := run.evaluation())}
@@ -232,8 +231,7 @@ def test_the_next_champion_remembers_the_one_before_and_the_best(new_run: Callab
 def test_who_decides_against_a_champion_that_is_gone_decides_again(finished: Run, new_run: Callable[..., Run]) -> None:
     champions = Champions(finished.store)
     seen = champions.get("mlp-synthetic")
-    other = new_run(epochs=8)
-    run_stages(other, Silent())
+    other = decided(new_run(epochs=8))
     with pytest.raises(PreconditionFailedError):
         promote(finished, seen, "late", "too late")
     found = champions.get("mlp-synthetic")

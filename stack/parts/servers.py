@@ -10,8 +10,8 @@ from catwalk.notifications import receivers
 from stack import web_config
 from stack.configuration import grafana
 from stack.configuration.environment import client_environment
-from stack.native.health import access_folders, answers, answers_its_user
-from stack.native.part import Part
+from stack.parts.health import access_folders, answers, answers_its_user
+from stack.parts.part import Part
 from stack.settings import PROJECT, Settings, tool
 
 

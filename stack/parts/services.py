@@ -8,9 +8,9 @@ from pathlib import Path
 from catwalk.environment.addresses import HOST
 from catwalk.notifications import receivers
 from stack.configuration.environment import client_environment
-from stack.native import workers
-from stack.native.health import airflow_says, answers
-from stack.native.part import Part
+from stack.parts import workers
+from stack.parts.health import airflow_says, answers
+from stack.parts.part import Part
 from stack.settings import PROJECT, Settings
 
 _PROGRAMS = PROJECT / ".venv" / "bin"

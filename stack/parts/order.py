@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from catwalk.clients import access
 from stack.configuration import grafana
-from stack.native import servers, services
-from stack.native.part import Part
+from stack.parts import servers, services
+from stack.parts.part import Part
 from stack.settings import Settings
 
 

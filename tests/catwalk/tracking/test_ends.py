@@ -1,0 +1,170 @@
+"""How a run ends: well, by an error, by hand, without a word, while the store or the exporter is out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import catwalk
+from catwalk.errors import CatwalkError, StoreUnavailableError
+from catwalk.ledger.runs import Ledger, touched
+from catwalk.ledger.summaries import shown_state
+from catwalk.storage.file_store import FileStore
+from catwalk.telemetry.observer import Silent
+from catwalk.tracking import closing, journal
+from tests.catwalk.tracking.conftest import KEYS, LABELS, Program, only, scores
+from tests.support.servers import free_port, wait_until
+
+
+def _ended_by(error: BaseException, run_key: str = "", test: bool = False) -> None:
+    with catwalk.run("churn", catwalk.Binary(), run_key=run_key, close_timeout=0.5) as run:
+        run.epoch(1, train={"loss": 1.0})
+        if test:
+            run.model(b"m")
+            run.test(LABELS, scores(), keys=KEYS)
+        raise error
+
+
+def _out(*arguments: Any, **options: Any) -> str:
+    raise StoreUnavailableError("the store is out")
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "outcome"),
+    [
+        (ValueError("too deep"), "failed", "failed"),
+        (KeyboardInterrupt(), "cancelled", "cancelled"),
+        (SystemExit(3), "failed", "failed"),
+        (SystemExit(0), "untested", "succeeded"),
+    ],
+)
+def test_an_error_ends_the_run_and_goes_on_up(ledger: Ledger, error: BaseException, state: str, outcome: str) -> None:
+    with pytest.raises(type(error)) as raised:
+        _ended_by(error)
+    assert raised.value is error
+    summary, (attempt,) = only(ledger).summary(), only(ledger).attempts()
+    assert (summary.state, attempt.outcome, summary.epochs) == (state, outcome, 1)
+    if isinstance(error, ValueError):
+        assert summary.error == attempt.error == "ValueError: too deep"
+    catwalk.run("churn", catwalk.Binary()).close()  # the model is free again
+
+
+def test_a_run_that_is_silent_is_lost_and_the_next_one_closes_it(ledger: Ledger, program: Program) -> None:
+    killed = program("import catwalk, os; catwalk.run('churn', catwalk.Binary()); os._exit(9)")
+    assert killed.wait(timeout=60) == 9
+    run = only(ledger)
+    assert shown_state(run.summary(), time.time(), 600) == "running"
+    run.update_summary(lambda summary: replace(summary, updated=summary.updated - journal.LOST_SECONDS - 60))
+    assert shown_state(run.summary(), time.time(), 600) == "lost"
+    catwalk.run("other", catwalk.Binary()).close()
+    assert run.summary().state == "running"
+    catwalk.run("churn", catwalk.Binary()).close()
+    summary = run.summary()
+    assert summary.state == "lost" and "silent since" in summary.error and summary.finished < summary.updated
+
+
+def test_a_heartbeat_keeps_a_run_alive(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "PAUSE_SECONDS", 0.05)
+    run = catwalk.run("churn", catwalk.Binary())
+    run._session.journal.heartbeat_seconds = 0.05  # type: ignore[union-attr]
+    run.epoch(1, train={"loss": 1.0})
+    stored = only(ledger)
+    wait_until(lambda: stored.summary().epochs == 1, 30)
+    before = stored.summary().updated
+    wait_until(lambda: stored.summary().updated > before, 30)
+    run.close()
+
+
+def test_a_dead_store_stops_no_epoch_and_close_says_what_to_do(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(journal, "PAUSE_SECONDS", 0.05)
+    run = catwalk.run("churn", catwalk.Binary(), close_timeout=0.5)
+    put = FileStore.put
+    monkeypatch.setattr(FileStore, "put", _out)
+    started = time.perf_counter()
+    for epoch in range(1, 201):
+        run.epoch(epoch, train={"loss": 1.0})
+        run.log(rate=1.0)
+    assert time.perf_counter() - started < 5
+    wait_until(lambda: "is kept, and tried again" in caplog.text, 30)
+    with pytest.raises(StoreUnavailableError, match="the model is not stored"):
+        run.model(b"m")
+    with pytest.raises(StoreUnavailableError, match=r"`catwalk finish .*` completes it"):
+        run.close()
+    monkeypatch.setattr(FileStore, "put", put)
+    assert closing.finish(only(ledger), Silent()).state == "untested"
+
+
+def test_the_store_s_recovery_brings_all_epochs(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "PAUSE_SECONDS", 0.05)
+    put = FileStore.put
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        with monkeypatch.context() as patch:
+            patch.setattr(FileStore, "put", _out)
+            for epoch in range(1, 6):
+                run.epoch(epoch, train={"loss": 1.0})
+        assert FileStore.put is put
+        wait_until(lambda: len(only(ledger).training().epochs) == 5, 30)
+
+
+def test_the_caller_s_own_error_goes_before_a_dead_store(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = catwalk.run("churn", catwalk.Binary(), close_timeout=0.5)
+    monkeypatch.setattr(FileStore, "put", _out)
+    mine = ValueError("mine")
+    assert run.__exit__(ValueError, mine, None) is None  # so that it goes on up
+    assert "could not be stored" in caplog.text
+
+
+def test_a_dead_exporter_stops_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_STATSD", f"127.0.0.1:{free_port()}")
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        run.epoch(1, train={"loss": 1.0})
+        run.model(b"m")
+        run.test(LABELS, scores(), keys=KEYS)
+    assert run.decision and only(ledger).summary().points_dropped > 0
+
+
+def test_what_was_tested_and_never_closed_can_be_finished(ledger: Ledger, program: Program) -> None:
+    code = (
+        "import catwalk, os; from tests.catwalk.tracking.conftest import *; "
+        "run = catwalk.run('churn', catwalk.Binary()); run.model(b'm'); run.test(LABELS, scores(), keys=KEYS); "
+        "os._exit(9)"
+    )
+    killed = program(code, CATWALK_SHIP="1")
+    assert killed.wait(timeout=60) == 9
+    run = only(ledger)
+    assert run.decision() is None
+    summary = closing.finish(run, Silent())
+    assert (summary.state, summary.decision) == ("succeeded", "ship")
+    assert closing.finish(run, Silent()).decided == summary.decided
+
+
+def test_what_the_stages_run_is_not_finished_by_hand(ledger: Ledger) -> None:
+    run = catwalk.run("churn", catwalk.Binary())
+    run.close()
+    stored = only(ledger)
+    stored.record = replace(stored.record, problem={})
+    with pytest.raises(CatwalkError, match="started by the stages"):
+        closing.finish(stored, Silent())
+
+
+def test_what_an_attempt_before_has_tested_is_not_what_this_one_decides_about(ledger: Ledger) -> None:
+    with pytest.raises(ValueError, match="spoilt"):
+        _ended_by(ValueError("spoilt"), run_key="k", test=True)
+    assert only(ledger).evaluation()
+    with catwalk.run("churn", catwalk.Binary(), run_key="k") as run:
+        run.epoch(1, train={"loss": 1.0})
+    assert run.decision is None and only(ledger).summary().state == "untested"
+    assert only(ledger).evaluation() is None  # nor will `catwalk finish`
+
+
+def test_a_summary_s_time_never_goes_back(ledger: Ledger) -> None:
+    catwalk.run("churn", catwalk.Binary()).close()
+    summary = only(ledger).summary()
+    assert touched(summary, summary.updated - 5).updated == summary.updated
