@@ -49,7 +49,7 @@ DECISIONS = f"count by (decision, reason) ({_of_runs('catwalk_decision_info', 'r
 _NO_MODEL = "no version in service is known."
 _NO_FIGURE = "no version in service with this figure is known; any metric is below."
 _NO_CLASSES = "no classes of a tested model are known at any whole step of this range: the model may have none."
-_NO_TEST = "no tested model with this figure is known at any whole step of this range; a shorter one has shorter steps."
+_NO_TEST = "no test with this figure is known at any whole step of this range; a shorter one has shorter steps."
 _NO_RUN = "no tested run with an accuracy is known in this range."
 
 DASHBOARD = board.board(
