@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import catwalk
+from catwalk.errors import ConfigError
 from catwalk.ledger.runs import Ledger
 from catwalk.ledger.summaries import Summaries
 from catwalk.ledger.watched import watched
@@ -17,6 +18,7 @@ from catwalk.report.build import build
 from catwalk.storage.file_store import FileStore
 from catwalk.storage.store import Store
 from catwalk.tracking import journal
+from catwalk.trainable import of_run
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
 from tests.catwalk.tracking.conftest import KEYS, LABELS, only, scores
@@ -66,6 +68,19 @@ def test_the_champion_is_fetched_as_it_was_logged(command: Any, shipped: list[st
     assert (tmp_path / "m.bin").read_bytes() == b"weights"
     again = command("fetch", "--out", str(tmp_path / "m.bin"))
     assert again.code == 1 and "exists; --force replaces it" in again.err
+
+
+def test_what_needs_a_trainable_says_that_such_a_run_has_none(
+    command: Any, shipped: list[str], ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_TRAINABLE", "ml.fashion_mnist:CLASSIFIER")
+    before = {entry.key: entry.etag for entry in ledger.store.list("")}
+    asked = command("predict", "picture.png")
+    assert asked.code == 1 and "`catwalk fetch` downloads it" in asked.err
+    assert command("migrate").code == 0
+    assert {entry.key: entry.etag for entry in ledger.store.list("")} == before
+    with pytest.raises(ConfigError, match="no Trainable can rebuild it"):
+        of_run(ledger.run(shipped[0]).record)
 
 
 def test_finish_says_how_a_run_ended(command: Any, shipped: list[str]) -> None:
