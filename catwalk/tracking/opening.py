@@ -21,7 +21,6 @@ from catwalk.ledger.summaries import shown_state, stalled_seconds
 from catwalk.ledger.watched import note
 from catwalk.problems import describe
 from catwalk.problems.interface import Problem
-from catwalk.replay.room import with_room
 from catwalk.storage.opening import open_store_or_local
 from catwalk.storage.store import Patience, Store
 from catwalk.storage.swap import swap
@@ -189,6 +188,8 @@ def _opened(store: Store, record: RunRecord, identity: Identity, observer: Obser
     )
     ledger = Ledger(store)
     if observer.sends and not store.exists(ledger.run(whole.run_id).key("run.json")):
+        from catwalk.replay.room import with_room
+
         whole = with_room(store, whole, [0])
     run = ledger.create(whole)
     if not run.summary():
