@@ -31,7 +31,7 @@ from catwalk.telemetry.wire.labels import label_value
 from catwalk_exporter.disks import Disk, disk_folders
 from catwalk_exporter.snapshot import Snapshot
 
-STATES = ("running", "succeeded", "failed", "cancelled", "stalled")
+STATES = ("running", "succeeded", "failed", "cancelled", "stalled", "untested", "lost")
 SHOWN_SECONDS = 2 * 3600.0
 """How long after its last change a finished run is exported; then Prometheus remembers it."""
 SHOWN_RUNS = 1_000
@@ -274,7 +274,7 @@ def _models(snapshot: Snapshot) -> Iterator[Row]:
     """The latest and the champion of each model: few series, always there, so alerts stand on them."""
     latest: dict[str, SummaryRecord] = {}
     for summary in snapshot.summaries:
-        if summary.trigger in _PIPELINE and summary.is_tested:
+        if summary.trigger in _PIPELINE and summary.ships and summary.is_tested:
             latest[summary.model] = summary  # oldest first: the last one stays
     for summary in latest.values():
         yield from _model(summary, "latest")
@@ -338,14 +338,16 @@ def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str]) -> Iterato
         if not summary.decision:
             continue
         counts[summary.model, summary.decision, summary.reason] += 1
+        if summary.run_id in visible:
+            shown[summary.run_id] = summary
+        if not summary.ships:
+            continue
         since_ship[summary.model] = 0 if summary.decision == "ship" else since_ship.get(summary.model, 0) + 1
         of_pipeline = summary.trigger in _PIPELINE
         if of_pipeline:
             held = summary.decision == "hold" and summary.reason != _HARMLESS
             blocked[summary.model] = blocked.get(summary.model, 0) + 1 if held else 0
         newest[summary.model, of_pipeline] = summary  # alerts stand on the pipeline's: a try by hand must not hide it
-        if summary.run_id in visible:
-            shown[summary.run_id] = summary
     for summary in {**shown, **{summary.run_id: summary for summary in newest.values()}}.values():
         yield catalogue.DECISION_INFO, 1, (summary.run_id, summary.model, summary.decision, summary.reason)
         yield from _checks(summary)
