@@ -87,6 +87,21 @@ def test_the_exporter_serves_such_runs(ledger: Ledger, shipped: list[str], monke
     assert len(told[-1].points) >= 2
 
 
+def test_each_model_is_due_by_its_own_schedule(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    for model, options in (("daily", {"every": "24h"}), ("hourly", {"cron": "0 * * * *"}), ("whenever", {})):
+        catwalk.run(model, catwalk.Binary(), **options).close()
+    told: list[Snapshot] = []
+    LedgerReader(ledger.store).read(time.time(), told.append)
+    text = Exposition(Settings()).render(Facts(told[-1], True, {}, None, time.time())).decode()
+    due = [line for line in text.splitlines() if line.startswith("catwalk_next_run_due")]
+    started = {found.model: found.started for found in told[-1].summaries}
+    assert [float(line.split()[-1]) for line in due if 'model="daily"' in line] == [started["daily"] + 86_400]
+    (hourly,) = [float(line.split()[-1]) for line in due if 'model="hourly"' in line]
+    assert 0 < hourly - started["hourly"] <= 3_600
+    assert not [line for line in due if "whenever" in line]
+
+
 def test_a_ledger_keeps_what_shipping_runs_say_of_a_model(
     ledger: Ledger, shipped: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
