@@ -131,7 +131,8 @@ def _asked(name: str, title: str, kind: int, text: str) -> dashboard.QueryVariab
 
 def model() -> dashboard.QueryVariable:
     """Which model; those of the last week also where the range is shorter, and the exporter silent."""
-    either = '{__name__=~"catwalk_model_accuracy_ratio|catwalk_run_info"}'  # the first run of a model is not tested yet
+    # The first run of a model is not tested yet; the release before did not say versions.
+    either = '{__name__=~"catwalk_model_(version_info|accuracy_ratio)|catwalk_run_info"}'
     expr = (
         f"group by (model) (last_over_time({either}[{REMEMBERED}]))"
         " or group by (model) (last_over_time(catwalk_run_info[$__range]))"
@@ -184,6 +185,18 @@ def dag() -> dashboard.QueryVariable:
     every = VariableOption(selected=True, text=["All"], value=["$__all"])
     found = _found("dag", "DAG", expr, "dag_id").sort(VariableSort.ALPHABETICAL_ASC)
     return found.multi(True).include_all(True).current(every).hide(VariableHide.DONT_HIDE)
+
+
+def metric() -> dashboard.QueryVariable:
+    """Which metric, of all that the model's runs had in the range: of an epoch or of the test."""
+    found = _labels("metric", "Metric", 'run:metric:last{model="$model"}', "metric")
+    return found.sort(VariableSort.ALPHABETICAL_ASC)
+
+
+def goal() -> dashboard.QueryVariable:
+    """Whether the chosen metric should be large or small, hidden; empty where nobody has said."""
+    described = f'last_over_time(catwalk_metric_info{{model="$model", metric="$metric"}}[{REMEMBERED}])'
+    return _found("goal", "Goal", f"group by (goal) ({described})", "goal")
 
 
 def split() -> dashboard.CustomVariable:

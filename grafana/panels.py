@@ -43,6 +43,8 @@ STATES = {
     "failed": ("failed", ACT),
     "cancelled": ("cancelled", PLAIN),
     "stalled": ("stalled", LOOK),
+    "untested": ("untested", LOOK),
+    "lost": ("lost", ACT),
 }
 _POINTS = 250
 """Of a line: one every few pixels. Prometheus' time grows with their number."""

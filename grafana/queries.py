@@ -64,10 +64,31 @@ def newest_champion() -> str:
     return f"topk(1, max by (run_id) (last_over_time({promoted})))"
 
 
-def in_service(family: str) -> str:
-    """A figure of the version in service, as far as it is known."""
-    figure = f'last_over_time({family}{{model="$model", role="champion"}}[{REMEMBERED}])'
+def in_service(family: str, where: str = "") -> str:
+    """A figure of the version in service, as far as it is known.
+
+    Args:
+        family: that has it by role.
+        where: further label matchers.
+    """
+    of_champion = ", ".join(filter(None, ('model="$model", role="champion"', where)))
+    figure = f"last_over_time({family}{{{of_champion}}}[{REMEMBERED}])"
     return f"({figure} and on (run_id) {newest_champion()})"
+
+
+def by_epoch(where: str, window: str) -> str:
+    """The chosen metric after each epoch, whether it has a family of its own or travels by its name.
+
+    Args:
+        where: label matchers.
+        window: within which it is looked for.
+    """
+    named = f'last_over_time(ml_epoch_metric{{{where}, metric="$metric"}}{window})'
+    loss, accuracy = (
+        f'label_replace(last_over_time({family}{{{where}}}{window}), "metric", "{name}", "", "")'
+        for name, family in (("loss", "ml_epoch_loss"), ("accuracy", "ml_epoch_accuracy_ratio"))
+    )
+    return f'({named} or ({loss} or {accuracy}) and on (metric) label_replace(vector(1), "metric", "$metric", "", ""))'
 
 
 def parameters(where: str, window: str) -> str:

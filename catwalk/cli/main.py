@@ -90,6 +90,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": training.run,
     "runs": runs.runs,
     "show": runs.show,
+    "finish": runs.finish,
     "report": reports.report,
     "compare": reports.compare,
     "prune": ledger.prune,

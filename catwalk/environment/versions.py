@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 
 _PACKAGES = ("apache-airflow", "numpy", "torch", "torchvision", "scikit-learn", "xgboost", "lightgbm")
 
@@ -16,6 +15,8 @@ def installed() -> dict[str, str]:
 
 
 def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # takes long to import, for what asks no versions
+
     try:
         return version(package)
     except PackageNotFoundError:

@@ -295,6 +295,24 @@ class ModelRecord:
 
 
 @dataclass(frozen=True)
+class WatchedRecord:
+    """``models/<model>.json``: what the runs that ship say of a model. Changed by If-Match only."""
+
+    model: str
+    problem: dict[str, Any]
+    """As in run.json, like what follows."""
+    schedule: str
+    owner: str
+    thresholds: dict[str, Any]
+    links: dict[str, str]
+    run_id: str
+    """The run that said so."""
+    changed: float
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """What held before, oldest first: the same fields."""
+
+
+@dataclass(frozen=True)
 class KeyRecord:
     """``run_keys/<model>/<sha256 of the key>.json``: the run that a key means now."""
 

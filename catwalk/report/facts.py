@@ -251,6 +251,8 @@ def read_predictions(run: Run, evaluation: Part[EvaluationRecord]) -> Prediction
         MissingError: they are gone or damaged.
     """
     recorded = evaluation.get()
+    if recorded.outcome_sha256:
+        raise MissingError("The run has stored what it predicts of each example, and no score of each class.")
     arrays = _arrays(run.store, run.key("predictions.safetensors"))
     if not {"labels", "logits"} <= arrays.keys():
         raise MissingError("The run's predictions are damaged: labels or logits are not in the file.")

@@ -108,7 +108,10 @@ def _verdict(facts: Facts) -> Html:
 
 
 _HARMFUL = ("worse", "floor", "class", "calibration", "precondition")
-_STATES = {"failed": "failed", "cancelled": "was cancelled", "running": "is still running", "succeeded": "ended"}
+_STATES = {
+    "failed": "failed", "cancelled": "was cancelled", "running": "is still running", "succeeded": "ended",
+    "untested": "ended without a test", "lost": "went silent",
+}  # fmt: skip
 
 
 def _against(facts: Facts) -> Html:

@@ -303,7 +303,8 @@ RUN_SETTING = _exporter_gauge(
 RUN_STATE = _exporter_gauge(
     "catwalk_run_state",
     (*_RUN, "state"),
-    "1 for the state of the run: running, succeeded, failed, cancelled, or stalled (running, but silent for too long).",
+    "1 for the state of the run: running, succeeded, failed, cancelled, untested, stalled (running, but silent for too "
+    "long) or lost (the same, of a run that sends heartbeats).",
 )
 RUN_STARTED = _exporter_gauge(
     "catwalk_run_started_timestamp_seconds", _RUN, "When the run started, Unix time.", "seconds"

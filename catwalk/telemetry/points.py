@@ -177,7 +177,8 @@ def epoch_points(run: RunRecord, record: EpochRecord) -> list[Point]:
         ValueError: the run names another number of classes.
     """
     classes = _classes(run, record.class_accuracy)
-    found = kept(run.epochs, len(classes), run.series_budget, run.metric_series)
+    planned = run.planned_epochs if run.metric_series else run.epochs  # a script may count steps
+    found = kept(planned, len(classes), run.series_budget, run.metric_series)
     if not _shows(found.curves, run, record):
         return []
     curves = _curves(run, record)[: CURVE_SERIES + run.metric_series]

@@ -12,7 +12,6 @@ from catwalk.errors import CatwalkError, SupersededError, TransientError
 from catwalk.ledger.attempts import end
 from catwalk.ledger.records import DecisionRecord, Outcome, State, SummaryRecord
 from catwalk.ledger.runs import Run, touched
-from catwalk.replay.resend import send_again
 from catwalk.telemetry.observer import Observer
 from catwalk.tracking.epochs import epoch_record
 from catwalk.tracking.session import Session
@@ -100,6 +99,8 @@ def decided(run: Run) -> DecisionRecord | None:
 
 def conclude(run: Run, state: State, observer: Observer) -> None:
     """Writes how a run has ended, and sends its points once more."""
+    from catwalk.replay.resend import send_again
+
     decision, now = run.decision(), time.time()
     sent = send_again(run, observer)
 

@@ -18,9 +18,9 @@ from catwalk.ledger.attempts import begin
 from catwalk.ledger.records import KeyRecord, RunRecord, SummaryRecord
 from catwalk.ledger.runs import Ledger, Run, new_run_id, seed_of, touched
 from catwalk.ledger.summaries import shown_state, stalled_seconds
+from catwalk.ledger.watched import note
 from catwalk.problems import describe
 from catwalk.problems.interface import Problem
-from catwalk.replay.room import with_room
 from catwalk.storage.opening import open_store_or_local
 from catwalk.storage.store import Patience, Store
 from catwalk.storage.swap import swap
@@ -130,7 +130,6 @@ def _record(
         raise InputError(f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {problem!r:.60}")
     named = settings.model_name(model)
     stored = settings.stored_params(params)
-    commit, dirty = versions.git_state(Path.cwd())
     return RunRecord(
         run_id="",
         model=named,
@@ -140,9 +139,6 @@ def _record(
         code_sha256="",
         created=time.time(),
         synthetic=synthetic,
-        git_commit=commit,
-        git_dirty=dirty,
-        versions=versions.installed(),
         classes=list(problem.classes) if problem.kind == "multiclass" else [],  # type: ignore[attr-defined]
         metric_series=OTHERS,
         schedule=settings.schedule(every, cron),
@@ -165,6 +161,8 @@ def _session(record: RunRecord, identity: Identity, problem: Problem, close_time
     journal = Journal(run, observer, begun.record.number)
     journal.start()
     close_lost(store, record.model, run.run_id)
+    if identity.ships:
+        note(store, run.record)
     store.put(open_key(record.model, run.run_id), b"")
     log.info("run %s of %s, attempt %d", run.run_id, record.model, begun.record.number)
     return Session(run, problem, observer, begun, journal, close_timeout, lambda: release(record.model))
@@ -172,8 +170,12 @@ def _session(record: RunRecord, identity: Identity, problem: Problem, close_time
 
 def _opened(store: Store, record: RunRecord, identity: Identity, observer: Observer) -> Run:
     found = _claimed(store, record.model, identity.key) if identity.key else KeyRecord("", new_run_id())
+    commit, dirty = versions.git_state(Path.cwd())
     whole = replace(
         record,
+        git_commit=commit,
+        git_dirty=dirty,
+        versions=versions.installed(),
         run_id=found.run_id,
         seed=seed_of(found.run_id),
         trigger=identity.trigger,
@@ -186,6 +188,8 @@ def _opened(store: Store, record: RunRecord, identity: Identity, observer: Obser
     )
     ledger = Ledger(store)
     if observer.sends and not store.exists(ledger.run(whole.run_id).key("run.json")):
+        from catwalk.replay.room import with_room
+
         whole = with_room(store, whole, [0])
     run = ledger.create(whole)
     if not run.summary():

@@ -15,7 +15,7 @@ h1 { font-size: 1.35rem; line-height: 1.3; margin: .2rem 0 .6rem } h1 .run, .big
 h2 { font-size: 1.1rem; margin: 2rem 0 .7rem } h3 { font-size: 1rem; margin: 0 0 .5rem } p { margin: .4rem 0 }
 a { color: var(--good) } code { font-size: .88em; overflow-wrap: anywhere } nav { margin-bottom: .4rem }
 .quiet { color: var(--quiet) } .big { font-size: 1.15rem; font-weight: 600 } .nowrap, .run { white-space: nowrap }
-.good, .succeeded, .ship { color: var(--good) } .bad, .failed, .stalled { color: var(--bad) }
+.good, .succeeded, .ship { color: var(--good) } .bad, .failed, .stalled, .lost { color: var(--bad) }
 .warn, .cancelled, .hold { color: var(--warn) }
 """
 _CARDS = """.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .9rem 1rem }

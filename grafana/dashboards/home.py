@@ -84,7 +84,7 @@ DASHBOARD = board.board(
             About(
                 "Accuracy in service",
                 "How often is the version in service right on the test images?",
-                "no version in service is known.",
+                "no version in service with an accuracy is known.",
                 "percentunit",
                 4,
                 4,
@@ -122,7 +122,7 @@ DASHBOARD = board.board(
             About(
                 "Accuracy of the last runs",
                 "Do new models keep up with the one in service? One dot a run; purple marks are promotions.",
-                "no tested run is known in this range.",
+                "no tested run with an accuracy is known in this range.",
                 "percentunit",
                 14,
                 9,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import About, dots, lines, listing, mapped, query, tile
+from grafana.panels import About, dots, joined, lines, listing, mapped, query, tile
 from grafana.queries import REMEMBERED, in_service, known
 from grafana.transformations import Column
 
@@ -38,28 +38,36 @@ WORST_LATEST = f"min(catwalk_model_class_accuracy_ratio{{{_LATEST}}})"
 SHARES = f"max by (class) (catwalk_model_dataset_class_share_ratio{{{_LATEST}}})"
 RUN_STARTED = f"1000 * {_of_runs('catwalk_run_started_timestamp_seconds')}"
 RUN_ACCURACY = _of_runs("ml_test_accuracy_ratio")
+METRIC_IN_SERVICE = f"max by (metric) ({in_service('catwalk_model_metric')})"
+METRIC_LATEST = f'max by (metric) (catwalk_model_metric{{{_MODEL}, role="latest"}})'
+METRIC_CHANGE = f"{METRIC_LATEST} - {METRIC_IN_SERVICE}"
+METRIC_INFO = f"max by (metric, goal, unit, headline) (last_over_time(catwalk_metric_info{{{_MODEL}}}[{REMEMBERED}]))"
+METRIC = f'max by (role) (catwalk_model_metric{{{_MODEL}, metric="$metric"}})'
+RUN_METRIC = f'max by (run_id) (last_over_time(run:metric:last{{{_MODEL}, split="test", metric="$metric"}}[$__range]))'
 DECISIONS = f"count by (decision, reason) ({_of_runs('catwalk_decision_info', 'run_id, decision, reason')})"
 
 _NO_MODEL = "no version in service is known."
-_NO_TEST = "no tested model is known at any whole step of this range; a shorter range has shorter steps."
-_NO_RUN = "no tested run is known in this range."
+_NO_FIGURE = "no version in service with this figure is known; any metric is below."
+_NO_CLASSES = "no classes of a tested model are known at any whole step of this range: the model may have none."
+_NO_TEST = "no test with this figure is known at any whole step of this range; a shorter one has shorter steps."
+_NO_RUN = "no tested run with an accuracy is known in this range."
 
 DASHBOARD = board.board(
     "catwalk-model",
     "Catwalk: model health",
     "Is the model as good as it was, and is what it learns from the same? Across runs and time.",
-    [board.model(), board.recent(_RECENT)],
+    [board.model(), board.metric(), board.goal(), board.recent(_RECENT)],
     [board.promotions(), board.firing("model")],
     [
         tile(
-            About("Accuracy in service", "How often is the champion right?", _NO_MODEL, "percentunit", 5, 4, 2),
+            About("Accuracy in service", "How often is the champion right?", _NO_FIGURE, "percentunit", 5, 4, 2),
             query(IN_SERVICE, now=True),
         ),
         tile(
             About(
                 "Calibration error in service",
                 "How far are the champion's probabilities from how often it is right?",
-                _NO_MODEL,
+                _NO_FIGURE,
                 "percentunit",
                 5,
                 4,
@@ -71,7 +79,7 @@ DASHBOARD = board.board(
             About(
                 "Worst class in service",
                 "Which class does the champion get right least?",
-                _NO_MODEL,
+                _NO_FIGURE,
                 "percentunit",
                 5,
                 4,
@@ -129,7 +137,7 @@ DASHBOARD = board.board(
             About(
                 "Accuracy of each class",
                 "Does a class get worse from run to run? Of the last 60 runs, scheduled or manual ones.",
-                _NO_TEST,
+                _NO_CLASSES,
                 "percentunit",
                 height=10,
                 decimals=1,
@@ -141,7 +149,7 @@ DASHBOARD = board.board(
             About(
                 "Worst class",
                 "How low is the accuracy of the class that is recognised least?",
-                _NO_TEST,
+                _NO_CLASSES,
                 "percentunit",
                 height=10,
                 decimals=1,
@@ -168,12 +176,65 @@ DASHBOARD = board.board(
         ),
     ],
     {
+        "Any metric": [
+            joined(
+                About(
+                    "Metrics of latest and champion",
+                    "What is each version's test, which way should each metric go, and by which does the gate decide?",
+                    "no tested version is known.",
+                    "none",
+                    24,
+                    9,
+                ),
+                "metric",
+                [
+                    query(METRIC_IN_SERVICE, "A", table=True),
+                    query(METRIC_LATEST, "B", table=True),
+                    query(METRIC_CHANGE, "C", table=True),
+                    query(METRIC_INFO, "D", table=True),
+                ],
+                [
+                    Column("metric", "Metric"),
+                    Column("Value #A", "Champion", {"decimals": 4}),
+                    Column("Value #B", "Latest", {"decimals": 4}),
+                    Column("Value #C", "Latest less champion", {"decimals": 4}),
+                    Column("goal", "Goal"),
+                    Column("unit", "Unit"),
+                    Column("headline", "Decides"),
+                ],
+            ),
+            lines(
+                About(
+                    "Metric of the test: $metric",
+                    "Do new models keep up with the one in service? The chosen metric; its goal is to ${goal} it, if "
+                    "that is known.",
+                    "no test at any whole step of this range has this metric; a shorter range has shorter steps.",
+                    "none",
+                    decimals=4,
+                ),
+                query(METRIC, legend="{{role}}"),
+                steps=True,
+            ),
+            dots(
+                About(
+                    "Metric of every run: $metric",
+                    "How much do runs differ, sweeps and trials included? The chosen metric; its goal is to ${goal} "
+                    "it, if that is known. One dot a run at its start.",
+                    "no tested run in this range has this metric.",
+                    "none",
+                    decimals=4,
+                ),
+                [query(RUN_STARTED, "A", table=True), query(RUN_METRIC, "B", table=True)],
+                [Column("Value #A", "Started"), Column("Value #B", "test")],
+                "Started",
+            ),
+        ],
         "Dataset": [
             lines(
                 About(
                     "Share of each class",
                     "Do the classes in the training data shift? Of the last 60 runs, scheduled or manual ones.",
-                    _NO_TEST,
+                    _NO_CLASSES,
                     "percentunit",
                     8,
                     decimals=1,
@@ -205,7 +266,7 @@ DASHBOARD = board.board(
                 query(PIXEL_STDDEV, legend="{{role}}"),
                 steps=True,
             ),
-        ]
+        ],
     },
 )
 """As JSON."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana import board, words
 from grafana.panels import About, curve, grid, joined, link, listing, mapped, query, run_links, tile
 from grafana.panels import words as mapping
-from grafana.queries import in_service, parameters
+from grafana.queries import REMEMBERED, by_epoch, in_service, parameters
 from grafana.transformations import Column
 
 # One run's series are few, so the window is Prometheus' whole memory: a link to an old run works at any range.
@@ -20,8 +20,12 @@ def _last(family: str, *keep: str, of: str = _RUN) -> str:
 
 
 def _beside(family: str, *keep: str) -> str:
+    """A family of this run and of the champion."""
+    return _named_by_both(f"last_over_time({family}{{{_BOTH}}}{_WINDOW})", *keep)
+
+
+def _named_by_both(last: str, *keep: str) -> str:
     """This run and the champion, each series named by which of the two it is, and by `keep`."""
-    last = f"last_over_time({family}{{{_BOTH}}}{_WINDOW})"
     which = f'label_replace(label_replace({last}, "which", "champion", "", ""), "which", "this run", "run_id", "$run")'
     labels = ", ".join(f'"{label}"' for label in ("which", *keep))
     return f'max by (series, epoch) (label_join({which}, "series", " ", {labels}))'
@@ -35,6 +39,12 @@ DURATION = _last("catwalk_run_duration_seconds")
 BEST_EPOCH = _last("catwalk_run_best_epoch")
 LOSS_CURVES = _beside("ml_epoch_loss", "split")
 ACCURACY_CURVES = _beside("ml_epoch_accuracy_ratio", "split")
+METRIC_CURVES = _named_by_both(by_epoch(_BOTH, _WINDOW), "split")
+METRIC_TEST = _last("run:metric:last", "metric", of=f'{_RUN}, split="test"')
+METRIC_VALIDATION = _last("run:metric:last", "metric", of=f'{_RUN}, split="validation"')
+METRIC_TRAIN = _last("run:metric:last", "metric", of=f'{_RUN}, split="train"')
+METRIC_CHAMPION = f"max by (metric) ({in_service('catwalk_model_metric')})"
+METRIC_INFO = f'max by (metric, goal, unit) (last_over_time(catwalk_metric_info{{model="$model"}}[{REMEMBERED}]))'
 RATE = _beside("ml_epoch_learning_rate")
 GRADIENT = _beside("ml_epoch_gradient_norm")
 CLASS_CURVES = _last("ml_epoch_class_accuracy_ratio", "class", "epoch")
@@ -60,6 +70,7 @@ CLASS_CHAMPION = f"max by (class) ({in_service('catwalk_model_class_accuracy_rat
 
 _AIRFLOW = "${airflow}/dags/${__data.fields.DAG}/runs/${__value.raw:percentencode}"
 _NOTHING = "nothing is known: the run has not come that far, or its points are lost or left out."
+_NO_CLASSES = "nothing is known of classes: the model has none, the run has not come that far, or points are lost."
 _NO_DECISION = "no decision about this run is known."
 
 
@@ -67,7 +78,7 @@ DASHBOARD = board.board(
     "catwalk-run",
     "Catwalk: run detail",
     "What happened in this run, and how does it compare with the version in service?",
-    [board.model(), board.run(), board.champion(), board.place("exporter"), board.place("airflow")],
+    [board.model(), board.run(), board.metric(), board.champion(), board.place("exporter"), board.place("airflow")],
     [board.promotions(), board.starts("run")],
     [
         tile(
@@ -87,7 +98,7 @@ DASHBOARD = board.board(
             About(
                 "Test accuracy",
                 "How often is it right on the test images?",
-                "no test is known.",
+                "no accuracy of a test is known; the metrics below say what else was measured.",
                 "percentunit",
                 4,
                 4,
@@ -132,18 +143,46 @@ DASHBOARD = board.board(
             About(
                 "Accuracy, train and validation",
                 "How far do train and validation come apart? Train is dashed.",
-                _NOTHING,
+                "no accuracy of this run's epochs is known; another metric can be chosen below.",
                 "percentunit",
             ),
             ACCURACY_CURVES,
             series="series",
             dashed="/train$/",
         ),
+        joined(
+            About(
+                "Metrics",
+                "What was measured after the last epoch and in the test, which way should it go, and what has the "
+                "version in service?",
+                "nothing that was measured is known: the run has not come that far, or its points are lost.",
+                "none",
+                24,
+                8,
+            ),
+            "metric",
+            [
+                query(METRIC_TEST, "A", table=True),
+                query(METRIC_CHAMPION, "B", table=True),
+                query(METRIC_VALIDATION, "C", table=True),
+                query(METRIC_TRAIN, "D", table=True),
+                query(METRIC_INFO, "E", table=True),
+            ],
+            [
+                Column("metric", "Metric"),
+                Column("Value #A", "Test", {"decimals": 4}),
+                Column("Value #B", "Test of the champion", {"decimals": 4}),
+                Column("Value #C", "Validation", {"decimals": 4}),
+                Column("Value #D", "Train", {"decimals": 4}),
+                Column("goal", "Goal"),
+                Column("unit", "Unit"),
+            ],
+        ),
         grid(
             About(
                 "Confusion matrix",
                 "Which classes are taken for which? Columns are what the model says; a stronger blue is more.",
-                _NOTHING,
+                _NO_CLASSES,
                 "none",
                 12,
                 13,
@@ -216,12 +255,27 @@ DASHBOARD = board.board(
         ),
     ],
     {
+        "A metric by epoch": [
+            curve(
+                About(
+                    "Metric after each epoch: $metric",
+                    "How did the chosen metric go, and how beside the champion? Train is dashed.",
+                    "the epochs of this run and of the champion have no such metric, or their points are lost.",
+                    "none",
+                    24,
+                    10,
+                ),
+                METRIC_CURVES,
+                series="series",
+                dashed="/train$/",
+            )
+        ],
         "Classes": [
             curve(
                 About(
                     "Validation accuracy of each class",
                     "Which classes are learned late, or forgotten?",
-                    _NOTHING,
+                    _NO_CLASSES,
                     "percentunit",
                     12,
                     10,
@@ -233,7 +287,7 @@ DASHBOARD = board.board(
                 About(
                     "Test figures of each class",
                     "How good is each class, and how good is it in service?",
-                    _NOTHING,
+                    _NO_CLASSES,
                     "percentunit",
                     12,
                     10,

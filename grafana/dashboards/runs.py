@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana import board, words
 from grafana.panels import About, bars, curve, dots, grid, joined, mapped, percent, query, run_links
-from grafana.queries import in_service, parameters
+from grafana.queries import by_epoch, in_service, parameters
 from grafana.transformations import Column
 
 _RUNS = 'model="$model", run_id=~"$runs"'
@@ -30,6 +30,11 @@ ORIGIN = _last("catwalk_run_info", "trigger", "git_commit")
 CHAMPION = f"0 * {TEST_ACCURACY} + on () group_left () max({in_service('catwalk_model_accuracy_ratio')})"
 LOSS = _last("ml_epoch_loss", "epoch", where=', split="$split"')
 ACCURACY = _last("ml_epoch_accuracy_ratio", "epoch", where=', split="$split"')
+_OF_SPLIT = by_epoch(f'{_RUNS}, split="$split"', "[$__range]")
+METRIC = f"max by (run_id, epoch) ({_OF_SPLIT})"
+METRIC_TEST = _last("run:metric:last", where=', split="test", metric="$metric"')
+_IN_SERVICE = in_service("catwalk_model_metric", 'metric="$metric"')
+METRIC_CHAMPION = f"0 * {METRIC_TEST} + on () group_left () max({_IN_SERVICE})"
 CLASSES = _last("ml_test_class_accuracy_ratio", "class")
 STAGES = _last("ml_stage_duration_seconds", "stage")
 SPEED = _last("ml_epoch_examples_per_second", "epoch")
@@ -40,12 +45,14 @@ _LACKING = f"count by (name) ({_PARAMETERS}) < on () group_left () count(count b
 PARAMETERS = f"({_PARAMETERS}) and on (name) ({_OTHERS} or {_LACKING})"
 
 _NOTHING = "no such figures of the chosen runs are known in this range."
+_NO_ACCURACY = "no accuracy of the chosen runs is known in this range; choose another metric above."
+_NO_CLASSES = "no classes of the chosen runs are known in this range: the model may have none."
 
 DASHBOARD = board.board(
     "catwalk-runs",
     "Catwalk: run comparison",
     "Which runs are better, and what did they do differently? Finished runs of any age in the range.",
-    [board.model(), board.runs(), board.split(), board.place("exporter")],
+    [board.model(), board.runs(), board.split(), board.metric(), board.goal(), board.place("exporter")],
     [board.promotions(), board.starts("runs")],
     [
         joined(
@@ -99,7 +106,7 @@ DASHBOARD = board.board(
             About(
                 "Accuracy by epoch",
                 "How accurate is each run after each epoch? Split as chosen above.",
-                _NOTHING,
+                _NO_ACCURACY,
                 "percentunit",
             ),
             ACCURACY,
@@ -108,7 +115,7 @@ DASHBOARD = board.board(
             About(
                 "Test accuracy and the champion",
                 "Which runs are better than the version in service? One dot a run at its start.",
-                _NOTHING,
+                _NO_ACCURACY,
                 "percentunit",
                 decimals=2,
             ),
@@ -124,6 +131,36 @@ DASHBOARD = board.board(
             ],
             "Started",
         ),
+        curve(
+            About(
+                "Metric by epoch: $metric",
+                "How does the chosen metric go in each run? Metric and split as chosen above.",
+                "the chosen runs have no such metric of an epoch in this range.",
+                "none",
+            ),
+            METRIC,
+        ),
+        dots(
+            About(
+                "Metric of the test and the champion: $metric",
+                "Which runs are better than the version in service? The chosen metric; its goal is to ${goal} it, if "
+                "that is known. One dot a run at its start.",
+                "no test of the chosen runs in this range has this metric.",
+                "none",
+                decimals=4,
+            ),
+            [
+                query(STARTED, "A", table=True),
+                query(METRIC_TEST, "B", table=True),
+                query(METRIC_CHAMPION, "C", table=True),
+            ],
+            [
+                Column("Value #A", "Started"),
+                Column("Value #B", "test"),
+                Column("Value #C", "champion"),
+            ],
+            "Started",
+        ),
         bars(
             About("Duration", "Where does each run spend its time?", _NOTHING, "dthms"),
             STAGES,
@@ -134,7 +171,7 @@ DASHBOARD = board.board(
             About(
                 "Accuracy of each class",
                 "Which classes does each run get right on the test images? A stronger blue is more.",
-                _NOTHING,
+                _NO_CLASSES,
                 "percentunit",
                 24,
                 9,

@@ -31,7 +31,7 @@ from catwalk.telemetry.wire.labels import label_value
 from catwalk_exporter.disks import Disk, disk_folders
 from catwalk_exporter.snapshot import Snapshot
 
-STATES = ("running", "succeeded", "failed", "cancelled", "stalled")
+STATES = ("running", "succeeded", "failed", "cancelled", "stalled", "untested", "lost")
 SHOWN_SECONDS = 2 * 3600.0
 """How long after its last change a finished run is exported; then Prometheus remembers it."""
 SHOWN_RUNS = 1_000
@@ -274,7 +274,7 @@ def _models(snapshot: Snapshot) -> Iterator[Row]:
     """The latest and the champion of each model: few series, always there, so alerts stand on them."""
     latest: dict[str, SummaryRecord] = {}
     for summary in snapshot.summaries:
-        if summary.trigger in _PIPELINE and summary.is_tested:
+        if summary.trigger in _PIPELINE and summary.ships and summary.is_tested:
             latest[summary.model] = summary  # oldest first: the last one stays
     for summary in latest.values():
         yield from _model(summary, "latest")
@@ -338,14 +338,16 @@ def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str]) -> Iterato
         if not summary.decision:
             continue
         counts[summary.model, summary.decision, summary.reason] += 1
+        if summary.run_id in visible:
+            shown[summary.run_id] = summary
+        if not summary.ships:
+            continue
         since_ship[summary.model] = 0 if summary.decision == "ship" else since_ship.get(summary.model, 0) + 1
         of_pipeline = summary.trigger in _PIPELINE
         if of_pipeline:
             held = summary.decision == "hold" and summary.reason != _HARMLESS
             blocked[summary.model] = blocked.get(summary.model, 0) + 1 if held else 0
         newest[summary.model, of_pipeline] = summary  # alerts stand on the pipeline's: a try by hand must not hide it
-        if summary.run_id in visible:
-            shown[summary.run_id] = summary
     for summary in {**shown, **{summary.run_id: summary for summary in newest.values()}}.values():
         yield catalogue.DECISION_INFO, 1, (summary.run_id, summary.model, summary.decision, summary.reason)
         yield from _checks(summary)
@@ -381,7 +383,7 @@ def _present(labels: tuple[str, ...], *values: tuple[Metric, float | None]) -> I
 def _freshness(facts: Facts, settings: Settings) -> Iterator[Row]:
     last: dict[tuple[str, str], float] = {}
     scheduled: dict[str, list[SummaryRecord]] = {}
-    of_dags: dict[str, str] = {}
+    told: dict[tuple[str, str], str] = {}
     for summary in facts.snapshot.summaries:
         if summary.state == "succeeded" and summary.finished is not None:
             of_trigger = summary.model, summary.trigger
@@ -389,14 +391,20 @@ def _freshness(facts: Facts, settings: Settings) -> Iterator[Row]:
         if summary.trigger == "schedule":
             scheduled.setdefault(summary.model, []).append(summary)
         if summary.trigger in _PIPELINE:
-            of_dags[summary.dag_id] = summary.schedule  # a run by hand tells of a schedule that has changed, too
+            told[_told_by(summary)] = summary.schedule  # a run by hand tells of a schedule that has changed, too
     for labels, finished in last.items():
         yield catalogue.LAST_SUCCESS, finished, labels
     for model, runs in scheduled.items():
-        own = of_dags[runs[-1].dag_id]
-        yield from _due(model, runs, Schedule.of(own) if own else settings.schedule)
+        own = told[_told_by(runs[-1])]
+        if own or not runs[-1].problem:  # a run that logs is due when it says so, whatever holds for others
+            yield from _due(model, runs, Schedule.of(own) if own else settings.schedule)
     begun = {run.dag_id for runs in scheduled.values() for run in runs}
     yield from _first_due(facts, settings, begun)
+
+
+def _told_by(summary: SummaryRecord) -> tuple[str, str]:
+    """What has a schedule: a DAG of the stages, or the model of a run that logs."""
+    return summary.dag_id, summary.model if summary.problem else ""
 
 
 def _first_due(facts: Facts, settings: Settings, begun: Set[str]) -> Iterator[Row]:

@@ -14,12 +14,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from catwalk.entry_point import entry_point
-from tests.bench import accuracy, dashboards, epochs, faults, listing, pipeline, report, rules, telemetry
+from tests.bench import accuracy, dashboards, epochs, faults, listing, pipeline, report, rules, telemetry, tracking
 from tests.bench.measure import HEADER, Measurement
 
 PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
     "epochs": lambda say: epochs.measure(5, say),
     "telemetry": lambda say: telemetry.measure(5, say),
+    "tracking": lambda say: tracking.measure(5, say),
     "rules": lambda say: rules.measure(5, say),
     "faults": faults.measure,
     "accuracy": lambda say: accuracy.measure(5, say),

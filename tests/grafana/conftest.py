@@ -45,6 +45,7 @@ class Fed:
             "runs": runs,
             "champion": self.champion.run_id,
             "split": "validation",
+            "metric": "accuracy",
             "recent": runs,
             "dag": ".*",
         }

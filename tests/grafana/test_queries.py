@@ -117,7 +117,7 @@ def claims(answer: list[dict[str, Any]]) -> list[str]:
 
 
 def test_an_empty_prometheus_answers_every_query_without_error(empty_prometheus: str) -> None:
-    variables = dict.fromkeys(("model", "run", "runs", "recent", "champion", "split", "dag"), "")
+    variables = dict.fromkeys(("model", "run", "runs", "recent", "champion", "split", "metric", "dag"), "")
     wait_until(lambda: get(f"{empty_prometheus}/-/ready") is not None, "Prometheus is ready")
     now = time.time()
     found = {query: ask(empty_prometheus, query, variables, now, 3_600) for query in all_queries()}

@@ -146,7 +146,9 @@ class Story:
         run = RUN if state.runs else ""
         variables = {"model": MODEL if known else "", "run": run, "champion": run, "runs": known, "recent": known}
         for query in all_queries():
-            found = self.measured.ask(query, {**variables, "split": "validation", "dag": DAG}, seconds, state.until)
+            found = self.measured.ask(
+                query, {**variables, "split": "validation", "metric": "accuracy", "dag": DAG}, seconds, state.until
+            )
             state.answers[query] = found
         state.alerts &= prometheus.alerts()
         up = {"statsd_exporter": truth.statsd_exporter, "exporter": truth.exporter}
@@ -276,6 +278,11 @@ def this_minute(state: State, dashboard: str, panel: str) -> bool:
     return state.until < state.truth.since + 60 + 10 * SCRAPE_SECONDS
 
 
+def no_step(state: State, dashboard: str, panel: str) -> bool:
+    """At no step was a tested model known, which the exporter tells."""
+    return not any(map(state.exporter_at, state.steps(dashboard, panel)))
+
+
 def always(state: State, dashboard: str, panel: str) -> bool:
     """Here there is no Airflow, no Alertmanager, no check of the gate, and no rule fails."""
     return True
@@ -287,21 +294,33 @@ TRUE: Mapping[str, Condition] = {
     "No run of the last two days is known.": no_run,
     "No run that ended well is known.": no_run,
     "Prometheus scrapes none of these servers.": before,
-    "No tested run is known in this range.": no_run,
+    "No tested run with an accuracy is known in this range.": no_run,
     "No alert fires or is pending.": lambda state, *_: not state.measured or not state.alerts,
     "No run is known in this range.": no_run,
     "Nothing is known; the exporter may not have been scraped.": before,
     "No such figures of the chosen runs are known in this range.": no_run,
     "No two of the chosen runs are known to differ.": no_run,
     "This run is not known.": no_run,
-    "No test is known.": no_run,
     "No comparison is known.": always,
     "No decision about this run is known.": no_run,
     "Nothing is known: the run has not come that far, or its points are lost or left out.": no_run,
     "No decision is known.": no_run,
-    "No tested model is known at any whole step of this range; a shorter range has shorter steps.": (
-        lambda state, dashboard, panel: not any(map(state.exporter_at, state.steps(dashboard, panel)))
-    ),
+    "No test with this figure is known at any whole step of this range; a shorter one has shorter steps.": no_step,
+    "No test at any whole step of this range has this metric; a shorter range has shorter steps.": no_step,
+    "No classes of a tested model are known at any whole step of this range: the model may have none.": no_step,
+    "No version in service with this figure is known; any metric is below.": no_run,
+    "No version in service with an accuracy is known.": no_run,
+    "No tested version is known.": no_run,
+    "No tested run in this range has this metric.": no_run,
+    "The chosen runs have no such metric of an epoch in this range.": no_run,
+    "No test of the chosen runs in this range has this metric.": no_run,
+    "No accuracy of the chosen runs is known in this range; choose another metric above.": no_run,
+    "No classes of the chosen runs are known in this range: the model may have none.": no_run,
+    "No accuracy of a test is known; the metrics below say what else was measured.": no_run,
+    "No accuracy of this run's epochs is known; another metric can be chosen below.": no_run,
+    "The epochs of this run and of the champion have no such metric, or their points are lost.": no_run,
+    "Nothing that was measured is known: the run has not come that far, or its points are lost.": no_run,
+    "Nothing is known of classes: the model has none, the run has not come that far, or points are lost.": no_run,
     "No decision about a run is known in this range.": no_run,
     "Not known: statsd_exporter was not scraped and counted all the time.": (
         lambda state, *_: not state.measured or not state.truth.statsd_exporter

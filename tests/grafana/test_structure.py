@@ -188,7 +188,16 @@ def test_runs_have_one_colour_and_red_means_that_someone_must_act(dashboard: dic
         for text, color in re.findall(r'"text": "([^"]+)", "color": "(\w+)"', json.dumps(dashboard))
         if color == "red"
     }
-    assert red <= {"failed", "act now", "critical: act now", "not healthy", "no data", "not scraped", "never scraped"}
+    assert red <= {
+        "failed",
+        "lost",
+        "act now",
+        "critical: act now",
+        "not healthy",
+        "no data",
+        "not scraped",
+        "never scraped",
+    }
 
 
 def test_every_metric_is_declared_mapped_recorded_or_scraped() -> None:

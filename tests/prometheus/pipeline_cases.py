@@ -216,6 +216,14 @@ RUNS: list[Scenario] = [
         silent("PipelineRunFailed", "5m"),
     ),
     scenario(
+        "a run that logs goes silent, and comes back",
+        {**a_run(samples=120), STATE_FAILED.replace("failed", "lost"): "0x5 1x30 0x80"},
+        silent("PipelineRunFailed", "5m"),
+        fires("PipelineRunFailed", "20m", FAILED),
+        silent("PipelineRunFailed", "1h"),
+        interval="1m",
+    ),
+    scenario(
         "a sweep fails",
         {**a_run(trigger="sweep"), STATE_FAILED: constant(1)},
         silent("PipelineRunFailed", "5m"),

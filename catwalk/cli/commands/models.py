@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from catwalk.ledger.records import ChampionRecord
 
 
+_DEFAULT = Path("model.safetensors")
+
+
 def promote(run: RunArgument, reason: Reason, by: By = "", json: Json = False) -> None:
     """Put a run's model into service, whatever the gate has said."""
     from catwalk.gate.promotion import promote_by_hand
@@ -56,9 +59,7 @@ def announce(champion: ChampionRecord) -> None:
 
 
 def fetch(
-    out: Annotated[Path, typer.Option(help="File to write, a folder for it, or - for standard output.")] = Path(
-        "model.safetensors"
-    ),
+    out: Annotated[Path, typer.Option(help="File to write, a folder for it, or - for standard output.")] = _DEFAULT,
     model: Model = "",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     json: Json = False,
@@ -67,6 +68,8 @@ def fetch(
     from catwalk.cli.tables import output
 
     terminal.check_stdout(out, json)
+    if _fetch_files(out, model, force, json):
+        return
     target = out / "model.safetensors" if out.is_dir() else out
     if target != terminal.STDOUT and target.exists() and not force:
         raise CatwalkError(f"{target} exists; --force replaces it")
@@ -83,6 +86,50 @@ def fetch(
             f"{target}: champion {champion.model} of run {champion.run_id}, {len(body):,} bytes, "
             f"sha256 {champion.model_sha256}"
         )
+
+
+def _fetch_files(out: Path, model: str, force: bool, json: bool) -> bool:
+    """Downloads the files of a model that a run has logged; False: it is one of the stages'."""
+    from catwalk.cli.tables import output
+    from catwalk.ledger.models import fetch_file
+    from catwalk.ledger.runs import Run
+
+    store = ledger_store()
+    champion = champion_of(store, model)
+    run = Run(store, champion.run_id)
+    record = run.model()
+    if record is None:
+        return False
+    if record.sha256 != champion.model_sha256:
+        raise CatwalkError(f"the model of run {run.run_id} is not the one that was promoted; it is not downloaded")
+    if record.uri:
+        raise CatwalkError(f"the model of run {run.run_id} lies at {record.uri}; its sha256 is {record.sha256}")
+    targets = _targets(out, sorted(record.files))
+    taken = [target for target in targets.values() if target.exists() and not force]
+    if taken:
+        raise CatwalkError(f"{taken[0]} exists; --force replaces it")
+    for name, target in targets.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fetch_file(run, record, name, target)
+    told = ", ".join(map(str, targets.values()))
+    if json:
+        facts = {"files": [str(target) for target in targets.values()], "bytes": record.bytes, "model": champion.model}
+        output.print_json({**facts, "run_id": run.run_id, "sha256": record.sha256, "promoted": champion.promoted})
+    else:
+        print(f"{told}: champion {champion.model} of run {run.run_id}, {record.bytes:,} bytes, sha256 {record.sha256}")
+    return True
+
+
+def _targets(out: Path, names: list[str]) -> dict[str, Path]:
+    """File of the model → where it goes: several into a folder; a single one keeps its name where none is given."""
+    if out == terminal.STDOUT:
+        raise CatwalkError("a model that a run has logged is written to files; name one, or a folder, with --out")
+    if len(names) > 1:
+        folder = out if out != _DEFAULT else Path("model")
+        return {name: folder / name for name in names}
+    (name,) = names
+    alone = Path(Path(name).name)
+    return {name: out / alone if out.is_dir() else alone if out == _DEFAULT else out}
 
 
 def _write(target: Path, body: bytes) -> None:

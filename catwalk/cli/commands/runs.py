@@ -87,6 +87,21 @@ def _show_recipes(recipes: Sequence[Recipe], json: bool) -> None:
         output.show(output.recipes_table(recipes))
 
 
+def finish(run: RunArgument, model: Model = "", json: Json = False) -> None:
+    """Complete a run of catwalk.run that was never closed, from what it has stored: decide, if it was tested."""
+    from catwalk.cli.lookup import observed_ledger
+    from catwalk.cli.tables import output
+    from catwalk.tracking.closing import finish
+
+    found = resolve(run, model)
+    summary = finish(found, observed_ledger()[1])
+    if json:
+        output.print_json(output.plain(summary))
+    else:
+        told = [output.sentence(summary)] if summary.sentence else []
+        output.show(*told, f"run {found.run_id} {output.coloured(summary.state)}")
+
+
 def show(run: RunArgument, model: Model = "", json: Json = False) -> None:
     """Show everything about one run."""
     from catwalk.cli.tables import output

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _PIPED_WIDTH = 160
 _EXPLODED = 1e5
 _WIDE = 100
+_OTHER_METRICS = 4
+"""Columns of epochs beside loss and accuracy."""
 NARROW = 80
 """Fewer columns than this have room for what matters most only."""
 _COLOURS = {
@@ -45,6 +47,8 @@ _COLOURS = {
     "failed": "red",
     "cancelled": "yellow",
     "stalled": "red",
+    "lost": "red",
+    "untested": "yellow",
     "ship": "green",
     "hold": "yellow",
 }
@@ -121,7 +125,7 @@ def runs_table(summaries: Sequence[SummaryRecord], now: float, stalled_seconds: 
             *([summary.trigger] if wide else []),
             f"{summary.best_epoch or '-'}/{summary.epochs}" if summary.epochs else "-",
             number(summary.last_validation_loss, ".4f"),
-            number(summary.test_accuracy and 100 * summary.test_accuracy, ".2f"),
+            headline(summary, 2),
             decision(summary),
             duration(run_seconds(summary, now)),
         )
@@ -135,9 +139,17 @@ def _narrow_table(summaries: Sequence[SummaryRecord], now: float, stalled_second
         table.add_column(name, no_wrap=True)
     table.add_column("test", justify="right", no_wrap=True)
     for summary in summaries:
-        score = number(summary.test_accuracy and 100 * summary.test_accuracy, ".1f")
-        table.add_row(summary.run_id, coloured(shown_state(summary, now, stalled_seconds)), score)
+        state = coloured(shown_state(summary, now, stalled_seconds))
+        table.add_row(summary.run_id, state, headline(summary, 1))
     return table
+
+
+def headline(summary: SummaryRecord, digits: int) -> str:
+    """What the gate decides by: accuracy in per cent, any other metric by its name."""
+    if not summary.headline or summary.headline == "accuracy":
+        return number(summary.test_accuracy and 100 * summary.test_accuracy, f".{digits}f")
+    value = summary.test_metrics.get(summary.headline)
+    return "-" if value is None else f"{escape(summary.headline.replace('_', ' '))} {number(value, '.4g')}"
 
 
 def recipes_table(recipes: Sequence[Recipe]) -> Table:
@@ -267,7 +279,10 @@ def _attempts_table(attempts: Sequence[AttemptRecord], running: bool, now: float
 
 
 def _epochs_table(epochs: Sequence[EpochRecord], best: EpochRecord | None) -> RenderableType:
-    table = _table("epoch", "train loss", "train acc.", "valid. loss", "valid. acc.", "rate", "took", right=True)
+    others = _other_metrics(epochs)
+    shown = [f"{split.replace('validation', 'valid.')} {escape(name)}" for split, name in others]
+    names = ("epoch", "train loss", "train acc.", "valid. loss", "valid. acc.", *shown, "rate", "took")
+    table = _table(*names, right=True)
     for record in epochs:
         mark = " *" if best and record.epoch == best.epoch else ""
         table.add_row(
@@ -276,11 +291,18 @@ def _epochs_table(epochs: Sequence[EpochRecord], best: EpochRecord | None) -> Re
             number(record.train_accuracy, ".2%"),
             number(record.validation_loss, ".4f") + (mark or "  "),
             number(record.validation_accuracy, ".2%"),
+            *(number(record.metrics.get(split, {}).get(name), ".5g") for split, name in others),
             number(record.learning_rate, ".4f"),
             duration(record.duration_seconds),
         )
     note = "[dim]* lowest validation loss; the model of a run is its last epoch[/]"
     return Group(table, note) if best else table
+
+
+def _other_metrics(epochs: Sequence[EpochRecord]) -> list[tuple[str, str]]:
+    """Split and name of the metrics beside loss and accuracy that epochs have, as far as there is room."""
+    named = {(split, name): None for record in epochs for split, values in record.metrics.items() for name in values}
+    return list(named)[:_OTHER_METRICS]
 
 
 def evaluation_facts(record: EvaluationRecord) -> RenderableType:
@@ -301,12 +323,23 @@ def evaluation_facts(record: EvaluationRecord) -> RenderableType:
         )
     others = ", ".join(f"{name.replace('_', ' ')} {number(value, '.5g')}" for name, value in record.metrics.items())
     if record.accuracy is None:
-        return Text(f"test {others} ({record.examples:,} examples)")
-    headline = (
+        return Group(Text(f"test {others} ({record.examples:,} examples)"), *_slices(record))
+    told = (
         f"[bold]test accuracy {number(record.accuracy, '.2%')}[/], loss {number(record.loss, '.4f')}, calibration "
         f"error {number(record.calibration_error, '.2%')}{others and f', {others}'} ({record.examples:,} examples)"
     )
-    return Group(headline, "", table)
+    return Group(told, "", *([table] if classes else []), *_slices(record))
+
+
+def _slices(record: EvaluationRecord) -> list[RenderableType]:
+    """The headline metric on each value of each slice."""
+    if not record.slices:
+        return []
+    table = _table("slice", "value", "examples", "metric")
+    for name, values in record.slices.items():
+        for value, part in values.items():
+            table.add_row(escape(name), escape(value), f"{part.examples:,}", number(part.metric, ".5g"))
+    return ["", table]
 
 
 def check_line(check: Check) -> RenderableType:

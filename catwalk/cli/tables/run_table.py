@@ -63,13 +63,14 @@ _FACTS: Keys = {
 
 
 def keys_of(summaries: Sequence[SummaryRecord]) -> Keys:
-    """The facts that every run has, and every knob of any of these runs; `seed` is the one in force."""
+    """The facts that every run has, and every knob and every metric of any of these; `seed` is the one in force."""
     values: dict[str, list[Any]] = {}
     for summary in summaries:
         for name, value in summary.parameters.items():
             values.setdefault(name, []).append(value)
     knobs = {name: _kind_of(found) for name, found in values.items() if name not in _FACTS}
-    return {**_FACTS, **knobs}
+    tested = {f"test_{name}": float for summary in summaries for name in summary.test_metrics}
+    return {**_FACTS, **knobs, **{name: kind for name, kind in tested.items() if name not in _FACTS}}
 
 
 def _kind_of(values: Sequence[Any]) -> type:
@@ -89,7 +90,11 @@ def row(summary: SummaryRecord, now: float, stalled_seconds: float, keys: Keys) 
         "duration_seconds": run_seconds(summary, now),
         "epochs_done": summary.epochs,
     }
-    return {key: known[key] if key in _FACTS else _flat(key, summary.parameters.get(key)) for key in keys}
+    others = {
+        **{name: _flat(name, value) for name, value in summary.parameters.items()},
+        **{f"test_{name}": value for name, value in summary.test_metrics.items()},
+    }
+    return {key: known[key] if key in _FACTS else others.get(key) for key in keys}
 
 
 def _flat(key: str, value: Any) -> Any:

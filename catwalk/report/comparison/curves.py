@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from catwalk.ledger.records import is_finite
+from catwalk.ledger.records import EpochRecord, is_finite
 from catwalk.report.comparison.differences import Comparison
+from catwalk.report.comparison.entries import Entry
 from catwalk.report.facts import MissingError
 from catwalk.report.figures import style
 from catwalk.report.figures.curves import finite
@@ -33,76 +35,102 @@ def accuracy(comparison: Comparison) -> style.Drawing:
     return _curves(comparison, "accuracy", "", ".2%")
 
 
+Trained = Sequence[tuple[Entry, Sequence[EpochRecord]]]
+"""Runs, each with the epochs that it has finished."""
+
+
 def _curves(comparison: Comparison, field: str, unit: str, form: str) -> style.Drawing:
-    trained = [(entry, entry.training.value.epochs) for entry in comparison.entries if entry.training.value]
-    fields = [f"{split}_{field}" for split in ("validation", "train")]
-    trained = [
-        (entry, epochs)
-        for entry, epochs in trained
-        if any(getattr(epoch, name) is not None for epoch in epochs for name in fields)
-    ]
+    trained = _trained(comparison, field)
     if not trained:
         raise MissingError(f"None of these runs has finished an epoch with {field}.")
     named = len(trained) <= _NAMED
     rows = math.ceil(len(trained) / 2) if named else 0
     below = 0.132 * rows + (0.16 if rows else 0)
     figure = style.new_figure(4.4 + below)
-    last = max(epochs[-1].epoch for _, epochs in trained)
     handles: list[Line2D] = []
     cut = False
     for bottom, split in ((2.6 + below, "validation"), (0.42 + below, "train")):
         axes = style.add_axes(figure, 0.52, bottom, 3.6, 1.55)
-        handles = []
-        values = []
-        for entry, epochs in trained:
-            look = style.run_style(entry.run_id)
-            own = [finite(getattr(record, f"{split}_{field}")) for record in epochs]
-            values += [value for value in own if math.isfinite(value)]
-            few = len(trained) <= _MARKED_RUNS and last <= _MARKED_EPOCHS
-            (line,) = axes.plot(
-                [record.epoch for record in epochs],
-                own,
-                color=look.colour,
-                linewidth=2.4 if entry is comparison.baseline else 1.2,
-                alpha=1.0 if len(trained) <= _MARKED_RUNS or entry is comparison.baseline else 0.8,
-                marker=look.marker if few or len(epochs) == 1 else None,
-                markersize=3.2,
-                label=entry.run_id + (", baseline" if entry is comparison.baseline else ""),
-            )
-            if look.dashes:
-                line.set_dashes(look.dashes)
-            handles.append(line)
-        style.epoch_axis(axes, [1, last])
+        handles, values = _lines(axes, comparison, trained, f"{split}_{field}")
+        style.epoch_axis(axes, [1, _last(trained)])
         if field == "accuracy":
             style.percent_axis(axes.yaxis)
         cut = _zoom(axes, values) or cut
         style.label(axes, "epoch" if split == "train" else "", f"{split} {field}" + (f", {unit}" if unit else ""))
     if named:
-        figure.legend(
-            handles=handles,
-            loc="lower left",
-            bbox_to_anchor=(0.0, 0.0),
-            ncols=2,
-            fontsize=6.8,
-            labelcolor=style.INK,
-            frameon=False,
-            handlelength=2.4,
-            columnspacing=1.0,
-            handletextpad=0.5,
-            labelspacing=0.35,
-        )
+        _legend(figure, handles)
     told = "; ".join(
         f"{entry.run_id} {words(getattr(epochs[-1], f'validation_{field}'), form)} after {len(epochs)} epochs"
         for entry, epochs in trained
     )
-    note = "" if named else "The table of runs shows which line is whose."
-    if cut:
-        note = f"{note} Values far from all others lie outside the chart.".strip()
-    absent = len(comparison.entries) - len(trained)
-    if absent:
-        note = f"{note} {absent} of {len(comparison.entries)} runs have no epoch to show.".strip()
-    title = f"{field.capitalize()} by epoch"
-    return style.Drawing(figure, title, f"Curves of {len(trained)} runs, validation {field} at the end: {told}.", note)
+    alt = f"Curves of {len(trained)} runs, validation {field} at the end: {told}."
+    return style.Drawing(figure, f"{field.capitalize()} by epoch", alt, _note(comparison, len(trained), cut))
+
+
+def _trained(comparison: Comparison, field: str) -> Trained:
+    """The runs that have logged it, of either split."""
+    names = [f"{split}_{field}" for split in ("validation", "train")]
+    return [
+        (entry, epochs)
+        for entry in comparison.entries
+        if entry.training.value and (epochs := entry.training.value.epochs)
+        if any(getattr(epoch, name) is not None for epoch in epochs for name in names)
+    ]
+
+
+def _last(trained: Trained) -> int:
+    return max(epochs[-1].epoch for _, epochs in trained)
+
+
+def _lines(axes: Axes, comparison: Comparison, trained: Trained, field: str) -> tuple[list[Line2D], list[float]]:
+    """Draws a line a run; returns the lines, and all finite values."""
+    handles: list[Line2D] = []
+    values: list[float] = []
+    few = len(trained) <= _MARKED_RUNS
+    marked = few and _last(trained) <= _MARKED_EPOCHS
+    for entry, epochs in trained:
+        look, is_baseline = style.run_style(entry.run_id), entry is comparison.baseline
+        own = [finite(getattr(record, field)) for record in epochs]
+        values += [value for value in own if math.isfinite(value)]
+        (line,) = axes.plot(
+            [record.epoch for record in epochs],
+            own,
+            color=look.colour,
+            linewidth=2.4 if is_baseline else 1.2,
+            alpha=1.0 if few or is_baseline else 0.8,
+            marker=look.marker if marked or len(epochs) == 1 else None,
+            markersize=3.2,
+            label=entry.run_id + (", baseline" if is_baseline else ""),
+        )
+        if look.dashes:
+            line.set_dashes(look.dashes)
+        handles.append(line)
+    return handles, values
+
+
+def _legend(figure: Figure, handles: list[Line2D]) -> None:
+    figure.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 0.0),
+        ncols=2,
+        fontsize=6.8,
+        labelcolor=style.INK,
+        frameon=False,
+        handlelength=2.4,
+        columnspacing=1.0,
+        handletextpad=0.5,
+        labelspacing=0.35,
+    )
+
+
+def _note(comparison: Comparison, shown: int, cut: bool) -> str:
+    runs = len(comparison.entries)
+    return style.sentences(
+        "" if shown <= _NAMED else "The table of runs shows which line is whose.",
+        "Values far from all others lie outside the chart." if cut else "",
+        f"{runs - shown} of {runs} runs have no epoch to show." if shown < runs else "",
+    )
 
 
 def _zoom(axes: Axes, values: Sequence[float]) -> bool:
@@ -132,19 +160,8 @@ def test_accuracy(comparison: Comparison) -> style.Drawing:
     axes = style.add_axes(figure, 1.78, 0.42, 2.36, step * len(tested))
     for row, (entry, accuracy, examples) in enumerate(tested):
         look = style.run_style(entry.run_id)
-        low, high = wilson(round(accuracy * examples), examples)
-        is_baseline = entry is comparison.baseline
-        axes.errorbar(
-            [accuracy],
-            [row],
-            xerr=[[max(0.0, accuracy - low)], [max(0.0, high - accuracy)]],
-            marker=look.marker,
-            color=look.colour,
-            markersize=4.5,
-            elinewidth=1.2,
-            capsize=2,
-        )
-        if is_baseline:
+        _interval(axes, row, look, accuracy, examples)
+        if entry is comparison.baseline:
             axes.axvline(accuracy, color=look.colour, linewidth=0.9, dashes=(4, 3), zorder=1)
     axes.set_yticks(range(len(tested)), [entry.run_id for entry, _, _ in tested])
     for text, (entry, _, _) in zip(axes.get_yticklabels(), tested, strict=True):
@@ -159,3 +176,17 @@ def test_accuracy(comparison: Comparison) -> style.Drawing:
     told = "; ".join(f"{entry.run_id} {accuracy:.2%}" for entry, accuracy, _ in tested)
     note = f"Bold, and the dashed line: the baseline {comparison.baseline.run_id}."
     return style.Drawing(figure, "Test accuracy", f"Test accuracy of {len(tested)} runs, the best first: {told}.", note)
+
+
+def _interval(axes: Axes, row: int, look: style.RunStyle, accuracy: float, examples: int) -> None:
+    low, high = wilson(round(accuracy * examples), examples)
+    axes.errorbar(
+        [accuracy],
+        [row],
+        xerr=[[max(0.0, accuracy - low)], [max(0.0, high - accuracy)]],
+        marker=look.marker,
+        color=look.colour,
+        markersize=4.5,
+        elinewidth=1.2,
+        capsize=2,
+    )

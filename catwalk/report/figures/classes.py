@@ -72,6 +72,8 @@ def _confusion(facts: Facts) -> _Confusion:
     """
     evaluation = facts.evaluation.get()
     counts = evaluation.confusion
+    if not counts and evaluation.outcome_sha256:
+        raise MissingError("The run has stored no figures of classes.")
     if not counts or {len(row) for row in counts} != {len(counts)}:
         raise MissingError("The confusion matrix in evaluation.json is damaged.")
     return _Confusion(class_names(evaluation.classes, len(counts)), counts)

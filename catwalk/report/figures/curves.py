@@ -23,23 +23,12 @@ def loss_and_accuracy(facts: Facts) -> style.Drawing:
     epochs = _some(training.epochs)
     if all(value is None for record in epochs for value in (record.validation_loss, record.validation_accuracy)):
         raise MissingError("No loss and no accuracy were logged for the validation split.")
-    look = style.run_style(facts.run_id)
+    colour = style.run_style(facts.run_id).colour
     figure = style.new_figure(4.5)
     upper = style.add_axes(figure, 0.52, 2.62, 3.6, 1.6)
     lower = style.add_axes(figure, 0.52, 0.42, 3.6, 1.6)
-    for axes, name in ((upper, "loss"), (lower, "accuracy")):
-        numbers = [record.epoch for record in epochs]
-        for split, options in (
-            ("train", {"color": style.QUIET, "dashes": (3, 1.5), "marker": "s", "markersize": 2.8}),
-            ("validation", {"color": look.colour, "marker": "o", "markersize": 3.2, "linewidth": 1.8}),
-        ):
-            values = [getattr(record, f"{split}_{name}") for record in epochs]
-            line: dict[str, Any] = {"linewidth": 1.3, **options}
-            if len(epochs) > _MARKED_EPOCHS:
-                del line["marker"]
-            axes.plot(numbers, [finite(value) for value in values], label=split, **line)
-        style.epoch_axis(axes, numbers)
-        _say_if_empty(axes)
+    _draw_splits(upper, epochs, "loss", colour)
+    _draw_splits(lower, epochs, "accuracy", colour)
     if _is_steep([finite(value) for record in epochs for value in (record.train_loss, record.validation_loss)]):
         upper.set_yscale("log")
     style.percent_axis(lower.yaxis)
@@ -47,38 +36,66 @@ def loss_and_accuracy(facts: Facts) -> style.Drawing:
     style.label(lower, "epoch", "accuracy")
     best = training.best
     if best:
-        for axes, value in ((upper, best.validation_loss), (lower, best.validation_accuracy)):
-            axes.axvline(best.epoch, color=style.QUIET, linewidth=0.8, dashes=(1, 2), zorder=1)
-            axes.plot(
-                [best.epoch],
-                [finite(value)],
-                linestyle="none",
-                marker="o",
-                markersize=8,
-                markerfacecolor="none",
-                markeredgecolor=look.colour,
-                markeredgewidth=1.4,
-                label=f"best epoch, {best.epoch}",
-            )
+        _mark_best(upper, best.epoch, best.validation_loss, colour)
+        _mark_best(lower, best.epoch, best.validation_accuracy, colour)
     style.legend(upper, "upper right")
     style.legend(lower, "lower right")
-    last = epochs[-1]
-    first = epochs[0]
+    return style.Drawing(figure, "Loss and accuracy by epoch", _alt(epochs, best), _note(epochs, best))
+
+
+def _draw_splits(axes: Axes, epochs: Sequence[EpochRecord], name: str, colour: str) -> None:
+    """Train, quiet and dashed; validation in the run's colour."""
+    numbers = [record.epoch for record in epochs]
+    for split, options in (
+        ("train", {"color": style.QUIET, "dashes": (3, 1.5), "marker": "s", "markersize": 2.8}),
+        ("validation", {"color": colour, "marker": "o", "markersize": 3.2, "linewidth": 1.8}),
+    ):
+        values = [getattr(record, f"{split}_{name}") for record in epochs]
+        line: dict[str, Any] = {"linewidth": 1.3, **options}
+        if len(epochs) > _MARKED_EPOCHS:
+            del line["marker"]
+        axes.plot(numbers, [finite(value) for value in values], label=split, **line)
+    style.epoch_axis(axes, numbers)
+    _say_if_empty(axes)
+
+
+def _mark_best(axes: Axes, epoch: int, value: float | None, colour: str) -> None:
+    axes.axvline(epoch, color=style.QUIET, linewidth=0.8, dashes=(1, 2), zorder=1)
+    axes.plot(
+        [epoch],
+        [finite(value)],
+        linestyle="none",
+        marker="o",
+        markersize=8,
+        markerfacecolor="none",
+        markeredgecolor=colour,
+        markeredgewidth=1.4,
+        label=f"best epoch, {epoch}",
+    )
+
+
+def _alt(epochs: Sequence[EpochRecord], best: EpochRecord | None) -> str:
+    first, last = epochs[0], epochs[-1]
     alt = (
         f"Two line charts over {len(epochs)} epochs. Validation loss goes from {told(first.validation_loss, '.3f')} "
         f"to {told(last.validation_loss, '.3f')}, train loss to {told(last.train_loss, '.3f')}; validation accuracy "
         f"from {told(first.validation_accuracy, '.1%')} to {told(last.validation_accuracy, '.1%')}, train accuracy "
         f"to {told(last.train_accuracy, '.1%')}."
     )
-    note = "No epoch has a finite validation loss."
     if best:
         alt += f" The best epoch is {best.epoch} with a validation loss of {best.validation_loss:.3f}."
-        note = (
-            f"Lowest validation loss in epoch {best.epoch} of {len(epochs)}: {best.validation_loss:.4f}. The run's "
-            f"model is its last epoch: {told(last.validation_loss, '.4f')}, accuracy "
-            f"{told(last.validation_accuracy, '.2%')}."
-        )
-    return style.Drawing(figure, "Loss and accuracy by epoch", alt, note)
+    return alt
+
+
+def _note(epochs: Sequence[EpochRecord], best: EpochRecord | None) -> str:
+    if not best:
+        return "No epoch has a finite validation loss."
+    last = epochs[-1]
+    return (
+        f"Lowest validation loss in epoch {best.epoch} of {len(epochs)}: {best.validation_loss:.4f}. The run's "
+        f"model is its last epoch: {told(last.validation_loss, '.4f')}, accuracy "
+        f"{told(last.validation_accuracy, '.2%')}."
+    )
 
 
 def rate_and_gradient(facts: Facts) -> style.Drawing:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from catwalk.ledger.records import STAGES, Stage, SummaryRecord, is_finite
@@ -23,25 +25,72 @@ _SPREAD = 0.06
 """Accuracy this far below the median is shown at the edge, or one failed recipe would flatten all others."""
 
 
+@dataclass(frozen=True)
+class _Tested:
+    """The tested runs of one model, oldest first."""
+
+    runs: Sequence[SummaryRecord]
+    examples: int
+    """Of a test; 0: not known, so no interval is drawn."""
+
+    @property
+    def scores(self) -> list[float]:
+        return [summary.test_accuracy or 0.0 for summary in self.runs]
+
+    @property
+    def bounds(self) -> list[tuple[float, float]]:
+        """The interval of each score; without examples, the score alone."""
+        n = self.examples
+        return [wilson(round(score * n), n) if n else (score, score) for score in self.scores]
+
+    @property
+    def place(self) -> dict[str, int]:
+        """Run id → its position, from 1."""
+        return {summary.run_id: number for number, summary in enumerate(self.runs, 1)}
+
+    def of(self, run_id: str) -> float:
+        """A run's score."""
+        return self.scores[self.place[run_id] - 1]
+
+    @property
+    def heights(self) -> tuple[float, float, float]:
+        """The axis' lower end, its upper end below the legend, and the space between them and the outermost points."""
+        middle = statistics.median(self.scores)
+        floor = min((low for low, _ in self.bounds if low > middle - _SPREAD), default=min(self.scores))
+        ceiling = max(high for _, high in self.bounds)
+        pad = max(0.002, 0.08 * (ceiling - floor))
+        return floor - pad, ceiling + pad, pad
+
+
 def accuracy_over_runs(facts: Facts) -> style.Drawing:
     """Test accuracy of every tested run of this model with its interval; promotions and the champion marked."""
-    tested = [summary for summary in facts.past if is_finite(summary.test_accuracy)]
-    if not tested:
+    runs = [summary for summary in facts.past if is_finite(summary.test_accuracy)]
+    if not runs:
         raise MissingError(f"No run of {facts.record.model} has been tested yet.")
-    examples = facts.evaluation.value.examples if facts.evaluation.value else 0
-    scores = [summary.test_accuracy or 0.0 for summary in tested]
-    bounds = [wilson(round(score * examples), examples) if examples else (score, score) for score in scores]
-    place = {summary.run_id: number for number, summary in enumerate(tested, 1)}
-    middle = statistics.median(scores)
-    floor = min((low for low, _ in bounds if low > middle - _SPREAD), default=min(scores))
-    ceiling = max(high for _, high in bounds)
-    pad = max(0.002, 0.08 * (ceiling - floor))
-    bottom = floor - pad
+    tested = _Tested(runs, facts.evaluation.value.examples if facts.evaluation.value else 0)
+    champion = facts.in_service.run_id if facts.in_service else ""
+    promoted = _promotions(facts, tested.place)
     figure = style.new_figure(3.0)
     axes = style.add_axes(figure, 0.6, 0.42, 3.42, 2.3)
+    _draw_scores(axes, tested)
+    _draw_promotions(axes, tested, promoted)
+    _mark_runs(axes, tested, champion, facts.run_id)
+    _frame(axes, tested)
+    return style.Drawing(
+        figure,
+        f"Test accuracy of all runs of {facts.record.model}",
+        _alt(facts, tested, len(promoted), champion),
+        _note(facts, tested),
+    )
+
+
+def _draw_scores(axes: Axes, tested: _Tested) -> None:
+    """Each score with its interval; what lies below the axis at its edge."""
+    scores, bounds = tested.scores, tested.bounds
+    bottom, _, pad = tested.heights
     inside = [(number, score) for number, score in enumerate(scores, 1) if score >= bottom]
     below = [number for number, score in enumerate(scores, 1) if score < bottom]
-    many = len(tested) > _DOTS_ONLY
+    many = len(scores) > _DOTS_ONLY
     axes.errorbar(
         [number for number, _ in inside],
         [score for _, score in inside],
@@ -54,31 +103,30 @@ def accuracy_over_runs(facts: Facts) -> style.Drawing:
         markersize=2.2 if many else 3.6,
         color=style.QUIET,
         elinewidth=0.5 if many else 1,
-        capsize=0 if many or not examples else 2,
+        capsize=0 if many or not tested.examples else 2,
         label="tested run",
     )
     if below:
+        edge = [bottom + 0.3 * pad] * len(below)
+        axes.plot(below, edge, "v", color=style.QUIET, markersize=4.5, label="below the axis")
+
+
+def _draw_promotions(axes: Axes, tested: _Tested, promoted: Sequence[int]) -> None:
+    if not promoted:
+        return
+    scores = tested.scores
+    numbers, values = _in_service(promoted, scores)
+    axes.step(numbers, values, where="post", color=style.GOOD, linewidth=1.2, label="in service", zorder=1.5)
+    heights = [scores[number - 1] for number in promoted]
+    axes.plot(promoted, heights, linestyle="none", marker="^", markersize=6.5, color=style.GOOD, label="promoted")
+
+
+def _mark_runs(axes: Axes, tested: _Tested, champion: str, own: str) -> None:
+    """A star for the champion, a ring for this run."""
+    if champion in tested.place:
         axes.plot(
-            below, [bottom + 0.3 * pad] * len(below), "v", color=style.QUIET, markersize=4.5, label="below the axis"
-        )
-    promoted = _promotions(facts, place)
-    if promoted:
-        numbers, values = _in_service(promoted, scores)
-        axes.step(numbers, values, where="post", color=style.GOOD, linewidth=1.2, label="in service", zorder=1.5)
-        axes.plot(
-            promoted,
-            [scores[number - 1] for number in promoted],
-            linestyle="none",
-            marker="^",
-            markersize=6.5,
-            color=style.GOOD,
-            label="promoted",
-        )
-    champion = facts.in_service.run_id if facts.in_service else ""
-    if champion in place:
-        axes.plot(
-            [place[champion]],
-            [scores[place[champion] - 1]],
+            [tested.place[champion]],
+            [tested.of(champion)],
             linestyle="none",
             marker="*",
             markersize=12,
@@ -88,48 +136,62 @@ def accuracy_over_runs(facts: Facts) -> style.Drawing:
             label="champion",
             zorder=5,
         )
-    if facts.run_id in place:
+    if own in tested.place:
+        bottom, _, pad = tested.heights
         axes.plot(
-            [place[facts.run_id]],
-            [max(scores[place[facts.run_id] - 1], bottom + 0.3 * pad)],
+            [tested.place[own]],
+            [max(tested.of(own), bottom + 0.3 * pad)],
             linestyle="none",
             marker="o",
             markersize=10,
             markerfacecolor="none",
-            markeredgecolor=style.run_style(facts.run_id).colour,
+            markeredgecolor=style.run_style(own).colour,
             markeredgewidth=1.8,
             label="this run",
             zorder=6,
         )
-    axes.set_ylim(bottom, ceiling + pad)
-    axes.set_xlim(0.5, len(tested) + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=min(5, len(tested)), integer=True, min_n_ticks=1))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _day(tested, value)))
+
+
+def _frame(axes: Axes, tested: _Tested) -> None:
+    """Axes and legend, which stands above the points."""
+    count = len(tested.runs)
+    axes.set_xlim(0.5, count + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=min(5, count), integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _day(tested.runs, value)))
     axes.grid(visible=False, axis="x")
     style.percent_axis(axes.yaxis)
     style.label(
         axes,
         "tested runs in order of time, by their start (UTC)",
-        "test accuracy" + (", 95 % interval" if examples else ""),
+        "test accuracy" + (", 95 % interval" if tested.examples else ""),
     )
+    bottom, top, pad = tested.heights
     handles = len(axes.get_legend_handles_labels()[0])
-    axes.set_ylim(bottom, ceiling + pad + (ceiling - bottom) * 0.16 * -(-handles // 3))
+    axes.set_ylim(bottom, top + (top - pad - bottom) * 0.16 * -(-handles // 3))
     style.legend(axes, "upper left", columns=3)
-    alt = (
-        f"Test accuracy of {len(tested)} runs of {facts.record.model}, from {min(scores):.2%} to {max(scores):.2%}, "
-        f"median {middle:.2%}."
+
+
+def _alt(facts: Facts, tested: _Tested, promotions: int, champion: str) -> str:
+    scores = tested.scores
+    told = (
+        f"Test accuracy of {len(scores)} runs of {facts.record.model}, from {min(scores):.2%} to {max(scores):.2%}, "
+        f"median {statistics.median(scores):.2%}."
     )
-    if facts.run_id in place:
-        own = scores[place[facts.run_id] - 1]
-        rank = 1 + sum(score > own for score in scores)
-        alt += f" This run has {own:.2%}, rank {rank}."
-    alt += f" {len(promoted)} promotions are marked." if promoted else " No promotion is among them."
-    if champion in place:
-        alt += f" The champion {champion} has {scores[place[champion] - 1]:.2%}."
-    note = f"The newest {len(facts.past)} runs; {facts.older:,} older ones are left out." if facts.older else ""
-    if below:
-        note = f"{note} {len(below)} far below the others, at {min(scores):.1%} or more, shown at the edge.".strip()
-    return style.Drawing(figure, f"Test accuracy of all runs of {facts.record.model}", alt, note)
+    if facts.run_id in tested.place:
+        own = tested.of(facts.run_id)
+        told += f" This run has {own:.2%}, rank {1 + sum(score > own for score in scores)}."
+    told += f" {promotions} promotions are marked." if promotions else " No promotion is among them."
+    if champion in tested.place:
+        told += f" The champion {champion} has {tested.of(champion):.2%}."
+    return told
+
+
+def _note(facts: Facts, tested: _Tested) -> str:
+    below = sum(score < tested.heights[0] for score in tested.scores)
+    return style.sentences(
+        f"The newest {len(facts.past)} runs; {facts.older:,} older ones are left out." if facts.older else "",
+        f"{below} far below the others, at {min(tested.scores):.1%} or more, shown at the edge." if below else "",
+    )
 
 
 def _promotions(facts: Facts, place: dict[str, int]) -> list[int]:
@@ -163,63 +225,70 @@ def stage_durations(facts: Facts) -> style.Drawing:
     own = {stage: _stage_seconds(facts.summary, stage) for stage in STAGES}
     if not any(value is not None for value in own.values()):
         raise MissingError("No stage of this run has ended.")
-    before = [
-        summary for summary in facts.past if summary.run_id != facts.run_id and summary.started < facts.summary.started
-    ][-_COMPARED:]
+    earlier = [one for one in facts.past if one.run_id != facts.run_id and one.started < facts.summary.started]
+    before = earlier[-_COMPARED:]
     figure = style.new_figure(3.0)
     axes = style.add_axes(figure, 0.72, 0.42, 2.78, 2.3)
-    look = style.run_style(facts.run_id)
     told: list[str] = []
-    others_labelled = False
     for row, stage in enumerate(STAGES):
         others = [seconds for summary in before if is_finite(seconds := _stage_seconds(summary, stage))]
-        others = [max(seconds, _SHORTEST) for seconds in others]
-        middle = statistics.median(others) if others else 0.0
-        if others:
-            axes.plot(
-                others,
-                [row + 0.17] * len(others),
-                "|",
-                color=style.QUIET,
-                markersize=9,
-                alpha=0.55,
-                label=None
-                if others_labelled
-                else f"the {len(before)} runs before"
-                if len(before) > 1
-                else "the run before",
-            )
-            axes.plot(
-                [middle],
-                [row + 0.17],
-                "D",
-                color=style.QUIET,
-                markersize=4.5,
-                markerfacecolor=style.PAPER,
-                label=None if others_labelled else "their median",
-            )
-            others_labelled = True
+        middle = _draw_others(axes, row, others, len(before))
         seconds = own[stage]
+        _draw_own(axes, row, seconds, style.run_style(facts.run_id).colour)
         if seconds is not None:
-            axes.plot(
-                [max(seconds, _SHORTEST)],
-                [row - 0.17],
-                "o",
-                color=look.colour,
-                markersize=6.5,
-                label="this run" if not told else None,
-                zorder=4,
-            )
             told.append(f"{stage} {seconds:.1f} s" + (f" (median before {middle:.1f} s)" if others else ""))
-        axes.text(
-            1.03,
-            row,
-            "not ended" if seconds is None else _seconds(seconds),
-            transform=axes.get_yaxis_transform(),
-            color=style.QUIET if seconds is None else style.INK,
-            fontsize=style.SMALL,
-            va="center",
-        )
+    _frame_stages(axes)
+    unknown = "publish builds this page, so its own duration is not known yet."
+    note = style.sentences(
+        unknown if own["publish"] is None else "",
+        "" if before else "There is no run before this one to compare with.",
+    )
+    return style.Drawing(figure, "Stage durations", "Duration of each stage: " + ", ".join(told) + ".", note)
+
+
+def _draw_others(axes: Axes, row: int, others: Sequence[float], runs: int) -> float:
+    """One stage of the runs before: a stroke each and their median, which it returns."""
+    if not others:
+        return 0.0
+    seconds = [max(one, _SHORTEST) for one in others]
+    middle = statistics.median(seconds)
+    label = _once(axes, f"the {runs} runs before" if runs > 1 else "the run before")
+    heights = [row + 0.17] * len(seconds)
+    axes.plot(seconds, heights, "|", color=style.QUIET, markersize=9, alpha=0.55, label=label)
+    axes.plot(
+        [middle],
+        [row + 0.17],
+        "D",
+        color=style.QUIET,
+        markersize=4.5,
+        markerfacecolor=style.PAPER,
+        label=_once(axes, "their median"),
+    )
+    return middle
+
+
+def _draw_own(axes: Axes, row: int, seconds: float | None, colour: str) -> None:
+    """One stage of this run: a point, and its duration in words at the right."""
+    if seconds is not None:
+        place = [max(seconds, _SHORTEST)], [row - 0.17]
+        axes.plot(*place, "o", color=colour, markersize=6.5, label=_once(axes, "this run"), zorder=4)
+    axes.text(
+        1.03,
+        row,
+        "not ended" if seconds is None else _seconds(seconds),
+        transform=axes.get_yaxis_transform(),
+        color=style.QUIET if seconds is None else style.INK,
+        fontsize=style.SMALL,
+        va="center",
+    )
+
+
+def _once(axes: Axes, label: str) -> str | None:
+    """A line of the legend, unless it is there already."""
+    return None if label in axes.get_legend_handles_labels()[1] else label
+
+
+def _frame_stages(axes: Axes) -> None:
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     if high / low < 100:  # a narrow range would have no labelled tick
@@ -232,11 +301,6 @@ def stage_durations(facts: Facts) -> style.Drawing:
     axes.grid(visible=False, axis="y")
     style.label(axes, "seconds, logarithmic; last attempt of each stage")
     style.legend(axes, "upper left", columns=3)
-    alt = "Duration of each stage: " + ", ".join(told) + "."
-    note = "" if before else "There is no run before this one to compare with."
-    if own["publish"] is None:
-        note = f"publish builds this page, so its own duration is not known yet. {note}".strip()
-    return style.Drawing(figure, "Stage durations", alt, note)
 
 
 def _seconds(seconds: float) -> str:

@@ -125,6 +125,13 @@ def test_the_usual_handful_of_metrics_is_whole(make_regression: Any) -> None:
     assert left_out(run) == 0
 
 
+def test_what_a_script_calls_epochs_says_nothing_of_what_it_counts(make_regression: Any) -> None:
+    run = make_regression(300, config={"params": {"epochs": 3}}, planned_epochs=0)
+    shown = {point.labels["epoch"] for point in run_points(run) if "epoch" in point.labels}
+    assert len(shown) > 50
+    assert max(map(int, shown)) > 250
+
+
 def test_a_name_that_no_line_could_hold_stays_in_the_ledger(make_regression: Any) -> None:
     run = make_regression()
     tested = replace(run.evaluation(), metrics={"mae": 1.0, "猫" * 101: 2.0, ":" * 101: 3.0, "猫" * 100: 4.0})

@@ -1,0 +1,154 @@
+"""A model without classes, logged by a script of ten lines, in real servers: what rules and dashboards make of it."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from catwalk.ledger.runs import Ledger
+from catwalk.replay.points import run_points
+from catwalk.storage.opening import open_store
+from stack.settings import PROJECT
+from tests.grafana.measured import Measured
+from tests.grafana.promql import Query, all_queries
+from tests.support.servers import StatsdExporter, wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+MODEL = "prices"
+SCRIPT = """
+import sys
+import numpy as np
+import catwalk
+
+truth = np.linspace(-50.0, 200.0, 600)
+with catwalk.run("prices", catwalk.Regression(unit="EUR"), params={"error": sys.argv[1]}) as run:
+    run.data(as_of="2026-11-25")
+    for step in range(1, 5):
+        run.epoch(step, train={"rmse": 9.0 / step}, validation={"rmse": 10.0 / step, "прибыль/день": -step})
+    run.model(b"model " + sys.argv[1].encode())
+    guess = truth + float(sys.argv[1]) * np.sin(np.arange(600))
+    run.test(truth, guess, keys=range(600), slices={"country": np.where(truth < 0, "PT", "DE")})
+print(run.run_id)
+"""
+WITHOUT = {
+    "catwalk-home": {"Accuracy in service", "Accuracy of the last runs", "Last decisions"},
+    "catwalk-run": {"Test accuracy", "Confusion matrix", "Test figures of each class"},
+    "catwalk-runs": {"Test accuracy and the champion", "Accuracy of each class", "Runs"},
+    "catwalk-model": {
+        "Accuracy in service", "Calibration error in service", "Worst class in service", "Test accuracy",
+        "Test accuracy of every run", "Calibration error", "Test loss", "Accuracy of each class", "Worst class",
+        "Share of each class", "Mean of the pixels", "Spread of the pixels",
+    },
+}  # fmt: skip
+"""Panels of which some queries, or all, are about what such a model has not."""
+
+
+@dataclass
+class Known:
+    """What is there once the servers have seen both runs."""
+
+    measured: Measured
+    champion: str
+    challenger: str
+    answers: dict[Query, Any] = field(default_factory=dict)
+
+    def asked(self, metric: str, split: str = "validation") -> dict[Query, Any]:
+        """The answer to each query where this metric is chosen."""
+        runs = f"({self.champion}|{self.challenger})"
+        variables = {"model": MODEL, "run": self.challenger, "runs": runs, "recent": runs, "champion": self.champion}
+        chosen = {**variables, "metric": metric, "split": split, "dag": ".*"}
+        return {query: self.measured.ask(query, chosen, 3_600, time.time()) for query in all_queries()}
+
+
+def log_run(error: float) -> str:
+    """Runs the script as a scheduled job would, and names its run."""
+    environment = {**os.environ, "CATWALK_SHIP": "1", "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-c", SCRIPT, str(error)]
+    done = subprocess.run(command, env=environment, cwd=PROJECT, check=True, timeout=120, stdout=subprocess.PIPE)
+    return done.stdout.decode().strip()
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
+    """Two runs of a regression: the second is worse by half."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("CATWALK_", "AIRFLOW_CTX_"))]:
+            patch.delenv(name)
+        patch.setenv("CATWALK_STORE", (tmp_path_factory.mktemp("ledger") / "ledger").as_uri())
+        statsd_exporter = StatsdExporter()
+        patch.setenv("CATWALK_STATSD", f"127.0.0.1:{statsd_exporter.port}")
+        measured = Measured(tmp_path_factory.mktemp("measured"), statsd_exporter)
+        try:
+            found = Known(measured, log_run(2.0), log_run(3.0))
+            ready = f'run:metric:last{{run_id="{found.challenger}", split="test", metric="mae"}}'
+            ready += f' and on () catwalk_model_version_info{{role="latest", run_id="{found.challenger}"}}'
+            wait_until(lambda: measured.prometheus.query(ready), "the second run is known")
+            measured.settle()
+            yield found
+        finally:
+            measured.stop()
+
+
+def test_every_point_of_both_ledgers_is_in_prometheus(known: Known) -> None:
+    for run_id in (known.champion, known.challenger):
+        points = run_points(Ledger(open_store()).run(run_id))
+        assert {point.labels["metric"] for point in points if "metric" in point.labels} > {"прибыль/день", "mae", "r2"}
+        found = known.measured.prometheus.query(f'run:points_exposed:count{{run_id="{run_id}"}}')
+        assert [value for _, value in found] == [len(points)]
+
+
+def test_one_name_finds_any_metric_of_the_last_epoch_and_of_the_test(known: Known) -> None:
+    evaluation = Ledger(open_store()).run(known.challenger).evaluation()
+    assert evaluation
+    answer = known.measured.prometheus.query(f'run:metric:last{{run_id="{known.challenger}"}}')
+    found = {(labels["split"], labels["metric"]): value for labels, value in answer}
+    assert found == {
+        ("train", "rmse"): 2.25,
+        ("validation", "rmse"): 2.5,
+        ("validation", "прибыль/день"): -4,
+        **{("test", name): value for name, value in evaluation.metrics.items()},
+    }
+    sliced = known.measured.prometheus.query(f'ml_test_metric{{run_id="{known.challenger}", slice="country"}}')
+    assert {labels["slice_value"] for labels, _ in sliced} == {"PT", "DE"}
+
+
+def test_its_headline_regression_fires_and_no_rule_on_classes_does(known: Known) -> None:
+    wait_until(lambda: "ModelHeadlineRegressed" in known.measured.prometheus.alerts(), "the headline has regressed")
+    [(labels, value)] = known.measured.prometheus.query("model:headline_regression:ratio")
+    assert (labels["metric"], labels["run_id"]) == ("mae", known.challenger)
+    assert math.isclose(value, 0.5, rel_tol=1e-6)
+    of_model = {
+        name for name in known.measured.prometheus.alerts() if name.startswith(("Model", "Champion", "Dataset"))
+    }
+    assert of_model == {"ModelHeadlineRegressed", "ModelRegressedAgainstChampion"}
+
+
+@pytest.mark.parametrize("dashboard", ["catwalk-run", "catwalk-runs", "catwalk-model", "catwalk-home"])
+def test_a_panel_is_empty_only_where_the_model_has_no_such_thing(known: Known, dashboard: str) -> None:
+    def empty() -> set[str]:
+        answers = known.asked("mae" if dashboard == "catwalk-model" else "rmse")
+        found = {query.place for query, answer in answers.items() if query.dashboard == dashboard and not answer}
+        return found - EMPTY_HERE
+
+    wait_until(lambda: empty() <= WITHOUT[dashboard], "a whole step of the range has passed")
+    assert empty() == WITHOUT[dashboard]
+
+
+EMPTY_HERE = {"exporter", "airflow", "courier", "Elsewhere", "annotation Alerts", "annotation Promotions"}
+
+
+def test_curves_of_a_chosen_metric_are_those_of_the_ledger(known: Known) -> None:
+    answers = known.asked("прибыль/день")
+    [curve] = [a for q, a in answers.items() if (q.dashboard, q.place) == ("catwalk-runs", "Metric by epoch: $metric")]
+    own = [series for series in curve if series["metric"]["run_id"] == known.challenger]
+    drawn = {series["metric"]["epoch"]: float(series["value"][1]) for series in own}
+    assert drawn == {"1": -1, "2": -2, "3": -3, "4": -4}
