@@ -62,7 +62,9 @@ def main() -> None:
         run.model("demand.pickle")
 
         predicted = model.predict(X[test]).clip(0)
-        run.test(y[test], predicted, keys=hours[test], slices={"weekend": X[test, WEEKDAY] >= 5})
+        run.test(
+            y[test], predicted, keys=hours[test], slices={"day": np.where(X[test, WEEKDAY] < 5, "workday", "weekend")}
+        )
         print(f"{test.sum():,} hours: mean absolute error {mean_absolute_error(y[test], predicted):.2f} bicycles")
         print(f"root mean squared error {root_mean_squared_error(y[test], predicted):.2f} bicycles")
     print(run.decision)
