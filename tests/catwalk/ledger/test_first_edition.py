@@ -240,7 +240,14 @@ def measured(s3_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_dashboards_show_it_while_it_is_migrated(measured: Measured, catwalk: Any) -> None:
-    variables = {"run": ANCHOR, "champion": CHAMPION, "model": "mlp", "split": "validation", "dag": ".*"}
+    variables = {
+        "run": ANCHOR,
+        "champion": CHAMPION,
+        "model": "mlp",
+        "split": "validation",
+        "dag": ".*",
+        "metric": "accuracy",
+    }
     variables |= dict.fromkeys(("runs", "recent"), f"({ANCHOR}|{FLOORED})")
 
     def empty() -> list[str]:
