@@ -236,6 +236,10 @@ def of_run(record: RunRecord) -> Trainable:
     Raises:
         ConfigError: its record names none, or one that is not here.
     """
+    if record.problem:
+        raise ConfigError(
+            f"run {record.run_id} has logged a model of its program's own, and no Trainable can rebuild it"
+        )
     if not record.trainable:
         raise ConfigError(
             f"run {record.run_id} was stored by version 0.1 and names no Trainable; `catwalk migrate` fills it in"
@@ -269,7 +273,10 @@ def _upgraded(trainable: Upgradable, record: RunRecord) -> dict[str, Any]:
 
 
 def origin(trainable: Trainable, record: RunRecord) -> Origin | None:
-    """What the record of a run would say of its Trainable, had that been this one; None: it makes other models."""
+    """What the record of a run would say of its Trainable, had that been this one; None: it makes other models, or the
+    run has logged its own."""
+    if record.problem:
+        return None
     try:
         config = config_of(trainable, record)
     except ConfigError:

@@ -89,7 +89,13 @@ def champion_model(model: str) -> tuple[ChampionRecord, Run, bytes]:
 
     store = ledger_store()
     champion = champion_of(store, model)
-    return champion, Run(store, champion.run_id), champion_weights(store, champion)
+    run = Run(store, champion.run_id)
+    if run.model():
+        raise CatwalkError(
+            f"the model of run {run.run_id} was logged by a program, which alone knows how to ask it; `catwalk fetch` "
+            "downloads it"
+        )
+    return champion, run, champion_weights(store, champion)
 
 
 def observed_ledger() -> tuple[Ledger, Observer]:

@@ -130,7 +130,6 @@ def _record(
         raise InputError(f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {problem!r:.60}")
     named = settings.model_name(model)
     stored = settings.stored_params(params)
-    commit, dirty = versions.git_state(Path.cwd())
     return RunRecord(
         run_id="",
         model=named,
@@ -140,9 +139,6 @@ def _record(
         code_sha256="",
         created=time.time(),
         synthetic=synthetic,
-        git_commit=commit,
-        git_dirty=dirty,
-        versions=versions.installed(),
         classes=list(problem.classes) if problem.kind == "multiclass" else [],  # type: ignore[attr-defined]
         metric_series=OTHERS,
         schedule=settings.schedule(every, cron),
@@ -174,8 +170,12 @@ def _session(record: RunRecord, identity: Identity, problem: Problem, close_time
 
 def _opened(store: Store, record: RunRecord, identity: Identity, observer: Observer) -> Run:
     found = _claimed(store, record.model, identity.key) if identity.key else KeyRecord("", new_run_id())
+    commit, dirty = versions.git_state(Path.cwd())
     whole = replace(
         record,
+        git_commit=commit,
+        git_dirty=dirty,
+        versions=versions.installed(),
         run_id=found.run_id,
         seed=seed_of(found.run_id),
         trigger=identity.trigger,

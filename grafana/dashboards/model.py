@@ -40,7 +40,7 @@ RUN_STARTED = f"1000 * {_of_runs('catwalk_run_started_timestamp_seconds')}"
 RUN_ACCURACY = _of_runs("ml_test_accuracy_ratio")
 METRIC_IN_SERVICE = f"max by (metric) ({in_service('catwalk_model_metric')})"
 METRIC_LATEST = f'max by (metric) (catwalk_model_metric{{{_MODEL}, role="latest"}})'
-METRIC_CHANGE = f"max by (metric) (model:metric:change{{{_MODEL}}})"
+METRIC_CHANGE = f"{METRIC_LATEST} - {METRIC_IN_SERVICE}"
 METRIC_INFO = f"max by (metric, goal, unit, headline) (last_over_time(catwalk_metric_info{{{_MODEL}}}[{REMEMBERED}]))"
 METRIC = f'max by (role) (catwalk_model_metric{{{_MODEL}, metric="$metric"}})'
 RUN_METRIC = f'max by (run_id) (last_over_time(run:metric:last{{{_MODEL}, split="test", metric="$metric"}}[$__range]))'

@@ -383,7 +383,7 @@ def _present(labels: tuple[str, ...], *values: tuple[Metric, float | None]) -> I
 def _freshness(facts: Facts, settings: Settings) -> Iterator[Row]:
     last: dict[tuple[str, str], float] = {}
     scheduled: dict[str, list[SummaryRecord]] = {}
-    of_dags: dict[str, str] = {}
+    told: dict[tuple[str, str], str] = {}
     for summary in facts.snapshot.summaries:
         if summary.state == "succeeded" and summary.finished is not None:
             of_trigger = summary.model, summary.trigger
@@ -391,14 +391,20 @@ def _freshness(facts: Facts, settings: Settings) -> Iterator[Row]:
         if summary.trigger == "schedule":
             scheduled.setdefault(summary.model, []).append(summary)
         if summary.trigger in _PIPELINE:
-            of_dags[summary.dag_id] = summary.schedule  # a run by hand tells of a schedule that has changed, too
+            told[_told_by(summary)] = summary.schedule  # a run by hand tells of a schedule that has changed, too
     for labels, finished in last.items():
         yield catalogue.LAST_SUCCESS, finished, labels
     for model, runs in scheduled.items():
-        own = of_dags[runs[-1].dag_id]
-        yield from _due(model, runs, Schedule.of(own) if own else settings.schedule)
+        own = told[_told_by(runs[-1])]
+        if own or not runs[-1].problem:  # a run that logs is due when it says so, whatever holds for others
+            yield from _due(model, runs, Schedule.of(own) if own else settings.schedule)
     begun = {run.dag_id for runs in scheduled.values() for run in runs}
     yield from _first_due(facts, settings, begun)
+
+
+def _told_by(summary: SummaryRecord) -> tuple[str, str]:
+    """What has a schedule: a DAG of the stages, or the model of a run that logs."""
+    return summary.dag_id, summary.model if summary.problem else ""
 
 
 def _first_due(facts: Facts, settings: Settings, begun: Set[str]) -> Iterator[Row]:

@@ -109,12 +109,12 @@ class Killed(Exception):
 @pytest.mark.integration
 @pytest.mark.parametrize("writes", range(5))
 def test_what_was_killed_half_way_is_gone_on_with(ledger: Store, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
-    left = iter(range(writes))
+    left, real = iter(range(writes)), ledger.put
 
     def put(*arguments: Any, **conditions: Any) -> str:
         if next(left, None) is None:
             raise Killed
-        return Store.put(ledger, *arguments, **conditions)
+        return real(*arguments, **conditions)
 
     migration = Migration(ledger, ORIGIN, ENDED)
     with monkeypatch.context() as patch:
@@ -131,13 +131,13 @@ def test_what_was_killed_half_way_is_gone_on_with(ledger: Store, monkeypatch: py
 
 @pytest.mark.integration
 def test_nothing_that_is_written_meanwhile_is_lost(ledger: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, others = Run(ledger, CHAMPION), iter(["written by somebody else"])
+    run, others, real = Run(ledger, CHAMPION), iter(["written by somebody else"]), ledger.put
 
     def put(key: str, body: bytes, **conditions: Any) -> str:
         said = next(others, "") if key.startswith("summaries/") else ""
         if said:
             run.update_summary(lambda found: dataclasses.replace(found, sentence=said))
-        return Store.put(ledger, key, body, **conditions)
+        return real(key, body, **conditions)
 
     monkeypatch.setattr(ledger, "put", put)
     Migration(ledger, ORIGIN, ENDED).migrate(CHAMPION)

@@ -67,7 +67,7 @@ def test_without_the_right_to_write_all_is_read(store: Store, monkeypatch: pytes
         raise StoreError("refused")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "put", refuse)
+        patch.setattr(S3Store, "put", refuse)
         assert gets_of_a_newcomer(store)[1] == ["succeeded"] * 6
     assert store.find(summary_index.KEY) is None
 

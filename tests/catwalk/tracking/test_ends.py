@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,9 +73,9 @@ def test_a_heartbeat_keeps_a_run_alive(ledger: Ledger, monkeypatch: pytest.Monke
     run._session.journal.heartbeat_seconds = 0.05  # type: ignore[union-attr]
     run.epoch(1, train={"loss": 1.0})
     stored = only(ledger)
-    wait_until(lambda: stored.summary().epochs == 1, 30)
+    wait_until(lambda: stored.summary().epochs == 1)
     before = stored.summary().updated
-    wait_until(lambda: stored.summary().updated > before, 30)
+    wait_until(lambda: stored.summary().updated > before)
     run.close()
 
 
@@ -90,7 +91,7 @@ def test_a_dead_store_stops_no_epoch_and_close_says_what_to_do(
         run.epoch(epoch, train={"loss": 1.0})
         run.log(rate=1.0)
     assert time.perf_counter() - started < 5
-    wait_until(lambda: "is kept, and tried again" in caplog.text, 30)
+    wait_until(lambda: "is kept, and tried again" in caplog.text)
     with pytest.raises(StoreUnavailableError, match="the model is not stored"):
         run.model(b"m")
     with pytest.raises(StoreUnavailableError, match=r"`catwalk finish .*` completes it"):
@@ -108,7 +109,7 @@ def test_the_store_s_recovery_brings_all_epochs(ledger: Ledger, monkeypatch: pyt
             for epoch in range(1, 6):
                 run.epoch(epoch, train={"loss": 1.0})
         assert FileStore.put is put
-        wait_until(lambda: len(only(ledger).training().epochs) == 5, 30)
+        wait_until(lambda: len(only(ledger).training().epochs) == 5)
 
 
 def test_the_caller_s_own_error_goes_before_a_dead_store(
@@ -168,3 +169,14 @@ def test_a_summary_s_time_never_goes_back(ledger: Ledger) -> None:
     catwalk.run("churn", catwalk.Binary()).close()
     summary = only(ledger).summary()
     assert touched(summary, summary.updated - 5).updated == summary.updated
+
+
+def test_without_a_store_runs_are_kept_here_as_one_line_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CATWALK_STORE")
+    monkeypatch.chdir(tmp_path)
+    catwalk.run("churn", catwalk.Binary()).close()
+    assert list((tmp_path / ".catwalk-ledger" / "runs").iterdir())
+    told = capfd.readouterr().err
+    assert told.count("\n") == 1 and ".catwalk-ledger" in told

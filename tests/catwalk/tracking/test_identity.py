@@ -189,6 +189,37 @@ def test_airflow_s_task_is_the_key_and_its_kind_of_run_decides_on_shipping(
     assert not identity.identify(ship="never").ships
 
 
+def test_a_real_airflow_says_which_task_runs(program: Program, tmp_path: Path) -> None:
+    code = """
+import types
+from airflow.sdk.execution_time.context import set_current_context
+from airflow.utils.types import DagRunType
+from catwalk.tracking.identity import identify
+print(identify().key or "none")
+dag_run = types.SimpleNamespace(dag_id="nightly", run_id="r1", run_type=DagRunType.SCHEDULED)
+with set_current_context({"dag_run": dag_run, "ti": types.SimpleNamespace(task_id="train", map_index=2)}):
+    print(identify().key, identify().trigger)
+"""
+    told, _ = program(code, AIRFLOW_HOME=str(tmp_path)).communicate(timeout=120)
+    assert told.splitlines()[-2:] == ["none", "airflow:nightly/r1/train/2 schedule"]
+
+
+def test_a_whole_run_loads_nothing_heavy(program: Program) -> None:
+    code = """
+import sys
+from tests.catwalk.tracking.conftest import KEYS, LABELS, scores
+before = set(sys.modules)
+import catwalk
+with catwalk.run("churn", catwalk.Binary()) as run:
+    run.epoch(1, train={"loss": 1.0})
+    run.model(b"m")
+    run.test(LABELS, scores(), keys=KEYS, slices={"parity": KEYS % 2})
+print(run.decision.decision, sorted({"torch", "scipy", "matplotlib", "pandas", "airflow", "boto3"} & set(sys.modules)))
+"""
+    told, _ = program(code).communicate(timeout=120)
+    assert told.splitlines()[-1] == "would_ship []"
+
+
 @pytest.mark.parametrize(
     ("dag_run_id", "ships"),
     [("scheduled__2026-11-25", True), ("manual__x", True), ("by hand", True), ("backfill__x", False)],

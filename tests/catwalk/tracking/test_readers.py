@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import catwalk
+from catwalk.errors import ConfigError
 from catwalk.ledger.runs import Ledger
 from catwalk.ledger.summaries import Summaries
 from catwalk.ledger.watched import watched
@@ -17,6 +18,7 @@ from catwalk.report.build import build
 from catwalk.storage.file_store import FileStore
 from catwalk.storage.store import Store
 from catwalk.tracking import journal
+from catwalk.trainable import of_run
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
 from tests.catwalk.tracking.conftest import KEYS, LABELS, only, scores
@@ -68,6 +70,19 @@ def test_the_champion_is_fetched_as_it_was_logged(command: Any, shipped: list[st
     assert again.code == 1 and "exists; --force replaces it" in again.err
 
 
+def test_what_needs_a_trainable_says_that_such_a_run_has_none(
+    command: Any, shipped: list[str], ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_TRAINABLE", "ml.fashion_mnist:CLASSIFIER")
+    before = {entry.key: entry.etag for entry in ledger.store.list("")}
+    asked = command("predict", "picture.png")
+    assert asked.code == 1 and "`catwalk fetch` downloads it" in asked.err
+    assert command("migrate").code == 0
+    assert {entry.key: entry.etag for entry in ledger.store.list("")} == before
+    with pytest.raises(ConfigError, match="no Trainable can rebuild it"):
+        of_run(ledger.run(shipped[0]).record)
+
+
 def test_finish_says_how_a_run_ended(command: Any, shipped: list[str]) -> None:
     done = command("finish", shipped[0])
     assert done.code == 0 and "succeeded" in done.out
@@ -85,6 +100,21 @@ def test_the_exporter_serves_such_runs(ledger: Ledger, shipped: list[str], monke
     assert 'state="untested"} 1.0' in text and "catwalk_champion_info" in text
     assert 'catwalk_runs_since_ship{model="churn"} 0.0' in text
     assert len(told[-1].points) >= 2
+
+
+def test_each_model_is_due_by_its_own_schedule(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    for model, options in (("daily", {"every": "24h"}), ("hourly", {"cron": "0 * * * *"}), ("whenever", {})):
+        catwalk.run(model, catwalk.Binary(), **options).close()
+    told: list[Snapshot] = []
+    LedgerReader(ledger.store).read(time.time(), told.append)
+    text = Exposition(Settings()).render(Facts(told[-1], True, {}, None, time.time())).decode()
+    due = [line for line in text.splitlines() if line.startswith("catwalk_next_run_due")]
+    started = {found.model: found.started for found in told[-1].summaries}
+    assert [float(line.split()[-1]) for line in due if 'model="daily"' in line] == [started["daily"] + 86_400]
+    (hourly,) = [float(line.split()[-1]) for line in due if 'model="hourly"' in line]
+    assert 0 < hourly - started["hourly"] <= 3_600
+    assert not [line for line in due if "whenever" in line]
 
 
 def test_a_ledger_keeps_what_shipping_runs_say_of_a_model(
