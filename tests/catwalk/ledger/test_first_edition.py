@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load
 
-from catwalk.cli.doctor import examine
+from catwalk.cli.doctor.examination import examine
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Ledger, Run, new_run_id, summary_key
 from catwalk.replay.points import run_points
