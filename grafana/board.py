@@ -51,7 +51,23 @@ def board(
     since: str = MONTH,
 ) -> dict[str, Any]:
     """A dashboard in Grafana's classic JSON: `panels` in sight, `details` in collapsed rows by their titles."""
-    made = (
+    made = _empty(uid, title, description, since)
+    for variable in (_datasource(), *variables):
+        made.with_variable(variable)
+    for annotation in annotations:
+        made.annotation(annotation)
+    for panel in panels:
+        made.with_panel(panel)
+    for name, members in details.items():
+        row = dashboard.Row(name).collapsed(True)
+        for panel in members:
+            row.with_panel(panel)
+        made.with_row(row)
+    return _plain(made)
+
+
+def _empty(uid: str, title: str, description: str, since: str) -> dashboard.Dashboard:
+    return (
         dashboard.Dashboard(title)
         .uid(uid)
         .description(f"{description} {GENERATED}")
@@ -70,17 +86,10 @@ def board(
             .as_dropdown(True)
         )
     )
-    for variable in (_datasource(), *variables):
-        made.with_variable(variable)
-    for annotation in annotations:
-        made.annotation(annotation)
-    for panel in panels:
-        made.with_panel(panel)
-    for name, members in details.items():
-        row = dashboard.Row(name).collapsed(True)
-        for panel in members:
-            row.with_panel(panel)
-        made.with_row(row)
+
+
+def _plain(made: dashboard.Dashboard) -> dict[str, Any]:
+    """As JSON, with what the SDK doesn't let us say."""
     plain: dict[str, Any] = json.loads(json.dumps(made.build(), cls=JSONEncoder))
     plain["schemaVersion"] = SCHEMA
     for shown in (*plain["links"], *plain["annotations"]["list"]):

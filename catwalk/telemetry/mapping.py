@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from catwalk.entry_point import entry_point
@@ -58,25 +59,32 @@ def to_yaml(rules: list[Rule]) -> str:
         "mappings:",
     ]
     for rule in rules:
-        if rule.reason:
-            lines.append(f"  # {rule.reason[0].upper()}{rule.reason[1:]}.")
-        lines.append(f"  - match: {json.dumps(rule.match)}")
-        if rule.is_regex:
-            lines.append("    match_type: regex")
-        metric = rule.metric
-        if metric is None:
-            lines += ["    name: dropped", "    action: drop"]
-            continue
-        lines += [f"    name: {metric.name}", f"    help: {json.dumps(metric.help)}"]
-        if rule.fixed:
-            lines.append(f"    labels: {json.dumps(dict(rule.fixed))}")
-        if metric.buckets and metric.buckets != LONG_SECONDS:
-            lines.append(f"    histogram_options: {{buckets: {_flow(metric.buckets)}}}")
-        if rule.scale != 1.0:
-            lines.append(f"    scale: {rule.scale:g}")
-        if metric.ttl_seconds:
-            lines.append(f"    ttl: {metric.ttl_seconds}s")
+        lines += _mapped(rule)
     return "\n".join(lines) + "\n"
+
+
+def _mapped(rule: Rule) -> Iterator[str]:
+    """One rule, line by line."""
+    if rule.reason:
+        yield f"  # {rule.reason[0].upper()}{rule.reason[1:]}."
+    yield f"  - match: {json.dumps(rule.match)}"
+    if rule.is_regex:
+        yield "    match_type: regex"
+    metric = rule.metric
+    if metric is None:
+        yield "    name: dropped"
+        yield "    action: drop"
+        return
+    yield f"    name: {metric.name}"
+    yield f"    help: {json.dumps(metric.help)}"
+    if rule.fixed:
+        yield f"    labels: {json.dumps(dict(rule.fixed))}"
+    if metric.buckets and metric.buckets != LONG_SECONDS:
+        yield f"    histogram_options: {{buckets: {_flow(metric.buckets)}}}"
+    if rule.scale != 1.0:
+        yield f"    scale: {rule.scale:g}"
+    if metric.ttl_seconds:
+        yield f"    ttl: {metric.ttl_seconds}s"
 
 
 def to_markdown(of_airflow: list[Rule]) -> str:

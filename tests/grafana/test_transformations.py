@@ -115,7 +115,9 @@ def test_the_table_of_runs_has_a_row_a_run_newest_first(made: Made, fed: Fed) ->
 def test_each_run_whose_points_are_counted_has_its_own_model_to_link_to(made: Made, fed: Fed) -> None:
     columns = only(made, "catwalk-telemetry", "Points of the last day's runs")
     assert list(columns) == ["Run", "Model", "In the ledger", "In Prometheus", "Missing", "Not sent"]
-    assert set(columns["Model"].values) == {fed.champion.record.model}
+    models = dict(zip(columns["Run"].values, columns["Model"].values, strict=True))
+    own = {run.run_id: run.record.model for run in (fed.champion, fed.challenger) if run.run_id in models}
+    assert own and {run_id: models[run_id] for run_id in own} == own
 
 
 def test_the_confusion_matrix_is_the_ledgers_in_one_order(made: Made, fed: Fed) -> None:

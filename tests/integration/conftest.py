@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from catwalk.clients.airflow_api import AirflowError
 from catwalk.ledger.records import AttemptRecord
 from catwalk.ledger.runs import Run, new_run_id, run_id_of_dag_run
 from catwalk.replay.points import run_points
@@ -137,8 +138,16 @@ class DagRun:
 
     def wait(self, state: str, seconds: float = 400) -> None:
         """Waits for the end, which must be this one."""
-        found = wait_until(lambda: (now := self.state()) in ("success", "failed") and now, "the DAG run's end", seconds)
+        found = wait_until(self._end, "the DAG run's end", seconds)
         assert found == state, self.states()
+
+    def _end(self) -> str:
+        """Empty until it has one; an Airflow that is too busy to answer is asked again."""
+        try:
+            now = self.state()
+        except AirflowError:
+            return ""
+        return now if now in ("success", "failed") else ""
 
     def log(self, task: str, attempt: int) -> str:
         """What a try of a task has logged."""

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.cli import doctor
+from catwalk.cli.doctor import monitoring
+from catwalk.cli.doctor.check import Unwell
 from stack.settings import tool
 from tests.prometheus.rulebook import RULES
 from tests.support.servers import free_port, wait_for_port, wait_until
@@ -157,8 +158,8 @@ def test_an_alert_goes_on_over_lost_scrapes_and_ends_with_its_cause(prometheus: 
 def said_by_the_doctor() -> tuple[str, str]:
     """Finding and remedy; both empty while all is well."""
     try:
-        doctor._targets()
-    except doctor._Unwell as unwell:
+        monitoring.targets()
+    except Unwell as unwell:
         return unwell.finding, unwell.remedy
     return "", ""
 

@@ -70,5 +70,5 @@ def test_a_folder_is_made_by_the_first_run(
     monkeypatch.setenv("CATWALK_STORE", f"file://{tmp_path}/ledger")
     monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(users))
     monkeypatch.setenv("CATWALK_AIRFLOW_PASSWORD", "secret")
-    assert first_start.main() is None
+    assert first_start.main() == 0
     assert capsys.readouterr().out == f"runs are kept in file://{tmp_path}/ledger; wrote {users}\n"

@@ -15,7 +15,7 @@ from catwalk.cli.options import Json, Model, RunArgument
 
 def doctor(json: Json = False) -> None:
     """Check every part, and say what to do about what is wrong."""
-    from catwalk.cli.doctor import examine
+    from catwalk.cli.doctor.examination import examine
     from catwalk.cli.tables import output
 
     checks = []

@@ -30,7 +30,7 @@ from catwalk.ledger.records import (
 from catwalk.ledger.summaries import run_seconds, shown_state
 
 if TYPE_CHECKING:
-    from catwalk.cli.doctor import Check
+    from catwalk.cli.doctor.check import Check
     from catwalk.cli.tables.run_table import Recipe
     from catwalk.ledger.migration import Migrated
 

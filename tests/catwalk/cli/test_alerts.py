@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.cli import doctor
+from catwalk.cli.doctor import monitoring
+from catwalk.cli.doctor.check import Unwell
 from catwalk.cli.main import main
 from catwalk.clients import access
 from catwalk.clients.alertmanager import active_alerts, end_planned_silences, silence_all
@@ -223,16 +224,16 @@ def test_the_page_shows_what_alertmanager_says(tmp_path: Path, pair: Pair) -> No
 
 
 def test_the_doctor_looks_at_the_courier() -> None:
-    with pytest.raises(doctor._Unwell, match="could call nobody") as found:
-        doctor._courier()
+    with pytest.raises(Unwell, match="could call nobody") as found:
+        monitoring.courier()
     assert found.value.verdict == "WARN"
     assert "CATWALK_CALLOUT_COMMAND" in found.value.remedy
 
 
 def test_the_doctor_says_that_work_is_planned() -> None:
     run("silence", "--minutes", "60", "--reason", "a new disk")
-    with pytest.raises(doctor._Unwell, match="nobody is told of alerts") as found:
-        doctor._courier()
+    with pytest.raises(Unwell, match="nobody is told of alerts") as found:
+        monitoring.courier()
     assert found.value.verdict == "WARN"
     run("silence", "--end")
 
@@ -247,8 +248,8 @@ def test_a_wrong_password_is_one_line_that_names_the_variable(
         error = capsys.readouterr().err
         assert error.count("\n") == 1
         assert "refuses the user catwalk; set CATWALK_MONITORING_PASSWORD" in error
-    with pytest.raises(doctor._Unwell, match="401 Unauthorized") as found:
-        doctor._alertmanager()
+    with pytest.raises(Unwell, match="401 Unauthorized") as found:
+        monitoring.alertmanager()
     assert "CATWALK_MONITORING_PASSWORD" in found.value.remedy
 
 

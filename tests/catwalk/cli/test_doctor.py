@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from catwalk.cli import doctor
-from catwalk.cli.doctor import Check, examine
+from catwalk.cli.doctor import airflow, transport
+from catwalk.cli.doctor.check import Check, Unwell
+from catwalk.cli.doctor.examination import examine
 from catwalk.storage.s3_store import S3Store
 from catwalk.storage.store import Store
 from stack.settings import tool
@@ -68,7 +69,7 @@ def test_every_loss_that_statsd_exporter_counts_is_looked_at_by_doctor_and_rules
     )
     assert pattern
     for name in losses:
-        assert doctor._LOSSES.match(f"statsd_exporter_{name}_total 1"), name
+        assert transport.LOSSES.match(f"statsd_exporter_{name}_total 1"), name
         assert re.fullmatch(pattern[1], f"statsd_exporter_{name}_total"), name
     for name in HARMLESS - {"config_reloads"}:
         assert not re.fullmatch(pattern[1], f"statsd_exporter_{name}_total"), name
@@ -79,7 +80,7 @@ def test_lines_that_cannot_be_read_are_told(monkeypatch: pytest.MonkeyPatch) -> 
     exporter = StatsdExporter()
     monkeypatch.setenv("CATWALK_STATSD_EXPORTER_URL", f"http://127.0.0.1:{exporter.web_port}")
     try:
-        assert doctor._statsd_losses() == "statsd_exporter has read every line"
+        assert transport.statsd_losses() == "statsd_exporter has read every line"
         send(
             exporter.address,
             "ml.test.loss,run_id=a,model=b:x1|g\nairflow.scheduler_heartbeat:-3|c\nml.test.loss,run_id=:1|g\n",
@@ -91,8 +92,8 @@ def test_lines_that_cannot_be_read_are_told(monkeypatch: pytest.MonkeyPatch) -> 
             return all(scrape.total(f"statsd_exporter_{counter}_total") == 1 for counter in counters)
 
         wait_until(counted, "one of each")
-        with pytest.raises(doctor._Unwell) as found:
-            doctor._statsd_losses()
+        with pytest.raises(Unwell) as found:
+            transport.statsd_losses()
         assert all(counter in found.value.finding for counter in counters)
         assert found.value.verdict == "WARN"
     finally:
@@ -102,9 +103,9 @@ def test_lines_that_cannot_be_read_are_told(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.integration
 def test_an_airflow_that_is_healthy_and_not_heard_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     healthy = {"status": "healthy"}
-    airflow = Listener(lambda *request: (200, {"scheduler": healthy, "metadatabase": healthy, "triggerer": healthy}))
+    server = Listener(lambda *request: (200, {"scheduler": healthy, "metadatabase": healthy, "triggerer": healthy}))
     exporter = StatsdExporter()
-    monkeypatch.setenv("CATWALK_AIRFLOW_URL", airflow.url)
+    monkeypatch.setenv("CATWALK_AIRFLOW_URL", server.url)
     monkeypatch.setenv("CATWALK_STATSD_EXPORTER_URL", f"http://127.0.0.1:{exporter.web_port}")
     stopped = threading.Event()
 
@@ -115,17 +116,17 @@ def test_an_airflow_that_is_healthy_and_not_heard_is_told(monkeypatch: pytest.Mo
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
     try:
-        monkeypatch.setattr(doctor, "_HEARTBEAT_WAIT", 3.0)
-        with pytest.raises(doctor._Unwell, match="no heartbeat of Airflow's triggerer arrives"):
-            doctor._airflow_metrics()
-        monkeypatch.setattr(doctor, "_HEARTBEATS", ("scheduler",))
-        monkeypatch.setattr(doctor, "_HEARTBEAT_WAIT", 60.0)
-        assert doctor._airflow_metrics() == "heartbeats of scheduler arrive at statsd_exporter"
+        monkeypatch.setattr(airflow, "HEARTBEAT_WAIT", 3.0)
+        with pytest.raises(Unwell, match="no heartbeat of Airflow's triggerer arrives"):
+            airflow.airflow_metrics()
+        monkeypatch.setattr(airflow, "HEARTBEATS", ("scheduler",))
+        monkeypatch.setattr(airflow, "HEARTBEAT_WAIT", 60.0)
+        assert airflow.airflow_metrics() == "heartbeats of scheduler arrive at statsd_exporter"
     finally:
         stopped.set()
         thread.join()
         exporter.stop()
-        airflow.stop()
+        server.stop()
 
 
 def test_a_store_that_ignores_conditions_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,15 +137,16 @@ def test_errors_say_what_to_do(grafana: StandIn) -> None:
 
 
 def test_the_doctor_looks_at_it(grafana: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    from catwalk.cli import doctor
+    from catwalk.cli.doctor import monitoring
+    from catwalk.cli.doctor.check import Unwell
 
     monkeypatch.setenv("CATWALK_GRAFANA_URL", grafana.url)
     monkeypatch.delenv("CATWALK_GRAFANA_TOKEN", raising=False)
-    with pytest.raises(doctor._Unwell, match="no CATWALK_GRAFANA_TOKEN") as skipped:
-        doctor._grafana()
+    with pytest.raises(Unwell, match="no CATWALK_GRAFANA_TOKEN") as skipped:
+        monitoring.grafana()
     assert skipped.value.verdict == "WARN"
     monkeypatch.setenv("CATWALK_GRAFANA_TOKEN", TOKEN)
-    assert doctor._grafana() == f"Grafana 12.4.1 at {grafana.url} has catwalk-home, catwalk-runs"
+    assert monitoring.grafana() == f"Grafana 12.4.1 at {grafana.url} has catwalk-home, catwalk-runs"
 
 
 @pytest.mark.integration

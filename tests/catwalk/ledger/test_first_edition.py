@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load
 
-from catwalk.cli.doctor import examine
+from catwalk.cli.doctor.examination import examine
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Ledger, Run, new_run_id, summary_key
 from catwalk.replay.points import run_points
@@ -240,7 +240,14 @@ def measured(s3_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_dashboards_show_it_while_it_is_migrated(measured: Measured, catwalk: Any) -> None:
-    variables = {"run": ANCHOR, "champion": CHAMPION, "model": "mlp", "split": "validation", "dag": ".*"}
+    variables = {
+        "run": ANCHOR,
+        "champion": CHAMPION,
+        "model": "mlp",
+        "split": "validation",
+        "dag": ".*",
+        "metric": "accuracy",
+    }
     variables |= dict.fromkeys(("runs", "recent"), f"({ANCHOR}|{FLOORED})")
 
     def empty() -> list[str]:

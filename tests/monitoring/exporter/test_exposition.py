@@ -26,7 +26,7 @@ from catwalk_exporter.pages import run_page
 from catwalk_exporter.snapshot import Snapshot
 from ml.fashion_mnist.config import RunConfig
 from stack.settings import PROJECT
-from tests.catwalk.test_schedule import unix
+from tests.catwalk.environment.test_schedule import unix
 from tests.support.ledgers import summary
 
 HOUR = 3600.0

@@ -1,0 +1,98 @@
+"""Who scrapes, alerts, notifies and shows."""
+
+from __future__ import annotations
+
+import re
+
+from catwalk.cli.doctor.asking import ask_json
+from catwalk.cli.doctor.check import Unwell
+from catwalk.clients.courier import told
+from catwalk.clients.grafana import Grafana
+from catwalk.environment.parts import part_url, start_command
+
+_RETENTION_DAYS = 365
+
+
+def prometheus() -> str:
+    url = part_url("prometheus")
+    flags = ask_json(f"{url}/api/v1/status/flags", None)["data"]
+    kept = flags["storage.tsdb.retention.time"]
+    days = _days(kept)
+    if days is not None and days < _RETENTION_DAYS:
+        raise Unwell(
+            f"{url} keeps {kept} only", "old champions vanish: start it with --storage.tsdb.retention.time=400d", "WARN"
+        )
+    return f"{url} is ready and keeps {kept}"
+
+
+def _days(text: str) -> float | None:
+    """Prometheus' own notation of durations (400d, 1y90d); None where it is something else."""
+    units = {"y": 365.0, "w": 7.0, "d": 1.0, "h": 1 / 24, "m": 1 / 1440, "s": 1 / 86400, "ms": 1 / 86_400_000}
+    parts = re.findall(r"(\d+)(ms|[ywdhms])", text)
+    return sum(int(number) * units[unit] for number, unit in parts) if parts else None
+
+
+def targets() -> str:
+    targets = ask_json(f"{part_url('prometheus')}/api/v1/targets?state=active", None)["data"]["activeTargets"]
+    down = [
+        f"{target['labels']['job']} ({target['lastError'] or 'not scraped yet'})"
+        for target in targets
+        if target["health"] != "up"
+    ]
+    if down or not targets:
+        finding = f"Prometheus has no metrics of {', '.join(down)}" if down else "Prometheus scrapes nothing"
+        raise Unwell(finding, _remedy_of_scrapes({target["lastError"] for target in targets}))
+    return "Prometheus reaches " + ", ".join(sorted({target["labels"]["job"] for target in targets}))
+
+
+def _remedy_of_scrapes(errors: set[str]) -> str:
+    """A target that answers, too much or too late, is not helped by a start."""
+    if any("sample limit exceeded" in error for error in errors):
+        return "see the runbook of SampleLimitExceeded"
+    if any("context deadline exceeded" in error for error in errors):
+        return "what answers, but too late, is busy or has too many series: see the runbook of StatsdExporterDown"
+    return f"start these parts ({start_command()}), or correct Prometheus' target files"
+
+
+def alertmanager() -> str:
+    url = part_url("alertmanager")
+    version = ask_json(f"{url}/api/v2/status", None)["versionInfo"]["version"]
+    return f"{url} is ready" + (f" (version {version})" if version else "")  # one built from its module knows none
+
+
+def courier() -> str:
+    url = part_url("courier")
+    deadman = told(url, 1)["deadman"]
+    if deadman["state"] == "silent":
+        raise Unwell(
+            f"the courier at {url} does not hear the Watchdog: nobody is told of alerts",
+            "see the lines of prometheus and alertmanager above, and the courier's runbook for the Watchdog",
+        )
+    if deadman["state"] == "planned":
+        raise Unwell(
+            "planned work is announced: nobody is told of alerts",
+            "`catwalk silence --end` ends that, if the work is done",
+            "WARN",
+        )
+    if not deadman["calls_out_by"]:
+        raise Unwell(
+            f"{url} keeps notifications, but could call nobody if Prometheus died",
+            "put a file of prometheus/alertmanager/README.md into the folder CATWALK_RECEIVERS, or set "
+            "CATWALK_CALLOUT_COMMAND",
+            "WARN",
+        )
+    heard = "hears the Watchdog" if deadman["state"] == "well" else "has not heard the Watchdog yet"
+    return f"{url} {heard}, and calls out by {', '.join(deadman['calls_out_by'])}"
+
+
+def grafana() -> str:
+    grafana = Grafana.from_environment()
+    if grafana is None:
+        raise Unwell("not looked at: no CATWALK_GRAFANA_TOKEN", "set it to a service account's token", "WARN")
+    version, dashboards = grafana.version(), grafana.dashboards()
+    ours = sorted(uid for uid in dashboards if uid.startswith("catwalk-"))
+    if not ours:
+        raise Unwell(
+            f"Grafana {version} at {grafana.url} has none of Catwalk's dashboards", "see grafana/README.md", "WARN"
+        )
+    return f"Grafana {version} at {grafana.url} has {', '.join(ours)}"
