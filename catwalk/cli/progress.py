@@ -54,11 +54,11 @@ class ProgressObserver:
     def sends(self) -> bool:
         return self._inner.sends
 
-    def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
+    def epoch_finished(self, run: RunRecord, record: EpochRecord, place: int | None = None) -> None:
         # Of the validation split; no longer, or the line breaks on a terminal of 80 columns.
         note = f"loss {number(record.validation_loss, '.4f')} acc. {number(record.validation_accuracy, '.2%')}"
         self._progress.update(self._task, completed=record.epoch, note=note)
-        self._inner.epoch_finished(run, record)
+        self._inner.epoch_finished(run, record, place)
 
     def test_finished(self, run: RunRecord, record: EvaluationRecord) -> None:
         self._inner.test_finished(run, record)

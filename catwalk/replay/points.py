@@ -26,7 +26,8 @@ def run_points(run: Run) -> list[Point]:
     """
     record, training, evaluation = run.record, run.training(), run.evaluation()
     try:
-        points = [point for epoch in (training.epochs if training else []) for point in epoch_points(record, epoch)]
+        epochs = enumerate(training.epochs if training else [], start=1)
+        points = [point for place, epoch in epochs for point in epoch_points(record, epoch, place)]
         points += test_points(record, evaluation) if evaluation else []
     except ValueError as error:
         raise DamagedError(f"the record of run {record.run_id} is damaged: {error}") from error

@@ -91,8 +91,8 @@ class Emitter:
         self._dropped = 0
         self._silent_so_far = True
 
-    def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
-        self._guarded(lambda: self._send(epoch_points(run, record)))
+    def epoch_finished(self, run: RunRecord, record: EpochRecord, place: int | None = None) -> None:
+        self._guarded(lambda: self._send(epoch_points(run, record, place)))
 
     def test_finished(self, run: RunRecord, record: EvaluationRecord) -> None:
         self._guarded(lambda: self._send(test_points(run, record)))

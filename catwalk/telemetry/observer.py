@@ -16,8 +16,8 @@ class Observer(Protocol):
     def sends(self) -> bool:
         """Whether it tells anybody: for one that does not, no series are reserved and no points are read."""
 
-    def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
-        """Once an epoch, after its record was stored."""
+    def epoch_finished(self, run: RunRecord, record: EpochRecord, place: int | None = None) -> None:
+        """Once an epoch, after its record was stored; `place` as for :func:`catwalk.telemetry.points.epoch_points`."""
 
     def test_finished(self, run: RunRecord, record: EvaluationRecord) -> None:
         """After the test split was scored and the score stored."""
@@ -40,7 +40,7 @@ class Silent:
 
     sends = False
 
-    def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
+    def epoch_finished(self, run: RunRecord, record: EpochRecord, place: int | None = None) -> None:
         pass
 
     def test_finished(self, run: RunRecord, record: EvaluationRecord) -> None:

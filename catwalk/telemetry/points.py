@@ -170,8 +170,13 @@ def _is_silent(classes: int, budget: int | None, others: int = 0) -> bool:
     return budget is not None and budget < fixed_series(classes, others)
 
 
-def epoch_points(run: RunRecord, record: EpochRecord) -> list[Point]:
+def epoch_points(run: RunRecord, record: EpochRecord, place: int | None = None) -> list[Point]:
     """What one epoch of training sends; nothing for one that the run's budget leaves out (:func:`kept`).
+
+    Args:
+        run: that it belongs to.
+        record: the epoch.
+        place: among those of its run, from 1: a script may log each fiftieth step alone. None: its number.
 
     Raises:
         ValueError: the run names another number of classes.
@@ -179,10 +184,11 @@ def epoch_points(run: RunRecord, record: EpochRecord) -> list[Point]:
     classes = _classes(run, record.class_accuracy)
     planned = run.planned_epochs if run.metric_series else run.epochs  # a script may count steps
     found = kept(planned, len(classes), run.series_budget, run.metric_series)
-    if not _shows(found.curves, run, record):
+    place = record.epoch if place is None else place
+    if not _shows(found.curves, run, record, place):
         return []
     curves = _curves(run, record)[: CURVE_SERIES + run.metric_series]
-    return [*curves, *(_class_curves(run, record) if _shows(found.classes, run, record) else ())]
+    return [*curves, *(_class_curves(run, record) if _shows(found.classes, run, record, place) else ())]
 
 
 def series_of_epoch(run: RunRecord, record: EpochRecord) -> int:
@@ -252,14 +258,14 @@ def _fit(labels: dict[str, str]) -> bool:
     return all(len(label_value(labels.get(name, "")).encode()) <= LABEL_BYTES for name in _NAMED_BY_USERS)
 
 
-def _shows(chosen: frozenset[int], run: RunRecord, record: EpochRecord) -> bool:
-    """Whether an epoch is among those.
+def _shows(chosen: frozenset[int], run: RunRecord, record: EpochRecord, place: int) -> bool:
+    """Whether the epoch at a place is among those.
 
     A loss that is no number ends the training of the stages, and takes the last one's place; a script may go on.
     """
     losses = () if run.metric_series else (record.train_loss, record.validation_loss)
     ends = any(isinstance(loss, float) and not math.isfinite(loss) for loss in losses)
-    return record.epoch in chosen or (ends and bool(chosen))
+    return place in chosen or (ends and bool(chosen))
 
 
 def test_points(run: RunRecord, record: EvaluationRecord) -> list[Point]:

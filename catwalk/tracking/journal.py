@@ -206,10 +206,11 @@ class Journal:
 
     def _send(self) -> None:
         with self._lock:
-            new, self._shown = self.epochs[self._shown :], len(self.epochs)
+            before, self._shown = self._shown, len(self.epochs)
+            new = self.epochs[before:]
         if self.observer.sends:
-            for epoch in new:
-                self.observer.epoch_finished(self.run.record, epoch)
+            for place, epoch in enumerate(new, start=before + 1):
+                self.observer.epoch_finished(self.run.record, epoch, place)
 
     def _summarised(self, summary: SummaryRecord) -> SummaryRecord:
         with self._lock:

@@ -38,7 +38,7 @@ class Recorder(Silent):
         self.calls: list[str] = []
         self._after_epoch = after_epoch
 
-    def epoch_finished(self, run: RunRecord, record: EpochRecord) -> None:
+    def epoch_finished(self, run: RunRecord, record: EpochRecord, place: int | None = None) -> None:
         self.calls.append(f"epoch {record.epoch}")
         self._after_epoch(record)
 

@@ -132,6 +132,18 @@ def test_what_a_script_calls_epochs_says_nothing_of_what_it_counts(make_regressi
     assert max(map(int, shown)) > 250
 
 
+def test_a_script_that_logs_each_fiftieth_step_shows_as_much_as_one_that_logs_each_epoch(make_regression: Any) -> None:
+    run = make_regression(300)
+    usual = run_points(run)
+    for number, epoch in enumerate(run.training().epochs):
+        run.training().epochs[number] = replace(epoch, epoch=50 * epoch.epoch)
+    found = run_points(run)
+    assert [point.labels.get("epoch") for point in found] == [
+        str(50 * int(point.labels["epoch"])) if "epoch" in point.labels else None for point in usual
+    ]
+    assert len(found) > 300
+
+
 def test_a_name_that_no_line_could_hold_stays_in_the_ledger(make_regression: Any) -> None:
     run = make_regression()
     tested = replace(run.evaluation(), metrics={"mae": 1.0, "猫" * 101: 2.0, ":" * 101: 3.0, "猫" * 100: 4.0})
