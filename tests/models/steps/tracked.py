@@ -80,10 +80,10 @@ def main() -> None:
             loss.backward()
             optimizer.step()
             if step % args.checkpoint_every == 0:
+                run.epoch(step, train={"loss": loss.item()})
                 state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
                 torch.save(state, checkpoint.with_suffix(".new"))
                 checkpoint.with_suffix(".new").replace(checkpoint)
-                run.epoch(step, train={"loss": loss.item()})
                 print(f"step {step}: loss {loss.item():.4f}")
 
         with torch.no_grad():
