@@ -234,6 +234,8 @@ def _shown(case: Case, command: Any, strong: Run, weak: Run) -> None:
     assert all(words in listed for words in ("ship first", "ship better", "hold worse", "lost"))
     shown = command("show", "champion").out
     assert strong.run_id in shown and "Ship: better than the champion." in shown.replace("\n", " ")
+    training = strong.training()
+    assert training and f"({training.model_bytes:,} bytes)" in shown
     assert all(words in shown for words in (case.metric.replace("_", " "), *case.slices))
     compared = command("compare", weak.run_id, strong.run_id)
     assert compared.code == 0 and case.weak[0].removeprefix("--") in compared.out

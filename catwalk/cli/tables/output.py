@@ -248,7 +248,7 @@ def _facts(
         ),
         ("code", escape(summary.git_commit or "not a git checkout")),
         ("dataset", summary.dataset_sha256 or "-"),
-        ("model", f"{summary.model_sha256 or '-'}" + (f"  ({training.parameters:,} parameters)" if training else "")),
+        ("model", f"{summary.model_sha256 or '-'}{_size(training)}"),
     ]
     if summary.error:
         facts.insert(2, ("error", f"[red]{escape(summary.error)}[/]"))
@@ -259,6 +259,13 @@ def _facts(
             ("left out", f"{summary.series_left_out:,} series, to fit Prometheus' limit; the report has every epoch")
         )
     return facts
+
+
+def _size(training: TrainingRecord | None) -> str:
+    """How large a model is: its parameters, which a run that logs does not say, or its bytes."""
+    if training is None or not (training.parameters or training.model_bytes):
+        return ""
+    return f"  ({training.parameters:,} parameters)" if training.parameters else f"  ({training.model_bytes:,} bytes)"
 
 
 def _attempts_table(attempts: Sequence[AttemptRecord], running: bool, now: float) -> Table:
