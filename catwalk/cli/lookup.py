@@ -35,21 +35,31 @@ def resolve(name: str, model: str = "") -> Run:
     store = ledger_store()
     if name == "champion":
         return Run(store, champion_of(store, model).run_id)
+    if name == "latest":
+        return Run(store, _latest(store, model))
     if RUN_ID.fullmatch(name):
         run = Run(store, name)
         with suppress(DamagedError):  # for the command to name
             _ = run.record  # raises where there is no such run
         return run
-    found = run_ids(store, "" if name == "latest" else name)
+    found = run_ids(store, name)
     if not found:
-        raise CatwalkError(
-            "there are no runs yet" if name == "latest" else f"no run begins with {name!r}; `catwalk runs` lists them"
-        )
-    if len(found) > 1 and name != "latest":
+        raise CatwalkError(f"no run begins with {name!r}; `catwalk runs` lists them")
+    if len(found) > 1:
         raise CatwalkError(
             f"{len(found)} runs begin with {name!r}, such as {found[-1]} and {found[-2]}; give more of the id"
         )
     return Run(store, found[-1])
+
+
+def _latest(store: Store, model: str) -> str:
+    """Of a model, or of all: these are known from the listing."""
+    from catwalk.ledger.summaries import Summaries
+
+    found = [run.run_id for run in Summaries(store).read() if run.model == model] if model else run_ids(store, "")
+    if not found:
+        raise CatwalkError(f"there are no runs of {model} yet" if model else "there are no runs yet")
+    return found[-1]
 
 
 def run_ids(store: Store, prefix: str) -> list[str]:

@@ -21,7 +21,8 @@ RunArgument = Annotated[
 Model = Annotated[
     str,
     typer.Option(
-        help="Whose champion; needed where several have one but that of CATWALK_TRAINABLE.", show_default=False
+        help="Whose `champion`, needed where several have one but that of CATWALK_TRAINABLE; or whose `latest`.",
+        show_default=False,
     ),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.")]

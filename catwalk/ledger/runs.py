@@ -300,6 +300,29 @@ def with_training(summary: SummaryRecord, record: TrainingRecord) -> SummaryReco
     )
 
 
+def with_evaluation(summary: SummaryRecord, record: EvaluationRecord) -> SummaryRecord:
+    """A summary, with what a test has measured."""
+    return replace(
+        summary,
+        test_accuracy=record.accuracy,
+        test_loss=record.loss,
+        test_calibration_error=record.calibration_error,
+        test_class_accuracy=record.class_accuracy,
+    )
+
+
+def with_decision(summary: SummaryRecord, record: DecisionRecord) -> SummaryRecord:
+    """A summary, with what was decided."""
+    return replace(
+        summary,
+        decision=record.decision,
+        reason=record.reason,
+        sentence=record.sentence,
+        decided=record.finished,
+        checks=record.checks,
+    )
+
+
 def touched(summary: SummaryRecord, now: float) -> SummaryRecord:
     """A summary, stamped with the time of a change."""
     return replace(summary, updated=max(now, summary.updated))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from catwalk.errors import ArtifactError
 from catwalk.ledger.records import DecisionRecord
-from catwalk.ledger.runs import Run
+from catwalk.ledger.runs import Run, with_decision
 from catwalk.stages.lifecycle.attempts import already_done, attempt
 from catwalk.storage.swap import swap
 from catwalk.telemetry.observer import Observer
@@ -29,16 +28,7 @@ def decide(run: Run, observer: Observer) -> None:
     with attempt(run, "decide", observer) as this:
         decision = run.put_once("decision.json", _decide(run, this.check_cancelled))
         log.info("%s", decision.sentence)
-        this.summarise(
-            lambda summary: replace(
-                summary,
-                decision=decision.decision,
-                reason=decision.reason,
-                sentence=decision.sentence,
-                decided=decision.finished,
-                checks=decision.checks,
-            )
-        )
+        this.summarise(lambda summary: with_decision(summary, decision))
 
 
 def _decide(run: Run, check: Callable[[], None]) -> DecisionRecord:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from catwalk.errors import ArtifactError
 from catwalk.ledger.champion import verified_model
-from catwalk.ledger.runs import Run
+from catwalk.ledger.runs import Run, with_evaluation
 from catwalk.problems.multiclass import table
 from catwalk.stages.artifacts import previews
 from catwalk.stages.lifecycle.attempts import already_done, attempt
@@ -53,12 +53,4 @@ def test(run: Run, observer: Observer) -> None:
         log.info("%s", table(record))
         observer.test_finished(run.record, record)
         score_incumbents(run)
-        this.summarise(
-            lambda summary: replace(
-                summary,
-                test_accuracy=record.accuracy,
-                test_loss=record.loss,
-                test_calibration_error=record.calibration_error,
-                test_class_accuracy=record.class_accuracy,
-            )
-        )
+        this.summarise(lambda summary: with_evaluation(summary, record))

@@ -37,7 +37,7 @@ from catwalk import files
 from catwalk.errors import ConfigError, NotFoundError, PreconditionFailedError, StoreError, StoreUnavailableError
 from catwalk.storage import file_errors, file_names
 from catwalk.storage.file_systems import shared_kind
-from catwalk.storage.store import PAGE, Entry, Store, Stored
+from catwalk.storage.store import PAGE, Entry, Store
 
 _OWN = ".catwalk-store"
 _LOCKS = 256
@@ -76,14 +76,6 @@ class FileStore(Store):
     @property
     def place(self) -> str:
         return self.url
-
-    def get(self, key: str) -> Stored:
-        body = io.BytesIO()
-        return Stored(etag=self._fetch(key, body), body=body.getvalue())
-
-    def get_file(self, key: str, target: Path) -> str:
-        with files.whole(target) as file:
-            return self._fetch(key, file)
 
     def _fetch(self, key: str, sink: BinaryIO) -> str:
         with self._told("get"), self._open(key) as source:

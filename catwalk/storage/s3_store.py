@@ -19,11 +19,10 @@ from typing import Any, BinaryIO, ClassVar, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 
-from catwalk import files
 from catwalk.errors import ConfigError, NotFoundError, PreconditionFailedError, StoreError, StoreUnavailableError
 from catwalk.storage import s3, s3_errors
 from catwalk.storage.s3_errors import ConflictError
-from catwalk.storage.store import Entry, Store, Stored
+from catwalk.storage.store import Entry, Store
 
 R = TypeVar("R")
 _CONTENT_TYPES = {"json": "application/json", "html": "text/html; charset=utf-8", "png": "image/png"}
@@ -92,16 +91,7 @@ class S3Store(Store):
     def place(self) -> str:
         return f"{self.url} at {self.endpoint}"
 
-    def get(self, key: str) -> Stored:
-        body = io.BytesIO()
-        return Stored(etag=self._fetch(key, body), body=body.getvalue())
-
-    def get_file(self, key: str, target: Path) -> str:
-        with files.whole(target) as file:
-            return self._fetch(key, file)
-
     def _fetch(self, key: str, sink: BinaryIO) -> str:
-        """Copies an object into a file, and returns its ETag."""
         for pause in _TORN_PAUSES:
             etag, torn = self._call("get", key, lambda: self._read(key, sink, self.patience.tries))
             if not torn:

@@ -7,14 +7,16 @@ was read: of any number who try at once, one wins.
 
 from __future__ import annotations
 
+import io
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import BinaryIO, ClassVar, TypeVar
 
+from catwalk import files
 from catwalk.codec import from_json, to_json
 from catwalk.errors import DamagedError, NotFoundError, PreconditionFailedError
 
@@ -80,21 +82,31 @@ class Store(ABC):
     def place(self) -> str:
         """Where objects are, for messages."""
 
-    @abstractmethod
     def get(self, key: str) -> Stored:
         """Reads a whole object.
 
         Raises:
             NotFoundError: there is none.
         """
+        body = io.BytesIO()
+        return Stored(etag=self._fetch(key, body), body=body.getvalue())
 
-    @abstractmethod
     def get_file(self, key: str, target: Path) -> str:
         """Copies an object of any size into a file, which is there whole or not at all, and returns the ETag.
 
         Raises:
             NotFoundError: there is none.
             OSError: the file can't be written.
+        """
+        with files.whole(target) as file:
+            return self._fetch(key, file)
+
+    @abstractmethod
+    def _fetch(self, key: str, sink: BinaryIO) -> str:
+        """Copies an object into an empty file, and returns its ETag.
+
+        Raises:
+            NotFoundError: there is none.
         """
 
     @abstractmethod

@@ -11,7 +11,7 @@ from typing import TypeVar
 from catwalk.errors import CatwalkError, SupersededError, TransientError
 from catwalk.ledger.attempts import end
 from catwalk.ledger.records import DecisionRecord, Outcome, State, SummaryRecord
-from catwalk.ledger.runs import Run, touched
+from catwalk.ledger.runs import Run, touched, with_decision
 from catwalk.telemetry.observer import Observer
 from catwalk.tracking.epochs import epoch_record
 from catwalk.tracking.session import Session
@@ -121,18 +121,6 @@ def conclude(run: Run, state: State, observer: Observer) -> None:
 def open_key(model: str, run_id: str) -> str:
     """An empty object that is there while a run is open."""
     return f"open_runs/{model}/{run_id}"
-
-
-def with_decision(summary: SummaryRecord, decision: DecisionRecord) -> SummaryRecord:
-    """A summary, with what was decided."""
-    return replace(
-        summary,
-        decision=decision.decision,
-        reason=decision.reason,
-        sentence=decision.sentence,
-        decided=decision.finished,
-        checks=decision.checks,
-    )
 
 
 def finish(run: Run, observer: Observer) -> SummaryRecord:

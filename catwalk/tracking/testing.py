@@ -10,7 +10,7 @@ from typing import Any
 
 from catwalk.errors import InputError
 from catwalk.ledger.records import EvaluationRecord, SliceRecord, SummaryRecord
-from catwalk.ledger.runs import touched
+from catwalk.ledger.runs import touched, with_evaluation
 from catwalk.problems.interface import Outcome
 from catwalk.problems.slices import checked, slice_scores
 from catwalk.tracking import keys as naming
@@ -117,12 +117,5 @@ def _of_classes(record: EvaluationRecord, outcome: Outcome, classes: list[str]) 
 
 
 def _summarised(summary: SummaryRecord, record: EvaluationRecord) -> SummaryRecord:
-    tested = replace(
-        summary,
-        test_accuracy=record.accuracy,
-        test_loss=record.loss,
-        test_calibration_error=record.calibration_error,
-        test_class_accuracy=record.class_accuracy,
-        test_metrics=record.scores,
-    )
-    return touched(tested, record.finished)
+    tested = with_evaluation(summary, record)
+    return touched(replace(tested, test_metrics=record.scores), record.finished)

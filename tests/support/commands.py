@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ def command_line(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     """What runs a command on whatever store the environment names."""
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("CATWALK_HOME", str(tmp_path / "home"))
+    if "CATWALK_PROMETHEUS_URL" not in os.environ:  # else that of a stack which somebody runs beside the tests
+        monkeypatch.setenv("CATWALK_PROMETHEUS_URL", "http://127.0.0.1:1")
 
     def run(*arguments: str) -> Done:
         with pytest.raises(SystemExit) as stop:

@@ -223,6 +223,16 @@ def test_show_takes_an_id_a_beginning_or_a_name(catwalk: Any, s3_store: Store) -
         one_line(catwalk("show", odd), "no run begins with")
 
 
+def test_latest_is_of_the_model_that_is_named(catwalk: Any, s3_store: Store) -> None:
+    make_run(s3_store, FIRST, time.time() - 86_400)
+    make_run(s3_store, SECOND, time.time())
+    put_summary(s3_store, summary(SECOND, model="other"))
+    assert catwalk("show", "latest", "--json").json()["run"]["run_id"] == SECOND
+    named = catwalk("show", "latest", "--model", "mlp-synthetic", "--json").json()["run"]["run_id"]
+    assert named == FIRST
+    one_line(catwalk("show", "latest", "--model", "nobody"), "there are no runs of nobody yet")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["frob"], ["runs", "--limit", "x"], ["run", "--epochs", "many"], ["show"], ["run", "--source", "cats"]],

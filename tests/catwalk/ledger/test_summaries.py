@@ -32,6 +32,14 @@ def test_only_what_changed_is_read_again(s3_store: Store) -> None:
     assert [found.run_id for found in summaries.read()] == [SECOND]
 
 
+def test_of_two_runs_that_began_within_a_second_the_later_is_the_newer(s3_store: Store) -> None:
+    later, sooner = "20261122T030000Z-00000001", "20261122T030000Z-ffffffff"
+    put_summary(s3_store, summary(later, started=1_795_000_000.9))
+    put_summary(s3_store, summary(sooner, started=1_795_000_000.1))
+    put_summary(s3_store, summary(SECOND, started=1_794_000_000.0))  # a clock that was set back
+    assert [found.run_id for found in Summaries(s3_store).read()] == [sooner, later, SECOND]
+
+
 def damaged(**changes: Any) -> Any:
     body = json.dumps({**json.loads(to_json(summary(FIRST))), **changes}).encode()
     return pytest.param(body, id=ascii(changes))  # the body's own length depends on the time
