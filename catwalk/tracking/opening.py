@@ -191,10 +191,7 @@ def _opened(store: Store, record: RunRecord, identity: Identity, observer: Obser
         from catwalk.replay.room import with_room
 
         whole = with_room(store, whole, [0])
-    run = ledger.create(whole)
-    if not run.summary():
-        run.update_summary(lambda summary: summary)
-    return run
+    return ledger.create(whole)
 
 
 def _claimed(store: Store, model: str, key: str) -> KeyRecord:

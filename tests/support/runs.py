@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -111,6 +112,24 @@ def stage_process(run: Run, stage: str, *arguments: str) -> subprocess.Popen[byt
     command = [sys.executable, str(Path(__file__).with_name("stage_process.py")), stage, run.run_id, *arguments]
     root = str(Path(__file__).resolve().parents[2])
     return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": root}, stderr=subprocess.PIPE)
+
+
+def fence_off(old: subprocess.Popen[bytes], run: Run) -> None:
+    """Trains beside a stopped first attempt, which goes on at the first epoch: it must end, and this one win."""
+    released: list[tuple[int, bytes]] = []
+
+    def release(record: object) -> None:
+        """Both live at once from the retry's first epoch on."""
+        if not released:
+            old.send_signal(signal.SIGCONT)
+            _, errors = old.communicate(timeout=120)
+            released.append((old.returncode, errors))
+
+    train(run, Recorder(release))
+    [(code, errors)] = released
+    assert code == 1
+    assert b"SupersededError: attempt 1 was superseded by attempt 2" in errors
+    assert [record.outcome for record in run.attempts() if record.stage == "train"] == ["superseded", "succeeded"]
 
 
 def snapshot(run: Run) -> list[tuple[str, str]]:

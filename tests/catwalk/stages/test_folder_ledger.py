@@ -24,16 +24,16 @@ from catwalk.stages.train import train
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store
 from catwalk.telemetry.observer import Silent
+from stack.settings import PROJECT
 from tests.models.shapes import SHAPES
 from tests.models.shapes.model import Settings
 from tests.support.commands import command_line
 from tests.support.ledgers import load_first_edition
-from tests.support.runs import Recorder, model, stage_process
+from tests.support.runs import fence_off, model, stage_process
 from tests.support.servers import free_port, wait_until
 
 EASY = {"accuracy_floor": 0.4, "recall_floor": 0.0, "calibration_cap": 1.0}
 FIRST, CHAMPION = "20261116T030000Z-8893fa15", "20261117T030000Z-9b3651a6"
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -125,20 +125,7 @@ def test_an_attempt_that_was_thought_dead_is_fenced_off(ledger: Ledger) -> None:
     old = stage_process(run, "train")
     wait_until(lambda: (training := run.training()) and training.epochs, "an epoch")
     stop_between_writes(old, run.store)
-    released: list[tuple[int, bytes]] = []
-
-    def release(record: object) -> None:
-        """Both live at once from the retry's first epoch on."""
-        if not released:
-            old.send_signal(signal.SIGCONT)
-            _, errors = old.communicate(timeout=120)
-            released.append((old.returncode, errors))
-
-    train(run, Recorder(release))
-    [(code, errors)] = released
-    assert code == 1
-    assert b"SupersededError: attempt 1 was superseded by attempt 2" in errors
-    assert [record.outcome for record in run.attempts() if record.stage == "train"] == ["superseded", "succeeded"]
+    fence_off(old, run)
     summary = run.summary()
     assert summary and summary.error == ""
 
@@ -213,7 +200,7 @@ def test_the_exporter_serves_it(ledger: Ledger, tmp_path: Path) -> None:
     run = shapes_run(ledger)
     run_stages(run, Silent())
     port = free_port()
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'monitoring'}", "CATWALK_STATSD": ""}
+    environment = {**os.environ, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'monitoring'}", "CATWALK_STATSD": ""}
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "catwalk_exporter", "--port", str(port)], env=environment, stdout=log, stderr=log

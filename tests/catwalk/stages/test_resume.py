@@ -13,7 +13,7 @@ from catwalk.stages.publish import publish
 from catwalk.stages.train import train
 from catwalk.telemetry.observer import Silent
 from tests.conftest import wait_until
-from tests.support.runs import Recorder, model, stage_process, without_timing
+from tests.support.runs import Recorder, fence_off, model, stage_process, without_timing
 from tests.support.servers import S3Server
 
 pytestmark = pytest.mark.integration
@@ -85,20 +85,7 @@ def test_an_attempt_that_was_thought_dead_is_fenced_off(
     old = stage_process(run, "train")
     wait_until(lambda: (training := run.training()) and training.epochs, "an epoch")
     old.send_signal(signal.SIGSTOP)
-    released = []
-
-    def release(record: object) -> None:
-        """Both live at once from the retry's first epoch on."""
-        if not released:
-            old.send_signal(signal.SIGCONT)
-            _, errors = old.communicate(timeout=120)
-            released.append((old.returncode, errors))
-
-    train(run, Recorder(release))
-    [(code, errors)] = released
-    assert code == 1
-    assert b"SupersededError: attempt 1 was superseded by attempt 2" in errors
-    assert [record.outcome for record in run.attempts() if record.stage == "train"] == ["superseded", "succeeded"]
+    fence_off(old, run)
     assert model(run) == undisturbed(**SLOW)
     summary = run.summary()
     assert summary is not None
