@@ -66,7 +66,7 @@ def accuracy_over_runs(facts: Facts) -> style.Drawing:
     """Test accuracy of every tested run of this model with its interval; promotions and the champion marked."""
     runs = [summary for summary in facts.past if is_finite(summary.test_accuracy)]
     if not runs:
-        raise MissingError(f"No run of {facts.record.model} has been tested yet.")
+        raise MissingError(f"No tested run of {facts.record.model} with an accuracy is known.")
     tested = _Tested(runs, facts.evaluation.value.examples if facts.evaluation.value else 0)
     champion = facts.in_service.run_id if facts.in_service else ""
     promoted = _promotions(facts, tested.place)
