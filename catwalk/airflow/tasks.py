@@ -53,7 +53,11 @@ def timetable(text: str = "") -> CronTriggerTimetable | str | None:
         ConfigError: there is no such time.
     """
     schedule = airflow_schedule({VARIABLE: text}) if text else SETTINGS.schedule
-    return schedule if schedule is None or schedule in NEVER else CronTriggerTimetable(schedule, timezone="UTC")
+    if schedule is None or schedule in NEVER:
+        return schedule
+    # Zero is never: by default, an Airflow that meets the DAG for the first time within 10 % of the interval after a
+    # due time, such as two hours and 24 minutes for a nightly one, starts a run that nobody has missed.
+    return CronTriggerTimetable(schedule, timezone="UTC", run_immediately=timedelta(0))
 
 
 def documentation(text: str) -> str:

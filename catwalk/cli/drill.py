@@ -104,6 +104,7 @@ class _Trial:
         # A value of its own in a label that groups are made by, so that it waits for no other alert.
         self._labels = {"alertname": ALERT, "severity": "critical", "model": f"test-{secrets.token_hex(4)}", **area}
         self._before, self._began = alertmanager.sent(url), time.time()
+        self._made = self._before
         self._log = home() / "logs" / "alertmanager.log"
         self._offset = self._log.stat().st_size if self._log.exists() else 0
 
@@ -126,26 +127,28 @@ class _Trial:
         waiting = ["courier", *self._ways]
         while waiting and time.monotonic() < deadline:
             time.sleep(0.5)
-            held = self._held_back()
+            held, counted = self._held_back(), alertmanager.sent(self._url)
             for way in list(waiting):
-                outcome = self._outcome(way) or (held and Outcome(self._receiver, way, False, held))
+                outcome = self._outcome(way, counted) or (held and Outcome(self._receiver, way, False, held))
                 if outcome:
                     waiting.remove(way)
                     yield outcome
+            self._made = counted
         for way in waiting:
             yield Outcome(self._receiver, way, False, "it was not delivered in time; Alertmanager's log may say why")
 
-    def _outcome(self, way: str) -> Outcome | None:
+    def _outcome(self, way: str, counted: Mapping[tuple[str, str], alertmanager.Tries]) -> Outcome | None:
+        """None while it is not known.
+
+        Alertmanager counts a try before it counts that it has failed, so the tries are those of the reading before.
+        """
         if way == "courier":
             heard = client.told(self._courier_url, 50)["notifications"]
             kept = any(one["labels"].get("model") == self._labels["model"] for one in heard)
             return Outcome(self._receiver, way, True, "kept") if kept else None
-        tries, failures = (
-            now - before
-            for now, before in zip(
-                self._sent(alertmanager.sent(self._url), way), self._sent(self._before, way), strict=True
-            )
-        )
+        before = self._sent(self._before, way)
+        tries = self._sent(self._made, way).made - before.made
+        failures = self._sent(counted, way).failed - before.failed
         if tries > failures:
             return Outcome(self._receiver, way, True, "delivered" if not failures else "delivered by a second try")
         said = self._why(way) if failures else ""

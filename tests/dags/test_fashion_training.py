@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from copy import deepcopy
+from datetime import timedelta
 from itertools import islice, pairwise
 from typing import Any
 
@@ -34,8 +35,32 @@ def test_the_stages_are_wired_in_order_with_publish_as_plain_teardown(dag: Any) 
 
 
 def test_it_is_scheduled_daily_one_run_at_a_time_without_catching_up(dag: Any) -> None:
-    assert dag.schedule == CronTriggerTimetable("0 3 * * *", timezone="UTC")
+    assert dag.schedule == CronTriggerTimetable("0 3 * * *", timezone="UTC", run_immediately=timedelta(0))
     assert (dag.catchup, dag.max_active_runs, dag.is_paused_upon_creation) == (False, 1, False)
+
+
+def test_an_airflow_that_meets_it_after_tonights_time_waits_for_tomorrows(
+    dag: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each minute of a day; one that has run it before makes up for the night that it was down."""
+    from airflow.serialization.decoders import decode_timetable
+    from airflow.serialization.encoders import encode_timetable
+    from airflow.timetables import trigger
+    from airflow.timetables.base import DataInterval, TimeRestriction
+    from pendulum import datetime
+
+    timetable, restriction = (
+        decode_timetable(encode_timetable(dag.schedule)),
+        TimeRestriction(None, None, catchup=False),
+    )
+    for minute in range(24 * 60):
+        now = datetime(2026, 11, 27).add(minutes=minute, seconds=30)
+        monkeypatch.setattr(trigger, "utcnow", lambda now=now: now)
+        first = timetable.next_dagrun_info(last_automated_data_interval=None, restriction=restriction)
+        assert first and 0 < (first.run_after - now).total_seconds() <= 24 * 3600, now
+    before = DataInterval.exact(datetime(2026, 11, 25, 3))
+    again = timetable.next_dagrun_info(last_automated_data_interval=before, restriction=restriction)
+    assert again and again.run_after == datetime(2026, 11, 27, 3)
 
 
 @pytest.mark.parametrize(

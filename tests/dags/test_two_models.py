@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_each_dag_has_its_own_schedule_and_its_own_settings(found: Any) -> None:
     assert set(found) == {"shapes", "shapes_sweep", "shapes_by_hand", "fashion_training"}
-    assert found["shapes"].schedule == CronTriggerTimetable("15 */6 * * *", timezone="UTC")
-    assert found["fashion_training"].schedule == CronTriggerTimetable("0 3 * * *", timezone="UTC")
+    for name, cron in (("shapes", "15 */6 * * *"), ("fashion_training", "0 3 * * *")):
+        assert found[name].schedule == CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0))
     assert found["shapes_by_hand"].schedule is None
     assert set(found["shapes"].params) == {knob.name for knob in knobs(Settings)}
     assert Settings.from_flat(found["shapes"].params.dump()) == Settings()

@@ -11,7 +11,7 @@ import pytest
 
 from catwalk.cli import drill
 from catwalk.cli.main import main
-from catwalk.clients.alertmanager import silence_all
+from catwalk.clients.alertmanager import Tries, silence_all
 from catwalk.notifications import receivers
 from tests.support.notifying import Alertmanager, CourierProcess, Listener, Mailbox
 from tests.support.servers import MONITORING_PASSWORD, wait_until
@@ -182,6 +182,17 @@ def test_what_fails_is_said_with_what_came_back(
         False,
         "Alertmanager could not deliver it; its log says why",
     )
+
+
+def test_a_try_that_is_counted_before_its_failure_is_no_delivery(
+    people: Callable[..., People], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alertmanager counts that it has tried, then that it has failed; a reading may fall between the two."""
+    site, way = people(webhook_url="{url}/hook"), ("everybody", "webhook")
+    counted = [Tries(2, 0), Tries(3, 0), Tries(3, 1), Tries(4, 1), Tries(4, 1)]
+    monkeypatch.setattr(drill.alertmanager, "sent", lambda url: {way: counted.pop(0) if counted[1:] else counted[0]})
+    outcomes = drill._Trial(site.alertmanager.url, site.courier.url, "everybody", ["webhook"]).outcomes(60)
+    assert [outcome.said for outcome in outcomes if outcome.way == "webhook"] == ["delivered by a second try"]
 
 
 def test_telegram(people: Callable[..., People], capsys: pytest.CaptureFixture[str]) -> None:
