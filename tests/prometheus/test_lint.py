@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
 import socket
 import subprocess
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -235,7 +237,7 @@ def troubled(tmp_path: Path) -> Iterator[int]:
     statsd, web = free_port(), free_port()
     command = [
         str(tool("statsd_exporter")), f"--statsd.listen-tcp=127.0.0.1:{statsd}", "--statsd.listen-udp=",
-        f"--web.listen-address=127.0.0.1:{web}", f"--statsd.mapping-config={mapping}",
+        f"--web.listen-address=127.0.0.1:{web}", f"--statsd.mapping-config={mapping}", "--web.enable-lifecycle",
     ]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
@@ -243,7 +245,10 @@ def troubled(tmp_path: Path) -> Iterator[int]:
             with socket.create_connection(("127.0.0.1", statsd)) as connection:
                 connection.sendall(b"clash:1|c\nclash:1|g\nodd:x1|c\nodd:-1|c\nodd,a=:1|c\n" + b"x" * 5_000 + b"\n")
             mapping.write_text("mappings: 7")
-            process.send_signal(signal.SIGHUP)
+            # It answers before it heeds SIGHUP, which would end it until then.
+            reload = urllib.request.Request(f"http://127.0.0.1:{web}/-/reload", method="PUT")
+            with suppress(urllib.error.HTTPError):  # it says that it can't read it
+                urllib.request.urlopen(reload, timeout=30)
             yield web
         finally:
             process.terminate()
