@@ -67,6 +67,22 @@ def classes(role_: str, run_id: str, family: str = "class_accuracy_ratio", **val
     }
 
 
+def statistics(role_: str, run_id: str, model: str = "mlp", **values: float) -> dict[str, str]:
+    """What is told of a run's data."""
+    return {
+        series("catwalk_model_dataset_statistic", model=model, role=role_, run_id=run_id, statistic=name): constant(
+            value
+        )
+        for name, value in values.items()
+    }
+
+
+def of_statistics(run_id: str = RUN, **values: float) -> dict[str, float]:
+    """What is recorded of statistics, of a run or of none."""
+    run = f'run_id="{run_id}", ' if run_id else ""
+    return {f'{{model="mlp", {run}statistic="{name}"}}': value for name, value in values.items()}
+
+
 def asked(run_id: str = RUN, **thresholds: float) -> dict[str, str]:
     """What the gate has asked of a run."""
     return {
@@ -747,19 +763,18 @@ SERVICE: list[Scenario] = [
         {
             **classes("latest", RUN, "dataset_class_share_ratio", bag=0.151, coat=0.149, shirt=0.7),
             **classes("champion", OLDER, "dataset_class_share_ratio", bag=0.1, coat=0.1, shirt=0.8),
-            **role("latest", RUN, dataset_pixel_mean=0.249, dataset_pixel_stddev=0.381),
-            **role("champion", OLDER, dataset_pixel_mean=0.28, dataset_pixel_stddev=0.35),
+            **statistics("latest", RUN, pixel_mean=0.249, pixel_stddev=0.381),
+            **statistics("champion", OLDER, pixel_mean=0.28, pixel_stddev=0.35),
         },
         fires(
             "DatasetShifted",
             "0s",
-            shifted("class shares", "0.100"),
-            shifted("pixel mean", "0.031"),
-            shifted("pixel deviation", "0.031"),
+            shifted("class shares", "0.1"),
+            shifted("pixel_mean", "0.031"),
+            shifted("pixel_stddev", "0.031"),
         ),
         has("model:dataset_class_share_ratio:distance", "1m", {LABELS: 0.1}),
-        has("model:dataset_pixel_mean:change", "1m", {LABELS: -0.031}),
-        has("model:dataset_pixel_stddev:change", "1m", {LABELS: 0.031}),
+        has("model:dataset_statistic:change", "1m", of_statistics(pixel_mean=-0.031, pixel_stddev=0.031)),
     ),
     scenario(
         "class shares differ by just over 0.05",
@@ -774,10 +789,70 @@ SERVICE: list[Scenario] = [
         {
             **classes("latest", RUN, "dataset_class_share_ratio", bag=0.149, coat=0.851),
             **classes("champion", OLDER, "dataset_class_share_ratio", bag=0.1, coat=0.9),
-            **role("latest", RUN, dataset_pixel_mean=0.251, dataset_pixel_stddev=0.379),
-            **role("champion", OLDER, dataset_pixel_mean=0.28, dataset_pixel_stddev=0.35),
+            **statistics("latest", RUN, pixel_mean=0.251, pixel_stddev=0.379),
+            **statistics("champion", OLDER, pixel_mean=0.28, pixel_stddev=0.35),
         },
         silent("DatasetShifted", "5m"),
+    ),
+    scenario(
+        "the exporter of the release before tells the two statistics in families of their own",
+        {
+            **role("latest", RUN, dataset_pixel_mean=0.249, dataset_pixel_stddev=0.381),
+            **role("champion", OLDER, dataset_pixel_mean=0.28, dataset_pixel_stddev=0.35),
+        },
+        fires("DatasetShifted", "0s", shifted("pixel_mean", "0.031"), shifted("pixel_stddev", "0.031")),
+        has(
+            "model:dataset_statistic:last",
+            "1m",
+            {
+                f'{{{of_run}, statistic="pixel_{name}"}}': value
+                for of_run, mean, stddev in (
+                    (f'model="mlp", role="latest", run_id="{RUN}"', 0.249, 0.381),
+                    (f'model="mlp", role="champion", run_id="{OLDER}"', 0.28, 0.35),
+                )
+                for name, value in (("mean", mean), ("stddev", stddev))
+            },
+        ),
+    ),
+    scenario(
+        "a statistic is half as large as the champion's",
+        {**statistics("latest", RUN, rows=50), **statistics("champion", OLDER, rows=100)},
+        fires("DatasetShifted", "0s", shifted("rows", "50")),
+        has("model:dataset_statistic_change:ratio", "1m", of_statistics(rows=0.5)),
+    ),
+    scenario(
+        "a model of tables tells statistics of its own, which differ just enough, or just too little",
+        {
+            **statistics(
+                "latest", RUN, amount_mean=0.09, amount_stddev=1, age_mean=40, age_stddev=10, rows=1086,
+                balance=-10.86, temperature=-9.16, refunds=0.01, gaps=0, score_mean=0.54, fresh=3,
+            ),
+            **statistics(
+                "champion", OLDER, amount_mean=0.001, amount_stddev=1, age_mean=40.84, age_stddev=10, rows=1000,
+                balance=-10, temperature=-10, refunds=0, gaps=0, score_mean=0.5, gone=3,
+            ),
+            **statistics("latest", "other", model="other", rows=100, amount_mean=0),
+            **statistics("champion", "older", model="other", rows=100, amount_mean=0, amount_stddev=0.01),
+        },
+        fires(
+            "DatasetShifted",
+            "0s",
+            shifted("amount_mean", "0.089"), shifted("rows", "86"), shifted("balance", "0.86"),
+            shifted("refunds", "0.01"),
+        ),
+        has(
+            "model:dataset_statistic:scale",
+            "1m",
+            {
+                **of_statistics(
+                    "", amount_mean=1, amount_stddev=1, age_mean=10, age_stddev=10, rows=1000, balance=10,
+                    temperature=10, refunds=0, gaps=0, score_mean=0.5, gone=3,
+                ),
+                '{model="other", statistic="rows"}': 100,
+                '{model="other", statistic="amount_mean"}': 0.01,
+                '{model="other", statistic="amount_stddev"}': 0.01,
+            },
+        ),
     ),
 ]  # fmt: skip
 
