@@ -10,7 +10,7 @@ from typing import Any
 
 from catwalk.errors import InputError
 from catwalk.ledger.records import EvaluationRecord, SliceRecord, SummaryRecord
-from catwalk.ledger.runs import touched, with_evaluation
+from catwalk.ledger.runs import Run, touched, with_evaluation
 from catwalk.problems.interface import Outcome
 from catwalk.problems.slices import checked, slice_scores
 from catwalk.tracking import keys as naming
@@ -65,6 +65,13 @@ def store(
     session.observer.test_finished(run.record, record)
     run.update_summary(lambda summary: _summarised(summary, record))
     return record.scores
+
+
+def name_model(run: Run, sha256: str) -> None:
+    """Completes a test that was stored before its model was."""
+    tested = run.evaluation()
+    if tested and not tested.model_sha256:
+        run.store.put_record(run.key("evaluation.json"), replace(tested, model_sha256=sha256))
 
 
 def _keys(session: Session, outcome: Outcome, keys: Any, inputs: Any, test_set: str) -> naming.Keys | None:

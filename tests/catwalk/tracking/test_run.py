@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import catwalk
-from catwalk.errors import ConfigError, InputError
+from catwalk.errors import ArtifactError, ConfigError, InputError
 from catwalk.ledger import models
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.records import EpochRecord
@@ -107,6 +107,30 @@ def test_without_a_model_nothing_ships(monkeypatch: pytest.MonkeyPatch) -> None:
         run.test(LABELS, scores())
     assert (run.decision.decision, run.decision.reason) == ("hold", "precondition")
     assert "run.model" in run.decision.sentence
+
+
+def test_a_test_before_its_model_knows_the_model_in_the_end(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        run.test(LABELS, scores(), keys=KEYS)
+        assert only(ledger).evaluation().model_sha256 == ""
+        stored = run.model(b"weights")
+    assert stored and only(ledger).evaluation().model_sha256 == stored.sha256
+    assert run.decision.decision == "ship"
+
+
+def test_a_model_that_comes_after_another_s_test_is_not_the_one_that_was_tested(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    run = catwalk.run("churn", catwalk.Binary())
+    tested = run.model(b"tested")
+    run.test(LABELS, scores(), keys=KEYS)
+    run.model(b"another")
+    assert tested and only(ledger).evaluation().model_sha256 == tested.sha256
+    with pytest.raises(ArtifactError, match="not the one that was recorded"):
+        run.close()
+    assert Champions(ledger.store).get("churn") is None
 
 
 def test_without_keys_two_models_can_not_be_compared(monkeypatch: pytest.MonkeyPatch) -> None:
