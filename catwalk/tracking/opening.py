@@ -68,7 +68,7 @@ def run(
         params: what sets this run apart; the first 200 are kept, and what looks like a secret is not.
         run_key: names the run for retries; else `CATWALK_RUN_KEY`, else Airflow's task instance.
         every: how often the model is due, such as ``24h``.
-        cron: or when, as five fields in UTC.
+        cron: or when, as five fields, in UTC or with an IANA time zone behind them: ``0 3 * * * Europe/Berlin``.
         owner: who answers for the model.
         thresholds: metric → the worst value that may ship; ``margin``, ``significance`` and ``slice_significance`` too.
         links: name → URL.

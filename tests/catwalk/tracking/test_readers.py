@@ -104,7 +104,10 @@ def test_the_exporter_serves_such_runs(ledger: Ledger, shipped: list[str], monke
 
 def test_each_model_is_due_by_its_own_schedule(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_SHIP", "1")
-    for model, options in (("daily", {"every": "24h"}), ("hourly", {"cron": "0 * * * *"}), ("whenever", {})):
+    there = "0 * * * * Asia/Kolkata"  # whose full hours are half ones of UTC
+    for model, options in (
+        ("daily", {"every": "24h"}), ("hourly", {"cron": "0 * * * *"}), ("there", {"cron": there}), ("whenever", {}),
+    ):  # fmt: skip
         catwalk.run(model, catwalk.Binary(), **options).close()
     told: list[Snapshot] = []
     LedgerReader(ledger.store).read(time.time(), told.append)
@@ -113,7 +116,11 @@ def test_each_model_is_due_by_its_own_schedule(ledger: Ledger, monkeypatch: pyte
     started = {found.model: found.started for found in told[-1].summaries}
     assert [float(line.split()[-1]) for line in due if 'model="daily"' in line] == [started["daily"] + 86_400]
     (hourly,) = [float(line.split()[-1]) for line in due if 'model="hourly"' in line]
-    assert 0 < hourly - started["hourly"] <= 3_600
+    assert 0 < hourly - started["hourly"] <= 3_600 and hourly % 3_600 == 0
+    (elsewhere,) = [line for line in due if 'model="there"' in line]
+    assert f'schedule="{there}"' in elsewhere and float(elsewhere.split()[-1]) % 3_600 == 1_800
+    kept = watched(ledger.store, "there")
+    assert kept and kept.schedule == there
     assert not [line for line in due if "whenever" in line]
 
 

@@ -234,6 +234,11 @@ def test_secrets_are_not_stored(ledger: Ledger) -> None:
         (lambda: catwalk.run("m", catwalk.Binary(), every="soon"), "every: expected a time such as '24h'"),
         (lambda: catwalk.run("m", catwalk.Binary(), every="1h", cron="* * * * *"), "every and cron: give one of them"),
         (lambda: catwalk.run("m", catwalk.Binary(), cron="99 3 * * *"), "cron: expected five fields"),
+        (
+            lambda: catwalk.run("m", catwalk.Binary(), cron="0 3 * * * Berlin"),
+            "cron: there is no time zone 'Berlin'; its IANA name is one such as Europe/Berlin",
+        ),
+        (lambda: catwalk.run("m", catwalk.Binary(), cron="99 3 * * * Europe/Berlin"), "cron: expected five fields"),
         (lambda: catwalk.run("m", catwalk.Binary(), thresholds={"f1": 0.5}), "thresholds: expected metrics out of"),
         (lambda: catwalk.run("m", catwalk.Binary(), ship="yes"), "ship: expected 'auto' or 'never'"),
         (lambda: catwalk.run("m", catwalk.Binary(), links={"a": "x"}), "links['a']: expected a URL"),
