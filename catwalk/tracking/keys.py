@@ -18,9 +18,14 @@ Keys = NDArray[np.uint64]
 _DIGEST_BYTES = 8
 
 
+def salt_key(model: str) -> str:
+    """Where a model's salt lives."""
+    return f"salts/{model}"
+
+
 def salt(store: Store, model: str) -> bytes:
     """A model's own, made once: with it alone a key can be told from its digest."""
-    key = f"salts/{model}"
+    key = salt_key(model)
     with suppress(PreconditionFailedError):
         store.put(key, secrets.token_bytes(16), create=True)
     return store.get(key).body
