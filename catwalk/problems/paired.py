@@ -84,12 +84,12 @@ def at_most(heads: int, tosses: int) -> float:
 
 @dataclass(frozen=True)
 class Discordance:
-    """Where two models differ on the same images."""
+    """Where two models differ on the same examples."""
 
     only_challenger: int
-    """Images that only the challenger has right; `b` in the formulas."""
+    """Examples that only the challenger has right; `b` in the formulas."""
     only_other: int
-    """Images that only the other has right; `c`."""
+    """Examples that only the other has right; `c`."""
     examples: int
 
     @classmethod

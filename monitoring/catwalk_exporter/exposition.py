@@ -1,4 +1,4 @@
-"""What the exporter says to Prometheus: its families of the catalogue, made from one snapshot of S3."""
+"""What the exporter says to Prometheus: its families of the catalogue, made from one snapshot of the ledger."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Exposition:
         self._registry.register(self._collector)
 
     def store_operation(self, operation: str, seconds: float, failed: bool) -> None:
-        """Notes one S3 request of the exporter; called from any thread."""
+        """Notes one request to the store of the exporter; called from any thread."""
         self._store.labels(operation).observe(seconds)
 
     def render(self, facts: Facts) -> bytes:
@@ -334,7 +334,7 @@ def _model(summary: SummaryRecord, role: str) -> Iterator[Row]:
 
 
 def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str]) -> Iterator[Row]:
-    """Counted from S3 each time, so that no event is counted twice or forgotten."""
+    """Counted from the ledger each time, so that no event is counted twice or forgotten."""
     counts: Counter[tuple[str, str, str]] = Counter()
     since_ship: dict[str, int] = {}
     blocked: dict[str, int] = {}

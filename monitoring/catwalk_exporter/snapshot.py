@@ -1,4 +1,4 @@
-"""What the exporter has read from S3 last: summaries, champions, models, and the points that ended runs owe."""
+"""What the exporter has read from the ledger: summaries, champions, models, and the points that ended runs owe."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Snapshot:
 
 
 class LedgerReader:
-    """Reads S3, and remembers what need not be read again."""
+    """Reads the ledger, and remembers what need not be read again."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -52,7 +52,7 @@ class LedgerReader:
         should not wait for it.
 
         Raises:
-            StoreError: S3 could not be read. What was published before stays.
+            StoreError: The store could not be read. What was published before stays.
         """
         summaries = tuple(self._summaries.read())
         champions, damaged = self._read_champions()
@@ -135,5 +135,5 @@ class LedgerReader:
 
 
 def _is_damage(error: StoreError) -> bool:
-    """An object is missing or isn't what it should be, while S3 works: trying again gives the same."""
+    """An object is missing or isn't what it should be, while the store works: trying again gives the same."""
     return isinstance(error, NotFoundError | DamagedError)
