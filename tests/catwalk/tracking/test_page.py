@@ -81,7 +81,7 @@ def test_a_newcomer_gets_what_the_page_promises(folder: Path) -> None:
 
 
 def test_the_page_s_dag_is_one(folder: Path) -> None:
-    """In the Airflow of this environment; on Airflow 2 the same names come from elsewhere."""
+    """In the Airflow of this environment; tests/models/test_airflow2.py runs it in an older one."""
     [dag] = blocks("python dag")
     (folder / "nightly.py").write_text(dag.replace("FOLDER", str(folder)).replace("\nchurn()\n", "\nfound = churn()\n"))
     says = "from nightly import found; print(found.dag_id, [(task.task_id, task.retries) for task in found.tasks])"
