@@ -230,3 +230,5 @@ def test_what_airflow_starts_knows_its_task_by_the_environment(dag_run_id: str, 
     }  # fmt: skip
     found = identity.identify(environment=environment)
     assert found.key == f"airflow:nightly/{dag_run_id}/train/-1" and found.ships is ships
+    mapped = identity.identify(environment={**environment, "AIRFLOW_CTX_MAP_INDEX": "2"})
+    assert mapped.key == f"airflow:nightly/{dag_run_id}/train/2"
