@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from catwalk.errors import InputError, PreconditionFailedError
 from catwalk.problems import arrays
+from catwalk.problems.answers import Keys
 from catwalk.storage.store import Store
 
-Keys = NDArray[np.uint64]
 _DIGEST_BYTES = 8
 
 

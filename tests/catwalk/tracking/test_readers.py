@@ -14,7 +14,6 @@ from catwalk.errors import ConfigError
 from catwalk.ledger.runs import Ledger
 from catwalk.ledger.summaries import Summaries
 from catwalk.ledger.watched import watched
-from catwalk.report.build import build
 from catwalk.storage.file_store import FileStore
 from catwalk.storage.store import Store
 from catwalk.tracking import journal
@@ -54,13 +53,6 @@ def test_tables_show_the_headline_and_any_metric(command: Any, shipped: list[str
     assert "valid. auc" in shown and "test log loss" in shown and "country" in shown
     compared = command("compare", *shipped, "--json").json()
     assert [found["test_accuracy"] for found in compared["runs"]] == [None, None]
-
-
-def test_a_report_says_what_such_a_run_can_not_show(ledger: Ledger, shipped: list[str]) -> None:
-    report = build(ledger.run(shipped[1]))
-    assert b"test log loss" in report.html and b"Ship: better than the champion" in report.html
-    assert report.missing["confusion_matrix"] == "The run has stored no figures of classes."
-    assert "damaged" not in " ".join(report.missing.values())
 
 
 def test_the_champion_is_fetched_as_it_was_logged(command: Any, shipped: list[str], tmp_path: Path) -> None:
