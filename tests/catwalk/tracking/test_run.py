@@ -6,7 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
+import torch
 
 import catwalk
 from catwalk.errors import ArtifactError, ConfigError, InputError
@@ -163,6 +165,33 @@ def test_equal_inputs_are_told_apart_and_pair_two_models(monkeypatch: pytest.Mon
     assert run.decision.reason == "better"
 
 
+def test_whatever_library_the_columns_come_from_the_test_is_the_same(ledger: Ledger) -> None:
+    frame = pandas.DataFrame({"label": LABELS, "score": scores(), "key": KEYS, "part": KEYS % 3}).set_index(KEYS[::-1])
+    learned = torch.tensor(scores(), requires_grad=True)
+    given: list[tuple[Any, Any, Any, Any]] = [
+        (LABELS, scores(), KEYS, KEYS % 3),
+        (LABELS.tolist(), scores().tolist(), KEYS.tolist(), (KEYS % 3).tolist()),
+        (frame.label, frame.score, frame.key, frame.part),
+        (frame[["label"]], frame[["score"]], frame[["key"]], frame.part.astype("category")),
+        (
+            frame.label.astype("boolean"),
+            frame.score.astype("Float64"),
+            frame.key.astype("str"),
+            frame.part.astype(float),
+        ),
+        (torch.tensor(LABELS), learned, torch.tensor(KEYS), torch.tensor(KEYS % 3)),
+        (torch.tensor(LABELS) == 1, learned.clone()[:, None], frame.key, frame.part),
+    ]
+    found = []
+    for labels, answers, keys, part in given:
+        with catwalk.run("churn", catwalk.Binary()) as run:
+            run.test(labels, answers, keys=keys, slices={"part": part})
+        stored = ledger.run(run.run_id).evaluation()
+        assert stored
+        found.append((stored.outcome_sha256, stored.metrics, stored.slices))
+    assert found == found[:1] * len(given)
+
+
 def test_nothing_stored_tells_a_key(ledger: Ledger) -> None:
     names = np.asarray([f"customer-{key}" for key in KEYS])
     with catwalk.run("churn", catwalk.Binary()) as run:
@@ -267,6 +296,10 @@ def test_nonsense_is_refused_before_anything_is_stored(ledger: Ledger, call: Any
             "keys: expected a key of its own for each label, shape",
         ),
         (lambda run: run.test(LABELS, scores(), keys=KEYS // 2), "got '0' more than once"),
+        (
+            lambda run: run.test([1, 0], [0.9, 0.2], keys=pandas.Series(["a", None], dtype="string")),
+            "keys: expected a key of its own for each label, shape (2,); got none in row 1",
+        ),
         (lambda run: run.model("nowhere.bin"), "there is nothing at nowhere.bin"),
         (lambda run: run.model(uri="s3://m/x"), "sha256: expected that of the model at uri="),
         (lambda run: run.data(as_of="yesterday"), "as_of: expected a date or time"),
