@@ -35,6 +35,7 @@ def store(
     """Writes ``outcome.safetensors`` and ``evaluation.json``; arguments and errors are those of
     :meth:`catwalk.tracking.handle.TrackedRun.test`."""
     run, problem = session.run, session.problem
+    session.journal.tested = True
     outcome = problem.measure(labels, scores)
     parts = checked(slices, len(outcome.labels))
     named = _keys(session, outcome, keys, inputs, test_set)
@@ -64,6 +65,7 @@ def store(
     run.store.put_record(run.key("evaluation.json"), record)
     session.observer.test_finished(run.record, record)
     run.update_summary(lambda summary: _summarised(summary, record))
+    session.tested = True
     return record.scores
 
 

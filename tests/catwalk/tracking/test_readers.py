@@ -145,7 +145,7 @@ def test_what_epochs_cost_grows_with_their_number_alone(ledger: Ledger, monkeypa
         with catwalk.run("churn", catwalk.Binary()) as run:
             for number in range(1, epochs + 1):
                 run.epoch(number, train={"loss": 1.0}, validation={"auc": 0.5})
-                run._session.journal.flush(60)  # type: ignore[union-attr]
+                run._session.journal.flush(time.monotonic() + 60)  # type: ignore[union-attr]
         return sum(written)
 
     monkeypatch.setattr(FileStore, "put", counted)
