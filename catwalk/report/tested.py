@@ -11,7 +11,7 @@ from catwalk.problems.interface import Metric
 from catwalk.problems.slices import SliceDifference, regressions
 from catwalk.report.facts import Facts
 from catwalk.report.figures.names import FEW
-from catwalk.report.statistics import Z_95, wilson
+from catwalk.report.statistics import half_width, wilson
 from catwalk.web.markup import Content, Html, card, element, table
 
 _KEY_METRICS = 4
@@ -46,7 +46,7 @@ def _interval(facts: Facts, evaluation: EvaluationRecord, metric: Metric, value:
     loss = facts.answers.value.loss if facts.answers.value else None
     if loss is None or len(loss) < 2:
         return ""
-    half = Z_95 * float(loss.std(ddof=1)) / math.sqrt(len(loss))
+    half = half_width(loss)
     if metric.unit == "ratio":
         return f"{100 * (value - half):.1f}–{value + half:.1%}"
     return f"{value - half:.4g}–{value + half:.4g} {metric.unit}".rstrip()
