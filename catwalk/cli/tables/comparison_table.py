@@ -83,7 +83,8 @@ def _listed(title: str, rows: Sequence[tuple[str, str]]) -> list[Any]:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in rows:
-        table.add_row(name, text)
+        if text:
+            table.add_row(name, text)
     return ["", f"[bold]{escape(title)}[/]", table]
 
 

@@ -254,10 +254,7 @@ def _facts(
         ("took", duration(run_seconds(summary, now))),
         ("decision", sentence(summary) if summary.sentence else "none yet" if summary.state == "running" else "none"),
         ("parameters", escape(parameters)),
-        (
-            "seed",
-            str(summary.seed) + ("" if summary.reproducible else "  (resumed on another device: not reproducible)"),
-        ),
+        *_seed(summary),
         ("code", escape(summary.git_commit or "not a git checkout")),
         ("dataset", summary.dataset_sha256 or "-"),
         ("model", f"{summary.model_sha256 or '-'}{_size(training)}"),
@@ -271,6 +268,12 @@ def _facts(
             ("left out", f"{summary.series_left_out:,} series, to fit Prometheus' limit; the report has every epoch")
         )
     return facts
+
+
+def _seed(summary: SummaryRecord) -> list[tuple[str, str]]:
+    """Of a run of the stages: the program of one that logs draws its own."""
+    told = "" if summary.reproducible else "  (resumed on another device: not reproducible)"
+    return [] if summary.problem else [("seed", f"{summary.seed}{told}")]
 
 
 def _size(training: TrainingRecord | None) -> str:
@@ -355,7 +358,12 @@ def _classes(record: EvaluationRecord, whole: bool) -> list[RenderableType]:
     for column in table.columns[1:4]:
         column.justify = "right"
     classes = class_names(record.classes, len(record.class_accuracy))
-    shown = _worst(list(range(len(classes))), lambda label: record.class_accuracy[label], whole)
+    tested = [sum(row) > 0 for row in record.confusion]
+
+    def order(label: int) -> float:
+        return record.class_accuracy[label] if tested[label] else math.inf
+
+    shown = _worst(list(range(len(classes))), order, whole)
     for label in shown:
         mistakes = {count: classes[other] for other, count in enumerate(record.confusion[label]) if other != label}
         worst = max(mistakes, default=0)

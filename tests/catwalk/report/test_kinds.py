@@ -14,9 +14,12 @@ from catwalk.ledger.runs import Ledger
 from catwalk.report.build import Report, build
 from catwalk.report.comparison import page as compare_page
 from catwalk.report.comparison.differences import Comparison, compare
+from catwalk.report.facts import read_facts
+from catwalk.report.figures import history
 from catwalk.storage.opening import open_store
 from catwalk.tracking import opening
 from tests.catwalk.report.conftest import check_page
+from tests.catwalk.report.test_figures import check_drawing
 
 N = 2_000
 KEYS = np.arange(N)
@@ -233,3 +236,13 @@ def test_runs_that_can_not_be_paired_show_the_metrics_that_both_have(ledger: Led
     found, _, text = compared(ledger, demand(2, keys=None), demand(1))
     assert found.pairs[0].overall is None and "nothing names run" in found.pairs[0].why
     assert "rmselower is better" in text and found.change(found.metrics[0], found.entries[1]) is not None
+
+
+def test_one_night_far_off_does_not_flatten_a_history_that_should_fall(ledger: Ledger) -> None:
+    for noise in (1.0, 1.1, 0.9, 1.05, 60.0):
+        demand(noise, epochs=0)
+    last = demand(1.0, epochs=0)
+    drawing = history.headline_over_runs(read_facts(ledger.run(last)))
+    check_drawing(drawing)
+    assert drawing.figure.axes[0].get_ylim()[1] < 12 and "1 far above the others, at 477" in drawing.note
+    assert "lower is better" in drawing.figure.axes[0].texts[0].get_text() and "rank 2" in drawing.alt
