@@ -84,9 +84,9 @@ def test_a_regression_shows_its_errors_in_its_unit(ledger: Ledger) -> None:
         *TRAINED, "predicted_against_true", "residuals", "error_by_quantile", "headline_over_runs",
     }  # fmt: skip
     assert not [words for words in NEVER if words in text]
-    assert "lower is bettermean absolute error" in text and "higher is bettershare of the target's variance" in text
+    assert "maelower is better" in text and "r2higher is better" in text and "root of the mean squared error" in text
     mae = ledger.run(second).evaluation().metrics["mae"]  # type: ignore[union-attr]
-    assert f"mae{mae:.4g} EUR{2 * mae:.4g} EUR{-mae:+.4g} EUR" in text, "beside the champion's"
+    assert f"maelower is better{mae:.4g} EUR{2 * mae:.4g} EUR{-mae:+.4g} EUR" in text, "beside the champion's"
     assert "half first1,000" in text and text.count("✓ not worse") == 2 and "Holm-corrected over all 2" in text
     assert any(f"champion, {first}" in svg for svg in check_page(report.html).figures)
     assert "Gini by epoch" in text and "%" not in text[text.index("better than the champion") : text.index("in words")]
