@@ -202,13 +202,7 @@ def test_headline(comparison: Comparison) -> style.Drawing:
         _interval(axes, row, look, value, _bounds(entry, metric, value))
         if entry is comparison.baseline:
             axes.axvline(value, color=look.colour, linewidth=0.9, dashes=(4, 3), zorder=1)
-    axes.set_yticks(range(len(found)), [entry.run_id for entry, _ in found])
-    for text, (entry, _) in zip(axes.get_yticklabels(), found, strict=True):
-        text.set_fontsize(7)
-        text.set_color(style.INK)
-        text.set_fontweight("bold" if entry is comparison.baseline else "normal")
-    axes.set_ylim(len(found) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
+    _name_rows(axes, [entry.run_id for entry, _ in found], comparison.baseline.run_id)
     if metric.unit == "ratio":
         style.percent_axis(axes.xaxis)
     axes.locator_params(axis="x", nbins=4)
@@ -223,6 +217,17 @@ def test_headline(comparison: Comparison) -> style.Drawing:
     )
     title = f"Test {metric.title}"
     return style.Drawing(figure, title, f"{title} of {len(found)} runs, the best first: {told}.", note)
+
+
+def _name_rows(axes: Axes, run_ids: Sequence[str], bold: str) -> None:
+    """A run a row, the first on top."""
+    axes.set_yticks(range(len(run_ids)), run_ids)
+    for text, run_id in zip(axes.get_yticklabels(), run_ids, strict=True):
+        text.set_fontsize(7)
+        text.set_color(style.INK)
+        text.set_fontweight("bold" if run_id == bold else "normal")
+    axes.set_ylim(len(run_ids) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
 
 
 def _bounds(entry: Entry, metric: Metric, value: float) -> tuple[float, float]:
