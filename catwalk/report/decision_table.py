@@ -48,9 +48,7 @@ def _name(check: str, problem: Problem) -> str:
     metric = _difference_of(check, problem)
     if metric is None:
         return check.replace("_", " ")
-    return (
-        f"not inferior to the {check.split('_')[2]}, {metric.title.upper() if len(metric.name) < 5 else metric.title}"
-    )
+    return f"not inferior to the {check.split('_')[2]}, {metric.title}"
 
 
 def _badge(check: CheckRecord) -> Html:
@@ -62,9 +60,9 @@ def _difference_of(check: str, problem: Problem) -> Metric | None:
     """The metric that a check's value is a difference of; None: it is none."""
     if check in _DIFFERENCES:
         return problem.metrics[0]
-    return next(
-        (metric for metric in problem.metrics if check.endswith(f"_{metric.name}") and "inferior" in check), None
-    )
+    if not check.startswith(_DIFFERENCES[1:]):
+        return None
+    return next((metric for metric in problem.metrics if check.endswith(f"_{metric.name}")), None)
 
 
 def _value(check: CheckRecord, value: float | None, problem: Problem) -> str:

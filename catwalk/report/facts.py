@@ -205,7 +205,7 @@ def read_facts(run: Run) -> Facts:
     decision = part(run.decision, passed_over or f"The gate has not decided{stop}.")
     champion_id = decision.value.champion if decision.value else ""
     predictions = part(lambda: None if logs else read_predictions(run, evaluation), "" if logs else evaluation.why)
-    answers = part(lambda: read(run, evaluation.get()) if logs else None, evaluation.why)
+    answers = part(lambda: read(run, evaluation.get()) if logs else None, evaluation.why if logs else "")
     no_champion = "There was no champion to compare with." if decision.value else decision.why
     other = Run(run.store, champion_id)
     return Facts(
@@ -227,7 +227,9 @@ def read_facts(run: Run) -> Facts:
         ),
         champion_evaluation=part(lambda: other.evaluation() if champion_id else None, no_champion),
         answers=answers,
-        common=part(lambda: read_common(run, answers, other) if champion_id and logs else None, no_champion),
+        common=part(
+            lambda: read_common(run, answers, other) if champion_id and logs else None, no_champion if logs else ""
+        ),
         past=past,
         older=older,
         sweep=part(lambda: chosen(run.store, record.sweep) if record.sweep else None, "").value,

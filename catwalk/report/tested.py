@@ -11,8 +11,8 @@ from catwalk.problems.interface import Metric
 from catwalk.problems.slices import SliceDifference, regressions
 from catwalk.report.facts import Facts
 from catwalk.report.figures.names import FEW
-from catwalk.report.statistics import Z_95, wilson
-from catwalk.web.markup import Content, Html, card, element, table
+from catwalk.report.statistics import half_width, wilson
+from catwalk.web.markup import Content, Html, card, element, joined, table
 
 _KEY_METRICS = 4
 _LEVEL = 0.05
@@ -46,26 +46,27 @@ def _interval(facts: Facts, evaluation: EvaluationRecord, metric: Metric, value:
     loss = facts.answers.value.loss if facts.answers.value else None
     if loss is None or len(loss) < 2:
         return ""
-    half = Z_95 * float(loss.std(ddof=1)) / math.sqrt(len(loss))
+    half = half_width(loss)
     if metric.unit == "ratio":
         return f"{100 * (value - half):.1f}–{value + half:.1%}"
-    return f"{value - half:.4g}–{value + half:.4g} {metric.unit}".rstrip()
+    return f"{value - half:.4g}–{value + half:.4g}"
 
 
 def _metrics(facts: Facts, evaluation: EvaluationRecord) -> Html:
     before = facts.champion_evaluation.value
     theirs = before.scores if before else {}
-    header: list[Content] = ["metric", "this run", *(["champion", "change"] if theirs else []), "", "what it is"]
-    css = ["", "n", *(["n", "n"] if theirs else []), "quiet nowrap", "words quiet"]
+    header: list[Content] = ["metric", "this run", *(["champion", "change"] if theirs else []), "what it is"]
+    css = ["", "n", *(["n", "n"] if theirs else []), "quiet roomy"]
     rows: list[list[Content]] = []
     for metric, value in measured(facts.problem, evaluation.scores):
         other = theirs.get(metric.name)
         beside = ["–", "–"] if other is None else [metric.text(other), metric.change(value - other)]
-        rows.append([metric.title, metric.text(value), *(beside if theirs else []), metric.better, metric.help])
+        name = joined(metric.title, Html("<br>"), element("span", metric.better, "quiet"))
+        rows.append([name, metric.text(value), *(beside if theirs else []), metric.help])
     note = f"Over {evaluation.examples:,} test examples."
     if theirs:
         note += f" The champion {facts.champion_id} has these figures from its own test."
-    return card(element("h3", "Metrics"), table(header, rows, css, stacked=True), element("p", note, "quiet"))
+    return card(element("h3", "Metrics"), table(header, rows, css), element("p", note, "quiet"))
 
 
 def _slices(facts: Facts, evaluation: EvaluationRecord) -> Html:
@@ -133,7 +134,8 @@ def _note(facts: Facts, shown: int, count: int, against: Mapping[tuple[str, str]
     which = "that got worse most clearly" if against else "with the worst figures"
     few = f"The {shown} {which}, of {count}." if shown < count else ""
     if not against:
-        return " ".join(filter(None, (few, facts.common.why)))
+        small = "No slice has examples enough to be compared with the champion." if facts.common.value else ""
+        return " ".join(filter(None, (few, small, facts.common.why)))
     tested = (
         f"Each slice is compared with the champion on the examples that both were tested on; worse: one-sided "
         f"p below {_level(facts):g}, Holm-corrected over all {len(against)} that were looked at."

@@ -138,12 +138,9 @@ def _draw_scores(axes: Axes, tested: _Tested) -> None:
     if beyond:
         falls = tested.metric.goal == "minimize"
         edge = [tested.at_edge(score) for _, score in beyond]
-        where: dict[str, Any] = {
-            "color": style.QUIET,
-            "markersize": 4.5,
-            "label": f"{'above' if falls else 'below'} the axis",
-        }
-        axes.plot([number for number, _ in beyond], edge, "^" if falls else "v", **where)
+        look: dict[str, Any] = {"color": style.QUIET, "markersize": 4.5}
+        name = "above the axis" if falls else "below the axis"
+        axes.plot([number for number, _ in beyond], edge, "^" if falls else "v", label=name, **look)
 
 
 def _draw_promotions(axes: Axes, tested: _Tested, promoted: Sequence[int]) -> None:

@@ -84,7 +84,8 @@ def damage(run: Run) -> Iterator[Callable[..., None]]:
 
 
 def missing(facts: Facts) -> dict[str, str]:
-    return {name: part.why for name, part in vars(facts).items() if isinstance(part, Part) and part.value is None}
+    """Parts that such a run should have."""
+    return {name: part.why for name, part in vars(facts).items() if isinstance(part, Part) and part.why}
 
 
 def test_a_report_says_what_is_left_out_of_prometheus(run: Run) -> None:

@@ -12,9 +12,14 @@ import pytest
 import catwalk
 from catwalk.ledger.runs import Ledger
 from catwalk.report.build import Report, build
+from catwalk.report.comparison import page as compare_page
+from catwalk.report.comparison.differences import Comparison, compare
+from catwalk.report.facts import read_facts
+from catwalk.report.figures import history
 from catwalk.storage.opening import open_store
 from catwalk.tracking import opening
 from tests.catwalk.report.conftest import check_page
+from tests.catwalk.report.test_figures import check_drawing
 
 N = 2_000
 KEYS = np.arange(N)
@@ -79,9 +84,9 @@ def test_a_regression_shows_its_errors_in_its_unit(ledger: Ledger) -> None:
         *TRAINED, "predicted_against_true", "residuals", "error_by_quantile", "headline_over_runs",
     }  # fmt: skip
     assert not [words for words in NEVER if words in text]
-    assert "lower is bettermean absolute error" in text and "higher is bettershare of the target's variance" in text
+    assert "maelower is better" in text and "r2higher is better" in text and "root of the mean squared error" in text
     mae = ledger.run(second).evaluation().metrics["mae"]  # type: ignore[union-attr]
-    assert f"mae{mae:.4g} EUR{2 * mae:.4g} EUR{-mae:+.4g} EUR" in text, "beside the champion's"
+    assert f"maelower is better{mae:.4g} EUR{2 * mae:.4g} EUR{-mae:+.4g} EUR" in text, "beside the champion's"
     assert "half first1,000" in text and text.count("✓ not worse") == 2 and "Holm-corrected over all 2" in text
     assert any(f"champion, {first}" in svg for svg in check_page(report.html).figures)
     assert "Gini by epoch" in text and "%" not in text[text.index("better than the champion") : text.index("in words")]
@@ -178,3 +183,66 @@ def test_a_run_that_fails_before_its_test_lacks_what_is_measured(ledger: Ledger,
     text = check_page(report.html).text
     assert "This run has no decision: it failed" in text and "Missing are a trained model, a test score" in text
     assert set(report.missing) >= {"residuals"} and "example_predictions" not in report.missing
+
+
+def compared(ledger: Ledger, *run_ids: str) -> tuple[Comparison, Report, str]:
+    found = compare(ledger.store, run_ids)
+    report = compare_page.build(found)
+    return found, report, check_page(report.html).text
+
+
+def test_regressions_are_compared_by_key_in_their_unit(ledger: Ledger) -> None:
+    runs = demand(2, slices=HALF), demand(1, slices=HALF)
+    found, report, text = compared(ledger, *runs)
+    (pair,) = found.pairs
+    maes = [ledger.run(run_id).evaluation().metrics["mae"] for run_id in runs]  # type: ignore[union-attr]
+    assert pair.overall and pair.overall.significant and pair.overall.better and not pair.why
+    assert pair.overall.value == pytest.approx(maes[1] - maes[0]) and pair.overall.low < pair.overall.value < 0
+    assert list(pair.slices) == ["half first", "half second"] and not pair.classes
+    assert not found.parameters, "a seed that nobody has used is no difference"
+    assert set(report.figures) == {"loss", "metric_1", "test_mae"} and report.missing == {}
+    assert "difference, EUR" in text and "Student's paired t-test" in text and "1 better than the baseline" in text
+    assert f"{maes[1]:.4g} EUR({maes[1] - maes[0]:+.4g})" in text and "maelower is better" in text
+    assert not [words for words in (*NEVER, "points", "McNemar") if words in text]
+
+
+def test_runs_with_many_classes_are_compared_by_those_that_differ_most(ledger: Ledger) -> None:
+    found, report, text = compared(ledger, tickets(0.6), tickets(0.3))
+    (pair,) = found.pairs
+    assert pair.overall and pair.overall.better and len(pair.classes) == 100
+    assert "class_differences" in report.figures and "disagreements" not in {*report.figures, *report.missing}
+    assert "The 20 classes with the largest differences, of 100." in text and "McNemar's exact test" in text
+
+
+def test_yes_or_no_models_on_part_of_the_examples_say_on_which(ledger: Ledger) -> None:
+    found, _, text = compared(ledger, churn(0.5), churn(0.2, keys=KEYS + 200))
+    (pair,) = found.pairs
+    assert pair.overall and pair.note.startswith("Compared by key: 1,800 of 2,000") and pair.note in text
+    assert "auchigher is better" in text
+
+
+def test_runs_of_different_kinds_say_what_applies(ledger: Ledger) -> None:
+    found, report, text = compared(ledger, churn(0.3), demand(1), tickets(0.3))
+    assert [pair.why for pair in found.pairs] == [
+        f"A {kind} model can't be compared with a binary model, which is the baseline's."
+        for kind in ("regression", "multiclass")
+    ]
+    assert "different kinds of problem (binary, regression, multiclass)" in text
+    assert "comparable" not in text and report.missing == {} and "test_log_loss" in report.figures
+    assert "mae " in text and "2 of 3 runs have none, or are of another kind." in text
+
+
+def test_runs_that_can_not_be_paired_show_the_metrics_that_both_have(ledger: Ledger) -> None:
+    found, _, text = compared(ledger, demand(2, keys=None), demand(1))
+    assert found.pairs[0].overall is None and "nothing names run" in found.pairs[0].why
+    assert "rmselower is better" in text and found.change(found.metrics[0], found.entries[1]) is not None
+
+
+def test_one_night_far_off_does_not_flatten_a_history_that_should_fall(ledger: Ledger) -> None:
+    for noise in (1.0, 1.1, 0.9, 1.05, 60.0):
+        demand(noise, epochs=0)
+    last = demand(1.0, epochs=0)
+    drawing = history.headline_over_runs(read_facts(ledger.run(last)))
+    check_drawing(drawing)
+    assert drawing.figure.axes[0].get_ylim()[1] < 12 and "1 far above the others, at 477" in drawing.note
+    assert "lower is better" in drawing.figure.axes[0].texts[0].get_text() and "rank 2" in drawing.alt
