@@ -1,4 +1,4 @@
-"""Whom a challenger has to beat: champion and anchor, scored on the challenger's own test images."""
+"""Whom a challenger has to beat: champion and anchor, scored on the challenger's own test examples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from catwalk.problems.paired import Integers
 from catwalk.trainable import config_of, of_model, of_run
 
 _UNUSABLE = (ArtifactError, DamagedError, NotFoundError)
-"""What is wrong with one run's files, while S3 works."""
+"""What is wrong with one run's files, while the store works."""
 
 _WHY = "why not asked"
 """Key of a file's metadata."""
@@ -157,7 +157,7 @@ def _predicted(key: str, body: bytes) -> Predicted:
 
 
 def _said_before(run: Run, other: Run, why: str) -> NDArray[np.float32]:
-    """The logits that the other run's model gave in its own test, if that was of the same images.
+    """The logits that the other run's model gave in its own test, if that was of the same examples.
 
     Raises:
         ArtifactError: it was not, or they are damaged.

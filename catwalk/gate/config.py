@@ -29,7 +29,7 @@ class GateConfig(Section):
     model_bytes_cap: int | None = number(None, 1, 10**12)
     """Largest size of the weights that may ship, in bytes; empty: any."""
     inference_seconds_cap: float | None = number(None, 0.0, 3_600.0, above=True)
-    """Longest time to score 1,000 images that may ship, in seconds; empty: any."""
+    """Longest time to score 1,000 examples that may ship, in seconds; empty: any."""
 
 
 @dataclass(frozen=True)

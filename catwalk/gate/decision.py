@@ -33,7 +33,7 @@ _BLOCKING = {
     "slice_regression": "class",
 }
 """Check → the reason to hold when it fails; what ends in ``_floor`` is a floor."""
-_FULFILLED = "Every artifact is there, with the right hash, and all models saw the same test images."
+_FULFILLED = "Every artifact is there, with the right hash, and all models saw the same test examples."
 _GRAVEST = ("floor", "calibration", "worse", "class")
 _BETTER: dict[str, Verdict] = {
     "better": "passed", "worse": "failed", "indistinguishable": "inconclusive", "inconclusive": "inconclusive",
@@ -54,14 +54,14 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Baseline:
-    """A model in service or once in service, scored on the challenger's test images."""
+    """A model in service or once in service, scored on the challenger's test examples."""
 
     role: Role
     run_id: str
     predicted: Integers
-    """Class index of each test image, shape (n,)."""
+    """Class index of each test example, shape (n,)."""
     why_not_asked: str = ""
-    """Why these are the answers of its own test, of the same images; empty: it was asked again."""
+    """Why these are the answers of its own test, of the same examples; empty: it was asked again."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def floor_checks(evaluation: EvaluationRecord, model_bytes: int, config: GateCon
     if config.inference_seconds_cap is not None:
         seconds = 1_000 * _or_nan(evaluation.inference_seconds) / evaluation.examples
         cap = config.inference_seconds_cap
-        checks.append(_at_most("inference_seconds", "Time to score 1,000 images", seconds, cap, "{:.3f} s"))
+        checks.append(_at_most("inference_seconds", "Time to score 1,000 examples", seconds, cap, "{:.3f} s"))
     return checks
 
 

@@ -84,12 +84,12 @@ def at_most(heads: int, tosses: int) -> float:
 
 @dataclass(frozen=True)
 class Discordance:
-    """Where two models differ on the same images."""
+    """Where two models differ on the same examples."""
 
     only_challenger: int
-    """Images that only the challenger has right; `b` in the formulas."""
+    """Examples that only the challenger has right; `b` in the formulas."""
     only_other: int
-    """Images that only the other has right; `c`."""
+    """Examples that only the other has right; `c`."""
     examples: int
 
     @classmethod
@@ -215,7 +215,8 @@ class MeanDifference:
 
     def text(self, difference: float, sign: bool = True) -> str:
         """A difference with its unit; with a sign, what it means."""
-        amount = f"{abs(difference):.4g}{' ' if self.unit else ''}{self.unit}"
+        ratio = self.unit == "ratio"
+        amount = f"{100 * abs(difference):.2f} points" if ratio else f"{abs(difference):.4g} {self.unit}".rstrip()
         return f"{amount} {'worse' if difference < 0 else 'better'}" if sign else amount
 
 

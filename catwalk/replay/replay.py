@@ -1,4 +1,4 @@
-"""Puts a run's points into Prometheus once more, from the ledger in S3.
+"""Puts a run's points into Prometheus once more, from the ledger.
 
 The run's age decides how. While a run's points are compared with what Prometheus holds, they go by StatsD, which
 stamps "now": that is how rules count them. Older points become Prometheus blocks at their true time.

@@ -1,8 +1,8 @@
 """Every metric of Catwalk, declared once: emitter, mapping, exporter, rules and documentation all take it from here.
 
 Metrics reach Prometheus by three transports. By *StatsD* travels what happens while a stage runs; from the *exporter*
-Prometheus scrapes what is so, read from S3; from the *courier*, what became of notifications. Airflow's own metrics are
-in :mod:`catwalk.telemetry.airflow_metrics`.
+Prometheus scrapes what is so, read from the ledger; from the *courier*, what became of notifications. Airflow's own
+metrics are in :mod:`catwalk.telemetry.airflow_metrics`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Unit = Literal["", "seconds", "bytes", "ratio", "examples", "examples_per_second
 RUN_TTL_SECONDS = 3_600
 """How long statsd_exporter shows a run's gauge after its last update; from then on Prometheus remembers it."""
 STORE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Buckets of S3 requests: from a small read to a checkpoint on a busy disk."""
+"""Buckets of requests to the store: from a small read to a checkpoint on a busy disk."""
 STORE_OPERATIONS = ("get", "put", "head", "list", "delete")
 LABEL_VALUES: Mapping[str, tuple[str, ...]] = {"operation": STORE_OPERATIONS}
 """Labels with few values that are known beforehand: what the canary announces counters with."""
@@ -217,13 +217,17 @@ STORE_OPERATION_DURATION = Metric(
     "ml_store_operation_duration_seconds",
     "statsd",
     "histogram",
-    "Time of S3 requests made by runs, from request to answer.",
+    "Time of requests to the store made by runs, from request to answer.",
     ("operation",),
     "seconds",
     STORE_SECONDS,
 )
 STORE_ERRORS = Metric(
-    "ml_store_errors_total", "statsd", "counter", "S3 requests of runs that failed, each retry counted.", ("operation",)
+    "ml_store_errors_total",
+    "statsd",
+    "counter",
+    "Requests to the store of runs that failed, each retry counted.",
+    ("operation",),
 )
 CANARY_RECEIVED = Metric(
     "catwalk_canary_received_total",
@@ -403,7 +407,8 @@ LAST_SUCCESS = _exporter_gauge(
 NEXT_RUN_DUE = _exporter_gauge(
     "catwalk_next_run_due_timestamp_seconds",
     ("model", "schedule", "dag_id"),
-    "When the schedule fires next after the model's last scheduled start; of a DAG without one, the model is empty.",
+    "When the schedule fires next after the model's last scheduled start, or after it was made known; of a DAG without "
+    "one, the model is empty.",
     "seconds",
 )
 GOOD_RUN_DUE = _exporter_gauge(
@@ -412,12 +417,12 @@ GOOD_RUN_DUE = _exporter_gauge(
     "When the schedule fires for the second time after the start of the last scheduled run that went well.",
     "seconds",
 )
-STORE_UP = _exporter_gauge("catwalk_store_up", (), "1 if the exporter's last read of S3 went well, else 0.")
+STORE_UP = _exporter_gauge("catwalk_store_up", (), "1 if the exporter's last read of the ledger went well, else 0.")
 EXPORTER_STORE_DURATION = Metric(
     "catwalk_store_operation_duration_seconds",
     "exporter",
     "histogram",
-    "Time of the exporter's own S3 requests, so that S3 is timed between runs too.",
+    "Time of the exporter's own requests to the store, so that it is timed between runs too.",
     ("operation",),
     "seconds",
     STORE_SECONDS,

@@ -26,7 +26,7 @@ class Observer(Protocol):
         """After a stage ended, however it ended."""
 
     def store_operation(self, operation: str, seconds: float, failed: bool) -> None:
-        """After each S3 request (``get``, ``put``, ``head``, ``list``, ``delete``)."""
+        """After each request to the store (``get``, ``put``, ``head``, ``list``, ``delete``)."""
 
     def resend(self, points: Sequence[Point]) -> int:
         """Sends gauges once more; returns how many have arrived."""

@@ -131,6 +131,10 @@ class TrackedRun:
             record = models.store_uri(session.run, settings.without_credentials(uri), sha256.lower())
         session.journal.set_model(record.sha256, record.bytes)
         self._lead(session, "the model's files are stored, but not that they are this run's: call run.model(…) again")
+        if session.tested:
+            from catwalk.tracking import testing
+
+            testing.name_model(session.run, record.sha256)
         return record
 
     def test(

@@ -66,13 +66,13 @@ DASHBOARD = board.board(
         _lamp(
             "model",
             "Does an alert about the models fire? The gravest one decides. No data: a source is not scraped, or the "
-            "exporter can't read S3.",
+            "exporter can't read the ledger.",
             *_MEASURED,
         ),
         _lamp(
             "pipeline",
             "Does an alert about the retraining pipeline fire? The gravest one decides. No data: a source is not "
-            "scraped, the exporter can't read S3, or Airflow does not answer it.",
+            "scraped, the exporter can't read the ledger, or Airflow does not answer it.",
             *_MEASURED,
         ),
         _lamp(
@@ -83,7 +83,7 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Accuracy in service",
-                "How often is the version in service right on the test images?",
+                "How often is the version in service right on the test examples?",
                 "no version in service with an accuracy is known.",
                 "percentunit",
                 4,

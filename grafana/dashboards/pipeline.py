@@ -1,4 +1,4 @@
-"""Pipeline health: DAG runs, tasks, Airflow's components and S3."""
+"""Pipeline health: DAG runs, tasks, Airflow's components and the store."""
 
 from __future__ import annotations
 
@@ -198,8 +198,8 @@ DASHBOARD = board.board(
         ),
         lines(
             About(
-                "S3 requests",
-                "How long do 95 % of the exporter's requests to S3 take at most? Over ten minutes.",
+                "Store requests",
+                "How long do 95 % of the exporter's requests to the ledger's store take at most? Over ten minutes.",
                 _NO_MINUTE,
                 "s",
                 12,
@@ -236,10 +236,10 @@ DASHBOARD = board.board(
                 query(PARSE_SECONDS, legend="all files"),
             ),
         ],
-        "S3": [
+        "Store": [
             lines(
                 About(
-                    "Requests to S3",
+                    "Requests to the store",
                     "How many requests does the exporter make?",
                     _NO_MINUTE,
                     "reqps",

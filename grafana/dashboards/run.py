@@ -97,7 +97,7 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Test accuracy",
-                "How often is it right on the test images?",
+                "How often is it right on the test examples?",
                 "no accuracy of a test is known; the metrics below say what else was measured.",
                 "percentunit",
                 4,
@@ -109,7 +109,7 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Gap to the champion",
-                "By how much is it better on the same test images than the version that was in service?",
+                "By how much is it better on the same test examples than the version that was in service?",
                 "no comparison is known.",
                 "percentunit",
                 4,

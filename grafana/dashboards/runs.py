@@ -58,7 +58,7 @@ DASHBOARD = board.board(
         joined(
             About(
                 "Runs",
-                "What came of each run? Gap: difference to the champion on the same test images, with its one-sided "
+                "What came of each run? Gap: difference to the champion on the same test examples, with its one-sided "
                 "95 % bounds. Losses are of validation; best: its lowest epoch. The model is the last one.",
                 _NOTHING,
                 "none",
@@ -170,7 +170,7 @@ DASHBOARD = board.board(
         grid(
             About(
                 "Accuracy of each class",
-                "Which classes does each run get right on the test images? A stronger blue is more.",
+                "Which classes does each run get right on the test examples? A stronger blue is more.",
                 _NO_CLASSES,
                 "percentunit",
                 24,

@@ -1,4 +1,4 @@
-"""Serves the run ledger in S3 to Prometheus and to people.
+"""Serves the run ledger to Prometheus and to people.
 
     python -m catwalk_exporter [--host 127.0.0.1] [--port 9180] [--refresh 5]
 
@@ -46,10 +46,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    about = "Serves the run ledger in S3 to Prometheus."
+    about = "Serves the run ledger to Prometheus."
     parser = serving.options("catwalk_exporter", about, "CATWALK_PORT_EXPORTER", "9180")
     parser.add_argument(
-        "--refresh", type=_seconds, default=5.0, help="seconds between two reads of S3 (default %(default)s)"
+        "--refresh", type=_seconds, default=5.0, help="seconds between two reads of the ledger (default %(default)s)"
     )
     return parser
 

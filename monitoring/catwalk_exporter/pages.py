@@ -50,7 +50,7 @@ def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds
 
     Args:
         summary: the run.
-        store_up: whether S3 answers.
+        store_up: whether the store answers.
         now: seconds since the epoch.
         stalled_seconds: silence after which a running run counts as stalled.
         notice: why the facts are shown in place of the report; empty: they were asked for.
@@ -123,7 +123,7 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
 
 
 def _notice(store_up: bool) -> list[Html]:
-    return [] if store_up else [element("p", "S3 does not answer: this is what was so before.", "bad")]
+    return [] if store_up else [element("p", "The store does not answer: this is what was so before.", "bad")]
 
 
 def _damaged(damaged: Mapping[str, str]) -> list[Html]:

@@ -1,4 +1,4 @@
-"""Reports as they lie in S3, for a web server: read with short time-outs, and remembered while their ETag stays."""
+"""Reports of the ledger, for a web server: read with short time-outs, and remembered while their ETag stays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _READERS = 4
 
 
 class BusyError(Exception):
-    """So many requests wait for S3 already that another one would only wait as well."""
+    """So many requests wait for the store already that another one would only wait as well."""
 
 
 class RunReports:
@@ -35,7 +35,7 @@ class RunReports:
         """A run's report with links to what lies around it; None where it has none.
 
         Raises:
-            StoreError: S3 could not be read.
+            StoreError: The store could not be read.
             BusyError: too many wait for it.
         """
         body = self._read(f"runs/{run_id}/report.html")

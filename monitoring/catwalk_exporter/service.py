@@ -1,8 +1,8 @@
-"""The exporter: serves what *is so* (run states, latest and champion model, decisions) from S3 to Prometheus.
+"""The exporter: serves what *is so* (run states, latest and champion model, decisions) from the ledger to Prometheus.
 
-A background thread reads S3, another renders the exposition once a refresh; a scrape is handed the finished bytes.
-While S3 is out, the last known values stay and ``catwalk_store_up`` is 0. Reports and figures alone are fetched from S3
-when they are asked for, within seconds or not at all.
+A background thread reads the ledger, another renders the exposition once a refresh; a scrape is handed the finished
+bytes. While the store is out, the last known values stay and ``catwalk_store_up`` is 0. Reports and figures alone are
+fetched from it when they are asked for, within seconds or not at all.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from catwalk_exporter.snapshot import LedgerReader, Snapshot
 log = logging.getLogger("catwalk.exporter")
 
 REPORT_CONNECT_SECONDS, REPORT_READ_SECONDS = 2.0, 4.0
-"""How long a person who asks for a report waits for S3 before the facts are shown instead."""
+"""How long a person who asks for a report waits for the store before the facts are shown instead."""
 STUCK_SECONDS = 15.0
-"""A read of S3 that takes longer counts as an outage, though it may still come back."""
+"""A read of the ledger that takes longer counts as an outage, though it may still come back."""
 STALE_SECONDS = 60.0
 """A rendering that is older says no longer what is so."""
 _NAMED_AT_ONCE = 5
@@ -44,7 +44,7 @@ _NAMED_AT_ONCE = 5
 
 @dataclass(frozen=True)
 class Reading:
-    """How the reading of S3 goes."""
+    """How the reading of the ledger goes."""
 
     snapshot: Snapshot = field(default_factory=Snapshot)
     ok: bool = False
@@ -55,7 +55,7 @@ class Reading:
     """Monotonic start of the read that is under way."""
 
     def store_up(self, now: float) -> bool:
-        """Whether S3 answers, at a monotonic time."""
+        """Whether the store answers, at a monotonic time."""
         return self.ok and not self.stuck(now)
 
     def stuck(self, now: float) -> bool:
@@ -70,7 +70,7 @@ class Exporter:
         """
         Args:
             settings: what the environment says.
-            refresh: seconds between two reads of S3, and between two renderings.
+            refresh: seconds between two reads of the ledger, and between two renderings.
             canary: whose sent lines are counted; None where telemetry is off.
         """
         self.settings = settings
@@ -95,7 +95,7 @@ class Exporter:
 
     @property
     def reading(self) -> Reading:
-        """How the reading of S3 goes."""
+        """How the reading of the ledger goes."""
         return self._reading
 
     @property
@@ -154,7 +154,7 @@ class Exporter:
         if failure and not self._failure:
             log.error("%s", " ".join(failure.split()))
         elif self._failure and not failure:
-            log.info("S3 answers again")
+            log.info("the store answers again")
         self._failure = failure
 
     def _render_loop(self) -> None:
@@ -186,7 +186,7 @@ class Exporter:
 
 
 class UnreachableError(Exception):
-    """S3 can't be asked for what a page needs. The message is a sentence for the page."""
+    """The store can't be asked for what a page needs. The message is a sentence for the page."""
 
 
 class Server(serving.Server):
@@ -198,7 +198,7 @@ class Server(serving.Server):
 
 
 class Handler(serving.Handler):
-    """Answers from memory; only reports and figures are fetched from S3."""
+    """Answers from memory; only reports and figures are fetched from the store."""
 
     name = "catwalk-exporter"
     policy = f"{serving.Handler.policy}; img-src data:"
@@ -216,7 +216,7 @@ class Handler(serving.Handler):
         if path == "/metrics":
             text = exporter.text
             if text is None:
-                self._answer(503, b"S3 has not been read yet\n", "text/plain")
+                self._answer(503, b"the ledger has not been read yet\n", "text/plain")
             else:
                 self._answer(200, text, "text/plain; version=0.0.4")
         elif path == "/healthz":
@@ -259,12 +259,12 @@ class Handler(serving.Handler):
     def _fetch(self, read: Callable[[], bytes | None], up: bool) -> bytes | None:
         """
         Raises:
-            UnreachableError: S3 can't be asked; the message is for the page.
+            UnreachableError: The store can't be asked; the message is for the page.
         """
         if not up:
-            raise UnreachableError("The report can't be fetched while S3 does not answer.")
+            raise UnreachableError("The report can't be fetched while the store does not answer.")
         try:
             return read()
         except (StoreError, BusyError) as error:
-            log.warning("a report could not be fetched: %s", str(error) or "too many wait for S3")
-            raise UnreachableError("The report could not be fetched from S3; try again.") from error
+            log.warning("a report could not be fetched: %s", str(error) or "too many wait for the store")
+            raise UnreachableError("The report could not be fetched from the store; try again.") from error

@@ -1,4 +1,4 @@
-"""Scenarios for what is held while the exporter, S3 or Airflow can't be asked."""
+"""Scenarios for what is held while the exporter, the store or Airflow can't be asked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OF_LEDGER = {
     "good_run_due_timestamp_seconds": {"model": "mlp"},
     "run_points_expected": {"model": "mlp"},
 }
-"""What S3 holds: held while the exporter is away, and while S3 is."""
+"""What the ledger holds: held while the exporter is away, and while the store is."""
 OF_METRICS = {
     "model_version_info": {"role": "latest"},
     "model_metric": {"role": "latest", "metric": "mae"},
@@ -92,7 +92,7 @@ HELD: list[Scenario] = [
         if stem != "store_up"
     ),
     *(
-        held(stem, labels, {UP: constant(1), STORE: "1x30 0x59 1x100"}, "S3 is away and the exporter was started again")
+        held(stem, labels, {UP: constant(1), STORE: "1x30 0x59 1x100"}, "the store is away, the exporter started again")
         for stem, labels in {**OF_LEDGER, **OF_METRICS}.items()
     ),
     *(
@@ -185,7 +185,7 @@ ALERTS: list[Scenario] = [
         },
     ),
     scenario(
-        "the exporter is started again while S3 is away: what it knew is no longer served, and still so",
+        "the exporter is started again while the store is away: what it knew is no longer served, and still so",
         {
             UP: "1x30 0x3 1x500", STORE: "1x20 0x9 stale _x3 0x500",
             **dict.fromkeys(CHAMPION, "0.879x30 stale"), **latest(), **asked(accuracy_floor=0.88),

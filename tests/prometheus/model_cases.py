@@ -400,7 +400,7 @@ def below_floor(run_id: str, severity: dict[str, str], accuracy: str = "87.9%") 
     return Alert(
         {**severity, "run_id": run_id, "model": "mlp"},
         f"mlp: accuracy {accuracy} is below the floor",
-        f"Run {run_id} of mlp classifies {accuracy} of the test images right, less than the gate's floor. "
+        f"Run {run_id} of mlp classifies {accuracy} of the test examples right, less than the gate's floor. "
         f"http://exporter/runs/{run_id}",
         MODEL_PAGE,
     )

@@ -587,7 +587,7 @@ def requests(operation: str, bound: str, above: str) -> dict[str, str]:
 
 STORE: list[Scenario] = [
     scenario(
-        "S3 is away for just under half a minute, then for longer",
+        "the store is away for just under half a minute, then for longer",
         {series("catwalk_store_up"): "1x5 0x2 1x5 0x100"},
         silent("StoreUnavailable", "1m20s"),
         silent("StoreUnavailable", "2m50s"),
@@ -596,8 +596,8 @@ STORE: list[Scenario] = [
             "3m",
             Alert(
                 CRITICAL,
-                "S3 does not answer: runs can't save, states are old",
-                "The exporter has not been able to read the run ledger in S3 for half a minute. Runs stop and try "
+                "The store does not answer: runs can't save, states are old",
+                "The exporter has not been able to read the run ledger for half a minute. Runs stop and try "
                 "again; states, decisions and the champion are shown as they were.",
                 "catwalk-pipeline",
             ),
@@ -612,8 +612,8 @@ STORE: list[Scenario] = [
             "5m10s",
             Alert(
                 {**WARNING, "operation": "get"},
-                "S3 is slow: get takes 1.05s",
-                "Of the exporter's get requests to S3, one in twenty takes longer than 1.05s.",
+                "The store is slow: get takes 1.05s",
+                "Of the exporter's get requests to the store, one in twenty takes longer than 1.05s.",
                 "catwalk-pipeline",
             ),
         ),

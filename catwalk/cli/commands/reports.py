@@ -43,7 +43,7 @@ def report(
     model: Model = "",
     json: Json = False,
 ) -> None:
-    """Build a run's report again from S3, and store it there."""
+    """Build a run's report again from the ledger, and store it there."""
     from catwalk.cli.tables import output
     from catwalk.environment.parts import public_url
     from catwalk.report.build import build, write

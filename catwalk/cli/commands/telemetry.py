@@ -41,7 +41,7 @@ def replay(
     model: Model = "",
     json: Json = False,
 ) -> None:
-    """Send a run's metrics to Prometheus once more, from the ledger in S3.
+    """Send a run's metrics to Prometheus once more, from the ledger.
 
     A run that ended in the last twelve hours goes by StatsD, stamped now. An older one becomes Prometheus blocks at
     its true time.

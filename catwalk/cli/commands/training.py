@@ -58,7 +58,7 @@ def run(
 
     given = {name: value for name, value in settings.items() if value is not None}
     model = trainables.chosen(trainable)
-    fresh = None if run_id else model.config.from_flat(given)  # nonsense is refused before S3 is asked
+    fresh = None if run_id else model.config.from_flat(given)  # nonsense is refused before the store is asked
     ledger, observer = observed_ledger()
     run_id = run_id or new_run_id()
     config, finished_epochs = (fresh, 0) if fresh else _configuration(ledger, run_id, model, given)

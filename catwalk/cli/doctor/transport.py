@@ -68,5 +68,7 @@ def statsd_losses() -> str:
 def exporter() -> str:
     url = part_url("exporter")
     if sample(url, catalogue.STORE_UP.name) != 1:
-        raise Unwell(f"the exporter at {url} can't read S3", "see the store's line above, and the exporter's log")
-    return f"{url} serves what S3 holds"
+        raise Unwell(
+            f"the exporter at {url} can't read the ledger", "see the store's line above, and the exporter's log"
+        )
+    return f"{url} serves what the ledger holds"

@@ -39,7 +39,7 @@ def build(comparison: Comparison) -> Report:
         element("h2", "Parameters that differ"),
         _parameters(comparison),
         element("h2", "Figures"),
-        element("div", joined(*shown, _classes(comparison) if _is_narrow(comparison) else ""), "grid"),
+        element("div", joined(*shown.values(), _classes(comparison) if _is_narrow(comparison) else ""), "grid"),
         *([] if _is_narrow(comparison) else [element("h2", "Classes"), _classes(comparison)]),
         element("p", f"Built {moment(time.time())} from the run ledger in S3.", "quiet"),
     ]

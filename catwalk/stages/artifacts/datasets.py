@@ -1,4 +1,4 @@
-"""The content-addressed copy of a dataset in S3: a safetensors file a split, its examples' digests, a manifest."""
+"""A dataset's content-addressed copy in the store: a safetensors file a split, its examples' digests, a manifest."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _put_once(store: Store, key: str, body: bytes) -> None:
 
 
 def load_split(store: Store, record: DatasetRecord, name: str) -> Arrays:
-    """Reads one split from S3.
+    """Reads one split from the store.
 
     Raises:
         ArtifactError: it is missing, or not what its hash says.

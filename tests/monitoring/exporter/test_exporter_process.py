@@ -1,4 +1,4 @@
-"""The exporter as a process: what a scrape gets, also while S3 is out."""
+"""The exporter as a process: what a scrape gets, also while the store is out."""
 
 from __future__ import annotations
 
@@ -88,14 +88,14 @@ def test_an_outage_of_s3_is_told_and_the_last_values_stay(exporter: ExporterProc
         assert time.monotonic() - started < 10, "Prometheus would give up a scrape that takes longer"
         assert accuracy == 0.901
         assert exporter.status("/healthz") == 200
-        assert "S3 does not answer" in exporter.get("/")
+        assert "The store does not answer" in exporter.get("/")
     finally:
         s3_server.start()
     wait_until(lambda: exporter.sample(catalogue.STORE_UP.name) == 1)
-    wait_until(lambda: "S3 answers again" in exporter.log.read_text())
+    wait_until(lambda: "the store answers again" in exporter.log.read_text())
     log = exporter.log.read_text()
     assert log.count("ERROR") == 1, log
-    assert log.count("S3 answers again") == 1
+    assert log.count("the store answers again") == 1
 
 
 def test_a_hanging_s3_is_an_outage_too(exporter: ExporterProcess, s3_server: S3Server, s3_store: Store) -> None:

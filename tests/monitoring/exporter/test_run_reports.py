@@ -106,7 +106,7 @@ def test_while_s3_is_out_the_facts_are_shown_at_once(
         page = exporter.get(f"/runs/{RUN}")
         assert "can&#x27;t be fetched" in page or "could not be fetched" in page
         assert "test accuracy" in page
-        wait_until(lambda: "while S3 does not answer" in exporter.get(f"/runs/{RUN}"))
+        wait_until(lambda: "while the store does not answer" in exporter.get(f"/runs/{RUN}"))
         assert answer(exporter, f"/runs/{RUN}/figures/loss_and_accuracy.png")[0] == 503
     finally:
         s3_server.start()
