@@ -28,7 +28,7 @@ def installed(wheel: Path) -> Iterator[Path]:
     if sys.version_info[:2] > _NEWEST_PYTHON:
         _not_tested(f"which knows no Python {sys.version_info.major}.{sys.version_info.minor}")
     FOLDER.parent.mkdir(exist_ok=True)
-    with FOLDER.with_suffix(".lock").open("w") as lock:
+    with FOLDER.with_name(f"{FOLDER.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _STAMP.exists() or _STAMP.read_text() != _wanted():
             _install()

@@ -40,7 +40,7 @@ class Airflow:
 
     def states(self, dag_id: str) -> dict[str, list[str]]:
         """DAG run → states of its task instances, as the database has them."""
-        with closing(sqlite3.connect(f"file:{self.home}/airflow.db?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(f"file:{self.home}/airflow.db?mode=ro", timeout=60, uri=True)) as database:
             found = database.execute("SELECT run_id, state FROM task_instance WHERE dag_id = ?", [dag_id]).fetchall()
         return {run_id: [state for of, state in found if of == run_id] for run_id, _ in found}
 
