@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -73,6 +74,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole stacks come first: they take longest, and most of it is waiting."""
     items.sort(key=lambda item: not {"stack", "own_stack"} & set(getattr(item, "fixturenames", ())))
+
+
+def pytest_collection_finish() -> None:
+    """What collection has imported stays: looking through it for garbage over and over costs a tenth of all time."""
+    gc.freeze()
 
 
 def free_ports() -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -28,9 +29,12 @@ WAYS = {
 
 
 def shown(arguments: list[str], **environment: str) -> str:
-    """What GNU's OpenMP says of its settings when torch loads it, such as how often threads look before they sleep."""
+    """What GNU's OpenMP says of its settings when torch loads it, such as how often threads look before they sleep.
+
+    Torch loads it first, so a process is ended when all is said, before it has imported the rest.
+    """
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, *arguments],
         cwd=PROJECT,
         env={
@@ -39,11 +43,22 @@ def shown(arguments: list[str], **environment: str) -> str:
             "OMP_DISPLAY_ENV": "verbose",
             **environment,
         },
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        check=False,
-    )
-    return done.stdout + done.stderr
+    ) as process:
+        assert process.stdout
+        lines = list(through(process.stdout, "OPENMP DISPLAY ENVIRONMENT END"))
+        process.kill()
+    return "".join(lines)
+
+
+def through(lines: Iterable[str], last: str) -> Iterator[str]:
+    """All lines as far as the first that says this."""
+    for line in lines:
+        yield line
+        if last in line:
+            return
 
 
 @pytest.mark.parametrize("way", WAYS)

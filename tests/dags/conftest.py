@@ -35,9 +35,8 @@ def dags() -> Mapping[str, Any]:
 FORKS = """
 import json, os, sys
 import airflow.sdk
-code, environments = sys.argv[1], json.loads(sys.argv[2])
 sys.path.append("dags")
-for environment in environments:
+for code, environment in json.loads(sys.argv[1]):
     child = os.fork()
     if child == 0:
         os.environ.update(environment)
@@ -50,18 +49,18 @@ for environment in environments:
 """
 
 
-def printed(code: str, environments: Sequence[Mapping[str, str]], **common: str) -> list[str]:
-    """The last line that code prints under each environment, where none of our modules was imported before.
+def printed(readings: Sequence[tuple[str, Mapping[str, str]]], **common: str) -> list[str]:
+    """The last line that each code prints under its environment, where none of our modules was imported before.
 
     As in Airflow's DAG processor, one process has imported Airflow, which takes seconds, and forks for each reading.
 
     Args:
-        code: runs in the project's folder with the DAG folder on the path.
-        environments: what each reading has beside this process's environment.
+        readings: code, which runs in the project's folder with the DAG folder on the path, and what it has beside this
+            process's environment.
         common: what Airflow itself is imported with.
     """
     done = subprocess.run(
-        [sys.executable, "-c", FORKS, code, json.dumps(environments)],
+        [sys.executable, "-c", FORKS, json.dumps(readings)],
         cwd=PROJECT,
         env={**os.environ, **common},
         capture_output=True,
@@ -70,5 +69,5 @@ def printed(code: str, environments: Sequence[Mapping[str, str]], **common: str)
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    readings = done.stdout.split("end of a reading\n")[:-1]
-    return [reading.splitlines()[-1] for reading in readings]
+    texts = done.stdout.split("end of a reading\n")[:-1]
+    return [text.splitlines()[-1] for text in texts]

@@ -95,21 +95,31 @@ SCHEDULES = {
 """What `CATWALK_SCHEDULE` says → expression and time zone, or what Airflow takes as it is."""
 
 
+SCHEDULE = (
+    "import fashion_training as file; found = file.fashion_training.schedule; "
+    "print(repr((found.expression, str(found.timezone)) if hasattr(found, 'expression') else found))"
+)
+HEAVY = (
+    "import os, runpy, sys; runpy.run_path(os.environ['FILE']); "
+    "heavy = {'torch', 'torchvision', 'numpy', 'boto3', 'matplotlib', 'scipy', 'catwalk.telemetry', "
+    "'catwalk.stages.pipeline'}; "
+    "print(sorted(heavy & set(sys.modules)))"
+)
+
+
 @pytest.fixture(scope="module")
-def schedules() -> Mapping[str, str]:
-    """What the DAG's schedule is under each of :data:`SCHEDULES`, where Airflow's own time zone is not UTC."""
-    code = (
-        "import fashion_training as file; found = file.fashion_training.schedule; "
-        "print(repr((found.expression, str(found.timezone)) if hasattr(found, 'expression') else found))"
-    )
-    environments = [{"CATWALK_SCHEDULE": variable} for variable in SCHEDULES]
-    lines = printed(code, environments, AIRFLOW__CORE__DEFAULT_TIMEZONE="Europe/Berlin")
-    return dict(zip(SCHEDULES, lines, strict=True))
+def readings() -> Mapping[str, str]:
+    """What the DAG's schedule is under each of :data:`SCHEDULES`, and which heavy modules reading each of
+    :data:`DAG_FILES` loads, where Airflow's own time zone is not UTC."""
+    asked = {variable: (SCHEDULE, {"CATWALK_SCHEDULE": variable}) for variable in SCHEDULES}
+    asked |= {name: (HEAVY, {"FILE": f"dags/{name}.py"}) for name in DAG_FILES}
+    lines = printed(list(asked.values()), AIRFLOW__CORE__DEFAULT_TIMEZONE="Europe/Berlin")
+    return dict(zip(asked, lines, strict=True))
 
 
 @pytest.mark.parametrize("variable", SCHEDULES)
-def test_its_schedule_is_that_of_the_environment_in_utc(variable: str, schedules: Mapping[str, str]) -> None:
-    assert schedules[variable] == repr(SCHEDULES[variable])
+def test_its_schedule_is_that_of_the_environment_in_utc(variable: str, readings: Mapping[str, str]) -> None:
+    assert readings[variable] == repr(SCHEDULES[variable])
 
 
 def test_each_task_retries_with_back_off_and_has_a_time_out(dag: Any) -> None:
@@ -188,21 +198,9 @@ def test_what_may_pass_is_tried_again_and_nothing_else(kind: type[errors.Catwalk
 DAG_FILES = ("fashion_training", "fashion_sweep")
 
 
-@pytest.fixture(scope="module")
-def heavy() -> Mapping[str, str]:
-    """Name of a DAG file → which heavy modules reading it loads."""
-    code = (
-        "import os, runpy, sys; runpy.run_path(os.environ['FILE']); "
-        "heavy = {'torch', 'torchvision', 'numpy', 'boto3', 'matplotlib', 'scipy', 'catwalk.telemetry', "
-        "'catwalk.stages.pipeline'}; "
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    return dict(zip(DAG_FILES, printed(code, [{"FILE": f"dags/{name}.py"} for name in DAG_FILES]), strict=True))
-
-
 @pytest.mark.parametrize("name", DAG_FILES)
-def test_reading_a_dag_file_loads_nothing_heavy(name: str, heavy: Mapping[str, str]) -> None:
-    assert heavy[name] == "[]"
+def test_reading_a_dag_file_loads_nothing_heavy(name: str, readings: Mapping[str, str]) -> None:
+    assert readings[name] == "[]"
 
 
 def test_the_button_of_a_task_leads_where_people_open_reports(dag: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def found() -> Mapping[tuple[str, ...], Any]:
     """What Airflow finds in the DAG folder under each of :data:`COMPLAINTS`."""
-    lines = printed(READ, [dict(zip(NAMES, texts, strict=True)) for texts in COMPLAINTS])
+    lines = printed([(READ, dict(zip(NAMES, texts, strict=True))) for texts in COMPLAINTS])
     return dict(zip(COMPLAINTS, map(json.loads, lines), strict=True))
 
 
