@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 LOCKED := --universal --python-version 3.11 --all-extras
+AIRFLOW2 := tests/models/airflow2/requirements
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 
 .DEFAULT_GOAL := help
@@ -63,6 +64,7 @@ bench: setup ## measure; prints a table and writes bench.json
 lock: setup ## resolve the pinned packages anew after a change in pyproject.toml
 	@$(VENV)/uv pip compile -q pyproject.toml $(LOCKED) --group stack -o requirements.txt
 	@$(VENV)/uv pip compile -q pyproject.toml $(LOCKED) --group dev -c requirements.txt -o requirements-dev.txt
+	@$(VENV)/uv pip compile -q pyproject.toml $(AIRFLOW2).in --universal --python-version 3.11 --exclude-newer 2026-03-15 -o $(AIRFLOW2).txt
 
 clean: ## remove what set-up and checks made; the stack's state in .catwalk stays
 	@rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 DISTRIBUTION = "catwalk-mlops"
 EXTRAS = {
-    "cli": ("croniter", "grafana_api", "prometheus_client", "rich", "typer", "yaml"),
+    "cli": ("grafana_api", "prometheus_client", "rich", "typer", "yaml"),
     "report": ("PIL", "matplotlib"),
-    "exporter": ("croniter", "prometheus_client"),
+    "exporter": ("prometheus_client",),
     "courier": ("grafana_api", "markdown_it", "prometheus_client", "yaml"),
     "torch": ("PIL", "torch"),
-    "airflow": ("airflow", "croniter", "yaml"),
+    "airflow": ("airflow", "yaml"),
 }
 """Extra → the modules that it brings."""
 

@@ -12,7 +12,7 @@ import typer
 
 from catwalk import extras
 from catwalk.cli import terminal
-from catwalk.cli.commands import alerts, ledger, models, reports, runs, telemetry, training
+from catwalk.cli.commands import alerts, ledger, models, reports, runs, telemetry, training, watched
 from catwalk.cli.knob_flags import KnobCommand
 from catwalk.entry_point import entry_point, unwritable
 from catwalk.errors import CatwalkError
@@ -108,6 +108,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 for name, command in COMMANDS.items():
     app.command(name, cls=KnobCommand if command is training.run else None)(command)
+
+app.add_typer(watched.models, name="models")
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""When scheduled runs are due: read from `CATWALK_SCHEDULE`, which Airflow starts them by.
+"""When scheduled runs are due: read from `CATWALK_SCHEDULE`, which Airflow starts them by, or said by a run that logs.
 
 `CATWALK_SCHEDULE_SECONDS` goes before it, for a DAG whose schedule is no cron, such as a timedelta.
 """
@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count
+from zoneinfo import ZoneInfo
 
 from catwalk.environment import variables
 from catwalk.errors import ConfigError
@@ -33,6 +34,7 @@ PRESETS = {
     "@annually": "0 0 1 1 *",
 }
 """As Airflow reads them; croniter does not know all of them, and Airflow leaves the last two to it."""
+UTC_ZONE = "UTC"
 _EVERY = re.compile(r"every ([0-9.e+]+) s")
 _RANDOM = re.compile(r"(^|[\s,])R", re.IGNORECASE)
 """A field by which croniter draws lots, each process its own."""
@@ -55,6 +57,24 @@ def airflow_schedule(environment: Mapping[str, str] = os.environ) -> str | None:
     return None if text == _NONE else text
 
 
+def zone(name: str) -> ZoneInfo:
+    """An IANA time zone.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    try:
+        return ZoneInfo(name)
+    except (LookupError, ValueError, OSError):  # unknown; no name; a folder of zones
+        raise ConfigError(f"there is no time zone {name!r:.60}; its IANA name is one such as Europe/Berlin") from None
+
+
+def _known(name: str) -> bool:
+    with suppress(ConfigError):
+        return bool(zone(name))
+    return False
+
+
 def _fires(cron: str) -> bool:
     from croniter import croniter
 
@@ -64,12 +84,14 @@ def _fires(cron: str) -> bool:
 
 @dataclass(frozen=True)
 class Schedule:
-    """When runs are due, in UTC, as Airflow has it."""
+    """When runs are due."""
 
     cron: str = DEFAULT
     """Five fields; empty: no run is ever due."""
     seconds: float = 0.0
     """Between two runs, in place of a cron; 0: the cron counts."""
+    zone: str = UTC_ZONE
+    """IANA name of the time zone whose clock the cron reads; Airflow's is UTC."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Schedule:
@@ -85,15 +107,18 @@ class Schedule:
     @classmethod
     def of(cls, text: str) -> Schedule:
         """The schedule that a DAG has, or a run says, also in the words of ``str(schedule)``; one whose times can't be
-        foretold is never due."""
+        foretold is never due. A sixth word of a cron is its time zone."""
         span = _EVERY.fullmatch(text)
         if span:
             return cls("", float(span[1]))
-        cron = PRESETS.get(text, text)
-        return cls(cron if _fires(cron) else "")
+        fields = PRESETS.get(text, text).split()
+        cron, named = " ".join(fields[:5]), " ".join(fields[5:]) or UTC_ZONE
+        return cls(cron, zone=named) if _known(named) and _fires(cron) else cls("")
 
     def __str__(self) -> str:
-        return f"every {self.seconds:g} s" if self.seconds else self.cron
+        if self.seconds:
+            return f"every {self.seconds:g} s"
+        return self.cron if self.zone == UTC_ZONE else f"{self.cron} {self.zone}"
 
     def after(self, moment: float) -> Iterator[float]:
         """The times after this one at which runs are due, Unix time; none where none is ever due."""
@@ -103,7 +128,16 @@ class Schedule:
         if self.seconds:
             yield from (moment + number * self.seconds for number in count(1))
         elif self.cron:
-            times = croniter(self.cron, datetime.fromtimestamp(moment, UTC))
+            clock = zone(self.zone)
+            times = croniter(self.cron, datetime.fromtimestamp(moment, clock))
             with suppress(CroniterBadDateError):  # no such day within croniter's horizon
                 while True:
-                    yield float(times.get_next(float))
+                    due = float(times.get_next(float))
+                    if not (self._at_a_fixed_time and datetime.fromtimestamp(due, clock).fold):
+                        yield due
+
+    @property
+    def _at_a_fixed_time(self) -> bool:
+        """Whether runs are due by the clock, not each so many minutes or hours: cron starts such a job once in a night
+        whose clock shows an hour twice, where croniter finds it twice."""
+        return not any(field.startswith("*") for field in self.cron.split()[:2])

@@ -76,7 +76,7 @@ def _quality(case: _Case) -> CheckRecord:
     """Never blocks: it is what the model is."""
     metric = case.problem.metrics[0]
     value = case.outcome.metrics[metric.name]
-    sentence = f"Test {_name(metric)} {_text(metric, value)} over {len(case.outcome.labels):,} examples."
+    sentence = f"Test {metric.title} {metric.text(value)} over {len(case.outcome.labels):,} examples."
     return CheckRecord("quality", "passed", value, None, None, None, sentence)
 
 
@@ -90,22 +90,14 @@ def _floors(case: _Case) -> list[CheckRecord]:
 
 def _floor(metric: Metric, value: float | None, at: float) -> CheckRecord:
     check, most = f"{metric.name}_floor", metric.goal == "maximize"
-    limit = f"{'floor' if most else 'cap'} of {_text(metric, at)}"
+    limit = f"{'floor' if most else 'cap'} of {metric.text(at)}"
     if value is None:
-        sentence = f"Test {_name(metric)} can't be measured on these examples, so it can't reach the {limit}."
+        sentence = f"Test {metric.title} can't be measured on these examples, so it can't reach the {limit}."
         return CheckRecord(check, "failed", None, at, None, None, sentence)
     passed = value >= at if most else value <= at
     words = ("reaches", "is below") if most else ("is within", "exceeds")
-    sentence = f"Test {_name(metric)} {_text(metric, value)} {words[0 if passed else 1]} the {limit}."
+    sentence = f"Test {metric.title} {metric.text(value)} {words[0 if passed else 1]} the {limit}."
     return CheckRecord(check, "passed" if passed else "failed", value, at, None, None, sentence)
-
-
-def _name(metric: Metric) -> str:
-    return metric.name.replace("_", " ")
-
-
-def _text(metric: Metric, value: float) -> str:
-    return f"{value:.2%}" if metric.unit == "ratio" else f"{value:.4g} {metric.unit}".rstrip()
 
 
 def _against(case: _Case, baseline: PairedBaseline) -> list[CheckRecord]:

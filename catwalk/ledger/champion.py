@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from catwalk.errors import ArtifactError, DamagedError
+from catwalk.errors import ArtifactError, DamagedError, PreconditionFailedError
 from catwalk.ledger.records import ChampionRecord, PromotionRecord
 from catwalk.ledger.runs import Run
+from catwalk.ledger.watched import watched
 from catwalk.storage.store import Store
 
 # A new run alone does not help where the champion is lost: the gate holds what it can't compare.
@@ -36,6 +37,14 @@ class Champions:
         Raises:
             DamagedError: the record is no champion; the message says what to do.
         """
+        found = self.find(model)
+        if found is None:
+            known = watched(self.store, model)
+            return self.find(known.renamed_to) if known and known.renamed_to else None
+        return found
+
+    def find(self, model: str) -> Current | None:
+        """The same, under no other name that the model has had since."""
         try:
             return self.store.find_record(ChampionRecord, self._key(model))
         except DamagedError as error:
@@ -46,6 +55,14 @@ class Champions:
     def models(self) -> list[str]:
         """Names of the models that have a champion."""
         return [entry.key.removeprefix("champions/").removesuffix(".json") for entry in self.store.list("champions/")]
+
+    def move(self, old: str, new: str) -> None:
+        """Makes one model's champion another's. Does what is left of it where it was interrupted."""
+        found = self.find(old)
+        if found:
+            with suppress(PreconditionFailedError):
+                self.store.put_record(self._key(new), replace(found[0], model=new), create=True)
+            self.store.delete(self._key(old))
 
     def promote(
         self,
@@ -85,7 +102,7 @@ class Champions:
             rollback=rollback,
         )
         record = ChampionRecord(
-            model=run.record.model,
+            model=previous.model if previous else run.record.model,
             run_id=change.run_id,
             model_sha256=change.model_sha256,
             promoted=change.promoted,

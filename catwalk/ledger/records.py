@@ -296,18 +296,26 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class WatchedRecord:
-    """``models/<model>.json``: what the runs that ship say of a model. Changed by If-Match only."""
+    """``models/<model>.json``: what is known of a model, by its runs that ship or by hand. Changed by If-Match only."""
 
     model: str
-    problem: dict[str, Any]
+    problem: dict[str, Any] = field(default_factory=dict)
     """As in run.json, like what follows."""
-    schedule: str
-    owner: str
-    thresholds: dict[str, Any]
-    links: dict[str, str]
-    run_id: str
-    """The run that said so."""
-    changed: float
+    schedule: str = ""
+    owner: str = ""
+    thresholds: dict[str, Any] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    run_id: str = ""
+    """The run that said so; empty: a person did."""
+    changed: float = 0.0
+    by: str = ""
+    """The person; empty: a run did."""
+    retired: float = 0.0
+    """When it was taken out of use; 0: it is in use. A scheduled run that begins later brings it back."""
+    renamed_to: str = ""
+    """Its name since then."""
+    formerly: str = ""
+    """Its name before."""
     history: list[dict[str, Any]] = field(default_factory=list)
     """What held before, oldest first: the same fields."""
 

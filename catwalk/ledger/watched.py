@@ -3,42 +3,114 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
+from catwalk.errors import ConfigError
 from catwalk.ledger.records import RunRecord, WatchedRecord
 from catwalk.storage.store import Store
 from catwalk.storage.swap import swap
 
+PREFIX = "models/"
 _KEPT = 100
 """Changes; older ones are forgotten."""
 
 
 def key(model: str) -> str:
     """Where it lives."""
-    return f"models/{model}.json"
+    return f"{PREFIX}{model}.json"
 
 
 def watched(store: Store, model: str) -> WatchedRecord | None:
-    """What is known of a model; None: none of its runs has said anything."""
+    """What is known of a model; None: neither its runs nor anybody has said anything."""
     found = store.find_record(WatchedRecord, key(model))
     return found[0] if found else None
 
 
+def names(store: Store) -> list[str]:
+    """The models of which something is known."""
+    return [entry.key.removeprefix(PREFIX).removesuffix(".json") for entry in store.list(PREFIX)]
+
+
 def note(store: Store, run: RunRecord) -> None:
     """Takes what a run says of its model, where that is new."""
-    said = WatchedRecord(
-        run.model, run.problem, run.schedule, run.owner, run.thresholds, run.links, run.run_id, time.time()
+    change(
+        store,
+        run.model,
+        lambda before: WatchedRecord(
+            run.model,
+            run.problem,
+            run.schedule,
+            run.owner,
+            run.thresholds,
+            run.links,
+            run.run_id,
+            formerly=before.formerly if before else "",
+        ),
     )
 
+
+def add(store: Store, said: WatchedRecord) -> None:
+    """Takes what a person says of a model before its first run, or of a retired one that comes back.
+
+    Raises:
+        ConfigError: it is in use already, or has another name.
+    """
+
+    def made(before: WatchedRecord | None) -> WatchedRecord:
+        _check_name(before)
+        if before and not before.retired:
+            raise ConfigError(f"{said.model} is watched already; what its next run says of itself counts")
+        return replace(said, formerly=before.formerly if before else "")
+
+    change(store, said.model, made)
+
+
+def retire(store: Store, model: str, by: str) -> None:
+    """Takes a model out of use: no run of it is due any more. Its runs, its champion and what was known of it stay.
+
+    Raises:
+        ConfigError: it is retired already, or has another name.
+    """
+
+    def made(before: WatchedRecord | None) -> WatchedRecord:
+        _check_name(before)
+        if before and before.retired:
+            raise ConfigError(f"{model} is retired already, since {_day(before.retired)}")
+        return replace(before or WatchedRecord(model), retired=time.time(), by=by, run_id="")
+
+    change(store, model, made)
+
+
+def check_name(store: Store, model: str) -> None:
+    """
+    Raises:
+        ConfigError: the model has another name by now.
+    """
+    _check_name(watched(store, model))
+
+
+def _check_name(known: WatchedRecord | None) -> None:
+    if known and known.renamed_to:
+        raise ConfigError(f"model: {known.model} was renamed on {_day(known.retired)}; its name is {known.renamed_to}")
+
+
+def _day(moment: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(moment))
+
+
+def change(store: Store, model: str, made: Callable[[WatchedRecord | None], WatchedRecord]) -> None:
+    """Replaces what is known of a model, where that differs; what held before goes into the history."""
+
     def step() -> None:
-        found = store.find_record(WatchedRecord, key(run.model))
-        before = found[0] if found else None
-        if before and before == replace(said, run_id=before.run_id, changed=before.changed, history=before.history):
+        found = store.find_record(WatchedRecord, key(model))
+        before, etag = found or (None, None)
+        wanted = made(before)
+        if before and before == replace(wanted, run_id=before.run_id, changed=before.changed, history=before.history):
             return
         old = {name: value for name, value in asdict(before).items() if name != "history"} if before else None
         history = [*before.history, old][-_KEPT:] if before and old else []
-        store.put_record(
-            key(run.model), replace(said, history=history), if_match=found[1] if found else None, create=found is None
-        )
+        record = replace(wanted, changed=time.time(), history=history)
+        store.put_record(key(model), record, if_match=etag, create=etag is None)
 
-    swap(f"what is known of {run.model}", step)
+    swap(f"what is known of {model}", step)

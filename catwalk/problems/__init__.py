@@ -7,8 +7,9 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from catwalk.errors import ConfigError
+from catwalk.ledger.records import RunRecord
 from catwalk.problems.binary import Binary
-from catwalk.problems.interface import Problem
+from catwalk.problems.interface import Metric, Problem
 from catwalk.problems.multiclass import Multiclass
 from catwalk.problems.regression import Regression
 
@@ -35,3 +36,17 @@ def described(values: Mapping[str, Any]) -> Problem:
         raise ConfigError(f"problem: expected a kind out of {', '.join(KINDS)}; got {kind!r:.50}")
     known = {field.name for field in fields(KINDS[kind])}
     return KINDS[kind](**{name: value for name, value in values.items() if name in known})
+
+
+def of_record(record: RunRecord) -> Problem:
+    """What the model of a run was asked; the stages, and older versions, say the classes alone.
+
+    Raises:
+        ConfigError: see :func:`described`.
+    """
+    return described(record.problem) if record.problem else Multiclass(tuple(record.classes))
+
+
+def measured(problem: Problem, scores: Mapping[str, float]) -> list[tuple[Metric, float]]:
+    """Those of a problem's metrics that were measured, the headline first."""
+    return [(metric, scores[metric.name]) for metric in problem.metrics if metric.name in scores]

@@ -54,6 +54,24 @@ def column(argument: str, given: Any, expected: str, rows: int | None = None) ->
     return flat
 
 
+def texts(found: NDArray[Any]) -> list[str | None]:
+    """Each value of a column as text, the same whichever library it comes from; None: it is missing.
+
+    Whole numbers are told as such, since pandas makes floats of them where some are missing.
+    """
+    told = found.astype("datetime64[us]") if found.dtype.kind == "M" else found
+    return [_text(value) for value in told.tolist()]
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, float):
+        return None if value != value else str(int(value)) if value.is_integer() else str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    missing = value is None or type(value).__name__ in ("NAType", "NaTType")  # what pandas has for it
+    return None if missing else str(value)
+
+
 def floats(argument: str, found: NDArray[Any], expected: str) -> Floats:
     """The same as float64, every one finite.
 

@@ -39,6 +39,28 @@ class Metric:
     """``ratio``, ``nats``, the target's own; empty: none."""
     help: str
 
+    @property
+    def title(self) -> str:
+        """Its name in words."""
+        return self.name.replace("_", " ")
+
+    @property
+    def better(self) -> str:
+        """Which way is good, for who doesn't know it."""
+        return f"{'higher' if self.goal == 'maximize' else 'lower'} is better"
+
+    def text(self, value: float) -> str:
+        """A value with its unit; a ratio in per cent."""
+        return f"{value:.2%}" if self.unit == "ratio" else f"{value:.4g} {self.unit}".rstrip()
+
+    def change(self, difference: float) -> str:
+        """A signed difference of two values with its unit; of ratios in points."""
+        return f"{100 * difference:+.2f} points" if self.unit == "ratio" else f"{difference:+.4g} {self.unit}".rstrip()
+
+    def gain(self, difference: float) -> float:
+        """A difference of two values, positive where it is one for the better, and the other way round."""
+        return difference if self.goal == "maximize" else -difference
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:

@@ -215,7 +215,8 @@ class MeanDifference:
 
     def text(self, difference: float, sign: bool = True) -> str:
         """A difference with its unit; with a sign, what it means."""
-        amount = f"{abs(difference):.4g}{' ' if self.unit else ''}{self.unit}"
+        ratio = self.unit == "ratio"
+        amount = f"{100 * abs(difference):.2f} points" if ratio else f"{abs(difference):.4g} {self.unit}".rstrip()
         return f"{amount} {'worse' if difference < 0 else 'better'}" if sign else amount
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -50,6 +50,8 @@ class Pairs:
     baseline: Floats
     """Shape (m,)."""
     sentence: str
+    others: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """Rows of the baseline's own examples, (m,); none where it was asked about the challenger's."""
 
 
 def pair(challenger: Keyed, baseline: Keyed, rescored: Floats | None = None) -> Pairs:
@@ -65,8 +67,8 @@ def pair(challenger: Keyed, baseline: Keyed, rescored: Floats | None = None) -> 
     told = f"{count:,} of {total:,} test examples have their key in both test sets"
     if count >= LEAST_COMMON and count >= LEAST_SHARE * total:
         order = np.argsort(mine)
-        rows, others = mine[order].astype(np.int64), theirs[order]
-        return Pairs("keys", rows, challenger.loss[rows], baseline.loss[others], f"Compared by key: {told}.")
+        rows, others = (found[order].astype(np.int64) for found in (mine, theirs))
+        return Pairs("keys", rows, challenger.loss[rows], baseline.loss[others], f"Compared by key: {told}.", others)
     if rescored is not None:
         sentence = f"Compared on all {total:,} test examples, which the other model was asked about again: only {told}."
         return Pairs("rescored", np.arange(total, dtype=np.int64), challenger.loss, rescored, sentence)

@@ -17,6 +17,8 @@ from catwalk.problems.paired import Paired, holm
 
 MOST_VALUES = 200
 """Of one slice; each value is a row, a series and a test."""
+MISSING = "none"
+"""The value of those that have none."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ def checked(given: Mapping[str, Any], rows: int) -> dict[str, NDArray[Any]]:
     found = {}
     for name, values in given.items():
         argument, expected = f"slices[{name!r}]", f"a value for each label, shape ({rows},)"
-        text = arrays.column(argument, values, expected, rows).astype(str).astype(object)
+        told = arrays.texts(arrays.column(argument, values, expected, rows))
+        text = np.asarray([MISSING if value is None else value for value in told], dtype=object)
         distinct = len(set(text.tolist()))
         if distinct > MOST_VALUES:
             raise InputError(

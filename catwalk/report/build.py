@@ -14,24 +14,12 @@ from typing import TypeVar
 from catwalk.errors import CatwalkError
 from catwalk.files import write_whole
 from catwalk.ledger.runs import Run
-from catwalk.report import elements, run_sections
+from catwalk.report import by_kind, elements, run_sections
 from catwalk.report.facts import Facts, MissingError, read_facts
-from catwalk.report.figures import calibration, classes, curves, examples, history, style
+from catwalk.report.figures import style
 from catwalk.web.markup import Html, element, joined
 
 T = TypeVar("T")
-FIGURES: dict[str, tuple[str, Callable[[Facts], style.Drawing]]] = {
-    "loss_and_accuracy": ("Loss and accuracy by epoch", curves.loss_and_accuracy),
-    "rate_and_gradient": ("Learning rate and gradient norm", curves.rate_and_gradient),
-    "class_accuracy": ("Test accuracy by class", classes.class_accuracy),
-    "confusion_matrix": ("Confusion matrix, normalised by row", classes.confusion_matrix),
-    "reliability": ("Reliability", calibration.reliability_diagram),
-    "example_predictions": ("Example predictions", examples.example_predictions),
-    "worst_mistakes": ("Worst mistakes", examples.worst_mistakes),
-    "accuracy_over_runs": ("Test accuracy of all runs", history.accuracy_over_runs),
-    "stage_durations": ("Stage durations", history.stage_durations),
-}
-"""Name of the PNG file → title, and what draws it; in the page's order."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +46,9 @@ def build(run: Run) -> Report:
 
 def assemble(facts: Facts, now: float) -> Report:
     """The report of what was read, at a time in seconds since the epoch."""
-    pictures, shown, missing = draw_all(FIGURES, facts)
-    # The dataset's table goes beside the reliability diagram, which is as tall.
-    place = list(FIGURES).index("reliability") + 1
-    cells = [*shown[:place], run_sections.dataset(facts), *shown[place:]]
+    pictures, shown, missing = draw_all(by_kind.FIGURES[facts.problem.kind], facts)
+    cells, place = list(shown.values()), by_kind.before_dataset(shown)
+    cells[place:place] = run_sections.dataset(facts)
     body = [
         *run_sections.head(facts, now),
         element("h2", "Figures"),
@@ -73,24 +60,26 @@ def assemble(facts: Facts, now: float) -> Report:
 
 def draw_all(
     figures: Mapping[str, tuple[str, Callable[[T], style.Drawing]]], subject: T
-) -> tuple[dict[str, bytes], list[Html], dict[str, str]]:
-    """PNG files by name, what the page shows, and by name why a figure could not be drawn."""
+) -> tuple[dict[str, bytes], dict[str, Html], dict[str, str]]:
+    """By name PNG files, what the page shows, and why a figure could not be drawn."""
     pictures: dict[str, bytes] = {}
-    shown: list[Html] = []
+    shown: dict[str, Html] = {}
     missing: dict[str, str] = {}
     for name, (title, draw) in figures.items():
         try:
             drawing = draw(subject)
             picture, html = style.as_png(drawing), elements.figure(drawing)
         except MissingError as reason:
+            if not str(reason):
+                continue
             missing[name] = str(reason)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # nonsense in a record
             missing[name] = f"This could not be drawn: {type(error).__name__}: {error}."
         else:
             pictures[name] = picture
-            shown.append(html)
+            shown[name] = html
             continue
-        shown.append(elements.missing(title, missing[name]))
+        shown[name] = elements.missing(title, missing[name])
     return pictures, shown, missing
 
 

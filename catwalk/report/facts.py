@@ -30,6 +30,9 @@ from catwalk.ledger.records import (
 from catwalk.ledger.runs import Run
 from catwalk.ledger.summaries import Summaries
 from catwalk.ledger.sweep import NOT_CHOSEN, chosen
+from catwalk.problems import of_record
+from catwalk.problems.answers import Answers, Tested, paired, read
+from catwalk.problems.interface import Problem
 from catwalk.report.statistics import probabilities
 from catwalk.storage.store import Store
 
@@ -41,7 +44,8 @@ ONE_BY_ONE = 100
 
 
 class MissingError(Exception):
-    """What a part of the report needs is not there. The message is the sentence that takes its place."""
+    """What a part of the report needs is not there. The message is the sentence that takes its place; empty: a run of
+    this kind never has it, so nothing does."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Part(Generic[T]):
 
     value: T | None
     why: str = ""
-    """The sentence to show where there is no value."""
+    """The sentence to show where there is no value; empty: a run of this kind never has one."""
 
     def get(self) -> T:
         """
@@ -120,6 +124,14 @@ class Previews:
     """Shape (n, height, width), or (n, height, width, 3 or 4) in colour."""
 
 
+@dataclass(frozen=True, eq=False)
+class Common:
+    """What a run and its champion said of the examples that both were tested on, in the same order."""
+
+    ours: Answers
+    theirs: Answers
+
+
 @dataclass(frozen=True)
 class Facts:
     """One run, as far as its ledger goes."""
@@ -150,6 +162,25 @@ class Facts:
     """The champion of today, with its history."""
     previews: Part[Previews] = Part(None)
     """Pictures of its worst mistakes; neither a value nor a reason: it was not to have any."""
+    champion_evaluation: Part[EvaluationRecord] = Part(None)
+    answers: Part[Answers] = Part(None)
+    """What a run that logs said of each test example; the stages store `predictions` instead."""
+    common: Part[Common] = Part(None)
+    """The same beside the champion's."""
+
+    @property
+    def logs(self) -> bool:
+        """Whether the run was logged by its program, so that it has no stages, no stored data and no images."""
+        return bool(self.record.problem)
+
+    @cached_property
+    def problem(self) -> Problem:
+        """What the model is asked.
+
+        Raises:
+            ConfigError: a kind that this version doesn't know.
+        """
+        return of_record(self.record)
 
 
 def read_facts(run: Run) -> Facts:
@@ -168,11 +199,13 @@ def read_facts(run: Run) -> Facts:
         )
     stop = _stop(summary)
     passed_over = summary.sentence if summary.reason == NOT_CHOSEN else ""
-    dataset = part(run.dataset, f"The dataset was never stored{stop}.")
+    logs = bool(record.problem)
+    dataset = part(run.dataset, "" if logs else f"The dataset was never stored{stop}.")
     evaluation = part(run.evaluation, passed_over or f"The model was never tested{stop}.")
     decision = part(run.decision, passed_over or f"The gate has not decided{stop}.")
     champion_id = decision.value.champion if decision.value else ""
-    predictions = part(lambda: read_predictions(run, evaluation), evaluation.why)
+    predictions = part(lambda: None if logs else read_predictions(run, evaluation), "" if logs else evaluation.why)
+    answers = part(lambda: read(run, evaluation.get()) if logs else None, evaluation.why if logs else "")
     no_champion = "There was no champion to compare with." if decision.value else decision.why
     other = Run(run.store, champion_id)
     return Facts(
@@ -180,17 +213,22 @@ def read_facts(run: Run) -> Facts:
         record=record,
         summary=summary,
         dataset=dataset,
-        training=part(run.training, f"Training never started{stop}."),
+        training=part(run.training, "" if logs else f"Training never started{stop}."),
         evaluation=evaluation,
         decision=decision,
         attempts=part(run.attempts, "No stage has started."),
         predictions=predictions,
-        images=part(lambda: read_images(run.store, dataset.get(), predictions.get()), ""),
+        images=part(lambda: None if logs else read_images(run.store, dataset.get(), predictions.get()), ""),
         champion_id=champion_id,
         champion=part(lambda: read_baseline(run, champion_id, predictions) if champion_id else None, no_champion),
         champion_dataset=part(
             lambda: other.dataset() if champion_id else None,
             f"The champion {champion_id} has no dataset record." if champion_id else no_champion,
+        ),
+        champion_evaluation=part(lambda: other.evaluation() if champion_id else None, no_champion),
+        answers=answers,
+        common=part(
+            lambda: read_common(run, answers, other) if champion_id and logs else None, no_champion if logs else ""
         ),
         past=past,
         older=older,
@@ -241,6 +279,8 @@ def part(read: Callable[[], T | None], absent: str) -> Part[T]:
 
 def _as_sentence(text: str) -> str:
     text = " ".join(text.split())
+    if not text:
+        return ""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
@@ -251,8 +291,6 @@ def read_predictions(run: Run, evaluation: Part[EvaluationRecord]) -> Prediction
         MissingError: they are gone or damaged.
     """
     recorded = evaluation.get()
-    if recorded.outcome_sha256:
-        raise MissingError("The run has stored what it predicts of each example, and no score of each class.")
     arrays = _arrays(run.store, run.key("predictions.safetensors"))
     if not {"labels", "logits"} <= arrays.keys():
         raise MissingError("The run's predictions are damaged: labels or logits are not in the file.")
@@ -286,6 +324,20 @@ def read_baseline(run: Run, other_id: str, own: Part[Predictions]) -> Prediction
     return replace(mine, logits=logits[:, [recorded.index(name) for name in mine.classes]])
 
 
+def read_common(run: Run, answers: Part[Answers], other: Run) -> Common:
+    """What a run that logs and another one said of the examples that both were tested on.
+
+    Raises:
+        ArtifactError: the other one's answers are gone.
+        MissingError: they can't be compared.
+    """
+    ours, theirs = Tested(run.record, answers.get()), Tested(other.record, read(other, other.evaluation()))
+    pairs = paired(ours, theirs)
+    if pairs.how != "keys":
+        raise MissingError(pairs.sentence)
+    return Common(ours.answers.at(pairs.rows), theirs.answers.at(pairs.others))
+
+
 def _check_logits(logits: NDArray[np.float32], shape: tuple[int, int], whose: str) -> None:
     if logits.shape != shape:
         told = f"{shape[0]:,} examples and {shape[1]} classes"
@@ -298,7 +350,7 @@ def read_images(store: Store, dataset: DatasetRecord, predictions: Predictions) 
     """The test images that the predictions are about: uint8, shape (n, height, width), or with 3 or 4 colours.
 
     Raises:
-        MissingError: the test split is gone, damaged, or another one; or holds no images.
+        MissingError: the test split is gone, damaged, or another one; without a word: it holds no images.
     """
     key = f"datasets/{dataset.sha256}/test.safetensors"
     try:
@@ -310,7 +362,7 @@ def read_images(store: Store, dataset: DatasetRecord, predictions: Predictions) 
     arrays = load(body)
     if not np.array_equal(arrays["labels"].astype(np.int64), predictions.labels):
         raise MissingError("The test images in the store are not those that the predictions are about.")
-    return _pictures(arrays.get("images"))
+    return _pictures(arrays.get("images"), "")
 
 
 def read_previews(run: Run, evaluation: Part[EvaluationRecord]) -> Previews | None:
@@ -329,16 +381,17 @@ def read_previews(run: Run, evaluation: Part[EvaluationRecord]) -> Previews | No
     if hashlib.sha256(stored.body).hexdigest() != recorded:
         raise MissingError(f"The previews are damaged: {key} is not what its sha256 says.")
     arrays = load(stored.body)
-    return Previews(arrays["indices"].astype(np.int64), _pictures(arrays.get("pictures")))
+    damaged = f"The previews are damaged: {key} holds no pictures."
+    return Previews(arrays["indices"].astype(np.int64), _pictures(arrays.get("pictures"), damaged))
 
 
-def _pictures(found: NDArray[np.float32] | None) -> NDArray[np.uint8]:
+def _pictures(found: NDArray[np.float32] | None, otherwise: str) -> NDArray[np.uint8]:
     if (
         found is None
         or found.dtype != np.uint8
         or not (found.ndim == 3 or (found.ndim == 4 and found.shape[3] in (3, 4)))
     ):
-        raise MissingError("The test examples are no images.")
+        raise MissingError(otherwise)
     return np.asarray(found, dtype=np.uint8)
 
 

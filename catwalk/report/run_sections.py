@@ -5,33 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from catwalk.knobs import described, knob_text
-from catwalk.ledger.records import CheckRecord, DatasetRecord, EvaluationRecord, is_finite
+from catwalk.ledger.records import DatasetRecord, TrainingRecord
 from catwalk.ledger.sweep import NOT_CHOSEN, ranked
+from catwalk.report import tested
+from catwalk.report.decision_table import decision_table
 from catwalk.report.elements import missing, run_name
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import names
-from catwalk.report.statistics import wilson
 from catwalk.web.markup import Content, Html, card, descriptions, element, joined, table
 from catwalk.web.values import duration, moment
 
-_VERDICTS = {"passed": ("✓", "good"), "failed": ("✗", "bad"), "inconclusive": ("?", ""), "skipped": ("–", "quiet")}
-_NAMES = {
-    "precondition": "precondition",
-    "accuracy_floor": "accuracy floor",
-    "recall_floor": "recall floor",
-    "calibration": "calibration",
-    "model_bytes": "size of the weights",
-    "inference_seconds": "speed",
-    "better": "better than the champion",
-    "class_regression": "no class worse",
-    "newer_data": "newer data",
-    "not_inferior_champion": "not inferior to the champion",
-    "not_inferior_anchor": "not inferior to the anchor",
-}
 _STATISTICS = {"pixel_mean": "mean of training pixels, 0 to 1", "pixel_stddev": "their standard deviation"}
 _SHARES = 12
 """Classes that the dataset's table shows: with them it is as tall as the figure beside it."""
-_POINTS = ("better", "not_inferior_champion", "not_inferior_anchor")
 
 
 def head(facts: Facts, now: float) -> list[Html]:
@@ -42,6 +28,7 @@ def head(facts: Facts, now: float) -> list[Html]:
         _decision_table(facts),
         element("h2", "At a glance"),
         _guarded("At a glance", lambda: card(descriptions(_key_figures(facts, now), lead=4))),
+        *(_guarded(title, section) for title, section in tested.sections(facts)),
     ]
 
 
@@ -50,17 +37,18 @@ def tail(facts: Facts, now: float) -> list[Html]:
     sweep = [element("h2", "Sweep"), _guarded("Sweep", lambda: _sweep(facts))] if facts.record.sweep else []
     return [
         *sweep,
-        element("h2", "Stages"),
+        element("h2", "Attempts" if facts.logs else "Stages"),
         _guarded("Attempts", lambda: _attempts(facts)),
         element("h2", "Parameters"),
         _parameters(facts),
-        element("p", f"Built {moment(now)} from the run ledger in S3.", "quiet"),
+        element("p", f"Built {moment(now)} from the run ledger.", "quiet"),
     ]
 
 
-def dataset(facts: Facts) -> Html:
-    """Class balance and pixel statistics, beside those of the champion's dataset."""
-    return _guarded("Dataset", lambda: _dataset(facts))
+def dataset(facts: Facts) -> list[Html]:
+    """Class balance and statistics, beside those of the champion's dataset; nothing where a run is silent on it."""
+    said_nothing = facts.dataset.value is None and not facts.dataset.why
+    return [] if said_nothing else [_guarded("Dataset", lambda: _dataset(facts))]
 
 
 def _guarded(title: str, section: Callable[[], Html]) -> Html:
@@ -99,12 +87,16 @@ def _verdict(facts: Facts) -> Html:
             ("a trained model", facts.training),
             ("a test score", facts.evaluation),
         )
-        if part.value is None or (name == "a trained model" and not facts.training.get().finished)
+        if (part.value is None and part.why) or (name == "a trained model" and not _has_model(facts))
     ]
     missing = [*absent, "a decision"]
     told = missing[0] if len(missing) == 1 else f"{', '.join(missing[:-1])} and {missing[-1]}"
     lines.append(element("p", f"Missing are {told}." if absent else f"Missing is {told}."))
     return card(*lines, css="edged bad" if summary.state == "failed" else "edged")
+
+
+def _has_model(facts: Facts) -> bool:
+    return facts.training.value is not None and facts.training.value.finished
 
 
 _HARMFUL = ("worse", "floor", "class", "calibration", "precondition")
@@ -122,77 +114,29 @@ def _against(facts: Facts) -> Html:
         else Html("There was no champion to compare with.")
     )
     counted = f" Its test examples have decided about {decided} run{'s' * (decided != 1)} so far, this one included."
-    return element("p", joined(against, counted), "quiet")
+    return element("p", joined(against, "" if facts.logs else counted), "quiet")
 
 
 def _decision_table(facts: Facts) -> Html:
     """Every check; nothing where the run never came so far, for the verdict says so already."""
     passed_over = facts.summary.reason == NOT_CHOSEN
     unended = facts.decision.value is None and (facts.summary.state != "succeeded" or passed_over)
-    return Html("") if unended else _guarded("Decision", lambda: _decision(facts))
-
-
-def _decision(facts: Facts) -> Html:
-    decision = facts.decision.get()
-    rows: list[list[Content]] = [
-        [
-            _NAMES.get(check.check, check.check.replace("_", " ")),
-            _badge(check),
-            _value(check, check.value),
-            _limit(check),
-            _interval(check),
-            check.sentence,
-        ]
-        for check in decision.checks
-    ]
-    header = ["check", "verdict", "value", "limit", "interval", "in words"]
-    return card(table(header, rows, ["", "nowrap", "n roomy", "n roomy", "n roomy", "words"], stacked=True))
-
-
-def _badge(check: CheckRecord) -> Html:
-    sign, css = _VERDICTS.get(check.verdict, ("", ""))
-    return element("b", f"{sign} {check.verdict}", css)
-
-
-def _value(check: CheckRecord, value: float | None) -> str:
-    if value is None:
-        return "–"
-    if check.check in _POINTS:
-        return f"{100 * value:+.2f} points"
-    if check.check == "class_regression":
-        return f"p = {value:.2g}"
-    if check.check == "model_bytes":
-        return f"{value:,.0f} bytes"
-    return f"{value:.3f} s" if check.check == "inference_seconds" else f"{value:.2%}"
-
-
-def _limit(check: CheckRecord) -> str:
-    if check.check == "better":
-        return "–"  # its threshold is a p-value, which the sentence names
-    return _value(check, check.threshold)
-
-
-def _interval(check: CheckRecord) -> str:
-    if check.low is None or check.high is None:
-        return "–"
-    return f"{100 * check.low:+.2f} to {100 * check.high:+.2f}"
+    if unended or not (facts.decision.value or facts.decision.why):
+        return Html("")
+    return _guarded("Decision", lambda: decision_table(facts.decision.get(), facts.problem))
 
 
 def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
     summary, record = facts.summary, facts.record
     evaluation, training = facts.evaluation.value, facts.training.value
     if evaluation:
-        yield from _scores(evaluation)
+        yield from tested.key_figures(facts, evaluation)
     yield "state", summary.state
     yield "model", record.model + (" (synthetic data)" if record.synthetic else "")
+    if record.owner:
+        yield "owner", record.owner
     if training:
-        yield "epochs", f"{len(training.epochs)} of {record.epochs}"
-        if training.best:
-            yield "best epoch", f"{training.best.epoch}, loss {training.best.validation_loss:.4f}"
-        yield "trainable parameters", f"{training.parameters:,}"
-        yield "trained on", f"{training.device or '–'}, {training.threads} threads"
-        if not training.reproducible:
-            yield "reproducible", "no: resumed on another device, thread count or torch build"
+        yield from _of_training(facts, training)
     if evaluation:
         yield "test examples", f"{evaluation.examples:,}"
         if evaluation.inference_seconds is not None:
@@ -206,24 +150,28 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
         yield "DAG run", record.dag_run_id
     if record.sweep:
         yield "sweep", record.sweep
-    yield "seed", str(record.seed)
+    if not facts.logs:
+        yield "seed", str(record.seed)
     if summary.points_dropped:
         yield "telemetry points lost", f"{summary.points_dropped:,}"
     if summary.series_left_out:
         yield "left out of Prometheus", f"{summary.series_left_out:,} series, to fit its limit; none is missing here"
 
 
-def _scores(evaluation: EvaluationRecord) -> Iterator[tuple[str, Content]]:
-    if is_finite(evaluation.accuracy):
-        low, high = wilson(round(evaluation.accuracy * evaluation.examples), evaluation.examples)
-        yield "test accuracy", f"{evaluation.accuracy:.2%}"
-        yield "95 % interval", f"{100 * low:.1f}–{high:.1%}"
-    if evaluation.loss is not None:
-        yield "test loss", f"{evaluation.loss:.4f}"
-    if evaluation.calibration_error is not None:
-        yield "calibration error", f"{evaluation.calibration_error:.2%}"
-    for name, value in evaluation.metrics.items():
-        yield f"test {name.replace('_', ' ')}", f"{value:.5g}"
+def _of_training(facts: Facts, training: TrainingRecord) -> Iterator[tuple[str, Content]]:
+    planned = f" of {facts.record.epochs}" if facts.record.epochs else ""
+    if training.epochs or planned:
+        yield "epochs", f"{len(training.epochs)}{planned}"
+    if training.best:
+        yield "best epoch", f"{training.best.epoch}, loss {training.best.validation_loss:.4f}"
+    if facts.logs:
+        if training.model_bytes:
+            yield "size of the model", f"{training.model_bytes:,} bytes"
+        return
+    yield "trainable parameters", f"{training.parameters:,}"
+    yield "trained on", f"{training.device or '–'}, {training.threads} threads"
+    if not training.reproducible:
+        yield "reproducible", "no: resumed on another device, thread count or torch build"
 
 
 def _dataset(facts: Facts) -> Html:
@@ -242,6 +190,9 @@ def _dataset(facts: Facts) -> Html:
             cells += ["–" if other is None else format(other, form) + unit, change]
         rows.append(cells)
 
+    if ours.as_of:
+        beside: list[Content] = [theirs.as_of or "–", ""] if theirs and not same else []
+        rows.append(["as of", ours.as_of, *beside])
     for split in ours.splits:
         other = theirs.splits.get(split) if theirs else None
         row(f"{split} examples", ours.splits[split].examples, other.examples if other else None, ",.0f")
@@ -263,14 +214,17 @@ def _dataset(facts: Facts) -> Html:
         comparison = f"Shown are the {len(shown)} {which} of {len(shares)} classes. {comparison}"
     if others.keys() ^ shares.keys() and others:
         comparison += f" It has other classes ({len(others)}, here {len(shares)}): they are compared by name."
-    kind = "synthetic data" if ours.synthetic else ours.source
+    kind = "synthetic data" if ours.synthetic else ours.source or "of no named source"
     note = joined(f"{kind}, sha256 ", element("code", ours.sha256), f". {comparison}")
-    return card(element("h3", "Dataset"), table(header, rows, css), element("p", note, "quiet"))
+    shown_rows = table(header, rows, css) if rows else Html("")
+    return card(element("h3", "Dataset"), shown_rows, element("p", note, "quiet"))
 
 
 def _shares(dataset: DatasetRecord, beside: list[str] | None = None) -> dict[str, float]:
     """Class → share of the training examples; names as those of the record `beside` where the dataset stored none."""
-    train = dataset.splits["train"]
+    train = dataset.splits.get("train")
+    if train is None:
+        return {}
     classes = names.names_beside(dataset.classes, len(train.class_counts), beside or [])
     return {name: count / max(1, train.examples) for name, count in zip(classes, train.class_counts, strict=True)}
 

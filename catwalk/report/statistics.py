@@ -27,6 +27,11 @@ def wilson(hits: int, examples: int, z: float = Z_95) -> tuple[float, float]:
     return max(0.0, low), min(1.0, high)
 
 
+def half_width(loss: NDArray[np.float64]) -> float:
+    """Half of the 95 % interval of a mean of losses, (n,); 0 for a single one."""
+    return Z_95 * float(loss.std(ddof=1)) / math.sqrt(len(loss)) if len(loss) > 1 else 0.0
+
+
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Softmax over the classes, shape (n, classes)."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
 
-from catwalk.errors import CatwalkError, SupersededError, TransientError
+from catwalk.errors import CatwalkError, SupersededError
 from catwalk.ledger.attempts import end
 from catwalk.ledger.records import DecisionRecord, Outcome, State, SummaryRecord
 from catwalk.ledger.runs import Run, touched, with_decision
 from catwalk.telemetry.observer import Observer
 from catwalk.tracking.epochs import epoch_record
+from catwalk.tracking.patience import patiently
 from catwalk.tracking.session import Session
 
 log = logging.getLogger(__name__)
-
-R = TypeVar("R")
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 
 def close(session: Session, error: BaseException | None) -> None:
@@ -51,12 +47,12 @@ def _succeed(session: Session) -> None:
     deadline = time.monotonic() + session.close_seconds
     run = session.run
     _log_rest(session)
-    _patiently(deadline, lambda: session.journal.flush(max(0.1, deadline - time.monotonic())))
+    patiently(deadline, lambda: session.journal.flush(deadline))
     if session.tested or session.journal.fresh:
-        session.decision = _patiently(deadline, lambda: decided(run))
-    _patiently(deadline, lambda: _end(session, "succeeded", ""))
+        session.decision = patiently(deadline, lambda: decided(run))
+    patiently(deadline, lambda: _end(session, "succeeded", ""))
     state: State = "succeeded" if session.decision else "untested"
-    _patiently(deadline, lambda: conclude(run, state, session.observer))
+    patiently(deadline, lambda: conclude(run, state, session.observer))
     if session.decision:
         log.info("%s", session.decision.sentence)
 
@@ -66,9 +62,9 @@ def _fail(session: Session, error: BaseException) -> None:
     deadline = time.monotonic() + session.close_seconds
     told = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}".rstrip(": ")
     _log_rest(session)
-    _patiently(deadline, lambda: session.journal.flush(max(0.1, deadline - time.monotonic())))
-    _patiently(deadline, lambda: _end(session, "cancelled" if cancelled else "failed", told))
-    _patiently(deadline, lambda: conclude(session.run, "cancelled" if cancelled else "failed", session.observer))
+    patiently(deadline, lambda: session.journal.flush(deadline))
+    patiently(deadline, lambda: _end(session, "cancelled" if cancelled else "failed", told))
+    patiently(deadline, lambda: conclude(session.run, "cancelled" if cancelled else "failed", session.observer))
 
 
 def _log_rest(session: Session) -> None:
@@ -136,19 +132,6 @@ def finish(run: Run, observer: Observer) -> SummaryRecord:
     summary = run.summary()
     assert summary is not None  # conclude has written it
     return summary
-
-
-def _patiently(deadline: float, work: Callable[[], R]) -> R:
-    """Tries again what may pass by itself, as long as there is time."""
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            return work()
-        except TransientError:
-            if time.monotonic() + pause >= deadline:
-                raise
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _stored(session: Session) -> str:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
-from catwalk.errors import CatwalkError, ConfigError, InputError
+from catwalk.errors import ConfigError, InputError, StoreError, SupersededError
 from catwalk.ledger import models
 from catwalk.ledger.records import DecisionRecord, ModelRecord
 from catwalk.tracking import settings
 from catwalk.tracking.epochs import epoch_record, measured
+from catwalk.tracking.patience import patiently
 from catwalk.tracking.session import Session
 
 log = logging.getLogger("catwalk.tracking")
 
+R = TypeVar("R")
 _SHA256 = 64
 
 
@@ -121,16 +123,11 @@ class TrackedRun:
         session = self._alive
         if session is None:
             return None
-        self._lead(session, "the model is not stored: call run.model(…) again")
-        attempt = session.begun.record.number
-        if isinstance(model, bytes):
-            record = models.store_bytes(session.run, attempt, model)
-        elif model is not None:
-            record = models.store_files(session.run, attempt, Path(model))
-        else:
-            record = models.store_uri(session.run, settings.without_credentials(uri), sha256.lower())
+        told = "the model is not stored: call run.model(…) again"
+        record = _kept(session, told, lambda: _stored(session, model, uri, sha256))
         session.journal.set_model(record.sha256, record.bytes)
-        self._lead(session, "the model's files are stored, but not that they are this run's: call run.model(…) again")
+        told = "the model's files are stored, but not that they are this run's: call run.model(…) again"
+        _kept(session, told, lambda: _name_model(session, record))
         return record
 
     def test(
@@ -166,28 +163,16 @@ class TrackedRun:
         session = self._alive
         if session is None:
             return {}
-        self._lead(session, "the test is not stored: call run.test(…) again")
-        session.journal.tested = True
-        found = testing.store(session, labels, scores, keys, inputs, slices or {}, test_set)
-        session.tested = True
-        return found
+        told = "the test is not stored: call run.test(…) again"
+        return _kept(
+            session, told, lambda: testing.store(session, labels, scores, keys, inputs, slices or {}, test_set)
+        )
 
     def resume(self) -> int:
         """The last epoch that an attempt before has stored; 0: none. Whoever goes on from a checkpoint of its own logs
         the next one."""
         session = self._alive
         return session.journal.epochs[-1].epoch if session and session.journal.epochs else 0
-
-    def _lead(self, session: Session, told: str) -> None:
-        """Stores what was logged, and makes sure that this attempt leads.
-
-        Raises:
-            CatwalkError: it does not, or the store fails; with what that means.
-        """
-        try:
-            session.journal.flush(session.close_seconds)
-        except CatwalkError as error:
-            raise type(error)(f"{error}; {told}") from error
 
     def close(self) -> None:
         """Ends the run, as the end of the block does: decides about a model that was tested.
@@ -214,6 +199,36 @@ class TrackedRun:
         finally:
             session.journal.stop(1.0)
             session.release()
+
+
+def _kept(session: Session, told: str, work: Callable[[], R]) -> R:
+    """What `work` returns, after what was logged is stored, and this attempt leads. Tries again what may pass.
+
+    Raises:
+        CatwalkError: it does not lead, or the store fails; with what that means.
+    """
+    deadline = time.monotonic() + session.close_seconds
+    try:
+        patiently(deadline, lambda: session.journal.flush(deadline))
+        return patiently(deadline, work)
+    except (StoreError, SupersededError) as error:
+        raise type(error)(f"{error}; {told}") from error
+
+
+def _stored(session: Session, model: str | Path | bytes | None, uri: str, sha256: str) -> ModelRecord:
+    run, attempt = session.run, session.begun.record.number
+    if isinstance(model, bytes):
+        return models.store_bytes(run, attempt, model)
+    if model is not None:
+        return models.store_files(run, attempt, Path(model))
+    return models.store_uri(run, settings.without_credentials(uri), sha256.lower())
+
+
+def _name_model(session: Session, record: ModelRecord) -> None:
+    if session.tested:
+        from catwalk.tracking import testing
+
+        testing.name_model(session.run, record.sha256)
 
 
 def _with(logged: Mapping[str, dict[str, float]], splits: Mapping[str, Any]) -> Mapping[str, Any]:

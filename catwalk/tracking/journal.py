@@ -137,14 +137,17 @@ class Journal:
         """This attempt has logged nothing yet."""
         return self._fresh
 
-    def flush(self, seconds: float) -> None:
+    def flush(self, deadline: float) -> None:
         """Waits until all that was logged is stored, and this attempt still leads.
+
+        Args:
+            deadline: by :func:`time.monotonic`, for a write that is under way already.
 
         Raises:
             SupersededError: another attempt has taken over.
-            StoreError: it can't be stored; after so many seconds.
+            StoreError: it can't be stored.
         """
-        if not self._writing.acquire(timeout=seconds):
+        if not self._writing.acquire(timeout=max(0.1, deadline - time.monotonic())):
             raise StoreUnavailableError(f"{self.run.store.where(self.run.key('epochs.json'))} could not be written")
         try:
             self._write()

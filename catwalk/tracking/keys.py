@@ -12,15 +12,20 @@ from numpy.typing import NDArray
 
 from catwalk.errors import InputError, PreconditionFailedError
 from catwalk.problems import arrays
+from catwalk.problems.answers import Keys
 from catwalk.storage.store import Store
 
-Keys = NDArray[np.uint64]
 _DIGEST_BYTES = 8
+
+
+def salt_key(model: str) -> str:
+    """Where a model's salt lives."""
+    return f"salts/{model}"
 
 
 def salt(store: Store, model: str) -> bytes:
     """A model's own, made once: with it alone a key can be told from its digest."""
-    key = f"salts/{model}"
+    key = salt_key(model)
     with suppress(PreconditionFailedError):
         store.put(key, secrets.token_bytes(16), create=True)
     return store.get(key).body
@@ -34,20 +39,15 @@ def of_keys(given: Any, rows: int, salt: bytes) -> Keys:
     """
     expected = f"a key of its own for each label, shape ({rows},)"
     found = arrays.column("keys", given, expected, rows)
-    texts = [_text(value, row, expected) for row, value in enumerate(found.tolist())]
+    told = arrays.texts(found)
+    if None in told:
+        raise InputError(f"keys: expected {expected}; got none in row {told.index(None)}")
+    texts = [text for text in told if text is not None]
     if len(set(texts)) < rows:
         seen: set[str] = set()
         twice = next(text for text in texts if text in seen or seen.add(text))  # type: ignore[func-returns-value]
         raise InputError(f"keys: expected {expected}; got {twice!r:.60} more than once")
     return _digests([text.encode("utf-8", "surrogatepass") for text in texts], salt)
-
-
-def _text(value: Any, row: int, expected: str) -> str:
-    if value is None or value != value:
-        raise InputError(f"keys: expected {expected}; got none in row {row}")
-    if isinstance(value, float) and value.is_integer():  # what pandas makes of whole numbers
-        return str(int(value))
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def of_inputs(given: Any, rows: int, salt: bytes) -> Keys:

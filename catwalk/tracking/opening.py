@@ -18,7 +18,7 @@ from catwalk.ledger.attempts import begin
 from catwalk.ledger.records import KeyRecord, RunRecord, SummaryRecord
 from catwalk.ledger.runs import Ledger, Run, new_run_id, seed_of, touched
 from catwalk.ledger.summaries import shown_state, stalled_seconds
-from catwalk.ledger.watched import note
+from catwalk.ledger.watched import check_name, note
 from catwalk.problems import describe
 from catwalk.problems.interface import Problem
 from catwalk.storage.opening import open_store_or_local
@@ -68,7 +68,7 @@ def run(
         params: what sets this run apart; the first 200 are kept, and what looks like a secret is not.
         run_key: names the run for retries; else `CATWALK_RUN_KEY`, else Airflow's task instance.
         every: how often the model is due, such as ``24h``.
-        cron: or when, as five fields in UTC.
+        cron: or when, as five fields, in UTC or with an IANA time zone behind them: ``0 3 * * * Europe/Berlin``.
         owner: who answers for the model.
         thresholds: metric → the worst value that may ship; ``margin``, ``significance`` and ``slice_significance`` too.
         links: name → URL.
@@ -78,7 +78,8 @@ def run(
         close_timeout: seconds that the end of the block may take to store all.
 
     Raises:
-        InputError: an argument has the wrong type, shape or values; ConfigError: or it makes no sense.
+        InputError: an argument has the wrong type, shape or values; ConfigError: or it makes no sense, or the model
+            has another name by now.
         RunConflictError: the run was started with other parameters.
         StoreError: the store fails.
     """
@@ -152,6 +153,7 @@ def _record(
 def _session(record: RunRecord, identity: Identity, problem: Problem, close_timeout: float) -> Session:
     observer = observer_from_environment()
     store = open_store_or_local(observer.store_operation, _PATIENCE)
+    check_name(store, record.model)
     run = _opened(store, record, identity, observer)
     headline = problem.metrics[0]
     run.update_summary(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import numpy as np
-
-from catwalk.errors import ArtifactError, CatwalkError
+from catwalk.errors import CatwalkError
 from catwalk.gate.baselines import incumbents, standing
 from catwalk.gate.config import Thresholds
 from catwalk.gate.decision import Examples, Role
@@ -15,12 +13,12 @@ from catwalk.gate.judgement import PairedBaseline, judge
 from catwalk.gate.promotion import promote
 from catwalk.ledger.records import ChampionRecord, DecisionRecord, EvaluationRecord
 from catwalk.ledger.runs import Run
+from catwalk.problems import answers as stored
 from catwalk.problems import described
-from catwalk.problems.pairing import Keyed, Pairs, pair
+from catwalk.problems.answers import Answers, Tested, incomparable, paired
+from catwalk.problems.pairing import Pairs
 from catwalk.storage.swap import swap
-from catwalk.tracking import outcomes
 from catwalk.tracking.dataset import moment
-from catwalk.tracking.outcomes import Answers
 
 _NO_MODEL = "No model was given to run.model(), so there is nothing that could ship."
 
@@ -33,7 +31,7 @@ def decide(run: Run, evaluation: EvaluationRecord, check: Callable[[], None] = l
         ArtifactError: what its test has answered is gone, or its model is not the one that it has stored.
         StoreError: the store fails.
     """
-    answers = outcomes.read(run, evaluation)
+    answers = stored.read(run, evaluation)
 
     def step() -> DecisionRecord:
         current, trouble = standing(run)
@@ -56,7 +54,7 @@ def _ruled(
     ruling = judge(
         problem,
         answers.outcome(evaluation.scores),
-        [PairedBaseline(role, _pairs(run, answers, role, Run(run.store, other))) for role, other in others.items()],
+        [PairedBaseline(role, _pairs(run, answers, Run(run.store, other))) for role, other in others.items()],
         answers.slices,
         _examples(run, others),
         Thresholds(**run.record.thresholds),
@@ -74,32 +72,12 @@ def _ruled(
     )
 
 
-def _pairs(run: Run, answers: Answers, role: Role, other: Run) -> Pairs:
+def _pairs(run: Run, answers: Answers, other: Run) -> Pairs:
     """The run and another one on the examples that both were tested on; what stands in the way is said."""
     try:
-        theirs = _comparable(run, other)
-        if answers.keys is None or theirs.keys is None:
-            whose = "this run's" if answers.keys is None else f"run {other.run_id}'s"
-            return _none(f"Not comparable: nothing names {whose} test examples; give keys=, inputs= or test_set=.")
-        return pair(Keyed(answers.keys, answers.loss), Keyed(theirs.keys, theirs.loss))
+        return paired(Tested(run.record, answers), Tested(other.record, stored.read(other, other.evaluation())))
     except CatwalkError as error:
-        return _none(f"Not comparable: {error}.")
-
-
-def _comparable(run: Run, other: Run) -> Answers:
-    """
-    Raises:
-        ArtifactError: the other run was asked something else, or has stored no answers.
-    """
-    ours, theirs = ((record.problem.get("kind"), record.problem.get("metric")) for record in (run.record, other.record))
-    if ours != theirs:
-        raise ArtifactError(f"run {other.run_id} was asked something else ({theirs[0] or 'a Trainable’s question'})")
-    return outcomes.read(other, other.evaluation())
-
-
-def _none(sentence: str) -> Pairs:
-    nothing = np.empty(0)
-    return Pairs("inconclusive", np.empty(0, dtype=np.int64), nothing, nothing, sentence)
+        return incomparable(str(error))
 
 
 def _examples(run: Run, others: dict[Role, str]) -> Examples:

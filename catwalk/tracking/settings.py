@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from catwalk.environment.schedule import Schedule
+from catwalk.environment.schedule import Schedule, zone
 from catwalk.errors import ConfigError, InputError
 from catwalk.problems.interface import Problem
 
@@ -121,11 +121,23 @@ def schedule(every: str, cron: str) -> str:
         raise ConfigError("every and cron: give one of them")
     if every:
         return str(Schedule("", _span(every)))
-    if cron and not Schedule.of(cron).cron:
-        raise ConfigError(
-            f"cron: expected five fields of cron that fire, in UTC, such as '0 3 * * *'; got {cron!r:.60}"
-        )
-    return cron
+    return str(_cron(str(cron))) if cron else ""
+
+
+def _cron(text: str) -> Schedule:
+    found = Schedule.of(text)
+    if found.cron:
+        return found
+    *fields, named = text.split() or [""]
+    if len(fields) == 5:
+        try:
+            zone(named)
+        except ConfigError as error:
+            raise ConfigError(f"cron: {error}") from None
+    raise ConfigError(
+        "cron: expected five fields of cron that fire, such as '0 3 * * *', in UTC or followed by a time zone, such as "
+        f"'0 3 * * * Europe/Berlin'; got {text!r:.60}"
+    )
 
 
 def _span(every: str) -> float:

@@ -10,11 +10,11 @@ from typing import Any
 
 from catwalk.errors import InputError
 from catwalk.ledger.records import EvaluationRecord, SliceRecord, SummaryRecord
-from catwalk.ledger.runs import touched, with_evaluation
+from catwalk.ledger.runs import Run, touched, with_evaluation
+from catwalk.problems.answers import NAME, Answers, Keys
 from catwalk.problems.interface import Outcome
 from catwalk.problems.slices import checked, slice_scores
 from catwalk.tracking import keys as naming
-from catwalk.tracking.outcomes import NAME, Answers
 from catwalk.tracking.session import Session
 
 _OWN_FIELDS = ("accuracy", "log_loss", "calibration_error")
@@ -35,6 +35,7 @@ def store(
     """Writes ``outcome.safetensors`` and ``evaluation.json``; arguments and errors are those of
     :meth:`catwalk.tracking.handle.TrackedRun.test`."""
     run, problem = session.run, session.problem
+    session.journal.tested = True
     outcome = problem.measure(labels, scores)
     parts = checked(slices, len(outcome.labels))
     named = _keys(session, outcome, keys, inputs, test_set)
@@ -64,10 +65,18 @@ def store(
     run.store.put_record(run.key("evaluation.json"), record)
     session.observer.test_finished(run.record, record)
     run.update_summary(lambda summary: _summarised(summary, record))
+    session.tested = True
     return record.scores
 
 
-def _keys(session: Session, outcome: Outcome, keys: Any, inputs: Any, test_set: str) -> naming.Keys | None:
+def name_model(run: Run, sha256: str) -> None:
+    """Completes a test that was stored before its model was."""
+    tested = run.evaluation()
+    if tested and not tested.model_sha256:
+        run.store.put_record(run.key("evaluation.json"), replace(tested, model_sha256=sha256))
+
+
+def _keys(session: Session, outcome: Outcome, keys: Any, inputs: Any, test_set: str) -> Keys | None:
     given = [name for name, value in (("keys", keys), ("inputs", inputs)) if value is not None]
     given += ["test_set"] if test_set and not given else []
     if len(given) > 1:

@@ -6,7 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from catwalk.clients.airflow_health import DagRun, DagSchedule
 from catwalk.environment.former_names import under_new_names
 from catwalk.environment.schedule import Schedule
 from catwalk.knobs import knob_text
-from catwalk.ledger.records import StageSummary, SummaryRecord, class_names
+from catwalk.ledger.records import ChampionRecord, StageSummary, SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
 from catwalk.problems.binary import Binary
 from catwalk.problems.interface import Problem
@@ -278,15 +278,21 @@ def _models(snapshot: Snapshot) -> Iterator[Row]:
             latest[summary.model] = summary  # oldest first: the last one stays
     for summary in latest.values():
         yield from _model(summary, "latest")
-    serving = {champion.model: snapshot.summary(champion.run_id) for champion in snapshot.champions}
+    serving = {champion.model: _serving(snapshot, champion) for champion in snapshot.champions}
     for described in {**serving, **latest}.values():
         yield from _descriptions(described) if described else ()
     for champion in snapshot.champions:
         yield catalogue.CHAMPION_INFO, 1, (champion.model, champion.run_id, champion.model_sha256)
         yield catalogue.CHAMPION_PROMOTED, champion.promoted, (champion.run_id, champion.model)
-        found = snapshot.summary(champion.run_id)
+        found = serving[champion.model]
         if found:
             yield from _model(found, "champion")
+
+
+def _serving(snapshot: Snapshot, champion: ChampionRecord) -> SummaryRecord | None:
+    """The champion's run, under the name that the model has now."""
+    found = snapshot.summary(champion.run_id)
+    return replace(found, model=champion.model) if found else None
 
 
 def _descriptions(summary: SummaryRecord) -> Iterator[Row]:
@@ -394,10 +400,15 @@ def _freshness(facts: Facts, settings: Settings) -> Iterator[Row]:
             told[_told_by(summary)] = summary.schedule  # a run by hand tells of a schedule that has changed, too
     for labels, finished in last.items():
         yield catalogue.LAST_SUCCESS, finished, labels
+    retired = {known.model: known.retired for known in facts.snapshot.models}
     for model, runs in scheduled.items():
         own = told[_told_by(runs[-1])]
-        if own or not runs[-1].problem:  # a run that logs is due when it says so, whatever holds for others
+        in_use = max(run.started for run in runs) > retired.get(model, 0.0)
+        if in_use and (own or not runs[-1].problem):  # a run that logs is due when it says so, whatever others do
             yield from _due(model, runs, Schedule.of(own) if own else settings.schedule)
+    for known in facts.snapshot.models:
+        if known.model not in scheduled and not known.retired:
+            yield from _owed(known.model, known.changed, known.changed, Schedule.of(known.schedule))
     begun = {run.dag_id for runs in scheduled.values() for run in runs}
     yield from _first_due(facts, settings, begun)
 
@@ -421,9 +432,12 @@ def _first_due(facts: Facts, settings: Settings, begun: Set[str]) -> Iterator[Ro
 
 def _due(model: str, runs: Sequence[SummaryRecord], schedule: Schedule) -> Iterator[Row]:
     """When the next scheduled run should begin, and by when two in a row will have brought nothing."""
-    labels = model, str(schedule)
     good = [run.started for run in runs if run.state == "succeeded"] or [min(run.started for run in runs)]
-    for due in islice(schedule.after(max(run.started for run in runs)), 1):
-        yield catalogue.NEXT_RUN_DUE, due, (*labels, runs[-1].dag_id)
-    for due in islice(schedule.after(max(good)), 1, 2):
-        yield catalogue.GOOD_RUN_DUE, due, labels
+    yield from _owed(model, max(run.started for run in runs), max(good), schedule, runs[-1].dag_id)
+
+
+def _owed(model: str, began: float, good: float, schedule: Schedule, dag_id: str = "") -> Iterator[Row]:
+    for due in islice(schedule.after(began), 1):
+        yield catalogue.NEXT_RUN_DUE, due, (model, str(schedule), dag_id)
+    for due in islice(schedule.after(good), 1, 2):
+        yield catalogue.GOOD_RUN_DUE, due, (model, str(schedule))

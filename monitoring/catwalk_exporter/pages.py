@@ -24,7 +24,7 @@ from catwalk.web.values import figure, moment, percent, plural
 from catwalk_exporter.snapshot import Snapshot
 
 ALL_RUNS = link("/", "All runs")
-_HEADER = ("run", "state", "test accuracy", "decision", "model", "trigger", "epochs", "started (UTC)")
+_HEADER = ("run", "state", "test", "decision", "model", "trigger", "epochs", "started (UTC)")
 _CSS = ("", "", "n", "name", "name", "", "n", "nowrap")
 
 
@@ -84,7 +84,7 @@ def _row(summary: SummaryRecord, state: str, is_champion: bool) -> list[Content]
     return [
         joined(run, " ", element("b", "champion")) if is_champion else run,
         element("span", state, state),
-        percent(summary.test_accuracy),
+        _headline(summary),
         _decision(summary),
         summary.model,
         summary.trigger,
@@ -113,6 +113,9 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
     yield "test accuracy", percent(summary.test_accuracy)
     yield "test loss", figure(summary.test_loss)
     yield "calibration error", percent(summary.test_calibration_error)
+    for name, value in summary.test_metrics.items():
+        if name not in ("accuracy", "log_loss", "calibration_error") or summary.test_accuracy is None:
+            yield f"test {name.replace('_', ' ')}", f"{value:.5g}"
     yield "attempts", ", ".join(f"{name} {stage.attempts}" for name, stage in summary.stages.items())
     yield "points lost", str(summary.points_dropped or "")
     yield "left out of Prometheus", f"{summary.series_left_out:,} series" if summary.series_left_out else ""
@@ -120,6 +123,14 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
     yield "code", _code(summary.git_commit)
     yield "dataset", _code(summary.dataset_sha256)
     yield "weights", _code(summary.model_sha256)
+
+
+def _headline(summary: SummaryRecord) -> str:
+    """What the gate decides by: accuracy in per cent, any other metric by its name."""
+    if summary.headline in ("", "accuracy"):
+        return percent(summary.test_accuracy)
+    value = summary.scores.get(summary.headline)
+    return "–" if value is None else f"{summary.headline.replace('_', ' ')} {value:.4g} {summary.unit}".rstrip()
 
 
 def _notice(store_up: bool) -> list[Html]:

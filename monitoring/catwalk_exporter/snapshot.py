@@ -1,4 +1,4 @@
-"""What the exporter has read from the ledger: summaries, champions, and the points that ended runs should have sent."""
+"""What the exporter has read from the ledger: summaries, champions, models, and the points that ended runs owe."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from catwalk.errors import DamagedError, NotFoundError, StoreError
+from catwalk.ledger import watched
 from catwalk.ledger.champion import Champions
-from catwalk.ledger.records import ChampionRecord, SummaryRecord
+from catwalk.ledger.records import ChampionRecord, SummaryRecord, WatchedRecord
 from catwalk.ledger.runs import Run
 from catwalk.ledger.summaries import Summaries, points_are_due
 from catwalk.ledger.validation import fault
@@ -26,6 +27,8 @@ class Snapshot:
     """Run id → points that its ledger holds, for runs that ended not long ago."""
     damaged: dict[str, str] = field(default_factory=dict)
     """Objects that could not be understood → why."""
+    models: tuple[WatchedRecord, ...] = ()
+    """What is known of models beyond their runs."""
 
     def summary(self, run_id: str) -> SummaryRecord | None:
         """A run's summary, if there is one that can be trusted."""
@@ -53,7 +56,8 @@ class LedgerReader:
         """
         summaries = tuple(self._summaries.read())
         champions, damaged = self._read_champions()
-        damaged |= self._summaries.damaged
+        models, damaged_models = self._read_models()
+        damaged |= self._summaries.damaged | damaged_models
         due = [summary for summary in summaries if points_are_due(summary, now)]
         uncounted = [summary for summary in due if not self._counted(summary)]
 
@@ -63,7 +67,7 @@ class LedgerReader:
                 f"runs/{run_id}": f"its points can't be counted: {reason}"
                 for run_id, (_, reason) in self._damaged_runs.items()
             }
-            return Snapshot(summaries, champions, counted, {**damaged, **broken})
+            return Snapshot(summaries, champions, counted, {**damaged, **broken}, models)
 
         publish(snapshot())
         for summary in uncounted:
@@ -88,6 +92,22 @@ class LedgerReader:
                     damaged[f"champions/{model}.json"] = wrong
                 else:
                     found.append(champion[0])
+        return tuple(found), damaged
+
+    def _read_models(self) -> tuple[tuple[WatchedRecord, ...], dict[str, str]]:
+        found, damaged = [], {}
+        for model in watched.names(self._store):
+            try:
+                record = watched.watched(self._store, model)
+            except StoreError as error:
+                if not _is_damage(error):
+                    raise
+                damaged[watched.key(model)] = str(error)
+                continue
+            if record and fault(record):
+                damaged[watched.key(model)] = fault(record)
+            elif record:
+                found.append(record)
         return tuple(found), damaged
 
     def _counted(self, summary: SummaryRecord) -> bool:

@@ -15,6 +15,9 @@ from stack.settings import PROJECT
 from tests.bench.measure import Measurement
 
 EPOCHS = 2_000
+PEERS = {"mlflow": "3.17.2", "dvclive": "3.49.1"}
+"""Package → version, of what is measured beside."""
+UV = Path(sys.executable).with_name("uv")
 _IMPORT = "import time; start = time.perf_counter(); import catwalk; catwalk.run; print(time.perf_counter() - start)"
 
 
@@ -30,11 +33,52 @@ def measure(repetitions: int, say: Callable[[str], None]) -> list[Measurement]:
             del os.environ["CATWALK_STORE"]
     imported = [_import_seconds() for _ in range(repetitions)]
     return [
+        *_ours(imported, empty, full),
+        *_beside_peers(repetitions, say),
+    ]
+
+
+def _ours(
+    imported: list[float], empty: list[tuple[float, float]], full: list[tuple[float, float]]
+) -> list[Measurement]:
+    return [
         Measurement("import catwalk, with run", imported, " s", "≤ 0.3 s"),
         Measurement("open and close a run in a folder", [open_close for open_close, _ in empty], " s", "≤ 0.5 s"),
         Measurement("`epoch()`, of 2,000", [1e6 * each for _, each in full], " µs", "≤ 200 µs"),
         Measurement("open and close with 2,000 epochs", [open_close for open_close, _ in full], " s", "-"),
     ]
+
+
+def _beside_peers(repetitions: int, say: Callable[[str], None]) -> list[Measurement]:
+    """What others cost for the same, each time beside Catwalk; nothing where they can't be installed."""
+    with tempfile.TemporaryDirectory() as folder:
+        say(f"runs that log with {' and '.join(PEERS)}")
+        python = Path(folder) / "peers" / "bin" / "python"
+        packages = [f"{name}=={version}" for name, version in PEERS.items()]
+        for command in (["venv", str(python.parents[1])], ["pip", "install", "--python", str(python), *packages]):
+            done = subprocess.run([UV, *command], capture_output=True, text=True)
+            if done.returncode:
+                say(f"skipped, since they can't be installed: {done.stderr.strip().splitlines()[-1]}")
+                return []
+        programs = {"catwalk": Path(sys.executable), **dict.fromkeys(PEERS, python)}
+        found = [{name: _seconds(name, program) for name, program in programs.items()} for _ in range(repetitions)]
+    return [_ratio(name, what, [each[name][part] / each["catwalk"][part] for each in found])
+            for part, what in enumerate(("open and close a run", "log an epoch of four figures"))
+            for name in PEERS]  # fmt: skip
+
+
+def _ratio(name: str, what: str, values: list[float]) -> Measurement:
+    return Measurement(f"{name} {PEERS[name]} ÷ Catwalk: {what}", values, "×", "-")
+
+
+def _seconds(library: str, python: Path) -> tuple[float, float]:
+    """Of opening and closing a run, and of one epoch's figures."""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT) if library == "catwalk" else ""}
+    with tempfile.TemporaryDirectory() as folder:
+        command = [str(python), str(Path(__file__).with_name("peers.py")), library]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    open_close, epoch = map(float, done.stdout.split()[-2:])
+    return open_close, epoch
 
 
 def _logged(epochs: int) -> tuple[float, float]:

@@ -190,7 +190,8 @@ def test_statistics_of_the_data_are_exported_by_name_and_the_first_two_as_before
 
 @pytest.mark.parametrize(("names", "expected"), [(THREE, THREE), ([], OLD), (HUNDRED, HUNDRED)])
 def test_the_terminal_has_the_names_of_the_record(names: list[str], expected: list[str]) -> None:
-    lines = [line.split("  ") for line in shown(output.evaluation_facts(evaluation(names, len(expected)))).splitlines()]
+    facts = output.evaluation_facts(evaluation(names, len(expected)), whole=True)
+    lines = [line.split("  ") for line in shown(facts).splitlines()]
     rows = [[cell.strip() for cell in line if cell.strip()] for line in lines]
     by_name = {row[0]: row[-1] for row in rows if row}
     for name, following in zip(expected, [*expected[1:], expected[0]], strict=True):

@@ -111,6 +111,10 @@ class State:
         """Whether the exporter was scraped at that time."""
         return bool(self.prometheus.query(f'up{{job="exporter"}} @ {at} == 1'))
 
+    def scrapes(self, at: float) -> float:
+        """How many a server had seen by then, of the server that had seen fewest: on a busy machine they come late."""
+        return min((count for _, count in self.prometheus.query(f"count_over_time(up[1d] @ {at})")), default=0)
+
     def last_step(self, dashboard: str, panel: str) -> float:
         """The end of a panel's last whole step."""
         step = max(step_of(query, self.seconds, SCRAPE_SECONDS) for query in self.of(dashboard, panel))
@@ -241,6 +245,8 @@ def told(story: Story) -> Story:
 COUNTS = {"Failed tasks": 3, "Tasks": 4, "DAG runs": 1, "Duration of DAG runs": 60, "StatsD losses": 1}
 NOT_SENT = {"Gate checks", "Heartbeats"}
 """Panels about what these runs, and this Airflow, don't have."""
+FEW_SCRAPES = 6
+"""With fewer, a rate may not be known, nor what a rule records of it."""
 Condition = Callable[[State, str, str], bool]
 """Of a state, a dashboard and a panel's title."""
 
@@ -260,17 +266,13 @@ def not_counted(state: State, dashboard: str, panel: str) -> bool:
     return not state.measured or not state.truth.counts.get(panel)
 
 
-def later(since: Callable[[State], float]) -> Condition:
+def too_soon(state: State, dashboard: str, panel: str) -> bool:
     """What is asked for came after the last whole step, or so shortly before that there is no rate."""
-
-    def condition(state: State, dashboard: str, panel: str) -> bool:
-        return (
-            panel in NOT_SENT
-            or state.name == "fresh, statsd_exporter down"
-            or state.last_step(dashboard, panel) < since(state) + 5 * SCRAPE_SECONDS
-        )
-
-    return condition
+    return (
+        panel in NOT_SENT
+        or state.name == "fresh, statsd_exporter down"
+        or state.scrapes(state.last_step(dashboard, panel)) < FEW_SCRAPES
+    )
 
 
 def this_minute(state: State, dashboard: str, panel: str) -> bool:
@@ -329,7 +331,7 @@ TRUE: Mapping[str, Condition] = {
     "No stage of a run of this model is known in this range.": no_run,
     "No component is known up to a minute ago: the exporter watches no Airflow, or was not scraped.": always,
     "Nothing of this is known in this range, up to a minute ago.": this_minute,
-    "Nothing is known up to the range's last whole step.": later(lambda state: state.truth.since),
+    "Nothing is known up to the range's last whole step.": too_soon,
     "Nothing of this is known in this range. Airflow tells statsd_exporter.": always,
     "No run of the last day whose points are counted is known.": no_run,
     "Prometheus scrapes nothing.": before,

@@ -53,6 +53,13 @@ class Environment:
         subprocess.run([UV, *install, wheel], check=True)
         return environment
 
+    def add(self, name: str) -> None:
+        """Links another package, with what it requires."""
+        [site_packages] = self.folder.glob("lib/python*/site-packages")
+        package = distribution(name)
+        for one in [package, *_required(package, ())]:
+            _link(one, site_packages)
+
     def program(self, name: str) -> Path:
         """One of its commands."""
         return self.folder / "bin" / name

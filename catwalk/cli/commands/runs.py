@@ -102,13 +102,18 @@ def finish(run: RunArgument, model: Model = "", json: Json = False) -> None:
         output.show(*told, f"run {found.run_id} {output.coloured(summary.state)}")
 
 
-def show(run: RunArgument, model: Model = "", json: Json = False) -> None:
+def show(
+    run: RunArgument,
+    model: Model = "",
+    whole: Annotated[bool, typer.Option("--all", help="Every class and slice; else of many the twenty worst.")] = False,
+    json: Json = False,
+) -> None:
     """Show everything about one run."""
     from catwalk.cli.tables import output
     from catwalk.ledger.summaries import stalled_seconds
+    from catwalk.problems import of_record
 
     found = resolve(run, model)
-
     summary, training, evaluation = found.summary(), _sound(found.training), _sound(found.evaluation)
     attempts = _sound(found.attempts) or []
     if json:
@@ -127,7 +132,10 @@ def show(run: RunArgument, model: Model = "", json: Json = False) -> None:
         raise CatwalkError(
             f"run {found.run_id} has no summary: it was interrupted as it started; run or trigger it again"
         )
-    output.show(output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds()))
+    problem = of_record(found.record)
+    output.show(
+        output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds(), problem, whole)
+    )
 
 
 def _sound(read: Callable[[], R]) -> R | None:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from catwalk.cli.tables import output
 from catwalk.knobs import knob_text
-from catwalk.ledger.records import EpochRecord, EvaluationRecord
+from catwalk.ledger.records import EpochRecord
 from catwalk.report.comparison.differences import Comparison, Difference, Pair
 from catwalk.report.comparison.entries import Entry
 
@@ -53,6 +53,8 @@ def tables(comparison: Comparison, width: int) -> list[Any]:
         parts.append(_parameters_wide(comparison) if wide else _parameters_narrow(comparison, names))
     else:
         parts.append("All runs have the same parameters, seed, dataset and code.")
+    parts += _listed("metrics, and what a run has more or less than the baseline", _metrics(comparison, names))
+    parts += _listed(_slice_title(comparison), _slices(comparison, names))
     pairs = [pair for pair in comparison.pairs if pair.classes]
     if pairs:
         parts += ["", "[bold]accuracy by class, less the baseline's, in points[/]"]
@@ -61,47 +63,105 @@ def tables(comparison: Comparison, width: int) -> list[Any]:
         parts += [f"[dim]{choice} --json has all.[/]"] if choice else []
     told = ((pair.run_id, pair.why or pair.note) for pair in comparison.pairs)
     parts += [f"[dim]{run_id}: {escape(sentence)}[/]" for run_id, sentence in told if sentence]
-    if pairs:
+    if len(comparison.kinds) > 1:
+        kinds = ", ".join(comparison.kinds)
+        parts.append(f"[dim]Runs of different kinds ({kinds}) have been asked different things: see each by itself.[/]")
+    if comparison.tests:
+        of = "classes" if pairs else "slices"
         parts.append(
-            "[dim]* more than noise: McNemar's exact test on the same examples, p Holm-corrected over the runs, or "
-            "over the classes of a run, below 0.05[/]"
+            f"[dim]* more than noise: {comparison.tests} on the same examples, p Holm-corrected over the runs, "
+            f"or over the {of} of a run, below 0.05[/]"
         )
     return parts
 
 
+def _listed(title: str, rows: Sequence[tuple[str, str]]) -> list[Any]:
+    """What each run has, in words; nothing where no run has any."""
+    if not any(text for _, text in rows):
+        return []
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in rows:
+        if text:
+            table.add_row(name, text)
+    return ["", f"[bold]{escape(title)}[/]", table]
+
+
+def _metrics(comparison: Comparison, names: Mapping[str, str]) -> list[tuple[str, str]]:
+    rows = []
+    for entry in comparison.entries:
+        told = []
+        for metric in comparison.metrics:
+            change = comparison.change(metric, entry)
+            if metric.name in entry.scores:
+                beside = "" if change is None else f" ({metric.change(change).partition(' ')[0]})"
+                told.append(f"{metric.title} {metric.text(entry.scores[metric.name])}{beside}")
+        rows.append((names[entry.run_id], escape(", ".join(told))))
+    return rows
+
+
+def _slice_title(comparison: Comparison) -> str:
+    metric = comparison.baseline.problem.metrics[0]
+    unit = "points" if metric.unit == "ratio" else metric.unit
+    return f"{metric.title} by slice, less the baseline's{f', in {unit}' if unit else ''}; {metric.better}"
+
+
+def _slices(comparison: Comparison, names: Mapping[str, str]) -> list[tuple[str, str]]:
+    shown = comparison.slices(_MOST_CLASSES)
+    found = ((pair, [(name, pair.slices[name]) for name in shown if name in pair.slices]) for pair in comparison.pairs)
+    return [
+        (names[pair.run_id], ", ".join(f"{escape(name)} {_points(difference, 1)}" for name, difference in slices))
+        for pair, slices in found
+    ]
+
+
 def _runs_wide(comparison: Comparison) -> Table:
-    table = _table(2)
-    for name in ("run", "validation loss", "valid. accuracy"):
+    table, rows = _table(2), _rows(comparison)
+    table.add_column("run", no_wrap=True)
+    sparks = [
+        (name, field)
+        for name, field in (("validation loss", "validation_loss"), ("valid. accuracy", "validation_accuracy"))
+        if any(row.spark(field) for row in rows)
+    ]
+    for name, _ in sparks:
         table.add_column(name, no_wrap=True)
-    for name in ("best\n/last", "valid.\nloss", "test\n%", "difference\nin points", "p"):
+    for name in ("best\n/last", "valid.\nloss", _test_header(comparison), _difference_header(comparison), "p"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in map(_Row, comparison.entries, [None, *comparison.pairs]):
+    for row in rows:
         difference = _with_interval(row.overall) if row.overall else row.no_difference
-        table.add_row(
-            row.entry.run_id,
-            row.spark("validation_loss"),
-            row.spark("validation_accuracy"),
-            *row.scores,
-            difference,
-            row.p,
-        )
+        table.add_row(row.entry.run_id, *(row.spark(field) for _, field in sparks), *row.scores, difference, row.p)
     return table
+
+
+def _rows(comparison: Comparison) -> list[_Row]:
+    return list(map(_Row, comparison.entries, [None, *comparison.pairs]))
+
+
+def _test_header(comparison: Comparison) -> str:
+    return "test\n%" if {entry.problem.metrics[0].name for entry in comparison.entries} == {"accuracy"} else "test"
+
+
+def _difference_header(comparison: Comparison) -> str:
+    unit = comparison.baseline.problem.metrics[0].unit
+    return "difference" + (f"\nin {escape('points' if unit == 'ratio' else unit)}" if unit else "")
 
 
 def _runs_narrow(comparison: Comparison, width: int) -> Table:
     if width < output.NARROW:
         return _runs_narrowest(comparison)
-    table = _table(1)
+    table, rows = _table(1), _rows(comparison)
     table.add_column("", justify="right", no_wrap=True)
-    for name in ("run", "valid.\naccuracy"):
-        table.add_column(name, no_wrap=True)
-    for name in ("best\n/last", "valid.\nloss", "test\n%", "less\nfirst's", "p"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for number, row in enumerate(map(_Row, comparison.entries, [None, *comparison.pairs]), 1):
+    table.add_column("run", no_wrap=True)
+    sparks = any(row.spark("validation_accuracy") for row in rows)
+    if sparks:
+        table.add_column("valid.\naccuracy", no_wrap=True)
+    for name in ("best\n/last", "valid.\nloss", _test_header(comparison), "less\nfirst's", "p"):
+        table.add_column(name, justify="right", no_wrap=name != "test", overflow="fold")
+    for number, row in enumerate(rows, 1):
         difference = _points(row.overall, 2) if row.overall else "" if row.pair is None else "-"
-        table.add_row(
-            str(number), row.entry.run_id, row.spark("validation_accuracy", 8), *row.scores, difference, row.p
-        )
+        spark = [row.spark("validation_accuracy", 8)] if sparks else []
+        table.add_row(str(number), row.entry.run_id, *spark, *row.scores, difference, row.p)
     return table
 
 
@@ -110,13 +170,11 @@ def _runs_narrowest(comparison: Comparison) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("", no_wrap=True)
     table.add_column("run", no_wrap=True)
-    for name in ("test", "less"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for number, row in enumerate(map(_Row, comparison.entries, [None, *comparison.pairs]), 1):
+    table.add_column("test", justify="right", overflow="fold")
+    table.add_column("less", justify="right", overflow="fold")
+    for number, row in enumerate(_rows(comparison), 1):
         difference = _points(row.overall, 1) if row.overall else "" if row.pair is None else "-"
-        evaluation = row.entry.evaluation.value
-        score = output.number(_percent(evaluation), ".1f")
-        table.add_row(str(number), row.entry.run_id, score, difference)
+        table.add_row(str(number), row.entry.run_id, row.headline(1), difference)
     return table
 
 
@@ -146,23 +204,28 @@ class _Row:
 
     @property
     def scores(self) -> tuple[str, str, str]:
-        """Best and last epoch, validation loss, test accuracy in per cent."""
-        training, evaluation = self.entry.training.value, self.entry.evaluation.value
+        """Best and last epoch, validation loss, and what the gate decides by."""
+        training = self.entry.training.value
         best = training.best if training else None
         return (
             f"{best.epoch if best else '-'}/{len(self.epochs)}" if self.epochs else "-",
             output.number(self.epochs[-1].validation_loss, ".4f") if self.epochs else "-",
-            output.number(_percent(evaluation), ".2f"),
+            self.headline(2),
         )
+
+    def headline(self, digits: int) -> str:
+        """Accuracy in per cent, any other metric with its name and unit."""
+        metric = self.entry.problem.metrics[0]
+        value = self.entry.scores.get(metric.name)
+        if metric.name == "accuracy":
+            return output.number(None if value is None else 100 * value, f".{digits}f")
+        return "-" if value is None else escape(f"{metric.title} {metric.text(value)}")
 
     def spark(self, field: str, width: int = _SPARK_WIDTH) -> str:
         values = [getattr(record, field) for record in self.epochs]
+        if all(value is None for value in values):
+            return ""
         return sparkline([math.nan if value is None else value for value in values], width)
-
-
-def _percent(evaluation: EvaluationRecord | None) -> float | None:
-    """Test accuracy."""
-    return None if evaluation is None or evaluation.accuracy is None else 100 * evaluation.accuracy
 
 
 def _table(padding: int) -> Table:
@@ -170,14 +233,17 @@ def _table(padding: int) -> Table:
 
 
 def _with_interval(difference: Difference) -> str:
-    return f"{_points(difference, 2)} ({100 * difference.low:+.2f} to {100 * difference.high:+.2f})"
+    _, low, high = difference.texts()
+    return f"{_points(difference, 2)} ({low} to {high})"
 
 
 def _points(difference: Difference, digits: int) -> str:
-    text = f"{100 * difference.value:+.{digits}f}"
+    """In points, or in the metric's unit, whose digits are those that matter."""
+    ratio = difference.metric.unit == "ratio"
+    text = f"{100 * difference.value:+.{digits}f}" if ratio else difference.texts()[0]
     if not difference.significant:
         return text
-    return f"[{'green' if difference.value > 0 else 'red'}]{text}*[/]"
+    return f"[{'green' if difference.better else 'red'}]{text}*[/]"
 
 
 def _parameters_wide(comparison: Comparison) -> Table:
@@ -252,12 +318,12 @@ def as_plain(comparison: Comparison) -> dict[str, Any]:
     by_id = {pair.run_id: pair for pair in comparison.pairs}
     return {
         "baseline": comparison.baseline.run_id,
-        "runs": [_plain_entry(entry, by_id.get(entry.run_id)) for entry in comparison.entries],
+        "runs": [_plain_entry(comparison, entry, by_id.get(entry.run_id)) for entry in comparison.entries],
         "parameters": comparison.parameters,
     }
 
 
-def _plain_entry(entry: Entry, pair: Pair | None) -> dict[str, Any]:
+def _plain_entry(comparison: Comparison, entry: Entry, pair: Pair | None) -> dict[str, Any]:
     training, evaluation = entry.training.value, entry.evaluation.value
     curves = output.plain(training)["epochs"] if training else []
     return {
@@ -265,13 +331,22 @@ def _plain_entry(entry: Entry, pair: Pair | None) -> dict[str, Any]:
         "validation_loss": [record["validation_loss"] for record in curves],
         "validation_accuracy": [record["validation_accuracy"] for record in curves],
         "best_epoch": training.best.epoch if training and training.best else None,
+        "problem": entry.problem.kind,
         "test_accuracy": evaluation.accuracy if evaluation else None,
+        "test_metrics": entry.scores,
+        "metric_differences": {
+            metric.name: change
+            for metric in comparison.metrics
+            if (change := comparison.change(metric, entry)) is not None
+        },
         "difference": _plain_difference(pair.overall) if pair and pair.overall else None,
         "classes": {name: _plain_difference(found) for name, found in pair.classes.items()} if pair else {},
+        "slices": {name: _plain_difference(found) for name, found in pair.slices.items()} if pair else {},
         "why": pair.why if pair else "",
         "note": pair.note if pair else "",
     }
 
 
 def _plain_difference(difference: Difference) -> dict[str, Any]:
-    return {**asdict(difference), "significant": difference.significant}
+    plain = {**asdict(difference), "significant": difference.significant, "better": difference.better}
+    return {**plain, "metric": difference.metric.name}

@@ -7,14 +7,13 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from catwalk.codec import to_json
 from catwalk.knobs import knob_text
@@ -22,21 +21,30 @@ from catwalk.ledger.records import (
     AttemptRecord,
     EpochRecord,
     EvaluationRecord,
+    SliceRecord,
     SummaryRecord,
     TrainingRecord,
     class_names,
     is_finite,
 )
 from catwalk.ledger.summaries import run_seconds, shown_state
+from catwalk.problems import measured
+from catwalk.problems.interface import Problem
+from catwalk.problems.multiclass import Multiclass
 
 if TYPE_CHECKING:
     from catwalk.cli.doctor.check import Check
     from catwalk.cli.tables.run_table import Recipe
     from catwalk.ledger.migration import Migrated
 
+T = TypeVar("T")
+_CLASSES = Multiclass()
+"""What the stages ask."""
 _PIPED_WIDTH = 160
 _EXPLODED = 1e5
 _WIDE = 100
+_MOST_ROWS = 20
+"""Classes, or slices, of a table; of more the worst are shown."""
 _OTHER_METRICS = 4
 """Columns of epochs beside loss and accuracy."""
 NARROW = 80
@@ -113,7 +121,8 @@ def runs_table(summaries: Sequence[SummaryRecord], now: float, stalled_seconds: 
         table.add_column("model", overflow="fold")
     for name in ("state", "trigger") if wide else ("state",):
         table.add_column(name, no_wrap=True)
-    for name in ("best\n/last", "valid.\nloss", "test\n%"):
+    by_accuracy = any(summary.headline in ("", "accuracy") for summary in summaries)
+    for name in ("best\n/last", "valid.\nloss", "test\n%" if by_accuracy else "test"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("decision", overflow="fold", min_width=8)
     table.add_column("took", justify="right", no_wrap=True)
@@ -149,7 +158,8 @@ def headline(summary: SummaryRecord, digits: int) -> str:
     if not summary.headline or summary.headline == "accuracy":
         return number(summary.test_accuracy and 100 * summary.test_accuracy, f".{digits}f")
     value = summary.test_metrics.get(summary.headline)
-    return "-" if value is None else f"{escape(summary.headline.replace('_', ' '))} {number(value, '.4g')}"
+    unit = f" {escape(summary.unit)}" if summary.unit else ""
+    return "-" if value is None else f"{escape(summary.headline.replace('_', ' '))} {number(value, '.4g')}{unit}"
 
 
 def recipes_table(recipes: Sequence[Recipe]) -> Table:
@@ -206,8 +216,10 @@ def run_facts(
     attempts: Sequence[AttemptRecord],
     now: float,
     stalled_seconds: float,
+    problem: Problem = _CLASSES,
+    whole: bool = False,
 ) -> RenderableType:
-    """All that one screen or two can say of a run."""
+    """All that one screen or two can say of a run; if `whole`, every class and slice."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -219,7 +231,7 @@ def run_facts(
     if training and training.epochs:
         parts += ["", _epochs_table(training.epochs, training.best)]
     if evaluation:
-        parts += ["", evaluation_facts(evaluation)]
+        parts += ["", evaluation_facts(evaluation, problem, whole)]
     return Group(*parts)
 
 
@@ -242,10 +254,7 @@ def _facts(
         ("took", duration(run_seconds(summary, now))),
         ("decision", sentence(summary) if summary.sentence else "none yet" if summary.state == "running" else "none"),
         ("parameters", escape(parameters)),
-        (
-            "seed",
-            str(summary.seed) + ("" if summary.reproducible else "  (resumed on another device: not reproducible)"),
-        ),
+        *_seed(summary),
         ("code", escape(summary.git_commit or "not a git checkout")),
         ("dataset", summary.dataset_sha256 or "-"),
         ("model", f"{summary.model_sha256 or '-'}{_size(training)}"),
@@ -259,6 +268,12 @@ def _facts(
             ("left out", f"{summary.series_left_out:,} series, to fit Prometheus' limit; the report has every epoch")
         )
     return facts
+
+
+def _seed(summary: SummaryRecord) -> list[tuple[str, str]]:
+    """Of a run of the stages: the program of one that logs draws its own."""
+    told = "" if summary.reproducible else "  (resumed on another device: not reproducible)"
+    return [] if summary.problem else [("seed", f"{summary.seed}{told}")]
 
 
 def _size(training: TrainingRecord | None) -> str:
@@ -312,41 +327,84 @@ def _other_metrics(epochs: Sequence[EpochRecord]) -> list[tuple[str, str]]:
     return list(named)[:_OTHER_METRICS]
 
 
-def evaluation_facts(record: EvaluationRecord) -> RenderableType:
-    """The score on the test split: one line in all, one a class."""
+def evaluation_facts(record: EvaluationRecord, problem: Problem = _CLASSES, whole: bool = False) -> RenderableType:
+    """The score on the test split: its metrics, and a line a class and a slice; of many the worst, unless `whole`."""
+    return Group(*_metrics(record, problem), *_classes(record, whole), *_slices(record, problem, whole))
+
+
+def _metrics(record: EvaluationRecord, problem: Problem) -> list[RenderableType]:
+    if record.accuracy is not None:
+        others = ", ".join(f"{name.replace('_', ' ')} {number(value, '.5g')}" for name, value in record.metrics.items())
+        return [
+            f"[bold]test accuracy {number(record.accuracy, '.2%')}[/], loss {number(record.loss, '.4f')}, calibration "
+            f"error {number(record.calibration_error, '.2%')}{others and f', {others}'} ({record.examples:,} examples)"
+        ]
+    found = measured(problem, record.scores)
+    if not found:
+        return [f"test of {record.examples:,} examples"]
+    table = _table("metric", "test", "", "what it is")
+    table.columns[1].justify = "right"
+    for metric, value in found:
+        table.add_row(metric.title, escape(metric.text(value)), f"[dim]{metric.better}[/]", f"[dim]{metric.help}[/]")
+    headline, value = found[0]
+    return [f"[bold]test {headline.title} {escape(headline.text(value))}[/] ({record.examples:,} examples)", "", table]
+
+
+def _classes(record: EvaluationRecord, whole: bool) -> list[RenderableType]:
+    """A line a class; of many those with the lowest accuracy."""
+    if not record.class_accuracy:
+        return []
     table = _table("class", "accuracy", "precision", "F1", "most often taken for")
     for column in table.columns[1:4]:
         column.justify = "right"
-    classes = class_names(record.classes, len(record.class_accuracy)) if record.class_accuracy else []
-    for label, name in enumerate(classes):
+    classes = class_names(record.classes, len(record.class_accuracy))
+    tested = [sum(row) > 0 for row in record.confusion]
+
+    def order(label: int) -> float:
+        return record.class_accuracy[label] if tested[label] else math.inf
+
+    shown = _worst(list(range(len(classes))), order, whole)
+    for label in shown:
         mistakes = {count: classes[other] for other, count in enumerate(record.confusion[label]) if other != label}
         worst = max(mistakes, default=0)
         table.add_row(
-            escape(name),
+            escape(classes[label]),
             number(record.class_accuracy[label], ".1%"),
             number(record.class_precision[label], ".1%"),
             number(record.class_f1[label], ".1%"),
             f"{escape(mistakes[worst])} ({worst})" if worst else "-",
         )
-    others = ", ".join(f"{name.replace('_', ' ')} {number(value, '.5g')}" for name, value in record.metrics.items())
-    if record.accuracy is None:
-        return Group(Text(f"test {others} ({record.examples:,} examples)"), *_slices(record))
-    told = (
-        f"[bold]test accuracy {number(record.accuracy, '.2%')}[/], loss {number(record.loss, '.4f')}, calibration "
-        f"error {number(record.calibration_error, '.2%')}{others and f', {others}'} ({record.examples:,} examples)"
-    )
-    return Group(told, "", *([table] if classes else []), *_slices(record))
+    return ["", table, *_more(len(classes) - len(shown), "classes")]
 
 
-def _slices(record: EvaluationRecord) -> list[RenderableType]:
-    """The headline metric on each value of each slice."""
-    if not record.slices:
+def _slices(record: EvaluationRecord, problem: Problem, whole: bool) -> list[RenderableType]:
+    """The headline metric on each value of each slice; of many those with the worst figures."""
+    metric = problem.metrics[0]
+    parts = [(name, value, part) for name, values in record.slices.items() for value, part in values.items()]
+    if not parts:
         return []
-    table = _table("slice", "value", "examples", "metric")
-    for name, values in record.slices.items():
-        for value, part in values.items():
-            table.add_row(escape(name), escape(value), f"{part.examples:,}", number(part.metric, ".5g"))
-    return ["", table]
+
+    def order(found: tuple[str, str, SliceRecord]) -> float:
+        value = found[2].metric
+        return math.inf if value is None else metric.gain(value)
+
+    shown = _worst(parts, order, whole)
+    table = _table("slice", "value", "examples", metric.title)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for name, value, part in shown:
+        told = "-" if part.metric is None else escape(metric.text(part.metric))
+        table.add_row(escape(name), escape(value), f"{part.examples:,}", told)
+    return ["", table, *_more(len(parts) - len(shown), "slices")]
+
+
+def _worst(found: list[T], order: Callable[[T], float], whole: bool) -> list[T]:
+    """All as they are, where they are few or all are asked for; else the lowest."""
+    return found if whole or len(found) <= _MOST_ROWS else sorted(found, key=order)[:_MOST_ROWS]
+
+
+def _more(count: int, what: str) -> list[RenderableType]:
+    return [f"[dim]the {_MOST_ROWS} worst; {count} more {what}: --all[/]"] if count else []
 
 
 def check_line(check: Check) -> RenderableType:

@@ -22,10 +22,10 @@ def class_differences(comparison: Comparison) -> style.Drawing:
     """Per class, what each run has more or less than the baseline."""
     pairs = [pair for pair in comparison.pairs if pair.classes]
     if not pairs:
-        raise MissingError(comparison.pairs[0].why)
+        raise MissingError(comparison.pairs[0].why if comparison.kinds == ["multiclass"] else "")
     dots = len(pairs) <= _DOTS
     most = names.FEW if dots else _MAPPED
-    shown, classes = comparison.classes(most), comparison.baseline.predictions.get().classes
+    shown, classes = comparison.classes(most), comparison.baseline.classes
     labels = [classes.index(name) for name in shown]
     figure = _difference_dots(pairs, classes, labels) if dots else _difference_map(pairs, classes, labels)
     told = "; ".join(f"{pair.run_id}: {_significant(pair)}" for pair in pairs)

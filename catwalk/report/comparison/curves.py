@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,13 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from catwalk.ledger.records import EpochRecord, is_finite
+from catwalk.problems.interface import Metric
 from catwalk.report.comparison.differences import Comparison
 from catwalk.report.comparison.entries import Entry
 from catwalk.report.facts import MissingError
 from catwalk.report.figures import style
 from catwalk.report.figures.curves import finite
 from catwalk.report.figures.curves import told as words
-from catwalk.report.statistics import wilson
+from catwalk.report.statistics import half_width, wilson
 
 _NAMED = 60
 """Up to so many runs a legend names each."""
@@ -27,12 +29,31 @@ _MARKED_EPOCHS = 30
 
 def loss(comparison: Comparison) -> style.Drawing:
     """Validation and train loss of all runs."""
-    return _curves(comparison, "loss", "mean cross-entropy in nats", ".4f")
+    stages = not any(entry.logs for entry in comparison.entries)
+    return _curves(comparison, "loss", "mean cross-entropy in nats" if stages else "", ".4f")
 
 
 def accuracy(comparison: Comparison) -> style.Drawing:
     """Validation and train accuracy of all runs."""
     return _curves(comparison, "accuracy", "", ".2%")
+
+
+def other(name: str) -> Callable[[Comparison], style.Drawing]:
+    """Whatever else was logged of epochs, of all runs."""
+    return lambda comparison: _curves(comparison, name, "", ".4g")
+
+
+def others(comparison: Comparison) -> list[str]:
+    """Metrics of epochs beside loss and accuracy, those that most runs have first."""
+    counts = Counter(
+        name
+        for entry in comparison.entries
+        if entry.training.value
+        for name in {
+            name for epoch in entry.training.value.epochs for values in epoch.metrics.values() for name in values
+        }
+    )
+    return sorted(set(counts) - {"loss", "accuracy"}, key=lambda name: (-counts[name], name))
 
 
 Trained = Sequence[tuple[Entry, Sequence[EpochRecord]]]
@@ -42,39 +63,53 @@ Trained = Sequence[tuple[Entry, Sequence[EpochRecord]]]
 def _curves(comparison: Comparison, field: str, unit: str, form: str) -> style.Drawing:
     trained = _trained(comparison, field)
     if not trained:
-        raise MissingError(f"None of these runs has finished an epoch with {field}.")
+        logged = all(entry.logs for entry in comparison.entries)
+        raise MissingError("" if logged else f"None of these runs has finished an epoch with {field}.")
+    splits = _splits(trained, field)
     named = len(trained) <= _NAMED
     rows = math.ceil(len(trained) / 2) if named else 0
     below = 0.132 * rows + (0.16 if rows else 0)
-    figure = style.new_figure(4.4 + below)
+    figure = style.new_figure(2.18 * len(splits) + 0.04 + below)
     handles: list[Line2D] = []
     cut = False
-    for bottom, split in ((2.6 + below, "validation"), (0.42 + below, "train")):
-        axes = style.add_axes(figure, 0.52, bottom, 3.6, 1.55)
-        handles, values = _lines(axes, comparison, trained, f"{split}_{field}")
+    for number, split in enumerate(reversed(splits)):
+        axes = style.add_axes(figure, 0.52, 0.42 + 2.18 * number + below, 3.6, 1.55)
+        handles, values = _lines(axes, comparison, trained, split, field)
         style.epoch_axis(axes, [1, _last(trained)])
         if field == "accuracy":
             style.percent_axis(axes.yaxis)
         cut = _zoom(axes, values) or cut
-        style.label(axes, "epoch" if split == "train" else "", f"{split} {field}" + (f", {unit}" if unit else ""))
+        style.label(axes, "" if number else "epoch", f"{split} {words_of(field)}" + (f", {unit}" if unit else ""))
     if named:
         _legend(figure, handles)
     told = "; ".join(
-        f"{entry.run_id} {words(getattr(epochs[-1], f'validation_{field}'), form)} after {len(epochs)} epochs"
+        f"{entry.run_id} {words(epochs[-1].scores.get(splits[0], {}).get(field), form)} after {len(epochs)} epochs"
         for entry, epochs in trained
     )
-    alt = f"Curves of {len(trained)} runs, validation {field} at the end: {told}."
-    return style.Drawing(figure, f"{field.capitalize()} by epoch", alt, _note(comparison, len(trained), cut))
+    alt = f"Curves of {len(trained)} runs, {splits[0]} {words_of(field)} at the end: {told}."
+    title = f"{words_of(field)} by epoch"
+    return style.Drawing(figure, title[:1].upper() + title[1:], alt, _note(comparison, len(trained), cut))
+
+
+def words_of(name: str) -> str:
+    """A metric's name in words."""
+    return name.replace("_", " ")
+
+
+def _splits(trained: Trained, field: str) -> list[str]:
+    """Splits that any run has it of: validation first, the train split last."""
+    records = [epoch.scores for _, epochs in trained for epoch in epochs]
+    found = {split for scores in records for split, values in scores.items() if field in values}
+    return sorted(found, key=lambda split: (split != "validation", split == "train", split))
 
 
 def _trained(comparison: Comparison, field: str) -> Trained:
     """The runs that have logged it, of either split."""
-    names = [f"{split}_{field}" for split in ("validation", "train")]
     return [
         (entry, epochs)
         for entry in comparison.entries
         if entry.training.value and (epochs := entry.training.value.epochs)
-        if any(getattr(epoch, name) is not None for epoch in epochs for name in names)
+        if any(field in values for epoch in epochs for values in epoch.scores.values())
     ]
 
 
@@ -82,7 +117,9 @@ def _last(trained: Trained) -> int:
     return max(epochs[-1].epoch for _, epochs in trained)
 
 
-def _lines(axes: Axes, comparison: Comparison, trained: Trained, field: str) -> tuple[list[Line2D], list[float]]:
+def _lines(
+    axes: Axes, comparison: Comparison, trained: Trained, split: str, field: str
+) -> tuple[list[Line2D], list[float]]:
     """Draws a line a run; returns the lines, and all finite values."""
     handles: list[Line2D] = []
     values: list[float] = []
@@ -90,7 +127,7 @@ def _lines(axes: Axes, comparison: Comparison, trained: Trained, field: str) -> 
     marked = few and _last(trained) <= _MARKED_EPOCHS
     for entry, epochs in trained:
         look, is_baseline = style.run_style(entry.run_id), entry is comparison.baseline
-        own = [finite(getattr(record, field)) for record in epochs]
+        own = [finite(record.scores.get(split, {}).get(field)) for record in epochs]
         values += [value for value in own if math.isfinite(value)]
         (line,) = axes.plot(
             [record.epoch for record in epochs],
@@ -148,42 +185,66 @@ def _zoom(axes: Axes, values: Sequence[float]) -> bool:
     return bottom > min(values) or top < max(values)
 
 
-def test_accuracy(comparison: Comparison) -> style.Drawing:
-    """Test accuracy of each run with its Wilson interval, the best on top."""
-    scored = [(entry, entry.evaluation.value) for entry in comparison.entries if entry.evaluation.value]
-    tested = [(entry, found.accuracy, found.examples) for entry, found in scored if is_finite(found.accuracy)]
-    if not tested:
+def test_headline(comparison: Comparison) -> style.Drawing:
+    """What the baseline is judged by, of each run that has it, with its interval, the best on top."""
+    problem = comparison.baseline.problem
+    metric, alike = problem.metrics[0], [one for one in comparison.entries if one.problem.kind == problem.kind]
+    tested = [(entry, entry.scores.get(metric.name)) for entry in alike]
+    found = [(entry, value) for entry, value in tested if is_finite(value)]
+    if not found:
         raise MissingError("None of these runs has been tested.")
-    tested.sort(key=lambda found: -found[1])
+    found.sort(key=lambda one: -metric.gain(one[1]))
     step = 0.2
-    figure = style.new_figure(0.62 + step * len(tested))
-    axes = style.add_axes(figure, 1.78, 0.42, 2.36, step * len(tested))
-    for row, (entry, accuracy, examples) in enumerate(tested):
+    figure = style.new_figure(0.62 + step * len(found))
+    axes = style.add_axes(figure, 1.78, 0.42, 2.36, step * len(found))
+    for row, (entry, value) in enumerate(found):
         look = style.run_style(entry.run_id)
-        _interval(axes, row, look, accuracy, examples)
+        _interval(axes, row, look, value, _bounds(entry, metric, value))
         if entry is comparison.baseline:
-            axes.axvline(accuracy, color=look.colour, linewidth=0.9, dashes=(4, 3), zorder=1)
-    axes.set_yticks(range(len(tested)), [entry.run_id for entry, _, _ in tested])
-    for text, (entry, _, _) in zip(axes.get_yticklabels(), tested, strict=True):
+            axes.axvline(value, color=look.colour, linewidth=0.9, dashes=(4, 3), zorder=1)
+    _name_rows(axes, [entry.run_id for entry, _ in found], comparison.baseline.run_id)
+    if metric.unit == "ratio":
+        style.percent_axis(axes.xaxis)
+    axes.locator_params(axis="x", nbins=4)
+    unit = "" if metric.unit in ("ratio", "") else f" in {metric.unit}"
+    style.label(axes, f"test {metric.title}{unit}, 95 % interval")
+    told = "; ".join(f"{entry.run_id} {metric.text(value)}" for entry, value in found)
+    left = len(comparison.entries) - len(found)
+    note = style.sentences(
+        f"Bold, and the dashed line: the baseline {comparison.baseline.run_id}.",
+        "" if metric.goal == "maximize" else "Lower is better.",
+        f"{left} of {len(comparison.entries)} runs have none, or are of another kind." if left else "",
+    )
+    title = f"Test {metric.title}"
+    return style.Drawing(figure, title, f"{title} of {len(found)} runs, the best first: {told}.", note)
+
+
+def _name_rows(axes: Axes, run_ids: Sequence[str], bold: str) -> None:
+    """A run a row, the first on top."""
+    axes.set_yticks(range(len(run_ids)), run_ids)
+    for text, run_id in zip(axes.get_yticklabels(), run_ids, strict=True):
         text.set_fontsize(7)
         text.set_color(style.INK)
-        text.set_fontweight("bold" if entry is comparison.baseline else "normal")
-    axes.set_ylim(len(tested) - 0.4, -0.6)
+        text.set_fontweight("bold" if run_id == bold else "normal")
+    axes.set_ylim(len(run_ids) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
-    style.percent_axis(axes.xaxis)
-    axes.locator_params(axis="x", nbins=5)
-    style.label(axes, "test accuracy, 95 % interval")
-    told = "; ".join(f"{entry.run_id} {accuracy:.2%}" for entry, accuracy, _ in tested)
-    note = f"Bold, and the dashed line: the baseline {comparison.baseline.run_id}."
-    return style.Drawing(figure, "Test accuracy", f"Test accuracy of {len(tested)} runs, the best first: {told}.", note)
 
 
-def _interval(axes: Axes, row: int, look: style.RunStyle, accuracy: float, examples: int) -> None:
-    low, high = wilson(round(accuracy * examples), examples)
+def _bounds(entry: Entry, metric: Metric, value: float) -> tuple[float, float]:
+    """Wilson's of an accuracy; of what is a mean loss, by its standard error; else the value alone."""
+    if metric.name == "accuracy" and entry.evaluation.value:
+        examples = entry.evaluation.value.examples
+        return wilson(round(value * examples), examples)
+    half = half_width(entry.answers.value.loss) if entry.answers.value else 0.0
+    return value - half, value + half
+
+
+def _interval(axes: Axes, row: int, look: style.RunStyle, value: float, bounds: tuple[float, float]) -> None:
+    low, high = bounds
     axes.errorbar(
-        [accuracy],
+        [value],
         [row],
-        xerr=[[max(0.0, accuracy - low)], [max(0.0, high - accuracy)]],
+        xerr=[[max(0.0, value - low)], [max(0.0, high - value)]],
         marker=look.marker,
         color=look.colour,
         markersize=4.5,

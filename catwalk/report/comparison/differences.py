@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catwalk.errors import CatwalkError
-from catwalk.problems.paired import Discordance, holm
+from catwalk.problems import measured
+from catwalk.problems.answers import Tested, paired
+from catwalk.problems.interface import Metric, Problem
+from catwalk.problems.multiclass import Multiclass
+from catwalk.problems.paired import Discordance, Paired, holm
 from catwalk.report.comparison.entries import Entry, has_other_classes, read_entries
 from catwalk.report.facts import MissingError, Predictions
-from catwalk.report.statistics import Z_95
 from catwalk.storage.store import Store
 
+_ACCURACY = Multiclass().metrics[0]
 SIGNIFICANCE = 0.05
 """A difference whose corrected p-value is below this is called one."""
 
@@ -25,15 +29,29 @@ class Difference:
     """How a run differs from the baseline on the same test examples."""
 
     value: float
-    """Accuracy of the run less that of the baseline, as a ratio."""
+    """The headline metric of the run less that of the baseline, in its unit; accuracy as a ratio."""
     low: float
     high: float
     """Bounds of the paired difference's 95 % interval."""
     p: float
-    """McNemar's exact test, two-sided, corrected for how many were made (Holm, 1979)."""
-    only_run: int
-    """Examples that only this run has right."""
-    only_baseline: int
+    """Two-sided, corrected for how many tests were made (Holm, 1979)."""
+    only_run: int | None = None
+    """Examples that only this run has right; None: answers are not right or wrong."""
+    only_baseline: int | None = None
+    metric: Metric = _ACCURACY
+    test: str = "McNemar's exact"
+    """The paired test's name."""
+
+    def texts(self) -> tuple[str, str, str]:
+        """The difference and its bounds, in points or the metric's unit, which it does not name."""
+        scale, form = (100, "+.2f") if self.metric.unit == "ratio" else (1, "+.4g")
+        value, low, high = (format(scale * one, form) for one in (self.value, self.low, self.high))
+        return value, low, high
+
+    @property
+    def better(self) -> bool:
+        """Whether the difference is one for the better."""
+        return self.metric.gain(self.value) > 0
 
     @property
     def significant(self) -> bool:
@@ -52,6 +70,8 @@ class Pair:
     """Class → difference; p is corrected for the number of classes."""
     why: str = ""
     """Why there is no difference to give."""
+    slices: dict[str, Difference] = field(default_factory=dict)
+    """Slice and value → difference; p is corrected for the number of them."""
     note: str = ""
     """What the differences are about, where that is not all classes."""
 
@@ -77,6 +97,38 @@ class Comparison:
         usable = {pair.run_id for pair in self.pairs if pair.overall}
         return [entry for entry in self.entries if entry is self.baseline or entry.run_id in usable]
 
+    @property
+    def metrics(self) -> list[Metric]:
+        """What the baseline's test has measured, and another run's, too; the headline first."""
+        others = {name for entry in self.entries[1:] for name in entry.scores}
+        return [metric for metric, _ in measured(self.baseline.problem, self.baseline.scores) if metric.name in others]
+
+    def change(self, metric: Metric, entry: Entry) -> float | None:
+        """A metric of a run less the baseline's; None: it is the baseline, or was asked something else."""
+        value, other = entry.scores.get(metric.name), self.baseline.scores.get(metric.name)
+        if entry is self.baseline or entry.problem.kind != self.baseline.problem.kind or value is None or other is None:
+            return None
+        return value - other
+
+    @property
+    def tests(self) -> str:
+        """Names of the paired tests that the differences rest on; empty: there are none."""
+        found = dict.fromkeys(pair.overall.test for pair in self.pairs if pair.overall)
+        return " and ".join(name if name.endswith("test") else f"{name} test" for name in found)
+
+    @property
+    def kinds(self) -> list[str]:
+        """Kinds of problem of the runs, the baseline's first."""
+        return list(dict.fromkeys(entry.problem.kind for entry in self.entries))
+
+    def slices(self, most: int) -> list[str]:
+        """Slices that a run was compared on; of more than `most` those with the largest differences."""
+        size: dict[str, float] = {}
+        for pair in self.pairs:
+            for name, difference in pair.slices.items():
+                size[name] = max(size.get(name, 0.0), abs(difference.value))
+        return list(size) if len(size) <= most else sorted(size, key=lambda name: -size[name])[:most]
+
     def classes(self, most: int) -> list[str]:
         """Classes that a run was compared on: in the baseline's order; where they are more than `most`, those with the
         largest differences, the largest first."""
@@ -84,7 +136,7 @@ class Comparison:
         for pair in self.pairs:
             for name, difference in pair.classes.items():
                 size[name] = max(size.get(name, 0.0), abs(difference.value))
-        found = [name for name in self.baseline.predictions.get().classes if name in size]
+        found = [name for name in self.baseline.classes if name in size]
         return found if len(found) <= most else sorted(found, key=lambda name: -size[name])[:most]
 
     def choice(self, most: int) -> str:
@@ -115,19 +167,80 @@ def side_by_side(entries: Sequence[Entry]) -> Comparison:
 def compare_with_baseline(entries: Sequence[Entry]) -> list[Pair]:
     """Each run but the first against the first, on the test examples of the classes that both have."""
     baseline, *others = entries
-    found: list[tuple[Discordance | None, Pair]] = []
+    found: list[tuple[Paired | None, Pair]] = []
     for entry in others:
         try:
-            mine, theirs, note = _paired(entry, baseline)
+            found.append(_logged(entry, baseline) if entry.logs or baseline.logs else _of_stages(entry, baseline))
         except MissingError as reason:
             found.append((None, Pair(entry.run_id, None, {}, str(reason))))
-            continue
-        pair = Pair(entry.run_id, None, _by_class(mine, theirs), note=note)
-        found.append((_discordance(mine.right, theirs.right), pair))
     corrected = iter(holm([overall.p_value for overall, _ in found if overall]))
+    metric = baseline.problem.metrics[0]
     return [
-        replace(pair, overall=_difference(overall, next(corrected))) if overall else pair for overall, pair in found
+        replace(pair, overall=_difference(overall, next(corrected), metric)) if overall else pair
+        for overall, pair in found
     ]
+
+
+def _logged(entry: Entry, baseline: Entry) -> tuple[Paired, Pair]:
+    """A run that logs against another one, by the keys of their test examples.
+
+    Raises:
+        MissingError: they have too few in common, or were asked different things.
+    """
+    problem, kinds = baseline.problem, [one.problem.kind for one in (entry, baseline)]
+    if kinds[0] != kinds[1]:
+        raise MissingError(f"A {kinds[0]} model can't be compared with a {kinds[1]} model, which is the baseline's.")
+    if not (entry.logs and baseline.logs):
+        raise MissingError("Its answers and the baseline's can't be paired: only one of both was run by the stages.")
+    if entry.answers.value is None or baseline.answers.value is None:
+        raise MissingError(_no_answers(entry) or f"The baseline can't be compared with. {_no_answers(baseline)}")
+    ours, theirs = (Tested(one.record.get(), one.answers.get()) for one in (entry, baseline))
+    pairs = paired(ours, theirs)
+    if pairs.how != "keys":
+        raise MissingError(pairs.sentence)
+    labels = ours.answers.labels[pairs.rows]
+    slices = {name: values[pairs.rows] for name, values in ours.answers.slices.items()}
+    losses = labels, pairs.challenger, pairs.baseline
+    classes = _by_part(problem, *losses, problem.slices(labels), named=False)
+    pair = Pair(entry.run_id, None, classes, slices=_by_part(problem, *losses, slices, named=True))
+    whole = len(labels) == len(ours.answers.labels) == len(theirs.answers.labels)
+    return problem.paired(*losses), replace(pair, note="" if whole else pairs.sentence)
+
+
+def _no_answers(entry: Entry) -> str:
+    return "" if entry.answers.value else entry.answers.why or entry.evaluation.why or "Its answers are gone."
+
+
+def _by_part(
+    problem: Problem,
+    labels: NDArray[Any],
+    mine: NDArray[Any],
+    theirs: NDArray[Any],
+    slices: Mapping[str, NDArray[Any]],
+    named: bool,
+) -> dict[str, Difference]:
+    """Value of a slice, after the slice's name if `named` → difference; what is too small to test is left out."""
+    tested: dict[str, Paired] = {}
+    for name, values in slices.items():
+        for value in sorted(set(values.tolist())):
+            members = values == value
+            if not problem.too_few(labels[members]):
+                key = f"{name} {value}" if named else str(value)
+                tested[key] = problem.paired(labels[members], mine[members], theirs[members])
+    corrected = holm([found.p_value for found in tested.values()])
+    metric = problem.metrics[0]
+    return {name: _difference(found, p, metric) for (name, found), p in zip(tested.items(), corrected, strict=True)}
+
+
+def _of_stages(entry: Entry, baseline: Entry) -> tuple[Paired, Pair]:
+    """A run of the stages against another one, on the same examples in their order.
+
+    Raises:
+        MissingError: they were tested on others.
+    """
+    mine, theirs, note = _paired(entry, baseline)
+    pair = Pair(entry.run_id, None, _by_class(mine, theirs), note=note)
+    return _discordance(mine.right, theirs.right), pair
 
 
 def _paired(entry: Entry, baseline: Entry) -> tuple[Predictions, Predictions, str]:
@@ -165,9 +278,8 @@ def _same_images(entry: Entry, baseline: Entry, classes: Sequence[str]) -> bool:
     try:
         mine, theirs = (one.images.get()[one.predictions.get().indices(classes)] for one in (entry, baseline))
     except MissingError as reason:
-        raise MissingError(
-            f"Its classes are not the baseline's, and whether the test examples are the same is unknown. {reason}"
-        ) from None
+        unknown = "Its classes are not the baseline's, and whether the test examples are the same is unknown."
+        raise MissingError(f"{unknown} {reason}".strip()) from None
     return np.array_equal(mine, theirs)
 
 
@@ -186,17 +298,18 @@ def _discordance(mine: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Discorda
     return Discordance(int((mine & ~theirs).sum()), int((theirs & ~mine).sum()), len(mine))
 
 
-def _difference(found: Discordance, p: float) -> Difference:
-    return Difference(
-        found.difference, found.bound(-Z_95), found.bound(Z_95), p, found.only_challenger, found.only_other
-    )
+def _difference(found: Paired, p: float, metric: Metric = _ACCURACY) -> Difference:
+    z = found.quantile(0.975)
+    low, high = sorted(metric.gain(found.bound(side)) for side in (-z, z))
+    mine, theirs = (found.only_challenger, found.only_other) if isinstance(found, Discordance) else (None, None)
+    return Difference(metric.gain(found.difference), low, high, p, mine, theirs, metric, found.test)
 
 
 def differing_parameters(entries: Sequence[Entry]) -> dict[str, list[Any]]:
     """Knobs, seed in force, dataset and code that are not the same in all runs, with the value of each run; None where
     it is not known."""
     sources: dict[str, Callable[[Entry], Any]] = {
-        "seed": lambda entry: entry.record.value and entry.record.value.seed,
+        "seed": lambda entry: None if entry.logs or not entry.record.value else entry.record.value.seed,
         "dataset": lambda entry: entry.dataset.value and entry.dataset.value.sha256[:12],
         "code": lambda entry: entry.record.value and entry.record.value.code_sha256[:12],
     }

@@ -5,18 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catwalk.errors import DamagedError
-from catwalk.ledger.records import DatasetRecord, EvaluationRecord, RunRecord, SummaryRecord, TrainingRecord
+from catwalk.ledger.records import (
+    DatasetRecord,
+    EvaluationRecord,
+    RunRecord,
+    SummaryRecord,
+    TrainingRecord,
+    class_names,
+)
 from catwalk.ledger.runs import Run
 from catwalk.ledger.sweep import NOT_CHOSEN
+from catwalk.problems import of_record
+from catwalk.problems.answers import Answers
+from catwalk.problems.answers import read as read_answers
+from catwalk.problems.interface import Problem
+from catwalk.problems.multiclass import Multiclass
 from catwalk.report.facts import Part, Predictions, part, read_images, read_predictions
 from catwalk.storage.store import Store
 
 _READERS = 8
+_NO_ANSWERS: Part[Answers] = Part(None)
 _NO_IMAGES: Part[NDArray[np.uint8]] = Part(None, "The test images were not read.")
 
 
@@ -31,8 +45,35 @@ class Entry:
     training: Part[TrainingRecord]
     evaluation: Part[EvaluationRecord]
     predictions: Part[Predictions]
+    answers: Part[Answers] = _NO_ANSWERS
+    """As in :class:`catwalk.report.facts.Facts`."""
     images: Part[NDArray[np.uint8]] = _NO_IMAGES
     """Its test images; read of the baseline, and of runs with other classes than the baseline's."""
+
+    @property
+    def logs(self) -> bool:
+        """Whether the run was logged by its program."""
+        return self.record.value is not None and bool(self.record.value.problem)
+
+    @cached_property
+    def problem(self) -> Problem:
+        """What the model was asked; where that can't be known, what the stages ask."""
+        return of_record(self.record.value) if self.record.value else Multiclass()
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Metric → value of its test."""
+        return self.evaluation.value.scores if self.evaluation.value else {}
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Names of what its answers can be, in label order; empty: they are no classes."""
+        if self.predictions.value:
+            return self.predictions.value.classes
+        if self.answers.value is None or self.problem.kind != "multiclass":
+            return []
+        recorded = self.record.get().classes
+        return class_names(recorded, len(recorded) or int(self.answers.value.labels.max()) + 1)
 
 
 def read_entries(store: Store, run_ids: Sequence[str]) -> list[Entry]:
@@ -62,6 +103,8 @@ def named(entries: Sequence[Entry]) -> list[Entry]:
 
 def _with_images(store: Store, entries: Sequence[Entry]) -> list[Entry]:
     def read(entry: Entry) -> Part[NDArray[np.uint8]]:
+        if entry.logs:
+            return Part(None)
         return part(lambda: read_images(store, entry.dataset.get(), entry.predictions.get()), "")
 
     first = entries[0]
@@ -81,15 +124,17 @@ def _read(run: Run) -> Entry:
     summary = part(run.summary, "").value
     passed_over = summary is not None and summary.reason == NOT_CHOSEN
     why = "It was not tested: another trial of its sweep was better." if passed_over else "It was never tested."
-    evaluation = part(run.evaluation, why)
+    evaluation, record = part(run.evaluation, why), _record(run)
+    logs = record.value is not None and bool(record.value.problem)
     return Entry(
         run_id=run.run_id,
-        record=_record(run),
+        record=record,
         summary=summary,
         dataset=part(run.dataset, "It has no dataset."),
         training=part(run.training, "It was never trained."),
         evaluation=evaluation,
-        predictions=part(lambda: read_predictions(run, evaluation), evaluation.why),
+        predictions=part(lambda: None if logs else read_predictions(run, evaluation), "" if logs else evaluation.why),
+        answers=part(lambda: read_answers(run, evaluation.get()) if logs else None, ""),
     )
 
 

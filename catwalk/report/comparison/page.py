@@ -7,41 +7,60 @@ from collections.abc import Callable
 
 from catwalk.knobs import knob_text
 from catwalk.ledger.records import SummaryRecord
+from catwalk.problems.interface import Metric
 from catwalk.report.build import Report, draw_all
 from catwalk.report.comparison import classes, curves, disagreements
-from catwalk.report.comparison.differences import Comparison, Difference
+from catwalk.report.comparison.differences import Comparison, Difference, Pair
+from catwalk.report.comparison.entries import Entry
 from catwalk.report.elements import document, missing, run_name
 from catwalk.report.figures import names, style
 from catwalk.web.markup import Content, Html, card, element, joined, table
 from catwalk.web.values import figure, moment, percent
 
-FIGURES: dict[str, tuple[str, Callable[[Comparison], style.Drawing]]] = {
-    "loss": ("Loss by epoch", curves.loss),
-    "accuracy": ("Accuracy by epoch", curves.accuracy),
-    "test_accuracy": ("Test accuracy", curves.test_accuracy),
-    "disagreements": ("Images the runs disagree about", disagreements.disagreements),
-    "class_differences": ("Accuracy by class, less the baseline's", classes.class_differences),
-}
-"""Name of the PNG file → title, and what draws it; in the page's order."""
+_COLUMNS = 6
+"""Runs whose slices stand side by side."""
 _LONG = 20
 """Characters from which on a column's name may be broken."""
+_MOST_OTHERS = 6
+"""Figures of what was logged beside loss and accuracy."""
+_KINDS = (
+    "These runs are of different kinds of problem ({}): they have been asked different things, so no difference of "
+    "theirs says which is better. Curves, parameters and figures of the same name stand side by side."
+)
+
+
+def figures(comparison: Comparison) -> dict[str, tuple[str, Callable[[Comparison], style.Drawing]]]:
+    """Name of the PNG file → title, and what draws it; in the page's order."""
+    headline = comparison.baseline.problem.metrics[0]
+    others = curves.others(comparison)[:_MOST_OTHERS]
+    return {
+        "loss": ("Loss by epoch", curves.loss),
+        "accuracy": ("Accuracy by epoch", curves.accuracy),
+        **{f"metric_{number}": (f"{name} by epoch", curves.other(name)) for number, name in enumerate(others, 1)},
+        f"test_{headline.name}": (f"Test {headline.title}", curves.test_headline),
+        "disagreements": ("Images the runs disagree about", disagreements.disagreements),
+        "class_differences": ("Accuracy by class, less the baseline's", classes.class_differences),
+    }
 
 
 def build(comparison: Comparison) -> Report:
     """The report of a comparison."""
-    pictures, shown, gaps = draw_all(FIGURES, comparison)
+    pictures, shown, gaps = draw_all(figures(comparison), comparison)
     count = len(comparison.entries)
+    of_classes = _classes(comparison)
+    narrow = of_classes if _is_narrow(comparison) else Html("")
     body = [
         element("h1", f"{count} runs compared"),
         _verdict(comparison),
         element("h2", "Runs"),
         _runs(comparison),
+        *_tested(comparison),
         element("h2", "Parameters that differ"),
         _parameters(comparison),
         element("h2", "Figures"),
-        element("div", joined(*shown, _classes(comparison) if _is_narrow(comparison) else ""), "grid"),
-        *([] if _is_narrow(comparison) else [element("h2", "Classes"), _classes(comparison)]),
-        element("p", f"Built {moment(time.time())} from the run ledger in S3.", "quiet"),
+        element("div", joined(*shown.values(), narrow), "grid"),
+        *([element("h2", "Classes"), of_classes] if of_classes.text and not narrow.text else []),
+        element("p", f"Built {moment(time.time())} from the run ledger.", "quiet"),
     ]
     return Report("comparison", document(f"{count} runs compared", *body), pictures, gaps)
 
@@ -49,8 +68,8 @@ def build(comparison: Comparison) -> Report:
 def _verdict(comparison: Comparison) -> Html:
     baseline = comparison.baseline
     lines = [element("p", joined("Baseline: ", run_name(baseline.run_id)), "big")]
-    better = [pair for pair in comparison.pairs if pair.overall and pair.overall.significant and pair.overall.value > 0]
-    worse = [pair for pair in comparison.pairs if pair.overall and pair.overall.significant and pair.overall.value < 0]
+    better = [pair for pair in comparison.pairs if pair.overall and pair.overall.significant and pair.overall.better]
+    worse = [pair for pair in comparison.pairs if pair.overall and pair.overall.significant and not pair.overall.better]
     measured = sum(pair.overall is not None for pair in comparison.pairs)
     if measured:
         lines.append(
@@ -60,50 +79,112 @@ def _verdict(comparison: Comparison) -> Html:
                 f"the baseline, {len(worse)} worse.",
             )
         )
-    lines.append(
-        element(
-            "p",
-            "Differences are paired, on the same test examples: McNemar's exact test, two-sided, p Holm-corrected over "
-            "the runs, or over the classes of a run; 95 % intervals.",
-            "quiet",
+    if len(comparison.kinds) > 1:
+        lines.append(element("p", _KINDS.format(", ".join(comparison.kinds))))
+    if comparison.tests:
+        parts = "classes" if any(pair.classes for pair in comparison.pairs) else "slices"
+        how = (
+            f"Differences are paired, on the same test examples: {comparison.tests}, two-sided, p "
+            f"Holm-corrected over the runs, or over the {parts} of a run; 95 % intervals."
         )
-    )
+        lines.append(element("p", how, "quiet"))
     return card(*lines, css="edged")
 
 
 def _runs(comparison: Comparison) -> Html:
-    by_id = {pair.run_id: pair for pair in comparison.pairs}
-    rows: list[list[Content]] = []
-    for entry in comparison.entries:
-        training, evaluation = entry.training.value, entry.evaluation.value
-        best = training.best if training else None
-        last = training.epochs[-1] if training and training.epochs else None
-        pair = by_id.get(entry.run_id)
-        rows.append(
-            [
-                run_name(entry.run_id),
-                f"{best.epoch if best else '–'}/{last.epoch}" if last else "–",
-                figure(last.validation_loss if last else None),
-                percent(last.validation_accuracy if last else None),
-                percent(evaluation.accuracy if evaluation else None),
-                "baseline" if pair is None else points(pair.overall) if pair.overall else element("span", "–", "quiet"),
-                "" if pair is None or not pair.overall else f"{pair.overall.p:.2g}",
-                _outcome(entry.summary),
-            ]
-        )
-    header = [
-        "run",
-        "best/last epoch",
-        "validation loss",
-        "accuracy",
-        "test",
-        "difference, points",
-        "p",
-        "outcome",
-    ]
+    """A run a line; a column that no run has a value for is left out."""
+    pairs = [None, *comparison.pairs]
+    rows = [_row(comparison, entry, pair) for entry, pair in zip(comparison.entries, pairs, strict=True)]
     told = [(pair.run_id, pair.why or pair.note) for pair in comparison.pairs]
     reasons = [element("p", f"{run_id}: {sentence}", "quiet") for run_id, sentence in told if sentence]
-    return card(table(header, rows, ["", "n", "n", "n", "n", "n", "n", ""]), *reasons)
+    shown = [name for name in rows[0] if any(row[name] not in ("", "–", "baseline") for row in rows)]
+    css = ["" if name in ("run", "kind", "outcome") else "n" for name in shown]
+    return card(table(shown, [[row[name] for name in shown] for row in rows], css), *reasons)
+
+
+def _row(comparison: Comparison, entry: Entry, pair: Pair | None) -> dict[str, Content]:
+    """Column → cell."""
+    training, metric = entry.training.value, entry.problem.metrics[0]
+    best, last = (training.best, training.epochs[-1]) if training and training.epochs else (None, None)
+    headline = comparison.baseline.problem.metrics[0]
+    several = len({one.problem.metrics[0].name for one in comparison.entries}) > 1
+    score, unit = entry.scores.get(metric.name), "points" if headline.unit == "ratio" else headline.unit
+    overall = pair.overall if pair else None
+    difference = points(overall) if overall else "–" if pair else "baseline"
+    return {
+        "run": run_name(entry.run_id),
+        "kind": entry.problem.kind if len(comparison.kinds) > 1 else "",
+        "best/last epoch": f"{best.epoch if best else '–'}/{last.epoch}" if last else "–",
+        "validation loss": figure(last.validation_loss if last else None),
+        "accuracy": percent(last.validation_accuracy if last else None),
+        "test" if several or headline.name == "accuracy" else f"test {headline.title}": "–"
+        if score is None
+        else f"{metric.title if several else ''} {metric.text(score)}".strip(),
+        ", ".join(filter(None, ("difference", unit))): difference,
+        "p": f"{overall.p:.2g}" if overall else "",
+        "outcome": _outcome(entry.summary),
+    }
+
+
+def _tested(comparison: Comparison) -> list[Html]:
+    """The metrics that the baseline and other runs have, and the slices that they were compared on."""
+    found = []
+    if comparison.metrics:
+        found += [element("h2", "Metrics"), _metrics(comparison)]
+    if any(pair.slices for pair in comparison.pairs):
+        found += [element("h2", "Slices"), _slices(comparison)]
+    return found
+
+
+def _metrics(comparison: Comparison) -> Html:
+    """A run a line; each value less the baseline's beside it."""
+    metrics = comparison.metrics
+    header: list[Content] = ["run", *(_described(metric) for metric in metrics)]
+    rows: list[list[Content]] = [
+        [run_name(entry.run_id), *(_scored(metric, entry, comparison) for metric in metrics)]
+        for entry in comparison.entries
+    ]
+    paired = any(comparison.change(metric, entry) is not None for metric in metrics for entry in comparison.entries)
+    note = "In brackets what a run has more or less than the baseline, each in its own test."
+    return card(table(header, rows, ["", *["n"] * len(metrics)]), element("p", note, "quiet") if paired else "")
+
+
+def _described(metric: Metric) -> Html:
+    return joined(metric.title, Html("<br>"), element("span", metric.better, "quiet"))
+
+
+def _scored(metric: Metric, entry: Entry, comparison: Comparison) -> Content:
+    value = entry.scores.get(metric.name)
+    if value is None:
+        return "–"
+    change = comparison.change(metric, entry)
+    if change is None:
+        return metric.text(value)
+    told = metric.change(change).partition(" ")[0]
+    return joined(metric.text(value), Html("<br>"), element("span", f"({told})", "quiet"))
+
+
+def _slices(comparison: Comparison) -> Html:
+    """Differences from the baseline: a slice a row."""
+    having = [pair for pair in comparison.pairs if pair.slices]
+    pairs = having[:_COLUMNS]
+    shown, metric = comparison.slices(names.FEW), comparison.baseline.problem.metrics[0]
+    header: list[Content] = ["slice"]
+    for pair in pairs:
+        header += [run_name(pair.run_id), "p"]
+    rows = [[name, *(cell for pair in pairs for cell in _cells(pair.slices.get(name)))] for name in shown]
+    count = len({name for pair in comparison.pairs for name in pair.slices})
+    unit = "points" if metric.unit == "ratio" else metric.unit
+    note = style.sentences(
+        f"Test {metric.title}{f' in {unit}' if unit else ''}, less the baseline's; {metric.better}.",
+        f"The {len(shown)} slices with the largest differences, of {count}." if len(shown) < count else "",
+        f"The first {_COLUMNS} runs of {len(having)}." if len(having) > _COLUMNS else "",
+    )
+    return card(table(header, rows, ["name", *["n"] * (2 * len(pairs))]), element("p", note, "quiet"))
+
+
+def _cells(difference: Difference | None) -> tuple[Content, Content]:
+    return (points(difference), f"{difference.p:.2g}") if difference else ("–", "–")
 
 
 def _outcome(summary: SummaryRecord | None) -> str:
@@ -114,10 +195,10 @@ def _outcome(summary: SummaryRecord | None) -> str:
 
 
 def points(difference: Difference) -> Html:
-    """A difference in points with its interval; in colour where it is more than noise."""
-    css = "" if not difference.significant else "good" if difference.value > 0 else "bad"
-    value = element("b", f"{100 * difference.value:+.2f}", css) if css else Html(f"{100 * difference.value:+.2f}")
-    return joined(value, f" ({100 * difference.low:+.2f} to {100 * difference.high:+.2f})")
+    """A difference with its interval, in points or its metric's unit; in colour where it is more than noise."""
+    css = "" if not difference.significant else "good" if difference.better else "bad"
+    text, low, high = difference.texts()
+    return joined(element("b", text, css) if css else Html(text), f" ({low} to {high})")
 
 
 def _parameters(comparison: Comparison) -> Html:
@@ -140,7 +221,8 @@ def _classes(comparison: Comparison) -> Html:
     """Differences from the baseline in points: a class a row for few runs, a run a row for many."""
     pairs = [pair for pair in comparison.pairs if pair.classes]
     if not pairs:
-        return missing("Differences by class", comparison.pairs[0].why)
+        told = comparison.kinds == ["multiclass"]
+        return missing("Differences by class", comparison.pairs[0].why) if told else Html("")
     shown, choice = comparison.classes(names.FEW), element("p", comparison.choice(names.FEW), "quiet")
     if len(pairs) <= 3:
         header: list[Content] = ["class"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from catwalk.problems.scores import CALIBRATION_BINS
-from catwalk.report.facts import Facts
+from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import style
 from catwalk.report.statistics import Bin, reliability, wilson
 
@@ -15,29 +17,67 @@ from catwalk.report.statistics import Bin, reliability, wilson
 def reliability_diagram(facts: Facts) -> style.Drawing:
     """Accuracy by confidence, with the expected calibration error; below, how often each confidence occurs."""
     predictions = facts.predictions.get()
-    bins, error = reliability(predictions.confidence, predictions.right)
-    colour = style.run_style(facts.run_id).colour
+    return _diagram(
+        facts.run_id,
+        predictions.confidence,
+        predictions.right,
+        ("accuracy", "confidence: probability of the predicted class"),
+        ("confidence", "too sure of itself", "not sure enough"),
+    )
+
+
+def reliability_of_positives(facts: Facts) -> style.Drawing:
+    """The same of a yes-or-no model: how often what it calls likely comes true."""
+    answers = facts.answers.get()
+    if facts.problem.metrics[0].name != "log_loss":
+        raise MissingError("")  # its scores are no probabilities
+    return _diagram(
+        facts.run_id,
+        answers.predictions,
+        answers.labels == 1,
+        ("positives", "probability of the positive class"),
+        ("probability", "too high", "too low"),
+    )
+
+
+def _diagram(
+    run_id: str,
+    probability: NDArray[np.float64],
+    true: NDArray[np.bool_],
+    axes_names: tuple[str, str],
+    words: tuple[str, str, str],
+) -> style.Drawing:
+    """
+    Args:
+        run_id: whose answers they are.
+        probability: that the model gives, (n,).
+        true: whether it came true, (n,).
+        axes_names: of the share that came true, and of the probability.
+        words: for the probability, and for one that is too high or too low on the whole.
+    """
+    bins, error = reliability(probability, true)
+    colour = style.run_style(run_id).colour
     figure = style.new_figure(4.5)
     upper = style.add_axes(figure, 0.52, 1.72, 3.6, 2.5)
     lower = style.add_axes(figure, 0.52, 0.42, 3.6, 0.85)
     _draw_gaps(upper, bins, colour)
-    shares = [found.examples / len(predictions.labels) for found in bins]
+    shares = [found.examples / len(true) for found in bins]
     lower.bar([found.low for found in bins], shares, width=1 / CALIBRATION_BINS, align="edge", color=colour, alpha=0.75)
     for axes in (upper, lower):
         axes.set_xlim(0, 1.01)
         style.percent_axis(axes.xaxis)
         style.percent_axis(axes.yaxis)
     upper.set_ylim(0, 1.02)
-    style.label(upper, y="accuracy")
-    style.label(lower, "confidence: probability of the predicted class", "share of the test examples")
+    style.label(upper, y=axes_names[0])
+    style.label(lower, axes_names[1], "share of the test examples")
     style.legend(upper, "upper left")
     above = sum(found.hits - found.confidence * found.examples for found in bins)
-    lean = "too sure of itself" if above < 0 else "not sure enough"
+    name, high, low = words
     note = (
-        f"Expected calibration error {error:.2%} over {CALIBRATION_BINS} bins. Mean confidence "
-        f"{predictions.confidence.mean():.2%}, accuracy {predictions.right.mean():.2%}: on the whole {lean}."
+        f"Expected calibration error {error:.2%} over {CALIBRATION_BINS} bins. Mean {name} "
+        f"{probability.mean():.2%}, {axes_names[0]} {true.mean():.2%}: on the whole {high if above < 0 else low}."
     )
-    return style.Drawing(figure, f"Reliability, calibration error {error:.2%}", _alt(bins, error), note)
+    return style.Drawing(figure, f"Reliability, calibration error {error:.2%}", _alt(bins, error, axes_names[0]), note)
 
 
 def _draw_gaps(axes: Axes, bins: Sequence[Bin], colour: str) -> None:
@@ -64,11 +104,11 @@ def _draw_gaps(axes: Axes, bins: Sequence[Bin], colour: str) -> None:
     )
 
 
-def _alt(bins: Sequence[Bin], error: float) -> str:
+def _alt(bins: Sequence[Bin], error: float, what: str) -> str:
     told = ", ".join(
         f"{found.confidence:.0%} → {found.hits / found.examples:.0%} ({found.examples:,})" for found in bins
     )
     return (
-        f"Points of accuracy against confidence beside the diagonal; expected calibration error {error:.2%}. Mean "
-        f"confidence → accuracy (examples) by bin: {told}."
+        f"Points of {what} against probability beside the diagonal; expected calibration error {error:.2%}. Mean "
+        f"probability → {what} (examples) by bin: {told}."
     )

@@ -10,9 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
-from matplotlib.ticker import MaxNLocator
 
 from catwalk.ledger.records import class_names
+from catwalk.problems.answers import Answers
+from catwalk.problems.scores import confusion_matrix as counted
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import names, style
 from catwalk.report.statistics import wilson
@@ -21,13 +22,15 @@ _NUMBERED = 12
 """Up to so many classes, each cell of the confusion matrix has room for its numbers."""
 _LISTED = 12
 """So many of the most frequent mistakes are listed where it has none."""
+_LISTED_ALONE = 20
+"""And where there are so many classes that nobody could read a matrix."""
+_MOST_COUNTED = 2_000
+"""Classes that a matrix is counted of."""
 _SIDE = 3.4
 """Inches of the confusion matrix."""
 _ABOVE = 0.17
 """Inches above it, for the name of its rows."""
 _SHADES = 24
-_MOST_CELLS = 5_000
-"""Mistakes that are drawn, the most frequent first: each takes some 40 bytes of the page."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +75,20 @@ def _confusion(facts: Facts) -> _Confusion:
     """
     evaluation = facts.evaluation.get()
     counts = evaluation.confusion
-    if not counts and evaluation.outcome_sha256:
-        raise MissingError("The run has stored no figures of classes.")
+    if not counts and facts.logs:
+        return _counted(facts.answers.get(), facts.record.classes)
     if not counts or {len(row) for row in counts} != {len(counts)}:
         raise MissingError("The confusion matrix in evaluation.json is damaged.")
     return _Confusion(class_names(evaluation.classes, len(counts)), counts)
+
+
+def _counted(answers: Answers, classes: list[str]) -> _Confusion:
+    """Of a run that has stored no figures of classes, for they have no names, or are too many."""
+    count = len(classes) or int(max(answers.labels.max(), answers.predictions.max())) + 1
+    if count > _MOST_COUNTED:
+        raise MissingError(f"There are {count:,} classes; figures are drawn of up to {_MOST_COUNTED:,}.")
+    counts = counted(answers.labels, answers.predictions.astype(np.int64), count)
+    return _Confusion(class_names(classes, count), counts.tolist())
 
 
 def class_accuracy(facts: Facts) -> style.Drawing:
@@ -118,7 +130,7 @@ def class_accuracy(facts: Facts) -> style.Drawing:
     )
     note = style.sentences(
         _choice(confusion, shown, "with the lowest accuracy"),
-        "" if theirs else f"The champion is not shown. {facts.champion.why}",
+        "" if theirs else f"The champion is not shown. {(facts.common if facts.logs else facts.champion).why}",
         names.undrawn_note(confusion.classes, shown),
     )
     return style.Drawing(figure, "Test accuracy by class", f"Points with 95 % intervals by class: {told}.", note)
@@ -126,11 +138,14 @@ def class_accuracy(facts: Facts) -> style.Drawing:
 
 def _champion_scores(facts: Facts, shown: Sequence[int]) -> dict[int, tuple[int, int]]:
     """Hits and examples by class; empty: there is no champion to show."""
-    champion = facts.champion.value
-    if champion is None:
+    if facts.common.value:
+        labels, right = facts.common.value.ours.labels, facts.common.value.theirs.loss == 0
+    elif facts.champion.value:
+        labels, right = facts.champion.value.labels, facts.champion.value.right
+    else:
         return {}
-    right = {label: champion.right[champion.labels == label] for label in shown}
-    return {label: (int(found.sum()), len(found)) for label, found in right.items()}
+    of_class = {label: right[labels == label] for label in shown}
+    return {label: (int(found.sum()), len(found)) for label, found in of_class.items()}
 
 
 def _choice(confusion: _Confusion, shown: Sequence[int], which: str) -> str:
@@ -144,20 +159,23 @@ def _share(score: tuple[int, int]) -> str:
 
 
 def confusion_matrix(facts: Facts) -> style.Drawing:
-    """Test examples by true and predicted class: shade and, with few classes, per cent of the row and counts."""
+    """Test examples by true and predicted class: with few classes per cent of the row and counts, with more a shade,
+    and with many the most frequent mistakes alone."""
     confusion = _confusion(facts)
     count, mistakes = len(confusion.classes), confusion.mistakes()
-    drawing = _with_numbers(confusion) if count <= _NUMBERED else _with_shades(confusion, mistakes)
+    draw = _with_numbers if count <= _NUMBERED else _with_shades if count <= names.FEW else _mistakes_alone
+    drawing = draw(confusion, mistakes)
     told = "; ".join(
         "{}: {} of {} right".format(confusion.classes[label], *confusion.score(label)) + _taken_for(confusion, label)
         for label in confusion.worst()
     )
     choice = _choice(confusion, confusion.worst(), "with the lowest accuracy")
-    alt = style.sentences(f"A table of {count} by {count} classes.", choice, f"{told}.")
-    return style.Drawing(drawing.figure, "Confusion matrix, normalised by row", alt, drawing.note)
+    what = f"A table of {count} by {count} classes." if count <= names.FEW else f"Mistakes among {count} classes."
+    alt = style.sentences(what, choice, f"{told}.")
+    return style.Drawing(drawing.figure, drawing.title or "Confusion matrix, normalised by row", alt, drawing.note)
 
 
-def _with_numbers(confusion: _Confusion) -> style.Drawing:
+def _with_numbers(confusion: _Confusion, mistakes: Sequence[tuple[int, int, int]]) -> style.Drawing:
     n = len(confusion.classes)
     shown, widest = names.fitted(names.drawn(confusion.classes), 1.0, style.SMALL)
     left = max(0.82, widest + 0.12)
@@ -172,7 +190,7 @@ def _with_numbers(confusion: _Confusion) -> style.Drawing:
     _frame(axes, n, left)
     _name_axes(axes, shown, slanted)
     note = "Per cent of the row's examples, and their number. Blue: right; orange: wrong, in a stretched shade."
-    for count, true, predicted in confusion.mistakes()[:1]:
+    for count, true, predicted in mistakes[:1]:
         was, said = confusion.classes[true], confusion.classes[predicted]
         note += f" Most frequent mistake: {was} taken for {said}, {count} times."
     return style.Drawing(figure, "", "", style.sentences(note, names.undrawn_note(confusion.classes, range(n))))
@@ -232,49 +250,59 @@ def _name_axes(axes: Axes, shown: Sequence[str], slanted: bool = True) -> None:
 def _with_shades(confusion: _Confusion, mistakes: Sequence[tuple[int, int, int]]) -> style.Drawing:
     """Cells without numbers, and the most frequent mistakes below them."""
     n, listed = len(confusion.classes), mistakes[:_LISTED]
-    named = n <= names.FEW
     shown, widest = names.fitted(names.drawn(confusion.classes), 1.0, 7)
-    left, below = (max(0.82, widest + 0.12), 0.71 * widest + 0.33) if named else (0.52, 0.42)
+    left, below = max(0.82, widest + 0.12), 0.71 * widest + 0.33
     rows = 0.19 * len(listed) + 0.45 if listed else 0.0
     side = min(_SIDE, style.WIDTH - 0.08 - left)
     figure = style.new_figure(rows + below + side + _ABOVE)
     axes = style.add_axes(figure, left, rows + below, side, side)
-    drawn = mistakes[:_MOST_CELLS]
     _shade(axes, [(t, t, confusion.share(t, t)) for t in range(n) if confusion.counts[t][t]], side / n, True)
-    _shade(axes, [(t, p, confusion.share(t, p)) for _, t, p in drawn], side / n, False)
+    _shade(axes, [(t, p, confusion.share(t, p)) for _, t, p in mistakes], side / n, False)
     _frame(axes, n, left)
     for spine in axes.spines.values():
         spine.set_visible(True)
         spine.set_color(style.LINE)
-    if named:
-        _name_axes(axes, shown)
-        axes.tick_params(labelsize=7)
-    else:
-        axes.set_xlabel("predicted class, by its number", color=style.QUIET, fontsize=style.SMALL, labelpad=1)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    _name_axes(axes, shown)
+    axes.tick_params(labelsize=7)
     if listed:
         _list(style.add_axes(figure, 2.5, 0.06, 1.05, rows - 0.4), confusion, listed)
-    labels = {*(label for _, *pair in listed for label in pair), *(range(n) if named else ())}
     note = style.sentences(
         "Shade: share of the row's examples. Blue: right; orange: wrong, in a stretched shade.",
-        f"Below, the {len(listed)} most frequent of {len(mistakes):,} kinds of mistakes: how often each was made, and "
-        "in what share of the true class."
-        if listed
-        else "Every test example was classified right.",
-        f"The {len(mistakes) - len(drawn):,} rarest kinds are not drawn." if len(drawn) < len(mistakes) else "",
-        names.undrawn_note(confusion.classes, labels),
+        f"Below, the {_most_frequent(listed, mistakes)}." if listed else _SPOTLESS,
+        names.undrawn_note(confusion.classes, range(n)),
     )
     return style.Drawing(figure, "", "", note)
 
 
-def _shade(axes: Axes, cells: Sequence[tuple[int, int, float]], side: float, right: bool) -> None:
-    """Cells (true, predicted, share) as strokes, one path a shade: a patch each would make a page of megabytes.
+def _mistakes_alone(confusion: _Confusion, mistakes: Sequence[tuple[int, int, int]]) -> style.Drawing:
+    """The most frequent ones; of so many classes nobody could read a matrix."""
+    listed = mistakes[:_LISTED_ALONE]
+    if not listed:
+        raise MissingError(_SPOTLESS)
+    height = 0.19 * len(listed)
+    figure = style.new_figure(height + 0.32)
+    _list(style.add_axes(figure, 2.5, 0.06, 1.05, height), confusion, listed)
+    labels = {label for _, *pair in listed for label in pair}
+    most = _most_frequent(listed, mistakes)
+    note = style.sentences(
+        f"{most[:1].upper()}{most[1:]}, among {len(confusion.classes)} classes.",
+        names.undrawn_note(confusion.classes, labels),
+    )
+    return style.Drawing(figure, "Largest confusions", "", note)
 
-    Args:
-        side: of a cell, in inches; the smaller, the less faint the faintest is.
-    """
-    faintest = 0.06 if side > _SIDE / names.FEW / 2 else 0.25
+
+_SPOTLESS = "Every test example was classified right."
+
+
+def _most_frequent(listed: Sequence[object], mistakes: Sequence[object]) -> str:
+    return (
+        f"{len(listed)} most frequent of {len(mistakes):,} kinds of mistakes: how often each was made, and in what "
+        "share of the true class"
+    )
+
+
+def _shade(axes: Axes, cells: Sequence[tuple[int, int, float]], side: float, right: bool) -> None:
+    """Cells (true, predicted, share), `side` inches wide, as strokes: one path a shade makes a small page."""
     by_shade: dict[int, list[tuple[float, float]]] = {}
     for true, predicted, share in cells:
         ends = [(predicted - 0.5, float(true)), (predicted + 0.5, float(true))]
@@ -282,7 +310,7 @@ def _shade(axes: Axes, cells: Sequence[tuple[int, int, float]], side: float, rig
     for shade, ends in by_shade.items():
         path = Path(np.array(ends), [Path.MOVETO, Path.LINETO] * (len(ends) // 2))
         colour = style.GOOD if right else style.BAD
-        alpha = faintest + (0.9 - faintest) * shade / _SHADES
+        alpha = 0.06 + 0.84 * shade / _SHADES
         stroke: dict[str, Any] = {"linewidth": max(0.8, 72 * side), "capstyle": "butt", "snap": False}
         axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, alpha=alpha, **stroke))
 

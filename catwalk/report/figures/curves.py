@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from catwalk.ledger.records import EpochRecord, is_finite
 from catwalk.report.facts import Facts, MissingError
@@ -15,43 +17,90 @@ from catwalk.report.figures import style
 
 _MARKED_EPOCHS = 30
 """Up to so many, each epoch has a marker."""
+_MOST_OTHERS = 8
+"""Charts of what is neither loss nor accuracy."""
+_STYLES: dict[str, dict[str, Any]] = {
+    "train": {"dashes": (3, 1.5), "marker": "s", "markersize": 2.8},
+    "validation": {"marker": "o", "markersize": 3.2, "linewidth": 1.8},
+}
+_ANOTHER: dict[str, Any] = {"dashes": (1.2, 1.4), "marker": "^", "markersize": 3.2}
+"""Of a split that is neither."""
 
 
 def loss_and_accuracy(facts: Facts) -> style.Drawing:
-    """Train and validation, the epoch with the lowest validation loss marked."""
+    """Of each split, as far as they are logged; the epoch with the lowest validation loss is marked."""
     training = facts.training.get()
-    epochs = _some(training.epochs)
-    if all(value is None for record in epochs for value in (record.validation_loss, record.validation_accuracy)):
-        raise MissingError("No loss and no accuracy were logged for the validation split.")
-    colour = style.run_style(facts.run_id).colour
-    figure = style.new_figure(4.5)
-    upper = style.add_axes(figure, 0.52, 2.62, 3.6, 1.6)
-    lower = style.add_axes(figure, 0.52, 0.42, 3.6, 1.6)
-    _draw_splits(upper, epochs, "loss", colour)
-    _draw_splits(lower, epochs, "accuracy", colour)
-    if _is_steep([finite(value) for record in epochs for value in (record.train_loss, record.validation_loss)]):
-        upper.set_yscale("log")
-    style.percent_axis(lower.yaxis)
-    style.label(upper, y="loss, mean cross-entropy in nats")
-    style.label(lower, "epoch", "accuracy")
-    best = training.best
-    if best:
-        _mark_best(upper, best.epoch, best.validation_loss, colour)
-        _mark_best(lower, best.epoch, best.validation_accuracy, colour)
-    style.legend(upper, "upper right")
-    style.legend(lower, "lower right")
-    return style.Drawing(figure, "Loss and accuracy by epoch", _alt(epochs, best), _note(epochs, best))
+    epochs = _some(facts, training.epochs)
+    shown = [name for name in ("loss", "accuracy") if name in _logged(epochs)]
+    if not shown:
+        raise MissingError("")
+    colour, best = style.run_style(facts.run_id).colour, training.best
+    figure, charts = _charts(epochs, shown, colour)
+    for name, axes in charts.items():
+        if name == "loss" and _is_steep([finite(value) for of in _of(epochs, name).values() for value in of]):
+            axes.set_yscale("log")
+        if name == "accuracy":
+            style.percent_axis(axes.yaxis)
+        unit = ", mean cross-entropy in nats" if name == "loss" and not facts.logs else ""
+        style.label(axes, y=name + unit)
+        if best:
+            _mark_best(axes, best.epoch, best.scores.get("validation", {}).get(name), colour)
+        style.legend(axes, "upper right" if name == "loss" else "lower right")
+    title = f"{' and '.join(shown).capitalize()} by epoch"
+    return style.Drawing(figure, title, _alt(epochs, shown, best), _note(facts, epochs, best))
+
+
+def other_metrics(facts: Facts) -> style.Drawing:
+    """Whatever else was logged of epochs, a chart a metric."""
+    epochs = facts.training.value.epochs if facts.training.value else []
+    others = [name for name in _logged(epochs) if name not in ("loss", "accuracy")]
+    if not others:
+        raise MissingError("")
+    shown = others[:_MOST_OTHERS]
+    figure, charts = _charts(epochs, shown, style.run_style(facts.run_id).colour)
+    for name, axes in charts.items():
+        style.label(axes, y=name.replace("_", " "))
+        style.legend(axes, "lower right" if _rises(_of(epochs, name)) else "upper right")
+    left = len(others) - len(shown)
+    note = f"The first {len(shown)} of {len(others)} metrics; `catwalk show` has them all." if left else ""
+    title = f"{_words(shown[0])} by epoch" if len(others) == 1 else "Other metrics by epoch"
+    return style.Drawing(figure, title, _alt(epochs, shown, None), note)
+
+
+def _words(name: str) -> str:
+    text = name.replace("_", " ")
+    return text[:1].upper() + text[1:]
+
+
+def _logged(epochs: Sequence[EpochRecord]) -> list[str]:
+    """Metrics that any epoch has, loss and accuracy first."""
+    found = {name: None for record in epochs for values in record.scores.values() for name in values}
+    return sorted(found, key=lambda name: name not in ("loss", "accuracy"))
+
+
+def _of(epochs: Sequence[EpochRecord], name: str) -> dict[str, list[float | None]]:
+    """Split → a metric in each epoch, of the splits that have it."""
+    splits = {split: None for record in epochs for split, values in record.scores.items() if name in values}
+    return {split: [record.scores.get(split, {}).get(name) for record in epochs] for split in splits}
+
+
+def _charts(epochs: Sequence[EpochRecord], shown: Sequence[str], colour: str) -> tuple[Figure, dict[str, Axes]]:
+    """A chart a metric, one above the other."""
+    figure = style.new_figure(2.2 * len(shown) + 0.1)
+    charts = {}
+    for number, name in enumerate(reversed(shown)):
+        axes = charts[name] = style.add_axes(figure, 0.52, 0.42 + 2.2 * number, 3.6, 1.6)
+        _draw_splits(axes, epochs, name, colour)
+        style.label(axes, "" if number else "epoch")
+    return figure, {name: charts[name] for name in shown}
 
 
 def _draw_splits(axes: Axes, epochs: Sequence[EpochRecord], name: str, colour: str) -> None:
-    """Train, quiet and dashed; validation in the run's colour."""
+    """Train, quiet and dashed; the others in the run's colour."""
     numbers = [record.epoch for record in epochs]
-    for split, options in (
-        ("train", {"color": style.QUIET, "dashes": (3, 1.5), "marker": "s", "markersize": 2.8}),
-        ("validation", {"color": colour, "marker": "o", "markersize": 3.2, "linewidth": 1.8}),
-    ):
-        values = [getattr(record, f"{split}_{name}") for record in epochs]
-        line: dict[str, Any] = {"linewidth": 1.3, **options}
+    for split, values in _of(epochs, name).items():
+        line: dict[str, Any] = {"color": style.QUIET if split == "train" else colour, "linewidth": 1.3}
+        line |= _STYLES.get(split, _ANOTHER)
         if len(epochs) > _MARKED_EPOCHS:
             del line["marker"]
         axes.plot(numbers, [finite(value) for value in values], label=split, **line)
@@ -74,67 +123,75 @@ def _mark_best(axes: Axes, epoch: int, value: float | None, colour: str) -> None
     )
 
 
-def _alt(epochs: Sequence[EpochRecord], best: EpochRecord | None) -> str:
-    first, last = epochs[0], epochs[-1]
-    alt = (
-        f"Two line charts over {len(epochs)} epochs. Validation loss goes from {told(first.validation_loss, '.3f')} "
-        f"to {told(last.validation_loss, '.3f')}, train loss to {told(last.train_loss, '.3f')}; validation accuracy "
-        f"from {told(first.validation_accuracy, '.1%')} to {told(last.validation_accuracy, '.1%')}, train accuracy "
-        f"to {told(last.train_accuracy, '.1%')}."
-    )
+def _alt(epochs: Sequence[EpochRecord], shown: Sequence[str], best: EpochRecord | None) -> str:
+    alt = f"{len(shown)} line chart{'s' * (len(shown) > 1)} over {len(epochs)} epochs."
+    for name in shown:
+        form = ".1%" if name == "accuracy" else ".4g"
+        for split, values in _of(epochs, name).items():
+            alt += f" {split.capitalize()} {name.replace('_', ' ')} goes from {told(values[0], form)} to "
+            alt += f"{told(values[-1], form)}."
     if best:
         alt += f" The best epoch is {best.epoch} with a validation loss of {best.validation_loss:.3f}."
     return alt
 
 
-def _note(epochs: Sequence[EpochRecord], best: EpochRecord | None) -> str:
-    if not best:
-        return "No epoch has a finite validation loss."
+def _note(facts: Facts, epochs: Sequence[EpochRecord], best: EpochRecord | None) -> str:
     last = epochs[-1]
-    return (
-        f"Lowest validation loss in epoch {best.epoch} of {len(epochs)}: {best.validation_loss:.4f}. The run's "
-        f"model is its last epoch: {told(last.validation_loss, '.4f')}, accuracy "
-        f"{told(last.validation_accuracy, '.2%')}."
-    )
+    if not best:
+        measured = any(record.validation_loss is not None for record in epochs)
+        return "No epoch has a finite validation loss." if measured else ""
+    lowest = f"Lowest validation loss in epoch {best.epoch} of {len(epochs)}: {best.validation_loss:.4f}."
+    loss, accuracy = told(last.validation_loss, ".4f"), told(last.validation_accuracy, ".2%")
+    if facts.logs:
+        return f"{lowest} The last epoch has {loss}."
+    return f"{lowest} The run's model is its last epoch: {loss}, accuracy {accuracy}."
 
 
 def rate_and_gradient(facts: Facts) -> style.Drawing:
-    """Learning rate and gradient norm."""
-    epochs = _some(facts.training.get().epochs)
-    if all(value is None for record in epochs for value in (record.learning_rate, record.gradient_norm)):
-        raise MissingError("No learning rate and no gradient norm were logged.")
-    look = style.run_style(facts.run_id)
-    figure = style.new_figure(4.5)
-    numbers = [record.epoch for record in epochs]
-    rates = [finite(record.learning_rate) for record in epochs]
-    norms = [finite(record.gradient_norm) for record in epochs]
-    marker = look.marker if len(epochs) <= _MARKED_EPOCHS else None
-    for bottom, values, name in (
-        (2.62, rates, "learning rate, at the epoch's last step"),
-        (0.42, norms, "gradient norm (L2), mean over the epoch's steps"),
-    ):
-        axes = style.add_axes(figure, 0.52, bottom, 3.6, 1.6)
-        axes.plot(numbers, values, color=look.colour, linewidth=1.6, marker=marker, markersize=3.2)
-        style.epoch_axis(axes, numbers)
-        _say_if_empty(axes)
-        style.label(axes, "epoch" if bottom < 1 else "", name)
-        if bottom < 1 and _is_steep(values):
-            axes.set_yscale("log")
-        else:
-            axes.set_ylim(bottom=0)
-    peak = max((rate for rate in rates if math.isfinite(rate)), default=math.nan)
-    alt = (
-        f"Two line charts over {len(epochs)} epochs: the learning rate, at most {peak:.3g} at an epoch's end and "
-        f"{rates[-1]:.3g} at the last; and the gradient norm, from {norms[0]:.3g} to {norms[-1]:.3g}."
+    """Learning rate and gradient norm, as far as they are logged."""
+    epochs = _some(facts, facts.training.get().epochs)
+    charts = [
+        (name, values)
+        for name, values in (
+            ("learning rate, at the epoch's last step", [record.learning_rate for record in epochs]),
+            ("gradient norm (L2), mean over the epoch's steps", [record.gradient_norm for record in epochs]),
+        )
+        if any(value is not None for value in values)
+    ]
+    if not charts:
+        raise MissingError("")
+    figure = style.new_figure(2.2 * len(charts) + 0.1)
+    for number, (name, values) in enumerate(reversed(charts)):
+        _quantity(style.add_axes(figure, 0.52, 0.42 + 2.2 * number, 3.6, 1.6), facts, epochs, name, values)
+        style.label(figure.axes[-1], "" if number else "epoch", name)
+    alt = f"Line charts over {len(epochs)} epochs. " + ". ".join(
+        f"{_words(name.partition(',')[0])} from {told(values[0], '.3g')} to {told(values[-1], '.3g')}"
+        for name, values in charts
     )
     configured = facts.record.parameters.get("peak_learning_rate")
     note = f"Configured peak of the rate: {configured:g}." if isinstance(configured, int | float) else ""
-    return style.Drawing(figure, "Learning rate and gradient norm", alt, note)
+    title = " and ".join(re.split(r"[,(]", name)[0].strip() for name, _ in charts)
+    return style.Drawing(figure, _words(title), f"{alt}.", note)
 
 
-def _some(epochs: Sequence[EpochRecord]) -> Sequence[EpochRecord]:
+def _quantity(
+    axes: Axes, facts: Facts, epochs: Sequence[EpochRecord], name: str, found: Sequence[float | None]
+) -> None:
+    look, values = style.run_style(facts.run_id), [finite(value) for value in found]
+    numbers = [record.epoch for record in epochs]
+    marker = look.marker if len(epochs) <= _MARKED_EPOCHS else None
+    axes.plot(numbers, values, color=look.colour, linewidth=1.6, marker=marker, markersize=3.2)
+    style.epoch_axis(axes, numbers)
+    _say_if_empty(axes)
+    if name.startswith("gradient") and _is_steep(values):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+
+
+def _some(facts: Facts, epochs: Sequence[EpochRecord]) -> Sequence[EpochRecord]:
     if not epochs:
-        raise MissingError("Training ended before its first epoch was over.")
+        raise MissingError("" if facts.logs else "Training ended before its first epoch was over.")
     return epochs
 
 
@@ -161,3 +218,9 @@ def _is_steep(values: Sequence[float]) -> bool:
     """Whether only a logarithmic axis shows both ends."""
     known = [value for value in values if math.isfinite(value)]
     return bool(known) and min(known) > 0 and max(known) / min(known) > 200
+
+
+def _rises(of_splits: Mapping[str, Sequence[float | None]]) -> bool:
+    """Whether a metric ends higher than it began, so that its legend is out of the way below."""
+    ends = [(known[0], known[-1]) for values in of_splits.values() if (known := [v for v in values if is_finite(v)])]
+    return sum(last - first for first, last in ends) > 0

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from catwalk.ledger.records import STAGES, Stage, SummaryRecord, is_finite
+from catwalk.problems.interface import Metric
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import style
 from catwalk.report.statistics import wilson
@@ -19,10 +23,14 @@ _COMPARED = 20
 """Runs before this one whose durations are shown."""
 _SHORTEST = 0.001
 """Seconds; a logarithmic axis has no 0."""
+_STAGE_ROW = 0.393
+"""Inches."""
 _DOTS_ONLY = 60
 """From so many runs on, intervals are drawn thin and without caps."""
 _SPREAD = 0.06
 """Accuracy this far below the median is shown at the edge, or one failed recipe would flatten all others."""
+_SPREADS = 3
+"""Of any other metric, so many times what lies between its quartiles."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +38,13 @@ class _Tested:
     """The tested runs of one model, oldest first."""
 
     runs: Sequence[SummaryRecord]
+    metric: Metric
     examples: int
     """Of a test; 0: not known, so no interval is drawn."""
 
     @property
     def scores(self) -> list[float]:
-        return [summary.test_accuracy or 0.0 for summary in self.runs]
+        return [summary.scores[self.metric.name] for summary in self.runs]
 
     @property
     def bounds(self) -> list[tuple[float, float]]:
@@ -52,22 +61,43 @@ class _Tested:
         """A run's score."""
         return self.scores[self.place[run_id] - 1]
 
-    @property
+    @cached_property
     def heights(self) -> tuple[float, float, float]:
         """The axis' lower end, its upper end below the legend, and the space between them and the outermost points."""
-        middle = statistics.median(self.scores)
-        floor = min((low for low, _ in self.bounds if low > middle - _SPREAD), default=min(self.scores))
-        ceiling = max(high for _, high in self.bounds)
-        pad = max(0.002, 0.08 * (ceiling - floor))
-        return floor - pad, ceiling + pad, pad
+        middle, spread = statistics.median(self.scores), self._spread
+        falls = self.metric.goal == "minimize"
+        low = min((one for one, _ in self.bounds if falls or one > middle - spread), default=min(self.scores))
+        high = max((one for _, one in self.bounds if not falls or one < middle + spread), default=max(self.scores))
+        pad = max(0.002 if self.metric.name == "accuracy" else 0.02 * abs(middle) or 1e-9, 0.08 * (high - low))
+        return low - pad, high + pad, pad
+
+    @property
+    def _spread(self) -> float:
+        if self.metric.name == "accuracy":
+            return _SPREAD
+        first, _, third = statistics.quantiles(self.scores, n=4) if len(self.scores) > 3 else (0.0, 0.0, math.inf)
+        return _SPREADS * (third - first) or math.inf
+
+    def at_edge(self, score: float) -> float:
+        """Where a score is drawn: itself, or what lies too far out at the axis' edge."""
+        bottom, top, pad = self.heights
+        return min(max(score, bottom + 0.3 * pad), top - 0.3 * pad)
+
+    @property
+    def beyond(self) -> list[float]:
+        """The scores that are drawn at the edge."""
+        bottom, top, _ = self.heights
+        return [score for score in self.scores if not bottom <= score <= top]
 
 
-def accuracy_over_runs(facts: Facts) -> style.Drawing:
-    """Test accuracy of every tested run of this model with its interval; promotions and the champion marked."""
-    runs = [summary for summary in facts.past if is_finite(summary.test_accuracy)]
+def headline_over_runs(facts: Facts) -> style.Drawing:
+    """What every tested run of this model is judged by; promotions and the champion marked."""
+    metric = facts.problem.metrics[0]
+    runs = [summary for summary in facts.past if is_finite(summary.scores.get(metric.name))]
     if not runs:
-        raise MissingError(f"No tested run of {facts.record.model} with an accuracy is known.")
-    tested = _Tested(runs, facts.evaluation.value.examples if facts.evaluation.value else 0)
+        raise MissingError(f"No tested run of {facts.record.model} with a test {metric.title} is known.")
+    examples = facts.evaluation.value.examples if facts.evaluation.value and metric.name == "accuracy" else 0
+    tested = _Tested(runs, metric, examples)
     champion = facts.in_service.run_id if facts.in_service else ""
     promoted = _promotions(facts, tested.place)
     figure = style.new_figure(3.0)
@@ -78,18 +108,17 @@ def accuracy_over_runs(facts: Facts) -> style.Drawing:
     _frame(axes, tested)
     return style.Drawing(
         figure,
-        f"Test accuracy of all runs of {facts.record.model}",
+        f"Test {metric.title} of all runs of {facts.record.model}",
         _alt(facts, tested, len(promoted), champion),
         _note(facts, tested),
     )
 
 
 def _draw_scores(axes: Axes, tested: _Tested) -> None:
-    """Each score with its interval; what lies below the axis at its edge."""
+    """Each score with its interval; what lies beyond the axis at its edge."""
     scores, bounds = tested.scores, tested.bounds
-    bottom, _, pad = tested.heights
-    inside = [(number, score) for number, score in enumerate(scores, 1) if score >= bottom]
-    below = [number for number, score in enumerate(scores, 1) if score < bottom]
+    beyond = [(number, score) for number, score in enumerate(scores, 1) if score in tested.beyond]
+    inside = [(number, score) for number, score in enumerate(scores, 1) if score not in tested.beyond]
     many = len(scores) > _DOTS_ONLY
     axes.errorbar(
         [number for number, _ in inside],
@@ -106,9 +135,12 @@ def _draw_scores(axes: Axes, tested: _Tested) -> None:
         capsize=0 if many or not tested.examples else 2,
         label="tested run",
     )
-    if below:
-        edge = [bottom + 0.3 * pad] * len(below)
-        axes.plot(below, edge, "v", color=style.QUIET, markersize=4.5, label="below the axis")
+    if beyond:
+        falls = tested.metric.goal == "minimize"
+        edge = [tested.at_edge(score) for _, score in beyond]
+        look: dict[str, Any] = {"color": style.QUIET, "markersize": 4.5}
+        name = "above the axis" if falls else "below the axis"
+        axes.plot([number for number, _ in beyond], edge, "^" if falls else "v", label=name, **look)
 
 
 def _draw_promotions(axes: Axes, tested: _Tested, promoted: Sequence[int]) -> None:
@@ -137,10 +169,9 @@ def _mark_runs(axes: Axes, tested: _Tested, champion: str, own: str) -> None:
             zorder=5,
         )
     if own in tested.place:
-        bottom, _, pad = tested.heights
         axes.plot(
             [tested.place[own]],
-            [max(tested.of(own), bottom + 0.3 * pad)],
+            [tested.at_edge(tested.of(own))],
             linestyle="none",
             marker="o",
             markersize=10,
@@ -159,12 +190,12 @@ def _frame(axes: Axes, tested: _Tested) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=min(5, count), integer=True, min_n_ticks=1))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _day(tested.runs, value)))
     axes.grid(visible=False, axis="x")
-    style.percent_axis(axes.yaxis)
-    style.label(
-        axes,
-        "tested runs in order of time, by their start (UTC)",
-        "test accuracy" + (", 95 % interval" if tested.examples else ""),
-    )
+    metric = tested.metric
+    if metric.unit == "ratio":
+        style.percent_axis(axes.yaxis)
+    name = f"test {metric.title}" + ("" if metric.unit in ("ratio", "") else f" in {metric.unit}")
+    told = ", lower is better" if metric.goal == "minimize" else ", 95 % interval" if tested.examples else ""
+    style.label(axes, "tested runs in order of time, by their start (UTC)", name + told)
     bottom, top, pad = tested.heights
     handles = len(axes.get_legend_handles_labels()[0])
     axes.set_ylim(bottom, top + (top - pad - bottom) * 0.16 * -(-handles // 3))
@@ -173,24 +204,32 @@ def _frame(axes: Axes, tested: _Tested) -> None:
 
 def _alt(facts: Facts, tested: _Tested, promotions: int, champion: str) -> str:
     scores = tested.scores
+    metric, text = tested.metric, tested.metric.text
     told = (
-        f"Test accuracy of {len(scores)} runs of {facts.record.model}, from {min(scores):.2%} to {max(scores):.2%}, "
-        f"median {statistics.median(scores):.2%}."
+        f"Test {metric.title} of {len(scores)} runs of {facts.record.model}, from {text(min(scores))} to "
+        f"{text(max(scores))}, median {text(statistics.median(scores))}."
     )
     if facts.run_id in tested.place:
         own = tested.of(facts.run_id)
-        told += f" This run has {own:.2%}, rank {1 + sum(score > own for score in scores)}."
+        told += f" This run has {text(own)}, rank {1 + sum(metric.gain(score - own) > 0 for score in scores)}."
     told += f" {promotions} promotions are marked." if promotions else " No promotion is among them."
     if champion in tested.place:
-        told += f" The champion {champion} has {tested.of(champion):.2%}."
+        told += f" The champion {champion} has {text(tested.of(champion))}."
     return told
 
 
 def _note(facts: Facts, tested: _Tested) -> str:
-    below = sum(score < tested.heights[0] for score in tested.scores)
+    beyond, text = tested.beyond, tested.metric.text
+    far = (
+        f"{len(beyond)} far above the others, at {text(max(beyond))} or less"
+        if beyond and tested.metric.goal == "minimize"
+        else f"{len(beyond)} far below the others, at {text(min(beyond))} or more"
+        if beyond
+        else ""
+    )
     return style.sentences(
         f"The newest {len(facts.past)} runs; {facts.older:,} older ones are left out." if facts.older else "",
-        f"{below} far below the others, at {min(tested.scores):.1%} or more, shown at the edge." if below else "",
+        f"{far}, shown at the edge." if far else "",
     )
 
 
@@ -222,25 +261,27 @@ def _stage_seconds(summary: SummaryRecord, stage: Stage) -> float | None:
 
 def stage_durations(facts: Facts) -> style.Drawing:
     """Seconds that each stage took, beside the runs before this one."""
-    own = {stage: _stage_seconds(facts.summary, stage) for stage in STAGES}
+    stages = [stage for stage in STAGES if stage in facts.summary.stages] if facts.logs else list(STAGES)
+    own = {stage: _stage_seconds(facts.summary, stage) for stage in stages}
     if not any(value is not None for value in own.values()):
         raise MissingError("No stage of this run has ended.")
     earlier = [one for one in facts.past if one.run_id != facts.run_id and one.started < facts.summary.started]
     before = earlier[-_COMPARED:]
-    figure = style.new_figure(3.0)
-    axes = style.add_axes(figure, 0.72, 0.42, 2.78, 2.3)
+    height = _STAGE_ROW * (len(stages) + 0.85)
+    figure = style.new_figure(height + 0.7)
+    axes = style.add_axes(figure, 0.72, 0.42, 2.78, height)
     told: list[str] = []
-    for row, stage in enumerate(STAGES):
+    for row, stage in enumerate(stages):
         others = [seconds for summary in before if is_finite(seconds := _stage_seconds(summary, stage))]
         middle = _draw_others(axes, row, others, len(before))
         seconds = own[stage]
         _draw_own(axes, row, seconds, style.run_style(facts.run_id).colour)
         if seconds is not None:
             told.append(f"{stage} {seconds:.1f} s" + (f" (median before {middle:.1f} s)" if others else ""))
-    _frame_stages(axes)
+    _frame_stages(axes, stages)
     unknown = "publish builds this page, so its own duration is not known yet."
     note = style.sentences(
-        unknown if own["publish"] is None else "",
+        unknown if "publish" in own and own["publish"] is None else "",
         "" if before else "There is no run before this one to compare with.",
     )
     return style.Drawing(figure, "Stage durations", "Duration of each stage: " + ", ".join(told) + ".", note)
@@ -288,16 +329,16 @@ def _once(axes: Axes, label: str) -> str | None:
     return None if label in axes.get_legend_handles_labels()[1] else label
 
 
-def _frame_stages(axes: Axes) -> None:
+def _frame_stages(axes: Axes, stages: Sequence[Stage]) -> None:
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     if high / low < 100:  # a narrow range would have no labelled tick
         axes.set_xlim(low / 3, high * 3)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.minorticks_off()
-    axes.set_yticks(range(len(STAGES)), STAGES)
+    axes.set_yticks(range(len(stages)), stages)
     axes.tick_params(axis="y", labelcolor=style.INK)
-    axes.set_ylim(len(STAGES) - 0.5, -1.35)
+    axes.set_ylim(len(stages) - 0.5, -1.35)
     axes.grid(visible=False, axis="y")
     style.label(axes, "seconds, logarithmic; last attempt of each stage")
     style.legend(axes, "upper left", columns=3)

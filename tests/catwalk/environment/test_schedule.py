@@ -69,8 +69,33 @@ def test_the_clocks_of_no_country_count(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(
+    ("schedule", "after", "expected"),
+    [
+        ("0 3 * * * Europe/Berlin", "2026-11-27T02:00:07", ["11-28 02:00", "11-29 02:00"]),
+        ("30 2 * * * Europe/Berlin", "2026-03-28T01:30:05", ["03-29 01:00", "03-30 00:30"]),  # no 02:30 on the 29th
+        ("30 2 * * * Europe/Berlin", "2026-10-24T00:30:05", ["10-25 00:30", "10-26 01:30"]),  # 02:30 twice, on the 25th
+        ("30 2 * * * Europe/Berlin", "2026-10-25T00:30:05", ["10-26 01:30", "10-27 01:30"]),
+        ("0 * * * * Europe/Berlin", "2026-10-25T00:00:05", ["10-25 01:00", "10-25 02:00"]),
+        ("0 * * * * Europe/Berlin", "2026-03-29T00:00:05", ["03-29 01:00", "03-29 02:00"]),
+        ("30 1 * * 0 America/New_York", "2026-10-26T00:00:00", ["11-01 05:30", "11-08 06:30"]),
+        ("0 3 * * * UTC", "2026-10-24T12:00:00", ["10-25 03:00", "10-26 03:00"]),
+    ],
+)
+def test_a_cron_may_name_the_zone_whose_clock_it_reads(schedule: str, after: str, expected: list[str]) -> None:
+    found = Schedule.of(schedule)
+    times = islice(found.after(unix(after)), 2)
+    assert [datetime.fromtimestamp(time, UTC).strftime("%m-%d %H:%M") for time in times] == expected
+    assert str(found) == schedule.removesuffix(" UTC") and Schedule.of(str(found)) == found
+
+
+@pytest.mark.parametrize("zone", ["Europe/Nowhere", "Europe", "../UTC", "5", "Europe/Berlin again"])
+def test_what_names_no_zone_is_never_due(zone: str) -> None:
+    assert not list(Schedule.of(f"0 3 * * * {zone}").after(0))
+
+
+@pytest.mark.parametrize(
     "schedule",
-    ["soon", "61 * * * *", "0 3 * *", "0 0 31 2 *", "@every 1h", "0 0 1 1 * 0 2020", "R 3 * * *"],
+    ["soon", "61 * * * *", "0 3 * *", "0 0 31 2 *", "@every 1h", "0 0 1 1 * 0 2020", "R 3 * * *", "0 3 * * * UTC"],
 )
 def test_what_never_fires_is_one_clear_line(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_SCHEDULE", schedule)

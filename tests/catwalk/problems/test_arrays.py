@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
+import math
+from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import torch
 
 from catwalk import Binary, Multiclass, Regression
 from catwalk.errors import InputError
+from catwalk.problems.arrays import column, texts
 from catwalk.problems.interface import Problem
 
 NAMES = Multiclass(("cat", "dog", "eel"))
 LOGITS = [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [3.0, 0.0, 1.0]]
 
 
-class Series:
-    """What a pandas column is to numpy."""
-
-    def __init__(self, values: list[Any]) -> None:
-        self._values = values
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        return np.asarray(self._values, dtype=dtype)
-
-
 @pytest.mark.parametrize(
     "wrap",
-    [list, tuple, np.asarray, torch.tensor, Series, lambda values: torch.tensor(values, dtype=torch.bfloat16),
+    [list, tuple, np.asarray, torch.tensor, pandas.Series, lambda values: torch.tensor(values, dtype=torch.bfloat16),
      lambda values: torch.tensor([float(value) for value in values], requires_grad=True),
-     lambda values: np.asarray(values)[:, None]],
+     lambda values: np.asarray(values)[:, None], lambda values: pandas.DataFrame({"column": values}),
+     lambda values: pandas.Series(values, index=range(7, 10))],
 )  # fmt: skip
 def test_arrays_of_any_origin_give_the_same(wrap: Any) -> None:
     outcome = Binary().measure(wrap([1, 0, 1]), wrap([0.5, 0.25, 0.75]))
@@ -49,7 +44,14 @@ def test_classes_go_by_name_or_index(labels: Any) -> None:
     assert outcome.loss.tolist() == [0.0, 0.0, 1.0]
 
 
-@pytest.mark.parametrize("labels", [[True, False], ["yes", "no"], [1, 0], [1.0, 0.0]])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [True, False], ["yes", "no"], [1, 0], [1.0, 0.0], pandas.Series(["yes", "no"]),
+        pandas.Series(["yes", "no"], dtype="category"), pandas.Series([True, False], dtype="boolean"),
+        pandas.Series([1, 0], dtype="Int64"), torch.tensor([True, False]),
+    ],
+)  # fmt: skip
 def test_yes_and_no_go_by_name_number_or_truth(labels: Any) -> None:
     assert Binary(("no", "yes")).measure(labels, [0.9, 0.2]).labels.tolist() == [1, 0]
 
@@ -79,6 +81,9 @@ def test_predicted_classes_alone_have_no_log_loss() -> None:
         (Binary(), [1, 0], [[0.1, 0.2], [0.5, 0.5]], ["scores: ", "don't add up to 1"]),
         (Binary(), [1, 2], [0.1, 0.2], ["labels: expected class indices from 0 to 1", "got 2 in row 1"]),
         (Binary(), [1, None], [0.1, 0.2], ["labels: ", "got NoneType and int, shape (2,)"]),
+        (Binary(), pandas.Series([1, None], dtype="Int64"), [0.1, 0.2], ["labels: ", "NaN", "row 1"]),
+        (Binary(), [1, 0], pandas.Series([0.1, None]), ["scores: ", "NaN", "row 1"]),
+        (Binary(), [1, 0], pandas.DataFrame([[1, 2, 3]]), ["scores: ", "got int64, shape (1, 3)"]),
         (Binary(), [], [], ["labels: ", "no examples, shape (0,)"]),
         (Binary(), 1, [0.1], ["labels: ", "got int 1, which has no rows"]),
         (Binary(("no", "yes")), ["no", "maybe"], [0.1, 0.2], ["labels: ", "no, yes", "got 'maybe' in row 1"]),
@@ -102,3 +107,26 @@ def test_one_line_names_the_argument_what_was_expected_and_what_came(
     assert "\n" not in line
     assert line.startswith(told[0])
     assert all(part in line for part in told), line
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([1, 2], ["1", "2"]),
+        (pandas.Series([1, None]), ["1", None]),
+        (pandas.Series([1, None], dtype="Int64"), ["1", None]),
+        (pandas.Series(["a", None]), ["a", None]),
+        (pandas.Series(["a", None], dtype="string"), ["a", None]),
+        (pandas.Series(["a", None], dtype="category"), ["a", None]),
+        (["a", None], ["a", None]),
+        (np.asarray([b"a", b"b"]), ["a", "b"]),
+        ([0.5, math.nan, math.inf], ["0.5", None, "inf"]),
+        (pandas.Series(pandas.to_datetime(["2026-01-01", None])), ["2026-01-01 00:00:00", None]),
+        (np.asarray(["2026-01-01", "NaT"], dtype="datetime64[ns]"), ["2026-01-01 00:00:00", None]),
+        ([datetime(2026, 1, 1), None], ["2026-01-01 00:00:00", None]),
+        ([pandas.Timestamp("2026-01-01"), pandas.NaT], ["2026-01-01 00:00:00", None]),
+        (torch.tensor([1, 2]), ["1", "2"]),
+    ],
+)  # fmt: skip
+def test_a_value_reads_the_same_whichever_library_it_comes_from(values: Any, told: list[str | None]) -> None:
+    assert texts(column("keys", values, "a value")) == told

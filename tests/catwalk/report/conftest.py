@@ -27,11 +27,14 @@ from catwalk.ledger.records import (
     SummaryRecord,
     TrainingRecord,
 )
+from catwalk.report import by_kind
 from catwalk.report.facts import Facts, Part, Predictions
 from ml.fashion_mnist.config import RunConfig
 
 RUN, CHAMPION = "20261123T030000Z-7f3a90c1", "20261122T030000Z-0d1e2f30"
 EXAMPLES = 1_000
+FIGURES = {name: found for name, found in by_kind.FIGURES["multiclass"].items() if name != "other_metrics"}
+"""Of a run of the stages, which log no other metrics."""
 GARMENTS = [
     "t-shirt-top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot",
 ]  # fmt: skip

@@ -14,11 +14,12 @@ import pytest
 from catwalk.errors import CatwalkError
 from catwalk.ledger.records import CheckRecord, SplitStatistics, TrainingRecord
 from catwalk.report import NAVIGATION
-from catwalk.report.build import FIGURES, Report, assemble, write
+from catwalk.report.build import Report, assemble, write
 from catwalk.report.facts import Facts, MissingError, Part
 from catwalk.web import palette
 from tests.catwalk.report.conftest import (
     CHAMPION,
+    FIGURES,
     GARMENTS,
     RUN,
     check_page,

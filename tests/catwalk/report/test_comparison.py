@@ -107,7 +107,7 @@ def test_two_runs_show_what_only_one_has_right() -> None:
     check_drawing(drawing)
     assert f"only the baseline is right ({(base.right & ~other.right).sum()} images)" in drawing.note
     page = check_page(compare_page.build(found).html)
-    assert len(page.figures) == len(compare_page.FIGURES)
+    assert len(page.figures) == len(compare_page.figures(found))
 
 
 def test_forty_runs_are_still_legible() -> None:
@@ -150,7 +150,7 @@ def test_an_accuracy_that_is_no_number_is_left_out_of_the_figure() -> None:
     odd = entry(3, predictions(3, labels))
     odd = dataclasses.replace(odd, evaluation=Part(dataclasses.replace(odd.evaluation.get(), accuracy=math.nan)))
     found = comparison(entry(1, predictions(1)), odd, entry(2, predictions(2, labels)))
-    assert "2 runs" in curves.test_accuracy(found).alt
+    assert "2 runs" in curves.test_headline(found).alt
     assert "test_accuracy" in compare_page.build(found).figures
 
 

@@ -13,10 +13,19 @@ import pytest
 from PIL import Image
 
 from catwalk.ledger.records import StageSummary, TrainingRecord
-from catwalk.report.build import FIGURES
 from catwalk.report.facts import Facts, MissingError, Part
 from catwalk.report.figures import calibration, classes, curves, examples, history, style
-from tests.catwalk.report.conftest import CHAMPION, GARMENTS, RUN, class_list, epochs, evaluation, predictions, summary
+from tests.catwalk.report.conftest import (
+    CHAMPION,
+    FIGURES,
+    GARMENTS,
+    RUN,
+    class_list,
+    epochs,
+    evaluation,
+    predictions,
+    summary,
+)
 
 
 def check_drawing(drawing: style.Drawing) -> None:
@@ -126,7 +135,7 @@ def test_any_number_of_past_runs(count: int, make_facts: Callable[..., Facts]) -
         for number in range(count - 1)
     ]
     facts = make_facts(past=[*past, summary(test_accuracy=0.9)])
-    drawing = history.accuracy_over_runs(facts)
+    drawing = history.headline_over_runs(facts)
     check_drawing(drawing)
     assert f"{count} runs" in drawing.alt
     check_drawing(history.stage_durations(facts))
@@ -134,10 +143,10 @@ def test_any_number_of_past_runs(count: int, make_facts: Callable[..., Facts]) -
 
 def test_a_run_far_below_is_shown_at_the_edge_and_flattens_nobody(make_facts: Callable[..., Facts]) -> None:
     past = [summary(f"20260101T000000Z-{n:08x}", test_accuracy=accuracy) for n, accuracy in enumerate([0.9, 0.91, 0.1])]
-    drawing = history.accuracy_over_runs(make_facts(past=past))
+    drawing = history.headline_over_runs(make_facts(past=past))
     check_drawing(drawing)
     assert drawing.figure.axes[0].get_ylim()[0] > 0.85
-    assert "1 far below the others, at 10.0% or more, shown at the edge." in drawing.note
+    assert "1 far below the others, at 10.00% or more, shown at the edge." in drawing.note
 
 
 def test_figures_of_the_past_that_are_no_numbers_are_left_out(make_facts: Callable[..., Facts]) -> None:
@@ -151,13 +160,13 @@ def test_figures_of_the_past_that_are_no_numbers_are_left_out(make_facts: Callab
         for n in (1, 2)
     ]
     facts = make_facts(past=[odd[0], summary(CHAMPION, started=1.78e9, test_accuracy=0.83), odd[1], summary()])
-    drawing = history.accuracy_over_runs(facts)
+    drawing = history.headline_over_runs(facts)
     assert drawing.alt.startswith("Test accuracy of 2 runs of mlp, from 83.00% to 85.00%, median 84.00%.")
     assert "(median before 46.0 s)" in history.stage_durations(facts).alt
 
 
 def test_promotions_and_champion_are_marked(make_facts: Callable[..., Facts]) -> None:
-    drawing = history.accuracy_over_runs(make_facts())
+    drawing = history.headline_over_runs(make_facts())
     labels = drawing.figure.axes[0].get_legend_handles_labels()[1]
     assert {"in service", "promoted", "champion", "this run"} <= set(labels)
     assert f"1 promotions are marked. The champion {CHAMPION} has 83.00%." in drawing.alt
@@ -251,9 +260,8 @@ def test_of_many_classes_the_worst_are_shown(count: int, shown: int, make_facts:
         assert f"The 20 classes with the lowest accuracy, of {count}." in drawing.note
 
 
-@pytest.mark.parametrize("count", [13, 40, 100])
-def test_many_classes_have_shades_and_the_most_frequent_mistakes(count: int, make_facts: Callable[..., Facts]) -> None:
-    names = class_list(count)
+def test_more_classes_have_shades_and_the_most_frequent_mistakes(make_facts: Callable[..., Facts]) -> None:
+    names = class_list(13)
     found = predictions(1, classes=names, skill=6)
     found.logits[found.labels == 1, 3] += 12
     drawing = classes.confusion_matrix(make_facts(names, predictions=Part(found), evaluation=Part(evaluation(found))))
@@ -265,6 +273,23 @@ def test_many_classes_have_shades_and_the_most_frequent_mistakes(count: int, mak
     spotless = classes.confusion_matrix(make_facts(names, evaluation=Part(evaluation(perfect))))
     check_drawing(spotless)
     assert "Every test example was classified right." in spotless.note
+
+
+@pytest.mark.parametrize("count", [21, 40, 100])
+def test_of_many_classes_the_largest_confusions_are_listed_alone(count: int, make_facts: Callable[..., Facts]) -> None:
+    names = class_list(count)
+    found = predictions(1, classes=names, skill=4)
+    found.logits[found.labels == 1, 3] += 12
+    drawing = classes.confusion_matrix(make_facts(names, predictions=Part(found), evaluation=Part(evaluation(found))))
+    check_drawing(drawing)
+    check_legible(drawing)
+    (listed,) = drawing.figure.axes
+    rows = [text.get_text() for text in listed.get_yticklabels()]
+    assert (drawing.title, len(rows), rows[0]) == ("Largest confusions", 20, f"{names[1]} → {names[3]}")
+    assert drawing.note.startswith("20 most frequent of") and f"among {count} classes" in drawing.note
+    perfect = predictions(1, classes=names, skill=100)
+    with pytest.raises(MissingError, match="Every test example was classified right"):
+        classes.confusion_matrix(make_facts(names, evaluation=Part(evaluation(perfect))))
 
 
 def test_a_name_that_no_font_has_goes_by_its_number(make_facts: Callable[..., Facts]) -> None:
@@ -309,7 +334,7 @@ def test_of_many_classes_twenty_have_an_example(make_facts: Callable[..., Facts]
 
 
 def test_without_a_score_of_its_own_a_run_draws_no_intervals_for_others(make_facts: Callable[..., Facts]) -> None:
-    drawing = history.accuracy_over_runs(make_facts(evaluation=Part(None, "It was never tested.")))
+    drawing = history.headline_over_runs(make_facts(evaluation=Part(None, "It was never tested.")))
     check_drawing(drawing)
     (axes,) = drawing.figure.axes
     assert [text.get_text() for text in axes.texts] == ["test accuracy"]

@@ -17,7 +17,6 @@ from catwalk.gate.promotion import promote
 from catwalk.ledger.champion import Champions, verified_model
 from catwalk.ledger.records import STAGES
 from catwalk.ledger.runs import Ledger, Run, new_run_id
-from catwalk.report.build import FIGURES
 from catwalk.stages.decide import decide
 from catwalk.stages.ingest import ingest
 from catwalk.stages.lifecycle.opening import open_run
@@ -28,6 +27,7 @@ from catwalk.stages.train import train
 from catwalk.telemetry.observer import Silent
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import CLASSES, RunConfig
+from tests.catwalk.report.conftest import FIGURES
 from tests.support.runs import SMALL, Recorder, decided, model, snapshot, stage_process
 
 pytestmark = pytest.mark.integration

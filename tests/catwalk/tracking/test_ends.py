@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +99,61 @@ def test_a_dead_store_stops_no_epoch_and_close_says_what_to_do(
         run.close()
     monkeypatch.setattr(FileStore, "put", put)
     assert closing.finish(only(ledger), Silent()).state == "untested"
+
+
+def test_a_store_that_hangs_keeps_no_epoch_waiting(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "PAUSE_SECONDS", 0.05)
+    answers, hangs, put = threading.Event(), threading.Event(), FileStore.put
+
+    def hanging(*arguments: Any, **options: Any) -> str:
+        hangs.set()
+        assert answers.wait(120)
+        return put(*arguments, **options)
+
+    run = catwalk.run("churn", catwalk.Binary(), close_timeout=0.5)
+    monkeypatch.setattr(FileStore, "put", hanging)
+    run.epoch(1, train={"loss": 1.0})
+    assert hangs.wait(60)
+    for epoch in range(2, 201):
+        run.epoch(epoch, train={"loss": 1.0})
+        run.log(rate=1.0)
+    assert not answers.is_set()
+    for stores, what in ((lambda: run.model(b"m"), "model"), (lambda: run.test(LABELS, scores()), "test")):
+        with pytest.raises(StoreUnavailableError, match=rf"could not be written; the {what} is not stored: call run"):
+            stores()
+    answers.set()
+    run.close()
+    assert len(only(ledger).training().epochs) == 200
+
+
+@pytest.mark.parametrize("failing", ["model/1/model.bin", "model.json", "outcome.safetensors", "evaluation.json"])
+def test_model_and_test_try_again_and_say_what_is_not_stored(
+    failing: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, left = FileStore.put, [1]
+
+    def failed(store: FileStore, key: str, *arguments: Any, **options: Any) -> str:
+        if key.endswith(f"/{failing}") and left[0]:
+            left[0] -= 1
+            raise StoreUnavailableError("the store is out")
+        return put(store, key, *arguments, **options)
+
+    monkeypatch.setattr(FileStore, "put", failed)
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        run.model(b"m")
+        run.test(LABELS, scores(), keys=KEYS)
+    assert left == [0] and run.decision and run.decision.decision == "would_ship"
+    left[0] = 10_000
+    run = catwalk.run("churn", catwalk.Binary(), close_timeout=0.5)
+    steps = {"model": lambda: run.model(b"m"), "test": lambda: run.test(LABELS, scores(), keys=KEYS)}
+    what = "model" if failing.startswith("model") else "test"
+    with pytest.raises(StoreUnavailableError, match=rf"^the store is out; the {what} is not stored: call run\.{what}"):
+        steps[what]()
+    left[0] = 0
+    for step in steps.values():
+        step()
+    run.close()
+    assert run.decision and run.decision.decision == "would_ship"
 
 
 def test_the_store_s_recovery_brings_all_epochs(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

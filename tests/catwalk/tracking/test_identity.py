@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -15,6 +16,7 @@ from catwalk.errors import ConfigError, RunConflictError, SupersededError
 from catwalk.ledger.runs import Ledger
 from catwalk.tracking import identity, opening
 from catwalk.tracking.handle import TrackedRun
+from stack.settings import PROJECT
 from tests.catwalk.tracking.conftest import KEYS, LABELS, Program, only, scores
 
 LOGS = """
@@ -163,6 +165,55 @@ def test_a_forked_child_writes_nothing(ledger: Ledger) -> None:
     assert stored.summary().state == "untested"
 
 
+LOADED = """
+import catwalk, torch
+
+class Examples(torch.utils.data.Dataset):
+    def __init__(self, run):
+        self.run = run
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, row):
+        self.run.epoch(row + 5, train={"loss": 9.0})
+        with catwalk.run("churn", catwalk.Binary()) as own:
+            own.log(loss=9.0)
+        return float(bool(own.run_id))
+
+with catwalk.run("churn", catwalk.Binary()) as run:
+    loader = torch.utils.data.DataLoader(Examples(run), num_workers=2, multiprocessing_context="fork")
+    run.epoch(1, train={"loss": sum(float(found) for found in loader)})
+"""
+
+
+def test_a_loader_s_workers_write_nothing(ledger: Ledger, program: Program) -> None:
+    loads = program(LOADED)
+    _, told = loads.communicate(timeout=300)
+    assert loads.returncode == 0, told
+    stored = only(ledger)
+    assert [(epoch.epoch, epoch.train_loss) for epoch in stored.training().epochs] == [(1, 0.0)]
+    assert stored.summary().state == "untested"
+
+
+@pytest.mark.integration
+def test_of_torchrun_s_ranks_one_writes(ledger: Ledger, tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text("""
+import os, catwalk
+with catwalk.run("churn", catwalk.Binary()) as run:
+    run.epoch(1, train={"loss": float(os.environ["RANK"])})
+print(os.environ["RANK"], bool(run.run_id))
+""")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ["0 True", "1 False"]
+    stored = only(ledger)
+    assert [epoch.train_loss for epoch in stored.training().epochs] == [0.0]
+
+
 class _Context(dict[str, Any]):
     """What Airflow gives a task, in the words that both its versions have."""
 
@@ -230,3 +281,5 @@ def test_what_airflow_starts_knows_its_task_by_the_environment(dag_run_id: str, 
     }  # fmt: skip
     found = identity.identify(environment=environment)
     assert found.key == f"airflow:nightly/{dag_run_id}/train/-1" and found.ships is ships
+    mapped = identity.identify(environment={**environment, "AIRFLOW_CTX_MAP_INDEX": "2"})
+    assert mapped.key == f"airflow:nightly/{dag_run_id}/train/2"

@@ -6,10 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
+import torch
 
 import catwalk
-from catwalk.errors import ConfigError, InputError
+from catwalk.errors import ArtifactError, ConfigError, InputError
 from catwalk.ledger import models
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.records import EpochRecord
@@ -109,6 +111,30 @@ def test_without_a_model_nothing_ships(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "run.model" in run.decision.sentence
 
 
+def test_a_test_before_its_model_knows_the_model_in_the_end(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        run.test(LABELS, scores(), keys=KEYS)
+        assert only(ledger).evaluation().model_sha256 == ""
+        stored = run.model(b"weights")
+    assert stored and only(ledger).evaluation().model_sha256 == stored.sha256
+    assert run.decision.decision == "ship"
+
+
+def test_a_model_that_comes_after_another_s_test_is_not_the_one_that_was_tested(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    run = catwalk.run("churn", catwalk.Binary())
+    tested = run.model(b"tested")
+    run.test(LABELS, scores(), keys=KEYS)
+    run.model(b"another")
+    assert tested and only(ledger).evaluation().model_sha256 == tested.sha256
+    with pytest.raises(ArtifactError, match="not the one that was recorded"):
+        run.close()
+    assert Champions(ledger.store).get("churn") is None
+
+
 def test_without_keys_two_models_can_not_be_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_SHIP", "1")
     one()
@@ -137,6 +163,33 @@ def test_equal_inputs_are_told_apart_and_pair_two_models(monkeypatch: pytest.Mon
             run.model(b"m")
             run.test(LABELS, scores(noise), inputs=np.stack([KEYS // 2, KEYS % 2 * 0], axis=1))
     assert run.decision.reason == "better"
+
+
+def test_whatever_library_the_columns_come_from_the_test_is_the_same(ledger: Ledger) -> None:
+    frame = pandas.DataFrame({"label": LABELS, "score": scores(), "key": KEYS, "part": KEYS % 3}).set_index(KEYS[::-1])
+    learned = torch.tensor(scores(), requires_grad=True)
+    given: list[tuple[Any, Any, Any, Any]] = [
+        (LABELS, scores(), KEYS, KEYS % 3),
+        (LABELS.tolist(), scores().tolist(), KEYS.tolist(), (KEYS % 3).tolist()),
+        (frame.label, frame.score, frame.key, frame.part),
+        (frame[["label"]], frame[["score"]], frame[["key"]], frame.part.astype("category")),
+        (
+            frame.label.astype("boolean"),
+            frame.score.astype("Float64"),
+            frame.key.astype("str"),
+            frame.part.astype(float),
+        ),
+        (torch.tensor(LABELS), learned, torch.tensor(KEYS), torch.tensor(KEYS % 3)),
+        (torch.tensor(LABELS) == 1, learned.clone()[:, None], frame.key, frame.part),
+    ]
+    found = []
+    for labels, answers, keys, part in given:
+        with catwalk.run("churn", catwalk.Binary()) as run:
+            run.test(labels, answers, keys=keys, slices={"part": part})
+        stored = ledger.run(run.run_id).evaluation()
+        assert stored
+        found.append((stored.outcome_sha256, stored.metrics, stored.slices))
+    assert found == found[:1] * len(given)
 
 
 def test_nothing_stored_tells_a_key(ledger: Ledger) -> None:
@@ -210,6 +263,11 @@ def test_secrets_are_not_stored(ledger: Ledger) -> None:
         (lambda: catwalk.run("m", catwalk.Binary(), every="soon"), "every: expected a time such as '24h'"),
         (lambda: catwalk.run("m", catwalk.Binary(), every="1h", cron="* * * * *"), "every and cron: give one of them"),
         (lambda: catwalk.run("m", catwalk.Binary(), cron="99 3 * * *"), "cron: expected five fields"),
+        (
+            lambda: catwalk.run("m", catwalk.Binary(), cron="0 3 * * * Berlin"),
+            "cron: there is no time zone 'Berlin'; its IANA name is one such as Europe/Berlin",
+        ),
+        (lambda: catwalk.run("m", catwalk.Binary(), cron="99 3 * * * Europe/Berlin"), "cron: expected five fields"),
         (lambda: catwalk.run("m", catwalk.Binary(), thresholds={"f1": 0.5}), "thresholds: expected metrics out of"),
         (lambda: catwalk.run("m", catwalk.Binary(), ship="yes"), "ship: expected 'auto' or 'never'"),
         (lambda: catwalk.run("m", catwalk.Binary(), links={"a": "x"}), "links['a']: expected a URL"),
@@ -238,6 +296,10 @@ def test_nonsense_is_refused_before_anything_is_stored(ledger: Ledger, call: Any
             "keys: expected a key of its own for each label, shape",
         ),
         (lambda run: run.test(LABELS, scores(), keys=KEYS // 2), "got '0' more than once"),
+        (
+            lambda run: run.test([1, 0], [0.9, 0.2], keys=pandas.Series(["a", None], dtype="string")),
+            "keys: expected a key of its own for each label, shape (2,); got none in row 1",
+        ),
         (lambda run: run.model("nowhere.bin"), "there is nothing at nowhere.bin"),
         (lambda run: run.model(uri="s3://m/x"), "sha256: expected that of the model at uri="),
         (lambda run: run.data(as_of="yesterday"), "as_of: expected a date or time"),

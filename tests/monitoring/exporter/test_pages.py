@@ -66,3 +66,15 @@ def test_durations(seconds: float | None, expected: str) -> None:
 )
 def test_figures(value: float | None, expected: str) -> None:
     assert number(value, ".4f") == expected
+
+
+def test_a_run_without_an_accuracy_shows_what_it_is_judged_by() -> None:
+    scores = {"mae": 3.25, "rmse": 4.5, "calibration_error": 0.02}
+    logged = {"test_accuracy": None, "test_loss": None, "test_calibration_error": None, "test_class_accuracy": []}
+    changes = {**logged, "problem": "regression", "headline": "mae", "unit": "EUR", "test_metrics": scores}
+    text = page(**changes)
+    for row in ("<th>test mae</th><td>3.25</td>", "<th>test rmse</th><td>4.5</td>", "<th>test calibration error</th>"):
+        assert row in text
+    assert "test accuracy" not in text
+    listed = index(Snapshot((summary(**changes),)), store_up=True, now=NOW, stalled_seconds=600)
+    assert ">mae 3.25 EUR</td>" in listed

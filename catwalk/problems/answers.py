@@ -14,12 +14,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from catwalk.errors import ArtifactError
-from catwalk.ledger.records import EvaluationRecord
+from catwalk.ledger.records import EvaluationRecord, RunRecord
 from catwalk.ledger.runs import Run
 from catwalk.problems.arrays import Floats
 from catwalk.problems.interface import Outcome
-from catwalk.tracking.keys import Keys
+from catwalk.problems.pairing import Keyed, Pairs, pair
 
+Keys = NDArray[np.uint64]
+"""A digest of what names each example, (n,)."""
 NAME = "outcome.safetensors"
 MOST_EXAMPLES = 2_000_000
 """Of more, those with the smallest keys are kept, in each run the same; without keys, the first."""
@@ -58,6 +60,16 @@ class Answers:
     def outcome(self, metrics: Mapping[str, float]) -> Outcome:
         """For the gate, which asks for losses and labels alone."""
         return Outcome(self.labels, self.predictions.astype(np.float64), self.predictions, self.loss, metrics)
+
+    def at(self, rows: NDArray[np.int64]) -> Answers:
+        """Those to the examples of these rows, (m,), in their order."""
+        return Answers(
+            self.labels[rows],
+            self.predictions[rows],
+            self.loss[rows],
+            None if self.keys is None else self.keys[rows],
+            {name: values[rows] for name, values in self.slices.items()},
+        )
 
     def packed(self) -> bytes:
         """As safetensors bytes."""
@@ -104,3 +116,37 @@ def read(run: Run, evaluation: EvaluationRecord | None) -> Answers:
     if stored is None or hashlib.sha256(stored.body).hexdigest() != evaluation.outcome_sha256:
         raise ArtifactError(f"{run.key(NAME)} is missing, or not what its sha256 says")
     return unpacked(stored.body)
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """A run that has logged its test."""
+
+    record: RunRecord
+    answers: Answers
+
+    @property
+    def question(self) -> tuple[Any, Any]:
+        """What must be the same for two losses to be comparable."""
+        return self.record.problem.get("kind"), self.record.problem.get("metric")
+
+
+def paired(ours: Tested, theirs: Tested) -> Pairs:
+    """The answers of two runs to the same examples; where there are none, the sentence says why."""
+    other = theirs.record
+    if ours.question != theirs.question:
+        asked = theirs.question[0] or "a Trainable’s question"
+        return incomparable(f"run {other.run_id} was asked something else ({asked})")
+    if ours.answers.keys is None or theirs.answers.keys is None:
+        whose = "this run's" if ours.answers.keys is None else f"run {other.run_id}'s"
+        return incomparable(f"nothing names {whose} test examples; give keys=, inputs= or test_set=")
+    found = pair(Keyed(ours.answers.keys, ours.answers.loss), Keyed(theirs.answers.keys, theirs.answers.loss))
+    if found.how == "inconclusive" and ours.record.model != other.model:
+        return incomparable(f"run {other.run_id} is one of {other.model}, and keys name examples of one model only")
+    return found
+
+
+def incomparable(why: str) -> Pairs:
+    """No pairs, and why not."""
+    rows, loss = np.empty(0, dtype=np.int64), np.empty(0)
+    return Pairs("inconclusive", rows, loss, loss, f"Not comparable: {why}.")

@@ -1,0 +1,85 @@
+"""``catwalk models``: what is watched, and by which name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from catwalk.cli.lookup import ledger_store
+from catwalk.cli.options import By, Json, person
+from catwalk.errors import ConfigError
+
+if TYPE_CHECKING:
+    from catwalk.storage.store import Store
+
+models = typer.Typer(help="List the models that are watched; add, retire or rename one.", invoke_without_command=True)
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="Its name.", show_default=False)]
+
+
+@models.callback()
+def show(context: typer.Context, json: Json = False) -> None:
+    """List the models that are watched; add, retire or rename one."""
+    if context.invoked_subcommand:
+        return
+    from catwalk.cli.tables import model_table, output
+
+    found = model_table.rows(ledger_store())
+    if json:
+        output.print_json([output.plain(row) for row in found])
+    elif found:
+        output.show(model_table.table(found))
+    else:
+        print("no models yet; the first run of one makes it known, or `catwalk models add`")
+
+
+@models.command()
+def add(
+    model: Name,
+    every: Annotated[str, typer.Option(help="How often it is due, such as 24h.", show_default=False)] = "",
+    cron: Annotated[
+        str,
+        typer.Option(help="Or when: five fields, in UTC or with a time zone behind them.", show_default=False),
+    ] = "",
+    owner: Annotated[str, typer.Option(help="Who answers for it.", show_default=False)] = "",
+    by: By = "",
+) -> None:
+    """Watch a model before its first run, which is then due; or a retired one again."""
+    from catwalk.ledger import watched
+    from catwalk.ledger.records import WatchedRecord
+    from catwalk.tracking import settings
+
+    named, schedule = settings.model_name(model), settings.schedule(every, cron)
+    watched.add(ledger_store(), WatchedRecord(named, schedule=schedule, owner=owner, by=by or person()))
+    print(f"{named} is watched" + (f"; its first run is due by {schedule!r}" if schedule else ""))
+
+
+@models.command()
+def retire(model: Name, by: By = "") -> None:
+    """Take a model out of use: no run of it is due any more. Its runs and champion stay."""
+    from catwalk.ledger import watched
+
+    store = ledger_store()
+    _check_known(store, model)
+    watched.retire(store, model, by or person())
+    print(f"{model} is retired; a scheduled run that begins later brings it back")
+
+
+@models.command()
+def rename(
+    model: Name,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new one.", show_default=False)],
+    by: By = "",
+) -> None:
+    """Give a model that logs another name: its champion moves, its runs stay under the old one."""
+    from catwalk.tracking import renaming, settings
+
+    renaming.rename(ledger_store(), model, settings.model_name(name), by or person())
+    print(f"{model} is {name} now: open its runs by that name; `catwalk runs --model {model}` lists those before")
+
+
+def _check_known(store: Store, model: str) -> None:
+    from catwalk.cli.tables import model_table
+
+    if model not in {row.model for row in model_table.rows(store)}:
+        raise ConfigError(f"there is no model {model}; `catwalk models` lists them")

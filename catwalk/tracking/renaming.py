@@ -1,0 +1,63 @@
+"""Gives a model another name: what stands for it moves, and its runs stay as they were written."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+
+from catwalk.errors import ConfigError, PreconditionFailedError
+from catwalk.ledger import watched
+from catwalk.ledger.champion import Champions
+from catwalk.ledger.records import WatchedRecord
+from catwalk.ledger.runs import Run
+from catwalk.storage.store import Store
+from catwalk.tracking.closing import open_key
+from catwalk.tracking.keys import salt_key
+
+
+def rename(store: Store, old: str, new: str, by: str) -> None:
+    """Moves champion, schedule and the salt of keys to a new name, under which runs then compete with the old ones'
+    champion. No run opens under the old name any more. Whoever was interrupted calls it again.
+
+    Raises:
+        ConfigError: the new name is taken, or a run is open under the old one, or the model is not one that logs.
+    """
+    _check(store, old, new)
+
+    def left(before: WatchedRecord | None) -> WatchedRecord:
+        if before and before.renamed_to == new:
+            return before
+        return replace(before or WatchedRecord(old), renamed_to=new, retired=time.time(), by=by, run_id="")
+
+    def taken(before: WatchedRecord | None) -> WatchedRecord:
+        known = watched.watched(store, old) or WatchedRecord(old)
+        return before or replace(known, model=new, formerly=old, renamed_to="", retired=0.0)
+
+    watched.change(store, old, left)
+    _copy(store, salt_key(old), salt_key(new))
+    Champions(store).move(old, new)
+    watched.change(store, new, taken)
+
+
+def _check(store: Store, old: str, new: str) -> None:
+    known, target = watched.watched(store, old), watched.watched(store, new)
+    champion = Champions(store).find(old)
+    if not (known or champion):
+        raise ConfigError(f"there is no model {old}; `catwalk models` lists them")
+    if known and known.renamed_to and known.renamed_to != new:
+        watched.check_name(store, old)
+    if old == new or (target and target.formerly != old):
+        raise ConfigError(f"the name {new} is taken; `catwalk models` lists them all")
+    if champion and not Run(store, champion[0].run_id).record.problem:
+        raise ConfigError(f"{old} is a Trainable's name; rename it there")
+    for entry in store.list(open_key(old, "")):
+        run_id = entry.key.rpartition("/")[2]
+        raise ConfigError(f"run {run_id} of {old} is open; close it, or `catwalk finish {run_id}` if it has died")
+
+
+def _copy(store: Store, source: str, target: str) -> None:
+    found = store.find(source)
+    with suppress(PreconditionFailedError):
+        if found:
+            store.put(target, found.body, create=True)

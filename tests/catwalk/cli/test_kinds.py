@@ -1,0 +1,64 @@
+"""Terminal tables of runs that were logged, by kind of problem."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.catwalk.report.test_kinds import HALF, churn, demand, ledger, tickets
+from tests.support.commands import command_line
+
+__all__ = ["ledger"]
+
+
+@pytest.fixture
+def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Runs the `catwalk` command on the test's ledger."""
+    return command_line(capfd, monkeypatch, tmp_path)
+
+
+def test_a_regression_shows_its_metrics_with_units(ledger: Any, command: Any) -> None:
+    run_id = demand(1, slices=HALF)
+    metrics = ledger.run(run_id).evaluation().metrics
+    text = command("show", run_id).out
+    assert f"test mae {metrics['mae']:.4g} EUR (2,000 examples)" in text
+    assert f"{metrics['rmse']:.4g} EUR" in text and text.count("lower is better") == 3 and "half" in text
+    assert f"mae {metrics['mae']:.4g} EUR" in command("runs").out and "test\n%" not in command("runs").out
+
+
+def test_of_a_hundred_classes_twenty_are_shown_unless_all_are_asked_for(ledger: Any, command: Any) -> None:
+    run_id = tickets(0.5)
+    recall = ledger.run(run_id).evaluation().class_accuracy
+    few, whole = command("show", run_id).out, command("show", run_id, "--all").out
+    assert "the 20 worst; 80 more classes: --all" in few and "more classes" not in whole
+    worst = sorted(range(100), key=recall.__getitem__)
+    assert f"queue {worst[0]} " in few and f"queue {worst[-1]}  " in whole
+    rows = [line for line in few.splitlines() if line.strip().startswith("queue")]
+    assert len(rows) == 20
+    assert len([line for line in whole.splitlines() if line.strip().startswith("queue")]) == 100
+
+
+@pytest.mark.parametrize("width", ["40", "80", "160"])
+def test_comparisons_show_differences_of_the_metrics_that_both_have(
+    ledger: Any, command: Any, width: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    first, second = demand(2, slices=HALF), demand(1, slices=HALF)
+    found = command("compare", first, second)
+    maes = [ledger.run(run_id).evaluation().metrics["mae"] for run_id in (first, second)]
+    words, tables = " ".join(found.out.split()), found.out.rpartition("\n\n")[0]
+    assert found.code == 0 and max(map(len, tables.splitlines())) <= int(width)
+    assert f"{maes[1] - maes[0]:+.4g}" in words
+    assert "rmse" in words and "half first" in words and "Student's paired t-test on the same examples" in words
+    assert "no score of each class" not in words and "points" not in words and "×" not in words
+    plain = command("compare", first, second, "--json").json()["runs"][1]
+    assert plain["metric_differences"]["mae"] == pytest.approx(maes[1] - maes[0])
+    assert plain["difference"]["better"] and plain["difference"]["metric"] == "mae" and len(plain["slices"]) == 2
+
+
+def test_runs_of_different_kinds_are_listed_side_by_side(ledger: Any, command: Any) -> None:
+    text = " ".join(command("compare", churn(0.3), demand(1), tickets(0.3)).out.split())
+    assert "Runs of different kinds (binary, regression, multiclass) have been asked different things" in text
+    assert "log loss" in text and "mae" in text and "A regression model can't be compared with a binary model" in text

@@ -1,0 +1,171 @@
+"""Models: known before their first run, taken out of use, under another name."""
+
+from __future__ import annotations
+
+import time
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import catwalk
+from catwalk.errors import ConfigError
+from catwalk.gate.promotion import promote_by_hand, rollback
+from catwalk.ledger.champion import Champions
+from catwalk.ledger.runs import Ledger
+from catwalk.ledger.watched import watched
+from catwalk.storage.file_store import FileStore
+from catwalk.tracking.keys import salt_key
+from catwalk.tracking.renaming import rename
+from catwalk_exporter.exposition import Exposition, Facts, Settings
+from catwalk_exporter.snapshot import LedgerReader, Snapshot
+from tests.catwalk.tracking.conftest import KEYS, LABELS, scores
+from tests.support.commands import command_line
+
+
+@pytest.fixture
+def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Runs the `catwalk` command on the test's ledger, as Ada on a night's cron job's machine."""
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    monkeypatch.setenv("CATWALK_BY", "ada")
+    return command_line(capfd, monkeypatch, tmp_path)
+
+
+def trained(model: str = "churn", noise: float = 0.1, **options: Any) -> Any:
+    with catwalk.run(model, catwalk.Binary(), **options) as run:
+        run.model(b"weights")
+        run.test(LABELS, scores(noise), keys=KEYS)
+    return run
+
+
+def exposed(ledger: Ledger) -> str:
+    """What the exporter tells Prometheus now."""
+    told: list[Snapshot] = []
+    LedgerReader(ledger.store).read(time.time(), told.append)
+    assert not told[-1].damaged
+    return Exposition(Settings()).render(Facts(told[-1], True, {}, None, time.time())).decode()
+
+
+def due(ledger: Ledger, model: str) -> dict[str, float]:
+    """Family → when the model's next run, and its next good one, are due."""
+    lines = [line for line in exposed(ledger).splitlines() if "_run_due_" in line and f'model="{model}"' in line]
+    return {line.partition("{")[0]: float(line.split()[-1]) for line in lines}
+
+
+def test_a_model_is_due_before_its_first_run(command: Any, ledger: Ledger) -> None:
+    done = command("models", "add", "churn", "--every", "24h", "--owner", "growth")
+    assert (done.code, done.err) == (0, "") and "its first run is due" in done.out
+    known = watched(ledger.store, "churn")
+    assert known and (known.schedule, known.owner, known.by) == ("every 86400 s", "growth", "ada")
+    found = due(ledger, "churn")
+    assert found["catwalk_next_run_due_timestamp_seconds"] == pytest.approx(known.changed + 86_400)
+    assert found["catwalk_good_run_due_timestamp_seconds"] == pytest.approx(known.changed + 2 * 86_400)
+    assert "waits for its first run" in command("models").out
+    run = trained(cron="0 3 * * * Europe/Berlin")
+    known = watched(ledger.store, "churn")
+    assert known and (known.run_id, known.by, known.schedule) == (run.run_id, "", "0 3 * * * Europe/Berlin")
+    assert [old["owner"] for old in known.history] == ["growth"]
+    assert len(due(ledger, "churn")) == 2
+
+
+def test_a_retired_model_is_due_no_more_until_a_scheduled_run_begins(command: Any, ledger: Ledger) -> None:
+    first = trained(every="24h")
+    assert due(ledger, "churn")
+    assert command("models", "retire", "churn").code == 0
+    assert not due(ledger, "churn")
+    known, champion = watched(ledger.store, "churn"), Champions(ledger.store).get("churn")
+    assert known and (known.by, known.schedule, known.owner) == ("ada", "every 86400 s", "")
+    assert [old["run_id"] for old in known.history] == [first.run_id]
+    assert champion and champion[0].run_id == first.run_id and ledger.run(first.run_id).decision()
+    assert "retired on" in command("models").out
+    trained(every="24h")
+    assert due(ledger, "churn") and "retired" not in command("models").out
+
+
+def test_a_retired_model_may_be_added_again(command: Any, ledger: Ledger) -> None:
+    assert command("models", "add", "churn", "--every", "24h").code == 0
+    assert command("models", "retire", "churn").code == 0
+    assert not due(ledger, "churn")
+    assert command("models", "add", "churn", "--every", "24h").code == 0
+    assert due(ledger, "churn")
+
+
+def test_under_its_new_name_a_model_competes_with_what_shipped_under_the_old_one(command: Any, ledger: Ledger) -> None:
+    first, second = trained(noise=0.3, every="24h"), trained(noise=0.1, every="24h")
+    done = command("models", "rename", "churn", "attrition")
+    assert (done.code, done.err) == (0, "") and "attrition" in done.out
+    with pytest.raises(ConfigError, match=r"model: churn was renamed on .*; its name is attrition"):
+        catwalk.run("churn", catwalk.Binary())
+    assert Champions(ledger.store).models() == ["attrition"]
+    assert not due(ledger, "churn") and due(ledger, "attrition")
+    assert f'catwalk_model_version_info{{model="attrition",role="champion",run_id="{second.run_id}"}}' in exposed(
+        ledger
+    )
+    worse = trained("attrition", noise=0.3)
+    assert (worse.decision.reason, worse.decision.champion) == ("worse", second.run_id)
+    assert command("show", second.run_id).code == 0
+    assert command("runs", "--model", "churn", "--json").out.count('"run_id"') == 2
+    back = rollback(ledger.store, "attrition", "ada", "tried")
+    assert (back.model, back.run_id) == ("attrition", first.run_id)
+    forth = promote_by_hand(ledger.run(second.run_id), "ada", "good")
+    assert forth.model == "attrition" and Champions(ledger.store).models() == ["attrition"]
+    listed = {row["model"]: row for row in command("models", "--json").json()}
+    assert listed["churn"]["state"].startswith("renamed to attrition") and listed["churn"]["runs"] == 2
+    assert listed["attrition"]["state"] == "in use, formerly churn" and listed["attrition"]["champion"] == second.run_id
+
+
+@pytest.mark.parametrize("writes", range(5))
+def test_a_rename_that_was_interrupted_is_completed_by_the_next(
+    writes: int, ledger: Ledger, command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trained(every="24h")
+    left = count(writes, -1)
+
+    def bounded(change: Any) -> Any:
+        def changed(*arguments: Any, **options: Any) -> Any:
+            if not next(left):
+                raise KeyboardInterrupt
+            return change(*arguments, **options)
+
+        return changed
+
+    with monkeypatch.context() as patch:
+        for name in ("put", "delete"):
+            patch.setattr(FileStore, name, bounded(getattr(FileStore, name)))
+        with pytest.raises(KeyboardInterrupt):
+            rename(ledger.store, "churn", "attrition", "ada")
+    rename(ledger.store, "churn", "attrition", "ada")
+    champion, known = Champions(ledger.store).get("attrition"), watched(ledger.store, "attrition")
+    assert champion and (champion[0].model, champion[0].run_id) == ("attrition", run.run_id)
+    assert known and (known.schedule, known.formerly, known.renamed_to, known.retired) == (
+        "every 86400 s", "churn", "", 0.0,
+    )  # fmt: skip
+    salts = [ledger.store.get(salt_key(name)).body for name in ("churn", "attrition")]
+    assert salts[0] == salts[1]
+
+
+def test_what_can_not_be_is_one_line(command: Any, ledger: Ledger) -> None:
+    trained("other")
+    for arguments, told in (
+        (("add", "a b"), "model: expected a name"),
+        (("add", "churn", "--cron", "0 3 * * * Berlin"), "cron: there is no time zone 'Berlin'"),
+        (("retire", "churn"), "there is no model churn; `catwalk models` lists them"),
+        (("rename", "churn", "x"), "there is no model churn; `catwalk models` lists them"),
+    ):
+        done = command("models", *arguments)
+        assert (done.code, done.out, done.err.count("\n")) == (1, "", 1) and told in done.err
+    trained()
+    for arguments, told in (
+        (("add", "churn"), "churn is watched already"),
+        (("rename", "churn", "other"), "the name other is taken"),
+        (("rename", "churn", "churn"), "the name churn is taken"),
+    ):
+        done = command("models", *arguments)
+        assert (done.code, done.err.count("\n")) == (1, 1) and told in done.err
+    with catwalk.run("other", catwalk.Binary()):
+        assert "of other is open; close it, or `catwalk finish" in command("models", "rename", "other", "third").err
+    assert command("models", "retire", "churn").code == 0
+    assert "churn is retired already" in command("models", "retire", "churn").err
+    for name in ("add", "retire", "rename"):
+        assert "MODEL" in command("models", name, "--help").out
