@@ -12,6 +12,7 @@ from zipfile import ZipFile
 import pytest
 
 from catwalk.storage.store import Store
+from stack.parts.health import get
 from stack.settings import PROJECT
 from tests.support.ledgers import load_first_edition
 from tests.support.servers import PATIENCE, free_port, wait_for_port, wait_until
@@ -133,6 +134,7 @@ def test_with_the_extra_a_comparison_has_its_page(ledger: None, wheel: Path, tmp
 
 def test_the_exporter_serves_a_ledger(ledger: None, wheel: Path, tmp_path: Path) -> None:
     with service(Environment.of(tmp_path / "exporter", wheel, "exporter"), "catwalk_exporter") as port:
+        wait_until(lambda: get(f"http://127.0.0.1:{port}/healthz") is not None, "the exporter has read the ledger")
         wait_until(lambda: CHAMPION in page(port, "/"), "the runs on the page")
         wait_until(lambda: f'role="champion",run_id="{CHAMPION}"' in page(port, "/metrics"), "the champion's figures")
         assert page(port, "/healthz") == "ok\n"

@@ -72,7 +72,7 @@ def test_a_newcomer_gets_what_the_page_promises(folder: Path) -> None:
     assert ship in out.splitlines() and better in out.splitlines()
     listed, shown = out[out.index("Hold: worse") :].split("\nrun ")[1:]
     assert [word in listed for word in ("ship first", "ship better", "hold worse")] == [True] * 3
-    assert "test log loss 0.11319" in shown and "Germany" in shown
+    assert "test log loss 0.1132 nats" in shown and "Germany" in shown
 
     [line] = blocks("cron")
     nightly = line.split(maxsplit=5)[5].replace("FOLDER", str(folder)).replace(r"\%", "%")
