@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 
 from catwalk.errors import ConfigError
-from catwalk.ledger.records import RunRecord, WatchedRecord
+from catwalk.ledger.records import RunRecord, SummaryRecord, WatchedRecord
 from catwalk.storage.store import Store
 from catwalk.storage.swap import swap
 
@@ -76,10 +76,16 @@ def retire(store: Store, model: str, by: str) -> None:
     def made(before: WatchedRecord | None) -> WatchedRecord:
         _check_name(before)
         if before and before.retired:
-            raise ConfigError(f"{model} is retired already, since {_day(before.retired)}")
+            raise ConfigError(f"{model} is retired already, since {day(before.retired)}")
         return replace(before or WatchedRecord(model), retired=time.time(), by=by, run_id="")
 
     change(store, model, made)
+
+
+def in_use(known: WatchedRecord | None, runs: Iterable[SummaryRecord]) -> bool:
+    """Whether a model is due to run: nobody has retired it, or a scheduled one of its runs began later."""
+    retired = known.retired if known else 0.0
+    return not retired or any(run.trigger == "schedule" and run.started > retired for run in runs)
 
 
 def check_name(store: Store, model: str) -> None:
@@ -92,10 +98,11 @@ def check_name(store: Store, model: str) -> None:
 
 def _check_name(known: WatchedRecord | None) -> None:
     if known and known.renamed_to:
-        raise ConfigError(f"model: {known.model} was renamed on {_day(known.retired)}; its name is {known.renamed_to}")
+        raise ConfigError(f"model: {known.model} was renamed on {day(known.retired)}; its name is {known.renamed_to}")
 
 
-def _day(moment: float) -> str:
+def day(moment: float) -> str:
+    """Of a Unix time, in UTC."""
     return time.strftime("%Y-%m-%d", time.gmtime(moment))
 
 

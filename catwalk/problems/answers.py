@@ -46,22 +46,16 @@ class Answers:
     def of(cls, outcome: Outcome, keys: Keys | None, slices: Mapping[str, NDArray[Any]]) -> Answers:
         """Those that are kept of an outcome."""
         count = len(outcome.labels)
-        rows: Any = slice(None)
+        rows: NDArray[np.int64] | slice = slice(None)
         if count > MOST_EXAMPLES:
             rows = slice(MOST_EXAMPLES) if keys is None else np.sort(np.argsort(keys)[:MOST_EXAMPLES])
-        return cls(
-            outcome.labels[rows],
-            outcome.predictions[rows],
-            outcome.loss[rows],
-            None if keys is None else keys[rows],
-            {name: values[rows] for name, values in slices.items()},
-        )
+        return cls(outcome.labels, outcome.predictions, outcome.loss, keys, slices).at(rows)
 
     def outcome(self, metrics: Mapping[str, float]) -> Outcome:
         """For the gate, which asks for losses and labels alone."""
         return Outcome(self.labels, self.predictions.astype(np.float64), self.predictions, self.loss, metrics)
 
-    def at(self, rows: NDArray[np.int64]) -> Answers:
+    def at(self, rows: NDArray[np.int64] | slice) -> Answers:
         """Those to the examples of these rows, (m,), in their order."""
         return Answers(
             self.labels[rows],

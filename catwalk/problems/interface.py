@@ -53,9 +53,18 @@ class Metric:
         """A value with its unit; a ratio in per cent."""
         return f"{value:.2%}" if self.unit == "ratio" else f"{value:.4g} {self.unit}".rstrip()
 
+    @property
+    def unit_of_change(self) -> str:
+        """Of a difference of two values: of ratios, points; empty: none."""
+        return "points" if self.unit == "ratio" else self.unit
+
+    def signed(self, difference: float) -> str:
+        """A difference of two values with its sign, in :attr:`unit_of_change`, which it does not name."""
+        return f"{100 * difference:+.2f}" if self.unit == "ratio" else f"{difference:+.4g}"
+
     def change(self, difference: float) -> str:
-        """A signed difference of two values with its unit; of ratios in points."""
-        return f"{100 * difference:+.2f} points" if self.unit == "ratio" else f"{difference:+.4g} {self.unit}".rstrip()
+        """The same with its unit."""
+        return f"{self.signed(difference)} {self.unit_of_change}".rstrip()
 
     def gain(self, difference: float) -> float:
         """A difference of two values, positive where it is one for the better, and the other way round."""

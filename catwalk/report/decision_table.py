@@ -95,5 +95,4 @@ def _interval(check: CheckRecord, problem: Problem) -> str:
     metric = _difference_of(check.check, problem)
     if check.low is None or check.high is None or metric is None:
         return "–"
-    scale, form = (100, "+.2f") if metric.unit == "ratio" else (1, "+.4g")
-    return f"{scale * check.low:{form}} to {scale * check.high:{form}}"
+    return f"{metric.signed(check.low)} to {metric.signed(check.high)}"

@@ -21,6 +21,7 @@ from catwalk.environment.schedule import Schedule
 from catwalk.knobs import knob_text
 from catwalk.ledger.records import ChampionRecord, StageSummary, SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
+from catwalk.ledger.watched import in_use
 from catwalk.problems.binary import Binary
 from catwalk.problems.interface import Problem
 from catwalk.problems.multiclass import Multiclass
@@ -400,14 +401,15 @@ def _freshness(facts: Facts, settings: Settings) -> Iterator[Row]:
             told[_told_by(summary)] = summary.schedule  # a run by hand tells of a schedule that has changed, too
     for labels, finished in last.items():
         yield catalogue.LAST_SUCCESS, finished, labels
-    retired = {known.model: known.retired for known in facts.snapshot.models}
+    models = {known.model: known for known in facts.snapshot.models}
     for model, runs in scheduled.items():
         own = told[_told_by(runs[-1])]
-        in_use = max(run.started for run in runs) > retired.get(model, 0.0)
-        if in_use and (own or not runs[-1].problem):  # a run that logs is due when it says so, whatever others do
+        if in_use(models.get(model), runs) and (
+            own or not runs[-1].problem
+        ):  # a run that logs is due when it says so, whatever others do
             yield from _due(model, runs, Schedule.of(own) if own else settings.schedule)
-    for known in facts.snapshot.models:
-        if known.model not in scheduled and not known.retired:
+    for known in models.values():
+        if known.model not in scheduled and in_use(known, ()):
             yield from _owed(known.model, known.changed, known.changed, Schedule.of(known.schedule))
     begun = {run.dag_id for runs in scheduled.values() for run in runs}
     yield from _first_due(facts, settings, begun)

@@ -35,7 +35,7 @@ class RunReports:
         """A run's report with links to what lies around it; None where it has none.
 
         Raises:
-            StoreError: The store could not be read.
+            StoreError: the store could not be read.
             BusyError: too many wait for it.
         """
         body = self._read(f"runs/{run_id}/report.html")

@@ -259,7 +259,7 @@ class Handler(serving.Handler):
     def _fetch(self, read: Callable[[], bytes | None], up: bool) -> bytes | None:
         """
         Raises:
-            UnreachableError: The store can't be asked; the message is for the page.
+            UnreachableError: the store can't be asked; the message is for the page.
         """
         if not up:
             raise UnreachableError("The report can't be fetched while the store does not answer.")

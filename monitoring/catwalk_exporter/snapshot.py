@@ -52,7 +52,7 @@ class LedgerReader:
         should not wait for it.
 
         Raises:
-            StoreError: The store could not be read. What was published before stays.
+            StoreError: the store could not be read. What was published before stays.
         """
         summaries = tuple(self._summaries.read())
         champions, damaged = self._read_champions()

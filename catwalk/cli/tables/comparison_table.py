@@ -95,7 +95,7 @@ def _metrics(comparison: Comparison, names: Mapping[str, str]) -> list[tuple[str
         for metric in comparison.metrics:
             change = comparison.change(metric, entry)
             if metric.name in entry.scores:
-                beside = "" if change is None else f" ({metric.change(change).partition(' ')[0]})"
+                beside = "" if change is None else f" ({metric.signed(change)})"
                 told.append(f"{metric.title} {metric.text(entry.scores[metric.name])}{beside}")
         rows.append((names[entry.run_id], escape(", ".join(told))))
     return rows
@@ -103,7 +103,7 @@ def _metrics(comparison: Comparison, names: Mapping[str, str]) -> list[tuple[str
 
 def _slice_title(comparison: Comparison) -> str:
     metric = comparison.baseline.problem.metrics[0]
-    unit = "points" if metric.unit == "ratio" else metric.unit
+    unit = metric.unit_of_change
     return f"{metric.title} by slice, less the baseline's{f', in {unit}' if unit else ''}; {metric.better}"
 
 
@@ -143,8 +143,8 @@ def _test_header(comparison: Comparison) -> str:
 
 
 def _difference_header(comparison: Comparison) -> str:
-    unit = comparison.baseline.problem.metrics[0].unit
-    return "difference" + (f"\nin {escape('points' if unit == 'ratio' else unit)}" if unit else "")
+    unit = comparison.baseline.problem.metrics[0].unit_of_change
+    return "difference" + (f"\nin {escape(unit)}" if unit else "")
 
 
 def _runs_narrow(comparison: Comparison, width: int) -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from rich.markup import escape
@@ -59,17 +58,16 @@ def _row(model: str, runs: list[SummaryRecord], known: WatchedRecord | None, cha
         len(runs),
         last.run_id if last else "",
         champion[0].run_id if champion else "",
-        _state(said, last),
+        _state(said, runs),
     )
 
 
-def _state(known: WatchedRecord, last: SummaryRecord | None) -> str:
-    since = time.strftime("%Y-%m-%d", time.gmtime(known.retired))
+def _state(known: WatchedRecord, runs: list[SummaryRecord]) -> str:
     if known.renamed_to:
-        return f"renamed to {known.renamed_to} on {since}"
-    if known.retired and not (last and last.trigger == "schedule" and last.started > known.retired):
-        return f"retired on {since}"
-    return f"in use, formerly {known.formerly}" if known.formerly else "in use" if last else "waits for its first run"
+        return f"renamed to {known.renamed_to} on {watched.day(known.retired)}"
+    if not watched.in_use(known, runs):
+        return f"retired on {watched.day(known.retired)}"
+    return f"in use, formerly {known.formerly}" if known.formerly else "in use" if runs else "waits for its first run"
 
 
 def table(found: list[Row]) -> Table:

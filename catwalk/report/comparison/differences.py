@@ -44,9 +44,7 @@ class Difference:
 
     def texts(self) -> tuple[str, str, str]:
         """The difference and its bounds, in points or the metric's unit, which it does not name."""
-        scale, form = (100, "+.2f") if self.metric.unit == "ratio" else (1, "+.4g")
-        value, low, high = (format(scale * one, form) for one in (self.value, self.low, self.high))
-        return value, low, high
+        return self.metric.signed(self.value), self.metric.signed(self.low), self.metric.signed(self.high)
 
     @property
     def better(self) -> bool:

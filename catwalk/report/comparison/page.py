@@ -108,7 +108,7 @@ def _row(comparison: Comparison, entry: Entry, pair: Pair | None) -> dict[str, C
     best, last = (training.best, training.epochs[-1]) if training and training.epochs else (None, None)
     headline = comparison.baseline.problem.metrics[0]
     several = len({one.problem.metrics[0].name for one in comparison.entries}) > 1
-    score, unit = entry.scores.get(metric.name), "points" if headline.unit == "ratio" else headline.unit
+    score = entry.scores.get(metric.name)
     overall = pair.overall if pair else None
     difference = points(overall) if overall else "–" if pair else "baseline"
     return {
@@ -120,7 +120,7 @@ def _row(comparison: Comparison, entry: Entry, pair: Pair | None) -> dict[str, C
         "test" if several or headline.name == "accuracy" else f"test {headline.title}": "–"
         if score is None
         else f"{metric.title if several else ''} {metric.text(score)}".strip(),
-        ", ".join(filter(None, ("difference", unit))): difference,
+        ", ".join(filter(None, ("difference", headline.unit_of_change))): difference,
         "p": f"{overall.p:.2g}" if overall else "",
         "outcome": _outcome(entry.summary),
     }
@@ -160,8 +160,7 @@ def _scored(metric: Metric, entry: Entry, comparison: Comparison) -> Content:
     change = comparison.change(metric, entry)
     if change is None:
         return metric.text(value)
-    told = metric.change(change).partition(" ")[0]
-    return joined(metric.text(value), Html("<br>"), element("span", f"({told})", "quiet"))
+    return joined(metric.text(value), Html("<br>"), element("span", f"({metric.signed(change)})", "quiet"))
 
 
 def _slices(comparison: Comparison) -> Html:
@@ -174,7 +173,7 @@ def _slices(comparison: Comparison) -> Html:
         header += [run_name(pair.run_id), "p"]
     rows = [[name, *(cell for pair in pairs for cell in _cells(pair.slices.get(name)))] for name in shown]
     count = len({name for pair in comparison.pairs for name in pair.slices})
-    unit = "points" if metric.unit == "ratio" else metric.unit
+    unit = metric.unit_of_change
     note = style.sentences(
         f"Test {metric.title}{f' in {unit}' if unit else ''}, less the baseline's; {metric.better}.",
         f"The {len(shown)} slices with the largest differences, of {count}." if len(shown) < count else "",

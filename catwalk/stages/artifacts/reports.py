@@ -14,7 +14,7 @@ def store(run: Run, report: Report) -> None:
     """Stores ``figures/*.png`` and then ``report.html``, in place of what was there.
 
     Raises:
-        StoreError: The store could not be written to.
+        StoreError: the store could not be written to.
     """
     for name, body in report.figures.items():
         run.store.put(run.key(f"figures/{name}.png"), body)

@@ -22,6 +22,7 @@ from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
 from tests.catwalk.tracking.conftest import KEYS, LABELS, scores
 from tests.support.commands import command_line
+from tests.support.ledgers import put_summary, summary
 
 
 @pytest.fixture
@@ -81,6 +82,18 @@ def test_a_retired_model_is_due_no_more_until_a_scheduled_run_begins(command: An
     assert "retired on" in command("models").out
     trained(every="24h")
     assert due(ledger, "churn") and "retired" not in command("models").out
+
+
+def test_a_run_by_hand_hides_no_scheduled_one_that_brought_a_model_back(command: Any, ledger: Ledger) -> None:
+    """As a Trainable's runs do, which say nothing of their model."""
+    put_summary(ledger.store, summary())
+    assert command("models", "retire", "mlp").code == 0
+    assert "retired on" in command("models").out
+    for number, trigger in enumerate(("schedule", "manual"), 2):
+        started = time.time() + number
+        run_id = f"20261124T03000{number}Z-00000001"
+        put_summary(ledger.store, summary(run_id, trigger=trigger, started=started))
+    assert "retired" not in command("models").out
 
 
 def test_a_retired_model_may_be_added_again(command: Any, ledger: Ledger) -> None:
