@@ -18,7 +18,11 @@ WRONG = {
     "The stack's commands use what starts and configures it": ("stack/web_config.py", "stack.native.control"),
     "Data takes one way through the library": ("catwalk/knobs.py", "catwalk.trainable"),
     "A stage knows no other stage": ("catwalk/stages/test.py", "catwalk.stages.train"),
-    "A run that logs is opened, held and closed": ("catwalk/tracking/keys.py", "catwalk.tracking.journal"),
+    "A run that logs is opened, held and closed": ("catwalk/tracking/arguments/keys.py", "catwalk.tracking.journal"),
+    "What a caller says is checked piece by piece": (
+        "catwalk/tracking/arguments/settings.py",
+        "catwalk.tracking.arguments.dataset",
+    ),
     "A metric becomes a point, and a point a line": ("catwalk/telemetry/points.py", "catwalk.telemetry.emitter"),
     "The courier writes down before it delivers": (
         "monitoring/catwalk_courier/journal/store.py",

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from catwalk.errors import ConfigError, InputError, StoreError, SupersededError
 from catwalk.ledger import models
 from catwalk.ledger.records import DecisionRecord, ModelRecord
-from catwalk.tracking import settings
-from catwalk.tracking.epochs import epoch_record, measured
+from catwalk.tracking.arguments import settings
+from catwalk.tracking.arguments.epochs import epoch_record, measured
 from catwalk.tracking.patience import patiently
 from catwalk.tracking.session import Session
 
@@ -69,7 +69,7 @@ class TrackedRun:
             InputError: `as_of` is no date.
             StoreError: it can't be stored.
         """
-        from catwalk.tracking import dataset
+        from catwalk.tracking.arguments import dataset
 
         session = self._alive
         found = dataset.record(as_of, source, sha256, measured("statistics", statistics or {}))

@@ -27,7 +27,7 @@ from catwalk.storage.swap import swap
 from catwalk.telemetry.emitter import observer_from_environment
 from catwalk.telemetry.observer import Observer
 from catwalk.telemetry.points import OTHERS
-from catwalk.tracking import settings
+from catwalk.tracking.arguments import settings
 from catwalk.tracking.closing import open_key
 from catwalk.tracking.handle import TrackedRun, log
 from catwalk.tracking.identity import Identity, bystander, identify

@@ -47,7 +47,7 @@ def add(
     """Watch a model before its first run, which is then due; or a retired one again."""
     from catwalk.ledger import watched
     from catwalk.ledger.records import WatchedRecord
-    from catwalk.tracking import settings
+    from catwalk.tracking.arguments import settings
 
     named, schedule = settings.model_name(model), settings.schedule(every, cron)
     watched.add(ledger_store(), WatchedRecord(named, schedule=schedule, owner=owner, by=by or person()))
@@ -72,7 +72,8 @@ def rename(
     by: By = "",
 ) -> None:
     """Give a model that logs another name: its champion moves, its runs stay under the old one."""
-    from catwalk.tracking import renaming, settings
+    from catwalk.tracking import renaming
+    from catwalk.tracking.arguments import settings
 
     renaming.rename(ledger_store(), model, settings.model_name(name), by or person())
     print(f"{model} is {name} now: open its runs by that name; `catwalk runs --model {model}` lists those before")

@@ -16,7 +16,7 @@ from catwalk.ledger.champion import Champions
 from catwalk.ledger.runs import Ledger
 from catwalk.ledger.watched import watched
 from catwalk.storage.file_store import FileStore
-from catwalk.tracking.keys import salt_key
+from catwalk.tracking.arguments.keys import salt_key
 from catwalk.tracking.renaming import rename
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
