@@ -23,6 +23,10 @@ WRONG = {
         "catwalk/tracking/arguments/settings.py",
         "catwalk.tracking.arguments.dataset",
     ),
+    "A model stands on runs, and a run on records": (
+        "catwalk/ledger/runs.py",
+        "catwalk.ledger.models.champion",
+    ),
     "A metric becomes a point, and a point a line": ("catwalk/telemetry/points.py", "catwalk.telemetry.emitter"),
     "The courier writes down before it delivers": (
         "monitoring/catwalk_courier/journal/store.py",

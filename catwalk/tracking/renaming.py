@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from catwalk.errors import ConfigError, PreconditionFailedError
-from catwalk.ledger import watched
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models import watched
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records import WatchedRecord
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store

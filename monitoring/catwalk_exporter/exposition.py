@@ -19,9 +19,9 @@ from catwalk.clients.airflow_health import DagRun, DagSchedule
 from catwalk.environment.former_names import under_new_names
 from catwalk.environment.schedule import Schedule
 from catwalk.knobs import knob_text
+from catwalk.ledger.models.watched import in_use
 from catwalk.ledger.records import ChampionRecord, StageSummary, SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
-from catwalk.ledger.watched import in_use
 from catwalk.problems.binary import Binary
 from catwalk.problems.interface import Problem
 from catwalk.problems.multiclass import Multiclass

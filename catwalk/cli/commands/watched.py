@@ -45,7 +45,7 @@ def add(
     by: By = "",
 ) -> None:
     """Watch a model before its first run, which is then due; or a retired one again."""
-    from catwalk.ledger import watched
+    from catwalk.ledger.models import watched
     from catwalk.ledger.records import WatchedRecord
     from catwalk.tracking.arguments import settings
 
@@ -57,7 +57,7 @@ def add(
 @models.command()
 def retire(model: Name, by: By = "") -> None:
     """Take a model out of use: no run of it is due any more. Its runs and champion stay."""
-    from catwalk.ledger import watched
+    from catwalk.ledger.models import watched
 
     store = ledger_store()
     _check_known(store, model)

@@ -12,9 +12,9 @@ import pytest
 import catwalk
 from catwalk.errors import ConfigError
 from catwalk.gate.promotion import promote_by_hand, rollback
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models.champion import Champions
+from catwalk.ledger.models.watched import watched
 from catwalk.ledger.runs import Ledger
-from catwalk.ledger.watched import watched
 from catwalk.storage.file_store import FileStore
 from catwalk.tracking.arguments.keys import salt_key
 from catwalk.tracking.renaming import rename

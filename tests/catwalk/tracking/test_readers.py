@@ -11,9 +11,9 @@ import pytest
 
 import catwalk
 from catwalk.errors import ConfigError
+from catwalk.ledger.models.watched import watched
 from catwalk.ledger.runs import Ledger
 from catwalk.ledger.summaries import Summaries
-from catwalk.ledger.watched import watched
 from catwalk.storage.file_store import FileStore
 from catwalk.storage.store import Store
 from catwalk.tracking import journal
