@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from catwalk.problems.paired import MeanDifference
+    from catwalk.problems.paired.differences import MeanDifference
 
 CLIP = 1e-6
 """Probabilities are taken to lie at least so far from 0 and 1, or a single sure mistake had an infinite loss."""
@@ -102,7 +102,7 @@ class Binary:
 
     def paired(self, labels: NDArray[Any], challenger: NDArray[Any], baseline: NDArray[Any]) -> MeanDifference:
         """Student's paired t on the log loss; on AUC's pseudo-values, which is the test of DeLong et al. (1988)."""
-        from catwalk.problems.paired import MeanDifference
+        from catwalk.problems.paired.differences import MeanDifference
 
         headline = self.metrics[0]
         return MeanDifference.of_losses(challenger, baseline, headline.name, headline.unit)

@@ -16,7 +16,7 @@ from catwalk.ledger.runs import Run
 from catwalk.problems import answers as stored
 from catwalk.problems import described
 from catwalk.problems.answers import Answers, Tested, incomparable, paired
-from catwalk.problems.pairing import Pairs
+from catwalk.problems.paired.pairing import Pairs
 from catwalk.storage.swap import swap
 from catwalk.tracking.arguments.dataset import moment
 
