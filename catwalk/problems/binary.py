@@ -20,10 +20,10 @@ CLIP = 1e-6
 LEAST_POSITIVES = 100
 """Below it the paired test is wrong more often than it says: docs/gate.md."""
 _LOG_LOSS = Metric("log_loss", "minimize", "nats", "mean logarithmic loss, probabilities clipped at 1e-6")
-_AUC = Metric("auc", "maximize", "ratio", "area under the ROC curve: how often a positive is ranked above a negative")
-_RANKING = (_AUC, Metric("average_precision", "maximize", "ratio", "precision, averaged over the recall gained"))
+_AUC = Metric("auc", "maximize", "", "area under the ROC curve: how often a positive is ranked above a negative")
+_RANKING = (_AUC, Metric("average_precision", "maximize", "", "precision, averaged over the recall gained"))
 _PROBABILITIES = (
-    Metric("brier", "minimize", "ratio", "mean squared distance of the probability from the truth"),
+    Metric("brier", "minimize", "", "mean squared distance of the probability from the truth"),
     Metric("calibration_error", "minimize", "ratio", "expected calibration error over 15 equally wide bins"),
 )
 _AT_THRESHOLD = (

@@ -39,7 +39,7 @@ class Regression:
             Metric("mae", "minimize", self.unit, "mean absolute error"),
             Metric("rmse", "minimize", self.unit, "root of the mean squared error"),
             Metric("median_absolute_error", "minimize", self.unit, "half of the examples are predicted closer"),
-            Metric("r2", "maximize", "ratio", "share of the target's variance that is explained"),
+            Metric("r2", "maximize", "", "share of the target's variance that is explained"),
         )
 
     def measure(self, labels: Any, scores: Any) -> Outcome:

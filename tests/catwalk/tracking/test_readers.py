@@ -124,7 +124,7 @@ def test_a_ledger_keeps_what_shipping_runs_say_of_a_model(
     with catwalk.run("churn", catwalk.Binary(), owner="growth", every="24h") as run:
         pass
     second = watched(ledger.store, "churn")
-    assert second and (second.run_id, second.owner, second.schedule) == (run.run_id, "growth", "every 86400 s")
+    assert second and (second.run_id, second.owner, second.schedule) == (run.run_id, "growth", "every 24 h")
     assert [old["run_id"] for old in second.history] == [shipped[0]]
     monkeypatch.delenv("CATWALK_SHIP")
     catwalk.run("churn", catwalk.Binary(), owner="nobody").close()

@@ -36,7 +36,7 @@ def test_a_run_is_in_the_ledger_as_the_stages_would_have_written_it(ledger: Ledg
     run = one(params={"depth": 6}, every="24h", owner="growth")
     stored = ledger.run(run.run_id)
     record, training, evaluation, decision = stored.record, stored.training(), stored.evaluation(), stored.decision()
-    assert record.problem["kind"] == "binary" and record.owner == "growth" and record.schedule == "every 86400 s"
+    assert record.problem["kind"] == "binary" and record.owner == "growth" and record.schedule == "every 24 h"
     assert record.parameters == {"depth": 6}
     assert training and evaluation and decision
     assert [epoch.scores for epoch in training.epochs][-1] == {
