@@ -79,7 +79,15 @@ def rename(
 
 
 def _check_known(store: Store, model: str) -> None:
-    from catwalk.cli.tables import model_table
+    """Summaries are read only of a model that has neither a record of its own nor a champion.
 
-    if model not in {row.model for row in model_table.rows(store)}:
+    Raises:
+        ConfigError: nothing is known of the model.
+    """
+    from catwalk.ledger.champion import Champions
+    from catwalk.ledger.summaries import Summaries
+    from catwalk.ledger.watched import watched
+
+    known = watched(store, model) or Champions(store).find(model)
+    if not known and all(summary.model != model for summary in Summaries(store).read()):
         raise ConfigError(f"there is no model {model}; `catwalk models` lists them")
