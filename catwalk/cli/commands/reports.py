@@ -45,7 +45,7 @@ def report(
 ) -> None:
     """Build a run's report again from the ledger, and store it there."""
     from catwalk.cli.tables import output
-    from catwalk.environment.parts import public_url
+    from catwalk.clients.exporter import shown_at
     from catwalk.report.build import build, write
     from catwalk.stages.artifacts import reports
 
@@ -58,18 +58,19 @@ def report(
         return
     folder = out or (_temporary_folder("catwalk-report-") if show_it else None)
     page = write(built, folder) if folder else None
-    url = f"{public_url('exporter')}/runs/{found.run_id}"
+    url = shown_at(found.run_id)
     if json:
         facts = {"run_id": found.run_id, "key": found.key("report.html"), "url": url, "bytes": len(built.html)}
         output.print_json({**facts, "file": page and str(page), "missing": built.missing})
     else:
-        print(f"{found.store.url.rstrip('/')}/{found.key('report.html')} ({len(built.html):,} bytes), shown at {url}")
+        stored = f"{found.store.url.rstrip('/')}/{found.key('report.html')}"
+        print(f"{stored} ({len(built.html):,} bytes)" + (f", shown at {url}" if url else ""))
         if page:
             print(page)
         for name, sentence in built.missing.items():
             print(f"without {name.replace('_', ' ')}: {sentence}")
     if show_it and page:
-        _show_in_browser(page, f" or {url}")
+        _show_in_browser(page, url and f" or {url}")
 
 
 def _temporary_folder(prefix: str) -> Path:
