@@ -112,6 +112,7 @@ def show(
     from catwalk.cli.tables import output
     from catwalk.ledger.summaries import stalled_seconds
     from catwalk.problems import of_record
+    from catwalk.problems.limits import limits
 
     found = resolve(run, model)
     summary, training, evaluation = found.summary(), _sound(found.training), _sound(found.evaluation)
@@ -132,9 +133,10 @@ def show(
         raise CatwalkError(
             f"run {found.run_id} has no summary: it was interrupted as it started; run or trigger it again"
         )
-    problem = of_record(found.record)
+    record, problem = found.record, of_record(found.record)
+    told = limits(problem, record.thresholds, record.threshold_reasons)
     output.show(
-        output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds(), problem, whole)
+        output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds(), problem, whole, told)
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
+from catwalk.cli.tables.output import addresses
 from catwalk.ledger import watched
 from catwalk.ledger.champion import Champions
 from catwalk.ledger.records import SummaryRecord, WatchedRecord
@@ -30,6 +32,10 @@ class Row:
     """run_id; empty: none."""
     state: str
     """In words, with its other name."""
+    links: dict[str, str]
+    thresholds: dict[str, Any]
+    """As run.json has them, like their reasons."""
+    threshold_reasons: dict[str, str]
 
 
 def rows(store: Store) -> list[Row]:
@@ -59,6 +65,9 @@ def _row(model: str, runs: list[SummaryRecord], known: WatchedRecord | None, cha
         last.run_id if last else "",
         champion[0].run_id if champion else "",
         _state(said, runs),
+        said.links or (last.links if last else {}),
+        said.thresholds,
+        said.threshold_reasons,
     )
 
 
@@ -78,8 +87,11 @@ def table(found: list[Row]) -> Table:
     shown.add_column("runs", justify="right", no_wrap=True)
     for name in ("last run", "in service"):
         shown.add_column(name, overflow="fold")
-    shown.add_column("state", overflow="fold")
+    linked = any(row.links for row in found)
+    for name in ("state", "links") if linked else ("state",):
+        shown.add_column(name, overflow="fold")
     for row in found:
-        words = (row.model, row.problem, row.schedule, row.owner, str(row.runs), row.last_run, row.champion, row.state)
+        words = [row.model, row.problem, row.schedule, row.owner, str(row.runs), row.last_run, row.champion, row.state]
+        words += [addresses(row.links)] if linked else []
         shown.add_row(*(escape(word) or "-" for word in words))
     return shown

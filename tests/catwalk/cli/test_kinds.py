@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import catwalk
 from tests.catwalk.report.test_kinds import HALF, churn, demand, ledger, tickets
 from tests.support.commands import command_line
 
@@ -26,6 +27,20 @@ def test_a_regression_shows_its_metrics_with_units(ledger: Any, command: Any) ->
     assert f"test mae {metrics['mae']:.4g} EUR (2,000 examples)" in text
     assert f"{metrics['rmse']:.4g} EUR" in text and text.count("lower is better") == 3 and "half" in text
     assert f"mae {metrics['mae']:.4g} EUR" in command("runs").out and "test\n%" not in command("runs").out
+
+
+def test_limits_with_reasons_owner_and_links_are_shown(ledger: Any, command: Any) -> None:
+    limits = {"mae": (40.0, "a day's [stock]"), "significance": 0.02}
+    options: Any = {"owner": "stores", "links": {"notebook": "https://example.org/[n]"}, "thresholds": limits}
+    with catwalk.run("demand", catwalk.Regression("EUR"), **options) as run:
+        pass
+    shown, listed = command("show", run.run_id).out, command("models").out
+    assert "mae, at most 40 EUR: a day's [stock]" in shown and "significance 0.02" in shown
+    for text in (shown, listed):
+        assert "stores" in text and "notebook https://example.org/[n]" in " ".join(text.split())
+    (row,) = command("models", "--json").json()
+    assert row["links"] == options["links"] and row["threshold_reasons"] == {"mae": "a day's [stock]"}
+    assert row["thresholds"] == {"floors": {"mae": 40.0}, "significance": 0.02}
 
 
 def test_of_a_hundred_classes_twenty_are_shown_unless_all_are_asked_for(ledger: Any, command: Any) -> None:
