@@ -608,6 +608,17 @@ def regressed(metric: str, share: str) -> Alert:
     )
 
 
+def floor_missed(metric: str, run_id: str, severity: dict[str, str], by: str) -> Alert:
+    """A metric on the wrong side of its limit."""
+    return Alert(
+        {**severity, "run_id": run_id, "model": "mlp", "metric": metric},
+        f"mlp: {metric} misses the gate's limit by {by}",
+        f"The {metric} of run {run_id} of mlp is on the wrong side of the floor or cap that the gate asks of it, "
+        f"by {by}. http://exporter/runs/{run_id}",
+        MODEL_PAGE,
+    )
+
+
 HEADLINE: list[Scenario] = [
     scenario(
         "an error is just more than a tenth above the champion's",
@@ -656,6 +667,56 @@ HEADLINE: list[Scenario] = [
         "the latest headline is no number",
         {**metrics("latest", RUN, mae="NaN"), **metrics("champion", OLDER, mae=10.0), **described("mae", "minimize")},
         fires("ModelHeadlineRegressed", "1m", regressed("mae", "NaN%")),
+    ),
+    scenario(
+        "a floor and a cap are just missed by the latest run, and kept by what is in service",
+        {
+            **metrics("latest", RUN, auc=0.799, cost=2.001, mae=9.0, accuracy=0.5, of_no_goal=3.0),
+            **metrics("champion", OLDER, auc=0.8, cost=2.0),
+            **described("auc", "maximize"), **described("cost", "minimize", "false"),
+            **described("accuracy", "maximize", "false"), **described("mae", "minimize", "false"),
+            **described("of_no_goal", "", "false"),
+            **asked(auc_floor=0.8, cost_floor=2.0, accuracy_floor=0.9, recall_floor=0.9, calibration=0.0),
+            **asked(of_no_goal_floor=2.0),
+        },
+        silent("ModelFloorMissed", "20s"),
+        fires(
+            "ModelFloorMissed",
+            "30s",
+            floor_missed("auc", RUN, WARNING, "0.001"),
+            floor_missed("cost", RUN, WARNING, "0.001"),
+        ),
+        has(
+            'model:metric_shortfall:last{metric!="accuracy"}',
+            "1m",
+            {
+                f'{{metric="{metric}", model="mlp", role="{role_}", run_id="{run_id}"}}': value
+                for metric, role_, run_id, value in (
+                    ("auc", "latest", RUN, 0.001), ("auc", "champion", OLDER, 0.0),
+                    ("cost", "latest", RUN, 0.001), ("cost", "champion", OLDER, 0.0),
+                )
+            },
+        ),
+    ),
+    scenario(
+        "what is in service misses a cap that was lowered since; the latest run keeps it",
+        {
+            **metrics("latest", RUN, mae=9.0), **metrics("champion", OLDER, mae=9.5), **described("mae", "minimize"),
+            **asked(mae_floor=9.0),
+        },
+        silent("ModelFloorMissed", "20s"),
+        fires("ModelFloorMissed", "30s", floor_missed("mae", OLDER, CRITICAL, "0.5")),
+    ),
+    scenario(
+        "metrics with a floor are no numbers any more",
+        {
+            **metrics("latest", RUN, auc="NaN"), **metrics("champion", OLDER, auc="NaN"),
+            **described("auc", "maximize"), **asked(auc_floor=0.8),
+        },
+        fires(
+            "ModelFloorMissed", "1m",
+            floor_missed("auc", RUN, WARNING, "NaN"), floor_missed("auc", OLDER, CRITICAL, "NaN"),
+        ),
     ),
     scenario(
         "both are perfect",

@@ -43,6 +43,20 @@ def test_limits_with_reasons_owner_and_links_are_shown(ledger: Any, command: Any
     assert row["thresholds"] == {"floors": {"mae": 40.0}, "significance": 0.02}
 
 
+def test_a_binary_model_has_the_columns_of_its_own_epochs_and_scores_without_per_cent(
+    ledger: Any, command: Any
+) -> None:
+    with catwalk.run("fraud", catwalk.Binary()) as run:
+        run.epoch(1, train={"loss": 0.5}, validation={"loss": 0.4, "auc": 0.8})
+        run.test([0, 1] * 500, [0.25, 0.75] * 500)
+    text = command("show", run.run_id).out
+    head = next(line.split("  ") for line in text.splitlines() if line.startswith("epoch"))
+    assert [word.strip() for word in head if word] == ["epoch", "train loss", "valid. loss", "valid. auc", "took"]
+    lines = {line.split("  ")[0]: line.split()[1:3] for line in text.splitlines()}
+    assert lines["auc"] == ["1", "higher"] and lines["brier"] == ["0.0625", "lower"]
+    assert lines["calibration error"] == ["error", "25.00%"]
+
+
 def test_of_a_hundred_classes_twenty_are_shown_unless_all_are_asked_for(ledger: Any, command: Any) -> None:
     run_id = tickets(0.5)
     recall = ledger.run(run_id).evaluation().class_accuracy

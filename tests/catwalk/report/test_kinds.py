@@ -100,7 +100,7 @@ def test_a_model_s_limits_stand_with_their_reasons_beside_its_owner_and_links(le
         run.test((KEYS % 5 == 0).astype(int), np.where(KEYS % 5 == 0, 0.7, 0.2))
     report, text = shown(ledger, run.run_id)
     told = text[text.index("Limits of this model") : text.index("At a glance")]
-    assert "auc, at least75.00%last year's <list> had it" in told
+    assert "auc, at least0.75last year's <list> had it" in told
     assert "log loss, at most0.9 natsno reason given" in told and "margin0.01 natshalf a point" in told
     assert "ownergrowth <team>" in text
     assert check_page(report.html).links == {'https://example.org/n?a=1&b="2"': "note<b>"}
