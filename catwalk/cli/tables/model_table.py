@@ -8,7 +8,6 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from catwalk.cli.tables.output import addresses
 from catwalk.ledger.models import watched
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records import SummaryRecord, WatchedRecord
@@ -87,11 +86,14 @@ def table(found: list[Row]) -> Table:
     shown.add_column("runs", justify="right", no_wrap=True)
     for name in ("last run", "in service"):
         shown.add_column(name, overflow="fold")
-    linked = any(row.links for row in found)
-    for name in ("state", "links") if linked else ("state",):
-        shown.add_column(name, overflow="fold")
+    shown.add_column("state", overflow="fold")
     for row in found:
-        words = [row.model, row.problem, row.schedule, row.owner, str(row.runs), row.last_run, row.champion, row.state]
-        words += [addresses(row.links)] if linked else []
+        words = (row.model, row.problem, row.schedule, row.owner, str(row.runs), row.last_run, row.champion, row.state)
         shown.add_row(*(escape(word) or "-" for word in words))
     return shown
+
+
+def links(found: list[Row]) -> list[str]:
+    """What belongs to the models elsewhere, a line a link: addresses are too long for a column."""
+    named = [f"{row.model}: {name} {url}" for row in found for name, url in row.links.items()]
+    return ["", *map(escape, named)] if named else []
