@@ -154,12 +154,12 @@ def families(facts: Facts, settings: Settings) -> Iterator[Family]:
     """Every family with its samples. A family without samples is left out."""
     made = {metric: _family(metric) for metric in catalogue.by_transport("exporter") if metric.kind != "histogram"}
     summaries = facts.snapshot.summaries
-    shown = _shown(summaries, facts.now)
+    shown, retired = _shown(summaries, facts.now), _retired(facts.snapshot)
     for rows in (
         _own(facts, settings),
         _runs(facts, settings, shown),
-        _models(facts.snapshot),
-        _decisions(summaries, shown),
+        _models(facts.snapshot, retired),
+        _decisions(summaries, shown, retired),
         _airflow(facts),
         _freshness(facts, settings),
     ):
@@ -264,18 +264,26 @@ def _stage(stage: StageSummary, labels: tuple[str, ...], finished: float | None)
         yield catalogue.STAGE_ENDED, max(stage.started, ended), labels
 
 
-def _models(snapshot: Snapshot) -> Iterator[Row]:
+def _retired(snapshot: Snapshot) -> Set[str]:
+    """Models that are out of use, or have another name. Of those nothing is said that alerts stand on for good."""
+    runs = snapshot.summaries
+    gone = (known for known in snapshot.models if not in_use(known, (run for run in runs if run.model == known.model)))
+    return {known.model for known in gone}
+
+
+def _models(snapshot: Snapshot, retired: Set[str]) -> Iterator[Row]:
     """The latest and the champion of each model: few series, always there, so alerts stand on them."""
     latest: dict[str, SummaryRecord] = {}
     for summary in snapshot.summaries:
-        if summary.trigger in _PIPELINE and summary.ships and summary.is_tested:
+        if summary.trigger in _PIPELINE and summary.ships and summary.is_tested and summary.model not in retired:
             latest[summary.model] = summary  # oldest first: the last one stays
     for summary in latest.values():
         yield from _model(summary, "latest")
-    serving = {champion.model: _serving(snapshot, champion) for champion in snapshot.champions}
+    champions = [champion for champion in snapshot.champions if champion.model not in retired]
+    serving = {champion.model: _serving(snapshot, champion) for champion in champions}
     for described in {**serving, **latest}.values():
         yield from _descriptions(described) if described else ()
-    for champion in snapshot.champions:
+    for champion in champions:
         yield catalogue.CHAMPION_INFO, 1, (champion.model, champion.run_id, champion.model_sha256)
         yield catalogue.CHAMPION_PROMOTED, champion.promoted, (champion.run_id, champion.model)
         found = serving[champion.model]
@@ -335,7 +343,7 @@ def _model(summary: SummaryRecord, role: str) -> Iterator[Row]:
             yield metric, value, (*labels, name)
 
 
-def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str]) -> Iterator[Row]:
+def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str], retired: Set[str]) -> Iterator[Row]:
     """Counted from the ledger each time, so that no event is counted twice or forgotten."""
     counts: Counter[tuple[str, str, str]] = Counter()
     since_ship: dict[str, int] = {}
@@ -348,7 +356,7 @@ def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str]) -> Iterato
         counts[summary.model, summary.decision, summary.reason] += 1
         if summary.run_id in visible:
             shown[summary.run_id] = summary
-        if not summary.ships:
+        if not summary.ships or summary.model in retired:
             continue
         since_ship[summary.model] = 0 if summary.decision == "ship" else since_ship.get(summary.model, 0) + 1
         of_pipeline = summary.trigger in _PIPELINE

@@ -43,7 +43,7 @@ Out = Annotated[
 
 def report(run: RunArgument, show_it: Open = False, out: Out = None, model: Model = "", json: Json = False) -> None:
     """Build a run's report again from the ledger, and store it there."""
-    from catwalk.environment.parts import public_url
+    from catwalk.clients.exporter import shown_at
     from catwalk.report.build import build, write
     from catwalk.stages.artifacts import reports
 
@@ -56,10 +56,10 @@ def report(run: RunArgument, show_it: Open = False, out: Out = None, model: Mode
         return
     folder = out or (_temporary_folder("catwalk-report-") if show_it else None)
     page = write(built, folder) if folder else None
-    url = f"{public_url('exporter')}/runs/{found.run_id}"
+    url = shown_at(found.run_id)
     _say_what_was_built(found, built, page, url, json)
     if show_it and page:
-        _show_in_browser(page, f" or {url}")
+        _show_in_browser(page, url and f" or {url}")
 
 
 def _say_what_was_built(run: Run, built: Report, page: Path | None, url: str, json: bool) -> None:
@@ -69,7 +69,8 @@ def _say_what_was_built(run: Run, built: Report, page: Path | None, url: str, js
         facts = {"run_id": run.run_id, "key": run.key("report.html"), "url": url, "bytes": len(built.html)}
         output.print_json({**facts, "file": page and str(page), "missing": built.missing})
         return
-    print(f"{run.store.url.rstrip('/')}/{run.key('report.html')} ({len(built.html):,} bytes), shown at {url}")
+    stored = f"{run.store.url.rstrip('/')}/{run.key('report.html')}"
+    print(f"{stored} ({len(built.html):,} bytes)" + (f", shown at {url}" if url else ""))
     if page:
         print(page)
     for name, sentence in built.missing.items():

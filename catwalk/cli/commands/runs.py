@@ -127,6 +127,7 @@ def show(
     from catwalk.cli.tables import output
     from catwalk.ledger.summaries import stalled_seconds
     from catwalk.problems import of_record
+    from catwalk.problems.limits import limits
 
     found = resolve(run, model)
     if json:
@@ -138,9 +139,10 @@ def show(
         raise CatwalkError(
             f"run {found.run_id} has no summary: it was interrupted as it started; run or trigger it again"
         )
-    problem = of_record(found.record)
+    record, problem = found.record, of_record(found.record)
+    told = limits(problem, record.thresholds, record.threshold_reasons)
     output.show(
-        output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds(), problem, whole)
+        output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds(), problem, whole, told)
     )
 
 
