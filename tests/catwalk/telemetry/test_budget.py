@@ -378,8 +378,8 @@ class Scraper:
         job = {
             "job_name": "statsd_exporter",
             "sample_limit": SAMPLE_LIMIT,
-            "scrape_interval": "1s",
-            "scrape_timeout": "1s",
+            "scrape_interval": "10s",
+            "scrape_timeout": "10s",
         }
         config = {"scrape_configs": [{**job, "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}]}
         (folder / "prometheus.yml").write_text(json.dumps(config))
