@@ -208,6 +208,12 @@ def goal() -> dashboard.QueryVariable:
     return _found("goal", "Goal", f"group by (goal) ({described})", "goal")
 
 
+def statistic() -> dashboard.QueryVariable:
+    """Which statistic, of all that the model's versions told of their data in the range."""
+    found = _labels("statistic", "Statistic", 'model:dataset_statistic:last{model="$model"}', "statistic")
+    return found.sort(VariableSort.ALPHABETICAL_ASC)
+
+
 def split() -> dashboard.CustomVariable:
     """Which split the curves are measured on."""
     return (

@@ -135,6 +135,7 @@ def lines(
     steps: bool = False,
     rare: bool = False,
     minutes: bool = False,
+    limit: float | None = None,
 ) -> timeseries.Panel:
     """Values over time.
 
@@ -142,6 +143,7 @@ def lines(
         steps: they hold until they change.
         rare: they stand alone, with nothing before and after: dots.
         minutes: they are recorded each minute.
+        limit: of values from 0 on; always in sight, as a dashed line.
     """
     panel = (
         timeseries.Panel()
@@ -160,6 +162,9 @@ def lines(
         panel.interval(_MINUTES)
     if about.decimals == 0:  # counts: all zeros are a line at the bottom of a scale to 1
         panel.axis_soft_min(0).axis_soft_max(1)
+    if limit is not None:
+        panel.axis_soft_min(0).axis_soft_max(1.1 * limit).thresholds(thresholds((None, "transparent"), (limit, LOOK)))
+        panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(looks.GraphThresholdsStyleMode.DASHED))
     return _about(_targets(_meant(panel), targets), about)
 
 

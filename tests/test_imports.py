@@ -17,8 +17,17 @@ WRONG = {
     "Of the stack, the demo alone knows a model": ("stack/settings.py", "ml.fashion_mnist"),
     "The stack's commands use what starts and configures it": ("stack/web_config.py", "stack.native.control"),
     "Data takes one way through the library": ("catwalk/knobs.py", "catwalk.trainable"),
+    "Problems are compared by paired losses": ("catwalk/problems/paired/pairing.py", "catwalk.problems.interface"),
     "A stage knows no other stage": ("catwalk/stages/test.py", "catwalk.stages.train"),
-    "A run that logs is opened, held and closed": ("catwalk/tracking/keys.py", "catwalk.tracking.journal"),
+    "A run that logs is opened, held and closed": ("catwalk/tracking/arguments/keys.py", "catwalk.tracking.journal"),
+    "What a caller says is checked piece by piece": (
+        "catwalk/tracking/arguments/settings.py",
+        "catwalk.tracking.arguments.dataset",
+    ),
+    "A model stands on runs, and a run on records": (
+        "catwalk/ledger/runs.py",
+        "catwalk.ledger.models.champion",
+    ),
     "A metric becomes a point, and a point a line": ("catwalk/telemetry/points.py", "catwalk.telemetry.emitter"),
     "The courier writes down before it delivers": (
         "monitoring/catwalk_courier/journal/store.py",

@@ -135,7 +135,7 @@ def publish_run(run_id: str) -> None:
 def announce(run: Run) -> None:
     """Adds an event of its assets for a model in service. A task that is tried again may add them twice, but never
     forgets them."""
-    from catwalk.ledger.champion import in_service
+    from catwalk.ledger.models.champion import in_service
 
     champion = in_service(run)
     if champion:

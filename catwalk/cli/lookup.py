@@ -79,7 +79,7 @@ def champion_of(store: Store, model: str) -> ChampionRecord:
         CatwalkError: it has none.
     """
     from catwalk.cli import trainables
-    from catwalk.ledger.champion import Champions
+    from catwalk.ledger.models.champion import Champions
 
     champions = Champions(store)
     models = champions.models()
@@ -94,7 +94,7 @@ def champion_of(store: Store, model: str) -> ChampionRecord:
 
 def champion_model(model: str) -> tuple[ChampionRecord, Run, bytes]:
     """The champion, its run, and its verified weights."""
-    from catwalk.ledger.champion import champion_weights
+    from catwalk.ledger.models.champion import champion_weights
     from catwalk.ledger.runs import Run
 
     store = ledger_store()

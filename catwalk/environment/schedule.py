@@ -35,7 +35,9 @@ PRESETS = {
 }
 """As Airflow reads them; croniter does not know all of them, and Airflow leaves the last two to it."""
 UTC_ZONE = "UTC"
-_EVERY = re.compile(r"every ([0-9.e+]+) s")
+_SPAN = re.compile(r"(\d+(?:\.\d+)?(?:e\+?\d+)?)\s*(s|min|h|d|w)")
+_UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "min": 60, "s": 1}
+_EVERY = "every "
 _RANDOM = re.compile(r"(^|[\s,])R", re.IGNORECASE)
 """A field by which croniter draws lots, each process its own."""
 
@@ -67,6 +69,19 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (LookupError, ValueError, OSError):  # unknown; no name; a folder of zones
         raise ConfigError(f"there is no time zone {name!r:.60}; its IANA name is one such as Europe/Berlin") from None
+
+
+def span(text: str) -> float:
+    """Seconds of a time such as ``24h``, ``90 min`` or ``7d``; 0.0 where it is none."""
+    found = _SPAN.fullmatch(text.strip())
+    return float(found[1]) * _UNITS[found[2]] if found else 0.0
+
+
+def _span_text(seconds: float) -> str:
+    """In the largest unit of which it is a whole number, but a day is 24 hours, as people write it."""
+    units = ("h", "min") if seconds == _UNITS["d"] else ("d", "h", "min")
+    unit = next((unit for unit in units if seconds % _UNITS[unit] == 0), "s")
+    return f"{seconds / _UNITS[unit]:.15g} {unit}"
 
 
 def _known(name: str) -> bool:
@@ -108,16 +123,15 @@ class Schedule:
     def of(cls, text: str) -> Schedule:
         """The schedule that a DAG has, or a run says, also in the words of ``str(schedule)``; one whose times can't be
         foretold is never due. A sixth word of a cron is its time zone."""
-        span = _EVERY.fullmatch(text)
-        if span:
-            return cls("", float(span[1]))
+        if text.startswith(_EVERY):
+            return cls("", span(text.removeprefix(_EVERY)))
         fields = PRESETS.get(text, text).split()
         cron, named = " ".join(fields[:5]), " ".join(fields[5:]) or UTC_ZONE
         return cls(cron, zone=named) if _known(named) and _fires(cron) else cls("")
 
     def __str__(self) -> str:
         if self.seconds:
-            return f"every {self.seconds:g} s"
+            return f"{_EVERY}{_span_text(self.seconds)}"
         return self.cron if self.zone == UTC_ZONE else f"{self.cron} {self.zone}"
 
     def after(self, moment: float) -> Iterator[float]:

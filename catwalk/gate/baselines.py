@@ -15,11 +15,11 @@ from catwalk.errors import ArtifactError, CatwalkError, DamagedError, NotFoundEr
 from catwalk.gate.config import GateConfig
 from catwalk.gate.decision import Baseline, Examples, Role, Ruling, rule
 from catwalk.knobs import stored_section
-from catwalk.ledger.champion import Champions, Current, verified_model
 from catwalk.ledger.examples import split_body, training_examples
+from catwalk.ledger.models.champion import Champions, Current, verified_model
 from catwalk.ledger.records import ChampionRecord, DatasetRecord, EvaluationRecord
 from catwalk.ledger.runs import Run
-from catwalk.problems.paired import Integers
+from catwalk.problems.paired.differences import Integers
 from catwalk.trainable import config_of, of_model, of_run
 
 _UNUSABLE = (ArtifactError, DamagedError, NotFoundError)

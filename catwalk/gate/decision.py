@@ -18,7 +18,7 @@ from catwalk.gate.config import GateConfig
 from catwalk.ledger.records import CheckRecord, EvaluationRecord, Verdict, class_names, is_finite
 from catwalk.problems.comparison import PairedTest
 from catwalk.problems.multiclass import Multiclass
-from catwalk.problems.paired import Integers, Paired
+from catwalk.problems.paired.differences import Integers, Paired
 from catwalk.problems.slices import SliceDifference, regressions
 
 Role = Literal["champion", "anchor"]

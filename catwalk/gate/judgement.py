@@ -18,7 +18,7 @@ from catwalk.ledger.records import CheckRecord, Verdict
 from catwalk.problems.arrays import Floats
 from catwalk.problems.comparison import STANDARD_ERRORS, PairedTest, compare
 from catwalk.problems.interface import Metric, Outcome, Problem
-from catwalk.problems.pairing import Pairs
+from catwalk.problems.paired.pairing import Pairs
 from catwalk.problems.slices import regressions
 
 

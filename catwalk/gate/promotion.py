@@ -8,8 +8,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from catwalk.errors import ArtifactError, CatwalkError, DamagedError
-from catwalk.ledger import models
-from catwalk.ledger.champion import Champions, Current
+from catwalk.ledger.models import artifact
+from catwalk.ledger.models.champion import Champions, Current
 from catwalk.ledger.records import ChampionRecord, is_finite
 from catwalk.ledger.runs import Run
 from catwalk.problems import described
@@ -24,7 +24,7 @@ def promote(run: Run, current: Current | None, by: str, reason: str, rollback: b
         ArtifactError: the model is missing or is not the one that was tested.
         PreconditionFailedError: the champion has changed since `current` was read; decide again.
     """
-    model_sha256 = models.verify(run)
+    model_sha256 = artifact.verify(run)
     return Champions(run.store).promote(run, model_sha256, current, _anchor(run, current), by, reason, rollback)
 
 
@@ -88,7 +88,7 @@ def _stands(anchor: Run, run: Run) -> bool:
     with suppress(DamagedError, ArtifactError):
         best, new = _headline(anchor), _headline(run)
         if is_finite(best) and not (is_finite(new) and new > best):
-            models.verify(anchor)
+            artifact.verify(anchor)
             return True
     return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from catwalk.errors import DamagedError
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records import SummaryRecord
 from catwalk.ledger.runs import Run, summary_key
 from catwalk.storage.store import Store

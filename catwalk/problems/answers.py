@@ -18,7 +18,7 @@ from catwalk.ledger.records import EvaluationRecord, RunRecord
 from catwalk.ledger.runs import Run
 from catwalk.problems.arrays import Floats
 from catwalk.problems.interface import Outcome
-from catwalk.problems.pairing import Keyed, Pairs, pair
+from catwalk.problems.paired.pairing import Keyed, Pairs, pair
 
 Keys = NDArray[np.uint64]
 """A digest of what names each example, (n,)."""

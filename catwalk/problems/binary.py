@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from catwalk.problems.paired import MeanDifference
+    from catwalk.problems.paired.differences import MeanDifference
 
 CLIP = 1e-6
 """Probabilities are taken to lie at least so far from 0 and 1, or a single sure mistake had an infinite loss."""
 LEAST_POSITIVES = 100
 """Below it the paired test is wrong more often than it says: docs/gate.md."""
 _LOG_LOSS = Metric("log_loss", "minimize", "nats", "mean logarithmic loss, probabilities clipped at 1e-6")
-_AUC = Metric("auc", "maximize", "ratio", "area under the ROC curve: how often a positive is ranked above a negative")
-_RANKING = (_AUC, Metric("average_precision", "maximize", "ratio", "precision, averaged over the recall gained"))
+_AUC = Metric("auc", "maximize", "", "area under the ROC curve: how often a positive is ranked above a negative")
+_RANKING = (_AUC, Metric("average_precision", "maximize", "", "precision, averaged over the recall gained"))
 _PROBABILITIES = (
-    Metric("brier", "minimize", "ratio", "mean squared distance of the probability from the truth"),
+    Metric("brier", "minimize", "", "mean squared distance of the probability from the truth"),
     Metric("calibration_error", "minimize", "ratio", "expected calibration error over 15 equally wide bins"),
 )
 _AT_THRESHOLD = (
@@ -102,7 +102,7 @@ class Binary:
 
     def paired(self, labels: NDArray[Any], challenger: NDArray[Any], baseline: NDArray[Any]) -> MeanDifference:
         """Student's paired t on the log loss; on AUC's pseudo-values, which is the test of DeLong et al. (1988)."""
-        from catwalk.problems.paired import MeanDifference
+        from catwalk.problems.paired.differences import MeanDifference
 
         headline = self.metrics[0]
         return MeanDifference.of_losses(challenger, baseline, headline.name, headline.unit)

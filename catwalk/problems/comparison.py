@@ -9,7 +9,7 @@ from typing import Literal
 
 from catwalk.problems.arrays import Floats
 from catwalk.problems.interface import Metric, Problem
-from catwalk.problems.paired import Paired
+from catwalk.problems.paired.differences import Paired
 
 Verdict = Literal["better", "worse", "indistinguishable", "inconclusive"]
 SIGNIFICANCE = 0.01

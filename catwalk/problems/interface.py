@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from catwalk.problems.paired import Paired
+    from catwalk.problems.paired.differences import Paired
 
 Kind = Literal["multiclass", "binary", "regression"]
 Goal = Literal["maximize", "minimize"]

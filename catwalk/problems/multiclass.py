@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from catwalk.problems.paired import Discordance
+    from catwalk.problems.paired.differences import Discordance
 
 MARGIN = 0.005
 """Half a point of accuracy."""
@@ -70,7 +70,7 @@ class Multiclass:
 
     def paired(self, labels: NDArray[Any], challenger: NDArray[Any], baseline: NDArray[Any]) -> Discordance:
         """Counts for McNemar's exact test."""
-        from catwalk.problems.paired import Discordance
+        from catwalk.problems.paired.differences import Discordance
 
         return Discordance.of_losses(challenger, baseline)
 

@@ -11,7 +11,7 @@ from catwalk.problems.interface import MARGIN_RATIO, Kind, Metric, Outcome
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from catwalk.problems.paired import MeanDifference
+    from catwalk.problems.paired.differences import MeanDifference
 
 LEAST_EXAMPLES = 30
 
@@ -39,7 +39,7 @@ class Regression:
             Metric("mae", "minimize", self.unit, "mean absolute error"),
             Metric("rmse", "minimize", self.unit, "root of the mean squared error"),
             Metric("median_absolute_error", "minimize", self.unit, "half of the examples are predicted closer"),
-            Metric("r2", "maximize", "ratio", "share of the target's variance that is explained"),
+            Metric("r2", "maximize", "", "share of the target's variance that is explained"),
         )
 
     def measure(self, labels: Any, scores: Any) -> Outcome:
@@ -70,7 +70,7 @@ class Regression:
 
     def paired(self, labels: NDArray[Any], challenger: NDArray[Any], baseline: NDArray[Any]) -> MeanDifference:
         """Student's paired t on the absolute errors."""
-        from catwalk.problems.paired import MeanDifference
+        from catwalk.problems.paired.differences import MeanDifference
 
         return MeanDifference.of_losses(challenger, baseline, "mae", self.unit)
 
@@ -86,7 +86,7 @@ class Regression:
         An example's share in a RMSE R is its loss l by the delta method, ``R/2 + l²/2R``, whose mean is R; so the same
         paired t serves.
         """
-        from catwalk.problems.paired import MeanDifference
+        from catwalk.problems.paired.differences import MeanDifference
 
         mine, theirs = _shares(challenger), _shares(baseline)
         statistic = MeanDifference.of_losses(mine, theirs, "rmse", self.unit)

@@ -13,7 +13,7 @@ from catwalk.errors import InputError
 from catwalk.problems import arrays
 from catwalk.problems.arrays import Floats
 from catwalk.problems.interface import Outcome, Problem
-from catwalk.problems.paired import Paired, holm
+from catwalk.problems.paired.differences import Paired, holm
 
 MOST_VALUES = 200
 """Of one slice; each value is a row, a series and a test."""

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from catwalk.errors import CatwalkError, NotFoundError, StoreUnavailableError
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records import (
     AttemptRecord,
     ChampionRecord,

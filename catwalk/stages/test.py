@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 from catwalk.errors import ArtifactError
-from catwalk.ledger.champion import verified_model
+from catwalk.ledger.models.champion import verified_model
 from catwalk.ledger.runs import Run, with_evaluation
 from catwalk.problems.multiclass import table
 from catwalk.stages.artifacts import previews

@@ -11,7 +11,7 @@ from catwalk import knobs
 from catwalk.codec import from_json, to_json
 from catwalk.errors import ArtifactError, CancelledError, NonFiniteLossError, PreconditionFailedError
 from catwalk.knobs import Config
-from catwalk.ledger.champion import verified_model
+from catwalk.ledger.models.champion import verified_model
 from catwalk.ledger.records import (
     DatasetRecord,
     EpochRecord,

@@ -11,7 +11,7 @@ from catwalk.ledger.attempts import end
 from catwalk.ledger.records import DecisionRecord, Outcome, State, SummaryRecord
 from catwalk.ledger.runs import Run, touched, with_decision
 from catwalk.telemetry.observer import Observer
-from catwalk.tracking.epochs import epoch_record
+from catwalk.tracking.arguments.epochs import epoch_record
 from catwalk.tracking.patience import patiently
 from catwalk.tracking.session import Session
 

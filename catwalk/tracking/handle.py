@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from catwalk.errors import ConfigError, InputError, StoreError, SupersededError
-from catwalk.ledger import models
+from catwalk.ledger.models import artifact
 from catwalk.ledger.records import DecisionRecord, ModelRecord
-from catwalk.tracking import settings
-from catwalk.tracking.epochs import epoch_record, measured
+from catwalk.tracking.arguments import settings
+from catwalk.tracking.arguments.epochs import epoch_record, measured
 from catwalk.tracking.patience import patiently
 from catwalk.tracking.session import Session
 
@@ -69,7 +69,7 @@ class TrackedRun:
             InputError: `as_of` is no date.
             StoreError: it can't be stored.
         """
-        from catwalk.tracking import dataset
+        from catwalk.tracking.arguments import dataset
 
         session = self._alive
         found = dataset.record(as_of, source, sha256, measured("statistics", statistics or {}))
@@ -218,10 +218,10 @@ def _kept(session: Session, told: str, work: Callable[[], R]) -> R:
 def _stored(session: Session, model: str | Path | bytes | None, uri: str, sha256: str) -> ModelRecord:
     run, attempt = session.run, session.begun.record.number
     if isinstance(model, bytes):
-        return models.store_bytes(run, attempt, model)
+        return artifact.store_bytes(run, attempt, model)
     if model is not None:
-        return models.store_files(run, attempt, Path(model))
-    return models.store_uri(run, settings.without_credentials(uri), sha256.lower())
+        return artifact.store_files(run, attempt, Path(model))
+    return artifact.store_uri(run, settings.without_credentials(uri), sha256.lower())
 
 
 def _name_model(session: Session, record: ModelRecord) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 from catwalk.environment import versions
 from catwalk.errors import CatwalkError, ConfigError, InputError, NotFoundError
 from catwalk.ledger.attempts import begin
+from catwalk.ledger.models.watched import check_name, note
 from catwalk.ledger.records import KeyRecord, RunRecord, SummaryRecord
 from catwalk.ledger.runs import Ledger, Run, new_run_id, seed_of, touched
 from catwalk.ledger.summaries import shown_state, stalled_seconds
-from catwalk.ledger.watched import check_name, note
 from catwalk.problems import describe
 from catwalk.problems.interface import Problem
 from catwalk.storage.opening import open_store_or_local
@@ -27,7 +27,7 @@ from catwalk.storage.swap import swap
 from catwalk.telemetry.emitter import observer_from_environment
 from catwalk.telemetry.observer import Observer
 from catwalk.telemetry.points import OTHERS
-from catwalk.tracking import settings
+from catwalk.tracking.arguments import settings
 from catwalk.tracking.closing import open_key
 from catwalk.tracking.handle import TrackedRun, log
 from catwalk.tracking.identity import Identity, bystander, identify

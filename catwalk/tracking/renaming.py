@@ -7,13 +7,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 from catwalk.errors import ConfigError, PreconditionFailedError
-from catwalk.ledger import watched
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models import watched
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records import WatchedRecord
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
+from catwalk.tracking.arguments.keys import salt_key
 from catwalk.tracking.closing import open_key
-from catwalk.tracking.keys import salt_key
 
 
 def rename(store: Store, old: str, new: str, by: str) -> None:

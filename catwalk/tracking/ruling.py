@@ -16,9 +16,9 @@ from catwalk.ledger.runs import Run
 from catwalk.problems import answers as stored
 from catwalk.problems import described
 from catwalk.problems.answers import Answers, Tested, incomparable, paired
-from catwalk.problems.pairing import Pairs
+from catwalk.problems.paired.pairing import Pairs
 from catwalk.storage.swap import swap
-from catwalk.tracking.dataset import moment
+from catwalk.tracking.arguments.dataset import moment
 
 _NO_MODEL = "No model was given to run.model(), so there is nothing that could ship."
 

@@ -14,7 +14,7 @@ from catwalk.ledger.runs import Run, touched, with_evaluation
 from catwalk.problems.answers import NAME, Answers, Keys
 from catwalk.problems.interface import Outcome
 from catwalk.problems.slices import checked, slice_scores
-from catwalk.tracking import keys as naming
+from catwalk.tracking.arguments import keys as naming
 from catwalk.tracking.session import Session
 
 _OWN_FIELDS = ("accuracy", "log_loss", "calibration_error")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import About, dots, joined, lines, listing, mapped, query, tile
+from grafana.panels import About, dots, joined, lines, listing, mapped, percent, query, tile
 from grafana.queries import REMEMBERED, in_service, known
 from grafana.transformations import Column
 
@@ -29,8 +29,19 @@ SINCE_SHIP = f"max({known(f'catwalk_runs_since_ship{{{_MODEL}}}')})"
 ACCURACY = _by_role("catwalk_model_accuracy_ratio")
 LOSS = _by_role("catwalk_model_loss")
 CALIBRATION = _by_role("catwalk_model_calibration_error_ratio")
-PIXEL_MEAN = _by_role("catwalk_model_dataset_pixel_mean")
-PIXEL_STDDEV = _by_role("catwalk_model_dataset_pixel_stddev")
+STATISTIC = f'max by (role) (model:dataset_statistic:last{{{_MODEL}, statistic="$statistic"}})'
+STATISTIC_IN_SERVICE = f"max by (statistic) ({in_service('model:dataset_statistic:last')})"
+STATISTIC_LATEST = f'max by (statistic) (model:dataset_statistic:last{{{_MODEL}, role="latest"}})'
+STATISTIC_CHANGE = f"max by (statistic) (model:dataset_statistic:change{{{_MODEL}}})"
+STATISTIC_LIMIT = (
+    f"max by (statistic) (model:dataset_statistic_change:ratio{{{_MODEL}}})"
+    " / scalar(threshold:dataset_statistic_change_ratio:max)"
+)
+# What DatasetShifted compares besides, under the name that it has in that alert.
+_SHARES_LIMIT = (
+    f"max(model:dataset_class_share_ratio:distance{{{_MODEL}}}) / scalar(threshold:class_share_distance_ratio:max)"
+)
+SHIFT = f'{STATISTIC_LIMIT} or label_replace({_SHARES_LIMIT}, "statistic", "class shares", "", "")'
 # Ten classes of a thousand runs would be ten thousand series, so these show the last runs.
 _LATEST = f'{_MODEL}, role="latest", run_id=~"$recent"'
 CLASSES = f"max by (class) (catwalk_model_class_accuracy_ratio{{{_LATEST}}})"
@@ -50,13 +61,15 @@ _NO_MODEL = "no version in service is known."
 _NO_FIGURE = "no version in service with this figure is known; any metric is below."
 _NO_CLASSES = "no classes of a tested model are known at any whole step of this range: the model may have none."
 _NO_TEST = "no test with this figure is known at any whole step of this range; a shorter one has shorter steps."
+_NO_STATISTIC = "no version says this of its data at any whole step of this range: the model may tell no statistics."
+_NO_SHIFT = "no latest run and champion that tell the same of their data are known at any whole step of this range."
 _NO_RUN = "no tested run with an accuracy is known in this range."
 
 DASHBOARD = board.board(
     "catwalk-model",
     "Catwalk: model health",
     "Is the model as good as it was, and is what it learns from the same? Across runs and time.",
-    [board.model(), board.metric(), board.goal(), board.recent(_RECENT)],
+    [board.model(), board.metric(), board.goal(), board.statistic(), board.recent(_RECENT)],
     [board.promotions(), board.firing("model")],
     [
         tile(
@@ -230,6 +243,59 @@ DASHBOARD = board.board(
             ),
         ],
         "Dataset": [
+            joined(
+                About(
+                    "Statistics of latest and champion",
+                    "What is told of the data that each version learnt from, and how much of what DatasetShifted "
+                    "allows has each changed by? From 100 % on, the alert fires.",
+                    "no version that tells statistics of its data is known.",
+                    "none",
+                    24,
+                    8,
+                ),
+                "statistic",
+                [
+                    query(STATISTIC_IN_SERVICE, "A", table=True),
+                    query(STATISTIC_LATEST, "B", table=True),
+                    query(STATISTIC_CHANGE, "C", table=True),
+                    query(STATISTIC_LIMIT, "D", table=True),
+                ],
+                [
+                    Column("statistic", "Statistic"),
+                    Column("Value #A", "Champion", {"decimals": 4}),
+                    Column("Value #B", "Latest", {"decimals": 4}),
+                    Column("Value #C", "Latest less champion", {"decimals": 4}),
+                    Column("Value #D", "Change, of its limit", percent(0)),
+                ],
+                order="Change, of its limit",
+                falling=True,
+            ),
+            lines(
+                About(
+                    "Statistic of the data: $statistic",
+                    "Does the data that the model learns from shift? The chosen statistic.",
+                    _NO_STATISTIC,
+                    "none",
+                    8,
+                    decimals=4,
+                ),
+                query(STATISTIC, legend="{{role}}"),
+                steps=True,
+            ),
+            lines(
+                About(
+                    "Change of the data, of its limit",
+                    "Is the latest run's data still like the champion's? Each statistic's change as a share of what "
+                    "DatasetShifted allows; from 100 % on, the alert fires.",
+                    _NO_SHIFT,
+                    "percentunit",
+                    8,
+                    decimals=1,
+                ),
+                query(SHIFT, legend="{{statistic}}"),
+                steps=True,
+                limit=1,
+            ),
             lines(
                 About(
                     "Share of each class",
@@ -240,30 +306,6 @@ DASHBOARD = board.board(
                     decimals=1,
                 ),
                 query(SHARES, legend="{{class}}"),
-                steps=True,
-            ),
-            lines(
-                About(
-                    "Mean of the pixels",
-                    "Do the training images get lighter or darker? 0 is black, 1 white.",
-                    _NO_TEST,
-                    "none",
-                    8,
-                    decimals=4,
-                ),
-                query(PIXEL_MEAN, legend="{{role}}"),
-                steps=True,
-            ),
-            lines(
-                About(
-                    "Spread of the pixels",
-                    "Does the contrast of the training images shift? Standard deviation on a scale from 0 to 1.",
-                    _NO_TEST,
-                    "none",
-                    8,
-                    decimals=4,
-                ),
-                query(PIXEL_STDDEV, legend="{{role}}"),
                 steps=True,
             ),
         ],

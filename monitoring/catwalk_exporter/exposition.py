@@ -19,9 +19,9 @@ from catwalk.clients.airflow_health import DagRun, DagSchedule
 from catwalk.environment.former_names import under_new_names
 from catwalk.environment.schedule import Schedule
 from catwalk.knobs import knob_text
+from catwalk.ledger.models.watched import in_use
 from catwalk.ledger.records import ChampionRecord, StageSummary, SummaryRecord, class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
-from catwalk.ledger.watched import in_use
 from catwalk.problems.binary import Binary
 from catwalk.problems.interface import Problem
 from catwalk.problems.multiclass import Multiclass
@@ -47,13 +47,6 @@ _HARMLESS = "no_better"
 _LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "exporter", "courier")
 _SHARED_LABELS = frozenset(label for metric in catalogue.by_transport("statsd") for label in metric.labels)
 """Labels that series by StatsD have too."""
-
-_PROBLEMS: Mapping[str, Problem] = {
-    "multiclass": Multiclass(),
-    "binary": Binary(threshold=0.5, costs=(1, 1)),  # whether decided by a threshold or not: all that there may be
-    "regression": Regression(),
-}
-"""What the metrics of a kind are."""
 
 Family = GaugeMetricFamily | CounterMetricFamily
 
@@ -299,13 +292,21 @@ def _serving(snapshot: Snapshot, champion: ChampionRecord) -> SummaryRecord | No
 def _descriptions(summary: SummaryRecord) -> Iterator[Row]:
     """What the metrics of a model's test are."""
     headline = summary.headline or "accuracy"
-    known = {metric.name: metric for metric in _PROBLEMS.get(summary.problem or "multiclass", Multiclass()).metrics}
+    known = {metric.name: metric for metric in _problem(summary).metrics}
     for name in summary.scores:
         goal = summary.goal if name == headline else known[name].goal if name in known else ""
         unit = known[name].unit if name in known else ""
-        of_target = summary.problem == "regression" and name in known and not unit
         is_headline = str(name == headline).lower()
-        yield catalogue.METRIC_INFO, 1, (summary.model, name, goal, summary.unit if of_target else unit, is_headline)
+        yield catalogue.METRIC_INFO, 1, (summary.model, name, goal, unit, is_headline)
+
+
+def _problem(summary: SummaryRecord) -> Problem:
+    """Of its kind, whose metrics have the units that its run says."""
+    of_kind: dict[str, Problem] = {
+        "binary": Binary(threshold=0.5, costs=(1, 1)),  # whether decided by a threshold or not: all that there may be
+        "regression": Regression(unit=summary.unit),
+    }
+    return of_kind.get(summary.problem, Multiclass())
 
 
 def _model(summary: SummaryRecord, role: str) -> Iterator[Row]:

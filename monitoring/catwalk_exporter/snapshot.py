@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from catwalk.errors import DamagedError, NotFoundError, StoreError
-from catwalk.ledger import watched
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models import watched
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records import ChampionRecord, SummaryRecord, WatchedRecord
 from catwalk.ledger.runs import Run
 from catwalk.ledger.summaries import Summaries, points_are_due

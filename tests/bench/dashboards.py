@@ -43,7 +43,7 @@ OTHER_COUNTERS = (
     *("prometheus_notifications_sent_total", "alertmanager_notifications_total"),
 )
 SAME_SHAPE = {
-    r"catwalk_model_(loss|calibration_error_ratio|dataset_pixel_\w+)": "catwalk_model_accuracy_ratio",
+    r"catwalk_model_(loss|calibration_error_ratio)|model:dataset_statistic\w*:\w+": "catwalk_model_accuracy_ratio",
     r"catwalk_model_dataset_class_share_ratio": "catwalk_model_class_accuracy_ratio",
     r"(statsd_exporter|prometheus|airflow)_\w+|catwalk_canary_\w+|ml_store_errors_total": "catwalk_canary_sent_total",
     r"job:\w+:max1m|component:airflow_healthy:min1m|operation:\w+:(max1m|rate1m)": "job:up:min1m",
@@ -252,6 +252,8 @@ def _times(url: str, now: int) -> dict[Query, list[float]]:
         "runs": f"({chosen})",
         "champion": _run_id(RUNS - RUNS // CHAMPIONS),
         "split": "validation",
+        "metric": "accuracy",
+        "statistic": "",  # what stands for it has no such label
         "dag": "nightly",
     }
     found: dict[Query, list[float]] = {}

@@ -26,7 +26,7 @@ from scipy.stats import norm
 from catwalk.gate.config import GateConfig
 from catwalk.gate.decision import Baseline, Examples, Role, better, not_inferior, paired_test, rule, ship_or_hold
 from catwalk.ledger.records import EvaluationRecord, Verdict
-from catwalk.problems.paired import Discordance
+from catwalk.problems.paired.differences import Discordance
 from stack.settings import PROJECT
 
 IMAGES = 10_000

@@ -20,7 +20,7 @@ from catwalk.gate.judgement import guard, size
 from catwalk.ledger.records import Verdict
 from catwalk.problems import Binary
 from catwalk.problems.comparison import PairedTest, compare
-from catwalk.problems.paired import MeanDifference
+from catwalk.problems.paired.differences import MeanDifference
 from catwalk.problems.ranking import auc_losses
 from stack.settings import PROJECT
 from tests.bench.drawn_models import Drawn, Floats, Numbers, YesNo

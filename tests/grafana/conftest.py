@@ -38,6 +38,8 @@ class Fed:
     @property
     def variables(self) -> dict[str, str]:
         """What a reader has chosen: this model, and its newer run."""
+        known = self.champion.dataset()
+        assert known
         runs = f"({self.champion.run_id}|{self.challenger.run_id})"
         return {
             "model": self.champion.record.model,
@@ -46,6 +48,7 @@ class Fed:
             "champion": self.champion.run_id,
             "split": "validation",
             "metric": "accuracy",
+            "statistic": min(known.statistics),
             "recent": runs,
             "dag": ".*",
         }

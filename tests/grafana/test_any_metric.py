@@ -31,7 +31,7 @@ import catwalk
 
 truth = np.linspace(-50.0, 200.0, 600)
 with catwalk.run("prices", catwalk.Regression(unit="EUR"), params={"error": sys.argv[1]}) as run:
-    run.data(as_of="2026-11-25")
+    run.data(as_of="2026-11-25", statistics={"rent_mean": float(sys.argv[1]), "rent_stddev": 20.0, "rows": 600})
     for step in range(1, 5):
         run.epoch(step, train={"rmse": 9.0 / step}, validation={"rmse": 10.0 / step, "прибыль/день": -step})
     run.model(b"model " + sys.argv[1].encode())
@@ -46,7 +46,7 @@ WITHOUT = {
     "catwalk-model": {
         "Accuracy in service", "Calibration error in service", "Worst class in service", "Test accuracy",
         "Test accuracy of every run", "Calibration error", "Test loss", "Accuracy of each class", "Worst class",
-        "Share of each class", "Mean of the pixels", "Spread of the pixels",
+        "Share of each class",
     },
 }  # fmt: skip
 """Panels of which some queries, or all, are about what such a model has not."""
@@ -65,7 +65,7 @@ class Known:
         """The answer to each query where this metric is chosen."""
         runs = f"({self.champion}|{self.challenger})"
         variables = {"model": MODEL, "run": self.challenger, "runs": runs, "recent": runs, "champion": self.champion}
-        chosen = {**variables, "metric": metric, "split": split, "dag": ".*"}
+        chosen = {**variables, "metric": metric, "split": split, "statistic": "rent_mean", "dag": ".*"}
         return {query: self.measured.ask(query, chosen, 3_600, time.time()) for query in all_queries()}
 
 
@@ -144,6 +144,20 @@ def test_a_panel_is_empty_only_where_the_model_has_no_such_thing(known: Known, d
 
 
 EMPTY_HERE = {"exporter", "airflow", "courier", "Elsewhere", "annotation Alerts", "annotation Promotions"}
+
+
+def test_what_is_told_of_the_data_is_shown_and_what_it_has_changed_by(known: Known) -> None:
+    answers = {(q.place, q.ref): a for q, a in known.asked("mae").items() if q.dashboard == "catwalk-model"}
+
+    def column(ref: str, panel: str = "Statistics of latest and champion") -> dict[str, float]:
+        return {series["metric"]["statistic"]: float(series["value"][1]) for series in answers[panel, ref]}
+
+    assert column("A") == {"rent_mean": 2, "rent_stddev": 20, "rows": 600}
+    assert column("B") == {"rent_mean": 3, "rent_stddev": 20, "rows": 600}
+    assert column("C") == {"rent_mean": 1, "rent_stddev": 0, "rows": 0}
+    assert column("D") == pytest.approx({"rent_mean": 1 / 20 / 0.085, "rent_stddev": 0, "rows": 0})
+    [choices] = [answer for (place, ref), answer in answers.items() if (place, ref) == ("statistic", "variable")]
+    assert {series["metric"]["statistic"] for series in choices} == set(column("A"))
 
 
 def test_curves_of_a_chosen_metric_are_those_of_the_ledger(known: Known) -> None:

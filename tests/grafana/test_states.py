@@ -150,9 +150,8 @@ class Story:
         run = RUN if state.runs else ""
         variables = {"model": MODEL if known else "", "run": run, "champion": run, "runs": known, "recent": known}
         for query in all_queries():
-            found = self.measured.ask(
-                query, {**variables, "split": "validation", "metric": "accuracy", "dag": DAG}, seconds, state.until
-            )
+            chosen = {"split": "validation", "metric": "accuracy", "statistic": "pixel_mean", "dag": DAG}
+            found = self.measured.ask(query, {**variables, **chosen}, seconds, state.until)
             state.answers[query] = found
         state.alerts &= prometheus.alerts()
         up = {"statsd_exporter": truth.statsd_exporter, "exporter": truth.exporter}
@@ -313,6 +312,9 @@ TRUE: Mapping[str, Condition] = {
     "No version in service with this figure is known; any metric is below.": no_run,
     "No version in service with an accuracy is known.": no_run,
     "No tested version is known.": no_run,
+    "No version that tells statistics of its data is known.": no_run,
+    "No version says this of its data at any whole step of this range: the model may tell no statistics.": no_step,
+    "No latest run and champion that tell the same of their data are known at any whole step of this range.": no_step,
     "No tested run in this range has this metric.": no_run,
     "The chosen runs have no such metric of an epoch in this range.": no_run,
     "No test of the chosen runs in this range has this metric.": no_run,

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from catwalk.clients.airflow_api import CHAMPION_ASSET, AirflowError
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.runs import Run
 from catwalk.ledger.sweep import chosen
 from stack.settings import PROJECT

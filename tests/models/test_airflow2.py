@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from catwalk.ledger.champion import in_service
+from catwalk.ledger.models.champion import in_service
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.storage.opening import open_store
 from stack.settings import PROJECT

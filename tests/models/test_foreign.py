@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from catwalk.ledger.champion import in_service
+from catwalk.ledger.models.champion import in_service
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store

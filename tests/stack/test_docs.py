@@ -15,8 +15,12 @@ from markdown_it.token import Token
 from catwalk.cli.main import app
 from catwalk.environment.addresses import PORTS, port_variable
 from catwalk.trainable import Checkable, Fit, Readable, Trainable
+from grafana.board import all_panels
+from grafana.dashboards import DASHBOARDS
 from grafana.dashboards.run import LOSS_CURVES
 from stack.settings import PROJECT
+from tests.prometheus.book import SCENARIOS
+from tests.prometheus.rulebook import RUNBOOKS, alerts, records
 
 DOCS = PROJECT / "docs"
 GENERATED = ("gate.md", "metrics.md", "paired-tests.md")
@@ -113,8 +117,34 @@ def unknown_variables(text: str, _: Path) -> list[str]:
     return sorted(variables(text) - variables_of_sources())
 
 
+COUNTED = {
+    "alerts": len({rule.name for rule in alerts()}),
+    "alert rules": len(alerts()),
+    "recorded series": len(records()),
+    "scenarios": len(SCENARIOS),
+    "dashboards": len(DASHBOARDS),
+    "panels": sum(panel["type"] != "row" for dashboard in DASHBOARDS for panel in all_panels(dashboard)),
+    "runbooks": len(list(RUNBOOKS.glob("*.md"))),
+}
+"""What the tree has → how many."""
+_WORDS = ["no", *["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]]
+_COUNT = re.compile(
+    rf"\b(\d[\d,]*|{'|'.join(_WORDS[1:])})\s+(?:[A-Za-z]+\s+)?({'|'.join(sorted(COUNTED, reverse=True, key=len))})\b",
+    re.I,
+)
+
+
+def wrong_counts(text: str, _: Path) -> list[str]:
+    """Where a page says that the tree has so many of something, and it has more or fewer."""
+    return [found[0] for found in _COUNT.finditer(text) if _number(found[1]) != COUNTED[found[2].lower()]]
+
+
+def _number(text: str) -> int:
+    return _WORDS.index(text.lower()) if text.lower() in _WORDS else int(text.replace(",", ""))
+
+
 Check = Callable[[str, Path], list[str]]
-CHECKS: list[Check] = [broken_links, missing_files, unknown_targets, unknown_commands, unknown_variables]
+CHECKS: list[Check] = [broken_links, missing_files, unknown_targets, unknown_commands, unknown_variables, wrong_counts]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -139,6 +169,9 @@ def test_what_a_page_names_exists(page: Path, check: Check) -> None:
         (unknown_commands, "`catwalk purr`", "purr"),
         (unknown_commands, "```sh\n.venv/bin/catwalk purr RUN\n```\n", "purr"),
         (unknown_variables, "`CATWALK_WHISKERS`", "CATWALK_WHISKERS"),
+        (wrong_counts, "It has 9 tested alerts.", "9 tested alerts"),
+        (wrong_counts, "It has five\nGrafana dashboards.", "five\nGrafana dashboards"),
+        (wrong_counts, "It has 1,000 alert rules.", "1,000 alert rules"),
     ],
 )
 def test_a_wrong_name_is_found(check: Check, planted: str, found: str) -> None:

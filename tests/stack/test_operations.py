@@ -24,7 +24,7 @@ from catwalk.clients import access
 from catwalk.clients.courier import told
 from catwalk.environment import env_file
 from catwalk.environment.addresses import port_variable
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.runs import Run
 from catwalk.replay.points import run_points
 from stack.configuration import credentials

@@ -91,7 +91,7 @@ def fetch(
 def _fetch_files(out: Path, model: str, force: bool, json: bool) -> bool:
     """Downloads the files of a model that a run has logged; False: it is one of the stages'."""
     from catwalk.cli.tables import output
-    from catwalk.ledger.models import fetch_file
+    from catwalk.ledger.models.artifact import fetch_file
     from catwalk.ledger.runs import Run
 
     store = ledger_store()

@@ -51,7 +51,7 @@ def run(
     from catwalk.cli import trainables
     from catwalk.cli.progress import ProgressObserver
     from catwalk.cli.tables import output
-    from catwalk.ledger.champion import in_service
+    from catwalk.ledger.models.champion import in_service
     from catwalk.ledger.runs import new_run_id
     from catwalk.stages.lifecycle.opening import open_run
     from catwalk.stages.pipeline import run_stages

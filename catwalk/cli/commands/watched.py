@@ -45,9 +45,9 @@ def add(
     by: By = "",
 ) -> None:
     """Watch a model before its first run, which is then due; or a retired one again."""
-    from catwalk.ledger import watched
+    from catwalk.ledger.models import watched
     from catwalk.ledger.records import WatchedRecord
-    from catwalk.tracking import settings
+    from catwalk.tracking.arguments import settings
 
     named, schedule = settings.model_name(model), settings.schedule(every, cron)
     watched.add(ledger_store(), WatchedRecord(named, schedule=schedule, owner=owner, by=by or person()))
@@ -57,7 +57,7 @@ def add(
 @models.command()
 def retire(model: Name, by: By = "") -> None:
     """Take a model out of use: no run of it is due any more. Its runs and champion stay."""
-    from catwalk.ledger import watched
+    from catwalk.ledger.models import watched
 
     store = ledger_store()
     _check_known(store, model)
@@ -72,7 +72,8 @@ def rename(
     by: By = "",
 ) -> None:
     """Give a model that logs another name: its champion moves, its runs stay under the old one."""
-    from catwalk.tracking import renaming, settings
+    from catwalk.tracking import renaming
+    from catwalk.tracking.arguments import settings
 
     renaming.rename(ledger_store(), model, settings.model_name(name), by or person())
     print(f"{model} is {name} now: open its runs by that name; `catwalk runs --model {model}` lists those before")

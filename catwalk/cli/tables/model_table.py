@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from rich.markup import escape
 from rich.table import Table
 
-from catwalk.ledger import watched
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models import watched
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records import SummaryRecord, WatchedRecord
 from catwalk.ledger.summaries import Summaries
 from catwalk.storage.store import Store

@@ -14,7 +14,7 @@ from catwalk.problems import measured
 from catwalk.problems.answers import Tested, paired
 from catwalk.problems.interface import Metric, Problem
 from catwalk.problems.multiclass import Multiclass
-from catwalk.problems.paired import Discordance, Paired, holm
+from catwalk.problems.paired.differences import Discordance, Paired, holm
 from catwalk.report.comparison.entries import Entry, has_other_classes, read_entries
 from catwalk.report.facts import MissingError, Predictions
 from catwalk.storage.store import Store

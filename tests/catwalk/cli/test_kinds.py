@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import catwalk
 from tests.catwalk.report.test_kinds import HALF, churn, demand, ledger, tickets
 from tests.support.commands import command_line
 
@@ -26,6 +27,20 @@ def test_a_regression_shows_its_metrics_with_units(ledger: Any, command: Any) ->
     assert f"test mae {metrics['mae']:.4g} EUR (2,000 examples)" in text
     assert f"{metrics['rmse']:.4g} EUR" in text and text.count("lower is better") == 3 and "half" in text
     assert f"mae {metrics['mae']:.4g} EUR" in command("runs").out and "test\n%" not in command("runs").out
+
+
+def test_a_binary_model_has_the_columns_of_its_own_epochs_and_scores_without_per_cent(
+    ledger: Any, command: Any
+) -> None:
+    with catwalk.run("fraud", catwalk.Binary()) as run:
+        run.epoch(1, train={"loss": 0.5}, validation={"loss": 0.4, "auc": 0.8})
+        run.test([0, 1] * 500, [0.25, 0.75] * 500)
+    text = command("show", run.run_id).out
+    head = next(line.split("  ") for line in text.splitlines() if line.startswith("epoch"))
+    assert [word.strip() for word in head if word] == ["epoch", "train loss", "valid. loss", "valid. auc", "took"]
+    lines = {line.split("  ")[0]: line.split()[1:3] for line in text.splitlines()}
+    assert lines["auc"] == ["1", "higher"] and lines["brier"] == ["0.0625", "lower"]
+    assert lines["calibration error"] == ["error", "25.00%"]
 
 
 def test_of_a_hundred_classes_twenty_are_shown_unless_all_are_asked_for(ledger: Any, command: Any) -> None:

@@ -57,10 +57,29 @@ def test_seconds_go_before_the_cron(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_SCHEDULE", "not even a cron")
     monkeypatch.setenv("CATWALK_SCHEDULE_SECONDS", "5400")
     assert next_two("2026-11-27T12:00:00") == ["11-27 13:30", "11-27 15:00"]
-    assert str(Schedule.from_environment()) == "every 5400 s"
+    assert str(Schedule.from_environment()) == "every 90 min"
     monkeypatch.setenv("CATWALK_SCHEDULE", "0 3 * * *")
     monkeypatch.setenv("CATWALK_SCHEDULE_SECONDS", "")
     assert next_two("2026-11-27T12:00:00") == ["11-28 03:00", "11-29 03:00"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.5, "0.5 s"),
+        (90, "90 s"),
+        (300, "5 min"),
+        (3600, "1 h"),
+        (86_400, "24 h"),
+        (604_800, "7 d"),
+        (1e7 + 1, "10000001 s"),
+    ],
+)
+def test_a_time_between_runs_is_said_as_people_write_it_and_read_again(seconds: float, words: str) -> None:
+    schedule = Schedule("", seconds)
+    assert str(schedule) == f"every {words}"
+    assert Schedule.of(str(schedule)) == schedule
+    assert Schedule.of(f"every {seconds:.15g} s") == schedule
 
 
 def test_the_clocks_of_no_country_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from catwalk.gate.judgement import PairedBaseline, judge
 from catwalk.ledger.records import CheckRecord
 from catwalk.problems import Binary, Multiclass, Regression
 from catwalk.problems.interface import Outcome, Problem
-from catwalk.problems.pairing import Keyed, pair
+from catwalk.problems.paired.pairing import Keyed, pair
 
 N = 4_000
 RANDOM = np.random.default_rng(3)

@@ -13,8 +13,8 @@ from catwalk.codec import to_json
 from catwalk.errors import ArtifactError, CatwalkError, DamagedError
 from catwalk.gate.baselines import compare_examples
 from catwalk.gate.promotion import promote_by_hand, rollback
-from catwalk.ledger.champion import Champions
 from catwalk.ledger.examples import digests_key
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.runs import Run
 from catwalk.stages.decide import decide
 from catwalk.stages.test import test as score

@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.numpy import load
 
 from catwalk.cli.doctor.examination import examine
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.runs import Ledger, Run, new_run_id, summary_key
 from catwalk.replay.points import run_points
 from catwalk.stages.artifacts.datasets import load_split

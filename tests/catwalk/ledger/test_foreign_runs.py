@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records import (
     AttemptRecord,
     DatasetRecord,

@@ -16,7 +16,7 @@ from catwalk.gate.decision import Baseline, Examples, rule
 from catwalk.ledger.records import EvaluationRecord
 from catwalk.ledger.runs import Run
 from catwalk.problems.multiclass import Multiclass, table
-from catwalk.problems.paired import Integers
+from catwalk.problems.paired.differences import Integers
 
 THREE = ["猫", "sedan, red [x]", "ä b"]
 

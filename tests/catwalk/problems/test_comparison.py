@@ -9,7 +9,7 @@ from catwalk.errors import InputError
 from catwalk.problems.binary import Binary
 from catwalk.problems.comparison import STANDARD_ERRORS, PairedTest, compare
 from catwalk.problems.multiclass import Multiclass
-from catwalk.problems.pairing import Keyed, Pairs, pair
+from catwalk.problems.paired.pairing import Keyed, Pairs, pair
 from catwalk.problems.regression import Regression
 from catwalk.problems.slices import checked, regressions, slice_scores
 

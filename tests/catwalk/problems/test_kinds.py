@@ -15,7 +15,7 @@ from catwalk.problems import KINDS, describe, described
 from catwalk.problems.binary import Binary
 from catwalk.problems.interface import Problem
 from catwalk.problems.multiclass import Multiclass
-from catwalk.problems.paired import Discordance
+from catwalk.problems.paired.differences import Discordance
 from catwalk.problems.ranking import auc_losses
 from catwalk.problems.regression import Regression
 

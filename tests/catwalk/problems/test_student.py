@@ -7,7 +7,7 @@ import math
 import pytest
 from scipy.stats import t as reference
 
-from catwalk.problems.student import quantile, upper_tail
+from catwalk.problems.paired.student import quantile, upper_tail
 
 FREEDOM = [1, 2, 3, 7, 29, 199, 1_999, 9_999, 1e6]
 

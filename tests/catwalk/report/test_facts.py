@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 
 from catwalk.codec import to_json
 from catwalk.errors import NonFiniteLossError, NotFoundError, StoreUnavailableError
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.report.build import build
 from catwalk.report.comparison.differences import compare

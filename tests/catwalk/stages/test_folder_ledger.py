@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from catwalk.gate.promotion import rollback
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.pipeline import STAGE_FUNCTIONS, run_stages

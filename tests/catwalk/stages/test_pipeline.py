@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 
 from catwalk.errors import ArtifactError, CatwalkError, DatasetError, NonFiniteLossError, PreconditionFailedError
 from catwalk.gate.promotion import promote
-from catwalk.ledger.champion import Champions, verified_model
+from catwalk.ledger.models.champion import Champions, verified_model
 from catwalk.ledger.records import STAGES
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.stages.decide import decide

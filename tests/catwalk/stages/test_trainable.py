@@ -17,7 +17,7 @@ from safetensors.numpy import load
 
 from catwalk.errors import ConfigError, NonFiniteLossError, RunConflictError
 from catwalk.gate.baselines import predicted_by
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.ledger.sweep import passed_over
 from catwalk.stages.lifecycle import provenance

@@ -13,7 +13,7 @@ import pytest
 
 from catwalk.errors import CancelledError, PreconditionFailedError, StoreError, StoreUnavailableError
 from catwalk.gate.promotion import promote_by_hand, rollback
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.runs import Fence, Ledger, Run
 from catwalk.stages.decide import decide
 from catwalk.stages.test import test as score

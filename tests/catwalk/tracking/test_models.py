@@ -12,11 +12,11 @@ import pytest
 import catwalk
 from catwalk.errors import ConfigError
 from catwalk.gate.promotion import promote_by_hand, rollback
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models.champion import Champions
+from catwalk.ledger.models.watched import watched
 from catwalk.ledger.runs import Ledger
-from catwalk.ledger.watched import watched
 from catwalk.storage.file_store import FileStore
-from catwalk.tracking.keys import salt_key
+from catwalk.tracking.arguments.keys import salt_key
 from catwalk.tracking.renaming import rename
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
@@ -58,7 +58,7 @@ def test_a_model_is_due_before_its_first_run(command: Any, ledger: Ledger) -> No
     done = command("models", "add", "churn", "--every", "24h", "--owner", "growth")
     assert (done.code, done.err) == (0, "") and "its first run is due" in done.out
     known = watched(ledger.store, "churn")
-    assert known and (known.schedule, known.owner, known.by) == ("every 86400 s", "growth", "ada")
+    assert known and (known.schedule, known.owner, known.by) == ("every 24 h", "growth", "ada")
     found = due(ledger, "churn")
     assert found["catwalk_next_run_due_timestamp_seconds"] == pytest.approx(known.changed + 86_400)
     assert found["catwalk_good_run_due_timestamp_seconds"] == pytest.approx(known.changed + 2 * 86_400)
@@ -76,7 +76,7 @@ def test_a_retired_model_is_due_no_more_until_a_scheduled_run_begins(command: An
     assert command("models", "retire", "churn").code == 0
     assert not due(ledger, "churn")
     known, champion = watched(ledger.store, "churn"), Champions(ledger.store).get("churn")
-    assert known and (known.by, known.schedule, known.owner) == ("ada", "every 86400 s", "")
+    assert known and (known.by, known.schedule, known.owner) == ("ada", "every 24 h", "")
     assert [old["run_id"] for old in known.history] == [first.run_id]
     assert champion and champion[0].run_id == first.run_id and ledger.run(first.run_id).decision()
     assert "retired on" in command("models").out
@@ -152,7 +152,7 @@ def test_a_rename_that_was_interrupted_is_completed_by_the_next(
     champion, known = Champions(ledger.store).get("attrition"), watched(ledger.store, "attrition")
     assert champion and (champion[0].model, champion[0].run_id) == ("attrition", run.run_id)
     assert known and (known.schedule, known.formerly, known.renamed_to, known.retired) == (
-        "every 86400 s", "churn", "", 0.0,
+        "every 24 h", "churn", "", 0.0,
     )  # fmt: skip
     salts = [ledger.store.get(salt_key(name)).body for name in ("churn", "attrition")]
     assert salts[0] == salts[1]

@@ -11,9 +11,9 @@ import pytest
 
 import catwalk
 from catwalk.errors import ConfigError
+from catwalk.ledger.models.watched import watched
 from catwalk.ledger.runs import Ledger
 from catwalk.ledger.summaries import Summaries
-from catwalk.ledger.watched import watched
 from catwalk.storage.file_store import FileStore
 from catwalk.storage.store import Store
 from catwalk.tracking import journal
@@ -124,7 +124,7 @@ def test_a_ledger_keeps_what_shipping_runs_say_of_a_model(
     with catwalk.run("churn", catwalk.Binary(), owner="growth", every="24h") as run:
         pass
     second = watched(ledger.store, "churn")
-    assert second and (second.run_id, second.owner, second.schedule) == (run.run_id, "growth", "every 86400 s")
+    assert second and (second.run_id, second.owner, second.schedule) == (run.run_id, "growth", "every 24 h")
     assert [old["run_id"] for old in second.history] == [shipped[0]]
     monkeypatch.delenv("CATWALK_SHIP")
     catwalk.run("churn", catwalk.Binary(), owner="nobody").close()

@@ -12,8 +12,8 @@ import torch
 
 import catwalk
 from catwalk.errors import ArtifactError, ConfigError, InputError
-from catwalk.ledger import models
-from catwalk.ledger.champion import Champions
+from catwalk.ledger.models import artifact
+from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records import EpochRecord
 from catwalk.ledger.runs import Ledger
 from catwalk.ledger.summaries import Summaries
@@ -36,13 +36,13 @@ def test_a_run_is_in_the_ledger_as_the_stages_would_have_written_it(ledger: Ledg
     run = one(params={"depth": 6}, every="24h", owner="growth")
     stored = ledger.run(run.run_id)
     record, training, evaluation, decision = stored.record, stored.training(), stored.evaluation(), stored.decision()
-    assert record.problem["kind"] == "binary" and record.owner == "growth" and record.schedule == "every 86400 s"
+    assert record.problem["kind"] == "binary" and record.owner == "growth" and record.schedule == "every 24 h"
     assert record.parameters == {"depth": 6}
     assert training and evaluation and decision
     assert [epoch.scores for epoch in training.epochs][-1] == {
         "train": {"loss": 1 / 3}, "validation": {"loss": 2 / 3, "auc": 0.9},
     }  # fmt: skip
-    assert training.model_sha256 == models.verify(stored)
+    assert training.model_sha256 == artifact.verify(stored)
     assert evaluation.examples == EXAMPLES and 0 < evaluation.metrics["log_loss"] < 1
     assert {value: part.examples for value, part in evaluation.slices["country"].items()} == {"de": 1000, "fr": 1000}
     assert decision.decision == "would_ship" and str(decision).startswith("Would ship: no champion yet")

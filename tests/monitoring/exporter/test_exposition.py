@@ -145,7 +145,7 @@ def test_each_metric_is_described_and_one_is_the_headline() -> None:
     found = {(one["model"], one["metric"]): (one["goal"], one["headline"], one["unit"]) for one in described}
     assert found == {
         ("prices", "mae"): ("minimize", "true", "EUR"),
-        ("prices", "r2"): ("maximize", "false", "ratio"),
+        ("prices", "r2"): ("maximize", "false", ""),
         ("prices", "цена/день"): ("", "false", ""),
         ("mlp", "accuracy"): ("maximize", "true", "ratio"),
         ("mlp", "log_loss"): ("minimize", "false", "nats"),

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from catwalk.environment.schedule import Schedule, zone
+from catwalk.environment.schedule import Schedule, span, zone
 from catwalk.errors import ConfigError, InputError
 from catwalk.problems.interface import Problem
 
@@ -28,8 +28,6 @@ _USER_INFO = re.compile(r"(?<=://)[^/\s@]*:[^/\s@]*(?=@)")
 _IN_QUERY = re.compile(
     r"([?&][^=&\s]*(?:password|token|secret|signature|sig|api_?key|credential)[^=&\s]*=)[^&\s]+", re.IGNORECASE
 )
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|w)")
-_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 def model_name(name: Any) -> str:
@@ -141,8 +139,7 @@ def _cron(text: str) -> Schedule:
 
 
 def _span(every: str) -> float:
-    found = _SPAN.fullmatch(str(every).strip())
-    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    seconds = span(str(every))
     if not seconds:
         raise ConfigError(f"every: expected a time such as '24h', '90 min' or '7d'; got {every!r:.60}")
     return seconds

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from catwalk.problems import student
+from catwalk.problems.paired import student
 
 Integers = NDArray[np.int64]
 NEGLIGIBLE = 1e-6

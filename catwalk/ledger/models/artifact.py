@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from catwalk.errors import ArtifactError, InputError, NotFoundError
-from catwalk.ledger.champion import verified_model
+from catwalk.ledger.models.champion import verified_model
 from catwalk.ledger.records import ModelFile, ModelRecord
 from catwalk.ledger.runs import Run
 

@@ -13,7 +13,7 @@ from typing import Any
 from catwalk.errors import InputError
 from catwalk.ledger.records import DatasetRecord
 from catwalk.ledger.runs import Run, touched
-from catwalk.tracking.settings import without_credentials
+from catwalk.tracking.arguments.settings import without_credentials
 
 
 def record(as_of: Any, source: str, sha256: str, statistics: Mapping[str, float]) -> DatasetRecord:

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from catwalk.errors import ArtifactError, DamagedError, PreconditionFailedError
+from catwalk.ledger.models.watched import watched
 from catwalk.ledger.records import ChampionRecord, PromotionRecord
 from catwalk.ledger.runs import Run
-from catwalk.ledger.watched import watched
 from catwalk.storage.store import Store
 
 # A new run alone does not help where the champion is lost: the gate holds what it can't compare.
