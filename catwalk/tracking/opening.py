@@ -70,7 +70,8 @@ def run(
         every: how often the model is due, such as ``24h``.
         cron: or when, as five fields, in UTC or with an IANA time zone behind them: ``0 3 * * * Europe/Berlin``.
         owner: who answers for the model.
-        thresholds: metric → the worst value that may ship; ``margin``, ``significance`` and ``slice_significance`` too.
+        thresholds: metric → the worst value that may ship; ``margin``, ``significance`` and ``slice_significance`` too,
+            and limits of alerts (:data:`catwalk.gate.config.LIMITS`), such as ``champion_age_seconds``.
         links: name → URL.
         ship: ``auto`` lets a good model into service where a schedule, or `CATWALK_SHIP=1`, has started the run;
             ``never`` only says what would be done.

@@ -20,7 +20,7 @@ from catwalk.environment.former_names import under_new_names
 from catwalk.environment.schedule import Schedule
 from catwalk.knobs import knob_text
 from catwalk.ledger.models.watched import in_use
-from catwalk.ledger.records import ChampionRecord, StageSummary, SummaryRecord, class_names
+from catwalk.ledger.records import ChampionRecord, StageSummary, SummaryRecord, WatchedRecord, class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
 from catwalk.problems.binary import Binary
 from catwalk.problems.interface import Problem
@@ -158,6 +158,7 @@ def families(facts: Facts, settings: Settings) -> Iterator[Family]:
     for rows in (
         _own(facts, settings),
         _runs(facts, settings, shown),
+        _known_models(facts.snapshot, settings),
         _models(facts.snapshot),
         _decisions(summaries, shown),
         _airflow(facts),
@@ -262,6 +263,37 @@ def _stage(stage: StageSummary, labels: tuple[str, ...], finished: float | None)
     ended = finished if stage.ended is None else stage.ended
     if ended is not None:
         yield catalogue.STAGE_ENDED, max(stage.started, ended), labels
+
+
+def _known_models(snapshot: Snapshot, settings: Settings) -> Iterator[Row]:
+    """What each model is, by its last run of the pipeline or by hand, and its own limits."""
+    said = {known.model: known for known in snapshot.models}
+    runs: dict[str, list[SummaryRecord]] = {}
+    for summary in snapshot.summaries:
+        if summary.trigger in _PIPELINE:
+            runs.setdefault(summary.model, []).append(summary)
+    for model in dict.fromkeys([*runs, *said]):
+        known = said.get(model, WatchedRecord(model))
+        if not known.renamed_to:
+            yield catalogue.MODEL_INFO, 1, _description(known, runs.get(model, []), settings)
+            for name, limit in _limits(known).items():
+                yield catalogue.THRESHOLD, limit, (model, name)
+
+
+def _description(known: WatchedRecord, runs: Sequence[SummaryRecord], settings: Settings) -> tuple[str, ...]:
+    """Values of the labels of :data:`catwalk.telemetry.catalogue.MODEL_INFO`."""
+    retired = str(not in_use(known, runs)).lower()
+    if not runs:
+        return known.model, str(known.problem.get("kind", "")), known.owner, known.schedule, "", retired
+    last = runs[-1]
+    schedule = last.schedule or known.schedule or ("" if last.problem else str(settings.schedule))
+    return known.model, last.problem or "multiclass", last.owner or known.owner, schedule, last.dag_id, retired
+
+
+def _limits(known: WatchedRecord) -> dict[str, float]:
+    """Name → limit, of all that a model has of its own."""
+    groups = {**known.thresholds, **known.thresholds.get("floors", {}), **known.thresholds.get("limits", {})}
+    return {name: limit for name, limit in groups.items() if isinstance(limit, int | float)}
 
 
 def _models(snapshot: Snapshot) -> Iterator[Row]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from catwalk.environment.schedule import Schedule, span, zone
 from catwalk.errors import ConfigError, InputError
+from catwalk.gate.config import LIMITS
 from catwalk.problems.interface import Problem
 
 log = logging.getLogger(__name__)
@@ -146,7 +147,7 @@ def _span(every: str) -> float:
 
 
 def stored_thresholds(given: Mapping[str, float] | None, problem: Problem) -> dict[str, Any]:
-    """Thresholds by the names that :class:`catwalk.gate.config.Thresholds` has; what is none of these is a floor.
+    """Thresholds as :class:`catwalk.gate.config.Thresholds` has them: those of alerts are limits, of metrics floors.
 
     Raises:
         InputError: one is no number, or is of a metric that the problem doesn't have.
@@ -157,9 +158,11 @@ def stored_thresholds(given: Mapping[str, float] | None, problem: Problem) -> di
     for name, value in (given or {}).items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise InputError(f"thresholds[{name!r}]: expected a number; got {value!r:.60}")
-        if name not in (*metrics, *own):
+        if name not in (*metrics, *own, *LIMITS):
             raise InputError(
-                f"thresholds: expected metrics out of {', '.join(metrics)}, or {', '.join(own)}; got {name!r}"
+                f"thresholds: expected metrics out of {', '.join(metrics)}, or {', '.join(own)}, or limits of alerts: "
+                f"{', '.join(LIMITS)}; got {name!r}"
             )
-        (found if name in own else found["floors"])[name] = float(value)
+        group = found if name in own else found.setdefault("limits" if name in LIMITS else "floors", {})
+        group[name] = float(value)
     return found

@@ -96,6 +96,45 @@ def test_a_run_by_hand_hides_no_scheduled_one_that_brought_a_model_back(command:
     assert "retired" not in command("models").out
 
 
+def told(ledger: Ledger, family: str) -> dict[str, float]:
+    """Labels → value, as the exporter shows a family."""
+    lines = [line for line in exposed(ledger).splitlines() if line.startswith(family + "{")]
+    return {line.partition("{")[2].rpartition("}")[0]: float(line.split()[-1]) for line in lines}
+
+
+def described(model: str, kind: str, owner: str, schedule: str, retired: str = "false", dag_id: str = "") -> str:
+    return f'dag_id="{dag_id}",kind="{kind}",model="{model}",owner="{owner}",retired="{retired}",schedule="{schedule}"'
+
+
+def test_prometheus_is_told_what_each_model_is(command: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    command("models", "add", "tickets", "--every", "24h", "--owner", "desk")
+    ended = time.time() - 86_400
+    put_summary(ledger.store, summary(started=ended, updated=ended, finished=ended))
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "nightly")
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "scheduled__1")
+    trained(every="24h", owner="growth")
+    expected = {
+        described("tickets", "", "desk", "every 24 h"),
+        described("mlp", "multiclass", "", "0 3 * * *", dag_id="fashion_training"),
+    }
+    churn = described("churn", "binary", "growth", "every 24 h", dag_id="nightly")
+    assert told(ledger, "catwalk_model_info") == dict.fromkeys({*expected, churn}, 1)
+    command("models", "retire", "churn")
+    assert set(told(ledger, "catwalk_model_info")) == {*expected, churn.replace("false", "true")}
+    command("models", "rename", "tickets", "desk")
+    assert described("desk", "", "desk", "every 24 h") in told(ledger, "catwalk_model_info")
+    assert not [labels for labels in told(ledger, "catwalk_model_info") if 'model="tickets"' in labels]
+
+
+def test_prometheus_is_told_a_models_own_limits(command: Any, ledger: Ledger) -> None:
+    trained(thresholds={"auc": 0.8, "margin": 0.01, "champion_age_seconds": 90 * 86_400, "runs_blocked": 5})
+    trained("other")
+    assert told(ledger, "catwalk_threshold") == {
+        f'model="churn",name="{name}"': value
+        for name, value in {"auc": 0.8, "margin": 0.01, "champion_age_seconds": 7_776_000, "runs_blocked": 5}.items()
+    }
+
+
 def test_a_retired_model_may_be_added_again(command: Any, ledger: Ledger) -> None:
     assert command("models", "add", "churn", "--every", "24h").code == 0
     assert command("models", "retire", "churn").code == 0
