@@ -10,8 +10,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ from catwalk_exporter.canary import announcements
 from catwalk_exporter.exposition import Facts, Settings, families
 from catwalk_exporter.snapshot import Snapshot
 from tests.support.ledgers import summary
-from tests.support.servers import Scrape, Series, StatsdExporter
+from tests.support.servers import Scrape, Series, StatsdExporter, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -141,6 +143,31 @@ def test_a_value_may_cross_zero_as_often_as_it_likes(exporter: StatsdExporter) -
     exporter.until(lambda scrape: math.isnan(scrape.total("ml_epoch_metric")))
     assert scrape.families["ml_epoch_metric"] == ("gauge", catalogue.EPOCH_METRIC.help)
     assert_nothing_is_wrong(scrape)
+
+
+def test_no_scrape_sees_a_value_that_was_never_sent(exporter: StatsdExporter) -> None:
+    """While a value crosses zero again and again, it is scraped as fast as can be."""
+    labels = {"run_id": "r", "model": "m", "split": "validation", "metric": "r2", "epoch": "1"}
+    sent, seen, ended = (-2.5, 3.5, -0.125, 7.0), set[float](), threading.Event()
+
+    def send() -> None:
+        emitter = Emitter(exporter.address)
+        while not ended.is_set():
+            for value in sent:
+                emitter.resend([Point(catalogue.EPOCH_METRIC, labels, value, 0.0)])
+
+    def look() -> bool:
+        seen.update(exporter.scrape().of("ml_epoch_metric").values())
+        return seen >= set(sent)
+
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(send)
+        try:
+            wait_until(look, "every value that was sent")
+        finally:
+            ended.set()
+        sending.result()
+    assert seen == set(sent)
 
 
 def test_a_metric_of_any_name_arrives_and_can_be_read_back(exporter: StatsdExporter) -> None:
