@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 import urllib.parse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
@@ -87,6 +89,34 @@ def choose_source(settings: Settings) -> str:
     return "fashion-mnist"
 
 
+@dataclass
+class _Progress:
+    """Shows each epoch and each state of a task once."""
+
+    run: Run
+    states: dict[str, str] = field(default_factory=dict)
+    epochs: int = 0
+
+    def show(self, tasks: Sequence[Mapping[str, Any]]) -> None:
+        if self.states.get("train") == "running":
+            self._show_epochs()
+        for task in tasks:
+            name, state = task["task_id"], task["state"]
+            if state and self.states.get(name) != state and state not in ("scheduled", "queued"):
+                seconds = f" ({task['duration']:.1f} s)" if state == "success" and task["duration"] else ""
+                console.print(f"  {name}: {state}{seconds}")
+            self.states[name] = state
+
+    def _show_epochs(self) -> None:
+        training = self.run.training()
+        for record in training.epochs[self.epochs :] if training else []:
+            console.print(
+                f"    epoch {record.epoch:>2}: validation loss {record.validation_loss:.4f}, "
+                f"accuracy {record.validation_accuracy:.2%}, {record.duration_seconds:.1f} s"
+            )
+            self.epochs = record.epoch
+
+
 def retrain(settings: Settings, params: dict[str, object]) -> str:
     """Triggers a DAG run, follows it to its end, and returns its run id."""
     airflow = AirflowApi.from_environment()
@@ -98,30 +128,15 @@ def retrain(settings: Settings, params: dict[str, object]) -> str:
     dag_run_id = dag_run["dag_run_id"]
     run_id = run_id_of_dag_run(datetime.fromisoformat(dag_run["run_after"]), DAG, dag_run_id)
     console.print(f"DAG run {dag_run_id}, in the ledger {run_id}")
-    ledger_run = Ledger(open_store()).run(run_id)
-    shown: dict[str, str] = {}
-    epochs = 0
+    place = f"dags/{DAG}/dagRuns/{urllib.parse.quote(dag_run_id, safe='')}"
+    progress = _Progress(Ledger(open_store()).run(run_id))
     deadline = time.monotonic() + RUN_SECONDS
     while time.monotonic() < deadline:
-        quoted = urllib.parse.quote(dag_run_id, safe="")
-        tasks = airflow.request("GET", f"dags/{DAG}/dagRuns/{quoted}/taskInstances")["task_instances"]
-        training = ledger_run.training() if shown.get("train") == "running" else None
-        for record in training.epochs[epochs:] if training else []:
-            console.print(
-                f"    epoch {record.epoch:>2}: validation loss {record.validation_loss:.4f}, "
-                f"accuracy {record.validation_accuracy:.2%}, {record.duration_seconds:.1f} s"
-            )
-            epochs = record.epoch
-        for task in tasks:
-            name, state = task["task_id"], task["state"]
-            if state and shown.get(name) != state and state not in ("scheduled", "queued"):
-                seconds = f" ({task['duration']:.1f} s)" if state == "success" and task["duration"] else ""
-                console.print(f"  {name}: {state}{seconds}")
-            shown[name] = state
-        state = airflow.request("GET", f"dags/{DAG}/dagRuns/{quoted}")["state"]
-        if state in ("success", "failed"):
-            if state == "failed":
-                raise StackError(f"the DAG run has failed; its task logs are at {settings.url('airflow')}/dags/{DAG}")
+        progress.show(airflow.request("GET", f"{place}/taskInstances")["task_instances"])
+        state = airflow.request("GET", place)["state"]
+        if state == "failed":
+            raise StackError(f"the DAG run has failed; its task logs are at {settings.url('airflow')}/dags/{DAG}")
+        if state == "success":
             return run_id
         time.sleep(1)
     raise StackError(f"the DAG run has not ended after {RUN_SECONDS:.0f} s; see {settings.url('airflow')}/dags/{DAG}")

@@ -65,6 +65,9 @@ def requirements(text: str, python: str) -> list[str]:
     return [f"{one.name}{one.specifier}" for one in found if not one.marker or one.marker.evaluate(there)]
 
 
+_OPTIONS = ("--no-validate", "--output-reproducible", "--of", "JSON")
+
+
 def bill() -> dict[str, Any]:
     """The whole list as CycloneDX has it, checked against its schema.
 
@@ -73,17 +76,8 @@ def bill() -> dict[str, Any]:
     """
     python = python_image().partition(":")[2].partition("-")[0]
     packages = requirements((PROJECT / "requirements.txt").read_text(), python)
-    command = [
-        sys.executable,
-        "-m",
-        "cyclonedx_py",
-        "requirements",
-        "--no-validate",
-        "--output-reproducible",
-        "--of",
-        "JSON",
-    ]
-    command += ["--sv", SCHEMA.to_version(), "--pyproject", str(PROJECT / "pyproject.toml"), "-"]
+    command = [sys.executable, "-m", "cyclonedx_py", "requirements", *_OPTIONS, "--sv", SCHEMA.to_version()]
+    command += ["--pyproject", str(PROJECT / "pyproject.toml"), "-"]
     done = subprocess.run(command, input="\n".join(packages), capture_output=True, text=True, check=False)
     if done.returncode:
         raise StackError(f"cyclonedx-py fails: {done.stderr.strip().splitlines()[-1]}")

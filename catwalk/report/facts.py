@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,14 +144,14 @@ class Facts:
     evaluation: Part[EvaluationRecord]
     decision: Part[DecisionRecord]
     attempts: Part[list[AttemptRecord]]
-    predictions: Part[Predictions]
-    images: Part[NDArray[np.uint8]]
+    predictions: Part[Predictions] = Part(None)
+    images: Part[NDArray[np.uint8]] = Part(None)
     """The test images, shape (n, height, width), or (n, height, width, 3 or 4) in colour."""
-    champion_id: str
+    champion_id: str = ""
     """The champion that the decision was made against; empty: none."""
-    champion: Part[Predictions]
+    champion: Part[Predictions] = Part(None)
     """Its predictions on this run's test examples, its classes in this run's order."""
-    champion_dataset: Part[DatasetRecord]
+    champion_dataset: Part[DatasetRecord] = Part(None)
     past: list[SummaryRecord] = field(default_factory=list)
     """Runs of the same model, this one included, oldest first."""
     older: int = 0
@@ -197,44 +197,55 @@ def read_facts(run: Run) -> Facts:
         raise NotFoundError(
             f"run {run.run_id} has no summary: it was interrupted as it started; run or trigger it again"
         )
-    stop = _stop(summary)
+    recorded = replace(_recorded(run, record, summary), past=past, older=older)
+    return _with_champion(run, _with_answers(run, recorded))
+
+
+def _recorded(run: Run, record: RunRecord, summary: SummaryRecord) -> Facts:
+    """What its own records say, and those of its sweep and its model."""
+    stop, logs = _stop(summary), bool(record.problem)
     passed_over = summary.sentence if summary.reason == NOT_CHOSEN else ""
-    logs = bool(record.problem)
-    dataset = part(run.dataset, "" if logs else f"The dataset was never stored{stop}.")
-    evaluation = part(run.evaluation, passed_over or f"The model was never tested{stop}.")
-    decision = part(run.decision, passed_over or f"The gate has not decided{stop}.")
-    champion_id = decision.value.champion if decision.value else ""
-    predictions = part(lambda: None if logs else read_predictions(run, evaluation), "" if logs else evaluation.why)
-    answers = part(lambda: read(run, evaluation.get()) if logs else None, evaluation.why if logs else "")
-    no_champion = "There was no champion to compare with." if decision.value else decision.why
-    other = Run(run.store, champion_id)
     return Facts(
         run_id=run.run_id,
         record=record,
         summary=summary,
-        dataset=dataset,
+        dataset=part(run.dataset, "" if logs else f"The dataset was never stored{stop}."),
         training=part(run.training, "" if logs else f"Training never started{stop}."),
-        evaluation=evaluation,
-        decision=decision,
+        evaluation=part(run.evaluation, passed_over or f"The model was never tested{stop}."),
+        decision=part(run.decision, passed_over or f"The gate has not decided{stop}."),
         attempts=part(run.attempts, "No stage has started."),
-        predictions=predictions,
-        images=part(lambda: None if logs else read_images(run.store, dataset.get(), predictions.get()), ""),
-        champion_id=champion_id,
-        champion=part(lambda: read_baseline(run, champion_id, predictions) if champion_id else None, no_champion),
-        champion_dataset=part(
-            lambda: other.dataset() if champion_id else None,
-            f"The champion {champion_id} has no dataset record." if champion_id else no_champion,
-        ),
-        champion_evaluation=part(lambda: other.evaluation() if champion_id else None, no_champion),
-        answers=answers,
-        common=part(
-            lambda: read_common(run, answers, other) if champion_id and logs else None, no_champion if logs else ""
-        ),
-        past=past,
-        older=older,
         sweep=part(lambda: chosen(run.store, record.sweep) if record.sweep else None, "").value,
         in_service=part(lambda: (Champions(run.store).get(record.model) or (None,))[0], "").value,
-        previews=part(lambda: read_previews(run, evaluation), ""),
+    )
+
+
+def _with_answers(run: Run, facts: Facts) -> Facts:
+    """What the model said of each test example; of a run of the stages, the examples too."""
+    evaluation = facts.evaluation
+    facts = replace(facts, previews=part(lambda: read_previews(run, evaluation), ""))
+    if facts.logs:
+        return replace(facts, answers=part(lambda: read(run, evaluation.get()), evaluation.why))
+    predictions = part(lambda: read_predictions(run, evaluation), evaluation.why)
+    images = part(lambda: read_images(run.store, facts.dataset.get(), predictions.get()), "")
+    return replace(facts, predictions=predictions, images=images)
+
+
+def _with_champion(run: Run, facts: Facts) -> Facts:
+    """The champion that the decision was made against; why there is none, or nothing to compare with."""
+    decision = facts.decision.value
+    why = "There was no champion to compare with." if decision else facts.decision.why
+    if not decision or not decision.champion:
+        none: Part[Any] = Part(None, why)
+        of_logged = none if facts.logs else facts.common
+        return replace(facts, champion=none, champion_dataset=none, champion_evaluation=none, common=of_logged)
+    other = Run(run.store, decision.champion)
+    return replace(
+        facts,
+        champion_id=other.run_id,
+        champion=part(lambda: read_baseline(run, other.run_id, facts.predictions), why),
+        champion_dataset=part(other.dataset, f"The champion {other.run_id} has no dataset record."),
+        champion_evaluation=part(other.evaluation, why),
+        common=part(lambda: read_common(run, facts.answers, other), why) if facts.logs else facts.common,
     )
 
 

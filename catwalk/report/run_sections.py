@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from catwalk.knobs import described, knob_text
-from catwalk.ledger.records import DatasetRecord, TrainingRecord
+from catwalk.ledger.records import DatasetRecord, EvaluationRecord, TrainingRecord
 from catwalk.ledger.sweep import NOT_CHOSEN, ranked
 from catwalk.problems.limits import limits
 from catwalk.report import tested
@@ -79,9 +79,16 @@ def _verdict(facts: Facts) -> Html:
         looks = "A sweep chooses by validation, and looks at the test examples for its choice alone."
         return card(element("p", summary.sentence, "big"), element("p", looks, "quiet"), css="edged")
     where = f" in {summary.stopped_in}" if summary.stopped_in else ""
-    lines = [element("p", f"This run has no decision: it {_STATES.get(summary.state, summary.state)}{where}.", "big")]
-    if summary.error:
-        lines.append(element("p", element("code", summary.error)))
+    return card(
+        element("p", f"This run has no decision: it {_STATES.get(summary.state, summary.state)}{where}.", "big"),
+        element("p", element("code", summary.error)) if summary.error else "",
+        element("p", _what_is_missing(facts)),
+        css="edged bad" if summary.state == "failed" else "edged",
+    )
+
+
+def _what_is_missing(facts: Facts) -> str:
+    """Of a run without a decision, as a sentence."""
     absent = [
         name
         for name, part in (
@@ -91,10 +98,7 @@ def _verdict(facts: Facts) -> Html:
         )
         if (part.value is None and part.why) or (name == "a trained model" and not _has_model(facts))
     ]
-    missing = [*absent, "a decision"]
-    told = missing[0] if len(missing) == 1 else f"{', '.join(missing[:-1])} and {missing[-1]}"
-    lines.append(element("p", f"Missing are {told}." if absent else f"Missing is {told}."))
-    return card(*lines, css="edged bad" if summary.state == "failed" else "edged")
+    return f"Missing are {', '.join(absent)} and a decision." if absent else "Missing is a decision."
 
 
 def _has_model(facts: Facts) -> bool:
@@ -153,10 +157,7 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
     if training:
         yield from _of_training(facts, training)
     if evaluation:
-        yield "test examples", f"{evaluation.examples:,}"
-        if evaluation.inference_seconds is not None:
-            seconds = 1_000 * evaluation.inference_seconds / max(1, evaluation.examples)
-            yield "time for 1,000 examples", f"{seconds:.4f} s"
+        yield from _of_test(evaluation)
     end = summary.finished or (now if summary.state == "running" else summary.updated)
     yield "started", moment(summary.started)
     yield "took", duration(max(0.0, end - summary.started))
@@ -171,6 +172,13 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
         yield "telemetry points lost", f"{summary.points_dropped:,}"
     if summary.series_left_out:
         yield "left out of Prometheus", f"{summary.series_left_out:,} series, to fit its limit; none is missing here"
+
+
+def _of_test(evaluation: EvaluationRecord) -> Iterator[tuple[str, Content]]:
+    yield "test examples", f"{evaluation.examples:,}"
+    if evaluation.inference_seconds is not None:
+        seconds = 1_000 * evaluation.inference_seconds / max(1, evaluation.examples)
+        yield "time for 1,000 examples", f"{seconds:.4f} s"
 
 
 def _of_training(facts: Facts, training: TrainingRecord) -> Iterator[tuple[str, Content]]:
@@ -192,47 +200,62 @@ def _of_training(facts: Facts, training: TrainingRecord) -> Iterator[tuple[str, 
 def _dataset(facts: Facts) -> Html:
     ours, theirs = facts.dataset.get(), facts.champion_dataset.value
     same = theirs is not None and theirs.sha256 == ours.sha256
-    header, css = ["", "this run"], ["name", "n"]
-    if theirs and not same:
-        header += ["champion", "change"]
-        css += ["n", "n"]
-    rows: list[list[Content]] = []
-
-    def row(name: str, own: float, other: float | None, form: str, unit: str = "") -> None:
-        cells: list[Content] = [name, format(own, form) + unit]
-        if theirs and not same:
-            change = "–" if other is None else format(own - other, "+" + form) + unit
-            cells += ["–" if other is None else format(other, form) + unit, change]
-        rows.append(cells)
-
-    if ours.as_of:
-        beside: list[Content] = [theirs.as_of or "–", ""] if theirs and not same else []
-        rows.append(["as of", ours.as_of, *beside])
-    for split in ours.splits:
-        other = theirs.splits.get(split) if theirs else None
-        row(f"{split} examples", ours.splits[split].examples, other.examples if other else None, ",.0f")
-    for name, value in ours.statistics.items():
-        told = _STATISTICS.get(name, name.replace("_", " "))
-        row(told, value, theirs.statistics.get(name) if theirs else None, ".4f")
-    shares, others = _shares(ours), _shares(theirs, ours.classes) if theirs else {}
+    beside = None if same else theirs
+    shares, others = _shares(ours), _shares(beside, ours.classes) if beside else {}
     shown = _most_changed(shares, others)
+    rows = list(_dataset_rows(ours, beside))
     for name in shown:
-        row(f"{name}, share of training", 100 * shares[name], _percent(others.get(name)), ".2f", "%")
+        cells = _compared(100 * shares[name], _percent(others.get(name)), beside is not None, ".2f", "%")
+        rows.append([f"{name}, share of training", *cells])
     if same:
         comparison = f"The champion {facts.champion_id} was trained on the very same dataset."
     elif theirs:
         comparison = f"Champion: {facts.champion_id}."
     else:
         comparison = facts.champion_dataset.why
-    if len(shown) < len(shares):
-        which = "most frequent" if same or not others else "most changed"
-        comparison = f"Shown are the {len(shown)} {which} of {len(shares)} classes. {comparison}"
-    if others.keys() ^ shares.keys() and others:
-        comparison += f" It has other classes ({len(others)}, here {len(shares)}): they are compared by name."
     kind = "synthetic data" if ours.synthetic else ours.source or "of no named source"
-    note = joined(f"{kind}, sha256 ", element("code", ours.sha256), f". {comparison}")
+    told = _choice(shown, shares, others) + comparison + _other_classes(shares, others)
+    note = joined(f"{kind}, sha256 ", element("code", ours.sha256), f". {told}")
+    header, css = (["", "this run", "champion", "change"], ["name", "n", "n", "n"]) if beside else _ALONE
     shown_rows = table(header, rows, css) if rows else Html("")
     return card(element("h3", "Dataset"), shown_rows, element("p", note, "quiet"))
+
+
+_ALONE = ["", "this run"], ["name", "n"]
+"""Header and columns of a table without a champion."""
+
+
+def _dataset_rows(ours: DatasetRecord, beside: DatasetRecord | None) -> Iterator[list[Content]]:
+    if ours.as_of:
+        yield ["as of", ours.as_of, *([beside.as_of or "–", ""] if beside else [])]
+    for split, own in ours.splits.items():
+        other = beside.splits.get(split) if beside else None
+        cells = _compared(own.examples, other.examples if other else None, beside is not None, ",.0f")
+        yield [f"{split} examples", *cells]
+    for name, value in ours.statistics.items():
+        cells = _compared(value, beside.statistics.get(name) if beside else None, beside is not None, ".4f")
+        yield [_STATISTICS.get(name, name.replace("_", " ")), *cells]
+
+
+def _compared(own: float, other: float | None, beside: bool, form: str, unit: str = "") -> list[Content]:
+    """A value; beside a champion, its value too and the change."""
+    if not beside:
+        return [format(own, form) + unit]
+    if other is None:
+        return [format(own, form) + unit, "–", "–"]
+    return [format(own, form) + unit, format(other, form) + unit, format(own - other, "+" + form) + unit]
+
+
+def _choice(shown: list[str], shares: dict[str, float], others: dict[str, float]) -> str:
+    if len(shown) == len(shares):
+        return ""
+    return f"Shown are the {len(shown)} {'most changed' if others else 'most frequent'} of {len(shares)} classes. "
+
+
+def _other_classes(shares: dict[str, float], others: dict[str, float]) -> str:
+    if not others or others.keys() == shares.keys():
+        return ""
+    return f" It has other classes ({len(others)}, here {len(shares)}): they are compared by name."
 
 
 def _shares(dataset: DatasetRecord, beside: list[str] | None = None) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from catwalk.errors import ArtifactError
 from catwalk.ledger.models.champion import verified_model
@@ -14,6 +15,9 @@ from catwalk.stages.artifacts import previews
 from catwalk.stages.lifecycle.attempts import already_done, attempt
 from catwalk.telemetry.observer import Observer
 from catwalk.trainable import config_of, of_run
+
+if TYPE_CHECKING:
+    from catwalk.trainable import Arrays, Predictor
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +46,7 @@ def test(run: Run, observer: Observer) -> None:
         this.check_cancelled()
         arrays = load_split(run.store, dataset, "test")
         labels = arrays["labels"].astype(np.int64)
-        started = time.perf_counter()
-        answers = predict(arrays)
-        seconds = time.perf_counter() - started
+        answers, seconds = _timed(predict, arrays)
         logits = trainable.problem.checked(answers, len(labels))
         run.store.put(run.key("predictions.safetensors"), save({"logits": logits, "labels": labels}))
         pictures = previews.store(run, trainable, arrays, logits, labels)
@@ -54,3 +56,9 @@ def test(run: Run, observer: Observer) -> None:
         observer.test_finished(run.record, record)
         score_incumbents(run)
         this.summarise(lambda summary: with_evaluation(summary, record))
+
+
+def _timed(predict: Predictor, arrays: Arrays) -> tuple[Any, float]:
+    """What the model answers, and the seconds that it takes."""
+    started = time.perf_counter()
+    return predict(arrays), time.perf_counter() - started

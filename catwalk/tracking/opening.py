@@ -87,6 +87,7 @@ def run(
         StoreError: the store fails.
     """
     why = "CATWALK_DISABLED=1" if os.environ.get("CATWALK_DISABLED", "").strip() == "1" else bystander()
+    _check(problem)
     record = _record(model, problem, params, every, cron, owner, thresholds, links, synthetic)
     identity = identify(run_key, ship)
     if why or _forked():
@@ -130,10 +131,7 @@ def _record(
     synthetic: bool,
 ) -> RunRecord:
     """What run.json says of any run that is opened so; its identity comes later."""
-    if isinstance(problem, type) or not isinstance(problem, Problem):
-        raise InputError(f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {problem!r:.60}")
-    named = settings.model_name(model)
-    stored = settings.stored_params(params)
+    named, stored = settings.model_name(model), settings.stored_params(params)
     return RunRecord(
         run_id="",
         model=named,
@@ -152,6 +150,11 @@ def _record(
         thresholds=settings.stored_thresholds(thresholds, problem),
         threshold_reasons=settings.stored_reasons(thresholds),
     )
+
+
+def _check(problem: Any) -> None:
+    if isinstance(problem, type) or not isinstance(problem, Problem):
+        raise InputError(f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {problem!r:.60}")
 
 
 def _session(record: RunRecord, identity: Identity, problem: Problem, close_timeout: float) -> Session:

@@ -41,21 +41,8 @@ def store(
     named = _keys(session, outcome, keys, inputs, test_set)
     body = Answers.of(outcome, named, parts).packed()
     run.store.put(run.key(NAME), body)
-    training, dataset = run.training(), run.dataset()
-    record = EvaluationRecord(
-        model_sha256=training.model_sha256 if training else "",
-        dataset_sha256=dataset.sha256 if dataset else "",
-        examples=len(outcome.labels),
-        accuracy=None,
-        loss=None,
-        calibration_error=None,
-        class_accuracy=[],
-        class_precision=[],
-        class_f1=[],
-        confusion=[],
-        inference_seconds=None,
-        finished=time.time(),
-        metrics=dict(outcome.metrics),
+    record = replace(
+        _of_any_problem(run, outcome),
         slices=_slices(session, outcome, parts),
         test_set=str(test_set),
         outcome_sha256=hashlib.sha256(body).hexdigest(),
@@ -90,6 +77,26 @@ def _keys(session: Session, outcome: Outcome, keys: Any, inputs: Any, test_set: 
     if given == ["inputs"]:
         return naming.of_inputs(inputs, rows, salt)
     return naming.of_test_set(test_set, outcome.labels, salt)
+
+
+def _of_any_problem(run: Run, outcome: Outcome) -> EvaluationRecord:
+    """Metrics by name alone; the fields of classes stay empty."""
+    training, dataset = run.training(), run.dataset()
+    return EvaluationRecord(
+        model_sha256=training.model_sha256 if training else "",
+        dataset_sha256=dataset.sha256 if dataset else "",
+        examples=len(outcome.labels),
+        accuracy=None,
+        loss=None,
+        calibration_error=None,
+        class_accuracy=[],
+        class_precision=[],
+        class_f1=[],
+        confusion=[],
+        inference_seconds=None,
+        finished=time.time(),
+        metrics=dict(outcome.metrics),
+    )
 
 
 def _slices(session: Session, outcome: Outcome, parts: Mapping[str, Any]) -> dict[str, dict[str, SliceRecord]]:

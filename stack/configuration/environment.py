@@ -86,6 +86,12 @@ def _client_environment(settings: Settings) -> dict[str, str]:
         "CATWALK_COURIER_URL": settings.url("courier"),
         "CATWALK_STATSD_EXPORTER_URL": settings.url("statsd_exporter"),
         **{f"CATWALK_PORT_{name.upper()}": str(port) for name, port in settings.ports.items()},
+        **_airflow(settings),
+    }
+
+
+def _airflow(settings: Settings) -> dict[str, str]:
+    return {
         "AIRFLOW_HOME": str(settings.home / "airflow"),
         # Airflow writes the folders of its first start into airflow.cfg, where they would outlive a home that is moved.
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.home / "airflow" / "plugins"),

@@ -68,14 +68,13 @@ def runs(
     elif csv and not json:
         print(run_table.as_csv(found, keys), end="")
     else:
-        _show_runs([row["run_id"] for row in found], summaries, now, json)
         left = (reader.total if plain else len(chosen)) - limit
-        if left > 0 and not json:
-            print(f"{left} {'older' if plain else 'more'}: --limit {left + limit}")
+        more = f"{left} {'older' if plain else 'more'}: --limit {left + limit}" if left > 0 else ""
+        _show_runs([row["run_id"] for row in found], summaries, now, json, more)
     name_damaged(reader)
 
 
-def _show_runs(chosen: Sequence[str], summaries: Sequence[SummaryRecord], now: float, json: bool) -> None:
+def _show_runs(chosen: Sequence[str], summaries: Sequence[SummaryRecord], now: float, json: bool, more: str) -> None:
     from catwalk.cli.tables import output
     from catwalk.ledger.summaries import stalled_seconds
 
@@ -86,7 +85,7 @@ def _show_runs(chosen: Sequence[str], summaries: Sequence[SummaryRecord], now: f
     elif not shown:
         print(f"none of {len(summaries)} runs meets that")
     else:
-        output.show(output.runs_table(shown, now, stalled_seconds(), output.width()))
+        output.show(output.runs_table(shown, now, stalled_seconds(), output.width()), *filter(None, [more]))
 
 
 def _show_recipes(recipes: Sequence[Recipe], json: bool) -> None:

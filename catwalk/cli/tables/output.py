@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich import box
@@ -242,13 +242,14 @@ def _facts(
     summary: SummaryRecord, training: TrainingRecord | None, now: float, stalled_seconds: float
 ) -> list[tuple[str, str]]:
     parameters = " ".join(f"{name}={knob_text(name, value)}" for name, value in summary.parameters.items())
-    facts = [
+    return [
         ("run", f"{summary.run_id}  ({escape(summary.model)}{', synthetic data' if summary.synthetic else ''})"),
         (
             "state",
             coloured(shown_state(summary, now, stalled_seconds))
             + (f" in {escape(summary.stopped_in)}" if summary.stopped_in else ""),
         ),
+        *([("error", f"[red]{escape(summary.error)}[/]")] * bool(summary.error)),
         *([("owner", escape(summary.owner))] if summary.owner else []),
         *([("links", escape(addresses(summary.links)))] if summary.links else []),
         ("trigger", summary.trigger + (f", DAG run {escape(summary.dag_run_id)}" if summary.dag_run_id else "")),
@@ -263,16 +264,15 @@ def _facts(
         ("code", escape(summary.git_commit or "not a git checkout")),
         ("dataset", summary.dataset_sha256 or "-"),
         ("model", f"{summary.model_sha256 or '-'}{_size(training)}"),
+        *_not_in_prometheus(summary),
     ]
-    if summary.error:
-        facts.insert(2, ("error", f"[red]{escape(summary.error)}[/]"))
+
+
+def _not_in_prometheus(summary: SummaryRecord) -> Iterator[tuple[str, str]]:
     if summary.points_dropped:
-        facts.append(("lost points", f"{summary.points_dropped:,} could not be sent (catwalk replay {summary.run_id})"))
+        yield "lost points", f"{summary.points_dropped:,} could not be sent (catwalk replay {summary.run_id})"
     if summary.series_left_out:
-        facts.append(
-            ("left out", f"{summary.series_left_out:,} series, to fit Prometheus' limit; the report has every epoch")
-        )
-    return facts
+        yield "left out", f"{summary.series_left_out:,} series, to fit Prometheus' limit; the report has every epoch"
 
 
 def addresses(links: Mapping[str, str]) -> str:

@@ -92,31 +92,28 @@ class Champions:
         if run.evaluation() is None:
             raise ArtifactError(f"run {run.run_id} was never tested, so its model can't be promoted")
         previous = current[0] if current else None
-        change = PromotionRecord(
-            run_id=run.run_id,
-            model_sha256=model_sha256,
-            promoted=time.time(),
-            previous=previous.run_id if previous else "",
-            by=by,
-            reason=reason,
-            rollback=rollback,
-        )
-        record = ChampionRecord(
-            model=previous.model if previous else run.record.model,
-            run_id=change.run_id,
-            model_sha256=change.model_sha256,
-            promoted=change.promoted,
-            previous=change.previous,
-            anchor=anchor,
-            by=by,
-            reason=reason,
-            previous_anchor=previous.anchor if previous else "",
-            history=[*(previous.history if previous else []), change],
-        )
+        left = previous.run_id if previous else ""
+        change = PromotionRecord(run.run_id, model_sha256, time.time(), left, by, reason, rollback)
+        record = _changed(previous.model if previous else run.record.model, previous, change, anchor)
         self.store.put_record(
             self._key(record.model), record, if_match=current[1] if current else None, create=current is None
         )
         return record
+
+
+def _changed(model: str, previous: ChampionRecord | None, change: PromotionRecord, anchor: str) -> ChampionRecord:
+    return ChampionRecord(
+        model=model,
+        run_id=change.run_id,
+        model_sha256=change.model_sha256,
+        promoted=change.promoted,
+        previous=change.previous,
+        anchor=anchor,
+        by=change.by,
+        reason=change.reason,
+        previous_anchor=previous.anchor if previous else "",
+        history=[*(previous.history if previous else []), change],
+    )
 
 
 def in_service(run: Run) -> ChampionRecord | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from catwalk.environment import versions
 from catwalk.errors import ConfigError
@@ -51,9 +52,21 @@ def open_run(
         ConfigError: the Trainable plans nonsense for this configuration.
         RunConflictError: the run was started with other parameters or by other code.
     """
+    record = _record(run_id, trainable, config, trigger)
+    record = replace(record, dag_id=dag_id, dag_run_id=dag_run_id, sweep=sweep, schedule=schedule)
+    if observer and observer.sends and not ledger.store.exists(ledger.run(run_id).key("run.json")):
+        record = with_room(ledger.store, record, [trainable.plan(one).epochs for one in trials or [config]])
+    run = ledger.create(record)
+    if not run.summary():
+        run.update_summary(lambda summary: summary)
+    return run
+
+
+def _record(run_id: str, trainable: Trainable, config: Config, trigger: Trigger) -> RunRecord:
+    """What run.json says of a run, wherever it is started."""
     plan = _sound(trainable.plan(config), trainable)
     commit, dirty = provenance.git_state(trainable)
-    record = RunRecord(
+    return RunRecord(
         run_id=run_id,
         model=plan.model,
         trigger=trigger,
@@ -66,20 +79,10 @@ def open_run(
         trainable=trainable.reference,
         defaults=trainable.config().flat(),
         planned_epochs=plan.epochs,
-        dag_id=dag_id,
-        dag_run_id=dag_run_id,
-        sweep=sweep,
-        schedule=schedule,
         git_commit=commit,
         git_dirty=dirty,
         versions=versions.installed(),
     )
-    if observer and observer.sends and not ledger.store.exists(ledger.run(run_id).key("run.json")):
-        record = with_room(ledger.store, record, [trainable.plan(one).epochs for one in trials or [config]])
-    run = ledger.create(record)
-    if not run.summary():
-        run.update_summary(lambda summary: summary)
-    return run
 
 
 def _sound(plan: Plan, trainable: Trainable) -> Plan:
