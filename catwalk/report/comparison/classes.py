@@ -58,29 +58,31 @@ def _difference_dots(pairs: Sequence[Pair], classes: Sequence[str], labels: Sequ
         look = style.run_style(pair.run_id)
         offset = (number - (len(pairs) - 1) / 2) * spread
         rows = [(row, pair.classes.get(classes[label])) for row, label in enumerate(labels)]
-        named = False
-        for row, difference in rows:
-            if difference is None:
-                continue
-            axes.errorbar(
-                [100 * difference.value],
-                [row + offset],
-                xerr=[
-                    [max(0.0, 100 * (difference.value - difference.low))],
-                    [max(0.0, 100 * (difference.high - difference.value))],
-                ],
-                marker=look.marker,
-                color=look.colour,
-                markerfacecolor=look.colour if difference.significant else style.PAPER,
-                markersize=4.5,
-                elinewidth=1.2,
-                capsize=2,
-                label=None if named else pair.run_id,
-            )
-            named = True
+        found = [(row + offset, difference) for row, difference in rows if difference]
+        for place, difference in found:
+            _dot(axes, place, difference, look, pair.run_id if place == found[0][0] else None)
     style.legend_above(axes)
     style.label(axes, "percentage points, 95 % interval")
     return figure
+
+
+def _dot(axes: Axes, place: float, difference: Difference, look: style.RunStyle, label: str | None) -> None:
+    """A difference with its interval, filled where it is more than noise; the legend has those with a label."""
+    axes.errorbar(
+        [100 * difference.value],
+        [place],
+        xerr=[
+            [max(0.0, 100 * (difference.value - difference.low))],
+            [max(0.0, 100 * (difference.high - difference.value))],
+        ],
+        marker=look.marker,
+        color=look.colour,
+        markerfacecolor=look.colour if difference.significant else style.PAPER,
+        markersize=4.5,
+        elinewidth=1.2,
+        capsize=2,
+        label=label,
+    )
 
 
 def _difference_map(pairs: Sequence[Pair], classes: Sequence[str], labels: Sequence[int]) -> Figure:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from catwalk.ledger.records import EpochRecord, is_finite
-from catwalk.problems.interface import Metric
+from catwalk.problems.interface import Metric, Problem
 from catwalk.report.comparison.differences import Comparison
 from catwalk.report.comparison.entries import Entry
 from catwalk.report.facts import MissingError
@@ -188,12 +188,7 @@ def _zoom(axes: Axes, values: Sequence[float]) -> bool:
 def test_headline(comparison: Comparison) -> style.Drawing:
     """What the baseline is judged by, of each run that has it, with its interval, the best on top."""
     problem = comparison.baseline.problem
-    metric, alike = problem.metrics[0], [one for one in comparison.entries if one.problem.kind == problem.kind]
-    tested = [(entry, entry.scores.get(metric.name)) for entry in alike]
-    found = [(entry, value) for entry, value in tested if is_finite(value)]
-    if not found:
-        raise MissingError("None of these runs has been tested.")
-    found.sort(key=lambda one: -metric.gain(one[1]))
+    metric, found = problem.metrics[0], _tested(comparison, problem)
     step = 0.2
     figure = style.new_figure(0.62 + step * len(found))
     axes = style.add_axes(figure, 1.78, 0.42, 2.36, step * len(found))
@@ -217,6 +212,21 @@ def test_headline(comparison: Comparison) -> style.Drawing:
     )
     title = f"Test {metric.title}"
     return style.Drawing(figure, title, f"{title} of {len(found)} runs, the best first: {told}.", note)
+
+
+def _tested(comparison: Comparison, problem: Problem) -> list[tuple[Entry, float]]:
+    """Runs of this kind of problem with their headline, the best first.
+
+    Raises:
+        MissingError: there is none.
+    """
+    metric = problem.metrics[0]
+    alike = [entry for entry in comparison.entries if entry.problem.kind == problem.kind]
+    scored = [(entry, entry.scores.get(metric.name)) for entry in alike]
+    found = [(entry, value) for entry, value in scored if is_finite(value)]
+    if not found:
+        raise MissingError("None of these runs has been tested.")
+    return sorted(found, key=lambda one: -metric.gain(one[1]))
 
 
 def _name_rows(axes: Axes, run_ids: Sequence[str], bold: str) -> None:

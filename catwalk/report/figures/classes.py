@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,29 +98,13 @@ def class_accuracy(facts: Facts) -> style.Drawing:
     ours = {label: confusion.score(label) for label in shown}
     theirs = _champion_scores(facts, shown)
     figure, axes = style.class_figure(confusion.classes, shown)
-    rows = [("challenger", facts.run_id, ours, -0.16 if theirs else 0.0, "o")]
+    colour = style.run_style(facts.run_id).colour
+    look: dict[str, Any] = {"marker": "o", "markerfacecolor": colour, "elinewidth": 1.5, "color": colour}
+    _scores(axes, ours.values(), -0.16 if theirs else 0.0, label=f"challenger, {facts.run_id}", **look)
     if theirs:
-        rows.append(("champion", facts.champion_id, theirs, 0.16, "D"))
-    for role, run_id, scores, offset, marker in rows:
-        colour = style.run_style(run_id).colour
-        ratios = [hits / n if n else float("nan") for hits, n in scores.values()]
-        bounds = [wilson(hits, n) for hits, n in scores.values()]
-        axes.errorbar(
-            ratios,
-            [row + offset for row in range(len(shown))],
-            xerr=[
-                [max(0.0, ratio - low) for ratio, (low, _) in zip(ratios, bounds, strict=True)],
-                [max(0.0, high - ratio) for ratio, (_, high) in zip(ratios, bounds, strict=True)],
-            ],
-            linestyle="none",
-            marker=marker,
-            markersize=4.2,
-            color=colour,
-            markerfacecolor=colour if role == "challenger" else style.PAPER,
-            elinewidth=1.5 if role == "challenger" else 0.9,
-            capsize=2,
-            label=f"{role}, {run_id}",
-        )
+        colour = style.run_style(facts.champion_id).colour
+        look = {"marker": "D", "markerfacecolor": style.PAPER, "elinewidth": 0.9, "color": colour}
+        _scores(axes, theirs.values(), 0.16, label=f"champion, {facts.champion_id}", **look)
     style.legend_above(axes)
     style.percent_axis(axes.xaxis)
     style.label(axes, "test accuracy (recall), 95 % interval")
@@ -134,6 +118,24 @@ def class_accuracy(facts: Facts) -> style.Drawing:
         names.undrawn_note(confusion.classes, shown),
     )
     return style.Drawing(figure, "Test accuracy by class", f"Points with 95 % intervals by class: {told}.", note)
+
+
+def _scores(axes: Axes, scores: Collection[tuple[int, int]], offset: float, **look: Any) -> None:
+    """A point a row with its interval, of hits and examples each."""
+    ratios = [hits / n if n else float("nan") for hits, n in scores]
+    bounds = [wilson(hits, n) for hits, n in scores]
+    axes.errorbar(
+        ratios,
+        [row + offset for row in range(len(scores))],
+        xerr=[
+            [max(0.0, ratio - low) for ratio, (low, _) in zip(ratios, bounds, strict=True)],
+            [max(0.0, high - ratio) for ratio, (_, high) in zip(ratios, bounds, strict=True)],
+        ],
+        linestyle="none",
+        markersize=4.2,
+        capsize=2,
+        **look,
+    )
 
 
 def _champion_scores(facts: Facts, shown: Sequence[int]) -> dict[int, tuple[int, int]]:

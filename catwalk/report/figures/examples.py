@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
@@ -103,17 +104,7 @@ def picture_grid(pictures: Sequence[NDArray[np.uint8]], captions: Sequence[tuple
         left = 0.08 + column * (style.WIDTH - 0.08) / _COLUMNS
         bottom = height - row * tall - 0.2 - side
         colour = style.GOOD if right else style.BAD
-        extent = _within(picture, left, bottom, side)
-        coarse = max(1, max(picture.shape[:2]) // _PIXELS)
-        axes.imshow(
-            picture[::coarse, ::coarse],
-            cmap="gray",
-            vmin=0,
-            vmax=255,
-            interpolation="none",
-            extent=extent,
-            aspect="auto",
-        )
+        _show(axes, picture, _within(picture, left, bottom, side))
         axes.add_patch(Rectangle((left, bottom), side, side, facecolor="none", edgecolor=colour, linewidth=1.6))
         words: dict[str, Any] = {"ha": "center", "fontsize": size, "linespacing": 1.15, **names.text_style()}
         above, *below = (names.fit(text, side + 0.06, size) for text in (true, *said))
@@ -122,6 +113,12 @@ def picture_grid(pictures: Sequence[NDArray[np.uint8]], captions: Sequence[tuple
     axes.set_xlim(0, style.WIDTH)
     axes.set_ylim(0, height)
     return figure
+
+
+def _show(axes: Axes, picture: NDArray[np.uint8], extent: tuple[float, float, float, float]) -> None:
+    coarse = max(1, max(picture.shape[:2]) // _PIXELS)
+    shown = picture[::coarse, ::coarse]
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="none", extent=extent, aspect="auto")
 
 
 def _within(picture: NDArray[np.uint8], left: float, bottom: float, side: float) -> tuple[float, float, float, float]:

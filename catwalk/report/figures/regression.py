@@ -69,6 +69,28 @@ def predicted_against_true(predicted: Predicted) -> style.Drawing:
     return style.Drawing(figure, f"Predicted against true, mean absolute error {mae:.4g}", alt, note)
 
 
+def _errors_by_value(axes: Axes, predicted: Predicted, rows: NDArray[np.int64], limits: tuple[float, float]) -> None:
+    across = _limits(predicted.values)
+    values, errors = np.clip(predicted.values[rows], *across), np.clip(predicted.error[rows], *limits)
+    _points(axes, values, errors, predicted.run_id, "")
+    axes.axhline(0, color=style.QUIET, linewidth=1, dashes=(4, 3))
+    axes.set_xlim(*across)
+    axes.set_ylim(*limits)
+    style.label(axes, predicted.name("predicted value"), predicted.name("error: predicted − true"))
+
+
+def _errors_by_size(axes: Axes, predicted: Predicted, bias: float, limits: tuple[float, float]) -> None:
+    colour = style.run_style(predicted.run_id).colour
+    weights = np.full(len(predicted.error), 1 / len(predicted.error))
+    axes.hist(np.clip(predicted.error, *limits), bins=_BINS, range=limits, weights=weights, color=colour)
+    axes.axvline(0, color=style.QUIET, linewidth=1, dashes=(4, 3))
+    axes.axvline(bias, color=style.INK, linewidth=1.2, label=f"mean {bias:+.3g}")
+    axes.set_xlim(*limits)
+    style.percent_axis(axes.yaxis)
+    style.label(axes, predicted.name("error"), "share of the test examples")
+    style.legend(axes, "upper right")
+
+
 def residuals(predicted: Predicted) -> style.Drawing:
     """The error of each example by what was predicted; below, how often each error occurs."""
     figure = style.new_figure(4.5)
@@ -76,24 +98,9 @@ def residuals(predicted: Predicted) -> style.Drawing:
     lower = style.add_axes(figure, 0.72, 0.45, 3.4, 0.95)
     low, high = _limits(predicted.error)
     rows = _lot(len(predicted.truth))
-    across = _limits(predicted.values)
-    _points(
-        upper, np.clip(predicted.values[rows], *across), np.clip(predicted.error[rows], low, high), predicted.run_id, ""
-    )
-    upper.axhline(0, color=style.QUIET, linewidth=1, dashes=(4, 3))
-    upper.set_xlim(*across)
-    upper.set_ylim(low, high)
-    style.label(upper, predicted.name("predicted value"), predicted.name("error: predicted − true"))
-    colour = style.run_style(predicted.run_id).colour
-    weights = np.full(len(predicted.error), 1 / len(predicted.error))
-    lower.hist(np.clip(predicted.error, low, high), bins=_BINS, range=(low, high), weights=weights, color=colour)
     bias, median = float(predicted.error.mean()), float(np.median(predicted.error))
-    lower.axvline(0, color=style.QUIET, linewidth=1, dashes=(4, 3))
-    lower.axvline(bias, color=style.INK, linewidth=1.2, label=f"mean {bias:+.3g}")
-    lower.set_xlim(low, high)
-    style.percent_axis(lower.yaxis)
-    style.label(lower, predicted.name("error"), "share of the test examples")
-    style.legend(lower, "upper right")
+    _errors_by_value(upper, predicted, rows, (low, high))
+    _errors_by_size(lower, predicted, bias, (low, high))
     tenth, most = np.quantile(predicted.error, (0.1, 0.9))
     alt = (
         f"Errors by predicted value, and their distribution: mean {bias:+.4g}, median {median:+.4g}, eight in ten "
