@@ -32,6 +32,14 @@ class GateConfig(Section):
     """Longest time to score 1,000 examples that may ship, in seconds; empty: any."""
 
 
+LIMITS = (
+    "loss_growth_ratio", "generalisation_gap_ratio", "validation_loss_rise_ratio", "epochs_since_best",
+    "headline_regression_ratio", "runs_blocked", "champion_age_seconds", "class_share_distance_ratio",
+    "dataset_statistic_change_ratio", "schedule_grace_seconds", "duration_ratio", "duration_excess_seconds",
+)  # fmt: skip
+"""Limits of alerts that a model may have of its own, by their names in ``prometheus/rules/thresholds.yml``."""
+
+
 @dataclass(frozen=True)
 class Thresholds:
     """When a challenger of any kind of problem may ship."""
@@ -45,3 +53,5 @@ class Thresholds:
     """Level of the paired test."""
     slice_significance: float = 0.05
     """Level, corrected for all slices together, at which a slice counts as worse."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """Name of :data:`LIMITS` → the model's own; of no account here."""

@@ -44,11 +44,16 @@ class Part:
     sent: list[str] = field(default_factory=list)
     """Run ids of those that have sent all their points, and make no more."""
 
-    def after(self, run_id: str, now: float) -> Part:
-        """The part when a run has sent all that it has: once all have, held while statsd_exporter shows that."""
+    def after(self, run_id: str, series: int, now: float) -> Part:
+        """The part when a run has sent all that it has: once all have, held while statsd_exporter shows that.
+
+        What a single run was given beyond these series is free again: one that logs is given as much as a run may have,
+        since nobody knows before what it will log.
+        """
         sent = sorted({*self.sent, run_id})
         until = now + SENT_SECONDS
-        return replace(self, sent=sent, until=until if len(sent) >= self.runs else max(until, self.until))
+        total = series if self.runs == 1 else self.total
+        return replace(self, sent=sent, total=total, until=until if len(sent) >= self.runs else max(until, self.until))
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,9 @@ def taken_again(parts: Parts, run: RunRecord, series: int, now: float) -> tuple[
         The part, and by whose id it is held; None where so many series have no room.
     """
     name = run.sweep if run.sweep in parts.held else run.run_id
-    known = parts.held.get(name) or Part(series, series, 0)
-    fits = series <= known.each and (name in parts.held or known.total <= parts.left())
-    return (name, known.after(run.run_id, now)) if fits else None
+    known = parts.held.get(name) or Part(series, 0, 0)
+    fits = series <= min(known.each, known.total + parts.left())
+    return (name, known.after(run.run_id, series, now)) if fits else None
 
 
 def _part(left: int, trials: int, epochs: int, run: RunRecord) -> Part:

@@ -242,6 +242,17 @@ MODEL_VERSION = _info(
     _ROLE,
     "Which run has which role: latest (last scheduled or manual run) or champion (in service); the value is 1.",
 )
+MODEL_INFO = _info(
+    "catwalk_model_info",
+    ("model", "kind", "owner", "schedule", "dag_id", "retired"),
+    "A model that is known, by its runs or because somebody has added it: its kind of problem, who answers for it, "
+    "when it is due and by which DAG, and whether it was taken out of use; the value is 1.",
+)
+THRESHOLD = _exporter_gauge(
+    "catwalk_threshold",
+    ("model", "name"),
+    "A limit that a model has of its own: a metric's floor or cap, what its gate allows, or a limit of an alert.",
+)
 MODEL_METRIC = _exporter_gauge(
     "catwalk_model_metric", (*_ROLE, "metric"), "Every metric of the test, by its name and by role; may be negative."
 )

@@ -187,7 +187,7 @@ def epoch_points(run: RunRecord, record: EpochRecord, place: int | None = None) 
     place = record.epoch if place is None else place
     if not _shows(found.curves, run, record, place):
         return []
-    curves = _curves(run, record)[: CURVE_SERIES + run.metric_series]
+    curves = _sendable(_curves(run, record))[: CURVE_SERIES + run.metric_series]
     return [*curves, *(_class_curves(run, record) if _shows(found.classes, run, record, place) else ())]
 
 
@@ -248,10 +248,13 @@ def _classes(run: RunRecord, figures: list[float]) -> list[str]:
 
 
 def _measured(values: list[_Value], time: float) -> list[Point]:
-    """The points of what was measured, but for those whose labels no line could hold."""
-    return [
-        Point(metric, labels, value, time) for metric, labels, value in values if value is not None and _fit(labels)
-    ]
+    """The points of what was measured."""
+    return [Point(metric, labels, value, time) for metric, labels, value in values if value is not None]
+
+
+def _sendable(points: list[Point]) -> list[Point]:
+    """Those whose labels a line can hold."""
+    return [point for point in points if _fit(point.labels)]
 
 
 def _fit(labels: dict[str, str]) -> bool:
@@ -278,7 +281,7 @@ def test_points(run: RunRecord, record: EvaluationRecord) -> list[Point]:
     if _is_silent(count, run.series_budget, run.metric_series):
         return []
     return [
-        *_figures(run, record)[: 3 + TEST_RATIO * run.metric_series],
+        *_sendable(_figures(run, record))[: 3 + TEST_RATIO * run.metric_series],
         *(_class_figures(run, record) if shows_test_classes(count) else ()),
         *(_confusion(run, record) if shows_confusion(count) else ()),
     ]

@@ -72,7 +72,8 @@ def run(
         cron: or when, as five fields, in UTC or with an IANA time zone behind them: ``0 3 * * * Europe/Berlin``.
         owner: who answers for the model.
         thresholds: metric → the worst value that may ship, alone or with the reason, such as ``(0.75, "the list of last
-            year had it")``; ``margin``, ``significance`` and ``slice_significance`` too.
+            year had it")``; ``margin``, ``significance`` and ``slice_significance`` too, and limits of alerts
+            (:data:`catwalk.gate.config.LIMITS`), such as ``champion_age_seconds``.
         links: name → URL, http:// or https://, of what belongs to the model elsewhere.
         ship: ``auto`` lets a good model into service where a schedule, or `CATWALK_SHIP=1`, has started the run;
             ``never`` only says what would be done.

@@ -20,7 +20,7 @@ from catwalk.environment.former_names import under_new_names
 from catwalk.environment.schedule import Schedule
 from catwalk.knobs import knob_text
 from catwalk.ledger.models.watched import in_use
-from catwalk.ledger.records import ChampionRecord, StageSummary, SummaryRecord, class_names
+from catwalk.ledger.records import ChampionRecord, StageSummary, SummaryRecord, WatchedRecord, class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
 from catwalk.problems.binary import Binary
 from catwalk.problems.interface import Problem
@@ -158,6 +158,7 @@ def families(facts: Facts, settings: Settings) -> Iterator[Family]:
     for rows in (
         _own(facts, settings),
         _runs(facts, settings, shown),
+        _known_models(facts.snapshot, settings, retired),
         _models(facts.snapshot, retired),
         _decisions(summaries, shown, retired),
         _airflow(facts),
@@ -269,6 +270,38 @@ def _retired(snapshot: Snapshot) -> Set[str]:
     runs = snapshot.summaries
     gone = (known for known in snapshot.models if not in_use(known, (run for run in runs if run.model == known.model)))
     return {known.model for known in gone}
+
+
+def _known_models(snapshot: Snapshot, settings: Settings, retired: Set[str]) -> Iterator[Row]:
+    """What each model is, by its last run of the pipeline or by hand, and its own limits."""
+    said = {known.model: known for known in snapshot.models}
+    runs: dict[str, list[SummaryRecord]] = {}
+    for summary in snapshot.summaries:
+        if summary.trigger in _PIPELINE:
+            runs.setdefault(summary.model, []).append(summary)
+    for model in dict.fromkeys([*runs, *said]):
+        known = said.get(model, WatchedRecord(model))
+        if not known.renamed_to:
+            out_of_use = str(model in retired).lower()
+            yield catalogue.MODEL_INFO, 1, (*_description(known, runs.get(model, []), settings), out_of_use)
+        if model not in retired:
+            for name, limit in _limits(known).items():
+                yield catalogue.THRESHOLD, limit, (model, name)
+
+
+def _description(known: WatchedRecord, runs: Sequence[SummaryRecord], settings: Settings) -> tuple[str, ...]:
+    """Values of all labels of :data:`catwalk.telemetry.catalogue.MODEL_INFO` but the last."""
+    if not runs:
+        return known.model, str(known.problem.get("kind", "")), known.owner, known.schedule, ""
+    last = runs[-1]
+    schedule = last.schedule or known.schedule or ("" if last.problem else str(settings.schedule))
+    return known.model, last.problem or "multiclass", last.owner or known.owner, schedule, last.dag_id
+
+
+def _limits(known: WatchedRecord) -> dict[str, float]:
+    """Name → limit, of all that a model has of its own."""
+    groups = {**known.thresholds, **known.thresholds.get("floors", {}), **known.thresholds.get("limits", {})}
+    return {name: limit for name, limit in groups.items() if isinstance(limit, int | float)}
 
 
 def _models(snapshot: Snapshot, retired: Set[str]) -> Iterator[Row]:

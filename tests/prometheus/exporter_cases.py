@@ -33,6 +33,8 @@ OF_METRICS = {
     "model_version_info": {"role": "latest"},
     "model_metric": {"role": "latest", "metric": "mae"},
     "metric_info": {"metric": "mae"},
+    "model_info": {"model": "mlp"},
+    "threshold": {"model": "mlp", "name": "champion_age_seconds"},
     "model_dataset_statistic": {"role": "latest", "statistic": "rows"},
 }
 """The same, which the exporter's job of before did not say."""

@@ -37,13 +37,13 @@ def due(kind: str, values: str, model: str = "mlp", schedule: str = NIGHTLY, dag
     return {series(f"catwalk_{kind}_run_due_timestamp_seconds", **labels, schedule=schedule): values}
 
 
-def late(by: str) -> Alert:
+def late(by: str, model: str = "mlp") -> Alert:
     """A run that has not begun."""
     return Alert(
-        {**WARNING, "model": "mlp"},
-        f"mlp: a scheduled run is {by} late",
-        f"The schedule of mlp fired {by} ago, and no run has begun.",
-        PIPELINE_PAGE,
+        {**WARNING, "model": model},
+        f"{model}: a scheduled run is {by} late",
+        f"The schedule of {model} fired {by} ago, and no run has begun.",
+        f"catwalk-pipeline?var-model={model}",
     )
 
 
@@ -173,15 +173,83 @@ def dag_run_failed(dag_id: str, values: str) -> dict[str, str]:
     return {series("catwalk_dag_run_failed_timestamp_seconds", dag_id=dag_id, dag_run_id="manual__1"): values}
 
 
-def failed_before(dag_id: str) -> Alert:
+def failed_before(dag_id: str, model: str = "") -> Alert:
     """A DAG run that wrote nothing."""
     return Alert(
-        {**WARNING, "dag_id": dag_id, "dag_run_id": "manual__1", "source": "airflow"},
-        f"{dag_id}: a DAG run failed before it wrote anything",
-        f"Airflow says that run manual__1 of {dag_id} has failed, and the ledger knows of no run of it that did.",
+        {**WARNING, **of_model(model), "dag_id": dag_id, "dag_run_id": "manual__1", "source": "airflow"},
+        f"{model and f'{model}: '}a DAG run of {dag_id} failed before it wrote anything",
+        f"Airflow says that run manual__1 of {dag_id}{model and f', which trains {model},'} has failed, and the ledger "
+        "knows of no run of it that did.",
         "catwalk-pipeline",
     )
 
+
+def of_model(model: str) -> dict[str, str]:
+    """The label of a model, or none."""
+    return {"model": model} if model else {}
+
+
+def known(model: str, dag_id: str = "", retired: str = "false") -> dict[str, str]:
+    """A model that the exporter knows."""
+    return {series("catwalk_model_info", model=model, dag_id=dag_id, retired=retired): constant(1)}
+
+
+def limit(model: str, name: str, value: float) -> dict[str, str]:
+    """A limit that a model has of its own."""
+    return {series("catwalk_threshold", model=model, name=name): constant(value)}
+
+
+def paused(dag_id: str, model: str = "") -> Alert:
+    """A DAG that starts no runs."""
+    return Alert(
+        {**WARNING, **of_model(model), "dag_id": dag_id},
+        f"{model and f'{model}: '}{dag_id} is paused: nothing is retrained",
+        f"The DAG {dag_id}{model and f' of {model}'} has been paused in Airflow for an hour; no run will be scheduled.",
+        "catwalk-pipeline",
+    )
+
+
+DEFAULTS = {
+    "loss_growth_ratio": 0.5, "generalisation_gap_ratio": 0.85, "validation_loss_rise_ratio": 0.15,
+    "epochs_since_best": 6, "headline_regression_ratio": 0.1, "runs_blocked": 3, "champion_age_seconds": 2_592_000,
+    "class_share_distance_ratio": 0.05, "dataset_statistic_change_ratio": 0.085, "schedule_grace_seconds": HOUR,
+    "duration_ratio": 2, "duration_excess_seconds": 30,
+}  # fmt: skip
+"""Limits of every model that has none of its own."""
+LIMITS: list[Scenario] = [
+    scenario(
+        "one model has limits of its own, another one has not",
+        {**known("mlp"), **known("weekly"), **limit("weekly", "runs_blocked", 5), **limit("weekly", "auc", 0.8)},
+        has(
+            "model:threshold:last",
+            "1m",
+            {
+                f'{{model="{model}", name="{name}"}}': value
+                for model, own in (("mlp", {}), ("weekly", {"runs_blocked": 5, "auc": 0.8}))
+                for name, value in {**DEFAULTS, **own}.items()
+            },
+        ),
+    ),
+    scenario(
+        "two models are due at once, and one of them may take its time",
+        {
+            **due("next", constant(HOUR)), **due("next", constant(HOUR), model="weekly"),
+            **limit("weekly", "schedule_grace_seconds", 6 * HOUR), EXPORTER_UP: constant(1),
+        },
+        fires("RetrainingOverdue", "7h", late("6h 0m 0s")),
+        fires("RetrainingOverdue", "7h20m", late("6h 20m 0s"), late("6h 20m 0s", "weekly")),
+        interval="5m",
+    ),
+    scenario(
+        "two runs in a row of both bring nothing",
+        {
+            **due("good", constant(HOUR)), **due("good", constant(HOUR), model="weekly"),
+            **limit("weekly", "schedule_grace_seconds", 6 * HOUR), EXPORTER_UP: constant(1),
+        },
+        fires("RetrainingOverdue", "7h", fruitless("6h 0m 0s")),
+        interval="5m",
+    ),
+]  # fmt: skip
 
 STUCK = Alert(
     {**WARNING, **OF_RUN},
@@ -245,6 +313,17 @@ RUNS: list[Scenario] = [
             **dag_run_failed("fashion_training", "300x60 stale"),
         },
         fires("PipelineRunFailed", "1h", failed_before("fashion_training")),
+    ),
+    scenario(
+        "DAG runs fail before they write: of one that trains two models, and of one whose model is retired",
+        {
+            **dag_run_failed("fashion_training", "300x60"), **dag_run_failed("gone", "300x60"),
+            **known("mlp", "fashion_training"), **known("twin", "fashion_training"), **known("gone", "gone", "true"),
+        },
+        fires(
+            "PipelineRunFailed", "5m",
+            failed_before("fashion_training", "mlp"), failed_before("fashion_training", "twin"),
+        ),
     ),
     scenario(
         "a run falls silent, and is exported for a day",
@@ -466,18 +545,18 @@ AIRFLOW: list[Scenario] = [
     ),
     scenario(
         "a DAG is paused for an hour, another one is not",
-        {PAUSED: "0x5 1x1000", series("catwalk_dag_paused", dag_id="other"): constant(0)},
+        {PAUSED: "0x5 1x1000", series("catwalk_dag_paused", dag_id="other"): constant(0), **known("churn", "other")},
         silent("PipelinePaused", "1h50s"),
-        fires(
-            "PipelinePaused",
-            "1h1m",
-            Alert(
-                {**WARNING, "dag_id": "fashion_training"},
-                "fashion_training is paused: nothing is retrained",
-                "The DAG fashion_training has been paused in Airflow for an hour; no run will be scheduled.",
-                "catwalk-pipeline",
-            ),
-        ),
+        fires("PipelinePaused", "1h1m", paused("fashion_training")),
+    ),
+    scenario(
+        "DAGs are paused: of one that trains two models, one of them retired, and of one whose only model is retired",
+        {
+            PAUSED: constant(1), series("catwalk_dag_paused", dag_id="gone"): constant(1),
+            **known("mlp", "fashion_training"), **known("old", "fashion_training", "true"),
+            **known("gone", "gone", "true"), **known("notebook"),
+        },
+        fires("PipelinePaused", "1h1m", paused("fashion_training", "mlp")),
     ),
     scenario(
         "a scheduler is dead, and every 160 s the API server does not say so",
@@ -626,4 +705,4 @@ STORE: list[Scenario] = [
     ),
 ]
 
-SCENARIOS = FRESHNESS + RUNS + DURATIONS + AIRFLOW + STORE
+SCENARIOS = FRESHNESS + RUNS + DURATIONS + AIRFLOW + STORE + LIMITS

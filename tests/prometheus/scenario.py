@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ EXTERNAL = {
     "exporter": "http://exporter",
 }
 """Bases of links, as Prometheus' external labels give them."""
+_MODEL = re.compile(r'\bmodel="([^"]+)"')
 RUN = "20261123T030000Z-00000001"
 OLDER = "20261122T030000Z-00000002"
 
@@ -60,8 +62,15 @@ class Scenario:
 
 
 def scenario(about: str, series: Mapping[str, str], *expect: Expectation, interval: str = "10s") -> Scenario:
-    """A scenario, with what must come of it listed."""
-    return Scenario(about, series, expect, interval)
+    """A scenario, with what must come of it listed. The exporter knows each model that a series names."""
+    return Scenario(about, {**_models_of(series), **series}, expect, interval)
+
+
+def _models_of(told: Mapping[str, str]) -> dict[str, str]:
+    if any(name.startswith("catwalk_model_info") for name in told):
+        return {}
+    models = sorted({found[1] for name in told if (found := _MODEL.search(name))})
+    return {series("catwalk_model_info", model=model, retired="false"): constant(1) for model in models}
 
 
 def fires(name: str, at: str, *firing: Alert) -> Expectation:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from catwalk.gate.config import LIMITS
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
 from catwalk.telemetry.catalogue import Metric
@@ -119,8 +120,17 @@ def test_every_threshold_has_a_reason_and_a_user() -> None:
         if "- record:" in line:
             assert lines[number - 1].startswith("      # "), line
     declared = {rule.name for rule in records() if rule.name.startswith("threshold:")}
-    assert declared == {used for rule in alerts() for used in rule.uses if used.startswith("threshold:")}
+    assert declared == {used for rule in rules() for used in rule.uses if used.startswith("threshold:")}
     assert declared == {rule.name for rule in rules() if rule.file == "thresholds.yml"}
+
+
+def test_a_model_may_have_limits_of_its_own_where_alerts_join_them() -> None:
+    [joined] = [rule for rule in records() if rule.name == "model:threshold:last"]
+    assert {name.split(":")[1] for name in joined.uses if name.startswith("threshold:")} == set(LIMITS)
+    read = {name for rule in alerts() for name in re.findall(r'model:threshold:last\{name="(\w+)"\}', rule.expression)}
+    assert read == set(LIMITS)
+    for name in LIMITS:
+        assert f'scalar(threshold:{name}:max), "name", "{name}", "", ""' in joined.expression
 
 
 def test_no_alert_has_a_limit_of_its_own() -> None:

@@ -150,6 +150,7 @@ OTHER = {"model": "mlp", "run_id": OTHER_RUN}
             )
             for cause in (
                 "ModelAccuracyBelowFloor",
+                "ModelFloorMissed",
                 "ModelClassCollapsed",
                 "ModelRegressedAgainstChampion",
                 "ModelCalibrationPoor",

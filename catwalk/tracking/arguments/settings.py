@@ -11,6 +11,7 @@ from typing import Any
 
 from catwalk.environment.schedule import Schedule, span, zone
 from catwalk.errors import ConfigError, InputError
+from catwalk.gate.config import LIMITS
 from catwalk.problems.interface import Problem
 
 log = logging.getLogger(__name__)
@@ -150,7 +151,7 @@ def _span(every: str) -> float:
 
 
 def stored_thresholds(given: Mapping[str, Limit] | None, problem: Problem) -> dict[str, Any]:
-    """Thresholds by the names that :class:`catwalk.gate.config.Thresholds` has; what is none of these is a floor.
+    """Thresholds as :class:`catwalk.gate.config.Thresholds` has them: those of alerts are limits, of metrics floors.
 
     Raises:
         InputError: one is neither a number nor a number with its reason, or is of a metric that the problem doesn't
@@ -161,11 +162,13 @@ def stored_thresholds(given: Mapping[str, Limit] | None, problem: Problem) -> di
     found: dict[str, Any] = {"floors": {}} if given else {}
     for name, limit in (given or {}).items():
         value, _ = _limit(name, limit)
-        if name not in (*metrics, *own):
+        if name not in (*metrics, *own, *LIMITS):
             raise InputError(
-                f"thresholds: expected metrics out of {', '.join(metrics)}, or {', '.join(own)}; got {name!r}"
+                f"thresholds: expected metrics out of {', '.join(metrics)}, or {', '.join(own)}, or limits of alerts: "
+                f"{', '.join(LIMITS)}; got {name!r}"
             )
-        (found if name in own else found["floors"])[name] = value
+        group = found if name in own else found.setdefault("limits" if name in LIMITS else "floors", {})
+        group[name] = value
     return found
 
 

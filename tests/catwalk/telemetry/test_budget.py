@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import heapq
+import json
 import math
 import random
+import subprocess
+import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
+import catwalk
+from catwalk.clients import access
 from catwalk.errors import StoreError, StoreUnavailableError
 from catwalk.ledger.records import MAX_EPOCHS, RunRecord
 from catwalk.ledger.runs import Ledger, Run
-from catwalk.replay.points import run_points
+from catwalk.replay.points import left_out, run_points
 from catwalk.replay.room import KEY, take, take_again, with_room
 from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.sweeps.search import MAX_TRIALS
+from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
 from catwalk.telemetry.budget import OPEN_SECONDS, RUNS_SHARE, SAMPLE_LIMIT, SENT_SECONDS, smallest
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.emitter import Emitter
-from catwalk.telemetry.points import fixed_series, kept, series_budget, series_left_out
+from catwalk.telemetry.points import OTHERS, fixed_series, kept, series_budget, series_left_out
 from catwalk.telemetry.wire.address import Address
 from catwalk_exporter.canary import announcements
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import CLASSES, RunConfig
-from stack.settings import PROJECT
-from tests.support.servers import StatsdExporter, wait_until
+from stack.settings import PROJECT, tool
+from tests.support.servers import PATIENCE, StatsdExporter, free_port, wait_for_port, wait_until
 
 FIXED_SERIES = fixed_series(10)
 DAGS, TASKS = 100, 8
@@ -156,13 +165,27 @@ def test_whatever_is_started_at_whatever_rate_stays_below_the_share(memory_store
 def test_a_part_comes_back_when_the_gauges_have_left_the_exporter(memory_store: Any) -> None:
     first = run(1, MAX_EPOCHS)
     whole = take(memory_store, first, 1, MAX_EPOCHS, now=0.0)
-    for number in range(2, 200):
-        take(memory_store, run(number, MAX_EPOCHS), 1, MAX_EPOCHS, now=0.0)
-    assert take(memory_store, run(200, MAX_EPOCHS), 1, MAX_EPOCHS, now=0.0) == 0
-    for number in range(1, 201):
-        assert take_again(memory_store, run(number, MAX_EPOCHS), 0, now=100.0)
+    granted = [take(memory_store, run(number, MAX_EPOCHS), 1, MAX_EPOCHS, now=0.0) for number in range(1, 201)]
+    assert (granted[0], granted[-1]) == (whole, 0)
+    for number, series in enumerate(granted, 1):
+        assert take_again(memory_store, run(number, MAX_EPOCHS), series, now=100.0)
     assert take(memory_store, run(201, MAX_EPOCHS), 1, MAX_EPOCHS, now=SENT_SECONDS) == 0
     assert take(memory_store, run(202, MAX_EPOCHS), 1, MAX_EPOCHS, now=101.0 + SENT_SECONDS) == whole
+
+
+def test_what_a_run_has_not_made_of_its_part_is_free_once_it_has_ended(memory_store: Any) -> None:
+    """A model that is retrained every five minutes, and logs a few metrics, leaves others their room."""
+    granted = {}
+    for number in range(24):
+        log = replace(run(number), metric_series=OTHERS, config={}, classes=[])
+        granted[number] = take(memory_store, log, 1, 0, now=300.0 * number)
+        assert take_again(memory_store, log, 100, now=300.0 * number + 60)
+    assert min(granted.values()) == max(granted.values()) > 3_000
+    last = replace(run(23), metric_series=OTHERS, config={}, classes=[])
+    assert take_again(memory_store, last, granted[23], now=8_000.0), "it trains on: its part grows where there is room"
+    assert not take_again(memory_store, last, granted[23] + 1, now=8_000.0)
+    assert take_again(memory_store, run(99), RUNS_SHARE - granted[23] - 8 * 100, now=8_000.0)
+    assert not take_again(memory_store, replace(last, run_id=run(22).run_id), 101, now=8_000.0), "nothing is left"
 
 
 def test_a_run_without_a_part_is_sent_again_only_where_it_has_room(memory_store: Any) -> None:
@@ -275,6 +298,116 @@ def test_many_at_once_take_no_more_than_there_is(s3_store: Store) -> None:
         granted = list(pool.map(lambda number: take(s3_store, run(number, MAX_EPOCHS), 1, MAX_EPOCHS), range(36)))
     assert sum(granted) <= RUNS_SHARE
     assert min(granted) == 0 or sum(granted) > 0.9 * RUNS_SHARE
+
+
+TICKETS = catwalk.Multiclass([f"queue {number}" for number in range(100)])
+
+
+def log_a_run(run_: Any, epochs: int, problem: Any) -> None:
+    """As a script does: a loss an epoch, then the test."""
+    labels = np.arange(600) % (100 if problem is TICKETS else 2)
+    for epoch in range(1, epochs + 1):
+        run_.epoch(epoch, train={"loss": 1 / epoch}, validation={"loss": 2 / epoch, "прибыль": -epoch})
+    run_.model(b"weights")
+    run_.test(labels, labels if problem is TICKETS else 0.2 + 0.6 * labels, keys=range(600))
+
+
+def opened_together(stack: ExitStack) -> list[Any]:
+    """Five runs of models with 100 classes, and one of 2,000 epochs, all of which are open at once."""
+    models = [(f"tickets-{number}", 40, TICKETS) for number in range(5)] + [("long", 2_000, catwalk.Binary())]
+    runs = [(stack.enter_context(catwalk.run(name, problem)), epochs, problem) for name, epochs, problem in models]
+    for one, epochs, problem in runs:
+        log_a_run(one, epochs, problem)
+    return [one.run_id for one, _, _ in runs]
+
+
+def swept(emitter: Emitter, store: Store, whole: Any) -> dict[str, int]:
+    """The largest sweep of the default recipe: run id → series of each trial, all sent."""
+    made = {}
+    for number in range(MAX_TRIALS):
+        whole.record = with_room(store, run(number, 18, "sweep"), [18] * MAX_TRIALS)
+        points = [point for point in run_points(whole) if "epoch" in point.labels]
+        assert emitter.resend(points) == len(points) > 0
+        made[whole.record.run_id] = len(points)
+    return made
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(600)
+def test_a_sweep_and_many_models_at_once_in_a_real_prometheus(
+    make_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that is retrained in an hour, at one moment: Prometheus drops no scrape, and has what the ledgers expect."""
+    statsd_exporter = StatsdExporter()
+    prometheus = Scraper(tmp_path, statsd_exporter.web_port)
+    for name in ("CATWALK_RUN_KEY", "RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CATWALK_STORE", (tmp_path / "ledger").as_uri())
+    monkeypatch.setenv("CATWALK_STATSD", str(statsd_exporter.address))
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    ledger = Ledger(open_store())
+    try:
+        expected = swept(Emitter(statsd_exporter.address), ledger.store, make_run(18))
+        with ExitStack() as stack:
+            together = opened_together(stack)
+        for _ in range(12):  # one model that is retrained every five minutes
+            with catwalk.run("often", catwalk.Binary(), every="5 min") as often:
+                log_a_run(often, 10, catwalk.Binary())
+            together.append(often.run_id)
+        expected |= {run_id: len(run_points(ledger.run(run_id))) for run_id in together}
+        assert sum(expected.values()) <= RUNS_SHARE
+        wait_until(lambda: prometheus.series_by_run() == expected, "every series that the ledgers expect")
+        assert prometheus.query('min_over_time(up{job="statsd_exporter"}[10m])') == [1]
+        [samples] = prometheus.query("max_over_time(scrape_samples_scraped[10m])")
+        assert samples < RUNS_SHARE + of_all_runs()
+        for run_id in together:
+            summary = ledger.run(run_id).summary()
+            assert summary and (summary.state, summary.points_dropped) == ("succeeded", 0)
+            assert summary.series_left_out == left_out(ledger.run(run_id))
+            assert (summary.series_left_out > 0) == (summary.model != "often"), summary.model
+    finally:
+        prometheus.stop()
+        statsd_exporter.stop()
+
+
+class Scraper:
+    """A Prometheus that scrapes statsd_exporter as the stack's does, and does nothing else."""
+
+    def __init__(self, folder: Path, target: int) -> None:
+        self.port = free_port()
+        job = {
+            "job_name": "statsd_exporter",
+            "sample_limit": SAMPLE_LIMIT,
+            "scrape_interval": "10s",
+            "scrape_timeout": "10s",
+        }
+        config = {"scrape_configs": [{**job, "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}]}
+        (folder / "prometheus.yml").write_text(json.dumps(config))
+        command = [
+            str(tool("prometheus")), f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{self.port}",
+        ]  # fmt: skip
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        wait_for_port(self.port, self.process)
+        wait_until(lambda: self.query("up") == [1], "a first scrape")
+
+    def ask(self, expression: str) -> Any:
+        url = f"http://127.0.0.1:{self.port}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+        try:
+            return json.loads(access.fetch(url, timeout=30))["data"]["result"]
+        except OSError:  # it starts
+            return []
+
+    def query(self, expression: str) -> list[float]:
+        return [float(found["value"][1]) for found in self.ask(expression)]
+
+    def series_by_run(self) -> dict[str, int]:
+        found = self.ask('count by (run_id) (last_over_time({__name__=~"ml_.+", run_id!=""}[10m]))')
+        return {one["metric"]["run_id"]: int(one["value"][1]) for one in found}
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(PATIENCE)
 
 
 @pytest.mark.integration

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,12 +27,12 @@ from catwalk.replay.points import run_points
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.airflow_metrics import PREFIX, Rule, airflow_rules, load_registry
 from catwalk.telemetry.emitter import Emitter
-from catwalk.telemetry.points import Point, series_budget
+from catwalk.telemetry.points import LABEL_BYTES, Point, series_budget
 from catwalk_exporter.canary import announcements
 from catwalk_exporter.exposition import Facts, Settings, families
 from catwalk_exporter.snapshot import Snapshot
 from tests.support.ledgers import summary
-from tests.support.servers import Scrape, Series, StatsdExporter
+from tests.support.servers import Scrape, Series, StatsdExporter, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -142,6 +145,31 @@ def test_a_value_may_cross_zero_as_often_as_it_likes(exporter: StatsdExporter) -
     assert_nothing_is_wrong(scrape)
 
 
+def test_no_scrape_sees_a_value_that_was_never_sent(exporter: StatsdExporter) -> None:
+    """While a value crosses zero again and again, it is scraped as fast as can be."""
+    labels = {"run_id": "r", "model": "m", "split": "validation", "metric": "r2", "epoch": "1"}
+    sent, seen, ended = (-2.5, 3.5, -0.125, 7.0), set[float](), threading.Event()
+
+    def send() -> None:
+        emitter = Emitter(exporter.address)
+        while not ended.is_set():
+            for value in sent:
+                emitter.resend([Point(catalogue.EPOCH_METRIC, labels, value, 0.0)])
+
+    def look() -> bool:
+        seen.update(exporter.scrape().of("ml_epoch_metric").values())
+        return seen >= set(sent)
+
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(send)
+        try:
+            wait_until(look, "every value that was sent")
+        finally:
+            ended.set()
+        sending.result()
+    assert seen == set(sent)
+
+
 def test_a_metric_of_any_name_arrives_and_can_be_read_back(exporter: StatsdExporter) -> None:
     names = ["F1/macro", "пропуск", "mae@90%", "精度", "a:b|c,d=e#f[g]", "x" * 200, "loss"]
     points = [
@@ -162,6 +190,57 @@ def test_a_metric_of_any_name_arrives_and_can_be_read_back(exporter: StatsdExpor
     assert sorted(labels.get("slice", "") for labels in found) == [""] * len(names) + ["país"] * len(names)
     assert set(scrape.of("ml_test_metric").values()) == {-1}
     assert_nothing_is_wrong(scrape)
+
+
+PIECES = [*".:|,;\"'`\\\n\r\t%=#{}[]()<>$&@/ ", "%2C", "é", "e\u0301", "ß", "ẞ", "İ", "ı", "猫", "\u202e", "שלום",
+          "مرحبا", "🎉", "👩\u200d🔬", "\u00a0", "a", "A", "0", "\0", "\x7f", "\udcff"]  # fmt: skip
+"""What names are made of by people, or by whoever wants to break a line."""
+
+
+def hostile_names(seed: int, count: int) -> list[str]:
+    """Names that differ, some in their case or normal form only."""
+    chance = random.Random(seed)
+    found = {"café", "cafe\u0301", "CAFÉ", "a.b", "a:b", "a%3Ab", "x" * LABEL_BYTES, "猫" * (LABEL_BYTES // 3)}
+    while len(found) < count:
+        found.add("".join(chance.choices(PIECES, k=chance.randint(1, 12))))
+    return sorted(found, key=repr)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_names_of_any_script_are_one_to_one_on_every_way(exporter: StatsdExporter, seed: int) -> None:
+    """Metrics, splits and slices: by StatsD, from the ledger as the exporter shows it, and as blocks."""
+    names = hostile_names(seed, 300)
+    whole = {"run_id": "r", "model": "m"}
+    points = [
+        Point(catalogue.TEST_METRIC, {**whole, "metric": name, "slice": name[::-1], "slice_value": name}, -index, 0.0)
+        for index, name in enumerate(names)
+    ]
+    points += [
+        Point(catalogue.EPOCH_METRIC, {**whole, "epoch": "1", "split": name, "metric": name}, index, 0.0)
+        for index, name in enumerate(names)
+    ]
+    assert Emitter(exporter.address).resend(points) == len(points)
+    scrape = exporter.wait("ml_", len(points))
+    assert_nothing_is_wrong(scrape)
+    found = {(name, frozenset(read_back(labels).items())): value for (name, labels), value in scrape.of("ml_").items()}
+    assert found == expected(points)
+
+    latest = summary(test_metrics=dict.fromkeys(names, 0.5))
+    facts = Facts(Snapshot(summaries=(latest,)), True, {}, None, time.time())
+    [served] = [family for family in families(facts, Settings()) if family.name == "catwalk_model_metric"]
+    by_statsd = {dict(labels)["metric"] for _, labels in scrape.of("ml_test_metric")}
+    assert by_statsd == {sample.labels["metric"] for sample in served.samples} - {
+        "accuracy",
+        "log_loss",
+        "calibration_error",
+    }
+    blocks = text_string_to_metric_families(openmetrics(points, {}))
+    assert {sample.labels["metric"] for family in blocks for sample in family.samples} == by_statsd
+
+
+def read_back(labels: frozenset[tuple[str, str]]) -> dict[str, str]:
+    """Labels as they were named."""
+    return {name: unquote(value, errors="surrogatepass") for name, value in labels}
 
 
 def test_odd_label_values_break_no_line_and_can_be_read_back(

@@ -117,7 +117,9 @@ def test_of_a_retired_model_nothing_is_told_that_an_alert_stands_on(kind: str, c
     assert command("models", "retire", "churn").code == 0
     text = exposed(ledger)
     told = {line.partition("{")[0] for line in text.splitlines() if 'model="churn"' in line}
-    kept = "catwalk_(run|stage|decision|gate)_|catwalk_(decisions_total|last_success_timestamp_seconds)"
+    kept = (
+        "catwalk_model_info|catwalk_(run|stage|decision|gate)_|catwalk_(decisions_total|last_success_timestamp_seconds)"
+    )
     assert not [name for name in told if not re.match(kept, name)], told
     assert re.search(r'^catwalk_champion_info{model="other"', text, re.MULTILINE) and role in text
 
@@ -128,6 +130,45 @@ def test_a_model_s_old_name_misses_no_champion(command: Any, ledger: Ledger) -> 
     told = exposed(ledger)
     assert f'catwalk_model_version_info{{model="attrition",role="champion",run_id="{run.run_id}"}}' in told
     assert 'catwalk_model_version_info{model="churn"' not in told and 'runs_since_ship{model="churn"' not in told
+
+
+def told(ledger: Ledger, family: str) -> dict[str, float]:
+    """Labels → value, as the exporter shows a family."""
+    lines = [line for line in exposed(ledger).splitlines() if line.startswith(family + "{")]
+    return {line.partition("{")[2].rpartition("}")[0]: float(line.split()[-1]) for line in lines}
+
+
+def described(model: str, kind: str, owner: str, schedule: str, retired: str = "false", dag_id: str = "") -> str:
+    return f'dag_id="{dag_id}",kind="{kind}",model="{model}",owner="{owner}",retired="{retired}",schedule="{schedule}"'
+
+
+def test_prometheus_is_told_what_each_model_is(command: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    command("models", "add", "tickets", "--every", "24h", "--owner", "desk")
+    ended = time.time() - 86_400
+    put_summary(ledger.store, summary(started=ended, updated=ended, finished=ended))
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "nightly")
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "scheduled__1")
+    trained(every="24h", owner="growth")
+    expected = {
+        described("tickets", "", "desk", "every 24 h"),
+        described("mlp", "multiclass", "", "0 3 * * *", dag_id="fashion_training"),
+    }
+    churn = described("churn", "binary", "growth", "every 24 h", dag_id="nightly")
+    assert told(ledger, "catwalk_model_info") == dict.fromkeys({*expected, churn}, 1)
+    command("models", "retire", "churn")
+    assert set(told(ledger, "catwalk_model_info")) == {*expected, churn.replace("false", "true")}
+    command("models", "rename", "tickets", "desk")
+    assert described("desk", "", "desk", "every 24 h") in told(ledger, "catwalk_model_info")
+    assert not [labels for labels in told(ledger, "catwalk_model_info") if 'model="tickets"' in labels]
+
+
+def test_prometheus_is_told_a_models_own_limits(command: Any, ledger: Ledger) -> None:
+    trained(thresholds={"auc": 0.8, "margin": 0.01, "champion_age_seconds": 90 * 86_400, "runs_blocked": 5})
+    trained("other")
+    assert told(ledger, "catwalk_threshold") == {
+        f'model="churn",name="{name}"': value
+        for name, value in {"auc": 0.8, "margin": 0.01, "champion_age_seconds": 7_776_000, "runs_blocked": 5}.items()
+    }
 
 
 def test_a_retired_model_may_be_added_again(command: Any, ledger: Ledger) -> None:

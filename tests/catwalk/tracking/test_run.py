@@ -17,7 +17,7 @@ from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records import EpochRecord
 from catwalk.ledger.runs import Ledger
 from catwalk.ledger.summaries import Summaries
-from catwalk.replay.points import run_points
+from catwalk.replay.points import left_out, run_points
 from tests.catwalk.tracking.conftest import EXAMPLES, KEYS, LABELS, only, scores
 
 
@@ -323,3 +323,11 @@ def test_errors_name_the_argument_what_was_expected_and_what_came(call: Any, tol
         call(run)
     assert told in str(error.value) and "\n" not in str(error.value)
     run.close()
+
+
+def test_a_series_whose_name_is_too_long_to_be_sent_is_counted(ledger: Ledger) -> None:
+    with catwalk.run("churn", catwalk.Binary()) as tracked:
+        tracked.epoch(1, train={"loss": 0.5, "x" * 300: 1.0, "x" * 301: 2.0, "猫" * 101: 3.0})
+    run = ledger.run(tracked.run_id)
+    sent = {point.labels["metric"] for point in run_points(run) if "metric" in point.labels}
+    assert (sent, left_out(run)) == ({"x" * 300}, 2)

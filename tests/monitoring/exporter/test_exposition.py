@@ -17,7 +17,7 @@ from catwalk.cli.tables.output import run_facts
 from catwalk.clients.airflow_health import DagSchedule
 from catwalk.environment.schedule import Schedule
 from catwalk.errors import ConfigError
-from catwalk.ledger.records import STAGES, ChampionRecord, CheckRecord, StageSummary, SummaryRecord
+from catwalk.ledger.records import STAGES, ChampionRecord, CheckRecord, StageSummary, SummaryRecord, WatchedRecord
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from catwalk_exporter.disks import Disk
@@ -50,9 +50,10 @@ def rendered(
     store_up: bool = True,
     airflow: Mapping[str, bool] | None = None,
     settings: Settings | None = None,
+    models: Iterable[WatchedRecord] = (),
     **further: Any,
 ) -> Series:
-    snapshot = Snapshot(summaries, tuple(champions), dict(points or {}))
+    snapshot = Snapshot(summaries, tuple(champions), dict(points or {}), models=tuple(models))
     facts = Facts(snapshot, store_up, airflow or {}, 41, time.time(), **further)
     exposition = Exposition(settings or Settings())
     exposition.store_operation("get", 0.01, failed=False)
@@ -82,6 +83,7 @@ def test_names_and_labels_are_those_of_the_catalogue() -> None:
     run = summary(checks=[BETTER], dataset_sha256="d" * 64)
     series = rendered(
         run, champions=[champion(run.run_id)], points={run.run_id: 5}, airflow={"scheduler": True},
+        models=[WatchedRecord("mlp", thresholds={"floors": {"accuracy": 0.9}})],
         settings=Settings(links={"airflow": "http://127.0.0.1:8080"}), dags_paused={"fashion_training": False},
         disks={"store": Disk(5, 10)}, dag_failures={("fashion_sweep", "manual__1"): time.time()},
     )  # fmt: skip
