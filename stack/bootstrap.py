@@ -206,7 +206,7 @@ def _run(what: str, command: list[str], cwd: Path | None = None, env: dict[str, 
 
 
 def _cause(output: str) -> str:
-    """What a command has failed of: its last error, with what that comes of, else its last line. Hints come after it."""
+    """What a command has failed of: its last error and what that comes of, else its last line; hints come after it."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     lines = lines[: next((at for at, line in enumerate(lines) if line.startswith("hint:")), len(lines))]
     errors = [at for at, line in enumerate(lines) if line.lower().startswith("error:")]
