@@ -292,8 +292,9 @@ def _description(known: WatchedRecord, runs: Sequence[SummaryRecord], settings: 
 
 def _limits(known: WatchedRecord) -> dict[str, float]:
     """Name → limit, of all that a model has of its own."""
-    groups = {**known.thresholds, **known.thresholds.get("floors", {}), **known.thresholds.get("limits", {})}
-    return {name: limit for name, limit in groups.items() if isinstance(limit, int | float)}
+    groups = (known.thresholds, *(known.thresholds.get(group) for group in ("floors", "limits")))
+    limits = (found for group in groups if isinstance(group, dict) for found in group.items())
+    return {name: limit for name, limit in limits if isinstance(limit, int | float)}
 
 
 def _models(snapshot: Snapshot) -> Iterator[Row]:
