@@ -455,8 +455,9 @@ def _told_by(summary: SummaryRecord) -> tuple[str, str]:
 
 
 def _first_due(facts: Facts, settings: Settings, begun: Set[str]) -> Iterator[Row]:
-    """When the first scheduled run is due: of each DAG that has begun none, or where no DAG has, of anything."""
-    if not begun:
+    """When the first scheduled run is due: of each DAG that has begun none, or where none has and no model has a
+    schedule of its own, of anything."""
+    if not begun and not any(known.schedule for known in facts.snapshot.models):
         waiting = {"": (settings.schedule, settings.since)} if facts.store_up else {}
     else:
         unknown = {name: found for name, found in facts.dag_schedules.items() if name not in begun}
