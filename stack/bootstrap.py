@@ -197,13 +197,22 @@ def _run(what: str, command: list[str], cwd: Path | None = None, env: dict[str, 
     with log.open("ab") as output:
         output.write(f"\n$ {' '.join(command)}\n".encode())
         output.flush()
+        begun = output.tell()
         done = subprocess.run(command, cwd=cwd, env=env, stdout=output, stderr=output, check=False)
     if done.returncode:
-        tail = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1]
-        raise SetupError(
-            f"installing {what} failed: {tail.strip()[:300]} (all of it in {log}); mend it and start again"
-        )
+        cause = _cause(log.read_bytes()[begun:].decode(errors="replace")) or f"exit code {done.returncode}"
+        raise SetupError(f"installing {what} failed: {cause[:300]} (all of it in {log}); mend it and start again")
     _say(f"installed {what} in {time.monotonic() - started:.0f} s")
+
+
+def _cause(output: str) -> str:
+    """What a command has failed of: uv's errors, each with its first cause, else its last line. Hints come after it."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = lines[: next((at for at, line in enumerate(lines) if line.startswith("hint:")), len(lines))]
+    errors = [at for at, line in enumerate(lines) if line.startswith("error:")]
+    told = lines[errors[-1] :] if errors else lines[-1:]
+    causes = [line for line in told[1:] if line.startswith("Caused by:")]
+    return ": ".join(line.partition(": ")[2] if line in causes else line for line in [*told[:1], *causes[-1:]])
 
 
 def _digest(*parts: bytes) -> str:

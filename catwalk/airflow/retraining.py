@@ -59,37 +59,44 @@ def retraining_dag(trainable: Trainable | str, *, dag_id: str, schedule: str = "
         doc_md=documentation(doc),
     )
     def retraining() -> None:
-        @task
-        def ingest() -> None:
-            """Reads the data, splits it and stores it under its content hash."""
-            _run_stage(model, "ingest", schedule)
-
-        @task(execution_timeout=TRAINING_TIMEOUT)
-        def train() -> None:
-            """Trains the model, from the last checkpoint where there is one."""
-            _run_stage(model, "train", schedule)
-
-        @task
-        def test() -> None:
-            """Verifies the model's sha256 and scores it on the test examples."""
-            _run_stage(model, "test", schedule)
-
-        @task(outlets=[PROMOTIONS])
-        def decide() -> None:
-            """Ships the model or holds it; a ship is an event of the asset that deployments wait for."""
-            announce(_run_stage(model, "decide", schedule))
-
-        @task
-        def publish() -> None:
-            """Says how the run ended, sends every point once more and writes the report, whatever happened before."""
-            publish_run(run_id_of(get_current_context()["dag_run"]))
-
-        stages: list[Any] = [ingest(), train(), test(), decide(), publish().as_teardown()]
+        stages = [*_deciding(model, schedule), publish().as_teardown()]
         for stage in stages:
             stage.operator.operator_extra_links = (ReportLink(),)
         chain(*stages)
 
     return of_callers_file(retraining())
+
+
+def _deciding(model: Trainable, schedule: str) -> list[Any]:
+    """The tasks whose stages need the model, in their order, in the DAG that is being made."""
+
+    @task
+    def ingest() -> None:
+        """Reads the data, splits it and stores it under its content hash."""
+        _run_stage(model, "ingest", schedule)
+
+    @task(execution_timeout=TRAINING_TIMEOUT)
+    def train() -> None:
+        """Trains the model, from the last checkpoint where there is one."""
+        _run_stage(model, "train", schedule)
+
+    @task
+    def test() -> None:
+        """Verifies the model's sha256 and scores it on the test examples."""
+        _run_stage(model, "test", schedule)
+
+    @task(outlets=[PROMOTIONS])
+    def decide() -> None:
+        """Ships the model or holds it; a ship is an event of the asset that deployments wait for."""
+        announce(_run_stage(model, "decide", schedule))
+
+    return [ingest(), train(), test(), decide()]
+
+
+@task
+def publish() -> None:
+    """Says how the run ended, sends every point once more and writes the report, whatever happened before."""
+    publish_run(run_id_of(get_current_context()["dag_run"]))
 
 
 def _run_stage(trainable: Trainable, stage: Stage, schedule: str) -> Run:

@@ -62,53 +62,63 @@ def sweep_dag(trainable: Trainable | str, *, dag_id: str, space: Mapping[str, An
         doc_md=documentation(doc),
     )
     def sweep() -> None:
-        @task
-        def plan() -> list[Trial]:
-            """Says what each trial varies; nonsense fails here, before anything is trained."""
-            return _plan(model)
-
-        @task(
-            execution_timeout=TRAINING_TIMEOUT,
-            max_active_tis_per_dag=SETTINGS.sweep_parallel,
-            map_index_template="{{ trial }}",
-        )
-        def train(trial: Trial) -> None:
-            """Opens the trial's run, finds or stores its dataset by content hash, and trains."""
-            _train(model, trial)
-
-        @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
-        def choose(trials: list[Trial]) -> str:
-            """Waits for all trials to end, and chooses the best by validation of those that have finished."""
-            from catwalk.stages.sweeps.choice import choose
-
-            dag_run = get_current_context()["dag_run"]
-            of_runs = {run_id_of(dag_run, index): trial for index, trial in enumerate(trials)}
-            return choose(open_ledger()[0], _sweep_id(), of_runs).winner
-
-        @task
-        def test() -> None:
-            """Scores the chosen trial on the test examples."""
-            _run_winner("test")
-
-        @task(outlets=[PROMOTIONS])
-        def decide() -> None:
-            """Ships the chosen trial or holds it; a ship is an event of the asset that deployments wait for."""
-            announce(_run_winner("decide"))
-
-        @task(map_index_template="{{ trial }}")
-        def publish(trial: Trial) -> None:
-            """Says how the trial ended, sends its points once more and writes its report, whatever happened before."""
-            get_current_context()["trial"] = described(trial)  # type: ignore[typeddict-unknown-key]
-            publish_run(_own_run_id())
-
-        trials: Any = plan()
-        ending = publish.expand(trial=trials).as_teardown()
-        stages: list[Any] = [train.expand(trial=trials), choose(trials), test(), decide(), ending]
-        for stage in (stage for stage in stages if stage.operator.task_id != "choose"):
+        trials, trained = _trained(model)
+        linked = [trained, test(), decide(), publish.expand(trial=trials).as_teardown()]
+        for stage in linked:
             stage.operator.operator_extra_links = (SweepReportLink(),)
-        chain(*stages)
+        chain(trained, choose(trials), *linked[1:])
 
     return of_callers_file(sweep())
+
+
+def _trained(model: Trainable) -> tuple[Any, Any]:
+    """The tasks that need the model, in the DAG that is being made: the plan of the trials, and their training."""
+
+    @task
+    def plan() -> list[Trial]:
+        """Says what each trial varies; nonsense fails here, before anything is trained."""
+        return _plan(model)
+
+    @task(
+        execution_timeout=TRAINING_TIMEOUT,
+        max_active_tis_per_dag=SETTINGS.sweep_parallel,
+        map_index_template="{{ trial }}",
+    )
+    def train(trial: Trial) -> None:
+        """Opens the trial's run, finds or stores its dataset by content hash, and trains."""
+        _train(model, trial)
+
+    trials: Any = plan()
+    return trials, train.expand(trial=trials)
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+def choose(trials: list[Trial]) -> str:
+    """Waits for all trials to end, and chooses the best by validation of those that have finished."""
+    from catwalk.stages.sweeps.choice import choose
+
+    dag_run = get_current_context()["dag_run"]
+    of_runs = {run_id_of(dag_run, index): trial for index, trial in enumerate(trials)}
+    return choose(open_ledger()[0], _sweep_id(), of_runs).winner
+
+
+@task
+def test() -> None:
+    """Scores the chosen trial on the test examples."""
+    _run_winner("test")
+
+
+@task(outlets=[PROMOTIONS])
+def decide() -> None:
+    """Ships the chosen trial or holds it; a ship is an event of the asset that deployments wait for."""
+    announce(_run_winner("decide"))
+
+
+@task(map_index_template="{{ trial }}")
+def publish(trial: Trial) -> None:
+    """Says how the trial ended, sends its points once more and writes its report, whatever happened before."""
+    get_current_context()["trial"] = described(trial)  # type: ignore[typeddict-unknown-key]
+    publish_run(_own_run_id())
 
 
 def _search_params(space: Mapping[str, Any]) -> dict[str, Param]:

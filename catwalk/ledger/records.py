@@ -84,6 +84,8 @@ class RunRecord:
     """Name → URL of what belongs to the run elsewhere."""
     thresholds: dict[str, Any] = field(default_factory=dict)
     """As :class:`catwalk.gate.config.Thresholds` has them; empty: its defaults, or those in `config`."""
+    threshold_reasons: dict[str, str] = field(default_factory=dict)
+    """Name of a metric, or of another one of the thresholds → why it is that."""
     run_key: str = ""
     """What names the run where it was started: another process that says the same continues it; empty: nothing does."""
     generation: int = 1
@@ -304,6 +306,7 @@ class WatchedRecord:
     schedule: str = ""
     owner: str = ""
     thresholds: dict[str, Any] = field(default_factory=dict)
+    threshold_reasons: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     run_id: str = ""
     """The run that said so; empty: a person did."""
@@ -527,6 +530,8 @@ class SummaryRecord:
     """As in run.json."""
     owner: str = ""
     """As in run.json."""
+    links: dict[str, str] = field(default_factory=dict)
+    """As in run.json."""
     lost_after: float | None = None
     """Seconds of silence after which the run counts as lost; None: it sends no heartbeats."""
     write: str = ""
@@ -554,6 +559,12 @@ class SummaryRecord:
             "calibration_error": self.test_calibration_error,
         }
         return {**{name: value for name, value in named.items() if value is not None}, **self.test_metrics}
+
+    @property
+    def named_headline(self) -> str:
+        """What the gate decides by, with its name and unit; empty: it is accuracy, or not there yet."""
+        value = None if self.headline in ("", "accuracy") else self.scores.get(self.headline)
+        return "" if value is None else f"{self.headline.replace('_', ' ')} {value:.4g} {self.unit}".rstrip()
 
     @property
     def waits_for_others(self) -> bool:

@@ -185,6 +185,7 @@ def _first_summary(record: RunRecord) -> SummaryRecord:
         problem=str(record.problem.get("kind", "")),
         ships=record.ships,
         owner=record.owner,
+        links=record.links,
         unit=str(record.problem.get("unit", "")),
         state="running",
         started=record.created,

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from catwalk.knobs import described, knob_text
 from catwalk.ledger.records import DatasetRecord, TrainingRecord
 from catwalk.ledger.sweep import NOT_CHOSEN, ranked
+from catwalk.problems.limits import limits
 from catwalk.report import tested
 from catwalk.report.decision_table import decision_table
 from catwalk.report.elements import missing, run_name
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import names
-from catwalk.web.markup import Content, Html, card, descriptions, element, joined, table
+from catwalk.web.markup import Content, Html, card, descriptions, element, joined, links, table
 from catwalk.web.values import duration, moment
 
 _STATISTICS = {"pixel_mean": "mean of training pixels, 0 to 1", "pixel_stddev": "their standard deviation"}
@@ -26,6 +27,7 @@ def head(facts: Facts, now: float) -> list[Html]:
         element("h1", joined("Run ", run_name(facts.run_id))),
         _verdict(facts),
         _decision_table(facts),
+        *_limits(facts),
         element("h2", "At a glance"),
         _guarded("At a glance", lambda: card(descriptions(_key_figures(facts, now), lead=4))),
         *(_guarded(title, section) for title, section in tested.sections(facts)),
@@ -126,6 +128,17 @@ def _decision_table(facts: Facts) -> Html:
     return _guarded("Decision", lambda: decision_table(facts.decision.get(), facts.problem))
 
 
+def _limits(facts: Facts) -> list[Html]:
+    """What the run was told that its model must reach, and why; nothing where it was told nothing."""
+    record = facts.record
+    rows = [
+        [limit.name, limit.value, limit.reason or element("span", "no reason given", "quiet")]
+        for limit in limits(facts.problem, record.thresholds, record.threshold_reasons)
+    ]
+    shown = card(element("h3", "Limits of this model"), table(["limit", "value", "why"], rows, ["", "n", "words"]))
+    return [shown] if rows else []
+
+
 def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
     summary, record = facts.summary, facts.record
     evaluation, training = facts.evaluation.value, facts.training.value
@@ -135,6 +148,8 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
     yield "model", record.model + (" (synthetic data)" if record.synthetic else "")
     if record.owner:
         yield "owner", record.owner
+    if record.links:
+        yield "links", links(record.links)
     if training:
         yield from _of_training(facts, training)
     if evaluation:

@@ -39,7 +39,8 @@ def close(session: Session, error: BaseException | None) -> None:
     except CatwalkError as trouble:
         run_id = session.run.run_id
         raise type(trouble)(
-            f"run {run_id} is not closed: {trouble}; {_stored(session)}; `catwalk finish {run_id}` completes it"
+            f"run {run_id} is not closed: {trouble}; stored are {session.journal.stored}; `catwalk finish {run_id}` "
+            "completes it"
         ) from trouble
 
 
@@ -94,7 +95,7 @@ def decided(run: Run) -> DecisionRecord | None:
 
 
 def conclude(run: Run, state: State, observer: Observer) -> None:
-    """Writes how a run has ended, and sends its points once more."""
+    """Writes how a run has ended, and sends its points once more. A report of it as it was before goes."""
     from catwalk.replay.resend import send_again
 
     decision, now = run.decision(), time.time()
@@ -110,6 +111,7 @@ def conclude(run: Run, state: State, observer: Observer) -> None:
         )
         return touched(with_decision(ended, decision) if decision else ended, now)
 
+    run.store.delete(run.key("report.html"))
     run.update_summary(change)
     run.store.delete(open_key(run.record.model, run.run_id))
 
@@ -132,18 +134,3 @@ def finish(run: Run, observer: Observer) -> SummaryRecord:
     summary = run.summary()
     assert summary is not None  # conclude has written it
     return summary
-
-
-def _stored(session: Session) -> str:
-    """What the ledger has of the run, as far as it says."""
-    try:
-        run = session.run
-        training, evaluation = run.training(), run.evaluation()
-        found = [
-            f"{len(training.epochs)} epochs" if training else "",
-            "the model" if training and training.model_sha256 else "",
-            "the test" if evaluation else "",
-        ]
-        return f"stored are {', '.join(name for name in found if name) or 'its parameters'}"
-    except CatwalkError:
-        return "what is stored can't be seen"

@@ -117,7 +117,7 @@ class TrackedRun:
         Raises:
             InputError: there is no such file, or the arguments contradict each other.
             SupersededError: another attempt has taken over.
-            StoreError: it can't be stored.
+            StoreError: it can't be stored; the message says what is, and how to finish.
         """
         _check_model(model, uri, sha256)
         session = self._alive
@@ -156,7 +156,7 @@ class TrackedRun:
         Raises:
             InputError: one line that names the argument, what was expected and what came.
             SupersededError: another attempt has taken over.
-            StoreError: it can't be stored.
+            StoreError: it can't be stored; the message says what is, and how to finish.
         """
         from catwalk.tracking import testing
 
@@ -205,14 +205,18 @@ def _kept(session: Session, told: str, work: Callable[[], R]) -> R:
     """What `work` returns, after what was logged is stored, and this attempt leads. Tries again what may pass.
 
     Raises:
-        CatwalkError: it does not lead, or the store fails; with what that means.
+        SupersededError: it does not lead.
+        StoreError: the store fails; with what is stored, and how to finish.
     """
     deadline = time.monotonic() + session.close_seconds
     try:
         patiently(deadline, lambda: session.journal.flush(deadline))
         return patiently(deadline, work)
-    except (StoreError, SupersededError) as error:
-        raise type(error)(f"{error}; {told}") from error
+    except SupersededError as error:
+        raise SupersededError(f"{error}; {told}") from error
+    except StoreError as error:
+        stored, finish = session.journal.stored, f"`catwalk finish {session.run.run_id}`"
+        raise type(error)(f"{error}; {told}; stored are {stored}, and {finish} ends the run with that") from error
 
 
 def _stored(session: Session, model: str | Path | bytes | None, uri: str, sha256: str) -> ModelRecord:

@@ -33,6 +33,21 @@ MOST_EPOCHS = 100_000
 
 
 @dataclass
+class Stored:
+    """What the ledger has of a run, as far as this process knows: it tells of it while the store is out."""
+
+    epochs: int = 0
+    model: bool = False
+    test: bool = False
+
+    def __str__(self) -> str:
+        epochs = f"{self.epochs} epoch{'s' * (self.epochs != 1)}" if self.epochs else ""
+        found = [epochs, "the model" if self.model else "", "the test" if self.test else ""]
+        *others, last = list(filter(None, found)) or ["its parameters"]
+        return f"{', '.join(others)} and {last}" if others else last
+
+
+@dataclass
 class Journal:
     """What one attempt has logged so far. Any thread may call it."""
 
@@ -47,6 +62,7 @@ class Journal:
     superseded: SupersededError | None = None
     tested: bool = False
     """What is stored as test, if anything, is this attempt's."""
+    stored: Stored = field(default_factory=Stored)
     _model: tuple[str, int] = ("", 0)
     _fresh: bool = True
     """Nothing was logged yet: what an attempt before has left still counts."""
@@ -72,6 +88,7 @@ class Journal:
         if before:
             self.epochs, self._model = list(before.epochs), (before.model_sha256, before.model_bytes)
             self._shown = len(self.epochs)
+            self.stored = Stored(len(self.epochs), bool(before.model_sha256), self.run.evaluation() is not None)
         self._thread = threading.Thread(target=self._work, name=f"catwalk {self.run.run_id}", daemon=True)
 
     def start(self) -> None:
@@ -166,15 +183,15 @@ class Journal:
         try:
             if not (self.tested or self._fresh):
                 self.run.store.delete(self.run.key("evaluation.json"))
-                self.tested = True
+                self.tested, self.stored.test = True, False
             self._seal()
             with self._lock:
-                record, number = self._record(), self._changed
+                record, number, epochs = self._record(), self._changed, len(self.epochs)
             self._fence.write(to_json(record))
         except SupersededError as error:
             self.superseded = error
             raise
-        self._written = number
+        self._written, self.stored.epochs, self.stored.model = number, epochs, bool(record.model_sha256)
         self._send()
         self.run.update_summary(self._summarised, self._check)
 

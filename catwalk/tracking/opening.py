@@ -28,6 +28,7 @@ from catwalk.telemetry.emitter import observer_from_environment
 from catwalk.telemetry.observer import Observer
 from catwalk.telemetry.points import OTHERS
 from catwalk.tracking.arguments import settings
+from catwalk.tracking.arguments.settings import Limit
 from catwalk.tracking.closing import open_key
 from catwalk.tracking.handle import TrackedRun, log
 from catwalk.tracking.identity import Identity, bystander, identify
@@ -51,7 +52,7 @@ def run(
     every: str = "",
     cron: str = "",
     owner: str = "",
-    thresholds: Mapping[str, float] | None = None,
+    thresholds: Mapping[str, Limit] | None = None,
     links: Mapping[str, str] | None = None,
     ship: str = "auto",
     synthetic: bool = False,
@@ -70,9 +71,10 @@ def run(
         every: how often the model is due, such as ``24h``.
         cron: or when, as five fields, in UTC or with an IANA time zone behind them: ``0 3 * * * Europe/Berlin``.
         owner: who answers for the model.
-        thresholds: metric → the worst value that may ship; ``margin``, ``significance`` and ``slice_significance`` too,
-            and limits of alerts (:data:`catwalk.gate.config.LIMITS`), such as ``champion_age_seconds``.
-        links: name → URL.
+        thresholds: metric → the worst value that may ship, alone or with the reason, such as ``(0.75, "the list of last
+            year had it")``; ``margin``, ``significance`` and ``slice_significance`` too, and limits of alerts
+            (:data:`catwalk.gate.config.LIMITS`), such as ``champion_age_seconds``.
+        links: name → URL, http:// or https://, of what belongs to the model elsewhere.
         ship: ``auto`` lets a good model into service where a schedule, or `CATWALK_SHIP=1`, has started the run;
             ``never`` only says what would be done.
         synthetic: the data is made up.
@@ -123,7 +125,7 @@ def _record(
     every: str,
     cron: str,
     owner: str,
-    thresholds: Mapping[str, float] | None,
+    thresholds: Mapping[str, Limit] | None,
     links: Mapping[str, str] | None,
     synthetic: bool,
 ) -> RunRecord:
@@ -148,6 +150,7 @@ def _record(
         owner=str(owner)[: settings.LONGEST_VALUE],
         links=settings.stored_links(links),
         thresholds=settings.stored_thresholds(thresholds, problem),
+        threshold_reasons=settings.stored_reasons(thresholds),
     )
 
 
@@ -156,6 +159,7 @@ def _session(record: RunRecord, identity: Identity, problem: Problem, close_time
     store = open_store_or_local(observer.store_operation, _PATIENCE)
     check_name(store, record.model)
     run = _opened(store, record, identity, observer)
+    _mark_open(store, record.model, run.run_id)
     headline = problem.metrics[0]
     run.update_summary(
         lambda summary: replace(summary, headline=headline.name, goal=headline.goal, lost_after=LOST_SECONDS, error="")
@@ -166,9 +170,23 @@ def _session(record: RunRecord, identity: Identity, problem: Problem, close_time
     close_lost(store, record.model, run.run_id)
     if identity.ships:
         note(store, run.record)
-    store.put(open_key(record.model, run.run_id), b"")
     log.info("run %s of %s, attempt %d", run.run_id, record.model, begun.record.number)
     return Session(run, problem, observer, begun, journal, close_timeout, lambda: release(record.model))
+
+
+def _mark_open(store: Store, model: str, run_id: str) -> None:
+    """Says that a run is open, and then looks whether its model still has that name: whoever renames it meanwhile says
+    so and then looks for open runs, so that one of the two sees the other.
+
+    Raises:
+        ConfigError: the model has another name by now.
+    """
+    store.put(open_key(model, run_id), b"")
+    try:
+        check_name(store, model)
+    except ConfigError:
+        store.delete(open_key(model, run_id))
+        raise
 
 
 def _opened(store: Store, record: RunRecord, identity: Identity, observer: Observer) -> Run:

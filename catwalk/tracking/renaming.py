@@ -18,7 +18,8 @@ from catwalk.tracking.closing import open_key
 
 def rename(store: Store, old: str, new: str, by: str) -> None:
     """Moves champion, schedule and the salt of keys to a new name, under which runs then compete with the old ones'
-    champion. No run opens under the old name any more. Whoever was interrupted calls it again.
+    champion. No run opens under the old name any more. Whoever was interrupted, by a run that opened at the same moment
+    too, calls it again.
 
     Raises:
         ConfigError: the new name is taken, or a run is open under the old one, or the model is not one that logs.
@@ -35,6 +36,7 @@ def rename(store: Store, old: str, new: str, by: str) -> None:
         return before or replace(known, model=new, formerly=old, renamed_to="", retired=0.0)
 
     watched.change(store, old, left)
+    _check_closed(store, old)
     _copy(store, salt_key(old), salt_key(new))
     Champions(store).move(old, new)
     watched.change(store, new, taken)
@@ -51,9 +53,15 @@ def _check(store: Store, old: str, new: str) -> None:
         raise ConfigError(f"the name {new} is taken; `catwalk models` lists them all")
     if champion and not Run(store, champion[0].run_id).record.problem:
         raise ConfigError(f"{old} is a Trainable's name; rename it there")
-    for entry in store.list(open_key(old, "")):
+    _check_closed(store, old)
+
+
+def _check_closed(store: Store, model: str) -> None:
+    for entry in store.list(open_key(model, "")):
         run_id = entry.key.rpartition("/")[2]
-        raise ConfigError(f"run {run_id} of {old} is open; close it, or `catwalk finish {run_id}` if it has died")
+        raise ConfigError(
+            f"run {run_id} of {model} is open; close it, or `catwalk finish {run_id}` if it has died, and rename again"
+        )
 
 
 def _copy(store: Store, source: str, target: str) -> None:

@@ -63,6 +63,7 @@ def store(
     if problem.kind == "multiclass":
         record = _of_classes(record, outcome, run.record.classes)
     run.store.put_record(run.key("evaluation.json"), record)
+    session.journal.stored.test = True
     session.observer.test_finished(run.record, record)
     run.update_summary(lambda summary: _summarised(summary, record))
     session.tested = True

@@ -6,7 +6,7 @@ Every function that takes text escapes it; what is HTML already is of type :clas
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -68,9 +68,19 @@ def link(address: str, content: Content) -> Html:
     return element("a", content, href=address)
 
 
+def side_by_side(parts: Iterable[Html]) -> Html:
+    """Several parts on a line, with a dot between two."""
+    return Html(" · ".join(part.text for part in parts))
+
+
+def links(addresses: Mapping[str, str]) -> Html:
+    """Links side by side: name → address."""
+    return side_by_side([link(address, name) for name, address in addresses.items()])
+
+
 def navigation(*links: Html) -> Html:
     """Where a page leads to: its first line."""
-    return element("nav", Html(" · ".join(each.text for each in links)))
+    return element("nav", side_by_side(links))
 
 
 def card(*parts: Content, css: str = "") -> Html:

@@ -154,13 +154,13 @@ def families(facts: Facts, settings: Settings) -> Iterator[Family]:
     """Every family with its samples. A family without samples is left out."""
     made = {metric: _family(metric) for metric in catalogue.by_transport("exporter") if metric.kind != "histogram"}
     summaries = facts.snapshot.summaries
-    shown = _shown(summaries, facts.now)
+    shown, retired = _shown(summaries, facts.now), _retired(facts.snapshot)
     for rows in (
         _own(facts, settings),
         _runs(facts, settings, shown),
-        _known_models(facts.snapshot, settings),
-        _models(facts.snapshot),
-        _decisions(summaries, shown),
+        _known_models(facts.snapshot, settings, retired),
+        _models(facts.snapshot, retired),
+        _decisions(summaries, shown, retired),
         _airflow(facts),
         _freshness(facts, settings),
     ):
@@ -265,7 +265,14 @@ def _stage(stage: StageSummary, labels: tuple[str, ...], finished: float | None)
         yield catalogue.STAGE_ENDED, max(stage.started, ended), labels
 
 
-def _known_models(snapshot: Snapshot, settings: Settings) -> Iterator[Row]:
+def _retired(snapshot: Snapshot) -> Set[str]:
+    """Models that are out of use, or have another name. Of those nothing is said that alerts stand on for good."""
+    runs = snapshot.summaries
+    gone = (known for known in snapshot.models if not in_use(known, (run for run in runs if run.model == known.model)))
+    return {known.model for known in gone}
+
+
+def _known_models(snapshot: Snapshot, settings: Settings, retired: Set[str]) -> Iterator[Row]:
     """What each model is, by its last run of the pipeline or by hand, and its own limits."""
     said = {known.model: known for known in snapshot.models}
     runs: dict[str, list[SummaryRecord]] = {}
@@ -275,19 +282,20 @@ def _known_models(snapshot: Snapshot, settings: Settings) -> Iterator[Row]:
     for model in dict.fromkeys([*runs, *said]):
         known = said.get(model, WatchedRecord(model))
         if not known.renamed_to:
-            yield catalogue.MODEL_INFO, 1, _description(known, runs.get(model, []), settings)
+            out_of_use = str(model in retired).lower()
+            yield catalogue.MODEL_INFO, 1, (*_description(known, runs.get(model, []), settings), out_of_use)
+        if model not in retired:
             for name, limit in _limits(known).items():
                 yield catalogue.THRESHOLD, limit, (model, name)
 
 
 def _description(known: WatchedRecord, runs: Sequence[SummaryRecord], settings: Settings) -> tuple[str, ...]:
-    """Values of the labels of :data:`catwalk.telemetry.catalogue.MODEL_INFO`."""
-    retired = str(not in_use(known, runs)).lower()
+    """Values of all labels of :data:`catwalk.telemetry.catalogue.MODEL_INFO` but the last."""
     if not runs:
-        return known.model, str(known.problem.get("kind", "")), known.owner, known.schedule, "", retired
+        return known.model, str(known.problem.get("kind", "")), known.owner, known.schedule, ""
     last = runs[-1]
     schedule = last.schedule or known.schedule or ("" if last.problem else str(settings.schedule))
-    return known.model, last.problem or "multiclass", last.owner or known.owner, schedule, last.dag_id, retired
+    return known.model, last.problem or "multiclass", last.owner or known.owner, schedule, last.dag_id
 
 
 def _limits(known: WatchedRecord) -> dict[str, float]:
@@ -297,18 +305,19 @@ def _limits(known: WatchedRecord) -> dict[str, float]:
     return {name: limit for name, limit in limits if isinstance(limit, int | float)}
 
 
-def _models(snapshot: Snapshot) -> Iterator[Row]:
+def _models(snapshot: Snapshot, retired: Set[str]) -> Iterator[Row]:
     """The latest and the champion of each model: few series, always there, so alerts stand on them."""
     latest: dict[str, SummaryRecord] = {}
     for summary in snapshot.summaries:
-        if summary.trigger in _PIPELINE and summary.ships and summary.is_tested:
+        if summary.trigger in _PIPELINE and summary.ships and summary.is_tested and summary.model not in retired:
             latest[summary.model] = summary  # oldest first: the last one stays
     for summary in latest.values():
         yield from _model(summary, "latest")
-    serving = {champion.model: _serving(snapshot, champion) for champion in snapshot.champions}
+    champions = [champion for champion in snapshot.champions if champion.model not in retired]
+    serving = {champion.model: _serving(snapshot, champion) for champion in champions}
     for described in {**serving, **latest}.values():
         yield from _descriptions(described) if described else ()
-    for champion in snapshot.champions:
+    for champion in champions:
         yield catalogue.CHAMPION_INFO, 1, (champion.model, champion.run_id, champion.model_sha256)
         yield catalogue.CHAMPION_PROMOTED, champion.promoted, (champion.run_id, champion.model)
         found = serving[champion.model]
@@ -368,7 +377,7 @@ def _model(summary: SummaryRecord, role: str) -> Iterator[Row]:
             yield metric, value, (*labels, name)
 
 
-def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str]) -> Iterator[Row]:
+def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str], retired: Set[str]) -> Iterator[Row]:
     """Counted from the ledger each time, so that no event is counted twice or forgotten."""
     counts: Counter[tuple[str, str, str]] = Counter()
     since_ship: dict[str, int] = {}
@@ -381,7 +390,7 @@ def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str]) -> Iterato
         counts[summary.model, summary.decision, summary.reason] += 1
         if summary.run_id in visible:
             shown[summary.run_id] = summary
-        if not summary.ships:
+        if not summary.ships or summary.model in retired:
             continue
         since_ship[summary.model] = 0 if summary.decision == "ship" else since_ship.get(summary.model, 0) + 1
         of_pipeline = summary.trigger in _PIPELINE

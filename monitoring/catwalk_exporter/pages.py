@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from catwalk.knobs import knob_text
 from catwalk.ledger.records import SummaryRecord, class_names
@@ -15,6 +16,7 @@ from catwalk.web.markup import (
     element,
     joined,
     link,
+    links,
     listing,
     markup,
     navigation,
@@ -45,7 +47,18 @@ def index(snapshot: Snapshot, store_up: bool, now: float, stalled_seconds: float
     return document("Catwalk runs", *body, *_damaged(snapshot.damaged))
 
 
-def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds: float, notice: str = "") -> str:
+@dataclass(frozen=True)
+class Notice:
+    """Why a run's facts are shown in place of its report."""
+
+    text: str
+    refresh_seconds: int = 0
+    """How often the page loads itself anew; 0: never."""
+
+
+def run_page(
+    summary: SummaryRecord, store_up: bool, now: float, stalled_seconds: float, notice: Notice | None = None
+) -> str:
     """The facts of one run's summary.
 
     Args:
@@ -53,14 +66,14 @@ def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds
         store_up: whether the store answers.
         now: seconds since the epoch.
         stalled_seconds: silence after which a running run counts as stalled.
-        notice: why the facts are shown in place of the report; empty: they were asked for.
+        notice: why the facts are shown in place of the report; None: they were asked for.
     """
-    links = [ALL_RUNS] if notice else [ALL_RUNS, link(f"/runs/{summary.run_id}", "Report")]
+    around = [ALL_RUNS] if notice else [ALL_RUNS, link(f"/runs/{summary.run_id}", "Report")]
     facts = _facts(summary, shown_state(summary, now, stalled_seconds))
     body = [
         element("h1", f"Run {summary.run_id}"),
         *_notice(store_up),
-        *([element("p", notice, "quiet")] if notice else []),
+        *([element("p", notice.text, "quiet")] if notice else []),
         card(listing((name, value) for name, value in facts if markup(value) not in ("", "–"))),
     ]
     accuracy = summary.test_class_accuracy
@@ -70,7 +83,8 @@ def run_page(summary: SummaryRecord, store_up: bool, now: float, stalled_seconds
         body += [element("h2", "Test accuracy by class"), card(by_class)]
     parameters = listing((name, knob_text(name, value)) for name, value in summary.parameters.items())
     body += [element("h2", "Parameters"), card(parameters)]
-    return document(f"Run {summary.run_id}", *body, navigation=navigation(*links))
+    refresh = notice.refresh_seconds if notice else 0
+    return document(f"Run {summary.run_id}", *body, navigation=navigation(*around), refresh_seconds=refresh)
 
 
 def not_found() -> str:
@@ -84,7 +98,7 @@ def _row(summary: SummaryRecord, state: str, is_champion: bool) -> list[Content]
     return [
         joined(run, " ", element("b", "champion")) if is_champion else run,
         element("span", state, state),
-        _headline(summary),
+        summary.named_headline or percent(summary.test_accuracy),
         _decision(summary),
         summary.model,
         summary.trigger,
@@ -104,6 +118,8 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
     yield "error", summary.error
     yield "decision", element("span", summary.sentence, summary.decision) if summary.sentence else ""
     yield "model", summary.model + (" (synthetic data)" if summary.synthetic else "")
+    yield "owner", summary.owner
+    yield "links", links(summary.links)
     yield "trigger", " ".join(part for part in (summary.trigger, summary.dag_id, summary.dag_run_id) if part)
     yield "sweep", _code(summary.sweep)
     yield "started (UTC)", moment(summary.started, _CLOCK)
@@ -123,14 +139,6 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
     yield "code", _code(summary.git_commit)
     yield "dataset", _code(summary.dataset_sha256)
     yield "weights", _code(summary.model_sha256)
-
-
-def _headline(summary: SummaryRecord) -> str:
-    """What the gate decides by: accuracy in per cent, any other metric by its name."""
-    if summary.headline in ("", "accuracy"):
-        return percent(summary.test_accuracy)
-    value = summary.scores.get(summary.headline)
-    return "–" if value is None else f"{summary.headline.replace('_', ' ')} {value:.4g} {summary.unit}".rstrip()
 
 
 def _notice(store_up: bool) -> list[Html]:

@@ -18,6 +18,12 @@ class BusyError(Exception):
     """So many requests wait for the store already that another one would only wait as well."""
 
 
+def linked(run_id: str, body: bytes) -> bytes:
+    """A run's report with links to what lies around it."""
+    links = navigation(ALL_RUNS, link(f"/runs/{run_id}/facts", "Facts as of now"))
+    return body.replace(NAVIGATION.encode(), links.text.encode(), 1)
+
+
 class RunReports:
     """Reads reports and figures. Safe to share between threads."""
 
@@ -32,15 +38,14 @@ class RunReports:
         self._remembered: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
 
     def page(self, run_id: str) -> bytes | None:
-        """A run's report with links to what lies around it; None where it has none.
+        """A run's report, :func:`linked`; None where it has none.
 
         Raises:
             StoreError: the store could not be read.
             BusyError: too many wait for it.
         """
         body = self._read(f"runs/{run_id}/report.html")
-        links = navigation(ALL_RUNS, link(f"/runs/{run_id}/facts", "Facts as of now"))
-        return None if body is None else body.replace(NAVIGATION.encode(), links.text.encode(), 1)
+        return None if body is None else linked(run_id, body)
 
     def figure(self, run_id: str, name: str) -> bytes | None:
         """One of its figures as PNG; None where there is none. Raises as :meth:`page` does."""

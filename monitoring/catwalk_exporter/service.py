@@ -2,7 +2,8 @@
 
 A background thread reads the ledger, another renders the exposition once a refresh; a scrape is handed the finished
 bytes. While the store is out, the last known values stay and ``catwalk_store_up`` is 0. Reports and figures alone are
-fetched from it when they are asked for, within seconds or not at all.
+fetched from it when they are asked for, within seconds or not at all; a report that is missing is built in a process of
+its own.
 """
 
 from __future__ import annotations
@@ -25,16 +26,19 @@ from catwalk.storage.opening import open_store
 from catwalk.storage.store import Patience
 from catwalk.web import serving
 from catwalk_exporter import pages
+from catwalk_exporter.builds import Builds
 from catwalk_exporter.canary import Canary
 from catwalk_exporter.disks import disks
 from catwalk_exporter.exposition import Exposition, Facts, Settings
-from catwalk_exporter.run_reports import BusyError, RunReports
+from catwalk_exporter.run_reports import BusyError, RunReports, linked
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
 
 log = logging.getLogger("catwalk.exporter")
 
 REPORT_CONNECT_SECONDS, REPORT_READ_SECONDS = 2.0, 4.0
 """How long a person who asks for a report waits for the store before the facts are shown instead."""
+LOOK_SECONDS = 2
+"""From one look of a page at a report that is being built to the next."""
 STUCK_SECONDS = 15.0
 """A read of the ledger that takes longer counts as an outage, though it may still come back."""
 STALE_SECONDS = 60.0
@@ -86,6 +90,7 @@ class Exporter:
             open_store(store.url, patience=Patience(REPORT_CONNECT_SECONDS, REPORT_READ_SECONDS, tries=1))
         )
         """Whose reads don't count as operations of the store: nobody asks at regular times."""
+        self.builds = Builds()
         self._airflow = AirflowHealth(os.environ.get("CATWALK_AIRFLOW_URL", ""), refresh)
         self._reading = Reading()
         self._lock = threading.Lock()
@@ -115,6 +120,7 @@ class Exporter:
         """Lets the threads end; waits for none of them."""
         self._stopped.set()
         self._news.set()
+        self.builds.stop()
         self._airflow.stop()
         if self._canary:
             self._canary.stop()
@@ -198,7 +204,7 @@ class Server(serving.Server):
 
 
 class Handler(serving.Handler):
-    """Answers from memory; only reports and figures are fetched from the store."""
+    """Answers from memory; only reports and figures are fetched from the store, and reports built where it has none."""
 
     name = "catwalk-exporter"
     policy = f"{serving.Handler.policy}; img-src data:"
@@ -208,7 +214,7 @@ class Handler(serving.Handler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         exporter = self.server.exporter
-        reading, now, stalled = exporter.reading, time.time(), exporter.settings.stalled_seconds
+        reading, now = exporter.reading, time.time()
         up = reading.store_up(time.monotonic())
         run = self._RUN.fullmatch(path)
         summary = reading.snapshot.summary(run[1]) if run else None
@@ -224,33 +230,53 @@ class Handler(serving.Handler):
             waits = b"starting\n" if exporter.text is None else b"its metrics are old; see its log\n"
             self._answer(200 if ready else 503, b"ok\n" if ready else waits, "text/plain")
         elif path == "/":
-            self._page(200, pages.index(reading.snapshot, up, now, stalled))
+            self._page(200, pages.index(reading.snapshot, up, now, exporter.settings.stalled_seconds))
         elif summary and figure:
             self._figure(summary.run_id, figure, up)
-        elif summary:
-            report, notice = (None, "") if run and run[2] else self._report(summary, up)
-            self._page(200, report or pages.run_page(summary, up, now, stalled, notice))
+        elif run and summary:
+            self._run(summary, bool(run[2]), up)
         else:
             self._page(404, pages.not_found())
 
     do_HEAD = do_GET
 
-    def _report(self, summary: SummaryRecord, up: bool) -> tuple[bytes | None, str]:
-        """A run's report, or why there is none."""
+    def _run(self, summary: SummaryRecord, facts: bool, up: bool) -> None:
+        shown = None if facts else self._report(summary, up)
+        if not isinstance(shown, bytes):
+            stalled = self.server.exporter.settings.stalled_seconds
+            self._page(200, pages.run_page(summary, up, time.time(), stalled, shown))
+        else:
+            self._page(200, shown)
+
+    def _report(self, summary: SummaryRecord, up: bool) -> bytes | pages.Notice:
+        """A run's report, or why there is none. Who looks at a run that has none has it built."""
+        exporter, run_id = self.server.exporter, summary.run_id
         if summary.state == "running":
-            return None, "The report is built when the run has ended."
+            return pages.Notice("The report is built when the run has ended.")
         try:
-            report = self._fetch(lambda: self.server.exporter.reports.page(summary.run_id), up)
+            report = self._fetch(lambda: exporter.reports.page(run_id), up)
         except UnreachableError as error:
-            return None, str(error)
-        return report, f"There is no report yet; catwalk report {summary.run_id} builds it."
+            return pages.Notice(str(error))
+        if report or self.command == "HEAD":
+            return report or pages.Notice("")
+        outcome = exporter.builds.ask(run_id, summary.updated)
+        if outcome is None:
+            return pages.Notice("The report is being built; this page shows it as soon as it is there.", LOOK_SECONDS)
+        if outcome.failure:
+            return pages.Notice(
+                f"There is no report: {outcome.failure}. It is tried again at a look in ten minutes, or now by "
+                f"catwalk report {run_id}."
+            )
+        return linked(run_id, outcome.files["report.html"])
 
     def _figure(self, run_id: str, name: str, up: bool) -> None:
+        exporter = self.server.exporter
         try:
-            body = self._fetch(lambda: self.server.exporter.reports.figure(run_id, name), up)
+            body = self._fetch(lambda: exporter.reports.figure(run_id, name), up)
         except UnreachableError as error:
             self._answer(503, f"{error}\n".encode(), "text/plain")
             return
+        body = body or exporter.builds.file(run_id, f"figures/{name}.png")
         if body is None:
             self._page(404, pages.not_found())
         else:

@@ -138,6 +138,8 @@ def test_the_exporter_serves_a_ledger(ledger: None, wheel: Path, tmp_path: Path)
         wait_until(lambda: CHAMPION in page(port, "/"), "the runs on the page")
         wait_until(lambda: f'role="champion",run_id="{CHAMPION}"' in page(port, "/metrics"), "the champion's figures")
         assert page(port, "/healthz") == "ok\n"
+        lacks = "matplotlib is not installed; run pip install &#x27;catwalk-mlops[report]&#x27;"
+        wait_until(lambda: lacks in page(port, f"/runs/{CHAMPION}"), "what a report needs, on the page of a run")
 
 
 def test_the_courier_serves_runbooks(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

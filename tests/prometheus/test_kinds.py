@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import catwalk
+from catwalk.ledger.models.watched import retire
 from catwalk.ledger.runs import Ledger
 from catwalk.problems.interface import Problem
 from catwalk.replay.points import run_points
@@ -36,6 +37,8 @@ SAMPLES = 100
 MODEL_ALERTS = [rule for rule in alerts() if rule.file == "model.alerts.yml"]
 OF_THE_STAGES = {"ModelClassCollapsed", "ModelCalibrationPoor"}
 """Limits that only a Trainable's gate has. A run that logs has floors of any metric, which ModelFloorMissed is for."""
+OF_TRAINING = {"ModelTrainingDiverged", "ModelOverfitting", "ModelPlateaued"}
+"""What looks at the curves of the last day's newest run."""
 NOISE = np.random.default_rng(7).standard_normal(EXAMPLES)
 
 
@@ -166,6 +169,20 @@ def test_a_healthy_model_of_each_kind_fires_nothing(kind: Kind, ledger: Ledger) 
     for _ in range(2):
         train(kind, 1.0, [(0.5, 0.6), (0.4, 0.5)], data=1)
     assert not firing(kind, told(ledger, champion_age=DAY))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_of_a_retired_model_only_its_last_training_is_told_and_a_day_later_nothing(kind: Kind, ledger: Ledger) -> None:
+    train(kind, 1.0, [(0.5, 0.6)], data=1)
+    sick = [(0.5, 0.6), (0.1, 0.5), *[(0.2, 1.1)] * 7, (2.0, 9.0)]
+    for _ in range(3):
+        train(kind, 8.0, sick, data=2, thresholds=kind.missed)
+    assert "ChampionStale" in dict(of(kind))
+    retire(ledger.store, kind.name, "ada")
+    series = told(ledger, champion_age=40 * DAY)
+    assert not firing(kind, series, *(alert for alert in of(kind) if alert[0] in OF_TRAINING))
+    later = {name: values for name, values in series.items() if not name.startswith(("ml_", "catwalk_run_"))}
+    assert later and not firing(kind, later)
 
 
 def test_between_them_the_kinds_have_every_alert_on_models() -> None:

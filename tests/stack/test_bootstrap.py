@@ -86,6 +86,37 @@ def test_a_failed_build_is_one_line_and_the_next_start_builds(
     assert capsys.readouterr().out.count("installed hello-v1.0.0") == 1
 
 
+@pytest.mark.parametrize(
+    ("output", "cause"),
+    [
+        (
+            "Using Python 3.12\nerror: Request failed after 3 retries\n  Caused by: Failed to fetch: `https://x/y`\n"
+            "  Caused by: dns error\nhint: set a mirror\n",
+            "error: Request failed after 3 retries: dns error",
+        ),
+        (
+            "  × No solution found when resolving dependencies:\n  ╰─▶ nothing of torch==99 is known\n\n"
+            "hint: pre-releases are not considered\n      enable them\n",
+            "╰─▶ nothing of torch==99 is known",
+        ),
+        ("go: downloading x v1\nx.go:3: undefined: y\n", "x.go:3: undefined: y"),
+        ("hint: none of ours\n", "exit code 1"),
+        ("", "exit code 1"),
+    ],
+)
+def test_a_failed_command_is_told_by_its_cause_and_not_by_its_hints(
+    output: str, cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "TOOLS", tmp_path)
+    (tmp_path / "setup.log").write_text("error: of a command before\n")
+    (tmp_path / "said").write_text(output)
+    with pytest.raises(bootstrap.SetupError) as caught:
+        bootstrap._run("packages", ["sh", "-c", "cat said; exit 1"], cwd=tmp_path)
+    assert str(caught.value) == (
+        f"installing packages failed: {cause} (all of it in {tmp_path}/setup.log); mend it and start again"
+    )
+
+
 def test_an_old_python_is_told_what_to_do(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 10, 0))
     assert bootstrap.main() == 1

@@ -184,8 +184,8 @@ class S3Server:
         """Its endpoint."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        """Returns once it answers."""
+    def start(self, *options: str) -> None:
+        """Returns once it answers; options are versitygw's own."""
         data, side = self.folder / "data", self.folder / "side"
         for path in (data, side):
             path.mkdir(parents=True, exist_ok=True)
@@ -194,6 +194,7 @@ class S3Server:
             "--port",
             f"127.0.0.1:{self.port}",
             "--quiet",
+            *options,
             "posix",
             "--sidecar",
             str(side),

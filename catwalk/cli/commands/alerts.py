@@ -12,6 +12,7 @@ from catwalk.cli.options import By, Json, given, person
 from catwalk.errors import CatwalkError
 
 if TYPE_CHECKING:
+    from catwalk.clients.alertmanager import ActiveAlert
     from catwalk.clients.planned_work import Chain
 
 
@@ -28,7 +29,6 @@ def alerts(
 ) -> None:
     """Show what fires now, and with --history what was told before."""
     from catwalk.cli.tables import alert_table, output
-    from catwalk.clients.alertmanager import AlertmanagerError, active_alerts
     from catwalk.clients.courier import told
     from catwalk.clients.episodes import Notification, episodes
     from catwalk.environment.parts import part_url
@@ -36,12 +36,9 @@ def alerts(
     if test or receiver:
         _test_notifications(receiver, json, test and not history)
     kept = told(part_url("courier"), limit) if history else None
-    try:
-        firing, unheard = active_alerts(part_url("alertmanager")), None
-    except AlertmanagerError as error:
-        if kept is None:
-            raise
-        firing, unheard = None, error  # what was told is known all the same
+    firing, unheard = _firing()
+    if unheard and kept is None:
+        raise unheard
     if json:
         output.print_json({"firing": firing and [alert.to_dict() for alert in firing], **(kept or {})})
     elif firing is not None:
@@ -50,6 +47,17 @@ def alerts(
         output.show(alert_table.history(episodes(map(Notification.from_dict, kept["notifications"]))))
     if unheard:
         raise unheard
+
+
+def _firing() -> tuple[list[ActiveAlert] | None, CatwalkError | None]:
+    """What fires, or why that is unknown: what was told is known all the same."""
+    from catwalk.clients.alertmanager import AlertmanagerError, active_alerts
+    from catwalk.environment.parts import part_url
+
+    try:
+        return active_alerts(part_url("alertmanager")), None
+    except AlertmanagerError as error:
+        return None, error
 
 
 def _test_notifications(receiver: str, json: bool, meant: bool) -> None:

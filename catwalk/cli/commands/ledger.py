@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,11 @@ from catwalk.cli.lookup import ledger_store, name_damaged, run_ids
 from catwalk.cli.options import Json
 from catwalk.cli.terminal import complain
 from catwalk.errors import CatwalkError
+
+if TYPE_CHECKING:
+    from catwalk.ledger.migration import Migrated, Migration
+    from catwalk.storage.store import Store
+    from catwalk.trainable import Trainable
 
 
 def prune(
@@ -23,8 +29,7 @@ def prune(
 ) -> None:
     """Remove old runs; never a champion, what a rollback may put back, an anchor, or a run that runs."""
     from catwalk.cli.tables import output
-    from catwalk.ledger import retention, sweep
-    from catwalk.ledger.runs import Run
+    from catwalk.ledger import retention
     from catwalk.ledger.summaries import Summaries
 
     if days is None and keep is None:
@@ -37,32 +42,40 @@ def prune(
     for model, reason in unknown.items():
         complain(f"every run of {model} stays: {reason}")
     going = [summary.run_id for summary in retention.expired(summaries, protected, time.time(), days, keep)]
-    for number, run_id in enumerate(going, 1):
-        if not dry_run:
-            retention.remove(Run(store, run_id))
-        if not json:
-            print(f"{'would remove' if dry_run else 'removed'} {run_id} ({number} of {len(going)})")
-    if not dry_run:
-        for reason in sweep.forget(store, set(run_ids(store, ""))).values():
-            complain(f"{reason}; it stays")
+    _remove(store, going, dry_run, said=not json)
     if json:
         output.print_json({"removed": [] if dry_run else going, "would_remove": going if dry_run else []})
     else:
         print(f"{len(summaries) - len(going)} of {len(summaries)} runs stay")
 
 
-def migrate(
-    trainable: Annotated[
-        str,
-        typer.Argument(
-            metavar="[PACKAGE.MODULE:NAME]",
-            help="What has trained the runs that do not say so; default: CATWALK_TRAINABLE.",
-            show_default=False,
-        ),
-    ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be written.")] = False,
-    json: Json = False,
-) -> None:
+def _remove(store: Store, going: Sequence[str], dry_run: bool, said: bool) -> None:
+    """Removes runs, and forgets the sweeps that are left without any."""
+    from catwalk.ledger import retention, sweep
+    from catwalk.ledger.runs import Run
+
+    for number, run_id in enumerate(going, 1):
+        if not dry_run:
+            retention.remove(Run(store, run_id))
+        if said:
+            print(f"{'would remove' if dry_run else 'removed'} {run_id} ({number} of {len(going)})")
+    if not dry_run:
+        for reason in sweep.forget(store, set(run_ids(store, ""))).values():
+            complain(f"{reason}; it stays")
+
+
+TrainedBy = Annotated[
+    str,
+    typer.Argument(
+        metavar="[PACKAGE.MODULE:NAME]",
+        help="What has trained the runs that do not say so; default: CATWALK_TRAINABLE.",
+        show_default=False,
+    ),
+]
+OnlySay = Annotated[bool, typer.Option("--dry-run", help="Only say what would be written.")]
+
+
+def migrate(trainable: TrainedBy = "", dry_run: OnlySay = False, json: Json = False) -> None:
     """Bring runs that an older version has stored up to date; stop it and start it again as you like.
 
     A run that still runs is left for later, and one with a damaged record as it is.
@@ -71,18 +84,10 @@ def migrate(
 
     from catwalk.cli import trainables
     from catwalk.cli.tables import output
-    from catwalk.ledger.migration import Migration
-    from catwalk.ledger.summaries import Summaries, shown_state, stalled_seconds
-    from catwalk.trainable import origin
+    from catwalk.ledger.summaries import Summaries
 
-    model = trainables.chosen(trainable)
-    store, now, stalled = ledger_store(), time.time(), stalled_seconds()
-    migration = Migration(
-        store,
-        lambda record: origin(model, record),
-        lambda summary: shown_state(summary, now, stalled) == "running",
-        dry_run,
-    )
+    model, store = trainables.chosen(trainable), ledger_store()
+    migration = _migration(store, model, dry_run)
     console = output.stderr()
     found = track(run_ids(store, ""), "runs", console=console, disable=not console.is_terminal)
     outcomes = [migration.migrate(run_id) for run_id in found]
@@ -92,9 +97,27 @@ def migrate(
         output.print_json([output.plain(outcome) for outcome in outcomes])
     else:
         print("\n".join(output.migration_lines(outcomes, dry_run)))
+    _name_left(outcomes)
+    raise typer.Exit(int(any(outcome.damaged for outcome in outcomes)))
+
+
+def _migration(store: Store, model: Trainable, dry_run: bool) -> Migration:
+    from catwalk.ledger.migration import Migration
+    from catwalk.ledger.summaries import shown_state, stalled_seconds
+    from catwalk.trainable import origin
+
+    now, stalled = time.time(), stalled_seconds()
+    return Migration(
+        store,
+        lambda record: origin(model, record),
+        lambda summary: shown_state(summary, now, stalled) == "running",
+        dry_run,
+    )
+
+
+def _name_left(outcomes: Sequence[Migrated]) -> None:
     for outcome in outcomes:
         if outcome.waits:
             complain(f"{outcome.run_id} still runs: migrate again when it has ended")
         if outcome.damaged:
             complain(f"{outcome.run_id} stays as it is: {outcome.damaged}")
-    raise typer.Exit(int(any(outcome.damaged for outcome in outcomes)))

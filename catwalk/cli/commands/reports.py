@@ -17,6 +17,8 @@ from catwalk.cli.terminal import complain
 from catwalk.errors import CatwalkError
 
 if TYPE_CHECKING:
+    from catwalk.ledger.runs import Run
+    from catwalk.report.build import Report
     from catwalk.report.comparison.differences import Comparison
 
 
@@ -30,22 +32,18 @@ Where = Annotated[
 ]
 
 
-def report(
-    run: RunArgument,
-    show_it: Open = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write report.html and figures/*.png into this folder too; - writes the page to standard output.",
-            show_default=False,
-        ),
-    ] = None,
-    model: Model = "",
-    json: Json = False,
-) -> None:
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write report.html and figures/*.png into this folder too; - writes the page to standard output.",
+        show_default=False,
+    ),
+]
+
+
+def report(run: RunArgument, show_it: Open = False, out: Out = None, model: Model = "", json: Json = False) -> None:
     """Build a run's report again from the ledger, and store it there."""
-    from catwalk.cli.tables import output
-    from catwalk.environment.parts import public_url
+    from catwalk.clients.exporter import shown_at
     from catwalk.report.build import build, write
     from catwalk.stages.artifacts import reports
 
@@ -58,18 +56,25 @@ def report(
         return
     folder = out or (_temporary_folder("catwalk-report-") if show_it else None)
     page = write(built, folder) if folder else None
-    url = f"{public_url('exporter')}/runs/{found.run_id}"
-    if json:
-        facts = {"run_id": found.run_id, "key": found.key("report.html"), "url": url, "bytes": len(built.html)}
-        output.print_json({**facts, "file": page and str(page), "missing": built.missing})
-    else:
-        print(f"{found.store.url.rstrip('/')}/{found.key('report.html')} ({len(built.html):,} bytes), shown at {url}")
-        if page:
-            print(page)
-        for name, sentence in built.missing.items():
-            print(f"without {name.replace('_', ' ')}: {sentence}")
+    url = shown_at(found.run_id)
+    _say_what_was_built(found, built, page, url, json)
     if show_it and page:
-        _show_in_browser(page, f" or {url}")
+        _show_in_browser(page, url and f" or {url}")
+
+
+def _say_what_was_built(run: Run, built: Report, page: Path | None, url: str, json: bool) -> None:
+    from catwalk.cli.tables import output
+
+    if json:
+        facts = {"run_id": run.run_id, "key": run.key("report.html"), "url": url, "bytes": len(built.html)}
+        output.print_json({**facts, "file": page and str(page), "missing": built.missing})
+        return
+    stored = f"{run.store.url.rstrip('/')}/{run.key('report.html')}"
+    print(f"{stored} ({len(built.html):,} bytes)" + (f", shown at {url}" if url else ""))
+    if page:
+        print(page)
+    for name, sentence in built.missing.items():
+        print(f"without {name.replace('_', ' ')}: {sentence}")
 
 
 def _temporary_folder(prefix: str) -> Path:
@@ -88,27 +93,31 @@ def _show_in_browser(page: Path, elsewhere: str = "") -> None:
         raise CatwalkError(f"no browser could be started; open {page}{elsewhere} yourself")
 
 
+Compared = Annotated[
+    list[str],
+    typer.Argument(metavar="[RUN]...", help="Runs as for `show`; the first is the baseline.", show_default=False),
+]
+Newest = Annotated[int, typer.Option(min=2, help="Of those that --where finds, take the newest.")]
+ComparisonOut = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for report.html and figures/*.png; default: comparison in CATWALK_HOME. - writes the page alone, "
+        "to standard output.",
+        show_default=False,
+    ),
+]
+
+
 def compare(
-    runs: Annotated[
-        list[str],
-        typer.Argument(metavar="[RUN]...", help="Runs as for `show`; the first is the baseline.", show_default=False),
-    ] = [],  # noqa: B006
+    runs: Compared = [],  # noqa: B006
     where: Where = [],  # noqa: B006
-    limit: Annotated[int, typer.Option(min=2, help="Of those that --where finds, take the newest.")] = 40,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for report.html and figures/*.png; default: comparison in CATWALK_HOME. - writes the page "
-            "alone, to standard output.",
-            show_default=False,
-        ),
-    ] = None,
+    limit: Newest = 40,
+    out: ComparisonOut = None,
     show_it: Open = False,
     model: Model = "",
     json: Json = False,
 ) -> None:
     """Compare runs with the first one: curves, parameters, and which differences are more than noise."""
-    from catwalk.cli.tables import comparison_table, output
     from catwalk.report.comparison.differences import compare as compare_runs
 
     terminal.check_stdout(out, json, show_it)
@@ -123,6 +132,19 @@ def compare(
 
         terminal.put(build(comparison).html)
         return
+    page, problem = _shown(comparison, out, json)
+    if problem and (out or show_it):
+        raise CatwalkError(problem)
+    if problem:
+        complain(f"no page was written: {problem}")
+    if page and show_it:
+        _show_in_browser(page)
+
+
+def _shown(comparison: Comparison, out: Path | None, json: bool) -> tuple[Path | None, str]:
+    """Says how the runs differ, and writes the page; returns its path, or why there is none."""
+    from catwalk.cli.tables import comparison_table, output
+
     if not json:
         output.show(*comparison_table.tables(comparison, output.width()))
     page, problem = _written(comparison, out)
@@ -130,12 +152,7 @@ def compare(
         output.print_json({**comparison_table.as_plain(comparison), "file": page and str(page)})
     elif page:
         print(f"\n{page}")
-    if problem and (out or show_it):
-        raise CatwalkError(problem)
-    if problem:
-        complain(f"no page was written: {problem}")
-    if page and show_it:
-        _show_in_browser(page)
+    return page, problem
 
 
 def _written(comparison: Comparison, out: Path | None) -> tuple[Path | None, str]:
@@ -161,11 +178,7 @@ def _chosen_by(where: Sequence[str], limit: int) -> list[str]:
     from catwalk.ledger.summaries import Summaries, stalled_seconds
 
     told = [run_table.parts(text) for text in where]
-    now, stalled, reader = time.time(), stalled_seconds(), Summaries(ledger_store())
-    summaries = reader.read()
-    keys = run_table.keys_of(summaries)
-    conditions = [run_table.Condition(*parts, keys) for parts in told]
-    rows = [run_table.row(summary, now, stalled, keys) for summary in summaries]
+    reader = Summaries(ledger_store())
+    met, _ = run_table.meeting(told, reader.read(), time.time(), stalled_seconds())
     name_damaged(reader)
-    met = [row["run_id"] for row in rows if all(condition.holds(row) for condition in conditions)]
-    return met[-limit:]
+    return [row["run_id"] for row in met][-limit:]

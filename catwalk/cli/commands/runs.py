@@ -15,33 +15,43 @@ from catwalk.errors import CatwalkError
 
 if TYPE_CHECKING:
     from catwalk.cli.tables.run_table import Recipe
+    from catwalk.ledger.records import SummaryRecord
+    from catwalk.ledger.runs import Run
 
 R = TypeVar("R")
 
 
+Where = Annotated[
+    list[str],
+    typer.Option(
+        metavar="'KEY OP VALUE'",
+        help="Only runs that meet this, such as 'test_accuracy >= 0.9', 'state = failed' or 'started >= 2026-11-26'; "
+        "may be repeated.",
+        show_default=False,
+    ),
+]
+Sort = Annotated[str, typer.Option(metavar="KEY", help="Sort by this; -KEY from the highest down.")]
+Limit = Annotated[int, typer.Option(min=1, help="Show at most this many.")]
+Grouping = Annotated[
+    Literal["run", "recipe"], typer.Option(help="A line a run, or one for all runs that differ in their seed only.")
+]
+OfModel = Annotated[str, typer.Option(help="Only runs of this model.", show_default=False)]
+Csv = Annotated[
+    bool, typer.Option("--csv", help="Print CSV with every key; an apostrophe keeps text from being a formula.")
+]
+
+
 def runs(
-    where: Annotated[
-        list[str],
-        typer.Option(
-            metavar="'KEY OP VALUE'",
-            help="Only runs that meet this, such as 'test_accuracy >= 0.9', 'state = failed' or "
-            "'started >= 2026-11-26'; may be repeated.",
-            show_default=False,
-        ),
-    ] = [],  # noqa: B006
-    sort: Annotated[str, typer.Option(metavar="KEY", help="Sort by this; -KEY from the highest down.")] = "-run_id",
-    limit: Annotated[int, typer.Option(min=1, help="Show at most this many.")] = 20,
-    by: Annotated[
-        Literal["run", "recipe"], typer.Option(help="A line a run, or one for all runs that differ in their seed only.")
-    ] = "run",
-    model: Annotated[str, typer.Option(help="Only runs of this model.", show_default=False)] = "",
-    csv: Annotated[
-        bool, typer.Option("--csv", help="Print CSV with every key; an apostrophe keeps text from being a formula.")
-    ] = False,
+    where: Where = [],  # noqa: B006
+    sort: Sort = "-run_id",
+    limit: Limit = 20,
+    by: Grouping = "run",
+    model: OfModel = "",
+    csv: Csv = False,
     json: Json = False,
 ) -> None:
     """List runs, newest first."""
-    from catwalk.cli.tables import output, run_table
+    from catwalk.cli.tables import run_table
     from catwalk.ledger.summaries import Summaries, stalled_seconds
 
     told = [run_table.parts(text) for text in where] + ([("model", "=", model)] if model else [])
@@ -51,27 +61,32 @@ def runs(
     if not reader.total and by == "run" and not json and not csv:
         print("no runs yet; `catwalk run` or a DAG makes one")
         return
-    keys = run_table.keys_of(summaries)
-    conditions = [run_table.Condition(*parts, keys) for parts in told]
-    by_id = {summary.run_id: summary for summary in summaries}
-    rows = [run_table.row(summary, now, stalled, keys) for summary in summaries]
-    chosen = [row for row in rows if all(condition.holds(row) for condition in conditions)]
+    chosen, keys = run_table.meeting(told, summaries, now, stalled)
     found = run_table.ordered(chosen, sort, keys)[:limit]
-    shown = [by_id[row["run_id"]] for row in found]
     if by == "recipe":
         _show_recipes(run_table.recipes(chosen)[:limit], json)
-    elif json:
-        output.print_json([output.plain(summary) for summary in shown])
-    elif csv:
+    elif csv and not json:
         print(run_table.as_csv(found, keys), end="")
+    else:
+        _show_runs([row["run_id"] for row in found], summaries, now, json)
+        left = (reader.total if plain else len(chosen)) - limit
+        if left > 0 and not json:
+            print(f"{left} {'older' if plain else 'more'}: --limit {left + limit}")
+    name_damaged(reader)
+
+
+def _show_runs(chosen: Sequence[str], summaries: Sequence[SummaryRecord], now: float, json: bool) -> None:
+    from catwalk.cli.tables import output
+    from catwalk.ledger.summaries import stalled_seconds
+
+    by_id = {summary.run_id: summary for summary in summaries}
+    shown = [by_id[run_id] for run_id in chosen]
+    if json:
+        output.print_json([output.plain(summary) for summary in shown])
     elif not shown:
         print(f"none of {len(summaries)} runs meets that")
     else:
-        output.show(output.runs_table(shown, now, stalled, output.width()))
-        left = (reader.total if plain else len(chosen)) - limit
-        if left > 0:
-            print(f"{left} {'older' if plain else 'more'}: --limit {left + limit}")
-    name_damaged(reader)
+        output.show(output.runs_table(shown, now, stalled_seconds(), output.width()))
 
 
 def _show_recipes(recipes: Sequence[Recipe], json: bool) -> None:
@@ -112,30 +127,38 @@ def show(
     from catwalk.cli.tables import output
     from catwalk.ledger.summaries import stalled_seconds
     from catwalk.problems import of_record
+    from catwalk.problems.limits import limits
 
     found = resolve(run, model)
+    if json:
+        _print_records(found)
+        return
     summary, training, evaluation = found.summary(), _sound(found.training), _sound(found.evaluation)
     attempts = _sound(found.attempts) or []
-    if json:
-        facts = {
-            "summary": summary,
-            "run": _sound(lambda: found.record),
-            "dataset": _sound(found.dataset),
-            "training": training,
-            "evaluation": evaluation,
-            "decision": _sound(found.decision),
-        }
-        records = {name: record and output.plain(record) for name, record in facts.items()}
-        output.print_json({**records, "attempts": [output.plain(attempt) for attempt in attempts]})
-        return
     if summary is None:
         raise CatwalkError(
             f"run {found.run_id} has no summary: it was interrupted as it started; run or trigger it again"
         )
-    problem = of_record(found.record)
+    record, problem = found.record, of_record(found.record)
+    told = limits(problem, record.thresholds, record.threshold_reasons)
     output.show(
-        output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds(), problem, whole)
+        output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds(), problem, whole, told)
     )
+
+
+def _print_records(run: Run) -> None:
+    from catwalk.cli.tables import output
+
+    facts = {
+        "summary": run.summary(),
+        "run": _sound(lambda: run.record),
+        "dataset": _sound(run.dataset),
+        "training": _sound(run.training),
+        "evaluation": _sound(run.evaluation),
+        "decision": _sound(run.decision),
+    }
+    records = {name: record and output.plain(record) for name, record in facts.items()}
+    output.print_json({**records, "attempts": [output.plain(attempt) for attempt in _sound(run.attempts) or []]})
 
 
 def _sound(read: Callable[[], R]) -> R | None:

@@ -25,25 +25,23 @@ if TYPE_CHECKING:
     from catwalk.cli.prediction import Answer
     from catwalk.knobs import Config
     from catwalk.ledger.runs import Ledger, Run
+    from catwalk.telemetry.observer import Observer
     from catwalk.trainable import Arrays, Invert, Readable, Trainable
 
 
+WhatToTrain = Annotated[
+    str,
+    typer.Argument(
+        metavar="[PACKAGE.MODULE:NAME]",
+        help="What to train; default: CATWALK_TRAINABLE. Its settings are flags of this command.",
+        show_default=False,
+    ),
+]
+RunId = Annotated[str | None, typer.Option(help="Take up this run, or start one under this id.", show_default=False)]
+
+
 @without_knobs
-def run(
-    trainable: Annotated[
-        str,
-        typer.Argument(
-            metavar="[PACKAGE.MODULE:NAME]",
-            help="What to train; default: CATWALK_TRAINABLE. Its settings are flags of this command.",
-            show_default=False,
-        ),
-    ] = "",
-    run_id: Annotated[
-        str | None, typer.Option(help="Take up this run, or start one under this id.", show_default=False)
-    ] = None,
-    json: Json = False,
-    **settings: Any,
-) -> None:
+def run(trainable: WhatToTrain = "", run_id: RunId = None, json: Json = False, **settings: Any) -> None:
     """Train, test and decide on this machine: the stages that the DAG runs, without Airflow.
 
     The same run id takes up an interrupted run where it stopped, with the configuration it was started with.
@@ -54,7 +52,6 @@ def run(
     from catwalk.ledger.models.champion import in_service
     from catwalk.ledger.runs import new_run_id
     from catwalk.stages.lifecycle.opening import open_run
-    from catwalk.stages.pipeline import run_stages
 
     given = {name: value for name, value in settings.items() if value is not None}
     model = trainables.chosen(trainable)
@@ -63,25 +60,37 @@ def run(
     run_id = run_id or new_run_id()
     config, finished_epochs = (fresh, 0) if fresh else _configuration(ledger, run_id, model, given)
     console = output.stderr()
-    # Where no bar is drawn, the log's line an epoch takes its place.
-    logging.basicConfig(
-        level=logging.WARNING if console.is_terminal else logging.INFO, format="%(message)s", stream=sys.stderr
-    )
-    logging.getLogger("botocore").setLevel(logging.WARNING)
+    _log_to_stderr(bars=console.is_terminal)
     signal.signal(signal.SIGTERM, _interrupt)
     run = open_run(ledger, run_id, model, config, "cli", observer=observer)
     console.print(f"run {run_id}", highlight=False)
     with ProgressObserver(observer, console, model.plan(config).epochs, finished_epochs) as progress:
-        try:
-            run_stages(run, progress)
-        except (CancelledError, KeyboardInterrupt) as stop:
-            _mark_cancelled(run)
-            again = f"catwalk run {trainable} --run-id {run_id}" if trainable else f"catwalk run --run-id {run_id}"
-            raise CatwalkError(f"cancelled; `{again}` goes on where it stopped") from stop
+        _run_stages(run, progress, trainable)
     champion = in_service(run)
     if champion:
         announce(champion)
     _report(run, progress.resent, json)
+
+
+def _log_to_stderr(bars: bool) -> None:
+    """Where no bar is drawn, the log's line an epoch takes its place."""
+    logging.basicConfig(level=logging.WARNING if bars else logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+
+
+def _run_stages(run: Run, observer: Observer, trainable: str) -> None:
+    """
+    Raises:
+        CatwalkError: somebody has stopped it; it says how to go on.
+    """
+    from catwalk.stages.pipeline import run_stages
+
+    try:
+        run_stages(run, observer)
+    except (CancelledError, KeyboardInterrupt) as stop:
+        _mark_cancelled(run)
+        again = f"catwalk run {trainable}".rstrip() + f" --run-id {run.run_id}"
+        raise CatwalkError(f"cancelled; `{again}` goes on where it stopped") from stop
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
@@ -146,22 +155,21 @@ def _report(run: Run, resent: int, json: bool) -> None:
     )
 
 
-def predict(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILE...",
-            help="One input each, such as a picture; - reads one from standard input.",
-            show_default=False,
-        ),
-    ],
-    invert: Annotated[
-        Literal["auto", "yes", "no"],
-        typer.Option(help="Turn a picture into its negative; auto does so where it is not as those of the training."),
-    ] = "auto",
-    model: Model = "",
-    json: Json = False,
-) -> None:
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...",
+        help="One input each, such as a picture; - reads one from standard input.",
+        show_default=False,
+    ),
+]
+InvertOption = Annotated[
+    Literal["auto", "yes", "no"],
+    typer.Option(help="Turn a picture into its negative; auto does so where it is not as those of the training."),
+]
+
+
+def predict(files: Files, invert: InvertOption = "auto", model: Model = "", json: Json = False) -> None:
     """Say what the champion makes of each file (its top three); one that can't be read stops no other."""
     from catwalk.cli.tables import output
 

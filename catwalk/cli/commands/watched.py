@@ -28,7 +28,7 @@ def show(context: typer.Context, json: Json = False) -> None:
     if json:
         output.print_json([output.plain(row) for row in found])
     elif found:
-        output.show(model_table.table(found))
+        output.show(model_table.table(found), *model_table.links(found))
     else:
         print("no models yet; the first run of one makes it known, or `catwalk models add`")
 
@@ -80,7 +80,15 @@ def rename(
 
 
 def _check_known(store: Store, model: str) -> None:
-    from catwalk.cli.tables import model_table
+    """Summaries are read only of a model that has neither a record of its own nor a champion.
 
-    if model not in {row.model for row in model_table.rows(store)}:
+    Raises:
+        ConfigError: nothing is known of the model.
+    """
+    from catwalk.ledger.models.champion import Champions
+    from catwalk.ledger.models.watched import watched
+    from catwalk.ledger.summaries import Summaries
+
+    known = watched(store, model) or Champions(store).find(model)
+    if not known and all(summary.model != model for summary in Summaries(store).read()):
         raise ConfigError(f"there is no model {model}; `catwalk models` lists them")

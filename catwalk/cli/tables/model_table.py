@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -30,6 +31,10 @@ class Row:
     """run_id; empty: none."""
     state: str
     """In words, with its other name."""
+    links: dict[str, str]
+    thresholds: dict[str, Any]
+    """As run.json has them, like their reasons."""
+    threshold_reasons: dict[str, str]
 
 
 def rows(store: Store) -> list[Row]:
@@ -59,6 +64,9 @@ def _row(model: str, runs: list[SummaryRecord], known: WatchedRecord | None, cha
         last.run_id if last else "",
         champion[0].run_id if champion else "",
         _state(said, runs),
+        said.links or (last.links if last else {}),
+        said.thresholds,
+        said.threshold_reasons,
     )
 
 
@@ -83,3 +91,9 @@ def table(found: list[Row]) -> Table:
         words = (row.model, row.problem, row.schedule, row.owner, str(row.runs), row.last_run, row.champion, row.state)
         shown.add_row(*(escape(word) or "-" for word in words))
     return shown
+
+
+def links(found: list[Row]) -> list[str]:
+    """What belongs to the models elsewhere, a line a link: addresses are too long for a column."""
+    named = [f"{row.model}: {name} {url}" for row in found for name, url in row.links.items()]
+    return ["", *map(escape, named)] if named else []

@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich import box
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from catwalk.cli.doctor.check import Check
     from catwalk.cli.tables.run_table import Recipe
     from catwalk.ledger.migration import Migrated
+    from catwalk.problems.limits import Limit
 
 T = TypeVar("T")
 _CLASSES = Multiclass()
@@ -155,11 +156,8 @@ def _narrow_table(summaries: Sequence[SummaryRecord], now: float, stalled_second
 
 def headline(summary: SummaryRecord, digits: int) -> str:
     """What the gate decides by: accuracy in per cent, any other metric by its name."""
-    if not summary.headline or summary.headline == "accuracy":
-        return number(summary.test_accuracy and 100 * summary.test_accuracy, f".{digits}f")
-    value = summary.test_metrics.get(summary.headline)
-    unit = f" {escape(summary.unit)}" if summary.unit else ""
-    return "-" if value is None else f"{escape(summary.headline.replace('_', ' '))} {number(value, '.4g')}{unit}"
+    accuracy = summary.test_accuracy and 100 * summary.test_accuracy
+    return escape(summary.named_headline) or number(accuracy, f".{digits}f")
 
 
 def recipes_table(recipes: Sequence[Recipe]) -> Table:
@@ -218,12 +216,17 @@ def run_facts(
     stalled_seconds: float,
     problem: Problem = _CLASSES,
     whole: bool = False,
+    limits: Iterable[Limit] = (),
 ) -> RenderableType:
     """All that one screen or two can say of a run; if `whole`, every class and slice."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
-    for name, value in _facts(summary, training, now, stalled_seconds):
+    told = "\n".join(f"{limit.name} {limit.value}" + f": {limit.reason}" * bool(limit.reason) for limit in limits)
+    for name, value in [
+        *_facts(summary, training, now, stalled_seconds),
+        *([("limits", escape(told))] if told else []),
+    ]:
         facts.add_row(name, value)
     parts: list[RenderableType] = [facts]
     if attempts:
@@ -246,6 +249,8 @@ def _facts(
             coloured(shown_state(summary, now, stalled_seconds))
             + (f" in {escape(summary.stopped_in)}" if summary.stopped_in else ""),
         ),
+        *([("owner", escape(summary.owner))] if summary.owner else []),
+        *([("links", escape(addresses(summary.links)))] if summary.links else []),
         ("trigger", summary.trigger + (f", DAG run {escape(summary.dag_run_id)}" if summary.dag_run_id else "")),
         *(
             [("sweep", f"{escape(summary.sweep)}  (catwalk runs --where 'sweep = {escape(summary.sweep)}')")]
@@ -268,6 +273,11 @@ def _facts(
             ("left out", f"{summary.series_left_out:,} series, to fit Prometheus' limit; the report has every epoch")
         )
     return facts
+
+
+def addresses(links: Mapping[str, str]) -> str:
+    """Name and URL, a line each."""
+    return "\n".join(f"{name} {url}" for name, url in links.items())
 
 
 def _seed(summary: SummaryRecord) -> list[tuple[str, str]]:

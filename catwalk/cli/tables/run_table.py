@@ -176,6 +176,26 @@ class Condition:
         return bool(both_nan or value == operand) == (self.operator == "=")
 
 
+def meeting(
+    told: Sequence[tuple[str, str, str]], summaries: Sequence[SummaryRecord], now: float, stalled_seconds: float
+) -> tuple[list[Row], Keys]:
+    """Rows of the runs that meet every condition, in the order given, and the keys that rows have.
+
+    Args:
+        told: key, operator and value of each condition; see :func:`parts`.
+        summaries: the runs.
+        now: seconds since the Unix epoch.
+        stalled_seconds: after so long a silence a run counts as stalled.
+
+    Raises:
+        ConfigError: see :class:`Condition`.
+    """
+    keys = keys_of(summaries)
+    conditions = [Condition(*parts, keys) for parts in told]
+    rows = [row(summary, now, stalled_seconds, keys) for summary in summaries]
+    return [of for of in rows if all(condition.holds(of) for condition in conditions)], keys
+
+
 def _text(key: str, text: str) -> str:
     return text
 

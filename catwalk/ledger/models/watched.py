@@ -43,6 +43,7 @@ def note(store: Store, run: RunRecord) -> None:
             run.schedule,
             run.owner,
             run.thresholds,
+            run.threshold_reasons,
             run.links,
             run.run_id,
             formerly=before.formerly if before else "",

@@ -29,6 +29,8 @@ _USER_INFO = re.compile(r"(?<=://)[^/\s@]*:[^/\s@]*(?=@)")
 _IN_QUERY = re.compile(
     r"([?&][^=&\s]*(?:password|token|secret|signature|sig|api_?key|credential)[^=&\s]*=)[^&\s]+", re.IGNORECASE
 )
+Limit = float | tuple[float, str]
+"""A threshold; or with the reason for it."""
 
 
 def model_name(name: Any) -> str:
@@ -107,7 +109,9 @@ def stored_links(links: Mapping[str, str] | None) -> dict[str, str]:
     for name, url in found.items():
         if not isinstance(url, str) or not re.match(r"https?://", url):
             raise InputError(f"links[{name!r}]: expected a URL, http:// or https://; got {url!r:.60}")
-    return {str(name): _text(url) for name, url in found.items()}
+        if len(url) > LONGEST_VALUE:
+            raise InputError(f"links[{name!r}]: expected at most {LONGEST_VALUE} characters; got {len(url):,}")
+    return {_text(str(name)): _text(url) for name, url in found.items()}
 
 
 def schedule(every: str, cron: str) -> str:
@@ -146,23 +150,41 @@ def _span(every: str) -> float:
     return seconds
 
 
-def stored_thresholds(given: Mapping[str, float] | None, problem: Problem) -> dict[str, Any]:
+def stored_thresholds(given: Mapping[str, Limit] | None, problem: Problem) -> dict[str, Any]:
     """Thresholds as :class:`catwalk.gate.config.Thresholds` has them: those of alerts are limits, of metrics floors.
 
     Raises:
-        InputError: one is no number, or is of a metric that the problem doesn't have.
+        InputError: one is neither a number nor a number with its reason, or is of a metric that the problem doesn't
+            have.
     """
     own = ("margin", "significance", "slice_significance")
     metrics = [metric.name for metric in problem.metrics]
     found: dict[str, Any] = {"floors": {}} if given else {}
-    for name, value in (given or {}).items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise InputError(f"thresholds[{name!r}]: expected a number; got {value!r:.60}")
+    for name, limit in (given or {}).items():
+        value, _ = _limit(name, limit)
         if name not in (*metrics, *own, *LIMITS):
             raise InputError(
                 f"thresholds: expected metrics out of {', '.join(metrics)}, or {', '.join(own)}, or limits of alerts: "
                 f"{', '.join(LIMITS)}; got {name!r}"
             )
         group = found if name in own else found.setdefault("limits" if name in LIMITS else "floors", {})
-        group[name] = float(value)
+        group[name] = value
     return found
+
+
+def stored_reasons(given: Mapping[str, Limit] | None) -> dict[str, str]:
+    """Name of a threshold → its reason, of those that have one.
+
+    Raises:
+        InputError: as :func:`stored_thresholds` does.
+    """
+    reasons = {name: _limit(name, limit)[1] for name, limit in (given or {}).items()}
+    return {name: _text(reason) for name, reason in reasons.items() if reason}
+
+
+def _limit(name: str, limit: Limit) -> tuple[float, str]:
+    value, reason = limit if isinstance(limit, tuple) and len(limit) == 2 else (limit, "")
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not (number and isinstance(reason, str)):
+        raise InputError(f"thresholds[{name!r}]: expected a number, or (number, 'reason'); got {limit!r:.60}")
+    return float(value), reason

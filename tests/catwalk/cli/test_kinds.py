@@ -29,6 +29,20 @@ def test_a_regression_shows_its_metrics_with_units(ledger: Any, command: Any) ->
     assert f"mae {metrics['mae']:.4g} EUR" in command("runs").out and "test\n%" not in command("runs").out
 
 
+def test_limits_with_reasons_owner_and_links_are_shown(ledger: Any, command: Any) -> None:
+    limits = {"mae": (40.0, "a day's [stock]"), "significance": 0.02}
+    options: Any = {"owner": "stores", "links": {"notebook": "https://example.org/[n]"}, "thresholds": limits}
+    with catwalk.run("demand", catwalk.Regression("EUR"), **options) as run:
+        pass
+    shown, listed = command("show", run.run_id).out, command("models").out
+    assert "mae, at most 40 EUR: a day's [stock]" in shown and "significance 0.02" in shown
+    for text in (shown, listed):
+        assert "stores" in text and "notebook https://example.org/[n]" in " ".join(text.split())
+    (row,) = command("models", "--json").json()
+    assert row["links"] == options["links"] and row["threshold_reasons"] == {"mae": "a day's [stock]"}
+    assert row["thresholds"] == {"floors": {"mae": 40.0}, "significance": 0.02}
+
+
 def test_a_binary_model_has_the_columns_of_its_own_epochs_and_scores_without_per_cent(
     ledger: Any, command: Any
 ) -> None:

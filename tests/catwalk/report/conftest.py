@@ -49,6 +49,9 @@ class Page(HTMLParser):
         self.images: list[dict[str, str]] = []
         self.tags: set[str] = set()
         self.addresses: list[str] = []
+        """Of what it loads."""
+        self.links: dict[str, str] = {}
+        """Address of each link → its text."""
         self.text = ""
         self._open: list[str] = []
         self.feed(html.decode())
@@ -58,7 +61,10 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         found = {name: value or "" for name, value in attributes}
-        self.addresses += [found[name] for name in ("src", "href", "srcset", "data", "action") if name in found]
+        if tag == "a":
+            self.links[found["href"]] = ""
+        else:
+            self.addresses += [found[name] for name in ("src", "href", "srcset", "data", "action") if name in found]
         if tag == "img":
             self.images.append(found)
         if tag not in _VOID:
@@ -70,6 +76,8 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._open[-1:] != ["style"]:
             self.text += data
+        if self._open[-1:] == ["a"]:
+            self.links[[*self.links][-1]] += data
 
     @property
     def figures(self) -> list[str]:
@@ -83,6 +91,7 @@ def check_page(html: bytes) -> Page:
     page = Page(html)
     assert len(html) < 3_000_000
     assert all(address.startswith("data:") for address in page.addresses), page.addresses
+    assert all(re.match("https?://", address) for address in page.links), page.links
     assert not page.tags & {"script", "link", "iframe", "object", "embed"}
     assert not re.search(r"url\(|@import", html.decode())
     for image in page.images:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,28 @@ def test_a_regression_shows_its_errors_in_its_unit(ledger: Ledger) -> None:
     assert "half first1,000" in text and text.count("✓ not worse") == 2 and "Holm-corrected over all 2" in text
     assert any(f"champion, {first}" in svg for svg in check_page(report.html).figures)
     assert "Gini by epoch" in text and "%" not in text[text.index("better than the champion") : text.index("in words")]
+
+
+def test_a_model_s_limits_stand_with_their_reasons_beside_its_owner_and_links(ledger: Ledger) -> None:
+    owned = {"owner": "growth <team>", "links": {"note<b>": 'https://example.org/n?a=1&b="2"'}}
+    limits = {"auc": (0.75, "last year's <list> had it"), "log_loss": 0.9, "margin": (0.01, "half a point")}
+    with catwalk.run("churn", catwalk.Binary(), thresholds=limits, **owned) as run:  # type: ignore[arg-type]
+        run.test((KEYS % 5 == 0).astype(int), np.where(KEYS % 5 == 0, 0.7, 0.2))
+    report, text = shown(ledger, run.run_id)
+    told = text[text.index("Limits of this model") : text.index("At a glance")]
+    assert "auc, at least0.75last year's <list> had it" in told
+    assert "log loss, at most0.9 natsno reason given" in told and "margin0.01 natshalf a point" in told
+    assert "ownergrowth <team>" in text
+    assert check_page(report.html).links == {'https://example.org/n?a=1&b="2"': "note<b>"}
+    assert "Limits of this model" not in shown(ledger, churn(1))[1]
+
+
+def test_a_link_that_is_none_of_the_web_is_only_its_name(ledger: Ledger) -> None:
+    """Nobody's run stores such a link; whoever may write into the ledger could."""
+    run = ledger.run(churn(1))
+    run.store.put_record(run.key("run.json"), replace(run.record, links={"here": "javascript:alert(1)"}))
+    report, text = shown(ledger, run.run_id)
+    assert "linkshere" in text and b"javascript" not in report.html
 
 
 def test_the_checks_of_a_decision_have_the_unit_of_what_they_measure(ledger: Ledger) -> None:

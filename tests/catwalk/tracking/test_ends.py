@@ -145,15 +145,47 @@ def test_model_and_test_try_again_and_say_what_is_not_stored(
     assert left == [0] and run.decision and run.decision.decision == "would_ship"
     left[0] = 10_000
     run = catwalk.run("churn", catwalk.Binary(), close_timeout=0.5)
+    run.epoch(1, train={"loss": 1.0})
     steps = {"model": lambda: run.model(b"m"), "test": lambda: run.test(LABELS, scores(), keys=KEYS)}
     what = "model" if failing.startswith("model") else "test"
-    with pytest.raises(StoreUnavailableError, match=rf"^the store is out; the {what} is not stored: call run\.{what}"):
+    told = rf"^the store is out; the {what} is not stored: call run\.{what}.* again; stored are 1 epoch, "
+    with pytest.raises(
+        StoreUnavailableError, match=rf"{told}and `catwalk finish {run.run_id}` ends the run with that$"
+    ):
         steps[what]()
     left[0] = 0
     for step in steps.values():
         step()
     run.close()
     assert run.decision and run.decision.decision == "would_ship"
+
+
+def test_the_close_tells_of_all_that_is_stored_while_nothing_can_be_read(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = catwalk.run("churn", catwalk.Binary(), close_timeout=0.5)
+    run.epoch(1, train={"loss": 1.0})
+    run.epoch(2, train={"loss": 0.5})
+    run.model(b"m")
+    run.test(LABELS, scores(), keys=KEYS)
+    with monkeypatch.context() as outage:
+        for request in ("put", "_fetch", "etag"):
+            outage.setattr(FileStore, request, _out)
+        told = rf"stored are 2 epochs, the model and the test; `catwalk finish {run.run_id}` completes it$"
+        with pytest.raises(StoreUnavailableError, match=told):
+            run.close()
+    assert closing.finish(only(ledger), Silent()).decision == "would_ship"
+
+
+def test_a_report_of_an_attempt_before_goes_when_the_run_has_ended_again(ledger: Ledger) -> None:
+    with pytest.raises(ValueError, match="too deep"):
+        _ended_by(ValueError("too deep"), run_key="nightly")
+    run = only(ledger)
+    run.store.put(run.key("report.html"), b"of the attempt that failed")
+    with catwalk.run("churn", catwalk.Binary(), run_key="nightly"):
+        pass
+    assert only(ledger).summary().state == "untested"
+    assert run.store.etag(run.key("report.html")) is None
 
 
 def test_the_store_s_recovery_brings_all_epochs(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from itertools import count
 from pathlib import Path
@@ -14,8 +15,11 @@ from catwalk.errors import ConfigError
 from catwalk.gate.promotion import promote_by_hand, rollback
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.models.watched import watched
+from catwalk.ledger.records import ChampionRecord
 from catwalk.ledger.runs import Ledger
+from catwalk.ledger.summaries import Summaries
 from catwalk.storage.file_store import FileStore
+from catwalk.tracking import closing, opening, renaming
 from catwalk.tracking.arguments.keys import salt_key
 from catwalk.tracking.renaming import rename
 from catwalk_exporter.exposition import Exposition, Facts, Settings
@@ -94,6 +98,38 @@ def test_a_run_by_hand_hides_no_scheduled_one_that_brought_a_model_back(command:
         run_id = f"20261124T03000{number}Z-00000001"
         put_summary(ledger.store, summary(run_id, trigger=trigger, started=started))
     assert "retired" not in command("models").out
+
+
+@pytest.mark.parametrize("kind", ["logged", "of a Trainable"])
+def test_of_a_retired_model_nothing_is_told_that_an_alert_stands_on(kind: str, command: Any, ledger: Ledger) -> None:
+    """But what its runs were, for as long as that of any run is told."""
+    if kind == "logged":
+        trained(every="24h")
+    else:
+        ended = time.time() - 13 * 3_600
+        of_stages = summary(model="churn", decision="ship", started=ended - 60, updated=ended, finished=ended)
+        put_summary(ledger.store, of_stages)
+        champion = ChampionRecord("churn", of_stages.run_id, "5" * 64, time.time(), "", of_stages.run_id, "gate", "ok")
+        ledger.store.put_record("champions/churn.json", champion)
+    trained("other")
+    before, role = exposed(ledger), 'role="latest"'
+    assert re.search(r'^catwalk_champion_info{model="churn"', before, re.MULTILINE) and before.count(role) > 10
+    assert command("models", "retire", "churn").code == 0
+    text = exposed(ledger)
+    told = {line.partition("{")[0] for line in text.splitlines() if 'model="churn"' in line}
+    kept = (
+        "catwalk_model_info|catwalk_(run|stage|decision|gate)_|catwalk_(decisions_total|last_success_timestamp_seconds)"
+    )
+    assert not [name for name in told if not re.match(kept, name)], told
+    assert re.search(r'^catwalk_champion_info{model="other"', text, re.MULTILINE) and role in text
+
+
+def test_a_model_s_old_name_misses_no_champion(command: Any, ledger: Ledger) -> None:
+    run = trained(every="24h")
+    assert command("models", "rename", "churn", "attrition").code == 0
+    told = exposed(ledger)
+    assert f'catwalk_model_version_info{{model="attrition",role="champion",run_id="{run.run_id}"}}' in told
+    assert 'catwalk_model_version_info{model="churn"' not in told and 'runs_since_ship{model="churn"' not in told
 
 
 def told(ledger: Ledger, family: str) -> dict[str, float]:
@@ -195,6 +231,53 @@ def test_a_rename_that_was_interrupted_is_completed_by_the_next(
     )  # fmt: skip
     salts = [ledger.store.get(salt_key(name)).body for name in ("churn", "attrition")]
     assert salts[0] == salts[1]
+
+
+def test_of_a_rename_and_a_run_that_opens_at_the_same_moment_one_sees_the_other(
+    command: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the run could promote under the old name, where nobody looks."""
+    run = trained()
+    opened = opening._opened
+
+    def renamed_meanwhile(*arguments: Any) -> Any:
+        monkeypatch.setattr(opening, "_opened", opened)
+        rename(ledger.store, "churn", "attrition", "ada")
+        return opened(*arguments)
+
+    monkeypatch.setattr(opening, "_opened", renamed_meanwhile)
+    with pytest.raises(ConfigError, match=r"model: churn was renamed on .*; its name is attrition"):
+        trained()
+    assert list(ledger.store.list("open_runs/")) == []
+    assert [summary.run_id for summary in Summaries(ledger.store).read()] == [run.run_id]
+
+    change = renaming.watched.change
+
+    def opened_meanwhile(store: Any, model: str, *arguments: Any) -> None:
+        if model == "attrition":
+            store.put(closing.open_key(model, run.run_id), b"")
+        change(store, model, *arguments)
+
+    with monkeypatch.context() as race:
+        race.setattr(renaming.watched, "change", opened_meanwhile)
+        with pytest.raises(ConfigError, match=rf"run {run.run_id} of attrition is open; close it, .* and rename again"):
+            rename(ledger.store, "attrition", "leaving", "ada")
+    assert Champions(ledger.store).models() == ["attrition"]
+    ledger.store.delete(closing.open_key("attrition", run.run_id))
+    rename(ledger.store, "attrition", "leaving", "ada")
+    assert Champions(ledger.store).models() == ["leaving"]
+
+
+def test_to_retire_a_model_that_is_known_reads_no_summary(
+    command: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(every="24h")
+    put_summary(ledger.store, summary(model="mlp"))
+    with monkeypatch.context() as unread:
+        unread.setattr(Summaries, "read", lambda *arguments: pytest.fail("summaries were read"))
+        assert command("models", "retire", "churn").code == 0
+    assert command("models", "retire", "mlp").code == 0, "a Trainable's model that never shipped has summaries alone"
+    assert command("models", "retire", "lost").code == 1
 
 
 def test_what_can_not_be_is_one_line(command: Any, ledger: Ledger) -> None:

@@ -272,6 +272,18 @@ def test_secrets_are_not_stored(ledger: Ledger) -> None:
         ),
         (lambda: catwalk.run("m", catwalk.Binary(), cron="99 3 * * * Europe/Berlin"), "cron: expected five fields"),
         (lambda: catwalk.run("m", catwalk.Binary(), thresholds={"f1": 0.5}), "thresholds: expected metrics out of"),
+        *(
+            (
+                lambda limit=limit: catwalk.run("m", catwalk.Binary(), thresholds={"log_loss": limit}),
+                "thresholds['log_loss']: expected a number, or (number, 'reason'); got ",
+            )
+            for limit in ("low", True, float("nan"), (0.5, 3), (0.5, "a", "b"), ("a", 0.5))
+        ),
+        (
+            lambda: catwalk.run("m", catwalk.Binary(), links={"a": f"https://{'x' * 600}"}),
+            "links['a']: expected at most 500 characters; got 608",
+        ),
+        (lambda: catwalk.run("m", catwalk.Binary(), links={"a": "javascript:alert(1)"}), "expected a URL, http://"),
         (lambda: catwalk.run("m", catwalk.Binary(), ship="yes"), "ship: expected 'auto' or 'never'"),
         (lambda: catwalk.run("m", catwalk.Binary(), links={"a": "x"}), "links['a']: expected a URL"),
     ],

@@ -40,6 +40,15 @@ def test_where_a_run_has_failed_is_the_stage_that_failed(changes: dict[str, Any]
     assert f'<span class="{state}">{state}</span>{f" {expected}" if expected else ""}</td>' in page(**changes)
 
 
+def test_owner_and_links_are_shown_and_a_link_that_is_none_of_the_web_is_only_its_name() -> None:
+    links = {"note <b>": "https://example.org/?a=1&b='2'", "here": "javascript:alert(1)"}
+    text = page(owner="growth <team>", links=links)
+    assert "<th>owner</th><td>growth &lt;team&gt;</td>" in text and "javascript" not in text
+    linked = '<a href="https://example.org/?a=1&amp;b=&#x27;2&#x27;">note &lt;b&gt;</a> · here'
+    assert f"<th>links</th><td>{linked}</td>" in text
+    assert "<th>links</th>" not in page() and "<th>owner</th>" not in page()
+
+
 def test_only_a_seed_that_is_not_set_is_derived() -> None:
     text = page(parameters={"seed": None, "model_bytes_cap": None, "hidden": [512, 512], "dropout": 0.2})
     for name, value in {"seed": "derived", "model_bytes_cap": "none", "hidden": "512,512", "dropout": "0.2"}.items():

@@ -47,7 +47,7 @@ def answer(exporter: ExporterProcess, path: str, method: str = "GET") -> tuple[i
 
 
 def test_a_report_and_its_figures_are_served_as_they_are_now(exporter: ExporterProcess, s3_store: Store) -> None:
-    assert "There is no report yet" in exporter.get(f"/runs/{RUN}")
+    wait_until(lambda: "There is no report: " in exporter.get(f"/runs/{RUN}"))
     s3_store.put(f"runs/{RUN}/report.html", REPORT)
     s3_store.put(f"runs/{RUN}/figures/loss_and_accuracy.png", PNG)
     status, headers, body = answer(exporter, f"/runs/{RUN}")
@@ -61,7 +61,7 @@ def test_a_report_and_its_figures_are_served_as_they_are_now(exporter: ExporterP
     s3_store.put(f"runs/{RUN}/report.html", REPORT.replace(b"The report", b"Another one"))
     assert "Another one" in exporter.get(f"/runs/{RUN}/"), "what is remembered is not served when it has changed"
     s3_store.delete(f"runs/{RUN}/report.html")
-    assert "There is no report yet" in exporter.get(f"/runs/{RUN}")
+    assert "There is no report: " in exporter.get(f"/runs/{RUN}")
     facts = exporter.get(f"/runs/{RUN}/facts")
     assert f'<a href="/runs/{RUN}">Report</a>' in facts and "test accuracy" in facts
 

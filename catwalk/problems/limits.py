@@ -1,0 +1,42 @@
+"""What a model must reach, in words: the limits that its runs were given, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from catwalk.problems.interface import Problem
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit of the decision."""
+
+    name: str
+    """In words."""
+    value: str
+    """With its unit."""
+    reason: str
+    """Empty: nobody has said."""
+
+
+def limits(problem: Problem, thresholds: Mapping[str, Any], reasons: Mapping[str, str]) -> Iterator[Limit]:
+    """Those that a run was given; what it leaves to Catwalk has no line.
+
+    Args:
+        problem: what the model is asked.
+        thresholds: as run.json has them.
+        reasons: the same names → why.
+    """
+    known = {metric.name: metric for metric in problem.metrics}
+    for name, value in thresholds.get("floors", {}).items():
+        metric = known.get(name)
+        bound = "at least" if metric and metric.goal == "maximize" else "at most"
+        told = f"{metric.title}, {bound}" if metric else name
+        yield Limit(told, metric.text(value) if metric else f"{value:g}", reasons.get(name, ""))
+    for name in ("margin", "significance", "slice_significance"):
+        if name in thresholds:
+            value = thresholds[name]
+            told = problem.metrics[0].change(value).removeprefix("+") if name == "margin" else f"{value:g}"
+            yield Limit(name.replace("_", " "), told, reasons.get(name, ""))

@@ -1,0 +1,63 @@
+"""Builds one run's report, in a process of its own: matplotlib stays out of the exporter, and what goes wrong too.
+
+    python -m catwalk_exporter.build RUN FOLDER
+
+The report goes into the ledger. Where that refuses it, as it refuses credentials that may only read, it goes into the
+folder, and a line on standard output says why.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from catwalk import extras
+from catwalk.entry_point import entry_point
+from catwalk.errors import CatwalkError, StoreError
+from catwalk.ledger.runs import Ledger, Run
+from catwalk.storage.opening import open_store
+
+SECONDS = 300
+MEMORY_BYTES = 2**30
+"""Of data; a report over 20,000 test examples takes a seventh of it."""
+
+
+@entry_point("catwalk report")
+def main() -> None:
+    """Entry point."""
+    run_id, folder = sys.argv[1:]
+    _limit()
+    try:
+        _build(Ledger(open_store()).run(run_id), Path(folder))
+    except MemoryError:
+        raise CatwalkError(f"it takes more than {MEMORY_BYTES // 2**20:,} MiB of memory") from None
+
+
+def _build(run: Run, folder: Path) -> None:
+    with extras.required("report"):
+        from catwalk.report.build import build, write
+        from catwalk.stages.artifacts import reports
+    report = build(run)
+    try:
+        reports.store(run, report)
+    except StoreError as error:
+        write(report, folder)
+        print(error)
+
+
+def _limit() -> None:
+    """Lets this process take neither long nor much, nor anything before the exporter does."""
+    signal.alarm(SECONDS)  # even where the exporter is gone
+    os.nice(10)
+    with suppress(OSError, ValueError):  # macOS knows no such limit
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+    with suppress(OSError):  # where memory runs out all the same, this goes first
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""Reports that are built because somebody looks: one at a time, each in a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+log = logging.getLogger("catwalk.exporter")
+
+REST_SECONDS = 600.0
+"""From a build that failed until a look tries again."""
+_REMEMBERED = 16
+"""Reports of some MB each, where the ledger takes none."""
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Each thread of numpy's would reserve memory of its own."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of building a report that is not in the ledger."""
+
+    version: float
+    """Of the run that it is about."""
+    failure: str = ""
+    """Why there is none, in a line."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    """Path within the run's folder → what the ledger has refused to take."""
+    since: float = field(default_factory=time.monotonic)
+
+    def stands(self, version: float) -> bool:
+        """Whether it still says what is so."""
+        return version == self.version and not (self.failure and time.monotonic() - self.since > REST_SECONDS)
+
+
+class Builds:
+    """Builds reports and remembers what came of it. Safe to share between threads.
+
+    There is no queue: who finds another report being built asks again, as the page does by itself.
+    """
+
+    def __init__(self, command: tuple[str, ...] = (sys.executable, "-m", "catwalk_exporter.build")) -> None:
+        """
+        Args:
+            command: what builds; a run id and a folder follow.
+        """
+        self._command = command
+        self._lock = threading.Lock()
+        self._busy = self._stopped = False
+        self._process: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
+        self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
+
+    def ask(self, run_id: str, version: float) -> Outcome | None:
+        """What came of the build of a report that the ledger lacks; None: it has begun, or will; ask again.
+
+        Args:
+            run_id: a run that is in the ledger, and has ended.
+            version: changes when the run does; what came of another version no longer counts.
+        """
+        with self._lock:
+            known = self._outcomes.get(run_id)
+            if known and known.stands(version):
+                return known
+            if not (self._busy or self._stopped):
+                self._busy = True
+                self._thread = threading.Thread(target=self._build, args=(run_id, version), name="build", daemon=True)
+                self._thread.start()
+        return None
+
+    def file(self, run_id: str, path: str) -> bytes | None:
+        """A file of a report that the ledger has refused; None: there is none."""
+        with self._lock:
+            known = self._outcomes.get(run_id)
+        return known.files.get(path) if known else None
+
+    def stop(self) -> None:
+        """Ends the build that is under way, and lets it tidy up."""
+        with self._lock:
+            self._stopped = True
+            if self._process:
+                self._process.kill()
+        if self._thread:
+            self._thread.join(1.0)
+
+    def _build(self, run_id: str, version: float) -> None:
+        try:
+            failure, files = self._built(run_id)
+        except Exception as error:  # such as a full disk; no other report would be built any more
+            failure, files = f"{type(error).__name__}: {error}", {}
+        with self._lock:
+            self._busy, self._process = False, None
+            self._outcomes.pop(run_id, None)
+            if failure or files:
+                self._outcomes[run_id] = Outcome(version, failure, files)
+            while len(self._outcomes) > _REMEMBERED:
+                self._outcomes.popitem(last=False)
+        if failure:
+            log.warning("the report of %s could not be built: %s", run_id, failure)
+
+    def _built(self, run_id: str) -> tuple[str, dict[str, bytes]]:
+        """Why it failed, or the files that the ledger has refused; neither where it has taken them."""
+        with tempfile.TemporaryDirectory(prefix="catwalk-report-") as folder:
+            with self._lock:
+                if self._stopped:
+                    return "", {}
+                self._process = process = subprocess.Popen(
+                    [*self._command, run_id, folder],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    errors="replace",
+                    env={**os.environ, **_ONE_THREAD},
+                )
+            refusal, said = process.communicate()
+            if process.returncode:
+                return _failure(process.returncode, said), {}
+            files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in Path(folder).rglob("*.*")}
+        log.info("built the report of %s%s", run_id, f", kept here: {refusal.strip()}" if files else "")
+        return "", files
+
+
+def _failure(code: int, said: str) -> str:
+    if code == -signal.SIGALRM:
+        return "it took too long"
+    if code < 0:
+        return f"it was ended by {signal.Signals(-code).name}; is there too little memory?"
+    line = (said.strip().splitlines() or [f"exit code {code}"])[-1]
+    return line.removeprefix("catwalk report: ").removeprefix("catwalk: ")
