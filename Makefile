@@ -6,7 +6,7 @@ AIRFLOW2 := tests/models/airflow2/requirements
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock up down status demo test check lint format types unit integration test-distributed bench clean
+.PHONY: help setup lock up down status demo test check lint format types unit drawings integration test-distributed bench clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,9 +33,9 @@ sbom: setup ## list what the containers' images hold, as CycloneDX JSON in sbom.
 status: setup ## show every part and where it listens
 	@$(VENV)/python -m stack status
 
-test: check integration test-distributed ## every check and test, those with the real servers included
+test: check drawings integration test-distributed ## every check and test, those with the real servers included
 
-check: lint types unit ## lint, types and unit tests: about a minute
+check: lint types unit ## lint, types and the quick tests: about two minutes
 
 lint: setup
 	@$(VENV)/ruff check .
@@ -49,8 +49,11 @@ format: setup ## format the code
 types: setup
 	@$(VENV)/mypy
 
-unit: setup ## tests that need no server
-	@$(VENV)/pytest -m "not integration" --numprocesses 2
+unit: setup ## tests that need no server and draw no figures
+	@$(VENV)/pytest -m "not integration and not drawing" --numprocesses 2
+
+drawings: setup ## tests of figures and of pages with figures
+	@$(VENV)/pytest -m "drawing and not integration" --numprocesses 2
 
 integration: setup ## tests with the real servers
 	@$(VENV)/pytest -m "integration and not distributed" --numprocesses 4 --dist loadscope --no-loadscope-reorder

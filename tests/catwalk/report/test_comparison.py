@@ -32,6 +32,8 @@ from tests.catwalk.report.conftest import (
 )
 from tests.catwalk.report.test_figures import ODD, check_drawing, check_legible
 
+pytestmark = pytest.mark.drawing
+
 
 def entry(number: int, found: Predictions | None, **knobs: Any) -> Entry:
     run_id = f"20261123T030000Z-{number:08x}"
@@ -258,20 +260,28 @@ def test_a_run_of_an_older_version_has_the_names_of_one_with_as_many_classes() -
     assert list(pair.classes) == GARMENTS and not pair.note
 
 
+def alike(runs: int, count: int) -> Comparison:
+    """So many runs with so many classes, all tested on the same examples."""
+    names = class_list(count)
+    base = predictions(1, classes=names)
+    return comparison(*(entry(n, predictions(n, base.labels, classes=names)) for n in range(1, runs + 1)))
+
+
 @pytest.mark.parametrize("count", [2, 3, 10, 20, 40, 100])
 @pytest.mark.parametrize("runs", [2, 4, 7])
 def test_any_number_of_classes_is_compared(count: int, runs: int) -> None:
-    names = class_list(count)
-    base = predictions(1, classes=names)
-    found = comparison(*(entry(n, predictions(n, base.labels, classes=names)) for n in range(1, runs + 1)))
-    drawing = class_differences(found)
+    drawing = class_differences(alike(runs, count))
     check_drawing(drawing)
     check_legible(drawing)
     most = 20 if runs <= 5 else 10
     rows = drawing.figure.axes[0].get_yticklabels() if runs <= 5 else drawing.figure.axes[0].get_xticklabels()
     assert len(rows) == min(count, most)
     assert (f"The {most} classes with the largest differences, of {count}." in drawing.note) == (count > most)
-    report = compare_page.build(found)
+
+
+@pytest.mark.parametrize(("runs", "count"), [(2, 2), (4, 3), (7, 10), (2, 20), (4, 40), (7, 100)])
+def test_a_page_compares_any_number_of_classes(runs: int, count: int) -> None:
+    report = compare_page.build(alike(runs, count))
     assert report.missing == {}
     page = check_page(report.html)
     assert ("The 20 classes with the largest differences, of" in page.text) == (count > 20)

@@ -14,6 +14,8 @@ from catwalk.report.figures import binary, regression, style
 from tests.catwalk.report.conftest import CHAMPION, RUN
 from tests.catwalk.report.test_figures import check_drawing, check_legible
 
+pytestmark = pytest.mark.drawing
+
 
 def predicted(n: int = 5_000, scale: float = 1.0, run_id: str = RUN, unit: str = "EUR") -> regression.Predicted:
     random = np.random.default_rng(n)

@@ -22,6 +22,8 @@ from catwalk.tracking import opening
 from tests.catwalk.report.conftest import check_page
 from tests.catwalk.report.test_figures import check_drawing
 
+pytestmark = pytest.mark.drawing
+
 N = 2_000
 KEYS = np.arange(N)
 HALF = {"half": np.where(KEYS < N // 2, "first", "second")}
