@@ -59,8 +59,8 @@ def _run(run_id: str) -> Content:
 
 
 def _limits(known: WatchedRecord | None) -> list[Limit]:
-    """None of a model whose kind nobody has told, or whose kind this version doesn't know."""
+    """None of a model whose kind nobody has told, or that this version can't read."""
     try:
         return [*limits(described(known.problem), known.thresholds, known.threshold_reasons)] if known else []
-    except ConfigError:
+    except (ConfigError, AttributeError, TypeError, ValueError):  # nonsense in a record costs no other model its card
         return []

@@ -59,10 +59,11 @@ def test_models_show_who_answers_for_them_and_what_they_must_reach() -> None:
         {"notebook": "https://example.org/?a=1&b=2", "here": "javascript:alert(1)"}, run.run_id,
     )  # fmt: skip
     gone = WatchedRecord("old", {"kind": "of tomorrow"}, thresholds={"floors": {"f1": 0.5}}, retired=NOW)
+    odd = WatchedRecord("strange", {"kind": "binary"}, thresholds={"limits": 7})
     champion = ChampionRecord("churn", run.run_id, "5" * 64, NOW, "", run.run_id, "gate", "better")
-    text = models(Snapshot((run, summary(model="mlp")), (champion,), models=(known, gone)), store_up=True)
-    assert [*re.findall('<h3 id="model-([a-z]+)">', text)] == ["churn", "mlp", "old"]
-    churn, mlp, old = text.split("<h3 ")[1:]
+    text = models(Snapshot((run, summary(model="mlp")), (champion,), models=(known, gone, odd)), store_up=True)
+    assert [*re.findall('<h3 id="model-([a-z]+)">', text)] == ["churn", "mlp", "old", "strange"]
+    churn, mlp, old, _ = text.split("<h3 ")[1:]
     linked = f'<a href="/runs/{run.run_id}">{run.run_id}</a>'
     for told in (
         "growth &lt;team&gt;", '<a href="https://example.org/?a=1&amp;b=2">notebook</a> · here',
