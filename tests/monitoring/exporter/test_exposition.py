@@ -83,7 +83,6 @@ def test_names_and_labels_are_those_of_the_catalogue() -> None:
     run = summary(checks=[BETTER], dataset_sha256="d" * 64)
     series = rendered(
         run, champions=[champion(run.run_id)], points={run.run_id: 5}, airflow={"scheduler": True},
-        models=[WatchedRecord("mlp", thresholds={"floors": {"accuracy": 0.9}})],
         settings=Settings(links={"airflow": "http://127.0.0.1:8080"}), dags_paused={"fashion_training": False},
         disks={"store": Disk(5, 10)}, dag_failures={("fashion_sweep", "manual__1"): time.time()},
         models=[WatchedRecord("churn", thresholds={"floors": {"auc": 0.8}, "limits": 7})],
