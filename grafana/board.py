@@ -202,6 +202,12 @@ def metric() -> dashboard.QueryVariable:
     return found.sort(VariableSort.ALPHABETICAL_ASC)
 
 
+def epoch_metric() -> dashboard.QueryVariable:
+    """Which metric, of those that the model's epochs had in the range."""
+    found = _labels("metric", "Metric", 'run:metric:last{model="$model", split!="test"}', "metric")
+    return found.sort(VariableSort.ALPHABETICAL_ASC)
+
+
 def goal() -> dashboard.QueryVariable:
     """Whether the chosen metric should be large or small, hidden; empty where nobody has said."""
     described = f'last_over_time(catwalk_metric_info{{model="$model", metric="$metric"}}[{REMEMBERED}])'
@@ -214,14 +220,10 @@ def statistic() -> dashboard.QueryVariable:
     return found.sort(VariableSort.ALPHABETICAL_ASC)
 
 
-def split() -> dashboard.CustomVariable:
-    """Which split the curves are measured on."""
-    return (
-        dashboard.CustomVariable("split")
-        .label("Split")
-        .values("validation,train")
-        .current(VariableOption(selected=True, text="validation", value="validation"))
-    )
+def split() -> dashboard.QueryVariable:
+    """Which split the curves are measured on, of those that the model's epochs tell; validation first."""
+    found = _labels("split", "Split", 'run:metric:last{model="$model", split!="test"}', "split")
+    return found.sort(VariableSort.ALPHABETICAL_DESC)
 
 
 def place(part: str) -> dashboard.QueryVariable:

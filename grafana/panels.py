@@ -21,6 +21,7 @@ from grafana_foundation_sdk.models import common as looks
 from grafana_foundation_sdk.models.common import DataSourceRef
 from grafana_foundation_sdk.models.dashboard import (
     DashboardLinkType,
+    DataTransformerConfig,
     DynamicConfigValue,
     FieldColorModeId,
     RangeMap,
@@ -31,7 +32,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from grafana.transformations import Column, Style, convert, join, matrix, organize, sort
+from grafana.transformations import Column, Style, convert, filled, join, matrix, organize, sort
 
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
 """By the variable that every dashboard has, so that another Prometheus can be looked at."""
@@ -98,10 +99,10 @@ def query(
 
 def tile(
     about: About,
-    target: prometheus.Dataquery,
-    *,
+    *targets: prometheus.Dataquery,
     show: str = "",
     named: bool = False,
+    plain: str = "",
     alarming: str = "",
     mappings: Sequence[ValueMap | RangeMap] = (),
 ) -> stat.Panel:
@@ -110,6 +111,7 @@ def tile(
     Args:
         show: a label to be shown instead of the value.
         named: show the series' name beside the value.
+        plain: letter of the query whose value has a unit of its own, not the tile's.
         alarming: the colour of a count from one on.
         mappings: value → words and colour.
     """
@@ -124,9 +126,10 @@ def tile(
         .color_scheme(_color(FieldColorModeId.THRESHOLDS))
         .thresholds(thresholds((None, PLAIN), *([(1, alarming)] if alarming else [])))
         .mappings(list(mappings))
-        .with_target(target)
     )
-    return _about(panel, about)
+    if plain:
+        panel.override_by_query(plain, _style({"unit": "none", "decimals": 4}))
+    return _about(_targets(panel, targets), about)
 
 
 def lines(
@@ -136,6 +139,7 @@ def lines(
     rare: bool = False,
     minutes: bool = False,
     limit: float | None = None,
+    most: float | None = None,
 ) -> timeseries.Panel:
     """Values over time.
 
@@ -144,6 +148,7 @@ def lines(
         rare: they stand alone, with nothing before and after: dots.
         minutes: they are recorded each minute.
         limit: of values from 0 on; always in sight, as a dashed line.
+        most: the scale reaches to it; else that of one value alone may be absurd, such as 10,000 %.
     """
     panel = (
         timeseries.Panel()
@@ -157,11 +162,15 @@ def lines(
         .point_size(8 if rare else 5)
         .show_points(looks.VisibilityMode.AUTO)
         .line_interpolation(looks.LineInterpolation.STEP_AFTER if steps else looks.LineInterpolation.LINEAR)
+        # Under the latest's line, and seen beside it where both have one value; told apart without colours.
+        .override_by_regexp("/^champion$/", _style({"custom.lineWidth": 6}))
     )
     if minutes:
         panel.interval(_MINUTES)
     if about.decimals == 0:  # counts: all zeros are a line at the bottom of a scale to 1
         panel.axis_soft_min(0).axis_soft_max(1)
+    if most is not None:
+        panel.axis_soft_max(most)
     if limit is not None:
         panel.axis_soft_min(0).axis_soft_max(1.1 * limit).thresholds(thresholds((None, "transparent"), (limit, LOOK)))
         panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(looks.GraphThresholdsStyleMode.DASHED))
@@ -200,6 +209,9 @@ def dots(
         .override_by_name("champion", _style({"custom.drawStyle": "line", "custom.showPoints": "never"}))
     )
     _targets(_meant(panel), joined)
+    for column in columns:
+        if column.style:
+            panel.override_by_name(column.title, _style(column.style))
     for step in [*join("run_id", columns), convert(when, "time"), sort(when)]:
         panel.with_transformation(step)
     return _about(panel, about)
@@ -325,9 +337,17 @@ def bars(about: About, expr: str, row: str, column: str) -> barchart.Panel:
 
 
 def timeline(
-    about: About, *targets: prometheus.Dataquery, mappings: Sequence[ValueMap], legend: bool = True
+    about: About,
+    *targets: prometheus.Dataquery,
+    mappings: Sequence[ValueMap],
+    legend: bool = True,
+    shaped: Sequence[DataTransformerConfig] = (),
 ) -> statetimeline.Panel:
-    """States over time, one line a series; they are recorded each minute."""
+    """States over time, one line a series; they are recorded each minute.
+
+    Args:
+        shaped: what makes such series of the answers.
+    """
     panel = (
         statetimeline.Panel()
         .interval(_MINUTES)
@@ -343,6 +363,8 @@ def timeline(
         # The message for "nothing at all" must not stand in the legend too.
         .override_by_regexp(".*", _style({"noValue": "not known"}))
     )
+    for step in (*shaped, filled()):
+        panel.with_transformation(step)
     return _about(_targets(panel, targets), about)
 
 

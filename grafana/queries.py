@@ -12,6 +12,8 @@ STEP = "[$__interval] offset -$__interval"
 """The step that begins at a point. The one that has just begun is there too, as far as it has come."""
 REMEMBERED = "7d"
 """How long what the exporter said last still counts as known."""
+OTHER_HEADLINE = f'last_over_time(catwalk_metric_info{{model="$model", headline="true", unit!="ratio"}}[{REMEMBERED}])'
+"""What a model is judged by, if that is no share."""
 STATSD_EXPORTER = 'job="statsd_exporter"'
 
 
@@ -74,6 +76,25 @@ def in_service(family: str, where: str = "") -> str:
     of_champion = ", ".join(filter(None, ('model="$model", role="champion"', where)))
     figure = f"last_over_time({family}{{{of_champion}}}[{REMEMBERED}])"
     return f"({figure} and on (run_id) {newest_champion()})"
+
+
+def of_other_headline(expr: str, on: str = "") -> str:
+    """An expression where the model is judged by what is no share, such as an error in its own unit; else nothing.
+
+    Args:
+        on: ``metric`` if the expression is of every metric, to keep that one.
+    """
+    return f"({expr} and on ({on}) {OTHER_HEADLINE})"
+
+
+def of_share(expr: str) -> str:
+    """An expression unless the model is judged by something other than a share, so that it may be shown in per cent."""
+    return f"({expr} unless on () {OTHER_HEADLINE})"
+
+
+def started(starts: str, measured: str) -> str:
+    """Starts of runs in milliseconds, of those that have a figure: a time alone is nothing that could be drawn."""
+    return f"{starts} and on (run_id) {measured}"
 
 
 def by_epoch(where: str, window: str) -> str:

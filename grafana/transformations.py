@@ -47,6 +47,11 @@ def order(names: Sequence[str]) -> DataTransformerConfig:
     )
 
 
+def filled() -> DataTransformerConfig:
+    """Leaves out frames without fields, as an empty answer has: a timeline would report their lack of a time."""
+    return DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"pattern": ".+"}})
+
+
 def join(key: str, columns: Sequence[Column]) -> list[DataTransformerConfig]:
     """One row a value of `key`, with what each query knows of it; all fields but the columns are left out."""
     outer = DataTransformerConfig(id_val="joinByField", options={"byField": key, "mode": "outer"})

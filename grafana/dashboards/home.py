@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import stat
 from grafana import board, words
 from grafana.panels import About, dots, joined, link, listing, mapped, percent, query, run_links, tile
 from grafana.panels import words as mapping
-from grafana.queries import REMEMBERED, in_service, known, of_part
+from grafana.queries import REMEMBERED, in_service, known, of_other_headline, of_part, started
 from grafana.sources import SERVERS, sources
 from grafana.transformations import Column
 
@@ -37,12 +37,15 @@ LAST_STATE = (
     f"max by (state) ((last_over_time(catwalk_run_state{{{_MODEL}}}[2d]) == 1) and on (run_id) ({_NEWEST_RUN}))"
 )
 SINCE_SUCCESS = f"time() - max(last_over_time(catwalk_last_success_timestamp_seconds{{{_MODEL}}}[{REMEMBERED}]))"
+HEADLINE_IN_SERVICE = f"max by (metric) {of_other_headline(in_service('catwalk_model_metric'), on='metric')}"
 FIRING = 'max by (alertname, alertstate, severity, area, model) (ALERTS{severity=~"critical|warning|info", area!=""})'
 _RECENT = f'{_MODEL}, run_id=~"$recent"'
 RUN_ACCURACY = f"max by (run_id) (last_over_time(ml_test_accuracy_ratio{{{_RECENT}}}[$__range]))"
 RUN_STATE = f"max by (run_id, state) (last_over_time(catwalk_run_state{{{_RECENT}}}[$__range]) == 1)"
 RUN_DECISION = f"max by (run_id, reason) (last_over_time(catwalk_decision_info{{{_RECENT}}}[$__range]))"
 RUN_STARTED = f"1000 * max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_RECENT}}}[$__range]))"
+_OF_TEST = f'last_over_time(run:metric:last{{{_RECENT}, split="test"}}[$__range])'
+RUN_HEADLINE = f"max by (run_id) {of_other_headline(_OF_TEST, on='metric')}"
 CHAMPION = f"0 * {RUN_ACCURACY} + on () group_left () {ACCURACY_IN_SERVICE}"
 PLACES = f"max by (name, url) ({known('catwalk_links_info')})"
 
@@ -82,15 +85,19 @@ DASHBOARD = board.board(
         ),
         tile(
             About(
-                "Accuracy in service",
-                "How often is the version in service right on the test examples?",
-                "no version in service with an accuracy is known.",
+                "Test in service",
+                "How often is the version in service right on the test examples, or how good is it by the metric "
+                "that it is judged by?",
+                "not known.",
                 "percentunit",
                 4,
                 4,
                 2,
             ),
-            query(ACCURACY_IN_SERVICE, now=True),
+            query(ACCURACY_IN_SERVICE, legend="accuracy", now=True),
+            query(HEADLINE_IN_SERVICE, "B", "{{metric}}", now=True),
+            named=True,
+            plain="B",
         ),
         tile(
             About(
@@ -120,23 +127,26 @@ DASHBOARD = board.board(
         sources(*SERVERS),
         dots(
             About(
-                "Accuracy of the last runs",
-                "Do new models keep up with the one in service? One dot a run; purple marks are promotions.",
-                "no tested run with an accuracy is known in this range.",
+                "Tests of the last runs",
+                "Do new models keep up with the one in service? Accuracy, or the metric that the model is judged by. "
+                "One dot a run; purple marks are promotions.",
+                "no tested run is known in this range.",
                 "percentunit",
-                14,
+                12,
                 9,
                 2,
             ),
             [
-                query(RUN_STARTED, "A", table=True),
+                query(started(RUN_STARTED, f"({RUN_ACCURACY} or {RUN_HEADLINE})"), "A", table=True),
                 query(RUN_ACCURACY, "B", table=True),
                 query(CHAMPION, "C", table=True),
+                query(RUN_HEADLINE, "D", table=True),
             ],
             [
                 Column("Value #A", "Started"),
                 Column("Value #B", "test accuracy"),
                 Column("Value #C", "champion"),
+                Column("Value #D", "headline of the test", {"unit": "none", "decimals": 4}),
             ],
             "Started",
         ),
@@ -146,7 +156,7 @@ DASHBOARD = board.board(
                 "Which alerts fire now or are pending, and how grave are they? The lamps tell if no rule is evaluated.",
                 "no alert fires or is pending.",
                 "none",
-                10,
+                12,
                 9,
             ),
             query(FIRING, table=True),
@@ -157,7 +167,7 @@ DASHBOARD = board.board(
                     "Alert",
                     {
                         "links": [link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)],
-                        "custom.minWidth": 200,
+                        "custom.minWidth": 230,
                     },
                 ),
                 Column("alertstate", "State", {"custom.width": 85}),
@@ -180,13 +190,15 @@ DASHBOARD = board.board(
                 query(RUN_DECISION, "B", table=True),
                 query(RUN_ACCURACY, "C", table=True),
                 query(RUN_STATE, "D", table=True),
+                query(RUN_HEADLINE, "E", table=True),
             ],
             [
                 Column("run_id", "Run", run_links()),
                 Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 125}),
                 Column("state", "State", {**mapped(words.STATES), "custom.width": 95}),
                 Column("Value #C", "Accuracy", {**percent(), "custom.width": 85}),
-                Column("reason", "Decision", {**mapped(words.REASONS), "custom.minWidth": 320}),
+                Column("Value #E", "Headline", {"decimals": 4, "custom.width": 90}),
+                Column("reason", "Decision", {**mapped(words.REASONS), "custom.minWidth": 350}),
             ],
             falling=True,
         ),

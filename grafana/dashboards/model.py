@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana import board, words
 from grafana.panels import About, dots, joined, lines, listing, mapped, percent, query, tile
-from grafana.queries import REMEMBERED, in_service, known
+from grafana.queries import REMEMBERED, in_service, known, of_other_headline, started
 from grafana.transformations import Column
 
 _MODEL = 'model="$model"'
@@ -21,7 +21,13 @@ def _of_runs(family: str, by: str = "run_id") -> str:
     return f"max by ({by}) (last_over_time({family}{{{_MODEL}}}[$__range]))"
 
 
+def _limit(name: str) -> str:
+    """The model's own, or that of every model."""
+    return f'scalar(max(model:threshold:last{{{_MODEL}, name="{name}"}}))'
+
+
 IN_SERVICE = f"max({in_service('catwalk_model_accuracy_ratio')})"
+HEADLINE_IN_SERVICE = f"max by (metric) {of_other_headline(in_service('catwalk_model_metric'), on='metric')}"
 CALIBRATION_IN_SERVICE = f"max({in_service('catwalk_model_calibration_error_ratio')})"
 WORST_CLASS = f"bottomk(1, max by (class) ({in_service('catwalk_model_class_accuracy_ratio')}))"
 CHAMPION_AGE = f"time() - max(last_over_time(catwalk_champion_promoted_timestamp_seconds{{{_MODEL}}}[{REMEMBERED}]))"
@@ -33,14 +39,10 @@ STATISTIC = f'max by (role) (model:dataset_statistic:last{{{_MODEL}, statistic="
 STATISTIC_IN_SERVICE = f"max by (statistic) ({in_service('model:dataset_statistic:last')})"
 STATISTIC_LATEST = f'max by (statistic) (model:dataset_statistic:last{{{_MODEL}, role="latest"}})'
 STATISTIC_CHANGE = f"max by (statistic) (model:dataset_statistic:change{{{_MODEL}}})"
-STATISTIC_LIMIT = (
-    f"max by (statistic) (model:dataset_statistic_change:ratio{{{_MODEL}}})"
-    " / scalar(threshold:dataset_statistic_change_ratio:max)"
-)
+_CHANGE = f"max by (statistic) (model:dataset_statistic_change:ratio{{{_MODEL}}})"
+STATISTIC_LIMIT = f"{_CHANGE} / {_limit('dataset_statistic_change_ratio')}"
 # What DatasetShifted compares besides, under the name that it has in that alert.
-_SHARES_LIMIT = (
-    f"max(model:dataset_class_share_ratio:distance{{{_MODEL}}}) / scalar(threshold:class_share_distance_ratio:max)"
-)
+_SHARES_LIMIT = f"max(model:dataset_class_share_ratio:distance{{{_MODEL}}}) / {_limit('class_share_distance_ratio')}"
 SHIFT = f'{STATISTIC_LIMIT} or label_replace({_SHARES_LIMIT}, "statistic", "class shares", "", "")'
 # Ten classes of a thousand runs would be ten thousand series, so these show the last runs.
 _LATEST = f'{_MODEL}, role="latest", run_id=~"$recent"'
@@ -58,7 +60,7 @@ RUN_METRIC = f'max by (run_id) (last_over_time(run:metric:last{{{_MODEL}, split=
 DECISIONS = f"count by (decision, reason) ({_of_runs('catwalk_decision_info', 'run_id, decision, reason')})"
 
 _NO_MODEL = "no version in service is known."
-_NO_FIGURE = "no version in service with this figure is known; any metric is below."
+_UNKNOWN = "not known."
 _NO_CLASSES = "no classes of a tested model are known at any whole step of this range: the model may have none."
 _NO_TEST = "no test with this figure is known at any whole step of this range; a shorter one has shorter steps."
 _NO_STATISTIC = "no version says this of its data at any whole step of this range: the model may tell no statistics."
@@ -73,102 +75,80 @@ DASHBOARD = board.board(
     [board.promotions(), board.firing("model")],
     [
         tile(
-            About("Accuracy in service", "How often is the champion right?", _NO_FIGURE, "percentunit", 5, 4, 2),
-            query(IN_SERVICE, now=True),
-        ),
-        tile(
             About(
-                "Calibration error in service",
-                "How far are the champion's probabilities from how often it is right?",
-                _NO_FIGURE,
+                "Test in service",
+                "How good is the champion by what it is judged by: how often is it right, or another metric's value?",
+                _UNKNOWN,
                 "percentunit",
-                5,
+                8,
                 4,
                 2,
             ),
-            query(CALIBRATION_IN_SERVICE, now=True),
-        ),
-        tile(
-            About(
-                "Worst class in service",
-                "Which class does the champion get right least?",
-                _NO_FIGURE,
-                "percentunit",
-                5,
-                4,
-                1,
-            ),
-            query(WORST_CLASS, legend="{{class}}", now=True),
+            query(IN_SERVICE, legend="accuracy", now=True),
+            query(HEADLINE_IN_SERVICE, "B", "{{metric}}", now=True),
             named=True,
+            plain="B",
         ),
         tile(
-            About("Champion's age", "How long has the champion been in service?", _NO_MODEL, "s", 5, 4, 0),
+            About("Champion's age", "How long has the champion been in service?", _NO_MODEL, "s", 8, 4, 0),
             query(CHAMPION_AGE, now=True),
         ),
         tile(
             About(
-                "Runs since a ship", "How many runs in a row did not ship?", "no decision is known.", "none", 4, 4, 0
+                "Runs since a ship", "How many runs in a row did not ship?", "no decision is known.", "none", 8, 4, 0
             ),
             query(SINCE_SHIP, now=True),
         ),
+        joined(
+            About(
+                "Metrics of latest and champion",
+                "What is each version's test, which way should each metric go, and by which does the gate decide?",
+                "no tested version is known.",
+                "none",
+                24,
+                9,
+            ),
+            "metric",
+            [
+                query(METRIC_IN_SERVICE, "A", table=True),
+                query(METRIC_LATEST, "B", table=True),
+                query(METRIC_CHANGE, "C", table=True),
+                query(METRIC_INFO, "D", table=True),
+            ],
+            [
+                Column("metric", "Metric", {"custom.width": 180}),
+                Column("Value #A", "Champion", {"decimals": 4}),
+                Column("Value #B", "Latest", {"decimals": 4}),
+                Column("Value #C", "Latest less champion", {"decimals": 4}),
+                Column("goal", "Goal"),
+                Column("unit", "Unit"),
+                Column("headline", "Decides"),
+            ],
+        ),
         lines(
             About(
-                "Test accuracy",
-                "Do new models keep up with the one in service? Purple marks are promotions.",
-                _NO_TEST,
-                "percentunit",
-                decimals=2,
+                "Metric of the test: $metric",
+                "Do new models keep up with the one in service? The chosen metric; its goal is to ${goal} it, if "
+                "that is known.",
+                "no test at any whole step of this range has this metric; a shorter range has shorter steps.",
+                "none",
+                decimals=4,
             ),
-            query(ACCURACY, legend="{{role}}"),
+            query(METRIC, legend="{{role}}"),
             steps=True,
         ),
         dots(
             About(
-                "Test accuracy of every run",
-                "How much do runs differ, sweeps and trials included? One dot a run at its start.",
-                _NO_RUN,
-                "percentunit",
-                decimals=2,
+                "Metric of every run: $metric",
+                "How much do runs differ, sweeps and trials included? The chosen metric; its goal is to ${goal} "
+                "it, if that is known. One dot a run at its start.",
+                "no tested run in this range has this metric.",
+                "none",
+                decimals=4,
             ),
-            [query(RUN_STARTED, "A", table=True), query(RUN_ACCURACY, "B", table=True)],
-            [Column("Value #A", "Started"), Column("Value #B", "test accuracy")],
+            [query(started(RUN_STARTED, RUN_METRIC), "A", table=True), query(RUN_METRIC, "B", table=True)],
+            [Column("Value #A", "Started"), Column("Value #B", "test")],
             "Started",
-        ),
-        lines(
-            About(
-                "Calibration error", "Are the probabilities still to be trusted?", _NO_TEST, "percentunit", decimals=2
-            ),
-            query(CALIBRATION, legend="{{role}}"),
-            steps=True,
-        ),
-        lines(
-            About("Test loss", "Is the model less sure of what is right?", _NO_TEST, "none", decimals=3),
-            query(LOSS, legend="{{role}}"),
-            steps=True,
-        ),
-        lines(
-            About(
-                "Accuracy of each class",
-                "Does a class get worse from run to run? Of the last 60 runs, scheduled or manual ones.",
-                _NO_CLASSES,
-                "percentunit",
-                height=10,
-                decimals=1,
-            ),
-            query(CLASSES, legend="{{class}}"),
-            steps=True,
-        ),
-        lines(
-            About(
-                "Worst class",
-                "How low is the accuracy of the class that is recognised least?",
-                _NO_CLASSES,
-                "percentunit",
-                height=10,
-                decimals=1,
-            ),
-            query(WORST_LATEST, legend="latest"),
-            steps=True,
         ),
         listing(
             About(
@@ -189,57 +169,96 @@ DASHBOARD = board.board(
         ),
     ],
     {
-        "Any metric": [
-            joined(
+        "Accuracy and classes": [
+            tile(
                 About(
-                    "Metrics of latest and champion",
-                    "What is each version's test, which way should each metric go, and by which does the gate decide?",
-                    "no tested version is known.",
-                    "none",
-                    24,
-                    9,
+                    "Calibration error in service",
+                    "How far are the champion's probabilities from how often it is right?",
+                    _UNKNOWN,
+                    "percentunit",
+                    12,
+                    4,
+                    2,
                 ),
-                "metric",
-                [
-                    query(METRIC_IN_SERVICE, "A", table=True),
-                    query(METRIC_LATEST, "B", table=True),
-                    query(METRIC_CHANGE, "C", table=True),
-                    query(METRIC_INFO, "D", table=True),
-                ],
-                [
-                    Column("metric", "Metric"),
-                    Column("Value #A", "Champion", {"decimals": 4}),
-                    Column("Value #B", "Latest", {"decimals": 4}),
-                    Column("Value #C", "Latest less champion", {"decimals": 4}),
-                    Column("goal", "Goal"),
-                    Column("unit", "Unit"),
-                    Column("headline", "Decides"),
-                ],
+                query(CALIBRATION_IN_SERVICE, now=True),
+            ),
+            tile(
+                About(
+                    "Worst class in service",
+                    "Which class does the champion get right least?",
+                    _UNKNOWN,
+                    "percentunit",
+                    12,
+                    4,
+                    1,
+                ),
+                query(WORST_CLASS, legend="{{class}}", now=True),
+                named=True,
             ),
             lines(
                 About(
-                    "Metric of the test: $metric",
-                    "Do new models keep up with the one in service? The chosen metric; its goal is to ${goal} it, if "
-                    "that is known.",
-                    "no test at any whole step of this range has this metric; a shorter range has shorter steps.",
-                    "none",
-                    decimals=4,
+                    "Test accuracy",
+                    "Do new models keep up with the one in service? Purple marks are promotions.",
+                    _NO_TEST,
+                    "percentunit",
+                    decimals=2,
                 ),
-                query(METRIC, legend="{{role}}"),
+                query(ACCURACY, legend="{{role}}"),
                 steps=True,
             ),
             dots(
                 About(
-                    "Metric of every run: $metric",
-                    "How much do runs differ, sweeps and trials included? The chosen metric; its goal is to ${goal} "
-                    "it, if that is known. One dot a run at its start.",
-                    "no tested run in this range has this metric.",
-                    "none",
-                    decimals=4,
+                    "Test accuracy of every run",
+                    "How much do runs differ, sweeps and trials included? One dot a run at its start.",
+                    _NO_RUN,
+                    "percentunit",
+                    decimals=2,
                 ),
-                [query(RUN_STARTED, "A", table=True), query(RUN_METRIC, "B", table=True)],
-                [Column("Value #A", "Started"), Column("Value #B", "test")],
+                [query(started(RUN_STARTED, RUN_ACCURACY), "A", table=True), query(RUN_ACCURACY, "B", table=True)],
+                [Column("Value #A", "Started"), Column("Value #B", "test accuracy")],
                 "Started",
+            ),
+            lines(
+                About(
+                    "Calibration error",
+                    "Are the probabilities still to be trusted?",
+                    _NO_TEST,
+                    "percentunit",
+                    decimals=2,
+                ),
+                query(CALIBRATION, legend="{{role}}"),
+                steps=True,
+            ),
+            lines(
+                About("Test loss", "Is the model less sure of what is right?", _NO_TEST, "none", decimals=3),
+                query(LOSS, legend="{{role}}"),
+                steps=True,
+            ),
+            lines(
+                About(
+                    "Accuracy of each class",
+                    "Does a class get worse from run to run? Of the last 60 runs, scheduled or manual ones.",
+                    _NO_CLASSES,
+                    "percentunit",
+                    height=10,
+                    decimals=1,
+                ),
+                query(CLASSES, legend="{{class}}"),
+                steps=True,
+                most=1,
+            ),
+            lines(
+                About(
+                    "Worst class",
+                    "How low is the accuracy of the class that is recognised least?",
+                    _NO_CLASSES,
+                    "percentunit",
+                    height=10,
+                    decimals=1,
+                ),
+                query(WORST_LATEST, legend="latest"),
+                steps=True,
+                most=1,
             ),
         ],
         "Dataset": [
@@ -261,7 +280,7 @@ DASHBOARD = board.board(
                     query(STATISTIC_LIMIT, "D", table=True),
                 ],
                 [
-                    Column("statistic", "Statistic"),
+                    Column("statistic", "Statistic", {"custom.width": 180}),
                     Column("Value #A", "Champion", {"decimals": 4}),
                     Column("Value #B", "Latest", {"decimals": 4}),
                     Column("Value #C", "Latest less champion", {"decimals": 4}),

@@ -90,17 +90,15 @@ def _stages() -> statetimeline.Panel:
         24,
         7,
     )
-    panel = timeline(about, query(STAGE_CHANGES, table=True), mappings=mapping(words.STAGE), legend=False)
-    panel.span_nulls(True)
-    for step in [
+    shaped = [
         matrix("at", "stage"),
         convert("at\\stage", "number"),
         convert("at\\stage", "time"),
         sort("at\\stage"),
         order(("at\\stage", *STAGES)),
-    ]:
-        panel.with_transformation(step)
-    return panel
+    ]
+    changes = query(STAGE_CHANGES, table=True)
+    return timeline(about, changes, mappings=mapping(words.STAGE), legend=False, shaped=shaped).span_nulls(True)
 
 
 DASHBOARD = board.board(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana import board, words
 from grafana.panels import About, curve, grid, joined, link, listing, mapped, query, run_links, tile
 from grafana.panels import words as mapping
-from grafana.queries import REMEMBERED, by_epoch, in_service, parameters
+from grafana.queries import REMEMBERED, by_epoch, in_service, of_other_headline, of_share, parameters
 from grafana.transformations import Column
 
 # One run's series are few, so the window is Prometheus' whole memory: a link to an old run works at any range.
@@ -62,7 +62,7 @@ STAGE_ATTEMPTS = _last("catwalk_run_attempts", "stage")
 ORIGIN = _last("catwalk_run_info", "run_id", "dag_id", "dag_run_id", "trigger", "git_commit")
 # Known only after ingest, so that a run has two series.
 DATASET = _last("catwalk_run_info", "run_id", "dataset_sha256", of=f'{_RUN}, dataset_sha256!=""')
-PARAMETERS = parameters(_RUN, _WINDOW)
+PARAMETERS = f"group by (name, value) ({parameters(_RUN, _WINDOW)})"
 CLASS_TEST = _last("ml_test_class_accuracy_ratio", "class")
 CLASS_PRECISION = _last("ml_test_class_precision_ratio", "class")
 CLASS_F1 = _last("ml_test_class_f1_ratio", "class")
@@ -78,7 +78,14 @@ DASHBOARD = board.board(
     "catwalk-run",
     "Catwalk: run detail",
     "What happened in this run, and how does it compare with the version in service?",
-    [board.model(), board.run(), board.metric(), board.champion(), board.place("exporter"), board.place("airflow")],
+    [
+        board.model(),
+        board.run(),
+        board.epoch_metric(),
+        board.champion(),
+        board.place("exporter"),
+        board.place("airflow"),
+    ],
     [board.promotions(), board.starts("run")],
     [
         tile(
@@ -97,8 +104,8 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Test accuracy",
-                "How often is it right on the test examples?",
-                "no accuracy of a test is known; the metrics below say what else was measured.",
+                "How often is it right on the test examples? The metrics below say what else was measured.",
+                "not known.",
                 "percentunit",
                 4,
                 4,
@@ -109,14 +116,17 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Gap to the champion",
-                "By how much is it better on the same test examples than the version that was in service?",
-                "no comparison is known.",
+                "By how much is it better on the same test examples than the version that was in service? In points of "
+                "a share, or in the unit of the metric that it is judged by.",
+                "not known.",
                 "percentunit",
                 4,
                 4,
                 2,
             ),
-            query(GAP, now=True),
+            query(of_share(GAP), now=True),
+            query(of_other_headline(GAP), "B", now=True),
+            plain="B",
         ),
         tile(
             About("Decision", "Was it shipped, and why?", _NO_DECISION, "none", 8, 4),
@@ -141,12 +151,14 @@ DASHBOARD = board.board(
         ),
         curve(
             About(
-                "Accuracy, train and validation",
-                "How far do train and validation come apart? Train is dashed.",
-                "no accuracy of this run's epochs is known; another metric can be chosen below.",
-                "percentunit",
+                "Metric after each epoch: $metric",
+                "How did the chosen metric go, and how beside the champion? Train is dashed.",
+                "the epochs of this run and of the champion have no such metric, or their points are lost.",
+                "none",
+                12,
+                9,
             ),
-            ACCURACY_CURVES,
+            METRIC_CURVES,
             series="series",
             dashed="/train$/",
         ),
@@ -169,7 +181,7 @@ DASHBOARD = board.board(
                 query(METRIC_INFO, "E", table=True),
             ],
             [
-                Column("metric", "Metric"),
+                Column("metric", "Metric", {"custom.width": 180}),
                 Column("Value #A", "Test", {"decimals": 4}),
                 Column("Value #B", "Test of the champion", {"decimals": 4}),
                 Column("Value #C", "Validation", {"decimals": 4}),
@@ -178,24 +190,8 @@ DASHBOARD = board.board(
                 Column("unit", "Unit"),
             ],
         ),
-        grid(
-            About(
-                "Confusion matrix",
-                "Which classes are taken for which? Columns are what the model says; a stronger blue is more.",
-                _NO_CLASSES,
-                "none",
-                12,
-                13,
-                0,
-            ),
-            CONFUSION,
-            "true_class",
-            "predicted_class",
-            "True class",
-            colors="continuous-blues",
-        ),
         joined(
-            About("Gate checks", "Which check decided, and how near was it?", _NO_DECISION, "none", 12, 13),
+            About("Gate checks", "Which check decided, and how near was it?", _NO_DECISION, "none", 24, 9),
             "check",
             [
                 query(VERDICT, "A", table=True),
@@ -205,8 +201,8 @@ DASHBOARD = board.board(
                 query(CHECK_HIGH, "E", table=True),
             ],
             [
-                Column("check", "Check", {"custom.width": 175}),
-                Column("verdict", "Verdict", mapped(words.VERDICTS)),
+                Column("check", "Check", {"custom.width": 235}),
+                Column("verdict", "Verdict", {**mapped(words.VERDICTS), "custom.width": 110}),
                 Column("Value #B", "Value", {"decimals": 4}),
                 Column("Value #C", "Threshold", {"decimals": 4}),
                 Column("Value #D", "Low", {"decimals": 4}),
@@ -255,22 +251,34 @@ DASHBOARD = board.board(
         ),
     ],
     {
-        "A metric by epoch": [
+        "Accuracy and classes": [
             curve(
                 About(
-                    "Metric after each epoch: $metric",
-                    "How did the chosen metric go, and how beside the champion? Train is dashed.",
-                    "the epochs of this run and of the champion have no such metric, or their points are lost.",
-                    "none",
-                    24,
-                    10,
+                    "Accuracy, train and validation",
+                    "How far do train and validation come apart? Train is dashed.",
+                    "no accuracy of this run's epochs is known; another metric can be chosen above.",
+                    "percentunit",
                 ),
-                METRIC_CURVES,
+                ACCURACY_CURVES,
                 series="series",
                 dashed="/train$/",
-            )
-        ],
-        "Classes": [
+            ),
+            grid(
+                About(
+                    "Confusion matrix",
+                    "Which classes are taken for which? Columns are what the model says; a stronger blue is more.",
+                    _NO_CLASSES,
+                    "none",
+                    12,
+                    13,
+                    0,
+                ),
+                CONFUSION,
+                "true_class",
+                "predicted_class",
+                "True class",
+                colors="continuous-blues",
+            ),
             curve(
                 About(
                     "Validation accuracy of each class",

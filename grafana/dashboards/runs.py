@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana import board, words
 from grafana.panels import About, bars, curve, dots, grid, joined, mapped, percent, query, run_links
-from grafana.queries import by_epoch, in_service, parameters
+from grafana.queries import by_epoch, in_service, of_other_headline, of_share, parameters, started
 from grafana.transformations import Column
 
 _RUNS = 'model="$model", run_id=~"$runs"'
@@ -36,6 +36,8 @@ METRIC_TEST = _last("run:metric:last", where=', split="test", metric="$metric"')
 _IN_SERVICE = in_service("catwalk_model_metric", 'metric="$metric"')
 METRIC_CHAMPION = f"0 * {METRIC_TEST} + on () group_left () max({_IN_SERVICE})"
 CLASSES = _last("ml_test_class_accuracy_ratio", "class")
+_OF_TEST = f'last_over_time(run:metric:last{{{_RUNS}, split="test"}}[$__range])'
+HEADLINE = f"max by (run_id) {of_other_headline(_OF_TEST, on='metric')}"
 STAGES = _last("ml_stage_duration_seconds", "stage")
 SPEED = _last("ml_epoch_examples_per_second", "epoch")
 EPOCH_SECONDS = _last("ml_epoch_duration_seconds", "epoch")
@@ -69,24 +71,32 @@ DASHBOARD = board.board(
             [
                 query(STARTED, "A", table=True),
                 query(TEST_ACCURACY, "B", table=True),
-                query(GAP, "C", table=True),
-                query(GAP_LOW, "D", table=True),
-                query(GAP_HIGH, "E", table=True),
+                query(of_share(GAP), "C", table=True),
+                query(of_share(GAP_LOW), "D", table=True),
+                query(of_share(GAP_HIGH), "E", table=True),
                 query(BEST_LOSS, "F", table=True),
                 query(BEST_EPOCH, "G", table=True),
                 query(LAST_LOSS, "H", table=True),
                 query(DURATION, "I", table=True),
                 query(DECISION, "J", table=True),
                 query(ORIGIN, "K", table=True),
+                query(HEADLINE, "L", table=True),
+                query(of_other_headline(GAP), "M", table=True),
+                query(of_other_headline(GAP_LOW), "N", table=True),
+                query(of_other_headline(GAP_HIGH), "O", table=True),
             ],
             [
                 Column("run_id", "Run", run_links()),
                 Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 125}),
                 Column("Value #B", "Accuracy", {**percent(), "custom.width": 85}),
-                Column("reason", "Decision", {**mapped(words.REASONS), "custom.width": 300}),
+                Column("Value #L", "Headline", {"decimals": 4}),
+                Column("reason", "Decision", {**mapped(words.REASONS), "custom.width": 350}),
                 Column("Value #C", "Gap", percent()),
                 Column("Value #D", "Gap, low", percent()),
                 Column("Value #E", "Gap, high", percent()),
+                Column("Value #M", "Headline's gap", {"decimals": 4}),
+                Column("Value #N", "Its low", {"decimals": 4}),
+                Column("Value #O", "Its high", {"decimals": 4}),
                 Column("Value #F", "Best loss", {"decimals": 4}),
                 Column("Value #G", "Best epoch", {"decimals": 0}),
                 Column("Value #H", "Last loss", {"decimals": 4}),
@@ -101,35 +111,6 @@ DASHBOARD = board.board(
                 "Loss by epoch", "Which runs learn faster, and which overfit? Split as chosen above.", _NOTHING, "none"
             ),
             LOSS,
-        ),
-        curve(
-            About(
-                "Accuracy by epoch",
-                "How accurate is each run after each epoch? Split as chosen above.",
-                _NO_ACCURACY,
-                "percentunit",
-            ),
-            ACCURACY,
-        ),
-        dots(
-            About(
-                "Test accuracy and the champion",
-                "Which runs are better than the version in service? One dot a run at its start.",
-                _NO_ACCURACY,
-                "percentunit",
-                decimals=2,
-            ),
-            [
-                query(STARTED, "A", table=True),
-                query(TEST_ACCURACY, "B", table=True),
-                query(CHAMPION, "C", table=True),
-            ],
-            [
-                Column("Value #A", "Started"),
-                Column("Value #B", "test accuracy"),
-                Column("Value #C", "champion"),
-            ],
-            "Started",
         ),
         curve(
             About(
@@ -150,7 +131,7 @@ DASHBOARD = board.board(
                 decimals=4,
             ),
             [
-                query(STARTED, "A", table=True),
+                query(started(STARTED, METRIC_TEST), "A", table=True),
                 query(METRIC_TEST, "B", table=True),
                 query(METRIC_CHAMPION, "C", table=True),
             ],
@@ -167,25 +148,56 @@ DASHBOARD = board.board(
             "run_id",
             "stage",
         ),
-        grid(
-            About(
-                "Accuracy of each class",
-                "Which classes does each run get right on the test examples? A stronger blue is more.",
-                _NO_CLASSES,
-                "percentunit",
-                24,
-                9,
-                1,
-            ),
-            CLASSES,
-            "run_id",
-            "class",
-            "Run",
-            colors="continuous-blues",
-            link=run_links(),
-        ),
     ],
     {
+        "Accuracy and classes": [
+            curve(
+                About(
+                    "Accuracy by epoch",
+                    "How accurate is each run after each epoch? Split as chosen above.",
+                    _NO_ACCURACY,
+                    "percentunit",
+                ),
+                ACCURACY,
+            ),
+            dots(
+                About(
+                    "Test accuracy and the champion",
+                    "Which runs are better than the version in service? One dot a run at its start.",
+                    _NO_ACCURACY,
+                    "percentunit",
+                    decimals=2,
+                ),
+                [
+                    query(started(STARTED, TEST_ACCURACY), "A", table=True),
+                    query(TEST_ACCURACY, "B", table=True),
+                    query(CHAMPION, "C", table=True),
+                ],
+                [
+                    Column("Value #A", "Started"),
+                    Column("Value #B", "test accuracy"),
+                    Column("Value #C", "champion"),
+                ],
+                "Started",
+            ),
+            grid(
+                About(
+                    "Accuracy of each class",
+                    "Which classes does each run get right on the test examples? A stronger blue is more.",
+                    _NO_CLASSES,
+                    "percentunit",
+                    24,
+                    9,
+                    1,
+                ),
+                CLASSES,
+                "run_id",
+                "class",
+                "Run",
+                colors="continuous-blues",
+                link=run_links(),
+            ),
+        ],
         "What the runs did differently": [
             grid(
                 About(

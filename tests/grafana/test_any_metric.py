@@ -40,11 +40,11 @@ with catwalk.run("prices", catwalk.Regression(unit="EUR"), params={"error": sys.
 print(run.run_id)
 """
 WITHOUT = {
-    "catwalk-home": {"Accuracy in service", "Accuracy of the last runs", "Last decisions"},
-    "catwalk-run": {"Test accuracy", "Confusion matrix", "Test figures of each class"},
+    "catwalk-home": {"Test in service", "Tests of the last runs", "Last decisions"},
+    "catwalk-run": {"Test accuracy", "Gap to the champion", "Confusion matrix", "Test figures of each class"},
     "catwalk-runs": {"Test accuracy and the champion", "Accuracy of each class", "Runs"},
     "catwalk-model": {
-        "Accuracy in service", "Calibration error in service", "Worst class in service", "Test accuracy",
+        "Test in service", "Calibration error in service", "Worst class in service", "Test accuracy",
         "Test accuracy of every run", "Calibration error", "Test loss", "Accuracy of each class", "Worst class",
         "Share of each class",
     },
@@ -158,6 +158,40 @@ def test_what_is_told_of_the_data_is_shown_and_what_it_has_changed_by(known: Kno
     assert column("D") == pytest.approx({"rent_mean": 1 / 20 / 0.085, "rent_stddev": 0, "rows": 0})
     [choices] = [answer for (place, ref), answer in answers.items() if (place, ref) == ("statistic", "variable")]
     assert {series["metric"]["statistic"] for series in choices} == set(column("A"))
+
+
+def test_what_it_is_judged_by_is_shown_in_its_own_unit_and_not_in_per_cent(known: Known) -> None:
+    answers = {(q.dashboard, q.place, q.ref): a for q, a in known.asked("mae").items()}
+    evaluations = [Ledger(open_store()).run(run).evaluation() for run in (known.champion, known.challenger)]
+    champion, challenger = (found.metrics["mae"] for found in evaluations if found)
+    for dashboard in ("catwalk-home", "catwalk-model"):
+        [series] = answers[dashboard, "Test in service", "B"]
+        assert (series["metric"]["metric"], float(series["value"][1])) == ("mae", champion)
+    assert answers["catwalk-run", "Gap to the champion", "A"] == []
+    [gap] = answers["catwalk-run", "Gap to the champion", "B"]
+    assert float(gap["value"][1]) == pytest.approx(champion - challenger)
+    for column, shown in (("L", challenger), ("M", champion - challenger)):
+        [row] = [a for a in answers["catwalk-runs", "Runs", column] if a["metric"]["run_id"] == known.challenger]
+        assert float(row["value"][1]) == pytest.approx(shown)
+
+
+def test_where_no_run_has_a_figure_its_panel_of_dots_has_no_times_either(known: Known) -> None:
+    """With times alone, Grafana complains that a number is missing, and does not show what the panel says."""
+    answers = {(q.dashboard, q.place, q.ref): a for q, a in known.asked("mae").items()}
+    for place in (("catwalk-model", "Test accuracy of every run"), ("catwalk-runs", "Test accuracy and the champion")):
+        assert [answers[*place, ref] for ref in ("A", "B")] == [[], []]
+    assert len(answers["catwalk-model", "Metric of every run: $metric", "A"]) == 2
+
+
+def test_curves_can_be_chosen_of_what_epochs_tell_alone(known: Known) -> None:
+    choices = {
+        (query.dashboard, query.place): {series["metric"].get(query.place) for series in answer}
+        for query, answer in known.asked("rmse").items()
+        if query.ref == "variable" and query.place in ("metric", "split")
+    }
+    assert choices["catwalk-run", "metric"] == {"rmse", "прибыль/день"}
+    assert choices["catwalk-runs", "metric"] > {"rmse", "прибыль/день", "mae"}
+    assert choices["catwalk-runs", "split"] == {"train", "validation"}
 
 
 def test_curves_of_a_chosen_metric_are_those_of_the_ledger(known: Known) -> None:

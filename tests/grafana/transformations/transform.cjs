@@ -1,6 +1,7 @@
 // Reads panels with their queries' results from stdin, and writes what Grafana's own transformations make of them.
 //
 // In:  [{transformations: […], results: [{refId, series: [{metric: {label: text}, value: [seconds, text]}]}]}]
+//      series: null is an answer without any, as the browser gets it: a frame without fields.
 // Out: [[{name, type, values}]] or {error}, one a panel
 "use strict";
 
@@ -33,6 +34,7 @@ standardTransformersRegistry.setInit(() =>
 
 // As the browser builds tables from instant queries: time, a column for each label, and the value.
 function table({ refId, series }, queries) {
+  if (series === null) return toDataFrame({ refId, fields: [] });
   const labels = [...new Set(series.flatMap(({ metric }) => Object.keys(metric)))];
   return toDataFrame({
     refId,
