@@ -57,7 +57,7 @@ def store(
         finished=time.time(),
         metrics=dict(outcome.metrics),
         slices=_slices(session, outcome, parts),
-        test_set=str(test_set),
+        test_set=test_set,
         outcome_sha256=hashlib.sha256(body).hexdigest(),
     )
     if problem.kind == "multiclass":
