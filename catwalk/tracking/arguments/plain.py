@@ -46,7 +46,7 @@ def seconds(argument: str, given: Any) -> float:
     Raises:
         InputError: it is no finite number above 0.
     """
-    if isinstance(given, bool) or not isinstance(given, Real) or not 0 < given < math.inf:
+    if isinstance(given, bool) or not isinstance(given, Real) or not 0 < float(given) < math.inf:
         raise _wrong(argument, "seconds, above 0", given)
     return float(given)
 
