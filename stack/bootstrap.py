@@ -206,13 +206,13 @@ def _run(what: str, command: list[str], cwd: Path | None = None, env: dict[str, 
 
 
 def _cause(output: str) -> str:
-    """What a command has failed of: uv's errors, each with its first cause, else its last line. Hints come after it."""
+    """What a command has failed of: its last error and what that comes of, else its last line; hints come after it."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     lines = lines[: next((at for at, line in enumerate(lines) if line.startswith("hint:")), len(lines))]
-    errors = [at for at, line in enumerate(lines) if line.startswith("error:")]
+    errors = [at for at, line in enumerate(lines) if line.lower().startswith("error:")]
     told = lines[errors[-1] :] if errors else lines[-1:]
-    causes = [line for line in told[1:] if line.startswith("Caused by:")]
-    return ": ".join(line.partition(": ")[2] if line in causes else line for line in [*told[:1], *causes[-1:]])
+    causes = [line.removeprefix("cause: ") for line in told[1:] if line.startswith("cause: ")]
+    return ": ".join([*told[:1], *causes[-1:]])
 
 
 def _digest(*parts: bytes) -> str:

@@ -77,7 +77,7 @@ def span(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]] if found else 0.0
 
 
-def _span_text(seconds: float) -> str:
+def span_text(seconds: float) -> str:
     """In the largest unit of which it is a whole number, but a day is 24 hours, as people write it."""
     units = ("h", "min") if seconds == _UNITS["d"] else ("d", "h", "min")
     unit = next((unit for unit in units if seconds % _UNITS[unit] == 0), "s")
@@ -131,7 +131,7 @@ class Schedule:
 
     def __str__(self) -> str:
         if self.seconds:
-            return f"{_EVERY}{_span_text(self.seconds)}"
+            return f"{_EVERY}{span_text(self.seconds)}"
         return self.cron if self.zone == UTC_ZONE else f"{self.cron} {self.zone}"
 
     def after(self, moment: float) -> Iterator[float]:

@@ -1,4 +1,4 @@
-"""What a model must reach, in words: the limits that its runs were given, each with its reason."""
+"""A model's limits in words: what it must reach, and from where on alerts fire, each with its reason."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from catwalk.environment.schedule import span_text
 from catwalk.problems.interface import Problem
 
 
 @dataclass(frozen=True)
 class Limit:
-    """One limit of the decision."""
+    """One limit, of the decision or of an alert."""
 
     name: str
     """In words."""
@@ -40,3 +41,7 @@ def limits(problem: Problem, thresholds: Mapping[str, Any], reasons: Mapping[str
             value = thresholds[name]
             told = problem.metrics[0].change(value).removeprefix("+") if name == "margin" else f"{value:g}"
             yield Limit(name.replace("_", " "), told, reasons.get(name, ""))
+    for name, value in thresholds.get("limits", {}).items():
+        seconds = name.endswith("_seconds")
+        told = span_text(value) if seconds else f"{value:g}"
+        yield Limit(f"alerts, {name.removesuffix('_seconds').replace('_', ' ')}", told, reasons.get(name, ""))

@@ -34,17 +34,22 @@ class Sent:
     """Series that the run had no room for, as far as it has trained."""
 
 
-def send_again(run: Run, observer: Observer) -> Sent:
-    """Sends again as the last thing that a run does; nothing that goes wrong here stops it."""
-    sent = _send(run, observer) if observer.sends else Sent(left_out=run.record.series_left_out)
+def send_again(run: Run, observer: Observer, *, ended: bool) -> Sent:
+    """Sends again as the last thing that a run does; nothing that goes wrong here stops it.
+
+    Args:
+        ended: it makes no more series. One that has failed may go on: it keeps the room that it was given.
+    """
+    sent = _send(run, observer, ended) if observer.sends else Sent(left_out=run.record.series_left_out)
     return replace(sent, lost=sent.lost + observer.take_dropped())
 
 
-def _send(run: Run, observer: Observer) -> Sent:
+def _send(run: Run, observer: Observer, ended: bool) -> Sent:
     """What became of them, but for those that the observer itself has lost."""
     try:
         points, without = run_points(run), left_out(run)
-        fits = take_again(run.store, run.record, len(points))
+        kept = 0 if ended else run.record.series_budget or 0
+        fits = take_again(run.store, run.record, max(kept, len(points)))
     except Exception as error:
         log.warning("points can't be sent again: %s", " ".join(str(error).split()))
         return Sent(0, 1, run.record.series_left_out)

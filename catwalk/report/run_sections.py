@@ -13,6 +13,7 @@ from catwalk.report.decision_table import decision_table
 from catwalk.report.elements import missing, run_name
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import names
+from catwalk.report.limits_table import limits_table
 from catwalk.web.markup import Content, Html, card, descriptions, element, joined, links, table
 from catwalk.web.values import duration, moment
 
@@ -131,12 +132,8 @@ def _decision_table(facts: Facts) -> Html:
 def _limits(facts: Facts) -> list[Html]:
     """What the run was told that its model must reach, and why; nothing where it was told nothing."""
     record = facts.record
-    rows = [
-        [limit.name, limit.value, limit.reason or element("span", "no reason given", "quiet")]
-        for limit in limits(facts.problem, record.thresholds, record.threshold_reasons)
-    ]
-    shown = card(element("h3", "Limits of this model"), table(["limit", "value", "why"], rows, ["", "n", "words"]))
-    return [shown] if rows else []
+    found = [*limits(facts.problem, record.thresholds, record.threshold_reasons)]
+    return [card(element("h3", "Limits of this model"), limits_table(found))] if found else []
 
 
 def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:

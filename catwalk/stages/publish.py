@@ -26,7 +26,7 @@ def publish(run: Run, observer: Observer) -> None:
     with attempt(run, "publish", observer):
         _conclude(run)
         _report(run)
-    sent = send_again(run, observer)
+    sent = send_again(run, observer, ended=True)
     log.info("%d points sent again%s", sent.arrived, f", {sent.lost} could not be sent" if sent.lost else "")
     if sent.lost or sent.left_out != run.record.series_left_out:
         run.update_summary(

@@ -99,7 +99,7 @@ def conclude(run: Run, state: State, observer: Observer) -> None:
     from catwalk.replay.resend import send_again
 
     decision, now = run.decision(), time.time()
-    sent = send_again(run, observer)
+    sent = send_again(run, observer, ended=state not in ("failed", "cancelled"))
 
     def change(summary: SummaryRecord) -> SummaryRecord:
         ended = replace(

@@ -300,8 +300,9 @@ def _description(known: WatchedRecord, runs: Sequence[SummaryRecord], settings: 
 
 def _limits(known: WatchedRecord) -> dict[str, float]:
     """Name → limit, of all that a model has of its own."""
-    groups = {**known.thresholds, **known.thresholds.get("floors", {}), **known.thresholds.get("limits", {})}
-    return {name: limit for name, limit in groups.items() if isinstance(limit, int | float)}
+    groups = (known.thresholds, *(known.thresholds.get(group) for group in ("floors", "limits")))
+    limits = (found for group in groups if isinstance(group, dict) for found in group.items())
+    return {name: limit for name, limit in limits if isinstance(limit, int | float)}
 
 
 def _models(snapshot: Snapshot, retired: Set[str]) -> Iterator[Row]:
@@ -463,8 +464,9 @@ def _told_by(summary: SummaryRecord) -> tuple[str, str]:
 
 
 def _first_due(facts: Facts, settings: Settings, begun: Set[str]) -> Iterator[Row]:
-    """When the first scheduled run is due: of each DAG that has begun none, or where no DAG has, of anything."""
-    if not begun:
+    """When the first scheduled run is due: of each DAG that has begun none, or where none has and no model has a
+    schedule of its own, of anything."""
+    if not begun and not any(known.schedule for known in facts.snapshot.models):
         waiting = {"": (settings.schedule, settings.since)} if facts.store_up else {}
     else:
         unknown = {name: found for name, found in facts.dag_schedules.items() if name not in begun}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from catwalk.knobs import knob_text
 from catwalk.ledger.records import SummaryRecord, class_names
@@ -25,7 +26,7 @@ from catwalk.web.markup import (
 from catwalk.web.values import figure, moment, percent, plural
 from catwalk_exporter.snapshot import Snapshot
 
-ALL_RUNS = link("/", "All runs")
+ALL_RUNS, MODELS = link("/", "All runs"), link("/models", "Models")
 _HEADER = ("run", "state", "test", "decision", "model", "trigger", "epochs", "started (UTC)")
 _CSS = ("", "", "n", "name", "name", "", "n", "nowrap")
 
@@ -36,7 +37,7 @@ def index(snapshot: Snapshot, store_up: bool, now: float, stalled_seconds: float
     total, newest = len(snapshot.summaries), snapshot.summaries[::-1][:limit]
     states = [shown_state(summary, now, stalled_seconds) for summary in newest]
     rows = [_row(each, state, each.run_id in champions) for each, state in zip(newest, states, strict=True)]
-    body = [element("h1", "Runs"), *_notice(store_up)]
+    body = [element("h1", "Runs"), *store_notice(store_up)]
     if snapshot.damaged:
         damaged = link("#damaged", plural(len(snapshot.damaged), "damaged object"))
         body.append(element("p", joined(damaged, " left out."), "bad"))
@@ -44,7 +45,7 @@ def index(snapshot: Snapshot, store_up: bool, now: float, stalled_seconds: float
     if total > limit:
         command = element("code", f"catwalk runs --limit {total}")
         body.append(element("p", joined(f"The newest {limit} of {total}; ", command, " lists all."), "quiet"))
-    return document("Catwalk runs", *body, *_damaged(snapshot.damaged))
+    return document("Catwalk runs", *body, *_damaged(snapshot.damaged), navigation=navigation(MODELS))
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def run_page(
     facts = _facts(summary, shown_state(summary, now, stalled_seconds))
     body = [
         element("h1", f"Run {summary.run_id}"),
-        *_notice(store_up),
+        *store_notice(store_up),
         *([element("p", notice.text, "quiet")] if notice else []),
         card(listing((name, value) for name, value in facts if markup(value) not in ("", "–"))),
     ]
@@ -117,7 +118,8 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
     yield "state", joined(element("span", state, state), where)
     yield "error", summary.error
     yield "decision", element("span", summary.sentence, summary.decision) if summary.sentence else ""
-    yield "model", summary.model + (" (synthetic data)" if summary.synthetic else "")
+    model = link(f"/models#model-{quote(summary.model)}", summary.model)
+    yield "model", joined(model, " (synthetic data)" if summary.synthetic else "")
     yield "owner", summary.owner
     yield "links", links(summary.links)
     yield "trigger", " ".join(part for part in (summary.trigger, summary.dag_id, summary.dag_run_id) if part)
@@ -141,7 +143,8 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
     yield "weights", _code(summary.model_sha256)
 
 
-def _notice(store_up: bool) -> list[Html]:
+def store_notice(store_up: bool) -> list[Html]:
+    """Says that what is shown may be old, where it may be."""
     return [] if store_up else [element("p", "The store does not answer: this is what was so before.", "bad")]
 
 

@@ -25,7 +25,7 @@ from catwalk.ledger.runs import RUN_ID
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Patience
 from catwalk.web import serving
-from catwalk_exporter import pages
+from catwalk_exporter import model_pages, pages
 from catwalk_exporter.builds import Builds
 from catwalk_exporter.canary import Canary
 from catwalk_exporter.disks import disks
@@ -231,6 +231,8 @@ class Handler(serving.Handler):
             self._answer(200 if ready else 503, b"ok\n" if ready else waits, "text/plain")
         elif path == "/":
             self._page(200, pages.index(reading.snapshot, up, now, exporter.settings.stalled_seconds))
+        elif path == "/models":
+            self._page(200, model_pages.models(reading.snapshot, up))
         elif summary and figure:
             self._figure(summary.run_id, figure, up)
         elif run and summary:

@@ -90,15 +90,16 @@ def test_a_failed_build_is_one_line_and_the_next_start_builds(
     ("output", "cause"),
     [
         (
-            "Using Python 3.12\nerror: Request failed after 3 retries\n  Caused by: Failed to fetch: `https://x/y`\n"
-            "  Caused by: dns error\nhint: set a mirror\n",
-            "error: Request failed after 3 retries: dns error",
+            "Using Python 3.12\nerror: Failed to fetch: https://x/y/\n  cause: client error (Connect)\n"
+            "  cause: invalid peer certificate: UnknownIssuer\n\nhint: Consider `--system-certs`\n",
+            "error: Failed to fetch: https://x/y/: invalid peer certificate: UnknownIssuer",
         ),
         (
             "  × No solution found when resolving dependencies:\n  ╰─▶ nothing of torch==99 is known\n\n"
             "hint: pre-releases are not considered\n      enable them\n",
             "╰─▶ nothing of torch==99 is known",
         ),
+        ("ERROR: Could not find a version\nERROR: No matching distribution\n", "ERROR: No matching distribution"),
         ("go: downloading x v1\nx.go:3: undefined: y\n", "x.go:3: undefined: y"),
         ("hint: none of ours\n", "exit code 1"),
         ("", "exit code 1"),

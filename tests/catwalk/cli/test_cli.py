@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,12 +24,13 @@ from catwalk.gate.promotion import promote
 from catwalk.knobs import knobs
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
+from catwalk.web import serving
 from ml.fashion_mnist.config import RunConfig
 from stack.settings import PROJECT
 from tests.support.commands import Done, catwalk
 from tests.support.ledgers import make_run, put_summary, summary
 from tests.support.notifying import Listener
-from tests.support.servers import wait_until
+from tests.support.servers import free_port, wait_until
 
 __all__ = ["catwalk"]
 
@@ -370,7 +372,30 @@ def test_a_promotion_stands_where_airflow_cannot_be_told(
     assert why.format(url) in done.err
 
 
-def test_report_is_built_again_stored_and_written(catwalk: Any, s3_store: Store, tmp_path: Path) -> None:
+def test_report_names_the_exporter_of_this_machine_where_one_answers(
+    catwalk: Any, s3_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(s3_store, FIRST, time.time())
+    server = serving.Server(("127.0.0.1", 0), _Healthy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("CATWALK_PORT_EXPORTER", str(server.server_address[1]))
+    url = f"http://127.0.0.1:{server.server_address[1]}/runs/{FIRST}"
+    try:
+        assert catwalk("report", FIRST).out.splitlines()[0].endswith(f", shown at {url}")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Healthy(serving.Handler):
+    def do_GET(self) -> None:
+        self._answer(200 if self.path == "/healthz" else 404, b"ok\n", "text/plain")
+
+
+def test_report_is_built_again_stored_and_written(
+    catwalk: Any, s3_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_PORT_EXPORTER", str(free_port()))
     run = make_run(s3_store, FIRST, time.time())
     out = tmp_path / "report"
     facts = catwalk("report", FIRST[:10], "--out", str(out), "--json").json()

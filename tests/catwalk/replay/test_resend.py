@@ -42,7 +42,7 @@ def test_every_point_of_the_ledger_is_handed_over_and_losses_are_counted(make_ru
     run, listener = make_run(2), Listener()
     run.training().epochs[1] = make_epoch(2, train_loss=math.nan)
     points = run_points(run)
-    assert send_again(run, listener) == Sent(len(points) - 1, 2 + 1)
+    assert send_again(run, listener, ended=True) == Sent(len(points) - 1, 2 + 1)
     assert listener.sent == [point for point in points if not math.isnan(point.value)]
     assert run.store.find(KEY), "what is in statsd_exporter from now on holds its room"
 
@@ -53,7 +53,7 @@ def test_a_ledger_that_cannot_be_read_stops_nothing(make_run: Any, caplog: pytes
 
     run, listener = make_run(), Listener()
     run.attempts = broken
-    assert send_again(run, listener) == Sent(0, 2 + 1)
+    assert send_again(run, listener, ended=True) == Sent(0, 2 + 1)
     assert caplog.messages == ["points can't be sent again: S3 does not answer"]
 
 
@@ -62,7 +62,7 @@ def test_points_without_room_are_not_sent_and_count_as_lost(
 ) -> None:
     run, listener = make_run(), Listener()
     assert take_again(run.store, replace(run_record, run_id="20261123T030000Z-00000001"), RUNS_SHARE)
-    assert send_again(run, listener) == Sent(0, 2 + len(run_points(run)))
+    assert send_again(run, listener, ended=True) == Sent(0, 2 + len(run_points(run)))
     assert listener.sent == []
     assert "have taken all the room" in caplog.text
 
@@ -75,11 +75,11 @@ def test_a_run_that_trains_longer_than_it_said_tells_what_is_left_out(make_run: 
     run.record = opened
     shown = len(run_points(run))
     assert shown <= (opened.series_budget or 0)
-    assert send_again(run, Listener()).left_out == 148 + 19 * 300 - shown > 0
+    assert send_again(run, Listener(), ended=True).left_out == 148 + 19 * 300 - shown > 0
 
 
 def test_where_telemetry_is_off_nothing_is_read_and_no_room_is_taken(make_run: Any) -> None:
     run = make_run()
     run.training = run.evaluation = run.attempts = None  # asked for points, it would raise
-    assert send_again(run, Silent()) == Sent(0, 0)
+    assert send_again(run, Silent(), ended=True) == Sent(0, 0)
     assert run.store.find(KEY) is None

@@ -95,13 +95,15 @@ def test_a_regression_shows_its_errors_in_its_unit(ledger: Ledger) -> None:
 
 def test_a_model_s_limits_stand_with_their_reasons_beside_its_owner_and_links(ledger: Ledger) -> None:
     owned = {"owner": "growth <team>", "links": {"note<b>": 'https://example.org/n?a=1&b="2"'}}
-    limits = {"auc": (0.75, "last year's <list> had it"), "log_loss": 0.9, "margin": (0.01, "half a point")}
+    limits: Any = {"auc": (0.75, "last year's <list> had it"), "log_loss": 0.9, "margin": (0.01, "half a point")}
+    limits |= {"champion_age_seconds": (90 * 86_400, "it changes in spring"), "runs_blocked": 5}
     with catwalk.run("churn", catwalk.Binary(), thresholds=limits, **owned) as run:  # type: ignore[arg-type]
         run.test((KEYS % 5 == 0).astype(int), np.where(KEYS % 5 == 0, 0.7, 0.2))
     report, text = shown(ledger, run.run_id)
     told = text[text.index("Limits of this model") : text.index("At a glance")]
     assert "auc, at least0.75last year's <list> had it" in told
     assert "log loss, at most0.9 natsno reason given" in told and "margin0.01 natshalf a point" in told
+    assert "alerts, champion age90 dit changes in spring" in told and "alerts, runs blocked5no reason" in told
     assert "ownergrowth <team>" in text
     assert check_page(report.html).links == {'https://example.org/n?a=1&b="2"': "note<b>"}
     assert "Limits of this model" not in shown(ledger, churn(1))[1]

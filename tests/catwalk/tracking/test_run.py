@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from catwalk.ledger.records import EpochRecord
 from catwalk.ledger.runs import Ledger
 from catwalk.ledger.summaries import Summaries
 from catwalk.replay.points import left_out, run_points
+from catwalk.replay.room import KEY
 from tests.catwalk.tracking.conftest import EXAMPLES, KEYS, LABELS, only, scores
 
 
@@ -354,7 +357,24 @@ def test_errors_name_the_argument_what_was_expected_and_what_came(call: Any, tol
 
 def test_a_series_whose_name_is_too_long_to_be_sent_is_counted(ledger: Ledger) -> None:
     with catwalk.run("churn", catwalk.Binary()) as tracked:
-        tracked.epoch(1, train={"loss": 0.5, "x" * 300: 1.0, "x" * 301: 2.0, "猫" * 101: 3.0})
+        tracked.epoch(1, train={"loss": 0.5, "🎉" * 75: 1.0, "🎉" * 76: 2.0, "%" * 100: 3.0, "🎉" * 100: 4.0})
     run = ledger.run(tracked.run_id)
     sent = {point.labels["metric"] for point in run_points(run) if "metric" in point.labels}
-    assert (sent, left_out(run)) == ({"x" * 300}, 2)
+    assert (sent, left_out(run)) == ({"🎉" * 75, "%" * 100}, 2)
+
+
+def test_a_run_that_failed_keeps_its_room_for_the_next_attempt(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_STATSD", "127.0.0.1:9")
+
+    def held() -> int:
+        return int(json.loads(ledger.store.get(KEY).body)["held"][run.record.run_id]["total"])
+
+    with suppress(ZeroDivisionError), catwalk.run("churn", catwalk.Binary(), run_key="night") as tracked:
+        tracked.epoch(1, train={"loss": 0.5})
+        raise ZeroDivisionError
+    run = ledger.run(tracked.run_id)
+    assert held() == run.record.series_budget and held() > 1_000
+    with catwalk.run("churn", catwalk.Binary(), run_key="night") as tracked:
+        tracked.epoch(1, train={"loss": 0.5})
+    assert run.run_id == tracked.run_id
+    assert held() == len(run_points(run)) < 20

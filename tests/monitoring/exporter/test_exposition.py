@@ -86,6 +86,7 @@ def test_names_and_labels_are_those_of_the_catalogue() -> None:
         models=[WatchedRecord("mlp", thresholds={"floors": {"accuracy": 0.9}})],
         settings=Settings(links={"airflow": "http://127.0.0.1:8080"}), dags_paused={"fashion_training": False},
         disks={"store": Disk(5, 10)}, dag_failures={("fashion_sweep", "manual__1"): time.time()},
+        models=[WatchedRecord("churn", thresholds={"floors": {"auc": 0.8}, "limits": 7})],
     )  # fmt: skip
     declared = {metric.name: metric for metric in catalogue.by_transport("exporter")}
     shown = set()
@@ -361,6 +362,13 @@ def test_runs_by_hand_are_no_scheduled_ones_and_the_first_is_due_before_any_has_
         series = rendered(*runs, settings=WEEKDAYS)
         assert value(series, catalogue.NEXT_RUN_DUE, model="") == unix("2026-11-30T03:00")
         assert value(series, catalogue.GOOD_RUN_DUE) is None
+
+
+def test_where_models_have_schedules_of_their_own_nothing_else_is_due_for_the_first_time() -> None:
+    """As in a stack without Airflow, to which somebody has added a model."""
+    known = WatchedRecord("churn", schedule="0 5 * * *", changed=unix("2026-11-26T03:00"))
+    series = rendered(settings=WEEKDAYS, models=[known])
+    assert value(series, catalogue.NEXT_RUN_DUE) == unix("2026-11-26T05:00")
 
 
 def test_a_store_that_could_not_be_read_says_nothing_of_scheduled_runs() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from catwalk.cli.tables.output import duration, number
-from catwalk.ledger.records import StageSummary
+from catwalk.ledger.records import ChampionRecord, StageSummary, WatchedRecord
+from catwalk_exporter.model_pages import models
 from catwalk_exporter.pages import index, run_page
 from catwalk_exporter.snapshot import Snapshot
 from tests.support.ledgers import summary
@@ -47,6 +49,30 @@ def test_owner_and_links_are_shown_and_a_link_that_is_none_of_the_web_is_only_it
     linked = '<a href="https://example.org/?a=1&amp;b=&#x27;2&#x27;">note &lt;b&gt;</a> · here'
     assert f"<th>links</th><td>{linked}</td>" in text
     assert "<th>links</th>" not in page() and "<th>owner</th>" not in page()
+
+
+def test_models_show_who_answers_for_them_and_what_they_must_reach() -> None:
+    run = summary(model="churn", problem="binary", schedule="every 86400 s")
+    known = WatchedRecord(
+        "churn", {"kind": "binary"}, "every 86400 s", "growth <team>",
+        {"floors": {"auc": 0.75, "log_loss": 0.9}, "margin": 0.01}, {"auc": "last year's <list> had it"},
+        {"notebook": "https://example.org/?a=1&b=2", "here": "javascript:alert(1)"}, run.run_id,
+    )  # fmt: skip
+    gone = WatchedRecord("old", {"kind": "of tomorrow"}, thresholds={"floors": {"f1": 0.5}}, retired=NOW)
+    champion = ChampionRecord("churn", run.run_id, "5" * 64, NOW, "", run.run_id, "gate", "better")
+    text = models(Snapshot((run, summary(model="mlp")), (champion,), models=(known, gone)), store_up=True)
+    assert [*re.findall('<h3 id="model-([a-z]+)">', text)] == ["churn", "mlp", "old"]
+    churn, mlp, old = text.split("<h3 ")[1:]
+    linked = f'<a href="/runs/{run.run_id}">{run.run_id}</a>'
+    for told in (
+        "growth &lt;team&gt;", '<a href="https://example.org/?a=1&amp;b=2">notebook</a> · here',
+        f"<dt>last run</dt><dd>{linked}</dd>", f"<dt>in service</dt><dd>{linked}</dd>", "<dd>in use</dd>",
+        '<th>auc, at least</th><td class="n">0.75</td><td class="words">last year&#x27;s &lt;list&gt; had it</td>',
+        '<th>log loss, at most</th><td class="n">0.9 nats</td>', "no reason given", '<th>margin</th>',
+    ):  # fmt: skip
+        assert told in churn, told
+    assert "javascript" not in text and "<dt>owner</dt>" not in mlp and "<table>" not in mlp + old
+    assert "retired on 2027-01-15" in old and '<a href="/models#model-churn">churn</a>' in page(model="churn")
 
 
 def test_only_a_seed_that_is_not_set_is_derived() -> None:
