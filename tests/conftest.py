@@ -182,12 +182,13 @@ def services() -> Iterator[RunningStack]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """Everything, Airflow included, with DAGs that wait for a champion and those of a second model beside the
-    project's own.
+    """Everything, Airflow included, with DAGs that wait for a champion, those of a second model and one whose tasks log
+    by themselves, beside the project's own.
 
     A failed task is tried once more, after three seconds.
     """
-    dags = dag_folder(tmp_path_factory.mktemp("dags"), "waiting_dag.py", "shapes_dags.py", "slow_dag.py")
+    others = ("waiting_dag.py", "shapes_dags.py", "slow_dag.py", "depths_dag.py")
+    dags = dag_folder(tmp_path_factory.mktemp("dags"), *others)
     settings = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "CATWALK_TASK_RETRIES": "1",

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from catwalk.errors import ConfigError, InputError, StoreError, SupersededError
 from catwalk.ledger.models import artifact
 from catwalk.ledger.records import DecisionRecord, ModelRecord
-from catwalk.tracking.arguments import settings
+from catwalk.tracking.arguments import plain, settings
 from catwalk.tracking.arguments.epochs import epoch_record, measured
 from catwalk.tracking.patience import patiently
 from catwalk.tracking.session import Session
@@ -99,9 +99,10 @@ class TrackedRun:
         last. ``learning_rate``, ``gradient_norm`` and ``examples_per_second`` have tables and panels of their own.
 
         Raises:
-            InputError: a value is no single number.
+            InputError: a value is no single number, or the split no text.
         """
-        found = measured("log", {**(metrics or {}), **more})
+        split = plain.text("split", split)
+        found = measured("log", {**plain.mapping("log", metrics, "metric → number"), **more})
         session = self._alive
         if session:
             session.logged.setdefault(split, {}).update(found)
@@ -163,10 +164,10 @@ class TrackedRun:
         session = self._alive
         if session is None:
             return {}
+        parts = plain.mapping("slices", slices, "name → value of each example")
+        named = plain.text("test_set", test_set)
         told = "the test is not stored: call run.test(…) again"
-        return _kept(
-            session, told, lambda: testing.store(session, labels, scores, keys, inputs, slices or {}, test_set)
-        )
+        return _kept(session, told, lambda: testing.store(session, labels, scores, keys, inputs, parts, named))
 
     def resume(self) -> int:
         """The last epoch that an attempt before has stored; 0: none. Whoever goes on from a checkpoint of its own logs
@@ -243,14 +244,16 @@ def _with(logged: Mapping[str, dict[str, float]], splits: Mapping[str, Any]) -> 
     return {split: {**logged.get(split, {}), **given.get(split, {})} for split in dict.fromkeys([*given, *logged])}
 
 
-def _check_model(model: Any, uri: str, sha256: str) -> None:
-    if (model is None) == (not uri):
+def _check_model(model: Any, uri: Any, sha256: Any) -> None:
+    if (model is None) == (not plain.text("uri", uri)):
         raise InputError(
             "model: expected a path, bytes, or uri= with sha256=; got " + ("both" if uri else "none of them")
         )
-    if uri and (len(sha256) != _SHA256 or not set(sha256.lower()) <= set("0123456789abcdef")):
+    if uri and (len(plain.text("sha256", sha256)) != _SHA256 or not set(sha256.lower()) <= set("0123456789abcdef")):
         raise InputError(f"sha256: expected that of the model at uri=, 64 hex digits; got {sha256!r:.70}")
     if model is not None and not isinstance(model, str | Path | bytes):
         raise InputError(f"model: expected a path or bytes; got {type(model).__name__}")
+    if model == "":  # which, as a path, is the folder that the program was started in
+        raise InputError("model: expected a file or a folder; got ''")
     if model is not None and not isinstance(model, bytes) and not Path(model).exists():
         raise InputError(f"model: expected a file or a folder; there is nothing at {model}")

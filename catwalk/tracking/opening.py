@@ -27,7 +27,7 @@ from catwalk.storage.swap import swap
 from catwalk.telemetry.emitter import observer_from_environment
 from catwalk.telemetry.observer import Observer
 from catwalk.telemetry.points import OTHERS
-from catwalk.tracking.arguments import settings
+from catwalk.tracking.arguments import plain, settings
 from catwalk.tracking.arguments.settings import Limit
 from catwalk.tracking.closing import open_key
 from catwalk.tracking.handle import TrackedRun, log
@@ -89,13 +89,13 @@ def run(
     why = "CATWALK_DISABLED=1" if os.environ.get("CATWALK_DISABLED", "").strip() == "1" else bystander()
     _check(problem)
     record = _record(model, problem, params, every, cron, owner, thresholds, links, synthetic)
-    identity = identify(run_key, ship)
+    identity, close_seconds = identify(run_key, ship), plain.seconds("close_timeout", close_timeout)
     if why or _forked():
         log.info("this run of %s does nothing: %s", model, why or "another process has it open")
         return TrackedRun(None)
     _take(model)
     try:
-        session = _session(record, identity, problem, close_timeout)
+        session = _session(record, identity, problem, close_seconds)
     except BaseException:
         release(model)
         raise
@@ -140,12 +140,12 @@ def _record(
         seed=0,
         code_sha256="",
         created=time.time(),
-        synthetic=synthetic,
+        synthetic=plain.truth("synthetic", synthetic),
         classes=list(problem.classes) if problem.kind == "multiclass" else [],  # type: ignore[attr-defined]
         metric_series=OTHERS,
         schedule=settings.schedule(every, cron),
         problem=describe(problem),
-        owner=str(owner)[: settings.LONGEST_VALUE],
+        owner=plain.text("owner", owner)[: settings.LONGEST_VALUE],
         links=settings.stored_links(links),
         thresholds=settings.stored_thresholds(thresholds, problem),
         threshold_reasons=settings.stored_reasons(thresholds),
@@ -157,7 +157,7 @@ def _check(problem: Any) -> None:
         raise InputError(f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {problem!r:.60}")
 
 
-def _session(record: RunRecord, identity: Identity, problem: Problem, close_timeout: float) -> Session:
+def _session(record: RunRecord, identity: Identity, problem: Problem, close_seconds: float) -> Session:
     observer = observer_from_environment()
     store = open_store_or_local(observer.store_operation, _PATIENCE)
     check_name(store, record.model)
@@ -174,7 +174,7 @@ def _session(record: RunRecord, identity: Identity, problem: Problem, close_time
     if identity.ships:
         note(store, run.record)
     log.info("run %s of %s, attempt %d", run.run_id, record.model, begun.record.number)
-    return Session(run, problem, observer, begun, journal, close_timeout, lambda: release(record.model))
+    return Session(run, problem, observer, begun, journal, close_seconds, lambda: release(record.model))
 
 
 def _mark_open(store: Store, model: str, run_id: str) -> None:

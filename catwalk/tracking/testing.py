@@ -44,7 +44,7 @@ def store(
     record = replace(
         _of_any_problem(run, outcome),
         slices=_slices(session, outcome, parts),
-        test_set=str(test_set),
+        test_set=test_set,
         outcome_sha256=hashlib.sha256(body).hexdigest(),
     )
     if problem.kind == "multiclass":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,11 +16,11 @@ from catwalk.clients.airflow_api import AirflowError
 from catwalk.ledger.records import AttemptRecord
 from catwalk.ledger.runs import Run, new_run_id, run_id_of_dag_run
 from catwalk.replay.points import run_points
-from catwalk.telemetry.points import Point
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
 from tests.models.shapes import SHAPES
 from tests.models.slow import CLASSIFIER as SLOW_CLASSIFIER
+from tests.support.points import of_ledger, of_prometheus
 from tests.support.small import SMALL
 
 DAG, SLOW_DAG = "fashion_training", "fashion_slow"
@@ -84,31 +84,11 @@ def small_run(stack: RunningStack, **environment: str) -> Run:
     return run
 
 
-def of_ledger(points: list[Point]) -> dict[frozenset[tuple[str, str]], str]:
-    """Series → value, of a ledger's points."""
-    return {_series(point.metric.name, point.labels): _text(point.value) for point in points}
-
-
-def of_prometheus(stack: RunningStack, run_id: str) -> dict[frozenset[tuple[str, str]], str]:
-    """Series → last value, of everything that Prometheus holds of what a run sends by StatsD."""
-    found = stack.query(f'last_over_time({{__name__=~"ml_.+", run_id="{run_id}"}}[1d])')
-    return {_series(labels.pop("__name__"), labels): _text(value) for labels, value in found}
-
-
 def assert_all_stored(stack: RunningStack, run: Run) -> int:
     """Every point of the ledger is in Prometheus, with its value, and nothing else is; returns how many."""
     expected = of_ledger(run_points(run))
     wait_until(lambda: of_prometheus(stack, run.run_id) == expected, f"all {len(expected)} points with their values")
     return len(expected)
-
-
-def _series(name: str, labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
-    target = {"job", "instance"}
-    return frozenset({("__name__", name), *((key, value) for key, value in labels.items() if key not in target)})
-
-
-def _text(value: float) -> str:
-    return repr(float(value) + 0.0)  # the sum turns -0.0 into 0.0, which is how it travels
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pytest
 from catwalk.clients.airflow_api import CHAMPION_ASSET, AirflowError
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.runs import Run
+from catwalk.ledger.summaries import Summaries
 from catwalk.ledger.sweep import chosen
 from stack.settings import PROJECT
 from tests.conftest import RunningStack, wait_until
@@ -178,11 +179,44 @@ def test_a_second_model_is_retrained_and_swept_beside_the_first(
         page = run.store.get(run.key("report.html")).body
         assert b"cross" in page and b"ankle-boot" not in page
         assert_all_stored(stack, run)
-    champions = Champions(dag_run.run.store)
-    assert champions.models() == [other.record.model, "shapes"]
+    assert {other.record.model, "shapes"} <= set(Champions(dag_run.run.store).models())
     in_service = 'catwalk_champion_info{model=~"shapes|mlp-synthetic"}'
     wait_until(lambda: len(stack.query(in_service)) == 2, "the exporter shows two champions")
     assert deployments(stack, "deployment_of_garments") == before, "it waits for another model"
+
+
+def test_mapped_tasks_that_log_by_themselves_are_runs_of_their_own_retried_and_cleared(stack: RunningStack) -> None:
+    dag_run = trigger(stack, {}, "depths")
+    dag_run.wait("success")
+    shallow, deep = logged_by(stack, dag_run, generation=1)
+    assert [run.record.config["params"]["depth"] for run in (shallow, deep)] == [1, 3]
+    assert [[attempt.outcome for attempt in run.attempts()] for run in (shallow, deep)] == [
+        ["succeeded"], ["failed", "succeeded"],
+    ]  # fmt: skip
+    training, error = deep.training(), deep.attempts()[0].error
+    assert training and [epoch.epoch for epoch in training.epochs] == [1, 2], "the retry goes on with the same run"
+    assert error == "MemoryError: no room for so deep a model"
+    in_service = Champions(deep.store).get("depths")
+    assert in_service and in_service[0].run_id == deep.run_id
+    for run in (shallow, deep):
+        assert_all_stored(stack, run)
+    dag_run.clear()
+    wait_until(lambda: dag_run.state() != "success", "the cleared DAG run starts again")
+    dag_run.wait("success")
+    again = logged_by(stack, dag_run, generation=2)
+    assert [run.record.previous_generation for run in again] == [shallow.run_id, deep.run_id]
+    assert [run.decision() is not None for run in (shallow, deep, *again)] == [True] * 4
+
+
+def logged_by(stack: RunningStack, dag_run: DagRun, generation: int) -> list[Run]:
+    """The runs that mapped tasks of a DAG run have logged, in the tasks' order."""
+    found = {summary.run_id for summary in Summaries(stack.ledger.store).read() if summary.model == dag_run.dag_id}
+    records = [run for run in map(stack.ledger.run, found) if run.record.generation == generation]
+    keys = [f"airflow:{dag_run.dag_id}/{dag_run.dag_run_id}/train/{index}" for index in (0, 1)]
+    by_key = {run.record.run_key: run for run in records}
+    assert sorted(by_key) == keys and len(records) == 2
+    assert {(run.record.trigger, run.record.ships) for run in records} == {("manual", True)}
+    return [by_key[key] for key in keys]
 
 
 def test_clearing_a_finished_dag_run_changes_nothing(stack: RunningStack, finished: dict[str, DagRun]) -> None:

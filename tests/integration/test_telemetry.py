@@ -19,14 +19,13 @@ from tests.integration.conftest import (
     finish,
     in_exporter,
     missing,
-    of_ledger,
-    of_prometheus,
     small_run,
     start_run,
     start_slow,
     stored,
 )
 from tests.integration.faults import points_are_due
+from tests.support.points import of_ledger, of_prometheus
 from tests.support.small import SLOW, SMALL
 
 pytestmark = pytest.mark.integration

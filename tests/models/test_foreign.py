@@ -16,13 +16,18 @@ import pytest
 
 from catwalk.ledger.models.champion import in_service
 from catwalk.ledger.runs import Ledger, Run
+from catwalk.replay.points import run_points
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store
 from catwalk.tracking.journal import LOST_SECONDS
+from stack.parts.health import get
 from stack.settings import PROJECT
+from tests.grafana.measured import Measured
+from tests.grafana.promql import all_queries
 from tests.models.held import HELD
 from tests.support.commands import command_line
-from tests.support.servers import Scrape, StatsdExporter, wait_until
+from tests.support.points import of_ledger, of_prometheus
+from tests.support.servers import StatsdExporter, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -39,17 +44,64 @@ class Case:
     """Arguments of a version that is clearly worse than the one without any."""
     metric: str
     """Its headline."""
+    figure: str
+    """One of its report."""
     slices: set[str] = field(default_factory=set)
     epochs: tuple[int, ...] = ()
     """What the version without arguments logs."""
     held: tuple[str, str] = ("test", "1")
     """Where the first run is killed."""
+    logged: tuple[tuple[str, str], ...] = ()
+    """Metrics of its epochs, and the split of each."""
+    without: set[str] = field(default_factory=set)
+    """Panels that are about what it does not have."""
+
+    @property
+    def chosen(self) -> list[tuple[str, str]]:
+        """What a reader chooses one after the other."""
+        return [(self.metric, "validation"), *self.logged]
 
 
-CHURN = Case("churn", ["--depth", "1"], "log_loss", {"country"})
-DEMAND = Case("demand", ["--knots", "4"], "mae", {"day"})
-TICKETS = Case("tickets", ["--features", "512"], "accuracy", epochs=(1, 2, 3, 4, 5))
-STEPS = Case("steps", ["--width", "2"], "accuracy", epochs=(50, 100, 150, 200, 250, 300), held=("epoch", "3"))
+ABOUT_A_MODEL = ("catwalk-home", "catwalk-run", "catwalk-runs", "catwalk-model")
+LINKS = ("exporter", "airflow", "courier")
+"""Variables with the addresses of servers, which are not among these."""
+# Panels that have no figure, as the model's author has logged none for them.
+NOTHING_OF_THE_DATA = {
+    "model: Change of the data, of its limit", "model: Share of each class", "model: Statistic of the data: $statistic",
+    "model: Statistics of latest and champion", "model: statistic",
+}  # fmt: skip
+NOTHING_OF_THE_OPTIMIZER = {
+    "run: Gradient norm", "run: Learning rate", "run: Validation accuracy of each class", "runs: Examples per second",
+}  # fmt: skip
+NO_LOSS = {"run: Loss, train and validation", "runs: Loss by epoch"}
+NO_ACCURACY = {"run: Accuracy, train and validation", "runs: Accuracy by epoch"}
+NO_EPOCHS = NO_LOSS | NO_ACCURACY | {
+    "run: Metric after each epoch: $metric", "runs: Metric by epoch: $metric", "runs: Time of an epoch",
+}  # fmt: skip
+NO_CLASSES = {
+    "home: Accuracy in service", "model: Accuracy in service", "model: Accuracy of each class",
+    "model: Calibration error", "model: Calibration error in service", "model: Test accuracy", "model: Test loss",
+    "model: Worst class", "model: Worst class in service", "run: Confusion matrix", "run: Test accuracy",
+    "run: Test figures of each class", "runs: Accuracy of each class",
+}  # fmt: skip
+LOGS_LITTLE = NOTHING_OF_THE_DATA | NOTHING_OF_THE_OPTIMIZER
+CHURN = Case(
+    "churn", ["--depth", "1"], "log_loss", "Precision and recall", {"country"},
+    without=LOGS_LITTLE | NO_EPOCHS | NO_CLASSES,
+)  # fmt: skip
+DEMAND = Case(
+    "demand", ["--knots", "4"], "mae", "Error by true value", {"day"}, without=LOGS_LITTLE | NO_EPOCHS | NO_CLASSES
+)
+TICKETS = Case(
+    "tickets", ["--features", "512"], "accuracy", "Test accuracy by class",
+    epochs=(1, 2, 3, 4, 5), logged=(("accuracy", "validation"),),
+    without=LOGS_LITTLE | NO_LOSS | {"run: Confusion matrix"},  # ten thousand cells are more than there is room for
+)  # fmt: skip
+STEPS = Case(
+    "steps", ["--width", "2"], "accuracy", "Confusion matrix",
+    epochs=(50, 100, 150, 200, 250, 300), held=("epoch", "3"),
+    logged=(("loss", "train"),), without=LOGS_LITTLE | NO_ACCURACY,
+)  # fmt: skip
 
 
 class Author:
@@ -130,38 +182,52 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the program is started; a ledger lies beside it, unless the test has another one."""
     for name in [name for name in os.environ if name.startswith(_OURS)]:
         monkeypatch.delenv(name)
+    (tmp_path / "ledger").mkdir()
     monkeypatch.setenv("CATWALK_STORE", (tmp_path / "ledger").as_uri())
     (tmp_path / "author").mkdir()
     return tmp_path / "author"
 
 
-def test_a_table_with_a_rare_class(folder: Path, command: Any) -> None:
-    _live(CHURN, folder, command)
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
+    """What all four models are watched by."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CATWALK_STORE", tmp_path_factory.mktemp("ledger").as_uri())
+        started = Measured(tmp_path_factory.mktemp("servers"), StatsdExporter())
+    yield started
+    started.stop()
 
 
-def test_a_regression_with_heavy_tails(folder: Path, command: Any) -> None:
-    _live(DEMAND, folder, command)
+@pytest.fixture
+def watching(servers: Measured, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The same servers for the ledger of a test, once that is known."""
+
+    def start() -> Measured:
+        monkeypatch.setenv("CATWALK_STATSD", f"127.0.0.1:{servers.statsd_exporter.port}")
+        servers.exporter.stop()
+        servers.exporter.start()
+        return servers
+
+    return start
 
 
-def test_text_with_a_hundred_classes_in_s3(folder: Path, s3_store: Store, command: Any) -> None:
-    _live(TICKETS, folder, command)
+def test_a_table_with_a_rare_class(folder: Path, watching: Any, command: Any) -> None:
+    _live(CHURN, folder, watching(), command)
 
 
-def test_a_network_that_trains_by_steps_in_prometheus_terms(
-    folder: Path, command: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    exporter = StatsdExporter()
-    monkeypatch.setenv("CATWALK_STATSD", f"127.0.0.1:{exporter.port}")
-    try:
-        _, strong, weak = _live(STEPS, folder, command)
-        for run in (strong, weak):
-            scrape = exporter.until(lambda found, of=run: _curve(found, of) == _losses(of))
-            assert scrape.total("ml_test_accuracy_ratio", run_id=run.run_id) == run.summary().test_accuracy
-    finally:
-        exporter.stop()
+def test_a_regression_with_heavy_tails(folder: Path, watching: Any, command: Any) -> None:
+    _live(DEMAND, folder, watching(), command)
 
 
-def _live(case: Case, folder: Path, command: Any) -> tuple[Run, Run, Run]:
+def test_text_with_a_hundred_classes_in_s3(folder: Path, s3_store: Store, watching: Any, command: Any) -> None:
+    _live(TICKETS, folder, watching(), command)
+
+
+def test_a_network_that_trains_by_steps(folder: Path, watching: Any, command: Any) -> None:
+    _live(STEPS, folder, watching(), command)
+
+
+def _live(case: Case, folder: Path, servers: Measured, command: Any) -> None:
     """The life of a model: its first version, a better one, a worse one; and one that nobody finishes."""
     with author(case, folder) as one:
         first = _killed_and_retried(one)
@@ -174,9 +240,65 @@ def _live(case: Case, folder: Path, command: Any) -> tuple[Run, Run, Run]:
         weak = runs()[-1]
         _complete(weak, case, "worse")
         assert in_service(strong) and not in_service(weak)
-        _never_finished(one, command)
+        for run in (first, strong, weak):
+            _arrived(servers, run)
+        lost = _never_finished(one, command)
         _shown(case, command, strong, weak)
-    return first, strong, weak
+        _seen(servers, case, strong, weak, lost)
+        _reported(servers, case, weak, command)
+
+
+def _arrived(servers: Measured, run: Run) -> None:
+    """Every point of the ledger is in Prometheus, with its value, and nothing else is."""
+    expected = of_ledger(run_points(run))
+    assert expected
+    wait_until(lambda: of_prometheus(servers.prometheus, run.run_id) == expected, f"the points of run {run.run_id}")
+
+
+def _seen(servers: Measured, case: Case, strong: Run, weak: Run, lost: Run) -> None:
+    """The exporter, the rules and the dashboards show how things stand."""
+    ask = servers.prometheus.query
+    latest = lost if lost.evaluation() else weak  # the newest whose model was tested, whatever became of it then
+    known = [
+        f'catwalk_run_state{{run_id="{lost.run_id}", state="lost"}} == 1',
+        f'catwalk_model_version_info{{run_id="{strong.run_id}", role="champion"}}',
+        f'catwalk_model_version_info{{run_id="{latest.run_id}", role="latest"}}',
+    ]
+    for expression in known:
+        wait_until(lambda asked=expression: ask(asked), expression)  # type: ignore[misc]
+    wait_until(lambda: "PipelineRunFailed" in servers.prometheus.alerts(), "an alert on the run that is lost")
+    servers.settle()
+    runs = f"({strong.run_id}|{weak.run_id})"
+    reader = {"model": case.name, "run": weak.run_id, "runs": runs, "recent": runs, "champion": strong.run_id}
+    wait_until(lambda: _undrawn(servers, case, reader) <= case.without, "a whole step of the range has passed")
+    assert _undrawn(servers, case, reader) == case.without
+
+
+def _reported(servers: Measured, case: Case, run: Run, command: Any) -> None:
+    """Whoever asks the exporter sees the report."""
+    assert command("report", run.run_id).code == 0
+    page = get(f"http://127.0.0.1:{servers.exporter.port}/runs/{run.run_id}")
+    assert page
+    assert [words for words in (case.figure, "Hold", *case.slices) if words not in page.decode()] == []
+
+
+def _undrawn(servers: Measured, case: Case, reader: dict[str, str]) -> set[str]:
+    """What dashboards about a model have no figure for, whichever of its metrics is chosen."""
+    found: dict[str, bool] = {}
+    for metric, split in case.chosen:
+        variables = {**reader, "metric": metric, "split": split, "statistic": "", "dag": ".*"}
+        for query in all_queries():
+            if query.dashboard in ABOUT_A_MODEL and query.place not in LINKS:
+                answer = servers.ask(query, variables, 3_600, time.time())
+                place = f"{query.dashboard.removeprefix('catwalk-')}: {query.place}"
+                found[place] = found.get(place, False) or any(map(_has_figure, answer))
+    return {place for place, drawn in found.items() if not drawn}
+
+
+def _has_figure(series: dict[str, Any]) -> bool:
+    """Whether it is more than a placeholder."""
+    values = series.get("values") or [series["value"]]
+    return any(value != "NaN" for _, value in values)
 
 
 def _killed_and_retried(one: Author) -> Run:
@@ -208,25 +330,14 @@ def _complete(run: Run, case: Case, reason: str) -> None:
     assert run.store.exists(run.key("outcome.safetensors")) and not summary.error
 
 
-def _curve(scrape: Scrape, run: Run) -> dict[int, float]:
-    """Step → loss, as statsd_exporter shows them."""
-    labels = ((dict(has), value) for (_, has), value in scrape.of("ml_epoch_loss").items())
-    return {int(has["epoch"]): value for has, value in labels if has["run_id"] == run.run_id}
-
-
-def _losses(run: Run) -> dict[int, float | None]:
-    """The same, as the ledger has them."""
-    training = run.training()
-    return {epoch.epoch: epoch.train_loss for epoch in training.epochs} if training else {}
-
-
-def _never_finished(one: Author, command: Any) -> None:
+def _never_finished(one: Author, command: Any) -> Run:
     process = one.held("model", "1")
     run = runs()[-1]
     assert command("runs", "--json").json()[0]["state"] == "running"
     killed(process)
     run.update_summary(lambda summary: replace(summary, updated=time.time() - LOST_SECONDS - 60))
     assert "lost" in command("runs").out
+    return run
 
 
 def _shown(case: Case, command: Any, strong: Run, weak: Run) -> None:

@@ -13,20 +13,21 @@ from typing import Any
 from catwalk.errors import InputError
 from catwalk.ledger.records import DatasetRecord
 from catwalk.ledger.runs import Run, touched
+from catwalk.tracking.arguments.plain import text
 from catwalk.tracking.arguments.settings import without_credentials
 
 
 def record(as_of: Any, source: str, sha256: str, statistics: Mapping[str, float]) -> DatasetRecord:
     """
     Raises:
-        InputError: `as_of` is no date, or `sha256` no hash.
+        InputError: `as_of` is no date, `sha256` no hash, or `source` no text.
     """
     told = as_of.isoformat() if isinstance(as_of, date) else str(as_of or "")
     if told:
         moment(told)
-    if sha256 and not re.fullmatch("[0-9a-f]{64}", sha256):
+    if not re.fullmatch("([0-9a-f]{64})?", text("sha256", sha256)):
         raise InputError(f"sha256: expected 64 hex digits; got {sha256!r:.70}")
-    named = without_credentials(str(source))[:500]
+    named = without_credentials(text("source", source))[:500]
     # Without a hash, data of the same source and time is taken for the same.
     digest = sha256 or hashlib.sha256(f"{named}\0{told}".encode()).hexdigest()
     return DatasetRecord(digest, named, False, {}, {}, statistics=dict(statistics), as_of=told)

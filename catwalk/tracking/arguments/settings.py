@@ -7,12 +7,14 @@ import logging
 import math
 import re
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 from catwalk.environment.schedule import Schedule, span, zone
 from catwalk.errors import ConfigError, InputError
 from catwalk.gate.config import LIMITS
 from catwalk.problems.interface import Problem
+from catwalk.tracking.arguments.plain import mapping
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +53,7 @@ def stored_params(params: Mapping[str, Any] | None) -> dict[str, Any]:
     Raises:
         InputError: they are no dict.
     """
-    if params is None:
-        return {}
-    if not isinstance(params, Mapping):
-        raise InputError(f"params: expected a dict of name → value; got {type(params).__name__}")
-    flat = _flat("", params)
+    flat = _flat("", mapping("params", params, "name → value"))
     if len(flat) > MOST_PARAMS:
         log.warning("params: the first %d of %d are kept", MOST_PARAMS, len(flat))
     return dict(list(flat.items())[:MOST_PARAMS])
@@ -105,7 +103,7 @@ def stored_links(links: Mapping[str, str] | None) -> dict[str, str]:
     Raises:
         InputError: they are no dict of name → URL.
     """
-    found = dict(links or {})
+    found = mapping("links", links, "name → URL")
     for name, url in found.items():
         if not isinstance(url, str) or not re.match(r"https?://", url):
             raise InputError(f"links[{name!r}]: expected a URL, http:// or https://; got {url!r:.60}")
@@ -160,7 +158,7 @@ def stored_thresholds(given: Mapping[str, Limit] | None, problem: Problem) -> di
     own = ("margin", "significance", "slice_significance")
     metrics = [metric.name for metric in problem.metrics]
     found: dict[str, Any] = {"floors": {}} if given else {}
-    for name, limit in (given or {}).items():
+    for name, limit in mapping("thresholds", given, "metric → number").items():
         value, _ = _limit(name, limit)
         if name not in (*metrics, *own, *LIMITS):
             raise InputError(
@@ -184,7 +182,7 @@ def stored_reasons(given: Mapping[str, Limit] | None) -> dict[str, str]:
 
 def _limit(name: str, limit: Limit) -> tuple[float, str]:
     value, reason = limit if isinstance(limit, tuple) and len(limit) == 2 else (limit, "")
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if not (number and isinstance(reason, str)):
         raise InputError(f"thresholds[{name!r}]: expected a number, or (number, 'reason'); got {limit!r:.60}")
     return float(value), reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from dataclasses import replace
@@ -217,6 +218,26 @@ def test_a_dead_exporter_stops_nothing(ledger: Ledger, monkeypatch: pytest.Monke
         run.model(b"m")
         run.test(LABELS, scores(), keys=KEYS)
     assert run.decision and only(ledger).summary().points_dropped > 0
+
+
+def test_a_name_server_that_hangs_keeps_no_epoch_waiting(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, asked = threading.Event(), threading.Event()
+
+    def hanging(*arguments: Any, **options: Any) -> Any:
+        asked.set()
+        assert answers.wait(300)
+        raise OSError("no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    monkeypatch.setenv("CATWALK_STATSD", "exporter.invalid:9125")
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        for epoch in range(1, 201):
+            run.epoch(epoch, train={"loss": 1.0})
+        run.model(b"m")
+        run.test(LABELS, scores(), keys=KEYS)
+    assert asked.is_set() and not answers.is_set()
+    answers.set()
+    assert run.decision and only(ledger).summary().points_dropped > 200
 
 
 def test_what_was_tested_and_never_closed_can_be_finished(ledger: Ledger, program: Program) -> None:

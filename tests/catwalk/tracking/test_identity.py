@@ -214,6 +214,31 @@ print(os.environ["RANK"], bool(run.run_id))
     assert [epoch.train_loss for epoch in stored.training().epochs] == [0.0]
 
 
+def test_what_cron_starts_has_little_environment_prints_its_decision_alone_and_ships(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """As crond runs a line of a crontab: by /bin/sh, in the home, with four variables and no terminal."""
+    (tmp_path / "train.py").write_text("""
+import catwalk
+from tests.catwalk.tracking.conftest import KEYS, LABELS, scores
+with catwalk.run("churn", catwalk.Binary(), every="24h") as run:
+    run.epoch(1, train={"loss": 1.0})
+    run.model(b"weights")
+    run.test(LABELS, scores(), keys=KEYS)
+print(run.decision)
+""")
+    line = f"CATWALK_STORE={ledger.store.url} CATWALK_SHIP=1 {sys.executable} train.py"
+    given = {"HOME": str(tmp_path), "LOGNAME": "growth", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        ["/bin/sh", "-c", line], env=given, cwd=tmp_path, stdin=subprocess.DEVNULL, start_new_session=True,
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Ship: no champion yet") and done.stdout.count("\n") == 1
+    record = only(ledger).record
+    assert (record.trigger, record.ships, record.run_key) == ("schedule", True, "")
+
+
 class _Context(dict[str, Any]):
     """What Airflow gives a task, in the words that both its versions have."""
 

@@ -286,6 +286,21 @@ def test_secrets_are_not_stored(ledger: Ledger) -> None:
         (lambda: catwalk.run("m", catwalk.Binary(), links={"a": "javascript:alert(1)"}), "expected a URL, http://"),
         (lambda: catwalk.run("m", catwalk.Binary(), ship="yes"), "ship: expected 'auto' or 'never'"),
         (lambda: catwalk.run("m", catwalk.Binary(), links={"a": "x"}), "links['a']: expected a URL"),
+        (lambda: catwalk.run("m", catwalk.Binary(), links="x"), "links: expected a dict of name → URL; got str 'x'"),
+        (
+            lambda: catwalk.run("m", catwalk.Binary(), thresholds=["auc"]),
+            "thresholds: expected a dict of metric → number; got list ['auc']",
+        ),
+        (lambda: catwalk.run("m", catwalk.Binary(), owner=None), "owner: expected text; got NoneType None"),
+        (
+            lambda: catwalk.run("m", catwalk.Binary(), synthetic="yes"),
+            "synthetic: expected True or False; got str 'yes'",
+        ),
+        (
+            lambda: catwalk.run("m", catwalk.Binary(), close_timeout="1h"),
+            "close_timeout: expected seconds, above 0; got str '1h'",
+        ),
+        (lambda: catwalk.run("m", catwalk.Binary(), close_timeout=math.nan), "close_timeout: expected seconds"),
     ],
 )
 def test_nonsense_is_refused_before_anything_is_stored(ledger: Ledger, call: Any, told: str) -> None:
@@ -304,6 +319,8 @@ def test_nonsense_is_refused_before_anything_is_stored(ledger: Ledger, call: Any
             lambda run: run.epoch(1, train={"loss": np.ones(3)}),
             "train['loss']: expected a single number; got ndarray, shape (3,)",
         ),
+        (lambda run: run.log([1.0]), "log: expected a dict of metric → number; got list [1.0]"),
+        (lambda run: run.log(split=5, loss=1.0), "split: expected text; got int 5"),
         (lambda run: run.log(loss="low"), "log['loss']: expected a single number; got str, 'low'"),
         (lambda run: run.test([0, 1], [0.1, 0.2, 0.3]), "scores: expected"),
         (
@@ -315,6 +332,16 @@ def test_nonsense_is_refused_before_anything_is_stored(ledger: Ledger, call: Any
             lambda run: run.test([1, 0], [0.9, 0.2], keys=pandas.Series(["a", None], dtype="string")),
             "keys: expected a key of its own for each label, shape (2,); got none in row 1",
         ),
+        (
+            lambda run: run.test(LABELS, scores(), slices=KEYS),
+            "slices: expected a dict of name → value of each example",
+        ),
+        (lambda run: run.test(LABELS, scores(), test_set=5), "test_set: expected text; got int 5"),
+        (lambda run: run.model(""), "model: expected a file or a folder; got ''"),
+        (lambda run: run.model(uri=5, sha256="a" * 64), "uri: expected text; got int 5"),
+        (lambda run: run.model(uri="s3://m/x", sha256=5), "sha256: expected text; got int 5"),
+        (lambda run: run.data(sha256=5), "sha256: expected text; got int 5"),
+        (lambda run: run.data(source=5), "source: expected text; got int 5"),
         (lambda run: run.model("nowhere.bin"), "there is nothing at nowhere.bin"),
         (lambda run: run.model(uri="s3://m/x"), "sha256: expected that of the model at uri="),
         (lambda run: run.data(as_of="yesterday"), "as_of: expected a date or time"),

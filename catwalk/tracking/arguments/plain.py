@@ -1,0 +1,55 @@
+"""Whether a plain argument is of its type: each check returns what it was given, or says what was expected and came."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+from catwalk.errors import InputError
+
+
+def mapping(argument: str, given: Any, expected: str) -> Mapping[Any, Any]:
+    """A dict; an empty one for None.
+
+    Raises:
+        InputError: it is none.
+    """
+    if given is not None and not isinstance(given, Mapping):
+        raise _wrong(argument, f"a dict of {expected}", given)
+    return given or {}
+
+
+def text(argument: str, given: Any) -> str:
+    """
+    Raises:
+        InputError: it is no text.
+    """
+    if not isinstance(given, str):
+        raise _wrong(argument, "text", given)
+    return given
+
+
+def truth(argument: str, given: Any) -> bool:
+    """
+    Raises:
+        InputError: it is neither True nor False.
+    """
+    if not isinstance(given, bool):
+        raise _wrong(argument, "True or False", given)
+    return given
+
+
+def seconds(argument: str, given: Any) -> float:
+    """
+    Raises:
+        InputError: it is no finite number above 0.
+    """
+    if isinstance(given, bool) or not isinstance(given, Real) or not 0 < float(given) < math.inf:
+        raise _wrong(argument, "seconds, above 0", given)
+    return float(given)
+
+
+def _wrong(argument: str, expected: str, given: Any) -> InputError:
+    return InputError(f"{argument}: expected {expected}; got {type(given).__name__} {given!r:.40}")
