@@ -230,10 +230,11 @@ def _stored(session: Session, model: str | Path | bytes | None, uri: str, sha256
 
 
 def _name_model(session: Session, record: ModelRecord) -> None:
-    if session.tested:
+    if session.unnamed:
         from catwalk.tracking import testing
 
         testing.name_model(session.run, record.sha256)
+        session.unnamed = False
 
 
 def _with(logged: Mapping[str, dict[str, float]], splits: Mapping[str, Any]) -> Mapping[str, Any]:

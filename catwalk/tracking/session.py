@@ -31,5 +31,7 @@ class Session:
     """Split → metric → value, of what waits for the end of its epoch."""
     epoch_started: float = field(default_factory=time.perf_counter)
     tested: bool = False
+    unnamed: bool = False
+    """The test was stored before this attempt had a model: the one that comes next is what was tested."""
     decision: DecisionRecord | None = None
     closed: bool = False

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import catwalk
-from catwalk.errors import ArtifactError, ConfigError, InputError
+from catwalk.errors import ConfigError, InputError
 from catwalk.ledger.models import artifact
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records import EpochRecord
@@ -133,9 +133,24 @@ def test_a_model_that_comes_after_another_s_test_is_not_the_one_that_was_tested(
     run.test(LABELS, scores(), keys=KEYS)
     run.model(b"another")
     assert tested and only(ledger).evaluation().model_sha256 == tested.sha256
-    with pytest.raises(ArtifactError, match="not the one that was recorded"):
-        run.close()
+    run.close()
+    assert (run.decision.decision, run.decision.reason) == ("hold", "precondition")
+    assert "is not the one that was tested: call run.test(…) after run.model(…)" in run.decision.sentence
     assert Champions(ledger.store).get("churn") is None
+
+
+def test_a_model_that_an_attempt_before_has_left_is_not_the_one_that_the_next_has_tested(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    with pytest.raises(RuntimeError), catwalk.run("churn", catwalk.Binary(), run_key="night") as run:
+        run.model(b"of the first attempt")
+        raise RuntimeError
+    with catwalk.run("churn", catwalk.Binary(), run_key="night") as run:
+        run.test(LABELS, scores(), keys=KEYS)
+        stored = run.model(b"of the second attempt")
+    assert stored and only(ledger).evaluation().model_sha256 == stored.sha256
+    assert run.decision.decision == "ship"
 
 
 def test_without_keys_two_models_can_not_be_compared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,7 +292,19 @@ def test_secrets_are_not_stored(ledger: Ledger) -> None:
                 lambda limit=limit: catwalk.run("m", catwalk.Binary(), thresholds={"log_loss": limit}),
                 "thresholds['log_loss']: expected a number, or (number, 'reason'); got ",
             )
-            for limit in ("low", True, float("nan"), (0.5, 3), (0.5, "a", "b"), ("a", 0.5))
+            for limit in ("low", True, float("nan"), 10**400, (0.5, 3), (0.5, "a", "b"), ("a", 0.5))
+        ),
+        *(
+            (
+                lambda name=name, limit=limit: catwalk.run("m", catwalk.Binary(), thresholds={name: limit}),
+                f"thresholds['{name}']: expected a {what}; got {limit}",
+            )
+            for name, limit, what in (
+                ("significance", 5, "level above 0 and up to 0.5"),
+                ("slice_significance", 0, "level above 0 and up to 0.5"),
+                ("margin", -0.1, "number from 0"),
+                ("champion_age_seconds", -1, "number from 0"),
+            )
         ),
         (
             lambda: catwalk.run("m", catwalk.Binary(), links={"a": f"https://{'x' * 600}"}),
