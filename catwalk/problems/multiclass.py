@@ -89,8 +89,8 @@ class Multiclass:
         """Each example's true class, by name."""
         import numpy as np
 
-        names = self.classes or class_names([], int(labels.max()) + 1)
-        return {"class": np.asarray(names, dtype=object)[labels]}
+        names = np.asarray(self.classes, dtype=object)
+        return {"class": names[labels] if self.classes else labels.astype(str).astype(object)}
 
     def checked(self, logits: Any, examples: int) -> NDArray[np.float32]:
         """What a model has answered to so many examples, as float32 (examples, classes).

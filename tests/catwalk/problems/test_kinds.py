@@ -86,6 +86,14 @@ def test_absurd_problems_are_refused(make: Any, told: str) -> None:
         make()
 
 
+def test_classes_whose_numbers_are_far_apart_take_no_more_room_than_others() -> None:
+    far, problem = [7, 7, 10**9, 10**12, 10**12], Multiclass()
+    outcome = problem.measure(far, [7, 10**12, 10**9, 10**12, 10**15])
+    assert outcome.metrics == problem.measure([0, 0, 1, 2, 2], [0, 2, 1, 2, 3]).metrics
+    assert outcome.metrics == pytest.approx({"accuracy": 0.6, "worst_recall": 0.5, "macro_f1": (2 / 3 + 1 + 1 / 2) / 3})
+    assert problem.slices(outcome.labels)["class"].tolist() == [str(label) for label in far]
+
+
 def test_figures_of_many_classes() -> None:
     outcome = Multiclass(("a", "b", "c")).measure([0, 0, 1, 2], [[3, 0, 0], [0, 3, 0], [0, 3, 0], [0, 0, 3]])
     assert outcome.metrics["accuracy"] == 0.75
