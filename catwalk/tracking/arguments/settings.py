@@ -28,7 +28,8 @@ _SECRET = re.compile(
     r"(^|_)(passw(or)?d|pwd|passphrase|token|secret|api_?key|access_?key|private_?key|credentials?)$", re.IGNORECASE
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_USER_INFO = re.compile(r"(?<=://)[^/\s@]*:[^/\s@]*(?=@)")
+_USER_INFO = re.compile(r"(?<=://)[^/\s?#'\"]+(?=@)")
+"""A user alone may be a token; a password may hold an @."""
 _IN_QUERY = re.compile(
     r"([?&][^=&\s]*(?:password|token|secret|signature|sig|api_?key|credential)[^=&\s]*=)[^&\s]+", re.IGNORECASE
 )
@@ -70,6 +71,8 @@ def _flat(above: str, values: Mapping[Any, Any]) -> dict[str, Any]:
             found[name] = REDACTED
         elif isinstance(value, Mapping):
             found |= _flat(f"{name}.", value)
+        elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            found |= _flat(f"{name}.", dict(enumerate(value)))
         else:
             found[name] = _plain(value)
     return found

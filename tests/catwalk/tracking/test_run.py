@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from catwalk.ledger.runs import Ledger
 from catwalk.ledger.summaries import Summaries
 from catwalk.replay.points import left_out, run_points
 from catwalk.replay.room import KEY
+from catwalk.tracking import handle
 from tests.catwalk.tracking.conftest import EXAMPLES, KEYS, LABELS, only, scores
 
 
@@ -238,6 +241,41 @@ def test_what_is_logged_goes_with_the_epoch_that_ends_next_or_with_the_last(ledg
     assert epoch.metrics == {"train": {"tokens": 5.0}, "validation": {"late": 3.0}}
 
 
+def test_more_than_an_epoch_may_have_is_refused_when_it_is_logged(ledger: Ledger) -> None:
+    """What waits could be taken neither by an epoch nor by the end, which must not fail for it."""
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        run.log({f"m{number}": 1.0 for number in range(60)})
+        with pytest.raises(InputError, match="log: expected at most 100 metrics; got 120"):
+            run.log({f"m{number}": 1.0 for number in range(60)}, split="validation")
+        run.test(LABELS, scores(), keys=KEYS)
+    assert run.decision and len(only(ledger).training().epochs[0].metrics["train"]) == 60
+
+
+def test_threads_may_log_while_an_epoch_ends(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one logs is neither lost between two epochs nor ends the other's training."""
+    run, number = catwalk.run("churn", catwalk.Binary()), count(1)
+    threads = [threading.Thread(target=lambda: [run.log({str(next(number)): 1.0}) for _ in range(40)]) for _ in "ab"]
+    record = handle.epoch_record
+
+    def meanwhile(*arguments: Any) -> Any:
+        made = record(*arguments)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(0.2)
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(handle, "epoch_record", meanwhile)
+        run.epoch(1, train={"loss": 1.0})
+    for thread in threads:
+        thread.join()
+    run.epoch(2)
+    run.close()
+    logged = [name for epoch in only(ledger).training().epochs for name in epoch.metrics.get("train", {})]
+    assert sorted(map(int, logged)) == list(range(1, 81))
+
+
 def test_a_lower_number_takes_the_place_of_all_from_there_on(ledger: Ledger) -> None:
     with catwalk.run("churn", catwalk.Binary()) as run:
         for number in (*range(1, 301), 150, 151):
@@ -263,12 +301,14 @@ def test_a_model_may_be_a_folder_a_file_bytes_or_lie_elsewhere(ledger: Ledger, t
 def test_secrets_are_not_stored(ledger: Ledger) -> None:
     params = {
         "db_password": "p1", "apiKey": "p2", "nested": {"token": "p3"}, "url": "postgres://me:p4@host/db?sig=p5",
-        "max_tokens": 512,
+        "max_tokens": 512, "databases": [{"host": "db", "password": "p6"}], "clone": "https://p7@github.com/a/b",
+        "replica": "postgres://me:p8@p9@host/db",
     }  # fmt: skip
     with catwalk.run("churn", catwalk.Binary(), params=params) as run:
         pass
     body = ledger.store.get(ledger.run(run.run_id).key("run.json")).body
-    assert not [secret for secret in (b"p1", b"p2", b"p3", b"p4", b"p5") if secret in body]
+    assert not [secret for secret in range(1, 10) if b"p%d" % secret in body]
+    assert ledger.run(run.run_id).record.parameters["databases.0.host"] == "db"
     assert ledger.run(run.run_id).record.parameters["max_tokens"] == 512
 
 
@@ -346,6 +386,8 @@ def test_nonsense_is_refused_before_anything_is_stored(ledger: Ledger, call: Any
             lambda run: run.epoch(1, train={"loss": np.ones(3)}),
             "train['loss']: expected a single number; got ndarray, shape (3,)",
         ),
+        (lambda run: run.epoch(np.ones(2)), "epoch: expected a whole number from 1"),
+        (lambda run: run.epoch(1, train={"loss": 10**400}), "train['loss']: expected a single number; got int"),
         (lambda run: run.log([1.0]), "log: expected a dict of metric → number; got list [1.0]"),
         (lambda run: run.log(split=5, loss=1.0), "split: expected text; got int 5"),
         (lambda run: run.log(loss="low"), "log['loss']: expected a single number; got str, 'low'"),
