@@ -28,6 +28,8 @@ _SECRET = re.compile(
     r"(^|_)(passw(or)?d|pwd|passphrase|token|secret|api_?key|access_?key|private_?key|credentials?)$", re.IGNORECASE
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+"""Of an object in memory."""
 _USER_INFO = re.compile(r"(?<=://)[^/\s?#'\"]+(?=@)")
 """A user alone may be a token; a password may hold an @."""
 _IN_QUERY = re.compile(
@@ -84,14 +86,18 @@ def is_secret(name: str) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON holds: numbers, truth and short text as they are, anything else as text."""
+    """A value that JSON holds: numbers, truth and short text as they are, anything else as text.
+
+    The same in each process, or a retry would seem to have other parameters.
+    """
     found = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+    found = sorted(found, key=repr) if isinstance(found, set | frozenset) else found
     if found is None or isinstance(found, bool | int) or (isinstance(found, float) and math.isfinite(found)):
         return found
     if isinstance(found, list | tuple) and all(isinstance(item, bool | int | float | str) for item in found):
         listed = [_plain(item) for item in found]
         return listed if len(json.dumps(listed)) <= LONGEST_VALUE else _text(str(listed))
-    return _text(found if isinstance(found, str) else str(found))
+    return _text(found if isinstance(found, str) else _ADDRESS.sub("", str(found)))
 
 
 def _text(text: str) -> str:

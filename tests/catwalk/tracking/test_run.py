@@ -24,7 +24,7 @@ from catwalk.ledger.summaries import Summaries
 from catwalk.replay.points import left_out, run_points
 from catwalk.replay.room import KEY
 from catwalk.tracking import handle
-from tests.catwalk.tracking.conftest import EXAMPLES, KEYS, LABELS, only, scores
+from tests.catwalk.tracking.conftest import EXAMPLES, KEYS, LABELS, Program, only, scores
 
 
 def one(as_of: str = "2026-11-25", noise: float = 0.1, **options: Any) -> Any:
@@ -310,6 +310,19 @@ def test_secrets_are_not_stored(ledger: Ledger) -> None:
     assert not [secret for secret in range(1, 10) if b"p%d" % secret in body]
     assert ledger.run(run.run_id).record.parameters["databases.0.host"] == "db"
     assert ledger.run(run.run_id).record.parameters["max_tokens"] == 512
+
+
+def test_params_are_the_same_in_every_process(ledger: Ledger, program: Program) -> None:
+    """A retry that seems to have other parameters is refused."""
+    code = (
+        "import catwalk; noise = bytearray({noise}); params = {{'func': lambda: 0, 'columns': set('abcdefgh')}}\n"
+        "catwalk.run('churn', catwalk.Binary(), params=params, run_key='night')"
+    )
+    for number in range(2):
+        started = program(code.format(noise=number * 2**16), PYTHONHASHSEED=str(number))
+        assert started.wait(timeout=120) == 0, started.stderr and started.stderr.read()
+    parameters = only(ledger).record.parameters
+    assert (parameters["func"], parameters["columns"]) == ("<function <lambda>>", list("abcdefgh"))
 
 
 @pytest.mark.parametrize(
