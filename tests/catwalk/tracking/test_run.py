@@ -165,6 +165,45 @@ def test_without_keys_two_models_can_not_be_compared(monkeypatch: pytest.MonkeyP
     assert run.decision.reason == "inconclusive" and "give keys=" in run.decision.sentence
 
 
+def decided(problem: Any, labels: Any, answers: Any) -> Any:
+    """The decision about a run of a model."""
+    with catwalk.run("m", problem) as run:
+        run.model(b"weights")
+        run.test(labels, answers, keys=KEYS)
+    return run.decision
+
+
+def test_examples_that_have_another_label_by_now_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a target in another unit, or its logarithm, would make any model better."""
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    euros = np.linspace(1, 100, EXAMPLES)
+    assert decided(catwalk.Regression("EUR"), euros, euros + 5).decision == "ship"
+    thousands = decided(catwalk.Regression("kEUR"), euros / 1_000, euros / 1_000 + 0.1)
+    assert (thousands.decision, thousands.reason) == ("hold", "inconclusive")
+    assert "Not comparable: 0 of 2,000 test examples have their key in both test sets" in thousands.sentence
+    assert "Another 2,000 have another label there." in thousands.sentence
+    corrected = np.where(KEYS < 100, euros + 1, euros).astype(np.float32)
+    better = decided(catwalk.Regression("EUR"), corrected, corrected + 1)
+    assert better.reason == "better" and "mean mae of 1,900 examples" in better.sentence
+
+
+def test_classes_that_have_other_numbers_by_now_are_told_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    names = np.asarray(["b", "d"])[LABELS]
+    half = np.where(KEYS % 2, names, "b")
+    assert decided(catwalk.Multiclass(("b", "d")), names, half).decision == "ship"
+    assert decided(catwalk.Multiclass(("a", "b", "c", "d")), names, names).reason == "better"
+    renamed = decided(catwalk.Multiclass(("u", "v", "w", "x")), LABELS * 2 + 1, LABELS * 2 + 1)
+    assert renamed.reason == "no_better"
+
+
+def test_another_clip_is_another_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    sure = np.where(KEYS % 50, LABELS, 1 - LABELS).astype(float)
+    assert decided(catwalk.Binary(), LABELS, sure).decision == "ship"
+    assert "was asked something else" in decided(catwalk.Binary(clip=0.1), LABELS, sure).sentence
+
+
 @pytest.mark.parametrize(("labels", "same"), [(LABELS, True), (1 - LABELS, False)])
 def test_a_test_set_of_the_same_name_is_the_same_only_with_the_same_labels(
     labels: Any, same: bool, monkeypatch: pytest.MonkeyPatch
