@@ -353,7 +353,7 @@ else is *inconclusive*, with the reason:
   80 % would be found within it. The sentence says how many examples it takes.
 - There are fewer than 100 examples of one of the two classes (binary), or fewer than 30 examples (regression).
 - The two test sets share fewer than 500 keys, or fewer than 80 % of the challenger's, and the other model can't be
-  scored again. Figures on different examples are never compared.
+  scored again. Figures on different examples are never compared; nor is an example whose label has changed.
 - The interval reaches beyond the margin.
 
 What is inconclusive never ships for newer data. A slice counts as worse by the same test, one-sided, corrected for all
