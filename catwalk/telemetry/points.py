@@ -81,7 +81,7 @@ def shows_confusion(classes: int) -> bool:
 
 
 def series_budget(epochs: int, classes: int, others: int = 0) -> int:
-    """Series that a run makes at most: with 10 classes 19 an epoch, 3 + 3·10 + 10·10 of the test, 3 a stage.
+    """Series that a run makes at most: of `n` classes 9 + n an epoch, 3 + 3·n + n·n of the test, 3 a stage.
 
     Args:
         epochs: that it is to train; 0: it does not say.
