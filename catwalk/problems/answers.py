@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ from catwalk.problems.paired.pairing import Keyed, Pairs, pair
 Keys = NDArray[np.uint64]
 """A digest of what names each example, (n,)."""
 NAME = "outcome.safetensors"
+_SAME = 1e-6
+"""Of a label: by less the same number differs in float32."""
 MOST_EXAMPLES = 2_000_000
 """Of more, those with the smallest keys are kept, in each run the same; without keys, the first."""
 
@@ -121,9 +123,10 @@ class Tested:
     answers: Answers
 
     @property
-    def question(self) -> tuple[Any, Any]:
+    def question(self) -> tuple[Any, ...]:
         """What must be the same for two losses to be comparable."""
-        return self.record.problem.get("kind"), self.record.problem.get("metric")
+        asked = self.record.problem
+        return asked.get("kind"), asked.get("metric"), asked.get("clip") if asked.get("metric") == "log_loss" else None
 
 
 def paired(ours: Tested, theirs: Tested) -> Pairs:
@@ -135,10 +138,37 @@ def paired(ours: Tested, theirs: Tested) -> Pairs:
     if ours.answers.keys is None or theirs.answers.keys is None:
         whose = "this run's" if ours.answers.keys is None else f"run {other.run_id}'s"
         return incomparable(f"nothing names {whose} test examples; give keys=, inputs= or test_set=")
-    found = pair(Keyed(ours.answers.keys, ours.answers.loss), Keyed(theirs.answers.keys, theirs.answers.loss))
+    found = _pair(ours.answers, theirs.answers, np.arange(len(theirs.answers.keys)))
+    others = _of_another_truth(ours, theirs, found)
+    if len(others):
+        again = _pair(ours.answers, theirs.answers, np.delete(np.arange(len(theirs.answers.keys)), others))
+        return replace(again, sentence=f"{again.sentence} Another {len(others):,} have another label there.")
     if found.how == "inconclusive" and ours.record.model != other.model:
         return incomparable(f"run {other.run_id} is one of {other.model}, and keys name examples of one model only")
     return found
+
+
+def _pair(ours: Answers, theirs: Answers, rows: NDArray[np.int64]) -> Pairs:
+    """Ours with these rows of theirs, (m,); both have keys."""
+    assert ours.keys is not None and theirs.keys is not None
+    found = pair(Keyed(ours.keys, ours.loss), Keyed(theirs.keys[rows], theirs.loss[rows]))
+    return replace(found, others=rows[found.others])
+
+
+def _of_another_truth(ours: Tested, theirs: Tested, pairs: Pairs) -> NDArray[np.int64]:
+    """Rows of theirs whose example had another label then: the losses answer different questions, as in another unit.
+
+    Classes are told by their names, unless all were renamed.
+    """
+    mine, other = ours.answers.labels[pairs.rows], theirs.answers.labels[pairs.others]
+    if ours.record.problem.get("kind") == "regression":
+        return np.compress(~np.isclose(mine, other, rtol=_SAME, atol=0), pairs.others)
+    names = [list(one.record.problem.get("classes") or []) for one in (ours, theirs)]
+    if set(names[0]) & set(names[1]):
+        mine, other = (
+            np.asarray(named, dtype=object)[found] for named, found in zip(names, (mine, other), strict=True)
+        )
+    return np.compress(mine != other, pairs.others)
 
 
 def incomparable(why: str) -> Pairs:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from catwalk.errors import ConfigError
-from catwalk.problems.interface import MARGIN_RATIO, Kind, Metric, Outcome
+from catwalk.problems.interface import MARGIN_RATIO, Kind, Metric, Outcome, is_number, names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,22 +54,26 @@ class Binary:
     """Recorded with the problem; see :data:`CLIP`."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "classes", tuple(map(str, self.classes)))
+        object.__setattr__(self, "classes", names("Binary", self.classes))
         if len(set(self.classes)) != 2:
             raise ConfigError(f"Binary: classes names two classes, the positive last; got {self.classes!r:.100}")
         if self.metric not in ("log_loss", "auc"):
             raise ConfigError(f"Binary: metric is log_loss or auc; got {self.metric!r:.50}")
-        if not 0 < self.clip < 0.5:
+        if not (is_number(self.clip) and 0 < self.clip < 0.5):
             raise ConfigError(f"Binary: clip lies between 0 and 0.5; got {self.clip!r:.50}")
+        if self.threshold is not None and not is_number(self.threshold):
+            raise ConfigError(f"Binary: threshold is a number; got {self.threshold!r:.50}")
         if self.costs is not None:
-            self._check_costs(tuple(self.costs))
+            self._check_costs(self.costs)
 
-    def _check_costs(self, costs: tuple[float, ...]) -> None:
+    def _check_costs(self, costs: Any) -> None:
         if self.threshold is None:
             raise ConfigError("Binary: costs need a threshold that they arise at; give threshold= as well")
-        if len(costs) != 2 or not all(cost >= 0 for cost in costs):
-            raise ConfigError(f"Binary: costs are two numbers, of a false positive and a false negative; got {costs!r}")
-        object.__setattr__(self, "costs", costs)
+        pair = isinstance(costs, list | tuple) and len(costs) == 2
+        if not (pair and all(is_number(cost) and cost >= 0 for cost in costs)):
+            told = f"costs are two numbers, of a false positive and a false negative; got {costs!r:.50}"
+            raise ConfigError(f"Binary: {told}")
+        object.__setattr__(self, "costs", tuple(costs))
 
     @property
     def kind(self) -> Kind:

@@ -12,9 +12,13 @@ same examples only these losses are compared, so one gate serves all kinds::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from catwalk.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,3 +137,19 @@ class Problem(Protocol):
 
     def slices(self, labels: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """Slices that each problem of the kind has: name → value of each example, (n,)."""
+
+
+def names(problem: str, classes: Any) -> tuple[str, ...]:
+    """Of classes, as they were given to a problem.
+
+    Raises:
+        ConfigError: they are none.
+    """
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
+        raise ConfigError(f"{problem}: classes names the classes, as a list; got {classes!r:.50}")
+    return tuple(map(str, classes))
+
+
+def is_number(given: Any) -> bool:
+    """Whether it is a finite one."""
+    return isinstance(given, Real) and not isinstance(given, bool) and math.isfinite(given)

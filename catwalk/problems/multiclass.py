@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from catwalk.errors import ArtifactError, ConfigError
 from catwalk.ledger.records.evaluation import EvaluationRecord
 from catwalk.ledger.records.values import class_names
-from catwalk.problems.interface import Kind, Metric, Outcome
+from catwalk.problems.interface import Kind, Metric, Outcome, names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,10 +40,11 @@ class Multiclass:
     """Names in label order, two at least; empty: they go by their numbers."""
 
     def __post_init__(self) -> None:
-        given: Iterable[Any] = self.classes
-        object.__setattr__(self, "classes", tuple(map(str, given)))
+        object.__setattr__(self, "classes", names("Multiclass", self.classes))
         if len(self.classes) == 1:
             raise ConfigError(f"Multiclass: classes names two classes at least; got {self.classes!r:.100}")
+        if len(set(self.classes)) < len(self.classes):
+            raise ConfigError(f"Multiclass: classes names each class once; got {self.classes!r:.100}")
 
     @property
     def kind(self) -> Kind:
@@ -90,8 +91,8 @@ class Multiclass:
         """Each example's true class, by name."""
         import numpy as np
 
-        names = self.classes or class_names([], int(labels.max()) + 1)
-        return {"class": np.asarray(names, dtype=object)[labels]}
+        named = np.asarray(self.classes, dtype=object)
+        return {"class": named[labels] if self.classes else labels.astype(str).astype(object)}
 
     def checked(self, logits: Any, examples: int) -> NDArray[np.float32]:
         """What a model has answered to so many examples, as float32 (examples, classes).

@@ -72,10 +72,11 @@ def _fail(session: Session, error: BaseException) -> None:
 
 def _log_rest(session: Session) -> None:
     """What was logged after the last epoch goes with it; where there is none, it makes one."""
-    if session.logged:
+    with session.lock:
+        logged, session.logged = session.logged, {}
+    if logged:
         epochs = session.journal.epochs
         number = epochs[-1].epoch if epochs and not session.journal.fresh else 1
-        logged, session.logged = session.logged, {}
         session.journal.add(epoch_record(number, logged, time.perf_counter() - session.epoch_started))
 
 

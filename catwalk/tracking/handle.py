@@ -15,7 +15,7 @@ from catwalk.ledger.models import artifact
 from catwalk.ledger.records.decision import DecisionRecord
 from catwalk.ledger.records.training import ModelRecord
 from catwalk.tracking.arguments import plain, settings
-from catwalk.tracking.arguments.epochs import epoch_record, measured
+from catwalk.tracking.arguments.epochs import check_count, epoch_record, measured
 from catwalk.tracking.patience import patiently
 from catwalk.tracking.session import Session
 
@@ -88,11 +88,12 @@ class TrackedRun:
         """
         session = self._alive
         now = time.perf_counter()
-        record = epoch_record(number, _with(session.logged if session else {}, splits), 0.0)
         if session is None:
+            epoch_record(number, splits, 0.0)
             return
-        seconds, session.epoch_started, session.logged = now - session.epoch_started, now, {}
-        object.__setattr__(record, "duration_seconds", seconds)
+        with session.lock:
+            record = epoch_record(number, _with(session.logged, splits), now - session.epoch_started)
+            session.epoch_started, session.logged = now, {}
         session.journal.add(record)
 
     def log(self, metrics: Mapping[str, Any] | None = None, /, *, split: str = "train", **more: Any) -> None:
@@ -100,13 +101,16 @@ class TrackedRun:
         last. ``learning_rate``, ``gradient_norm`` and ``examples_per_second`` have tables and panels of their own.
 
         Raises:
-            InputError: a value is no single number, or the split no text.
+            InputError: a value is no single number, the split no text, or more metrics wait than an epoch may have.
         """
         split = plain.text("split", split)
         found = measured("log", {**plain.mapping("log", metrics, "metric → number"), **more})
         session = self._alive
         if session:
-            session.logged.setdefault(split, {}).update(found)
+            with session.lock:
+                logged = {**session.logged, split: {**session.logged.get(split, {}), **found}}
+                check_count("log", logged)  # or no epoch, and not even the end, could take them
+                session.logged = logged
 
     def model(self, model: str | Path | bytes | None = None, *, uri: str = "", sha256: str = "") -> ModelRecord | None:
         """Stores the model: a file, a folder or bytes, of any kind; it is never opened. Or says where it lies.
@@ -231,10 +235,11 @@ def _stored(session: Session, model: str | Path | bytes | None, uri: str, sha256
 
 
 def _name_model(session: Session, record: ModelRecord) -> None:
-    if session.tested:
+    if session.unnamed:
         from catwalk.tracking import testing
 
         testing.name_model(session.run, record.sha256)
+        session.unnamed = False
 
 
 def _with(logged: Mapping[str, dict[str, float]], splits: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -151,6 +151,11 @@ class Journal:
         self._woken.set()
 
     @property
+    def has_model(self) -> bool:
+        """This attempt has given a model."""
+        return not self._fresh and bool(self._model[0])
+
+    @property
     def fresh(self) -> bool:
         """This attempt has logged nothing yet."""
         return self._fresh

@@ -260,6 +260,7 @@ def _lost(run: Run) -> bool:
     if shown_state(summary, now, stalled_seconds()) != "lost":
         return False
     run.update_summary(lambda found: _closed(found, now) if found.updated == summary.updated else found)
+    run.store.delete(run.key("report.html"))  # of an attempt before, which had ended
     return True
 
 

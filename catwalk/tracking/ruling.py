@@ -23,6 +23,7 @@ from catwalk.storage.swap import swap
 from catwalk.tracking.arguments.dataset import moment
 
 _NO_MODEL = "No model was given to run.model(), so there is nothing that could ship."
+_ANOTHER = "The model that was given last is not the one that was tested: call run.test(…) after run.model(…)."
 
 
 def decide(run: Run, evaluation: EvaluationRecord, check: Callable[[], None] = lambda: None) -> DecisionRecord:
@@ -60,7 +61,7 @@ def _ruled(
         answers.slices,
         _examples(run, others),
         Thresholds(**run.record.thresholds),
-        trouble or ("" if sha256 else _NO_MODEL),
+        trouble or _model_trouble(sha256, evaluation.model_sha256),
     )
     would = ruling.decision == "ship" and not run.record.ships
     return DecisionRecord(
@@ -72,6 +73,13 @@ def _ruled(
         model_sha256=sha256,
         finished=time.time(),
     )
+
+
+def _model_trouble(given: str, tested: str) -> str:
+    """Why a run's model can't be judged by its test; a test that was killed before its model was named has none."""
+    if not given:
+        return _NO_MODEL
+    return _ANOTHER if tested not in ("", given) else ""
 
 
 def _pairs(run: Run, answers: Answers, other: Run) -> Pairs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,8 +29,11 @@ class Session:
     release: Callable[[], None]
     pid: int = field(default_factory=os.getpid)
     logged: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Split → metric → value, of what waits for the end of its epoch."""
+    """Split → metric → value, of what waits for the end of its epoch; read and changed under `lock`."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
     epoch_started: float = field(default_factory=time.perf_counter)
     tested: bool = False
+    unnamed: bool = False
+    """The test was stored before this attempt had a model: the one that comes next is what was tested."""
     decision: DecisionRecord | None = None
     closed: bool = False

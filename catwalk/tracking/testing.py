@@ -54,14 +54,14 @@ def store(
     session.journal.stored.test = True
     session.observer.test_finished(run.record, record)
     run.update_summary(lambda summary: _summarised(summary, record))
-    session.tested = True
+    session.tested, session.unnamed = True, not session.journal.has_model
     return record.scores
 
 
 def name_model(run: Run, sha256: str) -> None:
-    """Completes a test that was stored before its model was."""
+    """Completes a test that was stored before its model was, whatever model an attempt before has left."""
     tested = run.evaluation()
-    if tested and not tested.model_sha256:
+    if tested:
         run.store.put_record(run.key("evaluation.json"), replace(tested, model_sha256=sha256))
 
 

@@ -8,6 +8,7 @@ folder, and a line on standard output says why.
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import signal
@@ -41,12 +42,22 @@ def _build(run: Run, folder: Path) -> None:
     with extras.required("report"):
         from catwalk.report.build import build, write
         from catwalk.stages.artifacts import reports
+    before = _version(run)
     report = build(run)
     try:
         reports.store(run, report)
     except StoreError as error:
         write(report, folder)
         print(error)
+        return
+    if _version(run) != before:  # its next attempt may have ended meanwhile, and nobody would build that one's report
+        run.store.delete(run.key("report.html"))
+
+
+def _version(run: Run) -> float:
+    """Changes when a run does; never the same twice of one that goes on."""
+    summary = run.summary()
+    return summary.updated if summary and summary.state != "running" else math.nan
 
 
 def _limit() -> None:

@@ -32,16 +32,20 @@ class Champions:
         return f"champions/{model}.json"
 
     def get(self, model: str) -> Current | None:
-        """The champion and the ETag to replace it by, or None while there is none.
+        """The champion and the ETag to replace it by, under whatever name the model has by now; None: there is none.
 
         Raises:
             DamagedError: the record is no champion; the message says what to do.
         """
-        found = self.find(model)
-        if found is None:
+        names: list[str] = []
+        while model and model not in names:
+            found = self.find(model)
+            if found:
+                return found
+            names.append(model)
             known = watched(self.store, model)
-            return self.find(known.renamed_to) if known and known.renamed_to else None
-        return found
+            model = known.renamed_to if known else ""
+        return None
 
     def find(self, model: str) -> Current | None:
         """The same, under no other name that the model has had since."""

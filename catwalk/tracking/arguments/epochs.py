@@ -43,8 +43,7 @@ def epoch_record(number: Any, splits: Mapping[str, Any], seconds: float) -> Epoc
                 fields[known] = value
             else:
                 metrics.setdefault(split, {})[name] = value
-    if sum(map(len, metrics.values())) > MOST_METRICS:
-        raise InputError(f"epoch: expected at most {MOST_METRICS} metrics; got {sum(map(len, metrics.values()))}")
+    check_count("epoch", metrics)
     return EpochRecord(
         epoch=_number(number),
         **fields,
@@ -55,10 +54,20 @@ def epoch_record(number: Any, splits: Mapping[str, Any], seconds: float) -> Epoc
     )
 
 
+def check_count(argument: str, metrics: Mapping[str, Mapping[str, float]]) -> None:
+    """
+    Raises:
+        InputError: an epoch may not have so many.
+    """
+    count = sum(map(len, metrics.values()))
+    if count > MOST_METRICS:
+        raise InputError(f"{argument}: expected at most {MOST_METRICS} metrics; got {count}")
+
+
 def _number(given: Any) -> int:
     try:
         number = given.__index__()
-    except AttributeError:
+    except (AttributeError, TypeError):  # of an array of several
         number = 0
     if isinstance(given, bool) or number < 1:
         raise InputError(f"epoch: expected a whole number from 1, of the epoch or step; got {given!r:.60}")
@@ -87,7 +96,7 @@ def _value(argument: str, given: Any) -> float:
         return given
     try:
         return float(given)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         shape = getattr(given, "shape", None)
         came = f"shape {tuple(shape)}" if shape is not None else repr(given)[:40]
         raise InputError(f"{argument}: expected a single number; got {type(given).__name__}, {came}") from None

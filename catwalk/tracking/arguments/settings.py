@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import re
+import sys
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
@@ -27,10 +28,15 @@ _SECRET = re.compile(
     r"(^|_)(passw(or)?d|pwd|passphrase|token|secret|api_?key|access_?key|private_?key|credentials?)$", re.IGNORECASE
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_USER_INFO = re.compile(r"(?<=://)[^/\s@]*:[^/\s@]*(?=@)")
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+"""Of an object in memory."""
+_USER_INFO = re.compile(r"(?<=://)[^/\s?#'\"]+(?=@)")
+"""A user alone may be a token; a password may hold an @."""
 _IN_QUERY = re.compile(
     r"([?&][^=&\s]*(?:password|token|secret|signature|sig|api_?key|credential)[^=&\s]*=)[^&\s]+", re.IGNORECASE
 )
+_OWN = ("margin", "significance", "slice_significance")
+_MOST_SIGNIFICANCE = 0.5
 Limit = float | tuple[float, str]
 """A threshold; or with the reason for it."""
 
@@ -67,6 +73,8 @@ def _flat(above: str, values: Mapping[Any, Any]) -> dict[str, Any]:
             found[name] = REDACTED
         elif isinstance(value, Mapping):
             found |= _flat(f"{name}.", value)
+        elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            found |= _flat(f"{name}.", dict(enumerate(value)))
         else:
             found[name] = _plain(value)
     return found
@@ -78,14 +86,18 @@ def is_secret(name: str) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON holds: numbers, truth and short text as they are, anything else as text."""
+    """A value that JSON holds: numbers, truth and short text as they are, anything else as text.
+
+    The same in each process, or a retry would seem to have other parameters.
+    """
     found = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+    found = sorted(found, key=repr) if isinstance(found, set | frozenset) else found
     if found is None or isinstance(found, bool | int) or (isinstance(found, float) and math.isfinite(found)):
         return found
     if isinstance(found, list | tuple) and all(isinstance(item, bool | int | float | str) for item in found):
         listed = [_plain(item) for item in found]
         return listed if len(json.dumps(listed)) <= LONGEST_VALUE else _text(str(listed))
-    return _text(found if isinstance(found, str) else str(found))
+    return _text(found if isinstance(found, str) else _ADDRESS.sub("", str(found)))
 
 
 def _text(text: str) -> str:
@@ -152,20 +164,20 @@ def stored_thresholds(given: Mapping[str, Limit] | None, problem: Problem) -> di
     """Thresholds as :class:`catwalk.gate.config.Thresholds` has them: those of alerts are limits, of metrics floors.
 
     Raises:
-        InputError: one is neither a number nor a number with its reason, or is of a metric that the problem doesn't
-            have.
+        InputError: one is neither a number nor a number with its reason, can't be what it is a limit of, or is of a
+            metric that the problem doesn't have.
     """
-    own = ("margin", "significance", "slice_significance")
     metrics = [metric.name for metric in problem.metrics]
     found: dict[str, Any] = {"floors": {}} if given else {}
     for name, limit in mapping("thresholds", given, "metric → number").items():
         value, _ = _limit(name, limit)
-        if name not in (*metrics, *own, *LIMITS):
+        if name not in (*metrics, *_OWN, *LIMITS):
             raise InputError(
-                f"thresholds: expected metrics out of {', '.join(metrics)}, or {', '.join(own)}, or limits of alerts: "
+                f"thresholds: expected metrics out of {', '.join(metrics)}, or {', '.join(_OWN)}, or limits of alerts: "
                 f"{', '.join(LIMITS)}; got {name!r}"
             )
-        group = found if name in own else found.setdefault("limits" if name in LIMITS else "floors", {})
+        _check_range(name, value)
+        group = found if name in _OWN else found.setdefault("limits" if name in LIMITS else "floors", {})
         group[name] = value
     return found
 
@@ -180,9 +192,19 @@ def stored_reasons(given: Mapping[str, Limit] | None) -> dict[str, str]:
     return {name: _text(reason) for name, reason in reasons.items() if reason}
 
 
+def _check_range(name: str, value: float) -> None:
+    """A level such as 5, for 5 %, would be found out by the decision, when the training is done."""
+    if name in ("significance", "slice_significance") and not 0 < value <= _MOST_SIGNIFICANCE:
+        raise InputError(
+            f"thresholds[{name!r}]: expected a level above 0 and up to {_MOST_SIGNIFICANCE}; got {value:g}"
+        )
+    if name in ("margin", *LIMITS) and value < 0:
+        raise InputError(f"thresholds[{name!r}]: expected a number from 0; got {value:g}")
+
+
 def _limit(name: str, limit: Limit) -> tuple[float, str]:
     value, reason = limit if isinstance(limit, tuple) and len(limit) == 2 else (limit, "")
-    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     if not (number and isinstance(reason, str)):
         raise InputError(f"thresholds[{name!r}]: expected a number, or (number, 'reason'); got {limit!r:.60}")
     return float(value), reason

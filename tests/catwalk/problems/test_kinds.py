@@ -77,6 +77,14 @@ def test_a_record_of_another_kind_is_refused_in_a_sentence() -> None:
         (lambda: Binary(metric="f1"), "metric is log_loss or auc; got 'f1'"),  # type: ignore[arg-type]
         (lambda: Binary(costs=(1, 2)), "costs need a threshold"),
         (lambda: Binary(threshold=0.5, costs=(1, -2)), "costs are two numbers"),
+        (lambda: Binary(threshold=0.5, costs=5), "costs are two numbers"),  # type: ignore[arg-type]
+        (lambda: Binary(threshold="half"), "threshold is a number; got 'half'"),  # type: ignore[arg-type]
+        (lambda: Binary(threshold=math.nan), "threshold is a number; got nan"),
+        (lambda: Binary(2), "Binary: classes names the classes, as a list; got 2"),  # type: ignore[arg-type]
+        (lambda: Binary("ab"), "Binary: classes names the classes, as a list; got 'ab'"),
+        (lambda: Multiclass(10), "Multiclass: classes names the classes, as a list; got 10"),  # type: ignore[arg-type]
+        (lambda: Multiclass(("a", "b", "a")), "classes names each class once"),
+        (lambda: Binary(clip="no"), "clip lies"),  # type: ignore[arg-type]
         (lambda: Binary(clip=0.5), "clip lies between 0 and 0.5"),
         (lambda: Multiclass(("a",)), "classes names two classes at least"),
     ],
@@ -84,6 +92,14 @@ def test_a_record_of_another_kind_is_refused_in_a_sentence() -> None:
 def test_absurd_problems_are_refused(make: Any, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         make()
+
+
+def test_classes_whose_numbers_are_far_apart_take_no_more_room_than_others() -> None:
+    far, problem = [7, 7, 10**9, 10**12, 10**12], Multiclass()
+    outcome = problem.measure(far, [7, 10**12, 10**9, 10**12, 10**15])
+    assert outcome.metrics == problem.measure([0, 0, 1, 2, 2], [0, 2, 1, 2, 3]).metrics
+    assert outcome.metrics == pytest.approx({"accuracy": 0.6, "worst_recall": 0.5, "macro_f1": (2 / 3 + 1 + 1 / 2) / 3})
+    assert problem.slices(outcome.labels)["class"].tolist() == [str(label) for label in far]
 
 
 def test_figures_of_many_classes() -> None:

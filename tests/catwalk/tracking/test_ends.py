@@ -64,9 +64,11 @@ def test_a_run_that_is_silent_is_lost_and_the_next_one_closes_it(ledger: Ledger,
     assert shown_state(run.summary(), time.time(), 600) == "lost"
     catwalk.run("other", catwalk.Binary()).close()
     assert run.summary().state == "running"
+    ledger.store.put(run.key("report.html"), b"of an attempt that had failed before")
     catwalk.run("churn", catwalk.Binary()).close()
     summary = run.summary()
     assert summary.state == "lost" and "silent since" in summary.error and summary.finished < summary.updated
+    assert ledger.store.find(run.key("report.html")) is None
 
 
 def test_a_heartbeat_keeps_a_run_alive(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,6 +203,15 @@ def test_under_its_new_name_a_model_competes_with_what_shipped_under_the_old_one
     assert listed["attrition"]["state"] == "in use, formerly churn" and listed["attrition"]["champion"] == second.run_id
 
 
+def test_a_run_of_a_name_that_was_changed_twice_is_promoted_under_the_last(command: Any, ledger: Ledger) -> None:
+    first, second = trained(noise=0.3), trained(noise=0.1)
+    for old, new in (("churn", "attrition"), ("attrition", "leaving")):
+        assert command("models", "rename", old, new).code == 0
+    assert promote_by_hand(ledger.run(first.run_id), "ada", "tried").previous == second.run_id
+    assert Champions(ledger.store).models() == ["leaving"]
+    assert rollback(ledger.store, "churn", "ada", "no").run_id == second.run_id
+
+
 @pytest.mark.parametrize("writes", range(5))
 def test_a_rename_that_was_interrupted_is_completed_by_the_next(
     writes: int, ledger: Ledger, command: Any, monkeypatch: pytest.MonkeyPatch

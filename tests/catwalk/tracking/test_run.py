@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 import torch
 
 import catwalk
-from catwalk.errors import ArtifactError, ConfigError, InputError
+from catwalk.errors import ConfigError, InputError
 from catwalk.ledger.models import artifact
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records.training import EpochRecord
@@ -21,7 +23,8 @@ from catwalk.ledger.runs import Ledger
 from catwalk.ledger.summaries import Summaries
 from catwalk.replay.points import left_out, run_points
 from catwalk.replay.room import KEY
-from tests.catwalk.tracking.conftest import EXAMPLES, KEYS, LABELS, only, scores
+from catwalk.tracking import handle
+from tests.catwalk.tracking.conftest import EXAMPLES, KEYS, LABELS, Program, only, scores
 
 
 def one(as_of: str = "2026-11-25", noise: float = 0.1, **options: Any) -> Any:
@@ -133,9 +136,24 @@ def test_a_model_that_comes_after_another_s_test_is_not_the_one_that_was_tested(
     run.test(LABELS, scores(), keys=KEYS)
     run.model(b"another")
     assert tested and only(ledger).evaluation().model_sha256 == tested.sha256
-    with pytest.raises(ArtifactError, match="not the one that was recorded"):
-        run.close()
+    run.close()
+    assert (run.decision.decision, run.decision.reason) == ("hold", "precondition")
+    assert "is not the one that was tested: call run.test(…) after run.model(…)" in run.decision.sentence
     assert Champions(ledger.store).get("churn") is None
+
+
+def test_a_model_that_an_attempt_before_has_left_is_not_the_one_that_the_next_has_tested(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    run = catwalk.run("churn", catwalk.Binary(), run_key="night")
+    run.model(b"of the first attempt")
+    run.__exit__(RuntimeError, RuntimeError(), None)
+    with catwalk.run("churn", catwalk.Binary(), run_key="night") as run:
+        run.test(LABELS, scores(), keys=KEYS)
+        stored = run.model(b"of the second attempt")
+    assert stored and only(ledger).evaluation().model_sha256 == stored.sha256
+    assert run.decision.decision == "ship"
 
 
 def test_without_keys_two_models_can_not_be_compared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +163,45 @@ def test_without_keys_two_models_can_not_be_compared(monkeypatch: pytest.MonkeyP
         run.model(b"m")
         run.test(LABELS, scores())
     assert run.decision.reason == "inconclusive" and "give keys=" in run.decision.sentence
+
+
+def decided(problem: Any, labels: Any, answers: Any) -> Any:
+    """The decision about a run of a model."""
+    with catwalk.run("m", problem) as run:
+        run.model(b"weights")
+        run.test(labels, answers, keys=KEYS)
+    return run.decision
+
+
+def test_examples_that_have_another_label_by_now_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a target in another unit, or its logarithm, would make any model better."""
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    euros = np.linspace(1, 100, EXAMPLES)
+    assert decided(catwalk.Regression("EUR"), euros, euros + 5).decision == "ship"
+    thousands = decided(catwalk.Regression("kEUR"), euros / 1_000, euros / 1_000 + 0.1)
+    assert (thousands.decision, thousands.reason) == ("hold", "inconclusive")
+    assert "Not comparable: 0 of 2,000 test examples have their key in both test sets" in thousands.sentence
+    assert "Another 2,000 have another label there." in thousands.sentence
+    corrected = np.where(KEYS < 100, euros + 1, euros).astype(np.float32)
+    better = decided(catwalk.Regression("EUR"), corrected, corrected + 1)
+    assert better.reason == "better" and "mean mae of 1,900 examples" in better.sentence
+
+
+def test_classes_that_have_other_numbers_by_now_are_told_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    names = np.asarray(["b", "d"])[LABELS]
+    half = np.where(KEYS % 2, names, "b")
+    assert decided(catwalk.Multiclass(("b", "d")), names, half).decision == "ship"
+    assert decided(catwalk.Multiclass(("a", "b", "c", "d")), names, names).reason == "better"
+    renamed = decided(catwalk.Multiclass(("u", "v", "w", "x")), LABELS * 2 + 1, LABELS * 2 + 1)
+    assert renamed.reason == "no_better"
+
+
+def test_another_clip_is_another_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_SHIP", "1")
+    sure = np.where(KEYS % 50, LABELS, 1 - LABELS).astype(float)
+    assert decided(catwalk.Binary(), LABELS, sure).decision == "ship"
+    assert "was asked something else" in decided(catwalk.Binary(clip=0.1), LABELS, sure).sentence
 
 
 @pytest.mark.parametrize(("labels", "same"), [(LABELS, True), (1 - LABELS, False)])
@@ -223,6 +280,41 @@ def test_what_is_logged_goes_with_the_epoch_that_ends_next_or_with_the_last(ledg
     assert epoch.metrics == {"train": {"tokens": 5.0}, "validation": {"late": 3.0}}
 
 
+def test_more_than_an_epoch_may_have_is_refused_when_it_is_logged(ledger: Ledger) -> None:
+    """What waits could be taken neither by an epoch nor by the end, which must not fail for it."""
+    with catwalk.run("churn", catwalk.Binary()) as run:
+        run.log({f"m{number}": 1.0 for number in range(60)})
+        with pytest.raises(InputError, match="log: expected at most 100 metrics; got 120"):
+            run.log({f"m{number}": 1.0 for number in range(60)}, split="validation")
+        run.test(LABELS, scores(), keys=KEYS)
+    assert run.decision and len(only(ledger).training().epochs[0].metrics["train"]) == 60
+
+
+def test_threads_may_log_while_an_epoch_ends(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one logs is neither lost between two epochs nor ends the other's training."""
+    run, number = catwalk.run("churn", catwalk.Binary()), count(1)
+    threads = [threading.Thread(target=lambda: [run.log({str(next(number)): 1.0}) for _ in range(40)]) for _ in "ab"]
+    record = handle.epoch_record
+
+    def meanwhile(*arguments: Any) -> Any:
+        made = record(*arguments)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(0.2)
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(handle, "epoch_record", meanwhile)
+        run.epoch(1, train={"loss": 1.0})
+    for thread in threads:
+        thread.join()
+    run.epoch(2)
+    run.close()
+    logged = [name for epoch in only(ledger).training().epochs for name in epoch.metrics.get("train", {})]
+    assert sorted(map(int, logged)) == list(range(1, 81))
+
+
 def test_a_lower_number_takes_the_place_of_all_from_there_on(ledger: Ledger) -> None:
     with catwalk.run("churn", catwalk.Binary()) as run:
         for number in (*range(1, 301), 150, 151):
@@ -248,13 +340,28 @@ def test_a_model_may_be_a_folder_a_file_bytes_or_lie_elsewhere(ledger: Ledger, t
 def test_secrets_are_not_stored(ledger: Ledger) -> None:
     params = {
         "db_password": "p1", "apiKey": "p2", "nested": {"token": "p3"}, "url": "postgres://me:p4@host/db?sig=p5",
-        "max_tokens": 512,
+        "max_tokens": 512, "databases": [{"host": "db", "password": "p6"}], "clone": "https://p7@github.com/a/b",
+        "replica": "postgres://me:p8@p9@host/db",
     }  # fmt: skip
     with catwalk.run("churn", catwalk.Binary(), params=params) as run:
         pass
     body = ledger.store.get(ledger.run(run.run_id).key("run.json")).body
-    assert not [secret for secret in (b"p1", b"p2", b"p3", b"p4", b"p5") if secret in body]
+    assert not [secret for secret in range(1, 10) if b"p%d" % secret in body]
+    assert ledger.run(run.run_id).record.parameters["databases.0.host"] == "db"
     assert ledger.run(run.run_id).record.parameters["max_tokens"] == 512
+
+
+def test_params_are_the_same_in_every_process(ledger: Ledger, program: Program) -> None:
+    """A retry that seems to have other parameters is refused."""
+    code = (
+        "import catwalk; noise = bytearray({noise}); params = {{'func': lambda: 0, 'columns': set('abcdefgh')}}\n"
+        "catwalk.run('churn', catwalk.Binary(), params=params, run_key='night')"
+    )
+    for number in range(2):
+        started = program(code.format(noise=number * 2**16), PYTHONHASHSEED=str(number))
+        assert started.wait(timeout=120) == 0, started.stderr and started.stderr.read()
+    parameters = only(ledger).record.parameters
+    assert (parameters["func"], parameters["columns"]) == ("<function <lambda>>", list("abcdefgh"))
 
 
 @pytest.mark.parametrize(
@@ -277,7 +384,19 @@ def test_secrets_are_not_stored(ledger: Ledger) -> None:
                 lambda limit=limit: catwalk.run("m", catwalk.Binary(), thresholds={"log_loss": limit}),
                 "thresholds['log_loss']: expected a number, or (number, 'reason'); got ",
             )
-            for limit in ("low", True, float("nan"), (0.5, 3), (0.5, "a", "b"), ("a", 0.5))
+            for limit in ("low", True, float("nan"), 10**400, (0.5, 3), (0.5, "a", "b"), ("a", 0.5))
+        ),
+        *(
+            (
+                lambda name=name, limit=limit: catwalk.run("m", catwalk.Binary(), thresholds={name: limit}),
+                f"thresholds['{name}']: expected a {what}; got {limit}",
+            )
+            for name, limit, what in (
+                ("significance", 5, "level above 0 and up to 0.5"),
+                ("slice_significance", 0, "level above 0 and up to 0.5"),
+                ("margin", -0.1, "number from 0"),
+                ("champion_age_seconds", -1, "number from 0"),
+            )
         ),
         (
             lambda: catwalk.run("m", catwalk.Binary(), links={"a": f"https://{'x' * 600}"}),
@@ -319,6 +438,8 @@ def test_nonsense_is_refused_before_anything_is_stored(ledger: Ledger, call: Any
             lambda run: run.epoch(1, train={"loss": np.ones(3)}),
             "train['loss']: expected a single number; got ndarray, shape (3,)",
         ),
+        (lambda run: run.epoch(np.ones(2)), "epoch: expected a whole number from 1"),
+        (lambda run: run.epoch(1, train={"loss": 10**400}), "train['loss']: expected a single number; got int"),
         (lambda run: run.log([1.0]), "log: expected a dict of metric → number; got list [1.0]"),
         (lambda run: run.log(split=5, loss=1.0), "split: expected text; got int 5"),
         (lambda run: run.log(loss="low"), "log['loss']: expected a single number; got str, 'low'"),

@@ -6,15 +6,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
 import catwalk
+from catwalk.ledger.runs import Ledger, Run
+from catwalk.report import build as made
 from catwalk.storage.file_store import FileStore
 from catwalk.storage.store import Store
+from catwalk_exporter import build
 from catwalk_exporter.builds import Builds, Outcome
 from tests.monitoring.exporter.test_exporter_process import ExporterProcess
 from tests.support.ledgers import put_summary, summary
@@ -98,6 +103,27 @@ def test_the_first_look_has_a_report_built_and_the_next_is_served_from_the_ledge
         maps = Path(f"/proc/{exporter.process.pid}/maps")
         assert not maps.exists() or "matplotlib" not in maps.read_text()
         assert "kept here" not in exporter.log.read_text()
+
+
+def test_a_report_of_a_run_that_went_on_meanwhile_is_not_kept(
+    file_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the report of an attempt that failed would be that of the next, which shipped, for good."""
+    run, whole = Ledger(file_store).run(logged()), made.build
+
+    def kept(**changes: Any) -> bool:
+        def meanwhile(run: Run) -> made.Report:
+            report = whole(run)
+            run.update_summary(lambda found: replace(found, **changes))
+            return report
+
+        monkeypatch.setattr(made, "build", meanwhile)
+        build._build(run, tmp_path)
+        return file_store.find(run.key("report.html")) is not None
+
+    assert kept()
+    assert not kept(updated=time.time() + 1)
+    assert kept() and not kept(state="running") and not kept()
 
 
 def test_nothing_waits_for_a_build_and_one_is_made_at_a_time(exporter: ExporterProcess) -> None:
