@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from catwalk.errors import ConfigError
-from catwalk.ledger.records import flat
+from catwalk.ledger.records.values import flat
 
 S = TypeVar("S")
 Ailment = Literal["memory", "divergence"]

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from catwalk.errors import ConfigError
 from catwalk.knobs import Config
-from catwalk.ledger.records import EpochRecord, Origin, RunRecord, flat
+from catwalk.ledger.records.run import Origin, RunRecord
+from catwalk.ledger.records.training import EpochRecord
+from catwalk.ledger.records.values import flat
 from catwalk.problems.multiclass import Multiclass
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class Plan:
     model: str
     """Name under which versions compete; letters, digits, ``-``, ``_`` and ``.``."""
     epochs: int
-    """That are trained, from 1 to :data:`catwalk.ledger.records.MAX_EPOCHS`."""
+    """That are trained, from 1 to :data:`catwalk.ledger.records.training.MAX_EPOCHS`."""
     seed: int | None = None
     """None: derived from the run id, so that each night differs."""
     synthetic: bool = False

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+from catwalk.entry_point import entry_point
 from grafana.dashboards import DASHBOARDS
 
 FOLDER = Path(__file__).resolve().parent / "json"
@@ -22,6 +24,7 @@ def file_name(dashboard: dict[str, Any]) -> str:
     return f"{dashboard['uid']}.json"
 
 
+@entry_point("grafana")
 def main() -> None:
     """Writes all of them, and removes what is no dashboard any more."""
     FOLDER.mkdir(exist_ok=True)
@@ -35,4 +38,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -231,7 +231,7 @@ def curve(about: About, expr: str, series: str = "run_id", dashed: str = "") -> 
         .x_field(x)
         .legend(_legend())
         .tooltip(_tooltip())
-        .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC))  # by name, three of seven runs may look alike
         .line_width(2)
         .show_points(looks.VisibilityMode.AUTO)
         .point_size(4)

@@ -29,11 +29,12 @@ WRONG = {
         "catwalk.ledger.models.champion",
     ),
     "A metric becomes a point, and a point a line": ("catwalk/telemetry/points.py", "catwalk.telemetry.emitter"),
+    "Telemetry is given records and reads no ledger": ("catwalk/telemetry/observer.py", "catwalk.ledger.runs"),
     "The courier writes down before it delivers": (
         "monitoring/catwalk_courier/journal/store.py",
         "catwalk_courier.delivery.channel",
     ),
-    "Dashboards know the catalogue of metrics alone": ("grafana/words.py", "catwalk.storage.store"),
+    "Dashboards know names of records and metrics alone": ("grafana/words.py", "catwalk.web.palette"),
 }
 """Contract → a module, and what it must not import."""
 

@@ -28,7 +28,7 @@ from catwalk.knobs import knobs
 from catwalk.trainable import Trainable, find
 
 if TYPE_CHECKING:
-    from catwalk.ledger.records import Stage, Trigger
+    from catwalk.ledger.records.run import Stage, Trigger
     from catwalk.ledger.runs import Run
 
 

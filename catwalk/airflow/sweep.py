@@ -26,7 +26,7 @@ from catwalk.stages.sweeps.search import MAX_TRIALS, SearchConfig, Trial
 from catwalk.trainable import Trainable, find
 
 if TYPE_CHECKING:
-    from catwalk.ledger.records import Stage
+    from catwalk.ledger.records.run import Stage
     from catwalk.ledger.runs import Run
 
 _SEARCH_SCHEMAS: dict[str, dict[str, Any]] = {

@@ -11,7 +11,7 @@ from catwalk.errors import CatwalkError
 from catwalk.storage.opening import open_store
 
 if TYPE_CHECKING:
-    from catwalk.ledger.records import ChampionRecord
+    from catwalk.ledger.records.model import ChampionRecord
     from catwalk.ledger.runs import Ledger, Run
     from catwalk.ledger.summaries import Summaries
     from catwalk.storage.store import Store

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from catwalk.ledger.records import RunRecord, class_names
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.values import class_names
 from catwalk.problems.scores import log_probabilities
 from catwalk.trainable import Trainable, config_of
 

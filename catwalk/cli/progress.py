@@ -9,7 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from catwalk.cli.tables.output import number
-from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
+from catwalk.ledger.records.attempt import AttemptRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.training import EpochRecord
 from catwalk.telemetry.observer import Observer
 from catwalk.telemetry.points import Point
 

@@ -17,7 +17,9 @@ from catwalk.gate.decision import Baseline, Examples, Role, Ruling, rule
 from catwalk.knobs import stored_section
 from catwalk.ledger.examples import split_body, training_examples
 from catwalk.ledger.models.champion import Champions, Current, verified_model
-from catwalk.ledger.records import ChampionRecord, DatasetRecord, EvaluationRecord
+from catwalk.ledger.records.dataset import DatasetRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.model import ChampionRecord
 from catwalk.ledger.runs import Run
 from catwalk.problems.paired.differences import Integers
 from catwalk.trainable import config_of, of_model, of_run

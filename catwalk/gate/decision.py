@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catwalk.gate.config import GateConfig
-from catwalk.ledger.records import CheckRecord, EvaluationRecord, Verdict, class_names, is_finite
+from catwalk.ledger.records.decision import CheckRecord, Verdict
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.values import class_names, is_finite
 from catwalk.problems.comparison import PairedTest
 from catwalk.problems.multiclass import Multiclass
 from catwalk.problems.paired.differences import Integers, Paired

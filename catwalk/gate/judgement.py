@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from catwalk.errors import ConfigError
 from catwalk.gate.config import Thresholds
 from catwalk.gate.decision import Examples, Role, Ruling, better, newer_data, not_inferior, precondition, ruled
-from catwalk.ledger.records import CheckRecord, Verdict
+from catwalk.ledger.records.decision import CheckRecord, Verdict
 from catwalk.problems.arrays import Floats
 from catwalk.problems.comparison import STANDARD_ERRORS, PairedTest, compare
 from catwalk.problems.interface import Metric, Outcome, Problem

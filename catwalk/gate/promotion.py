@@ -10,7 +10,8 @@ from contextlib import suppress
 from catwalk.errors import ArtifactError, CatwalkError, DamagedError
 from catwalk.ledger.models import artifact
 from catwalk.ledger.models.champion import Champions, Current
-from catwalk.ledger.records import ChampionRecord, is_finite
+from catwalk.ledger.records.model import ChampionRecord
+from catwalk.ledger.records.values import is_finite
 from catwalk.ledger.runs import Run
 from catwalk.problems import described
 from catwalk.storage.store import Store

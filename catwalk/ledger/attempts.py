@@ -11,7 +11,9 @@ import socket
 import time
 
 from catwalk.errors import CatwalkError
-from catwalk.ledger.records import AttemptRecord, Outcome, Stage, StageSummary, State, SummaryRecord
+from catwalk.ledger.records.attempt import AttemptRecord, Outcome
+from catwalk.ledger.records.run import Stage
+from catwalk.ledger.records.summary import StageSummary, State, SummaryRecord
 from catwalk.ledger.runs import Run, touched
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from catwalk.errors import ArtifactError
-from catwalk.ledger.records import DatasetRecord
+from catwalk.ledger.records.dataset import DatasetRecord
 from catwalk.storage.store import Store
 
 _DIGEST_BYTES = 16

@@ -15,14 +15,11 @@ from typing import Any
 
 from catwalk.codec import from_json, to_json
 from catwalk.errors import DamagedError
-from catwalk.ledger.records import (
-    DatasetRecord,
-    EvaluationRecord,
-    Origin,
-    RunRecord,
-    SummaryRecord,
-    class_names,
-)
+from catwalk.ledger.records.dataset import DatasetRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.run import Origin, RunRecord
+from catwalk.ledger.records.summary import SummaryRecord
+from catwalk.ledger.records.values import class_names
 from catwalk.ledger.runs import summary_key
 from catwalk.storage.store import Store, Stored
 from catwalk.storage.swap import swap

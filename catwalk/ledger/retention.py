@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from catwalk.errors import DamagedError
 from catwalk.ledger.models.champion import Champions
-from catwalk.ledger.records import SummaryRecord
+from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import Run, summary_key
 from catwalk.storage.store import Store
 

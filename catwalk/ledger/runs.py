@@ -17,18 +17,13 @@ from functools import cached_property
 from typing import TypeVar
 
 from catwalk.errors import CatwalkError, NotFoundError, PreconditionFailedError, RunConflictError, SupersededError
-from catwalk.ledger.records import (
-    AttemptRecord,
-    DatasetRecord,
-    DecisionRecord,
-    EpochSegment,
-    EvaluationRecord,
-    ModelRecord,
-    RunRecord,
-    Stage,
-    SummaryRecord,
-    TrainingRecord,
-)
+from catwalk.ledger.records.attempt import AttemptRecord
+from catwalk.ledger.records.dataset import DatasetRecord
+from catwalk.ledger.records.decision import DecisionRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.run import RunRecord, Stage
+from catwalk.ledger.records.summary import SummaryRecord
+from catwalk.ledger.records.training import EpochSegment, ModelRecord, TrainingRecord
 from catwalk.storage.store import Store
 from catwalk.storage.swap import swap
 

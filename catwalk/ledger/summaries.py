@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from catwalk.codec import from_json
 from catwalk.environment import variables
 from catwalk.ledger import summary_index
-from catwalk.ledger.records import SummaryRecord, is_time
+from catwalk.ledger.records.summary import SummaryRecord
+from catwalk.ledger.records.values import is_time
 from catwalk.ledger.runs import RUN_ID, SUMMARIES, summary_key
 from catwalk.ledger.validation import fault
 from catwalk.storage.store import Entry, Store, Stored

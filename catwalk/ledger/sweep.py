@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from catwalk.errors import DamagedError, NoTrialError
-from catwalk.ledger.records import SweepRecord, TrialRecord
+from catwalk.ledger.records.sweep import SweepRecord, TrialRecord
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.storage.store import Store
 

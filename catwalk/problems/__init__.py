@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from catwalk.errors import ConfigError
-from catwalk.ledger.records import RunRecord
+from catwalk.ledger.records.run import RunRecord
 from catwalk.problems.binary import Binary
 from catwalk.problems.interface import Metric, Problem
 from catwalk.problems.multiclass import Multiclass

@@ -14,7 +14,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from catwalk.errors import ArtifactError
-from catwalk.ledger.records import EvaluationRecord, RunRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.run import RunRecord
 from catwalk.ledger.runs import Run
 from catwalk.problems.arrays import Floats
 from catwalk.problems.interface import Outcome

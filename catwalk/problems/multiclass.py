@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from catwalk.errors import ArtifactError, ConfigError
-from catwalk.ledger.records import EvaluationRecord, class_names
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.values import class_names
 from catwalk.problems.interface import Kind, Metric, Outcome, names
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from catwalk.errors import DamagedError
-from catwalk.ledger.records import AttemptRecord
+from catwalk.ledger.records.attempt import AttemptRecord
 from catwalk.ledger.runs import Run
 from catwalk.telemetry.points import (
     Point,

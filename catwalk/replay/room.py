@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from catwalk.codec import from_json, to_json
-from catwalk.ledger.records import RunRecord
+from catwalk.ledger.records.run import RunRecord
 from catwalk.ledger.validation import fault
 from catwalk.storage.store import Store
 from catwalk.storage.swap import swap

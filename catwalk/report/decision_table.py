@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from catwalk.ledger.records import CheckRecord, DecisionRecord
+from catwalk.ledger.records.decision import CheckRecord, DecisionRecord
 from catwalk.problems.interface import Metric, Problem
 from catwalk.web.markup import Content, Html, card, element, table
 

@@ -15,18 +15,16 @@ from safetensors.numpy import load
 
 from catwalk.errors import CatwalkError, NotFoundError, StoreUnavailableError
 from catwalk.ledger.models.champion import Champions
-from catwalk.ledger.records import (
-    AttemptRecord,
-    ChampionRecord,
-    DatasetRecord,
-    DecisionRecord,
-    EvaluationRecord,
-    RunRecord,
-    SummaryRecord,
-    SweepRecord,
-    TrainingRecord,
-    class_names,
-)
+from catwalk.ledger.records.attempt import AttemptRecord
+from catwalk.ledger.records.dataset import DatasetRecord
+from catwalk.ledger.records.decision import DecisionRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.model import ChampionRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.summary import SummaryRecord
+from catwalk.ledger.records.sweep import SweepRecord
+from catwalk.ledger.records.training import TrainingRecord
+from catwalk.ledger.records.values import class_names
 from catwalk.ledger.runs import Run
 from catwalk.ledger.summaries import Summaries
 from catwalk.ledger.sweep import NOT_CHOSEN, chosen

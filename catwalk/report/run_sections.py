@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from catwalk.knobs import described, knob_text
-from catwalk.ledger.records import DatasetRecord, EvaluationRecord, TrainingRecord
+from catwalk.ledger.records.dataset import DatasetRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.training import TrainingRecord
 from catwalk.ledger.sweep import NOT_CHOSEN, ranked
 from catwalk.problems.limits import limits
 from catwalk.report import tested

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 
-from catwalk.ledger.records import EvaluationRecord, SliceRecord, is_finite
+from catwalk.ledger.records.evaluation import EvaluationRecord, SliceRecord
+from catwalk.ledger.records.values import is_finite
 from catwalk.problems import measured
 from catwalk.problems.interface import Metric
 from catwalk.problems.slices import SliceDifference, regressions

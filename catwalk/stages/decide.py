@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from catwalk.errors import ArtifactError
-from catwalk.ledger.records import DecisionRecord
+from catwalk.ledger.records.decision import DecisionRecord
 from catwalk.ledger.runs import Run, with_decision
 from catwalk.stages.lifecycle.attempts import already_done, attempt
 from catwalk.storage.swap import swap

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from catwalk.ledger.records import STAGES, Stage
+from catwalk.ledger.records.run import STAGES, Stage
 from catwalk.ledger.runs import Run
 from catwalk.stages.decide import decide
 from catwalk.stages.ingest import ingest

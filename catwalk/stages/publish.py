@@ -7,7 +7,8 @@ import time
 from dataclasses import replace
 
 from catwalk.errors import CatwalkError
-from catwalk.ledger.records import AttemptRecord, State, SummaryRecord
+from catwalk.ledger.records.attempt import AttemptRecord
+from catwalk.ledger.records.summary import State, SummaryRecord
 from catwalk.ledger.runs import Run, touched
 from catwalk.ledger.sweep import NOT_CHOSEN, passed_over
 from catwalk.replay.resend import send_again

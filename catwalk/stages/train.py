@@ -12,12 +12,9 @@ from catwalk.codec import from_json, to_json
 from catwalk.errors import ArtifactError, CancelledError, NonFiniteLossError, PreconditionFailedError
 from catwalk.knobs import Config
 from catwalk.ledger.models.champion import verified_model
-from catwalk.ledger.records import (
-    DatasetRecord,
-    EpochRecord,
-    TrainingRecord,
-    is_finite,
-)
+from catwalk.ledger.records.dataset import DatasetRecord
+from catwalk.ledger.records.training import EpochRecord, TrainingRecord
+from catwalk.ledger.records.values import is_finite
 from catwalk.ledger.runs import Fence, Run, with_training
 from catwalk.stages.lifecycle.attempts import Attempt, already_done, attempt
 from catwalk.telemetry.observer import Observer

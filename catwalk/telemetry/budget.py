@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from catwalk.ledger.records import MAX_EPOCHS, RunRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.training import MAX_EPOCHS
 from catwalk.telemetry.catalogue import RUN_TTL_SECONDS
 from catwalk.telemetry.points import CURVE_SERIES, STAGE_SERIES, fixed_series, series_budget
 

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
 
-from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
+from catwalk.ledger.records.attempt import AttemptRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.training import EpochRecord
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.observer import Observer, Silent

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord
+from catwalk.ledger.records.attempt import AttemptRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.training import EpochRecord
 from catwalk.telemetry.points import Point
 
 

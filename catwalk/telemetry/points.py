@@ -6,15 +6,11 @@ import math
 from functools import lru_cache, partial
 from typing import NamedTuple
 
-from catwalk.ledger.records import (
-    MAX_EPOCHS,
-    STAGES,
-    AttemptRecord,
-    EpochRecord,
-    EvaluationRecord,
-    RunRecord,
-    class_names,
-)
+from catwalk.ledger.records.attempt import AttemptRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.run import STAGES, RunRecord
+from catwalk.ledger.records.training import MAX_EPOCHS, EpochRecord
+from catwalk.ledger.records.values import class_names
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.wire.labels import label_value
@@ -64,7 +60,7 @@ def fixed_series(classes: int, others: int = 0) -> int:
 
     Args:
         classes: that it tells apart.
-        others: as :attr:`catwalk.ledger.records.RunRecord.metric_series`.
+        others: as :attr:`catwalk.ledger.records.run.RunRecord.metric_series`.
     """
     whatever_classes = _WHATEVER_CLASSES + TEST_RATIO * others
     return whatever_classes + 3 * classes * shows_test_classes(classes) + classes**2 * shows_confusion(classes)
@@ -81,12 +77,12 @@ def shows_confusion(classes: int) -> bool:
 
 
 def series_budget(epochs: int, classes: int, others: int = 0) -> int:
-    """Series that a run makes at most: with 10 classes 19 an epoch, 3 + 3·10 + 10·10 of the test, 3 a stage.
+    """Series that a run makes at most: of `n` classes 9 + n an epoch, 3 + 3·n + n·n of the test, 3 a stage.
 
     Args:
         epochs: that it is to train; 0: it does not say.
         classes: that it tells apart.
-        others: as :attr:`catwalk.ledger.records.RunRecord.metric_series`.
+        others: as :attr:`catwalk.ledger.records.run.RunRecord.metric_series`.
     """
     return _series(kept(epochs, classes, None, others), classes, others)
 
@@ -115,7 +111,7 @@ def kept(epochs: int, classes: int, budget: int | None, others: int = 0) -> Kept
         epochs: that the run is to train; 0: it does not say.
         classes: that it tells apart.
         budget: series of the whole run; None: as many as any run may make.
-        others: as :attr:`catwalk.ledger.records.RunRecord.metric_series`.
+        others: as :attr:`catwalk.ledger.records.run.RunRecord.metric_series`.
     """
     room = max(0, min(MAX_SERIES, MAX_SERIES if budget is None else budget) - fixed_series(classes, others))
     choose = partial(_spaced, epochs) if epochs else _thinned

@@ -8,7 +8,9 @@ from dataclasses import replace
 
 from catwalk.errors import CatwalkError, SupersededError
 from catwalk.ledger.attempts import end
-from catwalk.ledger.records import DecisionRecord, Outcome, State, SummaryRecord
+from catwalk.ledger.records.attempt import Outcome
+from catwalk.ledger.records.decision import DecisionRecord
+from catwalk.ledger.records.summary import State, SummaryRecord
 from catwalk.ledger.runs import Run, touched, with_decision
 from catwalk.telemetry.observer import Observer
 from catwalk.tracking.arguments.epochs import epoch_record

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from catwalk.errors import ConfigError, InputError, StoreError, SupersededError
 from catwalk.ledger.models import artifact
-from catwalk.ledger.records import DecisionRecord, ModelRecord
+from catwalk.ledger.records.decision import DecisionRecord
+from catwalk.ledger.records.training import ModelRecord
 from catwalk.tracking.arguments import plain, settings
 from catwalk.tracking.arguments.epochs import check_count, epoch_record, measured
 from catwalk.tracking.patience import patiently

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from catwalk.errors import InputError
-from catwalk.ledger.records import Trigger
+from catwalk.ledger.records.run import Trigger
 
 RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID", "LOCAL_RANK")
 """Of torchrun, MPI and Slurm; the first that is set counts."""

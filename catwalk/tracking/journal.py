@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from catwalk.codec import from_json, to_json
 from catwalk.errors import CatwalkError, StoreUnavailableError, SupersededError
-from catwalk.ledger.records import EpochRecord, EpochSegment, SummaryRecord, TrainingRecord
+from catwalk.ledger.records.summary import SummaryRecord
+from catwalk.ledger.records.training import EpochRecord, EpochSegment, TrainingRecord
 from catwalk.ledger.runs import Fence, Run, touched, with_training
 from catwalk.telemetry.observer import Observer
 

@@ -16,7 +16,8 @@ from catwalk.environment import versions
 from catwalk.errors import CatwalkError, ConfigError, InputError, NotFoundError
 from catwalk.ledger.attempts import begin
 from catwalk.ledger.models.watched import check_name, note
-from catwalk.ledger.records import KeyRecord, RunRecord, SummaryRecord
+from catwalk.ledger.records.run import KeyRecord, RunRecord
+from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import Ledger, Run, new_run_id, seed_of, touched
 from catwalk.ledger.summaries import shown_state, stalled_seconds
 from catwalk.problems import describe

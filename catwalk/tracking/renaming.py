@@ -9,7 +9,7 @@ from dataclasses import replace
 from catwalk.errors import ConfigError, PreconditionFailedError
 from catwalk.ledger.models import watched
 from catwalk.ledger.models.champion import Champions
-from catwalk.ledger.records import WatchedRecord
+from catwalk.ledger.records.model import WatchedRecord
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
 from catwalk.tracking.arguments.keys import salt_key

@@ -11,7 +11,9 @@ from catwalk.gate.config import Thresholds
 from catwalk.gate.decision import Examples, Role
 from catwalk.gate.judgement import PairedBaseline, judge
 from catwalk.gate.promotion import promote
-from catwalk.ledger.records import ChampionRecord, DecisionRecord, EvaluationRecord
+from catwalk.ledger.records.decision import DecisionRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.model import ChampionRecord
 from catwalk.ledger.runs import Run
 from catwalk.problems import answers as stored
 from catwalk.problems import described

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from catwalk.ledger.attempts import Begun
-from catwalk.ledger.records import DecisionRecord
+from catwalk.ledger.records.decision import DecisionRecord
 from catwalk.ledger.runs import Run
 from catwalk.problems.interface import Problem
 from catwalk.telemetry.observer import Observer

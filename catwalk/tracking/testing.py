@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from catwalk.errors import InputError
-from catwalk.ledger.records import EvaluationRecord, SliceRecord, SummaryRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord, SliceRecord
+from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import Run, touched, with_evaluation
 from catwalk.problems.answers import NAME, Answers, Keys
 from catwalk.problems.interface import Outcome

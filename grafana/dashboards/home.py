@@ -194,7 +194,7 @@ DASHBOARD = board.board(
             ],
             [
                 Column("run_id", "Run", run_links()),
-                Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 125}),
+                Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 140}),
                 Column("state", "State", {**mapped(words.STATES), "custom.width": 95}),
                 Column("Value #C", "Accuracy", {**percent(), "custom.width": 85}),
                 Column("Value #E", "Headline", {"decimals": 4, "custom.width": 90}),

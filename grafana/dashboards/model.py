@@ -44,7 +44,7 @@ STATISTIC_LIMIT = f"{_CHANGE} / {_limit('dataset_statistic_change_ratio')}"
 # What DatasetShifted compares besides, under the name that it has in that alert.
 _SHARES_LIMIT = f"max(model:dataset_class_share_ratio:distance{{{_MODEL}}}) / {_limit('class_share_distance_ratio')}"
 SHIFT = f'{STATISTIC_LIMIT} or label_replace({_SHARES_LIMIT}, "statistic", "class shares", "", "")'
-# Ten classes of a thousand runs would be ten thousand series, so these show the last runs.
+# A series a class and run: of a thousand runs there would be thousands, so these show the last runs.
 _LATEST = f'{_MODEL}, role="latest", run_id=~"$recent"'
 CLASSES = f"max by (class) (catwalk_model_class_accuracy_ratio{{{_LATEST}}})"
 WORST_LATEST = f"min(catwalk_model_class_accuracy_ratio{{{_LATEST}}})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import prometheus, statetimeline
 
-from catwalk.ledger.records import STAGES
+from catwalk.ledger.records.run import STAGES
 from grafana import board, words
 from grafana.panels import LOOK, About, events, joined, lines, panel_link, query, tile, timeline
 from grafana.panels import words as mapping

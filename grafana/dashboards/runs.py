@@ -87,7 +87,7 @@ DASHBOARD = board.board(
             ],
             [
                 Column("run_id", "Run", run_links()),
-                Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 125}),
+                Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 135}),
                 Column("Value #B", "Accuracy", {**percent(), "custom.width": 85}),
                 Column("Value #L", "Headline", {"decimals": 4}),
                 Column("reason", "Decision", {**mapped(words.REASONS), "custom.width": 350}),
@@ -100,7 +100,7 @@ DASHBOARD = board.board(
                 Column("Value #F", "Best loss", {"decimals": 4}),
                 Column("Value #G", "Best epoch", {"decimals": 0}),
                 Column("Value #H", "Last loss", {"decimals": 4}),
-                Column("Value #I", "Duration", {"unit": "dthms"}),
+                Column("Value #I", "Duration", {"unit": "dthms", "custom.width": 85}),
                 Column("trigger", "Trigger"),
                 Column("git_commit", "Commit"),
             ],

@@ -10,7 +10,7 @@ from typing import Literal
 
 from catwalk.gate.config import GateConfig
 from catwalk.knobs import Bounds, Config, Section, number, require, setting
-from catwalk.ledger.records import MAX_EPOCHS
+from catwalk.ledger.records.training import MAX_EPOCHS
 
 CLASSES = (
     "t-shirt-top",

@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim.sgd import sgd
 
 from catwalk.errors import ArtifactError, ConfigError
-from catwalk.ledger.records import EpochRecord
+from catwalk.ledger.records.training import EpochRecord
 from ml.fashion_mnist.config import CLASSES, RunConfig
 from ml.fashion_mnist.dataset import Split
 from ml.fashion_mnist.network import Perceptron

@@ -20,7 +20,9 @@ from catwalk.environment.former_names import under_new_names
 from catwalk.environment.schedule import Schedule
 from catwalk.knobs import knob_text
 from catwalk.ledger.models.watched import in_use
-from catwalk.ledger.records import ChampionRecord, StageSummary, SummaryRecord, WatchedRecord, class_names
+from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
+from catwalk.ledger.records.summary import StageSummary, SummaryRecord
+from catwalk.ledger.records.values import class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
 from catwalk.problems.binary import Binary
 from catwalk.problems.interface import Problem

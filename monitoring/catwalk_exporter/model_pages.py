@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from catwalk.errors import ConfigError
 from catwalk.ledger.models.overview import Overview, overview
-from catwalk.ledger.records import WatchedRecord
+from catwalk.ledger.records.model import WatchedRecord
 from catwalk.problems import described
 from catwalk.problems.limits import Limit, limits
 from catwalk.report.limits_table import limits_table

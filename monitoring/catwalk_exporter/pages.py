@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from catwalk.knobs import knob_text
-from catwalk.ledger.records import SummaryRecord, class_names
+from catwalk.ledger.records.summary import SummaryRecord
+from catwalk.ledger.records.values import class_names
 from catwalk.ledger.summaries import shown_state
 from catwalk.web.markup import (
     Content,

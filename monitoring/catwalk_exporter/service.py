@@ -20,7 +20,7 @@ from typing import ClassVar
 
 from catwalk.clients.airflow_health import AirflowHealth
 from catwalk.errors import CatwalkError, StoreError
-from catwalk.ledger.records import SummaryRecord
+from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import RUN_ID
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Patience

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from catwalk.errors import DamagedError, NotFoundError, StoreError
 from catwalk.ledger.models import watched
 from catwalk.ledger.models.champion import Champions
-from catwalk.ledger.records import ChampionRecord, SummaryRecord, WatchedRecord
+from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
+from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import Run
 from catwalk.ledger.summaries import Summaries, points_are_due
 from catwalk.ledger.validation import fault

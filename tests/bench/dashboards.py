@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from catwalk.ledger.records import STAGES
+from catwalk.ledger.records.run import STAGES
 from ml.fashion_mnist.config import CLASSES
 from stack.parts.health import get
 from stack.settings import tool

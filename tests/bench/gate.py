@@ -25,7 +25,8 @@ from scipy.stats import norm
 
 from catwalk.gate.config import GateConfig
 from catwalk.gate.decision import Baseline, Examples, Role, better, not_inferior, paired_test, rule, ship_or_hold
-from catwalk.ledger.records import EvaluationRecord, Verdict
+from catwalk.ledger.records.decision import Verdict
+from catwalk.ledger.records.evaluation import EvaluationRecord
 from catwalk.problems.paired.differences import Discordance
 from stack.settings import PROJECT
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from catwalk.ledger import summary_index
-from catwalk.ledger.records import CheckRecord
+from catwalk.ledger.records.decision import CheckRecord
 from catwalk.ledger.summaries import Summaries
 from catwalk.storage.s3_store import S3Store
 from catwalk.storage.store import Store

@@ -17,7 +17,7 @@ from scipy.stats import binomtest, wilcoxon
 
 from catwalk.gate.decision import better, not_inferior, ship_or_hold
 from catwalk.gate.judgement import guard, size
-from catwalk.ledger.records import Verdict
+from catwalk.ledger.records.decision import Verdict
 from catwalk.problems import Binary
 from catwalk.problems.comparison import PairedTest, compare
 from catwalk.problems.paired.differences import MeanDifference

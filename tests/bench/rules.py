@@ -19,7 +19,10 @@ from itertools import product
 from pathlib import Path
 from typing import TextIO
 
-from catwalk.ledger.records import STAGES, ChampionRecord, CheckRecord, SummaryRecord
+from catwalk.ledger.records.decision import CheckRecord
+from catwalk.ledger.records.model import ChampionRecord
+from catwalk.ledger.records.run import STAGES
+from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.telemetry import catalogue
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import Snapshot

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 
-from catwalk.ledger.records import MAX_EPOCHS, EpochRecord, RunRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.training import MAX_EPOCHS, EpochRecord
 from catwalk.telemetry.emitter import Emitter
 from catwalk.telemetry.points import epoch_points
 from ml.fashion_mnist import CLASSIFIER

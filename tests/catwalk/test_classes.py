@@ -16,14 +16,11 @@ from rich.console import Console
 from catwalk.cli.tables import comparison_table, output
 from catwalk.codec import from_json, to_json
 from catwalk.errors import CatwalkError, DamagedError, StoreError
-from catwalk.ledger.records import (
-    MAX_EPOCHS,
-    EvaluationRecord,
-    RunRecord,
-    SummaryRecord,
-    TrainingRecord,
-    class_names,
-)
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.summary import SummaryRecord
+from catwalk.ledger.records.training import MAX_EPOCHS, TrainingRecord
+from catwalk.ledger.records.values import class_names
 from catwalk.replay.openmetrics import openmetrics
 from catwalk.replay.points import run_points
 from catwalk.replay.replay import replay

@@ -9,6 +9,7 @@ from typing import Any
 
 from grafana.board import all_panels
 from grafana.dashboards import DASHBOARDS
+from grafana.queries import OTHER_HEADLINE
 
 _NO_METRIC = re.compile(
     r'"(?:[^"\\]|\\.)*"|\{[^}]*\}|\$\w+|\[[^\]]*\]|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)'
@@ -77,6 +78,11 @@ def metric_names(expr: str) -> set[str]:
     """The metrics that an expression names: every word that is no function or operator, and counters."""
     words = set(re.findall(r"\b[a-zA-Z_:][\w:]*\b(?!\s*\()", _NO_METRIC.sub(" ", expr)))
     return words - _OPERATORS | counters(expr)
+
+
+def of_other_headline(query: Query) -> bool:
+    """Whether it is empty for each model that is judged by its accuracy."""
+    return bool(re.search(rf"and on \(\w*\) {re.escape(OTHER_HEADLINE)}", query.expr))
 
 
 def counters(expr: str) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,12 +11,11 @@ from typing import Any
 import pytest
 
 from catwalk.telemetry.wire.labels import label_value
-from grafana.queries import OTHER_HEADLINE
 from stack.parts.health import get
 from stack.settings import tool
 from tests.grafana.asking import ask
 from tests.grafana.conftest import Fed
-from tests.grafana.promql import Query, all_queries, metric_names
+from tests.grafana.promql import Query, all_queries, metric_names, of_other_headline
 from tests.support.servers import free_port, wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
@@ -36,7 +34,7 @@ SILENT = {
 
 def may_be_empty(query: Query) -> bool:
     names = metric_names(query.expr)
-    if re.search(rf"and on \(\w*\) {re.escape(OTHER_HEADLINE)}", query.expr):
+    if of_other_headline(query):
         return True  # these models are judged by their accuracy
     if 'role="latest"' in query.expr or query.place == "dag":
         return True  # these runs come from no DAG

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from catwalk.ledger.records import ChampionRecord
+from catwalk.ledger.records.model import ChampionRecord
 from catwalk.replay.replay import replay
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store

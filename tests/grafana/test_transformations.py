@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from catwalk.ledger.records import STAGES
+from catwalk.ledger.records.run import STAGES
 from grafana.board import all_panels
 from grafana.dashboards import DASHBOARDS
 from ml.fashion_mnist.config import CLASSES

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from catwalk.clients.airflow_api import AirflowError
-from catwalk.ledger.records import AttemptRecord
+from catwalk.ledger.records.attempt import AttemptRecord
 from catwalk.ledger.runs import Run, new_run_id, run_id_of_dag_run
 from catwalk.replay.points import run_points
 from stack.settings import PROJECT

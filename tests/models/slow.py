@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from catwalk.ledger.records import EpochRecord
+from catwalk.ledger.records.training import EpochRecord
 from catwalk.trainable import Data, Fit
 from ml.fashion_mnist.classifier import Classifier
 from ml.fashion_mnist.config import RunConfig

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from catwalk.ledger.records import WatchedRecord
+from catwalk.ledger.records.model import WatchedRecord
 from catwalk_exporter.exposition import Facts, Settings, families
 from catwalk_exporter.snapshot import Snapshot
 from tests.prometheus.book import complaint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.prometheus.book import SCENARIOS
 from tests.prometheus.rulebook import RUNBOOKS, alerts, records
 
 DOCS = PROJECT / "docs"
+ARCHITECTURE = DOCS / "architecture.md"
 GENERATED = ("gate.md", "metrics.md", "paired-tests.md")
 README_LINES = 200
 PAGES = sorted(
@@ -216,5 +218,14 @@ def test_excerpts_are_those_of_the_files(name: str) -> None:
         assert any(" ".join(block.split()) in text for text in texts), block
 
 
+def test_the_order_of_imports_is_the_contracts() -> None:
+    contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = (contract["layers"] for contract in contracts if contract.get("containers") == ["catwalk"])
+    held = [set(layer.split(" | ")) for layer in layers]
+    [block] = re.findall(r"each line may import those below it:\n(.+?)```", ARCHITECTURE.read_text(), re.DOTALL)
+    said = [{name.removesuffix(".py") for name in line.split()} for line in block.splitlines()]
+    assert [{"__main__"}, *said] == held
+
+
 def test_the_query_that_is_followed_is_the_panels() -> None:
-    assert LOSS_CURVES in (DOCS / "architecture.md").read_text()
+    assert LOSS_CURVES in ARCHITECTURE.read_text()

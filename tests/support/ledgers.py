@@ -9,14 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from catwalk.codec import to_json
-from catwalk.ledger.records import (
-    AttemptRecord,
-    EpochRecord,
-    EvaluationRecord,
-    StageSummary,
-    SummaryRecord,
-    TrainingRecord,
-)
+from catwalk.ledger.records.attempt import AttemptRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.summary import StageSummary, SummaryRecord
+from catwalk.ledger.records.training import EpochRecord, TrainingRecord
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.stages.lifecycle.opening import open_run
 from catwalk.storage.store import Store

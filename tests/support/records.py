@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from catwalk.errors import PreconditionFailedError
-from catwalk.ledger.records import AttemptRecord, EpochRecord, EvaluationRecord, RunRecord, SliceRecord, TrainingRecord
+from catwalk.ledger.records.attempt import AttemptRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord, SliceRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.training import EpochRecord, TrainingRecord
 from catwalk.storage.store import Stored
 from catwalk.telemetry.points import OTHERS
 from ml.fashion_mnist.config import CLASSES, RunConfig

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from catwalk.ledger.records import STAGES, EpochRecord, RunRecord
+from catwalk.ledger.records.run import STAGES, RunRecord
+from catwalk.ledger.records.training import EpochRecord
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.stages.ingest import ingest
 from catwalk.stages.lifecycle.opening import open_run

@@ -13,7 +13,7 @@ from catwalk.cli.options import By, Json, Model, Reason, RunArgument, given, per
 from catwalk.errors import CatwalkError
 
 if TYPE_CHECKING:
-    from catwalk.ledger.records import ChampionRecord
+    from catwalk.ledger.records.model import ChampionRecord
 
 
 _DEFAULT = Path("model.safetensors")

@@ -15,7 +15,7 @@ from catwalk.errors import CatwalkError
 
 if TYPE_CHECKING:
     from catwalk.cli.tables.run_table import Recipe
-    from catwalk.ledger.records import SummaryRecord
+    from catwalk.ledger.records.summary import SummaryRecord
     from catwalk.ledger.runs import Run
 
 R = TypeVar("R")

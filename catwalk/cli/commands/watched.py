@@ -46,7 +46,7 @@ def add(
 ) -> None:
     """Watch a model before its first run, which is then due; or a retired one again."""
     from catwalk.ledger.models import watched
-    from catwalk.ledger.records import WatchedRecord
+    from catwalk.ledger.records.model import WatchedRecord
     from catwalk.tracking.arguments import settings
 
     named, schedule = settings.model_name(model), settings.schedule(every, cron)

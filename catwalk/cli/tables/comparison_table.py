@@ -13,7 +13,7 @@ from rich.table import Table
 
 from catwalk.cli.tables import output
 from catwalk.knobs import knob_text
-from catwalk.ledger.records import EpochRecord
+from catwalk.ledger.records.training import EpochRecord
 from catwalk.report.comparison.differences import Comparison, Difference, Pair
 from catwalk.report.comparison.entries import Entry
 

@@ -17,16 +17,11 @@ from rich.table import Table
 
 from catwalk.codec import to_json
 from catwalk.knobs import knob_text
-from catwalk.ledger.records import (
-    AttemptRecord,
-    EpochRecord,
-    EvaluationRecord,
-    SliceRecord,
-    SummaryRecord,
-    TrainingRecord,
-    class_names,
-    is_finite,
-)
+from catwalk.ledger.records.attempt import AttemptRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord, SliceRecord
+from catwalk.ledger.records.summary import SummaryRecord
+from catwalk.ledger.records.training import EpochRecord, TrainingRecord
+from catwalk.ledger.records.values import class_names, is_finite
 from catwalk.ledger.summaries import run_seconds, shown_state
 from catwalk.problems import measured
 from catwalk.problems.interface import Problem

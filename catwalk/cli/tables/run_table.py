@@ -18,7 +18,8 @@ from typing import Any
 from catwalk.errors import ConfigError
 from catwalk.gate.config import GateConfig
 from catwalk.knobs import knob_text
-from catwalk.ledger.records import SummaryRecord, is_finite
+from catwalk.ledger.records.summary import SummaryRecord
+from catwalk.ledger.records.values import is_finite
 from catwalk.ledger.summaries import run_seconds, shown_state
 
 Row = dict[str, Any]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from catwalk.errors import ArtifactError, InputError, NotFoundError
 from catwalk.ledger.models.champion import verified_model
-from catwalk.ledger.records import ModelFile, ModelRecord
+from catwalk.ledger.records.training import ModelFile, ModelRecord
 from catwalk.ledger.runs import Run
 
 _CHUNK = 2**20

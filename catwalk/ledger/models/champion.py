@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from catwalk.errors import ArtifactError, DamagedError, PreconditionFailedError
 from catwalk.ledger.models.watched import watched
-from catwalk.ledger.records import ChampionRecord, PromotionRecord
+from catwalk.ledger.records.model import ChampionRecord, PromotionRecord
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from catwalk.ledger.models.watched import day, in_use
-from catwalk.ledger.records import ChampionRecord, SummaryRecord, WatchedRecord
+from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
+from catwalk.ledger.records.summary import SummaryRecord
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 
 from catwalk.errors import ConfigError
-from catwalk.ledger.records import RunRecord, SummaryRecord, WatchedRecord
+from catwalk.ledger.records.model import WatchedRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.storage.store import Store
 from catwalk.storage.swap import swap
 

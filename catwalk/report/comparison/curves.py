@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from catwalk.ledger.records import EpochRecord, is_finite
+from catwalk.ledger.records.training import EpochRecord
+from catwalk.ledger.records.values import is_finite
 from catwalk.problems.interface import Metric, Problem
 from catwalk.report.comparison.differences import Comparison
 from catwalk.report.comparison.entries import Entry

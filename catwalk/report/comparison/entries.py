@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catwalk.errors import DamagedError
-from catwalk.ledger.records import (
-    DatasetRecord,
-    EvaluationRecord,
-    RunRecord,
-    SummaryRecord,
-    TrainingRecord,
-    class_names,
-)
+from catwalk.ledger.records.dataset import DatasetRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.summary import SummaryRecord
+from catwalk.ledger.records.training import TrainingRecord
+from catwalk.ledger.records.values import class_names
 from catwalk.ledger.runs import Run
 from catwalk.ledger.sweep import NOT_CHOSEN
 from catwalk.problems import of_record

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from catwalk.knobs import knob_text
-from catwalk.ledger.records import SummaryRecord
+from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.problems.interface import Metric
 from catwalk.report.build import Report, draw_all
 from catwalk.report.comparison import classes, curves, disagreements

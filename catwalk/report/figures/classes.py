@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
-from catwalk.ledger.records import class_names
+from catwalk.ledger.records.values import class_names
 from catwalk.problems.answers import Answers
 from catwalk.problems.scores import confusion_matrix as counted
 from catwalk.report.facts import Facts, MissingError

@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from catwalk.ledger.records import EpochRecord, is_finite
+from catwalk.ledger.records.training import EpochRecord
+from catwalk.ledger.records.values import is_finite
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import style
 

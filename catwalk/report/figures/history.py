@@ -13,7 +13,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from catwalk.ledger.records import STAGES, Stage, SummaryRecord, is_finite
+from catwalk.ledger.records.run import STAGES, Stage
+from catwalk.ledger.records.summary import SummaryRecord
+from catwalk.ledger.records.values import is_finite
 from catwalk.problems.interface import Metric
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import style

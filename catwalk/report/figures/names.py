@@ -10,7 +10,7 @@ from matplotlib import font_manager
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from catwalk.ledger.records import class_names
+from catwalk.ledger.records.values import class_names
 
 FEW = 20
 """Up to so many classes, figures and tables show each; of more they show a choice, and say so."""

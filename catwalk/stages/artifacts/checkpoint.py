@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 
 from catwalk.codec import from_json, to_json
 from catwalk.errors import ArtifactError
-from catwalk.ledger.records import EpochRecord
+from catwalk.ledger.records.training import EpochRecord
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 
 from catwalk.errors import DatasetError, PreconditionFailedError
 from catwalk.ledger.examples import digests, digests_key, split_body
-from catwalk.ledger.records import DatasetRecord, SplitStatistics
+from catwalk.ledger.records.dataset import DatasetRecord, SplitStatistics
 from catwalk.storage.store import Store
 from catwalk.trainable import Data
 

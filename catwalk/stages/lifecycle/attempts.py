@@ -13,7 +13,9 @@ from types import FrameType
 
 from catwalk.errors import CancelledError, CatwalkError, RunConflictError, SupersededError
 from catwalk.ledger.attempts import begin, end
-from catwalk.ledger.records import AttemptRecord, Outcome, Stage, SummaryRecord
+from catwalk.ledger.records.attempt import AttemptRecord, Outcome
+from catwalk.ledger.records.run import Stage
+from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import Run, check_code, touched
 from catwalk.stages.lifecycle import memory
 from catwalk.stages.lifecycle.provenance import code_sha256

@@ -10,7 +10,8 @@ from dataclasses import replace
 from catwalk.environment import versions
 from catwalk.errors import ConfigError
 from catwalk.knobs import Config
-from catwalk.ledger.records import MAX_EPOCHS, RunRecord, Trigger
+from catwalk.ledger.records.run import RunRecord, Trigger
+from catwalk.ledger.records.training import MAX_EPOCHS
 from catwalk.ledger.runs import Ledger, Run, seed_of
 from catwalk.replay.room import with_room
 from catwalk.stages.lifecycle import provenance

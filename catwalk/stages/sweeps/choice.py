@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from catwalk.errors import DamagedError, NoTrialError, PreconditionFailedError
 from catwalk.knobs import described
-from catwalk.ledger.records import SweepRecord, TrialRecord
+from catwalk.ledger.records.sweep import SweepRecord, TrialRecord
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.ledger.sweep import chosen, ranked, sweep_key
 from catwalk.stages.sweeps.search import Trial

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from catwalk.errors import InputError
-from catwalk.ledger.records import DatasetRecord
+from catwalk.ledger.records.dataset import DatasetRecord
 from catwalk.ledger.runs import Run, touched
 from catwalk.tracking.arguments.plain import text
 from catwalk.tracking.arguments.settings import without_credentials

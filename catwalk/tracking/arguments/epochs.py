@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from catwalk.errors import InputError
-from catwalk.ledger.records import EpochRecord
+from catwalk.ledger.records.training import EpochRecord
 
 MOST_METRICS = 100
 """Of one epoch, over all splits."""

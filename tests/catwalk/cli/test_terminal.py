@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -40,6 +41,18 @@ def run(code: str, stdout: int, shell: str = "", **environment: str) -> subproce
 def test_a_letter_that_an_encoding_lacks_is_spelt_otherwise(encoding: str, expected: bytes) -> None:
     done = run(PRINTS, subprocess.PIPE, PYTHONIOENCODING=encoding)
     assert (done.returncode, done.stdout, done.stderr) == (0, expected, b"")
+
+
+NO_ENTRY_POINTS = {"stack/bootstrap.py", "catwalk/__main__.py"}
+"""The one runs before anything is installed, the other hands on to catwalk/cli/main.py."""
+
+
+def test_every_program_says_a_mistake_in_one_line() -> None:
+    folders = ("catwalk", "grafana", "ml", "monitoring", "stack")
+    texts = {path: path.read_text() for folder in folders for path in (PROJECT / folder).rglob("*.py")}
+    programs = {str(path.relative_to(PROJECT)) for path, text in texts.items() if "\nif __name__ ==" in text}
+    made = {str(path.relative_to(PROJECT)) for path, text in texts.items() if re.search(r"^@entry_point\(", text, re.M)}
+    assert programs - NO_ENTRY_POINTS == made
 
 
 def command(stdout: int, shell: str, buffered: str) -> subprocess.CompletedProcess[bytes]:

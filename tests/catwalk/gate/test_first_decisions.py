@@ -15,7 +15,8 @@ from safetensors.numpy import load
 from catwalk.codec import from_json
 from catwalk.gate.config import GateConfig
 from catwalk.gate.decision import Baseline, Examples, Ruling, rule
-from catwalk.ledger.records import DecisionRecord, EvaluationRecord
+from catwalk.ledger.records.decision import DecisionRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
 from ml.fashion_mnist.config import CLASSES
 from tests.support.ledgers import FIRST_EDITION
 

@@ -12,7 +12,8 @@ from scipy.stats import binomtest
 
 from catwalk.gate.config import GateConfig
 from catwalk.gate.decision import Baseline, Examples, Ruling, floor_checks, rule
-from catwalk.ledger.records import CheckRecord, EvaluationRecord
+from catwalk.ledger.records.decision import CheckRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
 from catwalk.problems.paired.differences import Discordance, Integers, at_most, holm
 from ml.fashion_mnist.config import CLASSES
 

@@ -11,7 +11,7 @@ from catwalk.errors import ConfigError
 from catwalk.gate.config import Thresholds
 from catwalk.gate.decision import Examples, Ruling
 from catwalk.gate.judgement import PairedBaseline, judge
-from catwalk.ledger.records import CheckRecord
+from catwalk.ledger.records.decision import CheckRecord
 from catwalk.problems import Binary, Multiclass, Regression
 from catwalk.problems.interface import Outcome, Problem
 from catwalk.problems.paired.pairing import Keyed, pair

@@ -12,17 +12,13 @@ from typing import Any
 import pytest
 
 from catwalk.ledger.models.champion import Champions
-from catwalk.ledger.records import (
-    AttemptRecord,
-    DatasetRecord,
-    DecisionRecord,
-    EpochRecord,
-    EvaluationRecord,
-    RunRecord,
-    SplitStatistics,
-    StageSummary,
-    TrainingRecord,
-)
+from catwalk.ledger.records.attempt import AttemptRecord
+from catwalk.ledger.records.dataset import DatasetRecord, SplitStatistics
+from catwalk.ledger.records.decision import DecisionRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.summary import StageSummary
+from catwalk.ledger.records.training import EpochRecord, TrainingRecord
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue

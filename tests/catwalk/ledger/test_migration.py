@@ -18,7 +18,8 @@ from catwalk.ledger.migration import (
     migrated_run,
     migrated_summary,
 )
-from catwalk.ledger.records import Origin, RunRecord, SummaryRecord
+from catwalk.ledger.records.run import Origin, RunRecord
+from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
 from catwalk.trainable import origin

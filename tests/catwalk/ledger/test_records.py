@@ -9,16 +9,11 @@ from dataclasses import replace
 import pytest
 
 from catwalk.codec import from_json, to_json
-from catwalk.ledger.records import (
-    DatasetRecord,
-    DecisionRecord,
-    EpochRecord,
-    RunRecord,
-    SplitStatistics,
-    StageSummary,
-    SummaryRecord,
-    TrainingRecord,
-)
+from catwalk.ledger.records.dataset import DatasetRecord, SplitStatistics
+from catwalk.ledger.records.decision import DecisionRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.summary import StageSummary, SummaryRecord
+from catwalk.ledger.records.training import EpochRecord, TrainingRecord
 from ml.fashion_mnist.config import RunConfig
 
 EPOCH = EpochRecord(1, 0.5, 0.8, 0.6, 0.7, [0.1] * 10, 0.1, 1.5, 2.0, 100.0, 1_000.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from catwalk.ledger.records import SummaryRecord
+from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.retention import DAY_SECONDS, expired
 from tests.support.ledgers import summary
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from catwalk.errors import NoTrialError
-from catwalk.ledger.records import TrialRecord
+from catwalk.ledger.records.sweep import TrialRecord
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.ledger.summaries import shown_state
 from catwalk.ledger.sweep import NOT_CHOSEN, forget, ranked, winner

@@ -13,7 +13,7 @@ from catwalk.errors import ArtifactError
 from catwalk.gate.baselines import predicted_by
 from catwalk.gate.config import GateConfig
 from catwalk.gate.decision import Baseline, Examples, rule
-from catwalk.ledger.records import EvaluationRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
 from catwalk.ledger.runs import Run
 from catwalk.problems.multiclass import Multiclass, table
 from catwalk.problems.paired.differences import Integers

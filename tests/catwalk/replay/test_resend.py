@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from catwalk.errors import StoreUnavailableError
-from catwalk.ledger.records import AttemptRecord
+from catwalk.ledger.records.attempt import AttemptRecord
 from catwalk.replay.points import run_points
 from catwalk.replay.resend import Sent, send_again
 from catwalk.replay.room import KEY, take_again, with_room

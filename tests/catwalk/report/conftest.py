@@ -12,21 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from catwalk.ledger.records import (
-    AttemptRecord,
-    ChampionRecord,
-    CheckRecord,
-    DatasetRecord,
-    DecisionRecord,
-    EpochRecord,
-    EvaluationRecord,
-    PromotionRecord,
-    RunRecord,
-    SplitStatistics,
-    StageSummary,
-    SummaryRecord,
-    TrainingRecord,
-)
+from catwalk.ledger.records.attempt import AttemptRecord
+from catwalk.ledger.records.dataset import DatasetRecord, SplitStatistics
+from catwalk.ledger.records.decision import CheckRecord, DecisionRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.model import ChampionRecord, PromotionRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.summary import StageSummary, SummaryRecord
+from catwalk.ledger.records.training import EpochRecord, TrainingRecord
 from catwalk.report import by_kind
 from catwalk.report.facts import Facts, Part, Predictions
 from ml.fashion_mnist.config import RunConfig

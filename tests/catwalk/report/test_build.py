@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from catwalk.errors import CatwalkError
-from catwalk.ledger.records import CheckRecord, SplitStatistics, TrainingRecord
+from catwalk.ledger.records.dataset import SplitStatistics
+from catwalk.ledger.records.decision import CheckRecord
+from catwalk.ledger.records.training import TrainingRecord
 from catwalk.report import NAVIGATION, run_sections
 from catwalk.report.build import Report, assemble, write
 from catwalk.report.facts import Facts, MissingError, Part

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from catwalk.errors import CatwalkError
-from catwalk.ledger.records import RunRecord, TrainingRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.training import TrainingRecord
 from catwalk.report.comparison import curves
 from catwalk.report.comparison import page as compare_page
 from catwalk.report.comparison.classes import class_differences

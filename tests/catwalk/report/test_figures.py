@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catwalk.ledger.records import StageSummary, TrainingRecord
+from catwalk.ledger.records.summary import StageSummary
+from catwalk.ledger.records.training import TrainingRecord
 from catwalk.report.facts import Facts, MissingError, Part
 from catwalk.report.figures import calibration, classes, curves, examples, history, style
 from tests.catwalk.report.conftest import (

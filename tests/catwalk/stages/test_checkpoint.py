@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load
 
 from catwalk.errors import ArtifactError, NonFiniteLossError
-from catwalk.ledger.records import EpochRecord
+from catwalk.ledger.records.training import EpochRecord
 from catwalk.stages.artifacts.checkpoint import Progress, read_progress, read_state, write
 from catwalk.stages.train import check_finite
 from ml.fashion_mnist.config import RunConfig

@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 from catwalk.errors import ArtifactError, CatwalkError, DatasetError, NonFiniteLossError, PreconditionFailedError
 from catwalk.gate.promotion import promote
 from catwalk.ledger.models.champion import Champions, verified_model
-from catwalk.ledger.records import STAGES
+from catwalk.ledger.records.run import STAGES
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.stages.decide import decide
 from catwalk.stages.ingest import ingest

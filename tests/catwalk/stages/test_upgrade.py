@@ -15,7 +15,7 @@ from catwalk.errors import ConfigError
 from catwalk.gate.baselines import predicted_by
 from catwalk.gate.config import GateConfig
 from catwalk.knobs import Config, Section, number, setting
-from catwalk.ledger.records import CheckRecord
+from catwalk.ledger.records.decision import CheckRecord
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.pipeline import run_stages

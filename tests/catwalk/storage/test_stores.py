@@ -12,7 +12,7 @@ from threading import Barrier, Event
 import pytest
 
 from catwalk.errors import DamagedError, NotFoundError, PreconditionFailedError
-from catwalk.ledger.records import ChampionRecord
+from catwalk.ledger.records.model import ChampionRecord
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Entry, Store
 

@@ -21,7 +21,8 @@ import yaml
 import catwalk
 from catwalk.clients import access
 from catwalk.errors import StoreError, StoreUnavailableError
-from catwalk.ledger.records import MAX_EPOCHS, RunRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.training import MAX_EPOCHS
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.replay.points import left_out, run_points
 from catwalk.replay.room import KEY, take, take_again, with_room

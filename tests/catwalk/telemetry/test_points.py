@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from catwalk.ledger.records import MAX_EPOCHS, EvaluationRecord, RunRecord, TrainingRecord
+from catwalk.ledger.records.evaluation import EvaluationRecord
+from catwalk.ledger.records.run import RunRecord
+from catwalk.ledger.records.training import MAX_EPOCHS, TrainingRecord
 from catwalk.replay.points import left_out, run_points
 from catwalk.telemetry import catalogue, points
 from catwalk.telemetry.points import (

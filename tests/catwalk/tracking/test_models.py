@@ -15,7 +15,7 @@ from catwalk.errors import ConfigError
 from catwalk.gate.promotion import promote_by_hand, rollback
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.models.watched import watched
-from catwalk.ledger.records import ChampionRecord
+from catwalk.ledger.records.model import ChampionRecord
 from catwalk.ledger.runs import Ledger
 from catwalk.ledger.summaries import Summaries
 from catwalk.storage.file_store import FileStore

@@ -18,7 +18,7 @@ import catwalk
 from catwalk.errors import ConfigError, InputError
 from catwalk.ledger.models import artifact
 from catwalk.ledger.models.champion import Champions
-from catwalk.ledger.records import EpochRecord
+from catwalk.ledger.records.training import EpochRecord
 from catwalk.ledger.runs import Ledger
 from catwalk.ledger.summaries import Summaries
 from catwalk.replay.points import left_out, run_points

@@ -10,7 +10,7 @@ import pytest
 
 from catwalk.errors import ConfigError
 from catwalk.knobs import knobs
-from catwalk.ledger.records import MAX_EPOCHS
+from catwalk.ledger.records.training import MAX_EPOCHS
 from ml.fashion_mnist.config import DataConfig, RunConfig, TrainingConfig
 
 

@@ -14,7 +14,7 @@ import torch
 
 from catwalk.errors import ArtifactError, DatasetError
 from catwalk.ledger.examples import digests, training_examples
-from catwalk.ledger.records import DatasetRecord
+from catwalk.ledger.records.dataset import DatasetRecord
 from catwalk.stages.artifacts.datasets import load_split, store_data
 from catwalk.storage.s3_store import S3Store
 from catwalk.storage.store import Store

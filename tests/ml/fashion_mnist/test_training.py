@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from catwalk.errors import ArtifactError, CancelledError, ConfigError
-from catwalk.ledger.records import EpochRecord
+from catwalk.ledger.records.training import EpochRecord
 from ml.fashion_mnist.config import RunConfig
 from ml.fashion_mnist.dataset import Split
 from ml.fashion_mnist.network import ByteDropout, Perceptron

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from catwalk.errors import ArtifactError
 from catwalk.gate.config import GateConfig
 from catwalk.knobs import Config, Section, number, setting
-from catwalk.ledger.records import EpochRecord
+from catwalk.ledger.records.training import EpochRecord
 from catwalk.problems.multiclass import Multiclass
 from catwalk.trainable import Data, Plan
 

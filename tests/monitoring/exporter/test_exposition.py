@@ -17,7 +17,10 @@ from catwalk.cli.tables.output import run_facts
 from catwalk.clients.airflow_health import DagSchedule
 from catwalk.environment.schedule import Schedule
 from catwalk.errors import ConfigError
-from catwalk.ledger.records import STAGES, ChampionRecord, CheckRecord, StageSummary, SummaryRecord, WatchedRecord
+from catwalk.ledger.records.decision import CheckRecord
+from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
+from catwalk.ledger.records.run import STAGES
+from catwalk.ledger.records.summary import StageSummary, SummaryRecord
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from catwalk_exporter.disks import Disk

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from catwalk.cli.tables.output import duration, number
-from catwalk.ledger.records import ChampionRecord, StageSummary, WatchedRecord
+from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
+from catwalk.ledger.records.summary import StageSummary
 from catwalk_exporter.model_pages import models
 from catwalk_exporter.pages import index, run_page
 from catwalk_exporter.snapshot import Snapshot

@@ -1,0 +1,48 @@
+"""The data that a run was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from catwalk.ledger.records.values import check_classes, completed, old_statistics
+
+
+@dataclass(frozen=True)
+class SplitStatistics:
+    """What one split of a dataset holds."""
+
+    examples: int
+    class_counts: list[int]
+    """Examples of each class, in label order."""
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """``runs/<run_id>/dataset.json`` and ``datasets/<sha256>/manifest.json``."""
+
+    sha256: str
+    """Content hash of the three splits together."""
+    source: str
+    synthetic: bool
+    splits: dict[str, SplitStatistics]
+    """By split: train, validation, test."""
+    files: dict[str, str]
+    """sha256 of each split's safetensors file."""
+    classes: list[str] = field(default_factory=list)
+    """As in run.json."""
+    statistics: dict[str, float] = field(default_factory=dict)
+    """Name → value, of the training examples: what a model standardises by, and what shifts when the data does."""
+    as_of: str = ""
+    """ISO 8601: the data is what was known then; later is newer. Empty: it does not say."""
+    digests_sha256: str = ""
+    """sha256 of ``datasets/<sha256>/train.digests`` (see :mod:`catwalk.ledger.examples`); empty: stored by an older
+    version."""
+
+    def __post_init__(self) -> None:
+        check_classes(self.classes, *(split.class_counts for split in self.splits.values()))
+
+    @staticmethod
+    def upgraded(values: dict[str, Any]) -> dict[str, Any]:
+        """JSON values of any version, with the statistics by name."""
+        return completed(values, statistics=old_statistics)
