@@ -104,7 +104,7 @@ def run(
 
 
 def _forked() -> bool:
-    return any(pid != os.getpid() for pid in open_models.values())
+    return any(pid != os.getpid() for pid in [*open_models.values()])  # a copy: other threads open and close models
 
 
 def _take(model: str) -> None:

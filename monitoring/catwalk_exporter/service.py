@@ -22,6 +22,7 @@ from catwalk.clients.airflow_health import AirflowHealth
 from catwalk.errors import CatwalkError, StoreError
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import RUN_ID
+from catwalk.ledger.summaries import shown_state
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Patience
 from catwalk.web import serving
@@ -254,7 +255,7 @@ class Handler(serving.Handler):
         """A run's report, or why there is none. Who looks at a run that has none has it built."""
         exporter, run_id = self.server.exporter, summary.run_id
         if summary.state == "running":
-            return pages.Notice("The report is built when the run has ended.")
+            return pages.Notice(self._when_it_has_ended(summary))
         try:
             report = self._fetch(lambda: exporter.reports.page(run_id), up)
         except UnreachableError as error:
@@ -270,6 +271,11 @@ class Handler(serving.Handler):
                 f"catwalk report {run_id}."
             )
         return linked(run_id, outcome.files["report.html"])
+
+    def _when_it_has_ended(self, summary: SummaryRecord) -> str:
+        if shown_state(summary, time.time(), self.server.exporter.settings.stalled_seconds) != "lost":
+            return "The report is built when the run has ended."
+        return f"The run has fallen silent. catwalk finish {summary.run_id} ends it; then its report is built."
 
     def _figure(self, run_id: str, name: str, up: bool) -> None:
         exporter = self.server.exporter

@@ -74,6 +74,13 @@ def test_a_run_that_runs_shows_its_facts_and_not_the_report_of_its_last_try(
     assert "The report is built when the run has ended." in page and "The report</h1>" not in page
 
 
+def test_a_run_that_is_lost_says_how_it_is_ended(exporter: ExporterProcess, s3_store: Store) -> None:
+    put_summary(s3_store, summary("20261123T030000Z-00000077", state="running", finished=None, lost_after=180.0))
+    wait_until(lambda: exporter.get("/").count("00000077") or None, "the page of runs names it", 30)
+    page = exporter.get("/runs/20261123T030000Z-00000077")
+    assert "catwalk finish 20261123T030000Z-00000077 ends it" in page
+
+
 def test_no_other_object_can_be_reached(exporter: ExporterProcess, s3_store: Store) -> None:
     for key in (f"runs/{RUN}/run.json", f"runs/{RUN}/figures/run.png", "runs/secret.png", f"runs/{RUN}/secret.png"):
         s3_store.put(key, PNG)
