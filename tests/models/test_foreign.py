@@ -76,13 +76,15 @@ NOTHING_OF_THE_OPTIMIZER = {
 NO_LOSS = {"run: Loss, train and validation", "runs: Loss by epoch"}
 NO_ACCURACY = {"run: Accuracy, train and validation", "runs: Accuracy by epoch"}
 NO_EPOCHS = NO_LOSS | NO_ACCURACY | {
-    "run: Metric after each epoch: $metric", "runs: Metric by epoch: $metric", "runs: Time of an epoch",
+    "run: Metric after each epoch: $metric", "run: metric", "runs: Metric by epoch: $metric", "runs: Time of an epoch",
+    "runs: split",
 }  # fmt: skip
 NO_CLASSES = {
-    "home: Accuracy in service", "model: Accuracy in service", "model: Accuracy of each class",
-    "model: Calibration error", "model: Calibration error in service", "model: Test accuracy", "model: Test loss",
-    "model: Worst class", "model: Worst class in service", "run: Confusion matrix", "run: Test accuracy",
-    "run: Test figures of each class", "runs: Accuracy of each class",
+    "model: Accuracy of each class", "model: Calibration error", "model: Calibration error in service",
+    "model: Test accuracy", "model: Test accuracy of every run", "model: Test loss", "model: Worst class",
+    "model: Worst class in service", "run: Confusion matrix", "run: Test accuracy",
+    "run: Test figures of each class",
+    "runs: Accuracy of each class", "runs: Test accuracy and the champion",
 }  # fmt: skip
 LOGS_LITTLE = NOTHING_OF_THE_DATA | NOTHING_OF_THE_OPTIMIZER
 CHURN = Case(
