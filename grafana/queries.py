@@ -87,6 +87,21 @@ def of_other_headline(expr: str, on: str = "") -> str:
     return f"({expr} and on ({on}) {OTHER_HEADLINE})"
 
 
+def headline_in_service() -> str:
+    """By metric, what the version in service is judged by, if that is no share."""
+    return f"max by (metric) {of_other_headline(in_service('catwalk_model_metric'), on='metric')}"
+
+
+def headline_of_test(runs: str) -> str:
+    """By run, the same of its test.
+
+    Args:
+        runs: label matchers of the runs.
+    """
+    tested = f'last_over_time(run:metric:last{{{runs}, split="test"}}[$__range])'
+    return f"max by (run_id) {of_other_headline(tested, on='metric')}"
+
+
 def of_share(expr: str) -> str:
     """An expression unless the model is judged by something other than a share, so that it may be shown in per cent."""
     return f"({expr} unless on () {OTHER_HEADLINE})"

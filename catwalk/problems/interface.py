@@ -151,5 +151,8 @@ def names(problem: str, classes: Any) -> tuple[str, ...]:
 
 
 def is_number(given: Any) -> bool:
-    """Whether it is a finite one."""
-    return isinstance(given, Real) and not isinstance(given, bool) and math.isfinite(given)
+    """Whether it is a finite one, which a float can hold."""
+    try:
+        return isinstance(given, Real) and not isinstance(given, bool) and math.isfinite(given)
+    except OverflowError:
+        return False

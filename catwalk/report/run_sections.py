@@ -196,6 +196,10 @@ def _of_training(facts: Facts, training: TrainingRecord) -> Iterator[tuple[str, 
         yield "reproducible", "no: resumed on another device, thread count or torch build"
 
 
+_ALONE = ["", "this run"], ["name", "n"]
+"""Header and columns of a table without a champion."""
+
+
 def _dataset(facts: Facts) -> Html:
     ours, theirs = facts.dataset.get(), facts.champion_dataset.value
     same = theirs is not None and theirs.sha256 == ours.sha256
@@ -218,10 +222,6 @@ def _dataset(facts: Facts) -> Html:
     header, css = (["", "this run", "champion", "change"], ["name", "n", "n", "n"]) if beside else _ALONE
     shown_rows = table(header, rows, css) if rows else Html("")
     return card(element("h3", "Dataset"), shown_rows, element("p", note, "quiet"))
-
-
-_ALONE = ["", "this run"], ["name", "n"]
-"""Header and columns of a table without a champion."""
 
 
 def _dataset_rows(ours: DatasetRecord, beside: DatasetRecord | None) -> Iterator[list[Content]]:

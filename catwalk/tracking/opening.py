@@ -29,7 +29,7 @@ from catwalk.telemetry.emitter import observer_from_environment
 from catwalk.telemetry.observer import Observer
 from catwalk.telemetry.points import OTHERS
 from catwalk.tracking.arguments import plain, settings
-from catwalk.tracking.arguments.settings import Limit
+from catwalk.tracking.arguments.settings import Threshold
 from catwalk.tracking.closing import open_key
 from catwalk.tracking.handle import TrackedRun, log
 from catwalk.tracking.identity import Identity, bystander, identify
@@ -53,7 +53,7 @@ def run(
     every: str = "",
     cron: str = "",
     owner: str = "",
-    thresholds: Mapping[str, Limit] | None = None,
+    thresholds: Mapping[str, Threshold] | None = None,
     links: Mapping[str, str] | None = None,
     ship: str = "auto",
     synthetic: bool = False,
@@ -127,7 +127,7 @@ def _record(
     every: str,
     cron: str,
     owner: str,
-    thresholds: Mapping[str, Limit] | None,
+    thresholds: Mapping[str, Threshold] | None,
     links: Mapping[str, str] | None,
     synthetic: bool,
 ) -> RunRecord:

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import stat
 from grafana import board, words
 from grafana.panels import About, dots, joined, link, listing, mapped, percent, query, run_links, tile
 from grafana.panels import words as mapping
-from grafana.queries import REMEMBERED, in_service, known, of_other_headline, of_part, started
+from grafana.queries import REMEMBERED, headline_in_service, headline_of_test, in_service, known, of_part, started
 from grafana.sources import SERVERS, sources
 from grafana.transformations import Column
 
@@ -37,15 +37,13 @@ LAST_STATE = (
     f"max by (state) ((last_over_time(catwalk_run_state{{{_MODEL}}}[2d]) == 1) and on (run_id) ({_NEWEST_RUN}))"
 )
 SINCE_SUCCESS = f"time() - max(last_over_time(catwalk_last_success_timestamp_seconds{{{_MODEL}}}[{REMEMBERED}]))"
-HEADLINE_IN_SERVICE = f"max by (metric) {of_other_headline(in_service('catwalk_model_metric'), on='metric')}"
 FIRING = 'max by (alertname, alertstate, severity, area, model) (ALERTS{severity=~"critical|warning|info", area!=""})'
 _RECENT = f'{_MODEL}, run_id=~"$recent"'
 RUN_ACCURACY = f"max by (run_id) (last_over_time(ml_test_accuracy_ratio{{{_RECENT}}}[$__range]))"
 RUN_STATE = f"max by (run_id, state) (last_over_time(catwalk_run_state{{{_RECENT}}}[$__range]) == 1)"
 RUN_DECISION = f"max by (run_id, reason) (last_over_time(catwalk_decision_info{{{_RECENT}}}[$__range]))"
 RUN_STARTED = f"1000 * max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_RECENT}}}[$__range]))"
-_OF_TEST = f'last_over_time(run:metric:last{{{_RECENT}, split="test"}}[$__range])'
-RUN_HEADLINE = f"max by (run_id) {of_other_headline(_OF_TEST, on='metric')}"
+RUN_HEADLINE = headline_of_test(_RECENT)
 CHAMPION = f"0 * {RUN_ACCURACY} + on () group_left () {ACCURACY_IN_SERVICE}"
 PLACES = f"max by (name, url) ({known('catwalk_links_info')})"
 
@@ -95,7 +93,7 @@ DASHBOARD = board.board(
                 2,
             ),
             query(ACCURACY_IN_SERVICE, legend="accuracy", now=True),
-            query(HEADLINE_IN_SERVICE, "B", "{{metric}}", now=True),
+            query(headline_in_service(), "B", "{{metric}}", now=True),
             named=True,
             plain="B",
         ),

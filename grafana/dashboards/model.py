@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana import board, words
 from grafana.panels import About, dots, joined, lines, listing, mapped, percent, query, tile
-from grafana.queries import REMEMBERED, in_service, known, of_other_headline, started
+from grafana.queries import REMEMBERED, headline_in_service, in_service, known, started
 from grafana.transformations import Column
 
 _MODEL = 'model="$model"'
@@ -27,7 +27,6 @@ def _limit(name: str) -> str:
 
 
 IN_SERVICE = f"max({in_service('catwalk_model_accuracy_ratio')})"
-HEADLINE_IN_SERVICE = f"max by (metric) {of_other_headline(in_service('catwalk_model_metric'), on='metric')}"
 CALIBRATION_IN_SERVICE = f"max({in_service('catwalk_model_calibration_error_ratio')})"
 WORST_CLASS = f"bottomk(1, max by (class) ({in_service('catwalk_model_class_accuracy_ratio')}))"
 CHAMPION_AGE = f"time() - max(last_over_time(catwalk_champion_promoted_timestamp_seconds{{{_MODEL}}}[{REMEMBERED}]))"
@@ -85,7 +84,7 @@ DASHBOARD = board.board(
                 2,
             ),
             query(IN_SERVICE, legend="accuracy", now=True),
-            query(HEADLINE_IN_SERVICE, "B", "{{metric}}", now=True),
+            query(headline_in_service(), "B", "{{metric}}", now=True),
             named=True,
             plain="B",
         ),

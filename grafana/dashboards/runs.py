@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana import board, words
 from grafana.panels import About, bars, curve, dots, grid, joined, mapped, percent, query, run_links
-from grafana.queries import by_epoch, in_service, of_other_headline, of_share, parameters, started
+from grafana.queries import by_epoch, headline_of_test, in_service, of_other_headline, of_share, parameters, started
 from grafana.transformations import Column
 
 _RUNS = 'model="$model", run_id=~"$runs"'
@@ -36,8 +36,7 @@ METRIC_TEST = _last("run:metric:last", where=', split="test", metric="$metric"')
 _IN_SERVICE = in_service("catwalk_model_metric", 'metric="$metric"')
 METRIC_CHAMPION = f"0 * {METRIC_TEST} + on () group_left () max({_IN_SERVICE})"
 CLASSES = _last("ml_test_class_accuracy_ratio", "class")
-_OF_TEST = f'last_over_time(run:metric:last{{{_RUNS}, split="test"}}[$__range])'
-HEADLINE = f"max by (run_id) {of_other_headline(_OF_TEST, on='metric')}"
+HEADLINE = headline_of_test(_RUNS)
 STAGES = _last("ml_stage_duration_seconds", "stage")
 SPEED = _last("ml_epoch_examples_per_second", "epoch")
 EPOCH_SECONDS = _last("ml_epoch_duration_seconds", "epoch")

@@ -277,25 +277,21 @@ def _retired(snapshot: Snapshot) -> Set[str]:
 def _known_models(snapshot: Snapshot, settings: Settings, retired: Set[str]) -> Iterator[Row]:
     """What each model is, by its last run of the pipeline or by hand, and its own limits."""
     said = {known.model: known for known in snapshot.models}
-    runs: dict[str, list[SummaryRecord]] = {}
-    for summary in snapshot.summaries:
-        if summary.trigger in _PIPELINE:
-            runs.setdefault(summary.model, []).append(summary)
-    for model in dict.fromkeys([*runs, *said]):
+    last = {summary.model: summary for summary in snapshot.summaries if summary.trigger in _PIPELINE}
+    for model in {**last, **said}:
         known = said.get(model, WatchedRecord(model))
         if not known.renamed_to:
             out_of_use = str(model in retired).lower()
-            yield catalogue.MODEL_INFO, 1, (*_description(known, runs.get(model, []), settings), out_of_use)
+            yield catalogue.MODEL_INFO, 1, (*_description(known, last.get(model), settings), out_of_use)
         if model not in retired:
             for name, limit in _limits(known).items():
                 yield catalogue.THRESHOLD, limit, (model, name)
 
 
-def _description(known: WatchedRecord, runs: Sequence[SummaryRecord], settings: Settings) -> tuple[str, ...]:
+def _description(known: WatchedRecord, last: SummaryRecord | None, settings: Settings) -> tuple[str, ...]:
     """Values of all labels of :data:`catwalk.telemetry.catalogue.MODEL_INFO` but the last."""
-    if not runs:
+    if not last:
         return known.model, str(known.problem.get("kind", "")), known.owner, known.schedule, ""
-    last = runs[-1]
     schedule = last.schedule or known.schedule or ("" if last.problem else str(settings.schedule))
     return known.model, last.problem or "multiclass", last.owner or known.owner, schedule, last.dag_id
 

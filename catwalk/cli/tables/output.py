@@ -307,17 +307,19 @@ def _attempts_table(attempts: Sequence[AttemptRecord], running: bool, now: float
 
 def _epochs_table(epochs: Sequence[EpochRecord], best: EpochRecord | None) -> RenderableType:
     """A line an epoch; a column that no epoch has a figure for is left out."""
-    columns = {name: [read(record) for record in epochs] for name, read in _epoch_columns(epochs, best).items()}
-    told = {name: cells for name, cells in columns.items() if any(cell.strip("- ") for cell in cells)}
-    table = _table(*told, right=True)
-    for cells in zip(*told.values(), strict=True):
-        table.add_row(*cells)
+    columns = [(name, [read(record) for record in epochs]) for name, read in _epoch_columns(epochs, best)]
+    told = [(name, cells) for name, cells in columns if any(cell.strip("- ") for cell in cells)]
+    table = _table(*(name for name, _ in told), right=True)
+    for row in zip(*(cells for _, cells in told), strict=True):
+        table.add_row(*row)
     note = "[dim]* lowest validation loss; the model of a run is its last epoch[/]"
     return Group(table, note) if best else table
 
 
-def _epoch_columns(epochs: Sequence[EpochRecord], best: EpochRecord | None) -> dict[str, Callable[[EpochRecord], str]]:
-    """How each column is read from a record, by its heading."""
+def _epoch_columns(
+    epochs: Sequence[EpochRecord], best: EpochRecord | None
+) -> list[tuple[str, Callable[[EpochRecord], str]]]:
+    """How each column is read from a record, behind its heading, which two may share."""
 
     def other(split: str, name: str) -> Callable[[EpochRecord], str]:
         return lambda record: number(record.metrics.get(split, {}).get(name), ".5g")
@@ -325,19 +327,19 @@ def _epoch_columns(epochs: Sequence[EpochRecord], best: EpochRecord | None) -> d
     def mark(record: EpochRecord) -> str:
         return " *" if best and record.epoch == best.epoch else "  "
 
-    return {
-        "epoch": lambda record: f"{record.epoch}",
-        "train loss": lambda record: number(record.train_loss, ".4f"),
-        "train acc.": lambda record: number(record.train_accuracy, ".2%"),
-        "valid. loss": lambda record: number(record.validation_loss, ".4f") + mark(record),
-        "valid. acc.": lambda record: number(record.validation_accuracy, ".2%"),
-        **{
-            f"{split.replace('validation', 'valid.')} {escape(name)}": other(split, name)
+    return [
+        ("epoch", lambda record: f"{record.epoch}"),
+        ("train loss", lambda record: number(record.train_loss, ".4f")),
+        ("train acc.", lambda record: number(record.train_accuracy, ".2%")),
+        ("valid. loss", lambda record: number(record.validation_loss, ".4f") + mark(record)),
+        ("valid. acc.", lambda record: number(record.validation_accuracy, ".2%")),
+        *(
+            (f"{split.replace('validation', 'valid.')} {escape(name)}", other(split, name))
             for split, name in _other_metrics(epochs)
-        },
-        "rate": lambda record: number(record.learning_rate, ".4f"),
-        "took": lambda record: duration(record.duration_seconds),
-    }
+        ),
+        ("rate", lambda record: number(record.learning_rate, ".4f")),
+        ("took", lambda record: duration(record.duration_seconds)),
+    ]
 
 
 def _other_metrics(epochs: Sequence[EpochRecord]) -> list[tuple[str, str]]:

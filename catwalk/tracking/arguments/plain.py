@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 from catwalk.errors import InputError
+from catwalk.problems.interface import is_number
 
 
 def mapping(argument: str, given: Any, expected: str) -> Mapping[Any, Any]:
@@ -46,7 +45,7 @@ def seconds(argument: str, given: Any) -> float:
     Raises:
         InputError: it is no finite number above 0.
     """
-    if isinstance(given, bool) or not isinstance(given, Real) or not 0 < float(given) < math.inf:
+    if not is_number(given) or given <= 0:
         raise _wrong(argument, "seconds, above 0", given)
     return float(given)
 

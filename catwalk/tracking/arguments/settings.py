@@ -6,15 +6,13 @@ import json
 import logging
 import math
 import re
-import sys
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 from catwalk.environment.schedule import Schedule, span, zone
 from catwalk.errors import ConfigError, InputError
 from catwalk.gate.config import LIMITS
-from catwalk.problems.interface import Problem
+from catwalk.problems.interface import Problem, is_number
 from catwalk.tracking.arguments.plain import mapping
 
 log = logging.getLogger(__name__)
@@ -37,7 +35,7 @@ _IN_QUERY = re.compile(
 )
 _OWN = ("margin", "significance", "slice_significance")
 _MOST_SIGNIFICANCE = 0.5
-Limit = float | tuple[float, str]
+Threshold = float | tuple[float, str]
 """A threshold; or with the reason for it."""
 
 
@@ -160,7 +158,7 @@ def _span(every: str) -> float:
     return seconds
 
 
-def stored_thresholds(given: Mapping[str, Limit] | None, problem: Problem) -> dict[str, Any]:
+def stored_thresholds(given: Mapping[str, Threshold] | None, problem: Problem) -> dict[str, Any]:
     """Thresholds as :class:`catwalk.gate.config.Thresholds` has them: those of alerts are limits, of metrics floors.
 
     Raises:
@@ -169,8 +167,8 @@ def stored_thresholds(given: Mapping[str, Limit] | None, problem: Problem) -> di
     """
     metrics = [metric.name for metric in problem.metrics]
     found: dict[str, Any] = {"floors": {}} if given else {}
-    for name, limit in mapping("thresholds", given, "metric → number").items():
-        value, _ = _limit(name, limit)
+    for name, threshold in mapping("thresholds", given, "metric → number").items():
+        value, _ = _threshold(name, threshold)
         if name not in (*metrics, *_OWN, *LIMITS):
             raise InputError(
                 f"thresholds: expected metrics out of {', '.join(metrics)}, or {', '.join(_OWN)}, or limits of alerts: "
@@ -182,13 +180,13 @@ def stored_thresholds(given: Mapping[str, Limit] | None, problem: Problem) -> di
     return found
 
 
-def stored_reasons(given: Mapping[str, Limit] | None) -> dict[str, str]:
+def stored_reasons(given: Mapping[str, Threshold] | None) -> dict[str, str]:
     """Name of a threshold → its reason, of those that have one.
 
     Raises:
         InputError: as :func:`stored_thresholds` does.
     """
-    reasons = {name: _limit(name, limit)[1] for name, limit in (given or {}).items()}
+    reasons = {name: _threshold(name, threshold)[1] for name, threshold in (given or {}).items()}
     return {name: _text(reason) for name, reason in reasons.items() if reason}
 
 
@@ -202,9 +200,8 @@ def _check_range(name: str, value: float) -> None:
         raise InputError(f"thresholds[{name!r}]: expected a number from 0; got {value:g}")
 
 
-def _limit(name: str, limit: Limit) -> tuple[float, str]:
-    value, reason = limit if isinstance(limit, tuple) and len(limit) == 2 else (limit, "")
-    number = isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-    if not (number and isinstance(reason, str)):
-        raise InputError(f"thresholds[{name!r}]: expected a number, or (number, 'reason'); got {limit!r:.60}")
+def _threshold(name: str, threshold: Threshold) -> tuple[float, str]:
+    value, reason = threshold if isinstance(threshold, tuple) and len(threshold) == 2 else (threshold, "")
+    if not (is_number(value) and isinstance(reason, str)):
+        raise InputError(f"thresholds[{name!r}]: expected a number, or (number, 'reason'); got {threshold!r:.60}")
     return float(value), reason
