@@ -253,6 +253,8 @@ def _run(summary: SummaryRecord, now: float, settings: Settings) -> Iterator[Row
     yield from _present(
         run,
         (catalogue.RUN_BEST_VALIDATION_LOSS, summary.best_validation_loss),
+        (catalogue.RUN_BEST_TRAIN_LOSS, summary.best_train_loss),
+        (catalogue.RUN_MEDIAN_TRAIN_LOSS, summary.median_train_loss),
         (catalogue.RUN_BEST_EPOCH, summary.best_epoch),
         (catalogue.RUN_LAST_VALIDATION_LOSS, summary.last_validation_loss),
     )
@@ -260,6 +262,7 @@ def _run(summary: SummaryRecord, now: float, settings: Settings) -> Iterator[Row
 
 def _stage(stage: StageSummary, labels: tuple[str, ...], finished: float | None) -> Iterator[Row]:
     yield catalogue.RUN_ATTEMPTS, stage.attempts, labels
+    yield from _present(labels, (catalogue.STAGE_SECONDS, stage.seconds))
     if stage.started is None:
         return
     yield catalogue.STAGE_STARTED, stage.started, labels

@@ -266,6 +266,18 @@ def test_a_flood_of_runs_stays_below_the_limit_and_keeps_those_that_run() -> Non
     assert len(series) < 0.8 * LIMIT
 
 
+def test_what_rules_cannot_look_back_for_is_said_of_a_run_for_as_long_as_it_goes_on() -> None:
+    now = time.time()
+    stages = {"ingest": StageSummary(1, 95.0, now - 30 * HOUR, now - 29 * HOUR), "train": StageSummary(1)}
+    running = {"state": "running", "started": now - 30 * HOUR, "updated": now - 60, "finished": None}
+    series = rendered(summary(**running, stages=stages, best_epoch=125))
+    assert value(series, catalogue.RUN_BEST_TRAIN_LOSS) == 0.14
+    assert value(series, catalogue.RUN_MEDIAN_TRAIN_LOSS) == 0.31
+    assert value(series, catalogue.RUN_BEST_EPOCH) == 125
+    assert value(series, catalogue.STAGE_SECONDS, stage="ingest") == 95.0
+    assert value(series, catalogue.STAGE_SECONDS, stage="train") is None
+
+
 def test_decisions_are_counted_over_all_runs_ever() -> None:
     old = {"updated": 1.0, "started": 1.0, "finished": 1.0}
     hold = {"decision": "hold", "reason": "floor"}
