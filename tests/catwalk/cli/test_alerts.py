@@ -22,6 +22,9 @@ from tests.support.servers import MONITORING_PASSWORD, wait_until
 pytestmark = pytest.mark.integration
 
 
+OF_GROWTH = {"model": "mlp", "run_id": RUN, "owner": "growth"}
+
+
 @dataclass(frozen=True)
 class Pair:
     alertmanager: Alertmanager
@@ -43,7 +46,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         summary="13 points of a run are missing",
     )
     alertmanager.post(
-        {"alertname": "ModelPlateaued", "severity": "info", "area": "model", "model": "mlp", "run_id": RUN},
+        {"alertname": "ModelPlateaued", "severity": "info", "area": "model", **OF_GROWTH},
         summary="Validation loss of mlp [stands] still",
     )
     wait_until(lambda: len(courier.told()["notifications"]) == 3, "what is not inhibited has been told")
@@ -79,7 +82,7 @@ def test_what_fires_now_the_worst_first(capsys: pytest.CaptureFixture[str]) -> N
     assert re.match(r"critical +StatsdExporterDown .+ active +statsd_exporter is down", found[1])
     assert "job=statsd_exporter" in found[2]
     assert re.match(r"info +ModelPlateaued .+ active +Validation loss of mlp \[stands\] still", found[3])
-    assert f"model=mlp run_id={RUN}" in found[4]
+    assert f"model=mlp owner=growth run_id={RUN}" in found[4]
     assert re.match(r"warning +TelemetryIncomplete .+ inhibited +13 points of a run", found[5])
     assert "Watchdog" not in "".join(found)
 
@@ -99,6 +102,16 @@ def test_history_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert "TelemetryIncomplete" not in told, "it is inhibited"
     run("alerts", "--json")
     assert json.loads(capsys.readouterr().out).keys() == {"firing"}
+
+
+def test_what_concerns_an_owner(capsys: pytest.CaptureFixture[str]) -> None:
+    for owner, expected in (("growth", {"ModelPlateaued", "Watchdog"}), ("risk", {"Watchdog"})):
+        run("alerts", "--owner", owner, "--history", "--json")
+        found = json.loads(capsys.readouterr().out)
+        for told in ("firing", "notifications"):
+            assert {alert["labels"]["alertname"] for alert in found[told]} == expected
+    run("alerts", "--owner", "risk")
+    assert lines(capsys) == ["nothing fires"]
 
 
 def test_an_alert_that_fires_again_has_two_episodes(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
