@@ -33,6 +33,7 @@ from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.wire.labels import label_value
 from catwalk_exporter.disks import Disk, disk_folders
+from catwalk_exporter.last_runs import last_runs
 from catwalk_exporter.snapshot import Snapshot
 
 STATES = ("running", "succeeded", "failed", "cancelled", "stalled", "untested", "lost")
@@ -161,8 +162,14 @@ def families(facts: Facts, settings: Settings) -> Iterator[Family]:
     for rows in (
         _own(facts, settings),
         _runs(facts, settings, shown),
+<<<<<<< HEAD
         _known_models(models),
         _models(snapshot, retired),
+=======
+        _known_models(facts.snapshot, settings, retired),
+        _models(facts.snapshot, retired),
+        last_runs(facts.snapshot, facts.now, settings.stalled_seconds),
+>>>>>>> fleet
         _decisions(summaries, shown, retired),
         _airflow(facts),
         _freshness(facts, settings, models),
