@@ -28,8 +28,7 @@ from catwalk.storage.opening import open_store
 from catwalk.telemetry.observer import Silent
 from ml.fashion_mnist import CLASSIFIER, training
 from ml.fashion_mnist.capture import Captured, Work, captured
-from ml.fashion_mnist.config import DataConfig, RunConfig
-from ml.fashion_mnist.dataset import read_splits
+from ml.fashion_mnist.config import RunConfig
 from stack.settings import PROJECT
 from tests.ml.fashion_mnist.test_training import run, trainer
 
@@ -173,11 +172,10 @@ def test_without_dropout_the_curves_are_a_cpu_s() -> None:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """An empty one, in a folder; synthetic images are drawn already."""
-    monkeypatch.setenv("CATWALK_HOME", str(tmp_path))
-    monkeypatch.setenv("CATWALK_STORE", (tmp_path / "ledger").as_uri())
-    read_splits(DataConfig(source="synthetic"))
+def ledger(tmp_path: Path, stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """An empty one, in a folder."""
+    monkeypatch.setenv("CATWALK_HOME", str(stand_in))
+    monkeypatch.setenv("CATWALK_STORE", tmp_path.as_uri())
     return Ledger(open_store())
 
 
