@@ -433,6 +433,20 @@ CHAMPION_PROMOTED = _exporter_gauge(
 )
 
 # --- By the exporter: freshness, and the stack itself -----------------------------------------------------------------
+LAST_RUN = _exporter_gauge(
+    "catwalk_last_run_started_timestamp_seconds",
+    ("model", "run_id", "state"),
+    "When a model's last scheduled or manual run started, else its last of any, and how it stands, as in "
+    "catwalk_run_state; of every model that has run, however long ago, one series, Unix time.",
+    "seconds",
+)
+LAST_DECISION = _exporter_gauge(
+    "catwalk_last_decision_timestamp_seconds",
+    ("model", "run_id", "decision", "reason"),
+    "When the last of these runs that was decided was, and what came of it; of every model that has a decision, "
+    "however long ago, one series, Unix time.",
+    "seconds",
+)
 LAST_SUCCESS = _exporter_gauge(
     "catwalk_last_success_timestamp_seconds",
     ("model", "trigger"),

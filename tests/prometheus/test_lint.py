@@ -73,7 +73,7 @@ def test_an_alert_has_the_labels_and_annotations_that_routes_templates_and_peopl
         "none",
     )
     assert labels["area"] == rule.file.partition(".")[0]
-    assert labels.keys() <= {"severity", "area", "source"}
+    assert labels.keys() <= {"severity", "area", "source", "owner"}
     assert annotations.keys() == {"summary", "description", "runbook_url", "dashboard"}
     assert annotations["runbook_url"] == "{{ $externalLabels.runbooks }}/" + rule.name
     dashboard = re.fullmatch(r"\{\{ \$externalLabels\.grafana \}\}/d/([a-z-]+)(\?.*)?", annotations["dashboard"])
