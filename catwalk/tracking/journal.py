@@ -57,7 +57,7 @@ class Journal:
     """Of the attempts before, until this one logs its first; then those up to that one, and its own."""
     dropped: int = 0
     """Epochs that there was no room for."""
-    heartbeats: Heartbeats = Heartbeats()
+    heartbeats: Heartbeats = field(default_factory=Heartbeats)
     superseded: SupersededError | None = None
     tested: bool = False
     """What is stored as test, if anything, is this attempt's."""
