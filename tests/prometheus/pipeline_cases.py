@@ -462,6 +462,19 @@ DURATIONS: list[Scenario] = [
         has("model:latest_stage_duration_seconds:last", "30m", {}),
         interval="1m",
     ),
+    scenario(
+        "a run goes on for 30 hours: that one of its first stages was slow is known to its end",
+        {
+            **past_runs(5),
+            series("catwalk_run_info", **OF_RUN, trigger="schedule"): "_x20 1x360",
+            series("catwalk_run_started_timestamp_seconds", **OF_RUN): "_x20 6000x360",
+            series("ml_stage_duration_seconds", **OF_RUN, stage="train"): "_x20 111x12",
+            series("catwalk_stage_duration_seconds", **OF_RUN, stage="train"): "_x20 111x360",
+        },
+        fires("PipelineTaskSlow", "3h", SLOW_TRAIN),
+        fires("PipelineTaskSlow", "31h", SLOW_TRAIN),
+        interval="5m",
+    ),
 ]  # fmt: skip
 
 

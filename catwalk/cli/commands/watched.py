@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,7 +29,7 @@ def show(context: typer.Context, json: Json = False) -> None:
     if json:
         output.print_json([output.plain(row) for row in found])
     elif found:
-        output.show(model_table.table(found), *model_table.links(found))
+        output.show(model_table.table(found, time.time()), *model_table.links(found))
     else:
         print("no models yet; the first run of one makes it known, or `catwalk models add`")
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from catwalk.cli.tables.output import duration, number
+from catwalk.environment.schedule import Schedule
 from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
 from catwalk.ledger.records.summary import StageSummary
 from catwalk_exporter.model_pages import models
@@ -62,7 +63,8 @@ def test_models_show_who_answers_for_them_and_what_they_must_reach() -> None:
     gone = WatchedRecord("old", {"kind": "of tomorrow"}, thresholds={"floors": {"f1": 0.5}}, retired=NOW)
     odd = WatchedRecord("strange", {"kind": "binary"}, thresholds={"limits": 7})
     champion = ChampionRecord("churn", run.run_id, "5" * 64, NOW, "", run.run_id, "gate", "better")
-    text = models(Snapshot((run, summary(model="mlp")), (champion,), models=(known, gone, odd)), store_up=True)
+    snapshot = Snapshot((run, summary(model="mlp")), (champion,), models=(known, gone, odd))
+    text = models(snapshot, Schedule(), NOW, store_up=True)
     assert [*re.findall('<h3 id="model-([a-z]+)">', text)] == ["churn", "mlp", "old", "strange"]
     churn, mlp, old, _ = text.split("<h3 ")[1:]
     linked = f'<a href="/runs/{run.run_id}">{run.run_id}</a>'
