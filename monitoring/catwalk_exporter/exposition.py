@@ -162,14 +162,9 @@ def families(facts: Facts, settings: Settings) -> Iterator[Family]:
     for rows in (
         _own(facts, settings),
         _runs(facts, settings, shown),
-<<<<<<< HEAD
         _known_models(models),
         _models(snapshot, retired),
-=======
-        _known_models(facts.snapshot, settings, retired),
-        _models(facts.snapshot, retired),
-        last_runs(facts.snapshot, facts.now, settings.stalled_seconds),
->>>>>>> fleet
+        last_runs(snapshot, facts.now, settings.stalled_seconds),
         _decisions(summaries, shown, retired),
         _airflow(facts),
         _freshness(facts, settings, models),
