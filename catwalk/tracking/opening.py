@@ -147,7 +147,7 @@ def _record(
         metric_series=OTHERS,
         schedule=settings.schedule(every, cron),
         problem=describe(problem),
-        owner=plain.text("owner", owner)[: settings.LONGEST_VALUE],
+        owner=settings.stored_owner(owner),
         links=settings.stored_links(links),
         thresholds=settings.stored_thresholds(thresholds, problem),
         threshold_reasons=settings.stored_reasons(thresholds),
@@ -156,7 +156,9 @@ def _record(
 
 def _check(problem: Any) -> None:
     if isinstance(problem, type) or not isinstance(problem, Problem):
-        raise InputError(f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {problem!r:.60}")
+        raise InputError(
+            f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {plain.shown(problem)}"
+        )
 
 
 def _session(record: RunRecord, identity: Identity, problem: Problem, close_seconds: float) -> Session:
