@@ -10,6 +10,7 @@ from catwalk.ledger.records.model import WatchedRecord
 from catwalk.problems import described
 from catwalk.problems.limits import Limit, limits
 from catwalk.report.limits_table import limits_table
+from catwalk.telemetry.wire.labels import label_value
 from catwalk.web.markup import (
     Content,
     Html,
@@ -39,7 +40,9 @@ def models(snapshot: Snapshot, store_up: bool) -> str:
 def _model(model: Overview, known: WatchedRecord | None) -> Html:
     facts = [(name, value) for name, value in _facts(model) if markup(value)]
     return card(
-        element("h3", model.model, id=f"model-{model.model}"), descriptions(facts), limits_table(_limits(known))
+        element("h3", model.model, id=f"model-{label_value(model.model)}"),
+        descriptions(facts),
+        limits_table(_limits(known)),
     )
 
 

@@ -10,6 +10,7 @@ from catwalk.knobs import knob_text
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.records.values import class_names
 from catwalk.ledger.summaries import shown_state
+from catwalk.telemetry.wire.labels import label_value
 from catwalk.web.markup import (
     Content,
     Html,
@@ -119,7 +120,7 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
     yield "state", joined(element("span", state, state), where)
     yield "error", summary.error
     yield "decision", element("span", summary.sentence, summary.decision) if summary.sentence else ""
-    model = link(f"/models#model-{quote(summary.model)}", summary.model)
+    model = link(f"/models#model-{quote(label_value(summary.model))}", summary.model)
     yield "model", joined(model, " (synthetic data)" if summary.synthetic else "")
     yield "owner", summary.owner
     yield "links", links(summary.links)
