@@ -92,9 +92,10 @@ def _plain(made: dashboard.Dashboard) -> dict[str, Any]:
     """As JSON, with what the SDK doesn't let us say."""
     plain: dict[str, Any] = json.loads(json.dumps(made.build(), cls=JSONEncoder))
     plain["schemaVersion"] = SCHEMA
-    for shown in (*plain["links"], *plain["annotations"]["list"]):
+    annotations = plain["annotations"].get("list", [])
+    for shown in (*plain["links"], *annotations):
         shown.pop("placement")  # the SDK hides both in a menu
-    plain["annotations"]["list"].append(NOTIFICATIONS)
+    plain["annotations"]["list"] = [*annotations, NOTIFICATIONS]
     for variable in plain["templating"]["list"]:
         # Else a link could set what nobody sees: which run is drawn as champion, and where links lead.
         variable["skipUrlSync"] = variable.get("hide") == VariableHide.HIDE_VARIABLE

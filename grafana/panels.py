@@ -299,12 +299,12 @@ def joined(
     Args:
         key: the label.
         columns: in this order, all others are left out.
-        order: title of the column to sort by; the key's if empty.
+        order: title of the column to sort by, and where that is equal by the key; by the key alone if empty.
         falling: largest or latest first.
     """
     panel = _targets(_table(about), targets)
-    by = order or next(column.title for column in columns if column.name == key)
-    for step in [*join(key, columns), sort(by, falling=falling)]:
+    rows = next(column.title for column in columns if column.name == key)
+    for step in [*join(key, columns), *(sort(by, falling=falling) for by in (rows, order) if by)]:
         panel.with_transformation(step)
     return _styled(panel, columns)
 

@@ -17,6 +17,33 @@ REASONS = {
     "class": ("Held: a class or slice got worse", LOOK),
 }
 """Why the gate ships or holds; a test compares its keys with :mod:`catwalk.gate.decision`'s."""
+WHY = {
+    "first": ("first to reach every floor", FINE),
+    "better": ("better", FINE),
+    "newer_data": ("as good, newer data", FINE),
+    "no_better": ("no better", PLAIN),
+    "inconclusive": ("not surely within the margin", PLAIN),
+    "precondition": ("could not be compared", LOOK),
+    "floor": ("a floor is not reached", LOOK),
+    "calibration": ("not to be trusted", LOOK),
+    "worse": ("worse than before", LOOK),
+    "class": ("a class or slice got worse", LOOK),
+}
+"""The same in few words, beside what was decided."""
+DECISIONS = {"ship": ("shipped", FINE), "hold": ("held", PLAIN), "would_ship": ("would ship", PLAIN)}
+FLEET = {
+    "0": ("act now", ACT),
+    "1": ("no data", ACT),
+    "2": ("look soon", LOOK),
+    "3": ("run no good", LOOK),
+    "4": ("overdue", LOOK),
+    "5": ("waits", PLAIN),
+    "6": ("retired", PLAIN),
+    "7": ("fine", FINE),
+}
+"""What a model needs, by the gravest of what holds of it: an alert, no exporter, its last run, its schedule."""
+STANDING = {"0": ("in use", PLAIN), "1": ("waits", PLAIN), "2": ("retired", PLAIN)}
+"""Waits: for its first run."""
 VERDICTS = {
     "passed": ("passed", FINE),
     "failed": ("failed", LOOK),
@@ -30,4 +57,17 @@ STAGE = {"0": ("not running", "transparent"), "1": ("running", "blue")}
 HEALTH = {"0": ("not healthy", ACT), "1": ("healthy", FINE)}
 SCRAPED = {"0": ("not scraped", ACT), "1": ("scraped", FINE)}
 
-__all__ = ["ATTENTION", "HEALTH", "REASONS", "SCRAPED", "SEVERITIES", "STAGE", "STATES", "VERDICTS"]
+__all__ = [
+    "ATTENTION",
+    "DECISIONS",
+    "FLEET",
+    "HEALTH",
+    "REASONS",
+    "SCRAPED",
+    "SEVERITIES",
+    "STAGE",
+    "STANDING",
+    "STATES",
+    "VERDICTS",
+    "WHY",
+]

@@ -28,7 +28,8 @@ _PAUSES = (0.5, 1.0, 2.0)
 def champion_assets(model: str) -> tuple[str, str]:
     """Names of the assets that get an event when a model goes into service: its own, and that of all models.
 
-    Quoted as in a URL: on MySQL, Airflow takes ASCII alone.
+    The model is written as in a URL, since an Airflow on MySQL takes ASCII only: a name in another script would fail
+    the task that has put the model into service.
     """
     return f"{CHAMPION_ASSET}_{urllib.parse.quote(model, safe='')}", CHAMPION_ASSET
 

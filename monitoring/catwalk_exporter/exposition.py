@@ -33,6 +33,7 @@ from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.wire.labels import label_value
 from catwalk_exporter.disks import Disk, disk_folders
+from catwalk_exporter.last_runs import last_runs
 from catwalk_exporter.snapshot import Snapshot
 
 STATES = ("running", "succeeded", "failed", "cancelled", "stalled", "untested", "lost")
@@ -163,6 +164,7 @@ def families(facts: Facts, settings: Settings) -> Iterator[Family]:
         _runs(facts, settings, shown),
         _known_models(models),
         _models(snapshot, retired),
+        last_runs(snapshot, facts.now, settings.stalled_seconds),
         _decisions(summaries, shown, retired),
         _airflow(facts),
         _freshness(facts, settings, models),

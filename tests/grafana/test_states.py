@@ -291,6 +291,8 @@ def always(state: State, dashboard: str, panel: str) -> bool:
 
 TRUE: Mapping[str, Condition] = {
     "No alert rule is evaluated.": before,
+    "Not known: no ledger was read, or no rule is evaluated.": before,
+    "No model is known.": no_run,
     "No version in service is known.": no_run,
     "No run of the last two days is known.": no_run,
     "No run that ended well is known.": no_run,

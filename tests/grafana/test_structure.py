@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from catwalk.clients.episodes import Alert
 from catwalk.gate.decision import _REASONS
+from catwalk.ledger.records.decision import DecisionRecord
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
 from catwalk_courier.delivery import annotations
@@ -45,8 +46,8 @@ def test_the_committed_json_is_what_the_code_makes() -> None:
     assert all(json.loads(content)["description"].endswith(GENERATED) for content in committed.values())
 
 
-def test_there_are_six_dashboards_with_fixed_uids() -> None:
-    names = ("home", "runs", "run", "model", "pipeline", "telemetry")
+def test_there_are_seven_dashboards_with_fixed_uids() -> None:
+    names = ("home", "fleet", "runs", "run", "model", "pipeline", "telemetry")
     assert [dashboard["uid"] for dashboard in DASHBOARDS] == [f"catwalk-{name}" for name in names]
     assert len({dashboard["title"] for dashboard in DASHBOARDS}) == len(names)
 
@@ -247,6 +248,8 @@ def test_the_name_of_a_model_is_no_regular_expression() -> None:
 
 def test_codes_have_words() -> None:
     assert set(words.REASONS) == set(_REASONS)
+    assert set(words.WHY) == set(_REASONS)
+    assert set(words.DECISIONS) == set(get_args(get_type_hints(DecisionRecord)["decision"]))
     assert set(words.STATES) == set(STATES)
 
 
@@ -276,7 +279,7 @@ def test_where_a_model_is_chosen_queries_are_about_it() -> None:
         for dashboard in DASHBOARDS
         if "model" in [variable["name"] for variable in dashboard["templating"]["list"]]
     }
-    assert choosing == UIDS - {"catwalk-telemetry"}
+    assert choosing == UIDS - {"catwalk-telemetry", "catwalk-fleet"}
     mixed = {
         query.name
         for query in all_queries()

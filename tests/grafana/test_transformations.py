@@ -224,7 +224,7 @@ def test_a_timeline_without_data_has_no_frame_so_that_its_own_words_are_shown() 
 
 
 def test_a_table_keeps_its_rows_when_some_of_its_queries_are_empty() -> None:
-    panel = next(panel for panel in all_panels(DASHBOARDS[1]) if panel["title"] == "Runs")
+    panel = next(panel for each in DASHBOARDS for panel in all_panels(each) if panel["title"] == "Runs")
     known = [{"metric": {"run_id": run}, "value": [1.0, "2"]} for run in ("a", "b")]
     results = [
         {"refId": target["refId"], "series": known if target["refId"] == "B" else []} for target in panel["targets"]

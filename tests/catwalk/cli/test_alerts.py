@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,10 @@ from catwalk.cli.doctor.check import Unwell
 from catwalk.cli.main import main
 from catwalk.clients import access
 from catwalk.clients.alertmanager import active_alerts, end_planned_silences, silence_all
+from catwalk.ledger.models.watched import add
+from catwalk.ledger.records.model import WatchedRecord
 from catwalk.notifications import receivers
+from catwalk.storage.opening import open_store
 from tests.support.notifying import LINKS, RUN, Alertmanager, CourierProcess
 from tests.support.servers import MONITORING_PASSWORD, wait_until
 
@@ -112,6 +116,35 @@ def test_what_concerns_an_owner(capsys: pytest.CaptureFixture[str]) -> None:
             assert {alert["labels"]["alertname"] for alert in found[told]} == expected
     run("alerts", "--owner", "risk")
     assert lines(capsys) == ["nothing fires"]
+
+
+def test_the_doctor_names_receivers_of_an_owner_who_has_no_model(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CATWALK_STORE", (tmp_path / "ledger").as_uri())
+    for model, owner in (("churn", "growth"), ("demand", "Café")):
+        add(open_store(), WatchedRecord(model, owner=owner))
+    files = tmp_path / "receivers"
+
+    def said(*folders: str) -> str:
+        for name in folders:
+            (files / name).mkdir(parents=True)
+            (files / name / "webhook_url").write_text("http://127.0.0.1:1/")
+        pair.alertmanager.configure(receivers.read(files))
+        pair.alertmanager.reload()
+        return monitoring.owners()
+
+    try:
+        assert said() == "owners with receivers of their own: none; without: Café, growth"
+        cafe = unicodedata.normalize("NFD", "Café")
+        assert said(cafe) == "owners with receivers of their own: Café; without: growth"
+        with pytest.raises(Unwell, match="no model has the owner grwth, risk") as found:
+            said("grwth", "risk")
+        assert found.value.remedy.endswith("the owners are Café, growth")
+        assert found.value.verdict == "WARN"
+    finally:
+        pair.alertmanager.configure(receivers.read(tmp_path / "none"))
+        pair.alertmanager.reload()
 
 
 def test_an_alert_that_fires_again_has_two_episodes(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:

@@ -357,6 +357,53 @@ def began(day: str, **changes: Any) -> SummaryRecord:
     return summary(f"202611{day}T030009Z-00000001", started=started, **changes)
 
 
+def labelled(series: Series, metric: Metric) -> dict[str, tuple[str, ...]]:
+    """Model → all other labels of the metric's series, of which it may have one alone."""
+    found = [dict(labels) for name, labels in series if name == metric.name]
+    assert len({labels["model"] for labels in found}) == len(found)
+    return {labels["model"]: tuple(labels[name] for name in metric.labels if name != "model") for labels in found}
+
+
+def test_a_models_last_run_and_decision_are_there_however_long_ago() -> None:
+    """Those of its schedule or by hand, whatever has been tried out since."""
+    old = {"started": 900.0, "updated": 1e3, "finished": 1e3, "decided": 990.0}
+    series = rendered(
+        summary("20250101T030000Z-00000001", **old, decision="hold", reason="floor"),
+        summary("20250102T030000Z-00000002", **old, state="failed", decision="", reason=""),
+        summary("20250103T030000Z-00000003", **old, trigger="cli", decision="would_ship", reason="better"),
+        summary("20250103T040000Z-00000004", model="churn", started=7.0, updated=9.0, finished=None, state="running"),
+        summary("20250104T030000Z-00000005", **old, model="tried", trigger="sweep", decision="", reason="not_chosen"),
+        models=[WatchedRecord("added")],
+    )
+    assert labelled(series, catalogue.LAST_RUN) == {
+        "mlp": ("20250102T030000Z-00000002", "failed"),
+        "churn": ("20250103T040000Z-00000004", "stalled"),
+        "tried": ("20250104T030000Z-00000005", "succeeded"),
+    }
+    assert labelled(series, catalogue.LAST_DECISION) == {
+        "mlp": ("20250101T030000Z-00000001", "hold", "floor"),
+        "churn": ("20250103T040000Z-00000004", "ship", "floor_reached"),
+    }
+    assert value(series, catalogue.LAST_RUN, model="mlp") == 900
+    assert value(series, catalogue.LAST_DECISION, model="mlp") == 990
+    assert value(series, catalogue.LAST_DECISION, model="churn") == 9, "an older version does not say when"
+
+
+def test_a_renamed_models_last_run_is_that_of_its_former_name_until_it_has_another() -> None:
+    names = [WatchedRecord("a", renamed_to="b"), WatchedRecord("b", renamed_to="c", formerly="a")]
+    names += [WatchedRecord("c", formerly="b"), WatchedRecord("x", renamed_to="y"), WatchedRecord("y", renamed_to="x")]
+    runs = [summary(f"2026112{day}T030000Z-0000000{day}", model=name) for day, name in enumerate("axcb")]
+    assert labelled(rendered(runs[0], models=names), catalogue.LAST_RUN) == {"c": (runs[0].run_id, "succeeded")}
+    assert labelled(rendered(*runs[:3], models=names), catalogue.LAST_RUN)["c"] == (runs[2].run_id, "succeeded")
+    assert len(labelled(rendered(*runs, models=names), catalogue.LAST_DECISION)) == 2, "a circle of names ends, too"
+
+
+def test_a_model_more_costs_two_series_of_what_came_last_whatever_it_has_run() -> None:
+    runs = [summary(f"20261123T{hour:02}0000Z-00000001", started=1.0, updated=9.0, finished=9.0) for hour in range(24)]
+    last = {catalogue.LAST_RUN.name, catalogue.LAST_DECISION.name}
+    assert len([name for name, _ in rendered(*runs) if name in last]) == 2
+
+
 def test_a_weekday_schedule_owes_nothing_at_the_weekend() -> None:
     series = rendered(began("26"), began("27"), settings=WEEKDAYS)  # Thursday and Friday
     assert value(series, catalogue.NEXT_RUN_DUE, model="mlp", schedule="0 3 * * 1-5") == unix("2026-11-30T03:00")
