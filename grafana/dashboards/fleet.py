@@ -172,7 +172,7 @@ DASHBOARD = board.board(
                 Column("Value #I", "State", {**mapped(words.STANDING), "custom.width": 75}),
                 Column("kind", "Kind", {"custom.width": 90}),
                 Column("schedule", "Schedule", {"custom.width": 130}),
-                Column("run_id", "Run", run_links("${__data.fields.Model}")),
+                Column("run_id", "Run", run_links("__data.fields.Model")),
             ],
             order="Look",
         ),
