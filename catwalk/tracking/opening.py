@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from catwalk.environment import versions
+from catwalk.environment.heartbeats import Heartbeats
 from catwalk.errors import CatwalkError, ConfigError, InputError, NotFoundError
 from catwalk.ledger import model_names
 from catwalk.ledger.attempts import begin
@@ -34,7 +35,7 @@ from catwalk.tracking.arguments.settings import Threshold
 from catwalk.tracking.closing import open_key
 from catwalk.tracking.handle import TrackedRun, log
 from catwalk.tracking.identity import Identity, bystander, identify
-from catwalk.tracking.journal import LOST_SECONDS, Journal
+from catwalk.tracking.journal import Journal
 from catwalk.tracking.session import Session
 
 CLOSE_SECONDS = 60.0
@@ -147,7 +148,7 @@ def _record(
         metric_series=OTHERS,
         schedule=settings.schedule(every, cron),
         problem=describe(problem),
-        owner=plain.text("owner", owner)[: settings.LONGEST_VALUE],
+        owner=settings.stored_owner(owner),
         links=settings.stored_links(links),
         thresholds=settings.stored_thresholds(thresholds, problem),
         threshold_reasons=settings.stored_reasons(thresholds),
@@ -156,21 +157,30 @@ def _record(
 
 def _check(problem: Any) -> None:
     if isinstance(problem, type) or not isinstance(problem, Problem):
-        raise InputError(f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {problem!r:.60}")
+        raise InputError(
+            f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {plain.shown(problem)}"
+        )
 
 
 def _session(record: RunRecord, identity: Identity, problem: Problem, close_seconds: float) -> Session:
     observer = observer_from_environment()
+    heartbeats = Heartbeats.from_environment()
     store = open_store_or_local(observer.store_operation, _PATIENCE)
     check_name(store, record.model)
     run = _opened(store, record, identity, observer)
     _mark_open(store, record.model, run.run_id)
     headline = problem.metrics[0]
     run.update_summary(
-        lambda summary: replace(summary, headline=headline.name, goal=headline.goal, lost_after=LOST_SECONDS, error="")
+        lambda summary: replace(
+            summary,
+            headline=headline.name,
+            goal=headline.goal,
+            lost_after=heartbeats.lost_after_seconds,
+            error="",
+        )
     )
     begun = begin(run, "train")
-    journal = Journal(run, observer, begun.record.number)
+    journal = Journal(run, observer, begun.record.number, heartbeats=heartbeats)
     journal.start()
     close_lost(store, record.model, run.run_id)
     if identity.ships:

@@ -26,7 +26,7 @@ class Captured:
         self._work = work
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, list[Tensor]]] = {}
-        self._done = torch.cuda.Event()
+        self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         """That what was launched last is done."""
 
     def capture(self, *examples: Tensor) -> None:
@@ -54,7 +54,7 @@ class Captured:
             for place, argument in zip(places, arguments, strict=True):
                 place.copy_(argument)
             graph.replay()
-            before, self._done = self._done, torch.cuda.Event()
+            before, self._done = self._done, torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._done.record()
             before.synchronize()
 

@@ -31,7 +31,7 @@ PER_RUN = {metric.name for metric in catalogue.METRICS if "run_id" in metric.lab
 """Families whose series come and go with runs; a champion stays."""
 OWN = ("catwalk_", "ml_", "airflow_")
 _FUNCTIONS = {
-    "count_values",
+    "count_values", "changes",
     "abs", "absent", "and", "avg_over_time", "bool", "bottomk", "by", "clamp_min", "count", "group", "group_left",
     "group_right", "histogram_quantile", "ignoring", "increase", "label_replace", "last_over_time", "max",
     "max_over_time", "min", "min_over_time", "offset", "on", "or", "quantile", "rate", "round", "scalar", "sum",
