@@ -17,6 +17,7 @@ from catwalk.errors import CatwalkError, StoreUnavailableError, SupersededError
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.records.training import EpochRecord, EpochSegment, TrainingRecord
 from catwalk.ledger.runs import Fence, Run, touched, with_training
+from catwalk.replay.room import Hold
 from catwalk.telemetry.observer import Observer
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Journal:
         """Of what is held here; never held while the store is asked."""
         self._writing = threading.Lock()
         self._woken, self._stopped = threading.Event(), threading.Event()
+        self._hold = Hold(self.run.store, self.run.record)
         key = self.run.key("epochs.json")
         self._fence = Fence(
             self.run.store, key, self.attempt, lambda body: from_json(TrainingRecord, body).attempt, check=self._check
@@ -261,6 +263,7 @@ class Journal:
                 self.write()
             else:
                 self._beat()
+            self._hold.renew()
             self._failed = False
             return True
         except SupersededError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 import catwalk
 from catwalk.errors import ConfigError, StoreError
 from catwalk.ledger.runs import Ledger
+from catwalk.replay import room
+from catwalk.tracking import journal
 from tests.catwalk.tracking.conftest import only
+from tests.support.servers import wait_until
 
 
 def test_the_summary_says_what_was_best_and_usual_over_all_of_2000_epochs(ledger: Ledger) -> None:
@@ -45,3 +49,17 @@ def test_heartbeats_that_make_no_sense_are_refused_before_anything_is_stored(
         catwalk.run("llm", catwalk.Binary())
     with pytest.raises(StoreError, match="there is no folder"):
         list(ledger.store.list(""))
+
+
+def test_a_run_that_goes_on_says_so_to_who_shares_out_series(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_STATSD", "127.0.0.1:9")
+    monkeypatch.setenv("CATWALK_RUN_HEARTBEAT_SECONDS", "0.05")
+    monkeypatch.setattr(room, "RENEWED_SECONDS", 0.1)
+    monkeypatch.setattr(journal, "PAUSE_SECONDS", 0.05)
+
+    def until() -> float:
+        return float(json.loads(ledger.store.get(room.KEY).body)["held"][run.run_id]["until"])
+
+    with catwalk.run("llm", catwalk.Binary()) as run:
+        opened = until()
+        wait_until(lambda: until() > opened)
