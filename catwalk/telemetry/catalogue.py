@@ -213,6 +213,18 @@ STAGE_PEAK_MEMORY = _run_gauge(
     "ml_stage_peak_memory_bytes", _STAGE, "Largest resident memory of the stage's last attempt that ended.", "bytes"
 )
 STAGE_CPU = _run_gauge("ml_stage_cpu_seconds", _STAGE, "CPU time of the stage's last attempt that ended.", "seconds")
+STAGE_GPU_PEAK_MEMORY = _run_gauge(
+    "ml_stage_gpu_peak_memory_bytes",
+    _STAGE,
+    "Most memory of cards that torch has held in the stage's last attempt that ended; none where it has used no card.",
+    "bytes",
+)
+STAGE_GPU_UTILISATION = _run_gauge(
+    "ml_stage_gpu_utilisation_ratio",
+    _STAGE,
+    "Share of the time in which the cards that the stage's last ended attempt has used were computing.",
+    "ratio",
+)
 STORE_OPERATION_DURATION = Metric(
     "ml_store_operation_duration_seconds",
     "statsd",

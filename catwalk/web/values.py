@@ -46,6 +46,11 @@ def percent(ratio: float | None) -> str:
     return "–" if ratio is None else f"{ratio:.2%}"
 
 
+def mebibytes(size: int | None) -> str:
+    """Bytes as people read them."""
+    return "–" if size is None else f"{size / 2**20:,.0f} MiB"
+
+
 def figure(value: float | None) -> str:
     """A number with four decimals, such as a loss."""
     return "–" if value is None else f"{value:.4f}"

@@ -72,7 +72,7 @@ DASHBOARD = board.board(
     "Catwalk: telemetry health",
     "Is what the other dashboards show whole, and does the path it travels on work?",
     [board.place("exporter")],
-    [board.firing("telemetry", models=".*")],
+    [board.firing("telemetry", every=True)],
     [
         sources(*SERVERS),
         tile(
@@ -123,7 +123,7 @@ DASHBOARD = board.board(
                 query(DROPPED, "D", table=True),
             ],
             [
-                Column("run_id", "Run", run_links("${__data.fields.Model}")),
+                Column("run_id", "Run", run_links("__data.fields.Model")),
                 Column("model", "Model"),
                 Column("Value #A", "In the ledger"),
                 Column("Value #B", "In Prometheus"),

@@ -43,7 +43,8 @@ SHOWN_RUNS = 1_000
 """And so many at most, or a flood of runs would exceed what Prometheus accepts of the exporter: each has about 60
 series, with a decision about 120."""
 UNFINISHED_SECONDS = 24 * 3600.0
-"""The same for a run that never said how it ended: an alert on it must not resolve by mere silence."""
+"""The same for a run that never said how it ended, from when it counts as stalled or lost: an alert on it must not
+resolve by mere silence."""
 _HARMLESS = "no_better"
 """The reason to hold that says nothing against a run."""
 _LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "exporter", "courier")
@@ -156,7 +157,7 @@ def families(facts: Facts, settings: Settings) -> Iterator[Family]:
     """Every family with its samples. A family without samples is left out."""
     made = {metric: _family(metric) for metric in catalogue.by_transport("exporter") if metric.kind != "histogram"}
     summaries = facts.snapshot.summaries
-    snapshot, shown = facts.snapshot, _shown(summaries, facts.now)
+    snapshot, shown = facts.snapshot, _shown(summaries, facts.now, settings.stalled_seconds)
     models = overview(summaries, snapshot.models, snapshot.champions, settings.schedule)
     retired = {model.model for model in models if not model.in_use}
     for rows in (
@@ -225,14 +226,21 @@ def _runs(facts: Facts, settings: Settings, shown: Set[str]) -> Iterator[Row]:
             yield from _run(summary, facts.now, settings)
 
 
-def _shown(summaries: Iterable[SummaryRecord], now: float) -> Set[str]:
+def _shown(summaries: Iterable[SummaryRecord], now: float, stalled_seconds: float) -> Set[str]:
     """Runs whose own families are exported (still): unfinished ones first, then those that changed last."""
     recent = [
         (summary.finished is None, summary.updated, summary.run_id)
         for summary in summaries
-        if now - summary.updated <= (UNFINISHED_SECONDS if summary.finished is None else SHOWN_SECONDS)
+        if now - summary.updated <= _shown_seconds(summary, stalled_seconds)
     ]
     return {run_id for _, _, run_id in sorted(recent)[-SHOWN_RUNS:]}
+
+
+def _shown_seconds(summary: SummaryRecord, stalled_seconds: float) -> float:
+    """For how long after its last change a run is exported."""
+    if summary.finished is not None:
+        return SHOWN_SECONDS
+    return UNFINISHED_SECONDS + (stalled_seconds if summary.lost_after is None else summary.lost_after)
 
 
 def _run(summary: SummaryRecord, now: float, settings: Settings) -> Iterator[Row]:

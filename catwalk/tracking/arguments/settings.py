@@ -22,7 +22,6 @@ MOST_PARAMS = 200
 LONGEST_VALUE = 500
 """Characters of a value."""
 REDACTED = "(redacted)"
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SECRET_NAMES = r"passw(?:or)?d|pwd|passphrase|token|secret|api_?key|access_?key|private_?key|credentials?"
 _SECRET = re.compile(rf"(^|_)({_SECRET_NAMES})$", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -44,18 +43,6 @@ _OWN = ("margin", "significance", "slice_significance")
 _MOST_SIGNIFICANCE = 0.5
 Threshold = float | tuple[float, str]
 """A threshold; or with the reason for it."""
-
-
-def model_name(name: Any) -> str:
-    """
-    Raises:
-        ConfigError: it is no name of a model.
-    """
-    if not isinstance(name, str) or not _MODEL.fullmatch(name):
-        raise ConfigError(
-            f"model: expected a name of letters, digits, '-', '_' and '.', such as 'churn'; got {name!r:.100}"
-        )
-    return name
 
 
 def stored_params(params: Mapping[str, Any] | None) -> dict[str, Any]:

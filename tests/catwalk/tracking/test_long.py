@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 import catwalk
+from catwalk.errors import ConfigError, StoreError
 from catwalk.ledger.runs import Ledger
 from tests.catwalk.tracking.conftest import only
 
@@ -24,3 +27,21 @@ def test_a_run_without_losses_has_no_best_one(ledger: Ledger) -> None:
         run.epoch(1, validation={"auc": 0.8})
     summary = only(ledger).summary()
     assert (summary.best_train_loss, summary.median_train_loss, summary.best_validation_loss) == (None, None, None)
+
+
+def test_the_summary_says_how_long_a_run_may_be_silent(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_RUN_HEARTBEAT_SECONDS", "600")
+    with catwalk.run("llm", catwalk.Binary()) as run:
+        assert only(ledger).summary().lost_after == 1_800
+        run.epoch(1, train={"loss": 1.0})
+    assert only(ledger).summary().lost_after == 1_800
+
+
+def test_heartbeats_that_make_no_sense_are_refused_before_anything_is_stored(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_LOST_SECONDS", "30")
+    with pytest.raises(ConfigError, match="CATWALK_LOST_SECONDS must be twice CATWALK_RUN_HEARTBEAT_SECONDS"):
+        catwalk.run("llm", catwalk.Binary())
+    with pytest.raises(StoreError, match="there is no folder"):
+        list(ledger.store.list(""))

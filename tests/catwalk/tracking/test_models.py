@@ -393,7 +393,7 @@ def test_to_retire_a_model_that_is_known_reads_no_summary(
 def test_what_can_not_be_is_one_line(command: Any, ledger: Ledger) -> None:
     trained("other")
     for arguments, told in (
-        (("add", "a b"), "model: expected a name"),
+        (("add", "a/b"), "model: expected a name"),
         (("add", "churn", "--cron", "0 3 * * * Berlin"), "cron: there is no time zone 'Berlin'"),
         (("retire", "churn"), "there is no model churn; `catwalk models` lists them"),
         (("rename", "churn", "x"), "there is no model churn; `catwalk models` lists them"),

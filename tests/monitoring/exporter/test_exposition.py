@@ -278,6 +278,15 @@ def test_what_rules_cannot_look_back_for_is_said_of_a_run_for_as_long_as_it_goes
     assert value(series, catalogue.STAGE_SECONDS, stage="train") is None
 
 
+def test_a_run_that_may_be_silent_for_long_is_shown_until_a_day_after_it_counts_as_stalled_or_lost() -> None:
+    silent = {"state": "running", "updated": time.time() - 60 * HOUR, "finished": None}
+    patient = Settings(stalled_seconds=40 * HOUR)
+    assert value(rendered(summary(**silent), settings=patient), catalogue.RUN_STATE, state="stalled") == 1
+    assert value(rendered(summary(**silent), settings=Settings()), catalogue.RUN_STATE, state="stalled") is None
+    logs = summary(**silent, lost_after=40 * HOUR)
+    assert value(rendered(logs), catalogue.RUN_STATE, state="lost") == 1
+
+
 def test_decisions_are_counted_over_all_runs_ever() -> None:
     old = {"updated": 1.0, "started": 1.0, "finished": 1.0}
     hold = {"decision": "hold", "reason": "floor"}
