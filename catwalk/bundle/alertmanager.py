@@ -51,7 +51,11 @@ def _route(options: Options) -> dict[str, Any]:
         "group_wait": "10s",
         "group_interval": "1m",
         "repeat_interval": "12h",
-        "routes": [*_courier_routes(options), {"matchers": ['severity=~"info|none"'], "receiver": "catwalk_nobody"}],
+        "routes": [
+            *_courier_routes(options),
+            {"matchers": ['severity=~"info|none"'], "receiver": "catwalk_nobody"},
+            {"receiver": "catwalk"},
+        ],
     }
 
 

@@ -12,9 +12,10 @@ import yaml
 from catwalk import assets
 from catwalk.bundle.options import STACK, Options
 from catwalk.bundle.promql import Scope, rewritten
+from catwalk.clients.episodes import WATCHDOGS
 from catwalk.errors import ConfigError
 
-WATCHDOG = "CatwalkWatchdog"
+_, WATCHDOG = WATCHDOGS
 """Our Watchdog's name among others: a guest's own may be routed to who calls out when it stops."""
 _INTERVAL = "10s"
 """Windows of our rules are made for it, whatever the interval of that Prometheus is."""
