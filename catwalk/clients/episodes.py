@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 WATCHDOGS = ("Watchdog", "CatwalkWatchdog")
-"""Fires for ever: in our own Prometheus, and in that of somebody else (`catwalk bundle`), who has a Watchdog already."""
+"""Fires for ever: in our own Prometheus, and in somebody else's (`catwalk bundle`), who has a Watchdog already."""
 LINK_LABELS = ("stack", "runbooks", "grafana", "exporter", "registry")
 """Labels that Prometheus gives every alert, where links begin: no news. `registry` is the exporter's of before."""
 
