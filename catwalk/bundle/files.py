@@ -20,6 +20,19 @@ _TARGETS = {
 _MAPPING = Path(__file__).parents[1] / "telemetry" / "statsd_mapping.yaml"
 HEAD = "# Made by `catwalk bundle`, which writes it anew: give it other options instead of changing this."
 
+_AIRFLOW = """\
+# Airflow's metrics as tags instead of names with the DAG's id inside, and each once.
+AIRFLOW__METRICS__STATSD_ON=True
+AIRFLOW__METRICS__STATSD_HOST=statsd-exporter.example.com
+AIRFLOW__METRICS__STATSD_PORT=9125
+AIRFLOW__METRICS__STATSD_PREFIX=airflow
+AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED=True
+AIRFLOW__METRICS__LEGACY_NAMES_ON=False
+# Only where Catwalk is installed in each of Airflow's environments: follows a statsd_exporter that moves or comes late.
+# AIRFLOW__METRICS__STATSD_CUSTOM_CLIENT_PATH=catwalk.telemetry.airflow_statsd.AirflowClient
+# AIRFLOW__METRICS__STAT_NAME_HANDLER=catwalk.telemetry.airflow_statsd.stat_name
+"""
+
 
 def contents(options: Options) -> dict[str, str]:
     """Path in the bundle → text.
@@ -31,6 +44,7 @@ def contents(options: Options) -> dict[str, str]:
     ours = rules.scope(options, rules.committed())
     return {
         "README.md": page.text(options, made),
+        "airflow/metrics.env": f"{HEAD}\n{_AIRFLOW}",
         "alertmanager/catwalk.tmpl": alertmanager.template(options),
         "alertmanager/catwalk.yml": alertmanager.fragment(options, HEAD),
         **{f"grafana/dashboards/{name}": text for name, text in dashboards.rendered(options, ours).items()},

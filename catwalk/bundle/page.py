@@ -24,6 +24,7 @@ its own files, removes those that it no longer makes, and leaves yours alone.
 
 def _where(options: Options) -> list[str]:
     rows = [
+        ("`airflow/metrics.env`", "Airflow: the environment of every component, with the host of statsd_exporter"),
         ("`statsd/mapping.yaml`", "statsd_exporter: `--statsd.mapping-config=mapping.yaml`"),
         (
             "`prometheus/scrape.yml`",

@@ -73,7 +73,7 @@ def _is_scalar(node: ast.Expr) -> bool:
         case ast.NumberLiteral():
             return True
         case ast.Call():
-            return node.func.return_type == ast.ValueType.Scalar
+            return bool(node.func.return_type == ast.ValueType.Scalar)
         case ast.ParenExpr() | ast.UnaryExpr():
             return _is_scalar(node.expr)
         case ast.BinaryExpr():
@@ -140,8 +140,8 @@ class _Writer:
         return self._selector(node.vector_selector, f"[{ast.display_duration(node.range)}]")
 
     def _subquery(self, node: ast.SubqueryExpr) -> str | None:
-        step = ast.display_duration(node.step) if node.step else ""
-        return _around("", self.of(node.expr), f"[{ast.display_duration(node.range)}:{step}]{_offset(node.offset)}")
+        range_, step = (ast.display_duration(each) if each else "" for each in (node.range, node.step))
+        return _around("", self.of(node.expr), f"[{range_}:{step}]{_offset(node.offset)}")
 
     def _aggregation(self, node: ast.AggregateExpr) -> str | None:
         inner = self.of(node.expr)
@@ -208,8 +208,8 @@ def _all_match(matchers: Iterable[ast.Matcher], value: str) -> bool:
 
 def _matches(matcher: ast.Matcher, value: str) -> bool:
     if matcher.op in (ast.MatchOp.Equal, ast.MatchOp.NotEqual):
-        return (matcher.value == value) == (matcher.op == ast.MatchOp.Equal)
-    return bool(re.fullmatch(matcher.value, value)) == (matcher.op == ast.MatchOp.Re)
+        return (matcher.value == value) == bool(matcher.op == ast.MatchOp.Equal)
+    return bool(re.fullmatch(matcher.value, value)) == bool(matcher.op == ast.MatchOp.Re)
 
 
 def _equal(name: str, value: str) -> ast.Matcher:
