@@ -126,7 +126,8 @@ class AirflowApi:
             AirflowError: see :meth:`request`.
         """
         for name in champion_assets(champion["model"]):
-            pattern = f"name_pattern={urllib.parse.quote(name)}&order_by=name"  # the name itself comes first
+            like = urllib.parse.quote(name.replace("%", "_"))  # any one character; the name itself comes first
+            pattern = f"name_pattern={like}&order_by=name"
             assets = self._part(self.request("GET", f"assets?only_active=false&{pattern}"), "assets")
             for known in [asset["id"] for asset in assets if asset["name"] == name]:
                 self.request("POST", "assets/events", {"asset_id": known, "extra": dict(champion)})

@@ -15,6 +15,7 @@ from typing import Any
 from catwalk.environment import versions
 from catwalk.environment.heartbeats import Heartbeats
 from catwalk.errors import CatwalkError, ConfigError, InputError, NotFoundError
+from catwalk.ledger import model_names
 from catwalk.ledger.attempts import begin
 from catwalk.ledger.models.watched import check_name, note
 from catwalk.ledger.records.run import KeyRecord, RunRecord
@@ -66,7 +67,7 @@ def run(
     comes back does nothing.
 
     Args:
-        model: name under which versions compete: letters, digits, ``-``, ``_`` and ``.``.
+        model: name under which versions compete: letters and digits of any script, single spaces, ``- . _ ( ) + & @``.
         problem: what it is asked: :class:`catwalk.Binary`, :class:`catwalk.Multiclass` or :class:`catwalk.Regression`.
         params: what sets this run apart; the first 200 are kept, and what looks like a secret is not.
         run_key: names the run for retries; else `CATWALK_RUN_KEY`, else Airflow's task instance.
@@ -93,13 +94,13 @@ def run(
     record = _record(model, problem, params, every, cron, owner, thresholds, links, synthetic)
     identity, close_seconds = identify(run_key, ship), plain.seconds("close_timeout", close_timeout)
     if why or _forked():
-        log.info("this run of %s does nothing: %s", model, why or "another process has it open")
+        log.info("this run of %s does nothing: %s", record.model, why or "another process has it open")
         return TrackedRun(None)
-    _take(model)
+    _take(record.model)
     try:
         session = _session(record, identity, problem, close_seconds)
     except BaseException:
-        release(model)
+        release(record.model)
         raise
     return TrackedRun(session)
 
@@ -133,7 +134,7 @@ def _record(
     synthetic: bool,
 ) -> RunRecord:
     """What run.json says of any run that is opened so; its identity comes later."""
-    named, stored = settings.model_name(model), settings.stored_params(params)
+    named, stored = model_names.checked(model), settings.stored_params(params)
     return RunRecord(
         run_id="",
         model=named,
@@ -147,7 +148,7 @@ def _record(
         metric_series=OTHERS,
         schedule=settings.schedule(every, cron),
         problem=describe(problem),
-        owner=plain.text("owner", owner)[: settings.LONGEST_VALUE],
+        owner=settings.stored_owner(owner),
         links=settings.stored_links(links),
         thresholds=settings.stored_thresholds(thresholds, problem),
         threshold_reasons=settings.stored_reasons(thresholds),
@@ -156,7 +157,9 @@ def _record(
 
 def _check(problem: Any) -> None:
     if isinstance(problem, type) or not isinstance(problem, Problem):
-        raise InputError(f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {problem!r:.60}")
+        raise InputError(
+            f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {plain.shown(problem)}"
+        )
 
 
 def _session(record: RunRecord, identity: Identity, problem: Problem, close_seconds: float) -> Session:

@@ -26,6 +26,8 @@ class Captured:
         self._work = work
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, list[Tensor]]] = {}
+        self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        """That what was launched last is done."""
 
     def capture(self, *examples: Tensor) -> None:
         """Captures the work for arguments of the same size as these. It is done once: what libraries set up at their
@@ -45,13 +47,16 @@ class Captured:
         self._graphs[len(arguments[0])] = graph, arguments
 
     def __call__(self, *arguments: Tensor) -> None:
-        """Does the work and waits for it, so that whoever is told to stop in between has no more to wait for."""
+        """Launches the work, and waits for what was launched before it: the device never waits for the next launch, and
+        whoever is told to stop in between has no more than this one to wait for."""
         graph, places = self._graphs[len(arguments[0])]
         with torch.cuda.device(self._stream.device):
             for place, argument in zip(places, arguments, strict=True):
                 place.copy_(argument)
             graph.replay()
-            torch.cuda.current_stream().synchronize()
+            before, self._done = self._done, torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._done.record()
+            before.synchronize()
 
 
 def captured(work: Work, device: torch.device, examples: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Work:

@@ -28,8 +28,9 @@ from ml.fashion_mnist.network import Perceptron
 
 TRAIN_SAMPLE = 5_000
 """Training examples whose loss and accuracy are measured after each epoch, in evaluation mode like validation."""
-_SCORE_CHUNK = 2_000
-_AT_ONCE = 16
+_SCORE_CHUNK = {"cpu": 2_000}
+"""Examples that a kind of device scores at once, so that they fit its caches; others take 20,000."""
+_AT_ONCE = 4
 """Steps that a GPU takes in one launch."""
 
 
@@ -188,7 +189,8 @@ class Trainer:
     ) -> tuple[float, float]:
         """Returns the mean L2 norm of the steps' gradients, and the last learning rate."""
         torch.manual_seed(epoch_seed(self.seed, epoch))
-        order, rates = torch.randperm(len(labels)).to(self.device), self._rates(epoch, len(labels))
+        order = torch.randperm(len(labels), dtype=torch.int32).to(self.device)
+        rates = self._rates(epoch, len(labels))
         self._norms.zero_()
         self.network.train()
         # One shuffled copy an epoch: a step then slices contiguous memory instead of gathering rows.
@@ -266,7 +268,8 @@ def score(network: Perceptron, inputs: Tensor) -> Tensor:
     """Logits (n, classes) of standardised inputs (n, 784), in evaluation mode."""
     network.eval()
     with torch.inference_mode():
-        return torch.cat([network(chunk) for chunk in torch.split(inputs, _SCORE_CHUNK)])
+        chunks = torch.split(inputs, _SCORE_CHUNK.get(inputs.device.type, 20_000))
+        return torch.cat([network(chunk) for chunk in chunks])
 
 
 def load_network(config: RunConfig, weights: bytes) -> Perceptron:

@@ -179,8 +179,11 @@ Row = tuple[Metric, float, tuple[str, ...]]
 
 
 def _as_sent(name: str, value: str) -> str:
-    """A label's value; in the form that StatsD carries where series of both ways are joined by it."""
-    return label_value(value) if name in _SHARED_LABELS else value
+    """A label's value; in the form that StatsD carries where series of both ways are joined by it.
+
+    What UTF-8 has not would cost the whole page.
+    """
+    return label_value(value) if name in _SHARED_LABELS else value.encode("utf-8", "replace").decode()
 
 
 def _family(metric: Metric) -> Family:

@@ -24,7 +24,7 @@ from catwalk.web.markup import (
     navigation,
 )  # fmt: skip
 from catwalk.web.values import due_text
-from catwalk_exporter.pages import ALL_RUNS, store_notice
+from catwalk_exporter.pages import ALL_RUNS, anchor, store_notice
 from catwalk_exporter.snapshot import Snapshot
 
 
@@ -47,7 +47,7 @@ def models(snapshot: Snapshot, schedule: Schedule, now: float, store_up: bool) -
 
 def _model(model: Overview, problem: dict[str, Any], now: float) -> Html:
     facts = [(name, value) for name, value in _facts(model, now) if markup(value)]
-    heading = element("h3", model.model, id=f"model-{model.model}")
+    heading = element("h3", model.model, id=anchor(model.model))
     return card(heading, descriptions(facts), limits_table(_limits(model, problem)))
 
 

@@ -162,8 +162,9 @@ def test_a_step_that_can_t_be_captured_trains_all_the_same(
 @with_gpu
 def test_without_dropout_the_curves_are_a_cpu_s() -> None:
     """Sums in another order apart; so rates, batches and momentum are the same."""
-    _, ours = trained(dropout=0.0)
-    _, theirs = trained(dropout=0.0, device="cpu")
+    gentle = {"dropout": 0.0, "peak_learning_rate": 0.01}  # a training that diverges multiplies what is apart
+    _, ours = trained(**gentle)
+    _, theirs = trained(**gentle, device="cpu")
     for mine, other in zip(ours, theirs, strict=True):
         assert mine.train_loss == pytest.approx(other.train_loss, rel=1e-3)
         assert mine.validation_loss == pytest.approx(other.validation_loss, rel=1e-3)

@@ -520,6 +520,14 @@ def test_odd_text_reaches_prometheus_unharmed() -> None:
     assert value(rendered(run), catalogue.RUN_INFO, dag_run_id='manual__"quoted"\\ \n ü') == 1
 
 
+def test_a_name_that_is_no_text_does_not_cost_the_page() -> None:
+    """Half of a character, of a program that has cut its text by bytes."""
+    run = summary(owner="gro\udc80wth", dag_run_id="a\udc80")
+    page = rendered(run, models=[WatchedRecord("other", owner="\ud800")])
+    assert value(page, catalogue.MODEL_INFO, model=run.model, owner="gro?wth") == 1
+    assert value(page, catalogue.MODEL_INFO, model="other", owner="?") == 1
+
+
 def test_a_duration_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for text in ("soon", "0", "-1", "nan", "inf"):
         monkeypatch.setenv("CATWALK_SCHEDULE_SECONDS", text)
