@@ -11,7 +11,6 @@ from catwalk.ledger.models.overview import Overview, overview
 from catwalk.problems import described
 from catwalk.problems.limits import Limit, limits
 from catwalk.report.limits_table import limits_table
-from catwalk.telemetry.wire.labels import label_value
 from catwalk.web.markup import (
     Content,
     Html,

@@ -10,7 +10,6 @@ from catwalk.knobs import knob_text
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.records.values import class_names
 from catwalk.ledger.summaries import shown_state
-from catwalk.telemetry.wire.labels import label_value
 from catwalk.web.markup import (
     Content,
     Html,
