@@ -65,6 +65,8 @@ _NARROW = 60
 """Pixels that a column has at least; Grafana's own 150 are too many for a dozen columns."""
 _RUN_LINK = "/d/catwalk-run?var-model=%s&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
 """From a cell that holds a run_id to that run."""
+MODEL_OF_ROW = "${__data.fields.Model:percentencode}"
+"""The row's model in an address: unless told so, Grafana leaves the ``&`` of a name as it is, which ends the value."""
 PAGE_LINK = "${exporter}/runs/${__value.raw}"
 """From a cell that holds a run_id to the run's page and report."""
 
@@ -297,12 +299,12 @@ def joined(
     Args:
         key: the label.
         columns: in this order, all others are left out.
-        order: title of the column to sort by; the key's if empty.
+        order: title of the column to sort by, and where that is equal by the key; by the key alone if empty.
         falling: largest or latest first.
     """
     panel = _targets(_table(about), targets)
-    by = order or next(column.title for column in columns if column.name == key)
-    for step in [*join(key, columns), sort(by, falling=falling)]:
+    rows = next(column.title for column in columns if column.name == key)
+    for step in [*join(key, columns), *(sort(by, falling=falling) for by in (rows, order) if by)]:
         panel.with_transformation(step)
     return _styled(panel, columns)
 
@@ -392,11 +394,11 @@ def link(title: str, url: str, *, elsewhere: bool = False) -> dict[str, object]:
     return {"title": title, "url": url, "targetBlank": elsewhere}
 
 
-def run_links(model: str = "${model}") -> Style:
+def run_links(model: str = "${model:percentencode}") -> Style:
     """What a run_id leads to.
 
     Args:
-        model: whose run it is; ``${__data.fields.Model}`` where the table has a column that says so.
+        model: whose run it is; :data:`MODEL_OF_ROW` where the table has a column that says so.
     """
     places = [link("Run in detail", _RUN_LINK % model), link("Page and report", PAGE_LINK, elsewhere=True)]
     return {"links": places, "custom.width": 230}

@@ -33,6 +33,7 @@ from catwalk_exporter.disks import disks
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.run_reports import BusyError, RunReports, linked
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
+from catwalk_exporter.workplace import remove_abandoned
 
 log = logging.getLogger("catwalk.exporter")
 
@@ -91,6 +92,7 @@ class Exporter:
             open_store(store.url, patience=Patience(REPORT_CONNECT_SECONDS, REPORT_READ_SECONDS, tries=1))
         )
         """Whose reads don't count as operations of the store: nobody asks at regular times."""
+        remove_abandoned()
         self.builds = Builds()
         self._airflow = AirflowHealth(os.environ.get("CATWALK_AIRFLOW_URL", ""), refresh)
         self._reading = Reading()
@@ -233,7 +235,8 @@ class Handler(serving.Handler):
         elif path == "/":
             self._page(200, pages.index(reading.snapshot, up, now, exporter.settings.stalled_seconds))
         elif path == "/models":
-            self._page(200, model_pages.models(reading.snapshot, up))
+            schedule = self.server.exporter.settings.schedule
+            self._page(200, model_pages.models(reading.snapshot, schedule, time.time(), up))
         elif summary and figure:
             self._figure(summary.run_id, figure, up)
         elif run and summary:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from catwalk.clients.episodes import Alert
 from catwalk.gate.decision import _REASONS
+from catwalk.ledger.records.decision import DecisionRecord
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
 from catwalk_courier.delivery import annotations
@@ -45,8 +46,8 @@ def test_the_committed_json_is_what_the_code_makes() -> None:
     assert all(json.loads(content)["description"].endswith(GENERATED) for content in committed.values())
 
 
-def test_there_are_six_dashboards_with_fixed_uids() -> None:
-    names = ("home", "runs", "run", "model", "pipeline", "telemetry")
+def test_there_are_seven_dashboards_with_fixed_uids() -> None:
+    names = ("home", "fleet", "runs", "run", "model", "pipeline", "telemetry")
     assert [dashboard["uid"] for dashboard in DASHBOARDS] == [f"catwalk-{name}" for name in names]
     assert len({dashboard["title"] for dashboard in DASHBOARDS}) == len(names)
 
@@ -151,7 +152,7 @@ def test_links_lead_to_dashboards_that_exist_and_keep_range_and_variables(dashbo
     for url in links:
         uid, _, rest = url.removeprefix("/d/").partition("?")
         assert uid in UIDS
-        assert re.search(r"var-model=\$\{(model|__data.fields.Model)\}", rest)
+        assert re.search(r"var-model=\$\{(model|__data.fields.Model):percentencode\}", rest), "a name may have a &"
         assert "${__url_time_range}" in rest and "${datasource:queryparam}" in rest
     assert [(link["type"], link["keepTime"], link["includeVars"]) for link in dashboard["links"]] == [
         ("dashboards", True, True)
@@ -239,12 +240,22 @@ def test_series_that_come_and_go_are_asked_for_with_a_window() -> None:
             assert not re.search(rf"\b{name}\b", bare), f"{query.name}: {name} without a window"
 
 
+def test_the_name_of_a_model_is_no_regular_expression() -> None:
+    """Grafana quotes nothing in a choice of one, and a name may hold dots, plus signs and parentheses."""
+    places = [query.name for query in all_queries() if re.search(r"[=!]~\s*\"[^\"]*\$\{?model\b", query.expr)]
+    assert places == []
+
+
 def test_codes_have_words() -> None:
     assert set(words.REASONS) == set(_REASONS)
+    told = [outcome.split() for outcome in words.OUTCOMES]
+    assert {reason for _, reason in told} == set(_REASONS)
+    assert {decision for decision, _ in told} == set(get_args(get_type_hints(DecisionRecord)["decision"]))
     assert set(words.STATES) == set(STATES)
 
 
-_CHOSEN = re.compile(r"\$(model|run|runs|recent|champion|dag)\b")
+_CHOSEN = re.compile(r"\$(model|run|runs|recent|champion|dag)\b|\bmodel=\"\"")
+"""Or series that are about no model."""
 _SELECTOR = re.compile(r"\b([A-Za-z]\w*(?::\w+)*)\{([^{}]*)\}|\{(__name__[^{}]*)\}")
 _OF_ALL = {
     "catwalk-home/Model/A": "the lamps are of the whole house",
@@ -269,7 +280,7 @@ def test_where_a_model_is_chosen_queries_are_about_it() -> None:
         for dashboard in DASHBOARDS
         if "model" in [variable["name"] for variable in dashboard["templating"]["list"]]
     }
-    assert choosing == UIDS - {"catwalk-telemetry"}
+    assert choosing == UIDS - {"catwalk-telemetry", "catwalk-fleet"}
     mixed = {
         query.name
         for query in all_queries()

@@ -106,7 +106,7 @@ def test_the_table_of_runs_has_a_row_a_run_newest_first(made: Made, fed: Fed) ->
     ]
     assert columns["Run"].values == [fed.challenger.run_id, fed.champion.run_id]
     assert columns["Gap"].values[0] is not None and columns["Gap"].values[1] is None
-    assert columns["Decision"].values[1] == "first"
+    assert columns["Decision"].values[1] == "ship first"
     assert columns["Trigger"].values == ["cli", "cli"]
     started = columns["Started"].values
     assert started[0] > started[1] > 1e12, "milliseconds"
@@ -224,7 +224,7 @@ def test_a_timeline_without_data_has_no_frame_so_that_its_own_words_are_shown() 
 
 
 def test_a_table_keeps_its_rows_when_some_of_its_queries_are_empty() -> None:
-    panel = next(panel for panel in all_panels(DASHBOARDS[1]) if panel["title"] == "Runs")
+    panel = next(panel for each in DASHBOARDS for panel in all_panels(each) if panel["title"] == "Runs")
     known = [{"metric": {"run_id": run}, "value": [1.0, "2"]} for run in ("a", "b")]
     results = [
         {"refId": target["refId"], "series": known if target["refId"] == "B" else []} for target in panel["targets"]

@@ -35,6 +35,8 @@ OF_METRICS = {
     "metric_info": {"metric": "mae"},
     "model_info": {"model": "mlp"},
     "threshold": {"model": "mlp", "name": "champion_age_seconds"},
+    "last_run_started_timestamp_seconds": {"model": "mlp", "run_id": "r", "state": "failed"},
+    "last_decision_timestamp_seconds": {"model": "mlp", "run_id": "r", "decision": "hold", "reason": "floor"},
     "model_dataset_statistic": {"role": "latest", "statistic": "rows"},
 }
 """The same, which the exporter's job of before did not say."""

@@ -266,6 +266,27 @@ def test_a_flood_of_runs_stays_below_the_limit_and_keeps_those_that_run() -> Non
     assert len(series) < 0.8 * LIMIT
 
 
+def test_what_rules_cannot_look_back_for_is_said_of_a_run_for_as_long_as_it_goes_on() -> None:
+    now = time.time()
+    stages = {"ingest": StageSummary(1, 95.0, now - 30 * HOUR, now - 29 * HOUR), "train": StageSummary(1)}
+    running = {"state": "running", "started": now - 30 * HOUR, "updated": now - 60, "finished": None}
+    series = rendered(summary(**running, stages=stages, best_epoch=125))
+    assert value(series, catalogue.RUN_BEST_TRAIN_LOSS) == 0.14
+    assert value(series, catalogue.RUN_MEDIAN_TRAIN_LOSS) == 0.31
+    assert value(series, catalogue.RUN_BEST_EPOCH) == 125
+    assert value(series, catalogue.STAGE_SECONDS, stage="ingest") == 95.0
+    assert value(series, catalogue.STAGE_SECONDS, stage="train") is None
+
+
+def test_a_run_that_may_be_silent_for_long_is_shown_until_a_day_after_it_counts_as_stalled_or_lost() -> None:
+    silent = {"state": "running", "updated": time.time() - 60 * HOUR, "finished": None}
+    patient = Settings(stalled_seconds=40 * HOUR)
+    assert value(rendered(summary(**silent), settings=patient), catalogue.RUN_STATE, state="stalled") == 1
+    assert value(rendered(summary(**silent), settings=Settings()), catalogue.RUN_STATE, state="stalled") is None
+    logs = summary(**silent, lost_after=40 * HOUR)
+    assert value(rendered(logs), catalogue.RUN_STATE, state="lost") == 1
+
+
 def test_decisions_are_counted_over_all_runs_ever() -> None:
     old = {"updated": 1.0, "started": 1.0, "finished": 1.0}
     hold = {"decision": "hold", "reason": "floor"}
@@ -343,6 +364,53 @@ def began(day: str, **changes: Any) -> SummaryRecord:
     """A scheduled run of November 2026 that began a little after three."""
     started = unix(f"2026-11-{day}T03:00:09")
     return summary(f"202611{day}T030009Z-00000001", started=started, **changes)
+
+
+def labelled(series: Series, metric: Metric) -> dict[str, tuple[str, ...]]:
+    """Model → all other labels of the metric's series, of which it may have one alone."""
+    found = [dict(labels) for name, labels in series if name == metric.name]
+    assert len({labels["model"] for labels in found}) == len(found)
+    return {labels["model"]: tuple(labels[name] for name in metric.labels if name != "model") for labels in found}
+
+
+def test_a_models_last_run_and_decision_are_there_however_long_ago() -> None:
+    """Those of its schedule or by hand, whatever has been tried out since."""
+    old = {"started": 900.0, "updated": 1e3, "finished": 1e3, "decided": 990.0}
+    series = rendered(
+        summary("20250101T030000Z-00000001", **old, decision="hold", reason="floor"),
+        summary("20250102T030000Z-00000002", **old, state="failed", decision="", reason=""),
+        summary("20250103T030000Z-00000003", **old, trigger="cli", decision="would_ship", reason="better"),
+        summary("20250103T040000Z-00000004", model="churn", started=7.0, updated=9.0, finished=None, state="running"),
+        summary("20250104T030000Z-00000005", **old, model="tried", trigger="sweep", decision="", reason="not_chosen"),
+        models=[WatchedRecord("added")],
+    )
+    assert labelled(series, catalogue.LAST_RUN) == {
+        "mlp": ("20250102T030000Z-00000002", "failed"),
+        "churn": ("20250103T040000Z-00000004", "stalled"),
+        "tried": ("20250104T030000Z-00000005", "succeeded"),
+    }
+    assert labelled(series, catalogue.LAST_DECISION) == {
+        "mlp": ("20250101T030000Z-00000001", "hold", "floor"),
+        "churn": ("20250103T040000Z-00000004", "ship", "floor_reached"),
+    }
+    assert value(series, catalogue.LAST_RUN, model="mlp") == 900
+    assert value(series, catalogue.LAST_DECISION, model="mlp") == 990
+    assert value(series, catalogue.LAST_DECISION, model="churn") == 9, "an older version does not say when"
+
+
+def test_a_renamed_models_last_run_is_that_of_its_former_name_until_it_has_another() -> None:
+    names = [WatchedRecord("a", renamed_to="b"), WatchedRecord("b", renamed_to="c", formerly="a")]
+    names += [WatchedRecord("c", formerly="b"), WatchedRecord("x", renamed_to="y"), WatchedRecord("y", renamed_to="x")]
+    runs = [summary(f"2026112{day}T030000Z-0000000{day}", model=name) for day, name in enumerate("axcb")]
+    assert labelled(rendered(runs[0], models=names), catalogue.LAST_RUN) == {"c": (runs[0].run_id, "succeeded")}
+    assert labelled(rendered(*runs[:3], models=names), catalogue.LAST_RUN)["c"] == (runs[2].run_id, "succeeded")
+    assert len(labelled(rendered(*runs, models=names), catalogue.LAST_DECISION)) == 2, "a circle of names ends, too"
+
+
+def test_a_model_more_costs_two_series_of_what_came_last_whatever_it_has_run() -> None:
+    runs = [summary(f"20261123T{hour:02}0000Z-00000001", started=1.0, updated=9.0, finished=9.0) for hour in range(24)]
+    last = {catalogue.LAST_RUN.name, catalogue.LAST_DECISION.name}
+    assert len([name for name, _ in rendered(*runs) if name in last]) == 2
 
 
 def test_a_weekday_schedule_owes_nothing_at_the_weekend() -> None:
@@ -450,6 +518,14 @@ def test_its_own_probes() -> None:
 def test_odd_text_reaches_prometheus_unharmed() -> None:
     run = summary(dag_run_id='manual__"quoted"\\ \n ü')
     assert value(rendered(run), catalogue.RUN_INFO, dag_run_id='manual__"quoted"\\ \n ü') == 1
+
+
+def test_a_name_that_is_no_text_does_not_cost_the_page() -> None:
+    """Half of a character, of a program that has cut its text by bytes."""
+    run = summary(owner="gro\udc80wth", dag_run_id="a\udc80")
+    page = rendered(run, models=[WatchedRecord("other", owner="\ud800")])
+    assert value(page, catalogue.MODEL_INFO, model=run.model, owner="gro?wth") == 1
+    assert value(page, catalogue.MODEL_INFO, model="other", owner="?") == 1
 
 
 def test_a_duration_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
