@@ -8,11 +8,12 @@ ARG TORCH_BACKEND=cpu
 ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_CACHE_DIR=/var/cache/build/uv PIP_CACHE_DIR=/var/cache/build/pip
 WORKDIR /opt/catwalk
 COPY requirements.txt requirements-dev.txt ./
-# What torch needs of CUDA differs from build to build, and each torch pins it itself: the lines here fit PyPI's alone.
+# What torch needs of CUDA differs from build to build, and each torch pins it itself: the lines here fit PyPI's alone. It
+# does not need nvidia-ml-py, which asks the driver.
 RUN --mount=type=cache,target=/var/cache/build \
     set -eu; \
     pip install --root-user-action=ignore "$(grep '^uv==' requirements-dev.txt)"; \
-    sed -E '/^(cuda|nvidia|triton)[a-z0-9-]*==/d' requirements.txt > /tmp/requirements.txt; \
+    sed -E '/^nvidia-ml-py==/b; /^(cuda|nvidia|triton)[a-z0-9-]*==/d' requirements.txt > /tmp/requirements.txt; \
     if [ "$TORCH_BACKEND" != pypi ]; then export UV_TORCH_BACKEND="$TORCH_BACKEND"; fi; \
     uv venv --python /usr/local/bin/python /opt/venv; \
     uv pip install --python /opt/venv/bin/python --compile-bytecode -r /tmp/requirements.txt

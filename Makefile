@@ -6,7 +6,7 @@ AIRFLOW2 := tests/models/airflow2/requirements
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock up down status demo test check lint format types unit drawings integration test-distributed bench clean
+.PHONY: help setup lock up down status demo test check lint format types unit drawings integration test-distributed bench bench-gpu clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -63,6 +63,9 @@ test-distributed: setup ## several Celery workers over PostgreSQL and Redis, whe
 
 bench: setup ## measure; prints a table and writes bench.json
 	@$(VENV)/python -m tests.bench
+
+bench-gpu: setup ## measure training on a GPU; prints a table
+	@$(VENV)/python -m tests.bench.gpu
 
 lock: setup ## resolve the pinned packages anew after a change in pyproject.toml
 	@$(VENV)/uv pip compile -q pyproject.toml $(LOCKED) --group stack -o requirements.txt

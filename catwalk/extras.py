@@ -13,6 +13,7 @@ EXTRAS = {
     "exporter": ("prometheus_client",),
     "courier": ("grafana_api", "markdown_it", "prometheus_client", "yaml"),
     "torch": ("PIL", "torch"),
+    "gpu": ("pynvml",),
     "airflow": ("airflow", "yaml"),
 }
 """Extra → the modules that it brings."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from catwalk.errors import ConfigError
 from catwalk.knobs import Config
+from catwalk.ledger.model_names import spelling
 from catwalk.ledger.records.run import Origin, RunRecord
 from catwalk.ledger.records.training import EpochRecord
 from catwalk.ledger.records.values import flat
@@ -57,7 +58,7 @@ class Plan:
     """What of a configuration concerns the stages of a run."""
 
     model: str
-    """Name under which versions compete; letters, digits, ``-``, ``_`` and ``.``."""
+    """Name under which versions compete, such as :func:`catwalk.ledger.model_names.checked` takes."""
     epochs: int
     """That are trained, from 1 to :data:`catwalk.ledger.records.training.MAX_EPOCHS`."""
     seed: int | None = None
@@ -283,7 +284,7 @@ def origin(trainable: Trainable, record: RunRecord) -> Origin | None:
         config = config_of(trainable, record)
     except ConfigError:
         return None
-    if trainable.plan(config).model != record.model:
+    if spelling(trainable.plan(config).model) != record.model:
         return None
     return Origin(trainable.reference, trainable.problem.classes, trainable.config().flat())
 

@@ -261,9 +261,12 @@ def starts(variable: str) -> dashboard.AnnotationQuery:
     return made.title_format("Run started").text_format("{{run_id}}")
 
 
-def firing(area: str = ".+", models: str = "$model|") -> dashboard.AnnotationQuery:
-    """While alerts fired: of an area, and of the chosen model or of none."""
-    alerts = f'ALERTS{{alertstate="firing", severity=~"critical|warning", area=~"{area}", model=~"{models}"}}'
-    expr = f"max by (alertname, severity, model) (max_over_time({alerts}{STEP}))"
+def firing(area: str = ".+", every: bool = False) -> dashboard.AnnotationQuery:
+    """While alerts fired: of an area, and of the chosen model or of none; or of every one."""
+    # Two selectors, for a name may hold what a regular expression gives a meaning to, and Grafana does not quote it.
+    of = ['alertstate="firing"', 'severity=~"critical|warning"', f'area=~"{area}"']
+    chosen = [of] if every else [[*of, 'model="$model"'], [*of, 'model=""']]
+    fired = " or ".join(f"max_over_time(ALERTS{{{', '.join(matchers)}}}{STEP})" for matchers in chosen)
+    expr = f"max by (alertname, severity, model) ({fired})"
     made = _annotation("Alerts", expr, "orange").use_value_for_time(False)
     return made.title_format("{{alertname}}").text_format("{{severity}} {{model}}").tag_keys("severity")

@@ -15,6 +15,7 @@ import argparse
 import re
 import shutil
 import sys
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from catwalk.environment import urls
 from catwalk.environment.parts import part_url
 from catwalk.errors import ConfigError
 from catwalk.notifications import quiet_hours, receivers
-from catwalk.notifications.receivers import Channels, Email, Pager
+from catwalk.notifications.receivers import EVERYBODY, Channels, Email, Pager
 from stack import web_config
 from stack.settings import PROJECT
 
@@ -47,7 +48,7 @@ def render(
 
     Args:
         base: the text of ``alertmanager.yml``.
-        channels: receiver → what it gets besides the courier.
+        channels: receiver → what it gets besides the courier; those of owners come beside the text's own.
         courier_url: where the courier answers.
         interval_seconds: Prometheus' scrape interval; where it is not 10 s, groups wait accordingly.
         quiet: when warnings wait, as Alertmanager's time intervals.
@@ -67,6 +68,7 @@ def render(
             webhook["url"] = f"{address}/alertmanager"
             webhook["http_config"] = {"basic_auth": {"username": USER, "password_file": web_config.PASSWORD_FILE}}
         receiver |= integrations(channels.get(receiver["name"], Channels()))
+    _add_owners(configuration, {name: found for name, found in channels.items() if name not in receivers.COMMON})
     for interval in configuration["time_intervals"]:
         interval["time_intervals"] = [dict(one) for one in quiet]
     for route in _routes(configuration["route"]):
@@ -173,6 +175,23 @@ def _email(email: Email) -> dict[str, Any]:
     if email.username:
         found |= {"auth_username": email.username, "auth_password_file": str(email.password_file)}
     return found
+
+
+def _add_owners(configuration: dict[str, Any], channels: Mapping[str, Channels]) -> None:
+    """What goes to people goes to the owner that an alert names, where that has receivers; all else goes as before."""
+    configuration["receivers"] += [{"name": name, **integrations(found)} for name, found in channels.items()]
+    for route in configuration["route"]["routes"]:
+        if route["receiver"] == EVERYBODY:
+            mute = {key: route[key] for key in ("mute_time_intervals",) if key in route}
+            owners = [{**one, **mute} for name in channels for one in _routes_of_owner(name)]
+            route["routes"] = [*owners, *route["routes"]]
+
+
+def _routes_of_owner(name: str) -> Iterator[dict[str, Any]]:
+    """A system may write the folder's name in another form of Unicode than the ledger has the owner in."""
+    for form in sorted({unicodedata.normalize(form, receivers.owner(name)) for form in ("NFC", "NFD")}):
+        quoted = form.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        yield {"matchers": [f'owner="{quoted}"'], "receiver": name}
 
 
 def _routes(route: dict[str, Any]) -> Iterator[dict[str, Any]]:

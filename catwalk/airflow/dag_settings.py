@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from catwalk.environment import variables
+from catwalk.environment.heartbeats import Heartbeats
 from catwalk.environment.schedule import DEFAULT, airflow_schedule
 from catwalk.errors import ConfigError
 
 _DAY_SECONDS = 86_400.0
+_LONGEST_SECONDS = 30 * _DAY_SECONDS
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,10 @@ class DagSettings:
     """Tries of a task after the first."""
     retry_delay_seconds: float = 15.0
     """Pause before the first of them."""
+    task_timeout_seconds: float = 900.0
+    """For which a try of any task may run, training apart."""
+    training_timeout_seconds: float = 7_200.0
+    """For which a try of a training may run; the next one goes on from its last checkpoint."""
     sweep_parallel: int = 2
     """Trials that train at once, over all sweeps."""
     complaints: tuple[str, ...] = ()
@@ -35,7 +41,12 @@ class DagSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> DagSettings:
-        """Reads `CATWALK_SCHEDULE`, `CATWALK_TASK_RETRIES`, `CATWALK_RETRY_DELAY_SECONDS`, `CATWALK_SWEEP_PARALLEL`."""
+        """Reads `CATWALK_SCHEDULE`, `CATWALK_TASK_RETRIES`, `CATWALK_RETRY_DELAY_SECONDS`, `CATWALK_SWEEP_PARALLEL`,
+        `CATWALK_TASK_TIMEOUT_SECONDS` and `CATWALK_TRAINING_TIMEOUT_SECONDS`."""
+
+        def timeout(variable: str, default: float) -> float:
+            return variables.seconds(variable, default, most=_LONGEST_SECONDS, environment=environment)
+
         readers: dict[str, Callable[[], Any]] = {
             "schedule": lambda: airflow_schedule(environment),
             "retries": lambda: variables.whole("CATWALK_TASK_RETRIES", cls.retries, 0, 100, environment=environment),
@@ -45,6 +56,10 @@ class DagSettings:
                 zero=True,
                 most=_DAY_SECONDS,
                 environment=environment,
+            ),
+            "task_timeout_seconds": lambda: timeout("CATWALK_TASK_TIMEOUT_SECONDS", cls.task_timeout_seconds),
+            "training_timeout_seconds": lambda: timeout(
+                "CATWALK_TRAINING_TIMEOUT_SECONDS", cls.training_timeout_seconds
             ),
             "sweep_parallel": lambda: variables.whole(
                 "CATWALK_SWEEP_PARALLEL", cls.sweep_parallel, 1, 1_000, environment=environment
@@ -60,7 +75,8 @@ class DagSettings:
 
 
 def check(environment: Mapping[str, str] = os.environ) -> None:
-    """Refuses what :meth:`DagSettings.from_environment` would put up with.
+    """Refuses what :meth:`DagSettings.from_environment` would put up with, and heartbeats by which tasks could open no
+    run.
 
     Raises:
         ConfigError: a value makes no sense.
@@ -68,3 +84,4 @@ def check(environment: Mapping[str, str] = os.environ) -> None:
     complaints = DagSettings.from_environment(environment).complaints
     if complaints:
         raise ConfigError(complaints[0])
+    Heartbeats.from_environment(environment)

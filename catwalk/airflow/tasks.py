@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("catwalk.dags")
 
 SETTINGS = DagSettings.from_environment()
-TRAINING_TIMEOUT = timedelta(hours=2)
+TRAINING_TIMEOUT = timedelta(seconds=SETTINGS.training_timeout_seconds)
 
 # An outlet that is an asset would get an event whenever its task succeeds; one that is an alias gets those added to it.
 PROMOTIONS = AssetAlias("catwalk_promotions")
@@ -39,7 +39,7 @@ DEFAULT_ARGS: dict[str, Any] = {
             RetryRule(CatwalkError, RetryAction.FAIL, reason="trying again cannot help"),
         ]
     ),
-    "execution_timeout": timedelta(minutes=15),
+    "execution_timeout": timedelta(seconds=SETTINGS.task_timeout_seconds),
 }
 
 

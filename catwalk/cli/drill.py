@@ -7,6 +7,7 @@ and to call out by each of its own ways.
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import time
@@ -21,7 +22,7 @@ from catwalk.clients import alertmanager
 from catwalk.clients import courier as client
 from catwalk.environment.parts import home
 from catwalk.errors import CatwalkError
-from catwalk.notifications.receivers import AREAS, EVERYBODY
+from catwalk.notifications.receivers import AREAS, COMMON, COURIER, EVERYBODY, owner
 
 ALERT = "TestNotification"
 PATIENCE = 90.0
@@ -52,22 +53,26 @@ def drill(alertmanager_url: str, courier_url: str, receiver: str = "", patience:
     Args:
         alertmanager_url: where Alertmanager answers.
         courier_url: where the courier does.
-        receiver: whose ways; default: all that differ from everybody's, and everybody's.
+        receiver: whose ways, or which of them (`growth/slack`); default: all that differ from everybody's, and
+            everybody's.
         patience: seconds that Alertmanager has for each.
 
     Raises:
         AlertmanagerError, CourierError: one of them does not answer.
-        CatwalkError: there is no such receiver, or nobody is told by any.
+        CatwalkError: there is no such receiver or way, or nobody is told by any.
     """
     known = _receivers(alertmanager.configuration(alertmanager_url))
     called = client.told(courier_url, 1)["deadman"]["calls_out_by"]
-    chosen = _chosen(known, receiver)
-    if not called and not any(known[name] for name in chosen):
+    name, _, way = receiver.partition("/")
+    trials = {one: _ways(one, known[one], way) for one in _chosen(known, name or receiver)}
+    if not called and not any(trials.values()):
         raise CatwalkError(
             "nobody is told: no way is configured; see prometheus/alertmanager/README.md, then start the stack again"
         )
-    for name in chosen:
-        yield from _Trial(alertmanager_url, courier_url, name, _ways(known[name])).outcomes(patience)
+    for one, ways in trials.items():
+        yield from _Trial(alertmanager_url, courier_url, one, ways).outcomes(patience)
+    if way or name not in ("", *COMMON):
+        return  # whom the courier calls out is everybody, by all ways
     for way, error in client.test_callouts(courier_url).items():
         yield Outcome("call-out", way, not error, error or "delivered")
 
@@ -81,18 +86,28 @@ def _receivers(configuration: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _ways(receiver: Mapping[str, Any]) -> list[str]:
-    """As Alertmanager's metrics name them, such as email."""
-    return [name.removesuffix("_configs") for name in receiver]
+def _ways(name: str, receiver: Mapping[str, Any], wanted: str = "") -> list[str]:
+    """As Alertmanager's metrics name them, such as email; of several, the one that is wanted."""
+    found = [kind.removesuffix("_configs") for kind in receiver]
+    if wanted and wanted not in found:
+        raise CatwalkError(f"{name} has no way {wanted!r}; its ways are {', '.join(found) or 'none'}")
+    return [wanted] if wanted else found
 
 
 def _chosen(known: Mapping[str, Mapping[str, Any]], receiver: str) -> list[str]:
     """The receivers to try: an area whose people are everybody's would be told the same once more."""
-    ours = [name for name in (EVERYBODY, *AREAS) if name in known]
+    ours = [*(name for name in COMMON if name in known), *sorted(known.keys() - {*COMMON, COURIER})]
     if receiver and receiver not in ours:
         raise CatwalkError(f"there is no receiver {receiver!r}; the receivers are {', '.join(ours)}")
     own = [name for name in ours if name == EVERYBODY or known[name] != known[EVERYBODY]]
     return [receiver] if receiver else own
+
+
+def _matched(receiver: str) -> dict[str, str]:
+    """Labels by which an alert reaches it."""
+    if receiver in AREAS:
+        return {"area": receiver}
+    return {} if receiver == EVERYBODY else {"owner": owner(receiver)}
 
 
 class _Trial:
@@ -100,9 +115,9 @@ class _Trial:
 
     def __init__(self, url: str, courier_url: str, receiver: str, ways: Sequence[str]) -> None:
         self._url, self._courier_url, self._receiver, self._ways = url, courier_url, receiver, ways
-        area = {} if receiver == EVERYBODY else {"area": receiver}
         # A value of its own in a label that groups are made by, so that it waits for no other alert.
-        self._labels = {"alertname": ALERT, "severity": "critical", "model": f"test-{secrets.token_hex(4)}", **area}
+        self._labels = {"alertname": ALERT, "severity": "critical", "model": f"test-{secrets.token_hex(4)}"}
+        self._labels |= _matched(receiver)
         self._before, self._began = alertmanager.sent(url), time.time()
         self._made = self._before
         self._log = home() / "logs" / "alertmanager.log"
@@ -181,7 +196,11 @@ def why(log: Path, offset: int, receiver: str, way: str) -> str:
 def _error(line: str, receiver: str, way: str) -> str:
     quoted = _QUOTED_ERROR.search(line)
     error = quoted[1].replace('\\"', '"').replace("\\n", " ") if quoted else ""
-    if f"receiver={receiver} integration={way}[" in line:
+    # Names that are no plain word are quoted there.
+    if any(
+        f"receiver={name} integration={way}[" in line for name in (receiver, json.dumps(receiver, ensure_ascii=False))
+    ):
         return error
-    joined = re.search(rf"{receiver}/{way}\[\d+\]: notify retry [^:]+: (.*?)(?=; {receiver}/\w+\[\d+\]: |$)", error)
+    name = re.escape(receiver)
+    joined = re.search(rf"{name}/{way}\[\d+\]: notify retry [^:]+: (.*?)(?=; {name}/\w+\[\d+\]: |$)", error)
     return joined[1] if joined else ""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from catwalk.errors import CatwalkError
+from catwalk.ledger.model_names import spelling
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 RunArgument = Annotated[
@@ -23,6 +24,7 @@ Model = Annotated[
     typer.Option(
         help="Whose `champion`, needed where several have one but that of CATWALK_TRAINABLE; or whose `latest`.",
         show_default=False,
+        callback=spelling,
     ),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from catwalk.errors import ConfigError
+from catwalk.ledger.model_names import spelling
 from catwalk.trainable import Trainable, find
 
 VARIABLE = "CATWALK_TRAINABLE"
@@ -38,4 +39,4 @@ def chosen(reference: str) -> Trainable:
 def default_model() -> str:
     """Name of the model that the environment's Trainable makes when nobody says otherwise; empty: there is none."""
     found = default()
-    return found.plan(found.config()).model if found else ""
+    return spelling(found.plan(found.config()).model) if found else ""

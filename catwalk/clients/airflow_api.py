@@ -26,8 +26,12 @@ _PAUSES = (0.5, 1.0, 2.0)
 
 
 def champion_assets(model: str) -> tuple[str, str]:
-    """Names of the assets that get an event when a model goes into service: its own, and that of all models."""
-    return f"{CHAMPION_ASSET}_{model}", CHAMPION_ASSET
+    """Names of the assets that get an event when a model goes into service: its own, and that of all models.
+
+    The model is written as in a URL, since an Airflow on MySQL takes ASCII only: a name in another script would fail
+    the task that has put the model into service.
+    """
+    return f"{CHAMPION_ASSET}_{urllib.parse.quote(model, safe='')}", CHAMPION_ASSET
 
 
 class AirflowError(CatwalkError):
@@ -122,7 +126,8 @@ class AirflowApi:
             AirflowError: see :meth:`request`.
         """
         for name in champion_assets(champion["model"]):
-            pattern = f"name_pattern={urllib.parse.quote(name)}&order_by=name"  # the name itself comes first
+            like = urllib.parse.quote(name.replace("%", "_"))  # any one character; the name itself comes first
+            pattern = f"name_pattern={like}&order_by=name"
             assets = self._part(self.request("GET", f"assets?only_active=false&{pattern}"), "assets")
             for known in [asset["id"] for asset in assets if asset["name"] == name]:
                 self.request("POST", "assets/events", {"asset_id": known, "extra": dict(champion)})

@@ -11,6 +11,7 @@ import socket
 import time
 
 from catwalk.errors import CatwalkError
+from catwalk.gpu import GpuWatch
 from catwalk.ledger.records.attempt import AttemptRecord, Outcome
 from catwalk.ledger.records.run import Stage
 from catwalk.ledger.records.summary import StageSummary, State, SummaryRecord
@@ -28,9 +29,11 @@ class Begun:
     record: AttemptRecord
     cpu_seconds: float
     """That the process had used before."""
+    gpu: GpuWatch
 
     def ended(self, outcome: Outcome, error: str, points_dropped: int) -> AttemptRecord:
         """The record of its end, which is now."""
+        gpu = self.gpu.stop()
         return dataclasses.replace(
             self.record,
             ended=time.time(),
@@ -38,6 +41,8 @@ class Begun:
             error=" ".join(error.split())[:_LONGEST_ERROR],
             cpu_seconds=_cpu_seconds() - self.cpu_seconds,
             peak_memory_bytes=_peak_memory_bytes(),
+            gpu_peak_memory_bytes=gpu.peak_memory_bytes,
+            gpu_utilisation_ratio=gpu.utilisation_ratio,
             points_dropped=points_dropped,
         )
 
@@ -45,7 +50,7 @@ class Begun:
 def begin(run: Run, stage: Stage) -> Begun:
     """Takes the next number of this stage, and says in the summary that it runs."""
     record = run.start_attempt(stage, time.time(), socket.gethostname(), os.getpid())
-    begun = Begun(record, _cpu_seconds())
+    begun = Begun(record, _cpu_seconds(), GpuWatch())
     log.info("run %s: %s, attempt %d", run.run_id, stage, record.number)
     run.update_summary(lambda summary: _started(summary, record))
     return begun

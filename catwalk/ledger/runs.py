@@ -284,7 +284,9 @@ def check_code(record: RunRecord, code_sha256: str) -> None:
 
 def with_training(summary: SummaryRecord, record: TrainingRecord) -> SummaryRecord:
     """A summary, with what a training of one epoch at least says."""
-    last, best = record.epochs[-1], record.best
+    from statistics import median  # whose import takes as long as all of this module's
+
+    last, best, losses = record.epochs[-1], record.best, record.train_losses
     return replace(
         summary,
         epochs=len(record.epochs),
@@ -293,6 +295,8 @@ def with_training(summary: SummaryRecord, record: TrainingRecord) -> SummaryReco
         last_validation_accuracy=last.validation_accuracy,
         best_epoch=best.epoch if best else None,
         best_validation_loss=best.validation_loss if best else None,
+        best_train_loss=min(losses, default=None),
+        median_train_loss=median(losses) if losses else None,
     )
 
 

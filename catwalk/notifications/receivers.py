@@ -13,15 +13,19 @@
 | `pagerduty_url`, `opsgenie_url` | beside their key: the address of the service, where it is not the US one |
 
 In a folder of an area's name (`model/`, `pipeline/`, `telemetry/`) such files hold for the alerts of that area, in
-place of those above. The folder is `CATWALK_RECEIVERS`, default `receivers/` in `CATWALK_HOME`. What has another name
-is refused, since it would reach nobody; names that begin with a dot are left alone.
+place of those above. In a folder of any other name they are those of an owner of models (:func:`owner`), who alone is
+told of alerts that name that owner. The folder is `CATWALK_RECEIVERS`, default `receivers/` in `CATWALK_HOME`. A file
+that has another name is refused, since it would reach nobody; names that begin with a dot are left alone.
 :mod:`catwalk.notifications.quiet_hours` has a file here too.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Callable, Mapping
+import unicodedata
+import urllib.parse
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -35,6 +39,12 @@ from catwalk.notifications.text_files import text_of
 AREAS = ("model", "pipeline", "telemetry")
 EVERYBODY = "everybody"
 """Whom alerts reach that belong to none of the areas."""
+COURIER = "courier"
+"""What hears of every alert."""
+COMMON = (EVERYBODY, *AREAS)
+"""Receivers that are there whatever the files say; those of owners come beside."""
+_ALIKE = 0.85
+"""How much a folder's name may resemble an area's: `models` and `Pipeline` are meant for one, `modelling` is not."""
 FILES = (
     "slack_url",
     "teams_url",
@@ -112,21 +122,83 @@ def folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def read(folder: Path) -> dict[str, Channels]:
-    """Receiver → channels, for `everybody` and each area.
+    """Receiver → channels: for `everybody` and each area, and by the name of its folder for each owner.
 
     Raises:
         ConfigError: a file can't be understood, or means nothing; the message names it.
     """
-    _refuse_others(folder, {*FILES, *AREAS, quiet_hours.FILE})
+    owners = _owners_folders(folder)
+    _refuse_others(folder, {*FILES, *AREAS, *owners, quiet_hours.FILE})
     common = _channels(folder)
     found = {EVERYBODY: common}
-    for area in AREAS:
-        _refuse_others(folder / area, set(FILES))
-        own = _channels(folder / area)
-        found[area] = Channels(
-            **{field.name: getattr(own, field.name) or getattr(common, field.name) for field in fields(Channels)}
+    for name in (*AREAS, *owners):
+        _refuse_others(folder / name, set(FILES))
+        found[name] = _channels(folder / name)
+    return found | {area: _completed(found[area], common) for area in AREAS} | _checked_owners(folder, found, owners)
+
+
+def owner(name: str) -> str:
+    """Whose folder that is: its name, in which anything may be written as in a URL (`team%2Fml`).
+
+    Raises:
+        UnicodeError: it is no text.
+    """
+    return unicodedata.normalize("NFC", urllib.parse.unquote(name, errors="strict"))
+
+
+def _completed(own: Channels, common: Channels) -> Channels:
+    """An area's channels, and everybody's where it has none."""
+    return Channels(
+        **{field.name: getattr(own, field.name) or getattr(common, field.name) for field in fields(Channels)}
+    )
+
+
+def _owners_folders(folder: Path) -> list[str]:
+    """Names of the folders that are no area's, in order."""
+    entries = folder.iterdir() if folder.is_dir() else ()
+    others = (
+        path
+        for path in entries
+        if path.name not in (*FILES, *AREAS, quiet_hours.FILE) and not path.name.startswith(".")
+    )
+    return sorted(path.name for path in others if path.is_dir())
+
+
+def _checked_owners(folder: Path, found: Mapping[str, Channels], names: Iterable[str]) -> dict[str, Channels]:
+    """What was found of the owners, which must be able to reach them, and nobody else."""
+    owners: dict[str, str] = {}
+    for name in names:
+        _check_name(folder / name)
+        if found[name] == Channels():
+            raise ConfigError(f"{folder / name} reaches nobody: put a receiver's file into it, or remove it")
+        former = owners.setdefault(owner(name), name)
+        if former != name:
+            raise ConfigError(f"{folder / former} and {folder / name} are of one owner; make them one folder")
+    return {name: found[name] for name in names}
+
+
+def _check_name(path: Path) -> None:
+    """Refuses what is meant for an area, would be taken for another receiver, or can be nobody's name."""
+    taken = {EVERYBODY: "everybody's files", COURIER: "the courier"}
+    if path.name in taken:
+        escaped = f"%{ord(path.name[0]):02x}{path.name[1:]}"
+        raise ConfigError(f"{path} has the name of {taken[path.name]}; for an owner of that name, call it {escaped}")
+    meant = difflib.get_close_matches(path.name.casefold(), AREAS, 1, _ALIKE)
+    if meant:
+        raise ConfigError(
+            f"{path} would be an owner's folder, and is nearly the name of the area {meant[0]}; rename it. "
+            f"The areas are {', '.join(AREAS)}"
         )
-    return found
+    if not _is_text(path.name):
+        raise ConfigError(f"{path.parent / ascii(path.name)} can be nobody's name; write odd characters as in a URL")
+
+
+def _is_text(name: str) -> bool:
+    try:
+        owner(name).encode()
+    except UnicodeError:
+        return False
+    return not any(unicodedata.category(character) == "Cc" for character in name)
 
 
 def _refuse_others(folder: Path, known: set[str]) -> None:

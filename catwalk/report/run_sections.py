@@ -17,7 +17,7 @@ from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import names
 from catwalk.report.limits_table import limits_table
 from catwalk.web.markup import Content, Html, card, descriptions, element, joined, links, table
-from catwalk.web.values import duration, moment
+from catwalk.web.values import duration, mebibytes, moment, percent
 
 _STATISTICS = {"pixel_mean": "mean of training pixels, 0 to 1", "pixel_stddev": "their standard deviation"}
 _SHARES = 12
@@ -307,10 +307,10 @@ def _attempts(facts: Facts) -> Html:
     attempts = facts.attempts.get()
     if not attempts:
         raise MissingError("No stage has started.")
+    on_gpu = ("GPU memory", "GPU use") if any(record.has_used_gpu for record in attempts) else ()
     rows: list[list[Content]] = []
     for record in attempts:
         css = "good" if record.outcome == "succeeded" else "bad" if record.outcome == "failed" else ""
-        memory = "–" if record.peak_memory_bytes is None else f"{record.peak_memory_bytes / 2**20:,.0f} MiB"
         outcome = record.outcome or ("running" if facts.summary.state == "running" or record.stage == "publish" else "")
         rows.append(
             [
@@ -319,13 +319,15 @@ def _attempts(facts: Facts) -> Html:
                 element("b", outcome or "killed: no end recorded", css),
                 duration(record.duration_seconds),
                 duration(record.cpu_seconds),
-                memory,
+                mebibytes(record.peak_memory_bytes),
+                *((mebibytes(record.gpu_peak_memory_bytes), percent(record.gpu_utilisation_ratio)) if on_gpu else ()),
                 record.host,
                 record.error or "–",
             ]
         )
-    header = ["stage", "attempt", "outcome", "took", "CPU", "peak memory", "host", "error"]
-    return card(table(header, rows, ["", "n", "nowrap", "n", "n roomy", "n roomy", "roomy"]))
+    header = ["stage", "attempt", "outcome", "took", "CPU", "peak memory", *on_gpu, "host", "error"]
+    numbers = ["n roomy"] * (2 + len(on_gpu))
+    return card(table(header, rows, ["", "n", "nowrap", "n", *numbers, "roomy"]))
 
 
 def _parameters(facts: Facts) -> Html:

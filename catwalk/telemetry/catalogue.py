@@ -213,6 +213,18 @@ STAGE_PEAK_MEMORY = _run_gauge(
     "ml_stage_peak_memory_bytes", _STAGE, "Largest resident memory of the stage's last attempt that ended.", "bytes"
 )
 STAGE_CPU = _run_gauge("ml_stage_cpu_seconds", _STAGE, "CPU time of the stage's last attempt that ended.", "seconds")
+STAGE_GPU_PEAK_MEMORY = _run_gauge(
+    "ml_stage_gpu_peak_memory_bytes",
+    _STAGE,
+    "Most memory of cards that torch has held in the stage's last attempt that ended; none where it has used no card.",
+    "bytes",
+)
+STAGE_GPU_UTILISATION = _run_gauge(
+    "ml_stage_gpu_utilisation_ratio",
+    _STAGE,
+    "Share of the time in which the cards that the stage's last ended attempt has used were computing.",
+    "ratio",
+)
 STORE_OPERATION_DURATION = Metric(
     "ml_store_operation_duration_seconds",
     "statsd",
@@ -343,12 +355,24 @@ STAGE_ENDED = _exporter_gauge(
     "When the stage's last attempt ended, Unix time; the run's end for one that was killed.",
     "seconds",
 )
+STAGE_SECONDS = _exporter_gauge(
+    "catwalk_stage_duration_seconds",
+    _STAGE,
+    "Wall time of the stage's last attempt that ended, as the ledger knows it for as long as the run goes on.",
+    "seconds",
+)
 RUN_BEST_VALIDATION_LOSS = _exporter_gauge(
-    "catwalk_run_best_validation_loss", _RUN, "Lowest validation loss of the run's epochs so far, in nats."
+    "catwalk_run_best_validation_loss", _RUN, "Lowest validation loss of all the run's epochs so far."
+)
+RUN_BEST_TRAIN_LOSS = _exporter_gauge(
+    "catwalk_run_best_train_loss", _RUN, "Lowest training loss of all the run's epochs so far."
+)
+RUN_MEDIAN_TRAIN_LOSS = _exporter_gauge(
+    "catwalk_run_median_train_loss", _RUN, "Median training loss of all the run's epochs so far."
 )
 RUN_BEST_EPOCH = _exporter_gauge("catwalk_run_best_epoch", _RUN, "Epoch with the lowest validation loss so far.")
 RUN_LAST_VALIDATION_LOSS = _exporter_gauge(
-    "catwalk_run_last_validation_loss", _RUN, "Validation loss after the run's last epoch so far, in nats."
+    "catwalk_run_last_validation_loss", _RUN, "Validation loss after the run's last epoch so far."
 )
 RUN_POINTS_EXPECTED = _exporter_gauge(
     "catwalk_run_points_expected",

@@ -15,8 +15,8 @@ from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.wire.labels import label_value
 
-STAGE_SERIES = 3
-"""Of one stage."""
+STAGE_SERIES = 5
+"""Of one stage; without a GPU two less."""
 CURVE_SERIES = 9
 """Of one epoch, the classes' apart."""
 OTHERS = 16
@@ -67,7 +67,7 @@ def fixed_series(classes: int, others: int = 0) -> int:
 
 
 def shows_test_classes(classes: int) -> bool:
-    """Whether the test's accuracy, precision and F1 of each class go to Prometheus: of up to 727 classes."""
+    """Whether the test's accuracy, precision and F1 of each class go to Prometheus: of up to 724 classes."""
     return 3 * classes <= _ROOM_OF_CLASSES
 
 
@@ -77,7 +77,7 @@ def shows_confusion(classes: int) -> bool:
 
 
 def series_budget(epochs: int, classes: int, others: int = 0) -> int:
-    """Series that a run makes at most: of `n` classes 9 + n an epoch, 3 + 3·n + n·n of the test, 3 a stage.
+    """Series that a run makes at most: of `n` classes 9 + n an epoch, 3 + 3·n + n·n of the test, 5 a stage.
 
     Args:
         epochs: that it is to train; 0: it does not say.
@@ -340,6 +340,8 @@ def stage_points(run: RunRecord, record: AttemptRecord) -> list[Point]:
         (catalogue.STAGE_DURATION, record.duration_seconds),
         (catalogue.STAGE_PEAK_MEMORY, record.peak_memory_bytes),
         (catalogue.STAGE_CPU, record.cpu_seconds),
+        (catalogue.STAGE_GPU_PEAK_MEMORY, record.gpu_peak_memory_bytes),
+        (catalogue.STAGE_GPU_UTILISATION, record.gpu_utilisation_ratio),
     ]
     return [Point(metric, labels, value, record.ended) for metric, value in values if value is not None]
 

@@ -256,10 +256,17 @@ def _check_model(model: Any, uri: Any, sha256: Any) -> None:
             "model: expected a path, bytes, or uri= with sha256=; got " + ("both" if uri else "none of them")
         )
     if uri and (len(plain.text("sha256", sha256)) != _SHA256 or not set(sha256.lower()) <= set("0123456789abcdef")):
-        raise InputError(f"sha256: expected that of the model at uri=, 64 hex digits; got {sha256!r:.70}")
+        raise InputError(f"sha256: expected that of the model at uri=, 64 hex digits; got {plain.shown(sha256, 70)}")
     if model is not None and not isinstance(model, str | Path | bytes):
         raise InputError(f"model: expected a path or bytes; got {type(model).__name__}")
     if model == "":  # which, as a path, is the folder that the program was started in
         raise InputError("model: expected a file or a folder; got ''")
-    if model is not None and not isinstance(model, bytes) and not Path(model).exists():
-        raise InputError(f"model: expected a file or a folder; there is nothing at {model}")
+    if model is not None and not isinstance(model, bytes) and not _is_there(Path(model)):
+        raise InputError(f"model: expected a file or a folder; there is nothing at {model!s:.500}")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # no file system has so long a name
+        return False

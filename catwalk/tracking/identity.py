@@ -14,6 +14,7 @@ from typing import Any
 
 from catwalk.errors import InputError
 from catwalk.ledger.records.run import Trigger
+from catwalk.tracking.arguments.plain import shown
 
 RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID", "LOCAL_RANK")
 """Of torchrun, MPI and Slurm; the first that is set counts."""
@@ -54,11 +55,15 @@ def identify(run_key: str = "", ship: str = "auto", environment: Mapping[str, st
         InputError: the key is no text, or `ship` none of its words.
     """
     if not isinstance(run_key, str) or len(run_key) > _LONGEST:
-        raise InputError(f"run_key: expected text of at most {_LONGEST} characters; got {run_key!r:.60}")
+        raise InputError(f"run_key: expected text of at most {_LONGEST} characters; got {shown(run_key)}")
     if ship not in ("auto", "never"):
-        raise InputError(f"ship: expected 'auto' or 'never'; got {ship!r:.60}")
+        raise InputError(f"ship: expected 'auto' or 'never'; got {shown(ship)}")
     found = _of_context(_airflow_context()) or _of_environment(environment)
     key = run_key or environment.get("CATWALK_RUN_KEY", "") or found.key
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"run_key, or CATWALK_RUN_KEY: expected text in UTF-8; got {shown(key)}") from None
     wanted = environment.get("CATWALK_SHIP", "").strip() == "1" or found.kind in _SHIPPING
     return Identity(key, found.dag_id, found.dag_run_id, found.kind, wanted and ship == "auto")
 

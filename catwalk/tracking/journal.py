@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from catwalk.codec import from_json, to_json
+from catwalk.environment.heartbeats import Heartbeats
 from catwalk.errors import CatwalkError, StoreUnavailableError, SupersededError
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.records.training import EpochRecord, EpochSegment, TrainingRecord
@@ -20,9 +21,6 @@ from catwalk.telemetry.observer import Observer
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 60.0
-LOST_SECONDS = 180.0
-"""A run that was silent for so long is lost: three heartbeats."""
 PAUSE_SECONDS = 1.0
 """Shortest time between two writes."""
 LONGEST_PAUSE = 30.0
@@ -59,7 +57,7 @@ class Journal:
     """Of the attempts before, until this one logs its first; then those up to that one, and its own."""
     dropped: int = 0
     """Epochs that there was no room for."""
-    heartbeat_seconds: float = HEARTBEAT_SECONDS
+    heartbeats: Heartbeats = field(default_factory=Heartbeats)
     superseded: SupersededError | None = None
     tested: bool = False
     """What is stored as test, if anything, is this attempt's."""
@@ -241,7 +239,7 @@ class Journal:
     def _summarised(self, summary: SummaryRecord) -> SummaryRecord:
         with self._lock:
             epochs, sha256 = list(self.epochs), self._model[0]
-        changed = replace(summary, model_sha256=sha256, lost_after=self.heartbeat_seconds * 3)
+        changed = replace(summary, model_sha256=sha256, lost_after=self.heartbeats.lost_after_seconds)
         if epochs:
             changed = with_training(changed, TrainingRecord(self.attempt, epochs))
             changed = replace(changed, last_metrics=epochs[-1].scores)
@@ -250,7 +248,7 @@ class Journal:
     def _work(self) -> None:
         pause = PAUSE_SECONDS
         while not self._stopped.is_set():
-            self._woken.wait(self.heartbeat_seconds)
+            self._woken.wait(self.heartbeats.every_seconds)
             self._woken.clear()
             if self._stopped.is_set() or self.superseded:
                 return

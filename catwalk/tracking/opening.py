@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from catwalk.environment import versions
+from catwalk.environment.heartbeats import Heartbeats
 from catwalk.errors import CatwalkError, ConfigError, InputError, NotFoundError
+from catwalk.ledger import model_names
 from catwalk.ledger.attempts import begin
 from catwalk.ledger.models.watched import check_name, note
 from catwalk.ledger.records.run import KeyRecord, RunRecord
@@ -33,7 +35,7 @@ from catwalk.tracking.arguments.settings import Threshold
 from catwalk.tracking.closing import open_key
 from catwalk.tracking.handle import TrackedRun, log
 from catwalk.tracking.identity import Identity, bystander, identify
-from catwalk.tracking.journal import LOST_SECONDS, Journal
+from catwalk.tracking.journal import Journal
 from catwalk.tracking.session import Session
 
 CLOSE_SECONDS = 60.0
@@ -65,7 +67,7 @@ def run(
     comes back does nothing.
 
     Args:
-        model: name under which versions compete: letters, digits, ``-``, ``_`` and ``.``.
+        model: name under which versions compete: letters and digits of any script, single spaces, ``- . _ ( ) + & @``.
         problem: what it is asked: :class:`catwalk.Binary`, :class:`catwalk.Multiclass` or :class:`catwalk.Regression`.
         params: what sets this run apart; the first 200 are kept, and what looks like a secret is not.
         run_key: names the run for retries; else `CATWALK_RUN_KEY`, else Airflow's task instance.
@@ -92,13 +94,13 @@ def run(
     record = _record(model, problem, params, every, cron, owner, thresholds, links, synthetic)
     identity, close_seconds = identify(run_key, ship), plain.seconds("close_timeout", close_timeout)
     if why or _forked():
-        log.info("this run of %s does nothing: %s", model, why or "another process has it open")
+        log.info("this run of %s does nothing: %s", record.model, why or "another process has it open")
         return TrackedRun(None)
-    _take(model)
+    _take(record.model)
     try:
         session = _session(record, identity, problem, close_seconds)
     except BaseException:
-        release(model)
+        release(record.model)
         raise
     return TrackedRun(session)
 
@@ -132,7 +134,7 @@ def _record(
     synthetic: bool,
 ) -> RunRecord:
     """What run.json says of any run that is opened so; its identity comes later."""
-    named, stored = settings.model_name(model), settings.stored_params(params)
+    named, stored = model_names.checked(model), settings.stored_params(params)
     return RunRecord(
         run_id="",
         model=named,
@@ -146,7 +148,7 @@ def _record(
         metric_series=OTHERS,
         schedule=settings.schedule(every, cron),
         problem=describe(problem),
-        owner=plain.text("owner", owner)[: settings.LONGEST_VALUE],
+        owner=settings.stored_owner(owner),
         links=settings.stored_links(links),
         thresholds=settings.stored_thresholds(thresholds, problem),
         threshold_reasons=settings.stored_reasons(thresholds),
@@ -155,21 +157,30 @@ def _record(
 
 def _check(problem: Any) -> None:
     if isinstance(problem, type) or not isinstance(problem, Problem):
-        raise InputError(f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {problem!r:.60}")
+        raise InputError(
+            f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {plain.shown(problem)}"
+        )
 
 
 def _session(record: RunRecord, identity: Identity, problem: Problem, close_seconds: float) -> Session:
     observer = observer_from_environment()
+    heartbeats = Heartbeats.from_environment()
     store = open_store_or_local(observer.store_operation, _PATIENCE)
     check_name(store, record.model)
     run = _opened(store, record, identity, observer)
     _mark_open(store, record.model, run.run_id)
     headline = problem.metrics[0]
     run.update_summary(
-        lambda summary: replace(summary, headline=headline.name, goal=headline.goal, lost_after=LOST_SECONDS, error="")
+        lambda summary: replace(
+            summary,
+            headline=headline.name,
+            goal=headline.goal,
+            lost_after=heartbeats.lost_after_seconds,
+            error="",
+        )
     )
     begun = begin(run, "train")
-    journal = Journal(run, observer, begun.record.number)
+    journal = Journal(run, observer, begun.record.number, heartbeats=heartbeats)
     journal.start()
     close_lost(store, record.model, run.run_id)
     if identity.ships:

@@ -16,6 +16,13 @@ def moment(seconds: float | None, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
         return "–"
 
 
+def due_text(due: float | None, now: float) -> str:
+    """When a run is due, in UTC, or since when it is overdue; empty: it is not due."""
+    if due is None:
+        return ""
+    return f"{'overdue since ' if due < now else ''}{moment(due, '%Y-%m-%d %H:%M UTC')}"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as people read them."""
     if seconds is None or not math.isfinite(seconds):
@@ -37,6 +44,11 @@ def span(seconds: float) -> str:
 def percent(ratio: float | None) -> str:
     """A ratio in per cent."""
     return "–" if ratio is None else f"{ratio:.2%}"
+
+
+def mebibytes(size: int | None) -> str:
+    """Bytes as people read them."""
+    return "–" if size is None else f"{size / 2**20:,.0f} MiB"
 
 
 def figure(value: float | None) -> str:

@@ -58,6 +58,8 @@ STAGE_STARTED = f"1000 * {_last('catwalk_stage_started_timestamp_seconds', 'stag
 STAGE_SECONDS = _last("ml_stage_duration_seconds", "stage")
 STAGE_MEMORY = _last("ml_stage_peak_memory_bytes", "stage")
 STAGE_CPU = _last("ml_stage_cpu_seconds", "stage")
+STAGE_GPU_MEMORY = _last("ml_stage_gpu_peak_memory_bytes", "stage")
+STAGE_GPU_USE = _last("ml_stage_gpu_utilisation_ratio", "stage")
 STAGE_ATTEMPTS = _last("catwalk_run_attempts", "stage")
 ORIGIN = _last("catwalk_run_info", "run_id", "dag_id", "dag_run_id", "trigger", "git_commit")
 # Known only after ingest, so that a run has two series.
@@ -218,6 +220,8 @@ DASHBOARD = board.board(
                 query(STAGE_MEMORY, "C", table=True),
                 query(STAGE_CPU, "D", table=True),
                 query(STAGE_ATTEMPTS, "E", table=True),
+                query(STAGE_GPU_MEMORY, "F", table=True),
+                query(STAGE_GPU_USE, "G", table=True),
             ],
             [
                 Column("stage", "Stage"),
@@ -225,6 +229,8 @@ DASHBOARD = board.board(
                 Column("Value #B", "Duration", {"unit": "s"}),
                 Column("Value #C", "Peak memory", {"unit": "bytes"}),
                 Column("Value #D", "CPU time", {"unit": "s"}),
+                Column("Value #F", "GPU memory", {"unit": "bytes"}),
+                Column("Value #G", "GPU use", {"unit": "percentunit"}),
                 Column("Value #E", "Attempts", {"decimals": 0}),
             ],
             order="Started",

@@ -21,13 +21,17 @@ from torch.optim.sgd import sgd
 
 from catwalk.errors import ArtifactError, ConfigError
 from catwalk.ledger.records.training import EpochRecord
+from ml.fashion_mnist.capture import Work, captured
 from ml.fashion_mnist.config import CLASSES, RunConfig
 from ml.fashion_mnist.dataset import Split
 from ml.fashion_mnist.network import Perceptron
 
 TRAIN_SAMPLE = 5_000
 """Training examples whose loss and accuracy are measured after each epoch, in evaluation mode like validation."""
-_SCORE_CHUNK = 2_000
+_SCORE_CHUNK = {"cpu": 2_000}
+"""Examples that a kind of device scores at once, so that they fit its caches; others take 20,000."""
+_AT_ONCE = 4
+"""Steps that a GPU takes in one launch."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -98,7 +102,9 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self._parameters: list[Tensor] = list(self.network.parameters())
-        self._momentum: list[Tensor | None] = [None] * len(self._parameters)
+        self._momentum = [torch.zeros_like(parameter) for parameter in self._parameters]
+        self._norms = torch.zeros((), device=self.device)
+        self._at_once = _AT_ONCE if self.device.type == "cuda" else 1
 
     @property
     def fingerprint(self) -> dict[str, str]:
@@ -116,16 +122,16 @@ class Trainer:
 
         Args:
             done: epochs that are trained already.
-            check: called before each step; may raise to stop at once.
+            check: called before each step, or on a GPU every few; may raise to stop at once.
         """
         inputs, labels = self._resident(self.train)
         sample = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(0))[:TRAIN_SAMPLE]
         sample = sample.to(self.device)
         sample_data, validation_data = (inputs[sample], labels[sample]), self._resident(self.validation)
-        steps_an_epoch = math.ceil(len(labels) / self.config.training.batch_size)
+        descend = self._launched(inputs, labels)
         for epoch in range(done + 1, self.config.training.epochs + 1):
             started = time.perf_counter()
-            gradient_norm, rate = self._train_epoch(epoch, steps_an_epoch, inputs, labels, check)
+            gradient_norm, rate = self._train_epoch(epoch, inputs, labels, descend, check)
             seconds = time.perf_counter() - started
             train_loss, train_accuracy, _ = self._measure(*sample_data)
             validation_loss, validation_accuracy, class_accuracy = self._measure(*validation_data)
@@ -147,39 +153,70 @@ class Trainer:
         """Standardised inputs (n, 784) and labels (n,) on the device."""
         return self.network.standardise(split.images.to(self.device)), split.labels.to(self.device).long()
 
+    def _launched(self, inputs: Tensor, labels: Tensor) -> Work:
+        """:meth:`_descend`, on a GPU captured where that is possible. Leaves weights and momentum as they are."""
+        if self.device.type != "cuda":
+            return self._descend
+        before = self.state()
+        self.network.train()
+        by_size = {len(part[0]): part for part in self._parts(inputs, labels, self._rates(1, len(labels)))}
+        launched = captured(self._descend, self.device, by_size.values())
+        self.restore(before)
+        return launched
+
+    def _rates(self, epoch: int, examples: int) -> list[float]:
+        """The learning rate of each step of an epoch."""
+        training = self.config.training
+        steps = math.ceil(examples / training.batch_size)
+        return [
+            learning_rate(step, training.epochs * steps, training.peak_learning_rate, training.warmup)
+            for step in range((epoch - 1) * steps, epoch * steps)
+        ]
+
+    def _parts(self, inputs: Tensor, labels: Tensor, rates: list[float]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """An epoch's examples and rates, cut into what is done at once."""
+        precision = torch.float64 if self.device.type == "cpu" else torch.float32  # a GPU's optimiser takes no other
+        examples = self._at_once * self.config.training.batch_size
+        return zip(
+            torch.split(inputs, examples),
+            torch.split(labels, examples),
+            torch.split(torch.tensor(rates, dtype=precision).to(self.device), self._at_once),
+            strict=True,
+        )
+
     def _train_epoch(
-        self, epoch: int, steps_an_epoch: int, inputs: Tensor, labels: Tensor, check: Callable[[], None]
+        self, epoch: int, inputs: Tensor, labels: Tensor, descend: Work, check: Callable[[], None]
     ) -> tuple[float, float]:
         """Returns the mean L2 norm of the steps' gradients, and the last learning rate."""
-        training = self.config.training
         torch.manual_seed(epoch_seed(self.seed, epoch))
-        order = torch.randperm(len(labels)).to(self.device)
-        # One shuffled copy an epoch: a step then slices contiguous memory instead of gathering rows.
-        inputs, labels = inputs[order], labels[order]
-        norms = torch.zeros((), device=self.device)
-        steps, rate = training.epochs * steps_an_epoch, 0.0
+        order = torch.randperm(len(labels), dtype=torch.int32).to(self.device)
+        rates = self._rates(epoch, len(labels))
+        self._norms.zero_()
         self.network.train()
-        for step in range(steps_an_epoch):
+        # One shuffled copy an epoch: a step then slices contiguous memory instead of gathering rows.
+        for part in self._parts(inputs[order], labels[order], rates):
             check()
-            batch = slice(step * training.batch_size, (step + 1) * training.batch_size)
-            rate = learning_rate(
-                (epoch - 1) * steps_an_epoch + step, steps, training.peak_learning_rate, training.warmup
-            )
-            self.network.zero_grad()
-            cross_entropy(self.network(inputs[batch]), labels[batch]).backward()  # type: ignore[no-untyped-call]
-            gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
-            norms += torch.nn.utils.get_total_norm(gradients)
-            self._descend(gradients, rate)
-        return float(norms) / steps_an_epoch, rate  # the epoch's one wait for the device
+            descend(*part)
+        return float(self._norms) / len(rates), rates[-1]
+
+    def _descend(self, inputs: Tensor, labels: Tensor, rates: Tensor) -> None:
+        """As many steps of gradient descent as there are rates, each on the next batch."""
+        batch_size = self.config.training.batch_size
+        batches = torch.split(inputs, batch_size), torch.split(labels, batch_size)
+        for some, their_labels, rate in zip(*batches, rates, strict=True):
+            loss = cross_entropy(self.network(some), their_labels)
+            gradients = list(torch.autograd.grad(loss, self._parameters))
+            self._norms += torch.nn.utils.get_total_norm(gradients)
+            self._update(gradients, rate)
 
     @torch.no_grad()
-    def _descend(self, gradients: list[Tensor], rate: float) -> None:
+    def _update(self, gradients: list[Tensor], rate: Tensor) -> None:
         """A step of SGD. Its class, :class:`torch.optim.SGD`, would import torch's compiler, which takes seconds."""
         training = self.config.training
         sgd(
             self._parameters,
             gradients,
-            self._momentum,
+            [*self._momentum],
             fused=True,
             lr=rate,
             momentum=training.momentum,
@@ -201,7 +238,7 @@ class Trainer:
     def state(self) -> bytes:
         """Weights and momentum as one safetensors file."""
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        tensors |= {f"momentum.{index}": value for index, value in enumerate(self._momentum) if value is not None}
+        tensors |= {f"momentum.{index}": value for index, value in enumerate(self._momentum)}
         return save({name: value.cpu().contiguous() for name, value in tensors.items()})
 
     def restore(self, state: bytes) -> None:
@@ -215,12 +252,12 @@ class Trainer:
             self.network.load_state_dict(
                 {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
             )
+            for index, place in enumerate(self._momentum):
+                place.copy_(tensors.get(f"momentum.{index}", torch.zeros(())))  # older ones have none where it is off
         except (SafetensorError, RuntimeError) as error:
             raise ArtifactError(
                 f"the weights in the checkpoint are damaged ({' '.join(str(error).split()):.200})"
             ) from error
-        found = [tensors.get(f"momentum.{index}") for index in range(len(self._parameters))]
-        self._momentum = [value if value is None else value.to(self.device) for value in found]
 
     def model(self) -> bytes:
         """The network alone, as safetensors: what tests and ships."""
@@ -231,7 +268,8 @@ def score(network: Perceptron, inputs: Tensor) -> Tensor:
     """Logits (n, classes) of standardised inputs (n, 784), in evaluation mode."""
     network.eval()
     with torch.inference_mode():
-        return torch.cat([network(chunk) for chunk in torch.split(inputs, _SCORE_CHUNK)])
+        chunks = torch.split(inputs, _SCORE_CHUNK.get(inputs.device.type, 20_000))
+        return torch.cat([network(chunk) for chunk in chunks])
 
 
 def load_network(config: RunConfig, weights: bytes) -> Perceptron:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -19,8 +20,8 @@ from catwalk.clients.airflow_health import DagRun, DagSchedule
 from catwalk.environment.former_names import under_new_names
 from catwalk.environment.schedule import Schedule
 from catwalk.knobs import knob_text
-from catwalk.ledger.models.watched import in_use
-from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
+from catwalk.ledger.models.overview import PIPELINE, Overview, overview
+from catwalk.ledger.records.model import ChampionRecord
 from catwalk.ledger.records.summary import StageSummary, SummaryRecord
 from catwalk.ledger.records.values import class_names
 from catwalk.ledger.summaries import shown_state, stalled_seconds
@@ -42,9 +43,8 @@ SHOWN_RUNS = 1_000
 """And so many at most, or a flood of runs would exceed what Prometheus accepts of the exporter: each has about 60
 series, with a decision about 120."""
 UNFINISHED_SECONDS = 24 * 3600.0
-"""The same for a run that never said how it ended: an alert on it must not resolve by mere silence."""
-_PIPELINE = ("schedule", "manual")
-"""Triggers whose runs count as the pipeline's own; sweeps and the command line try things out."""
+"""The same for a run that never said how it ended, from when it counts as stalled or lost: an alert on it must not
+resolve by mere silence."""
 _HARMLESS = "no_better"
 """The reason to hold that says nothing against a run."""
 _LINKS = ("airflow", "prometheus", "alertmanager", "grafana", "exporter", "courier")
@@ -157,16 +157,18 @@ def families(facts: Facts, settings: Settings) -> Iterator[Family]:
     """Every family with its samples. A family without samples is left out."""
     made = {metric: _family(metric) for metric in catalogue.by_transport("exporter") if metric.kind != "histogram"}
     summaries = facts.snapshot.summaries
-    shown, retired = _shown(summaries, facts.now), _retired(facts.snapshot)
+    snapshot, shown = facts.snapshot, _shown(summaries, facts.now, settings.stalled_seconds)
+    models = overview(summaries, snapshot.models, snapshot.champions, settings.schedule)
+    retired = {model.model for model in models if not model.in_use}
     for rows in (
         _own(facts, settings),
         _runs(facts, settings, shown),
-        _known_models(facts.snapshot, settings, retired),
-        _models(facts.snapshot, retired),
-        last_runs(facts.snapshot, facts.now, settings.stalled_seconds),
+        _known_models(models),
+        _models(snapshot, retired),
+        last_runs(snapshot, facts.now, settings.stalled_seconds),
         _decisions(summaries, shown, retired),
         _airflow(facts),
-        _freshness(facts, settings),
+        _freshness(facts, settings, models),
     ):
         for metric, value, labels in rows:
             made[metric].add_metric([*map(_as_sent, metric.labels, labels)], value)
@@ -177,8 +179,11 @@ Row = tuple[Metric, float, tuple[str, ...]]
 
 
 def _as_sent(name: str, value: str) -> str:
-    """A label's value; in the form that StatsD carries where series of both ways are joined by it."""
-    return label_value(value) if name in _SHARED_LABELS else value
+    """A label's value; in the form that StatsD carries where series of both ways are joined by it.
+
+    What UTF-8 has not would cost the whole page.
+    """
+    return label_value(value) if name in _SHARED_LABELS else value.encode("utf-8", "replace").decode()
 
 
 def _family(metric: Metric) -> Family:
@@ -221,14 +226,21 @@ def _runs(facts: Facts, settings: Settings, shown: Set[str]) -> Iterator[Row]:
             yield from _run(summary, facts.now, settings)
 
 
-def _shown(summaries: Iterable[SummaryRecord], now: float) -> Set[str]:
+def _shown(summaries: Iterable[SummaryRecord], now: float, stalled_seconds: float) -> Set[str]:
     """Runs whose own families are exported (still): unfinished ones first, then those that changed last."""
     recent = [
         (summary.finished is None, summary.updated, summary.run_id)
         for summary in summaries
-        if now - summary.updated <= (UNFINISHED_SECONDS if summary.finished is None else SHOWN_SECONDS)
+        if now - summary.updated <= _shown_seconds(summary, stalled_seconds)
     ]
     return {run_id for _, _, run_id in sorted(recent)[-SHOWN_RUNS:]}
+
+
+def _shown_seconds(summary: SummaryRecord, stalled_seconds: float) -> float:
+    """For how long after its last change a run is exported."""
+    if summary.finished is not None:
+        return SHOWN_SECONDS
+    return UNFINISHED_SECONDS + (stalled_seconds if summary.lost_after is None else summary.lost_after)
 
 
 def _run(summary: SummaryRecord, now: float, settings: Settings) -> Iterator[Row]:
@@ -254,6 +266,8 @@ def _run(summary: SummaryRecord, now: float, settings: Settings) -> Iterator[Row
     yield from _present(
         run,
         (catalogue.RUN_BEST_VALIDATION_LOSS, summary.best_validation_loss),
+        (catalogue.RUN_BEST_TRAIN_LOSS, summary.best_train_loss),
+        (catalogue.RUN_MEDIAN_TRAIN_LOSS, summary.median_train_loss),
         (catalogue.RUN_BEST_EPOCH, summary.best_epoch),
         (catalogue.RUN_LAST_VALIDATION_LOSS, summary.last_validation_loss),
     )
@@ -261,6 +275,7 @@ def _run(summary: SummaryRecord, now: float, settings: Settings) -> Iterator[Row
 
 def _stage(stage: StageSummary, labels: tuple[str, ...], finished: float | None) -> Iterator[Row]:
     yield catalogue.RUN_ATTEMPTS, stage.attempts, labels
+    yield from _present(labels, (catalogue.STAGE_SECONDS, stage.seconds))
     if stage.started is None:
         return
     yield catalogue.STAGE_STARTED, stage.started, labels
@@ -269,38 +284,20 @@ def _stage(stage: StageSummary, labels: tuple[str, ...], finished: float | None)
         yield catalogue.STAGE_ENDED, max(stage.started, ended), labels
 
 
-def _retired(snapshot: Snapshot) -> Set[str]:
-    """Models that are out of use, or have another name. Of those nothing is said that alerts stand on for good."""
-    runs = snapshot.summaries
-    gone = (known for known in snapshot.models if not in_use(known, (run for run in runs if run.model == known.model)))
-    return {known.model for known in gone}
+def _known_models(models: Iterable[Overview]) -> Iterator[Row]:
+    """What each model is that a pipeline runs or somebody has made known, and its own limits."""
+    for known in models:
+        if not known.tried and not known.renamed_to:
+            told = known.model, known.problem, known.owner, known.schedule, known.dag_id
+            yield catalogue.MODEL_INFO, 1, (*told, str(not known.in_use).lower())
+        if known.in_use:
+            for name, limit in _limits(known.thresholds).items():
+                yield catalogue.THRESHOLD, limit, (known.model, name)
 
 
-def _known_models(snapshot: Snapshot, settings: Settings, retired: Set[str]) -> Iterator[Row]:
-    """What each model is, by its last run of the pipeline or by hand, and its own limits."""
-    said = {known.model: known for known in snapshot.models}
-    last = {summary.model: summary for summary in snapshot.summaries if summary.trigger in _PIPELINE}
-    for model in {**last, **said}:
-        known = said.get(model, WatchedRecord(model))
-        if not known.renamed_to:
-            out_of_use = str(model in retired).lower()
-            yield catalogue.MODEL_INFO, 1, (*_description(known, last.get(model), settings), out_of_use)
-        if model not in retired:
-            for name, limit in _limits(known).items():
-                yield catalogue.THRESHOLD, limit, (model, name)
-
-
-def _description(known: WatchedRecord, last: SummaryRecord | None, settings: Settings) -> tuple[str, ...]:
-    """Values of all labels of :data:`catwalk.telemetry.catalogue.MODEL_INFO` but the last."""
-    if not last:
-        return known.model, str(known.problem.get("kind", "")), known.owner, known.schedule, ""
-    schedule = last.schedule or known.schedule or ("" if last.problem else str(settings.schedule))
-    return known.model, last.problem or "multiclass", last.owner or known.owner, schedule, last.dag_id
-
-
-def _limits(known: WatchedRecord) -> dict[str, float]:
+def _limits(thresholds: Mapping[str, Any]) -> dict[str, float]:
     """Name → limit, of all that a model has of its own."""
-    groups = (known.thresholds, *(known.thresholds.get(group) for group in ("floors", "limits")))
+    groups = (thresholds, *(thresholds.get(group) for group in ("floors", "limits")))
     limits = (found for group in groups if isinstance(group, dict) for found in group.items())
     return {name: limit for name, limit in limits if isinstance(limit, int | float)}
 
@@ -309,7 +306,7 @@ def _models(snapshot: Snapshot, retired: Set[str]) -> Iterator[Row]:
     """The latest and the champion of each model: few series, always there, so alerts stand on them."""
     latest: dict[str, SummaryRecord] = {}
     for summary in snapshot.summaries:
-        if summary.trigger in _PIPELINE and summary.ships and summary.is_tested and summary.model not in retired:
+        if summary.trigger in PIPELINE and summary.ships and summary.is_tested and summary.model not in retired:
             latest[summary.model] = summary  # oldest first: the last one stays
     for summary in latest.values():
         yield from _model(summary, "latest")
@@ -393,7 +390,7 @@ def _decisions(summaries: Iterable[SummaryRecord], visible: Set[str], retired: S
         if not summary.ships or summary.model in retired:
             continue
         since_ship[summary.model] = 0 if summary.decision == "ship" else since_ship.get(summary.model, 0) + 1
-        of_pipeline = summary.trigger in _PIPELINE
+        of_pipeline = summary.trigger in PIPELINE
         if of_pipeline:
             held = summary.decision == "hold" and summary.reason != _HARMLESS
             blocked[summary.model] = blocked.get(summary.model, 0) + 1 if held else 0
@@ -430,37 +427,22 @@ def _present(labels: tuple[str, ...], *values: tuple[Metric, float | None]) -> I
             yield metric, value, labels
 
 
-def _freshness(facts: Facts, settings: Settings) -> Iterator[Row]:
+def _freshness(facts: Facts, settings: Settings, models: Iterable[Overview]) -> Iterator[Row]:
     last: dict[tuple[str, str], float] = {}
-    scheduled: dict[str, list[SummaryRecord]] = {}
-    told: dict[tuple[str, str], str] = {}
     for summary in facts.snapshot.summaries:
         if summary.state == "succeeded" and summary.finished is not None:
             of_trigger = summary.model, summary.trigger
             last[of_trigger] = max(summary.finished, last.get(of_trigger, 0.0))
-        if summary.trigger == "schedule":
-            scheduled.setdefault(summary.model, []).append(summary)
-        if summary.trigger in _PIPELINE:
-            told[_told_by(summary)] = summary.schedule  # a run by hand tells of a schedule that has changed, too
     for labels, finished in last.items():
         yield catalogue.LAST_SUCCESS, finished, labels
-    models = {known.model: known for known in facts.snapshot.models}
-    for model, runs in scheduled.items():
-        own = told[_told_by(runs[-1])]
-        if in_use(models.get(model), runs) and (
-            own or not runs[-1].problem
-        ):  # a run that logs is due when it says so, whatever others do
-            yield from _due(model, runs, Schedule.of(own) if own else settings.schedule)
-    for known in models.values():
-        if known.model not in scheduled and in_use(known, ()):
-            yield from _owed(known.model, known.changed, known.changed, Schedule.of(known.schedule))
-    begun = {run.dag_id for runs in scheduled.values() for run in runs}
+    for known in models:
+        schedule = str(Schedule.of(known.schedule))
+        if known.due is not None:
+            yield catalogue.NEXT_RUN_DUE, known.due, (known.model, schedule, known.dag_id)
+        if known.good_due is not None:
+            yield catalogue.GOOD_RUN_DUE, known.good_due, (known.model, schedule)
+    begun = {summary.dag_id for summary in facts.snapshot.summaries if summary.trigger == "schedule"}
     yield from _first_due(facts, settings, begun)
-
-
-def _told_by(summary: SummaryRecord) -> tuple[str, str]:
-    """What has a schedule: a DAG of the stages, or the model of a run that logs."""
-    return summary.dag_id, summary.model if summary.problem else ""
 
 
 def _first_due(facts: Facts, settings: Settings, begun: Set[str]) -> Iterator[Row]:
@@ -474,16 +456,3 @@ def _first_due(facts: Facts, settings: Settings, begun: Set[str]) -> Iterator[Ro
     for dag_id, (schedule, since) in waiting.items():
         for due in islice(schedule.after(since), 1):
             yield catalogue.NEXT_RUN_DUE, due, ("", str(schedule), dag_id)
-
-
-def _due(model: str, runs: Sequence[SummaryRecord], schedule: Schedule) -> Iterator[Row]:
-    """When the next scheduled run should begin, and by when two in a row will have brought nothing."""
-    good = [run.started for run in runs if run.state == "succeeded"] or [min(run.started for run in runs)]
-    yield from _owed(model, max(run.started for run in runs), max(good), schedule, runs[-1].dag_id)
-
-
-def _owed(model: str, began: float, good: float, schedule: Schedule, dag_id: str = "") -> Iterator[Row]:
-    for due in islice(schedule.after(began), 1):
-        yield catalogue.NEXT_RUN_DUE, due, (model, str(schedule), dag_id)
-    for due in islice(schedule.after(good), 1, 2):
-        yield catalogue.GOOD_RUN_DUE, due, (model, str(schedule))

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from catwalk.ledger.models.overview import PIPELINE
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.summaries import shown_state
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from catwalk_exporter.snapshot import Snapshot
-
-_PIPELINE = ("schedule", "manual")
-"""Triggers whose runs go before all others, which try things out."""
 
 
 def last_runs(
@@ -31,7 +29,7 @@ def last_runs(
     renamed = {known.model: known.renamed_to for known in snapshot.models if known.renamed_to}
     started: dict[str, SummaryRecord] = {}
     decided: dict[str, SummaryRecord] = {}
-    for summary in sorted(snapshot.summaries, key=lambda run: run.trigger in _PIPELINE):  # oldest first: the last stays
+    for summary in sorted(snapshot.summaries, key=lambda run: run.trigger in PIPELINE):  # oldest first: the last stays
         model = _name_now(summary.model, renamed)
         started[model] = summary
         if summary.decision:

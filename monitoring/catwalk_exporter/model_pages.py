@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from catwalk.environment.schedule import Schedule
 from catwalk.errors import ConfigError
 from catwalk.ledger.models.overview import Overview, overview
-from catwalk.ledger.records.model import WatchedRecord
 from catwalk.problems import described
 from catwalk.problems.limits import Limit, limits
 from catwalk.report.limits_table import limits_table
-from catwalk.telemetry.wire.labels import label_value
 from catwalk.web.markup import (
     Content,
     Html,
@@ -23,33 +23,39 @@ from catwalk.web.markup import (
     markup,
     navigation,
 )  # fmt: skip
-from catwalk_exporter.pages import ALL_RUNS, store_notice
+from catwalk.web.values import due_text
+from catwalk_exporter.pages import ALL_RUNS, anchor, store_notice
 from catwalk_exporter.snapshot import Snapshot
 
 
-def models(snapshot: Snapshot, store_up: bool) -> str:
-    """Every model, by name."""
-    known = {record.model: record for record in snapshot.models}
-    found = overview(snapshot.summaries, snapshot.models, snapshot.champions)
-    cards = [_model(model, known.get(model.model)) for model in found] or [element("p", "No models yet.")]
+def models(snapshot: Snapshot, schedule: Schedule, now: float, store_up: bool) -> str:
+    """Every model, by name.
+
+    Args:
+        snapshot: of the ledger.
+        schedule: of a DAG whose file says none.
+        now: Unix time.
+        store_up: the snapshot is fresh.
+    """
+    problems = {record.model: record.problem for record in snapshot.models}
+    found = overview(snapshot.summaries, snapshot.models, snapshot.champions, schedule)
+    cards = [_model(model, problems.get(model.model, {}), now) for model in found] or [element("p", "No models yet.")]
     return document(
         "Catwalk models", element("h1", "Models"), *store_notice(store_up), *cards, navigation=navigation(ALL_RUNS)
     )
 
 
-def _model(model: Overview, known: WatchedRecord | None) -> Html:
-    facts = [(name, value) for name, value in _facts(model) if markup(value)]
-    return card(
-        element("h3", model.model, id=f"model-{label_value(model.model)}"),
-        descriptions(facts),
-        limits_table(_limits(known)),
-    )
+def _model(model: Overview, problem: dict[str, Any], now: float) -> Html:
+    facts = [(name, value) for name, value in _facts(model, now) if markup(value)]
+    heading = element("h3", model.model, id=anchor(model.model))
+    return card(heading, descriptions(facts), limits_table(_limits(model, problem)))
 
 
-def _facts(model: Overview) -> Iterator[tuple[str, Content]]:
+def _facts(model: Overview, now: float) -> Iterator[tuple[str, Content]]:
     yield "state", model.state
     yield "kind", model.problem
-    yield "due", model.schedule
+    yield "schedule", model.schedule
+    yield "next due", due_text(model.due, now)
     yield "owner", model.owner
     yield "links", links(model.links)
     yield "runs", f"{model.runs:,}"
@@ -61,9 +67,9 @@ def _run(run_id: str) -> Content:
     return link(f"/runs/{run_id}", run_id) if run_id else ""
 
 
-def _limits(known: WatchedRecord | None) -> list[Limit]:
+def _limits(model: Overview, problem: dict[str, Any]) -> list[Limit]:
     """None of a model whose kind nobody has told, or that this version can't read."""
     try:
-        return [*limits(described(known.problem), known.thresholds, known.threshold_reasons)] if known else []
+        return [*limits(described(problem), model.thresholds, model.threshold_reasons)] if model.thresholds else []
     except (ConfigError, AttributeError, TypeError, ValueError):  # nonsense in a record costs no other model its card
         return []

@@ -33,6 +33,11 @@ _HEADER = ("run", "state", "test", "decision", "model", "trigger", "epochs", "st
 _CSS = ("", "", "n", "name", "name", "", "n", "nowrap")
 
 
+def anchor(model: str) -> str:
+    """Where a model's card is on its page: by the name that Prometheus has of it, and so dashboards."""
+    return f"model-{quote(label_value(model), safe='')}"
+
+
 def index(snapshot: Snapshot, store_up: bool, now: float, stalled_seconds: float, limit: int = 500) -> str:
     """Every run, newest first."""
     champions = {champion.run_id for champion in snapshot.champions}
@@ -120,7 +125,7 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
     yield "state", joined(element("span", state, state), where)
     yield "error", summary.error
     yield "decision", element("span", summary.sentence, summary.decision) if summary.sentence else ""
-    model = link(f"/models#model-{quote(label_value(summary.model))}", summary.model)
+    model = link(f"/models#{anchor(summary.model)}", summary.model)
     yield "model", joined(model, " (synthetic data)" if summary.synthetic else "")
     yield "owner", summary.owner
     yield "links", links(summary.links)

@@ -11,8 +11,15 @@ import pytest
 from catwalk.airflow.dag_settings import DagSettings
 from tests.dags.conftest import printed
 
-NAMES = ("CATWALK_SCHEDULE", "CATWALK_TASK_RETRIES", "CATWALK_RETRY_DELAY_SECONDS", "CATWALK_SWEEP_PARALLEL")
-COMPLAINTS = {("", "", "", ""): 0, ("nightly", "many", "soon", "all"): 4}
+NAMES = (
+    "CATWALK_SCHEDULE",
+    "CATWALK_TASK_RETRIES",
+    "CATWALK_RETRY_DELAY_SECONDS",
+    "CATWALK_TASK_TIMEOUT_SECONDS",
+    "CATWALK_TRAINING_TIMEOUT_SECONDS",
+    "CATWALK_SWEEP_PARALLEL",
+)
+COMPLAINTS = {("",) * 6: 0, ("nightly", "many", "soon", "15min", "30h", "all"): 6}
 """Values of :data:`NAMES` → how many of them make no sense."""
 READ = """
 import json
@@ -24,6 +31,7 @@ print(json.dumps({
     "schedule": training and training.schedule.expression,
     "retries": training and training.get_task("train").retries,
     "delay": training and training.get_task("train").retry_delay.total_seconds(),
+    "timeouts": training and [training.get_task(name).execution_timeout.total_seconds() for name in ("test", "train")],
     "parallel": sweep and sweep.get_task("train").max_active_tis_per_dag,
     "docs": [dag.doc_md for dag in bag.dags.values()],
 }))
@@ -46,6 +54,7 @@ def test_an_empty_value_means_the_default_and_an_absurd_one_is_shown(
     default = DagSettings()
     assert (read["schedule"], read["retries"]) == (default.schedule, default.retries)
     assert (read["delay"], read["parallel"]) == (default.retry_delay_seconds, default.sweep_parallel)
+    assert read["timeouts"] == [default.task_timeout_seconds, default.training_timeout_seconds]
     assert len(read["docs"]) == 2
     for documentation in read["docs"]:
         assert documentation.count("; its default holds.**") == complaints

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import CronTriggerTimetable
+from airflow.sdk import Asset, CronTriggerTimetable
 
+from catwalk.clients.airflow_api import champion_assets
 from catwalk.errors import ConfigError
 from catwalk.knobs import knobs
 from stack.settings import PROJECT
@@ -57,6 +58,17 @@ def test_each_dag_has_its_own_schedule_and_its_own_settings(found: Any) -> None:
 def test_airflow_shows_the_code_of_the_file_that_asked_for_a_dag(found: Any) -> None:
     assert Path(found["shapes"].fileloc).name == Path(found["shapes_sweep"].fileloc).name == "shapes_dags.py"
     assert Path(found["fashion_training"].fileloc).name == "fashion_training.py"
+
+
+def test_each_model_has_an_asset_of_its_own_that_any_airflow_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a name of at most a hundred characters, in any script, in Airflow's database of any kind."""
+    models = ["mlp", "mlp-2", "mlp_2", "猫", "%E7%8C%AB", "𝔐" * 100, "a b", "a/b", "airflow://b", "é", "e\u0301"]
+    monkeypatch.setattr("airflow.sdk.definitions.asset.SQL_ALCHEMY_CONN", "mysql://")
+    with pytest.raises(ValueError, match="ASCII"):
+        Asset("catwalk_champion_猫")
+    assets = [Asset(champion_assets(model)[0]) for model in models]
+    assert len({asset.name for asset in assets}) == len({asset.uri for asset in assets}) == len(models)
+    assert assets[0].name == "catwalk_champion_mlp"
 
 
 def test_dag_files_are_short() -> None:

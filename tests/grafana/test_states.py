@@ -155,7 +155,7 @@ class Story:
             state.answers[query] = found
         state.alerts &= prometheus.alerts()
         up = {"statsd_exporter": truth.statsd_exporter, "exporter": truth.exporter}
-        return state if prometheus.scraped([job for job, answers in up.items() if answers], began) else None
+        return state if prometheus.scraped(began, but=[job for job, answers in up.items() if not answers]) else None
 
     def up_to_now(self, name: str) -> list[State]:
         """The states of this name, at each range that ends now."""

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
+from catwalk.environment.heartbeats import Heartbeats
 from catwalk.ledger.models.champion import in_service
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.replay.points import run_points
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store
-from catwalk.tracking.journal import LOST_SECONDS
 from stack.parts.health import get
 from stack.settings import PROJECT
 from tests.grafana.measured import Measured
@@ -337,7 +337,7 @@ def _never_finished(one: Author, command: Any) -> Run:
     run = runs()[-1]
     assert command("runs", "--json").json()[0]["state"] == "running"
     killed(process)
-    run.update_summary(lambda summary: replace(summary, updated=time.time() - LOST_SECONDS - 60))
+    run.update_summary(lambda summary: replace(summary, updated=time.time() - Heartbeats().lost_after_seconds - 60))
     assert "lost" in command("runs").out
     return run
 

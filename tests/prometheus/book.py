@@ -29,7 +29,7 @@ def checks_of(rule: Rule) -> tuple[int, int]:
 
 def fires_in(rule: Rule, check: Expectation) -> bool:
     """Whether an alert with the rule's name and labels is expected."""
-    labels = rule.body.get("labels", {}).items()
+    labels = rule.fixed_labels.items()
     return check.name == rule.name and any(labels <= alert.labels.items() for alert in check.alerts or ())
 
 

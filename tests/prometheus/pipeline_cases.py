@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote_plus
+
 from tests.prometheus.scenario import (
     OLDER,
     RUN,
@@ -26,6 +28,8 @@ RUN_PAGE = f"catwalk-run?var-model=mlp&var-run={RUN}"
 PIPELINE_PAGE = "catwalk-pipeline?var-model=mlp"
 LABELS = f'{{model="mlp", run_id="{RUN}"}}'
 HOUR = 3_600
+OF_A_SCRIPT = "größe v2 (EU)+&"
+"""A model whose name an address has to quote."""
 
 EXPORTER_UP = 'up{job="exporter", instance="exporter:1"}'
 NIGHTLY = "0 3 * * *"
@@ -43,7 +47,7 @@ def late(by: str, model: str = "mlp") -> Alert:
         {**WARNING, "model": model},
         f"{model}: a scheduled run is {by} late",
         f"The schedule of {model} fired {by} ago, and no run has begun.",
-        f"catwalk-pipeline?var-model={model}",
+        f"catwalk-pipeline?var-model={quote_plus(model)}",
     )
 
 
@@ -233,11 +237,11 @@ LIMITS: list[Scenario] = [
     scenario(
         "two models are due at once, and one of them may take its time",
         {
-            **due("next", constant(HOUR)), **due("next", constant(HOUR), model="weekly"),
-            **limit("weekly", "schedule_grace_seconds", 6 * HOUR), EXPORTER_UP: constant(1),
+            **due("next", constant(HOUR)), **due("next", constant(HOUR), model=OF_A_SCRIPT),
+            **limit(OF_A_SCRIPT, "schedule_grace_seconds", 6 * HOUR), EXPORTER_UP: constant(1),
         },
         fires("RetrainingOverdue", "7h", late("6h 0m 0s")),
-        fires("RetrainingOverdue", "7h20m", late("6h 20m 0s"), late("6h 20m 0s", "weekly")),
+        fires("RetrainingOverdue", "7h20m", late("6h 20m 0s"), late("6h 20m 0s", OF_A_SCRIPT)),
         interval="5m",
     ),
     scenario(
@@ -461,6 +465,19 @@ DURATIONS: list[Scenario] = [
         has("model:latest_duration_seconds:last", "30m", {}),
         has("model:latest_stage_duration_seconds:last", "30m", {}),
         interval="1m",
+    ),
+    scenario(
+        "a run goes on for 30 hours: that one of its first stages was slow is known to its end",
+        {
+            **past_runs(5),
+            series("catwalk_run_info", **OF_RUN, trigger="schedule"): "_x20 1x360",
+            series("catwalk_run_started_timestamp_seconds", **OF_RUN): "_x20 6000x360",
+            series("ml_stage_duration_seconds", **OF_RUN, stage="train"): "_x20 111x12",
+            series("catwalk_stage_duration_seconds", **OF_RUN, stage="train"): "_x20 111x360",
+        },
+        fires("PipelineTaskSlow", "3h", SLOW_TRAIN),
+        fires("PipelineTaskSlow", "31h", SLOW_TRAIN),
+        interval="5m",
     ),
 ]  # fmt: skip
 

@@ -45,9 +45,16 @@ class Rule:
         return str(self.body["labels"]["severity"])
 
     @property
+    def fixed_labels(self) -> dict[str, str]:
+        """Labels that all its alerts have: those that hang on the moment are left out."""
+        labels: dict[str, str] = self.body.get("labels", {})
+        return {name: value for name, value in labels.items() if "{{" not in value}
+
+    @property
     def uses(self) -> set[str]:
-        """Recorded series, and alerts, that the expression or the annotations read."""
-        text = " ".join([self.expression, *self.body.get("annotations", {}).values()])
+        """Recorded series, and alerts, that the expression, the labels or the annotations read."""
+        told = (*self.body.get("labels", {}).values(), *self.body.get("annotations", {}).values())
+        text = " ".join([self.expression, *told])
         return set(_RECORDED.findall(text) + _ALERTS.findall(text))
 
     @property

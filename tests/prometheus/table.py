@@ -48,7 +48,7 @@ def meaning(name: str) -> str:
 def _row(rule: Rule) -> str:
     firing, silent = checks_of(rule)
     wrongs = sum(1 for _ in mutants(rule))
-    further = [f"`{name}={value}`" for name, value in rule.body["labels"].items() if name not in ("severity", "area")]
+    further = [f"`{name}={value}`" for name, value in rule.fixed_labels.items() if name not in ("severity", "area")]
     return (
         f"| [{rule.name}](runbooks/{rule.name}.md) | {', '.join([rule.severity, *further])} | {meaning(rule.name)} "
         f"| {rule.body.get('for', '–')} | {firing} + {silent} | {wrongs} of {wrongs} |"

@@ -443,6 +443,17 @@ def target_down(job: str) -> Alert:
     return Alert({**CRITICAL, "job": job}, f"{job} is down", f"Prometheus has not reached {job} for a minute.", PAGE)
 
 
+def restarts(job: str, times: int) -> Alert:
+    """A target that ends and is started again."""
+    return Alert(
+        {**CRITICAL, "job": job, "source": "restarts"},
+        f"{job} ends and starts again and again",
+        f"{job} has started {times} times in a quarter of an hour. It answers in between, and loses each time what it "
+        "had in memory.",
+        PAGE,
+    )
+
+
 EXPORTER_DOWN = Alert(
     {**CRITICAL, "job": "exporter"},
     "Catwalk's exporter is down",
@@ -549,6 +560,20 @@ STACK: list[Scenario] = [
             "2m",
             {'{job="alertmanager"}': 0, **{f'{{job="{job}"}}': 1 for job in JOBS if job != "alertmanager"}},
         ),
+    ),
+    scenario(
+        "a target crashes once a minute, and is back before the next scrape or the one after it",
+        {
+            **ALL_UP,
+            up("alertmanager"): "1x11 0 1x5 0 1x5 0 1x5 0 1x200",
+            of_job("process_start_time_seconds", "alertmanager"): "0x11 stale 120x5 180x5 240x5 stale 300x200",
+            of_job("process_start_time_seconds", "statsd_exporter"): "0x60 600x10 720x200",
+        },
+        silent("TargetDown", "3m50s"),
+        fires("TargetDown", "4m10s", restarts("alertmanager", 3)),
+        fires("TargetDown", "14m", restarts("alertmanager", 4)),
+        silent("TargetDown", "25m"),
+        silent("StatsdExporterDown", "14m"),
     ),
     scenario(
         "nothing is scraped",

@@ -32,7 +32,7 @@ PER_RUN = {metric.name for metric in catalogue.METRICS if "run_id" in metric.lab
 """Families whose series come and go with runs; a champion stays, and so does what came last."""
 OWN = ("catwalk_", "ml_", "airflow_")
 _FUNCTIONS = {
-    "count_values",
+    "count_values", "changes",
     "abs", "absent", "and", "avg_over_time", "bool", "bottomk", "by", "clamp_min", "count", "group", "group_left",
     "group_right", "histogram_quantile", "ignoring", "increase", "label_replace", "last_over_time", "max",
     "max_over_time", "min", "min_over_time", "offset", "on", "or", "quantile", "rate", "round", "scalar", "sum",
@@ -74,7 +74,7 @@ def test_an_alert_has_the_labels_and_annotations_that_routes_templates_and_peopl
         "none",
     )
     assert labels["area"] == rule.file.partition(".")[0]
-    assert labels.keys() <= {"severity", "area", "source"}
+    assert labels.keys() <= {"severity", "area", "source", "owner"}
     assert annotations.keys() == {"summary", "description", "runbook_url", "dashboard"}
     assert annotations["runbook_url"] == "{{ $externalLabels.runbooks }}/" + rule.name
     dashboard = re.fullmatch(r"\{\{ \$externalLabels\.grafana \}\}/d/([a-z-]+)(\?.*)?", annotations["dashboard"])

@@ -250,6 +250,60 @@ def test_an_alert_reaches_courier_mail_slack_and_webhook_and_so_does_its_end(peo
         wait_until(lambda: [status for status, _ in hooks(listener, path)] == ["firing", "resolved"], "its end")  # noqa: B023
 
 
+@pytest.fixture(scope="module")
+def owners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Alertmanager, Listener]]:
+    """An Alertmanager with the platform's receiver and two owners', and who listens for all of them."""
+    folder, listener = tmp_path_factory.mktemp("owners"), Listener()
+    for name in ("", "growth", "risk"):
+        (folder / "receivers" / name).mkdir()
+        (folder / "receivers" / name / "webhook_url").write_text(f"{listener.url}/{name or 'platform'}")
+    found = Alertmanager(folder, receivers.read(folder / "receivers"), f"{listener.url}/courier")
+    yield found, listener
+    found.stop()
+    listener.stop()
+
+
+def heard(listener: Listener, name: str) -> dict[str, list[str]]:
+    """Who was told of an alert → its statuses, in order."""
+    found: dict[str, list[str]] = {}
+    for _, path, body, _ in listener.received:
+        for one in body["alerts"]:
+            if one["labels"]["alertname"] == name:
+                found.setdefault(path.split("/")[1], []).append(one["status"])
+    return found
+
+
+@pytest.mark.parametrize("severity", ["warning", "critical"])
+def test_each_owner_hears_of_its_models_and_the_platform_of_the_rest(
+    owners: tuple[Alertmanager, Listener], severity: str
+) -> None:
+    server, listener = owners
+    for owner, whom in (("growth", "growth"), ("risk", "risk"), ("", "platform"), ("no folder", "platform")):
+        name = f"OwnerOf{severity}{whom}{len(owner)}"
+        server.post(alert(name, severity, area="model", model=name, **({"owner": owner} if owner else {})))
+        wait_until(
+            lambda name=name, whom=whom: heard(listener, name) == {"courier": ["firing"], whom: ["firing"]},  # type: ignore[misc]
+            f"{whom} hears of {name}",
+        )
+
+
+def test_where_the_owner_changes_the_end_goes_to_whom_the_beginning_went(
+    owners: tuple[Alertmanager, Listener],
+) -> None:
+    """Prometheus then ends the alert that names the old owner, and begins one that names the new one."""
+    server, listener = owners
+    before, after = (alert("Handed", area="model", model="m", owner=owner) for owner in ("growth", "risk"))
+    server.post(before)
+    wait_until(lambda: heard(listener, "Handed") == {"courier": ["firing"], "growth": ["firing"]}, "growth hears")
+    server.post(before, seconds=-1)
+    server.post(after)
+    wait_until(lambda: heard(listener, "Handed").get("risk") == ["firing"], "risk hears")
+    wait_until(lambda: heard(listener, "Handed")["growth"] == ["firing", "resolved"], "growth hears of the end")
+    server.post(after, seconds=-1)
+    wait_until(lambda: heard(listener, "Handed")["risk"] == ["firing", "resolved"], "risk hears of the end")
+    assert heard(listener, "Handed").keys() == {"courier", "growth", "risk"}
+
+
 def test_the_watchdog_comes_again_and_again_to_the_courier_alone(people: People) -> None:
     people.alertmanager.post(alert("Watchdog", "none"))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import subprocess
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -200,7 +202,11 @@ def test_mail_without_a_password(tmp_path: Path) -> None:
             "reaches nobody: .*; rename or remove it. The names are discord",
         ),
         ("victorops_key", "SECRET", "reaches nobody"),
-        ("models/slack_url", "https://hooks.slack.test/a", "reaches nobody: .*pipeline"),
+        ("growth/slack_url", "", "slack_url must hold a URL"),
+        ("growth/slack_url.txt", "https://hooks.slack.test/a", "reaches nobody"),
+        ("growth/quiet_hours.yml", "times: 22:00-07:00", "reaches nobody"),
+        ("growth/smtp_password", "SECRET", "needs .*email.yml"),
+        ("growth/email.yml", "to: a@b\nfrom: c@d\nsmarthost: h:25\nusername: u", "put the password into"),
         ("model/quiet_hours.yml", "times: 22:00-07:00", "reaches nobody"),
         ("model/slack_url.txt", "https://hooks.slack.test/a", "reaches nobody"),
         ("model", "https://hooks.slack.test/a", "can't be read: Not a directory"),
@@ -252,9 +258,127 @@ def test_a_file_that_makes_no_sense_is_named(tmp_path: Path, name: str, text: st
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError, match=complaint) as refused:
         receivers.read(tmp_path)
-    named = "models" if name.startswith("models") else name.removesuffix("/url")
-    assert str(tmp_path / named) in str(refused.value)
+    assert str(tmp_path / name.removesuffix("/url")) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        (
+            "models",
+            "/models would be an owner's folder, and is nearly the name of the area model; rename it. The areas",
+        ),
+        (
+            "Pipeline",
+            "/Pipeline would be .* the name of the area pipeline; rename it. The areas are model, pipeline, tel",
+        ),
+        ("everybody", "/everybody has the name of everybody's files; for an owner of that name, call it %65verybody"),
+        ("courier", "/courier has the name of the courier; for an owner of that name, call it %63ourier"),
+        ("gr\nowth", r"/'gr\\nowth' can be nobody's name; write odd characters as in a URL"),
+        ("%ff", "/'%ff' can be nobody's name"),
+        ("%ed%a0%80", "/'%ed%a0%80' can be nobody's name"),
+    ],
+)
+def test_a_folder_that_can_be_no_owners_is_named(tmp_path: Path, name: str, complaint: str) -> None:
+    folder_with(tmp_path, "email.yml", "smtp_password")
+    folder_with(tmp_path / name, "slack_url")
+    with pytest.raises(ConfigError, match=complaint) as refused:
+        receivers.read(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_owners_folder_that_reaches_nobody_is_named(tmp_path: Path) -> None:
+    folder_with(tmp_path, "slack_url")
+    folder_with(tmp_path / "growth")
+    (tmp_path / "growth" / ".keep").write_text("")
+    with pytest.raises(ConfigError, match="growth reaches nobody: put a receiver's file into it, or remove it"):
+        receivers.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("a:b", "a%3Ab"), ("caf\N{LATIN SMALL LETTER E WITH ACUTE}", "cafe\N{COMBINING ACUTE ACCENT}")]
+)
+def test_two_folders_of_one_owner_are_named(tmp_path: Path, one: str, other: str) -> None:
+    for name in (one, other):
+        folder_with(tmp_path / name, "slack_url")
+    with pytest.raises(ConfigError, match="are of one owner; make them one folder") as refused:
+        receivers.read(tmp_path)
+    assert str(tmp_path / one) in str(refused.value) and str(tmp_path / other) in str(refused.value)
+
+
+OWNERS = {
+    "growth": "growth",
+    "Growth": "Growth",
+    "équipe données": "équipe données",
+    "team%2Fml": "team/ml",
+    "成長チーム": "成長チーム",
+    'a "b" \\c {x}': 'a "b" \\c {x}',
+    "=~.*": "=~.*",
+    "%6Dodel": "model",
+    "%65verybody": "everybody",
+    "100%25, sure": "100%, sure",
+    "a%0Ab": "a\nb",
+    "n\u200co": "n\u200co",
+}
+"""Name of the folder → owner."""
+
+
+@pytest.fixture(scope="module")
+def owned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With everybody's receivers, those of an area, and those of all owners."""
+    home = tmp_path_factory.mktemp("owned")
+    for name in ("", "model", *OWNERS):
+        folder_with(home / "receivers" / name, "webhook_url")
+    return notifications.write(home / "alertmanager", receivers.read(home / "receivers"), COURIER_URL)
+
+
+def reached(configuration: Path, **labels: str) -> list[str]:
+    """Whom an alert with these labels reaches besides the courier, which it must."""
+    command = [str(tool("amtool")), "config", "routes", "test", f"--config.file={configuration}"]
+    quoted = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels.items()]
+    done = subprocess.run([*command, *quoted], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "fallback" not in done.stderr + done.stdout
+    courier, *people = done.stdout.strip().split(",", 1)
+    assert courier == "courier"
+    return people
+
+
+@pytest.mark.parametrize("area", ["model", "pipeline", "telemetry", "kitchen"])
+@pytest.mark.parametrize("severity", ["critical", "warning"])
+def test_an_alert_reaches_the_owner_that_it_names_and_nobody_else(owned: Path, severity: str, area: str) -> None:
+    for folder, owner in OWNERS.items():
+        assert reached(owned, alertname="A", severity=severity, area=area, owner=owner) == [folder]
+    assert reached(owned, alertname="A", severity="info", owner="growth") == []
+    decomposed = unicodedata.normalize("NFD", "équipe données")
+    assert reached(owned, alertname="A", severity=severity, area=area, owner=decomposed) == ["équipe données"]
+
+
+@pytest.mark.parametrize(
+    "owner", [None, "", "grow", "growth ", "GROWTH", "=", "team%2Fml", "<error expanding template>"]
+)
+def test_an_alert_of_nobody_known_reaches_those_of_the_area(owned: Path, owner: str | None) -> None:
+    for severity in ("critical", "warning"):
+        for area, expected in (("model", "model"), ("pipeline", "pipeline"), ("kitchen", "everybody")):
+            named = {} if owner is None else {"owner": owner}
+            assert reached(owned, alertname="A", severity=severity, area=area, **named) == [expected]
+
+
+def test_warnings_of_owners_wait_in_the_quiet_hours_too(owned: Path) -> None:
+    critical, warning = [
+        route["routes"] for route in yaml.safe_load(owned.read_text())["route"]["routes"] if "routes" in route
+    ]
+    assert all("mute_time_intervals" not in route for route in critical)
+    assert all(route["mute_time_intervals"] == ["quiet_hours"] for route in warning)
+
+
+def test_what_an_owner_gets_is_the_owners_alone(tmp_path: Path) -> None:
+    folder_with(tmp_path, "email.yml", "smtp_password", "slack_url")
+    folder_with(tmp_path / "growth", "webhook_url")
+    assert receivers.read(tmp_path)["growth"] == Channels(webhook_url_file=tmp_path / "growth" / "webhook_url")
+    by_name = {one["name"]: one for one in yaml.safe_load(rendered(tmp_path))["receivers"]}
+    assert by_name["growth"].keys() == {"name", "webhook_configs"}
 
 
 def test_a_password_that_nobody_asks_for_is_named(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ def summary(run_id: str = "20261123T030000Z-00000001", **changes: Any) -> Summar
         "epochs": 18,
         "best_epoch": 16,
         "best_validation_loss": 0.26,
+        "best_train_loss": 0.14,
+        "median_train_loss": 0.31,
         "last_validation_loss": 0.27,
         "test_accuracy": 0.901,
         "test_loss": 0.28,

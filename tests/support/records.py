@@ -79,6 +79,7 @@ def evaluation() -> EvaluationRecord:
 def make_attempt() -> Any:
     def make(stage: str = "train", number: int = 1, **changes: Any) -> AttemptRecord:
         values: dict[str, Any] = {"ended": 1_060.0, "outcome": "succeeded", "cpu_seconds": 90.0, "peak_memory_bytes": 5}
+        values |= {"gpu_peak_memory_bytes": 7, "gpu_utilisation_ratio": 0.5}
         return AttemptRecord(stage, number, 1_000.0, "host", 1, **{**values, **changes})  # type: ignore[arg-type]
 
     return make

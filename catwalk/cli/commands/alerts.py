@@ -12,18 +12,28 @@ from catwalk.cli.options import By, Json, given, person
 from catwalk.errors import CatwalkError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from catwalk.clients.alertmanager import ActiveAlert
     from catwalk.clients.planned_work import Chain
 
 
 def alerts(
     receiver: Annotated[
-        str, typer.Argument(metavar="RECEIVER", help="With --test: whose ways; default: all.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="RECEIVER",
+            help="With --test: whose ways, or which (growth/slack); default: all.",
+            show_default=False,
+        ),
     ] = "",
     test: Annotated[
         bool, typer.Option("--test", help="Send a test notification by each way, and say what came back.")
     ] = False,
     history: Annotated[bool, typer.Option("--history", help="Show what was told before as well.")] = False,
+    owner: Annotated[
+        str, typer.Option(help="Only what is about models that this owner answers for.", show_default=False)
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, help="Notifications of the history to look at, at most.")] = 50,
     json: Json = False,
 ) -> None:
@@ -34,9 +44,12 @@ def alerts(
     from catwalk.environment.parts import part_url
 
     if test or receiver:
-        _test_notifications(receiver, json, test and not history)
+        _test_notifications(receiver, json, test and not history and not owner)
     kept = told(part_url("courier"), limit) if history else None
     firing, unheard = _firing()
+    firing = firing and [alert for alert in firing if _concerns(owner, alert.labels)]
+    if kept:
+        kept["notifications"] = [one for one in kept["notifications"] if _concerns(owner, one["labels"])]
     if unheard and kept is None:
         raise unheard
     if json:
@@ -47,6 +60,13 @@ def alerts(
         output.show(alert_table.history(episodes(map(Notification.from_dict, kept["notifications"]))))
     if unheard:
         raise unheard
+
+
+def _concerns(owner: str, labels: Mapping[str, str]) -> bool:
+    """Whether an alert is to be shown to an owner; the Watchdog, which says that all else arrives, is to everybody."""
+    from catwalk.clients.episodes import WATCHDOG
+
+    return not owner or labels.get("owner") == owner or labels.get("alertname") == WATCHDOG
 
 
 def _firing() -> tuple[list[ActiveAlert] | None, CatwalkError | None]:

@@ -12,6 +12,7 @@ from catwalk.cli.lookup import ledger_store, name_damaged, resolve
 from catwalk.cli.options import Json, Model, RunArgument
 from catwalk.cli.terminal import complain
 from catwalk.errors import CatwalkError
+from catwalk.ledger.model_names import spelling
 
 if TYPE_CHECKING:
     from catwalk.cli.tables.run_table import Recipe
@@ -35,7 +36,7 @@ Limit = Annotated[int, typer.Option(min=1, help="Show at most this many.")]
 Grouping = Annotated[
     Literal["run", "recipe"], typer.Option(help="A line a run, or one for all runs that differ in their seed only.")
 ]
-OfModel = Annotated[str, typer.Option(help="Only runs of this model.", show_default=False)]
+OfModel = Annotated[str, typer.Option(help="Only runs of this model.", show_default=False, callback=spelling)]
 Csv = Annotated[
     bool, typer.Option("--csv", help="Print CSV with every key; an apostrophe keeps text from being a formula.")
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,12 +11,13 @@ import typer
 from catwalk.cli.lookup import ledger_store
 from catwalk.cli.options import By, Json, person
 from catwalk.errors import ConfigError
+from catwalk.ledger.model_names import checked, spelling
 
 if TYPE_CHECKING:
     from catwalk.storage.store import Store
 
 models = typer.Typer(help="List the models that are watched; add, retire or rename one.", invoke_without_command=True)
-Name = Annotated[str, typer.Argument(metavar="MODEL", help="Its name.", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="Its name.", show_default=False, callback=spelling)]
 
 
 @models.callback()
@@ -28,7 +31,7 @@ def show(context: typer.Context, json: Json = False) -> None:
     if json:
         output.print_json([output.plain(row) for row in found])
     elif found:
-        output.show(model_table.table(found), *model_table.links(found))
+        output.show(model_table.table(found, time.time()), *model_table.links(found))
     else:
         print("no models yet; the first run of one makes it known, or `catwalk models add`")
 
@@ -49,7 +52,7 @@ def add(
     from catwalk.ledger.records.model import WatchedRecord
     from catwalk.tracking.arguments import settings
 
-    named, schedule = settings.model_name(model), settings.schedule(every, cron)
+    named, schedule = checked(model), settings.schedule(every, cron)
     watched.add(ledger_store(), WatchedRecord(named, schedule=schedule, owner=owner, by=by or person()))
     print(f"{named} is watched" + (f"; its first run is due by {schedule!r}" if schedule else ""))
 
@@ -73,10 +76,10 @@ def rename(
 ) -> None:
     """Give a model that logs another name: its champion moves, its runs stay under the old one."""
     from catwalk.tracking import renaming
-    from catwalk.tracking.arguments import settings
 
-    renaming.rename(ledger_store(), model, settings.model_name(name), by or person())
-    print(f"{model} is {name} now: open its runs by that name; `catwalk runs --model {model}` lists those before")
+    renaming.rename(ledger_store(), model, checked(name), by or person())
+    before = f"catwalk runs --model {shlex.quote(model)}"
+    print(f"{model} is {name} now: open its runs by that name; `{before}` lists those before")
 
 
 def _check_known(store: Store, model: str) -> None:

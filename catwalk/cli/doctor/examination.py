@@ -23,6 +23,7 @@ CHECKS: Mapping[str, Callable[[], str]] = {
     "prometheus": monitoring.prometheus,
     "targets": monitoring.targets,
     "alertmanager": monitoring.alertmanager,
+    "owners": monitoring.owners,
     "courier": monitoring.courier,
     "grafana": monitoring.grafana,
     "airflow": airflow.airflow,
@@ -34,6 +35,7 @@ _PROFILES = {
     "prometheus": ("monitoring", "prometheus"),
     "targets": ("monitoring", "prometheus"),
     "alertmanager": ("monitoring", "alertmanager"),
+    "owners": ("monitoring", "alertmanager"),
     "grafana": ("grafana", "grafana"),
 }
 """Check → the profile of docker-compose.yaml that its part belongs to, and the part."""

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterable
+
+import yaml
 
 from catwalk.cli.doctor.asking import ask_json
 from catwalk.cli.doctor.check import Unwell
+from catwalk.cli.tables import model_table
+from catwalk.clients.alertmanager import configuration
 from catwalk.clients.courier import told
 from catwalk.clients.grafana import Grafana
 from catwalk.environment.parts import part_url, start_command
+from catwalk.notifications.receivers import COMMON, COURIER, EVERYBODY, owner
+from catwalk.storage.opening import open_store
 
 _RETENTION_DAYS = 365
 
@@ -58,6 +66,29 @@ def alertmanager() -> str:
     url = part_url("alertmanager")
     version = ask_json(f"{url}/api/v2/status", None)["versionInfo"]["version"]
     return f"{url} is ready" + (f" (version {version})" if version else "")  # one built from its module knows none
+
+
+def owners() -> str:
+    """A folder of receivers that is called as no model's owner gets nothing, and is thought to."""
+    url = part_url("alertmanager")
+    names = {one["name"] for one in yaml.safe_load(configuration(url))["receivers"]}
+    if EVERYBODY not in names:
+        raise Unwell(
+            f"the configuration of {url} is none of Catwalk's", "route its alerts by their label owner", "WARN"
+        )
+    with_folder = {owner(name) for name in names - {*COMMON, COURIER}}
+    known = {unicodedata.normalize("NFC", model.owner) for model in model_table.rows(open_store()) if model.owner}
+    if with_folder - known:
+        raise Unwell(
+            f"receivers get nothing: no model has the owner {_listed(with_folder - known)}",
+            f"rename their folder, or name them in the models' runs; the owners are {_listed(known)}",
+            "WARN",
+        )
+    return f"owners with receivers of their own: {_listed(with_folder)}; without: {_listed(known - with_folder)}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
 
 
 def courier() -> str:

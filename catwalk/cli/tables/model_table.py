@@ -5,11 +5,13 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
+from catwalk.environment.schedule import Schedule
 from catwalk.ledger.models import watched
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.models.overview import Overview, overview
 from catwalk.ledger.summaries import Summaries
 from catwalk.storage.store import Store
+from catwalk.web.values import due_text
 
 
 def rows(store: Store) -> list[Overview]:
@@ -17,20 +19,22 @@ def rows(store: Store) -> list[Overview]:
     champions = Champions(store)
     known = (watched.watched(store, name) for name in watched.names(store))
     serving = (champions.find(name) for name in champions.models())
-    return overview(Summaries(store).read(), filter(None, known), [found[0] for found in serving if found])
+    champion = [found[0] for found in serving if found]
+    return overview(Summaries(store).read(), filter(None, known), champion, Schedule.from_environment())
 
 
-def table(found: list[Overview]) -> Table:
+def table(found: list[Overview], now: float) -> Table:
     """One line a model."""
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("model", "kind", "due", "owner"):
+    for name in ("model", "kind", "schedule", "next due", "owner"):
         shown.add_column(name, overflow="fold")
     shown.add_column("runs", justify="right", no_wrap=True)
     for name in ("last run", "in service"):
         shown.add_column(name, overflow="fold")
     shown.add_column("state", overflow="fold")
     for row in found:
-        words = (row.model, row.problem, row.schedule, row.owner, str(row.runs), row.last_run, row.champion, row.state)
+        said = row.model, row.problem, row.schedule, due_text(row.due, now), row.owner
+        words = *said, str(row.runs), row.last_run, row.champion, row.state
         shown.add_row(*(escape(word) or "-" for word in words))
     return shown
 

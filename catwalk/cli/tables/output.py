@@ -288,8 +288,18 @@ def _size(training: TrainingRecord | None) -> str:
     return f"  ({training.parameters:,} parameters)" if training.parameters else f"  ({training.model_bytes:,} bytes)"
 
 
+def _mebibytes(size: int | None) -> str:
+    return "-" if size is None else f"{size / 2**20:,.0f} MiB"
+
+
+def _gpu_cells(record: AttemptRecord) -> tuple[str, str]:
+    use = record.gpu_utilisation_ratio
+    return _mebibytes(record.gpu_peak_memory_bytes), "-" if use is None else f"{use:.0%}"
+
+
 def _attempts_table(attempts: Sequence[AttemptRecord], running: bool, now: float) -> Table:
-    table = _table("stage", "attempt", "outcome", "took", "CPU", "peak memory", "error")
+    on_gpu = ("GPU memory", "GPU use") if any(record.has_used_gpu for record in attempts) else ()
+    table = _table("stage", "attempt", "outcome", "took", "CPU", "peak memory", *on_gpu, "error")
     for record in attempts:
         runs = running and record is attempts[-1] and record.outcome is None
         outcome = "running" if runs else record.outcome or "no end recorded"
@@ -299,7 +309,8 @@ def _attempts_table(attempts: Sequence[AttemptRecord], running: bool, now: float
             coloured(outcome),
             duration(now - record.started if runs else record.duration_seconds),
             duration(record.cpu_seconds),
-            "-" if record.peak_memory_bytes is None else f"{record.peak_memory_bytes / 2**20:,.0f} MiB",
+            _mebibytes(record.peak_memory_bytes),
+            *(_gpu_cells(record) if on_gpu else ()),
             escape(record.error),
         )
     return table

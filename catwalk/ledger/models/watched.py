@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 
 from catwalk.errors import ConfigError
+from catwalk.ledger.model_names import spelling
 from catwalk.ledger.records.model import WatchedRecord
 from catwalk.ledger.records.run import RunRecord
 from catwalk.ledger.records.summary import SummaryRecord
@@ -31,7 +32,7 @@ def watched(store: Store, model: str) -> WatchedRecord | None:
 
 def names(store: Store) -> list[str]:
     """The models of which something is known."""
-    return [entry.key.removeprefix(PREFIX).removesuffix(".json") for entry in store.list(PREFIX)]
+    return [spelling(entry.key.removeprefix(PREFIX).removesuffix(".json")) for entry in store.list(PREFIX)]
 
 
 def note(store: Store, run: RunRecord) -> None:
@@ -94,9 +95,17 @@ def in_use(known: WatchedRecord | None, runs: Iterable[SummaryRecord]) -> bool:
 def check_name(store: Store, model: str) -> None:
     """
     Raises:
-        ConfigError: the model has another name by now.
+        ConfigError: the model has another name by now, or is spelt otherwise.
     """
-    _check_name(watched(store, model))
+    known = watched(store, model)
+    _check_case(known, model)
+    _check_name(known)
+
+
+def _check_case(known: WatchedRecord | None, model: str) -> None:
+    """A file system may know a name by another's upper and lower case."""
+    if known and known.model != model:
+        raise ConfigError(f"model: {model} is {known.model} where this ledger lies; spell it so, or name it otherwise")
 
 
 def _check_name(known: WatchedRecord | None) -> None:
@@ -115,6 +124,7 @@ def change(store: Store, model: str, made: Callable[[WatchedRecord | None], Watc
     def step() -> None:
         found = store.find_record(WatchedRecord, key(model))
         before, etag = found or (None, None)
+        _check_case(before, model)
         wanted = made(before)
         if before and before == replace(wanted, run_id=before.run_id, changed=before.changed, history=before.history):
             return

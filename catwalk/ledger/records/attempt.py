@@ -25,8 +25,17 @@ class AttemptRecord:
     error: str = ""
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    gpu_peak_memory_bytes: int | None = None
+    """Summed over the cards that it has used; None: it has used none."""
+    gpu_utilisation_ratio: float | None = None
+    """Share of the time in which these cards were computing; None: that is not known."""
     points_dropped: int = 0
     """Telemetry points that this attempt could not send."""
+
+    @property
+    def has_used_gpu(self) -> bool:
+        """Whether there is something to say of cards."""
+        return self.gpu_peak_memory_bytes is not None
 
     @property
     def duration_seconds(self) -> float | None:

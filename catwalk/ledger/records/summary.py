@@ -78,6 +78,10 @@ class SummaryRecord:
     last_validation_accuracy: float | None = None
     best_epoch: int | None = None
     best_validation_loss: float | None = None
+    best_train_loss: float | None = None
+    """Lowest of all epochs; None: none was a number, or an older version has stored this."""
+    median_train_loss: float | None = None
+    """Of all epochs, likewise."""
     test_accuracy: float | None = None
     test_loss: float | None = None
     test_calibration_error: float | None = None

@@ -85,6 +85,11 @@ class TrainingRecord:
         finite = [(record.validation_loss, record) for record in self.epochs if is_finite(record.validation_loss)]
         return min(finite, key=lambda found: found[0], default=(None, None))[1]
 
+    @property
+    def train_losses(self) -> list[float]:
+        """Of all epochs, those that are finite."""
+        return [record.train_loss for record in self.epochs if is_finite(record.train_loss)]
+
 
 @dataclass(frozen=True)
 class EpochSegment:

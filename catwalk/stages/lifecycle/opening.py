@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +9,7 @@ from dataclasses import replace
 from catwalk.environment import versions
 from catwalk.errors import ConfigError
 from catwalk.knobs import Config
+from catwalk.ledger import model_names
 from catwalk.ledger.records.run import RunRecord, Trigger
 from catwalk.ledger.records.training import MAX_EPOCHS
 from catwalk.ledger.runs import Ledger, Run, seed_of
@@ -17,8 +17,6 @@ from catwalk.replay.room import with_room
 from catwalk.stages.lifecycle import provenance
 from catwalk.telemetry.observer import Observer
 from catwalk.trainable import Plan, Trainable, find
-
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def open_run(
@@ -89,12 +87,12 @@ def _record(run_id: str, trainable: Trainable, config: Config, trigger: Trigger)
 def _sound(plan: Plan, trainable: Trainable) -> Plan:
     if find(trainable.reference) is not trainable:
         raise ConfigError(f"{trainable.reference} is another Trainable than the one that says it is to be found there")
-    if not _MODEL.fullmatch(plan.model):
-        raise ConfigError(
-            f"{trainable.reference} calls its model {plan.model!r:.100}; a name has letters, digits, '-', '_' and '.'"
-        )
+    try:
+        named = model_names.checked(plan.model)
+    except ConfigError as error:
+        raise ConfigError(f"{trainable.reference}: {error}") from None
     if not 1 <= plan.epochs <= MAX_EPOCHS:
         raise ConfigError(f"{trainable.reference} plans {plan.epochs} epochs; a run has from 1 to {MAX_EPOCHS}")
     if len(trainable.problem.classes) < 2:
         raise ConfigError(f"{trainable.reference} tells {len(trainable.problem.classes)} classes apart; two at least")
-    return plan
+    return replace(plan, model=named)

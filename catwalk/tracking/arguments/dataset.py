@@ -13,7 +13,7 @@ from typing import Any
 from catwalk.errors import InputError
 from catwalk.ledger.records.dataset import DatasetRecord
 from catwalk.ledger.runs import Run, touched
-from catwalk.tracking.arguments.plain import text
+from catwalk.tracking.arguments.plain import shown, text
 from catwalk.tracking.arguments.settings import without_credentials
 
 
@@ -26,7 +26,7 @@ def record(as_of: Any, source: str, sha256: str, statistics: Mapping[str, float]
     if told:
         moment(told)
     if not re.fullmatch("([0-9a-f]{64})?", text("sha256", sha256)):
-        raise InputError(f"sha256: expected 64 hex digits; got {sha256!r:.70}")
+        raise InputError(f"sha256: expected 64 hex digits; got {shown(sha256, 70)}")
     named = without_credentials(text("source", source))[:500]
     # Without a hash, data of the same source and time is taken for the same.
     digest = sha256 or hashlib.sha256(f"{named}\0{told}".encode()).hexdigest()
@@ -50,5 +50,5 @@ def moment(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise InputError(f"as_of: expected a date or time, such as '2026-11-25'; got {text!r:.60}") from None
+        raise InputError(f"as_of: expected a date or time, such as '2026-11-25'; got {shown(text)}") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

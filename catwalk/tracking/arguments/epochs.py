@@ -8,6 +8,7 @@ from typing import Any
 
 from catwalk.errors import InputError
 from catwalk.ledger.records.training import EpochRecord
+from catwalk.tracking.arguments.plain import shown
 
 MOST_METRICS = 100
 """Of one epoch, over all splits."""
@@ -70,7 +71,7 @@ def _number(given: Any) -> int:
     except (AttributeError, TypeError):  # of an array of several
         number = 0
     if isinstance(given, bool) or number < 1:
-        raise InputError(f"epoch: expected a whole number from 1, of the epoch or step; got {given!r:.60}")
+        raise InputError(f"epoch: expected a whole number from 1, of the epoch or step; got {shown(given)}")
     return int(number)
 
 
@@ -81,13 +82,15 @@ def measured(argument: str, given: Any) -> dict[str, float]:
         InputError: they are no dict, or a value is no single number.
     """
     if not isinstance(given, Mapping):
-        raise InputError(f"{argument}: expected a dict of metric → number; got {type(given).__name__} {given!r:.40}")
+        raise InputError(
+            f"{argument}: expected a dict of metric → number; got {type(given).__name__} {shown(given, 40)}"
+        )
     return {_name(argument, name): _value(f"{argument}[{name!r}]", value) for name, value in given.items()}
 
 
 def _name(argument: str, name: Any) -> str:
     if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
-        raise InputError(f"{argument}: expected the names of metrics, as text; got {name!r:.60}")
+        raise InputError(f"{argument}: expected the names of metrics, as text; got {shown(name)}")
     return name
 
 

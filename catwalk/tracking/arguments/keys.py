@@ -14,6 +14,7 @@ from catwalk.errors import InputError, PreconditionFailedError
 from catwalk.problems import arrays
 from catwalk.problems.answers import Keys
 from catwalk.storage.store import Store
+from catwalk.tracking.arguments.plain import shown
 
 _DIGEST_BYTES = 8
 
@@ -46,7 +47,7 @@ def of_keys(given: Any, rows: int, salt: bytes) -> Keys:
     if len(set(texts)) < rows:
         seen: set[str] = set()
         twice = next(text for text in texts if text in seen or seen.add(text))  # type: ignore[func-returns-value]
-        raise InputError(f"keys: expected {expected}; got {twice!r:.60} more than once")
+        raise InputError(f"keys: expected {expected}; got {shown(twice)} more than once")
     return _digests([text.encode("utf-8", "surrogatepass") for text in texts], salt)
 
 

@@ -50,5 +50,13 @@ def seconds(argument: str, given: Any) -> float:
     return float(given)
 
 
+def shown(given: Any, longest: int = 60) -> str:
+    """A value for a complaint, in one line; of one that can't be written, its type."""
+    try:
+        return " ".join(repr(given).split())[:longest]
+    except Exception:  # a whole number of 5,000 digits, a list in thousands of lists, somebody's own class
+        return f"<{type(given).__name__} that can't be written as text>"
+
+
 def _wrong(argument: str, expected: str, given: Any) -> InputError:
-    return InputError(f"{argument}: expected {expected}; got {type(given).__name__} {given!r:.40}")
+    return InputError(f"{argument}: expected {expected}; got {type(given).__name__} {shown(given, 40)}")

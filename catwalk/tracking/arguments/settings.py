@@ -13,7 +13,8 @@ from catwalk.environment.schedule import Schedule, span, zone
 from catwalk.errors import ConfigError, InputError
 from catwalk.gate.config import LIMITS
 from catwalk.problems.interface import Problem, is_number
-from catwalk.tracking.arguments.plain import mapping
+from catwalk.tracking.arguments import plain
+from catwalk.tracking.arguments.plain import mapping, shown
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +22,8 @@ MOST_PARAMS = 200
 LONGEST_VALUE = 500
 """Characters of a value."""
 REDACTED = "(redacted)"
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_SECRET = re.compile(
-    r"(^|_)(passw(or)?d|pwd|passphrase|token|secret|api_?key|access_?key|private_?key|credentials?)$", re.IGNORECASE
-)
+_SECRET_NAMES = r"passw(?:or)?d|pwd|passphrase|token|secret|api_?key|access_?key|private_?key|credentials?"
+_SECRET = re.compile(rf"(^|_)({_SECRET_NAMES})$", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 """Of an object in memory."""
@@ -33,31 +32,29 @@ _USER_INFO = re.compile(r"(?<=://)[^/\s?#'\"]+(?=@)")
 _IN_QUERY = re.compile(
     r"([?&][^=&\s]*(?:password|token|secret|signature|sig|api_?key|credential)[^=&\s]*=)[^&\s]+", re.IGNORECASE
 )
+_ASSIGNED = re.compile(
+    rf"""((?:(?<![A-Za-z0-9])|(?<=[a-z0-9])(?=[A-Z]))(?i:{_SECRET_NAMES})["']?\s*[=:]\s*)"""
+    r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|["']?[^\s,;&)\]}"']+)"""
+)
+"""As `password='…'` in how an object is written, `"token": "…"` in JSON, `apiKey: …` in YAML."""
+_MOST_BITS = 1_600
+"""Of a whole number: 480 digits, which are fewer than a value may have."""
 _OWN = ("margin", "significance", "slice_significance")
 _MOST_SIGNIFICANCE = 0.5
 Threshold = float | tuple[float, str]
 """A threshold; or with the reason for it."""
 
 
-def model_name(name: Any) -> str:
-    """
-    Raises:
-        ConfigError: it is no name of a model.
-    """
-    if not isinstance(name, str) or not _MODEL.fullmatch(name):
-        raise ConfigError(
-            f"model: expected a name of letters, digits, '-', '_' and '.', such as 'churn'; got {name!r:.100}"
-        )
-    return name
-
-
 def stored_params(params: Mapping[str, Any] | None) -> dict[str, Any]:
     """Parameters as run.json has them; what is over the limit is left out, and said.
 
     Raises:
-        InputError: they are no dict.
+        InputError: they are no dict, or one of them can't be written as text or as a number.
     """
-    flat = _flat("", mapping("params", params, "name → value"))
+    try:
+        flat = _flat("", mapping("params", params, "name → value"))
+    except RecursionError:
+        raise InputError("params: expected values that end; got some in themselves, or in hundreds of others") from None
     if len(flat) > MOST_PARAMS:
         log.warning("params: the first %d of %d are kept", MOST_PARAMS, len(flat))
     return dict(list(flat.items())[:MOST_PARAMS])
@@ -66,16 +63,33 @@ def stored_params(params: Mapping[str, Any] | None) -> dict[str, Any]:
 def _flat(above: str, values: Mapping[Any, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in values.items():
-        name = f"{above}{key}"[:LONGEST_VALUE]
-        if is_secret(str(key)):
+        name = f"{above}{_name(key)}"[:LONGEST_VALUE]
+        if is_secret(_name(key)):
             found[name] = REDACTED
         elif isinstance(value, Mapping):
             found |= _flat(f"{name}.", value)
         elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
             found |= _flat(f"{name}.", dict(enumerate(value)))
         else:
-            found[name] = _plain(value)
+            found[name] = _written(name, value)
     return found
+
+
+def _name(key: Any) -> str:
+    try:
+        return _encodable(str(key))
+    except Exception as error:
+        raise InputError(f"params: expected names that are text; got {shown(key)}") from error
+
+
+def _written(name: str, value: Any) -> Any:
+    try:
+        return _plain(value)
+    except RecursionError:
+        raise
+    except Exception as error:  # whatever somebody's own class does when it is asked how it is written
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"params[{name!r:.60}]: expected a number or text; got {shown(value)} ({why:.100})") from error
 
 
 def is_secret(name: str) -> bool:
@@ -90,6 +104,8 @@ def _plain(value: Any) -> Any:
     """
     found = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
     found = sorted(found, key=repr) if isinstance(found, set | frozenset) else found
+    if isinstance(found, int) and found.bit_length() > _MOST_BITS:
+        raise ValueError("a whole number may have 480 digits")
     if found is None or isinstance(found, bool | int) or (isinstance(found, float) and math.isfinite(found)):
         return found
     if isinstance(found, list | tuple) and all(isinstance(item, bool | int | float | str) for item in found):
@@ -99,13 +115,27 @@ def _plain(value: Any) -> Any:
 
 
 def _text(text: str) -> str:
-    clean = without_credentials(text.encode("utf-8", "replace").decode())
+    clean = without_credentials(_encodable(text))
     return clean if len(clean) <= LONGEST_VALUE else f"{clean[: LONGEST_VALUE - 1]}…"
 
 
 def without_credentials(text: str) -> str:
-    """Text in which a URL's user, password and signature can't be read."""
-    return _IN_QUERY.sub(rf"\1{REDACTED}", _USER_INFO.sub(REDACTED, text))
+    """Text in which a URL's user, password and signature can't be read, nor what is assigned to a secret's name."""
+    clean = _IN_QUERY.sub(rf"\1{REDACTED}", _USER_INFO.sub(REDACTED, text))
+    return _ASSIGNED.sub(rf"\1{REDACTED}", clean)
+
+
+def _encodable(text: str) -> str:
+    """Without lone surrogates, which UTF-8 has not."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def stored_owner(owner: str) -> str:
+    """
+    Raises:
+        InputError: it is no text.
+    """
+    return _encodable(plain.text("owner", owner))[:LONGEST_VALUE]
 
 
 def stored_links(links: Mapping[str, str] | None) -> dict[str, str]:
@@ -116,7 +146,7 @@ def stored_links(links: Mapping[str, str] | None) -> dict[str, str]:
     found = mapping("links", links, "name → URL")
     for name, url in found.items():
         if not isinstance(url, str) or not re.match(r"https?://", url):
-            raise InputError(f"links[{name!r}]: expected a URL, http:// or https://; got {url!r:.60}")
+            raise InputError(f"links[{name!r}]: expected a URL, http:// or https://; got {shown(url)}")
         if len(url) > LONGEST_VALUE:
             raise InputError(f"links[{name!r}]: expected at most {LONGEST_VALUE} characters; got {len(url):,}")
     return {_text(str(name)): _text(url) for name, url in found.items()}
@@ -147,14 +177,14 @@ def _cron(text: str) -> Schedule:
             raise ConfigError(f"cron: {error}") from None
     raise ConfigError(
         "cron: expected five fields of cron that fire, such as '0 3 * * *', in UTC or followed by a time zone, such as "
-        f"'0 3 * * * Europe/Berlin'; got {text!r:.60}"
+        f"'0 3 * * * Europe/Berlin'; got {shown(text)}"
     )
 
 
 def _span(every: str) -> float:
     seconds = span(str(every))
     if not seconds:
-        raise ConfigError(f"every: expected a time such as '24h', '90 min' or '7d'; got {every!r:.60}")
+        raise ConfigError(f"every: expected a time such as '24h', '90 min' or '7d'; got {shown(every)}")
     return seconds
 
 
@@ -203,5 +233,5 @@ def _check_range(name: str, value: float) -> None:
 def _threshold(name: str, threshold: Threshold) -> tuple[float, str]:
     value, reason = threshold if isinstance(threshold, tuple) and len(threshold) == 2 else (threshold, "")
     if not (is_number(value) and isinstance(reason, str)):
-        raise InputError(f"thresholds[{name!r}]: expected a number, or (number, 'reason'); got {threshold!r:.60}")
+        raise InputError(f"thresholds[{name!r}]: expected a number, or (number, 'reason'); got {shown(threshold)}")
     return float(value), reason

@@ -9,7 +9,14 @@ from catwalk.airflow.dag_settings import DagSettings
 from catwalk.environment import variables
 from catwalk.errors import ConfigError
 
-ALL = ("CATWALK_SCHEDULE", "CATWALK_TASK_RETRIES", "CATWALK_RETRY_DELAY_SECONDS", "CATWALK_SWEEP_PARALLEL")
+ALL = (
+    "CATWALK_SCHEDULE",
+    "CATWALK_TASK_RETRIES",
+    "CATWALK_RETRY_DELAY_SECONDS",
+    "CATWALK_TASK_TIMEOUT_SECONDS",
+    "CATWALK_TRAINING_TIMEOUT_SECONDS",
+    "CATWALK_SWEEP_PARALLEL",
+)
 
 
 @pytest.mark.parametrize("text", ["", "  "])
@@ -21,8 +28,8 @@ def test_empty_means_unset(text: str) -> None:
     "cron", ["*/5 * * * *", "0 3 * * MON-FRI", "0 3 1,15 * *", "@daily", "@quarterly", "@once", "None"]
 )
 def test_what_is_set_holds(cron: str) -> None:
-    values = dict(zip(ALL, (cron, "0", "0.5", "7"), strict=True))
-    assert DagSettings.from_environment(values) == DagSettings(None if cron == "None" else cron, 0, 0.5, 7)
+    values = dict(zip(ALL, (cron, "0", "0.5", "60", "108000", "7"), strict=True))
+    assert DagSettings.from_environment(values) == DagSettings(None if cron == "None" else cron, 0, 0.5, 60, 108_000, 7)
     dag_settings.check(values)
 
 
@@ -32,6 +39,8 @@ def test_what_is_set_holds(cron: str) -> None:
         *(("CATWALK_SCHEDULE", text) for text in ("nightly", "0 3 * *", "0 3 * * * *", "61 3 * * *", "@never")),
         *(("CATWALK_TASK_RETRIES", text) for text in ("many", "-1", "1.5", "٣", "101")),
         *(("CATWALK_RETRY_DELAY_SECONDS", text) for text in ("soon", "-1", "nan", "inf", "1e300")),
+        *(("CATWALK_TASK_TIMEOUT_SECONDS", text) for text in ("0", "15min")),
+        *(("CATWALK_TRAINING_TIMEOUT_SECONDS", text) for text in ("30h", "0", "inf", "2592001")),
         *(("CATWALK_SWEEP_PARALLEL", text) for text in ("all", "0", "-2")),
     ],
 )
@@ -44,6 +53,11 @@ def test_nonsense_is_refused_by_name_and_leaves_the_other_values_alone(variable:
     assert found.complaints == (str(refused.value),)
     assert found.schedule == ("@weekly" if variable != "CATWALK_SCHEDULE" else DagSettings.schedule)
     assert found.retries == (9 if variable != "CATWALK_TASK_RETRIES" else DagSettings.retries)
+
+
+def test_heartbeats_by_which_no_run_could_be_opened_are_refused_when_the_stack_starts() -> None:
+    with pytest.raises(ConfigError, match="CATWALK_LOST_SECONDS must be twice"):
+        dag_settings.check({"CATWALK_LOST_SECONDS": "30"})
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "ten", "1e999"])

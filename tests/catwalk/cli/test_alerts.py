@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,17 @@ from catwalk.cli.doctor.check import Unwell
 from catwalk.cli.main import main
 from catwalk.clients import access
 from catwalk.clients.alertmanager import active_alerts, end_planned_silences, silence_all
+from catwalk.ledger.models.watched import add
+from catwalk.ledger.records.model import WatchedRecord
 from catwalk.notifications import receivers
+from catwalk.storage.opening import open_store
 from tests.support.notifying import LINKS, RUN, Alertmanager, CourierProcess
 from tests.support.servers import MONITORING_PASSWORD, wait_until
 
 pytestmark = pytest.mark.integration
+
+
+OF_GROWTH = {"model": "mlp", "run_id": RUN, "owner": "growth"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         summary="13 points of a run are missing",
     )
     alertmanager.post(
-        {"alertname": "ModelPlateaued", "severity": "info", "area": "model", "model": "mlp", "run_id": RUN},
+        {"alertname": "ModelPlateaued", "severity": "info", "area": "model", **OF_GROWTH},
         summary="Validation loss of mlp [stands] still",
     )
     wait_until(lambda: len(courier.told()["notifications"]) == 3, "what is not inhibited has been told")
@@ -79,7 +86,7 @@ def test_what_fires_now_the_worst_first(capsys: pytest.CaptureFixture[str]) -> N
     assert re.match(r"critical +StatsdExporterDown .+ active +statsd_exporter is down", found[1])
     assert "job=statsd_exporter" in found[2]
     assert re.match(r"info +ModelPlateaued .+ active +Validation loss of mlp \[stands\] still", found[3])
-    assert f"model=mlp run_id={RUN}" in found[4]
+    assert f"model=mlp owner=growth run_id={RUN}" in found[4]
     assert re.match(r"warning +TelemetryIncomplete .+ inhibited +13 points of a run", found[5])
     assert "Watchdog" not in "".join(found)
 
@@ -99,6 +106,45 @@ def test_history_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert "TelemetryIncomplete" not in told, "it is inhibited"
     run("alerts", "--json")
     assert json.loads(capsys.readouterr().out).keys() == {"firing"}
+
+
+def test_what_concerns_an_owner(capsys: pytest.CaptureFixture[str]) -> None:
+    for owner, expected in (("growth", {"ModelPlateaued", "Watchdog"}), ("risk", {"Watchdog"})):
+        run("alerts", "--owner", owner, "--history", "--json")
+        found = json.loads(capsys.readouterr().out)
+        for told in ("firing", "notifications"):
+            assert {alert["labels"]["alertname"] for alert in found[told]} == expected
+    run("alerts", "--owner", "risk")
+    assert lines(capsys) == ["nothing fires"]
+
+
+def test_the_doctor_names_receivers_of_an_owner_who_has_no_model(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CATWALK_STORE", (tmp_path / "ledger").as_uri())
+    for model, owner in (("churn", "growth"), ("demand", "Café")):
+        add(open_store(), WatchedRecord(model, owner=owner))
+    files = tmp_path / "receivers"
+
+    def said(*folders: str) -> str:
+        for name in folders:
+            (files / name).mkdir(parents=True)
+            (files / name / "webhook_url").write_text("http://127.0.0.1:1/")
+        pair.alertmanager.configure(receivers.read(files))
+        pair.alertmanager.reload()
+        return monitoring.owners()
+
+    try:
+        assert said() == "owners with receivers of their own: none; without: Café, growth"
+        cafe = unicodedata.normalize("NFD", "Café")
+        assert said(cafe) == "owners with receivers of their own: Café; without: growth"
+        with pytest.raises(Unwell, match="no model has the owner grwth, risk") as found:
+            said("grwth", "risk")
+        assert found.value.remedy.endswith("the owners are Café, growth")
+        assert found.value.verdict == "WARN"
+    finally:
+        pair.alertmanager.configure(receivers.read(tmp_path / "none"))
+        pair.alertmanager.reload()
 
 
 def test_an_alert_that_fires_again_has_two_episodes(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,8 +39,9 @@ class People:
     def write(self, **files: str) -> None:
         """Files of receivers; the keys have ``__`` for a slash, and ``_yml`` for the suffix."""
         for name, text in files.items():
-            path = name.replace("__", "/").replace("_yml", ".yml")
-            (self.home / "receivers" / path).write_text(text)
+            path = self.home / "receivers" / name.replace("__", "/").replace("_yml", ".yml")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
 
     def start(self) -> None:
         self.courier = CourierProcess(self.home, CATWALK_CALLOUT_COMMAND=f"cat >> {self.home}/called")
@@ -141,6 +142,41 @@ def test_every_way_delivers_and_its_people_hear_of_the_end(
     wait_until(lambda: opened_and_closed() == (3, 3), "nothing is left open: two receivers, and the call-out")
     kept = [one for one in site.courier.told()["notifications"] if one["labels"]["alertname"] == drill.ALERT]
     assert {one["status"] for one in kept} == {"firing", "resolved"}
+
+
+def test_an_owners_ways_or_one_of_them(people: Callable[..., People], capsys: pytest.CaptureFixture[str]) -> None:
+    """The second owner's name is no plain word, in labels as in Alertmanager's log."""
+    odd = 'équipe "ML"%2F ✓'
+    site = people(
+        slack_url="{url}/slack",
+        growth__slack_url="{url}/growth",
+        growth__webhook_url="{url}/hook",
+        **{f"{odd}__webhook_url": "{url}/odd", f"{odd}__slack_url": "{url}/odd-slack"},
+    )
+    site.broken |= {"/odd"}
+    assert drilled(capsys, "growth/slack") == (
+        0, {("growth", "courier"): (True, "kept"), ("growth", "slack"): (True, "delivered")}
+    )  # fmt: skip
+    code, found = drilled(capsys, odd)
+    assert (code, found[odd, "slack"]) == (1, (True, "delivered"))
+    assert "404" in found[odd, "webhook"][1]
+    assert ("call-out", "slack") not in found
+    assert not site.service.bodies("/slack"), "everybody was told nothing"
+    owners = {one["labels"].get("owner") for body in site.service.bodies("/odd") for one in body["alerts"]}
+    assert owners == {'équipe "ML"/ ✓'}
+    code, found = drilled(capsys)
+    assert {name for name, _ in found} == {"everybody", "growth", odd, "call-out"}
+    for asked, complaint in (
+        ("growth/email", "growth has no way 'email'; its ways are slack, webhook"),
+        (
+            "grwth/slack",
+            f"there is no receiver 'grwth'; the receivers are everybody, model, pipeline, telemetry, growth, {odd}",
+        ),
+        ("/slack", "there is no receiver '/slack'"),
+    ):
+        with pytest.raises(SystemExit, match="1"):
+            main(["alerts", "--test", asked])
+        assert complaint in capsys.readouterr().err
 
 
 def test_what_fails_is_said_with_what_came_back(

@@ -131,7 +131,7 @@ def test_the_largest_sweep_of_the_default_recipe_keeps_every_epochs_curves(memor
     granted = {take(memory_store, run(number, 18, "sweep"), MAX_TRIALS, 18, now=0.0) for number in range(MAX_TRIALS)}
     assert len(granted) == 1, "trials are compared with each other"
     found = kept(18, 10, granted.pop())
-    assert (len(found.curves), len(found.classes)) == (18, 5)
+    assert (len(found.curves), len(found.classes)) == (18, 4)
     assert take(memory_store, run(999), 1, 18, now=0.0) == series_budget(18, 10), "the nightly run is whole beside it"
 
 

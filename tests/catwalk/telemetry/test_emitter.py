@@ -114,6 +114,8 @@ def test_a_stage_on_the_wire(
         f"ml.stage.duration_seconds,{RUN_TAGS},stage=decide:60.0|g",
         f"ml.stage.peak_memory_bytes,{RUN_TAGS},stage=decide:5|g",
         f"ml.stage.cpu_seconds,{RUN_TAGS},stage=decide:90.0|g",
+        f"ml.stage.gpu_peak_memory_bytes,{RUN_TAGS},stage=decide:7|g",
+        f"ml.stage.gpu_utilisation_ratio,{RUN_TAGS},stage=decide:0.5|g",
     ]
 
 
@@ -170,7 +172,7 @@ def test_a_name_that_would_end_the_connection_is_counted_and_the_others_arrive(
     run.record = replace(run.record, classes=["a" * 5_000, *"bcdefghij"])
     listener = Collector()
     sender = Emitter(listener.address)
-    whole, of_long_name = 19 + 148, 1 + 3 + 19
+    whole, of_long_name = 19 + 158, 1 + 3 + 19
     assert sender.resend(run_points(run)) == whole - of_long_name
     listener.close()
     assert len(listener.lines) == whole - of_long_name
@@ -259,7 +261,7 @@ def test_an_unresolvable_name_costs_a_moment_and_is_counted(
     sender.store_operation("put", 0.1, failed=True)
     assert sender.resend(run_points(make_run())) == 0
     assert time.monotonic() - started < 60, "a name server that does not answer costs seconds a question"
-    assert sender.take_dropped() == 100 * 19 + 2 + 186
+    assert sender.take_dropped() == 100 * 19 + 2 + 196
     assert len(caplog.records) == 1
     assert "no-such-host.invalid:9125: the host's name is not known" in caplog.text
 
@@ -321,9 +323,9 @@ def test_ipv6(run_record: RunRecord, make_attempt: Any) -> None:
 def test_resending_repeats_every_gauge_and_no_event(make_run: Any) -> None:
     listener, run = Collector(), make_run(epochs=20)
     sender = Emitter(listener.address)
-    assert sender.resend(run_points(run)) == 19 * 20 + 148
+    assert sender.resend(run_points(run)) == 19 * 20 + 158
     listener.close()
-    assert len(listener.lines) == len(set(listener.lines)) == 19 * 20 + 148
+    assert len(listener.lines) == len(set(listener.lines)) == 19 * 20 + 158
     assert all(line.endswith("|g") for line in listener.lines)
     assert {line.rpartition(":")[0] for line in listener.lines} == {
         stat(point.metric, point.labels) for point in run_points(run)
@@ -334,7 +336,7 @@ def test_resending_repeats_every_gauge_and_no_event(make_run: Any) -> None:
 def test_resending_to_nobody_is_counted(closed_port: int, make_run: Any) -> None:
     sender = Emitter(Address("127.0.0.1", closed_port))
     assert sender.resend(run_points(make_run(epochs=2))) == 0
-    assert sender.take_dropped() == 186
+    assert sender.take_dropped() == 196
 
 
 def test_what_the_kernel_took_but_nobody_read_does_not_count_as_sent(
@@ -346,7 +348,7 @@ def test_what_the_kernel_took_but_nobody_read_does_not_count_as_sent(
     started = time.monotonic()
     assert sender.resend(run_points(make_run(epochs=2))) == 0
     assert time.monotonic() - started < 60
-    assert sender.take_dropped() == 186
+    assert sender.take_dropped() == 196
     listener.close()
 
 

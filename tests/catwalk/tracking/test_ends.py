@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import catwalk
+from catwalk.environment.heartbeats import Heartbeats
 from catwalk.errors import CatwalkError, StoreUnavailableError
 from catwalk.ledger.runs import Ledger, touched
 from catwalk.ledger.summaries import shown_state
@@ -60,7 +61,7 @@ def test_a_run_that_is_silent_is_lost_and_the_next_one_closes_it(ledger: Ledger,
     assert killed.wait(timeout=60) == 9
     run = only(ledger)
     assert shown_state(run.summary(), time.time(), 600) == "running"
-    run.update_summary(lambda summary: replace(summary, updated=summary.updated - journal.LOST_SECONDS - 60))
+    run.update_summary(lambda summary: replace(summary, updated=summary.updated - 2 * Heartbeats().lost_after_seconds))
     assert shown_state(run.summary(), time.time(), 600) == "lost"
     catwalk.run("other", catwalk.Binary()).close()
     assert run.summary().state == "running"
@@ -73,8 +74,8 @@ def test_a_run_that_is_silent_is_lost_and_the_next_one_closes_it(ledger: Ledger,
 
 def test_a_heartbeat_keeps_a_run_alive(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setenv("CATWALK_RUN_HEARTBEAT_SECONDS", "0.05")
     run = catwalk.run("churn", catwalk.Binary())
-    run._session.journal.heartbeat_seconds = 0.05  # type: ignore[union-attr]
     run.epoch(1, train={"loss": 1.0})
     stored = only(ledger)
     wait_until(lambda: stored.summary().epochs == 1)

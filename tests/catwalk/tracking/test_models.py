@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from html import unescape
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 import catwalk
+from catwalk.environment.schedule import Schedule
 from catwalk.errors import ConfigError
 from catwalk.gate.promotion import promote_by_hand, rollback
 from catwalk.ledger.models.champion import Champions
@@ -22,6 +25,8 @@ from catwalk.storage.file_store import FileStore
 from catwalk.tracking import closing, opening, renaming
 from catwalk.tracking.arguments.keys import salt_key
 from catwalk.tracking.renaming import rename
+from catwalk.web.values import due_text
+from catwalk_exporter import model_pages
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
 from tests.catwalk.tracking.conftest import KEYS, LABELS, scores
@@ -162,6 +167,102 @@ def test_prometheus_is_told_what_each_model_is(command: Any, ledger: Ledger, mon
     assert not [labels for labels in told(ledger, "catwalk_model_info") if 'model="tickets"' in labels]
 
 
+NIGHTLY = "0 3 * * *"
+SAYS = ("kind", "owner", "schedule", "next due")
+
+
+def shown(ledger: Ledger, snapshot: Snapshot, now: float) -> dict[str, dict[str, str]]:
+    """Model → what the exporter's page says of it."""
+    told: dict[str, dict[str, str]] = {}
+    for card in model_pages.models(snapshot, Schedule(), now, store_up=True).split("<h3")[1:]:
+        facts = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]*)</dd>", card))
+        told[unescape(card.partition(">")[2].partition("<")[0])] = {
+            name: unescape(facts.get(name, "")) for name in SAYS
+        }
+    return told
+
+
+def labelled(text: str, family: str) -> dict[str, tuple[dict[str, str], float]]:
+    """Model → labels and value of a family."""
+    samples = [sample for found in text_string_to_metric_families(text) for sample in found.samples]
+    return {sample.labels["model"]: (sample.labels, sample.value) for sample in samples if sample.name == family}
+
+
+def all_ways(command: Any, ledger: Ledger, model: str) -> dict[str, str]:
+    """What a model is and when it is due, which the command line, the page and Prometheus must say alike."""
+    told: list[Snapshot] = []
+    now = time.time()
+    LedgerReader(ledger.store).read(now, told.append)
+    text = Exposition(Settings()).render(Facts(told[-1], True, {}, None, now)).decode()
+    (row,) = [row for row in command("models", "--json").json() if row["model"] == model]
+    said = {"kind": row["problem"], "owner": row["owner"], "schedule": row["schedule"]}
+    said["next due"] = due_text(row["due"], now)
+    assert shown(ledger, told[-1], now)[model] == said
+    due, listed = labelled(text, "catwalk_next_run_due_timestamp_seconds"), command("models").out
+    assert due_text(due[model][1] if model in due else None, now) == said["next due"]
+    assert {*said["next due"].split()} <= {*listed.split()}
+    info = labelled(text, "catwalk_model_info")
+    if row["renamed_to"]:
+        assert model not in info
+    else:
+        assert {name: info[model][0].get(name, "") for name in ("kind", "owner", "schedule")} == {
+            name: said[name] for name in ("kind", "owner", "schedule")
+        }
+        assert info[model][0]["retired"] == str(not row["in_use"]).lower()
+    return said
+
+
+def test_a_run_that_never_ships_says_nothing_of_its_model(
+    command: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(owner="growth", cron="0 5 * * *", links={"code": "https://example.org/a"})
+    before = all_ways(command, ledger, "churn")
+    assert (before["owner"], before["schedule"]) == ("growth", "0 5 * * *") and before["next due"]
+    monkeypatch.delenv("CATWALK_SHIP")
+    trained(owner="somebody", every="10 min", links={"code": "https://example.org/b"}, ship="never")
+    assert all_ways(command, ledger, "churn") == before
+    (row,) = command("models", "--json").json()
+    assert row["links"] == {"code": "https://example.org/a"}
+
+
+def test_what_a_model_is_and_when_it_is_due_is_said_alike_everywhere(command: Any, ledger: Ledger) -> None:
+    command("models", "add", "tickets", "--every", "24h", "--owner", "desk")
+    assert all_ways(command, ledger, "tickets") | {"next due": ""} == {
+        "kind": "", "owner": "desk", "schedule": "every 24 h", "next due": "",
+    }  # fmt: skip
+    assert all_ways(command, ledger, "tickets")["next due"]
+    began = time.time() - 3 * 86_400
+    put_summary(ledger.store, summary(started=began, updated=began + 60, finished=began + 60))
+    mlp = all_ways(command, ledger, "mlp")
+    assert (mlp["kind"], mlp["schedule"]) == ("multiclass", NIGHTLY)
+    assert mlp["next due"] == f"overdue since {time.strftime('%Y-%m-%d', time.gmtime(began + 86_400))} 03:00 UTC" or (
+        time.gmtime(began).tm_hour < 3  # due on the day on which it began
+    )
+    trained(every="24h", owner="growth")
+    churn = all_ways(command, ledger, "churn")
+    command("models", "rename", "churn", "attrition")
+    assert all_ways(command, ledger, "churn") == {**churn, "next due": ""}
+    attrition = all_ways(command, ledger, "attrition")
+    assert attrition["next due"] and {**attrition, "next due": ""} == {**churn, "next due": ""}
+    command("models", "retire", "mlp")
+    assert all_ways(command, ledger, "mlp") == {**mlp, "next due": ""}
+
+
+def test_a_model_that_is_added_again_owes_nothing_from_the_time_when_it_was_retired(
+    command: Any, ledger: Ledger
+) -> None:
+    began = time.time() - 30 * 86_400
+    put_summary(ledger.store, summary(model="churn", started=began, updated=began + 60, finished=began + 60))
+    assert "overdue since" in command("models").out
+    command("models", "retire", "churn")
+    command("models", "add", "churn", "--every", "24h")
+    known = watched(ledger.store, "churn")
+    assert known and due(ledger, "churn")["catwalk_next_run_due_timestamp_seconds"] == pytest.approx(
+        known.changed + 86_400
+    )
+    assert "overdue" not in command("models").out
+
+
 def test_prometheus_is_told_a_models_own_limits(command: Any, ledger: Ledger) -> None:
     trained(thresholds={"auc": 0.8, "margin": 0.01, "champion_age_seconds": 90 * 86_400, "runs_blocked": 5})
     trained("other")
@@ -292,7 +393,7 @@ def test_to_retire_a_model_that_is_known_reads_no_summary(
 def test_what_can_not_be_is_one_line(command: Any, ledger: Ledger) -> None:
     trained("other")
     for arguments, told in (
-        (("add", "a b"), "model: expected a name"),
+        (("add", "a/b"), "model: expected a name"),
         (("add", "churn", "--cron", "0 3 * * * Berlin"), "cron: there is no time zone 'Berlin'"),
         (("retire", "churn"), "there is no model churn; `catwalk models` lists them"),
         (("rename", "churn", "x"), "there is no model churn; `catwalk models` lists them"),

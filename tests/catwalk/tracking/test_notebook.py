@@ -12,9 +12,9 @@ import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
+from catwalk.environment.heartbeats import Heartbeats
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.runs import Ledger, Run
-from catwalk.tracking import journal
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
 from stack.settings import PROJECT
@@ -163,7 +163,7 @@ def test_what_a_restarted_kernel_has_left_is_lost_and_the_next_run_closes_it(
     wait_until(lambda: left.summary().epochs == 1)
     notebook.restart()
     assert state(left) == "running"
-    left.update_summary(lambda summary: replace(summary, updated=summary.updated - journal.LOST_SECONDS - 60))
+    left.update_summary(lambda summary: replace(summary, updated=summary.updated - 2 * Heartbeats().lost_after_seconds))
     notebook.runs(IMPORTS)
     for cell in (OPENS, LOGS, TESTS):
         notebook.runs(cell)

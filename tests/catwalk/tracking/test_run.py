@@ -367,7 +367,7 @@ def test_params_are_the_same_in_every_process(ledger: Ledger, program: Program) 
 @pytest.mark.parametrize(
     ("call", "told"),
     [
-        (lambda: catwalk.run("a b", catwalk.Binary()), "model: expected a name"),
+        (lambda: catwalk.run("a/b", catwalk.Binary()), "model: expected a name"),
         (lambda: catwalk.run("m", catwalk.Binary), "problem: expected catwalk.Binary()"),
         (lambda: catwalk.run("m", catwalk.Binary(), params=[1]), "params: expected a dict of name → value; got list"),
         (lambda: catwalk.run("m", catwalk.Binary(), every="soon"), "every: expected a time such as '24h'"),

@@ -266,6 +266,27 @@ def test_a_flood_of_runs_stays_below_the_limit_and_keeps_those_that_run() -> Non
     assert len(series) < 0.8 * LIMIT
 
 
+def test_what_rules_cannot_look_back_for_is_said_of_a_run_for_as_long_as_it_goes_on() -> None:
+    now = time.time()
+    stages = {"ingest": StageSummary(1, 95.0, now - 30 * HOUR, now - 29 * HOUR), "train": StageSummary(1)}
+    running = {"state": "running", "started": now - 30 * HOUR, "updated": now - 60, "finished": None}
+    series = rendered(summary(**running, stages=stages, best_epoch=125))
+    assert value(series, catalogue.RUN_BEST_TRAIN_LOSS) == 0.14
+    assert value(series, catalogue.RUN_MEDIAN_TRAIN_LOSS) == 0.31
+    assert value(series, catalogue.RUN_BEST_EPOCH) == 125
+    assert value(series, catalogue.STAGE_SECONDS, stage="ingest") == 95.0
+    assert value(series, catalogue.STAGE_SECONDS, stage="train") is None
+
+
+def test_a_run_that_may_be_silent_for_long_is_shown_until_a_day_after_it_counts_as_stalled_or_lost() -> None:
+    silent = {"state": "running", "updated": time.time() - 60 * HOUR, "finished": None}
+    patient = Settings(stalled_seconds=40 * HOUR)
+    assert value(rendered(summary(**silent), settings=patient), catalogue.RUN_STATE, state="stalled") == 1
+    assert value(rendered(summary(**silent), settings=Settings()), catalogue.RUN_STATE, state="stalled") is None
+    logs = summary(**silent, lost_after=40 * HOUR)
+    assert value(rendered(logs), catalogue.RUN_STATE, state="lost") == 1
+
+
 def test_decisions_are_counted_over_all_runs_ever() -> None:
     old = {"updated": 1.0, "started": 1.0, "finished": 1.0}
     hold = {"decision": "hold", "reason": "floor"}
@@ -497,6 +518,14 @@ def test_its_own_probes() -> None:
 def test_odd_text_reaches_prometheus_unharmed() -> None:
     run = summary(dag_run_id='manual__"quoted"\\ \n ü')
     assert value(rendered(run), catalogue.RUN_INFO, dag_run_id='manual__"quoted"\\ \n ü') == 1
+
+
+def test_a_name_that_is_no_text_does_not_cost_the_page() -> None:
+    """Half of a character, of a program that has cut its text by bytes."""
+    run = summary(owner="gro\udc80wth", dag_run_id="a\udc80")
+    page = rendered(run, models=[WatchedRecord("other", owner="\ud800")])
+    assert value(page, catalogue.MODEL_INFO, model=run.model, owner="gro?wth") == 1
+    assert value(page, catalogue.MODEL_INFO, model="other", owner="?") == 1
 
 
 def test_a_duration_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

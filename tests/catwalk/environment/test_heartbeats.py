@@ -1,0 +1,42 @@
+"""How often a run that logs says that it lives, as the environment has it."""
+
+from __future__ import annotations
+
+import pytest
+
+from catwalk.environment.heartbeats import Heartbeats
+from catwalk.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("beat", "lost", "expected"),
+    [
+        ("", "", Heartbeats(60, 180)),
+        ("600", "", Heartbeats(600, 1_800)),
+        ("", "7200", Heartbeats(60, 7_200)),
+        ("0.5", "1", Heartbeats(0.5, 1)),
+    ],
+)
+def test_what_is_set_holds_and_three_heartbeats_are_the_usual_patience(
+    beat: str, lost: str, expected: Heartbeats
+) -> None:
+    given = {"CATWALK_RUN_HEARTBEAT_SECONDS": beat, "CATWALK_LOST_SECONDS": lost}
+    assert Heartbeats.from_environment(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("beat", "lost", "told"),
+    [
+        ("often", "", "CATWALK_RUN_HEARTBEAT_SECONDS must be a number of seconds above 0, not 'often'"),
+        ("60", "never", "CATWALK_LOST_SECONDS must be a number of seconds above 0, not 'never'"),
+        (
+            "100",
+            "180",
+            "CATWALK_LOST_SECONDS must be twice CATWALK_RUN_HEARTBEAT_SECONDS, which is 100, at least, not 180",
+        ),
+    ],
+)
+def test_what_would_lose_a_run_that_lives_is_refused_in_a_line(beat: str, lost: str, told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Heartbeats.from_environment({"CATWALK_RUN_HEARTBEAT_SECONDS": beat, "CATWALK_LOST_SECONDS": lost})
+    assert str(refused.value) == told

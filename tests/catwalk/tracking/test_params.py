@@ -1,0 +1,114 @@
+"""What a caller says of a run and can't be stored as it is: secrets inside texts, and values without an end."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import catwalk
+from catwalk.errors import InputError
+from catwalk.ledger.runs import Ledger
+from tests.catwalk.tracking.conftest import only
+
+
+@dataclass
+class Connection:
+    """A setting in a class of its own, as a user might have it."""
+
+    password: str = "p1"
+    dbApiKey: str = "p 2, still"
+    dsn: str = "postgres://me:p3@host/db"
+    tokens: int = 512
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (Connection(), "tokens=512"),
+        ([{"deep": Connection()}, (Connection(),)], "tokens=512"),
+        (argparse.Namespace(secret="p1", of=argparse.Namespace(token="p2\\'", depth=3)), "depth=3"),
+        ('{"password": "p1", "of": {"access_key": "p\\"2"}, "depth": 3}', '"depth": 3'),
+        ("DB_PASSWORD=p1 API_KEY='p 2' run --depth 3", "run --depth 3"),
+        ("db:\n  pwd: p1\n  depth: 3", "depth: 3"),
+        ("tokenizer=bpe; max_tokens=3; keyboard: yes", "tokenizer=bpe; max_tokens=3; keyboard: yes"),
+    ],
+)
+def test_secrets_inside_a_values_text_are_not_stored(ledger: Ledger, value: Any, kept: str) -> None:
+    with catwalk.run("churn", catwalk.Binary(), params={"connection": value}):
+        pass
+    stored = str(only(ledger).record.parameters)
+    assert kept in stored
+    assert not re.search(r"p ?\\*\"?[123]\b|still", stored), stored
+
+
+def in_itself() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    found["self"] = found
+    return found
+
+
+def very_deep() -> Any:
+    return functools.reduce(lambda inner, _: [inner], range(5_000), [])
+
+
+class Unwritable:
+    """Somebody's class with a mistake."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("half\nmade")
+
+
+@pytest.mark.parametrize(
+    ("told", "arguments"),
+    [
+        ("params: expected values that end; got some in themselves", {"params": in_itself()}),
+        ("params: expected values that end", {"params": {"deep": very_deep()}}),
+        (
+            "params['n']: expected a number or text; .* a whole number may have 480 digits",
+            {"params": {"n": -(10**5_000)}},
+        ),
+        ("params['n']: expected a number or text", {"params": {"n": [10**490]}}),
+        ("params: expected names that are text; got <int that can't be written", {"params": {10**5_000: 1}}),
+        (
+            "params['b']: .* got <Unwritable that can't be written as text> (RuntimeError: half made)",
+            {"params": {"b": Unwritable()}},
+        ),
+        ("thresholds['auc']: expected a number", {"thresholds": {"auc": 10**5_000}}),
+        ("params: expected a dict of name → value; got int <int that can't be written", {"params": 10**5_000}),
+        ("run_key, or CATWALK_RUN_KEY: expected text in UTF-8; got 'a\\udc80'", {"run_key": "a\udc80"}),
+    ],
+)
+def test_what_cannot_be_stored_is_said_in_a_line(
+    ledger: Ledger, tmp_path: Path, told: str, arguments: dict[str, Any]
+) -> None:
+    pattern = re.escape(told).replace(r"\.\*", ".*")
+    with pytest.raises(InputError, match=pattern) as refused:
+        catwalk.run("m", catwalk.Binary(), **arguments)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "ledger").exists(), "nothing is half written"
+
+
+def test_a_key_of_the_environment_that_is_no_text(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_RUN_KEY", os.fsdecode(b"night \xff"))
+    with pytest.raises(InputError, match="CATWALK_RUN_KEY: expected text in UTF-8"):
+        catwalk.run("m", catwalk.Binary())
+
+
+def test_the_longest_whole_number_that_fits(ledger: Ledger) -> None:
+    with catwalk.run("m", catwalk.Binary(), params={"seed": 10**480}):
+        pass
+    assert only(ledger).record.parameters["seed"] == 10**480
+
+
+@pytest.mark.parametrize("path", ["a" * 5_000, "/".join(["a" * 200] * 30), "a" * 300, Path("/tmp", "b" * 5_000)])
+def test_a_path_that_no_file_system_has(ledger: Ledger, path: str | Path) -> None:
+    with catwalk.run("m", catwalk.Binary()) as run, pytest.raises(InputError, match="there is nothing at") as refused:
+        run.model(path)
+    assert len(str(refused.value)) < 600

@@ -1,0 +1,37 @@
+"""The same stories when each model has an owner: its alerts name who answers for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from tests.prometheus.scenario import Alert, Scenario
+
+_INFO = re.compile(r'(catwalk_model_info\{.*\bmodel="([^"]+)".*)\}')
+
+
+def owner_of(model: str) -> str:
+    """Who answers for it; a name that is no plain word."""
+    return f"équipe {model}"
+
+
+def owned(story: Scenario) -> Scenario:
+    """The story with an owner for each model that the exporter knows."""
+    known = {found[2] for name in story.series if (found := _INFO.fullmatch(name))}
+    told = {_with_owner(name): values for name, values in story.series.items()}
+    checks = (replace(check, alerts=_named(check.alerts, known)) for check in story.expect if check.alerts is not None)
+    return replace(story, series=told, expect=tuple(checks))
+
+
+def _with_owner(name: str) -> str:
+    found = _INFO.fullmatch(name)
+    return f'{found[1]},owner="{owner_of(found[2])}"}}' if found else name
+
+
+def _named(alerts: Iterable[Alert], known: set[str]) -> tuple[Alert, ...]:
+    return tuple(_of_owner(alert) if alert.labels.get("model") in known else alert for alert in alerts)
+
+
+def _of_owner(alert: Alert) -> Alert:
+    return replace(alert, labels={**alert.labels, "owner": owner_of(alert.labels["model"])})

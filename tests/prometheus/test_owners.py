@@ -1,0 +1,171 @@
+"""Whom an alert is about: its labels name the model and who answers for it, or there is a reason why they can't."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from tests.prometheus.book import SCENARIOS, complaint, scenarios_of
+from tests.prometheus.lossy import every, lossy
+from tests.prometheus.owned import owned
+from tests.prometheus.pipeline_cases import paused
+from tests.prometheus.rulebook import Rule, alerts, names
+from tests.prometheus.scenario import RUN, Alert, Scenario, a_run, constant, fires, scenario, series, silent
+
+ABOUT_NO_MODEL = {
+    "AirflowApiServerDown": "a component of Airflow, which all models share",
+    "AirflowDagProcessorDown": "a component of Airflow, which all models share",
+    "AirflowImportErrors": "Airflow counts files that it can't import, and does not say whose",
+    "AirflowMetricsMissing": "a component of Airflow, which all models share",
+    "AirflowSchedulerDown": "a component of Airflow, which all models share",
+    "AirflowTasksStarving": "Airflow counts tasks that find no slot, and does not say whose",
+    "AirflowTriggererDown": "a component of Airflow, which all models share",
+    "CardinalityNearLimit": "a target that all models share; the text names who uses the most",
+    "CatwalkServiceDown": "a part of the stack",
+    "ConfigReloadFailed": "a part of the stack",
+    "DiskNearlyFull": "a disk that all models share",
+    "NotificationsFailing": "the way of all alerts",
+    "RuleEvaluationFailing": "rules that hold for all models",
+    "SampleLimitExceeded": "a target that all models share; the text names who uses the most",
+    "StatsdConflicts": "a name that somebody sends with another type; it does not say who",
+    "StatsdExporterDown": "a part of the stack",
+    "StatsdLinesLost": "lines that can't be read can't say whose they are",
+    "StatsdPacketsDropped": "the way of the points of all models",
+    "StatsdReloadFailed": "a part of the stack",
+    "StatsdSilent": "a part of the stack",
+    "StatsdUnmappedEvents": "lines that no rule knows can't say whose they are",
+    "StoreSlow": "the store that all models share",
+    "StoreUnavailable": "the store that all models share",
+    "TargetDown": "a part of the stack",
+    "Watchdog": "the way of all alerts",
+}
+"""Alert → what it is about."""
+OF_A_DAG = {"PipelinePaused", "PipelineRunFailed", "RetrainingOverdue"}
+"""What may be known of a DAG, or of a schedule, before any model is known of it; it names that instead."""
+
+
+def told(rule: Rule) -> list[Alert]:
+    """Every alert that a scenario wants of this rule."""
+    wanted = [
+        alert for case in scenarios_of(rule.name) for check in case.expect if check.name == rule.name
+        for alert in check.alerts or ()
+    ]  # fmt: skip
+    return [alert for alert in wanted if rule.fixed_labels.items() <= alert.labels.items()]
+
+
+def test_what_is_about_no_model_is_listed_with_what_it_is_about() -> None:
+    assert ABOUT_NO_MODEL.keys() == {rule.name for rule in alerts() if "owner" not in rule.body["labels"]}
+    assert ABOUT_NO_MODEL.keys() <= set(names(alerts()))
+
+
+@pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule.title)
+def test_an_alert_says_whom_it_is_about(rule: Rule) -> None:
+    for alert in told(rule):
+        model = alert.labels.get("model", "")
+        if rule.name in ABOUT_NO_MODEL:
+            assert not model
+        elif model:
+            assert alert.summary.startswith(f"{model}: ")
+        else:
+            assert rule.name in OF_A_DAG
+            assert alert.labels.keys() & {"dag_id", "schedule"}
+            assert alert.labels.get("dag_id", "") in alert.summary
+    if rule.name not in ABOUT_NO_MODEL:
+        assert any("model" in alert.labels for alert in told(rule)), "no scenario has it of a model"
+
+
+OWNED = [story for story in SCENARIOS if any(name.startswith("catwalk_model_info") for name in story.series)]
+
+
+@pytest.mark.integration
+def test_every_alert_of_a_model_names_its_owner() -> None:
+    stories = [*map(owned, OWNED)]
+    named = {check.name for story in stories for check in story.expect if "owner" in str(check.alerts)}
+    assert named == set(names(alerts())) - ABOUT_NO_MODEL.keys()
+    assert not complaints(stories)
+
+
+@pytest.mark.integration
+def test_lost_scrapes_lose_no_owner() -> None:
+    assert not complaints([owned(lossy(story, every(5))) for story in OWNED if story.interval == "10s"])
+
+
+def complaints(stories: list[Scenario]) -> str:
+    """What promtool says of them."""
+    with ThreadPoolExecutor(2) as pool:
+        return "".join(pool.map(lambda story: complaint([story]), stories))
+
+
+MODEL = 'a "b" \\ 猫'
+"""In series and expressions, where a quote and a backslash are escaped."""
+AS_SERIES = MODEL.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def info(values: str, owner: str, model: str = AS_SERIES) -> dict[str, str]:
+    """What the exporter says of a model."""
+    return {series("catwalk_model_info", model=model, dag_id="nightly", owner=owner, retired="false"): values}
+
+
+PAUSED = {series("catwalk_dag_paused", dag_id="nightly"): constant(1, 2_000)}
+FAILED = {
+    series("catwalk_run_state", model=AS_SERIES, run_id=RUN, state="failed"): constant(1, 2_000),
+    **a_run(model=AS_SERIES, samples=2_000),
+}
+
+
+def stopped(owner: str = "") -> Alert:
+    """The DAG of the model, which is paused."""
+    alert = paused("nightly", MODEL)
+    return replace(alert, labels={**alert.labels, **({"owner": owner} if owner else {})})
+
+
+def failed(owner: str = "") -> Alert:
+    """The model's run, which has failed."""
+    labels = {"severity": "warning", "area": "pipeline", "model": MODEL, "run_id": RUN}
+    return Alert(
+        {**labels, **({"owner": owner} if owner else {})},
+        f"{MODEL}: the retraining run failed",
+        f"Run {RUN} of {MODEL} has failed, no attempt is left, and nothing shipped. http://exporter/runs/{RUN}",
+        f"catwalk-run?var-model={MODEL}&var-run={RUN}",
+    )
+
+
+STORIES = [
+    scenario(
+        "the owner changes while alerts fire: the old one's ends, the new one's begins, after its time where it waits",
+        {**PAUSED, **FAILED, **info("1x720 stale", "growth"), **info("_x721 1x1000", "risk")},
+        fires("PipelinePaused", "1h50m", stopped("growth")),
+        fires("PipelineRunFailed", "1h50m", failed("growth")),
+        silent("PipelinePaused", "2h1m"),
+        fires("PipelineRunFailed", "2h1m", failed("risk")),
+        fires("PipelinePaused", "3h1m", stopped("risk")),
+    ),
+    scenario(
+        "the exporter is gone for good: the owner is known as long as what fires for it",
+        {**FAILED, **info("1x60", "growth"), 'up{job="exporter", instance="exporter:1"}': "1x60 0x10 _x1000"},
+        fires("PipelineRunFailed", "5m", failed("growth")),
+        fires("PipelineRunFailed", "2h", failed("growth")),
+    ),
+    scenario(
+        "two exporters that know different owners: always the same one is told",
+        {
+            **FAILED,
+            **info("1x1000", "growth"),
+            **{name.replace("exporter:1", "exporter:2"): values for name, values in info("1x1000", "risk").items()},
+        },
+        *(fires("PipelineRunFailed", f"{minute}m", failed("growth")) for minute in range(5, 60)),
+    ),
+    scenario(
+        "a model without an owner, and one of which nobody knows anything",
+        {**FAILED, **info("1x60 stale", "")},
+        fires("PipelineRunFailed", "5m", failed()),
+        fires("PipelineRunFailed", "20m", failed()),
+    ),
+]
+
+
+@pytest.mark.integration
+def test_an_alert_fires_whoever_is_the_owner_and_whether_there_is_one() -> None:
+    assert not complaints(STORIES)
