@@ -64,10 +64,10 @@ _MEANT = {
 _DASHES = {"fill": "dash", "dash": [8, 6]}
 _NARROW = 60
 """Pixels that a column has at least; Grafana's own 150 are too many for a dozen columns."""
-_RUN_LINK = "/d/catwalk-run?var-model=%s&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
+_RUN_LINK = (
+    "/d/catwalk-run?var-model=${%s:percentencode}&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
+)
 """From a cell that holds a run_id to that run."""
-MODEL_OF_ROW = "${__data.fields.Model:percentencode}"
-"""The row's model in an address: unless told so, Grafana leaves the ``&`` of a name as it is, which ends the value."""
 PAGE_LINK = "${exporter}/runs/${__value.raw}"
 """From a cell that holds a run_id to the run's page and report."""
 
@@ -399,11 +399,11 @@ def link(title: str, url: str, *, elsewhere: bool = False) -> dict[str, object]:
     return {"title": title, "url": url, "targetBlank": elsewhere}
 
 
-def run_links(model: str = "${model:percentencode}") -> Style:
+def run_links(model: str = "model") -> Style:
     """What a run_id leads to.
 
     Args:
-        model: whose run it is; :data:`MODEL_OF_ROW` where the table has a column that says so.
+        model: whose run it is; ``__data.fields.Model`` where the table has a column that says so.
     """
     places = [link("Run in detail", _RUN_LINK % model), link("Page and report", PAGE_LINK, elsewhere=True)]
     return {"links": places, "custom.width": 230}
