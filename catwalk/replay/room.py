@@ -16,7 +16,7 @@ from catwalk.ledger.records.run import RunRecord
 from catwalk.ledger.validation import fault
 from catwalk.storage.store import Store
 from catwalk.storage.swap import swap
-from catwalk.telemetry.budget import OPEN_SECONDS, Part, Parts, held_on, smallest, taken, taken_again
+from catwalk.telemetry.budget import OPEN_SECONDS, Part, Parts, given_up, held_on, smallest, taken, taken_again
 from catwalk.telemetry.points import series_left_out
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,15 @@ def take_again(store: Store, run: RunRecord, series: int, now: float | None = No
     """
     moment = time.time() if now is None else now
     return _swap(store, moment, lambda parts: taken_again(parts, run, series, moment)) is not None
+
+
+def give_up(store: Store, run_id: str, seen: float) -> None:
+    """Lets go of the part of a run that has ended without a word, and was last seen then.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    _swap(store, time.time(), lambda parts: given_up(parts, run_id, seen))
 
 
 @dataclass

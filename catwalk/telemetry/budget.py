@@ -111,6 +111,15 @@ def taken_again(parts: Parts, run: RunRecord, series: int, now: float) -> tuple[
     return (name, known.after(run.run_id, series, now)) if fits else None
 
 
+def given_up(parts: Parts, run_id: str, seen: float) -> tuple[str, Part] | None:
+    """The part of a run that was last seen then and makes no more: held while statsd_exporter shows what it has sent.
+
+    Else a model whose runs are killed one after the other would soon hold all there is, and leave other models nothing.
+    """
+    known = parts.held.get(run_id)
+    return (run_id, replace(known, until=min(known.until, seen + SENT_SECONDS))) if known else None
+
+
 def _part(left: int, trials: int, epochs: int, run: RunRecord) -> Part:
     """A fair part of what is left, and no more than is of use."""
     makes = len(run.classes), run.metric_series

@@ -267,10 +267,14 @@ def _lost(run: Run) -> bool:
         return True
     if summary is None or summary.state != "running":
         return True
+    from catwalk.replay.room import give_up
+
     now = time.time()
     if shown_state(summary, now, stalled_seconds()) != "lost":
         return False
-    run.update_summary(lambda found: _closed(found, now) if found.updated == summary.updated else found)
+    closed = run.update_summary(lambda found: _closed(found, now) if found.updated == summary.updated else found)
+    if closed.state == "lost":
+        give_up(run.store, run.run_id, summary.updated)
     run.store.delete(run.key("report.html"))  # of an attempt before, which had ended
     return True
 

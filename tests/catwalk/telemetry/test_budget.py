@@ -21,20 +21,21 @@ import yaml
 
 import catwalk
 from catwalk.clients import access
+from catwalk.codec import from_json
 from catwalk.errors import StoreError, StoreUnavailableError
 from catwalk.ledger.records.run import RunRecord
 from catwalk.ledger.records.training import MAX_EPOCHS
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.replay import room
 from catwalk.replay.points import left_out, run_points
-from catwalk.replay.room import KEY, Hold, take, take_again, with_room
+from catwalk.replay.room import KEY, Hold, give_up, take, take_again, with_room
 from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.sweeps.search import MAX_TRIALS
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
-from catwalk.telemetry.budget import OPEN_SECONDS, RUNS_SHARE, SAMPLE_LIMIT, SENT_SECONDS, smallest
+from catwalk.telemetry.budget import OPEN_SECONDS, RUNS_SHARE, SAMPLE_LIMIT, SENT_SECONDS, Parts, smallest
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.emitter import Emitter
 from catwalk.telemetry.points import OTHERS, fixed_series, kept, series_budget, series_left_out
@@ -212,6 +213,27 @@ def test_what_a_run_has_not_made_of_its_part_is_free_once_it_has_ended(memory_st
     assert not take_again(memory_store, last, granted[23] + 1, now=8_000.0)
     assert take_again(memory_store, run(99), RUNS_SHARE - granted[23] - 8 * 100, now=8_000.0)
     assert not take_again(memory_store, replace(last, run_id=run(22).run_id), 101, now=8_000.0), "nothing is left"
+
+
+def test_runs_that_are_killed_one_after_the_other_leave_others_their_room(
+    memory_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that is retrained every five minutes, and runs out of memory; the next run closes the lost one."""
+    moment = [0.0]
+    monkeypatch.setattr("catwalk.replay.room.time.time", lambda: moment[0])
+    granted = {}
+    for number in range(200):
+        moment[0] = 300.0 * number
+        log = replace(run(number), metric_series=OTHERS, config={}, classes=[])
+        granted[number] = take(memory_store, log, 1, 0)
+        if number:
+            give_up(memory_store, run(number - 1).run_id, moment[0] - 240)
+    assert min(granted.values()) > 3_000
+    assert take(memory_store, run(999, 100), 1, 100) > 500, "and another model's run has its curves"
+    give_up(memory_store, "20260101T000000Z-00000000", moment[0])  # of which nobody knows
+    held = from_json(Parts, memory_store.find(KEY).body).held.values()
+    shown = SENT_SECONDS // 300
+    assert sum(part.until > moment[0] for part in held) >= shown, "as long as statsd_exporter shows what they have sent"
 
 
 def test_a_run_without_a_part_is_sent_again_only_where_it_has_room(memory_store: Any) -> None:

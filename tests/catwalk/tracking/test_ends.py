@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 import catwalk
+from catwalk.codec import from_json
 from catwalk.environment.heartbeats import Heartbeats
 from catwalk.errors import CatwalkError, StoreUnavailableError
 from catwalk.ledger.runs import Ledger, touched
 from catwalk.ledger.summaries import shown_state
+from catwalk.replay import room
 from catwalk.storage.file_store import FileStore
+from catwalk.telemetry.budget import OPEN_SECONDS, SENT_SECONDS, Parts
 from catwalk.telemetry.observer import Silent
 from catwalk.tracking import closing, journal
 from tests.catwalk.tracking.conftest import KEYS, LABELS, Program, only, scores
@@ -70,6 +73,24 @@ def test_a_run_that_is_silent_is_lost_and_the_next_one_closes_it(ledger: Ledger,
     summary = run.summary()
     assert summary.state == "lost" and "silent since" in summary.error and summary.finished < summary.updated
     assert ledger.store.find(run.key("report.html")) is None
+
+
+def test_a_lost_run_gives_its_room_in_prometheus_back_once_what_it_has_sent_has_gone(
+    ledger: Ledger, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_STATSD", f"127.0.0.1:{free_port()}")
+    killed = program("import catwalk, os; catwalk.run('churn', catwalk.Binary()); os._exit(9)")
+    assert killed.wait(timeout=60) == 9
+    run, seen = only(ledger), time.time() - 2 * Heartbeats().lost_after_seconds
+
+    def held_until() -> float:
+        return from_json(Parts, ledger.store.get(room.KEY).body).held[run.run_id].until
+
+    assert held_until() > time.time() + OPEN_SECONDS / 2
+    run.update_summary(lambda summary: replace(summary, updated=seen))
+    catwalk.run("churn", catwalk.Binary()).close()
+    assert run.summary().state == "lost"
+    assert held_until() == seen + SENT_SECONDS
 
 
 def test_a_heartbeat_keeps_a_run_alive(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
