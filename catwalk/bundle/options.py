@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 
 from catwalk.environment import urls
 from catwalk.errors import ConfigError
+from catwalk.telemetry import catalogue
 
 PARTS = ("exporter", "statsd_exporter", "courier")
 """Catwalk's own servers, by the names of their jobs in our own stack."""
 STACK = ("stack", "catwalk")
 """The label that each of our alerts has, so that routes and dashboards tell them from others."""
-_OURS = {
-    "alertname", "alertstate", "area", "check", "class", "component", "dag_id", "epoch", "instance", "job", "le",
-    "metric", "model", "name", "operation", "owner", "role", "run_id", "severity", "source", "split", "stage", "volume",
-    STACK[0],
+_OURS = {label for metric in catalogue.METRICS for label in metric.labels} | {
+    "alertname", "alertstate", "area", "component", "counter", "dag_id", "dag_run_id", "instance", "job", "le",
+    "metric_name", "owner", "pool", "pool_name", "process", "severity", "source", "state", "task_id", STACK[0],
 }  # fmt: skip
-"""Labels that say something in our series already."""
+"""Labels that say something in our series already, or in Airflow's."""
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VALUE = re.compile(r"[A-Za-z0-9_.:/@+-][A-Za-z0-9_.:/@+ -]*")
 _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")

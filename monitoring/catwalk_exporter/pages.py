@@ -10,6 +10,7 @@ from catwalk.knobs import knob_text
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.records.values import class_names
 from catwalk.ledger.summaries import shown_state
+from catwalk.telemetry.wire.labels import label_value
 from catwalk.web.markup import (
     Content,
     Html,
@@ -33,8 +34,8 @@ _CSS = ("", "", "n", "name", "name", "", "n", "nowrap")
 
 
 def anchor(model: str) -> str:
-    """Where a model's card is on its page."""
-    return f"model-{quote(model, safe='')}"
+    """Where a model's card is on its page: by the name that Prometheus has of it, and so dashboards."""
+    return f"model-{quote(label_value(model), safe='')}"
 
 
 def index(snapshot: Snapshot, store_up: bool, now: float, stalled_seconds: float, limit: int = 500) -> str:
