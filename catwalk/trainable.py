@@ -60,7 +60,7 @@ class Plan:
     model: str
     """Name under which versions compete, such as :func:`catwalk.ledger.model_names.checked` takes."""
     epochs: int
-    """That are trained, from 1 to :data:`catwalk.ledger.records.training.MAX_EPOCHS`."""
+    """That are trained, from 1 to :data:`catwalk.ledger.records.training.MOST_PLANNED_EPOCHS`."""
     seed: int | None = None
     """None: derived from the run id, so that each night differs."""
     synthetic: bool = False

@@ -10,7 +10,7 @@ from typing import Literal
 
 from catwalk.gate.config import GateConfig
 from catwalk.knobs import Bounds, Config, Section, number, require, setting
-from catwalk.ledger.records.training import MAX_EPOCHS
+from catwalk.ledger.records.training import MOST_PLANNED_EPOCHS
 
 CLASSES = (
     "t-shirt-top",
@@ -66,7 +66,7 @@ class NetworkConfig(Section):
 class TrainingConfig(Section):
     """How the weights are found: stochastic gradient descent with Nesterov momentum and a one-cycle rate."""
 
-    epochs: int = number(18, 1, MAX_EPOCHS)
+    epochs: int = number(18, 1, MOST_PLANNED_EPOCHS)
     """Passes over the training examples."""
     batch_size: int = number(256, 1, 60_000, helps="memory")
     """Examples per optimiser step."""

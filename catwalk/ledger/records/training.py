@@ -9,6 +9,8 @@ from catwalk.ledger.records.values import is_finite
 MAX_EPOCHS = 200
 """Each epoch is a label value in Prometheus. Of a run of so many epochs all curves have room beside its test; one that
 does not say how many it trains shows no more than so many."""
+MOST_PLANNED_EPOCHS = 5_000
+"""Of a training in stages, which writes all its epochs again after each: of so many, 4 MB."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from catwalk.errors import ConfigError
 from catwalk.knobs import Config
 from catwalk.ledger import model_names
 from catwalk.ledger.records.run import RunRecord, Trigger
-from catwalk.ledger.records.training import MAX_EPOCHS
+from catwalk.ledger.records.training import MOST_PLANNED_EPOCHS
 from catwalk.ledger.runs import Ledger, Run, seed_of
 from catwalk.replay.room import with_room
 from catwalk.stages.lifecycle import provenance
@@ -91,8 +91,10 @@ def _sound(plan: Plan, trainable: Trainable) -> Plan:
         named = model_names.checked(plan.model)
     except ConfigError as error:
         raise ConfigError(f"{trainable.reference}: {error}") from None
-    if not 1 <= plan.epochs <= MAX_EPOCHS:
-        raise ConfigError(f"{trainable.reference} plans {plan.epochs} epochs; a run has from 1 to {MAX_EPOCHS}")
+    if not 1 <= plan.epochs <= MOST_PLANNED_EPOCHS:
+        raise ConfigError(
+            f"{trainable.reference} plans {plan.epochs} epochs; a run has from 1 to {MOST_PLANNED_EPOCHS}"
+        )
     if len(trainable.problem.classes) < 2:
         raise ConfigError(f"{trainable.reference} tells {len(trainable.problem.classes)} classes apart; two at least")
     return replace(plan, model=named)

@@ -8,6 +8,7 @@ import math
 import re
 import time
 from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 from rich.console import Console
@@ -16,13 +17,19 @@ import catwalk
 from catwalk.cli.tables.output import run_facts
 from catwalk.errors import ConfigError, InputError, StoreError
 from catwalk.ledger.records.training import MAX_EPOCHS
-from catwalk.ledger.runs import Ledger
+from catwalk.ledger.runs import Ledger, new_run_id
 from catwalk.replay import room
 from catwalk.replay.points import run_points
+from catwalk.replay.room import with_room
+from catwalk.stages.lifecycle.opening import open_run
 from catwalk.telemetry import catalogue
+from catwalk.telemetry.points import kept
 from catwalk.tracking import journal
 from catwalk_exporter.pages import run_page
+from ml.fashion_mnist import CLASSIFIER
+from ml.fashion_mnist.config import RunConfig
 from tests.catwalk.tracking.conftest import only
+from tests.support.records import MemoryStore
 from tests.support.servers import wait_until
 
 
@@ -107,3 +114,13 @@ def test_epochs_are_no_steps(ledger: Ledger) -> None:
         with pytest.raises(InputError, match="step: this run has logged epochs"):
             run.step(2)
     assert (only(ledger).summary().axis, only(ledger).summary().epochs) == ("epoch", 1)
+
+
+def test_the_stages_train_2000_epochs_too_and_show_the_first_the_last_and_evenly_between(ledger: Ledger) -> None:
+    config = RunConfig.from_flat({"source": "synthetic", "epochs": 2_000})
+    run = open_run(ledger, new_run_id(), CLASSIFIER, config, "cli")
+    record = with_room(MemoryStore(), run.record, [run.record.epochs])
+    shown = sorted(kept(record.epochs, 10, record.series_budget).curves)
+    assert (record.epochs, shown[0], shown[-1]) == (2_000, 1, 2_000)
+    assert max(b - a for a, b in pairwise(shown)) <= 10
+    assert record.series_left_out > 30_000

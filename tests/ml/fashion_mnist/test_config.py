@@ -10,7 +10,7 @@ import pytest
 
 from catwalk.errors import ConfigError
 from catwalk.knobs import knobs
-from catwalk.ledger.records.training import MAX_EPOCHS
+from catwalk.ledger.records.training import MOST_PLANNED_EPOCHS
 from ml.fashion_mnist.config import DataConfig, RunConfig, TrainingConfig
 
 
@@ -61,7 +61,7 @@ def test_synthetic_data_never_competes_with_real_data() -> None:
     ("knob", "value"),
     [
         ("epochs", 0),
-        ("epochs", MAX_EPOCHS + 1),
+        ("epochs", MOST_PLANNED_EPOCHS + 1),
         ("epochs", 1.5),
         ("epochs", True),
         ("epochs", "many"),
