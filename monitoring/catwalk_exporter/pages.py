@@ -133,7 +133,7 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
     yield "sweep", _code(summary.sweep)
     yield "started (UTC)", moment(summary.started, _CLOCK)
     yield "finished (UTC)", moment(summary.finished or None, _CLOCK)
-    yield "epochs", f"{summary.epochs}, best {summary.best_epoch or '–'}" if summary.epochs else ""
+    yield f"{summary.axis}s", f"{summary.epochs}, best {summary.best_epoch or '–'}" if summary.epochs else ""
     yield "validation loss", figure(summary.last_validation_loss)
     yield "test accuracy", percent(summary.test_accuracy)
     yield "test loss", figure(summary.test_loss)

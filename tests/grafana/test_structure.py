@@ -152,7 +152,7 @@ def test_links_lead_to_dashboards_that_exist_and_keep_range_and_variables(dashbo
     for url in links:
         uid, _, rest = url.removeprefix("/d/").partition("?")
         assert uid in UIDS
-        assert re.search(r"var-model=\$\{(model|__data.fields.Model):percentencode\}", rest)
+        assert re.search(r"var-model=\$\{(model|__data.fields.Model):percentencode\}", rest), "a name may have a &"
         assert "${__url_time_range}" in rest and "${datasource:queryparam}" in rest
     assert [(link["type"], link["keepTime"], link["includeVars"]) for link in dashboard["links"]] == [
         ("dashboards", True, True)

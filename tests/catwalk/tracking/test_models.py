@@ -123,7 +123,8 @@ def test_of_a_retired_model_nothing_is_told_that_an_alert_stands_on(kind: str, c
     text = exposed(ledger)
     told = {line.partition("{")[0] for line in text.splitlines() if 'model="churn"' in line}
     kept = (
-        "catwalk_model_info|catwalk_(run|stage|decision|gate)_|catwalk_(decisions_total|last_success_timestamp_seconds)"
+        "catwalk_model_info|catwalk_(run|stage|decision|gate)_|catwalk_decisions_total|"
+        "catwalk_last_(success|run_started|decision)_timestamp_seconds"
     )
     assert not [name for name in told if not re.match(kept, name)], told
     assert re.search(r'^catwalk_champion_info{model="other"', text, re.MULTILINE) and role in text
