@@ -41,7 +41,7 @@ print(run.run_id)
 """
 WITHOUT = {
     "catwalk-home": {"Test in service", "Tests of the last runs", "Last decisions"},
-    "catwalk-run": {"Test accuracy", "Gap to the champion", "Confusion matrix", "Test figures of each class"},
+    "catwalk-run": {"Test accuracy", "Gap to the champion", "Confusion matrix", "Test figures of each class", "Stages"},
     "catwalk-runs": {"Test accuracy and the champion", "Accuracy of each class", "Runs"},
     "catwalk-model": {
         "Test in service", "Calibration error in service", "Worst class in service", "Test accuracy",
@@ -49,7 +49,7 @@ WITHOUT = {
         "Share of each class",
     },
 }  # fmt: skip
-"""Panels of which some queries, or all, are about what such a model has not."""
+"""Panels of which some queries, or all, are about what such a model has not, or this machine: a GPU."""
 
 
 @dataclass

@@ -15,6 +15,7 @@ from catwalk.telemetry.wire.labels import label_value
 from grafana import words
 from grafana.board import all_panels
 from grafana.dashboards.fleet import DASHBOARD
+from grafana.dashboards.home import DASHBOARD as HOME
 from tests.grafana.measured import Measured
 from tests.grafana.node import NodeError, transform
 from tests.grafana.promql import Query, panel_queries
@@ -80,6 +81,8 @@ class Story:
     full: Fleet
     blind: Fleet
     """The exporter is away."""
+    at_home: list[dict[str, Any]]
+    """What Home then answers to the question of the last run, of a model whose last one was yesterday."""
 
 
 def shown(measured: Measured) -> Fleet:
@@ -104,7 +107,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
                 wait_until(lambda s=severity: measured.prometheus.query(firing % s), f"an alert is {severity}")
             full = shown(measured)
             measured.exporter.stop()
-            yield Story(fresh, full, shown(measured))
+            blind = shown(measured)
+            [asked] = [query for query in panel_queries(HOME) if query.place == "Last run"]
+            yield Story(fresh, full, blind, measured.ask(asked, {"model": "held"}, 3_600, time.time()))
         finally:
             measured.stop()
 
@@ -160,3 +165,7 @@ def test_while_the_exporter_is_away_rows_stay_and_say_that_nothing_is_measured(s
             before[model][name] for name in ("Last run", "Run")
         ]
     assert (story.blind.tile("Models"), story.blind.tile("Overdue")) == (10, 1)
+
+
+def test_home_has_a_models_last_run_long_after_the_exporter_has_let_its_series_go(story: Story) -> None:
+    assert [series["metric"]["state"] for series in story.at_home] == ["succeeded"]

@@ -28,6 +28,10 @@ SILENT = {
     "job:counter:growth": "nothing has happened",
     "model:dataset_statistic:change": "no run is the latest, since these come from no DAG",
     "model:dataset_statistic_change:ratio": "the same",
+    "ml_stage_gpu_peak_memory_bytes": "no GPU here",
+    "ml_stage_gpu_utilisation_ratio": "the same",
+    "exporter:model_info:held": "nobody but these tests runs these models, and nobody has described them",
+    "exporter:next_run_due_timestamp_seconds:held": "nor is a run of them due",
 }
 """Metrics whose queries may be empty in these services, and why."""
 
