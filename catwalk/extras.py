@@ -9,6 +9,7 @@ from contextlib import contextmanager
 DISTRIBUTION = "catwalk-mlops"
 EXTRAS = {
     "cli": ("grafana_api", "prometheus_client", "rich", "typer", "yaml"),
+    "bundle": ("promql_parser", "yaml"),
     "report": ("PIL", "matplotlib"),
     "exporter": ("prometheus_client",),
     "courier": ("grafana_api", "markdown_it", "prometheus_client", "yaml"),

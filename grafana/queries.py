@@ -127,6 +127,15 @@ def by_epoch(where: str, window: str) -> str:
     return f'({named} or ({loss} or {accuracy}) and on (metric) label_replace(vector(1), "metric", "$metric", "", ""))'
 
 
+def outcome(decision: str) -> str:
+    """What was decided and why in one label, since one reason may ship, or would if it might.
+
+    Args:
+        decision: series with the labels decision and reason.
+    """
+    return f'label_join({decision}, "outcome", " ", "decision", "reason")'
+
+
 def parameters(where: str, window: str) -> str:
     """Parameters of runs, a series each with the labels run_id, name and value: numbers and texts alike.
 

@@ -5,32 +5,25 @@ from __future__ import annotations
 from grafana.panels import ACT, FINE, LOOK, PLAIN, STATES
 
 REASONS = {
-    "first": ("Shipped: the first model that reaches every floor", FINE),
-    "better": ("Shipped: better than the champion", FINE),
-    "newer_data": ("Shipped: as good as the champion, trained on newer data", FINE),
-    "no_better": ("Held: no better than the champion, which harms nobody", PLAIN),
-    "inconclusive": ("Held: neither better nor surely within the margin", PLAIN),
-    "precondition": ("Held: the comparison could not be made", LOOK),
-    "floor": ("Held: a floor is not reached", LOOK),
-    "calibration": ("Held: its probabilities are not to be trusted", LOOK),
-    "worse": ("Held: worse than what was shipped before", LOOK),
-    "class": ("Held: a class or slice got worse", LOOK),
-}
-"""Why the gate ships or holds; a test compares its keys with :mod:`catwalk.gate.decision`'s."""
-WHY = {
-    "first": ("first to reach every floor", FINE),
-    "better": ("better", FINE),
-    "newer_data": ("as good, newer data", FINE),
-    "no_better": ("no better", PLAIN),
+    "first": ("the first to reach every floor", FINE),
+    "better": ("better than the champion", FINE),
+    "newer_data": ("as good, on newer data", FINE),
+    "no_better": ("no better, which harms nobody", PLAIN),
     "inconclusive": ("not surely within the margin", PLAIN),
-    "precondition": ("could not be compared", LOOK),
+    "precondition": ("it could not be compared", LOOK),
     "floor": ("a floor is not reached", LOOK),
-    "calibration": ("not to be trusted", LOOK),
-    "worse": ("worse than before", LOOK),
+    "calibration": ("it is not to be trusted", LOOK),
+    "worse": ("worse than what was shipped", LOOK),
     "class": ("a class or slice got worse", LOOK),
 }
-"""The same in few words, beside what was decided."""
-DECISIONS = {"ship": ("shipped", FINE), "hold": ("held", PLAIN), "would_ship": ("would ship", PLAIN)}
+"""Why the gate ships or holds; a test compares its keys with :mod:`catwalk.gate.decision`'s."""
+_SHIP = ("first", "better", "newer_data")
+OUTCOMES = {
+    **{f"ship {reason}": (f"Shipped: {REASONS[reason][0]}", FINE) for reason in _SHIP},
+    **{f"would_ship {reason}": (f"Would ship: {REASONS[reason][0]}", PLAIN) for reason in _SHIP},
+    **{f"hold {reason}": (f"Held: {text}", color) for reason, (text, color) in REASONS.items() if reason not in _SHIP},
+}
+"""Decision and reason: what may not ship, such as a try by hand, has the reason of what does."""
 FLEET = {
     "0": ("act now", ACT),
     "1": ("no data", ACT),
@@ -38,8 +31,8 @@ FLEET = {
     "3": ("run no good", LOOK),
     "4": ("overdue", LOOK),
     "5": ("waits", PLAIN),
-    "6": ("retired", PLAIN),
-    "7": ("fine", FINE),
+    "6": ("fine", FINE),
+    "7": ("retired", PLAIN),
 }
 """What a model needs, by the gravest of what holds of it: an alert, no exporter, its last run, its schedule."""
 STANDING = {"0": ("in use", PLAIN), "1": ("waits", PLAIN), "2": ("retired", PLAIN)}
@@ -59,9 +52,9 @@ SCRAPED = {"0": ("not scraped", ACT), "1": ("scraped", FINE)}
 
 __all__ = [
     "ATTENTION",
-    "DECISIONS",
     "FLEET",
     "HEALTH",
+    "OUTCOMES",
     "REASONS",
     "SCRAPED",
     "SEVERITIES",
@@ -69,5 +62,4 @@ __all__ = [
     "STANDING",
     "STATES",
     "VERDICTS",
-    "WHY",
 ]

@@ -12,7 +12,7 @@ import typer
 
 from catwalk import extras
 from catwalk.cli import terminal
-from catwalk.cli.commands import alerts, ledger, models, reports, runs, telemetry, training, watched
+from catwalk.cli.commands import alerts, bundle, ledger, models, reports, runs, telemetry, training, watched
 from catwalk.cli.knob_flags import KnobCommand
 from catwalk.entry_point import entry_point, unwritable
 from catwalk.errors import CatwalkError
@@ -103,6 +103,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "alerts": alerts.alerts,
     "silence": alerts.silence,
     "replay": telemetry.replay,
+    "bundle": bundle.bundle,
 }
 """In the order of the help."""
 

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
-WATCHDOG = "Watchdog"
+WATCHDOGS = ("Watchdog", "CatwalkWatchdog")
+"""Fires for ever: in our own Prometheus, and in somebody else's (`catwalk bundle`), who has a Watchdog already."""
 LINK_LABELS = ("stack", "runbooks", "grafana", "exporter", "registry")
 """Labels that Prometheus gives every alert, where links begin: no news. `registry` is the exporter's of before."""
 
@@ -93,7 +94,7 @@ def episodes(notifications: Iterable[Notification]) -> list[Episode]:
     """Newest beginning first; the Watchdog, which is no news, is left out."""
     grouped: dict[str, dict[float, list[Notification]]] = {}
     for notification in notifications:
-        if notification.alert.name != WATCHDOG:
+        if notification.alert.name not in WATCHDOGS:
             alert = grouped.setdefault(notification.alert.fingerprint, {})
             alert.setdefault(notification.began, []).append(notification)
     found = []

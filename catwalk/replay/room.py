@@ -9,19 +9,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from catwalk.codec import from_json, to_json
 from catwalk.ledger.records.run import RunRecord
 from catwalk.ledger.validation import fault
 from catwalk.storage.store import Store
 from catwalk.storage.swap import swap
-from catwalk.telemetry.budget import OPEN_SECONDS, Part, Parts, smallest, taken, taken_again
+from catwalk.telemetry.budget import OPEN_SECONDS, Part, Parts, held_on, smallest, taken, taken_again
 from catwalk.telemetry.points import series_left_out
 
 log = logging.getLogger(__name__)
 
 KEY = "telemetry/series.json"
+RENEWED_SECONDS = OPEN_SECONDS / 4
+"""How often a run that goes on says so here: the store may be out a few times."""
 
 
 def with_room(store: Store, run: RunRecord, epochs: Sequence[int]) -> RunRecord:
@@ -70,6 +72,27 @@ def take_again(store: Store, run: RunRecord, series: int, now: float | None = No
     """
     moment = time.time() if now is None else now
     return _swap(store, moment, lambda parts: taken_again(parts, run, series, moment)) is not None
+
+
+@dataclass
+class Hold:
+    """Keeps the part of a run that trains for longer than a part is held."""
+
+    store: Store
+    run: RunRecord
+    _renewed: float = field(default_factory=lambda: time.time())
+
+    def renew(self) -> None:
+        """To be called whenever the run shows that it lives; asks the store every few hours. What goes wrong stops
+        no run."""
+        now = time.time()
+        if self.run.series_budget is None or now - self._renewed < RENEWED_SECONDS:
+            return
+        self._renewed = now
+        try:
+            _swap(self.store, now, lambda parts: held_on(parts, self.run, now))
+        except Exception as error:
+            log.warning("the room of this run's series could not be kept: %s", error)
 
 
 def _swap(store: Store, now: float, change: Callable[[Parts], tuple[str, Part] | None]) -> Part | None:

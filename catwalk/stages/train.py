@@ -16,6 +16,7 @@ from catwalk.ledger.records.dataset import DatasetRecord
 from catwalk.ledger.records.training import EpochRecord, TrainingRecord
 from catwalk.ledger.records.values import is_finite
 from catwalk.ledger.runs import Fence, Run, with_training
+from catwalk.replay.room import Hold
 from catwalk.stages.lifecycle.attempts import Attempt, already_done, attempt
 from catwalk.telemetry.observer import Observer
 from catwalk.trainable import Data, Fit, config_of, of_run
@@ -58,6 +59,7 @@ class _Training:
     checkpoint_seconds: float
     ledger: Fence
     checkpoint: Fence
+    hold: Hold
     epochs: list[EpochRecord] = field(default_factory=list)
     reproducible: bool = True
     """False once resumed from a state that was computed on another device, thread count or torch build."""
@@ -92,6 +94,7 @@ class _Training:
                 number,
                 lambda body: checkpoint.read_progress(body).attempt,
             ),
+            hold=Hold(run.store, run.record),
         )
 
     @property
@@ -162,6 +165,7 @@ class _Training:
         self.epochs.append(epoch)
         self.ledger.write(to_json(self.record))
         self.observer.epoch_finished(self.run.record, epoch)
+        self.hold.renew()
         self.attempt.summarise(lambda summary: with_training(summary, self.record))
         log.info("%s", _epoch_line(epoch, self.planned))
 

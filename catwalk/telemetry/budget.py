@@ -24,7 +24,7 @@ eight tasks make about 70,000."""
 OF_A_SWEEP, OF_A_RUN = 0.75, 0.25
 """The part of what is left that a sweep, or a single run, may take at most."""
 OPEN_SECONDS = 12 * 3_600.0
-"""For so long a part is held after a run was opened, if it never says how it ended."""
+"""For so long a part is held after a run was opened, or has last said that it goes on, if it says no more."""
 SENT_SECONDS = RUN_TTL_SECONDS + 60.0
 """For so long after its points were last sent, which is the last thing that a run does."""
 _TRIAL_SERIES = 3 * STAGE_SERIES
@@ -86,6 +86,17 @@ def taken(parts: Parts, run: RunRecord, trials: int, epochs: int, now: float) ->
     name = run.sweep or run.run_id
     known = parts.held.get(name) or _part(parts.left(), trials, epochs, run)
     return name, replace(known, until=now + OPEN_SECONDS)
+
+
+def held_on(parts: Parts, run: RunRecord, now: float) -> tuple[str, Part] | None:
+    """The part of a run that goes on, held for as long as that of one that is opened now, and by whose id.
+
+    Returns:
+        None where it is held by nobody any more.
+    """
+    name = run.sweep if run.sweep in parts.held else run.run_id
+    known = parts.held.get(name)
+    return (name, replace(known, until=max(known.until, now + OPEN_SECONDS))) if known else None
 
 
 def taken_again(parts: Parts, run: RunRecord, series: int, now: float) -> tuple[str, Part] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from grafana import board, words
 from grafana.panels import LOOK, About, joined, link, mapped, query, run_links, tile
+from grafana.queries import outcome
 from grafana.sources import sources
 from grafana.transformations import Column
 
@@ -48,17 +49,22 @@ WAITS = f"({_models(_IN_USE)} unless {_models(_RUN)})"
 NO_DATA = f"({_models(f'{_INFO} and {_UNREAD}')} unless {_models(f'{_INFO} unless {_UNREAD}')})"
 WENT_WRONG = f"({_models(_WRONG)} unless {RETIRED})"
 OVERDUE = f'(time() - max by (model) ({_DUE}{{model!=""}}) > on (model) {_GRACE})'
-ATTENTION = " or ".join(
-    f"{rank} * {_models(which)}"
-    for rank, which in enumerate(
-        (_firing("critical"), NO_DATA, _firing("warning"), WENT_WRONG, OVERDUE, WAITS, RETIRED, KNOWN)
-    )
-)
+_LOOKS = {
+    0: _firing("critical"),
+    1: NO_DATA,
+    2: _firing("warning"),
+    3: WENT_WRONG,
+    4: OVERDUE,
+    5: WAITS,
+    7: RETIRED,
+    6: KNOWN,  # all others are fine
+}
+ATTENTION = " or ".join(f"{value} * {_models(which)}" for value, which in _LOOKS.items())
 """The first that holds of a model; words.FLEET has their names."""
 STANDING = f"2 * {RETIRED} or {WAITS} or 0 * {KNOWN}"
 DESCRIPTION = _one(_INFO, "kind, owner, schedule")
 LAST_RUN = f"1000 * {_one(_RUN, 'run_id, state')}"
-DECISION = _one(_DECISION, "decision, reason")
+DECISION = outcome(_one(_DECISION, "decision, reason"))
 DUE = f'1000 * max by (model) ({_DUE}{{model!=""}})'
 CHAMPION_AGE = f"time() - max by (model) ({_PROMOTED})"
 FIRING = f"count by (model) (group by (model, alertname) ({_firing('critical|warning')}))"
@@ -77,10 +83,11 @@ FIRING_COUNT = (
 
 _UNKNOWN = "not known: no ledger was read, or no rule is evaluated."
 _PLACE = "&${__url_time_range}&${datasource:queryparam}"
+_MODEL = "${__data.fields.Model:percentencode}"
 _OF_MODEL = [
-    link("Home", f"/d/catwalk-home?var-model=${{__data.fields.Model:percentencode}}{_PLACE}"),
-    link("Model health", f"/d/catwalk-model?var-model=${{__data.fields.Model:percentencode}}{_PLACE}"),
-    link("Owner, limits and links", "${exporter}/models#model-${__data.fields.Model}", elsewhere=True),
+    link("Home", f"/d/catwalk-home?var-model={_MODEL}{_PLACE}"),
+    link("Model health", f"/d/catwalk-model?var-model={_MODEL}{_PLACE}"),
+    link("Owner, limits and links", f"${{exporter}}/models#model-{_MODEL}", elsewhere=True),
 ]
 _RUNBOOK = link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)
 
@@ -99,7 +106,7 @@ DASHBOARD = board.board(
         ),
         tile(
             About(
-                "Models that need a look",
+                "Need a look",
                 "On how many models does an alert fire, was the last run no good, is a run overdue, or is nothing "
                 "measured?",
                 _UNKNOWN,
@@ -143,7 +150,7 @@ DASHBOARD = board.board(
                 "no model is known.",
                 "none",
                 24,
-                18,
+                16,
             ),
             "model",
             [
@@ -158,18 +165,17 @@ DASHBOARD = board.board(
                 query(STANDING, "I", table=True),
             ],
             [
-                Column("Value #A", "Look", {**mapped(words.FLEET), "custom.width": 110}),
+                Column("Value #A", "Look", {**mapped(words.FLEET), "custom.width": 100, "custom.align": "left"}),
                 Column("model", "Model", {"links": _OF_MODEL, "custom.minWidth": 150}),
                 Column("owner", "Owner", {"custom.width": 90}),
                 Column("Value #G", "Firing", {"custom.width": 60}),
-                Column("alertname", "Gravest alert", {"links": [_RUNBOOK], "custom.minWidth": 190}),
+                Column("alertname", "Gravest alert", {"links": [_RUNBOOK], "custom.minWidth": 185}),
                 Column("state", "Last run", {**mapped(words.STATES), "custom.width": 85}),
-                Column("Value #C", "Started", {"unit": "dateTimeFromNow", "custom.width": 115}),
-                Column("Value #D", "Next due", {"unit": "dateTimeFromNow", "custom.width": 115}),
-                Column("decision", "Decision", {**mapped(words.DECISIONS), "custom.width": 80}),
-                Column("reason", "Because", {**mapped(words.WHY), "custom.minWidth": 190}),
-                Column("Value #F", "Champion's age", {"unit": "s", "decimals": 0, "custom.width": 90}),
-                Column("Value #I", "State", {**mapped(words.STANDING), "custom.width": 75}),
+                Column("Value #C", "Started", {"unit": "dateTimeFromNow", "custom.width": 110}),
+                Column("Value #D", "Next due", {"unit": "dateTimeFromNow", "custom.width": 100}),
+                Column("outcome", "Last decision", {**mapped(words.OUTCOMES), "custom.minWidth": 260}),
+                Column("Value #F", "Champion's age", {"unit": "s", "decimals": 0, "custom.width": 105}),
+                Column("Value #I", "State", {**mapped(words.STANDING), "custom.width": 75, "custom.align": "left"}),
                 Column("kind", "Kind", {"custom.width": 90}),
                 Column("schedule", "Schedule", {"custom.width": 130}),
                 Column("run_id", "Run", run_links("__data.fields.Model")),

@@ -7,12 +7,20 @@ from grafana_foundation_sdk.builders import stat
 from grafana import board, words
 from grafana.panels import About, dots, joined, link, listing, mapped, percent, query, run_links, tile
 from grafana.panels import words as mapping
-from grafana.queries import REMEMBERED, headline_in_service, headline_of_test, in_service, known, of_part, started
+from grafana.queries import (
+    REMEMBERED,
+    headline_in_service,
+    headline_of_test,
+    in_service,
+    known,
+    of_part,
+    outcome,
+    started,
+)
 from grafana.sources import SERVERS, sources
 from grafana.transformations import Column
 
 _MODEL = 'model="$model"'
-_NEWEST_RUN = f"topk(1, max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_MODEL}}}[2d])))"
 
 
 def attention(area: str, *jobs: str) -> str:
@@ -33,15 +41,15 @@ def attention(area: str, *jobs: str) -> str:
 
 
 ACCURACY_IN_SERVICE = f"max({in_service('catwalk_model_accuracy_ratio')})"
-LAST_STATE = (
-    f"max by (state) ((last_over_time(catwalk_run_state{{{_MODEL}}}[2d]) == 1) and on (run_id) ({_NEWEST_RUN}))"
-)
+LAST_STATE = f"topk(1, max by (state) (exporter:last_run_started_timestamp_seconds:held{{{_MODEL}}}))"
 SINCE_SUCCESS = f"time() - max(last_over_time(catwalk_last_success_timestamp_seconds{{{_MODEL}}}[{REMEMBERED}]))"
 FIRING = 'max by (alertname, alertstate, severity, area, model) (ALERTS{severity=~"critical|warning|info", area!=""})'
 _RECENT = f'{_MODEL}, run_id=~"$recent"'
 RUN_ACCURACY = f"max by (run_id) (last_over_time(ml_test_accuracy_ratio{{{_RECENT}}}[$__range]))"
 RUN_STATE = f"max by (run_id, state) (last_over_time(catwalk_run_state{{{_RECENT}}}[$__range]) == 1)"
-RUN_DECISION = f"max by (run_id, reason) (last_over_time(catwalk_decision_info{{{_RECENT}}}[$__range]))"
+RUN_DECISION = outcome(
+    f"max by (run_id, decision, reason) (last_over_time(catwalk_decision_info{{{_RECENT}}}[$__range]))"
+)
 RUN_STARTED = f"1000 * max by (run_id) (last_over_time(catwalk_run_started_timestamp_seconds{{{_RECENT}}}[$__range]))"
 RUN_HEADLINE = headline_of_test(_RECENT)
 CHAMPION = f"0 * {RUN_ACCURACY} + on () group_left () {ACCURACY_IN_SERVICE}"
@@ -100,8 +108,9 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Last run",
-                "How did the newest run of the last two days end, as the exporter said last?",
-                "no run of the last two days is known.",
+                "How does the last scheduled or manual run stand, as the exporter said last, or if there is none the "
+                "last one of any?",
+                "no run is known.",
                 "none",
                 4,
                 4,
@@ -196,7 +205,7 @@ DASHBOARD = board.board(
                 Column("state", "State", {**mapped(words.STATES), "custom.width": 95}),
                 Column("Value #C", "Accuracy", {**percent(), "custom.width": 85}),
                 Column("Value #E", "Headline", {"decimals": 4, "custom.width": 90}),
-                Column("reason", "Decision", {**mapped(words.REASONS), "custom.minWidth": 350}),
+                Column("outcome", "Decision", {**mapped(words.OUTCOMES), "custom.minWidth": 290}),
             ],
             falling=True,
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana import board, words
 from grafana.panels import About, dots, joined, lines, listing, mapped, percent, query, tile
-from grafana.queries import REMEMBERED, headline_in_service, in_service, known, started
+from grafana.queries import REMEMBERED, headline_in_service, in_service, known, outcome, started
 from grafana.transformations import Column
 
 _MODEL = 'model="$model"'
@@ -69,7 +69,7 @@ def _regressed(goal: str, sign: str) -> str:
 
 REGRESSED_METRIC = f"{_regressed('minimize', '+')} or {_regressed('maximize', '-')}"
 RUN_METRIC = f'max by (run_id) (last_over_time(run:metric:last{{{_MODEL}, split="test", metric="$metric"}}[$__range]))'
-DECISIONS = f"count by (decision, reason) ({_of_runs('catwalk_decision_info', 'run_id, decision, reason')})"
+DECISIONS = f"count by (outcome) ({outcome(_of_runs('catwalk_decision_info', 'run_id, decision, reason'))})"
 
 _NO_MODEL = "no version in service is known."
 _UNKNOWN = "not known."
@@ -177,8 +177,7 @@ DASHBOARD = board.board(
             query(DECISIONS, table=True),
             [
                 Column("Value", "Runs", {"decimals": 0, "custom.width": 90}),
-                Column("decision", "Decision", {"custom.width": 110}),
-                Column("reason", "Reason", mapped(words.REASONS)),
+                Column("outcome", "Decision", mapped(words.OUTCOMES)),
             ],
             falling=True,
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana import board, words
 from grafana.panels import About, curve, grid, joined, link, listing, mapped, query, run_links, tile
 from grafana.panels import words as mapping
-from grafana.queries import REMEMBERED, by_epoch, in_service, of_other_headline, of_share, parameters
+from grafana.queries import REMEMBERED, by_epoch, in_service, of_other_headline, of_share, outcome, parameters
 from grafana.transformations import Column
 
 # One run's series are few, so the window is Prometheus' whole memory: a link to an old run works at any range.
@@ -34,7 +34,7 @@ def _named_by_both(last: str, *keep: str) -> str:
 STATE = f"max by (state) (last_over_time(catwalk_run_state{{{_RUN}}}{_WINDOW}) == 1)"
 ACCURACY = _last("ml_test_accuracy_ratio")
 GAP = _last("catwalk_gate_value", of=f'{_RUN}, check="not_inferior_champion"')
-DECISION = _last("catwalk_decision_info", "reason")
+DECISION = outcome(_last("catwalk_decision_info", "decision", "reason"))
 DURATION = _last("catwalk_run_duration_seconds")
 BEST_EPOCH = _last("catwalk_run_best_epoch")
 LOSS_CURVES = _beside("ml_epoch_loss", "split")
@@ -133,8 +133,8 @@ DASHBOARD = board.board(
         tile(
             About("Decision", "Was it shipped, and why?", _NO_DECISION, "none", 8, 4),
             query(DECISION, table=True),
-            show="reason",
-            mappings=mapping(words.REASONS),
+            show="outcome",
+            mappings=mapping(words.OUTCOMES),
         ),
         tile(
             About("Duration", "How long did it take, from start to end?", "this run is not known.", "s", 4, 4, 1),

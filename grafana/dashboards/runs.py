@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from grafana import board, words
 from grafana.panels import About, bars, curve, dots, grid, joined, mapped, percent, query, run_links
-from grafana.queries import by_epoch, headline_of_test, in_service, of_other_headline, of_share, parameters, started
+from grafana.queries import (
+    by_epoch,
+    headline_of_test,
+    in_service,
+    of_other_headline,
+    of_share,
+    outcome,
+    parameters,
+    started,
+)
 from grafana.transformations import Column
 
 _RUNS = 'model="$model", run_id=~"$runs"'
@@ -23,7 +32,7 @@ BEST_EPOCH = _last("catwalk_run_best_epoch")
 GAP = _last("catwalk_gate_value", where=', check="not_inferior_champion"')
 GAP_LOW = _last("catwalk_gate_low", where=', check="not_inferior_champion"')
 GAP_HIGH = _last("catwalk_gate_high", where=', check="not_inferior_champion"')
-DECISION = _last("catwalk_decision_info", "reason")
+DECISION = outcome(_last("catwalk_decision_info", "decision", "reason"))
 DURATION = _last("catwalk_run_duration_seconds")
 STARTED = f"1000 * {_last('catwalk_run_started_timestamp_seconds')}"
 ORIGIN = _last("catwalk_run_info", "trigger", "git_commit")
@@ -89,7 +98,7 @@ DASHBOARD = board.board(
                 Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 135}),
                 Column("Value #B", "Accuracy", {**percent(), "custom.width": 85}),
                 Column("Value #L", "Headline", {"decimals": 4}),
-                Column("reason", "Decision", {**mapped(words.REASONS), "custom.width": 350}),
+                Column("outcome", "Decision", {**mapped(words.OUTCOMES), "custom.width": 290}),
                 Column("Value #C", "Gap", percent()),
                 Column("Value #D", "Gap, low", percent()),
                 Column("Value #E", "Gap, high", percent()),

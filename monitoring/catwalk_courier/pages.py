@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from catwalk.clients.alertmanager import ActiveAlert
-from catwalk.clients.episodes import WATCHDOG, Episode, subject, unix_time
+from catwalk.clients.episodes import WATCHDOGS, Episode, subject, unix_time
 from catwalk.web.markup import Content, Html, document, element, joined, link
 from catwalk.web.values import moment, span
 from catwalk_courier.deadman import State, Watch
@@ -47,7 +47,7 @@ def index(
 def _firing(
     firing: Sequence[ActiveAlert] | None, history: Sequence[Episode], now: float, exporter_url: str
 ) -> Iterator[Html]:
-    known = [alert for alert in firing or () if alert.labels.get("alertname") != WATCHDOG]
+    known = [alert for alert in firing or () if alert.labels.get("alertname") not in WATCHDOGS]
     shown = [(_as_episode(alert), alert.state) for alert in known]
     if firing is None:
         yield element("p", "Alertmanager does not answer: this is what it last told.", "bad")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from catwalk.clients import access, alertmanager
-from catwalk.clients.episodes import WATCHDOG, episodes
+from catwalk.clients.episodes import WATCHDOGS, episodes
 from catwalk.clients.grafana import Grafana
 from catwalk.environment import urls, variables
 from catwalk.environment.parts import home, part_url, public_url
@@ -136,7 +136,7 @@ class Service:
         """Keeps a notification; it is on the disk when this returns."""
         annotate = self._settings.grafana is not None
         fresh = self.store.add(message.alerts, time.time(), annotate, message.group)
-        if any(alert.name == WATCHDOG and alert.status == "firing" for alert in message.alerts):
+        if any(alert.name in WATCHDOGS and alert.status == "firing" for alert in message.alerts):
             self.deadman.hear()
         new = {id(alert) for alert in fresh}
         for alert in message.alerts:

@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from pathlib import Path
+
+from catwalk_exporter.workplace import workplace
 
 log = logging.getLogger("catwalk.exporter")
 
@@ -108,12 +108,12 @@ class Builds:
 
     def _built(self, run_id: str) -> tuple[str, dict[str, bytes]]:
         """Why it failed, or the files that the ledger has refused; neither where it has taken them."""
-        with tempfile.TemporaryDirectory(prefix="catwalk-report-") as folder:
+        with workplace() as folder:
             with self._lock:
                 if self._stopped:
                     return "", {}
                 self._process = process = subprocess.Popen(
-                    [*self._command, run_id, folder],
+                    [*self._command, run_id, str(folder)],
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,
@@ -123,7 +123,7 @@ class Builds:
             refusal, said = process.communicate()
             if process.returncode:
                 return _failure(process.returncode, said), {}
-            files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in Path(folder).rglob("*.*")}
+            files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")}
         log.info("built the report of %s%s", run_id, f", kept here: {refusal.strip()}" if files else "")
         return "", files
 

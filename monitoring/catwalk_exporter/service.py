@@ -33,6 +33,7 @@ from catwalk_exporter.disks import disks
 from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.run_reports import BusyError, RunReports, linked
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
+from catwalk_exporter.workplace import remove_abandoned
 
 log = logging.getLogger("catwalk.exporter")
 
@@ -91,6 +92,7 @@ class Exporter:
             open_store(store.url, patience=Patience(REPORT_CONNECT_SECONDS, REPORT_READ_SECONDS, tries=1))
         )
         """Whose reads don't count as operations of the store: nobody asks at regular times."""
+        remove_abandoned()
         self.builds = Builds()
         self._airflow = AirflowHealth(os.environ.get("CATWALK_AIRFLOW_URL", ""), refresh)
         self._reading = Reading()

@@ -124,6 +124,18 @@ def test_the_command_reads_a_ledger(ledger: None, wheel: Path, tmp_path: Path) -
     assert (report.returncode, report.stdout, report.stderr) == (1, "", f"catwalk: {lacks}\n")
 
 
+def test_a_bundle_is_made_from_what_the_wheel_holds(wheel: Path, tmp_path: Path) -> None:
+    places = ["--exporter-url", "http://e", "--grafana-url", "http://g", "--runbooks-url", "http://r"]
+    command = ["catwalk", "bundle", "--out", str(tmp_path / "bundle"), *places]
+    lacking = Environment.of(tmp_path / "cli", wheel, "cli").run(*command)
+    assert lacking.stderr == "catwalk: promql_parser is not installed; run pip install 'catwalk-mlops[bundle]'\n"
+    assert (lacking.returncode, (tmp_path / "bundle").exists()) == (1, False)
+    done = Environment.of(tmp_path / "guest", wheel, "cli", "bundle").run(*command)
+    assert (done.returncode, done.stderr) == (0, "")
+    for file in ("statsd/mapping.yaml", "prometheus/rules/model.alerts.yml", "grafana/dashboards/catwalk-home.json"):
+        assert (tmp_path / "bundle" / file).is_file()
+
+
 def test_with_the_extra_a_comparison_has_its_page(ledger: None, wheel: Path, tmp_path: Path) -> None:
     drawing = Environment.of(tmp_path / "drawing", wheel, "cli", "report")
     compared = drawing.run("catwalk", "compare", FIRST, CHAMPION)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.parse
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,11 +100,11 @@ class Prometheus:
         found = json.loads(access.fetch(f"{self.url}/api/v1/alerts", timeout=30))["data"]["alerts"]
         return {alert["labels"]["alertname"] for alert in found} - {"Watchdog"}
 
-    def scraped(self, jobs: list[str], since: float) -> bool:
-        """Whether no scrape of these jobs has failed since then, nor the last one before."""
+    def scraped(self, since: float, but: Collection[str] = ()) -> bool:
+        """Whether no scrape has failed since then, nor the last one before, of any job but these."""
         window = math.ceil(time.time() - since + SCRAPE_SECONDS)
-        up = f'count(min_over_time(up{{job=~"{"|".join(jobs)}"}}[{window}s]) == 1) == {len(jobs)}'
-        return not jobs or bool(self.query(up))
+        up = f'count(min_over_time(up{{job!~"{"|".join(but)}"}}[{window}s]) == 1) == {self.jobs - len(but)}'
+        return bool(self.query(up))
 
     def settled(self, since: float) -> None:
         """Returns once rules have seen what was there at that time: every job has been scraped after it, or not."""

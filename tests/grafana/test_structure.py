@@ -152,7 +152,7 @@ def test_links_lead_to_dashboards_that_exist_and_keep_range_and_variables(dashbo
     for url in links:
         uid, _, rest = url.removeprefix("/d/").partition("?")
         assert uid in UIDS
-        assert re.search(r"var-model=\$\{(model|__data.fields.Model):percentencode\}", rest)
+        assert re.search(r"var-model=\$\{(model|__data.fields.Model):percentencode\}", rest), "a name may have a &"
         assert "${__url_time_range}" in rest and "${datasource:queryparam}" in rest
     assert [(link["type"], link["keepTime"], link["includeVars"]) for link in dashboard["links"]] == [
         ("dashboards", True, True)
@@ -248,8 +248,9 @@ def test_the_name_of_a_model_is_no_regular_expression() -> None:
 
 def test_codes_have_words() -> None:
     assert set(words.REASONS) == set(_REASONS)
-    assert set(words.WHY) == set(_REASONS)
-    assert set(words.DECISIONS) == set(get_args(get_type_hints(DecisionRecord)["decision"]))
+    told = [outcome.split() for outcome in words.OUTCOMES]
+    assert {reason for _, reason in told} == set(_REASONS)
+    assert {decision for decision, _ in told} == set(get_args(get_type_hints(DecisionRecord)["decision"]))
     assert set(words.STATES) == set(STATES)
 
 

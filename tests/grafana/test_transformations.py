@@ -106,7 +106,7 @@ def test_the_table_of_runs_has_a_row_a_run_newest_first(made: Made, fed: Fed) ->
     ]
     assert columns["Run"].values == [fed.challenger.run_id, fed.champion.run_id]
     assert columns["Gap"].values[0] is not None and columns["Gap"].values[1] is None
-    assert columns["Decision"].values[1] == "first"
+    assert columns["Decision"].values[1] == "ship first"
     assert columns["Trigger"].values == ["cli", "cli"]
     started = columns["Started"].values
     assert started[0] > started[1] > 1e12, "milliseconds"

@@ -21,7 +21,7 @@ from tests.models.airflow2.scheduler import Airflow
 from tests.support.servers import StatsdExporter, wait_until
 from tests.support.wheels import Environment, build
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 MODELS = PROJECT / "tests" / "models"
 STRONG = (MODELS / "churn" / "tracked.py").read_text()
@@ -58,7 +58,8 @@ class Author:
             states = self.airflow.states(dag_id).items()
             return [run_id for run_id, of in states if run_id.startswith(trigger) and of == done]
 
-        [run_id] = wait_until(found, f"a {trigger} run of {dag_id} that succeeds")
+        # Airflow 2's scheduler starts a process for each file and each task; on a busy machine that takes minutes.
+        [run_id] = wait_until(found, f"a {trigger} run of {dag_id} that succeeds", seconds=480)
         return run_id
 
 

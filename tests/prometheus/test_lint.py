@@ -24,11 +24,12 @@ from tests.conftest import RunningStack
 from tests.prometheus.rulebook import RULES, RUNBOOKS, Rule, alerts, names, records, rules
 from tests.support.servers import free_port, scraped, wait_until
 
-DASHBOARDS = {f"catwalk-{name}" for name in ("home", "runs", "run", "model", "pipeline", "telemetry")}
+DASHBOARDS = {f"catwalk-{name}" for name in ("home", "fleet", "runs", "run", "model", "pipeline", "telemetry")}
 PER_RUN = {metric.name for metric in catalogue.METRICS if "run_id" in metric.labels and "role" not in metric.labels} - {
-    metric.name for metric in (catalogue.CHAMPION_INFO, catalogue.CHAMPION_PROMOTED)
+    metric.name
+    for metric in (catalogue.CHAMPION_INFO, catalogue.CHAMPION_PROMOTED, catalogue.LAST_RUN, catalogue.LAST_DECISION)
 }
-"""Families whose series come and go with runs; a champion stays."""
+"""Families whose series come and go with runs; a champion stays, and so does what came last."""
 OWN = ("catwalk_", "ml_", "airflow_")
 _FUNCTIONS = {
     "count_values", "changes",

@@ -12,14 +12,17 @@ import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
 from catwalk.cli.doctor import monitoring
 from catwalk.cli.doctor.check import Unwell
+from catwalk.clients.access import USER
 from stack.settings import tool
 from tests.prometheus.rulebook import RULES
-from tests.support.servers import free_port, wait_for_port, wait_until
+from tests.support.notifying import Alertmanager
+from tests.support.servers import MONITORING_PASSWORD, free_port, wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
 LIMIT = 50
@@ -61,21 +64,44 @@ class Target:
         self._server.server_close()
 
 
+class Served(Protocol):
+    """What is scraped."""
+
+    port: int
+
+
+def _told(alertmanager: Alertmanager) -> dict[str, Any]:
+    return {
+        "static_configs": [{"targets": [f"127.0.0.1:{alertmanager.port}"]}],
+        "basic_auth": {"username": USER, "password": MONITORING_PASSWORD},
+    }
+
+
 class Prometheus:
     """One with the committed rules, which are evaluated as often as the targets are scraped: each second."""
 
-    def __init__(self, folder: Path, **targets: Target) -> None:
+    def __init__(
+        self, folder: Path, alertmanager: Alertmanager | None = None, limit: int = LIMIT, **targets: Served
+    ) -> None:
+        """
+        Args:
+            folder: for its configuration and data.
+            alertmanager: who is told of alerts.
+            limit: of a target's samples.
+            targets: name of a job → its target.
+        """
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         shutil.copytree(RULES, folder / "rules")
         jobs = [
-            {"job_name": job, "sample_limit": LIMIT, "static_configs": [{"targets": [f"127.0.0.1:{target.port}"]}]}
+            {"job_name": job, "sample_limit": limit, "static_configs": [{"targets": [f"127.0.0.1:{target.port}"]}]}
             for job, target in targets.items()
         ]
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": ["rules/*.yml"],
             "scrape_configs": [{**job, "extra_scrape_metrics": True} for job in jobs],
+            "alerting": {"alertmanagers": [_told(alertmanager)] if alertmanager else []},
         }
         (folder / "prometheus.yml").write_text(json.dumps(config))
         command = [

@@ -64,9 +64,9 @@ def alerts(
 
 def _concerns(owner: str, labels: Mapping[str, str]) -> bool:
     """Whether an alert is to be shown to an owner; the Watchdog, which says that all else arrives, is to everybody."""
-    from catwalk.clients.episodes import WATCHDOG
+    from catwalk.clients.episodes import WATCHDOGS
 
-    return not owner or labels.get("owner") == owner or labels.get("alertname") == WATCHDOG
+    return not owner or labels.get("owner") == owner or labels.get("alertname") in WATCHDOGS
 
 
 def _firing() -> tuple[list[ActiveAlert] | None, CatwalkError | None]:

@@ -12,14 +12,14 @@ from rich.table import Table
 
 from catwalk.cli.tables.output import duration
 from catwalk.clients.alertmanager import ActiveAlert
-from catwalk.clients.episodes import WATCHDOG, Episode, subject, unix_time
+from catwalk.clients.episodes import WATCHDOGS, Episode, subject, unix_time
 
 _COLOURS = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def firing(alerts: Sequence[ActiveAlert], now: float) -> RenderableType:
     """What fires now; the Watchdog only where it is missing."""
-    rows = [alert for alert in alerts if alert.labels.get("alertname") != WATCHDOG]
+    rows = [alert for alert in alerts if alert.labels.get("alertname") not in WATCHDOGS]
     parts: list[RenderableType] = []
     if len(rows) == len(alerts):
         parts.append("[yellow]no Watchdog: Prometheus has just started, or does not reach Alertmanager[/]")

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from catwalk.clients.episodes import WATCHDOG, Alert, Notification, Status
+from catwalk.clients.episodes import WATCHDOGS, Alert, Notification, Status
 from catwalk.errors import ConfigError
 from catwalk_courier.journal import schema
 
@@ -92,7 +92,7 @@ class Store:
                 if began is None:
                     continue
                 fresh.append(alert)
-                if annotate and alert.name != WATCHDOG:
+                if annotate and alert.name not in WATCHDOGS:
                     _enqueue(connection, GRAFANA, {**asdict(alert), "began": began}, now)
         return fresh
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,9 @@ from catwalk.errors import StoreError, StoreUnavailableError
 from catwalk.ledger.records.run import RunRecord
 from catwalk.ledger.records.training import MAX_EPOCHS
 from catwalk.ledger.runs import Ledger, Run
+from catwalk.replay import room
 from catwalk.replay.points import left_out, run_points
-from catwalk.replay.room import KEY, take, take_again, with_room
+from catwalk.replay.room import KEY, Hold, take, take_again, with_room
 from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.sweeps.search import MAX_TRIALS
 from catwalk.storage.opening import open_store
@@ -172,6 +174,29 @@ def test_a_part_comes_back_when_the_gauges_have_left_the_exporter(memory_store: 
         assert take_again(memory_store, run(number, MAX_EPOCHS), series, now=100.0)
     assert take(memory_store, run(201, MAX_EPOCHS), 1, MAX_EPOCHS, now=SENT_SECONDS) == 0
     assert take(memory_store, run(202, MAX_EPOCHS), 1, MAX_EPOCHS, now=101.0 + SENT_SECONDS) == whole
+
+
+def test_a_run_of_30_hours_keeps_its_part_to_the_end(memory_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(room, "time", SimpleNamespace(time=lambda: clock.now))
+    long, lost = (replace(run(number, 200), series_budget=1) for number in (1, 2))
+    for each in (long, lost):
+        take(memory_store, each, 1, 200)
+    hold = Hold(memory_store, long)
+    for minute in range(30 * 60):
+        clock.now = 60.0 * minute
+        hold.renew()
+    held = json.loads(memory_store.find(KEY).body)["held"]
+    assert held[long.run_id]["until"] >= clock.now + OPEN_SECONDS / 2
+    take(memory_store, run(3), 1, 18)
+    assert set(json.loads(memory_store.find(KEY).body)["held"]) == {long.run_id, run(3).run_id}, (
+        "the other says nothing"
+    )
+
+
+def test_a_store_that_fails_stops_no_run_that_keeps_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "RENEWED_SECONDS", -1.0)
+    Hold(None, replace(run(1), series_budget=1)).renew()  # type: ignore[arg-type]
 
 
 def test_what_a_run_has_not_made_of_its_part_is_free_once_it_has_ended(memory_store: Any) -> None:

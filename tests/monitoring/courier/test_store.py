@@ -86,8 +86,9 @@ def test_what_waits_when_the_clock_is_set_back_by_a_day_holds_nothing_up(store: 
         courier.stop()
 
 
-def test_the_watchdog_becomes_no_annotation(store: Store) -> None:
-    store.add([replace(FIRING, labels={"alertname": "Watchdog"})], 1.0, annotate=True)
+@pytest.mark.parametrize("name", ["Watchdog", "CatwalkWatchdog"])
+def test_the_watchdog_becomes_no_annotation(store: Store, name: str) -> None:
+    store.add([replace(FIRING, labels={"alertname": name})], 1.0, annotate=True)
     assert store.pending() == {}
 
 

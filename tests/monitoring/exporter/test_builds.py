@@ -151,6 +151,36 @@ def test_the_end_of_the_exporter_ends_a_build(exporter: ExporterProcess) -> None
     wait_until(lambda: not builder.is_running(), "the end of the build")
 
 
+def test_what_a_killed_exporter_has_left_is_removed_by_the_next_and_nothing_else(
+    file_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, run_id = tmp_path / "temporary", logged()
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    (folder / "catwalk-report-of-mine").mkdir()
+    (folder / "catwalk-exporter-report-link").symlink_to(tmp_path)
+
+    def left() -> set[Path]:
+        return set(folder.iterdir()) - {folder / "catwalk-report-of-mine", folder / "catwalk-exporter-report-link"}
+
+    with exporting(tmp_path) as killed:
+        seen(killed, run_id, "is being built")
+        wait_until(lambda: builders(killed) and left(), "the build")
+        (builder,) = builders(killed)
+        builder.suspend()
+        at_work = left()
+        with exporting(tmp_path):
+            assert left() == at_work, "another one still works there"
+        killed.process.kill()
+        killed.process.wait()
+        builder.kill()
+    assert left() == at_work
+    with exporting(tmp_path):
+        assert left() == set()
+    assert {path.name for path in folder.iterdir()} == {"catwalk-report-of-mine", "catwalk-exporter-report-link"}
+    assert file_store.exists(f"runs/{run_id}/run.json")
+
+
 def test_who_may_only_read_serves_what_was_built(s3_store: Store, s3_server: S3Server, tmp_path: Path) -> None:
     run_id = logged()
     s3_server.stop()

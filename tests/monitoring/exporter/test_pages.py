@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -11,8 +12,9 @@ from catwalk.cli.tables.output import duration, number
 from catwalk.environment.schedule import Schedule
 from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
 from catwalk.ledger.records.summary import StageSummary
+from catwalk.telemetry.wire.labels import label_value
 from catwalk_exporter.model_pages import models
-from catwalk_exporter.pages import index, run_page
+from catwalk_exporter.pages import anchor, index, run_page
 from catwalk_exporter.snapshot import Snapshot
 from tests.support.ledgers import summary
 
@@ -77,6 +79,14 @@ def test_models_show_who_answers_for_them_and_what_they_must_reach() -> None:
         assert told in churn, told
     assert "javascript" not in text and "<dt>owner</dt>" not in mlp and "<table>" not in mlp + old
     assert "retired on 2027-01-15" in old and '<a href="/models#model-churn">churn</a>' in page(model="churn")
+
+
+@pytest.mark.parametrize("name", ["a & b", "犬/猫", "rent: 50 %", "(a)!"])
+def test_a_models_card_is_found_by_its_name_as_prometheus_has_it(name: str) -> None:
+    """Which is what dashboards know, and put into an address percent-encoded."""
+    [linked] = re.findall(r'href="/models#([^"]+)"', page(model=name))
+    assert linked == anchor(name) == f"model-{quote(label_value(name), safe='')}"
+    assert f'id="{linked}"' in models(Snapshot((summary(model=name),)), Schedule(), NOW, store_up=True)
 
 
 def test_only_a_seed_that_is_not_set_is_derived() -> None:

@@ -1,0 +1,94 @@
+"""What a guest's Alertmanager takes over: a route for our alerts, what inhibits what among them, and texts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from catwalk import assets
+from catwalk.bundle.options import STACK, Options
+from catwalk.bundle.rules import WATCHDOG
+
+_BASES = r"or \.Labels\.exporter \.Labels\.registry"
+"""Where the texts look for the exporter's address: the external labels of our own Prometheus."""
+
+
+def fragment(options: Options, head: str) -> str:
+    """Routes, receivers and inhibitions, to be merged into a configuration."""
+    merged = {
+        "route": {"routes": [_route(options)]},
+        "receivers": [{"name": name} for name in ("catwalk", "catwalk_nobody")] + _courier_receivers(options),
+        "inhibit_rules": [_inhibition(rule, options) for rule in _committed()["inhibit_rules"]],
+    }
+    return f"{head}\n{yaml.safe_dump(merged, sort_keys=False, width=120)}"
+
+
+def template(options: Options) -> str:
+    """The texts of notifications, with the links' bases filled in."""
+    text = (assets.path("prometheus/alertmanager") / "catwalk.tmpl").read_text()
+    text = re.sub(rf"\({_BASES}\)", f'"{options.exporter_url}"', text)
+    text = re.sub(_BASES, f'"{options.exporter_url}"', text)
+    courier = f"{options.courier_url}/runbooks" if options.courier_url else ""
+    return re.sub(r"(?<=with )\.CommonLabels\.runbooks", f'"{courier}"', text)
+
+
+def _committed() -> dict[str, Any]:
+    return dict(yaml.safe_load((assets.path("prometheus/alertmanager") / "alertmanager.yml").read_text()))
+
+
+def _ours(options: Options) -> list[str]:
+    return [f'{name}="{value}"' for name, value in (STACK, *options.labels.items())]
+
+
+def _route(options: Options) -> dict[str, Any]:
+    """One message a run and area; nobody is woken for what is only worth knowing."""
+    return {
+        "matchers": _ours(options),
+        "receiver": "catwalk",
+        "group_by": ["area", "model", "run_id", *options.labels],
+        "group_wait": "10s",
+        "group_interval": "1m",
+        "repeat_interval": "12h",
+        "routes": [
+            *_courier_routes(options),
+            {"matchers": ['severity=~"info|none"'], "receiver": "catwalk_nobody"},
+            {"receiver": "catwalk"},
+        ],
+    }
+
+
+def _courier_routes(options: Options) -> list[dict[str, Any]]:
+    """It hears of everything, and of the Watchdog every 20 s."""
+    if not options.courier_url:
+        return []
+    heard = {
+        "group_wait": "0s",
+        "group_interval": "10s",
+        "repeat_interval": "15s",
+        "group_by": ["alertname", *options.labels],
+    }
+    watchdog = {"matchers": [f'alertname="{WATCHDOG}"'], "receiver": "catwalk_courier", **heard}
+    return [watchdog, {"receiver": "catwalk_courier", "continue": True}]
+
+
+def _courier_receivers(options: Options) -> list[dict[str, Any]]:
+    if not options.courier_url:
+        return []
+    password = {"username": "catwalk", "password_file": "/etc/alertmanager/catwalk_monitoring_password"}
+    hook = {"url": f"{options.courier_url}/alertmanager", "http_config": {"basic_auth": password}}
+    return [{"name": "catwalk_courier", "webhook_configs": [hook]}]
+
+
+def _inhibition(rule: dict[str, Any], options: Options) -> dict[str, Any]:
+    """Among our alerts alone, and of one Catwalk."""
+    both = {side: [*_ours(options), *(_renamed(one, options) for one in rule[side])] for side in _SIDES}
+    return {**both, **({"equal": rule["equal"]} if "equal" in rule else {})}
+
+
+_SIDES = ("source_matchers", "target_matchers")
+
+
+def _renamed(matcher: str, options: Options) -> str:
+    return re.sub(r'^job="(\w+)"$', lambda job: f'job="{options.scraped.get(job[1], job[1])}"', matcher)

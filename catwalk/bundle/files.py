@@ -1,0 +1,93 @@
+"""All files of a bundle, as text: what they say does not depend on where they go."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from catwalk import assets
+from catwalk.bundle import alertmanager, dashboards, page, rules
+from catwalk.bundle.options import Options
+from catwalk.bundle.promql import Scope, rewritten
+
+_TARGETS = {
+    "exporter": "exporter.example.com:9180",
+    "statsd_exporter": "statsd-exporter.example.com:9102",
+    "courier": "courier.example.com:9181",
+}
+_MAPPING = Path(__file__).parents[1] / "telemetry" / "statsd_mapping.yaml"
+HEAD = "# Made by `catwalk bundle`, which writes it anew: give it other options instead of changing this."
+
+_AIRFLOW = """\
+# Airflow's metrics as tags instead of names with the DAG's id inside, and each once.
+AIRFLOW__METRICS__STATSD_ON=True
+AIRFLOW__METRICS__STATSD_HOST=statsd-exporter.example.com
+AIRFLOW__METRICS__STATSD_PORT=9125
+AIRFLOW__METRICS__STATSD_PREFIX=airflow
+AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED=True
+AIRFLOW__METRICS__LEGACY_NAMES_ON=False
+# Only where Catwalk is installed in each of Airflow's environments: follows a statsd_exporter that moves or comes late.
+# AIRFLOW__METRICS__STATSD_CUSTOM_CLIENT_PATH=catwalk.telemetry.airflow_statsd.AirflowClient
+# AIRFLOW__METRICS__STAT_NAME_HANDLER=catwalk.telemetry.airflow_statsd.stat_name
+"""
+
+
+def contents(options: Options) -> dict[str, str]:
+    """Path in the bundle → text.
+
+    Raises:
+        ConfigError: an option names a threshold that there is none of.
+    """
+    made = rules.rendered(options)
+    ours = rules.scope(options, rules.committed())
+    return {
+        "README.md": page.text(options, made),
+        "airflow/metrics.env": f"{HEAD}\n{_AIRFLOW}",
+        "alertmanager/catwalk.tmpl": alertmanager.template(options),
+        "alertmanager/catwalk.yml": alertmanager.fragment(options, HEAD),
+        **{f"grafana/dashboards/{name}": text for name, text in dashboards.rendered(options, ours).items()},
+        "grafana/provisioning.yml": f"{HEAD}\n{dashboards.provider(options)}",
+        **{f"prometheus/rules/{file.name}": rules.dump(file, HEAD) for file in made if file.groups},
+        "prometheus/scrape.yml": _scrape(options),
+        **_runbooks(set().union(*(file.alerts for file in made)), options, ours),
+        "statsd/mapping.yaml": _MAPPING.read_text(),
+    }
+
+
+def _scrape(options: Options) -> str:
+    """Jobs as rules and dashboards expect them; where they are is the guest's to say."""
+    jobs = [
+        {
+            "job_name": job,
+            "scrape_interval": "10s",
+            "scrape_timeout": "10s",
+            "sample_limit": 200_000,
+            "extra_scrape_metrics": True,
+            "static_configs": [
+                {"targets": [_TARGETS[part]], **({"labels": dict(options.labels)} if options.labels else {})}
+            ],
+        }
+        for part, job in options.scraped.items()
+    ]
+    return f"{HEAD}\n{yaml.safe_dump({'scrape_configs': jobs}, sort_keys=False)}"
+
+
+def _runbooks(alerts: set[str], options: Options, ours: Scope) -> dict[str, str]:
+    """A page for each alert that can fire, whose queries ask for our series."""
+    found = {}
+    for path in sorted(assets.path("prometheus/runbooks").glob("*.md")):
+        alert = rules.WATCHDOG if path.stem == "Watchdog" else path.stem
+        if alert in alerts:
+            found[f"runbooks/{path.name}"] = _runbook(path.read_text(), ours)
+    return found
+
+
+def _runbook(text: str, ours: Scope) -> str:
+    def asked(block: re.Match[str]) -> str:
+        found = (rewritten(line, ours) for line in block[1].splitlines() if line.strip())
+        lines = [" ".join(line.split()) for line in found if line is not None]
+        return "```promql\n" + "".join(f"{line}\n" for line in lines) + "```"
+
+    return re.sub(r"^```promql\n(.*?)^```", asked, text, flags=re.MULTILINE | re.DOTALL)

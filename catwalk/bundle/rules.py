@@ -1,0 +1,158 @@
+"""Prometheus' rules as a guest loads them: links filled in, labels set, and only what watches us."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from catwalk import assets
+from catwalk.bundle.options import STACK, Options
+from catwalk.bundle.promql import Scope, rewritten
+from catwalk.clients.episodes import WATCHDOGS
+from catwalk.errors import ConfigError
+
+_, WATCHDOG = WATCHDOGS
+"""Our Watchdog's name among others: a guest's own may be routed to who calls out when it stops."""
+_INTERVAL = "10s"
+"""Windows of our rules are made for it, whatever the interval of that Prometheus is."""
+_OWN_STACK = ("telemetry_statsd", "telemetry_stack")
+"""Groups of alerts that watch Catwalk's own servers."""
+_OF_ANY_SENDER = ("StatsdUnmappedEvents", "StatsdConflicts", "StatsdLinesLost")
+"""Nothing in them says who has sent a line."""
+
+Rule = dict[str, Any]
+Group = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RuleFile:
+    """One file of rules."""
+
+    name: str
+    groups: list[Group]
+
+    @property
+    def rules(self) -> Iterator[Rule]:
+        """Of all its groups."""
+        for group in self.groups:
+            yield from group["rules"]
+
+    @property
+    def alerts(self) -> set[str]:
+        """Names of its alerts."""
+        return {rule["alert"] for rule in self.rules if "alert" in rule}
+
+
+def committed() -> list[RuleFile]:
+    """The rules of our own stack."""
+    folder = assets.path("prometheus/rules")
+    return [RuleFile(path.name, yaml.safe_load(path.read_text())["groups"]) for path in sorted(folder.glob("*.yml"))]
+
+
+def scope(options: Options, files: list[RuleFile]) -> Scope:
+    """Which series are ours in that Prometheus."""
+    records = {rule["record"] for file in files for rule in file.rules if "record" in rule}
+    return Scope(options.labels, options.scraped, records)
+
+
+def rendered(options: Options) -> list[RuleFile]:
+    """All files, of which no rule is left that asks only the guest's own servers.
+
+    Raises:
+        ConfigError: a threshold is set that there is none of.
+    """
+    files = committed()
+    ours = scope(options, files)
+    thresholds = _chosen(options.thresholds, files)
+    return [RuleFile(file.name, list(_groups(file, options, ours, thresholds))) for file in files]
+
+
+def dump(file: RuleFile, head: str) -> str:
+    """As Prometheus reads it, with a comment above."""
+    return (
+        f"{head}\n{yaml.dump({'groups': file.groups}, Dumper=_Blocks, sort_keys=False, width=120, allow_unicode=True)}"
+    )
+
+
+def _groups(file: RuleFile, options: Options, ours: Scope, thresholds: Mapping[str, float]) -> Iterator[Group]:
+    for group in file.groups:
+        wanted = [rule for rule in group["rules"] if _is_wanted(rule, group["name"], options)]
+        kept = [made for rule in wanted if (made := _rule(rule, options, ours, thresholds))]
+        if kept:
+            yield {"name": f"catwalk_{group['name']}", "interval": group.get("interval", _INTERVAL), "rules": kept}
+
+
+def _is_wanted(rule: Rule, group: str, options: Options) -> bool:
+    name = rule.get("alert", "")
+    if not name:
+        return True
+    if name == "Watchdog":
+        return options.own_stack and bool(options.courier_url)
+    return (options.own_stack or group not in _OWN_STACK) and not (options.shared_statsd and name in _OF_ANY_SENDER)
+
+
+def _rule(rule: Rule, options: Options, ours: Scope, thresholds: Mapping[str, float]) -> Rule | None:
+    name = rule.get("record", "")
+    expression = f"vector({thresholds[name]:.15g})" if name in thresholds else rewritten(rule["expr"], ours)
+    if expression is None:
+        return None
+    if name:
+        return {"record": name, "expr": expression, **({"labels": dict(options.labels)} if options.labels else {})}
+    links = {"runbooks": "", "grafana": options.grafana_url, "exporter": options.exporter_url}
+    annotations = {key: _text(text, links, options, ours) for key, text in rule["annotations"].items()}
+    return {
+        **rule,
+        "alert": WATCHDOG if rule["alert"] == "Watchdog" else rule["alert"],
+        "expr": expression,
+        "labels": {**rule["labels"], **options.labels, STACK[0]: STACK[1]},
+        "annotations": {**annotations, "runbook_url": options.runbook(rule["alert"])},
+    }
+
+
+def _text(text: str, links: Mapping[str, str], options: Options, ours: Scope) -> str:
+    """An annotation: its links, the dashboards they lead to, the jobs it names and the queries it asks."""
+    for name, url in links.items():
+        text = re.sub(rf"\{{\{{ \$externalLabels\.{name} \}}\}}", url, text)
+    text = re.sub(r"/d/(catwalk-\w+)", rf"/d/\1{options.suffix}", text)
+    text = re.sub(r'(?<=\$labels\.job )"(\w+)"', lambda job: f'"{options.scraped.get(job[1], job[1])}"', text)
+    return re.sub(r'query "([^"]+)"', lambda asked: f"query `{_one_line(rewritten(asked[1], ours))}`", text)
+
+
+def _one_line(expression: str | None) -> str:
+    return " ".join((expression or "vector(0)").split())
+
+
+def _chosen(values: Mapping[str, float], files: list[RuleFile]) -> dict[str, float]:
+    """Name of a record → the value that is to be there."""
+    records = [
+        rule["record"] for file in files for rule in file.rules if rule.get("record", "").startswith("threshold:")
+    ]
+    known = {_short(record, records): record for record in records}
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"--threshold {name} is none of the thresholds, which are {', '.join(sorted(known))}")
+    return {known[name]: value for name, value in values.items()}
+
+
+def _short(record: str, records: list[str]) -> str:
+    """``runs_blocked``; with what is behind it where several are called so."""
+    _, name, operation = record.split(":")
+    return name if sum(other.split(":")[1] == name for other in records) == 1 else f"{name}:{operation}"
+
+
+class _Blocks(yaml.SafeDumper):
+    """Writes texts of several lines as they are."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Blocks.add_representer(str, _block)

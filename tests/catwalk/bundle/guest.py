@@ -1,0 +1,111 @@
+"""The rules' stories, told to a bundle's rules among series of others."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from catwalk.bundle import rules
+from catwalk.bundle.options import STACK, Options
+from catwalk.bundle.promql import rewritten
+from tests.prometheus.rulebook import Rule, needed_for
+from tests.prometheus.rulebook import rules as committed
+from tests.prometheus.scenario import Alert, Expectation, Scenario, promtool, write
+
+_NOT_OURS = re.compile(
+    r'registry|"(alertmanager|prometheus)"|^(prometheus|alertmanager)_|^exporter:(events|dag_import_errors|tasks_starving)'
+)
+"""Series of servers that a guest watches himself, and names of the release before, which no guest has had."""
+_NAME_A_JOB = ("CardinalityNearLimit", "CatwalkServiceDown", "SampleLimitExceeded")
+"""Alerts whose texts name the job that they are about."""
+
+
+def is_ours(story: Scenario) -> bool:
+    """Whether a story is about what a bundle watches."""
+    return not any(_NOT_OURS.search(name) for name in story.series) and not story.tested & {"Watchdog", "TargetDown"}
+
+
+@dataclass(frozen=True)
+class Guest:
+    """The rules of a bundle, in the Prometheus of somebody else."""
+
+    options: Options
+
+    @cached_property
+    def bodies(self) -> dict[tuple[str, int], dict[str, Any]]:
+        """Name and number among those of this name → the rule."""
+        every = [rule for file in rules.rendered(self.options) for rule in file.rules]
+        return dict(_numbered([(rule.get("alert") or rule["record"], rule) for rule in every]))
+
+    def complaint(self, story: Scenario) -> str:
+        """What promtool says of a story that is told of our series, and of others by the same names."""
+        told = self.translated(story)
+        with tempfile.TemporaryDirectory() as folder:
+            return promtool(write(Path(folder), self._rules(story), [told]))
+
+    def translated(self, story: Scenario) -> Scenario:
+        """The same story here: what rules are given, and what must come of it."""
+        ours = {self._series(name): values for name, values in story.series.items()}
+        theirs = {name: "987654321x1000" for told in story.series for name in self._others(told)}
+        return replace(story, series={**theirs, **ours}, expect=tuple(map(self._expectation, story.expect)))
+
+    def _others(self, name: str) -> Iterator[str]:
+        """A series of another job, of another Catwalk, and of somebody who has no such labels."""
+        if ":" not in name.partition("{")[0]:
+            yield _with(re.sub(r'job="\w+"', 'job="theirs"', name), self.options.labels)
+        if self.options.labels:
+            yield _with(name, dict.fromkeys(self.options.labels, "green"))
+            yield name
+
+    def _rules(self, story: Scenario) -> list[Rule]:
+        chosen: list[Rule] = []
+        for name in sorted(story.tested):
+            chosen += [rule for rule in needed_for(name) if rule not in chosen]
+        numbers = {id(rule): number for (_, number), rule in _numbered([(rule.name, rule) for rule in committed()])}
+        found = ((rule, self.bodies.get((rule.name, numbers[id(rule)]))) for rule in chosen)
+        return [replace(rule, body=body) for rule, body in found if body]
+
+    def _series(self, name: str) -> str:
+        return _with(re.sub(r'job="\w+"', lambda job: self._named(job[0]), name), self.options.labels)
+
+    def _expectation(self, check: Expectation) -> Expectation:
+        if check.alerts is not None:
+            return replace(check, alerts=tuple(self._alert(check.name, alert) for alert in check.alerts))
+        scope = rules.scope(self.options, rules.committed())
+        assert check.samples is not None
+        samples = {self._series(labels): value for labels, value in check.samples.items()}
+        return replace(check, name=rewritten(check.name, scope) or "", samples=samples)
+
+    def _alert(self, name: str, alert: Alert) -> Alert:
+        labels = {**alert.labels, **self.options.labels, STACK[0]: STACK[1]}
+        if "job" in labels:
+            labels["job"] = self._named(labels["job"])
+        texts = [self._named(text) if name in _NAME_A_JOB else text for text in (alert.summary, alert.description)]
+        board = re.sub(r"^catwalk-\w+", rf"\g<0>{self.options.suffix}", alert.dashboard)
+        return Alert(labels, *texts, board)
+
+    def _named(self, text: str) -> str:
+        """With the jobs' names of there."""
+        jobs = self.options.scraped
+        return re.sub(r"\b(exporter|statsd_exporter|courier)\b", lambda job: jobs[job[1]], text)
+
+
+def _with(name: str, labels: Mapping[str, str]) -> str:
+    added = ",".join(f'{label}="{value}"' for label, value in labels.items())
+    metric, brace, inner = name.partition("{")
+    inside = ",".join(filter(None, (inner.rstrip("}").strip().rstrip(","), added)))
+    return f"{metric}{{{inside}}}" if inside or brace else metric
+
+
+def _numbered(them: list[tuple[str, Any]]) -> list[tuple[tuple[str, int], Any]]:
+    seen: dict[str, int] = {}
+    found = []
+    for name, value in them:
+        seen[name] = seen.get(name, -1) + 1
+        found.append(((name, seen[name]), value))
+    return found

@@ -1,0 +1,148 @@
+"""`catwalk bundle` as users type it: bad input, and a folder that is written again."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from catwalk.bundle import folder
+from catwalk.cli.main import main
+
+PLACES = (
+    "--exporter-url",
+    "http://exporter",
+    "--grafana-url",
+    "https://grafana/team",
+    "--runbooks-url",
+    "https://git/r/",
+)
+
+
+def bundle(out: Path, *options: str) -> int:
+    """The exit code."""
+    with pytest.raises(SystemExit) as end:
+        main(["bundle", "--out", str(out), *options])
+    return int(str(end.value.code or 0))
+
+
+def texts(out: Path) -> dict[str, str]:
+    return {str(path.relative_to(out)): path.read_text() for path in out.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--selector", "1a=b"], "--selector 1a is no name of a label: letters, digits and _, and no digit first"),
+        (["--selector", "team"], "--selector takes NAME=VALUE, not 'team'"),
+        (["--selector", "a=b", "--selector", "a=c"], "--selector is given twice for a"),
+        (["--selector", "model=b"], "--selector model is a label that Catwalk's own series have; choose another name"),
+        (["--selector", 'a=b"c'], "--selector a has a value that is no plain text: 'b\"c'"),
+        (
+            ["--job", "airflow=a"],
+            "--job airflow is none of Catwalk's servers; these are exporter, statsd_exporter, courier",
+        ),
+        (["--job", "courier=a"], "--job courier names a job, but no --courier-url says that there is a courier"),
+        (["--job", "exporter=statsd_exporter"], "--job gives two servers one name; they need a job each"),
+        (["--threshold", "runs_blocked=few"], "--threshold runs_blocked must be a number, not 'few'"),
+        (["--threshold", "runs_blocked=nan"], "--threshold runs_blocked must be a number, not 'nan'"),
+        (["--threshold", "nothing=1"], "--threshold nothing is none of the thresholds, which are baseline_runs, "),
+        (["--threshold", "disk_free_bytes=1"], "disk_free_bytes:critical, disk_free_bytes:warning"),
+        (["--courier-url", "http://c"], "runbooks are linked to one place: give --courier-url, if you run the courier"),
+        (["--runbooks-url", ""], "runbooks are linked to one place"),
+        (["--grafana-url", "grafana:3000"], "--grafana-url must hold a URL that begins with http:// or https://"),
+        (["--exporter-url", "http://e/?a=b"], "--exporter-url is where links begin: it can't have a ? or # in it"),
+        (["--datasource", "My Prometheus"], "--datasource takes the uid of a data source"),
+        (["--folder", "a/b"], "--folder takes the name of a folder in Grafana, without a /"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(
+    options: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bundle(tmp_path / "out", *PLACES, *options) == 1
+    said = capsys.readouterr().err
+    assert line in said and said.startswith("catwalk: ") and said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_written_again_it_is_the_same_and_what_is_no_part_of_it_goes(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    assert bundle(out, *PLACES, "--selector", "team=blue") == 0
+    first = texts(out)
+    assert bundle(out, *PLACES, "--selector", "team=blue") == 0
+    assert texts(out) == first
+    (out / "runbooks" / "ours.md").write_text("a page of theirs")
+    assert bundle(out, *PLACES, "--without-own-stack") == 0
+    second = texts(out)
+    assert "grafana/dashboards/catwalk-home-blue.json" in first.keys() - second.keys()
+    assert "runbooks/StatsdExporterDown.md" in first.keys() - second.keys()
+    assert second.pop("runbooks/ours.md")
+    assert json.loads(second.pop(".catwalk-bundle.json"))["files"] == sorted(second)
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "list"])
+def test_a_folder_of_somebody_else_stays_as_it_is(
+    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    if what == "file":
+        out.write_text("theirs")
+    else:
+        out.mkdir()
+        (out / (".catwalk-bundle.json" if what == "list" else "theirs")).write_text("theirs")
+    before = out.read_text() if what == "file" else texts(out)
+    assert bundle(out, *PLACES) == 1
+    assert (out.read_text() if what == "file" else texts(out)) == before
+    said = capsys.readouterr().err
+    assert "name a" in said and said.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert bundle(tmp_path / "file" / "out", *PLACES) == 1
+    said = capsys.readouterr().err
+    assert f"--out {tmp_path / 'file' / 'out'} can't be written to" in said and said.count("\n") == 1
+
+
+def test_a_disk_that_fills_up_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    folder.write(out, {"a": "1", "b/c": "2"})
+    before, written = texts(out), Path.write_text
+
+    def full(path: Path, *arguments: object, **named: object) -> int:
+        if path.name == "d":
+            raise OSError(28, os.strerror(28))
+        return written(path, *arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(Exception, match="No space left on device"):
+        folder.write(out, {"a": "changed", "d": "new"})
+    monkeypatch.undo()
+    assert texts(out) == before
+    assert sorted(path.name for path in out.iterdir()) == [".catwalk-bundle.json", "a", "b"]
+
+
+def test_limits_links_and_choices_are_filled_in(tmp_path: Path) -> None:
+    chosen = ["--threshold", "runs_blocked=5", "--threshold", "disk_free_bytes:critical=1e9", "--folder", "Models"]
+    assert bundle(tmp_path, *PLACES, *chosen, "--datasource", "abc", "--shared-statsd") == 0
+    found = texts(tmp_path)
+    limits = yaml.safe_load(found["prometheus/rules/thresholds.yml"])["groups"][0]["rules"]
+    values = {rule["record"]: rule["expr"] for rule in limits}
+    assert values["threshold:runs_blocked:max"] == "vector(5)"
+    assert values["threshold:disk_free_bytes:critical"] == "vector(1000000000)"
+    assert values["threshold:duration_ratio:max"] == "vector(2)"
+    rules = "".join(text for name, text in found.items() if name.startswith("prometheus/rules/"))
+    assert "externalLabels" not in rules and "https://git/r/ChampionStale.md" in rules
+    assert "https://grafana/team/d/catwalk-run?var-model=" in rules
+    assert "StatsdUnmappedEvents" not in rules and "StatsdSilent" in rules
+    home = json.loads(found["grafana/dashboards/catwalk-home.json"])
+    [datasource] = [each for each in home["templating"]["list"] if each["type"] == "datasource"]
+    assert datasource["current"]["value"] == "abc"
+    assert "https://git/r/${__value.raw}.md" in found["grafana/dashboards/catwalk-home.json"]
+    assert yaml.safe_load(found["grafana/provisioning.yml"])["providers"][0]["folder"] == "Models"
+    texts_of_mails = found["alertmanager/catwalk.tmpl"]
+    assert "http://exporter" in texts_of_mails and ".Labels.exporter" not in texts_of_mails
+    assert ".Labels.registry" not in texts_of_mails and "CommonLabels.runbooks" not in texts_of_mails
