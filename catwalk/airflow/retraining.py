@@ -6,6 +6,7 @@ imported inside the tasks, so that Airflow parses a DAG file in a moment.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, chain, dag, get_current_context, task
@@ -24,6 +25,7 @@ from catwalk.airflow.tasks import (
     run_id_of,
     timetable,
 )
+from catwalk.gate.limits import Threshold, of_alerts
 from catwalk.knobs import knobs
 from catwalk.trainable import Trainable, find
 
@@ -31,8 +33,17 @@ if TYPE_CHECKING:
     from catwalk.ledger.records.run import Stage, Trigger
     from catwalk.ledger.runs import Run
 
+Limits = dict[str, Threshold]
 
-def retraining_dag(trainable: Trainable | str, *, dag_id: str, schedule: str = "", doc: str = "") -> DAG:
+
+def retraining_dag(
+    trainable: Trainable | str,
+    *,
+    dag_id: str,
+    schedule: str = "",
+    thresholds: Mapping[str, Threshold] | None = None,
+    doc: str = "",
+) -> DAG:
     """The DAG of one model; a DAG file assigns it to a name of its own.
 
     Args:
@@ -40,11 +51,16 @@ def retraining_dag(trainable: Trainable | str, *, dag_id: str, schedule: str = "
         dag_id: names it for good, since run ids are made of it.
         schedule: five fields of cron in UTC, a preset such as ``@daily``, or ``None``, as a word; empty: what
             `CATWALK_SCHEDULE` says.
+        thresholds: the model's own limits of alerts (:data:`catwalk.gate.config.LIMITS`), alone or with their reason,
+            such as ``{"runs_blocked": (5, "its data comes late")}``; what may ship, the configuration's gate says.
         doc: what Airflow shows of it, in Markdown.
 
     Raises:
         ConfigError: there is no such Trainable, or no such time.
+        InputError: there is no such limit.
     """
+    limits = dict(thresholds or {})
+    of_alerts(limits)
     model = find(trainable) if isinstance(trainable, str) else trainable
 
     @dag(
@@ -59,7 +75,7 @@ def retraining_dag(trainable: Trainable | str, *, dag_id: str, schedule: str = "
         doc_md=documentation(doc),
     )
     def retraining() -> None:
-        stages = [*_deciding(model, schedule), publish().as_teardown()]
+        stages = [*_deciding(model, schedule, limits), publish().as_teardown()]
         for stage in stages:
             stage.operator.operator_extra_links = (ReportLink(),)
         chain(*stages)
@@ -67,28 +83,28 @@ def retraining_dag(trainable: Trainable | str, *, dag_id: str, schedule: str = "
     return of_callers_file(retraining())
 
 
-def _deciding(model: Trainable, schedule: str) -> list[Any]:
+def _deciding(model: Trainable, schedule: str, limits: Limits) -> list[Any]:
     """The tasks whose stages need the model, in their order, in the DAG that is being made."""
 
     @task
     def ingest() -> None:
         """Reads the data, splits it and stores it under its content hash."""
-        _run_stage(model, "ingest", schedule)
+        _run_stage(model, "ingest", schedule, limits)
 
     @task(execution_timeout=TRAINING_TIMEOUT)
     def train() -> None:
         """Trains the model, from the last checkpoint where there is one."""
-        _run_stage(model, "train", schedule)
+        _run_stage(model, "train", schedule, limits)
 
     @task
     def test() -> None:
         """Verifies the model's sha256 and scores it on the test examples."""
-        _run_stage(model, "test", schedule)
+        _run_stage(model, "test", schedule, limits)
 
     @task(outlets=[PROMOTIONS])
     def decide() -> None:
         """Ships the model or holds it; a ship is an event of the asset that deployments wait for."""
-        announce(_run_stage(model, "decide", schedule))
+        announce(_run_stage(model, "decide", schedule, limits))
 
     return [ingest(), train(), test(), decide()]
 
@@ -99,7 +115,7 @@ def publish() -> None:
     publish_run(run_id_of(get_current_context()["dag_run"]))
 
 
-def _run_stage(trainable: Trainable, stage: Stage, schedule: str) -> Run:
+def _run_stage(trainable: Trainable, stage: Stage, schedule: str, limits: Limits) -> Run:
     """Runs one stage of the run that belongs to this DAG run; every try finds the same one."""
     from catwalk.stages.lifecycle.opening import open_run
     from catwalk.stages.pipeline import STAGE_FUNCTIONS
@@ -110,8 +126,7 @@ def _run_stage(trainable: Trainable, stage: Stage, schedule: str) -> Run:
     config = trainable.config.from_flat(dict(context["params"]))
     ledger, observer = open_ledger()
     origin = dag_run.dag_id, dag_run.run_id
-    run = open_run(
-        ledger, run_id_of(dag_run), trainable, config, trigger, *origin, observer=observer, schedule=schedule
-    )
+    told: dict[str, Any] = {"observer": observer, "schedule": schedule, "limits": limits}
+    run = open_run(ledger, run_id_of(dag_run), trainable, config, trigger, *origin, **told)
     STAGE_FUNCTIONS[stage](run, observer)
     return run

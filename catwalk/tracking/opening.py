@@ -15,9 +15,10 @@ from typing import Any
 from catwalk.environment import versions
 from catwalk.environment.heartbeats import Heartbeats
 from catwalk.errors import CatwalkError, ConfigError, InputError, NotFoundError
+from catwalk.gate.limits import Threshold
 from catwalk.ledger import model_names
 from catwalk.ledger.attempts import begin
-from catwalk.ledger.models.watched import check_name, note
+from catwalk.ledger.models.watched import check_name, note, with_limits
 from catwalk.ledger.records.run import KeyRecord, RunRecord
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import Ledger, Run, new_run_id, seed_of, touched
@@ -31,7 +32,6 @@ from catwalk.telemetry.emitter import observer_from_environment
 from catwalk.telemetry.observer import Observer
 from catwalk.telemetry.points import OTHERS
 from catwalk.tracking.arguments import plain, settings
-from catwalk.tracking.arguments.settings import Threshold
 from catwalk.tracking.closing import open_key
 from catwalk.tracking.handle import TrackedRun, log
 from catwalk.tracking.identity import Identity, bystander, identify
@@ -167,7 +167,7 @@ def _session(record: RunRecord, identity: Identity, problem: Problem, close_seco
     heartbeats = Heartbeats.from_environment()
     store = open_store_or_local(observer.store_operation, _PATIENCE)
     check_name(store, record.model)
-    run = _opened(store, record, identity, observer)
+    run = _opened(store, with_limits(store, record), identity, observer)
     _mark_open(store, record.model, run.run_id)
     headline = problem.metrics[0]
     run.update_summary(

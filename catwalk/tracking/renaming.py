@@ -51,7 +51,8 @@ def _check(store: Store, old: str, new: str) -> None:
         watched.check_name(store, old)
     if old == new or (target and target.formerly != old):
         raise ConfigError(f"the name {new} is taken; `catwalk models` lists them all")
-    if champion and not Run(store, champion[0].run_id).record.problem:
+    told = champion[0].run_id if champion else known.run_id if known else ""
+    if told and not Run(store, told).record.problem:
         raise ConfigError(f"{old} is a Trainable's name; rename it there")
     _check_closed(store, old)
 

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk import Asset, CronTriggerTimetable
 
 from catwalk.clients.airflow_api import champion_assets
-from catwalk.errors import ConfigError
+from catwalk.errors import ConfigError, InputError
 from catwalk.knobs import knobs
 from stack.settings import PROJECT
 from tests.models.shapes.model import Settings
@@ -83,3 +83,5 @@ def test_what_makes_no_sense_is_refused_when_the_file_is_read() -> None:
         retraining_dag("no_such.module:IT", dag_id="it")
     with pytest.raises(ConfigError, match="five fields of cron"):
         retraining_dag("tests.models.shapes:SHAPES", dag_id="it", schedule="at night")
+    with pytest.raises(InputError, match=r"thresholds: expected limits of alerts: .*; got 'accuracy'"):
+        retraining_dag("tests.models.shapes:SHAPES", dag_id="it", thresholds={"accuracy": 0.9})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,10 +14,16 @@ from catwalk.errors import ConfigError
 from catwalk.ledger.model_names import checked, spelling
 
 if TYPE_CHECKING:
+    from catwalk.gate.limits import Threshold
     from catwalk.storage.store import Store
 
 models = typer.Typer(help="List the models that are watched; add, retire or rename one.", invoke_without_command=True)
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="Its name.", show_default=False, callback=spelling)]
+
+Thresholds = Annotated[
+    list[str] | None,
+    typer.Option(help="Its own limit of an alert, as name=number; may be repeated.", show_default=False),
+]
 
 
 @models.callback()
@@ -45,15 +51,20 @@ def add(
         typer.Option(help="Or when: five fields, in UTC or with a time zone behind them.", show_default=False),
     ] = "",
     owner: Annotated[str, typer.Option(help="Who answers for it.", show_default=False)] = "",
+    threshold: Thresholds = None,
+    reason: Annotated[str, typer.Option(help="Why these thresholds.", show_default=False)] = "",
     by: By = "",
 ) -> None:
     """Watch a model before its first run, which is then due; or a retired one again."""
+    from catwalk.gate.limits import of_alerts
     from catwalk.ledger.models import watched
     from catwalk.ledger.records.model import WatchedRecord
     from catwalk.tracking.arguments import settings
 
     named, schedule = checked(model), settings.schedule(every, cron)
-    watched.add(ledger_store(), WatchedRecord(named, schedule=schedule, owner=owner, by=by or person()))
+    limits, reasons = of_alerts(_thresholds(threshold or [], reason))
+    told: dict[str, Any] = {"thresholds": limits, "threshold_reasons": reasons, "by": by or person()}
+    watched.add(ledger_store(), WatchedRecord(named, schedule=schedule, owner=owner, **told))
     print(f"{named} is watched" + (f"; its first run is due by {schedule!r}" if schedule else ""))
 
 
@@ -80,6 +91,23 @@ def rename(
     renaming.rename(ledger_store(), model, checked(name), by or person())
     before = f"catwalk runs --model {shlex.quote(model)}"
     print(f"{model} is {name} now: open its runs by that name; `{before}` lists those before")
+
+
+def _thresholds(given: list[str], reason: str) -> dict[str, Threshold]:
+    """
+    Raises:
+        ConfigError: one is no ``name=number``, or there is a reason for none.
+    """
+    if reason and not given:
+        raise ConfigError("--reason says why a --threshold is what it is; give one")
+    found: dict[str, Threshold] = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            found[name.strip()] = float(value), reason.strip()
+        except ValueError:
+            raise ConfigError(f"--threshold: expected name=number, such as runs_blocked=5; got {text!r:.60}") from None
+    return found
 
 
 def _check_known(store: Store, model: str) -> None:

@@ -83,13 +83,17 @@ class _Model:
         told = self.schedules.get(_scheduled(run), run.schedule)
         return told or ("" if run.problem or run.trigger not in PIPELINE else str(self.default))
 
+    @property
+    def _said_by_hand(self) -> bool:
+        return bool(self.said and self.said.by and not self.said.run_id)
+
     def due(self) -> tuple[float | None, float | None]:
         """When its next run, and its next good one, are due: after its last scheduled one, or after somebody has made
         it known."""
         scheduled = [run for run in self.runs if run.trigger == "schedule"]
         if not in_use(self.said, scheduled) or not (scheduled or (self.said and self.said.schedule)):
             return None, None
-        since = [self.said.changed] if self.said and (self.said.by or not scheduled) else []
+        since = [self.said.changed] if self.said and (self._said_by_hand or not scheduled) else []
         began = [run.started for run in scheduled]
         good = [run.started for run in scheduled if run.state == "succeeded"] or sorted(began)[:1]
         times = Schedule.of(self.schedule)

@@ -49,9 +49,41 @@ def note(store: Store, run: RunRecord) -> None:
             run.threshold_reasons,
             run.links,
             run.run_id,
+            by=_carried(before, run),
             formerly=before.formerly if before else "",
         ),
     )
+
+
+def with_limits(store: Store, run: RunRecord) -> RunRecord:
+    """A run with the limits that a person has given its model, where it says none itself."""
+    known = None if run.thresholds else watched(store, run.model)
+    if known and _has_limits_by_hand(known):
+        return replace(run, thresholds=known.thresholds, threshold_reasons=known.threshold_reasons)
+    return run
+
+
+def note_limits(store: Store, run: RunRecord) -> None:
+    """Takes the limits of a run of the stages, where they are new; all else of such a model its runs say themselves."""
+
+    def made(before: WatchedRecord | None) -> WatchedRecord:
+        known = before or WatchedRecord(run.model)
+        if (known.thresholds, known.threshold_reasons) == (run.thresholds, run.threshold_reasons):
+            return known
+        told = replace(known, thresholds=run.thresholds, threshold_reasons=run.threshold_reasons)
+        return replace(told, run_id=run.run_id, by=_carried(before, run))
+
+    if run.thresholds or watched(store, run.model):
+        change(store, run.model, made)
+
+
+def _carried(before: WatchedRecord | None, run: RunRecord) -> str:
+    """The person whose limits the run has; empty: they are its own."""
+    return before.by if before and _has_limits_by_hand(before) and before.thresholds == run.thresholds else ""
+
+
+def _has_limits_by_hand(known: WatchedRecord) -> bool:
+    return bool(known.by and known.thresholds and not known.retired)
 
 
 def add(store: Store, said: WatchedRecord) -> None:

@@ -22,7 +22,7 @@ class WatchedRecord:
     """The run that said so; empty: a person did."""
     changed: float = 0.0
     by: str = ""
-    """The person; empty: a run did."""
+    """The person, of the limits at least; empty: a run did."""
     retired: float = 0.0
     """When it was taken out of use; 0: it is in use. A scheduled run that begins later brings it back."""
     renamed_to: str = ""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from catwalk.environment import versions
 from catwalk.errors import ConfigError
+from catwalk.gate.limits import Threshold, of_alerts
 from catwalk.knobs import Config
 from catwalk.ledger import model_names
+from catwalk.ledger.models.overview import PIPELINE
+from catwalk.ledger.models.watched import note_limits, with_limits
 from catwalk.ledger.records.run import RunRecord, Trigger
 from catwalk.ledger.records.training import MOST_PLANNED_EPOCHS
 from catwalk.ledger.runs import Ledger, Run, seed_of
@@ -31,6 +34,7 @@ def open_run(
     trials: Sequence[Config] = (),
     observer: Observer | None = None,
     schedule: str = "",
+    limits: Mapping[str, Threshold] | None = None,
 ) -> Run:
     """Writes run.json, or finds the one that an earlier try has written.
 
@@ -46,17 +50,23 @@ def open_run(
         trials: the configurations of all its trials.
         observer: who is told of the run; series are reserved for one that sends.
         schedule: of the DAG, where its file says one.
+        limits: of alerts (:data:`catwalk.gate.config.LIMITS`), alone or with their reasons.
 
     Raises:
         ConfigError: the Trainable plans nonsense for this configuration.
+        InputError: or there is no such limit.
         RunConflictError: the run was started with other parameters or by other code.
     """
+    thresholds, reasons = of_alerts(limits or {})
     record = _record(run_id, trainable, config, trigger)
     record = replace(record, dag_id=dag_id, dag_run_id=dag_run_id, sweep=sweep, schedule=schedule)
+    record = with_limits(ledger.store, replace(record, thresholds=thresholds, threshold_reasons=reasons))
     if observer and observer.sends and not ledger.store.exists(ledger.run(run_id).key("run.json")):
         record = with_room(ledger.store, record, [trainable.plan(one).epochs for one in trials or [config]])
     run = ledger.create(record)
     if not run.summary():
+        if trigger in PIPELINE:
+            note_limits(ledger.store, run.record)
         run.update_summary(lambda summary: summary)
     return run
 

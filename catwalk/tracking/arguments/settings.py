@@ -12,7 +12,8 @@ from typing import Any
 from catwalk.environment.schedule import Schedule, span, zone
 from catwalk.errors import ConfigError, InputError
 from catwalk.gate.config import LIMITS
-from catwalk.problems.interface import Problem, is_number
+from catwalk.gate.limits import Threshold, check_not_negative, parted
+from catwalk.problems.interface import Problem
 from catwalk.tracking.arguments import plain
 from catwalk.tracking.arguments.plain import mapping, shown
 
@@ -41,8 +42,6 @@ _MOST_BITS = 1_600
 """Of a whole number: 480 digits, which are fewer than a value may have."""
 _OWN = ("margin", "significance", "slice_significance")
 _MOST_SIGNIFICANCE = 0.5
-Threshold = float | tuple[float, str]
-"""A threshold; or with the reason for it."""
 
 
 def stored_params(params: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -198,7 +197,7 @@ def stored_thresholds(given: Mapping[str, Threshold] | None, problem: Problem) -
     metrics = [metric.name for metric in problem.metrics]
     found: dict[str, Any] = {"floors": {}} if given else {}
     for name, threshold in mapping("thresholds", given, "metric → number").items():
-        value, _ = _threshold(name, threshold)
+        value, _ = parted(name, threshold)
         if name not in (*metrics, *_OWN, *LIMITS):
             raise InputError(
                 f"thresholds: expected metrics out of {', '.join(metrics)}, or {', '.join(_OWN)}, or limits of alerts: "
@@ -216,7 +215,7 @@ def stored_reasons(given: Mapping[str, Threshold] | None) -> dict[str, str]:
     Raises:
         InputError: as :func:`stored_thresholds` does.
     """
-    reasons = {name: _threshold(name, threshold)[1] for name, threshold in (given or {}).items()}
+    reasons = {name: parted(name, threshold)[1] for name, threshold in (given or {}).items()}
     return {name: _text(reason) for name, reason in reasons.items() if reason}
 
 
@@ -226,12 +225,5 @@ def _check_range(name: str, value: float) -> None:
         raise InputError(
             f"thresholds[{name!r}]: expected a level above 0 and up to {_MOST_SIGNIFICANCE}; got {value:g}"
         )
-    if name in ("margin", *LIMITS) and value < 0:
-        raise InputError(f"thresholds[{name!r}]: expected a number from 0; got {value:g}")
-
-
-def _threshold(name: str, threshold: Threshold) -> tuple[float, str]:
-    value, reason = threshold if isinstance(threshold, tuple) and len(threshold) == 2 else (threshold, "")
-    if not (is_number(value) and isinstance(reason, str)):
-        raise InputError(f"thresholds[{name!r}]: expected a number, or (number, 'reason'); got {shown(threshold)}")
-    return float(value), reason
+    if name in ("margin", *LIMITS):
+        check_not_negative(name, value)

@@ -9,14 +9,18 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from catwalk.gate.limits import Threshold
 from catwalk.gate.promotion import rollback
+from catwalk.ledger.models import watched
 from catwalk.ledger.models.champion import Champions
+from catwalk.ledger.records.run import Trigger
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.pipeline import STAGE_FUNCTIONS, run_stages
@@ -89,6 +93,46 @@ def test_runs_train_ship_and_are_rolled_back(ledger: Ledger, catwalk: Any) -> No
     replayed = catwalk("replay", better.run_id, "--out", "-")
     assert replayed.code == 0 and "ml_epoch" in replayed.out, replayed.err
     assert rollback(ledger.store, "shapes", "test", "for the test").run_id == first.run_id
+
+
+def limited(ledger: Ledger, trigger: Trigger, limits: Mapping[str, Threshold] | None = None) -> Run:
+    """A run of a DAG whose file says such limits."""
+    config = Settings.from_flat(EASY)
+    return open_run(ledger, new_run_id(), SHAPES, config, trigger, "shapes", "one", schedule="None", limits=limits)
+
+
+def test_a_dag_s_limits_are_its_model_s_until_it_says_others(ledger: Ledger, catwalk: Any) -> None:
+    given = {"runs_blocked": (5, "its shapes come late"), "schedule_grace_seconds": 7_200}
+    limited(ledger, "cli", given)
+    assert watched.watched(ledger.store, "shapes") is None, "a try by hand says nothing of its model"
+    first = limited(ledger, "schedule", given)
+    known = watched.watched(ledger.store, "shapes")
+    assert known and known.run_id == first.run_id
+    for record in (known, first.record):
+        assert record.thresholds == {"limits": {"runs_blocked": 5.0, "schedule_grace_seconds": 7200.0}}
+        assert record.threshold_reasons == {"runs_blocked": "its shapes come late"}
+    assert "its shapes come late" in catwalk("show", first.run_id).out
+    run_stages(first, Silent())
+    assert b"its shapes come late" in first.store.get(first.key("report.html")).body
+    assert "Trainable's name" in catwalk("models", "rename", "shapes", "forms").err
+    catwalk("models", "retire", "shapes", "--by", "ada")
+    limited(ledger, "schedule", {"runs_blocked": 6})
+    known = watched.watched(ledger.store, "shapes")
+    assert known and known.retired and known.thresholds == {"limits": {"runs_blocked": 6.0}}
+    assert limited(ledger, "schedule").record.thresholds == {}
+    known = watched.watched(ledger.store, "shapes")
+    assert known and known.thresholds == {}
+
+
+def test_a_person_s_limits_of_a_trainable_hold_as_long_as_its_dag_says_none(ledger: Ledger, catwalk: Any) -> None:
+    done = catwalk("models", "add", "shapes", "--owner", "ada", "--threshold", "runs_blocked=5", "--reason", "late")
+    assert (done.code, done.err) == (0, "")
+    for _ in range(2):
+        record = limited(ledger, "schedule").record
+        known = watched.watched(ledger.store, "shapes")
+        assert known and known.owner == "ada"
+        assert record.thresholds == known.thresholds == {"limits": {"runs_blocked": 5.0}}
+        assert record.threshold_reasons == known.threshold_reasons == {"runs_blocked": "late"}
 
 
 def test_stages_that_have_finished_change_nothing_when_run_again(ledger: Ledger) -> None:

@@ -415,3 +415,44 @@ def test_what_can_not_be_is_one_line(command: Any, ledger: Ledger) -> None:
     assert "churn is retired already" in command("models", "retire", "churn").err
     for name in ("add", "retire", "rename"):
         assert "MODEL" in command("models", name, "--help").out
+
+
+def limits_of(ledger: Ledger, model: str) -> dict[str, float]:
+    """Name → limit, as the exporter tells it."""
+    said = f'model="{model}",name='
+    return {key.partition(said)[2].strip('"'): value for key, value in told(ledger, "catwalk_threshold").items()}
+
+
+def test_limits_that_a_person_gives_hold_until_a_run_says_its_own(command: Any, ledger: Ledger) -> None:
+    given = "--threshold", "runs_blocked=5", "--threshold", "schedule_grace_seconds=7200"
+    done = command("models", "add", "churn", *given, "--reason", "its data comes late")
+    assert (done.code, done.err) == (0, "")
+    by_hand = {"runs_blocked": 5.0, "schedule_grace_seconds": 7200.0}
+    assert limits_of(ledger, "churn") == by_hand
+    for _ in range(2):
+        run = trained(every="24h")
+        record = ledger.run(run.run_id).record
+        assert record.thresholds == {"limits": by_hand}
+        assert record.threshold_reasons == dict.fromkeys(by_hand, "its data comes late")
+        assert limits_of(ledger, "churn") == by_hand
+        assert command("show", run.run_id).out.count("its data comes late") == 2
+    trained(every="24h", thresholds={"runs_blocked": (7, "tried"), "auc": 0.5})
+    assert limits_of(ledger, "churn") == {"runs_blocked": 7, "auc": 0.5}
+    assert ledger.run(trained(every="24h").run_id).record.thresholds == {}
+    assert limits_of(ledger, "churn") == {}
+
+
+def test_limits_that_can_not_be_are_one_line_and_add_no_model(command: Any, ledger: Ledger) -> None:
+    for arguments, said in (
+        (("--threshold", "auc=0.8"), "thresholds: expected limits of alerts: loss_growth"),
+        (("--threshold", "runs_blocked=-1"), "thresholds['runs_blocked']: expected a number from 0; got -1"),
+        (("--threshold", "runs_blocked=nan"), "thresholds['runs_blocked']: expected a number"),
+        (
+            ("--threshold", "runs_blocked"),
+            "--threshold: expected name=number, such as runs_blocked=5; got 'runs_blocked'",
+        ),
+        (("--reason", "why"), "--reason says why a --threshold is what it is; give one"),
+    ):
+        done = command("models", "add", "churn", *arguments)
+        assert (done.code, done.out) == (1, "") and said in done.err and len(done.err.splitlines()) == 1, done.err
+    assert watched(ledger.store, "churn") is None

@@ -1,0 +1,49 @@
+"""Limits that somebody gives a model: numbers, each with the reason for it if there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from catwalk.errors import InputError
+from catwalk.gate.config import LIMITS
+from catwalk.problems.interface import is_number
+
+Threshold = float | tuple[float, str]
+"""A threshold; or with the reason for it."""
+
+
+def parted(name: str, threshold: Threshold) -> tuple[float, str]:
+    """A threshold and its reason, which may be empty.
+
+    Raises:
+        InputError: it is neither a number nor a number with its reason.
+    """
+    value, reason = threshold if isinstance(threshold, tuple) and len(threshold) == 2 else (threshold, "")
+    if not (is_number(value) and isinstance(reason, str)):
+        raise InputError(f"thresholds[{name!r}]: expected a number, or (number, 'reason'); got {threshold!r:.60}")
+    return float(value), reason
+
+
+def check_not_negative(name: str, value: float) -> None:
+    """
+    Raises:
+        InputError: it is below 0.
+    """
+    if value < 0:
+        raise InputError(f"thresholds[{name!r}]: expected a number from 0; got {value:g}")
+
+
+def of_alerts(given: Mapping[str, Threshold]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Limits of alerts, and name → reason, both as run.json has them; empty where none is given.
+
+    Raises:
+        InputError: one is no limit of an alert, or no number from 0.
+    """
+    found = {name: parted(name, threshold) for name, threshold in given.items()}
+    for name, (value, _) in found.items():
+        if name not in LIMITS:
+            raise InputError(f"thresholds: expected limits of alerts: {', '.join(LIMITS)}; got {name!r}")
+        check_not_negative(name, value)
+    limits = {name: value for name, (value, _) in found.items()}
+    return {"limits": limits} if limits else {}, {name: reason for name, (_, reason) in found.items() if reason}
