@@ -5,6 +5,7 @@ NVML alone would not do: it names processes by the ids that the host gives them,
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from contextlib import suppress
@@ -14,6 +15,9 @@ from typing import Any
 
 SAMPLE_SECONDS = 1.0
 """Between two looks. The driver averages over a sixth of a second to a second itself."""
+
+_DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
+"""One of these is there where NVIDIA's driver is: on Linux, and on Linux within Windows."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,13 @@ class GpuUse:
 
 
 class GpuWatch:
-    """Looks at the cards now and then, from its making to its :meth:`stop`; without nvidia-ml-py only then."""
+    """Looks at the cards now and then, from its making to its :meth:`stop`; without a driver of NVIDIA's, or without
+    nvidia-ml-py, only then."""
 
     def __init__(self) -> None:
         self._samples: list[float] = []
         self._stopped = threading.Event()
-        if find_spec("pynvml"):
+        if find_spec("pynvml") and any(map(os.path.exists, _DRIVERS)):
             threading.Thread(target=self._work, name="catwalk gpu", daemon=True).start()
 
     def stop(self) -> GpuUse:

@@ -61,12 +61,13 @@ _MEANT = {
     "/^up_for_retry$/": LOOK,
 }
 """Names of series → the colour that they have everywhere; all others have one by their name."""
+_DASHES = {"fill": "dash", "dash": [8, 6]}
 _NARROW = 60
 """Pixels that a column has at least; Grafana's own 150 are too many for a dozen columns."""
-_RUN_LINK = "/d/catwalk-run?var-model=%s&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
+_RUN_LINK = (
+    "/d/catwalk-run?var-model=${%s:percentencode}&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
+)
 """From a cell that holds a run_id to that run."""
-MODEL_OF_ROW = "${__data.fields.Model:percentencode}"
-"""The row's model in an address: unless told so, Grafana leaves the ``&`` of a name as it is, which ends the value."""
 PAGE_LINK = "${exporter}/runs/${__value.raw}"
 """From a cell that holds a run_id to the run's page and report."""
 
@@ -142,6 +143,7 @@ def lines(
     minutes: bool = False,
     limit: float | None = None,
     most: float | None = None,
+    dashed: str = "",
 ) -> timeseries.Panel:
     """Values over time.
 
@@ -151,6 +153,7 @@ def lines(
         minutes: they are recorded each minute.
         limit: of values from 0 on; always in sight, as a dashed line.
         most: the scale reaches to it; else that of one value alone may be absurd, such as 10,000 %.
+        dashed: the series whose names match it are limits, dashed lines.
     """
     panel = (
         timeseries.Panel()
@@ -176,6 +179,8 @@ def lines(
     if limit is not None:
         panel.axis_soft_min(0).axis_soft_max(1.1 * limit).thresholds(thresholds((None, "transparent"), (limit, LOOK)))
         panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(looks.GraphThresholdsStyleMode.DASHED))
+    if dashed:
+        panel.override_by_regexp(dashed, _style({"custom.lineWidth": 1, "custom.lineStyle": _DASHES}))
     return _about(_targets(_meant(panel), targets), about)
 
 
@@ -243,7 +248,7 @@ def curve(about: About, expr: str, series: str = "run_id", dashed: str = "") -> 
         .with_target(query(f"{expr} or on () {placeholder}", table=True))
     )
     if dashed:
-        panel.override_by_regexp(dashed, _style({"custom.lineStyle": {"fill": "dash", "dash": [8, 6]}}))
+        panel.override_by_regexp(dashed, _style({"custom.lineStyle": _DASHES}))
     _meant(panel)
     for step in [matrix("epoch", series), convert(x, "number"), sort(x)]:
         panel.with_transformation(step)
@@ -394,11 +399,11 @@ def link(title: str, url: str, *, elsewhere: bool = False) -> dict[str, object]:
     return {"title": title, "url": url, "targetBlank": elsewhere}
 
 
-def run_links(model: str = "${model:percentencode}") -> Style:
+def run_links(model: str = "model") -> Style:
     """What a run_id leads to.
 
     Args:
-        model: whose run it is; :data:`MODEL_OF_ROW` where the table has a column that says so.
+        model: whose run it is; ``__data.fields.Model`` where the table has a column that says so.
     """
     places = [link("Run in detail", _RUN_LINK % model), link("Page and report", PAGE_LINK, elsewhere=True)]
     return {"links": places, "custom.width": 230}

@@ -183,9 +183,9 @@ def _of_test(evaluation: EvaluationRecord) -> Iterator[tuple[str, Content]]:
 def _of_training(facts: Facts, training: TrainingRecord) -> Iterator[tuple[str, Content]]:
     planned = f" of {facts.record.epochs}" if facts.record.epochs else ""
     if training.epochs or planned:
-        yield "epochs", f"{len(training.epochs)}{planned}"
+        yield f"{training.axis}s", f"{len(training.epochs)}{planned}"
     if training.best:
-        yield "best epoch", f"{training.best.epoch}, loss {training.best.validation_loss:.4f}"
+        yield f"best {training.axis}", f"{training.best.epoch}, loss {training.best.validation_loss:.4f}"
     if facts.logs:
         if training.model_bytes:
             yield "size of the model", f"{training.model_bytes:,} bytes"

@@ -78,14 +78,26 @@ class TrackedRun:
             dataset.store(session.run, found)
 
     def epoch(self, number: int, **splits: Mapping[str, Any]) -> None:
-        """Logs an epoch, or a step, when it has ended: ``run.epoch(3, train={"loss": 0.4}, validation={"auc": 0.9})``.
+        """Logs an epoch when it has ended: ``run.epoch(3, train={"loss": 0.4}, validation={"auc": 0.9})``.
 
         Any metric of any split is kept, NaN and infinity too. A number that comes again is joined with the epoch
         before; a lower one takes the place of all from there on.
 
         Raises:
-            InputError: the number is none from 1, or a metric is no single number.
+            InputError: the number is none from 1, a metric is no single number, or the run has logged steps.
         """
+        self._log("epoch", number, splits)
+
+    def step(self, number: int, **splits: Mapping[str, Any]) -> None:
+        """Logs a step as :meth:`epoch` does an epoch, for a training that counts in steps: each five-hundredth, say, by
+        ``run.step(12_500, train={"loss": 2.1})``. A run counts in one of the two.
+
+        Raises:
+            InputError: as :meth:`epoch`, or the run has logged epochs.
+        """
+        self._log("step", number, splits)
+
+    def _log(self, axis: str, number: int, splits: Mapping[str, Any]) -> None:
         session = self._alive
         now = time.perf_counter()
         if session is None:
@@ -93,6 +105,7 @@ class TrackedRun:
             return
         with session.lock:
             record = epoch_record(number, _with(session.logged, splits), now - session.epoch_started)
+            session.journal.count_in(axis)
             session.epoch_started, session.logged = now, {}
         session.journal.add(record)
 

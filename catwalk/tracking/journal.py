@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from catwalk.codec import from_json, to_json
 from catwalk.environment.heartbeats import Heartbeats
-from catwalk.errors import CatwalkError, StoreUnavailableError, SupersededError
+from catwalk.errors import CatwalkError, InputError, StoreUnavailableError, SupersededError
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.records.training import EpochRecord, EpochSegment, TrainingRecord
 from catwalk.ledger.runs import Fence, Run, touched, with_training
@@ -56,6 +56,7 @@ class Journal:
     attempt: int
     epochs: list[EpochRecord] = field(default_factory=list)
     """Of the attempts before, until this one logs its first; then those up to that one, and its own."""
+    axis: str = "epoch"
     dropped: int = 0
     """Epochs that there was no room for."""
     heartbeats: Heartbeats = field(default_factory=Heartbeats)
@@ -88,7 +89,7 @@ class Journal:
         before = self.run.training()
         if before:
             self.epochs, self._model = list(before.epochs), (before.model_sha256, before.model_bytes)
-            self._shown = len(self.epochs)
+            self._shown, self.axis = len(self.epochs), before.axis
             self.stored = Stored(len(self.epochs), bool(before.model_sha256), self.run.evaluation() is not None)
         self._thread = threading.Thread(target=self._work, name=f"catwalk {self.run.run_id}", daemon=True)
 
@@ -116,6 +117,19 @@ class Journal:
 
     _own: bool = False
     """The last epoch is this attempt's."""
+
+    def count_in(self, axis: str) -> None:
+        """Says what the numbers of the epochs count: epoch or step.
+
+        Raises:
+            InputError: those before count the other.
+        """
+        with self._lock:
+            if self.epochs and axis != self.axis:
+                raise InputError(
+                    f"{axis}: this run has logged {self.axis}s, and counts in one of the two; log {self.axis}s"
+                )
+            self.axis = axis
 
     def _append(self, epoch: EpochRecord) -> None:
         if len(self.epochs) >= MOST_EPOCHS:
@@ -224,6 +238,7 @@ class Journal:
         sha256, size = self._model
         return TrainingRecord(
             attempt=self.attempt,
+            axis=self.axis,
             epochs=self.epochs[self._sealed_epochs :],
             model_sha256=sha256,
             model_bytes=size,
@@ -243,7 +258,7 @@ class Journal:
             epochs, sha256 = list(self.epochs), self._model[0]
         changed = replace(summary, model_sha256=sha256, lost_after=self.heartbeats.lost_after_seconds)
         if epochs:
-            changed = with_training(changed, TrainingRecord(self.attempt, epochs))
+            changed = with_training(changed, TrainingRecord(self.attempt, epochs, axis=self.axis))
             changed = replace(changed, last_metrics=epochs[-1].scores)
         return touched(changed, time.time())
 

@@ -7,7 +7,7 @@ last of its models stays while it is away, beside what another one says of other
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import LOOK, MODEL_OF_ROW, About, joined, link, mapped, query, run_links, tile
+from grafana.panels import LOOK, About, joined, link, mapped, query, run_links, tile
 from grafana.queries import outcome
 from grafana.sources import sources
 from grafana.transformations import Column
@@ -83,10 +83,11 @@ FIRING_COUNT = (
 
 _UNKNOWN = "not known: no ledger was read, or no rule is evaluated."
 _PLACE = "&${__url_time_range}&${datasource:queryparam}"
+_MODEL = "${__data.fields.Model:percentencode}"
 _OF_MODEL = [
-    link("Home", f"/d/catwalk-home?var-model={MODEL_OF_ROW}{_PLACE}"),
-    link("Model health", f"/d/catwalk-model?var-model={MODEL_OF_ROW}{_PLACE}"),
-    link("Owner, limits and links", f"${{exporter}}/models#model-{MODEL_OF_ROW}", elsewhere=True),
+    link("Home", f"/d/catwalk-home?var-model={_MODEL}{_PLACE}"),
+    link("Model health", f"/d/catwalk-model?var-model={_MODEL}{_PLACE}"),
+    link("Owner, limits and links", f"${{exporter}}/models#model-{_MODEL}", elsewhere=True),
 ]
 _RUNBOOK = link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)
 
@@ -177,7 +178,7 @@ DASHBOARD = board.board(
                 Column("Value #I", "State", {**mapped(words.STANDING), "custom.width": 75, "custom.align": "left"}),
                 Column("kind", "Kind", {"custom.width": 90}),
                 Column("schedule", "Schedule", {"custom.width": 130}),
-                Column("run_id", "Run", run_links(MODEL_OF_ROW)),
+                Column("run_id", "Run", run_links("__data.fields.Model")),
             ],
             order="Look",
         ),

@@ -55,6 +55,19 @@ METRIC_LATEST = f'max by (metric) (catwalk_model_metric{{{_MODEL}, role="latest"
 METRIC_CHANGE = f"{METRIC_LATEST} - {METRIC_IN_SERVICE}"
 METRIC_INFO = f"max by (metric, goal, unit, headline) (last_over_time(catwalk_metric_info{{{_MODEL}}}[{REMEMBERED}]))"
 METRIC = f'max by (role) (catwalk_model_metric{{{_MODEL}, metric="$metric"}})'
+WORST_METRIC = f'max(model:threshold:last{{{_MODEL}, name="$metric"}})'
+"""What the gate lets pass at worst, where the model says so."""
+
+
+def _regressed(goal: str, sign: str) -> str:
+    """The value from which on ModelHeadlineRegressed fires, if the metric is what the gate decides by."""
+    champion = f'max(catwalk_model_metric{{{_MODEL}, role="champion", metric="$metric", metric!="accuracy"}})'
+    decides = f'catwalk_metric_info{{{_MODEL}, metric="$metric", headline="true", goal="{goal}"}}'
+    limit = f"{_limit('headline_regression_ratio')} * abs({champion})"
+    return f"({champion} {sign} {limit} and on () {decides})"
+
+
+REGRESSED_METRIC = f"{_regressed('minimize', '+')} or {_regressed('maximize', '-')}"
 RUN_METRIC = f'max by (run_id) (last_over_time(run:metric:last{{{_MODEL}, split="test", metric="$metric"}}[$__range]))'
 DECISIONS = f"count by (outcome) ({outcome(_of_runs('catwalk_decision_info', 'run_id, decision, reason'))})"
 
@@ -128,13 +141,16 @@ DASHBOARD = board.board(
             About(
                 "Metric of the test: $metric",
                 "Do new models keep up with the one in service? The chosen metric; its goal is to ${goal} it, if "
-                "that is known.",
+                "that is known. Dashed: what an alert or the gate takes for too bad, where the model has such a limit.",
                 "no test at any whole step of this range has this metric; a shorter range has shorter steps.",
                 "none",
                 decimals=4,
             ),
             query(METRIC, legend="{{role}}"),
+            query(REGRESSED_METRIC, "B", legend="ModelHeadlineRegressed"),
+            query(WORST_METRIC, "C", legend="worst that may ship"),
             steps=True,
+            dashed="/^(ModelHeadlineRegressed|worst that may ship)$/",
         ),
         dots(
             About(

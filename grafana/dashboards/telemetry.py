@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import prometheus
 
 from grafana import board, words
-from grafana.panels import ACT, LOOK, MODEL_OF_ROW, About, events, joined, lines, query, run_links, tile, timeline
+from grafana.panels import ACT, LOOK, About, events, joined, lines, query, run_links, tile, timeline
 from grafana.panels import words as mapping
 from grafana.queries import counted, worst
 from grafana.sources import SERVERS, sources
@@ -123,7 +123,7 @@ DASHBOARD = board.board(
                 query(DROPPED, "D", table=True),
             ],
             [
-                Column("run_id", "Run", run_links(MODEL_OF_ROW)),
+                Column("run_id", "Run", run_links("__data.fields.Model")),
                 Column("model", "Model"),
                 Column("Value #A", "In the ledger"),
                 Column("Value #B", "In Prometheus"),

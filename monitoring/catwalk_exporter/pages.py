@@ -10,6 +10,7 @@ from catwalk.knobs import knob_text
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.records.values import class_names
 from catwalk.ledger.summaries import shown_state
+from catwalk.telemetry.wire.labels import label_value
 from catwalk.web.markup import (
     Content,
     Html,
@@ -33,8 +34,8 @@ _CSS = ("", "", "n", "name", "name", "", "n", "nowrap")
 
 
 def anchor(model: str) -> str:
-    """Where a model's card is on its page."""
-    return f"model-{quote(model, safe='')}"
+    """Where a model's card is on its page: by the name that Prometheus has of it, and so dashboards."""
+    return f"model-{quote(label_value(model), safe='')}"
 
 
 def index(snapshot: Snapshot, store_up: bool, now: float, stalled_seconds: float, limit: int = 500) -> str:
@@ -132,7 +133,7 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
     yield "sweep", _code(summary.sweep)
     yield "started (UTC)", moment(summary.started, _CLOCK)
     yield "finished (UTC)", moment(summary.finished or None, _CLOCK)
-    yield "epochs", f"{summary.epochs}, best {summary.best_epoch or '–'}" if summary.epochs else ""
+    yield f"{summary.axis}s", f"{summary.epochs}, best {summary.best_epoch or '–'}" if summary.epochs else ""
     yield "validation loss", figure(summary.last_validation_loss)
     yield "test accuracy", percent(summary.test_accuracy)
     yield "test loss", figure(summary.test_loss)

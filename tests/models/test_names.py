@@ -62,7 +62,7 @@ def typed(name: str) -> str:
 
 
 def trained(name: str) -> Run:
-    limits = {"runs_blocked": 5.0}
+    limits = {"runs_blocked": 5.0, "log_loss": 9.0, "headline_regression_ratio": 0.25}
     with catwalk.run(typed(name), catwalk.Binary(), every="24h", thresholds=limits) as run:
         run.epoch(1, train={"loss": 0.5}, validation={"loss": 0.6})
         run.model(b"weights")
@@ -111,7 +111,21 @@ def _shown(servers: Measured, name: str, run: Run) -> None:
     ):
         chosen = ", ".join(f'{label}="{value}"' for label, value in {"model": name, **labels}.items())
         wait_until(lambda asked=f"{family}{{{chosen}}}": ask(asked), f"{family} of {name}")  # type: ignore[misc]
+    evaluation = run.evaluation()
+    assert evaluation
+    tested = evaluation.scores["log_loss"]
+    wait_until(lambda: _limits(servers, name) == {"B": pytest.approx(1.25 * tested), "C": 9.0}, "limits are drawn")
     wait_until(lambda: _lacking(servers, name, run) == {}, "panels have figures")
+
+
+def _limits(servers: Measured, name: str) -> dict[str, float]:
+    """Dashed lines of the chosen metric → their last value."""
+    drawn = {}
+    for query in all_queries():
+        if query.dashboard == "catwalk-model" and query.place.startswith("Metric of the test") and query.ref in "BC":
+            for series in servers.ask(query, {"model": name, "metric": "log_loss"}, 600, time.time()):
+                drawn[query.ref] = float(series["values"][-1][1])
+    return drawn
 
 
 def _lacking(servers: Measured, name: str, run: Run) -> dict[str, int]:

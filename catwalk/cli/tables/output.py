@@ -227,7 +227,7 @@ def run_facts(
     if attempts:
         parts += ["", _attempts_table(attempts, summary.state == "running", now)]
     if training and training.epochs:
-        parts += ["", _epochs_table(training.epochs, training.best)]
+        parts += ["", _epochs_table(training)]
     if evaluation:
         parts += ["", evaluation_facts(evaluation, problem, whole)]
     return Group(*parts)
@@ -316,21 +316,21 @@ def _attempts_table(attempts: Sequence[AttemptRecord], running: bool, now: float
     return table
 
 
-def _epochs_table(epochs: Sequence[EpochRecord], best: EpochRecord | None) -> RenderableType:
+def _epochs_table(training: TrainingRecord) -> RenderableType:
     """A line an epoch; a column that no epoch has a figure for is left out."""
-    columns = [(name, [read(record) for record in epochs]) for name, read in _epoch_columns(epochs, best)]
+    epochs, best = training.epochs, training.best
+    columns = [(name, [read(record) for record in epochs]) for name, read in _epoch_columns(training)]
     told = [(name, cells) for name, cells in columns if any(cell.strip("- ") for cell in cells)]
     table = _table(*(name for name, _ in told), right=True)
     for row in zip(*(cells for _, cells in told), strict=True):
         table.add_row(*row)
-    note = "[dim]* lowest validation loss; the model of a run is its last epoch[/]"
+    note = f"[dim]* lowest validation loss; the model of a run is its last {training.axis}[/]"
     return Group(table, note) if best else table
 
 
-def _epoch_columns(
-    epochs: Sequence[EpochRecord], best: EpochRecord | None
-) -> list[tuple[str, Callable[[EpochRecord], str]]]:
+def _epoch_columns(training: TrainingRecord) -> list[tuple[str, Callable[[EpochRecord], str]]]:
     """How each column is read from a record, behind its heading, which two may share."""
+    epochs, best = training.epochs, training.best
 
     def other(split: str, name: str) -> Callable[[EpochRecord], str]:
         return lambda record: number(record.metrics.get(split, {}).get(name), ".5g")
@@ -339,7 +339,7 @@ def _epoch_columns(
         return " *" if best and record.epoch == best.epoch else "  "
 
     return [
-        ("epoch", lambda record: f"{record.epoch}"),
+        (training.axis, lambda record: f"{record.epoch}"),
         ("train loss", lambda record: number(record.train_loss, ".4f")),
         ("train acc.", lambda record: number(record.train_accuracy, ".2%")),
         ("valid. loss", lambda record: number(record.validation_loss, ".4f") + mark(record)),

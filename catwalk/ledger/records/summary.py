@@ -74,6 +74,8 @@ class SummaryRecord:
     model_sha256: str = ""
     epochs: int = 0
     """Epochs recorded so far."""
+    axis: str = "epoch"
+    """What their numbers count: epoch or step."""
     last_validation_loss: float | None = None
     last_validation_accuracy: float | None = None
     best_epoch: int | None = None

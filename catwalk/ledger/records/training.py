@@ -70,6 +70,8 @@ class TrainingRecord:
     model_bytes: int = 0
     parameters: int = 0
     """Trainable parameters of the network."""
+    axis: str = "epoch"
+    """What the numbers of the epochs count: epoch or step."""
     sealed: list[str] = field(default_factory=list)
     """Objects of the run that hold the epochs before these (see :class:`EpochSegment`): of many epochs only the last
     few are written again and again."""

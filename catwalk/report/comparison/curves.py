@@ -80,16 +80,22 @@ def _curves(comparison: Comparison, field: str, unit: str, form: str) -> style.D
         if field == "accuracy":
             style.percent_axis(axes.yaxis)
         cut = _zoom(axes, values) or cut
-        style.label(axes, "" if number else "epoch", f"{split} {words_of(field)}" + (f", {unit}" if unit else ""))
+        name = f"{split} {words_of(field)}" + (f", {unit}" if unit else "")
+        style.label(axes, "" if number else comparison.axis, name)
     if named:
         _legend(figure, handles)
     told = "; ".join(
-        f"{entry.run_id} {words(epochs[-1].scores.get(splits[0], {}).get(field), form)} after {len(epochs)} epochs"
+        f"{entry.run_id} {words(epochs[-1].scores.get(splits[0], {}).get(field), form)} after {_lasted(entry)}"
         for entry, epochs in trained
     )
-    alt = f"Curves of {len(trained)} runs, {splits[0]} {words_of(field)} at the end: {told}."
-    title = f"{words_of(field)} by epoch"
+    alt = f"Curves of {len(trained)} runs by {comparison.axis}, {splits[0]} {words_of(field)} at the end: {told}."
+    title = f"{words_of(field)} by {comparison.axis}"
     return style.Drawing(figure, title[:1].upper() + title[1:], alt, _note(comparison, len(trained), cut))
+
+
+def _lasted(entry: Entry) -> str:
+    training = entry.training.get()
+    return f"{len(training.epochs)} {training.axis}s"
 
 
 def words_of(name: str) -> str:

@@ -115,6 +115,12 @@ class Comparison:
         return " and ".join(name if name.endswith("test") else f"{name} test" for name in found)
 
     @property
+    def axis(self) -> str:
+        """What curves are drawn over: epoch, step, or both words where the runs differ in it."""
+        trained = (entry.training.value for entry in self.entries)
+        return " or ".join(dict.fromkeys(one.axis for one in trained if one and one.epochs)) or "epoch"
+
+    @property
     def kinds(self) -> list[str]:
         """Kinds of problem of the runs, the baseline's first."""
         return list(dict.fromkeys(entry.problem.kind for entry in self.entries))

@@ -34,9 +34,12 @@ def figures(comparison: Comparison) -> dict[str, tuple[str, Callable[[Comparison
     headline = comparison.baseline.problem.metrics[0]
     others = curves.others(comparison)[:_MOST_OTHERS]
     return {
-        "loss": ("Loss by epoch", curves.loss),
-        "accuracy": ("Accuracy by epoch", curves.accuracy),
-        **{f"metric_{number}": (f"{name} by epoch", curves.other(name)) for number, name in enumerate(others, 1)},
+        "loss": (f"Loss by {comparison.axis}", curves.loss),
+        "accuracy": (f"Accuracy by {comparison.axis}", curves.accuracy),
+        **{
+            f"metric_{number}": (f"{name} by {comparison.axis}", curves.other(name))
+            for number, name in enumerate(others, 1)
+        },
         f"test_{headline.name}": (f"Test {headline.title}", curves.test_headline),
         "disagreements": ("Images the runs disagree about", disagreements.disagreements),
         "class_differences": ("Accuracy by class, less the baseline's", classes.class_differences),
@@ -114,7 +117,7 @@ def _row(comparison: Comparison, entry: Entry, pair: Pair | None) -> dict[str, C
     return {
         "run": run_name(entry.run_id),
         "kind": entry.problem.kind if len(comparison.kinds) > 1 else "",
-        "best/last epoch": f"{best.epoch if best else '–'}/{last.epoch}" if last else "–",
+        f"best/last {comparison.axis}": f"{best.epoch if best else '–'}/{last.epoch}" if last else "–",
         "validation loss": figure(last.validation_loss if last else None),
         "accuracy": percent(last.validation_accuracy if last else None),
         "test" if several or headline.name == "accuracy" else f"test {headline.title}": "–"

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from catwalk.ledger.records.training import EpochRecord
+from catwalk.ledger.records.training import EpochRecord, TrainingRecord
 from catwalk.ledger.records.values import is_finite
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import style
@@ -36,7 +36,7 @@ def loss_and_accuracy(facts: Facts) -> style.Drawing:
     if not shown:
         raise MissingError("")
     colour, best = style.run_style(facts.run_id).colour, training.best
-    figure, charts = _charts(epochs, shown, colour)
+    figure, charts = _charts(training, shown, colour)
     for name, axes in charts.items():
         if name == "loss" and _is_steep([finite(value) for of in _of(epochs, name).values() for value in of]):
             axes.set_yscale("log")
@@ -45,27 +45,29 @@ def loss_and_accuracy(facts: Facts) -> style.Drawing:
         unit = ", mean cross-entropy in nats" if name == "loss" and not facts.logs else ""
         style.label(axes, y=name + unit)
         if best:
-            _mark_best(axes, best.epoch, best.scores.get("validation", {}).get(name), colour)
+            value = best.scores.get("validation", {}).get(name)
+            _mark_best(axes, f"best {training.axis}, {best.epoch}", best.epoch, value, colour)
         style.legend(axes, "upper right" if name == "loss" else "lower right")
-    title = f"{' and '.join(shown).capitalize()} by epoch"
-    return style.Drawing(figure, title, _alt(epochs, shown, best), _note(facts, epochs, best))
+    title = f"{' and '.join(shown).capitalize()} by {training.axis}"
+    return style.Drawing(figure, title, _alt(training, shown, best), _note(facts, training))
 
 
 def other_metrics(facts: Facts) -> style.Drawing:
     """Whatever else was logged of epochs, a chart a metric."""
-    epochs = facts.training.value.epochs if facts.training.value else []
+    training = facts.training.value or TrainingRecord(1, [])
+    epochs = training.epochs
     others = [name for name in _logged(epochs) if name not in ("loss", "accuracy")]
     if not others:
         raise MissingError("")
     shown = others[:_MOST_OTHERS]
-    figure, charts = _charts(epochs, shown, style.run_style(facts.run_id).colour)
+    figure, charts = _charts(training, shown, style.run_style(facts.run_id).colour)
     for name, axes in charts.items():
         style.label(axes, y=name.replace("_", " "))
         style.legend(axes, "lower right" if _rises(_of(epochs, name)) else "upper right")
     left = len(others) - len(shown)
     note = f"The first {len(shown)} of {len(others)} metrics; `catwalk show` has them all." if left else ""
-    title = f"{_words(shown[0])} by epoch" if len(others) == 1 else "Other metrics by epoch"
-    return style.Drawing(figure, title, _alt(epochs, shown, None), note)
+    title = f"{_words(shown[0]) if len(others) == 1 else 'Other metrics'} by {training.axis}"
+    return style.Drawing(figure, title, _alt(training, shown, None), note)
 
 
 def _words(name: str) -> str:
@@ -85,14 +87,14 @@ def _of(epochs: Sequence[EpochRecord], name: str) -> dict[str, list[float | None
     return {split: [record.scores.get(split, {}).get(name) for record in epochs] for split in splits}
 
 
-def _charts(epochs: Sequence[EpochRecord], shown: Sequence[str], colour: str) -> tuple[Figure, dict[str, Axes]]:
+def _charts(training: TrainingRecord, shown: Sequence[str], colour: str) -> tuple[Figure, dict[str, Axes]]:
     """A chart a metric, one above the other."""
     figure = style.new_figure(2.2 * len(shown) + 0.1)
     charts = {}
     for number, name in enumerate(reversed(shown)):
         axes = charts[name] = style.add_axes(figure, 0.52, 0.42 + 2.2 * number, 3.6, 1.6)
-        _draw_splits(axes, epochs, name, colour)
-        style.label(axes, "" if number else "epoch")
+        _draw_splits(axes, training.epochs, name, colour)
+        style.label(axes, "" if number else training.axis)
     return figure, {name: charts[name] for name in shown}
 
 
@@ -109,7 +111,7 @@ def _draw_splits(axes: Axes, epochs: Sequence[EpochRecord], name: str, colour: s
     _say_if_empty(axes)
 
 
-def _mark_best(axes: Axes, epoch: int, value: float | None, colour: str) -> None:
+def _mark_best(axes: Axes, label: str, epoch: int, value: float | None, colour: str) -> None:
     axes.axvline(epoch, color=style.QUIET, linewidth=0.8, dashes=(1, 2), zorder=1)
     axes.plot(
         [epoch],
@@ -120,37 +122,40 @@ def _mark_best(axes: Axes, epoch: int, value: float | None, colour: str) -> None
         markerfacecolor="none",
         markeredgecolor=colour,
         markeredgewidth=1.4,
-        label=f"best epoch, {epoch}",
+        label=label,
     )
 
 
-def _alt(epochs: Sequence[EpochRecord], shown: Sequence[str], best: EpochRecord | None) -> str:
-    alt = f"{len(shown)} line chart{'s' * (len(shown) > 1)} over {len(epochs)} epochs."
+def _alt(training: TrainingRecord, shown: Sequence[str], best: EpochRecord | None) -> str:
+    epochs = training.epochs
+    alt = f"{len(shown)} line chart{'s' * (len(shown) > 1)} over {len(epochs)} {training.axis}s."
     for name in shown:
         form = ".1%" if name == "accuracy" else ".4g"
         for split, values in _of(epochs, name).items():
             alt += f" {split.capitalize()} {name.replace('_', ' ')} goes from {told(values[0], form)} to "
             alt += f"{told(values[-1], form)}."
     if best:
-        alt += f" The best epoch is {best.epoch} with a validation loss of {best.validation_loss:.3f}."
+        alt += f" The best {training.axis} is {best.epoch} with a validation loss of {best.validation_loss:.3f}."
     return alt
 
 
-def _note(facts: Facts, epochs: Sequence[EpochRecord], best: EpochRecord | None) -> str:
+def _note(facts: Facts, training: TrainingRecord) -> str:
+    epochs, best, axis = training.epochs, training.best, training.axis
     last = epochs[-1]
     if not best:
         measured = any(record.validation_loss is not None for record in epochs)
-        return "No epoch has a finite validation loss." if measured else ""
-    lowest = f"Lowest validation loss in epoch {best.epoch} of {len(epochs)}: {best.validation_loss:.4f}."
+        return f"No {axis} has a finite validation loss." if measured else ""
+    lowest = f"Lowest validation loss in {axis} {best.epoch} of {last.epoch}: {best.validation_loss:.4f}."
     loss, accuracy = told(last.validation_loss, ".4f"), told(last.validation_accuracy, ".2%")
     if facts.logs:
-        return f"{lowest} The last epoch has {loss}."
+        return f"{lowest} The last {axis} has {loss}."
     return f"{lowest} The run's model is its last epoch: {loss}, accuracy {accuracy}."
 
 
 def rate_and_gradient(facts: Facts) -> style.Drawing:
     """Learning rate and gradient norm, as far as they are logged."""
-    epochs = _some(facts, facts.training.get().epochs)
+    training = facts.training.get()
+    epochs = _some(facts, training.epochs)
     charts = [
         (name, values)
         for name, values in (
@@ -164,8 +169,8 @@ def rate_and_gradient(facts: Facts) -> style.Drawing:
     figure = style.new_figure(2.2 * len(charts) + 0.1)
     for number, (name, values) in enumerate(reversed(charts)):
         _quantity(style.add_axes(figure, 0.52, 0.42 + 2.2 * number, 3.6, 1.6), facts, epochs, name, values)
-        style.label(figure.axes[-1], "" if number else "epoch", name)
-    alt = f"Line charts over {len(epochs)} epochs. " + ". ".join(
+        style.label(figure.axes[-1], "" if number else training.axis, name)
+    alt = f"Line charts over {len(epochs)} {training.axis}s. " + ". ".join(
         f"{_words(name.partition(',')[0])} from {told(values[0], '.3g')} to {told(values[-1], '.3g')}"
         for name, values in charts
     )

@@ -16,7 +16,7 @@ from catwalk.report.build import Report, build
 from catwalk.report.comparison import page as compare_page
 from catwalk.report.comparison.differences import Comparison, compare
 from catwalk.report.facts import read_facts
-from catwalk.report.figures import history
+from catwalk.report.figures import curves, history
 from catwalk.storage.opening import open_store
 from catwalk.tracking import opening
 from tests.catwalk.report.conftest import check_page
@@ -273,3 +273,15 @@ def test_one_night_far_off_does_not_flatten_a_history_that_should_fall(ledger: L
     check_drawing(drawing)
     assert drawing.figure.axes[0].get_ylim()[1] < 12 and "1 far above the others, at 477" in drawing.note
     assert "lower is better" in drawing.figure.axes[0].texts[0].get_text() and "rank 2" in drawing.alt
+
+
+def test_a_training_that_counts_in_steps_is_drawn_over_steps(ledger: Ledger) -> None:
+    with catwalk.run("llm", catwalk.Regression("EUR")) as run:
+        for step in range(500, 10_000_001, 99_500):
+            run.step(step, train={"loss": 1e6 / step}, validation={"loss": 2e6 / step, "perplexity": 9.0})
+    facts = read_facts(ledger.run(run.run_id))
+    for drawing in (curves.loss_and_accuracy(facts), curves.other_metrics(facts)):
+        check_drawing(drawing)
+        assert drawing.title.endswith(" by step") and "over 101 steps" in drawing.alt
+        assert "step" in {axes.get_xlabel() for axes in drawing.figure.axes}
+    assert "in step 9950500 of 9950500" in curves.loss_and_accuracy(facts).note

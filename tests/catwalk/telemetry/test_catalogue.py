@@ -39,7 +39,7 @@ def test_wire_names(metric: Metric, wire: str) -> None:
 
 def test_what_a_run_sends_says_which_run_of_which_model_and_expires() -> None:
     of_runs = [metric for metric in catalogue.by_transport("statsd") if metric.kind == "gauge"]
-    assert len(of_runs) == 20
+    assert len(of_runs) == 22
     for metric in of_runs:
         assert metric.labels[:2] == ("run_id", "model")
         assert metric.ttl_seconds == 3_600

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import re
+import time
+from contextlib import suppress
 
 import pytest
+from rich.console import Console
 
 import catwalk
-from catwalk.errors import ConfigError, StoreError
+from catwalk.cli.tables.output import run_facts
+from catwalk.errors import ConfigError, InputError, StoreError
+from catwalk.ledger.records.training import MAX_EPOCHS
 from catwalk.ledger.runs import Ledger
 from catwalk.replay import room
+from catwalk.replay.points import run_points
+from catwalk.telemetry import catalogue
 from catwalk.tracking import journal
+from catwalk_exporter.pages import run_page
 from tests.catwalk.tracking.conftest import only
 from tests.support.servers import wait_until
 
@@ -63,3 +73,37 @@ def test_a_run_that_goes_on_says_so_to_who_shares_out_series(ledger: Ledger, mon
     with catwalk.run("llm", catwalk.Binary()) as run:
         opened = until()
         wait_until(lambda: until() > opened)
+
+
+def test_a_training_that_counts_in_steps_says_so_wherever_they_are_shown(ledger: Ledger) -> None:
+    """An attempt goes on where the one before has ended, far beyond what fits a list of epochs."""
+    with suppress(ZeroDivisionError), catwalk.run("llm", catwalk.Binary(), run_key="night") as run:
+        for step in range(500, 9_990_001, 5_000):
+            run.step(step, train={"loss": 1e6 / step}, validation={"loss": 2e6 / step})
+        raise ZeroDivisionError
+    with catwalk.run("llm", catwalk.Binary(), run_key="night") as run:
+        assert run.resume() == 9_985_500
+        with pytest.raises(
+            InputError, match="epoch: this run has logged steps, and counts in one of the two; log steps"
+        ):
+            run.epoch(1, train={"loss": 0.1})
+        run.step(10_000_000, train={"loss": 0.05}, validation={"loss": 0.5})
+    found = only(ledger)
+    summary, training = found.summary(), found.training()
+    assert (summary.axis, training.axis, summary.epochs, summary.best_epoch) == ("step", "step", 1_999, 9_985_500)
+    assert [epoch.epoch for epoch in training.epochs] == [*range(500, 9_990_001, 5_000), 10_000_000]
+    shown = [point.labels["epoch"] for point in run_points(found) if point.metric is catalogue.EPOCH_INDEX]
+    assert 100 < len(shown) <= MAX_EPOCHS and shown[0] == "500"
+    assert ">steps<" in run_page(summary, True, time.time(), 600)
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(run_facts(summary, training, None, [], time.time(), 600))
+    assert re.search(r"\bstep +train", console.export_text())
+
+
+def test_epochs_are_no_steps(ledger: Ledger) -> None:
+    with catwalk.run("llm", catwalk.Binary()) as run:
+        run.log(loss=1.0)
+        run.epoch(1)
+        with pytest.raises(InputError, match="step: this run has logged epochs"):
+            run.step(2)
+    assert (only(ledger).summary().axis, only(ledger).summary().epochs) == ("epoch", 1)
