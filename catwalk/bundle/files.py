@@ -78,8 +78,7 @@ def _runbooks(alerts: set[str], options: Options, ours: Scope) -> dict[str, str]
     """A page for each alert that can fire, whose queries ask for our series."""
     found = {}
     for path in sorted(assets.path("prometheus/runbooks").glob("*.md")):
-        alert = rules.WATCHDOG if path.stem == "Watchdog" else path.stem
-        if alert in alerts:
+        if rules.alert_name(path.stem) in alerts:
             found[f"runbooks/{path.name}"] = _runbook(path.read_text(), ours)
     return found
 

@@ -16,11 +16,13 @@ from catwalk.clients.episodes import WATCHDOGS
 from catwalk.errors import ConfigError
 
 _, WATCHDOG = WATCHDOGS
-"""Our Watchdog's name among others: a guest's own may be routed to who calls out when it stops."""
+_RENAMED = {"Watchdog": WATCHDOG, "TargetDown": "CatwalkTargetDown"}
+"""Alerts that kube-prometheus has too. A guest's own Watchdog may be routed to who calls out when it stops."""
 _INTERVAL = "10s"
 """Windows of our rules are made for it, whatever the interval of that Prometheus is."""
 _OWN_STACK = ("telemetry_statsd", "telemetry_stack")
 """Groups of alerts that watch Catwalk's own servers."""
+_PRINTED_QUERY = re.compile(r'printf "([^"]+)"(?=[^{}]*\| query)')
 _OF_ANY_SENDER = ("StatsdUnmappedEvents", "StatsdConflicts", "StatsdLinesLost")
 """Nothing in them says who has sent a line."""
 
@@ -45,6 +47,11 @@ class RuleFile:
     def alerts(self) -> set[str]:
         """Names of its alerts."""
         return {rule["alert"] for rule in self.rules if "alert" in rule}
+
+
+def alert_name(ours: str) -> str:
+    """What an alert of our own stack is called in a bundle."""
+    return _RENAMED.get(ours, ours)
 
 
 def committed() -> list[RuleFile]:
@@ -103,27 +110,33 @@ def _rule(rule: Rule, options: Options, ours: Scope, thresholds: Mapping[str, fl
     if name:
         return {"record": name, "expr": expression, **({"labels": dict(options.labels)} if options.labels else {})}
     links = {"runbooks": "", "grafana": options.grafana_url, "exporter": options.exporter_url}
-    annotations = {key: _text(text, links, options, ours) for key, text in rule["annotations"].items()}
+    labels, annotations = (
+        {key: _text(text, links, options, ours) for key, text in rule[field].items()}
+        for field in ("labels", "annotations")
+    )
     return {
         **rule,
-        "alert": WATCHDOG if rule["alert"] == "Watchdog" else rule["alert"],
+        "alert": alert_name(rule["alert"]),
         "expr": expression,
-        "labels": {**rule["labels"], **options.labels, STACK[0]: STACK[1]},
+        "labels": {**labels, **options.labels, STACK[0]: STACK[1]},
         "annotations": {**annotations, "runbook_url": options.runbook(rule["alert"])},
     }
 
 
 def _text(text: str, links: Mapping[str, str], options: Options, ours: Scope) -> str:
-    """An annotation: its links, the dashboards they lead to, the jobs it names and the queries it asks."""
+    """A label or an annotation: its links, the dashboards they lead to, the jobs it names and the queries it asks."""
     for name, url in links.items():
         text = re.sub(rf"\{{\{{ \$externalLabels\.{name} \}}\}}", url, text)
     text = re.sub(r"/d/(catwalk-\w+)", rf"/d/\1{options.suffix}", text)
     text = re.sub(r'(?<=\$labels\.job )"(\w+)"', lambda job: f'"{options.scraped.get(job[1], job[1])}"', text)
-    return re.sub(r'query "([^"]+)"', lambda asked: f"query `{_one_line(rewritten(asked[1], ours))}`", text)
+    text = _PRINTED_QUERY.sub(lambda asked: f"printf `{_query(asked[1], ours)}`", text)
+    return re.sub(r'query "([^"]+)"', lambda asked: f"query `{_query(asked[1], ours)}`", text)
 
 
-def _one_line(expression: str | None) -> str:
-    return " ".join((expression or "vector(0)").split())
+def _query(text: str, ours: Scope) -> str:
+    """A query of a template, in one line; a quoted argument of printf may stand where a label's value does."""
+    printed = rewritten(text.replace("%[1]q", '"%[1]q"'), ours) or "vector(0)"
+    return " ".join(printed.split()).replace('"%[1]q"', "%[1]q")
 
 
 def _chosen(values: Mapping[str, float], files: list[RuleFile]) -> dict[str, float]:

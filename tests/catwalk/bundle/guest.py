@@ -66,8 +66,7 @@ class Guest:
         chosen: list[Rule] = []
         for name in sorted(story.tested):
             chosen += [rule for rule in needed_for(name) if rule not in chosen]
-        numbers = {id(rule): number for (_, number), rule in _numbered([(rule.name, rule) for rule in committed()])}
-        found = ((rule, self.bodies.get((rule.name, numbers[id(rule)]))) for rule in chosen)
+        found = ((rule, self.bodies.get((rule.name, _number(rule)))) for rule in chosen)
         return [replace(rule, body=body) for rule, body in found if body]
 
     def _series(self, name: str) -> str:
@@ -100,6 +99,10 @@ def _with(name: str, labels: Mapping[str, str]) -> str:
     metric, brace, inner = name.partition("{")
     inside = ",".join(filter(None, (inner.rstrip("}").strip().rstrip(","), added)))
     return f"{metric}{{{inside}}}" if inside or brace else metric
+
+
+def _number(rule: Rule) -> int:
+    return [each for each in committed() if each.name == rule.name].index(rule)
 
 
 def _numbered(them: list[tuple[str, Any]]) -> list[tuple[tuple[str, int], Any]]:

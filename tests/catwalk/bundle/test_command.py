@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,21 @@ def test_limits_links_and_choices_are_filled_in(tmp_path: Path) -> None:
     texts_of_mails = found["alertmanager/catwalk.tmpl"]
     assert "http://exporter" in texts_of_mails and ".Labels.exporter" not in texts_of_mails
     assert ".Labels.registry" not in texts_of_mails and "CommonLabels.runbooks" not in texts_of_mails
+
+
+def test_names_and_queries_of_alerts_are_a_guests(tmp_path: Path) -> None:
+    assert bundle(tmp_path, *PLACES, "--selector", "team=blue", "--job", "exporter=cw") == 0
+    loaded = [yaml.safe_load(path.read_text()) for path in (tmp_path / "prometheus/rules").glob("*.alerts.yml")]
+    rules = [rule for file in loaded for group in file["groups"] for rule in group["rules"]]
+    names = {rule["alert"] for rule in rules}
+    assert not names & {"TargetDown", "Watchdog", "RuleEvaluationFailing", "NotificationsFailing", "ConfigReloadFailed"}
+    assert "CatwalkTargetDown" in names
+    assert all(rule["labels"]["stack"] == "catwalk" and rule["labels"]["team"] == "blue" for rule in rules)
+    asking = [
+        text for rule in rules for text in (*rule["labels"].values(), *rule["annotations"].values()) if "query" in text
+    ]
+    assert len(asking) > 2
+    for text in asking:
+        assert text.count('team="blue"') == len(re.findall(r"\w:\w+:\w|catwalk_model_info", text)), text
+    pages = {path.stem for path in (tmp_path / "runbooks").glob("*.md")}
+    assert {Path(rule["annotations"]["runbook_url"]).stem for rule in rules} == pages

@@ -21,6 +21,7 @@ import yaml
 from catwalk.bundle.files import contents
 from catwalk.bundle.options import Options
 from catwalk.environment import env_file
+from grafana.dashboards import DASHBOARDS
 from stack.parts.health import get
 from stack.settings import PROJECT, tool
 from tests.grafana.asking import ask
@@ -87,7 +88,7 @@ def test_two_catwalks_have_dashboards_of_their_own(tmp_path: Path) -> None:
     boards = [
         path.name for team in ("growth", "search") for path in tmp_path.glob(f"catwalk-{team}/grafana/dashboards/*")
     ]
-    assert len(boards) == len(set(boards)) == 12
+    assert len(boards) == len(set(boards)) == 2 * len(DASHBOARDS)
     for team in ("growth", "search"):
         board = json.loads((tmp_path / f"catwalk-{team}/grafana/dashboards/catwalk-home-{team}.json").read_text())
         assert (board["title"], board["tags"]) == (f"Catwalk: home ({team})", [f"catwalk-{team}"])
