@@ -14,7 +14,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 from catwalk.entry_point import entry_point
-from tests.bench import accuracy, dashboards, epochs, faults, listing, pipeline, report, rules, telemetry, tracking
+from tests.bench import (
+    accuracy,
+    dashboards,
+    epochs,
+    faults,
+    listing,
+    models,
+    pipeline,
+    report,
+    rules,
+    telemetry,
+    tracking,
+)
 from tests.bench.measure import HEADER, Measurement
 
 PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
@@ -27,6 +39,7 @@ PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
     "listing": lambda say: listing.measure(5, say),
     "report": lambda say: report.measure(5, say),
     "dashboards": dashboards.measure,
+    "models": models.measure,
     "pipeline": lambda say: pipeline.measure(5, say),
 }
 
