@@ -98,7 +98,7 @@ def _is_wanted(rule: Rule, group: str, options: Options) -> bool:
     if not name:
         return True
     if name == "Watchdog":
-        return options.own_stack and bool(options.courier_url)
+        return bool(options.courier_url)  # which calls out when it hears of none
     return (options.own_stack or group not in _OWN_STACK) and not (options.shared_statsd and name in _OF_ANY_SENDER)
 
 
