@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class CatwalkError(Exception):
     """Something a user can mend. ``str(error)`` is one line; the command line prints it and exits with 1."""
@@ -73,3 +75,11 @@ class DamagedError(StoreError):
 
 class PreconditionFailedError(StoreError):
     """The object changed, or was created, since it was last read: somebody else won."""
+
+
+def shown(given: Any, longest: int = 60) -> str:
+    """A value for a complaint, in one line; of one that can't be written, its type."""
+    try:
+        return " ".join(repr(given).split())[:longest]
+    except Exception:  # a whole number of 5,000 digits, a list in thousands of lists, somebody's own class
+        return f"<{type(given).__name__} that can't be written as text>"

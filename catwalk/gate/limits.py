@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from catwalk.errors import InputError
+from catwalk.errors import InputError, shown
 from catwalk.gate.config import LIMITS
 from catwalk.problems.interface import is_number
 
@@ -21,7 +21,7 @@ def parted(name: str, threshold: Threshold) -> tuple[float, str]:
     """
     value, reason = threshold if isinstance(threshold, tuple) and len(threshold) == 2 else (threshold, "")
     if not (is_number(value) and isinstance(reason, str)):
-        raise InputError(f"thresholds[{name!r}]: expected a number, or (number, 'reason'); got {threshold!r:.60}")
+        raise InputError(f"thresholds[{name!r}]: expected a number, or (number, 'reason'); got {shown(threshold)}")
     return float(value), reason
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from catwalk.errors import ConfigError, InputError, StoreError, SupersededError
+from catwalk.errors import ConfigError, InputError, StoreError, SupersededError, shown
 from catwalk.ledger.models import artifact
 from catwalk.ledger.records.decision import DecisionRecord
 from catwalk.ledger.records.training import ModelRecord
@@ -269,7 +269,7 @@ def _check_model(model: Any, uri: Any, sha256: Any) -> None:
             "model: expected a path, bytes, or uri= with sha256=; got " + ("both" if uri else "none of them")
         )
     if uri and (len(plain.text("sha256", sha256)) != _SHA256 or not set(sha256.lower()) <= set("0123456789abcdef")):
-        raise InputError(f"sha256: expected that of the model at uri=, 64 hex digits; got {plain.shown(sha256, 70)}")
+        raise InputError(f"sha256: expected that of the model at uri=, 64 hex digits; got {shown(sha256, 70)}")
     if model is not None and not isinstance(model, str | Path | bytes):
         raise InputError(f"model: expected a path or bytes; got {type(model).__name__}")
     if model == "":  # which, as a path, is the folder that the program was started in

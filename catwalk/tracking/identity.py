@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from catwalk.errors import InputError
+from catwalk.errors import InputError, shown
 from catwalk.ledger.records.run import Trigger
-from catwalk.tracking.arguments.plain import shown
 
 RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID", "LOCAL_RANK")
 """Of torchrun, MPI and Slurm; the first that is set counts."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from catwalk.environment import versions
 from catwalk.environment.heartbeats import Heartbeats
-from catwalk.errors import CatwalkError, ConfigError, InputError, NotFoundError
+from catwalk.errors import CatwalkError, ConfigError, InputError, NotFoundError, shown
 from catwalk.gate.limits import Threshold
 from catwalk.ledger import model_names
 from catwalk.ledger.attempts import begin
@@ -157,9 +157,7 @@ def _record(
 
 def _check(problem: Any) -> None:
     if isinstance(problem, type) or not isinstance(problem, Problem):
-        raise InputError(
-            f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {plain.shown(problem)}"
-        )
+        raise InputError(f"problem: expected catwalk.Binary(), Multiclass() or Regression(); got {shown(problem)}")
 
 
 def _session(record: RunRecord, identity: Identity, problem: Problem, close_seconds: float) -> Session:

@@ -46,10 +46,11 @@ WITHOUT = {
     "catwalk-model": {
         "Test in service", "Calibration error in service", "Worst class in service", "Test accuracy",
         "Test accuracy of every run", "Calibration error", "Test loss", "Accuracy of each class", "Worst class",
-        "Share of each class",
+        "Share of each class", "Metric of the test: $metric",
     },
 }  # fmt: skip
-"""Panels of which some queries, or all, are about what such a model has not, or this machine: a GPU."""
+"""Panels of which some queries, or all, are about what such a model has not: classes, a worst value that may ship; or
+this machine: a GPU."""
 
 
 @dataclass

@@ -10,10 +10,10 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from catwalk.errors import InputError
+from catwalk.errors import InputError, shown
 from catwalk.ledger.records.dataset import DatasetRecord
 from catwalk.ledger.runs import Run, touched
-from catwalk.tracking.arguments.plain import shown, text
+from catwalk.tracking.arguments.plain import text
 from catwalk.tracking.arguments.settings import without_credentials
 
 

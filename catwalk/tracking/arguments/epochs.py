@@ -6,9 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from catwalk.errors import InputError
+from catwalk.errors import InputError, shown
 from catwalk.ledger.records.training import EpochRecord
-from catwalk.tracking.arguments.plain import shown
 
 MOST_METRICS = 100
 """Of one epoch, over all splits."""

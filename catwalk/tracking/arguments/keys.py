@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catwalk.errors import InputError, PreconditionFailedError
+from catwalk.errors import InputError, PreconditionFailedError, shown
 from catwalk.problems import arrays
 from catwalk.problems.answers import Keys
 from catwalk.storage.store import Store
-from catwalk.tracking.arguments.plain import shown
 
 _DIGEST_BYTES = 8
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from catwalk.errors import InputError
+from catwalk.errors import InputError, shown
 from catwalk.problems.interface import is_number
 
 
@@ -48,14 +48,6 @@ def seconds(argument: str, given: Any) -> float:
     if not is_number(given) or given <= 0:
         raise _wrong(argument, "seconds, above 0", given)
     return float(given)
-
-
-def shown(given: Any, longest: int = 60) -> str:
-    """A value for a complaint, in one line; of one that can't be written, its type."""
-    try:
-        return " ".join(repr(given).split())[:longest]
-    except Exception:  # a whole number of 5,000 digits, a list in thousands of lists, somebody's own class
-        return f"<{type(given).__name__} that can't be written as text>"
 
 
 def _wrong(argument: str, expected: str, given: Any) -> InputError:

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from catwalk.environment.schedule import Schedule, span, zone
-from catwalk.errors import ConfigError, InputError
+from catwalk.errors import ConfigError, InputError, shown
 from catwalk.gate.config import LIMITS
 from catwalk.gate.limits import Threshold, check_not_negative, parted
 from catwalk.problems.interface import Problem
 from catwalk.tracking.arguments import plain
-from catwalk.tracking.arguments.plain import mapping, shown
+from catwalk.tracking.arguments.plain import mapping
 
 log = logging.getLogger(__name__)
 
