@@ -23,7 +23,13 @@ MOST_PARAMS = 200
 LONGEST_VALUE = 500
 """Characters of a value."""
 REDACTED = "(redacted)"
-_SECRET_NAMES = r"passw(?:or)?d|pwd|passphrase|token|secret|api_?key|access_?key|private_?key|credentials?"
+_OF_TEXTS = ("bos", "eos", "pad", "unk", "cls", "sep", "mask", "start", "end", "stop")
+"""What goes before `_token` in the settings of a tokenizer, which hide nothing."""
+_TOKEN = "".join(f"(?<!{kind}_)" for kind in _OF_TEXTS) + "token"
+_SECRET_NAMES = (
+    rf"[a-z0-9]{{0,30}}passw(?:or)?d|pwd|passphrase|{_TOKEN}|secret|(?:api|access|private|secret|account)[_-]?key|"
+    "credentials?|authorization"
+)
 _SECRET = re.compile(rf"(^|_)({_SECRET_NAMES})$", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
@@ -31,13 +37,18 @@ _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 _USER_INFO = re.compile(r"(?<=://)[^/\s?#'\"]+(?=@)")
 """A user alone may be a token; a password may hold an @."""
 _IN_QUERY = re.compile(
-    r"([?&][^=&\s]*(?:password|token|secret|signature|sig|api_?key|credential)[^=&\s]*=)[^&\s]+", re.IGNORECASE
+    r"([?&][^=&\s]*(?:password|token|secret|signature|sig|api_?key|credential)[^=&\s]*=)[^&\s#'\"]+", re.IGNORECASE
+)
+_VALUE = (
+    rf"""(?!{re.escape(REDACTED)})("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|"""
+    r"""["']?(?:(?i:bearer|basic)\s+)?[^\s,;&)\]}"']+)"""
 )
 _ASSIGNED = re.compile(
-    rf"""((?:(?<![A-Za-z0-9])|(?<=[a-z0-9])(?=[A-Z]))(?i:{_SECRET_NAMES})["']?\s*[=:]\s*)"""
-    r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|["']?[^\s,;&)\]}"']+)"""
+    rf"""((?:(?<![A-Za-z0-9])|(?<=[a-z0-9])(?=[A-Z]))(?i:{_SECRET_NAMES})["']?\s*(?:=>|[=:])\s*){_VALUE}"""
 )
 """As `password='…'` in how an object is written, `"token": "…"` in JSON, `apiKey: …` in YAML."""
+_OPTION = re.compile(rf"""((?<![\w-])--(?:[\w-]*[_-])?(?i:{_SECRET_NAMES})["']?,?\s+)(?!["']?-){_VALUE}""")
+"""As `--password …` on a command line, or in a list of its words."""
 _MOST_BITS = 1_600
 """Of a whole number: 480 digits, which are fewer than a value may have."""
 _OWN = ("margin", "significance", "slice_significance")
@@ -96,6 +107,11 @@ def is_secret(name: str) -> bool:
     return bool(_SECRET.search(re.sub(r"[^A-Za-z0-9]+", "_", _CAMEL.sub("_", name)).strip("_")))
 
 
+def _is_secret_option(option: Any, item: Any) -> bool:
+    """Whether a word of a command line is what the option before it keeps secret."""
+    return isinstance(option, str) and option.startswith("--") and is_secret(option) and not str(item).startswith("-")
+
+
 def _plain(value: Any) -> Any:
     """A value that JSON holds: numbers, truth and short text as they are, anything else as text.
 
@@ -108,7 +124,10 @@ def _plain(value: Any) -> Any:
     if found is None or isinstance(found, bool | int) or (isinstance(found, float) and math.isfinite(found)):
         return found
     if isinstance(found, list | tuple) and all(isinstance(item, bool | int | float | str) for item in found):
-        listed = [_plain(item) for item in found]
+        listed = [
+            REDACTED if _is_secret_option(before, item) else _plain(item)
+            for before, item in zip(["", *found], found, strict=False)
+        ]
         return listed if len(json.dumps(listed)) <= LONGEST_VALUE else _text(str(listed))
     return _text(found if isinstance(found, str) else _ADDRESS.sub("", str(found)))
 
@@ -121,7 +140,7 @@ def _text(text: str) -> str:
 def without_credentials(text: str) -> str:
     """Text in which a URL's user, password and signature can't be read, nor what is assigned to a secret's name."""
     clean = _IN_QUERY.sub(rf"\1{REDACTED}", _USER_INFO.sub(REDACTED, text))
-    return _ASSIGNED.sub(rf"\1{REDACTED}", clean)
+    return _OPTION.sub(rf"\1{REDACTED}", _ASSIGNED.sub(rf"\1{REDACTED}", clean))
 
 
 def _encodable(text: str) -> str:
