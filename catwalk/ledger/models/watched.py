@@ -63,15 +63,22 @@ def with_limits(store: Store, run: RunRecord) -> RunRecord:
     return run
 
 
-def note_limits(store: Store, run: RunRecord) -> None:
-    """Takes the limits of a run of the stages, where they are new; all else of such a model its runs say themselves."""
+def note_limits(store: Store, run: RunRecord, said: bool) -> None:
+    """Takes the limits of a run of the stages, where they are new; all else of such a model its runs say themselves.
+
+    Args:
+        store: that the ledger lies in.
+        run: whose record may have the limits of a person (:func:`with_limits`).
+        said: whether its DAG's file says limits, which may be the same: they are that person's no more.
+    """
 
     def made(before: WatchedRecord | None) -> WatchedRecord:
         known = before or WatchedRecord(run.model)
-        if (known.thresholds, known.threshold_reasons) == (run.thresholds, run.threshold_reasons):
+        same = (known.thresholds, known.threshold_reasons) == (run.thresholds, run.threshold_reasons)
+        if same and not (said and _has_limits_by_hand(known)):
             return known
         told = replace(known, thresholds=run.thresholds, threshold_reasons=run.threshold_reasons)
-        return replace(told, run_id=run.run_id, by=_carried(before, run))
+        return replace(told, run_id=run.run_id, by="" if said else _carried(before, run))
 
     if run.thresholds or watched(store, run.model):
         change(store, run.model, made)

@@ -66,7 +66,7 @@ def open_run(
     run = ledger.create(record)
     if not run.summary():
         if trigger in PIPELINE:
-            note_limits(ledger.store, run.record)
+            note_limits(ledger.store, run.record, bool(thresholds))
         run.update_summary(lambda summary: summary)
     return run
 

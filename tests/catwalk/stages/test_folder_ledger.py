@@ -124,6 +124,16 @@ def test_a_dag_s_limits_are_its_model_s_until_it_says_others(ledger: Ledger, cat
     assert known and known.thresholds == {}
 
 
+def test_a_person_s_limits_of_a_trainable_are_its_dag_s_once_that_says_the_same(ledger: Ledger, catwalk: Any) -> None:
+    limited(ledger, "schedule", {"runs_blocked": 5})
+    assert catwalk("models", "retire", "shapes").code == 0
+    assert catwalk("models", "add", "shapes", "--threshold", "runs_blocked=5").code == 0
+    limited(ledger, "schedule", {"runs_blocked": 5})
+    assert limited(ledger, "schedule").record.thresholds == {}
+    known = watched.watched(ledger.store, "shapes")
+    assert known and (known.thresholds, known.by) == ({}, "")
+
+
 def test_a_person_s_limits_of_a_trainable_hold_as_long_as_its_dag_says_none(ledger: Ledger, catwalk: Any) -> None:
     done = catwalk("models", "add", "shapes", "--owner", "ada", "--threshold", "runs_blocked=5", "--reason", "late")
     assert (done.code, done.err) == (0, "")
