@@ -143,7 +143,7 @@ def paired(ours: Tested, theirs: Tested) -> Pairs:
     if len(others):
         again = _pair(ours.answers, theirs.answers, np.delete(np.arange(len(theirs.answers.keys)), others))
         return replace(again, sentence=f"{again.sentence} Another {len(others):,} have another label there.")
-    if found.how == "inconclusive" and ours.record.model != other.model:
+    if ours.record.model != other.model and not len(np.intersect1d(ours.answers.keys, theirs.answers.keys)):
         return incomparable(f"run {other.run_id} is one of {other.model}, and keys name examples of one model only")
     return found
 

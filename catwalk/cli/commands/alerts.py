@@ -10,6 +10,7 @@ import typer
 
 from catwalk.cli.options import By, Json, given, person
 from catwalk.errors import CatwalkError
+from catwalk.ledger.model_names import spelling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +67,7 @@ def _concerns(owner: str, labels: Mapping[str, str]) -> bool:
     """Whether an alert is to be shown to an owner; the Watchdog, which says that all else arrives, is to everybody."""
     from catwalk.clients.episodes import WATCHDOGS
 
-    return not owner or labels.get("owner") == owner or labels.get("alertname") in WATCHDOGS
+    return not owner or spelling(labels.get("owner", "")) == spelling(owner) or labels.get("alertname") in WATCHDOGS
 
 
 def _firing() -> tuple[list[ActiveAlert] | None, CatwalkError | None]:

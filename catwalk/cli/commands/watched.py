@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -64,7 +66,7 @@ def add(
     named, schedule = checked(model), settings.schedule(every, cron)
     limits, reasons = of_alerts(_thresholds(threshold or [], reason))
     told: dict[str, Any] = {"thresholds": limits, "threshold_reasons": reasons, "by": by or person()}
-    watched.add(ledger_store(), WatchedRecord(named, schedule=schedule, owner=owner, **told))
+    watched.add(ledger_store(), WatchedRecord(named, schedule=schedule, owner=settings.stored_owner(owner), **told))
     print(f"{named} is watched" + (f"; its first run is due by {schedule!r}" if schedule else ""))
 
 
@@ -96,18 +98,25 @@ def rename(
 def _thresholds(given: list[str], reason: str) -> dict[str, Threshold]:
     """
     Raises:
-        ConfigError: one is no ``name=number``, or there is a reason for none.
+        ConfigError: one is no ``name=number``, or comes twice, or there is a reason for none.
     """
     if reason and not given:
         raise ConfigError("--reason says why a --threshold is what it is; give one")
     found: dict[str, Threshold] = {}
     for text in given:
-        name, _, value = text.partition("=")
-        try:
-            found[name.strip()] = float(value), reason.strip()
-        except ValueError:
-            raise ConfigError(f"--threshold: expected name=number, such as runs_blocked=5; got {text!r:.60}") from None
+        name, value = _assigned(text)
+        if name in found:
+            raise ConfigError(f"--threshold: expected each name once; got {name} twice")
+        found[name] = value, reason.strip()
     return found
+
+
+def _assigned(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    with suppress(ValueError):
+        if name.strip() and math.isfinite(float(value)):
+            return name.strip(), float(value)
+    raise ConfigError(f"--threshold: expected name=number, such as runs_blocked=5; got {text!r:.60}")
 
 
 def _check_known(store: Store, model: str) -> None:

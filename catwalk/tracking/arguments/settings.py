@@ -13,6 +13,7 @@ from catwalk.environment.schedule import Schedule, span, zone
 from catwalk.errors import ConfigError, InputError, shown
 from catwalk.gate.config import LIMITS
 from catwalk.gate.limits import Threshold, check_not_negative, parted
+from catwalk.ledger.model_names import spelling
 from catwalk.problems.interface import Problem
 from catwalk.tracking.arguments import plain
 from catwalk.tracking.arguments.plain import mapping
@@ -149,11 +150,12 @@ def _encodable(text: str) -> str:
 
 
 def stored_owner(owner: str) -> str:
-    """
+    """The name of an owner in its one spelling, in a line, without space around it: as a folder of receivers has it.
+
     Raises:
         InputError: it is no text.
     """
-    return _encodable(plain.text("owner", owner))[:LONGEST_VALUE]
+    return " ".join(spelling(_encodable(plain.text("owner", owner))).split())[:LONGEST_VALUE]
 
 
 def stored_links(links: Mapping[str, str] | None) -> dict[str, str]:

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import catwalk
+from catwalk.cli.commands.alerts import _concerns
 from catwalk.environment.schedule import Schedule
 from catwalk.errors import ConfigError
 from catwalk.gate.promotion import promote_by_hand, rollback
@@ -77,6 +78,17 @@ def test_a_model_is_due_before_its_first_run(command: Any, ledger: Ledger) -> No
     assert known and (known.run_id, known.by, known.schedule) == (run.run_id, "", "0 3 * * * Europe/Berlin")
     assert [old["owner"] for old in known.history] == ["growth"]
     assert len(due(ledger, "churn")) == 2
+
+
+def test_an_owner_is_named_in_a_line(command: Any, ledger: Ledger) -> None:
+    """Whoever is in the name of a folder of receivers."""
+    command("models", "add", "churn", "--owner", " team\nml ")
+    known = watched(ledger.store, "churn")
+    assert known and known.owner == "team ml"
+    trained(owner="cafe\u0301  ml\t")
+    known = watched(ledger.store, "churn")
+    assert known and known.owner == "caf\u00e9 ml"
+    assert _concerns("cafe\u0301", {"owner": "caf\u00e9"}) and not _concerns("cafe", {"owner": "caf\u00e9"})
 
 
 def test_a_retired_model_is_due_no_more_until_a_scheduled_run_begins(command: Any, ledger: Ledger) -> None:
@@ -305,6 +317,20 @@ def test_under_its_new_name_a_model_competes_with_what_shipped_under_the_old_one
     assert listed["attrition"]["state"] == "in use, formerly churn" and listed["attrition"]["champion"] == second.run_id
 
 
+def test_under_its_new_name_a_test_that_is_too_small_is_said_to_be(command: Any, ledger: Ledger) -> None:
+    """The keys of both names have one salt."""
+
+    def small(model: str) -> Any:
+        with catwalk.run(model, catwalk.Binary()) as run:
+            run.model(b"weights")
+            run.test(LABELS[:60], scores(0.1)[:60], keys=KEYS[:60])
+        return run
+
+    small("churn"), command("models", "rename", "churn", "attrition")
+    said = str(ledger.run(small("attrition").run_id).decision())
+    assert "60 of 60 test examples have their key in both test sets" in said, said
+
+
 def test_a_run_of_a_name_that_was_changed_twice_is_promoted_under_the_last(command: Any, ledger: Ledger) -> None:
     first, second = trained(noise=0.3), trained(noise=0.1)
     for old, new in (("churn", "attrition"), ("attrition", "leaving")):
@@ -446,10 +472,14 @@ def test_limits_that_can_not_be_are_one_line_and_add_no_model(command: Any, ledg
     for arguments, said in (
         (("--threshold", "auc=0.8"), "thresholds: expected limits of alerts: loss_growth"),
         (("--threshold", "runs_blocked=-1"), "thresholds['runs_blocked']: expected a number from 0; got -1"),
-        (("--threshold", "runs_blocked=nan"), "thresholds['runs_blocked']: expected a number"),
+        (("--threshold", "runs_blocked=nan"), "--threshold: expected name=number, such as runs_blocked=5; got"),
         (
             ("--threshold", "runs_blocked"),
             "--threshold: expected name=number, such as runs_blocked=5; got 'runs_blocked'",
+        ),
+        (
+            ("--threshold", "runs_blocked=5", "--threshold", "runs_blocked=6"),
+            "--threshold: expected each name once; got runs_blocked twice",
         ),
         (("--reason", "why"), "--reason says why a --threshold is what it is; give one"),
     ):
