@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from catwalk.errors import ConfigError, PreconditionFailedError
 from catwalk.ledger.models import watched
@@ -33,13 +34,19 @@ def rename(store: Store, old: str, new: str, by: str) -> None:
 
     def taken(before: WatchedRecord | None) -> WatchedRecord:
         known = watched.watched(store, old) or WatchedRecord(old)
-        return before or replace(known, model=new, formerly=old, renamed_to="", retired=0.0)
+        return before or replace(known, model=new, formerly=old, renamed_to="", **_as_before(known))
 
     watched.change(store, old, left)
     _check_closed(store, old)
     _copy(store, salt_key(old), salt_key(new))
     Champions(store).move(old, new)
     watched.change(store, new, taken)
+
+
+def _as_before(known: WatchedRecord) -> dict[str, Any]:
+    """What a rename has changed of the old name's record: whether the model is retired, and who has said its limits."""
+    was = known.history[-1] if known.history else {}
+    return {"retired": 0.0} | {name: was[name] for name in ("retired", "by", "run_id") if name in was}
 
 
 def _check(store: Store, old: str, new: str) -> None:

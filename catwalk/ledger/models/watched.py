@@ -104,7 +104,8 @@ def add(store: Store, said: WatchedRecord) -> None:
         _check_name(before)
         if before and not before.retired:
             raise ConfigError(f"{said.model} is watched already; what its next run says of itself counts")
-        return replace(said, formerly=before.formerly if before else "")
+        told = before or said
+        return replace(said, formerly=told.formerly, problem=told.problem, links=told.links)
 
     change(store, said.model, made)
 

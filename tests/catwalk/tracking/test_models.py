@@ -317,6 +317,38 @@ def test_under_its_new_name_a_model_competes_with_what_shipped_under_the_old_one
     assert listed["attrition"]["state"] == "in use, formerly churn" and listed["attrition"]["champion"] == second.run_id
 
 
+def test_a_retired_model_stays_retired_under_its_new_name(command: Any, ledger: Ledger) -> None:
+    trained(every="24h")
+    command("models", "retire", "churn")
+    command("models", "rename", "churn", "attrition")
+    assert not due(ledger, "attrition")
+    trained("attrition", every="24h")
+    assert due(ledger, "attrition")
+
+
+def test_a_rename_makes_nobody_the_author_of_the_code_s_limits(command: Any, ledger: Ledger) -> None:
+    trained(thresholds={"runs_blocked": 5})
+    command("models", "rename", "churn", "attrition")
+    assert limits_of(ledger, "attrition") == {"runs_blocked": 5}
+    assert ledger.run(trained("attrition").run_id).record.thresholds == {}
+    assert limits_of(ledger, "attrition") == {}
+
+
+def test_a_person_s_limits_outlive_a_rename(command: Any, ledger: Ledger) -> None:
+    command("models", "add", "churn", "--threshold", "runs_blocked=5")
+    command("models", "rename", "churn", "attrition")
+    trained("attrition")
+    assert limits_of(ledger, "attrition") == {"runs_blocked": 5}
+
+
+def test_a_model_that_is_added_again_keeps_its_kind_and_links(command: Any, ledger: Ledger) -> None:
+    trained(links={"code": "https://example.org/a"})
+    for arguments in (("retire", "churn"), ("add", "churn"), ("rename", "churn", "attrition")):
+        assert command("models", *arguments).code == 0
+    known = watched(ledger.store, "attrition")
+    assert known and known.problem["kind"] == "binary" and known.links == {"code": "https://example.org/a"}
+
+
 def test_under_its_new_name_a_test_that_is_too_small_is_said_to_be(command: Any, ledger: Ledger) -> None:
     """The keys of both names have one salt."""
 
