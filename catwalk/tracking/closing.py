@@ -14,6 +14,7 @@ from catwalk.ledger.records.summary import State, SummaryRecord
 from catwalk.ledger.runs import Run, touched, with_decision
 from catwalk.telemetry.observer import Observer
 from catwalk.tracking.arguments.epochs import epoch_record
+from catwalk.tracking.arguments.settings import without_credentials
 from catwalk.tracking.patience import patiently
 from catwalk.tracking.session import Session
 
@@ -66,7 +67,7 @@ def _fail(session: Session, error: BaseException) -> None:
     told = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}".rstrip(": ")
     _log_rest(session)
     patiently(deadline, lambda: session.journal.flush(deadline))
-    patiently(deadline, lambda: _end(session, "cancelled" if cancelled else "failed", told))
+    patiently(deadline, lambda: _end(session, "cancelled" if cancelled else "failed", without_credentials(told)))
     patiently(deadline, lambda: conclude(session.run, "cancelled" if cancelled else "failed", session.observer))
 
 

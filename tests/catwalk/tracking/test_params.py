@@ -63,6 +63,14 @@ def test_secrets_inside_a_values_text_are_not_stored(ledger: Ledger, value: Any,
     assert not re.search(r"p ?\\*\"?[123]\b|still", stored), stored
 
 
+def test_secrets_in_the_error_that_ended_a_run_are_not_stored(ledger: Ledger) -> None:
+    with pytest.raises(OSError, match="p1"), catwalk.run("churn", catwalk.Binary()):
+        raise OSError("no answer of postgres://me:p1@host/db with password='p2', depth=3")
+    stored = [ledger.store.get(entry.key).body for entry in ledger.store.list("")]
+    assert not [body for body in stored if b"p1" in body or b"p2" in body]
+    assert len([body for body in stored if b"depth=3" in body]) == 2, "of the attempt and of the summary"
+
+
 @pytest.mark.parametrize("text", ["aB" * 500_000, "--" * 500_000, "a_" * 500_000, "password" * 100_000])
 def test_a_long_text_is_looked_through_in_no_time(text: str) -> None:
     """A square of its length would take hours."""
