@@ -31,8 +31,7 @@ class Heartbeats:
         """Reads `CATWALK_RUN_HEARTBEAT_SECONDS` and `CATWALK_LOST_SECONDS`.
 
         Raises:
-            ConfigError: one is no positive number or a wait of over 30 days, or a single late heartbeat would make a run
-                lost.
+            ConfigError: one is no such number of seconds, or a single late heartbeat would make a run lost.
         """
         every = variables.seconds(HEARTBEAT, cls.every_seconds, most=_LONGEST, environment=environment)
         lost = variables.seconds(LOST, max(_USUAL * every, _LEAST_LOST), environment=environment)

@@ -117,7 +117,7 @@ def _row(summary: SummaryRecord, state: str, is_champion: bool) -> list[Content]
         _decision(summary),
         summary.model,
         summary.trigger,
-        str(summary.epochs or "–"),
+        f"{summary.last_epoch} steps" if summary.axis == "step" and summary.last_epoch else str(summary.epochs or "–"),
         moment(summary.started, _CLOCK),
     ]
 

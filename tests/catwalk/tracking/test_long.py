@@ -25,7 +25,8 @@ from catwalk.stages.lifecycle.opening import open_run
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.points import kept
 from catwalk.tracking import journal
-from catwalk_exporter.pages import run_page
+from catwalk_exporter.pages import index, run_page
+from catwalk_exporter.snapshot import Snapshot
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig
 from tests.catwalk.tracking.conftest import only
@@ -103,6 +104,7 @@ def test_a_training_that_counts_in_steps_says_so_wherever_they_are_shown(ledger:
     assert 100 < len(shown) <= MAX_EPOCHS and shown[0] == "500"
     page = run_page(summary, True, time.time(), 600)
     assert ">steps<" in page and "10000000, logged 1999 times, best 9985500" in page
+    assert ">10000000 steps<" in index(Snapshot((summary,), (), {}), True, time.time(), 600)
     listed = Console(width=200, record=True, file=io.StringIO())
     listed.print(runs_table([summary], time.time(), 600, 200))
     assert "9985500/10000000" in listed.export_text()
