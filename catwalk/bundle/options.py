@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from catwalk.environment import urls
 from catwalk.errors import ConfigError
@@ -124,6 +125,10 @@ def _base(flag: str, text: str) -> str:
         found = urls.checked(text).rstrip("/")
     except ValueError as error:
         raise ConfigError(f"--{flag.replace('_', '-')} {error}, not {text!r}") from None
+    if "@" in urlsplit(found).netloc:
+        raise ConfigError(
+            f"--{flag.replace('_', '-')} has a user or a password in it, which every alert would show to its readers"
+        )
     if "?" in found or "#" in found:
         raise ConfigError(
             f"--{flag.replace('_', '-')} is where links begin: it can't have a ? or # in it, as {text!r} has"

@@ -12,6 +12,10 @@ from catwalk.errors import ConfigError
 HEARTBEAT, LOST = "CATWALK_RUN_HEARTBEAT_SECONDS", "CATWALK_LOST_SECONDS"
 _LEAST, _USUAL = 2, 3
 """Heartbeats that a run is silent for before it is lost: one may come late."""
+_LEAST_LOST = 30.0
+"""The journal pauses between writes, and the exporter sees each a read of the ledger later, however often they come."""
+_LONGEST = 30 * 86_400.0
+"""No thread waits for centuries."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,12 @@ class Heartbeats:
         """Reads `CATWALK_RUN_HEARTBEAT_SECONDS` and `CATWALK_LOST_SECONDS`.
 
         Raises:
-            ConfigError: one is no positive number, or a single late heartbeat would make a run lost.
+            ConfigError: one is no such number of seconds, or a single late heartbeat would make a run lost.
         """
-        every = variables.seconds(HEARTBEAT, cls.every_seconds, environment=environment)
-        lost = variables.seconds(LOST, _USUAL * every, environment=environment)
+        every = variables.seconds(HEARTBEAT, cls.every_seconds, most=_LONGEST, environment=environment)
+        lost = variables.seconds(LOST, max(_USUAL * every, _LEAST_LOST), environment=environment)
         if lost < _LEAST * every:
             raise ConfigError(f"{LOST} must be twice {HEARTBEAT}, which is {every:g}, at least, not {lost:g}")
+        if lost < _LEAST_LOST:
+            raise ConfigError(f"{LOST} must be {_LEAST_LOST:g} at least, not {lost:g}: heartbeats are not seen at once")
         return cls(every, lost)

@@ -290,6 +290,7 @@ def with_training(summary: SummaryRecord, record: TrainingRecord) -> SummaryReco
     return replace(
         summary,
         epochs=len(record.epochs),
+        last_epoch=last.epoch,
         axis=record.axis,
         reproducible=record.reproducible,
         last_validation_loss=last.validation_loss,

@@ -183,7 +183,7 @@ def _of_test(evaluation: EvaluationRecord) -> Iterator[tuple[str, Content]]:
 def _of_training(facts: Facts, training: TrainingRecord) -> Iterator[tuple[str, Content]]:
     planned = f" of {facts.record.epochs}" if facts.record.epochs else ""
     if training.epochs or planned:
-        yield f"{training.axis}s", f"{len(training.epochs)}{planned}"
+        yield f"{training.axis}s", f"{_count(training)}{planned}"
     if training.best:
         yield f"best {training.axis}", f"{training.best.epoch}, loss {training.best.validation_loss:.4f}"
     if facts.logs:
@@ -194,6 +194,12 @@ def _of_training(facts: Facts, training: TrainingRecord) -> Iterator[tuple[str, 
     yield "trained on", f"{training.device or '–'}, {training.threads} threads"
     if not training.reproducible:
         yield "reproducible", "no: resumed on another device, thread count or torch build"
+
+
+def _count(training: TrainingRecord) -> str:
+    """How far it went; of steps, most are not logged."""
+    logged = len(training.epochs)
+    return f"{training.epochs[-1].epoch}, logged {logged} times" if training.axis == "step" and logged else f"{logged}"
 
 
 _ALONE = ["", "this run"], ["name", "n"]

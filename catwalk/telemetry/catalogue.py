@@ -370,7 +370,9 @@ RUN_BEST_TRAIN_LOSS = _exporter_gauge(
 RUN_MEDIAN_TRAIN_LOSS = _exporter_gauge(
     "catwalk_run_median_train_loss", _RUN, "Median training loss of all the run's epochs so far."
 )
-RUN_BEST_EPOCH = _exporter_gauge("catwalk_run_best_epoch", _RUN, "Epoch with the lowest validation loss so far.")
+RUN_BEST_EPOCH = _exporter_gauge(
+    "catwalk_run_best_epoch", _RUN, "Epoch or step with the lowest validation loss so far."
+)
 RUN_LAST_VALIDATION_LOSS = _exporter_gauge(
     "catwalk_run_last_validation_loss", _RUN, "Validation loss after the run's last epoch so far."
 )

@@ -153,7 +153,7 @@ DASHBOARD = board.board(
         ),
         curve(
             About(
-                "Metric after each epoch: $metric",
+                "Metric by epoch or step: $metric",
                 "How did the chosen metric go, and how beside the champion? Train is dashed.",
                 "the epochs of this run and of the champion have no such metric, or their points are lost.",
                 "none",

@@ -106,7 +106,7 @@ DASHBOARD = board.board(
                 Column("Value #N", "Its low", {"decimals": 4}),
                 Column("Value #O", "Its high", {"decimals": 4}),
                 Column("Value #F", "Best loss", {"decimals": 4}),
-                Column("Value #G", "Best epoch", {"decimals": 0}),
+                Column("Value #G", "Best epoch or step", {"decimals": 0}),
                 Column("Value #H", "Last loss", {"decimals": 4}),
                 Column("Value #I", "Duration", {"unit": "dthms", "custom.width": 85}),
                 Column("trigger", "Trigger"),
@@ -116,13 +116,16 @@ DASHBOARD = board.board(
         ),
         curve(
             About(
-                "Loss by epoch", "Which runs learn faster, and which overfit? Split as chosen above.", _NOTHING, "none"
+                "Loss by epoch or step",
+                "Which runs learn faster, and which overfit? Split as chosen above.",
+                _NOTHING,
+                "none",
             ),
             LOSS,
         ),
         curve(
             About(
-                "Metric by epoch: $metric",
+                "Metric by epoch or step: $metric",
                 "How does the chosen metric go in each run? Metric and split as chosen above.",
                 "the chosen runs have no such metric of an epoch in this range.",
                 "none",
@@ -161,7 +164,7 @@ DASHBOARD = board.board(
         "Accuracy and classes": [
             curve(
                 About(
-                    "Accuracy by epoch",
+                    "Accuracy by epoch or step",
                     "How accurate is each run after each epoch? Split as chosen above.",
                     _NO_ACCURACY,
                     "percentunit",

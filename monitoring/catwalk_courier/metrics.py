@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as PrometheusFamily
 from prometheus_client.registry import Collector
@@ -50,6 +50,7 @@ class Metrics(Collector):
                 self._counts[catalogue.COURIER_DELIVERIES, (channel, outcome)] = 0
         self._registry = CollectorRegistry()
         self._registry.register(self)
+        ProcessCollector(registry=self._registry)  # its start time: an alert on targets that start again and again
 
     def count(self, metric: Metric, *labels: str) -> None:
         """One more."""

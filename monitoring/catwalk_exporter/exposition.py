@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as PrometheusFamily
 from prometheus_client.registry import Collector
@@ -125,6 +125,7 @@ class Exposition:
         self._collector = _Facts(settings, self._store)
         self._registry = CollectorRegistry()
         self._registry.register(self._collector)
+        ProcessCollector(registry=self._registry)  # its start time: an alert on targets that start again and again
 
     def store_operation(self, operation: str, seconds: float, failed: bool) -> None:
         """Notes one request to the store of the exporter; called from any thread."""

@@ -101,6 +101,13 @@ def not_found() -> str:
     return document("Not found", element("h1", "Not found"), body, navigation=navigation(ALL_RUNS))
 
 
+def _epochs(summary: SummaryRecord) -> str:
+    """How far it went; of steps, most are not logged."""
+    last = summary.last_epoch if summary.axis == "step" else None
+    done = f"{summary.epochs}" if last is None else f"{last}, logged {summary.epochs} times"
+    return f"{done}, best {summary.best_epoch or '–'}"
+
+
 def _row(summary: SummaryRecord, state: str, is_champion: bool) -> list[Content]:
     run = element("span", link(f"/runs/{summary.run_id}", summary.run_id), "run")
     return [
@@ -110,7 +117,7 @@ def _row(summary: SummaryRecord, state: str, is_champion: bool) -> list[Content]
         _decision(summary),
         summary.model,
         summary.trigger,
-        str(summary.epochs or "–"),
+        f"{summary.last_epoch} steps" if summary.axis == "step" and summary.last_epoch else str(summary.epochs or "–"),
         moment(summary.started, _CLOCK),
     ]
 
@@ -133,7 +140,7 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
     yield "sweep", _code(summary.sweep)
     yield "started (UTC)", moment(summary.started, _CLOCK)
     yield "finished (UTC)", moment(summary.finished or None, _CLOCK)
-    yield f"{summary.axis}s", f"{summary.epochs}, best {summary.best_epoch or '–'}" if summary.epochs else ""
+    yield f"{summary.axis}s", _epochs(summary) if summary.epochs else ""
     yield "validation loss", figure(summary.last_validation_loss)
     yield "test accuracy", percent(summary.test_accuracy)
     yield "test loss", figure(summary.test_loss)

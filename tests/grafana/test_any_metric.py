@@ -197,7 +197,9 @@ def test_curves_can_be_chosen_of_what_epochs_tell_alone(known: Known) -> None:
 
 def test_curves_of_a_chosen_metric_are_those_of_the_ledger(known: Known) -> None:
     answers = known.asked("прибыль/день")
-    [curve] = [a for q, a in answers.items() if (q.dashboard, q.place) == ("catwalk-runs", "Metric by epoch: $metric")]
+    [curve] = [
+        a for q, a in answers.items() if (q.dashboard, q.place) == ("catwalk-runs", "Metric by epoch or step: $metric")
+    ]
     own = [series for series in curve if series["metric"]["run_id"] == known.challenger]
     drawn = {series["metric"]["epoch"]: float(series["value"][1]) for series in own}
     assert drawn == {"1": -1, "2": -2, "3": -3, "4": -4}

@@ -82,7 +82,7 @@ def test_curves_have_ascending_numbers_as_epochs_and_gaps_as_null(
 
 def test_one_line_a_run_named_by_its_run_id_alone(made: Made, fed: Fed) -> None:
     runs = {fed.champion.run_id, fed.challenger.run_id}
-    for title in ("Loss by epoch", "Accuracy by epoch", "Time of an epoch", "Examples per second"):
+    for title in ("Loss by epoch or step", "Accuracy by epoch or step", "Time of an epoch", "Examples per second"):
         assert set(only(made, "catwalk-runs", title)) == {"epoch\\run_id", *runs}
     splits = {f"{which} {split}" for which in ("this run", "champion") for split in ("train", "validation")}
     assert set(only(made, "catwalk-run", "Loss, train and validation")) == {"epoch\\series", *splits}
@@ -90,7 +90,7 @@ def test_one_line_a_run_named_by_its_run_id_alone(made: Made, fed: Fed) -> None:
 
 
 def test_loss_is_the_ledgers(made: Made, fed: Fed) -> None:
-    columns = only(made, "catwalk-runs", "Loss by epoch")
+    columns = only(made, "catwalk-runs", "Loss by epoch or step")
     for run in (fed.champion, fed.challenger):
         training = run.training()
         assert training is not None
@@ -101,7 +101,7 @@ def test_loss_is_the_ledgers(made: Made, fed: Fed) -> None:
 def test_the_table_of_runs_has_a_row_a_run_newest_first(made: Made, fed: Fed) -> None:
     columns = only(made, "catwalk-runs", "Runs")
     assert list(columns) == [
-        *("Run", "Started", "Accuracy", "Decision", "Gap", "Gap, low", "Gap, high", "Best loss", "Best epoch"),
+        *("Run", "Started", "Accuracy", "Decision", "Gap", "Gap, low", "Gap, high", "Best loss", "Best epoch or step"),
         *("Last loss", "Duration", "Trigger", "Commit"),
     ]
     assert columns["Run"].values == [fed.challenger.run_id, fed.champion.run_id]

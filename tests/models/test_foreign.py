@@ -73,11 +73,11 @@ NOTHING_OF_THE_DATA = {
 NOTHING_OF_THE_OPTIMIZER = {
     "run: Gradient norm", "run: Learning rate", "run: Validation accuracy of each class", "runs: Examples per second",
 }  # fmt: skip
-NO_LOSS = {"run: Loss, train and validation", "runs: Loss by epoch"}
-NO_ACCURACY = {"run: Accuracy, train and validation", "runs: Accuracy by epoch"}
+NO_LOSS = {"run: Loss, train and validation", "runs: Loss by epoch or step"}
+NO_ACCURACY = {"run: Accuracy, train and validation", "runs: Accuracy by epoch or step"}
 NO_EPOCHS = NO_LOSS | NO_ACCURACY | {
-    "run: Metric after each epoch: $metric", "run: metric", "runs: Metric by epoch: $metric", "runs: Time of an epoch",
-    "runs: split",
+    "run: Metric by epoch or step: $metric", "run: metric", "runs: Metric by epoch or step: $metric",
+    "runs: Time of an epoch", "runs: split",
 }  # fmt: skip
 NO_CLASSES = {
     "model: Accuracy of each class", "model: Calibration error", "model: Calibration error in service",

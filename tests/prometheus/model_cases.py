@@ -267,8 +267,8 @@ TRAINING: list[Scenario] = [
             "8m30s",
             Alert(
                 {**INFO, **OF_RUN},
-                "mlp: no better for 6 epochs",
-                f"Run {RUN} of mlp has trained 6 epochs without a better validation loss. {LINK}",
+                "mlp: no better for 6 epochs or steps",
+                f"Run {RUN} of mlp has trained 6 epochs or steps without a better validation loss. {LINK}",
                 RUN_PAGE,
             ),
         ),
@@ -286,8 +286,8 @@ TRAINING: list[Scenario] = [
             "31m",
             Alert(
                 {**INFO, **OF_RUN},
-                "mlp: no better for 10 epochs",
-                f"Run {RUN} of mlp has trained 10 epochs without a better validation loss. {LINK}",
+                "mlp: no better for 10 epochs or steps",
+                f"Run {RUN} of mlp has trained 10 epochs or steps without a better validation loss. {LINK}",
                 RUN_PAGE,
             ),
         ),
@@ -352,8 +352,8 @@ LONG: list[Scenario] = [
                 at,
                 Alert(
                     {**INFO, **OF_RUN},
-                    f"mlp: no better for {count} epochs",
-                    f"Run {RUN} of mlp has trained {count} epochs without a better validation loss. {LINK}",
+                    f"mlp: no better for {count} epochs or steps",
+                    f"Run {RUN} of mlp has trained {count} epochs or steps without a better validation loss. {LINK}",
                     RUN_PAGE,
                 ),
             )

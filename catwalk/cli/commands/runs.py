@@ -120,7 +120,9 @@ def finish(run: RunArgument, model: Model = "", json: Json = False) -> None:
 def show(
     run: RunArgument,
     model: Model = "",
-    whole: Annotated[bool, typer.Option("--all", help="Every class and slice; else of many the twenty worst.")] = False,
+    whole: Annotated[
+        bool, typer.Option("--all", help="Every epoch, class and slice; else of many some, or the worst.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show everything about one run."""

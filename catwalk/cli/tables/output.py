@@ -41,6 +41,8 @@ _EXPLODED = 1e5
 _WIDE = 100
 _MOST_ROWS = 20
 """Classes, or slices, of a table; of more the worst are shown."""
+_MOST_EPOCHS = 50
+"""Lines of epochs; of more those evenly between are shown."""
 _OTHER_METRICS = 4
 """Columns of epochs beside loss and accuracy."""
 NARROW = 80
@@ -128,7 +130,7 @@ def runs_table(summaries: Sequence[SummaryRecord], now: float, stalled_seconds: 
             *([escape(summary.model)] if with_model else []),
             coloured(shown_state(summary, now, stalled_seconds)),
             *([summary.trigger] if wide else []),
-            f"{summary.best_epoch or '-'}/{summary.epochs}" if summary.epochs else "-",
+            f"{summary.best_epoch or '-'}/{summary.last_epoch or summary.epochs}" if summary.epochs else "-",
             number(summary.last_validation_loss, ".4f"),
             headline(summary, 2),
             decision(summary),
@@ -213,7 +215,7 @@ def run_facts(
     whole: bool = False,
     limits: Iterable[Limit] = (),
 ) -> RenderableType:
-    """All that one screen or two can say of a run; if `whole`, every class and slice."""
+    """All that one screen or two can say of a run; if `whole`, every epoch, class and slice."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -227,7 +229,7 @@ def run_facts(
     if attempts:
         parts += ["", _attempts_table(attempts, summary.state == "running", now)]
     if training and training.epochs:
-        parts += ["", _epochs_table(training)]
+        parts += ["", _epochs_table(training, whole)]
     if evaluation:
         parts += ["", evaluation_facts(evaluation, problem, whole)]
     return Group(*parts)
@@ -316,16 +318,29 @@ def _attempts_table(attempts: Sequence[AttemptRecord], running: bool, now: float
     return table
 
 
-def _epochs_table(training: TrainingRecord) -> RenderableType:
-    """A line an epoch; a column that no epoch has a figure for is left out."""
-    epochs, best = training.epochs, training.best
-    columns = [(name, [read(record) for record in epochs]) for name, read in _epoch_columns(training)]
+def _epochs_table(training: TrainingRecord, whole: bool) -> RenderableType:
+    """A line an epoch; of many those evenly between the first and the last, and the best, unless `whole`. A column that
+    none of them has a figure for is left out."""
+    best = training.best
+    shown = training.epochs if whole else _some(training.epochs, best)
+    columns = [(name, [read(record) for record in shown]) for name, read in _epoch_columns(training)]
     told = [(name, cells) for name, cells in columns if any(cell.strip("- ") for cell in cells)]
     table = _table(*(name for name, _ in told), right=True)
     for row in zip(*(cells for _, cells in told), strict=True):
         table.add_row(*row)
-    note = f"[dim]* lowest validation loss; the model of a run is its last {training.axis}[/]"
-    return Group(table, note) if best else table
+    notes = []
+    if len(shown) < len(training.epochs):
+        notes.append(f"[dim]{len(shown)} of {len(training.epochs):,}; --all shows each[/]")
+    if best:
+        notes.append(f"[dim]* lowest validation loss; the model of a run is its last {training.axis}[/]")
+    return Group(table, *notes)
+
+
+def _some(epochs: Sequence[EpochRecord], best: EpochRecord | None) -> Sequence[EpochRecord]:
+    every = math.ceil(len(epochs) / _MOST_EPOCHS)
+    return [
+        record for place, record in enumerate(epochs) if place % every == 0 or record is best or record is epochs[-1]
+    ]
 
 
 def _epoch_columns(training: TrainingRecord) -> list[tuple[str, Callable[[EpochRecord], str]]]:

@@ -74,6 +74,8 @@ class SummaryRecord:
     model_sha256: str = ""
     epochs: int = 0
     """Epochs recorded so far."""
+    last_epoch: int | None = None
+    """Number of the last of them; None: an older version has stored this."""
     axis: str = "epoch"
     """What their numbers count: epoch or step."""
     last_validation_loss: float | None = None

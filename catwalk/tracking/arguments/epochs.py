@@ -9,6 +9,8 @@ from typing import Any
 from catwalk.errors import InputError, shown
 from catwalk.ledger.records.training import EpochRecord
 
+MOST_NUMBER = 10**15
+"""Of an epoch or a step: Prometheus and figures have floats, which are exact up to nine times that."""
 MOST_METRICS = 100
 """Of one epoch, over all splits."""
 _LONGEST_NAME = 100
@@ -69,8 +71,8 @@ def _number(given: Any) -> int:
         number = given.__index__()
     except (AttributeError, TypeError):  # of an array of several
         number = 0
-    if isinstance(given, bool) or number < 1:
-        raise InputError(f"epoch: expected a whole number from 1, of the epoch or step; got {shown(given)}")
+    if isinstance(given, bool) or not 1 <= number <= MOST_NUMBER:
+        raise InputError(f"epoch: expected a whole number from 1 to 10^15, of the epoch or step; got {shown(given)}")
     return int(number)
 
 

@@ -55,6 +55,7 @@ def texts(out: Path) -> dict[str, str]:
         (["--courier-url", "http://c"], "runbooks are linked to one place: give --courier-url, if you run the courier"),
         (["--runbooks-url", ""], "runbooks are linked to one place"),
         (["--grafana-url", "grafana:3000"], "--grafana-url must hold a URL that begins with http:// or https://"),
+        (["--exporter-url", "http://me:key@e"], "--exporter-url has a user or a password in it, which every alert"),
         (["--exporter-url", "http://e/?a=b"], "--exporter-url is where links begin: it can't have a ? or # in it"),
         (["--datasource", "My Prometheus"], "--datasource takes the uid of a data source"),
         (["--folder", "a/b"], "--folder takes the name of a folder in Grafana, without a /"),

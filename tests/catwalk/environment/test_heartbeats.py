@@ -14,7 +14,8 @@ from catwalk.errors import ConfigError
         ("", "", Heartbeats(60, 180)),
         ("600", "", Heartbeats(600, 1_800)),
         ("", "7200", Heartbeats(60, 7_200)),
-        ("0.5", "1", Heartbeats(0.5, 1)),
+        ("0.5", "", Heartbeats(0.5, 30)),
+        ("15", "30", Heartbeats(15, 30)),
     ],
 )
 def test_what_is_set_holds_and_three_heartbeats_are_the_usual_patience(
@@ -27,7 +28,9 @@ def test_what_is_set_holds_and_three_heartbeats_are_the_usual_patience(
 @pytest.mark.parametrize(
     ("beat", "lost", "told"),
     [
-        ("often", "", "CATWALK_RUN_HEARTBEAT_SECONDS must be a number of seconds above 0, not 'often'"),
+        ("often", "", "CATWALK_RUN_HEARTBEAT_SECONDS must be a number of seconds above 0 to 2592000, not 'often'"),
+        ("1e300", "", "CATWALK_RUN_HEARTBEAT_SECONDS must be a number of seconds above 0 to 2592000, not '1e300'"),
+        ("1", "2", "CATWALK_LOST_SECONDS must be 30 at least, not 2: heartbeats are not seen at once"),
         ("60", "never", "CATWALK_LOST_SECONDS must be a number of seconds above 0, not 'never'"),
         (
             "100",

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 import catwalk
-from catwalk.cli.tables.output import run_facts
+from catwalk.cli.tables.output import run_facts, runs_table
 from catwalk.errors import ConfigError, InputError, StoreError
 from catwalk.ledger.records.training import MAX_EPOCHS
 from catwalk.ledger.runs import Ledger, new_run_id
@@ -25,7 +25,8 @@ from catwalk.stages.lifecycle.opening import open_run
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.points import kept
 from catwalk.tracking import journal
-from catwalk_exporter.pages import run_page
+from catwalk_exporter.pages import index, run_page
+from catwalk_exporter.snapshot import Snapshot
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig
 from tests.catwalk.tracking.conftest import only
@@ -101,10 +102,29 @@ def test_a_training_that_counts_in_steps_says_so_wherever_they_are_shown(ledger:
     assert [epoch.epoch for epoch in training.epochs] == [*range(500, 9_990_001, 5_000), 10_000_000]
     shown = [point.labels["epoch"] for point in run_points(found) if point.metric is catalogue.EPOCH_INDEX]
     assert 100 < len(shown) <= MAX_EPOCHS and shown[0] == "500"
-    assert ">steps<" in run_page(summary, True, time.time(), 600)
+    page = run_page(summary, True, time.time(), 600)
+    assert ">steps<" in page and "10000000, logged 1999 times, best 9985500" in page
+    assert ">10000000 steps<" in index(Snapshot((summary,), (), {}), True, time.time(), 600)
+    listed = Console(width=200, record=True, file=io.StringIO())
+    listed.print(runs_table([summary], time.time(), 600, 200))
+    assert "9985500/10000000" in listed.export_text()
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(run_facts(summary, training, None, [], time.time(), 600))
     assert re.search(r"\bstep +train", console.export_text())
+
+
+@pytest.mark.parametrize(("whole", "lines"), [(False, 51), (True, 5_000)])
+def test_a_terminal_shows_some_of_5000_epochs_or_each_if_asked(ledger: Ledger, whole: bool, lines: int) -> None:
+    with catwalk.run("llm", catwalk.Binary()) as run:
+        for epoch in range(1, 5_001):
+            run.epoch(epoch, validation={"loss": 0.1 if epoch == 777 else 0.3})
+    console = Console(width=200, record=True, file=io.StringIO())
+    found = only(ledger)
+    console.print(run_facts(found.summary(), found.training(), None, [], time.time(), 600, whole=whole))
+    text = console.export_text()
+    shown = [int(number) for number in re.findall(r"^ +(\d+) +0\.[13]000", text, re.MULTILINE)]
+    assert len(shown) in (lines, lines + 1) and {1, 777, 5_000} <= {*shown} and shown == sorted(shown)
+    assert "0.1000 *" in text and ("--all shows each" in text) != whole
 
 
 def test_epochs_are_no_steps(ledger: Ledger) -> None:

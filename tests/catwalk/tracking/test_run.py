@@ -433,6 +433,8 @@ def test_nonsense_is_refused_before_anything_is_stored(ledger: Ledger, call: Any
     ("call", "told"),
     [
         (lambda run: run.epoch(0, train={"loss": 1.0}), "epoch: expected a whole number from 1"),
+        (lambda run: run.step(10**15 + 1), "epoch: expected a whole number from 1 to 10^15"),
+        (lambda run: run.step(10**5_000), "epoch: expected a whole number from 1 to 10^15"),
         (lambda run: run.epoch(1, train=[1.0]), "train: expected a dict of metric → number; got list"),
         (
             lambda run: run.epoch(1, train={"loss": np.ones(3)}),

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,7 +159,14 @@ def test_the_page_leaves_out_nothing_that_fires(tmp_path: Path) -> None:
 
 def test_it_exports_what_the_catalogue_says_and_nothing_else(courier: CourierProcess) -> None:
     exported = re.findall(r"^# TYPE (\S+) (\S+)$", courier.get("/metrics"), re.MULTILINE)
-    assert exported == [(metric.name, metric.kind) for metric in catalogue.by_transport("courier")]
+    own = [(name, kind) for name, kind in exported if not name.startswith("process_")]
+    assert own == [(metric.name, metric.kind) for metric in catalogue.by_transport("courier")]
+
+
+def test_it_says_when_it_began(courier: CourierProcess) -> None:
+    """By which an alert finds what starts again and again."""
+    [began] = re.findall(r"^process_start_time_seconds (\S+)$", courier.get("/metrics"), re.MULTILINE)
+    assert time.time() - 600 < float(began) < time.time() + 1
 
 
 @pytest.mark.parametrize(

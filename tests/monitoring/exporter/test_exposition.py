@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -96,10 +97,18 @@ def test_names_and_labels_are_those_of_the_catalogue() -> None:
     declared = {metric.name: metric for metric in catalogue.by_transport("exporter")}
     shown = set()
     for name, labels in series:
+        if name.startswith("process_"):
+            continue
         family = next(stem for stem in (name, name.rsplit("_", 1)[0]) if stem in declared)
         assert {label for label, _ in labels} - {"le"} == set(declared[family].labels)
         shown.add(family)
     assert shown == set(declared)
+
+
+def test_it_says_when_its_process_began() -> None:
+    """By which an alert finds what starts again and again."""
+    began = rendered()["process_start_time_seconds", frozenset()]
+    assert began == pytest.approx(psutil.Process().create_time(), abs=2)
 
 
 def test_latest_is_the_last_tested_run_of_the_pipeline_itself() -> None:
