@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from urllib.parse import quote_plus
 
 from tests.prometheus.model_cases import OLDER, asked, classes, curve, latest, role
 from tests.prometheus.scenario import RUN, Alert, Expectation, Scenario, a_run, constant, series
@@ -82,7 +83,7 @@ def _named(alert: Alert) -> bool:
 
 def _of_twin(alert: Alert) -> Alert:
     names = {alert.labels[name] for name in ("model", "run_id", "dag_id") if name in alert.labels}
-    words = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, names))})(?![\w-])")
+    words = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, names | set(map(quote_plus, names))))})(?![\w-])")
     change: Callable[[str], str] = lambda text: words.sub(lambda found: twin(found[0]), text)  # noqa: E731
     labels = {name: twin(value) if value in names else value for name, value in alert.labels.items()}
     return Alert(labels, change(alert.summary), change(alert.description), change(alert.dashboard))

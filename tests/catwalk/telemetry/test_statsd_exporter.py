@@ -85,7 +85,7 @@ def test_every_point_of_a_regression_arrives_live_and_again(exporter: StatsdExpo
         (name, frozenset(label for label in has if label[1])): value
         for (name, has), value in expected(run_points(run)).items()
     }
-    assert len(wanted) == 3 * 7 + 4 + 15
+    assert len(wanted) == 3 * 7 + 4 + 25
     assert exporter.until(lambda scrape: scrape.of("ml_") == wanted).of("ml_") == wanted
     assert emitter.resend(run_points(run)) == len(wanted)
     scrape = exporter.scrape()
