@@ -111,7 +111,7 @@ class Prometheus:
         after = f"count(timestamp(up) > {since + 2 * SCRAPE_SECONDS}) == {self.jobs}"
         wait_until(lambda: self.query(after), "a scrape of every job")
         recorded = f"timestamp(job:process_start_time_seconds:last) > {since + 2 * SCRAPE_SECONDS}"
-        evaluated = f'count({recorded}) == count(up{{job!="exporter"}} == 1)'  # which has no such metric
+        evaluated = f"count({recorded}) == count(up == 1)"
         wait_until(lambda: self.query(evaluated), "an evaluation of the rules")
 
 
