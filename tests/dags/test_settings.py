@@ -9,16 +9,9 @@ from typing import Any
 import pytest
 
 from catwalk.airflow.dag_settings import DagSettings
+from tests.catwalk.airflow.test_dag_settings import ALL as NAMES
 from tests.dags.conftest import printed
 
-NAMES = (
-    "CATWALK_SCHEDULE",
-    "CATWALK_TASK_RETRIES",
-    "CATWALK_RETRY_DELAY_SECONDS",
-    "CATWALK_TASK_TIMEOUT_SECONDS",
-    "CATWALK_TRAINING_TIMEOUT_SECONDS",
-    "CATWALK_SWEEP_PARALLEL",
-)
 COMPLAINTS = {("",) * 6: 0, ("nightly", "many", "soon", "15min", "30h", "all"): 6}
 """Values of :data:`NAMES` → how many of them make no sense."""
 READ = """
