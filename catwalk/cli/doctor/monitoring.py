@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 
 import yaml
@@ -15,6 +14,7 @@ from catwalk.clients.alertmanager import configuration
 from catwalk.clients.courier import told
 from catwalk.clients.grafana import Grafana
 from catwalk.environment.parts import part_url, start_command
+from catwalk.ledger.model_names import spelling
 from catwalk.notifications.receivers import COMMON, COURIER, EVERYBODY, owner
 from catwalk.storage.opening import open_store
 
@@ -77,7 +77,7 @@ def owners() -> str:
             f"the configuration of {url} is none of Catwalk's", "route its alerts by their label owner", "WARN"
         )
     with_folder = {owner(name) for name in names - {*COMMON, COURIER}}
-    known = {unicodedata.normalize("NFC", model.owner) for model in model_table.rows(open_store()) if model.owner}
+    known = {spelling(model.owner) for model in model_table.rows(open_store()) if model.owner}
     if with_folder - known:
         raise Unwell(
             f"receivers get nothing: no model has the owner {_listed(with_folder - known)}",
