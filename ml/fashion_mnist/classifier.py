@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from catwalk.errors import DownloadError
 from catwalk.problems.multiclass import Multiclass
 from catwalk.trainable import Data, Fit, Invert, Plan
-from ml.fashion_mnist.config import CLASSES, DataConfig, RunConfig
+from ml.fashion_mnist.config import CLASSES, SIDE, DataConfig, RunConfig
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,14 +71,16 @@ class Classifier:
         return predict
 
     def upgrade(self, old_config: dict[str, Any]) -> dict[str, Any]:
-        """Whatever another version has stored is kept; `load_network` refuses what would make another network."""
-        return old_config
+        """Whatever another version has stored is kept; `load_network` refuses what would make another network. A
+        setting that did not exist yet has the value that does nothing, not today's default."""
+        training = {"label_smoothing": 0.0, "shift": 0.0, "precision": "float32"} | old_config.get("training", {})
+        return {**old_config, "training": training}
 
     def read(self, path: Path, invert: Invert) -> Arrays:
         """Any picture as what the network was trained on."""
         import numpy as np
 
-        from ml.fashion_mnist.pictures import SIDE, read_image
+        from ml.fashion_mnist.pictures import read_image
 
         pixels = read_image(path, invert)
         return {"images": np.frombuffer(pixels, dtype=np.uint8).reshape(1, SIDE, SIDE)}

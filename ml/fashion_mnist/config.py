@@ -25,6 +25,8 @@ CLASSES = (
     "ankle-boot",
 )
 """Fashion-MNIST's ten classes in label order, spelled so that they are safe in a StatsD tag."""
+SIDE = 28
+"""Pixels of a picture's side."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class NetworkConfig(Section):
 
     hidden: tuple[int, ...] = setting((512, 512), helps="memory")
     """Units in each hidden layer, e.g. 512,512."""
-    dropout: float = number(0.2, 0.0, 0.9)
+    dropout: float = number(0.0, 0.0, 0.9)
     """Share of hidden activations dropped while training."""
 
     def __post_init__(self) -> None:
@@ -78,6 +80,12 @@ class TrainingConfig(Section):
     """Momentum (Nesterov) at the peak of the rate."""
     weight_decay: float = number(2e-4, 0.0, 1.0)
     """L2 penalty on all parameters."""
+    label_smoothing: float = number(0.05, 0.0, 0.9)
+    """Share of each example's probability that the loss spreads evenly over the classes."""
+    shift: float = number(0.2, 0.0, 1.0)
+    """Share of the examples that an epoch moves by one pixel, to one of the eight sides."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number format of the products of matrices in training; auto: bfloat16 on a CPU that has instructions for it."""
     seed: int | None = number(None, 0, 2**63 - 1)
     """Seed of initial weights, shuffling and dropout; empty: derived from the run id, so that each night differs."""
     device: str = "auto"
@@ -91,6 +99,8 @@ class TrainingConfig(Section):
         super().__post_init__()
         kind = self.device.partition(":")[0]
         require(kind in ("auto", "cpu", "cuda", "mps"), "device", self.device, "auto, cpu, cuda, cuda:N or mps")
+        formats = ("auto", "float32", "bfloat16")
+        require(self.precision in formats, "precision", self.precision, "auto, float32 or bfloat16")
 
 
 @dataclass(frozen=True)

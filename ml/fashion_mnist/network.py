@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
-from ml.fashion_mnist.config import NetworkConfig
+from ml.fashion_mnist.config import SIDE, NetworkConfig
 
-PIXELS = 28 * 28
+PIXELS = SIDE * SIDE
 
 
 class ByteDropout(nn.Module):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from catwalk.errors import CatwalkError
 from catwalk.trainable import Invert
+from ml.fashion_mnist.config import SIDE
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SIDE = 28
 STDIN = Path("-")
 """Stands for standard input, as everywhere."""
 _MAX_PIXELS = 100_000_000

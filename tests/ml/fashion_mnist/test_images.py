@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw
 
 from catwalk.errors import CatwalkError
 from catwalk.trainable import Invert
-from ml.fashion_mnist.pictures import SIDE, STDIN, read_image
+from ml.fashion_mnist.config import SIDE
+from ml.fashion_mnist.pictures import STDIN, read_image
 
 
 def pixels(path: Path, invert: Invert = "auto") -> np.ndarray:

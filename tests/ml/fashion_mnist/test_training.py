@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from catwalk.errors import ArtifactError, CancelledError, ConfigError
 from catwalk.ledger.records.training import EpochRecord
+from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig
 from ml.fashion_mnist.dataset import Split
 from ml.fashion_mnist.network import ByteDropout, Perceptron
-from ml.fashion_mnist.training import Trainer, choose_device, learning_rate, load_network
+from ml.fashion_mnist.training import Trainer, choose_device, learning_rate, load_network, multiplies_in_bfloat16
 from stack.settings import PROJECT
 
 KNOBS: dict[str, Any] = {"hidden": "16", "epochs": 3, "batch_size": 32, "threads": 1, "dropout": 0.3}
@@ -134,13 +136,94 @@ def test_the_record_of_an_epoch_agrees_with_plain_torch() -> None:
 def test_the_gradient_norm_is_the_mean_of_the_steps_l2_norms() -> None:
     """One step an epoch, and weights that hardly move: the norm is that of the full gradient."""
     records: list[EpochRecord] = []
-    subject = trainer(dropout=0, epochs=1, batch_size=200, peak_learning_rate=1e-12, weight_decay=0)
+    plain = {"dropout": 0, "weight_decay": 0, "shift": 0, "label_smoothing": 0, "precision": "float32"}
+    subject = trainer(epochs=1, batch_size=200, peak_learning_rate=1e-12, **plain)
     network = Perceptron(subject.config.network, 10, 0.3, 0.2)
     network.load_state_dict(subject.network.state_dict())
     run(subject, records.append)
     cross_entropy(network(network.standardise(TRAIN.images)), TRAIN.labels.long()).backward()  # type: ignore[no-untyped-call]
     squares = sum(float((p.grad.double() ** 2).sum()) for p in network.parameters() if p.grad is not None)
     assert records[0].gradient_norm == pytest.approx(math.sqrt(squares), rel=1e-4)
+
+
+def test_a_share_of_the_examples_is_moved_by_one_pixel_to_every_side() -> None:
+    subject = trainer(shift=0.4)
+    inputs = subject.network.standardise(TRAIN.images)
+    found = [side_of_move(subject, before, after) for before, after in zip(inputs, shifted(subject, 3), strict=True)]
+    assert sum(side != (0, 0) for side in found) == 80
+    assert {side: found.count(side) for side in found if side != (0, 0)} == dict.fromkeys(SIDES, 10)
+    assert torch.equal(shifted(subject, 3), shifted(subject, 3))
+    assert not torch.equal(shifted(subject, 3), shifted(subject, 4))
+    assert torch.equal(shifted(trainer(shift=0), 3), inputs)
+
+
+SIDES = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0)]
+
+
+def shifted(subject: Trainer, seed: int) -> Tensor:
+    torch.manual_seed(seed)
+    return subject._shifted(subject.network.standardise(TRAIN.images))
+
+
+def side_of_move(subject: Trainer, before: Tensor, after: Tensor) -> tuple[int, int]:
+    """Rows down and columns to the right; what comes in must be black."""
+    black = subject.network.standardise(torch.zeros(1, 28, 28, dtype=torch.uint8))[0, 0].item()
+    for down, right in [(0, 0), *SIDES]:
+        expected = torch.full((30, 30), black)
+        expected[1 + down : 29 + down, 1 + right : 29 + right] = before.view(28, 28)
+        if torch.equal(expected[1:29, 1:29].flatten(), after):
+            return down, right
+    raise AssertionError("it is another picture")
+
+
+def test_smoothed_labels_keep_the_network_from_being_sure() -> None:
+    sure = [confidence(run(trainer(epochs=20, label_smoothing=share)).network) for share in (0.0, 0.3)]
+    assert sure[1] < sure[0] < 1
+
+
+@torch.no_grad()
+def confidence(network: Perceptron) -> float:
+    """Mean probability of the class that the network finds most likely."""
+    return float(network.eval()(network.standardise(TRAIN.images)).softmax(1).amax(1).mean())
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "cpu", "expected"),
+    [
+        ("auto", "cpu", {"avx512_bf16": True}, True),
+        ("auto", "cpu", {"amx_bf16": True, "avx512_bf16": False}, True),
+        ("auto", "cpu", {"avx512_f": True}, False),
+        ("auto", "cuda", {"avx512_bf16": True}, False),
+        ("bfloat16", "cpu", {}, True),
+        ("float32", "cpu", {"avx512_bf16": True}, False),
+    ],
+)
+def test_bfloat16_is_taken_where_the_cpu_has_instructions_for_it(
+    monkeypatch: pytest.MonkeyPatch, precision: str, device: str, cpu: dict[str, bool], expected: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
+    assert multiplies_in_bfloat16(precision, torch.device(device)) is expected
+
+
+def test_bfloat16_gives_other_bits_each_time_the_same_and_says_so() -> None:
+    """Weights, momentum and what is measured stay float32."""
+    half, whole = trainer(precision="bfloat16"), trainer(precision="float32")
+    assert half.fingerprint["device"] == "cpu in bfloat16"
+    assert whole.fingerprint["device"] == "cpu"
+    model = run(half).model()
+    assert model == run(trainer(precision="bfloat16")).model()
+    assert model != run(whole).model()
+    assert {parameter.dtype for parameter in half.network.parameters()} == {torch.float32}
+
+
+def test_what_a_run_had_before_a_setting_existed_is_what_does_nothing() -> None:
+    old = RunConfig.from_flat({"epochs": 7}).to_dict()
+    for setting in ("label_smoothing", "shift", "precision"):
+        del old["training"][setting]
+    training = RunConfig.from_dict(CLASSIFIER.upgrade(old)).training
+    assert (training.epochs, training.label_smoothing, training.shift, training.precision) == (7, 0, 0, "float32")
+    new = RunConfig.from_flat({"shift": 0.5}).to_dict()
+    assert CLASSIFIER.upgrade(new) == new
 
 
 def test_it_learns() -> None:
