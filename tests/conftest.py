@@ -39,8 +39,6 @@ os.environ.update(without_proxy(os.environ, ()))  # whoever runs the tests may h
 # Tests import some hundred modules in each of their workers, and start some hundred processes that import them too.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-# Servers and promtool, small as they are here, then collect garbage a fifth as often, which is an eighth of their work.
-os.environ.setdefault("GOGC", "400")
 LEAP_DAYS = "0 0 29 2 *"
 QUIET = {"CATWALK_SCHEDULE": LEAP_DAYS, "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30"}
 SERVICES = ["s3", "statsd_exporter", "prometheus", "alertmanager", "exporter", "courier"]
@@ -77,6 +75,11 @@ class Scheduling(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     return Scheduling(config, log)
+
+
+def pytest_configure() -> None:
+    """Servers and promtool collect garbage a fifth as often: small as they are here, that is an eighth of the work."""
+    os.environ.setdefault("GOGC", "400")
 
 
 LONG = ("prometheus/test_mutations", "models/test_foreign", "catwalk/bundle/test_stories", "prometheus/test_twins")
