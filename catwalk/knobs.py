@@ -22,6 +22,7 @@ from catwalk.errors import ConfigError
 from catwalk.ledger.records.values import flat
 
 S = TypeVar("S")
+_NOT_SET = {"seed": "derived", "threads": "auto"}
 Ailment = Literal["memory", "divergence"]
 """What a lower value of a setting helps against: memory that runs out, a loss that is not finite."""
 
@@ -287,10 +288,10 @@ def _knob(section: str, item: dataclasses.Field[Any], hint: Any, help: str) -> K
 
 
 def knob_text(name: str, value: Any) -> str:
-    """A knob's value as people read it; one that is not set is ``none``, but a seed is derived then."""
+    """A knob's value as people read it; one that is not set is ``none``, but a seed or threads are found then."""
     if isinstance(value, list | tuple):
         return ",".join(map(str, value)) or "none"
-    return ("derived" if name == "seed" else "none") if value is None else str(value)
+    return _NOT_SET.get(name, "none") if value is None else str(value)
 
 
 def described(values: Mapping[str, Any]) -> str:

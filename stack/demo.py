@@ -35,12 +35,15 @@ from stack.parts.order import logins
 from stack.settings import PROJECT, Settings, StackError
 
 DAG = "fashion_training"
-# Always the same decisions: the first recipe is 6 standard deviations above the floor (88.77 % ± 0.12, 12 seeds), the
-# second 1.4 points better, p < 1e-6 in each of 36 pairs; but in one of them a class seemed worse at the default 0.05.
+# Always the same decisions: by the seeds, which the README shows, and on a processor that computes other last bits by
+# the margins. The small recipe is 8 standard deviations above the floor of 88 % (88.82 % ± 0.10, the least 88.70 %, 6
+# seeds), the default one 1.3 points above that, p < 1e-6 in each of 36 pairs; but in one of these a class seemed worse
+# at the default significance of 0.05.
 _SURE: dict[str, object] = {"class_significance": 0.001}
+_SMALL = {"epochs": 8, "train_examples": 40_000, "seed": 151_632_424}
 RECIPES: tuple[tuple[str, dict[str, object]], ...] = (
-    ("a small recipe: 8 epochs on 40,000 examples", {"epochs": 8, "train_examples": 40_000, **_SURE}),
-    ("the default recipe: 18 epochs on 55,000 examples", _SURE),
+    ("a small recipe: 8 epochs on 40,000 examples", {**_SMALL, **_SURE}),
+    ("the default recipe: 18 epochs on 55,000 examples", {"seed": 2_411_965_069, **_SURE}),
 )
 RUN_SECONDS = 1_800.0
 ARRIVAL_SECONDS = 120.0

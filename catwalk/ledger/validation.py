@@ -8,43 +8,54 @@ from __future__ import annotations
 import dataclasses
 import re
 import types
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 """Valid in JSON, but in no UTF-8: it would break the page that shows it."""
+Check = Callable[[Any], bool]
+"""Whether a value fits a type."""
 
 
 def fault(record: object) -> str:
     """The first field of a dataclass whose value is not valid by its annotation, as a sentence; empty: none."""
-    kind: type = type(record)
-    for name, hint in _hints(kind).items():
-        if not _fits(getattr(record, name), hint):
+    for name, fits in _fields(type(record)):
+        if not fits(getattr(record, name)):
             return f"{name} has a value of the wrong type"
     return ""
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    origin, arguments = get_origin(hint), get_args(hint)
-    if hint is Any:
-        return not isinstance(value, str) or _fits(value, str)
-    if origin is Literal:
-        return value in arguments
-    if origin in (Union, types.UnionType):
-        return any(_fits(value, option) for option in arguments)
-    if origin is list:
-        return isinstance(value, list) and all(_fits(item, arguments[0]) for item in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(
-            _fits(key, str) and _fits(item, arguments[1]) for key, item in value.items()
-        )
-    if dataclasses.is_dataclass(hint):
-        return isinstance(value, hint) and not fault(value)  # type: ignore[arg-type]
-    if hint is str:
-        return isinstance(value, str) and not _LONE_SURROGATE.search(value)
-    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+@cache
+def _fields(kind: type) -> list[tuple[str, Check]]:
+    """Name and check of each field; made once a type, since looking at types is slow."""
+    return [(name, _check(hint)) for name, hint in get_type_hints(kind).items()]
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _check(hint: Any) -> Check:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return lambda value: not isinstance(value, str) or _is_text(value)
+    if origin is Literal:
+        return lambda value: value in arguments
+    if origin in (Union, types.UnionType):
+        options = [_check(option) for option in arguments]
+        return lambda value: any(fits(value) for fits in options)
+    if origin is list:
+        of_item = _check(arguments[0])
+        return lambda value: isinstance(value, list) and all(map(of_item, value))
+    if origin is dict:
+        of_value = _check(arguments[1])
+        return lambda value: (
+            isinstance(value, dict) and all(map(_is_text, value)) and all(map(of_value, value.values()))
+        )
+    if dataclasses.is_dataclass(hint):
+        return lambda value: isinstance(value, hint) and not fault(value)  # type: ignore[arg-type]
+    if hint is str:
+        return _is_text
+    return lambda value: isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not _LONE_SURROGATE.search(value)

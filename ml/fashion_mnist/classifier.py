@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from catwalk.environment.cpus import usable_cpus
 from catwalk.errors import DownloadError
 from catwalk.problems.multiclass import Multiclass
 from catwalk.trainable import Data, Fit, Invert, Plan
@@ -62,7 +63,7 @@ class Classifier:
 
         from ml.fashion_mnist.training import load_network, score
 
-        torch.set_num_threads(config.training.threads)
+        torch.set_num_threads(config.training.threads or usable_cpus())
         network = load_network(config, model)
 
         def predict(inputs: Arrays) -> NDArray[Any]:

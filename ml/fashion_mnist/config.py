@@ -90,8 +90,8 @@ class TrainingConfig(Section):
     """Seed of initial weights, shuffling and dropout; empty: derived from the run id, so that each night differs."""
     device: str = "auto"
     """Where to train: auto (a GPU when there is one), cpu, cuda, cuda:0 … or mps."""
-    threads: int = number(2, 1, 256)
-    """CPU threads for PyTorch. The weights' last bits depend on it."""
+    threads: int | None = number(None, 1, 256)
+    """CPU threads for PyTorch; empty: as many as this process may use. The weights' last bits depend on it."""
     checkpoint_seconds: float = number(10.0, 0.0, 3_600.0)
     """Shortest time between two checkpoints, in seconds; 0 writes one after every epoch."""
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 from torch.optim.sgd import sgd
 
+from catwalk.environment.cpus import usable_cpus
 from catwalk.errors import ArtifactError, ConfigError
 from catwalk.ledger.records.training import EpochRecord
 from ml.fashion_mnist.capture import Work, captured
@@ -103,7 +104,7 @@ class Trainer:
         Raises:
             ConfigError: the device is not there.
         """
-        torch.set_num_threads(config.training.threads)
+        torch.set_num_threads(config.training.threads or usable_cpus())
         torch.manual_seed(epoch_seed(seed, 0))
         device = choose_device(config.training.device)
         mean, stddev = statistics["pixel_mean"], statistics["pixel_stddev"]

@@ -16,14 +16,15 @@ from pathlib import Path
 from catwalk.entry_point import entry_point
 from tests.bench import (
     accuracy,
+    crowded,
     dashboards,
     epochs,
     faults,
-    listing,
     models,
     pipeline,
     report,
     rules,
+    runs,
     telemetry,
     tracking,
 )
@@ -31,12 +32,13 @@ from tests.bench.measure import HEADER, Measurement
 
 PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
     "epochs": lambda say: epochs.measure(5, say),
+    "crowded": lambda say: crowded.measure(3, say),
     "telemetry": lambda say: telemetry.measure(5, say),
     "tracking": lambda say: tracking.measure(5, say),
     "rules": lambda say: rules.measure(5, say),
     "faults": faults.measure,
     "accuracy": lambda say: accuracy.measure(5, say),
-    "listing": lambda say: listing.measure(5, say),
+    "runs": lambda say: runs.measure(5, say),
     "report": lambda say: report.measure(5, say),
     "dashboards": dashboards.measure,
     "models": models.measure,

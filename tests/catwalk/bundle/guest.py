@@ -12,7 +12,7 @@ from typing import Any
 
 from catwalk.bundle import rules
 from catwalk.bundle.options import STACK, Options
-from catwalk.bundle.promql import rewritten
+from catwalk.bundle.promql import Scope, rewritten
 from tests.prometheus.rulebook import Rule, needed_for
 from tests.prometheus.rulebook import rules as committed
 from tests.prometheus.scenario import Alert, Expectation, Scenario, promtool, write
@@ -41,6 +41,11 @@ class Guest:
         """Name and number among those of this name → the rule."""
         every = [rule for file in rules.rendered(self.options) for rule in file.rules]
         return dict(_numbered([(rule.get("alert") or rule["record"], rule) for rule in every]))
+
+    @cached_property
+    def _scope(self) -> Scope:
+        """Which series are ours; to find out, all rules are read."""
+        return rules.scope(self.options, rules.committed())
 
     def complaint(self, story: Scenario) -> str:
         """What promtool says of a story that is told of our series, and of others by the same names."""
@@ -75,10 +80,9 @@ class Guest:
     def _expectation(self, check: Expectation) -> Expectation:
         if check.alerts is not None:
             return replace(check, alerts=tuple(self._alert(check.name, alert) for alert in check.alerts))
-        scope = rules.scope(self.options, rules.committed())
         assert check.samples is not None
         samples = {self._series(labels): value for labels, value in check.samples.items()}
-        return replace(check, name=rewritten(check.name, scope) or "", samples=samples)
+        return replace(check, name=rewritten(check.name, self._scope) or "", samples=samples)
 
     def _alert(self, name: str, alert: Alert) -> Alert:
         labels = {**alert.labels, **self.options.labels, STACK[0]: STACK[1]}

@@ -113,6 +113,16 @@ def test_the_bits_depend_on_device_threads_and_torch() -> None:
         torch.set_num_threads(threads)
 
 
+def test_threads_are_as_many_as_the_process_may_use_unless_they_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ml.fashion_mnist.training.usable_cpus", lambda: 3)
+    threads = torch.get_num_threads()
+    try:
+        assert trainer(threads=None).fingerprint["threads"] == "3"
+        assert trainer(threads=1).fingerprint["threads"] == "1"
+    finally:
+        torch.set_num_threads(threads)
+
+
 @pytest.mark.parametrize("state", [b"", b"\x80\x04.", b"\xff" * 64, (2).to_bytes(8, "little") + b"{}"])
 def test_a_damaged_state_is_one_line(state: bytes) -> None:
     with pytest.raises(ArtifactError, match="damaged"):

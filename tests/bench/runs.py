@@ -1,0 +1,128 @@
+"""What many runs cost whoever reads the ledger, and how that grows with their number: three models share it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from catwalk.ledger import summary_index
+from catwalk.ledger.records.decision import CheckRecord
+from catwalk.ledger.summaries import WATCHED_SECONDS, Summaries
+from catwalk.storage.s3_store import S3Store
+from catwalk.storage.store import Store
+from catwalk_exporter.exposition import Exposition, Facts, Settings
+from catwalk_exporter.snapshot import LedgerReader, Snapshot
+from ml.fashion_mnist.config import RunConfig
+from stack.settings import PROJECT
+from tests.bench.measure import Measurement
+from tests.support.ledgers import put_summary, summary
+from tests.support.servers import ENVIRONMENT, S3Server
+
+SIZES = (100, 1_000, 10_000)
+MODELS = ("mlp", "churn", "demand")
+CATWALK = str(PROJECT / ".venv" / "bin" / "catwalk")
+_EVERY, _PLAIN = [CATWALK, "runs", "--sort", "-test_accuracy"], [CATWALK, "runs"]
+_CHECK = CheckRecord("better", "passed", 0.01, 0.0, -0.01, 0.03, "A sentence about as long as the gate's are. " * 3)
+_PROMISES: dict[str, tuple[str, dict[int, str]]] = {
+    "the very first reader of a store, without an index": (" s", {}),
+    "`catwalk runs`, a new process": (" s", {10_000: "under 3"}),
+    "`catwalk runs --sort …`, a new process, which reads all": (" s", {1_000: "under 2", 10_000: "under 3"}),
+    "its memory": (" MiB", {10_000: "under 300"}),
+    "reading again, as the exporter does": (" s", {1_000: "under 0.5", 10_000: "under 0.5"}),
+    "the exporter's refresh: reading again and rendering": (" s", {10_000: "under 2"}),
+    "its rendering alone": (" ms", {}),
+}
+"""What is measured → its unit, and what is promised at a size."""
+
+
+@dataclass
+class _Times:
+    """Readings at one size, by name."""
+
+    values: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, name: str, value: float) -> None:
+        self.values.setdefault(name, []).append(value)
+
+    def rows(self, size: int) -> list[Measurement]:
+        found = []
+        for name, (unit, promises) in _PROMISES.items():
+            found.append(Measurement(f"{size:,} runs: {name}", self.values[name], unit, promises.get(size, "-")))
+        return found
+
+
+def measure(repetitions: int, say: Callable[[str], None]) -> list[Measurement]:
+    """Fills a store of its own with summaries of the usual size, and reads them in every way."""
+    found: list[Measurement] = []
+    with tempfile.TemporaryDirectory() as folder:
+        server = S3Server(Path(folder))
+        server.start()
+        try:
+            os.environ.update({**ENVIRONMENT, "AWS_ENDPOINT_URL_S3": server.url})
+            store = S3Store(f"s3://{server.bucket()}")
+            for before, size in zip((0, *SIZES), SIZES, strict=False):
+                say(f"runs: {size:,}")
+                _fill(store, before, size)
+                found += _read(store, repetitions if size <= 1_000 else 2).rows(size)
+        finally:
+            server.stop()
+    return found
+
+
+def _fill(store: Store, start: int, stop: int) -> None:
+    """One run an hour, of each model in turn, all too old for anybody to count their points."""
+    newest = time.time() - 2 * WATCHED_SECONDS
+
+    def put(number: int) -> None:
+        ended = newest - 3_600 * (max(SIZES) - number)
+        run_id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(ended - 60))}-{number:08x}"
+        times = {"started": ended - 60, "updated": ended, "finished": ended}
+        values = {"checks": [_CHECK] * 9, "parameters": RunConfig().flat(), "test_accuracy": 0.9 + number / 1e6}
+        put_summary(store, summary(run_id, model=MODELS[number % len(MODELS)], **times, **values))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, range(start, stop)))
+
+
+def _read(store: Store, repetitions: int) -> _Times:
+    times, reader, exporter = _Times(), Summaries(store), LedgerReader(store)
+    exposition, seen = Exposition(Settings()), [Snapshot()]
+    reader.read()
+    exporter.read(time.time(), seen.append)
+    for _ in range(repetitions):
+        store.delete(summary_index.KEY)
+        times.add("the very first reader of a store, without an index", _seconds(Summaries(store).read))
+        times.add("`catwalk runs`, a new process", _command(store, _PLAIN)[0])
+        seconds, memory = _command(store, _EVERY)
+        times.add("`catwalk runs --sort …`, a new process, which reads all", seconds)
+        times.add("its memory", memory)
+        times.add("reading again, as the exporter does", _seconds(reader.read))
+        refresh = _seconds(lambda: exporter.read(time.time(), seen.append))
+        facts = Facts(seen[-1], True, {}, None, time.time())
+        rendering = _seconds(lambda: exposition.render(facts))  # noqa: B023
+        times.add("the exporter's refresh: reading again and rendering", refresh + rendering)
+        times.add("its rendering alone", 1_000 * rendering)
+    return times
+
+
+def _command(store: Store, command: list[str]) -> tuple[float, float]:
+    """Seconds, and MiB at the peak, of a process that lists the store's runs."""
+    environment = {**os.environ, "CATWALK_STORE": store.url}
+    started = time.perf_counter()
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, command
+    return time.perf_counter() - started, usage.ru_maxrss / 1_024
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
