@@ -19,7 +19,10 @@ def fragment(options: Options, head: str) -> str:
     """Routes, receivers and inhibitions, to be merged into a configuration."""
     merged = {
         "route": {"routes": [_route(options)]},
-        "receivers": [{"name": name} for name in ("catwalk", "catwalk_nobody")] + _courier_receivers(options),
+        "receivers": [
+            *({"name": name} for name in ("catwalk", "catwalk_nobody", *map(_receiver, options.owners))),
+            *_courier_receivers(options),
+        ],
         "inhibit_rules": [_inhibition(rule, options) for rule in _committed()["inhibit_rules"]],
     }
     return f"{head}\n{yaml.safe_dump(merged, sort_keys=False, width=120)}"
@@ -54,9 +57,21 @@ def _route(options: Options) -> dict[str, Any]:
         "routes": [
             *_courier_routes(options),
             {"matchers": ['severity=~"info|none"'], "receiver": "catwalk_nobody"},
+            *({"matchers": [f"owner={_quoted(owner)}"], "receiver": _receiver(owner)} for owner in options.owners),
             {"receiver": "catwalk"},
         ],
     }
+
+
+def _receiver(owner: str) -> str:
+    """Whom an owner's alerts reach; no name of the other receivers, whatever the owner is called."""
+    return f"catwalk/{owner}"
+
+
+def _quoted(text: str) -> str:
+    """As a matcher has it."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _courier_routes(options: Options) -> list[dict[str, Any]]:

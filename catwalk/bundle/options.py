@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from catwalk.environment import urls
 from catwalk.errors import ConfigError
+from catwalk.ledger.model_names import spelling
 from catwalk.telemetry import catalogue
 
 PARTS = ("exporter", "statsd_exporter", "courier")
@@ -45,6 +46,8 @@ class Options:
     """Labels that every series of this Catwalk has in that Prometheus."""
     jobs: Mapping[str, str] = field(default_factory=dict)
     """Part → its job's name there, where it is not its own."""
+    owners: tuple[str, ...] = ()
+    """Owners of models who are told of these models' alerts by a receiver of their own."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Name of a threshold → the value that replaces its default."""
     own_stack: bool = True
@@ -66,6 +69,7 @@ class Options:
             )
         _check_labels(self.labels)
         _check_jobs(self.jobs, bool(self.courier_url))
+        object.__setattr__(self, "owners", _owners(self.owners))
         _check_grafana(self.datasource, self.folder)
 
     @property
@@ -84,40 +88,6 @@ class Options:
         return f"{self.courier_url}/runbooks/{alert}" if self.courier_url else f"{self.runbooks_url}/{alert}.md"
 
 
-def pairs(flag: str, texts: list[str]) -> dict[str, str]:
-    """``NAME=VALUE`` texts of a flag that may be given several times.
-
-    Raises:
-        ConfigError: one is no such text, or a name comes twice.
-    """
-    found: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not (name and equals and value):
-            raise ConfigError(f"{flag} takes NAME=VALUE, not {text!r}")
-        if name in found:
-            raise ConfigError(f"{flag} is given twice for {name}")
-        found[name] = value
-    return found
-
-
-def numbers(flag: str, texts: list[str]) -> dict[str, float]:
-    """``NAME=NUMBER`` texts of a flag that may be given several times.
-
-    Raises:
-        ConfigError: as `pairs` does, or a value is no finite number.
-    """
-    found = {}
-    for name, value in pairs(flag, texts).items():
-        try:
-            found[name] = float(value)
-        except ValueError:
-            found[name] = float("nan")
-        if not abs(found[name]) < float("inf"):
-            raise ConfigError(f"{flag} {name} must be a number, not {value!r}")
-    return found
-
-
 def _base(flag: str, text: str) -> str:
     if not text:
         return ""
@@ -133,6 +103,17 @@ def _base(flag: str, text: str) -> str:
         raise ConfigError(
             f"--{flag.replace('_', '-')} is where links begin: it can't have a ? or # in it, as {text!r} has"
         )
+    return found
+
+
+def _owners(names: tuple[str, ...]) -> tuple[str, ...]:
+    """In the one spelling that alerts have them in."""
+    found = tuple(" ".join(spelling(name).split()) for name in names)
+    for name in found:
+        if not name:
+            raise ConfigError("--owner takes the name of an owner of models, as `catwalk models` lists it, not nothing")
+        if found.count(name) > 1:
+            raise ConfigError(f"--owner is given twice for {name}")
     return found
 
 

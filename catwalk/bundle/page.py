@@ -33,7 +33,7 @@ def _where(options: Options) -> list[str]:
         ("`prometheus/rules/`", 'Prometheus: `rule_files: ["…/prometheus/rules/*.yml"]`'),
         (
             "`alertmanager/catwalk.yml`",
-            "Alertmanager: merge its three lists into yours, and give the receiver `catwalk` your ways",
+            "Alertmanager: merge its three lists into yours, and give `catwalk`, and each `catwalk/OWNER`, your ways",
         ),
         (
             "`alertmanager/catwalk.tmpl`",

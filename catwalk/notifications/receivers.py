@@ -33,6 +33,7 @@ from typing import Any
 from catwalk.environment import urls
 from catwalk.environment.parts import home
 from catwalk.errors import ConfigError
+from catwalk.ledger.model_names import spelling
 from catwalk.notifications import quiet_hours, receiver_values
 from catwalk.notifications.text_files import text_of
 
@@ -143,7 +144,7 @@ def owner(name: str) -> str:
     Raises:
         UnicodeError: it is no text.
     """
-    return unicodedata.normalize("NFC", urllib.parse.unquote(name, errors="strict"))
+    return spelling(urllib.parse.unquote(name, errors="strict"))
 
 
 def _completed(own: Channels, common: Channels) -> Channels:

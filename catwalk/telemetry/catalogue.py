@@ -458,8 +458,8 @@ LAST_SUCCESS = _exporter_gauge(
 NEXT_RUN_DUE = _exporter_gauge(
     "catwalk_next_run_due_timestamp_seconds",
     ("model", "schedule", "dag_id"),
-    "When the schedule fires next after the model's last scheduled start, or after it was made known; of a DAG without "
-    "one, the model is empty.",
+    "When the schedule fires next after the model's last scheduled start, after it was made known, or, where "
+    "people alone have run it, after their last run; of a DAG without one, the model is empty.",
     "seconds",
 )
 GOOD_RUN_DUE = _exporter_gauge(

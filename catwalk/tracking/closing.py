@@ -12,9 +12,9 @@ from catwalk.ledger.records.attempt import Outcome
 from catwalk.ledger.records.decision import DecisionRecord
 from catwalk.ledger.records.summary import State, SummaryRecord
 from catwalk.ledger.runs import Run, touched, with_decision
+from catwalk.redaction import without_credentials
 from catwalk.telemetry.observer import Observer
 from catwalk.tracking.arguments.epochs import epoch_record
-from catwalk.tracking.arguments.settings import without_credentials
 from catwalk.tracking.patience import patiently
 from catwalk.tracking.session import Session
 

@@ -14,7 +14,8 @@ from catwalk.errors import ConfigError, InputError, StoreError, SupersededError,
 from catwalk.ledger.models import artifact
 from catwalk.ledger.records.decision import DecisionRecord
 from catwalk.ledger.records.training import ModelRecord
-from catwalk.tracking.arguments import plain, settings
+from catwalk.redaction import without_credentials
+from catwalk.tracking.arguments import plain
 from catwalk.tracking.arguments.epochs import check_count, epoch_record, measured
 from catwalk.tracking.patience import patiently
 from catwalk.tracking.session import Session
@@ -244,7 +245,7 @@ def _stored(session: Session, model: str | Path | bytes | None, uri: str, sha256
         return artifact.store_bytes(run, attempt, model)
     if model is not None:
         return artifact.store_files(run, attempt, Path(model))
-    return artifact.store_uri(run, settings.without_credentials(uri), sha256.lower())
+    return artifact.store_uri(run, without_credentials(uri), sha256.lower())
 
 
 def _name_model(session: Session, record: ModelRecord) -> None:

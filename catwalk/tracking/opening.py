@@ -25,6 +25,7 @@ from catwalk.ledger.runs import Ledger, Run, new_run_id, seed_of, touched
 from catwalk.ledger.summaries import shown_state, stalled_seconds
 from catwalk.problems import describe
 from catwalk.problems.interface import Problem
+from catwalk.redaction import without_credentials
 from catwalk.storage.opening import open_store_or_local
 from catwalk.storage.store import Patience, Store
 from catwalk.storage.swap import swap
@@ -216,7 +217,7 @@ def _opened(store: Store, record: RunRecord, identity: Identity, observer: Obser
         dag_id=identity.dag_id,
         dag_run_id=identity.dag_run_id,
         ships=identity.ships,
-        run_key=settings.without_credentials(identity.key),
+        run_key=without_credentials(identity.key),
         generation=found.generation,
         previous_generation=found.previous,
     )
@@ -231,7 +232,7 @@ def _opened(store: Store, record: RunRecord, identity: Identity, observer: Obser
 def _claimed(store: Store, model: str, key: str) -> KeyRecord:
     """The run that a key means: the same until it is decided, then a new generation."""
     place = f"run_keys/{model}/{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
-    named = settings.without_credentials(key)
+    named = without_credentials(key)
 
     def step() -> KeyRecord:
         found = store.find_record(KeyRecord, place)

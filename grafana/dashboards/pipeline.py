@@ -42,9 +42,11 @@ STAGE_CHANGES = (
     f'0 * count_values by (stage) ("at", 1000 * {_STARTS}) + 1 or 0 * count_values by (stage) ("at", 1000 * {_ENDS})'
 )
 STAGE_NOW = f"max by (stage) ({_STAGES} and on (run_id) {_NEWEST})"
-STAGE_USUAL = f"quantile by (stage) (0.5, {_STAGES})"
-STAGE_SLOW = f"quantile by (stage) (0.95, {_STAGES})"
-STAGE_RATIO = f"{STAGE_NOW} / {STAGE_USUAL}"
+# What alerts compare with, whatever range is looked at; a model without scheduled runs has only those in sight.
+_SCHEDULED = 'last_over_time(run:scheduled_stage_duration_seconds:final{model="$model"}[30d])'
+STAGE_USUAL = f"quantile by (stage) (0.5, {_SCHEDULED}) or quantile by (stage) (0.5, {_STAGES})"
+STAGE_SLOW = f"quantile by (stage) (0.95, {_SCHEDULED}) or quantile by (stage) (0.95, {_STAGES})"
+STAGE_RATIO = f"{STAGE_NOW} / ({STAGE_USUAL})"
 COMPONENTS = worst("min", "component:airflow_healthy:min1m", "component")
 HEARTBEATS = (
     ("scheduler", "sum(rate(airflow_scheduler_heartbeat_total[$__rate_interval]))"),
@@ -153,7 +155,8 @@ DASHBOARD = board.board(
         joined(
             About(
                 "Stages against their baseline",
-                "Is a stage of the newest run slower than usual? Median and 95th percentile of the last 60 runs.",
+                "Is a stage of the newest run slower than usual? Median and 95th percentile of the scheduled runs of "
+                "30 days that went well, or, where there are none, of the last 60 runs in this range.",
                 _NO_STAGES,
                 "s",
                 12,

@@ -159,7 +159,7 @@ def families(facts: Facts, settings: Settings) -> Iterator[Family]:
     made = {metric: _family(metric) for metric in catalogue.by_transport("exporter") if metric.kind != "histogram"}
     summaries = facts.snapshot.summaries
     snapshot, shown = facts.snapshot, _shown(summaries, facts.now, settings.stalled_seconds)
-    models = overview(summaries, snapshot.models, snapshot.champions, settings.schedule)
+    models = overview(summaries, snapshot.models, snapshot.champions, settings.schedule, settings.since)
     retired = {model.model for model in models if not model.in_use}
     for rows in (
         _own(facts, settings),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from catwalk.environment.schedule import Schedule
 from catwalk.errors import ConfigError
 from catwalk.ledger.models.overview import Overview, overview
 from catwalk.problems import described
@@ -24,21 +23,22 @@ from catwalk.web.markup import (
     navigation,
 )  # fmt: skip
 from catwalk.web.values import due_text
+from catwalk_exporter.exposition import Settings
 from catwalk_exporter.pages import ALL_RUNS, anchor, store_notice
 from catwalk_exporter.snapshot import Snapshot
 
 
-def models(snapshot: Snapshot, schedule: Schedule, now: float, store_up: bool) -> str:
+def models(snapshot: Snapshot, settings: Settings, now: float, store_up: bool) -> str:
     """Every model, by name.
 
     Args:
         snapshot: of the ledger.
-        schedule: of a DAG whose file says none.
+        settings: of the exporter, which knows the schedule of a DAG whose file says none.
         now: Unix time.
         store_up: the snapshot is fresh.
     """
     problems = {record.model: record.problem for record in snapshot.models}
-    found = overview(snapshot.summaries, snapshot.models, snapshot.champions, schedule)
+    found = overview(snapshot.summaries, snapshot.models, snapshot.champions, settings.schedule, settings.since)
     cards = [_model(model, problems.get(model.model, {}), now) for model in found] or [element("p", "No models yet.")]
     return document(
         "Catwalk models", element("h1", "Models"), *store_notice(store_up), *cards, navigation=navigation(ALL_RUNS)

@@ -235,8 +235,8 @@ class Handler(serving.Handler):
         elif path == "/":
             self._page(200, pages.index(reading.snapshot, up, now, exporter.settings.stalled_seconds))
         elif path == "/models":
-            schedule = self.server.exporter.settings.schedule
-            self._page(200, model_pages.models(reading.snapshot, schedule, time.time(), up))
+            settings = self.server.exporter.settings
+            self._page(200, model_pages.models(reading.snapshot, settings, time.time(), up))
         elif summary and figure:
             self._figure(summary.run_id, figure, up)
         elif run and summary:

@@ -23,7 +23,9 @@ _OPPOSITES = {
     "min by": "max by",
 }
 _ARITHMETIC = {"+": "-", "-": "+", "*": "/", "/": "*"}
-_WORDS = re.compile(r"==|!=|>=|<=|>|<|\b(?:and|or|unless|topk|bottomk)\b|\bmin by\b| [-+*/] ")
+_WORDS = re.compile(r"==|!=|>=|<=|>|<|\b(?:and|or|unless|topk|bottomk)\b|\bmin by\b|(?<=\s)[-+*/] ")
+_JOIN = re.compile(r"\* on \([\w, ]+\) group_left \(([\w, ]+)\) ([\w:]+:info)\b")
+"""What takes a label from a series that is always 1: it may as well be divided by, so the label is lost instead."""
 _MASKED = re.compile(r'\{[^}]*\}|\[[^\]]*\]|"[^"]*"')
 """Selectors, ranges and texts: what stands there is no operator."""
 
@@ -47,13 +49,20 @@ def mutants(rule: Rule) -> Iterator[Mutant]:
         return
     if "for" in rule.body:
         yield Mutant(rule, f"without for: {rule.body['for']}", rule.changed(**{"for": None}))
-    masked = _MASKED.sub(lambda found: " " * len(found[0]), rule.expression)
+    for found in _JOIN.finditer(rule.expression):
+        expression = rule.expression[: found.start(1)] + rule.expression[found.end(1) :]
+        yield Mutant(rule, f"without {found[1]} of {found[2]}", rule.changed(expr=expression))
+    masked = _MASKED.sub(_blank, _JOIN.sub(_blank, rule.expression))
     for found in _WORDS.finditer(masked):
         word = found[0]
-        other = _OPPOSITES.get(word) or f" {_ARITHMETIC[word.strip()]} "
+        other = _OPPOSITES.get(word) or f"{_ARITHMETIC[word.strip()]} "
         expression = rule.expression[: found.start()] + other + rule.expression[found.end() :]
         line = masked[: found.start()].count("\n") + 1
         yield Mutant(rule, f"{word.strip()} → {other.strip()} in line {line}", rule.changed(expr=expression))
+
+
+def _blank(found: re.Match[str]) -> str:
+    return " " * len(found[0])
 
 
 def _moved(rule: Rule) -> Iterator[Mutant]:

@@ -9,10 +9,6 @@ from tests.prometheus.scenario import Alert, Expectation, Scenario
 
 _INFO = re.compile(r'(catwalk_model_info\{.*\bmodel="([^"]+)".*)\}')
 
-WAITS_LONG = {"ChampionMissing", "ChampionStale", "PipelinePaused", "RetrainingOverdue"}
-"""Alerts of a model that name no owner. At a restart Prometheus restores for how long an alert has waited, if it waits
-ten minutes or more, by the labels as the rule has them: it would not where one is looked up."""
-
 
 def owner_of(model: str) -> str:
     """Who answers for it; a name that is no plain word."""
@@ -28,13 +24,12 @@ def owned(story: Scenario) -> Scenario:
 
 
 def _with_owner(name: str) -> str:
-    found = _INFO.fullmatch(name)
+    found = None if 'owner="' in name else _INFO.fullmatch(name)
     return f'{found[1]},owner="{owner_of(found[2])}"}}' if found else name
 
 
 def _named(check: Expectation, known: set[str]) -> tuple[Alert, ...]:
-    owned = set() if check.name in WAITS_LONG else known
-    return tuple(_of_owner(alert) if alert.labels.get("model") in owned else alert for alert in check.alerts or ())
+    return tuple(_of_owner(alert) if alert.labels.get("model") in known else alert for alert in check.alerts or ())
 
 
 def _of_owner(alert: Alert) -> Alert:

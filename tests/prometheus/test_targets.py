@@ -104,9 +104,16 @@ class Prometheus:
             "alerting": {"alertmanagers": [_told(alertmanager)] if alertmanager else []},
         }
         (folder / "prometheus.yml").write_text(json.dumps(config))
+        self._folder = folder
+        self.start()
+
+    def start(self) -> None:
+        """Starts it, again too: with the data of before. Of what has waited it then forgets nothing (by default it lets
+        an alert wait for ten more minutes)."""
         command = [
-            str(tool("prometheus")), f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{self.port}",
+            str(tool("prometheus")), f"--config.file={self._folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self._folder / 'data'}", f"--web.listen-address=127.0.0.1:{self.port}",
+            "--rules.alert.for-grace-period=1s",
         ]  # fmt: skip
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         wait_for_port(self.port, self.process, 60)

@@ -30,6 +30,10 @@ def bundle(
             metavar="PART=NAME", help="What your job for exporter, statsd_exporter or courier is called, if not so."
         ),
     ] = None,
+    owner: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="An owner of models who gets a receiver of their own; may be repeated."),
+    ] = None,
     threshold: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=NUMBER", help="A limit of alerts, in place of its default; may be repeated."),
@@ -49,7 +53,8 @@ def bundle(
     """Write rules, mapping, dashboards and runbooks for a Prometheus, Alertmanager and Grafana of your own."""
     from catwalk.bundle.files import contents
     from catwalk.bundle.folder import write
-    from catwalk.bundle.options import Options, numbers, pairs
+    from catwalk.bundle.options import Options
+    from catwalk.cli.assignments import THRESHOLD, numbers, pairs
 
     options = Options(
         exporter_url=exporter_url,
@@ -58,7 +63,8 @@ def bundle(
         runbooks_url=runbooks_url,
         labels=pairs("--selector", selector or []),
         jobs=pairs("--job", job or []),
-        thresholds=numbers("--threshold", threshold or []),
+        owners=tuple(owner or []),
+        thresholds=numbers("--threshold", threshold or [], THRESHOLD),
         own_stack=not without_own_stack,
         shared_statsd=shared_statsd,
         datasource=datasource,

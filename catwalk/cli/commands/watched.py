@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from catwalk.cli import assignments
 from catwalk.cli.lookup import ledger_store
 from catwalk.cli.options import By, Json, person
 from catwalk.errors import ConfigError
@@ -19,8 +18,14 @@ if TYPE_CHECKING:
     from catwalk.gate.limits import Threshold
     from catwalk.storage.store import Store
 
+
+def _named(name: str) -> str:
+    """A model's name in its one spelling, for whatever is known by it; a text without a name in it is refused."""
+    return spelling(name) or checked(name)
+
+
 models = typer.Typer(help="List the models that are watched; add, retire or rename one.", invoke_without_command=True)
-Name = Annotated[str, typer.Argument(metavar="MODEL", help="Its name.", show_default=False, callback=spelling)]
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="Its name.", show_default=False, callback=_named)]
 
 Thresholds = Annotated[
     list[str] | None,
@@ -102,21 +107,8 @@ def _thresholds(given: list[str], reason: str) -> dict[str, Threshold]:
     """
     if reason and not given:
         raise ConfigError("--reason says why a --threshold is what it is; give one")
-    found: dict[str, Threshold] = {}
-    for text in given:
-        name, value = _assigned(text)
-        if name in found:
-            raise ConfigError(f"--threshold: expected each name once; got {name} twice")
-        found[name] = value, reason.strip()
-    return found
-
-
-def _assigned(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    with suppress(ValueError):
-        if name.strip() and math.isfinite(float(value)):
-            return name.strip(), float(value)
-    raise ConfigError(f"--threshold: expected name=number, such as runs_blocked=5; got {text!r:.60}")
+    found = assignments.numbers("--threshold", given, assignments.THRESHOLD)
+    return {name: (value, reason.strip()) for name, value in found.items()}
 
 
 def _check_known(store: Store, model: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from rich.markup import escape
 from rich.table import Table
 
@@ -20,7 +22,8 @@ def rows(store: Store) -> list[Overview]:
     known = (watched.watched(store, name) for name in watched.names(store))
     serving = (champions.find(name) for name in champions.models())
     champion = [found[0] for found in serving if found]
-    return overview(Summaries(store).read(), filter(None, known), champion, Schedule.from_environment())
+    schedule = Schedule.from_environment()
+    return overview(Summaries(store).read(), filter(None, known), champion, schedule, since=time.time())
 
 
 def table(found: list[Overview], now: float) -> Table:

@@ -69,6 +69,8 @@ class _Model:
     """What has a schedule → the one that its last run has told."""
     default: Schedule
     """Of a DAG whose file says none."""
+    since: float
+    """Unix time before which nothing is owed of a schedule that has begun no run yet."""
 
     @property
     def speaker(self) -> SummaryRecord | None:
@@ -91,8 +93,10 @@ class _Model:
         """When its next run, and its next good one, are due: after its last scheduled one, or after somebody has made
         it known."""
         scheduled = [run for run in self.runs if run.trigger == "schedule"]
-        if not in_use(self.said, scheduled) or not (scheduled or (self.said and self.said.schedule)):
+        if not in_use(self.said, scheduled):
             return None, None
+        if not (scheduled or (self.said and self.said.schedule)):
+            return self._first_due(), None
         since = [self.said.changed] if self.said and (self._said_by_hand or not scheduled) else []
         began = [run.started for run in scheduled]
         good = [run.started for run in scheduled if run.state == "succeeded"] or sorted(began)[:1]
@@ -100,12 +104,20 @@ class _Model:
         after, well = times.after(max(since + began)), times.after(max(since + good))
         return next(after, None), next(islice(well, 1, 2), None)
 
+    def _first_due(self) -> float | None:
+        """When the first scheduled run is due of a model that people alone have run so far: after the last of these
+        runs, which told of the schedule, and since who asks began, for the default may have changed meanwhile."""
+        by_hand = [run.started for run in self.runs if run.trigger in PIPELINE and run.ships]
+        due = Schedule.of(self.schedule).after(max(self.since, *by_hand)) if by_hand else ()
+        return next(iter(due), None)
+
 
 def overview(
     summaries: Iterable[SummaryRecord],
     known: Iterable[WatchedRecord],
     champions: Iterable[ChampionRecord],
     schedule: Schedule,
+    since: float,
 ) -> list[Overview]:
     """Every model that has runs, a champion or a record of its own, by name.
 
@@ -114,6 +126,8 @@ def overview(
         known: a record a model.
         champions: one a model.
         schedule: of a DAG whose file says none.
+        since: Unix time from which a schedule owes its first run, where people alone have run a model: when who tells
+            of it began.
     """
     runs: dict[str, list[SummaryRecord]] = {}
     schedules: dict[tuple[str, str], str] = {}
@@ -124,7 +138,7 @@ def overview(
     said = {record.model: record for record in known}
     serving = {champion.model: champion.run_id for champion in champions}
     return [
-        _of(model, _Model(said.get(model), runs.get(model, []), serving.get(model, ""), schedules, schedule))
+        _of(model, _Model(said.get(model), runs.get(model, []), serving.get(model, ""), schedules, schedule, since))
         for model in sorted({*runs, *said, *serving})
     ]
 

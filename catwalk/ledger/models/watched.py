@@ -36,23 +36,25 @@ def names(store: Store) -> list[str]:
 
 
 def note(store: Store, run: RunRecord) -> None:
-    """Takes what a run says of its model, where that is new."""
-    change(
-        store,
-        run.model,
-        lambda before: WatchedRecord(
+    """Takes what a run says of its model, where that is new; of what it doesn't say a person's word stays."""
+
+    def made(before: WatchedRecord | None) -> WatchedRecord:
+        by_hand = before.by_hand if before and not before.retired else {}
+        return WatchedRecord(
             run.model,
             run.problem,
-            run.schedule,
-            run.owner,
+            run.schedule or by_hand.get("schedule", ""),
+            run.owner or by_hand.get("owner", ""),
             run.thresholds,
             run.threshold_reasons,
             run.links,
             run.run_id,
             by=_carried(before, run),
+            by_hand=by_hand,
             formerly=before.formerly if before else "",
-        ),
-    )
+        )
+
+    change(store, run.model, made)
 
 
 def with_limits(store: Store, run: RunRecord) -> RunRecord:
@@ -105,7 +107,8 @@ def add(store: Store, said: WatchedRecord) -> None:
         if before and not before.retired:
             raise ConfigError(f"{said.model} is watched already; what its next run says of itself counts")
         told = before or said
-        return replace(said, formerly=told.formerly, problem=told.problem, links=told.links)
+        by_hand = {name: text for name, text in (("schedule", said.schedule), ("owner", said.owner)) if text}
+        return replace(said, by_hand=by_hand, formerly=told.formerly, problem=told.problem, links=told.links)
 
     change(store, said.model, made)
 

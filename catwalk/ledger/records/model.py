@@ -23,6 +23,8 @@ class WatchedRecord:
     changed: float = 0.0
     by: str = ""
     """The person, of the limits at least; empty: a run did."""
+    by_hand: dict[str, str] = field(default_factory=dict)
+    """What a person has said, `schedule` or `owner`, which holds for as long as runs say nothing of it."""
     retired: float = 0.0
     """When it was taken out of use; 0: it is in use. A scheduled run that begins later brings it back."""
     renamed_to: str = ""

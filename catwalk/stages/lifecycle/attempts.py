@@ -17,6 +17,7 @@ from catwalk.ledger.records.attempt import AttemptRecord, Outcome
 from catwalk.ledger.records.run import Stage
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import Run, check_code, touched
+from catwalk.redaction import without_credentials
 from catwalk.stages.lifecycle import memory
 from catwalk.stages.lifecycle.provenance import code_sha256
 from catwalk.telemetry.observer import Observer
@@ -78,7 +79,7 @@ def attempt(run: Run, stage: Stage, observer: Observer) -> Iterator[Attempt]:
             error = str(failure) if isinstance(failure, CatwalkError) else f"{type(failure).__name__}: {failure}"
             raise
         finally:
-            ended = begun.ended(outcome, error, observer.take_dropped())
+            ended = begun.ended(outcome, without_credentials(error), observer.take_dropped())
             end(run, ended)
             if outcome != "superseded":
                 observer.stage_finished(run.record, ended)

@@ -13,8 +13,8 @@ from typing import Any
 from catwalk.errors import InputError, shown
 from catwalk.ledger.records.dataset import DatasetRecord
 from catwalk.ledger.runs import Run, touched
+from catwalk.redaction import without_credentials
 from catwalk.tracking.arguments.plain import text
-from catwalk.tracking.arguments.settings import without_credentials
 
 
 def record(as_of: Any, source: str, sha256: str, statistics: Mapping[str, float]) -> DatasetRecord:

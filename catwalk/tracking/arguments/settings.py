@@ -15,6 +15,7 @@ from catwalk.gate.config import LIMITS
 from catwalk.gate.limits import Threshold, check_not_negative, parted
 from catwalk.ledger.model_names import spelling
 from catwalk.problems.interface import Problem
+from catwalk.redaction import REDACTED, is_secret, is_secret_option, without_credentials
 from catwalk.tracking.arguments import plain
 from catwalk.tracking.arguments.plain import mapping
 
@@ -23,33 +24,8 @@ log = logging.getLogger(__name__)
 MOST_PARAMS = 200
 LONGEST_VALUE = 500
 """Characters of a value."""
-REDACTED = "(redacted)"
-_OF_TEXTS = ("bos", "eos", "pad", "unk", "cls", "sep", "mask", "start", "end", "stop")
-"""What goes before `_token` in the settings of a tokenizer, which hide nothing."""
-_TOKEN = "".join(f"(?<!{kind}_)" for kind in _OF_TEXTS) + "token"
-_SECRET_NAMES = (
-    rf"[a-z0-9]{{0,30}}passw(?:or)?d|pwd|passphrase|{_TOKEN}|secret|(?:api|access|private|secret|account)[_-]?key|"
-    "credentials?|authorization"
-)
-_SECRET = re.compile(rf"(^|_)({_SECRET_NAMES})$", re.IGNORECASE)
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 """Of an object in memory."""
-_USER_INFO = re.compile(r"(?<=://)[^/\s?#'\"]+(?=@)")
-"""A user alone may be a token; a password may hold an @."""
-_IN_QUERY = re.compile(
-    r"([?&][^=&\s]*(?:password|token|secret|signature|sig|api_?key|credential)[^=&\s]*=)[^&\s#'\"]+", re.IGNORECASE
-)
-_VALUE = (
-    rf"""(?!{re.escape(REDACTED)})("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|"""
-    r"""["']?(?:(?i:bearer|basic)\s+)?[^\s,;&)\]}"']+)"""
-)
-_ASSIGNED = re.compile(
-    rf"""((?:(?<![A-Za-z0-9])|(?<=[a-z0-9])(?=[A-Z]))(?i:{_SECRET_NAMES})["']?\s*(?:=>|[=:])\s*){_VALUE}"""
-)
-"""As `password='…'` in how an object is written, `"token": "…"` in JSON, `apiKey: …` in YAML."""
-_OPTION = re.compile(rf"""((?<![\w-])--(?:[\w-]*[_-])?(?i:{_SECRET_NAMES})["']?,?\s+)(?!["']?-){_VALUE}""")
-"""As `--password …` on a command line, or in a list of its words."""
 _MOST_BITS = 1_600
 """Of a whole number: 480 digits, which are fewer than a value may have."""
 _OWN = ("margin", "significance", "slice_significance")
@@ -103,16 +79,6 @@ def _written(name: str, value: Any) -> Any:
         raise InputError(f"params[{name!r:.60}]: expected a number or text; got {shown(value)} ({why:.100})") from error
 
 
-def is_secret(name: str) -> bool:
-    """Whether a value of that name is one that nobody should read."""
-    return bool(_SECRET.search(re.sub(r"[^A-Za-z0-9]+", "_", _CAMEL.sub("_", name)).strip("_")))
-
-
-def _is_secret_option(option: Any, item: Any) -> bool:
-    """Whether a word of a command line is what the option before it keeps secret."""
-    return isinstance(option, str) and option.startswith("--") and is_secret(option) and not str(item).startswith("-")
-
-
 def _plain(value: Any) -> Any:
     """A value that JSON holds: numbers, truth and short text as they are, anything else as text.
 
@@ -126,7 +92,7 @@ def _plain(value: Any) -> Any:
         return found
     if isinstance(found, list | tuple) and all(isinstance(item, bool | int | float | str) for item in found):
         listed = [
-            REDACTED if _is_secret_option(before, item) else _plain(item)
+            REDACTED if is_secret_option(before, item) else _plain(item)
             for before, item in zip(["", *found], found, strict=False)
         ]
         return listed if len(json.dumps(listed)) <= LONGEST_VALUE else _text(str(listed))
@@ -136,12 +102,6 @@ def _plain(value: Any) -> Any:
 def _text(text: str) -> str:
     clean = without_credentials(_encodable(text))
     return clean if len(clean) <= LONGEST_VALUE else f"{clean[: LONGEST_VALUE - 1]}…"
-
-
-def without_credentials(text: str) -> str:
-    """Text in which a URL's user, password and signature can't be read, nor what is assigned to a secret's name."""
-    clean = _IN_QUERY.sub(rf"\1{REDACTED}", _USER_INFO.sub(REDACTED, text))
-    return _OPTION.sub(rf"\1{REDACTED}", _ASSIGNED.sub(rf"\1{REDACTED}", clean))
 
 
 def _encodable(text: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,30 @@ def merged(options: Options, folder: Path) -> Path:
 def test_ours_go_our_way_and_theirs_go_theirs(labels: str, receiver: str, tmp_path: Path) -> None:
     path = merged(BLUE, tmp_path)
     assert amtool("config", "routes", "test", f"--config.file={path}", *labels.split()) == receiver
+
+
+OWNERS = replace(BLUE, owners=("growth", 'the "cafe\u0301" \\ 猫', "courier"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        ({"owner": "growth", "severity": "critical"}, "catwalk_courier,catwalk/growth"),
+        ({"owner": 'the "caf\u00e9" \\ 猫', "severity": "warning"}, 'catwalk_courier,catwalk/the "caf\u00e9" \\ 猫'),
+        ({"owner": "courier", "severity": "warning"}, "catwalk_courier,catwalk/courier"),
+        ({"owner": "growth", "severity": "info"}, "catwalk_courier,catwalk_nobody"),
+        ({"owner": "risk", "severity": "critical"}, "catwalk_courier,catwalk"),
+        ({"severity": "critical"}, "catwalk_courier,catwalk"),
+        ({"owner": "growth", "severity": "critical", "cluster": "green"}, "theirs"),
+    ],
+)
+def test_an_owner_alone_is_told_of_what_is_about_their_models(
+    labels: dict[str, str], receiver: str, tmp_path: Path
+) -> None:
+    path = merged(OWNERS, tmp_path)
+    firing = {"alertname": "ChampionMissing", "stack": "catwalk", "cluster": "blue", **labels}
+    told = [f"{name}={json.dumps(text, ensure_ascii=False)}" for name, text in firing.items()]
+    assert amtool("config", "routes", "test", f"--config.file={path}", *told) == receiver
 
 
 def test_without_a_courier_nothing_is_sent_to_one(tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ def texts(out: Path) -> dict[str, str]:
     ("options", "line"),
     [
         (["--selector", "1a=b"], "--selector 1a is no name of a label: letters, digits and _, and no digit first"),
-        (["--selector", "team"], "--selector takes NAME=VALUE, not 'team'"),
-        (["--selector", "a=b", "--selector", "a=c"], "--selector is given twice for a"),
+        (["--selector", "team"], "--selector: expected name=value; got 'team'"),
+        (["--selector", "a=b", "--selector", "a=c"], "--selector: expected each name once; got a twice"),
         (["--selector", "model=b"], "--selector model is a label that Catwalk's own series have; choose another name"),
         (["--selector", 'a=b"c'], "--selector a has a value that is no plain text: 'b\"c'"),
         (
@@ -48,8 +48,14 @@ def texts(out: Path) -> dict[str, str]:
         ),
         (["--job", "courier=a"], "--job courier names a job, but no --courier-url says that there is a courier"),
         (["--job", "exporter=statsd_exporter"], "--job gives two servers one name; they need a job each"),
-        (["--threshold", "runs_blocked=few"], "--threshold runs_blocked must be a number, not 'few'"),
-        (["--threshold", "runs_blocked=nan"], "--threshold runs_blocked must be a number, not 'nan'"),
+        (
+            ["--threshold", "runs_blocked=few"],
+            "such as runs_blocked=5; got 'runs_blocked=few'",
+        ),
+        (
+            ["--threshold", "runs_blocked=nan"],
+            "--threshold: expected name=number, such as runs_blocked=5",
+        ),
         (["--threshold", "nothing=1"], "--threshold nothing is none of the thresholds, which are baseline_runs, "),
         (["--threshold", "disk_free_bytes=1"], "disk_free_bytes:critical, disk_free_bytes:warning"),
         (["--courier-url", "http://c"], "runbooks are linked to one place: give --courier-url, if you run the courier"),
@@ -57,6 +63,8 @@ def texts(out: Path) -> dict[str, str]:
         (["--grafana-url", "grafana:3000"], "--grafana-url must hold a URL that begins with http:// or https://"),
         (["--exporter-url", "http://me:key@e"], "--exporter-url has a user or a password in it, which every alert"),
         (["--exporter-url", "http://e/?a=b"], "--exporter-url is where links begin: it can't have a ? or # in it"),
+        (["--owner", " "], "--owner takes the name of an owner of models, as `catwalk models` lists it, not nothing"),
+        (["--owner", "a  b", "--owner", "a b"], "--owner is given twice for a b"),
         (["--datasource", "My Prometheus"], "--datasource takes the uid of a data source"),
         (["--folder", "a/b"], "--folder takes the name of a folder in Grafana, without a /"),
     ],

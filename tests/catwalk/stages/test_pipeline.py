@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import math
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from catwalk.ledger.records.run import STAGES
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.stages.decide import decide
 from catwalk.stages.ingest import ingest
+from catwalk.stages.lifecycle.attempts import attempt
 from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.pipeline import STAGE_FUNCTIONS, run_stages
 from catwalk.stages.publish import publish
@@ -111,6 +113,17 @@ def test_a_failed_stage_makes_a_failed_run_and_is_named(ledger: Ledger, monkeypa
     assert "CATWALK_DATASET_ROOT=nowhere" in summary.error
     assert summary.finished is not None
     assert observer.calls == ["ingest failed", "publish succeeded", "resend"]
+
+
+def test_secrets_in_the_error_of_a_stage_are_not_stored(new_run: Callable[..., Run]) -> None:
+    """A Trainable's, which may tell how it has tried to reach its data."""
+    run = new_run()
+    with pytest.raises(OSError, match="p1"), attempt(run, "ingest", Silent()):
+        raise OSError("no answer of postgres://me:p1/p2@host/db with password='p3', depth=3")
+    publish(run, Silent())
+    stored = [run.store.get(entry.key).body for entry in run.store.list("")]
+    assert not [body for body in stored if re.search(rb"p1/p2|'p3'", body)]
+    assert len([body for body in stored if b"depth=3" in body]) >= 2, "of the attempt and of the summary"
 
 
 def test_a_killed_stage_is_called_killed(new_run: Callable[..., Run]) -> None:

@@ -14,7 +14,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import catwalk
 from catwalk.cli.commands.alerts import _concerns
-from catwalk.environment.schedule import Schedule
 from catwalk.errors import ConfigError
 from catwalk.gate.promotion import promote_by_hand, rollback
 from catwalk.ledger.models.champion import Champions
@@ -78,6 +77,34 @@ def test_a_model_is_due_before_its_first_run(command: Any, ledger: Ledger) -> No
     assert known and (known.run_id, known.by, known.schedule) == (run.run_id, "", "0 3 * * * Europe/Berlin")
     assert [old["owner"] for old in known.history] == ["growth"]
     assert len(due(ledger, "churn")) == 2
+
+
+def test_what_a_person_has_said_holds_where_runs_say_nothing(command: Any, ledger: Ledger) -> None:
+    command("models", "add", "churn", "--every", "24h", "--owner", "growth")
+    for options, owner, schedule in (
+        ({}, "growth", "every 24 h"),
+        ({"owner": "risk"}, "risk", "every 24 h"),
+        ({"cron": "0 3 * * *"}, "growth", "0 3 * * *"),
+        ({}, "growth", "every 24 h"),
+    ):
+        trained(**options)
+        said = all_ways(command, ledger, "churn")
+        assert (said["owner"], said["schedule"]) == (owner, schedule) and said["next due"]
+    command("models", "rename", "churn", "attrition")
+    trained("attrition")
+    assert all_ways(command, ledger, "attrition")["owner"] == "growth"
+    command("models", "retire", "attrition")
+    command("models", "add", "attrition", "--owner", "desk")
+    trained("attrition")
+    said = all_ways(command, ledger, "attrition")
+    assert (said["owner"], said["schedule"], said["next due"]) == ("desk", "", "")
+
+
+@pytest.mark.parametrize("arguments", [("retire", ""), ("rename", "", "x"), ("rename", "x", ""), ("add", "")])
+def test_a_name_that_is_none_is_said_in_a_line(command: Any, arguments: tuple[str, ...]) -> None:
+    done = command("models", *arguments)
+    assert (done.code, done.out, len(done.err.splitlines())) == (1, "", 1)
+    assert "model: expected a name" in done.err and "'' is none" in done.err
 
 
 def test_an_owner_is_named_in_a_line(command: Any, ledger: Ledger) -> None:
@@ -187,7 +214,7 @@ SAYS = ("kind", "owner", "schedule", "next due")
 def shown(ledger: Ledger, snapshot: Snapshot, now: float) -> dict[str, dict[str, str]]:
     """Model → what the exporter's page says of it."""
     told: dict[str, dict[str, str]] = {}
-    for card in model_pages.models(snapshot, Schedule(), now, store_up=True).split("<h3")[1:]:
+    for card in model_pages.models(snapshot, Settings(since=now), now, store_up=True).split("<h3")[1:]:
         facts = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]*)</dd>", card))
         told[unescape(card.partition(">")[2].partition("<")[0])] = {
             name: unescape(facts.get(name, "")) for name in SAYS
@@ -206,7 +233,7 @@ def all_ways(command: Any, ledger: Ledger, model: str) -> dict[str, str]:
     told: list[Snapshot] = []
     now = time.time()
     LedgerReader(ledger.store).read(now, told.append)
-    text = Exposition(Settings()).render(Facts(told[-1], True, {}, None, now)).decode()
+    text = Exposition(Settings(since=now)).render(Facts(told[-1], True, {}, None, now)).decode()
     (row,) = [row for row in command("models", "--json").json() if row["model"] == model]
     said = {"kind": row["problem"], "owner": row["owner"], "schedule": row["schedule"]}
     said["next due"] = due_text(row["due"], now)
@@ -251,6 +278,10 @@ def test_what_a_model_is_and_when_it_is_due_is_said_alike_everywhere(command: An
     assert mlp["next due"] == f"overdue since {time.strftime('%Y-%m-%d', time.gmtime(began + 86_400))} 03:00 UTC" or (
         time.gmtime(began).tm_hour < 3  # due on the day on which it began
     )
+    by_hand = summary("20261123T040000Z-00000002", model="shapes", dag_id="shapes", trigger="manual", started=began)
+    put_summary(ledger.store, by_hand)
+    shapes = all_ways(command, ledger, "shapes")
+    assert (shapes["schedule"], shapes["next due"][-9:]) == (NIGHTLY, "03:00 UTC") and "overdue" not in str(shapes)
     trained(every="24h", owner="growth")
     churn = all_ways(command, ledger, "churn")
     command("models", "rename", "churn", "attrition")

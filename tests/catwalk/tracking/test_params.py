@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import pytest
 import catwalk
 from catwalk.errors import InputError
 from catwalk.ledger.runs import Ledger
-from catwalk.tracking.arguments.settings import without_credentials
+from catwalk.redaction import without_credentials
 from tests.catwalk.tracking.conftest import only
 
 
@@ -37,6 +38,10 @@ class Connection:
         (argparse.Namespace(secret="p1", of=argparse.Namespace(token="p2\\'", depth=3)), "depth=3"),
         ('{"password": "p1", "of": {"access_key": "p\\"2"}, "depth": 3}', '"depth": 3'),
         ("DB_PASSWORD=p1 API_KEY='p 2' run --depth 3", "run --depth 3"),
+        (json.dumps({"of": json.dumps({"password": 'p 1"still', "depth": 3})}), '\\\\"depth\\\\": 3'),
+        (json.dumps(json.dumps(json.dumps({"token": "p1", "depth": 3}))), "depth"),
+        ("postgres://me:p1/p2@host/db?depth=3", "postgres://(redacted)@host/db?depth=3"),
+        ("http://host:8080/a@b", "http://host:8080/a@b"),
         ("db:\n  pwd: p1\n  depth: 3", "depth: 3"),
         ("--api-key=p1 --password 'p 2' --db-token p3 --use-token --depth 3", "--use-token --depth 3"),
         (["train.py", "--secret-key", "p1", "--password", "--depth", "3"], "'--password', '--depth', '3'"),
@@ -71,7 +76,9 @@ def test_secrets_in_the_error_that_ended_a_run_are_not_stored(ledger: Ledger) ->
     assert len([body for body in stored if b"depth=3" in body]) == 2, "of the attempt and of the summary"
 
 
-@pytest.mark.parametrize("text", ["aB" * 500_000, "--" * 500_000, "a_" * 500_000, "password" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["aB" * 500_000, "--" * 500_000, "a_" * 500_000, "password" * 100_000, "://a:" * 50_000]
+)
 def test_a_long_text_is_looked_through_in_no_time(text: str) -> None:
     """A square of its length would take hours."""
     assert without_credentials(text) == text

@@ -446,6 +446,25 @@ def test_runs_by_hand_are_no_scheduled_ones_and_the_first_is_due_before_any_has_
         assert value(series, catalogue.GOOD_RUN_DUE) is None
 
 
+def test_a_model_that_people_have_run_is_due_by_the_schedule_of_its_dag() -> None:
+    """But owes nothing of before its exporter began: its schedule may just have been set."""
+    by_hand = began("30", trigger="manual")
+    for moment in ("2026-11-27T12:00", "2026-12-04T12:00"):
+        series = rendered(by_hand, settings=dataclasses.replace(WEEKDAYS, since=unix(moment)))
+        first = max(unix(moment), by_hand.started)
+        assert value(series, catalogue.NEXT_RUN_DUE, model="mlp") == next(WEEKDAYS.schedule.after(first))
+    hourly = began("30", trigger="manual", schedule="15 * * * *")
+    assert value(rendered(hourly, settings=WEEKDAYS), catalogue.NEXT_RUN_DUE, model="mlp") == unix("2026-11-30T03:15")
+    retired = WatchedRecord("mlp", retired=unix("2026-11-30T04:00"))
+    for runs, models in (
+        ([began("30", trigger="manual", schedule="None")], []),
+        ([began("30", trigger="manual", ships=False)], []),
+        ([began("30", trigger="cli")], []),
+        ([by_hand], [retired]),
+    ):
+        assert value(rendered(*runs, settings=WEEKDAYS, models=models), catalogue.NEXT_RUN_DUE, model="mlp") is None
+
+
 def test_where_models_have_schedules_of_their_own_nothing_else_is_due_for_the_first_time() -> None:
     """As in a stack without Airflow, to which somebody has added a model."""
     known = WatchedRecord("churn", schedule="0 5 * * *", changed=unix("2026-11-26T03:00"))

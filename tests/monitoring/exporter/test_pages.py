@@ -9,10 +9,10 @@ from urllib.parse import quote
 import pytest
 
 from catwalk.cli.tables.output import duration, number
-from catwalk.environment.schedule import Schedule
 from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
 from catwalk.ledger.records.summary import StageSummary
 from catwalk.telemetry.wire.labels import label_value
+from catwalk_exporter.exposition import Settings
 from catwalk_exporter.model_pages import models
 from catwalk_exporter.pages import anchor, index, run_page
 from catwalk_exporter.snapshot import Snapshot
@@ -66,7 +66,7 @@ def test_models_show_who_answers_for_them_and_what_they_must_reach() -> None:
     odd = WatchedRecord("strange", {"kind": "binary"}, thresholds={"limits": 7})
     champion = ChampionRecord("churn", run.run_id, "5" * 64, NOW, "", run.run_id, "gate", "better")
     snapshot = Snapshot((run, summary(model="mlp")), (champion,), models=(known, gone, odd))
-    text = models(snapshot, Schedule(), NOW, store_up=True)
+    text = models(snapshot, Settings(), NOW, store_up=True)
     assert [*re.findall('<h3 id="model-([a-z]+)">', text)] == ["churn", "mlp", "old", "strange"]
     churn, mlp, old, _ = text.split("<h3 ")[1:]
     linked = f'<a href="/runs/{run.run_id}">{run.run_id}</a>'
@@ -86,7 +86,7 @@ def test_a_models_card_is_found_by_its_name_as_prometheus_has_it(name: str) -> N
     """Which is what dashboards know, and put into an address percent-encoded."""
     [linked] = re.findall(r'href="/models#([^"]+)"', page(model=name))
     assert linked == anchor(name) == f"model-{quote(label_value(name), safe='')}"
-    assert f'id="{linked}"' in models(Snapshot((summary(model=name),)), Schedule(), NOW, store_up=True)
+    assert f'id="{linked}"' in models(Snapshot((summary(model=name),)), Settings(), NOW, store_up=True)
 
 
 def test_only_a_seed_that_is_not_set_is_derived() -> None:

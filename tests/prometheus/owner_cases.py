@@ -1,0 +1,46 @@
+"""Scenarios for who answers for a model, where alerts join it."""
+
+from __future__ import annotations
+
+from tests.prometheus import model_cases, pipeline_cases
+from tests.prometheus.owned import owned
+from tests.prometheus.scenario import RUN, Scenario, constant, has, scenario, series
+
+
+def info(model: str, owner: str, instance: int = 1) -> dict[str, str]:
+    """What an exporter says of a model."""
+    name = series("catwalk_model_info", model=model, dag_id="nightly", owner=owner, retired="false")
+    return {name.replace("exporter:1", f"exporter:{instance}"): constant(1)}
+
+
+JOINED = {"ChampionMissing", "ChampionStale", "PipelinePaused", "RetrainingOverdue"}
+"""Alerts that take the owner from a series, since they wait for long."""
+
+
+def _first_of_each() -> list[Scenario]:
+    """For each alert and severity, the first story in which it fires about a model."""
+    found: dict[tuple[str, str], Scenario] = {}
+    for story in (*model_cases.SCENARIOS, *pipeline_cases.SCENARIOS):
+        for check in story.expect:
+            for alert in check.alerts or ():
+                if check.name in JOINED and alert.labels.get("model"):
+                    found.setdefault((check.name, alert.labels["severity"]), story)
+    return list(found.values())
+
+
+SCENARIOS = [
+    *map(owned, _first_of_each()),
+    scenario(
+        "where exporters differ in who owns a model, most of them are believed",
+        {**info("mlp", "risk"), **info("mlp", "growth", 2), **info("mlp", "risk", 3)},
+        has("model:owner:info", "5m", {'{model="mlp", owner="risk"}': 1}),
+    ),
+    scenario(
+        "a model of which only a version is known has no owner, and one that has no version has one",
+        {
+            series("catwalk_model_version_info", model="mlp", role="latest", run_id=RUN): constant(1),
+            **info("churn", "growth"),
+        },
+        has("model:owner:info", "5m", {'{model="mlp"}': 1, '{model="churn", owner="growth"}': 1}),
+    ),
+]
