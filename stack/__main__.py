@@ -14,7 +14,7 @@ from rich.table import Table
 from catwalk.entry_point import entry_point
 from catwalk.environment.caller import no_proxy, other_s3_settings
 from stack.configuration.environment import client_environment
-from stack.native import control
+from stack.native import control, grafana_release
 from stack.native.supervisor import Supervisor
 from stack.parts.order import logins, parts
 from stack.settings import Settings
@@ -31,7 +31,10 @@ def up(only: Parts = "") -> None:
     """Starts all parts and returns when every one is healthy."""
     settings = Settings.from_environment()
     started = time.monotonic()
-    control.up(settings, [name for name in only.split(",") if name] or None, console.print)
+    names = [name for name in only.split(",") if name]
+    if not names or "grafana" in names:
+        grafana_release.provide(settings, console.print)
+    control.up(settings, names or None, console.print)
     show(settings)
     console.print(f"everything is up after {time.monotonic() - started:.0f} s; `make down` stops it")
 

@@ -28,8 +28,9 @@ from catwalk.replay.points import run_points
 from catwalk.storage.opening import open_store
 from ml.fashion_mnist.config import DataConfig
 from ml.fashion_mnist.dataset import read_splits
+from stack.configuration import grafana
 from stack.configuration.environment import client_environment
-from stack.native import control
+from stack.native import control, grafana_release
 from stack.parts.health import get, monitoring_password
 from stack.parts.order import logins
 from stack.settings import PROJECT, Settings, StackError
@@ -67,6 +68,7 @@ def demonstrate(settings: Settings) -> bool:
     """Whether all that was promised has been seen."""
     source = choose_source(settings)
     console.rule("1. the stack")
+    grafana_release.provide(settings, console.print)
     control.up(settings, say=console.print)
     become_client(client_environment(settings))
     ledger, runs = Ledger(open_store()), []
@@ -161,6 +163,9 @@ def show(settings: Settings, runs: Sequence[Run], source: str) -> bool:
     console.print(f"report      {settings.url('exporter')}/runs/{newest}")
     console.print(f"all runs    {settings.url('exporter')}")
     console.print(f"curves      {settings.url('prometheus')}/query?{query}")
+    if grafana.find():
+        console.print(f"dashboards  {settings.url('grafana')}/d/catwalk-home")
+        console.print(f"this run    {settings.url('grafana')}/d/catwalk-run?var-run={newest}")
     console.print(f"alerts      {settings.url('courier')}")
     console.print(f"pipeline    {settings.url('airflow')}/dags/{DAG}")
     for line in logins(settings):

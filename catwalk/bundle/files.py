@@ -28,6 +28,8 @@ AIRFLOW__METRICS__STATSD_PORT=9125
 AIRFLOW__METRICS__STATSD_PREFIX=airflow
 AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED=True
 AIRFLOW__METRICS__LEGACY_NAMES_ON=False
+# For 2.11, which sends some durations in seconds otherwise; others don't know it.
+AIRFLOW__METRICS__TIMER_UNIT_CONSISTENCY=True
 # Only where Catwalk is installed in each of Airflow's environments: follows a statsd_exporter that moves or comes late.
 # AIRFLOW__METRICS__STATSD_CUSTOM_CLIENT_PATH=catwalk.telemetry.airflow_statsd.AirflowClient
 # AIRFLOW__METRICS__STAT_NAME_HANDLER=catwalk.telemetry.airflow_statsd.stat_name

@@ -59,6 +59,11 @@ def fetch_part(request: Request, timeout: float, limit: int | None = None) -> by
     return _fetch(_DIRECT, request, timeout, limit)
 
 
+def opener(url: str) -> urllib.request.OpenerDirector:
+    """Asks for what is outside, through the caller's proxy where there is one."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler()) if proxy_for(url) else _DIRECT
+
+
 def fetch_outside(request: Request, timeout: float) -> bytes:
     """The body of a 2xx answer from outside, through the caller's proxy where there is one.
 
@@ -66,9 +71,8 @@ def fetch_outside(request: Request, timeout: float) -> bytes:
         OSError: anything else came; names the proxy if one was in between.
     """
     through = through_proxy(request.full_url)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler()) if through else _DIRECT
     try:
-        return _fetch(opener, request, timeout)
+        return _fetch(opener(request.full_url), request, timeout)
     except OSError as error:
         if not through:
             raise

@@ -17,7 +17,9 @@ from typing import Any
 
 import yaml
 
+from catwalk.telemetry.airflow_older import older_rules
 from catwalk.telemetry.catalogue import Kind, Metric, Unit
+from catwalk.telemetry.rule import Rule
 
 PREFIX = "airflow."
 GAUGE_TTL_SECONDS = 600
@@ -26,27 +28,6 @@ LONG_SECONDS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.
 """Buckets for tasks and DAG runs; the mapping's default."""
 SHORT_SECONDS = (0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0)
 """Buckets for what Airflow does many times a minute."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule of the mapping: a StatsD name, and the series it becomes."""
-
-    match: str
-    """StatsD name; ``*`` stands for one segment between dots. Or a regular expression, if it begins with ``^``."""
-    metric: Metric | None
-    """None: dropped."""
-    fixed: Mapping[str, str] = field(default_factory=dict)
-    """Labels that the rule sets whatever the tags say. An empty value takes a tag away."""
-    scale: float = 1.0
-    """Factor on the value."""
-    reason: str = ""
-    """Why it is dropped, or not what the registry says."""
-
-    @property
-    def is_regex(self) -> bool:
-        """Whether `match` is a regular expression."""
-        return self.match.startswith("^")
 
 
 @dataclass(frozen=True)
@@ -218,9 +199,10 @@ def load_registry() -> list[dict[str, Any]]:
 
 
 def airflow_rules(registry: list[dict[str, Any]]) -> list[Rule]:
-    """A rule for each entry of the registry, then for what Airflow sends beside it."""
+    """A rule for each entry of the registry, then for what this and other versions of Airflow send beside it."""
     rules = [_rule(entry) for entry in registry]
-    return rules + _outside({rule.match: rule for rule in rules})
+    known = {rule.match: rule for rule in rules}
+    return rules + _outside(known) + older_rules(PREFIX, registry, known)
 
 
 def _rule(entry: Mapping[str, Any]) -> Rule:
@@ -252,11 +234,6 @@ def _outside(known: Mapping[str, Rule]) -> list[Rule]:
     )
     executors = ("executor.open_slots", "executor.queued_tasks", "executor.running_tasks")
     return [
-        Rule(
-            r"^airflow\.dagrun\..+\.first_task_scheduling_delay$",  # a DAG's id may hold dots
-            None,
-            reason="the same as dagrun.first_task_scheduling_delay, which has the DAG's id in a tag",
-        ),
         Rule(f"{PREFIX}ti.awaiting_input", queued, {"state": "awaiting_input"}),
         Rule(f"{PREFIX}schedulerjobrunner_end", deaths, reason="sent for other schedulers' jobs, not for its own end"),
         *(

@@ -16,7 +16,8 @@ from pathlib import Path
 from catwalk.entry_point import entry_point
 from catwalk.environment import checkout
 from catwalk.telemetry import catalogue, usage
-from catwalk.telemetry.airflow_metrics import LONG_SECONDS, PREFIX, Rule, airflow_rules, load_registry
+from catwalk.telemetry.airflow_metrics import LONG_SECONDS, PREFIX, airflow_rules, load_registry
+from catwalk.telemetry.rule import Rule
 
 MAPPING = Path(__file__).with_name("statsd_mapping.yaml")
 PROJECT = checkout.FOLDER or Path()

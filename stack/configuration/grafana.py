@@ -1,24 +1,42 @@
-"""Starts a Grafana that is on the PATH, provisioned with our data sources and dashboards.
+"""How the stack's Grafana is started, provisioned with our data sources and dashboards.
 
-None is built or downloaded: Grafana's server is in no package registry that set-up uses.
+It is the one on the PATH, else the one that `make up` has downloaded.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 from catwalk.environment.addresses import HOST
-from stack.settings import PROJECT, Settings
+from stack.settings import PROJECT, Settings, StackError, own_settings
 
+VERSION = "12.4.10"
+"""The release that is downloaded, and that containers run."""
+FETCHED = PROJECT / ".tools" / f"grafana-{VERSION}"
+RELEASES = "https://dl.grafana.com/oss/release"
+RELEASES_VARIABLE = "CATWALK_GRAFANA_RELEASES"
 FOLDER = PROJECT / "grafana"
 MISSING = "no dashboards, for `grafana` is not on the PATH; grafana/README.md says how a Grafana elsewhere gets them"
 
 
 def find() -> Path | None:
     """Grafana's program, if there is one."""
-    found = shutil.which("grafana")
+    found = shutil.which("grafana") or shutil.which("grafana", path=str(FETCHED / "bin"))
     return Path(found).resolve() if found else None
+
+
+def releases(settings: Settings) -> str:
+    """Where releases are, without a slash at the end; ``off`` where none is to be downloaded.
+
+    Raises:
+        StackError: it is no address.
+    """
+    named = own_settings(settings.home).get(RELEASES_VARIABLE) or os.environ.get(RELEASES_VARIABLE) or RELEASES
+    if named != "off" and not named.startswith(("https://", "http://")):
+        raise StackError(f"{RELEASES_VARIABLE} must be `off`, or begin with https:// or http://, not {named!r}")
+    return named.rstrip("/")
 
 
 def command(program: Path, settings: Settings) -> list[str]:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stack.configuration import grafana
 from stack.native import planned, programs
 from stack.native.checks import check
 from stack.native.processes import processes, stop_strays
@@ -109,8 +108,6 @@ def _tell_of_others(
             say(f"{name} still runs under its name of before; `make up` starts it again as {FORMER_NAMES[name]}")
         elif name not in known:
             say(f"{name} still runs, but is no part any more; `make down` stops it")
-    if "grafana" not in known and "grafana" not in others and len(wanted) == len(known):
-        say(grafana.MISSING)
 
 
 def _stop_again(supervisor: Supervisor, started: list[Part]) -> None:

@@ -56,6 +56,8 @@ def settings(arguments: list[str]) -> configparser.ConfigParser:
 
 def main(arguments: list[str]) -> None:
     """Serves for ever."""
+    if arguments == ["--version"]:
+        return
     assert arguments[0] == "server"
     known = settings(arguments)
     security = known["security"]

@@ -14,11 +14,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 from catwalk.clients import access
-from catwalk.environment.addresses import HOST
+from catwalk.environment.addresses import HOST, port_variable
+from stack.__main__ import app
 from stack.configuration import credentials
 from stack.configuration import environment as stack_environment
+from stack.configuration import grafana as grafana_settings
 from stack.native import control, starting
 from stack.native.processes import processes
 from stack.parts.health import monitoring_password
@@ -26,6 +29,7 @@ from stack.parts.order import parts
 from stack.settings import PROJECT, Settings, StackError
 from tests.conftest import SERVICES, RunningStack, free_ports, wait_until
 from tests.stack import grafana_stand_in
+from tests.stack.grafana_mirror import Mirror, packed, serving
 from tests.support import listening
 from tests.support.servers import free_port
 
@@ -45,10 +49,11 @@ def running() -> Iterator[RunningStack]:
 @pytest.fixture
 def grafana(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with Grafana's program, the machine's own if it has one; as long as it isn't on the PATH, none is."""
-    real = shutil.which("grafana")
+    real = grafana_settings.find()
+    monkeypatch.setattr(grafana_settings, "FETCHED", tmp_path / "fetched")
     folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if not (Path(folder) / "grafana").exists()]
     monkeypatch.setenv("PATH", os.pathsep.join(folders))
-    return Path(real).resolve().parent if real else grafana_stand_in.install(tmp_path / "grafana", free_port())
+    return real.parent if real else grafana_stand_in.install(tmp_path / "grafana", free_port())
 
 
 def quiet(line: str) -> None:
@@ -101,6 +106,23 @@ def test_a_grafana_that_comes_onto_the_path_later_is_as_guarded_as_one_that_was_
     psutil.Process(dead).kill()
     healthy = parts(running.settings)["grafana"].healthy
     wait_until(lambda: running.supervisor.processes().get("grafana") not in (None, dead) and healthy(), "it is back")
+    assert_guarded(running, ["statsd_exporter", "grafana"])
+
+
+def test_a_grafana_that_was_downloaded_is_as_guarded(
+    running: RunningStack, grafana: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GF_SERVER_HTTP_ADDR", "0.0.0.0")  # the caller's, for another Grafana
+    monkeypatch.setenv("CATWALK_HOME", str(running.settings.home))
+    for name, port in running.settings.ports.items():
+        monkeypatch.setenv(port_variable(name), str(port))
+    with serving(Mirror(packed(grafana.parent))) as mirror:
+        monkeypatch.setenv("CATWALK_GRAFANA_RELEASES", mirror.url)
+        typed = CliRunner().invoke(app, ["up", "--only", "statsd_exporter,grafana"])
+    assert typed.exit_code == 0, typed.output
+    assert f"downloading Grafana {grafana_settings.VERSION}" in typed.output
+    program = psutil.Process(running.supervisor.processes()["grafana"]).cmdline()
+    assert any(str(tmp_path / "fetched") in argument for argument in program)
     assert_guarded(running, ["statsd_exporter", "grafana"])
 
 

@@ -1,39 +1,37 @@
-"""The rules for Airflow's metrics against the source of the Airflow that is installed."""
+"""The rules for Airflow's metrics against what the installed Airflow and others can send."""
 
 from __future__ import annotations
 
 import ast
 import re
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from catwalk.telemetry.airflow_metrics import PREFIX, Rule, airflow_rules, load_registry
+from catwalk.telemetry.airflow_metrics import PREFIX, airflow_rules, load_registry
+from catwalk.telemetry.mapping import own_rules
+from catwalk.telemetry.rule import Rule
+from stack.settings import PROJECT
+from tests.catwalk.telemetry.airflow_names import names, source, versions
+from tests.catwalk.telemetry.airflow_names.wire import matches, on_the_wire
 
 NOT_INSTALLED = ("celery", "kubernetes_executor", "batch_executor", "ecs_executor", "lambda_executor", "edge_", "ol.")
-"""First parts of metrics that providers send which are not installed here: the registry has to be believed."""
-SENT_IN_OTHER_WAYS = {
-    "executor.open_slots.*": "BaseExecutor._get_metric_name adds the class where there are several executors",
-    "executor.queued_tasks.*": "as above",
-    "executor.running_tasks.*": "as above",
-    "callback_success": "Callback.get_metric_info builds name and tags",
-    "callback_failed": "as above",
-    "deadline_alerts.callback_success": "as above, with a deadline's prefix",
-    "deadline_alerts.callback_failed": "as above",
+"""First parts of metrics that providers send which are not installed here."""
+SENT_BY_OLDER_ONES = {
+    *("zombies_killed", "dataset.updates", "dataset.orphaned", "dataset.triggered_dagruns"),
+    *("sla_missed", "sla_callback_notification_failure", "sla_email_notification_failure"),
+    *("dag_processing.sla_callback_count", "local_task_job_prolonged_heartbeat_failure"),
 }
+KINDS = {"incr": "counter", "decr": "counter", "gauge": "gauge", "timing": "histogram", "timer": "histogram"}
+LEGACY = {form for entry in load_registry() for form in on_the_wire(entry["legacy_name"])}
 
 
 @cache
 def rules() -> list[Rule]:
     return airflow_rules(load_registry())
-
-
-def matches(rule: Rule, name: str) -> bool:
-    """What statsd_exporter does: `*` is one segment."""
-    pattern = rule.match if rule.is_regex else re.escape(rule.match).replace(r"\*", r"[^.]+")
-    return re.fullmatch(pattern, PREFIX + name) is not None
 
 
 def source_root() -> Path:
@@ -43,52 +41,15 @@ def source_root() -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
+def installed() -> str:
+    """Version of the Airflow that is installed."""
+    return version("apache-airflow-core")
+
+
 @cache
-def sent() -> dict[str, str]:
-    """Patterns of the names that Airflow's source sends → where."""
-    root, found = source_root(), {}
-    for path in root.rglob("*.py"):
-        text = path.read_text()
-        if "stats." not in text.lower() or "_shared/observability" in path.as_posix():
-            continue
-        tree = ast.parse(text)
-        names = {
-            target.id: node.value.args[0]
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and node.value.args
-            for target in node.targets
-            if isinstance(target, ast.Name) and isinstance(node.value.args[0], ast.Constant)
-        }
-        for node in ast.walk(tree):
-            if (
-                isinstance(node, ast.Call)
-                and ast.unparse(node.func).lower()
-                in (
-                    "stats.incr",
-                    "stats.decr",
-                    "stats.gauge",
-                    "stats.timing",
-                    "stats.timer",
-                )
-                and node.args
-            ):
-                argument = node.args[0]
-                known = names.get(argument.id, argument) if isinstance(argument, ast.Name) else argument
-                branches = [known.body, known.orelse] if isinstance(known, ast.IfExp) else [known]
-                for branch in branches:
-                    found[pattern(branch)] = f"{path.relative_to(root)}:{node.lineno}"
-    return found
-
-
-def pattern(node: ast.expr) -> str:
-    """A regular expression for what an expression of strings can give."""
-    if isinstance(node, ast.Constant):
-        return re.escape(str(node.value))
-    if isinstance(node, ast.JoinedStr):
-        return "".join(pattern(value) for value in node.values)
-    if isinstance(node, ast.BinOp):
-        return pattern(node.left) + pattern(node.right)
-    return ".+"
+def sent(airflow: str) -> frozenset[str]:
+    """All that an Airflow can send, as it stands on the wire."""
+    return frozenset(form for each in names(airflow) for form in on_the_wire(each.name))
 
 
 def test_the_registry_is_the_one_that_was_read() -> None:
@@ -128,19 +89,20 @@ def test_labels_that_the_registry_names_are_kept_or_taken_away_with_a_reason() -
 
 
 def test_no_rule_is_dead() -> None:
-    """Each rule that keeps something is for a name that the installed Airflow sends."""
-    for rule in rules():
-        name = rule.match.removeprefix(PREFIX)
-        if rule.metric is None or name.startswith(NOT_INSTALLED) or name in SENT_IN_OTHER_WAYS:
-            continue
-        assert any(re.fullmatch(pattern, name) for pattern in sent()), f"nothing sends {name}"
+    """Each rule that keeps something is for a name that some Airflow sends, and most are for the installed one's."""
+    every = {name for airflow in versions() for name in sent(airflow)}
+    kept = [rule for rule in rules() if rule.metric]
+    for rule in kept:
+        assert any(matches(rule, name) for name in every), f"nothing sends {rule.match}"
+    of_old = {rule.match for rule in kept if not any(matches(rule, name) for name in sent(installed()))}
+    assert of_old == {PREFIX + name for name in SENT_BY_OLDER_ONES}
 
 
 def test_what_is_said_to_be_never_sent_is_never_sent() -> None:
-    for rule in rules():
-        if "nothing in Airflow 3.3.2 sends it" in rule.reason:
-            name = rule.match.removeprefix(PREFIX)
-            assert not [where for pattern, where in sent().items() if re.fullmatch(pattern, name)]
+    said = [rule for rule in rules() if "nothing in Airflow 3.3.2 sends it" in rule.reason]
+    assert said
+    for rule in said:
+        assert not [name for name in sent(installed()) if matches(rule, name) and name not in LEGACY], rule.match
 
 
 def test_what_is_said_to_be_never_called_is_never_called() -> None:
@@ -156,15 +118,36 @@ def test_what_is_said_to_be_never_called_is_never_called() -> None:
     assert function.count("emit_state_change_metric(TaskInstanceState.RUNNING)") == 1
 
 
-def test_nothing_that_airflow_sends_is_forgotten() -> None:
-    assert len(sent()) > 80
-    for name_pattern, where in sent().items():
-        exact = re.sub(r"\\(.)", r"\1", name_pattern)
-        if ".+" in name_pattern:
-            fits = [rule for rule in rules() if rule.is_regex or re.fullmatch(name_pattern, rule.match[len(PREFIX) :])]
-        else:
-            fits = [rule for rule in rules() if matches(rule, exact)]
-        assert fits, f"{where} sends {exact}, which no rule matches"
+def test_the_list_of_the_installed_airflow_is_what_its_source_says() -> None:
+    """Providers that are not installed here are left out."""
+    found = {str(each) for each in source.sent(source_root().parent)}
+    listed = {str(each) for each in names(installed())}
+    assert not found - listed, "run `python -m tests.catwalk.telemetry.airflow_names`"
+    assert all(line.split()[1].startswith(NOT_INSTALLED) for line in listed - found), listed - found
+
+
+@pytest.mark.parametrize("airflow", versions())
+def test_nothing_that_an_airflow_sends_is_forgotten(airflow: str) -> None:
+    assert len(sent(airflow)) > 150
+    forgotten = [name for name in sent(airflow) if not any(matches(rule, name) for rule in rules())]
+    assert not forgotten
+
+
+@pytest.mark.parametrize("airflow", versions())
+def test_an_airflows_kinds_are_those_of_the_series(airflow: str) -> None:
+    """Two kinds in one family would be a conflict, and lost."""
+    for each in names(airflow):
+        for name in on_the_wire(each.name):
+            kinds = {rule.metric.kind for rule in rules() if rule.metric and matches(rule, name)}
+            assert kinds <= {KINDS[each.method]}, each
+
+
+@pytest.mark.parametrize("airflow", versions())
+def test_no_airflows_names_are_ours(airflow: str) -> None:
+    ours = own_rules()
+    assert not [name for name in sent(airflow) for rule in ours if matches(rule, name)]
+    families = {rule.metric.name for rule in ours if rule.metric}
+    assert not families & {rule.metric.name for rule in rules() if rule.metric}
 
 
 def test_every_state_of_which_the_scheduler_counts_tasks_has_a_rule() -> None:
@@ -192,3 +175,37 @@ def test_the_duration_of_parsing_is_sent_in_seconds_still() -> None:
     source = (source_root() / "dag_processing" / "manager.py").read_text()
     assert re.search(r'"dag_processing\.last_duration",\s+stat\.last_duration,', source)
     assert "run_duration = time.monotonic() - proc.start_time" in source
+
+
+NOT_CALLED = {("3.0.0", "ti.finish")}
+"""Version and name: in a method that belongs to Airflow 2's way to run a task, and that nothing calls any more."""
+
+
+def documented() -> dict[str, str]:
+    """Airflow's name → which versions send it, as the page for those who only watch Airflow says."""
+    page = (PROJECT / "docs" / "watch-airflow.md").read_text()
+    rows = re.findall(r"^\| (`.+?`) \| ((?:all|from|to).*?) \|", page, re.MULTILINE)
+    return {name: said for cell, said in rows for name in re.findall(r"`(.+?)`", cell)}
+
+
+def says(text: str, airflow: str) -> bool:
+    """Whether `from 3.1.8`, `to 2.11.2` or both mean this version."""
+    number = [int(part) for part in airflow.split(".")]
+    bounds = [(way, [int(part) for part in at.split(".")]) for way, at in re.findall(r"(from|to) (\S+?)(?:,|$)", text)]
+    return text == "all" or any(number >= at if way == "from" else number <= at for way, at in bounds)
+
+
+def test_the_page_says_which_airflow_sends_what() -> None:
+    assert len(documented()) >= 18
+    for name, said in documented().items():
+        for airflow in versions():
+            really = name in sent(airflow) and (airflow, name) not in NOT_CALLED
+            assert says(said, airflow) == really, (name, airflow)
+
+
+def test_the_page_has_all_that_panels_and_alerts_read() -> None:
+    files = [*(PROJECT / "grafana" / "json").glob("*.json"), *(PROJECT / "prometheus" / "rules").glob("*.yml")]
+    text = "\n".join(path.read_text() for path in files)
+    for rule in rules()[: len(load_registry())]:
+        if rule.metric and re.search(rf"\b{rule.metric.name}(_count|_sum|_bucket)?\b", text):
+            assert rule.match.removeprefix(PREFIX) in documented(), rule.match

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -25,12 +26,15 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from catwalk.replay.openmetrics import openmetrics
 from catwalk.replay.points import run_points
 from catwalk.telemetry import catalogue
-from catwalk.telemetry.airflow_metrics import PREFIX, Rule, airflow_rules, load_registry
+from catwalk.telemetry.airflow_metrics import PREFIX, airflow_rules, load_registry
 from catwalk.telemetry.emitter import Emitter
 from catwalk.telemetry.points import LABEL_BYTES, Point, series_budget
+from catwalk.telemetry.rule import Rule
 from catwalk_exporter.canary import announcements
 from catwalk_exporter.exposition import Facts, Settings, families
 from catwalk_exporter.snapshot import Snapshot
+from tests.catwalk.telemetry.airflow_names import names, versions
+from tests.catwalk.telemetry.airflow_names.wire import matches, on_the_wire
 from tests.support.ledgers import summary
 from tests.support.servers import Scrape, Series, StatsdExporter, wait_until
 
@@ -362,7 +366,7 @@ for method, name, value, tags in calls:
 def airflow_name(rule: Rule) -> str:
     """A name that Airflow would send for a rule."""
     if rule.is_regex:
-        return "dagrun.team.fashion_training.first_task_scheduling_delay"
+        return re.sub(r"\\(.)", r"\1", rule.match.strip("^$")).replace(".+", "team.some").removeprefix(PREFIX)
     return rule.match.removeprefix(PREFIX).replace("*", "LocalExecutor")
 
 
@@ -396,8 +400,10 @@ def test_all_that_airflow_can_send_comes_out_mapped_or_dropped(exporter: StatsdE
             if rule.metric.kind == "histogram":
                 wanted[f"{rule.metric.name}_count", series] = 1
                 wanted[f"{rule.metric.name}_sum", series] = 90.0
+            elif rule.metric.kind == "counter":
+                wanted[rule.metric.name, series] = wanted.get((rule.metric.name, series), 0) + 2
             else:
-                wanted[rule.metric.name, series] = 2 if rule.metric.kind == "counter" else 7
+                wanted[rule.metric.name, series] = 7
 
     def settled(scrape: Scrape) -> bool:
         return scrape.total("statsd_exporter_events_actions_total") == len(rules)
@@ -428,3 +434,33 @@ def test_all_that_airflow_can_send_comes_out_mapped_or_dropped(exporter: StatsdE
     dropped = [rule for rule in rules if rule.metric is None]
     assert scrape.total("statsd_exporter_events_actions_total", action="drop") == len(dropped)
     assert_nothing_is_wrong(scrape)
+
+
+def lines_of(airflow: str, tagged: bool) -> tuple[list[str], set[str]]:
+    """What an Airflow can send, as lines, and the families that must come of it."""
+    values = {"incr": "1|c", "decr": "-1|c", "gauge": "3|g", "timing": "90|ms", "timer": "90|ms"}
+    rules = airflow_rules(load_registry())
+    lines, families = [], set()
+    for each in names(airflow):
+        for name in on_the_wire(each.name):
+            tags = "".join(f",{tag}=some-{tag}" for tag in each.tags) if tagged else ""
+            lines.append(f"{PREFIX}{name}{tags}:{values[each.method]}")
+            families |= {rule.metric.name for rule in rules if rule.metric and matches(rule, name)}
+    return lines, families
+
+
+@pytest.mark.parametrize("airflow", versions())
+def test_all_that_any_airflow_can_send_is_mapped_or_dropped(exporter: StatsdExporter, airflow: str) -> None:
+    """With tags, and without, as an Airflow does that was not told to send any."""
+    sent, families = lines_of(airflow, tagged=True)
+    sent += lines_of(airflow, tagged=False)[0]
+    with socket.create_connection(("127.0.0.1", exporter.port)) as connection:
+        connection.sendall("".join(f"{line}\n" for line in sent).encode())
+    exporter.until(lambda scrape: scrape.total("statsd_exporter_lines_total") == len(sent))
+    scrape = exporter.until(lambda scrape: scrape.total("statsd_exporter_events_actions_total") == len(sent))
+    assert_nothing_is_wrong(scrape)
+    suffixes = ("_bucket", "_count", "_sum")
+    arrived = {name for name, _ in scrape.samples if name.startswith("airflow_")}
+    assert {found for name in arrived for found in {name, *(name.removesuffix(end) for end in suffixes)}} >= families
+    known = {f"{name}{end}" for name in families for end in ("", *suffixes)}
+    assert arrived <= known

@@ -1,0 +1,153 @@
+"""Gets Grafana's official release where there is no Grafana on the PATH: once, and whole, or not at all.
+
+The publisher's checksum lies beside each archive. What goes wrong is one line, and the stack starts without Grafana.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import http.client
+import platform
+import queue
+import re
+import shutil
+import subprocess
+import tarfile
+import threading
+import time
+import urllib.error
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from catwalk.environment.proxies import opener
+from stack.configuration import grafana
+from stack.native.starting import Say
+from stack.settings import Settings, StackError
+
+ANSWER_SECONDS = 4.0
+"""A machine without a way out waits no longer than this, name server included."""
+STALL_SECONDS = 10.0
+LIMIT_SECONDS = 600.0
+"""Seconds without a byte, and for the whole archive, of some 200 MB, after which it is given up."""
+_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_FAILURES = (
+    *(OSError, StackError, http.client.HTTPException, subprocess.SubprocessError),
+    *(tarfile.TarError, zlib.error, EOFError),
+)
+
+
+def provide(settings: Settings, say: Say) -> None:
+    """Leaves a Grafana where the stack finds it, or says in one line why there is none.
+
+    Args:
+        settings: of the stack, whose ``CATWALK_GRAFANA_RELEASES`` names a mirror, or is ``off``.
+        say: takes a line.
+    """
+    if grafana.find():
+        return None
+    releases = grafana.releases(settings)
+    if releases == "off":
+        return say(grafana.MISSING)
+    try:
+        with _emptied(grafana.FETCHED) as folder:
+            if not grafana.find():  # another start has not got it in the meantime
+                _get(f"{releases}/{archive_name()}", folder, say)
+    except _FAILURES as error:
+        say(f"no dashboards: no Grafana from {releases} ({_cause(error)}); grafana/README.md says how there can be one")
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()
+        return f"{error} for {error.url}"
+    return " ".join(str(getattr(error, "reason", None) or error).split())
+
+
+def archive_name() -> str:
+    """Of the release for this machine.
+
+    Raises:
+        StackError: there is none.
+    """
+    system, machine = platform.system().lower(), _MACHINES.get(platform.machine().lower())
+    if system not in ("linux", "darwin") or machine is None:
+        raise StackError(f"there is no release for {platform.system()} on {platform.machine()}")
+    return f"grafana-{grafana.VERSION}.{system}-{machine}.tar.gz"
+
+
+@contextmanager
+def _emptied(target: Path) -> Iterator[Path]:
+    """An empty folder beside `target`, for one start at a time, of which nothing stays."""
+    target.parent.mkdir(exist_ok=True)
+    folder = target.with_name(f"{target.name}.part")
+    with target.with_name(f".{target.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shutil.rmtree(folder, ignore_errors=True)  # of a start that was killed
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _get(url: str, folder: Path, say: Say) -> None:
+    wanted = _checksum(f"{url}.sha256")
+    say(f"downloading Grafana {grafana.VERSION} from {url} (once, some 200 MB) …")
+    archive = folder / "archive.tar.gz"
+    if _download(url, archive) != wanted:
+        raise StackError("the archive is not the one that its checksum is of, or not all of it has come")
+    with tarfile.open(archive, "r:gz") as packed:
+        packed.extractall(folder / "unpacked", filter="data")  # refuses whatever would lie elsewhere
+    shutil.rmtree(grafana.FETCHED, ignore_errors=True)
+    _checked(folder / "unpacked").rename(grafana.FETCHED)
+
+
+def _checksum(url: str) -> str:
+    """The checksum that the publisher gives; the first question, so that no answer is known soon."""
+    answers: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            with opener(url).open(url, timeout=2 * ANSWER_SECONDS) as answer:
+                answers.put(answer.read(1_000))
+        except Exception as error:
+            answers.put(error)
+
+    # A name server that does not answer can't be given a time limit, so that it is left waiting.
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        found = answers.get(timeout=ANSWER_SECONDS)
+    except queue.Empty:
+        raise StackError(f"no answer within {ANSWER_SECONDS:.0f} s") from None
+    if isinstance(found, BaseException):
+        raise found if isinstance(found, _FAILURES) else StackError(str(found))
+    match = re.match(rb"[0-9a-f]{64}\b", found.strip())
+    if not match:
+        raise StackError(f"{url} holds no checksum")
+    return match[0].decode()
+
+
+def _download(url: str, path: Path) -> str:
+    """Leaves what a URL leads to in a file; returns its SHA-256."""
+    digest, deadline = hashlib.sha256(), time.monotonic() + LIMIT_SECONDS
+    with opener(url).open(url, timeout=STALL_SECONDS) as answer, path.open("wb") as file:
+        while block := answer.read1(1 << 20):
+            digest.update(block)
+            file.write(block)
+            if time.monotonic() > deadline:
+                raise StackError(f"not all of it has come within {LIMIT_SECONDS:.0f} s")
+    return digest.hexdigest()
+
+
+def _checked(unpacked: Path) -> Path:
+    """The one folder of the archive, whose program runs here."""
+    homes = [path.parent.parent for path in unpacked.glob("*/bin/grafana") if path.is_file()]
+    if len(homes) != 1 or not (homes[0] / "conf" / "defaults.ini").is_file():
+        raise StackError("the archive holds no Grafana")
+    command = [str(homes[0] / "bin" / "grafana"), "--version"]
+    if subprocess.run(command, capture_output=True, timeout=60, check=False).returncode:
+        raise StackError("its program does not run on this machine")
+    return homes[0]
