@@ -6,7 +6,7 @@ AIRFLOW2 := tests/models/airflow2/requirements
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock up down status demo test check lint format types unit drawings integration test-distributed bench bench-gpu clean
+.PHONY: help setup lock up down status demo test check lint format types unit drawings integration test-distributed test-containers bench bench-gpu clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,7 +33,7 @@ sbom: setup ## list what the containers' images hold, as CycloneDX JSON in sbom.
 status: setup ## show every part and where it listens
 	@$(VENV)/python -m stack status
 
-test: check drawings integration test-distributed ## every check and test, those with the real servers included
+test: check drawings integration test-distributed test-containers ## every check and test, those with the real servers included
 
 check: lint types unit ## lint, types and the quick tests: about two minutes
 
@@ -56,10 +56,13 @@ drawings: setup ## tests of figures and of pages with figures
 	@$(VENV)/pytest -m "drawing and not integration" --numprocesses 2
 
 integration: setup ## tests with the real servers
-	@$(VENV)/pytest -m "integration and not distributed" --numprocesses 4 --dist loadscope --no-loadscope-reorder
+	@$(VENV)/pytest -m "integration and not distributed and not containers" --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
 test-distributed: setup ## several Celery workers over PostgreSQL and Redis, where the system has them
 	@$(VENV)/pytest -m distributed
+
+test-containers: setup ## the stack in containers, where an engine answers; TEST_ENGINE=start starts one
+	@$(VENV)/pytest -m containers
 
 bench: setup ## measure; prints a table and writes bench.json
 	@$(VENV)/python -m tests.bench
