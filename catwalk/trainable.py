@@ -50,10 +50,10 @@ class Data:
     """Name → value, of the training examples: what a model standardises by, and what shifts when the data does."""
     source: str = ""
     """Where they come from, in a word."""
-    as_of: str = ""
-    """ISO 8601: the data is what was known then; of the same source, later is newer. Empty: it does not say."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What else tells this dataset from another one, such as the seed of its split: plain values, part of its hash."""
+    as_of: str = ""
+    """ISO 8601: the data is what was known then; of the same source, later is newer. Empty: it does not say."""
 
 
 @dataclass(frozen=True)
