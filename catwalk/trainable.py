@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -51,6 +52,8 @@ class Data:
     """Where they come from, in a word."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What else tells this dataset from another one, such as the seed of its split: plain values, part of its hash."""
+    as_of: str = ""
+    """ISO 8601: the data is what was known then; of the same source, later is newer. Empty: it does not say."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,14 @@ class Upgradable(Protocol):
         Raises:
             ConfigError: this version can't do the same.
         """
+
+
+@runtime_checkable
+class Dated(Protocol):
+    """A Trainable whose data changes by the day: a run that is tried again must find the same."""
+
+    def dated(self, config: Any, begins: datetime) -> Any:
+        """The configuration of a run that begins then, with what it leaves open filled in: the day of its data."""
 
 
 @runtime_checkable

@@ -17,6 +17,7 @@ from catwalk.airflow.tasks import (
     TRAINING_TIMEOUT,
     ReportLink,
     announce,
+    begins,
     documentation,
     of_callers_file,
     open_ledger,
@@ -42,6 +43,7 @@ def retraining_dag(
     dag_id: str,
     schedule: str = "",
     thresholds: Mapping[str, Threshold] | None = None,
+    settings: Mapping[str, Any] | None = None,
     doc: str = "",
 ) -> DAG:
     """The DAG of one model; a DAG file assigns it to a name of its own.
@@ -53,15 +55,18 @@ def retraining_dag(
             `CATWALK_SCHEDULE` says.
         thresholds: the model's own limits of alerts (:data:`catwalk.gate.config.LIMITS`), alone or with their reason,
             such as ``{"runs_blocked": (5, "its data comes late")}``; what may ship, the configuration's gate says.
+        settings: knob → its default in this DAG's form, and so of its scheduled runs, such as ``{"source": "feed"}``.
         doc: what Airflow shows of it, in Markdown.
 
     Raises:
-        ConfigError: there is no such Trainable, or no such time.
+        ConfigError: there is no such Trainable, time or setting.
         InputError: there is no such limit.
     """
     limits = dict(thresholds or {})
     of_alerts(limits)
     model = find(trainable) if isinstance(trainable, str) else trainable
+    defaults = dict(settings or {})
+    model.config.from_flat(defaults)
 
     @dag(
         dag_id=dag_id,
@@ -69,7 +74,7 @@ def retraining_dag(
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
-        params={knob.name: param(knob) for knob in knobs(model.config)},
+        params={knob.name: param(knob, defaults) for knob in knobs(model.config)},
         default_args=DEFAULT_ARGS,
         tags=["catwalk"],
         doc_md=documentation(doc),
@@ -126,7 +131,7 @@ def _run_stage(trainable: Trainable, stage: Stage, schedule: str, limits: Limits
     config = trainable.config.from_flat(dict(context["params"]))
     ledger, observer = open_ledger()
     origin = dag_run.dag_id, dag_run.run_id
-    told: dict[str, Any] = {"observer": observer, "schedule": schedule, "limits": limits}
+    told: dict[str, Any] = {"observer": observer, "schedule": schedule, "limits": limits, "begins": begins(dag_run)}
     run = open_run(ledger, run_id_of(dag_run), trainable, config, trigger, *origin, **told)
     STAGE_FUNCTIONS[stage](run, observer)
     return run

@@ -14,6 +14,7 @@ from catwalk.airflow.tasks import (
     TRAINING_TIMEOUT,
     ReportLink,
     announce,
+    begins,
     documentation,
     of_callers_file,
     open_ledger,
@@ -161,7 +162,8 @@ def _train(trainable: Trainable, trial: Trial) -> None:
     config, *trials = (trainable.config.from_flat({**base, **one}) for one in (trial, *_plan(trainable)))
     origin = dag_run.dag_id, dag_run.run_id, _sweep_id()
     ledger, observer = open_ledger()
-    run = open_run(ledger, _own_run_id(), trainable, config, "sweep", *origin, trials, observer)
+    begun = begins(dag_run)
+    run = open_run(ledger, _own_run_id(), trainable, config, "sweep", *origin, trials, observer, begins=begun)
     for stage in ("ingest", "train"):
         STAGE_FUNCTIONS[stage](run, observer)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset, AssetAlias, BaseOperatorLink, CronTriggerTimetable, Param, get_current_context
@@ -73,15 +74,16 @@ def of_callers_file(made: DAG) -> DAG:
     return made
 
 
-def param(knob: Knob) -> Param:
-    """A field of the form that Airflow shows when a DAG is triggered."""
+def param(knob: Knob, defaults: Mapping[str, Any] | None = None) -> Param:
+    """A field of the form that Airflow shows when a DAG is triggered, with the DAG's own default where it has one."""
     kind = {int: "integer", float: "number", str: "string"}[knob.type]
     schema: dict[str, Any] = {"type": ["null", kind] if knob.nullable else kind}
     if knob.choices:
         schema["enum"] = list(knob.choices)
     if knob.bounds:
         schema |= _limits(knob.bounds)
-    return Param(knob.text_default, title=knob.name, description=knob.help, section=knob.section, **schema)
+    default = (defaults or {}).get(knob.name, knob.text_default)
+    return Param(default, title=knob.name, description=knob.help, section=knob.section, **schema)
 
 
 def _limits(bounds: Bounds) -> dict[str, Any]:
@@ -112,6 +114,12 @@ def run_id_of(dag_run: Any, map_index: int | None = -1) -> str:
     from catwalk.ledger.runs import run_id_of_dag_run
 
     return run_id_of_dag_run(dag_run.run_after, dag_run.dag_id, dag_run.run_id, -1 if map_index is None else map_index)
+
+
+def begins(dag_run: Any) -> datetime:
+    """The time that a DAG run is for: its logical date, or without one, when it was due; the same at every try."""
+    found: datetime = dag_run.logical_date or dag_run.run_after
+    return found
 
 
 def open_ledger() -> tuple[Ledger, Observer]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,12 +212,18 @@ def _classes(arrays: dict[str, NDArray[np.float32]]) -> Integers:
 
 
 def compare_examples(run: Run, champion: Run) -> Examples:
-    """What a run was trained on, beside what the champion was; not newer where that can't be known."""
+    """What a run was trained on, beside what the champion was: later data of the same feed that has all of the
+    champion's is newer. Not newer where that can't be known."""
     try:
         ours, theirs = (_dataset(one) for one in (run, champion))
+        dated = Examples.dated(ours, theirs)
+        if dated and not dated.newer:
+            return dated
         if ours.files == theirs.files:
             return Examples.of(set(), set())
-        return Examples.of(training_examples(run.store, ours), training_examples(run.store, theirs))
+        found = Examples.of(training_examples(run.store, ours), training_examples(run.store, theirs))
+        times = f" It is as of {ours.as_of}, and the champion's as of {theirs.as_of}." if dated else ""
+        return replace(found, sentence=found.sentence + times)
     except _UNUSABLE as error:
         return Examples(False, f"Whether its data is newer is not known, so it counts as not newer: {error}.")
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catwalk.gate.config import GateConfig
+from catwalk.ledger.records.dataset import DatasetRecord, moment
 from catwalk.ledger.records.decision import CheckRecord, Verdict
 from catwalk.ledger.records.evaluation import EvaluationRecord
 from catwalk.ledger.records.values import class_names, is_finite
@@ -71,7 +72,7 @@ class Examples:
     """The challenger's training examples beside the champion's."""
 
     newer: bool
-    """All of the champion's are among them, and others: until data carries its date, nothing else is newer."""
+    """All of the champion's are among them, and others; where both say of when they are, as of later."""
     sentence: str
 
     @classmethod
@@ -83,6 +84,17 @@ class Examples:
         if lost:
             return cls(False, f"No newer data: of the champion's {len(champion):,} examples it lacks {lost:,}.")
         return cls(False, "No newer data: it learnt from the same examples as the champion.")
+
+    @classmethod
+    def dated(cls, challenger: DatasetRecord, champion: DatasetRecord) -> Examples | None:
+        """Compares by what two datasets say of when and whence they are; None: one of them does not say when."""
+        if not challenger.as_of or not champion.as_of:
+            return None
+        if challenger.source and champion.source and challenger.source != champion.source:
+            return cls(False, f"No newer data: it is of {challenger.source}, and the champion's of {champion.source}.")
+        later = moment(challenger.as_of) > moment(champion.as_of)
+        word = "Newer" if later else "No newer"
+        return cls(later, f"{word} data: as of {challenger.as_of}, and the champion's is as of {champion.as_of}.")
 
 
 @dataclass(frozen=True)

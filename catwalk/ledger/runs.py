@@ -302,6 +302,11 @@ def with_training(summary: SummaryRecord, record: TrainingRecord) -> SummaryReco
     )
 
 
+def with_dataset(summary: SummaryRecord, record: DatasetRecord) -> SummaryRecord:
+    """A summary, with what the run learns from."""
+    return replace(summary, dataset_sha256=record.sha256, statistics=record.statistics, as_of=record.as_of)
+
+
 def with_evaluation(summary: SummaryRecord, record: EvaluationRecord) -> SummaryRecord:
     """A summary, with what a test has measured."""
     return replace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from catwalk.ledger.runs import Run
+from catwalk.ledger.runs import Run, with_dataset
 from catwalk.stages.lifecycle.attempts import already_done, attempt
 from catwalk.telemetry.observer import Observer
 from catwalk.trainable import config_of, of_run
@@ -35,8 +35,4 @@ def ingest(run: Run, observer: Observer) -> None:
         log.info("training data: %s", ", ".join(f"{name} {value:.4f}" for name, value in record.statistics.items()))
         train = record.splits["train"]
         shares = [count / train.examples for count in train.class_counts]
-        this.summarise(
-            lambda summary: replace(
-                summary, dataset_sha256=record.sha256, class_shares=shares, statistics=record.statistics
-            )
-        )
+        this.summarise(lambda summary: replace(with_dataset(summary, record), class_shares=shares))

@@ -11,6 +11,7 @@ from catwalk.gate.config import Thresholds
 from catwalk.gate.decision import Examples, Role
 from catwalk.gate.judgement import PairedBaseline, judge
 from catwalk.gate.promotion import promote
+from catwalk.ledger.records.dataset import DatasetRecord
 from catwalk.ledger.records.decision import DecisionRecord
 from catwalk.ledger.records.evaluation import EvaluationRecord
 from catwalk.ledger.records.model import ChampionRecord
@@ -20,7 +21,6 @@ from catwalk.problems import described
 from catwalk.problems.answers import Answers, Tested, incomparable, paired
 from catwalk.problems.paired.pairing import Pairs
 from catwalk.storage.swap import swap
-from catwalk.tracking.arguments.dataset import moment
 
 _NO_MODEL = "No model was given to run.model(), so there is nothing that could ship."
 _ANOTHER = "The model that was given last is not the one that was tested: call run.test(…) after run.model(…)."
@@ -94,17 +94,13 @@ def _examples(run: Run, others: dict[Role, str]) -> Examples:
     """Whether the run's data is newer than the champion's, by what both say of themselves."""
     if "champion" not in others:
         return Examples(False, "")
-    ours, theirs = (_as_of(one) for one in (run, Run(run.store, others["champion"])))
-    if not ours or not theirs:
-        return Examples(False, "Whether its data is newer is not known: run.data(as_of=…) says it, in both runs.")
-    if moment(ours) > moment(theirs):
-        return Examples(True, f"Newer data: as of {ours}, and the champion's is as of {theirs}.")
-    return Examples(False, f"No newer data: as of {ours}, and the champion's is as of {theirs}.")
+    ours, theirs = (_dataset(one) for one in (run, Run(run.store, others["champion"])))
+    unknown = Examples(False, "Whether its data is newer is not known: run.data(as_of=…) says it, in both runs.")
+    return (Examples.dated(ours, theirs) if ours and theirs else None) or unknown
 
 
-def _as_of(run: Run) -> str:
+def _dataset(run: Run) -> DatasetRecord | None:
     try:
-        dataset = run.dataset()
+        return run.dataset()
     except CatwalkError:
-        return ""
-    return dataset.as_of if dataset else ""
+        return None

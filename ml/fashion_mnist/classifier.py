@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +33,13 @@ class Classifier:
             model=config.model,
             epochs=config.training.epochs,
             seed=config.training.seed,
-            synthetic=config.data.source == "synthetic",
+            synthetic=config.data.synthetic,
             checkpoint_seconds=config.training.checkpoint_seconds,
         )
+
+    def dated(self, config: RunConfig, begins: datetime) -> RunConfig:
+        """A feed is read up to the day, in UTC, on which the run begins, where the configuration names none."""
+        return replace(config, data=config.data.dated(begins.astimezone(UTC).date()))
 
     def load(self, config: RunConfig) -> Data:
         """The three splits: ``images``, uint8 (n, 28, 28), and ``labels``, uint8 (n,)."""
@@ -46,6 +52,7 @@ class Classifier:
             },
             statistics=statistics(splits["train"].images),
             source=config.data.source,
+            as_of=config.data.as_of or "",
             details={"split_seed": config.data.split_seed},
         )
 

@@ -5,12 +5,14 @@ Imports nothing heavy, since DAG files read it each time Airflow parses them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Literal, get_args
 
 from catwalk.gate.config import GateConfig
 from catwalk.knobs import Bounds, Config, Section, number, require, setting
 from catwalk.ledger.records.training import MOST_PLANNED_EPOCHS
+from ml.fashion_mnist import drifts
 
 CLASSES = (
     "t-shirt-top",
@@ -29,23 +31,70 @@ SIDE = 28
 """Pixels of a picture's side."""
 
 
+Source = Literal["fashion-mnist", "synthetic", "feed", "synthetic-feed"]
+
+
 @dataclass(frozen=True)
 class DataConfig(Section):
     """Which examples a run sees."""
 
-    source: Literal["fashion-mnist", "synthetic"] = "fashion-mnist"
-    """Dataset: the real Fashion-MNIST, or synthetic images in the same format (for trying things out)."""
+    source: Source = "fashion-mnist"
+    """Dataset: the real Fashion-MNIST, or synthetic images in the same format (for trying things out); a feed brings
+    the training images of either by day."""
     train_examples: int = number(55_000, 10, 59_990, multiple_of=10, helps="memory", varies=True)
-    """Training examples to use, at most 60,000 less those for validation; fewer leaves room for newer data later."""
+    """Training examples to use, at most 60,000 less those for validation; fewer leaves room for newer data later. A
+    feed has brought about as many when all have arrived, less what is test for ever."""
     validation_examples: int = number(5_000, 10, 30_000, multiple_of=10)
-    """Examples held back from the 60,000 for validation, the same number in each class."""
+    """Examples held back from the 60,000 for validation, the same number in each class; of a feed, about as many when
+    all have arrived."""
     split_seed: int = number(20_170_825, 0, 2**32 - 1)
     """Seed of the train/validation split; part of the dataset's hash."""
+    as_of: str | None = setting(None, varies=False)
+    """Day (UTC) up to which a feed is read, such as 2026-11-25; empty: that of the DAG run's logical date, or today."""
+    feed_start: str = setting("2026-01-01", varies=False)
+    """First day (UTC) of a feed, on which half of its examples are there."""
+    feed_days: int = number(1_095, 1, 36_500)
+    """Days after the first in which a feed brings the other half, equally many each day."""
+    gap_days: int = number(1, 0, 3_650)
+    """Days before as_of that a feed keeps out of training and validation, as where labels come late."""
+    drifts: str = setting("", varies=False)
+    """How a feed changes: DAY KIND [STRENGTH], …, of none, brightness, rotation, class-mix and label-noise, such as
+    2026-12-01 rotation 15, 2027-01-01 none; empty: it does not."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.source in ("fashion-mnist", "synthetic"), "source", self.source, "fashion-mnist or synthetic")
+        require(self.source in get_args(Source), "source", self.source, " or ".join(get_args(Source)))
         Bounds(10, 60_000 - self.validation_examples).check("train_examples", self.train_examples)
+        for knob in ("as_of", "drifts"):
+            value = getattr(self, knob)
+            require(not value or self.comes_by_day, knob, value, f"empty, for source {self.source} is no feed")
+        drifts.schedule(self.drifts)
+        self._check_days()
+
+    def _check_days(self) -> None:
+        first = drifts.day("feed_start", self.feed_start)
+        if self.as_of is not None:
+            least = first + timedelta(days=self.gap_days)
+            told = f"{least} or later (feed_start and gap_days)"
+            require(drifts.day("as_of", self.as_of) >= least, "as_of", self.as_of, told)
+
+    @property
+    def comes_by_day(self) -> bool:
+        """It is a feed."""
+        return self.source.endswith("feed")
+
+    @property
+    def synthetic(self) -> bool:
+        """The images are made up."""
+        return self.source.startswith("synthetic")
+
+    def dated(self, day: date) -> DataConfig:
+        """With the day up to which the feed is read, where none is named.
+
+        Raises:
+            ConfigError: the feed begins later.
+        """
+        return replace(self, as_of=day.isoformat()) if self.comes_by_day and not self.as_of else self
 
 
 @dataclass(frozen=True)
@@ -114,5 +163,6 @@ class RunConfig(Config):
 
     @property
     def model(self) -> str:
-        """Name under which versions of this model compete; synthetic data never competes with real data."""
-        return "mlp" if self.data.source == "fashion-mnist" else "mlp-synthetic"
+        """Name under which versions of this model compete; synthetic data never competes with real data, nor a feed
+        with what is there from the beginning."""
+        return "mlp" + "-synthetic" * self.data.synthetic + "-feed" * self.data.comes_by_day

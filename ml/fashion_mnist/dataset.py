@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from catwalk.errors import DatasetError
-from ml.fashion_mnist import published, synthetic
+from ml.fashion_mnist import feed, published, synthetic
 from ml.fashion_mnist.config import CLASSES, DataConfig
 from ml.fashion_mnist.published import IncompleteError, raw_folder, read_files
 
@@ -50,14 +50,17 @@ def read_splits(config: DataConfig) -> dict[str, Split]:
     """The three splits, read from disk.
 
     Train and validation are drawn from the 60,000 training images, class by class with the split's own seed; the test
-    split is the published one.
+    split is the published one. All three of a feed are of those 60,000 (see :mod:`ml.fashion_mnist.feed`).
 
     Raises:
         DatasetError: a file is missing, truncated or corrupt, or can't be read.
         DownloadError: it is not here, and could not be downloaded this time.
     """
-    files = _synthetic_files() if config.source == "synthetic" else _published_files()
+    files = _synthetic_files() if config.synthetic else _published_files()
     images, labels = _tensors(files, "train")
+    if config.comes_by_day:
+        found = feed.arrived(images.numpy(), labels.numpy(), config)
+        return {name: Split.of(arrays) for name, arrays in found.items()}
     train, validation = stratified(labels, config)
     return {
         "train": Split(images[train].contiguous(), labels[train]),

@@ -154,6 +154,7 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
     yield "seed", str(summary.seed)
     yield "code", _code(summary.git_commit)
     yield "dataset", _code(summary.dataset_sha256)
+    yield "data as of", summary.as_of
     yield "weights", _code(summary.model_sha256)
 
 

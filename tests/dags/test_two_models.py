@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from airflow.sdk import Asset, CronTriggerTimetable
 from catwalk.clients.airflow_api import champion_assets
 from catwalk.errors import ConfigError, InputError
 from catwalk.knobs import knobs
+from ml.fashion_mnist.config import RunConfig
 from stack.settings import PROJECT
 from tests.models.shapes.model import Settings
 
@@ -22,6 +24,8 @@ from catwalk.airflow.sweep import sweep_dag
 shapes = retraining_dag("tests.models.shapes:SHAPES", dag_id="shapes", schedule="15 */6 * * *", doc="Of shapes.")
 sweep = sweep_dag("tests.models.shapes:SHAPES", dag_id="shapes_sweep", space={"rounds": [2, 4]})
 never = retraining_dag("tests.models.shapes:SHAPES", dag_id="shapes_by_hand", schedule="None")
+settings = {"source": "feed", "hidden": "64,32", "drifts": "2026-12-01 rotation 15"}
+feed = retraining_dag("ml.fashion_mnist:CLASSIFIER", dag_id="fashion_feed", settings=settings)
 """
 
 
@@ -39,7 +43,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_each_dag_has_its_own_schedule_and_its_own_settings(found: Any) -> None:
-    assert set(found) == {"shapes", "shapes_sweep", "shapes_by_hand", "fashion_training"}
+    assert set(found) == {"shapes", "shapes_sweep", "shapes_by_hand", "fashion_training", "fashion_feed"}
     for name, cron in (("shapes", "15 */6 * * *"), ("fashion_training", "0 3 * * *")):
         assert found[name].schedule == CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0))
     assert found["shapes_by_hand"].schedule is None
@@ -53,6 +57,21 @@ def test_each_dag_has_its_own_schedule_and_its_own_settings(found: Any) -> None:
         ]  # fmt: skip
         assert found[name].tags == {"catwalk"}
     assert found["shapes"].doc_md == "Of shapes."
+
+
+def test_a_dag_has_defaults_of_its_own_for_the_runs_that_nobody_fills_a_form_for(found: Any) -> None:
+    config = RunConfig.from_flat(found["fashion_feed"].params.dump())
+    assert (config.data.source, config.network.hidden) == ("feed", (64, 32))
+    assert config.data.drifts == "2026-12-01 rotation 15"
+    assert RunConfig.from_flat(found["fashion_training"].params.dump()) == RunConfig()
+
+
+def test_a_run_is_for_its_logical_date_or_for_the_time_that_it_was_due_at() -> None:
+    from catwalk.airflow.tasks import begins
+
+    logical, due = datetime(2026, 11, 25, 3, tzinfo=UTC), datetime(2026, 11, 27, 9, tzinfo=UTC)
+    assert begins(SimpleNamespace(logical_date=logical, run_after=due)) == logical
+    assert begins(SimpleNamespace(logical_date=None, run_after=due)) == due
 
 
 def test_airflow_shows_the_code_of_the_file_that_asked_for_a_dag(found: Any) -> None:
@@ -85,3 +104,7 @@ def test_what_makes_no_sense_is_refused_when_the_file_is_read() -> None:
         retraining_dag("tests.models.shapes:SHAPES", dag_id="it", schedule="at night")
     with pytest.raises(InputError, match=r"thresholds: expected limits of alerts: .*; got 'accuracy'"):
         retraining_dag("tests.models.shapes:SHAPES", dag_id="it", thresholds={"accuracy": 0.9})
+    with pytest.raises(ConfigError, match="unknown setting 'epochs'"):
+        retraining_dag("tests.models.shapes:SHAPES", dag_id="it", settings={"epochs": 3})
+    with pytest.raises(ConfigError, match="as_of must be empty, for source fashion-mnist is no feed"):
+        retraining_dag("ml.fashion_mnist:CLASSIFIER", dag_id="it", settings={"as_of": "2026-11-25"})

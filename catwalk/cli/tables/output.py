@@ -259,7 +259,7 @@ def _facts(
         ("parameters", escape(parameters)),
         *_seed(summary),
         ("code", escape(summary.git_commit or "not a git checkout")),
-        ("dataset", summary.dataset_sha256 or "-"),
+        ("dataset", (summary.dataset_sha256 or "-") + (f", as of {escape(summary.as_of)}" if summary.as_of else "")),
         ("model", f"{summary.model_sha256 or '-'}{_size(training)}"),
         *_not_in_prometheus(summary),
     ]

@@ -55,6 +55,7 @@ _FACTS: Keys = {
     "decision": str,
     "reason": str,
     "dataset_sha256": str,
+    "as_of": str,
     "model_sha256": str,
     "git_commit": str,
     "synthetic": bool,

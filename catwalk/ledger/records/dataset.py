@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from catwalk.ledger.records.values import check_classes, completed, old_statistics
@@ -46,3 +47,13 @@ class DatasetRecord:
     def upgraded(values: dict[str, Any]) -> dict[str, Any]:
         """JSON values of any version, with the statistics by name."""
         return completed(values, statistics=old_statistics)
+
+
+def moment(as_of: str) -> datetime:
+    """A time of ISO 8601, in UTC where it names no zone.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = datetime.fromisoformat(as_of)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

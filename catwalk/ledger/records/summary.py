@@ -60,6 +60,8 @@ class SummaryRecord:
     series_left_out: int = 0
     """As in run.json."""
     dataset_sha256: str = ""
+    as_of: str = ""
+    """As in dataset.json."""
     classes: list[str] = field(default_factory=list)
     """As in run.json."""
     class_shares: list[float] = field(default_factory=list)

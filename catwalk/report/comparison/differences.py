@@ -315,6 +315,7 @@ def differing_parameters(entries: Sequence[Entry]) -> dict[str, list[Any]]:
     sources: dict[str, Callable[[Entry], Any]] = {
         "seed": lambda entry: None if entry.logs or not entry.record.value else entry.record.value.seed,
         "dataset": lambda entry: entry.dataset.value and entry.dataset.value.sha256[:12],
+        "as_of": lambda entry: entry.dataset.value and (entry.dataset.value.as_of or None),
         "code": lambda entry: entry.record.value and entry.record.value.code_sha256[:12],
     }
     flat = {entry.run_id: entry.record.value.parameters if entry.record.value else {} for entry in entries}

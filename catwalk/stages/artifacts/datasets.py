@@ -47,6 +47,7 @@ def store_data(store: Store, data: Data, classes: Sequence[str], synthetic: bool
         statistics=dict(data.statistics),
         splits={name: SplitStatistics(sum(of_classes), of_classes) for name, of_classes in counts.items()},
         files=files,
+        as_of=data.as_of,
         digests_sha256=hashlib.sha256(known).hexdigest(),
     )
     folder = f"datasets/{record.sha256}"

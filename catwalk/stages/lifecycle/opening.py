@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from catwalk.environment import versions
 from catwalk.errors import ConfigError
@@ -19,7 +20,7 @@ from catwalk.ledger.runs import Ledger, Run, seed_of
 from catwalk.replay.room import with_room
 from catwalk.stages.lifecycle import provenance
 from catwalk.telemetry.observer import Observer
-from catwalk.trainable import Plan, Trainable, find
+from catwalk.trainable import Dated, Plan, Trainable, find
 
 
 def open_run(
@@ -35,6 +36,7 @@ def open_run(
     observer: Observer | None = None,
     schedule: str = "",
     limits: Mapping[str, Threshold] | None = None,
+    begins: datetime | None = None,
 ) -> Run:
     """Writes run.json, or finds the one that an earlier try has written.
 
@@ -51,6 +53,7 @@ def open_run(
         observer: who is told of the run; series are reserved for one that sends.
         schedule: of the DAG, where its file says one.
         limits: of alerts (:data:`catwalk.gate.config.LIMITS`), alone or with their reasons.
+        begins: the time that the run is for, the same at every try; None: now.
 
     Raises:
         ConfigError: the Trainable plans nonsense for this configuration.
@@ -58,6 +61,8 @@ def open_run(
         RunConflictError: the run was started with other parameters or by other code.
     """
     thresholds, reasons = of_alerts(limits or {})
+    if isinstance(trainable, Dated):
+        config = trainable.dated(config, begins or datetime.now(UTC))
     record = _record(run_id, trainable, config, trigger)
     record = replace(record, dag_id=dag_id, dag_run_id=dag_run_id, sweep=sweep, schedule=schedule)
     record = with_limits(ledger.store, replace(record, thresholds=thresholds, threshold_reasons=reasons))

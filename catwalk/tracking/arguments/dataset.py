@@ -7,12 +7,12 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 from catwalk.errors import InputError, shown
-from catwalk.ledger.records.dataset import DatasetRecord
-from catwalk.ledger.runs import Run, touched
+from catwalk.ledger.records.dataset import DatasetRecord, moment
+from catwalk.ledger.runs import Run, touched, with_dataset
 from catwalk.redaction import without_credentials
 from catwalk.tracking.arguments.plain import text
 
@@ -24,7 +24,7 @@ def record(as_of: Any, source: str, sha256: str, statistics: Mapping[str, float]
     """
     told = as_of.isoformat() if isinstance(as_of, date) else str(as_of or "")
     if told:
-        moment(told)
+        _check_moment(told)
     if not re.fullmatch("([0-9a-f]{64})?", text("sha256", sha256)):
         raise InputError(f"sha256: expected 64 hex digits; got {shown(sha256, 70)}")
     named = without_credentials(text("source", source))[:500]
@@ -36,19 +36,11 @@ def record(as_of: Any, source: str, sha256: str, statistics: Mapping[str, float]
 def store(run: Run, found: DatasetRecord) -> None:
     """Writes ``dataset.json``; what an attempt before has said is replaced."""
     run.store.put_record(run.key("dataset.json"), replace(found, synthetic=run.record.synthetic))
-    run.update_summary(
-        lambda summary: touched(replace(summary, dataset_sha256=found.sha256, statistics=found.statistics), time.time())
-    )
+    run.update_summary(lambda summary: touched(with_dataset(summary, found), time.time()))
 
 
-def moment(text: str) -> datetime:
-    """A time of ISO 8601, in UTC where it names no zone.
-
-    Raises:
-        InputError: it is none.
-    """
+def _check_moment(told: str) -> None:
     try:
-        found = datetime.fromisoformat(text)
+        moment(told)
     except ValueError:
-        raise InputError(f"as_of: expected a date or time, such as '2026-11-25'; got {shown(text)}") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        raise InputError(f"as_of: expected a date or time, such as '2026-11-25'; got {shown(told)}") from None

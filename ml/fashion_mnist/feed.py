@@ -1,0 +1,156 @@
+"""The training images of Fashion-MNIST as they would come in: by day, and from some day on changed.
+
+All about an example follows from its key, a digest of its picture: whether it is test for ever, for validation or for
+training, and on which day it arrives. How it looks then follows from that day. So the same `as_of` gives the same bytes
+on every machine, a later one has all that an earlier one has trained on, and what is test is never trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from catwalk.errors import DatasetError
+from ml.fashion_mnist import drifts
+from ml.fashion_mnist.config import CLASSES, DataConfig
+from ml.fashion_mnist.drifts import FAVOURED, Drift
+
+Arrays = dict[str, NDArray[Any]]
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+Rows = NDArray[np.bool_]
+
+TEST_SHARE = 0.2
+"""Of all examples: they are test for ever, whatever the settings."""
+TEST_EXAMPLES = 6_000
+"""The newest so many of them are the test split: of so many, two equally good models are told to be within half a point
+of each other. About as many are there on the first day."""
+BACKLOG = 0.5
+"""Share of all examples that is there on the first day."""
+
+
+def arrived(images: Bytes, labels: Bytes, config: DataConfig) -> dict[str, Arrays]:
+    """The splits train, validation and test as of a day, each with ``images`` and ``labels``.
+
+    Args:
+        images: all that ever arrive, (n, 28, 28).
+        labels: their classes, (n,).
+        config: of a feed, with the day.
+
+    Raises:
+        DatasetError: no day is named, or a split has no example by then.
+    """
+    if not config.as_of:
+        raise DatasetError("the feed has no as_of; name the day up to which it is read, such as 2026-11-25")
+    keys = _Keys.of(images)
+    today, day = _number(config.as_of, config), keys.days(config)
+    comes = _comes(keys, labels, day, config)
+    learnt = comes & (day <= today - config.gap_days) & ~keys.test
+    place = keys.places(config.split_seed) * len(labels) * (1 - TEST_SHARE)
+    held_back = place < config.validation_examples
+    wanted = place < config.validation_examples + config.train_examples
+    chosen = {
+        "train": learnt & ~held_back & wanted,
+        "validation": learnt & held_back,
+        "test": _newest(comes & (day <= today) & keys.test, keys.arrival),
+    }
+    for name, rows in chosen.items():
+        if not rows.any():
+            raise DatasetError(f"as of {config.as_of} the feed has brought no {name} example; give a later as_of")
+    return {
+        name: _drifted(images[rows], labels[rows], day[rows], keys.noise[rows], config) for name, rows in chosen.items()
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Keys:
+    """Of each example, its key and numbers from 0 to 1 that follow from it and from nothing else, (n,) each."""
+
+    digests: list[bytes]
+    role: Floats
+    arrival: Floats
+    chance: Floats
+    noise: Floats
+
+    @classmethod
+    def of(cls, images: Bytes) -> _Keys:
+        digests = [hashlib.blake2b(row.tobytes(), digest_size=32).digest() for row in images]
+        return cls(digests, *_numbers(b"".join(digests), 4))
+
+    @property
+    def test(self) -> Rows:
+        """Those that are test for ever."""
+        return self.role < TEST_SHARE
+
+    def places(self, seed: int) -> Floats:
+        """Other numbers, by which train and validation are drawn."""
+        salt = seed.to_bytes(8, "little")
+        return _numbers(b"".join(hashlib.blake2b(key, digest_size=8, key=salt).digest() for key in self.digests), 1)[0]
+
+    def days(self, config: DataConfig) -> NDArray[np.int64]:
+        """On which each arrives, 0 for the feed's first."""
+        later = (self.arrival - BACKLOG) / (1 - BACKLOG) * config.feed_days
+        return np.ceil(later).clip(0).astype(np.int64)
+
+
+def _numbers(digests: bytes, columns: int) -> list[Floats]:
+    """53 bits of each 8 bytes, from 0 to 1."""
+    words = np.frombuffer(digests, dtype="<u8").reshape(-1, columns)
+    return list((words >> np.uint64(11)).astype(np.float64).T / 2**53)
+
+
+def _number(day: str, config: DataConfig) -> int:
+    """A day's number, 0 for the feed's first."""
+    return (date.fromisoformat(day) - date.fromisoformat(config.feed_start)).days
+
+
+def _eras(day: NDArray[np.int64], config: DataConfig) -> Iterator[tuple[Drift, Rows]]:
+    """Each drift of the schedule, and the examples that arrive while it lasts."""
+    found = drifts.schedule(config.drifts)
+    ends = [*(_number(drift.day.isoformat(), config) for drift in found), np.inf]
+    for drift, (first, end) in zip(found, pairwise(ends), strict=True):
+        yield drift, (day >= first) & (day < end)
+
+
+def _comes(keys: _Keys, labels: Bytes, day: NDArray[np.int64], config: DataConfig) -> Rows:
+    """Whether an example ever arrives: a class mix leaves out most of the classes that it does not favour."""
+    comes = np.ones(len(labels), dtype=bool)
+    for drift, rows in _eras(day, config):
+        if drift.kind == "class-mix":
+            comes &= ~rows | (labels == FAVOURED) | (keys.chance < 1 / drift.strength)
+    return comes
+
+
+def _newest(rows: Rows, arrival: Floats) -> Rows:
+    """Those that have arrived last."""
+    found = np.flatnonzero(rows)
+    chosen = np.zeros_like(rows)
+    chosen[found[np.argsort(arrival[found], kind="stable")[-TEST_EXAMPLES:]]] = True
+    return chosen
+
+
+def _drifted(images: Bytes, labels: Bytes, day: NDArray[np.int64], noise: Floats, config: DataConfig) -> Arrays:
+    """Examples as they look when they arrive."""
+    for drift, rows in _eras(day, config):
+        if drift.kind == "label-noise":
+            wrong = rows & (noise < drift.strength)
+            labels[wrong] = (labels[wrong] + 1 + noise[wrong] / drift.strength * (len(CLASSES) - 1)) % len(CLASSES)
+        elif drift.kind in ("brightness", "rotation"):
+            images[rows] = changed(images[rows], drift)
+    return {"images": images, "labels": labels}
+
+
+def changed(images: Bytes, drift: Drift) -> Bytes:
+    """Pictures, (n, 28, 28), as a drift of their looks makes them."""
+    if drift.kind == "brightness":
+        return np.asarray(np.rint(images * drift.strength).clip(0, 255), dtype=np.uint8)
+    turned = [np.asarray(Image.fromarray(one).rotate(drift.strength, Image.Resampling.BILINEAR)) for one in images]
+    return np.stack(turned) if turned else images
