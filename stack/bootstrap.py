@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -52,6 +53,7 @@ def main() -> int:
             for module in sorted(path.parent for path in MODULES.glob("*/go.mod")):
                 _tool(module)
             _prometheus_pages(MODULES / "prometheus")
+            _schemas(MODULES / "kubeconform")
         except SetupError as error:
             return _fail(str(error))
         except KeyboardInterrupt:
@@ -141,6 +143,39 @@ def _prometheus_pages(module: Path) -> None:
         shutil.rmtree(build, ignore_errors=True)
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(wanted)
+
+
+def _schemas(module: Path) -> None:
+    """Lays down what kubeconform checks manifests by: files of Go modules that no program here is built from."""
+    wanted = (module / "schemas.json").read_bytes()
+    folder = TOOLS / f"{module.name}-{tool_version((module / 'go.mod').read_text())}" / "schemas"
+    stamp = folder / ".laid"
+    if _stamped(stamp, _digest(wanted)):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in json.loads(wanted):
+        source = _go_module(each["module"], each["sum"])
+        for name in each["files"]:
+            shutil.copyfile(source / name, folder / Path(name).name)
+            (folder / Path(name).name).chmod(0o644)  # the module cache is read-only
+    stamp.write_text(_digest(wanted))
+
+
+def _go_module(name: str, wanted: str) -> Path:
+    """The folder of a Go module in Go's cache, whose sum is checked as a go.sum would."""
+    _say(f"downloading {name} …")
+    # Outside of any module: nothing here is built from it, so it is in no go.mod.
+    command = [find_go(), "mod", "download", "-json", name]
+    environment = {**os.environ, "GOFLAGS": "", "GO111MODULE": "on"}
+    done = subprocess.run(command, cwd=TOOLS, env=environment, capture_output=True, text=True, check=False)
+    found = json.loads(done.stdout) if done.stdout else {"Error": _cause(done.stderr)}
+    if found.get("Error"):
+        raise SetupError(
+            f"downloading {name} failed: {' '.join(found['Error'].split())[:300]}; mend it and start again"
+        )
+    if found["Sum"] != wanted:
+        raise SetupError(f"{name} has the sum {found['Sum']}, not {wanted}: it is another one than was pinned")
+    return Path(found["Dir"])
 
 
 def tool_packages(go_mod: str) -> list[str]:

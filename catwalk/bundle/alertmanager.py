@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -15,13 +16,27 @@ _BASES = r"or \.Labels\.exporter \.Labels\.registry"
 """Where the texts look for the exporter's address: the external labels of our own Prometheus."""
 
 
-def fragment(options: Options, head: str) -> str:
-    """Routes, receivers and inhibitions, to be merged into a configuration."""
+@dataclass(frozen=True)
+class Hook:
+    """How Alertmanager tells the courier."""
+
+    url: str
+    password_file: str
+
+
+def fragment(options: Options, head: str, hook: Hook | None = None) -> str:
+    """Routes, receivers and inhibitions, to be merged into a configuration.
+
+    Args:
+        hook: if Alertmanager reaches the courier otherwise than people do.
+    """
+    if options.courier_url and not hook:
+        hook = Hook(f"{options.courier_url}/alertmanager", "/etc/alertmanager/catwalk_monitoring_password")
     merged = {
         "route": {"routes": [_route(options)]},
         "receivers": [
             *({"name": name} for name in ("catwalk", "catwalk_nobody", *map(_receiver, options.owners))),
-            *_courier_receivers(options),
+            *_courier_receivers(options, hook),
         ],
         "inhibit_rules": [_inhibition(rule, options) for rule in _committed()["inhibit_rules"]],
     }
@@ -88,12 +103,12 @@ def _courier_routes(options: Options) -> list[dict[str, Any]]:
     return [watchdog, {"receiver": "catwalk_courier", "continue": True}]
 
 
-def _courier_receivers(options: Options) -> list[dict[str, Any]]:
-    if not options.courier_url:
+def _courier_receivers(options: Options, hook: Hook | None) -> list[dict[str, Any]]:
+    if not options.courier_url or not hook:
         return []
-    password = {"username": "catwalk", "password_file": "/etc/alertmanager/catwalk_monitoring_password"}
-    hook = {"url": f"{options.courier_url}/alertmanager", "http_config": {"basic_auth": password}}
-    return [{"name": "catwalk_courier", "webhook_configs": [hook]}]
+    password = {"username": "catwalk", "password_file": hook.password_file}
+    config = {"url": hook.url, "http_config": {"basic_auth": password}}
+    return [{"name": "catwalk_courier", "webhook_configs": [config]}]
 
 
 def _inhibition(rule: dict[str, Any], options: Options) -> dict[str, Any]:

@@ -36,6 +36,12 @@ AIRFLOW__METRICS__TIMER_UNIT_CONSISTENCY=True
 """
 
 
+_NOTE = """\
+> `make …`, and files below `.catwalk` and `.tools`, are of Catwalk's own stack. You run its servers otherwise: look at
+> them, start, stop and silence there, as with `systemctl` or `kubectl`. `catwalk …` works anywhere.
+"""
+
+
 def contents(options: Options) -> dict[str, str]:
     """Path in the bundle → text.
 
@@ -91,4 +97,6 @@ def _runbook(text: str, ours: Scope) -> str:
         lines = [" ".join(line.split()) for line in found if line is not None]
         return "```promql\n" + "".join(f"{line}\n" for line in lines) + "```"
 
-    return re.sub(r"^```promql\n(.*?)^```", asked, text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^```promql\n(.*?)^```", asked, text, flags=re.MULTILINE | re.DOTALL)
+    title, rest = text.split("\n", 1)
+    return f"{title}\n\n{_NOTE}{rest}"

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from catwalk import assets
+from catwalk.bundle import blocks
 from catwalk.bundle.options import STACK, Options
 from catwalk.bundle.promql import Scope, rewritten
 from catwalk.clients.episodes import WATCHDOGS
@@ -80,9 +81,7 @@ def rendered(options: Options) -> list[RuleFile]:
 
 def dump(file: RuleFile, head: str) -> str:
     """As Prometheus reads it, with a comment above."""
-    return (
-        f"{head}\n{yaml.dump({'groups': file.groups}, Dumper=_Blocks, sort_keys=False, width=120, allow_unicode=True)}"
-    )
+    return f"{head}\n{blocks.dump({'groups': file.groups})}"
 
 
 def _groups(file: RuleFile, options: Options, ours: Scope, thresholds: Mapping[str, float]) -> Iterator[Group]:
@@ -155,17 +154,3 @@ def _short(record: str, records: list[str]) -> str:
     """``runs_blocked``; with what is behind it where several are called so."""
     _, name, operation = record.split(":")
     return name if sum(other.split(":")[1] == name for other in records) == 1 else f"{name}:{operation}"
-
-
-class _Blocks(yaml.SafeDumper):
-    """Writes texts of several lines as they are."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        return True
-
-
-def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Blocks.add_representer(str, _block)

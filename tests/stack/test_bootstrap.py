@@ -51,6 +51,7 @@ def test_finds_packages_and_version_in_go_mod() -> None:
     [
         ("alertmanager", "v0.31.1"),
         ("compose-go", "v2.16.2"),
+        ("kubeconform", "v0.8.0"),
         ("prometheus", "v0.315.0"),
         ("statsd_exporter", "v0.31.0"),
         ("versitygw", "v1.8.0"),

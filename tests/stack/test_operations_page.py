@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,14 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from catwalk.environment import env_file
-from catwalk.environment.addresses import PORTS
-from stack import kubernetes, web_config
+from stack import web_config
 from stack.configuration import credentials
 from stack.configuration.environment import client_environment
-from stack.parts.order import parts
 from stack.settings import PROJECT, Settings, tool
-from tests.prometheus.rulebook import rules
 from tests.stack.compose_project import VARIABLES
 from tests.stack.operations import PAGE, blocks
 
@@ -61,42 +56,6 @@ def test_your_own_prometheus_gets_every_job_and_label_that_ours_has(folder: Path
     assert [job["job_name"] for job in theirs["scrape_configs"]] == [job["job_name"] for job in ours["scrape_configs"]]
     assert theirs["global"].keys() == ours["global"].keys()
     assert theirs["global"]["external_labels"].keys() == ours["global"]["external_labels"].keys()
-
-
-def test_rules_become_manifests_of_the_prometheus_operator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    [command] = [line for line in blocks("Kubernetes", "sh") if "stack.kubernetes" in line]
-    words = shlex.split(command)
-    assert kubernetes.main(words[words.index("stack.kubernetes") + 1 : words.index(">")]) == 0
-    manifests = list(yaml.safe_load_all(capsys.readouterr().out))
-    for manifest in manifests:
-        assert (manifest["apiVersion"], manifest["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
-        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", manifest["metadata"]["name"])
-        assert manifest["metadata"]["labels"]["release"] == "kube-prometheus-stack"
-        path = tmp_path / f"{manifest['metadata']['name']}.yml"
-        path.write_text(yaml.safe_dump(manifest["spec"]))
-        promtool("check", "rules", str(path))
-    assert len({manifest["metadata"]["name"] for manifest in manifests}) == len(manifests)
-    found = [rule for manifest in manifests for group in manifest["spec"]["groups"] for rule in group["rules"]]
-    assert sorted(found, key=str) == sorted((rule.body for rule in rules()), key=str)
-
-
-def test_the_manifests_for_kubernetes_fit_the_native_stack(tmp_path: Path) -> None:
-    exporter, values = (list(yaml.safe_load_all(block)) for block in blocks("Kubernetes", "yaml"))
-    deployment, service, monitor = exporter
-    [container] = deployment["spec"]["template"]["spec"]["containers"]
-    flags = parts(Settings(tmp_path))["statsd_exporter"].command
-    assert {argument.partition("=")[0] for argument in container["args"]} <= {flag.partition("=")[0] for flag in flags}
-    assert {port["containerPort"] for port in container["ports"]} == {PORTS["statsd"], PORTS["statsd_exporter"]}
-    assert {port["port"] for port in service["spec"]["ports"]} == {PORTS["statsd"], PORTS["statsd_exporter"]}
-    version = container["image"].rpartition(":")[2]
-    assert f"statsd_exporter {version}" in (PROJECT / "stack/tools/statsd_exporter/go.mod").read_text()
-    [job] = [job for job in committed()["scrape_configs"] if job["job_name"] == "statsd_exporter"]
-    assert monitor["spec"]["sampleLimit"] == job["sample_limit"]
-    assert monitor["spec"]["endpoints"][0]["relabelings"][0]["replacement"] == job["job_name"]
-    shared = env_file.read(PROJECT / "stack" / "catwalk.env")
-    for name, value in values[0]["config"]["metrics"].items():
-        if name not in ("statsd_host", "statsd_port"):
-            assert shared[f"AIRFLOW__METRICS__{name.upper()}"] == value
 
 
 def test_every_generated_secret_is_in_the_table(tmp_path: Path) -> None:

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from catwalk.bundle.options import Options
+
+
+_PANEL = "Options of --format kubernetes"
+
+
+class Format(StrEnum):
+    """What a bundle is made of."""
+
+    FILES = "files"
+    KUBERNETES = "kubernetes"
 
 
 def bundle(
@@ -49,9 +63,44 @@ def bundle(
         str, typer.Option(metavar="UID", help="Prometheus that dashboards open with; default: Grafana's default one.")
     ] = "",
     folder: Annotated[str, typer.Option(help="Grafana's folder for the dashboards.")] = "Catwalk",
+    format_: Annotated[
+        Format, typer.Option("--format", help="Files for servers, or manifests for the Prometheus operator's cluster.")
+    ] = Format.FILES,
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="Ledger that the exporter reads, s3://…", rich_help_panel=_PANEL)
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            help="Catwalk's image, as the cluster pulls it. Default: the one of compose.", rich_help_panel=_PANEL
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Begins the name of each object. Default: catwalk.", rich_help_panel=_PANEL)
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option(help="Namespace of all objects. Default: catwalk.", rich_help_panel=_PANEL)
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A label of each object, which your operator's selectors ask for; may be repeated.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    airflow_namespace: Annotated[
+        str | None, typer.Option(help="Where Airflow runs, which may send. Default: airflow.", rich_help_panel=_PANEL)
+    ] = None,
+    monitoring_namespace: Annotated[
+        str | None,
+        typer.Option(
+            help="Where Prometheus and Alertmanager run, which may ask and tell. Default: monitoring.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
 ) -> None:
     """Write rules, mapping, dashboards and runbooks for a Prometheus, Alertmanager and Grafana of your own."""
-    from catwalk.bundle.files import contents
     from catwalk.bundle.folder import write
     from catwalk.bundle.options import Options
     from catwalk.cli.assignments import THRESHOLD, numbers, pairs
@@ -70,7 +119,33 @@ def bundle(
         datasource=datasource,
         folder=folder,
     )
-    made = contents(options)
+    places = {
+        "store": store,
+        "image": image,
+        "name": name,
+        "namespace": namespace,
+        "label": label,
+        "airflow_namespace": airflow_namespace,
+        "monitoring_namespace": monitoring_namespace,
+    }
+    made = _contents(format_, options, {flag: value for flag, value in places.items() if value is not None})
     gone = write(out, made)
     removed = f", and removed {gone} that are no part of it any more" if gone else ""
     print(f"wrote {len(made)} files to {out}{removed}; {out / 'README.md'} says what goes where")
+
+
+def _contents(format_: Format, options: Options, places: dict[str, Any]) -> dict[str, str]:
+    from catwalk.bundle import files
+    from catwalk.bundle.kubernetes import files as manifests
+    from catwalk.bundle.kubernetes.cluster import Cluster
+    from catwalk.bundle.options import pairs
+    from catwalk.errors import ConfigError
+
+    if format_ is Format.KUBERNETES:
+        if "store" not in places:
+            raise ConfigError("--format kubernetes needs --store s3://bucket[/prefix], which the exporter reads")
+        labels = pairs("--label", places.pop("label", []))
+        return manifests.contents(options, Cluster(**places, labels=labels))
+    if places:
+        raise ConfigError(f"--{next(iter(places)).replace('_', '-')} is for --format kubernetes; give both or neither")
+    return files.contents(options)

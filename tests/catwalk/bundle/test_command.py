@@ -174,3 +174,11 @@ def test_names_and_queries_of_alerts_are_a_guests(tmp_path: Path) -> None:
         assert text.count('team="blue"') == len(re.findall(r"\w:\w+:\w|catwalk_model_info", text)), text
     pages = {path.stem for path in (tmp_path / "runbooks").glob("*.md")}
     assert {Path(rule["annotations"]["runbook_url"]).stem for rule in rules} == pages
+
+
+def test_a_runbook_says_that_its_commands_are_of_our_own_stack(tmp_path: Path) -> None:
+    assert bundle(tmp_path, *PLACES) == 0
+    for path in (tmp_path / "runbooks").glob("*.md"):
+        page = path.read_text()
+        assert re.search(r"make (up|down|status)|[.]catwalk/|[.]tools/", page), "the note can go"
+        assert page.startswith(f"# {path.stem}\n\n> `make …`, and files below `.catwalk`")

@@ -1,0 +1,45 @@
+"""What all manifests have in common: metadata, and how they are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from catwalk.bundle import blocks
+from catwalk.bundle.kubernetes.cluster import OWN_LABELS, Cluster
+
+Manifest = dict[str, Any]
+
+
+def made(
+    version: str, kind: str, name: str, cluster: Cluster, part: str, annotations: Mapping[str, str] | None = None
+) -> Manifest:
+    """The head of an object of a part; what it is comes beside it."""
+    described: Manifest = {
+        "name": name,
+        "namespace": cluster.namespace,
+        "labels": {**chosen(cluster, part), **cluster.labels},
+    }
+    if annotations:
+        described["annotations"] = dict(annotations)
+    return {"apiVersion": version, "kind": kind, "metadata": described}
+
+
+def chosen(cluster: Cluster, part: str) -> dict[str, str]:
+    """Labels that only a part of this Catwalk has."""
+    return {
+        f"{OWN_LABELS}part-of": "catwalk",
+        f"{OWN_LABELS}instance": cluster.name,
+        f"{OWN_LABELS}component": part.replace("_", "-"),
+    }
+
+
+def slug(text: str) -> str:
+    """A text as a part of an object's name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def dump(manifests: Iterable[Manifest], head: str) -> str:
+    """YAML documents, with a comment above."""
+    return head + "\n" + "".join(f"---\n{blocks.dump(manifest)}" for manifest in manifests)

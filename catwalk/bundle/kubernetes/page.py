@@ -1,0 +1,55 @@
+"""The README of a bundle for a cluster."""
+
+from __future__ import annotations
+
+from catwalk.bundle.kubernetes.cluster import Cluster
+from catwalk.bundle.options import Options
+
+
+def text(options: Options, cluster: Cluster, plain: str) -> str:
+    """Markdown.
+
+    Args:
+        plain: that of a bundle of plain files, whose sections hold here too.
+    """
+    sections = plain[plain.index("## Which series") :].replace("`prometheus/scrape.yml`", "`kubernetes/monitors.yaml`")
+    return "\n".join([_HEAD, *_table(_where(options, cluster)), "", *_named(options, cluster), "", sections])
+
+
+_HEAD = """\
+# Catwalk, for your cluster
+
+Made by `catwalk bundle --format kubernetes`. Run it again, with other options or a newer Catwalk, instead of changing a
+file: it replaces its own files, removes those that it no longer makes, and leaves yours alone.
+
+| folder or file | goes to |
+|---|---|"""
+
+
+def _table(rows: list[tuple[str, str]]) -> list[str]:
+    return [f"| {what} | {where} |" for what, where in rows]
+
+
+def _where(options: Options, cluster: Cluster) -> list[tuple[str, str]]:
+    runbooks = ", which has these pages" if options.courier_url else ", where alerts link to"
+    return [
+        ("`kubernetes/`", f"the namespace `{cluster.namespace}`: `kubectl apply --server-side -f kubernetes/`"),
+        ("`airflow/values.yaml`", "Airflow's official Helm chart, beside your values; merge its list `env` into yours"),
+        ("`alertmanager/`", "Alertmanager: merge the lists of `catwalk.yml` into yours; `catwalk.tmpl` is optional"),
+        ("`runbooks/`", f"<{options.courier_url or options.runbooks_url}>{runbooks}"),
+    ]
+
+
+def _named(options: Options, cluster: Cluster) -> list[str]:
+    """What the manifests name and you make."""
+    courier = cluster.called("courier")
+    rows = [
+        (f"Secret `{cluster.called('exporter')}`", "keys of the bucket and Airflow's password, as variables; optional"),
+        (f"ConfigMap `{cluster.name}-settings`", "other variables of exporter and courier; optional"),
+    ]
+    if options.courier_url:
+        rows += [
+            (f"Secret `{courier}`", "`CATWALK_MONITORING_PASSWORD`, in Alertmanager's namespace too"),
+            (f"Secret `{courier}-receivers`", "files that say whom the courier calls out; optional"),
+        ]
+    return ["What you make yourself:", "", "| object | holds |", "|---|---|", *_table(rows)]

@@ -1,0 +1,121 @@
+"""Catwalk's servers: what each is started with and needs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from catwalk.bundle.kubernetes.cluster import Cluster
+from catwalk.bundle.options import Options
+
+STATSD_IMAGE = "prom/statsd-exporter:v0.31.0"
+"""As in docker-compose.yaml."""
+STATSD_PORT = 9125
+_CATWALK_USER, _NOBODY = 50000, 65534
+"""Users of the two images."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One of the programs; it has one pod, for two would each tell half or twice."""
+
+    part: str
+    image: str
+    user: int
+    started: dict[str, list[str]]
+    """`command`, or the `args` of the image's own."""
+    port: int
+    """Of its pages and metrics."""
+    alive: str
+    """Path that answers 200 while it works."""
+    memory: tuple[str, str]
+    """Requested, and at most."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables; it reads more from a ConfigMap and a Secret, if it reads any."""
+    listens: bool = False
+    """Whether it takes StatsD."""
+    volumes: Mapping[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    """Name → where it is mounted, and what it is."""
+    checksum: str = ""
+    """Of what it reads only when it starts."""
+
+
+def servers(options: Options, cluster: Cluster, mapping: str) -> list[Server]:
+    """Those that this bundle is for."""
+    found = [_statsd_exporter(cluster, mapping), _exporter(options, cluster)]
+    return [*found, _courier(options, cluster)] if options.courier_url else found
+
+
+def _statsd_exporter(cluster: Cluster, mapping: str) -> Server:
+    part = "statsd_exporter"
+    return Server(
+        part,
+        STATSD_IMAGE,
+        _NOBODY,
+        {
+            "args": [
+                f"--statsd.listen-udp=:{STATSD_PORT}",
+                f"--statsd.listen-tcp=:{STATSD_PORT}",
+                "--web.listen-address=:9102",
+                "--statsd.mapping-config=/etc/catwalk/mapping.yaml",
+            ]
+        },
+        9102,
+        "/metrics",  # not /-/healthy, which says 200 even where this has broken
+        ("128Mi", "768Mi"),
+        listens=True,
+        volumes={"mapping": ("/etc/catwalk", {"configMap": {"name": cluster.called(part)}})},
+        checksum=hashlib.sha256(mapping.encode()).hexdigest(),
+    )
+
+
+def _exporter(options: Options, cluster: Cluster) -> Server:
+    return Server(
+        "exporter",
+        cluster.image,
+        _CATWALK_USER,
+        {"command": ["python", "-m", "catwalk_exporter", "--host", "0.0.0.0", "--port", "9180"]},
+        9180,
+        "/healthz",
+        ("256Mi", "1Gi"),
+        {
+            "CATWALK_STORE": cluster.store,
+            "CATWALK_STATSD": f"{cluster.host('statsd_exporter')}:{STATSD_PORT}",
+            **_links(options),
+        },
+        volumes={"tmp": ("/tmp", {"emptyDir": {"sizeLimit": "1Gi"}})},
+    )
+
+
+def _courier(options: Options, cluster: Cluster) -> Server:
+    name = cluster.called("courier")
+    return Server(
+        "courier",
+        cluster.image,
+        _CATWALK_USER,
+        {"command": ["python", "-m", "catwalk_courier", "--host", "0.0.0.0", "--port", "9181"]},
+        9181,
+        "/healthz",
+        ("64Mi", "256Mi"),
+        {"CATWALK_RECEIVERS": "/etc/catwalk/receivers", **_links(options)},
+        volumes={
+            "tmp": ("/tmp", {"emptyDir": {"sizeLimit": "64Mi"}}),
+            "state": ("/var/lib/catwalk/courier", {"persistentVolumeClaim": {"claimName": name}}),
+            "receivers": (
+                "/etc/catwalk/receivers",
+                {"secret": {"secretName": f"{name}-receivers", "optional": True}},
+            ),
+        },
+    )
+
+
+def _links(options: Options) -> dict[str, str]:
+    """Where people open the parts, and how advice names their start."""
+    links = {
+        "CATWALK_EXPORTER_URL": options.exporter_url,
+        "CATWALK_GRAFANA_URL": options.grafana_url,
+        "CATWALK_COURIER_URL": options.courier_url,
+    }
+    return {"CATWALK_DEPLOYMENT": "kubernetes", **{name: url for name, url in links.items() if url}}

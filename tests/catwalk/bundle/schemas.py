@@ -1,0 +1,79 @@
+"""JSON schemas of Kubernetes' objects for kubeconform, strict: a field that is not known is refused.
+
+Made from what `make setup` lays down: Kubernetes' own OpenAPI, and the definitions of the Prometheus operator.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stack.settings import tool
+
+Schema = dict[str, Any]
+_LOOSE = {
+    "int-or-string": {"oneOf": [{"type": "integer"}, {"type": "string"}]},
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": {"oneOf": [{"type": "number"}, {"type": "string"}]},
+}
+"""What OpenAPI calls a string and JSON may hold as a number."""
+_META = {"$ref": "definitions.json#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}
+
+
+def write(folder: Path) -> None:
+    """One file a kind, as kubeconform finds it, beside the definitions that they name."""
+    given = tool("kubeconform").parent / "schemas"
+    definitions = json.loads((given / "swagger.json").read_text())["definitions"]
+    strict = {name: _LOOSE.get(name) or _strict(schema) for name, schema in definitions.items()}
+    (folder / "definitions.json").write_text(json.dumps({"definitions": strict}))
+    for name, schema in definitions.items():
+        for kind in schema.get("x-kubernetes-group-version-kind", []):
+            reference = {"$ref": f"definitions.json#/definitions/{name}"}
+            _put(folder, kind["kind"], kind["group"], kind["version"], reference)
+    for path in given.glob("*.yaml"):
+        _definition(folder, yaml.safe_load(path.read_text())["spec"])
+
+
+def _definition(folder: Path, spec: Schema) -> None:
+    for version in spec["versions"]:
+        schema = _strict(version["schema"]["openAPIV3Schema"])
+        schema["properties"]["metadata"] = _META
+        _put(folder, spec["names"]["kind"], spec["group"], version["name"], schema)
+
+
+def _put(folder: Path, kind: str, group: str, version: str, schema: Schema) -> None:
+    head = {"required": ["apiVersion", "kind", "metadata"]}
+    # kubeconform takes the version for the group where there is none.
+    (folder / f"{kind}-{group or version}-{version}.json".lower()).write_text(json.dumps({"allOf": [schema, head]}))
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_strict(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("format") == "int-or-string":
+        return _LOOSE["int-or-string"]
+    found = {name: _strict(each) for name, each in value.items() if name != "$ref"}
+    if isinstance(value.get("$ref"), str):
+        found["$ref"] = value["$ref"].replace("#/definitions", "definitions.json#/definitions")
+    if isinstance(value.get("properties"), dict) and not value.get("x-kubernetes-preserve-unknown-fields"):
+        found.setdefault("additionalProperties", False)
+    return found
+
+
+def complaints(manifests: str, schemas: Path) -> list[str]:
+    """What kubeconform says of YAML documents; empty if it is content with each."""
+    command = [
+        str(tool("kubeconform")),
+        "-output=json",
+        "-strict",
+        "-schema-location",
+        f"{schemas}/{{{{.ResourceKind}}}}-{{{{.Group}}}}-{{{{.ResourceAPIVersion}}}}.json",
+    ]
+    done = subprocess.run(command, input=manifests, capture_output=True, text=True, timeout=300, check=False)
+    found = json.loads(done.stdout)["resources"] if done.stdout else [{"msg": done.stderr}]
+    return [f"{each.get('kind')} {each.get('name')}: {each['msg']}" for each in found]
