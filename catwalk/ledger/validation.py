@@ -18,7 +18,7 @@ Check = Callable[[Any], bool]
 """Whether a value fits a type."""
 
 
-def fault(record: object) -> str:
+def fault(record: Any) -> str:
     """The first field of a dataclass whose value is not valid by its annotation, as a sentence; empty: none."""
     for name, fits in _fields(type(record)):
         if not fits(getattr(record, name)):

@@ -138,7 +138,7 @@ def _contents(format_: Format, options: Options, places: dict[str, Any]) -> dict
     from catwalk.bundle import files
     from catwalk.bundle.kubernetes import files as manifests
     from catwalk.bundle.kubernetes.cluster import Cluster
-    from catwalk.bundle.options import pairs
+    from catwalk.cli.assignments import pairs
     from catwalk.errors import ConfigError
 
     if format_ is Format.KUBERNETES:
