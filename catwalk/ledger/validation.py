@@ -18,9 +18,10 @@ Check = Callable[[Any], bool]
 """Whether a value fits a type."""
 
 
-def fault(record: Any) -> str:
+def fault(record: object) -> str:
     """The first field of a dataclass whose value is not valid by its annotation, as a sentence; empty: none."""
-    for name, fits in _fields(type(record)):
+    kind: Any = type(record)
+    for name, fits in _fields(kind):
         if not fits(getattr(record, name)):
             return f"{name} has a value of the wrong type"
     return ""
