@@ -65,7 +65,7 @@ def printed(readings: Sequence[tuple[str, Mapping[str, str]]], **common: str) ->
         env={**os.environ, **common},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr

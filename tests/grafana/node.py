@@ -90,7 +90,7 @@ def transform(panels: Sequence[dict[str, Any]]) -> list[list[Frame]]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr[-2_000:]
     made = json.loads(done.stdout)

@@ -74,7 +74,7 @@ def log_run(error: float) -> str:
     """Runs the script as a scheduled job would, and names its run."""
     environment = {**os.environ, "CATWALK_SHIP": "1", "PYTHONPATH": str(PROJECT)}
     command = [sys.executable, "-c", SCRIPT, str(error)]
-    done = subprocess.run(command, env=environment, cwd=PROJECT, check=True, timeout=120, stdout=subprocess.PIPE)
+    done = subprocess.run(command, env=environment, cwd=PROJECT, check=True, timeout=500, stdout=subprocess.PIPE)
     return done.stdout.decode().strip()
 
 

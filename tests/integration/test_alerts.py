@@ -97,7 +97,7 @@ def test_an_exporter_that_stops_is_told_and_the_points_that_it_cost(stack: Runni
     took("TelemetryIncomplete", wait_for_alert(stack, "TelemetryIncomplete", run=dag_run.run) - since)
     replayed = time.time()
     command = [str(PROJECT / ".venv" / "bin" / "catwalk"), "replay", dag_run.run.run_id]
-    subprocess.run(command, env=stack.environment, check=True, timeout=120, stdout=subprocess.DEVNULL)
+    subprocess.run(command, env=stack.environment, check=True, timeout=500, stdout=subprocess.DEVNULL)
     resolved = wait_for_alert(stack, "TelemetryIncomplete", "resolved", run=dag_run.run)
     took("TelemetryIncomplete resolved, from replay", resolved - replayed)
 

@@ -140,7 +140,7 @@ def test_a_promotion_is_an_event_of_the_champions_asset(stack: RunningStack, fin
     finish(process)
     assert len(promotions(stack)) == 1, "a model that is held is none"
     command = [str(PROJECT / ".venv" / "bin" / "catwalk"), "promote", held.run_id, "--reason", "the other one"]
-    done = subprocess.run(command, env=stack.environment, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, env=stack.environment, capture_output=True, text=True, timeout=500, check=True)
     assert done.stderr == ""
     [event, _] = promotions(stack)
     assert (event["extra"]["run_id"], event["extra"]["reason"]) == (held.run_id, "the other one")
@@ -172,7 +172,7 @@ def test_a_second_model_is_retrained_and_swept_beside_the_first(
     trials = [stack.ledger.run(trial.run_id) for trial in record.trials]
     assert [run.decision() is not None for run in trials] == [run.run_id == record.winner for run in trials]
     command = [str(PROJECT / ".venv" / "bin" / "catwalk"), "runs", "--model", "shapes", "--json"]
-    listed = subprocess.run(command, env=stack.environment, capture_output=True, text=True, timeout=120, check=True)
+    listed = subprocess.run(command, env=stack.environment, capture_output=True, text=True, timeout=500, check=True)
     runs = [dag_run.run, *trials]
     assert {run["run_id"] for run in json.loads(listed.stdout)} == {run.run_id for run in runs}
     for run in runs:

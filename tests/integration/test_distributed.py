@@ -256,6 +256,6 @@ def test_nothing_that_airflow_says_of_celery_is_unknown_to_the_mapping(scenario:
 def catwalk(scenario: Scenario, *arguments: str) -> str:
     command = [str(PROJECT / ".venv" / "bin" / "catwalk"), *arguments]
     done = subprocess.run(
-        command, env=scenario.stack.environment, capture_output=True, text=True, timeout=120, check=True
+        command, env=scenario.stack.environment, capture_output=True, text=True, timeout=500, check=True
     )
     return done.stdout

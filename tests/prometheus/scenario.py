@@ -137,7 +137,7 @@ def write(folder: Path, chosen: Iterable[Rule], scenarios: Iterable[Scenario]) -
 def promtool(paths: Iterable[Path]) -> str:
     """What promtool complains of; empty: every test has passed."""
     command = [str(tool("promtool")), "test", "rules", *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr or f"promtool ended with {done.returncode}"
 
 

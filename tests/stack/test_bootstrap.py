@@ -154,7 +154,7 @@ def test_a_checkout_whose_packaging_changed_is_installed_anew(
 def test_a_second_set_up_changes_nothing() -> None:
     script = [sys.executable, str(bootstrap.PROJECT / "stack" / "bootstrap.py")]
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-    done = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    done = subprocess.run(script, capture_output=True, text=True, timeout=500, check=False, env=environment)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -59,7 +59,7 @@ def hostile(shell: dict[str, str]) -> Iterator[RunningStack]:
 
 def run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False
+        command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=500, check=False
     )
 
 

@@ -114,7 +114,7 @@ class Containers:
         """Runs a service that ends, or other words in its place."""
         command, environment = self.command(name, words or self.service(name)["command"])
         return subprocess.run(
-            command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False
+            command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=500, check=False
         )
 
     def start(self, name: str) -> None:

@@ -56,7 +56,7 @@ def test_status_shows_each_part_and_its_address(stack: RunningStack) -> None:
         env=process_environment(stack.settings),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

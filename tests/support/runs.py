@@ -123,7 +123,7 @@ def fence_off(old: subprocess.Popen[bytes], run: Run) -> None:
         """Both live at once from the retry's first epoch on."""
         if not released:
             old.send_signal(signal.SIGCONT)
-            _, errors = old.communicate(timeout=120)
+            _, errors = old.communicate(timeout=500)
             released.append((old.returncode, errors))
 
     train(run, Recorder(release))

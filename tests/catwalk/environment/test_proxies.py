@@ -127,7 +127,7 @@ def test_the_http_client_of_airflows_tasks_asks_loopback_directly(proxy: Proxy, 
     script = f"import httpx; print(httpx.Client(timeout=20).get({part.url!r}).text)"
     environment = {**proxy.environment(), **without_proxy({"NO_PROXY": caller}, [])}
     done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=500, check=False
     )
     assert (done.stdout, done.stderr) == ("a part\n", "")
     assert proxy.seen == []

@@ -60,7 +60,7 @@ def test_sigterm_saves_the_last_epoch_and_the_run_counts_as_cancelled(
     process = stage_process(run, "train")
     wait_until(lambda: (training := run.training()) and training.epochs, "an epoch")
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=500)
     assert process.returncode == 1, errors
     assert b"CancelledError: train was told to stop" in errors
     assert run.attempts()[-1].outcome == "cancelled"

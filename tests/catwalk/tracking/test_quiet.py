@@ -58,7 +58,7 @@ def seen(folder: Path, **environment: str) -> dict[str, list[str]]:
     """Audit event, or thread → what it was about, each time."""
     own = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": f"{PROJECT}", **environment}
     command = [sys.executable, "-B", "-c", PROGRAM]
-    done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
     found: dict[str, list[str]] = {}
     for event, arguments in json.loads(done.stdout):

@@ -359,7 +359,7 @@ def test_params_are_the_same_in_every_process(ledger: Ledger, program: Program) 
     )
     for number in range(2):
         started = program(code.format(noise=number * 2**16), PYTHONHASHSEED=str(number))
-        assert started.wait(timeout=120) == 0, started.stderr and started.stderr.read()
+        assert started.wait(timeout=500) == 0, started.stderr and started.stderr.read()
     parameters = only(ledger).record.parameters
     assert (parameters["func"], parameters["columns"]) == ("<function <lambda>>", list("abcdefgh"))
 

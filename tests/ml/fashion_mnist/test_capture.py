@@ -211,7 +211,7 @@ def test_on_a_gpu_sigterm_is_heard_within_a_second_and_a_retry_ends_with_the_sam
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     sent = time.time()
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=500)
     [attempt] = [each for each in stopped.attempts() if each.stage == "train"]
     assert attempt.outcome == "cancelled", errors
     assert attempt.ended is not None and attempt.ended - sent < 1
