@@ -9,6 +9,7 @@ REASONS = {
     "better": ("better than the champion", FINE),
     "newer_data": ("as good, on newer data", FINE),
     "no_better": ("no better, which harms nobody", PLAIN),
+    "anchor_stale": ("as good, but its anchor is stale", LOOK),
     "inconclusive": ("not surely within the margin", PLAIN),
     "precondition": ("it could not be compared", LOOK),
     "floor": ("a floor is not reached", LOOK),

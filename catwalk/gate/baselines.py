@@ -1,8 +1,12 @@
-"""Whom a challenger has to beat: champion and anchor, scored on the challenger's own test examples."""
+"""Whom a challenger has to beat: champion and anchor, each on the same examples as the challenger.
+
+Where test examples roll on, the champion is asked about the challenger's, and the challenger about the anchor's.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -12,10 +16,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from catwalk.errors import ArtifactError, CatwalkError, DamagedError, NotFoundError
+from catwalk.gate.anchor import Figures
 from catwalk.gate.config import GateConfig
-from catwalk.gate.decision import Baseline, Examples, Role, Ruling, rule
+from catwalk.gate.decision import Baseline, Examples, OwnTest, Role, Ruling, rule
 from catwalk.knobs import stored_section
-from catwalk.ledger.examples import split_body, training_examples
+from catwalk.ledger.examples import row_digests, split_body, training_examples
 from catwalk.ledger.models.champion import Champions, Current, verified_model
 from catwalk.ledger.records.dataset import DatasetRecord
 from catwalk.ledger.records.evaluation import EvaluationRecord
@@ -23,6 +28,11 @@ from catwalk.ledger.records.model import ChampionRecord
 from catwalk.ledger.runs import Run
 from catwalk.problems.paired.differences import Integers
 from catwalk.trainable import config_of, of_model, of_run
+
+
+class UnpairedError(ArtifactError):
+    """A model can't be asked about examples that it was not tested on."""
+
 
 _UNUSABLE = (ArtifactError, DamagedError, NotFoundError)
 """What is wrong with one run's files, while the store works."""
@@ -57,8 +67,9 @@ def ruling(run: Run, evaluation: EvaluationRecord, champion: ChampionRecord | No
     for role, run_id in incumbents(run, champion).items():
         other = Run(run.store, run_id)
         try:
-            found = predicted_by(run, other)
-            baselines.append(Baseline(role, run_id, found.classes, found.why_not_asked))
+            baselines.append(_baseline(run, role, other))
+        except UnpairedError as error:
+            baselines.append(Baseline(role, run_id, None, f"{error}; {_REMEDY}"))
         except _UNUSABLE as error:
             problem = f"The {role} can't be compared with: {error}; {_REMEDY}."
             continue
@@ -80,13 +91,14 @@ def ruling(run: Run, evaluation: EvaluationRecord, champion: ChampionRecord | No
 def incumbents(run: Run, champion: ChampionRecord | None) -> dict[Role, str]:
     """Run ids of champion and anchor as they were before this run; the anchor only where it is another model.
 
-    A decision that was interrupted after the promotion finds its own run in service: then what it replaced counts.
+    A decision that was interrupted after the promotion finds its own run in service, or as the anchor: then what it
+    replaced counts.
     """
     if champion is None:
         return {}
     own = champion.run_id == run.run_id
     found: dict[Role, str] = {"champion": champion.previous if own else champion.run_id}
-    anchor = champion.previous_anchor if own else champion.anchor
+    anchor = champion.previous_anchor if run.run_id in (champion.run_id, champion.anchor) else champion.anchor
     if anchor != found["champion"]:
         found["anchor"] = anchor
     return {role: run_id for role, run_id in found.items() if run_id}
@@ -95,9 +107,63 @@ def incumbents(run: Run, champion: ChampionRecord | None) -> dict[Role, str]:
 def score_incumbents(run: Run) -> None:
     """Scores champion and anchor while all that takes is loaded anyway; what can't be scored is for `decide` to say."""
     current, _ = standing(run)
-    for run_id in incumbents(run, current[0] if current else None).values():
+    for role, run_id in incumbents(run, current[0] if current else None).items():
         with suppress(*_UNUSABLE):
-            predicted_by(run, Run(run.store, run_id))
+            _baseline(run, role, Run(run.store, run_id))
+
+
+def _baseline(run: Run, role: Role, other: Run) -> Baseline:
+    if role == "anchor" and has_other_test(run, other):
+        return on_own_test(run, other)
+    found = predicted_by(run, other)
+    return Baseline(role, other.run_id, found.classes, found.why_not_asked)
+
+
+def has_other_test(run: Run, other: Run) -> bool:
+    """Whether another run was tested on other examples than this one.
+
+    Raises:
+        ArtifactError: one of them has no dataset.
+    """
+    return dataset_of(run).files.get("test") != dataset_of(other).files.get("test")
+
+
+def on_own_test(run: Run, anchor: Run) -> Baseline:
+    """An anchor on the examples of its own test, less those that the run has learnt from; both were asked about them.
+
+    Raises:
+        UnpairedError: the run can't be asked about them.
+        ArtifactError: the anchor's answers or examples, or the run's, are missing or damaged, or of other classes.
+    """
+    _check_classes(run, anchor)
+    labels, said = _own_predictions(anchor)
+    challenger = _kept(run, f"own_tests/{anchor.run_id}.safetensors", lambda: _asked(anchor, run)).classes
+    new = _unlearnt(run, anchor)
+    own = OwnTest(labels[new], challenger[new], _figures(run, anchor, labels, said))
+    return Baseline("anchor", anchor.run_id, said[new], own=own)
+
+
+def _unlearnt(run: Run, anchor: Run) -> NDArray[np.bool_]:
+    """Which of an anchor's test examples a run has not learnt from, (n,): of a feed, all but pictures that come twice.
+
+    Raises:
+        UnpairedError: there are none.
+    """
+    learnt = training_examples(run.store, dataset_of(run))
+    rows = row_digests(load(split_body(run.store, dataset_of(anchor), "test")))
+    new = np.asarray([digest not in learnt for digest in rows])
+    if not new.any():
+        raise UnpairedError(f"run {run.run_id} has learnt from all test examples of run {anchor.run_id}")
+    return new
+
+
+def _figures(run: Run, anchor: Run, labels: Integers, said: Integers) -> Figures | None:
+    """The anchor's accuracy in its own test and on the run's examples; None: it can't be asked about those."""
+    try:
+        now = predicted_by(run, anchor).classes
+    except _UNUSABLE:
+        return None
+    return Figures(float((labels == said).mean()), float((_own_predictions(run)[0] == now).mean()))
 
 
 @dataclass(frozen=True)
@@ -117,26 +183,35 @@ def predicted_by(run: Run, other: Run) -> Predicted:
     is computed again.
 
     Raises:
-        ArtifactError: the other model is missing or damaged, tells other classes apart, or can neither be asked nor
-            has said anything of these examples.
+        UnpairedError: the other model can neither be asked nor has said anything of these examples.
+        ArtifactError: it is missing or damaged, or tells other classes apart.
         DamagedError: a record of the other run is damaged.
     """
+    _check_classes(run, other)
+    return _kept(run, f"opponents/{other.run_id}.safetensors", lambda: _asked(run, other))
+
+
+def _check_classes(run: Run, other: Run) -> None:
     ours, theirs = run.record.classes, other.record.classes
     if ours and theirs and ours != theirs:
         raise ArtifactError(f"run {other.run_id} tells other classes apart than run {run.run_id}")
-    key = run.key(f"opponents/{other.run_id}.safetensors")
+
+
+def _kept(run: Run, name: str, ask: Callable[[], bytes]) -> Predicted:
+    """What a file of the run has kept, else what `ask` finds, which is kept."""
+    key = run.key(name)
     kept = run.store.find(key)
     if kept:
         with suppress(ArtifactError):
             return _predicted(key, kept.body)
-    run.store.put(key, _asked(run, other))
+    run.store.put(key, ask())
     return _predicted(key, run.store.get(key).body)
 
 
 def _asked(run: Run, other: Run) -> bytes:
-    """The logits of the other run's model, asked by its own Trainable; where that can't be done here and now, what it
-    has said before, and why."""
-    model, arrays = verified_model(other), load(split_body(run.store, _dataset(run), "test"))
+    """What the other run's model makes of this run's test examples, in logits, asked by its own Trainable; where that
+    can't be done here and now, what it has said before, and why."""
+    model, arrays = verified_model(other), load(split_body(run.store, dataset_of(run), "test"))
     try:
         theirs = of_model(other.record, of_run(run.record))
         predict = theirs.predictor(config_of(theirs, other.record), model)
@@ -162,26 +237,16 @@ def _said_before(run: Run, other: Run, why: str) -> NDArray[np.float32]:
     """The logits that the other run's model gave in its own test, if that was of the same examples.
 
     Raises:
-        ArtifactError: it was not, or they are damaged.
+        UnpairedError: it was not.
+        ArtifactError: they are missing or damaged.
     """
-    if _dataset(other).files["test"] != _dataset(run).files["test"]:
-        raise ArtifactError(f"its model can't be asked, and was tested on other examples: {why}")
+    if has_other_test(run, other):
+        raise UnpairedError(f"the model of run {other.run_id} can't be asked, and was tested on other examples: {why}")
     key = other.key("predictions.safetensors")
     stored = other.store.find(key)
     if stored is None:
         raise ArtifactError(f"its model can't be asked, and what it said in its own test is gone: {why}")
     return _arrays(key, stored.body)["logits"]
-
-
-def count_decision(run: Run) -> int:
-    """Notes that the run's test split has decided about it; returns how many runs it has decided about so far.
-
-    One empty object a run, ``test_splits/<sha256>/decided/<run_id>``: trying again counts once, and a pruned run stays
-    counted.
-    """
-    folder = f"test_splits/{_dataset(run).files['test']}/decided/"
-    run.store.put(f"{folder}{run.run_id}", b"")
-    return sum(1 for _ in run.store.list(folder))
 
 
 def _own_predictions(run: Run) -> tuple[Integers, Integers]:
@@ -215,7 +280,7 @@ def compare_examples(run: Run, champion: Run) -> Examples:
     """What a run was trained on, beside what the champion was: later data of the same feed that has all of the
     champion's is newer. Not newer where that can't be known."""
     try:
-        ours, theirs = (_dataset(one) for one in (run, champion))
+        ours, theirs = (dataset_of(one) for one in (run, champion))
         dated = Examples.dated(ours, theirs)
         if dated and not dated.newer:
             return dated
@@ -228,7 +293,11 @@ def compare_examples(run: Run, champion: Run) -> Examples:
         return Examples(False, f"Whether its data is newer is not known, so it counts as not newer: {error}.")
 
 
-def _dataset(run: Run) -> DatasetRecord:
+def dataset_of(run: Run) -> DatasetRecord:
+    """
+    Raises:
+        ArtifactError: there is none.
+    """
     record = run.dataset()
     if record is None:
         raise ArtifactError(f"run {run.run_id} has no dataset record")

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from catwalk.gate.anchor import Figures, anchor_fresh, is_stale
 from catwalk.gate.config import GateConfig
 from catwalk.ledger.records.dataset import DatasetRecord, moment
 from catwalk.ledger.records.decision import CheckRecord, Verdict
@@ -36,7 +37,7 @@ _BLOCKING = {
     "slice_regression": "class",
 }
 """Check → the reason to hold when it fails; what ends in ``_floor`` is a floor."""
-_FULFILLED = "Every artifact is there, with the right hash, and all models saw the same test examples."
+_THERE = "Every artifact is there, with the right hash, and all models saw the same test examples"
 _GRAVEST = ("floor", "calibration", "worse", "class")
 _BETTER: dict[str, Verdict] = {
     "better": "passed", "worse": "failed", "indistinguishable": "inconclusive", "inconclusive": "inconclusive",
@@ -52,19 +53,44 @@ _REASONS = {
     "class": "a class or slice got worse",
     "inconclusive": "neither better nor surely within the margin",
     "no_better": "no better than the champion, which harms nobody",
+    "anchor_stale": "as good as the champion on newer data, but the anchor that would vouch for it is stale",
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class OwnTest:
+    """A baseline's own test examples, of which the challenger has learnt none; shape (n,) each."""
+
+    labels: Integers
+    challenger: Integers
+    """What the challenger says of them."""
+    figures: Figures | None
+    """How well the baseline does there and on the challenger's; None: that is not known."""
+
+
+@dataclass(frozen=True, eq=False)
 class Baseline:
-    """A model in service or once in service, scored on the challenger's test examples."""
+    """A model in service or once in service, and what it says of test examples."""
 
     role: Role
     run_id: str
-    predicted: Integers
-    """Class index of each test example, shape (n,)."""
+    predicted: Integers | None
+    """Class index of each test example, shape (n,); None: nobody can ask it."""
     why_not_asked: str = ""
-    """Why these are the answers of its own test, of the same examples; empty: it was asked again."""
+    """Why it can't be asked, and so has said nothing, or this in its own test of the same examples; empty: it was."""
+    own: OwnTest | None = None
+    """The examples that it has said this of; None: the challenger's."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """What does not change from one baseline to the next."""
+
+    names: Sequence[str]
+    labels: Integers
+    challenger: Integers
+    examples: Examples
+    config: GateConfig
 
 
 @dataclass(frozen=True)
@@ -130,18 +156,45 @@ def rule(
         config: thresholds.
     """
     names = class_names(evaluation.classes, len(evaluation.class_accuracy))
+    case = _Case(names, labels, challenger, examples, config)
     checks = [_precondition(problem, baselines), *floor_checks(evaluation, model_bytes, config)]
-    loss = _loss(labels, challenger)
     for baseline in baselines:
-        theirs = _loss(labels, baseline.predicted)
-        test = paired_test(_PROBLEM.paired(labels, loss, theirs), config)
-        if baseline.role == "champion":
-            worse = regressions(_PROBLEM, labels, loss, theirs, {"class": labels})
-            checks.append(better(test))
-            checks.append(_classes(names, worse, config))
-            checks.append(newer_data(examples))
-        checks.append(not_inferior(f"not_inferior_{baseline.role}", baseline.role, test))
+        checks += (_against_champion if baseline.role == "champion" else _against_anchor)(case, baseline)
     return ruled(checks)
+
+
+def _against_champion(case: _Case, baseline: Baseline) -> list[CheckRecord]:
+    newer = newer_data(case.examples)
+    if baseline.predicted is None:
+        return [*_unpaired(baseline, "better", "not_inferior_champion"), newer]
+    loss, theirs = _loss(case.labels, case.challenger), _loss(case.labels, baseline.predicted)
+    test = paired_test(_PROBLEM.paired(case.labels, loss, theirs), case.config)
+    worse = regressions(_PROBLEM, case.labels, loss, theirs, {"class": case.labels})
+    classes = _classes(case.names, worse, case.config)
+    return [better(test), classes, newer, not_inferior("not_inferior_champion", "champion", test)]
+
+
+def _against_anchor(case: _Case, baseline: Baseline) -> list[CheckRecord]:
+    """On its own examples, if it has other ones; where it is stale, they tell nothing."""
+    own = baseline.own
+    fresh = [anchor_fresh(own.figures, case.config.margin)] if own and own.figures else []
+    if is_stale(fresh):
+        return fresh
+    if baseline.predicted is None:
+        return [*fresh, *_unpaired(baseline, "not_inferior_anchor")]
+    labels, challenger = (own.labels, own.challenger) if own else (case.labels, case.challenger)
+    against = _PROBLEM.paired(labels, _loss(labels, challenger), _loss(labels, baseline.predicted))
+    return [*fresh, not_inferior("not_inferior_anchor", "anchor", paired_test(against, case.config))]
+
+
+def _unpaired(baseline: Baseline, *checks: str) -> list[CheckRecord]:
+    said = f"The {baseline.role} can't be compared with on the same examples: {baseline.why_not_asked}."
+    return [inconclusive(check, said) for check in checks]
+
+
+def inconclusive(check: str, sentence: str) -> CheckRecord:
+    """A check that can't be made; never by figures of other examples."""
+    return CheckRecord(check, "inconclusive", None, None, None, None, sentence)
 
 
 def ruled(checks: list[CheckRecord]) -> Ruling:
@@ -206,11 +259,12 @@ def precondition(problem: str, fulfilled: str) -> CheckRecord:
 
 def _precondition(problem: str, baselines: Sequence[Baseline]) -> CheckRecord:
     """The same, and whose answers are those of before."""
-    said = precondition(problem, _FULFILLED)
+    own = ": today's, and the anchor's own" if any(baseline.own for baseline in baselines) else ""
+    said = precondition(problem, f"{_THERE}{own}.")
     stored = [
         f"The {baseline.role} could not be asked again, so the answers of its own test count: {baseline.why_not_asked}."
         for baseline in baselines
-        if baseline.why_not_asked
+        if baseline.why_not_asked and baseline.predicted is not None
     ]
     return replace(said, sentence=" ".join([said.sentence, *stored]))
 
@@ -278,7 +332,9 @@ def ship_or_hold(verdicts: Mapping[str, Verdict]) -> tuple[Decision, str]:
         return "ship", "better"
     if inferior or verdicts.get("test_set_size") == "inconclusive":
         return "hold", "inconclusive"
-    return ("ship", "newer_data") if verdicts.get("newer_data") == "passed" else ("hold", "no_better")
+    if verdicts.get("newer_data") != "passed":
+        return "hold", "no_better"
+    return ("hold", "anchor_stale") if verdicts.get("anchor_fresh") == "failed" else ("ship", "newer_data")
 
 
 def _blocking(check: str) -> str:
@@ -290,7 +346,7 @@ def _sentence(decision: Decision, reason: str, checks: list[CheckRecord]) -> str
     telling = [check for check in checks if check.verdict in ("failed", "inconclusive")]
     if decision == "ship" or not telling:
         telling = [check for check in checks if check.check in ("accuracy_floor", "quality", "better")]
-    if reason in ("newer_data", "no_better"):
+    if reason in ("newer_data", "no_better", "anchor_stale"):
         telling += [check for check in checks if check.check == "newer_data"]
     why = " ".join(dict.fromkeys(check.sentence for check in telling))
     return f"{decision.capitalize()}: {_REASONS[reason]}. {why}"

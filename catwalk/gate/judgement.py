@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 
 from catwalk.errors import ConfigError
 from catwalk.gate.config import Thresholds
-from catwalk.gate.decision import Examples, Role, Ruling, better, newer_data, not_inferior, precondition, ruled
+from catwalk.gate.decision import (
+    Examples,
+    Role,
+    Ruling,
+    better,
+    inconclusive,
+    newer_data,
+    not_inferior,
+    precondition,
+    ruled,
+)
 from catwalk.ledger.records.decision import CheckRecord, Verdict
 from catwalk.problems.arrays import Floats
 from catwalk.problems.comparison import STANDARD_ERRORS, PairedTest, compare
@@ -105,7 +115,7 @@ def _against(case: _Case, baseline: PairedBaseline) -> list[CheckRecord]:
     champion = role == "champion"
     if pairs.how == "inconclusive":
         names = [*(["better"] if champion else []), f"not_inferior_{role}"]
-        unknown = [_inconclusive(name, f"The {role}: {pairs.sentence}") for name in names]
+        unknown = [inconclusive(name, f"The {role}: {pairs.sentence}") for name in names]
         return [*unknown, *([newer_data(case.examples)] if champion else [])]
     labels = case.outcome.labels[pairs.rows]
     limits = case.thresholds
@@ -121,10 +131,6 @@ def _against(case: _Case, baseline: PairedBaseline) -> list[CheckRecord]:
     return [better(test), _slices(case, pairs), newer_data(case.examples), size(test), *found]
 
 
-def _inconclusive(check: str, sentence: str) -> CheckRecord:
-    return CheckRecord(check, "inconclusive", None, None, None, None, sentence)
-
-
 def guard(problem: Problem, role: Role, challenger: Floats, baseline: Floats, test: PairedTest) -> list[CheckRecord]:
     """Non-inferiority of what the mean loss may hide, for a kind that has such: losses (n,) of both, and their test."""
     found = problem.tail(challenger, baseline, test.margin)
@@ -138,7 +144,7 @@ def guard(problem: Problem, role: Role, challenger: Floats, baseline: Floats, te
 def size(test: PairedTest) -> CheckRecord:
     """Whether equally good models can be expected to be found within the margin: else luck would ship one of them."""
     if test.too_few:
-        return _inconclusive("test_set_size", test.too_few)
+        return inconclusive("test_set_size", test.too_few)
     least = STANDARD_ERRORS * test.statistic.standard_error
     enough = test.examples_needed <= test.statistic.examples
     sentence = (

@@ -6,8 +6,10 @@ Needs nothing heavy, since the command line promotes, too.
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from catwalk.errors import ArtifactError, CatwalkError, DamagedError
+from catwalk.gate.anchor import is_stale, may_replace
 from catwalk.ledger.models import artifact
 from catwalk.ledger.models.champion import Champions, Current
 from catwalk.ledger.records.model import ChampionRecord
@@ -17,16 +19,51 @@ from catwalk.problems import described
 from catwalk.storage.store import Store
 from catwalk.storage.swap import swap
 
+if TYPE_CHECKING:
+    from catwalk.gate.decision import Ruling
 
-def promote(run: Run, current: Current | None, by: str, reason: str, rollback: bool = False) -> ChampionRecord:
+
+def promote(
+    run: Run, current: Current | None, by: str, reason: str, rollback: bool = False, anchors: bool = False
+) -> ChampionRecord:
     """Puts a run's model into service in place of the champion that the decision was made against.
+
+    Args:
+        run: whose model.
+        current: the champion; None: there is none.
+        by: who promotes it.
+        reason: why.
+        rollback: it was in service before, and is put back.
+        anchors: it becomes the anchor, whatever that was.
 
     Raises:
         ArtifactError: the model is missing or is not the one that was tested.
         PreconditionFailedError: the champion has changed since `current` was read; decide again.
     """
     model_sha256 = artifact.verify(run)
-    return Champions(run.store).promote(run, model_sha256, current, _anchor(run, current), by, reason, rollback)
+    anchor = run.run_id if anchors else _anchor(run, current)
+    return Champions(run.store).promote(run, model_sha256, current, anchor, by, reason, rollback)
+
+
+def put_into_place(run: Run, current: Current | None, ruling: Ruling) -> None:
+    """What follows from the gate's word: a ship puts the run's model into service, and where the anchor is stale, a run
+    that may becomes the anchor. A decision that was interrupted finds it done.
+
+    Raises:
+        ArtifactError: the model is missing or is not the one that was tested.
+        PreconditionFailedError: the champion has changed since `current` was read; decide again.
+    """
+    anchors = current is not None and is_stale(ruling.checks) and _may_anchor(run, current[0], ruling.reason)
+    if ruling.decision == "ship" and not (current and current[0].run_id == run.run_id):
+        promote(run, current, by="gate", reason=ruling.reason, anchors=anchors)
+    elif anchors and current and current[0].anchor != run.run_id:
+        Champions(run.store).reanchor(run, current)
+
+
+def _may_anchor(run: Run, champion: ChampionRecord, reason: str) -> bool:
+    anchor = Run(run.store, champion.anchor)
+    ours, theirs = run.dataset(), anchor.dataset()
+    return bool(ours and theirs and may_replace(run.record, ours, anchor.record, theirs, reason))
 
 
 def promote_by_hand(run: Run, by: str, reason: str) -> ChampionRecord:
@@ -87,11 +124,30 @@ def _stands(anchor: Run, run: Run) -> bool:
     neither more nor less, never wins.
     """
     with suppress(DamagedError, ArtifactError):
-        best, new = _headline(anchor), _headline(run)
+        best, new = _headlines(anchor, run)
         if is_finite(best) and not (is_finite(new) and new > best):
             artifact.verify(anchor)
             return True
     return False
+
+
+def _headlines(anchor: Run, run: Run) -> tuple[float | None, float | None]:
+    """What the gate decides by, of both: each in its own test, or where those are of different examples, both in the
+    anchor's, if the run can be asked about it."""
+    tests = [dataset.files.get("test") if dataset else None for dataset in (anchor.dataset(), run.dataset())]
+    if tests[0] != tests[1] and all(tests):
+        import numpy as np
+
+        from catwalk.gate.baselines import UnpairedError, on_own_test
+
+        try:
+            found = on_own_test(run, anchor)
+        except UnpairedError:
+            return _headline(anchor), None
+        assert found.own is not None
+        best, new = (float(np.mean(said == found.own.labels)) for said in (found.predicted, found.own.challenger))
+        return best, new
+    return _headline(anchor), _headline(run)
 
 
 def _headline(run: Run) -> float | None:

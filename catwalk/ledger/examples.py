@@ -27,9 +27,14 @@ def digests(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     Args:
         arrays: of a split: ``labels``, shape (n,), and inputs of n rows each.
     """
+    return b"".join(sorted(set(row_digests(arrays))))
+
+
+def row_digests(arrays: Mapping[str, NDArray[Any]]) -> list[bytes]:
+    """The digest of each example, row by row."""
     columns = [arrays["labels"], *(values for name, values in sorted(arrays.items()) if name != "labels")]
     rows = np.concatenate([_row_bytes(column) for column in columns], axis=1)
-    return b"".join(sorted({hashlib.blake2b(row, digest_size=_DIGEST_BYTES).digest() for row in rows}))
+    return [hashlib.blake2b(row, digest_size=_DIGEST_BYTES).digest() for row in rows]
 
 
 def _row_bytes(column: NDArray[Any]) -> NDArray[np.uint8]:

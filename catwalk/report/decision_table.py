@@ -19,6 +19,7 @@ _NAMES = {
     "test_set_size": "test set is large enough",
     "not_inferior_champion": "not inferior to the champion",
     "not_inferior_anchor": "not inferior to the anchor",
+    "anchor_fresh": "anchor as good as ever",
 }
 _DIFFERENCES = ("better", "not_inferior_champion", "not_inferior_anchor")
 """Checks whose value is a difference of the headline metric, positive where the challenger is better; what begins so

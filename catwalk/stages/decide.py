@@ -36,14 +36,16 @@ def _decide(run: Run, check: Callable[[], None]) -> DecisionRecord:
     evaluation = run.evaluation()
     if evaluation is None:
         raise ArtifactError(f"run {run.run_id} was not tested yet; test comes before decide")
-    from catwalk.gate.baselines import count_decision, incumbents, ruling, standing
-    from catwalk.gate.promotion import promote
+    from catwalk.gate.baselines import dataset_of, incumbents, ruling, standing
+    from catwalk.gate.exposures import count_decision
+    from catwalk.gate.promotion import put_into_place
+
+    decisions = count_decision(run, dataset_of(run))
 
     def step() -> DecisionRecord:
         current, problem = standing(run)
         result = ruling(run, evaluation, current[0] if current else None, problem)
-        if result.decision == "ship" and not (current and current[0].run_id == run.run_id):
-            promote(run, current, by="gate", reason=result.reason)
+        put_into_place(run, current, result)
         return DecisionRecord(
             decision=result.decision,
             reason=result.reason,
@@ -52,7 +54,7 @@ def _decide(run: Run, check: Callable[[], None]) -> DecisionRecord:
             champion=incumbents(run, current[0] if current else None).get("champion", ""),
             model_sha256=evaluation.model_sha256,
             finished=time.time(),
-            split_decisions=count_decision(run),
+            split_decisions=decisions,
         )
 
     return swap(f"the champion of {run.record.model}", step, check)

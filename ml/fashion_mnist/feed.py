@@ -50,9 +50,9 @@ def arrived(images: Bytes, labels: Bytes, config: DataConfig) -> dict[str, Array
     """
     if not config.as_of:
         raise DatasetError("the feed has no as_of; name the day up to which it is read, such as 2026-11-25")
-    keys = _Keys.of(images)
-    today, day = _number(config.as_of, config), keys.days(config)
-    comes = _comes(keys, labels, day, config)
+    keys = Keys.of(images)
+    today, day = day_number(config.as_of, config), keys.days(config)
+    comes = coming(keys, labels, day, config)
     learnt = comes & (day <= today - config.gap_days) & ~keys.test
     place = keys.places(config.split_seed) * len(labels) * (1 - TEST_SHARE)
     held_back = place < config.validation_examples
@@ -60,18 +60,18 @@ def arrived(images: Bytes, labels: Bytes, config: DataConfig) -> dict[str, Array
     chosen = {
         "train": learnt & ~held_back & wanted,
         "validation": learnt & held_back,
-        "test": _newest(comes & (day <= today) & keys.test, keys.arrival),
+        "test": newest(comes & (day <= today) & keys.test, keys.arrival),
     }
     for name, rows in chosen.items():
         if not rows.any():
             raise DatasetError(f"as of {config.as_of} the feed has brought no {name} example; give a later as_of")
     return {
-        name: _drifted(images[rows], labels[rows], day[rows], keys.noise[rows], config) for name, rows in chosen.items()
+        name: drifted(images[rows], labels[rows], day[rows], keys.noise[rows], config) for name, rows in chosen.items()
     }
 
 
 @dataclass(frozen=True, eq=False)
-class _Keys:
+class Keys:
     """Of each example, its key and numbers from 0 to 1 that follow from it and from nothing else, (n,) each."""
 
     digests: list[bytes]
@@ -81,7 +81,8 @@ class _Keys:
     noise: Floats
 
     @classmethod
-    def of(cls, images: Bytes) -> _Keys:
+    def of(cls, images: Bytes) -> Keys:
+        """Of pictures, (n, 28, 28)."""
         digests = [hashlib.blake2b(row.tobytes(), digest_size=32).digest() for row in images]
         return cls(digests, *_numbers(b"".join(digests), 4))
 
@@ -107,7 +108,7 @@ def _numbers(digests: bytes, columns: int) -> list[Floats]:
     return list((words >> np.uint64(11)).astype(np.float64).T / 2**53)
 
 
-def _number(day: str, config: DataConfig) -> int:
+def day_number(day: str, config: DataConfig) -> int:
     """A day's number, 0 for the feed's first."""
     return (date.fromisoformat(day) - date.fromisoformat(config.feed_start)).days
 
@@ -115,12 +116,12 @@ def _number(day: str, config: DataConfig) -> int:
 def _eras(day: NDArray[np.int64], config: DataConfig) -> Iterator[tuple[Drift, Rows]]:
     """Each drift of the schedule, and the examples that arrive while it lasts."""
     found = drifts.schedule(config.drifts)
-    ends = [*(_number(drift.day.isoformat(), config) for drift in found), np.inf]
+    ends = [*(day_number(drift.day.isoformat(), config) for drift in found), np.inf]
     for drift, (first, end) in zip(found, pairwise(ends), strict=True):
         yield drift, (day >= first) & (day < end)
 
 
-def _comes(keys: _Keys, labels: Bytes, day: NDArray[np.int64], config: DataConfig) -> Rows:
+def coming(keys: Keys, labels: Bytes, day: NDArray[np.int64], config: DataConfig) -> Rows:
     """Whether an example ever arrives: a class mix leaves out most of the classes that it does not favour."""
     comes = np.ones(len(labels), dtype=bool)
     for drift, rows in _eras(day, config):
@@ -129,7 +130,7 @@ def _comes(keys: _Keys, labels: Bytes, day: NDArray[np.int64], config: DataConfi
     return comes
 
 
-def _newest(rows: Rows, arrival: Floats) -> Rows:
+def newest(rows: Rows, arrival: Floats) -> Rows:
     """Those that have arrived last."""
     found = np.flatnonzero(rows)
     chosen = np.zeros_like(rows)
@@ -137,7 +138,7 @@ def _newest(rows: Rows, arrival: Floats) -> Rows:
     return chosen
 
 
-def _drifted(images: Bytes, labels: Bytes, day: NDArray[np.int64], noise: Floats, config: DataConfig) -> Arrays:
+def drifted(images: Bytes, labels: Bytes, day: NDArray[np.int64], noise: Floats, config: DataConfig) -> Arrays:
     """Examples as they look when they arrive."""
     for drift, rows in _eras(day, config):
         if drift.kind == "label-noise":

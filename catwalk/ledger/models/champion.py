@@ -106,6 +106,16 @@ class Champions:
         )
         return record
 
+    def reanchor(self, run: Run, current: Current) -> ChampionRecord:
+        """Makes a run the anchor, and leaves the champion in service.
+
+        Raises:
+            PreconditionFailedError: the champion has changed since `current` was read; decide again.
+        """
+        record = replace(current[0], anchor=run.run_id, previous_anchor=current[0].anchor)
+        self.store.put_record(self._key(record.model), record, if_match=current[1])
+        return record
+
 
 def _changed(model: str, previous: ChampionRecord | None, change: PromotionRecord, anchor: str) -> ChampionRecord:
     return ChampionRecord(

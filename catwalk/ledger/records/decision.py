@@ -35,7 +35,8 @@ class DecisionRecord:
     model_sha256: str
     finished: float
     split_decisions: int = 1
-    """Runs that this test split has decided, this one included: the more, the more a lead on it owes to chance."""
+    """Decisions that the test examples have served in, on average, this one included: the more, the more a lead on them
+    owes to chance."""
 
     def __str__(self) -> str:
         return self.sentence

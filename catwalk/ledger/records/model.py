@@ -61,11 +61,11 @@ class ChampionRecord:
     previous: str
     """run_id of the champion before this one; empty: none."""
     anchor: str
-    """run_id of the best model ever promoted."""
+    """run_id of the best model ever promoted; or once that was stale, of one with its settings and newer data."""
     by: str
     reason: str
     previous_anchor: str = ""
-    """The anchor before this promotion; empty: none."""
+    """The anchor before this promotion, or before this anchor; empty: none."""
     history: list[PromotionRecord] = field(default_factory=list)
     """Every change up to this one, oldest first."""
 

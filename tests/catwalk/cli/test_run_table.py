@@ -56,6 +56,11 @@ def test_text_compares_as_text_and_conditions_add_up() -> None:
     assert chosen(found, Condition("state", "!=", "failed")) == []
 
 
+def test_runs_are_found_by_the_day_of_their_data() -> None:
+    found = [*rows(0.8, as_of="2026-11-24"), *rows(0.9, as_of="2026-11-25"), *rows(0.7)]
+    assert chosen(found, Condition("as_of", ">=", "2026-11-25")) == [0.9]
+
+
 def test_whole_numbers_compare_to_their_last_digit() -> None:
     [entry] = rows(0.9, seed=2**63 - 1)
     assert Condition("seed", "=", "9223372036854775807").holds(entry)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from catwalk.gate.anchor import Figures, anchor_fresh
 from catwalk.gate.config import GateConfig
-from catwalk.gate.decision import Baseline, Examples, Ruling, floor_checks, rule
+from catwalk.gate.decision import Baseline, Examples, OwnTest, Ruling, floor_checks, rule
 from catwalk.ledger.records.decision import CheckRecord
 from catwalk.ledger.records.evaluation import EvaluationRecord
 from catwalk.problems.paired.differences import Discordance, Integers, at_most, holm
@@ -173,6 +174,53 @@ def test_the_anchor_stops_slow_erosion() -> None:
     assert check(ruling, "not_inferior_champion").verdict == "passed"
     assert check(ruling, "not_inferior_anchor").verdict == "failed"
     assert outcome(ruling) == ("hold", "worse")
+
+
+def rolling(challenger: Integers, predicted: Integers, then: float = 0.9, now: float = 0.9) -> Baseline:
+    """An anchor on the examples of its own test, which are as many and of the same classes."""
+    return Baseline("anchor", "anchor-run", predicted, own=OwnTest(LABELS, challenger, Figures(then, now)))
+
+
+def test_an_anchor_with_a_test_of_its_own_is_compared_there_and_the_champion_on_today_s() -> None:
+    today, own = predictions(1_000), predictions(1_020)
+    ruling = ruled(today, champion(predictions(1_000, start=40)), rolling(own, predictions(940)), examples=NEWER)
+    assert check(ruling, "not_inferior_champion").value == 0
+    assert check(ruling, "not_inferior_anchor").value == pytest.approx(-0.008)
+    assert outcome(ruling) == ("hold", "worse"), "which it is on the anchor's own examples alone"
+    kind = ruled(
+        predictions(1_020), champion(predictions(1_020)), rolling(predictions(940), predictions(940)), examples=NEWER
+    )
+    assert outcome(kind) == ("ship", "newer_data")
+
+
+def test_a_stale_anchor_lets_only_what_is_better_ship() -> None:
+    """Whatever its own examples, of another world, say of the challenger."""
+    stale = rolling(predictions(3_000), predictions(940), now=0.894)
+    as_good = ruled(predictions(1_000), champion(predictions(1_000, start=40)), stale, examples=NEWER)
+    assert outcome(as_good) == ("hold", "anchor_stale")
+    assert check(as_good, "anchor_fresh").verdict == "failed"
+    assert "90.00% on its own test examples and 89.40% on today's, more than the margin of 0.50%" in as_good.sentence
+    assert as_good.sentence.endswith("and from 1 more."), "what would speak for it"
+    better = ruled(predictions(900), champion(predictions(1_000)), stale, examples=SAME)
+    assert outcome(better) == ("ship", "better")
+    assert outcome(ruled(predictions(1_000), champion(predictions(1_000)), stale)) == ("hold", "no_better")
+
+
+@pytest.mark.parametrize(("now", "verdict"), [(0.8951, "passed"), (0.8949, "failed"), (0.95, "passed")])
+def test_an_anchor_is_stale_once_it_has_fallen_by_more_than_the_margin(now: float, verdict: str) -> None:
+    found = anchor_fresh(Figures(0.9, now), 0.005)
+    assert (found.verdict, found.value, found.threshold) == (verdict, now, pytest.approx(0.895))
+
+
+@pytest.mark.parametrize("role", ["champion", "anchor"])
+def test_who_can_t_be_asked_about_the_same_examples_makes_it_inconclusive(role: Any) -> None:
+    """Figures of other examples decide nothing."""
+    known = champion(predictions(1_000)) if role == "anchor" else anchor(predictions(1_000))
+    silent = Baseline(role, "gone", None, "its module is gone")
+    ruling = ruled(predictions(900), *sorted([known, silent], key=lambda one: one.role, reverse=True), examples=NEWER)
+    assert outcome(ruling) == ("hold", "inconclusive")
+    assert f"The {role} can't be compared with on the same examples: its module is gone." in ruling.sentence
+    assert check(ruling, "precondition").verdict == "passed"
 
 
 def test_one_class_that_got_worse_blocks_a_better_model() -> None:
