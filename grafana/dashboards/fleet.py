@@ -150,7 +150,7 @@ DASHBOARD = board.board(
                 "no model is known.",
                 "none",
                 24,
-                16,
+                20,
             ),
             "model",
             [
@@ -167,9 +167,9 @@ DASHBOARD = board.board(
             [
                 Column("Value #A", "Look", {**mapped(words.FLEET), "custom.width": 100, "custom.align": "left"}),
                 Column("model", "Model", {"links": _OF_MODEL, "custom.minWidth": 140}),
-                Column("owner", "Owner", {"custom.width": 80}),
+                Column("owner", "Owner", {"custom.width": 105}),
                 Column("Value #G", "Firing", {"custom.width": 60}),
-                Column("alertname", "Gravest alert", {"links": [_RUNBOOK], "custom.minWidth": 185}),
+                Column("alertname", "Gravest alert", {"links": [_RUNBOOK], "custom.minWidth": 205}),
                 Column("state", "Last run", {**mapped(words.STATES), "custom.width": 85}),
                 Column("Value #C", "Started", {"unit": "dateTimeFromNow", "custom.width": 115}),
                 Column("Value #D", "Next due", {"unit": "dateTimeFromNow", "custom.width": 95}),

@@ -27,14 +27,17 @@ MODEL_PAGE = "catwalk-model?var-model=mlp"
 LABELS = f'{{model="mlp", run_id="{RUN}"}}'
 
 
-def curve(split: str, *losses: str | float, run: dict[str, str] = OF_RUN, every: int = 6) -> dict[str, str]:
-    """A loss curve with an epoch a minute, which leaves statsd_exporter an hour after it was sent."""
+def curve(
+    split: str, *losses: str | float, run: dict[str, str] = OF_RUN, every: int = 6, step: int = 1
+) -> dict[str, str]:
+    """A loss curve with an epoch a minute, or so many steps, which leaves statsd_exporter an hour after it was sent."""
     found = {}
-    for epoch, loss in enumerate(losses, 1):
+    for number, loss in enumerate(losses, 1):
         # promtool repeats numbers only
-        values = f"_x{every * epoch} " + (" ".join([loss] * 30) if isinstance(loss, str) else f"{loss}x360")
-        found[series("ml_epoch_loss", **run, split=split, epoch=str(epoch))] = values
-        found[series("ml_epoch_index", **run, epoch=str(epoch))] = f"_x{every * epoch} {epoch}x360"
+        values = f"_x{every * number} " + (" ".join([loss] * 30) if isinstance(loss, str) else f"{loss}x360")
+        epoch = str(number * step)
+        found[series("ml_epoch_loss", **run, split=split, epoch=epoch)] = values
+        found[series("ml_epoch_index", **run, epoch=epoch)] = f"_x{every * number} {epoch}x360"
     return found
 
 
@@ -238,6 +241,11 @@ TRAINING: list[Scenario] = [
             },
         ),
         has('run:loss:best{split="validation"}', "4m", {f'{{model="mlp", run_id="{RUN}", split="validation"}}': 0.298}),
+        has(
+            "run:epoch_index:latest",
+            "4m",
+            {f'{{epoch="3", instance="statsd_exporter:1", job="statsd_exporter", model="mlp", run_id="{RUN}"}}': 3},
+        ),
         has("run:epoch_index:last", "4m", {LABELS: 3}),
         has("run:epoch_index:best", "4m", {LABELS: 2}),
         has("run:epochs_since_best:count", "4m", {LABELS: 1}),
@@ -296,6 +304,28 @@ TRAINING: list[Scenario] = [
         "nine of twenty-nine epochs bring nothing",
         {**a_run(), **curve("validation", *[0.5] * 19, 0.3, *[0.31] * 9)},
         silent("ModelPlateaued", "31m"),
+    ),
+    *(
+        scenario(
+            f"tested every 1,000 steps, a run is no better {tests} times",
+            {**a_run(), **curve("validation", 0.5, 0.3, *[0.31] * tests, step=1_000)},
+            has("run:epochs_since_best:count", "12m", {LABELS: 1_000 * tests}),
+            fires("ModelPlateaued", "12m", *told),
+        )
+        for tests, told in (
+            (5, ()),
+            (
+                6,
+                [
+                    Alert(
+                        {**INFO, **OF_RUN},
+                        "mlp: no better for 6000 epochs or steps",
+                        f"Run {RUN} of mlp has trained 6000 epochs or steps without a better validation loss. {LINK}",
+                        RUN_PAGE,
+                    )
+                ],
+            ),
+        )
     ),
     scenario(
         "a sweep stands still",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.prometheus import model_cases, pipeline_cases
 from tests.prometheus.owned import owned
 from tests.prometheus.scenario import RUN, Scenario, constant, has, scenario, series
@@ -25,11 +27,11 @@ def _first_of_each() -> list[Scenario]:
             for alert in check.alerts or ():
                 if check.name in JOINED and alert.labels.get("model"):
                     found.setdefault((check.name, alert.labels["severity"]), story)
-    return list(found.values())
+    return list({story.about: story for story in found.values()}.values())
 
 
 SCENARIOS = [
-    *map(owned, _first_of_each()),
+    *(replace(owned(story), about=f"{story.about}; its model has an owner") for story in _first_of_each()),
     scenario(
         "where exporters differ in who owns a model, most of them are believed",
         {**info("mlp", "risk"), **info("mlp", "growth", 2), **info("mlp", "risk", 3)},

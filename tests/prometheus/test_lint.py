@@ -288,7 +288,7 @@ def test_every_other_series_is_in_the_real_output_of_a_server(services: RunningS
 
 @pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule.title)
 def test_what_waits_for_ten_minutes_has_no_label_that_is_looked_up(rule: Rule) -> None:
-    """Prometheus restores such waiting at a restart by the labels as the rule has them (QueryForStateSeries)."""
+    """An older Prometheus restores such waiting at a restart by the labels as the rule has them."""
     number, unit = int(rule.body.get("for", "0s")[:-1]), rule.body.get("for", "0s")[-1]
     if number * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[unit] >= 600:
         assert not [name for name, text in rule.body["labels"].items() if "{{" in text]
