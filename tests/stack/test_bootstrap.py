@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -85,6 +86,38 @@ def test_a_failed_build_is_one_line_and_the_next_start_builds(
     compiler.unlink()
     bootstrap._tool(module)  # built: the compiler is not asked again
     assert capsys.readouterr().out.count("installed hello-v1.0.0") == 1
+
+
+def test_schemas_are_laid_down_once_and_only_those_that_were_pinned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, tools, compiler = tmp_path / "modules" / "checker", tmp_path / "tools", tmp_path / "go"
+    for folder in (module, tools, tmp_path / "cache"):
+        folder.mkdir(parents=True)
+    (tmp_path / "cache" / "spec.json").write_text("{}")
+    (module / "go.mod").write_text("module m\n\nrequire checker v1.0.0\n")
+    (module / "schemas.json").write_text(json.dumps([{"module": "a@v1", "sum": "h1:right", "files": ["spec.json"]}]))
+    monkeypatch.setattr(bootstrap, "TOOLS", tools)
+    monkeypatch.setattr(bootstrap, "find_go", lambda: str(compiler))
+
+    def answers(said: str) -> None:
+        compiler.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n")
+        compiler.chmod(0o755)
+
+    laid = tools / "checker-v1.0.0" / "schemas" / "spec.json"
+    for said, complaint in (
+        ('{"Error": "no such\\nmodule"}', "downloading a@v1 failed: no such module; mend it"),
+        (json.dumps({"Dir": str(tmp_path / "cache"), "Sum": "h1:wrong"}), "has the sum h1:wrong, not h1:right"),
+    ):
+        answers(said)
+        with pytest.raises(bootstrap.SetupError, match=complaint):
+            bootstrap._schemas(module)
+        assert not laid.exists()
+    answers(json.dumps({"Dir": str(tmp_path / "cache"), "Sum": "h1:right"}))
+    bootstrap._schemas(module)
+    compiler.unlink()
+    bootstrap._schemas(module)  # laid: the compiler is not asked again
+    assert laid.read_text() == "{}"
 
 
 @pytest.mark.parametrize(
