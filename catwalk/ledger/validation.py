@@ -52,7 +52,8 @@ def _check(hint: Any) -> Check:
             isinstance(value, dict) and all(map(_is_text, value)) and all(map(of_value, value.values()))
         )
     if dataclasses.is_dataclass(hint):
-        return lambda value: isinstance(value, hint) and not fault(value)  # type: ignore[arg-type]
+        kind: Any = hint
+        return lambda value: isinstance(value, kind) and not fault(value)
     if hint is str:
         return _is_text
     return lambda value: isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
