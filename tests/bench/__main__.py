@@ -24,6 +24,7 @@ from tests.bench import (
     pipeline,
     report,
     rules,
+    service,
     telemetry,
     tracking,
 )
@@ -33,6 +34,7 @@ PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
     "epochs": lambda say: epochs.measure(5, say),
     "telemetry": lambda say: telemetry.measure(5, say),
     "tracking": lambda say: tracking.measure(5, say),
+    "service": lambda say: service.measure(5, say),
     "rules": lambda say: rules.measure(5, say),
     "faults": faults.measure,
     "accuracy": lambda say: accuracy.measure(5, say),
