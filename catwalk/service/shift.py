@@ -22,6 +22,7 @@ SAFETY = 1.5
 FLOOR = 0.03
 GROSS = 0.5
 """The least shift that an hour alone, or a reference that is not of the service's own traffic, raises an alarm for."""
+_LITTLE = 1e-9
 
 Floats = NDArray[np.float64]
 
@@ -55,7 +56,7 @@ def limit(free: Any, weight: Any, floor: Any, dispersion: Any, quantile: float) 
     """What the statistic may be while the shift is at most the floor.
 
     Patnaik's two moments make a noncentral χ² of a central one, Wilson and Hilferty's cube makes that normal: 2 to 7 %
-    above the exact quantile at 9 degrees of freedom, up to 20 % at one, so on the safe side.
+    above the exact quantile at 9 degrees of freedom, up to a third at one, so on the safe side.
 
     Args:
         free: degrees of freedom.
@@ -65,8 +66,9 @@ def limit(free: Any, weight: Any, floor: Any, dispersion: Any, quantile: float) 
         quantile: see :func:`level`.
     """
     push = weight * floor / np.asarray(dispersion, dtype=float)
-    spread = 2 / 9 * (free + 2 * push) / (free + push) ** 2
-    return np.asarray(dispersion * (free + push) * (1 - spread + quantile * np.sqrt(spread)) ** 3, dtype=float)
+    centre = np.maximum(free + push, _LITTLE)  # both are 0 where nothing was asked and the reference has one bin
+    spread = 2 / 9 * (free + 2 * push) / centre**2
+    return np.asarray(dispersion * centre * (1 - spread + quantile * np.sqrt(spread)) ** 3, dtype=float)
 
 
 def dispersion(days: Any) -> float:

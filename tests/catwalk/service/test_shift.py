@@ -33,7 +33,12 @@ def test_the_limit_is_a_little_above_the_exact_quantile(free: int, push: float) 
         quantile = shift.level(features)
         exact = ncx2.ppf(norm.cdf(quantile), free, push)
         found = float(shift.limit(free, push, 1.0, 1.0, quantile))
-        assert 0.98 * exact < found < (1.12 if free > 1 else 1.25) * exact
+        assert 0.98 * exact < found < (1.12 if free > 1 else 1.35) * exact
+
+
+def test_nothing_beside_a_reference_of_one_bin_is_no_shift() -> None:
+    free, weight = shift.degrees([0, 0], [9, 0]), shift.evidence([0, 0], [9, 0])
+    assert shift.statistic([0, 0], [9, 0]) <= shift.limit(free, weight, 0.03, 1.5, 4.0)
 
 
 def test_the_level_is_a_quarter_of_an_alarm_a_year() -> None:
