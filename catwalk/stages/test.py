@@ -75,10 +75,9 @@ def _refer(run: Run, trainable: Trainable, inputs: Arrays, logits: Any) -> None:
 def _watched(inputs: Arrays) -> Any:
     """Pictures, a table in one array, or what has one value an example; None: there is nothing of these."""
     others = {name: values for name, values in inputs.items() if name != "labels"}
-    if "images" in others:
-        return others["images"]
-    if len(others) == 1 and next(iter(others.values())).ndim == 2:
-        return next(iter(others.values()))
+    only = next(iter(others.values())) if len(others) == 1 else others.get("images")
+    if only is not None and only.ndim > 1:
+        return only
     return {name: values for name, values in others.items() if values.ndim == 1} or None
 
 
