@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from catwalk.problems.binary import Binary
     from catwalk.problems.multiclass import Multiclass
     from catwalk.problems.regression import Regression
+    from catwalk.service.monitor import PredictionMonitor
     from catwalk.tracking.opening import run
 
-__all__ = ["Binary", "Multiclass", "Regression", "run"]
+__all__ = ["Binary", "Multiclass", "PredictionMonitor", "Regression", "run"]
 
 # OpenMP's threads spin while they wait, by default: beside another program on the same cores an epoch then takes many
 # times longer. Read when torch is loaded, which nothing does before it has imported something from here.
@@ -24,6 +25,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _HOMES = {
     "Binary": "catwalk.problems.binary",
     "Multiclass": "catwalk.problems.multiclass",
+    "PredictionMonitor": "catwalk.service.monitor",
     "Regression": "catwalk.problems.regression",
     "run": "catwalk.tracking.opening",
 }

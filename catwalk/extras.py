@@ -13,6 +13,7 @@ EXTRAS = {
     "report": ("PIL", "matplotlib"),
     "exporter": ("prometheus_client",),
     "courier": ("grafana_api", "markdown_it", "prometheus_client", "yaml"),
+    "service": ("prometheus_client",),
     "torch": ("PIL", "torch"),
     "gpu": ("pynvml",),
     "airflow": ("airflow", "yaml"),

@@ -28,6 +28,7 @@ WRONG = {
         "catwalk/ledger/runs.py",
         "catwalk.ledger.models.champion",
     ),
+    "A service counts by its model's reference": ("catwalk/service/shift.py", "catwalk.service.counts"),
     "A metric becomes a point, and a point a line": ("catwalk/telemetry/points.py", "catwalk.telemetry.emitter"),
     "Telemetry is given records and reads no ledger": ("catwalk/telemetry/observer.py", "catwalk.ledger.runs"),
     "The courier writes down before it delivers": (

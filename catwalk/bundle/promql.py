@@ -21,6 +21,8 @@ _EVERY_JOB = ("exporter", "statsd_exporter", "courier", "registry", "alertmanage
 """Jobs of our own stack; `registry` is the exporter's name in the release before."""
 _THEIRS = ("prometheus_", "alertmanager_")
 """What the guest's own servers say of themselves: whoever runs them watches them."""
+_SERVICES = ("catwalk_service_", "catwalk_reference_")
+"""What a guest's own services say by a PredictionMonitor, whatever the jobs that scrape them are called."""
 _ALIVE = "threshold:baseline_runs:min"
 """Is there exactly while rules are evaluated, as our Watchdog is, whose alert a guest has already."""
 _MACROS = {
@@ -131,7 +133,7 @@ class _Writer:
         ):
             return None
         of_jobs = [each for each in matchers if each.name == "job"]
-        if not of_jobs and (is_record or name == "ALERTS"):
+        if not of_jobs and (is_record or name == "ALERTS" or name.startswith(_SERVICES)):
             return matchers
         jobs = [self._scope.jobs[job] for job in _EVERY_JOB if job in self._scope.jobs and _all_match(of_jobs, job)]
         return [each for each in matchers if each.name != "job"] + [_one_of("job", jobs)] if jobs else None

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from catwalk.errors import ArtifactError
+from catwalk.errors import ArtifactError, InputError
 from catwalk.ledger.models.champion import verified_model
 from catwalk.ledger.runs import Run, with_evaluation
 from catwalk.problems.multiclass import table
@@ -17,13 +17,13 @@ from catwalk.telemetry.observer import Observer
 from catwalk.trainable import config_of, of_run
 
 if TYPE_CHECKING:
-    from catwalk.trainable import Arrays, Predictor
+    from catwalk.trainable import Arrays, Predictor, Trainable
 
 log = logging.getLogger(__name__)
 
 
 def test(run: Run, observer: Observer) -> None:
-    """Writes ``predictions.safetensors``, ``previews.safetensors`` and ``evaluation.json``.
+    """Writes ``predictions.safetensors``, ``previews.safetensors``, ``reference.json`` and ``evaluation.json``.
 
     Raises:
         ArtifactError: the model or the dataset is missing, or is not what its sha256 says.
@@ -50,12 +50,35 @@ def test(run: Run, observer: Observer) -> None:
         logits = trainable.problem.checked(answers, len(labels))
         run.store.put(run.key("predictions.safetensors"), save({"logits": logits, "labels": labels}))
         pictures = previews.store(run, trainable, arrays, logits, labels)
+        _refer(run, trainable, arrays, logits)
         score = trainable.problem.evaluate(logits, labels, training.model_sha256, dataset.sha256, seconds)
         record = run.put_once("evaluation.json", replace(score, previews_sha256=pictures))
         log.info("%s", table(record))
         observer.test_finished(run.record, record)
         score_incumbents(run)
         this.summarise(lambda summary: with_evaluation(summary, record))
+
+
+def _refer(run: Run, trainable: Trainable, inputs: Arrays, logits: Any) -> None:
+    """Keeps how inputs and answers look, for a service to be compared with. What can't be watched costs the reference,
+    not the run."""
+    from catwalk.service import reference
+
+    try:
+        found = reference.make(run, trainable.problem, _watched(inputs), logits)
+    except InputError as error:
+        log.warning("no reference for a service: %s", error)
+        return
+    reference.store(run, found)
+
+
+def _watched(inputs: Arrays) -> Any:
+    """Pictures, a table in one array, or what has one value an example; None: there is nothing of these."""
+    others = {name: values for name, values in inputs.items() if name != "labels"}
+    only = next(iter(others.values())) if len(others) == 1 else others.get("images")
+    if only is not None and only.ndim > 1:
+        return only
+    return {name: values for name, values in others.items() if values.ndim == 1} or None
 
 
 def _timed(predict: Predictor, arrays: Arrays) -> tuple[Any, float]:

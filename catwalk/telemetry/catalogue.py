@@ -1,8 +1,9 @@
 """Every metric of Catwalk, declared once: emitter, mapping, exporter, rules and documentation all take it from here.
 
-Metrics reach Prometheus by three transports. By *StatsD* travels what happens while a stage runs; from the *exporter*
-Prometheus scrapes what is so, read from the ledger; from the *courier*, what became of notifications. Airflow's own
-metrics are in :mod:`catwalk.telemetry.airflow_metrics`.
+Metrics reach Prometheus by four transports. By *StatsD* travels what happens while a stage runs; from the *exporter*
+Prometheus scrapes what is so, read from the ledger; from the *courier*, what became of notifications; from each
+*service* that has a PredictionMonitor, what its model is asked and answers. Airflow's own metrics are in
+:mod:`catwalk.telemetry.airflow_metrics`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-Transport = Literal["statsd", "exporter", "courier"]
+Transport = Literal["statsd", "exporter", "courier", "service"]
 Kind = Literal["gauge", "counter", "histogram", "info"]
 Unit = Literal["", "seconds", "bytes", "ratio", "examples", "examples_per_second"]
 
@@ -21,6 +22,8 @@ RUN_TTL_SECONDS = 3_600
 """How long statsd_exporter shows a run's gauge after its last update; from then on Prometheus remembers it."""
 STORE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Buckets of requests to the store: from a small read to a checkpoint on a busy disk."""
+SERVICE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Buckets of requests for predictions: from a small table model to a large network on a busy machine."""
 STORE_OPERATIONS = ("get", "put", "head", "list", "delete")
 LABEL_VALUES: Mapping[str, tuple[str, ...]] = {"operation": STORE_OPERATIONS}
 """Labels with few values that are known beforehand: what the canary announces counters with."""
@@ -547,6 +550,80 @@ COURIER_DEADMAN = Metric(
     "gauge",
     "1 for the state of the dead-man watch: waiting (nothing heard yet), well, silent, or planned (an announced stop).",
     ("state",),
+)
+
+# --- By a service: a model in use -------------------------------------------------------------------------------------
+_SERVED = ("model", "version")
+_FEATURE = (*_SERVED, "side", "feature")
+
+
+def _of_service(name: str, kind: Kind, labels: tuple[str, ...], text: str, unit: Unit = "") -> Metric:
+    return Metric(name, "service", kind, text, labels, unit)
+
+
+SERVICE_INFO = _of_service(
+    "catwalk_service_info",
+    "info",
+    (*_SERVED, "origin"),
+    "The version that answers, by the id of its run, and what its reference was made of: test or service; the value "
+    "is 1.",
+)
+SERVICE_PREDICTIONS = _of_service("catwalk_service_predictions_total", "counter", _SERVED, "Predictions made.")
+SERVICE_ERRORS = _of_service(
+    "catwalk_service_errors_total", "counter", _SERVED, "Requests for a prediction that ended in an error."
+)
+SERVICE_DURATION = Metric(
+    "catwalk_service_duration_seconds",
+    "service",
+    "histogram",
+    "Time of a request for one prediction or many, errors included.",
+    _SERVED,
+    "seconds",
+    SERVICE_SECONDS,
+)
+SERVICE_BIN = _of_service(
+    "catwalk_service_bin_total",
+    "counter",
+    (*_FEATURE, "bin"),
+    "Inputs and predictions, by feature and by the bins of the version's reference, missing and other included.",
+)
+SERVICE_MEMORY = _of_service(
+    "catwalk_service_memory_bytes", "gauge", _SERVED, "Resident memory of the process that serves.", "bytes"
+)
+SERVICE_MEMORY_LIMIT = _of_service(
+    "catwalk_service_memory_limit_bytes",
+    "gauge",
+    _SERVED,
+    "Memory that the process may have: its control group's limit, else the machine's memory.",
+    "bytes",
+)
+REFERENCE_BIN = _of_service(
+    "catwalk_reference_bin_examples",
+    "gauge",
+    (*_FEATURE, "bin"),
+    "Examples of the version's reference, by feature and bin.",
+    "examples",
+)
+REFERENCE_DISPERSION = _of_service(
+    "catwalk_reference_dispersion",
+    "gauge",
+    _FEATURE,
+    "How much more two samples of the feature differ than independent examples would.",
+)
+REFERENCE_FLOOR = _of_service(
+    "catwalk_reference_floor", "gauge", _FEATURE, "The least shift of the feature that matters, about as PSI counts it."
+)
+REFERENCE_LEVEL = _of_service(
+    "catwalk_reference_level",
+    "gauge",
+    _SERVED,
+    "Normal quantile at which each feature is tested each hour, so that all of them raise 0.25 false alarms a year.",
+)
+REFERENCE_LEFT_OUT = _of_service(
+    "catwalk_reference_left_out",
+    "gauge",
+    _SERVED,
+    "Columns of the inputs that are not watched: beyond 50, or of a kind that has no bins.",
 )
 
 METRICS: tuple[Metric, ...] = tuple(value for value in vars().values() if isinstance(value, Metric))

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from catwalk.errors import ConfigError, InputError, StoreError, SupersededError, shown
 from catwalk.ledger.models import artifact
 from catwalk.ledger.records.decision import DecisionRecord
+from catwalk.ledger.records.reference import ReferenceRecord
 from catwalk.ledger.records.training import ModelRecord
 from catwalk.redaction import without_credentials
 from catwalk.tracking.arguments import plain
@@ -187,6 +188,31 @@ class TrackedRun:
         named = plain.text("test_set", test_set)
         told = "the test is not stored: call run.test(…) again"
         return _kept(session, told, lambda: testing.store(session, labels, scores, keys, inputs, parts, named))
+
+    def reference(self, inputs: Any = None, scores: Any = None, *, floor: float = 0.5) -> ReferenceRecord | None:
+        """Stores what inputs and answers look like where all is well; :class:`catwalk.PredictionMonitor` compares a
+        service with it.
+
+        Args:
+            inputs: of n held-out examples, 5,000 or so: (n, columns), a data frame, name → column, or pictures, (n,
+                height, width). Of columns the first 50 are watched; which are not, the record says.
+            scores: the model's answers to them, as :meth:`test` takes them.
+            floor: the least shift that raises an alarm, about as PSI counts it. 0.5 is far: what a service is asked is
+                seldom balanced as a test set is.
+
+        Raises:
+            InputError: one line that names the argument, what was expected and what came.
+            SupersededError: another attempt has taken over.
+            StoreError: it can't be stored.
+        """
+        session = self._alive
+        if session is None:
+            return None
+        from catwalk.service import reference
+
+        record = reference.make(session.run, session.problem, inputs, scores, floor)
+        told = "the reference is not stored: call run.reference(…) again"
+        return _kept(session, told, lambda: reference.store(session.run, record))
 
     def resume(self) -> int:
         """The last epoch that an attempt before has stored; 0: none. Whoever goes on from a checkpoint of its own logs

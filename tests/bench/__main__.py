@@ -24,7 +24,11 @@ from tests.bench import (
     pipeline,
     report,
     rules,
+<<<<<<< HEAD
     runs,
+=======
+    service,
+>>>>>>> service
     telemetry,
     tracking,
 )
@@ -35,6 +39,7 @@ PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
     "crowded": lambda say: crowded.measure(3, say),
     "telemetry": lambda say: telemetry.measure(5, say),
     "tracking": lambda say: tracking.measure(5, say),
+    "service": lambda say: service.measure(5, say),
     "rules": lambda say: rules.measure(5, say),
     "faults": faults.measure,
     "accuracy": lambda say: accuracy.measure(5, say),

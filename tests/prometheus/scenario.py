@@ -91,7 +91,8 @@ def has(record: str, at: str, samples: Mapping[str, float]) -> Expectation:
 def series(name: str, /, **labels: str) -> str:
     """A series as Prometheus scrapes it: with the job that serves it, and its instance."""
     by_statsd_exporter = name.startswith(("ml_", "airflow_", "statsd_", "catwalk_canary_received"))
-    job = "statsd_exporter" if by_statsd_exporter else "exporter"
+    by_service = name.startswith(("catwalk_service_", "catwalk_reference_"))
+    job = "statsd_exporter" if by_statsd_exporter else "service" if by_service else "exporter"
     every = {"job": job, "instance": f"{job}:1", **{label.rstrip("_"): value for label, value in labels.items()}}
     inner = ",".join(f'{label}="{value}"' for label, value in every.items())
     return f"{name}{{{inner}}}"

@@ -33,10 +33,10 @@ PER_RUN = {metric.name for metric in catalogue.METRICS if "run_id" in metric.lab
 OWN = ("catwalk_", "ml_", "airflow_")
 _FUNCTIONS = {
     "count_values", "changes",
-    "abs", "absent", "and", "avg_over_time", "bool", "bottomk", "by", "clamp_min", "count", "group", "group_left",
-    "group_right", "histogram_quantile", "ignoring", "increase", "label_replace", "last_over_time", "max",
-    "max_over_time", "min", "min_over_time", "offset", "on", "or", "quantile", "rate", "round", "scalar", "sum",
-    "time", "timestamp", "topk", "unless", "vector",
+    "abs", "absent", "and", "avg_over_time", "bool", "bottomk", "by", "clamp_min", "count", "deriv", "group",
+    "group_left", "group_right", "histogram_quantile", "ignoring", "increase", "label_replace", "last_over_time", "ln",
+    "max", "max_over_time", "min", "min_over_time", "offset", "on", "or", "quantile", "rate", "round", "scalar", "sqrt",
+    "sum", "sum_over_time", "time", "timestamp", "topk", "unless", "vector",
 }  # fmt: skip
 _NO_NAMES = re.compile(
     r'"[^"]*"|#.*'  # texts and comments
@@ -73,7 +73,7 @@ def test_an_alert_has_the_labels_and_annotations_that_routes_templates_and_peopl
         "Watchdog",
         "none",
     )
-    assert labels["area"] == rule.file.partition(".")[0]
+    assert labels["area"] == rule.file.partition(".")[0].replace("service", "model")  # whose people it concerns
     assert labels.keys() <= {"severity", "area", "source", "owner"}
     assert annotations.keys() == {"summary", "description", "runbook_url", "dashboard"}
     assert annotations["runbook_url"] == "{{ $externalLabels.runbooks }}/" + rule.name

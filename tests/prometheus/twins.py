@@ -10,7 +10,7 @@ from urllib.parse import quote_plus
 from tests.prometheus.model_cases import OLDER, asked, classes, curve, latest, role
 from tests.prometheus.scenario import RUN, Alert, Expectation, Scenario, a_run, constant, series
 
-_OWN = re.compile(r'\b(model|run_id|dag_id)="([^"]+)"')
+_OWN = re.compile(r'\b(model|run_id|version|dag_id)="([^"]+)"')
 """What tells one model's series from another's; two DAGs may well have runs of the same name, and the same schedule."""
 
 
@@ -82,7 +82,7 @@ def _named(alert: Alert) -> bool:
 
 
 def _of_twin(alert: Alert) -> Alert:
-    names = {alert.labels[name] for name in ("model", "run_id", "dag_id") if name in alert.labels}
+    names = {alert.labels[name] for name in ("model", "run_id", "version", "dag_id") if name in alert.labels}
     words = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, names | set(map(quote_plus, names))))})(?![\w-])")
     change: Callable[[str], str] = lambda text: words.sub(lambda found: twin(found[0]), text)  # noqa: E731
     labels = {name: twin(value) if value in names else value for name, value in alert.labels.items()}

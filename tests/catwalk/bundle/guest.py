@@ -21,6 +21,8 @@ _NOT_OURS = re.compile(
     r'registry|"(alertmanager|prometheus)"|^(prometheus|alertmanager)_|^exporter:(events|dag_import_errors|tasks_starving)'
 )
 """Series of servers that a guest watches himself, and names of the release before, which no guest has had."""
+_OF_ANY_JOB = ("catwalk_service_", "catwalk_reference_")
+"""What a guest's own services say: it is ours, whatever scrapes them."""
 _NAME_A_JOB = ("CardinalityNearLimit", "CatwalkServiceDown", "SampleLimitExceeded")
 """Alerts whose texts name the job that they are about."""
 
@@ -61,7 +63,7 @@ class Guest:
 
     def _others(self, name: str) -> Iterator[str]:
         """A series of another job, of another Catwalk, and of somebody who has no such labels."""
-        if ":" not in name.partition("{")[0]:
+        if ":" not in name.partition("{")[0] and not name.startswith(_OF_ANY_JOB):
             yield _with(re.sub(r'job="\w+"', 'job="theirs"', name), self.options.labels)
         if self.options.labels:
             yield _with(name, dict.fromkeys(self.options.labels, "green"))

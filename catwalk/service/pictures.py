@@ -1,0 +1,59 @@
+"""Six features that tell how pictures look, whatever they show: a change of camera, crop or light moves them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catwalk.errors import InputError
+
+NAMES = ("brightness", "contrast", "edges", "sharpness", "orientation", "border")
+_LITTLE = 1e-6
+_SMALLEST = 3
+"""Rows and columns, which a second derivative takes."""
+_MOST_COLOURS = 4
+
+
+def features(pictures: Any) -> NDArray[np.float32]:
+    """The features of n pictures, float32 (n, 6).
+
+    Args:
+        pictures: (n, height, width), or (n, height, width, colours); integers from 0 to 255, or floats, which are taken
+            as they are: give a service's the range of those that the reference was made of.
+
+    Raises:
+        InputError: they have another shape.
+    """
+    grey = _grey(pictures)
+    across, down = np.diff(grey, axis=2), np.diff(grey, axis=1)
+    horizontal, vertical = np.abs(across).mean((1, 2)), np.abs(down).mean((1, 2))
+    both = horizontal + vertical
+    columns = (
+        grey.mean((1, 2)),
+        grey.std((1, 2)),
+        both,
+        _curvature(grey) / (both + _LITTLE),
+        (horizontal - vertical) / (both + _LITTLE),
+        np.concatenate([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], axis=1).mean(1),
+    )
+    return np.stack(columns, axis=1)
+
+
+def _grey(given: Any) -> NDArray[np.float32]:
+    found = np.asarray(given)
+    scale = 1 if found.dtype.kind == "f" else 255
+    if found.ndim == 4 and found.shape[3] <= _MOST_COLOURS and found.dtype.kind in "uif":
+        found = found.mean(axis=3)
+    if found.ndim != 3 or min(found.shape[1:]) < _SMALLEST or found.dtype.kind not in "uif":
+        raise InputError(f"pictures: expected numbers, (n, height, width); got {found.dtype}, shape {found.shape}")
+    return found.astype(np.float32) / np.float32(scale)
+
+
+def _curvature(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean magnitude of the Laplacian."""
+    centre = 4 * grey[:, 1:-1, 1:-1]
+    around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
+    found: NDArray[np.float32] = np.abs(centre - around).mean((1, 2))
+    return found
