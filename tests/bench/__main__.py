@@ -24,11 +24,8 @@ from tests.bench import (
     pipeline,
     report,
     rules,
-<<<<<<< HEAD
     runs,
-=======
     service,
->>>>>>> service
     telemetry,
     tracking,
 )

@@ -6,17 +6,11 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-<<<<<<< HEAD
-from tests.prometheus import dashboard_cases, exporter_cases, model_cases, owner_cases, pipeline_cases, telemetry_cases
-from tests.prometheus.rulebook import Rule, needed_for, users_of
-from tests.prometheus.scenario import Expectation, Scenario, promtool, write
-
-BOOKS = (model_cases, pipeline_cases, exporter_cases, telemetry_cases, dashboard_cases, owner_cases)
-=======
 from tests.prometheus import (
     dashboard_cases,
     exporter_cases,
     model_cases,
+    owner_cases,
     pipeline_cases,
     service_cases,
     telemetry_cases,
@@ -24,8 +18,7 @@ from tests.prometheus import (
 from tests.prometheus.rulebook import Rule, needed_for, users_of
 from tests.prometheus.scenario import Expectation, Scenario, promtool, write
 
-BOOKS = (model_cases, pipeline_cases, exporter_cases, telemetry_cases, dashboard_cases, service_cases)
->>>>>>> service
+BOOKS = (model_cases, pipeline_cases, exporter_cases, telemetry_cases, dashboard_cases, owner_cases, service_cases)
 SCENARIOS = [scenario for book in BOOKS for scenario in book.SCENARIOS]
 
 

@@ -9,16 +9,6 @@ from tests.prometheus.scenario import Alert, Expectation, Scenario
 
 _INFO = re.compile(r'(catwalk_model_info\{.*\bmodel="([^"]+)".*)\}')
 
-<<<<<<< HEAD
-=======
-WAITS_LONG = {
-    "ChampionMissing", "ChampionStale", "PipelinePaused", "RetrainingOverdue", "ServiceInputDrifted",
-    "ServiceModelStale", "ServicePredictionsShifted", "ServiceSilent",
-}  # fmt: skip
-"""Alerts of a model that name no owner. At a restart Prometheus restores for how long an alert has waited, if it waits
-ten minutes or more, by the labels as the rule has them: it would not where one is looked up."""
-
->>>>>>> service
 
 def owner_of(model: str) -> str:
     """Who answers for it; a name that is no plain word."""
