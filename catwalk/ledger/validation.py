@@ -20,7 +20,7 @@ Check = Callable[[Any], bool]
 
 def fault(record: object) -> str:
     """The first field of a dataclass whose value is not valid by its annotation, as a sentence; empty: none."""
-    kind: Any = type(record)
+    kind: type = type(record)
     for name, fits in _fields(kind):
         if not fits(getattr(record, name)):
             return f"{name} has a value of the wrong type"

@@ -252,7 +252,7 @@ def test_airflow_sends_where_our_service_is() -> None:
         (["--store", "s3://b", "--namespace", "a.b"], "--namespace is no name of a namespace: 'a.b'"),
         (["--store", "s3://b", "--airflow-namespace", "A"], "--airflow-namespace is no name of a namespace: 'A'"),
         (["--store", "s3://b", "--image", "a b"], "--image takes the name of an image"),
-        (["--store", "s3://b", "--label", "release"], "--label takes NAME=VALUE, not 'release'"),
+        (["--store", "s3://b", "--label", "release"], "--label: expected name=value; got 'release'"),
         (["--store", "s3://b", "--label", "release=läuft"], "--label release=läuft is no label of Kubernetes"),
         (["--store", "s3://b", "--label", "app.kubernetes.io/instance=x"], "is set by Catwalk itself"),
         (["--format", "files", "--namespace", "x"], "--namespace is for --format kubernetes; give both or neither"),
