@@ -16,6 +16,7 @@ from pathlib import Path
 from catwalk.entry_point import entry_point
 from tests.bench import (
     accuracy,
+    containers,
     crowded,
     dashboards,
     epochs,
@@ -45,6 +46,7 @@ PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
     "dashboards": dashboards.measure,
     "models": models.measure,
     "pipeline": lambda say: pipeline.measure(5, say),
+    "containers": containers.measure,
 }
 
 

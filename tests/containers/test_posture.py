@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
+from catwalk.environment import env_file
 from tests.containers.composed import ONCE, TAG, ComposedStack, service
 from tests.integration.test_posture import BEHIND_THE_PASSWORD, ask, leaks, secrets_of
 
@@ -110,6 +111,12 @@ def test_the_image_holds_no_secret(stack: ComposedStack) -> None:
     files = stack.engine.run("run", "--rm", "--network", "none", image, "ls", "-a", "/opt/catwalk").split()
     assert "catwalk" in files
     assert not {".env", ".git", ".catwalk", "tests"} & set(files)
+
+
+def test_the_image_with_torch_for_cpus_is_small(stack: ComposedStack) -> None:
+    if env_file.read(stack.folder / ".env")["UV_TORCH_BACKEND"] != "cpu":
+        pytest.skip("NOT TESTED: the size of the image, for PyTorch's builds for CPUs can't be had here")
+    assert int(stack.engine.run("image", "inspect", "--format", "{{.Size}}", f"catwalk:{TAG}")) <= 2.5e9
 
 
 @pytest.mark.parametrize(("part", "path"), BEHIND_THE_PASSWORD)

@@ -33,7 +33,7 @@ def test_every_package_of_the_tree_is_in_the_wheel_and_no_other() -> None:
     [
         ("docker-compose.yaml", r"CATWALK_VERSION:-([^}]+)"),
         (".env.example", r"CATWALK_VERSION=(\S+)"),
-        ("docs/operations.md", r'/catwalk, tag: "([^"]+)"'),
+        ("docs/kubernetes.md", r"/catwalk:(\S+)"),
     ],
 )
 def test_the_image_has_the_version_of_the_distribution(file: str, place: str) -> None:
