@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.prometheus import model_cases, pipeline_cases
+from tests.prometheus import model_cases, pipeline_cases, service_cases
 from tests.prometheus.owned import owned
 from tests.prometheus.scenario import RUN, Scenario, constant, has, scenario, series
 
@@ -15,19 +15,29 @@ def info(model: str, owner: str, instance: int = 1) -> dict[str, str]:
     return {name.replace("exporter:1", f"exporter:{instance}"): constant(1)}
 
 
-JOINED = {"ChampionMissing", "ChampionStale", "PipelinePaused", "RetrainingOverdue"}
+JOINED = {
+    "ChampionMissing", "ChampionStale", "PipelinePaused", "RetrainingOverdue", "ServiceInputDrifted", "ServiceModelStale",
+    "ServicePredictionsShifted", "ServiceSilent",
+}  # fmt: skip
 """Alerts that take the owner from a series, since they wait for long."""
 
 
 def _first_of_each() -> list[Scenario]:
     """For each alert and severity, the first story in which it fires about a model."""
     found: dict[tuple[str, str], Scenario] = {}
-    for story in (*model_cases.SCENARIOS, *pipeline_cases.SCENARIOS):
+    in_service = map(_known, service_cases.SCENARIOS)
+    for story in (*model_cases.SCENARIOS, *pipeline_cases.SCENARIOS, *in_service):
         for check in story.expect:
             for alert in check.alerts or ():
                 if check.name in JOINED and alert.labels.get("model"):
                     found.setdefault((check.name, alert.labels["severity"]), story)
     return list({story.about: story for story in found.values()}.values())
+
+
+def _known(story: Scenario) -> Scenario:
+    """The story where an exporter knows the model; a service may be of one that it doesn't know."""
+    name = series("catwalk_model_info", model="mlp", retired="false")
+    return replace(story, series={name: constant(1, 3_000), **story.series})
 
 
 SCENARIOS = [
