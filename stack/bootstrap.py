@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -51,9 +50,8 @@ def main() -> int:
         try:
             _packages()
             for module in sorted(path.parent for path in MODULES.glob("*/go.mod")):
-                _tool(module)
+                build(module)
             _prometheus_pages(MODULES / "prometheus")
-            _schemas(MODULES / "kubeconform")
         except SetupError as error:
             return _fail(str(error))
         except KeyboardInterrupt:
@@ -88,7 +86,12 @@ def _packages() -> None:
     stamp.write_text(wanted)
 
 
-def _tool(module: Path) -> None:
+def build(module: Path) -> Path:
+    """Compiles what a folder with a go.mod is for, once; returns the folder with the programs.
+
+    Raises:
+        SetupError: it can't be compiled, or what it takes can't be downloaded.
+    """
     text = (module / "go.mod").read_text()
     packages = tool_packages(text) or ["."]
     tags = BUILD_TAGS.get(module.name, "")
@@ -97,7 +100,7 @@ def _tool(module: Path) -> None:
     sources = [path.read_bytes() for path in sorted(module.glob("*.go"))]
     wanted = _digest(text.encode(), (module / "go.sum").read_bytes(), tags.encode(), *sources)
     if _stamped(stamp, wanted):
-        return
+        return folder
     go = find_go()
     folder.mkdir(parents=True, exist_ok=True)
     flags = ["-trimpath", "-mod=readonly", "-buildvcs=false", f"-tags={tags}", "-o", f"{folder}/"]
@@ -108,6 +111,7 @@ def _tool(module: Path) -> None:
         env={**os.environ, "GOFLAGS": ""},
     )
     stamp.write_text(wanted)
+    return folder
 
 
 def _prometheus_pages(module: Path) -> None:
@@ -143,39 +147,6 @@ def _prometheus_pages(module: Path) -> None:
         shutil.rmtree(build, ignore_errors=True)
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(wanted)
-
-
-def _schemas(module: Path) -> None:
-    """Lays down what kubeconform checks manifests by: files of Go modules that no program here is built from."""
-    wanted = (module / "schemas.json").read_bytes()
-    folder = TOOLS / f"{module.name}-{tool_version((module / 'go.mod').read_text())}" / "schemas"
-    stamp = folder / ".laid"
-    if _stamped(stamp, _digest(wanted)):
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for each in json.loads(wanted):
-        source = _go_module(each["module"], each["sum"])
-        for name in each["files"]:
-            shutil.copyfile(source / name, folder / Path(name).name)
-            (folder / Path(name).name).chmod(0o644)  # the module cache is read-only
-    stamp.write_text(_digest(wanted))
-
-
-def _go_module(name: str, wanted: str) -> Path:
-    """The folder of a Go module in Go's cache, whose sum is checked as a go.sum would."""
-    _say(f"downloading {name} …")
-    # Outside of any module: nothing here is built from it, so it is in no go.mod.
-    command = [find_go(), "mod", "download", "-json", name]
-    environment = {**os.environ, "GOFLAGS": "", "GO111MODULE": "on"}
-    done = subprocess.run(command, cwd=TOOLS, env=environment, capture_output=True, text=True, check=False)
-    found = json.loads(done.stdout) if done.stdout else {"Error": _cause(done.stderr)}
-    if found.get("Error"):
-        raise SetupError(
-            f"downloading {name} failed: {' '.join(found['Error'].split())[:300]}; mend it and start again"
-        )
-    if found["Sum"] != wanted:
-        raise SetupError(f"{name} has the sum {found['Sum']}, not {wanted}: it is another one than was pinned")
-    return Path(found["Dir"])
 
 
 def tool_packages(go_mod: str) -> list[str]:

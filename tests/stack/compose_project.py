@@ -13,7 +13,8 @@ from typing import Any
 
 from catwalk.environment.former_names import RENAMED
 from stack.compose import write_environment
-from stack.settings import PROJECT, tool
+from stack.settings import PROJECT
+from tests.support.tools import tool
 
 FILE = PROJECT / "docker-compose.yaml"
 PROFILES = ("s3", "monitoring", "grafana")

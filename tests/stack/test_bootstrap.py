@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,8 +51,6 @@ def test_finds_packages_and_version_in_go_mod() -> None:
     ("module", "version"),
     [
         ("alertmanager", "v0.31.1"),
-        ("compose-go", "v2.16.2"),
-        ("kubeconform", "v0.8.0"),
         ("prometheus", "v0.315.0"),
         ("statsd_exporter", "v0.31.0"),
         ("versitygw", "v1.8.0"),
@@ -60,6 +58,12 @@ def test_finds_packages_and_version_in_go_mod() -> None:
 )
 def test_pins_the_agreed_versions(module: str, version: str) -> None:
     assert bootstrap.tool_version((bootstrap.MODULES / module / "go.mod").read_text()) == version
+
+
+def test_set_up_builds_what_the_stack_runs_and_nothing_that_tests_alone_run() -> None:
+    started = (bootstrap.PROJECT / "stack" / "parts" / "servers.py").read_text()
+    built = {path.parent.name for path in bootstrap.MODULES.glob("*/go.mod")}
+    assert built == set(re.findall(r'tool\("(\w+)"\)', started))
 
 
 def test_a_failed_build_is_one_line_and_the_next_start_builds(
@@ -78,46 +82,14 @@ def test_a_failed_build_is_one_line_and_the_next_start_builds(
     compiler.write_text("#!/bin/sh\necho 'no space left on device' >&2; exit 1\n")
     compiler.chmod(0o755)
     with pytest.raises(bootstrap.SetupError, match=r"hello-v1\.0\.0 .*no space left on device.*start again") as caught:
-        bootstrap._tool(module)
+        bootstrap.build(module)
     assert "\n" not in str(caught.value)
 
     compiler.write_text("#!/bin/sh\nexit 0\n")
-    bootstrap._tool(module)
+    bootstrap.build(module)
     compiler.unlink()
-    bootstrap._tool(module)  # built: the compiler is not asked again
+    bootstrap.build(module)  # built: the compiler is not asked again
     assert capsys.readouterr().out.count("installed hello-v1.0.0") == 1
-
-
-def test_schemas_are_laid_down_once_and_only_those_that_were_pinned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module, tools, compiler = tmp_path / "modules" / "checker", tmp_path / "tools", tmp_path / "go"
-    for folder in (module, tools, tmp_path / "cache"):
-        folder.mkdir(parents=True)
-    (tmp_path / "cache" / "spec.json").write_text("{}")
-    (module / "go.mod").write_text("module m\n\nrequire checker v1.0.0\n")
-    (module / "schemas.json").write_text(json.dumps([{"module": "a@v1", "sum": "h1:right", "files": ["spec.json"]}]))
-    monkeypatch.setattr(bootstrap, "TOOLS", tools)
-    monkeypatch.setattr(bootstrap, "find_go", lambda: str(compiler))
-
-    def answers(said: str) -> None:
-        compiler.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n")
-        compiler.chmod(0o755)
-
-    laid = tools / "checker-v1.0.0" / "schemas" / "spec.json"
-    for said, complaint in (
-        ('{"Error": "no such\\nmodule"}', "downloading a@v1 failed: no such module; mend it"),
-        (json.dumps({"Dir": str(tmp_path / "cache"), "Sum": "h1:wrong"}), "has the sum h1:wrong, not h1:right"),
-    ):
-        answers(said)
-        with pytest.raises(bootstrap.SetupError, match=complaint):
-            bootstrap._schemas(module)
-        assert not laid.exists()
-    answers(json.dumps({"Dir": str(tmp_path / "cache"), "Sum": "h1:right"}))
-    bootstrap._schemas(module)
-    compiler.unlink()
-    bootstrap._schemas(module)  # laid: the compiler is not asked again
-    assert laid.read_text() == "{}"
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,26 @@
 """JSON schemas of Kubernetes' objects for kubeconform, strict: a field that is not known is refused.
 
-Made from what `make setup` lays down: Kubernetes' own OpenAPI, and the definitions of the Prometheus operator.
+Made from files of Go modules that no program here is built from: Kubernetes' own OpenAPI, and the definitions of the
+Prometheus operator.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from stack.settings import tool
+from stack.bootstrap import SetupError, find_go
+from tests.support.tools import MODULES, one_at_a_time, tool
 
 Schema = dict[str, Any]
+PINNED = MODULES / "kubeconform" / "schemas.json"
+"""Modules with their sums, and which of their files to take."""
 _LOOSE = {
     "int-or-string": {"oneOf": [{"type": "integer"}, {"type": "string"}]},
     "io.k8s.apimachinery.pkg.api.resource.Quantity": {"oneOf": [{"type": "number"}, {"type": "string"}]},
@@ -25,7 +31,7 @@ _META = {"$ref": "definitions.json#/definitions/io.k8s.apimachinery.pkg.apis.met
 
 def write(folder: Path) -> None:
     """One file a kind, as kubeconform finds it, beside the definitions that they name."""
-    given = tool("kubeconform").parent / "schemas"
+    given = laid(tool("kubeconform").parent / "schemas", PINNED.read_text())
     definitions = json.loads((given / "swagger.json").read_text())["definitions"]
     strict = {name: _LOOSE.get(name) or _strict(schema) for name, schema in definitions.items()}
     (folder / "definitions.json").write_text(json.dumps({"definitions": strict}))
@@ -35,6 +41,38 @@ def write(folder: Path) -> None:
             _put(folder, kind["kind"], kind["group"], kind["version"], reference)
     for path in given.glob("*.yaml"):
         _definition(folder, yaml.safe_load(path.read_text())["spec"])
+
+
+def laid(folder: Path, pinned: str) -> Path:
+    """A folder with the pinned files, which are downloaded once.
+
+    Raises:
+        SetupError: a module can't be downloaded, or is another one than was pinned.
+    """
+    stamp = folder / ".laid"
+    with one_at_a_time():
+        if not stamp.exists() or stamp.read_text() != pinned:
+            folder.mkdir(parents=True, exist_ok=True)
+            for each in json.loads(pinned):
+                source = _go_module(each["module"], each["sum"])
+                for name in each["files"]:
+                    shutil.copyfile(source / name, folder / Path(name).name)  # the module cache is read-only
+            stamp.write_text(pinned)
+    return folder
+
+
+def _go_module(name: str, wanted: str) -> Path:
+    """The folder of a Go module in Go's cache, whose sum is checked as a go.sum would."""
+    # Outside of any module: nothing here is built from it, so it is in no go.mod.
+    command = [find_go(), "mod", "download", "-json", name]
+    environment = {**os.environ, "GOFLAGS": "", "GO111MODULE": "on"}
+    done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=False)
+    found = json.loads(done.stdout) if done.stdout else {"Error": done.stderr}
+    if found.get("Error"):
+        raise SetupError(f"downloading {name} failed: {' '.join(found['Error'].split())[:300]}")
+    if found["Sum"] != wanted:
+        raise SetupError(f"{name} has the sum {found['Sum']}, not {wanted}: it is another one than was pinned")
+    return Path(found["Dir"])
 
 
 def _definition(folder: Path, spec: Schema) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from catwalk.environment import env_file
 from catwalk.errors import ConfigError
-from stack.settings import PROJECT, tool
+from stack.settings import PROJECT
+from tests.support.tools import tool
 
 WRITTEN = """\
 \ufeffPLAIN=one

@@ -1,4 +1,4 @@
-module catwalk/stack/tools/compose-go
+module catwalk/tests/tools/compose-go
 
 go 1.26.0
 

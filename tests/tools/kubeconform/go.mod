@@ -1,4 +1,4 @@
-module catwalk/stack/tools/kubeconform
+module catwalk/tests/tools/kubeconform
 
 go 1.26.0
 
