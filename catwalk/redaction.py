@@ -18,11 +18,12 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _USER_INFO = re.compile(r"(?<=://)(?:[^/\s?#'\"]+|[^/\s?#'\"@:]*:(?!\d{1,5}/)[^\s?#'\"]{1,200})(?=@)")
 """A user alone may be a token; a password may hold an @, or a / where there is no port."""
 _IN_QUERY = re.compile(
-    r"([?&][^=&\s]*(?:password|token|secret|signature|sig|api_?key|credential)[^=&\s]*=)[^&\s#'\"]+", re.IGNORECASE
+    r"([?&][^=&?\s]{0,60}(?:password|token|secret|signature|sig|api_?key|credential)[^=&?\s]{0,60}=)[^&\s#'\"]+",
+    re.IGNORECASE,
 )
 _VALUE = (
     rf"""(?!{re.escape(REDACTED)})((?P<escape>\\+)"(?:(?!(?<!\\)(?P=escape)").)*(?<!\\)(?P=escape)"|"""
-    r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|"""
+    r"""[bBrRuU]{0,2}(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|"""
     r"""["']?(?:(?i:bearer|basic)\s+)?[^\s,;&)\]}"']+)"""
 )
 _ASSIGNED = re.compile(

@@ -57,6 +57,7 @@ class Connection:
             "eos_token='</s>', pad_token=0, use_cls_token=T",
         ),
         ({"eos_token": "</s>", "padToken": "<pad>", "token": "p1"}, "</s>"),
+        ("Client(secret=b'p1', token=rb\"p2\", depth=3)", "depth=3"),
         ("tokenizer=bpe; max_tokens=3; keyboard: yes", "tokenizer=bpe; max_tokens=3; keyboard: yes"),
     ],
 )
@@ -77,7 +78,8 @@ def test_secrets_in_the_error_that_ended_a_run_are_not_stored(ledger: Ledger) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["aB" * 500_000, "--" * 500_000, "a_" * 500_000, "password" * 100_000, "://a:" * 50_000]
+    "text",
+    ["aB" * 500_000, "--" * 500_000, "a_" * 500_000, "password" * 100_000, "://a:" * 50_000, "?token" * 50_000],
 )
 def test_a_long_text_is_looked_through_in_no_time(text: str) -> None:
     """A square of its length would take hours."""
