@@ -44,4 +44,5 @@ def _cgroups(root: Path) -> Iterator[Path]:
             if not controllers or "cpu" in controllers.split(","):
                 inner = PurePosixPath(path.lstrip("/"))
                 for place in (inner, *inner.parents):
-                    yield root / "sys/fs/cgroup" / controllers / place
+                    # Version 1's folder has one name for several controllers, in another order than here at times.
+                    yield root / "sys/fs/cgroup" / ("cpu" if controllers else "") / place

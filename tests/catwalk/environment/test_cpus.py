@@ -11,8 +11,8 @@ import pytest
 
 from catwalk.environment.cpus import usable_cpus
 
-ALLOWED = len(os.sched_getaffinity(0))
-V1 = "cpu,cpuacct"
+V1 = "cpu"
+"""Controllers that share a folder have a link each, by their own names."""
 
 
 def machine(root: Path, own: str, **files: str) -> Path:
@@ -27,7 +27,7 @@ def machine(root: Path, own: str, **files: str) -> Path:
 @pytest.fixture
 def sixteen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that gives this process sixteen CPUs."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,13 @@ def sixteen(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param("0::/a/b\n", {"a/b/cpu.max": "max 100000", "a/cpu.max": "400000 100000"}, 4, id="an outer one"),
         pytest.param("0::/a/b\n", {"cpu.max": "200000 100000"}, 2, id="seen from within"),
         pytest.param(
-            f"4:memory:/x\n3:{V1}:/x\n",
+            "4:memory:/x\n3:cpuacct,cpu:/x\n",
             {f"{V1}/x/cpu.cfs_quota_us": "500000\n", f"{V1}/x/cpu.cfs_period_us": "100000\n"},
             5,
             id="version 1",
         ),
         pytest.param(
-            f"3:{V1}:/x\n",
+            "3:cpu,cpuacct:/x\n",
             {f"{V1}/x/cpu.cfs_quota_us": "-1\n", f"{V1}/x/cpu.cfs_period_us": "100000\n"},
             16,
             id="version 1 without a limit",
@@ -66,6 +66,7 @@ def test_a_system_without_cgroups_has_its_affinity(tmp_path: Path) -> None:
     assert usable_cpus(tmp_path) == 16
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no process")
 def test_a_process_kept_on_one_cpu_uses_one() -> None:
     pinned = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])"
     program = f"{pinned}; from catwalk.environment.cpus import usable_cpus; print(usable_cpus())"
@@ -74,4 +75,5 @@ def test_a_process_kept_on_one_cpu_uses_one() -> None:
 
 
 def test_nobody_has_more_than_the_affinity() -> None:
-    assert 1 <= usable_cpus() <= ALLOWED
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    assert 1 <= usable_cpus() <= len(allowed)
