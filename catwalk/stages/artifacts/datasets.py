@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 
 from catwalk.errors import DatasetError, PreconditionFailedError
 from catwalk.ledger.examples import digests, digests_key, split_body
-from catwalk.ledger.records.dataset import DatasetRecord, SplitStatistics
+from catwalk.ledger.records.dataset import DatasetRecord, SplitStatistics, moment
 from catwalk.storage.store import Store
 from catwalk.trainable import Data
 
@@ -32,8 +32,10 @@ def store_data(store: Store, data: Data, classes: Sequence[str], synthetic: bool
         synthetic: as in the record.
 
     Raises:
-        DatasetError: a split is missing, empty, of uneven length, or has a label that is no class.
+        DatasetError: a split is missing, empty, of uneven length, or has a label that is no class; or `as_of` is no
+            time.
     """
+    _check_moment(data.as_of)
     counts = {name: _class_counts(data, name, len(classes)) for name in SPLITS}
     known = digests(data.splits["train"])
     bodies = {name: save(dict(data.splits[name])) for name in SPLITS}
@@ -57,6 +59,14 @@ def store_data(store: Store, data: Data, classes: Sequence[str], synthetic: bool
     if not store.exists(f"{folder}/manifest.json"):
         store.put_record(f"{folder}/manifest.json", record)
     return record
+
+
+def _check_moment(as_of: str) -> None:
+    try:
+        if as_of != "":
+            moment(as_of)
+    except (TypeError, ValueError):
+        raise DatasetError(f"as_of must be a day or time as text, such as '2026-11-25', not {as_of!r:.100}") from None
 
 
 def _class_counts(data: Data, name: str, classes: int) -> list[int]:
