@@ -6,7 +6,7 @@ Imports nothing heavy, since DAG files read it each time Airflow parses them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal, get_args
 
 from catwalk.gate.config import GateConfig
@@ -74,7 +74,7 @@ class DataConfig(Section):
     def _check_days(self) -> None:
         first = drifts.day("feed_start", self.feed_start)
         if self.as_of is not None:
-            least = first + timedelta(days=self.gap_days)
+            least = date.fromordinal(min(first.toordinal() + self.gap_days, date.max.toordinal()))
             told = f"{least} or later (feed_start and gap_days)"
             require(drifts.day("as_of", self.as_of) >= least, "as_of", self.as_of, told)
 

@@ -148,6 +148,7 @@ def test_a_class_mix_brings_more_of_one_class_and_label_noise_wrong_labels(as_of
     [
         ({"as_of": "yesterday"}, "as_of must be a day such as 2026-11-25, not 'yesterday'"),
         ({"as_of": "2025-12-31"}, r"as_of must be 2026-01-02 or later \(feed_start and gap_days\), not '2025-12-31'"),
+        ({"feed_start": "9999-12-31", "as_of": "2026-02-01"}, "as_of must be 9999-12-31 or later"),
         ({"feed_start": "2026-13-01"}, "feed_start must be a day"),
         ({"gap_days": -1}, "gap_days must be at least 0"),
         ({"feed_days": 0}, "feed_days must be at least 1"),
