@@ -14,14 +14,12 @@ from tests.prometheus.scenario import Scenario
 pytestmark = pytest.mark.integration
 
 
-MUTANTS = {rule.title: [*mutants(rule)] for rule in rules()}
-
-
-@pytest.mark.parametrize("title", MUTANTS)
-def test_every_mutant_is_found(title: str) -> None:
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.title)
+def test_every_mutant_is_found(rule: Rule) -> None:
+    every = [*mutants(rule)]
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(_is_found, MUTANTS[title]))
-    survivors = [mutant.change for mutant, dead in zip(MUTANTS[title], found, strict=True) if not dead]
+        found = list(pool.map(_is_found, every))
+    survivors = [mutant.change for mutant, dead in zip(every, found, strict=True) if not dead]
     assert not survivors, "\n".join(survivors)
 
 
