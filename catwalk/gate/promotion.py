@@ -6,6 +6,7 @@ Needs nothing heavy, since the command line promotes, too.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from catwalk.errors import ArtifactError, CatwalkError, DamagedError
@@ -13,11 +14,13 @@ from catwalk.gate.anchor import is_stale, may_replace
 from catwalk.ledger.models import artifact
 from catwalk.ledger.models.champion import Champions, Current
 from catwalk.ledger.records.model import ChampionRecord
+from catwalk.ledger.records.run import RunRecord
 from catwalk.ledger.records.values import is_finite
 from catwalk.ledger.runs import Run
 from catwalk.problems import described
 from catwalk.storage.store import Store
 from catwalk.storage.swap import swap
+from catwalk.trainable import config_of, of_run
 
 if TYPE_CHECKING:
     from catwalk.gate.decision import Ruling
@@ -63,7 +66,15 @@ def put_into_place(run: Run, current: Current | None, ruling: Ruling) -> None:
 def _may_anchor(run: Run, champion: ChampionRecord, reason: str) -> bool:
     anchor = Run(run.store, champion.anchor)
     ours, theirs = run.dataset(), anchor.dataset()
-    return bool(ours and theirs and may_replace(run.record, ours, anchor.record, theirs, reason))
+    return bool(ours and theirs and may_replace(_as_read(run.record), ours, _as_read(anchor.record), theirs, reason))
+
+
+def _as_read(record: RunRecord) -> RunRecord:
+    """With the settings as this version reads them: what an older one did not know is there, as what does nothing."""
+    try:
+        return replace(record, config=config_of(of_run(record), record).to_dict())
+    except (CatwalkError, ImportError):
+        return record
 
 
 def promote_by_hand(run: Run, by: str, reason: str) -> ChampionRecord:

@@ -108,6 +108,21 @@ def test_a_year_in_four_nights(ledger: Ledger) -> None:
     assert outcome(last) == ("ship", "newer_data"), last.sentence
 
 
+def test_a_stale_anchor_of_an_older_version_gives_way_to_its_own_settings(ledger: Ledger) -> None:
+    """It lacks those that did not exist yet."""
+    best, _ = night(ledger, "2026-01-05", GOOD)
+    night(ledger, "2026-01-06", POOR)
+    training = {name: value for name, value in best.record.config["training"].items() if name not in NEWER}
+    record = replace(best.record, config={**best.record.config, "training": training})
+    ledger.store.put_record(best.key("run.json"), record)
+    again, heir = night(ledger, "2026-10-21", GOOD)
+    assert check(heir, "anchor_fresh").verdict == "failed"
+    assert current(ledger)[0].anchor == again.run_id
+
+
+NEWER = ("label_smoothing", "shift", "precision")
+
+
 def on_test_of(run: Run, anchor: Run) -> float:
     """By how much a run is more accurate than an anchor on that one's test examples, asked here."""
     arrays = load(split_body(run.store, dataset_of(anchor), "test"))
