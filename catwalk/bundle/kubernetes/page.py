@@ -35,7 +35,11 @@ def _where(options: Options, cluster: Cluster) -> list[tuple[str, str]]:
     return [
         ("`kubernetes/`", f"the namespace `{cluster.namespace}`: `kubectl apply --server-side -f kubernetes/`"),
         ("`airflow/values.yaml`", "Airflow's official Helm chart, beside your values; merge its list `env` into yours"),
-        ("`alertmanager/`", "Alertmanager: merge the lists of `catwalk.yml` into yours; `catwalk.tmpl` is optional"),
+        (
+            "`alertmanager/`",
+            "Alertmanager: merge the lists of `catwalk.yml` into yours, and give `catwalk`, and each `catwalk/OWNER`, "
+            "your ways; `catwalk.tmpl` is optional",
+        ),
         ("`runbooks/`", f"<{options.courier_url or options.runbooks_url}>{runbooks}"),
     ]
 
