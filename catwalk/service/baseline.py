@@ -21,8 +21,6 @@ from catwalk.ledger.runs import Run
 from catwalk.service import reference as references
 from catwalk.service import shift
 
-DAYS = 28
-"""Four of each day of the week."""
 FEWEST_DAYS = 2
 """A day's dispersion is measured against the others."""
 LEAST_A_DAY = 200

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from catwalk.ledger.runs import Run
     from catwalk.service.baseline import Accepted
 
+_WEEK = 7
+"""Days."""
+
 reference = typer.Typer(
     help="Show what a model in service is compared with, or make that of the service's own days.", no_args_is_help=True
 )
@@ -26,7 +29,7 @@ def accept(
     model: Name,
     days: Annotated[
         int, typer.Option(min=2, max=366, help="Of so many full days, in UTC; those with a hole are passed over.")
-    ] = 28,
+    ] = 4 * _WEEK,
     floor: Annotated[
         float, typer.Option(help="The least shift that matters, about as PSI counts it; above 0, below 10.")
     ] = 0.03,
