@@ -12,7 +12,7 @@ import typer
 
 from catwalk import extras
 from catwalk.cli import terminal
-from catwalk.cli.commands import alerts, bundle, ledger, models, reports, runs, telemetry, training, watched
+from catwalk.cli.commands import alerts, bundle, ledger, models, reference, reports, runs, telemetry, training, watched
 from catwalk.cli.knob_flags import KnobCommand
 from catwalk.entry_point import entry_point, unwritable
 from catwalk.errors import CatwalkError
@@ -111,6 +111,7 @@ for name, command in COMMANDS.items():
     app.command(name, cls=KnobCommand if command is training.run else None)(command)
 
 app.add_typer(watched.models, name="models")
+app.add_typer(reference.reference, name="reference")
 
 if __name__ == "__main__":
     main()

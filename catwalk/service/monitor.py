@@ -41,8 +41,8 @@ class PredictionMonitor:
         """
         Args:
             model: its name in the ledger.
-            reference: what its inputs and answers are compared with, or the file that holds it; None: the champion's,
-                from the ledger that `CATWALK_STORE` names.
+            reference: what its inputs and answers are compared with, or the file that holds it; None: the champion's
+                baseline if one was accepted, else its reference, from the ledger that `CATWALK_STORE` names.
             version: what answers; empty: the run that the reference is of.
             registry: of prometheus_client, in which the series appear; None: its usual one.
 

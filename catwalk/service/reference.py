@@ -1,4 +1,4 @@
-"""Makes a reference of held-out examples, keeps it with their run, and reads it for a service."""
+"""Makes a reference of held-out examples, keeps it with their run, and reads what a service is compared with."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from catwalk.service.bins import place_of, text
 from catwalk.storage.store import Store
 
 NAME = "reference.json"
+BASELINE = "baseline.json"
+"""Of the version's own days in service."""
 _QUANTILES = np.arange(1, 10) / 10
 _FEW = 10
 """Whole numbers of so many different values are categories."""
@@ -48,8 +50,7 @@ def make(
     Raises:
         InputError: one line that names the argument, what was expected and what came.
     """
-    if not 0 < floor < 10:
-        raise InputError(f"floor: expected the least shift that matters, such as {shift.FLOOR}; got {floor!r:.60}")
+    check_floor(floor)
     kind = _kind(inputs)
     columns = _columns(inputs) if kind else {}
     kept, left = _watched(columns)
@@ -74,6 +75,15 @@ def make(
     return record
 
 
+def check_floor(floor: float) -> None:
+    """
+    Raises:
+        InputError: it can't be the least shift that matters.
+    """
+    if not 0 < floor < 10:
+        raise InputError(f"floor: expected the least shift that matters, such as {shift.FLOOR}; got {floor!r:.60}")
+
+
 def store(run: Run, record: ReferenceRecord) -> ReferenceRecord:
     """Keeps it with the run."""
     run.store.put_record(run.key(NAME), record)
@@ -81,23 +91,49 @@ def store(run: Run, record: ReferenceRecord) -> ReferenceRecord:
 
 
 def of_run(run: Run) -> ReferenceRecord:
-    """The reference that a run has.
+    """The reference that a run has of its test.
 
     Raises:
         NotFoundError: it has none.
         DamagedError: it is no reference, or another run's.
     """
-    found = run.store.find_record(ReferenceRecord, run.key(NAME))
+    found = _stored(run, NAME)
     if found is None:
         raise NotFoundError(f"run {run.run_id} has no reference; make one with run.reference(…) when it is trained")
+    return found
+
+
+def baseline_of(run: Run) -> ReferenceRecord | None:
+    """The reference that was made of the version's own days in service, if somebody has accepted one.
+
+    Raises:
+        DamagedError: it is no reference, or another run's.
+    """
+    return _stored(run, BASELINE)
+
+
+def in_service(run: Run) -> ReferenceRecord:
+    """What a version in service is compared with: its baseline, and before that is accepted the test's reference.
+
+    Raises:
+        NotFoundError: it has neither.
+        DamagedError: it is no reference, or another run's.
+    """
+    return baseline_of(run) or of_run(run)
+
+
+def _stored(run: Run, name: str) -> ReferenceRecord | None:
+    found = run.store.find_record(ReferenceRecord, run.key(name))
+    if found is None:
+        return None
     fault = found[0].fault or (f"it is that of run {found[0].run_id}" if found[0].run_id != run.run_id else "")
     if fault:
-        raise DamagedError(f"the reference of run {run.run_id} can't be used: {fault}")
+        raise DamagedError(f"the {name.removesuffix('.json')} of run {run.run_id} can't be used: {fault}")
     return found[0]
 
 
 def of_champion(store_: Store, model: str) -> ReferenceRecord:
-    """The reference of the version that is in service.
+    """What the version that is in service is compared with; see :func:`in_service`.
 
     Raises:
         NotFoundError: the model has no champion, or that has no reference.
@@ -106,7 +142,7 @@ def of_champion(store_: Store, model: str) -> ReferenceRecord:
     current = Champions(store_).get(model)
     if current is None:
         raise NotFoundError(f"model {model} has no champion yet, so there is no reference of it either")
-    return of_run(Run(store_, current[0].run_id))
+    return in_service(Run(store_, current[0].run_id))
 
 
 def of_file(path: Path) -> ReferenceRecord:

@@ -68,7 +68,10 @@ class FeatureReference:
 
 @dataclass(frozen=True)
 class ReferenceRecord:
-    """``runs/<run_id>/reference.json``: of a model, and of the run that has trained it."""
+    """``runs/<run_id>/reference.json``: of a model, and of the run that has trained it.
+
+    ``baseline.json`` beside it is the same of the version's own days in service, with the same bins.
+    """
 
     model: str
     run_id: str
@@ -76,7 +79,7 @@ class ReferenceRecord:
     """Of problem: multiclass, binary or regression."""
     classes: list[str]
     origin: Origin
-    """Held-out examples of the training data, or a version's own first weeks in service."""
+    """Held-out examples of the training data, or a version's own days in service."""
     inputs: Literal["", "columns", "pictures"]
     """What the model is given; empty: nothing that is watched."""
     features: list[FeatureReference]
@@ -86,6 +89,10 @@ class ReferenceRecord:
     schema: int = SCHEMA
     columns: list[str] = field(default_factory=list)
     """All of the inputs' columns, in their order."""
+    days: list[str] = field(default_factory=list)
+    """In service, that it is made of, in UTC; the oldest first."""
+    by: str = ""
+    """Who has accepted these."""
 
     @property
     def examples(self) -> int:

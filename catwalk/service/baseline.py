@@ -1,0 +1,183 @@
+"""The service baseline: a version's reference, made of its own days in service as Prometheus has recorded them.
+
+Traffic is seldom balanced as held-out examples are, so only a baseline can tell small shifts from usual ones: it has
+the service's own shares of each bin, and by how much its days differ from each other.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catwalk.clients import prometheus
+from catwalk.errors import CatwalkError, ConfigError, DamagedError, PreconditionFailedError
+from catwalk.ledger.records.reference import FeatureReference, ReferenceRecord
+from catwalk.ledger.runs import Run
+from catwalk.service import reference as references
+from catwalk.service import shift
+
+FEWEST_DAYS = 2
+"""A day's dispersion is measured against the others."""
+LEAST_A_DAY = 200
+"""Predictions on the median day: of fewer the rules make no figure of a day."""
+_DAY, _HOUR = 86_400, 3_600
+_HOURS = 24
+
+Counts = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What Prometheus has of a version in service, by day in UTC."""
+
+    days: list[str]
+    """That were recorded whole, the oldest first."""
+    counts: list[Counts]
+    """Of each feature of the reference: predictions, (days, bins)."""
+    holes: list[str]
+    """Days among them, or after them, of which hours are missing."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A baseline that is stored."""
+
+    record: ReferenceRecord
+    holes: list[str]
+    """Days that are left out, since they were not recorded whole."""
+    uncounted: list[str]
+    """Features that the service has never counted: they keep the reference of the test."""
+    replaced: ReferenceRecord | None
+    """The baseline that this version had before."""
+
+
+def accept(run: Run, days: int, floor: float, by: str, now: float) -> Accepted:
+    """Makes the baseline of a version, and stores it with its run in place of the one that it may have.
+
+    Args:
+        run: of the version that is in service.
+        days: so many full days in UTC, the last before `now`; days with a hole are passed over.
+        floor: the least shift that matters.
+        by: who accepts that the service was well on these days.
+        now: Unix time.
+
+    Raises:
+        InputError: the floor is none.
+        NotFoundError: the run has no reference, whose bins the service counts by.
+        PrometheusError: Prometheus does not answer.
+        ConfigError: what it has is too little, or of other bins.
+        CatwalkError: somebody else has accepted one at the same time.
+    """
+    references.check_floor(floor)
+    tested = references.of_run(run)
+    key = run.key(references.BASELINE)
+    etag, before = run.store.etag(key), _before(run)
+    found = recorded(tested, days, now)
+    record = replace(made(tested, found, floor), by=by, created=now)
+    try:
+        run.store.put_record(key, record, if_match=etag, create=etag is None)
+    except PreconditionFailedError as error:
+        told = f"the baseline of run {run.run_id} has changed meanwhile, so this one is not stored"
+        raise CatwalkError(f"{told}; `catwalk reference show {tested.model}` shows it") from error
+    uncounted = [
+        feature.name for feature, counts in zip(tested.features, found.counts, strict=True) if not _counted(counts)
+    ]
+    return Accepted(record, found.holes, uncounted, before)
+
+
+def recorded(reference: ReferenceRecord, wanted: int, now: float) -> Recorded:
+    """The last full days of a version in service, looked for in twice as many days.
+
+    Raises:
+        PrometheusError: Prometheus does not answer.
+        ConfigError: there are too few days, or their bins are not the reference's.
+    """
+    midnight = int(now // _DAY) * _DAY
+    days: list[str] = []
+    counts: list[list[Counts]] = []
+    holes: list[str] = []
+    passed: list[str] = []  # holes, if the version was in service before
+    for end in range(midnight, midnight - 2 * wanted * _DAY, -_DAY):
+        day, found = f"{datetime.fromtimestamp(end - _DAY, UTC):%Y-%m-%d}", _day(reference, end)
+        if found is None:
+            passed.append(day)
+            continue
+        holes, passed = [*holes, *passed], []
+        days.append(day)
+        counts.append(found)
+        if len(days) == wanted:
+            by_feature = [np.asarray(each[::-1]) for each in zip(*counts, strict=True)]
+            return Recorded(days[::-1], by_feature, holes[::-1])
+    raise ConfigError(_too_few(reference, len(days), wanted))
+
+
+def made(reference: ReferenceRecord, found: Recorded, floor: float) -> ReferenceRecord:
+    """The reference of a version's days in service, with the bins of the one that it was counted by.
+
+    Raises:
+        ConfigError: it makes too few predictions.
+    """
+    usual = float(np.median(np.max([counts.sum(1) for counts in found.counts], axis=0)))
+    if usual < LEAST_A_DAY:
+        told = f"version {reference.run_id} of {reference.model} makes {usual:.0f} predictions on the median day"
+        raise ConfigError(f"{told}, and a baseline needs {LEAST_A_DAY}: so little traffic shows gross shifts at most")
+    pairs = zip(reference.features, found.counts, strict=True)
+    features = [_feature(feature, counts, floor) for feature, counts in pairs]
+    return replace(reference, origin="service", features=features, days=found.days)
+
+
+def _feature(feature: FeatureReference, days: Counts, floor: float) -> FeatureReference:
+    if not _counted(days):
+        return feature
+    *counts, missing, other = (round(total) for total in days.sum(0).tolist())  # increases are not quite whole
+    return replace(feature, counts=counts, missing=missing, other=other, floor=floor, dispersion=shift.dispersion(days))
+
+
+def _counted(days: Counts) -> bool:
+    """Not so of inputs that a service does not give its monitor."""
+    return bool(days.sum(0).round().any())
+
+
+def _day(reference: ReferenceRecord, end: int) -> list[Counts] | None:
+    """Of each feature: predictions by bin in the day that ends then; None unless each of its hours was recorded."""
+    version = f"model={json.dumps(reference.model)}, version={json.dumps(reference.run_id)}"
+    query = f"sum by (side, feature, bin) (model:service_bin:increase1h{{{version}}})"
+    series = prometheus.over(query, end - _DAY + _HOUR, end, _HOUR)
+    found = {tuple(one.labels.get(name, "") for name in ("side", "feature", "bin")): one.samples for one in series}
+    if not found:
+        return None
+    _check_bins(reference, set(found))
+    if any(len(samples) < _HOURS for samples in found.values()):
+        return None
+    return [
+        np.asarray([sum(found[feature.side, feature.name, name].values()) for name in feature.bins])
+        for feature in reference.features
+    ]
+
+
+def _check_bins(reference: ReferenceRecord, found: set[tuple[str, ...]]) -> None:
+    known = {(feature.side, feature.name, name) for feature in reference.features for name in feature.bins}
+    if odd := sorted(known ^ found):
+        side, feature, name = odd[0]
+        where = "the reference alone" if odd[0] in known else "Prometheus alone"
+        raise ConfigError(
+            f"version {reference.run_id} of {reference.model} was counted by other bins than its reference has: {name} "
+            f"of the {side} {feature} is in {where}; wait until its days were counted by one reference"
+        )
+
+
+def _too_few(reference: ReferenceRecord, found: int, wanted: int) -> str:
+    told = f"Prometheus has {found or 'no'} full {'day' if found == 1 else 'days'} (UTC) of version {reference.run_id}"
+    remedy = f"wait, or lower --days to {found}" if found >= FEWEST_DAYS else "wait"
+    return f"{told} of {reference.model} within {2 * wanted}, and {wanted} are wanted: {remedy}"
+
+
+def _before(run: Run) -> ReferenceRecord | None:
+    with suppress(DamagedError):  # then it is high time for another
+        return references.baseline_of(run)
+    return None

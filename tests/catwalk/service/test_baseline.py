@@ -1,0 +1,319 @@
+"""Baselines, made of days that a real Prometheus has recorded, and what a monitor then compares with."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+from scipy import stats
+
+import catwalk
+from catwalk.errors import CatwalkError, DamagedError
+from catwalk.ledger.records.reference import FeatureReference, ReferenceRecord
+from catwalk.ledger.runs import Ledger, Run
+from catwalk.service import baseline, reference
+from catwalk.storage.opening import open_store
+from stack.parts.health import get
+from stack.settings import PROJECT, tool
+from tests.catwalk.service.conftest import scrape, table
+from tests.catwalk.tracking.conftest import KEYS, LABELS, scores
+from tests.support.commands import command_line
+from tests.support.servers import free_port, wait_for_port, wait_until
+
+pytestmark = pytest.mark.integration
+
+DAY, HOUR = 86_400, 3_600
+RECORDED = 34
+"""Days; a month and some more."""
+Days = dict[str, dict[str, np.ndarray[Any, Any]]]
+"""Model → feature → predictions, (days, 24, bins), the last day last."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A ledger with champions, and a Prometheus that has recorded their service."""
+
+    store: str
+    url: str
+    midnight: int
+    """When its last day has ended."""
+    days: Days
+    runs: dict[str, str]
+    """Model → its champion."""
+
+    def run(self, model: str) -> Run:
+        return Ledger(open_store(self.store)).run(self.runs[model])
+
+    def day(self, back: int) -> str:
+        """The date of a day, counted from the last."""
+        return time.strftime("%Y-%m-%d", time.gmtime(self.midnight - back * DAY))
+
+
+def hours(feature: FeatureReference, a_day: int, random: np.random.Generator) -> np.ndarray[Any, Any]:
+    """Traffic that lives: no bin as in the reference, days that differ, requests in fives."""
+    usual = random.dirichlet(np.full(len(feature.bins), 5.0))
+    shares = [random.dirichlet(800 * usual) for _ in range(RECORDED)]
+    counts = [5 * random.multinomial(a_day // 120, share, 24) for share in shares]
+    return np.asarray(counts) * random.uniform(0.999, 1.001, (RECORDED, 24, 1))  # as increase() extrapolates
+
+
+def trained(model: str) -> ReferenceRecord:
+    """A champion with a reference."""
+    with catwalk.run(model, catwalk.Binary()) as run:
+        run.model(b"a model")
+        found = run.reference(table(2_000), scores())
+        run.test(LABELS, scores(), keys=KEYS)
+    assert found
+    return found
+
+
+MODELS = {"churn": 12_000, "quiet": 120, "young": 12_000, "rebinned": 12_000, "blind": 12_000}
+"""Model → predictions a day."""
+LEFT_OUT = 4
+"""The day, counted back, of which Prometheus lacks an hour; none of the next one is there."""
+
+
+def lines(record: ReferenceRecord, days: dict[str, np.ndarray[Any, Any]], midnight: int) -> Iterator[str]:
+    """What the rules have recorded of one model, and of an older version of it, in OpenMetrics."""
+    for feature in record.features:
+        for place, name in enumerate(feature.bins):
+            labels = f'model="{record.model}",side="{feature.side}",feature="{feature.name}",bin="{name}"'
+            for version in (record.run_id, "an older one"):
+                for hour, value in enumerate(days[feature.name][..., place].ravel()):
+                    at = midnight - (RECORDED * 24 - hour - 1) * HOUR
+                    back = (midnight - at) // DAY + 1
+                    lacks = back == LEFT_OUT + 1 or (back == LEFT_OUT and hour % 24 == 7)
+                    if not lacks and (record.model != "young" or back <= 3):
+                        yield f'model:service_bin:increase1h{{version="{version}",{labels}}} {value} {at}\n'
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("baseline")
+    store, midnight = (folder / "ledger").as_uri(), int(time.time()) // DAY * DAY
+    random = np.random.default_rng(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CATWALK_STORE", store)
+        patch.setenv("CATWALK_SHIP", "1")
+        records = [trained(model) for model in MODELS]
+        days: Days = {
+            record.model: {each.name: hours(each, MODELS[record.model], random) for each in record.features}
+            for record in records
+        }
+        for name in ("age", "country", "member"):
+            days["blind"][name] *= 0
+        samples = [line for record in records for line in lines(record, days[record.model], midnight)]
+        text = "".join(samples).replace('model="rebinned",side="input",feature="country",bin="de"', ODD)
+        (folder / "samples").write_text(f"# TYPE model:service_bin:increase1h gauge\n{text}# EOF\n")
+        with prometheus(folder) as url:
+            yield World(store, url, midnight, days, {record.model: record.run_id for record in records})
+
+
+ODD = 'model="rebinned",side="input",feature="country",bin="es"'
+
+
+@contextmanager
+def prometheus(folder: Path) -> Iterator[str]:
+    """The address of one that has the samples of a folder."""
+    port, data = free_port(), folder / "data"
+    command = [str(tool("promtool")), "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=720h"]
+    subprocess.run([*command, "--quiet", str(folder / "samples"), str(data)], check=True, capture_output=True)
+    (folder / "prometheus.yml").write_text("{}")
+    command = [
+        str(tool("prometheus")),
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={data}",
+        "--storage.tsdb.retention.time=400d",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: get(f"{url}/-/ready") is not None, "Prometheus is ready")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(autouse=True)
+def _here(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_STORE", world.store)
+    monkeypatch.setenv("CATWALK_PROMETHEUS_URL", world.url)
+    monkeypatch.setenv("CATWALK_BY", "ada")
+
+
+@pytest.fixture
+def command(
+    world: World, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Any]:
+    found: Callable[..., Any] = command_line(capfd, monkeypatch, tmp_path)
+    return found
+
+
+@pytest.fixture
+def _without(world: World) -> Iterator[None]:
+    """Leaves no baseline for the next test."""
+    yield
+    for run_id in world.runs.values():
+        open_store(world.store).delete(f"runs/{run_id}/baseline.json")
+
+
+def accept(world: World, model: str, days: int = 28, **changes: Any) -> baseline.Accepted:
+    given = {"floor": 0.03, "by": "ada", "now": world.midnight + 5 * HOUR, **changes}
+    return baseline.accept(world.run(model), days, **given)
+
+
+def whole_days(world: World, model: str, feature: str) -> np.ndarray[Any, Any]:
+    """Of the last 28 days without a hole: predictions, (days, bins)."""
+    by_day = world.days[model][feature].sum(1)
+    kept = [RECORDED - back for back in range(1, RECORDED + 1) if back not in (LEFT_OUT, LEFT_OUT + 1)]
+    return np.asarray(by_day[sorted(kept[:28])])
+
+
+def dispersion(days: np.ndarray[Any, Any]) -> float:
+    """As the contract has it, by scipy: how much more each day differs from the others than independent examples."""
+    found = []
+    for day in range(len(days)):
+        pair = np.array([days[day], np.delete(days, day, 0).sum(0)])
+        found.append(stats.chi2_contingency(pair[:, pair.sum(0) > 0], False, "log-likelihood").statistic)
+    return float(1.5 * max(1, np.median(found) / stats.chi2.median(days.shape[1] - 1)))
+
+
+@pytest.mark.usefixtures("_without")
+def test_counts_and_dispersion_are_those_of_the_last_full_days(world: World) -> None:
+    accepted = accept(world, "churn", floor=0.05)
+    assert accepted.holes == [world.day(LEFT_OUT + 1), world.day(LEFT_OUT)]
+    record = accepted.record
+    assert (record.origin, record.by, record.run_id) == ("service", "ada", world.runs["churn"])
+    assert (record.days[0], record.days[-1], len(record.days)) == (world.day(30), world.day(1), 28)
+    for feature in record.features:
+        days = whole_days(world, "churn", feature.name)
+        assert feature.examples == days.sum(0).round().astype(int).tolist(), feature.name
+        assert feature.dispersion == pytest.approx(dispersion(days), rel=0.02) and feature.dispersion > 3
+        assert feature.floor == 0.05
+    assert reference.in_service(world.run("churn")) == record
+    assert reference.of_run(world.run("churn")).origin == "test", "the test's reference stays"
+
+
+@pytest.mark.usefixtures("_without")
+def test_a_monitor_prefers_the_baseline(world: World, registry: CollectorRegistry) -> None:
+    version = world.runs["churn"]
+    monitor = catwalk.PredictionMonitor("churn", registry=registry)
+    assert scrape(registry)["catwalk_reference_floor", version, "input", "age"] == 0.5
+    record = accept(world, "churn").record
+    monitor.swap()
+    started = CollectorRegistry()
+    catwalk.PredictionMonitor("churn", registry=started)
+    for shown in (scrape(registry), scrape(started)):
+        for feature in record.features:
+            labels = (version, feature.side, feature.name)
+            assert shown["catwalk_reference_floor", *labels] == 0.03
+            assert shown["catwalk_reference_dispersion", *labels] == feature.dispersion
+            told = [shown["catwalk_reference_bin_examples", *labels, name] for name in feature.bins]
+            assert told == feature.examples
+
+
+@pytest.mark.usefixtures("_without")
+def test_a_second_one_takes_the_place_of_the_first(world: World, command: Callable[..., Any]) -> None:
+    first = command("reference", "accept", "churn")
+    assert first.code == 0, first.err
+    assert "28 days in service" in first.out and "by ada" in first.out
+    assert f"lacks hours of them: {world.day(LEFT_OUT + 1)}, {world.day(LEFT_OUT)}" in first.out
+    assert "in place of" not in first.out
+    second = command("reference", "accept", "churn", "--days", "7", "--floor", "0.1", "--by", "grace")
+    assert "7 days in service" in second.out and "in place of the baseline that ada accepted" in second.out
+    shown = command("reference", "show", "churn", "--json").json()
+    assert (shown["by"], shown["origin"], len(shown["days"])) == ("grace", "service", 7)
+    assert {each["floor"] for each in shown["features"]} == {0.1}
+
+
+@pytest.mark.usefixtures("_without")
+def test_one_that_two_accept_at_once_is_stored_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = baseline.recorded
+
+    def slowly(*given: Any) -> baseline.Recorded:
+        monkeypatch.setattr(baseline, "recorded", read)
+        accept(world, "churn", by="grace")
+        return read(*given)
+
+    monkeypatch.setattr(baseline, "recorded", slowly)
+    with pytest.raises(CatwalkError, match="has changed meanwhile, so this one is not stored"):
+        accept(world, "churn")
+    assert reference.in_service(world.run("churn")).by == "grace"
+
+
+@pytest.mark.usefixtures("_without")
+def test_show_names_origin_days_floor_and_dispersion(world: World, command: Callable[..., Any]) -> None:
+    before = command("reference", "show", "churn").out
+    assert "2,000 held-out examples" in before and "catwalk reference accept" in before
+    record = accept(world, "churn").record
+    after = command("reference", "show", "churn").out
+    assert f"{record.examples:,} predictions of 28 days in service, {world.day(30)} to {world.day(1)}" in after
+    [line] = [line.split() for line in after.splitlines() if line.startswith("country")]
+    country = record.features[1]
+    assert line == ["country", "inputs", f"{sum(country.examples):,}", "5", "0.03", f"{country.dispersion:.2f}"]
+
+
+@pytest.mark.usefixtures("_without")
+def test_what_a_service_never_counts_keeps_its_reference(world: World) -> None:
+    accepted = accept(world, "blind")
+    assert accepted.uncounted == ["age", "country", "member"]
+    tested = reference.of_run(world.run("blind"))
+    assert accepted.record.of("input") == tested.of("input")
+    assert accepted.record.of("prediction") != tested.of("prediction")
+
+
+@pytest.mark.usefixtures("_without")
+def test_a_damaged_one_is_named_and_can_be_replaced(world: World) -> None:
+    run = world.run("churn")
+    run.store.put_record(run.key("baseline.json"), replace(reference.of_run(run), run_id="another"))
+    with pytest.raises(DamagedError, match=r"the baseline of run .* can't be used: it is that of run another"):
+        reference.in_service(run)
+    accept(world, "churn")
+    assert reference.in_service(run).origin == "service"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("nobody",), "nobody has no champion yet"),
+        (("young",), "Prometheus has 3 full days (UTC) of version"),
+        (("young",), "within 56, and 28 are wanted: wait, or lower --days to 3"),
+        (("quiet", "--days", "5"), "makes 120 predictions on the median day, and a baseline needs 200"),
+        (("rebinned",), "other bins than its reference has: de of the input country is in the reference alone"),
+        (("churn", "--floor", "0"), "floor: expected the least shift that matters"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(world: World, command: Callable[..., Any], arguments: tuple[str, ...], complaint: str) -> None:
+    done = command("reference", "accept", *arguments)
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1), done.err
+    assert complaint in done.err
+    if arguments[0] in world.runs:
+        assert reference.baseline_of(world.run(arguments[0])) is None
+
+
+def test_without_prometheus_nothing_is_accepted(
+    world: World, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATWALK_PROMETHEUS_URL", f"http://127.0.0.1:{free_port()}")
+    done = command("reference", "accept", "churn")
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert "does not answer" in done.err and "CATWALK_PROMETHEUS_URL" in done.err
+
+
+def test_the_rules_record_what_a_baseline_reads() -> None:
+    text = (PROJECT / "prometheus" / "rules" / "service.recording.yml").read_text()
+    rules = [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+    [rule] = [rule for rule in rules if rule["record"] == "model:service_bin:increase1h"]
+    assert rule["expr"].startswith("sum by (model, version, side, feature, bin) (increase(")
