@@ -204,6 +204,14 @@ def test_names_have_one_colour_curves_differ_and_red_means_that_someone_must_act
     }
 
 
+def test_the_fleet_shows_the_whole_name_of_each_model() -> None:
+    """Models of one team often differ by its last letters."""
+    (table,) = [panel for board in DASHBOARDS for panel in shown(board) if panel.get("title") == "Every model"]
+    (column,) = [rule for rule in table["fieldConfig"]["overrides"] if rule["matcher"]["options"] == "Model"]
+    wrapped = {"id": "custom.cellOptions", "value": {"type": "auto", "wrapText": True}}
+    assert wrapped in column["properties"]
+
+
 def test_every_metric_is_declared_mapped_recorded_or_scraped() -> None:
     histogram = ("_bucket", "_sum", "_count")
     mapped = [rule.metric for rule in airflow_rules(load_registry()) if rule.metric]
