@@ -144,6 +144,7 @@ def lines(
     limit: float | None = None,
     most: float | None = None,
     dashed: str = "",
+    apart: bool = False,
 ) -> timeseries.Panel:
     """Values over time.
 
@@ -154,13 +155,16 @@ def lines(
         limit: of values from 0 on; always in sight, as a dashed line.
         most: the scale reaches to it; else that of one value alone may be absurd, such as 10,000 %.
         dashed: the series whose names match it are limits, dashed lines.
+        apart: they have colours in their order, so that no two of 56 look alike; by name, two of ten often do. Panels
+            with the same series then agree, for Prometheus sorts them.
     """
+    palette = FieldColorModeId.PALETTE_CLASSIC if apart else FieldColorModeId.PALETTE_CLASSIC_BY_NAME
     panel = (
         timeseries.Panel()
         .max_data_points(_BARS if rare else _POINTS)
         .legend(_legend())
         .tooltip(_tooltip())
-        .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        .color_scheme(_color(palette))
         .line_width(2)
         .fill_opacity(0)
         .draw_style(looks.GraphDrawStyle.POINTS if rare else looks.GraphDrawStyle.LINE)

@@ -36,13 +36,15 @@ class DagSettings:
     """For which a try of a training may run; the next one goes on from its last checkpoint."""
     sweep_parallel: int = 2
     """Trials that train at once, over all sweeps."""
+    sweep_wait_seconds: float = 86_400.0
+    """For which a trained trial may wait for the others before it counts as stalled."""
     complaints: tuple[str, ...] = ()
     """A line for each variable whose value makes no sense, and whose default therefore holds."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> DagSettings:
         """Reads `CATWALK_SCHEDULE`, `CATWALK_TASK_RETRIES`, `CATWALK_RETRY_DELAY_SECONDS`, `CATWALK_SWEEP_PARALLEL`,
-        `CATWALK_TASK_TIMEOUT_SECONDS` and `CATWALK_TRAINING_TIMEOUT_SECONDS`."""
+        `CATWALK_SWEEP_WAIT_SECONDS`, `CATWALK_TASK_TIMEOUT_SECONDS` and `CATWALK_TRAINING_TIMEOUT_SECONDS`."""
 
         def timeout(variable: str, default: float) -> float:
             return variables.seconds(variable, default, most=_LONGEST_SECONDS, environment=environment)
@@ -64,6 +66,7 @@ class DagSettings:
             "sweep_parallel": lambda: variables.whole(
                 "CATWALK_SWEEP_PARALLEL", cls.sweep_parallel, 1, 1_000, environment=environment
             ),
+            "sweep_wait_seconds": lambda: timeout("CATWALK_SWEEP_WAIT_SECONDS", cls.sweep_wait_seconds),
         }
         values, complaints = {}, []
         for name, reader in readers.items():

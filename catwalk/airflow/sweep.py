@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Param, TriggerRule, chain, dag, get_current_context, task
@@ -164,6 +165,7 @@ def _train(trainable: Trainable, trial: Trial) -> None:
     ledger, observer = open_ledger()
     begun = begins(dag_run)
     run = open_run(ledger, _own_run_id(), trainable, config, "sweep", *origin, trials, observer, begins=begun)
+    run.update_summary(lambda summary: replace(summary, sweep_wait=SETTINGS.sweep_wait_seconds))
     for stage in ("ingest", "train"):
         STAGE_FUNCTIONS[stage](run, observer)
 

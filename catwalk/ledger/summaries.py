@@ -22,8 +22,6 @@ from catwalk.storage.store import Entry, Store, Stored
 _READERS = 8
 STALLED_SECONDS = 600.0
 """Default for how long a running run may stay silent before it counts as stalled."""
-SWEEP_SECONDS = 24 * 3600.0
-"""For how long a trial that is trained may wait for the others of its sweep."""
 SETTLING_SECONDS = 120.0
 """From a run's last change until its points are expected to be in Prometheus."""
 WATCHED_SECONDS = 12 * 3600.0
@@ -33,12 +31,16 @@ WATCHED_SECONDS = 12 * 3600.0
 def shown_state(summary: SummaryRecord, now: float, stalled_seconds: float) -> str:
     """The ledger's state, or for a run that says it runs and has been silent for too long ``stalled``; ``lost``, if it
     was to send heartbeats."""
+    if summary.state != "running" or now - summary.updated <= may_be_silent(summary, stalled_seconds):
+        return summary.state
+    return "stalled" if summary.lost_after is None else "lost"
+
+
+def may_be_silent(summary: SummaryRecord, stalled_seconds: float) -> float:
+    """Seconds of silence after which a running run counts as stalled, or as lost."""
     if summary.lost_after is not None:
-        lost = summary.state == "running" and now - summary.updated > summary.lost_after
-        return "lost" if lost else summary.state
-    patience = max(stalled_seconds, SWEEP_SECONDS) if summary.waits_for_others else stalled_seconds
-    silent = summary.state == "running" and now - summary.updated > patience
-    return "stalled" if silent else summary.state
+        return summary.lost_after
+    return max(stalled_seconds, summary.sweep_wait) if summary.waits_for_others else stalled_seconds
 
 
 def run_seconds(summary: SummaryRecord, now: float) -> float:

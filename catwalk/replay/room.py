@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 KEY = "telemetry/series.json"
 RENEWED_SECONDS = OPEN_SECONDS / 4
-"""How often a run that goes on says so here: the store may be out a few times."""
+"""How often a run that goes on says so here, at most: the store may be out once or twice."""
 
 
 def with_room(store: Store, run: RunRecord, epochs: Sequence[int]) -> RunRecord:
@@ -89,15 +89,16 @@ class Hold:
 
     store: Store
     run: RunRecord
-    _renewed: float = field(default_factory=lambda: time.time())
+    renewed: float = field(default_factory=lambda: time.time())
+    """Unix time at which it was last held on; 0: that may be long ago."""
 
     def renew(self) -> None:
-        """To be called whenever the run shows that it lives; asks the store every few hours. What goes wrong stops
+        """To be called whenever the run shows that it lives; asks the store twice an hour. What goes wrong stops
         no run."""
         now = time.time()
-        if self.run.series_budget is None or now - self._renewed < RENEWED_SECONDS:
+        if self.run.series_budget is None or now - self.renewed < RENEWED_SECONDS:
             return
-        self._renewed = now
+        self.renewed = now
         try:
             _swap(self.store, now, lambda parts: held_on(parts, self.run, now))
         except Exception as error:

@@ -94,7 +94,7 @@ class _Training:
                 number,
                 lambda body: checkpoint.read_progress(body).attempt,
             ),
-            hold=Hold(run.store, run.record),
+            hold=Hold(run.store, run.record, renewed=0.0),
         )
 
     @property

@@ -23,8 +23,9 @@ RUNS_SHARE = 60_000
 eight tasks make about 70,000."""
 OF_A_SWEEP, OF_A_RUN = 0.75, 0.25
 """The part of what is left that a sweep, or a single run, may take at most."""
-OPEN_SECONDS = 12 * 3_600.0
-"""For so long a part is held after a run was opened, or has last said that it goes on, if it says no more."""
+OPEN_SECONDS = 2 * 3_600.0
+"""For so long a part is held after a run was opened, or has last said that it goes on, if it says no more: it may have
+been killed. Longer than the gauges of such a run stay in statsd_exporter."""
 SENT_SECONDS = RUN_TTL_SECONDS + 60.0
 """For so long after its points were last sent, which is the last thing that a run does."""
 _TRIAL_SERIES = 3 * STAGE_SERIES
@@ -92,10 +93,11 @@ def held_on(parts: Parts, run: RunRecord, now: float) -> tuple[str, Part] | None
     """The part of a run that goes on, held for as long as that of one that is opened now, and by whose id.
 
     Returns:
-        None where it is held by nobody any more.
+        None where it is held by nobody any more, for the run was silent for long, and others have taken the room.
     """
     name = run.sweep if run.sweep in parts.held else run.run_id
-    known = parts.held.get(name)
+    size = run.series_budget or 0
+    known = parts.held.get(name) or (Part(size, size, 0) if size <= parts.left() else None)
     return (name, replace(known, until=max(known.until, now + OPEN_SECONDS))) if known else None
 
 

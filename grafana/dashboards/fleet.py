@@ -23,6 +23,8 @@ _INFO, _RUN, _DECISION, _DUE, _PROMOTED = (
     )
 )
 _UNREAD = "on (job, instance) exporter:ledger_unread:info"
+_WRAPPED = {"type": "auto", "wrapText": True}
+"""A cell that shows all of a long name: the ends tell models apart."""
 _LOOKED_AT = 5
 """From this value of `ATTENTION` on, nothing needs a look."""
 
@@ -166,7 +168,7 @@ DASHBOARD = board.board(
             ],
             [
                 Column("Value #A", "Look", {**mapped(words.FLEET), "custom.width": 100, "custom.align": "left"}),
-                Column("model", "Model", {"links": _OF_MODEL, "custom.minWidth": 140}),
+                Column("model", "Model", {"links": _OF_MODEL, "custom.minWidth": 140, "custom.cellOptions": _WRAPPED}),
                 Column("owner", "Owner", {"custom.width": 105}),
                 Column("Value #G", "Firing", {"custom.width": 60}),
                 Column("alertname", "Gravest alert", {"links": [_RUNBOOK], "custom.minWidth": 205}),

@@ -259,6 +259,7 @@ DASHBOARD = board.board(
                 ),
                 query(CLASSES, legend="{{class}}"),
                 steps=True,
+                apart=True,
                 most=1,
             ),
             lines(
@@ -340,6 +341,7 @@ DASHBOARD = board.board(
                 ),
                 query(SHARES, legend="{{class}}"),
                 steps=True,
+                apart=True,
             ),
         ],
     },

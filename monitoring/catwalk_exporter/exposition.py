@@ -24,7 +24,7 @@ from catwalk.ledger.models.overview import PIPELINE, Overview, overview
 from catwalk.ledger.records.model import ChampionRecord
 from catwalk.ledger.records.summary import StageSummary, SummaryRecord
 from catwalk.ledger.records.values import class_names
-from catwalk.ledger.summaries import shown_state, stalled_seconds
+from catwalk.ledger.summaries import may_be_silent, shown_state, stalled_seconds
 from catwalk.problems.binary import Binary
 from catwalk.problems.interface import Problem
 from catwalk.problems.multiclass import Multiclass
@@ -241,7 +241,7 @@ def _shown_seconds(summary: SummaryRecord, stalled_seconds: float) -> float:
     """For how long after its last change a run is exported."""
     if summary.finished is not None:
         return SHOWN_SECONDS
-    return UNFINISHED_SECONDS + (stalled_seconds if summary.lost_after is None else summary.lost_after)
+    return UNFINISHED_SECONDS + may_be_silent(summary, stalled_seconds)
 
 
 def _run(summary: SummaryRecord, now: float, settings: Settings) -> Iterator[Row]:

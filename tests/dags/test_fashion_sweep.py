@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -87,11 +88,14 @@ def test_all_trials_of_a_sweep_get_the_same_part_of_prometheus(
 ) -> None:
     """Each trial's task knows the whole plan: how many there are, and how long the longest one trains."""
     params = {**dag.params.dump(), "source": "synthetic", "space": {"epochs": [5, 200], "dropout": [0.0, 0.1, 0.2]}}
-    dag_run = SimpleNamespace(run_after=datetime(2026, 11, 23, tzinfo=UTC), dag_id="fashion_sweep", run_id="manual__1")
+    named = {"dag_id": "fashion_sweep", "run_id": "manual__1", "logical_date": None}
+    dag_run = SimpleNamespace(run_after=datetime(2026, 11, 23, tzinfo=UTC), **named)
     stages = {"ingest": lambda run, observer: None, "train": lambda run, observer: None}
     monkeypatch.setenv("CATWALK_STATSD", "127.0.0.1:9")
     monkeypatch.setattr("catwalk.stages.pipeline.STAGE_FUNCTIONS", stages)
     train = dag.get_task("train").python_callable
+    settings = replace(train.__globals__["SETTINGS"], sweep_wait_seconds=100_000.0)
+    monkeypatch.setitem(train.__globals__, "SETTINGS", settings)
     trials = SearchConfig(**{name: params[name] for name in SEARCH}).plan(
         RunConfig, {name: value for name, value in params.items() if name not in SEARCH}, "any"
     )
@@ -99,7 +103,9 @@ def test_all_trials_of_a_sweep_get_the_same_part_of_prometheus(
         context = {"params": params, "dag_run": dag_run, "ti": SimpleNamespace(map_index=index)}
         monkeypatch.setitem(train.__globals__, "get_current_context", lambda context=context: context)
         train(trial)
-    records = [Run(s3_store, entry.key.split("/")[1]).record for entry in s3_store.list("runs/")]
+    runs = [Run(s3_store, entry.key.split("/")[1]) for entry in s3_store.list("runs/")]
+    assert {run.summary().sweep_wait for run in runs} == {100_000.0}, "as the DAG is set"
+    records = [run.record for run in runs]
     assert [record.epochs for record in records].count(200) == 3
     assert {record.series_budget for record in records} == {series_budget(200, 10)}
     held = from_json(Parts, s3_store.get(KEY).body).held

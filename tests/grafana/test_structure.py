@@ -180,12 +180,13 @@ def test_timelines_show_words_in_their_colours_and_all_lines_at_once(dashboard: 
 
 @each_dashboard
 def test_names_have_one_colour_curves_differ_and_red_means_that_someone_must_act(dashboard: dict[str, Any]) -> None:
-    """A palette by name gives two of a few runs the same colour; curves stand in the order of their runs everywhere."""
+    """A palette by name gives two of a few runs, or classes, the same colour; they stand in one order everywhere."""
     by_name = "palette-classic-by-name"
     wanted = {"timeseries": by_name, "barchart": by_name, "trend": "palette-classic"}
     for panel in shown(dashboard):
         color = panel["fieldConfig"]["defaults"]["color"]["mode"]
-        assert color == wanted.get(panel["type"], color), panel["title"]
+        of_classes = panel["type"] == "timeseries" and panel["targets"][0]["legendFormat"] == "{{class}}"
+        assert color == ("palette-classic" if of_classes else wanted.get(panel["type"], color)), panel["title"]
     red = {
         text
         for text, color in re.findall(r'"text": "([^"]+)", "color": "(\w+)"', json.dumps(dashboard))
@@ -201,6 +202,14 @@ def test_names_have_one_colour_curves_differ_and_red_means_that_someone_must_act
         "not scraped",
         "never scraped",
     }
+
+
+def test_the_fleet_shows_the_whole_name_of_each_model() -> None:
+    """Models of one team often differ by its last letters."""
+    (table,) = [panel for board in DASHBOARDS for panel in shown(board) if panel.get("title") == "Every model"]
+    (column,) = [rule for rule in table["fieldConfig"]["overrides"] if rule["matcher"]["options"] == "Model"]
+    wrapped = {"id": "custom.cellOptions", "value": {"type": "auto", "wrapText": True}}
+    assert wrapped in column["properties"]
 
 
 def test_every_metric_is_declared_mapped_recorded_or_scraped() -> None:

@@ -12,6 +12,7 @@ OLD_SOURCE = 'instance="registry:1", job="registry"'
 OLD_UP, OLD_STORE = f"up{{{OLD_SOURCE}}}", f"catwalk_store_up{{{OLD_SOURCE}}}"
 OLD_API_SERVER = f'catwalk_airflow_component_healthy{{component="api_server", {OLD_SOURCE}}}'
 API_SERVER = series("catwalk_airflow_component_healthy", component="api_server")
+SCHEDULER = 'exporter:airflow_component_healthy:held{component="scheduler"}'
 
 OF_LEDGER = {
     "model_accuracy_ratio": {"role": "latest"},
@@ -90,7 +91,7 @@ def held_over_an_upgrade(stem: str, labels: dict[str, str]) -> Scenario:
 
 
 EXPORTER_AWAY = {UP: "1x30 0x59 1x100"}
-HELD: list[Scenario] = [
+AWAY: list[Scenario] = [
     *(
         held(stem, labels, EXPORTER_AWAY, "the exporter is away")
         for stem, labels in {**OF_LEDGER, **OF_METRICS, **OF_AIRFLOW, **OF_ITSELF}.items()
@@ -105,7 +106,23 @@ HELD: list[Scenario] = [
         for stem, labels in OF_AIRFLOW.items()
         if stem != "airflow_component_healthy"
     ),
+    scenario(
+        "the health of Airflow's other components while its API server is away",
+        {
+            UP: constant(1),
+            API_SERVER: "1x30 0x59 1x100",
+            series("catwalk_airflow_component_healthy", component="scheduler"): "1x30 stale _x59 0x30 stale",
+        },
+        has(SCHEDULER, "5m10s", {_sample({"component": "scheduler"}): 1}),
+        has(SCHEDULER, "14m50s", {_sample({"component": "scheduler"}): 1}),
+        has(SCHEDULER, "15m10s", {_sample({"component": "scheduler"}): 0}),
+        has(SCHEDULER, "29m", {}),
+    ),
     held("store_up", {}, EXPORTER_AWAY, "the exporter is away"),
+]
+"""Each record while somebody is away whom it hangs on."""
+HELD: list[Scenario] = [
+    *AWAY,
     *(held_over_an_upgrade(stem, labels) for stem, labels in OF_LEDGER.items()),
     *(
         held_over_an_upgrade(stem, labels)
@@ -119,38 +136,37 @@ HELD: list[Scenario] = [
             OLD_API_SERVER: "1x30 stale _x29 1x20 0x79",
         },
         has("exporter:ledger_unread:info", "5m", {}),
-        has("exporter:airflow_unread:info", "5m", {}),
+        has("exporter:ledger_replaced:info", "5m", {}),
+        has("exporter:airflow_replaced:info", "5m", {}),
         has("exporter:ledger_unread:info", "8m", {f"{{{OLD_SOURCE}}}": 0}),
-        has("exporter:airflow_unread:info", "8m", {f"{{{OLD_SOURCE}}}": 0}),
+        has("exporter:ledger_replaced:info", "8m", {f"{{{OLD_SOURCE}}}": 0}),
+        has("exporter:airflow_replaced:info", "8m", {f"{{{OLD_SOURCE}}}": 0}),
         has("exporter:ledger_unread:info", "12m", {}),
-        has("exporter:airflow_unread:info", "12m", {}),
+        has("exporter:ledger_replaced:info", "12m", {}),
+        has("exporter:airflow_replaced:info", "12m", {}),
         has("exporter:ledger_unread:info", "20m", {f"{{{OLD_SOURCE}}}": 0}),
-        has(
-            "exporter:airflow_unread:info",
-            "20m",
-            {f'{{component="api_server", {OLD_SOURCE}}}': 0, f"{{{OLD_SOURCE}}}": 1},
-        ),
+        has("exporter:ledger_replaced:info", "20m", {f"{{{OLD_SOURCE}}}": 1}),
+        has("exporter:airflow_replaced:info", "20m", {f"{{{OLD_SOURCE}}}": 1}),
     ),
     scenario(
         "who can't be asked any more since an upgrade is forgotten after an hour",
         {OLD_UP: "1x30"},
         has("exporter:ledger_unread:info", "1h", {f"{{{OLD_SOURCE}}}": 1}),
         has("exporter:ledger_unread:info", "1h6m", {}),
-        has("exporter:airflow_unread:info", "1h", {f"{{{OLD_SOURCE}}}": 1}),
-        has("exporter:airflow_unread:info", "1h6m", {}),
+        has("exporter:ledger_replaced:info", "1h", {f"{{{OLD_SOURCE}}}": 1}),
+        has("exporter:ledger_replaced:info", "1h6m", {}),
+        has("exporter:airflow_replaced:info", "1h", {f"{{{OLD_SOURCE}}}": 1}),
+        has("exporter:airflow_replaced:info", "1h6m", {}),
     ),
     scenario(
         "who can't be asked",
         {
-            UP: "1x30 0x59 1x100", STORE: "1x9 0x20 stale _x59 1x100", API_SERVER: "1x9 0x20 stale _x59 1x100",
+            UP: "1x30 0x59 1x100", STORE: "1x9 0x20 stale _x59 1x100",
             UP.replace(":1", ":2"): constant(1), STORE.replace(":1", ":2"): constant(1),
         },
         has("exporter:ledger_unread:info", "1m", {}),
         has("exporter:ledger_unread:info", "3m", {f"{{{SOURCE}}}": 0}),
         has("exporter:ledger_unread:info", "10m", {f"{{{SOURCE}}}": 0}),
-        has("exporter:airflow_unread:info", "1m", {}),
-        has("exporter:airflow_unread:info", "3m", {f'{{component="api_server", {SOURCE}}}': 0}),
-        has("exporter:airflow_unread:info", "10m", {f"{{{SOURCE}}}": 0}),
     ),
 ]  # fmt: skip
 

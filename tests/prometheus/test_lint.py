@@ -158,7 +158,8 @@ ALWAYS_THERE = re.compile(r"up|scrape_\w+|ALERTS")
 """What Prometheus makes itself, for a scrape that fails too."""
 OF_THE_MOMENT = {
     ("exporter:ledger_unread:info", "catwalk_store_up"): "says whether what is held has to be held",
-    ("exporter:airflow_unread:info", "catwalk_airflow_component_healthy"): "says whether what is held has to be held",
+    ("exporter:ledger_replaced:info", "catwalk_store_up"): "says until when the job before is heeded",
+    ("exporter:airflow_replaced:info", "catwalk_airflow_component_healthy"): "says until when the job before is heeded",
     (
         "job:process_start_time_seconds:last",
         "process_start_time_seconds",
@@ -188,15 +189,21 @@ def bare(rule: Rule) -> set[str]:
     return {name for name in found if (rule.name, name) not in OF_THE_MOMENT}
 
 
+_ASKED = ("catwalk_store_up", "catwalk_airflow_component_healthy")
+_AWAY = (
+    r'(?:up == 0|\(\s*up\{job="exporter"\} == 0'
+    r"(?: or catwalk_store_up == 0(?: or exporter:ledger_replaced:info)?"
+    r'| or catwalk_airflow_component_healthy\{component="api_server"\} == 0 or exporter:airflow_replaced:info)\s*\))'
+)
+"""What says that a source is away: no rule that was evaluated before, but for the job's former name."""
+
+
 def is_held(rule: Rule, names_: set[str]) -> bool:
-    """Whether the rule is that series, or its own last value while the source is away."""
-    away = r"exporter:(ledger|airflow)_unread:info|up == 0"
-    (name,) = names_ or {""}
+    """Whether the rule is that series, or its own last value while the source is away, asked in this same query."""
+    name = f"catwalk_{rule.name.removeprefix('exporter:').removesuffix(':held')}"
     value = rf"({rule.name}|\({rule.name} or {former(rule.name)}\))"
-    carried = rf"\s*{name}\s+or \({value} and on \(job, instance\) ({away})\)\s*"
-    return rule.name == f"exporter:{name.removeprefix('catwalk_')}:held" and bool(
-        re.fullmatch(carried, rule.expression)
-    )
+    carried = rf"\s*(?:{name}|last_over_time\({name}\[5m\]\))\s+or \({value} and on \(job, instance\) {_AWAY}\)\s*"
+    return names_ <= {name, *_ASKED} and bool(re.fullmatch(carried, rule.expression))
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.title)

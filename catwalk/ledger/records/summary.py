@@ -118,6 +118,8 @@ class SummaryRecord:
     """As in run.json."""
     lost_after: float | None = None
     """Seconds of silence after which the run counts as lost; None: it sends no heartbeats."""
+    sweep_wait: float = 86_400.0
+    """Seconds for which the run, once it is trained, may wait for the others of its sweep."""
     write: str = ""
     """Random, another one at each write: no two versions have the same bytes."""
 

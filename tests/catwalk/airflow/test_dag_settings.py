@@ -16,6 +16,7 @@ ALL = (
     "CATWALK_TASK_TIMEOUT_SECONDS",
     "CATWALK_TRAINING_TIMEOUT_SECONDS",
     "CATWALK_SWEEP_PARALLEL",
+    "CATWALK_SWEEP_WAIT_SECONDS",
 )
 
 
@@ -28,8 +29,9 @@ def test_empty_means_unset(text: str) -> None:
     "cron", ["*/5 * * * *", "0 3 * * MON-FRI", "0 3 1,15 * *", "@daily", "@quarterly", "@once", "None"]
 )
 def test_what_is_set_holds(cron: str) -> None:
-    values = dict(zip(ALL, (cron, "0", "0.5", "60", "108000", "7"), strict=True))
-    assert DagSettings.from_environment(values) == DagSettings(None if cron == "None" else cron, 0, 0.5, 60, 108_000, 7)
+    values = dict(zip(ALL, (cron, "0", "0.5", "60", "108000", "7", "90000"), strict=True))
+    schedule = None if cron == "None" else cron
+    assert DagSettings.from_environment(values) == DagSettings(schedule, 0, 0.5, 60, 108_000, 7, 90_000)
     dag_settings.check(values)
 
 
@@ -42,6 +44,7 @@ def test_what_is_set_holds(cron: str) -> None:
         *(("CATWALK_TASK_TIMEOUT_SECONDS", text) for text in ("0", "15min")),
         *(("CATWALK_TRAINING_TIMEOUT_SECONDS", text) for text in ("30h", "0", "inf", "2592001")),
         *(("CATWALK_SWEEP_PARALLEL", text) for text in ("all", "0", "-2")),
+        *(("CATWALK_SWEEP_WAIT_SECONDS", text) for text in ("1d", "0", "2592001")),
     ],
 )
 def test_nonsense_is_refused_by_name_and_leaves_the_other_values_alone(variable: str, text: str) -> None:

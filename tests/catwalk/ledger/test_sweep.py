@@ -94,6 +94,9 @@ def test_one_trial_is_tested_and_the_others_say_why_not(ledger: Ledger, trials: 
     assert waiting.waits_for_others
     assert shown_state(waiting, waiting.updated + 3_600, 600) == "running", "it waits for the others"
     assert shown_state(waiting, waiting.updated + 90_000, 600) == "stalled", "but not for ever"
+    slow = replace(waiting, sweep_wait=100_000)
+    assert shown_state(slow, waiting.updated + 90_000, 600) == "running", "as its DAG says"
+    assert shown_state(replace(slow, stage="test"), waiting.updated + 601, 600) == "stalled", "but nothing else may"
     chosen = choose(ledger, SWEEP, trials)
     assert chosen.winner == better
     stages(winner(ledger, SWEEP), "test", "decide")

@@ -195,6 +195,39 @@ def test_a_run_of_30_hours_keeps_its_part_to_the_end(memory_store: Any, monkeypa
     )
 
 
+def test_the_part_of_a_killed_run_comes_back_two_hours_after_it_was_last_seen(
+    memory_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(room, "time", SimpleNamespace(time=lambda: clock.now))
+    killed = replace(run(1, 200), series_budget=take(memory_store, run(1, 200), 1, 200))
+    hold = Hold(memory_store, killed)
+    for minute in range(0, 300, 5):
+        clock.now = 60.0 * minute
+        hold.renew()
+    seen = clock.now
+    assert room.RENEWED_SECONDS + SENT_SECONDS < OPEN_SECONDS, "its gauges are gone before"
+    assert not take_again(memory_store, run(2), RUNS_SHARE, now=seen + SENT_SECONDS)
+    assert take_again(memory_store, run(2), RUNS_SHARE, now=seen + 2 * 3_600)
+
+
+def test_a_run_whose_epochs_take_longer_takes_its_part_again_where_there_is_room(
+    memory_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(room, "time", SimpleNamespace(time=lambda: clock.now))
+    slow = replace(run(1, 200), series_budget=take(memory_store, run(1, 200), 1, 200))
+    hold = Hold(memory_store, slow)
+    clock.now = 10 * 3_600.0
+    hold.renew()
+    assert not take_again(memory_store, run(2), RUNS_SHARE, now=clock.now), "it is held"
+    clock.now = 20 * 3_600.0
+    assert take_again(memory_store, run(2), RUNS_SHARE, now=clock.now)
+    hold.renew()
+    held = from_json(Parts, memory_store.find(KEY).body).held
+    assert set(held) == {run(2).run_id}, "and never more than there is"
+
+
 def test_a_store_that_fails_stops_no_run_that_keeps_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "RENEWED_SECONDS", -1.0)
     Hold(None, replace(run(1), series_budget=1)).renew()  # type: ignore[arg-type]

@@ -107,6 +107,19 @@ def test_a_name_that_is_none_is_said_in_a_line(command: Any, arguments: tuple[st
     assert "model: expected a name" in done.err and "'' is none" in done.err
 
 
+def test_a_schedule_that_a_person_gave_holds_for_as_long_as_runs_say_none(command: Any) -> None:
+    def schedule() -> str:
+        (row,) = command("models", "--json").json()
+        return str(row["schedule"])
+
+    command("models", "add", "churn", "--every", "24h")
+    for said, holds in (("", "every 24 h"), ("6h", "every 6 h"), ("", "every 24 h")):
+        trained(every=said)
+        assert schedule() == holds
+    trained(every="1h", ship="never")
+    assert schedule() == "every 24 h", "what ships nothing says nothing of its model"
+
+
 def test_an_owner_is_named_in_a_line(command: Any, ledger: Ledger) -> None:
     """Whoever is in the name of a folder of receivers."""
     command("models", "add", "churn", "--owner", " team\nml ")
