@@ -19,7 +19,7 @@ from tests.support.ledgers import put_summary, summary
 pytestmark = pytest.mark.integration
 
 RUN_IDS = [f"20261122T0300{number:02}Z-{number:08x}" for number in range(20)]
-OLD, NEW = RUN_IDS[3], RUN_IDS[-2]
+OLD, NEW = RUN_IDS[12], RUN_IDS[-2]
 READS = 4
 """In which every stretch is listed: 16 keys before the newest ones, 5 at a read."""
 
@@ -80,6 +80,7 @@ def test_a_run_that_runs_and_is_removed_shows_at_once(store: Store) -> None:
     assert OLD in ids(reader)
     store.delete(summary_key(OLD))
     assert OLD not in ids(reader)
+    assert reader.total == len(RUN_IDS) - 1
 
 
 def test_a_change_to_any_old_run_shows_once_all_were_listed(store: Store, reader: Summaries) -> None:
