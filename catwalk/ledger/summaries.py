@@ -6,20 +6,26 @@ others are read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from heapq import nlargest
+from operator import attrgetter
+from typing import TypeGuard
 
 from catwalk.codec import from_json
 from catwalk.environment import variables
 from catwalk.ledger import summary_index
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.records.values import is_time
-from catwalk.ledger.runs import RUN_ID, SUMMARIES, summary_key
+from catwalk.ledger.runs import RUN_ID, summary_key
+from catwalk.ledger.summary_listing import Etags, SummaryListing
 from catwalk.ledger.validation import fault
-from catwalk.storage.store import Entry, Store, Stored
+from catwalk.storage.store import Store, Stored
 
 _READERS = 8
+_UNSETTLED = 50
+"""So many running runs at most are asked for wherever they stand: those that have changed last."""
 STALLED_SECONDS = 600.0
 """Default for how long a running run may stay silent before it counts as stalled."""
 SETTLING_SECONDS = 120.0
@@ -65,10 +71,11 @@ def stalled_seconds() -> float:
 
 @dataclass
 class Summaries:
-    """Reads all summaries of a store: one listing, and one GET for each that changed since the last read.
+    """Reads all summaries of a store: a listing, and one GET for each that changed since the last read.
 
     Where many have changed, as for a reader that knows none yet, :mod:`catwalk.ledger.summary_index` spares most of
-    them.
+    them. The first read lists them all, a later one may see changes to old runs some reads later:
+    :mod:`catwalk.ledger.summary_listing`.
     """
 
     store: Store
@@ -78,9 +85,13 @@ class Summaries:
     """Summaries that the last read has found, read or not."""
     left_out: int = 0
     """Those of them that were not read, or were gone before."""
+    _listing: SummaryListing = field(init=False, repr=False)
     _cache: dict[str, tuple[str, SummaryRecord | str]] = field(default_factory=dict, repr=False)
     _loose: set[str] = field(default_factory=set, repr=False)
     """Keys that were read one by one since the index was last written."""
+
+    def __post_init__(self) -> None:
+        self._listing = SummaryListing(self.store)
 
     def read(self, newest: int | None = None, one_by_one: int | None = None) -> list[SummaryRecord]:
         """The summaries that can be trusted, oldest run first.
@@ -93,14 +104,14 @@ class Summaries:
         Raises:
             StoreError: S3 could not be read; what earlier reads gave stays valid.
         """
-        listed = list(self.store.list(SUMMARIES))
-        entries = listed if newest is None else listed[-newest:]
-        changed = [entry for entry in entries if self._etag(entry) != entry.etag]
+        listed = self._listing.read(self._unsettled())
+        entries = listed if newest is None else dict([*listed.items()][-newest:])
+        changed = {key: etag for key, etag in entries.items() if self._etag(key) != etag}
         indexed = summary_index.read(self.store) if len(changed) >= summary_index.WORTHWHILE else {}
         if one_by_one is not None:
             changed = _with_few_missing(changed, indexed, one_by_one)
         bodies = self._bodies(changed, indexed)
-        unchanged = {entry.key: self._cache[entry.key] for entry in entries if self._etag(entry) == entry.etag}
+        unchanged = {key: self._cache[key] for key, etag in entries.items() if self._etag(key) == etag}
         self._cache = unchanged | {key: (stored.etag, _decode(key, stored.body)) for key, stored in bodies.items()}
         self._loose |= {key for key, stored in bodies.items() if indexed.get(key) != stored}
         if one_by_one is None and len(self._loose) >= summary_index.WORTHWHILE:
@@ -110,27 +121,29 @@ class Summaries:
         trusted = (found for _, found in self._cache.values() if isinstance(found, SummaryRecord))
         return sorted(trusted, key=_age)
 
-    def _etag(self, entry: Entry) -> str:
-        """Of the version that is known; empty: none is."""
-        return self._cache.get(entry.key, ("",))[0]
+    def _unsettled(self) -> list[str]:
+        """Keys of runs that run, and so will change."""
+        running = [found for _, found in self._cache.values() if _is_running(found)]
+        return [summary_key(run.run_id) for run in nlargest(_UNSETTLED, running, key=attrgetter("updated"))]
 
-    def _bodies(self, entries: Sequence[Entry], known: Mapping[str, Stored]) -> dict[str, Stored]:
+    def _etag(self, key: str) -> str:
+        """Of the version that is known; empty: none is."""
+        return self._cache.get(key, ("",))[0]
+
+    def _bodies(self, entries: Etags, known: Mapping[str, Stored]) -> dict[str, Stored]:
         """Key → summary, from what is known where it has the listed ETag, else by a GET each; without deleted ones."""
-        bodies = {entry.key: known[entry.key] for entry in entries if _is_current(known.get(entry.key), entry)}
-        missing = [entry for entry in entries if entry.key not in bodies]
+        bodies = {key: known[key] for key, etag in entries.items() if _is_current(known.get(key), etag)}
+        missing = [key for key in entries if key not in bodies]
         with ThreadPoolExecutor(max_workers=_READERS) as pool:
-            for entry, stored in zip(missing, pool.map(self._get, missing), strict=True):
+            for key, stored in zip(missing, pool.map(self.store.find, missing), strict=True):
                 if stored:
-                    bodies[entry.key] = stored
+                    bodies[key] = stored
         return bodies
 
-    def _write_index(self, listed: Sequence[Entry], bodies: Mapping[str, Stored]) -> None:
+    def _write_index(self, listed: Etags, bodies: Mapping[str, Stored]) -> None:
         known = {**summary_index.read(self.store), **bodies}
         summary_index.write(self.store, self._bodies(listed, known))
         self._loose.clear()
-
-    def _get(self, entry: Entry) -> Stored | None:
-        return self.store.find(entry.key)
 
 
 def _age(summary: SummaryRecord) -> tuple[str, float, str]:
@@ -138,15 +151,19 @@ def _age(summary: SummaryRecord) -> tuple[str, float, str]:
     return summary.run_id.partition("-")[0], summary.started, summary.run_id
 
 
-def _with_few_missing(entries: Sequence[Entry], known: Mapping[str, Stored], most: int) -> list[Entry]:
+def _with_few_missing(entries: Etags, known: Mapping[str, Stored], most: int) -> Etags:
     """The entries without those that would need a GET, but for so many, the newest."""
-    missing = [entry.key for entry in entries if not _is_current(known.get(entry.key), entry)]
+    missing = [key for key, etag in entries.items() if not _is_current(known.get(key), etag)]
     skipped = set(missing[: max(0, len(missing) - most)])
-    return [entry for entry in entries if entry.key not in skipped]
+    return {key: etag for key, etag in entries.items() if key not in skipped}
 
 
-def _is_current(stored: Stored | None, entry: Entry) -> bool:
-    return stored is not None and stored.etag == entry.etag
+def _is_current(stored: Stored | None, etag: str) -> bool:
+    return stored is not None and stored.etag == etag
+
+
+def _is_running(found: SummaryRecord | str) -> TypeGuard[SummaryRecord]:
+    return isinstance(found, SummaryRecord) and found.state == "running"
 
 
 def _decode(key: str, body: bytes) -> SummaryRecord | str:

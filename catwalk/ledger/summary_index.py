@@ -2,11 +2,13 @@
 
 The index is a copy, never the truth: an entry counts only while the listing shows the same ETag for the summary itself.
 Whoever has read many summaries one by one writes it anew; the last writer wins, and nothing is lost where none does.
+It has a line for each summary, so that of ten thousand none is held in memory twice.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import logging
 import zlib
@@ -17,7 +19,8 @@ from catwalk.storage.store import Store, Stored
 
 log = logging.getLogger(__name__)
 
-KEY = "indexes/summaries.json.gz"
+KEY = "indexes/summaries.jsonl.gz"
+"""A line is ``[key, ETag, summary]``."""
 WORTHWHILE = 100
 """Summaries that are missing from the index before it is asked for, or written anew: some tenths of a second."""
 
@@ -32,8 +35,8 @@ def read(store: Store) -> dict[str, Stored]:
     if found is None:
         return {}
     try:
-        entries = json.loads(gzip.decompress(found.body))
-        return {key: Stored(text.encode(), etag) for key, (etag, text) in entries.items()}
+        with gzip.open(io.BytesIO(found.body)) as lines:
+            return {key: Stored(text.encode(), etag) for key, etag, text in map(json.loads, lines)}
     except (OSError, EOFError, zlib.error, ValueError, TypeError, AttributeError) as error:
         log.warning("%s is damaged and not used: %s", KEY, error)
         return {}
@@ -41,9 +44,13 @@ def read(store: Store) -> dict[str, Stored]:
 
 def write(store: Store, summaries: Mapping[str, Stored]) -> None:
     """Replaces the index. Who may not write there (read-only credentials) goes without."""
-    entries = {key: (stored.etag, stored.body.decode()) for key, stored in summaries.items() if _is_text(stored.body)}
+    body = io.BytesIO()
+    with gzip.GzipFile("", "wb", 1, body, mtime=0) as lines:
+        for key, stored in summaries.items():
+            if _is_text(stored.body):
+                lines.write(json.dumps([key, stored.etag, stored.body.decode()]).encode() + b"\n")
     try:
-        store.put(KEY, gzip.compress(json.dumps(entries).encode(), compresslevel=1, mtime=0))
+        store.put(KEY, body.getvalue())
     except StoreError as error:
         log.debug("the index of summaries was not written: %s", error)
 

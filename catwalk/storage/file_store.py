@@ -181,10 +181,10 @@ class FileStore(Store):
                 return
             path = path.parent
 
-    def list(self, prefix: str) -> Iterator[Entry]:
+    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
         segments = prefix.split("/")[:-1]
         start = file_names.folder_of(self.root, segments)
-        found = self._walk(start, "".join(f"{segment}/" for segment in segments), prefix)
+        found = self._walk(start, "".join(f"{segment}/" for segment in segments), prefix, after.encode())
         page: list[Entry] = []
         while not page or len(page) == PAGE:
             with self._asked("list", prefix):
@@ -194,13 +194,13 @@ class FileStore(Store):
             if not page:
                 return
 
-    def _walk(self, path: Path, above: str, prefix: str) -> Iterator[Entry]:
+    def _walk(self, path: Path, above: str, prefix: str, after: bytes) -> Iterator[Entry]:
         """The objects in a folder, whose keys begin with what is above them."""
         # A folder's keys all begin with its own name and a slash, so names decide on the order of keys below them too.
         for name, below in sorted(_names(path, above), key=lambda named: named[0].encode()):
             if name.startswith(prefix) and below.is_dir():
-                yield from self._walk(Path(below), name, prefix)
-            elif name.startswith(prefix) and (status := _status(Path(below))):
+                yield from self._walk(Path(below), name, prefix, after)
+            elif name.startswith(prefix) and name.encode() > after and (status := _status(Path(below))):
                 yield Entry(name, _version(status), status.st_size)
 
     def check(self) -> None:

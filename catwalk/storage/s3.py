@@ -118,7 +118,13 @@ def _foreign(region: str | None, config: Config) -> Any:
 def _session(variables: Mapping[str, Any] | None = None) -> botocore.session.Session:
     session = botocore.session.Session(session_vars=variables)
     session.register_component("data_loader", _LOADER)
+    # Nobody asks when an object was changed, and to parse that takes two thirds of the time of a listing.
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_as_sent)
     return session
+
+
+def _as_sent(value: Any) -> Any:
+    return value
 
 
 def _refuse_redirection(response: Any, **_: Any) -> None:

@@ -189,14 +189,16 @@ class S3Store(Store):
         if headers.get("content-type", "").startswith("text/html"):
             raise StoreError(f"{s3_errors.no_s3(self.endpoint)}: it sends a web page; correct AWS_ENDPOINT_URL_S3")
 
-    def list(self, prefix: str) -> Iterator[Entry]:
-        token: dict[str, str] = {}
+    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        token = {"StartAfter": self.prefix + after} if after else {}
         seen = {("token", "")}
         while True:
             page = self._call("list", prefix, lambda: self._page(prefix, **token))  # noqa: B023
             found = page.get("Contents", [])
             for item in found:
-                yield Entry(item["Key"][len(self.prefix) :], self._etag(item), item["Size"])
+                key = item["Key"][len(self.prefix) :]
+                if not after or key.encode() > after.encode():  # a server may not know of it
+                    yield Entry(key, self._etag(item), item["Size"])
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page.get("NextContinuationToken", "")}

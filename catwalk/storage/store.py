@@ -142,8 +142,13 @@ class Store(ABC):
         """Removes an object; none there is no error."""
 
     @abstractmethod
-    def list(self, prefix: str) -> Iterator[Entry]:
-        """The objects whose keys begin so, in the order of their keys' UTF-8, :data:`PAGE` a request."""
+    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """The objects whose keys begin so, in the order of their keys' UTF-8, :data:`PAGE` a request.
+
+        Args:
+            prefix: what their keys begin with.
+            after: only those whose keys come after this one, whether there is an object or not.
+        """
 
     @abstractmethod
     def check(self) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from catwalk.errors import StoreError
 from catwalk.ledger import summary_index
 from catwalk.ledger.summaries import Summaries
+from catwalk.storage.opening import open_store
 from catwalk.storage.s3_store import S3Store
-from catwalk.storage.store import Store
+from catwalk.storage.store import Store, Stored
 from tests.support.ledgers import put_summary, summary
 
 pytestmark = pytest.mark.integration
@@ -76,3 +81,22 @@ def test_a_removed_run_is_not_shown_from_the_index(store: Store) -> None:
     Summaries(store).read()
     store.delete(f"summaries/{RUN_IDS[0]}.json")
     assert [record.run_id for record in Summaries(store).read()] == RUN_IDS[1:]
+
+
+def peak(action: Callable[[], object]) -> int:
+    """Bytes that it needs at most, besides what was there."""
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_summaries_are_not_held_in_memory_twice(tmp_path: Path) -> None:
+    store, body = open_store((tmp_path / "ledger").as_uri()), b"{" + b" " * 5_000 + b"}"
+    summaries = {f"summaries/{number}.json": Stored(body, str(number)) for number in range(2_000)}
+    size = len(body) * len(summaries)
+    assert peak(lambda: summary_index.write(store, summaries)) < size / 4
+    assert peak(lambda: summary_index.read(store)) < size * 1.25
+    assert summary_index.read(store) == summaries

@@ -103,6 +103,16 @@ class TestNoS3:
         with pytest.raises(StoreError, match="its answer is no listing"):
             list(s3_store.list(""))
 
+    def test_a_server_that_begins_every_listing_with_the_first_key_gives_the_same(
+        self, s3_store: Store, before: BeforeS3
+    ) -> None:
+        s3_store.put("y", b"2")
+        answers: list[Answer] = []
+        before.edit = lambda asked, ask: answers.append(ask()) or answers[0]
+        assert [entry.key for entry in s3_store.list("")] == ["x", "y"]
+        assert [entry.key for entry in s3_store.list("", "x")] == ["y"]
+        assert "start-after" in before.seen[-1].path
+
     def test_another_server_of_the_stack_is_told_apart(
         self, s3_store: Store, operation: Callable[[Store], object], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -156,11 +156,25 @@ def test_a_listing_shows_what_a_read_does(store: Store) -> None:
     assert list(store.list("nothing/")) == list(store.list("runs/1/a.json/")) == []
 
 
+def test_a_listing_begins_after_any_key(store: Store) -> None:
+    keys = ["a-b/1.json", "a.json", "a/1.json", "a/2.json", "b", "é.json", "日本/1.json"]
+    for key in keys:
+        store.put(key, b"")
+    for after in ("", *keys, "a/", "a/1", "a/15", "a0", "é", "zz"):
+        behind = [key for key in keys if key.encode() > after.encode()]
+        assert [entry.key for entry in store.list("", after)] == behind, after
+    assert [entry.key for entry in store.list("a", "a.json")] == ["a/1.json", "a/2.json"]
+    assert [entry.key for entry in store.list("a/", "a/1.json")] == ["a/2.json"]
+    assert [entry.key for entry in store.list("b", "a")] == ["b"]
+    assert list(store.list("a", "b")) == []
+
+
 def test_a_listing_goes_beyond_one_page(store: Store) -> None:
     keys = [f"many/{number:04d}" for number in range(1_050)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: store.put(key, b""), keys))
     assert [entry.key for entry in store.list("many/")] == keys
+    assert [entry.key for entry in store.list("many/", keys[19])] == keys[20:]
 
 
 def test_keys_are_listed_in_the_order_of_their_utf_8(store: Store) -> None:
