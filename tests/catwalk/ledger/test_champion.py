@@ -185,7 +185,7 @@ def test_an_accuracy_that_is_no_number_makes_no_anchor_and_ends_none(new_run: Ca
 def test_a_champion_of_a_newer_version_is_a_champion(new_run: Callable[..., Run]) -> None:
     old = decided(new_run())
     values = json.loads(old.store.get(old.key("run.json")).body)
-    values["config"]["training"] |= {"label_smoothing": 0.1, "epochs": 100_000}
+    values["config"]["training"] |= {"mixup": 0.1, "epochs": 100_000}
     values |= {"invented": [1]}
     spoil(old, "run.json", json.dumps(values).encode())
     assert decision(decided(new_run())) == ("hold", "no_better")

@@ -54,6 +54,7 @@ def test_a_whole_run_leaves_what_the_design_promises(new_run: Callable[..., Run]
         "predictions.safetensors",
         "previews.safetensors",
         "evaluation.json",
+        "reference.json",
         "decision.json",
         "report.html",
         *(f"figures/{name}.png" for name in FIGURES),

@@ -110,7 +110,7 @@ def test_an_unknown_knob_is_refused_with_the_known_ones() -> None:
 def test_what_another_version_has_stored_is_read_as_it_is() -> None:
     """Bounds and settings change; what a run was told stays what it was told."""
     stored = RunConfig().to_dict()
-    stored["training"] |= {"label_smoothing": 0.1, "epochs": 1_000, "device": ["cuda:0", "cuda:1"]}
+    stored["training"] |= {"mixup": 0.1, "epochs": 1_000, "device": ["cuda:0", "cuda:1"]}
     stored["network"] |= {"activation": "gelu", "dropout": 0.95}
     stored |= {"augmentation": {"flip": True}, "comment": "hello"}
     config = RunConfig.from_dict(stored)
@@ -119,7 +119,7 @@ def test_what_another_version_has_stored_is_read_as_it_is() -> None:
     assert config.training.device == "auto", "the default, where the value is of another kind"
     assert config.unknown["network"] == {"activation": "gelu"}
     assert config.to_dict() == stored
-    assert config.flat().items() >= {"label_smoothing": 0.1, "flip": True, "comment": "hello"}.items()
+    assert config.flat().items() >= {"mixup": 0.1, "flip": True, "comment": "hello"}.items()
     assert RunConfig.from_dict(config.to_dict()).digest == config.digest != RunConfig().digest
 
 
