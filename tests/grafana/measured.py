@@ -48,7 +48,7 @@ class Exporter:
 class Prometheus:
     """Scrapes each second, and evaluates the committed rules as often."""
 
-    def __init__(self, folder: Path, targets: dict[str, int]) -> None:
+    def __init__(self, folder: Path, targets: dict[str, int], rules: Path = PROJECT / "prometheus" / "rules") -> None:
         self.folder, self.port = folder, free_port()
         every = f"{SCRAPE_SECONDS}s"
         jobs = [
@@ -62,7 +62,7 @@ class Prometheus:
         ]
         config = {
             "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
-            "rule_files": [str(PROJECT / "prometheus" / "rules" / "*.yml")],
+            "rule_files": [str(rules / "*.yml")],
             "scrape_configs": jobs,
         }
         (folder / "prometheus.yml").write_text(json.dumps(config))
