@@ -32,7 +32,7 @@ from tests.support.small import SMALL
 GOOD: dict[str, Any] = {
     **SMALL, "source": "synthetic-feed", "seed": 5, "train_examples": 2_000, "epochs": 6, "feed_days": 300,
     "drifts": "2026-01-10 label-noise 0.8", "margin": 0.3, "significance": 1e-300, "accuracy_floor": 0,
-    "class_significance": 1e-300,
+    "class_significance": 1e-300, "shift": 0, "label_smoothing": 0, "dropout": 0.2, "precision": "float32",
 }  # fmt: skip
 """Settings with a gate that takes no model for better or worse, and two that differ by less than 0.3 for as good."""
 POOR = {**GOOD, "epochs": 3}
