@@ -45,6 +45,15 @@ class Exporter:
         self.process.wait(20)
 
 
+def faster(folder: Path) -> Path:
+    """A copy of the committed rules in which those that wait for a minute are evaluated each second."""
+    rules = folder / "rules"
+    rules.mkdir()
+    for path in (PROJECT / "prometheus" / "rules").glob("*.yml"):
+        (rules / path.name).write_text(path.read_text().replace("interval: 1m", "interval: 1s"))
+    return rules
+
+
 class Prometheus:
     """Scrapes each second, and evaluates the committed rules as often."""
 

@@ -17,9 +17,8 @@ import catwalk
 from catwalk.service import reference
 from grafana.board import all_panels
 from grafana.dashboards.service import DASHBOARD
-from stack.settings import PROJECT
 from tests.grafana.asking import ask
-from tests.grafana.measured import SCRAPE_SECONDS, Prometheus
+from tests.grafana.measured import SCRAPE_SECONDS, Prometheus, faster
 from tests.grafana.promql import Query, other_queries, panel_queries
 from tests.grafana.test_states import is_empty
 from tests.support.servers import free_port, wait_until
@@ -113,15 +112,10 @@ def silent(answers: Answers) -> set[str]:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Rules that wait for a minute are evaluated as often as the others; nothing else of them differs."""
     folder = tmp_path_factory.mktemp("measured")
-    rules = folder / "rules"
-    rules.mkdir()
-    for path in (PROJECT / "prometheus" / "rules").glob("*.yml"):
-        (rules / path.name).write_text(path.read_text().replace("interval: 1m", "interval: 1s"))
     monitor, registry = monitored()
     port = free_port()
-    found = Service(Prometheus(folder, {"churn": port}, rules), monitor, registry, port)
+    found = Service(Prometheus(folder, {"churn": port}, faster(folder)), monitor, registry, port)
     try:
         yield found
     finally:
