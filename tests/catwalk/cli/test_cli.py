@@ -543,17 +543,17 @@ def test_a_champion_of_a_newer_version_is_shown_fetched_and_used(
     catwalk: Any, champion: tuple[Run, bytes], s3_store: Store, tmp_path: Path
 ) -> None:
     run, weights = champion
-    change(s3_store, run.key("run.json"), "training", label_smoothing=0.1, epochs=100_000)
+    change(s3_store, run.key("run.json"), "training", mixup=0.1, epochs=100_000)
     picture(tmp_path / "shirt.png")
     assert catwalk("predict", str(tmp_path / "shirt.png")).code == 0
     assert catwalk("fetch", "--out", str(tmp_path / "model")).code == 0
-    assert catwalk("show", FIRST, "--json").json()["run"]["config"]["training"]["label_smoothing"] == 0.1
+    assert catwalk("show", FIRST, "--json").json()["run"]["config"]["training"]["mixup"] == 0.1
     assert catwalk("report", FIRST).code == 0
     assert b"of another version" in s3_store.get(run.key("report.html")).body
     make_run(s3_store, SECOND, time.time())
     facts = catwalk("compare", FIRST, SECOND, "--json").json()
-    assert facts["parameters"]["label_smoothing"] == [0.1, None]
-    one_line(catwalk("run", "--run-id", FIRST, "--epochs", "3"), "unknown setting 'label_smoothing'")
+    assert facts["parameters"]["mixup"] == [0.1, None]
+    one_line(catwalk("run", "--run-id", FIRST, "--epochs", "3"), "unknown setting 'mixup'")
     change(s3_store, run.key("run.json"), "network", activation="gelu")
     one_line(catwalk("predict", str(tmp_path / "shirt.png")), "settings that this version can't read (activation)")
     assert catwalk("fetch", "--out", str(tmp_path / "model"), "--force").code == 0
