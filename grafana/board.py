@@ -142,7 +142,16 @@ def _asked(name: str, title: str, kind: int, text: str) -> dashboard.QueryVariab
 def model() -> dashboard.QueryVariable:
     """Which model; those of the last week also where the range is shorter, and the exporter silent."""
     # The first run of a model is not tested yet; the release before did not say versions.
-    either = '{__name__=~"catwalk_model_(version_info|accuracy_ratio)|catwalk_run_info"}'
+    return _models("catwalk_model_(version_info|accuracy_ratio)|catwalk_run_info")
+
+
+def served_model() -> dashboard.QueryVariable:
+    """The same, and those that only a service tells of: it may have its reference from a file."""
+    return _models("catwalk_model_(version_info|accuracy_ratio)|catwalk_run_info|catwalk_service_info")
+
+
+def _models(families: str) -> dashboard.QueryVariable:
+    either = f'{{__name__=~"{families}"}}'
     expr = (
         f"group by (model) (last_over_time({either}[{REMEMBERED}]))"
         " or group by (model) (last_over_time(catwalk_run_info[$__range]))"

@@ -68,6 +68,8 @@ _RUN_LINK = (
     "/d/catwalk-run?var-model=${%s:percentencode}&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
 )
 """From a cell that holds a run_id to that run."""
+SERVICE_LINK = "/d/catwalk-service?var-model=${model:percentencode}&${__url_time_range}&${datasource:queryparam}"
+"""From what is said of a champion's test to what is seen of it in use."""
 PAGE_LINK = "${exporter}/runs/${__value.raw}"
 """From a cell that holds a run_id to the run's page and report."""
 

@@ -12,7 +12,19 @@ import typer
 
 from catwalk import extras
 from catwalk.cli import terminal
-from catwalk.cli.commands import alerts, bundle, ledger, models, reference, reports, runs, telemetry, training, watched
+from catwalk.cli.commands import (
+    alerts,
+    bundle,
+    ledger,
+    models,
+    reference,
+    reports,
+    runs,
+    service,
+    telemetry,
+    training,
+    watched,
+)
 from catwalk.cli.knob_flags import KnobCommand
 from catwalk.entry_point import entry_point, unwritable
 from catwalk.errors import CatwalkError
@@ -99,6 +111,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rollback": models.rollback,
     "fetch": models.fetch,
     "predict": training.predict,
+    "traffic": service.traffic,
     "doctor": telemetry.doctor,
     "alerts": alerts.alerts,
     "silence": alerts.silence,

@@ -84,6 +84,18 @@ def check_floor(floor: float) -> None:
         raise InputError(f"floor: expected the least shift that matters, such as {shift.FLOOR}; got {floor!r:.60}")
 
 
+def watched(inputs: Mapping[str, NDArray[Any]]) -> Any:
+    """Of a Trainable's examples what is watched: pictures, a table in one array, or what has one value an example.
+
+    None: there is nothing of these.
+    """
+    others = {name: values for name, values in inputs.items() if name != "labels"}
+    only = next(iter(others.values())) if len(others) == 1 else others.get("images")
+    if only is not None and only.ndim > 1:
+        return only
+    return {name: values for name, values in others.items() if values.ndim == 1} or None
+
+
 def store(run: Run, record: ReferenceRecord) -> ReferenceRecord:
     """Keeps it with the run."""
     run.store.put_record(run.key(NAME), record)

@@ -65,20 +65,11 @@ def _refer(run: Run, trainable: Trainable, inputs: Arrays, logits: Any) -> None:
     from catwalk.service import reference
 
     try:
-        found = reference.make(run, trainable.problem, _watched(inputs), logits)
+        found = reference.make(run, trainable.problem, reference.watched(inputs), logits)
     except InputError as error:
         log.warning("no reference for a service: %s", error)
         return
     reference.store(run, found)
-
-
-def _watched(inputs: Arrays) -> Any:
-    """Pictures, a table in one array, or what has one value an example; None: there is nothing of these."""
-    others = {name: values for name, values in inputs.items() if name != "labels"}
-    only = next(iter(others.values())) if len(others) == 1 else others.get("images")
-    if only is not None and only.ndim > 1:
-        return only
-    return {name: values for name, values in others.items() if values.ndim == 1} or None
 
 
 def _timed(predict: Predictor, arrays: Arrays) -> tuple[Any, float]:

@@ -89,6 +89,7 @@ _MODEL = "${__data.fields.Model:percentencode}"
 _OF_MODEL = [
     link("Home", f"/d/catwalk-home?var-model={_MODEL}{_PLACE}"),
     link("Model health", f"/d/catwalk-model?var-model={_MODEL}{_PLACE}"),
+    link("Service", f"/d/catwalk-service?var-model={_MODEL}{_PLACE}"),
     link("Owner, limits and links", f"${{exporter}}/models#model-{_MODEL}", elsewhere=True),
 ]
 _RUNBOOK = link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)

@@ -5,7 +5,20 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import stat
 
 from grafana import board, words
-from grafana.panels import About, dots, joined, link, listing, mapped, percent, query, run_links, tile
+from grafana.panels import (
+    SERVICE_LINK,
+    About,
+    dots,
+    joined,
+    link,
+    listing,
+    mapped,
+    panel_link,
+    percent,
+    query,
+    run_links,
+    tile,
+)
 from grafana.panels import words as mapping
 from grafana.queries import (
     REMEMBERED,
@@ -91,7 +104,7 @@ DASHBOARD = board.board(
         ),
         tile(
             About(
-                "Test in service",
+                "Champion's test",
                 "How often is the version in service right on the test examples, or how good is it by the metric "
                 "that it is judged by?",
                 "not known.",
@@ -104,7 +117,7 @@ DASHBOARD = board.board(
             query(headline_in_service(), "B", "{{metric}}", now=True),
             named=True,
             plain="B",
-        ),
+        ).links([panel_link("In use", SERVICE_LINK)]),
         tile(
             About(
                 "Last run",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import About, dots, joined, lines, listing, mapped, percent, query, tile
+from grafana.panels import SERVICE_LINK, About, dots, joined, lines, listing, mapped, panel_link, percent, query, tile
 from grafana.queries import REMEMBERED, headline_in_service, in_service, known, outcome, started
 from grafana.transformations import Column
 
@@ -88,7 +88,7 @@ DASHBOARD = board.board(
     [
         tile(
             About(
-                "Test in service",
+                "Champion's test",
                 "How good is the champion by what it is judged by: how often is it right, or another metric's value?",
                 _UNKNOWN,
                 "percentunit",
@@ -100,7 +100,7 @@ DASHBOARD = board.board(
             query(headline_in_service(), "B", "{{metric}}", now=True),
             named=True,
             plain="B",
-        ),
+        ).links([panel_link("In use", SERVICE_LINK)]),
         tile(
             About("Champion's age", "How long has the champion been in service?", _NO_MODEL, "s", 8, 4, 0),
             query(CHAMPION_AGE, now=True),

@@ -53,9 +53,16 @@ def _for_prometheus(settings: Settings) -> None:
     text = (PROJECT / "prometheus" / "prometheus.yml").read_text()
     text = text.replace("_interval: 10s", f"_interval: {settings.interval}")
     (folder / "prometheus.yml").write_text(text)
-    (folder / "targets").mkdir(exist_ok=True)
+    _targets(settings, folder / "targets")
+
+
+def _targets(settings: Settings, folder: Path) -> None:
+    """Where the parts are; the models in use are their owner's to name, and stay as they are."""
+    folder.mkdir(exist_ok=True)
     for name in ("statsd_exporter", "exporter", "courier", "alertmanager", "prometheus"):
-        (folder / "targets" / f"{name}.yml").write_text(f'- targets: ["{settings.address(name)}"]\n')
+        (folder / f"{name}.yml").write_text(f'- targets: ["{settings.address(name)}"]\n')
+    if not (folder / "services.yml").exists():
+        (folder / "services.yml").write_text("[]\n")
 
 
 def _access(settings: Settings) -> None:

@@ -45,10 +45,19 @@ class Exporter:
         self.process.wait(20)
 
 
+def faster(folder: Path) -> Path:
+    """A copy of the committed rules in which those that wait for a minute are evaluated each second."""
+    rules = folder / "rules"
+    rules.mkdir()
+    for path in (PROJECT / "prometheus" / "rules").glob("*.yml"):
+        (rules / path.name).write_text(path.read_text().replace("interval: 1m", "interval: 1s"))
+    return rules
+
+
 class Prometheus:
     """Scrapes each second, and evaluates the committed rules as often."""
 
-    def __init__(self, folder: Path, targets: dict[str, int]) -> None:
+    def __init__(self, folder: Path, targets: dict[str, int], rules: Path = PROJECT / "prometheus" / "rules") -> None:
         self.folder, self.port = folder, free_port()
         every = f"{SCRAPE_SECONDS}s"
         jobs = [
@@ -62,7 +71,7 @@ class Prometheus:
         ]
         config = {
             "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
-            "rule_files": [str(PROJECT / "prometheus" / "rules" / "*.yml")],
+            "rule_files": [str(rules / "*.yml")],
             "scrape_configs": jobs,
         }
         (folder / "prometheus.yml").write_text(json.dumps(config))

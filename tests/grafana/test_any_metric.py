@@ -40,11 +40,11 @@ with catwalk.run("prices", catwalk.Regression(unit="EUR"), params={"error": sys.
 print(run.run_id)
 """
 WITHOUT = {
-    "catwalk-home": {"Test in service", "Tests of the last runs", "Last decisions"},
+    "catwalk-home": {"Champion's test", "Tests of the last runs", "Last decisions"},
     "catwalk-run": {"Test accuracy", "Gap to the champion", "Confusion matrix", "Test figures of each class", "Stages"},
     "catwalk-runs": {"Test accuracy and the champion", "Accuracy of each class", "Runs"},
     "catwalk-model": {
-        "Test in service", "Calibration error in service", "Worst class in service", "Test accuracy",
+        "Champion's test", "Calibration error in service", "Worst class in service", "Test accuracy",
         "Test accuracy of every run", "Calibration error", "Test loss", "Accuracy of each class", "Worst class",
         "Share of each class", "Metric of the test: $metric",
     },
@@ -166,7 +166,7 @@ def test_what_it_is_judged_by_is_shown_in_its_own_unit_and_not_in_per_cent(known
     evaluations = [Ledger(open_store()).run(run).evaluation() for run in (known.champion, known.challenger)]
     champion, challenger = (found.metrics["mae"] for found in evaluations if found)
     for dashboard in ("catwalk-home", "catwalk-model"):
-        [series] = answers[dashboard, "Test in service", "B"]
+        [series] = answers[dashboard, "Champion's test", "B"]
         assert (series["metric"]["metric"], float(series["value"][1])) == ("mae", champion)
     assert answers["catwalk-run", "Gap to the champion", "A"] == []
     [gap] = answers["catwalk-run", "Gap to the champion", "B"]

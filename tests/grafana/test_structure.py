@@ -46,8 +46,8 @@ def test_the_committed_json_is_what_the_code_makes() -> None:
     assert all(json.loads(content)["description"].endswith(GENERATED) for content in committed.values())
 
 
-def test_there_are_seven_dashboards_with_fixed_uids() -> None:
-    names = ("home", "fleet", "runs", "run", "model", "pipeline", "telemetry")
+def test_there_are_eight_dashboards_with_fixed_uids() -> None:
+    names = ("home", "fleet", "runs", "run", "model", "service", "pipeline", "telemetry")
     assert [dashboard["uid"] for dashboard in DASHBOARDS] == [f"catwalk-{name}" for name in names]
     assert len({dashboard["title"] for dashboard in DASHBOARDS}) == len(names)
 
@@ -56,7 +56,7 @@ def test_there_are_seven_dashboards_with_fixed_uids() -> None:
 def test_schema_and_manner_are_those_that_file_provisioning_takes(dashboard: dict[str, Any]) -> None:
     assert dashboard["schemaVersion"] == SCHEMA == 42
     assert dashboard["editable"] is False
-    day = dashboard["uid"] in ("catwalk-pipeline", "catwalk-telemetry")
+    day = dashboard["uid"] in ("catwalk-service", "catwalk-pipeline", "catwalk-telemetry")
     assert dashboard["time"] == {"from": "now-24h" if day else "now-30d", "to": "now"}
     assert "apiVersion" not in dashboard
     assert "id" not in dashboard

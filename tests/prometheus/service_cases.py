@@ -24,7 +24,7 @@ DRIFTED = "5m"
 STEPS_AN_HOUR = 12
 WARNING = {"severity": "warning", "area": "model", "model": "mlp"}
 CRITICAL = {"severity": "critical", "area": "model", "model": "mlp"}
-PAGE = "catwalk-model?var-model=mlp"
+PAGE = "catwalk-service?var-model=mlp"
 SERVED = {"model": "mlp", "version": RUN}
 LEVEL, DISPERSION, FLOOR, GROSS = 4.0, 1.5, 0.03, 0.5
 Counts = Mapping[str, float]

@@ -24,7 +24,9 @@ from tests.conftest import RunningStack
 from tests.prometheus.rulebook import RULES, RUNBOOKS, Rule, alerts, names, records, rules
 from tests.support.servers import free_port, scraped, wait_until
 
-DASHBOARDS = {f"catwalk-{name}" for name in ("home", "fleet", "runs", "run", "model", "pipeline", "telemetry")}
+DASHBOARDS = {
+    f"catwalk-{name}" for name in ("home", "fleet", "runs", "run", "model", "service", "pipeline", "telemetry")
+}
 PER_RUN = {metric.name for metric in catalogue.METRICS if "run_id" in metric.labels and "role" not in metric.labels} - {
     metric.name
     for metric in (catalogue.CHAMPION_INFO, catalogue.CHAMPION_PROMOTED, catalogue.LAST_RUN, catalogue.LAST_DECISION)

@@ -407,6 +407,7 @@ def test_prometheus_finds_every_target_under_its_service(project: dict[str, Any]
         for path in (PROJECT / "prometheus" / "targets.containers").iterdir()
     }
     assert there.keys() == wanted
+    assert there.pop("services.yml") == [], "models in use are for their owner to name"
     ports = {"statsd-exporter": 9102} | {name: port for name, (_, port) in PAGES.items()}
     for file, (group,) in there.items():
         host, _, port = group["targets"][0].partition(":")
