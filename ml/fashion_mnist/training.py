@@ -216,7 +216,10 @@ class Trainer:
 
     def _shifted(self, inputs: Tensor) -> Tensor:
         """Moves a share of the examples (n, 784), drawn at random, by one pixel; what comes in is black. In place."""
-        moved = torch.randperm(len(inputs), device=self.device)[: round(self.config.training.shift * len(inputs))]
+        count = round(self.config.training.shift * len(inputs))
+        if not count:  # and draw nothing: who moves none has the same bits as before there was a choice
+            return inputs
+        moved = torch.randperm(len(inputs), device=self.device)[:count]
         for (down, right), some in zip(_SIDES, moved.tensor_split(len(_SIDES)), strict=True):
             padded = pad(inputs[some].view(-1, SIDE, SIDE), (1, 1, 1, 1), value=self._black)
             inputs[some] = padded[:, 1 - down : 1 - down + SIDE, 1 - right : 1 - right + SIDE].flatten(1)
