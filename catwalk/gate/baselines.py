@@ -212,8 +212,9 @@ def _asked(run: Run, other: Run) -> bytes:
     """What the other run's model makes of this run's test examples, in logits, asked by its own Trainable; where that
     can't be done here and now, what it has said before, and why."""
     model, arrays = verified_model(other), load(split_body(run.store, dataset_of(run), "test"))
+    named = run.record if run.record.trainable else other.record  # a run of version 0.1 names none
     try:
-        theirs = of_model(other.record, of_run(run.record))
+        theirs = of_model(other.record, of_run(named))
         predict = theirs.predictor(config_of(theirs, other.record), model)
         return save({"logits": theirs.problem.checked(predict(arrays), len(arrays["labels"]))})
     except (CatwalkError, ImportError) as error:
