@@ -26,6 +26,8 @@ _ARITHMETIC = {"+": "-", "-": "+", "*": "/", "/": "*"}
 _WORDS = re.compile(r"==|!=|>=|<=|>|<|\b(?:and|or|unless|topk|bottomk)\b|\bmin by\b|(?<=\s)[-+*/] ")
 _JOIN = re.compile(r"\* on \([\w, ]+\) group_left \(([\w, ]+)\) ([\w:]+:info)\b")
 """What takes a label from a series that is always 1: it may as well be divided by, so the label is lost instead."""
+_OF_ONES = re.compile(r"\bgroup by \([^()]*\) \([^()]*\) (?=\*)")
+"""What is 1 everywhere: a number that is 1 too may as well divide it, so it is added instead."""
 _MASKED = re.compile(r'\{[^}]*\}|\[[^\]]*\]|"[^"]*"')
 """Selectors, ranges and texts: what stands there is no operator."""
 
@@ -53,9 +55,10 @@ def mutants(rule: Rule) -> Iterator[Mutant]:
         expression = rule.expression[: found.start(1)] + rule.expression[found.end(1) :]
         yield Mutant(rule, f"without {found[1]} of {found[2]}", rule.changed(expr=expression))
     masked = _MASKED.sub(_blank, _JOIN.sub(_blank, rule.expression))
+    ones = {found.end() for found in _OF_ONES.finditer(masked)}
     for found in _WORDS.finditer(masked):
         word = found[0]
-        other = _OPPOSITES.get(word) or f"{_ARITHMETIC[word.strip()]} "
+        other = "+ " if found.start() in ones else _OPPOSITES.get(word) or f"{_ARITHMETIC[word.strip()]} "
         expression = rule.expression[: found.start()] + other + rule.expression[found.end() :]
         line = masked[: found.start()].count("\n") + 1
         yield Mutant(rule, f"{word.strip()} → {other.strip()} in line {line}", rule.changed(expr=expression))
