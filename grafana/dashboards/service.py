@@ -225,7 +225,7 @@ DASHBOARD = board.board(
             falling=True,
         ),
         lines(
-            About("Traffic", "How many predictions a second does each version make?", _NO_REPLICA, "cps", 12, 8),
+            About("Traffic", "How many predictions a second does each version make?", _NO_REPLICA, "reqps", 12, 8),
             query(TRAFFIC, legend="{{version}}"),
             query(FAILED, "B", "failed"),
         ),
@@ -295,7 +295,7 @@ DASHBOARD = board.board(
         ],
         "Replicas one by one": [
             lines(
-                About("Traffic of each", "How many predictions a second?", _NO_REPLICA, "cps", 12, 8),
+                About("Traffic of each", "How many predictions a second?", _NO_REPLICA, "reqps", 12, 8),
                 query(REPLICA_TRAFFIC, legend="{{instance}}"),
             ),
             lines(

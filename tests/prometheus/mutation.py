@@ -24,7 +24,7 @@ _OPPOSITES = {
 }
 _ARITHMETIC = {"+": "-", "-": "+", "*": "/", "/": "*"}
 _WORDS = re.compile(r"==|!=|>=|<=|>|<|\b(?:and|or|unless|topk|bottomk)\b|\bmin by\b|(?<=\s)[-+*/] ")
-_JOIN = re.compile(r"\* on \([\w, ]+\) group_left \(([\w, ]+)\) ([\w:]+:info)\b")
+_JOIN = re.compile(r"\* on \([\w, ]+\) group_left \(([\w, ]+)\) (?:\(\s*)?([\w:]+:info)\b")
 """What takes a label from a series that is always 1: it may as well be divided by, so the label is lost instead."""
 _OF_ONES = re.compile(r"\bgroup by \([^()]*\) \([^()]*\) (?=\*)")
 """What is 1 everywhere: a number that is 1 too may as well divide it, so it is added instead."""

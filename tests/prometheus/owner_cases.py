@@ -34,6 +34,23 @@ def _first_of_each() -> list[Scenario]:
     return list({story.about: story for story in found.values()}.values())
 
 
+def _unknown() -> list[Scenario]:
+    """The first story of each alert of a service that fires, where no exporter knows the model."""
+    found: dict[str, Scenario] = {}
+    for story in service_cases.SCENARIOS:
+        for check in story.expect:
+            if check.alerts and check.name in {"ServiceInputDrifted", "ServicePredictionsShifted", "ServiceSilent"}:
+                found.setdefault(check.name, story)
+    return [
+        replace(story, about=f"{story.about}; no exporter knows its model", series=_without_info(story.series))
+        for story in {story.about: story for story in found.values()}.values()
+    ]
+
+
+def _without_info(told: dict[str, str]) -> dict[str, str]:
+    return {name: values for name, values in told.items() if not name.startswith("catwalk_model_info")}
+
+
 def _known(story: Scenario) -> Scenario:
     """The story where an exporter knows the model; a service may be of one that it doesn't know."""
     name = series("catwalk_model_info", model="mlp", retired="false")
@@ -42,6 +59,7 @@ def _known(story: Scenario) -> Scenario:
 
 SCENARIOS = [
     *(replace(owned(story), about=f"{story.about}; its model has an owner") for story in _first_of_each()),
+    *_unknown(),
     scenario(
         "where exporters differ in who owns a model, most of them are believed",
         {**info("mlp", "risk"), **info("mlp", "growth", 2), **info("mlp", "risk", 3)},
