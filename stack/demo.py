@@ -37,8 +37,8 @@ from stack.settings import PROJECT, Settings, StackError
 
 DAG = "fashion_training"
 # Always the same decisions: by the seeds, which the README shows, and on a processor that computes other last bits by
-# the margins. The small recipe is 1.3 points above the floor of 88 %, the default one 1.3 points above that, while seeds
-# differ by 0.1 points (sd); but a class may seem worse by chance at the default significance of 0.05.
+# the margins. The small recipe is 1.3 points above the floor of 88 %, the default one 1.3 points above that, and
+# seeds differ by 0.1 points (sd); but a class may seem worse by chance at the default significance of 0.05.
 _SURE: dict[str, object] = {"class_significance": 0.001}
 _SMALL = {"epochs": 8, "train_examples": 40_000, "seed": 151_632_424}
 RECIPES: tuple[tuple[str, dict[str, object]], ...] = (
