@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,12 +17,10 @@ from pathlib import Path
 
 from catwalk.ledger.records.run import STAGES
 from ml.fashion_mnist.config import CLASSES
-from stack.parts.health import get
-from stack.settings import tool
 from tests.bench.measure import Measurement
 from tests.grafana.asking import ask
 from tests.grafana.promql import Query, all_queries
-from tests.support.servers import free_port, wait_for_port, wait_until
+from tests.support.recorded import create_blocks, recorded
 
 RUNS, CHOSEN, RECENT, CHAMPIONS = 1_000, 10, 60, 5
 COUNTED = 24
@@ -72,7 +69,7 @@ def measure(say: Callable[[str], None]) -> list[Measurement]:
     with tempfile.TemporaryDirectory(prefix="catwalk-bench-") as work:
         samples = _backfill(Path(work), now, say)
         say(f"dashboards: {samples:,} samples stored; asking each query {ROUNDS} times")
-        with _prometheus(Path(work)) as url:
+        with recorded(Path(work)) as url:
             times = _times(url, now)
     for query, spent in sorted(times.items(), key=lambda entry: -_p95(entry[1])):
         say(f"{_p95(spent):8.1f} ms  {query.name}")
@@ -203,8 +200,7 @@ def _backfill(folder: Path, now: int, say: Callable[[str], None]) -> int:
                     samples += len(lines)
                     file.write("".join(lines))
             file.write("# EOF\n")
-        command = [str(tool("promtool")), "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=720h"]
-        subprocess.run([*command, "--quiet", str(text), str(folder / "data")], check=True, capture_output=True)
+        create_blocks(text, folder / "data")
         text.unlink()
     return samples
 
@@ -213,33 +209,6 @@ def _lines(series: Series, start: int, end: int) -> list[str]:
     """Its samples in a span, as OpenMetrics."""
     stem = f"{series.name}{{{series.labels}}} {series.value} "
     return [f"{stem}{at}\n" for at in range(max(start, series.start), min(end, series.end), series.step)]
-
-
-class _prometheus:
-    """A Prometheus with the blocks and nothing to scrape."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> str:
-        (self._folder / "prometheus.yml").write_text("{}")
-        port = free_port()
-        command = [
-            str(tool("prometheus")),
-            f"--config.file={self._folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={self._folder / 'data'}",
-            "--storage.tsdb.retention.time=400d",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for_port(port, self._process)
-        url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: get(f"{url}/-/ready") is not None, "Prometheus is ready")
-        return url
-
-    def __exit__(self, *exception: object) -> None:
-        self._process.terminate()
-        self._process.wait(30)
 
 
 def _times(url: str, now: int) -> dict[Query, list[float]]:

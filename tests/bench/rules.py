@@ -31,6 +31,7 @@ from stack.parts.health import get
 from stack.settings import PROJECT, tool
 from tests.bench.measure import Measurement
 from tests.support.ledgers import summary
+from tests.support.recorded import create_blocks
 from tests.support.servers import free_port, wait_until
 
 RUNS = (10, 100, 1_000)
@@ -90,8 +91,7 @@ def _backfill(folder: Path, count: int, now: float) -> None:
             labels = ("stage",) if "stage" in name else ()
             _write(file, name, labels, [(end, range(0, 300 * samples, 300)) for end in ended])
         file.write("# EOF\n")
-    command = [str(tool("promtool")), "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=720h"]
-    subprocess.run([*command, str(text), str(folder / "data")], check=True, stdout=subprocess.DEVNULL, timeout=550)
+    create_blocks(text, folder / "data")
     text.unlink()
 
 

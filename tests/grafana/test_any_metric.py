@@ -19,6 +19,7 @@ from catwalk.storage.opening import open_store
 from stack.settings import PROJECT
 from tests.grafana.measured import Measured
 from tests.grafana.promql import Query, all_queries
+from tests.support.commands import unset_settings
 from tests.support.servers import StatsdExporter, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -82,8 +83,7 @@ def log_run(error: float) -> str:
 def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
     """Two runs of a regression: the second is worse by half."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(("CATWALK_", "AIRFLOW_CTX_"))]:
-            patch.delenv(name)
+        unset_settings(patch)
         patch.setenv("CATWALK_STORE", (tmp_path_factory.mktemp("ledger") / "ledger").as_uri())
         statsd_exporter = StatsdExporter()
         patch.setenv("CATWALK_STATSD", f"127.0.0.1:{statsd_exporter.port}")

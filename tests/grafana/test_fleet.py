@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from grafana.dashboards.home import DASHBOARD as HOME
 from tests.grafana.measured import Measured
 from tests.grafana.node import NodeError, transform
 from tests.grafana.promql import Query, panel_queries
+from tests.support.commands import unset_settings
 from tests.support.fleet import ODD, SHIPPED, last_run, put_fleet
 from tests.support.servers import StatsdExporter, wait_until
 
@@ -94,8 +94,7 @@ def shown(measured: Measured) -> Fleet:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(("CATWALK_", "AIRFLOW_CTX_"))]:
-            patch.delenv(name)
+        unset_settings(patch)
         patch.setenv("CATWALK_STORE", tmp_path_factory.mktemp("ledger").as_uri())
         measured = Measured(tmp_path_factory.mktemp("measured"), StatsdExporter())
         try:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import random
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
 
-from stack.parts.health import get
-from stack.settings import tool
 from tests.grafana.asking import ask, step_of
 from tests.grafana.promql import Query, all_queries
-from tests.support.servers import free_port, wait_for_port, wait_until
+from tests.support.recorded import create_blocks, recorded
 
 pytestmark = pytest.mark.integration
 
@@ -66,33 +63,9 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     often = random.Random(1).sample(range(now - 30 * DAY, now - 60), 400)
     events = tuple(sorted({*often, now - 45, now - 2_000}))
     (folder / "samples").write_text("".join(lines(now, events)))
-    command = [
-        str(tool("promtool")),
-        "tsdb",
-        "create-blocks-from",
-        "openmetrics",
-        "--max-block-duration=720h",
-        "--quiet",
-    ]
-    subprocess.run([*command, str(folder / "samples"), str(folder / "data")], check=True, capture_output=True)
-    (folder / "prometheus.yml").write_text("{}")
-    port = free_port()
-    command = [
-        str(tool("prometheus")),
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        "--storage.tsdb.retention.time=400d",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for_port(port, process)
-        url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: get(f"{url}/-/ready") is not None, "Prometheus is ready")
+    create_blocks(folder / "samples", folder / "data")
+    with recorded(folder) as url:
         yield History(url, now, events)
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def panel(dashboard: str, title: str) -> Query:

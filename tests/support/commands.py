@@ -14,6 +14,12 @@ from catwalk.cli.main import main
 from catwalk.storage.store import Store
 
 
+def unset_settings(patch: pytest.MonkeyPatch) -> None:
+    """Takes the settings of whoever runs the tests, and of a task, out of the environment."""
+    for name in [name for name in os.environ if name.startswith(("CATWALK_", "AIRFLOW_CTX_"))]:
+        patch.delenv(name)
+
+
 @dataclass(frozen=True)
 class Done:
     """What a command has written, and its exit code."""

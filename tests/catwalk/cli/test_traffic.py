@@ -17,6 +17,7 @@ from catwalk.service import corruptions
 from catwalk.service.pictures import features
 from stack.settings import PROJECT
 from tests.grafana.measured import Prometheus, faster
+from tests.support.commands import unset_settings
 from tests.support.servers import free_port, wait_until
 from tests.support.small import SMALL
 
@@ -70,8 +71,7 @@ def command(*arguments: str) -> subprocess.Popen[str]:
 def champion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A ledger with a small one; its model's name."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(("CATWALK_", "AIRFLOW_CTX_"))]:
-            patch.delenv(name)
+        unset_settings(patch)
         patch.setenv("CATWALK_STORE", tmp_path_factory.mktemp("ledger").as_uri())
         patch.setenv("CATWALK_HOME", str(tmp_path_factory.mktemp("home")))
         settings = [text for name, value in SMALL.items() for text in (f"--{name.replace('_', '-')}", str(value))]

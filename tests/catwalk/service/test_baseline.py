@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +20,12 @@ from catwalk.ledger.records.reference import FeatureReference, ReferenceRecord
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.service import baseline, reference
 from catwalk.storage.opening import open_store
-from stack.parts.health import get
-from stack.settings import PROJECT, tool
+from stack.settings import PROJECT
 from tests.catwalk.service.conftest import scrape, table
 from tests.catwalk.tracking.conftest import KEYS, LABELS, scores
 from tests.support.commands import command_line
-from tests.support.servers import free_port, wait_for_port, wait_until
+from tests.support.recorded import create_blocks, recorded
+from tests.support.servers import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -114,36 +112,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         samples = [line for record in records for line in lines(record, days[record.model], midnight)]
         text = "".join(samples).replace('model="rebinned",side="input",feature="country",bin="de"', ODD)
         (folder / "samples").write_text(f"# TYPE model:service_bin:increase1h gauge\n{text}# EOF\n")
-        with prometheus(folder) as url:
+        create_blocks(folder / "samples", folder / "data")
+        with recorded(folder) as url:
             yield World(store, url, midnight, days, {record.model: record.run_id for record in records})
 
 
 ODD = 'model="rebinned",side="input",feature="country",bin="es"'
-
-
-@contextmanager
-def prometheus(folder: Path) -> Iterator[str]:
-    """The address of one that has the samples of a folder."""
-    port, data = free_port(), folder / "data"
-    command = [str(tool("promtool")), "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=720h"]
-    subprocess.run([*command, "--quiet", str(folder / "samples"), str(data)], check=True, capture_output=True)
-    (folder / "prometheus.yml").write_text("{}")
-    command = [
-        str(tool("prometheus")),
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={data}",
-        "--storage.tsdb.retention.time=400d",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for_port(port, process)
-        url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: get(f"{url}/-/ready") is not None, "Prometheus is ready")
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @pytest.fixture(autouse=True)
