@@ -6,7 +6,7 @@ AIRFLOW2 := tests/models/airflow2/requirements
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock up down status demo test check lint format types unit drawings integration test-distributed test-containers bench bench-gpu clean
+.PHONY: help setup lock up down status demo test check lint format types unit drawings integration test-distributed test-containers docs bench bench-gpu clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -64,6 +64,9 @@ test-distributed: setup ## several Celery workers over PostgreSQL and Redis, whe
 test-containers: setup ## the stack in containers, where an engine answers; TEST_ENGINE=start starts one
 	@$(VENV)/pytest -m containers
 
+docs: setup ## build the documentation as a site, in .site
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs build --quiet --strict
+
 bench: setup ## measure; prints a table and writes bench.json
 	@$(VENV)/python -m tests.bench
 
@@ -76,4 +79,4 @@ lock: setup ## resolve the pinned packages anew after a change in pyproject.toml
 	@$(VENV)/uv pip compile -q pyproject.toml $(AIRFLOW2).in --universal --python-version 3.11 --exclude-newer 2026-03-15 -o $(AIRFLOW2).txt
 
 clean: ## remove what set-up and checks made; the stack's state in .catwalk stays
-	@rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	@rm -rf .venv .tools .site .mypy_cache .pytest_cache .ruff_cache *.egg-info
