@@ -41,6 +41,7 @@ lint: setup
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
 	@PYTHONPATH=monitoring:. $(VENV)/lint-imports
+	@$(VENV)/python -m tests.prose
 
 format: setup ## format the code
 	@$(VENV)/ruff check --fix .
