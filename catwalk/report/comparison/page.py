@@ -14,7 +14,7 @@ from catwalk.report.comparison.differences import Comparison, Difference, Pair
 from catwalk.report.comparison.entries import Entry
 from catwalk.report.elements import document, missing, run_name
 from catwalk.report.figures import names, style
-from catwalk.web.markup import Content, Html, card, element, joined, table
+from catwalk.web.markup import Content, Html, card, element, joined, link, table
 from catwalk.web.values import figure, moment, percent
 
 _COLUMNS = 6
@@ -46,8 +46,13 @@ def figures(comparison: Comparison) -> dict[str, tuple[str, Callable[[Comparison
     }
 
 
-def build(comparison: Comparison) -> Report:
-    """The report of a comparison."""
+def build(comparison: Comparison, run_address: str = "") -> Report:
+    """The report of a comparison.
+
+    Args:
+        comparison: of two runs or more.
+        run_address: where a server shows a run, with ``{}`` for its id; empty: the page is a file, which links nowhere.
+    """
     pictures, shown, gaps = draw_all(figures(comparison), comparison)
     count = len(comparison.entries)
     of_classes = _classes(comparison)
@@ -56,7 +61,7 @@ def build(comparison: Comparison) -> Report:
         element("h1", f"{count} runs compared"),
         _verdict(comparison),
         element("h2", "Runs"),
-        _runs(comparison),
+        _runs(comparison, run_address),
         *_tested(comparison),
         element("h2", "Parameters that differ"),
         _parameters(comparison),
@@ -94,10 +99,10 @@ def _verdict(comparison: Comparison) -> Html:
     return card(*lines, css="edged")
 
 
-def _runs(comparison: Comparison) -> Html:
+def _runs(comparison: Comparison, run_address: str) -> Html:
     """A run a line; a column that no run has a value for is left out."""
     pairs = [None, *comparison.pairs]
-    rows = [_row(comparison, entry, pair) for entry, pair in zip(comparison.entries, pairs, strict=True)]
+    rows = [_row(comparison, entry, pair, run_address) for entry, pair in zip(comparison.entries, pairs, strict=True)]
     told = [(pair.run_id, pair.why or pair.note) for pair in comparison.pairs]
     reasons = [element("p", f"{run_id}: {sentence}", "quiet") for run_id, sentence in told if sentence]
     shown = [name for name in rows[0] if any(row[name] not in ("", "–", "baseline") for row in rows)]
@@ -105,7 +110,7 @@ def _runs(comparison: Comparison) -> Html:
     return card(table(shown, [[row[name] for name in shown] for row in rows], css), *reasons)
 
 
-def _row(comparison: Comparison, entry: Entry, pair: Pair | None) -> dict[str, Content]:
+def _row(comparison: Comparison, entry: Entry, pair: Pair | None, run_address: str) -> dict[str, Content]:
     """Column → cell."""
     training, metric = entry.training.value, entry.problem.metrics[0]
     best, last = (training.best, training.epochs[-1]) if training and training.epochs else (None, None)
@@ -115,7 +120,7 @@ def _row(comparison: Comparison, entry: Entry, pair: Pair | None) -> dict[str, C
     overall = pair.overall if pair else None
     difference = points(overall) if overall else "–" if pair else "baseline"
     return {
-        "run": run_name(entry.run_id),
+        "run": link(run_address.format(entry.run_id), run_name(entry.run_id)),
         "kind": entry.problem.kind if len(comparison.kinds) > 1 else "",
         f"best/last {comparison.axis}": f"{best.epoch if best else '–'}/{last.epoch}" if last else "–",
         "validation loss": figure(last.validation_loss if last else None),
