@@ -8,9 +8,9 @@ from html import escape
 from catwalk.web.markup import Content, Html, element, joined
 
 
-def form(address: str, *parts: Html) -> Html:
+def form(address: str, *parts: Html, css: str = "") -> Html:
     """Its fields become the parameters of an address of this server."""
-    return element("form", joined(*parts), method="get", action=address)
+    return element("form", joined(*parts), css, method="get", action=address)
 
 
 def text_field(label: str, name: str, value: str, kind: str = "text", css: str = "") -> Html:

@@ -57,6 +57,7 @@ button { cursor: pointer } button.main { background: var(--good); border-color: 
 button.plain { border: 0; background: none; padding: 0; height: auto; font-weight: inherit; text-decoration: underline;
   text-decoration-color: var(--line); text-underline-offset: .2em; white-space: nowrap }
 .field span { display: block; color: var(--quiet); font-size: .86rem } .field > * { width: 100% }
+.line { display: flex; flex-wrap: wrap; gap: .5rem; align-items: end; margin-bottom: .8rem }
 .filters { display: grid; gap: .6rem .9rem; align-items: end; margin-bottom: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 11.5rem), 1fr)) }
 .filters .long { grid-column: span 2 } body:has(main.broad) { max-width: 96rem }
@@ -83,7 +84,7 @@ _PHONE = """@media (max-width: 44rem) { .roomy { display: none } body { padding:
   .filters { grid-template-columns: 1fr 1fr } nav.site strong { display: none } .bar { position: static }
   .named thead { display: none } .named tr { display: flex; flex-wrap: wrap; gap: 0 1rem; padding: .5rem 0;
   border-bottom: 1px solid var(--line) } .named tr:last-child { border: 0 } .named tr > * { border: 0; padding: 0 }
-  .named td:empty { display: none }
+  .named td:empty, .named td br { display: none }
   .named th { flex-basis: 100% } .named td { text-align: left; min-width: 0 }
   .named td::before { content: attr(data-label) " "; color: var(--quiet); font-size: .86rem } }
 """

@@ -221,7 +221,7 @@ class Handler(serving.Handler):
     _RUN: ClassVar = re.compile(rf"/runs/({RUN_ID.pattern})(?:/|/(facts)/?|/figures/([a-z_]+)\.png)?")
 
     def do_GET(self) -> None:
-        path, _, parameters = self.path.partition("?")
+        path, _, parameters = self.path.encode("latin-1").decode(errors="replace").partition("?")
         view = self.server.exporter.view()
         run = self._RUN.fullmatch(path)
         summary = view.snapshot.summary(run[1]) if run else None

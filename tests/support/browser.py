@@ -7,6 +7,8 @@ import itertools
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,40 +34,40 @@ class BrowserError(Exception):
     """The browser could not do it."""
 
 
-class Browser:
-    """One window of a browser of its own. Scripts of pages are off; the tests' own expressions are evaluated."""
+@contextmanager
+def browsing(folder: Path) -> Iterator[Browser]:
+    """A browser of its own, for as long as it is used; the folder is for its profile."""
+    command = [PROGRAM, *_OPTIONS, f"--user-data-dir={folder}", "about:blank"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    port = folder / "DevToolsActivePort"
+    try:
+        wait_until(lambda: port.is_file() and port.read_text().count("\n"), "the browser")
+        number, path = port.read_text().split()
+        with connect(f"ws://127.0.0.1:{number}{path}", max_size=None, proxy=None) as socket:
+            yield Browser(socket)
+    finally:
+        process.kill()
+        process.wait()
 
-    def __init__(self, folder: Path) -> None:
+
+class Browser:
+    """One window. Scripts of pages are off; the expressions of tests are evaluated all the same."""
+
+    def __init__(self, socket: ClientConnection) -> None:
         """
         Args:
-            folder: for its profile.
+            socket: to the browser's DevTools.
         """
-        command = [PROGRAM, *_OPTIONS, f"--user-data-dir={folder}", "about:blank"]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._socket = socket
         self._numbers = itertools.count(1)
-        port = folder / "DevToolsActivePort"
-        try:
-            wait_until(lambda: port.is_file() and port.read_text().count("\n"), "the browser")
-            number, path = port.read_text().split()
-            self._socket: ClientConnection = connect(f"ws://127.0.0.1:{number}{path}", max_size=None, proxy=None)
-            self._session = ""
-            target = self._call("Target.createTarget", url="about:blank")["targetId"]
-            self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-            self._call("Page.enable")
-            self._call("Emulation.setScriptExecutionDisabled", value=True)
-        except BaseException:
-            self._process.kill()
-            raise
-
-    def close(self) -> None:
-        """Ends it."""
-        self._socket.close()
-        self._process.terminate()
-        try:
-            self._process.wait(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self.complaints: list[str] = []
+        """What the browser has to say of the pages so far, such as that their policy forbids a part of them."""
+        self._session = ""
+        target = self._call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._call("Page.enable")
+        self._call("Log.enable")
+        self._call("Emulation.setScriptExecutionDisabled", value=True)
 
     def look(self, width: int = DESKTOP, dark: bool = False) -> None:
         """Sets the window's width and the colour scheme."""
@@ -141,6 +143,8 @@ class Browser:
         self._socket.send(json.dumps({**message, "sessionId": self._session} if self._session else message))
         while True:
             answer = json.loads(self._socket.recv(timeout=PATIENCE))
+            if answer.get("method") == "Log.entryAdded":
+                self.complaints.append(answer["params"]["entry"]["text"])
             if answer.get("id") == number:
                 if "error" in answer:
                     raise BrowserError(f"{method}: {answer['error']}")

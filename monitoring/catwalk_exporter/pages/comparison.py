@@ -71,5 +71,6 @@ def linked(body: bytes, view: View, runs: Sequence[SummaryRecord]) -> bytes:
         *(hidden("run", run_id) for run_id in ids),
         choice("Baseline", "baseline", {run_id: run_id for run_id in ids}, runs[0].run_id),
         submit("Change"),
+        css="line",
     )
     return body.replace(NAVIGATION.encode(), (around.text + baseline.text).encode(), 1)
