@@ -62,6 +62,13 @@ class Handler(BaseHTTPRequestHandler):
         body = content if isinstance(content, bytes) else content.encode(errors="replace")
         self._answer(status, body, "text/html")
 
+    def _redirect(self, address: str) -> None:
+        """Sends a browser to another address of this server."""
+        self.send_response(303)
+        self.send_header("Location", address)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def _answer(self, status: int, body: bytes, kind: str) -> None:
         self.send_response(status)
         if status == 401:

@@ -26,12 +26,12 @@ from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from catwalk_exporter.disks import Disk
 from catwalk_exporter.exposition import SHOWN_RUNS, Exposition, Facts, Settings
-from catwalk_exporter.pages import run_page
 from catwalk_exporter.snapshot import Snapshot
 from ml.fashion_mnist.config import RunConfig
 from stack.settings import PROJECT
 from tests.catwalk.environment.test_schedule import unix
 from tests.support.ledgers import summary
+from tests.support.views import facts_of
 
 HOUR = 3600.0
 BETTER = CheckRecord("better", "inconclusive", -0.004, 0.0, -0.009, 0.001, "It is not.")
@@ -235,13 +235,13 @@ def test_facts_of_one_run() -> None:
 def test_what_is_left_out_of_prometheus_is_said() -> None:
     run = summary(series_left_out=1_203)
     assert value(rendered(run), catalogue.RUN_SERIES_LEFT_OUT) == 1_203
-    assert "1,203 series" in run_page(run, True, time.time(), 600)
+    assert "1,203 series" in facts_of(run, time.time())
     said = Console(width=200, record=True, file=io.StringIO())
     said.print(run_facts(run, None, None, [], time.time(), 600))
     text = said.export_text()
     assert "left out" in text
     assert "1,203 series, to fit Prometheus' limit; the report has every epoch" in text
-    assert "left out" not in run_page(summary(), True, time.time(), 600)
+    assert "left out" not in facts_of(summary(), time.time())
 
 
 def test_a_flood_of_runs_stays_below_the_limit_and_keeps_those_that_run() -> None:

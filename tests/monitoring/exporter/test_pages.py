@@ -12,11 +12,10 @@ from catwalk.cli.tables.output import duration, number
 from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
 from catwalk.ledger.records.summary import StageSummary
 from catwalk.telemetry.wire.labels import label_value
-from catwalk_exporter.exposition import Settings
-from catwalk_exporter.model_pages import models
-from catwalk_exporter.pages import anchor, index, run_page
-from catwalk_exporter.snapshot import Snapshot
+from catwalk_exporter.pages import models
+from catwalk_exporter.pages.view import anchor
 from tests.support.ledgers import summary
+from tests.support.views import facts_of, listed, view
 
 NOW = 1_800_000_000.0
 
@@ -26,7 +25,7 @@ def started(*stages: str) -> dict[str, StageSummary]:
 
 
 def page(**changes: Any) -> str:
-    return run_page(summary(**changes), store_up=True, now=NOW, stalled_seconds=600)
+    return facts_of(summary(**changes), NOW)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +64,8 @@ def test_models_show_who_answers_for_them_and_what_they_must_reach() -> None:
     gone = WatchedRecord("old", {"kind": "of tomorrow"}, thresholds={"floors": {"f1": 0.5}}, retired=NOW)
     odd = WatchedRecord("strange", {"kind": "binary"}, thresholds={"limits": 7})
     champion = ChampionRecord("churn", run.run_id, "5" * 64, NOW, "", run.run_id, "gate", "better")
-    snapshot = Snapshot((run, summary(model="mlp")), (champion,), models=(known, gone, odd))
-    text = models(snapshot, Settings(), NOW, store_up=True)
+    shown = view(run, summary(model="mlp"), now=NOW, champions=(champion,), models=(known, gone, odd))
+    text = models.page(shown)
     assert [*re.findall('<h3 id="model-([a-z]+)">', text)] == ["churn", "mlp", "old", "strange"]
     churn, mlp, old, _ = text.split("<h3 ")[1:]
     linked = f'<a href="/runs/{run.run_id}">{run.run_id}</a>'
@@ -86,7 +85,7 @@ def test_a_models_card_is_found_by_its_name_as_prometheus_has_it(name: str) -> N
     """Which is what dashboards know, and put into an address percent-encoded."""
     [linked] = re.findall(r'href="/models#([^"]+)"', page(model=name))
     assert linked == anchor(name) == f"model-{quote(label_value(name), safe='')}"
-    assert f'id="{linked}"' in models(Snapshot((summary(model=name),)), Settings(), NOW, store_up=True)
+    assert f'id="{linked}"' in models.page(view(summary(model=name), now=NOW))
 
 
 def test_only_a_seed_that_is_not_set_is_derived() -> None:
@@ -99,7 +98,7 @@ def test_figures_that_are_no_numbers_break_no_page() -> None:
     nan = float("nan")
     odd = {"last_validation_loss": nan, "test_accuracy": nan, "test_class_accuracy": [nan] * 10, "test_loss": nan}
     assert "nan" in page(**odd)
-    assert "nan%" in index(Snapshot((summary(**odd),)), store_up=True, now=NOW, stalled_seconds=600)
+    assert "nan%" in listed(summary(**odd), now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -125,5 +124,4 @@ def test_a_run_without_an_accuracy_shows_what_it_is_judged_by() -> None:
     for row in ("<th>test mae</th><td>3.25</td>", "<th>test rmse</th><td>4.5</td>", "<th>test calibration error</th>"):
         assert row in text
     assert "test accuracy" not in text
-    listed = index(Snapshot((summary(**changes),)), store_up=True, now=NOW, stalled_seconds=600)
-    assert ">mae 3.25 EUR</td>" in listed
+    assert ">mae 3.25 EUR</td>" in listed(summary(**changes), now=NOW)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 from catwalk.errors import ConfigError
 from catwalk.ledger.models.overview import Overview, overview
@@ -20,29 +21,19 @@ from catwalk.web.markup import (
     link,
     links,
     markup,
-    navigation,
 )  # fmt: skip
 from catwalk.web.values import due_text
-from catwalk_exporter.exposition import Settings
-from catwalk_exporter.pages import ALL_RUNS, anchor, store_notice
-from catwalk_exporter.snapshot import Snapshot
+from catwalk_exporter.pages.view import View, anchor, run_link
 
 
-def models(snapshot: Snapshot, settings: Settings, now: float, store_up: bool) -> str:
-    """Every model, by name.
-
-    Args:
-        snapshot: of the ledger.
-        settings: of the exporter, which knows the schedule of a DAG whose file says none.
-        now: Unix time.
-        store_up: the snapshot is fresh.
-    """
+def page(view: View) -> str:
+    """Every model, by name."""
+    snapshot, settings = view.snapshot, view.settings
     problems = {record.model: record.problem for record in snapshot.models}
     found = overview(snapshot.summaries, snapshot.models, snapshot.champions, settings.schedule, settings.since)
-    cards = [_model(model, problems.get(model.model, {}), now) for model in found] or [element("p", "No models yet.")]
-    return document(
-        "Catwalk models", element("h1", "Models"), *store_notice(store_up), *cards, navigation=navigation(ALL_RUNS)
-    )
+    cards = [_model(model, problems.get(model.model, {}), view.now) for model in found]
+    body = [element("h1", "Models"), *view.notices(), *(cards or [element("p", "There are no models yet.")])]
+    return document("Catwalk models", *body, navigation=view.header("Models"))
 
 
 def _model(model: Overview, problem: dict[str, Any], now: float) -> Html:
@@ -58,17 +49,22 @@ def _facts(model: Overview, now: float) -> Iterator[tuple[str, Content]]:
     yield "next due", due_text(model.due, now)
     yield "owner", model.owner
     yield "links", links(model.links)
-    yield "runs", f"{model.runs:,}"
+    yield "runs", _of_this_model(model.model, model.runs)
     yield "last run", _run(model.last_run)
     yield "in service", _run(model.champion)
 
 
+def _of_this_model(model: str, runs: int) -> Content:
+    """How many runs it has, and the way to them."""
+    return link(f"/?{urlencode({'model': model})}", f"{runs:,}")
+
+
 def _run(run_id: str) -> Content:
-    return link(f"/runs/{run_id}", run_id) if run_id else ""
+    return run_link(run_id) if run_id else ""
 
 
 def _limits(model: Overview, problem: dict[str, Any]) -> list[Limit]:
-    """None of a model whose kind nobody has told, or that this version can't read."""
+    """None of a model whose kind is unknown, or that this version can't read."""
     try:
         return [*limits(described(problem), model.thresholds, model.threshold_reasons)] if model.thresholds else []
     except (ConfigError, AttributeError, TypeError, ValueError):  # nonsense in a record costs no other model its card
