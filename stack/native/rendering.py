@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from catwalk.assets import drift_windows
 from catwalk.clients.access import PASSWORD_VARIABLE
 from catwalk.errors import ConfigError
 from catwalk.notifications import quiet_hours, receivers
@@ -49,7 +50,9 @@ def _for_prometheus(settings: Settings) -> None:
     pages.symlink_to(tool("prometheus").parent / "static")
     folder = settings.home / "prometheus"
     shutil.rmtree(folder / "rules", ignore_errors=True)  # or a rule file that is gone here would live on there
-    shutil.copytree(PROJECT / "prometheus" / "rules", folder / "rules")
+    (folder / "rules").mkdir(parents=True)
+    for path in drift_windows.files():
+        (folder / "rules" / path.name).write_text(settings.windows.rules(path))
     text = (PROJECT / "prometheus" / "prometheus.yml").read_text()
     text = text.replace("_interval: 10s", f"_interval: {settings.interval}")
     (folder / "prometheus.yml").write_text(text)
