@@ -85,7 +85,7 @@ def label(kind: str, classes: Sequence[str], id_: Any, value: Any, at: Any, now:
     found = _number(value) if kind == "regression" else _class(kind, classes, value)
     if found is None:
         raise InputError(f"label of id {name:.60}: expected {_expected(kind, classes)}; got {shown(value)}")
-    return Label(name, found, float(at))
+    return Label(name, found, float(at), now)
 
 
 def _number(value: Any) -> str | None:

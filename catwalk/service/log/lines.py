@@ -71,6 +71,8 @@ class Label:
     """As it was given: a class, or a number."""
     time: float
     """Unix time from which it holds; of two for one id the later one counts."""
+    received: float
+    """Unix time."""
 
 
 def encoded(values: object) -> bytes:
@@ -101,7 +103,9 @@ def tally(now: Tally) -> bytes:
 
 def label(given: Label) -> bytes:
     """The line of a label."""
-    return encoded({"id": given.id, "label": given.value, "time": round(given.time, 3)})
+    return encoded(
+        {"id": given.id, "label": given.value, "time": round(given.time, 3), "received": round(given.received, 3)}
+    )
 
 
 def whole(body: bytes) -> bytes:
