@@ -16,6 +16,7 @@ from catwalk.ledger.records.reference import ReferenceRecord
 from catwalk.service import reference as references
 from catwalk.service.counts import Counts
 from catwalk.service.log import intake
+from catwalk.service.log.lines import Tally
 from catwalk.service.log.prediction_log import PredictionLog
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Patience
@@ -117,6 +118,10 @@ class PredictionMonitor:
             raise ConfigError("this monitor has no log to keep labels in; give it a folder, log=…")
         reference, now = self._current.reference, time.time()
         self._log.label(self._model, intake.checked(reference.kind, reference.classes, ids, labels, times, now))
+
+    def log_counts(self) -> Tally:
+        """What has become of the predictions of the version that answers now, in this process."""
+        return Tally() if self._log is None else self._log.counts(self.version)
 
     def close(self, timeout: float = 10.0) -> None:
         """Ends the log, if there is one: brings it to the disk, and to the ledger as far as it gets.
