@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -81,8 +80,8 @@ def _joined(store: Store, model: str, known: Known, log: Log, now: float) -> Rea
         value = known.labels[id_][1]
         if value is not None:
             rows.setdefault((served.version, served.day), []).append((value, served.answer))
-    counts = Counter({name: known.counts[name] for name in ("repeated", "revised", "unreadable")})
-    counts |= Counter(conflicting=known.conflicting, unknown=len(known.labels) - len(log.labelled))
+    counts = {"joined": 0, **{name: known.counts[name] for name in ("repeated", "revised", "unreadable")}}
+    counts |= {"conflicting": known.conflicting, "unknown": len(known.labels) - len(log.labelled)}
     counts["served_twice"] = log.served_twice
     counts["unreadable"] += log.damaged
     days = []
