@@ -533,7 +533,7 @@ PRESENCE = [
 ]
 
 
-def tested(value: float, metric: str = "accuracy", goal: str = "maximize") -> dict[str, str]:
+def at_its_test(value: float, metric: str = "accuracy", goal: str = "maximize") -> dict[str, str]:
     """The champion's test, and what its headline is."""
     labels = {"model": "mlp", "metric": metric}
     return {
@@ -560,8 +560,8 @@ def inaccurate(by: str, metric: str = "accuracy") -> Alert:
     return Alert(
         {**CRITICAL, "version": RUN, "metric": metric},
         f"mlp: {metric} in service is surely worse than at the test",
-        f"By the labels that came for its predictions, the {metric} of version {RUN} of mlp is worse than at its test by "
-        f"{by} of that at least.",
+        f"By the labels that came for its predictions, the {metric} of version {RUN} of mlp is worse than at its test "
+        f"by {by} of that at least.",
         PAGE,
     )
 
@@ -573,24 +573,24 @@ def shortfall(value: float, metric: str = "accuracy", window: str = "7d") -> dic
 REALISED = [
     scenario(
         "a hundred labels say that the accuracy is surely 5.5 % below the test's",
-        {**tested(0.8), **realised(0.7, 0.756)},
+        {**at_its_test(0.8), **realised(0.7, 0.756)},
         has("model:service_realised:shortfall", "2m", shortfall(0.055)),
         fires("ServiceAccuracyLow", "2m", inaccurate("5.5%")),
     ),
     scenario(
         "it may be 4.5 % below",
-        {**tested(0.8), **realised(0.2, 0.764)},
+        {**at_its_test(0.8), **realised(0.2, 0.764)},
         has("model:service_realised:shortfall", "2m", shortfall(0.045)),
         silent("ServiceAccuracyLow", "5m"),
     ),
     scenario(
         "99 labels are too few to say so",
-        {**tested(0.8), **realised(0.1, 0.4, 99)},
+        {**at_its_test(0.8), **realised(0.1, 0.4, 99)},
         silent("ServiceAccuracyLow", "5m"),
     ),
     scenario(
         "the last week is too little, and four weeks are enough",
-        {**tested(0.8), **realised(0.1, 0.9, 20), **realised(0.6, 0.7, 400, window="28d")},
+        {**at_its_test(0.8), **realised(0.1, 0.9, 20), **realised(0.6, 0.7, 400, window="28d")},
         fires("ServiceAccuracyLow", "2m", inaccurate("12.5%")),
         has(
             "model:service_realised:shortfall",
@@ -600,25 +600,25 @@ REALISED = [
     ),
     scenario(
         "another version than the champion is compared with no test",
-        {**tested(0.8), **realised(0.1, 0.2, version=OLDER)},
+        {**at_its_test(0.8), **realised(0.1, 0.2, version=OLDER)},
         has("model:service_realised:shortfall", "2m", {}),
         silent("ServiceAccuracyLow", "5m"),
     ),
     scenario(
         "an error is surely 6 % above the test's",
-        {**tested(-10, "mae", "minimize"), **realised(-9.4, 50, metric="mae")},
+        {**at_its_test(-10, "mae", "minimize"), **realised(-9.4, 50, metric="mae")},
         has("model:service_realised:shortfall", "2m", shortfall(0.06, "mae")),
         fires("ServiceAccuracyLow", "2m", inaccurate("6%", "mae")),
     ),
     scenario(
         "it may be 4 % above",
-        {**tested(10, "mae", "minimize"), **realised(10.4, 50, metric="mae")},
+        {**at_its_test(10, "mae", "minimize"), **realised(10.4, 50, metric="mae")},
         silent("ServiceAccuracyLow", "5m"),
     ),
     scenario(
         "a model may be as much worse as it says",
         {
-            **tested(0.8),
+            **at_its_test(0.8),
             **realised(0.6, 0.7),
             series("catwalk_threshold", model="mlp", name="service_headline_ratio"): constant(0.2),
         },
