@@ -42,6 +42,15 @@ class AirflowFaultError(AirflowError):
     """Something went wrong inside Airflow; trying again may help."""
 
 
+class AirflowRefusedError(AirflowError):
+    """Airflow answers that it won't."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+        """Of the answer, 4xx."""
+
+
 @dataclass
 class AirflowApi:
     """One Airflow. Logs in at the first request, and keeps the token."""
@@ -95,7 +104,8 @@ class AirflowApi:
                     f"Airflow at {self.url} answers {path} with {error.code}; see its log"
                 ) from error
             remedy = "; correct CATWALK_AIRFLOW_USER and CATWALK_AIRFLOW_PASSWORD" if error.code in (401, 403) else ""
-            raise AirflowError(f"Airflow at {self.url} answers {path} with {error.code}{remedy}") from error
+            told = f"Airflow at {self.url} answers {path} with {error.code}{remedy}"
+            raise AirflowRefusedError(told, error.code) from error
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise AirflowError(f"Airflow at {self.url} does not answer ({reason}); is it running?") from error

@@ -120,7 +120,7 @@ def _asked(slot: SlotRecord, event: Fired, now: float) -> Step:
     if reason:
         return _refused(slot, reason, event, now)
     number = slot.number + 1
-    opened = RequestRecord(number, dag_run_id(slot.model, number), event.alert, event.began, now)
+    opened = RequestRecord(number, dag_run_id(slot.model, number), event.alert, event.began, now, event.fingerprint)
     history = [*slot.history, *([slot.episode] if slot.episode else [])][-_KEPT:]
     return Step(_to(slot, "wanted", now, number=number, episode=opened, history=history, refused=None))
 
@@ -133,10 +133,11 @@ def _attached(slot: SlotRecord, event: Fired, now: float) -> Step:
 
 
 def _withdrawn(slot: SlotRecord, event: Withdrawn, now: float) -> Step:
-    if now - _episode(slot).posted < ASKING_SECONDS:
+    episode = _episode(slot, reason=event.reason)
+    if now - episode.posted < ASKING_SECONDS:
         return Step(slot)
-    ended = _episode(slot, reason=event.reason)
-    return Step(_to(_counted(slot, event.reason), "idle", now, episode=ended))
+    refused = RefusedRecord(event.reason, episode.alert, episode.fingerprint, episode.onset, now)
+    return Step(_to(_counted(slot, event.reason), "idle", now, episode=episode, refused=refused))
 
 
 def _asking(slot: SlotRecord, event: Asking, now: float) -> Step:

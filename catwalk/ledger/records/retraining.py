@@ -43,6 +43,8 @@ class RequestRecord:
     onset: float
     """Unix time at which that began, like the times below."""
     opened: float
+    fingerprint: str = ""
+    """Tells the alert from others of its name."""
     posted: float = 0.0
     """When Airflow was last about to be asked for the run; 0: not yet."""
     started: float = 0.0

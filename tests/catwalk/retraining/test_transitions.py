@@ -33,7 +33,7 @@ ID = "catwalk__churn__e1"
 
 def slot(state: State = "idle", **changes: object) -> SlotRecord:
     """A slot that is turned on; beyond idle, with an episode."""
-    episode = RequestRecord(1, ID, "ServiceInputDrifted", NOW - 60, NOW)
+    episode = RequestRecord(1, ID, "ServiceInputDrifted", NOW - 60, NOW, "f1")
     if state in ("running", "watched", "cooling", "breaker"):
         episode = replace(episode, started=NOW, run_id="run")
     if state in ("watched", "cooling"):
@@ -64,7 +64,7 @@ def refused(before: SlotRecord, event: Fired = FIRED, at: float = NOW) -> dict[s
 def test_idle_fired_becomes_wanted() -> None:
     found = after(slot(), FIRED)
     assert (found.slot.state, found.slot.number, found.action) == ("wanted", 1, "nothing")
-    assert found.slot.episode == RequestRecord(1, ID, "ServiceInputDrifted", NOW - 60, NOW)
+    assert found.slot.episode == RequestRecord(1, ID, "ServiceInputDrifted", NOW - 60, NOW, "f1")
 
 
 def test_idle_fired_refused_off() -> None:
@@ -152,6 +152,8 @@ def test_wanted_withdrawn_turned_off_or_paused_becomes_idle() -> None:
     for reason in ("off", "paused"):
         found = after(slot("wanted"), Withdrawn(reason)).slot  # type: ignore[arg-type]
         assert (found.state, found.refusals) == ("idle", {reason: 1})
+    paused = after(slot("wanted"), Withdrawn("paused"), replace(FIRED, paused=True)).slot
+    assert paused.refusals == {"paused": 1}, "the same alert is refused for the same reason once"
 
 
 def test_wanted_withdrawn_while_a_request_may_be_on_its_way_stays_wanted() -> None:
