@@ -45,6 +45,11 @@ class SmallAirflow:
         """Of a process that is to ask it."""
         return {"CATWALK_AIRFLOW_URL": self.url, "CATWALK_AIRFLOW_PASSWORD": "secret"}
 
+    @property
+    def asked(self) -> int:
+        """Requests so far."""
+        return len(self._listener.received)
+
     def schedule(self, day: str, state: str = "running") -> None:
         """A scheduled run."""
         self._add(f"scheduled__{day}", "scheduled", state, f"{day}T03:00:00+00:00")
