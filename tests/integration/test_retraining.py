@@ -83,6 +83,7 @@ def test_an_alert_is_one_run_that_says_who_has_asked_for_it(stack: RunningStack)
     found = judged(stack, 1)
     print(f"alert → run in Airflow {began - told:.1f} s → judged {found.judged - told:.1f} s")
     assert of_episodes(stack) == ["catwalk__shapes__e1"] == [found.dag_run_id]
+    dag_run_of(stack, found).wait("success")
     assert dag_run_of(stack, found).states() == dict.fromkeys(TASKS, "success")
     run = stack.ledger.run(found.run_id)
     record, decision = run.record, run.decision()
@@ -148,4 +149,5 @@ def test_a_paused_dag_is_refused_and_a_run_that_airflow_has_lost_is_asked_for_ag
     assert of_episodes(stack) == ["catwalk__shapes__e1", "catwalk__shapes__e2"]
     claim = claimed(stack.ledger.store, MODEL, 2)
     assert claim and claim.run_id == found.run_id
+    dag_run_of(stack, found).wait("success")
     assert dag_run_of(stack, found).states() == dict.fromkeys(TASKS, "success")
