@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from http.client import HTTPException
 from typing import Any
 
 from catwalk.environment.proxies import fetch_part
@@ -106,7 +107,7 @@ class AirflowApi:
             remedy = "; correct CATWALK_AIRFLOW_USER and CATWALK_AIRFLOW_PASSWORD" if error.code in (401, 403) else ""
             told = f"Airflow at {self.url} answers {path} with {error.code}{remedy}"
             raise AirflowRefusedError(told, error.code) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise AirflowError(f"Airflow at {self.url} does not answer ({reason}); is it running?") from error
 

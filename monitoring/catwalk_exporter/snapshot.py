@@ -9,11 +9,13 @@ from catwalk.errors import DamagedError, NotFoundError, StoreError
 from catwalk.ledger.models import watched
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
+from catwalk.ledger.records.retraining import SlotRecord
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import Run
 from catwalk.ledger.summaries import Summaries, points_are_due
 from catwalk.ledger.validation import fault
 from catwalk.replay.points import run_points
+from catwalk.retraining import slots
 from catwalk.storage.store import Store
 
 
@@ -30,6 +32,8 @@ class Snapshot:
     """Objects that could not be understood → why."""
     models: tuple[WatchedRecord, ...] = ()
     """What is known of models beyond their runs."""
+    slots: tuple[SlotRecord, ...] = ()
+    """What alerts may ask for, and have asked for."""
 
     def summary(self, run_id: str) -> SummaryRecord | None:
         """A run's summary, if there is one that can be trusted."""
@@ -58,7 +62,8 @@ class LedgerReader:
         summaries = tuple(self._summaries.read())
         champions, damaged = self._read_champions()
         models, damaged_models = self._read_models()
-        damaged |= self._summaries.damaged | damaged_models
+        asked, damaged_slots = self._read_slots()
+        damaged |= self._summaries.damaged | damaged_models | damaged_slots
         due = [summary for summary in summaries if points_are_due(summary, now)]
         uncounted = [summary for summary in due if not self._counted(summary)]
 
@@ -68,7 +73,7 @@ class LedgerReader:
                 f"runs/{run_id}": f"its points can't be counted: {reason}"
                 for run_id, (_, reason) in self._damaged_runs.items()
             }
-            return Snapshot(summaries, champions, counted, {**damaged, **broken}, models)
+            return Snapshot(summaries, champions, counted, {**damaged, **broken}, models, asked)
 
         publish(snapshot())
         for summary in uncounted:
@@ -109,6 +114,17 @@ class LedgerReader:
                 damaged[watched.key(model)] = fault(record)
             elif record:
                 found.append(record)
+        return tuple(found), damaged
+
+    def _read_slots(self) -> tuple[tuple[SlotRecord, ...], dict[str, str]]:
+        found, damaged = [], {}
+        for model, _ in slots.etags(self._store):
+            try:
+                known = slots.find(self._store, model)
+            except DamagedError as error:
+                damaged[slots.key(model)] = str(error)
+                continue
+            found += [known[0]] if known else []
         return tuple(found), damaged
 
     def _counted(self, summary: SummaryRecord) -> bool:

@@ -182,9 +182,11 @@ class Driver:
         if ended:
             return ended
         found = self._airflow.find(slot.settings.dag_id, episode.dag_run_id)
+        if found and found.ended:
+            run_id = run_id or evidence.logged(self._store, slot.model, episode.dag_run_id)
+            return evidence.verdict(self._store, run_id) or evidence.failure(self._store, run_id)
         if found:
-            done = found.ended and evidence.failure(self._store, run_id)
-            return done or _unknown(episode, firing) or Waits()
+            return _unknown(episode, firing) or Waits()
         if run_id:
             return Waits()  # Airflow was restored from a backup; the run may be at work all the same
         if episode.adopted or not slot.settings.on:

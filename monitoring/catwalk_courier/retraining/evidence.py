@@ -27,9 +27,15 @@ def champion_as_of(store: Store, model: str) -> str:
 def begun(store: Store, model: str, episode: RequestRecord) -> str:
     """The run of the ledger that does what an episode asks for; empty: none has begun."""
     if episode.adopted:
-        return episode.run_id if Run(store, episode.run_id).summary() else _logged(store, episode.dag_run_id)
+        return episode.run_id if Run(store, episode.run_id).summary() else ""
     found = claimed(store, model, episode.number)
     return found.run_id if found else ""
+
+
+def logged(store: Store, model: str, dag_run_id: str) -> str:
+    """The model's run that tasks of a DAG run have logged by themselves; the last, if there are several."""
+    of_dag = [summary for summary in Summaries(store).read() if summary.dag_run_id == dag_run_id]
+    return next((summary.run_id for summary in reversed(of_dag) if summary.model == model), "")
 
 
 def verdict(store: Store, run_id: str) -> Ended | None:
@@ -64,9 +70,3 @@ def _summary(store: Store, run_id: str) -> SummaryRecord | None:
     with suppress(NotFoundError):
         return Run(store, run_id).summary() if run_id else None
     return None
-
-
-def _logged(store: Store, dag_run_id: str) -> str:
-    """The run that tasks of a DAG run have logged by themselves; the last, if there are several."""
-    found = [summary.run_id for summary in Summaries(store).read() if summary.dag_run_id == dag_run_id]
-    return found[-1] if found else ""

@@ -264,6 +264,20 @@ def test_a_scheduled_run_in_the_same_second_is_adopted(world: World) -> None:
     assert slot.episode and (slot.state, slot.episode.verdict) == ("watched", "shipped")
 
 
+def test_a_scheduled_run_whose_tasks_log_by_themselves_is_found_once_it_has_ended(world: World) -> None:
+    day = time.strftime("%Y-%m-%d", time.gmtime(world.began))
+    world.airflow.schedule(day)
+    world.ticks()
+    world.work("ship", f"scheduled__{day}")
+    [entry] = list(world.store.list("summaries/"))
+    found = world.store.get_record(SummaryRecord, entry.key)[0]
+    world.store.delete(entry.key)
+    logged = replace(found, run_id="20261123T030000Z-7f3a90c1")
+    world.store.put_record(summary_key(logged.run_id), logged)
+    slot = world.ticks()
+    assert slot.episode and (slot.episode.verdict, slot.episode.run_id) == ("shipped", logged.run_id)
+
+
 def test_a_scheduled_run_of_the_day_before_is_not_adopted(world: World) -> None:
     world.airflow.schedule(time.strftime("%Y-%m-%d", time.gmtime(world.began - DAY)))
     world.ticks()
