@@ -51,6 +51,7 @@ WHOLE_STACK, SERVICES_ONLY = "whole stack", "services only"
 SHARED = {
     "tests/integration/test_dag.py": WHOLE_STACK,
     "tests/integration/test_posture.py": WHOLE_STACK,
+    "tests/integration/test_retraining.py": WHOLE_STACK,
     "tests/stack/test_control.py": WHOLE_STACK,
     "tests/stack/test_compose_airflow.py": WHOLE_STACK,
     "tests/integration/test_telemetry.py": SERVICES_ONLY,

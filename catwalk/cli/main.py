@@ -19,6 +19,7 @@ from catwalk.cli.commands import (
     models,
     reference,
     reports,
+    retraining,
     runs,
     service,
     telemetry,
@@ -126,6 +127,7 @@ for name, command in COMMANDS.items():
 
 app.add_typer(watched.models, name="models")
 app.add_typer(reference.reference, name="reference")
+app.add_typer(retraining.retraining, name="retraining")
 
 if __name__ == "__main__":
     main()

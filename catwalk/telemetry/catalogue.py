@@ -582,6 +582,38 @@ COURIER_DEADMAN = Metric(
     "1 for the state of the dead-man watch: waiting (nothing heard yet), well, silent, or planned (an announced stop).",
     ("state",),
 )
+RETRAINING_STATE = Metric(
+    "catwalk_retraining_state",
+    "courier",
+    "gauge",
+    "1 for the state of a model's retraining on request: idle, wanted, running, watched, cooling, or breaker.",
+    ("model", "state"),
+)
+RETRAINING_WAITING = Metric(
+    "catwalk_retraining_waiting",
+    "courier",
+    "gauge",
+    "1 while a model's retraining on request waits for a part that does not answer.",
+    ("model",),
+)
+RETRAINING_REFUSALS = Metric(
+    "catwalk_retraining_refusals_total",
+    "courier",
+    "counter",
+    "Alerts that asked for a retraining and did not get it: off, cooldown, budget, breaker, paused, no_newer_data, or "
+    "resolved_first.",
+    ("model", "reason"),
+)
+RETRAINING_BUDGET = Metric(
+    "catwalk_retraining_budget_left", "courier", "gauge", "Runs that alerts may still ask for this week.", ("model",)
+)
+RETRAINING_STRIKES = Metric(
+    "catwalk_retraining_strikes",
+    "courier",
+    "gauge",
+    "Retrainings on request in a row that have not helped.",
+    ("model",),
+)
 
 # --- By a service: a model in use -------------------------------------------------------------------------------------
 _SERVED = ("model", "version")

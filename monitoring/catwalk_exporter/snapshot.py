@@ -11,11 +11,13 @@ from catwalk.ledger.models import realised, watched
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
 from catwalk.ledger.records.realised import RealisedRecord
+from catwalk.ledger.records.retraining import SlotRecord
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import Run
 from catwalk.ledger.summaries import Summaries, points_are_due
 from catwalk.ledger.validation import fault
 from catwalk.replay.points import run_points
+from catwalk.retraining import slots
 from catwalk.storage.store import Store
 
 R = TypeVar("R")
@@ -36,6 +38,8 @@ class Snapshot:
     """What is known of models beyond their runs."""
     realised: tuple[RealisedRecord, ...] = ()
     """How well models did in service."""
+    slots: tuple[SlotRecord, ...] = ()
+    """What alerts may ask for, and have asked for."""
 
     def summary(self, run_id: str) -> SummaryRecord | None:
         """A run's summary, if there is one that can be trusted."""
@@ -65,7 +69,8 @@ class LedgerReader:
         champions, damaged = self._read_champions()
         models, damaged_models = self._read_each(watched.names, watched.watched, watched.key)
         scores, damaged_scores = self._read_each(realised.names, realised.realised, realised.key)
-        damaged |= self._summaries.damaged | damaged_models | damaged_scores
+        asked, damaged_slots = self._read_each(slots.names, slots.slot, slots.key)
+        damaged |= self._summaries.damaged | damaged_models | damaged_scores | damaged_slots
         due = [summary for summary in summaries if points_are_due(summary, now)]
         uncounted = [summary for summary in due if not self._counted(summary)]
 
@@ -75,7 +80,7 @@ class LedgerReader:
                 f"runs/{run_id}": f"its points can't be counted: {reason}"
                 for run_id, (_, reason) in self._damaged_runs.items()
             }
-            return Snapshot(summaries, champions, counted, {**damaged, **broken}, models, scores)
+            return Snapshot(summaries, champions, counted, {**damaged, **broken}, models, scores, asked)
 
         publish(snapshot())
         for summary in uncounted:

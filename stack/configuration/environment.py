@@ -40,6 +40,7 @@ _INHERITED = (
     "CATWALK_DEADMAN_GRACE_SECONDS",
     "CATWALK_HEARTBEAT_URL",
     "CATWALK_HEARTBEAT_SECONDS",
+    "CATWALK_RETRAINING_SECONDS",
 )
 _OURS = ("airflow", "exporter", "courier", "grafana")
 _READERS: Mapping[str, tuple[str, ...]] = {
@@ -53,6 +54,7 @@ _READERS: Mapping[str, tuple[str, ...]] = {
     "CATWALK_GRAFANA_TOKEN": ("courier",),
     "CATWALK_GRAFANA_URL": (*_OURS, "prometheus"),
     "CATWALK_HEARTBEAT_": ("courier",),
+    "CATWALK_RETRAINING_": ("courier",),
     "CATWALK_EXPORTER_URL": (*_OURS, "prometheus"),
     "GF_": ("grafana",),
     "ROOT_": ("s3",),

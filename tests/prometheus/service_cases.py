@@ -92,7 +92,7 @@ def rounded(value: float) -> float:
 
 def drifted(feature: str, window: str) -> Alert:
     return Alert(
-        {**WARNING},
+        {**WARNING, "retrain": "yes"},
         "mlp: what the service is asked has drifted",
         "The inputs of mlp differ from its reference by more than chance and the least shift that matters, most of all "
         f"{feature} in the last {window}.",
@@ -682,4 +682,41 @@ LABELLED = [
     ),
 ]
 
-SCENARIOS: list[Scenario] = FIGURES + DRIFT + HEALTH + PRESENCE + REALISED + LABELLED
+
+def retraining(**states: str) -> dict[str, str]:
+    """What the courier says of a model's retraining on request: state → its series, every ten seconds."""
+    return {series("catwalk_retraining_state", model="mlp", state=state): text for state, text in states.items()}
+
+
+OPEN = Alert(
+    {**WARNING},
+    "mlp: alerts can have it retrained no more",
+    "Retraining mlp on request has not helped, or was not to be had. No alert can ask for it until somebody has found "
+    "out why, and closes the breaker.",
+    PAGE,
+)
+
+RETRAINING = [
+    scenario(
+        "the breaker opens, and a person closes it",
+        retraining(breaker="0x11 1x59 0x60", cooling="1x11 0x59 0x60", idle="0x11 0x59 1x60"),
+        silent("RetrainingBreakerOpen", "2m50s"),
+        fires("RetrainingBreakerOpen", "3m20s", OPEN),
+        fires("RetrainingBreakerOpen", "11m50s", OPEN),
+        silent("RetrainingBreakerOpen", "13m"),
+    ),
+    scenario(
+        "the courier goes away while the breaker is open",
+        retraining(breaker="1x12"),
+        fires("RetrainingBreakerOpen", "16m", OPEN),
+        silent("RetrainingBreakerOpen", "18m"),
+    ),
+    scenario(
+        "a retraining that runs, waits or cools opens nothing",
+        retraining(breaker="0x200", running="1x60 0x140", cooling="0x60 1x140"),
+        silent("RetrainingBreakerOpen", "5m"),
+        silent("RetrainingBreakerOpen", "30m"),
+    ),
+]
+
+SCENARIOS: list[Scenario] = FIGURES + DRIFT + HEALTH + PRESENCE + REALISED + LABELLED + RETRAINING

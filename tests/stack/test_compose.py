@@ -98,10 +98,10 @@ def test_no_service_knows_a_secret_that_it_has_no_use_for(project: dict[str, Any
     for secret, users in {
         "CATWALK_POSTGRES_PASSWORD": r"postgres|airflow-.*",
         "CATWALK_REDIS_PASSWORD": r"redis|airflow-.*",
-        "AWS_SECRET_ACCESS_KEY": r"versitygw|exporter|catwalk|airflow-(init|worker)",
+        "AWS_SECRET_ACCESS_KEY": r"versitygw|exporter|courier|catwalk|airflow-(init|worker)",
         "CATWALK_GRAFANA_PASSWORD": "grafana",
         "CATWALK_MONITORING_PASSWORD": "configure|courier|grafana|catwalk",
-        "CATWALK_AIRFLOW_PASSWORD": "exporter|catwalk|airflow-init",
+        "CATWALK_AIRFLOW_PASSWORD": "exporter|courier|catwalk|airflow-init",
     }.items():
         knowing = {n for n, service in project["services"].items() if known[secret] in repr(service.get("environment"))}
         assert knowing == {one for one in SERVICES if re.fullmatch(users, one)}, secret

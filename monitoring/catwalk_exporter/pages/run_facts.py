@@ -77,6 +77,7 @@ def _facts(summary: SummaryRecord, state: str) -> Iterator[tuple[str, Content]]:
     yield "owner", summary.owner
     yield "links", links(summary.links)
     yield "trigger", " ".join(part for part in (summary.trigger, summary.dag_id, summary.dag_run_id) if part)
+    yield "asked for by", f"{summary.alert}, episode {summary.episode}" if summary.alert else ""
     yield "sweep", _code(summary.sweep)
     yield "started (UTC)", moment(summary.started, _CLOCK)
     yield "finished (UTC)", moment(summary.finished or None, _CLOCK)

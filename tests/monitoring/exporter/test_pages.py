@@ -10,6 +10,7 @@ import pytest
 
 from catwalk.cli.tables.output import duration, number
 from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
+from catwalk.ledger.records.retraining import RequestRecord, RetrainingSettings, SlotRecord
 from catwalk.ledger.records.summary import StageSummary
 from catwalk.telemetry.wire.labels import label_value
 from catwalk_exporter.pages import models
@@ -52,6 +53,24 @@ def test_owner_and_links_are_shown_and_a_link_that_is_none_of_the_web_is_only_it
     linked = '<a href="https://example.org/?a=1&amp;b=&#x27;2&#x27;">note &lt;b&gt;</a> · here'
     assert f"<th>links</th><td>{linked}</td>" in text
     assert "<th>links</th>" not in page() and "<th>owner</th>" not in page()
+
+
+def test_a_run_that_an_alert_has_asked_for_says_so() -> None:
+    asked = page(trigger="alert", alert="ServiceInputDrifted", episode=3)
+    assert "<th>asked for by</th><td>ServiceInputDrifted, episode 3</td>" in asked
+    assert "asked for by" not in page()
+
+
+def test_a_models_card_shows_what_alerts_may_ask_for_and_have_asked_for() -> None:
+    run = summary(model="churn")
+    episode = RequestRecord(3, "catwalk__churn__e3", "A", 0.0, 0.0, verdict="held", run_id=run.run_id)
+    slot = SlotRecord("churn", RetrainingSettings(on=True), "cooling", number=3, episode=episode)
+    name = "<dt>retraining by alerts</dt>"
+    text = models(Snapshot((run,), slots=(slot,)), Settings(), NOW, store_up=True)
+    assert f'{name}<dd>on, cooling; episode 3 held <a href="/runs/{run.run_id}">{run.run_id}</a></dd>' in text
+    fresh = models(Snapshot((run,), slots=(SlotRecord("churn"),)), Settings(), NOW, store_up=True)
+    assert f"{name}<dd>off</dd>" in fresh
+    assert name not in models(Snapshot((run,)), Settings(), NOW, store_up=True)
 
 
 def test_models_show_who_answers_for_them_and_what_they_must_reach() -> None:
