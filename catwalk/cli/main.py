@@ -111,6 +111,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rollback": models.rollback,
     "fetch": models.fetch,
     "predict": training.predict,
+    "serve": service.serve,
     "traffic": service.traffic,
     "doctor": telemetry.doctor,
     "alerts": alerts.alerts,
