@@ -91,7 +91,9 @@ class Answering:
         if question.kind == "application/json":
             found = parsed(question.body)
             if "inputs" not in found or set(found) - _KEYS:
-                raise RefusedError(422, f"expected an object with inputs, and ids if you like; got {sorted(found)!r:.100}")
+                raise RefusedError(
+                    422, f"expected an object with inputs, and ids if you like; got {sorted(found)!r:.100}"
+                )
             value = found["inputs"]
             ids = ids_of(found["ids"]) if "ids" in found else None
             return _Asked(lambda version: version.inputs.from_json(value), ids)
@@ -102,7 +104,7 @@ class Answering:
             invert = question.query.get("invert", "auto")
             if invert not in get_args(Invert):
                 raise RefusedError(422, f"invert: expected one of {', '.join(get_args(Invert))}")
-            return _Asked(lambda version: version.inputs.from_picture(question.body, invert), ids)  # type: ignore[arg-type]
+            return _Asked(lambda version: version.inputs.from_picture(question.body, invert), ids)
         raise RefusedError(415, "send application/json, image/png or another picture, or application/octet-stream")
 
     def _within(self, inputs: Arrays) -> Arrays:

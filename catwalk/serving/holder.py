@@ -93,8 +93,6 @@ class Holder:
         """Takes over the champion, if it is another version than the one that answers. Never raises."""
         try:
             self._look()
-        except StoreUnavailableError as error:
-            self._say(f"the ledger does not answer: {error}")
         except CatwalkError as error:
             self._say(str(error))
         except Exception as error:  # the thread must live: tomorrow's champion may be well

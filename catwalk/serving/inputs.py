@@ -123,7 +123,9 @@ class Inputs:
             RefusedError: the model takes several inputs, or these are no whole examples.
         """
         if len(self.named) != 1:
-            raise RefusedError(_UNSUPPORTED, f"raw values are for a model of one input; this one takes {len(self.named)}")
+            raise RefusedError(
+                _UNSUPPORTED, f"raw values are for a model of one input; this one takes {len(self.named)}"
+            )
         [taken] = self.named.values()
         bytes_each = taken.dtype.itemsize * int(np.prod(taken.shape))
         if not body or len(body) % bytes_each:

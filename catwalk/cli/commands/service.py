@@ -89,10 +89,15 @@ ServePort = Annotated[
 MetricsPort = Annotated[
     int,
     typer.Option(
-        min=0, max=65_535, envvar="CATWALK_PORT_SERVE_METRICS", help="Where Prometheus finds the metrics; 0: any free one."
+        min=0,
+        max=65_535,
+        envvar="CATWALK_PORT_SERVE_METRICS",
+        help="Where Prometheus finds the metrics; 0: any free one.",
     ),
 ]
-Pinned = Annotated[str, typer.Option("--run", help="Serve this run's model, whoever is the champion.", show_default=False)]
+Pinned = Annotated[
+    str, typer.Option("--run", help="Serve this run's model, whoever is the champion.", show_default=False)
+]
 Poll = Annotated[float, typer.Option(min=0.1, help="Seconds between two looks for a new champion.", callback=_finite)]
 BodyBytes = Annotated[int, typer.Option(min=1, help="Largest body of a request.")]
 Batch = Annotated[int, typer.Option(min=1, help="Most examples in a request.")]
