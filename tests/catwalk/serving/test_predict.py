@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
@@ -142,11 +143,20 @@ def test_who_is_slow_is_let_go_and_others_are_answered_meanwhile(server: Server)
         assert begun.recv(1_000) == silent.recv(1_000) == b"", "closed without a word"
 
 
+def cut_off(connection: socket.socket, lines: Iterable[bytes]) -> bool:
+    """Whether the other side hangs up before it has all of them."""
+    try:
+        for line in lines:
+            connection.sendall(line)
+    except OSError:
+        return True
+    return False
+
+
 def test_endless_headers_are_cut_off(server: Server) -> None:
-    with raw(server) as connection, pytest.raises(OSError, match="reset|[Bb]roken"):
+    with raw(server) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\n")
-        for number in range(10_000):
-            connection.sendall(f"X-{number}: {'y' * 1_000}\r\n".encode())
+        assert cut_off(connection, (f"X-{number}: {'y' * 1_000}\r\n".encode() for number in range(10_000)))
     assert server.get("/healthz").status_code == 200
 
 
