@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load as arrays_of
 
-from catwalk.errors import ArtifactError
+from catwalk.errors import ArtifactError, NotFoundError
 from catwalk.ledger.examples import split_body
 from catwalk.ledger.models.champion import champion_weights, verified_model
 from catwalk.ledger.runs import Run
@@ -74,6 +74,15 @@ def candidate(run: Run) -> Version:
     return _loaded(run, training.model_sha256 if training else "", lambda: verified_model(run))
 
 
+def _reference(run: Run, trainable: Trainable) -> ReferenceRecord:
+    """What it is compared with; of a run whose inputs can't be watched, the answers of its test alone."""
+    try:
+        return references.in_service(run)
+    except NotFoundError:
+        stored = run.store.get(run.key("predictions.safetensors"))
+        return references.make(run, trainable.problem, None, arrays_of(stored.body)["logits"])
+
+
 def _loaded(run: Run, model_sha256: str, weights: Any) -> Version:
     if run.model():
         raise ArtifactError(f"the model of run {run.run_id} was logged by a program, which alone knows how to ask it")
@@ -87,7 +96,7 @@ def _loaded(run: Run, model_sha256: str, weights: Any) -> Version:
         model_sha256=model_sha256,
         classes=trainable.problem.classes,
         inputs=Inputs.of(examples, trainable),
-        reference=references.in_service(run),
+        reference=_reference(run, trainable),
         trainable=trainable,
         predict=trainable.predictor(config_of(trainable, run.record), weights()),
         loaded=time.time(),
