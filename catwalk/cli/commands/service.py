@@ -1,15 +1,18 @@
-"""``catwalk serve`` and ``catwalk traffic``."""
+"""``catwalk traffic`` and ``catwalk labels``."""
 
 from __future__ import annotations
 
 import math
 import signal
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from catwalk.cli.lookup import champion_model
+from catwalk.cli.lookup import champion_model, champion_of, ledger_store
+from catwalk.cli.options import Json
+from catwalk.cli.terminal import complain
 from catwalk.errors import CatwalkError
 from catwalk.ledger.model_names import spelling
 
@@ -19,23 +22,25 @@ if TYPE_CHECKING:
     from catwalk.service.corruptions import Corruption
     from catwalk.service.monitor import PredictionMonitor
 
+_MOST_NAMED = 20
+"""Rows of a file that are wrong."""
 ModelArgument = Annotated[
     str, typer.Argument(help="Whose champion is asked; the only one's, if left out.", callback=spelling)
 ]
 
 
-def _finite(number: float) -> float:
+def finite(number: float) -> float:
     if not math.isfinite(number):
         raise typer.BadParameter(f"{number} is no number of these")
     return number
 
 
-Rate = Annotated[float, typer.Option(min=0.01, max=10_000, help="Predictions a second.", callback=_finite)]
+Rate = Annotated[float, typer.Option(min=0.01, max=10_000, help="Predictions a second.", callback=finite)]
 Kind = Annotated[
     Literal["none", "brightness", "rotation", "blur", "noise", "class-mix"],
     typer.Option(help="What befalls the examples: darker, turned by 15°, blurred, noisy, or one class four times."),
 ]
-Seconds = Annotated[float, typer.Option(min=0, help="For how long; 0: until it is stopped.", callback=_finite)]
+Seconds = Annotated[float, typer.Option(min=0, help="For how long; 0: until it is stopped.", callback=finite)]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="Where Prometheus finds the metrics; 0: any free one.")]
 
 
@@ -52,6 +57,42 @@ def traffic(
     print(f"{run.record.model}, run {run.run_id}: {rate:g} predictions a second, corruption {corruption}; metrics at "
           f"http://127.0.0.1:{served}/metrics", flush=True)  # fmt: skip
     print(f"{asked.drive(monitor, stop, seconds):,} predictions made")
+
+
+LabelFile = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[FILE]",
+        help="CSV with the columns id, label and, if known, time. Left out: what services have taken is joined.",
+        show_default=False,
+    ),
+]
+LabelledModel = Annotated[
+    str, typer.Argument(help="Whose labels these are; the only champion's, if left out.", callback=spelling)
+]
+
+
+def labels(file: LabelFile = None, model: LabelledModel = "", json: Json = False) -> None:
+    """Store labels that came late, join them to the predictions that were logged, and say how good these were.
+
+    Labels that are known may come again. Rows that are wrong are named, and the others are taken.
+    """
+    from catwalk.cli.tables import labels_table, output
+    from catwalk.service.labels import arrival
+
+    store = ledger_store()
+    taken = arrival.labels(model or champion_of(store, "").model, () if file is None else file, store)
+    if json:
+        output.print_json(output.plain(taken))
+    else:
+        print("\n".join(labels_table.told(taken)))
+        if taken.realised:
+            output.show(labels_table.table(taken.realised))
+    for line in taken.refused[:_MOST_NAMED]:
+        complain(f"refused: {line}")
+    if len(taken.refused) > _MOST_NAMED:
+        complain(f"{len(taken.refused) - _MOST_NAMED:,} more rows are refused")
+    raise typer.Exit(int(bool(taken.refused)))
 
 
 def _traffic(run: Run, body: bytes, corruption: Corruption, rate: float) -> Traffic:
@@ -80,72 +121,3 @@ def _monitor(run: Run, port: int) -> tuple[PredictionMonitor, int]:
         return monitor, monitor.serve(port)
     except OSError as error:
         raise CatwalkError(f"port {port} can't be served on: {error.strerror}; give another with --port") from error
-
-
-Host = Annotated[str, typer.Option(help="Address to listen on.")]
-ServePort = Annotated[
-    int, typer.Option(min=0, max=65_535, envvar="CATWALK_PORT_SERVE", help="Where it answers; 0: any free port.")
-]
-MetricsPort = Annotated[
-    int,
-    typer.Option(
-        min=0,
-        max=65_535,
-        envvar="CATWALK_PORT_SERVE_METRICS",
-        help="Where Prometheus finds the metrics; 0: any free one.",
-    ),
-]
-Pinned = Annotated[
-    str, typer.Option("--run", help="Serve this run's model, whoever is the champion.", show_default=False)
-]
-Poll = Annotated[float, typer.Option(min=0.1, help="Seconds between two looks for a new champion.", callback=_finite)]
-BodyBytes = Annotated[int, typer.Option(min=1, help="Largest body of a request.")]
-Batch = Annotated[int, typer.Option(min=1, help="Most examples in a request.")]
-Patience = Annotated[
-    float, typer.Option(min=0.1, help="For a request's body, and from there to its answer.", callback=_finite)
-]
-Requests = Annotated[int, typer.Option(min=1, help="Most requests that are answered, or wait for it, at once.")]
-Notice = Annotated[
-    float, typer.Option(min=0, help="From SIGTERM, while /readyz says so and all is answered.", callback=_finite)
-]
-Drain = Annotated[float, typer.Option(min=0.1, help="From SIGTERM to the end at the latest.", callback=_finite)]
-
-
-def serve(
-    model: ModelArgument = "",
-    host: Host = "127.0.0.1",
-    port: ServePort = 9182,
-    metrics_port: MetricsPort = 9183,
-    run: Pinned = "",
-    poll_seconds: Poll = 10,
-    max_body_bytes: BodyBytes = 8 * 2**20,
-    max_batch: Batch = 1_000,
-    request_seconds: Patience = 10,
-    max_requests: Requests = 64,
-    notice_seconds: Notice = 2,
-    drain_seconds: Drain = 30,
-) -> None:
-    """Answer over HTTP by the champion, and by each that follows it, without a failed request in between."""
-    from catwalk.cli.lookup import ledger_store, resolve
-    from catwalk.serving.limits import Limits
-    from catwalk.serving.process import Address
-    from catwalk.serving.process import serve as answer
-
-    limits = Limits(
-        max_body_bytes, max_batch, request_seconds, max_requests, poll_seconds, notice_seconds, drain_seconds
-    )
-    pinned = resolve(run) if run else None
-    name = pinned.record.model if pinned else model or _only_model()
-    answer(ledger_store(), name, Address(host, port, metrics_port), limits, pinned.run_id if pinned else "")
-
-
-def _only_model() -> str:
-    """Whose champion is served where nobody says so.
-
-    Raises:
-        CatwalkError: nothing tells.
-    """
-    from catwalk.cli import trainables
-    from catwalk.cli.lookup import champion_of, ledger_store
-
-    return trainables.default_model() or champion_of(ledger_store(), "").model
