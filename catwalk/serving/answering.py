@@ -1,4 +1,4 @@
-"""One request for predictions, from its body to the body of the answer. Runs in a worker thread."""
+"""One request for predictions or with labels, from its body to the body of the answer. Runs in a worker thread."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic_core import from_json
 
+from catwalk.errors import CatwalkError, InputError
+from catwalk.service.log.lines import id_text
+from catwalk.service.monitor import Prediction
 from catwalk.serving.holder import Holder
 from catwalk.serving.limits import Limits, RefusedError
 from catwalk.serving.version import Version
@@ -19,8 +22,7 @@ if TYPE_CHECKING:
 
 NOTHING_LOADED = "no version of the model is loaded yet"
 _KEYS = {"inputs", "ids"}
-_LONGEST_ID = 200
-"""Characters."""
+_LABEL_KEYS = {"ids", "labels", "times"}
 
 
 @dataclass(frozen=True)
@@ -48,17 +50,18 @@ def parsed(body: bytes) -> dict[str, Any]:
     return found
 
 
-def ids_of(found: Any, name: str = "ids") -> list[str]:
+def ids_of(found: Any) -> list[str]:
     """A list of ids, each of them once.
 
     Raises:
         RefusedError: it is none.
     """
-    if not isinstance(found, list) or not all(isinstance(one, str) and 0 < len(one) <= _LONGEST_ID for one in found):
-        raise RefusedError(422, f"{name}: expected a list of texts of at most {_LONGEST_ID} characters")
-    if len(set(found)) < len(found):
-        raise RefusedError(422, f"{name}: each may come once")
-    return found
+    ids = [id_text(one) for one in found] if isinstance(found, list) else [""]
+    if "" in ids:
+        raise RefusedError(422, "ids: expected a list of printable texts of 1 to 200 characters")
+    if len(set(ids)) < len(ids):
+        raise RefusedError(422, "ids: each may come once")
+    return ids
 
 
 class Answering:
@@ -75,7 +78,7 @@ class Answering:
             RefusedError: there is none.
         """
         asked = self._asked(question)
-        taken = self._holder.take(lambda version: self._within(asked.inputs(version)))
+        taken = self._holder.take(lambda version: self._within(asked.inputs(version)), asked.ids)
         if taken is None:
             raise RefusedError(503, NOTHING_LOADED)
         version, inputs, seen = taken
@@ -85,7 +88,7 @@ class Answering:
         with seen:
             probabilities = version.probabilities(inputs)
             seen.output = probabilities
-        return _body(self._holder.model, version, probabilities, asked.ids)
+        return _body(self._holder.model, version, probabilities, seen, asked.ids)
 
     def _asked(self, question: Question) -> _Asked:
         if question.kind == "application/json":
@@ -97,7 +100,7 @@ class Answering:
             value = found["inputs"]
             ids = ids_of(found["ids"]) if "ids" in found else None
             return _Asked(lambda version: version.inputs.from_json(value), ids)
-        ids = [question.query["id"]] if "id" in question.query else None
+        ids = ids_of([question.query["id"]]) if "id" in question.query else None
         if question.kind == "application/octet-stream":
             return _Asked(lambda version: version.inputs.from_bytes(question.body), ids)
         if question.kind.startswith("image/"):
@@ -128,12 +131,50 @@ def _count(inputs: Arrays) -> int:
     return len(next(iter(inputs.values())))
 
 
-def _body(model: str, version: Version, probabilities: Any, ids: list[str] | None) -> bytes:
-    best = probabilities.argmax(1)
+def _body(model: str, version: Version, probabilities: Any, seen: Prediction, given: list[str] | None) -> bytes:
+    examples = len(probabilities)
+    best, sure = probabilities.argmax(1).tolist(), probabilities.max(1).tolist()
     found: list[dict[str, Any]] = [
-        {"class": version.classes[place], "confidence": sure}
-        for place, sure in zip(best.tolist(), probabilities.max(1).tolist(), strict=True)
+        {"class": version.classes[place], "confidence": confidence, "logged": logged}
+        for place, confidence, logged in zip(best, sure, seen.each_logged or [False] * examples, strict=True)
     ]
-    if ids is not None:
+    ids = given or seen.ids
+    if ids:
         found = [{"id": one, **answer} for one, answer in zip(ids, found, strict=True)]
     return json.dumps({"model": model, "version": version.run_id, "predictions": found}).encode()
+
+
+class Labelling:
+    """Takes labels of predictions that were logged."""
+
+    def __init__(self, holder: Holder, limits: Limits) -> None:
+        self._holder = holder
+        self._limits = limits
+
+    def __call__(self, body: bytes) -> bytes:
+        """The body of the answer, JSON, once all labels are on the disk.
+
+        Raises:
+            RefusedError: none of them is stored, or that is not sure: they may come again.
+        """
+        if not self._holder.logs:
+            raise RefusedError(404, "this server keeps no log; start it with --log FOLDER")
+        if self._holder.monitor is None:
+            raise RefusedError(503, NOTHING_LOADED)
+        ids, labels, times = self._lists(parsed(body))
+        try:
+            self._holder.monitor.label(ids, labels, times)
+        except InputError as error:
+            raise RefusedError(422, str(error)) from None
+        except CatwalkError as error:
+            raise RefusedError(503, f"the labels are not stored, send them again: {error}") from error
+        return json.dumps({"stored": len(ids)}).encode()
+
+    def _lists(self, found: dict[str, Any]) -> tuple[list[Any], list[Any], list[Any] | None]:
+        lists = [found.get(name) for name in ("ids", "labels")] + ([found["times"]] if "times" in found else [])
+        if set(found) - _LABEL_KEYS or not all(isinstance(one, list) for one in lists):
+            raise RefusedError(422, "expected an object of the lists ids and labels, and times if you like")
+        ids, labels = found["ids"], found["labels"]
+        if not 0 < len(ids) <= self._limits.batch:
+            raise RefusedError(422, f"ids: expected 1 to {self._limits.batch:,}; got {len(ids):,}")
+        return ids, labels, found.get("times")

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catwalk.environment.cpus import usable_cpus
-from catwalk.serving.answering import NOTHING_LOADED, Answering, Question
+from catwalk.serving.answering import NOTHING_LOADED, Answering, Labelling, Question
 from catwalk.serving.holder import Holder
 from catwalk.serving.limits import BODIES_AT_ONCE, Limits, RefusedError
 
@@ -46,6 +46,7 @@ def app(state: State) -> ASGIApp:
     pages.add_exception_handler(HTTPException, _no_page)
     _add_state_pages(pages, state)
     _add_predict(pages, state)
+    _add_labels(pages, state)
     return Closing(pages, state)
 
 
@@ -113,6 +114,15 @@ def _add_predict(pages: FastAPI, state: State) -> None:
         """Answers for one example or many."""
         kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
         return await worked(state, request, lambda body: answering(Question(body, kind, request.query_params)))
+
+
+def _add_labels(pages: FastAPI, state: State) -> None:
+    labelling = Labelling(state.holder, state.limits)
+
+    @pages.post("/labels", dependencies=[Depends(_guard(state))])
+    async def labels(request: Request) -> Response:
+        """Keeps what turned out to be true."""
+        return await worked(state, request, labelling)
 
 
 async def worked(state: State, request: Request, work: Callable[[bytes], bytes]) -> Response:

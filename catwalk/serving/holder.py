@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -25,22 +26,36 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("catwalk.serve")
 
+_CLOSE_SECONDS = 5.0
+"""For the log's last segments to reach the ledger; what is left goes when the next server uses the folder."""
 _AGAIN_SECONDS = 60.0
 """Until a version that was refused is tried once more: it may have been restored."""
+
+
+@dataclass(frozen=True)
+class Logging:
+    """Where predictions are logged, and how many of them."""
+
+    folder: Path
+    sample: float = 1.0
 
 
 class Holder:
     """The version of a model that answers; may be asked from any thread."""
 
-    def __init__(self, store: Store, model: str, registry: CollectorRegistry, pinned: str = "") -> None:
+    def __init__(
+        self, store: Store, model: str, registry: CollectorRegistry, pinned: str = "", log: Logging | None = None
+    ) -> None:
         """
         Args:
             store: that holds the ledger.
             model: whose champion answers.
             registry: in which the series appear.
             pinned: the run whose model answers whoever is the champion; empty: none.
+            log: where predictions are logged; None: they are not.
         """
         self._store, self.model, self._pinned = store, model, pinned
+        self._log = log
         self._registry = registry
         self.series = ServerSeries(model)
         registry.register(self.series)
@@ -61,18 +76,31 @@ class Holder:
         """Why there is no version, or not the newest, as a sentence; empty: there is."""
         return self._said
 
-    def take(self, inputs: Callable[[Version], Any]) -> tuple[Version, Any, Prediction] | None:
+    @property
+    def monitor(self) -> PredictionMonitor | None:
+        """What counts and logs; None: there is no version yet."""
+        return self._monitor
+
+    @property
+    def logs(self) -> bool:
+        """Whether predictions are logged, and labels taken."""
+        return self._log is not None
+
+    def take(
+        self, inputs: Callable[[Version], Any], ids: Sequence[str] | None = None
+    ) -> tuple[Version, Any, Prediction] | None:
         """The version that answers a request, what it is asked, and what counts that as this version's, whatever is
         swapped meanwhile; None: there is no version yet.
 
         Args:
             inputs: reads the request as a version takes it, and may raise.
+            ids: of the predictions; None: they have none.
         """
         while (version := self._current) is not None:
             found = inputs(version)
             with self._lock:
                 if self._current is version and self._monitor:
-                    return version, found, self._monitor.predictions(references.watched(found))
+                    return version, found, self._monitor.predictions(references.watched(found), ids)
         return None
 
     def follow(self, seconds: float) -> None:
@@ -86,8 +114,10 @@ class Holder:
         Thread(target=look_again, name="champion", daemon=True).start()
 
     def stop(self) -> None:
-        """Ends the thread after its present look."""
+        """Ends the thread after its present look, and brings the log to the disk, and to the ledger if it can."""
         self._stop.set()
+        if self._monitor:
+            self._monitor.close(_CLOSE_SECONDS)
 
     def look(self) -> None:
         """Takes over the champion, if it is another version than the one that answers. Never raises."""
@@ -147,10 +177,16 @@ class Holder:
     def _swap(self, new: Version) -> None:
         with self._lock:
             if self._monitor is None:
-                self._monitor = PredictionMonitor(self.model, reference=new.reference, registry=self._registry)
+                self._monitor = self._watching(new)
             else:
                 self._monitor.swap(reference=new.reference)
             self._current = new
+
+    def _watching(self, first: Version) -> PredictionMonitor:
+        folder, sample = (self._log.folder, self._log.sample) if self._log else (None, 1.0)
+        return PredictionMonitor(
+            self.model, reference=first.reference, registry=self._registry, log=folder, sample=sample
+        )
 
     def _refer(self, run: Run, current: Version) -> None:
         """A baseline that was accepted meanwhile takes the place of the test's reference."""

@@ -17,8 +17,9 @@ import uvicorn
 from prometheus_client import CollectorRegistry, start_http_server
 
 from catwalk.errors import ConfigError
+from catwalk.service.log.prediction_log import prepared
 from catwalk.serving.app import State, app
-from catwalk.serving.holder import Holder
+from catwalk.serving.holder import Holder, Logging
 from catwalk.serving.limits import CONNECTIONS, Limits
 from catwalk.serving.protocol import limited
 from catwalk.web.serving import bind
@@ -42,7 +43,9 @@ class Address:
     """0: any that is free."""
 
 
-def serve(store: Store, model: str, address: Address, limits: Limits, pinned: str = "") -> NoReturn:
+def serve(
+    store: Store, model: str, address: Address, limits: Limits, pinned: str = "", log_to: Logging | None = None
+) -> NoReturn:
     """Answers by a model's champion until SIGTERM or SIGINT, and ends the process.
 
     Args:
@@ -51,14 +54,17 @@ def serve(store: Store, model: str, address: Address, limits: Limits, pinned: st
         address: where it listens.
         limits: what it takes on.
         pinned: the run whose model answers whoever is the champion; empty: the champion's.
+        log_to: where predictions are logged; None: they are not.
 
     Raises:
-        ConfigError: a port is taken, or there is no such address.
+        ConfigError: a port is taken, there is no such address, or the log's folder can't be used.
     """
     logging.getLogger("botocore").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     registry = CollectorRegistry()
-    holder = Holder(store, model, registry, pinned)
+    if log_to:
+        prepared(log_to.folder)
+    holder = Holder(store, model, registry, pinned, log_to)
     state = State(holder, limits, os.environ.get(TOKEN_VARIABLE, ""))
     listening = _bound(address.host, address.port)
     metrics_port = _metrics(address, registry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,6 +32,13 @@ MetricsPort = Annotated[
 Pinned = Annotated[
     str, typer.Option("--run", help="Serve this run's model, whoever is the champion.", show_default=False)
 ]
+LogFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--log", help="Folder of this machine in which predictions are logged, for labels to come.", show_default=False
+    ),
+]
+Sample = Annotated[float, typer.Option(min=0, max=1, help="Share of the predictions to log.", callback=finite)]
 Poll = Annotated[float, typer.Option(min=0.1, help="Seconds between two looks for a new champion.", callback=finite)]
 BodyBytes = Annotated[int, typer.Option(min=1, help="Largest body of a request.")]
 Batch = Annotated[int, typer.Option(min=1, help="Most examples in a request.")]
@@ -50,6 +58,8 @@ def serve(
     port: ServePort = 9182,
     metrics_port: MetricsPort = 9183,
     run: Pinned = "",
+    log: LogFolder = None,
+    sample: Sample = 1,
     poll_seconds: Poll = 10,
     max_body_bytes: BodyBytes = 8 * 2**20,
     max_batch: Batch = 1_000,
@@ -60,6 +70,7 @@ def serve(
 ) -> None:
     """Answer over HTTP by the champion, and by each that follows it, without a failed request in between."""
     from catwalk.cli.lookup import ledger_store, resolve
+    from catwalk.serving.holder import Logging
     from catwalk.serving.limits import Limits
     from catwalk.serving.process import Address
     from catwalk.serving.process import serve as answer
@@ -69,7 +80,8 @@ def serve(
     )
     pinned = resolve(run) if run else None
     name = pinned.record.model if pinned else model or _only_model()
-    answer(ledger_store(), name, Address(host, port, metrics_port), limits, pinned.run_id if pinned else "")
+    logging = Logging(log, sample) if log else None
+    answer(ledger_store(), name, Address(host, port, metrics_port), limits, pinned.run_id if pinned else "", logging)
 
 
 def _only_model() -> str:
