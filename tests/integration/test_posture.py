@@ -153,6 +153,9 @@ OPEN = [
     ("exporter", "/"),
     ("exporter", "/healthz"),
     ("exporter", "/metrics"),
+    ("serve", "/healthz"),
+    ("serve", "/model"),
+    ("serve_metrics", "/metrics"),
     ("statsd_exporter", "/"),
     ("statsd_exporter", "/-/healthy"),
     ("statsd_exporter", "/metrics"),
@@ -166,7 +169,7 @@ def test_pages_that_only_show_are_open_and_hold_no_secret(stack: RunningStack, p
     assert leaks(body, secrets_of(stack.settings)) == []
 
 
-@pytest.mark.parametrize("part", ["exporter", "statsd_exporter"])
+@pytest.mark.parametrize("part", ["exporter", "serve", "serve_metrics", "statsd_exporter"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_they_take_nothing(stack: RunningStack, part: str, method: str) -> None:
     for path in ("/-/quit", "/-/reload", "/runs", "/alertmanager"):
