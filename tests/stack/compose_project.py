@@ -18,7 +18,7 @@ from tests.support.tools import tool
 
 FILE = PROJECT / "docker-compose.yaml"
 PROFILES = ("s3", "monitoring", "grafana")
-"""Parts that may be left out; `cli` holds the catwalk command, which is no part, and `serve` one that is off at first."""
+"""Parts that may be left out; `cli` holds the catwalk command, which is none, and `serve` one that is off at first."""
 ONCE = {"configure", "airflow-init", "catwalk"}
 """Services that end."""
 VARIABLES = (set(re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", FILE.read_text())) | {"COMPOSE_PROFILES"}) - RENAMED.keys()

@@ -34,7 +34,8 @@ PAGES = {
 """Services that show pages to people → name in CATWALK_PORT_*, and the port."""
 PUBLISHED = PAGES | {"statsd-exporter": ("statsd_exporter", 9102), "serve": ("serve", 9182)}
 METRICS = {"serve": [("127.0.0.1", 9183, PORTS["serve_metrics"])]}
-"""Published beside the others: these and statsd_exporter's are for a Prometheus of one's own, which scrapes exporter and courier by their pages' ports."""
+"""Published beside the others: these and statsd_exporter's are for a Prometheus of one's own, which scrapes exporter
+and courier by their pages' ports."""
 WRITTEN_BY = {"airflow-auth": 50000, "airflow-logs": 50000, "courier": 50000, "datasets": 50000, "s3": 50000}
 WRITTEN_BY |= {"serve": 50000, "synthetic": 50000}
 WRITTEN_BY |= {"prometheus-access": 65534, "alertmanager-config": 65534}
