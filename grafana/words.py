@@ -16,6 +16,7 @@ REASONS = {
     "calibration": ("it is not to be trusted", LOOK),
     "worse": ("worse than what was shipped", LOOK),
     "class": ("a class or slice got worse", LOOK),
+    "serves": ("it does not serve as it was tested", LOOK),
 }
 """Why the gate ships or holds; a test compares its keys with :mod:`catwalk.gate.decision`'s."""
 _SHIP = ("first", "better", "newer_data")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from catwalk.knobs import Section, number
+from catwalk.knobs import Section, number, setting
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,14 @@ class GateConfig(Section):
     """Largest size of the weights that may ship, in bytes; empty: any."""
     inference_seconds_cap: float | None = number(None, 0.0, 3_600.0, above=True)
     """Longest time to score 1,000 examples that may ship, in seconds; empty: any."""
+    serve_check: Literal["on", "off"] = setting("on")
+    """Whether a model that would ship is asked in a server process of its own first."""
+    serve_p99_seconds_cap: float | None = number(1.0, 0.0, 3_600.0, above=True)
+    """There, the longest time that one request in a hundred may take, in seconds; empty: any."""
+    serve_start_seconds_cap: float | None = number(120.0, 0.0, 3_600.0, above=True)
+    """Longest time until such a server is ready, in seconds; empty: any."""
+    serve_memory_bytes_cap: int | None = number(None, 1, 10**15)
+    """Most memory that it may use, in bytes; empty: any."""
 
 
 LIMITS = (

@@ -1,9 +1,9 @@
 """Every metric of Catwalk, declared once: emitter, mapping, exporter, rules and documentation all take it from here.
 
-Metrics reach Prometheus by four transports. By *StatsD* travels what happens while a stage runs; from the *exporter*
+Metrics reach Prometheus by five transports. By *StatsD* travels what happens while a stage runs; from the *exporter*
 Prometheus scrapes what is so, read from the ledger; from the *courier*, what became of notifications; from each
-*service* that has a PredictionMonitor, what its model is asked and answers. Airflow's own metrics are in
-:mod:`catwalk.telemetry.airflow_metrics`.
+*service* that has a PredictionMonitor, what its model is asked and answers; from each `catwalk serve`, how the server
+itself does. Airflow's own metrics are in :mod:`catwalk.telemetry.airflow_metrics`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-Transport = Literal["statsd", "exporter", "courier", "service"]
+Transport = Literal["statsd", "exporter", "courier", "service", "serve"]
 Kind = Literal["gauge", "counter", "histogram", "info"]
 Unit = Literal["", "seconds", "bytes", "ratio", "examples", "examples_per_second"]
 
@@ -694,6 +694,31 @@ REFERENCE_LEFT_OUT = _of_service(
     "gauge",
     _SERVED,
     "Columns of the inputs that are not watched: beyond 50, or of a kind that has no bins.",
+)
+
+
+# --- By `catwalk serve`, beside what its PredictionMonitor counts -----------------------------------------------------
+SERVER_ANSWERS = Metric(
+    "catwalk_server_answers_total",
+    "serve",
+    "counter",
+    "Answers to requests for predictions, by their HTTP status: refusals too, which make no prediction.",
+    ("model", "code"),
+)
+SERVER_CHAMPION_CHECKED = Metric(
+    "catwalk_server_champion_checked_timestamp_seconds",
+    "serve",
+    "gauge",
+    "When the server last learned from the ledger which version is the champion, Unix time; 0: never yet.",
+    ("model",),
+    "seconds",
+)
+SERVER_MODEL_REFUSED = Metric(
+    "catwalk_server_model_refused",
+    "serve",
+    "gauge",
+    "The version that should answer, and could not be loaded: the one before it goes on; the value is 1.",
+    ("model", "version"),
 )
 
 METRICS: tuple[Metric, ...] = tuple(value for value in vars().values() if isinstance(value, Metric))

@@ -32,7 +32,7 @@ class Service(Protocol):
         """Ends them."""
 
 
-S = TypeVar("S", bound=ThreadingHTTPServer)
+S = TypeVar("S")
 T = TypeVar("T", bound=Service)
 
 

@@ -12,6 +12,7 @@ from catwalk.notifications import quiet_hours, receivers
 from stack import notifications, web_config
 from stack.configuration.environment import client_environment, write_airflow_password, write_client_environment
 from stack.parts.health import access_folders
+from stack.parts.order import parts
 from stack.parts.part import FORMER_NAMES
 from stack.settings import PROJECT, Settings, StackError, tool
 
@@ -64,6 +65,8 @@ def _targets(settings: Settings, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for name in ("statsd_exporter", "exporter", "courier", "alertmanager", "prometheus"):
         (folder / f"{name}.yml").write_text(f'- targets: ["{settings.address(name)}"]\n')
+    served = f'- targets: ["{settings.address("serve_metrics")}"]\n' if "serve" in parts(settings) else "[]\n"
+    (folder / "serve.yml").write_text(served)
     if not (folder / "services.yml").exists():
         (folder / "services.yml").write_text("[]\n")
 

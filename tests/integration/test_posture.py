@@ -155,6 +155,9 @@ OPEN = [
     ("exporter", "/models"),
     ("exporter", "/healthz"),
     ("exporter", "/metrics"),
+    ("serve", "/healthz"),
+    ("serve", "/model"),
+    ("serve_metrics", "/metrics"),
     ("statsd_exporter", "/"),
     ("statsd_exporter", "/-/healthy"),
     ("statsd_exporter", "/metrics"),
@@ -185,7 +188,7 @@ def test_the_exporter_refuses_in_a_sentence_what_it_cant_show(stack: RunningStac
     assert leaks(body, secrets_of(stack.settings)) == []
 
 
-@pytest.mark.parametrize("part", ["exporter", "statsd_exporter"])
+@pytest.mark.parametrize("part", ["exporter", "serve", "serve_metrics", "statsd_exporter"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_they_take_nothing(stack: RunningStack, part: str, method: str) -> None:
     for path in ("/-/quit", "/-/reload", "/runs", "/compare", "/alertmanager"):

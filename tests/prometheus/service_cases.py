@@ -466,6 +466,20 @@ def stale(replicas: int) -> Alert:
     )
 
 
+def refusing(number: int, minutes: str) -> dict[str, str]:
+    """A replica that could not load the version before, sample by sample of a minute."""
+    return {served("catwalk_server_model_refused", f"service:{number}", version=OLDER): minutes}
+
+
+def refused(replicas: int) -> Alert:
+    return Alert(
+        {**WARNING, "version": OLDER},
+        "mlp: the servers refuse the version that should answer",
+        f"{replicas} replicas of mlp could not load version {OLDER}; the one before it, if there was one, goes on.",
+        PAGE,
+    )
+
+
 HOURS_26, A_DAY = 26 * 12, 24 * 12
 RETIRED = {series("catwalk_model_info", model="mlp", retired="true"): constant(1, 3_000)}
 """Hours of a week, in steps of five minutes."""
@@ -522,6 +536,20 @@ PRESENCE = [
         "every replica answers by the champion",
         {**replica(1), **replica(2), **champion(RUN)},
         silent("ServiceModelStale", "2h"),
+        interval="1m",
+    ),
+    scenario(
+        "two replicas of `catwalk serve` can't load the new champion",
+        {**refusing(1, constant(1)), **refusing(2, constant(1))},
+        silent("ServiceModelRefused", "1m"),
+        fires("ServiceModelRefused", "3m", refused(2)),
+        interval="1m",
+    ),
+    scenario(
+        "the champion is put back, and nothing is refused any more",
+        refusing(1, "1x4 _x200"),
+        fires("ServiceModelRefused", "6m", refused(1)),
+        silent("ServiceModelRefused", "15m"),
         interval="1m",
     ),
     scenario(

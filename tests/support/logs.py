@@ -18,10 +18,10 @@ REFERENCE = ReferenceRecord(
 )  # fmt: skip
 
 
-def stored(store: Store, kept: str) -> list[dict[str, Any]]:
+def stored(store: Store, kept: str, model: str = "churn") -> list[dict[str, Any]]:
     """All lines of the segments of predictions or of labels but their first ones."""
     found = []
-    for entry in store.list(f"{kept}/churn/"):
+    for entry in store.list(f"{kept}/{model}/"):
         _, *others = lines.decoded(gzip.decompress(store.get(entry.key).body))
         found += [line for line in others if line is not None]
     return found

@@ -29,18 +29,18 @@ ModelArgument = Annotated[
 ]
 
 
-def _finite(number: float) -> float:
+def finite(number: float) -> float:
     if not math.isfinite(number):
         raise typer.BadParameter(f"{number} is no number of these")
     return number
 
 
-Rate = Annotated[float, typer.Option(min=0.01, max=10_000, help="Predictions a second.", callback=_finite)]
+Rate = Annotated[float, typer.Option(min=0.01, max=10_000, help="Predictions a second.", callback=finite)]
 Kind = Annotated[
     Literal["none", "brightness", "rotation", "blur", "noise", "class-mix"],
     typer.Option(help="What befalls the examples: darker, turned by 15°, blurred, noisy, or one class four times."),
 ]
-Seconds = Annotated[float, typer.Option(min=0, help="For how long; 0: until it is stopped.", callback=_finite)]
+Seconds = Annotated[float, typer.Option(min=0, help="For how long; 0: until it is stopped.", callback=finite)]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="Where Prometheus finds the metrics; 0: any free one.")]
 
 

@@ -69,7 +69,7 @@ class PredictionLog:
         if isinstance(sample, bool) or not isinstance(sample, int | float) or not 0 <= sample <= 1:
             raise ConfigError(f"sample: expected a share from 0 to 1; got {sample!r:.60}")
         self._sample = sample
-        self._book = Book(_prepared(folder), most_bytes)
+        self._book = Book(prepared(folder), most_bytes)
         self._store = store
         self._pid = os.getpid()
         self._waiting: deque[_Batch] = deque()
@@ -257,7 +257,12 @@ def _add(tally: Tally, numbers: dict[str, int]) -> None:
         setattr(tally, name, getattr(tally, name) + number)
 
 
-def _prepared(folder: Path) -> Path:
+def prepared(folder: Path) -> Path:
+    """The folder of a log, made if need be.
+
+    Raises:
+        ConfigError: it can't be written to, or machines share it.
+    """
     kind = ""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
