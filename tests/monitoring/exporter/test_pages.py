@@ -66,11 +66,11 @@ def test_a_models_card_shows_what_alerts_may_ask_for_and_have_asked_for() -> Non
     episode = RequestRecord(3, "catwalk__churn__e3", "A", 0.0, 0.0, verdict="held", run_id=run.run_id)
     slot = SlotRecord("churn", RetrainingSettings(on=True), "cooling", number=3, episode=episode)
     name = "<dt>retraining by alerts</dt>"
-    text = models(Snapshot((run,), slots=(slot,)), Settings(), NOW, store_up=True)
+    text = models.page(view(run, now=NOW, slots=(slot,)))
     assert f'{name}<dd>on, cooling; episode 3 held <a href="/runs/{run.run_id}">{run.run_id}</a></dd>' in text
-    fresh = models(Snapshot((run,), slots=(SlotRecord("churn"),)), Settings(), NOW, store_up=True)
+    fresh = models.page(view(run, now=NOW, slots=(SlotRecord("churn"),)))
     assert f"{name}<dd>off</dd>" in fresh
-    assert name not in models(Snapshot((run,)), Settings(), NOW, store_up=True)
+    assert name not in models.page(view(run, now=NOW))
 
 
 def test_models_show_who_answers_for_them_and_what_they_must_reach() -> None:
