@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 import catwalk
 from catwalk.errors import CatwalkError, ConfigError, InputError, StoreError
@@ -166,6 +166,8 @@ def test_served_is_logged_and_sampled_out_and_dropped(store: FileStore, monitor:
     service.close()
     assert {id_ for id_, is_logged in told.items() if is_logged} == logged(store)
     assert 100 < counts.logged < 200
+    text = generate_latest(service._registry).decode()
+    assert f'catwalk_service_log_total{{model="churn",outcome="logged",version="{VERSION}"}} {counts.logged}.0' in text
     assert counts.served == 505 and counts.dropped >= 5
     assert tally(store) == Counter(vars(counts))
     again = monitor(sample=0.3)
