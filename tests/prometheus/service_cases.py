@@ -639,6 +639,21 @@ REALISED = [
         fires("ServiceAccuracyLow", "2m", inaccurate("6%", "mae")),
     ),
     scenario(
+        "a metric that the gate does not decide by has no limit",
+        {
+            **at_its_test(10, "mae", "minimize"),
+            **realised(20, 50, metric="mae"),
+            series(
+                "catwalk_metric_info", model="mlp", metric="mae", goal="minimize", unit="", headline="true"
+            ): "0x0 stale",
+            series(
+                "catwalk_metric_info", model="mlp", metric="mae", goal="minimize", unit="", headline="false"
+            ): constant(1),
+        },
+        has("model:service_realised:shortfall", "10m", {}),
+        silent("ServiceAccuracyLow", "10m"),
+    ),
+    scenario(
         "it may be 4 % above",
         {**at_its_test(10, "mae", "minimize"), **realised(10.4, 50, metric="mae")},
         silent("ServiceAccuracyLow", "5m"),
@@ -680,10 +695,10 @@ def unlabelled(ago: str) -> Alert:
 LABELLED = [
     scenario(
         "the last label came three days and an hour ago",
-        {**labels_at(0), **logged(rising(5, 2_000))},
+        {**labels_at(3_600), **logged(rising(5, 2_000))},
         has("model:service_logged:increase1d", "48h", {LABELS: 5 * A_DAY}),
-        silent("ServiceLabelsMissing", "72h55m"),
-        fires("ServiceLabelsMissing", "73h10m", unlabelled("3d 1h 10m 0s")),
+        silent("ServiceLabelsMissing", "73h55m"),
+        fires("ServiceLabelsMissing", "74h10m", unlabelled("3d 1h 10m 0s")),
         interval=DRIFTED,
     ),
     scenario(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from catwalk.service.log import prediction_log
 from catwalk.service.monitor import PredictionMonitor
 from catwalk.storage.store import Store
 from tests.support.commands import catwalk
@@ -19,8 +20,9 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def served(s3_store: Store, tmp_path: Path) -> PredictionMonitor:
+def served(s3_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PredictionMonitor:
     """What a service has logged, and the label that it was told."""
+    monkeypatch.setattr(prediction_log, "PATIENCE_SECONDS", 60.0)
     monitor = PredictionMonitor("churn", reference=REFERENCE, registry=CollectorRegistry(), log=tmp_path / "log")
     with monitor.predictions(ids=["a", "b", "c"]) as seen:
         seen.output = [0.9, 0.2, 0.6]
