@@ -71,6 +71,7 @@ class DriftWindows:
         return {
             "[1d:1h]": f"[{day}:{hour}]",
             "catwalk_service_bin_total[1h]": f"catwalk_service_bin_total[{hour}]",
+            "_total[1d])": f"_total[{day}])",
             "model:service_bin:increase1h": f"model:service_bin:increase{hour}",
             "for: 1h\n        keep_firing_for: 1d": f"for: {hour}\n        keep_firing_for: {day}",
             "interval: 1m": f"interval: {often}",
