@@ -16,6 +16,8 @@ from catwalk.errors import ConfigError
 
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _LONGEST = 28 * _UNITS["d"]
+_ESTIMATED = tuple(f"catwalk_service_estimated{of}" for of in ("", "_right", "_variance"))
+"""Counters of a day."""
 _SCRAPES = 4
 """In an hour at least: an increase of fewer is mostly guessed."""
 
@@ -71,6 +73,7 @@ class DriftWindows:
         return {
             "[1d:1h]": f"[{day}:{hour}]",
             "catwalk_service_bin_total[1h]": f"catwalk_service_bin_total[{hour}]",
+            **{f"{of}_total[1d]": f"{of}_total[{day}]" for of in _ESTIMATED},
             "model:service_bin:increase1h": f"model:service_bin:increase{hour}",
             "for: 1h\n        keep_firing_for: 1d": f"for: {hour}\n        keep_firing_for: {day}",
             "interval: 1m": f"interval: {often}",

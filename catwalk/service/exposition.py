@@ -17,9 +17,9 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from catwalk.errors import ConfigError
-from catwalk.ledger.records.reference import FeatureReference
+from catwalk.ledger.records.reference import Calibration, FeatureReference
 from catwalk.service import memory, shift
-from catwalk.service.counts import Counts, Snapshot
+from catwalk.service.counts import Counts, Estimated, Snapshot
 from catwalk.service.log.lines import Tally
 from catwalk.telemetry import catalogue
 
@@ -99,8 +99,20 @@ def _samples(counts: Counts, now: Snapshot, used: int | None, allowed: int | Non
     if used is not None and allowed is not None:
         yield catalogue.SERVICE_MEMORY, served, used
         yield catalogue.SERVICE_MEMORY_LIMIT, served, allowed
+    if reference.calibration is not None:
+        yield from _of_estimate(served, reference.calibration, now.estimated)
     for feature, met in zip(reference.features, now.bins, strict=True):
         yield from _of_feature(served, feature, met)
+
+
+def _of_estimate(served: tuple[str, str], known: Calibration, now: Estimated) -> Samples:
+    yield catalogue.SERVICE_ESTIMATED, served, now.predictions
+    yield catalogue.SERVICE_ESTIMATED_RIGHT, served, now.right
+    yield catalogue.SERVICE_ESTIMATED_VARIANCE, served, now.variance
+    yield catalogue.REFERENCE_ACCURACY, served, known.accuracy
+    yield catalogue.REFERENCE_CONFIDENCE, served, known.confidence
+    yield catalogue.REFERENCE_CALIBRATION_ERROR, served, known.error
+    yield catalogue.REFERENCE_LABELLED, served, known.examples
 
 
 def _of_log(served: tuple[str, str], tally: Tally) -> Samples:

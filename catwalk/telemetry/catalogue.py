@@ -650,6 +650,21 @@ SERVICE_BIN = _of_service(
     (*_FEATURE, "bin"),
     "Inputs and predictions, by feature and by the bins of the version's reference, missing and other included.",
 )
+SERVICE_ESTIMATED = _of_service(
+    "catwalk_service_estimated_total",
+    "counter",
+    _SERVED,
+    "Predictions of a classifier whose chance of being right is known by their scores.",
+)
+SERVICE_ESTIMATED_RIGHT = _of_service(
+    "catwalk_service_estimated_right_total", "counter", _SERVED, "Expected number of right ones: sum of their chances."
+)
+SERVICE_ESTIMATED_VARIANCE = _of_service(
+    "catwalk_service_estimated_variance_total",
+    "counter",
+    _SERVED,
+    "Variance of the number of right ones: sum of p (1 - p) of their chances p.",
+)
 SERVICE_LOG = _of_service(
     "catwalk_service_log_total",
     "counter",
@@ -688,6 +703,30 @@ REFERENCE_LEVEL = _of_service(
     "gauge",
     _SERVED,
     "Normal quantile at which each feature is tested each hour, so that all of them raise 0.25 false alarms a year.",
+)
+REFERENCE_ACCURACY = _of_service(
+    "catwalk_reference_accuracy_ratio",
+    "gauge",
+    _SERVED,
+    "Share of right answers to the labelled examples that the version's accuracy is estimated by.",
+    "ratio",
+)
+REFERENCE_CONFIDENCE = _of_service(
+    "catwalk_reference_confidence_ratio",
+    "gauge",
+    _SERVED,
+    "Mean chance of being right of the answers to these, by the scaled scores.",
+    "ratio",
+)
+REFERENCE_CALIBRATION_ERROR = _of_service(
+    "catwalk_reference_calibration_error_ratio",
+    "gauge",
+    _SERVED,
+    "Expected calibration error of that chance.",
+    "ratio",
+)
+REFERENCE_LABELLED = _of_service(
+    "catwalk_reference_labelled_examples", "gauge", _SERVED, "Labelled examples that it is estimated by.", "examples"
 )
 REFERENCE_LEFT_OUT = _of_service(
     "catwalk_reference_left_out",

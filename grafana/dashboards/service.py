@@ -80,6 +80,15 @@ def _of_day(bound: str) -> str:
 
 
 ANSWERS, CONFIDENCE = _shares("class|score"), _shares("confidence")
+_ESTIMATE, _MARGIN = (f"model:service_estimate:{of}{{{_MODEL}}}" for of in ("accuracy", "margin"))
+
+
+def _estimated(value: str, trusted: int) -> str:
+    return f"max by (version) ({value} and on (model, version) model:service_estimate:trusted{{{_MODEL}}} == {trusted})"
+
+
+ESTIMATES = [_estimated(_ESTIMATE, trusted) for trusted in (1, 0)]
+LEAST, MOST = (f"clamp({edge}, 0, 1)" for edge in (_estimated(f"{_ESTIMATE} {sign} {_MARGIN}", 1) for sign in "-+"))
 
 _NO_REPLICA = "no two scrapes of a replica are known in this range, up to its last whole step."
 _NO_REQUEST = "no request is known in this range, up to its last whole step."
@@ -292,6 +301,28 @@ DASHBOARD = board.board(
         ),
     ],
     {
+        "Accuracy": [
+            lines(
+                About(
+                    "Accuracy, estimated",
+                    "How many answers of the last day are right, by the model's own confidence, without any label? "
+                    "Dashed lines are the ends of its interval. Grey is not to be trusted: ServiceEstimateUntrusted "
+                    "says why. No alert reads it.",
+                    "no replica was scraped in this range, up to some minutes ago, or nobody asked; a regression has "
+                    "no estimate, nor has a model whose reference has no labels.",
+                    "percentunit",
+                    12,
+                    8,
+                    1,
+                ),
+                query(ESTIMATES[0], legend="{{version}}"),
+                query(LEAST, "B", "least, {{version}}"),
+                query(MOST, "C", "most, {{version}}"),
+                query(ESTIMATES[1], "D", "not to be trusted, {{version}}"),
+                minutes=True,
+                dashed="/^(least|most), /",
+            ),
+        ],
         "Each feature over time": [
             lines(
                 About(

@@ -58,6 +58,9 @@ def test_all_that_a_rule_of_drift_does_in_time_follows_and_nothing_else_does() -
     assert [rule["expr"] for rule in ours["model:service_bin:increase20s"]] == [
         "sum by (model, version, side, feature, bin) (increase(catwalk_service_bin_total[20s]))"
     ]
+    estimated = [rule for name in ours if name.startswith("model:service_estimate:") for rule in ours[name]]
+    assert sum("_total[2m]" in rule["expr"] for rule in estimated) == 3
+    assert not any("1d" in rule["expr"] for rule in estimated)
     moved = {name for name in theirs if theirs[name] != ours.get(name)}
     service = {name for name, [rule, *_] in theirs.items() if rule["interval"] == "1m" and name.startswith("model:")}
     assert moved - set(DRIFT_ALERTS) <= service
