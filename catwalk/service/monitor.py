@@ -75,8 +75,12 @@ class PredictionMonitor:
         self._lock = Lock()
         self._current = self._counts(reference, version)
         self._leaving: list[tuple[Counts, int]] = []
-        exposition_of(self._registry).add(model, self._versions)
         self._log = None if log is None else PredictionLog(Path(log), open_store(patience=_STORE), sample=sample)
+        try:
+            exposition_of(self._registry).add(model, self._versions)
+        except ConfigError:
+            self.close(0)
+            raise
 
     @property
     def version(self) -> str:
@@ -121,7 +125,7 @@ class PredictionMonitor:
 
     def log_counts(self) -> Tally:
         """What has become of the predictions of the version that answers now, in this process."""
-        return Tally() if self._log is None else self._log.counts(self.version)
+        return self._tally(self.version)
 
     def close(self, timeout: float = 10.0) -> None:
         """Ends the log, if there is one: brings it to the disk, and to the ledger as far as it gets.
@@ -163,12 +167,15 @@ class PredictionMonitor:
             raise ConfigError(f"the reference is of model {record.model}, not of {self._model}")
         return Counts(record, version or record.run_id)
 
-    def _versions(self) -> list[Counts]:
+    def _tally(self, version: str) -> Tally:
+        return Tally() if self._log is None else self._log.counts(version)
+
+    def _versions(self) -> list[tuple[Counts, Tally]]:
         """What a scrape shows."""
         with self._lock:
             shown = [self._current, *(counts for counts, _ in self._leaving)]
             self._leaving = [(counts, scrapes - 1) for counts, scrapes in self._leaving if scrapes > 1]
-        return shown
+        return [(counts, self._tally(counts.version)) for counts in shown]
 
 
 class Prediction:

@@ -17,7 +17,7 @@ def info(model: str, owner: str, instance: int = 1) -> dict[str, str]:
 
 JOINED = {
     "ChampionMissing", "ChampionStale", "PipelinePaused", "RetrainingOverdue", "ServiceInputDrifted",
-    "ServiceModelStale", "ServicePredictionsShifted", "ServiceSilent",
+    "ServiceLabelsMissing", "ServiceModelStale", "ServicePredictionsShifted", "ServiceSilent",
 }  # fmt: skip
 """Alerts that take the owner from a series, since they wait for long."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catwalk.errors import ConfigError, DamagedError, InputError, NotFoundError
-from catwalk.ledger.model_names import spelling
+from catwalk.ledger.models.realised import key, realised
 from catwalk.ledger.records.realised import DayRecord, RealisedRecord, Score
 from catwalk.ledger.runs import RUN_ID, Run
 from catwalk.problems import described, intervals, of_record
@@ -22,28 +22,12 @@ from catwalk.service.labels.stored import Known, Log
 from catwalk.service.log.lines import Tally
 from catwalk.storage.store import Store
 
-PREFIX = "realised/"
 WINDOWS = {"7d": 7, "28d": 28}
 """Name → days, today's included."""
 _MOST_DAYS = 366
 """That are kept when their predictions are gone from the ledger."""
 _FEWEST = 2
 """Losses that have a spread."""
-
-
-def key(model: str) -> str:
-    """Where the record of a model lives."""
-    return f"{PREFIX}{spelling(model)}.json"
-
-
-def of_model(store: Store, model: str) -> RealisedRecord | None:
-    """What the last join has found; None: there was none.
-
-    Raises:
-        DamagedError: it is no such record.
-    """
-    found = store.find_record(RealisedRecord, key(model))
-    return found[0] if found else None
 
 
 def join(store: Store, model: str, now: float) -> RealisedRecord:
@@ -177,7 +161,7 @@ def _windows(days: Iterable[DayRecord], metric: str, goal: str, now: float) -> d
 
 def _before(store: Store, model: str) -> RealisedRecord | None:
     with suppress(DamagedError):  # then it is made anew
-        return of_model(store, model)
+        return realised(store, model)
     return None
 
 

@@ -98,8 +98,12 @@ class Book:
                 segment.sync()
             with self._lock:
                 due = [key for key, page in self._pages.items() if close or page.is_due(day)]
-                closed = [self._close(key, close) for key in due]
-        return any(closed)
+                closed = [ended for key in due if (ended := self._closed(key, close))]
+            for segment in closed:
+                with suppress(OSError):
+                    segment.sync()
+                segment.close()
+        return bool(closed)
 
     def _page(self, header: Header) -> Page:
         key = header.version, header.day
@@ -113,17 +117,15 @@ class Book:
                 page.append(self.folder, lines.tally(page.tally))
                 page.untold = False
 
-    def _close(self, key: tuple[str, str], last: bool) -> bool:
-        """Unless its tally can't be written, which would then be lost; at the end it is."""
+    def _closed(self, key: tuple[str, str], last: bool) -> Segment | None:
+        """A page's segment, which then has its end; None where its tally can't be written, which would be lost: unless
+        it is the last time."""
         page = self._pages[key]
         self._tell(page)
-        if page.segment is None or (page.untold and not last):
-            return False
-        with suppress(OSError):
-            page.segment.sync()
-        page.segment.close()
+        if page.untold and not last:
+            return None
         del self._pages[key]
-        return True
+        return page.segment
 
     def _check_room(self) -> None:
         used = self._closed_bytes + sum(page.segment.size for page in self._pages.values() if page.segment)

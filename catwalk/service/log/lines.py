@@ -115,7 +115,7 @@ def whole(body: bytes) -> bytes:
 
 def decoded(body: bytes) -> Iterator[dict[str, Any] | None]:
     """The values of each line; None: it is damaged."""
-    for line in body.splitlines():
+    for line in filter(None, body.split(b"\n")):
         try:
             values = json.loads(line)
         except ValueError:

@@ -30,6 +30,8 @@ class Segment:
         self.path, self._descriptor = _created(folder)
         self.size = 0
         self._synced = 0
+        self._torn = False
+        """Part of a line may stand at its end."""
         try:
             self.append(first)
             files.sync_folder(folder)
@@ -39,15 +41,19 @@ class Segment:
             raise
 
     def append(self, body: bytes) -> None:
-        """Writes whole lines: all of them, or what can't be written leaves nothing behind."""
+        """Writes whole lines: all of them, or what can't be written leaves no line behind."""
+        told = b"\n" + body if self._torn else body
         try:
             written = 0
-            while written < len(body):
-                written += os.write(self._descriptor, body[written:])
+            while written < len(told):
+                written += os.write(self._descriptor, told[written:])
         except OSError:
+            self._torn = True
             os.ftruncate(self._descriptor, self.size)
+            self._torn = False
             raise
-        self.size += len(body)
+        self._torn = False
+        self.size += len(told)
 
     def sync(self) -> None:
         """Waits until all that was appended before this call is on the disk."""

@@ -16,6 +16,7 @@ import pytest
 
 import catwalk
 from catwalk.errors import ConfigError, InputError, NotFoundError
+from catwalk.ledger.models.realised import realised as stored_record
 from catwalk.ledger.records.realised import DayRecord, RealisedRecord, Score
 from catwalk.problems.intervals import wilson
 from catwalk.service.labels import expiry, realised
@@ -67,7 +68,7 @@ def test_accuracy_by_version_and_day_with_what_was_served(store: FileStore) -> N
         "conflicting": 0, "joined": 5, "repeated": 0, "revised": 0, "served_twice": 0, "unknown": 0, "unreadable": 0,
     }  # fmt: skip
     assert (found(taken).metric, found(taken).goal) == ("accuracy", "maximize")
-    assert realised.of_model(store, "churn") == found(taken)
+    assert stored_record(store, "churn") == found(taken)
 
 
 def test_labels_that_come_again_change_nothing_and_store_nothing(store: FileStore, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 import catwalk
 from catwalk.errors import CatwalkError, ConfigError, InputError, StoreError
@@ -36,6 +36,7 @@ Made = Callable[..., catwalk.PredictionMonitor]
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileStore:
     (tmp_path / "ledger").mkdir()
     url = (tmp_path / "ledger").as_uri()
+    monkeypatch.setattr(prediction_log, "PATIENCE_SECONDS", 60.0)  # other programs may keep the writer from its core
     monkeypatch.setenv("CATWALK_STORE", url)
     return FileStore(url)
 
@@ -166,6 +167,8 @@ def test_served_is_logged_and_sampled_out_and_dropped(store: FileStore, monitor:
     service.close()
     assert {id_ for id_, is_logged in told.items() if is_logged} == logged(store)
     assert 100 < counts.logged < 200
+    text = generate_latest(service._registry).decode()
+    assert f'catwalk_service_log_total{{model="churn",outcome="logged",version="{VERSION}"}} {counts.logged}.0' in text
     assert counts.served == 505 and counts.dropped >= 5
     assert tally(store) == Counter(vars(counts))
     again = monitor(sample=0.3)
@@ -194,14 +197,21 @@ def test_a_ledger_that_is_away_fills_the_folder_and_no_more(
     assert tally(store) == Counter(vars(counts)), "what was dropped is told, too"
 
 
-def test_a_disk_that_takes_no_more_leaves_whole_lines_and_fails_nobody(tmp_path: Path, store: FileStore) -> None:
+@pytest.mark.parametrize("truncate", ["os.ftruncate", "refused"])
+def test_a_disk_that_takes_no_more_leaves_whole_lines_and_fails_nobody(
+    tmp_path: Path, store: FileStore, truncate: str
+) -> None:
     program = f"""
-import resource
+import os, resource
+def refused(*_): raise OSError("read-only now")
+os.ftruncate = {truncate}
 from pathlib import Path
 from catwalk.service.log.lines import Answer
+from catwalk.service.log import prediction_log
 from catwalk.service.log.prediction_log import PredictionLog
 from catwalk.storage.file_store import FileStore
 from tests.support.logs import REFERENCE, VERSION
+prediction_log.PATIENCE_SECONDS = 60
 log = PredictionLog(Path({str(tmp_path / "log")!r}), FileStore({store.url!r}))
 resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, resource.RLIM_INFINITY))
 told = [log.log(REFERENCE, VERSION, [Answer(str(number), 1.0, 0.5)])[0] for number in range(200)]
@@ -231,6 +241,7 @@ def test_a_disk_that_hangs_costs_one_wait_and_what_it_writes_later_counts(
         write(*given)
 
     monkeypatch.setattr(Book, "log", slow)
+    monkeypatch.setattr(prediction_log, "PATIENCE_SECONDS", 0.025)
     service = monitor()
     assert not predict(service, id="hangs").logged
     assert hangs.is_set()
