@@ -7,9 +7,9 @@ import hmac
 import json
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -36,7 +36,14 @@ class State:
         """Requests that are answered, or wait for that."""
         self.buffered = 0
         """Bytes of bodies in memory."""
-        self.workers = CapacityLimiter(usable_cpus())
+        self.workers = ThreadPoolExecutor(usable_cpus(), "worker")
+        self.free = asyncio.Semaphore(usable_cpus())
+
+    def ended(self, working: asyncio.Future[bytes]) -> None:
+        """A worker is free again; what has become of its work nobody may have waited for."""
+        self.free.release()
+        if not working.cancelled():
+            working.exception()
 
 
 def app(state: State) -> ASGIApp:
@@ -151,12 +158,16 @@ async def worked(state: State, request: Request, work: Callable[[bytes], bytes])
 
 
 async def _in_a_worker(state: State, work: Callable[[], bytes]) -> bytes:
+    """What a thread cannot be stopped from computing keeps its place among the workers until it has ended."""
     if state.waiting >= state.limits.requests:
         raise RefusedError(503, f"{state.limits.requests} requests are under way already; try again")
     state.waiting += 1
     try:
         async with asyncio.timeout(state.limits.seconds):
-            return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=state.workers)
+            await state.free.acquire()
+            working = asyncio.get_running_loop().run_in_executor(state.workers, work)
+            working.add_done_callback(state.ended)
+            return await asyncio.shield(working)
     except TimeoutError:
         raise RefusedError(503, f"no answer within {state.limits.seconds:g} s; send fewer examples at once") from None
     finally:
