@@ -709,7 +709,7 @@ STORE: list[Scenario] = [
             Alert(
                 {**WARNING, "operation": "get"},
                 "The store is slow: get takes 1.05s",
-                "Of the exporter's get requests to the store, one in twenty takes longer than 1.05s.",
+                "One in twenty of the exporter's get requests to the store takes longer than 1.05s.",
                 "catwalk-pipeline",
             ),
         ),

@@ -282,7 +282,7 @@ STATSD: list[Scenario] = [
             Alert(
                 WARNING,
                 "2.1% of StatsD packets are lost",
-                "Of the canary's lines in the last quarter of an hour, 2.1% did not reach statsd_exporter; curves lose "
+                "2.1% of the canary's lines in the last quarter of an hour did not reach statsd_exporter; curves lose "
                 "points at about that rate until publish sends them again.",
                 PAGE,
             ),
@@ -313,7 +313,7 @@ STATSD: list[Scenario] = [
             Alert(
                 WARNING,
                 "10% of StatsD packets are lost",
-                "Of the canary's lines in the last quarter of an hour, 10% did not reach statsd_exporter; curves lose "
+                "10% of the canary's lines in the last quarter of an hour did not reach statsd_exporter; curves lose "
                 "points at about that rate until publish sends them again.",
                 PAGE,
             ),
