@@ -39,7 +39,7 @@ RUN set -eu; \
     groupadd --gid 50000 catwalk; \
     useradd --uid 50000 --gid 50000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin catwalk; \
     install -d -o 50000 -g 50000 /opt/catwalk/data /srv/s3 \
-        /var/lib/catwalk/auth /var/lib/catwalk/courier /var/lib/catwalk/logs /var/lib/catwalk/synthetic; \
+        /var/lib/catwalk/auth /var/lib/catwalk/courier /var/lib/catwalk/logs /var/lib/catwalk/serve /var/lib/catwalk/synthetic; \
     install -d -o 65534 -g 65534 -m 0750 /var/lib/catwalk/alertmanager /var/lib/catwalk/prometheus
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/catwalk /opt/catwalk

@@ -14,6 +14,7 @@ EXTRAS = {
     "exporter": ("prometheus_client",),
     "courier": ("grafana_api", "markdown_it", "prometheus_client", "yaml"),
     "service": ("prometheus_client",),
+    "serve": ("PIL", "fastapi", "httptools", "prometheus_client", "uvicorn"),
     "torch": ("PIL", "torch"),
     "gpu": ("pynvml",),
     "airflow": ("airflow", "yaml"),

@@ -38,6 +38,8 @@ PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
 """By the variable that every dashboard has, so that another Prometheus can be looked at."""
 FINE, LOOK, ACT, PLAIN = "green", "orange", "red", "text"
 """Red only where someone must act."""
+GREY = "#808080"
+"""Of what is shown, and is not to be believed."""
 STATES = {
     "running": ("running", "blue"),
     "succeeded": ("succeeded", FINE),
@@ -59,6 +61,7 @@ _MEANT = {
     "/^success$/": FINE,
     "/^failed$/": ACT,
     "/^up_for_retry$/": LOOK,
+    "/^not to be trusted/": GREY,
 }
 """Names of series → the colour that they have everywhere; all others have one by their name."""
 _DASHES = {"fill": "dash", "dash": [8, 6]}

@@ -66,6 +66,30 @@ def newest_champion() -> str:
     return f"topk(1, max by (run_id) (last_over_time({promoted})))"
 
 
+def service_state(where: str = "") -> str:
+    """How each model's service stands, as `grafana.words.SERVICE` says it; nothing of a model that has none.
+
+    Args:
+        where: label matchers.
+    """
+    info = f"catwalk_service_info{{{where}}}"
+    told = {
+        3: _service_alert("ServiceSilent", where),
+        4: _service_alert("ServiceErrors", where),
+        5: f"(group by (model) (last_over_time({info}[{REMEMBERED}])) unless group by (model) ({info}))",
+        1: _service_alert("ServiceInputDrifted|ServicePredictionsShifted", where),
+        2: _service_alert("Service.+", where, 'severity!="info"'),
+        0: f"group by (model) ({info})",
+    }
+    return " or ".join(f"{state} * {models}" for state, models in told.items())
+
+
+def _service_alert(names: str, *where: str) -> str:
+    """The models of which one of these alerts fires."""
+    matchers = ", ".join(filter(None, ('alertstate="firing"', f'alertname=~"{names}"', 'model!=""', *where)))
+    return f"group by (model) (ALERTS{{{matchers}}})"
+
+
 def in_service(family: str, where: str = "") -> str:
     """A figure of the version in service, as far as it is known.
 

@@ -16,6 +16,7 @@ REASONS = {
     "calibration": ("it is not to be trusted", LOOK),
     "worse": ("worse than what was shipped", LOOK),
     "class": ("a class or slice got worse", LOOK),
+    "serves": ("it does not serve as it was tested", LOOK),
 }
 """Why the gate ships or holds; a test compares its keys with :mod:`catwalk.gate.decision`'s."""
 _SHIP = ("first", "better", "newer_data")
@@ -47,6 +48,16 @@ VERDICTS = {
 ATTENTION = {"0": ("fine", FINE), "1": ("look soon", LOOK), "2": ("act now", ACT), "3": ("no data", ACT)}
 """By the gravest alert that fires, and whether what alerts stand on is measured at all."""
 SEVERITIES = {"critical": ("critical: act now", ACT), "warning": ("warning: look soon", LOOK), "info": ("info", PLAIN)}
+SERVICE = {
+    "0": ("healthy", FINE),
+    "1": ("drifted", LOOK),
+    "2": ("look soon", LOOK),
+    "3": ("silent", ACT),
+    "4": ("fails", ACT),
+    "5": ("not scraped", LOOK),
+    "6": ("no service", PLAIN),
+}
+"""How a model's service stands: by the alerts that fire, and whether a replica is scraped, or was in the last week."""
 STAGE = {"0": ("not running", "transparent"), "1": ("running", "blue")}
 HEALTH = {"0": ("not healthy", ACT), "1": ("healthy", FINE)}
 SCRAPED = {"0": ("not scraped", ACT), "1": ("scraped", FINE)}
@@ -58,6 +69,7 @@ __all__ = [
     "OUTCOMES",
     "REASONS",
     "SCRAPED",
+    "SERVICE",
     "SEVERITIES",
     "STAGE",
     "STANDING",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from catwalk.assets.drift_windows import USUAL, DriftWindows
 from catwalk.environment import checkout, env_file
 from catwalk.environment.addresses import HOST, PORTS, port_variable
 from catwalk.environment.former_names import under_new_names
@@ -31,10 +32,13 @@ class Settings:
     ports: Mapping[str, int] = field(default_factory=lambda: dict(PORTS))
     interval: str = "10s"
     """How often Prometheus scrapes and evaluates."""
+    windows: DriftWindows = USUAL
+    """Of the rules of drift."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Reads ``CATWALK_HOME``, ``CATWALK_PORT_*`` and ``CATWALK_SCRAPE_INTERVAL``; the last two from the home too.
+        """Reads ``CATWALK_HOME``, and from the home too ``CATWALK_PORT_*``, ``CATWALK_SCRAPE_INTERVAL`` and
+        ``CATWALK_DRIFT_WINDOWS``.
 
         Raises:
             StackError: a value makes no sense; the message names the variable.
@@ -54,7 +58,7 @@ class Settings:
         interval = environment.get("CATWALK_SCRAPE_INTERVAL") or "10s"
         if not re.fullmatch(r"[1-9]\d*s", interval):
             raise StackError(f"CATWALK_SCRAPE_INTERVAL must be whole seconds such as 10s, not {interval!r}")
-        return cls(home, ports, interval)
+        return cls(home, ports, interval, _windows(environment, interval))
 
     @property
     def run(self) -> Path:
@@ -100,6 +104,14 @@ def own_settings(home: Path) -> dict[str, str]:
     if "CATWALK_HOME" in own:
         raise StackError(f"{path} can't set CATWALK_HOME, the folder that it lies in; set that in the environment")
     return own
+
+
+def _windows(environment: Mapping[str, str], interval: str) -> DriftWindows:
+    name = "CATWALK_DRIFT_WINDOWS"
+    try:
+        return DriftWindows.read(name, environment.get(name) or "1h,1d", int(interval[:-1]))
+    except ConfigError as error:
+        raise StackError(str(error)) from error
 
 
 def _home(text: str) -> Path:

@@ -19,6 +19,7 @@ import psutil
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from catwalk.assets.drift_windows import USUAL, DriftWindows
 from catwalk.clients import access
 from catwalk.clients.airflow_api import AirflowApi
 from catwalk.environment.addresses import PORTS
@@ -32,8 +33,9 @@ from stack.native.supervisor import Supervisor
 from stack.parts.health import monitoring_password
 from stack.settings import PROJECT, Settings
 from tests.support.servers import free_port, s3_server, s3_store, wait_until
+from tests.support.traffic import small_champion
 
-__all__ = ["s3_server", "s3_store", "wait_until"]
+__all__ = ["s3_server", "s3_store", "small_champion", "wait_until"]
 """Fixtures and helpers that come from elsewhere."""
 os.environ.update(without_proxy(os.environ, ()))  # whoever runs the tests may have a proxy for what is outside
 # Tests import some hundred modules in each of their workers, and start some hundred processes that import them too.
@@ -49,6 +51,7 @@ WHOLE_STACK, SERVICES_ONLY = "whole stack", "services only"
 SHARED = {
     "tests/integration/test_dag.py": WHOLE_STACK,
     "tests/integration/test_posture.py": WHOLE_STACK,
+    "tests/integration/test_retraining.py": WHOLE_STACK,
     "tests/stack/test_control.py": WHOLE_STACK,
     "tests/stack/test_compose_airflow.py": WHOLE_STACK,
     "tests/integration/test_telemetry.py": SERVICES_ONLY,
@@ -169,7 +172,10 @@ class RunningStack:
 
 @contextmanager
 def running_stack(
-    parts: list[str] | None, own_settings: dict[str, str] | None = None, interval: str = "1s"
+    parts: list[str] | None,
+    own_settings: dict[str, str] | None = None,
+    interval: str = "1s",
+    windows: DriftWindows = USUAL,
 ) -> Iterator[RunningStack]:
     """A stack that scrapes each second, or as it is told, in a home of its own that goes when it ends.
 
@@ -177,7 +183,7 @@ def running_stack(
     and every 30 s as with Airflow's own default, for that takes most of what an idle Airflow does.
     """
     home = Path(tempfile.mkdtemp(prefix="catwalk-test-"))
-    settings = Settings(home, free_ports(), interval=interval)
+    settings = Settings(home, free_ports(), interval=interval, windows=windows)
     lines = [f"{name}={value}\n" for name, value in {**QUIET, **(own_settings or {})}.items()]
     (home / "local.env").write_text("".join(lines))
     try:
@@ -234,6 +240,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "CATWALK_TASK_RETRIES": "1",
         "CATWALK_RETRY_DELAY_SECONDS": "3",
+        "CATWALK_SERVE_MODEL": "mlp-synthetic",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
     }

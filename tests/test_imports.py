@@ -29,6 +29,7 @@ WRONG = {
         "catwalk.ledger.models.champion",
     ),
     "A service counts by its model's reference": ("catwalk/service/shift.py", "catwalk.service.counts"),
+    "A server answers by the version that it holds": ("catwalk/serving/inputs.py", "catwalk.serving.holder"),
     "A metric becomes a point, and a point a line": ("catwalk/telemetry/points.py", "catwalk.telemetry.emitter"),
     "Telemetry is given records and reads no ledger": ("catwalk/telemetry/observer.py", "catwalk.ledger.runs"),
     "The courier writes down before it delivers": (

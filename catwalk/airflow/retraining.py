@@ -23,6 +23,7 @@ from catwalk.airflow.tasks import (
     open_ledger,
     param,
     publish_run,
+    requested,
     run_id_of,
     timetable,
 )
@@ -127,11 +128,14 @@ def _run_stage(trainable: Trainable, stage: Stage, schedule: str, limits: Limits
 
     context = get_current_context()
     dag_run = context["dag_run"]
-    trigger: Trigger = "schedule" if dag_run.run_type == "scheduled" else "manual"
     config = trainable.config.from_flat(dict(context["params"]))
     ledger, observer = open_ledger()
+    request = requested(ledger, trainable.plan(config).model, dag_run)
+    by_hand: Trigger = "alert" if request else "manual"
+    trigger: Trigger = "schedule" if dag_run.run_type == "scheduled" else by_hand
     origin = dag_run.dag_id, dag_run.run_id
-    told: dict[str, Any] = {"observer": observer, "schedule": schedule, "limits": limits, "begins": begins(dag_run)}
+    told: dict[str, Any] = {"observer": observer, "schedule": schedule, "limits": limits}
+    told |= {"begins": begins(dag_run), "request": request}
     run = open_run(ledger, run_id_of(dag_run), trainable, config, trigger, *origin, **told)
     STAGE_FUNCTIONS[stage](run, observer)
     return run

@@ -18,6 +18,7 @@ from catwalk.errors import CatwalkError, TransientError
 from catwalk.knobs import Bounds, Knob
 
 if TYPE_CHECKING:
+    from catwalk.ledger.records.retraining import RequestRecord
     from catwalk.ledger.runs import Ledger, Run
     from catwalk.telemetry.observer import Observer
 
@@ -119,6 +120,25 @@ def run_id_of(dag_run: Any, map_index: int | None = -1) -> str:
 def begins(dag_run: Any) -> datetime:
     """The time that a DAG run is for: its logical date, or without one, when it was due; the same at every try."""
     found: datetime = dag_run.logical_date or dag_run.run_after
+    return found
+
+
+def requested(ledger: Ledger, model: str, dag_run: Any) -> RequestRecord | None:
+    """The episode whose retraining a DAG run is; None: no alert has asked for it.
+
+    The first of its runs claims the episode. Another one is skipped, whatever has made Airflow start it: it may have
+    been restored from a backup, and asked again.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from catwalk.ledger.model_names import spelling
+    from catwalk.ledger.records.retraining import ClaimRecord
+    from catwalk.retraining.episodes import asked_for, claim
+
+    named = spelling(model)
+    found = asked_for(ledger.store, named, dag_run.run_id)
+    if found and not claim(ledger.store, named, found.number, ClaimRecord(run_id_of(dag_run), dag_run.run_id)):
+        raise AirflowSkipException(f"another run has retrained {named} for episode {found.number} already")
     return found
 
 

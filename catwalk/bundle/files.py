@@ -9,7 +9,7 @@ import yaml
 
 from catwalk import assets
 from catwalk.bundle import alertmanager, dashboards, page, rules
-from catwalk.bundle.options import Options
+from catwalk.bundle.options import SCRAPE_SECONDS, Options
 from catwalk.bundle.promql import Scope, rewritten
 
 _TARGETS = {
@@ -49,7 +49,7 @@ def contents(options: Options) -> dict[str, str]:
         ConfigError: an option names a threshold that there is none of.
     """
     made = rules.rendered(options)
-    ours = rules.scope(options, rules.committed())
+    ours = rules.scope(options, rules.committed(options.windows))
     return {
         "README.md": page.text(options, made),
         "airflow/metrics.env": f"{HEAD}\n{_AIRFLOW}",
@@ -69,8 +69,8 @@ def _scrape(options: Options) -> str:
     jobs = [
         {
             "job_name": job,
-            "scrape_interval": "10s",
-            "scrape_timeout": "10s",
+            "scrape_interval": f"{SCRAPE_SECONDS}s",
+            "scrape_timeout": f"{SCRAPE_SECONDS}s",
             "sample_limit": 200_000,
             "extra_scrape_metrics": True,
             "static_configs": [

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from catwalk.assets.drift_windows import USUAL, DriftWindows
 from catwalk.environment import urls
 from catwalk.errors import ConfigError
 from catwalk.ledger.model_names import spelling
 from catwalk.telemetry import catalogue
 
+SCRAPE_SECONDS = 10
+"""How often our jobs are scraped and our rules evaluated, which windows of rules are made for."""
 PARTS = ("exporter", "statsd_exporter", "courier")
 """Catwalk's own servers, by the names of their jobs in our own stack."""
 STACK = ("stack", "catwalk")
@@ -50,6 +53,8 @@ class Options:
     """Owners of models who are told of these models' alerts by a receiver of their own."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Name of a threshold → the value that replaces its default."""
+    windows: DriftWindows = USUAL
+    """Of the rules of drift."""
     own_stack: bool = True
     """Whether alerts watch Catwalk's own servers."""
     shared_statsd: bool = False

@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 
-from catwalk import assets
+from catwalk.assets import drift_windows
+from catwalk.assets.drift_windows import USUAL, DriftWindows
 from catwalk.bundle import blocks
-from catwalk.bundle.options import STACK, Options
+from catwalk.bundle.options import SCRAPE_SECONDS, STACK, Options
 from catwalk.bundle.promql import Scope, rewritten
 from catwalk.clients.episodes import WATCHDOGS
 from catwalk.errors import ConfigError
@@ -19,8 +20,8 @@ from catwalk.errors import ConfigError
 _, WATCHDOG = WATCHDOGS
 _RENAMED = {"Watchdog": WATCHDOG, "TargetDown": "CatwalkTargetDown"}
 """Alerts that kube-prometheus has too. A guest's own Watchdog may be routed to who calls out when it stops."""
-_INTERVAL = "10s"
-"""Windows of our rules are made for it, whatever the interval of that Prometheus is."""
+_INTERVAL = f"{SCRAPE_SECONDS}s"
+"""Whatever the interval of that Prometheus is."""
 _OWN_STACK = ("telemetry_statsd", "telemetry_stack")
 """Groups of alerts that watch Catwalk's own servers."""
 _PRINTED_QUERY = re.compile(r'printf "([^"]+)"(?=[^{}]*\| query)')
@@ -55,10 +56,9 @@ def alert_name(ours: str) -> str:
     return _RENAMED.get(ours, ours)
 
 
-def committed() -> list[RuleFile]:
-    """The rules of our own stack."""
-    folder = assets.path("prometheus/rules")
-    return [RuleFile(path.name, yaml.safe_load(path.read_text())["groups"]) for path in sorted(folder.glob("*.yml"))]
+def committed(windows: DriftWindows = USUAL) -> list[RuleFile]:
+    """The rules of our own stack, with these windows of drift."""
+    return [RuleFile(path.name, yaml.safe_load(windows.rules(path))["groups"]) for path in drift_windows.files()]
 
 
 def scope(options: Options, files: list[RuleFile]) -> Scope:
@@ -73,7 +73,7 @@ def rendered(options: Options) -> list[RuleFile]:
     Raises:
         ConfigError: a threshold is set that there is none of.
     """
-    files = committed()
+    files = committed(options.windows)
     ours = scope(options, files)
     thresholds = _chosen(options.thresholds, files)
     return [RuleFile(file.name, list(_groups(file, options, ours, thresholds))) for file in files]

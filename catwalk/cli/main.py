@@ -19,7 +19,9 @@ from catwalk.cli.commands import (
     models,
     reference,
     reports,
+    retraining,
     runs,
+    serve,
     service,
     telemetry,
     training,
@@ -111,7 +113,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rollback": models.rollback,
     "fetch": models.fetch,
     "predict": training.predict,
+    "serve": serve.serve,
     "traffic": service.traffic,
+    "labels": service.labels,
     "doctor": telemetry.doctor,
     "alerts": alerts.alerts,
     "silence": alerts.silence,
@@ -125,6 +129,7 @@ for name, command in COMMANDS.items():
 
 app.add_typer(watched.models, name="models")
 app.add_typer(reference.reference, name="reference")
+app.add_typer(retraining.retraining, name="retraining")
 
 if __name__ == "__main__":
     main()

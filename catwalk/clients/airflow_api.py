@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from http.client import HTTPException
 from typing import Any
 
 from catwalk.environment.proxies import fetch_part
@@ -40,6 +41,15 @@ class AirflowError(CatwalkError):
 
 class AirflowFaultError(AirflowError):
     """Something went wrong inside Airflow; trying again may help."""
+
+
+class AirflowRefusedError(AirflowError):
+    """Airflow answers that it won't."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+        """Of the answer, 4xx."""
 
 
 @dataclass
@@ -95,8 +105,9 @@ class AirflowApi:
                     f"Airflow at {self.url} answers {path} with {error.code}; see its log"
                 ) from error
             remedy = "; correct CATWALK_AIRFLOW_USER and CATWALK_AIRFLOW_PASSWORD" if error.code in (401, 403) else ""
-            raise AirflowError(f"Airflow at {self.url} answers {path} with {error.code}{remedy}") from error
-        except (OSError, ValueError) as error:
+            told = f"Airflow at {self.url} answers {path} with {error.code}{remedy}"
+            raise AirflowRefusedError(told, error.code) from error
+        except (OSError, ValueError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise AirflowError(f"Airflow at {self.url} does not answer ({reason}); is it running?") from error
 

@@ -14,6 +14,8 @@ PORTS = {
     "alertmanager": 9093,
     "exporter": 9180,
     "courier": 9181,
+    "serve": 9182,
+    "serve_metrics": 9183,
     "grafana": 3000,
 }
 """Default ports; ``CATWALK_PORT_<NAME>`` changes one. `statsd` takes UDP and TCP."""

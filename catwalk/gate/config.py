@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from catwalk.knobs import Section, number
+from catwalk.knobs import Section, number, setting
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,21 @@ class GateConfig(Section):
     """Largest size of the weights that may ship, in bytes; empty: any."""
     inference_seconds_cap: float | None = number(None, 0.0, 3_600.0, above=True)
     """Longest time to score 1,000 examples that may ship, in seconds; empty: any."""
+    serve_check: Literal["on", "off"] = setting("on")
+    """Whether a model that would ship is asked in a server process of its own first."""
+    serve_p99_seconds_cap: float | None = number(1.0, 0.0, 3_600.0, above=True)
+    """There, the longest time that one request in a hundred may take, in seconds; empty: any."""
+    serve_start_seconds_cap: float | None = number(120.0, 0.0, 3_600.0, above=True)
+    """Longest time until such a server is ready, in seconds; empty: any."""
+    serve_memory_bytes_cap: int | None = number(None, 1, 10**15)
+    """Most memory that it may use, in bytes; empty: any."""
 
 
 LIMITS = (
     "loss_growth_ratio", "generalisation_gap_ratio", "validation_loss_rise_ratio", "epochs_since_best",
     "headline_regression_ratio", "runs_blocked", "champion_age_seconds", "class_share_distance_ratio",
     "dataset_statistic_change_ratio", "schedule_grace_seconds", "duration_ratio", "duration_excess_seconds",
-    "service_error_ratio", "service_duration_seconds",
+    "service_error_ratio", "service_duration_seconds", "service_headline_ratio", "service_labels_age_seconds",
 )  # fmt: skip
 """Limits of alerts that a model may have of its own, by their names in ``prometheus/rules/thresholds.yml``."""
 

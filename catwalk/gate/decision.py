@@ -35,10 +35,11 @@ _BLOCKING = {
     "better": "worse",
     "class_regression": "class",
     "slice_regression": "class",
+    "serves": "serves",
 }
 """Check → the reason to hold when it fails; what ends in ``_floor`` is a floor."""
 _THERE = "Every artifact is there, with the right hash, and all models saw the same test examples"
-_GRAVEST = ("floor", "calibration", "worse", "class")
+_GRAVEST = ("floor", "calibration", "worse", "class", "serves")
 _BETTER: dict[str, Verdict] = {
     "better": "passed", "worse": "failed", "indistinguishable": "inconclusive", "inconclusive": "inconclusive",
 }  # fmt: skip
@@ -51,6 +52,7 @@ _REASONS = {
     "calibration": "its probabilities are not to be trusted",
     "worse": "worse than what was shipped before",
     "class": "a class or slice got worse",
+    "serves": "it does not serve as it was tested",
     "inconclusive": "neither better nor surely within the margin",
     "no_better": "no better than the champion, which harms nobody",
     "anchor_stale": "as good as the champion on newer data, but the anchor that would vouch for it is stale",

@@ -179,6 +179,8 @@ def _first_summary(record: RunRecord) -> SummaryRecord:
         classes=record.classes,
         problem=str(record.problem.get("kind", "")),
         ships=record.ships,
+        alert=record.alert,
+        episode=record.episode,
         owner=record.owner,
         links=record.links,
         unit=str(record.problem.get("unit", "")),

@@ -13,7 +13,7 @@ from heapq import nlargest
 from operator import attrgetter
 from typing import TypeGuard
 
-from catwalk.codec import from_json
+from catwalk.codec import from_json, many_records
 from catwalk.environment import variables
 from catwalk.ledger import summary_index
 from catwalk.ledger.records.summary import SummaryRecord
@@ -112,7 +112,9 @@ class Summaries:
             changed = _with_few_missing(changed, indexed, one_by_one)
         bodies = self._bodies(changed, indexed)
         unchanged = {key: self._cache[key] for key, etag in entries.items() if self._etag(key) == etag}
-        self._cache = unchanged | {key: (stored.etag, _decode(key, stored.body)) for key, stored in bodies.items()}
+        with many_records():
+            decoded = {key: (stored.etag, _decode(key, stored.body)) for key, stored in bodies.items()}
+        self._cache = unchanged | decoded
         self._loose |= {key for key, stored in bodies.items() if indexed.get(key) != stored}
         if one_by_one is None and len(self._loose) >= summary_index.WORTHWHILE:
             self._write_index(listed, bodies)

@@ -14,6 +14,7 @@ import logging
 import zlib
 from collections.abc import Mapping
 
+from catwalk.codec import many_records
 from catwalk.errors import StoreError
 from catwalk.storage.store import Store, Stored
 
@@ -35,7 +36,7 @@ def read(store: Store) -> dict[str, Stored]:
     if found is None:
         return {}
     try:
-        with gzip.open(io.BytesIO(found.body)) as lines:
+        with gzip.open(io.BytesIO(found.body)) as lines, many_records():
             return {key: Stored(text.encode(), etag) for key, etag, text in map(json.loads, lines)}
     except (OSError, EOFError, zlib.error, ValueError, TypeError, AttributeError) as error:
         log.warning("%s is damaged and not used: %s", KEY, error)

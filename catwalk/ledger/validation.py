@@ -41,8 +41,8 @@ def _check(hint: Any) -> Check:
     if origin is Literal:
         return lambda value: value in arguments
     if origin in (Union, types.UnionType):
-        options = [_check(option) for option in arguments]
-        return lambda value: any(fits(value) for fits in options)
+        first, *others = [_check(option) for option in arguments]
+        return lambda value: first(value) or any(fits(value) for fits in others)
     if origin is list:
         of_item = _check(arguments[0])
         return lambda value: isinstance(value, list) and all(map(of_item, value))
@@ -60,4 +60,4 @@ def _check(hint: Any) -> Check:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and not _LONE_SURROGATE.search(value)
+    return isinstance(value, str) and (value.isascii() or not _LONE_SURROGATE.search(value))

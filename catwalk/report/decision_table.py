@@ -20,6 +20,7 @@ _NAMES = {
     "not_inferior_champion": "not inferior to the champion",
     "not_inferior_anchor": "not inferior to the anchor",
     "anchor_fresh": "anchor as good as ever",
+    "serves": "serves as it was tested",
 }
 _DIFFERENCES = ("better", "not_inferior_champion", "not_inferior_anchor")
 """Checks whose value is a difference of the headline metric, positive where the challenger is better; what begins so
@@ -76,7 +77,7 @@ def _value(check: CheckRecord, value: float | None, problem: Problem) -> str:
         return f"p = {value:.2g}"
     if check.check == "model_bytes":
         return f"{value:,.0f} bytes"
-    if check.check == "inference_seconds":
+    if check.check in ("inference_seconds", "serves"):
         return f"{value:.3f} s"
     if check.check == "test_set_size":
         return problem.metrics[0].change(value).removeprefix("+")

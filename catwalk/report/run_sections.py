@@ -161,6 +161,8 @@ def _key_figures(facts: Facts, now: float) -> Iterator[tuple[str, Content]]:
     yield "started", moment(summary.started)
     yield "took", duration(max(0.0, end - summary.started))
     yield "trigger", " ".join(part for part in (record.trigger, record.dag_id) if part)
+    if record.alert:
+        yield "asked for by", f"{record.alert}, episode {record.episode}"
     if record.dag_run_id:
         yield "DAG run", record.dag_run_id
     if record.sweep:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -18,12 +19,30 @@ from catwalk.ledger.records.reference import FeatureReference, ReferenceRecord
 from catwalk.problems.scores import log_probabilities
 from catwalk.service import pictures
 from catwalk.service.bins import Place, place_of
+from catwalk.service.calibration import chance_of
 from catwalk.telemetry.catalogue import SERVICE_SECONDS
 
 Row = Sequence[Any]
 _PLAIN = (float, int, str, list, tuple)
 _PROBABLE = 1e-3
 """By how much probabilities may miss a sum of 1."""
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """Answers whose chance p of being right is known."""
+
+    predictions: int = 0
+    right: float = 0.0
+    """Expected number of right ones: sum of p."""
+    variance: float = 0.0
+    """Of that number: sum of p (1 − p)."""
+
+    def plus(self, chances: Iterable[float]) -> Estimated:
+        """With further ones."""
+        found = list(chances)
+        variance = sum(chance * (1 - chance) for chance in found)
+        return Estimated(self.predictions + len(found), self.right + sum(found), self.variance + variance)
 
 
 @dataclass(frozen=True)
@@ -36,6 +55,8 @@ class Snapshot:
     seconds: float
     bins: list[list[int]]
     """Of each feature, in the reference's order."""
+    estimated: Estimated
+    """Of the answers whose chance of being right is known."""
 
 
 class Counted:
@@ -61,6 +82,7 @@ class Counts:
         self.errors = 0
         self.durations = [0] * (len(SERVICE_SECONDS) + 1)
         self.seconds = 0.0
+        self.estimated = Estimated()
         self.lock = Lock()
         self._inputs = [each for each in self.features if each.feature.side == "input"]
         self._answers = {each.feature.name: each for each in self.features if each.feature.side == "prediction"}
@@ -69,6 +91,7 @@ class Counts:
         self._width = len(columns)
         self._positions = [columns.index(name) for name in self._names]
         self._classes = reference.classes
+        self._chance = chance_of(reference)
 
     def count(self, inputs: Iterable[Any], outputs: Iterable[Any], seconds: float | None = None) -> None:
         """Predictions that were made together.
@@ -82,8 +105,11 @@ class Counts:
         answers = list(outputs)
         for answer in answers:
             met += self._of_answer(answer)
+        chances = self._chances(answers)
         with self.lock:
             self.predictions += len(answers)
+            if chances:
+                self.estimated = self.estimated.plus(chances)
             for counted, index in met:
                 counted.bins[index] += 1
             if seconds is not None:
@@ -99,7 +125,8 @@ class Counts:
         """All that was counted so far."""
         with self.lock:
             bins = [counted.bins.copy() for counted in self.features]
-            return Snapshot(self.predictions, self.errors, self.durations.copy(), self.seconds, bins)
+            durations = self.durations.copy()
+            return Snapshot(self.predictions, self.errors, durations, self.seconds, bins, self.estimated)
 
     def _took(self, seconds: float) -> None:
         self.durations[bisect_left(SERVICE_SECONDS, seconds)] += 1
@@ -125,6 +152,20 @@ class Counts:
         except Exception:
             return (None,)
 
+    def answers(self, outputs: Iterable[Any]) -> list[tuple[Any, Any]]:
+        """Of each answer, as :meth:`outputs` gives them: the class and its confidence, or the score; None where it
+        can't be read."""
+        return [self._told(answer) for answer in outputs]
+
+    def _told(self, answer: Any) -> tuple[Any, Any]:
+        if self.reference.kind != "multiclass":
+            return _single(answer), None
+        try:
+            found = self._of_class(answer)
+        except Exception:
+            return None, None
+        return found["class"], found.get("confidence")
+
     def _of_inputs(self, row: Any) -> Iterable[tuple[Counted, int]]:
         if hasattr(row, "keys"):
             return [(each, each.place(_value(row, name))) for each, name in zip(self._inputs, self._names, strict=True)]
@@ -146,6 +187,16 @@ class Counts:
         except Exception:
             found = {"class": None, "confidence": None}
         return [(each, each.place(found[name])) for name, each in self._answers.items() if name in found]
+
+    def _chances(self, answers: Iterable[Any]) -> Sequence[float]:
+        """Of being right, of those that tell it."""
+        if self._chance is None:
+            return ()
+        found = []
+        for answer in answers:
+            with suppress(Exception):  # it was no answer
+                found.append(self._chance(answer))
+        return [chance for chance in found if chance is not None]
 
     def _of_class(self, answer: Any) -> Mapping[str, Any]:
         if not isinstance(answer, list | tuple):

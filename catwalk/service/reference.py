@@ -20,6 +20,7 @@ from catwalk.ledger.runs import Run
 from catwalk.problems import arrays
 from catwalk.problems.interface import Problem
 from catwalk.problems.scores import log_probabilities
+from catwalk.service import calibration as calibrations
 from catwalk.service import pictures, shift
 from catwalk.service.bins import place_of, text
 from catwalk.storage.store import Store
@@ -36,7 +37,12 @@ _LEAST_COVERED = 0.5
 
 
 def make(
-    run: Run, problem: Problem, inputs: Any = None, scores: Any = None, floor: float = shift.GROSS
+    run: Run,
+    problem: Problem,
+    inputs: Any = None,
+    scores: Any = None,
+    floor: float = shift.GROSS,
+    labels: Any = None,
 ) -> ReferenceRecord:
     """The reference of a run's model.
 
@@ -46,11 +52,13 @@ def make(
         inputs: of n held-out examples; see :meth:`catwalk.tracking.handle.TrackedRun.reference`.
         scores: the model's answers to them.
         floor: the least shift that matters.
+        labels: the truth, which accuracy in service is estimated by.
 
     Raises:
         InputError: one line that names the argument, what was expected and what came.
     """
     check_floor(floor)
+    calibration = None if labels is None or scores is None else calibrations.fitted(problem, labels, scores)
     kind = _kind(inputs)
     columns = _columns(inputs) if kind else {}
     kept, left = _watched(columns)
@@ -69,6 +77,7 @@ def make(
         left_out=left,
         created=time.time(),
         columns=list(columns),
+        calibration=calibration,
     )
     if record.fault:
         raise InputError(f"reference: expected inputs or scores of held-out examples; {record.fault}")

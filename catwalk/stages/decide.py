@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import cache, partial
 
 from catwalk.errors import ArtifactError
-from catwalk.ledger.records.decision import DecisionRecord
+from catwalk.knobs import stored_section
+from catwalk.ledger.records.decision import CheckRecord, DecisionRecord
 from catwalk.ledger.runs import Run, with_decision
 from catwalk.stages.lifecycle.attempts import already_done, attempt
 from catwalk.storage.swap import swap
@@ -37,14 +39,18 @@ def _decide(run: Run, check: Callable[[], None]) -> DecisionRecord:
     if evaluation is None:
         raise ArtifactError(f"run {run.run_id} was not tested yet; test comes before decide")
     from catwalk.gate.baselines import dataset_of, incumbents, ruling, standing
+    from catwalk.gate.decision import ruled
     from catwalk.gate.exposures import count_decision
     from catwalk.gate.promotion import put_into_place
 
     decisions = count_decision(run, dataset_of(run))
+    served = cache(partial(_served, run, check))
 
     def step() -> DecisionRecord:
         current, problem = standing(run)
         result = ruling(run, evaluation, current[0] if current else None, problem)
+        if result.decision == "ship":
+            result = ruled([*result.checks, served()])
         put_into_place(run, current, result)
         return DecisionRecord(
             decision=result.decision,
@@ -58,3 +64,20 @@ def _decide(run: Run, check: Callable[[], None]) -> DecisionRecord:
         )
 
     return swap(f"the champion of {run.record.model}", step, check)
+
+
+def _served(run: Run, check: Callable[[], None]) -> CheckRecord:
+    """Whether the model does in a server process what it did in the test."""
+    from catwalk.gate.config import GateConfig
+    from catwalk.gate.served import does_not_serve, not_asked, serves
+    from catwalk.serving import candidate
+
+    config = stored_section(GateConfig, run.record.config, "gate")
+    if config.serve_check == "off":
+        return not_asked("serve_check is off")
+    if absent := candidate.missing():
+        return not_asked(absent)
+    try:
+        return serves(candidate.ask(run, config.serve_start_seconds_cap, check), config)
+    except candidate.NotServedError as error:
+        return does_not_serve(str(error).rstrip("."))

@@ -50,7 +50,7 @@ def test(run: Run, observer: Observer) -> None:
         logits = trainable.problem.checked(answers, len(labels))
         run.store.put(run.key("predictions.safetensors"), save({"logits": logits, "labels": labels}))
         pictures = previews.store(run, trainable, arrays, logits, labels)
-        _refer(run, trainable, arrays, logits)
+        _refer(run, trainable, arrays, logits, labels)
         score = trainable.problem.evaluate(logits, labels, training.model_sha256, dataset.sha256, seconds)
         record = run.put_once("evaluation.json", replace(score, previews_sha256=pictures))
         log.info("%s", table(record))
@@ -59,13 +59,13 @@ def test(run: Run, observer: Observer) -> None:
         this.summarise(lambda summary: with_evaluation(summary, record))
 
 
-def _refer(run: Run, trainable: Trainable, inputs: Arrays, logits: Any) -> None:
+def _refer(run: Run, trainable: Trainable, inputs: Arrays, logits: Any, labels: Any) -> None:
     """Keeps how inputs and answers look, for a service to be compared with. What can't be watched costs the reference,
     not the run."""
     from catwalk.service import reference
 
     try:
-        found = reference.make(run, trainable.problem, reference.watched(inputs), logits)
+        found = reference.make(run, trainable.problem, reference.watched(inputs), logits, labels=labels)
     except InputError as error:
         log.warning("no reference for a service: %s", error)
         return

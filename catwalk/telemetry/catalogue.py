@@ -1,9 +1,9 @@
 """Every metric of Catwalk, declared once: emitter, mapping, exporter, rules and documentation all take it from here.
 
-Metrics reach Prometheus by four transports. By *StatsD* travels what happens while a stage runs; from the *exporter*
+Metrics reach Prometheus by five transports. By *StatsD* travels what happens while a stage runs; from the *exporter*
 Prometheus scrapes what is so, read from the ledger; from the *courier*, what became of notifications; from each
-*service* that has a PredictionMonitor, what its model is asked and answers. Airflow's own metrics are in
-:mod:`catwalk.telemetry.airflow_metrics`.
+*service* that has a PredictionMonitor, what its model is asked and answers; from each `catwalk serve`, how the server
+itself does. Airflow's own metrics are in :mod:`catwalk.telemetry.airflow_metrics`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-Transport = Literal["statsd", "exporter", "courier", "service"]
+Transport = Literal["statsd", "exporter", "courier", "service", "serve"]
 Kind = Literal["gauge", "counter", "histogram", "info"]
 Unit = Literal["", "seconds", "bytes", "ratio", "examples", "examples_per_second"]
 
@@ -314,6 +314,37 @@ MODEL_DATASET = _info(
     "The dataset that the model was trained and tested on, by role; the value is 1.",
 )
 
+# --- By the exporter: models in service, by their labels --------------------------------------------------------------
+REALISED_METRIC = _exporter_gauge(
+    "catwalk_realised_metric",
+    ("model", "version", "metric", "window", "bound"),
+    "The headline of a version's predictions of the last 7 and 28 days, by the labels that came for them: its value, "
+    "and the bounds of its 95 % interval (low, high).",
+)
+REALISED_PREDICTIONS = _exporter_gauge(
+    "catwalk_realised_predictions", ("model", "version", "window"), "Predictions that this is made of."
+)
+REALISED_DAY = _exporter_gauge(
+    "catwalk_realised_day_metric",
+    ("model", "version", "metric", "day", "bound"),
+    "The same of the predictions of each of the last 28 days, in UTC.",
+)
+LOGGED_PREDICTIONS = _exporter_gauge(
+    "catwalk_logged_predictions",
+    ("model", "version", "outcome"),
+    "Predictions of the last 28 days, as the log tells of them: served, which is logged, sampled_out, dropped and lost "
+    "together; and labelled.",
+)
+LABELS = _exporter_gauge(
+    "catwalk_labels_stored",
+    ("model", "outcome"),
+    "What has become of the labels in the ledger: joined, unknown (no such prediction), conflicting, repeated, "
+    "revised, unreadable; and served_twice, predictions whose id an earlier one has.",
+)
+LABELS_LAST = _exporter_gauge(
+    "catwalk_labels_last_timestamp_seconds", ("model",), "When the last label came that was joined.", "seconds"
+)
+
 # --- By the exporter: runs --------------------------------------------------------------------------------------------
 RUN_INFO = _info(
     "catwalk_run_info",
@@ -551,6 +582,38 @@ COURIER_DEADMAN = Metric(
     "1 for the state of the dead-man watch: waiting (nothing heard yet), well, silent, or planned (an announced stop).",
     ("state",),
 )
+RETRAINING_STATE = Metric(
+    "catwalk_retraining_state",
+    "courier",
+    "gauge",
+    "1 for the state of a model's retraining on request: idle, wanted, running, watched, cooling, or breaker.",
+    ("model", "state"),
+)
+RETRAINING_WAITING = Metric(
+    "catwalk_retraining_waiting",
+    "courier",
+    "gauge",
+    "1 while a model's retraining on request waits for a part that does not answer.",
+    ("model",),
+)
+RETRAINING_REFUSALS = Metric(
+    "catwalk_retraining_refusals_total",
+    "courier",
+    "counter",
+    "Alerts that asked for a retraining and did not get it: off, cooldown, budget, breaker, paused, no_newer_data, or "
+    "resolved_first.",
+    ("model", "reason"),
+)
+RETRAINING_BUDGET = Metric(
+    "catwalk_retraining_budget_left", "courier", "gauge", "Runs that alerts may still ask for this week.", ("model",)
+)
+RETRAINING_STRIKES = Metric(
+    "catwalk_retraining_strikes",
+    "courier",
+    "gauge",
+    "Retrainings on request in a row that have not helped.",
+    ("model",),
+)
 
 # --- By a service: a model in use -------------------------------------------------------------------------------------
 _SERVED = ("model", "version")
@@ -587,6 +650,28 @@ SERVICE_BIN = _of_service(
     (*_FEATURE, "bin"),
     "Inputs and predictions, by feature and by the bins of the version's reference, missing and other included.",
 )
+SERVICE_ESTIMATED = _of_service(
+    "catwalk_service_estimated_total",
+    "counter",
+    _SERVED,
+    "Predictions of a classifier whose chance of being right is known by their scores.",
+)
+SERVICE_ESTIMATED_RIGHT = _of_service(
+    "catwalk_service_estimated_right_total", "counter", _SERVED, "Expected number of right ones: sum of their chances."
+)
+SERVICE_ESTIMATED_VARIANCE = _of_service(
+    "catwalk_service_estimated_variance_total",
+    "counter",
+    _SERVED,
+    "Variance of the number of right ones: sum of p (1 - p) of their chances p.",
+)
+SERVICE_LOG = _of_service(
+    "catwalk_service_log_total",
+    "counter",
+    (*_SERVED, "outcome"),
+    "Predictions for the log: logged, sampled_out, or dropped since they could not be written in time. All are 0 of a "
+    "service that has no log.",
+)
 SERVICE_MEMORY = _of_service(
     "catwalk_service_memory_bytes", "gauge", _SERVED, "Resident memory of the process that serves.", "bytes"
 )
@@ -619,11 +704,60 @@ REFERENCE_LEVEL = _of_service(
     _SERVED,
     "Normal quantile at which each feature is tested each hour, so that all of them raise 0.25 false alarms a year.",
 )
+REFERENCE_ACCURACY = _of_service(
+    "catwalk_reference_accuracy_ratio",
+    "gauge",
+    _SERVED,
+    "Share of right answers to the labelled examples that the version's accuracy is estimated by.",
+    "ratio",
+)
+REFERENCE_CONFIDENCE = _of_service(
+    "catwalk_reference_confidence_ratio",
+    "gauge",
+    _SERVED,
+    "Mean chance of being right of the answers to these, by the scaled scores.",
+    "ratio",
+)
+REFERENCE_CALIBRATION_ERROR = _of_service(
+    "catwalk_reference_calibration_error_ratio",
+    "gauge",
+    _SERVED,
+    "Expected calibration error of that chance.",
+    "ratio",
+)
+REFERENCE_LABELLED = _of_service(
+    "catwalk_reference_labelled_examples", "gauge", _SERVED, "Labelled examples that it is estimated by.", "examples"
+)
 REFERENCE_LEFT_OUT = _of_service(
     "catwalk_reference_left_out",
     "gauge",
     _SERVED,
     "Columns of the inputs that are not watched: beyond 50, or of a kind that has no bins.",
+)
+
+
+# --- By `catwalk serve`, beside what its PredictionMonitor counts -----------------------------------------------------
+SERVER_ANSWERS = Metric(
+    "catwalk_server_answers_total",
+    "serve",
+    "counter",
+    "Answers to requests for predictions, by their HTTP status: refusals too, which make no prediction.",
+    ("model", "code"),
+)
+SERVER_CHAMPION_CHECKED = Metric(
+    "catwalk_server_champion_checked_timestamp_seconds",
+    "serve",
+    "gauge",
+    "When the server last learned from the ledger which version is the champion, Unix time; 0: never yet.",
+    ("model",),
+    "seconds",
+)
+SERVER_MODEL_REFUSED = Metric(
+    "catwalk_server_model_refused",
+    "serve",
+    "gauge",
+    "The version that should answer, and could not be loaded: the one before it goes on; the value is 1.",
+    ("model", "version"),
 )
 
 METRICS: tuple[Metric, ...] = tuple(value for value in vars().values() if isinstance(value, Metric))

@@ -189,7 +189,9 @@ class TrackedRun:
         told = "the test is not stored: call run.test(…) again"
         return _kept(session, told, lambda: testing.store(session, labels, scores, keys, inputs, parts, named))
 
-    def reference(self, inputs: Any = None, scores: Any = None, *, floor: float = 0.5) -> ReferenceRecord | None:
+    def reference(
+        self, inputs: Any = None, scores: Any = None, *, labels: Any = None, floor: float = 0.5
+    ) -> ReferenceRecord | None:
         """Stores what inputs and answers look like where all is well; :class:`catwalk.PredictionMonitor` compares a
         service with it.
 
@@ -197,6 +199,8 @@ class TrackedRun:
             inputs: of n held-out examples, 5,000 or so: (n, columns), a data frame, name → column, or pictures, (n,
                 height, width). Of columns the first 50 are watched; which are not, the record says.
             scores: the model's answers to them, as :meth:`test` takes them.
+            labels: the truth of them, (n,): a classifier's accuracy in service is estimated by how sure it is there,
+                and how sure and right here; 1,000 examples at least.
             floor: the least shift that raises an alarm, about as PSI counts it. 0.5 is far: what a service is asked is
                 seldom balanced as a test set is.
 
@@ -210,7 +214,7 @@ class TrackedRun:
             return None
         from catwalk.service import reference
 
-        record = reference.make(session.run, session.problem, inputs, scores, floor)
+        record = reference.make(session.run, session.problem, inputs, scores, floor, labels)
         told = "the reference is not stored: call run.reference(…) again"
         return _kept(session, told, lambda: reference.store(session.run, record))
 

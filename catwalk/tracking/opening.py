@@ -19,6 +19,7 @@ from catwalk.gate.limits import Threshold
 from catwalk.ledger import model_names
 from catwalk.ledger.attempts import begin
 from catwalk.ledger.models.watched import check_name, note, with_limits
+from catwalk.ledger.records.retraining import ClaimRecord
 from catwalk.ledger.records.run import KeyRecord, RunRecord
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import Ledger, Run, new_run_id, seed_of, touched
@@ -26,6 +27,7 @@ from catwalk.ledger.summaries import shown_state, stalled_seconds
 from catwalk.problems import describe
 from catwalk.problems.interface import Problem
 from catwalk.redaction import without_credentials
+from catwalk.retraining.episodes import asked_for, claim
 from catwalk.storage.opening import open_store_or_local
 from catwalk.storage.store import Patience, Store
 from catwalk.storage.swap import swap
@@ -205,6 +207,7 @@ def _mark_open(store: Store, model: str, run_id: str) -> None:
 
 def _opened(store: Store, record: RunRecord, identity: Identity, observer: Observer) -> Run:
     found = _claimed(store, record.model, identity.key) if identity.key else KeyRecord("", new_run_id())
+    request = asked_for(store, record.model, identity.dag_run_id) if identity.trigger == "manual" else None
     commit, dirty = versions.git_state(Path.cwd())
     whole = replace(
         record,
@@ -213,7 +216,9 @@ def _opened(store: Store, record: RunRecord, identity: Identity, observer: Obser
         versions=versions.installed(),
         run_id=found.run_id,
         seed=seed_of(found.run_id),
-        trigger=identity.trigger,
+        trigger="alert" if request else identity.trigger,
+        alert=request.alert if request else "",
+        episode=request.number if request else 0,
         dag_id=identity.dag_id,
         dag_run_id=identity.dag_run_id,
         ships=identity.ships,
@@ -226,7 +231,10 @@ def _opened(store: Store, record: RunRecord, identity: Identity, observer: Obser
         from catwalk.replay.room import with_room
 
         whole = with_room(store, whole, [0])
-    return ledger.create(whole)
+    run = ledger.create(whole)
+    if request:  # the first run that logs for it is the one that is judged
+        claim(store, record.model, request.number, ClaimRecord(run.run_id, identity.dag_run_id))
+    return run
 
 
 def _claimed(store: Store, model: str, key: str) -> KeyRecord:

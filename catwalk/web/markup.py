@@ -89,7 +89,11 @@ def card(*parts: Content, css: str = "") -> Html:
 
 
 def table(
-    header: Sequence[Content], rows: Iterable[Sequence[Content]], css: Sequence[str] = (), stacked: bool = False
+    header: Sequence[Content],
+    rows: Iterable[Sequence[Content]],
+    css: Sequence[str] = (),
+    stacked: bool = False,
+    labels: Sequence[str] = (),
 ) -> Html:
     """A table that scrolls sideways where it is too wide.
 
@@ -98,15 +102,22 @@ def table(
         rows: cells; the first of each row is its header.
         css: a class a column.
         stacked: on a phone, cells of class `words` go below the others.
+        labels: a name a column; if given, on a phone each row is a block of named values.
     """
     classes = [*css, *[""] * (len(header) - len(css))]
+    names = [*labels, *[""] * (len(header) - len(labels))]
 
     def line(cells: Sequence[Content], tag: str) -> str:
         tags = ["th" if index == 0 else tag for index in range(len(cells))]
-        return "".join(element(t, cell, c).text for t, cell, c in zip(tags, cells, classes, strict=True))
+        named = [{"data-label": name} if t == "td" else {} for t, name in zip(tags, names, strict=True)]
+        shown = zip(tags, cells, classes, named, strict=True)
+        return "".join(element(t, cell, c, **attributes).text for t, cell, c, attributes in shown)
 
     body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
-    head, css_class = f"<thead><tr>{line(header, 'th')}</tr></thead>", "wide" + " stacked" * stacked
+    head, css_class = (
+        f"<thead><tr>{line(header, 'th')}</tr></thead>",
+        f"wide{' stacked' * stacked}{' named' * bool(labels)}",
+    )
     return Html(f'<div class="{css_class}"><table>{head}<tbody>{body}</tbody></table></div>')
 
 
@@ -133,7 +144,7 @@ def document(title: str, *body: Html, navigation: Html | None = None, css: str =
         body: what it shows.
         navigation: its first line, if any.
         css: classes of what is below that.
-        refresh_seconds: how often it loads itself anew; 0: never.
+        refresh_seconds: how often it reloads; 0: never.
     """
     refresh = f'<meta http-equiv="refresh" content="{refresh_seconds}">' if refresh_seconds else ""
     inner = element("main", Html("\n".join(part.text for part in body)), css)

@@ -32,7 +32,7 @@ class Service(Protocol):
         """Ends them."""
 
 
-S = TypeVar("S", bound=ThreadingHTTPServer)
+S = TypeVar("S")
 T = TypeVar("T", bound=Service)
 
 
@@ -61,6 +61,13 @@ class Handler(BaseHTTPRequestHandler):
     def _page(self, status: int, content: str | bytes) -> None:
         body = content if isinstance(content, bytes) else content.encode(errors="replace")
         self._answer(status, body, "text/html")
+
+    def _redirect(self, address: str) -> None:
+        """Sends a browser to another address of this server."""
+        self.send_response(303)
+        self.send_header("Location", address)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _answer(self, status: int, body: bytes, kind: str) -> None:
         self.send_response(status)

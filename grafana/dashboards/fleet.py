@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from grafana import board, words
 from grafana.panels import LOOK, About, joined, link, mapped, query, run_links, tile
-from grafana.queries import outcome
+from grafana.queries import outcome, service_state
 from grafana.sources import sources
 from grafana.transformations import Column
 
@@ -63,6 +63,7 @@ _LOOKS = {
 }
 ATTENTION = " or ".join(f"{value} * {_models(which)}" for value, which in _LOOKS.items())
 """The first that holds of a model; words.FLEET has their names."""
+SERVICE = service_state()
 STANDING = f"2 * {RETIRED} or {WAITS} or 0 * {KNOWN}"
 DESCRIPTION = _one(_INFO, "kind, owner, schedule")
 LAST_RUN = f"1000 * {_one(_RUN, 'run_id, state')}"
@@ -166,6 +167,7 @@ DASHBOARD = board.board(
                 query(FIRING, "G", table=True),
                 query(GRAVEST, "H", table=True),
                 query(STANDING, "I", table=True),
+                query(SERVICE, "J", table=True),
             ],
             [
                 Column("Value #A", "Look", {**mapped(words.FLEET), "custom.width": 100, "custom.align": "left"}),
@@ -173,6 +175,7 @@ DASHBOARD = board.board(
                 Column("owner", "Owner", {"custom.width": 105}),
                 Column("Value #G", "Firing", {"custom.width": 60}),
                 Column("alertname", "Gravest alert", {"links": [_RUNBOOK], "custom.minWidth": 205}),
+                Column("Value #J", "Service", {**mapped(words.SERVICE), "custom.width": 90, "custom.align": "left"}),
                 Column("state", "Last run", {**mapped(words.STATES), "custom.width": 85}),
                 Column("Value #C", "Started", {"unit": "dateTimeFromNow", "custom.width": 115}),
                 Column("Value #D", "Next due", {"unit": "dateTimeFromNow", "custom.width": 95}),

@@ -28,6 +28,7 @@ from grafana.queries import (
     known,
     of_part,
     outcome,
+    service_state,
     started,
 )
 from grafana.sources import SERVERS, sources
@@ -55,6 +56,7 @@ def attention(area: str, *jobs: str) -> str:
 
 ACCURACY_IN_SERVICE = f"max({in_service('catwalk_model_accuracy_ratio')})"
 LAST_STATE = f"topk(1, max by (state) (exporter:last_run_started_timestamp_seconds:held{{{_MODEL}}}))"
+SERVICE = f'{service_state(_MODEL)} or on () 6 * max(ALERTS{{alertname="Watchdog", alertstate="firing"}})'
 SINCE_SUCCESS = f"time() - max(last_over_time(catwalk_last_success_timestamp_seconds{{{_MODEL}}}[{REMEMBERED}]))"
 FIRING = 'max by (alertname, alertstate, severity, area, model) (ALERTS{severity=~"critical|warning|info", area!=""})'
 _RECENT = f'{_MODEL}, run_id=~"$recent"'
@@ -74,7 +76,7 @@ _NOT_KNOWN = "nothing is known; the exporter may not have been scraped."
 
 
 def _lamp(area: str, question: str, *jobs: str) -> stat.Panel:
-    about = About(area.capitalize(), question, "no alert rule is evaluated.", "none", 4, 4)
+    about = About(area.capitalize(), question, "no alert rule is evaluated.", "none", 3, 4)
     return tile(about, query(attention(area, *jobs), now=True), mappings=mapping(words.ATTENTION))
 
 
@@ -102,6 +104,19 @@ DASHBOARD = board.board(
             "Does an alert about the measurements themselves fire? No data: a server is not scraped.",
             *SERVERS,
         ),
+        tile(
+            About(
+                "Service",
+                "How does the model's service stand, by its alerts that fire and its replicas that are scraped? Not "
+                "scraped: none is, and one was in the last week.",
+                "no replica is scraped, and no alert rule is evaluated.",
+                "none",
+                3,
+                4,
+            ),
+            query(SERVICE, now=True),
+            mappings=mapping(words.SERVICE),
+        ).links([panel_link("In use", SERVICE_LINK)]),
         tile(
             About(
                 "Champion's test",

@@ -13,7 +13,9 @@ Environment: `CATWALK_MONITORING_PASSWORD`; `CATWALK_PORT_COURIER`; `CATWALK_DEA
 `CATWALK_CALLOUT_COMMAND` and the files of :mod:`catwalk.notifications.receivers`, by which it calls out;
 `CATWALK_HEARTBEAT_URL`, `CATWALK_HEARTBEAT_SECONDS` (60), what is fetched while all is well; `CATWALK_GRAFANA_URL` and
 `CATWALK_GRAFANA_TOKEN` for annotations; `CATWALK_COURIER_RETRY_SECONDS` (5), the pause after the first failure of
-these, doubled after each further one.
+these, doubled after each further one. Where `CATWALK_STORE` names a ledger, alerts may have models retrained, as people
+allow (:mod:`catwalk_courier.retraining`): `CATWALK_AIRFLOW_URL`, `CATWALK_AIRFLOW_USER` and `CATWALK_AIRFLOW_PASSWORD`;
+`CATWALK_PROMETHEUS_URL` and `CATWALK_ALERTMANAGER_URL`; `CATWALK_RETRAINING_SECONDS` (15), between two looks.
 """
 
 from __future__ import annotations

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as PrometheusFamily
 from prometheus_client.registry import Collector
 
+from catwalk.ledger.records.retraining import REFUSALS, SlotRecord
+from catwalk.ledger.records.retraining import STATES as RETRAINING_STATES
+from catwalk.retraining.transitions import budget_left
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from catwalk_courier.deadman import STATES, State
 
+Samples = dict[tuple[Metric, tuple[str, ...]], float]
 HEARTBEAT = "heartbeat"
 """The channel of pings to an outside watch."""
 
@@ -28,6 +33,8 @@ class Gauges:
     state: State
     pending: Mapping[str, int]
     """Channel → deliveries to be made."""
+    slots: Mapping[str, SlotRecord] = field(default_factory=dict)
+    """Model → what its retraining on request is at."""
 
 
 class Metrics(Collector):
@@ -68,12 +75,14 @@ class Metrics(Collector):
     def collect(self) -> Iterator[PrometheusFamily]:
         gauges = self._gauges()
         with self._lock:
-            samples: dict[tuple[Metric, tuple[str, ...]], float] = dict(self._counts)
+            samples: Samples = dict(self._counts)
         samples[catalogue.COURIER_WATCHDOG_SILENCE, ()] = gauges.silence
         for state in STATES:
             samples[catalogue.COURIER_DEADMAN, (state,)] = float(state == gauges.state)
         for channel in {*self._channels, *gauges.pending}:
             samples[catalogue.COURIER_PENDING, (channel,)] = gauges.pending.get(channel, 0)
+        for slot in gauges.slots.values():
+            samples |= _of_retraining(slot)
         for metric in catalogue.by_transport("courier"):
             kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
             family = kind(metric.name, metric.help, labels=metric.labels)
@@ -81,3 +90,14 @@ class Metrics(Collector):
                 if counted is metric:
                     family.add_metric(labels, value)
             yield family
+
+
+def _of_retraining(slot: SlotRecord) -> Samples:
+    model = slot.model
+    return {
+        **{(catalogue.RETRAINING_STATE, (model, state)): float(state == slot.state) for state in RETRAINING_STATES},
+        **{(catalogue.RETRAINING_REFUSALS, (model, name)): slot.refusals.get(name, 0) for name in REFUSALS},
+        (catalogue.RETRAINING_WAITING, (model,)): float(bool(slot.waiting)),
+        (catalogue.RETRAINING_BUDGET, (model,)): budget_left(slot, time.time()),
+        (catalogue.RETRAINING_STRIKES, (model,)): slot.strikes,
+    }

@@ -1,4 +1,4 @@
-"""The courier's page: what fires now, and what was. Made to be read on a phone."""
+"""The courier's page: alerts that are firing, and the history of notifications. Made to be read on a phone."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from catwalk.clients.episodes import WATCHDOGS, Episode, subject, unix_time
 from catwalk.web.markup import Content, Html, document, element, joined, link
 from catwalk.web.values import moment, span
 from catwalk_courier.deadman import State, Watch
-from catwalk_courier.runbooks import LINKS
+from catwalk_courier.runbooks import around
 
 _REFRESH_SECONDS = 30
 _ANNOTATED = (("runbook_url", "What to do"), ("dashboard", "Dashboard"))
 _LOOKS = {"critical": "bad", "warning": "warn"}
-"""Severity → how an alert that fires looks."""
+"""Severity → how a firing alert looks."""
 _CLOCK = "%Y-%m-%d %H:%M UTC"
 
 
@@ -32,16 +32,18 @@ def index(
         firing: what Alertmanager says; None where it does not answer.
         history: newest first.
         watch: of the dead-man.
-        state: what is to be said of it.
+        state: the dead-man's state.
         now: Unix time.
         exporter_url: where runs have their pages.
     """
     body = [element("h1", "Notifications"), _watchdog(watch, state, now), element("h2", "Firing now")]
     body += _firing(firing, history, now, exporter_url)
-    everything = joined("Newest first; ", element("code", "catwalk alerts --history"), " has all.")
-    body += [element("h2", "Told so far"), element("p", everything, "quiet")]
-    body += [_article(episode, "told", now, exporter_url) for episode in history] or [element("p", "Nothing yet.")]
-    return document("Catwalk notifications", *body, navigation=LINKS, refresh_seconds=_REFRESH_SECONDS)
+    everything = joined("Newest first. ", element("code", "catwalk alerts --history"), " lists all of them.")
+    body += [element("h2", "Notification history"), element("p", everything, "quiet")]
+    nothing = element("p", "No notification has been sent yet.")
+    body += [_article(episode, "sent", now, exporter_url) for episode in history] or [nothing]
+    header = around("Notifications")
+    return document("Catwalk notifications", *body, navigation=header, refresh_seconds=_REFRESH_SECONDS)
 
 
 def _firing(
@@ -50,28 +52,31 @@ def _firing(
     known = [alert for alert in firing or () if alert.labels.get("alertname") not in WATCHDOGS]
     shown = [(_as_episode(alert), alert.state) for alert in known]
     if firing is None:
-        yield element("p", "Alertmanager does not answer: this is what it last told.", "bad")
+        yield element("p", "Alertmanager does not answer. These are the alerts that it last reported.", "bad")
         shown = [(episode, "active") for episode in history if episode.ended is None]
     for episode, note in shown:
         yield _article(episode, note, now, exporter_url)
     if not shown:
-        yield element("p", "Nothing fires.", "good")
+        yield element("p", "No alerts are firing.", "good")
 
 
 def not_found() -> str:
     """For any other address."""
     body = element("p", "There is no such page.")
-    return document("Not found", element("h1", "Not found"), body, navigation=LINKS)
+    return document("Not found", element("h1", "Not found"), body, navigation=around(""))
 
 
 def _watchdog(watch: Watch, state: State, now: float) -> Html:
     ago = "" if watch.heard is None else f", last heard {span(now - watch.heard)} ago"
-    silent = f"The Watchdog is silent{ago}: Prometheus or Alertmanager has stopped, and nobody hears of any alert. "
+    silent = f"The Watchdog is silent{ago}. Prometheus or Alertmanager is down, and no alert reaches anybody. "
     said: dict[State, tuple[str, Content]] = {
-        "well": ("good", f"The alarm chain works: Watchdog heard {span(now - (watch.heard or now))} ago."),
-        "waiting": ("quiet", f"The Watchdog was not heard yet, in {span(watch.silence)} of listening."),
+        "well": ("good", f"Alerting works: the Watchdog was last heard {span(now - (watch.heard or now))} ago."),
+        "waiting": ("quiet", f"Waiting for the first Watchdog, for {span(watch.silence)} so far."),
         "silent": ("bad", joined(silent, link("/runbooks/Watchdog", "What to do"))),
-        "planned": ("quiet", f"Stopped on purpose until {moment(watch.planned_until, _CLOCK)}."),
+        "planned": (
+            "quiet",
+            f"Planned stop until {moment(watch.planned_until, _CLOCK)}: a silent Watchdog calls nobody.",
+        ),
     }
     css, text = said[state]
     return element("p", text, css)
@@ -82,14 +87,14 @@ def _article(episode: Episode, note: str, now: float, exporter_url: str) -> Html
 
     Args:
         episode: its beginning and, if it is over, its end.
-        note: told, active, silenced or inhibited.
+        note: sent, active, silenced or inhibited.
         now: Unix time.
         exporter_url: where runs have their pages.
     """
     over, muted = episode.ended is not None, note if note in ("silenced", "inhibited") else ""
     look = "quiet" if over or muted else _LOOKS.get(episode.severity, "")
     words = ["resolved" if over else episode.severity, muted, episode.name]
-    description = "" if note == "told" else episode.annotations.get("description", "")
+    description = "" if note == "sent" else episode.annotations.get("description", "")
     parts = [
         element("p", element("b", " · ".join(filter(None, words)), look)),
         element("p", episode.annotations.get("summary") or episode.name, "big"),
@@ -103,9 +108,9 @@ def _article(episode: Episode, note: str, now: float, exporter_url: str) -> Html
 
 def _since(episode: Episode, note: str, now: float) -> str:
     since = f"since {moment(episode.started, _CLOCK)} ({span(now - episode.started)} ago)"
-    if note != "told":
+    if note != "sent":
         return since
-    lasted = "fires" if episode.ended is None else f"over after {span(episode.ended - episode.started)}"
+    lasted = "firing" if episode.ended is None else f"resolved after {span(episode.ended - episode.started)}"
     return f"{since}, {lasted}"
 
 

@@ -8,14 +8,19 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 from catwalk import assets
-from catwalk.web.markup import Html, document, element, joined, link, navigation
+from catwalk.environment.parts import public_url
+from catwalk.web.header import header
+from catwalk.web.markup import Html, document, element, joined, link
 
 FOLDER = assets.path("prometheus/runbooks")
 CONTAINERS = assets.path("prometheus/containers.md")
 """What the native commands of all runbooks are in containers; ends each page."""
-LINKS = navigation(link("/", "Notifications"), link("/runbooks/", "Runbooks"))
-"""Leads through all of the courier's pages."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,80}")
+
+
+def around(here: str) -> Html:
+    """The header of a page of the courier."""
+    return header(here, public_url("exporter"), "")
 
 
 def names(folder: Path = FOLDER) -> list[str]:
@@ -26,8 +31,8 @@ def names(folder: Path = FOLDER) -> list[str]:
 def index(folder: Path = FOLDER) -> str:
     """A page with a link to each."""
     items = [element("li", _entry(folder, name)) for name in names(folder)]
-    shown = element("ul", joined(*items)) if items else element("p", "There are none yet.")
-    return document("Runbooks", element("h1", "Runbooks"), shown, navigation=LINKS, css="prose")
+    shown = element("ul", joined(*items)) if items else element("p", "There are no runbooks.")
+    return document("Runbooks", element("h1", "Runbooks"), shown, navigation=around("Runbooks"), css="prose")
 
 
 def _entry(folder: Path, name: str) -> Html:
@@ -46,7 +51,7 @@ def runbook(name: str, folder: Path = FOLDER) -> str | None:
     # Raw HTML stays text: a runbook is Markdown and nothing else.
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     html = Html(markdown.render(f"{path.read_text()}\n{CONTAINERS.read_text()}"))
-    return document(name, html, navigation=LINKS, css="prose")
+    return document(name, html, navigation=around("Runbooks"), css="prose")
 
 
 def _first_sentence(folder: Path, name: str) -> str:

@@ -22,6 +22,9 @@ from catwalk.environment.proxies import fetch_outside
 from catwalk.errors import ConfigError
 from catwalk.notifications import receivers
 from catwalk.notifications.receivers import EVERYBODY, Channels
+from catwalk.storage.opening import VARIABLE as STORE
+from catwalk.storage.opening import open_store
+from catwalk.storage.store import Store as Ledger
 from catwalk.telemetry import catalogue
 from catwalk_courier import pages
 from catwalk_courier.deadman import DeadMan, Event, Limits, Watch
@@ -32,6 +35,7 @@ from catwalk_courier.delivery.transports import TIMEOUT
 from catwalk_courier.journal.store import GRAFANA, KEPT_SECONDS, Store
 from catwalk_courier.metrics import HEARTBEAT, Gauges, Metrics
 from catwalk_courier.payload import Message
+from catwalk_courier.retraining.retrainer import Retrainer
 
 log = logging.getLogger("catwalk.courier")
 
@@ -55,11 +59,16 @@ class Settings:
     heartbeat_seconds: float = 60.0
     retry_seconds: float = 5.0
     """After the first failure of a delivery."""
+    ledger: Ledger | None = None
+    """Where the slots of retraining on request are; None: no alert can ask for one."""
+    retraining_seconds: float = 15.0
+    """Between two looks at them."""
 
     @classmethod
     def from_environment(cls) -> Settings:
         """Reads `CATWALK_HOME`, `CATWALK_MONITORING_PASSWORD`, `CATWALK_DEADMAN_*`, `CATWALK_HEARTBEAT_*`,
-        `CATWALK_COURIER_RETRY_SECONDS`, `CATWALK_GRAFANA_*`, and the files of the receivers.
+        `CATWALK_COURIER_RETRY_SECONDS`, `CATWALK_GRAFANA_*`, `CATWALK_STORE`, `CATWALK_RETRAINING_SECONDS`, and the
+        files of the receivers.
 
         Raises:
             ConfigError: a value or a file makes no sense, or there is no password.
@@ -80,6 +89,8 @@ class Settings:
             heartbeat_url=_heartbeat_url(),
             heartbeat_seconds=variables.seconds("CATWALK_HEARTBEAT_SECONDS", cls.heartbeat_seconds),
             retry_seconds=variables.seconds("CATWALK_COURIER_RETRY_SECONDS", cls.retry_seconds),
+            ledger=open_store() if os.environ.get(STORE) else None,
+            retraining_seconds=variables.seconds("CATWALK_RETRAINING_SECONDS", cls.retraining_seconds),
         )
 
 
@@ -115,6 +126,11 @@ class Service:
             Courier(self.store, name, deliver, settings.retry_seconds, self._count)
             for name, deliver in deliveries.items()
         ]
+        self._retrainer = (
+            Retrainer(self.store, settings.ledger, settings.retraining_seconds, settings.grafana is not None)
+            if settings.ledger
+            else None
+        )
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -122,6 +138,8 @@ class Service:
         self.deadman.start()
         for courier in self._couriers:
             courier.start()
+        if self._retrainer:
+            self._retrainer.start()
         if self._settings.heartbeat_url:
             threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
@@ -130,6 +148,8 @@ class Service:
         self._stopped.set()
         for courier in self._couriers:
             courier.stop()
+        if self._retrainer:
+            self._retrainer.stop()
         self.deadman.stop()
 
     def take(self, message: Message) -> None:
@@ -183,7 +203,8 @@ class Service:
         }
 
     def _gauges(self) -> Gauges:
-        return Gauges(self.deadman.watch.silence, self.deadman.state(), self.store.pending())
+        slots = self._retrainer.slots() if self._retrainer else {}
+        return Gauges(self.deadman.watch.silence, self.deadman.state(), self.store.pending(), slots)
 
     def _call_out(self, event: Event, watch: Watch) -> Mapping[str, Mapping[str, Any]]:
         content = callout.message(event, watch, part_url("courier"))
@@ -197,6 +218,8 @@ class Service:
     def _wake(self) -> None:
         for courier in self._couriers:
             courier.wake()
+        if self._retrainer:
+            self._retrainer.wake()
 
     def _beat(self) -> None:
         """Tells an outside watch that all is well, for as long as it is: it can notice that this host has died."""

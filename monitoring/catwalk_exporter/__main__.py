@@ -2,9 +2,10 @@
 
     python -m catwalk_exporter [--host 127.0.0.1] [--port 9180] [--refresh 5]
 
-Besides `/metrics` it serves `/healthz`, an index of runs at `/`, the models at `/models`, and of each run its report at
-`/runs/<run_id>` with `/runs/<run_id>/figures/<name>.png`, and what is known of it now at `/runs/<run_id>/facts`, which
-also stands in for a report that is not there: of a run that has ended, one is built when somebody looks.
+Besides `/metrics` it serves `/healthz`, the list of runs at `/`, comparisons of runs at
+`/compare?run=<run_id>&run=<run_id>`, the models at `/models`, and of each run its report at `/runs/<run_id>` with
+`/runs/<run_id>/figures/<name>.png`, and what is known of it now at `/runs/<run_id>/facts`, which also stands in for a
+report that is not there: of a run that has ended, one is built when somebody looks, as a comparison is.
 
 Environment: `CATWALK_STORE` and boto3's variables; `CATWALK_PORT_EXPORTER`; `CATWALK_STATSD` for the canary;
 `CATWALK_AIRFLOW_URL` (unset: no Airflow is watched), and `CATWALK_AIRFLOW_USER` and `CATWALK_AIRFLOW_PASSWORD` to see

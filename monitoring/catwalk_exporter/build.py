@@ -1,9 +1,10 @@
-"""Builds one run's report, in a process of its own: matplotlib stays out of the exporter, and what goes wrong too.
+"""Builds the report of a run or the comparison of several, in a process of its own: matplotlib stays out of the
+exporter, and what goes wrong too.
 
-    python -m catwalk_exporter.build RUN FOLDER
+    python -m catwalk_exporter.build FOLDER RUN [RUN...]
 
-The report goes into the ledger. Where that refuses it, as it refuses credentials that may only read, it goes into the
-folder, and a line on standard output says why.
+A report goes into the ledger. Where that refuses it, as it refuses credentials that may only read, it goes into the
+folder, and a line on standard output says why. A comparison always goes into the folder; its first run is the baseline.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,10 +32,13 @@ MEMORY_BYTES = 2**30
 @entry_point("catwalk report")
 def main() -> None:
     """Entry point."""
-    run_id, folder = sys.argv[1:]
+    folder, *run_ids = sys.argv[1:]
     _limit()
     try:
-        _build(Ledger(open_store()).run(run_id), Path(folder))
+        if len(run_ids) == 1:
+            _build(Ledger(open_store()).run(run_ids[0]), Path(folder))
+        else:
+            _compare(run_ids, Path(folder))
     except MemoryError:
         raise CatwalkError(f"it takes more than {MEMORY_BYTES // 2**20:,} MiB of memory") from None
 
@@ -52,6 +57,14 @@ def _build(run: Run, folder: Path) -> None:
         return
     if _version(run) != before:  # its next attempt may have ended meanwhile, and nobody would build that one's report
         run.store.delete(run.key("report.html"))
+
+
+def _compare(run_ids: Sequence[str], folder: Path) -> None:
+    with extras.required("report"):
+        from catwalk.report.comparison.differences import compare
+        from catwalk.report.comparison.page import build
+    page = build(compare(open_store(), run_ids), run_address="/runs/{}")
+    (folder / "report.html").write_bytes(page.html)
 
 
 def _version(run: Run) -> float:

@@ -1,4 +1,4 @@
-"""Reports that are built because somebody looks: one at a time, each in a process of its own."""
+"""Reports and comparisons that are built because somebody looks: one at a time, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ from dataclasses import dataclass, field
 
 from catwalk_exporter.workplace import workplace
 
+RunIds = tuple[str, ...]
+"""One run, whose report is meant, or several that are compared, the baseline first."""
+Version = tuple[float, ...]
+"""Of each of these runs what changes when it does."""
+
 log = logging.getLogger("catwalk.exporter")
 
 REST_SECONDS = 600.0
@@ -28,15 +33,15 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 class Outcome:
     """What came of building a report that is not in the ledger."""
 
-    version: float
-    """Of the run that it is about."""
+    version: Version
+    """Of the runs that it is about."""
     failure: str = ""
     """Why there is none, in a line."""
     files: dict[str, bytes] = field(default_factory=dict)
     """Path within the run's folder → what the ledger has refused to take."""
     since: float = field(default_factory=time.monotonic)
 
-    def stands(self, version: float) -> bool:
+    def stands(self, version: Version) -> bool:
         """Whether it still says what is so."""
         return version == self.version and not (self.failure and time.monotonic() - self.since > REST_SECONDS)
 
@@ -50,36 +55,44 @@ class Builds:
     def __init__(self, command: tuple[str, ...] = (sys.executable, "-m", "catwalk_exporter.build")) -> None:
         """
         Args:
-            command: what builds; a run id and a folder follow.
+            command: what builds; a folder and the ids of runs follow.
         """
         self._command = command
         self._lock = threading.Lock()
         self._busy = self._stopped = False
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
-        self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
+        self._outcomes: OrderedDict[RunIds, Outcome] = OrderedDict()
 
-    def ask(self, run_id: str, version: float) -> Outcome | None:
+    def known(self, run_ids: RunIds, version: Version) -> Outcome | None:
+        """What came of a build, if there was one of this version; see :meth:`ask`."""
+        with self._lock:
+            known = self._outcomes.get(run_ids)
+            if known is None or not known.stands(version):
+                return None
+            self._outcomes.move_to_end(run_ids)
+            return known
+
+    def ask(self, run_ids: RunIds, version: Version) -> Outcome | None:
         """What came of the build of a report that the ledger lacks; None: it has begun, or will; ask again.
 
         Args:
-            run_id: a run that is in the ledger, and has ended.
-            version: changes when the run does; what came of another version no longer counts.
+            run_ids: runs that are in the ledger; a single one has ended.
+            version: changes when a run does; what came of another version no longer counts.
         """
+        if known := self.known(run_ids, version):
+            return known
         with self._lock:
-            known = self._outcomes.get(run_id)
-            if known and known.stands(version):
-                return known
             if not (self._busy or self._stopped):
                 self._busy = True
-                self._thread = threading.Thread(target=self._build, args=(run_id, version), name="build", daemon=True)
+                self._thread = threading.Thread(target=self._build, args=(run_ids, version), name="build", daemon=True)
                 self._thread.start()
         return None
 
     def file(self, run_id: str, path: str) -> bytes | None:
         """A file of a report that the ledger has refused; None: there is none."""
         with self._lock:
-            known = self._outcomes.get(run_id)
+            known = self._outcomes.get((run_id,))
         return known.files.get(path) if known else None
 
     def stop(self) -> None:
@@ -91,29 +104,29 @@ class Builds:
         if self._thread:
             self._thread.join(1.0)
 
-    def _build(self, run_id: str, version: float) -> None:
+    def _build(self, run_ids: RunIds, version: Version) -> None:
         try:
-            failure, files = self._built(run_id)
+            failure, files = self._built(run_ids)
         except Exception as error:  # such as a full disk; no other report would be built any more
             failure, files = f"{type(error).__name__}: {error}", {}
         with self._lock:
             self._busy, self._process = False, None
-            self._outcomes.pop(run_id, None)
+            self._outcomes.pop(run_ids, None)
             if failure or files:
-                self._outcomes[run_id] = Outcome(version, failure, files)
+                self._outcomes[run_ids] = Outcome(version, failure, files)
             while len(self._outcomes) > _REMEMBERED:
                 self._outcomes.popitem(last=False)
         if failure:
-            log.warning("the report of %s could not be built: %s", run_id, failure)
+            log.warning("%s could not be built: %s", _subject(run_ids), failure)
 
-    def _built(self, run_id: str) -> tuple[str, dict[str, bytes]]:
+    def _built(self, run_ids: RunIds) -> tuple[str, dict[str, bytes]]:
         """Why it failed, or the files that the ledger has refused; neither where it has taken them."""
         with workplace() as folder:
             with self._lock:
                 if self._stopped:
                     return "", {}
                 self._process = process = subprocess.Popen(
-                    [*self._command, run_id, str(folder)],
+                    [*self._command, str(folder), *run_ids],
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,
@@ -124,8 +137,13 @@ class Builds:
             if process.returncode:
                 return _failure(process.returncode, said), {}
             files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")}
-        log.info("built the report of %s%s", run_id, f", kept here: {refusal.strip()}" if files else "")
+        log.info("built %s%s", _subject(run_ids), f", kept here: {refusal.strip()}" if refusal else "")
         return "", files
+
+
+def _subject(run_ids: RunIds) -> str:
+    """What is built, for the log."""
+    return f"the report of {run_ids[0]}" if len(run_ids) == 1 else f"the comparison of {', '.join(run_ids)}"
 
 
 def _failure(code: int, said: str) -> str:

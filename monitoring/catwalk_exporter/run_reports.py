@@ -5,10 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from catwalk.report import NAVIGATION
 from catwalk.storage.store import Store
-from catwalk.web.markup import link, navigation
-from catwalk_exporter.pages import ALL_RUNS
 
 _REMEMBERED_BYTES = 32 * 2**20
 _READERS = 4
@@ -16,12 +13,6 @@ _READERS = 4
 
 class BusyError(Exception):
     """So many requests wait for the store already that another one would only wait as well."""
-
-
-def linked(run_id: str, body: bytes) -> bytes:
-    """A run's report with links to what lies around it."""
-    links = navigation(ALL_RUNS, link(f"/runs/{run_id}/facts", "Facts as of now"))
-    return body.replace(NAVIGATION.encode(), links.text.encode(), 1)
 
 
 class RunReports:
@@ -38,14 +29,13 @@ class RunReports:
         self._remembered: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
 
     def page(self, run_id: str) -> bytes | None:
-        """A run's report, :func:`linked`; None where it has none.
+        """A run's report; None where it has none.
 
         Raises:
             StoreError: the store could not be read.
             BusyError: too many wait for it.
         """
-        body = self._read(f"runs/{run_id}/report.html")
-        return None if body is None else linked(run_id, body)
+        return self._read(f"runs/{run_id}/report.html")
 
     def figure(self, run_id: str, name: str) -> bytes | None:
         """One of its figures as PNG; None where there is none. Raises as :meth:`page` does."""

@@ -14,7 +14,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -22,16 +22,17 @@ from catwalk.clients.airflow_health import AirflowHealth
 from catwalk.errors import CatwalkError, StoreError
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import RUN_ID
-from catwalk.ledger.summaries import shown_state
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Patience
 from catwalk.web import serving
-from catwalk_exporter import model_pages, pages
 from catwalk_exporter.builds import Builds
 from catwalk_exporter.canary import Canary
 from catwalk_exporter.disks import disks
 from catwalk_exporter.exposition import Exposition, Facts, Settings
-from catwalk_exporter.run_reports import BusyError, RunReports, linked
+from catwalk_exporter.pages import comparison, models, run_facts, run_list, run_query
+from catwalk_exporter.pages.run_facts import Notice
+from catwalk_exporter.pages.view import QueryError, View
+from catwalk_exporter.run_reports import BusyError, RunReports
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
 from catwalk_exporter.workplace import remove_abandoned
 
@@ -105,6 +106,11 @@ class Exporter:
     def reading(self) -> Reading:
         """How the reading of the ledger goes."""
         return self._reading
+
+    def view(self) -> View:
+        """What pages show at this moment."""
+        reading = self._reading
+        return View(reading.snapshot, self.settings, time.time(), reading.store_up(time.monotonic()))
 
     @property
     def renders(self) -> bool:
@@ -215,81 +221,114 @@ class Handler(serving.Handler):
     _RUN: ClassVar = re.compile(rf"/runs/({RUN_ID.pattern})(?:/|/(facts)/?|/figures/([a-z_]+)\.png)?")
 
     def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        exporter = self.server.exporter
-        reading, now = exporter.reading, time.time()
-        up = reading.store_up(time.monotonic())
+        path, _, parameters = self.path.encode("latin-1").decode(errors="replace").partition("?")
+        view = self.server.exporter.view()
         run = self._RUN.fullmatch(path)
-        summary = reading.snapshot.summary(run[1]) if run else None
+        summary = view.snapshot.summary(run[1]) if run else None
         figure = run[3] if run else None
         if path == "/metrics":
-            text = exporter.text
-            if text is None:
-                self._answer(503, b"the ledger has not been read yet\n", "text/plain")
-            else:
-                self._answer(200, text, "text/plain; version=0.0.4")
+            self._metrics()
         elif path == "/healthz":
-            ready = exporter.renders
-            waits = b"starting\n" if exporter.text is None else b"its metrics are old; see its log\n"
-            self._answer(200 if ready else 503, b"ok\n" if ready else waits, "text/plain")
+            self._health()
         elif path == "/":
-            self._page(200, pages.index(reading.snapshot, up, now, exporter.settings.stalled_seconds))
+            self._runs(view, parameters)
+        elif path == "/compare":
+            self._compare(view, parameters)
         elif path == "/models":
-            settings = self.server.exporter.settings
-            self._page(200, model_pages.models(reading.snapshot, settings, time.time(), up))
+            self._page(200, models.page(view))
         elif summary and figure:
-            self._figure(summary.run_id, figure, up)
+            self._figure(summary.run_id, figure, view)
         elif run and summary:
-            self._run(summary, bool(run[2]), up)
+            self._run(summary, bool(run[2]), view)
         else:
-            self._page(404, pages.not_found())
+            self._page(404, view.not_found())
 
     do_HEAD = do_GET
 
-    def _run(self, summary: SummaryRecord, facts: bool, up: bool) -> None:
-        shown = None if facts else self._report(summary, up)
-        if not isinstance(shown, bytes):
-            stalled = self.server.exporter.settings.stalled_seconds
-            self._page(200, pages.run_page(summary, up, time.time(), stalled, shown))
+    def _metrics(self) -> None:
+        text = self.server.exporter.text
+        if text is None:
+            self._answer(503, b"the ledger has not been read yet\n", "text/plain")
         else:
-            self._page(200, shown)
+            self._answer(200, text, "text/plain; version=0.0.4")
 
-    def _report(self, summary: SummaryRecord, up: bool) -> bytes | pages.Notice:
+    def _health(self) -> None:
+        exporter = self.server.exporter
+        ready = exporter.renders
+        waits = b"starting\n" if exporter.text is None else b"its metrics are old; see its log\n"
+        self._answer(200 if ready else 503, b"ok\n" if ready else waits, "text/plain")
+
+    def _runs(self, view: View, parameters: str) -> None:
+        try:
+            self._page(200, run_list.page(view, run_query.parsed(parameters)))
+        except QueryError as error:
+            self._page(error.status, run_list.refusal(view, error))
+
+    def _compare(self, view: View, parameters: str) -> None:
+        try:
+            runs = comparison.chosen(parameters, view)
+        except QueryError as error:
+            self._page(error.status, comparison.refusal(view, error))
+            return
+        address = comparison.address(runs)
+        if self.path != address:  # that of the list's form has filters in it
+            self._redirect(address)
+        else:
+            self._page(*self._comparison(view, runs))
+
+    def _comparison(self, view: View, runs: Sequence[SummaryRecord]) -> tuple[int, str | bytes]:
+        """Status and page of a comparison. Who looks at one that is not there has it built."""
+        builds, run_ids = self.server.exporter.builds, tuple(run.run_id for run in runs)
+        version = comparison.version(runs, view.now)
+        ask = builds.ask if view.store_up and self.command != "HEAD" else builds.known
+        outcome = ask(run_ids, version)
+        if outcome and outcome.failure:
+            return 500, comparison.refusal(view, QueryError(f"The comparison could not be built: {outcome.failure}."))
+        if outcome:
+            return 200, comparison.linked(outcome.files["report.html"], view, runs)
+        if not view.store_up:
+            sentence = "The comparison can't be built while the store does not answer."
+            return 503, comparison.refusal(view, QueryError(sentence))
+        return 202, comparison.waiting(view, runs, LOOK_SECONDS)
+
+    def _run(self, summary: SummaryRecord, facts: bool, view: View) -> None:
+        shown = None if facts else self._report(summary, view)
+        if isinstance(shown, bytes):
+            self._page(200, run_facts.linked(shown, summary.run_id, view))
+        else:
+            self._page(200, run_facts.run_page(summary, view, shown))
+
+    def _report(self, summary: SummaryRecord, view: View) -> bytes | Notice:
         """A run's report, or why there is none. Who looks at a run that has none has it built."""
         exporter, run_id = self.server.exporter, summary.run_id
         if summary.state == "running":
-            return pages.Notice(self._when_it_has_ended(summary))
+            return Notice(_when_it_has_ended(summary, view))
         try:
-            report = self._fetch(lambda: exporter.reports.page(run_id), up)
+            report = self._fetch(lambda: exporter.reports.page(run_id), view.store_up)
         except UnreachableError as error:
-            return pages.Notice(str(error))
+            return Notice(str(error))
         if report or self.command == "HEAD":
-            return report or pages.Notice("")
-        outcome = exporter.builds.ask(run_id, summary.updated)
+            return report or Notice("")
+        outcome = exporter.builds.ask((run_id,), (summary.updated,))
         if outcome is None:
-            return pages.Notice("The report is being built; this page shows it as soon as it is there.", LOOK_SECONDS)
+            return Notice("The report is being built. This page shows it as soon as it is ready.", LOOK_SECONDS)
         if outcome.failure:
-            return pages.Notice(
-                f"There is no report: {outcome.failure}. It is tried again at a look in ten minutes, or now by "
-                f"catwalk report {run_id}."
+            return Notice(
+                f"There is no report: {outcome.failure}. The next attempt is made when somebody opens this page in ten "
+                f"minutes or later; catwalk report {run_id} makes one now."
             )
-        return linked(run_id, outcome.files["report.html"])
+        return outcome.files["report.html"]
 
-    def _when_it_has_ended(self, summary: SummaryRecord) -> str:
-        if shown_state(summary, time.time(), self.server.exporter.settings.stalled_seconds) != "lost":
-            return "The report is built when the run has ended."
-        return f"The run has fallen silent. catwalk finish {summary.run_id} ends it; then its report is built."
-
-    def _figure(self, run_id: str, name: str, up: bool) -> None:
+    def _figure(self, run_id: str, name: str, view: View) -> None:
         exporter = self.server.exporter
         try:
-            body = self._fetch(lambda: exporter.reports.figure(run_id, name), up)
+            body = self._fetch(lambda: exporter.reports.figure(run_id, name), view.store_up)
         except UnreachableError as error:
             self._answer(503, f"{error}\n".encode(), "text/plain")
             return
         body = body or exporter.builds.file(run_id, f"figures/{name}.png")
         if body is None:
-            self._page(404, pages.not_found())
+            self._page(404, view.not_found())
         else:
             self._answer(200, body, "image/png")
 
@@ -305,3 +344,9 @@ class Handler(serving.Handler):
         except (StoreError, BusyError) as error:
             log.warning("a report could not be fetched: %s", str(error) or "too many wait for the store")
             raise UnreachableError("The report could not be fetched from the store; try again.") from error
+
+
+def _when_it_has_ended(summary: SummaryRecord, view: View) -> str:
+    if view.state(summary) != "lost":
+        return "The report is built when the run has ended."
+    return f"The run has fallen silent. catwalk finish {summary.run_id} ends it; then its report is built."

@@ -40,11 +40,14 @@ _INHERITED = (
     "CATWALK_DEADMAN_GRACE_SECONDS",
     "CATWALK_HEARTBEAT_URL",
     "CATWALK_HEARTBEAT_SECONDS",
+    "CATWALK_RETRAINING_SECONDS",
+    "CATWALK_SERVE_MODEL",
+    "CATWALK_SERVE_TOKEN",
 )
-_OURS = ("airflow", "exporter", "courier", "grafana")
+_OURS = ("airflow", "exporter", "courier", "grafana", "serve")
 _READERS: Mapping[str, tuple[str, ...]] = {
     "AIRFLOW_": ("airflow",),
-    "AWS_": ("airflow", "exporter", "courier"),
+    "AWS_": ("airflow", "exporter", "courier", "serve"),
     "CATWALK_": _OURS,
     "CATWALK_CALLOUT_": ("courier",),
     "CATWALK_COURIER_URL": (*_OURS, "prometheus"),
@@ -53,7 +56,9 @@ _READERS: Mapping[str, tuple[str, ...]] = {
     "CATWALK_GRAFANA_TOKEN": ("courier",),
     "CATWALK_GRAFANA_URL": (*_OURS, "prometheus"),
     "CATWALK_HEARTBEAT_": ("courier",),
+    "CATWALK_RETRAINING_": ("courier",),
     "CATWALK_EXPORTER_URL": (*_OURS, "prometheus"),
+    "CATWALK_SERVE_": ("serve",),
     "GF_": ("grafana",),
     "ROOT_": ("s3",),
     "VGW_": ("s3",),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from catwalk.assets import drift_windows
 from catwalk.clients.access import PASSWORD_VARIABLE
 from catwalk.errors import ConfigError
 from catwalk.notifications import quiet_hours, receivers
 from stack import notifications, web_config
 from stack.configuration.environment import client_environment, write_airflow_password, write_client_environment
 from stack.parts.health import access_folders
+from stack.parts.order import parts
 from stack.parts.part import FORMER_NAMES
 from stack.settings import PROJECT, Settings, StackError, tool
 
@@ -49,7 +51,9 @@ def _for_prometheus(settings: Settings) -> None:
     pages.symlink_to(tool("prometheus").parent / "static")
     folder = settings.home / "prometheus"
     shutil.rmtree(folder / "rules", ignore_errors=True)  # or a rule file that is gone here would live on there
-    shutil.copytree(PROJECT / "prometheus" / "rules", folder / "rules")
+    (folder / "rules").mkdir(parents=True)
+    for path in drift_windows.files():
+        (folder / "rules" / path.name).write_text(settings.windows.rules(path))
     text = (PROJECT / "prometheus" / "prometheus.yml").read_text()
     text = text.replace("_interval: 10s", f"_interval: {settings.interval}")
     (folder / "prometheus.yml").write_text(text)
@@ -61,6 +65,8 @@ def _targets(settings: Settings, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for name in ("statsd_exporter", "exporter", "courier", "alertmanager", "prometheus"):
         (folder / f"{name}.yml").write_text(f'- targets: ["{settings.address(name)}"]\n')
+    served = f'- targets: ["{settings.address("serve_metrics")}"]\n' if "serve" in parts(settings) else "[]\n"
+    (folder / "serve.yml").write_text(served)
     if not (folder / "services.yml").exists():
         (folder / "services.yml").write_text("[]\n")
 

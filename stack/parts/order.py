@@ -18,6 +18,7 @@ def parts(settings: Settings) -> dict[str, Part]:
         servers.alertmanager(settings),
         services.exporter(settings),
         services.courier(settings),
+        *services.serve(settings),
         *services.airflow(settings),
         *servers.grafana_server(settings),
     ]

@@ -32,6 +32,27 @@ def courier(settings: Settings) -> Part:
     return _service(settings, "courier", (*_CODE, receivers.folder(client_environment(settings))))
 
 
+def serve(settings: Settings) -> list[Part]:
+    """The server of a model, where the stack's owner has named one; it waits for that to have a champion."""
+    model = client_environment(settings).get("CATWALK_SERVE_MODEL", "")
+    if not model:
+        return []
+    port, metrics = (str(settings.ports[name]) for name in ("serve", "serve_metrics"))
+    return [
+        Part(
+            "serve",
+            [
+                *(str(_PROGRAMS / "python"), "-m", "catwalk", "serve", model, "--host", HOST, "--port", port),
+                *("--metrics-port", metrics, "--log", str(settings.home / "serve-log")),
+            ],
+            ("serve", "serve_metrics"),
+            answers(settings, "serve", "/healthz"),
+            settings.url("serve"),
+            _CODE,
+        )
+    ]
+
+
 def _service(settings: Settings, name: str, reads: tuple[Path, ...]) -> Part:
     port = str(settings.ports[name])
     return Part(

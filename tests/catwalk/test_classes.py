@@ -33,12 +33,12 @@ from catwalk.telemetry.budget import RUNS_SHARE, smallest
 from catwalk.telemetry.emitter import Emitter
 from catwalk.telemetry.observer import Silent
 from catwalk.telemetry.points import MAX_SERIES, series_budget, series_left_out
-from catwalk_exporter import pages
 from catwalk_exporter.exposition import Facts, Settings, families
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
 from ml.fashion_mnist.config import RunConfig
 from tests.support.ledgers import put_summary, summary
 from tests.support.servers import StatsdExporter
+from tests.support.views import facts_of
 
 THREE = ["猫", "sedan, red [x]", "ä b"]
 HUNDRED = [f"kind {number}" for number in range(100)]
@@ -171,7 +171,7 @@ def test_exporter_and_pages_have_the_names_of_the_summary(names: list[str], expe
     found = {family.name: family.samples for family in families(facts, Settings())}
     for name in ("catwalk_model_class_accuracy_ratio", "catwalk_model_dataset_class_share_ratio"):
         assert [unquote(sample.labels["class"]) for sample in found[name]] == expected
-    page = pages.run_page(replace(latest, classes=[*expected[:-1], "<b>"]), True, time.time(), 600.0)
+    page = facts_of(replace(latest, classes=[*expected[:-1], "<b>"]), time.time())
     assert all(f"<th>{name}</th>" in page for name in [*expected[:-1], "&lt;b&gt;"])
 
 

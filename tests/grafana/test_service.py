@@ -28,9 +28,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 MODEL, VERSION = "churn-1.2", "20261123T030000Z-00000001"
 HOUR = 3_600
 CLASSES = ["stays", "leaves"]
-PANELS = {panel["title"] for panel in all_panels(DASHBOARD) if panel["type"] != "row"}
+ALL = {panel["title"] for panel in all_panels(DASHBOARD) if panel["type"] != "row"}
+BY_LABELS = {"Realised in a week", "Realised by day", "What is logged"}
+"""These the exporter tells, which there is none of here."""
+PANELS = ALL - BY_LABELS
 NO_REQUEST = {"Failed requests", "Slowest in a hundred", "Time of a request"}
 NO_FIGURE = {"Furthest feature", "Furthest of its limit", "Of its limit, in an hour", "Of its limit, in a day"}
+NO_ESTIMATE = {"Accuracy, estimated"}
 NO_DAY = {"Of its limit, in a day"}
 """No hour's end has been recorded yet, of which a day is made."""
 Answers = dict[Query, Any]
@@ -125,9 +129,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 def monitored() -> tuple[catwalk.PredictionMonitor, CollectorRegistry]:
     run: Any = SimpleNamespace(record=SimpleNamespace(model=MODEL), run_id=VERSION)
-    held_out = people(np.random.default_rng(0), 2_000, 40)
+    random = np.random.default_rng(0)
+    held_out = people(random, 2_000, 40)
     scores = np.array([answer(age) for age in held_out])
-    made = reference.make(run, catwalk.Multiclass(CLASSES), {"age": np.array(held_out)}, scores)
+    labels = (random.random(2_000) > scores[:, 0]).astype(int)
+    made = reference.make(run, catwalk.Multiclass(CLASSES), {"age": np.array(held_out)}, scores, labels=labels)
     registry = CollectorRegistry()
     return catwalk.PredictionMonitor(MODEL, reference=made, registry=registry), registry
 
@@ -137,7 +143,7 @@ def test_it_tells_no_service_no_traffic_clean_and_drifted_traffic_and_a_service_
     assert not of(never, "model", "variable")
 
     service.start()
-    idle = service.settled(NO_REQUEST | NO_FIGURE)
+    idle = service.settled(NO_REQUEST | NO_FIGURE | NO_ESTIMATE)
     assert (value(idle, "Replicas"), value(idle, "Predictions of the last hour")) == (1, 0)
     assert {series["metric"]["model"] for series in of(idle, "model", "variable")} == {MODEL}
     assert {series["metric"]["version"]: series["value"][1] for series in of(idle, "Versions")} == {VERSION: "1"}
@@ -148,6 +154,11 @@ def test_it_tells_no_service_no_traffic_clean_and_drifted_traffic_and_a_service_
     assert value(clean, "Predictions of the last hour") >= 390
     assert value(clean, "Furthest feature") < 1
     assert value(clean, "Failed requests") == 0
+    assert [bool(of(clean, "Accuracy, estimated", ref)) for ref in "ABCD"] == [True, True, True, False]
+    known = service.monitor._current.reference.calibration
+    assert known
+    [estimate] = of(clean, "Accuracy, estimated")
+    assert abs(float(estimate["values"][-1][1]) - known.accuracy) < 0.05
     assert {series["metric"]["bin"] for series in of(clean, "What is answered")} >= set(CLASSES)
     features = {"input age", "prediction class", "prediction confidence"}
     assert {series["metric"]["name"] for series in of(clean, "Features")} == features
@@ -158,6 +169,7 @@ def test_it_tells_no_service_no_traffic_clean_and_drifted_traffic_and_a_service_
     assert {series["metric"]["window"] for series in of(drifted, "Furthest feature")} == {"hour"}
     over = {series["metric"]["name"] for series in of(drifted, "Features") if float(series["value"][1]) > 1}
     assert "input age" in over
+    wait_until(lambda: of(service.shown(), "Accuracy, estimated", "D"), "the estimate is grey", seconds=120)
 
     service.stop()
     wait_until(lambda: value(service.shown(), "Replicas") == 0, "nobody is scraped")

@@ -198,6 +198,8 @@ def test_names_have_one_colour_curves_differ_and_red_means_that_someone_must_act
         "act now",
         "critical: act now",
         "not healthy",
+        "silent",
+        "fails",
         "no data",
         "not scraped",
         "never scraped",
@@ -270,6 +272,7 @@ _OF_ALL = {
     "catwalk-home/Model/A": "the lamps are of the whole house",
     "catwalk-home/Pipeline/A": "the lamps are of the whole house",
     "catwalk-home/Telemetry/A": "the lamps are of the whole house",
+    "catwalk-home/Service/A": "the Watchdog says whether rules are evaluated at all",
     "catwalk-home/What is firing/A": "its rows say of which model they are",
 }
 """Queries beside a choice of a model that ask about every one, and why."""

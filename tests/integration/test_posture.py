@@ -151,8 +151,13 @@ OPEN = [
     ("courier", "/api/notifications"),
     ("courier", "/runbooks/"),
     ("exporter", "/"),
+    ("exporter", "/?q=mlp&sort=-test&size=25"),
+    ("exporter", "/models"),
     ("exporter", "/healthz"),
     ("exporter", "/metrics"),
+    ("serve", "/healthz"),
+    ("serve", "/model"),
+    ("serve_metrics", "/metrics"),
     ("statsd_exporter", "/"),
     ("statsd_exporter", "/-/healthy"),
     ("statsd_exporter", "/metrics"),
@@ -166,10 +171,27 @@ def test_pages_that_only_show_are_open_and_hold_no_secret(stack: RunningStack, p
     assert leaks(body, secrets_of(stack.settings)) == []
 
 
-@pytest.mark.parametrize("part", ["exporter", "statsd_exporter"])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/compare", 400),
+        ("/compare?run=20200101T000000Z-00000000&run=../secrets.env", 404),
+        ("/?page=9999", 404),
+        ("/?sort=%3Cscript%3E", 400),
+        (f"/?q={'x' * 10_000}", 414),
+    ],
+)
+def test_the_exporter_refuses_in_a_sentence_what_it_cant_show(stack: RunningStack, path: str, status: int) -> None:
+    found, body = ask(stack.settings, "exporter", path)
+    assert found == status
+    assert b"<h1>" in body and b"<script" not in body and b"Traceback" not in body
+    assert leaks(body, secrets_of(stack.settings)) == []
+
+
+@pytest.mark.parametrize("part", ["exporter", "serve", "serve_metrics", "statsd_exporter"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_they_take_nothing(stack: RunningStack, part: str, method: str) -> None:
-    for path in ("/-/quit", "/-/reload", "/runs", "/alertmanager"):
+    for path in ("/-/quit", "/-/reload", "/runs", "/compare", "/alertmanager"):
         status, _ = ask(stack.settings, part, path, method, {})
         assert status in (403, 404, 405, 501), path
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.prometheus import (
     dashboard_cases,
+    estimate_cases,
     exporter_cases,
     model_cases,
     owner_cases,
@@ -18,7 +19,16 @@ from tests.prometheus import (
 from tests.prometheus.rulebook import Rule, needed_for, users_of
 from tests.prometheus.scenario import Expectation, Scenario, promtool, write
 
-BOOKS = (model_cases, pipeline_cases, exporter_cases, telemetry_cases, dashboard_cases, owner_cases, service_cases)
+BOOKS = (
+    model_cases,
+    pipeline_cases,
+    exporter_cases,
+    telemetry_cases,
+    dashboard_cases,
+    owner_cases,
+    service_cases,
+    estimate_cases,
+)
 SCENARIOS = [scenario for book in BOOKS for scenario in book.SCENARIOS]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.prometheus import model_cases, pipeline_cases, service_cases
+from tests.prometheus import estimate_cases, model_cases, pipeline_cases, service_cases
 from tests.prometheus.owned import owned
 from tests.prometheus.scenario import RUN, Scenario, constant, has, scenario, series
 
@@ -16,16 +16,21 @@ def info(model: str, owner: str, instance: int = 1) -> dict[str, str]:
 
 
 JOINED = {
-    "ChampionMissing", "ChampionStale", "PipelinePaused", "RetrainingOverdue", "ServiceInputDrifted",
-    "ServiceModelStale", "ServicePredictionsShifted", "ServiceSilent",
+    "ChampionMissing", "ChampionStale", "PipelinePaused", "RetrainingOverdue", "ServiceEstimateUntrusted",
+    "ServiceInputDrifted", "ServiceLabelsMissing", "ServiceModelStale", "ServicePredictionsShifted", "ServiceSilent",
 }  # fmt: skip
 """Alerts that take the owner from a series, since they wait for long."""
+OF_UNKNOWN = {"ServiceEstimateUntrusted", "ServiceInputDrifted", "ServicePredictionsShifted", "ServiceSilent"}
+"""Those of a service's own series, whoever knows its model."""
+
+
+IN_SERVICE = (*service_cases.SCENARIOS, *estimate_cases.SCENARIOS)
 
 
 def _first_of_each() -> list[Scenario]:
     """For each alert and severity, the first story in which it fires about a model."""
     found: dict[tuple[str, str], Scenario] = {}
-    in_service = map(_known, service_cases.SCENARIOS)
+    in_service = map(_known, IN_SERVICE)
     for story in (*model_cases.SCENARIOS, *pipeline_cases.SCENARIOS, *in_service):
         for check in story.expect:
             for alert in check.alerts or ():
@@ -37,9 +42,9 @@ def _first_of_each() -> list[Scenario]:
 def _unknown() -> list[Scenario]:
     """The first story of each alert of a service that fires, where no exporter knows the model."""
     found: dict[str, Scenario] = {}
-    for story in service_cases.SCENARIOS:
+    for story in IN_SERVICE:
         for check in story.expect:
-            if check.alerts and check.name in {"ServiceInputDrifted", "ServicePredictionsShifted", "ServiceSilent"}:
+            if check.alerts and check.name in OF_UNKNOWN:
                 found.setdefault(check.name, story)
     return [
         replace(story, about=f"{story.about}; no exporter knows its model", series=_without_info(story.series))

@@ -92,7 +92,8 @@ def series(name: str, /, **labels: str) -> str:
     """A series as Prometheus scrapes it: with the job that serves it, and its instance."""
     by_statsd_exporter = name.startswith(("ml_", "airflow_", "statsd_", "catwalk_canary_received"))
     by_service = name.startswith(("catwalk_service_", "catwalk_reference_"))
-    job = "statsd_exporter" if by_statsd_exporter else "service" if by_service else "exporter"
+    elsewhere = "courier" if name.startswith("catwalk_retraining_") else "exporter"
+    job = "statsd_exporter" if by_statsd_exporter else "service" if by_service else elsewhere
     every = {"job": job, "instance": f"{job}:1", **{label.rstrip("_"): value for label, value in labels.items()}}
     inner = ",".join(f'{label}="{value}"' for label, value in every.items())
     return f"{name}{{{inner}}}"

@@ -18,7 +18,7 @@ from tests.support.tools import tool
 
 FILE = PROJECT / "docker-compose.yaml"
 PROFILES = ("s3", "monitoring", "grafana")
-"""Parts that may be left out; `cli` holds the catwalk command, which is no part."""
+"""Parts that may be left out; `cli` holds the catwalk command, which is none, and `serve` one that is off at first."""
 ONCE = {"configure", "airflow-init", "catwalk"}
 """Services that end."""
 VARIABLES = (set(re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", FILE.read_text())) | {"COMPOSE_PROFILES"}) - RENAMED.keys()
@@ -29,7 +29,7 @@ class RefusedError(Exception):
     """The parser's complaint."""
 
 
-def load(folder: Path, profiles: Iterable[str] = (*PROFILES, "cli"), **changes: str | None) -> dict[str, Any]:
+def load(folder: Path, profiles: Iterable[str] = (*PROFILES, "cli", "serve"), **changes: str | None) -> dict[str, Any]:
     """The project as a JSON document. Paths of the repository are below `folder`.
 
     Args:

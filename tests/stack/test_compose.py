@@ -32,10 +32,12 @@ PAGES = {
     "courier": ("courier", 9181),
 }
 """Services that show pages to people → name in CATWALK_PORT_*, and the port."""
-PUBLISHED = PAGES | {"statsd-exporter": ("statsd_exporter", 9102)}
-"""statsd_exporter's is for a Prometheus of one's own, which scrapes exporter and courier by their pages' ports."""
+PUBLISHED = PAGES | {"statsd-exporter": ("statsd_exporter", 9102), "serve": ("serve", 9182)}
+METRICS = {"serve": [("127.0.0.1", 9183, PORTS["serve_metrics"])]}
+"""Published beside the others: these and statsd_exporter's are for a Prometheus of one's own, which scrapes exporter
+and courier by their pages' ports."""
 WRITTEN_BY = {"airflow-auth": 50000, "airflow-logs": 50000, "courier": 50000, "datasets": 50000, "s3": 50000}
-WRITTEN_BY |= {"synthetic": 50000}
+WRITTEN_BY |= {"serve": 50000, "synthetic": 50000}
 WRITTEN_BY |= {"prometheus-access": 65534, "alertmanager-config": 65534}
 """Volumes that get their owner from our image → user who writes there."""
 SERVICES = list(yaml.safe_load(FILE.read_text())["services"])
@@ -64,7 +66,7 @@ def service(project: dict[str, Any], name: str) -> dict[str, Any]:
 def test_every_part_is_there(project: dict[str, Any]) -> None:
     airflow = {"airflow-init", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"}
     others = {"configure", "catwalk", "airflow-worker", "postgres", "redis", "versitygw", "statsd-exporter"}
-    others |= {"prometheus", "alertmanager", "grafana", "exporter", "courier"}
+    others |= {"prometheus", "alertmanager", "grafana", "exporter", "courier", "serve"}
     assert project["services"].keys() == airflow | others
 
 
@@ -98,10 +100,10 @@ def test_no_service_knows_a_secret_that_it_has_no_use_for(project: dict[str, Any
     for secret, users in {
         "CATWALK_POSTGRES_PASSWORD": r"postgres|airflow-.*",
         "CATWALK_REDIS_PASSWORD": r"redis|airflow-.*",
-        "AWS_SECRET_ACCESS_KEY": r"versitygw|exporter|catwalk|airflow-(init|worker)",
+        "AWS_SECRET_ACCESS_KEY": r"versitygw|exporter|serve|courier|catwalk|airflow-(init|worker)",
         "CATWALK_GRAFANA_PASSWORD": "grafana",
         "CATWALK_MONITORING_PASSWORD": "configure|courier|grafana|catwalk",
-        "CATWALK_AIRFLOW_PASSWORD": "exporter|catwalk|airflow-init",
+        "CATWALK_AIRFLOW_PASSWORD": "exporter|courier|catwalk|airflow-init",
     }.items():
         knowing = {n for n, service in project["services"].items() if known[secret] in repr(service.get("environment"))}
         assert knowing == {one for one in SERVICES if re.fullmatch(users, one)}, secret
@@ -138,7 +140,7 @@ def test_only_pages_and_metrics_are_published_and_on_loopback_only(name: str, se
     published = [(port["host_ip"], port["target"], int(port["published"])) for port in service.get("ports", ())]
     if name in PUBLISHED:
         part, port = PUBLISHED[name]
-        assert published == [("127.0.0.1", port, PORTS[part])]
+        assert published == [("127.0.0.1", port, PORTS[part]), *METRICS.get(name, [])]
         assert "front" in service["networks"], "a port of a service that is inside only can't be published"
     else:
         assert published == []
@@ -283,7 +285,7 @@ def test_parts_can_be_left_out(tmp_path: Path, left_out: tuple[str, ...]) -> Non
     services = load(tmp_path, profiles=set(PROFILES) - set(left_out))["services"]
     gone = {"s3": {"versitygw"}, "monitoring": {"prometheus", "alertmanager"}, "grafana": {"grafana"}}
     missing = set().union(*(gone[profile] for profile in left_out))
-    assert services.keys() == set(SERVICES) - missing - {"catwalk"}
+    assert services.keys() == set(SERVICES) - missing - {"catwalk", "serve"}
     for name, service in services.items():
         for other, how in service.get("depends_on", {}).items():
             assert other in services or not how["required"], f"{name} waits for {other}, which is left out"
@@ -407,7 +409,7 @@ def test_prometheus_finds_every_target_under_its_service(project: dict[str, Any]
         for path in (PROJECT / "prometheus" / "targets.containers").iterdir()
     }
     assert there.keys() == wanted
-    assert there.pop("services.yml") == [], "models in use are for their owner to name"
+    assert there.pop("services.yml") == there.pop("serve.yml") == [], "models in use are for their owner to name"
     ports = {"statsd-exporter": 9102} | {name: port for name, (_, port) in PAGES.items()}
     for file, (group,) in there.items():
         host, _, port = group["targets"][0].partition(":")

@@ -54,3 +54,15 @@ def test_the_metadata_of_objects_stay_where_they_are_when_the_disk_is_full(
     assert "--sidecar" in parts(Settings(tmp_path / "another"))["s3"].command, "a disk without attributes"
     (tmp_path / "another" / "s3" / "catwalk").mkdir()
     assert "--sidecar" in parts(Settings(tmp_path / "another"))["s3"].command
+
+
+def test_a_model_s_server_is_a_part_once_somebody_names_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CATWALK_SERVE_MODEL", raising=False)
+    settings = Settings(tmp_path)
+    assert "serve" not in parts(settings)
+    (tmp_path / "local.env").write_text("CATWALK_SERVE_MODEL=churn\n")
+    found = parts(settings)["serve"]
+    assert found.command[3:5] == ["serve", "churn"]
+    assert found.ports == ("serve", "serve_metrics")

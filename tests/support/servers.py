@@ -103,6 +103,16 @@ class Scrape:
     families: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Sample name → kind and help of its family."""
 
+    @classmethod
+    def of_text(cls, text: str) -> Scrape:
+        """That of a metrics page."""
+        result = cls()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                result.samples[sample.name, frozenset(sample.labels.items())] = sample.value
+                result.families[sample.name] = family.type, family.documentation
+        return result
+
     def total(self, name: str, **labels: str) -> float:
         """Sum over the samples of this name that have these labels."""
         wanted = labels.items()
@@ -150,12 +160,7 @@ class StatsdExporter:
     def scrape(self) -> Scrape:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}/metrics", timeout=PATIENCE) as answer:
             text = answer.read().decode()
-        result = Scrape()
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                result.samples[sample.name, frozenset(sample.labels.items())] = sample.value
-                result.families[sample.name] = family.type, family.documentation
-        return result
+        return Scrape.of_text(text)
 
     def wait(self, name: str, count: int) -> Scrape:
         """The first answer in which this many samples have names that begin so."""

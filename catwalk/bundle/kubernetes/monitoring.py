@@ -11,7 +11,7 @@ import yaml
 from catwalk.bundle.kubernetes.cluster import Cluster
 from catwalk.bundle.kubernetes.objects import Manifest, made, slug
 from catwalk.bundle.kubernetes.servers import Server
-from catwalk.bundle.options import Options
+from catwalk.bundle.options import SCRAPE_SECONDS, Options
 
 _OPERATOR = "monitoring.coreos.com/v1"
 _SIDE_CAR = {"grafana_dashboard": "1"}
@@ -24,8 +24,8 @@ def monitor(server: Server, options: Options, cluster: Cluster) -> Manifest:
     head = made(_OPERATOR, "ServiceMonitor", cluster.called(server.part), cluster, server.part)
     endpoint = {
         "port": "http",
-        "interval": "10s",
-        "scrapeTimeout": "10s",
+        "interval": f"{SCRAPE_SECONDS}s",
+        "scrapeTimeout": f"{SCRAPE_SECONDS}s",
         "relabelings": [
             {"action": "replace", "targetLabel": name, "replacement": value} for name, value in wanted.items()
         ],

@@ -52,6 +52,10 @@ def bundle(
         list[str] | None,
         typer.Option(metavar="NAME=NUMBER", help="A limit of alerts, in place of its default; may be repeated."),
     ] = None,
+    drift_windows: Annotated[
+        str,
+        typer.Option(metavar="HOUR,DAY", help="What the rules of drift take for an hour and a day: 20s,2m in a demo."),
+    ] = "1h,1d",
     without_own_stack: Annotated[
         bool, typer.Option("--without-own-stack", help="Leave out alerts on Catwalk's servers: others watch them.")
     ] = False,
@@ -101,8 +105,9 @@ def bundle(
     ] = None,
 ) -> None:
     """Write rules, mapping, dashboards and runbooks for a Prometheus, Alertmanager and Grafana of your own."""
+    from catwalk.assets.drift_windows import DriftWindows
     from catwalk.bundle.folder import write
-    from catwalk.bundle.options import Options
+    from catwalk.bundle.options import SCRAPE_SECONDS, Options
     from catwalk.cli.assignments import THRESHOLD, numbers, pairs
 
     options = Options(
@@ -114,6 +119,7 @@ def bundle(
         jobs=pairs("--job", job or []),
         owners=tuple(owner or []),
         thresholds=numbers("--threshold", threshold or [], THRESHOLD),
+        windows=DriftWindows.read("--drift-windows", drift_windows, SCRAPE_SECONDS),
         own_stack=not without_own_stack,
         shared_statsd=shared_statsd,
         datasource=datasource,

@@ -250,6 +250,7 @@ def _facts(
         *([("owner", escape(summary.owner))] if summary.owner else []),
         *([("links", escape(addresses(summary.links)))] if summary.links else []),
         ("trigger", summary.trigger + (f", DAG run {escape(summary.dag_run_id)}" if summary.dag_run_id else "")),
+        *([("asked for by", f"{escape(summary.alert)}, episode {summary.episode}")] * bool(summary.alert)),
         *(
             [("sweep", f"{escape(summary.sweep)}  (catwalk runs --where 'sweep = {escape(summary.sweep)}')")]
             * bool(summary.sweep)

@@ -16,9 +16,9 @@ from catwalk.ledger.models.watched import day, in_use
 from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
 from catwalk.ledger.records.summary import SummaryRecord
 
-PIPELINE = ("schedule", "manual")
+PIPELINE = ("schedule", "manual", "alert")
 """Triggers whose runs count as the pipeline's own; sweeps and the command line try things out."""
-_WEIGHT = {"schedule": 2, "manual": 1}
+_WEIGHT = {"schedule": 2, "manual": 1, "alert": 1}
 """Trigger → whose run speaks for its model, before one with less."""
 
 

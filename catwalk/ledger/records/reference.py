@@ -67,6 +67,31 @@ class FeatureReference:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """What a classifier's accuracy is estimated by where no labels are known: of labelled, held-out examples."""
+
+    temperature: float
+    """That scores are divided by, as logits."""
+    accuracy: float
+    """Share of the answers that are right."""
+    confidence: float
+    """Mean chance of being right, as the scaled scores have it."""
+    error: float
+    """Expected calibration error of that chance."""
+    examples: int
+    threshold: float = 0.5
+    """Of a binary problem: from this probability on the answer is yes."""
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with it, as the end of a sentence; empty: nothing."""
+        shares = (self.accuracy, self.confidence, self.error)
+        if not all(0 <= share <= 1 for share in shares) or self.examples < 1 or not is_finite(self.threshold):
+            return "has shares that are none"
+        return "" if is_finite(self.temperature) and self.temperature > 0 else "has a temperature that is not above 0"
+
+
+@dataclass(frozen=True)
 class ReferenceRecord:
     """``runs/<run_id>/reference.json``: of a model, and of the run that has trained it.
 
@@ -93,6 +118,8 @@ class ReferenceRecord:
     """In service, that it is made of, in UTC; the oldest first."""
     by: str = ""
     """Who has accepted these."""
+    calibration: Calibration | None = None
+    """None: no labels were given, or the kind of problem has none."""
 
     @property
     def examples(self) -> int:
@@ -110,6 +137,8 @@ class ReferenceRecord:
             return "it names a feature twice"
         if len(self.of("input")) > MOST_INPUTS:
             return f"it watches {len(self.of('input'))} inputs, and {MOST_INPUTS} are the most"
+        if self.calibration is not None and self.calibration.fault:
+            return f"its calibration {self.calibration.fault}"
         return next((f"its feature {each.name} {each.fault}" for each in self.features if each.fault), "")
 
     def of(self, side: Side) -> list[FeatureReference]:

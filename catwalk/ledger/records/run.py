@@ -9,7 +9,7 @@ from catwalk.ledger.records.values import check_classes, flat
 
 Stage = Literal["ingest", "train", "test", "decide", "publish"]
 STAGES: tuple[Stage, ...] = ("ingest", "train", "test", "decide", "publish")
-Trigger = Literal["schedule", "manual", "sweep", "cli"]
+Trigger = Literal["schedule", "manual", "alert", "sweep", "cli"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,10 @@ class RunRecord:
     """run_id of the one before; empty: none."""
     ships: bool = True
     """Whether its decision may put the model into service; else it says only what it would do."""
+    alert: str = ""
+    """The alert that has asked for it; empty: none has."""
+    episode: int = 0
+    """Number of that request (see :class:`~catwalk.ledger.records.retraining.RequestRecord`); 0: there is none."""
 
     def __post_init__(self) -> None:
         check_classes(self.classes)

@@ -112,6 +112,10 @@ class SummaryRecord:
     """Metric → value, of the test; empty: stored by the stages, or not tested."""
     ships: bool = True
     """As in run.json."""
+    alert: str = ""
+    """As in run.json."""
+    episode: int = 0
+    """As in run.json."""
     owner: str = ""
     """As in run.json."""
     links: dict[str, str] = field(default_factory=dict)

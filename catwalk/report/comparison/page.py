@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from catwalk.knobs import knob_text
 from catwalk.ledger.records.summary import SummaryRecord
@@ -14,8 +14,8 @@ from catwalk.report.comparison.differences import Comparison, Difference, Pair
 from catwalk.report.comparison.entries import Entry
 from catwalk.report.elements import document, missing, run_name
 from catwalk.report.figures import names, style
-from catwalk.web.markup import Content, Html, card, element, joined, table
-from catwalk.web.values import figure, moment, percent
+from catwalk.web.markup import Content, Html, card, element, joined, link, table
+from catwalk.web.values import figure, moment, percent, plural
 
 _COLUMNS = 6
 """Runs whose slices stand side by side."""
@@ -46,8 +46,13 @@ def figures(comparison: Comparison) -> dict[str, tuple[str, Callable[[Comparison
     }
 
 
-def build(comparison: Comparison) -> Report:
-    """The report of a comparison."""
+def build(comparison: Comparison, run_address: str = "") -> Report:
+    """The report of a comparison.
+
+    Args:
+        comparison: of two runs or more.
+        run_address: where a server shows a run, with ``{}`` for its id; empty: the page is a file, which links nowhere.
+    """
     pictures, shown, gaps = draw_all(figures(comparison), comparison)
     count = len(comparison.entries)
     of_classes = _classes(comparison)
@@ -56,7 +61,7 @@ def build(comparison: Comparison) -> Report:
         element("h1", f"{count} runs compared"),
         _verdict(comparison),
         element("h2", "Runs"),
-        _runs(comparison),
+        _runs(comparison, run_address),
         *_tested(comparison),
         element("h2", "Parameters that differ"),
         _parameters(comparison),
@@ -75,13 +80,8 @@ def _verdict(comparison: Comparison) -> Html:
     worse = [pair for pair in comparison.pairs if pair.overall and pair.overall.significant and not pair.overall.better]
     measured = sum(pair.overall is not None for pair in comparison.pairs)
     if measured:
-        lines.append(
-            element(
-                "p",
-                f"Of {measured} comparable run{'s' * (measured != 1)}, by more than noise: {len(better)} better than "
-                f"the baseline, {len(worse)} worse.",
-            )
-        )
+        of_all = f"Of {plural(measured, 'comparable run')}, {len(better)} better and {len(worse)} worse"
+        lines.append(element("p", f"{of_all} than the baseline by more than noise."))
     if len(comparison.kinds) > 1:
         lines.append(element("p", _KINDS.format(", ".join(comparison.kinds))))
     if comparison.tests:
@@ -94,18 +94,18 @@ def _verdict(comparison: Comparison) -> Html:
     return card(*lines, css="edged")
 
 
-def _runs(comparison: Comparison) -> Html:
+def _runs(comparison: Comparison, run_address: str) -> Html:
     """A run a line; a column that no run has a value for is left out."""
     pairs = [None, *comparison.pairs]
-    rows = [_row(comparison, entry, pair) for entry, pair in zip(comparison.entries, pairs, strict=True)]
+    rows = [_row(comparison, entry, pair, run_address) for entry, pair in zip(comparison.entries, pairs, strict=True)]
     told = [(pair.run_id, pair.why or pair.note) for pair in comparison.pairs]
     reasons = [element("p", f"{run_id}: {sentence}", "quiet") for run_id, sentence in told if sentence]
     shown = [name for name in rows[0] if any(row[name] not in ("", "–", "baseline") for row in rows)]
     css = ["" if name in ("run", "kind", "outcome") else "n" for name in shown]
-    return card(table(shown, [[row[name] for name in shown] for row in rows], css), *reasons)
+    return card(table(shown, [[row[name] for name in shown] for row in rows], css, labels=shown), *reasons)
 
 
-def _row(comparison: Comparison, entry: Entry, pair: Pair | None) -> dict[str, Content]:
+def _row(comparison: Comparison, entry: Entry, pair: Pair | None, run_address: str) -> dict[str, Content]:
     """Column → cell."""
     training, metric = entry.training.value, entry.problem.metrics[0]
     best, last = (training.best, training.epochs[-1]) if training and training.epochs else (None, None)
@@ -115,7 +115,7 @@ def _row(comparison: Comparison, entry: Entry, pair: Pair | None) -> dict[str, C
     overall = pair.overall if pair else None
     difference = points(overall) if overall else "–" if pair else "baseline"
     return {
-        "run": run_name(entry.run_id),
+        "run": link(run_address.format(entry.run_id), run_name(entry.run_id)),
         "kind": entry.problem.kind if len(comparison.kinds) > 1 else "",
         f"best/last {comparison.axis}": f"{best.epoch if best else '–'}/{last.epoch}" if last else "–",
         "validation loss": figure(last.validation_loss if last else None),
@@ -148,8 +148,10 @@ def _metrics(comparison: Comparison) -> Html:
         for entry in comparison.entries
     ]
     paired = any(comparison.change(metric, entry) is not None for metric in metrics for entry in comparison.entries)
-    note = "In brackets what a run has more or less than the baseline, each in its own test."
-    return card(table(header, rows, ["", *["n"] * len(metrics)]), element("p", note, "quiet") if paired else "")
+    note = "In brackets: the difference from the baseline, each run in its own test."
+    labels = ["run", *(metric.title for metric in metrics)]
+    listed = table(header, rows, ["", *["n"] * len(metrics)], labels=labels)
+    return card(listed, element("p", note, "quiet") if paired else "")
 
 
 def _described(metric: Metric) -> Html:
@@ -163,7 +165,7 @@ def _scored(metric: Metric, entry: Entry, comparison: Comparison) -> Content:
     change = comparison.change(metric, entry)
     if change is None:
         return metric.text(value)
-    return joined(metric.text(value), Html("<br>"), element("span", f"({metric.signed(change)})", "quiet"))
+    return joined(metric.text(value), Html("<br> "), element("span", f"({metric.signed(change)})", "quiet"))
 
 
 def _slices(comparison: Comparison) -> Html:
@@ -211,7 +213,8 @@ def _parameters(comparison: Comparison) -> Html:
         [run_name(entry.run_id), *(knob_text(name, comparison.parameters[name][number]) for name in names)]
         for number, entry in enumerate(comparison.entries)
     ]
-    return card(table(["run", *names], rows, ["", *["n"] * len(names)]))
+    header = ["run", *names]
+    return card(table(header, rows, ["", *["n"] * len(names)], labels=header))
 
 
 def _is_narrow(comparison: Comparison) -> bool:
@@ -226,20 +229,27 @@ def _classes(comparison: Comparison) -> Html:
         told = comparison.kinds == ["multiclass"]
         return missing("Differences by class", comparison.pairs[0].why) if told else Html("")
     shown, choice = comparison.classes(names.FEW), element("p", comparison.choice(names.FEW), "quiet")
-    if len(pairs) <= 3:
-        header: list[Content] = ["class"]
+    return card(_class_a_row(pairs, shown) if len(pairs) <= 3 else _run_a_row(pairs, shown), choice)
+
+
+def _class_a_row(pairs: Sequence[Pair], shown: Sequence[str]) -> Html:
+    header: list[Content] = ["class"]
+    for pair in pairs:
+        header += [run_name(pair.run_id), "p"]
+    rows: list[list[Content]] = []
+    for name in shown:
+        row: list[Content] = [name]
         for pair in pairs:
-            header += [run_name(pair.run_id), "p"]
-        rows: list[list[Content]] = []
-        for name in shown:
-            row: list[Content] = [name]
-            for pair in pairs:
-                found = pair.classes.get(name)
-                row += [points(found), f"{found.p:.2g}"] if found else ["–", "–"]
-            rows.append(row)
-        return card(table(header, rows, ["name", *["n"] * (2 * len(pairs))]), choice)
+            found = pair.classes.get(name)
+            row += [points(found), f"{found.p:.2g}"] if found else ["–", "–"]
+        rows.append(row)
+    return table(header, rows, ["name", *["n"] * (2 * len(pairs))])
+
+
+def _run_a_row(pairs: Sequence[Pair], shown: Sequence[str]) -> Html:
+    header = ["run", *shown]
     rows = [[run_name(pair.run_id), *(_brief(pair.classes.get(name)) for name in shown)] for pair in pairs]
-    return card(table(["run", *shown], rows, ["", *("n name" if len(name) > _LONG else "n" for name in shown)]), choice)
+    return table(header, rows, ["", *("n name" if len(name) > _LONG else "n" for name in shown)], labels=header)
 
 
 def _brief(difference: Difference | None) -> Content:

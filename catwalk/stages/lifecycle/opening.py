@@ -14,6 +14,7 @@ from catwalk.knobs import Config
 from catwalk.ledger import model_names
 from catwalk.ledger.models.overview import PIPELINE
 from catwalk.ledger.models.watched import note_limits, with_limits
+from catwalk.ledger.records.retraining import RequestRecord
 from catwalk.ledger.records.run import RunRecord, Trigger
 from catwalk.ledger.records.training import MOST_PLANNED_EPOCHS
 from catwalk.ledger.runs import Ledger, Run, seed_of
@@ -37,6 +38,7 @@ def open_run(
     schedule: str = "",
     limits: Mapping[str, Threshold] | None = None,
     begins: datetime | None = None,
+    request: RequestRecord | None = None,
 ) -> Run:
     """Writes run.json, or finds the one that an earlier try has written.
 
@@ -54,6 +56,7 @@ def open_run(
         schedule: of the DAG, where its file says one.
         limits: of alerts (:data:`catwalk.gate.config.LIMITS`), alone or with their reasons.
         begins: the time that the run is for, the same at every try; None: now.
+        request: the episode that has asked for it; None: no alert has.
 
     Raises:
         ConfigError: the Trainable plans nonsense for this configuration.
@@ -65,6 +68,8 @@ def open_run(
         config = trainable.dated(config, begins or datetime.now(UTC))
     record = _record(run_id, trainable, config, trigger)
     record = replace(record, dag_id=dag_id, dag_run_id=dag_run_id, sweep=sweep, schedule=schedule)
+    if request:
+        record = replace(record, alert=request.alert, episode=request.number)
     record = with_limits(ledger.store, replace(record, thresholds=thresholds, threshold_reasons=reasons))
     if observer and observer.sends and not ledger.store.exists(ledger.run(run_id).key("run.json")):
         record = with_room(ledger.store, record, [trainable.plan(one).epochs for one in trials or [config]])

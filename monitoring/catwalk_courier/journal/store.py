@@ -96,6 +96,11 @@ class Store:
                     _enqueue(connection, GRAFANA, {**asdict(alert), "began": began}, now)
         return fresh
 
+    def annotate(self, alert: Alert, began: float, now: float) -> None:
+        """Makes a Grafana annotation of what is no notification."""
+        with self._change() as connection:
+            _enqueue(connection, GRAFANA, {**asdict(alert), "began": began}, now)
+
     def notifications(self, limit: int) -> list[Notification]:
         """The newest, newest first."""
         rows = self._rows("SELECT * FROM notifications ORDER BY first_seen DESC, id DESC LIMIT ?", limit)

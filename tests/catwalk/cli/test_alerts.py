@@ -261,7 +261,7 @@ def test_a_planned_stop_silences_everything_until_it_is_over(pair: Pair) -> None
 def test_the_page_shows_what_alertmanager_says(tmp_path: Path, pair: Pair) -> None:
     courier = CourierProcess(tmp_path, CATWALK_ALERTMANAGER_URL=pair.alertmanager.url)
     try:
-        firing = courier.get("/").partition("Told so far")[0]
+        firing = courier.get("/").partition("Notification history")[0]
     finally:
         courier.stop()
     assert "critical · StatsdExporterDown" in firing

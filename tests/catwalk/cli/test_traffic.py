@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +11,9 @@ import pytest
 
 from catwalk.service import corruptions
 from catwalk.service.pictures import features
-from stack.settings import PROJECT
 from tests.grafana.measured import Prometheus, faster
-from tests.support.commands import unset_settings
 from tests.support.servers import free_port, wait_until
-from tests.support.small import SMALL
+from tests.support.traffic import command
 
 KINDS = ("brightness", "rotation", "blur", "noise")
 
@@ -56,31 +50,6 @@ def test_a_mix_of_classes_has_one_four_times_as_often_and_leaves_pictures_alone(
     assert corruptions.corrupted(picture, "class-mix", np.random.default_rng(0)) is picture
 
 
-def command(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "catwalk", *arguments],
-        cwd=PROJECT,
-        env=dict(os.environ),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@pytest.fixture(scope="module")
-def champion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A ledger with a small one; its model's name."""
-    with pytest.MonkeyPatch.context() as patch:
-        unset_settings(patch)
-        patch.setenv("CATWALK_STORE", tmp_path_factory.mktemp("ledger").as_uri())
-        patch.setenv("CATWALK_HOME", str(tmp_path_factory.mktemp("home")))
-        settings = [text for name, value in SMALL.items() for text in (f"--{name.replace('_', '-')}", str(value))]
-        training = command("run", "ml.fashion_mnist:CLASSIFIER", *settings)
-        out, err = training.communicate(timeout=300)
-        assert training.returncode == 0, out + err
-        yield "mlp-synthetic"
-
-
 def one_line(*arguments: str) -> str:
     """What a command that refuses says."""
     process = command("traffic", *arguments)
@@ -95,17 +64,17 @@ def one_line(*arguments: str) -> str:
     ("corruption", "number", "drifts"), [("brightness", signal.SIGTERM, True), ("none", signal.SIGINT, False)]
 )
 def test_corrupted_traffic_exceeds_its_limit_and_clean_traffic_does_not(
-    champion: str, tmp_path: Path, corruption: str, number: int, drifts: bool
+    small_champion: str, tmp_path: Path, corruption: str, number: int, drifts: bool
 ) -> None:
     port = free_port()
-    process = command("traffic", champion, "--rate", "100", "--corruption", corruption, "--port", str(port))
+    process = command("traffic", small_champion, "--rate", "100", "--corruption", corruption, "--port", str(port))
     prometheus = None
     try:
         assert process.stdout
         assert process.stdout.readline().endswith(f"metrics at http://127.0.0.1:{port}/metrics\n")
         prometheus = Prometheus(tmp_path, {"service": port}, faster(tmp_path))
-        excess = f'max(model:service_feature:excess{{model="{champion}", side="input"}})'
-        enough = f'min(model:service_feature:examples{{model="{champion}", window="hour"}}) > 1000'
+        excess = f'max(model:service_feature:excess{{model="{small_champion}", side="input"}})'
+        enough = f'min(model:service_feature:examples{{model="{small_champion}", window="hour"}}) > 1000'
         wait_until(lambda: prometheus.query(enough) and prometheus.query(excess), "an hour's figure", seconds=240)
         [(_, value)] = prometheus.query(excess)
         assert (value > 1) is drifts, value
@@ -122,15 +91,13 @@ def test_corrupted_traffic_exceeds_its_limit_and_clean_traffic_does_not(
 
 
 @pytest.mark.integration
-def test_it_ends_by_itself_and_says_what_it_can_not_do_in_one_line(champion: str) -> None:
+def test_it_ends_by_itself_and_says_what_it_can_not_do_in_one_line(small_champion: str) -> None:
     process = command("traffic", "--rate", "50", "--seconds", "2", "--port", "0")
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert out.endswith("\n100 predictions made\n")
-    assert (
-        one_line("nobody")
-        == f"catwalk: nobody has no champion yet: no run of it has shipped; champions there are: {champion} (--model)\n"
-    )
+    known = f"champions there are: {small_champion} (--model)"
+    assert one_line("nobody") == f"catwalk: nobody has no champion yet: no run of it has shipped; {known}\n"
     assert "--rate" in one_line("--rate", "nan") and "--rate" in one_line("--rate", "0")
     port = free_port()
     holding = command("traffic", "--port", str(port))

@@ -22,10 +22,10 @@ from catwalk.ledger.records.training import EpochRecord, TrainingRecord
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue
-from catwalk_exporter.pages import run_page
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
 from tests.monitoring.exporter.test_exposition import rendered, value
 from tests.support.commands import catwalk
+from tests.support.views import facts_of
 
 __all__ = ["catwalk"]
 
@@ -128,4 +128,4 @@ def test_the_exporter_reads_them(runs: list[Run]) -> None:
     assert value(series, catalogue.RUN_PARAMETER, run_id=FIRST, name="trees") == 300
     assert value(series, catalogue.RUN_SETTING, run_id=FIRST, name="epochs", value="until it is good") == 1
     assert value(series, catalogue.MODEL_CLASS_ACCURACY, role="latest", class_="goes%2C at once") == 0.9
-    assert "until it is good" in run_page(found[-1].summaries[0], True, time.time(), 600)
+    assert "until it is good" in facts_of(found[-1].summaries[0], time.time())

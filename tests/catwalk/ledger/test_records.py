@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
 import json
 import math
 from dataclasses import replace
 
 import pytest
 
-from catwalk.codec import from_json, to_json
+from catwalk.codec import from_json, many_records, to_json
 from catwalk.ledger.records.dataset import DatasetRecord, SplitStatistics
 from catwalk.ledger.records.decision import DecisionRecord
 from catwalk.ledger.records.run import RunRecord
@@ -154,3 +156,33 @@ def test_the_best_epoch_has_the_lowest_finite_validation_loss() -> None:
     assert best is not None
     assert best.epoch == 2
     assert TrainingRecord(1, [replace(EPOCH, validation_loss=math.nan)]).best is None
+
+
+@dataclasses.dataclass(frozen=True)
+class Several:
+    floats: list[float]
+    words: list[str]
+    counts: dict[str, int]
+
+
+def test_values_of_one_type_are_taken_as_they_are_and_all_others_are_checked() -> None:
+    """Most lists and dicts of a record hold a single type, and thousands of records are read at once."""
+
+    def read(floats: str = "[1.5]", words: str = '["a"]', counts: str = '{"a": 1}') -> Several:
+        return from_json(Several, f'{{"floats": {floats}, "words": {words}, "counts": {counts}}}'.encode())
+
+    assert read() == Several([1.5], ["a"], {"a": 1})
+    assert [type(value) for value in read(floats='[1, 1.5, "Infinity"]').floats] == [float] * 3
+    assert read("[]", "[]", "{}") == Several([], [], {})
+    for wrong in ({"floats": '["x"]'}, {"words": '["a", 1]'}, {"counts": '{"a": true}'}, {"counts": "[1]"}):
+        with pytest.raises(ValueError, match=r"."):
+            read(**wrong)
+
+
+def test_the_collector_is_back_after_many_records() -> None:
+    with many_records():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="JSON"), many_records():
+        from_json(Several, b"[]")
+    assert gc.isenabled()

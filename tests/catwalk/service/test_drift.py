@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from tests.bench.drift import NULLS, World, false_alarms, power, world
+from tests.bench.drift import BINS, FEATURES, NULLS, Baseline, World, evidently, false_alarms, power, world
 
 LIVELY = NULLS[2]
 
@@ -39,3 +39,25 @@ def test_a_change_that_matters_is_found_within_two_days(drawn: World) -> None:
         found = power(change, LIVELY, 1_000, drawn, trials=4)["Catwalk"]
         assert found.found == 1
         assert found.hours <= 48
+
+
+def test_evidently_s_rule_is_its_own_distances_on_raw_values() -> None:
+    """Beside scipy's Wasserstein and Jensen–Shannon distances of the same examples."""
+    from scipy.spatial.distance import jensenshannon
+    from scipy.stats import wasserstein_distance
+
+    values = np.tile(np.arange(BINS, dtype=float), (len(FEATURES), 1))
+    spread = np.full(len(FEATURES), 2.5)
+    baseline = Baseline(np.full((28, len(FEATURES), BINS), 50.0), values, spread)
+    for moved in (3, 4):  # of eight columns
+        hourly = np.full((2 * 24, len(FEATURES), BINS), 4, dtype=np.int32)
+        hourly[24:, :moved, :5], hourly[24:, :moved, 5:] = 3, 5
+        counts = hourly[-1, 0]
+        assert wasserstein_distance(values[0], values[0], counts) / 2.5 > 0.1
+        assert jensenshannon(counts, np.ones(BINS)) < 0.1
+        assert bool(evidently(hourly, baseline)[-1]) is (moved == 4)
+    hourly = np.full((2 * 24, len(FEATURES), BINS), 4, dtype=np.int32)
+    hourly[24:, :3, :5], hourly[24:, :3, 5:] = 3, 5
+    hourly[24:, FEATURES.index("class"), 0] = 12
+    assert jensenshannon(hourly[-1, FEATURES.index("class")], np.ones(BINS)) > 0.1
+    assert evidently(hourly, baseline)[-1]

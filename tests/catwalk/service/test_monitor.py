@@ -26,7 +26,9 @@ ROW = {"age": 40.0, "country": "fr", "member": True}
 
 @pytest.fixture
 def monitor(registry: CollectorRegistry) -> catwalk.PredictionMonitor:
-    return catwalk.PredictionMonitor("churn", reference=made(table(), np.linspace(0, 1, 1_000)), registry=registry)
+    scores = np.linspace(0, 1, 1_000)
+    reference = made(table(), scores, labels=scores > 0.3)
+    return catwalk.PredictionMonitor("churn", reference=reference, registry=registry)
 
 
 def test_every_bin_is_there_at_0_from_the_start(monitor: Any, registry: CollectorRegistry) -> None:

@@ -13,7 +13,10 @@ import pytest
 
 import catwalk
 from catwalk.errors import ConfigError, RunConflictError, SupersededError
+from catwalk.ledger.records.retraining import RequestRecord, SlotRecord
 from catwalk.ledger.runs import Ledger
+from catwalk.retraining import slots
+from catwalk.retraining.episodes import claimed
 from catwalk.tracking import identity, opening
 from catwalk.tracking.handle import TrackedRun
 from stack.settings import PROJECT
@@ -308,3 +311,20 @@ def test_what_airflow_starts_knows_its_task_by_the_environment(dag_run_id: str, 
     assert found.key == f"airflow:nightly/{dag_run_id}/train/-1" and found.ships is ships
     mapped = identity.identify(environment={**environment, "AIRFLOW_CTX_MAP_INDEX": "2"})
     assert mapped.key == f"airflow:nightly/{dag_run_id}/train/2"
+
+
+def test_a_dag_run_that_an_alert_has_asked_for_says_so_and_is_the_one_that_is_judged(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = RequestRecord(1, "catwalk__churn__e1", "ServiceInputDrifted", 0.0, 0.0)
+    slots.keep(ledger.store, SlotRecord("churn", number=1, episode=asked), None)
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "nightly")
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", asked.dag_run_id)
+    run = whole()
+    record = ledger.run(run.run_id).record
+    assert (record.trigger, record.alert, record.episode, record.ships) == ("alert", "ServiceInputDrifted", 1, True)
+    assert run.decision.decision == "ship"
+    claim = claimed(ledger.store, "churn", 1)
+    assert claim and claim.run_id == run.run_id
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "catwalk__churn__e2")
+    assert ledger.run(whole().run_id).record.trigger == "manual", "nobody has asked for this one"

@@ -25,13 +25,13 @@ from catwalk.stages.lifecycle.opening import open_run
 from catwalk.telemetry import catalogue
 from catwalk.telemetry.points import kept
 from catwalk.tracking import journal
-from catwalk_exporter.pages import index, run_page
-from catwalk_exporter.snapshot import Snapshot
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig
 from tests.catwalk.tracking.conftest import only
 from tests.support.records import MemoryStore
 from tests.support.servers import wait_until
+from tests.support.views import facts_of
+from tests.support.views import listed as listed_runs
 
 
 def test_the_summary_says_what_was_best_and_usual_over_all_of_2000_epochs(ledger: Ledger) -> None:
@@ -102,9 +102,9 @@ def test_a_training_that_counts_in_steps_says_so_wherever_they_are_shown(ledger:
     assert [epoch.epoch for epoch in training.epochs] == [*range(500, 9_990_001, 5_000), 10_000_000]
     shown = [point.labels["epoch"] for point in run_points(found) if point.metric is catalogue.EPOCH_INDEX]
     assert 100 < len(shown) <= MAX_EPOCHS and shown[0] == "500"
-    page = run_page(summary, True, time.time(), 600)
+    page = facts_of(summary, time.time())
     assert ">steps<" in page and "10000000, logged 1999 times, best 9985500" in page
-    assert ">10000000 steps<" in index(Snapshot((summary,), (), {}), True, time.time(), 600)
+    assert ">10000000 steps<" in listed_runs(summary, now=time.time())
     listed = Console(width=200, record=True, file=io.StringIO())
     listed.print(runs_table([summary], time.time(), 600, 200))
     assert "9985500/10000000" in listed.export_text()

@@ -26,8 +26,9 @@ from catwalk.tracking import closing, opening, renaming
 from catwalk.tracking.arguments.keys import salt_key
 from catwalk.tracking.renaming import rename
 from catwalk.web.values import due_text
-from catwalk_exporter import model_pages
 from catwalk_exporter.exposition import Exposition, Facts, Settings
+from catwalk_exporter.pages import models
+from catwalk_exporter.pages.view import View
 from catwalk_exporter.snapshot import LedgerReader, Snapshot
 from tests.catwalk.tracking.conftest import KEYS, LABELS, scores
 from tests.support.commands import command_line
@@ -227,7 +228,7 @@ SAYS = ("kind", "owner", "schedule", "next due")
 def shown(ledger: Ledger, snapshot: Snapshot, now: float) -> dict[str, dict[str, str]]:
     """Model → what the exporter's page says of it."""
     told: dict[str, dict[str, str]] = {}
-    for card in model_pages.models(snapshot, Settings(since=now), now, store_up=True).split("<h3")[1:]:
+    for card in models.page(View(snapshot, Settings(since=now), now, store_up=True)).split("<h3")[1:]:
         facts = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]*)</dd>", card))
         told[unescape(card.partition(">")[2].partition("<")[0])] = {
             name: unescape(facts.get(name, "")) for name in SAYS

@@ -17,12 +17,15 @@ from catwalk.web.stylesheet import STYLE
 from catwalk_courier import pages as courier_pages
 from catwalk_courier import runbooks
 from catwalk_courier.deadman import Watch
-from catwalk_exporter import pages as exporter_pages
-from catwalk_exporter.snapshot import Snapshot
+from catwalk_exporter.pages import comparison, models, run_list
+from catwalk_exporter.pages.run_facts import run_page
+from catwalk_exporter.pages.run_query import parsed
+from catwalk_exporter.pages.view import QueryError
 from stack.settings import PROJECT
 from tests.catwalk.report.conftest import Page
 from tests.catwalk.report.test_style import contrast
 from tests.support.ledgers import summary
+from tests.support.views import view
 
 NOW = 1_800_000_000.0
 RUN = "20261123T030000Z-00000001"
@@ -42,9 +45,15 @@ def pages() -> Iterator[tuple[str, str]]:
     """Each page of the exporter and of the courier."""
     damaged = {"summaries/a.json": "it is damaged"}
     runs = (summary(RUN), summary("20261124T030000Z-00000002", state="failed", error="the loss is not finite"))
-    yield "runs", exporter_pages.index(Snapshot(runs, damaged=damaged), False, NOW, 600, limit=1)
-    yield "run", exporter_pages.run_page(runs[0], False, NOW, 600)
-    yield "no run", exporter_pages.not_found()
+    shown = view(*runs, now=NOW, store_up=False, damaged=damaged, links={"courier": "http://127.0.0.1:9181"})
+    yield "runs", run_list.page(shown, parsed(f"q=mlp&run={RUN}&run=20261124T030000Z-00000003"))
+    yield "no such runs", run_list.page(shown, parsed("model=none"))
+    yield "no runs", run_list.page(view(now=NOW), parsed(""))
+    yield "a wrong query", run_list.refusal(shown, QueryError("It is wrong."))
+    yield "comparison", comparison.waiting(shown, runs, 2)
+    yield "models", models.page(shown)
+    yield "run", run_page(runs[0], shown)
+    yield "no run", shown.not_found()
     labels = {"alertname": "ModelPlateaued", "severity": "warning", "run_id": RUN}
     notes = {"summary": "It learns nothing.", "runbook_url": "http://127.0.0.1:9181/runbooks/ModelPlateaued"}
     firing = [ActiveAlert(labels, notes, "2026-11-23T03:00:00Z", state) for state in ("active", "silenced")]

@@ -101,8 +101,8 @@ def test_what_fires_after_its_end_is_told_as_firing_whatever_restarts(tmp_path: 
         assert courier.post(message)[0] == 200
 
     def page() -> tuple[str, str]:
-        """What fires, and what was told so far."""
-        firing, _, told = courier.get("/").partition("Told so far")
+        """What is firing, and the history."""
+        firing, _, told = courier.get("/").partition("Notification history")
         assert "Alertmanager does not answer" in firing
         return firing, told
 
@@ -118,14 +118,14 @@ def test_what_fires_after_its_end_is_told_as_firing_whatever_restarts(tmp_path: 
         courier.start()
         firing, told = page()
         assert "StoreUnavailable happened" in firing
-        assert "Nothing fires" not in firing
-        assert (told.count(", fires"), told.count("over after 56 s")) == (1, 1)
+        assert "No alerts are firing" not in firing
+        assert (told.count(", firing"), told.count("resolved after 56 s")) == (1, 1)
         tell("firing")
         tell("second")
         tell("second")
         firing, told = page()
-        assert "Nothing fires" in firing
-        assert (told.count(", fires"), told.count("over after")) == (0, 2)
+        assert "No alerts are firing" in firing
+        assert (told.count(", firing"), told.count("resolved after")) == (0, 2)
         assert [end for one in courier.told()["notifications"] if (end := one["ends_at"])] == [
             ends["second"],
             ends["first"],
@@ -150,7 +150,7 @@ def test_the_page_leaves_out_nothing_that_fires(tmp_path: Path) -> None:
         assert courier.post(notification("StoreUnavailable"))[0] == 200
         over = [notification(f"Over{number}", "resolved")["alerts"][0] for number in range(300)]
         assert courier.post({**notification("Over"), "alerts": over})[0] == 200
-        assert "StoreUnavailable happened" in courier.get("/").partition("Told so far")[0]
+        assert "StoreUnavailable happened" in courier.get("/").partition("Notification history")[0]
         found = json.loads(courier.get("/api/notifications?limit=10"))["notifications"]
         assert "StoreUnavailable" in {one["labels"]["alertname"] for one in found}
     finally:

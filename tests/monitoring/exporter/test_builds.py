@@ -94,7 +94,7 @@ def test_the_first_look_has_a_report_built_and_the_next_is_served_from_the_ledge
         page = seen(exporter, run_id, "The report is being built")
         assert '<meta http-equiv="refresh" content="2">' in page and "test log loss" in page
         report = seen(exporter, run_id, BUILT)
-        assert '<a href="/">All runs</a>' in report and "http-equiv" not in report
+        assert '<a href="/"><span aria-current="true">Runs</span></a>' in report and "http-equiv" not in report
         assert f"runs/{run_id}/figures/roc.png" in {entry.key for entry in store.list(f"runs/{run_id}/figures/")}
         assert exporter.status(f"/runs/{run_id}/figures/roc.png") == 200
         stored = store.get(f"runs/{run_id}/report.html").body
@@ -187,7 +187,7 @@ def test_who_may_only_read_serves_what_was_built(s3_store: Store, s3_server: S3S
     s3_server.start("--readonly")
     try:
         with exporting(tmp_path) as exporter:
-            assert '<a href="/">All runs</a>' in seen(exporter, run_id, BUILT)
+            assert '<a href="/"><span aria-current="true">Runs</span></a>' in seen(exporter, run_id, BUILT)
             assert exporter.status(f"/runs/{run_id}/figures/roc.png") == 200
             assert s3_store.etag(f"runs/{run_id}/report.html") is None
             log = exporter.log.read_text()
@@ -200,8 +200,8 @@ def test_who_may_only_read_serves_what_was_built(s3_store: Store, s3_server: S3S
 def test_a_build_that_fails_is_told_and_not_tried_at_every_look(exporter: ExporterProcess, file_store: Store) -> None:
     put_summary(file_store, summary(FAILING))
     page = seen(exporter, FAILING, "There is no report: ")
-    told = f"no report: there is no run {FAILING}; `catwalk runs` lists those there are. It is tried again at a look in"
-    assert told in page and f"or now by catwalk report {FAILING}." in page and "http-equiv" not in page
+    told = f"no report: there is no run {FAILING}; `catwalk runs` lists those there are. The next attempt is made when"
+    assert told in page and f"; catwalk report {FAILING} makes one now." in page and "http-equiv" not in page
     assert all("There is no report: " in exporter.get(f"/runs/{FAILING}") for _ in range(5))
     assert exporter.log.read_text().count("could not be built") == 1
     put_summary(file_store, summary(FAILING, updated=time.time()))
@@ -235,7 +235,7 @@ def outcome(build: str) -> Outcome:
         (sys.executable, "-c", f"import sys, time, catwalk_exporter.build as made\n{build}\nsys.exit(made.main())")
     )
     try:
-        found = wait_until(lambda: builds.ask(FAILING, 1.0), "the end of the build")
+        found = wait_until(lambda: builds.ask((FAILING,), (1.0,)), "the end of the build")
     finally:
         builds.stop()
     assert found is not None
@@ -260,7 +260,7 @@ def test_a_build_is_bounded_and_its_end_told(build: str, expected: str, file_sto
 
 
 def test_what_came_of_another_version_of_the_run_does_not_count() -> None:
-    assert Outcome(1.0, "it failed").stands(1.0)
-    assert not Outcome(1.0, "it failed").stands(2.0)
-    assert not Outcome(1.0, "it failed", since=time.monotonic() - 3_600).stands(1.0)
-    assert Outcome(1.0, files={"report.html": b""}, since=time.monotonic() - 3_600).stands(1.0)
+    assert Outcome((1.0,), "it failed").stands((1.0,))
+    assert not Outcome((1.0,), "it failed").stands((2.0,))
+    assert not Outcome((1.0,), "it failed", since=time.monotonic() - 3_600).stands((1.0,))
+    assert Outcome((1.0,), files={"report.html": b""}, since=time.monotonic() - 3_600).stands((1.0,))

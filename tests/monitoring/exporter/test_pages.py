@@ -10,13 +10,13 @@ import pytest
 
 from catwalk.cli.tables.output import duration, number
 from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
+from catwalk.ledger.records.retraining import RequestRecord, RetrainingSettings, SlotRecord
 from catwalk.ledger.records.summary import StageSummary
 from catwalk.telemetry.wire.labels import label_value
-from catwalk_exporter.exposition import Settings
-from catwalk_exporter.model_pages import models
-from catwalk_exporter.pages import anchor, index, run_page
-from catwalk_exporter.snapshot import Snapshot
+from catwalk_exporter.pages import models
+from catwalk_exporter.pages.view import anchor
 from tests.support.ledgers import summary
+from tests.support.views import facts_of, listed, view
 
 NOW = 1_800_000_000.0
 
@@ -26,7 +26,7 @@ def started(*stages: str) -> dict[str, StageSummary]:
 
 
 def page(**changes: Any) -> str:
-    return run_page(summary(**changes), store_up=True, now=NOW, stalled_seconds=600)
+    return facts_of(summary(**changes), NOW)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,24 @@ def test_owner_and_links_are_shown_and_a_link_that_is_none_of_the_web_is_only_it
     assert "<th>links</th>" not in page() and "<th>owner</th>" not in page()
 
 
+def test_a_run_that_an_alert_has_asked_for_says_so() -> None:
+    asked = page(trigger="alert", alert="ServiceInputDrifted", episode=3)
+    assert "<th>asked for by</th><td>ServiceInputDrifted, episode 3</td>" in asked
+    assert "asked for by" not in page()
+
+
+def test_a_models_card_shows_what_alerts_may_ask_for_and_have_asked_for() -> None:
+    run = summary(model="churn")
+    episode = RequestRecord(3, "catwalk__churn__e3", "A", 0.0, 0.0, verdict="held", run_id=run.run_id)
+    slot = SlotRecord("churn", RetrainingSettings(on=True), "cooling", number=3, episode=episode)
+    name = "<dt>retraining by alerts</dt>"
+    text = models.page(view(run, now=NOW, slots=(slot,)))
+    assert f'{name}<dd>on, cooling; episode 3 held <a href="/runs/{run.run_id}">{run.run_id}</a></dd>' in text
+    fresh = models.page(view(run, now=NOW, slots=(SlotRecord("churn"),)))
+    assert f"{name}<dd>off</dd>" in fresh
+    assert name not in models.page(view(run, now=NOW))
+
+
 def test_models_show_who_answers_for_them_and_what_they_must_reach() -> None:
     run = summary(model="churn", problem="binary", schedule="every 86400 s")
     known = WatchedRecord(
@@ -65,8 +83,8 @@ def test_models_show_who_answers_for_them_and_what_they_must_reach() -> None:
     gone = WatchedRecord("old", {"kind": "of tomorrow"}, thresholds={"floors": {"f1": 0.5}}, retired=NOW)
     odd = WatchedRecord("strange", {"kind": "binary"}, thresholds={"limits": 7})
     champion = ChampionRecord("churn", run.run_id, "5" * 64, NOW, "", run.run_id, "gate", "better")
-    snapshot = Snapshot((run, summary(model="mlp")), (champion,), models=(known, gone, odd))
-    text = models(snapshot, Settings(), NOW, store_up=True)
+    shown = view(run, summary(model="mlp"), now=NOW, champions=(champion,), models=(known, gone, odd))
+    text = models.page(shown)
     assert [*re.findall('<h3 id="model-([a-z]+)">', text)] == ["churn", "mlp", "old", "strange"]
     churn, mlp, old, _ = text.split("<h3 ")[1:]
     linked = f'<a href="/runs/{run.run_id}">{run.run_id}</a>'
@@ -86,7 +104,7 @@ def test_a_models_card_is_found_by_its_name_as_prometheus_has_it(name: str) -> N
     """Which is what dashboards know, and put into an address percent-encoded."""
     [linked] = re.findall(r'href="/models#([^"]+)"', page(model=name))
     assert linked == anchor(name) == f"model-{quote(label_value(name), safe='')}"
-    assert f'id="{linked}"' in models(Snapshot((summary(model=name),)), Settings(), NOW, store_up=True)
+    assert f'id="{linked}"' in models.page(view(summary(model=name), now=NOW))
 
 
 def test_only_a_seed_that_is_not_set_is_derived() -> None:
@@ -99,7 +117,7 @@ def test_figures_that_are_no_numbers_break_no_page() -> None:
     nan = float("nan")
     odd = {"last_validation_loss": nan, "test_accuracy": nan, "test_class_accuracy": [nan] * 10, "test_loss": nan}
     assert "nan" in page(**odd)
-    assert "nan%" in index(Snapshot((summary(**odd),)), store_up=True, now=NOW, stalled_seconds=600)
+    assert "nan%" in listed(summary(**odd), now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -125,5 +143,4 @@ def test_a_run_without_an_accuracy_shows_what_it_is_judged_by() -> None:
     for row in ("<th>test mae</th><td>3.25</td>", "<th>test rmse</th><td>4.5</td>", "<th>test calibration error</th>"):
         assert row in text
     assert "test accuracy" not in text
-    listed = index(Snapshot((summary(**changes),)), store_up=True, now=NOW, stalled_seconds=600)
-    assert ">mae 3.25 EUR</td>" in listed
+    assert ">mae 3.25 EUR</td>" in listed(summary(**changes), now=NOW)

@@ -54,7 +54,7 @@ def test_a_report_and_its_figures_are_served_as_they_are_now(exporter: ExporterP
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     assert b"<h1>The report</h1>" in body and NAVIGATION.encode() not in body
-    assert b'<a href="/">All runs</a>' in body and f'<a href="/runs/{RUN}/facts">'.encode() in body
+    assert b'<span aria-current="true">Runs</span>' in body and f'<a href="/runs/{RUN}/facts">'.encode() in body
     status, headers, body = answer(exporter, f"/runs/{RUN}/figures/loss_and_accuracy.png")
     assert (status, headers["content-type"], body) == (200, "image/png", PNG)
     assert answer(exporter, f"/runs/{RUN}/figures/loss_and_accuracy.png", "HEAD")[2] == b""

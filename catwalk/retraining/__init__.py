@@ -1,0 +1,1 @@
+"""Retraining on request: an alert asks for a run, once an episode, within a budget."""

@@ -1,0 +1,43 @@
+"""An episode's run: who has asked for it, and who does it."""
+
+from __future__ import annotations
+
+from catwalk.errors import PreconditionFailedError
+from catwalk.ledger.records.retraining import ClaimRecord, RequestRecord
+from catwalk.retraining import slots
+from catwalk.retraining.run_ids import PREFIX
+from catwalk.storage.store import Store
+
+
+def asked_for(store: Store, model: str, run: str) -> RequestRecord | None:
+    """The episode that has asked for a DAG run; None: a person has started it, or the schedule.
+
+    Args:
+        store: that the ledger lies in.
+        model: which the DAG trains.
+        run: the DAG run's id.
+    """
+    if not run.startswith(PREFIX):
+        return None
+    found = slots.find(store, model)
+    known = [*found[0].history, found[0].episode] if found else []
+    return next((one for one in known if one and one.dag_run_id == run), None)
+
+
+def claim(store: Store, model: str, number: int, wanted: ClaimRecord) -> bool:
+    """Takes an episode for a run of the ledger; False: another run has it. A retry finds that it has it already."""
+    try:
+        store.put_record(_key(model, number), wanted, create=True)
+    except PreconditionFailedError:
+        return claimed(store, model, number) == wanted
+    return True
+
+
+def claimed(store: Store, model: str, number: int) -> ClaimRecord | None:
+    """Which run has an episode; None: nobody has begun it."""
+    found = store.find_record(ClaimRecord, _key(model, number))
+    return found[0] if found else None
+
+
+def _key(model: str, number: int) -> str:
+    return f"episodes/{model}/{number}/claim"

@@ -1,0 +1,68 @@
+"""Slots in the ledger, one a model, changed by compare-and-swap."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from catwalk.ledger.model_names import spelling
+from catwalk.ledger.records.retraining import SlotRecord
+from catwalk.retraining.events import Event
+from catwalk.retraining.transitions import step
+from catwalk.storage.store import Store
+from catwalk.storage.swap import swap
+
+PREFIX = "retraining/"
+
+
+def key(model: str) -> str:
+    """Where a model's slot lives."""
+    return f"{PREFIX}{model}.json"
+
+
+def find(store: Store, model: str) -> tuple[SlotRecord, str] | None:
+    """A model's slot and its ETag; None: nobody has ever turned it on, and no alert has asked."""
+    return store.find_record(SlotRecord, key(model))
+
+
+def names(store: Store) -> list[str]:
+    """The models that have a slot."""
+    return [model for model, _ in etags(store)]
+
+
+def slot(store: Store, model: str) -> SlotRecord | None:
+    """A model's slot, if it has one."""
+    found = find(store, model)
+    return found[0] if found else None
+
+
+def etags(store: Store) -> Iterator[tuple[str, str]]:
+    """Model and ETag of each slot."""
+    for entry in store.list(PREFIX):
+        yield spelling(entry.key.removeprefix(PREFIX).removesuffix(".json")), entry.etag
+
+
+def keep(store: Store, slot: SlotRecord, etag: str | None) -> str:
+    """Replaces the slot that has this ETag, or writes the first one; returns the new ETag.
+
+    Raises:
+        PreconditionFailedError: somebody else has changed it.
+    """
+    record = replace(slot, write=secrets.token_hex(8))
+    return store.put_record(key(slot.model), record, if_match=etag, create=etag is None)
+
+
+def change(store: Store, model: str, event: Event) -> SlotRecord:
+    """What a person's word makes of a slot, whoever changes it at the same moment."""
+
+    def once() -> SlotRecord:
+        found = find(store, model)
+        before, etag = found or (SlotRecord(model), None)
+        after = step(before, event, time.time()).slot
+        if after != before:
+            keep(store, after, etag)
+        return after
+
+    return swap(f"the retraining of {model}", once)

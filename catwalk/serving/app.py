@@ -1,0 +1,217 @@
+"""The pages of a server, in FastAPI."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from catwalk.environment.cpus import usable_cpus
+from catwalk.serving.answering import NOTHING_LOADED, Answering, Labelling, Question
+from catwalk.serving.holder import Holder
+from catwalk.serving.limits import BODIES_AT_ONCE, Limits, RefusedError
+
+log = logging.getLogger("catwalk.serve")
+
+_JSON = "application/json"
+_RETRY = {"Retry-After": "1"}
+
+
+class State:
+    """What the pages of one server share."""
+
+    def __init__(self, holder: Holder, limits: Limits, token: str = "") -> None:
+        self.holder, self.limits, self.token = holder, limits, token
+        self.draining = False
+        self.waiting = 0
+        """Requests that are answered, or wait for that."""
+        self.buffered = 0
+        """Bytes of bodies in memory."""
+        self.workers = CapacityLimiter(usable_cpus())
+
+
+def app(state: State) -> ASGIApp:
+    """The pages."""
+    pages = FastAPI(title="catwalk serve", docs_url=None, redoc_url=None, openapi_url=None)
+    pages.add_exception_handler(RefusedError, _refusal)
+    pages.add_exception_handler(HTTPException, _no_page)
+    _add_state_pages(pages, state)
+    _add_predict(pages, state)
+    _add_labels(pages, state)
+    return Closing(pages, state)
+
+
+class Closing:
+    """Tells each client that is answered while the server drains to connect anew, elsewhere."""
+
+    def __init__(self, pages: ASGIApp, state: State) -> None:
+        self._pages, self._state = pages, state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def closing(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._state.draining:
+                message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
+            await send(message)
+
+        await self._pages(scope, receive, closing)
+
+
+def _add_state_pages(pages: FastAPI, state: State) -> None:
+    @pages.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """It lives."""
+        return {"status": "ok"}
+
+    @pages.get("/readyz")
+    async def readyz() -> dict[str, str]:
+        """It answers, and will for a while."""
+        if state.draining:
+            raise RefusedError(503, "the server is about to end")
+        if state.holder.current is None:
+            raise RefusedError(503, state.holder.trouble or NOTHING_LOADED)
+        return {"status": "ready"}
+
+    @pages.get("/model", dependencies=[Depends(_guard(state))])
+    async def model() -> dict[str, Any]:
+        """What answers, and what it takes."""
+        return _described(state.holder)
+
+
+def _described(holder: Holder) -> dict[str, Any]:
+    version = holder.current
+    told: dict[str, Any] = {
+        "model": holder.model,
+        "champion_checked": holder.series.checked or None,
+        "refused": holder.series.refused or None,
+        "trouble": holder.trouble or None,
+        "version": None,
+    }
+    if version:
+        told |= {
+            "version": version.run_id,
+            "sha256": version.model_sha256,
+            "loaded": version.loaded,
+            "classes": list(version.classes),
+            "inputs": {name: taken.words for name, taken in version.inputs.named.items()},
+        }
+    return told
+
+
+def _add_predict(pages: FastAPI, state: State) -> None:
+    answering = Answering(state.holder, state.limits)
+
+    @pages.post("/predict", dependencies=[Depends(_guard(state))])
+    async def predict(request: Request) -> Response:
+        """Answers for one example or many."""
+        kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
+        return await worked(state, request, lambda body: answering(Question(body, kind, request.query_params)))
+
+
+def _add_labels(pages: FastAPI, state: State) -> None:
+    labelling = Labelling(state.holder, state.limits)
+
+    @pages.post("/labels", dependencies=[Depends(_guard(state))])
+    async def labels(request: Request) -> Response:
+        """Keeps what turned out to be true."""
+        return await worked(state, request, labelling)
+
+
+async def worked(state: State, request: Request, work: Callable[[bytes], bytes]) -> Response:
+    """Reads a body and answers it in a worker thread, within the limits; every answer is counted.
+
+    Args:
+        state: of the server.
+        request: whose body is read.
+        work: makes the body of the answer, JSON.
+    """
+    try:
+        body = await _body(state, request)
+        try:
+            answer = Response(await _in_a_worker(state, lambda: work(body)), media_type=_JSON)
+        finally:
+            state.buffered -= len(body)
+    except RefusedError as error:
+        answer = _refused(error)
+    except Exception as error:  # the model's own; its caller learns no more than that
+        log.error("a request failed: %s: %s", type(error).__name__, error)
+        answer = _refused(RefusedError(500, "the model has failed; the server's log says how"))
+    state.holder.series.answered(answer.status_code)
+    return answer
+
+
+async def _in_a_worker(state: State, work: Callable[[], bytes]) -> bytes:
+    if state.waiting >= state.limits.requests:
+        raise RefusedError(503, f"{state.limits.requests} requests are under way already; try again")
+    state.waiting += 1
+    try:
+        async with asyncio.timeout(state.limits.seconds):
+            return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=state.workers)
+    except TimeoutError:
+        raise RefusedError(503, f"no answer within {state.limits.seconds:g} s; send fewer examples at once") from None
+    finally:
+        state.waiting -= 1
+
+
+async def _body(state: State, request: Request) -> bytes:
+    """The whole body, whose bytes count in `buffered` until who has asked for it takes them off."""
+    most = state.limits.body_bytes
+    declared = request.headers.get("content-length", "0")
+    found, size = [], int(declared) if declared.isdigit() else 0
+    try:
+        async with asyncio.timeout(state.limits.seconds):
+            if size > most:
+                raise RefusedError(413, f"the body has {size:,} bytes; at most {most:,} are read")
+            size = 0
+            async for chunk in request.stream():
+                size += len(chunk)
+                state.buffered += len(chunk)
+                found.append(chunk)
+                if size > most:
+                    raise RefusedError(413, f"the body has more than {most:,} bytes")
+                if state.buffered > BODIES_AT_ONCE * most:
+                    raise RefusedError(503, "too many large requests are under way already; try again")
+    except BaseException as error:
+        state.buffered -= sum(map(len, found))
+        if isinstance(error, TimeoutError):
+            raise RefusedError(408, f"the body did not come within {state.limits.seconds:g} s") from None
+        raise
+    return b"".join(found)
+
+
+def _guard(state: State) -> Callable[[Request], Any]:
+    """Lets in who knows the token, if the server has one."""
+    wanted = f"Bearer {state.token}".encode()
+
+    async def guard(request: Request) -> None:
+        given = request.headers.get("authorization", "").encode("latin-1")
+        if state.token and not hmac.compare_digest(given, wanted):
+            raise RefusedError(401, "give the server's token: Authorization: Bearer …")
+
+    return guard
+
+
+async def _refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    return _refused(error)
+
+
+def _refused(error: RefusedError) -> Response:
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else _RETRY if error.status == 503 else {}
+    if error.status in (408, 413):
+        headers = {"Connection": "close"}  # the rest of its body is not read
+    return Response(json.dumps({"error": error.sentence}), error.status, headers, _JSON)
+
+
+async def _no_page(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    sentence = {404: f"there is no page {request.url.path:.100}", 405: f"{request.method:.20} is not for this page"}
+    return JSONResponse({"error": sentence.get(error.status_code, error.detail)}, error.status_code, error.headers)

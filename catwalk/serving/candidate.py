@@ -1,0 +1,185 @@
+"""Asks a model in a real server process about examples of its test, before it may ship."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load
+
+from catwalk import extras
+from catwalk.errors import ArtifactError, StoreUnavailableError
+from catwalk.gate.served import Served
+from catwalk.ledger.examples import split_body
+from catwalk.ledger.runs import Run
+from catwalk.problems.scores import log_probabilities
+
+EXAMPLES = 200
+_LONGEST_START = 300.0
+"""Seconds until a server that is not ready yet is given up, where no cap says less."""
+_PAUSE = 0.05
+_SURE = 1e-3
+"""By how much probabilities may differ, since a batch of another size is computed in another order."""
+_LISTENS = re.compile(r".*: (http://\S+), metrics at \S+\n")
+
+
+class NotServedError(ArtifactError):
+    """The model does not serve; the message is the end of a sentence."""
+
+
+def missing() -> str:
+    """What a server needs and is not installed here, as the end of a sentence; empty: all is."""
+    absent = [module for module in extras.EXTRAS["serve"] if find_spec(module) is None]
+    return f"{', '.join(absent)} is not installed (pip install '{extras.DISTRIBUTION}[serve]')" if absent else ""
+
+
+def ask(run: Run, start_seconds: float | None, check: Callable[[], None]) -> Served:
+    """Starts a server of the run's model, asks it about some of its test examples, and ends it.
+
+    Args:
+        run: that was tested.
+        start_seconds: after which a server that is not ready is given up; None: 300.
+        check: is called now and then, and may raise to stop at once.
+
+    Raises:
+        NotServedError: the server does not start, or does not answer.
+        ArtifactError: the test's examples or answers are missing or damaged.
+        StoreUnavailableError: the server did not reach the ledger.
+    """
+    examples, expected = _examples(run)
+    with _server(run, min(start_seconds or _LONGEST_START, _LONGEST_START), check) as (process, url, started):
+        answers, seconds = _asked(url, examples, check)
+        memory = _resident(process.pid)
+    other = sum(map(_differs, answers, expected))
+    return Served(len(answers), other, started, float(np.quantile(seconds, 0.99)), memory)
+
+
+def _examples(run: Run) -> tuple[list[dict[str, NDArray[Any]]], list[dict[str, float]]]:
+    """Inputs of each, and what the test has said of it: class → probability. The same ones each time."""
+    dataset, stored = run.dataset(), run.store.find(run.key("predictions.safetensors"))
+    if dataset is None or stored is None:
+        raise ArtifactError(f"the test examples or answers of run {run.run_id} are missing")
+    arrays = load(split_body(run.store, dataset, "test"))
+    probabilities = np.exp(log_probabilities(load(stored.body)["logits"]))
+    chosen = np.random.default_rng(0).permutation(len(probabilities))[:EXAMPLES]
+    inputs = [{name: values[place] for name, values in arrays.items() if name != "labels"} for place in chosen]
+    names = run.record.classes or [str(label) for label in range(probabilities.shape[1])]
+    return inputs, [dict(zip(names, probabilities[place].tolist(), strict=True)) for place in chosen]
+
+
+@contextmanager
+def _server(run: Run, patience: float, check: Callable[[], None]) -> Iterator[tuple[subprocess.Popen[str], str, float]]:
+    """The process, its address, and the seconds until it was ready."""
+    environment = {name: value for name, value in os.environ.items() if name != "CATWALK_SERVE_TOKEN"}
+    environment |= {"CATWALK_STORE": run.store.url, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with tempfile.TemporaryFile("w+") as log:
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "catwalk.serving", run.run_id],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        try:
+            url = _address(process, log)
+            _wait(url, begun + patience, check)
+            yield process, url, time.monotonic() - begun
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def _address(process: subprocess.Popen[str], log: Any) -> str:
+    assert process.stdout
+    found = _LISTENS.fullmatch(process.stdout.readline())
+    if not found:
+        process.wait()
+        log.seek(0)
+        said = (log.read().strip() or f"it ended with {process.returncode}").splitlines()[-1]
+        raise NotServedError(f"the server does not start: {said:.300}")
+    return found[1]
+
+
+def _wait(url: str, deadline: float, check: Callable[[], None]) -> None:
+    """Returns once it is ready."""
+    while True:
+        check()
+        told = _answer(url, "GET", "/model")
+        if told.get("version"):
+            return
+        if told.get("refused"):
+            raise NotServedError(f"the server refuses it: {told['trouble']:.300}")
+        if time.monotonic() > deadline:
+            if told.get("trouble"):
+                raise StoreUnavailableError(f"the candidate's server has not read the ledger: {told['trouble']}")
+            raise NotServedError("the server has not loaded it in time")
+        time.sleep(_PAUSE)
+
+
+def _answer(url: str, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+    """The object that a page answers with."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        found: dict[str, Any] = json.loads(answer.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise NotServedError(f"{type(error).__name__} at {path}: {error}") from error
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise NotServedError(f"{path} answers {answer.status}: {found.get('error')}")
+    return found
+
+
+def _asked(
+    url: str, examples: list[dict[str, NDArray[Any]]], check: Callable[[], None]
+) -> tuple[list[dict[str, Any]], list[float]]:
+    """What it says of each, and the seconds that this takes."""
+    answers, seconds = [], []
+    for example in examples:
+        check()
+        body = json.dumps({"inputs": {name: _plain(values) for name, values in example.items()}}).encode()
+        begun = time.perf_counter()
+        answers.append(_answer(url, "POST", "/predict", body)["predictions"][0])
+        seconds.append(time.perf_counter() - begun)
+    return answers, seconds
+
+
+def _plain(values: NDArray[Any]) -> Any:
+    """As JSON has them; what is missing is null."""
+    if values.dtype.kind != "f" or not np.isnan(values).any():
+        return values.tolist()
+    found = values.astype(object)
+    found[np.isnan(values)] = None
+    return found.tolist()
+
+
+def _differs(answer: dict[str, Any], expected: dict[str, float]) -> bool:
+    """Whether it says another class than the test, or the same with another confidence."""
+    most = max(expected.values())
+    said = expected.get(answer["class"], 0.0)
+    return most - said > _SURE or abs(answer["confidence"] - most) > _SURE
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory; 0 where the system does not say."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0

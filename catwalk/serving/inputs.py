@@ -1,0 +1,170 @@
+"""What a model is asked, read from the body of a request: by the names, types and shapes of its test examples."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catwalk.errors import ArtifactError, CatwalkError
+from catwalk.serving.limits import MOST_PIXELS, RefusedError
+from catwalk.trainable import Readable
+
+if TYPE_CHECKING:
+    from catwalk.trainable import Arrays, Invert, Trainable
+
+_UNPROCESSABLE = 422
+_TOO_LARGE = 413
+_UNSUPPORTED = 415
+
+
+@dataclass(frozen=True)
+class Input:
+    """One array that the model takes."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    """Of one example."""
+    may_lack: bool
+    """Its test examples have NaN, so ``null`` is a value."""
+
+    @classmethod
+    def of(cls, name: str, values: NDArray[Any]) -> Input:
+        """That of test examples, (n, …)."""
+        if values.dtype.kind not in "biuf":
+            raise ArtifactError(f"{name} has the type {values.dtype}, which no request can hold")
+        return cls(name, values.dtype, values.shape[1:], values.dtype.kind == "f" and bool(np.isnan(values).any()))
+
+    def read(self, value: Any) -> NDArray[Any]:
+        """A JSON value as n examples, (n, …).
+
+        Raises:
+            RefusedError: it is of another type or shape, or out of range.
+        """
+        try:
+            found = np.asarray(value, dtype=np.float64) if self.may_lack else np.asarray(value)
+        except (TypeError, ValueError, OverflowError):
+            raise self._refusal("lists of equal length, with such values alone") from None
+        if found.shape == self.shape:
+            found = found[None]
+        if found.shape[1:] != self.shape or not found.ndim:
+            raise self._refusal(f"shape {list(found.shape)}")
+        return self._typed(found)
+
+    def _typed(self, found: NDArray[Any]) -> NDArray[Any]:
+        kinds = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}[self.dtype.kind]
+        if found.size and found.dtype.kind not in kinds:
+            raise self._refusal("values of another type")
+        if self.dtype.kind in "iu" and found.size:
+            limits = np.iinfo(self.dtype)
+            if found.min() < limits.min or found.max() > limits.max:
+                raise self._refusal(f"values from {found.min()} to {found.max()}")
+        with np.errstate(over="ignore"):
+            typed = found.astype(self.dtype, copy=False)
+        if self.dtype.kind == "f" and not (np.isfinite(typed) | (np.isnan(typed) & self.may_lack)).all():
+            raise self._refusal("values that are not finite")
+        return typed
+
+    def _refusal(self, came: str) -> RefusedError:
+        return RefusedError(_UNPROCESSABLE, f"{self.name}: expected {self.words}; got {came}")
+
+    @property
+    def words(self) -> str:
+        """What it takes, in words."""
+        limits = np.iinfo(self.dtype) if self.dtype.kind in "iu" else None
+        kind = {"b": "true or false", "f": "finite numbers" + (" or null" if self.may_lack else "")}
+        told = f"whole numbers from {limits.min} to {limits.max}" if limits else kind[self.dtype.kind]
+        return f"{told}, of shape {list(self.shape)} for one example or [n{''.join(f', {n}' for n in self.shape)}]"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a model takes, and how a file is read for it."""
+
+    named: Mapping[str, Input]
+    trainable: Trainable
+
+    @classmethod
+    def of(cls, examples: Arrays, trainable: Trainable) -> Inputs:
+        """Those of a test split.
+
+        Raises:
+            ArtifactError: an input is of a type that no request can hold.
+        """
+        named = {name: Input.of(name, values) for name, values in sorted(examples.items()) if name != "labels"}
+        return cls(named, trainable)
+
+    def from_json(self, value: Any) -> Arrays:
+        """Name → values, or where there is one input, its values alone, as n examples.
+
+        Raises:
+            RefusedError: they are not what the model takes.
+        """
+        if not isinstance(value, dict) and len(self.named) == 1:
+            value = {next(iter(self.named)): value}
+        if not isinstance(value, dict) or set(value) != set(self.named):
+            raise RefusedError(_UNPROCESSABLE, f"inputs: expected {', '.join(self.named)}, by name")
+        found = {name: taken.read(value[name]) for name, taken in self.named.items()}
+        if len({len(values) for values in found.values()}) > 1:
+            raise RefusedError(_UNPROCESSABLE, f"inputs: {', '.join(found)} must be of equally many examples")
+        return found
+
+    def from_bytes(self, body: bytes) -> Arrays:
+        """The values of the one input, as they lie in memory (little-endian, row by row), of n examples.
+
+        Raises:
+            RefusedError: the model takes several inputs, or these are no whole examples.
+        """
+        if len(self.named) != 1:
+            raise RefusedError(
+                _UNSUPPORTED, f"raw values are for a model of one input; this one takes {len(self.named)}"
+            )
+        [taken] = self.named.values()
+        bytes_each = taken.dtype.itemsize * int(np.prod(taken.shape))
+        if not body or len(body) % bytes_each:
+            sentence = f"{taken.name}: expected {bytes_each:,} bytes an example, {taken.dtype}; got {len(body):,}"
+            raise RefusedError(_UNPROCESSABLE, sentence)
+        values = np.frombuffer(body, taken.dtype.newbyteorder("<")).reshape(-1, *taken.shape)
+        return {taken.name: taken.read(values)}
+
+    def from_picture(self, body: bytes, invert: Invert) -> Arrays:
+        """A picture in a file format, as the Trainable reads it.
+
+        Raises:
+            RefusedError: it reads no files, or this one can't be read.
+        """
+        if not isinstance(self.trainable, Readable):
+            raise RefusedError(_UNSUPPORTED, "this model reads no picture files; send JSON or raw values")
+        _check_pixels(body)
+        with tempfile.NamedTemporaryFile(prefix="catwalk-") as file:
+            file.write(body)
+            file.flush()
+            try:
+                return self.trainable.read(Path(file.name), invert)
+            except CatwalkError as error:
+                raise RefusedError(_UNPROCESSABLE, str(error).replace(file.name, "the picture")) from error
+
+
+def _check_pixels(body: bytes) -> None:
+    """
+    Raises:
+        RefusedError: it is no picture, or one of too many pixels.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(body)) as opened:
+            pixels = opened.width * opened.height
+    except Image.DecompressionBombError:
+        pixels = MOST_PIXELS + 1
+    except Exception:  # every format's reader has errors of its own
+        raise RefusedError(_UNPROCESSABLE, "the body is no picture that can be read; send a PNG or JPEG file") from None
+    if pixels > MOST_PIXELS:
+        raise RefusedError(_TOO_LARGE, f"the picture has more than {MOST_PIXELS:,} pixels; scale it down")

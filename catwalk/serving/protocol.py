@@ -1,0 +1,56 @@
+"""uvicorn's HTTP with limits on what comes before a body: it would wait for headers, and collect them, for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import TimerHandle
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from catwalk.serving.limits import HEAD_BYTES, Limits
+
+
+def limited(limits: Limits) -> type[asyncio.Protocol]:
+    """The protocol of a server with these limits."""
+    return type("Limited", (LimitedHttp,), {"seconds": limits.seconds})
+
+
+class LimitedHttp(HttpToolsProtocol):
+    """Closes a connection whose request does not begin, or whose headers do not end, in time or in size."""
+
+    seconds = Limits.seconds
+    _head: TimerHandle | None = None
+    _bytes = 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._have_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head:
+            self._bytes += len(data)
+            if self._bytes > HEAD_BYTES:
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        self._await_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._have_head()
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        self._have_head()
+        self._bytes, self._head = 0, self.loop.call_later(self.seconds, self.transport.close)
+
+    def _have_head(self) -> None:
+        if self._head:
+            self._head.cancel()
+            self._head = None

@@ -1,0 +1,1 @@
+"""Retraining on request: what an alert has asked for is asked of Airflow, followed, and judged."""

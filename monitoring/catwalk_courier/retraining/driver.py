@@ -1,0 +1,237 @@
+"""Drives every model's slot from state to state.
+
+It looks what is so, lets the transition say what becomes of the slot, keeps that by compare-and-swap, and only then
+acts.
+
+Nothing is remembered but in the ledger, so a courier that is killed anywhere, and two that run at once, end where one
+would have: an action that may have happened is looked for before it is done again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from catwalk.clients.airflow_api import AirflowError, AirflowRefusedError
+from catwalk.clients.prometheus import PrometheusError
+from catwalk.errors import CatwalkError, DamagedError, PreconditionFailedError
+from catwalk.ledger.records.retraining import RequestRecord, SlotRecord
+from catwalk.retraining import slots
+from catwalk.retraining.events import (
+    Asking,
+    Denied,
+    Ended,
+    Event,
+    Fired,
+    Found,
+    Passed,
+    Served,
+    Vanished,
+    Waits,
+    Withdrawn,
+)
+from catwalk.retraining.transitions import ASKING_SECONDS, refusal, step
+from catwalk.storage.store import Store
+from catwalk_courier.retraining import evidence
+from catwalk_courier.retraining.airflow import Airflow
+from catwalk_courier.retraining.requests import Requests
+
+log = logging.getLogger("catwalk.courier")
+
+_FINAL = (400, 404, 422)
+"""Answers to a request for a run that will be the same the next time."""
+_MISSING_SECONDS = 300.0
+"""How long a DAG may be unknown, as in an Airflow that has just been started with a new database."""
+_UNHEARD = Waits("Alertmanager does not answer, so nobody knows whether the alert fires still")
+
+
+class Driver:
+    """Takes each slot one step further at each call of :meth:`tick`."""
+
+    def __init__(
+        self,
+        store: Store,
+        airflow: Airflow,
+        requests: Callable[[], Requests],
+        tell: Callable[[SlotRecord, SlotRecord], None],
+    ) -> None:
+        """
+        Args:
+            store: that the ledger lies in.
+            airflow: which runs what is asked for.
+            requests: asked at each tick.
+            tell: is told of each slot that this courier has changed: as it was, as it is.
+        """
+        self.slots: dict[str, SlotRecord] = {}
+        """As they were at the last look."""
+        self._etags: dict[str, str] = {}
+        self._damaged: set[str] = set()
+        self._complete = True
+        self._store, self._airflow, self._requests, self._tell = store, airflow, requests, tell
+
+    def tick(self) -> bool:
+        """Looks at every slot; returns whether one has moved, so that there may be more to do at once.
+
+        Raises:
+            StoreError: the ledger does not answer.
+        """
+        requests = self._requests()
+        self._complete = requests.complete
+        self._read()
+        moved = False
+        for model in {*self.slots, *requests.firing} - self._damaged:
+            try:
+                moved |= self._advance(self.slots.get(model, SlotRecord(model)), requests.firing.get(model, ()))
+            except PreconditionFailedError:
+                moved = True  # another courier was first, or a person: look again
+        return moved
+
+    def _read(self) -> None:
+        known = dict(slots.etags(self._store))
+        for model in self._etags.keys() - known.keys():
+            self._forget(model)
+        for model in [model for model, etag in known.items() if self._etags.get(model) != etag]:
+            self._forget(model)
+            try:
+                found = slots.find(self._store, model)
+            except DamagedError as error:
+                self._etags[model] = known[model]
+                self._damaged.add(model)
+                log.error("no alert can have %s retrained: %s", model, error)
+                continue
+            if found:
+                self.slots[model], self._etags[model] = found
+
+    def _forget(self, model: str) -> None:
+        self._damaged.discard(model)
+        self.slots.pop(model, None)
+        self._etags.pop(model, None)
+
+    def _advance(self, slot: SlotRecord, firing: Sequence[Fired]) -> bool:
+        event = self._event(slot, firing)
+        if event is None:
+            return False
+        after, action = step(slot, event, time.time())
+        changed = self._keep(slot, after)
+        if action == "ask" and after.episode:
+            answer = self._start(after, after.episode)
+            return self._keep(after, step(after, answer, time.time()).slot) if answer else True
+        return changed
+
+    def _keep(self, before: SlotRecord, after: SlotRecord) -> bool:
+        if after == before:
+            return False
+        self._etags[after.model] = slots.keep(self._store, after, self._etags.get(after.model))
+        self.slots[after.model] = after
+        self._tell(before, after)
+        return after.state != before.state
+
+    def _event(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
+        """What is so; None: nothing that matters in this state."""
+        looks: Mapping[str, Callable[[SlotRecord, Sequence[Fired]], Event | None]] = {
+            "idle": self._idle,
+            "wanted": self._wanted,
+            "running": self._running,
+            "watched": self._watched,
+            "cooling": self._cooling,
+            "breaker": _first,
+        }
+        try:
+            return looks[slot.state](slot, firing)
+        except AirflowRefusedError as error:
+            told = f"{error}; is there a DAG {slot.settings.dag_id}?" if error.status == 404 else str(error)
+            is_final = error.status == 404 and slot.state == "wanted" and time.time() - slot.since > _MISSING_SECONDS
+            return Denied(told) if is_final else Waits(told)
+        except (AirflowError, PrometheusError, DamagedError) as error:
+            return Waits(str(error))
+
+    def _idle(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
+        fired = _first(slot, firing)
+        if fired is None or refusal(slot, fired, time.time()):
+            return fired
+        try:
+            paused = self._airflow.is_paused(slot.settings.dag_id)
+        except AirflowError:
+            paused = False  # what is wanted waits for Airflow
+        as_of = evidence.champion_as_of(self._store, slot.model)
+        return Fired(fired.alert, fired.fingerprint, fired.began, paused, as_of)
+
+    def _wanted(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event:
+        episode, dag_id = _of(slot), slot.settings.dag_id
+        found = self._airflow.find(dag_id, episode.dag_run_id)
+        if found:
+            return Found(found.dag_run_id, found.run_id)
+        asked = time.time() - episode.posted < ASKING_SECONDS
+        if not asked and not slot.settings.on:
+            return Withdrawn("off")
+        if not asked and not firing:
+            return Withdrawn("resolved_first") if self._complete else _UNHEARD
+        if not asked and self._airflow.is_paused(dag_id):
+            return Withdrawn("paused")
+        onset = time.strftime("%Y-%m-%d", time.gmtime(episode.onset))
+        scheduled = None if asked else self._airflow.scheduled(dag_id, onset)
+        if scheduled:
+            return Found(scheduled.dag_run_id, scheduled.run_id, adopted=True)
+        return _unknown(episode, firing) or Asking()
+
+    def _running(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
+        episode = _of(slot)
+        run_id = evidence.begun(self._store, slot.model, episode)
+        ended = evidence.verdict(self._store, run_id)
+        if ended:
+            return ended
+        found = self._airflow.find(slot.settings.dag_id, episode.dag_run_id)
+        if found and found.ended:
+            run_id = run_id or evidence.logged(self._store, slot.model, episode.dag_run_id)
+            return evidence.verdict(self._store, run_id) or evidence.failure(self._store, run_id)
+        if found:
+            return _unknown(episode, firing) or Waits()
+        if run_id:
+            return Waits()  # Airflow was restored from a backup; the run may be at work all the same
+        if episode.adopted or not slot.settings.on:
+            return Ended("failed", reason="Airflow has lost the run")
+        self._airflow.is_paused(slot.settings.dag_id)  # is there such a DAG?
+        return Vanished()
+
+    def _watched(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
+        episode, settings = _of(slot), slot.settings
+        again = [one for one in firing if one.began > episode.judged]
+        if again:
+            return again[0]
+        if time.time() - slot.since < settings.watch_seconds:
+            return None
+        if not firing and not self._complete:
+            return _UNHEARD
+        served = evidence.predictions(slot.model, episode.run_id, episode.judged)
+        return Served(served, firing=bool(firing))
+
+    def _cooling(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
+        over = time.time() - slot.since >= slot.settings.cooldown_seconds
+        return Passed() if over else _first(slot, firing)
+
+    def _start(self, slot: SlotRecord, episode: RequestRecord) -> Event | None:
+        """Asks Airflow for the run. Whether it has come to pass, the next tick looks."""
+        note = f"Catwalk: {episode.alert} asks for it, episode {episode.number} of {slot.model}."
+        try:
+            self._airflow.start(slot.settings.dag_id, episode.dag_run_id, note)
+        except AirflowRefusedError as error:
+            return Denied(str(error)) if error.status in _FINAL else Waits(str(error))
+        except CatwalkError as error:
+            return Waits(str(error))
+        return None
+
+
+def _of(slot: SlotRecord) -> RequestRecord:
+    assert slot.episode, f"the slot of {slot.model} is {slot.state} without an episode"
+    return slot.episode
+
+
+def _first(slot: SlotRecord, firing: Sequence[Fired]) -> Fired | None:
+    """The oldest of the alerts speaks for all."""
+    return firing[0] if firing else None
+
+
+def _unknown(episode: RequestRecord, firing: Sequence[Fired]) -> Fired | None:
+    """An alert of which the episode does not know yet."""
+    return next((one for one in firing if one.alert not in (episode.alert, *episode.alerts)), None)

@@ -1,0 +1,72 @@
+"""What the ledger and Prometheus know of a retraining."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+from catwalk.clients import prometheus
+from catwalk.errors import NotFoundError
+from catwalk.ledger.models.champion import Champions
+from catwalk.ledger.records.retraining import RequestRecord
+from catwalk.ledger.records.summary import SummaryRecord
+from catwalk.ledger.runs import Run
+from catwalk.ledger.summaries import Summaries
+from catwalk.retraining.episodes import claimed
+from catwalk.retraining.events import Ended
+from catwalk.storage.store import Store
+
+
+def champion_as_of(store: Store, model: str) -> str:
+    """The day up to which the champion's data was known; empty: there is none, or it does not say."""
+    found = Champions(store).get(model)
+    summary = Run(store, found[0].run_id).summary() if found else None
+    return summary.as_of if summary else ""
+
+
+def begun(store: Store, model: str, episode: RequestRecord) -> str:
+    """The run of the ledger that does what an episode asks for; empty: none has begun."""
+    if episode.adopted:
+        return episode.run_id if Run(store, episode.run_id).summary() else ""
+    found = claimed(store, model, episode.number)
+    return found.run_id if found else ""
+
+
+def logged(store: Store, model: str, dag_run_id: str) -> str:
+    """The model's run that tasks of a DAG run have logged by themselves; the last, if there are several."""
+    of_dag = [summary for summary in Summaries(store).read() if summary.dag_run_id == dag_run_id]
+    return next((summary.run_id for summary in reversed(of_dag) if summary.model == model), "")
+
+
+def verdict(store: Store, run_id: str) -> Ended | None:
+    """How a run has ended; None: it has not, or is to be tried again."""
+    summary = _summary(store, run_id)
+    if summary is None or summary.finished is None or not summary.decision:
+        return None
+    shipped = summary.decision == "ship" and summary.ships
+    return Ended("shipped" if shipped else "held", run_id, summary.sentence)
+
+
+def failure(store: Store, run_id: str) -> Ended:
+    """Why a run that Airflow has done with has come to no decision."""
+    summary = _summary(store, run_id)
+    error = summary.error if summary else ""
+    return Ended("failed", run_id, error or "Airflow has done with it, and the ledger has no decision of it")
+
+
+def predictions(model: str, run_id: str, since: float) -> float:
+    """How many predictions a version has made since a Unix time.
+
+    Raises:
+        PrometheusError: it does not say.
+    """
+    now = time.time()
+    named = f'catwalk_service_predictions_total{{model="{model}", version="{run_id}"}}'
+    found = prometheus.over(f"sum(increase({named}[{max(60, round(now - since))}s]))", now, now, 60)
+    return sum(value for one in found for value in one.samples.values())
+
+
+def _summary(store: Store, run_id: str) -> SummaryRecord | None:
+    with suppress(NotFoundError):
+        return Run(store, run_id).summary() if run_id else None
+    return None

@@ -1,0 +1,308 @@
+"""Every transition of a slot, as docs/retraining.md has them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from catwalk.ledger.records.retraining import RequestRecord, RetrainingSettings, SlotRecord, State
+from catwalk.retraining.events import (
+    Asking,
+    Denied,
+    Ended,
+    Event,
+    Fired,
+    Found,
+    Passed,
+    Reset,
+    Served,
+    TurnedOff,
+    TurnedOn,
+    Vanished,
+    Waits,
+    Withdrawn,
+)
+from catwalk.retraining.transitions import ASKING_SECONDS, BUDGET_SECONDS, PATIENCE_SECONDS, Step, budget_left, step
+
+NOW = 1_796_000_000.0
+"""2026-11-30T00:53:20Z"""
+DAY = 86_400.0
+SETTINGS = RetrainingSettings(on=True, dag_id="churn_training", budget=2)
+FIRED = Fired("ServiceInputDrifted", "f1", NOW - 60)
+ID = "catwalk__churn__e1"
+
+
+def slot(state: State = "idle", **changes: object) -> SlotRecord:
+    """A slot that is turned on; beyond idle, with an episode."""
+    episode = RequestRecord(1, ID, "ServiceInputDrifted", NOW - 60, NOW, "f1")
+    if state in ("running", "watched", "cooling", "breaker"):
+        episode = replace(episode, started=NOW, run_id="run")
+    if state in ("watched", "cooling"):
+        episode = replace(episode, judged=NOW, verdict="shipped" if state == "watched" else "held")
+    values = {"number": 1, "episode": episode} if state != "idle" else {}
+    return replace(SlotRecord("churn", SETTINGS, state, NOW), **{**values, **changes})
+
+
+def after(before: SlotRecord, *events: Event, at: float = NOW) -> Step:
+    """What the last of these events makes of a slot."""
+    found = Step(before)
+    for event in events:
+        found = step(found.slot, event, at)
+    return found
+
+
+def refused(before: SlotRecord, event: Fired = FIRED, at: float = NOW) -> dict[str, int]:
+    """What is counted, where the state must stay as it is."""
+    found = after(before, event, at=at)
+    assert (found.slot.state, found.action) == (before.state, "nothing")
+    assert found.slot.number == before.number
+    return found.slot.refusals
+
+
+# idle
+
+
+def test_idle_fired_becomes_wanted() -> None:
+    found = after(slot(), FIRED)
+    assert (found.slot.state, found.slot.number, found.action) == ("wanted", 1, "nothing")
+    assert found.slot.episode == RequestRecord(1, ID, "ServiceInputDrifted", NOW - 60, NOW, "f1")
+
+
+def test_idle_fired_refused_off() -> None:
+    assert refused(SlotRecord("churn")) == {"off": 1}, "nobody has turned it on"
+
+
+def test_idle_fired_refused_budget() -> None:
+    spent = [RequestRecord(n, f"r{n}", "A", NOW, NOW, started=NOW - n * DAY) for n in (1, 2)]
+    assert refused(slot(history=spent)) == {"budget": 1}
+
+
+def test_idle_fired_once_a_run_is_seven_days_old_becomes_wanted() -> None:
+    spent = [RequestRecord(n, f"r{n}", "A", NOW, NOW, started=NOW - age) for n, age in ((1, BUDGET_SECONDS), (2, DAY))]
+    assert after(slot(history=spent), FIRED).slot.state == "wanted"
+
+
+def test_idle_fired_where_a_run_was_adopted_costs_no_budget() -> None:
+    spent = [RequestRecord(n, f"r{n}", "A", NOW, NOW, started=NOW - DAY, adopted=n == 1) for n in (1, 2)]
+    assert budget_left(slot(history=spent), NOW) == 1
+
+
+def test_idle_fired_refused_paused() -> None:
+    assert refused(slot(), replace(FIRED, paused=True)) == {"paused": 1}
+
+
+def test_idle_fired_refused_no_newer_data() -> None:
+    assert refused(slot(), replace(FIRED, champion_as_of="2026-11-30")) == {"no_newer_data": 1}
+
+
+def test_idle_fired_on_the_day_after_the_champions_data_becomes_wanted() -> None:
+    fired = replace(FIRED, champion_as_of="2026-11-30")
+    assert after(slot(), fired, at=NOW + DAY).slot.state == "wanted"
+
+
+def test_a_refusal_is_counted_once_an_alert_and_reason() -> None:
+    told_often = after(slot(), *[replace(FIRED, paused=True)] * 1_000).slot
+    assert told_often.refusals == {"paused": 1}
+    again = after(told_often, replace(FIRED, paused=True, began=NOW)).slot
+    assert again.refusals == {"paused": 2}, "it has ended and fires anew"
+
+
+# any but idle
+
+
+def test_wanted_fired_is_attached() -> None:
+    other = Fired("ServicePredictionsShifted", "f2", NOW)
+    for state in ("wanted", "running"):
+        found = after(slot(state), FIRED, other, other, replace(FIRED, began=NOW)).slot  # type: ignore[arg-type]
+        assert (found.state, found.number) == (state, 1)
+        assert found.episode and found.episode.alerts == ["ServicePredictionsShifted"]
+
+
+def test_a_thousand_notifications_are_one_episode() -> None:
+    assert after(slot(), *[FIRED] * 1_000).slot.number == 1
+
+
+# wanted
+
+
+def test_wanted_asking_asks() -> None:
+    found = after(slot("wanted"), Asking())
+    assert (found.slot.state, found.action) == ("wanted", "ask")
+    assert found.slot.episode and found.slot.episode.posted == NOW
+
+
+def test_wanted_found_becomes_running_and_is_debited() -> None:
+    found = after(slot("wanted"), Found(ID, "run")).slot
+    assert found.episode and (found.state, found.episode.started, found.episode.run_id) == ("running", NOW, "run")
+    assert budget_left(found, NOW) == 1, "in the same swap"
+
+
+def test_wanted_found_a_scheduled_run_is_adopted() -> None:
+    found = after(slot("wanted"), Found("scheduled__2026-11-30", "run", adopted=True)).slot
+    assert found.episode and (found.state, found.episode.dag_run_id) == ("running", "scheduled__2026-11-30")
+    assert budget_left(found, NOW) == 2, "it costs nothing"
+
+
+def test_wanted_withdrawn_resolved_first_becomes_idle() -> None:
+    found = after(slot("wanted"), Withdrawn("resolved_first")).slot
+    assert (found.state, found.refusals) == ("idle", {"resolved_first": 1})
+    assert budget_left(found, NOW) == 2
+
+
+def test_wanted_withdrawn_turned_off_or_paused_becomes_idle() -> None:
+    for reason in ("off", "paused"):
+        found = after(slot("wanted"), Withdrawn(reason)).slot  # type: ignore[arg-type]
+        assert (found.state, found.refusals) == ("idle", {reason: 1})
+    paused = after(slot("wanted"), Withdrawn("paused"), replace(FIRED, paused=True)).slot
+    assert paused.refusals == {"paused": 1}, "the same alert is refused for the same reason once"
+
+
+def test_wanted_withdrawn_while_a_request_may_be_on_its_way_stays_wanted() -> None:
+    asked = after(slot("wanted"), Asking()).slot
+    assert after(asked, Withdrawn("resolved_first"), at=NOW + ASKING_SECONDS - 1).slot == asked
+    assert after(asked, Withdrawn("resolved_first"), at=NOW + ASKING_SECONDS).slot.state == "idle"
+
+
+def test_wanted_waits_says_for_what() -> None:
+    found = after(slot("wanted"), Waits("Airflow does not answer"), at=NOW + 3_600).slot
+    assert (found.state, found.waiting) == ("wanted", "Airflow does not answer")
+    assert after(found, Found(ID, "run")).slot.waiting == ""
+
+
+def test_wanted_waits_for_a_day_opens_the_breaker() -> None:
+    found = after(slot("wanted"), Waits("Airflow does not answer"), at=NOW + PATIENCE_SECONDS + 1).slot
+    assert (found.state, found.why) == ("breaker", "the run was not to be had for a day: Airflow does not answer")
+
+
+def test_wanted_denied_opens_the_breaker() -> None:
+    found = after(slot("wanted"), Denied("there is no DAG churn_training")).slot
+    assert (found.state, found.why) == ("breaker", "there is no DAG churn_training")
+
+
+# running
+
+
+def test_running_vanished_asks_again_for_the_same_id() -> None:
+    before = slot("running")
+    found = after(before, Vanished())
+    assert (found.slot, found.action) == (before, "ask")
+
+
+def test_running_waits_says_for_what() -> None:
+    found = after(slot("running"), Waits("Airflow does not answer")).slot
+    assert (found.state, found.waiting) == ("running", "Airflow does not answer")
+    assert after(found, Waits()).slot.waiting == "", "it answers again"
+
+
+def test_running_for_more_than_a_day_is_judged_failed() -> None:
+    found = after(slot("running"), Waits(), at=NOW + PATIENCE_SECONDS + 1).slot
+    assert found.episode and (found.state, found.episode.verdict, found.strikes) == ("cooling", "failed", 1)
+
+
+def test_running_denied_opens_the_breaker() -> None:
+    assert after(slot("running"), Denied("there is no DAG churn_training")).slot.state == "breaker"
+
+
+# judged
+
+
+def test_judged_held_is_a_strike_and_becomes_cooling() -> None:
+    found = after(slot("running"), Ended("held", "run")).slot
+    assert found.episode and (found.state, found.strikes, found.episode.verdict) == ("cooling", 1, "held")
+    assert found.episode.judged == NOW
+
+
+def test_judged_failed_is_a_strike_and_becomes_cooling() -> None:
+    assert after(slot("running"), Ended("failed")).slot.strikes == 1
+
+
+def test_judged_shipped_becomes_watched() -> None:
+    found = after(slot("running", strikes=1), Ended("shipped", "run")).slot
+    assert (found.state, found.strikes) == ("watched", 1)
+
+
+def test_judged_held_a_second_time_opens_the_breaker() -> None:
+    found = after(slot("running", strikes=1), Ended("held", "run")).slot
+    assert (found.state, found.why) == ("breaker", "2 retrainings in a row have not helped: the last one has held")
+
+
+# watched
+
+
+def test_watched_fired_again_is_a_strike_and_becomes_cooling() -> None:
+    found = after(slot("watched"), replace(FIRED, began=NOW + 3_600), at=NOW + 3_600).slot
+    assert (found.state, found.strikes) == ("cooling", 1)
+
+
+def test_watched_fired_since_before_the_judgement_stays_watched() -> None:
+    assert after(slot("watched"), FIRED).slot == slot("watched"), "its windows are longer than a retraining"
+
+
+def test_watched_served_well_clears_the_strikes_and_becomes_cooling() -> None:
+    found = after(slot("watched", strikes=1), Served(1_000, firing=False), at=NOW + 2 * DAY).slot
+    assert (found.state, found.strikes) == ("cooling", 0)
+
+
+def test_watched_served_too_little_or_too_short_stays_watched() -> None:
+    assert after(slot("watched"), Served(999, firing=False), at=NOW + 20 * DAY).slot == slot("watched")
+    assert after(slot("watched"), Served(1e6, firing=False), at=NOW + 2 * DAY - 1).slot == slot("watched")
+
+
+def test_watched_served_while_it_fires_still_is_a_strike() -> None:
+    found = after(slot("watched", strikes=1), Served(1_000, firing=True), at=NOW + 2 * DAY).slot
+    assert (found.state, found.strikes) == ("breaker", 2)
+
+
+# cooling
+
+
+def test_cooling_fired_refused_cooldown() -> None:
+    assert refused(slot("cooling")) == {"cooldown": 1}
+
+
+def test_cooling_passed_becomes_idle() -> None:
+    assert after(slot("cooling"), Passed(), at=NOW + DAY - 1).slot.state == "cooling"
+    assert after(slot("cooling"), Passed(), at=NOW + DAY).slot.state == "idle"
+
+
+def test_cooled_and_fired_begins_the_next_episode() -> None:
+    found = after(slot("cooling"), Passed(), FIRED, at=NOW + DAY).slot
+    assert (found.state, found.number) == ("wanted", 2)
+    assert found.episode and found.episode.dag_run_id == "catwalk__churn__e2"
+    assert [one.number for one in found.history] == [1]
+
+
+# breaker
+
+
+def test_breaker_fired_refused_breaker() -> None:
+    assert refused(slot("breaker", strikes=2)) == {"breaker": 1}
+
+
+def test_breaker_stays_open_however_long() -> None:
+    opened = slot("breaker", strikes=2)
+    assert after(opened, Passed(), at=NOW + 365 * DAY).slot == opened
+
+
+def test_breaker_reset_becomes_idle() -> None:
+    found = after(slot("breaker", strikes=2, why="x"), Reset("ann")).slot
+    assert (found.state, found.strikes, found.why, found.changed_by) == ("idle", 0, "", "ann")
+
+
+def test_reset_of_what_is_not_open_changes_nothing() -> None:
+    assert after(slot("running"), Reset("ann")).slot == slot("running")
+
+
+# settings
+
+
+def test_turned_on_and_off_keep_the_state() -> None:
+    found = after(slot("running"), TurnedOff("ann")).slot
+    assert (found.state, found.settings.on, found.changed_by) == ("running", False, "ann")
+    again = after(found, TurnedOn(replace(SETTINGS, on=False, budget=5), "bob")).slot
+    assert (again.settings.on, again.settings.budget, again.changed_by) == (True, 5, "bob")
+
+
+def test_an_event_that_means_nothing_in_a_state_changes_nothing() -> None:
+    for event in (Asking(), Found(ID, "run"), Ended("held"), Vanished(), Waits("x"), Denied("x"), Withdrawn("off")):
+        for state in ("idle", "cooling", "breaker"):
+            assert after(slot(state), event) == Step(slot(state))  # type: ignore[arg-type]

@@ -1,0 +1,109 @@
+"""A real server that logs its predictions and takes labels, killed and told to stop."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catwalk.ledger.runs import Run
+from stack.settings import PROJECT
+from tests.support.logs import stored
+from tests.support.servers import wait_until
+from tests.support.serving import Server, serving
+
+pytestmark = pytest.mark.integration
+
+PICTURE = [[0] * 8] * 8
+IDS = ["a", "b", "猫"]
+
+
+@pytest.fixture
+def logging(versions: list[Run], tmp_path: Path) -> Iterator[Server]:
+    """A server that logs into a folder of its own."""
+    with serving("shapes", "--log", str(tmp_path / "log")) as server:
+        wait_until(lambda: server.get("/readyz").status_code == 200, "a version")
+        yield server
+
+
+def lines(run: Run, kept: str) -> list[dict[str, Any]]:
+    return stored(run.store, kept, "shapes")
+
+
+def logged(server: Server, body: Any) -> Any:
+    """Predictions, asked for until the log has had time for them: on a busy machine it may drop some, and says so."""
+
+    def ask() -> Any:
+        found = server.post("/predict", json=body).json()["predictions"]
+        return found if all(one["logged"] for one in found) else None
+
+    return wait_until(ask, "logged predictions")
+
+
+def test_what_it_says_is_logged_and_stored_reaches_the_ledger_when_it_ends(
+    logging: Server, versions: list[Run]
+) -> None:
+    found = logged(logging, {"inputs": [PICTURE] * 3, "ids": IDS})
+    assert [one["id"] for one in found] == IDS
+    [made] = logged(logging, {"inputs": PICTURE})
+    assert len(made["id"]) == 32, "an id of the log's, for the label to come"
+    told = {"ids": [*IDS, made["id"]], "labels": ["bar", "blob", 2, "cross"], "times": [1.0, 2, 3, 4.5]}
+    assert logging.post("/labels", json=told).json() == {"stored": 4}
+    assert logging.stop() == 0
+    assert {line["id"] for line in lines(versions[0], "predictions")} >= {*IDS, made["id"]}
+    assert {line["id"]: line["label"] for line in lines(versions[0], "labels")} == {
+        "a": "bar", "b": "blob", "猫": "cross", made["id"]: "cross"
+    }  # fmt: skip
+
+
+def test_what_it_has_said_to_be_logged_survives_its_kill(versions: list[Run], tmp_path: Path) -> None:
+    arguments = ("shapes", "--log", str(tmp_path / "log"))
+    with serving(*arguments) as server:
+        wait_until(lambda: server.get("/readyz").status_code == 200, "a version")
+        ids = [f"killed-{number}" for number in range(100)]
+        answer = server.post("/predict", json={"inputs": [PICTURE] * 100, "ids": ids}).json()
+        kept = {one["id"] for one in answer["predictions"] if one["logged"]}
+        assert server.post("/labels", json={"ids": ids[:1], "labels": ["bar"]}).status_code == 200
+        server.process.kill()
+        server.process.wait()
+    with serving(*arguments) as server:
+        wait_until(lambda: kept <= {line["id"] for line in lines(versions[0], "predictions")}, "the log in the ledger")
+        wait_until(lambda: "killed-0" in {line["id"] for line in lines(versions[0], "labels")}, "the label")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"ids": ["a"]}, "the lists ids and labels"),
+        ({"ids": "a", "labels": "b"}, "the lists ids and labels"),
+        ({"ids": [], "labels": []}, "1 to 1,000; got 0"),
+        ({"ids": ["a"] * 10_000, "labels": ["bar"] * 10_000}, "1 to 1,000; got 10,000"),
+        ({"ids": ["a", "b"], "labels": ["bar"]}, "as many ids, labels and times"),
+        ({"ids": ["a"], "labels": ["circle"]}, "expected one of bar, blob, cross"),
+        ({"ids": [["a"]], "labels": ["bar"]}, "expected printable text"),
+        ({"ids": ["a"], "labels": ["bar"], "times": [1e99]}, "expected a Unix time"),
+        ({"ids": ["a"], "labels": ["bar"], "when": [1]}, "the lists ids and labels"),
+    ],
+)
+def test_labels_that_are_none_get_one_sentence(logging: Server, body: dict[str, Any], said: str) -> None:
+    answer = logging.post("/labels", json=body)
+    assert answer.status_code == 422 and said in answer.json()["error"], answer.text
+
+
+def test_without_a_log_nothing_is_logged_and_no_label_taken(server: Server) -> None:
+    [prediction] = server.post("/predict", json={"inputs": PICTURE, "ids": ["a"]}).json()["predictions"]
+    assert prediction["id"] == "a" and prediction["logged"] is False
+    answer = server.post("/labels", json={"ids": ["a"], "labels": ["bar"]})
+    assert answer.status_code == 404 and "--log FOLDER" in answer.json()["error"]
+
+
+def test_a_folder_that_can_t_be_used_is_one_line(versions: list[Run], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(json.dumps("no folder"))
+    command = [sys.executable, "-m", "catwalk", "serve", "shapes", "--port", "0", "--metrics-port", "0", "--log"]
+    done = subprocess.run([*command, str(tmp_path / "file")], cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("catwalk: log: ") and done.stderr.count("\n") == 1

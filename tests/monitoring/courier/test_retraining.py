@@ -1,0 +1,354 @@
+"""Retraining on request, step by step: what the courier asks of Airflow, and what it makes of the answers."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from catwalk.clients import airflow_api
+from catwalk.ledger.records.model import ChampionRecord
+from catwalk.ledger.records.retraining import RetrainingSettings, SlotRecord
+from catwalk.ledger.records.summary import SummaryRecord
+from catwalk.ledger.runs import summary_key
+from catwalk.retraining import slots
+from catwalk.retraining.events import Fired, Reset, TurnedOff, TurnedOn
+from catwalk.retraining.transitions import ASKING_SECONDS
+from catwalk.storage.opening import open_store
+from catwalk.storage.store import Store
+from catwalk_courier.retraining import driver, evidence
+from catwalk_courier.retraining.airflow import Airflow
+from catwalk_courier.retraining.driver import Driver
+from catwalk_courier.retraining.requests import Requests
+from tests.support.servers import free_port
+from tests.support.small_airflow import DAG, SmallAirflow, work
+
+HOUR, DAY = 3_600.0, 86_400.0
+ID = "catwalk__churn__e1"
+SETTINGS = RetrainingSettings(dag_id=DAG)
+
+
+class World:
+    """A ledger, an Airflow, an alert and a clock, and couriers that may be many."""
+
+    def __init__(self, folder: Path, airflow: SmallAirflow) -> None:
+        self.store: Store = open_store(folder.as_uri())
+        self.airflow, self.now = airflow, time.time()
+        self.began = self.now - 60
+        self.firing, self.complete = True, True
+        self.lines: list[str] = []
+        self.courier = self.another()
+        slots.change(self.store, "churn", TurnedOn(SETTINGS, "ann"))
+
+    def another(self) -> Driver:
+        """A courier that has just been started."""
+        return Driver(self.store, Airflow(), self.requests, self._tell)
+
+    def _tell(self, before: SlotRecord, after: SlotRecord) -> None:
+        if after.waiting and after.waiting != before.waiting:
+            self.lines.append(after.waiting)
+
+    def requests(self) -> Requests:
+        fired = [Fired("ServiceInputDrifted", "f1", self.began)] if self.firing else []
+        return Requests({"churn": fired} if fired else {}, self.complete)
+
+    def ticks(self, number: int = 8) -> SlotRecord:
+        """So many looks of the courier."""
+        for _ in range(number):
+            self.courier.tick()
+        return self.slot
+
+    @property
+    def slot(self) -> SlotRecord:
+        found = slots.find(self.store, "churn")
+        assert found
+        return found[0]
+
+    def work(self, decision: str = "hold", dag_run_id: str = ID) -> bool:
+        return work(self.store, "churn", self.airflow.runs[dag_run_id], decision)
+
+    def later(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallAirflow]:
+    monkeypatch.setattr(airflow_api, "_PAUSES", ())
+    found = SmallAirflow()
+    for name, value in found.environment.items():
+        monkeypatch.setenv(name, value)
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def world(tmp_path: Path, airflow: SmallAirflow, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(tmp_path, airflow)
+    clock = SimpleNamespace(time=lambda: made.now, strftime=time.strftime, gmtime=time.gmtime)
+    monkeypatch.setattr(driver, "time", clock)
+    monkeypatch.setattr(evidence, "predictions", lambda *_: 5_000.0)
+    return made
+
+
+def test_an_alert_has_one_run_which_is_followed_and_judged(world: World) -> None:
+    slot = world.ticks()
+    assert (slot.state, world.airflow.posts) == ("running", [ID])
+    assert world.work("hold")
+    slot = world.ticks()
+    assert slot.episode and (slot.state, slot.episode.verdict, slot.strikes) == ("cooling", "held", 1)
+    world.ticks(50)
+    assert world.airflow.posts == [ID]
+
+
+def test_what_ships_is_watched_and_then_clears_the_strikes(world: World) -> None:
+    world.ticks()
+    world.work("ship")
+    assert world.ticks().state == "watched"
+    world.firing = False
+    world.later(2 * DAY)
+    slot = world.ticks()
+    assert (slot.state, slot.strikes) == ("cooling", 0)
+    world.later(DAY)
+    assert world.ticks().state == "idle"
+
+
+def test_two_that_do_not_help_open_the_breaker_until_it_is_reset(world: World) -> None:
+    for number in (1, 2):
+        world.ticks()
+        world.work("hold" if number == 1 else "", f"catwalk__churn__e{number}")
+        world.ticks()
+        world.later(DAY)
+    slot = world.ticks()
+    assert (slot.state, slot.refusals) == ("breaker", {"cooldown": 1, "breaker": 1})
+    assert slot.episode and slot.episode.reason == "train was killed"
+    world.later(30 * DAY)
+    assert world.ticks().state == "breaker"
+    slots.change(world.store, "churn", Reset("ann"))
+    assert world.ticks().number == 3
+
+
+def test_couriers_that_look_at_once_ask_for_one_run(world: World) -> None:
+    others = [world.another() for _ in range(3)]
+    for _ in range(6):
+        for courier in (world.courier, *others):
+            courier.tick()
+    assert list(world.airflow.runs) == [ID]
+    assert (world.slot.state, world.slot.number) == ("running", 1)
+
+
+def test_between_keeping_and_asking_another_courier_asks_for_the_same_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, start = world.another(), Airflow.start
+
+    def late(self: Airflow, dag_id: str, dag_run_id: str, note: str) -> None:
+        """The other one comes in before the first has asked."""
+        monkeypatch.setattr(Airflow, "start", start)
+        for _ in range(3):
+            other.tick()
+        start(self, dag_id, dag_run_id, note)
+
+    monkeypatch.setattr(Airflow, "start", late)
+    assert world.ticks().state == "running"
+    assert (world.airflow.posts, list(world.airflow.runs)) == ([ID, ID], [ID])
+
+
+def test_airflow_down_for_an_hour_is_waited_for_and_said_once(world: World) -> None:
+    world.airflow.down = True
+    for _ in range(240):
+        world.later(15)
+        world.courier.tick()
+    assert world.slot.state == "wanted"
+    [line] = world.lines
+    assert line.startswith("Airflow at ") and world.slot.waiting == line
+    world.airflow.down = False
+    slot = world.ticks()
+    assert (slot.state, slot.waiting, list(world.airflow.runs)) == ("running", "", [ID])
+
+
+def test_no_airflow_at_all_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATWALK_AIRFLOW_URL", f"http://127.0.0.1:{free_port()}")
+    assert world.ticks().state == "wanted"
+    monkeypatch.delenv("CATWALK_AIRFLOW_URL")
+    world.courier = world.another()
+    assert world.ticks().waiting.startswith("no Airflow is known; set CATWALK_AIRFLOW_URL")
+
+
+def test_an_answer_that_gets_lost_is_no_second_run(world: World) -> None:
+    world.airflow.loses_answers = True
+    assert world.ticks().state == "running"
+    assert list(world.airflow.runs) == [ID]
+
+
+@pytest.mark.parametrize("status", [409, 429, 500, 503])
+def test_a_request_that_may_do_better_is_made_again(world: World, status: int) -> None:
+    world.airflow.answers = [status, status]
+    assert world.ticks().state == "running"
+    assert world.airflow.posts == [ID] * 3
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_request_that_airflow_will_never_take_opens_the_breaker(world: World, status: int) -> None:
+    world.airflow.answers = [status]
+    slot = world.ticks()
+    assert (slot.state, world.airflow.posts) == ("breaker", [ID])
+    assert str(status) in slot.why
+
+
+def test_a_dag_that_is_not_there_opens_the_breaker_once_airflow_had_time_to_find_it(world: World) -> None:
+    world.airflow.has_dag = False
+    slot = world.ticks()
+    assert (slot.state, slot.waiting.rpartition("; ")[2]) == ("wanted", f"is there a DAG {DAG}?")
+    world.later(301)
+    assert world.ticks().state == "breaker"
+
+
+def test_a_database_restored_to_before_the_request_is_asked_again_for_the_same_id(world: World) -> None:
+    world.ticks()
+    world.airflow.runs.clear()
+    assert world.ticks().state == "running"
+    assert (world.airflow.posts, list(world.airflow.runs)) == ([ID, ID], [ID])
+
+
+def test_a_run_that_had_begun_before_the_restore_is_followed_in_the_ledger(world: World) -> None:
+    world.ticks()
+    before = dict(world.airflow.runs[ID])
+    world.work("ship")
+    world.airflow.runs.clear()
+    assert world.ticks().state == "watched"
+    assert world.airflow.posts == [ID]
+    later = {**before, "run_after": "2099-01-01T00:00:00+00:00"}
+    assert not work(world.store, "churn", later), "whatever Airflow starts by that id, its first task is skipped"
+
+
+def test_a_run_that_is_at_work_while_airflow_has_lost_it_is_not_asked_for_again(world: World) -> None:
+    world.ticks()
+    world.work("")
+    [entry] = list(world.store.list("summaries/"))
+    found, etag = world.store.get_record(SummaryRecord, entry.key)
+    world.store.put_record(entry.key, replace(found, state="running", finished=None), if_match=etag)
+    world.airflow.runs.clear()
+    assert (world.ticks().state, world.airflow.posts) == ("running", [ID])
+    world.later(DAY + 1)
+    assert world.ticks().episode.verdict == "failed"  # type: ignore[union-attr]
+
+
+def test_a_paused_dag_is_refused_and_asked_again_once_it_runs(world: World) -> None:
+    world.airflow.paused = True
+    slot = world.ticks(20)
+    assert (slot.state, slot.number, slot.refusals) == ("idle", 0, {"paused": 1})
+    world.airflow.paused = False
+    assert world.ticks().state == "running"
+
+
+def test_a_dag_that_is_paused_meanwhile_is_refused(world: World) -> None:
+    world.courier.tick()
+    world.airflow.paused = True
+    slot = world.ticks()
+    assert (slot.state, slot.refusals, world.airflow.posts) == ("idle", {"paused": 1}, [])
+
+
+def test_a_scheduled_run_in_the_same_second_is_adopted(world: World) -> None:
+    day = time.strftime("%Y-%m-%d", time.gmtime(world.began))
+    world.airflow.schedule(day, "queued")
+    slot = world.ticks()
+    assert slot.episode and (slot.state, slot.episode.adopted) == ("running", True)
+    assert world.airflow.posts == []
+    assert world.work("ship", f"scheduled__{day}")
+    slot = world.ticks()
+    assert slot.episode and (slot.state, slot.episode.verdict) == ("watched", "shipped")
+
+
+def test_a_scheduled_run_whose_tasks_log_by_themselves_is_found_once_it_has_ended(world: World) -> None:
+    day = time.strftime("%Y-%m-%d", time.gmtime(world.began))
+    world.airflow.schedule(day)
+    world.ticks()
+    world.work("ship", f"scheduled__{day}")
+    [entry] = list(world.store.list("summaries/"))
+    found = world.store.get_record(SummaryRecord, entry.key)[0]
+    world.store.delete(entry.key)
+    logged = replace(found, run_id="20261123T030000Z-7f3a90c1")
+    world.store.put_record(summary_key(logged.run_id), logged)
+    slot = world.ticks()
+    assert slot.episode and (slot.episode.verdict, slot.episode.run_id) == ("shipped", logged.run_id)
+
+
+def test_a_scheduled_run_of_the_day_before_is_not_adopted(world: World) -> None:
+    world.airflow.schedule(time.strftime("%Y-%m-%d", time.gmtime(world.began - DAY)))
+    world.ticks()
+    assert world.airflow.posts == [ID]
+
+
+def test_an_alert_that_ends_before_airflow_is_asked_is_withdrawn(world: World) -> None:
+    world.courier.tick()
+    world.firing = False
+    slot = world.ticks()
+    assert (slot.state, slot.refusals, world.airflow.posts) == ("idle", {"resolved_first": 1}, [])
+
+
+def test_where_nobody_knows_whether_it_fires_it_is_waited_for(world: World) -> None:
+    world.courier.tick()
+    world.firing, world.complete = False, False
+    slot = world.ticks()
+    assert (slot.state, slot.waiting.partition(",")[0]) == ("wanted", "Alertmanager does not answer")
+
+
+def test_an_alert_that_ends_while_a_request_is_on_its_way_keeps_its_run(world: World) -> None:
+    world.airflow.answers = [500]
+    world.courier.tick()
+    world.courier.tick()
+    world.firing = False
+    assert world.ticks().state == "running"
+
+
+def test_and_one_that_never_came_to_pass_is_withdrawn_in_the_end(world: World) -> None:
+    world.airflow.answers = [500] * 100
+    world.courier.tick()
+    world.courier.tick()
+    world.firing, world.airflow.down = False, True
+    world.ticks()
+    world.later(ASKING_SECONDS)
+    world.airflow.down = False
+    slot = world.ticks()
+    assert (slot.state, slot.refusals, world.airflow.runs) == ("idle", {"resolved_first": 1}, {})
+
+
+def test_turned_off_nothing_is_asked_for(world: World) -> None:
+    world.courier.tick()
+    slots.change(world.store, "churn", TurnedOff("ann"))
+    slot = world.ticks()
+    assert (slot.state, slot.refusals, world.airflow.posts) == ("idle", {"off": 1}, [])
+
+
+def test_a_model_that_nobody_has_turned_on_is_refused_once(world: World) -> None:
+    world.store.delete(slots.key("churn"))
+    slot = world.ticks(50)
+    assert (slot.state, slot.refusals, world.airflow.posts) == ("idle", {"off": 1}, [])
+
+
+def test_todays_data_has_been_learnt_from_until_tomorrow(world: World) -> None:
+    today = time.strftime("%Y-%m-%d", time.gmtime(world.now))
+    champion = ChampionRecord("churn", "20261123T030000Z-7f3a90c1", "m", 1.0, "", "", "gate", "")
+    world.store.put_record("champions/churn.json", champion)
+    summary = SummaryRecord(
+        run_id=champion.run_id, model="churn", trigger="schedule", synthetic=False, dag_id="", dag_run_id="",
+        git_commit="", seed=1, parameters={}, state="succeeded", started=1.0, updated=2.0, as_of=today,
+    )  # fmt: skip
+    world.store.put_record(summary_key(champion.run_id), summary)
+    slot = world.ticks(20)
+    assert (slot.refusals, world.airflow.posts) == ({"no_newer_data": 1}, [])
+    world.store.put_record(summary_key(champion.run_id), replace(summary, as_of="2026-01-01"))
+    assert world.ticks().state == "running"
+
+
+def test_a_damaged_slot_costs_its_own_model_alone(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.store.put("retraining/other.json", b"{")
+    with caplog.at_level(logging.ERROR):
+        assert world.ticks().state == "running"
+    [line] = caplog.messages
+    assert line.startswith("no alert can have other retrained: ")

@@ -1,0 +1,189 @@
+"""Retraining on request by couriers as processes: killed at every step, two at once, told a thousand times, and by a
+real Alertmanager."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from catwalk.ledger.records.retraining import RetrainingSettings, SlotRecord
+from catwalk.notifications.receivers import EVERYBODY, Channels
+from catwalk.retraining import slots
+from catwalk.retraining.events import TurnedOn
+from catwalk.storage.opening import open_store
+from catwalk.storage.store import Store
+from tests.support.notifying import Alertmanager, CourierProcess, notification
+from tests.support.servers import PATIENCE, wait_until
+from tests.support.small_airflow import DAG, SmallAirflow, work
+
+pytestmark = pytest.mark.integration
+
+ID = "catwalk__churn__e1"
+DRIFTED = {"alertname": "ServiceInputDrifted", "model": "churn", "retrain": "yes", "severity": "warning"}
+KILLED_AT = """
+import os, signal, sys
+from catwalk.retraining import slots
+from catwalk_courier.__main__ import main
+from catwalk_courier.retraining.airflow import Airflow
+left = int(sys.argv.pop(1))
+def around(function):
+    def killed(*arguments):
+        for step in (lambda: None, lambda: function(*arguments)):
+            found = step()
+            global left
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return found
+    return killed
+slots.keep = around(slots.keep)
+Airflow.start = around(Airflow.start)
+sys.exit(main(sys.argv[1:]))
+"""
+"""The courier, killed before or after it has kept a slot or asked for a run, at the place that its argument counts."""
+PLACES = 12
+"""Five slots are kept (wanted, about to ask, running, judged, refused while it cools), and the run is asked for."""
+
+
+class World:
+    """A ledger and a small Airflow, whose tasks work at once, and how to start a courier of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "ledger").mkdir()
+        self.store: Store = open_store((folder / "ledger").as_uri())
+        self.airflow = SmallAirflow(lambda run: work(self.store, "churn", run) and None)
+        self.couriers: list[CourierProcess] = []
+        slots.change(self.store, "churn", TurnedOn(RetrainingSettings(dag_id=DAG), "ann"))
+
+    def courier(self, name: str, *program: str, **environment: str) -> CourierProcess:
+        home = self.folder / name
+        home.mkdir(exist_ok=True)
+        settings = {"CATWALK_STORE": self.store.url, "CATWALK_RETRAINING_SECONDS": "0.2"}
+        courier = CourierProcess(home, *program, **settings, **self.airflow.environment, **environment)
+        self.couriers.append(courier)
+        return courier
+
+    @property
+    def slot(self) -> SlotRecord:
+        found = slots.find(self.store, "churn")
+        assert found
+        return found[0]
+
+    def judged(self) -> bool:
+        return self.slot.state == "cooling"
+
+    def asked_once(self) -> None:
+        """One run, one episode, judged once."""
+        slot = self.slot
+        assert list(self.airflow.runs) == [ID]
+        assert (slot.number, slot.history, slot.strikes) == (1, [], 1)
+        assert slot.episode and slot.episode.verdict == "held"
+        assert [entry.key for entry in self.store.list("episodes/")] == ["episodes/churn/1/claim"]
+
+    def stop(self) -> None:
+        for courier in self.couriers:
+            if courier.process.poll() is None:
+                courier.kill()
+        self.airflow.stop()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.stop()
+
+
+def drifted() -> dict[str, object]:
+    labels = {name: value for name, value in DRIFTED.items() if name != "alertname"}
+    return notification("ServiceInputDrifted", **labels)
+
+
+def test_killed_at_every_step_it_has_asked_once(tmp_path: Path) -> None:
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda place: killed_at(tmp_path / str(place), place), range(1, PLACES + 1)))
+
+
+def killed_at(folder: Path, place: int) -> None:
+    folder.mkdir()
+    world = World(folder)
+    try:
+        courier = world.courier("one", "-c", KILLED_AT, str(place))
+        with suppress(OSError):  # it may be dead before it answers
+            courier.post(drifted())
+        assert courier.process.wait(PATIENCE) == -signal.SIGKILL, f"there is no place {place}"
+        courier.start()
+        courier.post(drifted())  # Alertmanager's next try
+        wait_until(lambda: world.slot.refusals == {"cooldown": 1}, f"the end, after a kill at place {place}")
+        world.asked_once()
+    finally:
+        world.stop()
+
+
+def test_two_couriers_told_a_thousand_times_ask_for_one_run(world: World) -> None:
+    couriers = [world.courier("one"), world.courier("two")]
+    posts: list[Callable[[], tuple[int, str]]] = [lambda one=one: one.post(drifted()) for one in couriers] * 500  # type: ignore[misc]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert {status for status, _ in pool.map(lambda post: post(), posts)} == {200}
+    wait_until(world.judged, "the judgement")
+    world.asked_once()
+    for courier in couriers:
+        wait_until(lambda one=courier: shown(one, "cooling") == 1, "the state is a series")  # type: ignore[misc]
+        metrics = courier.get("/metrics")
+        assert 'catwalk_retraining_refusals_total{model="churn",reason="cooldown"} 1.0' in metrics
+        assert 'catwalk_retraining_budget_left{model="churn"} 2.0' in metrics
+        assert 'catwalk_retraining_strikes{model="churn"} 1.0' in metrics
+        assert 'catwalk_retraining_waiting{model="churn"} 0.0' in metrics
+
+
+def shown(courier: CourierProcess, state: str) -> float:
+    """The series of a state."""
+    name = f'catwalk_retraining_state{{model="churn",state="{state}"}} '
+    return next(float(line[len(name) :]) for line in courier.get("/metrics").splitlines() if line.startswith(name))
+
+
+def test_airflow_that_is_away_is_a_line_and_a_series(world: World) -> None:
+    world.airflow.down = True
+    courier = world.courier("one")
+    courier.post(drifted())
+    waiting = 'catwalk_retraining_waiting{model="churn"} 1.0'
+    wait_until(lambda: waiting in courier.get("/metrics"), "it waits")
+    assert shown(courier, "wanted") == 1
+    seen = world.airflow.asked
+    wait_until(lambda: world.airflow.asked > seen + 8, "it goes on asking")
+    world.airflow.down = False
+    wait_until(world.judged, "the judgement")
+    assert courier.log.read_text().count("the retraining of churn waits") == 1
+    world.asked_once()
+
+
+def test_alertmanager_has_the_last_word(world: World, tmp_path: Path) -> None:
+    """It tells the courier of what fires, and what it tells of no more is withdrawn."""
+    world.airflow.down = True
+    waiting = world.courier("one")
+    folder = tmp_path / "alertmanager"
+    folder.mkdir()
+    alertmanager = Alertmanager(folder, {EVERYBODY: Channels()}, waiting.url)
+    try:
+        waiting.kill()
+        waiting.start(CATWALK_ALERTMANAGER_URL=alertmanager.url)
+        alertmanager.post(DRIFTED, {"alertname": "ServiceErrors", "model": "other", "severity": "critical"})
+        wait_until(
+            lambda: slots.find(world.store, "churn") is not None and world.slot.state == "wanted", "it is wanted"
+        )
+        alertmanager.post(DRIFTED, seconds=-60)
+        world.airflow.down = False
+        wait_until(lambda: world.slot.state == "idle", "it is withdrawn")
+        assert (world.slot.refusals, world.airflow.posts) == ({"resolved_first": 1}, [])
+        alertmanager.post(DRIFTED)
+        wait_until(world.judged, "the judgement")
+        assert world.airflow.posts == ["catwalk__churn__e2"]
+        assert slots.find(world.store, "other") is None, "no alert asks for it"
+    finally:
+        alertmanager.stop()

@@ -1,0 +1,181 @@
+"""Stories of accuracy that is estimated without labels: what it is, and when it is not to be trusted."""
+
+from __future__ import annotations
+
+import math
+
+from tests.prometheus.scenario import RUN, Alert, Expectation, Scenario, constant, fires, has, scenario, silent
+from tests.prometheus.service_cases import (
+    CLEAN,
+    DRIFTED,
+    GROSS_108,
+    PAGE,
+    REFERENCE,
+    asked,
+    known,
+    rising,
+    rounded,
+    served,
+)
+
+STEPS_A_DAY = 288
+VERSION = f'{{model="mlp", version="{RUN}"}}'
+UNTRUSTED = "ServiceEstimateUntrusted"
+ACCURACY, CONFIDENCE = 0.9, 0.88
+
+
+def labelled(examples: float = 5_000, error: float = 0.01, accuracy: float = ACCURACY) -> dict[str, str]:
+    """What a replica shows of its reference."""
+    return {
+        served("catwalk_reference_accuracy_ratio"): constant(accuracy),
+        served("catwalk_reference_confidence_ratio"): constant(CONFIDENCE),
+        served("catwalk_reference_calibration_error_ratio"): constant(error),
+        served("catwalk_reference_labelled_examples"): constant(examples),
+    }
+
+
+def answers(step: float, chance: float = 0.9, variance: float = 0.08, instance: str = "service:1") -> dict[str, str]:
+    """So many every five minutes, with a mean chance of being right and its variance."""
+    return {
+        served("catwalk_service_estimated_total", instance): rising(step),
+        served("catwalk_service_estimated_right_total", instance): rising(step * chance),
+        served("catwalk_service_estimated_variance_total", instance): rising(step * variance),
+    }
+
+
+def margin(predictions: float, examples: float, error: float, variance: float = 0.08) -> float:
+    spread = variance / predictions + ACCURACY * (1 - ACCURACY) / examples
+    return rounded(1.96 * math.sqrt(spread) + error)
+
+
+def untrusted(reason: str) -> Alert:
+    return Alert(
+        {"severity": "info", "area": "model", "model": "mlp", "reason": reason},
+        "mlp: the estimate of its accuracy in service is not to be trusted",
+        f"The accuracy of mlp is estimated by its confidence, which tells nothing now. The reason: {reason}.",
+        PAGE,
+    )
+
+
+def distrusted(*reasons: str) -> tuple[Expectation, ...]:
+    """At the 25th hour."""
+    told = {f'{{model="mlp", reason="{reason}", version="{RUN}"}}': 1.0 for reason in reasons}
+    return (
+        has("model:service_estimate:distrust", "25h", told),
+        has("model:service_estimate:trusted", "25h", {VERSION: 0.0 if reasons else 1.0}),
+    )
+
+
+SCENARIOS: list[Scenario] = [
+    scenario(
+        "two replicas' confidence has risen by 2 points, and so has the estimate",
+        {**labelled(), **answers(6), **answers(4, instance="service:2")},
+        has("model:service_estimate:examples", "25h", {VERSION: 10 * STEPS_A_DAY}),
+        has("model:service_estimate:right", "25h", {VERSION: 9 * STEPS_A_DAY}),
+        has("model:service_estimate:variance", "25h", {VERSION: 230.4}),
+        has("model:reference_accuracy:last", "25h", {VERSION: ACCURACY}),
+        has("model:reference_confidence:last", "25h", {VERSION: CONFIDENCE}),
+        has("model:reference_calibration_error:last", "25h", {VERSION: 0.01}),
+        has("model:reference_labelled:last", "25h", {VERSION: 5_000}),
+        has("model:service_estimate:accuracy", "25h", {VERSION: 0.92}),
+        has("model:service_estimate:margin", "25h", {VERSION: margin(2_880, 5_000, 0.015)}),
+        *distrusted(),
+        silent(UNTRUSTED, "25h"),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "an estimate is at most 1, and its margin is that of the calibration",
+        {**labelled(error=0.03, accuracy=0.99), **answers(10, 0.97)},
+        has("model:service_estimate:accuracy", "25h", {VERSION: 1}),
+        has(
+            "model:service_estimate:margin",
+            "25h",
+            {VERSION: rounded(1.96 * math.sqrt(0.08 / 2_880 + 0.99 * 0.01 / 5_000) + 0.03)},
+        ),
+        *distrusted(),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "an input is beyond its limit, so confidence tells nothing",
+        {**labelled(), **answers(10), **known(REFERENCE), **asked(GROSS_108)},
+        *distrusted("shift"),
+        silent(UNTRUSTED, "2h35m"),
+        fires(UNTRUSTED, "2h50m", untrusted("shift")),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "an answer is beyond its limit",
+        {
+            **labelled(),
+            **answers(10),
+            **known(REFERENCE, "prediction", "class"),
+            **asked(GROSS_108, "prediction", "class"),
+        },
+        *distrusted("shift"),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "inputs like the reference's are no reason",
+        {**labelled(), **answers(10), **known(REFERENCE), **asked(CLEAN)},
+        *distrusted(),
+        silent(UNTRUSTED, "25h"),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "198 answers of a day are too few for an estimate, and no news",
+        {**labelled(990), **answers(0.69)},
+        *distrusted("few predictions", "few labelled examples"),
+        silent(UNTRUSTED, "25h"),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "201 are enough",
+        {**labelled(), **answers(0.7)},
+        *distrusted(),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "a service that nobody asks has no estimate",
+        {**labelled(), **answers(0)},
+        has("model:service_estimate:accuracy", "25h", {}),
+        has("model:service_estimate:margin", "25h", {}),
+        has("model:service_estimate:trusted", "25h", {}),
+        silent(UNTRUSTED, "25h"),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "990 labelled examples are too few",
+        {**labelled(990), **answers(10)},
+        *distrusted("few labelled examples"),
+        fires(UNTRUSTED, "25h", untrusted("few labelled examples")),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "1,010 are enough",
+        {**labelled(1_010), **answers(10)},
+        *distrusted(),
+        silent(UNTRUSTED, "25h"),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "a calibration error of 5.1 points",
+        {**labelled(error=0.051), **answers(10)},
+        *distrusted("calibration"),
+        fires(UNTRUSTED, "25h", untrusted("calibration")),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "one of 4.9",
+        {**labelled(error=0.049), **answers(10)},
+        *distrusted(),
+        silent(UNTRUSTED, "25h"),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "a model whose reference has no labels is not distrusted, whatever it is asked",
+        {**known(REFERENCE), **asked(GROSS_108)},
+        has("model:service_estimate:distrust", "25h", {}),
+        silent(UNTRUSTED, "25h"),
+        interval=DRIFTED,
+    ),
+]
