@@ -7,12 +7,21 @@ from pathlib import Path
 import pytest
 
 from stack.settings import PROJECT
+from tests.prometheus.rulebook import alerts
 from tests.prose import findings, pages
 
 
 def test_the_pages_follow_the_style() -> None:
     assert {PROJECT / "README.md", PROJECT / "docs" / "operations.md"} < {*pages()}
     assert findings(pages()) == []
+
+
+def test_what_alerts_say_follows_the_style(tmp_path: Path) -> None:
+    said = [rule.body["annotations"][key] for rule in alerts() for key in ("summary", "description")]
+    assert len(said) > 100
+    page = tmp_path / "annotations.md"
+    page.write_text("\n\n".join(said))
+    assert findings([page]) == []
 
 
 @pytest.mark.parametrize(

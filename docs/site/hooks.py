@@ -14,6 +14,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 PAGES = ("*.md", "docs/*.md", "grafana/*.md", "prometheus/**/*.md")
 STYLES = "docs/site/*.css"
 _LINK = re.compile(r"\]\(([^)#:\s]+)\)")
+_CODE_IN_A_CELL = re.compile(r"(?<=<td><code>)[^<]+(?=</code>)")
 _WORDS_BEHIND_A_LANGUAGE = re.compile(r"^(```\w+) .+$", re.MULTILINE)
 
 
@@ -48,3 +49,8 @@ def _linked(page: Path) -> Iterator[Path]:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Takes off the words behind a code block's language, by which tests find it: superfences reads them as options."""
     return _WORDS_BEHIND_A_LANGUAGE.sub(r"\1", markdown)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Lets the names in a table's cells break after an underscore or a colon, and nowhere else."""
+    return _CODE_IN_A_CELL.sub(lambda name: re.sub(r"([_:]+)", r"\1<wbr>", name[0]), html)

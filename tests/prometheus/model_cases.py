@@ -110,7 +110,7 @@ TRAINING: list[Scenario] = [
             Alert(
                 {**WARNING, **OF_RUN},
                 "mlp: the loss became NaN or infinite",
-                f"Run {RUN} of mlp has stopped, for its loss is no number any more (on 1 of 2 splits). {LINK}",
+                f"Run {RUN} of mlp has stopped, because its loss is no longer a number (on 1 of 2 splits). {LINK}",
                 RUN_PAGE,
             ),
         ),
@@ -120,7 +120,7 @@ TRAINING: list[Scenario] = [
             Alert(
                 {**WARNING, **OF_RUN},
                 "mlp: the loss became NaN or infinite",
-                f"Run {RUN} of mlp has stopped, for its loss is no number any more (on 1 of 2 splits). {LINK}",
+                f"Run {RUN} of mlp has stopped, because its loss is no longer a number (on 1 of 2 splits). {LINK}",
                 RUN_PAGE,
             ),
         ),
@@ -134,7 +134,7 @@ TRAINING: list[Scenario] = [
             Alert(
                 {**WARNING, **OF_RUN},
                 "mlp: the loss became NaN or infinite",
-                f"Run {RUN} of mlp has stopped, for its loss is no number any more (on 2 of 2 splits). {LINK}",
+                f"Run {RUN} of mlp has stopped, because its loss is no longer a number (on 2 of 2 splits). {LINK}",
                 RUN_PAGE,
             ),
         ),
@@ -486,7 +486,7 @@ NAMED: list[Scenario] = [
             Alert(
                 {**WARNING, **OF_RUN, "source": "metrics"},
                 "mlp: a metric became NaN or infinite",
-                f"2 metrics of run {RUN} of mlp are no numbers any more, and it logs no loss. {LINK}",
+                f"2 metrics of run {RUN} of mlp are no longer numbers, and it logs no loss. {LINK}",
                 RUN_PAGE,
             ),
         ),
@@ -511,7 +511,7 @@ NAMED: list[Scenario] = [
             Alert(
                 {**WARNING, **OF_RUN},
                 "mlp: the loss became NaN or infinite",
-                f"Run {RUN} of mlp has stopped, for its loss is no number any more (on 1 of 2 splits). {LINK}",
+                f"Run {RUN} of mlp has stopped, because its loss is no longer a number (on 1 of 2 splits). {LINK}",
                 RUN_PAGE,
             ),
         ),
@@ -682,7 +682,7 @@ QUALITY: list[Scenario] = [
             Alert(
                 {**WARNING, **OF_RUN},
                 "mlp: 3 runs in a row were not fit to ship",
-                f"The gate has held 3 runs of mlp in a row for a reason against them, up to {RUN}. {LINK}",
+                f"The gate has held 3 runs of mlp in a row for a blocking reason, up to {RUN}. {LINK}",
                 MODEL_PAGE,
             ),
         ),
@@ -721,8 +721,8 @@ def floor_missed(metric: str, run_id: str, severity: dict[str, str], by: str) ->
     return Alert(
         {**severity, "run_id": run_id, "model": "mlp", "metric": metric},
         f"mlp: {metric} misses the gate's limit by {by}",
-        f"The {metric} of run {run_id} of mlp is on the wrong side of the floor or cap that the gate asks of it, "
-        f"by {by}. http://exporter/runs/{run_id}",
+        f"The {metric} of run {run_id} of mlp misses the floor or cap that the gate requires, by {by}. "
+        f"http://exporter/runs/{run_id}",
         MODEL_PAGE,
     )
 
@@ -910,9 +910,9 @@ SERVICE: list[Scenario] = [
             "1h10s",
             Alert(
                 {**WARNING, **OF_OLDER},
-                "mlp: the champion is 30d 1h 0m 10s old, and runs learn from other data",
-                f"The champion of mlp, {OLDER}, has been in service for 30d 1h 0m 10s, while the latest run has "
-                "learnt from other data.",
+                "mlp: the champion is 30d 1h 0m 10s old, and runs train on other data",
+                f"The champion of mlp, {OLDER}, has been in service for 30d 1h 0m 10s, while the latest run was "
+                "trained on other data.",
                 MODEL_PAGE,
             ),
         ),

@@ -55,7 +55,7 @@ def fruitless(by: str) -> Alert:
     """Two runs that did not begin, or failed."""
     return Alert(
         {**CRITICAL, "model": "mlp"},
-        "mlp: two scheduled runs in a row brought nothing",
+        "mlp: two scheduled runs in a row failed or are missing",
         f"The schedule of mlp has fired twice since a scheduled run went well, the second time {by} ago: runs do not "
         "begin, or fail.",
         PIPELINE_PAGE,
@@ -182,8 +182,8 @@ def failed_before(dag_id: str, model: str = "") -> Alert:
     return Alert(
         {**WARNING, **of_model(model), "dag_id": dag_id, "dag_run_id": "manual__1", "source": "airflow"},
         f"{model and f'{model}: '}a DAG run of {dag_id} failed before it wrote anything",
-        f"Airflow says that run manual__1 of {dag_id}{model and f', which trains {model},'} has failed, and the ledger "
-        "knows of no run of it that did.",
+        f"Airflow says that run manual__1 of {dag_id}{model and f', which trains {model},'} has failed, and the "
+        "ledger has no failed run of it.",
         "catwalk-pipeline",
     )
 
@@ -258,8 +258,8 @@ LIMITS: list[Scenario] = [
 
 STUCK = Alert(
     {**WARNING, **OF_RUN},
-    "mlp: a run hangs, or died without a word",
-    f"Run {RUN} of mlp says that it runs, and has written nothing for too long. {LINK}",
+    "mlp: a run hangs, or died silently",
+    f"Run {RUN} of mlp is in progress, but has written nothing for too long. {LINK}",
     RUN_PAGE,
 )
 
@@ -498,8 +498,8 @@ def down(alert: str, name: str, severity: dict[str, str], summary: str, descript
 
 
 API_SERVER = (
-    "has not been healthy for three minutes. Tasks report to the API server, and while it is silent nothing is known "
-    "of the other components."
+    "has not been healthy for three minutes. Tasks report to the API server, and while it is silent the state of the "
+    "others is unknown."
 )
 SCHEDULER_DOWN = Alert(
     {**CRITICAL, "component": "scheduler"},
@@ -522,7 +522,7 @@ def unheard(name: str) -> Alert:
         {**WARNING, "component": name},
         f"Metrics of Airflow's {name} don't arrive",
         f"Airflow's {name} is healthy, and for five minutes none of its heartbeats has reached statsd_exporter: its "
-        "metrics are lost, and AirflowImportErrors (dag_processor) or AirflowTasksStarving (scheduler) is blind.",
+        "metrics are lost, and AirflowImportErrors (dag_processor) or AirflowTasksStarving (scheduler) can't fire.",
         "catwalk-pipeline",
     )
 
@@ -554,8 +554,8 @@ AIRFLOW: list[Scenario] = [
     ),
     down(
         "AirflowDagProcessorDown", "dag_processor", WARNING, "Airflow's DAG processor is down: changes are not seen",
-        "Airflow's DAG processor has sent no heartbeat for three minutes. Known DAGs go on; changed files are not "
-        "read, and after a while DAGs count as gone.",
+        "Airflow's DAG processor has sent no heartbeat for three minutes. Known DAGs keep running; changed files are "
+        "not read, and after a while Airflow considers DAGs deleted.",
     ),
     down(
         "AirflowTriggererDown", "triggerer", WARNING, "Airflow's triggerer is down",
@@ -695,7 +695,7 @@ STORE: list[Scenario] = [
                 CRITICAL,
                 "The store does not answer: runs can't save, states are old",
                 "The exporter has not been able to read the run ledger for half a minute. Runs stop and try "
-                "again; states, decisions and the champion are shown as they were.",
+                "again; states, decisions and the champion keep their last values.",
                 "catwalk-pipeline",
             ),
         ),
@@ -710,7 +710,7 @@ STORE: list[Scenario] = [
             Alert(
                 {**WARNING, "operation": "get"},
                 "The store is slow: get takes 1.05s",
-                "Of the exporter's get requests to the store, one in twenty takes longer than 1.05s.",
+                "One in twenty of the exporter's get requests to the store takes longer than 1.05s.",
                 "catwalk-pipeline",
             ),
         ),

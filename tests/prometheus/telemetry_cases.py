@@ -123,8 +123,8 @@ POINTS: list[Scenario] = [
 STATSD_EXPORTER_DOWN = Alert(
     {**CRITICAL, "job": "statsd_exporter"},
     "statsd_exporter is down: curves and Airflow's metrics are lost",
-    "Prometheus has had no metrics from statsd_exporter for half a minute: it answers not at all, too late, or with an "
-    "error. What runs and Airflow send may be lost.",
+    "Prometheus has had no metrics from statsd_exporter for half a minute: it doesn't answer, or too late, or with "
+    "an error. What runs and Airflow send may be lost.",
     PAGE,
 )
 PACKETS = series("statsd_exporter_udp_packets_total")
@@ -174,8 +174,8 @@ def lost(counter: str, lines: int, reason: str = "") -> Alert:
     return Alert(
         {**WARNING, "counter": counter, **({"reason": reason} if reason else {})},
         f"statsd_exporter can't read what it is sent ({of})",
-        f"statsd_exporter has counted {lines} more {more} in a quarter of an hour. What these lines said is lost, or "
-        "stands under the wrong labels.",
+        f"statsd_exporter has counted {lines} more {more} in a quarter of an hour. The values of these lines are "
+        "lost, or have the wrong labels.",
         PAGE,
     )
 
@@ -183,7 +183,7 @@ def lost(counter: str, lines: int, reason: str = "") -> Alert:
 REFUSED = Alert(
     WARNING,
     "statsd_exporter refused its new mapping",
-    "statsd_exporter could not load the changed mapping and goes on with the old one.",
+    "statsd_exporter could not load the changed mapping and keeps using the old one.",
     PAGE,
 )
 
@@ -282,7 +282,7 @@ STATSD: list[Scenario] = [
             Alert(
                 WARNING,
                 "2.1% of StatsD packets are lost",
-                "Of the canary's lines in the last quarter of an hour, 2.1% did not reach statsd_exporter; curves lose "
+                "2.1% of the canary's lines in the last quarter of an hour did not reach statsd_exporter; curves lose "
                 "points at about that rate until publish sends them again.",
                 PAGE,
             ),
@@ -313,7 +313,7 @@ STATSD: list[Scenario] = [
             Alert(
                 WARNING,
                 "10% of StatsD packets are lost",
-                "Of the canary's lines in the last quarter of an hour, 10% did not reach statsd_exporter; curves lose "
+                "10% of the canary's lines in the last quarter of an hour did not reach statsd_exporter; curves lose "
                 "points at about that rate until publish sends them again.",
                 PAGE,
             ),
@@ -431,9 +431,9 @@ def beyond(number: int) -> Alert:
     """statsd_exporter has more than its limit."""
     return Alert(
         {**CRITICAL, "job": "statsd_exporter"},
-        "statsd_exporter: dropped, for it has more samples than it may",
-        f"statsd_exporter is up and answers with {number} samples, more than its sample_limit, so Prometheus drops all "
-        f"of them: alerts on them are blind.{USERS}",
+        "statsd_exporter: dropped, because it exceeds its sample limit",
+        f"statsd_exporter is up and answers with {number} samples, more than its sample_limit, so Prometheus drops "
+        f"all of them: alerts on them can't fire.{USERS}",
         PAGE,
     )
 
@@ -447,9 +447,9 @@ def restarts(job: str, times: int) -> Alert:
     """A target that ends and is started again."""
     return Alert(
         {**CRITICAL, "job": job, "source": "restarts"},
-        f"{job} ends and starts again and again",
-        f"{job} has started {times} times in a quarter of an hour. It answers in between, and loses each time what it "
-        "had in memory.",
+        f"{job} keeps restarting",
+        f"{job} has started {times} times in a quarter of an hour. It answers in between, and loses what it had in "
+        "memory each time.",
         PAGE,
     )
 
@@ -458,7 +458,7 @@ EXPORTER_DOWN = Alert(
     {**CRITICAL, "job": "exporter"},
     "Catwalk's exporter is down",
     "Prometheus has not reached the exporter for a minute: run states, decisions and the champion are unknown, and "
-    "alerts on them are blind.",
+    "alerts on them can't fire.",
     PAGE,
 )
 OLD_EXPORTER_DOWN = Alert(
@@ -470,8 +470,8 @@ OLD_EXPORTER_DOWN = Alert(
 COURIER_DOWN = Alert(
     {**CRITICAL, "job": "courier"},
     "Catwalk's courier is down",
-    "Prometheus has not reached the courier for a minute: notifications are not kept, and nobody watches for "
-    "Prometheus' own death.",
+    "Prometheus has not reached the courier for a minute: notifications are not stored, and an outage of Prometheus "
+    "itself stays unnoticed.",
     PAGE,
 )
 
@@ -624,8 +624,8 @@ STACK: list[Scenario] = [
             "1m",
             Alert(
                 {**CRITICAL, "rule_group": "a"},
-                "Prometheus can't evaluate rules: alerts are blind",
-                "Rules of a fail to evaluate; alerts that stand on them are blind.",
+                "Prometheus can't evaluate rules: alerts can't fire",
+                "Rules of a fail to evaluate; alerts that depend on them can't fire.",
                 PAGE,
             ),
         ),
@@ -645,13 +645,13 @@ STACK: list[Scenario] = [
             Alert(
                 {**CRITICAL, "job": "prometheus"},
                 "Notifications fail in prometheus",
-                "prometheus has failed again and again for five minutes to pass alerts on.",
+                "prometheus has repeatedly failed for five minutes to deliver alerts.",
                 PAGE,
             ),
             Alert(
                 {**CRITICAL, "job": "alertmanager", "integration": "email"},
                 "Notifications fail in alertmanager (email)",
-                "alertmanager has failed again and again for five minutes to pass alerts on by email.",
+                "alertmanager has repeatedly failed for five minutes to deliver alerts by email.",
                 PAGE,
             ),
         ),
@@ -677,7 +677,7 @@ STACK: list[Scenario] = [
                 Alert(
                     {**WARNING, "job": job},
                     f"{job} refused its new configuration",
-                    f"{job} could not load its changed configuration and goes on with the old one.",
+                    f"{job} could not load its changed configuration and keeps using the old one.",
                     PAGE,
                 )
                 for job in ("prometheus", "alertmanager")
@@ -719,7 +719,7 @@ STACK: list[Scenario] = [
             Alert(
                 {"severity": "none", "area": "telemetry"},
                 "Alerts of Prometheus reach you",
-                "Sent for ever; the courier calls out when it stops.",
+                "Always firing; the courier makes a callout when it stops.",
                 PAGE,
             ),
         ),
