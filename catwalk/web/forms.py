@@ -49,7 +49,7 @@ def checkbox(name: str, value: str, checked: bool, label: str) -> Html:
 
 
 def hidden(name: str, value: str) -> Html:
-    """A parameter that nobody sees."""
+    """A parameter that is not shown."""
     return Html(_input(type="hidden", name=name, value=value))
 
 

@@ -9,7 +9,7 @@ def header(here: str, exporter: str | None, courier: str | None, *own: Html) -> 
     """
     Args:
         here: the name of the section that the page is in, if it is in one.
-        exporter: where people open it; empty: it shows this page; None: nobody knows where it is.
+        exporter: where people open it; empty: it shows this page; None: its address is unknown.
         courier: likewise.
         own: what belongs to this page alone, such as other views of a run; below the first line.
     """

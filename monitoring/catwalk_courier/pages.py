@@ -75,7 +75,7 @@ def _watchdog(watch: Watch, state: State, now: float) -> Html:
         "silent": ("bad", joined(silent, link("/runbooks/Watchdog", "What to do"))),
         "planned": (
             "quiet",
-            f"Planned stop until {moment(watch.planned_until, _CLOCK)}: a silent Watchdog calls nobody.",
+            f"Planned stop until {moment(watch.planned_until, _CLOCK)}. A silent Watchdog raises no alarm until then.",
         ),
     }
     css, text = said[state]

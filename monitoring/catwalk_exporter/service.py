@@ -277,7 +277,7 @@ class Handler(serving.Handler):
             self._page(*self._comparison(view, runs))
 
     def _comparison(self, view: View, runs: Sequence[SummaryRecord]) -> tuple[int, str | bytes]:
-        """Status and page of a comparison. Who looks at one that is not there has it built."""
+        """Status and page of a comparison; the first look at it starts its build."""
         builds, run_ids = self.server.exporter.builds, tuple(run.run_id for run in runs)
         version = comparison.version(runs, view.now)
         ask = builds.ask if view.store_up and self.command != "HEAD" else builds.known
@@ -299,7 +299,7 @@ class Handler(serving.Handler):
             self._page(200, run_facts.run_page(summary, view, shown))
 
     def _report(self, summary: SummaryRecord, view: View) -> bytes | Notice:
-        """A run's report, or why there is none. Who looks at a run that has none has it built."""
+        """A run's report, or why there is none; the first look at it starts its build."""
         exporter, run_id = self.server.exporter, summary.run_id
         if summary.state == "running":
             return Notice(_when_it_has_ended(summary, view))
