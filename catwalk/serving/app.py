@@ -7,10 +7,10 @@ import hmac
 import json
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,7 +36,14 @@ class State:
         """Requests that are answered, or wait for that."""
         self.buffered = 0
         """Bytes of bodies in memory."""
-        self.workers = CapacityLimiter(usable_cpus())
+        self.workers = ThreadPoolExecutor(usable_cpus(), "worker")
+        self.free = asyncio.Semaphore(usable_cpus())
+
+    def ended(self, working: asyncio.Future[bytes]) -> None:
+        """A worker is free again; what has become of its work nobody may have waited for."""
+        self.free.release()
+        if not working.cancelled():
+            working.exception()
 
 
 def app(state: State) -> ASGIApp:
@@ -80,9 +87,10 @@ def _add_state_pages(pages: FastAPI, state: State) -> None:
             raise RefusedError(503, state.holder.trouble or NOTHING_LOADED)
         return {"status": "ready"}
 
-    @pages.get("/model", dependencies=[Depends(_guard(state))])
-    async def model() -> dict[str, Any]:
+    @pages.get("/model")
+    async def model(request: Request) -> dict[str, Any]:
         """What answers, and what it takes."""
+        _check_token(state, request)
         return _described(state.holder)
 
 
@@ -109,7 +117,7 @@ def _described(holder: Holder) -> dict[str, Any]:
 def _add_predict(pages: FastAPI, state: State) -> None:
     answering = Answering(state.holder, state.limits)
 
-    @pages.post("/predict", dependencies=[Depends(_guard(state))])
+    @pages.post("/predict")
     async def predict(request: Request) -> Response:
         """Answers for one example or many."""
         kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
@@ -119,7 +127,7 @@ def _add_predict(pages: FastAPI, state: State) -> None:
 def _add_labels(pages: FastAPI, state: State) -> None:
     labelling = Labelling(state.holder, state.limits)
 
-    @pages.post("/labels", dependencies=[Depends(_guard(state))])
+    @pages.post("/labels")
     async def labels(request: Request) -> Response:
         """Keeps what turned out to be true."""
         return await worked(state, request, labelling)
@@ -134,6 +142,7 @@ async def worked(state: State, request: Request, work: Callable[[bytes], bytes])
         work: makes the body of the answer, JSON.
     """
     try:
+        _check_token(state, request)
         body = await _body(state, request)
         try:
             answer = Response(await _in_a_worker(state, lambda: work(body)), media_type=_JSON)
@@ -149,12 +158,16 @@ async def worked(state: State, request: Request, work: Callable[[bytes], bytes])
 
 
 async def _in_a_worker(state: State, work: Callable[[], bytes]) -> bytes:
+    """What a thread cannot be stopped from computing keeps its place among the workers until it has ended."""
     if state.waiting >= state.limits.requests:
         raise RefusedError(503, f"{state.limits.requests} requests are under way already; try again")
     state.waiting += 1
     try:
         async with asyncio.timeout(state.limits.seconds):
-            return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=state.workers)
+            await state.free.acquire()
+            working = asyncio.get_running_loop().run_in_executor(state.workers, work)
+            working.add_done_callback(state.ended)
+            return await asyncio.shield(working)
     except TimeoutError:
         raise RefusedError(503, f"no answer within {state.limits.seconds:g} s; send fewer examples at once") from None
     finally:
@@ -187,16 +200,14 @@ async def _body(state: State, request: Request) -> bytes:
     return b"".join(found)
 
 
-def _guard(state: State) -> Callable[[Request], Any]:
-    """Lets in who knows the token, if the server has one."""
-    wanted = f"Bearer {state.token}".encode()
-
-    async def guard(request: Request) -> None:
-        given = request.headers.get("authorization", "").encode("latin-1")
-        if state.token and not hmac.compare_digest(given, wanted):
-            raise RefusedError(401, "give the server's token: Authorization: Bearer …")
-
-    return guard
+def _check_token(state: State, request: Request) -> None:
+    """
+    Raises:
+        RefusedError: the server has a token, and the request has not.
+    """
+    given = request.headers.get("authorization", "").encode("latin-1")
+    if state.token and not hmac.compare_digest(given, f"Bearer {state.token}".encode()):
+        raise RefusedError(401, "give the server's token: Authorization: Bearer …")
 
 
 async def _refusal(request: Request, error: Exception) -> Response:

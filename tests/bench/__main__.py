@@ -39,7 +39,7 @@ PARTS: dict[str, Callable[[Callable[[str], None]], list[Measurement]]] = {
     "telemetry": lambda say: telemetry.measure(5, say),
     "tracking": lambda say: tracking.measure(5, say),
     "service": lambda say: service.measure(5, say),
-    "serve": lambda say: serve.measure(5, say),
+    "serve": lambda say: serve.measure(20, say),
     "rules": lambda say: rules.measure(5, say),
     "faults": faults.measure,
     "accuracy": lambda say: accuracy.measure(5, say),

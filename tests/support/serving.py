@@ -20,6 +20,7 @@ import httpx
 from catwalk.ledger.runs import Ledger, Run, new_run_id
 from catwalk.stages.lifecycle.opening import open_run
 from catwalk.storage.store import Store
+from catwalk.trainable import Trainable
 from stack.settings import PROJECT
 from tests.models.shapes import SHAPES
 from tests.support.runs import decided
@@ -89,10 +90,10 @@ def serving(*arguments: str, command: tuple[str, ...] = ("catwalk", "serve"), **
             process.communicate()
 
 
-def new_version(store: Store, **knobs: Any) -> Run:
+def new_version(store: Store, trainable: Trainable = SHAPES, **knobs: Any) -> Run:
     """A decided run of drawn shapes; the first one of a ledger becomes the champion."""
     settings = {"accuracy_floor": 0.2, "recall_floor": 0.0, "calibration_cap": 1.0, "serve_check": "off", **knobs}
-    return decided(open_run(Ledger(store), new_run_id(), SHAPES, SHAPES.config.from_flat(settings), "cli"))
+    return decided(open_run(Ledger(store), new_run_id(), trainable, trainable.config.from_flat(settings), "cli"))
 
 
 class Load:

@@ -6,20 +6,24 @@ import json
 import select
 import socket
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+import psutil
 import pytest
 from safetensors.numpy import load
 
+from catwalk.environment.cpus import usable_cpus
 from catwalk.ledger.runs import Run
 from catwalk.problems.scores import log_probabilities
 from catwalk.stages.artifacts.datasets import load_split
 from tests.models.shapes.model import NAMES
+from tests.models.slow_answers import SLOW
 from tests.support.servers import wait_until
-from tests.support.serving import Server, serving
+from tests.support.serving import Server, new_version, serving
 
 pytestmark = pytest.mark.integration
 
@@ -193,6 +197,24 @@ def test_more_connections_than_there_is_room_for_are_refused_and_go(server: Serv
         with server.client() as client:
             assert client.get("/healthz").status_code == 503
         wait_until(lambda: server.get("/healthz").status_code == 200, "those that say nothing to be let go")
+
+
+def test_what_takes_too_long_is_refused_in_time_and_piles_up_nowhere(versions: list[Run]) -> None:
+    """Nobody can stop a model that computes; so no more is begun than there are workers."""
+    new_version(versions[0].store, SLOW)
+    with serving("slow-answers", "--request-seconds", "1") as server:
+        wait_until(lambda: server.get("/readyz").status_code == 200, "a version")
+        process = psutil.Process(server.process.pid)
+        before, crowd = process.num_threads(), 12
+
+        def ask(_: int) -> tuple[int, str]:
+            answer = server.post("/predict", json={"inputs": [PICTURE] * 7})
+            return answer.status_code, answer.json()["error"]
+
+        with ThreadPoolExecutor(crowd) as pool:
+            assert set(pool.map(ask, range(crowd))) == {(503, "no answer within 1 s; send fewer examples at once")}
+        assert process.num_threads() <= before + usable_cpus()
+        wait_until(lambda: server.post("/predict", json={"inputs": PICTURE}).status_code == 200, "a free worker")
 
 
 def test_a_token_opens_it(versions: list[Run]) -> None:

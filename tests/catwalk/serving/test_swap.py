@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ import pytest
 from catwalk.gate.promotion import promote_by_hand
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.runs import Run
+from catwalk.service import reference
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store
 from stack.settings import PROJECT
@@ -131,6 +133,17 @@ def test_a_run_can_be_served_that_is_no_champion(versions: list[Run]) -> None:
     with serving("--run", held.run_id) as server:
         server.wait_for(held.run_id)
         assert server.post("/predict", json=BODY).json()["version"] == held.run_id
+
+
+def test_a_baseline_that_is_accepted_takes_the_place_of_the_test_s_reference(versions: list[Run]) -> None:
+    run = new_version(versions[0].store)
+    with serving("--run", run.run_id, "--poll-seconds", "0.2") as server:
+        server.wait_for(run.run_id)
+        assert server.scrape().total("catwalk_service_info", origin="test") == 1
+        accepted = replace(reference.of_run(run), origin="service", created=time.time())
+        run.store.put_record(run.key(reference.BASELINE), accepted)
+        wait_until(lambda: server.scrape().total("catwalk_service_info", origin="service") == 1, "the baseline")
+        assert server.scrape().total("catwalk_service_info") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
