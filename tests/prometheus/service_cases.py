@@ -475,7 +475,8 @@ def refused(replicas: int) -> Alert:
     return Alert(
         {**WARNING, "version": OLDER},
         "mlp: the servers refuse the version that should answer",
-        f"{replicas} replicas of mlp could not load version {OLDER}; the one before it, if there was one, goes on.",
+        f"{replicas} replicas of mlp could not load version {OLDER}; the one before it, if there "
+        "was one, keeps answering.",
         PAGE,
     )
 
@@ -687,7 +688,7 @@ def unlabelled(ago: str) -> Alert:
     return Alert(
         {**WARNING},
         f"mlp: no labels for {ago}",
-        f"Predictions of mlp are logged, and the last label for one came {ago} ago: nobody knows how good they are.",
+        f"Predictions of mlp are logged, and the last label for one came {ago} ago: their quality is unknown.",
         PAGE,
     )
 
@@ -733,9 +734,9 @@ def retraining(**states: str) -> dict[str, str]:
 
 OPEN = Alert(
     {**WARNING},
-    "mlp: alerts can have it retrained no more",
-    "Retraining mlp on request has not helped, or was not to be had. No alert can ask for it until somebody has found "
-    "out why, and closes the breaker.",
+    "mlp: alerts can no longer request a retraining",
+    "Retraining mlp on request has not helped, or did not start. Alerts can't request it until someone finds the "
+    "cause and closes the breaker.",
     PAGE,
 )
 
