@@ -242,10 +242,11 @@ def test_a_disk_that_hangs_costs_one_wait_and_what_it_writes_later_counts(
 
     monkeypatch.setattr(Book, "log", slow)
     monkeypatch.setattr(prediction_log, "PATIENCE_SECONDS", 0.025)
+    monkeypatch.setattr(prediction_log, "STUCK_SECONDS", 0.025)
     service = monitor()
     assert not predict(service, id="hangs").logged
     assert hangs.is_set()
-    time.sleep(prediction_log.PATIENCE_SECONDS)
+    time.sleep(prediction_log.STUCK_SECONDS)
     waited = threading.Event()
     monkeypatch.setattr(prediction_log.threading.Event, "wait", lambda *_: waited.set())
     assert not predict(service, id="dropped").logged and not waited.is_set(), "nobody waits for it any more"
