@@ -33,7 +33,9 @@ log = logging.getLogger("catwalk.service")
 
 PATIENCE_SECONDS = 0.025
 """That a request waits for the writer. Python hands a core from thread to thread every 5 ms, so that less would drop
-predictions of a busy process. Nobody waits for a writer that has been stuck for so long already."""
+predictions of a busy process."""
+STUCK_SECONDS = 1.0
+"""Nobody waits for a writer that has written for so long: its disk hangs."""
 SYNC_SECONDS = 1.0
 MOST_BYTES = 512 * 2**20
 """On this machine, of what waits for the ledger."""
@@ -149,7 +151,7 @@ class PredictionLog:
 
     def _hand_over(self, batch: _Batch) -> bool:
         with self._changed:
-            stuck = time.monotonic() - self._writing_since > PATIENCE_SECONDS
+            stuck = time.monotonic() - self._writing_since > STUCK_SECONDS
             refused = stuck or self._closing.is_set() or len(self._waiting) >= _MOST_WAITING
             if not refused:
                 self._waiting.append(batch)
