@@ -12,7 +12,7 @@ from catwalk.telemetry import catalogue
 from catwalk.telemetry.catalogue import Metric
 from catwalk_exporter.snapshot import Snapshot
 
-SHOWN_DAYS = 28
+SHOWN_DAYS = 4 * 7
 MOST_VERSIONS = 5
 """Of a model; of more, those that served last are shown: each has up to a hundred series."""
 

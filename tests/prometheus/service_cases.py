@@ -584,6 +584,9 @@ def realised(
     }
 
 
+WEEK_OF_RUN = {"model": "mlp", "version": RUN, "window": "7d"}
+
+
 def inaccurate(by: str, metric: str = "accuracy") -> Alert:
     return Alert(
         {**CRITICAL, "version": RUN, "metric": metric},
@@ -604,6 +607,17 @@ REALISED = [
         {**at_its_test(0.8), **realised(0.7, 0.756)},
         has("model:service_realised:shortfall", "2m", shortfall(0.055)),
         fires("ServiceAccuracyLow", "2m", inaccurate("5.5%")),
+    ),
+    scenario(
+        "an alarm stays for a day after its last sign",
+        {
+            **at_its_test(0.8),
+            **realised(0.7, 0.75),
+            series("catwalk_realised_metric", **WEEK_OF_RUN, metric="accuracy", bound="high"): "0.756x12 0.79x1000",
+        },
+        fires("ServiceAccuracyLow", "24h55m", inaccurate("5.5%")),
+        silent("ServiceAccuracyLow", "25h10m"),
+        interval=DRIFTED,
     ),
     scenario(
         "it may be 4.5 % below",

@@ -35,7 +35,7 @@ class DayRecord:
     dropped: int
     """Not written in time, or not at all."""
     lost: int
-    """Written, and not in the ledger: a machine has failed, or the rest is on its way."""
+    """Written, and damaged since: a machine has failed."""
     score: Score
     loss: float = 0.0
     """Sum over those with a label."""

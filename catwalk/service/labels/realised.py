@@ -22,7 +22,8 @@ from catwalk.service.labels.stored import Known, Log
 from catwalk.service.log.lines import Tally
 from catwalk.storage.store import Store
 
-WINDOWS = {"7d": 7, "28d": 28}
+_WEEK = 7
+WINDOWS = {"7d": _WEEK, "28d": 4 * _WEEK}
 """Name → days, today's included."""
 _MOST_DAYS = 366
 """That are kept when their predictions are gone from the ledger."""

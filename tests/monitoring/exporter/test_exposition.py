@@ -96,6 +96,7 @@ def test_names_and_labels_are_those_of_the_catalogue() -> None:
             WatchedRecord("mlp", thresholds={"floors": {"accuracy": 0.9}}),
             WatchedRecord("churn", thresholds={"floors": {"auc": 0.8}, "limits": 7}),
         ],
+        realised=[in_service()],
     )  # fmt: skip
     declared = {metric.name: metric for metric in catalogue.by_transport("exporter")}
     shown = set()

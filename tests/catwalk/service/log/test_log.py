@@ -19,9 +19,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 import catwalk
 from catwalk.errors import CatwalkError, ConfigError, InputError, StoreError
-from catwalk.service.log import prediction_log, shipping
+from catwalk.service.log import book, prediction_log, shipping
 from catwalk.service.log.book import Book
-from catwalk.service.log.lines import Answer
+from catwalk.service.log.lines import Answer, Header, Tally
 from catwalk.service.log.prediction_log import PredictionLog
 from catwalk.storage.file_store import FileStore
 from tests.support.logs import REFERENCE, VERSION, stored
@@ -255,6 +255,36 @@ def test_a_disk_that_hangs_costs_one_wait_and_what_it_writes_later_counts(
     service.close()
     assert logged(store) == {"hangs"}
     assert (service.log_counts().logged, service.log_counts().dropped) == (1, 1)
+
+
+def test_what_is_logged_is_on_the_disk_a_second_later_and_in_the_ledger_when_its_segment_is_old(
+    tmp_path: Path, store: FileStore, monitor: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda file: (synced.append(str(Path(f"/proc/self/fd/{file}").readlink())), fsync(file))
+    )
+    service = monitor()
+    predict(service, id="first")
+    (segment,) = (tmp_path / "log").glob("*.jsonl")
+    wait_until(lambda: str(segment) in synced)
+    assert stored(store, "predictions") == [] and segment.exists()
+    monkeypatch.setattr(book, "SEGMENT_SECONDS", 0.0)
+    wait_until(lambda: logged(store) == {"first"})
+    wait_until(lambda: not segment.exists())
+    predict(service, id="second")
+    wait_until(lambda: logged(store) == {"first", "second"})
+
+
+def test_a_segment_ends_with_its_day(store: FileStore, tmp_path: Path) -> None:
+    pages = Book(tmp_path, 2**20)
+    header = Header("churn", "2026-11-27", VERSION, "binary", ["no", "yes"])
+    pages.log(header, [Answer("a", 1.0, 0.5)])
+    assert not pages.keep("2026-11-27") and shipping.ship(tmp_path, store) == 0
+    pages.note(header, Tally(dropped=2))
+    assert pages.keep("2026-11-28") and shipping.ship(tmp_path, store) == 1
+    assert tally(store) == Counter(logged=1, sampled_out=0, dropped=2)
 
 
 def test_a_segment_that_is_torn_or_foreign_stops_no_other(tmp_path: Path, store: FileStore, monitor: Made) -> None:
