@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from catwalk.problems.binary import Binary
     from catwalk.problems.multiclass import Multiclass
     from catwalk.problems.regression import Regression
+    from catwalk.service.labels.arrival import labels
     from catwalk.service.monitor import PredictionMonitor
     from catwalk.tracking.opening import run
 
-__all__ = ["Binary", "Multiclass", "PredictionMonitor", "Regression", "run"]
+__all__ = ["Binary", "Multiclass", "PredictionMonitor", "Regression", "labels", "run"]
 
 # OpenMP's threads spin while they wait, by default: beside another program on the same cores an epoch then takes many
 # times longer. Read when torch is loaded, which nothing does before it has imported something from here.
@@ -27,6 +28,7 @@ _HOMES = {
     "Multiclass": "catwalk.problems.multiclass",
     "PredictionMonitor": "catwalk.service.monitor",
     "Regression": "catwalk.problems.regression",
+    "labels": "catwalk.service.labels.arrival",
     "run": "catwalk.tracking.opening",
 }
 """Public name → module. Each is loaded at its first use: DAG files and the command line start without them."""

@@ -112,6 +112,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fetch": models.fetch,
     "predict": training.predict,
     "traffic": service.traffic,
+    "labels": service.labels,
     "doctor": telemetry.doctor,
     "alerts": alerts.alerts,
     "silence": alerts.silence,

@@ -36,7 +36,7 @@ LIMITS = (
     "loss_growth_ratio", "generalisation_gap_ratio", "validation_loss_rise_ratio", "epochs_since_best",
     "headline_regression_ratio", "runs_blocked", "champion_age_seconds", "class_share_distance_ratio",
     "dataset_statistic_change_ratio", "schedule_grace_seconds", "duration_ratio", "duration_excess_seconds",
-    "service_error_ratio", "service_duration_seconds",
+    "service_error_ratio", "service_duration_seconds", "service_headline_ratio", "service_labels_age_seconds",
 )  # fmt: skip
 """Limits of alerts that a model may have of its own, by their names in ``prometheus/rules/thresholds.yml``."""
 

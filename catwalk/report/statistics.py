@@ -1,35 +1,13 @@
-"""What the figures compute: intervals of a ratio, and bins of a reliability diagram."""
+"""What the figures compute: probabilities, and bins of a reliability diagram."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catwalk.problems.scores import CALIBRATION_BINS
-
-Z_95 = 1.959963984540054
-"""97.5 % quantile of the normal distribution: two-sided 95 %."""
-
-
-def wilson(hits: int, examples: int, z: float = Z_95) -> tuple[float, float]:
-    """The score interval of a ratio (Wilson, 1927): ``(p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n)``.
-
-    No examples: (0, 1).
-    """
-    if examples == 0:
-        return 0.0, 1.0
-    p, square = hits / examples, z * z / examples
-    half = z * math.sqrt(p * (1 - p) / examples + square / (4 * examples))
-    low, high = ((p + square / 2 + sign * half) / (1 + square) for sign in (-1, 1))
-    return max(0.0, low), min(1.0, high)
-
-
-def half_width(loss: NDArray[np.float64]) -> float:
-    """Half of the 95 % interval of a mean of losses, (n,); 0 for a single one."""
-    return Z_95 * float(loss.std(ddof=1)) / math.sqrt(len(loss)) if len(loss) > 1 else 0.0
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -9,10 +9,10 @@ from catwalk.ledger.records.evaluation import EvaluationRecord, SliceRecord
 from catwalk.ledger.records.values import is_finite
 from catwalk.problems import measured
 from catwalk.problems.interface import Metric
+from catwalk.problems.intervals import half_width, wilson
 from catwalk.problems.slices import SliceDifference, regressions
 from catwalk.report.facts import Facts
 from catwalk.report.figures.names import FEW
-from catwalk.report.statistics import half_width, wilson
 from catwalk.web.markup import Content, Html, card, element, joined, table
 
 _KEY_METRICS = 4

@@ -152,6 +152,20 @@ class Counts:
         except Exception:
             return (None,)
 
+    def answers(self, outputs: Iterable[Any]) -> list[tuple[Any, Any]]:
+        """Of each answer, as :meth:`outputs` gives them: the class and its confidence, or the score; None where it
+        can't be read."""
+        return [self._told(answer) for answer in outputs]
+
+    def _told(self, answer: Any) -> tuple[Any, Any]:
+        if self.reference.kind != "multiclass":
+            return _single(answer), None
+        try:
+            found = self._of_class(answer)
+        except Exception:
+            return None, None
+        return found["class"], found.get("confidence")
+
     def _of_inputs(self, row: Any) -> Iterable[tuple[Counted, int]]:
         if hasattr(row, "keys"):
             return [(each, each.place(_value(row, name))) for each, name in zip(self._inputs, self._names, strict=True)]

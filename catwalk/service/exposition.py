@@ -20,8 +20,10 @@ from catwalk.errors import ConfigError
 from catwalk.ledger.records.reference import Calibration, FeatureReference
 from catwalk.service import memory, shift
 from catwalk.service.counts import Counts, Estimated, Snapshot
+from catwalk.service.log.lines import Tally
 from catwalk.telemetry import catalogue
 
+Shown = Callable[[], list[tuple[Counts, Tally]]]
 Samples = Iterator[tuple[catalogue.Metric, tuple[str, ...], float]]
 _SHAPES: dict[str, Callable[..., Metric]] = {
     "counter": CounterMetricFamily,
@@ -34,25 +36,25 @@ class Exposition(Collector):
     """What one registry shows of all monitors that are registered with it: each family once."""
 
     def __init__(self) -> None:
-        self._models: dict[str, Callable[[], list[Counts]]] = {}
+        self._models: dict[str, Shown] = {}
         self._allowed = memory.allowed()
 
-    def add(self, model: str, versions: Callable[[], list[Counts]]) -> None:
-        """Shows a further model, whose versions are asked for at each scrape.
+    def add(self, model: str, shown: Shown) -> None:
+        """Shows a further model, whose versions, with what is logged of them, are asked for at each scrape.
 
         Raises:
             ConfigError: it has a monitor already, and every series would be there twice.
         """
         if model in self._models:
             raise ConfigError(f"model {model} has a monitor in this registry already; use that one, or its swap(…)")
-        self._models[model] = versions
+        self._models[model] = shown
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not count as a scrape."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        versions = [counts for ask in self._models.values() for counts in ask()]
+        versions = [version for ask in self._models.values() for version in ask()]
         used, allowed = memory.used(), self._allowed
         families = {
             metric: _SHAPES[metric.kind](metric.name, metric.help, labels=metric.labels)
@@ -61,9 +63,9 @@ class Exposition(Collector):
         }
         durations = catalogue.SERVICE_DURATION
         histogram = HistogramMetricFamily(durations.name, durations.help, labels=durations.labels)
-        for counts in versions:
+        for counts, tally in versions:
             now = counts.snapshot()
-            for metric, labels, value in _samples(counts, now, used, allowed):
+            for metric, labels, value in (*_samples(counts, now, used, allowed), *_of_log(_served(counts), tally)):
                 families[metric].add_metric(labels, value)  # type: ignore[attr-defined]
             histogram.add_metric(_served(counts), _buckets(now.durations), now.seconds)
         yield from families.values()
@@ -111,6 +113,11 @@ def _of_estimate(served: tuple[str, str], known: Calibration, now: Estimated) ->
     yield catalogue.REFERENCE_CONFIDENCE, served, known.confidence
     yield catalogue.REFERENCE_CALIBRATION_ERROR, served, known.error
     yield catalogue.REFERENCE_LABELLED, served, known.examples
+
+
+def _of_log(served: tuple[str, str], tally: Tally) -> Samples:
+    for outcome, number in vars(tally).items():
+        yield catalogue.SERVICE_LOG, (*served, outcome), number
 
 
 def _of_feature(served: tuple[str, str], feature: FeatureReference, met: Iterable[int]) -> Samples:

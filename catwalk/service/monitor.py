@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -14,11 +15,17 @@ from catwalk.errors import ConfigError
 from catwalk.ledger.records.reference import ReferenceRecord
 from catwalk.service import reference as references
 from catwalk.service.counts import Counts
+from catwalk.service.log import intake
+from catwalk.service.log.lines import Tally
+from catwalk.service.log.prediction_log import PredictionLog
 from catwalk.storage.opening import open_store
+from catwalk.storage.store import Patience
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+_STORE = Patience(tries=1)
+"""Of the log: what the ledger does not take now waits for the next try."""
 _SCRAPES = 2
 """In which the series of a version that has left are still shown, so that its last counts arrive."""
 
@@ -37,6 +44,8 @@ class PredictionMonitor:
         reference: ReferenceRecord | str | Path | None = None,
         version: str = "",
         registry: CollectorRegistry | None = None,
+        log: str | Path | None = None,
+        sample: float = 1.0,
     ) -> None:
         """
         Args:
@@ -45,10 +54,13 @@ class PredictionMonitor:
                 baseline if one was accepted, else its reference, from the ledger that `CATWALK_STORE` names.
             version: what answers; empty: the run that the reference is of.
             registry: of prometheus_client, in which the series appear; None: its usual one.
+            log: folder of this machine that outlives the process, in which predictions are logged on their way to the
+                ledger; None: they are not.
+            sample: share of the predictions to log, 0 to 1.
 
         Raises:
-            ConfigError: prometheus_client is not installed, the reference is none or another model's, or the model has
-                a monitor in this registry already.
+            ConfigError: prometheus_client is not installed, the reference is none or another model's, the model has a
+                monitor in this registry already, or the log's folder can't be used.
             NotFoundError: the ledger has no champion of this model, or no reference of it.
             StoreError: the ledger can't be read.
         """
@@ -63,28 +75,66 @@ class PredictionMonitor:
         self._lock = Lock()
         self._current = self._counts(reference, version)
         self._leaving: list[tuple[Counts, int]] = []
-        exposition_of(self._registry).add(model, self._versions)
+        self._log = None if log is None else PredictionLog(Path(log), open_store(patience=_STORE), sample=sample)
+        try:
+            exposition_of(self._registry).add(model, self._versions)
+        except ConfigError:
+            self.close(0)
+            raise
 
     @property
     def version(self) -> str:
         """What answers now."""
         return self._current.version
 
-    def prediction(self, inputs: Any = None) -> Prediction:
+    def prediction(self, inputs: Any = None, id: str | int = "") -> Prediction:
         """A ``with`` block around one prediction: takes its time, and counts an exception as an error.
 
         Args:
             inputs: name → value, or the columns in their order; or one picture, (height, width).
+            id: under which a label may come, at most 200 characters; empty: the log makes one.
         """
-        return Prediction(self._current, inputs, many=False)
+        return Prediction(self._current, inputs, many=False, log=self._log, ids=[id] if id != "" else None)
 
-    def predictions(self, inputs: Any = None) -> Prediction:
+    def predictions(self, inputs: Any = None, ids: Sequence[str | int] | None = None) -> Prediction:
         """The same around many that are made together.
 
         Args:
             inputs: of n examples: (n, columns), name → column, or pictures, (n, height, width).
+            ids: of each; None: the log makes them.
         """
-        return Prediction(self._current, inputs, many=True)
+        return Prediction(self._current, inputs, many=True, log=self._log, ids=ids)
+
+    def label(self, ids: Sequence[str | int], labels: Sequence[Any], times: Sequence[float] | None = None) -> None:
+        """Stores what turned out to be true of predictions; when it returns, that is on this machine's disk.
+
+        Args:
+            ids: of the predictions, which may be of another process or day.
+            labels: of each a class by name or index, 0 or 1, or a number.
+            times: Unix time from which each holds; None: now. Of two labels of one id the later one counts.
+
+        Raises:
+            InputError: one of them is none; the line says which, and none is stored.
+            ConfigError: this monitor has no log.
+            CatwalkError: they could not be written; sending them again is harmless.
+        """
+        if self._log is None:
+            raise ConfigError("this monitor has no log to keep labels in; give it a folder, log=…")
+        reference, now = self._current.reference, time.time()
+        self._log.label(self._model, intake.checked(reference.kind, reference.classes, ids, labels, times, now))
+
+    def log_counts(self) -> Tally:
+        """What has become of the predictions of the version that answers now, in this process."""
+        return self._tally(self.version)
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Ends the log, if there is one: brings it to the disk, and to the ledger as far as it gets.
+
+        Args:
+            timeout: seconds. What is left goes to the ledger when the next process uses the folder.
+        """
+        if self._log is not None:
+            self._log.close(timeout)
 
     def serve(self, port: int, address: str = "127.0.0.1") -> int:
         """Serves the series at ``/metrics`` on a port of their own; for one that is free give 0. Returns the port."""
@@ -117,26 +167,52 @@ class PredictionMonitor:
             raise ConfigError(f"the reference is of model {record.model}, not of {self._model}")
         return Counts(record, version or record.run_id)
 
-    def _versions(self) -> list[Counts]:
+    def _tally(self, version: str) -> Tally:
+        return Tally() if self._log is None else self._log.counts(version)
+
+    def _versions(self) -> list[tuple[Counts, Tally]]:
         """What a scrape shows."""
         with self._lock:
             shown = [self._current, *(counts for counts, _ in self._leaving)]
             self._leaving = [(counts, scrapes - 1) for counts, scrapes in self._leaving if scrapes > 1]
-        return shown
+        return [(counts, self._tally(counts.version)) for counts in shown]
 
 
 class Prediction:
     """A request to a model; see :meth:`PredictionMonitor.prediction`."""
 
-    __slots__ = ("_counts", "_many", "_started", "inputs", "output")
+    __slots__ = ("_counts", "_given", "_log", "_many", "_started", "each_logged", "ids", "inputs", "output")
 
-    def __init__(self, counts: Counts, inputs: Any, many: bool) -> None:
+    def __init__(
+        self,
+        counts: Counts,
+        inputs: Any,
+        many: bool,
+        log: PredictionLog | None = None,
+        ids: Sequence[str | int] | None = None,
+    ) -> None:
         self._counts = counts
         self._many = many
+        self._log = log
+        self._given = ids
+        self.ids: list[str] = []
+        """Of each prediction, once the block has ended; empty: nothing is logged."""
+        self.each_logged: list[bool] = []
+        """Of each, once the block has ended: it is in the log, and outlives this process, however that ends."""
         self.inputs = inputs
         self.output: Any = None
         """What the model answers: a score or value, a class, or logits or probabilities of all classes; of many, n of
         them. What is left out, or None, counts as missing."""
+
+    @property
+    def id(self) -> str:
+        """Of a single prediction, once the block has ended; empty: it is not logged."""
+        return self.ids[0] if self.ids else ""
+
+    @property
+    def logged(self) -> bool:
+        """Whether it is in the log, or all of them are."""
+        return bool(self.each_logged) and all(self.each_logged)
 
     def __enter__(self) -> Prediction:
         self._started = time.perf_counter()
@@ -154,4 +230,9 @@ class Prediction:
 
     def _count(self, seconds: float) -> None:
         counts, many = self._counts, self._many
-        counts.count(counts.rows(self.inputs, many), counts.outputs(self.output, many), seconds)
+        outputs = list(counts.outputs(self.output, many))
+        counts.count(counts.rows(self.inputs, many), outputs, seconds)
+        if self._log is not None:
+            answers = intake.answers(counts.answers(outputs), self._given)
+            self.ids = [each.id for each in answers]
+            self.each_logged = self._log.log(counts.reference, counts.version, answers)

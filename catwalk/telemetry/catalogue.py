@@ -314,6 +314,37 @@ MODEL_DATASET = _info(
     "The dataset that the model was trained and tested on, by role; the value is 1.",
 )
 
+# --- By the exporter: models in service, by their labels --------------------------------------------------------------
+REALISED_METRIC = _exporter_gauge(
+    "catwalk_realised_metric",
+    ("model", "version", "metric", "window", "bound"),
+    "The headline of a version's predictions of the last 7 and 28 days, by the labels that came for them: its value, "
+    "and the bounds of its 95 % interval (low, high).",
+)
+REALISED_PREDICTIONS = _exporter_gauge(
+    "catwalk_realised_predictions", ("model", "version", "window"), "Predictions that this is made of."
+)
+REALISED_DAY = _exporter_gauge(
+    "catwalk_realised_day_metric",
+    ("model", "version", "metric", "day", "bound"),
+    "The same of the predictions of each of the last 28 days, in UTC.",
+)
+LOGGED_PREDICTIONS = _exporter_gauge(
+    "catwalk_logged_predictions",
+    ("model", "version", "outcome"),
+    "Predictions of the last 28 days, as the log tells of them: served, which is logged, sampled_out, dropped and lost "
+    "together; and labelled.",
+)
+LABELS = _exporter_gauge(
+    "catwalk_labels_stored",
+    ("model", "outcome"),
+    "What has become of the labels in the ledger: joined, unknown (no such prediction), conflicting, repeated, "
+    "revised, unreadable; and served_twice, predictions whose id an earlier one has.",
+)
+LABELS_LAST = _exporter_gauge(
+    "catwalk_labels_last_timestamp_seconds", ("model",), "When the last label came that was joined.", "seconds"
+)
+
 # --- By the exporter: runs --------------------------------------------------------------------------------------------
 RUN_INFO = _info(
     "catwalk_run_info",
@@ -601,6 +632,13 @@ SERVICE_ESTIMATED_VARIANCE = _of_service(
     "counter",
     _SERVED,
     "Variance of the number of right ones: sum of p (1 - p) of their chances p.",
+)
+SERVICE_LOG = _of_service(
+    "catwalk_service_log_total",
+    "counter",
+    (*_SERVED, "outcome"),
+    "Predictions for the log: logged, sampled_out, or dropped since they could not be written in time. All are 0 of a "
+    "service that has no log.",
 )
 SERVICE_MEMORY = _of_service(
     "catwalk_service_memory_bytes", "gauge", _SERVED, "Resident memory of the process that serves.", "bytes"

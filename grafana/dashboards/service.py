@@ -64,6 +64,21 @@ def _shares(features: str) -> str:
     return f'{of_windows} or label_replace({of_reference}, "window", "reference", "", "")'
 
 
+_REALISED = f'catwalk_realised_metric{{{_MODEL}, window="7d"'
+REALISED = {bound: f'max by (version, metric) ({_REALISED}, bound="{bound}"}})' for bound in ("value", "low", "high")}
+TESTED = f"""max by (metric) (exporter:model_metric:held{{{_MODEL}, role="champion"}})
+and on (metric) group by (metric) (catwalk_realised_metric{{{_MODEL}}})"""
+
+
+def _logged(outcome: str) -> str:
+    return f'max by (version) (catwalk_logged_predictions{{{_MODEL}, outcome="{outcome}"}})'
+
+
+def _of_day(bound: str) -> str:
+    of = f'catwalk_realised_day_metric{{{_MODEL}, bound="{bound}"}}'
+    return f'max by (name) (label_join({of}, "name", " ", "day", "version"))'
+
+
 ANSWERS, CONFIDENCE = _shares("class|score"), _shares("confidence")
 _ESTIMATE, _MARGIN = (f"model:service_estimate:{of}{{{_MODEL}}}" for of in ("accuracy", "margin"))
 
@@ -81,6 +96,8 @@ _NO_REQUEST_NOW = "no request of the last 10 minutes is known."
 _NO_REFERENCE = "no replica was scraped in the last quarter of an hour, up to some minutes ago."
 _TOO_FEW = "no replica was scraped, or too little asked: 200 predictions of a day or 100 of an hour give a figure."
 _NO_CONFIDENCE = "no replica of a model with classes was scraped in the last quarter of an hour or so."
+_NO_LABELS = "no label was joined to a prediction of the last 28 days, or the exporter was not scraped."
+_NO_LOG = "no prediction of the last 28 days is in the log that labels were joined to."
 _OVER: Style = {
     "thresholds": {"mode": "absolute", "steps": [{"value": None, "color": "text"}, {"value": 1, "color": LOOK}]},
     "custom.cellOptions": {"type": "color-text"},
@@ -323,6 +340,75 @@ DASHBOARD = board.board(
                 limit=1,
             )
             for article, window, least in (("a", "day", 200), ("an", "hour", 100))
+        ],
+        "By labels": [
+            lines(
+                About(
+                    "Realised in a week",
+                    "How good are the predictions of the last 7 days, by their labels, beside the champion's test? "
+                    "Between low and high lies the 95 % interval.",
+                    _NO_LABELS,
+                    "none",
+                    12,
+                    9,
+                    3,
+                ),
+                *(
+                    query(expr, chr(ord("A") + number), f"{{{{version}}}} {{{{metric}}}} {bound}")
+                    for number, (bound, expr) in enumerate(REALISED.items())
+                ),
+                query(TESTED, "D", "test {{metric}}"),
+                dashed="/^test/",
+            ),
+            joined(
+                About(
+                    "Realised by day",
+                    "How good are the predictions of each day, by the labels that have come for them so far?",
+                    _NO_LABELS,
+                    "none",
+                    12,
+                    9,
+                    3,
+                ),
+                "name",
+                [query(_of_day(bound), ref, table=True) for ref, bound in zip("ABC", REALISED, strict=True)],
+                [
+                    Column("name", "Day and version"),
+                    Column("Value #A", "Realised"),
+                    Column("Value #B", "Low"),
+                    Column("Value #C", "High"),
+                ],
+                falling=True,
+            ),
+            joined(
+                About(
+                    "What is logged",
+                    "What has become of the predictions of the last 28 days, and how many have a label? Logged, "
+                    "sampled out, dropped and lost are all that were served.",
+                    _NO_LOG,
+                    "none",
+                    24,
+                    6,
+                    0,
+                ),
+                "version",
+                [
+                    query(_logged(outcome), ref, table=True)
+                    for ref, outcome in zip(
+                        "ABCDEF", ("served", "logged", "sampled_out", "dropped", "lost", "labelled"), strict=True
+                    )
+                ],
+                [
+                    Column("version", "Version", run_links()),
+                    Column("Value #A", "Served"),
+                    Column("Value #B", "Logged"),
+                    Column("Value #C", "Sampled out"),
+                    Column("Value #D", "Dropped"),
+                    Column("Value #E", "Lost"),
+                    Column("Value #F", "Labelled"),
+                ],
+                falling=True,
+            ),
         ],
         "Replicas one by one": [
             lines(

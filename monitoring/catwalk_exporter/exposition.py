@@ -34,6 +34,7 @@ from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.wire.labels import label_value
 from catwalk_exporter.disks import Disk, disk_folders
 from catwalk_exporter.last_runs import last_runs
+from catwalk_exporter.realised import realised
 from catwalk_exporter.snapshot import Snapshot
 
 STATES = ("running", "succeeded", "failed", "cancelled", "stalled", "untested", "lost")
@@ -166,6 +167,7 @@ def families(facts: Facts, settings: Settings) -> Iterator[Family]:
         _runs(facts, settings, shown),
         _known_models(models),
         _models(snapshot, retired),
+        realised(snapshot, retired, facts.now),
         last_runs(snapshot, facts.now, settings.stalled_seconds),
         _decisions(summaries, shown, retired),
         _airflow(facts),

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from catwalk.errors import DamagedError, NotFoundError, StoreError
-from catwalk.ledger.models import watched
+from catwalk.ledger.models import realised, watched
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
+from catwalk.ledger.records.realised import RealisedRecord
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import Run
 from catwalk.ledger.summaries import Summaries, points_are_due
 from catwalk.ledger.validation import fault
 from catwalk.replay.points import run_points
 from catwalk.storage.store import Store
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Snapshot:
     """Objects that could not be understood → why."""
     models: tuple[WatchedRecord, ...] = ()
     """What is known of models beyond their runs."""
+    realised: tuple[RealisedRecord, ...] = ()
+    """How well models did in service."""
 
     def summary(self, run_id: str) -> SummaryRecord | None:
         """A run's summary, if there is one that can be trusted."""
@@ -57,8 +63,9 @@ class LedgerReader:
         """
         summaries = tuple(self._summaries.read())
         champions, damaged = self._read_champions()
-        models, damaged_models = self._read_models()
-        damaged |= self._summaries.damaged | damaged_models
+        models, damaged_models = self._read_each(watched.names, watched.watched, watched.key)
+        scores, damaged_scores = self._read_each(realised.names, realised.realised, realised.key)
+        damaged |= self._summaries.damaged | damaged_models | damaged_scores
         due = [summary for summary in summaries if points_are_due(summary, now)]
         uncounted = [summary for summary in due if not self._counted(summary)]
 
@@ -68,7 +75,7 @@ class LedgerReader:
                 f"runs/{run_id}": f"its points can't be counted: {reason}"
                 for run_id, (_, reason) in self._damaged_runs.items()
             }
-            return Snapshot(summaries, champions, counted, {**damaged, **broken}, models)
+            return Snapshot(summaries, champions, counted, {**damaged, **broken}, models, scores)
 
         publish(snapshot())
         for summary in uncounted:
@@ -95,18 +102,21 @@ class LedgerReader:
                     found.append(champion[0])
         return tuple(found), damaged
 
-    def _read_models(self) -> tuple[tuple[WatchedRecord, ...], dict[str, str]]:
+    def _read_each(
+        self, names: Callable[[Store], list[str]], read: Callable[[Store, str], R | None], key: Callable[[str], str]
+    ) -> tuple[tuple[R, ...], dict[str, str]]:
+        """The records that there are a model, and what is damaged: key → why."""
         found, damaged = [], {}
-        for model in watched.names(self._store):
+        for model in names(self._store):
             try:
-                record = watched.watched(self._store, model)
+                record = read(self._store, model)
             except StoreError as error:
                 if not _is_damage(error):
                     raise
-                damaged[watched.key(model)] = str(error)
+                damaged[key(model)] = str(error)
                 continue
             if record and fault(record):
-                damaged[watched.key(model)] = fault(record)
+                damaged[key(model)] = fault(record)
             elif record:
                 found.append(record)
         return tuple(found), damaged

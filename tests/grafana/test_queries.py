@@ -34,7 +34,9 @@ SILENT = {
     "exporter:next_run_due_timestamp_seconds:held": "nor is a run of them due",
 }
 """Metrics whose queries may be empty in these services, and why."""
-ABSENT = ("airflow_", "catwalk_service_", "model:service_", "model:reference_")
+ABSENT = (
+    "airflow_", "catwalk_service_", "catwalk_realised_", "catwalk_logged_", "model:service_", "model:reference_",
+)  # fmt: skip
 """Beginnings of those of what is not here: Airflow, and a model in use."""
 
 

@@ -39,6 +39,9 @@ OF_METRICS = {
     "last_run_started_timestamp_seconds": {"model": "mlp", "run_id": "r", "state": "failed"},
     "last_decision_timestamp_seconds": {"model": "mlp", "run_id": "r", "decision": "hold", "reason": "floor"},
     "model_dataset_statistic": {"role": "latest", "statistic": "rows"},
+    "realised_metric": {"model": "mlp", "version": "v", "metric": "mae", "window": "7d", "bound": "low"},
+    "realised_predictions": {"model": "mlp", "version": "v", "window": "7d"},
+    "labels_last_timestamp_seconds": {"model": "mlp"},
 }
 """The same, which the exporter's job of before did not say."""
 OF_AIRFLOW = {

@@ -17,9 +17,11 @@ def info(model: str, owner: str, instance: int = 1) -> dict[str, str]:
 
 JOINED = {
     "ChampionMissing", "ChampionStale", "PipelinePaused", "RetrainingOverdue", "ServiceEstimateUntrusted",
-    "ServiceInputDrifted", "ServiceModelStale", "ServicePredictionsShifted", "ServiceSilent",
+    "ServiceInputDrifted", "ServiceLabelsMissing", "ServiceModelStale", "ServicePredictionsShifted", "ServiceSilent",
 }  # fmt: skip
 """Alerts that take the owner from a series, since they wait for long."""
+OF_UNKNOWN = {"ServiceEstimateUntrusted", "ServiceInputDrifted", "ServicePredictionsShifted", "ServiceSilent"}
+"""Those of a service's own series, whoever knows its model."""
 
 
 IN_SERVICE = (*service_cases.SCENARIOS, *estimate_cases.SCENARIOS)
@@ -42,7 +44,7 @@ def _unknown() -> list[Scenario]:
     found: dict[str, Scenario] = {}
     for story in IN_SERVICE:
         for check in story.expect:
-            if check.alerts and check.name in JOINED - {"ServiceModelStale"}:
+            if check.alerts and check.name in OF_UNKNOWN:
                 found.setdefault(check.name, story)
     return [
         replace(story, about=f"{story.about}; no exporter knows its model", series=_without_info(story.series))

@@ -218,6 +218,7 @@ DEFAULTS = {
     "epochs_since_best": 6, "headline_regression_ratio": 0.1, "runs_blocked": 3, "champion_age_seconds": 2_592_000,
     "class_share_distance_ratio": 0.05, "dataset_statistic_change_ratio": 0.085, "schedule_grace_seconds": HOUR,
     "duration_ratio": 2, "duration_excess_seconds": 30, "service_error_ratio": 0.05, "service_duration_seconds": 1,
+    "service_headline_ratio": 0.05, "service_labels_age_seconds": 259_200,
 }  # fmt: skip
 """Limits of every model that has none of its own."""
 LIMITS: list[Scenario] = [

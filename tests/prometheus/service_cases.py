@@ -532,4 +532,169 @@ PRESENCE = [
     ),
 ]
 
-SCENARIOS: list[Scenario] = FIGURES + DRIFT + HEALTH + PRESENCE
+
+def at_its_test(value: float, metric: str = "accuracy", goal: str = "maximize") -> dict[str, str]:
+    """The champion's test, and what its headline is."""
+    labels = {"model": "mlp", "metric": metric}
+    return {
+        series("catwalk_model_metric", role="champion", run_id=RUN, **labels): constant(value),
+        series("catwalk_model_metric", role="latest", run_id=OLDER, **labels): constant(0.1),
+        series("catwalk_metric_info", goal=goal, unit="", headline="true", **labels): constant(1),
+    }
+
+
+def realised(
+    low: float, high: float, labelled: int = 100, metric: str = "accuracy", window: str = "7d", version: str = RUN
+) -> dict[str, str]:
+    """What labels say of a version's predictions."""
+    of = {"model": "mlp", "version": version, "window": window}
+    return {
+        series("catwalk_realised_metric", **of, metric=metric, bound="low"): constant(low),
+        series("catwalk_realised_metric", **of, metric=metric, bound="value"): constant((low + high) / 2),
+        series("catwalk_realised_metric", **of, metric=metric, bound="high"): constant(high),
+        series("catwalk_realised_predictions", **of): constant(labelled),
+    }
+
+
+def inaccurate(by: str, metric: str = "accuracy") -> Alert:
+    return Alert(
+        {**CRITICAL, "version": RUN, "metric": metric},
+        f"mlp: {metric} in service is surely worse than at the test",
+        f"By the labels that came for its predictions, the {metric} of version {RUN} of mlp is worse than at its test "
+        f"by {by} of that at least.",
+        PAGE,
+    )
+
+
+def shortfall(value: float, metric: str = "accuracy", window: str = "7d") -> dict[str, float]:
+    return {f'{{metric="{metric}", model="mlp", version="{RUN}", window="{window}"}}': value}
+
+
+REALISED = [
+    scenario(
+        "a hundred labels say that the accuracy is surely 5.5 % below the test's",
+        {**at_its_test(0.8), **realised(0.7, 0.756)},
+        has("model:service_realised:shortfall", "2m", shortfall(0.055)),
+        fires("ServiceAccuracyLow", "2m", inaccurate("5.5%")),
+    ),
+    scenario(
+        "it may be 4.5 % below",
+        {**at_its_test(0.8), **realised(0.2, 0.764)},
+        has("model:service_realised:shortfall", "2m", shortfall(0.045)),
+        silent("ServiceAccuracyLow", "5m"),
+    ),
+    scenario(
+        "99 labels are too few to say so",
+        {**at_its_test(0.8), **realised(0.1, 0.4, 99)},
+        silent("ServiceAccuracyLow", "5m"),
+    ),
+    scenario(
+        "the last week is too little, and four weeks are enough",
+        {**at_its_test(0.8), **realised(0.1, 0.9, 20), **realised(0.6, 0.7, 400, window="28d")},
+        fires("ServiceAccuracyLow", "2m", inaccurate("12.5%")),
+        has(
+            "model:service_realised:shortfall",
+            "2m",
+            {**shortfall(-0.125), **shortfall(0.125, window="28d")},
+        ),
+    ),
+    scenario(
+        "another version than the champion is compared with no test",
+        {**at_its_test(0.8), **realised(0.1, 0.2, version=OLDER)},
+        has("model:service_realised:shortfall", "2m", {}),
+        silent("ServiceAccuracyLow", "5m"),
+    ),
+    scenario(
+        "an error is surely 6 % above the test's",
+        {**at_its_test(-10, "mae", "minimize"), **realised(-9.4, 50, metric="mae")},
+        has("model:service_realised:shortfall", "2m", shortfall(0.06, "mae")),
+        fires("ServiceAccuracyLow", "2m", inaccurate("6%", "mae")),
+    ),
+    scenario(
+        "a metric that the gate does not decide by has no limit",
+        {
+            **at_its_test(10, "mae", "minimize"),
+            **realised(20, 50, metric="mae"),
+            series(
+                "catwalk_metric_info", model="mlp", metric="mae", goal="minimize", unit="", headline="true"
+            ): "0x0 stale",
+            series(
+                "catwalk_metric_info", model="mlp", metric="mae", goal="minimize", unit="", headline="false"
+            ): constant(1),
+        },
+        has("model:service_realised:shortfall", "10m", {}),
+        silent("ServiceAccuracyLow", "10m"),
+    ),
+    scenario(
+        "it may be 4 % above",
+        {**at_its_test(10, "mae", "minimize"), **realised(10.4, 50, metric="mae")},
+        silent("ServiceAccuracyLow", "5m"),
+    ),
+    scenario(
+        "a model may be as much worse as it says",
+        {
+            **at_its_test(0.8),
+            **realised(0.6, 0.7),
+            series("catwalk_threshold", model="mlp", name="service_headline_ratio"): constant(0.2),
+        },
+        silent("ServiceAccuracyLow", "5m"),
+    ),
+]
+
+
+def labels_at(seconds: float) -> dict[str, str]:
+    """When the last one came."""
+    return {series("catwalk_labels_last_timestamp_seconds", model="mlp"): constant(seconds, 2_000)}
+
+
+def logged(text: str) -> dict[str, str]:
+    """Predictions every five minutes; what is dropped is none."""
+    return {
+        served("catwalk_service_log_total", outcome="logged"): text,
+        served("catwalk_service_log_total", outcome="dropped"): rising(7, 2_000),
+    }
+
+
+def unlabelled(ago: str) -> Alert:
+    return Alert(
+        {**WARNING},
+        f"mlp: no labels for {ago}",
+        f"Predictions of mlp are logged, and the last label for one came {ago} ago: nobody knows how good they are.",
+        PAGE,
+    )
+
+
+LABELLED = [
+    scenario(
+        "the last label came three days and an hour ago",
+        {**labels_at(3_600), **logged(rising(5, 2_000))},
+        has("model:service_logged:increase1d", "48h", {LABELS: 5 * A_DAY}),
+        silent("ServiceLabelsMissing", "73h55m"),
+        fires("ServiceLabelsMissing", "74h10m", unlabelled("3d 1h 10m 0s")),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "nothing is logged any more",
+        {**labels_at(0), **logged(f"{rising(5, A_DAY)} {5 * A_DAY}+0x2000")},
+        silent("ServiceLabelsMissing", "80h"),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "no label ever came, or the last one yesterday",
+        {**logged(rising(5, 2_000))},
+        silent("ServiceLabelsMissing", "80h"),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "a model's truth comes by the week",
+        {
+            **labels_at(0),
+            **logged(rising(5, 2_000)),
+            series("catwalk_threshold", model="mlp", name="service_labels_age_seconds"): constant(604_800, 2_000),
+        },
+        silent("ServiceLabelsMissing", "100h"),
+        interval=DRIFTED,
+    ),
+]
+
+SCENARIOS: list[Scenario] = FIGURES + DRIFT + HEALTH + PRESENCE + REALISED + LABELLED

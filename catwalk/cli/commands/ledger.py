@@ -24,17 +24,47 @@ def prune(
         float | None, typer.Option(min=0, help="Remove runs that ended more than this many days ago.")
     ] = None,
     keep: Annotated[int | None, typer.Option(min=0, help="Keep this many of each model's newest runs.")] = None,
+    log_days: Annotated[
+        int | None, typer.Option(min=1, help="Remove logged predictions, and labels, that are older than so many days.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: Json = False,
 ) -> None:
-    """Remove old runs; never a champion, what a rollback may put back, an anchor, or a run that runs."""
-    from catwalk.cli.tables import output
+    """Remove old runs; never a champion, what a rollback may put back, an anchor, or a run that runs.
+
+    And old predictions of services with their labels; what they said of a day stays.
+    """
+    if days is None and keep is None and log_days is None:
+        raise CatwalkError("say what may go: --days, --keep or both (then only runs that both let go), or --log-days")
+    store = ledger_store()
+    told: dict[str, Sequence[str]] = {}
+    if log_days is not None:
+        told |= _prune_log(store, log_days, dry_run, said=not json)
+    if days is not None or keep is not None:
+        told |= _prune_runs(store, days, keep, dry_run, said=not json)
+    if json:
+        from catwalk.cli.tables import output
+
+        output.print_json(told)
+
+
+def _prune_log(store: Store, days: int, dry_run: bool, said: bool) -> dict[str, Sequence[str]]:
+    from catwalk.service.labels import expiry
+
+    going = expiry.expired(store, days, time.time())
+    if not dry_run:
+        expiry.remove(store, going)
+    if said:
+        print(f"{'would remove' if dry_run else 'removed'} {len(going):,} segments of predictions and labels")
+    return {"removed_segments": [] if dry_run else going, "would_remove_segments": going if dry_run else []}
+
+
+def _prune_runs(
+    store: Store, days: float | None, keep: int | None, dry_run: bool, said: bool
+) -> dict[str, Sequence[str]]:
     from catwalk.ledger import retention
     from catwalk.ledger.summaries import Summaries
 
-    if days is None and keep is None:
-        raise CatwalkError("say what may go: --days, --keep or both (then only runs that both let go)")
-    store = ledger_store()
     reader = Summaries(store)
     summaries = reader.read()
     name_damaged(reader)
@@ -42,11 +72,10 @@ def prune(
     for model, reason in unknown.items():
         complain(f"every run of {model} stays: {reason}")
     going = [summary.run_id for summary in retention.expired(summaries, protected, time.time(), days, keep)]
-    _remove(store, going, dry_run, said=not json)
-    if json:
-        output.print_json({"removed": [] if dry_run else going, "would_remove": going if dry_run else []})
-    else:
+    _remove(store, going, dry_run, said)
+    if said:
         print(f"{len(summaries) - len(going)} of {len(summaries)} runs stay")
+    return {"removed": [] if dry_run else going, "would_remove": going if dry_run else []}
 
 
 def _remove(store: Store, going: Sequence[str], dry_run: bool, said: bool) -> None:

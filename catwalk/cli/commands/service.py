@@ -1,15 +1,18 @@
-"""``catwalk traffic``."""
+"""``catwalk traffic`` and ``catwalk labels``."""
 
 from __future__ import annotations
 
 import math
 import signal
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from catwalk.cli.lookup import champion_model
+from catwalk.cli.lookup import champion_model, champion_of, ledger_store
+from catwalk.cli.options import Json
+from catwalk.cli.terminal import complain
 from catwalk.errors import CatwalkError
 from catwalk.ledger.model_names import spelling
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from catwalk.service.corruptions import Corruption
     from catwalk.service.monitor import PredictionMonitor
 
+_MOST_NAMED = 20
+"""Rows of a file that are wrong."""
 ModelArgument = Annotated[
     str, typer.Argument(help="Whose champion is asked; the only one's, if left out.", callback=spelling)
 ]
@@ -52,6 +57,42 @@ def traffic(
     print(f"{run.record.model}, run {run.run_id}: {rate:g} predictions a second, corruption {corruption}; metrics at "
           f"http://127.0.0.1:{served}/metrics", flush=True)  # fmt: skip
     print(f"{asked.drive(monitor, stop, seconds):,} predictions made")
+
+
+LabelFile = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[FILE]",
+        help="CSV with the columns id, label and, if known, time. Left out: what services have taken is joined.",
+        show_default=False,
+    ),
+]
+LabelledModel = Annotated[
+    str, typer.Argument(help="Whose labels these are; the only champion's, if left out.", callback=spelling)
+]
+
+
+def labels(file: LabelFile = None, model: LabelledModel = "", json: Json = False) -> None:
+    """Store labels that came late, join them to the predictions that were logged, and say how good these were.
+
+    Labels that are known may come again. Rows that are wrong are named, and the others are taken.
+    """
+    from catwalk.cli.tables import labels_table, output
+    from catwalk.service.labels import arrival
+
+    store = ledger_store()
+    taken = arrival.labels(model or champion_of(store, "").model, () if file is None else file, store)
+    if json:
+        output.print_json(output.plain(taken))
+    else:
+        print("\n".join(labels_table.told(taken)))
+        if taken.realised:
+            output.show(labels_table.table(taken.realised))
+    for line in taken.refused[:_MOST_NAMED]:
+        complain(f"refused: {line}")
+    if len(taken.refused) > _MOST_NAMED:
+        complain(f"{len(taken.refused) - _MOST_NAMED:,} more rows are refused")
+    raise typer.Exit(int(bool(taken.refused)))
 
 
 def _traffic(run: Run, body: bytes, corruption: Corruption, rate: float) -> Traffic:

@@ -14,13 +14,13 @@ from matplotlib.lines import Line2D
 from catwalk.ledger.records.training import EpochRecord
 from catwalk.ledger.records.values import is_finite
 from catwalk.problems.interface import Metric, Problem
+from catwalk.problems.intervals import half_width, wilson
 from catwalk.report.comparison.differences import Comparison
 from catwalk.report.comparison.entries import Entry
 from catwalk.report.facts import MissingError
 from catwalk.report.figures import style
 from catwalk.report.figures.curves import finite
 from catwalk.report.figures.curves import told as words
-from catwalk.report.statistics import half_width, wilson
 
 _NAMED = 60
 """Up to so many runs a legend names each."""

@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from catwalk.problems.intervals import wilson
 from catwalk.problems.scores import CALIBRATION_BINS
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import style
-from catwalk.report.statistics import Bin, reliability, wilson
+from catwalk.report.statistics import Bin, reliability
 
 
 def reliability_diagram(facts: Facts) -> style.Drawing:

@@ -13,10 +13,10 @@ from matplotlib.path import Path
 
 from catwalk.ledger.records.values import class_names
 from catwalk.problems.answers import Answers
+from catwalk.problems.intervals import wilson
 from catwalk.problems.scores import confusion_matrix as counted
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import names, style
-from catwalk.report.statistics import wilson
 
 _NUMBERED = 12
 """Up to so many classes, each cell of the confusion matrix has room for its numbers."""

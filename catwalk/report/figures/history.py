@@ -17,9 +17,9 @@ from catwalk.ledger.records.run import STAGES, Stage
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.records.values import is_finite
 from catwalk.problems.interface import Metric
+from catwalk.problems.intervals import wilson
 from catwalk.report.facts import Facts, MissingError
 from catwalk.report.figures import style
-from catwalk.report.statistics import wilson
 
 _COMPARED = 20
 """Runs before this one whose durations are shown."""

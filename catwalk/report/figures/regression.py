@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from catwalk.problems.arrays import Floats
+from catwalk.problems.intervals import Z_95
 from catwalk.report.figures import style
-from catwalk.report.statistics import Z_95
 
 _MOST_POINTS = 1_500
 """Points that are drawn, by lot: each takes some 60 bytes of the page."""

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import binomtest
 
 from catwalk.problems import scores
-from catwalk.report.statistics import probabilities, reliability, wilson
+from catwalk.problems.intervals import wilson
+from catwalk.report.statistics import probabilities, reliability
 from tests.catwalk.report.conftest import predictions
 
 

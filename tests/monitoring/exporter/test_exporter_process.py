@@ -17,12 +17,14 @@ from pathlib import Path
 
 import pytest
 
+from catwalk.service.labels.arrival import labels
 from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue
 from catwalk_exporter.exposition import Settings
 from catwalk_exporter.service import Exporter, Server
 from stack.settings import PROJECT
 from tests.support.ledgers import make_run, put_summary, summary
+from tests.support.logs import VERSION, put_predictions
 from tests.support.servers import PATIENCE, S3Server, free_port, wait_until
 
 pytestmark = pytest.mark.integration
@@ -118,6 +120,22 @@ def test_a_damaged_summary_is_named_once_and_the_others_are_served(exporter: Exp
     assert exporter.sample(catalogue.STORE_UP.name) == 1
     assert exporter.sample(catalogue.MODEL_ACCURACY.name, role="latest") == 0.901
     assert exporter.log.read_text().count(f"summaries/{SECOND}.json is damaged") == 1
+
+
+def test_labels_that_are_joined_are_served_and_a_damaged_record_of_them_is_named(
+    exporter: ExporterProcess, s3_store: Store
+) -> None:
+    put_predictions(s3_store, time.strftime("%Y-%m-%d", time.gmtime()), {"a": 0.9, "b": 0.2}, sampled_out=3)
+    labels("churn", {"a": "yes", "unknown": "no"}, s3_store)
+    served = {"model": "churn", "version": VERSION}
+    wait_until(lambda: exporter.sample(catalogue.LOGGED_PREDICTIONS.name, **served, outcome="served") == 5)
+    value = {"metric": "log_loss", "window": "7d", "bound": "value"}
+    assert exporter.sample(catalogue.REALISED_METRIC.name, **served, **value) == pytest.approx(0.1053605)
+    assert exporter.sample(catalogue.LABELS.name, model="churn", outcome="unknown") == 1
+    s3_store.put("realised/churn.json", b"{}")
+    wait_until(lambda: "realised/churn.json is damaged" in exporter.log.read_text())
+    labels("churn", {"b": "no"}, s3_store)
+    wait_until(lambda: exporter.sample(catalogue.REALISED_PREDICTIONS.name, **served, window="7d") == 2)
 
 
 def test_points_are_expected_of_runs_that_ended_not_long_ago(exporter: ExporterProcess, s3_store: Store) -> None:

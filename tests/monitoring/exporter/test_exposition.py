@@ -20,6 +20,7 @@ from catwalk.environment.schedule import Schedule
 from catwalk.errors import ConfigError
 from catwalk.ledger.records.decision import CheckRecord
 from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
+from catwalk.ledger.records.realised import DayRecord, RealisedRecord, Score
 from catwalk.ledger.records.run import STAGES
 from catwalk.ledger.records.summary import StageSummary, SummaryRecord
 from catwalk.telemetry import catalogue
@@ -34,6 +35,7 @@ from tests.catwalk.environment.test_schedule import unix
 from tests.support.ledgers import summary
 
 HOUR = 3600.0
+RETIRED = WatchedRecord("retired", retired=1e9)
 BETTER = CheckRecord("better", "inconclusive", -0.004, 0.0, -0.009, 0.001, "It is not.")
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -55,9 +57,10 @@ def rendered(
     airflow: Mapping[str, bool] | None = None,
     settings: Settings | None = None,
     models: Iterable[WatchedRecord] = (),
+    realised: Iterable[RealisedRecord] = (),
     **further: Any,
 ) -> Series:
-    snapshot = Snapshot(summaries, tuple(champions), dict(points or {}), models=tuple(models))
+    snapshot = Snapshot(summaries, tuple(champions), dict(points or {}), models=tuple(models), realised=tuple(realised))
     facts = Facts(snapshot, store_up, airflow or {}, 41, time.time(), **further)
     exposition = Exposition(settings or Settings())
     exposition.store_operation("get", 0.01, failed=False)
@@ -93,6 +96,7 @@ def test_names_and_labels_are_those_of_the_catalogue() -> None:
             WatchedRecord("mlp", thresholds={"floors": {"accuracy": 0.9}}),
             WatchedRecord("churn", thresholds={"floors": {"auc": 0.8}, "limits": 7}),
         ],
+        realised=[in_service()],
     )  # fmt: skip
     declared = {metric.name: metric for metric in catalogue.by_transport("exporter")}
     shown = set()
@@ -344,6 +348,43 @@ def test_the_data_of_latest_and_champion_can_be_told_apart() -> None:
     assert value(series, catalogue.MODEL_DATASET, role="champion", dataset_sha256="a" * 64) == 1
     assert value(series, catalogue.MODEL_DATASET, role="latest", dataset_sha256="b" * 64) == 1
     assert value(rendered(summary(dataset_sha256="")), catalogue.MODEL_DATASET) is None
+
+
+def in_service(versions: int = 1, days: int = 1, model: str = "mlp") -> RealisedRecord:
+    """Four in five of the labelled predictions of each version and day are right."""
+    score = Score(100, 0.8, 0.71, 0.87)
+    told = [
+        DayRecord(f"v{version}", day_of(ago), 130, 100, 20, 9, 1, score)
+        for ago in reversed(range(days))
+        for version in range(versions)
+    ]
+    windows = {f"v{version}": {"7d": score, "28d": Score(0)} for version in range(versions)}
+    return RealisedRecord(model, "accuracy", "maximize", told, windows, {"joined": 100, "unknown": 3}, 5e8, 1e9)
+
+
+def day_of(ago: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86_400 * ago))
+
+
+def test_how_well_a_model_does_in_service_by_its_labels() -> None:
+    series = rendered(realised=[in_service(days=30), in_service(model="retired")], models=[RETIRED])
+    assert value(series, catalogue.REALISED_METRIC, model="mlp", window="7d", bound="value") == 0.8
+    assert value(series, catalogue.REALISED_METRIC, model="mlp", window="7d", bound="high") == 0.87
+    assert value(series, catalogue.REALISED_METRIC, model="mlp", window="28d", bound="value") is None, "no label"
+    assert value(series, catalogue.REALISED_PREDICTIONS, model="mlp", window="28d") == 0
+    assert value(series, catalogue.REALISED_DAY, day=day_of(27), bound="low") == 0.71
+    assert value(series, catalogue.REALISED_DAY, day=day_of(28), bound="low") is None
+    outcomes = {"served": 130, "logged": 100, "sampled_out": 20, "dropped": 9, "lost": 1, "labelled": 100}
+    for outcome, number in outcomes.items():
+        assert value(series, catalogue.LOGGED_PREDICTIONS, model="mlp", outcome=outcome) == 28 * number
+    assert value(series, catalogue.LABELS, model="mlp", outcome="unknown") == 3
+    assert value(series, catalogue.LABELS_LAST, model="mlp") == 5e8
+    assert value(series, catalogue.LABELS_LAST, model="retired") is None
+
+
+def test_a_model_with_a_version_a_day_has_few_series_all_the_same() -> None:
+    few, many = (rendered(realised=[in_service(versions, 28)]) for versions in (5, 28))
+    assert len(few) == len(many)
 
 
 def test_the_gate_shows_what_it_measured_even_below_zero() -> None:

@@ -1,0 +1,125 @@
+"""Takes labels that come by the file or the batch, and joins them to the log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from catwalk.errors import InputError, NotFoundError
+from catwalk.ledger import model_names
+from catwalk.ledger.records.realised import RealisedRecord
+from catwalk.service import reference
+from catwalk.service.labels import realised, stored, table
+from catwalk.service.log import intake, lines, shipping
+from catwalk.service.log.lines import Header, Label
+from catwalk.storage.opening import open_store
+from catwalk.storage.store import Store
+
+Given = str | Path | Mapping[Any, Any] | Iterable[Sequence[Any]]
+"""A file; id → label; or rows of id, label and, where it is known, time."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What has become of labels that were given."""
+
+    new: int
+    """Stored now."""
+    known: int
+    """There already."""
+    waiting: int
+    """Rows without a label yet."""
+    refused: list[str]
+    """A line for each row that is none, with its place and what is wrong."""
+    realised: RealisedRecord | None
+    """What the labels say; None: no prediction of the model is in the ledger yet, and they wait for it."""
+
+
+def labels(model: str, given: Given, store: Store | None = None) -> Taken:
+    """Stores labels in the ledger, and joins them to the predictions that it has of the model.
+
+    All that are new are stored in one object, or none is. To give labels again is harmless. Rows that are wrong are
+    named in the outcome, and the others are taken.
+
+    Args:
+        model: its name.
+        given: a CSV file with the columns ``id``, ``label`` and, optional, ``time``; a mapping id → label; or rows
+            (id, label) or (id, label, time), with time in Unix seconds. Without a time a label holds from now on.
+        store: the ledger; None: that of `CATWALK_STORE`.
+
+    Raises:
+        InputError: the file is no such file, or every row of it is wrong.
+        ConfigError: this is no name of a model, or `CATWALK_STORE` is unset.
+        NotFoundError: the model has no champion and no log that tell what its labels are.
+        StoreError: the ledger can't be read or written.
+    """
+    name, ledger, now = model_names.checked(model), open_store() if store is None else store, time.time()
+    kind, classes = _asked(ledger, name)
+    known = stored.labels(ledger, name)
+    new, counts, refused = _sorted_out(_rows(given), kind, classes, known, now)
+    if refused and not new and not counts["known"]:
+        raise InputError(f"none of the labels can be taken; {refused[0]}")
+    if new:
+        header = Header(name, f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}")
+        shipping.put(ledger, vars(header), lines.header(header) + b"".join(map(lines.label, new)))
+    return Taken(len(new), counts["known"], counts["waiting"], refused, _joined(ledger, name, now))
+
+
+def _sorted_out(
+    rows: Iterable[tuple[str, Any, Any, Any]], kind: str, classes: Sequence[str], known: stored.Known, now: float
+) -> tuple[list[Label], dict[str, int], list[str]]:
+    """New labels, counts of those that are not, and complaints."""
+    new: list[Label] = []
+    counts = {"known": 0, "waiting": 0}
+    refused: list[str] = []
+    for place, id_, value, at in rows:
+        if value is None or value == "":
+            counts["waiting"] += 1
+            continue
+        try:
+            when = now if at in (None, "") else table.seconds(at) if isinstance(at, str) else at
+            found = intake.label(kind, classes, id_, value, when, now)
+        except InputError as error:
+            refused.append(f"{place}: {error}")
+            continue
+        if not known.is_news(found, timed=at not in (None, "")):
+            counts["known"] += 1
+            continue
+        known.add(found)
+        new.append(found)
+    return new, counts, refused
+
+
+def _rows(given: Given) -> Iterable[tuple[str, Any, Any, Any]]:
+    """Place, id, label and time of each."""
+    if isinstance(given, str | Path):
+        for line, *row in table.rows(Path(given)):
+            yield f"line {line}", row[0], row[1].strip(), row[2]
+    else:
+        pairs = given.items() if isinstance(given, Mapping) else given
+        for number, pair in enumerate(pairs):
+            if isinstance(pair, str) or len(pair) not in (2, 3):
+                raise InputError(f"row {number}: expected id, label and perhaps time; got {pair!r:.60}")
+            yield f"row {number}", *pair, *[None] * (3 - len(pair))
+
+
+def _asked(store: Store, model: str) -> tuple[str, list[str]]:
+    """The kind of problem and the classes: of the champion, else of what is in the log."""
+    try:
+        found = reference.of_champion(store, model)
+        return found.kind, found.classes
+    except NotFoundError:
+        for header in stored.log(store, model, stored.Known()).headers.values():
+            return str(header.get("kind")), list(header.get("classes") or [])
+    raise NotFoundError(f"{model} has neither a champion with a reference nor a log, so that nobody knows its labels")
+
+
+def _joined(store: Store, model: str, now: float) -> RealisedRecord | None:
+    try:
+        return realised.join(store, model, now)
+    except NotFoundError:
+        return None

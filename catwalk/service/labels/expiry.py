@@ -1,0 +1,33 @@
+"""Which logged predictions and labels may go, by their day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from catwalk.service.log.shipping import LABELS, PREDICTIONS
+from catwalk.storage.store import Store
+
+
+def expired(store: Store, days: int, now: float) -> list[str]:
+    """Keys of the segments whose day ended longer ago than so many days, the oldest day of each model first.
+
+    Args:
+        store: the ledger.
+        days: that stay.
+        now: Unix time.
+    """
+    first = f"{datetime.fromtimestamp(now, UTC) - timedelta(days=days):%Y-%m-%d}"
+    keys = [entry.key for kept in (PREDICTIONS, LABELS) for entry in store.list(kept)]
+    return [key for key in keys if _day(key) < first]
+
+
+def remove(store: Store, keys: Iterable[str]) -> None:
+    """Deletes them. What they have said of each day stays in the record of the last join."""
+    for key in keys:
+        store.delete(key)
+
+
+def _day(key: str) -> str:
+    """``predictions/churn/2026-11-27/….jsonl.gz`` has its day."""
+    return key.split("/")[-2]

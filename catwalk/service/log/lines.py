@@ -1,0 +1,130 @@
+"""What a segment of the log consists of: lines of JSON, the first of which says what the others belong to.
+
+A line is written as a whole or, where its process was killed, in part; readers pass over what is no whole line.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+SCHEMA = 1
+LONGEST_ID = 200
+"""Characters."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first line."""
+
+    model: str
+    day: str
+    """In UTC, such as ``2026-11-27``: of the predictions, or on which the labels came."""
+    version: str = ""
+    """What has answered; empty: the segment holds labels."""
+    kind: str = ""
+    """Of problem, as in the reference."""
+    classes: list[str] = field(default_factory=list)
+    segment: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Its name: no two segments are equal."""
+    schema: int = SCHEMA
+
+
+@dataclass
+class Tally:
+    """What has become of the predictions of a segment's time, so far."""
+
+    logged: int = 0
+    sampled_out: int = 0
+    dropped: int = 0
+    """Not written in time, or not at all."""
+
+    @property
+    def served(self) -> int:
+        """All of them."""
+        return self.logged + self.sampled_out + self.dropped
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One prediction, as the log keeps it."""
+
+    id: str
+    time: float
+    """Unix time at which it was made."""
+    value: str | float | None
+    """The predicted class, the score or the value; None: nothing that could be read."""
+    confidence: float | None = None
+    """The highest probability of a class; None: the model gave none."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """What turned out to be true of one prediction."""
+
+    id: str
+    value: str
+    """As it was given: a class, or a number."""
+    time: float
+    """Unix time from which it holds; of two for one id the later one counts."""
+    received: float
+    """Unix time."""
+
+
+def encoded(values: object) -> bytes:
+    """One line."""
+    return (json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n").encode(
+        "utf-8", "replace"
+    )
+
+
+def header(made: Header) -> bytes:
+    """The first line of a segment."""
+    return encoded(asdict(made))
+
+
+def answer(given: Answer, tally: Tally) -> bytes:
+    """The line of a prediction, with the tally that includes it."""
+    value = given.value if not isinstance(given.value, float) or math.isfinite(given.value) else None
+    told: dict[str, Any] = {"id": given.id, "time": round(given.time, 3), "answer": value}
+    if given.confidence is not None and math.isfinite(given.confidence):
+        told["confidence"] = round(given.confidence, 6)
+    return encoded({**told, "tally": [tally.logged, tally.sampled_out, tally.dropped]})
+
+
+def tally(now: Tally) -> bytes:
+    """A line for predictions that have none of their own."""
+    return encoded({"tally": [now.logged, now.sampled_out, now.dropped]})
+
+
+def label(given: Label) -> bytes:
+    """The line of a label."""
+    return encoded(
+        {"id": given.id, "label": given.value, "time": round(given.time, 3), "received": round(given.received, 3)}
+    )
+
+
+def whole(body: bytes) -> bytes:
+    """A segment without the part of a line that a kill may have left at its end."""
+    return body[: body.rfind(b"\n") + 1]
+
+
+def decoded(body: bytes) -> Iterator[dict[str, Any] | None]:
+    """The values of each line; None: it is damaged."""
+    for line in filter(None, body.split(b"\n")):
+        try:
+            values = json.loads(line)
+        except ValueError:
+            values = None
+        yield values if isinstance(values, dict) else None
+
+
+def id_text(given: Any) -> str:
+    """An id as it is kept; empty: it can't be one."""
+    found = str(given) if isinstance(given, str | int) else ""
+    usable = found.isprintable() and found == found.strip() and len(found) <= LONGEST_ID
+    return found if usable and found.encode("utf-8", "replace").decode() == found else ""

@@ -1,0 +1,274 @@
+"""The prediction log of one process: what was answered under which id, for labels that come later.
+
+A writer thread appends to a segment on this machine, so that a disk that hangs holds no request for more than 25 ms;
+what is not written by then is dropped, and counted. A second thread brings what was written to the disk each second, a
+third brings closed segments to the ledger. A killed process loses nothing that it has said to be logged; a machine that
+fails loses the last second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+
+from catwalk.errors import CatwalkError, ConfigError
+from catwalk.ledger.records.reference import ReferenceRecord
+from catwalk.service.log import shipping
+from catwalk.service.log.book import Book
+from catwalk.service.log.lines import Answer, Header, Label, Tally
+from catwalk.storage.file_systems import shared_kind
+from catwalk.storage.store import Store
+
+log = logging.getLogger("catwalk.service")
+
+PATIENCE_SECONDS = 0.025
+"""That a request waits for the writer. Python hands a core from thread to thread every 5 ms, so that less would drop
+predictions of a busy process. Nobody waits for a writer that has been stuck for so long already."""
+SYNC_SECONDS = 1.0
+MOST_BYTES = 512 * 2**20
+"""On this machine, of what waits for the ledger."""
+_MOST_WAITING = 1_000
+"""Requests that wait for the writer at once."""
+
+
+@dataclass(eq=False)
+class _Batch:
+    """Predictions of one request, on their way to the writer."""
+
+    header: Header
+    answers: Sequence[Answer]
+    settled: threading.Event = field(default_factory=threading.Event)
+    logged: bool = False
+
+
+class PredictionLog:
+    """May be used from any thread of the process that has made it; a forked child's predictions are not logged."""
+
+    def __init__(self, folder: Path, store: Store, *, sample: float = 1.0, most_bytes: int = MOST_BYTES) -> None:
+        """
+        Args:
+            folder: on this machine, made if need be; processes may share it, and must find it again after a restart.
+            store: the ledger, where segments go.
+            sample: share of the predictions to keep, 0 to 1, chosen by their ids.
+            most_bytes: on this machine, of what waits for the ledger; beyond that, predictions are dropped.
+
+        Raises:
+            ConfigError: the folder can't be written to, or is on a file system that machines share; the sample is no
+                share.
+        """
+        if isinstance(sample, bool) or not isinstance(sample, int | float) or not 0 <= sample <= 1:
+            raise ConfigError(f"sample: expected a share from 0 to 1; got {sample!r:.60}")
+        self._sample = sample
+        self._book = Book(_prepared(folder), most_bytes)
+        self._store = store
+        self._pid = os.getpid()
+        self._waiting: deque[_Batch] = deque()
+        self._changed = threading.Condition()
+        self._writing_since = math.inf
+        self._closing = threading.Event()
+        self._closed_one = threading.Event()
+        self._counts: dict[str, Tally] = {}
+        self._untold: dict[tuple[str, str], tuple[Header, Tally]] = {}
+        self._troubles: set[str] = set()
+        self._threads = [
+            threading.Thread(target=run, name=f"catwalk-log-{run.__name__.strip('_')}", daemon=True)
+            for run in (self._write, self._keep, self._ship)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def log(self, reference: ReferenceRecord, version: str, answers: Sequence[Answer]) -> list[bool]:
+        """Writes predictions, within 25 ms or not at all.
+
+        Args:
+            reference: of the version.
+            version: what has answered.
+            answers: one or many; an id that is empty is none, and its prediction is dropped.
+
+        Returns:
+            Of each whether it is in the log: then it survives the end of this process, however that comes.
+        """
+        if os.getpid() != self._pid:  # a lock may have been held when it was forked
+            return [False] * len(answers)
+        header = Header(reference.model, _day(time.time()), version, reference.kind, list(reference.classes))
+        usable = [bool(each.id) for each in answers]
+        chosen = [bool(each.id) and self._is_chosen(each.id) for each in answers]
+        batch = _Batch(header, [each for each, keep in zip(answers, chosen, strict=True) if keep])
+        written = bool(batch.answers) and self._hand_over(batch)
+        if not all(chosen):
+            self._count(header, sampled_out=sum(usable) - sum(chosen), dropped=len(answers) - sum(usable))
+        return [keep and written for keep in chosen]
+
+    def label(self, model: str, labels: Sequence[Label]) -> None:
+        """Stores labels; when this returns, they are on the disk.
+
+        Raises:
+            CatwalkError: they could not be written; none, or all of them, may be stored, and sending them again is
+                harmless.
+        """
+        self._check_open()
+        try:
+            self._book.label(Header(model, _day(time.time())), labels)
+        except OSError as error:
+            raise CatwalkError(f"the labels can't be stored: {error}; send them again") from error
+
+    def counts(self, version: str) -> Tally:
+        """What has become of this process' predictions by a version, so far."""
+        with self._changed:
+            return replace(self._counts.get(version, Tally()))
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Takes no more predictions, brings everything to the disk, and as much as it can to the ledger.
+
+        Args:
+            timeout: seconds. What is not in the ledger then stays in the folder, for the next process that uses it.
+        """
+        ends = time.monotonic() + timeout
+        self._closing.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._closed_one.set()
+        for thread in self._threads:
+            thread.join(max(0.0, ends - time.monotonic()))
+
+    def _is_chosen(self, id_: str) -> bool:
+        if self._sample >= 1:
+            return True
+        digest = hashlib.blake2b(id_.encode("utf-8", "replace"), digest_size=8).digest()
+        return int.from_bytes(digest, "big") < self._sample * 2**64
+
+    def _hand_over(self, batch: _Batch) -> bool:
+        with self._changed:
+            stuck = time.monotonic() - self._writing_since > PATIENCE_SECONDS
+            refused = stuck or self._closing.is_set() or len(self._waiting) >= _MOST_WAITING
+            if not refused:
+                self._waiting.append(batch)
+                self._changed.notify()
+        if not refused and batch.settled.wait(PATIENCE_SECONDS):
+            return batch.logged
+        with self._changed:
+            taken = not refused and batch not in self._waiting
+            if not taken and not refused:
+                self._waiting.remove(batch)
+        if not taken:  # else the writer counts what becomes of it
+            self._count(batch.header, dropped=len(batch.answers))
+        return taken and batch.settled.is_set() and batch.logged
+
+    def _count(self, header: Header, **numbers: int) -> None:
+        """Notes what has become of predictions. Never waits for the disk."""
+        with self._changed:
+            _add(self._counts.setdefault(header.version, Tally()), numbers)
+            if "logged" not in numbers:  # their own lines tell of these
+                _add(self._untold.setdefault((header.version, header.day), (header, Tally()))[1], numbers)
+
+    def _tell(self) -> None:
+        """Lets the book know of predictions that have no line."""
+        with self._changed:
+            untold, self._untold = self._untold, {}
+        for header, tally in untold.values():
+            self._book.note(header, tally)
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._closing.is_set():
+                    self._changed.wait()
+                if not self._waiting:
+                    return
+                batches, self._waiting = list(self._waiting), deque()
+                self._writing_since = time.monotonic()
+            for _, same in groupby(batches, lambda batch: (batch.header.version, batch.header.day)):
+                self._settle(list(same))
+            self._writing_since = math.inf
+
+    def _settle(self, batches: list[_Batch]) -> None:
+        """Writes predictions of one version and day, those of requests that came at once together."""
+        header, answers = batches[0].header, [answer for batch in batches for answer in batch.answers]
+        try:
+            self._tell()
+            self._book.log(header, answers)
+            self._count(header, logged=len(answers))
+            self._well("write")
+        except Exception as error:
+            self._count(header, dropped=len(answers))
+            self._trouble("write", f"predictions are not logged: {error}")
+        else:
+            for batch in batches:
+                batch.logged = True
+        for batch in batches:
+            batch.settled.set()
+
+    def _keep(self) -> None:
+        while not self._closing.wait(SYNC_SECONDS):
+            self._keep_once(False)
+        self._threads[0].join()
+        self._keep_once(True)
+
+    def _keep_once(self, close: bool) -> None:
+        try:
+            self._tell()
+            if self._book.keep(_day(time.time()), close):
+                self._closed_one.set()
+            self._well("sync")
+        except Exception as error:
+            self._trouble("sync", f"the log can't be brought to the disk: {error}")
+
+    def _ship(self) -> None:
+        while not self._closing.is_set():
+            self._ship_once()
+            self._closed_one.wait(shipping.PAUSE_SECONDS)
+            self._closed_one.clear()
+        self._threads[1].join()
+        self._ship_once()
+
+    def _ship_once(self) -> None:
+        try:
+            shipping.ship(self._book.folder, self._store)
+            self._well("ship")
+        except Exception as error:
+            self._trouble("ship", f"the log waits in {self._book.folder}: {error}")
+
+    def _check_open(self) -> None:
+        if self._closing.is_set() or os.getpid() != self._pid:
+            raise CatwalkError("the log of this process is closed; send the labels again")
+
+    def _trouble(self, where: str, told: str) -> None:
+        """One line when something begins to fail."""
+        if where not in self._troubles:
+            log.warning("%s", told)
+        self._troubles.add(where)
+
+    def _well(self, where: str) -> None:
+        self._troubles.discard(where)
+
+
+def _add(tally: Tally, numbers: dict[str, int]) -> None:
+    for name, number in numbers.items():
+        setattr(tally, name, getattr(tally, name) + number)
+
+
+def _prepared(folder: Path) -> Path:
+    kind = ""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        kind = shared_kind(folder)
+        (folder / ".writable").touch()
+    except OSError as error:
+        raise ConfigError(f"log: {folder} can't be written to: {error}") from error
+    if kind:
+        raise ConfigError(f"log: {folder} is on {kind}, which other machines may share; give a folder of this machine")
+    return folder
+
+
+def _day(now: float) -> str:
+    return f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
