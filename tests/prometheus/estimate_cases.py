@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tests.prometheus.scenario import RUN, Alert, Expectation, Scenario, constant, fires, has, scenario, silent
+from tests.prometheus.scenario import RUN, Alert, Expectation, Scenario, constant, fires, has, scenario, series, silent
 from tests.prometheus.service_cases import (
     CLEAN,
     DRIFTED,
@@ -40,6 +40,19 @@ def answers(step: float, chance: float = 0.9, variance: float = 0.08, instance: 
         served("catwalk_service_estimated_total", instance): rising(step),
         served("catwalk_service_estimated_right_total", instance): rising(step * chance),
         served("catwalk_service_estimated_variance_total", instance): rising(step * variance),
+    }
+
+
+def realised(low: float, high: float, labels: float = 300) -> dict[str, str]:
+    """What the exporter says of a week's labels."""
+    of_week = {"model": "mlp", "version": RUN, "window": "7d"}
+    bounds = {"low": low, "high": high}
+    return {
+        series("catwalk_realised_predictions", **of_week): constant(labels),
+        **{
+            series("catwalk_realised_metric", **of_week, metric="accuracy", bound=bound): constant(value)
+            for bound, value in bounds.items()
+        },
     }
 
 
@@ -169,6 +182,39 @@ SCENARIOS: list[Scenario] = [
         {**labelled(error=0.049), **answers(10)},
         *distrusted(),
         silent(UNTRUSTED, "25h"),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "by the labels of a week, the estimate of 92 % was too high",
+        {**labelled(), **answers(10), **realised(0.85, 0.88)},
+        has("model:service_estimate:accuracy7d", "25h", {VERSION: 0.92}),
+        *distrusted("audit"),
+        fires(UNTRUSTED, "25h", untrusted("audit")),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "it was too low",
+        {**labelled(), **answers(10), **realised(0.96, 0.98)},
+        *distrusted("audit"),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "it was a little too high, within its interval",
+        {**labelled(), **answers(10), **realised(0.88, 0.9)},
+        *distrusted(),
+        silent(UNTRUSTED, "25h"),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "it was a little too low",
+        {**labelled(), **answers(10), **realised(0.94, 0.97)},
+        *distrusted(),
+        interval=DRIFTED,
+    ),
+    scenario(
+        "of 190 labels an audit says nothing",
+        {**labelled(), **answers(10), **realised(0.5, 0.6, labels=190)},
+        *distrusted(),
         interval=DRIFTED,
     ),
     scenario(
