@@ -241,6 +241,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         "CATWALK_TASK_RETRIES": "1",
         "CATWALK_RETRY_DELAY_SECONDS": "3",
         "CATWALK_SERVE_MODEL": "mlp-synthetic",
+        "CATWALK_RETRAINING_SECONDS": "1",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
     }

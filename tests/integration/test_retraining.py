@@ -130,10 +130,12 @@ def runs_of(stack: RunningStack) -> list[Run]:
 
 
 def test_a_paused_dag_is_refused_and_a_run_that_airflow_has_lost_is_asked_for_again(stack: RunningStack) -> None:
-    """The next episode: refused, then queued behind a run by hand, deleted there, and asked for by the same id."""
+    """Queued behind a run by hand, it is deleted, as if Airflow's database had been restored to before the request."""
     wait_until(lambda: slot(stack).state in ("idle", "cooling", "watched"), "the first episode is over")
     before = slot(stack).refusals.get("paused", 0)
     slots.change(stack.ledger.store, MODEL, TurnedOn(replace(SETTINGS, cooldown_seconds=0.0), "ann"))
+    by_hand = trigger(stack, {**EASY, "rounds": 4, "pause": 2}, DAG)
+    by_hand.attempt("train", 1)
     pause(stack, DAG, True)
     try:
         tell(stack, **FIRING[2])
@@ -141,8 +143,6 @@ def test_a_paused_dag_is_refused_and_a_run_that_airflow_has_lost_is_asked_for_ag
         assert of_episodes(stack) == ["catwalk__shapes__e1"]
     finally:
         pause(stack, DAG, False)
-    by_hand = trigger(stack, {**EASY, "rounds": 4, "pause": 3}, DAG)
-    by_hand.attempt("train", 1)
     wait_until(lambda: slot(stack).state == "running" and slot(stack).number == 2, "Airflow has the second run", 120)
     stack.airflow("DELETE", f"dags/{DAG}/dagRuns/catwalk__shapes__e2")
     found = judged(stack, 2)

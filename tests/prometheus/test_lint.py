@@ -24,6 +24,8 @@ from tests.conftest import RunningStack
 from tests.prometheus.rulebook import RULES, RUNBOOKS, Rule, alerts, names, records, rules
 from tests.support.servers import free_port, scraped, wait_until
 
+RETRAINED = {"ServiceInputDrifted"}
+"""What newer data may mend, so that it may ask for a retraining."""
 DASHBOARDS = {
     f"catwalk-{name}" for name in ("home", "fleet", "runs", "run", "model", "service", "pipeline", "telemetry")
 }
@@ -76,7 +78,8 @@ def test_an_alert_has_the_labels_and_annotations_that_routes_templates_and_peopl
         "none",
     )
     assert labels["area"] == rule.file.partition(".")[0].replace("service", "model")  # whose people it concerns
-    assert labels.keys() <= {"severity", "area", "source", "owner"}
+    assert labels.keys() <= {"severity", "area", "source", "owner", "retrain"}
+    assert labels.get("retrain") == ("yes" if rule.name in RETRAINED else None)
     assert annotations.keys() == {"summary", "description", "runbook_url", "dashboard"}
     assert annotations["runbook_url"] == "{{ $externalLabels.runbooks }}/" + rule.name
     dashboard = re.fullmatch(r"\{\{ \$externalLabels\.grafana \}\}/d/([a-z-]+)(\?.*)?", annotations["dashboard"])
