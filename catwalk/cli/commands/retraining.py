@@ -26,26 +26,28 @@ retraining = typer.Typer(
 )
 
 
+Dag = Annotated[str, typer.Option(help="The DAG that retrains it; default: that of its last run.", show_default=False)]
+Cooldown = Annotated[
+    str, typer.Option(help="From a judgement until the next request, such as 24h.", show_default=False)
+]
+Budget = Annotated[int | None, typer.Option(min=1, max=100, help="Runs in seven days.", show_default=False)]
+Watch = Annotated[str, typer.Option(help="For how long what has shipped is watched, such as 48h.", show_default=False)]
+Predictions = Annotated[int | None, typer.Option(min=0, help="That it must have made by then.", show_default=False)]
+Strikes = Annotated[
+    int | None,
+    typer.Option(min=1, max=10, help="Runs in a row that do not help, which stop it all.", show_default=False),
+]
+
+
 @retraining.command()
 def on(
     model: Name,
-    dag: Annotated[
-        str, typer.Option(help="The DAG that retrains it; default: that of its last run.", show_default=False)
-    ] = "",
-    cooldown: Annotated[
-        str, typer.Option(help="From a judgement until the next request, such as 24h.", show_default=False)
-    ] = "",
-    budget: Annotated[int | None, typer.Option(min=1, max=100, help="Runs in seven days.", show_default=False)] = None,
-    watch: Annotated[
-        str, typer.Option(help="For how long what has shipped is watched, such as 48h.", show_default=False)
-    ] = "",
-    predictions: Annotated[
-        int | None, typer.Option(min=0, help="That it must have made by then.", show_default=False)
-    ] = None,
-    strikes: Annotated[
-        int | None,
-        typer.Option(min=1, max=10, help="Runs in a row that do not help, which stop it all.", show_default=False),
-    ] = None,
+    dag: Dag = "",
+    cooldown: Cooldown = "",
+    budget: Budget = None,
+    watch: Watch = "",
+    predictions: Predictions = None,
+    strikes: Strikes = None,
     by: By = "",
 ) -> None:
     """Let alerts with the label retrain="yes" have a model retrained. What is not said stays as it was."""
