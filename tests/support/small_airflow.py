@@ -54,6 +54,10 @@ class SmallAirflow:
         """A scheduled run."""
         self._add(f"scheduled__{day}", "scheduled", state, f"{day}T03:00:00+00:00")
 
+    def arrives(self, dag_run_id: str) -> None:
+        """A request for a run that was on its way for long."""
+        self._add(dag_run_id, "manual", "queued", datetime.now(UTC).isoformat())
+
     def stop(self) -> None:
         self._listener.stop()
 

@@ -163,17 +163,22 @@ class Driver:
         if found:
             return Found(found.dag_run_id, found.run_id)
         asked = time.time() - episode.posted < ASKING_SECONDS
-        if not asked and not slot.settings.on:
-            return Withdrawn("off")
-        if not asked and not firing:
-            return Withdrawn("resolved_first") if self._complete else _UNHEARD
-        if not asked and self._airflow.is_paused(dag_id):
-            return Withdrawn("paused")
+        unwanted = self._unwanted(slot, firing)
+        if unwanted:
+            return Waits() if asked else unwanted  # a request may be on its way: nobody makes another
         onset = time.strftime("%Y-%m-%d", time.gmtime(episode.onset))
         scheduled = None if asked else self._airflow.scheduled(dag_id, onset)
         if scheduled:
             return Found(scheduled.dag_run_id, scheduled.run_id, adopted=True)
         return _unknown(episode, firing) or Asking()
+
+    def _unwanted(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
+        """Why what was wanted must not be asked for now; None: it may."""
+        if not slot.settings.on:
+            return Withdrawn("off")
+        if not firing:
+            return Withdrawn("resolved_first") if self._complete else _UNHEARD
+        return Withdrawn("paused") if self._airflow.is_paused(slot.settings.dag_id) else None
 
     def _running(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
         episode = _of(slot)

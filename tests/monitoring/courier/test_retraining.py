@@ -303,17 +303,18 @@ def test_an_alert_that_ends_while_a_request_is_on_its_way_keeps_its_run(world: W
     world.courier.tick()
     world.courier.tick()
     world.firing = False
+    assert world.ticks().state == "wanted"
+    world.airflow.arrives(ID)
     assert world.ticks().state == "running"
+    assert world.airflow.posts == [ID], "nobody has asked again for what is not wanted any more"
 
 
 def test_and_one_that_never_came_to_pass_is_withdrawn_in_the_end(world: World) -> None:
-    world.airflow.answers = [500] * 100
+    world.airflow.answers = [500]
     world.courier.tick()
     world.courier.tick()
-    world.firing, world.airflow.down = False, True
-    world.ticks()
+    world.firing = False
     world.later(ASKING_SECONDS)
-    world.airflow.down = False
     slot = world.ticks()
     assert (slot.state, slot.refusals, world.airflow.runs) == ("idle", {"resolved_first": 1}, {})
 
