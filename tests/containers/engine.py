@@ -77,7 +77,7 @@ def engine() -> Iterator[Engine]:
         raise NoEngineError(f"no container engine answers; start Docker, or set {ASKED}=start to let tests start it")
     if os.geteuid() != 0 or not shutil.which("dockerd"):
         raise NoEngineError("a container engine is started as root, with dockerd on the PATH")
-    folder = TOOLS / "engine"
+    folder = (TOOLS / "engine").resolve()  # containers start in no folder that a symbolic link leads to
     folder.mkdir(parents=True, exist_ok=True)
     with _started(folder) as environment:
         yield _ready(environment)
