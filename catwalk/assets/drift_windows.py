@@ -15,7 +15,7 @@ from catwalk import assets
 from catwalk.errors import ConfigError
 
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_LONGEST = 28 * _UNITS["d"]
+_LONGEST = 4 * 7 * _UNITS["d"]
 _ESTIMATED = tuple(f"catwalk_service_estimated{of}" for of in ("", "_right", "_variance"))
 """Counters of a day."""
 _SCRAPES = 4

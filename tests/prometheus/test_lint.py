@@ -37,7 +37,7 @@ PER_RUN = {metric.name for metric in catalogue.METRICS if "run_id" in metric.lab
 OWN = ("catwalk_", "ml_", "airflow_")
 _FUNCTIONS = {
     "count_values", "changes",
-    "abs", "absent", "and", "avg_over_time", "bool", "bottomk", "by", "clamp_min", "count", "deriv", "group",
+    "abs", "absent", "and", "avg_over_time", "bool", "bottomk", "by", "clamp", "clamp_min", "count", "deriv", "group",
     "group_left", "group_right", "histogram_quantile", "ignoring", "increase", "label_replace", "last_over_time", "ln",
     "max", "max_over_time", "min", "min_over_time", "offset", "on", "or", "quantile", "rate", "round", "scalar", "sqrt",
     "sum", "sum_over_time", "time", "timestamp", "topk", "unless", "vector",
