@@ -33,10 +33,10 @@ class GateConfig(Section):
     """Longest time to score 1,000 examples that may ship, in seconds; empty: any."""
     serve_check: Literal["on", "off"] = setting("on")
     """Whether a model that would ship is asked in a server process of its own first."""
-    serve_p99_seconds_cap: float | None = number(1.0, 0.0, 3_600.0, above=True)
+    serve_p99_seconds_cap: float | None = number(None, 0.0, 3_600.0, above=True)
     """There, the longest time that one request in a hundred may take, in seconds; empty: any."""
-    serve_start_seconds_cap: float | None = number(120.0, 0.0, 3_600.0, above=True)
-    """Longest time until such a server is ready, in seconds; empty: any."""
+    serve_start_seconds_cap: float | None = number(None, 0.0, 3_600.0, above=True)
+    """Longest time until such a server is ready, in seconds; empty: five minutes."""
     serve_memory_bytes_cap: int | None = number(None, 1, 10**15)
     """Most memory that it may use, in bytes; empty: any."""
 

@@ -24,13 +24,16 @@ def decided(check: CheckRecord) -> tuple[str, str]:
 
 
 def test_a_model_that_serves_as_it_was_tested_ships() -> None:
-    check = serves(Served(**WELL), GateConfig(serve_memory_bytes_cap=600_000_000))
+    check = serves(Served(**WELL), GateConfig(serve_memory_bytes_cap=600_000_000, serve_p99_seconds_cap=1.0))
     assert (check.verdict, check.value, check.threshold) == ("passed", 0.02, 1.0)
     assert check.sentence == (
         "In a server of its own it answers 200 of 200 examples as in its test, answers one in a hundred after 0.020 s, "
         "is ready after 3.0 s, and uses 600,000,000 bytes."
     )
     assert decided(check) == ("ship", "first")
+
+
+CAPPED = GateConfig(serve_memory_bytes_cap=10**9, serve_p99_seconds_cap=1.0, serve_start_seconds_cap=120.0)
 
 
 @pytest.mark.parametrize(
@@ -43,9 +46,14 @@ def test_a_model_that_serves_as_it_was_tested_ships() -> None:
     ],
 )
 def test_one_that_does_not_is_held_with_what_is_wrong(did: dict[str, Any], said: str) -> None:
-    check = serves(Served(**{**WELL, **did}), GateConfig(serve_memory_bytes_cap=10**9))
+    check = serves(Served(**{**WELL, **did}), CAPPED)
     assert check.verdict == "failed" and said in check.sentence
     assert decided(check) == ("hold", "serves")
+
+
+def test_without_caps_a_slow_machine_holds_nothing() -> None:
+    slow = serves(Served(**{**WELL, "p99_seconds": 20.0, "start_seconds": 250.0, "memory_bytes": 10**11}), GateConfig())
+    assert slow.verdict == "passed"
 
 
 def test_one_whose_server_breaks_down_is_held_and_one_that_nobody_asked_is_not() -> None:
