@@ -24,6 +24,8 @@ from tests.conftest import RunningStack
 from tests.prometheus.rulebook import RULES, RUNBOOKS, Rule, alerts, names, records, rules
 from tests.support.servers import free_port, scraped, wait_until
 
+RETRAINED = {"ServiceInputDrifted"}
+"""What newer data may mend, so that it may ask for a retraining."""
 DASHBOARDS = {
     f"catwalk-{name}" for name in ("home", "fleet", "runs", "run", "model", "service", "pipeline", "telemetry")
 }
@@ -35,7 +37,7 @@ PER_RUN = {metric.name for metric in catalogue.METRICS if "run_id" in metric.lab
 OWN = ("catwalk_", "ml_", "airflow_")
 _FUNCTIONS = {
     "count_values", "changes",
-    "abs", "absent", "and", "avg_over_time", "bool", "bottomk", "by", "clamp_min", "count", "deriv", "group",
+    "abs", "absent", "and", "avg_over_time", "bool", "bottomk", "by", "clamp", "clamp_min", "count", "deriv", "group",
     "group_left", "group_right", "histogram_quantile", "ignoring", "increase", "label_replace", "last_over_time", "ln",
     "max", "max_over_time", "min", "min_over_time", "offset", "on", "or", "quantile", "rate", "round", "scalar", "sqrt",
     "sum", "sum_over_time", "time", "timestamp", "topk", "unless", "vector",
@@ -76,7 +78,8 @@ def test_an_alert_has_the_labels_and_annotations_that_routes_templates_and_peopl
         "none",
     )
     assert labels["area"] == rule.file.partition(".")[0].replace("service", "model")  # whose people it concerns
-    assert labels.keys() <= {"severity", "area", "source", "owner"}
+    assert labels.keys() <= {"severity", "area", "source", "owner", "retrain"}
+    assert labels.get("retrain") == ("yes" if rule.name in RETRAINED else None)
     assert annotations.keys() == {"summary", "description", "runbook_url", "dashboard"}
     assert annotations["runbook_url"] == "{{ $externalLabels.runbooks }}/" + rule.name
     dashboard = re.fullmatch(r"\{\{ \$externalLabels\.grafana \}\}/d/([a-z-]+)(\?.*)?", annotations["dashboard"])
