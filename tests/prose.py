@@ -13,7 +13,7 @@ from stack import bootstrap
 from stack.bootstrap import PROJECT
 from tests.support.tools import tool
 
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/*.md", "grafana/*.md", "prometheus/**/*.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "grafana/*.md", "prometheus/**/*.md")
 C_COMPILER = "ziglang==0.17.1"
 
 

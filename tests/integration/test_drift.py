@@ -76,7 +76,7 @@ def test_turned_pictures_reach_the_courier_and_so_does_their_end(chain: RunningS
         [firing] = wait_until(lambda: notifications(chain), "the courier is told")
         times.append(time.monotonic())
     assert (firing["status"], firing["labels"]["model"]) == ("firing", small_champion)
-    assert firing["annotations"]["summary"] == f"{small_champion}: what the service is asked has drifted"
+    assert firing["annotations"]["summary"] == f"{small_champion}: the inputs of the service have drifted"
     assert re.search(r"most of all (border|orientation) in the last (hour|day)", firing["annotations"]["description"])
     with traffic(small_champion, "none", port):
         times.append(time.monotonic())

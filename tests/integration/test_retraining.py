@@ -41,7 +41,7 @@ def tell(stack: RunningStack, seconds: float = 600, **labels: str) -> float:
     """An alert for so long, as Prometheus would tell of it; returns when that was. A negative time resolves it."""
     now = time.time()
     told = {"alertname": "ServiceInputDrifted", "severity": "warning", "model": MODEL, "retrain": "yes", **labels}
-    texts = {"summary": f"{MODEL}: what the service is asked has drifted"}
+    texts = {"summary": f"{MODEL}: the inputs of the service have drifted"}
     alertmanager.post(stack.settings.url("alertmanager"), told, texts, now + min(0, seconds), now + seconds)
     return now
 

@@ -64,8 +64,8 @@ def margin(predictions: float, examples: float, error: float, variance: float = 
 def untrusted(reason: str) -> Alert:
     return Alert(
         {"severity": "info", "area": "model", "model": "mlp", "reason": reason},
-        "mlp: the estimate of its accuracy in service is not to be trusted",
-        f"The accuracy of mlp is estimated by its confidence, which tells nothing now. The reason: {reason}.",
+        "mlp: the estimate of its accuracy in service can't be trusted",
+        f"The accuracy of mlp is estimated from its confidence, which is not reliable now. Reason: {reason}.",
         PAGE,
     )
 

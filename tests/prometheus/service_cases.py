@@ -93,9 +93,9 @@ def rounded(value: float) -> float:
 def drifted(feature: str, window: str) -> Alert:
     return Alert(
         {**WARNING, "retrain": "yes"},
-        "mlp: what the service is asked has drifted",
-        "The inputs of mlp differ from its reference by more than chance and the least shift that matters, most of all "
-        f"{feature} in the last {window}.",
+        "mlp: the inputs of the service have drifted",
+        "The inputs of mlp differ from its reference by more than chance allows, and by more than the smallest shift "
+        f"that matters. The worst feature is {feature}, in the last {window}.",
         PAGE,
     )
 
@@ -103,9 +103,9 @@ def drifted(feature: str, window: str) -> Alert:
 def shifted(feature: str, window: str) -> Alert:
     return Alert(
         {**WARNING},
-        "mlp: what the service answers has shifted",
-        "The answers of mlp differ from its reference by more than chance and the least shift that matters, most of all"
-        f" {feature} in the last {window}.",
+        "mlp: the answers of the service have shifted",
+        "The answers of mlp differ from its reference by more than chance allows, and by more than the smallest shift "
+        f"that matters. The worst feature is {feature}, in the last {window}.",
         PAGE,
     )
 
@@ -331,7 +331,7 @@ def failing(share: str) -> Alert:
 def slow(seconds: str) -> Alert:
     return Alert(
         {**WARNING},
-        f"mlp: one in a hundred of the service's requests takes over {seconds}",
+        f"mlp: one in a hundred of the service's requests takes more than {seconds}",
         f"The 99th percentile of the requests to mlp in the last 10 minutes is {seconds}.",
         PAGE,
     )
@@ -341,7 +341,8 @@ def full(share: str) -> Alert:
     return Alert(
         {**WARNING},
         f"mlp: the service uses {share} of its memory",
-        f"A replica of mlp uses {share} of the memory that it may have; beyond that it is killed.",
+        f"A replica of mlp uses {share} of the memory that it may use. If it needs more than that, the kernel kills "
+        "it.",
         PAGE,
     )
 
@@ -442,8 +443,8 @@ def quiet(usual: int) -> Alert:
     return Alert(
         {**CRITICAL},
         "mlp: the service makes no predictions",
-        f"mlp has made no prediction for an hour, in which it usually makes {usual}: the service is gone, is not asked,"
-        " or is not scraped.",
+        f"mlp has made no prediction for an hour, in which it usually makes {usual}: the service is down, gets no "
+        "requests, or is not scraped.",
         PAGE,
     )
 
@@ -460,8 +461,8 @@ def replica(number: int, version: str = RUN) -> dict[str, str]:
 def stale(replicas: int) -> Alert:
     return Alert(
         {**WARNING, "version": RUN},
-        "mlp: the service answers by another version than the champion",
-        f"{replicas} replicas of mlp answer by version {RUN}, which is not the champion.",
+        "mlp: the service answers with a version other than the champion",
+        f"{replicas} replicas of mlp answer with version {RUN}, which is not the champion.",
         PAGE,
     )
 
@@ -474,9 +475,9 @@ def refusing(number: int, minutes: str) -> dict[str, str]:
 def refused(replicas: int) -> Alert:
     return Alert(
         {**WARNING, "version": OLDER},
-        "mlp: the servers refuse the version that should answer",
-        f"{replicas} replicas of mlp could not load version {OLDER}; the one before it, if there "
-        "was one, keeps answering.",
+        "mlp: servers refuse the version that should answer",
+        f"{replicas} replicas of mlp could not load version {OLDER}. The previous version, if there is one, keeps "
+        "answering.",
         PAGE,
     )
 
@@ -593,9 +594,9 @@ WEEK_OF_RUN = {"model": "mlp", "version": RUN, "window": "7d"}
 def inaccurate(by: str, metric: str = "accuracy") -> Alert:
     return Alert(
         {**CRITICAL, "version": RUN, "metric": metric},
-        f"mlp: {metric} in service is surely worse than at the test",
-        f"By the labels that came for its predictions, the {metric} of version {RUN} of mlp is worse than at its test "
-        f"by {by} of that at least.",
+        f"mlp: {metric} in service is surely worse than at its test",
+        f"The labels of its predictions show that the {metric} of version {RUN} of mlp is worse than at its test, by "
+        f"at least {by} of the test's value.",
         PAGE,
     )
 
@@ -698,7 +699,7 @@ def unlabelled(ago: str) -> Alert:
     return Alert(
         {**WARNING},
         f"mlp: no labels for {ago}",
-        f"Predictions of mlp are logged, and the last label for one came {ago} ago: their quality is unknown.",
+        f"Predictions of mlp are logged, but the last label for one came {ago} ago: you don't know how good they are.",
         PAGE,
     )
 
@@ -744,9 +745,9 @@ def retraining(**states: str) -> dict[str, str]:
 
 OPEN = Alert(
     {**WARNING},
-    "mlp: alerts can no longer request a retraining",
-    "Retraining mlp on request has not helped, or did not start. Alerts can't request it until someone finds the "
-    "cause and closes the breaker.",
+    "mlp: alerts can no longer start a retraining",
+    "Retraining mlp on request has not helped, or Airflow did not start it. No alert can start a retraining until you "
+    "find the cause and close the breaker.",
     PAGE,
 )
 
