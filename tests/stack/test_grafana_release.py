@@ -182,6 +182,9 @@ def test_a_disk_that_is_full_is_one_line_too(tools: Path, mirror: Mirror, tmp_pa
         assert_nothing_but(tools, tmp_path, "File too large")
 
 
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # a file between its opening and its block
 def test_one_that_is_interrupted_leaves_nothing_and_the_next_begins_anew(
     tools: Path, mirror: Mirror, tmp_path: Path
 ) -> None:

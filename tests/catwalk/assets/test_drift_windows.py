@@ -117,7 +117,7 @@ def test_a_bundle_takes_them_and_its_own_interval_is_their_least(
         if rule.get("record") == "model:service_bin:window"
     ]
     assert 'model:service_bin:increase40s{team="blue"}[4m:40s]' in window
-    waits = {rule["alert"]: rule["for"] for group in alerting for rule in group["rules"]}
+    waits = {rule["alert"]: rule.get("for") for group in alerting for rule in group["rules"]}
     assert [waits[name] for name in DRIFT_ALERTS] == ["40s", "40s"] and waits["ServiceModelStale"] == "1h"
 
 
