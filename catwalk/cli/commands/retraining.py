@@ -37,7 +37,7 @@ def on(
     ] = "",
     budget: Annotated[int | None, typer.Option(min=1, max=100, help="Runs in seven days.", show_default=False)] = None,
     watch: Annotated[
-        str, typer.Option(help="For how long what has shipped is watched, such as 48h.", show_default=False)
+        str, typer.Option(help="For how long what has shipped is watched, such as 72h.", show_default=False)
     ] = "",
     predictions: Annotated[
         int | None, typer.Option(min=0, help="That it must have made by then.", show_default=False)
