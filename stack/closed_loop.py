@@ -85,6 +85,8 @@ def close(case: Case, say: Say) -> bool:
             traffic.examples = case.changed
             loop.follow()
         say(f"{traffic.answered:,} requests were answered, and {len(traffic.failures)} failed")
+        for why in traffic.failures[:1]:
+            say(f"the first of these: {why}")
     return not traffic.failures
 
 
@@ -109,7 +111,7 @@ def own_stack(case: Case) -> Iterator[Settings]:
 
 
 def _nobody(_: str) -> None:
-    """Hears nothing."""
+    """Prints nothing."""
 
 
 def _write(home: Path, case: Case) -> None:
@@ -184,7 +186,7 @@ class Loop:
         allowed = RetrainingSettings(dag_id=DAG, watch_seconds=4.0 * WINDOWS.day)
         slots.change(self._store, self._case.model, TurnedOn(allowed, "demo"))
         run_id = self._champion()
-        self._until(lambda: self._served() == run_id, "catwalk serve does not answer by the champion")
+        self._until(lambda: self._served() == run_id, "catwalk serve does not use the champion")
         self._say(f"champion {run_id}, served at {self._settings.url('serve')}")
 
     def wait_for_a_usual_day(self) -> None:
@@ -192,26 +194,26 @@ class Loop:
         enough = 'min(model:service_feature:examples{side="input", window="day"}) >= 2000'
         self._until(lambda: self._series(enough), "Prometheus has not seen a day of requests")
         if self._series(FIRING):
-            raise StackError(f"{ALERT} fires although nothing has changed")
+            raise StackError(f"{ALERT} is firing although nothing has changed")
         self._began = time.monotonic()
         self.note(self._case.change)
 
     def follow(self) -> None:
         """From the change until the alert is over."""
         first = self._champion()
-        self._until(lambda: self._series(FIRING), f"{ALERT} does not fire")
-        self.note(f"{ALERT} fires")
+        self._until(lambda: self._series(FIRING), f"{ALERT} is not firing")
+        self.note(f"{ALERT} is firing")
         self._until(lambda: self._slot().state == "running", "the courier has not asked Airflow for a run")
-        self.note(f"Airflow has the run that the alert asks for, {self._episode().dag_run_id}")
+        self.note(f"the courier has requested the DAG run {self._episode().dag_run_id}")
         self._until(lambda: bool(self._episode().verdict), "the run has not been judged")
         decision = Ledger(self._store).run(self._episode().run_id).decision()
         self.note(decision.sentence if decision else self._episode().reason)
         if self._champion() == first:
-            raise StackError("what the alert has asked for did not ship")
-        self._until(lambda: self._served() == self._champion(), "catwalk serve does not answer by the new champion")
-        self.note(f"catwalk serve answers by {self._champion()}")
-        self._until(lambda: self._series(FIRING) == [], f"{ALERT} does not resolve")
-        self.note(f"{ALERT} is over, and the requests are as changed as before")
+            raise StackError("the run that the alert requested did not ship")
+        self._until(lambda: self._served() == self._champion(), "catwalk serve does not use the new champion")
+        self.note(f"catwalk serve has switched to {self._champion()}")
+        self._until(lambda: self._series(FIRING) == [], f"{ALERT} is not resolved")
+        self.note(f"{ALERT} is resolved, while the requests stay changed")
 
     def note(self, what: str) -> None:
         """Says it with the seconds since the change."""

@@ -67,6 +67,7 @@ FEED: dict[str, object] = {
     **_SURE,
 }
 UPRIGHT_DAY, TURNED_DAY = "2026-01-01", "2026-01-11"
+CHANGE = "every picture is turned by 30° from now on"
 RUN_SECONDS = 1_800.0
 ARRIVAL_SECONDS = 120.0
 
@@ -98,7 +99,7 @@ def demonstrate(settings: Settings) -> bool:
         runs.append(ledger.run(retrain(settings, {"source": source, **knobs})))
     console.rule("4. which is better, and does it ship?")
     arrived = show(settings, runs, source)
-    console.rule("5. the loop closes: in a stack of its own, where 8 seconds are an hour, with synthetic pictures")
+    console.rule("5. the loop closes: synthetic data, and 8 seconds are an hour")
     return closed_loop.close(drifting(), console.print) and arrived
 
 
@@ -121,8 +122,7 @@ def drifting() -> Case:
     """The model of the feed, before and after the feed turns."""
     before, after = {**FEED, "as_of": UPRIGHT_DAY}, {**FEED, "as_of": TURNED_DAY}
     model = RunConfig.from_flat(before).model
-    change = "every picture is turned by 30° from now on"
-    return Case("ml.fashion_mnist:CLASSIFIER", model, before, after, _tested(before), _tested(after), change)
+    return Case("ml.fashion_mnist:CLASSIFIER", model, before, after, _tested(before), _tested(after), CHANGE)
 
 
 def _tested(knobs: dict[str, object]) -> Examples:
