@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ml.fashion_mnist.config import RunConfig
-from stack.demo import RECIPES
+from stack import closed_loop
+from stack.demo import CHANGE, FEED, RECIPES, UPRIGHT_DAY
 from stack.settings import PROJECT
 
 README = (PROJECT / "README.md").read_text()
@@ -52,6 +53,16 @@ def configured(knobs: dict[str, Any]) -> dict[str, int | None]:
 @pytest.mark.parametrize("number", [0, 1])
 def test_the_readme_prints_what_the_recipe_trains(number: int) -> None:
     assert configured(RECIPES[number][1]) == printed()[number].settings
+
+
+def test_the_documentation_prints_the_loop() -> None:
+    page = (PROJECT / "docs" / "retraining.md").read_text()
+    [output] = [block for block in page.split("```") if "\nchampion " in block]
+    model = RunConfig.from_flat({**FEED, "as_of": UPRIGHT_DAY}).model
+    moments = [float(seconds) for seconds in re.findall(r"^ *([\d.]+) s  ", output, re.MULTILINE)]
+    assert moments == sorted(moments) and moments[0] == 0
+    for said in (CHANGE, f"{closed_loop.ALERT} is firing", f"catwalk__{model}__e1", "Ship: ", " and 0 failed"):
+        assert said in output
 
 
 def test_both_ship_and_not_by_chance() -> None:

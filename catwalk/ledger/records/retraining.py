@@ -23,8 +23,9 @@ class RetrainingSettings:
     """After the judgement on a retraining, before the next one."""
     budget: int = 3
     """Runs asked for in seven sliding days."""
-    watch_seconds: float = 172_800.0
-    """For how long at least a model that has shipped is watched, before the retraining counts as a success."""
+    watch_seconds: float = 259_200.0
+    """For how long at least a model that has shipped is watched, before the retraining counts as a success. By what the
+    version before was asked, ServiceInputDrifted may fire for two days and an hour after the swap."""
     watch_predictions: int = 1_000
     """Predictions that it must have made by then."""
     strikes: int = 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from catwalk.assets.drift_windows import USUAL
 from catwalk.ledger.records.retraining import RequestRecord, RetrainingSettings, SlotRecord, State
 from catwalk.retraining.events import (
     Asking,
@@ -238,18 +239,23 @@ def test_watched_fired_since_before_the_judgement_stays_watched() -> None:
 
 
 def test_watched_served_well_clears_the_strikes_and_becomes_cooling() -> None:
-    found = after(slot("watched", strikes=1), Served(1_000, firing=False), at=NOW + 2 * DAY).slot
+    found = after(slot("watched", strikes=1), Served(1_000, firing=False), at=NOW + 3 * DAY).slot
     assert (found.state, found.strikes) == ("cooling", 0)
 
 
 def test_watched_served_too_little_or_too_short_stays_watched() -> None:
     assert after(slot("watched"), Served(999, firing=False), at=NOW + 20 * DAY).slot == slot("watched")
-    assert after(slot("watched"), Served(1e6, firing=False), at=NOW + 2 * DAY - 1).slot == slot("watched")
+    assert after(slot("watched"), Served(1e6, firing=False), at=NOW + 3 * DAY - 1).slot == slot("watched")
 
 
 def test_watched_served_while_it_fires_still_is_a_strike() -> None:
-    found = after(slot("watched", strikes=1), Served(1_000, firing=True), at=NOW + 2 * DAY).slot
+    found = after(slot("watched", strikes=1), Served(1_000, firing=True), at=NOW + 3 * DAY).slot
     assert (found.state, found.strikes) == ("breaker", 2)
+
+
+def test_what_has_helped_is_watched_until_its_alert_can_have_ended() -> None:
+    """The windows have the version before for a day and an hour, and the alert stays for a day after that."""
+    assert RetrainingSettings().watch_seconds > 2 * USUAL.day + USUAL.hour
 
 
 # cooling

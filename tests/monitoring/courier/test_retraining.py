@@ -110,7 +110,7 @@ def test_what_ships_is_watched_and_then_clears_the_strikes(world: World) -> None
     world.work("ship")
     assert world.ticks().state == "watched"
     world.firing = False
-    world.later(2 * DAY)
+    world.later(3 * DAY)
     slot = world.ticks()
     assert (slot.state, slot.strikes) == ("cooling", 0)
     world.later(DAY)
