@@ -71,7 +71,7 @@ def checked(
 
 
 def label(kind: str, classes: Sequence[str], id_: Any, value: Any, at: Any, now: float) -> Label:
-    """One label; see :func:`checked`.
+    """One label, with its time as :func:`~catwalk.service.log.lines.label` writes it; see :func:`checked`.
 
     Raises:
         InputError: it is none.
@@ -85,7 +85,7 @@ def label(kind: str, classes: Sequence[str], id_: Any, value: Any, at: Any, now:
     found = _number(value) if kind == "regression" else _class(kind, classes, value)
     if found is None:
         raise InputError(f"label of id {name:.60}: expected {_expected(kind, classes)}; got {shown(value)}")
-    return Label(name, found, float(at), now)
+    return Label(name, found, round(float(at), 3), now)
 
 
 def _number(value: Any) -> str | None:

@@ -122,6 +122,12 @@ def test_a_contradiction_counts_for_nobody_until_a_later_time_decides(store: Fil
     assert days(decided)[VERSION, day()].score == Score(2, 0.5, *wilson(1, 2))
 
 
+def test_a_time_is_compared_as_it_is_stored(store: FileStore) -> None:
+    put_predictions(store, day(), {"a": "cat"}, ANIMALS)
+    contradiction = [("a", "cat", 1e9 + 0.1234), ("a", "dog", 1e9 + 0.1234)]
+    assert [take(store, contradiction).new for _ in range(3)] == [2, 0, 0]
+
+
 def test_of_predictions_with_one_id_the_first_counts(store: FileStore) -> None:
     put_predictions(store, day(), {"a": "dog"}, ANIMALS)
     put_predictions(store, day(1), {"a": "cat"}, ANIMALS)

@@ -18,8 +18,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 import catwalk
-from catwalk.errors import CatwalkError, ConfigError, InputError, StoreError
-from catwalk.service.log import book, prediction_log, shipping
+from catwalk.errors import CatwalkError, ConfigError, InputError, StoreError, StoreUnavailableError
+from catwalk.service.log import book, lines, prediction_log, shipping
 from catwalk.service.log.book import Book
 from catwalk.service.log.lines import Answer, Header, Tally
 from catwalk.service.log.prediction_log import PredictionLog
@@ -302,6 +302,47 @@ def test_a_segment_that_is_torn_or_foreign_stops_no_other(tmp_path: Path, store:
     assert shipping.ship(folder, store) == 1
     assert [found.key for found in store.list("predictions/")] == [entry.key], "as if it were not torn"
     assert [path.name for path in sorted(folder.iterdir())] == [".writable", "zeros.damaged"]
+
+
+def written(folder: Path, *names: str) -> None:
+    """Segments of one prediction each, that nobody writes to any more."""
+    for name in names:
+        pages = Book(folder, 2**20)
+        pages.log(Header("churn", "2026-11-27", VERSION, "binary", ["no", "yes"]), [Answer(name, 1.0, 0.5)])
+        pages.keep("2026-11-27", close=True)
+
+
+def test_a_file_that_cannot_be_shipped_stops_no_other_and_is_named(tmp_path: Path, store: FileStore) -> None:
+    for number, head in enumerate(
+        ({"model": 5, "day": "2026-11-27"}, {"model": "churn", "day": 5}, {"model": "churn"})
+    ):
+        (tmp_path / f"{number}.jsonl").write_bytes(lines.encoded(head) + b"{}\n")
+    (tmp_path / "folder.jsonl").mkdir()
+    for path in tmp_path.glob("*.jsonl"):
+        os.utime(path, (1, 1))  # the oldest go first
+    written(tmp_path, "a", "b")
+    for _ in range(2):
+        with pytest.raises(IsADirectoryError, match=r"folder\.jsonl"):
+            shipping.ship(tmp_path, store)
+        written(tmp_path, "c")
+    assert logged(store) == {"a", "b", "c"}
+    assert sorted(path.name for path in tmp_path.glob("*.damaged")) == ["0.damaged", "1.damaged", "2.damaged"]
+
+
+def test_a_ledger_that_is_away_is_asked_once_not_for_each_segment(
+    tmp_path: Path, store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def away(_: FileStore, key: str, *__: Any) -> None:
+        asked.append(key)
+        raise StoreUnavailableError("the store does not answer")
+
+    monkeypatch.setattr(FileStore, "put", away)
+    written(tmp_path, "a", "b", "c")
+    with pytest.raises(StoreUnavailableError):
+        shipping.ship(tmp_path, store)
+    assert len(asked) == 1 and len(list(tmp_path.glob("*.jsonl"))) == 3
 
 
 def test_a_swap_while_predictions_are_under_way_logs_each_under_its_own_version(
