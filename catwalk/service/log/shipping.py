@@ -31,7 +31,8 @@ def ship(folder: Path, store: Store) -> int:
         StoreUnavailableError: the store does not answer; what is not there yet stays here.
         Exception: the last of those that kept a segment here, once all others are shipped.
     """
-    shipped, failed = 0, None
+    shipped = 0
+    failed: Exception | None = None
     for path in segments(folder):
         try:
             with left(path) as mine:

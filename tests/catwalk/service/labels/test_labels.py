@@ -144,7 +144,9 @@ def test_rows_that_are_wrong_are_named_and_the_others_taken(store: FileStore, tm
     taken = take(store, file)
     assert (taken.new, taken.waiting, len(taken.refused)) == (2, 1, 5)
     assert taken.refused[0] == "line 3: label of id b: expected one of cat, dog, or its number below 2; got 'horse'"
-    assert taken.refused[1].startswith("line 4: id: expected printable text of 1 to 200 characters; got ''")
+    assert taken.refused[1].startswith(
+        "line 4: id: expected printable text of 1 to 200 characters, a whole number or a UUID; got ''"
+    )
     assert taken.refused[2].startswith("line 5: time: expected one such as 2026-11-27T14:00:00Z, or Unix seconds; got")
     assert taken.refused[3].startswith("line 6: time of id d: expected a Unix time that is not in the future")
     assert [line["label"] for line in stored(store, "labels")] == ["cat", "dog"]

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -56,7 +58,7 @@ def monitor(tmp_path: Path, store: FileStore) -> Iterator[Made]:
         each.close()
 
 
-def predict(monitor: catwalk.PredictionMonitor, id: str | int = "", output: Any = 0.75) -> Any:
+def predict(monitor: catwalk.PredictionMonitor, id: Any = "", output: Any = 0.75) -> Any:
     with monitor.prediction(id=id) as seen:
         seen.output = output
     return seen
@@ -122,6 +124,30 @@ def test_what_is_logged_and_nothing_else(store: FileStore, monitor: Made) -> Non
     assert {name for line in found for name in line} == {"id", "time", "answer", "tally"}, "no inputs"
     (entry,) = store.list("predictions/churn/")
     assert entry.key.endswith(".jsonl.gz")
+
+
+def test_ids_and_labels_may_be_numbers_of_numpy_and_ids_uuids(store: FileStore, monitor: Made) -> None:
+    service, order = monitor(), uuid.uuid4()
+    for id_ in (np.int64(17), np.uint8(3), order):
+        assert predict(service, id=id_).logged
+    service.label(np.array([17, 3]), np.array([1, 0], np.uint8), np.array([5, 6]))
+    service.label([order], [np.bool_(True)], [np.float32(7)])
+    service.close()
+    assert logged(store) == {"17", "3", str(order)}
+    assert {line["id"]: (line["label"], line["time"]) for line in stored(store, "labels")} == {
+        "17": ("yes", 5.0), "3": ("no", 6.0), str(order): ("yes", 7.0)
+    }  # fmt: skip
+
+
+def test_an_id_that_cannot_be_one_is_told_once(
+    store: FileStore, monitor: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = monitor()
+    for id_ in (17.0, True, np.bool_(True), 10**5_000, [1], object()):
+        assert not predict(service, id=id_).logged
+    assert service.log_counts().dropped == 6
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith("a prediction is not logged: its id is neither printable text of 1 to 200 characters nor")
 
 
 def test_classes_are_logged_by_name_with_their_confidence(store: FileStore, monitor: Made, tmp_path: Path) -> None:
@@ -395,14 +421,25 @@ def test_a_folder_that_machines_share_or_nobody_can_write_to_is_refused(
     ("ids", "labels", "times", "told"),
     [
         (["a", "b"], ["yes"], None, "expected as many ids, labels and times; got 2, 1 and 2"),
-        (["a", ""], ["yes", "no"], None, "id: expected printable text of 1 to 200 characters; got ''"),
+        (
+            ["a", ""],
+            ["yes", "no"],
+            None,
+            "id: expected printable text of 1 to 200 characters, a whole number or a UUID; got ''",
+        ),
         ([None], ["yes"], None, "id: expected printable text"),
         (["a"], ["perhaps"], None, "label of id a: expected one of no, yes, or its number below 2; got 'perhaps'"),
         (["a"], [2], None, "label of id a"),
+        (["a"], [np.int64(2)], None, "label of id a"),
+        (["a"], [np.float64(1)], None, "label of id a"),
+        ([1.0], ["yes"], None, "id: expected printable text of 1 to 200 characters, a whole number or a UUID; got 1.0"),
+        ([True], ["yes"], None, "id: expected printable text"),
         (["a"], [["yes"]], None, "label of id a"),
         (["a"], ["yes"], [float("nan")], "time of id a: expected a Unix time that is not in the future; got nan"),
         (["a"], ["yes"], [time.time() + 200_000], "time of id a"),
         (["a"], ["yes"], ["today"], "time of id a"),
+        (["a"], ["yes"], [10**400], "time of id a"),
+        (["a"], ["yes"], [np.bool_(True)], "time of id a"),
     ],
 )
 def test_labels_that_are_none_are_refused_in_a_line(
