@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from catwalk import extras
 from catwalk.errors import ConfigError
+from catwalk.ledger.model_names import spelling
 from catwalk.ledger.records.reference import ReferenceRecord
 from catwalk.service import reference as references
 from catwalk.service.counts import Counts
 from catwalk.service.log import intake
-from catwalk.service.log.lines import Tally
+from catwalk.service.log.lines import Id, Tally
 from catwalk.service.log.prediction_log import PredictionLog
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Patience
@@ -70,14 +71,14 @@ class PredictionMonitor:
             from catwalk.service.exposition import exposition_of
         except ModuleNotFoundError as error:
             raise ConfigError(extras.complaint(error, "service")) from error
-        self._model = model
+        self._model = spelling(model)
         self._registry = REGISTRY if registry is None else registry
         self._lock = Lock()
         self._current = self._counts(reference, version)
         self._leaving: list[tuple[Counts, int]] = []
         self._log = None if log is None else PredictionLog(Path(log), open_store(patience=_STORE), sample=sample)
         try:
-            exposition_of(self._registry).add(model, self._versions)
+            exposition_of(self._registry).add(self._model, self._versions)
         except ConfigError:
             self.close(0)
             raise
@@ -87,16 +88,17 @@ class PredictionMonitor:
         """What answers now."""
         return self._current.version
 
-    def prediction(self, inputs: Any = None, id: str | int = "") -> Prediction:
+    def prediction(self, inputs: Any = None, id: Id = "") -> Prediction:
         """A ``with`` block around one prediction: takes its time, and counts an exception as an error.
 
         Args:
             inputs: name → value, or the columns in their order; or one picture, (height, width).
-            id: under which a label may come, at most 200 characters; empty: the log makes one.
+            id: under which a label may come: text of at most 200 characters, a whole number or a UUID; empty: the log
+                makes one.
         """
         return Prediction(self._current, inputs, many=False, log=self._log, ids=[id] if id != "" else None)
 
-    def predictions(self, inputs: Any = None, ids: Sequence[str | int] | None = None) -> Prediction:
+    def predictions(self, inputs: Any = None, ids: Sequence[Id] | None = None) -> Prediction:
         """The same around many that are made together.
 
         Args:
@@ -105,7 +107,7 @@ class PredictionMonitor:
         """
         return Prediction(self._current, inputs, many=True, log=self._log, ids=ids)
 
-    def label(self, ids: Sequence[str | int], labels: Sequence[Any], times: Sequence[float] | None = None) -> None:
+    def label(self, ids: Sequence[Id], labels: Sequence[Any], times: Sequence[float] | None = None) -> None:
         """Stores what turned out to be true of predictions; when it returns, that is on this machine's disk.
 
         Args:
@@ -163,7 +165,7 @@ class PredictionMonitor:
             record = references.checked(given)
         else:
             record = references.of_file(Path(given))
-        if record.model != self._model:
+        if spelling(record.model) != self._model:
             raise ConfigError(f"the reference is of model {record.model}, not of {self._model}")
         return Counts(record, version or record.run_id)
 
@@ -189,7 +191,7 @@ class Prediction:
         inputs: Any,
         many: bool,
         log: PredictionLog | None = None,
-        ids: Sequence[str | int] | None = None,
+        ids: Sequence[Id] | None = None,
     ) -> None:
         self._counts = counts
         self._many = many

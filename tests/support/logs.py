@@ -31,7 +31,7 @@ def put_predictions(
     store: Store, day: str, answers: Mapping[str, Any], reference: ReferenceRecord = REFERENCE, **not_logged: int
 ) -> str:
     """A segment of a day, with one prediction a minute from noon on; its key."""
-    header = lines.Header("churn", day, reference.run_id, reference.kind, list(reference.classes))
+    header = lines.Header(reference.model, day, reference.run_id, reference.kind, list(reference.classes))
     tally, body = lines.Tally(**not_logged), lines.header(header)
     noon = datetime.fromisoformat(f"{day}T12:00Z").timestamp()
     for minute, (id_, value) in enumerate(answers.items()):

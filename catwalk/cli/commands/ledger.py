@@ -51,9 +51,10 @@ def prune(
 def _prune_log(store: Store, days: int, dry_run: bool, said: bool) -> dict[str, Sequence[str]]:
     from catwalk.service.labels import expiry
 
-    going = expiry.expired(store, days, time.time())
+    now = time.time()
+    going = expiry.expired(store, days, now)
     if not dry_run:
-        expiry.remove(store, going)
+        expiry.remove(store, going, now)
     if said:
         print(f"{'would remove' if dry_run else 'removed'} {len(going):,} segments of predictions and labels")
     return {"removed_segments": [] if dry_run else going, "would_remove_segments": going if dry_run else []}

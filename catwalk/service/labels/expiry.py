@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+from catwalk.errors import NotFoundError
+from catwalk.service.labels import realised
 from catwalk.service.log.shipping import LABELS, PREDICTIONS
 from catwalk.storage.store import Store
 
@@ -22,8 +25,20 @@ def expired(store: Store, days: int, now: float) -> list[str]:
     return [key for key in keys if _day(key) < first]
 
 
-def remove(store: Store, keys: Iterable[str]) -> None:
-    """Deletes them. What they have said of each day stays in the record of the last join."""
+def remove(store: Store, keys: Sequence[str], now: float) -> None:
+    """Joins the labels of each model once more, and then deletes the segments: what they say of each day stays.
+
+    Args:
+        store: the ledger.
+        keys: of the segments.
+        now: Unix time.
+
+    Raises:
+        StoreError: the ledger can't be read or written; where a join fails, nothing is deleted.
+    """
+    for model in dict.fromkeys(key.split("/")[1] for key in keys):
+        with suppress(NotFoundError):  # labels alone, which say nothing of any day
+            realised.join(store, model, now)
     for key in keys:
         store.delete(key)
 

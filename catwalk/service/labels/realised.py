@@ -34,8 +34,8 @@ _FEWEST = 2
 def join(store: Store, model: str, now: float) -> RealisedRecord:
     """Joins all labels that the ledger has of a model to its predictions, and stores what that says.
 
-    However often it is done, and in whatever order labels and predictions have come, the outcome is the same. Days
-    whose predictions were pruned keep the figures that they had.
+    However often it is done, and in whatever order labels and predictions have come, the outcome is the same. A day of
+    which predictions were pruned keeps the figures that it had, whatever is left of it or comes late.
 
     Args:
         store: the ledger.
@@ -167,9 +167,13 @@ def _before(store: Store, model: str) -> RealisedRecord | None:
 
 
 def _with_old(made: RealisedRecord, before: RealisedRecord, now: float) -> RealisedRecord:
-    """With days whose predictions are gone, and the time of labels that are."""
-    first = min((day.day for day in made.days), default="9999")
-    days = [*(day for day in before.days if day.day < first), *made.days]
+    """With days of which predictions are gone, and the time of labels that are."""
+    found = {(day.day, day.version): day for day in before.days}
+    for day in made.days:
+        old = found.get((day.day, day.version))
+        if old is None or day.served >= old.served:
+            found[day.day, day.version] = day
+    days = [found[each] for each in sorted(found)]
     if not made.days:
         made = replace(made, metric=before.metric, goal=before.goal)
     received = max(made.received or 0.0, before.received or 0.0) or None

@@ -8,16 +8,19 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from catwalk.errors import InputError, shown
 from catwalk.ledger.records.values import is_time
-from catwalk.service.log.lines import Answer, Label, id_text
+from catwalk.service.log.lines import Answer, Id, Label, digits, id_text
 
 _AHEAD = 86_400.0
 """Seconds by which clocks may differ, and time zones be mistaken."""
+_TRUTH = (bool, np.bool_)
 _YES_NO = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 
-def answers(found: Sequence[tuple[Any, Any]], ids: Sequence[str | int] | None) -> list[Answer]:
+def answers(found: Sequence[tuple[Any, Any]], ids: Sequence[Id] | None) -> list[Answer]:
     """Predictions with their ids, which are made where none are given.
 
     Args:
@@ -71,21 +74,24 @@ def checked(
 
 
 def label(kind: str, classes: Sequence[str], id_: Any, value: Any, at: Any, now: float) -> Label:
-    """One label; see :func:`checked`.
+    """One label, with its time as :func:`~catwalk.service.log.lines.label` writes it; see :func:`checked`.
 
     Raises:
         InputError: it is none.
     """
     name = id_text(id_)
     if not name:
-        raise InputError(f"id: expected printable text of 1 to 200 characters; got {shown(id_)}")
+        raise InputError(
+            f"id: expected printable text of 1 to 200 characters, a whole number or a UUID; got {shown(id_)}"
+        )
+    at = at.item() if isinstance(at, np.generic) else at
     usable = isinstance(at, int | float) and not isinstance(at, bool) and is_time(at)
     if not usable or at > now + _AHEAD:
         raise InputError(f"time of id {name:.60}: expected a Unix time that is not in the future; got {shown(at)}")
     found = _number(value) if kind == "regression" else _class(kind, classes, value)
     if found is None:
         raise InputError(f"label of id {name:.60}: expected {_expected(kind, classes)}; got {shown(value)}")
-    return Label(name, found, float(at), now)
+    return Label(name, found, round(float(at), 3), now)
 
 
 def _number(value: Any) -> str | None:
@@ -93,17 +99,17 @@ def _number(value: Any) -> str | None:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return repr(number) if math.isfinite(number) and not isinstance(value, bool) else None
+    return repr(number) if math.isfinite(number) and not isinstance(value, _TRUTH) else None
 
 
 def _class(kind: str, classes: Sequence[str], value: Any) -> str | None:
     """A class by its name, or by its index where no class has that name."""
-    text = str(value).strip() if isinstance(value, str | int) else ""
-    if text in classes and not isinstance(value, bool):
+    text = str(value).strip() if isinstance(value, (str, *_TRUTH)) else digits(value)
+    if text in classes and not isinstance(value, _TRUTH):
         return text
     if kind == "binary" and text.lower() in _YES_NO:
         return classes[_YES_NO[text.lower()]] if classes else str(_YES_NO[text.lower()])
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or isinstance(value, bool):
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
         return None
     if not classes:
         return str(int(text))

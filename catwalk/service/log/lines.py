@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, SupportsIndex
+from uuid import UUID
 
+Id = str | SupportsIndex | UUID
+"""Of a prediction: text, a whole number of any type, or a UUID."""
 SCHEMA = 1
 LONGEST_ID = 200
 """Characters."""
@@ -123,8 +127,16 @@ def decoded(body: bytes) -> Iterator[dict[str, Any] | None]:
         yield values if isinstance(values, dict) else None
 
 
+def digits(given: Any) -> str:
+    """A whole number, whatever its type; empty: it is none, or a truth value."""
+    try:
+        return "" if isinstance(given, bool) else str(operator.index(given))
+    except (TypeError, ValueError):  # the latter: of more digits than Python writes
+        return ""
+
+
 def id_text(given: Any) -> str:
     """An id as it is kept; empty: it can't be one."""
-    found = str(given) if isinstance(given, str | int) else ""
+    found = str(given) if isinstance(given, str | UUID) else digits(given)
     usable = found.isprintable() and found == found.strip() and len(found) <= LONGEST_ID
     return found if usable and found.encode("utf-8", "replace").decode() == found else ""

@@ -41,6 +41,10 @@ MOST_BYTES = 512 * 2**20
 """On this machine, of what waits for the ledger."""
 _MOST_WAITING = 1_000
 """Requests that wait for the writer at once."""
+_NO_ID = (
+    "a prediction is not logged: its id is neither printable text of 1 to 200 characters nor a whole number nor a "
+    "UUID; further ones are counted as dropped"
+)
 
 
 @dataclass(eq=False)
@@ -104,6 +108,8 @@ class PredictionLog:
             return [False] * len(answers)
         header = Header(reference.model, _day(time.time()), version, reference.kind, list(reference.classes))
         usable = [bool(each.id) for each in answers]
+        if not all(usable):
+            self._trouble("id", _NO_ID)
         chosen = [bool(each.id) and self._is_chosen(each.id) for each in answers]
         batch = _Batch(header, [each for each, keep in zip(answers, chosen, strict=True) if keep])
         written = bool(batch.answers) and self._hand_over(batch)

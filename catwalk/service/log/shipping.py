@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from catwalk.errors import StoreUnavailableError
 from catwalk.ledger.model_names import spelling
 from catwalk.service.log import lines
 from catwalk.service.log.segment import SUFFIX, left, segments
@@ -23,17 +24,25 @@ LABELS = "labels/"
 def ship(folder: Path, store: Store) -> int:
     """Brings every segment that nobody writes to any more to the ledger, and then removes it here; returns how many.
 
-    A kill between the two leaves it here; the next time it gets the same key, so it is in the ledger once.
+    A kill between the two leaves it here; the next time it gets the same key, so it is in the ledger once. A segment
+    that can't be read or stored stays here, and stops no other.
 
     Raises:
-        StoreError: the store failed; what is not there yet stays here.
-        OSError: the disk did.
+        StoreUnavailableError: the store does not answer; what is not there yet stays here.
+        Exception: the last of those that kept a segment here, once all others are shipped.
     """
     shipped = 0
+    failed: Exception | None = None
     for path in segments(folder):
-        with left(path) as mine:
-            if mine:
-                shipped += _ship(path, store)
+        try:
+            with left(path) as mine:
+                shipped += mine and _ship(path, store)
+        except StoreUnavailableError:
+            raise
+        except Exception as error:
+            failed = error
+    if failed:
+        raise failed
     return shipped
 
 
@@ -42,7 +51,7 @@ def _ship(path: Path, store: Store) -> bool:
     found = list(lines.decoded(body))
     if len(found) > 1:
         head = found[0] or {}
-        if not (head.get("model") and head.get("day")):
+        if not all(isinstance(head.get(name), str) and head[name] for name in ("model", "day")):
             path.rename(path.with_suffix(".damaged"))
             log.warning("%s says not what it belongs to; it is kept as %s", path, path.with_suffix(".damaged"))
             return False

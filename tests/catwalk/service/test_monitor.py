@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -249,6 +250,13 @@ def test_what_is_refused(registry: CollectorRegistry, tmp_path: Path, monkeypatc
     monkeypatch.setenv("CATWALK_STORE", tmp_path.as_uri())
     with pytest.raises(NotFoundError, match="has no champion yet"):
         catwalk.PredictionMonitor("churn", registry=CollectorRegistry())
+
+
+def test_a_model_has_one_spelling_however_it_is_typed(registry: CollectorRegistry) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    catwalk.PredictionMonitor(decomposed, reference=replace(made(table()), model=composed), registry=registry)
+    with pytest.raises(ConfigError, match="has a monitor in this registry already"):
+        catwalk.PredictionMonitor(composed, reference=replace(made(table()), model=decomposed), registry=registry)
 
 
 def test_two_models_share_a_registry(monitor: Any, registry: CollectorRegistry) -> None:

@@ -122,6 +122,12 @@ def test_a_contradiction_counts_for_nobody_until_a_later_time_decides(store: Fil
     assert days(decided)[VERSION, day()].score == Score(2, 0.5, *wilson(1, 2))
 
 
+def test_a_time_is_compared_as_it_is_stored(store: FileStore) -> None:
+    put_predictions(store, day(), {"a": "cat"}, ANIMALS)
+    contradiction = [("a", "cat", 1e9 + 0.1234), ("a", "dog", 1e9 + 0.1234)]
+    assert [take(store, contradiction).new for _ in range(3)] == [2, 0, 0]
+
+
 def test_of_predictions_with_one_id_the_first_counts(store: FileStore) -> None:
     put_predictions(store, day(), {"a": "dog"}, ANIMALS)
     put_predictions(store, day(1), {"a": "cat"}, ANIMALS)
@@ -138,7 +144,9 @@ def test_rows_that_are_wrong_are_named_and_the_others_taken(store: FileStore, tm
     taken = take(store, file)
     assert (taken.new, taken.waiting, len(taken.refused)) == (2, 1, 5)
     assert taken.refused[0] == "line 3: label of id b: expected one of cat, dog, or its number below 2; got 'horse'"
-    assert taken.refused[1].startswith("line 4: id: expected printable text of 1 to 200 characters; got ''")
+    assert taken.refused[1].startswith(
+        "line 4: id: expected printable text of 1 to 200 characters, a whole number or a UUID; got ''"
+    )
     assert taken.refused[2].startswith("line 5: time: expected one such as 2026-11-27T14:00:00Z, or Unix seconds; got")
     assert taken.refused[3].startswith("line 6: time of id d: expected a Unix time that is not in the future")
     assert [line["label"] for line in stored(store, "labels")] == ["cat", "dog"]
@@ -228,13 +236,50 @@ def test_pruning_keeps_the_figures_and_the_last_days(store: FileStore) -> None:
     before = found(take(store, {"old": "cat", "new": "dog"}))
     going = expiry.expired(store, 30, time.time())
     assert [key.split("/")[2] for key in going] == [day(40)]
-    expiry.remove(store, going)
+    expiry.remove(store, going, time.time())
     after = found(take(store, ()))
     assert after.days == before.days and after.windows == before.windows
-    expiry.remove(store, expiry.expired(store, 1, time.time() + 3 * 86_400))
+    expiry.remove(store, expiry.expired(store, 1, time.time() + 3 * 86_400), time.time())
     assert stored(store, "predictions") == stored(store, "labels") == []
     emptied = realised.join(store, "churn", time.time())
     assert emptied.days == before.days and emptied.received == before.received
+
+
+def test_what_comes_late_of_a_pruned_day_changes_no_figures(store: FileStore) -> None:
+    for ago in (60, 50, 40, 0):
+        put_predictions(store, day(ago), {f"{ago}-a": "cat", f"{ago}-b": "dog"}, ANIMALS)
+    before = found(take(store, {f"{ago}-a": "cat" for ago in (60, 50, 40, 0)}))
+    expiry.remove(store, expiry.expired(store, 30, time.time()), time.time())
+    put_predictions(store, day(60), {"late": "dog"}, ANIMALS)
+    put_predictions(store, day(50), {"late-too": "dog"}, NEXT)
+    after = days(take(store, {"late": "dog"}))
+    other = after.pop((NEXT.run_id, day(50)))
+    assert list(after.values()) == before.days and other.logged == 1, "which is news, of another version"
+
+
+def test_a_join_while_predictions_are_pruned_changes_no_figures(store: FileStore) -> None:
+    for part in range(3):
+        put_predictions(store, day(40), {f"{part}": "cat"}, ANIMALS, sampled_out=part)
+    before = found(take(store, {"0": "cat", "1": "dog"}))
+    going = expiry.expired(store, 30, time.time())
+    for key in going:
+        store.delete(key)
+        assert realised.join(store, "churn", time.time()).days == before.days
+    assert len(going) == 3
+
+
+def test_pruning_first_joins_what_has_come_since_the_last_join(store: FileStore) -> None:
+    put_predictions(store, day(40), {"a": "cat"}, ANIMALS)
+    take(store, {"a": "cat", "b": "dog"})
+    put_predictions(store, day(40), {"b": "cat"}, ANIMALS)
+    put_predictions(store, day(40), {"c": "cat"}, replace(ANIMALS, model="demand"))
+    store.put(f"labels/nobody/{day(40)}/alone.jsonl.gz", b"")
+    expiry.remove(store, expiry.expired(store, 30, time.time()), time.time())
+    assert stored(store, "predictions") == []
+    (record,) = realised.join(store, "churn", time.time()).days
+    assert (record.logged, record.score) == (2, Score(2, 0.5, *wilson(1, 2)))
+    other = stored_record(store, "demand")
+    assert other and [each.logged for each in other.days] == [1]
 
 
 def test_nothing_of_the_inputs_is_kept(store: FileStore) -> None:

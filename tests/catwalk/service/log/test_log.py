@@ -9,17 +9,19 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 import catwalk
-from catwalk.errors import CatwalkError, ConfigError, InputError, StoreError
-from catwalk.service.log import book, prediction_log, shipping
+from catwalk.errors import CatwalkError, ConfigError, InputError, StoreError, StoreUnavailableError
+from catwalk.service.log import book, lines, prediction_log, shipping
 from catwalk.service.log.book import Book
 from catwalk.service.log.lines import Answer, Header, Tally
 from catwalk.service.log.prediction_log import PredictionLog
@@ -56,7 +58,7 @@ def monitor(tmp_path: Path, store: FileStore) -> Iterator[Made]:
         each.close()
 
 
-def predict(monitor: catwalk.PredictionMonitor, id: str | int = "", output: Any = 0.75) -> Any:
+def predict(monitor: catwalk.PredictionMonitor, id: Any = "", output: Any = 0.75) -> Any:
     with monitor.prediction(id=id) as seen:
         seen.output = output
     return seen
@@ -122,6 +124,30 @@ def test_what_is_logged_and_nothing_else(store: FileStore, monitor: Made) -> Non
     assert {name for line in found for name in line} == {"id", "time", "answer", "tally"}, "no inputs"
     (entry,) = store.list("predictions/churn/")
     assert entry.key.endswith(".jsonl.gz")
+
+
+def test_ids_and_labels_may_be_numbers_of_numpy_and_ids_uuids(store: FileStore, monitor: Made) -> None:
+    service, order = monitor(), uuid.uuid4()
+    for id_ in (np.int64(17), np.uint8(3), order):
+        assert predict(service, id=id_).logged
+    service.label(np.array([17, 3]), np.array([1, 0], np.uint8), np.array([5, 6]))
+    service.label([order], [np.bool_(True)], [np.float32(7)])
+    service.close()
+    assert logged(store) == {"17", "3", str(order)}
+    assert {line["id"]: (line["label"], line["time"]) for line in stored(store, "labels")} == {
+        "17": ("yes", 5.0), "3": ("no", 6.0), str(order): ("yes", 7.0)
+    }  # fmt: skip
+
+
+def test_an_id_that_cannot_be_one_is_told_once(
+    store: FileStore, monitor: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = monitor()
+    for id_ in (17.0, True, np.bool_(True), 10**5_000, [1], object()):
+        assert not predict(service, id=id_).logged
+    assert service.log_counts().dropped == 6
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith("a prediction is not logged: its id is neither printable text of 1 to 200 characters nor")
 
 
 def test_classes_are_logged_by_name_with_their_confidence(store: FileStore, monitor: Made, tmp_path: Path) -> None:
@@ -304,6 +330,47 @@ def test_a_segment_that_is_torn_or_foreign_stops_no_other(tmp_path: Path, store:
     assert [path.name for path in sorted(folder.iterdir())] == [".writable", "zeros.damaged"]
 
 
+def written(folder: Path, *names: str) -> None:
+    """Segments of one prediction each, that nobody writes to any more."""
+    for name in names:
+        pages = Book(folder, 2**20)
+        pages.log(Header("churn", "2026-11-27", VERSION, "binary", ["no", "yes"]), [Answer(name, 1.0, 0.5)])
+        pages.keep("2026-11-27", close=True)
+
+
+def test_a_file_that_cannot_be_shipped_stops_no_other_and_is_named(tmp_path: Path, store: FileStore) -> None:
+    for number, head in enumerate(
+        ({"model": 5, "day": "2026-11-27"}, {"model": "churn", "day": 5}, {"model": "churn"})
+    ):
+        (tmp_path / f"{number}.jsonl").write_bytes(lines.encoded(head) + b"{}\n")
+    (tmp_path / "folder.jsonl").mkdir()
+    for path in tmp_path.glob("*.jsonl"):
+        os.utime(path, (1, 1))  # the oldest go first
+    written(tmp_path, "a", "b")
+    for _ in range(2):
+        with pytest.raises(IsADirectoryError, match=r"folder\.jsonl"):
+            shipping.ship(tmp_path, store)
+        written(tmp_path, "c")
+    assert logged(store) == {"a", "b", "c"}
+    assert sorted(path.name for path in tmp_path.glob("*.damaged")) == ["0.damaged", "1.damaged", "2.damaged"]
+
+
+def test_a_ledger_that_is_away_is_asked_once_not_for_each_segment(
+    tmp_path: Path, store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def away(_: FileStore, key: str, *__: Any) -> None:
+        asked.append(key)
+        raise StoreUnavailableError("the store does not answer")
+
+    monkeypatch.setattr(FileStore, "put", away)
+    written(tmp_path, "a", "b", "c")
+    with pytest.raises(StoreUnavailableError):
+        shipping.ship(tmp_path, store)
+    assert len(asked) == 1 and len(list(tmp_path.glob("*.jsonl"))) == 3
+
+
 def test_a_swap_while_predictions_are_under_way_logs_each_under_its_own_version(
     store: FileStore, monitor: Made
 ) -> None:
@@ -354,14 +421,25 @@ def test_a_folder_that_machines_share_or_nobody_can_write_to_is_refused(
     ("ids", "labels", "times", "told"),
     [
         (["a", "b"], ["yes"], None, "expected as many ids, labels and times; got 2, 1 and 2"),
-        (["a", ""], ["yes", "no"], None, "id: expected printable text of 1 to 200 characters; got ''"),
+        (
+            ["a", ""],
+            ["yes", "no"],
+            None,
+            "id: expected printable text of 1 to 200 characters, a whole number or a UUID; got ''",
+        ),
         ([None], ["yes"], None, "id: expected printable text"),
         (["a"], ["perhaps"], None, "label of id a: expected one of no, yes, or its number below 2; got 'perhaps'"),
         (["a"], [2], None, "label of id a"),
+        (["a"], [np.int64(2)], None, "label of id a"),
+        (["a"], [np.float64(1)], None, "label of id a"),
+        ([1.0], ["yes"], None, "id: expected printable text of 1 to 200 characters, a whole number or a UUID; got 1.0"),
+        ([True], ["yes"], None, "id: expected printable text"),
         (["a"], [["yes"]], None, "label of id a"),
         (["a"], ["yes"], [float("nan")], "time of id a: expected a Unix time that is not in the future; got nan"),
         (["a"], ["yes"], [time.time() + 200_000], "time of id a"),
         (["a"], ["yes"], ["today"], "time of id a"),
+        (["a"], ["yes"], [10**400], "time of id a"),
+        (["a"], ["yes"], [np.bool_(True)], "time of id a"),
     ],
 )
 def test_labels_that_are_none_are_refused_in_a_line(
