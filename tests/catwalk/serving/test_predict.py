@@ -92,7 +92,7 @@ BAD = {
     "nothing": ('{"inputs": []}', 422, "got shape [0]"),
     "null": ('{"inputs": null}', 422, "pixels: expected"),
     "another shape": ('{"inputs": [[1, 2], [3, 4]]}', 422, "got shape [2, 2]"),
-    "uneven rows": ('{"inputs": [[1, 2], [3]]}', 422, "lists of equal length"),
+    "uneven rows": ('{"inputs": [[1, 2], [3]]}', 422, "lists of unequal length"),
     "NaN": ('{"inputs": [[NaN]]}', 422, "no JSON"),
     "deep": ('{"inputs": ' + "[" * 100_000, 422, "no JSON"),
     "deep and closed": ('{"inputs": ' + "[" * 150 + "]" * 150 + "}", 422, "pixels: expected"),
