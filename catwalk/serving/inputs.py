@@ -79,8 +79,9 @@ class Input:
         types = set(map(type, found.flat))
         if list in types:
             raise self._refusal("lists of unequal length, or too deep")
-        lacking = {type(None)} if self.may_lack else set()
-        if types - {"b": {bool}, "u": {int}, "i": {int}, "f": {int, float}}[self.dtype.kind] - lacking:
+        taken: set[type] = {type(None)} if self.may_lack else set()
+        taken |= {"b": {bool}, "u": {int}, "i": {int}, "f": {int, float}}[self.dtype.kind]
+        if types - taken:
             raise self._refusal("values of another type")
         if self.dtype.kind in "iu" and found.size:
             limits, least, most = np.iinfo(self.dtype), found.min(), found.max()
