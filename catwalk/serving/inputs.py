@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _UNPROCESSABLE = 422
 _TOO_LARGE = 413
 _UNSUPPORTED = 415
+_LEAVES: dict[str, set[type]] = {"b": {bool}, "u": {int}, "i": {int}, "f": {int, float}}
+"""Kind of type → what JSON has for its values."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,10 @@ class Input:
         Raises:
             RefusedError: one of these Python values is of another type, or out of range.
         """
-        types = set(map(type, found.flat))
+        types = set(map(type, found.ravel()))
         if list in types:
             raise self._refusal("lists of unequal length, or too deep")
-        taken: set[type] = {type(None)} if self.may_lack else set()
-        taken |= {"b": {bool}, "u": {int}, "i": {int}, "f": {int, float}}[self.dtype.kind]
-        if types - taken:
+        if types - _LEAVES[self.dtype.kind] - ({type(None)} if self.may_lack else set()):
             raise self._refusal("values of another type")
         if self.dtype.kind in "iu" and found.size:
             limits, least, most = np.iinfo(self.dtype), found.min(), found.max()
