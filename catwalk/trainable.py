@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
     """Name → values, a row an example."""
     Predictor = Callable[[Arrays], NDArray[Any]]
-    """Inputs of n examples → logits, float32 (n, classes)."""
+    """Inputs of n examples → logits, float32 (n, classes). Is asked from several threads, by one at a time."""
 
 REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 Invert = Literal["auto", "yes", "no"]

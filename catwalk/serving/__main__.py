@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from threading import Thread
 
 from catwalk.entry_point import entry_point
 from catwalk.ledger.runs import Run
-from catwalk.serving.limits import Limits
+from catwalk.serving.limits import UNHURRIED
 from catwalk.serving.process import Address, serve
 from catwalk.storage.opening import open_store
 
 
 @entry_point("catwalk")
 def main(run_id: str) -> None:
-    """Entry point."""
+    """Entry point. Who has started it ends it: by SIGKILL, or by the end of standard input."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    Thread(target=_end_with_input, name="input", daemon=True).start()
     run = Run(open_store(), run_id)
-    serve(run.store, run.record.model, Address("127.0.0.1", 0, 0), Limits(notice_seconds=0), pinned=run_id)
+    serve(run.store, run.record.model, Address("127.0.0.1", 0, 0), UNHURRIED, pinned=run_id)
+
+
+def _end_with_input() -> None:
+    while os.read(sys.stdin.fileno(), 4_096):
+        continue
+    os._exit(0)
 
 
 if __name__ == "__main__":

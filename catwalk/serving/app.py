@@ -7,18 +7,18 @@ import hmac
 import json
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from catwalk.environment.cpus import usable_cpus
 from catwalk.serving.answering import NOTHING_LOADED, Answering, Labelling, Question
 from catwalk.serving.holder import Holder
 from catwalk.serving.limits import BODIES_AT_ONCE, Limits, RefusedError
+from catwalk.serving.workers import Workers
 
 log = logging.getLogger("catwalk.serve")
 
@@ -32,18 +32,11 @@ class State:
     def __init__(self, holder: Holder, limits: Limits, token: str = "") -> None:
         self.holder, self.limits, self.token = holder, limits, token
         self.draining = False
-        self.waiting = 0
-        """Requests that are answered, or wait for that."""
         self.buffered = 0
         """Bytes of bodies in memory."""
-        self.workers = ThreadPoolExecutor(usable_cpus(), "worker")
-        self.free = asyncio.Semaphore(usable_cpus())
-
-    def ended(self, working: asyncio.Future[bytes]) -> None:
-        """A worker is free again; what has become of its work nobody may have waited for."""
-        self.free.release()
-        if not working.cancelled():
-            working.exception()
+        self.predicting = Workers("predict", limits)
+        self.labelling = Workers("labels", limits)
+        """Of their own, for labels wait for the disk, and predictions must not."""
 
 
 def app(state: State) -> ASGIApp:
@@ -84,7 +77,10 @@ def _add_state_pages(pages: FastAPI, state: State) -> None:
         if state.draining:
             raise RefusedError(503, "the server is about to end")
         if state.holder.current is None:
-            raise RefusedError(503, state.holder.trouble or NOTHING_LOADED)
+            trouble = "" if state.token else state.holder.trouble  # anybody may ask; `/model` says it
+            raise RefusedError(503, trouble or NOTHING_LOADED)
+        if state.predicting.are_stuck:
+            raise RefusedError(503, f"every worker computes for longer than {state.limits.seconds:g} s")
         return {"status": "ready"}
 
     @pages.get("/model")
@@ -121,7 +117,9 @@ def _add_predict(pages: FastAPI, state: State) -> None:
     async def predict(request: Request) -> Response:
         """Answers for one example or many."""
         kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
-        return await worked(state, request, lambda body: answering(Question(body, kind, request.query_params)))
+        return await worked(
+            state, state.predicting, request, lambda body: answering(Question(body, kind, request.query_params))
+        )
 
 
 def _add_labels(pages: FastAPI, state: State) -> None:
@@ -130,14 +128,15 @@ def _add_labels(pages: FastAPI, state: State) -> None:
     @pages.post("/labels")
     async def labels(request: Request) -> Response:
         """Keeps what turned out to be true."""
-        return await worked(state, request, labelling)
+        return await worked(state, state.labelling, request, labelling)
 
 
-async def worked(state: State, request: Request, work: Callable[[bytes], bytes]) -> Response:
+async def worked(state: State, workers: Workers, request: Request, work: Callable[[bytes], bytes]) -> Response:
     """Reads a body and answers it in a worker thread, within the limits; every answer is counted.
 
     Args:
         state: of the server.
+        workers: who answer it.
         request: whose body is read.
         work: makes the body of the answer, JSON.
     """
@@ -145,9 +144,11 @@ async def worked(state: State, request: Request, work: Callable[[bytes], bytes])
         _check_token(state, request)
         body = await _body(state, request)
         try:
-            answer = Response(await _in_a_worker(state, lambda: work(body)), media_type=_JSON)
+            answer = Response(await workers.answer(lambda: work(body)), media_type=_JSON)
         finally:
             state.buffered -= len(body)
+    except ClientDisconnect:
+        return Response(status_code=400)  # which nobody gets: the client has gone before its body was here
     except RefusedError as error:
         answer = _refused(error)
     except Exception as error:  # the model's own; its caller learns no more than that
@@ -155,23 +156,6 @@ async def worked(state: State, request: Request, work: Callable[[bytes], bytes])
         answer = _refused(RefusedError(500, "the model has failed; the server's log says how"))
     state.holder.series.answered(answer.status_code)
     return answer
-
-
-async def _in_a_worker(state: State, work: Callable[[], bytes]) -> bytes:
-    """What a thread cannot be stopped from computing keeps its place among the workers until it has ended."""
-    if state.waiting >= state.limits.requests:
-        raise RefusedError(503, f"{state.limits.requests} requests are under way already; try again")
-    state.waiting += 1
-    try:
-        async with asyncio.timeout(state.limits.seconds):
-            await state.free.acquire()
-            working = asyncio.get_running_loop().run_in_executor(state.workers, work)
-            working.add_done_callback(state.ended)
-            return await asyncio.shield(working)
-    except TimeoutError:
-        raise RefusedError(503, f"no answer within {state.limits.seconds:g} s; send fewer examples at once") from None
-    finally:
-        state.waiting -= 1
 
 
 async def _body(state: State, request: Request) -> bytes:
@@ -205,8 +189,9 @@ def _check_token(state: State, request: Request) -> None:
     Raises:
         RefusedError: the server has a token, and the request has not.
     """
-    given = request.headers.get("authorization", "").encode("latin-1")
-    if state.token and not hmac.compare_digest(given, f"Bearer {state.token}".encode()):
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    is_given = hmac.compare_digest(given.encode("latin-1"), state.token.encode())
+    if state.token and not (scheme.lower() == "bearer" and is_given):
         raise RefusedError(401, "give the server's token: Authorization: Bearer …")
 
 

@@ -6,6 +6,8 @@ import http.client
 import json
 import os
 import re
+import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -22,19 +24,26 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from catwalk import extras
-from catwalk.errors import ArtifactError, StoreUnavailableError
+from catwalk.errors import ArtifactError, StoreUnavailableError, TransientError
 from catwalk.gate.served import Served
 from catwalk.ledger.examples import split_body
 from catwalk.ledger.runs import Run
 from catwalk.problems.scores import log_probabilities
+from catwalk.redaction import without_credentials
+from catwalk.serving.limits import UNHURRIED
 
 EXAMPLES = 200
 _LONGEST_START = 300.0
 """Seconds until a server that is not ready yet is given up, where no cap says less."""
+_PATIENCE = 60.0
+"""Seconds for what takes none: to accept a request, and to say what is loaded."""
 _PAUSE = 0.05
 _SURE = 1e-3
 """By how much probabilities may differ, since a batch of another size is computed in another order."""
-_LISTENS = re.compile(r".*: (http://\S+), metrics at \S+\n")
+_MOMENT = 1.0
+"""Seconds in which a process that is about to end does."""
+_ENDED_FROM_OUTSIDE = {-signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL}
+_LISTENS = re.compile(r"^.*: (http://\S+), metrics at \S+\n", re.MULTILINE)
 
 
 class NotServedError(ArtifactError):
@@ -58,7 +67,7 @@ def ask(run: Run, start_seconds: float | None, check: Callable[[], None]) -> Ser
     Raises:
         NotServedError: the server does not start, or does not answer.
         ArtifactError: the test's examples or answers are missing or damaged.
-        StoreUnavailableError: the server did not reach the ledger.
+        TransientError: the server did not reach the ledger, or was ended from outside.
     """
     examples, expected = _examples(run)
     with _server(run, min(start_seconds or _LONGEST_START, _LONGEST_START), check) as (process, url, started):
@@ -82,45 +91,76 @@ def _examples(run: Run) -> tuple[list[dict[str, NDArray[Any]]], list[dict[str, f
 
 
 @contextmanager
-def _server(run: Run, patience: float, check: Callable[[], None]) -> Iterator[tuple[subprocess.Popen[str], str, float]]:
-    """The process, its address, and the seconds until it was ready."""
+def _server(
+    run: Run, patience: float, check: Callable[[], None]
+) -> Iterator[tuple[subprocess.Popen[bytes], str, float]]:
+    """The process, its address, and the seconds until it was ready. It ends when this process does, whatever ends that:
+    then its standard input does."""
     environment = {name: value for name, value in os.environ.items() if name != "CATWALK_SERVE_TOKEN"}
     environment |= {"CATWALK_STORE": run.store.url, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with tempfile.TemporaryFile("w+") as log:
+    # Files, because a pipe that nobody reads blocks a model that prints.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as log:
         begun = time.monotonic()
         process = subprocess.Popen(
             [sys.executable, "-m", "catwalk.serving", run.run_id],
             env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdin=subprocess.PIPE,
+            stdout=out,
             stderr=log,
-            text=True,
+            start_new_session=True,
         )
         try:
-            url = _address(process, log)
+            url = _address(process, out, log, begun + patience, check)
             _wait(url, begun + patience, check)
             yield process, url, time.monotonic() - begun
+        except NotServedError:
+            _check_ended_by_itself(process, check)
+            raise
         finally:
             process.kill()
             process.communicate()
 
 
-def _address(process: subprocess.Popen[str], log: Any) -> str:
-    assert process.stdout
-    found = _LISTENS.fullmatch(process.stdout.readline())
-    if not found:
-        process.wait()
-        log.seek(0)
-        said = (log.read().strip() or f"it ended with {process.returncode}").splitlines()[-1]
-        raise NotServedError(f"the server does not start: {said:.300}")
-    return found[1]
+def _address(
+    process: subprocess.Popen[bytes], out: IO[bytes], log: IO[bytes], deadline: float, check: Callable[[], None]
+) -> str:
+    """Where it listens, once it says so."""
+    while True:
+        check()
+        ended = process.poll() is not None
+        if found := _LISTENS.search(_text(out)):
+            return found[1]
+        if ended:
+            said = (_text(log).strip() or f"it ended with {process.returncode}").splitlines()[-1]
+            raise NotServedError(f"the server does not start: {without_credentials(said):.300}")
+        if time.monotonic() > deadline:
+            raise NotServedError("the server does not listen in time")
+        time.sleep(_PAUSE)
+
+
+def _text(file: IO[bytes]) -> str:
+    """What another process has written so far, whose place in the file must not move."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")
+
+
+def _check_ended_by_itself(process: subprocess.Popen[bytes], check: Callable[[], None]) -> None:
+    """
+    Raises:
+        TransientError: a signal from outside has ended it, which says nothing of the model.
+    """
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_MOMENT)
+    check()
+    if process.returncode in _ENDED_FROM_OUTSIDE:
+        name = signal.Signals(-process.returncode).name
+        raise TransientError(f"{name} has ended the candidate's server, so nobody knows how it answers; try again")
 
 
 def _wait(url: str, deadline: float, check: Callable[[], None]) -> None:
     """Returns once it is ready."""
     while True:
         check()
-        told = _answer(url, "GET", "/model")
+        told = _answer(url, "GET", "/model", check, _PATIENCE)
         if told.get("version"):
             return
         if told.get("refused"):
@@ -132,11 +172,19 @@ def _wait(url: str, deadline: float, check: Callable[[], None]) -> None:
         time.sleep(_PAUSE)
 
 
-def _answer(url: str, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+def _answer(
+    url: str, method: str, path: str, check: Callable[[], None], patience: float, body: bytes | None = None
+) -> dict[str, Any]:
     """The object that a page answers with."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_PATIENCE)
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"})
+        answered, deadline = select.poll(), time.monotonic() + patience
+        answered.register(connection.sock, select.POLLIN)
+        while not answered.poll(1_000 * _PAUSE):
+            check()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no answer within {patience:.0f} s")
         answer = connection.getresponse()
         found: dict[str, Any] = json.loads(answer.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -157,7 +205,8 @@ def _asked(
         check()
         body = json.dumps({"inputs": {name: _plain(values) for name, values in example.items()}}).encode()
         begun = time.perf_counter()
-        answers.append(_answer(url, "POST", "/predict", body)["predictions"][0])
+        answer = _answer(url, "POST", "/predict", check, 2 * UNHURRIED.seconds, body)
+        answers.append(answer["predictions"][0])
         seconds.append(time.perf_counter() - begun)
     return answers, seconds
 

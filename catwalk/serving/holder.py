@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from catwalk.errors import CatwalkError, StoreUnavailableError
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.runs import Run
+from catwalk.redaction import without_credentials
 from catwalk.service import reference as references
 from catwalk.service.monitor import Prediction, PredictionMonitor
 from catwalk.serving import version as versions
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("catwalk.serve")
 
-_CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 5.0
 """For the log's last segments to reach the ledger; what is left goes when the next server uses the folder."""
 _AGAIN_SECONDS = 60.0
 """Until a version that was refused is tried once more: it may have been restored."""
@@ -117,7 +118,7 @@ class Holder:
         """Ends the thread after its present look, and brings the log to the disk, and to the ledger if it can."""
         self._stop.set()
         if self._monitor:
-            self._monitor.close(_CLOSE_SECONDS)
+            self._monitor.close(CLOSE_SECONDS)
 
     def look(self) -> None:
         """Takes over the champion, if it is another version than the one that answers. Never raises."""
@@ -195,7 +196,8 @@ class Holder:
             self._swap(replace(current, reference=accepted))
 
     def _say(self, sentence: str) -> None:
-        """One line in the log whenever it changes."""
+        """One line in the log whenever it changes, in which nobody can read the store's password."""
+        sentence = without_credentials(sentence)
         if sentence and sentence != self._said:
             log.warning("%s", sentence)
         self._said = sentence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catwalk.errors import ArtifactError, CatwalkError
+from catwalk.errors import ArtifactError, CatwalkError, shown
 from catwalk.serving.limits import MOST_PIXELS, RefusedError
 from catwalk.trainable import Readable
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _UNPROCESSABLE = 422
 _TOO_LARGE = 413
 _UNSUPPORTED = 415
+_LEAVES: dict[str, set[type]] = {"b": {bool}, "u": {int}, "i": {int}, "f": {int, float}}
+"""Kind of type → what JSON has for its values."""
 
 
 @dataclass(frozen=True)
@@ -49,28 +51,42 @@ class Input:
             RefusedError: it is of another type or shape, or out of range.
         """
         try:
-            found = np.asarray(value, dtype=np.float64) if self.may_lack else np.asarray(value)
-        except (TypeError, ValueError, OverflowError):
-            raise self._refusal("lists of equal length, with such values alone") from None
+            found = np.asarray(value, dtype=object)  # any other type pads all texts to the longest
+            self._check_leaves(found)
+            typed = found.astype(np.float64) if self.dtype.kind == "f" else found
+        except (TypeError, ValueError, OverflowError, MemoryError):
+            raise self._refusal("what is too large") from None
+        with np.errstate(over="ignore"):
+            return self.checked(typed.astype(self.dtype, copy=False))
+
+    def checked(self, found: NDArray[Any]) -> NDArray[Any]:
+        """Values of its type as n examples, (n, …).
+
+        Raises:
+            RefusedError: they are of another shape, or not finite.
+        """
         if found.shape == self.shape:
             found = found[None]
         if found.shape[1:] != self.shape or not found.ndim:
             raise self._refusal(f"shape {list(found.shape)}")
-        return self._typed(found)
+        if self.dtype.kind == "f" and not (np.isfinite(found) | (np.isnan(found) & self.may_lack)).all():
+            raise self._refusal("values that are not finite")
+        return found
 
-    def _typed(self, found: NDArray[Any]) -> NDArray[Any]:
-        kinds = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}[self.dtype.kind]
-        if found.size and found.dtype.kind not in kinds:
+    def _check_leaves(self, found: NDArray[Any]) -> None:
+        """
+        Raises:
+            RefusedError: one of these Python values is of another type, or out of range.
+        """
+        types = set(map(type, found.ravel()))
+        if list in types:
+            raise self._refusal("lists of unequal length, or too deep")
+        if types - _LEAVES[self.dtype.kind] - ({type(None)} if self.may_lack else set()):
             raise self._refusal("values of another type")
         if self.dtype.kind in "iu" and found.size:
-            limits = np.iinfo(self.dtype)
-            if found.min() < limits.min or found.max() > limits.max:
-                raise self._refusal(f"values from {found.min()} to {found.max()}")
-        with np.errstate(over="ignore"):
-            typed = found.astype(self.dtype, copy=False)
-        if self.dtype.kind == "f" and not (np.isfinite(typed) | (np.isnan(typed) & self.may_lack)).all():
-            raise self._refusal("values that are not finite")
-        return typed
+            limits, least, most = np.iinfo(self.dtype), found.min(), found.max()
+            if least < limits.min or most > limits.max:
+                raise self._refusal(f"values from {shown(least)} to {shown(most)}")
 
     def _refusal(self, came: str) -> RefusedError:
         return RefusedError(_UNPROCESSABLE, f"{self.name}: expected {self.words}; got {came}")
@@ -132,7 +148,7 @@ class Inputs:
             sentence = f"{taken.name}: expected {bytes_each:,} bytes an example, {taken.dtype}; got {len(body):,}"
             raise RefusedError(_UNPROCESSABLE, sentence)
         values = np.frombuffer(body, taken.dtype.newbyteorder("<")).reshape(-1, *taken.shape)
-        return {taken.name: taken.read(values)}
+        return {taken.name: taken.checked(values.astype(taken.dtype, copy=False))}
 
     def from_picture(self, body: bytes, invert: Invert) -> Arrays:
         """A picture in a file format, as the Trainable reads it.

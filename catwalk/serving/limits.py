@@ -45,6 +45,10 @@ class Limits:
             )
 
 
+UNHURRIED = Limits(body_bytes=2**30, seconds=3_600, notice_seconds=0)
+"""Of a server that only the gate asks, which has caps of its own."""
+
+
 class RefusedError(Exception):
     """A request that is not answered: an HTTP status and one sentence."""
 

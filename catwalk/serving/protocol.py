@@ -17,10 +17,12 @@ def limited(limits: Limits) -> type[asyncio.Protocol]:
 
 
 class LimitedHttp(HttpToolsProtocol):
-    """Closes a connection whose request does not begin, or whose headers do not end, in time or in size."""
+    """Closes a connection whose request does not begin, or whose headers do not end, in time or in size; and one whose
+    request was answered, and has a body that does not end in time after that."""
 
     seconds = Limits.seconds
     _head: TimerHandle | None = None
+    _rest: TimerHandle | None = None
     _bytes = 0
 
     def connection_made(self, transport: Any) -> None:
@@ -29,6 +31,7 @@ class LimitedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._have_head()
+        self._have_rest()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -46,6 +49,15 @@ class LimitedHttp(HttpToolsProtocol):
         self._have_head()
         super().on_headers_complete()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.more_body:
+            self._rest = self.loop.call_later(self.seconds, self.transport.close)
+
+    def on_message_complete(self) -> None:
+        self._have_rest()
+        super().on_message_complete()
+
     def _await_head(self) -> None:
         self._have_head()
         self._bytes, self._head = 0, self.loop.call_later(self.seconds, self.transport.close)
@@ -54,3 +66,8 @@ class LimitedHttp(HttpToolsProtocol):
         if self._head:
             self._head.cancel()
             self._head = None
+
+    def _have_rest(self) -> None:
+        if self._rest:
+            self._rest.cancel()
+            self._rest = None

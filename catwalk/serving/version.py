@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,8 @@ class Version:
     trainable: Trainable
     predict: Predictor
     loaded: float
+    lock: Lock = field(default_factory=Lock)
+    """Whoever asks `predict` holds it: no Trainable need be ready for several threads."""
 
     def probabilities(self, inputs: Arrays) -> NDArray[np.float64]:
         """Of each class, (n, classes).
@@ -49,7 +52,9 @@ class Version:
             ArtifactError: the model answers otherwise than it should.
         """
         examples = len(next(iter(inputs.values())))
-        logits = self.trainable.problem.checked(self.predict(inputs), examples)
+        with self.lock:
+            answer = self.predict(inputs)
+        logits = self.trainable.problem.checked(answer, examples)
         if not np.isfinite(logits).all():
             raise ArtifactError(f"the model of run {self.run_id} answers with what is no number")
         return np.exp(log_probabilities(logits))

@@ -11,6 +11,7 @@ from catwalk.errors import ArtifactError
 from catwalk.knobs import stored_section
 from catwalk.ledger.records.decision import CheckRecord, DecisionRecord
 from catwalk.ledger.runs import Run, with_decision
+from catwalk.redaction import without_credentials
 from catwalk.stages.lifecycle.attempts import already_done, attempt
 from catwalk.storage.swap import swap
 from catwalk.telemetry.observer import Observer
@@ -51,6 +52,7 @@ def _decide(run: Run, check: Callable[[], None]) -> DecisionRecord:
         result = ruling(run, evaluation, current[0] if current else None, problem)
         if result.decision == "ship":
             result = ruled([*result.checks, served()])
+            check()  # who is told to stop ships nothing, and a retry decides
         put_into_place(run, current, result)
         return DecisionRecord(
             decision=result.decision,
@@ -80,4 +82,4 @@ def _served(run: Run, check: Callable[[], None]) -> CheckRecord:
     try:
         return serves(candidate.ask(run, config.serve_start_seconds_cap, check), config)
     except candidate.NotServedError as error:
-        return does_not_serve(str(error).rstrip("."))
+        return does_not_serve(without_credentials(str(error)).rstrip("."))

@@ -17,7 +17,8 @@ from stack.parts.order import parts
 from stack.parts.part import FORMER_NAMES, Part
 from stack.settings import Settings, StackError
 
-STOP_SECONDS = 25.0
+STOP_SECONDS = 50.0
+"""For the supervisor to stop all parts and itself: more than any part may take."""
 
 
 def up(settings: Settings, names: list[str] | None = None, say: Say = print) -> list[Part]:
@@ -120,7 +121,7 @@ def _stop(settings: Settings, supervisor: Supervisor) -> int:
     before = processes(settings)
     if supervisor.pid() is not None:
         supervisor.shutdown()
-        deadline = time.monotonic() + STOP_SECONDS - 10
+        deadline = time.monotonic() + STOP_SECONDS
         while supervisor.pid() is not None and time.monotonic() < deadline:
             time.sleep(0.1)
     stop_strays(settings, before)

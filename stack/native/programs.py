@@ -19,7 +19,6 @@ from stack.configuration.environment import own_environment, process_environment
 from stack.parts.part import Part
 from stack.settings import PROJECT, Settings
 
-STOP_SECONDS = 10
 _SHELLS_OWN = {"BASHOPTS", "EUID", "PPID", "SHELLOPTS", "UID"}
 """What bash, which is some systems' sh, lets nobody set."""
 
@@ -77,7 +76,7 @@ def _section(settings: Settings, part: Part) -> str:
         f"[program:{part.name}]\n"
         f"command=/usr/bin/env -i /bin/sh ../parts/{part.name}.sh {_digest(settings, part)}\n"
         "autostart=false\nautorestart=true\nstartsecs=1\nstartretries=1000\n"
-        f"stopwaitsecs={STOP_SECONDS}\nstopasgroup=true\nkillasgroup=true\nredirect_stderr=true\n"
+        f"stopwaitsecs={part.stop_seconds}\nstopasgroup=true\nkillasgroup=true\nredirect_stderr=true\n"
         f"stdout_logfile=../logs/{part.name}.log\nstdout_logfile_maxbytes=20MB\nstdout_logfile_backups=3\n"
     )
 

@@ -25,6 +25,8 @@ class Part:
     """Files and folders that it takes up when it starts, and only then."""
     guarded: str = ""
     """A URL; when it stops answering, the process is ended and started again."""
+    stop_seconds: int = 10
+    """From SIGTERM until it is killed."""
 
     @property
     def is_airflow(self) -> bool:

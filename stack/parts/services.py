@@ -49,6 +49,7 @@ def serve(settings: Settings) -> list[Part]:
             answers(settings, "serve", "/healthz"),
             settings.url("serve"),
             _CODE,
+            stop_seconds=40,
         )
     ]
 

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from catwalk.environment.addresses import HOST, PORTS
+from catwalk.serving.holder import CLOSE_SECONDS
+from catwalk.serving.limits import Limits
+from stack.native import control, programs
 from stack.parts.order import parts
 from stack.settings import Settings
 
@@ -66,3 +69,13 @@ def test_a_model_s_server_is_a_part_once_somebody_names_the_model(
     found = parts(settings)["serve"]
     assert found.command[3:5] == ["serve", "churn"]
     assert found.ports == ("serve", "serve_metrics")
+
+
+def test_a_model_s_server_has_the_time_to_end_that_it_may_take(tmp_path: Path) -> None:
+    (tmp_path / "local.env").write_text("CATWALK_SERVE_MODEL=churn\n")
+    settings = Settings(tmp_path)
+    serve = parts(settings)["serve"]
+    assert Limits.drain_seconds + CLOSE_SECONDS < serve.stop_seconds < control.STOP_SECONDS
+    programs.write(settings, serve)
+    [section] = programs.sections(settings)
+    assert f"stopwaitsecs={serve.stop_seconds}\n" in section

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from safetensors.numpy import load, save
 
 from catwalk import extras
+from catwalk.errors import TransientError
+from catwalk.gate.served import serves
 from catwalk.ledger.models.champion import in_service
 from catwalk.ledger.records.decision import CheckRecord, DecisionRecord
 from catwalk.ledger.records.run import STAGES
 from catwalk.ledger.runs import Ledger, Run, new_run_id
+from catwalk.serving.candidate import _answer, _server
 from catwalk.stages.decide import decide
 from catwalk.stages.lifecycle.opening import open_run
 from catwalk.stages.pipeline import STAGE_FUNCTIONS
 from catwalk.storage.opening import open_store
 from catwalk.telemetry.observer import Silent
+from catwalk.trainable import Trainable
+from stack.settings import PROJECT
+from tests.models.chatty import CHATTY
 from tests.models.shapes import SHAPES
 from tests.support.commands import unset_settings
+from tests.support.servers import PATIENCE, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -32,10 +46,10 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     return Ledger(open_store())
 
 
-def candidate(ledger: Ledger, **knobs: Any) -> Run:
+def candidate(ledger: Ledger, trainable: Trainable = SHAPES, **knobs: Any) -> Run:
     """A run that would ship."""
-    config = SHAPES.config.from_flat({"accuracy_floor": 0.2, "recall_floor": 0.0, "calibration_cap": 1.0, **knobs})
-    run = open_run(ledger, new_run_id(), SHAPES, config, "cli")
+    config = trainable.config.from_flat({"accuracy_floor": 0.2, "recall_floor": 0.0, "calibration_cap": 1.0, **knobs})
+    run = open_run(ledger, new_run_id(), trainable, config, "cli")
     for stage in STAGES[:3]:
         STAGE_FUNCTIONS[stage](run, Silent())
     return run
@@ -93,3 +107,110 @@ def test_without_the_extra_or_where_it_is_off_nobody_asks_and_the_record_says_so
     )
     found, check = decision(candidate(ledger, serve_check="off", accuracy_floor=0.99))
     assert found.decision == "hold" and check is None, "what is held anyway is not asked"
+
+
+@pytest.fixture
+def first_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Gives candidates' servers a line of Python to run before anything else."""
+
+    def write(line: str) -> None:
+        folder = tmp_path / "site"
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(f"import os, signal, time\n{line}\n")
+        monkeypatch.syspath_prepend(folder)
+
+    return write
+
+
+def test_what_it_prints_is_in_nobody_s_way(ledger: Ledger, first_of_all: Any) -> None:
+    first_of_all("print('hello', flush=True)")
+    found, check = decision(candidate(ledger, CHATTY))
+    assert found.decision == "ship" and check and "answers 150 of 150" in check.sentence
+
+
+def test_one_that_never_listens_is_held_in_time(ledger: Ledger, first_of_all: Any) -> None:
+    first_of_all("time.sleep(600)")
+    found, check = decision(candidate(ledger, serve_start_seconds_cap=1.0))
+    assert found.reason == "serves" and check and "does not listen in time" in check.sentence
+
+
+def test_the_server_s_last_words_are_kept_without_passwords(ledger: Ledger, first_of_all: Any) -> None:
+    first_of_all("import sys; print('no ledger at http://user:a-password@there/', file=sys.stderr); os._exit(1)")
+    _, check = decision(candidate(ledger))
+    assert check and "no ledger at http://(redacted)@there/" in check.sentence
+
+
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
+def test_a_server_that_others_have_ended_says_nothing_of_the_model(
+    ledger: Ledger, first_of_all: Any, number: str
+) -> None:
+    first_of_all(f"os.kill(os.getpid(), signal.{number})")
+    run = candidate(ledger)
+    with pytest.raises(TransientError, match=f"{number} has ended the candidate's server"):
+        decide(run, Silent())
+    assert run.decision() is None and not in_service(run)
+
+
+@contextmanager
+def deciding(run: Run) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
+    """Decide in a process group of its own, and the candidate's server, as soon as that begins."""
+    code = f"""
+from catwalk.ledger.runs import Run
+from catwalk.stages.decide import decide
+from catwalk.storage.opening import open_store
+from catwalk.telemetry.observer import Silent
+decide(Run(open_store(), {run.run_id!r}), Silent())
+"""
+    command = [sys.executable, "-c", code]
+    process = subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        [server] = wait_until(
+            lambda: [child for child in psutil.Process(process.pid).children() if "catwalk.serving" in child.cmdline()],
+            "the candidate's server",
+        )
+        try:
+            yield process, server
+        finally:
+            if server.is_running():
+                server.kill()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_of_the_group_neither_holds_nor_ships(ledger: Ledger, number: int) -> None:
+    run = candidate(ledger)
+    with deciding(run) as (process, server):
+        os.killpg(process.pid, number)
+        _, said = process.communicate(timeout=PATIENCE)
+        assert "CancelledError" in said, said
+        assert not server.is_running()
+    assert run.decision() is None and not in_service(run)
+    assert decision(run)[0].decision == "ship", "a retry decides"
+
+
+def test_a_server_ends_with_who_has_started_it(ledger: Ledger) -> None:
+    with deciding(candidate(ledger)) as (process, server):
+        process.kill()
+        assert not psutil.wait_procs([server], timeout=PATIENCE / 3)[1]
+
+
+def test_it_has_room_for_large_examples_and_heeds_no_signal(ledger: Ledger) -> None:
+    with _server(candidate(ledger), PATIENCE, lambda: None) as (process, url, _):
+        process.terminate()
+        body = b'{"inputs": %a}' % ([[0] * 8] * 8) + b" " * (9 * 2**20)
+        assert _answer(url, "POST", "/predict", lambda: None, PATIENCE, body)["predictions"]
+        assert process.poll() is None
+
+
+def test_a_stop_just_after_the_last_answer_ships_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told_to_stop(check: CheckRecord) -> CheckRecord:
+        signal.raise_signal(signal.SIGTERM)
+        return check
+
+    monkeypatch.setattr("catwalk.gate.served.serves", lambda *arguments: told_to_stop(serves(*arguments)))
+    run = candidate(ledger)
+    with pytest.raises(TransientError, match="told to stop"):
+        decide(run, Silent())
+    assert run.decision() is None and not in_service(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from catwalk.errors import ArtifactError
-from catwalk.serving.inputs import Inputs
+from catwalk.serving.inputs import Input, Inputs
 from catwalk.serving.limits import RefusedError
 from ml.fashion_mnist import CLASSIFIER
 from tests.models.shapes import SHAPES
@@ -48,6 +49,9 @@ def test_what_was_missing_in_the_test_may_be_null_and_nothing_else_may() -> None
     [
         ({"age": [1, 2]}, "equally many examples"),
         ({"age": [1e39]}, "not finite"),
+        ({"age": [10**400]}, "too large"),
+        ({"age": [True]}, "another type"),
+        ({"age": ["1.5"]}, "another type"),
         ({"calls": ["1"]}, "another type"),
         ({"member": [1]}, "member: expected true or false"),
         ({"more": [1]}, "expected age, calls, member, by name"),
@@ -57,6 +61,26 @@ def test_other_values_are_refused(columns: dict[str, Any], said: str) -> None:
     with pytest.raises(RefusedError, match=said) as refused:
         table(**columns)
     assert refused.value.status == 422
+
+
+def test_whole_numbers_are_exact_up_to_the_ends_of_their_type() -> None:
+    values = [[0, 2**63 - 1], [2**63 + 1, 2**64 - 1]]
+    taken = Input.of("key", np.zeros((3, 2), np.uint64))
+    assert taken.read(values).tolist() == values
+    for other in (-1, 2**64, 10**400):
+        with pytest.raises(RefusedError, match="key: expected whole numbers from 0 to 18446744073709551615"):
+            taken.read([[0, other]])
+
+
+def test_a_long_text_among_short_ones_takes_no_more_memory_than_it_has() -> None:
+    taken = Input.of("images", np.zeros((3, 28, 28), np.uint8))
+    value = ["a" * 10_000, *["b"] * 20_000]
+    tracemalloc.start()
+    with pytest.raises(RefusedError, match="another type"):
+        taken.read(value)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * 2**20
 
 
 def test_examples_that_no_request_can_hold_are_no_inputs() -> None:

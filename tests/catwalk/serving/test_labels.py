@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from catwalk.environment.cpus import usable_cpus
 from catwalk.ledger.runs import Run
 from stack.settings import PROJECT
 from tests.support.logs import stored
@@ -93,6 +96,35 @@ def test_what_it_has_said_to_be_logged_survives_its_kill(versions: list[Run], tm
 def test_labels_that_are_none_get_one_sentence(logging: Server, body: dict[str, Any], said: str) -> None:
     answer = logging.post("/labels", json=body)
     assert answer.status_code == 422 and said in answer.json()["error"], answer.text
+
+
+SLOW_DISK = """
+import os, time
+sync = os.fsync
+def slow(number):
+    while os.path.exists({flag!r}):
+        time.sleep(0.01)
+    sync(number)
+os.fsync = slow
+"""
+
+
+def test_while_labels_wait_for_the_disk_it_answers(versions: list[Run], tmp_path: Path) -> None:
+    flag = tmp_path / "hangs"
+    (tmp_path / "sitecustomize.py").write_text(SLOW_DISK.format(flag=str(flag)))
+    path = os.pathsep.join([str(tmp_path), str(PROJECT)])
+    labels = {"ids": ["a"], "labels": ["bar"]}
+    with serving("shapes", "--log", str(tmp_path / "log"), "--request-seconds", "2", PYTHONPATH=path) as server:
+        wait_until(lambda: server.get("/readyz").status_code == 200, "a version")
+        logged(server, {"inputs": [PICTURE], "ids": ["a"]})
+        flag.touch()
+        with ThreadPoolExecutor(usable_cpus()) as crowd:
+            asked = [crowd.submit(server.post, "/labels", json=labels) for _ in range(usable_cpus())]
+        assert {answer.result().status_code for answer in asked} == {503}
+        assert server.post("/predict", json={"inputs": PICTURE}).status_code == 200
+        assert server.get("/readyz").status_code == 200
+        flag.unlink()
+        wait_until(lambda: server.post("/labels", json=labels).status_code == 200, "the disk")
 
 
 def test_without_a_log_nothing_is_logged_and_no_label_taken(server: Server) -> None:

@@ -92,7 +92,7 @@ BAD = {
     "nothing": ('{"inputs": []}', 422, "got shape [0]"),
     "null": ('{"inputs": null}', 422, "pixels: expected"),
     "another shape": ('{"inputs": [[1, 2], [3, 4]]}', 422, "got shape [2, 2]"),
-    "uneven rows": ('{"inputs": [[1, 2], [3]]}', 422, "lists of equal length"),
+    "uneven rows": ('{"inputs": [[1, 2], [3]]}', 422, "lists of unequal length"),
     "NaN": ('{"inputs": [[NaN]]}', 422, "no JSON"),
     "deep": ('{"inputs": ' + "[" * 100_000, 422, "no JSON"),
     "deep and closed": ('{"inputs": ' + "[" * 150 + "]" * 150 + "}", 422, "pixels: expected"),
@@ -146,6 +146,29 @@ def test_who_is_slow_is_let_go_and_others_are_answered_meanwhile(server: Server)
         assert server.post("/predict", json={"inputs": PICTURE}).status_code == 200
         assert b"408" in body.recv(1_000)
         assert begun.recv(1_000) == silent.recv(1_000) == b"", "closed without a word"
+
+
+def test_who_hangs_up_within_a_body_is_no_failure_of_the_model(server: Server) -> None:
+    def failures() -> float:
+        return server.scrape().total("catwalk_server_answers_total", code="500")
+
+    before = failures()
+    with raw(server) as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        assert server.get("/healthz").status_code == 200
+    with raw(server) as client:  # by the time that this one is let go, the other is dealt with
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        assert b"408" in client.recv(1_000)
+    assert failures() == before and "ClientDisconnect" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("page", ["GET /healthz", "POST /nope"])
+def test_a_body_that_nobody_reads_keeps_no_connection(server: Server, page: str) -> None:
+    with raw(server) as client:
+        client.sendall(f"{page} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n".encode())
+        assert client.recv(12).startswith(b"HTTP/1.1 ")
+        client.sendall(b"x")
+        assert b"".join(iter(lambda: client.recv(1_000), b"")).endswith(b"}"), "nothing more, then closed"
 
 
 def cut_off(connection: socket.socket, lines: Iterable[bytes]) -> bool:
@@ -214,13 +237,16 @@ def test_what_takes_too_long_is_refused_in_time_and_piles_up_nowhere(versions: l
         with ThreadPoolExecutor(crowd) as pool:
             assert set(pool.map(ask, range(crowd))) == {(503, "no answer within 1 s; send fewer examples at once")}
         assert process.num_threads() <= before + usable_cpus()
+        stuck = server.get("/readyz")
+        assert stuck.status_code == 503 and "longer than 1 s" in stuck.json()["error"]
         wait_until(lambda: server.post("/predict", json={"inputs": PICTURE}).status_code == 200, "a free worker")
+        wait_until(lambda: server.get("/readyz").status_code == 200, "it to be ready again")
 
 
 def test_a_token_opens_it(versions: list[Run]) -> None:
     with serving("shapes", CATWALK_SERVE_TOKEN="a secret") as server:
         wait_until(lambda: server.get("/readyz").status_code == 200, "a version")
-        asked = {"": 401, "Bearer wrong": 401, "Bearer a secret": 200, "Basic a secret": 401}
+        asked = {"": 401, "Bearer wrong": 401, "Bearer a secret": 200, "bearer a secret": 200, "Basic a secret": 401}
         for given, status in asked.items():
             headers = {"Authorization": given} if given else {}
             answer = server.post("/predict", json={"inputs": PICTURE}, headers=headers)

@@ -119,6 +119,20 @@ def test_without_a_ledger_it_waits_with_one_line_and_later_goes_on_with_what_it_
     s3_server.start()
 
 
+def test_the_store_s_address_is_for_those_who_have_the_token_and_its_password_for_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CATWALK_STORE", "s3://catwalk")
+    nowhere = {"AWS_ENDPOINT_URL": "http://user:a-password@127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a",
+               "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}  # fmt: skip
+    with serving(*QUICK, CATWALK_SERVE_TOKEN="a-token", **nowhere) as server:
+        headers = {"Authorization": "Bearer a-token"}
+        told = wait_until(lambda: server.get("/model", headers=headers).json()["trouble"], "a word")
+        assert "127.0.0.1:9" in told
+        assert server.get("/readyz").json() == {"error": "no version of the model is loaded yet"}
+        assert "a-password" not in told + server.log.read_text()
+
+
 def test_a_model_without_a_champion_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_STORE", (tmp_path / "ledger").as_uri())
     with serving(*QUICK) as server:
