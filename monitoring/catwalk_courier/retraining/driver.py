@@ -67,7 +67,7 @@ class Driver:
         """As they were at the last look."""
         self._etags: dict[str, str] = {}
         self._damaged: set[str] = set()
-        self._complete = True
+        self._unheard: CatwalkError | None = None
         self._store, self._airflow, self._requests, self._tell = store, airflow, requests, tell
 
     def tick(self) -> bool:
@@ -75,9 +75,10 @@ class Driver:
 
         Raises:
             StoreError: the ledger does not answer.
+            AlertmanagerError: nobody knows what fires; what does not depend on that has been done.
         """
         requests = self._requests()
-        self._complete = requests.complete
+        self._unheard = requests.error
         self._read()
         moved = False
         for model in {*self.slots, *requests.firing} - self._damaged:
@@ -85,6 +86,8 @@ class Driver:
                 moved |= self._advance(self.slots.get(model, SlotRecord(model)), requests.firing.get(model, ()))
             except PreconditionFailedError:
                 moved = True  # another courier was first, or a person: look again
+        if self._unheard and self.slots:
+            raise self._unheard
         return moved
 
     def _read(self) -> None:
@@ -177,7 +180,7 @@ class Driver:
         if not slot.settings.on:
             return Withdrawn("off")
         if not firing:
-            return Withdrawn("resolved_first") if self._complete else _UNHEARD
+            return _UNHEARD if self._unheard else Withdrawn("resolved_first")
         return Withdrawn("paused") if self._airflow.is_paused(slot.settings.dag_id) else None
 
     def _running(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
@@ -206,7 +209,7 @@ class Driver:
             return again[0]
         if time.time() - slot.since < settings.watch_seconds:
             return None
-        if not firing and not self._complete:
+        if self._unheard:
             return _UNHEARD
         served = evidence.predictions(slot.model, episode.run_id, episode.judged)
         return Served(served, firing=bool(firing))

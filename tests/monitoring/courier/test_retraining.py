@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from catwalk.clients import airflow_api
+from catwalk.clients.alertmanager import AlertmanagerError
 from catwalk.ledger.records.model import ChampionRecord
 from catwalk.ledger.records.retraining import RetrainingSettings, SlotRecord
 from catwalk.ledger.records.summary import SummaryRecord
@@ -40,7 +42,7 @@ class World:
         self.store: Store = open_store(folder.as_uri())
         self.airflow, self.now = airflow, time.time()
         self.began = self.now - 60
-        self.firing, self.complete = True, True
+        self.firing, self.heard = True, True
         self.lines: list[str] = []
         self.courier = self.another()
         slots.change(self.store, "churn", TurnedOn(SETTINGS, "ann"))
@@ -54,13 +56,16 @@ class World:
             self.lines.append(after.waiting)
 
     def requests(self) -> Requests:
+        if not self.heard:
+            return Requests(error=AlertmanagerError("Alertmanager does not answer"))
         fired = [Fired("ServiceInputDrifted", "f1", self.began)] if self.firing else []
-        return Requests({"churn": fired} if fired else {}, self.complete)
+        return Requests({"churn": fired} if fired else {})
 
     def ticks(self, number: int = 8) -> SlotRecord:
         """So many looks of the courier."""
         for _ in range(number):
-            self.courier.tick()
+            with suppress(AlertmanagerError):
+                self.courier.tick()
         return self.slot
 
     @property
@@ -293,9 +298,22 @@ def test_an_alert_that_ends_before_airflow_is_asked_is_withdrawn(world: World) -
 
 def test_where_nobody_knows_whether_it_fires_it_is_waited_for(world: World) -> None:
     world.courier.tick()
-    world.firing, world.complete = False, False
+    world.heard = False
     slot = world.ticks()
     assert (slot.state, slot.waiting.partition(",")[0]) == ("wanted", "Alertmanager does not answer")
+    assert world.airflow.posts == [], "it may be silenced by now"
+    world.heard = True
+    slot = world.ticks()
+    assert (slot.state, slot.waiting) == ("running", "")
+
+
+def test_a_run_is_judged_while_alertmanager_does_not_answer(world: World) -> None:
+    world.ticks()
+    world.heard = False
+    world.work("hold")
+    with pytest.raises(AlertmanagerError):
+        world.courier.tick()
+    assert world.slot.state == "cooling"
 
 
 def test_an_alert_that_ends_while_a_request_is_on_its_way_keeps_its_run(world: World) -> None:
