@@ -75,13 +75,23 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Serving:
+    """The model that has shipped makes its first predictions."""
+
+
+@dataclass(frozen=True)
 class Served:
     """How the model that has shipped is doing."""
 
     predictions: float
-    """Since the judgement."""
-    firing: bool
-    """An alert that asks for a retraining fires."""
+    """Since the first ones."""
+    firing: str
+    """The alert that asks for a retraining still; empty: none does."""
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """Another version of the model is the champion."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +130,9 @@ Event = (
     | Waits
     | Denied
     | Ended
+    | Serving
     | Served
+    | Replaced
     | Passed
     | TurnedOn
     | TurnedOff

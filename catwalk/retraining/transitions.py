@@ -23,8 +23,10 @@ from catwalk.retraining.events import (
     Fired,
     Found,
     Passed,
+    Replaced,
     Reset,
     Served,
+    Serving,
     TurnedOff,
     TurnedOn,
     Vanished,
@@ -39,6 +41,8 @@ Action = Literal["nothing", "ask"]
 BUDGET_SECONDS = 7 * 86_400.0
 PATIENCE_SECONDS = 86_400.0
 """How long a run may be wanted, and how long it may run, before a person is told."""
+WATCHED_SECONDS = 7 * 86_400.0
+"""How long, beyond the time that it is watched, a model that has shipped has to show whether it helps."""
 ASKING_SECONDS = 120.0
 """How long a request to Airflow may be on its way: until then nobody can say that it has not been made."""
 _KEPT = 100
@@ -188,24 +192,44 @@ def _opened(slot: SlotRecord, why: str, now: float) -> Step:
     return Step(_to(slot, "breaker", now, why=why))
 
 
+def _serving(slot: SlotRecord, event: Serving, now: float) -> Step:
+    return Step(replace(slot, waiting="", episode=_episode(slot, serving=now)))
+
+
+def _replaced(slot: SlotRecord, event: Replaced, now: float) -> Step:
+    """Whether it would have helped, nobody knows."""
+    return Step(_to(slot, "cooling", now))
+
+
 def _fired_again(slot: SlotRecord, event: Fired, now: float) -> Step:
-    """What has fired since before the judgement may need as long as its windows are to end."""
-    if event.began <= _episode(slot).judged:
+    """What has fired since before it was in service may need as long as its windows are to end."""
+    serving = _episode(slot).serving
+    if not serving or event.began <= serving:
         return Step(slot)
-    return _strike(slot, f"{event.alert} fires again although it has shipped", now)
+    return _strike(slot, f"{event.alert} fires again although it is in service", now)
 
 
 def _served(slot: SlotRecord, event: Served, now: float) -> Step:
-    enough = event.predictions >= slot.settings.watch_predictions
-    if now - slot.since < slot.settings.watch_seconds or not enough:
+    settings, episode = slot.settings, _episode(slot)
+    if now - episode.serving < settings.watch_seconds:
         return Step(replace(slot, waiting=""))
-    if event.firing:
-        return _strike(slot, "the alert fires still although it has shipped", now)
-    return Step(_to(slot, "cooling", now, strikes=0))
+    if event.predictions < settings.watch_predictions:
+        return _watched_waits(slot, Waits(f"{settings.watch_predictions:,} predictions of {episode.run_id}"), now)
+    if not event.firing:
+        return Step(_to(slot, "cooling", now, strikes=0))
+    if _watched_too_long(slot, now):
+        return _strike(slot, f"{event.firing} fires still although it is in service", now)
+    return Step(replace(slot, waiting=f"the end of {event.firing}"))
 
 
 def _watched_waits(slot: SlotRecord, event: Waits, now: float) -> Step:
+    if _watched_too_long(slot, now):
+        return Step(_to(slot, "cooling", now))
     return Step(replace(slot, waiting=event.reason))
+
+
+def _watched_too_long(slot: SlotRecord, now: float) -> bool:
+    return now - slot.since > slot.settings.watch_seconds + WATCHED_SECONDS
 
 
 def _cooled(slot: SlotRecord, event: Passed, now: float) -> Step:
@@ -239,7 +263,13 @@ _CHANGES: Mapping[State, Mapping[type, _Change]] = {
         Waits: _running_waits,
         Denied: _denied,
     },
-    "watched": {Fired: _fired_again, Served: _served, Waits: _watched_waits},
+    "watched": {
+        Fired: _fired_again,
+        Serving: _serving,
+        Served: _served,
+        Replaced: _replaced,
+        Waits: _watched_waits,
+    },
     "cooling": {Fired: _in_cooling, Passed: _cooled},
     "breaker": {Fired: _in_breaker},
 }

@@ -22,7 +22,7 @@ from tests.integration.test_dag import TASKS, pause
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 MODEL, DAG = "shapes", "shapes_on_request"
-SETTINGS = RetrainingSettings(dag_id=DAG, strikes=10)
+SETTINGS = RetrainingSettings(dag_id=DAG, strikes=10, watch_predictions=0)
 FIRING: list[dict[str, str]] = [{}, {"severity": "critical"}, {"again": "yes"}]
 """Labels by which the alerts of these tests differ."""
 VERDICTS = {"ship": "shipped", "hold": "held"}

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from catwalk.ledger.records.model import ChampionRecord
 from catwalk.ledger.records.retraining import ClaimRecord
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import run_id_of_dag_run, summary_key
@@ -132,4 +133,6 @@ def work(store: Store, model: str, run: Run, decision: str = "hold", state: str 
         error="" if decision else "train was killed",
     )
     store.put_record(summary_key(run_id), summary)
+    if decision == "ship":
+        store.put_record(f"champions/{model}.json", ChampionRecord(model, run_id, "m", 1.0, "", "", "gate", ""))
     return True

@@ -24,7 +24,7 @@ class RetrainingSettings:
     budget: int = 3
     """Runs asked for in seven sliding days."""
     watch_seconds: float = 172_800.0
-    """For how long at least a model that has shipped is watched, before the retraining counts as a success."""
+    """For how long at least a model that has shipped must be in service, before the retraining counts as a success."""
     watch_predictions: int = 1_000
     """Predictions that it must have made by then."""
     strikes: int = 2
@@ -54,6 +54,8 @@ class RequestRecord:
     run_id: str = ""
     """In the ledger; empty: not known yet."""
     judged: float = 0.0
+    serving: float = 0.0
+    """When what has shipped was first seen to make predictions; 0: not yet."""
     verdict: Verdict = ""
     reason: str = ""
     """Of the verdict, or of the end without one, in words."""

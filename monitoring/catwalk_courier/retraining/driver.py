@@ -26,7 +26,9 @@ from catwalk.retraining.events import (
     Fired,
     Found,
     Passed,
+    Replaced,
     Served,
+    Serving,
     Vanished,
     Waits,
     Withdrawn,
@@ -202,17 +204,28 @@ class Driver:
         self._airflow.is_paused(slot.settings.dag_id)  # is there such a DAG?
         return Vanished()
 
-    def _watched(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
+    def _watched(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event:
         episode, settings = _of(slot), slot.settings
-        again = [one for one in firing if one.began > episode.judged]
+        if evidence.champion(self._store, slot.model) != episode.run_id:
+            return Replaced()
+        if not episode.serving:
+            return self._serving(slot, episode)
+        again = [one for one in firing if one.began > episode.serving]
         if again:
             return again[0]
-        if time.time() - slot.since < settings.watch_seconds:
-            return None
+        if time.time() - episode.serving < settings.watch_seconds:
+            return Waits()
         if self._unheard:
             return _UNHEARD
-        served = evidence.predictions(slot.model, episode.run_id, episode.judged)
-        return Served(served, firing=bool(firing))
+        served = evidence.predictions(slot.model, episode.run_id, episode.serving)
+        return Served(served, firing[0].alert if firing else "")
+
+    def _serving(self, slot: SlotRecord, episode: RequestRecord) -> Event:
+        """Whether what has shipped is in service; where no prediction is asked for, it is so at once."""
+        needed = slot.settings.watch_predictions
+        if needed and not evidence.predictions(slot.model, episode.run_id, episode.judged):
+            return Waits(f"the first prediction of {episode.run_id}")
+        return Serving()
 
     def _cooling(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
         over = time.time() - slot.since >= slot.settings.cooldown_seconds

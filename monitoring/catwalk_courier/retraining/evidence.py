@@ -24,6 +24,12 @@ def champion_as_of(store: Store, model: str) -> str:
     return summary.as_of if summary else ""
 
 
+def champion(store: Store, model: str) -> str:
+    """The run whose model is the champion; empty: there is none."""
+    found = Champions(store).get(model)
+    return found[0].run_id if found else ""
+
+
 def begun(store: Store, model: str, episode: RequestRecord) -> str:
     """The run of the ledger that does what an episode asks for; empty: none has begun."""
     if episode.adopted:

@@ -20,7 +20,7 @@ from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import summary_key
 from catwalk.retraining import slots
 from catwalk.retraining.events import Fired, Reset, TurnedOff, TurnedOn
-from catwalk.retraining.transitions import ASKING_SECONDS
+from catwalk.retraining.transitions import ASKING_SECONDS, WATCHED_SECONDS
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store
 from catwalk_courier.retraining import driver, evidence
@@ -43,6 +43,8 @@ class World:
         self.airflow, self.now = airflow, time.time()
         self.began = self.now - 60
         self.firing, self.heard = True, True
+        self.predictions = 5_000.0
+        """Of the version that has shipped last."""
         self.lines: list[str] = []
         self.courier = self.another()
         slots.change(self.store, "churn", TurnedOn(SETTINGS, "ann"))
@@ -96,7 +98,7 @@ def world(tmp_path: Path, airflow: SmallAirflow, monkeypatch: pytest.MonkeyPatch
     made = World(tmp_path, airflow)
     clock = SimpleNamespace(time=lambda: made.now, strftime=time.strftime, gmtime=time.gmtime)
     monkeypatch.setattr(driver, "time", clock)
-    monkeypatch.setattr(evidence, "predictions", lambda *_: 5_000.0)
+    monkeypatch.setattr(evidence, "predictions", lambda *_: made.predictions)
     return made
 
 
@@ -115,11 +117,58 @@ def test_what_ships_is_watched_and_then_clears_the_strikes(world: World) -> None
     world.work("ship")
     assert world.ticks().state == "watched"
     world.firing = False
-    world.later(2 * DAY)
+    world.later(SETTINGS.watch_seconds)
     slot = world.ticks()
     assert (slot.state, slot.strikes) == ("cooling", 0)
     world.later(DAY)
     assert world.ticks().state == "idle"
+
+
+def test_what_ships_is_watched_from_its_first_predictions_on(world: World) -> None:
+    """A server that is late, and an alert that begins anew meanwhile, are not the retraining's fault."""
+    world.predictions = 0.0
+    world.ticks()
+    world.work("ship")
+    world.later(HOUR)
+    world.began = world.now  # Prometheus was started again
+    slot = world.ticks()
+    assert slot.episode and (slot.state, slot.strikes) == ("watched", 0)
+    assert slot.waiting == f"the first prediction of {slot.episode.run_id}"
+    world.later(40 * HOUR)
+    world.predictions = 5_000.0
+    assert world.ticks().waiting == ""
+    world.later(SETTINGS.watch_seconds - HOUR)
+    assert world.ticks().state == "watched"
+    world.firing = False
+    world.later(HOUR)
+    assert (world.ticks().state, world.slot.strikes) == ("cooling", 0)
+
+
+def test_what_fires_again_once_it_is_in_service_is_a_strike(world: World) -> None:
+    world.ticks()
+    world.work("ship")
+    world.ticks()
+    world.later(HOUR)
+    world.began = world.now
+    assert (world.ticks().state, world.slot.strikes) == ("cooling", 1)
+
+
+def test_what_ships_and_is_replaced_is_watched_no_more(world: World) -> None:
+    world.ticks()
+    world.work("ship")
+    world.ticks()
+    by_hand = ChampionRecord("churn", "20261124T030000Z-7f3a90c1", "m", 1.0, "", "", "ann", "")
+    world.store.put_record("champions/churn.json", by_hand)
+    assert (world.ticks().state, world.slot.strikes) == ("cooling", 0)
+
+
+def test_what_ships_and_is_never_asked_is_watched_no_more_in_the_end(world: World) -> None:
+    world.predictions = 0.0
+    world.ticks()
+    world.work("ship")
+    world.ticks()
+    world.later(SETTINGS.watch_seconds + WATCHED_SECONDS + 1)
+    assert (world.ticks().state, world.slot.strikes) == ("cooling", 0)
 
 
 def test_two_that_do_not_help_open_the_breaker_until_it_is_reset(world: World) -> None:

@@ -184,7 +184,7 @@ def test_alertmanager_has_the_last_word(world: World, tmp_path: Path) -> None:
     """It tells the courier of what fires, and what it tells of no more is withdrawn."""
     world.airflow.down = True
     waiting = world.courier("one")
-    folder = tmp_path / "alertmanager"
+    folder = tmp_path / "telling"
     folder.mkdir()
     alertmanager = Alertmanager(folder, {EVERYBODY: Channels()}, waiting.url)
     try:
