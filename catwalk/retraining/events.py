@@ -60,7 +60,7 @@ class Waits:
 
 @dataclass(frozen=True)
 class Denied:
-    """Airflow will never take the run."""
+    """Airflow won't take the run, for as long as nobody changes something."""
 
     reason: str
 

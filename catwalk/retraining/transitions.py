@@ -43,6 +43,9 @@ PATIENCE_SECONDS = 86_400.0
 """How long a run may be wanted, and how long it may run, before a person is told."""
 WATCHED_SECONDS = 7 * 86_400.0
 """How long, beyond the time that it is watched, a model that has shipped has to show whether it helps."""
+DENIED_SECONDS = 300.0
+"""How long Airflow may say no, before a person is told: a DAG can't be parsed during a deployment, and an Airflow with a
+new database has to find it first."""
 ASKING_SECONDS = 120.0
 """How long a request to Airflow may be on its way: until then nobody can say that it has not been made."""
 _KEPT = 100
@@ -106,6 +109,10 @@ def _episode(slot: SlotRecord, **changes: Any) -> RequestRecord:
     return replace(slot.episode, **changes)
 
 
+def _waiting(slot: SlotRecord, reason: str, now: float) -> SlotRecord:
+    return slot if reason == slot.waiting else replace(slot, waiting=reason, waiting_since=now)
+
+
 def _counted(slot: SlotRecord, reason: Refusal) -> SlotRecord:
     return replace(slot, refusals={**slot.refusals, reason: slot.refusals.get(reason, 0) + 1})
 
@@ -156,21 +163,24 @@ def _found(slot: SlotRecord, event: Found, now: float) -> Step:
 def _wanted_waits(slot: SlotRecord, event: Waits, now: float) -> Step:
     if now - slot.since > PATIENCE_SECONDS:
         return _opened(slot, f"the run was not to be had for a day: {event.reason}", now)
-    return Step(replace(slot, waiting=event.reason))
+    return Step(_waiting(slot, event.reason, now))
 
 
 def _running_waits(slot: SlotRecord, event: Waits, now: float) -> Step:
     if now - slot.since > PATIENCE_SECONDS:
         return _ended(slot, Ended("failed", reason=event.reason or "it has not ended within a day"), now)
-    return Step(replace(slot, waiting=event.reason))
+    return Step(_waiting(slot, event.reason, now))
 
 
 def _denied(slot: SlotRecord, event: Denied, now: float) -> Step:
-    return _opened(slot, event.reason, now)
+    waits = _waiting(slot, event.reason, now)
+    if now - waits.waiting_since > DENIED_SECONDS or now - slot.since > PATIENCE_SECONDS:
+        return _opened(slot, event.reason, now)
+    return Step(waits)
 
 
 def _vanished(slot: SlotRecord, event: Vanished, now: float) -> Step:
-    return Step(replace(slot, waiting=""), "ask")
+    return Step(slot, "ask")
 
 
 def _ended(slot: SlotRecord, event: Ended, now: float) -> Step:
@@ -193,7 +203,7 @@ def _opened(slot: SlotRecord, why: str, now: float) -> Step:
 
 
 def _serving(slot: SlotRecord, event: Serving, now: float) -> Step:
-    return Step(replace(slot, waiting="", episode=_episode(slot, serving=now)))
+    return Step(replace(_waiting(slot, "", now), episode=_episode(slot, serving=now)))
 
 
 def _replaced(slot: SlotRecord, event: Replaced, now: float) -> Step:
@@ -212,20 +222,20 @@ def _fired_again(slot: SlotRecord, event: Fired, now: float) -> Step:
 def _served(slot: SlotRecord, event: Served, now: float) -> Step:
     settings, episode = slot.settings, _episode(slot)
     if now - episode.serving < settings.watch_seconds:
-        return Step(replace(slot, waiting=""))
+        return Step(_waiting(slot, "", now))
     if event.predictions < settings.watch_predictions:
         return _watched_waits(slot, Waits(f"{settings.watch_predictions:,} predictions of {episode.run_id}"), now)
     if not event.firing:
         return Step(_to(slot, "cooling", now, strikes=0))
     if _watched_too_long(slot, now):
         return _strike(slot, f"{event.firing} fires still although it is in service", now)
-    return Step(replace(slot, waiting=f"the end of {event.firing}"))
+    return Step(_waiting(slot, f"the end of {event.firing}", now))
 
 
 def _watched_waits(slot: SlotRecord, event: Waits, now: float) -> Step:
     if _watched_too_long(slot, now):
         return Step(_to(slot, "cooling", now))
-    return Step(replace(slot, waiting=event.reason))
+    return Step(_waiting(slot, event.reason, now))
 
 
 def _watched_too_long(slot: SlotRecord, now: float) -> bool:

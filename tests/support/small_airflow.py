@@ -84,7 +84,7 @@ class SmallAirflow:
         dag_run_id = body["dag_run_id"]
         self.posts.append(dag_run_id)
         if self.answers:
-            return self.answers.pop(0), {}
+            return self.answers.pop(0), {"detail": "it has import errors"}
         if dag_run_id in self.runs:
             return 409, {"detail": "it exists"}
         run = self._add(dag_run_id, "manual", "queued", datetime.now(UTC).isoformat())

@@ -94,6 +94,8 @@ class SlotRecord:
     """Retrainings in a row that have not helped."""
     waiting: str = ""
     """What it waits for, in words; empty: for nothing that fails."""
+    waiting_since: float = 0.0
+    """Since when it waits for that."""
     why: str = ""
     """Why the breaker is open, in words."""
     refusals: dict[str, int] = field(default_factory=dict)

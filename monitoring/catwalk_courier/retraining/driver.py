@@ -41,10 +41,8 @@ from catwalk_courier.retraining.requests import Requests
 
 log = logging.getLogger("catwalk.courier")
 
-_FINAL = (400, 404, 422)
-"""Answers to a request for a run that will be the same the next time."""
-_MISSING_SECONDS = 300.0
-"""How long a DAG may be unknown, as in an Airflow that has just been started with a new database."""
+_DENIALS = (400, 404, 422)
+"""Answers that will be the same the next time, unless somebody changes something."""
 _UNHEARD = Waits("Alertmanager does not answer, so nobody knows whether the alert fires still")
 
 
@@ -145,9 +143,7 @@ class Driver:
         try:
             return looks[slot.state](slot, firing)
         except AirflowRefusedError as error:
-            told = f"{error}; is there a DAG {slot.settings.dag_id}?" if error.status == 404 else str(error)
-            is_final = error.status == 404 and slot.state == "wanted" and time.time() - slot.since > _MISSING_SECONDS
-            return Denied(told) if is_final else Waits(told)
+            return _refusal(slot, error)
         except (AirflowError, PrometheusError, DamagedError) as error:
             return Waits(str(error))
 
@@ -237,7 +233,7 @@ class Driver:
         try:
             self._airflow.start(slot.settings.dag_id, episode.dag_run_id, note)
         except AirflowRefusedError as error:
-            return Denied(str(error)) if error.status in _FINAL else Waits(str(error))
+            return _refusal(slot, error)
         except CatwalkError as error:
             return Waits(str(error))
         return None
@@ -246,6 +242,11 @@ class Driver:
 def _of(slot: SlotRecord) -> RequestRecord:
     assert slot.episode, f"the slot of {slot.model} is {slot.state} without an episode"
     return slot.episode
+
+
+def _refusal(slot: SlotRecord, error: AirflowRefusedError) -> Event:
+    told = f"{error}; is there a DAG {slot.settings.dag_id}?" if error.status == 404 else str(error)
+    return Denied(told) if error.status in _DENIALS else Waits(told)
 
 
 def _first(slot: SlotRecord, firing: Sequence[Fired]) -> Fired | None:

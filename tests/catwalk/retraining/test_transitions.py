@@ -26,6 +26,7 @@ from catwalk.retraining.events import (
 from catwalk.retraining.transitions import (
     ASKING_SECONDS,
     BUDGET_SECONDS,
+    DENIED_SECONDS,
     PATIENCE_SECONDS,
     WATCHED_SECONDS,
     Step,
@@ -185,9 +186,22 @@ def test_wanted_waits_for_a_day_opens_the_breaker() -> None:
     assert (found.state, found.why) == ("breaker", "the run was not to be had for a day: Airflow does not answer")
 
 
-def test_wanted_denied_opens_the_breaker() -> None:
-    found = after(slot("wanted"), Denied("there is no DAG churn_training")).slot
-    assert (found.state, found.why) == ("breaker", "there is no DAG churn_training")
+def test_wanted_denied_says_why_it_waits() -> None:
+    found = after(slot("wanted"), Denied("import errors"), at=NOW + 3_600).slot
+    assert (found.state, found.waiting) == ("wanted", "import errors")
+    assert after(found, Denied("import errors"), at=NOW + 3_600 + DENIED_SECONDS).slot == found
+    assert after(found, Found(ID, "run")).slot.state == "running"
+
+
+def test_wanted_denied_for_five_minutes_opens_the_breaker() -> None:
+    found = after(slot("wanted"), Denied("import errors"), at=NOW + 3_600).slot
+    opened = after(found, Asking(), Denied("import errors"), at=NOW + 3_601 + DENIED_SECONDS).slot
+    assert (opened.state, opened.why) == ("breaker", "import errors")
+
+
+def test_wanted_denied_for_other_reasons_for_a_day_opens_the_breaker() -> None:
+    found = after(slot("wanted"), Denied("import errors"), at=NOW + PATIENCE_SECONDS).slot
+    assert after(found, Denied("no DAG"), at=NOW + PATIENCE_SECONDS + 1).slot.state == "breaker"
 
 
 # running
@@ -210,8 +224,11 @@ def test_running_for_more_than_a_day_is_judged_failed() -> None:
     assert found.episode and (found.state, found.episode.verdict, found.strikes) == ("cooling", "failed", 1)
 
 
-def test_running_denied_opens_the_breaker() -> None:
-    assert after(slot("running"), Denied("there is no DAG churn_training")).slot.state == "breaker"
+def test_running_vanished_and_denied_for_five_minutes_opens_the_breaker() -> None:
+    found = after(slot("running"), Vanished(), Denied("import errors"), at=NOW + 3_600).slot
+    assert (found.state, found.waiting) == ("running", "import errors")
+    later = NOW + 3_601 + DENIED_SECONDS
+    assert after(found, Vanished(), Denied("import errors"), at=later).slot.state == "breaker"
 
 
 # judged

@@ -20,7 +20,7 @@ from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import summary_key
 from catwalk.retraining import slots
 from catwalk.retraining.events import Fired, Reset, TurnedOff, TurnedOn
-from catwalk.retraining.transitions import ASKING_SECONDS, WATCHED_SECONDS
+from catwalk.retraining.transitions import ASKING_SECONDS, DENIED_SECONDS, WATCHED_SECONDS
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store
 from catwalk_courier.retraining import driver, evidence
@@ -247,11 +247,22 @@ def test_a_request_that_may_do_better_is_made_again(world: World, status: int) -
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
-def test_a_request_that_airflow_will_never_take_opens_the_breaker(world: World, status: int) -> None:
-    world.airflow.answers = [status]
+def test_a_request_that_airflow_refuses_for_a_moment_is_made_again(world: World, status: int) -> None:
+    """As during a deployment."""
+    world.airflow.answers = [status, status]
+    assert world.ticks().state == "running"
+    assert world.airflow.posts == [ID] * 3
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_request_that_airflow_goes_on_refusing_opens_the_breaker(world: World, status: int) -> None:
+    world.airflow.answers = [status] * 100
+    assert world.ticks().state == "wanted"
+    [line] = world.lines
+    assert f"with {status} (it has import errors)" in line
+    world.later(DENIED_SECONDS + 1)
     slot = world.ticks()
-    assert (slot.state, world.airflow.posts) == ("breaker", [ID])
-    assert str(status) in slot.why
+    assert (slot.state, slot.why) == ("breaker", line)
 
 
 def test_a_dag_that_is_not_there_opens_the_breaker_once_airflow_had_time_to_find_it(world: World) -> None:
