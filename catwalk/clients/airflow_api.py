@@ -55,7 +55,7 @@ class AirflowRefusedError(AirflowError):
 
 
 def _detail(error: urllib.error.HTTPError) -> str:
-    """What Airflow says of a refusal, to go behind its status; of what is invalid, not the values, which may be secret."""
+    """What Airflow says of a refusal, to go behind its status; without invalid values, which may be secret."""
     try:
         told = json.loads(error.read(_LONGEST_DETAIL))["detail"]
         said = told if isinstance(told, str) else "; ".join(one["msg"] for one in told)

@@ -35,6 +35,11 @@ class Asking:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """Airflow has a run by the episode's id although nobody has asked for it: it remembers more than the ledger."""
+
+
+@dataclass(frozen=True)
 class Found:
     """Airflow has the run."""
 
@@ -125,6 +130,7 @@ Event = (
     Fired
     | Withdrawn
     | Asking
+    | Taken
     | Found
     | Vanished
     | Waits

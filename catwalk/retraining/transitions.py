@@ -27,6 +27,7 @@ from catwalk.retraining.events import (
     Reset,
     Served,
     Serving,
+    Taken,
     TurnedOff,
     TurnedOn,
     Vanished,
@@ -44,8 +45,8 @@ PATIENCE_SECONDS = 86_400.0
 WATCHED_SECONDS = 7 * 86_400.0
 """How long, beyond the time that it is watched, a model that has shipped has to show whether it helps."""
 DENIED_SECONDS = 300.0
-"""How long Airflow may say no, before a person is told: a DAG can't be parsed during a deployment, and an Airflow with a
-new database has to find it first."""
+"""How long Airflow may say no, before a person is told: a DAG can't be parsed during a deployment, and an Airflow with
+a new database has to find it first."""
 ASKING_SECONDS = 120.0
 """How long a request to Airflow may be on its way: until then nobody can say that it has not been made."""
 _KEPT = 100
@@ -155,6 +156,13 @@ def _asking(slot: SlotRecord, event: Asking, now: float) -> Step:
     return Step(replace(slot, episode=_episode(slot, posted=now)), "ask")
 
 
+def _taken(slot: SlotRecord, event: Taken, now: float) -> Step:
+    number = slot.number + 1
+    return Step(
+        replace(slot, number=number, episode=_episode(slot, number=number, dag_run_id=dag_run_id(slot.model, number)))
+    )
+
+
 def _found(slot: SlotRecord, event: Found, now: float) -> Step:
     started = _episode(slot, dag_run_id=event.dag_run_id, run_id=event.run_id, adopted=event.adopted, started=now)
     return Step(_to(slot, "running", now, episode=started))
@@ -262,6 +270,7 @@ _CHANGES: Mapping[State, Mapping[type, _Change]] = {
         Fired: _attached,
         Withdrawn: _withdrawn,
         Asking: _asking,
+        Taken: _taken,
         Found: _found,
         Waits: _wanted_waits,
         Denied: _denied,

@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from catwalk.clients.airflow_api import AirflowError, AirflowRefusedError
 from catwalk.clients.prometheus import PrometheusError
-from catwalk.errors import CatwalkError, DamagedError, PreconditionFailedError
+from catwalk.errors import CatwalkError, DamagedError, PreconditionFailedError, StoreError
 from catwalk.ledger.records.retraining import RequestRecord, SlotRecord
+from catwalk.ledger.validation import fault
 from catwalk.retraining import slots
 from catwalk.retraining.events import (
     Asking,
@@ -29,6 +30,7 @@ from catwalk.retraining.events import (
     Replaced,
     Served,
     Serving,
+    Taken,
     Vanished,
     Waits,
     Withdrawn,
@@ -74,20 +76,24 @@ class Driver:
         """Looks at every slot; returns whether one has moved, so that there may be more to do at once.
 
         Raises:
-            StoreError: the ledger does not answer.
+            StoreError: the ledger does not answer, for one model at least; the others had their look.
             AlertmanagerError: nobody knows what fires; what does not depend on that has been done.
         """
         requests = self._requests()
         self._unheard = requests.error
         self._read()
-        moved = False
+        moved, errors = False, list[CatwalkError]()
         for model in {*self.slots, *requests.firing} - self._damaged:
             try:
                 moved |= self._advance(self.slots.get(model, SlotRecord(model)), requests.firing.get(model, ()))
             except PreconditionFailedError:
                 moved = True  # another courier was first, or a person: look again
+            except StoreError as error:
+                errors.append(error)
         if self._unheard and self.slots:
-            raise self._unheard
+            errors.append(self._unheard)
+        if errors:
+            raise errors[0]
         return moved
 
     def _read(self) -> None:
@@ -97,7 +103,7 @@ class Driver:
         for model in [model for model, etag in known.items() if self._etags.get(model) != etag]:
             self._forget(model)
             try:
-                found = slots.find(self._store, model)
+                found = _valid(slots.find(self._store, model))
             except DamagedError as error:
                 self._etags[model] = known[model]
                 self._damaged.add(model)
@@ -162,7 +168,7 @@ class Driver:
         episode, dag_id = _of(slot), slot.settings.dag_id
         found = self._airflow.find(dag_id, episode.dag_run_id)
         if found:
-            return Found(found.dag_run_id, found.run_id)
+            return Found(found.dag_run_id, found.run_id) if episode.posted else Taken()
         asked = time.time() - episode.posted < ASKING_SECONDS
         unwanted = self._unwanted(slot, firing)
         if unwanted:
@@ -237,6 +243,17 @@ class Driver:
         except CatwalkError as error:
             return Waits(str(error))
         return None
+
+
+def _valid(found: tuple[SlotRecord, str] | None) -> tuple[SlotRecord, str] | None:
+    """
+    Raises:
+        DamagedError: a value is not one that this version knows.
+    """
+    wrong = fault(found[0]) if found else ""
+    if wrong:
+        raise DamagedError(f"the record of its slot can't be used: {wrong}; has a newer courier written it?")
+    return found
 
 
 def _of(slot: SlotRecord) -> RequestRecord:

@@ -17,6 +17,7 @@ from catwalk.retraining.events import (
     Reset,
     Served,
     Serving,
+    Taken,
     TurnedOff,
     TurnedOn,
     Vanished,
@@ -141,6 +142,12 @@ def test_wanted_asking_asks() -> None:
     found = after(slot("wanted"), Asking())
     assert (found.slot.state, found.action) == ("wanted", "ask")
     assert found.slot.episode and found.slot.episode.posted == NOW
+
+
+def test_wanted_taken_has_the_next_number() -> None:
+    found = after(slot("wanted"), Taken()).slot
+    assert (found.state, found.number, found.since, found.history) == ("wanted", 2, NOW, [])
+    assert found.episode == RequestRecord(2, "catwalk__churn__e2", "ServiceInputDrifted", NOW - 60, NOW, "f1")
 
 
 def test_wanted_found_becomes_running_and_is_debited() -> None:

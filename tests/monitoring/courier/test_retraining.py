@@ -14,6 +14,8 @@ import pytest
 
 from catwalk.clients import airflow_api
 from catwalk.clients.alertmanager import AlertmanagerError
+from catwalk.codec import to_json
+from catwalk.errors import StoreError
 from catwalk.ledger.records.model import ChampionRecord
 from catwalk.ledger.records.retraining import RetrainingSettings, SlotRecord
 from catwalk.ledger.records.summary import SummaryRecord
@@ -43,6 +45,8 @@ class World:
         self.airflow, self.now = airflow, time.time()
         self.began = self.now - 60
         self.firing, self.heard = True, True
+        self.others: list[str] = []
+        """Models for which it fires as well."""
         self.predictions = 5_000.0
         """Of the version that has shipped last."""
         self.lines: list[str] = []
@@ -61,7 +65,8 @@ class World:
         if not self.heard:
             return Requests(error=AlertmanagerError("Alertmanager does not answer"))
         fired = [Fired("ServiceInputDrifted", "f1", self.began)] if self.firing else []
-        return Requests({"churn": fired} if fired else {})
+        others = {model: [Fired("ServiceInputDrifted", model, self.began)] for model in self.others}
+        return Requests({**({"churn": fired} if fired else {}), **others})
 
     def ticks(self, number: int = 8) -> SlotRecord:
         """So many looks of the courier."""
@@ -280,6 +285,16 @@ def test_a_database_restored_to_before_the_request_is_asked_again_for_the_same_i
     assert (world.airflow.posts, list(world.airflow.runs)) == ([ID, ID], [ID])
 
 
+def test_an_airflow_that_remembers_more_than_the_ledger_gets_the_next_number(world: World) -> None:
+    """The ledger was restored, or made anew: the run by the first number is an old one."""
+    for number in (1, 2):
+        world.airflow.arrives(f"catwalk__churn__e{number}")
+        world.airflow.runs[f"catwalk__churn__e{number}"]["state"] = "success"
+    slot = world.ticks()
+    assert (slot.state, slot.number, slot.strikes) == ("running", 3, 0)
+    assert world.airflow.posts == ["catwalk__churn__e3"]
+
+
 def test_a_run_that_had_begun_before_the_restore_is_followed_in_the_ledger(world: World) -> None:
     world.ticks()
     before = dict(world.airflow.runs[ID])
@@ -423,6 +438,37 @@ def test_todays_data_has_been_learnt_from_until_tomorrow(world: World) -> None:
     assert (slot.refusals, world.airflow.posts) == ({"no_newer_data": 1}, [])
     world.store.put_record(summary_key(champion.run_id), replace(summary, as_of="2026-01-01"))
     assert world.ticks().state == "running"
+
+
+def test_a_slot_with_a_word_of_a_newer_version_costs_its_own_model_alone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    newer = to_json(SlotRecord("other", SETTINGS, "idle")).replace(b'"idle"', b'"paused"')
+    world.store.put("retraining/other.json", newer)
+    with caplog.at_level(logging.ERROR):
+        assert world.ticks().state == "running"
+    [line] = caplog.messages
+    assert "state has a value of the wrong type; has a newer courier written it?" in line
+
+
+def test_a_ledger_that_does_not_answer_for_one_model_costs_that_model_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = slots.keep
+
+    def denied(store: Store, slot: SlotRecord, etag: str | None) -> str:
+        if slot.model == "bookings":
+            raise StoreError("AccessDenied: retraining/bookings.json")
+        return keep(store, slot, etag)
+
+    slots.change(world.store, "bookings", TurnedOn(SETTINGS, "ann"))
+    monkeypatch.setattr(slots, "keep", denied)
+    world.others = ["bookings", "zebra"]
+    for _ in range(8):
+        with pytest.raises(StoreError, match="AccessDenied"):
+            world.courier.tick()
+    assert world.slot.state == "running"
+    assert slots.slot(world.store, "zebra"), "its alert was refused, since nobody has turned it on"
 
 
 def test_a_damaged_slot_costs_its_own_model_alone(world: World, caplog: pytest.LogCaptureFixture) -> None:
