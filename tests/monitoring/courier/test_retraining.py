@@ -440,6 +440,14 @@ def test_todays_data_has_been_learnt_from_until_tomorrow(world: World) -> None:
     assert world.ticks().state == "running"
 
 
+@pytest.mark.parametrize("damaged", ["champions/churn.json", summary_key("20261123T030000Z-7f3a90c1")])
+def test_of_a_champion_that_can_not_be_read_the_gate_decides(world: World, damaged: str) -> None:
+    champion = ChampionRecord("churn", "20261123T030000Z-7f3a90c1", "m", 1.0, "", "", "gate", "")
+    world.store.put_record("champions/churn.json", champion)
+    world.store.put(damaged, b"{")
+    assert world.ticks().state == "running"
+
+
 def test_a_slot_with_a_word_of_a_newer_version_costs_its_own_model_alone(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
