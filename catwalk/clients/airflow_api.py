@@ -22,6 +22,8 @@ TAG = "catwalk"
 CHAMPION_ASSET = "catwalk_champion"
 """Gets an event when any model goes into service; goes on for one release beside the assets of the models."""
 _TIMEOUT = 30.0
+_LONGEST_DETAIL = 2_000
+"""Bytes of an answer that says why."""
 _PAUSES = (0.5, 1.0, 2.0)
 """Seconds between tries of a GET that failed inside Airflow: its SQLite is locked now and then when it is busy."""
 
@@ -50,6 +52,16 @@ class AirflowRefusedError(AirflowError):
         super().__init__(message)
         self.status = status
         """Of the answer, 4xx."""
+
+
+def _detail(error: urllib.error.HTTPError) -> str:
+    """What Airflow says of a refusal, to go behind its status; without invalid values, which may be secret."""
+    try:
+        told = json.loads(error.read(_LONGEST_DETAIL))["detail"]
+        said = told if isinstance(told, str) else "; ".join(one["msg"] for one in told)
+    except (OSError, ValueError, HTTPException, KeyError, TypeError):
+        return ""
+    return f" ({' '.join(said.split())})" if said else ""
 
 
 @dataclass
@@ -105,7 +117,7 @@ class AirflowApi:
                     f"Airflow at {self.url} answers {path} with {error.code}; see its log"
                 ) from error
             remedy = "; correct CATWALK_AIRFLOW_USER and CATWALK_AIRFLOW_PASSWORD" if error.code in (401, 403) else ""
-            told = f"Airflow at {self.url} answers {path} with {error.code}{remedy}"
+            told = f"Airflow at {self.url} answers {path} with {error.code}{_detail(error)}{remedy}"
             raise AirflowRefusedError(told, error.code) from error
         except (OSError, ValueError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error

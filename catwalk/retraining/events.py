@@ -35,6 +35,11 @@ class Asking:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """Airflow has a run by the episode's id although nobody has asked for it: it remembers more than the ledger."""
+
+
+@dataclass(frozen=True)
 class Found:
     """Airflow has the run."""
 
@@ -60,7 +65,7 @@ class Waits:
 
 @dataclass(frozen=True)
 class Denied:
-    """Airflow will never take the run."""
+    """Airflow won't take the run, for as long as nobody changes something."""
 
     reason: str
 
@@ -75,13 +80,23 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Serving:
+    """The model that has shipped makes its first predictions."""
+
+
+@dataclass(frozen=True)
 class Served:
     """How the model that has shipped is doing."""
 
     predictions: float
-    """Since the judgement."""
-    firing: bool
-    """An alert that asks for a retraining fires."""
+    """Since the first ones."""
+    firing: str
+    """The alert that asks for a retraining still; empty: none does."""
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """Another version of the model is the champion."""
 
 
 @dataclass(frozen=True)
@@ -115,12 +130,15 @@ Event = (
     Fired
     | Withdrawn
     | Asking
+    | Taken
     | Found
     | Vanished
     | Waits
     | Denied
     | Ended
+    | Serving
     | Served
+    | Replaced
     | Passed
     | TurnedOn
     | TurnedOff

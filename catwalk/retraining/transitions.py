@@ -23,8 +23,11 @@ from catwalk.retraining.events import (
     Fired,
     Found,
     Passed,
+    Replaced,
     Reset,
     Served,
+    Serving,
+    Taken,
     TurnedOff,
     TurnedOn,
     Vanished,
@@ -39,6 +42,11 @@ Action = Literal["nothing", "ask"]
 BUDGET_SECONDS = 7 * 86_400.0
 PATIENCE_SECONDS = 86_400.0
 """How long a run may be wanted, and how long it may run, before a person is told."""
+WATCHED_SECONDS = 7 * 86_400.0
+"""How long, beyond the time that it is watched, a model that has shipped has to show whether it helps."""
+DENIED_SECONDS = 300.0
+"""How long Airflow may say no, before a person is told: a DAG can't be parsed during a deployment, and an Airflow with
+a new database has to find it first."""
 ASKING_SECONDS = 120.0
 """How long a request to Airflow may be on its way: until then nobody can say that it has not been made."""
 _KEPT = 100
@@ -102,6 +110,10 @@ def _episode(slot: SlotRecord, **changes: Any) -> RequestRecord:
     return replace(slot.episode, **changes)
 
 
+def _waiting(slot: SlotRecord, reason: str, now: float) -> SlotRecord:
+    return slot if reason == slot.waiting else replace(slot, waiting=reason, waiting_since=now)
+
+
 def _counted(slot: SlotRecord, reason: Refusal) -> SlotRecord:
     return replace(slot, refusals={**slot.refusals, reason: slot.refusals.get(reason, 0) + 1})
 
@@ -144,6 +156,13 @@ def _asking(slot: SlotRecord, event: Asking, now: float) -> Step:
     return Step(replace(slot, episode=_episode(slot, posted=now)), "ask")
 
 
+def _taken(slot: SlotRecord, event: Taken, now: float) -> Step:
+    number = slot.number + 1
+    return Step(
+        replace(slot, number=number, episode=_episode(slot, number=number, dag_run_id=dag_run_id(slot.model, number)))
+    )
+
+
 def _found(slot: SlotRecord, event: Found, now: float) -> Step:
     started = _episode(slot, dag_run_id=event.dag_run_id, run_id=event.run_id, adopted=event.adopted, started=now)
     return Step(_to(slot, "running", now, episode=started))
@@ -152,21 +171,24 @@ def _found(slot: SlotRecord, event: Found, now: float) -> Step:
 def _wanted_waits(slot: SlotRecord, event: Waits, now: float) -> Step:
     if now - slot.since > PATIENCE_SECONDS:
         return _opened(slot, f"the run was not to be had for a day: {event.reason}", now)
-    return Step(replace(slot, waiting=event.reason))
+    return Step(_waiting(slot, event.reason, now))
 
 
 def _running_waits(slot: SlotRecord, event: Waits, now: float) -> Step:
     if now - slot.since > PATIENCE_SECONDS:
         return _ended(slot, Ended("failed", reason=event.reason or "it has not ended within a day"), now)
-    return Step(replace(slot, waiting=event.reason))
+    return Step(_waiting(slot, event.reason, now))
 
 
 def _denied(slot: SlotRecord, event: Denied, now: float) -> Step:
-    return _opened(slot, event.reason, now)
+    waits = _waiting(slot, event.reason, now)
+    if now - waits.waiting_since > DENIED_SECONDS or now - slot.since > PATIENCE_SECONDS:
+        return _opened(slot, event.reason, now)
+    return Step(waits)
 
 
 def _vanished(slot: SlotRecord, event: Vanished, now: float) -> Step:
-    return Step(replace(slot, waiting=""), "ask")
+    return Step(slot, "ask")
 
 
 def _ended(slot: SlotRecord, event: Ended, now: float) -> Step:
@@ -188,24 +210,44 @@ def _opened(slot: SlotRecord, why: str, now: float) -> Step:
     return Step(_to(slot, "breaker", now, why=why))
 
 
+def _serving(slot: SlotRecord, event: Serving, now: float) -> Step:
+    return Step(replace(_waiting(slot, "", now), episode=_episode(slot, serving=now)))
+
+
+def _replaced(slot: SlotRecord, event: Replaced, now: float) -> Step:
+    """Whether it would have helped, nobody knows."""
+    return Step(_to(slot, "cooling", now))
+
+
 def _fired_again(slot: SlotRecord, event: Fired, now: float) -> Step:
-    """What has fired since before the judgement may need as long as its windows are to end."""
-    if event.began <= _episode(slot).judged:
+    """What has fired since before it was in service may need as long as its windows are to end."""
+    serving = _episode(slot).serving
+    if not serving or event.began <= serving:
         return Step(slot)
-    return _strike(slot, f"{event.alert} fires again although it has shipped", now)
+    return _strike(slot, f"{event.alert} fires again although it is in service", now)
 
 
 def _served(slot: SlotRecord, event: Served, now: float) -> Step:
-    enough = event.predictions >= slot.settings.watch_predictions
-    if now - slot.since < slot.settings.watch_seconds or not enough:
-        return Step(replace(slot, waiting=""))
-    if event.firing:
-        return _strike(slot, "the alert fires still although it has shipped", now)
-    return Step(_to(slot, "cooling", now, strikes=0))
+    settings, episode = slot.settings, _episode(slot)
+    if now - episode.serving < settings.watch_seconds:
+        return Step(_waiting(slot, "", now))
+    if event.predictions < settings.watch_predictions:
+        return _watched_waits(slot, Waits(f"{settings.watch_predictions:,} predictions of {episode.run_id}"), now)
+    if not event.firing:
+        return Step(_to(slot, "cooling", now, strikes=0))
+    if _watched_too_long(slot, now):
+        return _strike(slot, f"{event.firing} fires still although it is in service", now)
+    return Step(_waiting(slot, f"the end of {event.firing}", now))
 
 
 def _watched_waits(slot: SlotRecord, event: Waits, now: float) -> Step:
-    return Step(replace(slot, waiting=event.reason))
+    if _watched_too_long(slot, now):
+        return Step(_to(slot, "cooling", now))
+    return Step(_waiting(slot, event.reason, now))
+
+
+def _watched_too_long(slot: SlotRecord, now: float) -> bool:
+    return now - slot.since > slot.settings.watch_seconds + WATCHED_SECONDS
 
 
 def _cooled(slot: SlotRecord, event: Passed, now: float) -> Step:
@@ -228,6 +270,7 @@ _CHANGES: Mapping[State, Mapping[type, _Change]] = {
         Fired: _attached,
         Withdrawn: _withdrawn,
         Asking: _asking,
+        Taken: _taken,
         Found: _found,
         Waits: _wanted_waits,
         Denied: _denied,
@@ -239,7 +282,13 @@ _CHANGES: Mapping[State, Mapping[type, _Change]] = {
         Waits: _running_waits,
         Denied: _denied,
     },
-    "watched": {Fired: _fired_again, Served: _served, Waits: _watched_waits},
+    "watched": {
+        Fired: _fired_again,
+        Serving: _serving,
+        Served: _served,
+        Replaced: _replaced,
+        Waits: _watched_waits,
+    },
     "cooling": {Fired: _in_cooling, Passed: _cooled},
     "breaker": {Fired: _in_breaker},
 }

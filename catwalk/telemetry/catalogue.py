@@ -593,7 +593,7 @@ RETRAINING_WAITING = Metric(
     "catwalk_retraining_waiting",
     "courier",
     "gauge",
-    "1 while a model's retraining on request waits for a part that does not answer.",
+    "1 while a model's retraining on request waits: for a part, or for predictions of what has shipped.",
     ("model",),
 )
 RETRAINING_REFUSALS = Metric(

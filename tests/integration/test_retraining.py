@@ -22,7 +22,7 @@ from tests.integration.test_dag import TASKS, pause
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 MODEL, DAG = "shapes", "shapes_on_request"
-SETTINGS = RetrainingSettings(dag_id=DAG, strikes=10)
+SETTINGS = RetrainingSettings(dag_id=DAG, strikes=10, watch_predictions=0)
 FIRING: list[dict[str, str]] = [{}, {"severity": "critical"}, {"again": "yes"}]
 """Labels by which the alerts of these tests differ."""
 VERDICTS = {"ship": "shipped", "hold": "held"}
@@ -146,7 +146,7 @@ def test_a_paused_dag_is_refused_and_a_run_that_airflow_has_lost_is_asked_for_ag
     wait_until(lambda: slot(stack).state == "running" and slot(stack).number == 2, "Airflow has the second run", 120)
     stack.airflow("DELETE", f"dags/{DAG}/dagRuns/catwalk__shapes__e2")
     found = judged(stack, 2)
-    assert of_episodes(stack) == ["catwalk__shapes__e1", "catwalk__shapes__e2"]
+    assert of_episodes(stack).count(found.dag_run_id) == 1, "a further one may follow, since the alert still fires"
     claim = claimed(stack.ledger.store, MODEL, 2)
     assert claim and claim.run_id == found.run_id
     dag_run_of(stack, found).wait("success")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from catwalk.ledger.records.model import ChampionRecord
 from catwalk.ledger.records.retraining import ClaimRecord
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import run_id_of_dag_run, summary_key
@@ -83,7 +84,7 @@ class SmallAirflow:
         dag_run_id = body["dag_run_id"]
         self.posts.append(dag_run_id)
         if self.answers:
-            return self.answers.pop(0), {}
+            return self.answers.pop(0), {"detail": "it has import errors"}
         if dag_run_id in self.runs:
             return 409, {"detail": "it exists"}
         run = self._add(dag_run_id, "manual", "queued", datetime.now(UTC).isoformat())
@@ -132,4 +133,6 @@ def work(store: Store, model: str, run: Run, decision: str = "hold", state: str 
         error="" if decision else "train was killed",
     )
     store.put_record(summary_key(run_id), summary)
+    if decision == "ship":
+        store.put_record(f"champions/{model}.json", ChampionRecord(model, run_id, "m", 1.0, "", "", "gate", ""))
     return True

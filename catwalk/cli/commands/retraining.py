@@ -31,7 +31,7 @@ Cooldown = Annotated[
     str, typer.Option(help="From a judgement until the next request, such as 24h.", show_default=False)
 ]
 Budget = Annotated[int | None, typer.Option(min=1, max=100, help="Runs in seven days.", show_default=False)]
-Watch = Annotated[str, typer.Option(help="For how long what has shipped is watched, such as 72h.", show_default=False)]
+Watch = Annotated[str, typer.Option(help="For how long what has shipped is watched, such as 48h.", show_default=False)]
 Predictions = Annotated[int | None, typer.Option(min=0, help="That it must have made by then.", show_default=False)]
 Strikes = Annotated[
     int | None,

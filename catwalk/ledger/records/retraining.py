@@ -23,9 +23,8 @@ class RetrainingSettings:
     """After the judgement on a retraining, before the next one."""
     budget: int = 3
     """Runs asked for in seven sliding days."""
-    watch_seconds: float = 259_200.0
-    """For how long at least a model that has shipped is watched, before the retraining counts as a success. By what the
-    version before was asked, ServiceInputDrifted may fire for two days and an hour after the swap."""
+    watch_seconds: float = 172_800.0
+    """For how long at least a model that has shipped must be in service, before the retraining counts as a success."""
     watch_predictions: int = 1_000
     """Predictions that it must have made by then."""
     strikes: int = 2
@@ -55,6 +54,8 @@ class RequestRecord:
     run_id: str = ""
     """In the ledger; empty: not known yet."""
     judged: float = 0.0
+    serving: float = 0.0
+    """When what has shipped was first seen to make predictions; 0: not yet."""
     verdict: Verdict = ""
     reason: str = ""
     """Of the verdict, or of the end without one, in words."""
@@ -93,6 +94,8 @@ class SlotRecord:
     """Retrainings in a row that have not helped."""
     waiting: str = ""
     """What it waits for, in words; empty: for nothing that fails."""
+    waiting_since: float = 0.0
+    """Since when it waits for that."""
     why: str = ""
     """Why the breaker is open, in words."""
     refusals: dict[str, int] = field(default_factory=dict)

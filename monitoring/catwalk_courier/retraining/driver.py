@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from catwalk.clients.airflow_api import AirflowError, AirflowRefusedError
 from catwalk.clients.prometheus import PrometheusError
-from catwalk.errors import CatwalkError, DamagedError, PreconditionFailedError
+from catwalk.errors import CatwalkError, DamagedError, PreconditionFailedError, StoreError
 from catwalk.ledger.records.retraining import RequestRecord, SlotRecord
+from catwalk.ledger.validation import fault
 from catwalk.retraining import slots
 from catwalk.retraining.events import (
     Asking,
@@ -26,7 +27,10 @@ from catwalk.retraining.events import (
     Fired,
     Found,
     Passed,
+    Replaced,
     Served,
+    Serving,
+    Taken,
     Vanished,
     Waits,
     Withdrawn,
@@ -39,10 +43,8 @@ from catwalk_courier.retraining.requests import Requests
 
 log = logging.getLogger("catwalk.courier")
 
-_FINAL = (400, 404, 422)
-"""Answers to a request for a run that will be the same the next time."""
-_MISSING_SECONDS = 300.0
-"""How long a DAG may be unknown, as in an Airflow that has just been started with a new database."""
+_DENIALS = (400, 404, 422)
+"""Answers that will be the same the next time, unless somebody changes something."""
 _UNHEARD = Waits("Alertmanager does not answer, so nobody knows whether the alert fires still")
 
 
@@ -67,24 +69,31 @@ class Driver:
         """As they were at the last look."""
         self._etags: dict[str, str] = {}
         self._damaged: set[str] = set()
-        self._complete = True
+        self._unheard: CatwalkError | None = None
         self._store, self._airflow, self._requests, self._tell = store, airflow, requests, tell
 
     def tick(self) -> bool:
         """Looks at every slot; returns whether one has moved, so that there may be more to do at once.
 
         Raises:
-            StoreError: the ledger does not answer.
+            StoreError: the ledger does not answer, for one model at least; the others had their look.
+            AlertmanagerError: nobody knows what fires; what does not depend on that has been done.
         """
         requests = self._requests()
-        self._complete = requests.complete
+        self._unheard = requests.error
         self._read()
-        moved = False
+        moved, errors = False, list[CatwalkError]()
         for model in {*self.slots, *requests.firing} - self._damaged:
             try:
                 moved |= self._advance(self.slots.get(model, SlotRecord(model)), requests.firing.get(model, ()))
             except PreconditionFailedError:
                 moved = True  # another courier was first, or a person: look again
+            except StoreError as error:
+                errors.append(error)
+        if self._unheard and self.slots:
+            errors.append(self._unheard)
+        if errors:
+            raise errors[0]
         return moved
 
     def _read(self) -> None:
@@ -94,7 +103,7 @@ class Driver:
         for model in [model for model, etag in known.items() if self._etags.get(model) != etag]:
             self._forget(model)
             try:
-                found = slots.find(self._store, model)
+                found = _valid(slots.find(self._store, model))
             except DamagedError as error:
                 self._etags[model] = known[model]
                 self._damaged.add(model)
@@ -140,9 +149,7 @@ class Driver:
         try:
             return looks[slot.state](slot, firing)
         except AirflowRefusedError as error:
-            told = f"{error}; is there a DAG {slot.settings.dag_id}?" if error.status == 404 else str(error)
-            is_final = error.status == 404 and slot.state == "wanted" and time.time() - slot.since > _MISSING_SECONDS
-            return Denied(told) if is_final else Waits(told)
+            return _refusal(slot, error)
         except (AirflowError, PrometheusError, DamagedError) as error:
             return Waits(str(error))
 
@@ -161,7 +168,7 @@ class Driver:
         episode, dag_id = _of(slot), slot.settings.dag_id
         found = self._airflow.find(dag_id, episode.dag_run_id)
         if found:
-            return Found(found.dag_run_id, found.run_id)
+            return Found(found.dag_run_id, found.run_id) if episode.posted else Taken()
         asked = time.time() - episode.posted < ASKING_SECONDS
         unwanted = self._unwanted(slot, firing)
         if unwanted:
@@ -177,7 +184,7 @@ class Driver:
         if not slot.settings.on:
             return Withdrawn("off")
         if not firing:
-            return Withdrawn("resolved_first") if self._complete else _UNHEARD
+            return _UNHEARD if self._unheard else Withdrawn("resolved_first")
         return Withdrawn("paused") if self._airflow.is_paused(slot.settings.dag_id) else None
 
     def _running(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
@@ -199,17 +206,28 @@ class Driver:
         self._airflow.is_paused(slot.settings.dag_id)  # is there such a DAG?
         return Vanished()
 
-    def _watched(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
+    def _watched(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event:
         episode, settings = _of(slot), slot.settings
-        again = [one for one in firing if one.began > episode.judged]
+        if evidence.champion(self._store, slot.model) != episode.run_id:
+            return Replaced()
+        if not episode.serving:
+            return self._serving(slot, episode)
+        again = [one for one in firing if one.began > episode.serving]
         if again:
             return again[0]
-        if time.time() - slot.since < settings.watch_seconds:
-            return None
-        if not firing and not self._complete:
+        if time.time() - episode.serving < settings.watch_seconds:
+            return Waits()
+        if self._unheard:
             return _UNHEARD
-        served = evidence.predictions(slot.model, episode.run_id, episode.judged)
-        return Served(served, firing=bool(firing))
+        served = evidence.predictions(slot.model, episode.run_id, episode.serving)
+        return Served(served, firing[0].alert if firing else "")
+
+    def _serving(self, slot: SlotRecord, episode: RequestRecord) -> Event:
+        """Whether what has shipped is in service; where no prediction is asked for, it is so at once."""
+        needed = slot.settings.watch_predictions
+        if needed and not evidence.predictions(slot.model, episode.run_id, episode.judged):
+            return Waits(f"the first prediction of {episode.run_id}")
+        return Serving()
 
     def _cooling(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
         over = time.time() - slot.since >= slot.settings.cooldown_seconds
@@ -221,15 +239,31 @@ class Driver:
         try:
             self._airflow.start(slot.settings.dag_id, episode.dag_run_id, note)
         except AirflowRefusedError as error:
-            return Denied(str(error)) if error.status in _FINAL else Waits(str(error))
+            return _refusal(slot, error)
         except CatwalkError as error:
             return Waits(str(error))
         return None
 
 
+def _valid(found: tuple[SlotRecord, str] | None) -> tuple[SlotRecord, str] | None:
+    """
+    Raises:
+        DamagedError: a value is not one that this version knows.
+    """
+    wrong = fault(found[0]) if found else ""
+    if wrong:
+        raise DamagedError(f"the record of its slot can't be used: {wrong}; has a newer courier written it?")
+    return found
+
+
 def _of(slot: SlotRecord) -> RequestRecord:
     assert slot.episode, f"the slot of {slot.model} is {slot.state} without an episode"
     return slot.episode
+
+
+def _refusal(slot: SlotRecord, error: AirflowRefusedError) -> Event:
+    told = f"{error}; is there a DAG {slot.settings.dag_id}?" if error.status == 404 else str(error)
+    return Denied(told) if error.status in _DENIALS else Waits(told)
 
 
 def _first(slot: SlotRecord, firing: Sequence[Fired]) -> Fired | None:

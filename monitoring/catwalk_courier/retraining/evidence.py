@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 
 from catwalk.clients import prometheus
-from catwalk.errors import NotFoundError
+from catwalk.errors import DamagedError, NotFoundError
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records.retraining import RequestRecord
 from catwalk.ledger.records.summary import SummaryRecord
@@ -18,10 +18,18 @@ from catwalk.storage.store import Store
 
 
 def champion_as_of(store: Store, model: str) -> str:
-    """The day up to which the champion's data was known; empty: there is none, or it does not say."""
+    """The day up to which the champion's data was known; empty: there is none, or no record of it that can be read."""
+    with suppress(DamagedError):
+        run_id = champion(store, model)
+        summary = Run(store, run_id).summary() if run_id else None
+        return summary.as_of if summary else ""
+    return ""
+
+
+def champion(store: Store, model: str) -> str:
+    """The run whose model is the champion; empty: there is none."""
     found = Champions(store).get(model)
-    summary = Run(store, found[0].run_id).summary() if found else None
-    return summary.as_of if summary else ""
+    return found[0].run_id if found else ""
 
 
 def begun(store: Store, model: str, episode: RequestRecord) -> str:

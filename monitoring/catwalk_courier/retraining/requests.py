@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from catwalk.clients import alertmanager
-from catwalk.clients.episodes import LINK_LABELS, Notification, unix_time
+from catwalk.clients.episodes import LINK_LABELS, unix_time
 from catwalk.environment.parts import part_url
-from catwalk.errors import ConfigError
+from catwalk.errors import CatwalkError, ConfigError
 from catwalk.ledger import model_names
 from catwalk.retraining.events import Fired
 
@@ -23,20 +23,19 @@ class Requests:
 
     firing: Mapping[str, list[Fired]] = field(default_factory=dict)
     """Model → the alerts that fire for it, the oldest first."""
-    complete: bool = True
-    """What is not there has ended; else it may fire all the same."""
+    error: CatwalkError | None = None
+    """Why nobody knows what fires; None: what is not there has ended."""
 
 
-def asking(unresolved: Iterable[Notification]) -> Requests:
-    """What Alertmanager says; where it does not answer, what it has told the courier.
+def asking() -> Requests:
+    """What Alertmanager says. What it has told the courier before may have ended since, or be silenced.
 
     An alert that is silenced or inhibited asks for nothing.
     """
     try:
         active = alertmanager.active_alerts(part_url("alertmanager"))
-    except alertmanager.AlertmanagerError:
-        told = [(one.alert.labels, one.began) for one in unresolved]
-        return Requests(_by_model(told), complete=False)
+    except alertmanager.AlertmanagerError as error:
+        return Requests(error=error)
     return Requests(_by_model((one.labels, unix_time(one.started)) for one in active if one.state == "active"))
 
 

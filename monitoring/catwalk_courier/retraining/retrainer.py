@@ -31,12 +31,12 @@ class Retrainer:
     def __init__(self, journal: Store, ledger: Ledger, seconds: float, annotates: bool) -> None:
         """
         Args:
-            journal: which alerts fire.
+            journal: where annotations wait.
             ledger: where the slots are.
             seconds: between two looks.
             annotates: Grafana is told.
         """
-        self._driver = Driver(ledger, Airflow(), lambda: asking(journal.unresolved()), self._tell)
+        self._driver = Driver(ledger, Airflow(), asking, self._tell)
         self._journal, self._seconds, self._annotates = journal, seconds, annotates
         self._stopped, self._news = threading.Event(), threading.Event()
         self._failing = ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from catwalk.assets.drift_windows import USUAL
 from catwalk.ledger.records.retraining import RequestRecord, RetrainingSettings, SlotRecord, State
 from catwalk.retraining.events import (
     Asking,
@@ -14,20 +13,34 @@ from catwalk.retraining.events import (
     Fired,
     Found,
     Passed,
+    Replaced,
     Reset,
     Served,
+    Serving,
+    Taken,
     TurnedOff,
     TurnedOn,
     Vanished,
     Waits,
     Withdrawn,
 )
-from catwalk.retraining.transitions import ASKING_SECONDS, BUDGET_SECONDS, PATIENCE_SECONDS, Step, budget_left, step
+from catwalk.retraining.transitions import (
+    ASKING_SECONDS,
+    BUDGET_SECONDS,
+    DENIED_SECONDS,
+    PATIENCE_SECONDS,
+    WATCHED_SECONDS,
+    Step,
+    budget_left,
+    step,
+)
 
 NOW = 1_796_000_000.0
 """2026-11-30T00:53:20Z"""
 DAY = 86_400.0
+SERVING = NOW + 3_600
 SETTINGS = RetrainingSettings(on=True, dag_id="churn_training", budget=2)
+WATCH = SETTINGS.watch_seconds
 FIRED = Fired("ServiceInputDrifted", "f1", NOW - 60)
 ID = "catwalk__churn__e1"
 
@@ -131,6 +144,12 @@ def test_wanted_asking_asks() -> None:
     assert found.slot.episode and found.slot.episode.posted == NOW
 
 
+def test_wanted_taken_has_the_next_number() -> None:
+    found = after(slot("wanted"), Taken()).slot
+    assert (found.state, found.number, found.since, found.history) == ("wanted", 2, NOW, [])
+    assert found.episode == RequestRecord(2, "catwalk__churn__e2", "ServiceInputDrifted", NOW - 60, NOW, "f1")
+
+
 def test_wanted_found_becomes_running_and_is_debited() -> None:
     found = after(slot("wanted"), Found(ID, "run")).slot
     assert found.episode and (found.state, found.episode.started, found.episode.run_id) == ("running", NOW, "run")
@@ -174,9 +193,22 @@ def test_wanted_waits_for_a_day_opens_the_breaker() -> None:
     assert (found.state, found.why) == ("breaker", "the run was not to be had for a day: Airflow does not answer")
 
 
-def test_wanted_denied_opens_the_breaker() -> None:
-    found = after(slot("wanted"), Denied("there is no DAG churn_training")).slot
-    assert (found.state, found.why) == ("breaker", "there is no DAG churn_training")
+def test_wanted_denied_says_why_it_waits() -> None:
+    found = after(slot("wanted"), Denied("import errors"), at=NOW + 3_600).slot
+    assert (found.state, found.waiting) == ("wanted", "import errors")
+    assert after(found, Denied("import errors"), at=NOW + 3_600 + DENIED_SECONDS).slot == found
+    assert after(found, Found(ID, "run")).slot.state == "running"
+
+
+def test_wanted_denied_for_five_minutes_opens_the_breaker() -> None:
+    found = after(slot("wanted"), Denied("import errors"), at=NOW + 3_600).slot
+    opened = after(found, Asking(), Denied("import errors"), at=NOW + 3_601 + DENIED_SECONDS).slot
+    assert (opened.state, opened.why) == ("breaker", "import errors")
+
+
+def test_wanted_denied_for_other_reasons_for_a_day_opens_the_breaker() -> None:
+    found = after(slot("wanted"), Denied("import errors"), at=NOW + PATIENCE_SECONDS).slot
+    assert after(found, Denied("no DAG"), at=NOW + PATIENCE_SECONDS + 1).slot.state == "breaker"
 
 
 # running
@@ -199,8 +231,11 @@ def test_running_for_more_than_a_day_is_judged_failed() -> None:
     assert found.episode and (found.state, found.episode.verdict, found.strikes) == ("cooling", "failed", 1)
 
 
-def test_running_denied_opens_the_breaker() -> None:
-    assert after(slot("running"), Denied("there is no DAG churn_training")).slot.state == "breaker"
+def test_running_vanished_and_denied_for_five_minutes_opens_the_breaker() -> None:
+    found = after(slot("running"), Vanished(), Denied("import errors"), at=NOW + 3_600).slot
+    assert (found.state, found.waiting) == ("running", "import errors")
+    later = NOW + 3_601 + DENIED_SECONDS
+    assert after(found, Vanished(), Denied("import errors"), at=later).slot.state == "breaker"
 
 
 # judged
@@ -229,33 +264,69 @@ def test_judged_held_a_second_time_opens_the_breaker() -> None:
 # watched
 
 
-def test_watched_fired_again_is_a_strike_and_becomes_cooling() -> None:
-    found = after(slot("watched"), replace(FIRED, began=NOW + 3_600), at=NOW + 3_600).slot
+def in_service(**changes: object) -> SlotRecord:
+    """What has shipped makes predictions, an hour after the judgement."""
+    return after(slot("watched", **changes), Serving(), at=SERVING).slot
+
+
+def test_watched_serving_says_since_when_and_stays_watched() -> None:
+    found = after(slot("watched", waiting="the first prediction of run"), Serving(), at=SERVING).slot
+    assert found.episode and (found.state, found.waiting, found.episode.serving) == ("watched", "", SERVING)
+
+
+def test_watched_fired_again_once_in_service_is_a_strike_and_becomes_cooling() -> None:
+    found = after(in_service(), replace(FIRED, began=SERVING + 60), at=SERVING + 60).slot
     assert (found.state, found.strikes) == ("cooling", 1)
 
 
-def test_watched_fired_since_before_the_judgement_stays_watched() -> None:
-    assert after(slot("watched"), FIRED).slot == slot("watched"), "its windows are longer than a retraining"
+def test_watched_fired_again_before_it_is_in_service_stays_watched() -> None:
+    again = replace(FIRED, began=NOW + 60)
+    assert after(slot("watched"), again, at=NOW + 60).slot == slot("watched"), "it is the version before that drifts"
+    assert after(in_service(), again, FIRED, at=SERVING + 60).slot == in_service(), "its windows are longer than that"
 
 
 def test_watched_served_well_clears_the_strikes_and_becomes_cooling() -> None:
-    found = after(slot("watched", strikes=1), Served(1_000, firing=False), at=NOW + 3 * DAY).slot
+    found = after(in_service(strikes=1), Served(1_000, firing=""), at=SERVING + WATCH).slot
     assert (found.state, found.strikes) == ("cooling", 0)
 
 
-def test_watched_served_too_little_or_too_short_stays_watched() -> None:
-    assert after(slot("watched"), Served(999, firing=False), at=NOW + 20 * DAY).slot == slot("watched")
-    assert after(slot("watched"), Served(1e6, firing=False), at=NOW + 3 * DAY - 1).slot == slot("watched")
+def test_watched_served_for_too_short_stays_watched() -> None:
+    assert after(in_service(), Served(1e6, firing=""), at=SERVING + WATCH - 1).slot == in_service()
 
 
-def test_watched_served_while_it_fires_still_is_a_strike() -> None:
-    found = after(slot("watched", strikes=1), Served(1_000, firing=True), at=NOW + 3 * DAY).slot
+def test_watched_served_too_little_stays_watched_and_says_so() -> None:
+    found = after(in_service(), Served(999, firing=""), at=SERVING + WATCH).slot
+    assert (found.state, found.waiting) == ("watched", "1,000 predictions of run")
+
+
+def test_watched_served_while_what_began_before_still_fires_stays_watched() -> None:
+    found = after(in_service(strikes=1), Served(1_000, firing=FIRED.alert), at=SERVING + WATCH).slot
+    assert (found.state, found.strikes, found.waiting) == ("watched", 1, "the end of ServiceInputDrifted")
+    ended = after(found, Served(1_000, firing=""), at=SERVING + WATCH + DAY).slot
+    assert (ended.state, ended.strikes) == ("cooling", 0)
+
+
+def test_watched_served_while_it_has_fired_for_a_week_longer_is_a_strike() -> None:
+    found = after(in_service(strikes=1), Served(1_000, firing=FIRED.alert), at=NOW + WATCH + WATCHED_SECONDS + 1).slot
     assert (found.state, found.strikes) == ("breaker", 2)
 
 
-def test_what_has_helped_is_watched_until_its_alert_can_have_ended() -> None:
-    """The windows have the version before for a day and an hour, and the alert stays for a day after that."""
-    assert RetrainingSettings().watch_seconds > 2 * USUAL.day + USUAL.hour
+def test_watched_replaced_becomes_cooling_and_keeps_the_strikes() -> None:
+    for before in (slot("watched", strikes=1), in_service(strikes=1)):
+        found = after(before, Replaced(), at=SERVING).slot
+        assert (found.state, found.strikes) == ("cooling", 1)
+
+
+def test_watched_never_served_becomes_cooling_after_a_week_longer_and_keeps_the_strikes() -> None:
+    end = NOW + WATCH + WATCHED_SECONDS
+    for before, event in (
+        (slot("watched", strikes=1), Waits("the first prediction of run")),
+        (in_service(strikes=1), Served(999, firing=FIRED.alert)),
+        (in_service(strikes=1), Waits("Prometheus does not answer")),
+    ):
+        assert after(before, event, at=end).slot.state == "watched"
+        found = after(before, event, at=end + 1).slot
+        assert (found.state, found.strikes, found.waiting) == ("cooling", 1, "")
 
 
 # cooling

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,13 +13,16 @@ from types import SimpleNamespace
 import pytest
 
 from catwalk.clients import airflow_api
+from catwalk.clients.alertmanager import AlertmanagerError
+from catwalk.codec import to_json
+from catwalk.errors import StoreError
 from catwalk.ledger.records.model import ChampionRecord
 from catwalk.ledger.records.retraining import RetrainingSettings, SlotRecord
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import summary_key
 from catwalk.retraining import slots
 from catwalk.retraining.events import Fired, Reset, TurnedOff, TurnedOn
-from catwalk.retraining.transitions import ASKING_SECONDS
+from catwalk.retraining.transitions import ASKING_SECONDS, DENIED_SECONDS, WATCHED_SECONDS
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store
 from catwalk_courier.retraining import driver, evidence
@@ -40,7 +44,11 @@ class World:
         self.store: Store = open_store(folder.as_uri())
         self.airflow, self.now = airflow, time.time()
         self.began = self.now - 60
-        self.firing, self.complete = True, True
+        self.firing, self.heard = True, True
+        self.others: list[str] = []
+        """Models for which it fires as well."""
+        self.predictions = 5_000.0
+        """Of the version that has shipped last."""
         self.lines: list[str] = []
         self.courier = self.another()
         slots.change(self.store, "churn", TurnedOn(SETTINGS, "ann"))
@@ -54,13 +62,17 @@ class World:
             self.lines.append(after.waiting)
 
     def requests(self) -> Requests:
+        if not self.heard:
+            return Requests(error=AlertmanagerError("Alertmanager does not answer"))
         fired = [Fired("ServiceInputDrifted", "f1", self.began)] if self.firing else []
-        return Requests({"churn": fired} if fired else {}, self.complete)
+        others = {model: [Fired("ServiceInputDrifted", model, self.began)] for model in self.others}
+        return Requests({**({"churn": fired} if fired else {}), **others})
 
     def ticks(self, number: int = 8) -> SlotRecord:
         """So many looks of the courier."""
         for _ in range(number):
-            self.courier.tick()
+            with suppress(AlertmanagerError):
+                self.courier.tick()
         return self.slot
 
     @property
@@ -91,7 +103,7 @@ def world(tmp_path: Path, airflow: SmallAirflow, monkeypatch: pytest.MonkeyPatch
     made = World(tmp_path, airflow)
     clock = SimpleNamespace(time=lambda: made.now, strftime=time.strftime, gmtime=time.gmtime)
     monkeypatch.setattr(driver, "time", clock)
-    monkeypatch.setattr(evidence, "predictions", lambda *_: 5_000.0)
+    monkeypatch.setattr(evidence, "predictions", lambda *_: made.predictions)
     return made
 
 
@@ -110,11 +122,58 @@ def test_what_ships_is_watched_and_then_clears_the_strikes(world: World) -> None
     world.work("ship")
     assert world.ticks().state == "watched"
     world.firing = False
-    world.later(3 * DAY)
+    world.later(SETTINGS.watch_seconds)
     slot = world.ticks()
     assert (slot.state, slot.strikes) == ("cooling", 0)
     world.later(DAY)
     assert world.ticks().state == "idle"
+
+
+def test_what_ships_is_watched_from_its_first_predictions_on(world: World) -> None:
+    """A server that is late, and an alert that begins anew meanwhile, are not the retraining's fault."""
+    world.predictions = 0.0
+    world.ticks()
+    world.work("ship")
+    world.later(HOUR)
+    world.began = world.now  # Prometheus was started again
+    slot = world.ticks()
+    assert slot.episode and (slot.state, slot.strikes) == ("watched", 0)
+    assert slot.waiting == f"the first prediction of {slot.episode.run_id}"
+    world.later(40 * HOUR)
+    world.predictions = 5_000.0
+    assert world.ticks().waiting == ""
+    world.later(SETTINGS.watch_seconds - HOUR)
+    assert world.ticks().state == "watched"
+    world.firing = False
+    world.later(HOUR)
+    assert (world.ticks().state, world.slot.strikes) == ("cooling", 0)
+
+
+def test_what_fires_again_once_it_is_in_service_is_a_strike(world: World) -> None:
+    world.ticks()
+    world.work("ship")
+    world.ticks()
+    world.later(HOUR)
+    world.began = world.now
+    assert (world.ticks().state, world.slot.strikes) == ("cooling", 1)
+
+
+def test_what_ships_and_is_replaced_is_watched_no_more(world: World) -> None:
+    world.ticks()
+    world.work("ship")
+    world.ticks()
+    by_hand = ChampionRecord("churn", "20261124T030000Z-7f3a90c1", "m", 1.0, "", "", "ann", "")
+    world.store.put_record("champions/churn.json", by_hand)
+    assert (world.ticks().state, world.slot.strikes) == ("cooling", 0)
+
+
+def test_what_ships_and_is_never_asked_is_watched_no_more_in_the_end(world: World) -> None:
+    world.predictions = 0.0
+    world.ticks()
+    world.work("ship")
+    world.ticks()
+    world.later(SETTINGS.watch_seconds + WATCHED_SECONDS + 1)
+    assert (world.ticks().state, world.slot.strikes) == ("cooling", 0)
 
 
 def test_two_that_do_not_help_open_the_breaker_until_it_is_reset(world: World) -> None:
@@ -193,11 +252,22 @@ def test_a_request_that_may_do_better_is_made_again(world: World, status: int) -
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
-def test_a_request_that_airflow_will_never_take_opens_the_breaker(world: World, status: int) -> None:
-    world.airflow.answers = [status]
+def test_a_request_that_airflow_refuses_for_a_moment_is_made_again(world: World, status: int) -> None:
+    """As during a deployment."""
+    world.airflow.answers = [status, status]
+    assert world.ticks().state == "running"
+    assert world.airflow.posts == [ID] * 3
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_request_that_airflow_goes_on_refusing_opens_the_breaker(world: World, status: int) -> None:
+    world.airflow.answers = [status] * 100
+    assert world.ticks().state == "wanted"
+    [line] = world.lines
+    assert f"with {status} (it has import errors)" in line
+    world.later(DENIED_SECONDS + 1)
     slot = world.ticks()
-    assert (slot.state, world.airflow.posts) == ("breaker", [ID])
-    assert str(status) in slot.why
+    assert (slot.state, slot.why) == ("breaker", line)
 
 
 def test_a_dag_that_is_not_there_opens_the_breaker_once_airflow_had_time_to_find_it(world: World) -> None:
@@ -213,6 +283,16 @@ def test_a_database_restored_to_before_the_request_is_asked_again_for_the_same_i
     world.airflow.runs.clear()
     assert world.ticks().state == "running"
     assert (world.airflow.posts, list(world.airflow.runs)) == ([ID, ID], [ID])
+
+
+def test_an_airflow_that_remembers_more_than_the_ledger_gets_the_next_number(world: World) -> None:
+    """The ledger was restored, or made anew: the run by the first number is an old one."""
+    for number in (1, 2):
+        world.airflow.arrives(f"catwalk__churn__e{number}")
+        world.airflow.runs[f"catwalk__churn__e{number}"]["state"] = "success"
+    slot = world.ticks()
+    assert (slot.state, slot.number, slot.strikes) == ("running", 3, 0)
+    assert world.airflow.posts == ["catwalk__churn__e3"]
 
 
 def test_a_run_that_had_begun_before_the_restore_is_followed_in_the_ledger(world: World) -> None:
@@ -293,9 +373,22 @@ def test_an_alert_that_ends_before_airflow_is_asked_is_withdrawn(world: World) -
 
 def test_where_nobody_knows_whether_it_fires_it_is_waited_for(world: World) -> None:
     world.courier.tick()
-    world.firing, world.complete = False, False
+    world.heard = False
     slot = world.ticks()
     assert (slot.state, slot.waiting.partition(",")[0]) == ("wanted", "Alertmanager does not answer")
+    assert world.airflow.posts == [], "it may be silenced by now"
+    world.heard = True
+    slot = world.ticks()
+    assert (slot.state, slot.waiting) == ("running", "")
+
+
+def test_a_run_is_judged_while_alertmanager_does_not_answer(world: World) -> None:
+    world.ticks()
+    world.heard = False
+    world.work("hold")
+    with pytest.raises(AlertmanagerError):
+        world.courier.tick()
+    assert world.slot.state == "cooling"
 
 
 def test_an_alert_that_ends_while_a_request_is_on_its_way_keeps_its_run(world: World) -> None:
@@ -345,6 +438,45 @@ def test_todays_data_has_been_learnt_from_until_tomorrow(world: World) -> None:
     assert (slot.refusals, world.airflow.posts) == ({"no_newer_data": 1}, [])
     world.store.put_record(summary_key(champion.run_id), replace(summary, as_of="2026-01-01"))
     assert world.ticks().state == "running"
+
+
+@pytest.mark.parametrize("damaged", ["champions/churn.json", summary_key("20261123T030000Z-7f3a90c1")])
+def test_of_a_champion_that_can_not_be_read_the_gate_decides(world: World, damaged: str) -> None:
+    champion = ChampionRecord("churn", "20261123T030000Z-7f3a90c1", "m", 1.0, "", "", "gate", "")
+    world.store.put_record("champions/churn.json", champion)
+    world.store.put(damaged, b"{")
+    assert world.ticks().state == "running"
+
+
+def test_a_slot_with_a_word_of_a_newer_version_costs_its_own_model_alone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    newer = to_json(SlotRecord("other", SETTINGS, "idle")).replace(b'"idle"', b'"paused"')
+    world.store.put("retraining/other.json", newer)
+    with caplog.at_level(logging.ERROR):
+        assert world.ticks().state == "running"
+    [line] = caplog.messages
+    assert "state has a value of the wrong type; has a newer courier written it?" in line
+
+
+def test_a_ledger_that_does_not_answer_for_one_model_costs_that_model_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = slots.keep
+
+    def denied(store: Store, slot: SlotRecord, etag: str | None) -> str:
+        if slot.model == "bookings":
+            raise StoreError("AccessDenied: retraining/bookings.json")
+        return keep(store, slot, etag)
+
+    slots.change(world.store, "bookings", TurnedOn(SETTINGS, "ann"))
+    monkeypatch.setattr(slots, "keep", denied)
+    world.others = ["bookings", "zebra"]
+    for _ in range(8):
+        with pytest.raises(StoreError, match="AccessDenied"):
+            world.courier.tick()
+    assert world.slot.state == "running"
+    assert slots.slot(world.store, "zebra"), "its alert was refused, since nobody has turned it on"
 
 
 def test_a_damaged_slot_costs_its_own_model_alone(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import concurrent.futures
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -58,6 +57,8 @@ class World:
         (folder / "ledger").mkdir()
         self.store: Store = open_store((folder / "ledger").as_uri())
         self.airflow = SmallAirflow(lambda run: work(self.store, "churn", run) and None)
+        (folder / "alertmanager").mkdir()
+        self.alertmanager = Alertmanager(folder / "alertmanager", {EVERYBODY: Channels()}, "http://127.0.0.1:1")
         self.couriers: list[CourierProcess] = []
         slots.change(self.store, "churn", TurnedOn(RetrainingSettings(dag_id=DAG), "ann"))
 
@@ -65,7 +66,8 @@ class World:
         home = self.folder / name
         home.mkdir(exist_ok=True)
         settings = {"CATWALK_STORE": self.store.url, "CATWALK_RETRAINING_SECONDS": "0.2"}
-        courier = CourierProcess(home, *program, **settings, **self.airflow.environment, **environment)
+        settings |= {"CATWALK_ALERTMANAGER_URL": self.alertmanager.url, **self.airflow.environment, **environment}
+        courier = CourierProcess(home, *program, **settings)
         self.couriers.append(courier)
         return courier
 
@@ -90,6 +92,7 @@ class World:
         for courier in self.couriers:
             if courier.process.poll() is None:
                 courier.kill()
+        self.alertmanager.stop()
         self.airflow.stop()
 
 
@@ -115,11 +118,9 @@ def killed_at(folder: Path, place: int) -> None:
     world = World(folder)
     try:
         courier = world.courier("one", "-c", KILLED_AT, str(place))
-        with suppress(OSError):  # it may be dead before it answers
-            courier.post(drifted())
+        world.alertmanager.post(DRIFTED)
         assert courier.process.wait(PATIENCE) == -signal.SIGKILL, f"there is no place {place}"
         courier.start()
-        courier.post(drifted())  # Alertmanager's next try
         wait_until(lambda: world.slot.refusals == {"cooldown": 1}, f"the end, after a kill at place {place}")
         world.asked_once()
     finally:
@@ -127,6 +128,7 @@ def killed_at(folder: Path, place: int) -> None:
 
 
 def test_two_couriers_told_a_thousand_times_ask_for_one_run(world: World) -> None:
+    world.alertmanager.post(DRIFTED)
     couriers = [world.courier("one"), world.courier("two")]
     posts: list[Callable[[], tuple[int, str]]] = [lambda one=one: one.post(drifted()) for one in couriers] * 500  # type: ignore[misc]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -150,8 +152,8 @@ def shown(courier: CourierProcess, state: str) -> float:
 
 def test_airflow_that_is_away_is_a_line_and_a_series(world: World) -> None:
     world.airflow.down = True
+    world.alertmanager.post(DRIFTED)
     courier = world.courier("one")
-    courier.post(drifted())
     waiting = 'catwalk_retraining_waiting{model="churn"} 1.0'
     wait_until(lambda: waiting in courier.get("/metrics"), "it waits")
     assert shown(courier, "wanted") == 1
@@ -163,11 +165,26 @@ def test_airflow_that_is_away_is_a_line_and_a_series(world: World) -> None:
     world.asked_once()
 
 
+def test_what_alertmanager_has_told_before_asks_for_nothing_while_it_does_not_answer(world: World) -> None:
+    """It may have ended since, or be silenced."""
+    courier = world.courier("one", CATWALK_ALERTMANAGER_URL="http://127.0.0.1:1")
+    assert courier.post(drifted())[0] == 200
+    wait_until(lambda: "retraining waits: Alertmanager" in courier.log.read_text(), "it says for what it waits")
+    courier.post(drifted())
+    seen = courier.log.read_text()
+    courier.kill()
+    courier.start(CATWALK_ALERTMANAGER_URL=world.alertmanager.url)
+    world.alertmanager.post(DRIFTED)
+    wait_until(world.judged, "the judgement, once Alertmanager says that it fires")
+    assert "episode 1 of churn" not in seen
+    world.asked_once()
+
+
 def test_alertmanager_has_the_last_word(world: World, tmp_path: Path) -> None:
     """It tells the courier of what fires, and what it tells of no more is withdrawn."""
     world.airflow.down = True
     waiting = world.courier("one")
-    folder = tmp_path / "alertmanager"
+    folder = tmp_path / "telling"
     folder.mkdir()
     alertmanager = Alertmanager(folder, {EVERYBODY: Channels()}, waiting.url)
     try:
