@@ -17,10 +17,11 @@ from catwalk.storage.opening import open_store
 @entry_point("catwalk")
 def main(run_id: str) -> None:
     """Entry point. Who has started it ends it: by SIGKILL, or by the end of standard input."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     Thread(target=_end_with_input, name="input", daemon=True).start()
     run = Run(open_store(), run_id)
-    serve(run.store, run.record.model, Address("127.0.0.1", 0, 0), UNHURRIED, pinned=run_id)
+    serve(run.store, run.record.model, Address("127.0.0.1", 0, 0), UNHURRIED, pinned=run_id, stopped_by=())
 
 
 def _end_with_input() -> None:

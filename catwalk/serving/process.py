@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
@@ -44,9 +44,15 @@ class Address:
 
 
 def serve(
-    store: Store, model: str, address: Address, limits: Limits, pinned: str = "", log_to: Logging | None = None
+    store: Store,
+    model: str,
+    address: Address,
+    limits: Limits,
+    pinned: str = "",
+    log_to: Logging | None = None,
+    stopped_by: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
 ) -> NoReturn:
-    """Answers by a model's champion until SIGTERM or SIGINT, and ends the process.
+    """Answers by a model's champion until a signal, and ends the process.
 
     Args:
         store: that holds the ledger.
@@ -55,6 +61,7 @@ def serve(
         limits: what it takes on.
         pinned: the run whose model answers whoever is the champion; empty: the champion's.
         log_to: where predictions are logged; None: they are not.
+        stopped_by: the signals that end it.
 
     Raises:
         ConfigError: a port is taken, there is no such address, or the log's folder can't be used.
@@ -76,7 +83,7 @@ def serve(
     holder.follow(limits.poll_seconds)
     config = _server_config(state)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_until_stopped(_Server(config), state, listening))
+        runner.run(_until_stopped(_Server(config), state, listening, stopped_by))
     holder.stop()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -108,11 +115,13 @@ def _server_config(state: State) -> uvicorn.Config:
     )
 
 
-async def _until_stopped(server: uvicorn.Server, state: State, listening: socket.socket) -> None:
+async def _until_stopped(
+    server: uvicorn.Server, state: State, listening: socket.socket, signals: Sequence[signal.Signals]
+) -> None:
     """Serves; after a signal it says that it ends, then accepts no more and answers what is under way."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in signals:
         loop.add_signal_handler(number, stop.set)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     await stop.wait()
