@@ -90,26 +90,29 @@ class AirflowApi:
         Raises:
             AirflowError: no answer, or not a 2xx one.
         """
-        return self._send(method, f"/api/v2/{path}", body, {"Authorization": f"Bearer {self._token}"})
+        return self._send(method, f"/api/v2/{path}", body, f"Bearer {self._token}")
 
     @cached_property
     def _token(self) -> str:
         login = {"username": self.user, "password": self.password}
-        return str(self._part(self._send("POST", "/auth/token", login, {}), "access_token"))
+        return str(self._part(self._send("POST", "/auth/token", login), "access_token"))
 
-    def _send(self, method: str, path: str, body: object, headers: dict[str, str]) -> Any:
+    def _send(self, method: str, path: str, body: object, authorization: str = "") -> Any:
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", **headers}
         for pause in _PAUSES if method == "GET" else ():
             try:
-                return self._answer(method, path, data, headers)
+                return self._answer(method, path, data, authorization)
             except AirflowFaultError:
                 time.sleep(pause)
-        return self._answer(method, path, data, headers)
+        return self._answer(method, path, data, authorization)
 
-    def _answer(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Any:
+    def _answer(self, method: str, path: str, data: bytes | None, authorization: str) -> Any:
         try:
-            request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)
+            request = urllib.request.Request(
+                f"{self.url}{path}", data, {"Content-Type": "application/json"}, method=method
+            )
+            if authorization:
+                request.add_unredirected_header("Authorization", authorization)
             return json.loads(fetch_part(request, _TIMEOUT) or b"null")
         except urllib.error.HTTPError as error:
             if error.code >= 500:

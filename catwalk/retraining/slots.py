@@ -27,11 +27,6 @@ def find(store: Store, model: str) -> tuple[SlotRecord, str] | None:
     return store.find_record(SlotRecord, key(model))
 
 
-def names(store: Store) -> list[str]:
-    """The models that have a slot."""
-    return [model for model, _ in etags(store)]
-
-
 def slot(store: Store, model: str) -> SlotRecord | None:
     """A model's slot, if it has one."""
     found = find(store, model)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from catwalk.errors import PreconditionFailedError, StoreError
 
 R = TypeVar("R")
-_TRIES = 10
+TRIES = 10
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 """Seconds. Together the pauses take four seconds or so."""
 
@@ -33,7 +33,7 @@ def swap(what: str, step: Callable[[], R], check: Callable[[], None] = _nothing)
     Raises:
         StoreError: the condition never holds.
     """
-    for attempt in range(_TRIES):
+    for attempt in range(TRIES):
         if attempt:
             time.sleep(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt) * random.uniform(0.3, 1))
             check()
@@ -41,6 +41,11 @@ def swap(what: str, step: Callable[[], R], check: Callable[[], None] = _nothing)
             return step()
         except PreconditionFailedError:
             continue
-    raise StoreError(
-        f"{what} changes whenever it is read, {_TRIES} times in a row; does this S3 keep ETags? `catwalk doctor` tries"
+    raise StoreError(never_holds(what))
+
+
+def never_holds(what: str) -> str:
+    """The sentence about an object that could not be replaced in :data:`TRIES` tries."""
+    return (
+        f"{what} changes whenever it is read, {TRIES} times in a row; does this S3 keep ETags? `catwalk doctor` tries"
     )

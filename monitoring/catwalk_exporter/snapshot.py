@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from catwalk.errors import DamagedError, NotFoundError, StoreError
+from catwalk.ledger.model_names import spelling
 from catwalk.ledger.models import realised, watched
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
@@ -46,13 +47,47 @@ class Snapshot:
         return next((summary for summary in self.summaries if summary.run_id == run_id), None)
 
 
+class _Records(Generic[R]):
+    """Records below a prefix, one a model. A record is read once, and again when its ETag has changed."""
+
+    def __init__(self, store: Store, prefix: str, find: Callable[[Store, str], R | None]) -> None:
+        self._store, self._prefix, self._find = store, prefix, find
+        self._known: dict[str, tuple[str, R | str]] = {}
+        """Key → ETag, and the record, or why it is damaged."""
+
+    def read(self) -> tuple[tuple[R, ...], dict[str, str]]:
+        """The records, and what is damaged: key → why."""
+        listed = {entry.key: entry.etag for entry in self._store.list(self._prefix)}
+        self._known = {key: known for key, known in self._known.items() if known[0] == listed.get(key)}
+        for key in listed.keys() - self._known.keys():
+            found = self._record(key)
+            if found is not None:
+                self._known[key] = listed[key], found
+        told = [(key, self._known[key][1]) for key in listed if key in self._known]
+        damaged = {key: one for key, one in told if isinstance(one, str)}
+        return tuple(one for _, one in told if not isinstance(one, str)), damaged
+
+    def _record(self, key: str) -> R | str | None:
+        """None: it is gone by now."""
+        try:
+            found = self._find(self._store, spelling(key.removeprefix(self._prefix).removesuffix(".json")))
+        except StoreError as error:
+            if not _is_damage(error):
+                raise
+            return str(error)
+        return (fault(found) or found) if found else None
+
+
 class LedgerReader:
     """Reads the ledger, and remembers what need not be read again."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._summaries = Summaries(store)
-        self._champions = Champions(store)
+        self._champions = _Records(store, "champions/", _champion)
+        self._models = _Records(store, watched.PREFIX, watched.watched)
+        self._realised = _Records(store, realised.PREFIX, realised.realised)
+        self._slots = _Records(store, slots.PREFIX, slots.slot)
         self._points: dict[str, tuple[SummaryRecord, int]] = {}
         self._damaged_runs: dict[str, tuple[SummaryRecord, str]] = {}
 
@@ -66,10 +101,10 @@ class LedgerReader:
             StoreError: the store could not be read. What was published before stays.
         """
         summaries = tuple(self._summaries.read())
-        champions, damaged = self._read_champions()
-        models, damaged_models = self._read_each(watched.names, watched.watched, watched.key)
-        scores, damaged_scores = self._read_each(realised.names, realised.realised, realised.key)
-        asked, damaged_slots = self._read_each(slots.names, slots.slot, slots.key)
+        champions, damaged = self._champions.read()
+        models, damaged_models = self._models.read()
+        scores, damaged_scores = self._realised.read()
+        asked, damaged_slots = self._slots.read()
         damaged |= self._summaries.damaged | damaged_models | damaged_scores | damaged_slots
         due = [summary for summary in summaries if points_are_due(summary, now)]
         uncounted = [summary for summary in due if not self._counted(summary)]
@@ -88,43 +123,6 @@ class LedgerReader:
         self._forget({summary.run_id for summary in due})
         if uncounted:
             publish(snapshot())
-
-    def _read_champions(self) -> tuple[tuple[ChampionRecord, ...], dict[str, str]]:
-        found, damaged = [], {}
-        for model in self._champions.models():
-            try:
-                champion = self._champions.get(model)
-            except StoreError as error:
-                if not _is_damage(error):
-                    raise
-                damaged[f"champions/{model}.json"] = str(error)
-                continue
-            if champion:
-                wrong = fault(champion[0]) or ("" if champion[0].model == model else "it names another model")
-                if wrong:
-                    damaged[f"champions/{model}.json"] = wrong
-                else:
-                    found.append(champion[0])
-        return tuple(found), damaged
-
-    def _read_each(
-        self, names: Callable[[Store], list[str]], read: Callable[[Store, str], R | None], key: Callable[[str], str]
-    ) -> tuple[tuple[R, ...], dict[str, str]]:
-        """The records that there are a model, and what is damaged: key → why."""
-        found, damaged = [], {}
-        for model in names(self._store):
-            try:
-                record = read(self._store, model)
-            except StoreError as error:
-                if not _is_damage(error):
-                    raise
-                damaged[key(model)] = str(error)
-                continue
-            if record and fault(record):
-                damaged[key(model)] = fault(record)
-            elif record:
-                found.append(record)
-        return tuple(found), damaged
 
     def _counted(self, summary: SummaryRecord) -> bool:
         broken = self._damaged_runs.get(summary.run_id)
@@ -148,6 +146,17 @@ class LedgerReader:
     def _forget(self, due: set[str]) -> None:
         self._points = {run_id: known for run_id, known in self._points.items() if run_id in due}
         self._damaged_runs = {run_id: known for run_id, known in self._damaged_runs.items() if run_id in due}
+
+
+def _champion(store: Store, model: str) -> ChampionRecord | None:
+    """
+    Raises:
+        DamagedError: it is no champion of this model.
+    """
+    found = Champions(store).find(model)
+    if found and not fault(found[0]) and found[0].model != model:
+        raise DamagedError("it names another model")
+    return found[0] if found else None
 
 
 def _is_damage(error: StoreError) -> bool:

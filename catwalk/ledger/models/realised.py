@@ -22,8 +22,3 @@ def realised(store: Store, model: str) -> RealisedRecord | None:
     """
     found = store.find_record(RealisedRecord, key(model))
     return found[0] if found else None
-
-
-def names(store: Store) -> list[str]:
-    """The models whose labels were joined."""
-    return [spelling(entry.key.removeprefix(PREFIX).removesuffix(".json")) for entry in store.list(PREFIX)]

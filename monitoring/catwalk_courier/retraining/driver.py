@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from catwalk.clients.airflow_api import AirflowError, AirflowRefusedError
@@ -37,6 +38,7 @@ from catwalk.retraining.events import (
 )
 from catwalk.retraining.transitions import ASKING_SECONDS, refusal, step
 from catwalk.storage.store import Store
+from catwalk.storage.swap import TRIES, never_holds
 from catwalk_courier.retraining import evidence
 from catwalk_courier.retraining.airflow import Airflow
 from catwalk_courier.retraining.requests import Requests
@@ -69,6 +71,8 @@ class Driver:
         """As they were at the last look."""
         self._etags: dict[str, str] = {}
         self._damaged: set[str] = set()
+        self._conflicts: Counter[str] = Counter()
+        """Model → how often in a row its slot had changed by the time that it was to be written."""
         self._unheard: CatwalkError | None = None
         self._store, self._airflow, self._requests, self._tell = store, airflow, requests, tell
 
@@ -86,8 +90,9 @@ class Driver:
         for model in {*self.slots, *requests.firing} - self._damaged:
             try:
                 moved |= self._advance(self.slots.get(model, SlotRecord(model)), requests.firing.get(model, ()))
+                del self._conflicts[model]
             except PreconditionFailedError:
-                moved = True  # another courier was first, or a person: look again
+                moved |= self._may_look_again(model)
             except StoreError as error:
                 errors.append(error)
         if self._unheard and self.slots:
@@ -95,6 +100,13 @@ class Driver:
         if errors:
             raise errors[0]
         return moved
+
+    def _may_look_again(self, model: str) -> bool:
+        """Another courier was first, or a person; where that is so every time, there is no hurry."""
+        self._conflicts[model] += 1
+        if self._conflicts[model] == TRIES:
+            log.error("no alert can have %s retrained: %s", model, never_holds(slots.key(model)))
+        return self._conflicts[model] < TRIES
 
     def _read(self) -> None:
         known = dict(slots.etags(self._store))

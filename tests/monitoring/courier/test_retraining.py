@@ -15,7 +15,7 @@ import pytest
 from catwalk.clients import airflow_api
 from catwalk.clients.alertmanager import AlertmanagerError
 from catwalk.codec import to_json
-from catwalk.errors import StoreError
+from catwalk.errors import PreconditionFailedError, StoreError
 from catwalk.ledger.records.model import ChampionRecord
 from catwalk.ledger.records.retraining import RetrainingSettings, SlotRecord
 from catwalk.ledger.records.summary import SummaryRecord
@@ -477,6 +477,22 @@ def test_a_ledger_that_does_not_answer_for_one_model_costs_that_model_alone(
             world.courier.tick()
     assert world.slot.state == "running"
     assert slots.slot(world.store, "zebra"), "its alert was refused, since nobody has turned it on"
+
+
+def test_a_store_that_never_swaps_is_said_once_and_not_asked_without_a_pause(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def conflict(store: Store, slot: SlotRecord, etag: str | None) -> str:
+        raise PreconditionFailedError("the ETag is another")
+
+    keep = slots.keep
+    monkeypatch.setattr(slots, "keep", conflict)
+    with caplog.at_level(logging.ERROR):
+        assert [world.courier.tick() for _ in range(20)] == [True] * 9 + [False] * 11
+    [line] = caplog.messages
+    assert "retraining/churn.json changes whenever it is read" in line
+    monkeypatch.setattr(slots, "keep", keep)
+    assert world.ticks().state == "running"
 
 
 def test_a_damaged_slot_costs_its_own_model_alone(world: World, caplog: pytest.LogCaptureFixture) -> None:
