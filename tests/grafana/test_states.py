@@ -355,6 +355,7 @@ TRUE: Mapping[str, Condition] = {
     "None was counted in this range. None can be while Alertmanager is not scraped.": always,
     "Nothing is known to be scraped in this range, up to a minute ago.": this_minute,
     "No replica is scraped, and no champion is known.": no_run,
+    "No replica is scraped, and no alert rule is evaluated.": before,
     **dict.fromkeys(said_of_services(), always),  # there is none here; test_service.py has some
     "None was counted in this range. None can be while Prometheus is not scraped.": always,
 }

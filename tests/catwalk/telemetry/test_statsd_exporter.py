@@ -460,6 +460,10 @@ def test_all_that_any_airflow_can_send_is_mapped_or_dropped(exporter: StatsdExpo
     scrape = exporter.until(lambda scrape: scrape.total("statsd_exporter_events_actions_total") == len(sent))
     assert_nothing_is_wrong(scrape)
     suffixes = ("_bucket", "_count", "_sum")
+    # An event is counted before its series is made.
+    scrape = exporter.until(
+        lambda scrape: all(any(name.startswith(one) for name, _ in scrape.samples) for one in families)
+    )
     arrived = {name for name, _ in scrape.samples if name.startswith("airflow_")}
     assert {found for name in arrived for found in {name, *(name.removesuffix(end) for end in suffixes)}} >= families
     known = {f"{name}{end}" for name in families for end in ("", *suffixes)}
