@@ -77,7 +77,9 @@ def test_turned_pictures_reach_the_courier_and_so_does_their_end(chain: RunningS
         times.append(time.monotonic())
     assert (firing["status"], firing["labels"]["model"]) == ("firing", small_champion)
     assert firing["annotations"]["summary"] == f"{small_champion}: the inputs of the service have drifted"
-    assert re.search(r"The worst feature is (border|orientation), in the last (hour|day)", firing["annotations"]["description"])
+    assert re.search(
+        r"The worst feature is (border|orientation), in the last (hour|day)", firing["annotations"]["description"]
+    )
     with traffic(small_champion, "none", port):
         times.append(time.monotonic())
         wait_until(lambda: len(notifications(chain)) > 1, "the courier is told of the end")
