@@ -233,7 +233,7 @@ def test_regressions_are_compared_by_key_in_their_unit(ledger: Ledger) -> None:
         and "Student's paired t-test" in text
         and "1 better and 0 worse than the baseline" in text
     )
-    assert f"{maes[1]:.4g} EUR({maes[1] - maes[0]:+.4g})" in text and "maelower is better" in text
+    assert f"{maes[1]:.4g} EUR ({maes[1] - maes[0]:+.4g})" in text and "maelower is better" in text
     assert not [words for words in (*NEVER, "points", "McNemar") if words in text]
 
 
