@@ -11,7 +11,7 @@ from tests.prometheus.mutation import Mutant, mutants
 from tests.prometheus.rulebook import Rule, rules
 from tests.prometheus.scenario import Scenario
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_800)]
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.title)

@@ -15,7 +15,7 @@ from tests.catwalk.bundle.guest import Guest, is_ours
 from tests.prometheus.book import SCENARIOS
 from tests.prometheus.scenario import Scenario
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_800)]
 
 PLACES = {"exporter_url": "http://exporter", "grafana_url": "http://grafana", "courier_url": "http://courier"}
 GUESTS = {
