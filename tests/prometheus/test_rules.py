@@ -15,7 +15,7 @@ from tests.prometheus.exporter_cases import AWAY
 from tests.prometheus.rulebook import RULES, Rule, alerts, names, needed_for, records, rules
 from tests.prometheus.scenario import Scenario, promtool, write
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1_800)]
 
 
 def test_promtool_accepts_every_file() -> None:

@@ -15,6 +15,7 @@ SOUND = sound_model()
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize(
     "told", [doubled, lambda story: beside(story, SOUND)], ids=["of both models", "beside a sound one"]
 )
