@@ -30,6 +30,11 @@ def spelling(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def of_key(key: str, prefix: str) -> str:
+    """The model whose record has this key, ``<prefix><model>.json``."""
+    return spelling(key.removeprefix(prefix).removesuffix(".json"))
+
+
 def checked(name: Any) -> str:
     """The one spelling of a model's name.
 

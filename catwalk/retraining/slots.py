@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from catwalk.ledger.model_names import spelling
+from catwalk.ledger.model_names import of_key
 from catwalk.ledger.records.retraining import SlotRecord
 from catwalk.retraining.events import Event
 from catwalk.retraining.transitions import step
@@ -36,7 +36,7 @@ def slot(store: Store, model: str) -> SlotRecord | None:
 def etags(store: Store) -> Iterator[tuple[str, str]]:
     """Model and ETag of each slot."""
     for entry in store.list(PREFIX):
-        yield spelling(entry.key.removeprefix(PREFIX).removesuffix(".json")), entry.etag
+        yield of_key(entry.key, PREFIX), entry.etag
 
 
 def keep(store: Store, slot: SlotRecord, etag: str | None) -> str:

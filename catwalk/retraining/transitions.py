@@ -89,6 +89,11 @@ def budget_left(slot: SlotRecord, now: float) -> int:
     return slot.settings.budget - len(spent)
 
 
+def has_cooled(slot: SlotRecord, now: float) -> bool:
+    """Whether the time after a judgement is over at a Unix time."""
+    return now - slot.since >= slot.settings.cooldown_seconds
+
+
 def _said(slot: SlotRecord, event: Event, now: float) -> SlotRecord | None:
     """The slot after a person's word; None: the event is none."""
     if isinstance(event, TurnedOn):
@@ -104,10 +109,15 @@ def _to(slot: SlotRecord, state: State, now: float, **changes: Any) -> SlotRecor
     return replace(slot, state=state, since=now, waiting="", **changes)
 
 
-def _episode(slot: SlotRecord, **changes: Any) -> RequestRecord:
-    """The episode under way, changed."""
+def episode_of(slot: SlotRecord) -> RequestRecord:
+    """The episode under way, without which no slot is in a state that has one."""
     assert slot.episode, f"the slot of {slot.model} is {slot.state} without an episode"
-    return replace(slot.episode, **changes)
+    return slot.episode
+
+
+def _episode(slot: SlotRecord, **changes: Any) -> RequestRecord:
+    """The same, changed."""
+    return replace(episode_of(slot), **changes)
 
 
 def _waiting(slot: SlotRecord, reason: str, now: float) -> SlotRecord:
@@ -138,7 +148,7 @@ def _asked(slot: SlotRecord, event: Fired, now: float) -> Step:
 
 
 def _attached(slot: SlotRecord, event: Fired, now: float) -> Step:
-    known = _episode(slot)
+    known = episode_of(slot)
     if event.alert in (known.alert, *known.alerts):
         return Step(slot)
     return Step(replace(slot, episode=replace(known, alerts=[*known.alerts, event.alert])))
@@ -192,7 +202,7 @@ def _vanished(slot: SlotRecord, event: Vanished, now: float) -> Step:
 
 
 def _ended(slot: SlotRecord, event: Ended, now: float) -> Step:
-    known = _episode(slot)
+    known = episode_of(slot)
     judged = replace(known, judged=now, verdict=event.verdict, run_id=event.run_id or known.run_id, reason=event.reason)
     if event.verdict == "shipped":
         return Step(_to(slot, "watched", now, episode=judged))
@@ -221,14 +231,14 @@ def _replaced(slot: SlotRecord, event: Replaced, now: float) -> Step:
 
 def _fired_again(slot: SlotRecord, event: Fired, now: float) -> Step:
     """What has fired since before it was in service may need as long as its windows are to end."""
-    serving = _episode(slot).serving
+    serving = episode_of(slot).serving
     if not serving or event.began <= serving:
         return Step(slot)
     return _strike(slot, f"{event.alert} fires again although it is in service", now)
 
 
 def _served(slot: SlotRecord, event: Served, now: float) -> Step:
-    settings, episode = slot.settings, _episode(slot)
+    settings, episode = slot.settings, episode_of(slot)
     if now - episode.serving < settings.watch_seconds:
         return Step(_waiting(slot, "", now))
     if event.predictions < settings.watch_predictions:
@@ -251,8 +261,7 @@ def _watched_too_long(slot: SlotRecord, now: float) -> bool:
 
 
 def _cooled(slot: SlotRecord, event: Passed, now: float) -> Step:
-    over = now - slot.since >= slot.settings.cooldown_seconds
-    return Step(_to(slot, "idle", now) if over else slot)
+    return Step(_to(slot, "idle", now) if has_cooled(slot, now) else slot)
 
 
 def _in_cooling(slot: SlotRecord, event: Fired, now: float) -> Step:

@@ -1,4 +1,4 @@
-"""How much memory this process has, and how much it may have; nothing where the system does not say."""
+"""How much memory a process has, and how much this one may have; nothing where the system does not say."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Of the control group, of either version."""
-_STATM = Path("/proc/self/statm")
 
 
-def used() -> int | None:
-    """Resident bytes."""
+def used(pid: int | None = None) -> int | None:
+    """Resident bytes of a process; None: of this one."""
     with suppress(OSError, ValueError, IndexError):
-        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return None
 
 

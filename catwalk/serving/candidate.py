@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -30,6 +29,7 @@ from catwalk.ledger.examples import split_body
 from catwalk.ledger.runs import Run
 from catwalk.problems.scores import log_probabilities
 from catwalk.redaction import without_credentials
+from catwalk.service import memory
 from catwalk.serving.limits import UNHURRIED
 
 EXAMPLES = 200
@@ -72,9 +72,9 @@ def ask(run: Run, start_seconds: float | None, check: Callable[[], None]) -> Ser
     examples, expected = _examples(run)
     with _server(run, min(start_seconds or _LONGEST_START, _LONGEST_START), check) as (process, url, started):
         answers, seconds = _asked(url, examples, check)
-        memory = _resident(process.pid)
+        resident = memory.used(process.pid) or 0
     other = sum(map(_differs, answers, expected))
-    return Served(len(answers), other, started, float(np.quantile(seconds, 0.99)), memory)
+    return Served(len(answers), other, started, float(np.quantile(seconds, 0.99)), resident)
 
 
 def _examples(run: Run) -> tuple[list[dict[str, NDArray[Any]]], list[dict[str, float]]]:
@@ -225,10 +225,3 @@ def _differs(answer: dict[str, Any], expected: dict[str, float]) -> bool:
     most = max(expected.values())
     said = expected.get(answer["class"], 0.0)
     return most - said > _SURE or abs(answer["confidence"] - most) > _SURE
-
-
-def _resident(pid: int) -> int:
-    """Bytes of memory; 0 where the system does not say."""
-    with suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from catwalk.errors import DamagedError, NotFoundError, StoreError
-from catwalk.ledger.model_names import spelling
+from catwalk.ledger.model_names import of_key
 from catwalk.ledger.models import realised, watched
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
@@ -70,7 +70,7 @@ class _Records(Generic[R]):
     def _record(self, key: str) -> R | str | None:
         """None: it is gone by now."""
         try:
-            found = self._find(self._store, spelling(key.removeprefix(self._prefix).removesuffix(".json")))
+            found = self._find(self._store, of_key(key, self._prefix))
         except StoreError as error:
             if not _is_damage(error):
                 raise

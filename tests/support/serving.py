@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 from catwalk.ledger.runs import Ledger, Run, new_run_id
+from catwalk.service import memory
 from catwalk.stages.lifecycle.opening import open_run
 from catwalk.storage.store import Store
 from catwalk.trainable import Trainable
@@ -59,7 +60,9 @@ class Server:
     @property
     def resident(self) -> int:
         """Bytes of memory."""
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        found = memory.used(self.process.pid)
+        assert found is not None
+        return found
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ends it by a signal; returns the exit code."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from catwalk.errors import ArtifactError, DamagedError, PreconditionFailedError
-from catwalk.ledger.model_names import spelling
+from catwalk.ledger.model_names import of_key
 from catwalk.ledger.models.watched import watched
 from catwalk.ledger.records.model import ChampionRecord, PromotionRecord
 from catwalk.ledger.runs import Run
@@ -59,8 +59,7 @@ class Champions:
 
     def models(self) -> list[str]:
         """Names of the models that have a champion."""
-        entries = self.store.list("champions/")
-        return [spelling(entry.key.removeprefix("champions/").removesuffix(".json")) for entry in entries]
+        return [of_key(entry.key, "champions/") for entry in self.store.list("champions/")]
 
     def move(self, old: str, new: str) -> None:
         """Makes one model's champion another's. Does what is left of it where it was interrupted."""

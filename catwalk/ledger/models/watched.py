@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 
 from catwalk.errors import ConfigError
-from catwalk.ledger.model_names import spelling
+from catwalk.ledger.model_names import of_key
 from catwalk.ledger.records.model import WatchedRecord
 from catwalk.ledger.records.run import RunRecord
 from catwalk.ledger.records.summary import SummaryRecord
@@ -32,7 +32,7 @@ def watched(store: Store, model: str) -> WatchedRecord | None:
 
 def names(store: Store) -> list[str]:
     """The models of which something is known."""
-    return [spelling(entry.key.removeprefix(PREFIX).removesuffix(".json")) for entry in store.list(PREFIX)]
+    return [of_key(entry.key, PREFIX) for entry in store.list(PREFIX)]
 
 
 def note(store: Store, run: RunRecord) -> None:

@@ -13,6 +13,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from catwalk.clients.airflow_api import AirflowError, AirflowRefusedError
 from catwalk.clients.prometheus import PrometheusError
@@ -36,7 +37,7 @@ from catwalk.retraining.events import (
     Waits,
     Withdrawn,
 )
-from catwalk.retraining.transitions import ASKING_SECONDS, refusal, step
+from catwalk.retraining.transitions import ASKING_SECONDS, episode_of, has_cooled, refusal, step
 from catwalk.storage.store import Store
 from catwalk.storage.swap import TRIES, never_holds
 from catwalk_courier.retraining import evidence
@@ -174,10 +175,10 @@ class Driver:
         except AirflowError:
             paused = False  # what is wanted waits for Airflow
         as_of = evidence.champion_as_of(self._store, slot.model)
-        return Fired(fired.alert, fired.fingerprint, fired.began, paused, as_of)
+        return replace(fired, paused=paused, champion_as_of=as_of)
 
     def _wanted(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event:
-        episode, dag_id = _of(slot), slot.settings.dag_id
+        episode, dag_id = episode_of(slot), slot.settings.dag_id
         found = self._airflow.find(dag_id, episode.dag_run_id)
         if found:
             return Found(found.dag_run_id, found.run_id) if episode.posted else Taken()
@@ -200,7 +201,7 @@ class Driver:
         return Withdrawn("paused") if self._airflow.is_paused(slot.settings.dag_id) else None
 
     def _running(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
-        episode = _of(slot)
+        episode = episode_of(slot)
         run_id = evidence.begun(self._store, slot.model, episode)
         ended = evidence.verdict(self._store, run_id)
         if ended:
@@ -219,7 +220,7 @@ class Driver:
         return Vanished()
 
     def _watched(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event:
-        episode, settings = _of(slot), slot.settings
+        episode, settings = episode_of(slot), slot.settings
         if evidence.champion(self._store, slot.model) != episode.run_id:
             return Replaced()
         if not episode.serving:
@@ -242,8 +243,7 @@ class Driver:
         return Serving()
 
     def _cooling(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
-        over = time.time() - slot.since >= slot.settings.cooldown_seconds
-        return Passed() if over else _first(slot, firing)
+        return Passed() if has_cooled(slot, time.time()) else _first(slot, firing)
 
     def _start(self, slot: SlotRecord, episode: RequestRecord) -> Event | None:
         """Asks Airflow for the run. Whether it has come to pass, the next tick looks."""
@@ -266,11 +266,6 @@ def _valid(found: tuple[SlotRecord, str] | None) -> tuple[SlotRecord, str] | Non
     if wrong:
         raise DamagedError(f"the record of its slot can't be used: {wrong}; has a newer courier written it?")
     return found
-
-
-def _of(slot: SlotRecord) -> RequestRecord:
-    assert slot.episode, f"the slot of {slot.model} is {slot.state} without an episode"
-    return slot.episode
 
 
 def _refusal(slot: SlotRecord, error: AirflowRefusedError) -> Event:
