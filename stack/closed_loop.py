@@ -15,7 +15,6 @@ import subprocess
 import tempfile
 import threading
 import time
-import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -38,7 +37,7 @@ from catwalk.retraining.events import TurnedOn
 from catwalk.storage.opening import open_store
 from stack.configuration.environment import client_environment, process_environment
 from stack.native import control
-from stack.parts.health import get, monitoring_password
+from stack.parts.health import get, series
 from stack.settings import PROJECT, Settings, StackError
 
 ALERT, DAG = "ServiceInputDrifted", "on_request"
@@ -192,8 +191,8 @@ class Loop:
     def wait_for_a_usual_day(self) -> None:
         """Until the windows have enough of what is usual."""
         enough = 'min(model:service_feature:examples{side="input", window="day"}) >= 2000'
-        self._until(lambda: self._series(enough), "Prometheus has not seen a day of requests")
-        if self._series(FIRING):
+        self._until(lambda: series(self._settings, enough), "Prometheus has not seen a day of requests")
+        if series(self._settings, FIRING):
             raise StackError(f"{ALERT} is firing although nothing has changed")
         self._began = time.monotonic()
         self.note(self._case.change)
@@ -201,7 +200,7 @@ class Loop:
     def follow(self) -> None:
         """From the change until the alert is over."""
         first = self._champion()
-        self._until(lambda: self._series(FIRING), f"{ALERT} is not firing")
+        self._until(lambda: series(self._settings, FIRING), f"{ALERT} is not firing")
         self.note(f"{ALERT} is firing")
         self._until(lambda: self._slot().state == "running", "the courier has not asked Airflow for a run")
         self.note(f"the courier has requested the DAG run {self._episode().dag_run_id}")
@@ -212,7 +211,7 @@ class Loop:
             raise StackError("the run that the alert requested did not ship")
         self._until(lambda: self._served() == self._champion(), "catwalk serve does not use the new champion")
         self.note(f"catwalk serve has switched to {self._champion()}")
-        self._until(lambda: self._series(FIRING) == [], f"{ALERT} is not resolved")
+        self._until(lambda: series(self._settings, FIRING) == [], f"{ALERT} is not resolved")
         self.note(f"{ALERT} is resolved, while the requests stay changed")
 
     def note(self, what: str) -> None:
@@ -223,8 +222,7 @@ class Loop:
         wait(condition, STEP_SECONDS, f"{otherwise} after {STEP_SECONDS:.0f} s")
 
     def _champion(self) -> str:
-        found = Champions(self._store).get(self._case.model)
-        return found[0].run_id if found else ""
+        return Champions(self._store).run_id(self._case.model)
 
     def _served(self) -> str:
         body = get(f"{self._settings.url('serve')}/model")
@@ -235,13 +233,6 @@ class Loop:
 
     def _episode(self) -> Any:
         return self._slot().episode
-
-    def _series(self, expression: str) -> list[Any] | None:
-        """What Prometheus has of it; None: it does not say."""
-        asked = urllib.parse.urlencode({"query": expression})
-        url = f"{self._settings.url('prometheus')}/api/v1/query?{asked}"
-        body = get(url, password=monitoring_password(self._settings))
-        return list(json.loads(body)["data"]["result"]) if body else None
 
 
 def wait(condition: Callable[[], object], seconds: float, otherwise: str) -> None:

@@ -6,7 +6,6 @@ another model is served, what it is asked drifts, and an alert has it retrained.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -34,7 +33,7 @@ from stack.closed_loop import Case, Examples, wait
 from stack.configuration import grafana
 from stack.configuration.environment import client_environment
 from stack.native import control, grafana_release
-from stack.parts.health import get, monitoring_password
+from stack.parts.health import series
 from stack.parts.order import logins
 from stack.settings import PROJECT, Settings, StackError
 
@@ -239,10 +238,8 @@ def points_stored(settings: Settings, run_id: str) -> int:
     """Series of a run that Prometheus holds."""
     labels = "__name__, run_id, epoch, split, class, true_class, predicted_class, stage"
     expression = f'count(group by ({labels}) (last_over_time({{__name__=~"ml_.+", run_id="{run_id}"}}[1d])))'
-    url = f"{settings.url('prometheus')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
-    body = get(url, password=monitoring_password(settings))
-    result = json.loads(body)["data"]["result"] if body else []
-    return int(result[0]["value"][1]) if result else 0
+    found = series(settings, expression)
+    return int(found[0]["value"][1]) if found else 0
 
 
 def _has_dag(airflow: AirflowApi) -> bool:

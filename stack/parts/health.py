@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from catwalk.clients import access
 from catwalk.environment.proxies import fetch_part
@@ -43,6 +45,13 @@ def monitoring_password(settings: Settings) -> str:
     """The password that the running parts know: a new one in secrets.env holds from the next start on."""
     path = access_folders(settings)["alertmanager"] / web_config.PASSWORD_FILE
     return path.read_text() if path.exists() else ""
+
+
+def series(settings: Settings, expression: str) -> list[Any] | None:
+    """What Prometheus answers to an instant query; None: it does not answer."""
+    url = f"{settings.url('prometheus')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+    body = get(url, password=monitoring_password(settings))
+    return list(json.loads(body)["data"]["result"]) if body else None
 
 
 def get(url: str, timeout: float = 15.0, password: str = "") -> bytes | None:

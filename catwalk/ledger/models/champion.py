@@ -57,6 +57,11 @@ class Champions:
                 f"{error}; restore it from a backup, or delete it and `catwalk promote RUN` the run that was in service"
             ) from error
 
+    def run_id(self, model: str) -> str:
+        """The run whose model is the champion; empty: there is none."""
+        found = self.get(model)
+        return found[0].run_id if found else ""
+
     def models(self) -> list[str]:
         """Names of the models that have a champion."""
         return [of_key(entry.key, "champions/") for entry in self.store.list("champions/")]

@@ -28,8 +28,7 @@ def champion_as_of(store: Store, model: str) -> str:
 
 def champion(store: Store, model: str) -> str:
     """The run whose model is the champion; empty: there is none."""
-    found = Champions(store).get(model)
-    return found[0].run_id if found else ""
+    return Champions(store).run_id(model)
 
 
 def begun(store: Store, model: str, episode: RequestRecord) -> str:
