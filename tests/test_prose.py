@@ -105,7 +105,7 @@ def test_a_banned_phrase_in_python_is_found_on_its_line(source: str, lines: list
         "nobody = told(anew)\n",
         'told = "nobody"\n',
         'names = {"told": nobody["anew"]}\n',
-        '"""See `nobody` and ``told anew``."""\n',
+        '"""See `nobody` and ``is told anew``."""\n',
         '# `told` is what `read("nobody else")` returns.\n',
         "raise ValueError(f\"{told} of {nobody['anew']!r}\")\n",
         "raise ValueError(f\"runs: {', '.join(f'{told} anew' for told in nobody)}\")\n",
