@@ -1,8 +1,9 @@
 """A year of nights on the feed of Fashion-MNIST: real pictures, real retraining, the shipped rule, and each drift.
 
-Each night a model learns from all that has arrived, by least squares on random features of the pictures, of which each
-model sees a part of its own: about as accurate as a small network, and trained in milliseconds. It is offered to the
-gate as newer data. Either the recipe stays, or it is a little worse after each ship, for it sees fewer features.
+Each night, a model learns from everything that has arrived, by least squares on random features of the pictures. Each
+model sees its own part of the features. It is about as accurate as a small network, and trains in milliseconds. The
+gate gets it as newer data. The recipe either stays the same, or gets a little worse after each ship, because it sees
+fewer features.
 
 `python -m tests.bench.nights` prints the table, in about three minutes.
 """
@@ -33,13 +34,13 @@ NIGHTS = 365
 FIRST = 1
 """Day of the feed on which the first champion is trained."""
 FEATURES, SEEN = 500, 450
-"""Random features of a picture, and those that a model of the first recipe sees."""
+"""Random features of a picture, and the number that a model of the first recipe sees."""
 SINKING = 0.99
-"""Of the features that a recipe sees, those that are left to the one after it."""
+"""Share of the features that the next recipe keeps."""
 RIDGE = 30.0
 CONFIG = GateConfig()
 BEGIN = "2026-03-01"
-"""Two months into the year, from when on what arrives has changed."""
+"""Two months into the year: from then on, what arrives has changed."""
 SCHEDULES = {
     "none": "", "brightness × 0.6": f"{BEGIN} brightness", "rotation by 15°": f"{BEGIN} rotation",
     "shirts × 4": f"{BEGIN} class-mix", "10 % wrong labels": f"{BEGIN} label-noise",
@@ -50,7 +51,7 @@ Rows = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Some examples in the order of their arrival."""
+    """Examples in the order of their arrival."""
 
     day: NDArray[np.int64]
     features: Floats
@@ -58,19 +59,19 @@ class Examples:
     labels: NDArray[np.int64]
 
     def until(self, day: int) -> int:
-        """How many have arrived by a day."""
+        """Returns how many have arrived by a day."""
         return int(np.searchsorted(self.day, day, side="right"))
 
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """What arrives under one schedule, and 10,000 other pictures that look as what arrives at its end."""
+    """What arrives under one schedule, and 10,000 other pictures that look like what arrives at its end."""
 
     train: Examples
     test: Examples
     eyes: Examples
     weights: Floats
-    """Of each class among those: a class mix makes one more common."""
+    """Share of each class among those; a class mix makes one class more common."""
 
 
 @cache
@@ -81,14 +82,14 @@ def _projection() -> tuple[Floats, Floats]:
 
 
 def features(images: NDArray[np.uint8]) -> Floats:
-    """Rectified random sums of the pixels, and a 1."""
+    """Returns rectified random sums of the pixels, and a 1."""
     weights, offsets = _projection()
     pixels = images.reshape(len(images), -1).astype(np.float32) / 255 - np.float32(0.2860)
     return np.hstack([np.maximum(pixels @ weights * 4 + offsets, 0), np.ones((len(images), 1), np.float32)])
 
 
 def world(files: Mapping[str, bytes], schedule: str) -> World:
-    """Everything that arrives in a year, as features."""
+    """Returns everything that arrives in a year, as features."""
     config = DataConfig(source="feed", feed_days=NIGHTS, drifts=schedule)
     images, labels = (tensor.numpy().copy() for tensor in _tensors(dict(files), "train"))
     keys = feed.Keys.of(images)
@@ -105,7 +106,7 @@ def world(files: Mapping[str, bytes], schedule: str) -> World:
 
 
 def _eyes(files: Mapping[str, bytes], schedule: str) -> tuple[Examples, Floats]:
-    """The published test pictures as they look in the end, with their true labels."""
+    """Returns the published test pictures as they look at the end, with their true labels."""
     images, labels = (tensor.numpy() for tensor in _tensors(dict(files), "t10k"))
     [*_, last] = [None, *drifts.schedule(schedule)]
     weights = np.ones(len(CLASSES))
@@ -117,7 +118,7 @@ def _eyes(files: Mapping[str, bytes], schedule: str) -> tuple[Examples, Floats]:
 
 
 class Learner:
-    """Trains a model a night on all that has arrived, from sums that grow by the day's examples."""
+    """Trains a model each night on everything that has arrived, from sums that grow by the day's examples."""
 
     def __init__(self, train: Examples) -> None:
         self._train, self._known = train, 0
@@ -134,7 +135,7 @@ class Learner:
         self._known = known
 
     def model(self, generator: np.random.Generator, seen: int) -> Floats:
-        """Weights (FEATURES + 1, classes) of a model that sees so many of the features."""
+        """Returns the weights (FEATURES + 1, classes) of a model that sees this number of features."""
         chosen = np.append(generator.choice(FEATURES, seen, replace=False), FEATURES)
         squares = self._squares[np.ix_(chosen, chosen)] + RIDGE * np.eye(len(chosen))
         weights = np.zeros((FEATURES + 1, len(CLASSES)), dtype=np.float32)
@@ -143,7 +144,7 @@ class Learner:
 
 
 def right(model: Floats, examples: Examples) -> Rows:
-    """Which examples a model has right."""
+    """Returns which examples a model classifies correctly."""
     return np.asarray((examples.features @ model).argmax(axis=1) == examples.labels)
 
 
@@ -153,35 +154,35 @@ class Model:
 
     weights: Floats
     right: Rows
-    """Which of all test examples of the year it has right, in the order of their arrival."""
+    """Which of all test examples of the year the model classifies correctly, in the order of their arrival."""
     day: int
     seen: int
-    """Features that its recipe sees."""
+    """Number of features that its recipe sees."""
     rows: slice
     """Its own test examples."""
 
 
 @dataclass
 class Year:
-    """What a year of nights came to."""
+    """The result of a year of nights."""
 
     ships: int = 0
     stale: int = 0
     """Nights on which the anchor was stale."""
     replaced: int = 0
-    """Times that its settings, trained anew, took its place."""
+    """How often a run with its settings replaced it."""
     accuracy: float = 0.0
-    """Of the champion at the year's end, on what arrives then, with true labels."""
+    """Accuracy of the champion at the year's end, on what arrives then, with true labels."""
     fresh: float = 0.0
-    """Of ten models of the first recipe, trained on the last day."""
+    """Accuracy of ten models of the first recipe, trained on the last day."""
 
 
 Against = Callable[[Model, Model, slice], dict[str, Verdict]]
-"""What an anchor says to a challenger, with today's test examples: checks → verdicts."""
+"""Maps today's test examples to what an anchor says about a challenger: checks → verdicts."""
 
 
 def frozen(anchor: Model, new: Model, today: slice) -> dict[str, Verdict]:
-    """The shipped rule: on the anchor's own test examples, unless it is stale."""
+    """Applies the shipped rule: on the anchor's own test examples, unless it is stale."""
     figures = Figures(float(anchor.right[anchor.rows].mean()), float(anchor.right[today].mean()))
     if anchor_fresh(figures, CONFIG.margin).verdict == "failed":
         return {"anchor_fresh": "failed"}
@@ -189,12 +190,12 @@ def frozen(anchor: Model, new: Model, today: slice) -> dict[str, Verdict]:
 
 
 def rolling(anchor: Model, new: Model, today: slice) -> dict[str, Verdict]:
-    """Asked about today's examples, as the champion is."""
+    """Tests the anchor on today's examples, as the champion is tested."""
     return {"not_inferior_anchor": _not_inferior(new, anchor, today)}
 
 
 def none(anchor: Model, new: Model, today: slice) -> dict[str, Verdict]:
-    """No anchor at all."""
+    """Uses no anchor."""
     return {}
 
 
@@ -211,10 +212,10 @@ def a_year(world: World, against: Against, sinks: bool, seed: int = 1) -> Year:
     """Simulates a year.
 
     Args:
-        world: what arrives.
-        against: what the anchor says.
-        sinks: each ship makes the recipe a little worse.
-        seed: of the models.
+        world: What arrives.
+        against: What the anchor says.
+        sinks: Whether each ship makes the recipe a little worse.
+        seed: The seed of the models.
     """
     generator, learner, year = np.random.default_rng(seed), Learner(world.train), Year()
 
@@ -259,7 +260,7 @@ RULES: dict[str, Against] = {"gate": frozen, "anchor on today's examples": rolli
 
 
 def section() -> list[str]:
-    """The lines of the document."""
+    """Returns the lines of the document."""
     files, lines = _published_files(), list[str]()
     for name, schedule in SCHEDULES.items():
         say(f"a year of nights, drift: {name}")
@@ -288,7 +289,7 @@ def _header(disagreement: float) -> list[str]:
         "then, with their true labels. Lost are the points by which it is below that of the first recipe, trained on "
         "the last day (the mean of ten models).",
         "",
-        "| drift | recipe | rule | ships | nights with a stale anchor | anchors trained anew | accuracy | lost |",
+        "| drift | recipe | rule | ships | nights with a stale anchor | anchors replaced | accuracy | lost |",
         "|---|---|---|---|---|---|---|---|",
     ]
 

@@ -1,6 +1,6 @@
-"""How often the paired tests of yes-or-no models and of regressions are right, by simulation.
+"""How often the paired tests of binary models and of regressions are right, by simulation.
 
-The gate's own code decides. `python -m tests.bench.paired` writes docs/paired-tests.md anew, in about four minutes;
+The gate's own code decides. `python -m tests.bench.paired` writes docs/paired-tests.md in about four minutes.
 tests.bench.gate does the same for many classes.
 """
 
@@ -29,14 +29,14 @@ from tests.bench.gate import say
 NIGHTS = 365
 YEARS = {"regression": 100, "binary": 40}
 WORST = 1.4
-"""No model is drawn whose expected loss is more than so many times the usual one's."""
+"""No model's expected loss is more than this multiple of the usual model's."""
 RATIOS = (1.05, 1.02, 1.0, 0.98, 0.95)
-"""Expected loss of the challenger over the champion's."""
+"""Expected loss of the challenger divided by the champion's."""
 STRETCH = 1.3
 
 
 def decided(drawn: Drawn, labels: Floats, champion: Floats, mine: Floats, *anchor: Floats, newer: bool) -> bool:
-    """Whether the gate ships a challenger; floors and slices, which only ever hold, are left out."""
+    """Returns whether the gate ships a challenger, without floors and slices, which can only hold a model."""
     test = compare(drawn.problem, labels, mine, champion)
     checks = [better(test), size(test), *_within(drawn, "champion", test, mine, champion)]
     for best in anchor:
@@ -55,18 +55,18 @@ def _within(drawn: Drawn, role: str, test: PairedTest, mine: Floats, other: Floa
 
 @dataclass(frozen=True)
 class Shares:
-    """Of how many challengers something was said."""
+    """Share of challengers with each result."""
 
     repetitions: int
     better: float
     worse: float
     inconclusive: float
     ships: float
-    """With newer data."""
+    """Share that ships with newer data."""
 
 
 def one_decision(generator: np.random.Generator, drawn: Drawn, n: int, ratio: float, repetitions: int) -> Shares:
-    """Champion and challenger drawn anew each time, with examples of their own."""
+    """Draws a new champion and a new challenger each time, with their own examples."""
     noise, found = np.array([[drawn.noise(1.0)], [drawn.noise(ratio)]]), []
     for _ in range(repetitions):
         examples = drawn.examples(generator, n)
@@ -81,8 +81,9 @@ def one_decision(generator: np.random.Generator, drawn: Drawn, n: int, ratio: fl
 
 
 def rare_big_errors(generator: np.random.Generator, n: int, repetitions: int) -> list[float]:
-    """A challenger with as large a mean absolute error, but 2 % big errors: how often Student's t and Wilcoxon's test
-    find a difference at 1 %, and how often the tail's guard does not pass and is failed."""
+    """Draws a challenger with the same mean absolute error, but 2 % big errors. Returns how often Student's t and
+    Wilcoxon's test find a difference at 1 %, and how often the tail's guard does not pass and fails.
+    """
     drawn, found = Numbers(), []
     usual = drawn.noise(1.0)
     rest = drawn.noise((drawn.expected(usual) - 0.02 * drawn.expected(2.5)) / 0.98 / drawn.expected(usual))
@@ -100,8 +101,10 @@ def rare_big_errors(generator: np.random.Generator, n: int, repetitions: int) ->
 
 
 def too_sure(generator: np.random.Generator, n: int, repetitions: int) -> list[float]:
-    """Positives, and how often Student's t finds a difference at 1 % and a worse model at 5 %, where the challenger has
-    the same expected log loss, since it sees more and is too sure of itself (first) or not sure enough (second)."""
+    """Returns the number of positives, and how often Student's t finds a difference at 1 % and a worse model at 5 %.
+    The challenger has the same expected log loss, because it sees more but is overconfident (first) or underconfident
+    (second).
+    """
     usual, found = YesNo(), []
     for stretch in (STRETCH, 0.8):
         other = YesNo(stretch=stretch)
@@ -119,7 +122,7 @@ def too_sure(generator: np.random.Generator, n: int, repetitions: int) -> list[f
 
 
 def three_tests(generator: np.random.Generator, n: int, noise: float, stretch: float, repetitions: int) -> list[float]:
-    """How often log loss, AUC and the answer at 0.5 find a difference at 1 %."""
+    """Returns how often log loss, AUC and the answer at 0.5 find a difference at 1 %."""
     usual, other, found = YesNo(), YesNo(stretch=stretch), []
     for _ in range(repetitions):
         logit, labels = usual.examples(generator, n)
@@ -143,28 +146,28 @@ def three_tests(generator: np.random.Generator, n: int, noise: float, stretch: f
 
 @dataclass(frozen=True)
 class Year:
-    """What years of nightly decisions on one test set came to; an array holds one value a year."""
+    """The result of years of nightly decisions on one test set; an array holds one value for each year."""
 
     ships: Floats
     quality: Floats
-    """Expected loss of the champion at the year's end, over that of the first one, less 1."""
+    """Expected loss of the champion at the year's end, divided by that of the first one, less 1."""
 
 
 Rule = Callable[[Drawn, Floats, Floats, Floats, Floats, bool], bool]
 
 
 def lower_mean(drawn: Drawn, labels: Floats, champion: Floats, anchor: Floats, mine: Floats, newer: bool) -> bool:
-    """Whoever has the lower mean loss."""
+    """Ships the model with the lower mean loss."""
     return bool(mine.mean() < champion.mean())
 
 
 def gate(drawn: Drawn, labels: Floats, champion: Floats, anchor: Floats, mine: Floats, newer: bool) -> bool:
-    """The shipped rule."""
+    """Applies the shipped rule."""
     return decided(drawn, labels, champion, mine, anchor, newer=newer)
 
 
 def without_anchor(drawn: Drawn, labels: Floats, champion: Floats, anchor: Floats, mine: Floats, newer: bool) -> bool:
-    """The same, forgetting the best model that was ever promoted."""
+    """Applies the same rule, but forgets the best model that was ever promoted."""
     return decided(drawn, labels, champion, mine, newer=newer)
 
 
@@ -172,15 +175,15 @@ RULES: dict[str, Rule] = {"lower mean loss": lower_mean, "gate": gate, "gate wit
 
 
 def a_year(generator: np.random.Generator, drawn: Drawn, n: int, ship: Rule, worse: float, newer: bool) -> Year:
-    """Each year has a test set of its own, and each night a challenger that is so much worse than the champion.
+    """Simulates years with their own test sets; each night's challenger is worse than the champion by the given amount.
 
     Args:
-        generator: of all draws.
-        drawn: the kind of model.
-        n: test examples.
-        ship: the rule.
-        worse: expected loss of a challenger over the champion's, less 1.
-        newer: the challengers were trained on newer data.
+        generator: The generator of all draws.
+        drawn: The kind of model.
+        n: The number of test examples.
+        ship: The rule.
+        worse: The expected loss of a challenger divided by the champion's, less 1.
+        newer: Whether the challengers were trained on newer data.
     """
     ships, quality = np.zeros((2, YEARS[drawn.problem.kind]))
     for year in range(len(ships)):
@@ -233,7 +236,7 @@ def main() -> int:
 
 
 def decisions(generator: np.random.Generator, drawn: Drawn, sizes: Sequence[tuple[int, int]], metric: str) -> str:
-    """The table of one decision."""
+    """Returns the table of one decision."""
     lines = [
         f"| examples | true {metric} | better | worse | inconclusive | ships with newer data | repetitions |",
         "|---|---|---|---|---|---|---|",
@@ -253,7 +256,7 @@ def _change(ratio: float) -> str:
 
 
 def unlike_regression(generator: np.random.Generator, sizes: Sequence[tuple[int, int]]) -> str:
-    """The table of rare big errors."""
+    """Returns the table of rare big errors."""
     lines = [
         "| examples | Student's t | Wilcoxon | RMSE guard holds | RMSE guard: worse | repetitions |",
         "|---|---|---|---|---|---|",
@@ -266,10 +269,10 @@ def unlike_regression(generator: np.random.Generator, sizes: Sequence[tuple[int,
 
 
 def few_positives(generator: np.random.Generator, sizes: Sequence[tuple[int, int]]) -> str:
-    """The table of few positives."""
+    """Returns the table of few positives."""
     lines = [
-        "| examples | positives, on average | overconfident: differs | overconfident: worse | underconfident: differs | "
-        "underconfident: worse | repetitions |",
+        "| examples | positives, on average | overconfident: differs | overconfident: worse | underconfident: "
+        "differs | underconfident: worse | repetitions |",
         "|---|---|---|---|---|---|---|",
     ]
     for n, repetitions in sizes:
@@ -280,7 +283,7 @@ def few_positives(generator: np.random.Generator, sizes: Sequence[tuple[int, int
 
 
 def which_test(generator: np.random.Generator, n: int, repetitions: int) -> str:
-    """The table of three tests."""
+    """Returns the table of three tests."""
     lines = ["| challenger | log loss | AUC | answer at 0.5 |", "|---|---|---|---|"]
     for name, noise, stretch in (
         ("equally good", 1.0, 1.0),
@@ -294,7 +297,7 @@ def which_test(generator: np.random.Generator, n: int, repetitions: int) -> str:
 
 
 def years(generator: np.random.Generator, drawn: Drawn, n: int) -> str:
-    """The table of a year of nights."""
+    """Returns the table of a year of nights."""
     lines = [
         "| rule | equally good, no newer data: ships a year | each 1 % worse, newer data: ships a year | "
         "the champion's loss after that year |",
@@ -325,7 +328,7 @@ def _error(values: Floats) -> float:
 
 
 def percent(share: float, repetitions: int) -> str:
-    """A share with its standard error; of 0 and 1, that of one case more or less."""
+    """Returns a share with its standard error; 0 and 1 have that of one case more or less."""
     within = min(max(share, 1 / repetitions), 1 - 1 / repetitions)
     return f"{share:.1%} ± {100 * (within * (1 - within) / repetitions) ** 0.5:.1f}"
 
@@ -409,8 +412,8 @@ more examples anyway, so only a clear difference ships.
 ### Few positives
 
 The challenger has the same expected log loss as the champion, because it sees more but is overconfident (logits × 1.3)
-or underconfident (× 0.8). A difference at 1 %, or a worse model at one-sided 5 %, is false. The fewer the positives, the
-more often the tests find one, which is why the gate needs at least 100:
+or underconfident (× 0.8). A difference at 1 %, or a worse model at one-sided 5 %, is false. The fewer the positives,
+the more often the tests find one, which is why the gate needs at least 100:
 
 {few}
 
