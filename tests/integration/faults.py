@@ -54,8 +54,8 @@ def wait_for_alert(
         return None
 
     notified_at = wait_until(found, f"the notification that {name} is {status}", seconds)
-    assert told_at is not None
-    return told_at
+    assert notified_at is not None
+    return notified_at
 
 
 @contextmanager
@@ -96,6 +96,6 @@ def points_are_due(run: Run) -> None:
 
 
 def told_by_command(file: Path) -> list[str]:
-    """Returns the first lines of the dead-man switch's callouts, from a command that appends to this file."""
+    """Returns the first lines of the dead-man watch's callouts, from a command that appends to this file."""
     text = file.read_text() if file.exists() else ""
     return [line for line in text.splitlines() if line.startswith(("CRITICAL", "Resolved"))]

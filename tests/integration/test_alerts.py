@@ -31,7 +31,7 @@ QUIET_SECONDS = 120.0
 
 @pytest.fixture(scope="module")
 def callouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the dead-man switch writes its callouts."""
+    """Where the dead-man watch writes its callouts."""
     return tmp_path_factory.mktemp("callouts") / "told.txt"
 
 
