@@ -101,7 +101,7 @@ def _vale(paths: list[str]) -> list[str]:
 
 
 def _find_c_compiler() -> None:
-    """Gets one from PyPI if there is none: of all tools, only vale needs it."""
+    """Gets one from PyPI if there is none; only vale needs it."""
     if any(map(shutil.which, ("cc", "gcc", "clang"))):
         return
     uv = str(bootstrap.VENV / "bin" / "uv")

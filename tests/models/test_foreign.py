@@ -318,7 +318,7 @@ def _killed_and_retried(one: Author) -> Run:
 
 
 def _complete(run: Run, case: Case, reason: str) -> None:
-    """Returns everything that a ledger has about a run with a decision."""
+    """Checks that the ledger has everything about a run with a decision."""
     record, summary, training = run.record, run.summary(), run.training()
     model, evaluation, decision = run.model(), run.evaluation(), run.decision()
     assert summary and training and model and evaluation and decision
@@ -326,10 +326,7 @@ def _complete(run: Run, case: Case, reason: str) -> None:
     assert (summary.state, summary.decision, summary.reason) == ("succeeded", decision.decision, reason)
     assert summary.parameters == record.parameters and record.parameters
     assert training.model_sha256 == model.sha256 == decision.model_sha256
-    assert evaluation.model_sha256 in (
-        "",
-        model.sha256,
-    )  # the model is unknown until it is logged
+    assert evaluation.model_sha256 in ("", model.sha256)  # the model is unknown until it is logged
     assert evaluation.examples >= 1_000 and case.metric in evaluation.scores
     assert set(evaluation.slices) >= case.slices
     assert run.store.exists(run.key("outcome.safetensors")) and not summary.error
