@@ -137,7 +137,7 @@ def measured(trainings: list[Training], outside: list[float]) -> list[Measuremen
     return [
         Measurement("training, all epochs of the default recipe", [t.seconds for t in trainings], " s", "at most 1.5"),
         Measurement("what comes before: device and weights", [t.start for t in trainings], " s", "-"),
-        Measurement("an epoch, its measuring included", [1000 * seconds for seconds in epochs], " ms", "-"),
+        Measurement("an epoch, including its evaluation", [1000 * seconds for seconds in epochs], " ms", "-"),
         Measurement("examples a second", [EXAMPLES / seconds for seconds in epochs], "", "-"),
         plain,
         Measurement("quickstart's epoch ÷ ours", [plain.median / seconds for seconds in epochs], "×", "at least 80"),
