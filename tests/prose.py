@@ -73,11 +73,10 @@ def findings(paths: Iterable[Path]) -> list[str]:
     """
     code, texts = _by_kind(paths)
     with tempfile.TemporaryDirectory() as folder:
-        extracts = {str(Path(folder, f"{number}.txt")): path for number, path in enumerate(code)}
-        for extract, path in extracts.items():
-            Path(extract).write_text(words(path.read_text()))
-        found = _vale([*map(str, texts), folder] if code else [*map(str, texts)])
-    return sorted(_of_its_file(line, extracts) for line in found)
+        extract = Path(folder, "code.txt")  # A file for each module would take vale twice as long.
+        origins = _extract(code, extract)
+        found = _vale([*map(str, texts), *([str(extract)] if code else [])])
+    return sorted(_of_its_file(line, extract, origins) for line in found)
 
 
 def _by_kind(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
@@ -85,10 +84,18 @@ def _by_kind(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     return [path for path in paths if path.suffix == ".py"], [path for path in paths if path.suffix != ".py"]
 
 
-def _of_its_file(line: str, extracts: dict[str, Path]) -> str:
-    """The finding with the name of the Python file, without the column: that is the extract's own."""
+def _extract(code: list[Path], extract: Path) -> list[str]:
+    """Writes the words of Python files to one file; returns the file and line that each of its lines comes from."""
+    texts = [f"{words(path.read_text())}\n" for path in code]  # An empty line keeps the files apart.
+    extract.write_text("\n".join(texts))
+    numbered = ((path, range(1, text.count("\n") + 2)) for path, text in zip(code, texts, strict=True))
+    return [f"{path}:{number}" for path, numbers in numbered for number in numbers]
+
+
+def _of_its_file(line: str, extract: Path, origins: list[str]) -> str:
+    """The finding with the place in the Python file, without the column: that is the extract's own."""
     file, number, _, advice = line.split(":", 3)
-    return f"{extracts[file]}:{number}:{advice}" if file in extracts else line
+    return f"{origins[int(number) - 1]}:{advice}" if file == str(extract) else line
 
 
 def _vale(paths: list[str]) -> list[str]:
