@@ -105,7 +105,7 @@ def test_a_year_in_four_nights(ledger: Ledger) -> None:
     again, heir = night(ledger, "2026-10-21", GOOD)
     assert outcome(heir) == ("hold", "anchor_stale")
     assert (current(ledger)[0].anchor, current(ledger)[0].previous_anchor) == (again.run_id, best.run_id)
-    assert current(ledger)[0].run_id == third_run.run_id, "which says nothing of what is in service"
+    assert current(ledger)[0].run_id == third_run.run_id, "which says nothing about the version in service"
     assert incumbents(again, current(ledger)[0])["anchor"] == best.run_id, "an interrupted decision finds the same"
 
     _, last = night(ledger, "2026-10-22", POOR)

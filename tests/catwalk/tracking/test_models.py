@@ -118,7 +118,7 @@ def test_a_persons_schedule_holds_as_long_as_runs_set_none(command: Any) -> None
         trained(every=said)
         assert schedule() == holds
     trained(every="1h", ship="never")
-    assert schedule() == "every 24 h", "what ships nothing says nothing of its model"
+    assert schedule() == "every 24 h", "a run that ships nothing sets nothing for its model"
 
 
 def test_an_owner_is_named_in_a_line(command: Any, ledger: Ledger) -> None:

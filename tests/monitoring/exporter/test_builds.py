@@ -234,7 +234,7 @@ def test_without_matplotlib_the_page_says_what_to_install(
 
 
 def outcome(build: str) -> Outcome:
-    """Returns what comes of a program that builds."""
+    """Returns the result of a program that builds."""
     builds = Builds(
         (sys.executable, "-c", f"import sys, time, catwalk_exporter.build as made\n{build}\nsys.exit(made.main())")
     )
