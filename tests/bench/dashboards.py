@@ -93,7 +93,7 @@ def _run_id(number: int) -> str:
 
 
 def _series(now: int) -> Iterator[Series]:
-    """Returns everything that is stored, by family."""
+    """Yields everything that is stored, by family."""
     begin = now - DAYS * 86_400
     gap = DAYS * 86_400 // RUNS
     starts = [begin + number * gap for number in range(RUNS)]

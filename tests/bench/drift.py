@@ -161,7 +161,7 @@ def windows(hourly: NDArray[np.int32], hours: int) -> Floats:
 
 @dataclass(frozen=True)
 class Baseline:
-    """Returns the service's own first days, (days, features, bins)."""
+    """The service's own first days, (days, features, bins)."""
 
     days: Floats
     values: Floats

@@ -82,7 +82,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
 
 
 def _backfill(folder: Path, count: int, now: float) -> None:
-    """Returns blocks of this number of scheduled runs, evenly spread."""
+    """Writes blocks of this number of scheduled runs, evenly spread."""
     text = folder / "runs.openmetrics"
     ended = [now - _UNTOUCHED - number * DAYS * _DAY / count for number in range(count)]
     with text.open("w") as file:
@@ -102,7 +102,7 @@ def _times(end: float, now: float) -> range:
 
 
 def _write(file: TextIO, name: str, labels: Iterable[str], runs: Iterable[tuple[float, range]]) -> None:
-    """Returns all samples of one family, for runs that ended at these times and have samples at these offsets."""
+    """Writes all samples of one family, for runs that ended at these times and have samples at these offsets."""
     file.write(f"# TYPE {name} gauge\n")
     names = [label for label in labels if label in _VALUES]
     for number, (end, times) in enumerate(runs):

@@ -113,7 +113,7 @@ def _swapped(server: Server, new: Run) -> list[Measurement]:
 
 
 def _load(url: str, requests: int) -> Round:
-    """Sends this number of requests from several clients, each on its own connection."""
+    """Sends this number of requests from several clients, each on its own connection; returns what they measured."""
     body = json.dumps({"inputs": np.random.default_rng(0).integers(0, 256, (28, 28)).tolist()})
     started: list[float] = []
     seconds: list[float] = []

@@ -55,7 +55,7 @@ def shown(arguments: list[str], **environment: str) -> str:
 
 
 def through(lines: Iterable[str], last: str) -> Iterator[str]:
-    """Returns all lines up to the first one that contains this."""
+    """Yields all lines up to the first one that contains this."""
     for line in lines:
         yield line
         if last in line:

@@ -325,7 +325,7 @@ def test_a_task_whose_supervisor_was_killed_is_fenced_off(stack: RunningStack) -
 
 
 def pause(stack: RunningStack, dag_id: str, paused: bool) -> None:
-    """Returns whether no further task of a DAG begins; running tasks continue."""
+    """Pauses or resumes a DAG: in a paused one, no further task begins, and running tasks continue."""
     stack.airflow("PATCH", f"dags/{dag_id}", {"is_paused": paused})
 
 

@@ -53,7 +53,7 @@ def slot(stack: RunningStack) -> SlotRecord:
 
 
 def judged(stack: RunningStack, number: int) -> RequestRecord:
-    """Waits for the judgement on an episode."""
+    """Returns the judgement on an episode, once there is one."""
 
     def find() -> RequestRecord | None:
         now = slot(stack)

@@ -40,7 +40,7 @@ _SHELL = ("", "sh", "text")
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """Returns all tokens of a page, including those within paragraphs."""
+    """Yields all tokens of a page, including those within paragraphs."""
     for token in _PARSER.parse(text):
         yield token
         yield from token.children or ()

@@ -64,7 +64,7 @@ class Guest:
         return replace(story, series={**theirs, **ours}, expect=tuple(map(self._expectation, story.expect)))
 
     def _others(self, name: str) -> Iterator[str]:
-        """Returns series of another job, of another Catwalk, and of a source without such labels."""
+        """Yields series of another job, of another Catwalk, and of a source without such labels."""
         if ":" not in name.partition("{")[0] and not name.startswith(_OF_ANY_JOB):
             yield _with(re.sub(r'job="\w+"', 'job="theirs"', name), self.options.labels)
         if self.options.labels:

@@ -23,7 +23,7 @@ RUN_IDS = [f"20261122T03000{number}Z-0000000{number}" for number in range(6)]
 
 @pytest.fixture
 def store(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Writes six summaries; an index pays off from three on."""
+    """A store with six summaries, in which an index pays off from three on."""
     monkeypatch.setattr(summary_index, "WORTHWHILE", 3)
     for run_id in RUN_IDS:
         put_summary(s3_store, summary(run_id))

@@ -101,7 +101,7 @@ def test_no_module_has_its_own_colours() -> None:
 
 
 def named_colours(source: str) -> Iterator[str]:
-    """Returns the colours that are passed to matplotlib by name."""
+    """Yields the colours that are passed to matplotlib by name."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.keyword) and "color" in (node.arg or "") and isinstance(node.value, ast.Constant):
             yield from {str(node.value.value)} - {"none"}

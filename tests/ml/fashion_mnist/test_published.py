@@ -78,7 +78,7 @@ def packed(body: bytes) -> bytes:
 
 
 def put(root: Path, files: dict[str, bytes], *, compressed: bool = False) -> Path:
-    """Writes the files below a root."""
+    """Writes the files below a root; returns their folder."""
     raw = raw_folder(root)
     raw.mkdir(parents=True, exist_ok=True)
     for name, body in files.items():

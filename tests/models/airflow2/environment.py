@@ -24,7 +24,7 @@ _STAMP = FOLDER / ".installed"
 
 @contextmanager
 def installed(wheel: Path) -> Iterator[Path]:
-    """Returns the environment with this wheel, for one process at a time. Skips the test if it isn't available."""
+    """Yields the environment with this wheel, for one process at a time. Skips the test if it isn't available."""
     if sys.version_info[:2] > _NEWEST_PYTHON:
         _not_tested(f"which knows no Python {sys.version_info.major}.{sys.version_info.minor}")
     FOLDER.parent.mkdir(exist_ok=True)

@@ -150,7 +150,7 @@ class _File:
         return list(GIVEN.get(name, [f"{{{name}}}"]))
 
     def _keys(self, node: ast.expr, depth: int = 2) -> Iterator[str]:
-        """Returns the names of the tags in an expression, and in what it refers to."""
+        """Yields the names of the tags in an expression, and in what it refers to."""
         for inner in ast.walk(node):
             if isinstance(inner, ast.Dict):
                 yield from (str(key.value) for key in inner.keys if isinstance(key, ast.Constant))
