@@ -1,9 +1,9 @@
-"""How often the alert on drift is wrong, and what it finds, by simulation: years of traffic of pictures.
+"""How often the drift alert is wrong, and what it finds, by simulation: years of requests with pictures.
 
-A service is asked pictures of ten classes. How often which, a null says: independent examples; a daily cycle with
-weekends and days of their own; the same in sessions of five. Each class has its own shares of each feature's bins,
-measured on the test pictures, and those of a corruption on the same pictures corrupted. The reference is the service's
-own first 28 days; the rule is the shipped one, :mod:`catwalk.service.shift`, which Prometheus' rules agree with.
+A service gets pictures of ten classes. A null says how often each class occurs: independent examples; a daily cycle
+with weekends and varying days; the same in sessions of five. Each class has its own shares of each feature's bins,
+measured on the test pictures, and for each corruption on the same pictures corrupted. The reference is the service's
+own first 28 days. The rule is the shipped one, :mod:`catwalk.service.shift`, which matches Prometheus' rules.
 
 `python -m tests.bench.drift` writes docs/drift.md in some minutes.
 """
@@ -47,15 +47,15 @@ FEATURES = (*pictures.NAMES, "class", "confidence")
 
 @dataclass(frozen=True)
 class Null:
-    """Traffic that does not drift: how its mix of classes lives."""
+    """Traffic that does not drift: how its mix of classes varies."""
 
     name: str
     cycle: float = 0.0
-    """Amplitude of each class's daily cycle, of its log share."""
+    """Amplitude of each class's daily cycle, on its log share."""
     weekend: float = 0.0
     """Standard deviation of what a weekend adds to it."""
     days: float = 0.0
-    """And of what each day adds."""
+    """Standard deviation of what each day adds."""
     session: int = 1
     """Mean number of requests of one class that come together."""
 
@@ -79,7 +79,7 @@ MIXES = {"one class × 1.5": 1.5, "one class × 2": 2.0, "one class × 4": 4.0}
 
 @dataclass(frozen=True)
 class World:
-    """Shares of each feature's bins within each class, (features, classes, bins), by what is done to the pictures."""
+    """Shares of each feature's bins within each class, (features, classes, bins), by change to the pictures."""
 
     clean: Floats
     corrupted: Mapping[str, Floats]
@@ -90,7 +90,7 @@ class World:
 
 
 def world(train: tuple[Any, Any], test: tuple[Any, Any]) -> World:
-    """Measured on pictures, (n, height, width) from 0 to 1, and their classes, with a small model."""
+    """Measures pictures, (n, height, width) from 0 to 1, and their classes, with a small model."""
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     model.fit(train[0].reshape(len(train[0]), -1), train[1])
     random = np.random.default_rng(0)
@@ -173,11 +173,11 @@ class Baseline:
 
 
 Rule = Callable[[NDArray[np.int32], Baseline], Booleans]
-"""Hours of traffic, of which the first 24 are the baseline's last → whether it complains, in each hour after them."""
+"""Hours of traffic, of which the first 24 are the baseline's last → whether the rule fires, in each hour after them."""
 
 
 def shipped(hourly: NDArray[np.int32], baseline: Baseline) -> Booleans:
-    """What the alert fires by."""
+    """Returns whether the condition of the shipped alert holds for as long as it waits, in each hour."""
     spread = np.array([shift.dispersion(baseline.days[:, feature]) for feature in range(len(FEATURES))])
     day = _beyond(windows(hourly, DAY)[1:], baseline, spread, shift.FLOOR, LEAST_DAY)
     hour = _beyond(hourly[DAY:].astype(float), baseline, spread, shift.GROSS, LEAST_HOUR)
@@ -192,7 +192,7 @@ def _beyond(sample: Floats, baseline: Baseline, spread: Floats, floor: float, le
 
 
 def _held(exceeded: Booleans) -> Booleans:
-    """In this hour, and in those before it in which the alert waits."""
+    """Returns the hours in which the limit has been exceeded for as long as the alert waits."""
     late = [np.concatenate([np.zeros(hours, dtype=bool), exceeded[: len(exceeded) - hours]]) for hours in (0, HELD)]
     return np.asarray(np.logical_and.reduce(late))
 
@@ -205,7 +205,7 @@ def psi(hourly: NDArray[np.int32], baseline: Baseline) -> Booleans:
 
 
 def three_sigma(hourly: NDArray[np.int32], baseline: Baseline) -> Booleans:
-    """NannyML's rule: a distance above the mean of the baseline's days and three standard deviations."""
+    """NannyML's rule: a distance above the mean of the baseline's days plus three standard deviations."""
     usual = _distance(baseline.days, baseline.total)
     return np.asarray((_distance(windows(hourly, DAY)[1:], baseline.total) > usual.mean(0) + 3 * usual.std(0)).any(1))
 
@@ -243,7 +243,7 @@ RULES: Mapping[str, Rule] = {
 
 
 def episodes(complains: Booleans) -> int:
-    """Alarms: those less than a day apart are one, which is held for so long."""
+    """Returns the number of alarms; those less than a day apart count as one, which is held for that long."""
     at = np.flatnonzero(complains)
     return int(1 + (np.diff(at) > DAY).sum()) if len(at) else 0
 
@@ -254,7 +254,7 @@ def _split(hourly: NDArray[np.int32], of: World) -> tuple[NDArray[np.int32], Bas
 
 
 def false_alarms(null: Null, volume: int, of: World, years: int, seed: int = 0) -> dict[str, float]:
-    """Alarms a model and year, by rule, where nothing drifts."""
+    """Alarms for each model and year, by rule, without drift."""
     total = dict.fromkeys(RULES, 0)
     for year in range(years):
         random = np.random.default_rng([seed, year])
@@ -267,16 +267,16 @@ def false_alarms(null: Null, volume: int, of: World, years: int, seed: int = 0) 
 
 @dataclass(frozen=True)
 class Power:
-    """What a rule makes of a change, within a week."""
+    """What a rule finds of a change, within a week."""
 
     found: float
-    """Share of the trials in which it complains."""
+    """Share of the trials in which it fires."""
     hours: float
-    """Until then; the median of those trials."""
+    """Median of the hours until it fires, in those trials."""
 
 
 def power(change: str, null: Null, volume: int, of: World, trials: int) -> dict[str, Power]:
-    """By rule: two quiet days after the baseline, and then a week of a change."""
+    """Returns the results by rule: two quiet days after the baseline, and then a week of a change."""
     late: dict[str, list[int]] = {name: [] for name in RULES}
     for trial in range(trials):
         live, baseline = _split(_changed(change, null, volume, of, np.random.default_rng([7, trial])), of)
@@ -341,7 +341,7 @@ it finds only gross changes.
 
 
 def page(of: World, say: Callable[[str], None]) -> str:
-    """docs/drift.md."""
+    """Returns docs/drift.md."""
     return "\n".join([HEAD, *_false_alarms(of, say), "", *_powers(of, say), ""])
 
 
