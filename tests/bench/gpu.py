@@ -136,7 +136,7 @@ def measured(trainings: list[Training], outside: list[float]) -> list[Measuremen
     plain = Measurement(f"the quickstart's epoch, batch {SAME_BATCH}", reference, " s", "-")
     return [
         Measurement("training, all epochs of the default recipe", [t.seconds for t in trainings], " s", "at most 1.5"),
-        Measurement("what comes before: device and weights", [t.start for t in trainings], " s", "-"),
+        Measurement("before training: device and weights", [t.start for t in trainings], " s", "-"),
         Measurement("an epoch, including its evaluation", [1000 * seconds for seconds in epochs], " ms", "-"),
         Measurement("examples a second", [EXAMPLES / seconds for seconds in epochs], "", "-"),
         plain,

@@ -279,15 +279,16 @@ def _header(disagreement: float) -> list[str]:
         "## A year of nights on a feed",
         "",
         "[The feed](feed.md) of the real Fashion-MNIST brings its second half within a year, 82 examples a day, and "
-        f"the newest {feed.TEST_EXAMPLES:,} test examples roll on. Each night a model learns from all that is there, "
-        f"by least squares on {SEEN} of {FEATURES} random features, others each night, and is offered as newer data. "
-        f"Two models of one night disagree on {disagreement:.1%} of the test examples. From {BEGIN} on what arrives is "
-        f"changed as the first column says. The recipe stays, or sees {1 - SINKING:.0%} fewer features a ship.",
+        f"the newest {feed.TEST_EXAMPLES:,} test examples roll on. Each night, a model learns from everything that has "
+        f"arrived, by least squares on {SEEN} of {FEATURES} random features, which differ each night, and the gate "
+        f"gets it as newer data. Two models of one night disagree on {disagreement:.1%} of the test examples. From "
+        f"{BEGIN} on, new examples are changed as the first column says. The recipe stays, or sees "
+        f"{1 - SINKING:.0%} fewer features after each ship.",
         "",
         "`gate` is the shipped rule without floors and classes: the champion on today's test examples, the anchor on "
-        "its own. Accuracy is the champion's at the year's end, on 10,000 other pictures that look as what arrives "
-        "then, with their true labels. Lost are the points by which it is below that of the first recipe, trained on "
-        "the last day (the mean of ten models).",
+        "its own. *Accuracy* is the champion's at the year's end, on 10,000 other pictures that look like those that "
+        "arrive then, with their true labels. *Lost* is its distance in points from the first recipe, trained on the "
+        "last day (the mean of ten models).",
         "",
         "| drift | recipe | rule | ships | nights with a stale anchor | anchors replaced | accuracy | lost |",
         "|---|---|---|---|---|---|---|---|",

@@ -43,7 +43,9 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
             overheads.append(walls[-1] - ours)
     return [
         Measurement("a small DAG run of five tasks, wall time", walls[1:], " s", "-"),
-        Measurement("of that, not ours: scheduling, process start, imports", overheads[1:], " s", "at most 20"),
+        Measurement(
+            "the part of it that is not Catwalk: scheduling, process start, imports", overheads[1:], " s", "at most 20"
+        ),
         Measurement("reading the DAG file", _reading(rounds), " s", "under 0.5, without torch"),
     ]
 

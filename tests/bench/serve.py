@@ -92,8 +92,8 @@ def _compared(pairs: list[tuple[Round, Round]]) -> list[Measurement]:
             )
             for share in (0.5, 0.99)
         ),
-        Measurement("the same: requests a second, catwalk serve", [ours.rate for ours, _ in pairs], "", "-"),
-        Measurement("the same: p99, catwalk serve", [1e3 * ours.quantile(0.99) for ours, _ in pairs], " ms", "-"),
+        Measurement("requests a second, catwalk serve", [ours.rate for ours, _ in pairs], "", "-"),
+        Measurement("p99, catwalk serve", [1e3 * ours.quantile(0.99) for ours, _ in pairs], " ms", "-"),
     ]
 
 
@@ -108,7 +108,7 @@ def _swapped(server: Server, new: Run) -> list[Measurement]:
     ratio = during.quantile(0.99) / steady.quantile(0.99)
     return [
         Measurement(f"a swap under {SWAP_REQUESTS:,} requests: failed", [during.failed], "", "0"),
-        Measurement("the same: p99 ÷ that of steady service", [ratio], "", "≤ 2"),
+        Measurement("p99 of these ÷ that of steady service", [ratio], "", "≤ 2"),
     ]
 
 
