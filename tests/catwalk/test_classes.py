@@ -257,7 +257,7 @@ def test_a_run_without_a_known_end_stays_below_its_budget(ledger_run: Any, confi
 
 
 @pytest.mark.parametrize(("budget", "told"), [(3_000, "has no points yet"), (0, "may make no series in Prometheus")])
-def test_a_run_with_too_many_classes_still_has_points(ledger_run: Any, budget: int, told: str) -> None:
+def test_what_many_classes_leave_out_is_no_reason_to_have_no_points(ledger_run: Any, budget: int, told: str) -> None:
     run = ledger_run(HUNDRED, 100)
     run.record = replace(run.record, series_budget=budget, series_left_out=series_left_out(2, 100, budget))
     run.training = run.evaluation = lambda: None

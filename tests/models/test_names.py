@@ -119,7 +119,7 @@ def _shown(servers: Measured, name: str, run: Run) -> None:
 
 
 def _limits(servers: Measured, name: str) -> dict[str, float]:
-    """Dashed lines of the selected metric → their last value."""
+    """Dashed lines of the chosen metric → their last value."""
     drawn = {}
     for query in all_queries():
         if query.dashboard == "catwalk-model" and query.place.startswith("Metric of the test") and query.ref in "BC":

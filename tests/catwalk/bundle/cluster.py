@@ -1,4 +1,4 @@
-"""Bundles for a cluster, and a stand-in for the kubelet that runs their pods."""
+"""Bundles for a cluster, and what stands in for a kubelet that runs their pods."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PARTS = ("exporter", "statsd-exporter", "courier")
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A bundle, by its purpose."""
+    """A bundle, by what it is made for."""
 
     options: Options
     cluster: Cluster
@@ -63,16 +63,16 @@ def of_image() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Kubelet:
-    """Starts containers with the exact arguments and variables of their manifests.
+    """Starts containers with the very arguments and variables of their manifests.
 
-    Only their location differs: Services, ports and folders are on this machine.
+    Only where it is differs: Services, ports and folders are this machine's.
     """
 
     made: Made
     folder: Path
     """Where each path of a container begins."""
     objects: Mapping[str, Mapping[str, str]]
-    """Name of a ConfigMap or a Secret that the adopter has created → its content."""
+    """Name of a ConfigMap or a Secret that the adopter has made → what it holds."""
     ports: dict[str, int] = field(default_factory=lambda: {str(port): free_port() for port in (9102, 9125, 9180, 9181)})
 
     @contextmanager
@@ -92,7 +92,7 @@ class Kubelet:
                 process.wait(PATIENCE)
 
     def _here(self, text: str) -> str:
-        """Returns a text of a manifest with this machine's addresses and paths."""
+        """As a text of a manifest is on this machine."""
         text = re.sub(r"[\w-]+\.[\w-]+\.svc\b|\b0\.0\.0\.0\b|(?<==)(?=:\d+$)", "127.0.0.1", text)
         text = re.sub(r"(?:^|(?<==))(?=/(?:etc|var|tmp)\b)", str(self.folder), text)
         return re.sub(rf"\b({'|'.join(self.ports)})$", lambda port: str(self.ports[port[1]]), text)
@@ -104,9 +104,7 @@ class Kubelet:
         return argv or [str(tool("statsd_exporter")), *map(self._here, described["args"])]
 
     def _environment(self, part: str) -> dict[str, str]:
-        """Returns the image's variables, merged with the container's as Kubernetes does: explicit values take
-        precedence over sources.
-        """
+        """Of the image, then as Kubernetes merges it: what is named goes before what comes from elsewhere."""
         described, found = self.made.container(part), {} if part == "statsd-exporter" else of_image()
         for source in described.get("envFrom", []):
             [reference] = source.values()

@@ -131,7 +131,7 @@ def test_two_in_one_namespace_share_no_pod_and_no_job() -> None:
             assert which.of_kind("ServiceMonitor")[part]["spec"]["selector"]["matchLabels"].items() <= service.items()
 
 
-def test_each_pod_has_only_the_rights_that_it_needs() -> None:
+def test_each_pod_may_do_nothing_that_it_need_not() -> None:
     for part in PARTS:
         assert BLUE.pod(part)["securityContext"]["runAsNonRoot"] is True
         assert BLUE.pod(part)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}

@@ -445,7 +445,7 @@ def test_a_comparison_does_not_depend_on_its_page(
     done = catwalk("compare", FIRST, SECOND, "--json")
     assert (done.code, done.json()["file"], len(done.json()["runs"])) == (0, None, 2)
     done = catwalk("compare", FIRST, SECOND, "--out", str(file))
-    assert (done.code, FIRST in done.out, done.err.count("\n")) == (1, True, 1), "the requested file is missing"
+    assert (done.code, FIRST in done.out, done.err.count("\n")) == (1, True, 1), "what was asked for is missing"
     assert "choose another with --out, or - for standard output" in done.err
     for command in (["compare", FIRST, SECOND], ["report", FIRST]):
         page = catwalk(*command, "--out", "-")

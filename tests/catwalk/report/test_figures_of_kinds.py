@@ -67,7 +67,7 @@ def test_a_binary_model_of_any_size(name: str, n: int, share: float) -> None:
 
 
 @pytest.mark.parametrize("name", BINARY)
-def test_with_one_class_there_is_nothing_to_draw(name: str) -> None:
+def test_of_one_class_there_is_nothing_to_draw(name: str) -> None:
     with pytest.raises(MissingError, match="all of one class"):
         BINARY[name](binary.Scored(RUN, np.zeros(9, dtype=bool), np.arange(9.0)))
 
