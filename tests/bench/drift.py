@@ -1,11 +1,11 @@
-"""How often the drift alert is wrong, and what it finds, by simulation: years of requests with pictures.
+"""How often the alert on drift is wrong, and what it finds, by simulation: years of traffic of pictures.
 
-A service gets pictures of ten classes. A null says how often each class occurs: independent examples; a daily cycle
-with weekends and varying days; the same in sessions of five. Each class has its own shares of each feature's bins,
-measured on the test pictures, and for each corruption on the same pictures corrupted. The reference is the service's
-own first 28 days. The rule is the shipped one, :mod:`catwalk.service.shift`, which matches Prometheus' rules.
+A service is asked pictures of ten classes. How often which, a null says: independent examples; a daily cycle with
+weekends and days of their own; the same in sessions of five. Each class has its own shares of each feature's bins,
+measured on the test pictures, and those of a corruption on the same pictures corrupted. The reference is the service's
+own first 28 days; the rule is the shipped one, :mod:`catwalk.service.shift`, which Prometheus' rules agree with.
 
-`python -m tests.bench.drift` writes docs/drift.md in some minutes.
+`python -m tests.bench.drift` writes docs/drift.md anew, in some minutes.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ DAY = 24
 BASELINE = 28 * DAY
 YEAR = 365 * DAY
 VOLUMES = (50, 300, 1_000, 10_000, 100_000)
-"""Predictions per day."""
+"""Predictions a day."""
 CHANGED = (50, 1_000, 10_000)
-"""The volumes for which changes are tested."""
+"""Those that changes are looked for in."""
 YEARS = 10
-"""Years simulated for each null and volume."""
+"""Of each null and volume."""
 TRIALS = 20
-"""Trials for each change and volume."""
+"""Of each change and volume."""
 LEAST_DAY, LEAST_HOUR = 200, 100
 HELD = 1
-"""Hours for which the value must exceed the limit."""
+"""Hours for which the limit must be exceeded."""
 FEATURES = (*pictures.NAMES, "class", "confidence")
 
 
 @dataclass(frozen=True)
 class Null:
-    """Traffic that does not drift: how its mix of classes varies."""
+    """Traffic that does not drift: how its mix of classes lives."""
 
     name: str
     cycle: float = 0.0
-    """Amplitude of each class's daily cycle, on its log share."""
+    """Amplitude of each class's daily cycle, of its log share."""
     weekend: float = 0.0
     """Standard deviation of what a weekend adds to it."""
     days: float = 0.0
-    """Standard deviation of what each day adds."""
+    """And of what each day adds."""
     session: int = 1
     """Mean number of requests of one class that come together."""
 
@@ -79,7 +79,7 @@ MIXES = {"one class × 1.5": 1.5, "one class × 2": 2.0, "one class × 4": 4.0}
 
 @dataclass(frozen=True)
 class World:
-    """Shares of each feature's bins within each class, (features, classes, bins), by change to the pictures."""
+    """Shares of each feature's bins within each class, (features, classes, bins), by what is done to the pictures."""
 
     clean: Floats
     corrupted: Mapping[str, Floats]
@@ -90,7 +90,7 @@ class World:
 
 
 def world(train: tuple[Any, Any], test: tuple[Any, Any]) -> World:
-    """Measures pictures, (n, height, width) from 0 to 1, and their classes, with a small model."""
+    """Measured on pictures, (n, height, width) from 0 to 1, and their classes, with a small model."""
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     model.fit(train[0].reshape(len(train[0]), -1), train[1])
     random = np.random.default_rng(0)
@@ -120,14 +120,14 @@ def _shares(values: list[Floats], labels: Any, edges: list[Floats]) -> Floats:
 
 
 def _means(column: Any, inner: Any) -> Floats:
-    """Returns the mean of each bin; an empty bin has the value of the bin below it."""
+    """Of each bin; an empty one has the value of that below it."""
     place = np.searchsorted(inner, column, side="right")
     found = np.bincount(place, column, BINS) / np.maximum(np.bincount(place, minlength=BINS), 1)
     return np.asarray(np.maximum.accumulate(np.where(np.bincount(place, minlength=BINS) > 0, found, column.min())))
 
 
 def mix(null: Null, hours: int, random: np.random.Generator) -> Floats:
-    """Returns the share of each class in each hour, (hours, classes)."""
+    """Share of each class in each hour, (hours, classes)."""
     hour = np.arange(hours)
     logs = np.log(random.dirichlet(np.full(CLASSES, 20.0)))
     logs = logs + null.cycle * np.cos(2 * np.pi * (hour[:, None] - random.uniform(0, DAY, CLASSES)) / DAY)
@@ -137,9 +137,7 @@ def mix(null: Null, hours: int, random: np.random.Generator) -> Floats:
 
 
 def counts(null: Null, volume: int, shares: Floats, mixed: Floats, random: np.random.Generator) -> NDArray[np.int32]:
-    """Returns the counts of each feature's bins in each hour, (hours, features, bins), with a quiet night and a busy
-    afternoon.
-    """
+    """Of each feature's bins in each hour, (hours, features, bins), with a quiet night and a busy afternoon."""
     hour = np.arange(len(mixed))
     sessions = random.poisson(volume / DAY / null.session * (1 + 0.9 * np.cos(2 * np.pi * (hour % DAY - 15) / DAY)))
     asked = random.multinomial(sessions, mixed)
@@ -154,7 +152,7 @@ def counts(null: Null, volume: int, shares: Floats, mixed: Floats, random: np.ra
 
 
 def windows(hourly: NDArray[np.int32], hours: int) -> Floats:
-    """Returns the sums over this number of hours up to each hour that has them."""
+    """Sums of so many hours up to each hour that has them."""
     total = np.concatenate([np.zeros_like(hourly[:1]), hourly.cumsum(0)])
     return np.asarray(total[hours:] - total[:-hours], dtype=float)
 
@@ -173,11 +171,11 @@ class Baseline:
 
 
 Rule = Callable[[NDArray[np.int32], Baseline], Booleans]
-"""Hours of traffic, of which the first 24 are the baseline's last → whether the rule fires, in each hour after them."""
+"""Hours of traffic, of which the first 24 are the baseline's last → whether it complains, in each hour after them."""
 
 
 def shipped(hourly: NDArray[np.int32], baseline: Baseline) -> Booleans:
-    """Returns whether the condition of the shipped alert holds for as long as it waits, in each hour."""
+    """What the alert fires by."""
     spread = np.array([shift.dispersion(baseline.days[:, feature]) for feature in range(len(FEATURES))])
     day = _beyond(windows(hourly, DAY)[1:], baseline, spread, shift.FLOOR, LEAST_DAY)
     hour = _beyond(hourly[DAY:].astype(float), baseline, spread, shift.GROSS, LEAST_HOUR)
@@ -192,7 +190,7 @@ def _beyond(sample: Floats, baseline: Baseline, spread: Floats, floor: float, le
 
 
 def _held(exceeded: Booleans) -> Booleans:
-    """Returns the hours in which the limit has been exceeded for as long as the alert waits."""
+    """In this hour, and in those before it in which the alert waits."""
     late = [np.concatenate([np.zeros(hours, dtype=bool), exceeded[: len(exceeded) - hours]]) for hours in (0, HELD)]
     return np.asarray(np.logical_and.reduce(late))
 
@@ -205,7 +203,7 @@ def psi(hourly: NDArray[np.int32], baseline: Baseline) -> Booleans:
 
 
 def three_sigma(hourly: NDArray[np.int32], baseline: Baseline) -> Booleans:
-    """NannyML's rule: a distance above the mean of the baseline's days plus three standard deviations."""
+    """NannyML's rule: a distance above the mean of the baseline's days and three standard deviations."""
     usual = _distance(baseline.days, baseline.total)
     return np.asarray((_distance(windows(hourly, DAY)[1:], baseline.total) > usual.mean(0) + 3 * usual.std(0)).any(1))
 
@@ -226,7 +224,7 @@ def evidently(hourly: NDArray[np.int32], baseline: Baseline) -> Booleans:
 
 
 def _distance(sample: Floats, reference: Floats) -> Floats:
-    """Returns the Jensen–Shannon distance; 0 if both are empty."""
+    """Of Jensen and Shannon; 0 for nothing."""
     p = sample / np.maximum(sample.sum(-1, keepdims=True), 1)
     q = reference / reference.sum(-1, keepdims=True)
     middle = np.maximum((p + q) / 2, 1e-300)
@@ -243,7 +241,7 @@ RULES: Mapping[str, Rule] = {
 
 
 def episodes(complains: Booleans) -> int:
-    """Returns the number of alarms; those less than a day apart count as one, which is held for that long."""
+    """Alarms: those less than a day apart are one, which is held for so long."""
     at = np.flatnonzero(complains)
     return int(1 + (np.diff(at) > DAY).sum()) if len(at) else 0
 
@@ -254,7 +252,7 @@ def _split(hourly: NDArray[np.int32], of: World) -> tuple[NDArray[np.int32], Bas
 
 
 def false_alarms(null: Null, volume: int, of: World, years: int, seed: int = 0) -> dict[str, float]:
-    """Alarms for each model and year, by rule, without drift."""
+    """Alarms a model and year, by rule, where nothing drifts."""
     total = dict.fromkeys(RULES, 0)
     for year in range(years):
         random = np.random.default_rng([seed, year])
@@ -267,16 +265,16 @@ def false_alarms(null: Null, volume: int, of: World, years: int, seed: int = 0) 
 
 @dataclass(frozen=True)
 class Power:
-    """What a rule finds of a change, within a week."""
+    """What a rule makes of a change, within a week."""
 
     found: float
-    """Share of the trials in which it fires."""
+    """Share of the trials in which it complains."""
     hours: float
-    """Median of the hours until it fires, in those trials."""
+    """Until then; the median of those trials."""
 
 
 def power(change: str, null: Null, volume: int, of: World, trials: int) -> dict[str, Power]:
-    """Returns the results by rule: two quiet days after the baseline, and then a week of a change."""
+    """By rule: two quiet days after the baseline, and then a week of a change."""
     late: dict[str, list[int]] = {name: [] for name in RULES}
     for trial in range(trials):
         live, baseline = _split(_changed(change, null, volume, of, np.random.default_rng([7, trial])), of)
@@ -341,7 +339,7 @@ it finds only gross changes.
 
 
 def page(of: World, say: Callable[[str], None]) -> str:
-    """Returns docs/drift.md."""
+    """docs/drift.md."""
     return "\n".join([HEAD, *_false_alarms(of, say), "", *_powers(of, say), ""])
 
 

@@ -1,9 +1,8 @@
 """A year of nights on the feed of Fashion-MNIST: real pictures, real retraining, the shipped rule, and each drift.
 
-Each night, a model learns from everything that has arrived, by least squares on random features of the pictures. Each
-model sees its own part of the features. It is about as accurate as a small network, and trains in milliseconds. The
-gate gets it as newer data. The recipe either stays the same, or gets a little worse after each ship, because it sees
-fewer features.
+Each night a model learns from all that has arrived, by least squares on random features of the pictures, of which each
+model sees a part of its own: about as accurate as a small network, and trained in milliseconds. It is offered to the
+gate as newer data. Either the recipe stays, or it is a little worse after each ship, for it sees fewer features.
 
 `python -m tests.bench.nights` prints the table, in about three minutes.
 """
@@ -34,13 +33,13 @@ NIGHTS = 365
 FIRST = 1
 """Day of the feed on which the first champion is trained."""
 FEATURES, SEEN = 500, 450
-"""Random features of a picture, and the number that a model of the first recipe sees."""
+"""Random features of a picture, and those that a model of the first recipe sees."""
 SINKING = 0.99
-"""Share of the features that the next recipe keeps."""
+"""Of the features that a recipe sees, those that are left to the one after it."""
 RIDGE = 30.0
 CONFIG = GateConfig()
 BEGIN = "2026-03-01"
-"""Two months into the year: from then on, what arrives has changed."""
+"""Two months into the year, from when on what arrives has changed."""
 SCHEDULES = {
     "none": "", "brightness × 0.6": f"{BEGIN} brightness", "rotation by 15°": f"{BEGIN} rotation",
     "shirts × 4": f"{BEGIN} class-mix", "10 % wrong labels": f"{BEGIN} label-noise",
@@ -51,7 +50,7 @@ Rows = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Examples in the order of their arrival."""
+    """Some examples in the order of their arrival."""
 
     day: NDArray[np.int64]
     features: Floats
@@ -59,19 +58,19 @@ class Examples:
     labels: NDArray[np.int64]
 
     def until(self, day: int) -> int:
-        """Returns how many have arrived by a day."""
+        """How many have arrived by a day."""
         return int(np.searchsorted(self.day, day, side="right"))
 
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """What arrives under one schedule, and 10,000 other pictures that look like what arrives at its end."""
+    """What arrives under one schedule, and 10,000 other pictures that look as what arrives at its end."""
 
     train: Examples
     test: Examples
     eyes: Examples
     weights: Floats
-    """Share of each class among those; a class mix makes one class more common."""
+    """Of each class among those: a class mix makes one more common."""
 
 
 @cache
@@ -82,14 +81,14 @@ def _projection() -> tuple[Floats, Floats]:
 
 
 def features(images: NDArray[np.uint8]) -> Floats:
-    """Returns rectified random sums of the pixels, and a 1."""
+    """Rectified random sums of the pixels, and a 1."""
     weights, offsets = _projection()
     pixels = images.reshape(len(images), -1).astype(np.float32) / 255 - np.float32(0.2860)
     return np.hstack([np.maximum(pixels @ weights * 4 + offsets, 0), np.ones((len(images), 1), np.float32)])
 
 
 def world(files: Mapping[str, bytes], schedule: str) -> World:
-    """Returns everything that arrives in a year, as features."""
+    """Everything that arrives in a year, as features."""
     config = DataConfig(source="feed", feed_days=NIGHTS, drifts=schedule)
     images, labels = (tensor.numpy().copy() for tensor in _tensors(dict(files), "train"))
     keys = feed.Keys.of(images)
@@ -106,7 +105,7 @@ def world(files: Mapping[str, bytes], schedule: str) -> World:
 
 
 def _eyes(files: Mapping[str, bytes], schedule: str) -> tuple[Examples, Floats]:
-    """Returns the published test pictures as they look at the end, with their true labels."""
+    """The published test pictures as they look in the end, with their true labels."""
     images, labels = (tensor.numpy() for tensor in _tensors(dict(files), "t10k"))
     [*_, last] = [None, *drifts.schedule(schedule)]
     weights = np.ones(len(CLASSES))
@@ -118,7 +117,7 @@ def _eyes(files: Mapping[str, bytes], schedule: str) -> tuple[Examples, Floats]:
 
 
 class Learner:
-    """Trains a model each night on everything that has arrived, from sums that grow by the day's examples."""
+    """Trains a model a night on all that has arrived, from sums that grow by the day's examples."""
 
     def __init__(self, train: Examples) -> None:
         self._train, self._known = train, 0
@@ -135,7 +134,7 @@ class Learner:
         self._known = known
 
     def model(self, generator: np.random.Generator, seen: int) -> Floats:
-        """Returns the weights (FEATURES + 1, classes) of a model that sees this number of features."""
+        """Weights (FEATURES + 1, classes) of a model that sees so many of the features."""
         chosen = np.append(generator.choice(FEATURES, seen, replace=False), FEATURES)
         squares = self._squares[np.ix_(chosen, chosen)] + RIDGE * np.eye(len(chosen))
         weights = np.zeros((FEATURES + 1, len(CLASSES)), dtype=np.float32)
@@ -144,7 +143,7 @@ class Learner:
 
 
 def right(model: Floats, examples: Examples) -> Rows:
-    """Returns which examples a model classifies correctly."""
+    """Which examples a model has right."""
     return np.asarray((examples.features @ model).argmax(axis=1) == examples.labels)
 
 
@@ -154,35 +153,35 @@ class Model:
 
     weights: Floats
     right: Rows
-    """Which of all test examples of the year the model classifies correctly, in the order of their arrival."""
+    """Which of all test examples of the year it has right, in the order of their arrival."""
     day: int
     seen: int
-    """Number of features that its recipe sees."""
+    """Features that its recipe sees."""
     rows: slice
     """Its own test examples."""
 
 
 @dataclass
 class Year:
-    """The result of a year of nights."""
+    """What a year of nights came to."""
 
     ships: int = 0
     stale: int = 0
     """Nights on which the anchor was stale."""
     replaced: int = 0
-    """How often a run with its settings replaced it."""
+    """Times that its settings, trained anew, took its place."""
     accuracy: float = 0.0
-    """Accuracy of the champion at the year's end, on what arrives then, with true labels."""
+    """Of the champion at the year's end, on what arrives then, with true labels."""
     fresh: float = 0.0
-    """Accuracy of ten models of the first recipe, trained on the last day."""
+    """Of ten models of the first recipe, trained on the last day."""
 
 
 Against = Callable[[Model, Model, slice], dict[str, Verdict]]
-"""Maps today's test examples to what an anchor says about a challenger: checks → verdicts."""
+"""What an anchor says to a challenger, with today's test examples: checks → verdicts."""
 
 
 def frozen(anchor: Model, new: Model, today: slice) -> dict[str, Verdict]:
-    """Applies the shipped rule: on the anchor's own test examples, unless it is stale."""
+    """The shipped rule: on the anchor's own test examples, unless it is stale."""
     figures = Figures(float(anchor.right[anchor.rows].mean()), float(anchor.right[today].mean()))
     if anchor_fresh(figures, CONFIG.margin).verdict == "failed":
         return {"anchor_fresh": "failed"}
@@ -190,12 +189,12 @@ def frozen(anchor: Model, new: Model, today: slice) -> dict[str, Verdict]:
 
 
 def rolling(anchor: Model, new: Model, today: slice) -> dict[str, Verdict]:
-    """Tests the anchor on today's examples, as the champion is tested."""
+    """Asked about today's examples, as the champion is."""
     return {"not_inferior_anchor": _not_inferior(new, anchor, today)}
 
 
 def none(anchor: Model, new: Model, today: slice) -> dict[str, Verdict]:
-    """Uses no anchor."""
+    """No anchor at all."""
     return {}
 
 
@@ -212,10 +211,10 @@ def a_year(world: World, against: Against, sinks: bool, seed: int = 1) -> Year:
     """Simulates a year.
 
     Args:
-        world: What arrives.
-        against: What the anchor says.
-        sinks: Whether each ship makes the recipe a little worse.
-        seed: The seed of the models.
+        world: what arrives.
+        against: what the anchor says.
+        sinks: each ship makes the recipe a little worse.
+        seed: of the models.
     """
     generator, learner, year = np.random.default_rng(seed), Learner(world.train), Year()
 
@@ -260,7 +259,7 @@ RULES: dict[str, Against] = {"gate": frozen, "anchor on today's examples": rolli
 
 
 def section() -> list[str]:
-    """Returns the lines of the document."""
+    """The lines of the document."""
     files, lines = _published_files(), list[str]()
     for name, schedule in SCHEDULES.items():
         say(f"a year of nights, drift: {name}")
@@ -279,18 +278,17 @@ def _header(disagreement: float) -> list[str]:
         "## A year of nights on a feed",
         "",
         "[The feed](feed.md) of the real Fashion-MNIST brings its second half within a year, 82 examples a day, and "
-        f"the newest {feed.TEST_EXAMPLES:,} test examples roll on. Each night, a model learns from everything that has "
-        f"arrived, by least squares on {SEEN} of {FEATURES} random features, which differ each night, and the gate "
-        f"gets it as newer data. Two models of one night disagree on {disagreement:.1%} of the test examples. From "
-        f"{BEGIN} on, new examples are changed as the first column says. The recipe stays, or sees "
-        f"{1 - SINKING:.0%} fewer features after each ship.",
+        f"the newest {feed.TEST_EXAMPLES:,} test examples roll on. Each night a model learns from all that is there, "
+        f"by least squares on {SEEN} of {FEATURES} random features, others each night, and is offered as newer data. "
+        f"Two models of one night disagree on {disagreement:.1%} of the test examples. From {BEGIN} on what arrives is "
+        f"changed as the first column says. The recipe stays, or sees {1 - SINKING:.0%} fewer features a ship.",
         "",
         "`gate` is the shipped rule without floors and classes: the champion on today's test examples, the anchor on "
-        "its own. *Accuracy* is the champion's at the year's end, on 10,000 other pictures that look like those that "
-        "arrive then, with their true labels. *Lost* is its distance in points from the first recipe, trained on the "
-        "last day (the mean of ten models).",
+        "its own. Accuracy is the champion's at the year's end, on 10,000 other pictures that look as what arrives "
+        "then, with their true labels. Lost are the points by which it is below that of the first recipe, trained on "
+        "the last day (the mean of ten models).",
         "",
-        "| drift | recipe | rule | ships | nights with a stale anchor | anchors replaced | accuracy | lost |",
+        "| drift | recipe | rule | ships | nights with a stale anchor | anchors trained anew | accuracy | lost |",
         "|---|---|---|---|---|---|---|---|",
     ]
 

@@ -1,6 +1,5 @@
-"""The whole loop with real servers, as the demonstration shows it: the inputs rotate, an alert requests a
-retraining, the new version goes into service, and the alert resolves although the traffic stays the same.
-"""
+"""The whole loop with real servers, as the demonstration shows it: what is asked turns, an alert asks for a retraining,
+what that ships is served, and the alert resolves although the traffic stays as it is."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ MODEL = "mlp-synthetic-feed"
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
-    """The demonstration's home, with the data in its own folder."""
+    """That of the demonstration, with the data in a home of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CATWALK_HOME", str(tmp_path_factory.mktemp("home")))
         return drifting()
@@ -32,7 +31,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 @pytest.fixture(name="own_stack", scope="module")
 def _own_stack(case: Case) -> Iterator[RunningStack]:
-    """A server of the model, and everything that watches it; the rules use 8 seconds for an hour, and 24 for a day."""
+    """A server of the model, and everything that watches it; rules take 8 seconds for an hour, and 24 for a day."""
     with own_stack(case) as settings:
         yield RunningStack(settings)
 
@@ -50,17 +49,17 @@ def slot(stack: RunningStack) -> SlotRecord:
 
 
 def notifications(stack: RunningStack) -> list[str]:
-    """Returns the alert's notifications in the courier, oldest first."""
+    """What the courier was told of the alert, the oldest first."""
     kept = told(stack.settings.url("courier"), 1_000)["notifications"]
     return [one["status"] for one in reversed(kept) if one["labels"]["alertname"] == ALERT]
 
 
 def dag_runs(stack: RunningStack) -> list[str]:
-    """Returns the ids of all runs of the DAG."""
+    """Ids of all runs of the DAG."""
     return [run["dag_run_id"] for run in stack.airflow("GET", f"dags/{DAG}/dagRuns?limit=100")["dag_runs"]]
 
 
-def test_the_retraining_that_a_drift_requests_resolves_it(own_stack: RunningStack, case: Case) -> None:
+def test_a_drift_is_healed_by_the_retraining_that_it_asks_for(own_stack: RunningStack, case: Case) -> None:
     loop = Loop(own_stack.settings, case, print)
     loop.serve_a_champion()
     first = champion(own_stack)

@@ -1,4 +1,4 @@
-"""docs/kubernetes.md: its bundles can be written, and what it names exists."""
+"""docs/kubernetes.md: its bundles are written, and what it names is there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def manifests(folder: Path) -> list[dict[str, object]]:
     return [each for text in texts for each in yaml.load_all(text, yaml.CSafeLoader)]
 
 
-def test_the_page_creates_what_the_manifests_name(tmp_path: Path) -> None:
+def test_what_is_applied_and_made_is_what_the_manifests_name(tmp_path: Path) -> None:
     typed(block("bundle"), tmp_path)
     text = "".join(path.read_text() for path in (tmp_path / "catwalk-bundle").rglob("*") if path.is_file())
     said = block("apply") + PAGE.partition("## Apply it")[2].partition("## Prometheus")[0]

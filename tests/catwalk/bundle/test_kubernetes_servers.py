@@ -1,4 +1,4 @@
-"""The servers of a bundle for a cluster, started as their manifests say."""
+"""The servers of a bundle for a cluster, started with what their manifests say."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_every_server_starts_answers_and_works_together(s3_server: S3Server, s3_
     with kubelet.running("statsd-exporter"), kubelet.running("exporter"), kubelet.running("courier"):
         for part, port, name in (
             ("exporter", "9180", "catwalk_run_state"),  # has read the ledger
-            ("statsd_exporter", "9102", "catwalk_canary_received_total"),  # has received a scrape of the exporter
+            ("statsd_exporter", "9102", "catwalk_canary_received_total"),  # has heard of the exporter
             ("courier", "9181", "catwalk_courier_notifications_total"),
         ):
             wait_until(lambda port=port, name=name: name in scraped(kubelet.ports[port]), f"{part} has {name}")  # type: ignore[misc]

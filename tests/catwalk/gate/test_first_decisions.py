@@ -1,4 +1,4 @@
-"""Today's code repeats the decisions that version 0.1.0 stored, from the predictions stored beside them."""
+"""Decisions that version 0.1.0 has stored are made again from the predictions that lie beside them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_these_are_all_its_decisions() -> None:
 
 
 @pytest.mark.parametrize("run_id", DECIDED)
-def test_a_stored_decision_is_repeated(run_id: str) -> None:
+def test_a_stored_decision_is_made_again(run_id: str) -> None:
     stored = from_json(DecisionRecord, files()[f"runs/{run_id}/decision.json"])
     again = decided_again(run_id, stored)
     assert (again.decision, again.reason) == (stored.decision, stored.reason)
@@ -46,14 +46,14 @@ def test_a_stored_decision_is_repeated(run_id: str) -> None:
     for check in stored.checks:
         now = found[check.check]
         assert (now.verdict, now.threshold) == (check.verdict, check.threshold)
-        # Version 0.1.0 took tails and quantiles from scipy, whose last bits differ.
+        # Version 0.1.0 had tails and quantiles from scipy, whose last bits are others.
         for mine, theirs in ((now.value, check.value), (now.low, check.low), (now.high, check.high)):
             assert mine == (theirs if theirs is None else pytest.approx(theirs, rel=1e-12, abs=1e-15))
         assert now.sentence == as_said_today(check.sentence)
 
 
 def as_said_today(sentence: str) -> str:
-    """It had images only."""
+    """It knew images only."""
     return re.sub(r" images( and|\.$)", r" examples\1", sentence)
 
 
