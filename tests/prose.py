@@ -1,6 +1,7 @@
 """`python -m tests.prose [FILE ...]` checks the wording of pages and code with vale and the style in docs/style.
 
-In a Python file, it reads comments and strings: docstrings, errors, help texts, the meaning of metrics.
+Without a file, it checks all of them. In a Python file, it reads comments and strings: docstrings, errors, help texts,
+the meaning of metrics.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def _find_c_compiler() -> None:
 def main() -> int:
     """Prints what it finds; returns the exit code."""
     try:
-        chosen = [Path(argument) for argument in sys.argv[1:]] or pages()
+        chosen = [Path(argument) for argument in sys.argv[1:]] or [*pages(), *modules()]
         found = findings(path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path for path in chosen)
     except (OSError, bootstrap.SetupError, subprocess.CalledProcessError) as error:
         print(f"prose: {error}", file=sys.stderr)

@@ -10,12 +10,17 @@ import pytest
 
 from stack.settings import PROJECT
 from tests.prometheus.rulebook import alerts
-from tests.prose import findings, pages
+from tests.prose import findings, modules, pages
 
 
 def test_the_pages_follow_the_style() -> None:
     assert {PROJECT / "README.md", PROJECT / "docs" / "operations.md"} < {*pages()}
     assert findings(pages()) == []
+
+
+def test_the_code_follows_the_style() -> None:
+    assert {PROJECT / "catwalk" / "cli" / "main.py", PROJECT / "tests" / "prose.py"} < {*modules()}
+    assert findings(modules()) == []
 
 
 def test_what_alerts_say_follows_the_style(tmp_path: Path) -> None:
