@@ -1,4 +1,4 @@
-"""The library, the services and the stack know no model: what is Fashion-MNIST's alone lies in its own folder."""
+"""The library, the services and the stack know no model: everything specific to Fashion-MNIST is in its own folder."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def files() -> Iterator[Path]:
 
 
 def data() -> Iterator[Path]:
-    """Rules, runbooks, dashboards, mapping and settings; of documentation only what a service hands out."""
+    """Rules, runbooks, dashboards, mapping and settings; from the documentation, only what a service hands out."""
     for folder in ("catwalk", "monitoring", "grafana", "prometheus", "stack"):
         found = (path for path in sorted((PROJECT / folder).rglob("*")) if path.suffix in _DATA)
         yield from (path for path in found if path.name != "README.md")
 
 
 def said(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and text of each name, string and number in a module, its documentation included."""
+    """Line and text of each name, string and number in a module, including its documentation."""
     for node in ast.walk(tree):
         line = getattr(node, "lineno", 0)
         if isinstance(node, ast.Constant):
@@ -65,7 +65,7 @@ def test_no_model_is_known_by_name_or_shape(path: Path) -> None:
     assert guilty(path.read_text()) == []
 
 
-def test_no_data_knows_a_model_but_the_setting_that_names_what_the_stack_trains() -> None:
+def test_no_data_knows_a_model_except_the_setting_that_names_what_the_stack_trains() -> None:
     files = {path: path.read_text() for path in data()}
     assert {path.suffix for path in files} == _DATA
     settings = PROJECT / "stack" / "catwalk.env"
@@ -86,9 +86,9 @@ def test_no_data_knows_a_model_but_the_setting_that_names_what_the_stack_trains(
      '"""Of ten classes."""', '"""With 10 classes."""', 'dag = "fashion_training"', '"""28×28 pixels."""',
      'source = "MNIST"'],
 )  # fmt: skip
-def test_a_slip_would_be_seen(text: str) -> None:
+def test_a_slip_would_be_found(text: str) -> None:
     assert guilty(text)
 
 
-def test_letters_within_words_and_other_numbers_are_no_slip() -> None:
+def test_letters_within_words_and_other_numbers_are_not_a_slip() -> None:
     assert guilty('simple, old = "implement 1784 of 280", "amlpha"') == []

@@ -1,4 +1,4 @@
-"""Each contract on who may import whom refuses what it is there to refuse."""
+"""Each import contract refuses what it exists to refuse."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from stack.settings import PROJECT
 
 WRONG = {
     "Models and services use the library": ("catwalk/report/build.py", "ml.fashion_mnist"),
-    "Of the stack, the demo alone knows a model": ("stack/settings.py", "ml.fashion_mnist"),
+    "Only the demo of the stack knows a model": ("stack/settings.py", "ml.fashion_mnist"),
     "The stack's commands use what starts and configures it": ("stack/web_config.py", "stack.native.control"),
-    "Data takes one way through the library": ("catwalk/knobs.py", "catwalk.trainable"),
+    "Data takes one path through the library": ("catwalk/knobs.py", "catwalk.trainable"),
     "Problems are compared by paired losses": ("catwalk/problems/paired/pairing.py", "catwalk.problems.interface"),
     "A stage knows no other stage": ("catwalk/stages/test.py", "catwalk.stages.train"),
-    "A run that logs is opened, held and closed": ("catwalk/tracking/arguments/keys.py", "catwalk.tracking.journal"),
-    "What a caller says is checked piece by piece": (
+    "A logging run is opened, held and closed": ("catwalk/tracking/arguments/keys.py", "catwalk.tracking.journal"),
+    "The arguments of a run are checked one by one": (
         "catwalk/tracking/arguments/settings.py",
         "catwalk.tracking.arguments.dataset",
     ),
-    "A model stands on runs, and a run on records": (
+    "A model depends on runs, and a run on records": (
         "catwalk/ledger/runs.py",
         "catwalk.ledger.models.champion",
     ),
-    "A service counts by its model's reference": ("catwalk/service/shift.py", "catwalk.service.counts"),
-    "A server answers by the version that it holds": ("catwalk/serving/inputs.py", "catwalk.serving.holder"),
+    "A service counts with its model's reference": ("catwalk/service/shift.py", "catwalk.service.counts"),
+    "A server answers with the version that it holds": ("catwalk/serving/inputs.py", "catwalk.serving.holder"),
     "A metric becomes a point, and a point a line": ("catwalk/telemetry/points.py", "catwalk.telemetry.emitter"),
     "Telemetry is given records and reads no ledger": ("catwalk/telemetry/observer.py", "catwalk.ledger.runs"),
-    "The courier writes down before it delivers": (
+    "The courier stores before it delivers": (
         "monitoring/catwalk_courier/journal/store.py",
         "catwalk_courier.delivery.channel",
     ),
-    "Dashboards know names of records and metrics alone": ("grafana/words.py", "catwalk.web.palette"),
+    "Dashboards know only the names of records and metrics": ("grafana/words.py", "catwalk.web.palette"),
 }
 """Contract → a module, and what it must not import."""
 

@@ -1,4 +1,6 @@
-"""`make bench`: measures what docs/measurements.md quotes, prints it as a table and writes bench.json. 15 minutes."""
+"""`make bench`: measures what docs/measurements.md quotes, prints it as a table and writes bench.json. It takes 15
+minutes.
+"""
 
 from __future__ import annotations
 
@@ -68,12 +70,12 @@ def main() -> None:
 
 
 def say(text: str) -> None:
-    """Progress, apart from the table."""
+    """Progress, separate from the table."""
     print(text, file=sys.stderr, flush=True)
 
 
 def machine() -> str:
-    """What the figures depend on, in one line."""
+    """Returns what the figures depend on, in one line."""
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     cpu = models[0].partition(":")[2].strip() if models else platform.machine()
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "apache-airflow"))

@@ -18,7 +18,7 @@ from tests.support.servers import ENVIRONMENT, S3Server
 
 @contextmanager
 def s3(folder: Path) -> Iterator[str]:
-    """An S3 server, to which the environment points; gives the URL of a store in it."""
+    """Starts an S3 server that the environment points to; yields the URL of a store in it."""
     server = S3Server(folder)
     server.start()
     try:
@@ -29,7 +29,9 @@ def s3(folder: Path) -> Iterator[str]:
 
 
 def _train(seed: int, store_url: str) -> tuple[float, float, float, float, float]:
-    """Accuracy, calibration error, seconds of training, peak memory, and the share that checkpoints take of them."""
+    """Returns accuracy, calibration error, seconds of training, peak memory, and the share of the time that checkpoints
+    take.
+    """
     from catwalk.storage.s3_store import S3Store
     from ml.fashion_mnist import CLASSIFIER
     from ml.fashion_mnist.config import RunConfig
@@ -54,7 +56,7 @@ def _train(seed: int, store_url: str) -> tuple[float, float, float, float, float
 
 
 def measure(seeds: int, say: Callable[[str], None]) -> list[Measurement]:
-    """Each seed in a process of its own, so that peak memory is one run's."""
+    """Trains each seed in its own process, so that the peak memory is that of one run."""
     results = []
     with tempfile.TemporaryDirectory() as folder, s3(Path(folder)) as store_url:
         for seed in range(seeds):

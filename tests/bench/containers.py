@@ -1,4 +1,4 @@
-"""The image and the stack in containers, where there is an engine: how long and how large."""
+"""The image and the stack in containers, if there is a container engine: how long they take and how large they are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.containers.engine import NoEngineError, engine
 
 
 def measure(say: Callable[[str], None]) -> list[Measurement]:
-    """A build without a layer from before, then `up` until all is healthy; nothing where that can't be had."""
+    """Builds without cached layers, then runs `up` until all is healthy. Returns nothing if there is no engine."""
     torch = torch_backend()
     try:
         say(f"containers: base images, then ours with torch for {torch}")

@@ -1,7 +1,7 @@
-"""Our epoch beside programs that keep every core busy: by how much it slows, and what it costs to be ready for them.
+"""How much one epoch slows down beside programs that keep every core busy, and what being prepared for them costs.
 
-A thread that waits for another spins or sleeps, as the environment says when torch is loaded: so each reading has a
-process of its own.
+A thread that waits for another one spins or sleeps, depending on the environment when torch is loaded. Each reading
+therefore has its own process.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ SETTINGS = {
     "one thread": {"OMP_NUM_THREADS": "1"},
     "`OMP_WAIT_POLICY=ACTIVE`": {"OMP_WAIT_POLICY": "ACTIVE"},
 }
-"""What was tried → its environment; the first is what `catwalk` sets, and the last spins."""
+"""Name → environment. The first is what `catwalk` sets, and the last one spins."""
 _PROMISES = {"as shipped": ("at most 2.5", "at most 1.1")}
 _PROGRAM = "import os; from tests.bench.crowded import epoch; print(epoch(int(os.environ['OMP_NUM_THREADS'])))"
 
 
 def epoch(threads: int) -> float:
-    """Seconds of the second epoch on :data:`EXAMPLES` examples of noise: the first one warms up."""
+    """Returns the seconds of the second epoch on :data:`EXAMPLES` examples of noise; the first epoch warms up."""
     import torch
 
     from ml.fashion_mnist.config import RunConfig
@@ -47,7 +47,7 @@ def epoch(threads: int) -> float:
 
 @contextmanager
 def busy_programs(count: int) -> Iterator[None]:
-    """Others who want a core each."""
+    """Processes that each want a core."""
     programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield
@@ -58,7 +58,7 @@ def busy_programs(count: int) -> Iterator[None]:
 
 
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
-    """Each setting alone and beside as many busy programs as there are cores, in turns."""
+    """Measures each setting alone and beside as many busy programs as there are cores, in turns."""
     alone: dict[str, list[float]] = {name: [] for name in SETTINGS}
     crowded: dict[str, list[float]] = {name: [] for name in SETTINGS}
     for number in range(1, rounds + 1):
@@ -71,7 +71,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
 
 
 def _seconds(setting: dict[str, str]) -> float:
-    """Of an epoch in a process of its own."""
+    """Measures an epoch in its own process."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
     environment = {**clean, "OMP_NUM_THREADS": str(usable_cpus()), **setting}
     done = subprocess.run(

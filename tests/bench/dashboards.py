@@ -1,8 +1,8 @@
-"""How long Prometheus takes for every query of every dashboard: 1,000 runs over 90 days, 10 of them chosen.
+"""How long Prometheus takes for every query of every dashboard, with 1,000 runs over 90 days, 10 of them selected.
 
-Everything is stored as a 10-second scrape would leave it: a run's series for an hour or two after it, the others all
-the time. What no query reads at length (most series of a run) has one sample, so that the index is as large as it would
-be. Families of the same shape are stored once, and asked for under the name of that one.
+Everything is stored as a 10-second scrape would store it: the series of a run for an hour or two after it, all others
+all the time. Series that no query reads over a range (most series of a run) have one sample each, so that the index has
+its real size. Families of the same shape are stored once, and queries for the others use that family's name.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tests.support.recorded import create_blocks, recorded
 
 RUNS, CHOSEN, RECENT, CHAMPIONS = 1_000, 10, 60, 5
 COUNTED = 24
-"""Last runs whose points the rules still compare, and a few more."""
+"""The newest runs, whose points the rules still compare, and a few more."""
 DAYS = 90
 EPOCHS = 18
 SCRAPE = 10
 HOUR = 3_600
 BLOCK = 486 * HOUR
-"""Prometheus' block size below the 720 hours asked for: a file a block is read once."""
+"""Prometheus' block size below the 720 hours that this asks for, so that each block's file is read once."""
 ROUNDS = 20
 LIMIT_MS = 100
 _OF_RUNS = ("duration", "schedule_delay", "first_task_start_delay")
@@ -48,7 +48,7 @@ SAME_SHAPE = {
     r"job:scraped_timestamp_seconds:last|"
     r"catwalk_airflow_component_healthy": "scrape_duration_seconds",
 }
-"""Families that are not stored → the one that stands for them, with as many series."""
+"""Families that are not stored → the family that stands for them, with the same number of series."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Series:
 
 
 def measure(say: Callable[[str], None]) -> list[Measurement]:
-    """One line a dashboard: the 95th percentile of each of its queries; every query goes to `say`."""
+    """Returns one line for each dashboard: the 95th percentile of each of its queries. Every query goes to `say`."""
     now = int(time.time()) // SCRAPE * SCRAPE
     with tempfile.TemporaryDirectory(prefix="catwalk-bench-") as work:
         samples = _backfill(Path(work), now, say)
@@ -93,7 +93,7 @@ def _run_id(number: int) -> str:
 
 
 def _series(now: int) -> Iterator[Series]:
-    """All that is stored, by family."""
+    """Yields everything that is stored, by family."""
     begin = now - DAYS * 86_400
     gap = DAYS * 86_400 // RUNS
     starts = [begin + number * gap for number in range(RUNS)]
@@ -103,7 +103,7 @@ def _series(now: int) -> Iterator[Series]:
         chosen, new = number >= RUNS - CHOSEN, number >= RUNS - RECENT
 
         def kept(name: str, labels: str, seconds: int, whole: bool, begin: int = start, run: str = run) -> Series:
-            """A series of this run: whole, or its one sample."""
+            """A series of this run: its whole length, or one sample."""
             text = f"{run},{labels}" if labels else run
             return Series(name, text, begin, begin + (seconds if whole else 1), begin)
 
@@ -155,7 +155,7 @@ def _series(now: int) -> Iterator[Series]:
         span = starts[number], starts[number] + per_champion * gap
         yield Series("catwalk_model_accuracy_ratio", labels, *span, 0.9)
         yield Series("catwalk_champion_promoted_timestamp_seconds", labels, *span, starts[number])
-        for label in CLASSES:  # of the champion, only the present is asked for
+        for label in CLASSES:  # queries read only the champion's present value
             yield Series(
                 "catwalk_model_class_accuracy_ratio", f'{labels},class="{label}"', span[1] - HOUR, span[1], 0.9
             )
@@ -181,7 +181,7 @@ def _series(now: int) -> Iterator[Series]:
 
 
 def _backfill(folder: Path, now: int, say: Callable[[str], None]) -> int:
-    """Stores everything as blocks; returns how many samples."""
+    """Stores everything as blocks; returns the number of samples."""
     families: dict[str, list[Series]] = {}
     for series in _series(now):
         families.setdefault(series.name, []).append(series)
@@ -206,13 +206,13 @@ def _backfill(folder: Path, now: int, say: Callable[[str], None]) -> int:
 
 
 def _lines(series: Series, start: int, end: int) -> list[str]:
-    """Its samples in a span, as OpenMetrics."""
+    """Returns the samples of a series in a time span, as OpenMetrics."""
     stem = f"{series.name}{{{series.labels}}} {series.value} "
     return [f"{stem}{at}\n" for at in range(max(start, series.start), min(end, series.end), series.step)]
 
 
 def _times(url: str, now: int) -> dict[Query, list[float]]:
-    """Milliseconds of each query, from request to parsed answer."""
+    """Returns the milliseconds of each query, from the request to the parsed answer."""
     at, seconds = now - SCRAPE, DAYS * 86_400
     chosen = "|".join(_run_id(number) for number in range(RUNS - CHOSEN, RUNS))
     several = {
@@ -222,7 +222,7 @@ def _times(url: str, now: int) -> dict[Query, list[float]]:
         "champion": _run_id(RUNS - RUNS // CHAMPIONS),
         "split": "validation",
         "metric": "accuracy",
-        "statistic": "",  # what stands for it has no such label
+        "statistic": "",  # the family that stands for it has no such label
         "dag": "nightly",
     }
     found: dict[Query, list[float]] = {}
@@ -241,7 +241,7 @@ def _recent(count: int) -> str:
 
 
 def _renamed(expr: str, shapes: Mapping[str, str] = SAME_SHAPE) -> str:
-    """The query, asked of the families that are stored."""
+    """Rewrites the query for the families that are stored."""
     for family, stored in shapes.items():
         expr = re.sub(rf"\b(?:{family})\b(?=[\s{{\[)]|$)", stored, expr)
     return expr

@@ -1,7 +1,8 @@
-"""Pairs of models for simulations of the paired tests: their losses on the same examples, at a quality that is known.
+"""Pairs of models for simulations of the paired tests: their losses on the same examples, at a known quality.
 
-Each example has an error that no model can avoid and that all share; a model adds noise of its own. The more noise, the
-larger its expected loss, which is computed by integration, so that "2 % better" is exact and not itself simulated.
+Each example has an error that no model can avoid and that all models share; each model adds its own noise. More noise
+means a larger expected loss. That loss is computed by integration, so that "2 % better" is exact and not itself
+simulated.
 """
 
 from __future__ import annotations
@@ -28,26 +29,28 @@ class Drawn(Protocol):
     problem: Problem
 
     def examples(self, generator: np.random.Generator, n: int) -> tuple[Floats, Floats]:
-        """What no model can change, and the labels, (n,) each."""
+        """Returns what no model can change, and the labels, (n,) each."""
 
     def losses(self, generator: np.random.Generator, examples: tuple[Floats, Floats], noise: Floats) -> Floats:
-        """Of models with so much noise, (models, 1), on the same examples: (models, n)."""
+        """Returns the losses of models with these noise levels, (models, 1), on the same examples: (models, n)."""
 
     def expected(self, noise: float) -> float:
-        """The loss of a model with so much noise, over all examples there could be."""
+        """Returns the expected loss of a model with this noise over all possible examples."""
 
     def noise(self, ratio: float) -> float:
-        """Of the model whose expected loss is so many times that of the usual one."""
+        """Returns the noise of the model whose expected loss is this multiple of the usual model's."""
 
 
 class Numbers:
-    """Errors with the tails of Student's t with 3 degrees of freedom, of standard deviation 1; models add 0.4."""
+    """Errors with the tails of Student's t with 3 degrees of freedom and a standard deviation of 1; models add noise of
+    0.4.
+    """
 
     problem = Regression()
     usual = 0.4
 
     def examples(self, generator: np.random.Generator, n: int) -> tuple[Floats, Floats]:
-        """The shared error; the label is of no account."""
+        """Returns the shared error; labels don't matter here."""
         return (generator.standard_t(3, n) / np.sqrt(3)).astype(np.float32), np.zeros(n)
 
     def losses(self, generator: np.random.Generator, examples: tuple[Floats, Floats], noise: Floats) -> Floats:
@@ -57,7 +60,7 @@ class Numbers:
 
     @cache  # noqa: B019 # lives as long as the program
     def expected(self, noise: float) -> float:
-        """Of a folded normal around each shared error."""
+        """Returns the mean of a folded normal distribution around each shared error."""
         shared = _heavy_tailed()
         ratio = shared / noise
         folded = noise * np.sqrt(2 / np.pi) * np.exp(-(ratio**2) / 2) + shared * (1 - 2 * ndtr(-ratio))
@@ -73,8 +76,8 @@ class Numbers:
 class YesNo:
     """1 % positives; the true logit is normal with standard deviation 2, and models see it with noise of 1.
 
-    Their answer shrinks what they see towards the mean, as a fitted model does, times a `stretch`: above 1, it is too
-    sure of itself.
+    The answer shrinks what the model sees towards the mean, as a fitted model does, times a `stretch`. Above 1, the
+    model is overconfident.
     """
 
     usual = 1.0
@@ -96,7 +99,7 @@ class YesNo:
         return logit, (generator.random(n) < expit(logit)).astype(np.int64)
 
     def probabilities(self, seen: Floats, noise: Floats) -> Floats:
-        """A model's answer to what it sees."""
+        """Returns a model's answer to what it sees."""
         shrunk = self.centre() + 4 / (4 + noise**2) * (seen - self.centre())
         return np.asarray(expit(self.stretch * shrunk))
 
@@ -112,7 +115,7 @@ class YesNo:
 
     @cache  # noqa: B019
     def expected(self, noise: float) -> float:
-        """Over the true logit and what the model sees of it."""
+        """Integrates over the true logit and what the model sees of it."""
         points, weights = _normal()
         logit = self.centre() + 2 * points[:, None]
         answer = np.clip(self.probabilities(logit + noise * points, np.asarray(noise)), CLIP, 1 - CLIP)
@@ -121,19 +124,19 @@ class YesNo:
 
     @cache  # noqa: B019
     def noise(self, ratio: float) -> float:
-        """By bisection; the usual model is one that is not stretched."""
+        """Solves by bisection; the usual model is not stretched."""
         target = ratio * YesNo().expected(self.usual)
         return float(brentq(lambda noise: self.expected(noise) - target, 1e-3, 20, xtol=1e-6))
 
 
 @cache
 def _heavy_tailed() -> Floats:
-    """The shared error, without its sign, at equal steps of probability."""
+    """Returns the absolute shared error at equal steps of probability."""
     return np.asarray(np.abs(student.ppf((np.arange(20_000) + 0.5) / 20_000, 3)) / np.sqrt(3))
 
 
 @cache
 def _normal() -> tuple[Floats, Floats]:
-    """Points and weights to integrate over a standard normal (Gauss and Hermite)."""
+    """Returns points and weights to integrate over a standard normal distribution (Gauss-Hermite)."""
     points, weights = np.polynomial.hermite_e.hermegauss(120)
     return points, weights / weights.sum()

@@ -1,4 +1,4 @@
-"""One epoch of training: the loop of PyTorch's quickstart against ours, on the same network, in turns."""
+"""One epoch of training: the loop of PyTorch's quickstart and ours, on the same network, in turns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLAIN = {"dropout": 0.0, "weight_decay": 0.0}
 
 
 def quickstart_epoch(examples: int, device: str = "cpu") -> float:
-    """Seconds of one epoch as the tutorial writes it: a DataLoader that decodes each image on its way."""
+    """Returns the seconds of one epoch as in the tutorial: a DataLoader that decodes each image as it loads it."""
     whole = FashionMNIST(str(dataset_root()), train=True, download=True, transform=ToTensor())  # unpacks a .gz
     dataset = Subset(whole, range(examples))
     loader = DataLoader(dataset, batch_size=SAME_BATCH)
@@ -42,7 +42,7 @@ def quickstart_epoch(examples: int, device: str = "cpu") -> float:
 
 
 def our_epoch(splits: dict[str, Split], **knobs: object) -> float:
-    """Seconds of one epoch of ours, shuffling, gradient norm and momentum included."""
+    """Returns the seconds of one of our epochs, including shuffling, gradient norm and momentum."""
     config = RunConfig.from_flat({**PLAIN, **knobs, "epochs": 1})
     statistics = {"pixel_mean": 0.286, "pixel_stddev": 0.353}
     trainer = Trainer.start(config, 0, splits["train"], splits["validation"], statistics)
@@ -50,7 +50,7 @@ def our_epoch(splits: dict[str, Split], **knobs: object) -> float:
 
 
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
-    """Ratios of examples per second; both sides of a ratio are timed within the same minute."""
+    """Returns ratios of examples per second; both sides of a ratio are measured within the same minute."""
     splits = read_splits(RunConfig().data)
     torch.set_num_threads(usable_cpus())
     default = RunConfig().training.batch_size

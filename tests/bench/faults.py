@@ -1,4 +1,4 @@
-"""How long it takes from a fault to the notification, with the intervals that are shipped."""
+"""How long it takes from a fault to the notification, with the shipped intervals."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ PROMISE = {
     "TelemetryIncomplete": "at most 120, once statsd_exporter is back",
     "dead-man watch": "-",
 }
-"""Fault's alert → seconds; 90 where the alert waits for 30 s at most, else what it waits for and 60."""
+"""The fault's alert → seconds: 90 if the alert waits for at most 30 s, otherwise its waiting time plus 60."""
 
 
 def measure(say: Callable[[str], None]) -> list[Measurement]:
-    """One reading of each fault, in one stack: a round takes about ten minutes."""
+    """Takes one reading of each fault, in one stack. A round takes about ten minutes."""
     with tempfile.TemporaryDirectory() as folder:
         callouts = Path(folder) / "told.txt"
         (dags := Path(folder) / "dags").mkdir()
@@ -52,7 +52,7 @@ def measure(say: Callable[[str], None]) -> list[Measurement]:
 
 def _alerts(stack: RunningStack, say: Callable[[str], None]) -> dict[str, float]:
     found = {}
-    say("faults: a loss that is no number")
+    say("faults: a loss that is not a number")
     dag_run, failed = loss_is_no_number(stack)
     found["ModelLossNotFinite"] = wait_for_alert(stack, "ModelLossNotFinite", run=dag_run.run) - failed
     say("faults: train is killed")

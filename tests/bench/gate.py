@@ -1,10 +1,11 @@
 """How often the gate is right, by simulation: one decision, and a year of nightly decisions on one test set.
 
-Each of the 10,000 images has a probability of being classified right, calibrated so that a model reaches the recipe's
-accuracy and two equally good models disagree on as many images as two seeds of the recipe were measured to. A model is
-a draw of all images; a better or worse one shifts every probability. The rule is the shipped one, called as it is.
+Each of the 10,000 images has a probability of being classified correctly, calibrated so that a model reaches the
+recipe's accuracy and two equally good models disagree on as many images as two seeds of the recipe do when measured. A
+model is one draw over all images; a better or worse model shifts every probability. The rule is the shipped one, called
+unchanged.
 
-`python -m tests.bench.gate` writes docs/gate.md and docs/gate.png anew, in about five minutes.
+`python -m tests.bench.gate` writes docs/gate.md and docs/gate.png in about five minutes.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ IMAGES = 10_000
 ACCURACY = 0.9009
 """Mean test accuracy of the default recipe over five seeds."""
 DISAGREEMENT = 0.023
-"""Share of the test images on which two seeds of it differ in being right."""
+"""Share of the test images that exactly one of two seeds of the recipe classifies correctly."""
 TRIALS = 2_000
 YEARS = 2_000
 NIGHTS = 365
@@ -60,14 +61,16 @@ def _abilities() -> Floats:
 
 @cache
 def chances(points: float) -> Floats:
-    """Probability of each image to be right for a model that is truly this many points better, shape (IMAGES,)."""
+    """Returns the probability that a model that is truly this many points better is right on each image, shape
+    (IMAGES,).
+    """
     target = ACCURACY + points / 100
     shift = brentq(lambda by: float(norm.cdf(_abilities() + by).mean()) - target, -30, 30)
     return np.asarray(norm.cdf(_abilities() + shift))
 
 
 def one_decision(generator: np.random.Generator) -> list[tuple[float, list[float]]]:
-    """For each true difference, how often `new > old`, the gate, and the gate with newer data ship."""
+    """Returns how often `new > old`, the gate, and the gate with newer data ship at each true difference."""
     labels = generator.integers(0, 10, IMAGES)
     rows = []
     for difference in DIFFERENCES:
@@ -98,15 +101,15 @@ def _ruled(labels: Any, challenger: Any, champion: Any) -> list[bool]:
 
 @dataclass
 class Year:
-    """What a year of nightly decisions came to; arrays hold one value a simulated year."""
+    """The result of a year of nightly decisions; arrays hold one value for each simulated year."""
 
     ships: Floats
     overstatement: Floats
     """Points by which the champion's score on the test set exceeds its true accuracy at the year's end."""
     quality: Floats
-    """True points of the champion at the year's end, the first champion being 0."""
+    """True points of the champion at the year's end; the first champion has 0."""
     first_ship: Floats
-    """Night of the first ship; infinite: none."""
+    """Night of the first ship; infinite if there is none."""
 
 
 def a_year(
@@ -117,15 +120,15 @@ def a_year(
     years: int = YEARS,
     nights: int = NIGHTS,
 ) -> Year:
-    """Simulates years in step.
+    """Simulates years in parallel.
 
     Args:
-        generator: of all draws.
-        ship: the rule, from the discordance with the champion and with the anchor, and whether the data is newer.
-        challenger: true points of a challenger, given those of the champion.
-        newer: the challenger was trained on newer data.
-        years: how many.
-        nights: of each.
+        generator: The generator of all draws.
+        ship: The rule. It gets the discordance with the champion and with the anchor, and whether the data is newer.
+        challenger: The true points of a challenger, given those of the champion.
+        newer: Whether the challenger was trained on newer data.
+        years: The number of years.
+        nights: The number of nights in each year.
     """
     champion = _models(generator, np.zeros(years))
     anchor = champion.copy()
@@ -149,13 +152,13 @@ def a_year(
 
 @cache
 def _open_images() -> Booleans:
-    """Those that are not all but surely right or wrong for every model of the simulation."""
+    """Returns the images that are not almost certainly right or wrong for every model of the simulation."""
     low, high = chances(-4.0), chances(1.0)
     return np.asarray((high > 1e-4) & (low < 1 - 1e-4))
 
 
 def _models(generator: np.random.Generator, points: Floats) -> Booleans:
-    """Which open images a model of each quality has right, shape (len(points), open images)."""
+    """Returns which open images a model of each quality classifies correctly, shape (len(points), open images)."""
     uniform = generator.random((len(points), int(_open_images().sum())), dtype=np.float32)
     right = np.empty_like(uniform, dtype=bool)
     for quality in np.unique(points):
@@ -170,17 +173,17 @@ def _discordances(one: Booleans, other: Booleans) -> list[Discordance]:
 
 
 def naive(champion: Discordance, anchor: Discordance, newer: bool) -> bool:
-    """Whoever scores higher."""
+    """Ships the model with the higher score."""
     return champion.difference > 0
 
 
 def gate(champion: Discordance, anchor: Discordance, newer: bool) -> bool:
-    """The shipped rule, without floors and classes, which only ever hold."""
+    """Applies the shipped rule without floors and classes, which can only hold a model."""
     return _gate({"champion": champion, "anchor": anchor}, newer)
 
 
 def gate_without_anchor(champion: Discordance, anchor: Discordance, newer: bool) -> bool:
-    """The same rule, forgetting the best model that was ever promoted."""
+    """Applies the same rule, but forgets the best model that was ever promoted."""
     return _gate({"champion": champion}, newer)
 
 
@@ -204,7 +207,7 @@ def _not_inferior(role: Role, against: Discordance) -> Any:
 
 
 def main() -> int:
-    """Writes table and figure."""
+    """Writes the table and the figure."""
     generator = np.random.default_rng(20_261_123)
     decisions = one_decision(generator)
     rules = {"`new > old`": naive, "gate": gate, "gate without anchor": gate_without_anchor}
@@ -217,7 +220,7 @@ def main() -> int:
     say("a year of subsets")
     subsets = {
         name: a_year(generator, gate, lambda points: max(points - 0.3, -4.0), newer)
-        for name, newer in (("not newer, as it is", False), ("newer, for it is other data", True))
+        for name, newer in (("not newer, as it is", False), ("newer, because it is other data", True))
     }
     draw(decisions).savefig(PROJECT / "docs" / "gate.png", dpi=110)
     Path(PROJECT / "docs" / "gate.md").write_text(page(decisions, equal, sinking, rising, subsets))
@@ -236,13 +239,14 @@ def page(
         "<!-- Generated by `python -m tests.bench.gate`; don't edit. -->",
         "# How often the gate is right",
         "",
-        f"Simulated: {IMAGES:,} test images, accuracy {ACCURACY:.1%}, two equally good models disagree on "
-        f"{DISAGREEMENT:.1%} of the images (as two seeds of the default recipe were measured to). The rule is the "
-        "shipped one with its default knobs. Regressions and yes-or-no models: [paired-tests.md](paired-tests.md).",
+        f"This is a simulation with {IMAGES:,} test images and an accuracy of {ACCURACY:.1%}. Two equally good models "
+        f"disagree on {DISAGREEMENT:.1%} of the images, as measured between two seeds of the default recipe. The rule "
+        "is the shipped one with its default knobs. For regressions and binary models, see "
+        "[paired-tests.md](paired-tests.md).",
         "",
         f"## One decision ({TRIALS:,} trials each)",
         "",
-        "How often a challenger ships whose true accuracy differs from the champion's by so many points:",
+        "How often a challenger ships, by the difference of its true accuracy from the champion's, in points:",
         "",
         "| true difference | `new > old` | gate | gate, newer data |",
         "|---|---|---|---|",
@@ -253,33 +257,34 @@ def page(
         "",
         "![Share of challengers that ship, by their true difference](gate.png)",
         "",
-        "Newer data means that the challenger has learnt from all of the champion's training examples and from more. "
-        "What was trained on fewer, on others or on the same falls under `gate`, where being as good is not enough.",
+        "Newer data means that the challenger was trained on all of the champion's training examples and on more. "
+        "A challenger trained on fewer, on other or on the same examples falls under `gate`, where being as good is "
+        "not enough.",
         "",
         f"## A year of nights on one test set ({YEARS:,} years each)",
         "",
-        "Every challenger as good as the first champion, no newer data: each ship is a false one, and picking by one "
-        "test set makes the champion look better than it is.",
+        "Every challenger is as good as the first champion and has no newer data. Each ship is false, and choosing by "
+        "one test set makes the champion look better than it is:",
         "",
         "| rule | false ships a year | champion overstated by (points) |",
         "|---|---|---|",
         *(f"| {name} | {year.ships.mean():.2f} | {year.overstatement.mean():+.2f} |" for name, year in equal.items()),
         "",
-        "Every challenger 0.1 points worse than the champion and trained on newer data:",
+        "Every challenger is 0.1 points worse than the champion and was trained on newer data:",
         "",
         "| rule | ships a year | champion's true accuracy after a year (points) |",
         "|---|---|---|",
         *(f"| {name} | {year.ships.mean():.1f} | {year.quality.mean():+.2f} |" for name, year in sinking.items()),
         "",
-        "Every challenger 0.3 points worse than the champion, for it was trained on a part of the champion's data:",
+        "Every challenger is 0.3 points worse than the champion, because it was trained on part of its data:",
         "",
         "| such data counts as | ships a year | champion's true accuracy after a year (points) |",
         "|---|---|---|",
         *(f"| {name} | {year.ships.mean():.2f} | {year.quality.mean():+.2f} |" for name, year in subsets.items()),
         "",
-        "Every challenger 0.3 points better, no newer data:",
+        "Every challenger is 0.3 points better and has no newer data:",
         "",
-        "| rule | shipped within 30 nights | median night of those |",
+        "| rule | shipped within 30 nights | median night of these |",
         "|---|---|---|",
         *(
             f"| {name} | {np.isfinite(year.first_ship).mean():.0%} | "

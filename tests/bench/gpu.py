@@ -1,4 +1,6 @@
-"""`make bench-gpu`: the default recipe on a GPU beside the loop of PyTorch's quickstart; prints a table. 2 minutes."""
+"""`make bench-gpu`: the default recipe on a GPU beside the loop of PyTorch's quickstart; prints a table. It takes 2
+minutes.
+"""
 
 from __future__ import annotations
 
@@ -33,15 +35,17 @@ class Training:
     """One training of the default recipe."""
 
     start: float
-    """Seconds until the device is there, with fresh weights."""
+    """Seconds until the device is ready, with fresh weights."""
     seconds: float
-    """Of all epochs, with what comes before the first: examples to the device, libraries, capture."""
+    """Seconds of all epochs, with what comes before the first: moving examples to the device, loading libraries,
+    capture.
+    """
     epochs: list[float]
-    """Seconds of each epoch but the first, measuring included."""
+    """Seconds of each epoch except the first, including evaluation."""
     memory: int
-    """Bytes that torch holds of the device at its peak."""
+    """Bytes of the device that torch holds at its peak."""
     accuracy: float
-    """On the test split."""
+    """Accuracy on the test split."""
 
 
 @entry_point("bench-gpu")
@@ -49,13 +53,13 @@ def main() -> None:
     """Entry point.
 
     Raises:
-        ConfigError: there is no GPU.
+        ConfigError: There is no GPU.
     """
     parser = argparse.ArgumentParser(prog="python -m tests.bench.gpu", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="trainings to time, each in a process of its own")
     rounds = parser.parse_args().rounds
     if not torch.cuda.is_available():
-        raise ConfigError("torch finds no GPU here; run this where one is, with a build of torch for it")
+        raise ConfigError("torch finds no GPU; run this on a machine with a GPU, with a build of torch for it")
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         trainings = [pool.apply(train, (seed,)) for seed in range(rounds)]
         outside = pool.apply(share_outside)
@@ -65,7 +69,7 @@ def main() -> None:
 
 
 def machine() -> str:
-    """What the figures depend on, in one line."""
+    """Returns what the figures depend on, in one line."""
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     driver = subprocess.check_output(query, text=True).partition("\n")[0] if which(query[0]) else "unknown"
     return (
@@ -75,7 +79,7 @@ def machine() -> str:
 
 
 def train(seed: int) -> Training:
-    """Trains once, in a process that has not touched the device yet."""
+    """Trains once, in a process that has not used the device yet."""
     data = CLASSIFIER.load(CONFIG)
     begun = time.perf_counter()
     fit = CLASSIFIER.start(CONFIG, seed, data)
@@ -91,7 +95,7 @@ def train(seed: int) -> Training:
 
 
 def share_outside() -> list[float]:
-    """Of each epoch but the first, the share in which the device is at no captured step."""
+    """Returns the share of each epoch except the first in which the device runs no captured step."""
     fit, shares = CLASSIFIER.start(CONFIG, 0, CLASSIFIER.load(CONFIG)), []
     with timed_replays() as replays:
         before = time.perf_counter()
@@ -106,7 +110,7 @@ def share_outside() -> list[float]:
 
 @contextmanager
 def timed_replays() -> Iterator[list[tuple[torch.cuda.Event, torch.cuda.Event]]]:
-    """Events before and after each launch of a graph."""
+    """Records events before and after each launch of a graph."""
     events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
     replay = torch.cuda.CUDAGraph.replay
 
@@ -125,15 +129,15 @@ def timed_replays() -> Iterator[list[tuple[torch.cuda.Event, torch.cuda.Event]]]
 
 
 def measured(trainings: list[Training], outside: list[float]) -> list[Measurement]:
-    """The table's rows. The quickstart's loop does not measure its epochs; ours include that."""
+    """Returns the table's rows. Our epochs include their evaluation; those of the quickstart's loop have none."""
     epochs = [seconds for training in trainings for seconds in training.epochs]
     quickstart_epoch(SAME_BATCH, "cuda")  # loads what the device needs
     reference = [quickstart_epoch(EXAMPLES, "cuda") for _ in range(3)]
     plain = Measurement(f"the quickstart's epoch, batch {SAME_BATCH}", reference, " s", "-")
     return [
         Measurement("training, all epochs of the default recipe", [t.seconds for t in trainings], " s", "at most 1.5"),
-        Measurement("what comes before: device and weights", [t.start for t in trainings], " s", "-"),
-        Measurement("an epoch, its measuring included", [1000 * seconds for seconds in epochs], " ms", "-"),
+        Measurement("before training: device and weights", [t.start for t in trainings], " s", "-"),
+        Measurement("an epoch, including its evaluation", [1000 * seconds for seconds in epochs], " ms", "-"),
         Measurement("examples a second", [EXAMPLES / seconds for seconds in epochs], "", "-"),
         plain,
         Measurement("quickstart's epoch ÷ ours", [plain.median / seconds for seconds in epochs], "×", "at least 80"),

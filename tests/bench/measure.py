@@ -22,7 +22,7 @@ class Measurement:
 
     @property
     def row(self) -> str:
-        """A line of a table in docs/measurements.md."""
+        """Returns a line of a table in docs/measurements.md."""
         spread = f"{self._text(min(self.values))} to {self._text(max(self.values))}" if len(self.values) > 1 else "-"
         return f"| {self.name} | {self._text(self.median)} | {spread} | {len(self.values)} | {self.target} |"
 

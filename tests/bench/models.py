@@ -1,7 +1,7 @@
-"""Ten models at once in one Prometheus: the four foreign ones, the one that comes with Catwalk, and copies of these.
+"""Ten models at once in one Prometheus: the four foreign ones, the one that comes with Catwalk, and copies of them.
 
-Each is trained twice, so that the second run has a champion. What then takes how long: rules, each query of each
-dashboard for each model, and the exporter's refresh. Of history there is none: `rules` and `dashboards` have that.
+Each model is trained twice, so that the second run has a champion. This measures the rules, each query of each
+dashboard for each model, and the exporter's refresh. There is no history: `rules` and `dashboards` measure that.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def measure(say: Callable[[str], None]) -> list[Measurement]:
 
 @contextmanager
 def _watched(folder: Path) -> Iterator[Measured]:
-    """Servers that look at an empty ledger, and the environment for what writes to it."""
+    """Servers that read an empty ledger, and the environment for programs that write to it."""
     (folder / "ledger").mkdir()
     (folder / "servers").mkdir()
     statsd_exporter = StatsdExporter()
@@ -84,7 +84,7 @@ def _train(folder: Path, say: Callable[[str], None]) -> None:
 
 
 def _rules(measured: Measured) -> Measurement:
-    """Of every group once, each as if it were due."""
+    """Evaluates every group once, as if it were due."""
     found = []
     for _ in range(_ROUNDS):
         measured.settle()
@@ -94,7 +94,7 @@ def _rules(measured: Measured) -> Measurement:
 
 
 def _dashboards(measured: Measured) -> Measurement:
-    """Every query for every model, where all its runs are chosen."""
+    """Runs every query for every model, with all its runs selected."""
     runs: dict[str, list[str]] = {}
     for summary in Summaries(open_store()).read():
         runs.setdefault(summary.model, []).append(summary.run_id)
@@ -112,7 +112,7 @@ def _dashboards(measured: Measured) -> Measurement:
 
 
 def _refresh() -> Measurement:
-    """Of an exporter that has just started, which reads all there is."""
+    """Measures an exporter that has just started and reads everything."""
     found = []
     for _ in range(_ROUNDS):
         began, read = time.perf_counter(), [Snapshot()]

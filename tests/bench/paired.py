@@ -1,6 +1,6 @@
-"""How often the paired tests of yes-or-no models and of regressions are right, by simulation.
+"""How often the paired tests of binary models and of regressions are right, by simulation.
 
-The gate's own code decides. `python -m tests.bench.paired` writes docs/paired-tests.md anew, in about four minutes;
+The gate's own code decides. `python -m tests.bench.paired` writes docs/paired-tests.md in about four minutes.
 tests.bench.gate does the same for many classes.
 """
 
@@ -29,14 +29,14 @@ from tests.bench.gate import say
 NIGHTS = 365
 YEARS = {"regression": 100, "binary": 40}
 WORST = 1.4
-"""No model is drawn whose expected loss is more than so many times the usual one's."""
+"""No model's expected loss is more than this multiple of the usual model's."""
 RATIOS = (1.05, 1.02, 1.0, 0.98, 0.95)
-"""Expected loss of the challenger over the champion's."""
+"""Expected loss of the challenger divided by the champion's."""
 STRETCH = 1.3
 
 
 def decided(drawn: Drawn, labels: Floats, champion: Floats, mine: Floats, *anchor: Floats, newer: bool) -> bool:
-    """Whether the gate ships a challenger; floors and slices, which only ever hold, are left out."""
+    """Returns whether the gate ships a challenger, without floors and slices, which can only hold a model."""
     test = compare(drawn.problem, labels, mine, champion)
     checks = [better(test), size(test), *_within(drawn, "champion", test, mine, champion)]
     for best in anchor:
@@ -55,18 +55,18 @@ def _within(drawn: Drawn, role: str, test: PairedTest, mine: Floats, other: Floa
 
 @dataclass(frozen=True)
 class Shares:
-    """Of how many challengers something was said."""
+    """Share of challengers with each result."""
 
     repetitions: int
     better: float
     worse: float
     inconclusive: float
     ships: float
-    """With newer data."""
+    """Share that ships with newer data."""
 
 
 def one_decision(generator: np.random.Generator, drawn: Drawn, n: int, ratio: float, repetitions: int) -> Shares:
-    """Champion and challenger drawn anew each time, with examples of their own."""
+    """Draws a new champion and a new challenger each time, with their own examples."""
     noise, found = np.array([[drawn.noise(1.0)], [drawn.noise(ratio)]]), []
     for _ in range(repetitions):
         examples = drawn.examples(generator, n)
@@ -81,8 +81,9 @@ def one_decision(generator: np.random.Generator, drawn: Drawn, n: int, ratio: fl
 
 
 def rare_big_errors(generator: np.random.Generator, n: int, repetitions: int) -> list[float]:
-    """A challenger with as large a mean absolute error, but 2 % big errors: how often Student's t and Wilcoxon's test
-    find a difference at 1 %, and how often the tail's guard does not pass and is failed."""
+    """Draws a challenger with the same mean absolute error, but 2 % big errors. Returns how often Student's t and
+    Wilcoxon's test find a difference at 1 %, and how often the tail's guard does not pass and fails.
+    """
     drawn, found = Numbers(), []
     usual = drawn.noise(1.0)
     rest = drawn.noise((drawn.expected(usual) - 0.02 * drawn.expected(2.5)) / 0.98 / drawn.expected(usual))
@@ -100,8 +101,10 @@ def rare_big_errors(generator: np.random.Generator, n: int, repetitions: int) ->
 
 
 def too_sure(generator: np.random.Generator, n: int, repetitions: int) -> list[float]:
-    """Positives, and how often Student's t finds a difference at 1 % and a worse model at 5 %, where the challenger has
-    the same expected log loss, since it sees more and is too sure of itself (first) or not sure enough (second)."""
+    """Returns the number of positives, and how often Student's t finds a difference at 1 % and a worse model at 5 %.
+    The challenger has the same expected log loss, because it sees more but is overconfident (first) or underconfident
+    (second).
+    """
     usual, found = YesNo(), []
     for stretch in (STRETCH, 0.8):
         other = YesNo(stretch=stretch)
@@ -119,7 +122,7 @@ def too_sure(generator: np.random.Generator, n: int, repetitions: int) -> list[f
 
 
 def three_tests(generator: np.random.Generator, n: int, noise: float, stretch: float, repetitions: int) -> list[float]:
-    """How often log loss, AUC and the answer at 0.5 find a difference at 1 %."""
+    """Returns how often log loss, AUC and the answer at 0.5 find a difference at 1 %."""
     usual, other, found = YesNo(), YesNo(stretch=stretch), []
     for _ in range(repetitions):
         logit, labels = usual.examples(generator, n)
@@ -143,28 +146,28 @@ def three_tests(generator: np.random.Generator, n: int, noise: float, stretch: f
 
 @dataclass(frozen=True)
 class Year:
-    """What years of nightly decisions on one test set came to; an array holds one value a year."""
+    """The result of years of nightly decisions on one test set; an array holds one value for each year."""
 
     ships: Floats
     quality: Floats
-    """Expected loss of the champion at the year's end, over that of the first one, less 1."""
+    """Expected loss of the champion at the year's end, divided by that of the first one, less 1."""
 
 
 Rule = Callable[[Drawn, Floats, Floats, Floats, Floats, bool], bool]
 
 
 def lower_mean(drawn: Drawn, labels: Floats, champion: Floats, anchor: Floats, mine: Floats, newer: bool) -> bool:
-    """Whoever has the lower mean loss."""
+    """Ships the model with the lower mean loss."""
     return bool(mine.mean() < champion.mean())
 
 
 def gate(drawn: Drawn, labels: Floats, champion: Floats, anchor: Floats, mine: Floats, newer: bool) -> bool:
-    """The shipped rule."""
+    """Applies the shipped rule."""
     return decided(drawn, labels, champion, mine, anchor, newer=newer)
 
 
 def without_anchor(drawn: Drawn, labels: Floats, champion: Floats, anchor: Floats, mine: Floats, newer: bool) -> bool:
-    """The same, forgetting the best model that was ever promoted."""
+    """Applies the same rule, but forgets the best model that was ever promoted."""
     return decided(drawn, labels, champion, mine, newer=newer)
 
 
@@ -172,15 +175,15 @@ RULES: dict[str, Rule] = {"lower mean loss": lower_mean, "gate": gate, "gate wit
 
 
 def a_year(generator: np.random.Generator, drawn: Drawn, n: int, ship: Rule, worse: float, newer: bool) -> Year:
-    """Each year has a test set of its own, and each night a challenger that is so much worse than the champion.
+    """Simulates years with their own test sets; each night's challenger is worse than the champion by the given amount.
 
     Args:
-        generator: of all draws.
-        drawn: the kind of model.
-        n: test examples.
-        ship: the rule.
-        worse: expected loss of a challenger over the champion's, less 1.
-        newer: the challengers were trained on newer data.
+        generator: The generator of all draws.
+        drawn: The kind of model.
+        n: The number of test examples.
+        ship: The rule.
+        worse: The expected loss of a challenger divided by the champion's, less 1.
+        newer: Whether the challengers were trained on newer data.
     """
     ships, quality = np.zeros((2, YEARS[drawn.problem.kind]))
     for year in range(len(ships)):
@@ -233,7 +236,7 @@ def main() -> int:
 
 
 def decisions(generator: np.random.Generator, drawn: Drawn, sizes: Sequence[tuple[int, int]], metric: str) -> str:
-    """The table of one decision."""
+    """Returns the table of one decision."""
     lines = [
         f"| examples | true {metric} | better | worse | inconclusive | ships with newer data | repetitions |",
         "|---|---|---|---|---|---|---|",
@@ -243,8 +246,8 @@ def decisions(generator: np.random.Generator, drawn: Drawn, sizes: Sequence[tupl
             say(f"one decision, {metric}, {n} examples, {ratio}")
             found = one_decision(generator, drawn, n, ratio, repetitions)
             shares = (found.better, found.worse, found.inconclusive, found.ships)
-            told = " | ".join(percent(share, repetitions) for share in shares)
-            lines.append(f"| {n:,} | {_change(ratio)} | {told} | {repetitions:,} |")
+            cells = " | ".join(percent(share, repetitions) for share in shares)
+            lines.append(f"| {n:,} | {_change(ratio)} | {cells} | {repetitions:,} |")
     return "\n".join(lines)
 
 
@@ -253,39 +256,39 @@ def _change(ratio: float) -> str:
 
 
 def unlike_regression(generator: np.random.Generator, sizes: Sequence[tuple[int, int]]) -> str:
-    """The table of rare big errors."""
+    """Returns the table of rare big errors."""
     lines = [
         "| examples | Student's t | Wilcoxon | RMSE guard holds | RMSE guard: worse | repetitions |",
         "|---|---|---|---|---|---|",
     ]
     for n, repetitions in sizes:
         say(f"rare big errors, {n} examples")
-        told = " | ".join(percent(share, repetitions) for share in rare_big_errors(generator, n, repetitions))
-        lines.append(f"| {n:,} | {told} | {repetitions:,} |")
+        cells = " | ".join(percent(share, repetitions) for share in rare_big_errors(generator, n, repetitions))
+        lines.append(f"| {n:,} | {cells} | {repetitions:,} |")
     return "\n".join(lines)
 
 
 def few_positives(generator: np.random.Generator, sizes: Sequence[tuple[int, int]]) -> str:
-    """The table of few positives."""
+    """Returns the table of few positives."""
     lines = [
-        "| examples | positives, on average | too sure: differs | too sure: worse | unsure: differs | unsure: worse | "
-        "repetitions |",
+        "| examples | positives, on average | overconfident: differs | overconfident: worse | underconfident: "
+        "differs | underconfident: worse | repetitions |",
         "|---|---|---|---|---|---|---|",
     ]
     for n, repetitions in sizes:
         say(f"few positives, {n} examples")
-        told = " | ".join(percent(share, repetitions) for share in too_sure(generator, n, repetitions))
-        lines.append(f"| {n:,} | {YesNo.share * n:.0f} | {told} | {repetitions:,} |")
+        cells = " | ".join(percent(share, repetitions) for share in too_sure(generator, n, repetitions))
+        lines.append(f"| {n:,} | {YesNo.share * n:.0f} | {cells} | {repetitions:,} |")
     return "\n".join(lines)
 
 
 def which_test(generator: np.random.Generator, n: int, repetitions: int) -> str:
-    """The table of three tests."""
+    """Returns the table of three tests."""
     lines = ["| challenger | log loss | AUC | answer at 0.5 |", "|---|---|---|---|"]
     for name, noise, stretch in (
         ("equally good", 1.0, 1.0),
         ("sees more (noise 0.7 instead of 1)", 0.7, 1.0),
-        (f"ranks as well, too sure of itself (logits × {STRETCH})", 1.0, STRETCH),
+        (f"ranks as well, overconfident (logits × {STRETCH})", 1.0, STRETCH),
     ):
         say(f"which test: {name}")
         found = three_tests(generator, n, noise, stretch, repetitions)
@@ -294,7 +297,7 @@ def which_test(generator: np.random.Generator, n: int, repetitions: int) -> str:
 
 
 def years(generator: np.random.Generator, drawn: Drawn, n: int) -> str:
-    """The table of a year of nights."""
+    """Returns the table of a year of nights."""
     lines = [
         "| rule | equally good, no newer data: ships a year | each 1 % worse, newer data: ships a year | "
         "the champion's loss after that year |",
@@ -310,8 +313,8 @@ def years(generator: np.random.Generator, drawn: Drawn, n: int) -> str:
         [
             *lines,
             "",
-            f"{YEARS[drawn.problem.kind]} years of {NIGHTS} nights each, {n:,} test examples. No challenger is drawn "
-            f"that is more than {WORST - 1:.0%} worse than the first champion.",
+            f"{YEARS[drawn.problem.kind]} years of {NIGHTS} nights each, {n:,} test examples. No challenger is "
+            f"more than {WORST - 1:.0%} worse than the first champion.",
         ]
     )
 
@@ -325,7 +328,7 @@ def _error(values: Floats) -> float:
 
 
 def percent(share: float, repetitions: int) -> str:
-    """A share with its standard error; of 0 and 1, that of one case more or less."""
+    """Returns a share with its standard error; 0 and 1 have that of one case more or less."""
     within = min(max(share, 1 / repetitions), 1 - 1 / repetitions)
     return f"{share:.1%} ± {100 * (within * (1 - within) / repetitions) ** 0.5:.1f}"
 
@@ -336,7 +339,7 @@ HEAD = """<!-- Generated by `python -m tests.bench.paired`; don't edit. -->
 This page answers: *which paired test does each kind of problem use, why that one, and how often is it right?*
 
 Two models are compared on the same examples. Each example has a loss under both, and the mean of that loss *is* the
-headline metric, so the test decides about the figure that everybody looks at:
+headline metric, so the test decides about the figure that you look at:
 
 | problem | loss of an example | headline | test | margin by default |
 |---|---|---|---|---|
@@ -345,49 +348,50 @@ headline metric, so the test decides about the figure that everybody looks at:
 | binary, `metric="auc"` | its share in 1 − AUC | AUC | Student's paired t on these: DeLong's test | 5 % of 1 − AUC |
 | regression | absolute error | MAE, with RMSE as guard | Student's paired t | 5 % of the baseline's |
 
-A comparison comes to one of four verdicts. With p below `significance` (0.01, two-sided) the challenger is *better* or
-*worse*. Else it is *indistinguishable* where the lower 95 % bound of the difference lies within the margin. Anything
-else is *inconclusive*, with the reason:
+A comparison has one of four verdicts. If p is below `significance` (0.01, two-sided), the challenger is *better* or
+*worse*. Otherwise, it is *indistinguishable* if the lower 95 % bound of the difference lies within the margin. Anything
+else is *inconclusive*, for one of these reasons:
 
-- The test set is too small: the margin is less than 2.49 standard errors, so that of equally good models fewer than
-  80 % would be found within it. The sentence says how many examples it takes.
+- The test set is too small: the margin is less than 2.49 standard errors, so the test would place fewer than 80 % of
+  equally good models within it. The sentence says how many examples you need.
 - There are fewer than 100 examples of one of the two classes (binary), or fewer than 30 examples (regression).
 - The two test sets share fewer than 500 keys, or fewer than 80 % of the challenger's, and the other model can't be
-  scored again. Figures on different examples are never compared; nor is an example whose label has changed.
+  scored again. Figures on different examples are never compared, and an example whose label has changed is left out.
 - The interval reaches beyond the margin.
 
-What is inconclusive never ships for newer data. A slice counts as worse by the same test, one-sided, corrected for all
-slices together (Holm); a slice that is too small to be tested is left out.
+A challenger with an inconclusive comparison never ships because its data is newer. The same test, one-sided and
+corrected for all slices together (Holm), decides whether a slice got worse. A slice that is too small to test is left
+out.
 
-**No Wilcoxon test**: it asks about the median of the differences, not about their mean. It finds a model that is a
-little better on most examples and far worse on a few to be better, and the more examples, the surer: see the second
-table. **Log loss objects to miscalibration alone**: to it, a model that ranks as well but is too sure of itself is
-worse. AUC does not see that; choose it where only the order of the scores matters.
+**No Wilcoxon test**: it compares the median of the differences, not their mean. It calls a model better that is a
+little better on most examples and far worse on a few, and it becomes more certain with more examples: see the second
+table. **Log loss penalises miscalibration alone**: by log loss, a model that ranks as well but is overconfident is
+worse. AUC doesn't see that; choose AUC if only the order of the scores matters.
 
-All figures below are simulated with the gate's own code and its default thresholds, by `python -m tests.bench.paired`;
-± is one standard error, in points where the figure is a percentage. Those of many classes are in [gate.md](gate.md).
+`python -m tests.bench.paired` simulates all figures below with the gate's own code and its default thresholds. ± is one
+standard error, in points if the figure is a percentage. [gate.md](gate.md) has the figures for many classes.
 """
 
 REGRESSION = """## Regression with heavy tails
 
-The error that no model can avoid has the tails of Student's t with 3 degrees of freedom and a standard deviation of 1;
-each model adds noise of 0.4. Test sets are drawn anew.
+The error that no model can avoid has the tails of Student's t with 3 degrees of freedom and a standard deviation of 1.
+Each model adds noise of 0.4. Each repetition draws a new test set.
 
 ### One decision
 
 {decisions}
 
-Of equally good models 0.5 % should be found better and 0.5 % worse; of models that are worse by the margin (5 %), at
-most 5 % should ship for newer data.
+The test should call 0.5 % of equally good models better and 0.5 % worse. At most 5 % of the models that are worse by
+the margin (5 %) should ship with newer data.
 
-### As large a mean error, but rare big ones
+### The same mean error, but with rare big errors
 
-The challenger errs less on 98 % of the examples and much more on 2 %; its MAE is the champion's. A difference that is
-found at 1 % is a false one:
+The challenger has smaller errors on 98 % of the examples and much larger ones on 2 %; its MAE equals the champion's. A
+difference found at 1 % is false:
 
 {unlike}
 
-The guard holds unless the RMSE is surely within its margin, and says *worse* where it is surely beyond.
+The guard holds the challenger unless its RMSE is clearly within the margin, and says *worse* if it is clearly beyond.
 
 ### A year of nights on one test set
 
@@ -396,26 +400,26 @@ The guard holds unless the RMSE is surely within its margin, and says *worse* wh
 
 BINARY = """## Yes or no, with 1 % positives
 
-The true logit has a standard deviation of 2; a model sees it with noise of 1 and answers with a fitted probability.
+The true logit has a standard deviation of 2. A model sees it with noise of 1 and answers with a fitted probability.
 
 ### One decision
 
 {decisions}
 
-At 10,000 examples every second test set has fewer than 100 positives, of which the gate says nothing else; and the
-margin asks for more examples anyway, so that only a clear difference ships.
+With 10,000 examples, every second test set has fewer than 100 positives, and the gate says only that. The margin needs
+more examples anyway, so only a clear difference ships.
 
 ### Few positives
 
-The challenger's expected log loss is the champion's, for it sees more but is too sure of itself (logits × 1.3), or not
-sure enough (× 0.8). A difference at 1 %, or a worse model at one-sided 5 %, is a false one. The fewer positives, the
-more often one is found, hence the minimum of 100:
+The challenger has the same expected log loss as the champion, because it sees more but is overconfident (logits × 1.3)
+or underconfident (× 0.8). A difference at 1 %, or a worse model at one-sided 5 %, is false. The fewer the positives,
+the more often the tests find one, which is why the gate needs at least 100:
 
 {few}
 
 ### Which test
 
-How often each finds a difference at 1 %:
+How often each test finds a difference at 1 %:
 
 {tests}
 

@@ -1,4 +1,4 @@
-"""Logs runs with one library, Catwalk or a peer: run by the interpreter that has the library, in an empty folder.
+"""Logs runs with one library, Catwalk or a peer. The interpreter that has the library runs it in an empty folder.
 
 `python peers.py LIBRARY` prints the seconds to open and close a run, and of one epoch's four figures.
 """
@@ -14,7 +14,7 @@ Log = Callable[[int, dict[str, float]], None]
 
 
 def catwalk() -> tuple[Log, Callable[[], None]]:
-    """As a script does, into a ledger in the folder."""
+    """Logs as a script does, into a ledger in the folder."""
     import catwalk
 
     run = catwalk.run("bench", catwalk.Binary())
@@ -22,7 +22,7 @@ def catwalk() -> tuple[Log, Callable[[], None]]:
 
 
 def mlflow() -> tuple[Log, Callable[[], None]]:
-    """Into what MLflow makes where nothing is configured."""
+    """Logs into what MLflow creates without configuration."""
     import mlflow
 
     mlflow.start_run()
@@ -30,7 +30,7 @@ def mlflow() -> tuple[Log, Callable[[], None]]:
 
 
 def dvclive() -> tuple[Log, Callable[[], None]]:
-    """Into files, without an experiment of DVC's, which needs a repository."""
+    """Logs into files, without a DVC experiment, which needs a repository."""
     import dvclive
 
     live = dvclive.Live(save_dvc_exp=False)
@@ -44,7 +44,7 @@ def dvclive() -> tuple[Log, Callable[[], None]]:
 
 
 def logged(opened: Callable[[], tuple[Log, Callable[[], Any]]], epochs: int) -> tuple[float, float]:
-    """Seconds to open and close a run, and of one epoch's four figures."""
+    """Returns the seconds to open and close a run, and of one epoch's four figures."""
     started = time.perf_counter()
     log, close = opened()
     logging = time.perf_counter()
@@ -57,6 +57,6 @@ def logged(opened: Callable[[], tuple[Log, Callable[[], Any]]], epochs: int) -> 
 
 if __name__ == "__main__":
     opened = {"catwalk": catwalk, "mlflow": mlflow, "dvclive": dvclive}[sys.argv[1]]
-    logged(opened, 1)  # what is imported and made once
+    logged(opened, 1)  # imports, and objects that are created once
     empty = [logged(opened, 0)[0] for _ in range(3)]
     print(statistics.median(empty), logged(opened, EPOCHS)[1])

@@ -1,4 +1,4 @@
-"""A whole DAG run in warm Airflow, and what reading the DAG file costs."""
+"""A whole DAG run in warm Airflow, and the cost of parsing the DAG file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ assert "torch" not in sys.modules
 
 
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
-    """Small runs on synthetic data, so that the stages take little; the first, which warms Airflow up, is left out."""
+    """Measures small runs on synthetic data, so that the stages take little time. The first run, which warms Airflow
+    up, doesn't count.
+    """
     walls, overheads = [], []
     say("pipeline: starting a stack")
     with running_stack(None) as stack, stack.as_environment():
@@ -41,13 +43,15 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
             overheads.append(walls[-1] - ours)
     return [
         Measurement("a small DAG run of five tasks, wall time", walls[1:], " s", "-"),
-        Measurement("of that, not ours: scheduling, process start, imports", overheads[1:], " s", "at most 20"),
+        Measurement(
+            "the part of it that is not Catwalk: scheduling, process start, imports", overheads[1:], " s", "at most 20"
+        ),
         Measurement("reading the DAG file", _reading(rounds), " s", "under 0.5, without torch"),
     ]
 
 
 def _reading(rounds: int) -> list[float]:
-    """Seconds in fresh processes that have Airflow's task SDK loaded, as its DAG processor has."""
+    """Returns the seconds in fresh processes that have Airflow's task SDK loaded, as its DAG processor has."""
     command = [sys.executable, "-c", READ]
     return [
         float(subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout)

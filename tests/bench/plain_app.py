@@ -1,4 +1,4 @@
-"""A service as one writes it in FastAPI in ten minutes: the model, and nothing else."""
+"""A service as you write it in FastAPI in ten minutes: the model, and nothing else."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def healthz() -> dict[str, str]:
 
 @app.post("/predict")
 def predict(picture: Picture) -> Prediction:
-    """The class of one picture."""
+    """Returns the class of one picture."""
     logits = predict_logits({"images": np.asarray([picture.inputs], dtype=np.uint8)})[0].astype(float)
     probabilities = np.exp(logits - logits.max())
     best = int(probabilities.argmax())

@@ -17,7 +17,7 @@ COMPARED = 40
 
 
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
-    """A small run on synthetic data, decided against a champion: a report shows 10,000 test images in any case."""
+    """A small run on synthetic data, compared with a champion; a report always shows 10,000 test images."""
     from catwalk.ledger.runs import Ledger, new_run_id
     from catwalk.report.build import build
     from catwalk.report.comparison import page as compare_page

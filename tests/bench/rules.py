@@ -1,4 +1,4 @@
-"""What evaluating all rules costs a real Prometheus that remembers many runs."""
+"""What evaluating all rules costs in a real Prometheus that remembers many runs."""
 
 from __future__ import annotations
 
@@ -38,14 +38,15 @@ RUNS = (10, 100, 1_000)
 DAYS = 90
 _DAY = 86_400.0
 _UNTOUCHED = 3.2 * 3_600
-"""The newest run ended so long ago: promtool does not backfill the three hours that belong to the open head."""
+"""The newest run ended this long ago, because promtool does not backfill the three hours that belong to the open head.
+"""
 _EPOCHS = 18
 _INTERVAL = 10
-"""Between two scrapes, in seconds."""
+"""Seconds between two scrapes."""
 _EVALUATION = 5
-"""Between two evaluations: half of the shipped ten, to be done sooner."""
+"""Seconds between two evaluations: half of the shipped ten, so that the bench ends sooner."""
 _BASELINES = {"run:scheduled_duration_seconds:final": 24, "run:scheduled_stage_duration_seconds:final": 12}
-"""What rules read over 30 days → samples that a run has of it, 300 s apart."""
+"""What rules read over 30 days → the samples that a run has of it, 300 s apart."""
 _CHECKS = ("precondition", "accuracy_floor", "recall_floor", "calibration", "better", "class_regression")
 _VALUES = {
     "split": ("train", "validation"),
@@ -58,10 +59,10 @@ _VALUES = {
 
 
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
-    """Duration of one evaluation of every group, summed, and Prometheus' memory.
+    """The summed duration of one evaluation of every group, and Prometheus' memory.
 
     Runs of the last day are stored as densely as they are scraped, and what rules read over 30 days as densely as it is
-    recorded. Of what no rule reads, two samples a series: the files would have 20 GB else.
+    recorded. Other families have two samples for each series; otherwise the files would take 20 GB.
     """
     found = []
     for count in RUNS:
@@ -81,7 +82,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
 
 
 def _backfill(folder: Path, count: int, now: float) -> None:
-    """Blocks of so many scheduled runs, evenly spread."""
+    """Writes blocks of this number of scheduled runs, evenly spread."""
     text = folder / "runs.openmetrics"
     ended = [now - _UNTOUCHED - number * DAYS * _DAY / count for number in range(count)]
     with text.open("w") as file:
@@ -96,12 +97,12 @@ def _backfill(folder: Path, count: int, now: float) -> None:
 
 
 def _times(end: float, now: float) -> range:
-    """Seconds after a run's end at which its gauges are scraped; statsd_exporter shows them for an hour."""
+    """Seconds after a run's end at which Prometheus scrapes its gauges; statsd_exporter shows them for an hour."""
     return range(0, 3_600 if end > now - _DAY else 2 * _INTERVAL, _INTERVAL)
 
 
 def _write(file: TextIO, name: str, labels: Iterable[str], runs: Iterable[tuple[float, range]]) -> None:
-    """All samples of one family, for runs that ended then and have samples so many seconds later."""
+    """Writes all samples of one family, for runs that ended at these times and have samples at these offsets."""
     file.write(f"# TYPE {name} gauge\n")
     names = [label for label in labels if label in _VALUES]
     for number, (end, times) in enumerate(runs):
@@ -116,14 +117,14 @@ def _write(file: TextIO, name: str, labels: Iterable[str], runs: Iterable[tuple[
 
 @contextmanager
 def _prometheus(folder: Path, count: int, now: float) -> Iterator[str]:
-    """A Prometheus with the committed rules over the blocks.
+    """Starts a Prometheus with the committed rules over the blocks.
 
-    It scrapes itself, an exporter of these runs, and a statsd_exporter that shows the gauges of one.
+    It scrapes itself, an exporter of these runs, and a statsd_exporter that shows the gauges of one run.
     """
     with _page(_exporter(count, now)) as exporter, _page(_statsd_exporter()) as statsd_exporter:
         port = free_port()
         shutil.copytree(PROJECT / "prometheus" / "rules", folder / "rules")
-        # What is evaluated more seldom counts as if it came each time.
+        # A group that is evaluated less often counts as if it ran each time.
         for path in (folder / "rules").glob("*.recording.yml"):
             path.write_text(re.sub(r"interval: \w+", f"interval: {_EVALUATION}s", path.read_text()))
         targets = {"prometheus": port, "exporter": exporter, "statsd_exporter": statsd_exporter}
@@ -175,11 +176,11 @@ class _Page(BaseHTTPRequestHandler):
         self.wfile.write(self._text)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Scrapes are no news."""
+        """Does not log requests."""
 
 
 def _statsd_exporter() -> bytes:
-    """What statsd_exporter exports in the hour after a run."""
+    """Returns what statsd_exporter exports in the hour after a run."""
     lines = []
     for metric in _of_runs():
         names = [label for label in metric.labels if label in _VALUES]
@@ -192,12 +193,12 @@ def _statsd_exporter() -> bytes:
 
 
 def _of_runs() -> list[catalogue.Metric]:
-    """Families that a run sends by StatsD."""
+    """Returns the families that a run sends by StatsD."""
     return [m for m in catalogue.METRICS if m.labels[:2] == ("run_id", "model") and m.transport == "statsd"]
 
 
 def _exporter(count: int, now: float) -> bytes:
-    """What the exporter exports while the ledger holds so many runs."""
+    """Returns what the exporter exports while the ledger holds this number of runs."""
     checks = [CheckRecord(check, "passed", 0.5, 0.4, 0.3, 0.6, "It is so.") for check in _CHECKS]
     runs: list[SummaryRecord] = []
     for number in reversed(range(count)):
@@ -209,7 +210,7 @@ def _exporter(count: int, now: float) -> bytes:
 
 
 def _durations(url: str, rounds: int) -> list[float]:
-    """Milliseconds of so many evaluations of every group, the first ones left out: they open the blocks."""
+    """Returns the milliseconds of evaluations of every group, without the first ones, which open the blocks."""
     total = "sum(prometheus_rule_group_last_duration_seconds)"
     wait_until(lambda: _value(url, "min(prometheus_rule_group_iterations_total)") > 2)
     wait_until(lambda: _value(url, "model:baseline_runs:count30d") > 0, "a baseline of the runs that were stored")

@@ -1,4 +1,4 @@
-"""What many runs cost whoever reads the ledger, and how that grows with their number: three models share it."""
+"""What many runs cost readers of the ledger, and how that grows with their number. Three models share the ledger."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ started = time.perf_counter()
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
 print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1_024)
 """
-"""By a small process of its own: to Linux a program's peak is at least that of the process that has started it."""
+"""Uses a small process of its own: Linux reports at least the parent's peak as a program's peak."""
 _PROMISES: dict[str, tuple[str, dict[int, str]]] = {
     "the very first reader of a store, without an index": (" s", {}),
     "`catwalk runs`, a new process": (" s", {10_000: "under 3"}),
@@ -53,7 +53,7 @@ _PROMISES: dict[str, tuple[str, dict[int, str]]] = {
     "a scrape of the exporter": (" ms", {10_000: "under 50"}),
     "a page of the exporter's list of runs, searched and sorted": (" ms", {10_000: "under 300"}),
 }
-"""What is measured → its unit, and what is promised at a size."""
+"""What is measured → its unit, and the promise at each size."""
 
 
 @dataclass
@@ -73,7 +73,7 @@ class _Times:
 
 
 def measure(repetitions: int, say: Callable[[str], None]) -> list[Measurement]:
-    """Fills a store of its own with summaries of the usual size, and reads them in every way."""
+    """Fills a store with summaries of the usual size, and reads them in every way."""
     found: list[Measurement] = []
     with tempfile.TemporaryDirectory() as folder:
         server = S3Server(Path(folder))
@@ -93,7 +93,7 @@ def measure(repetitions: int, say: Callable[[str], None]) -> list[Measurement]:
 
 
 def _fill(store: Store, start: int, stop: int) -> None:
-    """One run an hour, of each model in turn, all too old for anybody to count their points."""
+    """One run an hour, of each model in turn, all too old for anyone to count their points."""
     newest = time.time() - 2 * WATCHED_SECONDS
 
     def put(number: int) -> None:
@@ -132,7 +132,7 @@ def _read(store: Store, repetitions: int) -> _Times:
 
 
 def _answers() -> list[tuple[float, float]]:
-    """Milliseconds of each scrape and of each list, of an exporter that goes on reading the store."""
+    """Returns the milliseconds of each scrape and of each list, from an exporter that keeps reading the store."""
     exporter = Exporter(Settings(), 1.0, None)
     server = Server(("127.0.0.1", 0), exporter)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -157,7 +157,7 @@ def _get(page: str, expected: bytes) -> None:
 
 
 def _comparison(store: Store, folder: Path, size: int) -> Measurement:
-    """Of runs that came last, by hand, with 20 epochs each."""
+    """Measures the newest runs, started by hand, with 20 epochs each."""
     newest = time.time() - WATCHED_SECONDS
     for number in range(_COMPARED):
         started = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(newest + number))
@@ -168,7 +168,7 @@ def _comparison(store: Store, folder: Path, size: int) -> Measurement:
 
 
 def _command(store: Store, command: list[str]) -> tuple[float, float]:
-    """Seconds, and MiB at the peak, of a process that reads the store."""
+    """Returns the seconds and the peak MiB of a process that reads the store."""
     environment = {**os.environ, "CATWALK_STORE": store.url}
     told = subprocess.run([sys.executable, "-c", _TOLD, *command], env=environment, check=True, stdout=subprocess.PIPE)
     seconds, memory = map(float, told.stdout.split())

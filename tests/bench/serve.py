@@ -36,15 +36,17 @@ from tests.support.small import SMALL
 
 CLIENTS = 8
 REQUESTS = 500
-"""Of one round of the comparison: short ones, in turns, so that both meet whatever else the machine does."""
+"""Requests of one round of the comparison. Rounds are short and take turns, so that other load affects both sides
+equally.
+"""
 SWAP_REQUESTS = 10_000
 RECIPE = {**SMALL, "hidden": "512,512", "epochs": 2, "train_examples": 2_000}
-"""The network is as large as the default one, which is what a request costs."""
+"""The network is as large as the default one, because its size determines what a request costs."""
 _TIMEOUT = 60
 
 
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
-    """Throughput and latencies as a ratio, in turns; then a swap under load."""
+    """Measures throughput and latencies as a ratio, in turns; then a swap under load."""
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         unset_settings(patch)
         patch.setenv("CATWALK_STORE", (Path(folder) / "ledger").as_uri())
@@ -61,14 +63,14 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
 
 
 class Round:
-    """What clients have met."""
+    """What the clients measured."""
 
     def __init__(self, started: list[float], seconds: list[float], failed: int) -> None:
         self.started, self.seconds, self.failed = np.array(started), np.array(seconds), failed
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
+        """Requests per second."""
         return len(self.seconds) / float((self.started + self.seconds).max() - self.started.min())
 
     def quantile(self, share: float) -> float:
@@ -77,7 +79,7 @@ class Round:
 
 
 def _compared(pairs: list[tuple[Round, Round]]) -> list[Measurement]:
-    """The server's figures over the plain app's, round by round."""
+    """Returns the server's figures divided by the plain app's, round by round."""
     name = f"`/predict` of one picture, {CLIENTS} clients: {{}}, catwalk serve ÷ a plain FastAPI app"
     return [
         Measurement(name.format("requests a second"), [ours.rate / plain.rate for ours, plain in pairs], "", "≥ 0.9"),
@@ -90,13 +92,13 @@ def _compared(pairs: list[tuple[Round, Round]]) -> list[Measurement]:
             )
             for share in (0.5, 0.99)
         ),
-        Measurement("the same: requests a second, catwalk serve", [ours.rate for ours, _ in pairs], "", "-"),
-        Measurement("the same: p99, catwalk serve", [1e3 * ours.quantile(0.99) for ours, _ in pairs], " ms", "-"),
+        Measurement("requests a second, catwalk serve", [ours.rate for ours, _ in pairs], "", "-"),
+        Measurement("p99, catwalk serve", [1e3 * ours.quantile(0.99) for ours, _ in pairs], " ms", "-"),
     ]
 
 
 def _swapped(server: Server, new: Run) -> list[Measurement]:
-    """Half-way through the requests another version is promoted."""
+    """Promotes another version half-way through the requests."""
     steady = _load(server.url, SWAP_REQUESTS // 2)
     timer = threading.Timer(SWAP_REQUESTS / 4 / steady.rate, lambda: promote_by_hand(new, "a bench", "to be served"))
     timer.start()
@@ -106,12 +108,12 @@ def _swapped(server: Server, new: Run) -> list[Measurement]:
     ratio = during.quantile(0.99) / steady.quantile(0.99)
     return [
         Measurement(f"a swap under {SWAP_REQUESTS:,} requests: failed", [during.failed], "", "0"),
-        Measurement("the same: p99 ÷ that of steady service", [ratio], "", "≤ 2"),
+        Measurement("p99 of these ÷ that of steady service", [ratio], "", "≤ 2"),
     ]
 
 
 def _load(url: str, requests: int) -> Round:
-    """So many requests by some clients, each on a connection of its own."""
+    """Sends this number of requests from several clients, each on its own connection; returns what they measured."""
     body = json.dumps({"inputs": np.random.default_rng(0).integers(0, 256, (28, 28)).tolist()})
     started: list[float] = []
     seconds: list[float] = []
@@ -146,7 +148,7 @@ def _version(seed: int) -> Run:
 
 @contextmanager
 def _plain(run: Run) -> Iterator[str]:
-    """The app of tests/bench/plain_app.py; its address."""
+    """Starts the app of tests/bench/plain_app.py; yields its address."""
     port = free_port()
     command = ["-m", "uvicorn", "tests.bench.plain_app:app", "--port", str(port), "--log-level", "error"]
     environment: dict[str, Any] = {**os.environ, "PYTHONPATH": str(PROJECT), "PLAIN_RUN": run.run_id}

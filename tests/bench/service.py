@@ -21,7 +21,7 @@ _RUN: Any = SimpleNamespace(record=SimpleNamespace(model="bench"), run_id="20261
 
 
 def measure(repetitions: int, say: Callable[[str], None]) -> list[Measurement]:
-    """Predictions one by one, and pictures."""
+    """Measures predictions one by one, and pictures."""
     say("predictions that are watched")
     ones = [prediction_microseconds(PREDICTIONS) for _ in range(repetitions)]
     return [
@@ -36,8 +36,9 @@ def measure(repetitions: int, say: Callable[[str], None]) -> list[Measurement]:
 
 
 def prediction_microseconds(predictions: int) -> float:
-    """Of one prediction: nine numbers, a category and a probability. The quickest of some rounds, for others compute
-    at the same time."""
+    """Returns the processor time of one prediction with nine numbers, a category and a probability. It takes the
+    fastest of several rounds, because other programs compute at the same time.
+    """
     monitor, row = _monitor()
     return min(_round(monitor, row, max(1, predictions // ROUNDS)) for _ in range(ROUNDS))
 

@@ -1,4 +1,4 @@
-"""What telemetry costs a training and how much of it gets lost, with a real statsd_exporter at the other end."""
+"""What telemetry costs a training and how much of it is lost, with a real statsd_exporter at the other end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ SUSTAINED_EPOCHS = 2_000
 
 
 def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
-    """Cost as time spent in the emitter beside the epoch's own: smaller than the noise between two epochs."""
+    """Measures the time in the emitter against the epoch's own time: the cost is smaller than the noise between two
+    epochs.
+    """
     say("telemetry: cost of an epoch's points")
     config = RunConfig.from_flat({"epochs": MAX_EPOCHS}).to_dict()
     run = RunRecord("20261123T030000Z-7f3a90c1", "mlp", "cli", config, 7, "c0de", 1_000.0, False)
@@ -53,7 +55,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> list[Measurement]:
 
 
 def _cost(run: RunRecord, emitter: Emitter) -> tuple[list[float], EpochRecord]:
-    """The ratio in each of a few epochs of the default recipe, and the last one's record."""
+    """Returns the ratio in each of several epochs of the default recipe, and the last one's record."""
     config = RunConfig.from_flat({**run.parameters, "epochs": 5})
     ratios = []
     for record in CLASSIFIER.start(config, 0, CLASSIFIER.load(config)).epochs(0, lambda: None):
@@ -64,7 +66,7 @@ def _cost(run: RunRecord, emitter: Emitter) -> tuple[list[float], EpochRecord]:
 
 
 def _sustained(run: RunRecord, record: EpochRecord, emitter: Emitter) -> float:
-    """Points a second over many epochs in a row, from record to socket."""
+    """Returns the points per second over many epochs in a row, from record to socket."""
     started = time.perf_counter()
     for epoch in range(SUSTAINED_EPOCHS):
         emitter.epoch_finished(run, replace(record, epoch=epoch % MAX_EPOCHS + 1))
@@ -74,7 +76,7 @@ def _sustained(run: RunRecord, record: EpochRecord, emitter: Emitter) -> float:
 
 
 def _lost_in_burst(run: RunRecord, record: EpochRecord, exporter: StatsdExporter) -> float:
-    """Points that are not in statsd_exporter after a burst that it could not read for 0.2 s."""
+    """Returns the points that are not in statsd_exporter after a burst that it could not read for 0.2 s."""
     emitter = Emitter(exporter.address)
     points = len(epoch_points(run, record))
     epochs = ceil(BURST / points)

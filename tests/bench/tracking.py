@@ -1,4 +1,4 @@
-"""What `catwalk.run` costs the program that trains."""
+"""What `catwalk.run` costs the training program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.bench.measure import Measurement
 
 EPOCHS = 2_000
 PEERS = {"mlflow": "3.17.2", "dvclive": "3.49.1"}
-"""Package → version, of what is measured beside."""
+"""Package → version of the peers."""
 UV = Path(sys.executable).with_name("uv")
 _IMPORT = "import time; start = time.perf_counter(); import catwalk; catwalk.run; print(time.perf_counter() - start)"
 
@@ -50,7 +50,7 @@ def _ours(
 
 
 def _beside_peers(repetitions: int, say: Callable[[str], None]) -> list[Measurement]:
-    """What others cost for the same, each time beside Catwalk; nothing where they can't be installed."""
+    """Measures the same with peers, each time beside Catwalk. Returns nothing if they can't be installed."""
     with tempfile.TemporaryDirectory() as folder:
         say(f"runs that log with {' and '.join(PEERS)}")
         python = Path(folder) / "peers" / "bin" / "python"
@@ -72,7 +72,7 @@ def _ratio(name: str, what: str, values: list[float]) -> Measurement:
 
 
 def _seconds(library: str, python: Path) -> tuple[float, float]:
-    """Of opening and closing a run, and of one epoch's figures."""
+    """Measures opening and closing a run, and one epoch's figures."""
     environment = {**os.environ, "PYTHONPATH": str(PROJECT) if library == "catwalk" else ""}
     with tempfile.TemporaryDirectory() as folder:
         command = [str(python), str(Path(__file__).with_name("peers.py")), library]
@@ -82,7 +82,7 @@ def _seconds(library: str, python: Path) -> tuple[float, float]:
 
 
 def _logged(epochs: int) -> tuple[float, float]:
-    """Seconds to open and close, and of one `epoch()`."""
+    """Returns the seconds to open and close, and of one `epoch()`."""
     started = time.perf_counter()
     run = catwalk.run("bench", catwalk.Binary())
     logging = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Training loops of other libraries log to a run."""
+"""Training loops of other libraries that log to a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Scores = list[dict[str, dict[str, float]]]
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """What other libraries warn of is theirs."""
+    """Warnings from other libraries are theirs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -39,7 +39,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def logged(run: Any) -> Scores:
-    """The figures of each epoch, as the ledger has them after the run's end."""
+    """Returns the figures of each epoch, as the ledger has them after the run's end."""
     run.close()
     training = Ledger(open_store()).run(run.run_id).training()
     assert training and [epoch.epoch for epoch in training.epochs] == [1, 2, 3]
@@ -139,5 +139,5 @@ def test_lightning(package: str, run: Any, tmp_path: Path) -> None:
         enable_model_summary=False, default_root_dir=tmp_path, callbacks=[callbacks.lightning(run)],
     ).fit(Module(), loader, loader)  # fmt: skip
     scores = logged(run)
-    assert column(scores, "validation", "loss") == pytest.approx(kept[-ROUNDS:])  # without that of the sanity check
+    assert column(scores, "validation", "loss") == pytest.approx(kept[-ROUNDS:])  # without the sanity check
     assert sorted(column(scores, "train", "loss"), reverse=True) == column(scores, "train", "loss")

@@ -1,4 +1,4 @@
-"""A model's own classes on every way: three in another script, a hundred, and those of records without names."""
+"""A model's own classes on every path: three in another script, a hundred, and those of records without names."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ OLD = ["0", "1", "2"]
 
 
 def evaluation(classes: list[str], count: int) -> EvaluationRecord:
-    """Each class is right 0.9 of the time, and else taken for the next one."""
+    """Each class is right with a probability of 0.9, and otherwise taken for the next one."""
     rates = [0.9] * count
     matrix = [[90 if a == b else 10 * (b == (a + 1) % count) for b in range(count)] for a in range(count)]
     return EvaluationRecord("m", "d", 100 * count, 0.9, 0.3, 0.02, rates, rates, rates, matrix, 0.1, 2_000.0, classes)
@@ -54,7 +54,7 @@ def evaluation(classes: list[str], count: int) -> EvaluationRecord:
 
 @pytest.fixture
 def ledger_run(run_record: RunRecord, make_epoch: Any, make_attempt: Any, memory_store: Any) -> Any:
-    """A run as the ledger has it: of so many classes, with or without their names."""
+    """A run as the ledger has it, with this number of classes, with or without their names."""
 
     def make(classes: list[str], count: int, epochs: int = 2) -> Any:
         config = RunConfig.from_flat({"epochs": epochs}).to_dict()
@@ -80,7 +80,7 @@ def shown(*parts: Any) -> str:
 
 
 @pytest.mark.parametrize(("names", "expected"), [(THREE, THREE), ([], OLD)])
-def test_points_have_the_names_of_the_record(ledger_run: Any, names: list[str], expected: list[str]) -> None:
+def test_points_have_the_names_in_the_record(ledger_run: Any, names: list[str], expected: list[str]) -> None:
     points = run_points(ledger_run(names, 3))
     assert len(points) == series_budget(2, 3) == 2 * (9 + 3) + 3 + 3 * 3 + 3 * 3 + 25
     for metric in (catalogue.EPOCH_CLASS_ACCURACY, catalogue.TEST_CLASS_F1):
@@ -103,13 +103,15 @@ def test_a_hundred_classes_fit_the_limit_and_what_is_left_out_is_counted(ledger_
         assert catalogue.TEST_CONFUSION not in by_metric
         assert {catalogue.TEST_CLASS_F1, catalogue.STAGE_CPU} <= by_metric
         curve = [point for point in points if point.metric is catalogue.EPOCH_INDEX]
-        assert len(curve) == epochs, "curves come before what each epoch says of classes"
+        assert len(curve) == epochs, "curves come before the figures of classes in each epoch"
     by_class = {point.labels["epoch"] for point in points if point.metric is catalogue.EPOCH_CLASS_ACCURACY}
     assert {"1", str(MAX_EPOCHS)} <= by_class < {str(epoch) for epoch in range(1, MAX_EPOCHS + 1)}
 
 
 @pytest.mark.parametrize("classes", [THREE, HUNDRED])
-def test_a_run_is_opened_with_what_its_classes_need(ledger_run: Any, memory_store: Any, classes: list[str]) -> None:
+def test_a_run_is_opened_with_the_room_that_its_classes_need(
+    ledger_run: Any, memory_store: Any, classes: list[str]
+) -> None:
     run = ledger_run(classes, len(classes), 18)
     run.record = with_room(memory_store, run.record, [run.record.epochs])
     assert run.record.series_budget == series_budget(18, len(classes))
@@ -119,7 +121,7 @@ def test_a_run_is_opened_with_what_its_classes_need(ledger_run: Any, memory_stor
 
 
 @pytest.mark.parametrize("classes", [0, 3, 45, 46, 100, 1_000])
-def test_whatever_is_granted_is_kept_to(ledger_run: Any, memory_store: Any, classes: int) -> None:
+def test_a_run_stays_within_its_granted_room(ledger_run: Any, memory_store: Any, classes: int) -> None:
     names = [f"kind {number}" for number in range(classes)]
     granted, total = 1, 0
     while granted:
@@ -135,7 +137,7 @@ def test_whatever_is_granted_is_kept_to(ledger_run: Any, memory_store: Any, clas
     assert 0.8 * RUNS_SHARE < total <= RUNS_SHARE or classes == 1_000
 
 
-def test_names_and_figures_that_disagree_are_damage_and_said_in_a_line(ledger_run: Any) -> None:
+def test_names_and_figures_that_disagree_are_damage_reported_in_one_line(ledger_run: Any) -> None:
     run = ledger_run(THREE, 3)
     run.record = replace(run.record, classes=["a", "b"])
     with pytest.raises(
@@ -244,14 +246,14 @@ def test_the_exporter_counts_a_run_that_contradicts_itself_and_reads_on(s3_store
 
 
 @pytest.mark.parametrize("config", [{"forest": {"trees": 300}}, {}, {"training": {"epochs": None}}])
-def test_a_run_that_does_not_say_how_long_it_trains_stays_below_its_budget(ledger_run: Any, config: Any) -> None:
+def test_a_run_without_a_known_end_stays_below_its_budget(ledger_run: Any, config: Any) -> None:
     run = ledger_run(THREE, 3, 40)
     run.record = replace(run.record, config=config, series_budget=160)
     points = run_points(run)
     assert len(points) <= 160
     shown = {int(point.labels["epoch"]) for point in points if point.metric is catalogue.EPOCH_LOSS}
     assert {1, 2, 3, 4} < shown, "room is used from the first epoch on"
-    assert max(shown) > 30, "and reaches on"
+    assert max(shown) > 30, "and lasts"
 
 
 @pytest.mark.parametrize(("budget", "told"), [(3_000, "has no points yet"), (0, "may make no series in Prometheus")])

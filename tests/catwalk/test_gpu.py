@@ -1,4 +1,4 @@
-"""What stages say of the cards that they use: nothing where there is none. The tests on a card skip without one.
+"""What stages report about the GPUs that they use: nothing if there is none. Tests on a GPU skip without one.
 
 On a machine that has only PyTorch, numpy, nvidia-ml-py, statsd and pytest::
 
@@ -28,7 +28,7 @@ from catwalk.telemetry import catalogue
 from catwalk.telemetry.points import stage_points
 
 MIB = 2**20
-on_a_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="no card: what a card says is not tested here")
+on_a_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: what a GPU reports is not tested here")
 
 
 def attempt_of(work: Callable[[], object], folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, AttemptRecord]:
@@ -45,7 +45,7 @@ def attempt_of(work: Callable[[], object], folder: Path, monkeypatch: pytest.Mon
 
 
 def until(seconds: float, work: Callable[[], object]) -> None:
-    """Does this work again and again for so long."""
+    """Repeats this work for this long."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         work()
@@ -58,14 +58,14 @@ def multiply() -> None:
 
 
 def capture() -> None:
-    """As a training step is captured; another thread that calls CUDA meanwhile would break it."""
+    """Works as a captured training step does; another thread that calls CUDA at that time would break it."""
     matrix, graph = torch.ones(512, 512, device="cuda"), torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         matrix @ matrix
     graph.replay()
 
 
-def test_a_run_that_uses_no_card_says_nothing_of_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_uses_no_gpu_reports_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "_peaks", dict)  # whatever another test here has used
     run, attempt = attempt_of(lambda: None, tmp_path, monkeypatch)
     assert (attempt.gpu_peak_memory_bytes, attempt.gpu_utilisation_ratio) == (None, None)
@@ -73,7 +73,7 @@ def test_a_run_that_uses_no_card_says_nothing_of_any(tmp_path: Path, monkeypatch
     assert not [point for point in stage_points(run.record, attempt) if "gpu" in point.metric.name]
 
 
-def test_of_several_cards_those_count_that_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_gpus_in_use_count(monkeypatch: pytest.MonkeyPatch) -> None:
     cards = {0: (300, 80), 1: (0, 90), 2: (100, 40)}
     cuda = SimpleNamespace(
         is_initialized=lambda: True,
@@ -83,7 +83,7 @@ def test_of_several_cards_those_count_that_are_used(monkeypatch: pytest.MonkeyPa
     )
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     assert GpuWatch().stop() == GpuUse(400, pytest.approx(0.6))
-    cuda.utilization = lambda card: 1 / 0  # no nvidia-ml-py, or no right to ask
+    cuda.utilization = lambda card: 1 / 0  # no nvidia-ml-py, or no permission to query it
     assert GpuWatch().stop() == GpuUse(400, None)
     cuda.is_initialized = lambda: False
     assert GpuWatch().stop() == GpuUse()
@@ -92,7 +92,7 @@ def test_of_several_cards_those_count_that_are_used(monkeypatch: pytest.MonkeyPa
 
 
 @on_a_card
-def test_a_run_on_a_card_says_what_it_has_held_and_how_busy_the_card_was(
+def test_a_run_on_a_gpu_reports_its_memory_and_how_busy_the_gpu_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pynvml")
@@ -106,7 +106,7 @@ def test_a_run_on_a_card_says_what_it_has_held_and_how_busy_the_card_was(
 
 
 @on_a_card
-def test_to_look_at_a_card_disturbs_no_graph_that_is_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looking_at_a_gpu_disturbs_no_graph_capture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "SAMPLE_SECONDS", 0.001)
     watch = GpuWatch()
     until(3.0, capture)
@@ -114,6 +114,6 @@ def test_to_look_at_a_card_disturbs_no_graph_that_is_captured(monkeypatch: pytes
 
 
 @on_a_card
-def test_who_only_imports_torch_beside_a_card_uses_none() -> None:
+def test_importing_torch_beside_a_gpu_uses_none() -> None:
     program = "import torch; from catwalk.gpu import GpuWatch, GpuUse; assert GpuWatch().stop() == GpuUse()"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=500)

@@ -1,4 +1,4 @@
-"""The library and the `catwalk` command start at once, since they load nothing heavy before it is needed."""
+"""The library and the `catwalk` command start at once, because they load nothing heavy before they need it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOADED = f"print(*sorted({HEAVY!r} & set(sys.modules)))"
 
 
 def python(code: str) -> str:
-    """What a program of its own writes."""
+    """What a user's own program writes."""
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=500, check=True
     )
@@ -28,14 +28,15 @@ def test_importing_the_library_loads_nothing_heavy() -> None:
     assert python(f"import sys, catwalk; {LOADED}").split() == []
 
 
-def test_importing_the_library_takes_no_time() -> None:
+def test_importing_the_library_takes_little_time() -> None:
     code = "import time; start = time.process_time(); import catwalk; print(time.process_time() - start)"
-    # Seconds of the processor, which other programs on it don't lengthen; the best of five, since they do spoil caches.
+    # Returns seconds of processor time, which other programs don't lengthen; the best of five, because they do evict
+    # caches.
     assert min(float(python(code)) for _ in range(5)) <= IMPORT_SECONDS
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
-def test_what_asks_no_server_loads_nothing_heavy(arguments: list[str]) -> None:
+def test_commands_without_a_server_load_nothing_heavy(arguments: list[str]) -> None:
     code = f"import sys\nfrom catwalk.cli.main import main\ntry: main({arguments!r})\nexcept SystemExit: {LOADED}"
     assert python(code).splitlines()[-1] == ""
 

@@ -1,4 +1,4 @@
-"""OpenMP's threads sleep while they wait, by whichever way torch is loaded; who wants it otherwise says so."""
+"""OpenMP's threads sleep while they wait, however torch is loaded; the user can set it otherwise."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ WAYS = {
 
 
 def shown(arguments: list[str], **environment: str) -> str:
-    """What GNU's OpenMP says of its settings when torch loads it, such as how often threads look before they sleep.
+    """Returns what GNU's OpenMP reports about its settings when torch loads it, such as how often threads poll before
+    they sleep.
 
-    Torch loads it first, so a process is ended when all is said, before it has imported the rest.
+    Torch loads it first, so the process ends once the report is complete, before it has imported the rest.
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
     with subprocess.Popen(
@@ -54,7 +55,7 @@ def shown(arguments: list[str], **environment: str) -> str:
 
 
 def through(lines: Iterable[str], last: str) -> Iterator[str]:
-    """All lines as far as the first that says this."""
+    """Yields all lines up to the first one that contains this."""
     for line in lines:
         yield line
         if last in line:
@@ -67,7 +68,7 @@ def test_waiting_threads_leave_the_cores_to_others(way: str) -> None:
     assert "GOMP_SPINCOUNT = '0'" in text, text[-2000:]
 
 
-def test_what_the_user_has_set_stays() -> None:
+def test_the_users_setting_stays() -> None:
     command = WAYS["the catwalk command"]
     assert "GOMP_SPINCOUNT = '0'" not in shown(command, OMP_WAIT_POLICY="active")
     assert "GOMP_SPINCOUNT = '1000'" in shown(command, GOMP_SPINCOUNT="1000")

@@ -1,4 +1,4 @@
-"""The wheel, installed where there is no checkout, no torch, no Airflow and no package that it does not ask for."""
+"""The wheel, installed without a checkout, torch, Airflow or any package that it does not require."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def page(port: int, path: str) -> str:
 
 @contextmanager
 def service(environment: Environment, module: str) -> Iterator[int]:
-    """A service of the wheel, as users start it; gives its port."""
+    """Starts a service of the wheel as users start it; yields its port."""
     port = free_port()
     command = [str(environment.program("python")), "-m", module, "--port", str(port)]
     process = subprocess.Popen(command, cwd=environment.folder, env=environment.variables())
@@ -80,7 +80,7 @@ def test_it_holds_the_library_the_services_and_their_data(wheel: Path) -> None:
     assert "catwalk/telemetry/statsd_mapping.yaml" in names
 
 
-def test_without_extras_it_finds_its_data_and_programs_say_what_they_lack(wheel: Path, tmp_path: Path) -> None:
+def test_without_extras_it_finds_its_data_and_programs_name_what_is_missing(wheel: Path, tmp_path: Path) -> None:
     bare = Environment.of(tmp_path / "bare", wheel)
     script = """
 import catwalk, catwalk.ledger.runs, catwalk.storage.store, catwalk.telemetry.emitter
@@ -125,7 +125,7 @@ def test_the_command_reads_a_ledger(ledger: None, wheel: Path, tmp_path: Path) -
     assert (report.returncode, report.stdout, report.stderr) == (1, "", f"catwalk: {lacks}\n")
 
 
-def test_a_bundle_is_made_from_what_the_wheel_holds(wheel: Path, tmp_path: Path) -> None:
+def test_a_bundle_is_made_from_the_content_of_the_wheel(wheel: Path, tmp_path: Path) -> None:
     places = ["--exporter-url", "http://e", "--grafana-url", "http://g", "--runbooks-url", "http://r"]
     command = ["catwalk", "bundle", "--out", str(tmp_path / "bundle"), *places]
     lacking = Environment.of(tmp_path / "cli", wheel, "cli").run(*command)

@@ -1,4 +1,4 @@
-"""The sweep's DAG file as Airflow reads it: wiring, limits, parameters; and its plan, made from them."""
+"""The sweep's DAG file as Airflow reads it: wiring, limits, parameters; and the plan made from them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def dag(dags: Mapping[str, Any]) -> Any:
     return dags["fashion_sweep"]
 
 
-def test_trials_are_mapped_and_one_alone_is_tested(dag: Any) -> None:
+def test_trials_are_mapped_and_only_one_is_tested(dag: Any) -> None:
     assert [task.task_id for task in dag.topological_sort()] == ["plan", "train", "choose", "test", "decide", "publish"]
     mapped = {task.task_id for task in dag.tasks if isinstance(task, MappedOperator)}
     assert mapped == {"train", "publish"}
@@ -42,7 +42,7 @@ def test_trials_are_mapped_and_one_alone_is_tested(dag: Any) -> None:
     assert upstream["publish"] == {"plan", "decide"}
 
 
-def test_a_failed_trial_stops_nobody_and_publish_is_a_plain_teardown(dag: Any) -> None:
+def test_a_failed_trial_stops_no_other_and_publish_is_a_plain_teardown(dag: Any) -> None:
     assert dag.get_task("choose").trigger_rule == TriggerRule.ALL_DONE_MIN_ONE_SUCCESS
     publish = dag.get_task("publish")
     assert publish.is_teardown
@@ -56,13 +56,13 @@ def test_it_is_never_scheduled_and_leaves_room_for_the_nightly_retraining(dag: A
     assert min(task.priority_weight for task in dags["fashion_training"].tasks) >= 1
 
 
-def test_each_task_retries_and_has_a_time_out(dag: Any) -> None:
+def test_each_task_retries_and_has_a_timeout(dag: Any) -> None:
     for task in dag.tasks:
         assert task.retries > 0
         assert task.execution_timeout is not None
 
 
-def test_tasks_of_a_run_lead_to_its_report(dag: Any) -> None:
+def test_tasks_of_a_run_link_to_its_report(dag: Any) -> None:
     linked = {task.task_id for task in dag.tasks if [link.name for link in task.operator_extra_links] == ["Run report"]}
     assert linked == {"train", "test", "decide", "publish"}
 
@@ -79,14 +79,14 @@ def test_the_form_has_every_knob_and_the_search_with_their_help(dag: Any) -> Non
     base = {name: value for name, value in params.items() if name not in SEARCH}
     assert RunConfig.from_flat(base) == RunConfig()
     trials = SearchConfig(**{name: params[name] for name in SEARCH}).plan(RunConfig, base, "a sweep")
-    assert len(trials) == 6, "what is tried when nothing is filled in"
+    assert len(trials) == 6, "the default search if the form is left unchanged"
 
 
 @pytest.mark.integration
-def test_all_trials_of_a_sweep_get_the_same_part_of_prometheus(
+def test_all_trials_of_a_sweep_get_the_same_share_of_prometheus(
     dag: Any, s3_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each trial's task knows the whole plan: how many there are, and how long the longest one trains."""
+    """Each trial's task knows the whole plan: the number of trials, and how long the longest one trains."""
     params = {**dag.params.dump(), "source": "synthetic", "space": {"epochs": [5, 200], "dropout": [0.0, 0.1, 0.2]}}
     named = {"dag_id": "fashion_sweep", "run_id": "manual__1", "logical_date": None}
     dag_run = SimpleNamespace(run_after=datetime(2026, 11, 23, tzinfo=UTC), **named)

@@ -1,4 +1,4 @@
-"""The DAG file as Airflow reads it: tasks, order, parameters, retries; and what reading it costs."""
+"""The DAG file as Airflow reads it: tasks, order, parameters, retries; and what parsing it costs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def dag(dags: Mapping[str, Any]) -> Any:
     return dags["fashion_training"]
 
 
-def test_the_stages_are_wired_in_order_with_publish_as_plain_teardown(dag: Any) -> None:
+def test_the_stages_are_wired_in_order_with_publish_as_a_plain_teardown(dag: Any) -> None:
     order = ["ingest", "train", "test", "decide", "publish"]
     assert [task.task_id for task in dag.topological_sort()] == order
     for task, following in pairwise(order):
@@ -39,10 +39,10 @@ def test_it_is_scheduled_daily_one_run_at_a_time_without_catching_up(dag: Any) -
     assert (dag.catchup, dag.max_active_runs, dag.is_paused_upon_creation) == (False, 1, False)
 
 
-def test_an_airflow_that_meets_it_after_tonights_time_waits_for_tomorrows(
+def test_an_airflow_that_first_sees_it_after_tonights_run_is_due_waits_for_tomorrows(
     dag: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At each minute of a day; one that has run it before makes up for the night that it was down."""
+    """This holds at each minute of a day. An Airflow that has run it before makes up for the night when it was down."""
     from airflow.serialization.decoders import decode_timetable
     from airflow.serialization.encoders import encode_timetable
     from airflow.timetables import trigger
@@ -92,7 +92,7 @@ SCHEDULES = {
     " @daily": ("0 0 * * *", "UTC"),
     "@midnight": ("@midnight", "UTC"),
 }
-"""What `CATWALK_SCHEDULE` says → expression and time zone, or what Airflow takes as it is."""
+"""Value of `CATWALK_SCHEDULE` → expression and time zone, or what Airflow takes unchanged."""
 
 
 SCHEDULE = (
@@ -109,8 +109,9 @@ HEAVY = (
 
 @pytest.fixture(scope="module")
 def readings() -> Mapping[str, str]:
-    """What the DAG's schedule is under each of :data:`SCHEDULES`, and which heavy modules reading each of
-    :data:`DAG_FILES` loads, where Airflow's own time zone is not UTC."""
+    """Returns the DAG's schedule under each of :data:`SCHEDULES`, and the heavy modules that parsing each of
+    :data:`DAG_FILES` loads, if Airflow's own time zone is not UTC.
+    """
     asked = {variable: (SCHEDULE, {"CATWALK_SCHEDULE": variable}) for variable in SCHEDULES}
     asked |= {name: (HEAVY, {"FILE": f"dags/{name}.py"}) for name in DAG_FILES}
     lines = printed(list(asked.values()), AIRFLOW__CORE__DEFAULT_TIMEZONE="Europe/Berlin")
@@ -122,19 +123,19 @@ def test_its_schedule_is_that_of_the_environment_in_utc(variable: str, readings:
     assert readings[variable] == repr(SCHEDULES[variable])
 
 
-def test_each_task_retries_with_back_off_and_has_a_time_out(dag: Any) -> None:
+def test_each_task_retries_with_backoff_and_has_a_timeout(dag: Any) -> None:
     for task in dag.tasks:
         assert task.retries > 0
         assert task.retry_exponential_backoff > 1
         assert task.execution_timeout is not None
 
 
-def test_each_task_has_a_button_that_leads_to_the_report(dag: Any) -> None:
+def test_each_task_has_a_button_that_opens_the_report(dag: Any) -> None:
     for task in dag.tasks:
         assert [link.name for link in task.operator_extra_links] == ["Run report"]
 
 
-def test_success_alone_is_no_event_of_the_champions_asset(dag: Any) -> None:
+def test_success_alone_is_not_an_event_of_the_champions_asset(dag: Any) -> None:
     outlets = {task.task_id: task.outlets for task in dag.tasks if task.outlets}
     assert outlets == {"decide": [AssetAlias("catwalk_promotions")]}
 
@@ -159,13 +160,13 @@ def test_a_value_of_the_wrong_type_is_refused_when_it_is_triggered(dag: Any) -> 
 
 @pytest.mark.parametrize("name", ["fashion_training", "fashion_sweep"])
 def test_the_form_has_the_bounds_of_every_number(name: str, dags: Mapping[str, Any]) -> None:
-    """The form and :class:`RunConfig` refuse and take the same values, the bounds themselves included."""
+    """The form and :class:`RunConfig` refuse and accept the same values, including the bounds themselves."""
     from airflow.sdk.exceptions import ParamValidationError
 
     bounded = [knob for knob in knobs(RunConfig) if knob.bounds]
     assert len(bounded) > 15
     for knob in bounded:
-        # Resolving a parameter changes it, and others read the same DAG.
+        # Resolving a parameter changes it, and other tests read the same DAG.
         param, bounds = deepcopy(dags[name].params.get_param(knob.name)), knob.bounds
         assert bounds is not None
         step = bounds.multiple_of if knob.type is int else 1e-6
@@ -187,7 +188,7 @@ MAY_PASS = {"TransientError", "CancelledError", "DownloadError", "StoreUnavailab
 
 
 @pytest.mark.parametrize("kind", ERRORS)
-def test_what_may_pass_is_tried_again_and_nothing_else(kind: type[errors.CatwalkError], dag: Any) -> None:
+def test_only_temporary_errors_are_retried(kind: type[errors.CatwalkError], dag: Any) -> None:
     from airflow.sdk.definitions.retry_policy import RetryAction
 
     expected = RetryAction.RETRY if kind.__name__ in MAY_PASS else RetryAction.FAIL
@@ -199,11 +200,11 @@ DAG_FILES = ("fashion_training", "fashion_sweep")
 
 
 @pytest.mark.parametrize("name", DAG_FILES)
-def test_reading_a_dag_file_loads_nothing_heavy(name: str, readings: Mapping[str, str]) -> None:
+def test_parsing_a_dag_file_loads_nothing_heavy(name: str, readings: Mapping[str, str]) -> None:
     assert readings[name] == "[]"
 
 
-def test_the_button_of_a_task_leads_where_people_open_reports(dag: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_button_of_a_task_links_to_where_people_open_reports(dag: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     [link] = [link for link in dag.get_task("train").operator_extra_links if link.name == "Run report"]
     monkeypatch.setattr(type(link), "run_id", lambda self, task_instance: "20261123T030000Z-00000001")
     monkeypatch.setenv("CATWALK_EXPORTER_URL", "http://exporter:9180")

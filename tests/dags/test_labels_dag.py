@@ -1,4 +1,4 @@
-"""The DAG that joins labels every hour: what Airflow reads of it, and what its task does to a ledger."""
+"""The DAG that joins labels every hour: what Airflow reads in it, and what its task does to a ledger."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from catwalk.airflow.labels import labels_dag
 def rows():
     return [("a", "yes"), ("b", 0), ("c", "perhaps")]
 
-by_function = labels_dag("churn", dag_id="by_function", labels=rows, doc="Of churn.")
+by_function = labels_dag("churn", dag_id="by_function", labels=rows, doc="Labels of churn.")
 by_file = labels_dag("churn", dag_id="by_file", labels=Path(__file__).with_name("labels.csv"), schedule="15 * * * *")
 of_services = labels_dag("churn", dag_id="of_services")
 """
@@ -57,11 +57,11 @@ def test_it_runs_every_hour_and_its_file_is_the_callers(found: Any) -> None:
         "0 * * * *", timezone="UTC", run_immediately=timedelta(0)
     )
     assert found["by_file"].schedule == CronTriggerTimetable("15 * * * *", timezone="UTC", run_immediately=timedelta(0))
-    assert found["by_function"].doc_md == "Of churn." and found["by_function"].max_active_runs == 1
+    assert found["by_function"].doc_md == "Labels of churn." and found["by_function"].max_active_runs == 1
     assert Path(found["by_file"].fileloc).name == "churn_labels.py"
 
 
-def test_its_task_takes_what_is_new_and_names_what_is_wrong(
+def test_its_task_takes_new_labels_and_names_invalid_ones(
     found: Any, store: FileStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -75,7 +75,7 @@ def test_its_task_takes_what_is_new_and_names_what_is_wrong(
     assert record and record.days[0].score.labelled == 2
 
 
-def test_a_file_that_is_gone_fails_at_once(found: Any, store: FileStore) -> None:
+def test_a_missing_file_fails_at_once(found: Any, store: FileStore) -> None:
     assert run(found["by_file"])["new"] == 1
     Path(found["by_file"].fileloc).with_name("labels.csv").unlink()
     with pytest.raises(InputError, match=r"labels\.csv: expected CSV"):

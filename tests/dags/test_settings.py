@@ -1,4 +1,4 @@
-"""The DAG files under environments that people leave behind: none of them breaks a file."""
+"""The DAG files under unusual environments: none of them breaks a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.catwalk.airflow.test_dag_settings import ALL as NAMES
 from tests.dags.conftest import printed
 
 COMPLAINTS = {("",) * len(NAMES): 0, ("nightly", "many", "soon", "15min", "30h", "all", "a day"): len(NAMES)}
-"""Values of :data:`NAMES` → how many of them make no sense."""
+"""Values of :data:`NAMES` → how many of them are invalid."""
 READ = """
 import json
 from airflow.dag_processing.dagbag import BundleDagBag
@@ -33,7 +33,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def found() -> Mapping[tuple[str, ...], Any]:
-    """What Airflow finds in the DAG folder under each of :data:`COMPLAINTS`."""
+    """Returns what Airflow finds in the DAG folder under each of :data:`COMPLAINTS`."""
     lines = printed([(READ, dict(zip(NAMES, texts, strict=True))) for texts in COMPLAINTS])
     return dict(zip(COMPLAINTS, map(json.loads, lines), strict=True))
 

@@ -1,4 +1,4 @@
-"""Two models, each retrained on a schedule of its own: what a DAG file of somebody else's gets."""
+"""Two models, each retrained on its own schedule, in a DAG file that a user wrote."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAG_FILE = """
 from catwalk.airflow.retraining import retraining_dag
 from catwalk.airflow.sweep import sweep_dag
 
-shapes = retraining_dag("tests.models.shapes:SHAPES", dag_id="shapes", schedule="15 */6 * * *", doc="Of shapes.")
+shapes = retraining_dag("tests.models.shapes:SHAPES", dag_id="shapes", schedule="15 */6 * * *", doc="Retrains shapes.")
 sweep = sweep_dag("tests.models.shapes:SHAPES", dag_id="shapes_sweep", space={"rounds": [2, 4]})
 never = retraining_dag("tests.models.shapes:SHAPES", dag_id="shapes_by_hand", schedule="None")
 settings = {"source": "feed", "hidden": "64,32", "drifts": "2026-12-01 rotation 15"}
@@ -56,17 +56,17 @@ def test_each_dag_has_its_own_schedule_and_its_own_settings(found: Any) -> None:
             "ingest", "train", "test", "decide", "publish",
         ]  # fmt: skip
         assert found[name].tags == {"catwalk"}
-    assert found["shapes"].doc_md == "Of shapes."
+    assert found["shapes"].doc_md == "Retrains shapes."
 
 
-def test_a_dag_has_defaults_of_its_own_for_the_runs_that_nobody_fills_a_form_for(found: Any) -> None:
+def test_a_dag_has_its_own_defaults_for_runs_without_a_form(found: Any) -> None:
     config = RunConfig.from_flat(found["fashion_feed"].params.dump())
     assert (config.data.source, config.network.hidden) == ("feed", (64, 32))
     assert config.data.drifts == "2026-12-01 rotation 15"
     assert RunConfig.from_flat(found["fashion_training"].params.dump()) == RunConfig()
 
 
-def test_a_run_is_for_its_logical_date_or_for_the_time_that_it_was_due_at() -> None:
+def test_a_run_is_for_its_logical_date_or_for_its_due_time() -> None:
     from catwalk.airflow.tasks import begins
 
     logical, due = datetime(2026, 11, 25, 3, tzinfo=UTC), datetime(2026, 11, 27, 9, tzinfo=UTC)
@@ -79,8 +79,8 @@ def test_airflow_shows_the_code_of_the_file_that_asked_for_a_dag(found: Any) -> 
     assert Path(found["fashion_training"].fileloc).name == "fashion_training.py"
 
 
-def test_each_model_has_an_asset_of_its_own_that_any_airflow_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a name of at most a hundred characters, in any script, in Airflow's database of any kind."""
+def test_each_model_has_its_own_asset_that_any_airflow_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name has at most a hundred characters, in any script, in Airflow's database of any kind."""
     models = ["mlp", "mlp-2", "mlp_2", "猫", "%E7%8C%AB", "𝔐" * 100, "a b", "a/b", "airflow://b", "é", "e\u0301"]
     monkeypatch.setattr("airflow.sdk.definitions.asset.SQL_ALCHEMY_CONN", "mysql://")
     with pytest.raises(ValueError, match="ASCII"):
@@ -95,7 +95,7 @@ def test_dag_files_are_short() -> None:
         assert len(path.read_text().splitlines()) <= 15, path
 
 
-def test_what_makes_no_sense_is_refused_when_the_file_is_read() -> None:
+def test_nonsense_is_refused_when_the_file_is_parsed() -> None:
     from catwalk.airflow.retraining import retraining_dag
 
     with pytest.raises(ConfigError, match="no_such"):

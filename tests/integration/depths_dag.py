@@ -1,4 +1,4 @@
-"""A model whose author logs from mapped tasks of Airflow 3, one a version; one of them fails once, after an epoch."""
+"""A model whose author logs from mapped tasks of Airflow 3, one for each version; one fails once, after an epoch."""
 
 from datetime import datetime
 

@@ -1,6 +1,6 @@
-"""What can break while models are retrained, done to a real stack; and what reaches the courier of it.
+"""Faults while models are retrained, injected into a real stack, and the notifications of them that reach the courier.
 
-Each fault is done and mended by a context manager, so that tests and the bench do the very same.
+A context manager injects and repairs each fault, so that tests and the bench do exactly the same.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.small import SLOW, SMALL
 
 
 def notifications(stack: RunningStack) -> list[dict[str, Any]]:
-    """What the courier keeps, without the Watchdog."""
+    """Returns the courier's notifications, without the Watchdog."""
     kept = told(stack.settings.url("courier"), 1_000)["notifications"]
     return [entry for entry in kept if entry["labels"]["alertname"] != "Watchdog"]
 
@@ -35,14 +35,14 @@ def wait_for_alert(
     seconds: float = 240.0,
     since: float = 0.0,
 ) -> float:
-    """Waits until the courier was told of an alert; returns the Unix time of that.
+    """Waits until the courier gets a notification of an alert; returns its Unix time.
 
     Args:
-        stack: whose courier.
-        name: of the alert.
-        status: firing or resolved.
-        run: whose alert it must be; None: anybody's.
-        seconds: to wait at most.
+        stack: The stack of the courier.
+        name: The name of the alert.
+        status: "firing" or "resolved".
+        run: The run that the alert must be about; None for any run.
+        seconds: The longest time to wait.
     """
 
     def found() -> float | None:
@@ -53,14 +53,14 @@ def wait_for_alert(
                 return float(entry["first_seen"])
         return None
 
-    told_at = wait_until(found, f"the courier is told that {name} is {status}", seconds)
-    assert told_at is not None
-    return told_at
+    notified_at = wait_until(found, f"the notification that {name} is {status}", seconds)
+    assert notified_at is not None
+    return notified_at
 
 
 @contextmanager
 def stopped(stack: RunningStack, part: str) -> Iterator[float]:
-    """A part of the stack that does not run; gives the Unix time since when."""
+    """Stops a part of the stack; yields the Unix time since when it is down."""
     stack.stop(part)
     try:
         yield time.time()
@@ -69,14 +69,16 @@ def stopped(stack: RunningStack, part: str) -> Iterator[float]:
 
 
 def loss_is_no_number(stack: RunningStack) -> tuple[DagRun, float]:
-    """A DAG run whose loss becomes NaN or infinite; and the Unix time at which its ledger says so."""
+    """Starts a DAG run whose loss becomes NaN or infinite; yields it and the Unix time at which its ledger says so."""
     dag_run = trigger(stack, {**SMALL, "peak_learning_rate": 1e6, "epochs": 10})
     dag_run.wait("failed")
     return dag_run, max(record.ended or 0.0 for record in dag_run.run.attempts() if record.stage == "train")
 
 
 def train_killed(stack: RunningStack, attempts: int = 1) -> tuple[DagRun, float]:
-    """A DAG run whose train stage is killed in each of its attempts; and the Unix time of the last kill."""
+    """Starts a DAG run whose train stage is killed in each of its attempts; yields it and the Unix time of the last
+    kill.
+    """
     dag_run = trigger(stack, SLOW, SLOW_DAG)
     killed = 0.0
     for number in range(1, attempts + 1):
@@ -88,12 +90,12 @@ def train_killed(stack: RunningStack, attempts: int = 1) -> tuple[DagRun, float]
 
 
 def points_are_due(run: Run) -> None:
-    """Dates a run's end back, for its points are only expected two minutes after it."""
+    """Moves a run's end back, because its points are only expected two minutes after it."""
     earlier = time.time() - 180
     run.update_summary(lambda summary: dataclasses.replace(summary, updated=earlier, finished=earlier))
 
 
 def told_by_command(file: Path) -> list[str]:
-    """First lines of what the dead-man watch has called out, by a command that appends to this file."""
+    """Returns the first lines of the dead-man watch's callouts, from a command that appends to this file."""
     text = file.read_text() if file.exists() else ""
     return [line for line in text.splitlines() if line.startswith(("CRITICAL", "Resolved"))]

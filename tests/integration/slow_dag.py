@@ -1,4 +1,4 @@
-"""The nightly retraining at a pace at which a test can catch it in the middle; never scheduled."""
+"""The nightly retraining, slow enough for a test to interrupt it; never scheduled."""
 
 from catwalk.airflow.retraining import retraining_dag
 

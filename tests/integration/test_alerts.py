@@ -1,4 +1,4 @@
-"""Faults in a real stack, and that somebody is told: from the fault to the courier, and back when it is mended."""
+"""Faults in a real stack, and their notifications: from the fault to the courier, and back when it is repaired."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from tests.support.small import SLOW, SMALL
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 QUIET_SECONDS = 120.0
-"""For so long a healthy stack is left alone, with a run in it."""
+"""How long a healthy stack runs undisturbed, with a run in it."""
 
 
 @pytest.fixture(scope="module")
 def callouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the dead-man watch writes when it calls out."""
+    """Where the dead-man watch writes its callouts."""
     return tmp_path_factory.mktemp("callouts") / "told.txt"
 
 
 @pytest.fixture(scope="module")
 def own_stack(callouts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """A whole stack in which a failed task is not tried again."""
+    """A whole stack in which a failed task is not retried."""
     settings = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(dag_folder(tmp_path_factory.mktemp("dags"), "slow_dag.py")),
         "CATWALK_TASK_RETRIES": "0",
         "CATWALK_CALLOUT_COMMAND": f"cat >> '{callouts}'",
-        "CATWALK_DEADMAN_SECONDS": "30",  # a busy machine may hold the Watchdog up for some time
+        "CATWALK_DEADMAN_SECONDS": "30",  # a busy machine may delay the Watchdog for some time
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
     }
     with running_stack(None, settings) as running:
@@ -59,7 +59,7 @@ def stack(own_stack: RunningStack) -> Iterator[RunningStack]:
 def test_a_healthy_stack_with_a_run_is_quiet(stack: RunningStack, callouts: Path) -> None:
     started = time.monotonic()
     trigger(stack, SMALL).wait("success")
-    wait_until(lambda: stack.query('ALERTS{alertname="Watchdog"}'), "the Watchdog fires")
+    wait_until(lambda: stack.query('ALERTS{alertname="Watchdog"}'), "the Watchdog is firing")
     while time.monotonic() - started < QUIET_SECONDS:
         assert [labels for labels, _ in stack.query('ALERTS{alertname!="Watchdog", alertstate="firing"}')] == []
         time.sleep(2)
@@ -67,18 +67,18 @@ def test_a_healthy_stack_with_a_run_is_quiet(stack: RunningStack, callouts: Path
     assert told_by_command(callouts) == []
 
 
-def test_a_loss_that_is_no_number_is_told(stack: RunningStack) -> None:
+def test_a_loss_of_nan_is_notified(stack: RunningStack) -> None:
     dag_run, failed = loss_is_no_number(stack)
     took("ModelLossNotFinite", wait_for_alert(stack, "ModelLossNotFinite", run=dag_run.run) - failed)
     took("PipelineRunFailed", wait_for_alert(stack, "PipelineRunFailed", run=dag_run.run) - failed)
 
 
-def test_a_run_whose_train_was_killed_is_told(stack: RunningStack) -> None:
+def test_a_run_whose_train_stage_was_killed_is_notified(stack: RunningStack) -> None:
     dag_run, killed = train_killed(stack)
     took("PipelineRunFailed", wait_for_alert(stack, "PipelineRunFailed", run=dag_run.run) - killed)
 
 
-def test_an_exporter_that_stops_is_told_and_the_points_that_it_cost(stack: RunningStack) -> None:
+def test_an_exporter_that_stops_is_notified_and_so_are_the_lost_points(stack: RunningStack) -> None:
     dag_run = trigger(stack, SLOW, SLOW_DAG)
     dag_run.attempt("train", 1)
     wait_until(lambda: dag_run.epochs(1) >= 2, "two epochs")
@@ -91,7 +91,7 @@ def test_an_exporter_that_stops_is_told_and_the_points_that_it_cost(stack: Runni
             "Prometheus counts the points",
         )
         assert not [entry for entry in notifications(stack) if entry["labels"]["alertname"] == "TelemetryIncomplete"], (
-            "while statsd_exporter is down, that alone is told"
+            "while statsd_exporter is down, only that is notified"
         )
     wait_for_alert(stack, "StatsdExporterDown", "resolved")
     took("TelemetryIncomplete", wait_for_alert(stack, "TelemetryIncomplete", run=dag_run.run) - since)
@@ -102,7 +102,7 @@ def test_an_exporter_that_stops_is_told_and_the_points_that_it_cost(stack: Runni
     took("TelemetryIncomplete resolved, from replay", resolved - replayed)
 
 
-def test_an_s3_that_is_gone_is_told(stack: RunningStack) -> None:
+def test_an_s3_that_is_down_is_notified(stack: RunningStack) -> None:
     with stopped(stack, "s3") as since:
         took("StoreUnavailable", wait_for_alert(stack, "StoreUnavailable") - since)
     wait_for_alert(stack, "StoreUnavailable", "resolved")
@@ -112,7 +112,7 @@ def test_the_dead_man_watch_calls_out_when_prometheus_has_gone(stack: RunningSta
     with stopped(stack, "prometheus") as since:
         wait_until(lambda: told_by_command(callouts), "the dead-man watch calls out")
         took("the dead-man watch", time.time() - since)
-    wait_until(lambda: len(told_by_command(callouts)) == 2, "and again when the Watchdog is heard")
+    wait_until(lambda: len(told_by_command(callouts)) == 2, "and again when it gets the Watchdog again")
     assert [line.partition(":")[0] for line in told_by_command(callouts)] == ["CRITICAL", "Resolved"]
 
 

@@ -1,4 +1,4 @@
-"""The DAG in real Airflow: what it stores and sends, and what becomes of it when something is killed or stopped."""
+"""The DAG in real Airflow: what it stores and sends, and what happens if something is killed or stopped."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 TASKS = ["ingest", "train", "test", "decide", "publish"]
 SCHEDULE_DELAY, FAILED_TASKS = "Schedule delay", "Failed tasks"
-"""Panels that a good run by hand says nothing about."""
+"""Panels that a successful manual run leaves empty."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def finished() -> dict[str, DagRun]:
 
 
 def first(stack: RunningStack, finished: dict[str, DagRun]) -> DagRun:
-    """A DAG run that has succeeded, for all tests that look at one."""
+    """A successful DAG run, for all tests that look at one."""
     if "first" not in finished:
         dag_run = trigger(stack, SMALL)
         dag_run.wait("success")
@@ -69,7 +69,7 @@ def test_a_dag_run_stores_and_sends_everything(stack: RunningStack, finished: di
 
 
 def test_airflows_own_metrics_arrive_with_their_labels(stack: RunningStack, finished: dict[str, DagRun]) -> None:
-    """Names, units and labels are the mapping's; nothing that Airflow has sent went by unmapped or in conflict."""
+    """Names, units and labels are the mapping's; nothing that Airflow sent was unmapped or in conflict."""
     first(stack, finished)
     for task in TASKS:
         count = f'airflow_task_duration_seconds_count{{dag_id="{DAG}", task_id="{task}"}}'
@@ -88,11 +88,11 @@ def test_airflows_own_metrics_arrive_with_their_labels(stack: RunningStack, fini
     for trouble in ("statsd_exporter_sample_errors_total", "statsd_exporter_tag_errors_total"):
         assert stack.query(f"sum ({trouble}) > 0") == [], trouble
     ill = "catwalk_airflow_component_healthy == 0"
-    wait_until(lambda: stack.query(ill) == [], "all are well; a busy machine may make one late")
+    wait_until(lambda: stack.query(ill) == [], "all are healthy; a busy machine may delay one")
 
 
 def panel_answered(stack: RunningStack, query: Query) -> bool:
-    """Whether a panel about Airflow has something to show of the last half an hour."""
+    """Returns whether a panel about Airflow shows data of the last half an hour."""
     variables = {"model": "", "recent": "", "dag": DAG}
     return bool(ask(stack.settings.url("prometheus"), query, variables, time.time(), seconds=1_800, scrape=1))
 
@@ -105,8 +105,8 @@ def test_a_dag_run_fills_the_panels_about_airflow(stack: RunningStack, finished:
         wait_until(lambda query=query: panel_answered(stack, query), query.name)  # type: ignore[misc]
 
 
-def test_a_dag_run_that_failed_before_it_wrote_is_told_of(stack: RunningStack) -> None:
-    """Its parameters make no configuration, so there is no run in the ledger that could have failed."""
+def test_a_dag_run_that_failed_before_it_wrote_is_notified(stack: RunningStack) -> None:
+    """Its parameters make no valid configuration, so the ledger has no run that could have failed."""
     wait_until(lambda: stack.query(f'catwalk_dag_paused{{dag_id="{DAG}"}} == 0'), "the exporter asks Airflow")
     dag_run = trigger(stack, {**SMALL, "hidden": "100000"})
     failed = f'dag_id="{DAG}", dag_run_id="{dag_run.dag_run_id}"'
@@ -121,7 +121,7 @@ def test_a_dag_run_that_failed_before_it_wrote_is_told_of(stack: RunningStack) -
     wait_until(lambda: not stack.query(f'ALERTS{{alertname="PipelineRunFailed", {failed}}}'), "its end")
 
 
-def test_each_task_leads_to_the_report(stack: RunningStack, finished: dict[str, DagRun]) -> None:
+def test_each_task_links_to_the_report(stack: RunningStack, finished: dict[str, DagRun]) -> None:
     dag_run = first(stack, finished)
     page = f"{stack.settings.url('exporter')}/runs/{dag_run.run.run_id}"
     for task in TASKS:
@@ -138,7 +138,7 @@ def test_a_promotion_is_an_event_of_the_champions_asset(stack: RunningStack, fin
     assert (event["extra"]["run_id"], event["extra"]["model"]) == (champion.run_id, "mlp-synthetic")
     held, process = start_run(stack, {**SMALL, "accuracy_floor": 1})
     finish(process)
-    assert len(promotions(stack)) == 1, "a model that is held is none"
+    assert len(promotions(stack)) == 1, "a held model is not an event"
     command = [str(PROJECT / ".venv" / "bin" / "catwalk"), "promote", held.run_id, "--reason", "the other one"]
     done = subprocess.run(command, env=stack.environment, capture_output=True, text=True, timeout=500, check=True)
     assert done.stderr == ""
@@ -194,7 +194,7 @@ def test_mapped_tasks_that_log_by_themselves_are_runs_of_their_own_retried_and_c
         ["succeeded"], ["failed", "succeeded"],
     ]  # fmt: skip
     training, error = deep.training(), deep.attempts()[0].error
-    assert training and [epoch.epoch for epoch in training.epochs] == [1, 2], "the retry goes on with the same run"
+    assert training and [epoch.epoch for epoch in training.epochs] == [1, 2], "the retry continues the same run"
     assert error == "MemoryError: no room for so deep a model"
     in_service = Champions(deep.store).get("depths")
     assert in_service and in_service[0].run_id == deep.run_id
@@ -209,7 +209,7 @@ def test_mapped_tasks_that_log_by_themselves_are_runs_of_their_own_retried_and_c
 
 
 def logged_by(stack: RunningStack, dag_run: DagRun, generation: int) -> list[Run]:
-    """The runs that mapped tasks of a DAG run have logged, in the tasks' order."""
+    """Returns the runs that mapped tasks of a DAG run have logged, in the tasks' order."""
     found = {summary.run_id for summary in Summaries(stack.ledger.store).read() if summary.model == dag_run.dag_id}
     records = [run for run in map(stack.ledger.run, found) if run.record.generation == generation]
     keys = [f"airflow:{dag_run.dag_id}/{dag_run.dag_run_id}/train/{index}" for index in (0, 1)]
@@ -231,14 +231,14 @@ def test_clearing_a_finished_dag_run_changes_nothing(stack: RunningStack, finish
 
 
 def test_a_bad_parameter_fails_at_once_with_one_line(stack: RunningStack) -> None:
-    with pytest.raises(AirflowError, match="with 400"):  # by the form's own bounds
+    with pytest.raises(AirflowError, match="with 400"):  # with 400 because of the form's own bounds
         trigger(stack, {**SMALL, "epochs": 100_000})
     dag_run = trigger(stack, {**SMALL, "hidden": "100000"})  # which it has for numbers only
     dag_run.wait("failed")
     tasks = dag_run.tasks()
     assert (tasks["ingest"]["state"], tasks["ingest"]["try_number"]) == ("failed", 1), "no retry can help"
     assert "hidden must be at least 1 and at most 8192, not 100000" in dag_run.log("ingest", 1)
-    assert tasks["publish"]["state"] == "success", "the teardown runs whatever happened"
+    assert tasks["publish"]["state"] == "success", "the teardown always runs"
 
 
 def test_a_loss_that_is_not_finite_fails_at_once_and_is_seen(stack: RunningStack) -> None:
@@ -266,7 +266,7 @@ def test_train_killed_until_retries_are_exhausted(stack: RunningStack) -> None:
     dag_run.wait("failed")
     states = dag_run.states()
     assert (states["train"], states["test"], states["publish"]) == ("failed", "upstream_failed", "success")
-    assert assert_all_stored(stack, dag_run.run) > 19, "the epochs that were trained are there"
+    assert assert_all_stored(stack, dag_run.run) > 19, "the trained epochs are there"
     wait_until(lambda: in_exporter(stack, dag_run.run, "failed"), "the exporter shows the failure")
     attempts = f'catwalk_run_attempts{{run_id="{dag_run.run.run_id}", stage="train"}}'
     assert [value for _, value in stack.query(attempts)] == [2.0]
@@ -280,7 +280,7 @@ def test_an_outage_of_s3_is_one_clear_line_and_the_retry_finishes(stack: Running
     dag_run = trigger(stack, {**SLOW, "accuracy_floor": 1}, SLOW_DAG)
     pid = dag_run.attempt("train", 1).pid
     wait_until(lambda: dag_run.epochs(1) >= 2, "two epochs")
-    pause(stack, SLOW_DAG, True)  # or the one retry might begin before S3 is back
+    pause(stack, SLOW_DAG, True)  # otherwise, the one retry might begin before S3 is back
     try:
         stack.stop("s3")
         wait_until(lambda: stack.query("catwalk_store_up == 0"), "the exporter says that the store is down")
@@ -290,7 +290,7 @@ def test_an_outage_of_s3_is_one_clear_line_and_the_retry_finishes(stack: Running
         pause(stack, SLOW_DAG, False)
     dag_run.wait("success")
     assert dag_run.tasks()["train"]["try_number"] == 2
-    assert promotions(stack) == before, "a DAG run that holds its model is no event"
+    assert promotions(stack) == before, "a DAG run that holds its model is not an event"
     lines = [line for line in dag_run.log("train", 1).splitlines() if "does not answer" in line]
     assert lines, "the log says what was wrong"
     assert "is it running, and is AWS_ENDPOINT_URL_S3 right?" in lines[-1]
@@ -299,16 +299,16 @@ def test_an_outage_of_s3_is_one_clear_line_and_the_retry_finishes(stack: Running
 
 
 def test_a_task_whose_supervisor_was_killed_is_fenced_off(stack: RunningStack) -> None:
-    """Airflow's retry starts while the old child still lives: two attempts of one stage train at once."""
+    """Airflow's retry starts while the old child process is still alive: two attempts of one stage train at once."""
     knobs = {**SLOW, "seed": 5}
     dag_run = trigger(stack, knobs, SLOW_DAG)
     child = psutil.Process(dag_run.attempt("train", 1).pid)
     wait_until(lambda: dag_run.epochs(1) >= 1, "an epoch")
     supervisor = child.ppid()
     os.kill(supervisor, signal.SIGKILL)
-    # A process that is stopped when its parent goes is sent SIGHUP, so it is stopped only now.
+    # A stopped process gets SIGHUP when its parent exits, so this stops it only now.
     wait_until(lambda: child.ppid() != supervisor, "the supervisor is gone")
-    child.suspend()  # or it might end before Airflow has noticed
+    child.suspend()  # otherwise, it might end before Airflow has noticed
     try:
         dag_run.attempt("train", 2)
         wait_until(lambda: dag_run.epochs(2) >= 1, "an epoch of the retry")
@@ -325,7 +325,7 @@ def test_a_task_whose_supervisor_was_killed_is_fenced_off(stack: RunningStack) -
 
 
 def pause(stack: RunningStack, dag_id: str, paused: bool) -> None:
-    """Whether no further task of a DAG begins; those that run go on."""
+    """Pauses or resumes a DAG: in a paused one, no further task begins, and running tasks continue."""
     stack.airflow("PATCH", f"dags/{dag_id}", {"is_paused": paused})
 
 
@@ -341,7 +341,7 @@ def deployments(stack: RunningStack, dag_id: str) -> list[str]:
 
 
 def computed(run: Run) -> list[tuple[str, str]]:
-    """What a run has computed: every object with its ETag, but for what publish writes at each try."""
+    """Returns what a run has computed: every object with its ETag, except what publish writes at each try."""
     objects = [(entry.key, entry.etag) for entry in run.store.list(run.key(""))]
     written = ("attempts/publish-", "report.html", "figures/")
     return [(key, etag) for key, etag in objects if not key.removeprefix(run.key("")).startswith(written)]

@@ -1,6 +1,6 @@
-"""Airflow on two Celery workers over PostgreSQL and Redis: four sweeps at once, and a worker that dies on the way.
+"""Airflow on two Celery workers over PostgreSQL and Redis: four sweeps at once, and a worker that dies in the middle.
 
-One scenario, which the tests look at from several sides.
+One scenario; the tests check it from several sides.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ WORKERS = ("airflow-worker-a", "airflow-worker-b")
 REAL = (dataset_root() / "FashionMNIST" / "raw").is_dir()
 TINY = {**SMALL, "train_examples": 2_000, "source": "fashion-mnist" if REAL else "synthetic"}
 LONG = {**TINY, "epochs": 15, "batch_size": 4, "peak_learning_rate": 0.004, "seed": 1}
-"""A training of some seconds, long enough for its worker to die in the middle of it."""
+"""A training of some seconds, long enough for its worker to die in the middle."""
 SWEEPS: list[dict[str, Any]] = [
     {**LONG, "space": {"batch_size": [4, 50]}},
-    {**TINY, "seed": 2, "space": {"peak_learning_rate": [0.1, 1e6]}},  # the second's loss is soon no number
+    {**TINY, "seed": 2, "space": {"peak_learning_rate": [0.1, 1e6]}},  # the second's loss soon becomes NaN
     {**TINY, "seed": 3, "space": {"peak_learning_rate": [0.05, 0.1]}},
     {**TINY, "seed": 4, "space": {"dropout": {"low": 0.0, "high": 0.5}}, "search": "random", "trials": 2},
 ]
@@ -67,7 +67,7 @@ class Sweep:
         return next(run for run in self.trials if run.run_id == record.winner)
 
     def instances(self, task: str) -> list[dict[str, Any]]:
-        """Airflow's instances of a task, in the order of the trials it is mapped over."""
+        """Airflow's instances of a task, in the order of the trials that it is mapped over."""
         answer = self.dag_run.stack.airflow("GET", f"{self.dag_run.path}/taskInstances?limit=100")
         found = [instance for instance in answer["task_instances"] if instance["task_id"] == task]
         return sorted(found, key=lambda instance: instance["map_index"])
@@ -75,7 +75,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is left when all of it is over."""
+    """What remains when everything is over."""
 
     stack: RunningStack
     sweeps: list[Sweep]
@@ -84,7 +84,7 @@ class Scenario:
     retried_on: str
     """The worker that took over its training."""
     undisturbed: Run
-    """The same training from the command line, which nothing happened to."""
+    """The same training from the command line, undisturbed."""
 
     @property
     def runs(self) -> list[Run]:
@@ -104,12 +104,12 @@ def scenario() -> Iterator[Scenario]:
             "CATWALK_RETRY_DELAY_SECONDS": "1",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-            # A worker may die with a task that it has received and not begun.
+            # A worker may die with a task that it has received but not begun.
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "120",
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "20",
         }
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(starting, "START_SECONDS", 600.0)  # six processes of Airflow's start at once
+            patch.setattr(starting, "START_SECONDS", 600.0)  # six Airflow processes start at once
             with running_stack(None, settings) as stack, stack.as_environment():
                 yield play(stack)
 
@@ -141,14 +141,14 @@ def start_sweep(stack: RunningStack, conf: dict[str, Any]) -> Sweep:
 
 
 def worker_of(stack: RunningStack, pid: int) -> str:
-    """Which worker a task's process belongs to."""
+    """Returns the worker that a task's process belongs to."""
     above = {process.pid for process in psutil.Process(pid).parents()}
     [name] = [name for name in WORKERS if stack.supervisor.processes().get(name) in above]
     return name
 
 
 def take_down(stack: RunningStack, part: str) -> None:
-    """Keeps the supervisor from starting a part again, as it would at once: no dead machine does that."""
+    """Keeps the supervisor from restarting a part at once, which would not happen on a dead machine."""
 
     def down() -> bool:
         stack.stop(part)
@@ -158,14 +158,14 @@ def take_down(stack: RunningStack, part: str) -> None:
 
 
 def kill_tree(process: psutil.Process) -> None:
-    """SIGKILL to a process and all below it, the parents first, so that none can say a word."""
+    """Sends SIGKILL to a process and all its descendants, parents first, so that none can clean up."""
     tree = [process, *process.children(recursive=True)]
     for one in tree:
         one.kill()
     psutil.wait_procs(tree, timeout=30)
 
 
-def test_all_sweeps_complete_though_a_worker_died(scenario: Scenario) -> None:
+def test_all_sweeps_complete_although_a_worker_died(scenario: Scenario) -> None:
     assert scenario.stack.supervisor.states()[scenario.killed] == "STOPPED"
     for sweep in scenario.sweeps:
         for task in ("plan", "choose", "test", "decide"):
@@ -177,7 +177,7 @@ def test_all_sweeps_complete_though_a_worker_died(scenario: Scenario) -> None:
     assert first["rendered_map_index"] == "batch_size=4", "Airflow shows what a trial varies"
 
 
-def test_the_dead_workers_training_went_on_at_the_other_worker(scenario: Scenario) -> None:
+def test_the_dead_workers_training_continued_on_the_other_worker(scenario: Scenario) -> None:
     assert scenario.retried_on != scenario.killed
     long = scenario.sweeps[0].trials[0]
     trainings = [record for record in long.attempts() if record.stage == "train"]
@@ -232,7 +232,7 @@ def test_one_trial_of_each_sweep_was_tested_and_the_others_say_why_not(scenario:
         wait_until(lambda run=run, state=state: in_exporter(scenario.stack, run, state), "its state")  # type: ignore[misc]
 
 
-def test_a_sweep_is_never_the_latest_and_wakes_nobody(scenario: Scenario) -> None:
+def test_a_sweep_is_never_the_latest_and_notifies_no_one(scenario: Scenario) -> None:
     stack = scenario.stack
     wait_until(lambda: stack.query('catwalk_model_accuracy_ratio{role="champion"}'), "a winner that has shipped")
     assert stack.query('catwalk_model_accuracy_ratio{role="latest"}') == []
@@ -248,7 +248,7 @@ def test_the_command_line_lists_and_compares_trials(scenario: Scenario) -> None:
     assert "peak_learning_rate" in compared
 
 
-def test_nothing_that_airflow_says_of_celery_is_unknown_to_the_mapping(scenario: Scenario) -> None:
+def test_the_mapping_knows_everything_that_airflow_sends_about_celery(scenario: Scenario) -> None:
     for trouble in ("statsd_exporter_events_unmapped_total", "statsd_exporter_events_conflict_total"):
         assert scenario.stack.query(f"sum by (type) ({trouble}) > 0") == [], trouble
 

@@ -1,4 +1,4 @@
-"""Traffic that turns, with real servers all the way: from the pictures that a model is asked about to the courier."""
+"""Traffic that rotates, with real servers all the way: from the pictures that a model gets to the courier."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ ALERT = "ServiceInputDrifted"
 
 @pytest.fixture(scope="module")
 def chain() -> Iterator[RunningStack]:
-    """Its rules take 8 seconds for an hour, and 24 for a day."""
+    """Its rules use 8 seconds for an hour, and 24 for a day."""
     with running_stack(PARTS, windows=WINDOWS) as running:
         yield running
 
 
 @contextmanager
 def traffic(model: str, corruption: str, port: int) -> Iterator[None]:
-    """A hundred predictions a second, which have begun."""
+    """Starts a hundred predictions a second, and waits for the first."""
     process = command("traffic", model, "--rate", "100", "--corruption", corruption, "--port", str(port))
     try:
         assert process.stdout and process.stdout.readline().endswith(f"http://127.0.0.1:{port}/metrics\n")
@@ -48,18 +48,18 @@ def traffic(model: str, corruption: str, port: int) -> Iterator[None]:
 
 
 def notifications(chain: RunningStack) -> list[dict[str, Any]]:
-    """What the courier was told of the alert, the oldest first."""
+    """Returns the alert's notifications in the courier, oldest first."""
     kept = told(chain.settings.url("courier"), 1_000)["notifications"]
     return [one for one in reversed(kept) if one["labels"]["alertname"] == ALERT]
 
 
 def alerting(chain: RunningStack, state: str) -> bool:
-    """Whether the alert was in this state at any time."""
+    """Returns whether the alert was in this state at any time."""
     return bool(chain.query(f'last_over_time(ALERTS{{alertname="{ALERT}", alertstate="{state}"}}[1h])'))
 
 
 @pytest.mark.timeout(600)
-def test_turned_pictures_reach_the_courier_and_so_does_their_end(chain: RunningStack, small_champion: str) -> None:
+def test_rotated_pictures_reach_the_courier_and_so_does_their_end(chain: RunningStack, small_champion: str) -> None:
     port = free_port()
     (chain.settings.home / "prometheus" / "targets" / "services.yml").write_text(f'- targets: ["127.0.0.1:{port}"]\n')
     with traffic(small_champion, "none", port):
@@ -71,9 +71,9 @@ def test_turned_pictures_reach_the_courier_and_so_does_their_end(chain: RunningS
         times.append(time.monotonic())
         wait_until(lambda: alerting(chain, "pending"), "the alert is pending")
         times.append(time.monotonic())
-        wait_until(lambda: alerting(chain, "firing"), "the alert fires")
+        wait_until(lambda: alerting(chain, "firing"), "the alert is firing")
         times.append(time.monotonic())
-        [firing] = wait_until(lambda: notifications(chain), "the courier is told")
+        [firing] = wait_until(lambda: notifications(chain), "the notification in the courier")
         times.append(time.monotonic())
     assert (firing["status"], firing["labels"]["model"]) == ("firing", small_champion)
     assert firing["annotations"]["summary"] == f"{small_champion}: the inputs of the service have drifted"
@@ -82,7 +82,7 @@ def test_turned_pictures_reach_the_courier_and_so_does_their_end(chain: RunningS
     )
     with traffic(small_champion, "none", port):
         times.append(time.monotonic())
-        wait_until(lambda: len(notifications(chain)) > 1, "the courier is told of the end")
+        wait_until(lambda: len(notifications(chain)) > 1, "the end in the courier")
         times.append(time.monotonic())
         wait_until(lambda: not chain.query(f'ALERTS{{alertname="{ALERT}"}}'), "the alert is over")
     assert [one["status"] for one in notifications(chain)] == ["firing", "resolved"]

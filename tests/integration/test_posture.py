@@ -1,4 +1,4 @@
-"""Who gets in: every port of the running stack, without credentials, with wrong ones and with the right ones."""
+"""Access control: every port of the running stack, without credentials, with wrong ones and with the right ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.integration
 
 DEFAULTS = [("admin", "admin"), ("airflow", "airflow"), ("catwalk", "catwalk"), ("catwalk", ""), ("", ""),
             ("admin", "password"), ("minioadmin", "minioadmin"), ("admin", "prom-operator")]  # fmt: skip
-"""User and password of products that people have met before."""
+"""Default users and passwords of well-known products."""
 
 
 def ask(
@@ -46,7 +46,7 @@ def ask(
     body: object = None,
     authorization: str = "",
 ) -> tuple[int, bytes]:
-    """Status and body of one request to a part, which follows no redirect."""
+    """Status and body of one request to a part, without following redirects."""
     connection = http.client.HTTPConnection("127.0.0.1", settings.ports[part], timeout=60)
     headers = {"Authorization": authorization} if authorization else {}
     content = None if body is None else json.dumps(body)
@@ -59,14 +59,14 @@ def ask(
 
 
 def secrets_of(settings: Settings) -> dict[str, str]:
-    """What nobody may see. The access key's id is a user's name, and travels with each request."""
+    """Secrets that no page may show. The access key's id is a user name, and travels with each request."""
     found = credentials.load_or_create(settings.home / "secrets.env")
     assert len(found) > 6
     return {name: value for name, value in found.items() if name != "AWS_ACCESS_KEY_ID"}
 
 
 def leaks(content: bytes, secrets: Mapping[str, str]) -> list[str]:
-    """Names of the secrets that some content holds, as they are or as basic auth sends them."""
+    """Returns the names of the secrets in some content, in plain form or as basic auth sends them."""
     return [
         name
         for name, value in secrets.items()
@@ -135,14 +135,14 @@ def test_their_defaults_are_refused(stack: RunningStack, part: str) -> None:
         ("/api/v1/otlp/v1/metrics", "POST"),
     ],
 )
-def test_nobody_can_stop_or_change_prometheus_by_http(stack: RunningStack, path: str, method: str) -> None:
+def test_no_one_can_stop_or_change_prometheus_by_http(stack: RunningStack, path: str, method: str) -> None:
     authorization = access.header(monitoring_password(stack.settings))
     status, body = ask(stack.settings, "prometheus", path, method, {}, authorization)
     assert status in (403, 404, 405) or b"disabled" in body
     assert ask(stack.settings, "prometheus", "/-/ready", authorization=authorization)[0] == 200
 
 
-# --- courier, exporter and statsd_exporter: pages for everybody, inlets for nobody ------------------------------------
+# --- courier, exporter and statsd_exporter: open pages, closed inlets -------------------------------------------------
 
 OPEN = [
     ("courier", "/"),
@@ -190,13 +190,13 @@ def test_the_exporter_refuses_in_a_sentence_what_it_cant_show(stack: RunningStac
 
 @pytest.mark.parametrize("part", ["exporter", "serve", "serve_metrics", "statsd_exporter"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_they_take_nothing(stack: RunningStack, part: str, method: str) -> None:
+def test_they_accept_nothing(stack: RunningStack, part: str, method: str) -> None:
     for path in ("/-/quit", "/-/reload", "/runs", "/compare", "/alertmanager"):
         status, _ = ask(stack.settings, part, path, method, {})
         assert status in (403, 404, 405, 501), path
 
 
-def test_the_courier_takes_notifications_from_alertmanager_alone(stack: RunningStack) -> None:
+def test_the_courier_accepts_notifications_only_from_alertmanager(stack: RunningStack) -> None:
     forged = notification("ForgedAlert", severity="critical")
     refused = [("", ""), *((user, password) for user, password in DEFAULTS if user)]
     for user, password in refused:
@@ -206,7 +206,7 @@ def test_the_courier_takes_notifications_from_alertmanager_alone(stack: RunningS
         assert ask(stack.settings, "courier", "/test-callouts", "POST", {}, header)[0] == 401
     assert b"ForgedAlert" not in ask(stack.settings, "courier", "/api/notifications?limit=1000")[1]
     heard = 'catwalk_courier_deadman_state{state="well"} == 1'
-    wait_until(lambda: stack.query(heard), "Alertmanager's own Watchdog is let in")
+    wait_until(lambda: stack.query(heard), "Alertmanager's own Watchdog is accepted")
 
 
 # --- Airflow ----------------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ OPEN_IN_AIRFLOW = {
     "GET /api/v2/monitor/health",
     "GET /api/v2/version",
     "GET /ui/auth/login",
-    # Where one logs in and out: they ask for the password themselves.
+    # Where users log in and out: these ask for the password themselves.
     "GET /api/v2/auth/login",
     "GET /api/v2/auth/logout",
     "POST /auth/token",
@@ -224,7 +224,7 @@ OPEN_IN_AIRFLOW = {
 
 
 def airflow_routes() -> list[tuple[str, str]]:
-    """Method and path of each route that Airflow documents, its pages' own ones included."""
+    """Returns the method and path of each route that Airflow documents, including those of its pages."""
     spec = importlib.util.find_spec("airflow")
     assert spec and spec.submodule_search_locations
     root = Path(spec.submodule_search_locations[0]) / "api_fastapi"
@@ -272,14 +272,14 @@ def test_airflow_refuses_tokens_that_others_have_signed(stack: RunningStack) -> 
     claims = jwt.decode(token, options={"verify_signature": False})
     header = jwt.get_unverified_header(token)
     same = jwt.encode(claims, secrets["AIRFLOW__API_AUTH__JWT_SECRET"], header["alg"], {"kid": header.get("kid", "")})
-    assert status(same) == 200, "what follows would prove nothing"
+    assert status(same) == 200, "otherwise, what follows would prove nothing"
     for secret in ("x" * 64, secrets["AIRFLOW__API__SECRET_KEY"]):
         assert status(jwt.encode(claims, secret, header["alg"], {"kid": header.get("kid", "")})) in (401, 403)
     assert status(jwt.encode(claims, None, "none")) in (401, 403)
     assert status(token[:-4]) in (401, 403)
 
 
-def test_tasks_have_an_inlet_of_their_own_that_no_user_gets_in_by(stack: RunningStack) -> None:
+def test_tasks_have_their_own_inlet_that_no_user_can_use(stack: RunningStack) -> None:
     path = "/execution/variables/x"
     assert ask(stack.settings, "airflow", path)[0] in (401, 403)
     secrets = credentials.load_or_create(stack.settings.home / "secrets.env")
@@ -300,13 +300,13 @@ def test_s3_wants_the_right_keys(stack: RunningStack) -> None:
     for key, secret in wrong:
         with pytest.raises(ClientError) as refused:
             s3(stack.settings, key, secret).list_objects_v2(Bucket="catwalk")
-        # XAdminUserNotFound is versitygw's word for an unknown key.
+        # XAdminUserNotFound is versitygw's error for an unknown key.
         assert refused.value.response["Error"]["Code"] in ("XAdminUserNotFound", "SignatureDoesNotMatch"), key
     s3(stack.settings, known["AWS_ACCESS_KEY_ID"], known["AWS_SECRET_ACCESS_KEY"]).list_objects_v2(Bucket="catwalk")
 
 
 def s3(settings: Settings, key: str, secret: str):  # type: ignore[no-untyped-def]
-    """A client that tries once."""
+    """A client without retries."""
     return boto3.session.Session(key, secret, region_name="us-east-1").client(
         "s3", endpoint_url=settings.url("s3"), config=Config(retries={"total_max_attempts": 1})
     )
@@ -332,7 +332,7 @@ def test_grafana_if_it_runs_knows_no_stranger_and_no_default(stack: RunningStack
 
 
 def test_files_with_secrets_are_their_owners(stack: RunningStack) -> None:
-    """Every file in the stack's home either holds no secret, or nobody else can read it."""
+    """Every file in the stack's home either holds no secret, or only its owner can read it."""
     home, secrets = stack.settings.home, secrets_of(stack.settings)
     holders, exposed = set(), {}
     for path in home.rglob("*"):

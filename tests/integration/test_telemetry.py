@@ -1,4 +1,6 @@
-"""What a run says arrives: every point, with its value, whatever happens on the way; and what is missing is found."""
+"""What a run sends arrives: every point, with its value, whatever happens on the way; and missing points are
+detected.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,7 @@ def test_points_sent_while_the_exporter_was_down_are_restored_by_publish(service
         wait_until(lambda: epochs(run) >= 2, "two epochs")
         services.stop("statsd_exporter")
         silent_from = epochs(run) + 2  # one may have been sent that the ledger does not have yet
-        wait_until(lambda: epochs(run) > silent_from, "epochs that nobody hears")
+        wait_until(lambda: epochs(run) > silent_from, "epochs that no one receives")
         services.start("statsd_exporter")
         lost = f'last_over_time(ml_epoch_index{{run_id="{run.run_id}", epoch="{silent_from}"}}[1d])'
         assert services.query(lost) == []
@@ -71,7 +73,7 @@ def test_points_sent_while_the_exporter_was_down_are_restored_by_publish(service
     assert_all_stored(services, run)
     summary = run.summary()
     assert summary is not None
-    assert summary.points_dropped > 0, "what could not be sent is counted"
+    assert summary.points_dropped > 0, "points that could not be sent are counted"
 
 
 def test_two_runs_at_once_keep_their_points_apart(services: RunningStack) -> None:
@@ -103,7 +105,7 @@ def epochs(run: Run) -> int:
 
 
 def send(services: RunningStack, points: list[Point]) -> None:
-    """Sends chosen points, as a re-send would send all."""
+    """Sends selected points, as a re-send would send all."""
     address = Address.parse(services.environment["CATWALK_STATSD"], "CATWALK_STATSD")
     found = address.find()
     assert found is not None

@@ -1,4 +1,4 @@
-"""DAGs of somebody else's: they wait for a model to go into service."""
+"""A user's DAGs, which wait for a model to go into service."""
 
 from __future__ import annotations
 

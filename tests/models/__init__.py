@@ -1,1 +1,1 @@
-"""Models of somebody else's, written as their authors would."""
+"""Models of users, written as their authors would."""

@@ -1,4 +1,4 @@
-"""A model that prints with every answer, more in all than a pipe holds."""
+"""A model that prints with every answer, more in total than a pipe holds."""
 
 from __future__ import annotations
 

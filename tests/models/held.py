@@ -1,5 +1,6 @@
-"""Runs a program that stands still at the nth call of a method of its run, where a test can kill it, however fast the
-machine is: ``python -m tests.models.held METHOD N PROGRAM [ARGUMENT…]``."""
+"""Runs a program that stops at the nth call of a method of its run, where a test can kill it, however fast the
+machine is: ``python -m tests.models.held METHOD N PROGRAM [ARGUMENT…]``.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ HELD = "stands still"
 
 
 def hold(method: str, number: int) -> None:
-    """Lets the calls before pass, and none from this one on."""
+    """Lets earlier calls pass, and none from this one on."""
     original, calls = getattr(TrackedRun, method), iter(range(1, number))
 
     def call(*arguments: Any, **options: Any) -> Any:

@@ -10,7 +10,9 @@ Statements = list[ast.AST]
 
 
 def added(old: str, new: str) -> float:
-    """Statements that are new; a ``with`` around old ones is one. Infinite: something else has changed too."""
+    """Returns the number of new statements; a ``with`` around existing ones counts as one. Infinite: something else
+    has changed too.
+    """
     return _more(list(ast.parse(old).body), list(ast.parse(new).body))
 
 
@@ -27,14 +29,14 @@ def _more(old: Statements, new: Statements) -> float:
 
 
 def _grown(old: ast.AST, new: ast.AST) -> float:
-    """Of one statement: none, where both are equal; those that its bodies have more."""
+    """Returns the number for one statement: 0 if both are equal, otherwise the new statements in its bodies."""
     if _header(old) != _header(new):
         return math.inf
     return sum(_more(getattr(old, name, []), getattr(new, name, [])) for name in _BODIES)
 
 
 def _header(node: ast.AST) -> str:
-    """All of a statement but the statements in it."""
+    """Returns everything in a statement except the statements in it."""
     whole = type(node).__name__
     for name, value in ast.iter_fields(node):
         if name not in _BODIES:

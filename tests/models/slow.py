@@ -1,6 +1,6 @@
-"""The classifier that comes along, in no hurry: an epoch takes a second at least, most of which costs no processor.
+"""The classifier that comes with Catwalk, slowed down: an epoch takes at least a second, most of it without computing.
 
-So a test can catch it in the middle, however busy the machine is, and takes nothing from the tests beside it.
+So a test can interrupt it, however busy the machine is, and it takes no time from the tests beside it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EPOCH_SECONDS = 1.0
 
 
 class SlowFit:
-    """A fit that waits after each epoch, and is as ready to stop as ever."""
+    """A fit that waits after each epoch, and stops as readily as ever."""
 
     def __init__(self, fit: Fit) -> None:
         self._fit = fit
@@ -27,7 +27,7 @@ class SlowFit:
         return getattr(self._fit, name)
 
     def epochs(self, done: int, check: Callable[[], None]) -> Iterator[EpochRecord]:
-        """The fit's own, at this pace."""
+        """Runs the original fit at this pace."""
         for record in self._fit.epochs(done, check):
             yield record
             until = time.monotonic() + EPOCH_SECONDS
@@ -37,7 +37,7 @@ class SlowFit:
 
 
 class SlowClassifier(Classifier):
-    """Trains the same bits."""
+    """Trains to the same bits."""
 
     reference = "tests.models.slow:CLASSIFIER"
 

@@ -1,4 +1,4 @@
-"""A foreign model in a real Airflow 2: its program, started as docs/your-own-model.md has it, and its code."""
+"""A user's model in a real Airflow 2: its program, started as docs/your-own-model.md shows it, and its code."""
 
 from __future__ import annotations
 
@@ -27,45 +27,45 @@ MODELS = PROJECT / "tests" / "models"
 STRONG = (MODELS / "churn" / "tracked.py").read_text()
 WEAK = STRONG.replace('"--depth", type=int, default=3', '"--depth", type=int, default=1')
 HELD = 'import runpy\n\nimport held\n\nheld.hold("test", 1)\nrunpy.run_path("tracked.py", run_name="__main__")\n'
-"""A program that stands still before it tests."""
+"""A program that stops before it tests."""
 BY_HAND = "2026-01-02T00:00:00+00:00"
-"""Logical date of the DAG run that nobody has scheduled."""
+"""Logical date of the DAG run that no one has scheduled."""
 
 
 @dataclass(frozen=True)
 class Author:
-    """Somebody with a model, an Airflow 2 and a statsd_exporter."""
+    """A user with a model, an Airflow 2 and a statsd_exporter."""
 
     wheel: Path
     airflow: Airflow
     exporter: StatsdExporter
 
     def folder(self, name: str) -> Path:
-        """An empty one."""
+        """An empty ledger."""
         made = self.airflow.home / name
         made.mkdir()
         return made
 
     def schedules(self, name: str, dag: str, folder: Path) -> None:
-        """Airflow finds this DAG."""
+        """Waits until Airflow finds this DAG."""
         (self.airflow.home / "dags" / f"{name}.py").write_text(dag.replace("FOLDER", str(folder)))
 
     def succeeds(self, dag_id: str, trigger: str, tasks: int = 1) -> str:
-        """The one DAG run of this kind, once all its tasks are done."""
+        """Returns the one DAG run of this kind, once all its tasks are done."""
         done = ["success"] * tasks
 
         def found() -> list[str]:
             states = self.airflow.states(dag_id).items()
             return [run_id for run_id, of in states if run_id.startswith(trigger) and of == done]
 
-        # Airflow 2's scheduler starts a process for each file and each task; on a busy machine that takes minutes.
+        # Airflow 2's scheduler starts a process for each file and each task; on a busy machine, that takes minutes.
         [run_id] = wait_until(found, f"a {trigger} run of {dag_id} that succeeds", seconds=480)
         return run_id
 
 
 @pytest.fixture(scope="module")
 def author(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Author]:
-    """With a scheduler that runs."""
+    """Runs with a scheduler."""
     wheel, home = build(tmp_path_factory.mktemp("wheel")), tmp_path_factory.mktemp("airflow")
     (home / "dags").mkdir()
     with installed(wheel) as environment:
@@ -81,7 +81,7 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Author]:
 
 
 def runs(folder: Path) -> list[Run]:
-    """Of the ledger in this folder, the oldest first."""
+    """Summaries of the ledger in this folder, oldest first."""
     if not (folder / "ledger").exists():
         return []
     ledger = Ledger(open_store(f"file://{folder}/ledger"))
@@ -90,7 +90,7 @@ def runs(folder: Path) -> list[Run]:
 
 
 def decided(run: Run) -> tuple[str, str]:
-    """How its run has ended, and why it ships or not."""
+    """How its run ended, and why it ships or not."""
     summary = run.summary()
     assert summary is not None
     return summary.state, summary.reason
@@ -146,14 +146,14 @@ def _cleared(author: Author, folder: Path, old: Run) -> None:
 
 
 def _dag_of_the_page() -> str:
-    """As docs/your-own-model.md has it for Airflow 2."""
+    """The DAG as docs/your-own-model.md shows it for Airflow 2."""
     page = (PROJECT / "docs" / "your-own-model.md").read_text()
     found = dict(re.findall(r"^```python (dag|airflow 2)\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
     return found["dag"].replace("from airflow.sdk import dag, task\n", found["airflow 2"])
 
 
 def _shown(exporter: StatsdExporter, run: Run) -> None:
-    """What its test has found has come to statsd_exporter."""
+    """Checks that the result of its test has reached statsd_exporter."""
     evaluation = run.evaluation()
     assert evaluation is not None
     labels = {"model": "churn", "run_id": run.run_id, "metric": "log_loss"}

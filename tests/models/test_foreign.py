@@ -1,4 +1,4 @@
-"""Four foreign models, each from its first run on: killed and retried, better, worse, never finished."""
+"""Four users' models, each from its first run on: killed and retried, better, worse, never finished."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _OURS = ("CATWALK_", "AIRFLOW_", "RANK", "LOCAL_RANK")
 
 @dataclass(frozen=True)
 class Case:
-    """A foreign model."""
+    """A user's model."""
 
     name: str
     weak: list[str]
@@ -45,7 +45,7 @@ class Case:
     metric: str
     """Its headline."""
     figure: str
-    """One of its report."""
+    """A text of its report."""
     slices: set[str] = field(default_factory=set)
     epochs: tuple[int, ...] = ()
     """What the version without arguments logs."""
@@ -54,18 +54,18 @@ class Case:
     logged: tuple[tuple[str, str], ...] = ()
     """Metrics of its epochs, and the split of each."""
     without: set[str] = field(default_factory=set)
-    """Panels that are about what it does not have."""
+    """Panels about features that it does not have."""
 
     @property
     def chosen(self) -> list[tuple[str, str]]:
-        """What a reader chooses one after the other."""
+        """What a reader selects, one after the other."""
         return [(self.metric, "validation"), *self.logged]
 
 
 ABOUT_A_MODEL = ("catwalk-home", "catwalk-run", "catwalk-runs", "catwalk-model")
 LINKS = ("exporter", "airflow", "courier")
 """Variables with the addresses of servers, which are not among these."""
-# Panels that have no figure, as the model's author has logged none for them.
+# Panels without a figure, because the model's author has logged none for them.
 NOTHING_OF_THE_DATA = {
     "model: Change of the data, of its limit", "model: Share of each class", "model: Statistic of the data: $statistic",
     "model: Statistics of latest and champion", "model: statistic",
@@ -107,7 +107,7 @@ STEPS = Case(
 
 
 class Author:
-    """Starts the programs of one model as its author does, in a folder of their own."""
+    """Starts the programs of one model as its author does, in a separate folder."""
 
     def __init__(self, case: Case, folder: Path) -> None:
         self.case, self.folder = case, folder
@@ -128,14 +128,14 @@ class Author:
         return process
 
     def trains(self, *arguments: str, key: str = "") -> str:
-        """The last line that the program writes: the decision."""
+        """Returns the last line that the program writes: the decision."""
         process = self.start(self.program, *arguments, key=key)
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
         return out.splitlines()[-1]
 
     def held(self, method: str, number: str, *arguments: str, key: str = "") -> subprocess.Popen[str]:
-        """A training that stands still at the nth call of a method of its run."""
+        """Starts a training that stops at the nth call of a method of its run."""
         process = self.start("-m", "tests.models.held", method, number, self.program, *arguments, key=key)
         assert process.stdout and process.stderr
         for line in process.stdout:
@@ -146,7 +146,7 @@ class Author:
 
 @contextmanager
 def author(case: Case, folder: Path) -> Iterator[Author]:
-    """The author of a model; what it has started ends with it."""
+    """The author of a model; everything that it has started ends with it."""
     found = Author(case, folder)
     try:
         yield found
@@ -162,7 +162,7 @@ def killed(process: subprocess.Popen[str]) -> None:
 
 
 def runs() -> list[Run]:
-    """Of the ledger, the oldest first."""
+    """Summaries of the ledger, oldest first."""
     ledger = Ledger(open_store())
     found = {entry.key.split("/")[1] for entry in ledger.store.list("runs/")}
     return sorted((ledger.run(run_id) for run_id in found), key=lambda run: run.record.created)
@@ -192,7 +192,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
-    """What all four models are watched by."""
+    """The servers that watch all four models."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CATWALK_STORE", tmp_path_factory.mktemp("ledger").as_uri())
         started = Measured(tmp_path_factory.mktemp("servers"), StatsdExporter())
@@ -230,7 +230,7 @@ def test_a_network_that_trains_by_steps(folder: Path, watching: Any, command: An
 
 
 def _live(case: Case, folder: Path, servers: Measured, command: Any) -> None:
-    """The life of a model: its first version, a better one, a worse one; and one that nobody finishes."""
+    """Follows the life of a model: its first version, a better one, a worse one, and one that is never finished."""
     with author(case, folder) as one:
         first = _killed_and_retried(one)
         _complete(first, case, "first")
@@ -251,16 +251,16 @@ def _live(case: Case, folder: Path, servers: Measured, command: Any) -> None:
 
 
 def _arrived(servers: Measured, run: Run) -> None:
-    """Every point of the ledger is in Prometheus, with its value, and nothing else is."""
+    """Checks that Prometheus has every point of the ledger, with its value, and nothing else."""
     expected = of_ledger(run_points(run))
     assert expected
     wait_until(lambda: of_prometheus(servers.prometheus, run.run_id) == expected, f"the points of run {run.run_id}")
 
 
 def _seen(servers: Measured, case: Case, strong: Run, weak: Run, lost: Run) -> None:
-    """The exporter, the rules and the dashboards show how things stand."""
+    """Checks that the exporter, the rules and the dashboards show the current state."""
     ask = servers.prometheus.query
-    latest = lost if lost.evaluation() else weak  # the newest whose model was tested, whatever became of it then
+    latest = lost if lost.evaluation() else weak  # the newest tested run of the model, whatever became of it then
     known = [
         f'catwalk_run_state{{run_id="{lost.run_id}", state="lost"}} == 1',
         f'catwalk_model_version_info{{run_id="{strong.run_id}", role="champion"}}',
@@ -277,7 +277,7 @@ def _seen(servers: Measured, case: Case, strong: Run, weak: Run, lost: Run) -> N
 
 
 def _reported(servers: Measured, case: Case, run: Run, command: Any) -> None:
-    """Whoever asks the exporter sees the report."""
+    """Checks that the exporter serves the report."""
     assert command("report", run.run_id).code == 0
     page = get(f"http://127.0.0.1:{servers.exporter.port}/runs/{run.run_id}")
     assert page
@@ -285,7 +285,7 @@ def _reported(servers: Measured, case: Case, run: Run, command: Any) -> None:
 
 
 def _undrawn(servers: Measured, case: Case, reader: dict[str, str]) -> set[str]:
-    """What dashboards about a model have no figure for, whichever of its metrics is chosen."""
+    """Returns what dashboards about a model have no figure for, whichever of its metrics is selected."""
     found: dict[str, bool] = {}
     for metric, split in case.chosen:
         variables = {**reader, "metric": metric, "split": split, "statistic": "", "dag": ".*"}
@@ -298,7 +298,7 @@ def _undrawn(servers: Measured, case: Case, reader: dict[str, str]) -> set[str]:
 
 
 def _has_figure(series: dict[str, Any]) -> bool:
-    """Whether it is more than a placeholder."""
+    """Returns whether it is more than a placeholder."""
     values = series.get("values") or [series["value"]]
     return any(value != "NaN" for _, value in values)
 
@@ -318,7 +318,7 @@ def _killed_and_retried(one: Author) -> Run:
 
 
 def _complete(run: Run, case: Case, reason: str) -> None:
-    """All that a ledger has of a run that was decided."""
+    """Checks that the ledger has everything about a run with a decision."""
     record, summary, training = run.record, run.summary(), run.training()
     model, evaluation, decision = run.model(), run.evaluation(), run.decision()
     assert summary and training and model and evaluation and decision
@@ -326,7 +326,7 @@ def _complete(run: Run, case: Case, reason: str) -> None:
     assert (summary.state, summary.decision, summary.reason) == ("succeeded", decision.decision, reason)
     assert summary.parameters == record.parameters and record.parameters
     assert training.model_sha256 == model.sha256 == decision.model_sha256
-    assert evaluation.model_sha256 in ("", model.sha256)  # whoever tests first has not said yet which model it is
+    assert evaluation.model_sha256 in ("", model.sha256)  # the model is unknown until it is logged
     assert evaluation.examples >= 1_000 and case.metric in evaluation.scores
     assert set(evaluation.slices) >= case.slices
     assert run.store.exists(run.key("outcome.safetensors")) and not summary.error

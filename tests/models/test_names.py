@@ -33,7 +33,7 @@ pytestmark = pytest.mark.integration
 
 NAMES = ("Кредит", "需要予測", "größe v2", "churn (EU)", "C+D @home & more")
 DRAWN = {"catwalk-home": 5, "catwalk-model": 5, "catwalk-run": 5, "catwalk-runs": 3}
-"""Dashboard → panels that have a figure at least; a name that a query does not quote has none."""
+"""Dashboard → panels that have at least one figure; a name that a query does not quote has none."""
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -57,7 +57,7 @@ def servers(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def typed(name: str) -> str:
-    """The same name by a keyboard that takes letters apart."""
+    """The same name from a keyboard that decomposes letters."""
     return unicodedata.normalize("NFD", name)
 
 
@@ -75,7 +75,7 @@ def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     return command_line(capfd, monkeypatch, tmp_path)
 
 
-def test_a_model_has_one_name_on_every_way(store: Store, servers: Measured, command: Any) -> None:
+def test_a_model_has_one_name_on_every_path(store: Store, servers: Measured, command: Any) -> None:
     runs = {name: trained(name) for name in NAMES}
     assert {*watched.names(store)} == {*Champions(store).models()} == {*NAMES}
     for run in runs.values():
@@ -89,7 +89,7 @@ def test_a_model_has_one_name_on_every_way(store: Store, servers: Measured, comm
 
 
 def _arrived(servers: Measured, run: Run) -> None:
-    """Prometheus holds what the ledger has, and would get the same by a replay."""
+    """Checks that Prometheus has what the ledger has, and would get the same from a replay."""
     points = run_points(run)
     expected = of_ledger(points)
     assert expected
@@ -101,7 +101,7 @@ def _arrived(servers: Measured, run: Run) -> None:
 
 
 def _shown(servers: Measured, name: str, run: Run) -> None:
-    """The exporter, rules and dashboards know it by its name."""
+    """Checks that the exporter, rules and dashboards know it by its name."""
     ask = servers.prometheus.query
     for family, labels in (
         ("catwalk_model_version_info", {"role": "champion", "run_id": run.run_id}),
@@ -140,14 +140,14 @@ def _lacking(servers: Measured, name: str, run: Run) -> dict[str, int]:
 
 
 def _linked(servers: Measured, page: str, name: str, run: Run) -> None:
-    """The run's page leads to its model's card."""
+    """Checks that the run's page links to its model's card."""
     of_run = (get(f"http://127.0.0.1:{servers.exporter.port}/runs/{run.run_id}") or b"").decode()
     anchor = of_run.partition('href="/models#')[2].partition('"')[0]
     assert unquote(anchor) == f"model-{name}" and f'id="{anchor}">{name}<' in unescape(page)
 
 
 def _asked(command: Any, name: str, run: Run) -> None:
-    """People find it by what they type, and give it another name."""
+    """Checks that users find it by what they type, and can rename it."""
     (row,) = command("runs", "--model", typed(name), "--json").json()
     assert (row["model"], row["run_id"]) == (name, run.run_id)
     assert run.run_id in command("show", "champion", "--model", typed(name)).out

@@ -1,4 +1,4 @@
-"""What Catwalk asks of a program: a few statements more, and no other change."""
+"""What Catwalk needs in a program: a few more statements, and no other change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.models.patch import added
 
 MODELS = Path(__file__).parent
 STATEMENTS = {"churn": 7, "demand": 5, "steps": 6, "tickets": 7}
-"""Model → statements of Catwalk's."""
+"""Model → number of Catwalk's statements."""
 PROGRAM = """
 def main():
     first()
@@ -23,7 +23,7 @@ def main():
 
 
 @pytest.mark.parametrize("model", STATEMENTS)
-def test_a_model_is_watched_with_ten_statements_more_at_most_and_no_other_change(model: str) -> None:
+def test_a_model_is_watched_with_at_most_ten_more_statements_and_no_other_change(model: str) -> None:
     plain, tracked = ((MODELS / model / f"{name}.py").read_text() for name in ("plain", "tracked"))
     assert "catwalk" not in plain.lower() and "import catwalk" in tracked
     assert added(plain, tracked) == STATEMENTS[model] <= 10

@@ -18,11 +18,13 @@ from tests.support.tools import tool
 
 FILE = PROJECT / "docker-compose.yaml"
 PROFILES = ("s3", "monitoring", "grafana")
-"""Parts that may be left out; `cli` holds the catwalk command, which is none, and `serve` one that is off at first."""
+"""Parts that may be left out; `cli` holds the catwalk command, which is not a part, and `serve` a part that is off
+by default.
+"""
 ONCE = {"configure", "airflow-init", "catwalk"}
 """Services that end."""
 VARIABLES = (set(re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", FILE.read_text())) | {"COMPOSE_PROFILES"}) - RENAMED.keys()
-"""Those that it takes, under their names of now."""
+"""Variables that it reads, under their current names."""
 
 
 class RefusedError(Exception):
@@ -30,15 +32,15 @@ class RefusedError(Exception):
 
 
 def load(folder: Path, profiles: Iterable[str] = (*PROFILES, "cli", "serve"), **changes: str | None) -> dict[str, Any]:
-    """The project as a JSON document. Paths of the repository are below `folder`.
+    """Returns the project as a JSON document. Paths of the repository are below `folder`.
 
     Args:
-        folder: empty, or used for the same before.
-        profiles: those that are on.
-        changes: variables set otherwise than `make env` sets them; None: unset.
+        folder: An empty folder, or one used for the same purpose before.
+        profiles: The active profiles.
+        changes: Variables that differ from what `make env` sets; None unsets one.
 
     Raises:
-        RefusedError: the parser refuses the file.
+        RefusedError: The parser refuses the file.
     """
     (folder / "stack").mkdir(parents=True, exist_ok=True)
     shutil.copy(FILE, folder)
@@ -58,5 +60,5 @@ def load(folder: Path, profiles: Iterable[str] = (*PROFILES, "cli", "serve"), **
 
 
 def in_repository(path: str, folder: Path) -> Path:
-    """Where a path that was resolved below `folder` lies in the repository."""
+    """Returns where in the repository a path that was resolved below `folder` lies."""
     return PROJECT / Path(path).relative_to(folder)

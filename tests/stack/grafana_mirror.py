@@ -1,4 +1,4 @@
-"""A mirror of Grafana's releases on this machine, which may fail in any way a mirror can."""
+"""A mirror of Grafana's releases on this machine, which may fail in any way that a mirror can."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from tests.stack import grafana_stand_in
 
 
 def packed(folder: Path, top: str = "grafana-12", **others: bytes) -> bytes:
-    """An archive of a folder, as releases are packed; `others` are names and contents that it holds beside it."""
+    """Returns an archive of a folder, packed as releases are; `others` are names and contents that it contains as
+    well.
+    """
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w:gz", compresslevel=1) as archive:
         archive.add(folder, arcname=top)
@@ -29,28 +31,28 @@ def packed(folder: Path, top: str = "grafana-12", **others: bytes) -> bytes:
 
 
 def stand_in(folder: Path, port: int = 1) -> bytes:
-    """The archive of a Grafana that runs here; see `grafana_stand_in`."""
+    """Returns the archive of a Grafana that runs here; see `grafana_stand_in`."""
     grafana_stand_in.install(folder, port)
     return packed(folder)
 
 
 @dataclass
 class Mirror:
-    """What it has and how it answers; both can be changed while it runs."""
+    """A mirror: its files, and how it answers; a test can change both while it runs."""
 
     archive: bytes
     checksum: str = ""
-    """Default: the right one."""
+    """The default is the right one."""
     missing: tuple[str, ...] = ()
-    """Ends of paths that it does not have."""
+    """Suffixes of paths that it does not have."""
     body: Callable[[BaseHTTPRequestHandler, bytes], None] = lambda handler, content: _whole(handler, content)
     """Sends the archive."""
     silent: bool = False
-    """Takes every question and answers none."""
+    """Accepts every request and never answers."""
     asked: list[str] = field(default_factory=list)
     url: str = ""
     gone: threading.Event = field(default_factory=threading.Event)
-    """The test is over."""
+    """The end of the test."""
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         self.asked.append(handler.path)
@@ -74,7 +76,7 @@ def _whole(handler: BaseHTTPRequestHandler, content: bytes) -> None:
 
 @contextmanager
 def serving(mirror: Mirror) -> Iterator[Mirror]:
-    """It answers at its `url`."""
+    """Answers at its `url`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,6 +1,6 @@
-"""A Grafana for machines that have none: it takes its settings where Grafana does, and guards what Grafana guards.
+"""A Grafana for machines that have none: it reads its settings where Grafana does, and protects what Grafana protects.
 
-`conf/defaults.ini` below its `--homepath`, then the file of `--config`, then ``GF_<SECTION>_<KEY>``: the last wins.
+`conf/defaults.ini` below its `--homepath`, then the file of `--config`, then ``GF_<SECTION>_<KEY>``: the last one wins.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ enabled = false
 
 
 def install(folder: Path, port: int) -> Path:
-    """Leaves program and defaults in a folder, as a Grafana is laid out; returns the folder for the PATH.
+    """Writes the program and its defaults to a folder, laid out like Grafana; returns the folder for the PATH.
 
     Args:
-        folder: may be missing.
-        port: on which it listens, on every interface, if nobody says otherwise.
+        folder: May be missing.
+        port: The port on which it listens, on every interface, unless a setting says otherwise.
     """
     (folder / "bin").mkdir(parents=True)
     (folder / "conf").mkdir()
@@ -43,7 +43,7 @@ def install(folder: Path, port: int) -> Path:
 
 
 def settings(arguments: list[str]) -> configparser.ConfigParser:
-    """What the command line and the environment say."""
+    """Returns the settings from the command line and the environment."""
     flags = dict(argument.removeprefix("--").split("=", 1) for argument in arguments if "=" in argument)
     found = configparser.ConfigParser(interpolation=None)
     found.read([Path(flags["homepath"]) / "conf" / "defaults.ini", flags["config"]])
@@ -55,7 +55,7 @@ def settings(arguments: list[str]) -> configparser.ConfigParser:
 
 
 def main(arguments: list[str]) -> None:
-    """Serves for ever."""
+    """Serves forever."""
     if arguments == ["--version"]:
         return
     assert arguments[0] == "server"

@@ -10,10 +10,10 @@ PAGE = PROJECT / "docs" / "operations.md"
 
 
 def blocks(section: str, language: str) -> list[str]:
-    """The code blocks of a section, in order.
+    """Returns the code blocks of a section, in order.
 
     Raises:
-        KeyError: there is no such section.
+        KeyError: There is no such section.
     """
     sections = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL))
     return re.findall(rf"^```{language}\n(.*?)^```", sections[section], re.MULTILINE | re.DOTALL)

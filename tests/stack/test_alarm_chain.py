@@ -1,4 +1,4 @@
-"""Prometheus, Alertmanager and courier together: the Watchdog's way, and what happens when it breaks."""
+"""Prometheus, Alertmanager and courier together: the path of the Watchdog, and what happens when it breaks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ groups:
 
 @pytest.fixture(scope="module")
 def called() -> Iterator[Path]:
-    """A file that gets a line for each call-out."""
+    """A file that gets one line for each callout."""
     with tempfile.TemporaryDirectory(prefix="catwalk-test-") as folder:
         yield Path(folder) / "called"
 
@@ -41,7 +41,7 @@ def called() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def chain(called: Path) -> Iterator[RunningStack]:
     settings = {
-        "CATWALK_DEADMAN_SECONDS": "15",  # a busy machine may hold the Watchdog up, which comes every two seconds
+        "CATWALK_DEADMAN_SECONDS": "15",  # a busy machine may delay the Watchdog, which comes every two seconds
         "CATWALK_CALLOUT_COMMAND": f"echo $CATWALK_CALLOUT_EVENT >> {called}",
         "CATWALK_GRAFANA_URL": "https://grafana.example.test",
     }
@@ -63,7 +63,7 @@ def _watchdog(chain: RunningStack) -> ActiveAlert | None:
     return next((alert for alert in found if alert.labels["alertname"] == "Watchdog"), None)
 
 
-def test_the_watchdog_arrives_and_links_begin_where_the_environment_says(chain: RunningStack) -> None:
+def test_the_watchdog_arrives_and_links_begin_as_the_environment_says(chain: RunningStack) -> None:
     wait_until(lambda: _state(chain) == "well", "the Watchdog is heard")
     watchdog = _watchdog(chain)
     assert watchdog is not None
@@ -81,7 +81,9 @@ def test_prometheus_scrapes_the_courier(chain: RunningStack) -> None:
     wait_until(lambda: chain.query('catwalk_courier_deadman_state{job="courier", state="well"} == 1'), "its state")
 
 
-def test_an_alertmanager_that_stops_is_called_out_once_and_its_return_too(chain: RunningStack, called: Path) -> None:
+def test_an_alertmanager_that_stops_causes_one_callout_and_so_does_its_return(
+    chain: RunningStack, called: Path
+) -> None:
     wait_until(lambda: _state(chain) == "well", "the Watchdog is heard")
     before = called.read_text().splitlines() if called.exists() else []
 
@@ -94,7 +96,7 @@ def test_an_alertmanager_that_stops_is_called_out_once_and_its_return_too(chain:
     wait_until(lambda: calls() == ["silent", "recovered"], "called out again")
 
 
-def test_what_is_announced_calls_nobody(chain: RunningStack, called: Path) -> None:
+def test_a_planned_stop_makes_no_callout(chain: RunningStack, called: Path) -> None:
     wait_until(lambda: _state(chain) == "well", "the Watchdog is heard")
     before = called.read_text() if called.exists() else ""
     control.down(chain.settings, say=lambda line: None)
@@ -107,12 +109,12 @@ def test_what_is_announced_calls_nobody(chain: RunningStack, called: Path) -> No
     assert {silence["status"]["state"] for silence in json.loads(silences or b"")} == {"expired"}
 
 
-def test_a_prometheus_that_pauses_ends_an_alert_and_begins_it_anew(chain: RunningStack, called: Path) -> None:
-    """Alertmanager resolves what was not repeated for 40 s, and then tells it with the start of before."""
+def test_a_prometheus_that_pauses_ends_an_alert_and_begins_it_again(chain: RunningStack, called: Path) -> None:
+    """Alertmanager resolves an alert that was not repeated for 40 s, and then sends it with the previous start."""
     wait_until(lambda: _state(chain) == "well", "the Watchdog is heard")
 
     def watchdog() -> list[dict[str, Any]]:
-        """What was told of it since it last started, oldest first."""
+        """Returns its notifications since it last started, oldest first."""
         kept = told(chain.settings.url("courier"), 1_000)["notifications"]
         mine = [one for one in reversed(kept) if one["labels"]["alertname"] == "Watchdog"]
         return [one for one in mine if one["starts_at"] == mine[-1]["starts_at"]]
@@ -124,10 +126,10 @@ def test_a_prometheus_that_pauses_ends_an_alert_and_begins_it_anew(chain: Runnin
     prometheus = chain.process("prometheus")
     prometheus.suspend()
     try:
-        wait_until(lambda: statuses() == [*before, "resolved"], "Alertmanager gives the alert up")
+        wait_until(lambda: statuses() == [*before, "resolved"], "Alertmanager resolves the alert")
     finally:
         prometheus.resume()
-    wait_until(lambda: statuses() == [*before, "resolved", "firing"], "it fires again, with the same start")
+    wait_until(lambda: statuses() == [*before, "resolved", "firing"], "it is firing again, with the same start")
     first, end, again = watchdog()[-3:]
     assert first["began"] == end["began"] < again["began"]
     assert (first["ends_at"], again["ends_at"]) == ("", "")

@@ -1,4 +1,4 @@
-"""What a go.mod says of the tools it pins, and which stamp makes set-up skip a step."""
+"""What a go.mod says about the tools that it pins, and which stamp makes the setup skip a step."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_pins_the_agreed_versions(module: str, version: str) -> None:
     assert bootstrap.tool_version((bootstrap.MODULES / module / "go.mod").read_text()) == version
 
 
-def test_set_up_builds_what_the_stack_runs_and_nothing_that_tests_alone_run() -> None:
+def test_setup_builds_what_the_stack_runs_and_nothing_that_only_tests_run() -> None:
     started = (bootstrap.PROJECT / "stack" / "parts" / "servers.py").read_text()
     built = {path.parent.name for path in bootstrap.MODULES.glob("*/go.mod")}
     assert built == set(re.findall(r'tool\("(\w+)"\)', started))
@@ -88,7 +88,7 @@ def test_a_failed_build_is_one_line_and_the_next_start_builds(
     compiler.write_text("#!/bin/sh\nexit 0\n")
     bootstrap.build(module)
     compiler.unlink()
-    bootstrap.build(module)  # built: the compiler is not asked again
+    bootstrap.build(module)  # built: this doesn't run the compiler again
     assert capsys.readouterr().out.count("installed hello-v1.0.0") == 1
 
 
@@ -111,11 +111,11 @@ def test_a_failed_build_is_one_line_and_the_next_start_builds(
         ("", "exit code 1"),
     ],
 )
-def test_a_failed_command_is_told_by_its_cause_and_not_by_its_hints(
+def test_a_failed_command_is_reported_by_its_cause_and_not_by_its_hints(
     output: str, cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bootstrap, "TOOLS", tmp_path)
-    (tmp_path / "setup.log").write_text("error: of a command before\n")
+    (tmp_path / "setup.log").write_text("error: from an earlier command\n")
     (tmp_path / "said").write_text(output)
     with pytest.raises(bootstrap.SetupError) as caught:
         bootstrap._run("packages", ["sh", "-c", "cat said; exit 1"], cwd=tmp_path)
@@ -124,14 +124,14 @@ def test_a_failed_command_is_told_by_its_cause_and_not_by_its_hints(
     )
 
 
-def test_an_old_python_is_told_what_to_do(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_python_gets_advice(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 10, 0))
     assert bootstrap.main() == 1
     assert "needs Python 3.11" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("part", "changed"), [('"b"]', '"b", "c"]'), ('version = "1"', 'version = "2"')])
-def test_a_checkout_whose_packaging_changed_is_installed_anew(
+def test_a_checkout_whose_packaging_changed_is_installed_again(
     part: str, changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
@@ -156,14 +156,14 @@ def test_a_checkout_whose_packaging_changed_is_installed_anew(
         assert bool(steps) == again
 
 
-def test_a_second_set_up_changes_nothing() -> None:
+def test_a_second_setup_changes_nothing() -> None:
     script = [sys.executable, str(bootstrap.PROJECT / "stack" / "bootstrap.py")]
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
     done = subprocess.run(script, capture_output=True, text=True, timeout=500, check=False, env=environment)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_without_prometheus_pages_set_up_goes_on_and_does_not_try_again(
+def test_without_prometheus_pages_setup_continues_and_does_not_try_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tools, bin_folder, sources = tmp_path / "tools", tmp_path / "bin", tmp_path / "module" / "web" / "ui"

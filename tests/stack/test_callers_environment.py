@@ -1,4 +1,4 @@
-"""A stack, its tasks and its command line, started by somebody whose shell names a proxy and another S3."""
+"""A stack, its tasks and its command line, started from a shell that names a proxy and another S3."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def shell(proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
 
 @pytest.fixture(scope="module")
 def hostile(shell: dict[str, str]) -> Iterator[RunningStack]:
-    """What `make up` starts in that shell, Airflow apart; this process has that environment, too."""
+    """What `make up` starts in that shell, without Airflow; this process has that environment, too."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("AWS_", "CATWALK_")) or name.endswith("_PROXY")]:
             patch.delenv(name)
@@ -63,7 +63,7 @@ def run(command: list[str], environment: dict[str, str]) -> subprocess.Completed
     )
 
 
-def test_the_stack_starts_and_no_part_of_it_meets_the_proxy(hostile: RunningStack, proxy: Proxy) -> None:
+def test_the_stack_starts_and_no_part_of_it_reaches_the_proxy(hostile: RunningStack, proxy: Proxy) -> None:
     up = lambda: hostile.query("catwalk_store_up")  # noqa: E731
     wait_until(lambda: [value for _, value in up()] == [1.0], "the exporter reads S3, and Prometheus the exporter")
     assert proxy.seen == []
@@ -106,7 +106,7 @@ def test_a_task_finds_the_stack(hostile: RunningStack, proxy: Proxy) -> None:
     assert proxy.seen == []
 
 
-def test_what_the_demo_asks_is_answered(hostile: RunningStack, proxy: Proxy) -> None:
+def test_the_requests_of_the_demo_are_answered(hostile: RunningStack, proxy: Proxy) -> None:
     assert first_start.create_bucket("catwalk", client_environment(hostile.settings)) is False
     with hostile.as_environment():
         assert not AWS.keys() & os.environ.keys()
@@ -115,7 +115,7 @@ def test_what_the_demo_asks_is_answered(hostile: RunningStack, proxy: Proxy) -> 
     assert proxy.seen == []
 
 
-def test_a_shell_that_takes_up_the_environment_is_a_client(
+def test_a_shell_that_evaluates_the_environment_is_a_client(
     hostile: RunningStack, proxy: Proxy, shell: dict[str, str], tmp_path: Path
 ) -> None:
     names = " ".join(f'"${{{name}-}}"' for name in (*AWS, "no_proxy"))

@@ -34,8 +34,9 @@ PAGES = {
 """Services that show pages to people → name in CATWALK_PORT_*, and the port."""
 PUBLISHED = PAGES | {"statsd-exporter": ("statsd_exporter", 9102), "serve": ("serve", 9182)}
 METRICS = {"serve": [("127.0.0.1", 9183, PORTS["serve_metrics"])]}
-"""Published beside the others: these and statsd_exporter's are for a Prometheus of one's own, which scrapes exporter
-and courier by their pages' ports."""
+"""Published beside the others: these ports and statsd_exporter's are for your own Prometheus, which scrapes exporter
+and courier by the ports of their pages.
+"""
 WRITTEN_BY = {"airflow-auth": 50000, "airflow-logs": 50000, "courier": 50000, "datasets": 50000, "s3": 50000}
 WRITTEN_BY |= {"serve": 50000, "synthetic": 50000}
 WRITTEN_BY |= {"prometheus-access": 65534, "alertmanager-config": 65534}
@@ -77,7 +78,7 @@ def test_a_missing_secret_is_refused_with_what_to_do(tmp_path: Path, secret: str
             load(tmp_path, **{secret: value})
 
 
-def test_every_secret_is_required_wherever_it_stands() -> None:
+def test_every_secret_is_required_wherever_it_is_used() -> None:
     text = FILE.read_text()
     for secret in credentials.generate():
         uses = re.findall(rf"\$\{{{secret}([^}}]*)\}}", text)
@@ -95,7 +96,7 @@ def test_no_secret_is_on_a_command_line(project: dict[str, Any], folder: Path) -
         assert not [secret for secret in secrets if secret in told], name
 
 
-def test_no_service_knows_a_secret_that_it_has_no_use_for(project: dict[str, Any], folder: Path) -> None:
+def test_no_service_has_a_secret_that_it_does_not_need(project: dict[str, Any], folder: Path) -> None:
     known = env_file.read(folder / ".env")
     for secret, users in {
         "CATWALK_POSTGRES_PASSWORD": r"postgres|airflow-.*",
@@ -109,7 +110,7 @@ def test_no_service_knows_a_secret_that_it_has_no_use_for(project: dict[str, Any
         assert knowing == {one for one in SERVICES if re.fullmatch(users, one)}, secret
 
 
-def test_runs_without_root_and_without_rights(service: dict[str, Any]) -> None:
+def test_services_run_without_root_and_without_capabilities(service: dict[str, Any]) -> None:
     uid, _, gid = service["user"].partition(":")
     assert int(uid) > 0
     assert gid.isdigit()
@@ -128,7 +129,7 @@ def test_memory_and_logs_are_bounded(service: dict[str, Any]) -> None:
     assert service["logging"]["options"].keys() == {"max-size", "max-file"}
 
 
-def test_what_should_run_is_restarted_and_checked(name: str, service: dict[str, Any]) -> None:
+def test_long_running_services_are_restarted_and_checked(name: str, service: dict[str, Any]) -> None:
     assert service["restart"] == ("no" if name in ONCE else "unless-stopped")
     assert ("healthcheck" in service) == (name not in ONCE)
     if name not in ONCE:
@@ -141,7 +142,7 @@ def test_only_pages_and_metrics_are_published_and_on_loopback_only(name: str, se
     if name in PUBLISHED:
         part, port = PUBLISHED[name]
         assert published == [("127.0.0.1", port, PORTS[part]), *METRICS.get(name, [])]
-        assert "front" in service["networks"], "a port of a service that is inside only can't be published"
+        assert "front" in service["networks"], "a port of an internal service can't be published"
     else:
         assert published == []
 
@@ -162,7 +163,7 @@ def test_a_published_port_can_be_moved_and_its_links_follow(tmp_path: Path) -> N
     assert services["airflow-worker"]["environment"]["CATWALK_EXPORTER_URL"] == "http://127.0.0.1:29180"
 
 
-def test_the_exporter_is_found_under_its_names_of_before(tmp_path: Path) -> None:
+def test_the_exporter_is_found_under_its_former_names(tmp_path: Path) -> None:
     def links(**settings: str) -> tuple[set[str], str]:
         services = load(tmp_path, **settings)["services"]
         public = services["catwalk"]["environment"]["CATWALK_EXPORTER_PUBLIC_URL"]
@@ -210,7 +211,7 @@ def test_versions_are_the_native_ones(project: dict[str, Any]) -> None:
     assert ours == {f"catwalk:{version[1]}"}
 
 
-def test_the_image_is_built_once_and_nobody_tries_to_pull_it(project: dict[str, Any]) -> None:
+def test_the_image_is_built_once_and_never_pulled(project: dict[str, Any]) -> None:
     ours = {n: service for n, service in project["services"].items() if service["image"].startswith("catwalk:")}
     builders = [name for name, service in ours.items() if "build" in service]
     assert builders == ["configure"]
@@ -226,20 +227,20 @@ def test_workers_are_counted_in_the_file_that_every_later_up_reads(tmp_path: Pat
     assert services["airflow-scheduler"]["environment"]["AIRFLOW__CORE__PARALLELISM"] == "6"
 
 
-def test_a_worker_is_stopped_before_whom_it_reports_to(project: dict[str, Any]) -> None:
+def test_a_worker_is_stopped_before_the_servers_that_it_reports_to(project: dict[str, Any]) -> None:
     needs = project["services"]["airflow-worker"]["depends_on"]
     assert "airflow-api-server" in needs
     assert needs.keys() > project["services"]["airflow-scheduler"]["depends_on"].keys()
 
 
 def test_airflow_has_the_time_to_stop(project: dict[str, Any]) -> None:
-    """Ten seconds, the engine's default, ended the API server and the scheduler by SIGKILL on a busy machine."""
+    """With ten seconds, the engine's default, SIGKILL ended the API server and the scheduler on a busy machine."""
     slow = {name: service for name, service in project["services"].items() if name.startswith("airflow-")}
     assert {service.get("stop_grace_period") for service in slow.values()} == {"1m0s"}
 
 
-def test_a_statsd_exporter_that_restarts_restarts_nobody(project: dict[str, Any]) -> None:
-    """A worker that is restarted in the middle of a training has to begin again at its last checkpoint."""
+def test_a_statsd_exporter_that_restarts_restarts_no_other(project: dict[str, Any]) -> None:
+    """A worker that is restarted in the middle of a training has to resume from its last checkpoint."""
     for name, service in project["services"].items():
         assert not [other for other, how in service.get("depends_on", {}).items() if how.get("restart")], name
 
@@ -256,7 +257,7 @@ def test_what_is_mounted_exists_and_is_read_only(folder: Path, service: dict[str
             assert source.exists() or source == PROJECT / ".catwalk" / "receivers", source
 
 
-def test_every_volume_is_named_used_and_owned_by_who_writes(project: dict[str, Any]) -> None:
+def test_every_volume_is_named_used_and_owned_by_its_writer(project: dict[str, Any]) -> None:
     mounts = [
         (mount["source"], mount["target"], service["user"], mount.get("read_only", False), service["image"])
         for service in project["services"].values()
@@ -271,7 +272,7 @@ def test_every_volume_is_named_used_and_owned_by_who_writes(project: dict[str, A
         assert any(target in text.split() for target in ours for text in made), (
             f"our image makes no folder for {volume}"
         )
-    # Who only reads it, or gives it its owner (configure), is another user at times.
+    # A service that only reads it, or sets its owner (configure), sometimes runs as another user.
     for source, _, user, read_only, _ in mounts:
         if source in WRITTEN_BY and not read_only and (source, user) != ("s3", "65534:65534"):
             assert user == f"{WRITTEN_BY[source]}:{WRITTEN_BY[source]}", source
@@ -291,7 +292,7 @@ def test_parts_can_be_left_out(tmp_path: Path, left_out: tuple[str, ...]) -> Non
             assert other in services or not how["required"], f"{name} waits for {other}, which is left out"
 
 
-def test_waits_for_what_is_healthy_or_done(project: dict[str, Any]) -> None:
+def test_services_wait_for_healthy_or_completed_services(project: dict[str, Any]) -> None:
     for name, service in project["services"].items():
         for other, how in service.get("depends_on", {}).items():
             wanted = "service_completed_successfully" if other in ONCE else "service_healthy"
@@ -306,7 +307,7 @@ def test_aws_needs_an_empty_endpoint_only(tmp_path: Path) -> None:
         assert "front" in services[name]["networks"]
 
 
-def test_arguments_of_writes_reach_whoever_writes_as_they_are(tmp_path: Path) -> None:
+def test_arguments_of_writes_reach_every_writer_unchanged(tmp_path: Path) -> None:
     text = '{"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:eu-central-1:1:key/x"}'
     services = load(tmp_path, CATWALK_S3_PUT_ARGUMENTS=text, CATWALK_S3_REQUEST_PAYER="requester")["services"]
     for name in ("airflow-worker", "exporter"):
@@ -314,7 +315,7 @@ def test_arguments_of_writes_reach_whoever_writes_as_they_are(tmp_path: Path) ->
         assert services[name]["environment"]["CATWALK_S3_REQUEST_PAYER"] == "requester"
 
 
-def test_the_own_s3_is_in_the_region_that_its_clients_name(tmp_path: Path) -> None:
+def test_our_own_s3_is_in_the_region_that_its_clients_name(tmp_path: Path) -> None:
     services = load(tmp_path, AWS_REGION="eu-central-1")["services"]
     assert services["versitygw"]["environment"]["VGW_REGION"] == "eu-central-1"
 
@@ -338,7 +339,7 @@ def test_every_variable_is_in_the_example_with_its_default(tmp_path: Path) -> No
     assert texts[0] == texts[1], "a default in .env.example is not docker-compose.yaml's"
 
 
-# Drift: the same flags, files and settings as the native stack has, but for what is named here.
+# Drift: the same flags, files and settings as the native stack, with the exceptions named here.
 NATIVE = {
     "versitygw": "s3",
     "statsd-exporter": "statsd_exporter",
@@ -347,11 +348,11 @@ NATIVE = {
 }
 CONTAINERS_ONLY = {"--web.external-url", "--web.route-prefix"}
 PLACES = ("--config.file", "--storage.", "--web.listen-address", "--web.config.file", "--statsd.", "--port", "/")
-"""Flags whose values are addresses and paths; retention is no place."""
+"""Flags whose values are addresses and paths; retention is not a location."""
 
 
 def _flags(command: list[str]) -> dict[str, str]:
-    """Flag → value; the value of a place is left out, and so is a path without a flag."""
+    """Returns flag → value, without the values of locations and without paths that have no flag."""
     found = {}
     words = iter(command)
     for word in words:
@@ -409,7 +410,7 @@ def test_prometheus_finds_every_target_under_its_service(project: dict[str, Any]
         for path in (PROJECT / "prometheus" / "targets.containers").iterdir()
     }
     assert there.keys() == wanted
-    assert there.pop("services.yml") == there.pop("serve.yml") == [], "models in use are for their owner to name"
+    assert there.pop("services.yml") == there.pop("serve.yml") == [], "models in service are for their owner to name"
     ports = {"statsd-exporter": 9102} | {name: port for name, (_, port) in PAGES.items()}
     for file, (group,) in there.items():
         host, _, port = group["targets"][0].partition(":")
@@ -447,7 +448,7 @@ def test_make_env_writes_a_private_file_and_keeps_what_is_set(tmp_path: Path) ->
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_make_env_says_what_has_another_name_now(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_make_env_says_what_was_renamed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / ".env"
     path.write_text("CATWALK_PORT_REGISTRY=29180\n# CATWALK_REGISTRY_URL=http://old.example\n")
     write_environment(path)
@@ -458,8 +459,8 @@ def test_make_env_says_what_has_another_name_now(tmp_path: Path, caplog: pytest.
     ]
 
 
-def test_containers_read_what_is_mounted_whatever_the_umask(tmp_path: Path, folder: Path) -> None:
-    """A checkout made with a umask of 077, and `make env` on a machine where nothing was set up."""
+def test_containers_can_read_mounted_files_with_any_umask(tmp_path: Path, folder: Path) -> None:
+    """Simulates a checkout with a umask of 077, and `make env` on a machine without a setup."""
     copy = tmp_path / "checkout"
     for name in (
         "Makefile",
@@ -490,7 +491,7 @@ def test_containers_read_what_is_mounted_whatever_the_umask(tmp_path: Path, fold
     assert (copy / ".catwalk").stat().st_mode & 0o777 == 0o700
 
 
-def test_secrets_are_strong_and_stand_in_a_url_as_they_are() -> None:
+def test_secrets_are_strong_and_need_no_quoting_in_a_url() -> None:
     for name, value in credentials.generate().items():
         assert re.fullmatch(r"[A-Za-z0-9_-]{18,}=?", value), name
         assert "=" not in value or name == "AIRFLOW__CORE__FERNET_KEY"

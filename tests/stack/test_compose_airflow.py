@@ -1,4 +1,4 @@
-"""The health checks of Airflow's containers, asked of a real Airflow."""
+"""The health checks of Airflow's containers, run against a real Airflow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 PARTS = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
 
 
-def test_they_pass_while_it_is_well_and_fail_without(stack: RunningStack, tmp_path: Path) -> None:
+def test_they_pass_while_it_is_healthy_and_fail_without_it(stack: RunningStack, tmp_path: Path) -> None:
     services = load(tmp_path)["services"]
 
     def passes(name: str, base: str, extra: tuple[str, ...] = ()) -> bool:

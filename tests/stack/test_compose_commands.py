@@ -1,6 +1,6 @@
 """Containers' own command lines, run on this machine as docker-compose.yaml has them, until their health checks pass.
 
-Only what a container has around it is put in place: its mounts lie below a folder, its addresses are free ports here.
+Only a container's surroundings are replaced: its mounts lie below a folder, and its addresses are free ports here.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Containers:
         return dict(self.project["services"][name])
 
     def _mount(self, name: str) -> Path:
-        """The service's own root folder with its mounts; a volume is the same folder for all."""
+        """Returns the service's own root folder with its mounts; a volume is the same folder for all services."""
         root = self.root / name
         for mount in self.service(name).get("volumes", ()):
             target = root / mount["target"].lstrip("/")
@@ -89,7 +89,7 @@ class Containers:
         return root
 
     def _here(self, text: str, name: str, root: Path) -> str:
-        """A text of the service `name` with this machine's addresses and paths."""
+        """Returns a text of the service `name` with this machine's addresses and paths."""
         for (host, port), here in self.ports.items():
             text = text.replace(f"{host}:{port}", f"127.0.0.1:{here}")
             if host == name:
@@ -100,7 +100,7 @@ class Containers:
         return text
 
     def command(self, name: str, words: list[str]) -> tuple[list[str], dict[str, str]]:
-        """Words of the service's as they are run here, and its environment."""
+        """Returns the service's command line as it runs here, and its environment."""
         root = self._mount(name)
         words = [self._here(word, name, root).replace("0.0.0.0", "127.0.0.1") for word in words]
         words = [word.replace("bind * -::*", "bind 127.0.0.1") for word in words]
@@ -111,7 +111,7 @@ class Containers:
         return words, {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}", "HOME": str(root), **ours}
 
     def run(self, name: str, words: list[str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Runs a service that ends, or other words in its place."""
+        """Runs a service that ends, or other commands in its place."""
         command, environment = self.command(name, words or self.service(name)["command"])
         return subprocess.run(
             command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=500, check=False
@@ -129,7 +129,7 @@ class Containers:
             self.processes[name] = subprocess.Popen(command, env=environment, cwd=PROJECT, stdout=log, stderr=log)
 
     def check(self, name: str) -> bool:
-        """Whether the service's own health check passes."""
+        """Returns whether the service's own health check passes."""
         kind, *words = self.service(name)["healthcheck"]["test"]
         process = self.processes[name]
         assert process.poll() is None, f"{name} has ended: {(self.root / f'{name}.log').read_text()[-2000:]}"
@@ -154,7 +154,7 @@ class Containers:
 
 
 def status(url: str, password: str = "") -> int:
-    """The status of an answer; 0 where there is none."""
+    """Returns the status of an answer; 0 if there is none."""
     try:
         access.fetch(url, timeout=10, password=password)
         return 200
@@ -167,7 +167,9 @@ def status(url: str, password: str = "") -> int:
 
 @pytest.fixture(scope="module")
 def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
-    """configure, the four servers, airflow-init's bucket, the exporter and the courier, in the order of depends_on."""
+    """Starts configure, the four servers, airflow-init's bucket, the exporter and the courier, in the order of
+    depends_on.
+    """
     running = Containers(tmp_path_factory.mktemp("containers"))
     try:
         configured = running.run("configure")
@@ -175,7 +177,7 @@ def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]
         for name in SERVERS:
             running.start(name)
         wait_until(lambda: running.check("versitygw"), "versitygw is healthy")
-        # What follows `airflow db migrate`, which needs PostgreSQL.
+        # Returns the commands after `airflow db migrate`, which needs PostgreSQL.
         shell, _, line = running.service("airflow-init")["command"]
         assert line.startswith("airflow db migrate && ")
         begun = running.run("airflow-init", [shell, "-c", line.removeprefix("airflow db migrate && ")])
@@ -193,7 +195,7 @@ def test_the_command_line_runs_and_the_health_check_passes(containers: Container
 
 
 @pytest.mark.parametrize("name", ["prometheus", "alertmanager"])
-def test_only_who_knows_the_password_gets_in(containers: Containers, name: str) -> None:
+def test_only_the_right_password_gives_access(containers: Containers, name: str) -> None:
     wait_until(lambda: containers.check(name), f"{name} is healthy")
     port = containers.service(name)["ports"][0]["target"]
     url = f"http://127.0.0.1:{containers.ports[name, port]}/-/ready"
@@ -202,7 +204,7 @@ def test_only_who_knows_the_password_gets_in(containers: Containers, name: str) 
     assert status(url, containers.secrets["CATWALK_MONITORING_PASSWORD"]) == 200
 
 
-def test_prometheus_reaches_every_target_by_the_containers_own_files(containers: Containers) -> None:
+def test_prometheus_reaches_every_target_with_the_containers_own_files(containers: Containers) -> None:
     url = f"http://127.0.0.1:{containers.ports['prometheus', 9090]}/api/v1/query?query=up"
     password = containers.secrets["CATWALK_MONITORING_PASSWORD"]
 
@@ -217,7 +219,7 @@ def test_prometheus_reaches_every_target_by_the_containers_own_files(containers:
     wait_until(lambda: up() == dict.fromkeys(jobs, "1"), "every job is up")
 
 
-def test_the_first_start_makes_the_bucket_and_airflows_password(containers: Containers) -> None:
+def test_the_first_start_creates_the_bucket_and_airflows_password(containers: Containers) -> None:
     shell, _, line = containers.service("airflow-init")["command"]
     again = containers.run("airflow-init", [shell, "-c", line.removeprefix("airflow db migrate && ")])
     assert "bucket catwalk is there" in again.stdout

@@ -42,7 +42,7 @@ def quiet(line: str) -> None:
     pass
 
 
-def test_every_part_is_healthy_and_up_again_changes_nothing(stack: RunningStack) -> None:
+def test_every_part_is_healthy_and_a_second_up_changes_nothing(stack: RunningStack) -> None:
     pids = stack.supervisor.processes()
     assert set(pids) == set(parts(stack.settings))
     assert control.up(stack.settings, say=quiet)
@@ -65,7 +65,7 @@ def test_status_shows_each_part_and_its_address(stack: RunningStack) -> None:
         assert part.url in done.stdout
 
 
-def test_a_killed_part_is_started_again(services: RunningStack) -> None:
+def test_a_killed_part_is_restarted(services: RunningStack) -> None:
     before = services.process("statsd_exporter")
     before.kill()
     part = parts(services.settings)["statsd_exporter"]
@@ -100,7 +100,7 @@ def test_an_unknown_part_is_one_line(settings: Settings) -> None:
         control.up(settings, ["promtheus"], say=quiet)
 
 
-def test_a_part_that_never_becomes_healthy_is_named_and_nothing_stays(
+def test_a_part_that_never_becomes_healthy_is_named_and_nothing_keeps_running(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(starting, "START_SECONDS", 5.0)
@@ -136,7 +136,7 @@ def test_down_leaves_no_process_even_those_that_left_their_group(settings: Setti
     control.down(settings, say=quiet)  # again: nothing to do, no error
 
 
-def test_a_killed_supervisor_leaves_nothing_that_the_next_start_stumbles_over(settings: Settings) -> None:
+def test_the_next_start_works_after_a_killed_supervisor(settings: Settings) -> None:
     control.up(settings, ["s3"], say=quiet)
     orphan = parts(settings)["s3"]
     daemon = Supervisor(settings).pid()
@@ -163,7 +163,7 @@ def test_a_planned_stop_is_announced_and_ends_with_the_next_start(settings: Sett
     control.down(settings, say=quiet)
 
 
-def test_a_receiver_that_makes_no_sense_stops_the_start(settings: Settings) -> None:
+def test_an_invalid_receiver_stops_the_start(settings: Settings) -> None:
     (settings.home / "receivers").mkdir()
     (settings.home / "receivers" / "slack_url").write_text("")
     with pytest.raises(StackError, match="slack_url must hold a URL"):

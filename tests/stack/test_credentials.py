@@ -1,4 +1,4 @@
-"""Secrets are made once, for their owner's eyes only."""
+"""Secrets are generated once, and only their owner can read them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_secrets_are_private_strong_and_kept(tmp_path: Path) -> None:
     assert credentials.load_or_create(tmp_path / "other" / "secrets.env") != first
 
 
-def test_a_secret_that_a_newer_version_needs_is_added_and_none_replaced(tmp_path: Path) -> None:
+def test_a_secret_that_a_newer_version_needs_is_added_and_none_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "secrets.env"
     path.write_text("# mine\nAWS_ACCESS_KEY_ID=chosen=by me\n")
     assert credentials.load_or_create(path)["AWS_ACCESS_KEY_ID"] == "chosen=by me"
@@ -31,7 +31,7 @@ def test_a_secret_that_a_newer_version_needs_is_added_and_none_replaced(tmp_path
 
 
 @pytest.mark.parametrize("text", ["# of ada\n", "AWS_ACCESS_KEY_ID=\n# of ada", "\n\n# of ada\n\nAWS_REGION=x"])
-def test_what_is_in_the_file_stays_as_it_was_written(tmp_path: Path, text: str) -> None:
+def test_the_content_of_the_file_stays_as_it_was_written(tmp_path: Path, text: str) -> None:
     path = tmp_path / "secrets.env"
     path.write_text(text)
     known = credentials.load_or_create(path)
@@ -42,7 +42,7 @@ def test_what_is_in_the_file_stays_as_it_was_written(tmp_path: Path, text: str) 
 
 
 def test_an_empty_secret_is_a_missing_one(tmp_path: Path) -> None:
-    """Grafana would take an empty password for its own default."""
+    """Grafana would replace an empty password with its own default."""
     path = tmp_path / "secrets.env"
     path.write_text("CATWALK_GRAFANA_PASSWORD=\n")
     assert len(credentials.load_or_create(path)["CATWALK_GRAFANA_PASSWORD"]) >= 18

@@ -1,4 +1,4 @@
-"""The demonstration decides as the README prints it, by seeds and not by chance."""
+"""The demonstration decides as the README shows it, because of its seeds and not by chance."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from stack.settings import PROJECT
 
 README = (PROJECT / "README.md").read_text()
 LEAST_MARGIN = 0.005
-"""By which the small recipe's accuracy is above the floor: five times what seeds differ by."""
+"""By how much the small recipe's accuracy exceeds the floor: five times the difference between seeds."""
 
 
 @dataclass(frozen=True)
 class Printed:
-    """What the README prints of one run."""
+    """The README's output for one run."""
 
     settings: dict[str, int]
     accuracy: float
@@ -28,7 +28,7 @@ class Printed:
 
 
 def printed() -> list[Printed]:
-    """Of the runs in the README, in their order."""
+    """Results of the runs in the README, in their order."""
     [output] = [block for block in README.split("```") if "\ndecision 1 " in block]
     runs = re.findall(r"^(\S+) +(\d+) +(\d+) +(\d+)  \w{12}$", output, re.MULTILINE)
     names = ("train_examples", "epochs", "seed")
@@ -41,7 +41,7 @@ def printed() -> list[Printed]:
 
 
 def configured(knobs: dict[str, Any]) -> dict[str, int | None]:
-    """The same settings as a recipe gives them to a run."""
+    """Returns the same settings as a recipe passes them to a run."""
     config = RunConfig.from_flat(knobs)
     return {
         "train_examples": config.data.train_examples,

@@ -1,4 +1,6 @@
-"""Dockerfile and .dockerignore: what comes in is pinned, nothing secret does, and nobody is root."""
+"""Dockerfile and .dockerignore: everything that the image takes in is pinned, nothing is secret, and no process is
+root.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ LINES = [
     for line in (PROJECT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
     if line.strip() and not line.startswith("#")
 ]
-"""One instruction each."""
+"""The instructions, one in each item."""
 
 
 def _of(instruction: str) -> list[str]:
@@ -58,7 +60,7 @@ def test_every_source_is_in_the_repository_and_in_the_context() -> None:
             assert source in allowed or f"{source}/**" in allowed, f".dockerignore keeps {source} out"
 
 
-def test_whole_packages_come_in() -> None:
+def test_complete_packages_are_copied() -> None:
     setuptools = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]
     folders = {_top_folder(name, setuptools["package-dir"]) for name in setuptools["packages"]}
     copied = {source for line in _of("COPY") if "--from" not in line for source in line.split()[:-1]}
@@ -66,7 +68,9 @@ def test_whole_packages_come_in() -> None:
 
 
 def _top_folder(package: str, places: dict[str, str]) -> str:
-    """Of the project, where setuptools finds a package: its place counts, or else that of the package around it."""
+    """Parts of the project in which setuptools finds a package: its own location counts, or that of the package
+    around it.
+    """
     around, _, inner = package.rpartition(".")
     place = places.get(package) or (_top_folder(around, places) if inner and around else package)
     return place.split("/")[0]
@@ -75,7 +79,7 @@ def _top_folder(package: str, places: dict[str, str]) -> str:
 @pytest.mark.parametrize(
     "path", [".env", ".venv/bin/python", ".catwalk/secrets.env", ".git/config", "data/FashionMNIST/raw/x", "sbom.json"]
 )
-def test_secrets_data_and_what_was_built_here_stay_out(path: str) -> None:
+def test_secrets_data_and_local_builds_stay_out(path: str) -> None:
     lines = (PROJECT / ".dockerignore").read_text().splitlines()
     kept_out = False
     for line in (line for line in lines if line and not line.startswith("#")):
@@ -85,7 +89,7 @@ def test_secrets_data_and_what_was_built_here_stay_out(path: str) -> None:
     assert kept_out
 
 
-def test_no_secret_and_nothing_from_elsewhere_is_written_in() -> None:
+def test_no_secret_and_nothing_from_elsewhere_is_hard_coded() -> None:
     text = "\n".join(LINES)
     assert not re.search(r"(PASSWORD|SECRET|TOKEN|KEY)\w*=", text)
     assert not _of("ADD")
@@ -102,7 +106,9 @@ def test_the_shell_stops_at_the_first_error() -> None:
 
 @pytest.mark.parametrize(("backend", "seen"), [("cpu", "cpu"), ("cu130", "cu130"), ("pypi", "unset")])
 def test_every_torch_that_is_offered_can_be_built(tmp_path: Path, backend: str, seen: str) -> None:
-    """Each RUN of the build stage, up to what it installs, with a uv that only tells and checks how it was asked."""
+    """Runs each RUN of the build stage, up to what it installs, with a uv that only records and checks its
+    arguments.
+    """
     programs = tmp_path / "bin"
     programs.mkdir()
     real = Path(sys.executable).parent / "uv"
@@ -124,23 +130,23 @@ echo "${{UV_TORCH_BACKEND-unset}}" >> {tmp_path}/seen
                 ["sh", "-c", command], env=environment, cwd=PROJECT, capture_output=True, text=True, check=False
             )
             assert done.returncode == 0, done.stderr
-    # The packages with torch are the second thing that uv is asked for.
+    # The packages with torch are the second thing that uv installs.
     assert (tmp_path / "seen").read_text().split()[1] == seen
 
 
-def test_what_changes_with_each_commit_comes_last() -> None:
-    """Layers after it are copied, exported and pushed anew each time; that of the packages has gigabytes."""
+def test_layers_that_change_with_each_commit_come_last() -> None:
+    """Each build copies, exports and pushes the layers after it again; the layer of the packages has gigabytes."""
     named = next(index for index, line in enumerate(LINES) if line.startswith("ARG GIT_COMMIT"))
     assert {line.split()[0] for line in LINES[named:]} <= {"ARG", "ENV", "LABEL", "CMD"}
 
 
-def test_what_is_copied_in_can_be_read_by_the_user_of_the_container() -> None:
+def test_the_user_of_the_container_can_read_the_copied_files() -> None:
     copied = max(index for index, line in enumerate(LINES) if line.startswith("COPY") and "--from" not in line)
     run = next(line for line in LINES[copied:] if line.startswith("RUN"))
     assert run.rstrip().endswith("chmod -R a+rX /opt/catwalk")
 
 
-def test_what_cuda_needs_is_left_to_torch() -> None:
+def test_packages_for_cuda_are_left_to_torch() -> None:
     expression = re.search(r"sed -E '(.*?)'", "\n".join(LINES))
     assert expression is not None
     done = subprocess.run(

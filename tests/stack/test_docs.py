@@ -36,24 +36,24 @@ SOURCES = ("catwalk", "dags", "ml", "monitoring", "stack")
 _PARSER = MarkdownIt("commonmark").enable("table")
 _PATH = re.compile(r"[\w.-]+(/[\w.*-]+)*/?")
 _SHELL = ("", "sh", "text")
-"""Languages of code blocks that hold commands."""
+"""Languages of code blocks that contain commands."""
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """All tokens of a page, those within paragraphs included."""
+    """Yields all tokens of a page, including those within paragraphs."""
     for token in _PARSER.parse(text):
         yield token
         yield from token.children or ()
 
 
 def links(text: str) -> Iterator[str]:
-    """Where links and pictures lead, within the repository."""
+    """Returns the targets of links and pictures within the repository."""
     found = (token.attrGet("href") or token.attrGet("src") for token in tokens(text))
     return (str(target) for target in found if target and not re.match(r"[a-z]+:", str(target)))
 
 
 def anchors(text: str) -> set[str]:
-    """A page's headings as GitHub makes anchors of them."""
+    """Returns a page's headings as GitHub makes anchors of them."""
     found = list(tokens(text))
     headings = [after.content for token, after in pairwise(found) if token.type == "heading_open"]
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -64,7 +64,7 @@ def inline_code(text: str) -> list[str]:
 
 
 def commands(text: str) -> str:
-    """Everything that a page tells people to type."""
+    """Returns everything that a page tells people to type."""
     blocks = [token.content for token in tokens(text) if token.type == "fence" and token.info in _SHELL]
     return "\n".join(inline_code(text) + blocks)
 
@@ -80,7 +80,7 @@ def _leads_somewhere(link: str, text: str, folder: Path) -> bool:
 
 
 def missing_files(text: str, folder: Path) -> list[str]:
-    """Paths that look like the repository's, and are not there. Names in capitals stand for any."""
+    """Returns paths that look like the repository's, and don't exist. Names in capitals stand for any."""
     paths = [code for code in inline_code(text) if _PATH.fullmatch(code) and _is_ours(code)]
     return [path for path in paths if not any(_exists(root, path) for root in (PROJECT, folder))]
 
@@ -109,7 +109,7 @@ def variables(text: str) -> set[str]:
 
 
 def variables_of_sources() -> set[str]:
-    """Every variable that programs, containers and Grafana know."""
+    """Returns every variable that programs, containers and Grafana know."""
     files = [file for folder in SOURCES for file in (PROJECT / folder).rglob("*.py")]
     texts = [file.read_text() for file in (*files, PROJECT / "docker-compose.yaml", PROJECT / ".env.example")]
     return set().union(*map(variables, texts)) | {port_variable(part) for part in PORTS}
@@ -137,7 +137,7 @@ _COUNT = re.compile(
 
 
 def wrong_counts(text: str, _: Path) -> list[str]:
-    """Where a page says that the tree has so many of something, and it has more or fewer."""
+    """Returns where a page states a number of something that differs from the tree's."""
     return [found[0] for found in _COUNT.finditer(text) if _number(found[1]) != COUNTED[found[2].lower()]]
 
 
@@ -180,11 +180,11 @@ def test_a_wrong_name_is_found(check: Check, planted: str, found: str) -> None:
     assert check(planted, DOCS) == [found]
 
 
-def test_the_readme_can_be_read_in_one_sitting() -> None:
+def test_the_readme_is_short_enough_to_read_in_one_sitting() -> None:
     assert len((PROJECT / "README.md").read_text().splitlines()) <= README_LINES
 
 
-def test_every_page_says_first_what_it_answers_and_is_in_the_index() -> None:
+def test_every_page_begins_with_the_question_that_it_answers_and_is_in_the_index() -> None:
     pages = sorted(page.name for page in DOCS.glob("*.md"))
     for name in set(pages) - set(GENERATED):
         assert re.match(r"# [^\n]+\n\nThis page answers: \*[^*]+\?\*\n", (DOCS / name).read_text()), name
@@ -210,7 +210,7 @@ EXCERPTS = ("catwalk/telemetry/*.py", "catwalk/telemetry/*.yaml", "prometheus/ru
 
 
 @pytest.mark.parametrize("name", ["architecture.md", "models.md"])
-def test_excerpts_are_those_of_the_files(name: str) -> None:
+def test_excerpts_match_the_files(name: str) -> None:
     texts = [" ".join(file.read_text().split()) for pattern in EXCERPTS for file in PROJECT.glob(pattern)]
     blocks = [token.content for token in tokens((DOCS / name).read_text()) if token.info in ("yaml", "python")]
     assert blocks
@@ -218,7 +218,7 @@ def test_excerpts_are_those_of_the_files(name: str) -> None:
         assert any(" ".join(block.split()) in text for text in texts), block
 
 
-def test_the_order_of_imports_is_the_contracts() -> None:
+def test_the_order_of_imports_is_that_of_the_contracts() -> None:
     contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     [layers] = (contract["layers"] for contract in contracts if contract.get("containers") == ["catwalk"])
     held = [set(layer.split(" | ")) for layer in layers]
@@ -227,5 +227,5 @@ def test_the_order_of_imports_is_the_contracts() -> None:
     assert [{"__main__"}, *said] == held
 
 
-def test_the_query_that_is_followed_is_the_panels() -> None:
+def test_the_query_that_the_page_follows_is_the_panels() -> None:
     assert LOSS_CURVES in ARCHITECTURE.read_text()

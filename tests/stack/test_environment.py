@@ -1,4 +1,4 @@
-"""What the processes of a stack are told."""
+"""The environment of a stack's processes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_callers_airflow_and_aws_settings_stay_out(tmp_path: Path, monkeypat
 
 
 def test_a_socks_proxy_stays_out_and_other_proxies_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Airflow's HTTP client fails at the sight of a SOCKS proxy, even where it has no use for it."""
+    """Airflow's HTTP client fails if it sees a SOCKS proxy, even if it doesn't need it."""
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
     monkeypatch.setenv("https_proxy", "http://proxy.corp:3128")
     environment = process_environment(Settings(tmp_path))
@@ -55,7 +55,7 @@ def test_a_socks_proxy_stays_out_and_other_proxies_stay(tmp_path: Path, monkeypa
     assert environment["https_proxy"] == "http://proxy.corp:3128"
 
 
-def test_this_machine_and_parts_elsewhere_are_asked_without_a_proxy(
+def test_this_machine_and_parts_elsewhere_are_reached_without_a_proxy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "git.corp")
@@ -73,13 +73,13 @@ def test_the_region_is_the_servers_too(tmp_path: Path) -> None:
     assert (environment["AWS_REGION"], environment["VGW_REGION"]) == ("eu-central-1", "eu-central-1")
 
 
-def test_a_home_s_own_settings_win(tmp_path: Path) -> None:
+def test_the_settings_of_a_home_win(tmp_path: Path) -> None:
     (tmp_path / "local.env").write_text("CATWALK_TASK_RETRIES=9\nAIRFLOW__CORE__PARALLELISM=2\n")
     environment = client_environment(Settings(tmp_path))
     assert (environment["CATWALK_TASK_RETRIES"], environment["AIRFLOW__CORE__PARALLELISM"]) == ("9", "2")
 
 
-def test_what_is_empty_there_is_unset_but_where_empty_says_something(
+def test_an_empty_value_there_is_unset_unless_empty_has_a_meaning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CATWALK_GRAFANA_URL", "")
@@ -92,12 +92,12 @@ def test_what_is_empty_there_is_unset_but_where_empty_says_something(
     assert environment["CATWALK_STATSD"] == "", "telemetry is off"
 
 
-def test_an_empty_password_leaves_grafana_no_default(tmp_path: Path) -> None:
+def test_an_empty_password_does_not_give_grafana_its_default(tmp_path: Path) -> None:
     (tmp_path / "local.env").write_text("CATWALK_GRAFANA_PASSWORD=\nGF_SECURITY_ADMIN_PASSWORD=\n")
     assert len(own_environment(Settings(tmp_path), "grafana")["GF_SECURITY_ADMIN_PASSWORD"]) >= 18
 
 
-def test_folders_that_are_named_relatively_are_the_callers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_folders_are_relative_to_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CATWALK_DATASET_ROOT", "mine")
     assert client_environment(Settings(tmp_path))["CATWALK_DATASET_ROOT"] == str(tmp_path / "mine")
@@ -111,7 +111,7 @@ def test_files_with_secrets_are_private(tmp_path: Path) -> None:
 
 
 def test_no_folder_of_a_first_start_outlives_a_home_that_is_moved(tmp_path: Path) -> None:
-    """Airflow's configuration, which it writes by itself, names folders by their absolute paths."""
+    """Airflow's configuration, which Airflow writes itself, contains absolute paths of folders."""
     home = tmp_path / "airflow"
     subprocess.run(
         [str(PROJECT / ".venv" / "bin" / "airflow"), "config", "get-value", "core", "executor"],

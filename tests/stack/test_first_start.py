@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
-def test_creates_what_is_missing_and_leaves_what_is_there(
+def test_it_creates_what_is_missing_and_keeps_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, region: str
 ) -> None:
     server = S3Server(tmp_path)
@@ -36,7 +36,7 @@ def test_creates_what_is_missing_and_leaves_what_is_there(
         server.stop()
 
 
-def test_says_what_to_do_when_s3_is_away_or_refuses(
+def test_it_says_what_to_do_if_s3_is_down_or_refuses(
     s3_store: Store, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
@@ -47,7 +47,7 @@ def test_says_what_to_do_when_s3_is_away_or_refuses(
         first_start.create_bucket(s3_store.bucket)
 
 
-def test_names_the_variable_that_is_missing(
+def test_it_names_the_missing_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("CATWALK_STORE", raising=False)
@@ -55,7 +55,7 @@ def test_names_the_variable_that_is_missing(
     assert capsys.readouterr().err == "stack: CATWALK_STORE is not set\n"
 
 
-def test_refuses_retries_that_make_no_sense_before_it_does_anything(
+def test_it_refuses_invalid_retries_before_it_does_anything(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CATWALK_TASK_RETRIES", "many")
@@ -63,7 +63,7 @@ def test_refuses_retries_that_make_no_sense_before_it_does_anything(
     assert capsys.readouterr().err.startswith("stack: CATWALK_TASK_RETRIES must be a whole number from 0 to 100")
 
 
-def test_a_folder_is_made_by_the_first_run(
+def test_the_first_run_creates_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     users = tmp_path / "users.json"

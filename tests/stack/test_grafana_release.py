@@ -1,4 +1,4 @@
-"""`make up` gets Grafana whole from a mirror, or says in one line why not, and leaves nothing."""
+"""`make up` gets Grafana complete from a mirror, or says in one line why it can't, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.servers import free_port
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """In place of `.tools`; no Grafana is on the PATH."""
+    """A folder in place of `.tools`; no Grafana is on the PATH."""
     folder = tmp_path / "tools"
     monkeypatch.setattr(grafana, "FETCHED", folder / f"grafana-{grafana.VERSION}")
     folders = [path for path in os.environ["PATH"].split(os.pathsep) if not (Path(path) / "grafana").exists()]
@@ -34,21 +34,21 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    """Has a Grafana that runs here."""
+    """A mirror with a Grafana that runs here."""
     with serving(Mirror(stand_in(tmp_path / "packed"))) as found:
         monkeypatch.setenv("CATWALK_GRAFANA_RELEASES", f"{found.url}/")
         yield found
 
 
 def provide(home: Path) -> list[str]:
-    """What was said."""
+    """What was printed."""
     lines: list[str] = []
     grafana_release.provide(Settings(home), lines.append)
     return lines
 
 
 def left(tools: Path) -> list[str]:
-    """What is there, but for the lock."""
+    """Returns the files, except the lock."""
     return sorted(path.name for path in tools.iterdir() if not path.name.endswith(".lock")) if tools.exists() else []
 
 
@@ -82,7 +82,7 @@ def half(handler: BaseHTTPRequestHandler, content: bytes) -> None:
 
 
 def assert_nothing_but(tools: Path, home: Path, why: str) -> None:
-    """One line on what is wrong, and nothing is there."""
+    """Checks that one line says what is wrong, and that there are no files."""
     line = provide(home)[-1]
     assert line.startswith(f"no dashboards: no Grafana from {os.environ['CATWALK_GRAFANA_RELEASES'].rstrip('/')} (")
     assert why in line
@@ -119,7 +119,7 @@ def test_an_archive_writes_nowhere_else(tools: Path, mirror: Mirror, tmp_path: P
     before = {path for path in tmp_path.rglob("*") if tools not in path.parents}
     line = provide(tmp_path)[-1]
     found = grafana.find()
-    # A path from the root is taken as one within; one that leads out is refused.
+    # An absolute path is taken as a relative one; a path that leads outside is refused.
     assert found if name.startswith("/") else line.startswith("no dashboards")
     assert not Path("/tmp/catwalk-evil").exists()
     assert {path for path in tmp_path.rglob("*") if tools not in path.parents} - {tools} == before
@@ -138,7 +138,7 @@ def test_an_archive_without_a_grafana_that_runs_is_refused(tools: Path, mirror: 
     assert_nothing_but(tools, tmp_path, "Exec format error")
 
 
-def test_who_does_not_answer_is_not_waited_for(
+def test_a_mirror_that_does_not_answer_is_given_up(
     tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: Mirror
 ) -> None:
     monkeypatch.setattr(grafana_release, "ANSWER_SECONDS", 0.5)
@@ -148,7 +148,7 @@ def test_who_does_not_answer_is_not_waited_for(
     assert_nothing_but(tools, tmp_path, "Connection refused")
 
 
-def test_a_download_that_stalls_or_lasts_is_given_up(
+def test_a_download_that_stalls_or_takes_too_long_is_given_up(
     tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: Mirror
 ) -> None:
     def stalls(handler: BaseHTTPRequestHandler, content: bytes) -> None:
@@ -166,7 +166,7 @@ def test_a_download_that_stalls_or_lasts_is_given_up(
 
 @contextmanager
 def no_file_above(size: int) -> Iterator[None]:
-    """Writing more fails, as it does on a disk that is full."""
+    """Makes larger writes fail, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -185,7 +185,7 @@ def test_a_disk_that_is_full_is_one_line_too(tools: Path, mirror: Mirror, tmp_pa
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )  # a file between its opening and its block
-def test_one_that_is_interrupted_leaves_nothing_and_the_next_begins_anew(
+def test_an_interrupted_download_leaves_nothing_and_the_next_starts_from_scratch(
     tools: Path, mirror: Mirror, tmp_path: Path
 ) -> None:
     def interrupted(handler: BaseHTTPRequestHandler, content: bytes) -> None:
@@ -197,7 +197,7 @@ def test_one_that_is_interrupted_leaves_nothing_and_the_next_begins_anew(
     right, mirror.body = mirror.body, interrupted
     before = signal.signal(
         signal.SIGINT, signal.default_int_handler
-    )  # what a shell starts in the background ignores it
+    )  # a process that a shell starts in the background ignores it
     try:
         with pytest.raises(KeyboardInterrupt):
             provide(tmp_path)
@@ -212,9 +212,7 @@ def test_one_that_is_interrupted_leaves_nothing_and_the_next_begins_anew(
     assert left(tools) == [f"grafana-{grafana.VERSION}"]
 
 
-def test_where_it_comes_from_is_a_setting(
-    tools: Path, mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_source_is_a_setting(tools: Path, mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_GRAFANA_RELEASES", "off")
     assert provide(tmp_path) == [grafana.MISSING]
     assert mirror.asked == []
@@ -228,7 +226,7 @@ def test_where_it_comes_from_is_a_setting(
     assert grafana.releases(Settings(tmp_path / "other")) == "https://dl.grafana.com/oss/release"
 
 
-def test_another_machine_has_no_release(
+def test_other_machines_have_no_release(
     tools: Path, mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: "s390x")

@@ -1,4 +1,4 @@
-"""A statsd_exporter that lives and does not answer is started again."""
+"""A statsd_exporter that is alive but does not answer is restarted."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def send(port: int, line: bytes) -> None:
 
 
 @pytest.mark.parametrize("line", [BREAKING, ENDING])
-def test_one_line_takes_statsd_exporter_away_for_a_moment_only(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_line_stops_statsd_exporter_only_for_a_moment(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GUARD_SECONDS", "0.5")
     with running_stack(["statsd_exporter"]) as stack:
         before, page = stack.process("statsd_exporter"), stack.settings.url("statsd_exporter") + "/metrics"
         send(stack.settings.ports["statsd"], line)
-        wait_until(lambda: not before.is_running(), "it is ended, by itself or by its guard")
-        wait_until(lambda: get(page) is not None, "it is started again")
+        wait_until(lambda: not before.is_running(), "it ends, by itself or by its guard")
+        wait_until(lambda: get(page) is not None, "it is restarted")
         assert stack.process("statsd_exporter").pid != before.pid
 
 
-def test_a_broken_statsd_exporter_counts_as_ill(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_statsd_exporter_counts_as_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GUARD_SECONDS", "3600")
     with running_stack(["statsd_exporter"]) as stack:
         show = [sys.executable, "-m", "stack", "status"]
@@ -51,7 +51,7 @@ def test_a_broken_statsd_exporter_counts_as_ill(monkeypatch: pytest.MonkeyPatch)
         send(stack.settings.ports["statsd"], BREAKING)
         page = stack.settings.url("statsd_exporter") + "/metrics"
         wait_until(lambda: get(page) is None)
-        assert get(stack.settings.url("statsd_exporter") + "/-/healthy") is not None, "or this shows nothing"
+        assert get(stack.settings.url("statsd_exporter") + "/-/healthy") is not None, "otherwise this shows nothing"
         done = subprocess.run(show, env=stack.environment, cwd=PROJECT, check=False, capture_output=True, text=True)
         assert done.returncode == 1
         assert "not healthy" in done.stdout
@@ -66,7 +66,7 @@ def test_a_broken_statsd_exporter_counts_as_ill(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def guarded() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A statsd_exporter behind its guard with a check that fails at once where a file is missing."""
+    """A statsd_exporter behind its guard with a check that fails at once if a file is missing."""
     statsd, web = free_port(), free_port()
     command = [str(tool("statsd_exporter")), f"--web.listen-address={HOST}:{web}", f"--statsd.mapping-config={MAPPING}"]
     command += [f"--statsd.listen-udp={HOST}:{statsd}", f"--statsd.listen-tcp={HOST}:{statsd}"]
@@ -82,7 +82,7 @@ def guarded() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     process.wait()
 
 
-def test_statsd_exporter_takes_the_guards_place_and_lives_while_it_answers(
+def test_statsd_exporter_replaces_the_guard_process_and_runs_while_it_answers(
     guarded: tuple[subprocess.Popen[bytes], int],
 ) -> None:
     process, statsd = guarded
@@ -95,8 +95,8 @@ def test_statsd_exporter_takes_the_guards_place_and_lives_while_it_answers(
     )
     assert process.poll() is None, "six checks and more"
     send(statsd, BREAKING)
-    assert process.wait(60) == 0, "asked to end, it ended in order"
-    wait_until(lambda: not Path(f"/proc/{guard}").exists(), "the guard goes with it")
+    assert process.wait(60) == 0, "after the request to end, it exited normally"
+    wait_until(lambda: not Path(f"/proc/{guard}").exists(), "the guard exits with it")
 
 
 OWN = [
@@ -118,7 +118,7 @@ MAPPED = [
 
 @pytest.mark.parametrize("name", OWN + MAPPED)
 def test_no_name_breaks_statsd_exporter(name: str) -> None:
-    """What would become a second family of a name, its own metrics' among them, with another help text."""
+    """Each name would become a second family with the same name, also of its own metrics, with another help text."""
     exporter = StatsdExporter()
     known = [b"airflow.ti.start,dag_id=a:1|c", b"ml.epoch.loss,run_id=a:1|g", b"airflow.task.duration,dag_id=a:1|ms"]
     try:

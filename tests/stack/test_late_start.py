@@ -1,4 +1,4 @@
-"""A part that starts late gets what one that starts first gets: added, changed, or dead and started again."""
+"""A part that starts late gets the same as one that starts first: added, changed, or crashed and restarted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def running() -> Iterator[RunningStack]:
-    """A stack that has not been started, and is down in the end. Its home has an awkward name."""
+    """A stack that has not been started, and is down at the end. Its home has an awkward name."""
     home = Path(tempfile.mkdtemp(prefix="catwalk-test 1; é "))
     settings = Settings(home, free_ports(), "1s")
     yield RunningStack(settings)
@@ -48,7 +48,9 @@ def running() -> Iterator[RunningStack]:
 
 @pytest.fixture
 def grafana(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with Grafana's program, the machine's own if it has one; as long as it isn't on the PATH, none is."""
+    """A folder with Grafana's program, the machine's own if it has one; Grafana runs only while the folder is on the
+    PATH.
+    """
     real = grafana_settings.find()
     monkeypatch.setattr(grafana_settings, "FETCHED", tmp_path / "fetched")
     folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if not (Path(folder) / "grafana").exists()]
@@ -61,14 +63,14 @@ def quiet(line: str) -> None:
 
 
 def up(running: RunningStack, names: list[str]) -> list[str]:
-    """Starts parts; returns what was said."""
+    """Starts parts; returns what was printed."""
     lines: list[str] = []
     control.up(running.settings, names, say=lines.append)
     return lines
 
 
 def ask_grafana(settings: Settings, user: str = "", password: str = "") -> int:
-    """The status of a page that is not for strangers."""
+    """The status of a page that needs a password."""
     login = base64.b64encode(f"{user}:{password}".encode()).decode()
     with closing(http.client.HTTPConnection(HOST, settings.ports["grafana"], timeout=60)) as connection:
         connection.request("GET", "/api/search", headers={"Authorization": f"Basic {login}"} if user else {})
@@ -76,7 +78,9 @@ def ask_grafana(settings: Settings, user: str = "", password: str = "") -> int:
 
 
 def assert_guarded(running: RunningStack, names: list[str]) -> None:
-    """Its parts listen where they are meant to and nowhere else, and Grafana knows no stranger and no default."""
+    """Checks that its parts listen only where they should, and that Grafana accepts no stranger and no default
+    password.
+    """
     settings = running.settings
     wanted = listening.expected(settings, names)
     wait_until(lambda: listening.found(settings) >= wanted, "all parts listen")
@@ -89,7 +93,7 @@ def assert_guarded(running: RunningStack, names: list[str]) -> None:
     assert ask_grafana(settings, "admin", secrets["CATWALK_GRAFANA_PASSWORD"]) == 200
 
 
-def test_a_grafana_that_comes_onto_the_path_later_is_as_guarded_as_one_that_was_there(
+def test_a_grafana_that_is_added_to_the_path_later_is_as_protected(
     running: RunningStack, grafana: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GF_AUTH_ANONYMOUS_ENABLED", "true")  # the caller's, for another Grafana
@@ -109,7 +113,7 @@ def test_a_grafana_that_comes_onto_the_path_later_is_as_guarded_as_one_that_was_
     assert_guarded(running, ["statsd_exporter", "grafana"])
 
 
-def test_a_grafana_that_was_downloaded_is_as_guarded(
+def test_a_downloaded_grafana_is_as_protected(
     running: RunningStack, grafana: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GF_SERVER_HTTP_ADDR", "0.0.0.0")  # the caller's, for another Grafana
@@ -130,7 +134,7 @@ def test_a_grafana_that_was_downloaded_is_as_guarded(
 def test_a_home_that_a_server_would_misread_is_refused_before_anything_starts(
     home: str, part: str, tmp_path: Path, grafana: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite stops at a `#`, so that all such homes share one database of Grafana's, with one's passwords."""
+    """SQLite stops at a `#`, so all such homes would share one Grafana database, with the first one's passwords."""
     settings = Settings(tmp_path / home, free_ports(), "1s")
     monkeypatch.setenv("PATH", f"{grafana}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(StackError, match=rf"{part} can't work in a folder with '[#%\[]' in its name"):
@@ -142,7 +146,7 @@ def test_a_home_that_a_server_would_misread_is_refused_before_anything_starts(
         control.down(settings, say=quiet)
 
 
-def test_what_does_not_become_healthy_is_stopped_again_and_what_ran_runs_on(
+def test_a_part_that_does_not_become_healthy_is_stopped_and_others_keep_running(
     running: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up(running, ["statsd_exporter"])
@@ -158,8 +162,8 @@ def test_what_does_not_become_healthy_is_stopped_again_and_what_ran_runs_on(
     assert listening.found(running.settings) == listening.expected(running.settings, ["statsd_exporter"])
 
 
-def test_only_what_a_changed_setting_concerns_starts_again(running: RunningStack) -> None:
-    """A token for Grafana exists only once Grafana runs, and nobody but the courier reads it."""
+def test_only_parts_that_read_a_changed_setting_are_restarted(running: RunningStack) -> None:
+    """A token for Grafana exists only once Grafana runs, and only the courier reads it."""
     up(running, SERVICES)
     before = running.supervisor.processes()
     (running.settings.home / "local.env").write_text("export CATWALK_GRAFANA_TOKEN = 'from Grafana' # new\n")
@@ -185,18 +189,18 @@ def test_only_what_a_changed_setting_concerns_starts_again(running: RunningStack
 
 
 def run_as_before(running: RunningStack, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Starts the exporter as the release before did, which called it registry; returns its process id."""
+    """Starts the exporter as the previous release did, which called it registry; returns its process id."""
     exporter = parts(running.settings)["exporter"]
     reads = stack_environment._reads
     with monkeypatch.context() as patch:
         patch.setattr(stack_environment, "_reads", lambda part, name: reads(part.replace("registry", "exporter"), name))
         running.supervisor.reconfigure([replace(exporter, name="registry")])
     running.supervisor.start("registry")
-    wait_until(exporter.healthy, "it answers under its name of before")
+    wait_until(exporter.healthy, "it answers under its former name")
     return running.supervisor.processes()["registry"]
 
 
-def test_a_part_of_the_release_before_is_taken_over_under_its_name_of_now(
+def test_a_part_of_the_previous_release_is_taken_over_under_its_current_name(
     running: RunningStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = running.settings
@@ -212,11 +216,11 @@ def test_a_part_of_the_release_before_is_taken_over_under_its_name_of_now(
     assert {name for name in after if after[name] == before.get(name)} == {"s3", "statsd_exporter"}
     assert set(running.supervisor.states()) == {"s3", "statsd_exporter", "exporter"}
     assert [path.name for path in settings.logs.glob("registry*")] == []
-    assert (settings.logs / "exporter.log").read_text().count("listens at") == 2, "its log goes on"
+    assert (settings.logs / "exporter.log").read_text().count("listens at") == 2, "its log is still in use"
     assert not list((settings.home / "parts").glob("registry*"))
 
 
-def test_what_runs_under_a_name_of_before_is_stopped_too(
+def test_a_part_that_runs_under_a_former_name_is_stopped_too(
     running: RunningStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up(running, ["s3"])
@@ -225,7 +229,7 @@ def test_what_runs_under_a_name_of_before_is_stopped_too(
     assert not processes(running.settings)
 
 
-def test_a_new_port_and_a_new_password_hold_after_the_next_up(running: RunningStack) -> None:
+def test_a_new_port_and_a_new_password_take_effect_with_the_next_up(running: RunningStack) -> None:
     names = ["statsd_exporter", "prometheus", "alertmanager", "courier"]
     up(running, names)
     old = running.settings
@@ -238,10 +242,10 @@ def test_a_new_port_and_a_new_password_hold_after_the_next_up(running: RunningSt
     assert monitoring_password(moved.settings) == "tomorrow"
     assert listening.found(moved.settings) == listening.expected(moved.settings, names)
     heard = 'catwalk_courier_deadman_state{state="well"} == 1'
-    wait_until(lambda: moved.query(heard), "Prometheus, Alertmanager and the courier find and believe each other")
+    wait_until(lambda: moved.query(heard), "Prometheus, Alertmanager and the courier reach and authenticate each other")
 
 
-def test_a_setting_that_makes_no_sense_is_refused_before_anything_changes(running: RunningStack) -> None:
+def test_an_invalid_setting_is_refused_before_anything_changes(running: RunningStack) -> None:
     up(running, ["statsd_exporter", "courier"])
     home = running.settings.home
     before = running.supervisor.processes(), (home / "environment").read_text()

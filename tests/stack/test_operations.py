@@ -1,6 +1,6 @@
-"""What docs/operations.md tells people to type, typed: backup, loss, restore, new secrets, S3 elsewhere.
+"""The commands of docs/operations.md, executed: backup, loss, restore, new secrets, S3 elsewhere.
 
-The commands run as they stand on the page, in a folder that looks like the project's, with a stack in its `.catwalk`.
+They run exactly as on the page, in a folder that looks like the project's, with a stack in its `.catwalk`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ esac
 
 @dataclass(frozen=True)
 class Site:
-    """A folder in which the page's commands are typed."""
+    """A folder in which the page's commands run."""
 
     folder: Path
     settings: Settings
@@ -64,7 +64,7 @@ class Site:
         return RunningStack(self.settings)
 
     def type(self, script: str, **variables: str) -> str:
-        """Runs a block of the page; returns what it printed."""
+        """Runs a block of the page; returns its output."""
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CATWALK_"))},
             "PATH": f"{self.folder / 'bin'}{os.pathsep}{PROJECT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
@@ -100,7 +100,7 @@ def site_of(folder: Path, names: list[str]) -> Site:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    """Everything but Airflow, running."""
+    """Everything except Airflow, running."""
     folder = Path(tempfile.mkdtemp(prefix="catwalk-test-"))
     site = site_of(folder, SERVICES)
     try:
@@ -113,7 +113,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def run(site: Site) -> Run:
-    """A run that was promoted, with all its points in Prometheus."""
+    """A promoted run, with all its points in Prometheus."""
     with site.stack.as_environment():
         run = small_run(site.stack)
         assert_all_stored(site.stack, run)
@@ -122,12 +122,12 @@ def run(site: Site) -> Run:
 
 
 def facts(site: Site) -> tuple[Any, str]:
-    """What people see of the ledger: every run, and the champion's sha256, verified."""
+    """Returns what users see in the ledger: every run, and the verified sha256 of the champion."""
     listed = json.loads(site.type("catwalk runs --json"))
     return listed, str(json.loads(site.type("catwalk fetch --force --json"))["sha256"])
 
 
-def test_commands_that_ask_with_the_password(site: Site) -> None:
+def test_commands_that_use_the_password(site: Site) -> None:
     [block] = blocks("Who gets in", "sh")
     wait_until(lambda: site.stack.query("count(up) == 5"), "every target is known")
     printed = site.type(block)
@@ -136,7 +136,7 @@ def test_commands_that_ask_with_the_password(site: Site) -> None:
     assert "Alertname" in printed
 
 
-def test_what_was_archived_comes_back_whole(site: Site, run: Run) -> None:
+def test_an_archive_restores_everything(site: Site, run: Run) -> None:
     archive, restore = blocks("Back up and restore natively", "sh")
     before = facts(site)
     notifications = told(site.settings.url("courier"), 1_000)["notifications"]
@@ -157,13 +157,13 @@ def test_what_was_archived_comes_back_whole(site: Site, run: Run) -> None:
     assert {(entry["fingerprint"], entry["status"]) for entry in notifications} <= kept
 
 
-def test_copies_made_while_it_runs_are_sound(site: Site, run: Run) -> None:
+def test_copies_made_while_it_runs_are_consistent(site: Site, run: Run) -> None:
     *_, databases, blocks_of_prometheus = blocks("Back up while it runs", "sh")
-    wait_until(lambda: told(site.settings.url("courier"), 10)["notifications"], "something was told")
+    wait_until(lambda: told(site.settings.url("courier"), 10)["notifications"], "something to notify")
     old = run.run_id
     with site.stack.as_environment():
         data = site.settings.home / "prometheus" / "data"
-        site.type(f"catwalk replay {old} --out {data}")  # a block, before two hours have passed
+        site.type(f"catwalk replay {old} --out {data}")  # writes a block before two hours have passed
     site.type(databases)
     site.type(blocks_of_prometheus)
     copied = sqlite3.connect(site.folder / "backup" / "courier.db")
@@ -220,7 +220,7 @@ def test_prometheus_comes_back_from_the_ledger_and_new_secrets_hold(site: Site, 
     ).client("s3", endpoint_url=site.settings.url("s3"))
     with pytest.raises(client.exceptions.ClientError):
         client.list_objects_v2(Bucket="catwalk")
-    assert facts(site) == before, "objects that the old keys have written are there"
+    assert facts(site) == before, "objects that were written with the old keys are there"
     with site.stack.as_environment():
         restored = site.stack.ledger.run(run.run_id)  # read with the new keys
         assert assert_all_stored(site.stack, restored) == len(run_points(restored))
@@ -231,7 +231,7 @@ def test_prometheus_comes_back_from_the_ledger_and_new_secrets_hold(site: Site, 
         )
 
 
-def test_a_password_that_changes_while_it_runs_holds_from_the_next_up(site: Site) -> None:
+def test_a_password_that_changes_while_it_runs_takes_effect_with_the_next_up(site: Site) -> None:
     """`make up` on a running stack must not lock out what runs."""
     path = site.settings.home / "secrets.env"
     kept = env_file.read(path)
@@ -246,7 +246,7 @@ def test_a_password_that_changes_while_it_runs_holds_from_the_next_up(site: Site
         control.up(site.settings, SERVICES, say=lambda line: None)
 
 
-def test_an_s3_elsewhere_takes_the_ledger(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_an_s3_elsewhere_holds_the_ledger(tmp_path_factory: pytest.TempPathFactory) -> None:
     [block] = blocks("S3 at AWS, or elsewhere", "sh")
     elsewhere = S3Server(tmp_path_factory.mktemp("elsewhere"))
     elsewhere.start()

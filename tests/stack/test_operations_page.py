@@ -1,4 +1,4 @@
-"""Snippets of the operations page are what the parts take. No server is needed."""
+"""The parts accept the snippets of the operations page. No server is needed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def promtool(*arguments: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Prometheus' configuration as it lies where it is used."""
+    """Prometheus' configuration, in its folder."""
     shutil.copytree(PROJECT / "prometheus" / "rules", tmp_path / "rules")
     (tmp_path / "targets").mkdir()
     for name in ("statsd_exporter", "exporter", "courier", "alertmanager", "prometheus"):
@@ -40,7 +40,7 @@ def committed() -> dict[str, Any]:
     return dict(yaml.safe_load((PROJECT / "prometheus" / "prometheus.yml").read_text()))
 
 
-def test_prometheus_takes_the_committed_configuration_with_a_store_to_write_to(folder: Path) -> None:
+def test_prometheus_accepts_the_committed_configuration_with_a_remote_store(folder: Path) -> None:
     [snippet] = blocks("Metrics to a long-term store", "yaml")
     path = folder / "prometheus.yml"
     path.write_text((PROJECT / "prometheus" / "prometheus.yml").read_text() + snippet)

@@ -15,7 +15,7 @@ from stack.settings import StackError
 NONE = np.zeros((0, 28, 28), dtype=np.uint8)
 
 
-def test_a_loop_that_can_t_start_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_that_cannot_start_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("CATWALK_STORE", "s3://another")
     nameless = Case("package.module:NAME", "", {}, {}, NONE, NONE, "nothing changes")

@@ -1,4 +1,4 @@
-"""What pyproject.toml says of the distribution fits the tree, the lock and what programs say of missing packages."""
+"""The distribution in pyproject.toml matches the tree, the lock, and what programs say about missing packages."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def test_the_lock_is_within_every_range(text: str) -> None:
     wanted = Requirement(text)
     pinned = re.findall(rf"^{wanted.name}==([^ ;]+)", (PROJECT / "requirements.txt").read_text(), re.MULTILINE)
     assert pinned and all(wanted.specifier.contains(version) for version in pinned)
-    assert not any(one.operator in ("==", "===") for one in wanted.specifier), "a library pins nobody's packages"
+    assert not any(one.operator in ("==", "===") for one in wanted.specifier), "a library pins no one's packages"
 
 
-def test_each_extra_brings_the_modules_that_it_is_named_for() -> None:
+def test_each_extra_installs_the_modules_that_it_is_named_for() -> None:
     distributions = packages_distributions()
     extras = METADATA["optional-dependencies"]
     assert METADATA["name"] == DISTRIBUTION
@@ -57,11 +57,13 @@ def test_each_extra_brings_the_modules_that_it_is_named_for() -> None:
         named = {Requirement(text).name for text in extras[extra]}
         for module in modules:
             bringing = [re.sub(r"[-_.]+", "-", name).lower() for name in distributions[module]]
-            assert any(name.startswith(tuple(named)) for name in bringing), "apache-airflow's own modules are in parts"
+            assert any(name.startswith(tuple(named)) for name in bringing), (
+                "apache-airflow's own modules are in several distributions"
+            )
         assert len(modules) == len(named)
 
 
-def test_a_missing_module_is_named_with_the_extra_of_who_wants_it() -> None:
+def test_a_missing_module_is_named_with_the_extra_that_installs_it() -> None:
     missing = ModuleNotFoundError("No module named 'prometheus_client.core'", name="prometheus_client.core")
     for extra in ("cli", "exporter", "courier"):
         line = f"prometheus_client is not installed; run pip install 'catwalk-mlops[{extra}]'"

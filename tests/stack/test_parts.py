@@ -20,8 +20,8 @@ from stack.settings import Settings
 
 
 @pytest.mark.parametrize("status", ["healthy", "unhealthy"])
-def test_airflows_api_server_is_ill_without_its_database(tmp_path: Path, status: str) -> None:
-    """Its health page answers 200 either way, and says which."""
+def test_airflows_api_server_is_unhealthy_without_its_database(tmp_path: Path, status: str) -> None:
+    """Its health page answers 200 either way, and its body tells the difference."""
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -39,10 +39,10 @@ def test_airflows_api_server_is_ill_without_its_database(tmp_path: Path, status:
         server.shutdown()
 
 
-def test_the_metadata_of_objects_stay_where_they_are_when_the_disk_is_full(
+def test_the_metadata_of_objects_stays_in_place_if_the_disk_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Elsewhere the server would look for them in vain, and each object would have lost its ETag."""
+    """Elsewhere, the server would not find it, and each object would have lost its ETag."""
 
     def full(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -59,9 +59,7 @@ def test_the_metadata_of_objects_stay_where_they_are_when_the_disk_is_full(
     assert "--sidecar" in parts(Settings(tmp_path / "another"))["s3"].command
 
 
-def test_a_model_s_server_is_a_part_once_somebody_names_the_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_models_server_is_a_part_once_you_name_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CATWALK_SERVE_MODEL", raising=False)
     settings = Settings(tmp_path)
     assert "serve" not in parts(settings)
@@ -71,7 +69,7 @@ def test_a_model_s_server_is_a_part_once_somebody_names_the_model(
     assert found.ports == ("serve", "serve_metrics")
 
 
-def test_a_model_s_server_has_the_time_to_end_that_it_may_take(tmp_path: Path) -> None:
+def test_a_models_server_gets_the_time_that_it_needs_to_end(tmp_path: Path) -> None:
     (tmp_path / "local.env").write_text("CATWALK_SERVE_MODEL=churn\n")
     settings = Settings(tmp_path)
     serve = parts(settings)["serve"]

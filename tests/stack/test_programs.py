@@ -1,4 +1,4 @@
-"""The script that starts a part: its environment to the letter, and nothing of anybody else's."""
+"""The script that starts a part: it passes its environment exactly, and nothing from any other part."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHOW = "import json, os; print(json.dumps([dict(os.environ), os.umask(0)]))"
 
 
 def started(settings: Settings, part: Part) -> tuple[dict[str, str], int]:
-    """Environment and umask of a part, as the supervisor would start it."""
+    """Returns the environment and umask of a part, as the supervisor would start it."""
     programs.write(settings, replace(part, command=[sys.executable, "-c", SHOW], guarded=""))
     script = programs.folder(settings) / f"{part.name}.sh"
     assert script.stat().st_mode & 0o777 == 0o600
@@ -36,7 +36,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(tmp_path / "a #b; 'c' %d")
 
 
-def test_values_arrive_to_the_letter(settings: Settings) -> None:
+def test_values_arrive_unchanged(settings: Settings) -> None:
     settings.home.mkdir()
     values = {"CATWALK_CALLOUT_COMMAND": 'echo "it\'s $HOME" `x` # \\ %s; é', "OF_ALL": "two words"}
     (settings.home / "local.env").write_text(env_file.render(values))
@@ -44,7 +44,9 @@ def test_values_arrive_to_the_letter(settings: Settings) -> None:
     assert {name: environment.get(name) for name in values} == values
 
 
-def test_a_part_gets_what_it_reads_and_not_what_others_do(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_gets_the_variables_that_it_reads_and_no_others(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("GF_AUTH_ANONYMOUS_ENABLED", "AIRFLOW__CORE__EXECUTOR", "VGW_IAM_DIR", "CATWALK_STORE"):
         monkeypatch.setenv(name, "theirs")
     monkeypatch.setenv("SSL_CERT_FILE", "everybody's")
@@ -64,8 +66,8 @@ def test_a_part_gets_what_it_reads_and_not_what_others_do(settings: Settings, mo
     assert "CATWALK_MONITORING_PASSWORD" not in found["prometheus"]
 
 
-def test_a_part_starts_whatever_the_caller_has_set(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names that no shell can set are left out; bytes that are no UTF-8 arrive."""
+def test_a_part_starts_with_any_environment_of_the_caller(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that no shell can set are left out; bytes that are not UTF-8 arrive."""
     for name in ("UID", "SHELLOPTS", "grüße", "BASH_FUNC_x%%", "a.b"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("OLD_NAME", os.fsdecode(b"caf\xe9\nand more"))
@@ -88,7 +90,7 @@ def test_its_files_are_as_private_as_the_callers(settings: Settings, umask: int)
         os.umask(before)
 
 
-def test_a_part_is_current_until_something_that_it_takes_up_changes(
+def test_a_part_is_current_until_a_variable_that_it_reads_changes(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (settings.home / "receivers").mkdir(parents=True)

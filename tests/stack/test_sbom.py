@@ -10,7 +10,7 @@ from stack import sbom
 from stack.settings import PROJECT, StackError
 
 
-def test_markers_are_those_of_the_image() -> None:
+def test_markers_are_evaluated_for_the_image() -> None:
     text = """# comment
 one==1.0
     # via two
@@ -24,7 +24,7 @@ nvidia-nccl-cu13==2.0 ; sys_platform == 'linux'
 
 
 def test_the_list_has_packages_images_and_servers_and_is_the_same_each_time() -> None:
-    document = sbom.bill()  # raises where it does not fit the schema
+    document = sbom.bill()  # raises if it does not match the schema
     assert sbom.bill() == document
     assert not document.keys() & {"serialNumber"}
     assert "timestamp" not in document["metadata"]
@@ -43,7 +43,7 @@ def test_the_list_has_packages_images_and_servers_and_is_the_same_each_time() ->
 
 
 @pytest.mark.parametrize(("url", "fits"), [("https://example.com/a?b#c", True), ("no address", False)])
-def test_an_address_that_is_none_does_not_fit(url: str, fits: bool) -> None:
+def test_an_invalid_address_does_not_match_the_schema(url: str, fits: bool) -> None:
     component = {"type": "library", "name": "one", "externalReferences": [{"type": "website", "url": url}]}
     document = {"bomFormat": "CycloneDX", "specVersion": sbom.SCHEMA.to_version(), "components": [component]}
     if fits:

@@ -22,7 +22,7 @@ def test_it_waits_for_a_champion_on_loopback_and_prometheus_finds_it() -> None:
         assert listening.found(stack.settings) == listening.expected(stack.settings, PARTS)
         assert status(f"{stack.settings.url('serve')}/healthz") == (200, {"status": "ok"})
         waits = (503, {"error": "no version of the model is loaded yet"})
-        assert status(f"{stack.settings.url('serve')}/readyz") == waits, "why is for those who have the token"
+        assert status(f"{stack.settings.url('serve')}/readyz") == waits, "the reason is for callers that have the token"
         assert status(f"{stack.settings.url('serve')}/model")[0] == 401
         up = f'up{{job="services", instance="{stack.settings.address("serve_metrics")}"}} == 1'
         wait_until(lambda: stack.query(up), "its metrics in Prometheus")

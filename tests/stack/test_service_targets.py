@@ -1,4 +1,4 @@
-"""Models in use that Prometheus is told of: in a file of their owner's, while it runs."""
+"""Models in service that Prometheus reads from a file, which their owner may change while it runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def targets(settings: Settings) -> Path:
     return settings.home / "prometheus" / "targets" / "services.yml"
 
 
-def test_a_start_names_no_service_and_keeps_those_that_somebody_has_named(settings: Settings) -> None:
+def test_a_start_names_no_service_and_keeps_those_that_a_user_has_named(settings: Settings) -> None:
     assert json.loads(targets(settings).read_text()) == []
     targets(settings).write_text('- targets: ["churn:9100"]\n')
     render(settings)
@@ -39,7 +39,7 @@ def test_a_start_names_no_service_and_keeps_those_that_somebody_has_named(settin
 @pytest.mark.integration
 def test_a_running_prometheus_scrapes_a_service_as_soon_as_it_is_named(settings: Settings, tmp_path: Path) -> None:
     registry, port = CollectorRegistry(), free_port()
-    Gauge("catwalk_service_info", "Stands for a monitor.", ["model"], registry=registry).labels("churn").set(1)
+    Gauge("catwalk_service_info", "Stands in for a monitor.", ["model"], registry=registry).labels("churn").set(1)
     server, _ = start_http_server(0, "127.0.0.1", registry)
     command = [
         str(tool("prometheus")),

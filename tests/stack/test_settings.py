@@ -1,4 +1,4 @@
-"""Ports and home come from the environment; what makes no sense is refused by name."""
+"""Ports and home come from the environment; invalid values are refused by name."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def test_every_port_and_the_home_can_be_changed(tmp_path: Path) -> None:
     assert settings.home == tmp_path
 
 
-def test_a_home_s_own_settings_move_ports_and_pace(tmp_path: Path) -> None:
+def test_the_settings_of_a_home_change_ports_and_intervals(tmp_path: Path) -> None:
     (tmp_path / "local.env").write_text("export CATWALK_PORT_S3 = 17070 # free\nCATWALK_SCRAPE_INTERVAL='5s'\n")
     settings = Settings.from_environment({"CATWALK_HOME": str(tmp_path)})
     assert (settings.ports["s3"], settings.interval) == (17_070, "5s")
 
 
-def test_a_port_is_read_under_its_name_of_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_port_is_read_under_its_former_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     tell.cache_clear()
     environment = {"CATWALK_HOME": str(tmp_path), "CATWALK_PORT_REGISTRY": "19180"}
     assert Settings.from_environment(environment).ports["exporter"] == 19_180
@@ -46,7 +46,7 @@ def test_a_port_is_read_under_its_name_of_before(tmp_path: Path, caplog: pytest.
 
 
 def test_a_home_has_one_spelling(tmp_path: Path) -> None:
-    """The kernel shows where a process works without links, and that is how a stack knows its own."""
+    """The kernel shows the working directory of a process without links, and a stack recognises its own by that."""
     (tmp_path / "home").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "home")
     for text in (tmp_path / "link", tmp_path / "link" / ".." / "home"):
@@ -61,7 +61,7 @@ def test_a_home_has_one_spelling(tmp_path: Path) -> None:
         ("nonsense", r"local\.env, line 1: this is no NAME=value"),
     ],
 )
-def test_nonsense_in_a_home_s_own_settings_is_one_line(tmp_path: Path, line: str, complaint: str) -> None:
+def test_nonsense_in_the_settings_of_a_home_is_one_line(tmp_path: Path, line: str, complaint: str) -> None:
     (tmp_path / "local.env").write_text(line)
     with pytest.raises(StackError, match=complaint):
         Settings.from_environment({"CATWALK_HOME": str(tmp_path)})

@@ -1,4 +1,6 @@
-"""The site of the documentation: every page is in it, every link leads somewhere, and nothing comes from elsewhere."""
+"""The site of the documentation: it has every page, every link leads somewhere, and nothing is loaded from
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from tests.stack.test_docs import PAGES
 
 _ROOT = "http://site.invalid/"
 _RAW = re.compile(r"```|\n[-*] |\n\| ")
-"""Markdown that was not understood: a code block, a list or a table within a paragraph."""
+"""Markdown that the builder did not understand: a code block, a list or a table within a paragraph."""
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Page(HTMLParser):
 
 
 def broken(pages: dict[str, Page], files: set[str]) -> list[str]:
-    """Links and loaded files that lead nowhere within the site, each as ``page: link``."""
+    """Returns the links and loaded files that lead nowhere within the site, each as ``page: link``."""
     found = []
     for name, page in pages.items():
         for link in (*page.links, *page.loaded):
@@ -73,7 +75,7 @@ def broken(pages: dict[str, Page], files: set[str]) -> list[str]:
 
 
 def foreign(page: Page) -> list[str]:
-    """What a browser would load from another server."""
+    """Returns what a browser would load from another server."""
     return [source for source in page.loaded if urlsplit(source).netloc]
 
 

@@ -1,4 +1,4 @@
-"""The files that put Prometheus and Alertmanager behind a password."""
+"""The files that protect Prometheus and Alertmanager with a password."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_command_writes_a_hash_and_the_password_for_their_owner_only(
 
 
 @pytest.mark.parametrize("password", ["", " padded", "line\n", "é" * 37])
-def test_a_password_that_can_not_hold_is_one_line(
+def test_an_impossible_password_is_one_line(
     password: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CATWALK_MONITORING_PASSWORD", password)

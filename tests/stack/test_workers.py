@@ -1,4 +1,4 @@
-"""Celery workers are parts of a stack whose own settings ask for them, and of no other."""
+"""Celery workers are parts only of a stack whose own settings ask for them."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def test_an_empty_list_of_names_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("names", ["a,,b", "a b", "a;b", "worker/1"])
-def test_what_is_no_name_is_refused(tmp_path: Path, names: str) -> None:
+def test_an_invalid_name_is_refused(tmp_path: Path, names: str) -> None:
     with pytest.raises(StackError, match="CATWALK_WORKERS must be names"):
         list(workers.find(settings(tmp_path, f"{CELERY}{BROKER}CATWALK_WORKERS={names}\n")))
 
 
-@pytest.mark.integration  # a refused connection is tried again for some seconds
-def test_one_whose_broker_is_gone_is_not_healthy(tmp_path: Path) -> None:
+@pytest.mark.integration  # a refused connection is retried for some seconds
+def test_a_worker_whose_broker_is_gone_is_not_healthy(tmp_path: Path) -> None:
     _, _, healthy = next(workers.find(settings(tmp_path, CELERY + BROKER)))
     assert not healthy()
 

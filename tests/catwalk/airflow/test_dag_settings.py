@@ -1,4 +1,4 @@
-"""Values from the environment: empty means unset, nonsense is one line that names the variable."""
+"""Values from the environment: an empty value means unset, and nonsense is one line that names the variable."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_empty_means_unset(text: str) -> None:
 @pytest.mark.parametrize(
     "cron", ["*/5 * * * *", "0 3 * * MON-FRI", "0 3 1,15 * *", "@daily", "@quarterly", "@once", "None"]
 )
-def test_what_is_set_holds(cron: str) -> None:
+def test_a_set_value_is_used(cron: str) -> None:
     values = dict(zip(ALL, (cron, "0", "0.5", "60", "108000", "7", "90000"), strict=True))
     schedule = None if cron == "None" else cron
     assert DagSettings.from_environment(values) == DagSettings(schedule, 0, 0.5, 60, 108_000, 7, 90_000)

@@ -1,4 +1,4 @@
-"""The rules of drift with windows of another length."""
+"""The drift rules with windows of another length."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_every_place_that_the_windows_change_is_in_the_rules() -> None:
     assert [text for text in DEMO._changes() if text not in committed] == []
 
 
-def test_all_that_a_rule_of_drift_does_in_time_follows_and_nothing_else_does() -> None:
+def test_every_duration_of_a_drift_rule_follows_and_nothing_else_does() -> None:
     ours, theirs = loaded(DEMO), loaded(DriftWindows())
     for name in DRIFT_ALERTS:
         assert [(rule["for"], rule["keep_firing_for"]) for rule in ours[name]] == [("20s", "2m")]
@@ -84,7 +84,7 @@ def test_all_that_a_rule_of_drift_does_in_time_follows_and_nothing_else_does() -
         ("39s,78s", "N: the first must be 40s at least, in which Prometheus counts 4 times at an interval of 10s"),
     ],
 )
-def test_windows_that_the_rules_can_not_work_with_are_one_line(text: str, complaint: str) -> None:
+def test_windows_that_the_rules_cannot_use_are_one_line(text: str, complaint: str) -> None:
     with pytest.raises(ConfigError) as raised:
         DriftWindows.read("N", text, 10)
     assert str(raised.value).startswith(complaint) and "\n" not in str(raised.value)
@@ -100,7 +100,7 @@ def test_a_stack_reads_them_from_the_environment_and_from_its_home(tmp_path: Pat
     assert Settings.from_environment(home).windows == DEMO
 
 
-def test_a_bundle_takes_them_and_its_own_interval_is_their_least(
+def test_a_bundle_takes_them_and_its_own_interval_is_their_minimum(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bundle(tmp_path / "out", *PLACES, "--drift-windows", "20s,2m") == 1
@@ -135,14 +135,14 @@ MINUTES = DriftWindows(5 * 60, 2 * 3_600)
 """A twelfth of an hour and of a day."""
 TWELFTH = [
     scenario(
-        "a gross shift of 96 examples an hour is asked of the day alone",
+        "a gross shift with 96 examples an hour shows in the day's window alone",
         {**known(REFERENCE), **asked(GROSS_96)},
         silent("ServiceInputDrifted", "19m35s"),
         fires("ServiceInputDrifted", "20m", drifted("age", "day")),
         interval="25s",
     ),
     scenario(
-        "one of 108 an hour is found after two hours, and stays for a day when the version has gone",
+        "a shift with 108 an hour shows after two hours, and stays for a day after the version is gone",
         {name: f"{text.rpartition('x')[0]}x36" for name, text in {**known(REFERENCE), **asked(GROSS_108)}.items()},
         silent("ServiceInputDrifted", "9m10s"),
         fires("ServiceInputDrifted", "10m", drifted("age", "day")),
@@ -151,7 +151,7 @@ TWELFTH = [
         interval="25s",
     ),
 ]
-"""Stories of tests/prometheus/service_cases.py, told twelve times as fast."""
+"""Scenarios of tests/prometheus/service_cases.py, twelve times as fast."""
 
 
 @pytest.mark.integration

@@ -1,4 +1,4 @@
-"""The rules' stories, told to a bundle's rules among series of others."""
+"""The rules' scenarios, run with a bundle's rules among the series of others."""
 
 from __future__ import annotations
 
@@ -20,49 +20,51 @@ from tests.prometheus.scenario import Alert, Expectation, Scenario, promtool, wr
 _NOT_OURS = re.compile(
     r'registry|"(alertmanager|prometheus)"|^(prometheus|alertmanager)_|^exporter:(events|dag_import_errors|tasks_starving)'
 )
-"""Series of servers that a guest watches himself, and names of the release before, which no guest has had."""
+"""Series of servers that a guest watches separately, and names of the previous release, which no guest has ever had."""
 _OF_ANY_JOB = ("catwalk_service_", "catwalk_reference_")
-"""What a guest's own services say: it is ours, whatever scrapes them."""
+"""What a guest's own services report: it is ours, whatever scrapes them."""
 _NAME_A_JOB = ("CardinalityNearLimit", "CatwalkServiceDown", "SampleLimitExceeded")
-"""Alerts whose texts name the job that they are about."""
+"""Alerts whose texts name their job."""
 
 
 def is_ours(story: Scenario) -> bool:
-    """Whether a story is about what a bundle watches."""
+    """Returns whether a scenario is about what a bundle watches."""
     return not any(_NOT_OURS.search(name) for name in story.series) and not story.tested & {"Watchdog", "TargetDown"}
 
 
 @dataclass(frozen=True)
 class Guest:
-    """The rules of a bundle, in the Prometheus of somebody else."""
+    """The rules of a bundle, in someone else's Prometheus."""
 
     options: Options
 
     @cached_property
     def bodies(self) -> dict[tuple[str, int], dict[str, Any]]:
-        """Name and number among those of this name → the rule."""
+        """Name and number among the rules of this name → the rule."""
         every = [rule for file in rules.rendered(self.options) for rule in file.rules]
         return dict(_numbered([(rule.get("alert") or rule["record"], rule) for rule in every]))
 
     @cached_property
     def _scope(self) -> Scope:
-        """Which series are ours; to find out, all rules are read."""
+        """Which series are ours; this reads all rules."""
         return rules.scope(self.options, rules.committed())
 
     def complaint(self, story: Scenario) -> str:
-        """What promtool says of a story that is told of our series, and of others by the same names."""
+        """Returns what promtool says about a scenario with our series, and with series of the same names from
+        others.
+        """
         told = self.translated(story)
         with tempfile.TemporaryDirectory() as folder:
             return promtool(write(Path(folder), self._rules(story), [told]))
 
     def translated(self, story: Scenario) -> Scenario:
-        """The same story here: what rules are given, and what must come of it."""
+        """Returns the same scenario for the guest: the input of the rules, and the expected result."""
         ours = {self._series(name): values for name, values in story.series.items()}
         theirs = {name: "987654321x1000" for told in story.series for name in self._others(told)}
         return replace(story, series={**theirs, **ours}, expect=tuple(map(self._expectation, story.expect)))
 
     def _others(self, name: str) -> Iterator[str]:
-        """A series of another job, of another Catwalk, and of somebody who has no such labels."""
+        """Yields series of another job, of another Catwalk, and of a source without such labels."""
         if ":" not in name.partition("{")[0] and not name.startswith(_OF_ANY_JOB):
             yield _with(re.sub(r'job="\w+"', 'job="theirs"', name), self.options.labels)
         if self.options.labels:
@@ -95,7 +97,7 @@ class Guest:
         return Alert(labels, *texts, board)
 
     def _named(self, text: str) -> str:
-        """With the jobs' names of there."""
+        """Uses the guest's job names."""
         jobs = self.options.scraped
         return re.sub(r"\b(exporter|statsd_exporter|courier)\b", lambda job: jobs[job[1]], text)
 

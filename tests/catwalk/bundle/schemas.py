@@ -1,4 +1,4 @@
-"""JSON schemas of Kubernetes' objects for kubeconform, strict: a field that is not known is refused.
+"""JSON schemas of Kubernetes' objects for kubeconform, strict: an unknown field is refused.
 
 Made from files of Go modules that no program here is built from: Kubernetes' own OpenAPI, and the definitions of the
 Prometheus operator.
@@ -20,17 +20,17 @@ from tests.support.tools import MODULES, one_at_a_time, tool
 
 Schema = dict[str, Any]
 PINNED = MODULES / "kubeconform" / "schemas.json"
-"""Modules with their sums, and which of their files to take."""
+"""Modules with their checksums, and the files that we take from each."""
 _LOOSE = {
     "int-or-string": {"oneOf": [{"type": "integer"}, {"type": "string"}]},
     "io.k8s.apimachinery.pkg.api.resource.Quantity": {"oneOf": [{"type": "number"}, {"type": "string"}]},
 }
-"""What OpenAPI calls a string and JSON may hold as a number."""
+"""Types that OpenAPI calls a string and that JSON may hold as a number."""
 _META = {"$ref": "definitions.json#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}
 
 
 def write(folder: Path) -> None:
-    """One file a kind, as kubeconform finds it, beside the definitions that they name."""
+    """One file for each kind, with a name that kubeconform finds, beside the definitions that they refer to."""
     given = laid(tool("kubeconform").parent / "schemas", PINNED.read_text())
     definitions = json.loads((given / "swagger.json").read_text())["definitions"]
     strict = {name: _LOOSE.get(name) or _strict(schema) for name, schema in definitions.items()}
@@ -45,9 +45,9 @@ def write(folder: Path) -> None:
 
 def laid(folder: Path, pinned: str) -> Path:
     """A folder with the pinned files, which are downloaded once.
-
-    Raises:
-        SetupError: a module can't be downloaded, or is another one than was pinned.
+    Returns a folder with the pinned files, which are downloaded once.
+        Raises:
+            SetupError: A module can't be downloaded, or differs from the pinned one.
     """
     stamp = folder / ".laid"
     with one_at_a_time():
@@ -62,8 +62,8 @@ def laid(folder: Path, pinned: str) -> Path:
 
 
 def _go_module(name: str, wanted: str) -> Path:
-    """The folder of a Go module in Go's cache, whose sum is checked as a go.sum would."""
-    # Outside of any module: nothing here is built from it, so it is in no go.mod.
+    """Returns the folder of a Go module in Go's cache, after checking its sum as a go.sum would."""
+    # Runs outside any module: nothing here is built from it, so no go.mod lists it.
     command = [find_go(), "mod", "download", "-json", name]
     environment = {**os.environ, "GOFLAGS": "", "GO111MODULE": "on"}
     done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=False)
@@ -71,7 +71,7 @@ def _go_module(name: str, wanted: str) -> Path:
     if found.get("Error"):
         raise SetupError(f"downloading {name} failed: {' '.join(found['Error'].split())[:300]}")
     if found["Sum"] != wanted:
-        raise SetupError(f"{name} has the sum {found['Sum']}, not {wanted}: it is another one than was pinned")
+        raise SetupError(f"{name} has the sum {found['Sum']}, not {wanted}: it differs from the pinned one")
     return Path(found["Dir"])
 
 
@@ -84,7 +84,7 @@ def _definition(folder: Path, spec: Schema) -> None:
 
 def _put(folder: Path, kind: str, group: str, version: str, schema: Schema) -> None:
     head = {"required": ["apiVersion", "kind", "metadata"]}
-    # kubeconform takes the version for the group where there is none.
+    # kubeconform uses the version as the group if there is none.
     (folder / f"{kind}-{group or version}-{version}.json".lower()).write_text(json.dumps({"allOf": [schema, head]}))
 
 
@@ -104,7 +104,7 @@ def _strict(value: Any) -> Any:
 
 
 def complaints(manifests: str, schemas: Path) -> list[str]:
-    """What kubeconform says of YAML documents; empty if it is content with each."""
+    """Returns what kubeconform says about YAML documents; empty if they are all valid."""
     command = [
         str(tool("kubeconform")),
         "-output=json",

@@ -1,4 +1,4 @@
-"""What a guest's Alertmanager takes over, merged into a configuration of its own."""
+"""What a guest's Alertmanager takes from the bundle, merged into its own configuration."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def amtool(*arguments: str) -> str:
 
 
 def merged(options: Options, folder: Path) -> Path:
-    """Their configuration with what the bundle's README says to add."""
+    """Returns their configuration with the additions that the bundle's README asks for."""
     made = contents(options)
     ours: dict[str, Any] = yaml.safe_load(made["alertmanager/catwalk.yml"])
     (folder / "catwalk.tmpl").write_text(made["alertmanager/catwalk.tmpl"])
@@ -66,7 +66,7 @@ def merged(options: Options, folder: Path) -> Path:
         ("alertname=CatwalkWatchdog severity=none stack=catwalk cluster=blue", "catwalk_courier"),
     ],
 )
-def test_ours_go_our_way_and_theirs_go_theirs(labels: str, receiver: str, tmp_path: Path) -> None:
+def test_our_alerts_and_theirs_go_to_their_own_receivers(labels: str, receiver: str, tmp_path: Path) -> None:
     path = merged(BLUE, tmp_path)
     assert amtool("config", "routes", "test", f"--config.file={path}", *labels.split()) == receiver
 
@@ -86,9 +86,7 @@ OWNERS = replace(BLUE, owners=("growth", 'the "cafe\u0301" \\ 猫', "courier"))
         ({"owner": "growth", "severity": "critical", "cluster": "green"}, "theirs"),
     ],
 )
-def test_an_owner_alone_is_told_of_what_is_about_their_models(
-    labels: dict[str, str], receiver: str, tmp_path: Path
-) -> None:
+def test_only_an_owner_is_notified_about_their_models(labels: dict[str, str], receiver: str, tmp_path: Path) -> None:
     path = merged(OWNERS, tmp_path)
     firing = {"alertname": "ChampionMissing", "stack": "catwalk", "cluster": "blue", **labels}
     told = [f"{name}={json.dumps(text, ensure_ascii=False)}" for name, text in firing.items()]
@@ -102,7 +100,7 @@ def test_without_a_courier_nothing_is_sent_to_one(tmp_path: Path) -> None:
     assert amtool("config", "routes", "test", f"--config.file={path}", *firing) == "catwalk"
 
 
-def test_what_inhibits_is_ours_and_so_is_what_is_inhibited() -> None:
+def test_only_our_alerts_inhibit_and_are_inhibited() -> None:
     made = yaml.safe_load(contents(BLUE)["alertmanager/catwalk.yml"])["inhibit_rules"]
     assert len(made) > 3
     for rule in made:

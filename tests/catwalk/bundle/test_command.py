@@ -24,7 +24,7 @@ PLACES = (
 
 
 def bundle(out: Path, *options: str) -> int:
-    """The exit code."""
+    """Returns the exit code."""
     with pytest.raises(SystemExit) as end:
         main(["bundle", "--out", str(out), *options])
     return int(str(end.value.code or 0))
@@ -78,7 +78,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_written_again_it_is_the_same_and_what_is_no_part_of_it_goes(tmp_path: Path) -> None:
+def test_written_again_it_is_the_same_and_loses_files_that_are_not_part_of_it(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     assert bundle(out, *PLACES, "--selector", "team=blue") == 0
     first = texts(out)
@@ -94,7 +94,7 @@ def test_written_again_it_is_the_same_and_what_is_no_part_of_it_goes(tmp_path: P
 
 
 @pytest.mark.parametrize("what", ["file", "folder", "list"])
-def test_a_folder_of_somebody_else_stays_as_it_is(
+def test_the_folder_of_someone_else_stays_unchanged(
     what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -158,7 +158,7 @@ def test_limits_links_and_choices_are_filled_in(tmp_path: Path) -> None:
     assert ".Labels.registry" not in texts_of_mails and "CommonLabels.runbooks" not in texts_of_mails
 
 
-def test_names_and_queries_of_alerts_are_a_guests(tmp_path: Path) -> None:
+def test_alerts_have_the_names_and_queries_of_a_guest(tmp_path: Path) -> None:
     assert bundle(tmp_path, *PLACES, "--selector", "team=blue", "--job", "exporter=cw") == 0
     loaded = [yaml.safe_load(path.read_text()) for path in (tmp_path / "prometheus/rules").glob("*.alerts.yml")]
     rules = [rule for file in loaded for group in file["groups"] for rule in group["rules"]]
@@ -176,7 +176,7 @@ def test_names_and_queries_of_alerts_are_a_guests(tmp_path: Path) -> None:
     assert {Path(rule["annotations"]["runbook_url"]).stem for rule in rules} == pages
 
 
-def test_a_runbook_says_that_its_commands_are_of_our_own_stack(tmp_path: Path) -> None:
+def test_a_runbook_says_that_its_commands_are_for_our_own_stack(tmp_path: Path) -> None:
     assert bundle(tmp_path, *PLACES) == 0
     for path in (tmp_path / "runbooks").glob("*.md"):
         page = path.read_text()

@@ -1,4 +1,4 @@
-"""A bundle for a cluster: its manifests fit Kubernetes' own definitions, and start what they say."""
+"""A bundle for a cluster: its manifests match Kubernetes' own definitions, and start what they describe."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("made", [BLUE, GREEN], ids=["with a courier", "without"])
-def test_every_manifest_fits_the_definitions_of_kubernetes_and_the_operator(made: Made, known: Path) -> None:
+def test_every_manifest_matches_the_definitions_of_kubernetes_and_the_operator(made: Made, known: Path) -> None:
     for path, text in made.files.items():
         if path.startswith("kubernetes/"):
             assert schemas.complaints(text, known) == [], path
@@ -85,7 +85,7 @@ def test_rules_are_those_of_the_plain_bundle_and_promtool_takes_them(tmp_path: P
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_dashboards_are_those_of_the_plain_bundle_where_the_side_car_finds_them() -> None:
+def test_dashboards_are_those_of_the_plain_bundle_where_the_sidecar_finds_them() -> None:
     plain = files.contents(BLUE.options)
     held = [each for each in BLUE.manifests if "grafana_dashboard" in each["metadata"]["labels"]]
     boards = {name: json.loads(text) for each in held for name, text in each["data"].items()}
@@ -96,7 +96,7 @@ def test_dashboards_are_those_of_the_plain_bundle_where_the_side_car_finds_them(
         assert each["metadata"]["annotations"] == {"grafana_folder": "Blue models"}
 
 
-def test_names_are_names_of_dns_and_nothing_is_there_twice() -> None:
+def test_names_are_dns_names_and_unique() -> None:
     every = BLUE.manifests + GREEN.manifests
     names = [(each["kind"], each["metadata"]["namespace"], each["metadata"]["name"]) for each in every]
     assert len(set(names)) == len(names)
@@ -136,7 +136,7 @@ def test_each_pod_may_do_nothing_that_it_need_not() -> None:
         assert BLUE.pod(part)["securityContext"]["runAsNonRoot"] is True
         assert BLUE.pod(part)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert BLUE.pod(part)["automountServiceAccountToken"] is False
-        # Or a Service called catwalk-x would be a variable CATWALK_X_PORT.
+        # Otherwise, a Service called catwalk-x would set a variable CATWALK_X_PORT.
         assert BLUE.pod(part)["enableServiceLinks"] is False
         assert BLUE.container(part)["securityContext"] == {
             "allowPrivilegeEscalation": False,
@@ -147,7 +147,7 @@ def test_each_pod_may_do_nothing_that_it_need_not() -> None:
         assert {"livenessProbe", "readinessProbe", "startupProbe"} <= BLUE.container(part).keys()
 
 
-def test_who_may_reach_whom() -> None:
+def test_network_policies_allow_only_the_connections_in_use() -> None:
     def reached(part: str) -> dict[tuple[int, str], list[str]]:
         spec = BLUE.of_kind("NetworkPolicy")[part]["spec"]
         return {
@@ -172,7 +172,7 @@ def test_who_may_reach_whom() -> None:
     assert BLUE.of_kind("NetworkPolicy")["statsd-exporter"]["spec"]["egress"] == []
 
 
-def test_secrets_are_named_and_not_held() -> None:
+def test_secrets_are_named_and_not_contained() -> None:
     text = "".join(BLUE.files.values())
     assert not [each for each in BLUE.manifests if each["kind"] == "Secret"]
     for part, secret in (("exporter", "blue-exporter"), ("courier", "blue-courier")):
@@ -205,7 +205,7 @@ def test_the_page_names_the_receivers_that_are_empty(format_: str) -> None:
     assert "give `catwalk`, and each `catwalk/OWNER`, your ways" in told["README.md"]
 
 
-def test_labels_that_the_operator_adds_are_none_of_ours() -> None:
+def test_labels_that_the_operator_adds_are_not_ours() -> None:
     added = {"namespace", "pod", "service", "container", "endpoint", "node", "job", "instance"}
     assert not [metric.name for metric in METRICS if added & set(metric.labels)]
     mapped = yaml.safe_load(BLUE.files["kubernetes/statsd-exporter.yaml"].split("---\n")[1])["data"]["mapping.yaml"]

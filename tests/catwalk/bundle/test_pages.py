@@ -1,4 +1,4 @@
-"""A guest's steps as docs/adopting.md and docs/watch-airflow.md have them, typed."""
+"""A guest's steps, run as docs/adopting.md and docs/watch-airflow.md show them."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ SENT = [
     "airflow.dag_processing.import_errors:0|g",
     "airflow.dag_processing.total_parse_time:0.5|g",
 ]
-"""As Airflow sends it with the bundle's environment."""
+"""Sends a metric as Airflow does with the bundle's environment."""
 
 
 def block(kind: str) -> str:
-    """The one code block of adopting.md with these words behind its backquotes."""
+    """Returns the one code block of adopting.md with these words after its backquotes."""
     [found] = re.findall(rf"^```{kind}\n(.*?)^```", ADOPTING, re.MULTILINE | re.DOTALL)
     return str(found)
 
@@ -62,7 +62,7 @@ def environment() -> dict[str, str]:
 
 
 def typed(text: str, folder: Path) -> str:
-    """What commands print; all of them must end well."""
+    """Returns what commands print; all of them must succeed."""
     done = subprocess.run(
         ["bash", "-euc", text], cwd=folder, env=environment(), capture_output=True, text=True, timeout=300, check=False
     )
@@ -72,7 +72,7 @@ def typed(text: str, folder: Path) -> str:
 
 @contextmanager
 def running(text: str, folder: Path) -> Iterator[None]:
-    """Commands that go on, in a group of processes of their own."""
+    """Starts commands that keep running, in their own process group."""
     process = subprocess.Popen(
         ["bash", "-euc", text], cwd=folder, env=environment(), stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -100,14 +100,14 @@ def test_two_catwalks_have_dashboards_of_their_own(tmp_path: Path) -> None:
         )
 
 
-def test_airflow_is_told_what_our_own_stack_tells_it() -> None:
+def test_airflow_gets_the_settings_that_our_own_stack_gives_it() -> None:
     made = contents(Options("http://e", "http://g", runbooks_url="http://r"))["airflow/metrics.env"]
     ours = env_file.read(PROJECT / "stack" / "catwalk.env")
     wanted = {f"{name}={value}" for name, value in ours.items() if name.startswith("AIRFLOW__METRICS__")}
     assert wanted <= {line.removeprefix("# ") for line in made.splitlines()}
 
 
-def test_the_steps_end_with_dashboards_of_an_airflow_that_has_no_model(tmp_path: Path) -> None:
+def test_the_steps_end_with_dashboards_of_an_airflow_without_a_model(tmp_path: Path) -> None:
     typed(block("sh bundle"), tmp_path)
     (tmp_path / "prometheus.yml").write_text(block("yaml prometheus.yml"))
     ports = {name: free_port() for name in ("9125", "9102", "9180")}
@@ -135,7 +135,7 @@ def _moved(ports: dict[str, int]) -> str:
 
 
 def silent(folder: Path, web: int, panels: set[str], statsd: int) -> list[str]:
-    """Titles of the panels that show nothing, after Airflow has sent something more."""
+    """Returns the titles of the panels that show nothing after Airflow has sent more metrics."""
     with socket.create_connection(("127.0.0.1", statsd)) as connection:
         connection.sendall("".join(f"{line}\n" for line in SENT).encode())
     board: dict[str, Any] = json.loads((folder / "catwalk-bundle/grafana/dashboards/catwalk-pipeline.json").read_text())
@@ -145,5 +145,5 @@ def silent(folder: Path, web: int, panels: set[str], statsd: int) -> list[str]:
         for query in panel_queries(board)
         if query.place in panels and ask(f"http://127.0.0.1:{web}", query, variables, time.time(), 900, 10)
     }
-    time.sleep(1)  # Airflow does not send without a pause
+    time.sleep(1)  # Airflow does not send continuously
     return sorted(panels - shown)

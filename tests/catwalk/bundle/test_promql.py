@@ -1,4 +1,4 @@
-"""Expressions as they are asked in a Prometheus that has other series too."""
+"""Expressions as they run in a Prometheus that also has other series."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def same(found: str | None, wanted: str) -> bool:
         ('max(ALERTS{alertname="Watchdog"})', 'max by (cluster) (threshold:baseline_runs:min{cluster="blue"})'),
     ],
 )
-def test_it_reads_ours_alone_and_keeps_what_tells_them(given: str, wanted: str) -> None:
+def test_it_reads_ours_alone_and_keeps_the_labels_that_identify_them(given: str, wanted: str) -> None:
     assert same(rewritten(given, BLUE), wanted), rewritten(given, BLUE)
 
 
@@ -59,7 +59,7 @@ def test_it_reads_ours_alone_and_keeps_what_tells_them(given: str, wanted: str) 
         'up{job="registry"} unless run:loss:last',
     ],
 )
-def test_nothing_is_left_of_what_asks_servers_that_are_not_ours(expression: str) -> None:
+def test_nothing_is_left_of_an_expression_about_servers_that_are_not_ours(expression: str) -> None:
     assert rewritten(expression, BLUE) is None
 
 
@@ -68,13 +68,13 @@ def test_what_is_left_of_an_alternative_or_an_exception_is_the_rest() -> None:
     assert same(rewritten(whole, BLUE), 'absent(up{cluster="blue",job="cw-exporter"})')
 
 
-def test_a_time_of_evaluation_does_not_become_a_time_of_a_sample() -> None:
+def test_an_evaluation_time_does_not_become_a_sample_time() -> None:
     found = rewritten("timestamp(run:loss:last or a:b:c)", BLUE)
     assert same(found, 'timestamp((run:loss:last{cluster="blue"}) + 0)')
 
 
 @pytest.mark.parametrize("window", ["$__interval", "$__rate_interval", "$__range"])
-def test_windows_of_grafana_stay(window: str) -> None:
+def test_grafana_windows_stay(window: str) -> None:
     found = rewritten(f"max_over_time(run:loss:last[{window}] offset -{window})", BLUE)
     assert found == f'max_over_time(run:loss:last{{cluster="blue"}}[{window}] offset -{window})'
 

@@ -1,4 +1,4 @@
-"""The schemas that manifests are held against: laid down once, and only those that were pinned."""
+"""The schemas that manifests are checked against: downloaded once, and only the pinned ones."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from stack import bootstrap
 from tests.catwalk.bundle import schemas
 
 
-def test_schemas_are_laid_down_once_and_only_those_that_were_pinned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_schemas_are_stored_once_and_only_the_pinned_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiler, cache = tmp_path / "go", tmp_path / "cache"
     cache.mkdir()
     (cache / "spec.json").write_text("{}")
@@ -36,5 +34,5 @@ def test_schemas_are_laid_down_once_and_only_those_that_were_pinned(
     answers(json.dumps({"Dir": str(cache), "Sum": "h1:right"}))
     schemas.laid(tmp_path / "schemas", text)
     compiler.unlink()
-    schemas.laid(tmp_path / "schemas", text)  # laid: the compiler is not asked again
+    schemas.laid(tmp_path / "schemas", text)  # stored: this doesn't run the compiler again
     assert (tmp_path / "schemas" / "spec.json").read_text() == "{}"

@@ -1,4 +1,4 @@
-"""Two Catwalks as guests of one real Prometheus, beside servers, rules and StatsD senders of others."""
+"""Two Catwalks as guests of one real Prometheus, beside the servers, rules and StatsD senders of others."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ KUBE_PROMETHEUS = {
         },
     ]
 }
-"""Names and jobs as kube-prometheus has them."""
+"""Names and jobs as in kube-prometheus."""
 
 
 @dataclass
@@ -108,11 +108,11 @@ def started(name: str, folder: Path, s3: S3Server, thresholds: Mapping[str, floa
 
 
 class Theirs(Prometheus):
-    """The Prometheus of somebody else."""
+    """Someone else's Prometheus."""
 
     def __init__(self, folder: Path, guests: list[Catwalk], airflow: int) -> None:
         self.folder, self.port = folder, free_port()
-        # An Airflow whose metrics others collect, a container registry, and a machine that is dead.
+        # An Airflow whose metrics others collect, a container registry, and a machine that is down.
         targets = {"airflow-statsd": [airflow], "registry": [free_port()], "node-exporter": [free_port()]}
         targets |= {job: [self.port] for job in ("prometheus", "alertmanager", "exporter", "courier")}
         jobs = [{"job_name": job, "static_configs": [_static(ports, {})]} for job, ports in targets.items()]
@@ -138,7 +138,7 @@ class Theirs(Prometheus):
         return list(json.loads(access.fetch(f"{self.url}/api/v1/rules", timeout=30))["data"]["groups"])
 
     def firing(self) -> list[dict[str, str]]:
-        """Labels of the alerts that are pending or fire."""
+        """Returns the labels of the alerts that are pending or firing."""
         found = json.loads(access.fetch(f"{self.url}/api/v1/alerts", timeout=30))["data"]["alerts"]
         return [alert["labels"] for alert in found]
 
@@ -158,7 +158,7 @@ def send(to: StatsdExporter, *lines: str) -> None:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Theirs, Catwalk, Catwalk]]:
-    """Everything runs, and rules have seen it twice."""
+    """Everything runs, and the rules have evaluated it twice."""
     folder, s3, theirs = tmp_path_factory.mktemp("guests"), S3Server(tmp_path_factory.mktemp("s3")), StatsdExporter()
     s3.start()
     blue = green = prometheus = None
@@ -170,10 +170,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Theirs, Ca
             green = started("green", folder, s3, {})
             send(theirs, "airflow.scheduler.tasks.starving:7|g", "airflow.dag_processing.import_errors:7|g")
             prometheus = Theirs(folder, [blue, green], theirs.web_port)
-            for _ in range(6):  # names that no rule of ours knows, and a line that nobody understands
+            for _ in range(6):  # names that no rule of ours knows, and a line that no parser accepts
                 send(blue.statsd_exporter, "theirs.orders.total:1|c", "theirs.orders.total:1|g", "nonsense")
             since = time.time() + 30
-            wait_until(lambda: evaluated(prometheus, since), "rules that have seen all of it")
+            wait_until(lambda: evaluated(prometheus, since), "the rules have evaluated all of it")
             yield prometheus, blue, green
         finally:
             for part in (blue, green):
@@ -192,7 +192,7 @@ def evaluated(prometheus: Theirs, since: float) -> bool:
     return all(datetime.fromisoformat(at).timestamp() > since for at in last)
 
 
-def test_every_rule_works_and_no_name_is_one_of_theirs(place: tuple[Theirs, Catwalk, Catwalk]) -> None:
+def test_every_rule_works_and_no_name_collides_with_theirs(place: tuple[Theirs, Catwalk, Catwalk]) -> None:
     groups = place[0].groups()
     assert {
         rule["name"]: rule["lastError"] for group in groups for rule in group["rules"] if rule.get("lastError")
@@ -203,13 +203,13 @@ def test_every_rule_works_and_no_name_is_one_of_theirs(place: tuple[Theirs, Catw
     assert not ours & theirs
 
 
-def test_what_happens_to_others_is_no_alert_of_ours(place: tuple[Theirs, Catwalk, Catwalk]) -> None:
+def test_what_happens_to_others_raises_none_of_our_alerts(place: tuple[Theirs, Catwalk, Catwalk]) -> None:
     prometheus = place[0]
     down = wait_until(
         lambda: [each for each in prometheus.firing() if each["alertname"] == "TargetDown"], "their alert"
     )
     assert {each["job"] for each in down} == {"registry", "node-exporter"}
-    assert prometheus.query("airflow_scheduler_tasks_starving == 7"), "theirs has a name that ours has too"
+    assert prometheus.query("airflow_scheduler_tasks_starving == 7"), "a metric of theirs with the name of one of ours"
     assert prometheus.query('statsd_exporter_events_unmapped_total{cluster="blue"} > 0')
     assert prometheus.query('statsd_exporter_sample_errors_total{cluster="blue"} > 0')
     slow = ("CatwalkServiceDown", "StatsdExporterDown", "StatsdPacketsDropped")  # pending at times, on a busy machine
@@ -217,7 +217,7 @@ def test_what_happens_to_others_is_no_alert_of_ours(place: tuple[Theirs, Catwalk
     assert [each for each in ours if "model" not in each] == []
 
 
-def test_ours_is_told_of_its_model_alone(place: tuple[Theirs, Catwalk, Catwalk]) -> None:
+def test_each_catwalk_alerts_on_its_own_model_alone(place: tuple[Theirs, Catwalk, Catwalk]) -> None:
     prometheus = place[0]
 
     def blocked() -> list[dict[str, str]]:
@@ -228,7 +228,7 @@ def test_ours_is_told_of_its_model_alone(place: tuple[Theirs, Catwalk, Catwalk])
     assert "mlp" in {each["model"] for each in told}
 
 
-def test_two_catwalks_know_the_same_and_do_not_mix(place: tuple[Theirs, Catwalk, Catwalk]) -> None:
+def test_two_catwalks_have_the_same_data_and_do_not_mix(place: tuple[Theirs, Catwalk, Catwalk]) -> None:
     prometheus = place[0]
     differ = ("threshold:runs_blocked:max", "model:threshold:last", "job:counter:", "statsd_exporter:events:")
     names = {rule["record"] for rule in _rules(place[1]) if not rule.get("record", differ[0]).startswith(differ)}
@@ -253,7 +253,7 @@ def test_every_query_of_every_dashboard_answers_and_shows_no_label_of_the_guest(
     answered = 0
     for query in [each for board in guest.dashboards() for each in _queries(board)]:
         found = ask(place[0].url, query, variables, time.time(), 3_600, 3)
-        shown = query.ref != "variable"  # of which a single label is used
+        shown = query.ref != "variable"  # of which the query uses a single label
         assert not [series for series in found if shown and "cluster" in series["metric"]], query.name
         assert not [series for series in found if series["metric"].get("job") in ("registry", "node-exporter")], (
             query.name
@@ -274,6 +274,6 @@ def _rules(guest: Catwalk) -> Iterator[dict[str, Any]]:
 
 
 def _without(found: list[tuple[dict[str, str], float]]) -> set[frozenset[tuple[str, str]]]:
-    """Labels of series, but those that tell the two apart."""
+    """Returns the labels of series, except those that distinguish the two."""
     other = ("cluster", "instance", "process")
     return {frozenset((name, value) for name, value in labels.items() if name not in other) for labels, _ in found}

@@ -1,4 +1,4 @@
-"""A bundle's rules do what ours do, in a Prometheus where others have series of the same names."""
+"""A bundle's rules behave like ours in a Prometheus where others have series of the same names."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ GUESTS = {
 }
 STORIES = [story for story in SCENARIOS if is_ours(story)]
 FEW = STORIES[::8]
-"""Where only the job tells ours from others: less is rewritten, so fewer stories do."""
+"""Cases in which only the job distinguishes ours: fewer expressions are rewritten, so fewer scenarios run."""
 
 
 @pytest.mark.parametrize(("name", "stories"), [("by labels", STORIES), ("by jobs", FEW)], ids=["by labels", "by jobs"])
-def test_every_story_ends_as_at_home(name: str, stories: list[Scenario]) -> None:
+def test_every_scenario_has_the_same_result_as_at_home(name: str, stories: list[Scenario]) -> None:
     assert len(STORIES) > 180
     guest = Guest(GUESTS[name])
     assert guest.bodies

@@ -53,7 +53,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         {"alertname": "ModelPlateaued", "severity": "info", "area": "model", **OF_GROWTH},
         summary="Validation loss of mlp [stands] still",
     )
-    wait_until(lambda: len(courier.told()["notifications"]) == 3, "what is not inhibited has been told")
+    wait_until(lambda: len(courier.told()["notifications"]) == 3, "notifications of all alerts that are not inhibited")
     yield Pair(alertmanager, courier)
     alertmanager.stop()
     courier.stop()
@@ -69,7 +69,7 @@ def environment(pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 def run(*arguments: str) -> None:
-    """A ``catwalk`` command that must succeed."""
+    """Runs a ``catwalk`` command that must succeed."""
     with pytest.raises(SystemExit) as ended:
         main(list(arguments))
     assert ended.value.code == 0
@@ -79,7 +79,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line for line in capsys.readouterr().out.splitlines() if line.strip()]
 
 
-def test_what_fires_now_the_worst_first(capsys: pytest.CaptureFixture[str]) -> None:
+def test_firing_alerts_the_worst_first(capsys: pytest.CaptureFixture[str]) -> None:
     run("alerts")
     found = lines(capsys)
     assert re.match(r"severity +alert +for +state +what", found[0])
@@ -108,7 +108,7 @@ def test_history_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out).keys() == {"firing"}
 
 
-def test_what_concerns_an_owner(capsys: pytest.CaptureFixture[str]) -> None:
+def test_alerts_of_one_owner(capsys: pytest.CaptureFixture[str]) -> None:
     for owner, expected in (("growth", {"ModelPlateaued", "Watchdog"}), ("risk", {"Watchdog"})):
         run("alerts", "--owner", owner, "--history", "--json")
         found = json.loads(capsys.readouterr().out)
@@ -148,7 +148,7 @@ def test_the_doctor_names_receivers_of_an_owner_who_has_no_model(
 
 
 def test_an_alert_that_fires_again_has_two_episodes(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
-    """Posted as Prometheus does after a pause: resolved by its lateness, then firing with the start of before."""
+    """Posts as Prometheus does after a pause: resolved because it is late, then firing with the previous start."""
     labels = {"alertname": "StoreUnavailable", "severity": "critical", "area": "pipeline", "model": "again"}
 
     def statuses() -> list[str]:
@@ -164,14 +164,14 @@ def test_an_alert_that_fires_again_has_two_episodes(pair: Pair, capsys: pytest.C
     for seconds, status in ((600, "firing"), (-1, "resolved"), (600, "firing")):
         pair.alertmanager.post(labels, seconds=seconds)
         told.append(status)
-        wait_until(lambda: statuses() == told, f"told as {told}")
+        wait_until(lambda: statuses() == told, f"the notifications {told}")
     starts = {one["starts_at"] for one in pair.courier.told()["notifications"] if one["labels"] == {**labels, **LINKS}}
     assert len(starts) == 1, "Alertmanager has kept the start"
     again, first = lasted()
     assert again == "fires"
     assert first != "fires"
     pair.alertmanager.post(labels, seconds=-1)
-    wait_until(lambda: statuses() == [*told, "resolved"], "told that it is over")
+    wait_until(lambda: statuses() == [*told, "resolved"], "the notification that it has resolved")
     again, second = lasted()
     assert again != "fires"
     assert second == first
@@ -190,7 +190,7 @@ def test_history_without_alertmanager(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert json.loads(capsys.readouterr().out)["firing"] is None
 
 
-def test_planned_work_is_announced_to_both_and_over_for_both(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+def test_planned_work_starts_and_ends_for_both(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
     def holding() -> list[dict[str, str]]:
         found = json.loads(access.fetch(f"{pair.alertmanager.url}/api/v2/silences", timeout=10))
         return [one for one in found if one["status"]["state"] == "active"]
@@ -204,7 +204,7 @@ def test_planned_work_is_announced_to_both_and_over_for_both(pair: Pair, capsys:
     run("silence", "--minutes", "0.5", "--reason", "only a cable", "--json")
     assert json.loads(capsys.readouterr().out)["reason"] == "only a cable"
     (second,) = holding()
-    assert second["endsAt"] < first["endsAt"], "the last word holds"
+    assert second["endsAt"] < first["endsAt"], "the latest announcement counts"
     run("silence", "--end")
     assert capsys.readouterr().out == "alerts are told again\n"
     assert holding() == []
@@ -215,7 +215,7 @@ def test_planned_work_is_announced_to_both_and_over_for_both(pair: Pair, capsys:
 
 
 @pytest.mark.parametrize("variable", ["CATWALK_ALERTMANAGER_URL", "CATWALK_COURIER_URL"])
-def test_planned_work_that_one_did_not_hear_of_is_not_announced(
+def test_planned_work_that_one_of_both_did_not_receive_is_not_announced(
     pair: Pair, variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(variable, "http://127.0.0.1:1")
@@ -300,7 +300,7 @@ def test_a_wrong_password_is_one_line_that_names_the_variable(
 
 
 @pytest.mark.parametrize("variable", ["CATWALK_ALERTMANAGER_URL", "CATWALK_COURIER_URL"])
-def test_what_does_not_answer_is_one_line(
+def test_a_server_that_does_not_answer_is_one_line(
     variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(variable, "http://127.0.0.1:1")

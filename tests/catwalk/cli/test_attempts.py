@@ -1,4 +1,4 @@
-"""What an attempt of a stage has cost, in the terminal and in the report."""
+"""What an attempt of a stage cost, in the terminal and in the report."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def in_report(attempts: list[AttemptRecord]) -> str:
 
 
 @pytest.mark.parametrize(("shown", "use", "dash"), [(in_terminal, "92%", "-"), (in_report, "92.50%", "–")])
-def test_cards_have_columns_where_one_was_used_and_no_others(shown: Any, use: str, dash: str) -> None:
+def test_gpus_have_columns_only_if_one_was_used(shown: Any, use: str, dash: str) -> None:
     assert "GPU" not in shown([ON_CPU])
     both = shown([ON_CPU, ON_GPU])
     assert all(text in both for text in ("GPU memory", "GPU use", "12,288 MiB", use, "300 MiB"))
-    assert "0 MiB" not in both.replace("300 MiB", ""), "who has used none has no figure"
+    assert "0 MiB" not in both.replace("300 MiB", ""), "an attempt that used none has no figure"
     alone = shown([UNWATCHED])
     assert "12,288 MiB" in alone and dash in alone and "%" not in alone.partition("GPU use")[2].partition("\n\n")[0]

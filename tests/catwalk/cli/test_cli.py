@@ -1,4 +1,4 @@
-"""The `catwalk` command as users run it: text, JSON, errors in one line, exit codes."""
+"""The `catwalk` command as users run it: text, JSON, one-line errors, exit codes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def process(*arguments: str) -> subprocess.Popen[str]:
 
 
 def one_line(done: Done, text: str) -> None:
-    """A mistake or a mishap: one line on stderr, nothing on stdout, exit code 1."""
+    """Expects a mistake or a failure: one line on stderr, nothing on stdout, exit code 1."""
     assert done.code == 1, done.err
     assert done.out == ""
     assert done.err.count("\n") == 1, done.err
@@ -137,7 +137,7 @@ def test_runs_are_chosen_by_date(catwalk: Any, s3_store: Store) -> None:
     one_line(catwalk("compare", "--where", "started = 2026-11-22"), "such as 'started ~ 2026-11-26'")
 
 
-def test_a_run_that_diverged_is_shown_for_what_it_is(catwalk: Any, s3_store: Store) -> None:
+def test_a_run_that_diverged_is_shown_as_such(catwalk: Any, s3_store: Store) -> None:
     absurd = ["--epochs", "9", *SMALL[4:], "--batch-size", "10", "--peak-learning-rate", "1000000"]
     running = process("run", *SMALL[:2], *absurd, "--run-id", SECOND)
     _, err = running.communicate(timeout=180)
@@ -172,7 +172,7 @@ def test_no_table_of_runs_is_cut(catwalk: Any, s3_store: Store, monkeypatch: pyt
         assert max(map(len, text.splitlines())) <= int(width)
 
 
-def test_a_promotion_names_whoever_made_it(
+def test_a_promotion_names_its_author(
     catwalk: Any, champion: tuple[Run, bytes], s3_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = make_run(s3_store, SECOND, time.time(), model_sha256=hashlib.sha256(champion[1]).hexdigest())
@@ -194,7 +194,7 @@ def test_a_promotion_names_whoever_made_it(
     assert by() == "bob"
 
 
-def test_a_report_is_said_to_be_where_people_open_it(
+def test_a_report_is_linked_where_people_open_it(
     catwalk: Any, s3_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_run(s3_store, FIRST, time.time())
@@ -203,7 +203,7 @@ def test_a_report_is_said_to_be_where_people_open_it(
     assert f"shown at https://catwalk.example/runs/{FIRST}\n" in catwalk("report", FIRST).out
 
 
-def test_runs_leaves_out_what_is_damaged_and_says_so(catwalk: Any, s3_store: Store) -> None:
+def test_runs_leaves_out_damaged_runs_and_says_so(catwalk: Any, s3_store: Store) -> None:
     put_summary(s3_store, summary(FIRST))
     s3_store.put(f"summaries/{SECOND}.json", b"{")
     done = catwalk("runs", "--json")
@@ -225,14 +225,14 @@ def test_show_takes_an_id_a_beginning_or_a_name(catwalk: Any, s3_store: Store) -
         one_line(catwalk("show", odd), "no run begins with")
 
 
-def test_latest_is_of_the_model_that_is_named(catwalk: Any, s3_store: Store) -> None:
+def test_latest_is_the_latest_of_the_named_model(catwalk: Any, s3_store: Store) -> None:
     make_run(s3_store, FIRST, time.time() - 86_400)
     make_run(s3_store, SECOND, time.time())
     put_summary(s3_store, summary(SECOND, model="other"))
     assert catwalk("show", "latest", "--json").json()["run"]["run_id"] == SECOND
     named = catwalk("show", "latest", "--model", "mlp-synthetic", "--json").json()["run"]["run_id"]
     assert named == FIRST
-    one_line(catwalk("show", "latest", "--model", "nobody"), "there are no runs of nobody yet")
+    one_line(catwalk("show", "latest", "--model", "other"), "there are no runs of other yet")
 
 
 @pytest.mark.parametrize(
@@ -259,8 +259,8 @@ def test_an_unknown_error_is_one_line_too(catwalk: Any, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("module", ["tempfile; tempfile.gettempdir()", "matplotlib; matplotlib.get_cachedir()"])
-def test_a_machine_without_a_temporary_folder_is_told_so(module: str) -> None:
-    """Torch asks for one as it is imported, matplotlib where it has no home."""
+def test_a_machine_without_a_temporary_folder_is_one_line(module: str) -> None:
+    """Torch needs one when it is imported, and matplotlib if it has no home."""
     code = (
         "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/nowhere']\n"
         "from catwalk.cli import main as cli\n"
@@ -283,7 +283,7 @@ def test_a_store_that_is_not_there_is_one_line(catwalk: Any, monkeypatch: pytest
     one_line(catwalk("runs"), "CATWALK_STORE is not set")
 
 
-def test_the_environment_of_a_running_stack_is_taken_up(
+def test_the_environment_of_a_running_stack_is_used(
     catwalk: Any, s3_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_summary(s3_store, summary(FIRST))
@@ -338,7 +338,7 @@ def test_promote_and_rollback_by_hand_say_what_is_in_service(
 
 @pytest.fixture
 def another_server() -> Iterator[str]:
-    """The URL of what answers everything with an empty object."""
+    """The URL of a server that answers everything with an empty object."""
     listener = Listener()
     yield listener.url
     listener.stop()
@@ -352,7 +352,7 @@ def another_server() -> Iterator[str]:
         ("another server", "what answers at {} is no Airflow 3: it sends no access_token; correct CATWALK_AIRFLOW_URL"),
     ],
 )
-def test_a_promotion_stands_where_airflow_cannot_be_told(
+def test_a_promotion_stands_if_airflow_cannot_be_notified(
     catwalk: Any,
     champion: tuple[Run, bytes],
     s3_store: Store,
@@ -413,7 +413,7 @@ def test_report_is_built_again_stored_and_written(
     one_line(catwalk("report", FIRST, "--out", str(tmp_path / "file")), "choose another with --out")
 
 
-def test_compare_shows_what_sets_runs_apart(catwalk: Any, s3_store: Store, tmp_path: Path) -> None:
+def test_compare_shows_the_differences_between_runs(catwalk: Any, s3_store: Store, tmp_path: Path) -> None:
     make_run(s3_store, FIRST, time.time(), epochs=2)
     make_run(s3_store, SECOND, time.time(), epochs=3)
     done = catwalk("compare", FIRST, SECOND, "--out", str(tmp_path / "side by side"))
@@ -422,7 +422,7 @@ def test_compare_shows_what_sets_runs_apart(catwalk: Any, s3_store: Store, tmp_p
     assert done.out.splitlines()[-1] == str(tmp_path / "side by side" / "report.html")
     assert (tmp_path / "side by side" / "figures" / "loss.png").exists()
     facts = catwalk("compare", SECOND, "--where", "model = mlp-synthetic", "--json").json()
-    assert [run["run_id"] for run in facts["runs"]] == [SECOND, FIRST], "what is named comes first"
+    assert [run["run_id"] for run in facts["runs"]] == [SECOND, FIRST], "the named baseline comes first"
     assert facts["parameters"]["epochs"] == [3, 2]
     assert Path(facts["file"]) == tmp_path / "home" / "comparison" / "report.html"
     one_line(catwalk("compare", FIRST), "takes two runs or more")
@@ -533,7 +533,7 @@ def test_a_model_that_was_tampered_with_is_neither_fetched_nor_used(
 
 
 def change(store: Store, key: str, section: str, **settings: object) -> None:
-    """Adds to the stored configuration of a run."""
+    """Adds settings to the stored configuration of a run."""
     values = json.loads(store.get(key).body)
     values["config"][section] |= settings
     store.put(key, json.dumps(values).encode())
@@ -602,7 +602,7 @@ def test_a_damaged_champion_is_named_and_its_runs_stay(
     assert catwalk("promote", FIRST, "--reason", "x", "--by", "ada").code == 0
 
 
-def test_prune_goes_past_what_is_damaged_and_names_it(catwalk: Any, s3_store: Store) -> None:
+def test_prune_skips_damaged_records_and_names_them(catwalk: Any, s3_store: Store) -> None:
     put_summary(s3_store, summary(FIRST))
     s3_store.put(f"summaries/{SECOND}.json", b"{")
     s3_store.put("sweeps/damaged.json", b"{")
@@ -611,7 +611,7 @@ def test_prune_goes_past_what_is_damaged_and_names_it(catwalk: Any, s3_store: St
     assert f"summaries/{SECOND}.json is damaged" in pruned.err and "sweeps/damaged.json is damaged" in pruned.err
 
 
-def test_a_lost_champion_is_replaced_by_hand_and_blocks_nobody_after(
+def test_a_lost_champion_is_replaced_by_hand_and_blocks_no_later_run(
     catwalk: Any, champion: tuple[Run, bytes], s3_store: Store, tmp_path: Path
 ) -> None:
     lost, weights = champion
@@ -632,7 +632,9 @@ def picture(path: Path, mode: str = "RGB") -> Path:
     return path
 
 
-def test_predict_answers_for_what_can_be_seen(catwalk: Any, champion: tuple[Run, bytes], tmp_path: Path) -> None:
+def test_predict_answers_only_for_pictures_that_show_something(
+    catwalk: Any, champion: tuple[Run, bytes], tmp_path: Path
+) -> None:
     good, blank, text = picture(tmp_path / "good.png"), tmp_path / "blank.png", tmp_path / "text.png"
     Image.new("L", (9, 9), 255).save(blank)
     text.write_text("no picture")
@@ -649,7 +651,7 @@ def test_predict_answers_for_what_can_be_seen(catwalk: Any, champion: tuple[Run,
     assert "is no picture" in last["error"]
 
 
-def test_pictures_come_and_models_go_by_the_standard_streams(
+def test_pictures_and_models_can_use_the_standard_streams(
     catwalk: Any, champion: tuple[Run, bytes], tmp_path: Path
 ) -> None:
     told = catwalk("predict", str(picture(tmp_path / "a.png"))).out.partition(": ")[2]
@@ -697,9 +699,9 @@ def test_a_run_from_start_to_decision(catwalk: Any, s3_store: Store) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_is_cancelled_and_can_be_taken_up(catwalk: Any, s3_store: Store, number: signal.Signals) -> None:
+def test_a_stopped_run_is_cancelled_and_can_be_resumed(catwalk: Any, s3_store: Store, number: signal.Signals) -> None:
     long = ["--epochs", "200", "--train-examples", "2000", "--batch-size", "4", "--checkpoint-seconds", "0"]
-    running = process("run", *SMALL[:2], *long, *SMALL[6:], "--run-id", SECOND)  # not over before it is stopped
+    running = process("run", *SMALL[:2], *long, *SMALL[6:], "--run-id", SECOND)  # it must not end before this stops it
     run = Run(s3_store, SECOND)
     wait_until(lambda: bool((summary := run.summary()) and summary.epochs > 2))
     running.send_signal(number)

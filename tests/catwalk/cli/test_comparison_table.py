@@ -1,4 +1,4 @@
-"""Comparisons on a terminal: sparklines, and tables that fit."""
+"""Comparisons in a terminal: sparklines, and tables that fit."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_any_number_of_classes_fits(count: int, runs: int, width: int) -> None:
 
 @pytest.mark.parametrize("width", [40, 80, 120])
 @pytest.mark.parametrize("runs", [2, 5])
-def test_long_and_odd_names_are_wrapped_and_no_markup(runs: int, width: int) -> None:
+def test_long_and_odd_names_are_wrapped_and_not_read_as_markup(runs: int, width: int) -> None:
     names = ["тест", "鞋", "[red]name[/]", "W" * 60]
     labels = predictions(1, classes=names).labels
     found = comparison(*(entry(n, predictions(n, labels, classes=names)) for n in range(1, runs + 1)))

@@ -1,4 +1,4 @@
-"""The doctor on a stack that runs."""
+"""The doctor on a running stack."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _verdicts() -> dict[str, str]:
 
 
 @pytest.mark.integration
-def test_a_stack_that_runs_is_well_and_a_part_that_stops_is_named(services: RunningStack) -> None:
+def test_a_running_stack_is_healthy_and_a_part_that_stops_is_named(services: RunningStack) -> None:
     with services.as_environment():
         parts = {"store", "conditional writes", "statsd", "canary", "exporter", "prometheus", "targets", "alertmanager"}
         wait_until(lambda: all(_verdicts()[part] == "OK" for part in parts), "every part is well")
@@ -54,12 +54,14 @@ HARMLESS = {
     "events", "events_actions", "event_queue_flushed", "udp_packets", "tcp_connections", "unixgram_packets", "lines",
     "samples", "tags", "config_reloads", "metrics", "cache_gets", "cache_hits",
 }  # fmt: skip
-"""What statsd_exporter counts while all is well; a mapping that it refused is no lost line."""
+"""Counters that statsd_exporter increments while everything is healthy; a mapping that it refused is not a lost
+line.
+"""
 RELAYED = {"relay_packets", "relay_long_lines", "relay_lines_relayed"}
-"""Of a relay, which is not switched on."""
+"""About a relay, which is not switched on."""
 
 
-def test_every_loss_that_statsd_exporter_counts_is_looked_at_by_doctor_and_rules() -> None:
+def test_doctor_and_rules_check_every_loss_that_statsd_exporter_counts() -> None:
     binary = tool("statsd_exporter").read_bytes()
     every = {name.decode() for name in re.findall(rb"statsd_(?:metric_mapper|exporter)_([a-z_]+?)_total", binary)}
     losses = every - HARMLESS - RELAYED
@@ -76,7 +78,7 @@ def test_every_loss_that_statsd_exporter_counts_is_looked_at_by_doctor_and_rules
 
 
 @pytest.mark.integration
-def test_lines_that_cannot_be_read_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_that_cannot_be_read_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     exporter = StatsdExporter()
     monkeypatch.setenv("CATWALK_STATSD_EXPORTER_URL", f"http://127.0.0.1:{exporter.web_port}")
     try:
@@ -101,7 +103,7 @@ def test_lines_that_cannot_be_read_are_told(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.integration
-def test_an_airflow_that_is_healthy_and_not_heard_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_airflow_that_is_healthy_but_not_heard_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     healthy = {"status": "healthy"}
     server = Listener(lambda *request: (200, {"scheduler": healthy, "metadatabase": healthy, "triggerer": healthy}))
     exporter = StatsdExporter()
@@ -129,8 +131,8 @@ def test_an_airflow_that_is_healthy_and_not_heard_is_told(monkeypatch: pytest.Mo
         server.stop()
 
 
-def test_a_store_that_ignores_conditions_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such servers exist, and none of them is at hand: the one place where a stand-in has to do."""
+def test_a_store_that_ignores_conditions_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such servers exist, but none is available here: this is the one place that needs a stand-in."""
     kept: dict[str, bytes] = {}
 
     def put(self: S3Store, key: str, body: bytes, **conditions: Any) -> str:
@@ -149,10 +151,10 @@ def test_a_store_that_ignores_conditions_is_found_out(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.integration
-def test_a_store_that_does_not_find_again_what_it_took_is_found_out(
+def test_a_store_that_does_not_list_what_it_took_is_detected(
     s3_store: Store, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such as one behind something that tidies up names on the way in."""
+    """For example, one behind a proxy that normalises names on the way in."""
 
     def hide(asked: Asked, ask: Callable[[], Answer]) -> Answer:
         answer = ask()
@@ -171,8 +173,8 @@ def test_a_store_that_does_not_find_again_what_it_took_is_found_out(
     assert list(S3Store(s3_store.url).list("")) == [], "the object is gone again"
 
 
-def test_what_was_left_out_of_the_containers_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """But it is looked at where somebody says that it is elsewhere."""
+def test_a_part_left_out_of_the_containers_is_not_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The doctor checks it if a setting says that it is elsewhere."""
     monkeypatch.setenv("CATWALK_PROFILES", "s3,grafana")
     monkeypatch.setenv("CATWALK_PROMETHEUS_URL", "http://prometheus:9090")
     monkeypatch.setenv("CATWALK_ALERTMANAGER_URL", "http://127.0.0.1:9")

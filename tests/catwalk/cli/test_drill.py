@@ -1,4 +1,6 @@
-"""``catwalk alerts --test`` with a real Alertmanager and courier, SMTP and HTTP on loopback; one of each way fails."""
+"""``catwalk alerts --test`` with a real Alertmanager and courier, SMTP and HTTP on loopback; one receiver of each
+kind fails.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 
 class People:
-    """Whom a stack can tell: a service that answers as it is told, and a mailbox that refuses some."""
+    """Everything that a stack can notify: a web service with set answers, and a mailbox that refuses some addresses."""
 
     def __init__(self, home: Path) -> None:
         self.broken: set[str] = set()
@@ -84,7 +86,7 @@ MAIL = "to: ops@example.test\nfrom: c@example.test\nsmarthost: 127.0.0.1:{smtp}\
 
 
 def drilled(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[tuple[str, str], tuple[bool, str]]]:
-    """Exit code, and way → whether it was delivered and what came back."""
+    """Returns the exit code, and way → whether it was delivered and the answer."""
     with pytest.raises(SystemExit) as ended:
         main(["alerts", "--test", "--json", *arguments])
     outcomes = json.loads(capsys.readouterr().out)
@@ -93,7 +95,7 @@ def drilled(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, d
     return ended.value.code, found
 
 
-def test_every_way_delivers_and_its_people_hear_of_the_end(
+def test_every_way_delivers_both_the_start_and_the_end(
     people: Callable[..., People], capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = people(
@@ -118,7 +120,7 @@ def test_every_way_delivers_and_its_people_hear_of_the_end(
     }
     assert code == 0
     bodies = site.service.bodies
-    assert "Test of the notifications of everybody" in bodies("/slack")[0]["attachments"][0]["title"]
+    assert f"Test of the notifications of {receivers.EVERYBODY}" in bodies("/slack")[0]["attachments"][0]["title"]
     assert "Test of the notifications of model" in bodies("/model")[0]["attachments"][0]["title"]
     texts = [body["text"] for body in bodies("/slack") if "text" in body]  # the ends of alerts may come behind it
     assert [text.startswith("*TEST: Catwalk's call-out works*") for text in texts] == [True]
@@ -132,20 +134,20 @@ def test_every_way_delivers_and_its_people_hear_of_the_end(
     assert set(genie) == {"GenieKey GEN1E"}
 
     def opened_and_closed() -> tuple[int, int]:
-        """Incidents that PagerDuty was told of, and those that it was told are over."""
+        """Returns the incidents that PagerDuty opened, and those that it closed."""
         actions: dict[str, set[str]] = {"trigger": set(), "resolve": set()}
         for body in bodies("/pagerduty"):
             actions[body["event_action"]].add(body["dedup_key"])
         assert actions["resolve"] <= actions["trigger"]
         return len(actions["trigger"]), len(actions["resolve"])
 
-    wait_until(lambda: opened_and_closed() == (3, 3), "nothing is left open: two receivers, and the call-out")
+    wait_until(lambda: opened_and_closed() == (3, 3), "two receivers and the callout to be closed")
     kept = [one for one in site.courier.told()["notifications"] if one["labels"]["alertname"] == drill.ALERT]
     assert {one["status"] for one in kept} == {"firing", "resolved"}
 
 
 def test_an_owners_ways_or_one_of_them(people: Callable[..., People], capsys: pytest.CaptureFixture[str]) -> None:
-    """The second owner's name is no plain word, in labels as in Alertmanager's log."""
+    """The second owner's name has special characters, in labels and in Alertmanager's log."""
     odd = 'équipe "ML"%2F ✓'
     site = people(
         slack_url="{url}/slack",
@@ -161,7 +163,7 @@ def test_an_owners_ways_or_one_of_them(people: Callable[..., People], capsys: py
     assert (code, found[odd, "slack"]) == (1, (True, "delivered"))
     assert "404" in found[odd, "webhook"][1]
     assert ("call-out", "slack") not in found
-    assert not site.service.bodies("/slack"), "everybody was told nothing"
+    assert not site.service.bodies("/slack"), "only the receivers of the owner are tested"
     owners = {one["labels"].get("owner") for body in site.service.bodies("/odd") for one in body["alerts"]}
     assert owners == {'équipe "ML"/ ✓'}
     code, found = drilled(capsys)
@@ -170,7 +172,8 @@ def test_an_owners_ways_or_one_of_them(people: Callable[..., People], capsys: py
         ("growth/email", "growth has no way 'email'; its ways are slack, webhook"),
         (
             "grwth/slack",
-            f"there is no receiver 'grwth'; the receivers are everybody, model, pipeline, telemetry, growth, {odd}",
+            f"there is no receiver 'grwth'; "
+            f"the receivers are {receivers.EVERYBODY}, model, pipeline, telemetry, growth, {odd}",
         ),
         ("/slack", "there is no receiver '/slack'"),
     ):
@@ -179,9 +182,7 @@ def test_an_owners_ways_or_one_of_them(people: Callable[..., People], capsys: py
         assert complaint in capsys.readouterr().err
 
 
-def test_what_fails_is_said_with_what_came_back(
-    people: Callable[..., People], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failure_shows_the_answer(people: Callable[..., People], capsys: pytest.CaptureFixture[str]) -> None:
     site = people(
         slack_url="{url}/slack",
         teams_url="http://127.0.0.1:1/teams",
@@ -191,10 +192,10 @@ def test_what_fails_is_said_with_what_came_back(
         opsgenie_url="{url}/opsgenie",
         pagerduty_key="R0UT1NG",
         pagerduty_url="{url}/pagerduty",
-        email_yml=MAIL.replace("ops@example.test", "nobody@example.test, ops@example.test"),
+        email_yml=MAIL.replace("ops@example.test", "absent@example.test, ops@example.test"),
     )
     site.broken |= {"/slack", "/hook", "/opsgenie/v2/alerts", "/pagerduty"}
-    site.mailbox.refused |= {"nobody@example.test"}
+    site.mailbox.refused |= {"absent@example.test"}
     code, found = drilled(capsys, "everybody")
     failed = {way: said for way, (delivered, said) in found.items() if not delivered}
     assert code == 1
@@ -208,12 +209,12 @@ def test_what_fails_is_said_with_what_came_back(
     assert "550" in failed["everybody", "email"]
     assert "no_service" in failed["everybody", "opsgenie"]
     assert failed["call-out", "slack"] == '404 Not Found: {"error": "no_service"}'
-    assert failed["call-out", "email"] == "the server refuses nobody@example.test: 550 no such user here"
+    assert failed["call-out", "email"] == "the server refuses absent@example.test: 550 no such user here"
     with pytest.raises(SystemExit, match="1"):
         main(["alerts", "--test", "pipeline"])
     printed = capsys.readouterr().out.splitlines()
     assert any(line.startswith("pipeline: discord") and line.endswith("  delivered") for line in printed)
-    assert any(line.startswith("call-out: slack") and "failed: 404 Not Found" in line for line in printed)
+    assert any(line.startswith("call-out:") and "slack" in line and "failed: 404 Not Found" in line for line in printed)
     (site.home / "logs" / "alertmanager.log").unlink()
     assert drilled(capsys, "everybody")[1]["everybody", "slack"] == (
         False,
@@ -221,10 +222,10 @@ def test_what_fails_is_said_with_what_came_back(
     )
 
 
-def test_a_try_that_is_counted_before_its_failure_is_no_delivery(
+def test_a_try_that_is_counted_before_its_failure_is_not_a_delivery(
     people: Callable[..., People], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Alertmanager counts that it has tried, then that it has failed; a reading may fall between the two."""
+    """Alertmanager first counts its try, then its failure; a reading may fall between the two."""
     site, way = people(webhook_url="{url}/hook"), ("everybody", "webhook")
     counted = [Tries(2, 0), Tries(3, 0), Tries(3, 1), Tries(4, 1), Tries(4, 1)]
     monkeypatch.setattr(drill.alertmanager, "sent", lambda url: {way: counted.pop(0) if counted[1:] else counted[0]})
@@ -233,7 +234,7 @@ def test_a_try_that_is_counted_before_its_failure_is_no_delivery(
 
 
 def test_telegram(people: Callable[..., People], capsys: pytest.CaptureFixture[str]) -> None:
-    """Only Alertmanager's half: the call-out goes to Telegram itself."""
+    """Covers only Alertmanager's half: the callout goes to Telegram itself."""
     site = people(telegram_token="110201543:S3CRET", telegram_chat="-1001234567890")
     outcomes = drill._Trial(site.alertmanager.url, site.courier.url, "everybody", ["telegram"]).outcomes(60)
     assert {outcome.way: outcome.delivered for outcome in outcomes} == {"courier": True, "telegram": True}
@@ -244,10 +245,10 @@ def test_telegram(people: Callable[..., People], capsys: pytest.CaptureFixture[s
     assert failed.keys() == {"telegram"}
     assert "S3CRET" not in failed["telegram"]
     assert message["chat_id"] == "-1001234567890"
-    assert "Test of the notifications of everybody" in message["text"]
+    assert f"Test of the notifications of {receivers.EVERYBODY}" in message["text"]
 
 
-def test_what_is_silenced_is_said(people: Callable[..., People], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_silenced_test_is_reported(people: Callable[..., People], capsys: pytest.CaptureFixture[str]) -> None:
     site = people(slack_url="{url}/slack")
     silence_all(site.alertmanager.url, 600, "work")
     code, found = drilled(capsys, "everybody")
@@ -256,12 +257,15 @@ def test_what_is_silenced_is_said(people: Callable[..., People], capsys: pytest.
     assert found["call-out", "slack"] == (True, "delivered")
 
 
-def test_where_nobody_is_told_it_fails(
+def test_it_fails_if_no_one_is_notified(
     people: Callable[..., People], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = people()
     for arguments, complaint in (
-        (["models"], "there is no receiver 'models'; the receivers are everybody, model, pipeline, telemetry"),
+        (
+            ["models"],
+            f"there is no receiver 'models'; the receivers are {receivers.EVERYBODY}, model, pipeline, telemetry",
+        ),
         (["--history"], "--test with nothing but RECEIVER"),
     ):
         with pytest.raises(SystemExit, match="1"):

@@ -1,4 +1,4 @@
-"""Terminal tables of runs that were logged, by kind of problem."""
+"""Terminal tables of logged runs, by kind of problem."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_binary_model_has_the_columns_of_its_own_epochs_and_scores_without_per
     assert lines["calibration error"] == ["error", "25.00%"]
 
 
-def test_of_a_hundred_classes_twenty_are_shown_unless_all_are_asked_for(ledger: Any, command: Any) -> None:
+def test_twenty_of_a_hundred_classes_are_shown_unless_you_ask_for_all(ledger: Any, command: Any) -> None:
     run_id = tickets(0.5)
     recall = ledger.run(run_id).evaluation().class_accuracy
     few, whole = command("show", run_id).out, command("show", run_id, "--all").out

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def served(s3_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PredictionMonitor:
-    """What a service has logged, and the label that it was told."""
+    """What a service has logged, and the label that it received."""
     monkeypatch.setattr(prediction_log, "PATIENCE_SECONDS", 60.0)
     monitor = PredictionMonitor("churn", reference=REFERENCE, registry=CollectorRegistry(), log=tmp_path / "log")
     with monitor.predictions(ids=["a", "b", "c"]) as seen:
@@ -39,7 +39,7 @@ def file(folder: Path, text: str) -> str:
     return str(path)
 
 
-def test_labels_of_a_file_and_of_a_service_say_how_good_each_day_was(
+def test_labels_from_a_file_and_a_service_show_how_good_each_day_was(
     served: PredictionMonitor, s3_store: Store, catwalk: Any, tmp_path: Path
 ) -> None:
     done = catwalk("labels", file(tmp_path, "id,label\nb,no\nz,yes\n"), "churn")
@@ -54,7 +54,7 @@ def test_labels_of_a_file_and_of_a_service_say_how_good_each_day_was(
     assert len(stored(s3_store, "labels")) == 3
 
 
-def test_rows_that_are_wrong_are_named_and_end_it_with_1(
+def test_invalid_rows_are_named_and_the_exit_code_is_1(
     served: PredictionMonitor, s3_store: Store, catwalk: Any, tmp_path: Path
 ) -> None:
     done = catwalk("labels", file(tmp_path, "id,label\nb,perhaps\nc,no\n"), "churn")
@@ -70,7 +70,7 @@ def test_rows_that_are_wrong_are_named_and_end_it_with_1(
     assert typo.code == 1 and "chrun has neither a champion with a reference nor a log" in typo.err
 
 
-def test_prune_removes_old_logs_and_keeps_what_they_said(
+def test_prune_removes_old_logs_and_keeps_their_results(
     served: PredictionMonitor, s3_store: Store, catwalk: Any, tmp_path: Path
 ) -> None:
     put_predictions(s3_store, "2026-01-05", {"old": 0.5})

@@ -1,4 +1,4 @@
-"""``catwalk retraining``: what a person says of it, and sees."""
+"""``catwalk retraining``: what a user sets, and sees."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def catwalk(
     return found
 
 
-def test_it_is_turned_on_with_limits_that_stay_until_others_are_given(catwalk: Command, store: Store) -> None:
+def test_it_is_turned_on_with_limits_that_stay_until_you_change_them(catwalk: Command, store: Store) -> None:
     done = catwalk("retraining", "on", "解約", "--dag", "churn_training", "--cooldown", "36h", "--budget", "2")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("解約: an alert may ask for a run of churn_training, 2 in seven days, 36 h apart;")
@@ -69,16 +69,14 @@ def test_the_dag_is_that_of_the_last_run(catwalk: Command, store: Store) -> None
         (["reset", "churn"], "nobody has turned on retraining of churn"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_a_line(
-    catwalk: Command, store: Store, arguments: list[str], line: str
-) -> None:
+def test_nonsense_is_refused_in_one_line(catwalk: Command, store: Store, arguments: list[str], line: str) -> None:
     done = catwalk("retraining", *arguments)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith(f"catwalk: {line}") and done.err.count("\n") == 1
     assert list(store.list("")) == []
 
 
-def test_the_breaker_is_reset_by_a_person_alone_and_only_where_it_is_open(catwalk: Command, store: Store) -> None:
+def test_only_a_person_resets_the_breaker_and_only_if_it_is_open(catwalk: Command, store: Store) -> None:
     slots.keep(store, SlotRecord("churn", state="breaker", strikes=2, why="2 in a row have not helped"), None)
     assert "why             2 in a row have not helped" in catwalk("retraining", "status", "churn").out
     assert catwalk("retraining", "reset", "churn", "--by", "grace").out.startswith("churn: the breaker is closed")

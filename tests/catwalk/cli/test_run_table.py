@@ -1,4 +1,4 @@
-"""Choosing, sorting and grouping runs."""
+"""Selecting, sorting and grouping runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_row_has_every_key_in_plain_values() -> None:
     [entry] = rows(0.9)
     assert tuple(entry) == tuple(KEYS)
     assert (entry["hidden"], entry["seed"], entry["epochs"]) == ("512,512", 7, 18)
-    assert entry["batch_size"] is None  # a run from before that knob
+    assert entry["batch_size"] is None  # a run that is older than that knob
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_has_no_time_yet_meets_no_bound() -> None:
     assert not Condition("finished", "~", "2026").holds(entry)
 
 
-def test_truth_compares_as_truth() -> None:
+def test_booleans_compare_as_booleans() -> None:
     real, drawn = rows(0.9)[0], rows(0.8, synthetic=True)[0]
     assert chosen([real, drawn], Condition("synthetic", "=", "true")) == [0.8]
     assert chosen([real, drawn], Condition("synthetic", "!=", "TRUE")) == [0.9]
@@ -125,8 +125,8 @@ def test_a_knob_that_another_version_wrote_as_text_is_compared_as_text() -> None
         ("epochs", ">", "many", "epochs is a number, so it can't be compared with 'many'"),
     ],
 )
-def test_what_makes_no_sense_is_one_line(key: str, operator: str, value: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message.replace("(", r"\(")):  # even where no run is there to compare
+def test_nonsense_is_one_line(key: str, operator: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message.replace("(", r"\(")):  # even if there is no run to compare
         Condition(key, operator, value)
 
 
@@ -141,7 +141,7 @@ def test_runs_without_a_value_come_last_in_both_directions() -> None:
 LOSSES = (1.09, math.nan, math.inf, math.nan, None, 1.39, 0.93)
 
 
-def test_what_is_no_number_is_never_first() -> None:
+def test_nan_never_comes_first() -> None:
     found = [rows(0.9, last_validation_loss=loss)[0] for loss in LOSSES]
     up = [entry["last_validation_loss"] for entry in ordered(found, "last_validation_loss", KEYS)]
     down = [entry["last_validation_loss"] for entry in ordered(found, "-last_validation_loss", KEYS)]
@@ -151,14 +151,14 @@ def test_what_is_no_number_is_never_first() -> None:
         assert all(loss is None or math.isnan(loss) for loss in order[4:])
 
 
-def test_runs_that_diverged_can_be_asked_for() -> None:
+def test_runs_that_diverged_can_be_selected() -> None:
     found = [rows(0.9, last_validation_loss=loss)[0] for loss in LOSSES]
     assert len([entry for entry in found if Condition("last_validation_loss", "=", "nan").holds(entry)]) == 2
     assert len([entry for entry in found if Condition("last_validation_loss", "!=", "nan").holds(entry)]) == 5
     assert len([entry for entry in found if Condition("last_validation_loss", "<", "9").holds(entry)]) == 3
 
 
-def test_a_recipe_is_not_judged_by_what_is_no_number() -> None:
+def test_a_recipe_is_not_judged_by_nan() -> None:
     other = {"parameters": {"hidden": [8]}}
     found = recipes([*rows(math.nan, 0.8, 0.9), *rows(0.85, **other), *rows(math.nan, parameters={"hidden": [4]})])
     assert [(recipe.runs, round(recipe.mean, 3)) for recipe in found] == [(2, 0.85), (1, 0.85)]
@@ -176,7 +176,7 @@ def test_a_recipe_is_all_but_the_seed() -> None:
     assert recipes(rows(None)) == []
 
 
-def test_what_the_gate_asks_for_is_no_part_of_a_recipe() -> None:
+def test_limits_of_the_gate_are_not_part_of_a_recipe() -> None:
     strict = {"parameters": {**summary().parameters, "accuracy_floor": 0.99}}
     [recipe] = recipes([*rows(0.90), *rows(0.92, **strict)])
     assert (recipe.runs, recipe.parameters) == (2, {})
@@ -189,13 +189,13 @@ def test_csv_reads_back() -> None:
 
 
 @pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1"])
-def test_no_spreadsheet_takes_text_of_a_run_for_a_formula(text: str) -> None:
+def test_no_spreadsheet_reads_text_of_a_run_as_a_formula(text: str) -> None:
     [entry] = csv.DictReader(io.StringIO(as_csv(rows(-0.5, sweep=text, model='a,"b"'), KEYS)))
     assert entry["sweep"] == f"'{text}"
     assert (entry["model"], entry["test_accuracy"], entry["synthetic"]) == ('a,"b"', "-0.5", "false")
 
 
-def test_keys_are_the_knobs_of_whichever_models_there_are() -> None:
+def test_keys_are_the_knobs_of_the_models_in_the_ledger() -> None:
     trees = summary("20261123T030000Z-00000009", model="trees", parameters={"depth": 6, "rate": 0.1, "bins": "auto"})
     mixed = summary(parameters={"depth": None, "rate": 1, "pruned": True})
     keys = keys_of([trees, mixed])

@@ -14,12 +14,12 @@ from stack.settings import PROJECT
 INTERRUPTS = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); signal.raise_signal(signal.SIGINT)"
 )
-"""What a terminal does to its foreground; a shell lets its background ignore the signal."""
+"""What a terminal does to its foreground processes; a shell lets its background processes ignore the signal."""
 PRINTS = "print('▁█× ü → ✓', '\\udcff')"
 
 
 def run(code: str, stdout: int, shell: str = "", **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """Runs a statement as a command's body, with a command line of the shell's around it."""
+    """Runs a statement as a command's body, with a shell command line around it."""
     program = "from catwalk.entry_point import entry_point\n@entry_point('catwalk')\n"
     program += f"def main():\n    {code}\nraise SystemExit(main())"
     command = ["sh", "-c", f'exec "$@" {shell}', "sh", sys.executable, "-c", program]
@@ -38,16 +38,16 @@ def run(code: str, stdout: int, shell: str = "", **environment: str) -> subproce
         ("latin-1", "18× ü > + ?\n".encode("latin-1")),
     ],
 )
-def test_a_letter_that_an_encoding_lacks_is_spelt_otherwise(encoding: str, expected: bytes) -> None:
+def test_a_character_that_an_encoding_lacks_is_replaced(encoding: str, expected: bytes) -> None:
     done = run(PRINTS, subprocess.PIPE, PYTHONIOENCODING=encoding)
     assert (done.returncode, done.stdout, done.stderr) == (0, expected, b"")
 
 
 NO_ENTRY_POINTS = {"stack/bootstrap.py", "catwalk/__main__.py"}
-"""The one runs before anything is installed, the other hands on to catwalk/cli/main.py."""
+"""The first runs before anything is installed, the second hands over to catwalk/cli/main.py."""
 
 
-def test_every_program_says_a_mistake_in_one_line() -> None:
+def test_every_program_reports_a_mistake_in_one_line() -> None:
     folders = ("catwalk", "grafana", "ml", "monitoring", "stack")
     texts = {path: path.read_text() for folder in folders for path in (PROJECT / folder).rglob("*.py")}
     programs = {str(path.relative_to(PROJECT)) for path, text in texts.items() if "\nif __name__ ==" in text}
@@ -63,7 +63,7 @@ def command(stdout: int, shell: str, buffered: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.parametrize("buffered", ["", "1"])
-def test_a_reader_that_goes_away_is_nothing_to_complain_about(buffered: str) -> None:
+def test_a_reader_that_goes_away_is_not_an_error(buffered: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -104,13 +104,13 @@ def test_an_end_is_an_exit_code_and_at_most_one_line(code: str, status: int, lin
     assert (done.returncode, done.stdout, done.stderr.decode()) == (status, b"", line and f"{line}\n")
 
 
-def test_whoever_debugs_sees_where_an_error_was_raised() -> None:
+def test_debugging_shows_where_an_error_was_raised() -> None:
     done = run("open('/nowhere/file')", subprocess.PIPE, CATWALK_DEBUG="1")
     assert done.returncode == 1
     assert b"Traceback" in done.stderr
 
 
-def test_what_a_program_raises_otherwise_is_a_bug_with_its_traceback() -> None:
+def test_any_other_exception_is_a_bug_with_its_traceback() -> None:
     done = run("raise RuntimeError('a bug')", subprocess.PIPE)
     assert done.returncode == 1
     assert b"Traceback" in done.stderr

@@ -1,4 +1,4 @@
-"""`catwalk traffic`: a champion that is asked as a service is, clean or corrupted, in a real Prometheus."""
+"""`catwalk traffic`: requests to a champion as a service gets them, clean or corrupted, in a real Prometheus."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_rotation_turns_about_the_middle() -> None:
     assert abs(np.degrees(np.arctan(np.polyfit(columns, rows, 1)[0]))) == pytest.approx(15, abs=1)
 
 
-def test_a_mix_of_classes_has_one_four_times_as_often_and_leaves_pictures_alone() -> None:
+def test_a_class_mix_has_one_class_four_times_as_often_and_leaves_pictures_unchanged() -> None:
     labels = np.repeat(np.arange(10), 50)
     for kind, share in (("class-mix", 4 / 13), ("none", 1 / 10)):
         chosen = corruptions.drawn(labels, 20_000, kind, np.random.default_rng(0))  # type: ignore[arg-type]
@@ -51,7 +51,7 @@ def test_a_mix_of_classes_has_one_four_times_as_often_and_leaves_pictures_alone(
 
 
 def one_line(*arguments: str) -> str:
-    """What a command that refuses says."""
+    """Returns what a command prints when it refuses."""
     process = command("traffic", *arguments)
     out, err = process.communicate(timeout=120)
     assert process.returncode and not out, out + err
@@ -91,13 +91,13 @@ def test_corrupted_traffic_exceeds_its_limit_and_clean_traffic_does_not(
 
 
 @pytest.mark.integration
-def test_it_ends_by_itself_and_says_what_it_can_not_do_in_one_line(small_champion: str) -> None:
+def test_it_ends_by_itself_and_reports_what_it_cannot_do_in_one_line(small_champion: str) -> None:
     process = command("traffic", "--rate", "50", "--seconds", "2", "--port", "0")
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert out.endswith("\n100 predictions made\n")
     known = f"champions there are: {small_champion} (--model)"
-    assert one_line("nobody") == f"catwalk: nobody has no champion yet: no run of it has shipped; {known}\n"
+    assert one_line("other") == f"catwalk: other has no champion yet: no run of it has shipped; {known}\n"
     assert "--rate" in one_line("--rate", "nan") and "--rate" in one_line("--rate", "0")
     port = free_port()
     holding = command("traffic", "--port", str(port))

@@ -1,4 +1,4 @@
-"""Requests that carry the stack's password, and whom they never carry it to."""
+"""Requests that carry the stack's password, and servers that never get it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def listener() -> Iterator[Listener]:
 
 @pytest.fixture
 def leads_on(listener: Listener) -> Iterator[str]:
-    """The URL of a server that answers everything with a redirection to the listener."""
+    """The URL of a server that answers everything with a redirect to the listener."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -45,7 +45,7 @@ def authorizations(listener: Listener) -> list[str | None]:
     return [headers.get("Authorization") for *_, headers in listener.received]
 
 
-def test_a_password_goes_along_only_where_one_is_set(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_is_sent_only_if_one_is_set(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(access.PASSWORD_VARIABLE, raising=False)
     access.fetch(f"{listener.url}/api", timeout=10)
     monkeypatch.setenv(access.PASSWORD_VARIABLE, "of the stack")
@@ -55,7 +55,7 @@ def test_a_password_goes_along_only_where_one_is_set(listener: Listener, monkeyp
     assert authorizations(listener) == [None, access.header("of the stack"), access.header("another"), None]
 
 
-def test_whoever_it_is_led_on_to_gets_no_password(listener: Listener, leads_on: str) -> None:
+def test_the_target_of_a_redirect_gets_no_password(listener: Listener, leads_on: str) -> None:
     access.fetch(leads_on, timeout=10, password="of the stack")
     assert [path for _, path, *_ in listener.received] == ["/elsewhere"]
     assert authorizations(listener) == [None]

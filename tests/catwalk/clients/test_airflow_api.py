@@ -1,4 +1,4 @@
-"""Airflow's REST API: what a refusal says, and who may have the token."""
+"""Airflow's REST API: what a refusal says, and which servers get the token."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Answer = Callable[[str, str, Any], tuple[int, Any]]
 
 
 def answers(status: int, value: Any) -> Answer:
-    """Signs anybody in, and answers so to all else."""
+    """Signs in any user, and answers every other request like this."""
     return lambda method, path, body: (201, {"access_token": "token"}) if path == "/auth/token" else (status, value)
 
 

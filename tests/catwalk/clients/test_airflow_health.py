@@ -1,4 +1,4 @@
-"""What is known of an Airflow, from a server that answers as Airflow does."""
+"""What is known about an Airflow, from a server that answers as Airflow does."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.support.servers import free_port, wait_until
 
 
 class Airflow(BaseHTTPRequestHandler):
-    """The four answers that are used; a token is good until another is given."""
+    """The four answers in use; a token is valid until the server issues another."""
 
     tokens = 0
     paused = False
     schedule = "0 3 * * *"
     last = "success"
-    """State of the last DAG run that has ended; empty: Airflow does not say."""
+    """State of the last finished DAG run; if empty, Airflow does not say."""
 
     def do_GET(self) -> None:
         if self.path == "/api/v2/monitor/health":
@@ -75,11 +75,11 @@ def test_components_are_as_airflow_says(airflow: str) -> None:
     }  # fmt: skip
 
 
-def test_of_an_airflow_that_does_not_answer_only_that_is_known() -> None:
+def test_an_airflow_that_does_not_answer_is_known_only_as_such() -> None:
     assert airflow_health.ask(f"http://127.0.0.1:{free_port()}") == {"api_server": False}
 
 
-def test_what_does_not_speak_http_is_no_airflow_and_is_asked_again() -> None:
+def test_a_server_that_does_not_speak_http_is_not_airflow_and_is_asked_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def babble() -> None:
@@ -117,7 +117,7 @@ def test_whether_a_dag_is_paused_and_still_after_a_token_has_run_out(
         health.stop()
 
 
-def test_the_last_run_of_a_dag_if_it_failed_and_what_was_known_stays_while_airflow_does_not_say(
+def test_a_failed_last_run_of_a_dag_stays_known_while_airflow_does_not_say(
     airflow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CATWALK_AIRFLOW_PASSWORD", "secret")
@@ -159,7 +159,7 @@ def test_since_when_a_dag_has_its_schedule(airflow: str, monkeypatch: pytest.Mon
         health.stop()
 
 
-def test_without_a_password_nobody_is_asked(airflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_password_there_is_no_request(airflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CATWALK_AIRFLOW_PASSWORD", raising=False)
     health = AirflowHealth(airflow, 0.05)
     health.start()

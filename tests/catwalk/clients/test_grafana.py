@@ -1,7 +1,7 @@
 """Annotations through grafana-api.
 
-A real Grafana can't be had here: what answers is a stand-in that speaks as Grafana's HTTP API is documented, and
-refuses what that documentation does not allow.
+No real Grafana is available here. A stand-in answers as Grafana's HTTP API is documented, and refuses what that
+documentation does not allow.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class StandIn:
     def __init__(self) -> None:
         self.annotations: list[dict[str, Any]] = []
         self.fails: list[int] = []
-        """Statuses that the next requests that write get; 599: written, but the answer is lost."""
+        """Statuses for the next write requests; 599: written, but the answer is lost."""
         self.listener = Listener(self._answer)
         self.url = self.listener.url
 
@@ -64,7 +64,7 @@ class StandIn:
         assert isinstance(body["time"], int), "milliseconds"
         self.annotations.append(body)
         if status == 599:
-            return 500, {"message": "written all the same"}
+            return 500, {"message": "written anyway"}
         return 200, {"message": "Annotation added", "id": len(self.annotations)}
 
 
@@ -107,10 +107,12 @@ def test_each_beginning_and_each_end_has_a_tag_of_its_own() -> None:
     ends = [replace(firing, status="resolved", ends_at=f"2026-11-23T03:1{minute}:00Z") for minute in (2, 3)]
     tags = [identity(alert, began) for alert in (firing, *ends) for began in (firing.started, 1_795_500_000.0)]
     assert len({*tags}) == 6
-    assert identity(firing, None) == "catwalk-b683b28b0421ca78", "as the first edition has tagged what still waits"
+    assert identity(firing, None) == "catwalk-b683b28b0421ca78", (
+        "as the first version tagged annotations that still wait"
+    )
 
 
-def test_an_episode_that_began_anew_is_marked_from_there() -> None:
+def test_an_episode_that_began_again_is_marked_from_there() -> None:
     (alert,) = parse(json.dumps(notification("StoreSlow", "resolved", end="2026-11-24T00:00:00Z")).encode()).alerts
     assert annotation(alert, 1_795_404_000.0)["start"] == 1_795_404_000.0
     assert annotation(alert, None)["start"] == alert.started
@@ -136,7 +138,7 @@ def test_errors_say_what_to_do(grafana: StandIn) -> None:
             Grafana(url, TOKEN)
 
 
-def test_the_doctor_looks_at_it(grafana: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_checks_it(grafana: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     from catwalk.cli.doctor import monitoring
     from catwalk.cli.doctor.check import Unwell
 

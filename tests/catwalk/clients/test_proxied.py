@@ -1,4 +1,4 @@
-"""Clients of the parts, and the courier, where the caller's environment names a proxy for everything."""
+"""Clients of the parts, and the courier, if the caller's environment names a proxy for everything."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 @pytest.fixture
 def part() -> Iterator[Listener]:
-    """Answers as Airflow, Grafana and Prometheus would, as far as they are asked here."""
+    """Answers as Airflow, Grafana and Prometheus would, for the requests in this test."""
     healthy = {name: {"status": "healthy"} for name in airflow_health.COMPONENTS}
     answer = {"access_token": "t", "database": "ok", "version": "12", "dags": [], **healthy}
     part = Listener(lambda method, path, body: (200, [] if path.endswith("/alerts") else answer))
@@ -34,7 +34,7 @@ def part() -> Iterator[Listener]:
     part.stop()
 
 
-def test_no_password_for_a_part_meets_the_proxy(proxy: Proxy, part: Listener) -> None:
+def test_no_password_for_a_part_reaches_the_proxy(proxy: Proxy, part: Listener) -> None:
     access.fetch(part.url, timeout=10, password="secret")
     assert AirflowApi(part.url, "admin", "secret").dags() == {}
     assert all(airflow_health.ask(part.url).values())
@@ -44,7 +44,7 @@ def test_no_password_for_a_part_meets_the_proxy(proxy: Proxy, part: Listener) ->
 
 
 @pytest.mark.integration
-def test_the_courier_calls_out_through_the_proxy_and_asks_parts_without(
+def test_the_courier_calls_out_through_the_proxy_and_reaches_parts_without(
     proxy: Proxy, part: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receivers = tmp_path / "receivers"
@@ -57,7 +57,7 @@ def test_the_courier_calls_out_through_the_proxy_and_asks_parts_without(
         CATWALK_HEARTBEAT_SECONDS="0.2",
         CATWALK_DEADMAN_SECONDS="5",
     )
-    monkeypatch.setenv("no_proxy", "127.0.0.1")  # for what follows here; the courier has started without
+    monkeypatch.setenv("no_proxy", "127.0.0.1")  # for what follows; the courier started without it
     try:
         courier.hear()
         wait_until(lambda: "http://beat.example.com/on" in [asked.path for asked in proxy.seen], "a heartbeat")

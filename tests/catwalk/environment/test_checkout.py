@@ -1,4 +1,4 @@
-"""Where native commands are found, and where a library looks that lies in no checkout."""
+"""Where native commands are found, and where the library looks if it is not in a checkout."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_this_is_a_checkout() -> None:
     assert (checkout.FOLDER / "catwalk" / "environment" / "checkout.py").samefile(checkout.__file__)
 
 
-def test_what_set_up_has_built_goes_before_what_is_on_the_path(
+def test_what_setup_has_built_takes_precedence_over_the_path(
     on_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkout, "FOLDER", tmp_path)
@@ -38,7 +38,7 @@ def test_what_set_up_has_built_goes_before_what_is_on_the_path(
     assert checkout.built_tool("promtool") == checkout.find_tool("promtool") == built
 
 
-def test_a_wheel_has_what_is_on_the_path_and_works_in_the_current_folder(
+def test_a_wheel_uses_the_path_and_works_in_the_current_folder(
     on_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkout, "FOLDER", None)

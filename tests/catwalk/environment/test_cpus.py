@@ -1,4 +1,4 @@
-"""How many CPUs a process may use: what its affinity and its cgroups leave of the machine's."""
+"""How many CPUs a process may use: those of the machine, limited by its affinity and its cgroups."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 from catwalk.environment.cpus import usable_cpus
 
 V1 = "cpu"
-"""Controllers that share a folder have a link each, by their own names."""
+"""Controllers that share a folder have one link each, by their own names."""
 
 
 def machine(root: Path, own: str, **files: str) -> Path:
-    """A root folder whose cgroup of this process is `own`; files by path below ``/sys/fs/cgroup``."""
+    """A root folder in which `own` is the cgroup of this process; files by path below ``/sys/fs/cgroup``."""
     every = {"proc/self/cgroup": own, **{f"sys/fs/cgroup/{name}": text for name, text in files.items()}}
     for path, text in every.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def test_a_system_without_cgroups_has_its_affinity(tmp_path: Path) -> None:
     assert usable_cpus(tmp_path) == 16
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no process")
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system sets no affinity")
 def test_a_process_kept_on_one_cpu_uses_one() -> None:
     pinned = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])"
     program = f"{pinned}; from catwalk.environment.cpus import usable_cpus; print(usable_cpus())"
@@ -74,6 +74,6 @@ def test_a_process_kept_on_one_cpu_uses_one() -> None:
     assert done.stdout == "1\n"
 
 
-def test_nobody_has_more_than_the_affinity() -> None:
+def test_no_process_has_more_than_its_affinity() -> None:
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     assert 1 <= usable_cpus() <= len(allowed)

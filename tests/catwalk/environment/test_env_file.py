@@ -53,7 +53,7 @@ MEANT = {
 }
 
 
-def test_lines_mean_what_people_mean(tmp_path: Path) -> None:
+def test_lines_have_the_meaning_that_people_expect(tmp_path: Path) -> None:
     path = tmp_path / "local.env"
     path.write_text(WRITTEN)
     assert env_file.read(path) == MEANT
@@ -62,7 +62,7 @@ def test_lines_mean_what_people_mean(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration  # needs the parser, which is compiled
-def test_compose_reads_the_same_of_such_a_file_and_of_our_own(tmp_path: Path) -> None:
+def test_compose_reads_such_a_file_and_ours_the_same_way(tmp_path: Path) -> None:
     ours = PROJECT / "stack" / "catwalk.env"
     (tmp_path / "written.env").write_text(WRITTEN)
     (tmp_path / "docker-compose.yaml").write_text(
@@ -75,13 +75,15 @@ def test_compose_reads_the_same_of_such_a_file_and_of_our_own(tmp_path: Path) ->
     services = json.loads(done.stdout)["services"]
     assert services["a"]["environment"] == env_file.read(tmp_path / "written.env")
     assert services["b"]["environment"] == env_file.read(ours)
-    assert "$" not in ours.read_text(), "compose would put something in its place"
+    assert "$" not in ours.read_text(), "compose would substitute something"
 
 
 @pytest.mark.parametrize(
     "line", ["no value", "TWO WORDS=1", "1ST=1", "A-B=1", "=1", 'OPEN="never closed', "'QUOTED NAME'=1", "ä=1", "A: 1"]
 )
-def test_what_is_no_name_and_value_is_refused_with_its_line_and_without_the_value(tmp_path: Path, line: str) -> None:
+def test_a_line_without_name_and_value_is_refused_with_its_number_and_without_the_value(
+    tmp_path: Path, line: str
+) -> None:
     path = tmp_path / "local.env"
     path.write_text(f"# first\nSECRET='hidden\nin two lines'\n{line}\nAFTER=hidden\n")
     with pytest.raises(ConfigError) as refused:
@@ -101,7 +103,7 @@ def test_a_file_of_another_encoding_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "value", ["", "plain", "two words", " edges ", "it's", '"', "a # b", "#", "$HOME", "back\\slash\\'", "a\nb", "ü"]
 )
-def test_what_is_written_is_read_again(tmp_path: Path, value: str) -> None:
+def test_what_is_written_reads_back(tmp_path: Path, value: str) -> None:
     path = tmp_path / "environment"
     path.write_text(env_file.render({"BEFORE": "1", "VALUE": value, "AFTER": "2"}))
     assert env_file.read(path) == {"BEFORE": "1", "VALUE": value, "AFTER": "2"}

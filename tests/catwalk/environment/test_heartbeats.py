@@ -1,4 +1,4 @@
-"""How often a run that logs says that it lives, as the environment has it."""
+"""How often a logging run reports that it is alive, as the environment sets it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from catwalk.errors import ConfigError
         ("15", "30", Heartbeats(15, 30)),
     ],
 )
-def test_what_is_set_holds_and_three_heartbeats_are_the_usual_patience(
+def test_set_values_are_used_and_the_default_patience_is_three_heartbeats(
     beat: str, lost: str, expected: Heartbeats
 ) -> None:
     given = {"CATWALK_RUN_HEARTBEAT_SECONDS": beat, "CATWALK_LOST_SECONDS": lost}
@@ -39,7 +39,7 @@ def test_what_is_set_holds_and_three_heartbeats_are_the_usual_patience(
         ),
     ],
 )
-def test_what_would_lose_a_run_that_lives_is_refused_in_a_line(beat: str, lost: str, told: str) -> None:
+def test_settings_that_would_lose_a_live_run_are_refused_in_one_line(beat: str, lost: str, told: str) -> None:
     with pytest.raises(ConfigError) as refused:
         Heartbeats.from_environment({"CATWALK_RUN_HEARTBEAT_SECONDS": beat, "CATWALK_LOST_SECONDS": lost})
     assert str(refused.value) == told

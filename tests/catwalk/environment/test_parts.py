@@ -1,4 +1,4 @@
-"""What a client takes up of a stack, and what of its caller's stays."""
+"""Which settings a client takes from a stack, and which it keeps from its caller."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ CALLER = {
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home of a stack; the caller has settings of another S3."""
-    tell.cache_clear()  # whoever was told before
+    """An empty home of a stack; the caller has settings for another S3."""
+    tell.cache_clear()  # The caller's earlier warnings
     for name in os.environ:
-        monkeypatch.setenv(name, os.environ[name])  # so that all comes back
+        monkeypatch.setenv(name, os.environ[name])  # so that everything is restored
     for name in [name for name in os.environ if name.startswith(("AWS_", "CATWALK_"))]:
         monkeypatch.delenv(name)
     for name, value in {**CALLER, "CATWALK_HOME": str(tmp_path)}.items():
@@ -38,7 +38,7 @@ def aws() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("AWS_") and value}
 
 
-def test_keys_of_the_stack_come_without_anything_of_the_callers(home: Path) -> None:
+def test_keys_of_the_stack_come_without_the_callers_settings(home: Path) -> None:
     (home / "environment").write_text(
         "CATWALK_STORE=s3://catwalk\nAWS_ENDPOINT_URL_S3=http://127.0.0.1:7\nAWS_ACCESS_KEY_ID=ours\n"
         "AWS_SECRET_ACCESS_KEY=ours\nCATWALK_STATSD=ours:1\n"
@@ -52,7 +52,7 @@ def test_keys_of_the_stack_come_without_anything_of_the_callers(home: Path) -> N
     assert os.environ["CATWALK_STATSD"] == "mine:1"
 
 
-def test_a_stack_that_leaves_credentials_to_be_found_finds_the_callers(home: Path) -> None:
+def test_a_stack_without_credentials_uses_the_callers(home: Path) -> None:
     (home / "environment").write_text(
         "CATWALK_STORE=s3://catwalk\nAWS_ENDPOINT_URL_S3=https://s3.example.com\nAWS_ACCESS_KEY_ID=\n"
     )
@@ -61,7 +61,7 @@ def test_a_stack_that_leaves_credentials_to_be_found_finds_the_callers(home: Pat
     assert all(os.environ[name] == "mine" for name in ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_PROFILE"))
 
 
-def test_a_store_that_the_caller_names_is_asked_with_the_callers_settings(
+def test_a_store_that_the_caller_names_is_read_with_the_callers_settings(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (home / "environment").write_text("CATWALK_STORE=s3://catwalk\nAWS_ACCESS_KEY_ID=ours\n")
@@ -70,16 +70,16 @@ def test_a_store_that_the_caller_names_is_asked_with_the_callers_settings(
     assert aws() == {name: value for name, value in CALLER.items() if name.startswith("AWS_")}
 
 
-def test_what_an_older_make_up_has_left_is_read_under_the_names_of_now(
+def test_an_older_environment_file_is_read_under_the_current_names(
     home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (home / "environment").write_text("CATWALK_STORE=s3://catwalk\nCATWALK_REGISTRY_URL=http://127.0.0.1:29180\n")
     load_environment()
     assert part_url("exporter") == "http://127.0.0.1:29180"
-    assert not caplog.text, "nobody has to change that file"
+    assert not caplog.text, "no one has to change that file"
 
 
-def test_what_the_caller_sets_under_a_name_of_before_wins_over_the_stack(
+def test_a_value_that_the_caller_sets_under_a_former_name_wins_over_the_stack(
     home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (home / "environment").write_text("CATWALK_STORE=s3://catwalk\nCATWALK_EXPORTER_URL=http://127.0.0.1:9180\n")
@@ -95,7 +95,7 @@ def test_what_the_caller_sets_under_a_name_of_before_wins_over_the_stack(
     )
 
 
-def test_of_a_setting_that_has_both_names_that_of_now_wins(
+def test_the_current_name_of_a_setting_wins_over_its_former_name(
     home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CATWALK_PORT_REGISTRY", "1")

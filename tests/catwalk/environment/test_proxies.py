@@ -1,4 +1,4 @@
-"""Who is asked directly, and who through the caller's proxy."""
+"""Which servers are reached directly, and which through the caller's proxy."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ def test_a_proxy_is_named_without_its_password(proxy: Proxy, monkeypatch: pytest
     assert proxy_for("http://example.com") == "http://proxy.example.com:3128"
 
 
-def test_a_part_is_asked_without_the_proxy(proxy: Proxy, part: BeforeS3) -> None:
+def test_a_part_is_reached_without_the_proxy(proxy: Proxy, part: BeforeS3) -> None:
     assert fetch_part(Request(part.url), 10) == b"a part"
     assert fetch_part(Request(part.url), 10, limit=1) == b"a"
     assert fetch_outside(Request(part.url), 10) == b"a part", "what is on this machine is not outside"
     assert proxy.seen == []
 
 
-def test_what_is_outside_goes_through_the_proxy_and_its_error_names_it(proxy: Proxy) -> None:
+def test_outside_requests_go_through_the_proxy_and_errors_name_it(proxy: Proxy) -> None:
     with pytest.raises(OSError, match=f"HTTP Error 403.*through the proxy {proxy.url}"):
         fetch_outside(Request("http://example.com/hook", b"{}"), 10)
     with pytest.raises(OSError, match=f"Tunnel connection failed: 403.*through the proxy {proxy.url}"):
@@ -91,7 +91,7 @@ def test_what_is_outside_goes_through_the_proxy_and_its_error_names_it(proxy: Pr
     ]
 
 
-def test_what_is_no_http_or_breaks_off_is_an_error_of_the_system(part: BeforeS3) -> None:
+def test_an_answer_that_is_not_http_or_breaks_off_is_an_oserror(part: BeforeS3) -> None:
     def breaks_off(asked: Asked, ask: object) -> Answer:
         return Answer(200, b"x" * 100, cut=10)
 
@@ -122,8 +122,8 @@ def test_no_proxy_keeps_the_callers_own_and_adds_this_machine_and_the_parts() ->
 
 
 @pytest.mark.parametrize("caller", ["", "*", "corp.example,::1/128,fd00:1:2:3:4:5:6:7/64,[::1],fd00::/8,10.0.0.0/8"])
-def test_the_http_client_of_airflows_tasks_asks_loopback_directly(proxy: Proxy, part: BeforeS3, caller: str) -> None:
-    """Whatever the caller's own NO_PROXY holds: httpx fails over some of what other programs understand."""
+def test_the_http_client_of_airflows_tasks_reaches_loopback_directly(proxy: Proxy, part: BeforeS3, caller: str) -> None:
+    """This holds for every NO_PROXY of the caller: httpx fails on some values that other programs understand."""
     script = f"import httpx; print(httpx.Client(timeout=20).get({part.url!r}).text)"
     environment = {**proxy.environment(), **without_proxy({"NO_PROXY": caller}, [])}
     done = subprocess.run(

@@ -16,7 +16,7 @@ def unix(text: str) -> float:
 
 
 def next_two(after: str) -> list[str]:
-    """By the environment's schedule; days and hours."""
+    """Returns the next runs by the environment's schedule, as days and hours."""
     times = islice(Schedule.from_environment().after(unix(after)), 2)
     return [datetime.fromtimestamp(time, UTC).strftime("%m-%d %H:%M") for time in times]
 
@@ -49,11 +49,11 @@ def test_the_next_runs_after_one_that_began_on_a_friday(
     assert next_two("2026-11-27T03:00:07") == expected
 
 
-def test_without_a_word_it_is_every_night_at_three() -> None:
+def test_the_default_is_every_night_at_three() -> None:
     assert next_two("2026-11-27T12:00:00") == ["11-28 03:00", "11-29 03:00"]
 
 
-def test_seconds_go_before_the_cron(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seconds_take_precedence_over_the_cron(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_SCHEDULE", "not even a cron")
     monkeypatch.setenv("CATWALK_SCHEDULE_SECONDS", "5400")
     assert next_two("2026-11-27T12:00:00") == ["11-27 13:30", "11-27 15:00"]
@@ -75,14 +75,14 @@ def test_seconds_go_before_the_cron(monkeypatch: pytest.MonkeyPatch) -> None:
         (1e7 + 1, "10000001 s"),
     ],
 )
-def test_a_time_between_runs_is_said_as_people_write_it_and_read_again(seconds: float, words: str) -> None:
+def test_an_interval_is_written_as_people_write_it_and_reads_back(seconds: float, words: str) -> None:
     schedule = Schedule("", seconds)
     assert str(schedule) == f"every {words}"
     assert Schedule.of(str(schedule)) == schedule
     assert Schedule.of(f"every {seconds:.15g} s") == schedule
 
 
-def test_the_clocks_of_no_country_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_local_clock_changes_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Europe/Berlin")
     assert next_two("2026-10-24T12:00:00") == ["10-25 03:00", "10-26 03:00"]
 
@@ -108,7 +108,7 @@ def test_a_cron_may_name_the_zone_whose_clock_it_reads(schedule: str, after: str
 
 
 @pytest.mark.parametrize("zone", ["Europe/Nowhere", "Europe", "../UTC", "5", "Europe/Berlin again"])
-def test_what_names_no_zone_is_never_due(zone: str) -> None:
+def test_an_unknown_zone_is_never_due(zone: str) -> None:
     assert not list(Schedule.of(f"0 3 * * * {zone}").after(0))
 
 
@@ -116,7 +116,7 @@ def test_what_names_no_zone_is_never_due(zone: str) -> None:
     "schedule",
     ["soon", "61 * * * *", "0 3 * *", "0 0 31 2 *", "@every 1h", "0 0 1 1 * 0 2020", "R 3 * * *", "0 3 * * * UTC"],
 )
-def test_what_never_fires_is_one_clear_line(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expression_that_never_fires_is_one_clear_line(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_SCHEDULE", schedule)
     with pytest.raises(ConfigError, match="CATWALK_SCHEDULE must be five fields of cron that fire") as refused:
         Schedule.from_environment()

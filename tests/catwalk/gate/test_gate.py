@@ -1,4 +1,4 @@
-"""The ship decision: floors, McNemar's test, margins, classes, and the reason that is given."""
+"""The ship decision: floors, McNemar's test, margins, classes, and the reason given."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABELS: Integers = np.arange(N, dtype=np.int64) % 10
 
 
 def predictions(wrong: int, start: int = 0) -> Integers:
-    """Right but for `wrong` images in a row, which spread evenly over the classes."""
+    """Returns answers that are right except on `wrong` images in a row, which spread evenly over the classes."""
     predicted = LABELS.copy()
     predicted[start : start + wrong] = (predicted[start : start + wrong] + 1) % 10
     return predicted
@@ -85,20 +85,20 @@ def test_the_floor_itself_passes_and_anything_below_fails(accuracy: float, verdi
     assert "floor of 88.00%" in found.sentence
 
 
-def test_the_floor_of_recall_names_the_class() -> None:
+def test_the_recall_floor_names_the_class() -> None:
     score = evaluation(LABELS, class_accuracy=[0.9] * 6 + [0.59] + [0.9] * 3)
     ruling = ruled(LABELS, evaluation=score)
     assert outcome(ruling) == ("hold", "floor")
     assert "Recall of shirt 59.00% is below the floor of 60.00%." in ruling.sentence
 
 
-def test_probabilities_that_are_not_to_be_trusted_hold() -> None:
+def test_badly_calibrated_probabilities_hold() -> None:
     ruling = ruled(LABELS, evaluation=evaluation(LABELS, calibration_error=0.051))
     assert outcome(ruling) == ("hold", "calibration")
     assert "Calibration error 5.10% exceeds the cap of 5.00%." in ruling.sentence
 
 
-def test_caps_on_size_and_time_count_only_where_they_are_set() -> None:
+def test_caps_on_size_and_time_apply_only_if_they_are_set() -> None:
     assert not {"model_bytes", "inference_seconds"} & {entry.check for entry in ruled(LABELS).checks}
     capped = GateConfig(model_bytes_cap=100, inference_seconds_cap=0.01)
     ruling = ruled(LABELS, model_bytes=101, config=capped)
@@ -157,19 +157,19 @@ def test_only_a_proper_superset_is_newer_data(challenger: str, newer: bool, sent
     assert found.sentence.endswith(sentence)
 
 
-def test_without_a_champion_the_age_of_the_data_is_no_question() -> None:
+def test_without_a_champion_the_age_of_the_data_does_not_matter() -> None:
     assert "newer_data" not in {entry.check for entry in ruled(LABELS).checks}
 
 
 def test_too_uncertain_to_be_within_the_margin_is_inconclusive() -> None:
-    """Five hundred images each way: no difference found, but none of 0.5 points excluded either."""
+    """Five hundred images each way: no difference found, but a difference of 0.5 points isn't excluded either."""
     ruling = ruled(predictions(1_000, start=530), champion(predictions(970)), examples=NEWER)
     assert check(ruling, "better").verdict == "inconclusive"
     assert outcome(ruling) == ("hold", "inconclusive")
 
 
 def test_the_anchor_stops_slow_erosion() -> None:
-    """Within the margin of the champion, but not of the best model ever promoted."""
+    """The challenger is within the margin of the champion, but not of the best model ever promoted."""
     ruling = ruled(predictions(1_020), champion(predictions(1_000)), anchor(predictions(940)), examples=NEWER)
     assert check(ruling, "not_inferior_champion").verdict == "passed"
     assert check(ruling, "not_inferior_anchor").verdict == "failed"
@@ -177,16 +177,16 @@ def test_the_anchor_stops_slow_erosion() -> None:
 
 
 def rolling(challenger: Integers, predicted: Integers, then: float = 0.9, now: float = 0.9) -> Baseline:
-    """An anchor on the examples of its own test, which are as many and of the same classes."""
+    """An anchor on its own test examples, which have the same number and classes."""
     return Baseline("anchor", "anchor-run", predicted, own=OwnTest(LABELS, challenger, Figures(then, now)))
 
 
-def test_an_anchor_with_a_test_of_its_own_is_compared_there_and_the_champion_on_today_s() -> None:
+def test_an_anchor_with_its_own_test_is_compared_there_and_the_champion_on_todays() -> None:
     today, own = predictions(1_000), predictions(1_020)
     ruling = ruled(today, champion(predictions(1_000, start=40)), rolling(own, predictions(940)), examples=NEWER)
     assert check(ruling, "not_inferior_champion").value == 0
     assert check(ruling, "not_inferior_anchor").value == pytest.approx(-0.008)
-    assert outcome(ruling) == ("hold", "worse"), "which it is on the anchor's own examples alone"
+    assert outcome(ruling) == ("hold", "worse"), "it is worse on the anchor's own examples alone"
     kind = ruled(
         predictions(1_020), champion(predictions(1_020)), rolling(predictions(940), predictions(940)), examples=NEWER
     )
@@ -194,7 +194,7 @@ def test_an_anchor_with_a_test_of_its_own_is_compared_there_and_the_champion_on_
 
 
 def test_a_stale_anchor_lets_only_what_is_better_ship() -> None:
-    """Whatever its own examples, of another world, say of the challenger."""
+    """This holds whatever its own examples, which come from another distribution, say about the challenger."""
     stale = rolling(predictions(3_000), predictions(940), now=0.894)
     as_good = ruled(predictions(1_000), champion(predictions(1_000, start=40)), stale, examples=NEWER)
     assert outcome(as_good) == ("hold", "anchor_stale")
@@ -213,8 +213,8 @@ def test_an_anchor_is_stale_once_it_has_fallen_by_more_than_the_margin(now: floa
 
 
 @pytest.mark.parametrize("role", ["champion", "anchor"])
-def test_who_can_t_be_asked_about_the_same_examples_makes_it_inconclusive(role: Any) -> None:
-    """Figures of other examples decide nothing."""
+def test_a_model_that_cannot_score_the_same_examples_makes_it_inconclusive(role: Any) -> None:
+    """Figures on other examples decide nothing."""
     known = champion(predictions(1_000)) if role == "anchor" else anchor(predictions(1_000))
     silent = Baseline(role, "gone", None, "its module is gone")
     ruling = ruled(predictions(900), *sorted([known, silent], key=lambda one: one.role, reverse=True), examples=NEWER)
@@ -233,7 +233,7 @@ def test_one_class_that_got_worse_blocks_a_better_model() -> None:
     assert "sneaker got worse" in ruling.sentence
 
 
-def test_what_cannot_be_compared_with_holds() -> None:
+def test_a_champion_that_cannot_be_compared_with_holds() -> None:
     ruling = ruled(LABELS, problem="The champion can't be compared with: it is gone.")
     assert outcome(ruling) == ("hold", "precondition")
     assert "it is gone" in ruling.sentence
@@ -257,7 +257,7 @@ def test_the_order_of_the_images_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (1, 0), (60, 40), (130, 90), (3, 900)])
-def test_the_tests_are_the_textbook_ones(b: int, c: int) -> None:
+def test_the_tests_match_the_textbook(b: int, c: int) -> None:
     pair = Discordance(b, c, N)
     assert pair.p_value == pytest.approx(binomtest(b, b + c).pvalue if b + c else 1.0, rel=1e-11)
     assert pair.p_worse == pytest.approx(binomtest(b, b + c, alternative="less").pvalue if b + c else 1.0)
@@ -300,7 +300,7 @@ def test_holms_correction() -> None:
 
 
 @pytest.mark.parametrize("label", [0, 4, 9])
-def test_a_figure_that_is_no_number_reaches_no_floor(label: int) -> None:
+def test_nan_reaches_no_floor(label: int) -> None:
     recall = [0.9] * 10
     recall[label] = math.nan
     score = evaluation(predictions(0), class_accuracy=recall, accuracy=math.nan, calibration_error=math.nan)

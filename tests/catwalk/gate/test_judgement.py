@@ -1,4 +1,4 @@
-"""The decision about a model of any kind: floors, paired tests, slices, tails, and what is inconclusive."""
+"""The decision about a model of any kind: floors, paired tests, slices, tails, and when it is inconclusive."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LAND = np.where(np.arange(N) % 4 == 0, "it", "de").astype(object)
 
 
 def answers(problem: Problem, noise: float, draw: Any = MINE, shift: Any = 0.0) -> Outcome:
-    """Of a model whose signal is disturbed by so much."""
+    """Returns the answers of a model whose signal has this much noise."""
     signal = TRUTH + noise * draw + shift
     if isinstance(problem, Regression):
         return problem.measure(TRUTH, signal)
@@ -59,7 +59,7 @@ def test_the_first_model_ships_and_says_how_good_it_is(problem: Problem) -> None
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.kind)
-def test_better_ships_worse_is_held_and_as_good_takes_newer_data(problem: Problem) -> None:
+def test_better_ships_worse_is_held_and_as_good_needs_newer_data(problem: Problem) -> None:
     good, bad = answers(problem, 0.3), answers(problem, 0.6, THEIRS)
     shipped = judged(problem, good, ("champion", bad))
     held = judged(problem, bad, ("champion", good), examples=NEWER)
@@ -79,7 +79,7 @@ def test_the_sentence_is_in_the_metrics_unit_and_names_the_test() -> None:
     assert "EUR better, mean mae of 4,000 examples (Student's paired t-test p = " in sentence
 
 
-def test_floors_go_by_the_metrics_direction() -> None:
+def test_floors_follow_the_metrics_direction() -> None:
     problem = Binary()
     outcome = answers(problem, 0.3)
     auc, loss = outcome.metrics["auc"], outcome.metrics["log_loss"]
@@ -92,7 +92,7 @@ def test_floors_go_by_the_metrics_direction() -> None:
     assert "nats is within the cap of" in check(ruling, "log_loss_floor").sentence
 
 
-def test_a_floor_of_what_is_undefined_fails_and_of_what_is_unknown_is_an_error() -> None:
+def test_a_floor_on_an_undefined_metric_fails_and_on_an_unknown_one_is_an_error() -> None:
     constant = Regression().measure([1.0, 1.0], [1.0, 1.5])
     ruling = judge(Regression(), constant, [], {}, SAME, Thresholds(floors={"r2": 0.5}))
     assert (ruling.decision, ruling.reason) == ("hold", "floor")
@@ -165,7 +165,7 @@ def test_fewer_than_a_hundred_positives_decide_nothing() -> None:
 
 
 @pytest.mark.parametrize("role", ["champion", "anchor"])
-def test_other_examples_decide_nothing_and_it_is_said(role: str) -> None:
+def test_other_examples_decide_nothing_and_the_decision_says_so(role: str) -> None:
     problem = Regression()
     good, bad = answers(problem, 0.3), answers(problem, 0.6, THEIRS)
     mine, theirs = Keyed(KEYS, good.loss), Keyed(KEYS, bad.loss)

@@ -1,4 +1,4 @@
-"""What counts as newer data: a later day of the same feed that has all that the champion has learnt from."""
+"""What counts as newer data: a later day of the same feed that includes everything that the champion was trained on."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_a_later_time_of_the_same_source_is_newer(
 
 
 @pytest.mark.parametrize("times", [("", "2026-11-25"), ("2026-11-25", ""), ("", "")])
-def test_nobody_knows_it_of_data_that_does_not_say(times: tuple[str, str]) -> None:
-    """As that which an older version has stored."""
+def test_data_without_a_time_is_not_known_to_be_newer(times: tuple[str, str]) -> None:
+    """Data as an older version stored it."""
     assert Examples.dated(dataset(times[0]), dataset(times[1])) is None
 
 
@@ -64,7 +64,7 @@ def ingested(ledger: Ledger, as_of: str, **knobs: Any) -> Run:
     return run
 
 
-def test_a_later_day_of_the_feed_is_newer_than_an_earlier_one_alone(ledger: Ledger) -> None:
+def test_a_later_day_of_the_feed_is_newer_only_than_an_earlier_one(ledger: Ledger) -> None:
     early, late = ingested(ledger, "2026-02-01"), ingested(ledger, "2026-11-01")
     newer = compare_examples(late, early)
     assert newer.newer
@@ -77,7 +77,7 @@ def test_a_later_day_of_the_feed_is_newer_than_an_earlier_one_alone(ledger: Ledg
 
 
 def test_a_later_day_that_lacks_examples_of_the_champion_is_not_newer(ledger: Ledger) -> None:
-    """Such as one of a feed that has changed from before the champion's day on."""
+    """For example, a feed that has changed since before the champion's day."""
     champion = ingested(ledger, "2026-06-01")
     other = ingested(ledger, "2026-11-01", drifts="2026-03-01 brightness 0.5")
     found = compare_examples(other, champion)

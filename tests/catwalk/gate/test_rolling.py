@@ -1,4 +1,6 @@
-"""Test examples that roll on: the champion is compared on today's, the anchor on its own, until it is stale."""
+"""Test examples that roll on: the champion is compared on today's examples, the anchor on its own, until it is
+stale.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ GOOD: dict[str, Any] = {
     "drifts": "2026-01-10 label-noise 0.8", "margin": 0.3, "significance": 1e-300, "accuracy_floor": 0,
     "class_significance": 1e-300,
 }  # fmt: skip
-"""Settings with a gate that takes no model for better or worse, and two that differ by less than 0.3 for as good."""
+"""Settings with a gate that calls no model better or worse, and two models equally good if they differ by less than
+0.3.
+"""
 POOR = {**GOOD, "epochs": 3}
 MODEL = "mlp-synthetic-feed"
 
@@ -46,7 +50,7 @@ def ledger(stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> L
 
 
 def at(ledger: Ledger, as_of: str, stages: tuple[Any, ...], **knobs: Any) -> Run:
-    """A run as of a day, up to a stage."""
+    """Runs a run as of a day, up to a stage."""
     run = open_run(ledger, new_run_id(), CLASSIFIER, RunConfig.from_flat({**GOOD, "as_of": as_of, **knobs}), "cli")
     for stage in stages:
         STAGE_FUNCTIONS[stage](run, Silent())
@@ -54,7 +58,7 @@ def at(ledger: Ledger, as_of: str, stages: tuple[Any, ...], **knobs: Any) -> Run
 
 
 def night(ledger: Ledger, as_of: str, knobs: dict[str, Any]) -> tuple[Run, DecisionRecord]:
-    """A run as of a day, and what was decided about it."""
+    """Runs a run as of a day, and its decision."""
     run = at(ledger, as_of, ("ingest", "train", "test", "decide"), **knobs)
     decision = run.decision()
     assert decision
@@ -76,8 +80,9 @@ def outcome(decision: DecisionRecord) -> tuple[str, str]:
 
 
 def test_a_year_in_four_nights(ledger: Ledger) -> None:
-    """The anchor is compared on its own examples; once what comes in is another world it is stale, holds what is only
-    as good, and gives its place to a run with its settings."""
+    """The anchor is compared on its own examples. Once the incoming data has changed, it is stale. It then holds
+    models that are only as good, and is replaced by a run with its settings.
+    """
     best, first = night(ledger, "2026-01-05", GOOD)
     assert outcome(first) == ("ship", "first")
 
@@ -100,7 +105,7 @@ def test_a_year_in_four_nights(ledger: Ledger) -> None:
     again, heir = night(ledger, "2026-10-21", GOOD)
     assert outcome(heir) == ("hold", "anchor_stale")
     assert (current(ledger)[0].anchor, current(ledger)[0].previous_anchor) == (again.run_id, best.run_id)
-    assert current(ledger)[0].run_id == third_run.run_id, "which says nothing of what is in service"
+    assert current(ledger)[0].run_id == third_run.run_id, "which says nothing about the version in service"
     assert incumbents(again, current(ledger)[0])["anchor"] == best.run_id, "an interrupted decision finds the same"
 
     _, last = night(ledger, "2026-10-22", POOR)
@@ -108,8 +113,8 @@ def test_a_year_in_four_nights(ledger: Ledger) -> None:
     assert outcome(last) == ("ship", "newer_data"), last.sentence
 
 
-def test_a_stale_anchor_of_an_older_version_gives_way_to_its_own_settings(ledger: Ledger) -> None:
-    """It lacks those that did not exist yet."""
+def test_a_stale_anchor_of_an_older_version_is_replaced_by_a_run_with_its_settings(ledger: Ledger) -> None:
+    """It lacks settings that did not exist yet."""
     best, _ = night(ledger, "2026-01-05", GOOD)
     night(ledger, "2026-01-06", POOR)
     training = {name: value for name, value in best.record.config["training"].items() if name not in NEWER}
@@ -124,7 +129,7 @@ NEWER = ("label_smoothing", "shift", "precision")
 
 
 def on_test_of(run: Run, anchor: Run) -> float:
-    """By how much a run is more accurate than an anchor on that one's test examples, asked here."""
+    """Returns how much more accurate a run is than an anchor on the anchor's test examples, measured here."""
     arrays = load(split_body(run.store, dataset_of(anchor), "test"))
     right = []
     for one in (run, anchor):
@@ -134,14 +139,14 @@ def on_test_of(run: Run, anchor: Run) -> float:
     return right[0] - right[1]
 
 
-def test_examples_that_a_challenger_has_learnt_from_are_left_out_of_the_anchor_s_test(ledger: Ledger) -> None:
-    """Not of a feed, whose test examples are test for ever, but of a Trainable that draws them anew."""
+def test_examples_that_a_challenger_was_trained_on_are_left_out_of_the_anchors_test(ledger: Ledger) -> None:
+    """A feed's test examples stay test examples forever; a Trainable may draw them again each time."""
     tested = at(ledger, "2026-01-05", ("ingest", "train", "test"), train_examples=200, epochs=1)
     run = at(ledger, "2026-01-06", ("ingest", "train", "test"), train_examples=200, epochs=1)
     whole = on_own_test(run, tested)
     assert whole.own and whole.predicted is not None
     rows = row_digests(load(split_body(run.store, dataset_of(tested), "test")))
-    assert len(whole.own.labels) == len(rows), "none was learnt from"
+    assert len(whole.own.labels) == len(rows), "the challenger was trained on none of them"
     seen = set(rows[10:])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("catwalk.gate.baselines.training_examples", lambda store, dataset: seen)
@@ -153,17 +158,17 @@ def test_examples_that_a_challenger_has_learnt_from_are_left_out_of_the_anchor_s
 
 
 def test_decisions_are_counted_by_the_examples_that_make_them(ledger: Ledger) -> None:
-    """A day's split is another one, of nearly the same examples."""
+    """Each day has another split, of nearly the same examples."""
     days = ("2026-01-05", "2026-01-06", "2026-02-20", "2026-02-20")
     runs = [at(ledger, day, ("ingest",)) for day in days]
     assert len({dataset_of(run).files["test"] for run in runs}) == 3
     counts = [count_decision(run, dataset_of(run)) for run in runs]
     assert counts == [1, 2, 3, 4]
-    assert count_decision(runs[1], dataset_of(runs[1])) == 4, "trying again counts once"
+    assert count_decision(runs[1], dataset_of(runs[1])) == 4, "a retry counts once"
     key = f"exposures/{MODEL}/counts.json"
     known, _ = ledger.store.get_record(ExposureRecord, key)
     assert known.runs == [run.run_id for run in runs]
-    assert set(known.counts.values()) == {1, 2, 3, 4}, "an example that has come or gone has served in fewer"
+    assert set(known.counts.values()) == {1, 2, 3, 4}, "an example that has come or gone was used in fewer decisions"
     far = at(ledger, "2026-10-28", ("ingest",))
     assert count_decision(far, dataset_of(far)) == 1, "all of its examples are new"
     ledger.store.put(key, b"{")
@@ -171,7 +176,7 @@ def test_decisions_are_counted_by_the_examples_that_make_them(ledger: Ledger) ->
         count_decision(far, dataset_of(far))
 
 
-def test_what_an_older_version_has_counted_by_split_goes_on_counting(ledger: Ledger) -> None:
+def test_counts_by_split_of_an_older_version_continue(ledger: Ledger) -> None:
     run = at(ledger, "2026-01-05", ("ingest",))
     dataset = dataset_of(run)
     for run_id in ("20250101T030000Z-00000001", "20250102T030000Z-00000002", run.run_id):
@@ -193,7 +198,7 @@ SETTINGS = {"training": {"epochs": 6, "seed": 5}, "data": {"as_of": "2026-01-05"
         *((SETTINGS, "2026-02-04", reason, False) for reason in ("floor", "calibration", "precondition")),
     ],
 )
-def test_a_stale_anchor_gives_way_to_its_own_settings_a_month_later(
+def test_a_stale_anchor_is_replaced_by_a_run_with_its_settings_a_month_later(
     config: dict[str, Any], as_of: str, reason: str, may: bool, run_record: RunRecord
 ) -> None:
     anchor = replace(run_record, config=SETTINGS)

@@ -1,4 +1,4 @@
-"""What the gate makes of what a candidate did in a server."""
+"""What the gate concludes from the behaviour of a challenger in a server."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CAPPED = GateConfig(serve_memory_bytes_cap=10**9, serve_p99_seconds_cap=1.0, ser
         ({"memory_bytes": 10**9 + 1}, "uses 1,000,000,001 bytes, above the cap of 1,000,000,000 bytes"),
     ],
 )
-def test_one_that_does_not_is_held_with_what_is_wrong(did: dict[str, Any], said: str) -> None:
+def test_a_model_that_does_not_is_held_with_the_reason(did: dict[str, Any], said: str) -> None:
     check = serves(Served(**{**WELL, **did}), CAPPED)
     assert check.verdict == "failed" and said in check.sentence
     assert decided(check) == ("hold", "serves")
@@ -56,11 +56,11 @@ def test_without_caps_a_slow_machine_holds_nothing() -> None:
     assert slow.verdict == "passed"
 
 
-def test_one_whose_server_breaks_down_is_held_and_one_that_nobody_asked_is_not() -> None:
+def test_a_model_whose_server_fails_is_held_and_an_unchecked_model_is_not() -> None:
     assert decided(does_not_serve("it does not start")) == ("hold", "serves")
     assert decided(not_asked("serve_check is off")) == ("ship", "first")
 
 
-def test_a_graver_reason_comes_first() -> None:
+def test_the_more_serious_reason_comes_first() -> None:
     assert ruled([READY, FLOOR, CheckRecord("recall_floor", "failed", 0, 1, None, None, "Low."),
                   does_not_serve("gone")]).reason == "floor"  # fmt: skip

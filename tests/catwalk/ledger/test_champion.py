@@ -74,7 +74,7 @@ def sentence(run: Run) -> str:
 
 
 def forget_digests(run: Run) -> None:
-    """Leaves of a run's dataset what an older version has stored."""
+    """Removes the digests from a run's dataset, as an older version stored it."""
     record = run.dataset()
     assert record is not None
     run.store.delete(digests_key(record.sha256))
@@ -125,10 +125,10 @@ def test_which_data_is_newer(knobs: dict[str, int], newer: bool, said: str, new_
     for runs in ([champion], [challenger], [champion, challenger]):
         for run in runs:
             forget_digests(run)
-        assert compare_examples(challenger, champion) == found, "as an older version has stored it"
+        assert compare_examples(challenger, champion) == found, "as an older version stored it"
 
 
-def test_data_that_is_gone_is_not_newer_and_the_decision_says_so(new_run: Callable[..., Run]) -> None:
+def test_missing_data_is_not_newer_and_the_decision_says_so(new_run: Callable[..., Run]) -> None:
     champion, newer = decided(new_run()), new_run(train_examples=520, **AS_GOOD)
     forget_digests(champion)
     record = champion.dataset()
@@ -144,13 +144,13 @@ def spoil(run: Run, name: str, body: bytes) -> None:
 
 
 def cut(run: Run, name: str) -> None:
-    """Leaves the first half of a record."""
+    """Keeps the first half of a record."""
     body = run.store.get(run.key(name)).body
     spoil(run, name, body[: len(body) // 2])
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "epochs.json", "evaluation.json", "run.json"])
-def test_a_champion_that_is_damaged_holds_until_somebody_acts(name: str, new_run: Callable[..., Run]) -> None:
+def test_a_damaged_champion_holds_until_someone_acts(name: str, new_run: Callable[..., Run]) -> None:
     old = decided(new_run())
     cut(old, name)
     new = decided(new_run(**BETTER))
@@ -162,7 +162,7 @@ def test_a_champion_that_is_damaged_holds_until_somebody_acts(name: str, new_run
     assert decision(decided(new_run(**BETTER, seed=12)))[1] != "precondition"
 
 
-def test_an_anchor_that_is_damaged_holds_and_is_replaced_by_hand(new_run: Callable[..., Run]) -> None:
+def test_a_damaged_anchor_holds_and_is_replaced_by_hand(new_run: Callable[..., Run]) -> None:
     best, worse = decided(new_run(**BETTER)), decided(new_run(**WORSE, accuracy_floor=0))
     assert promote_by_hand(worse, "ada", "try it").anchor == best.run_id
     cut(best, "evaluation.json")
@@ -172,7 +172,7 @@ def test_an_anchor_that_is_damaged_holds_and_is_replaced_by_hand(new_run: Callab
     assert promote_by_hand(new, "ada", "the best is lost").anchor == new.run_id
 
 
-def test_an_accuracy_that_is_no_number_makes_no_anchor_and_ends_none(new_run: Callable[..., Run]) -> None:
+def test_an_accuracy_of_nan_makes_no_anchor_and_ends_none(new_run: Callable[..., Run]) -> None:
     best, lost = decided(new_run(**BETTER)), decided(new_run(**WORSE, accuracy_floor=0))
     values = json.loads(lost.store.get(lost.key("evaluation.json")).body)
     spoil(lost, "evaluation.json", json.dumps({**values, "accuracy": "NaN"}).encode())
@@ -194,7 +194,7 @@ def test_a_champion_of_a_newer_version_is_a_champion(new_run: Callable[..., Run]
 
 
 def test_a_network_that_this_version_cannot_build_is_not_guessed_at(new_run: Callable[..., Run]) -> None:
-    """Its weights fit, but what it would answer is another network's: what it has said in its own test counts."""
+    """Its weights fit, but another network would compute its answers, so the answers of its own test count."""
     old = decided(new_run())
     values = json.loads(old.store.get(old.key("run.json")).body)
     values["config"]["network"] |= {"activation": "gelu"}
@@ -214,16 +214,16 @@ def test_a_record_of_the_champion_that_is_damaged_holds_and_nothing_is_promoted(
     new = decided(new_run(**BETTER))
     assert decision(new) == ("hold", "precondition")
     assert f"{key} is damaged" in sentence(new) and "restore it from a backup, or delete it" in sentence(new)
-    assert old.store.get(key).body == whole[:50], "for whoever mends it"
+    assert old.store.get(key).body == whole[:50], "for the operator who fixes it"
     with pytest.raises(DamagedError, match="restore it from a backup"):
         promote_by_hand(new, "ada", "why not")
     old.store.delete(key)
-    promote_by_hand(old, "ada", "as it was")
+    promote_by_hand(old, "ada", "as before")
     assert in_service(new) == old.run_id
 
 
 @pytest.mark.parametrize("body", [b"damaged", save({"other": np.zeros(1, dtype=np.float32)})])
-def test_predictions_of_a_baseline_that_are_damaged_are_made_again(body: bytes, new_run: Callable[..., Run]) -> None:
+def test_damaged_predictions_of_a_baseline_are_computed_again(body: bytes, new_run: Callable[..., Run]) -> None:
     old, new = decided(new_run()), new_run(**BETTER)
     for stage in (train, score):
         stage(new, Silent())

@@ -1,4 +1,4 @@
-"""A ledger that version 0.1.0 has written is as good as one of today, as it is and once it is migrated."""
+"""A ledger that version 0.1.0 wrote works like today's, both unchanged and after migration."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_each_run_is_shown_whole(ledger: Ledger, catwalk: Any, state: str) -> No
             assert ("ankle-boot" in shown.out) == tested
 
 
-def test_its_stages_are_as_it_has_summarised_them(ledger: Ledger) -> None:
+def test_its_stages_are_as_it_summarised_them(ledger: Ledger) -> None:
     for run_id in RUNS:
         summary, values = ledger.run(run_id).summary(), json.loads(ledger.store.get(summary_key(run_id)).body)
         fields = [values[name] for name in ("attempts", "stage_seconds", "stage_started", "stage_ended")]
@@ -121,7 +121,7 @@ def test_reports_that_are_not_there_are_built(ledger: Ledger, catwalk: Any) -> N
         assert run_id in ledger.store.get(built.json()["key"]).body.decode()
 
 
-def test_its_champion_is_fetched_and_asked(ledger: Ledger, catwalk: Any, state: str, tmp_path: Path) -> None:
+def test_its_champion_is_fetched_and_used(ledger: Ledger, catwalk: Any, state: str, tmp_path: Path) -> None:
     weights = tmp_path / "model.safetensors"
     assert catwalk("fetch", "--model", "mlp", "--out", str(weights)).code == 0
     run = Run(ledger.store, CHAMPION)
@@ -174,12 +174,12 @@ def test_its_points_are_sent_again_either_way(ledger: Ledger, catwalk: Any, tmp_
     assert evaluation and scrape.total(catalogue.TEST_ACCURACY.name, run_id=CHAMPION) == evaluation.accuracy
 
 
-def test_the_exporter_finds_nothing_damaged_and_all_figures(ledger: Ledger) -> None:
+def test_the_exporter_finds_no_damage_and_all_figures(ledger: Ledger) -> None:
     snapshots: list[Snapshot] = []
     LedgerReader(ledger.store).read(EVENING, snapshots.append)
     assert snapshots[-1].damaged == {}
     assert [summary.run_id for summary in snapshots[-1].summaries] == RUNS
-    assert set(snapshots[-1].points) == {DRAWN_CHAMPION, ANCHOR, PASSED_OVER}, "those of the last twelve hours"
+    assert set(snapshots[-1].points) == {DRAWN_CHAMPION, ANCHOR, PASSED_OVER}, "the runs of the last twelve hours"
     series = Exposition(Settings()).render(Facts(snapshots[-1], True, {}, None, EVENING)).decode()
     for run_id, role, model in (
         (FLOORED, "latest", "mlp"), (CHAMPION, "champion", "mlp"), (DRAWN_CHAMPION, "champion", "mlp-synthetic")
@@ -191,14 +191,14 @@ def test_the_exporter_finds_nothing_damaged_and_all_figures(ledger: Ledger) -> N
         assert len(set(classes)) == len(CLASSES)
 
 
-def test_the_doctor_finds_its_store_well(ledger: Ledger, catwalk: Any) -> None:
+def test_the_doctor_finds_its_store_healthy(ledger: Ledger, catwalk: Any) -> None:
     checks = {check.part: check for check in islice(examine(), 4)}
     assert {checks[part].verdict for part in ("store", "conditional writes")} == {"OK"}
 
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which images are drawn once."""
+    """A home in which images are generated once."""
     return tmp_path_factory.mktemp("synthetic")
 
 
@@ -217,12 +217,12 @@ def test_a_run_of_today_competes_with_its_champion_and_anchor(
     assert scored == {f"{DRAWN_FIRST}.safetensors", f"{DRAWN_CHAMPION}.safetensors"}
     found = Champions(run.store).get("mlp-synthetic")
     assert found and (found[0].run_id, found[0].previous) == (run.run_id, DRAWN_FIRST)
-    catwalk("rollback", "--model", "mlp-synthetic", "--reason", "back to the first edition's")
+    catwalk("rollback", "--model", "mlp-synthetic", "--reason", "back to the first version's")
     found = Champions(run.store).get("mlp-synthetic")
     assert found and found[0].run_id == DRAWN_FIRST
 
 
-def test_a_run_that_it_left_unfinished_is_refused_in_a_sentence(ledger: Ledger, catwalk: Any) -> None:
+def test_a_run_that_it_left_unfinished_is_refused_in_one_sentence(ledger: Ledger, catwalk: Any) -> None:
     refused = catwalk("run", "--run-id", UNFINISHED)
     assert refused.code == 1
     assert "was started by other code" in refused.err and "trigger a new one" in refused.err
@@ -230,7 +230,7 @@ def test_a_run_that_it_left_unfinished_is_refused_in_a_sentence(ledger: Ledger, 
 
 @pytest.fixture
 def measured(s3_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Measured]:
-    """An exporter that reads the ledger as it is, and a Prometheus that reads the exporter."""
+    """An exporter that reads the unchanged ledger, and a Prometheus that scrapes it."""
     load_first_edition(s3_store)
     statsd_exporter = StatsdExporter()
     monkeypatch.setenv("CATWALK_STATSD", str(statsd_exporter.address))
@@ -251,7 +251,7 @@ def test_dashboards_show_it_while_it_is_migrated(measured: Measured, catwalk: An
     variables |= dict.fromkeys(("runs", "recent"), f"({ANCHOR}|{FLOORED})")
 
     def empty() -> list[str]:
-        """Of what the exporter has series for now; not of when these runs ran, nor of another headline."""
+        """Panels about current series of the exporter; not about when these runs ran, nor about another headline."""
         served = set(re.findall(r"^\w+", page(measured), re.MULTILINE))
         queries = [query for query in all_queries() if query.instant and set(metric_names(query.expr)) <= served]
         queries = [query for query in queries if not of_other_headline(query)]
@@ -267,6 +267,6 @@ def test_dashboards_show_it_while_it_is_migrated(measured: Measured, catwalk: An
 
 
 def page(measured: Measured) -> str:
-    """What the exporter serves."""
+    """Returns what the exporter serves."""
     with urllib.request.urlopen(f"http://127.0.0.1:{measured.exporter.port}/metrics", timeout=30) as answer:
         return str(answer.read().decode())

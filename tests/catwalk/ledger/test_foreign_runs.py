@@ -1,4 +1,4 @@
-"""Runs that another model has written: unknown sections, other classes, knobs of ours with values of another kind."""
+"""Runs that another model wrote: unknown sections, other classes, and our knobs with values of another kind."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CLASSES = ["stays", "goes, at once", "戻る"]
 CONFIG: dict[str, Any] = {
     "forest": {"trees": 300, "criterion": "gini", "features": ["age", "plan"], "bounds": {"age": [18, 99]}},
     "training": {"epochs": "until it is good", "dropout": {"rate": 0.5}, "seed": None},
-    "data": ["a section that is none"],
+    "data": ["a section that doesn't exist"],
     "note": "in no section",
 }
 WEIGHTS = b"trees"
@@ -51,7 +51,7 @@ def runs(s3_store: Store) -> list[Run]:
 
 
 def shipped(store: Store, run_id: str, accuracy: float) -> Run:
-    """A scheduled run that has shipped; its run.json has fields that nobody here knows."""
+    """A scheduled run that has shipped; its run.json has unknown fields."""
     run = Run(store, run_id)
     record = RunRecord(run_id, "churn", "schedule", CONFIG, 7, "c" * 64, ENDED - 100, False, classes=CLASSES)
     store.put_record(run.key("run.json"), record)
@@ -113,7 +113,7 @@ def test_the_command_line_reads_them(runs: list[Run], catwalk: Any, tmp_path: Pa
     assert found and (found[0].run_id, found[0].anchor) == (SECOND, SECOND)
 
 
-def test_who_has_to_build_such_a_model_refuses_in_a_line(runs: list[Run], catwalk: Any) -> None:
+def test_code_that_has_to_build_such_a_model_refuses_in_one_line(runs: list[Run], catwalk: Any) -> None:
     done = catwalk("run", "--run-id", FIRST)
     assert done.code == 1
     assert done.err.count("\n") == 1 and "is one of churn.model:FOREST" in done.err

@@ -1,4 +1,4 @@
-"""What `catwalk migrate` writes, and what it leaves alone."""
+"""What `catwalk migrate` writes, and what it leaves unchanged."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Killed(Exception):
 
 @pytest.mark.integration
 @pytest.mark.parametrize("writes", range(5))
-def test_what_was_killed_half_way_is_gone_on_with(ledger: Store, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
+def test_a_migration_killed_half_way_is_resumed(ledger: Store, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
     left, real = iter(range(writes)), ledger.put
 
     def put(*arguments: Any, **conditions: Any) -> str:
@@ -132,7 +132,7 @@ def test_what_was_killed_half_way_is_gone_on_with(ledger: Store, monkeypatch: py
 
 @pytest.mark.integration
 def test_nothing_that_is_written_meanwhile_is_lost(ledger: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, others, real = Run(ledger, CHAMPION), iter(["written by somebody else"]), ledger.put
+    run, others, real = Run(ledger, CHAMPION), iter(["written by another process"]), ledger.put
 
     def put(key: str, body: bytes, **conditions: Any) -> str:
         said = next(others, "") if key.startswith("summaries/") else ""
@@ -143,11 +143,11 @@ def test_nothing_that_is_written_meanwhile_is_lost(ledger: Store, monkeypatch: p
     monkeypatch.setattr(ledger, "put", put)
     Migration(ledger, ORIGIN, ENDED).migrate(CHAMPION)
     found = run.summary()
-    assert found and (found.sentence, found.classes) == ("written by somebody else", list(CLASSES))
+    assert found and (found.sentence, found.classes) == ("written by another process", list(CLASSES))
 
 
 @pytest.mark.integration
-def test_a_run_that_still_runs_is_left_for_later(ledger: Store, catwalk: Any) -> None:
+def test_a_running_run_is_left_for_later(ledger: Store, catwalk: Any) -> None:
     run = Run(ledger, UNFINISHED)
     run.update_summary(lambda found: dataclasses.replace(found, updated=time.time()))
     before = contents(ledger)
@@ -165,7 +165,7 @@ def test_a_run_that_still_runs_is_left_for_later(ledger: Store, catwalk: Any) ->
 @pytest.mark.parametrize("other", [b'{"cut', b'{"model_sha256": 1}', None])
 def test_a_damaged_record_costs_its_own_run(ledger: Store, catwalk: Any, other: bytes | None) -> None:
     key = f"runs/{CHAMPION}/evaluation.json"
-    three = json.loads(ledger.get(key).body) | {"class_accuracy": [0.9] * 3}  # somebody's own dataset
+    three = json.loads(ledger.get(key).body) | {"class_accuracy": [0.9] * 3}  # a user's own dataset
     ledger.put(key, other or json.dumps(three).encode())
     before = contents(ledger)
     done = catwalk("migrate")
@@ -189,7 +189,7 @@ def test_other_models_need_nothing(ledger: Store, catwalk: Any) -> None:
 
 
 @pytest.mark.integration
-def test_the_index_of_summaries_is_renewed(s3_store: Store, catwalk: Any) -> None:
+def test_the_index_of_summaries_is_rewritten(s3_store: Store, catwalk: Any) -> None:
     for number in range(summary_index.WORTHWHILE):
         put_summary(s3_store, summary(f"20261123T030000Z-{number:08x}"))
     assert catwalk("runs").code == 0

@@ -1,4 +1,4 @@
-"""Names of models: of any script, one spelling each, and the same wherever they go."""
+"""Names of models: in any script, with one spelling each, and the same everywhere."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_goes_everywhere_as_it_is(name: str, tmp_path: Path) -> None:
+def test_a_name_is_the_same_everywhere(name: str, tmp_path: Path) -> None:
     assert checked(name) == name == checked(unicodedata.normalize("NFD", name)) and checked(name) == spelling(name)
     assert label_value(name) == name, "the wire, the exporter and the ledger have one name"
     (own, _) = champion_assets(name)
@@ -50,7 +50,7 @@ def test_a_name_goes_everywhere_as_it_is(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "told"), REFUSED.items())
-def test_what_is_no_name_is_refused_in_one_clear_line(name: str, told: str) -> None:
+def test_an_invalid_name_is_refused_in_one_clear_line(name: str, told: str) -> None:
     with pytest.raises(ConfigError, match=r"^model: expected a name of letters and digits of any script") as caught:
         checked(name)
     message = str(caught.value)
@@ -58,13 +58,13 @@ def test_what_is_no_name_is_refused_in_one_clear_line(name: str, told: str) -> N
 
 
 @pytest.mark.parametrize("name", [None, 7, b"churn", Path("churn")])
-def test_what_is_no_text_is_no_name(name: Any) -> None:
+def test_a_name_is_text(name: Any) -> None:
     with pytest.raises(ConfigError, match="model: expected a name"):
         checked(name)
 
 
-def test_no_character_that_may_be_in_a_name_has_a_meaning_on_the_way() -> None:
-    """Or a label, an address or a file would have another name than the ledger."""
+def test_no_character_allowed_in_a_name_has_a_special_meaning_on_the_way() -> None:
+    """Otherwise, a label, an address or a file would have another name than the ledger."""
     accepted = 0
     for number in range(0x110000):
         name = spelling(f"a{chr(number)}b")
@@ -81,7 +81,7 @@ def test_no_character_that_may_be_in_a_name_has_a_meaning_on_the_way() -> None:
 
 
 def test_two_names_that_a_file_system_can_not_tell_apart_are_never_one_model(tmp_path: Path) -> None:
-    """Where case is no difference, the record of the one is found under the name of the other."""
+    """If case does not matter, the record of one model is found under the name of the other."""
     store = FileStore((tmp_path / "ledger").as_uri())
     store.put_record(watched.key("churn"), WatchedRecord("Churn", owner="growth"))
     for tried in (

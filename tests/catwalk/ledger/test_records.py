@@ -1,4 +1,4 @@
-"""Records survive JSON, numbers that JSON lacks included."""
+"""Records survive JSON, including numbers that JSON lacks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_run_record_survives_a_round_trip() -> None:
     assert from_json(RunRecord, to_json(record)) == record
 
 
-def test_a_run_of_another_model_is_read_whatever_its_settings_are() -> None:
+def test_a_run_of_another_model_is_read_with_any_settings() -> None:
     config = {"forest": {"trees": 300, "epochs": "all"}, "note": "no section", "empty": {}}
     record = RunRecord("r", "churn", "cli", config, 1, "c", 2.0, False, classes=["stays", "leaves"])
     read = from_json(RunRecord, to_json(record))
@@ -137,7 +137,7 @@ def test_a_value_of_another_type_is_damage(changes: dict[str, object]) -> None:
         from_json(DecisionRecord, json.dumps(json.loads(to_json(DECISION)) | changes).encode())
 
 
-def test_a_word_that_a_newer_version_uses_is_none() -> None:
+def test_a_value_that_only_a_newer_version_knows_is_none() -> None:
     text = json.dumps(json.loads(to_json(DECISION)) | {"decision": "shadow"}).encode()
     assert from_json(DecisionRecord, text).decision == "shadow"
 
@@ -179,7 +179,7 @@ def test_values_of_one_type_are_taken_as_they_are_and_all_others_are_checked() -
             read(**wrong)
 
 
-def test_the_collector_is_back_after_many_records() -> None:
+def test_garbage_collection_is_on_again_after_many_records() -> None:
     with many_records():
         assert not gc.isenabled()
     assert gc.isenabled()

@@ -1,4 +1,4 @@
-"""Which runs may go."""
+"""Which runs may be removed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def gone(*, keep: tuple[str, ...] = (), days: float | None = None, newest: int |
     return [summary.run_id[7] for summary in expired(RUNS, keep, NOW, days, newest)]
 
 
-def test_age_and_number_let_go_only_together() -> None:
+def test_a_run_is_removed_only_by_age_and_number_together() -> None:
     assert gone(days=30) == ["1", "2"]
     assert gone(newest=1) == ["1", "3"]
     assert gone(days=30, newest=1) == ["1"]
     assert gone(newest=0) == ["1", "2", "3", "4"]
 
 
-def test_what_is_kept_stays_and_so_does_a_run_that_runs() -> None:
+def test_kept_and_running_runs_stay() -> None:
     assert gone(days=30, keep=(RUNS[0].run_id,)) == ["2"]
     running = [run(5, 90, state="running")]
     assert expired(running, (), NOW, 30, 0) == []

@@ -1,4 +1,4 @@
-"""The ledger: ids, numbers and objects of which one of several writers wins."""
+"""The ledger: ids, numbers, and objects of which one of several writers wins."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ class TestOnS3:
         with pytest.raises(RunConflictError, match="trigger a new one"):
             check_code(run.record, "0" * 64)
 
-    def test_attempts_that_start_at_once_get_a_number_each(self, new_run: Callable[..., Run]) -> None:
+    def test_attempts_that_start_at_once_get_different_numbers(self, new_run: Callable[..., Run]) -> None:
         run = new_run()
         with ThreadPoolExecutor(8) as pool:
             records = list(pool.map(lambda pid: run.start_attempt("train", 1.0, "host", pid), range(8)))
         assert sorted(record.number for record in records) == list(range(1, 9))
 
-    def test_changes_of_the_summary_at_once_lose_nothing(self, new_run: Callable[..., Run]) -> None:
+    def test_concurrent_changes_of_the_summary_lose_nothing(self, new_run: Callable[..., Run]) -> None:
         run = new_run()
 
         def add(_: int) -> None:

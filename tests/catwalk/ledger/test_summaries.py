@@ -1,4 +1,4 @@
-"""Reading every run's summary, the damaged ones included."""
+"""Reading every run's summary, including damaged ones."""
 
 from __future__ import annotations
 

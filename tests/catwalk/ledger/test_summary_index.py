@@ -1,4 +1,4 @@
-"""The index of summaries: it spares GETs, and never shows what is no longer so."""
+"""The index of summaries: it saves GETs, and never shows outdated data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RUN_IDS = [f"20261122T03000{number}Z-0000000{number}" for number in range(6)]
 
 @pytest.fixture
 def store(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Six summaries, where an index is worth its while from three on."""
+    """A store with six summaries, in which an index pays off from three on."""
     monkeypatch.setattr(summary_index, "WORTHWHILE", 3)
     for run_id in RUN_IDS:
         put_summary(s3_store, summary(run_id))
@@ -31,14 +31,14 @@ def store(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def gets_of_a_newcomer(store: Store) -> tuple[int, list[str]]:
-    """GETs that a reader makes who knows nothing yet, and the states that it finds."""
+    """Returns the number of GETs of a reader that starts without any state, and the states that it finds."""
     operations: list[str] = []
     found = Summaries(S3Store(store.url, lambda operation, seconds, failed: operations.append(operation))).read()
     assert [record.run_id for record in found] == RUN_IDS
     return operations.count("get"), [record.state for record in found]
 
 
-def test_a_newcomer_reads_one_object_instead_of_all(store: Store) -> None:
+def test_a_new_reader_reads_one_object_instead_of_all(store: Store) -> None:
     assert gets_of_a_newcomer(store)[0] > len(RUN_IDS)
     assert gets_of_a_newcomer(store) == (1, ["succeeded"] * 6)
 
@@ -51,7 +51,7 @@ def test_what_has_changed_since_the_index_was_written_is_read_itself(store: Stor
     assert states == ["succeeded", "succeeded", "failed", "succeeded", "succeeded", "succeeded"]
 
 
-def test_a_reader_that_goes_on_brings_the_index_up_to_date(store: Store) -> None:
+def test_a_reader_that_keeps_running_updates_the_index(store: Store) -> None:
     reader = Summaries(store)
     reader.read()
     for run_id in RUN_IDS[:3]:
@@ -84,7 +84,7 @@ def test_a_removed_run_is_not_shown_from_the_index(store: Store) -> None:
 
 
 def peak(action: Callable[[], object]) -> int:
-    """Bytes that it needs at most, besides what was there."""
+    """Returns the bytes that it needs at most, besides what was allocated before."""
     tracemalloc.start()
     try:
         action()

@@ -1,4 +1,4 @@
-"""A reader that goes on lists a ledger of many runs in pieces, and misses nothing for long."""
+"""A reader that keeps running lists a ledger of many runs in parts, and misses nothing for long."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ pytestmark = pytest.mark.integration
 RUN_IDS = [f"20261122T0300{number:02}Z-{number:08x}" for number in range(20)]
 OLD, NEW = RUN_IDS[12], RUN_IDS[-2]
 READS = 4
-"""In which every stretch is listed: 16 keys before the newest ones, 5 at a read."""
+"""Reads in which every part is listed: 16 keys before the newest ones, 5 at each read."""
 
 
 @pytest.fixture
 def store(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Twenty summaries, the newest four of which are listed at every read, and five of the others."""
+    """Twenty summaries. Each read lists the newest four, and five of the others."""
     monkeypatch.setattr(summary_listing, "NEWEST", 4)
     monkeypatch.setattr(summary_listing, "STRETCH", 5)
     for run_id in RUN_IDS:
@@ -50,7 +50,7 @@ def state(reader: Summaries, run_id: str) -> str:
 
 
 def reads_until(holds: Callable[[], bool]) -> int:
-    """Reads after which something shows, of as many as list everything."""
+    """Returns the number of reads after which something shows, of those that list everything."""
     return next((number for number in range(1, READS + 1) if holds()), READS + 1)
 
 
@@ -64,7 +64,7 @@ def test_what_happens_to_a_new_run_shows_at_once(store: Store, reader: Summaries
     assert NEW not in ids(reader)
 
 
-def test_a_run_that_runs_is_followed_to_its_late_end_however_old_it_is(store: Store) -> None:
+def test_a_running_run_is_followed_to_its_end_however_old_it_is(store: Store) -> None:
     put_summary(store, summary(OLD, state="running", finished=None))
     reader = Summaries(store)
     for end in ("running", "failed", "running", "succeeded"):
@@ -74,7 +74,7 @@ def test_a_run_that_runs_is_followed_to_its_late_end_however_old_it_is(store: St
         assert reads <= (READS if end == "running" else 1)
 
 
-def test_a_run_that_runs_and_is_removed_shows_at_once(store: Store) -> None:
+def test_the_removal_of_a_running_run_shows_at_once(store: Store) -> None:
     put_summary(store, summary(OLD, state="running", finished=None))
     reader = Summaries(store)
     assert OLD in ids(reader)
@@ -89,8 +89,8 @@ def test_a_change_to_any_old_run_shows_once_all_were_listed(store: Store, reader
         assert reads_until(lambda run_id=run_id: state(reader, run_id) == "cancelled") <= READS  # type: ignore[misc]
 
 
-def test_so_does_a_run_that_somebody_makes_or_removes_among_the_old_ones(store: Store, reader: Summaries) -> None:
-    """As a backfill does, a clock that is slow, another version of Catwalk, or `catwalk prune`."""
+def test_a_run_that_is_created_or_removed_among_the_old_ones_shows_too(store: Store, reader: Summaries) -> None:
+    """A backfill, a slow clock, another version of Catwalk, or `catwalk prune` can do that."""
     for run_id in ("20261122T030000Z-ffffffff", "20261122T030007Z-ffffffff", "20200101T000000Z-00000001"):
         put_summary(store, summary(run_id))
         assert reads_until(lambda run_id=run_id: run_id in ids(reader)) <= READS  # type: ignore[misc]
@@ -106,7 +106,7 @@ def test_a_clock_that_is_far_ahead_hides_no_other_run(store: Store, reader: Summ
     assert coming in ids(reader)
 
 
-def test_a_ledger_that_loses_most_of_its_runs_is_read_as_it_is(store: Store, reader: Summaries) -> None:
+def test_a_ledger_that_loses_most_of_its_runs_is_read_correctly(store: Store, reader: Summaries) -> None:
     for run_id in RUN_IDS[2:]:
         store.delete(summary_key(run_id))
     assert reads_until(lambda: ids(reader) == RUN_IDS[:2]) <= READS
@@ -126,7 +126,7 @@ def test_a_read_costs_the_same_however_many_runs_there_are(store: Store, monkeyp
     assert len(keys) == summary_listing.NEWEST + summary_listing.STRETCH < len(RUN_IDS)
 
 
-def test_whatever_happens_is_seen_in_the_end(store: Store) -> None:
+def test_every_change_is_seen_eventually(store: Store) -> None:
     chance, listing = random.Random(7), SummaryListing(store)
     there = {summary_key(run_id) for run_id in RUN_IDS}
     for _ in range(25):
@@ -156,5 +156,5 @@ def test_a_read_that_fails_forgets_nothing(store: Store, monkeypatch: pytest.Mon
         patch.setattr(S3Store, "etag", refuse)
         with pytest.raises(StoreError):
             reader.read()
-    assert state(reader, RUN_IDS[1]) == "failed", "the stretch that was listed in vain comes again"
+    assert state(reader, RUN_IDS[1]) == "failed", "the part that could not be listed is listed again"
     assert ids(reader) == RUN_IDS

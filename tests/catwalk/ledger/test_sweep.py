@@ -1,4 +1,4 @@
-"""A sweep's choice: by validation, once, among those that have finished; and how its trials end."""
+"""A sweep's choice: by validation, once, among the finished trials; and how its trials end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_accuracy_decides_then_the_loss_then_the_order_of_the_plan() -> None:
     assert [record.run_id[-1] for record in ranked(trials)] == ["d", "e", "c", "a"]
 
 
-def test_the_choice_says_by_how_much_and_how_many_did_not_finish() -> None:
+def test_the_choice_says_by_how_much_and_how_many_trials_did_not_finish() -> None:
     chosen = choice(SWEEP, [trial("a", 0.80), trial("b", 0.81), trial("c", None)], 1.0)
     assert chosen.winner.endswith("b")
     assert chosen.sentence == (
@@ -47,7 +47,7 @@ def test_the_choice_says_by_how_much_and_how_many_did_not_finish() -> None:
 
 
 @pytest.mark.parametrize("nothing", [math.nan, math.inf, -math.inf])
-def test_a_result_that_is_no_number_ranks_no_trial(nothing: float) -> None:
+def test_a_result_of_nan_ranks_no_trial(nothing: float) -> None:
     worse, better = trial("a", 0.8), trial("c", 0.9)
     for odd in (trial("b", nothing), trial("b", 0.99, nothing)):
         for order in ([odd, worse, better], [better, odd, worse], [worse, better, odd]):
@@ -68,7 +68,7 @@ def test_no_finished_trial_is_an_error() -> None:
 
 @pytest.fixture
 def trials(ledger: Ledger) -> dict[str, Trial]:
-    """Three trials: one with hardly any training, one that was never opened, one that is better."""
+    """Three trials: one with hardly any training, one that was never opened, and a better one."""
     varied: list[Trial] = [{"epochs": 1, "peak_learning_rate": 1e-6}, {"dropout": 0.5}, {"epochs": 4}]
     named = {new_run_id(): values for values in varied}
     for index, (run_id, values) in enumerate(named.items()):
@@ -93,7 +93,7 @@ def test_one_trial_is_tested_and_the_others_say_why_not(ledger: Ledger, trials: 
     assert waiting is not None
     assert waiting.waits_for_others
     assert shown_state(waiting, waiting.updated + 3_600, 600) == "running", "it waits for the others"
-    assert shown_state(waiting, waiting.updated + 90_000, 600) == "stalled", "but not for ever"
+    assert shown_state(waiting, waiting.updated + 90_000, 600) == "stalled", "but not forever"
     slow = replace(waiting, sweep_wait=100_000)
     assert shown_state(slow, waiting.updated + 90_000, 600) == "running", "as its DAG says"
     assert shown_state(replace(slow, stage="test"), waiting.updated + 601, 600) == "stalled", "but nothing else may"
@@ -129,7 +129,7 @@ def test_a_damaged_trial_leaves_the_choice_to_the_others(
 
 
 @pytest.mark.integration
-def test_what_was_chosen_once_stays(ledger: Ledger, trials: Mapping[str, Trial]) -> None:
+def test_a_choice_is_final(ledger: Ledger, trials: Mapping[str, Trial]) -> None:
     first, late, _ = trials
     chosen = choose(ledger, SWEEP, {first: trials[first]})
     assert choose(ledger, SWEEP, trials) == chosen
@@ -143,7 +143,7 @@ def test_what_was_chosen_once_stays(ledger: Ledger, trials: Mapping[str, Trial])
     ledger.store.put("sweeps/damaged.json", b"{")
     damaged = forget(ledger.store, {late})
     assert list(damaged) == ["sweeps/damaged.json"] and "is damaged" in damaged["sweeps/damaged.json"]
-    assert chosen_by(ledger.store, SWEEP) is None, "what is damaged keeps nothing else"
+    assert chosen_by(ledger.store, SWEEP) is None, "the damaged trial keeps nothing else"
 
 
 @pytest.mark.integration

@@ -1,4 +1,4 @@
-"""Quiet hours: what the file may say, and what a real Alertmanager makes of it."""
+"""Quiet hours: what the file may contain, and how a real Alertmanager applies it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_without_a_file_nothing_is_quiet(tmp_path: Path) -> None:
         ("times: 22:00-07:00\ntimes: 12:00-13:00", "has the key times twice"),
     ],
 )
-def test_what_makes_no_sense_is_one_line_that_names_the_file(tmp_path: Path, text: str, complaint: str) -> None:
+def test_nonsense_is_one_line_that_names_the_file(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint) as refused:
         read(tmp_path, text)
     assert str(tmp_path / "quiet_hours.yml") in str(refused.value)
@@ -77,7 +77,7 @@ def test_what_makes_no_sense_is_one_line_that_names_the_file(tmp_path: Path, tex
 
 @pytest.fixture
 def listeners() -> Iterator[tuple[Listener, Listener]]:
-    """The courier and the people's webhook."""
+    """The courier and the team's webhook."""
     both = Listener(), Listener()
     yield both
     for listener in both:
@@ -89,7 +89,7 @@ def told(listener: Listener) -> set[str]:
 
 
 @pytest.mark.integration
-def test_warnings_wait_until_the_quiet_hours_are_over_and_critical_alerts_wake(
+def test_warnings_wait_for_the_end_of_quiet_hours_and_critical_alerts_do_not(
     tmp_path: Path, listeners: tuple[Listener, Listener]
 ) -> None:
     courier, people = listeners
@@ -107,11 +107,11 @@ def test_warnings_wait_until_the_quiet_hours_are_over_and_critical_alerts_wake(
     try:
         alertmanager.post(*alerts)
         wait_until(lambda: told(courier) == every, "the courier keeps everything")
-        wait_until(lambda: told(people) >= critical, "critical alerts wake")
-        wait_until(lambda: alertmanager.metric(muted) >= 4, "the groups of the warnings were looked at")
+        wait_until(lambda: told(people) >= critical, "critical alerts are sent")
+        wait_until(lambda: alertmanager.metric(muted) >= 4, "the groups of the warnings were processed")
         assert told(people) == critical
         alertmanager.configure(channels)
         alertmanager.reload()
-        wait_until(lambda: told(people) == every, "what still fires is told afterwards")
+        wait_until(lambda: told(people) == every, "notifications of what is still firing follow")
     finally:
         alertmanager.stop()

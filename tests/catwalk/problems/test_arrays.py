@@ -1,4 +1,4 @@
-"""Labels and scores of any origin are taken; what is wrong with them is said in a line that names the argument."""
+"""Labels and scores of any origin are accepted; an error is one line that names the argument."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_arrays_of_any_origin_give_the_same(wrap: Any) -> None:
 @pytest.mark.parametrize(
     "labels", [["cat", "dog", "eel"], [0, 1, 2], [0.0, 1.0, 2.0], np.array(["cat", "dog", "eel"], dtype=object)]
 )
-def test_classes_go_by_name_or_index(labels: Any) -> None:
+def test_classes_can_be_names_or_indices(labels: Any) -> None:
     outcome = NAMES.measure(labels, LOGITS)
     assert outcome.labels.tolist() == [0, 1, 2]
     assert outcome.predictions.tolist() == [0, 1, 0]
@@ -52,7 +52,7 @@ def test_classes_go_by_name_or_index(labels: Any) -> None:
         pandas.Series([1, 0], dtype="Int64"), torch.tensor([True, False]),
     ],
 )  # fmt: skip
-def test_yes_and_no_go_by_name_number_or_truth(labels: Any) -> None:
+def test_yes_and_no_can_be_a_name_a_number_or_a_boolean(labels: Any) -> None:
     assert Binary(("no", "yes")).measure(labels, [0.9, 0.2]).labels.tolist() == [1, 0]
 
 
@@ -98,7 +98,7 @@ def test_predicted_classes_alone_have_no_log_loss() -> None:
         (Regression(), [{}, {}], [1, 2], ["labels: ", "got dict, shape (2,)"]),
     ],
 )  # fmt: skip
-def test_one_line_names_the_argument_what_was_expected_and_what_came(
+def test_one_line_names_the_argument_what_was_expected_and_the_value(
     problem: Problem, labels: Any, scores: Any, told: list[str]
 ) -> None:
     with pytest.raises(InputError) as raised:
@@ -128,5 +128,5 @@ def test_one_line_names_the_argument_what_was_expected_and_what_came(
         (torch.tensor([1, 2]), ["1", "2"]),
     ],
 )  # fmt: skip
-def test_a_value_reads_the_same_whichever_library_it_comes_from(values: Any, told: list[str | None]) -> None:
+def test_a_value_reads_the_same_from_any_library(values: Any, told: list[str | None]) -> None:
     assert texts(column("keys", values, "a value")) == told

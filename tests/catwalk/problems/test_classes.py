@@ -1,4 +1,4 @@
-"""A model tells as many classes apart as its data has, by their own names."""
+"""A model distinguishes the classes of its data, however many, by their own names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ THREE = ["猫", "sedan, red [x]", "ä b"]
 
 
 def scored(labels: Integers) -> EvaluationRecord:
-    """Of a model that is always right."""
+    """Returns the answers of a model that is always right."""
     return Multiclass(tuple(THREE)).evaluate(8 * np.eye(3)[labels], labels, "m", "d", 0.1)
 
 

@@ -1,4 +1,4 @@
-"""What a paired test says, and when it says that it can't tell."""
+"""What a paired test concludes, and when it says that it can't tell."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOISE -= NOISE.mean()
 
 
 def errors(gain: float, noise: float = 1.0, n: int = N) -> PairedTest:
-    """Absolute errors that are smaller by so much, and differ by so much else."""
+    """Returns absolute errors that are smaller by this amount, and differ by this much noise."""
     truth = np.zeros(n)
     return compare(Regression("EUR"), truth, BASE[:n] - gain + noise * NOISE[:n], BASE[:n])
 
@@ -46,7 +46,7 @@ def test_a_difference_beyond_the_margin_that_is_not_excluded_is_inconclusive() -
     assert found.why.startswith("A difference of 0.0") and "EUR worse is not excluded" in found.why
 
 
-def test_a_test_set_that_is_too_small_says_how_many_it_takes() -> None:
+def test_a_test_set_that_is_too_small_says_how_many_examples_it_needs() -> None:
     found = errors(0.0, noise=2, n=40)
     assert found.verdict == "inconclusive"
     assert f"too small for this margin of {found.margin:.4g} EUR: needs n ≥ {found.examples_needed:,}" in found.why
@@ -72,7 +72,7 @@ def test_a_hundred_positives_are_enough(positives: int, verdict: str) -> None:
         assert found.why == "There are 99 examples of class 1; a comparison takes 100 of each."
 
 
-def test_a_wish_for_another_margin_is_heard() -> None:
+def test_another_margin_is_used() -> None:
     loss = np.zeros(100)
     assert compare(Multiclass(), loss, loss, loss).margin == 0.005
     assert compare(Multiclass(), loss, loss, loss, margin=0.02).margin == 0.02
@@ -135,7 +135,7 @@ def test_a_slice_for_every_customer_is_refused() -> None:
 
 
 def keyed(keys: range, add: float = 0.0) -> Keyed:
-    """Each key's loss is the key itself, and something."""
+    """Each key's loss is the key itself plus a constant."""
     return Keyed(np.array(keys), np.array(keys, dtype=float) + add)
 
 
@@ -157,14 +157,14 @@ def test_five_hundred_and_four_fifths_are_enough(n: int, common: int, how: str) 
     assert pair(keyed(range(n)), keyed(range(n - common, 2 * n))).how == how
 
 
-def test_with_other_examples_the_other_model_is_asked_again() -> None:
+def test_with_other_examples_the_other_model_is_scored_again() -> None:
     mine, asked = keyed(range(1_000)), np.full(1_000, 7.0)
     found = pair(mine, keyed(range(900, 1_900)), asked)
     assert (found.how, found.baseline is asked, len(found.rows)) == ("rescored", True, 1_000)
     assert "only 100 of 1,000 test examples" in found.sentence
 
 
-def test_without_that_nothing_is_compared_and_it_is_said() -> None:
+def test_without_that_nothing_is_compared_and_the_result_says_so() -> None:
     found: Pairs = pair(keyed(range(1_000)), keyed(range(900, 1_900)))
     assert (found.how, len(found.rows), len(found.challenger), len(found.baseline)) == ("inconclusive", 0, 0, 0)
     assert found.sentence == (

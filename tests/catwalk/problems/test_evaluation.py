@@ -1,4 +1,4 @@
-"""Scores by hand."""
+"""Scores computed by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROBLEM = Multiclass(CLASSES)
 
 
 def logits_for(confidences: list[float], predicted: list[int]) -> NDArray[np.float64]:
-    """Rows whose softmax gives `predicted` that confidence and shares the rest equally."""
+    """Returns rows whose softmax gives `predicted` that confidence and shares the rest equally."""
     rows = np.empty((len(confidences), 10))
     for row, confidence, label in zip(rows, confidences, predicted, strict=True):
         row[:] = np.log((1 - confidence) / 9 + 1e-300)
@@ -26,7 +26,7 @@ def logits_for(confidences: list[float], predicted: list[int]) -> NDArray[np.flo
 
 
 def test_figures_of_a_small_case_by_hand() -> None:
-    #                 truth 0: twice right, once taken for 1; truth 1: once right; truth 2: taken for 0
+    # Truth 0: twice right, once taken for 1; truth 1: once right; truth 2: taken for 0.
     labels, predicted = np.array([0, 0, 0, 1, 2]), [0, 0, 1, 1, 0]
     record = PROBLEM.evaluate(logits_for([0.9] * 5, predicted), labels, "m", "d", 0.1)
     assert record.accuracy == pytest.approx(3 / 5)
@@ -45,7 +45,7 @@ def test_confusion_has_the_truth_in_rows() -> None:
     assert matrix.sum() == 2
 
 
-def test_a_perfectly_calibrated_model_has_no_error_and_a_boastful_one_all() -> None:
+def test_a_perfectly_calibrated_model_has_no_error_and_an_overconfident_one_the_maximum() -> None:
     labels = np.zeros(10, dtype=np.int64)
     half_right = [0] * 5 + [1] * 5
     assert calibration_error(logits_for([0.5] * 10, half_right), labels) == pytest.approx(0, abs=1e-9)

@@ -1,4 +1,4 @@
-"""Each kind's metrics, losses and paired statistic, beside textbook values."""
+"""Each kind's metrics, losses and paired statistic, compared with textbook values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROBLEMS = [
 
 
 def drawn(problem: Problem, n: int = 400, noise: float = 1.0, seed: int = 1) -> tuple[Any, Any]:
-    """Labels, the same for a seed, and answers of a model."""
+    """Returns labels, the same for each seed, and the answers of a model."""
     truth = np.random.default_rng(seed).normal(size=n)
     given = truth + noise * np.random.default_rng(seed + 1 + round(100 * noise)).normal(size=n)
     if isinstance(problem, Regression):
@@ -61,7 +61,7 @@ def test_every_kind_keeps_the_one_interface(problem: Problem) -> None:
 def test_a_problem_comes_back_from_its_record(problem: Problem) -> None:
     values = describe(problem)
     assert values["kind"] in KINDS
-    listed = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}  # as JSON has
+    listed = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}  # as JSON
     assert described({**listed, "of a newer version": 1}) == problem
 
 
@@ -94,7 +94,7 @@ def test_absurd_problems_are_refused(make: Any, told: str) -> None:
         make()
 
 
-def test_classes_whose_numbers_are_far_apart_take_no_more_room_than_others() -> None:
+def test_classes_whose_numbers_are_far_apart_take_no_more_memory_than_others() -> None:
     far, problem = [7, 7, 10**9, 10**12, 10**12], Multiclass()
     outcome = problem.measure(far, [7, 10**12, 10**9, 10**12, 10**15])
     assert outcome.metrics == problem.measure([0, 0, 1, 2, 2], [0, 2, 1, 2, 3]).metrics
@@ -121,11 +121,11 @@ def test_figures_of_yes_or_no() -> None:
     assert (found["precision"], found["recall"], found["cost"]) == (0.5, 0.5, (1 + 10) / 5)
 
 
-def test_a_sure_mistake_has_a_finite_loss() -> None:
+def test_a_certain_mistake_has_a_finite_loss() -> None:
     assert Binary().measure([1, 0], [0.0, 0.0]).loss[0] == pytest.approx(-math.log(1e-6))
 
 
-def test_of_one_class_alone_there_is_a_log_loss_and_no_ranking() -> None:
+def test_one_class_alone_has_a_log_loss_and_no_ranking() -> None:
     assert set(Binary().measure([0, 0], [0.1, 0.2]).metrics) == {"log_loss", "brier", "calibration_error"}
 
 
@@ -168,7 +168,7 @@ def test_auc_is_tested_as_delong_does() -> None:
     variance = gain.mean(1).var(ddof=1) / len(positive) + gain.mean(0).var(ddof=1) / len(negative)
     statistic = Binary(metric="auc").paired(labels, auc_losses(labels, mine), auc_losses(labels, theirs))
     assert statistic.difference == pytest.approx(gain.mean(), rel=1e-9)
-    assert statistic.standard_error == pytest.approx(math.sqrt(variance), rel=0.01), "but for n − 1"
+    assert statistic.standard_error == pytest.approx(math.sqrt(variance), rel=0.01), "except for n − 1"
 
 
 def test_the_same_answers_in_float32_are_no_difference() -> None:
@@ -178,7 +178,7 @@ def test_the_same_answers_in_float32_are_no_difference() -> None:
     assert Binary().paired(one.labels, one.loss, other.loss).p_value == 1.0
 
 
-def test_equal_losses_and_a_constant_lead_are_told_apart() -> None:
+def test_equal_losses_and_a_constant_lead_are_distinguished() -> None:
     flat = np.ones(50)
     equal, ahead = (Regression().paired(flat, mine, flat) for mine in (flat, flat - 0.5))
     assert (equal.p_value, equal.p_worse) == (1.0, 0.5)
@@ -186,7 +186,9 @@ def test_equal_losses_and_a_constant_lead_are_told_apart() -> None:
 
 
 def test_rare_big_errors_are_in_the_tail() -> None:
-    """Smaller errors on nearly all, and twenty on a few: the mean absolute error is the same, the RMSE is not."""
+    """Errors are smaller on nearly all examples, and twenty on a few: the mean absolute error is the same, the RMSE
+    is not.
+    """
     theirs, mine = np.ones(1_000), np.full(1_000, 0.7)
     mine[:10] = 30.7
     problem = Regression("EUR")

@@ -1,4 +1,4 @@
-"""Student's t without scipy, beside scipy's."""
+"""Student's t without scipy, compared with scipy's."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def test_the_quantile_is_scipys(p: float, freedom: float) -> None:
     assert quantile(p, freedom) == pytest.approx(reference.ppf(p, freedom), rel=1e-7, abs=1e-12)
 
 
-def test_what_lies_infinitely_far_out_has_no_tail() -> None:
+def test_an_infinite_value_has_no_tail() -> None:
     assert upper_tail(math.inf, 9) == 0.0
     assert upper_tail(-math.inf, 9) == 1.0

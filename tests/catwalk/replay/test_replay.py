@@ -1,4 +1,4 @@
-"""Putting a run's points into Prometheus once more, with the real promtool, Prometheus and statsd_exporter."""
+"""Writing a run's points into Prometheus again, with the real promtool, Prometheus and statsd_exporter."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def prometheus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prom
     server.stop()
 
 
-def test_an_old_run_is_found_at_its_true_time(s3_store: Store, prometheus: Prometheus) -> None:
+def test_an_old_run_is_found_at_its_original_time(s3_store: Store, prometheus: Prometheus) -> None:
     ended = time.time() - 20 * 86_400
     run = make_run(s3_store, OLD, ended)
     result = replay(run, Silent(), None, time.time())
@@ -120,7 +120,7 @@ def test_an_old_run_is_found_at_its_true_time(s3_store: Store, prometheus: Prome
     assert prometheus.query(f"last_over_time({catalogue.EPOCH_LOSS.name}[1d])", time.time()) == []
 
 
-def test_a_recent_run_goes_by_statsd(s3_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_recent_run_is_sent_by_statsd(s3_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     exporter = StatsdExporter()
     server = Prometheus(tmp_path, f"127.0.0.1:{exporter.web_port}")
     monkeypatch.setenv("CATWALK_PROMETHEUS_URL", server.url)
@@ -150,7 +150,7 @@ def test_a_recent_run_goes_by_statsd(s3_store: Store, monkeypatch: pytest.Monkey
 
 
 def status(port: int) -> int:
-    """What the metrics page at a port of this machine answers."""
+    """The metrics page's answer at a port of this machine."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             return int(answer.status)
@@ -159,14 +159,14 @@ def status(port: int) -> int:
         return error.code
 
 
-def test_what_has_no_room_beside_other_runs_is_not_sent(s3_store: Store) -> None:
+def test_points_without_room_beside_other_runs_are_not_sent(s3_store: Store) -> None:
     run = make_run(s3_store, NEW, time.time() - 3600)
     assert take_again(s3_store, make_run(s3_store, OTHER, time.time()).record, RUNS_SHARE)
     with pytest.raises(CatwalkError, match=r"points of run .* have no room in Prometheus .*; try again in an hour"):
         replay(run, Silent(), None, time.time())
 
 
-def test_a_folder_takes_blocks_whatever_the_age(s3_store: Store, tmp_path: Path) -> None:
+def test_a_folder_gets_blocks_at_any_age(s3_store: Store, tmp_path: Path) -> None:
     result = replay(make_run(s3_store, NEW, time.time() - 60), Silent(), tmp_path / "new" / "blocks", time.time())
     assert result.transport == "backfill"
     assert [path for path in (tmp_path / "new" / "blocks").iterdir() if (path / "meta.json").is_file()]

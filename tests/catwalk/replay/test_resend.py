@@ -1,4 +1,4 @@
-"""The last thing that a run does is to send its points again; what goes wrong there is counted and stops nothing."""
+"""At its end, a run sends its points again; errors in that step are counted and stop nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from catwalk.telemetry.points import Point
 
 
 class Listener(Silent):
-    """Takes all points but those that are no numbers, and has lost two before."""
+    """Takes all points except those that are not numbers, and has lost two before."""
 
     sends = True
 
@@ -38,13 +38,13 @@ class Listener(Silent):
         return dropped
 
 
-def test_every_point_of_the_ledger_is_handed_over_and_losses_are_counted(make_run: Any, make_epoch: Any) -> None:
+def test_every_point_of_the_ledger_is_sent_and_losses_are_counted(make_run: Any, make_epoch: Any) -> None:
     run, listener = make_run(2), Listener()
     run.training().epochs[1] = make_epoch(2, train_loss=math.nan)
     points = run_points(run)
     assert send_again(run, listener, ended=True) == Sent(len(points) - 1, 2 + 1)
     assert listener.sent == [point for point in points if not math.isnan(point.value)]
-    assert run.store.find(KEY), "what is in statsd_exporter from now on holds its room"
+    assert run.store.find(KEY), "from now on, what statsd_exporter holds keeps its room"
 
 
 def test_a_ledger_that_cannot_be_read_stops_nothing(make_run: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -68,7 +68,7 @@ def test_points_without_room_are_not_sent_and_count_as_lost(
 
 
 @pytest.mark.parametrize("said", [{}, {"epochs": 4}])
-def test_a_run_that_trains_longer_than_it_said_tells_what_is_left_out(make_run: Any, said: dict[str, int]) -> None:
+def test_a_run_that_trains_longer_than_announced_reports_what_is_left_out(make_run: Any, said: dict[str, int]) -> None:
     run = make_run(300)
     opened = with_room(run.store, replace(run.record, config=said), [said.get("epochs", 0)])
     assert opened.series_left_out == 0
@@ -78,7 +78,7 @@ def test_a_run_that_trains_longer_than_it_said_tells_what_is_left_out(make_run: 
     assert send_again(run, Listener(), ended=True).left_out == 158 + 19 * 300 - shown > 0
 
 
-def test_where_telemetry_is_off_nothing_is_read_and_no_room_is_taken(make_run: Any) -> None:
+def test_without_telemetry_nothing_is_read_and_no_room_is_taken(make_run: Any) -> None:
     run = make_run()
     run.training = run.evaluation = run.attempts = None  # asked for points, it would raise
     assert send_again(run, Silent(), ended=True) == Sent(0, 0)

@@ -78,7 +78,7 @@ def test_a_failed_run_says_what_is_missing_and_why(make_facts: Callable[..., Fac
     assert page.text.count("The model was never tested: the run failed before.") >= len(report.missing)
 
 
-def test_text_of_others_is_shown_and_never_run(make_facts: Callable[..., Facts]) -> None:
+def test_text_from_others_is_shown_and_never_executed(make_facts: Callable[..., Facts]) -> None:
     checks = [CheckRecord(HOSTILE, "passed", 1.0, 1.0, None, None, HOSTILE)]
     facts = make_facts()
     hostile = failed(facts, HOSTILE)
@@ -121,7 +121,7 @@ def test_each_missing_part_costs_its_figures_only(part: str, make_facts: Callabl
     assert missing == dict.fromkeys(PARTS[part], "It is gone.")
 
 
-def test_a_page_without_any_part_still_says_what_is_gone(make_facts: Callable[..., Facts]) -> None:
+def test_a_page_without_any_part_still_says_what_is_missing(make_facts: Callable[..., Facts]) -> None:
     report = assemble(make_facts(**dict.fromkeys(PARTS, GONE), past=[]), 1.79e9)
     assert set(report.missing) == set(FIGURES) - {"stage_durations"}
     assert check_page(report.html).text.count("It is gone.") >= len(report.missing)
@@ -159,7 +159,7 @@ def test_a_page_of_any_number_of_classes(count: int, make_facts: Callable[..., F
     assert len(report.html) < 1_500_000
 
 
-def test_odd_names_of_classes_are_shown_and_never_run(make_facts: Callable[..., Facts]) -> None:
+def test_odd_class_names_are_shown_and_never_executed(make_facts: Callable[..., Facts]) -> None:
     names = [HOSTILE, *ODD]
     report = assemble(make_facts(names), 1.79e9)
     assert report.missing == {}

@@ -88,7 +88,7 @@ def test_with_more_runs_the_same_difference_needs_more_evidence() -> None:
     }, "classes are corrected within a run"
 
 
-def test_other_test_images_are_no_comparison_and_say_so() -> None:
+def test_other_test_images_are_not_compared_and_the_page_says_so() -> None:
     base = predictions(1)
     other = predictions(2, base.labels[::-1].copy())
     pairs = compare_with_baseline([entry(1, base), entry(2, other), entry(3, None)])
@@ -97,7 +97,7 @@ def test_other_test_images_are_no_comparison_and_say_so() -> None:
     assert pairs[1].why == "It was never tested."
 
 
-def test_only_parameters_that_differ_are_told() -> None:
+def test_only_parameters_that_differ_are_listed() -> None:
     same = predictions(1)
     found = comparison(entry(1, same, dropout=0.1), entry(2, same, dropout=0.3, epochs=9))
     assert found.parameters == {"dropout": [0.1, 0.3], "epochs": [18, 9], "seed": [1, 2]}
@@ -130,7 +130,7 @@ def test_forty_runs_are_still_legible() -> None:
         assert page.text.count(one.run_id) >= 2, "in the table of runs and in that of parameters"
 
 
-def test_what_is_missing_is_said() -> None:
+def test_the_page_says_what_is_missing() -> None:
     report = compare_page.build(comparison(entry(1, None), entry(2, None)))
     assert set(report.missing) == {"test_accuracy", "disagreements", "class_differences"}
     page = check_page(report.html)
@@ -148,7 +148,7 @@ def test_one_run_that_diverged_does_not_flatten_the_others() -> None:
     assert "Values far from all others lie outside the chart." in drawing.note
 
 
-def test_an_accuracy_that_is_no_number_is_left_out_of_the_figure() -> None:
+def test_an_accuracy_of_nan_is_left_out_of_the_figure() -> None:
     labels = predictions(1).labels
     odd = entry(3, predictions(3, labels))
     odd = dataclasses.replace(odd, evaluation=Part(dataclasses.replace(odd.evaluation.get(), accuracy=math.nan)))
@@ -166,14 +166,14 @@ def test_a_comparison_takes_two_different_runs() -> None:
 
 
 def reordered(found: Predictions, classes: list[str]) -> Predictions:
-    """The same answers, the classes in another order; those that are gone take their examples with them."""
+    """Returns the same answers with the classes in another order; removed classes take their examples with them."""
     kept = found.among(classes)
     order = [found.classes.index(name) for name in classes]
     return Predictions(np.array([order.index(label) for label in kept.labels]), kept.logits[:, order], classes)
 
 
 def pictures(found: Predictions, seed: int = 0) -> Part[Any]:
-    """An image of each example, by what it shows and its place among those that show the same."""
+    """Returns an image of each example, by its class and its place within the class."""
     images = np.zeros((len(found.labels), 4, 4), dtype=np.uint8)
     for name in found.classes:
         of_class = found.indices([name])
@@ -216,7 +216,7 @@ def test_runs_with_other_classes_are_compared_on_those_that_both_have() -> None:
     assert check_page(report.html).text.count(pair.note) >= 2, "below the runs and below the figure"
 
 
-def test_many_runs_with_other_classes_still_show_what_they_disagree_about() -> None:
+def test_many_runs_with_other_classes_still_show_their_disagreements() -> None:
     base = predictions(1)
     others = [reordered(predictions(n, base.labels), GARMENTS[n:]) for n in range(2, 6)]
     found = comparison(seen(1, base), *(seen(n, other) for n, other in enumerate(others, 2)))
@@ -240,13 +240,13 @@ def test_many_runs_with_other_classes_still_show_what_they_disagree_about() -> N
         ),
     ],
 )
-def test_other_classes_without_the_same_examples_are_no_comparison(other: Entry, why: str) -> None:
+def test_other_classes_without_the_same_examples_are_not_compared(other: Entry, why: str) -> None:
     found = comparison(seen(1, predictions(1)), other)
     (pair,) = found.pairs
     assert pair.overall is None and not pair.classes
     assert pair.why.startswith("Its classes are not the baseline's") and why in pair.why
     report = compare_page.build(found)
-    assert set(report.missing) == {"disagreements", "class_differences"}, "curves and scores are there"
+    assert set(report.missing) == {"disagreements", "class_differences"}, "curves and scores are shown"
     assert pair.why in check_page(report.html).text
 
 
@@ -262,7 +262,7 @@ def test_a_run_of_an_older_version_has_the_names_of_one_with_as_many_classes() -
 
 
 def alike(runs: int, count: int) -> Comparison:
-    """So many runs with so many classes, all tested on the same examples."""
+    """Returns this number of runs with this number of classes, all tested on the same examples."""
     names = class_list(count)
     base = predictions(1, classes=names)
     return comparison(*(entry(n, predictions(n, base.labels, classes=names)) for n in range(1, runs + 1)))
@@ -288,7 +288,7 @@ def test_a_page_compares_any_number_of_classes(runs: int, count: int) -> None:
     assert ("The 20 classes with the largest differences, of" in page.text) == (count > 20)
 
 
-def test_of_many_classes_those_that_differ_most_are_shown() -> None:
+def test_of_many_classes_the_most_different_are_shown() -> None:
     names = class_list(100)
     base = predictions(1, classes=names)
     logits = base.logits.copy()

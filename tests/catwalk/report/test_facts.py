@@ -1,4 +1,4 @@
-"""Reports of real runs on a real S3: what publish stores, and what is left when objects are gone or damaged."""
+"""Reports of real runs on a real S3: what publish stores, and what remains if objects are missing or damaged."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def start(ledger: Ledger, **knobs: Any) -> Run:
 
 @pytest.fixture(scope="module")
 def run(module_ledger: Ledger) -> Run:
-    """A run that was decided against a champion."""
+    """A run with a decision against a champion."""
     first = start(module_ledger, epochs=2)
     run_stages(first, Silent())
     champion = Champions(module_ledger.store).get("mlp-synthetic")
@@ -67,7 +67,7 @@ def run(module_ledger: Ledger) -> Run:
 
 @pytest.fixture
 def damage(run: Run) -> Iterator[Callable[..., None]]:
-    """Changes or removes objects, and puts them back."""
+    """Changes or removes objects, and restores them."""
     before: dict[str, bytes] = {}
 
     def change(key: str, body: bytes | None) -> None:
@@ -84,7 +84,7 @@ def damage(run: Run) -> Iterator[Callable[..., None]]:
 
 
 def missing(facts: Facts) -> dict[str, str]:
-    """Parts that such a run should have."""
+    """The parts that such a run has."""
     return {name: part.why for name, part in vars(facts).items() if isinstance(part, Part) and part.why}
 
 
@@ -123,7 +123,7 @@ def test_a_complete_run_lacks_nothing_and_needs_no_torch(run: Run) -> None:
     assert (facts.images.get().shape, facts.images.get().dtype) == ((10_000, 28, 28), np.uint8)
 
 
-def test_what_is_gone_or_damaged_is_named_and_the_rest_stays(run: Run, damage: Callable[..., None]) -> None:
+def test_missing_or_damaged_parts_are_named_and_the_rest_stays(run: Run, damage: Callable[..., None]) -> None:
     dataset, decision = run.dataset(), run.decision()
     assert dataset and decision
     images = f"datasets/{dataset.sha256}/test.safetensors"
@@ -159,13 +159,13 @@ def test_predictions_that_were_exchanged_are_not_shown(run: Run, damage: Callabl
     report = build(run)
     assert set(report.missing) == {"reliability", "example_predictions", "worst_mistakes"}
     reports.store(run, report)
-    assert not run.store.exists(run.key("figures/reliability.png")), "a figure of before would be a lie"
+    assert not run.store.exists(run.key("figures/reliability.png")), "an outdated figure would mislead"
     assert "is gone from the store" in check_page(run.store.get(run.key("report.html")).body).text
     with pytest.raises(NotFoundError):
         build(Run(run.store, "20200101T000000Z-00000000"))
 
 
-def test_a_run_whose_inputs_are_no_images_has_no_pictures(run: Run, damage: Callable[..., None]) -> None:
+def test_a_run_without_image_inputs_has_no_pictures(run: Run, damage: Callable[..., None]) -> None:
     dataset, evaluation = run.dataset(), run.evaluation()
     assert dataset and evaluation and evaluation.previews_sha256
     damage(run.key("evaluation.json"), to_json(dataclasses.replace(evaluation, previews_sha256="")))
@@ -197,7 +197,7 @@ def test_the_champion_is_paired_by_the_names_of_its_classes(run: Run, damage: Ca
     assert found.classes == names
     assert found.predicted.tolist() == (9 - straight).tolist()
     rename([])
-    assert read_facts(run).champion.get().predicted.tolist() == straight.tolist(), "an older version named none"
+    assert read_facts(run).champion.get().predicted.tolist() == straight.tolist(), "an older version stored no names"
     rename([*names[:9], "another"])
     facts = read_facts(run)
     assert facts.champion.why == "The champion has other classes than this run."
@@ -239,7 +239,7 @@ def test_a_failed_run_gets_a_report_too(module_ledger: Ledger) -> None:
     assert "figures/stage_durations.png" in stored and "figures/reliability.png" not in stored
 
 
-def test_a_report_that_can_not_be_built_fails_no_run(
+def test_a_report_that_cannot_be_built_fails_no_run(
     run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = [entry for entry in snapshot(run) if "attempts/publish" not in entry[0] and "summaries" not in entry[0]]
@@ -264,7 +264,7 @@ def test_runs_are_compared_on_their_own_predictions(run: Run) -> None:
     assert found.baseline.images.get().shape == (10_000, 28, 28)
 
 
-def test_without_s3_there_is_no_report_and_no_half_truth(run: Run, s3_server: S3Server) -> None:
+def test_without_s3_there_is_no_report_rather_than_a_partial_one(run: Run, s3_server: S3Server) -> None:
     s3_server.stop()
     try:
         with pytest.raises(StoreUnavailableError):

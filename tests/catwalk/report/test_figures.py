@@ -32,7 +32,7 @@ pytestmark = pytest.mark.drawing
 
 
 def check_drawing(drawing: style.Drawing) -> None:
-    """A picture that decodes, with all that is drawn inside of it, and words for who can't see it."""
+    """Checks that the picture decodes, that everything is drawn inside it, and that it has a text alternative."""
     picture = Image.open(io.BytesIO(style.as_png(drawing)))
     picture.load()
     width, height = drawing.figure.get_size_inches()
@@ -62,7 +62,7 @@ def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(make_facts: C
     assert "The best epoch is 10 with" in drawing.alt, "1.1/n + 0.01·n is lowest at n = 10"
 
 
-def test_a_loss_that_is_not_finite_leaves_a_gap_and_is_said(make_facts: Callable[..., Facts]) -> None:
+def test_a_loss_that_is_not_finite_leaves_a_gap_and_is_mentioned(make_facts: Callable[..., Facts]) -> None:
     broken = [
         dataclasses.replace(record, train_loss=math.nan, validation_loss=math.inf, gradient_norm=math.nan)
         for record in epochs(1)
@@ -108,7 +108,7 @@ def test_calibration_says_which_way_the_model_errs(make_facts: Callable[..., Fac
         assert expected in drawing.note
 
 
-def test_the_worst_mistakes_are_wrong_and_the_surest_come_first(make_facts: Callable[..., Facts]) -> None:
+def test_the_worst_mistakes_are_wrong_and_the_most_confident_come_first(make_facts: Callable[..., Facts]) -> None:
     facts = make_facts()
     found = facts.predictions.get()
     wrong = np.flatnonzero(~found.right)
@@ -120,7 +120,7 @@ def test_the_worst_mistakes_are_wrong_and_the_surest_come_first(make_facts: Call
         examples.worst_mistakes(make_facts(predictions=Part(perfect)))
 
 
-def test_examples_are_drawn_by_lot_and_stay_the_same(make_facts: Callable[..., Facts]) -> None:
+def test_examples_are_drawn_at_random_and_stay_the_same(make_facts: Callable[..., Facts]) -> None:
     first, again = (examples.example_predictions(make_facts()).alt for _ in range(2))
     assert first == again
     assert examples.example_predictions(make_facts(run_id=CHAMPION)).alt != first
@@ -144,7 +144,7 @@ def test_any_number_of_past_runs(count: int, make_facts: Callable[..., Facts]) -
     check_drawing(history.stage_durations(facts))
 
 
-def test_a_run_far_below_is_shown_at_the_edge_and_flattens_nobody(make_facts: Callable[..., Facts]) -> None:
+def test_a_run_far_below_is_shown_at_the_edge_and_flattens_no_other(make_facts: Callable[..., Facts]) -> None:
     past = [summary(f"20260101T000000Z-{n:08x}", test_accuracy=accuracy) for n, accuracy in enumerate([0.9, 0.91, 0.1])]
     drawing = history.headline_over_runs(make_facts(past=past))
     check_drawing(drawing)
@@ -152,7 +152,7 @@ def test_a_run_far_below_is_shown_at_the_edge_and_flattens_nobody(make_facts: Ca
     assert "1 far below the others, at 10.00% or more, shown at the edge." in drawing.note
 
 
-def test_figures_of_the_past_that_are_no_numbers_are_left_out(make_facts: Callable[..., Facts]) -> None:
+def test_past_values_of_nan_are_left_out(make_facts: Callable[..., Facts]) -> None:
     odd = [
         summary(
             f"2026112{n}T000000Z-0000000{n}",
@@ -207,12 +207,12 @@ ODD = [
     "$x^$",
     " two\nlines ",
 ]
-"""Names of classes that a layout, HTML or a font might stumble over; no font has a private character of plane 16."""
+"""Class names that a layout, HTML or a font might mishandle; no font has a private character of plane 16."""
 
 
 def check_legible(drawing: style.Drawing) -> None:
-    """No text lies on another one, and none is smaller than a phone can show."""
-    drawing.figure.canvas.draw()  # only then is each text where it belongs
+    """Checks that no text overlaps another one, and that none is smaller than a phone can show."""
+    drawing.figure.canvas.draw()  # only then is each text in its final place
     for axes in drawing.figure.axes:
         inside = [text for text in axes.texts if text.get_text()]
         beside = [text for text in axes.get_yticklabels() if text.get_text()]
@@ -293,14 +293,14 @@ def test_of_many_classes_the_largest_confusions_are_listed_alone(count: int, mak
         classes.confusion_matrix(make_facts(names, evaluation=Part(evaluation(perfect))))
 
 
-def test_a_name_that_no_font_has_goes_by_its_number(make_facts: Callable[..., Facts]) -> None:
+def test_a_name_that_no_font_has_is_replaced_by_its_number(make_facts: Callable[..., Facts]) -> None:
     drawing = classes.class_accuracy(make_facts(["тест", "\U0010fffd", "c"]))
     rows = [text.get_text() for text in drawing.figure.axes[0].get_yticklabels()]
     assert rows == ["тест", "class 1", "c"]
     assert drawing.note == "By their numbers: class 1 is \U0010fffd."
 
 
-def test_a_record_of_an_older_version_has_numbers_for_names(make_facts: Callable[..., Facts]) -> None:
+def test_a_record_of_an_older_version_has_numbers_instead_of_names(make_facts: Callable[..., Facts]) -> None:
     old = dataclasses.replace(make_facts().evaluation.get(), classes=[])
     rows = classes.class_accuracy(make_facts(evaluation=Part(old))).figure.axes[0].get_yticklabels()
     assert [text.get_text() for text in rows] == [str(label) for label in range(10)]
@@ -317,7 +317,7 @@ def test_images_of_any_shape_keep_their_proportions(shape: tuple[int, ...], make
     for image in drawing.figure.axes[0].get_images():
         left, right, bottom, top = image.get_extent()
         assert (top - bottom) / (right - left) == pytest.approx(shape[0] / shape[1])
-        assert max(image.get_size()) < 350, "no more pixels than can be seen"
+        assert max(image.get_size()) < 350, "no more pixels than are visible"
 
 
 @pytest.mark.parametrize(("count", "each"), [(2, 5), (3, 3), (10, 1), (20, 1)])

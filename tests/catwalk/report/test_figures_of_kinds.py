@@ -1,4 +1,4 @@
-"""Figures of regressions and yes-or-no models: legible, nothing cut off, their main numbers in words."""
+"""Figures of regressions and binary models: legible, nothing cut off, their main numbers in words."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def test_a_regression_of_any_size_and_scale(name: str, n: int, scale: float) -> 
 
 
 @pytest.mark.parametrize("name", REGRESSION)
-def test_what_is_always_the_same_is_drawn_too(name: str) -> None:
+def test_constant_values_are_drawn_too(name: str) -> None:
     check_drawing(REGRESSION[name](regression.Predicted(RUN, np.full(40, 3.0), np.full(40, 3.5))))
 
 
 @pytest.mark.parametrize("name", BINARY)
 @pytest.mark.parametrize(("n", "share"), [(2, 0.5), (300, 0.5), (5_000, 0.01), (200_000, 0.01)])
-def test_a_yes_or_no_model_of_any_size(name: str, n: int, share: float) -> None:
+def test_a_binary_model_of_any_size(name: str, n: int, share: float) -> None:
     drawing = BINARY[name](scored(n, share))
     check_drawing(drawing)
     check_legible(drawing)
@@ -72,7 +72,7 @@ def test_of_one_class_there_is_nothing_to_draw(name: str) -> None:
         BINARY[name](binary.Scored(RUN, np.zeros(9, dtype=bool), np.arange(9.0)))
 
 
-def test_the_words_have_the_numbers_of_the_metrics() -> None:
+def test_the_text_has_the_numbers_of_the_metrics() -> None:
     found = scored()
     metrics = Binary().measure(found.positive, found.score).metrics
     assert f"area under the curve {metrics['auc']:.4f}" in binary.roc(found).title
@@ -83,7 +83,7 @@ def test_the_words_have_the_numbers_of_the_metrics() -> None:
     assert regression.residuals(errors).note.startswith("On the whole too high by 1.5.")
 
 
-def test_wild_values_are_shown_at_the_edge_and_counted() -> None:
+def test_outliers_are_shown_at_the_edge_and_counted() -> None:
     truth = np.arange(1_000.0)
     values = truth.copy()
     values[:3] = 1e9

@@ -1,4 +1,4 @@
-"""Pages of runs that were logged: what each kind of problem has, and nothing that it has not."""
+"""Pages of logged runs: what each kind of problem has, and nothing that it doesn't have."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ N = 2_000
 KEYS = np.arange(N)
 HALF = {"half": np.where(KEYS < N // 2, "first", "second")}
 NEVER = ("Confusion matrix", "test images", "Example predictions", "Worst mistakes", " in S3", "not ended", "by class")
-"""What says nothing of a table."""
+"""Values that mean nothing in a table."""
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def logged(model: str, problem: Any, labels: Any, scores: Any, epochs: int = 3, **options: Any) -> str:
-    """The id of a run that has logged a test, and epochs with a metric that records have no field for."""
+    """Returns the id of a run that has logged a test, and epochs with a metric that records have no field for."""
     with catwalk.run(model, problem) as run:
         for number in range(1, epochs + 1):
             run.epoch(number, train={"loss": 1 / number}, validation={"loss": 1.1 / number, "gini": 1 - 1 / number})
@@ -95,7 +95,7 @@ def test_a_regression_shows_its_errors_in_its_unit(ledger: Ledger) -> None:
     assert "Gini by epoch" in text and "%" not in text[text.index("better than the champion") : text.index("in words")]
 
 
-def test_a_model_s_limits_stand_with_their_reasons_beside_its_owner_and_links(ledger: Ledger) -> None:
+def test_a_models_limits_are_shown_with_their_reasons_owner_and_links(ledger: Ledger) -> None:
     owned = {"owner": "growth <team>", "links": {"note<b>": 'https://example.org/n?a=1&b="2"'}}
     limits: Any = {"auc": (0.75, "last year's <list> had it"), "log_loss": 0.9, "margin": (0.01, "half a point")}
     limits |= {"champion_age_seconds": (90 * 86_400, "it changes in spring"), "runs_blocked": 5}
@@ -111,8 +111,8 @@ def test_a_model_s_limits_stand_with_their_reasons_beside_its_owner_and_links(le
     assert "Limits of this model" not in shown(ledger, churn(1))[1]
 
 
-def test_a_link_that_is_none_of_the_web_is_only_its_name(ledger: Ledger) -> None:
-    """Nobody's run stores such a link; whoever may write into the ledger could."""
+def test_a_link_without_a_web_address_is_only_its_name(ledger: Ledger) -> None:
+    """No run of ours stores such a link, but anyone who can write to the ledger could."""
     run = ledger.run(churn(1))
     run.store.put_record(run.key("run.json"), replace(run.record, links={"here": "javascript:alert(1)"}))
     report, text = shown(ledger, run.run_id)
@@ -126,7 +126,7 @@ def test_the_checks_of_a_decision_have_the_unit_of_what_they_measure(ledger: Led
     assert "points" not in text.partition("At a glance")[0], "bicycles and euros are not counted in points"
 
 
-def test_a_yes_or_no_model_shows_what_a_threshold_would_cost(ledger: Ledger) -> None:
+def test_a_binary_model_shows_what_a_threshold_would_cost(ledger: Ledger) -> None:
     churn(0.5, slices=HALF)
     report, text = shown(ledger, churn(0.2, slices=HALF))
     assert set(report.figures) == {
@@ -137,7 +137,7 @@ def test_a_yes_or_no_model_shows_what_a_threshold_would_cost(ledger: Ledger) -> 
     assert "log loss" in text and " nats" in text and "half second1,000" in text
 
 
-def test_scores_that_are_no_probabilities_have_no_reliability(ledger: Ledger) -> None:
+def test_scores_that_are_not_probabilities_have_no_reliability(ledger: Ledger) -> None:
     labels = (KEYS % 5 == 0).astype(int)
     run_id = logged("churn", catwalk.Binary(metric="auc"), labels, labels + np.random.default_rng(1).normal(0, 1, N))
     report, text = shown(ledger, run_id)
@@ -226,7 +226,7 @@ def test_regressions_are_compared_by_key_in_their_unit(ledger: Ledger) -> None:
     assert pair.overall and pair.overall.significant and pair.overall.better and not pair.why
     assert pair.overall.value == pytest.approx(maes[1] - maes[0]) and pair.overall.low < pair.overall.value < 0
     assert list(pair.slices) == ["half first", "half second"] and not pair.classes
-    assert not found.parameters, "a seed that nobody has used is no difference"
+    assert not found.parameters, "a seed that no run has used is not a difference"
     assert set(report.figures) == {"loss", "metric_1", "test_mae"} and report.missing == {}
     assert (
         "difference, EUR" in text
@@ -245,7 +245,7 @@ def test_runs_with_many_classes_are_compared_by_those_that_differ_most(ledger: L
     assert "The 20 classes with the largest differences, of 100." in text and "McNemar's exact test" in text
 
 
-def test_yes_or_no_models_on_part_of_the_examples_say_on_which(ledger: Ledger) -> None:
+def test_binary_models_compared_on_part_of_the_examples_say_on_which(ledger: Ledger) -> None:
     found, _, text = compared(ledger, churn(0.5), churn(0.2, keys=KEYS + 200))
     (pair,) = found.pairs
     assert pair.overall and pair.note.startswith("Compared by key: 1,800 of 2,000") and pair.note in text
@@ -263,7 +263,7 @@ def test_runs_of_different_kinds_say_what_applies(ledger: Ledger) -> None:
     assert "mae " in text and "2 of 3 runs have none, or are of another kind." in text
 
 
-def test_runs_that_can_not_be_paired_show_the_metrics_that_both_have(ledger: Ledger) -> None:
+def test_runs_that_cannot_be_paired_show_the_metrics_that_both_have(ledger: Ledger) -> None:
     found, _, text = compared(ledger, demand(2, keys=None), demand(1))
     assert found.pairs[0].overall is None and "nothing names run" in found.pairs[0].why
     assert "rmselower is better" in text and found.change(found.metrics[0], found.entries[1]) is not None

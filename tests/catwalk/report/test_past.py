@@ -1,4 +1,4 @@
-"""The runs before: all of them where an index spares the requests, the newest where not."""
+"""The earlier runs: all of them if an index saves the requests, otherwise the newest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.catwalk.report.conftest import summary
 pytestmark = pytest.mark.integration
 
 
-def test_a_long_past_costs_few_requests_and_what_is_damaged_is_left_out(s3_store: Store) -> None:
+def test_a_long_history_costs_few_requests_and_damaged_runs_are_left_out(s3_store: Store) -> None:
     operations: Counter[str] = Counter()
     store = S3Store(s3_store.url, lambda operation, seconds, failed: operations.update([operation]))
     count = ONE_BY_ONE + 5
@@ -40,5 +40,5 @@ def test_a_long_past_costs_few_requests_and_what_is_damaged_is_left_out(s3_store
 
     s3_store.put(summary_index.KEY, b"nonsense")
     assert len(read_past(store, "mlp")[0]) == ONE_BY_ONE - 2, (
-        "as without an index; one is of another model, one of no time"
+        "as without an index; one run is of another model, one has no time"
     )

@@ -1,4 +1,4 @@
-"""Intervals and calibration beside what others compute."""
+"""Intervals and calibration, compared with other implementations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_wilson_is_what_scipy_computes(hits: int, examples: int) -> None:
     assert wilson(hits, examples) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
-def test_wilson_holds_the_ratio_and_narrows_with_examples() -> None:
+def test_wilson_contains_the_ratio_and_narrows_with_examples() -> None:
     widths = []
     for n in (10, 100, 1_000, 10_000):
         low, high = wilson(9 * n // 10, n)

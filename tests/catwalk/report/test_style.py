@@ -1,4 +1,4 @@
-"""The palette: stable, legible, and told apart by every kind of colour vision."""
+"""The palette: stable, legible, and distinguishable with every kind of colour vision."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def contrast(first: str, second: str) -> float:
     return (bright + 0.05) / (dim + 0.05)
 
 
-def test_a_run_looks_the_same_for_ever() -> None:
-    """Golden: whoever changes this changes the colour of every run that people know."""
+def test_a_run_keeps_its_colour() -> None:
+    """These are golden values: changing them changes the colour of every run that people know."""
     assert style.run_style("20261123T030000Z-7f3a90c1") == style.RunStyle("#b175ea", (6, 1.6, 1.4, 1.6), "D")
     assert style.run_style("20261124T165404Z-545dfcf8") == style.RunStyle("#910037", (1.4, 1.6), "P")
 
@@ -57,7 +57,7 @@ def test_runs_spread_over_the_whole_palette() -> None:
 
 
 @pytest.mark.parametrize("deficiency", _DEFICIENCIES)
-def test_colours_are_told_apart(deficiency: str) -> None:
+def test_colours_are_distinguishable(deficiency: str) -> None:
     matrix = np.array(_DEFICIENCIES[deficiency])
     for schemes in (style.RUN_COLOURS, [style.DARK[colour] for colour in style.RUN_COLOURS]):
         seen = {colour: lab(matrix @ linear(colour)) for colour in schemes}
@@ -68,7 +68,7 @@ def test_colours_are_told_apart(deficiency: str) -> None:
     assert np.linalg.norm(good - bad) > 30
 
 
-def test_lines_and_text_stand_out_from_the_ground() -> None:
+def test_lines_and_text_contrast_with_the_background() -> None:
     for light, dark in style.DARK.items():
         if light in (style.LINE, style.PAPER):
             continue

@@ -17,14 +17,14 @@ EPOCH = EpochRecord(1, math.inf, 0.5, math.nan, 0.5, [0.5, 0.5], 0.1, 2.0, 1.5, 
 PROGRESS = Progress(4, "digest", 2**63 - 1, False, {"device": "cpu", "threads": "2"}, [EPOCH])
 
 
-def test_a_checkpoint_is_a_safetensors_file_that_gives_back_what_was_written() -> None:
+def test_a_checkpoint_is_a_safetensors_file_that_returns_what_was_written() -> None:
     body = write(PROGRESS, b"any bytes \x00\xff")
     assert read_state(body) == b"any bytes \x00\xff"
     assert str(read_progress(body)) == str(PROGRESS)  # NaN equals nothing, but reads the same
     assert set(load(body)) == {"state"}
 
 
-def test_an_empty_state_is_one_too() -> None:
+def test_an_empty_state_is_a_checkpoint_too() -> None:
     assert read_state(write(PROGRESS, b"")) == b""
 
 

@@ -1,4 +1,4 @@
-"""What a Trainable says of its data is checked before anything of it is stored."""
+"""What a Trainable says about its data is checked before any of it is stored."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def data(as_of: Any) -> Data:
 
 
 @pytest.mark.parametrize("as_of", ["yesterday", "2026-13-01", date(2026, 11, 25), None])
-def test_a_day_that_is_none_is_refused_in_one_line_and_nothing_is_stored(as_of: Any, tmp_path: Path) -> None:
-    """The gate would fail of it, in every later run too."""
+def test_an_invalid_day_is_refused_in_one_line_and_nothing_is_stored(as_of: Any, tmp_path: Path) -> None:
+    """Otherwise, the gate would fail on it, in every later run too."""
     store = FileStore((tmp_path / "ledger").as_uri())
     with pytest.raises(DatasetError, match=r"^as_of must be a day or time as text, such as '2026-11-25', not .+$"):
         store_data(store, data(as_of), ["a", "b"], synthetic=True)

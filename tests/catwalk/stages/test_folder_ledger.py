@@ -1,4 +1,4 @@
-"""A ledger in a folder of this machine: all that runs, commands and services do in S3, they do there."""
+"""A ledger in a folder of this machine: runs, commands and services do there everything that they do in S3."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FIRST, CHAMPION = "20261116T030000Z-8893fa15", "20261117T030000Z-9b3651a6"
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """An empty folder, to which the environment points too."""
+    """An empty folder, which the environment points to as well."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "CATWALK_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("CATWALK_STORE", (tmp_path / "runs of tests").as_uri())
@@ -70,7 +70,7 @@ def ingested(ledger: Ledger, **knobs: Any) -> Run:
 
 
 def undisturbed(seed: int, **knobs: Any) -> bytes:
-    """The model that the same recipe gives when nothing happens to it."""
+    """The model that the same recipe gives without interruptions."""
     config = Settings.from_flat({**EASY, **knobs})
     fit = SHAPES.start(config, seed, SHAPES.load(config))
     for _ in fit.epochs(0, lambda: None):
@@ -96,15 +96,15 @@ def test_runs_train_ship_and_are_rolled_back(ledger: Ledger, catwalk: Any) -> No
 
 
 def limited(ledger: Ledger, trigger: Trigger, limits: Mapping[str, Threshold] | None = None) -> Run:
-    """A run of a DAG whose file says such limits."""
+    """A run of a DAG whose file sets these limits."""
     config = Settings.from_flat(EASY)
     return open_run(ledger, new_run_id(), SHAPES, config, trigger, "shapes", "one", schedule="None", limits=limits)
 
 
-def test_a_dag_s_limits_are_its_model_s_until_it_says_others(ledger: Ledger, catwalk: Any) -> None:
+def test_a_dags_limits_are_its_models_until_it_sets_others(ledger: Ledger, catwalk: Any) -> None:
     given = {"runs_blocked": (5, "its shapes come late"), "schedule_grace_seconds": 7_200}
     limited(ledger, "cli", given)
-    assert watched.watched(ledger.store, "shapes") is None, "a try by hand says nothing of its model"
+    assert watched.watched(ledger.store, "shapes") is None, "a manual run says nothing about its model"
     first = limited(ledger, "schedule", given)
     known = watched.watched(ledger.store, "shapes")
     assert known and known.run_id == first.run_id
@@ -124,7 +124,9 @@ def test_a_dag_s_limits_are_its_model_s_until_it_says_others(ledger: Ledger, cat
     assert known and known.thresholds == {}
 
 
-def test_a_person_s_limits_of_a_trainable_are_its_dag_s_once_that_says_the_same(ledger: Ledger, catwalk: Any) -> None:
+def test_a_persons_limits_of_a_trainable_become_its_dags_once_the_dag_sets_the_same(
+    ledger: Ledger, catwalk: Any
+) -> None:
     limited(ledger, "schedule", {"runs_blocked": 5})
     assert catwalk("models", "retire", "shapes").code == 0
     assert catwalk("models", "add", "shapes", "--threshold", "runs_blocked=5").code == 0
@@ -134,7 +136,7 @@ def test_a_person_s_limits_of_a_trainable_are_its_dag_s_once_that_says_the_same(
     assert known and (known.thresholds, known.by) == ({}, "")
 
 
-def test_a_person_s_limits_of_a_trainable_hold_as_long_as_its_dag_says_none(ledger: Ledger, catwalk: Any) -> None:
+def test_a_persons_limits_of_a_trainable_hold_as_long_as_its_dag_sets_none(ledger: Ledger, catwalk: Any) -> None:
     done = catwalk("models", "add", "shapes", "--owner", "ada", "--threshold", "runs_blocked=5", "--reason", "late")
     assert (done.code, done.err) == (0, "")
     for _ in range(2):
@@ -185,14 +187,16 @@ def test_an_attempt_that_was_thought_dead_is_fenced_off(ledger: Ledger) -> None:
 
 
 def stop_between_writes(process: subprocess.Popen[bytes], store: Any) -> None:
-    """Stops a process where it holds no lock. One that is stopped in a write holds up others, who then say so."""
+    """Stops a process when it holds no lock. A process that is stopped in a write blocks others, which then report
+    it.
+    """
 
     def stopped() -> bool:
         process.send_signal(signal.SIGSTOP)
-        wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED, "it is stopped")
+        wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED, "the process is stopped")
         folder = os.open(store.root / ".catwalk-store" / "temporary", os.O_RDONLY)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # every writer has a share in it
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # every writer contributes to it
             return True
         except BlockingIOError:
             process.send_signal(signal.SIGCONT)
@@ -244,7 +248,7 @@ def test_the_store_can_be_named_on_the_command_line_and_is_found_here(
         ("file:///proc/nowhere", "there is no folder /proc/nowhere; correct CATWALK_STORE, or let a run write there"),
     ],
 )
-def test_a_place_that_is_none_is_one_line(catwalk: Any, url: str, message: str) -> None:
+def test_an_invalid_location_is_one_line(catwalk: Any, url: str, message: str) -> None:
     done = catwalk("--store", url, "runs")
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith(f"catwalk: {message}") and done.err.count("\n") == 1

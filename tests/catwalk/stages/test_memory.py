@@ -1,4 +1,4 @@
-"""Memory that runs out, in Python and in PyTorch's own allocator, is one line of advice."""
+"""Running out of memory, in Python and in PyTorch's own allocator, gives one line of advice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def exhaust_a_gpu() -> None:
 
 
 @pytest.mark.parametrize("exhaust", [exhaust_python, exhaust_torch, exhaust_a_gpu])
-def test_what_runs_out_of_memory_names_what_takes_it(exhaust: object) -> None:
+def test_running_out_of_memory_names_the_settings_that_take_it(exhaust: object) -> None:
     with pytest.raises(OutOfMemoryError) as caught, advice(CONFIG):
         exhaust()  # type: ignore[operator]
     text = str(caught.value)

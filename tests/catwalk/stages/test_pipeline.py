@@ -1,4 +1,4 @@
-"""Stages on a real S3 server: what they write, what a second try changes, and how each failure shows."""
+"""Stages on a real S3 server: what they write, what a retry changes, and how each failure shows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def finished(new_run: Callable[..., Run]) -> Run:
     return decided(new_run())
 
 
-def test_a_whole_run_leaves_what_the_design_promises(new_run: Callable[..., Run]) -> None:
+def test_a_whole_run_stores_everything_that_the_design_promises(new_run: Callable[..., Run]) -> None:
     run, observer = new_run(), Recorder()
     run_stages(run, observer)
     names = {entry.key.removeprefix(run.key("")) for entry in run.store.list(run.key(""))}
@@ -117,7 +117,7 @@ def test_a_failed_stage_makes_a_failed_run_and_is_named(ledger: Ledger, monkeypa
 
 
 def test_secrets_in_the_error_of_a_stage_are_not_stored(new_run: Callable[..., Run]) -> None:
-    """A Trainable's, which may tell how it has tried to reach its data."""
+    """A Trainable's error may show how it tried to reach its data."""
     run = new_run()
     with pytest.raises(OSError, match="p1"), attempt(run, "ingest", Silent()):
         raise OSError("no answer of postgres://me:p1/p2@host/db with password='p3', depth=3")
@@ -141,7 +141,7 @@ def test_a_killed_stage_is_called_killed(new_run: Callable[..., Run]) -> None:
     assert (summary.state, summary.finished, summary.stages["train"].attempts) == ("running", None, 2)
 
 
-def test_a_run_that_trained_longer_than_it_said_tells_what_prometheus_lacks(finished: Run) -> None:
+def test_a_run_that_trained_longer_than_announced_reports_what_prometheus_lacks(finished: Run) -> None:
     record = finished.record
     shorter = RunConfig.from_flat({**SMALL, "epochs": 1}).to_dict()
     limited = dataclasses.replace(record, config=shorter, planned_epochs=1, series_budget=1_000)
@@ -231,7 +231,7 @@ def test_a_model_that_reaches_the_floor_becomes_champion_and_one_below_does_not(
     assert (first.split_decisions, decision.split_decisions) == (1, 2)
 
 
-def test_the_next_champion_remembers_the_one_before_and_the_best(new_run: Callable[..., Run]) -> None:
+def test_the_next_champion_remembers_the_previous_and_the_best_one(new_run: Callable[..., Run]) -> None:
     runs = [new_run(), new_run(epochs=8)]
     for run in runs:
         decided(run)
@@ -242,7 +242,7 @@ def test_the_next_champion_remembers_the_one_before_and_the_best(new_run: Callab
     assert scores[found[0].anchor] == max(scores.values())
 
 
-def test_who_decides_against_a_champion_that_is_gone_decides_again(finished: Run, new_run: Callable[..., Run]) -> None:
+def test_a_decision_against_a_champion_that_is_gone_is_repeated(finished: Run, new_run: Callable[..., Run]) -> None:
     champions = Champions(finished.store)
     seen = champions.get("mlp-synthetic")
     other = decided(new_run(epochs=8))

@@ -46,7 +46,7 @@ def dataset_key(run: Run) -> str:
     return f"datasets/{dataset.sha256}/test.safetensors"
 
 
-def test_the_surest_of_the_wrong_answers_are_stored_and_suffice_for_a_report(ledger: Ledger) -> None:
+def test_the_most_confident_wrong_answers_are_stored_and_suffice_for_a_report(ledger: Ledger) -> None:
     run = measured(ledger, tested=900)
     body = run.store.get(run.key("previews.safetensors")).body
     assert hashlib.sha256(body).hexdigest() == recorded(run)
@@ -76,7 +76,7 @@ def test_without_previews_a_report_looks_for_pictures_in_the_dataset(
     run = measured(ledger)
     assert (recorded(run), run.store.exists(run.key("previews.safetensors"))) == ("", False)
     report = build(run)
-    assert "worst_mistakes" not in {**report.figures, **report.missing}, "they are no images: nothing is missing"
+    assert "worst_mistakes" not in {**report.figures, **report.missing}, "they are not images: nothing is missing"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_preview_that_fails_costs_the_pictures_and_not_the_run(
     assert "no previews of the worst mistakes: " in caplog.text and complaint in caplog.text
 
 
-def test_large_pictures_are_thinned_out_and_keep_their_colours(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_pictures_are_scaled_down_and_keep_their_colours(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     large = lambda inputs: np.zeros((len(inputs["pixels"]), 300, 700, 3), np.uint8)  # noqa: E731
     monkeypatch.setattr(SHAPES, "preview", large, raising=False)
     run = measured(ledger)
@@ -105,7 +105,7 @@ def test_large_pictures_are_thinned_out_and_keep_their_colours(ledger: Ledger, m
     assert "worst_mistakes" in build(run).figures
 
 
-def test_the_file_that_an_older_attempt_has_written_stays(ledger: Ledger) -> None:
+def test_the_file_of_an_older_attempt_stays(ledger: Ledger) -> None:
     run = open_run(ledger, new_run_id(), SHAPES, Settings.from_flat(CONFUSED), "cli")
     run.store.put(run.key("previews.safetensors"), b"of an attempt that still lives")
     for stage in ("ingest", "train", "test"):
@@ -113,7 +113,7 @@ def test_the_file_that_an_older_attempt_has_written_stays(ledger: Ledger) -> Non
     assert recorded(run) == hashlib.sha256(b"of an attempt that still lives").hexdigest()
 
 
-def test_what_was_exchanged_or_is_gone_is_not_shown(ledger: Ledger) -> None:
+def test_a_replaced_or_missing_preview_is_not_shown(ledger: Ledger) -> None:
     run = measured(ledger)
     key = run.key("previews.safetensors")
     body = run.store.get(key).body

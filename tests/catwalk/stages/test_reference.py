@@ -1,4 +1,4 @@
-"""The test of a Trainable's model leaves a reference, which a service is compared with."""
+"""The test of a Trainable's model stores a reference, which services are compared with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.catwalk.stages.test_previews import measured
 pytestmark = pytest.mark.integration
 
 
-def test_the_test_stage_makes_one_of_its_pictures_and_answers(ledger: Ledger) -> None:
+def test_the_test_stage_makes_one_from_its_pictures_and_answers(ledger: Ledger) -> None:
     run = measured(ledger, tested=900)
     found = reference.of_run(run)
     assert [each.name for each in found.of("input")] == list(pictures.NAMES)

@@ -1,4 +1,4 @@
-"""Killed, stopped, superseded or cut off at any moment: the retry ends with the bits of an undisturbed run."""
+"""Killed, stopped, superseded or cut off at any moment: the retry ends with the same bits as an undisturbed run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.servers import S3Server
 pytestmark = pytest.mark.integration
 
 SLOW = {"batch_size": 2, "epochs": 12}
-"""Long enough to be caught in the middle."""
+"""Long enough for a test to interrupt it."""
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ SLOW = {"batch_size": 2, "epochs": 12}
         ("checkpoint.safetensors", 3, "during"),
         ("checkpoint.safetensors", 4, "after"),  # all epochs done, no model yet
         ("model.safetensors", 1, "during"),
-        ("model.safetensors", 1, "after"),  # model there, not yet committed
+        ("model.safetensors", 1, "after"),  # model stored, not yet committed
         ("epochs.json", 6, "after"),  # committed, the checkpoint not yet deleted
     ],
 )
@@ -92,7 +92,7 @@ def test_an_attempt_that_was_thought_dead_is_fenced_off(
     assert summary.error == ""
 
 
-def test_an_outage_of_s3_is_one_line_and_the_retry_goes_on(
+def test_an_outage_of_s3_is_one_line_and_the_retry_continues(
     new_run: Callable[..., Run], undisturbed: Callable[..., bytes], s3_server: S3Server
 ) -> None:
     run = new_run()

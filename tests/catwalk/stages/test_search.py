@@ -26,7 +26,7 @@ def test_a_grid_is_every_combination_in_order() -> None:
     ]
 
 
-def test_a_random_search_draws_within_its_ranges_and_the_same_at_every_try() -> None:
+def test_a_random_search_draws_within_its_ranges_and_repeats_for_a_seed() -> None:
     space = {
         "peak_learning_rate": {"low": 0.001, "high": 1.0, "log": True},
         "epochs": {"low": 1, "high": 3},
@@ -45,12 +45,12 @@ def test_a_random_search_draws_within_its_ranges_and_the_same_at_every_try() -> 
     assert {trial["momentum"] for trial in trials} == {0.8, 0.9}
 
 
-def test_the_search_seed_alone_decides_where_it_is_set() -> None:
+def test_the_search_seed_alone_decides_if_it_is_set() -> None:
     search = SearchConfig({"dropout": {"low": 0.0, "high": 0.5}}, "random", trials=3, search_seed=0)
     assert search.plan(RunConfig, BASE, SWEEP) == search.plan(RunConfig, BASE, "another sweep")
 
 
-def test_random_trials_differ_and_end_where_the_combinations_do() -> None:
+def test_random_trials_differ_and_end_with_the_combinations() -> None:
     trials = SearchConfig({"dropout": [0.0, 0.1, 0.2]}, "random", trials=8).plan(RunConfig, BASE, SWEEP)
     assert sorted(trial["dropout"] for trial in trials) == [0.0, 0.1, 0.2]
 

@@ -1,4 +1,4 @@
-"""Two models in one store: nothing that Fashion-MNIST has is out of another one's reach, and neither sees the other."""
+"""Two models in one store: another model can have everything that Fashion-MNIST has, and neither affects the other."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def shapes_run(ledger: Ledger, run_id: str = "", **knobs: Any) -> Run:
         ("tests.models.shapes.model:Shapes", "is no Trainable: it lacks an instance"),
     ],
 )
-def test_what_is_no_trainable_is_one_line(reference: str, message: str) -> None:
+def test_an_invalid_trainable_is_one_line(reference: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         find(reference)
     assert message in str(caught.value)
@@ -128,7 +128,7 @@ def test_killed_it_ends_with_the_bits_of_an_undisturbed_run(ledger: Ledger, suff
 
 
 @pytest.mark.integration
-def test_sigterm_stops_it_within_a_round_and_a_retry_goes_on(ledger: Ledger) -> None:
+def test_sigterm_stops_it_within_a_round_and_a_retry_continues(ledger: Ledger) -> None:
     run = shapes_run(ledger, pause=30.0)
     STAGE_FUNCTIONS["ingest"](run, Silent())
     process = stage_process(run, "train")
@@ -150,7 +150,7 @@ def test_a_loss_that_is_not_finite_names_its_own_setting(ledger: Ledger) -> None
 
 
 @pytest.mark.integration
-def test_a_sweep_s_trials_go_through_the_same_functions(ledger: Ledger) -> None:
+def test_a_sweeps_trials_use_the_same_functions(ledger: Ledger) -> None:
     search = SearchConfig({"rounds": [1, 8], "step": [0.5]})
     trials = search.plan(Settings, EASY, "20261123T030000Z-7f3a90c1")
     runs = []
@@ -169,7 +169,7 @@ def test_a_sweep_s_trials_go_through_the_same_functions(ledger: Ledger) -> None:
 
 
 @pytest.mark.integration
-def test_a_baseline_that_is_not_here_falls_back_to_what_it_has_said(
+def test_a_baseline_that_is_not_here_falls_back_to_its_stored_answers(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second, other = shapes_run(ledger), shapes_run(ledger), shapes_run(ledger, draw_seed=4)
@@ -197,7 +197,7 @@ def _decide_again(run: Run) -> Any:
 
 
 @pytest.mark.integration
-def test_the_command_trains_whatever_it_is_told(catwalk: Any, s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_trains_any_trainable(catwalk: Any, s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = ("--accuracy-floor", "0.4", "--recall-floor", "0", "--calibration-cap", "1")
     done = catwalk("run", SHAPES.reference, "--rounds", "2", *gate, "--json")
     assert done.code == 0, done.err
@@ -229,14 +229,14 @@ def test_the_command_trains_whatever_it_is_told(catwalk: Any, s3_store: Store, m
         ([SHAPES.reference, "--step", "0"], "step must be"),
     ],
 )
-def test_what_can_t_be_trained_is_told_before_s3_is_asked(
+def test_what_cannot_be_trained_is_refused_before_s3_is_used(
     arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from catwalk.cli.main import main
 
     monkeypatch.delenv("CATWALK_TRAINABLE", raising=False)
     monkeypatch.setenv("CATWALK_HOME", "/nonexistent")
-    monkeypatch.setattr("catwalk.cli.commands.training.observed_ledger", lambda: pytest.fail("S3 is asked"))
+    monkeypatch.setattr("catwalk.cli.commands.training.observed_ledger", lambda: pytest.fail("S3 is used"))
     with pytest.raises(SystemExit) as stopped:
         main(["run", *arguments])
     told = capsys.readouterr().err
@@ -262,7 +262,9 @@ def _sha256() -> str:
     return provenance.code_sha256(SHAPES)
 
 
-def test_the_code_of_a_run_is_what_computes_it(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_of_a_run_is_the_code_that_computes_it(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import shutil
 
     before = _sha256()

@@ -1,4 +1,4 @@
-"""A model whose settings change between two runs: the new version compares itself with what the old one has made."""
+"""A model whose settings change between two runs: the new version compares itself with the old one's model."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ EASY = {"accuracy_floor": 0.1, "recall_floor": 0.0, "calibration_cap": 1.0, "ser
 
 @dataclass(frozen=True)
 class Learning(Section):
-    """What was called descent; it has no more than it needs here."""
+    """Formerly called descent; it has only what it needs here."""
 
     passes: int = number(4, 1, 50)
-    """What was called rounds."""
+    """Formerly called rounds."""
     ink: Literal["as drawn", "inverted"] = setting("inverted")
-    """Whether pictures are turned into their negatives first; until now none was."""
+    """Whether pictures are inverted first; until now, none were."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class LaterSettings(Config):
 
 
 class LaterShapes(Shapes):
-    """The same model a version later, which by default learns from negatives."""
+    """The same model one version later, which trains on negatives by default."""
 
     config = LaterSettings  # type: ignore[assignment]
 
@@ -69,7 +69,7 @@ class LaterShapes(Shapes):
 
 
 class UpgradedShapes(LaterShapes):
-    """Knows what its settings were called before."""
+    """Knows the former names of its settings."""
 
     def upgrade(self, old_config: dict[str, Any]) -> dict[str, Any]:
         if "descent" not in old_config:
@@ -99,7 +99,7 @@ def before(ledger: Ledger) -> Run:
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[LaterShapes], Any]:
-    """Puts another version in the first one's place."""
+    """Replaces the first version with another one."""
 
     def install(version: LaterShapes) -> Any:
         monkeypatch.setattr("tests.models.shapes.SHAPES", version)
@@ -118,9 +118,7 @@ def own_answers(run: Run) -> Any:
     return load(run.store.get(run.key("predictions.safetensors")).body)["logits"].argmax(axis=1)
 
 
-def test_a_baseline_of_before_is_asked_about_other_examples_by_its_own_settings(
-    ledger: Ledger, before: Run, later: Any
-) -> None:
+def test_an_older_baseline_scores_other_examples_with_its_own_settings(ledger: Ledger, before: Run, later: Any) -> None:
     run = a_run(ledger, later(UpgradedShapes()), draw_seed=9)
     config = config_of(of_run(before.record), before.record)
     assert isinstance(config, LaterSettings)
@@ -133,7 +131,7 @@ def test_a_baseline_of_before_is_asked_about_other_examples_by_its_own_settings(
     assert np.array_equal(found.classes, SHAPES.predictor(shapes.Settings(), model)({"pixels": pixels}).argmax(axis=1))
     assert found.why_not_asked == ""
     assert precondition(run).verdict == "passed" and "could not be asked" not in precondition(run).sentence
-    assert before.record.config["descent"]["rounds"] == 5, "what is stored stays"
+    assert before.record.config["descent"]["rounds"] == 5, "the stored configuration stays"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +142,7 @@ def test_a_baseline_of_before_is_asked_about_other_examples_by_its_own_settings(
     ],
     ids=["no upgrade", "a refused one"],
 )
-def test_where_settings_can_t_be_upgraded_the_answers_of_its_own_test_count(
+def test_if_settings_cannot_be_upgraded_the_answers_of_its_own_test_count(
     ledger: Ledger, later: Any, version: LaterShapes, knobs: dict[str, Any], why: str
 ) -> None:
     before = a_run(ledger, SHAPES, **knobs)
@@ -170,7 +168,7 @@ def test_an_upgrade_that_breaks_is_a_refusal(before: Run, later: Any, monkeypatc
         config_of(version, before.record)
 
 
-def test_commands_read_a_run_of_before(before: Run, later: Any, catwalk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_read_an_older_run(before: Run, later: Any, catwalk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     version = later(UpgradedShapes())
     picture = np.full((1, 8, 8), 0, np.uint8)
     picture[0, 3] = 255
@@ -182,6 +180,6 @@ def test_commands_read_a_run_of_before(before: Run, later: Any, catwalk: Any, mo
     said = SHAPES.predictor(shapes.Settings(), model)({"pixels": picture}).argmax(axis=1)
     assert guess["classes"][0]["class"] == shapes.NAMES[int(said[0])]
     shown = catwalk("show", before.run_id)
-    assert shown.code == 0 and "rounds" in shown.out, "what the run was told, as it was told"
+    assert shown.code == 0 and "rounds" in shown.out, "the run's parameters, as given"
     resumed = catwalk("run", version.reference, "--run-id", before.run_id, "--passes", "5")
     assert resumed.code == 1 and "was started with other parameters" in resumed.err

@@ -1,4 +1,4 @@
-"""A folder as a store: what the killed leave, who may write beside whom, and one clear line for what goes wrong."""
+"""A folder as a store: what killed processes leave, concurrent writers, and one clear line for each error."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> FileStore:
 
 
 def script(name: str, *arguments: str) -> Any:
-    """What one of the tests' scripts prints."""
+    """Returns what one of the tests' scripts prints."""
     command = [sys.executable, str(ROOT / "tests" / "support" / name), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
@@ -51,7 +51,7 @@ def temporary(store: FileStore) -> list[Path]:
 
 
 @pytest.mark.parametrize("write", ["first", "create", "replace", "remove"])
-def test_a_kill_before_and_after_every_system_call_leaves_the_old_or_the_new(tmp_path: Path, write: str) -> None:
+def test_a_kill_before_and_after_every_system_call_leaves_the_old_or_the_new_object(tmp_path: Path, write: str) -> None:
     left = script("killed_writes.py", str(tmp_path / "ledger"), write)
     assert len(left) > 40
     assert {"old", "new"} == set(left)
@@ -64,14 +64,14 @@ def test_of_32_processes_at_once_one_wins(store: FileStore, condition: str) -> N
     assert store.get("champions/model.json").body == f"writer {winner}".encode()
 
 
-def test_of_32_processes_that_raise_a_counter_no_raise_is_lost(store: FileStore) -> None:
+def test_32_processes_that_increment_a_counter_lose_no_increment(store: FileStore) -> None:
     assert script("racing_writers.py", store.url, "count") == 32 * 5
 
 
 class TestDurability:
     @pytest.fixture
     def calls(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """What is asked of the system, in order."""
+        """Returns the system calls, in order."""
         seen: list[str] = []
 
         def spy(name: str, describe: Callable[..., str]) -> None:
@@ -89,7 +89,7 @@ class TestDurability:
         spy("unlink", lambda *_: "unlink")
         return seen
 
-    def test_a_name_is_given_to_what_is_on_the_disk_and_then_is_there_itself(
+    def test_data_reaches_the_disk_before_its_name_and_then_the_name_does(
         self, store: FileStore, calls: list[str]
     ) -> None:
         store.put("runs/1/other", b"")
@@ -103,7 +103,7 @@ class TestDurability:
         store.delete("runs/1/x")
         assert calls == ["unlink", "sync folder"]
 
-    def test_new_folders_are_on_the_disk_before_what_is_in_them(self, store: FileStore, calls: list[str]) -> None:
+    def test_new_folders_are_on_the_disk_before_their_content(self, store: FileStore, calls: list[str]) -> None:
         store.put("warm", b"")
         calls.clear()
         store.put("a/b/c", b"", create=True)
@@ -111,7 +111,7 @@ class TestDurability:
 
 
 class TestVersions:
-    def test_a_clock_that_is_set_back_makes_no_version_twice(
+    def test_a_clock_that_is_set_back_repeats_no_version(
         self, store: FileStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(time, "time_ns", lambda: 1_800_000_000_000_000_000)
@@ -134,14 +134,14 @@ class TestKeys:
         "y" * 250 + ".json", "y" * 250 + "/z", "y" * 200, "y" * 201, "y" * 200 + "!", "y" * 200 + "/", "%" * 400,
     )  # fmt: skip
 
-    def test_any_text_is_a_key_and_no_two_keys_are_one(self, store: FileStore) -> None:
+    def test_any_text_is_a_key_and_no_two_keys_collide(self, store: FileStore) -> None:
         for key in self.STRANGE:
             store.put(key, key.encode(), create=True)
         assert [entry.key for entry in store.list("")] == sorted(self.STRANGE, key=str.encode)
         assert all(store.get(key).body == key.encode() for key in self.STRANGE)
 
     @pytest.mark.parametrize("seed", range(2))
-    def test_so_is_whatever_is_made_of_what_is_special(self, store: FileStore, seed: int) -> None:
+    def test_keys_of_special_characters_do_not_collide_either(self, store: FileStore, seed: int) -> None:
         chance = random.Random(seed)
         pieces = [".", "..", "/", "%", "%.", "%2E", "%+", "a", "A", "é", "y" * 199, "-"]
         keys = {"".join(chance.choices(pieces, k=chance.randint(1, 5))) for _ in range(150)}
@@ -153,15 +153,15 @@ class TestKeys:
             assert [entry.key for entry in store.list(prefix)] == below, prefix
         for key in keys:
             store.delete(key)
-        assert [path.name for path in store.root.iterdir()] == [".catwalk-store"], "empty folders go, too"
+        assert [path.name for path in store.root.iterdir()] == [".catwalk-store"], "empty folders are removed, too"
 
-    def test_nothing_is_written_outside_of_the_folder(self, store: FileStore, tmp_path: Path) -> None:
+    def test_nothing_is_written_outside_the_folder(self, store: FileStore, tmp_path: Path) -> None:
         for key in self.STRANGE:
             store.put(key, b"")
         assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
 
-    def test_usual_keys_are_paths_as_they_stand(self, store: FileStore) -> None:
-        """So that people open reports where they lie, and `aws s3 sync` makes a folder of a bucket."""
+    def test_usual_keys_are_plain_paths(self, store: FileStore) -> None:
+        """So people can open reports in place, and `aws s3 sync` can make a folder from a bucket."""
         key = "runs/20261123T030000Z-7f3a90c1/report.html"
         store.put(key, b"<html>")
         assert (store.root / key).read_bytes() == b"<html>"
@@ -169,12 +169,12 @@ class TestKeys:
     @pytest.mark.parametrize(
         ("key", "reason"), [("", "a key of 0 bytes"), ("é" * 600, "a key of 1,200 bytes"), ("\ud800", "it is no text")]
     )
-    def test_what_s3_would_refuse_is_refused(self, store: FileStore, key: str, reason: str) -> None:
+    def test_keys_that_s3_would_refuse_are_refused(self, store: FileStore, key: str, reason: str) -> None:
         with pytest.raises(StoreError, match=reason) as caught:
             store.put(key, b"")
         one_line(caught.value)
 
-    def test_what_others_have_put_there_is_no_object(self, store: FileStore) -> None:
+    def test_files_of_others_are_not_objects(self, store: FileStore) -> None:
         store.put("runs/1.json", b"")
         for name in (".DS_Store", "README", "a%2Ejson"):
             (store.root / "runs" / name).write_text("")
@@ -185,7 +185,7 @@ class TestKeys:
 
 
 class TestOthers:
-    def test_a_process_that_is_forked_in_the_middle_holds_up_nobody(self, store: FileStore) -> None:
+    def test_a_process_that_is_forked_in_the_middle_blocks_no_one(self, store: FileStore) -> None:
         """A loader's workers inherit open files, and locks with them."""
         ready, stay = os.pipe()
         with store._alone("x"), store._writing():
@@ -203,33 +203,35 @@ class TestOthers:
             os.close(ready)
             os.waitpid(child, 0)
 
-    def test_a_writer_that_does_not_go_on_is_waited_for_only_so_long(self, store: FileStore) -> None:
+    def test_waiting_for_a_stuck_writer_has_a_limit(self, store: FileStore) -> None:
         store.put("x", b"1")
         with store._alone("x"), pytest.raises(StoreUnavailableError, match=r"x stays locked .* 0\.1 s .*; try again$"):
             FileStore(store.url, patience=Patience(read_seconds=0.1)).put("x", b"2")
         assert store.get("x").body == b"1"
         assert temporary(store) == []
 
-    def test_readers_wait_for_nobody(self, store: FileStore) -> None:
+    def test_readers_never_wait(self, store: FileStore) -> None:
         store.put("x", b"1")
         hasty = FileStore(store.url, patience=Patience(read_seconds=0))
         with store._alone("x"), store._writing():
             assert hasty.get("x").body == b"1"
             assert [entry.key for entry in hasty.list("")] == ["x"]
 
-    def test_what_the_living_write_is_not_swept(self, store: FileStore) -> None:
+    def test_files_of_running_writers_are_not_removed(self, store: FileStore) -> None:
         with store._writing() as (file, path):
             FileStore(store.url).put("x", b"1")
             assert path.exists() and not file.closed
 
-    def test_what_the_dead_have_left_is_swept_by_the_next(self, store: FileStore) -> None:
+    def test_the_next_writer_removes_files_of_dead_ones(self, store: FileStore) -> None:
         store.put("x", b"1")
         (store.root / ".catwalk-store" / "temporary" / "0123").write_text("half")
         FileStore(store.url).put("x", b"2")
         assert temporary(store) == []
 
     def test_the_file_of_a_lock_stays(self, store: FileStore) -> None:
-        """Who waits for a lock on a file that is removed gets it, beside another one who has made a new file."""
+        """A process that waits for a lock on a removed file gets it, beside another process that has created a new
+        file.
+        """
         store.put("x", b"1")
         (lock,) = (store.root / ".catwalk-store" / "locks").iterdir()
         before = lock.stat().st_ino
@@ -237,7 +239,7 @@ class TestOthers:
         store.put("x", b"2")
         assert lock.stat().st_ino == before
 
-    def test_a_folder_that_is_removed_as_it_is_filled_is_made_again(
+    def test_a_folder_that_is_removed_while_it_is_filled_is_created_again(
         self, store: FileStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         real, removed = os.link, []
@@ -245,7 +247,7 @@ class TestOthers:
         def link(source: Any, target: Any, **named: Any) -> None:
             if not removed:
                 removed.append(target)
-                Path(target).parent.rmdir()  # by whoever has deleted the last object in there
+                Path(target).parent.rmdir()  # by another process, which has deleted the last object in it
             real(source, target, **named)
 
         monkeypatch.setattr(os, "link", link)
@@ -294,7 +296,7 @@ class TestFileSystems:
             ("/host/x", "virtiofs"),
         ],
     )
-    def test_what_others_may_write_to_is_told_apart(self, folder: str, kind: str) -> None:
+    def test_file_systems_that_other_machines_write_to_are_recognised(self, folder: str, kind: str) -> None:
         assert file_systems.shared_kind(Path(folder)) == kind
 
     def test_it_is_refused_in_one_line_by_reads_and_writes(self, store: FileStore, mounts: Path) -> None:
@@ -312,12 +314,12 @@ class TestFileSystems:
         with pytest.raises(StoreError, match="nfs"):
             store.put("x", b"")
 
-    def test_where_mounts_are_not_listed_nothing_is_refused(self, store: FileStore, mounts: Path) -> None:
+    def test_if_mounts_are_not_listed_nothing_is_refused(self, store: FileStore, mounts: Path) -> None:
         mounts.unlink()
         store.put("x", b"")
 
 
-def test_this_machine_s_own_disk_is_no_network_s(tmp_path: Path) -> None:
+def test_this_machines_own_disk_is_not_a_network_disk(tmp_path: Path) -> None:
     assert file_systems.shared_kind(tmp_path) == ""
     assert file_systems.shared_kind(Path("/proc")) == ""
 
@@ -335,7 +337,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def as_nobody(work: Callable[[], object]) -> None:
-    """As a user whom permissions concern, which they don't root."""
+    """Runs as a user that permissions apply to; they don't apply to root."""
     before = os.geteuid()
     if before == 0:
         os.seteuid(65534)
@@ -347,7 +349,7 @@ def as_nobody(work: Callable[[], object]) -> None:
 
 @pytest.fixture
 def shut() -> Iterator[FileStore]:
-    """A store in a folder that everybody may reach, and only its owner is to read or to write."""
+    """A store in a folder that everyone can reach, and that only its owner may read or write."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         store = FileStore((Path(folder) / "ledger").as_uri())
@@ -357,7 +359,7 @@ def shut() -> Iterator[FileStore]:
 
 
 class TestRefusals:
-    def test_a_full_disk_leaves_nothing_half_written_and_may_pass(self, small_disk: Path) -> None:
+    def test_a_full_disk_leaves_nothing_half_written_and_is_temporary(self, small_disk: Path) -> None:
         store = FileStore(small_disk.as_uri())
         store.put("checkpoint", b"old")
         before = sorted(small_disk.rglob("*"))
@@ -370,7 +372,7 @@ class TestRefusals:
         assert sorted(small_disk.rglob("*")) == before
         store.put("checkpoint", b"new")
 
-    def test_a_file_that_does_not_fit_on_its_disk_is_said_of_the_file(self, store: FileStore, small_disk: Path) -> None:
+    def test_the_error_names_the_file_that_does_not_fit_on_its_disk(self, store: FileStore, small_disk: Path) -> None:
         store.put("model", os.urandom(4 << 20))
         with pytest.raises(OSError, match="No space left"):
             store.get_file("model", small_disk / "model.bin")
@@ -392,7 +394,7 @@ class TestRefusals:
             assert not isinstance(no.value, StoreUnavailableError)
 
     @pytest.mark.parametrize("name", ["put", "get", "list", "etag", "check", "delete"])
-    def test_a_folder_of_somebody_else_s_is_one_line(self, shut: FileStore, name: str) -> None:
+    def test_the_folder_of_another_user_is_one_line(self, shut: FileStore, name: str) -> None:
         calls: dict[str, Callable[[], object]] = {
             "put": lambda: shut.put("x", b"2"),
             "get": lambda: shut.get("x"),
@@ -408,7 +410,7 @@ class TestRefusals:
         shut.root.chmod(0o755)
         assert shut.get("x").body == b"1"
 
-    def test_what_is_no_folder_is_one_line(self, store: FileStore) -> None:
+    def test_a_path_that_is_not_a_folder_is_one_line(self, store: FileStore) -> None:
         store.root.write_text("a file")
         for ask in (store.check, lambda: store.put("x", b""), lambda: list(store.list("")), lambda: store.get("x")):
             with pytest.raises(StoreError, match=r"Not a directory.*must name a folder") as caught:
@@ -423,9 +425,11 @@ class TestRefusals:
             with pytest.raises(StoreError, match=r"there is no folder .*; correct CATWALK_STORE") as caught:
                 ask()
             one_line(caught.value)
-        assert not store.root.exists(), "a look makes nothing"
+        assert not store.root.exists(), "reading creates nothing"
 
-    def test_who_keeps_no_nanoseconds_is_refused(self, store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_file_system_without_nanoseconds_is_refused(
+        self, store: FileStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         real = os.utime
         coarse = 10**9
         monkeypatch.setattr(
@@ -435,7 +439,9 @@ class TestRefusals:
             store.put("x", b"1")
         assert temporary(store) == [] == list(store.list(""))
 
-    def test_who_has_no_hard_links_is_refused(self, store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_file_system_without_hard_links_is_refused(
+        self, store: FileStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def link(source: Any, target: Any, **named: Any) -> None:
             raise PermissionError(1, "Operation not permitted", str(source), None, str(target))  # as on FAT
 
@@ -457,17 +463,17 @@ class TestAddresses:
         "url", ["file:", "file://", "file:///", "file:////", "file://folder", "file:/x", "file://~/x", "file:///a\n",
                 "file:///a ", "file:///%00"]
     )  # fmt: skip
-    def test_what_names_no_folder_is_one_line(self, url: str) -> None:
+    def test_an_address_without_a_folder_is_one_line(self, url: str) -> None:
         with pytest.raises(ConfigError, match="CATWALK_STORE must look like file:///folder") as caught:
             open_store(url)
         one_line(caught.value)
 
     @pytest.mark.parametrize("url", ["", "ledger", "/ledger", "gs://bucket", "http://x", "FILE:///x"])
-    def test_what_is_neither_is_one_line(self, url: str) -> None:
+    def test_an_address_of_another_kind_is_one_line(self, url: str) -> None:
         with pytest.raises(ConfigError, match=r"CATWALK_STORE must look like s3://bucket, .* or file:///folder, not"):
             open_store(url)
 
-    def test_boto3_is_for_s3_alone(self, tmp_path: Path) -> None:
+    def test_boto3_is_only_for_s3(self, tmp_path: Path) -> None:
         code = (
             "import sys; from catwalk.storage.opening import open_store; open_store(sys.argv[1]).put('x', b'');"
             "from catwalk.ledger.summaries import Summaries; assert Summaries(open_store(sys.argv[1])).read() == [];"
@@ -476,7 +482,7 @@ class TestAddresses:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         subprocess.run([sys.executable, "-c", code, tmp_path.as_uri()], env=environment, check=True, timeout=60)
 
-    def test_who_names_none_may_have_one_here_and_is_told(
+    def test_without_a_store_runs_are_kept_here_and_a_line_says_so(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.chdir(tmp_path)
@@ -490,7 +496,7 @@ class TestAddresses:
 
 
 def test_locks_reach_other_open_files_of_the_same_process(store: FileStore) -> None:
-    """Threads, that is."""
+    """Other threads, that is."""
     store.put("warm", b"")
     before = {*(store.root / ".catwalk-store" / "locks").iterdir()}
     with store._alone("x"):

@@ -1,4 +1,4 @@
-"""Which settings reach the S3 client: the caller's own for an S3 of his, none of them for the stack's."""
+"""Which settings reach the S3 client: the caller's own for the caller's S3, none of them for the stack's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OWN = {
 
 @pytest.fixture
 def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A caller whose shell and home are set up for another S3, and partly broken."""
+    """A caller whose shell and home are configured for another S3, and are partly broken."""
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws" / "config").write_text(
         "[default]\nregion = eu-west-3\nignore_configured_endpoint_urls = true\nca_bundle = /nowhere\ns3 =\n"
@@ -49,7 +49,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def sent(client: Any, call: str = "list_objects_v2", **arguments: Any) -> Any:
-    """The request that a client would send, signed; it gets an empty answer."""
+    """Returns the signed request that a client would send; it gets an empty answer."""
     caught: list[Any] = []
 
     def catch(request: Any, **_: Any) -> AWSResponse:
@@ -70,7 +70,7 @@ class _Empty:
 
 
 @pytest.mark.usefixtures("hostile")
-def test_the_stacks_own_s3_gets_nothing_that_was_set_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stacks_own_s3_gets_no_settings_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in OWN.items():
         monkeypatch.setenv(name, value)
     client = s3.client()
@@ -82,7 +82,7 @@ def test_the_stacks_own_s3_gets_nothing_that_was_set_for_another(monkeypatch: py
 
 
 @pytest.mark.usefixtures("hostile")
-def test_a_broken_file_of_the_callers_does_not_matter_either(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_broken_file_of_the_caller_does_not_matter_either(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".aws" / "config").write_text("[broken\n")
     for name, value in OWN.items():
         monkeypatch.setenv(name, value)
@@ -90,7 +90,7 @@ def test_a_broken_file_of_the_callers_does_not_matter_either(monkeypatch: pytest
 
 
 def test_another_s3_gets_the_callers_session_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On this machine, too: what makes an S3 the stack's own is the stack's port, not where it is."""
+    """This holds on this machine, too: an S3 is the stack's own because of its port, not because of its host."""
     for name, value in {**OWN, "CATWALK_PORT_S3": "8", "AWS_SESSION_TOKEN": "mine"}.items():
         monkeypatch.setenv(name, value)
     assert sent(s3.client()).headers["X-Amz-Security-Token"] == b"mine"
@@ -119,7 +119,7 @@ def test_another_s3_gets_the_callers_profile(monkeypatch: pytest.MonkeyPatch, tm
         ({"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, "https://s3.amazonaws.com"),
     ],
 )
-def test_the_region_is_where_requests_go_and_what_they_are_signed_for(
+def test_the_region_determines_the_endpoint_and_the_signature(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], endpoint: str
 ) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"):
@@ -166,15 +166,13 @@ def test_an_access_point_can_be_the_store(monkeypatch: pytest.MonkeyPatch, arn: 
         ('{"StorageClass": 1}', "StorageClass must be a text"),
     ],
 )
-def test_arguments_of_a_put_that_make_no_sense_are_refused(
-    monkeypatch: pytest.MonkeyPatch, text: str, complaint: str
-) -> None:
+def test_invalid_arguments_of_a_put_are_refused(monkeypatch: pytest.MonkeyPatch, text: str, complaint: str) -> None:
     monkeypatch.setenv(s3.PUT_VARIABLE, text)
     with pytest.raises(ConfigError, match=f"CATWALK_S3_PUT_ARGUMENTS.*{complaint}"):
         S3Store("s3://bucket")
 
 
-def test_a_payer_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_payer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(s3.PAYER_VARIABLE, "me")
     with pytest.raises(ConfigError, match="CATWALK_S3_REQUEST_PAYER must be requester"):
         S3Store("s3://bucket")
@@ -182,7 +180,7 @@ def test_a_payer_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.integration
 class TestOnS3:
-    def test_every_put_is_told_how_and_every_request_who_pays(
+    def test_every_put_has_its_arguments_and_every_request_its_payer(
         self, s3_store: Store, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         before = BeforeS3(s3_server.port)
@@ -202,7 +200,9 @@ class TestOnS3:
             ("team=vision", "AES256")
         ] * len(puts)
 
-    def test_no_request_to_this_machine_meets_the_proxy(self, s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_request_to_this_machine_reaches_the_proxy(
+        self, s3_store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         proxy = Proxy()
         try:
             monkeypatch.setenv("no_proxy", "")
@@ -231,7 +231,9 @@ class TestOnS3:
             store.check()
 
     def test_a_region_reaches_a_server_that_checks_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The first request is right already: none is refused, and signed again for the region that the error names."""
+        """The first request is right already: the server refuses none, so no request is signed again for the region
+        in an error.
+        """
         for name, value in {**ENVIRONMENT, "VGW_REGION": "garage", "AWS_REGION": "garage"}.items():
             monkeypatch.setenv(name, value)
         server = S3Server(tmp_path)
@@ -256,7 +258,7 @@ class TestOnS3:
 
 
 def exercise(store: Store) -> None:
-    """Each operation once or more."""
+    """Runs each operation at least once."""
     etag = store.put("x.json", b"1", create=True)
     store.put("x.json", b"2", if_match=etag)
     assert store.get("x.json").body == b"2"

@@ -1,4 +1,4 @@
-"""S3 through a real server: one clear line for everything that goes wrong. `test_stores.py` has what goes well."""
+"""S3 through a real server: one clear line for every error. `test_stores.py` has the successful cases."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def test_no_credentials_are_one_line(s3_store: Store, monkeypatch: pytest.Monkey
         S3Store(s3_store.url).check()
 
 
-def test_an_unreachable_host_may_pass(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_host_is_a_temporary_error(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(StoreUnavailableError, match=r"S3 at http://127\.0\.0\.1:\d+ does not answer") as caught:
         S3Store(s3_store.url).get("x")
     one_line(caught.value)
 
 
-def test_an_unresolvable_host_may_pass(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unresolvable_host_is_a_temporary_error(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://nowhere.invalid:7070")
     with pytest.raises(StoreUnavailableError, match="does not answer"):
         S3Store(s3_store.url).check()
@@ -75,7 +75,7 @@ def test_an_unset_store_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_full_disk_is_one_line_and_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server's data on a file system of 4 MiB, in a mount namespace of its own."""
+    """The server's data on a file system of 4 MiB, in its own mount namespace."""
     folder = tmp_path / "full"
     folder.mkdir()
     mounted = subprocess.run(

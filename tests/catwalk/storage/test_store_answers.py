@@ -1,4 +1,4 @@
-"""What S3, or what stands before it, can answer: a page, a body that breaks off, and errors by their code."""
+"""What S3, or a server in front of it, can answer: a web page, a body that breaks off, and errors by their code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OPERATIONS: dict[str, Callable[[Store], object]] = {
 
 @pytest.fixture
 def before(s3_store: Store, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[BeforeS3]:
-    """What stands before the S3 of the test; the store holds one object."""
+    """A proxy in front of the test's S3; the store holds one object."""
     before = BeforeS3(s3_server.port)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", before.url)
     s3_store.put("x", b"1")
@@ -72,11 +72,11 @@ class TestNoS3:
         ],
         ids=["page", "untidy-page", "redirection", "nothing-here", "login"],
     )
-    def test_a_web_server_is_told_apart(
+    def test_a_web_server_is_recognised(
         self, s3_store: Store, before: BeforeS3, operation: Callable[[Store], object], page: Answer
     ) -> None:
         if page.status == 404 and operation is OPERATIONS["head"]:
-            pytest.skip("an answer to HEAD has no body by which it could be told apart")
+            pytest.skip("an answer to HEAD has no content by which to recognise it")
         before.edit = lambda asked, ask: page
         with pytest.raises(StoreError) as caught:
             operation(S3Store(s3_store.url, patience=Patience(tries=1)))
@@ -113,11 +113,11 @@ class TestNoS3:
         assert [entry.key for entry in s3_store.list("", "x")] == ["y"]
         assert "start-after" in before.seen[-1].path
 
-    def test_another_server_of_the_stack_is_told_apart(
+    def test_another_server_of_the_stack_is_recognised(
         self, s3_store: Store, operation: Callable[[Store], object], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if operation is OPERATIONS["head"]:
-            pytest.skip("an answer to HEAD has no body by which it could be told apart")
+            pytest.skip("an answer to HEAD has no content by which to recognise it")
         exporter = StatsdExporter()
         try:
             monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{exporter.web_port}")
@@ -142,7 +142,7 @@ class TestBodies:
         assert s3_store.get("x").body == body
         assert next(cuts, None) is None
 
-    def test_a_body_that_always_breaks_off_may_pass_and_is_tried_no_more_often_than_anything(
+    def test_a_body_that_always_breaks_off_is_temporary_and_has_the_usual_number_of_tries(
         self, s3_store: Store, before: BeforeS3
     ) -> None:
         before.edit = lambda asked, ask: replace(ask(), cut=0)
@@ -150,7 +150,7 @@ class TestBodies:
             s3_store.get("x")
         assert len(before.seen) == s3_store.patience.tries
 
-    def test_etags_that_only_look_like_md5_cost_nothing_once_that_is_known(
+    def test_etags_that_only_look_like_md5_cost_nothing_once_recognised(
         self, s3_store: Store, before: BeforeS3
     ) -> None:
         def other(asked: Asked, ask: Ask) -> Answer:
@@ -170,10 +170,10 @@ class TestBodies:
         assert len(before.seen) == 3
         reader = S3Store(s3_store.url)
         assert [reader.get("x").body for _ in range(3)] == [b"1"] * 3
-        assert len(before.seen) == 3 + 5 + 2, "who only reads finds it out at the first object"
+        assert len(before.seen) == 3 + 5 + 2, "a reader finds out with the first object"
 
     def test_an_object_that_is_torn_is_read_again(self, s3_store: Store, before: BeforeS3) -> None:
-        """Where ETags are MD5s, as the first object has shown, one that does not fit belongs to another version."""
+        """If ETags are MD5s, as the first object has shown, an ETag that doesn't match belongs to another version."""
         s3_store.get("x")
         torn = iter([b"2", b"3"])
 
@@ -205,7 +205,7 @@ ADVICE = [
 
 @pytest.mark.integration
 @pytest.mark.parametrize(("status", "code", "advice", "may_pass"), ADVICE, ids=[code for _, code, *_ in ADVICE])
-def test_an_error_says_the_servers_words_and_what_to_do(
+def test_an_error_shows_the_servers_words_and_what_to_do(
     s3_store: Store, before: BeforeS3, status: int, code: str, advice: str, may_pass: bool
 ) -> None:
     before.edit = only_for("PUT", error(status, code))
@@ -249,7 +249,7 @@ def test_a_proxys_refusal_names_the_proxy(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 def tls_server(tmp_path: Path) -> Iterator[str]:
-    """The URL of a server whose certificate it has signed itself."""
+    """The URL of a server with a self-signed certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
@@ -303,8 +303,8 @@ def test_a_stores_url_is_bucket_and_prefix(url: str, found: tuple[str, str]) -> 
 
 
 @pytest.mark.parametrize("url", ["s3://b//x", "s3://b/x//y", "s3://b/./x", "s3://b/x/..", "s3://b/../b/x"])
-def test_a_prefix_that_a_server_may_tidy_up_is_refused(url: str) -> None:
-    """Some collapse such names when they write, and find nothing under them when they list."""
+def test_a_prefix_that_a_server_may_normalise_is_refused(url: str) -> None:
+    """Some servers collapse such names when they write, and find nothing under them when they list."""
     with pytest.raises(ConfigError, match=r"CATWALK_STORE has an empty, '\.' or '\.\.' segment"):
         S3Store(url)
 
@@ -312,6 +312,6 @@ def test_a_prefix_that_a_server_may_tidy_up_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["s3://", "s3:///x", "file:///x", "s3://a b", "s3://key:secret@bucket/x", "s3://bücket"]
 )
-def test_what_names_no_bucket_is_refused_by_its_variable(url: str) -> None:
+def test_an_address_without_a_bucket_is_refused_by_its_variable(url: str) -> None:
     with pytest.raises(ConfigError, match="CATWALK_STORE must look like s3://bucket"):
         S3Store(url)

@@ -1,4 +1,4 @@
-"""What every store guarantees, be it in S3 or in a folder of this machine."""
+"""What every store guarantees, in S3 or in a folder of this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 def at_once(work: Callable[[int], bool]) -> list[int]:
-    """The writers, of 32 that begin at the same moment, whose work succeeds."""
+    """Returns the writers that succeed, of 32 that begin at the same moment."""
     start = Barrier(WRITERS)
 
     def one(writer: int) -> bool:
@@ -47,7 +47,7 @@ def wins(store: Store, key: str, writer: int, **condition: object) -> bool:
     return True
 
 
-def test_what_was_put_is_got_and_deleted(store: Store) -> None:
+def test_an_object_can_be_stored_read_and_deleted(store: Store) -> None:
     etag = store.put("a/b.bin", b"\0\1")
     assert store.get("a/b.bin").body == b"\0\1"
     assert store.get("a/b.bin").etag == store.etag("a/b.bin") == etag
@@ -85,7 +85,7 @@ def test_if_match_replaces_only_what_was_read(store: Store) -> None:
 
 
 def test_a_retried_put_recognises_its_own_first_try(store: Store) -> None:
-    """The first try arrived, its answer was lost, and the retry is refused by what it wrote itself."""
+    """The first try arrived, but its answer was lost; the retry is refused because of what the first try wrote."""
     first = store.put("x", b"1")
     ours = store.put("x", b"mine", if_match=first)
     assert store.put("x", b"mine", if_match=first) == ours
@@ -107,8 +107,8 @@ def test_of_32_swaps_at_once_one_wins(store: Store, round_number: int) -> None:
     assert store.get("champion").body == f"writer {won[0]}".encode()
 
 
-def test_of_all_that_raise_a_counter_none_is_lost(store: Store) -> None:
-    store.put("counter", b"0 by nobody")
+def test_concurrent_increments_of_a_counter_are_never_lost(store: Store) -> None:
+    store.put("counter", b"0 by none")
 
     def raised(writer: int) -> bool:
         while True:
@@ -125,7 +125,7 @@ def test_of_all_that_raise_a_counter_none_is_lost(store: Store) -> None:
 
 
 def test_a_reader_sees_one_version_or_the_next(store: Store) -> None:
-    """Bodies of one letter each: a mixture of two would show."""
+    """The bodies consist of one letter each, so a mixture of two would show."""
     etags = {store.put("x", b"a" * 300_000): b"a"}
     done = Event()
 
@@ -178,7 +178,7 @@ def test_a_listing_goes_beyond_one_page(store: Store) -> None:
 
 
 def test_keys_are_listed_in_the_order_of_their_utf_8(store: Store) -> None:
-    """UTF-16 has another order (the last two), and so have folders beside what begins like them."""
+    """UTF-16 has another order (the last two), and so do folders beside names that begin with theirs."""
     keys = ["a!.json", "a-b/1.json", "a.json", "a/1.json", "a0.json", "Z.json", "é.json", "日本/1.json", "\uff21", "😀"]
     for key in keys:
         store.put(key, b"")
@@ -197,7 +197,7 @@ def test_each_request_is_reported_with_its_outcome(store: Store) -> None:
 
 
 def test_a_big_object_travels_in_pieces(store: Store, tmp_path: Path) -> None:
-    """Neither way may the whole of it be in memory."""
+    """The whole object must never be in memory, in either direction."""
     source, target = tmp_path / "model.bin", tmp_path / "back.bin"
     source.write_bytes(bytes(range(256)) * (1 << 17))  # 32 MiB
     store.exists("warm")
@@ -227,6 +227,6 @@ def test_a_damaged_record_is_named_by_its_address(store: Store) -> None:
         store.get_record(ChampionRecord, "champions/x.json")
 
 
-def test_it_can_be_checked(store: Store) -> None:
+def test_a_store_can_be_checked(store: Store) -> None:
     store.put("x", b"")
     store.check()

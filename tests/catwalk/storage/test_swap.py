@@ -33,7 +33,7 @@ def never() -> None:
     raise PreconditionFailedError("changed")
 
 
-def test_what_succeeds_is_returned_and_what_fails_otherwise_is_raised() -> None:
+def test_success_is_returned_and_other_failures_are_raised() -> None:
     tries = iter([never, never, lambda: 7])
     assert swap("x", lambda: next(tries)()) == 7
     with pytest.raises(ZeroDivisionError):
@@ -54,11 +54,11 @@ def test_a_check_between_two_tries_ends_it() -> None:
 
     with pytest.raises(CancelledError):
         swap("x", lambda: (tries.append(1), never()), stop)
-    assert len(tries) == 1, "checked only after a try: what is cancelled may still save what it has"
+    assert len(tries) == 1, "checked only after a try: a cancelled process may still save its work"
 
 
 def weak(asked: Asked, ask: Callable[[], Answer]) -> Answer:
-    """As nginx and Cloudflare do when they compress an answer."""
+    """nginx and Cloudflare do this when they compress an answer."""
     answer = ask()
     headers = {name: f"W/{value}" if name.lower() == "etag" else value for name, value in answer.headers.items()}
     return replace(answer, headers=headers)
@@ -66,7 +66,7 @@ def weak(asked: Asked, ask: Callable[[], Answer]) -> Answer:
 
 @pytest.fixture
 def before(s3_store: Store, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[BeforeS3]:
-    """What stands before the S3 of the test."""
+    """A proxy in front of the test's S3."""
     before = BeforeS3(s3_server.port)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", before.url)
     yield before
@@ -75,7 +75,7 @@ def before(s3_store: Store, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.integration
 class TestWeakETags:
-    """Each of these has asked without end, saying nothing."""
+    """Each of these once retried without end, silently."""
 
     def test_the_summary(self, new_run: Callable[..., Run], before: BeforeS3) -> None:
         run = new_run()
@@ -114,7 +114,7 @@ class TestWeakETags:
         assert len(before.seen) - asked < 400
 
     def test_a_decision_against_a_champion(self, new_run: Callable[..., Run], before: BeforeS3) -> None:
-        """Only the champion's ETag is spoilt, or the summary would be given up first."""
+        """Only the champion's ETag is changed, or the summary would be given up first."""
         run = new_run()
         train(run, Silent())
         score(run, Silent())
@@ -140,7 +140,7 @@ class TestWeakETags:
         assert re.fullmatch(rf"catwalk: the summary of run \S+ {UNENDING} .*", last), done.stderr
         assert len(before.seen) < 200
 
-    def test_a_signal_ends_it_sooner(self, ledger: Ledger, before: BeforeS3) -> None:
+    def test_a_signal_ends_it_earlier(self, ledger: Ledger, before: BeforeS3) -> None:
         before.edit = weak
         process = subprocess.Popen(command(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         wait_until(
@@ -161,8 +161,8 @@ def command() -> list[str]:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("token", ["the same", "another each time", ""])
-def test_a_listing_without_end_is_found_out(s3_store: Store, before: BeforeS3, token: str) -> None:
-    """A server that knows no continuation gives its first page again and again."""
+def test_an_endless_listing_is_detected(s3_store: Store, before: BeforeS3, token: str) -> None:
+    """A server without continuation returns its first page repeatedly."""
     pages = count()
 
     def page(asked: Asked, ask: Callable[[], Answer]) -> Answer:

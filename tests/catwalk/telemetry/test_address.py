@@ -21,7 +21,7 @@ from tests.support.servers import wait_until
         (" [::1]:9125 ", "::1", 9125),
     ],
 )
-def test_addresses_are_read(text: str, host: str, port: int) -> None:
+def test_addresses_are_parsed(text: str, host: str, port: int) -> None:
     read = Address.parse(text, "CATWALK_STATSD")
     assert (read.host, read.port) == (host, port)
     assert str(read) == text.strip()
@@ -46,7 +46,7 @@ def test_ipv6() -> None:
 
 @pytest.fixture
 def resolver(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A name server that a test can stop, break and move hosts with."""
+    """A name server that a test can stop, break, and give other hosts."""
 
     class Resolver:
         def __init__(self) -> None:
@@ -67,27 +67,27 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Any:
     return resolver
 
 
-def test_a_name_is_looked_up_once_for_many_questions(resolver: Any) -> None:
+def test_a_name_is_looked_up_once_for_many_requests(resolver: Any) -> None:
     target = Address("exporter", 9125)
     assert {target.find() for _ in range(1_000)} == {("192.0.2.1", socket.AF_INET)}
     assert resolver.questions == 1
 
 
-def test_an_unknown_name_is_asked_for_rarely(resolver: Any) -> None:
+def test_an_unknown_name_is_looked_up_rarely(resolver: Any) -> None:
     resolver.answer = socket.gaierror(-2, "Name or service not known")
     target = Address("nowhere", 9125)
     assert [target.find() for _ in range(100)] == [None] * 100
     assert resolver.questions == 1
 
 
-def test_a_silent_name_server_holds_nobody_up_for_long(resolver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_name_server_blocks_no_one_for_long(resolver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(address, "FIRST_WAIT_SECONDS", 0.6)
     monkeypatch.setattr(address, "REFRESH_SECONDS", 0.0)
     resolver.reachable.clear()
     target = Address("exporter", 9125)
     started = time.monotonic()
     assert [target.find() for _ in range(100)] == [None] * 100
-    assert time.monotonic() - started < 30, "each for itself would take a minute"
+    assert time.monotonic() - started < 30, "a separate lookup each would take a minute"
     assert resolver.questions == 1  # one thread waits, not a hundred
     resolver.reachable.set()
     wait_until(lambda: target.find() is not None)

@@ -1,4 +1,4 @@
-"""The rules for Airflow's metrics against what the installed Airflow and others can send."""
+"""The rules for Airflow's metrics, compared with what the installed Airflow and others can send."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.catwalk.telemetry.airflow_names import names, source, versions
 from tests.catwalk.telemetry.airflow_names.wire import matches, on_the_wire
 
 NOT_INSTALLED = ("celery", "kubernetes_executor", "batch_executor", "ecs_executor", "lambda_executor", "edge_", "ol.")
-"""First parts of metrics that providers send which are not installed here."""
+"""First parts of metrics from providers that are not installed here."""
 SENT_BY_OLDER_ONES = {
     *("zombies_killed", "dataset.updates", "dataset.orphaned", "dataset.triggered_dagruns"),
     *("sla_missed", "sla_callback_notification_failure", "sla_email_notification_failure"),
@@ -35,25 +35,25 @@ def rules() -> list[Rule]:
 
 
 def source_root() -> Path:
-    """Where Airflow is installed, found without importing it (that would write to its home)."""
+    """Where Airflow is installed, found without importing it (an import would write to its home)."""
     spec = find_spec("airflow")
     assert spec and spec.submodule_search_locations
     return Path(spec.submodule_search_locations[0])
 
 
 def installed() -> str:
-    """Version of the Airflow that is installed."""
+    """Version of the installed Airflow."""
     return version("apache-airflow-core")
 
 
 @cache
 def sent(airflow: str) -> frozenset[str]:
-    """All that an Airflow can send, as it stands on the wire."""
+    """Returns everything that an Airflow can send, as it appears on the wire."""
     return frozenset(form for each in names(airflow) for form in on_the_wire(each.name))
 
 
-def test_the_registry_is_the_one_that_was_read() -> None:
-    """Another number means another Airflow: look through its changes, then change this."""
+def test_the_registry_is_the_reviewed_one() -> None:
+    """Another number means another Airflow: review its changes, then change this."""
     assert len(load_registry()) == 128
 
 
@@ -89,7 +89,9 @@ def test_labels_that_the_registry_names_are_kept_or_taken_away_with_a_reason() -
 
 
 def test_no_rule_is_dead() -> None:
-    """Each rule that keeps something is for a name that some Airflow sends, and most are for the installed one's."""
+    """Each rule that keeps something matches a name that some Airflow sends, and most match one of the installed
+    Airflow.
+    """
     every = {name for airflow in versions() for name in sent(airflow)}
     kept = [rule for rule in rules() if rule.metric]
     for rule in kept:
@@ -98,15 +100,15 @@ def test_no_rule_is_dead() -> None:
     assert of_old == {PREFIX + name for name in SENT_BY_OLDER_ONES}
 
 
-def test_what_is_said_to_be_never_sent_is_never_sent() -> None:
+def test_metrics_listed_as_never_sent_are_never_sent() -> None:
     said = [rule for rule in rules() if "nothing in Airflow 3.3.2 sends it" in rule.reason]
     assert said
     for rule in said:
         assert not [name for name in sent(installed()) if matches(rule, name) and name not in LEGACY], rule.match
 
 
-def test_what_is_said_to_be_never_called_is_never_called() -> None:
-    """Once this fails, the time that tasks wait in the queue can be had again: map it."""
+def test_code_listed_as_never_called_is_never_called() -> None:
+    """Once this fails, Airflow sends the time that tasks wait in the queue again: map it."""
     files = [path.read_text() for path in source_root().rglob("*.py")]
     calls = re.findall(r"[^_`]\bcheck_and_change_state_before_execution\(", "\n".join(files))
     assert len(calls) == 1  # its definition
@@ -119,7 +121,7 @@ def test_what_is_said_to_be_never_called_is_never_called() -> None:
 
 
 def test_the_list_of_the_installed_airflow_is_what_its_source_says() -> None:
-    """Providers that are not installed here are left out."""
+    """The test leaves out providers that are not installed here."""
     found = {str(each) for each in source.sent(source_root().parent)}
     listed = {str(each) for each in names(installed())}
     assert not found - listed, "run `python -m tests.catwalk.telemetry.airflow_names`"
@@ -127,15 +129,15 @@ def test_the_list_of_the_installed_airflow_is_what_its_source_says() -> None:
 
 
 @pytest.mark.parametrize("airflow", versions())
-def test_nothing_that_an_airflow_sends_is_forgotten(airflow: str) -> None:
+def test_everything_that_an_airflow_sends_has_a_rule(airflow: str) -> None:
     assert len(sent(airflow)) > 150
     forgotten = [name for name in sent(airflow) if not any(matches(rule, name) for rule in rules())]
     assert not forgotten
 
 
 @pytest.mark.parametrize("airflow", versions())
-def test_an_airflows_kinds_are_those_of_the_series(airflow: str) -> None:
-    """Two kinds in one family would be a conflict, and lost."""
+def test_an_airflows_metric_types_are_those_of_the_series(airflow: str) -> None:
+    """Two types in one family would conflict, and the samples would be lost."""
     for each in names(airflow):
         for name in on_the_wire(each.name):
             kinds = {rule.metric.kind for rule in rules() if rule.metric and matches(rule, name)}
@@ -143,14 +145,14 @@ def test_an_airflows_kinds_are_those_of_the_series(airflow: str) -> None:
 
 
 @pytest.mark.parametrize("airflow", versions())
-def test_no_airflows_names_are_ours(airflow: str) -> None:
+def test_no_airflow_uses_our_names(airflow: str) -> None:
     ours = own_rules()
     assert not [name for name in sent(airflow) for rule in ours if matches(rule, name)]
     families = {rule.metric.name for rule in ours if rule.metric}
     assert not families & {rule.metric.name for rule in rules() if rule.metric}
 
 
-def test_every_state_of_which_the_scheduler_counts_tasks_has_a_rule() -> None:
+def test_every_task_state_that_the_scheduler_counts_has_a_rule() -> None:
     source = (source_root() / "jobs" / "scheduler_job_runner.py").read_text()
     states = next(
         [ast.unparse(state).rpartition(".")[2].lower() for state in node.value.elts]
@@ -170,26 +172,26 @@ def test_a_dags_id_in_a_name_is_dropped_dots_or_not(dag_id: str) -> None:
     assert [rule.metric for rule in found] == [None]
 
 
-def test_the_duration_of_parsing_is_sent_in_seconds_still() -> None:
-    """Once this fails, Airflow has mended it, and the factor of 1,000 must go."""
+def test_the_duration_of_parsing_is_still_sent_in_seconds() -> None:
+    """Once this fails, Airflow has fixed it, and the factor of 1,000 must go."""
     source = (source_root() / "dag_processing" / "manager.py").read_text()
     assert re.search(r'"dag_processing\.last_duration",\s+stat\.last_duration,', source)
     assert "run_duration = time.monotonic() - proc.start_time" in source
 
 
 NOT_CALLED = {("3.0.0", "ti.finish")}
-"""Version and name: in a method that belongs to Airflow 2's way to run a task, and that nothing calls any more."""
+"""Version and name, in a method of Airflow 2's way to run a task, which nothing calls any more."""
 
 
 def documented() -> dict[str, str]:
-    """Airflow's name → which versions send it, as the page for those who only watch Airflow says."""
+    """Airflow's name → the versions that send it, as listed on the page for those who only watch Airflow."""
     page = (PROJECT / "docs" / "watch-airflow.md").read_text()
     rows = re.findall(r"^\| (`.+?`) \| ((?:all|from|to).*?) \|", page, re.MULTILINE)
     return {name: said for cell, said in rows for name in re.findall(r"`(.+?)`", cell)}
 
 
 def says(text: str, airflow: str) -> bool:
-    """Whether `from 3.1.8`, `to 2.11.2` or both mean this version."""
+    """Returns whether `from 3.1.8`, `to 2.11.2` or both match this version."""
     number = [int(part) for part in airflow.split(".")]
     bounds = [(way, [int(part) for part in at.split(".")]) for way, at in re.findall(r"(from|to) (\S+?)(?:,|$)", text)]
     return text == "all" or any(number >= at if way == "from" else number <= at for way, at in bounds)
@@ -203,7 +205,7 @@ def test_the_page_says_which_airflow_sends_what() -> None:
             assert says(said, airflow) == really, (name, airflow)
 
 
-def test_the_page_has_all_that_panels_and_alerts_read() -> None:
+def test_the_page_lists_every_metric_that_panels_and_alerts_read() -> None:
     files = [*(PROJECT / "grafana" / "json").glob("*.json"), *(PROJECT / "prometheus" / "rules").glob("*.yml")]
     text = "\n".join(path.read_text() for path in files)
     for rule in rules()[: len(load_registry())]:

@@ -25,7 +25,7 @@ from tests.support.servers import Scrape, StatsdExporter, wait_until
 METRICS = {
     name: value for name, value in read(PROJECT / "stack" / "catwalk.env").items() if name.startswith("AIRFLOW__METR")
 }
-"""What the stack tells Airflow of metrics."""
+"""What the stack configures Airflow's metrics with."""
 
 SENDS = """
 import json, sys
@@ -47,7 +47,7 @@ def exporter() -> Iterator[StatsdExporter]:
 
 
 def send(exporter: StatsdExporter, home: Path, calls: list[tuple[str, str, Any, dict[str, str]]]) -> str:
-    """What Airflow has logged about it."""
+    """Returns what Airflow has logged about it."""
     environment = {
         **os.environ,
         **METRICS,
@@ -68,7 +68,7 @@ JAPANESE = "夜間の再訓練"
 
 
 @pytest.mark.integration
-def test_no_metric_of_airflow_is_lost_for_its_name(exporter: StatsdExporter, tmp_path: Path) -> None:
+def test_no_airflow_metric_is_lost_because_of_its_name(exporter: StatsdExporter, tmp_path: Path) -> None:
     """Airflow allows ids of 250 characters in any script, and any name for a pool."""
     identities = [{"dag_id": dag, "task_id": task} for dag in (LONG, JAPANESE, "größe") for task in (LONG, "生成.a-b")]
     calls: list[tuple[str, str, Any, dict[str, str]]] = [("incr", "ti.start", 1, tags) for tags in identities]
@@ -87,7 +87,7 @@ def test_no_metric_of_airflow_is_lost_for_its_name(exporter: StatsdExporter, tmp
 
 
 @pytest.mark.integration
-def test_no_tag_of_airflow_takes_the_exporter_away(exporter: StatsdExporter, tmp_path: Path) -> None:
+def test_no_airflow_tag_breaks_the_exporter(exporter: StatsdExporter, tmp_path: Path) -> None:
     odd = {"dag_id": "a", "le": "5", "__name__": "x", "--a": "1", "": "nameless", "empty": "", "ä": "b"}
     send(exporter, tmp_path, [("timing", "task.duration", 1_000.0, odd), ("incr", "ti.start", 1, odd)])
     scrape = wait_until(lambda: _with(exporter, "statsd_exporter_events_total", 2))
@@ -144,7 +144,7 @@ def test_a_host_that_is_unknown_at_first_and_moves_later_is_followed(monkeypatch
         client.close()
 
 
-def test_losses_are_said_once_and_raise_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_losses_are_logged_once_and_raise_nothing(caplog: pytest.LogCaptureFixture) -> None:
     with listener("127.0.0.1") as closed:
         port = closed.getsockname()[1]
     client = AirflowClient("127.0.0.1", port, "airflow")
@@ -183,12 +183,12 @@ def _from_file(host, *arguments, **named):
 
 socket.getaddrinfo = _from_file
 """
-"""A name server for one name, whose answer a file holds."""
+"""A name server for one name; a file holds its answer."""
 
 
 @pytest.mark.integration
-def test_a_scheduler_goes_on_sending_when_the_exporter_comes_late_and_moves(tmp_path: Path) -> None:
-    """The name is unknown when Airflow starts, then known, then another address's."""
+def test_a_scheduler_keeps_sending_when_the_exporter_comes_late_and_moves(tmp_path: Path) -> None:
+    """The name is unknown when Airflow starts, then known, then has another address."""
     host = tmp_path / "host"
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(SITE)

@@ -1,4 +1,4 @@
-"""Nothing that is allowed exceeds what Prometheus accepts of statsd_exporter."""
+"""Nothing that is allowed exceeds what Prometheus accepts from statsd_exporter."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ OF_AIRFLOW = {
     "executor_class_name": 2,
     "prior_state": 2,
 }
-"""Values of labels where 100 DAGs run; those that are not here have one for each DAG or task, or one at all."""
+"""Values of labels if 100 DAGs run; other labels have one value for each DAG or task, or just one."""
 
 
 def samples(metric: Metric, values: dict[str, int], fixed: dict[str, str]) -> int:
@@ -74,7 +74,7 @@ def of_airflow() -> int:
 
 
 def of_all_runs() -> int:
-    """What runs send besides their own series, and statsd_exporter's own metrics, of which there are about 120."""
+    """What runs send besides their own series, and statsd_exporter's own metrics, about 120."""
     shared = [metric for metric in catalogue.by_transport("statsd") if "run_id" not in metric.labels]
     return 500 + sum(samples(metric, {"operation": len(catalogue.STORE_OPERATIONS)}, {}) for metric in shared)
 
@@ -96,7 +96,7 @@ def run(number: int, epochs: int = 18, sweep: str = "") -> RunRecord:
 
 
 def most(epochs: int, granted: int, tested: bool = True) -> int:
-    """Series that a run with this budget makes if nothing stops it."""
+    """Returns the series that a run with this budget creates if nothing stops it."""
     if granted < FIXED_SERIES:
         return 0
     found = kept(epochs, 10, granted)
@@ -111,7 +111,7 @@ def test_the_limit_is_the_one_that_prometheus_has() -> None:
 
 
 def test_the_runs_share_and_a_hundred_dags_stay_below_the_limit() -> None:
-    assert of_airflow() > 50_000, "or the DAGs are not what they seem"
+    assert of_airflow() > 50_000, "otherwise the DAGs are not what they seem"
     assert RUNS_SHARE + of_airflow() + of_all_runs() < 0.7 * SAMPLE_LIMIT
 
 
@@ -135,11 +135,13 @@ def test_the_largest_sweep_of_the_default_recipe_keeps_every_epochs_curves(memor
     assert len(granted) == 1, "trials are compared with each other"
     found = kept(18, 10, granted.pop())
     assert (len(found.curves), len(found.classes)) == (18, 4)
-    assert take(memory_store, run(999), 1, 18, now=0.0) == series_budget(18, 10), "the nightly run is whole beside it"
+    assert take(memory_store, run(999), 1, 18, now=0.0) == series_budget(18, 10), (
+        "the nightly run is complete beside it"
+    )
 
 
-def test_whatever_is_started_at_whatever_rate_stays_below_the_share(memory_store: Any) -> None:
-    """Sweeps and runs at random times; each sends all that it may, and once more when it ends."""
+def test_any_runs_at_any_rate_stay_below_the_share(memory_store: Any) -> None:
+    """Sweeps and runs start at random times; each sends everything that it may, and once more at its end."""
     chance = random.Random(7)
     now, live, pending = 0.0, dict[str, tuple[int, float]](), list[tuple[float, RunRecord]]()
     fullest = 0
@@ -163,10 +165,10 @@ def test_whatever_is_started_at_whatever_rate_stays_below_the_share(memory_store
         held = sum(size for size, until in live.values() if until > now)
         fullest = max(fullest, held)
         assert held <= RUNS_SHARE, number
-    assert fullest > 0.9 * RUNS_SHARE, "or nothing was tried"
+    assert fullest > 0.9 * RUNS_SHARE, "otherwise nothing was tried"
 
 
-def test_a_part_comes_back_when_the_gauges_have_left_the_exporter(memory_store: Any) -> None:
+def test_a_share_is_released_when_the_gauges_have_left_the_exporter(memory_store: Any) -> None:
     first = run(1, MAX_EPOCHS)
     whole = take(memory_store, first, 1, MAX_EPOCHS, now=0.0)
     granted = [take(memory_store, run(number, MAX_EPOCHS), 1, MAX_EPOCHS, now=0.0) for number in range(1, 201)]
@@ -177,7 +179,7 @@ def test_a_part_comes_back_when_the_gauges_have_left_the_exporter(memory_store: 
     assert take(memory_store, run(202, MAX_EPOCHS), 1, MAX_EPOCHS, now=101.0 + SENT_SECONDS) == whole
 
 
-def test_a_run_of_30_hours_keeps_its_part_to_the_end(memory_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_30_hours_keeps_its_share_to_the_end(memory_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(room, "time", SimpleNamespace(time=lambda: clock.now))
     long, lost = (replace(run(number, 200), series_budget=1) for number in (1, 2))
@@ -191,11 +193,11 @@ def test_a_run_of_30_hours_keeps_its_part_to_the_end(memory_store: Any, monkeypa
     assert held[long.run_id]["until"] >= clock.now + OPEN_SECONDS / 2
     take(memory_store, run(3), 1, 18)
     assert set(json.loads(memory_store.find(KEY).body)["held"]) == {long.run_id, run(3).run_id}, (
-        "the other says nothing"
+        "the other run says nothing"
     )
 
 
-def test_the_part_of_a_killed_run_comes_back_two_hours_after_it_was_last_seen(
+def test_the_share_of_a_killed_run_is_released_two_hours_after_it_was_last_seen(
     memory_store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SimpleNamespace(now=0.0)
@@ -206,12 +208,12 @@ def test_the_part_of_a_killed_run_comes_back_two_hours_after_it_was_last_seen(
         clock.now = 60.0 * minute
         hold.renew()
     seen = clock.now
-    assert room.RENEWED_SECONDS + SENT_SECONDS < OPEN_SECONDS, "its gauges are gone before"
+    assert room.RENEWED_SECONDS + SENT_SECONDS < OPEN_SECONDS, "its gauges expire earlier"
     assert not take_again(memory_store, run(2), RUNS_SHARE, now=seen + SENT_SECONDS)
     assert take_again(memory_store, run(2), RUNS_SHARE, now=seen + 2 * 3_600)
 
 
-def test_a_run_whose_epochs_take_longer_takes_its_part_again_where_there_is_room(
+def test_a_run_whose_epochs_take_longer_takes_its_share_again_if_there_is_room(
     memory_store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SimpleNamespace(now=0.0)
@@ -220,7 +222,7 @@ def test_a_run_whose_epochs_take_longer_takes_its_part_again_where_there_is_room
     hold = Hold(memory_store, slow)
     clock.now = 10 * 3_600.0
     hold.renew()
-    assert not take_again(memory_store, run(2), RUNS_SHARE, now=clock.now), "it is held"
+    assert not take_again(memory_store, run(2), RUNS_SHARE, now=clock.now), "the run holds it"
     clock.now = 20 * 3_600.0
     assert take_again(memory_store, run(2), RUNS_SHARE, now=clock.now)
     hold.renew()
@@ -228,13 +230,13 @@ def test_a_run_whose_epochs_take_longer_takes_its_part_again_where_there_is_room
     assert set(held) == {run(2).run_id}, "and never more than there is"
 
 
-def test_a_store_that_fails_stops_no_run_that_keeps_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_fails_stops_no_run_that_keeps_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "RENEWED_SECONDS", -1.0)
     Hold(None, replace(run(1), series_budget=1)).renew()  # type: ignore[arg-type]
 
 
-def test_what_a_run_has_not_made_of_its_part_is_free_once_it_has_ended(memory_store: Any) -> None:
-    """A model that is retrained every five minutes, and logs a few metrics, leaves others their room."""
+def test_the_unused_part_of_a_share_is_free_once_the_run_has_ended(memory_store: Any) -> None:
+    """A model that is retrained every five minutes, and logs a few metrics, leaves room for others."""
     granted = {}
     for number in range(24):
         log = replace(run(number), metric_series=OTHERS, config={}, classes=[])
@@ -242,16 +244,18 @@ def test_what_a_run_has_not_made_of_its_part_is_free_once_it_has_ended(memory_st
         assert take_again(memory_store, log, 100, now=300.0 * number + 60)
     assert min(granted.values()) == max(granted.values()) > 3_000
     last = replace(run(23), metric_series=OTHERS, config={}, classes=[])
-    assert take_again(memory_store, last, granted[23], now=8_000.0), "it trains on: its part grows where there is room"
+    assert take_again(memory_store, last, granted[23], now=8_000.0), (
+        "it keeps training: its share grows if there is room"
+    )
     assert not take_again(memory_store, last, granted[23] + 1, now=8_000.0)
     assert take_again(memory_store, run(99), RUNS_SHARE - granted[23] - 8 * 100, now=8_000.0)
     assert not take_again(memory_store, replace(last, run_id=run(22).run_id), 101, now=8_000.0), "nothing is left"
 
 
-def test_runs_that_are_killed_one_after_the_other_leave_others_their_room(
+def test_runs_that_are_killed_one_after_the_other_leave_room_for_others(
     memory_store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A model that is retrained every five minutes, and runs out of memory; the next run closes the lost one."""
+    """A model is retrained every five minutes, and runs out of memory; the next run closes the lost one."""
     moment = [0.0]
     monkeypatch.setattr("catwalk.replay.room.time.time", lambda: moment[0])
     granted = {}
@@ -263,15 +267,15 @@ def test_runs_that_are_killed_one_after_the_other_leave_others_their_room(
             give_up(memory_store, run(number - 1).run_id, moment[0] - 240)
     assert min(granted.values()) > 3_000
     assert take(memory_store, run(999, 100), 1, 100) > 500, "and another model's run has its curves"
-    give_up(memory_store, "20260101T000000Z-00000000", moment[0])  # of which nobody knows
+    give_up(memory_store, "20260101T000000Z-00000000", moment[0])  # unknown to everyone
     held = from_json(Parts, memory_store.find(KEY).body).held.values()
     shown = SENT_SECONDS // 300
-    assert sum(part.until > moment[0] for part in held) >= shown, "as long as statsd_exporter shows what they have sent"
+    assert sum(part.until > moment[0] for part in held) >= shown, "as long as statsd_exporter shows their points"
 
 
-def test_a_run_without_a_part_is_sent_again_only_where_it_has_room(memory_store: Any) -> None:
+def test_a_run_without_a_share_is_sent_again_only_if_it_has_room(memory_store: Any) -> None:
     assert take_again(memory_store, run(1), RUNS_SHARE - 10, now=0.0)
-    assert take_again(memory_store, run(1), RUNS_SHARE - 10, now=1.0), "its own part counts once"
+    assert take_again(memory_store, run(1), RUNS_SHARE - 10, now=1.0), "its own share counts once"
     assert not take_again(memory_store, run(2), 11, now=2.0)
     assert take_again(memory_store, run(3), 10, now=2.0)
     assert take_again(memory_store, run(2), 11, now=2.0 + SENT_SECONDS)
@@ -284,20 +288,20 @@ def test_a_damaged_list_is_replaced(memory_store: Any, body: bytes) -> None:
     assert take(memory_store, run(1), 1, 18, now=0.0) == series_budget(18, 10)
 
 
-def test_a_part_that_is_less_than_nothing_makes_no_room(memory_store: Any) -> None:
+def test_a_negative_share_makes_no_room(memory_store: Any) -> None:
     memory_store.put(KEY, b'{"held": {"a": {"each": 0, "total": -1000000, "until": 1e12}}}')
     assert take_again(memory_store, run(1), RUNS_SHARE, now=0.0)
     assert not take_again(memory_store, run(2), 1, now=0.0)
 
 
-def test_a_part_that_a_clock_ahead_has_taken_comes_back(memory_store: Any) -> None:
+def test_a_share_that_a_clock_ahead_has_taken_is_released(memory_store: Any) -> None:
     assert take_again(memory_store, run(1), RUNS_SHARE - 1_000, now=1e12)
     assert take_again(memory_store, run(2), 10, now=0.0)
     assert not take_again(memory_store, run(3), RUNS_SHARE - 1_000, now=OPEN_SECONDS - 1)
     assert take_again(memory_store, run(3), RUNS_SHARE - 1_000, now=OPEN_SECONDS + 1)
 
 
-def test_a_store_whose_etags_are_changed_on_the_way_holds_no_run_up(
+def test_a_store_whose_etags_change_on_the_way_delays_no_run(
     memory_store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proxy that compresses answers makes them weak: no condition ever holds."""
@@ -310,7 +314,7 @@ def test_a_store_whose_etags_are_changed_on_the_way_holds_no_run_up(
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 17, 18, MAX_EPOCHS])
-def test_a_run_makes_no_more_series_than_its_budget_and_the_rest_is_said(make_run: Any, epochs: int) -> None:
+def test_a_run_creates_no_more_series_than_its_budget_and_reports_the_rest(make_run: Any, epochs: int) -> None:
     for granted in (0, *range(FIXED_SERIES, series_budget(epochs, 10) + 20, 1 + 3 * epochs)):
         made = make_run(epochs)
         made.record = replace(
@@ -325,8 +329,8 @@ def test_a_run_makes_no_more_series_than_its_budget_and_the_rest_is_said(make_ru
         assert all(set(point.labels) == set(point.metric.labels) for point in points)
 
 
-def test_an_epoch_whose_loss_is_no_number_is_never_left_out(make_run: Any, make_epoch: Any) -> None:
-    """Training stops with it, and an alert stands on it."""
+def test_an_epoch_with_a_loss_of_nan_is_never_left_out(make_run: Any, make_epoch: Any) -> None:
+    """Training stops with it, and an alert relies on it."""
     made = make_run(18)
     made.record = replace(made.record, series_budget=FIXED_SERIES + 27)
     epochs = [*made.training().epochs[:7], make_epoch(8, train_loss=math.nan)]
@@ -336,8 +340,8 @@ def test_an_epoch_whose_loss_is_no_number_is_never_left_out(make_run: Any, make_
     assert len(points) == 18
 
 
-def test_a_run_without_a_budget_is_whole(make_run: Any) -> None:
-    """One that was opened before there were any."""
+def test_a_run_without_a_budget_is_complete(make_run: Any) -> None:
+    """A run that was opened before budgets existed."""
     assert make_run(18).record.series_budget is None
     assert len(run_points(make_run(18))) == series_budget(18, 10)
 
@@ -352,7 +356,7 @@ def test_a_store_that_does_not_answer_stops_no_run(memory_store: Any, monkeypatc
 
 
 @pytest.mark.integration
-def test_a_run_remembers_its_budget_from_the_moment_it_is_opened(s3_store: Store) -> None:
+def test_a_run_has_its_budget_from_the_moment_it_is_opened(s3_store: Store) -> None:
     ledger, observer = Ledger(s3_store), Emitter(Address("127.0.0.1", 9))
     config = RunConfig.from_flat({"source": "synthetic", "epochs": MAX_EPOCHS})
 
@@ -385,7 +389,7 @@ TICKETS = catwalk.Multiclass([f"queue {number}" for number in range(100)])
 
 
 def log_a_run(run_: Any, epochs: int, problem: Any) -> None:
-    """As a script does: a loss an epoch, then the test."""
+    """Logs as a script does: a loss for each epoch, then the test."""
     labels = np.arange(600) % (100 if problem is TICKETS else 2)
     for epoch in range(1, epochs + 1):
         run_.epoch(epoch, train={"loss": 1 / epoch}, validation={"loss": 2 / epoch, "прибыль": -epoch})
@@ -394,7 +398,7 @@ def log_a_run(run_: Any, epochs: int, problem: Any) -> None:
 
 
 def opened_together(stack: ExitStack) -> list[Any]:
-    """Five runs of models with 100 classes, and one of 2,000 epochs, all of which are open at once."""
+    """Five runs of models with 100 classes, and one of 2,000 epochs, all open at once."""
     models = [(f"tickets-{number}", 40, TICKETS) for number in range(5)] + [("long", 2_000, catwalk.Binary())]
     runs = [(stack.enter_context(catwalk.run(name, problem)), epochs, problem) for name, epochs, problem in models]
     for one, epochs, problem in runs:
@@ -418,7 +422,9 @@ def swept(emitter: Emitter, store: Store, whole: Any) -> dict[str, int]:
 def test_a_sweep_and_many_models_at_once_in_a_real_prometheus(
     make_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that is retrained in an hour, at one moment: Prometheus drops no scrape, and has what the ledgers expect."""
+    """Everything that is retrained in an hour, at one moment: Prometheus drops no scrape, and has what the ledgers
+    expect.
+    """
     statsd_exporter = StatsdExporter()
     prometheus = Scraper(tmp_path, statsd_exporter.web_port)
     for name in ("CATWALK_RUN_KEY", "RANK", "LOCAL_RANK"):
@@ -493,7 +499,7 @@ class Scraper:
 
 @pytest.mark.integration
 def test_the_largest_sweep_in_the_real_exporter(make_run: Any, memory_store: Any) -> None:
-    """200 trials of 200 epochs, the chosen one's test, and five runs of 200 epochs: every line that they send."""
+    """Sends every line of 200 trials of 200 epochs, the chosen one's test, and five runs of 200 epochs."""
     exporter = StatsdExporter()
     try:
         emitter, expected = Emitter(exporter.address), 0

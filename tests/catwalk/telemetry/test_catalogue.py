@@ -37,7 +37,7 @@ def test_wire_names(metric: Metric, wire: str) -> None:
     assert metric.wire == wire
 
 
-def test_what_a_run_sends_says_which_run_of_which_model_and_expires() -> None:
+def test_what_a_run_sends_names_the_run_and_its_model_and_expires() -> None:
     of_runs = [metric for metric in catalogue.by_transport("statsd") if metric.kind == "gauge"]
     assert len(of_runs) == 22
     for metric in of_runs:
@@ -46,7 +46,7 @@ def test_what_a_run_sends_says_which_run_of_which_model_and_expires() -> None:
 
 
 def test_no_label_names_a_step() -> None:
-    """A series a step would be a series a batch: tens of thousands a run."""
+    """A series for each step would be a series for each batch: tens of thousands for each run."""
     assert not [metric.name for metric in METRICS if set(metric.labels) & {"step", "batch"}]
 
 

@@ -49,7 +49,7 @@ def closed_port() -> int:
 
 
 class Collector:
-    """A StatsD listener for one TCP connection; reads it to the end, unless told to stop early."""
+    """A StatsD listener for one TCP connection; reads it to the end, unless the test stops it early."""
 
     def __init__(self, reads: bool = True) -> None:
         self.lines: list[str] = []
@@ -88,7 +88,7 @@ def test_an_epoch_on_the_wire(sender: Emitter, receiver: socket.socket, run_reco
         f"ml.epoch.accuracy_ratio,{RUN_TAGS},split=validation,epoch=3:0.8|g".encode(),
         f"ml.epoch.duration_seconds,{RUN_TAGS},epoch=3:1.5|g".encode(),
         f"ml.epoch.learning_rate,{RUN_TAGS},epoch=3:1e-05|g".encode(),
-        # "+inf" would be added to what is there.
+        # "+inf" would be added to the current value.
         f"ml.epoch.gradient_norm,{RUN_TAGS},epoch=3:inf|g".encode(),
         f"ml.epoch.examples_per_second,{RUN_TAGS},epoch=3:36000.0|g".encode(),
         f"ml.epoch.index,{RUN_TAGS},epoch=3:3|g".encode(),
@@ -141,7 +141,7 @@ def test_no_datagram_is_longer_than_a_frame(
         ("", ""),
     ],
 )
-def test_what_statsd_gives_a_meaning_to_never_reaches_the_wire(
+def test_characters_with_a_meaning_in_statsd_never_reach_the_wire(
     sender: Emitter, receiver: socket.socket, value: str, tag: str
 ) -> None:
     sender.store_operation(value, 0.001, failed=False)
@@ -165,7 +165,7 @@ def test_a_datagram_is_counted_in_bytes_not_in_characters(
     assert lines == 19
 
 
-def test_a_name_that_would_end_the_connection_is_counted_and_the_others_arrive(
+def test_a_name_that_would_end_the_connection_is_counted_and_others_arrive(
     make_run: Any,
 ) -> None:
     run = make_run(epochs=1)
@@ -179,7 +179,7 @@ def test_a_name_that_would_end_the_connection_is_counted_and_the_others_arrive(
     assert sender.take_dropped() == of_long_name
 
 
-def test_what_was_not_measured_is_not_sent_and_no_loss(
+def test_what_was_not_measured_is_not_sent_and_not_a_loss(
     sender: Emitter, receiver: socket.socket, run_record: RunRecord, make_epoch: Any
 ) -> None:
     sender.epoch_finished(run_record, make_epoch(1, train_loss=None, class_accuracy=[]))
@@ -190,7 +190,7 @@ def test_what_was_not_measured_is_not_sent_and_no_loss(
 
 
 @pytest.mark.parametrize("value", [-0.1, -math.inf, "much", [1]])
-def test_a_value_no_gauge_can_carry_is_counted_and_the_others_go_out(
+def test_a_value_that_no_gauge_can_hold_is_counted_and_the_others_are_sent(
     sender: Emitter, receiver: socket.socket, run_record: RunRecord, make_epoch: Any, value: Any
 ) -> None:
     sender.epoch_finished(run_record, make_epoch(1, gradient_norm=value))
@@ -201,10 +201,10 @@ def test_a_value_no_gauge_can_carry_is_counted_and_the_others_go_out(
     assert sender.take_dropped() == 0
 
 
-def test_a_negative_value_goes_as_its_magnitude_under_a_name_of_its_own(
+def test_a_negative_value_is_sent_as_its_magnitude_under_its_own_name(
     sender: Emitter, receiver: socket.socket, run_record: RunRecord, make_epoch: Any
 ) -> None:
-    """``-0.4|g`` would be taken from what is there."""
+    """``-0.4|g`` would be subtracted from the current value."""
     sender.epoch_finished(run_record, make_epoch(3, train_loss=-0.4, validation_loss=-math.inf))
     lines = receiver.recv(65_535).split(b"\n")
     assert lines[:2] == [
@@ -214,7 +214,7 @@ def test_a_negative_value_goes_as_its_magnitude_under_a_name_of_its_own(
     assert sender.take_dropped() == 0
 
 
-def test_negative_zero_is_no_difference(
+def test_negative_zero_is_not_a_difference(
     sender: Emitter, receiver: socket.socket, run_record: RunRecord, make_epoch: Any
 ) -> None:
     sender.epoch_finished(run_record, make_epoch(1, train_loss=-0.0))
@@ -239,7 +239,7 @@ def test_a_closed_port_is_noticed(
     ]
 
 
-def test_a_listener_that_comes_back_is_found_again(closed_port: int, run_record: RunRecord, make_epoch: Any) -> None:
+def test_a_listener_that_comes_back_is_used_again(closed_port: int, run_record: RunRecord, make_epoch: Any) -> None:
     sender = Emitter(Address("127.0.0.1", closed_port))
     sender.epoch_finished(run_record, make_epoch(1))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
@@ -260,7 +260,7 @@ def test_an_unresolvable_name_costs_a_moment_and_is_counted(
         sender.epoch_finished(long, make_epoch(epoch))
     sender.store_operation("put", 0.1, failed=True)
     assert sender.resend(run_points(make_run())) == 0
-    assert time.monotonic() - started < 60, "a name server that does not answer costs seconds a question"
+    assert time.monotonic() - started < 60, "a name server that does not answer costs seconds for each request"
     assert sender.take_dropped() == 100 * 19 + 2 + 196
     assert len(caplog.records) == 1
     assert "no-such-host.invalid:9125: the host's name is not known" in caplog.text
@@ -269,7 +269,7 @@ def test_an_unresolvable_name_costs_a_moment_and_is_counted(
 def test_a_full_socket_drops_instead_of_waiting(
     monkeypatch: pytest.MonkeyPatch, run_record: RunRecord, make_epoch: Any
 ) -> None:
-    """Loopback UDP never fills the sender's side, so a datagram socket that does stands in for a busy interface."""
+    """Loopback UDP never fills the sender's side, so a datagram socket that does so stands in for a busy interface."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     sender = Emitter(Address("127.0.0.1", 9125))
     with ours, theirs:
@@ -333,13 +333,13 @@ def test_resending_repeats_every_gauge_and_no_event(make_run: Any) -> None:
     assert sender.take_dropped() == 0
 
 
-def test_resending_to_nobody_is_counted(closed_port: int, make_run: Any) -> None:
+def test_resending_without_a_listener_is_counted(closed_port: int, make_run: Any) -> None:
     sender = Emitter(Address("127.0.0.1", closed_port))
     assert sender.resend(run_points(make_run(epochs=2))) == 0
     assert sender.take_dropped() == 196
 
 
-def test_what_the_kernel_took_but_nobody_read_does_not_count_as_sent(
+def test_what_the_kernel_took_but_no_one_read_does_not_count_as_sent(
     make_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(emitter_module, "RESEND_SECONDS", 0.2)
@@ -360,7 +360,7 @@ def test_the_environment_says_where_to_send() -> None:
         observer_from_environment({"CATWALK_STATSD": "9125"})
 
 
-def test_importing_the_emitter_imports_nothing_heavy_and_building_it_asks_no_name_server() -> None:
+def test_importing_the_emitter_imports_nothing_heavy_and_building_it_looks_up_no_name() -> None:
     code = """
 import json, socket, sys
 def refuse(*_, **__): raise AssertionError("looked a name up")
@@ -387,6 +387,6 @@ print(json.dumps(sorted(name for name in sys.modules if name.split(".")[0] in ou
     stations = {folder.name for folder in Path(catwalk.__file__).parent.iterdir() if folder.is_dir()}
     of_stations = {name for name in loaded if name.count(".") and name.split(".")[1] in stations}
     assert {name.split(".")[0] for name in loaded} == {"catwalk"}
-    of_environment = {"catwalk.environment", "catwalk.environment.checkout"}  # which mapping writes to
+    of_environment = {"catwalk.environment", "catwalk.environment.checkout"}  # the module that mapping writes
     of_ledger = {name for name in of_stations - of_environment if not f"{name}.".startswith("catwalk.ledger.records.")}
-    assert of_ledger == {"catwalk.ledger"}, "beside records, and modules at the root"
+    assert of_ledger == {"catwalk.ledger"}, "besides records, and modules at the root"

@@ -22,7 +22,7 @@ def test_every_character_can_be_read_back_and_none_becomes_another() -> None:
 
 
 @pytest.mark.parametrize("pair", [("a:b", "a_b"), ("a:b", "a%3Ab"), ("a%3Ab", "a%253Ab"), ("a|b", "a,b")])
-def test_two_names_never_become_one(pair: tuple[str, str]) -> None:
+def test_two_names_never_collide(pair: tuple[str, str]) -> None:
     assert label_value(pair[0]) != label_value(pair[1])
 
 

@@ -16,7 +16,7 @@ def test_the_committed_files_are_what_the_generator_writes() -> None:
         assert path.read_text() == text, f"{path.name} is out of date: run `python -m catwalk.telemetry.mapping`"
 
 
-def test_check_says_which_file_is_out_of_date_and_writing_mends_it(
+def test_check_says_which_file_is_out_of_date_and_writing_fixes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(mapping, "MAPPING", tmp_path / "statsd_mapping.yaml")
@@ -63,6 +63,6 @@ def test_only_gauges_expire_and_nothing_matches_everything() -> None:
 
 
 def test_labels_have_no_name_of_one_character() -> None:
-    """statsd_exporter refuses those at start."""
+    """statsd_exporter refuses them at its start."""
     for rule in own_rules() + airflow_rules(load_registry()):
         assert all(len(label) > 1 for label in rule.fixed)

@@ -70,7 +70,7 @@ def named(found: list[points.Point], family: catalogue.Metric) -> dict[tuple[str
     return {tuple(point.labels[name] for name in labels): point.value for point in found if point.metric is family}
 
 
-def test_what_has_no_family_of_its_own_travels_by_its_name(make_regression: Any) -> None:
+def test_a_metric_without_its_own_family_is_sent_by_its_name(make_regression: Any) -> None:
     run = make_regression(1)
     epoch = replace(
         run.training().epochs[0], metrics={"train": {"mae": 2.5}, "holdout": {"loss": -3.0, "r2/log": -0.5}}
@@ -86,7 +86,7 @@ def test_what_has_no_family_of_its_own_travels_by_its_name(make_regression: Any)
     assert named(found, catalogue.EPOCH_INDEX) == {("1",): 1}
 
 
-def test_a_test_says_each_metric_and_the_headline_of_each_slice(make_regression: Any) -> None:
+def test_a_test_sends_each_metric_and_the_headline_of_each_slice(make_regression: Any) -> None:
     run = make_regression()
     found = points.test_points(run.record, run.evaluation())
     assert {point.metric for point in found} == {catalogue.TEST_METRIC}
@@ -100,10 +100,12 @@ def test_a_test_says_each_metric_and_the_headline_of_each_slice(make_regression:
 
 @pytest.mark.parametrize("budget", [None, 0, 88, 89, 92, 93, 200, 1_000, MAX_SERIES])
 @pytest.mark.parametrize("planned", [0, 40])
-def test_whatever_a_script_logs_stays_below_its_budget_and_what_is_left_out_is_counted(
+def test_anything_that_a_script_logs_stays_below_its_budget_and_the_rest_is_counted(
     make_regression: Any, budget: int | None, planned: int
 ) -> None:
-    """Another set of metrics each epoch, up to three times as many as room is kept for, and NaN for good."""
+    """Each epoch logs another set of metrics, up to three times as many as there is room for, and NaN for good
+    measure.
+    """
     run, chance = make_regression(300, series_budget=budget, config={}, planned_epochs=planned), random.Random(7)
     history = run.training().epochs
     for number, epoch in enumerate(history):
@@ -121,20 +123,22 @@ def test_whatever_a_script_logs_stays_below_its_budget_and_what_is_left_out_is_c
     assert [point for point in found if "stage" not in point.labels] == sent
 
 
-def test_the_usual_handful_of_metrics_is_whole(make_regression: Any) -> None:
+def test_the_usual_few_metrics_are_complete(make_regression: Any) -> None:
     run = make_regression(100, planned_epochs=100)
     assert len(run_points(run)) == 100 * 7 + 4 + 25
     assert left_out(run) == 0
 
 
-def test_what_a_script_calls_epochs_says_nothing_of_what_it_counts(make_regression: Any) -> None:
+def test_epochs_of_a_script_can_count_anything(make_regression: Any) -> None:
     run = make_regression(300, config={"params": {"epochs": 3}}, planned_epochs=0)
     shown = {point.labels["epoch"] for point in run_points(run) if "epoch" in point.labels}
     assert len(shown) > 50
     assert max(map(int, shown)) > 250
 
 
-def test_a_script_that_logs_each_fiftieth_step_shows_as_much_as_one_that_logs_each_epoch(make_regression: Any) -> None:
+def test_a_script_that_logs_every_fiftieth_step_shows_as_much_as_one_that_logs_every_epoch(
+    make_regression: Any,
+) -> None:
     run = make_regression(300)
     usual = run_points(run)
     for number, epoch in enumerate(run.training().epochs):
@@ -154,7 +158,7 @@ def test_a_name_that_no_line_could_hold_stays_in_the_ledger(make_regression: Any
 
 
 @pytest.mark.parametrize("epochs", [1, 18, MAX_EPOCHS])
-def test_the_budget_is_what_a_whole_run_makes(make_run: Any, epochs: int) -> None:
+def test_the_budget_is_what_a_complete_run_creates(make_run: Any, epochs: int) -> None:
     found = run_points(make_run(epochs))
     assert len(found) == len(series(found)) == series_budget(epochs, 10) == 19 * epochs + 158
 
@@ -164,11 +168,11 @@ def test_a_run_that_has_trained_no_epoch_has_the_rest(make_run: Any) -> None:
 
 
 def shown(budget: int | None = None, trained: int = 100_000) -> list[int]:
-    """Epochs of a run of ten classes that does not say how long it trains."""
+    """Epochs of a run of ten classes that does not announce how long it trains."""
     return [epoch for epoch in sorted(kept(0, 10, budget).curves) if epoch <= trained]
 
 
-def test_of_a_run_without_a_known_end_the_first_epochs_are_shown_and_then_ever_fewer() -> None:
+def test_a_run_without_a_known_end_shows_its_first_epochs_and_then_fewer_and_fewer() -> None:
     found = shown()
     assert found[:64] == list(range(1, 65))
     gaps = [later - before for before, later in pairwise(found)]
@@ -190,7 +194,7 @@ def test_whatever_the_budget_a_run_without_a_known_end_stays_below_it() -> None:
 
 @pytest.mark.parametrize("config", [{}, {"forest": {"trees": 300}}, {"training": {"epochs": None}}])
 def test_what_a_run_without_a_known_end_sends_is_what_its_ledger_says_later(make_run: Any, config: Any) -> None:
-    """An epoch is sent or not when it ends; nobody knows then how many follow."""
+    """An epoch is sent or not when it ends, when no one knows how many follow."""
     run = make_run(500)
     run.record = replace(run.record, config=config, series_budget=1_000)
     for trained in (1, 40, 500):
@@ -204,7 +208,7 @@ def test_what_a_run_without_a_known_end_sends_is_what_its_ledger_says_later(make
         run.training = lambda: TrainingRecord(1, make_run(500).training().epochs)
 
 
-def test_a_loss_that_is_no_number_is_shown_wherever_it_comes(run_record: RunRecord, make_epoch: Any) -> None:
+def test_a_loss_of_nan_is_shown_in_any_epoch(run_record: RunRecord, make_epoch: Any) -> None:
     record = replace(run_record, config={}, series_budget=1_000)
     assert 300 not in shown(1_000)
     assert epoch_points(record, make_epoch(300)) == []
@@ -243,8 +247,8 @@ def test_an_empty_run_has_no_points(make_run: Any) -> None:
     assert run_points(run) == []
 
 
-def test_values_that_are_no_numbers_stay_what_they_are(run_record: RunRecord, make_epoch: Any) -> None:
-    """A loss that became NaN is what one wants to see most."""
+def test_nan_and_infinity_are_kept(run_record: RunRecord, make_epoch: Any) -> None:
+    """A loss that became NaN is what you most want to see."""
     found = epoch_points(run_record, make_epoch(1, train_loss=math.nan, gradient_norm=math.inf))
     assert math.isnan(found[0].value)
     assert math.inf in [point.value for point in found]

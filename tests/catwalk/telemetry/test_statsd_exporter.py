@@ -123,7 +123,7 @@ def test_store_operations_and_announced_counters_arrive(exporter: StatsdExporter
     assert_nothing_is_wrong(scrape)
 
 
-def test_odd_values_arrive_as_they_are(exporter: StatsdExporter, run_record: Any, make_epoch: Any) -> None:
+def test_odd_values_arrive_unchanged(exporter: StatsdExporter, run_record: Any, make_epoch: Any) -> None:
     emitter = Emitter(exporter.address)
     emitter.epoch_finished(run_record, make_epoch(1, learning_rate=5e-324, examples_per_second=1.7e308))
     emitter.epoch_finished(run_record, make_epoch(1, train_loss=math.nan, validation_loss=math.inf, gradient_norm=0.0))
@@ -135,8 +135,8 @@ def test_odd_values_arrive_as_they_are(exporter: StatsdExporter, run_record: Any
     assert_nothing_is_wrong(scrape)
 
 
-def test_a_value_may_cross_zero_as_often_as_it_likes(exporter: StatsdExporter) -> None:
-    """One series for both signs, whichever came first; no scrape between two lines sees anything else."""
+def test_a_value_may_cross_zero_any_number_of_times(exporter: StatsdExporter) -> None:
+    """There is one series for both signs, whichever came first; no scrape between two lines sees anything else."""
     labels = {"run_id": "r", "model": "m", "split": "validation", "metric": "r2", "epoch": "1"}
     emitter = Emitter(exporter.address)
     for value in (-0.25, -1.5, 0.5, -2.0, 0.0, -math.inf, math.inf, -3.25):
@@ -150,7 +150,7 @@ def test_a_value_may_cross_zero_as_often_as_it_likes(exporter: StatsdExporter) -
 
 
 def test_no_scrape_sees_a_value_that_was_never_sent(exporter: StatsdExporter) -> None:
-    """While a value crosses zero again and again, it is scraped as fast as can be."""
+    """While a value repeatedly crosses zero, this scrapes it as fast as possible."""
     labels = {"run_id": "r", "model": "m", "split": "validation", "metric": "r2", "epoch": "1"}
     sent, seen, ended = (-2.5, 3.5, -0.125, 7.0), set[float](), threading.Event()
 
@@ -174,7 +174,7 @@ def test_no_scrape_sees_a_value_that_was_never_sent(exporter: StatsdExporter) ->
     assert seen == set(sent)
 
 
-def test_a_metric_of_any_name_arrives_and_can_be_read_back(exporter: StatsdExporter) -> None:
+def test_a_metric_with_any_name_arrives_and_can_be_read_back(exporter: StatsdExporter) -> None:
     names = ["F1/macro", "пропуск", "mae@90%", "精度", "a:b|c,d=e#f[g]", "x" * 200, "loss"]
     points = [
         Point(
@@ -198,11 +198,11 @@ def test_a_metric_of_any_name_arrives_and_can_be_read_back(exporter: StatsdExpor
 
 PIECES = [*".:|,;\"'`\\\n\r\t%=#{}[]()<>$&@/ ", "%2C", "é", "e\u0301", "ß", "ẞ", "İ", "ı", "猫", "\u202e", "שלום",
           "مرحبا", "🎉", "👩\u200d🔬", "\u00a0", "a", "A", "0", "\0", "\x7f", "\udcff"]  # fmt: skip
-"""What names are made of by people, or by whoever wants to break a line."""
+"""Characters of ordinary names, and of names made to break a line."""
 
 
 def hostile_names(seed: int, count: int) -> list[str]:
-    """Names that differ, some in their case or normal form only."""
+    """Names that differ, some only in their case or normal form."""
     chance = random.Random(seed)
     found = {"café", "cafe\u0301", "CAFÉ", "a.b", "a:b", "a%3Ab", "x" * LABEL_BYTES, "猫" * (LABEL_BYTES // 3)}
     while len(found) < count:
@@ -211,7 +211,7 @@ def hostile_names(seed: int, count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_names_of_any_script_are_one_to_one_on_every_way(exporter: StatsdExporter, seed: int) -> None:
+def test_names_in_any_script_are_one_to_one_on_every_path(exporter: StatsdExporter, seed: int) -> None:
     """Metrics, splits and slices: by StatsD, from the ledger as the exporter shows it, and as blocks."""
     names = hostile_names(seed, 300)
     whole = {"run_id": "r", "model": "m"}
@@ -243,7 +243,7 @@ def test_names_of_any_script_are_one_to_one_on_every_way(exporter: StatsdExporte
 
 
 def read_back(labels: frozenset[tuple[str, str]]) -> dict[str, str]:
-    """Labels as they were named."""
+    """Labels with their original names."""
     return {name: unquote(value, errors="surrogatepass") for name, value in labels}
 
 
@@ -269,7 +269,7 @@ def test_every_character_survives_the_exporter(exporter: StatsdExporter) -> None
     assert_nothing_is_wrong(scrape)
 
 
-def test_classes_of_any_script_are_the_same_on_every_way(exporter: StatsdExporter, make_run: Any) -> None:
+def test_classes_in_any_script_are_the_same_on_every_path(exporter: StatsdExporter, make_run: Any) -> None:
     """By StatsD, from the ledger as the exporter shows it, and as blocks."""
     classes = ["猫", "犬", "a:b", "a_b", "a%3Ab", "ä", "a b", "[x]", "1|g", "x=1,y=2"]
     run, emitter = make_run(epochs=2), Emitter(exporter.address)
@@ -307,7 +307,7 @@ def test_resending_restores_a_run_after_a_restart_and_changes_nothing_otherwise(
 
 
 def test_a_burst_survives_a_pause_of_the_exporter(exporter: StatsdExporter, run_record: Any, make_epoch: Any) -> None:
-    """456 points at once; sent one by one they overrun the kernel's buffer (194 of 450 were lost so)."""
+    """456 points at once; sent one by one, they overrun the kernel's buffer (194 of 450 were lost that way)."""
     emitter, long = Emitter(exporter.address), replace(run_record, config={"epochs": 24})
     os.kill(exporter.process.pid, signal.SIGSTOP)
     try:
@@ -335,7 +335,7 @@ def test_an_exporter_that_hangs_does_not_hang_the_resend(
         os.kill(exporter.process.pid, signal.SIGCONT)
 
 
-def test_a_name_that_nobody_has_thought_of_shows(exporter: StatsdExporter) -> None:
+def test_an_unforeseen_name_shows(exporter: StatsdExporter) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.sendto(b"airflow.brand_new:1|c", ("127.0.0.1", exporter.port))
     assert exporter.wait("airflow_brand_new", 1).total("statsd_exporter_events_unmapped_total") == 1
@@ -364,14 +364,14 @@ for method, name, value, tags in calls:
 
 
 def airflow_name(rule: Rule) -> str:
-    """A name that Airflow would send for a rule."""
+    """Returns a name that Airflow would send for a rule."""
     if rule.is_regex:
         return re.sub(r"\\(.)", r"\1", rule.match.strip("^$")).replace(".+", "team.some").removeprefix(PREFIX)
     return rule.match.removeprefix(PREFIX).replace("*", "LocalExecutor")
 
 
 def airflow_call(rule: Rule) -> tuple[str, str, Any, dict[str, str]]:
-    """How Airflow would send it: method, name, value, tags."""
+    """Returns how Airflow would send it: method, name, value, tags."""
     name = airflow_name(rule)
     if rule.metric is None:
         return ("decr" if name == "dag_processing.processes" else "incr"), name, 1, {"dag_id": "a"}
@@ -395,7 +395,7 @@ def test_all_that_airflow_can_send_comes_out_mapped_or_dropped(exporter: StatsdE
     for rule in rules:
         if rule.metric:
             labels = {label: f"some-{label}" for label in rule.metric.labels} | dict(rule.fixed)
-            # To Prometheus, an empty label is none.
+            # To Prometheus, an empty label is a missing one.
             series = frozenset((label, value) for label, value in labels.items() if label in rule.metric.labels)
             if rule.metric.kind == "histogram":
                 wanted[f"{rule.metric.name}_count", series] = 1
@@ -415,7 +415,7 @@ def test_all_that_airflow_can_send_comes_out_mapped_or_dropped(exporter: StatsdE
             if not name.endswith("_bucket")
         }
 
-    exporter.until(settled)  # counted before the last series is there
+    exporter.until(settled)  # counted before the last series exists
     scrape = exporter.until(lambda scrape: len(arrived(scrape)) >= len(wanted))
     assert arrived(scrape) == wanted
     assert {name for name, _ in scrape.samples if name.startswith("dropped")} == set()
@@ -437,7 +437,7 @@ def test_all_that_airflow_can_send_comes_out_mapped_or_dropped(exporter: StatsdE
 
 
 def lines_of(airflow: str, tagged: bool) -> tuple[list[str], set[str]]:
-    """What an Airflow can send, as lines, and the families that must come of it."""
+    """Returns what an Airflow can send, as lines, and the families that must result."""
     values = {"incr": "1|c", "decr": "-1|c", "gauge": "3|g", "timing": "90|ms", "timer": "90|ms"}
     rules = airflow_rules(load_registry())
     lines, families = [], set()
@@ -451,7 +451,7 @@ def lines_of(airflow: str, tagged: bool) -> tuple[list[str], set[str]]:
 
 @pytest.mark.parametrize("airflow", versions())
 def test_all_that_any_airflow_can_send_is_mapped_or_dropped(exporter: StatsdExporter, airflow: str) -> None:
-    """With tags, and without, as an Airflow does that was not told to send any."""
+    """Airflow sends with tags, and without them if it is configured to send none."""
     sent, families = lines_of(airflow, tagged=True)
     sent += lines_of(airflow, tagged=False)[0]
     with socket.create_connection(("127.0.0.1", exporter.port)) as connection:
@@ -460,7 +460,7 @@ def test_all_that_any_airflow_can_send_is_mapped_or_dropped(exporter: StatsdExpo
     scrape = exporter.until(lambda scrape: scrape.total("statsd_exporter_events_actions_total") == len(sent))
     assert_nothing_is_wrong(scrape)
     suffixes = ("_bucket", "_count", "_sum")
-    # An event is counted before its series is made.
+    # statsd_exporter counts an event before it creates its series.
     scrape = exporter.until(
         lambda scrape: all(any(name.startswith(one) for name, _ in scrape.samples) for one in families)
     )

@@ -1,4 +1,4 @@
-"""Who uses a metric, as the page says it, against what the tests of rules and dashboards find in the same queries."""
+"""Which rules and panels use a metric, as the page lists them, compared with what tests find in the same queries."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ NAMES = {metric.name for metric in (*catalogue.METRICS, *OF_AIRFLOW)} | {rule.na
 
 
 def stems(names: set[str]) -> set[str]:
-    """The metrics of these samples."""
+    """Returns the metrics of these samples."""
     return {name if name in NAMES else re.sub("_(bucket|sum|count)$", "", name) for name in names} & NAMES
 
 
 def used_by() -> dict[str, list[str]]:
-    """Name → its cells, as the page has them."""
+    """Name → its cells on the page."""
     section = mapping.PAGE.read_text().split("## Used by\n")[1].split("## Used by nothing")[0]
     rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
     return {name.strip("`"): cells for name, *cells in rows}
@@ -40,7 +40,7 @@ def test_every_metric_is_used_by_something_or_listed_as_unused() -> None:
     assert not set(used_by()) & unused()
 
 
-def test_what_a_rule_reads_is_used_by_it() -> None:
+def test_the_metrics_that_a_rule_reads_are_used_by_it() -> None:
     table = used_by()
     for rule in rules():
         for name in stems(series_read(rule)) - {rule.name}:
@@ -48,18 +48,18 @@ def test_what_a_rule_reads_is_used_by_it() -> None:
             assert rule.name in (alerts if rule.is_alert else recorded), (name, rule.name)
 
 
-def test_what_a_panel_reads_is_used_by_it() -> None:
+def test_the_metrics_that_a_panel_reads_are_used_by_it() -> None:
     table = used_by()
     for query in all_queries():
         for name in stems(metric_names(query.expr)):
             assert query.place in table[name][2], (name, query.name)
 
 
-def test_nothing_is_used_by_what_does_not_read_it() -> None:
+def test_nothing_is_used_by_a_rule_or_panel_that_does_not_read_it() -> None:
     read = {name for rule in rules() for name in stems(series_read(rule)) - {rule.name}}
     read |= {name for query in all_queries() for name in stems(metric_names(query.expr))}
     read |= {name for path in RUNBOOKS.glob("*.md") for name in stems(set(re.findall(r"[\w:]+", path.read_text())))}
-    assert set(used_by()) - read == set(), "patterns and counters' labels are read by panels or rules in words too"
+    assert set(used_by()) - read == set(), "panels or rules read patterns and counters' labels in words too"
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,12 @@ def test_nothing_is_used_by_what_does_not_read_it() -> None:
 )
 def test_a_query_reads_a_metric(query: str, reads: bool) -> None:
     assert Reader("panel", "a panel", query).reads("ml_test_loss") == reads
-    assert not Reader("record", "ml_test_loss", query).reads("ml_test_loss"), "what carries itself on uses nothing"
+    assert not Reader("record", "ml_test_loss", query).reads("ml_test_loss"), (
+        "a rule that reads only its own result uses nothing"
+    )
 
 
-def test_a_rule_and_a_panel_more_show_and_a_bar_in_a_title_breaks_no_table(tmp_path: Path) -> None:
+def test_another_rule_and_panel_show_and_a_bar_in_a_title_breaks_no_table(tmp_path: Path) -> None:
     (tmp_path / "prometheus" / "rules").mkdir(parents=True)
     (tmp_path / "grafana" / "json").mkdir(parents=True)
     (tmp_path / "prometheus" / "rules" / "a.yml").write_text(

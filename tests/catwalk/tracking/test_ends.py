@@ -1,4 +1,4 @@
-"""How a run ends: well, by an error, by hand, without a word, while the store or the exporter is out."""
+"""How a run ends: successfully, by an error, by hand, silently, while the store or the exporter is down."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _out(*arguments: Any, **options: Any) -> str:
         (SystemExit(0), "untested", "succeeded"),
     ],
 )
-def test_an_error_ends_the_run_and_goes_on_up(ledger: Ledger, error: BaseException, state: str, outcome: str) -> None:
+def test_an_error_ends_the_run_and_propagates(ledger: Ledger, error: BaseException, state: str, outcome: str) -> None:
     with pytest.raises(type(error)) as raised:
         _ended_by(error)
     assert raised.value is error
@@ -59,7 +59,7 @@ def test_an_error_ends_the_run_and_goes_on_up(ledger: Ledger, error: BaseExcepti
     catwalk.run("churn", catwalk.Binary()).close()  # the model is free again
 
 
-def test_a_run_that_is_silent_is_lost_and_the_next_one_closes_it(ledger: Ledger, program: Program) -> None:
+def test_a_silent_run_is_lost_and_the_next_one_closes_it(ledger: Ledger, program: Program) -> None:
     killed = program("import catwalk, os; catwalk.run('churn', catwalk.Binary()); os._exit(9)")
     assert killed.wait(timeout=60) == 9
     run = only(ledger)
@@ -68,14 +68,14 @@ def test_a_run_that_is_silent_is_lost_and_the_next_one_closes_it(ledger: Ledger,
     assert shown_state(run.summary(), time.time(), 600) == "lost"
     catwalk.run("other", catwalk.Binary()).close()
     assert run.summary().state == "running"
-    ledger.store.put(run.key("report.html"), b"of an attempt that had failed before")
+    ledger.store.put(run.key("report.html"), b"of an earlier attempt that failed")
     catwalk.run("churn", catwalk.Binary()).close()
     summary = run.summary()
     assert summary.state == "lost" and "silent since" in summary.error and summary.finished < summary.updated
     assert ledger.store.find(run.key("report.html")) is None
 
 
-def test_a_lost_run_gives_its_room_in_prometheus_back_once_what_it_has_sent_has_gone(
+def test_a_lost_run_releases_its_room_in_prometheus_once_its_points_have_expired(
     ledger: Ledger, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CATWALK_STATSD", f"127.0.0.1:{free_port()}")
@@ -152,7 +152,7 @@ def test_a_store_that_hangs_keeps_no_epoch_waiting(ledger: Ledger, monkeypatch: 
 
 
 @pytest.mark.parametrize("failing", ["model/1/model.bin", "model.json", "outcome.safetensors", "evaluation.json"])
-def test_model_and_test_try_again_and_say_what_is_not_stored(
+def test_model_and_test_retry_and_say_what_is_not_stored(
     failing: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put, left = FileStore.put, [1]
@@ -185,7 +185,7 @@ def test_model_and_test_try_again_and_say_what_is_not_stored(
     assert run.decision and run.decision.decision == "would_ship"
 
 
-def test_the_close_tells_of_all_that_is_stored_while_nothing_can_be_read(
+def test_close_lists_everything_that_is_stored_while_nothing_can_be_read(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = catwalk.run("churn", catwalk.Binary(), close_timeout=0.5)
@@ -202,7 +202,7 @@ def test_the_close_tells_of_all_that_is_stored_while_nothing_can_be_read(
     assert closing.finish(only(ledger), Silent()).decision == "would_ship"
 
 
-def test_a_report_of_an_attempt_before_goes_when_the_run_has_ended_again(ledger: Ledger) -> None:
+def test_the_report_of_an_earlier_attempt_is_removed_when_the_run_has_ended_again(ledger: Ledger) -> None:
     with pytest.raises(ValueError, match="too deep"):
         _ended_by(ValueError("too deep"), run_key="nightly")
     run = only(ledger)
@@ -213,7 +213,7 @@ def test_a_report_of_an_attempt_before_goes_when_the_run_has_ended_again(ledger:
     assert run.store.etag(run.key("report.html")) is None
 
 
-def test_the_store_s_recovery_brings_all_epochs(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_epochs_are_stored_when_the_store_recovers(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "PAUSE_SECONDS", 0.05)
     put = FileStore.put
     with catwalk.run("churn", catwalk.Binary()) as run:
@@ -225,13 +225,13 @@ def test_the_store_s_recovery_brings_all_epochs(ledger: Ledger, monkeypatch: pyt
         wait_until(lambda: len(only(ledger).training().epochs) == 5)
 
 
-def test_the_caller_s_own_error_goes_before_a_dead_store(
+def test_the_callers_own_error_takes_precedence_over_a_dead_store(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = catwalk.run("churn", catwalk.Binary(), close_timeout=0.5)
     monkeypatch.setattr(FileStore, "put", _out)
     mine = ValueError("mine")
-    assert run.__exit__(ValueError, mine, None) is None  # so that it goes on up
+    assert run.__exit__(ValueError, mine, None) is None  # so it propagates
     assert "could not be stored" in caplog.text
 
 
@@ -264,7 +264,7 @@ def test_a_name_server_that_hangs_keeps_no_epoch_waiting(ledger: Ledger, monkeyp
     assert run.decision and only(ledger).summary().points_dropped > 200
 
 
-def test_what_was_tested_and_never_closed_can_be_finished(ledger: Ledger, program: Program) -> None:
+def test_a_run_that_was_tested_and_never_closed_can_be_finished(ledger: Ledger, program: Program) -> None:
     code = (
         "import catwalk, os; from tests.catwalk.tracking.conftest import *; "
         "run = catwalk.run('churn', catwalk.Binary()); run.model(b'm'); run.test(LABELS, scores(), keys=KEYS); "
@@ -279,7 +279,7 @@ def test_what_was_tested_and_never_closed_can_be_finished(ledger: Ledger, progra
     assert closing.finish(run, Silent()).decided == summary.decided
 
 
-def test_what_the_stages_run_is_not_finished_by_hand(ledger: Ledger) -> None:
+def test_a_run_of_the_stages_is_not_finished_by_hand(ledger: Ledger) -> None:
     run = catwalk.run("churn", catwalk.Binary())
     run.close()
     stored = only(ledger)
@@ -288,7 +288,7 @@ def test_what_the_stages_run_is_not_finished_by_hand(ledger: Ledger) -> None:
         closing.finish(stored, Silent())
 
 
-def test_what_an_attempt_before_has_tested_is_not_what_this_one_decides_about(ledger: Ledger) -> None:
+def test_a_decision_is_never_about_the_test_of_an_earlier_attempt(ledger: Ledger) -> None:
     with pytest.raises(ValueError, match="spoilt"):
         _ended_by(ValueError("spoilt"), run_key="k", test=True)
     assert only(ledger).evaluation()
@@ -298,13 +298,13 @@ def test_what_an_attempt_before_has_tested_is_not_what_this_one_decides_about(le
     assert only(ledger).evaluation() is None  # nor will `catwalk finish`
 
 
-def test_a_summary_s_time_never_goes_back(ledger: Ledger) -> None:
+def test_a_summarys_time_never_goes_back(ledger: Ledger) -> None:
     catwalk.run("churn", catwalk.Binary()).close()
     summary = only(ledger).summary()
     assert touched(summary, summary.updated - 5).updated == summary.updated
 
 
-def test_without_a_store_runs_are_kept_here_as_one_line_says(
+def test_without_a_store_runs_are_kept_here_and_one_line_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("CATWALK_STORE")

@@ -1,4 +1,4 @@
-"""Which run a process works on: retries, cleared tasks, ranks, forks, and two who ask at once."""
+"""Which run a process works on: retries, cleared tasks, ranks, forks, and two processes at the same time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def whole(**options: Any) -> Any:
     return run
 
 
-def test_a_killed_run_is_gone_on_with_by_whoever_has_its_key(ledger: Ledger, program: Program) -> None:
+def test_a_killed_run_is_continued_by_the_next_process_with_its_key(ledger: Ledger, program: Program) -> None:
     first = program(LOGS, CATWALK_RUN_KEY="tonight")
     assert first.stdout and first.stdout.readline() == "resumed after 0\n" and first.stdout.readline() == "stored\n"
     first.kill()
@@ -58,7 +58,7 @@ def test_a_killed_run_is_gone_on_with_by_whoever_has_its_key(ledger: Ledger, pro
     assert [(epoch.epoch, epoch.train_loss) for epoch in stored.training().epochs] == [(1, 1.0), (2, 9.0)]
 
 
-def test_of_two_who_have_the_same_key_the_later_one_wins(ledger: Ledger, program: Program) -> None:
+def test_the_later_of_two_processes_with_one_key_wins(ledger: Ledger, program: Program) -> None:
     first = program(LOGS, CATWALK_RUN_KEY="tonight")
     assert first.stdout and first.stdin and first.stderr
     assert first.stdout.readline() and first.stdout.readline() == "stored\n"
@@ -74,7 +74,7 @@ def test_of_two_who_have_the_same_key_the_later_one_wins(ledger: Ledger, program
     assert [attempt.outcome for attempt in stored.attempts()] == ["superseded", "succeeded"]
 
 
-def test_who_was_overtaken_is_told_where_it_stores(ledger: Ledger) -> None:
+def test_a_superseded_process_gets_the_error_where_it_stores(ledger: Ledger) -> None:
     run = catwalk.run("churn", catwalk.Binary(), run_key="k")
     opening.open_models.clear()
     other = catwalk.run("churn", catwalk.Binary(), run_key="k")
@@ -123,7 +123,7 @@ def test_runs_of_one_model_do_not_nest() -> None:
         {"SLURM_PROCID": "1"},
     ],
 )
-def test_a_run_that_does_nothing_takes_every_call(
+def test_a_disabled_run_accepts_every_call(
     environment: dict[str, str], ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environment.items():
@@ -190,7 +190,7 @@ with catwalk.run("churn", catwalk.Binary()) as run:
 """
 
 
-def test_a_loader_s_workers_write_nothing(ledger: Ledger, program: Program) -> None:
+def test_the_workers_of_a_loader_write_nothing(ledger: Ledger, program: Program) -> None:
     loads = program(LOADED)
     _, told = loads.communicate(timeout=300)
     assert loads.returncode == 0, told
@@ -200,7 +200,7 @@ def test_a_loader_s_workers_write_nothing(ledger: Ledger, program: Program) -> N
 
 
 @pytest.mark.integration
-def test_of_torchrun_s_ranks_one_writes(ledger: Ledger, tmp_path: Path) -> None:
+def test_one_rank_of_torchrun_writes(ledger: Ledger, tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text("""
 import os, catwalk
@@ -217,10 +217,12 @@ print(os.environ["RANK"], bool(run.run_id))
     assert [epoch.train_loss for epoch in stored.training().epochs] == [0.0]
 
 
-def test_what_cron_starts_has_little_environment_prints_its_decision_alone_and_ships(
+def test_a_run_from_cron_has_little_environment_prints_its_decision_alone_and_ships(
     ledger: Ledger, tmp_path: Path
 ) -> None:
-    """As crond runs a line of a crontab: by /bin/sh, in the home, with four variables and no terminal."""
+    """Runs the script as crond runs a line of a crontab: by /bin/sh, in the home, with four variables and no
+    terminal.
+    """
     (tmp_path / "train.py").write_text("""
 import catwalk
 from tests.catwalk.tracking.conftest import KEYS, LABELS, scores
@@ -243,7 +245,7 @@ print(run.decision)
 
 
 class _Context(dict[str, Any]):
-    """What Airflow gives a task, in the words that both its versions have."""
+    """What Airflow gives a task, with names that both its versions have."""
 
     def __init__(self, kind: str, index: int = -1) -> None:
         dag_run = types.SimpleNamespace(dag_id="nightly", run_id="r1", run_type=kind)
@@ -252,7 +254,7 @@ class _Context(dict[str, Any]):
 
 @pytest.mark.parametrize("module", ["airflow.sdk", "airflow.operators.python"])
 @pytest.mark.parametrize(("kind", "ships"), [("scheduled", True), ("manual", True), ("backfill", False)])
-def test_airflow_s_task_is_the_key_and_its_kind_of_run_decides_on_shipping(
+def test_airflows_task_is_the_key_and_its_type_of_run_decides_about_shipping(
     module: str, kind: str, ships: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = types.ModuleType(module)
@@ -283,7 +285,7 @@ with set_current_context({"dag_run": dag_run, "ti": types.SimpleNamespace(task_i
     assert told.splitlines()[-2:] == ["none", "airflow:nightly/r1/train/2 schedule"]
 
 
-def test_a_whole_run_loads_nothing_heavy(program: Program) -> None:
+def test_a_complete_run_loads_nothing_heavy(program: Program) -> None:
     code = """
 import sys
 from tests.catwalk.tracking.conftest import KEYS, LABELS, scores
@@ -303,7 +305,7 @@ print(run.decision.decision, sorted({"torch", "scipy", "matplotlib", "pandas", "
     ("dag_run_id", "ships"),
     [("scheduled__2026-11-25", True), ("manual__x", True), ("by hand", True), ("backfill__x", False)],
 )
-def test_what_airflow_starts_knows_its_task_by_the_environment(dag_run_id: str, ships: bool) -> None:
+def test_a_process_of_airflow_knows_its_task_from_the_environment(dag_run_id: str, ships: bool) -> None:
     environment = {
         "AIRFLOW_CTX_DAG_ID": "nightly", "AIRFLOW_CTX_DAG_RUN_ID": dag_run_id, "AIRFLOW_CTX_TASK_ID": "train",
     }  # fmt: skip
@@ -313,7 +315,7 @@ def test_what_airflow_starts_knows_its_task_by_the_environment(dag_run_id: str, 
     assert mapped.key == f"airflow:nightly/{dag_run_id}/train/2"
 
 
-def test_a_dag_run_that_an_alert_has_asked_for_says_so_and_is_the_one_that_is_judged(
+def test_a_dag_run_that_an_alert_requested_says_so_and_is_the_one_that_is_judged(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = RequestRecord(1, "catwalk__churn__e1", "ServiceInputDrifted", 0.0, 0.0)
@@ -327,4 +329,4 @@ def test_a_dag_run_that_an_alert_has_asked_for_says_so_and_is_the_one_that_is_ju
     claim = claimed(ledger.store, "churn", 1)
     assert claim and claim.run_id == run.run_id
     monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "catwalk__churn__e2")
-    assert ledger.run(whole().run_id).record.trigger == "manual", "nobody has asked for this one"
+    assert ledger.run(whole().run_id).record.trigger == "manual", "no alert has requested this one"

@@ -34,7 +34,7 @@ from tests.support.views import facts_of
 from tests.support.views import listed as listed_runs
 
 
-def test_the_summary_says_what_was_best_and_usual_over_all_of_2000_epochs(ledger: Ledger) -> None:
+def test_the_summary_has_the_best_and_the_median_of_all_2000_epochs(ledger: Ledger) -> None:
     with catwalk.run("llm", catwalk.Binary()) as run:
         for epoch in range(1, 2_001):
             loss = 0.1 if epoch == 130 else math.nan if epoch == 7 else 0.3
@@ -59,7 +59,7 @@ def test_the_summary_says_how_long_a_run_may_be_silent(ledger: Ledger, monkeypat
     assert only(ledger).summary().lost_after == 1_800
 
 
-def test_heartbeats_that_make_no_sense_are_refused_before_anything_is_stored(
+def test_invalid_heartbeats_are_refused_before_anything_is_stored(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CATWALK_LOST_SECONDS", "30")
@@ -69,7 +69,7 @@ def test_heartbeats_that_make_no_sense_are_refused_before_anything_is_stored(
         list(ledger.store.list(""))
 
 
-def test_a_run_that_goes_on_says_so_to_who_shares_out_series(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_continuing_run_renews_its_share_of_series(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_STATSD", "127.0.0.1:9")
     monkeypatch.setenv("CATWALK_RUN_HEARTBEAT_SECONDS", "0.05")
     monkeypatch.setattr(room, "RENEWED_SECONDS", 0.1)
@@ -84,7 +84,7 @@ def test_a_run_that_goes_on_says_so_to_who_shares_out_series(ledger: Ledger, mon
 
 
 def test_a_training_that_counts_in_steps_says_so_wherever_they_are_shown(ledger: Ledger) -> None:
-    """An attempt goes on where the one before has ended, far beyond what fits a list of epochs."""
+    """An attempt continues where the previous one ended, far beyond what fits a list of epochs."""
     with suppress(ZeroDivisionError), catwalk.run("llm", catwalk.Binary(), run_key="night") as run:
         for step in range(500, 9_990_001, 5_000):
             run.step(step, train={"loss": 1e6 / step}, validation={"loss": 2e6 / step})
@@ -114,7 +114,7 @@ def test_a_training_that_counts_in_steps_says_so_wherever_they_are_shown(ledger:
 
 
 @pytest.mark.parametrize(("whole", "lines"), [(False, 51), (True, 5_000)])
-def test_a_terminal_shows_some_of_5000_epochs_or_each_if_asked(ledger: Ledger, whole: bool, lines: int) -> None:
+def test_a_terminal_shows_some_of_5000_epochs_or_all_if_asked(ledger: Ledger, whole: bool, lines: int) -> None:
     with catwalk.run("llm", catwalk.Binary()) as run:
         for epoch in range(1, 5_001):
             run.epoch(epoch, validation={"loss": 0.1 if epoch == 777 else 0.3})
@@ -127,7 +127,7 @@ def test_a_terminal_shows_some_of_5000_epochs_or_each_if_asked(ledger: Ledger, w
     assert "0.1000 *" in text and ("--all shows each" in text) != whole
 
 
-def test_epochs_are_no_steps(ledger: Ledger) -> None:
+def test_epochs_are_not_steps(ledger: Ledger) -> None:
     with catwalk.run("llm", catwalk.Binary()) as run:
         run.log(loss=1.0)
         run.epoch(1)

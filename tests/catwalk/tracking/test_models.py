@@ -1,4 +1,4 @@
-"""Models: known before their first run, taken out of use, under another name."""
+"""Models: known before their first run, retired, and renamed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.support.ledgers import put_summary, summary
 
 @pytest.fixture
 def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Runs the `catwalk` command on the test's ledger, as Ada on a night's cron job's machine."""
+    """Runs the `catwalk` command on the test's ledger, as Ada on the machine of a nightly cron job."""
     monkeypatch.setenv("CATWALK_SHIP", "1")
     monkeypatch.setenv("CATWALK_BY", "ada")
     return command_line(capfd, monkeypatch, tmp_path)
@@ -51,7 +51,7 @@ def trained(model: str = "churn", noise: float = 0.1, **options: Any) -> Any:
 
 
 def exposed(ledger: Ledger) -> str:
-    """What the exporter tells Prometheus now."""
+    """Returns what the exporter exports now."""
     told: list[Snapshot] = []
     LedgerReader(ledger.store).read(time.time(), told.append)
     assert not told[-1].damaged
@@ -59,7 +59,7 @@ def exposed(ledger: Ledger) -> str:
 
 
 def due(ledger: Ledger, model: str) -> dict[str, float]:
-    """Family → when the model's next run, and its next good one, are due."""
+    """Family → when the model's next run, and its next successful one, are due."""
     lines = [line for line in exposed(ledger).splitlines() if "_run_due_" in line and f'model="{model}"' in line]
     return {line.partition("{")[0]: float(line.split()[-1]) for line in lines}
 
@@ -80,7 +80,7 @@ def test_a_model_is_due_before_its_first_run(command: Any, ledger: Ledger) -> No
     assert len(due(ledger, "churn")) == 2
 
 
-def test_what_a_person_has_said_holds_where_runs_say_nothing(command: Any, ledger: Ledger) -> None:
+def test_a_persons_settings_hold_if_runs_set_none(command: Any, ledger: Ledger) -> None:
     command("models", "add", "churn", "--every", "24h", "--owner", "growth")
     for options, owner, schedule in (
         ({}, "growth", "every 24 h"),
@@ -102,13 +102,13 @@ def test_what_a_person_has_said_holds_where_runs_say_nothing(command: Any, ledge
 
 
 @pytest.mark.parametrize("arguments", [("retire", ""), ("rename", "", "x"), ("rename", "x", ""), ("add", "")])
-def test_a_name_that_is_none_is_said_in_a_line(command: Any, arguments: tuple[str, ...]) -> None:
+def test_an_invalid_name_is_one_line(command: Any, arguments: tuple[str, ...]) -> None:
     done = command("models", *arguments)
     assert (done.code, done.out, len(done.err.splitlines())) == (1, "", 1)
     assert "model: expected a name" in done.err and "'' is none" in done.err
 
 
-def test_a_schedule_that_a_person_gave_holds_for_as_long_as_runs_say_none(command: Any) -> None:
+def test_a_persons_schedule_holds_as_long_as_runs_set_none(command: Any) -> None:
     def schedule() -> str:
         (row,) = command("models", "--json").json()
         return str(row["schedule"])
@@ -118,11 +118,11 @@ def test_a_schedule_that_a_person_gave_holds_for_as_long_as_runs_say_none(comman
         trained(every=said)
         assert schedule() == holds
     trained(every="1h", ship="never")
-    assert schedule() == "every 24 h", "what ships nothing says nothing of its model"
+    assert schedule() == "every 24 h", "a run that ships nothing sets nothing for its model"
 
 
 def test_an_owner_is_named_in_a_line(command: Any, ledger: Ledger) -> None:
-    """Whoever is in the name of a folder of receivers."""
+    """The owner is part of the name of a folder of receivers."""
     command("models", "add", "churn", "--owner", " team\nml ")
     known = watched(ledger.store, "churn")
     assert known and known.owner == "team ml"
@@ -132,7 +132,7 @@ def test_an_owner_is_named_in_a_line(command: Any, ledger: Ledger) -> None:
     assert _concerns("cafe\u0301", {"owner": "caf\u00e9"}) and not _concerns("cafe", {"owner": "caf\u00e9"})
 
 
-def test_a_retired_model_is_due_no_more_until_a_scheduled_run_begins(command: Any, ledger: Ledger) -> None:
+def test_a_retired_model_is_not_due_until_a_scheduled_run_begins(command: Any, ledger: Ledger) -> None:
     first = trained(every="24h")
     assert due(ledger, "churn")
     assert command("models", "retire", "churn").code == 0
@@ -147,7 +147,7 @@ def test_a_retired_model_is_due_no_more_until_a_scheduled_run_begins(command: An
 
 
 def test_a_run_by_hand_hides_no_scheduled_one_that_brought_a_model_back(command: Any, ledger: Ledger) -> None:
-    """As a Trainable's runs do, which say nothing of their model."""
+    """For example, runs of a Trainable, which set nothing for their model."""
     put_summary(ledger.store, summary())
     assert command("models", "retire", "mlp").code == 0
     assert "retired on" in command("models").out
@@ -159,8 +159,8 @@ def test_a_run_by_hand_hides_no_scheduled_one_that_brought_a_model_back(command:
 
 
 @pytest.mark.parametrize("kind", ["logged", "of a Trainable"])
-def test_of_a_retired_model_nothing_is_told_that_an_alert_stands_on(kind: str, command: Any, ledger: Ledger) -> None:
-    """But what its runs were, for as long as that of any run is told."""
+def test_a_retired_model_has_no_series_that_an_alert_reads(kind: str, command: Any, ledger: Ledger) -> None:
+    """The results of its runs stay, for as long as those of any run."""
     if kind == "logged":
         trained(every="24h")
     else:
@@ -183,7 +183,7 @@ def test_of_a_retired_model_nothing_is_told_that_an_alert_stands_on(kind: str, c
     assert re.search(r'^catwalk_champion_info{model="other"', text, re.MULTILINE) and role in text
 
 
-def test_a_model_s_old_name_misses_no_champion(command: Any, ledger: Ledger) -> None:
+def test_a_models_old_name_misses_no_champion(command: Any, ledger: Ledger) -> None:
     run = trained(every="24h")
     assert command("models", "rename", "churn", "attrition").code == 0
     told = exposed(ledger)
@@ -201,7 +201,7 @@ def described(model: str, kind: str, owner: str, schedule: str, retired: str = "
     return f'dag_id="{dag_id}",kind="{kind}",model="{model}",owner="{owner}",retired="{retired}",schedule="{schedule}"'
 
 
-def test_prometheus_is_told_what_each_model_is(command: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_exporter_describes_each_model(command: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     command("models", "add", "tickets", "--every", "24h", "--owner", "desk")
     ended = time.time() - 86_400
     put_summary(ledger.store, summary(started=ended, updated=ended, finished=ended))
@@ -226,7 +226,7 @@ SAYS = ("kind", "owner", "schedule", "next due")
 
 
 def shown(ledger: Ledger, snapshot: Snapshot, now: float) -> dict[str, dict[str, str]]:
-    """Model → what the exporter's page says of it."""
+    """Model → what the exporter's page shows about it."""
     told: dict[str, dict[str, str]] = {}
     for card in models.page(View(snapshot, Settings(since=now), now, store_up=True)).split("<h3")[1:]:
         facts = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]*)</dd>", card))
@@ -243,7 +243,7 @@ def labelled(text: str, family: str) -> dict[str, tuple[dict[str, str], float]]:
 
 
 def all_ways(command: Any, ledger: Ledger, model: str) -> dict[str, str]:
-    """What a model is and when it is due, which the command line, the page and Prometheus must say alike."""
+    """The state of a model and when it is due, which the command line, the page and Prometheus must agree on."""
     told: list[Snapshot] = []
     now = time.time()
     LedgerReader(ledger.store).read(now, told.append)
@@ -266,7 +266,7 @@ def all_ways(command: Any, ledger: Ledger, model: str) -> dict[str, str]:
     return said
 
 
-def test_a_run_that_never_ships_says_nothing_of_its_model(
+def test_a_run_that_never_ships_sets_nothing_for_its_model(
     command: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained(owner="growth", cron="0 5 * * *", links={"code": "https://example.org/a"})
@@ -279,7 +279,7 @@ def test_a_run_that_never_ships_says_nothing_of_its_model(
     assert row["links"] == {"code": "https://example.org/a"}
 
 
-def test_what_a_model_is_and_when_it_is_due_is_said_alike_everywhere(command: Any, ledger: Ledger) -> None:
+def test_the_state_of_a_model_and_when_it_is_due_are_the_same_everywhere(command: Any, ledger: Ledger) -> None:
     command("models", "add", "tickets", "--every", "24h", "--owner", "desk")
     assert all_ways(command, ledger, "tickets") | {"next due": ""} == {
         "kind": "", "owner": "desk", "schedule": "every 24 h", "next due": "",
@@ -306,9 +306,7 @@ def test_what_a_model_is_and_when_it_is_due_is_said_alike_everywhere(command: An
     assert all_ways(command, ledger, "mlp") == {**mlp, "next due": ""}
 
 
-def test_a_model_that_is_added_again_owes_nothing_from_the_time_when_it_was_retired(
-    command: Any, ledger: Ledger
-) -> None:
+def test_a_model_that_is_added_again_owes_no_runs_from_its_retirement(command: Any, ledger: Ledger) -> None:
     began = time.time() - 30 * 86_400
     put_summary(ledger.store, summary(model="churn", started=began, updated=began + 60, finished=began + 60))
     assert "overdue since" in command("models").out
@@ -321,7 +319,7 @@ def test_a_model_that_is_added_again_owes_nothing_from_the_time_when_it_was_reti
     assert "overdue" not in command("models").out
 
 
-def test_prometheus_is_told_a_models_own_limits(command: Any, ledger: Ledger) -> None:
+def test_the_exporter_exports_a_models_own_limits(command: Any, ledger: Ledger) -> None:
     trained(thresholds={"auc": 0.8, "margin": 0.01, "champion_age_seconds": 90 * 86_400, "runs_blocked": 5})
     trained("other")
     assert told(ledger, "catwalk_threshold") == {
@@ -371,7 +369,7 @@ def test_a_retired_model_stays_retired_under_its_new_name(command: Any, ledger: 
     assert due(ledger, "attrition")
 
 
-def test_a_rename_makes_nobody_the_author_of_the_code_s_limits(command: Any, ledger: Ledger) -> None:
+def test_a_rename_does_not_make_a_person_the_author_of_the_codes_limits(command: Any, ledger: Ledger) -> None:
     trained(thresholds={"runs_blocked": 5})
     command("models", "rename", "churn", "attrition")
     assert limits_of(ledger, "attrition") == {"runs_blocked": 5}
@@ -379,7 +377,7 @@ def test_a_rename_makes_nobody_the_author_of_the_code_s_limits(command: Any, led
     assert limits_of(ledger, "attrition") == {}
 
 
-def test_a_person_s_limits_outlive_a_rename(command: Any, ledger: Ledger) -> None:
+def test_a_persons_limits_survive_a_rename(command: Any, ledger: Ledger) -> None:
     command("models", "add", "churn", "--threshold", "runs_blocked=5")
     command("models", "rename", "churn", "attrition")
     trained("attrition")
@@ -394,8 +392,8 @@ def test_a_model_that_is_added_again_keeps_its_kind_and_links(command: Any, ledg
     assert known and known.problem["kind"] == "binary" and known.links == {"code": "https://example.org/a"}
 
 
-def test_under_its_new_name_a_test_that_is_too_small_is_said_to_be(command: Any, ledger: Ledger) -> None:
-    """The keys of both names have one salt."""
+def test_under_its_new_name_a_test_that_is_too_small_is_reported(command: Any, ledger: Ledger) -> None:
+    """The keys of both names have the same salt."""
 
     def small(model: str) -> Any:
         with catwalk.run(model, catwalk.Binary()) as run:
@@ -408,7 +406,7 @@ def test_under_its_new_name_a_test_that_is_too_small_is_said_to_be(command: Any,
     assert "60 of 60 test examples have their key in both test sets" in said, said
 
 
-def test_a_run_of_a_name_that_was_changed_twice_is_promoted_under_the_last(command: Any, ledger: Ledger) -> None:
+def test_a_run_of_a_model_that_was_renamed_twice_is_promoted_under_the_last_name(command: Any, ledger: Ledger) -> None:
     first, second = trained(noise=0.3), trained(noise=0.1)
     for old, new in (("churn", "attrition"), ("attrition", "leaving")):
         assert command("models", "rename", old, new).code == 0
@@ -418,7 +416,7 @@ def test_a_run_of_a_name_that_was_changed_twice_is_promoted_under_the_last(comma
 
 
 @pytest.mark.parametrize("writes", range(5))
-def test_a_rename_that_was_interrupted_is_completed_by_the_next(
+def test_an_interrupted_rename_is_completed_by_the_next(
     writes: int, ledger: Ledger, command: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = trained(every="24h")
@@ -450,7 +448,7 @@ def test_a_rename_that_was_interrupted_is_completed_by_the_next(
 def test_of_a_rename_and_a_run_that_opens_at_the_same_moment_one_sees_the_other(
     command: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or the run could promote under the old name, where nobody looks."""
+    """Otherwise, the run could promote under the old name, where no one looks."""
     run = trained()
     opened = opening._opened
 
@@ -482,9 +480,7 @@ def test_of_a_rename_and_a_run_that_opens_at_the_same_moment_one_sees_the_other(
     assert Champions(ledger.store).models() == ["leaving"]
 
 
-def test_to_retire_a_model_that_is_known_reads_no_summary(
-    command: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_retiring_a_known_model_reads_no_summary(command: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(every="24h")
     put_summary(ledger.store, summary(model="mlp"))
     with monkeypatch.context() as unread:
@@ -494,7 +490,7 @@ def test_to_retire_a_model_that_is_known_reads_no_summary(
     assert command("models", "retire", "lost").code == 1
 
 
-def test_what_can_not_be_is_one_line(command: Any, ledger: Ledger) -> None:
+def test_an_impossible_change_is_one_line(command: Any, ledger: Ledger) -> None:
     trained("other")
     for arguments, told in (
         (("add", "a/b"), "model: expected a name"),
@@ -521,12 +517,12 @@ def test_what_can_not_be_is_one_line(command: Any, ledger: Ledger) -> None:
 
 
 def limits_of(ledger: Ledger, model: str) -> dict[str, float]:
-    """Name → limit, as the exporter tells it."""
+    """Name → limit, as the exporter exports it."""
     said = f'model="{model}",name='
     return {key.partition(said)[2].strip('"'): value for key, value in told(ledger, "catwalk_threshold").items()}
 
 
-def test_limits_that_a_person_gives_hold_until_a_run_says_its_own(command: Any, ledger: Ledger) -> None:
+def test_a_persons_limits_hold_until_a_run_sets_its_own(command: Any, ledger: Ledger) -> None:
     given = "--threshold", "runs_blocked=5", "--threshold", "schedule_grace_seconds=7200"
     done = command("models", "add", "churn", *given, "--reason", "its data comes late")
     assert (done.code, done.err) == (0, "")
@@ -545,7 +541,7 @@ def test_limits_that_a_person_gives_hold_until_a_run_says_its_own(command: Any, 
     assert limits_of(ledger, "churn") == {}
 
 
-def test_limits_that_can_not_be_are_one_line_and_add_no_model(command: Any, ledger: Ledger) -> None:
+def test_invalid_limits_are_one_line_and_add_no_model(command: Any, ledger: Ledger) -> None:
     for arguments, said in (
         (("--threshold", "auc=0.8"), "thresholds: expected limits of alerts: loss_growth"),
         (("--threshold", "runs_blocked=-1"), "thresholds['runs_blocked']: expected a number from 0; got -1"),

@@ -1,4 +1,4 @@
-"""Runs in a notebook's kernel: cells, an interrupted cell, a cell that is run again, a kernel that is restarted."""
+"""Runs in a notebook's kernel: cells, an interrupted cell, a cell that runs again, a kernel that restarts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ print(run.decision)
 
 
 class Notebook:
-    """A kernel as notebooks have it, in which somebody runs cells."""
+    """A kernel as notebooks have it, in which a user runs cells."""
 
     def __init__(self, folder: Path) -> None:
         self.kernel = KernelManager(transport="ipc", connection_file=str(folder / "kernel.json"))
@@ -50,17 +50,17 @@ class Notebook:
         self.told = ""
 
     def runs(self, cell: str) -> str:
-        """What a cell prints."""
+        """Returns what a cell prints."""
         reply = self._reply(self.client.execute(cell))
         assert reply["status"] == "ok", reply
         return self.told
 
     def fails(self, cell: str) -> str:
-        """The error of a cell."""
+        """Returns the error of a cell."""
         return self._error(self._reply(self.client.execute(cell)))
 
     def interrupted(self, cell: str) -> str:
-        """The error of a cell that somebody interrupts once it has printed something."""
+        """Returns the error of a cell that the user interrupts once it has printed something."""
         asked = self.client.execute(cell)
         while self.client.get_iopub_msg(timeout=SECONDS)["msg_type"] != "stream":
             pass
@@ -68,7 +68,7 @@ class Notebook:
         return self._error(self._reply(asked))
 
     def restart(self) -> None:
-        """All that the kernel knew is gone."""
+        """Removes everything that the kernel knew."""
         self.kernel.restart_kernel()
         self.client.wait_for_ready(timeout=SECONDS)
 
@@ -78,7 +78,7 @@ class Notebook:
         self.kernel.cleanup_resources()
 
     def _reply(self, asked: str) -> dict[str, Any]:
-        """The answer to a cell, after everything that the cell has printed was read."""
+        """Returns the reply to a cell, after reading everything that the cell has printed."""
         self.told, idle = "", False
         while not idle:
             message = self._about(asked, self.client.get_iopub_msg)
@@ -88,7 +88,7 @@ class Notebook:
 
     @staticmethod
     def _about(asked: str, next_message: Callable[..., Any]) -> Any:
-        """The next message of a channel that answers a question; others may still be answered there."""
+        """Returns the next message of a channel that answers a request; replies to others may still arrive there."""
         while (message := next_message(timeout=SECONDS))["parent_header"].get("msg_id") != asked:
             pass
         return message
@@ -111,7 +111,7 @@ def notebook(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def runs(ledger: Ledger) -> list[Run]:
-    """Of the ledger, the oldest first."""
+    """Summaries of the ledger, oldest first."""
     found = {entry.key.split("/")[1] for entry in ledger.store.list("runs/")}
     return sorted((ledger.run(run_id) for run_id in found), key=lambda run: run.record.created)
 
@@ -144,7 +144,7 @@ def test_an_interrupted_cell_is_cancelled_and_may_be_run_again(ledger: Ledger, n
     assert [state(run) for run in runs(ledger)] == ["cancelled", "succeeded"]
 
 
-def test_a_cell_that_opens_a_run_twice_says_so_and_the_first_goes_on(ledger: Ledger, notebook: Notebook) -> None:
+def test_a_cell_that_opens_a_run_twice_says_so_and_the_first_continues(ledger: Ledger, notebook: Notebook) -> None:
     notebook.runs(OPENS)
     assert "ConfigError: a run of churn is open in this process: close it first" in notebook.fails(OPENS)
     for cell in (LOGS, TESTS):
@@ -155,9 +155,7 @@ def test_a_cell_that_opens_a_run_twice_says_so_and_the_first_goes_on(ledger: Led
     assert [state(run) for run in runs(ledger)] == ["succeeded", "untested"]
 
 
-def test_what_a_restarted_kernel_has_left_is_lost_and_the_next_run_closes_it(
-    ledger: Ledger, notebook: Notebook
-) -> None:
+def test_the_run_of_a_restarted_kernel_is_lost_and_the_next_run_closes_it(ledger: Ledger, notebook: Notebook) -> None:
     notebook.runs(f"{OPENS}; {LOGS}")
     left = only(ledger)
     wait_until(lambda: left.summary().epochs == 1)

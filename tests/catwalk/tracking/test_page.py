@@ -1,4 +1,4 @@
-"""The page on a model of one's own, tried as it is written, by somebody who has the wheel and an empty folder."""
+"""The page about your own model, followed literally, by a user who has the wheel and an empty folder."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ PAGE = (PROJECT / "docs" / "your-own-model.md").read_text()
 MODEL = PROJECT / "tests" / "models" / "churn"
 INSTALL = ["python3 -m venv .venv", ". .venv/bin/activate", 'pip install "CHECKOUT[cli]" scikit-learn']
 BARE = {"PATH": "/usr/bin:/bin", "COLUMNS": "120"}
-"""What cron gives its programs, and the width of a terminal."""
+"""The variables that cron gives its programs, and the width of a terminal."""
 
 
 def blocks(kind: str) -> list[str]:
-    """The page's blocks of this kind, in order."""
+    """Returns the page's blocks of this kind, in order."""
     return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 
 def with_catwalk(script: str) -> str:
-    """The script once the page's lines are in it."""
+    """Returns the script with the page's lines in it."""
     [imports], [main] = blocks("python imports"), blocks("python main")
     standard, own = imports.split("\n\n")
     script = script.replace("import argparse\n", f"import argparse\n{standard}\n", 1)
@@ -38,7 +38,7 @@ def with_catwalk(script: str) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty folder with what the page's first block installs, of which nothing is downloaded."""
+    """An empty folder with what the page's first block installs; nothing is downloaded."""
     assert blocks("sh install") == ["\n".join(INSTALL) + "\n"]
     made = tmp_path_factory.mktemp("newcomer")
     environment = Environment.of(made / ".venv", build(tmp_path_factory.mktemp("wheel")), "cli")
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shell(folder: Path, script: str) -> str:
-    """What a shell says that stops at the first failure."""
+    """Returns what a shell prints that stops at the first failure."""
     command = ["/bin/sh", "-ec", script]
     done = subprocess.run(command, cwd=folder, env={**BARE, "HOME": str(folder)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -81,7 +81,7 @@ def test_a_newcomer_gets_what_the_page_promises(folder: Path) -> None:
 
 
 def test_the_page_s_dag_is_one(folder: Path) -> None:
-    """In the Airflow of this environment; tests/models/test_airflow2.py runs it in an older one."""
+    """This uses the Airflow of this environment; tests/models/test_airflow2.py runs it in an older one."""
     [dag] = blocks("python dag")
     (folder / "nightly.py").write_text(dag.replace("FOLDER", str(folder)).replace("\nchurn()\n", "\nfound = churn()\n"))
     says = "from nightly import found; print(found.dag_id, [(task.task_id, task.retries) for task in found.tasks])"

@@ -1,4 +1,4 @@
-"""What a caller says of a run and can't be stored as it is: secrets inside texts, and values without an end."""
+"""What a caller says about a run that can't be stored unchanged: secrets inside texts, and values without an end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.catwalk.tracking.conftest import only
 
 @dataclass
 class Connection:
-    """A setting in a class of its own, as a user might have it."""
+    """A setting with its own class, as a user might have it."""
 
     password: str = "p1"
     dbApiKey: str = "p 2, still"
@@ -81,8 +81,8 @@ def test_secrets_in_the_error_that_ended_a_run_are_not_stored(ledger: Ledger) ->
     "text",
     ["aB" * 500_000, "--" * 500_000, "a_" * 500_000, "password" * 100_000, "://a:" * 50_000, "?token" * 50_000],
 )
-def test_a_long_text_is_looked_through_in_no_time(text: str) -> None:
-    """A square of its length would take hours."""
+def test_a_long_text_is_searched_fast(text: str) -> None:
+    """Quadratic time would take hours."""
     assert without_credentials(text) == text
 
 
@@ -97,7 +97,7 @@ def very_deep() -> Any:
 
 
 class Unwritable:
-    """Somebody's class with a mistake."""
+    """A user's class with a mistake."""
 
     def __repr__(self) -> str:
         raise RuntimeError("half\nmade")
@@ -123,7 +123,7 @@ class Unwritable:
         ("run_key, or CATWALK_RUN_KEY: expected text in UTF-8; got 'a\\udc80'", {"run_key": "a\udc80"}),
     ],
 )
-def test_what_cannot_be_stored_is_said_in_a_line(
+def test_what_cannot_be_stored_is_refused_in_one_line(
     ledger: Ledger, tmp_path: Path, told: str, arguments: dict[str, Any]
 ) -> None:
     pattern = re.escape(told).replace(r"\.\*", ".*")
@@ -133,7 +133,7 @@ def test_what_cannot_be_stored_is_said_in_a_line(
     assert not (tmp_path / "ledger").exists(), "nothing is half written"
 
 
-def test_a_key_of_the_environment_that_is_no_text(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_in_the_environment_that_is_not_text(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_RUN_KEY", os.fsdecode(b"night \xff"))
     with pytest.raises(InputError, match="CATWALK_RUN_KEY: expected text in UTF-8"):
         catwalk.run("m", catwalk.Binary())
@@ -146,7 +146,7 @@ def test_the_longest_whole_number_that_fits(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("path", ["a" * 5_000, "/".join(["a" * 200] * 30), "a" * 300, Path("/tmp", "b" * 5_000)])
-def test_a_path_that_no_file_system_has(ledger: Ledger, path: str | Path) -> None:
+def test_a_path_that_no_file_system_allows(ledger: Ledger, path: str | Path) -> None:
     with catwalk.run("m", catwalk.Binary()) as run, pytest.raises(InputError, match="there is nothing at") as refused:
         run.model(path)
     assert len(str(refused.value)) < 600

@@ -1,4 +1,4 @@
-"""What a run does not do: send where nobody has named an exporter, and anything at all where it is turned off."""
+"""What a run does not do: send if no exporter is named, and anything at all if it is turned off."""
 
 from __future__ import annotations
 
@@ -35,12 +35,14 @@ with catwalk.run("churn", catwalk.Binary(), params={"depth": 6}) as run:
     run.test(LABELS, answers, keys=KEYS, slices={"parity": KEYS % 2})
 print(json.dumps(seen))
 """
-"""A whole run, and what Python's audit events say that it has asked the system for meanwhile; and its threads."""
+"""Runs a complete run; returns the audit events by which Python reports what it asks from the system, and its
+threads.
+"""
 
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """Where a statsd_exporter would listen."""
+    """The address where a statsd_exporter would listen."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as bound:
         bound.bind(("127.0.0.1", 0))
         bound.setblocking(False)
@@ -49,7 +51,7 @@ def listener() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An empty one, which is the program's home too."""
+    """An empty folder, which is the program's home too."""
     (tmp_path / "author").mkdir()
     return tmp_path / "author"
 
@@ -67,7 +69,7 @@ def seen(folder: Path, **environment: str) -> dict[str, list[str]]:
 
 
 def packets(listener: socket.socket) -> list[bytes]:
-    """What has come in so far."""
+    """Returns what has arrived so far."""
     found = []
     while True:
         try:
@@ -76,14 +78,14 @@ def packets(listener: socket.socket) -> list[bytes]:
             return found
 
 
-def test_where_no_exporter_is_named_nothing_is_sent_or_asked_and_no_thread_waits_for_it(folder: Path) -> None:
+def test_without_an_exporter_nothing_is_sent_or_looked_up_and_no_thread_waits_for_it(folder: Path) -> None:
     found = seen(folder)
     assert not [event for event in found if event.startswith("socket.") and event != "socket.gethostname"]
     [run] = (folder / ".catwalk-ledger" / "runs").iterdir()
     assert found["thread"] == [f"catwalk {run.name}"], "that of the heartbeat"
 
 
-def test_where_one_is_named_it_is_told(folder: Path, listener: socket.socket) -> None:
+def test_with_an_exporter_it_gets_the_points(folder: Path, listener: socket.socket) -> None:
     found = seen(folder, CATWALK_STATSD=f"localhost:{listener.getsockname()[1]}")
     assert {"socket.getaddrinfo", "socket.__new__", "socket.connect"} <= set(found) and len(found["thread"]) > 1
     assert any(b"ml.epoch.loss" in packet for packet in packets(listener))

@@ -1,4 +1,4 @@
-"""Whoever reads the ledger copes with a run that has no accuracy, no classes and no confusion."""
+"""Every reader of the ledger copes with a run that has no accuracy, no classes and no confusion matrix."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_champion_is_fetched_as_it_was_logged(command: Any, shipped: list[st
     assert again.code == 1 and "exists; --force replaces it" in again.err
 
 
-def test_what_needs_a_trainable_says_that_such_a_run_has_none(
+def test_commands_that_need_a_trainable_say_that_such_a_run_has_none(
     command: Any, shipped: list[str], ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CATWALK_TRAINABLE", "ml.fashion_mnist:CLASSIFIER")
@@ -96,7 +96,7 @@ def test_the_exporter_serves_such_runs(ledger: Ledger, shipped: list[str], monke
 
 def test_each_model_is_due_by_its_own_schedule(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_SHIP", "1")
-    there = "0 * * * * Asia/Kolkata"  # whose full hours are half ones of UTC
+    there = "0 * * * * Asia/Kolkata"  # whose full hours are half hours of UTC
     for model, options in (
         ("daily", {"every": "24h"}), ("hourly", {"cron": "0 * * * *"}), ("there", {"cron": there}), ("whenever", {}),
     ):  # fmt: skip
@@ -116,7 +116,7 @@ def test_each_model_is_due_by_its_own_schedule(ledger: Ledger, monkeypatch: pyte
     assert not [line for line in due if "whenever" in line]
 
 
-def test_a_ledger_keeps_what_shipping_runs_say_of_a_model(
+def test_a_ledger_keeps_what_shipping_runs_set_for_a_model(
     ledger: Ledger, shipped: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = watched(ledger.store, "churn")
@@ -131,7 +131,7 @@ def test_a_ledger_keeps_what_shipping_runs_say_of_a_model(
     assert watched(ledger.store, "churn") == second
 
 
-def test_what_epochs_cost_grows_with_their_number_alone(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cost_of_epochs_grows_with_their_number_alone(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
     put = FileStore.put
 
@@ -140,7 +140,7 @@ def test_what_epochs_cost_grows_with_their_number_alone(ledger: Ledger, monkeypa
         return put(store, key, body, **options)
 
     def cost(epochs: int) -> int:
-        """Bytes, where each epoch is stored when it ends."""
+        """Bytes, if each epoch is stored when it ends."""
         written.clear()
         with catwalk.run("churn", catwalk.Binary()) as run:
             for number in range(1, epochs + 1):

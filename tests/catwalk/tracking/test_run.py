@@ -1,4 +1,4 @@
-"""What `catwalk.run` writes: the ledger that the stages write, for a model of any kind."""
+"""What `catwalk.run` writes: the same ledger that the stages write, for a model of any kind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.catwalk.tracking.conftest import EXAMPLES, KEYS, LABELS, Program, onl
 
 
 def one(as_of: str = "2026-11-25", noise: float = 0.1, **options: Any) -> Any:
-    """A run from the beginning to the end."""
+    """A run from beginning to end."""
     with catwalk.run("churn", catwalk.Binary(), **options) as run:
         run.data(as_of=as_of)
         for epoch in range(1, 4):
@@ -56,7 +56,7 @@ def test_a_run_is_in_the_ledger_as_the_stages_would_have_written_it(ledger: Ledg
     (summary,) = Summaries(ledger.store).read()
     assert (summary.state, summary.trigger, summary.decision) == ("succeeded", "cli", "would_ship")
     assert summary.test_metrics == evaluation.scores and summary.last_metrics == training.epochs[-1].scores
-    assert run_points(stored)  # replay and the emitter cope with a run that has no classes
+    assert run_points(stored)  # replay and the emitter cope with a run without classes
     assert str(run.decision) == decision.sentence
 
 
@@ -71,7 +71,7 @@ def test_a_better_model_ships_and_a_worse_one_does_not(ledger: Ledger, monkeypat
     assert current and current[0].run_id == better.run_id
 
 
-def test_as_good_a_model_ships_for_newer_data_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_equally_good_model_ships_only_with_newer_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_SHIP", "1")
     assert one().decision.reason == "first"
     assert one("2026-11-25").decision.reason == "no_better"
@@ -117,7 +117,7 @@ def test_without_a_model_nothing_ships(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "run.model" in run.decision.sentence
 
 
-def test_a_test_before_its_model_knows_the_model_in_the_end(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_test_before_its_model_gets_the_model_in_the_end(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_SHIP", "1")
     with catwalk.run("churn", catwalk.Binary()) as run:
         run.test(LABELS, scores(), keys=KEYS)
@@ -127,7 +127,7 @@ def test_a_test_before_its_model_knows_the_model_in_the_end(ledger: Ledger, monk
     assert run.decision.decision == "ship"
 
 
-def test_a_model_that_comes_after_another_s_test_is_not_the_one_that_was_tested(
+def test_a_model_logged_after_anothers_test_is_not_the_tested_one(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CATWALK_SHIP", "1")
@@ -142,7 +142,7 @@ def test_a_model_that_comes_after_another_s_test_is_not_the_one_that_was_tested(
     assert Champions(ledger.store).get("churn") is None
 
 
-def test_a_model_that_an_attempt_before_has_left_is_not_the_one_that_the_next_has_tested(
+def test_the_model_of_an_earlier_attempt_is_not_the_one_that_the_next_has_tested(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CATWALK_SHIP", "1")
@@ -166,15 +166,15 @@ def test_without_keys_two_models_can_not_be_compared(monkeypatch: pytest.MonkeyP
 
 
 def decided(problem: Any, labels: Any, answers: Any) -> Any:
-    """The decision about a run of a model."""
+    """Returns the decision about a run of a model."""
     with catwalk.run("m", problem) as run:
         run.model(b"weights")
         run.test(labels, answers, keys=KEYS)
     return run.decision
 
 
-def test_examples_that_have_another_label_by_now_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or a target in another unit, or its logarithm, would make any model better."""
+def test_examples_whose_label_has_changed_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise, a target in another unit, or its logarithm, would make any model better."""
     monkeypatch.setenv("CATWALK_SHIP", "1")
     euros = np.linspace(1, 100, EXAMPLES)
     assert decided(catwalk.Regression("EUR"), euros, euros + 5).decision == "ship"
@@ -187,7 +187,7 @@ def test_examples_that_have_another_label_by_now_are_not_compared(monkeypatch: p
     assert better.reason == "better" and "mean mae of 1,900 examples" in better.sentence
 
 
-def test_classes_that_have_other_numbers_by_now_are_told_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_classes_whose_numbers_have_changed_are_matched_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_SHIP", "1")
     names = np.asarray(["b", "d"])[LABELS]
     half = np.where(KEYS % 2, names, "b")
@@ -197,7 +197,7 @@ def test_classes_that_have_other_numbers_by_now_are_told_by_their_names(monkeypa
     assert renamed.reason == "no_better"
 
 
-def test_another_clip_is_another_question(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_clip_is_another_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_SHIP", "1")
     sure = np.where(KEYS % 50, LABELS, 1 - LABELS).astype(float)
     assert decided(catwalk.Binary(), LABELS, sure).decision == "ship"
@@ -216,7 +216,7 @@ def test_a_test_set_of_the_same_name_is_the_same_only_with_the_same_labels(
     assert (run.decision.reason == "better") is same
 
 
-def test_equal_inputs_are_told_apart_and_pair_two_models(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_inputs_are_distinguished_and_pair_two_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_SHIP", "1")
     for noise in (0.3, 0.1):
         with catwalk.run("churn", catwalk.Binary()) as run:
@@ -225,7 +225,7 @@ def test_equal_inputs_are_told_apart_and_pair_two_models(monkeypatch: pytest.Mon
     assert run.decision.reason == "better"
 
 
-def test_whatever_library_the_columns_come_from_the_test_is_the_same(ledger: Ledger) -> None:
+def test_the_test_is_the_same_for_columns_of_any_library(ledger: Ledger) -> None:
     frame = pandas.DataFrame({"label": LABELS, "score": scores(), "key": KEYS, "part": KEYS % 3}).set_index(KEYS[::-1])
     learned = torch.tensor(scores(), requires_grad=True)
     given: list[tuple[Any, Any, Any, Any]] = [
@@ -252,7 +252,7 @@ def test_whatever_library_the_columns_come_from_the_test_is_the_same(ledger: Led
     assert found == found[:1] * len(given)
 
 
-def test_nothing_stored_tells_a_key(ledger: Ledger) -> None:
+def test_nothing_stored_reveals_a_key(ledger: Ledger) -> None:
     names = np.asarray([f"customer-{key}" for key in KEYS])
     with catwalk.run("churn", catwalk.Binary()) as run:
         run.test(LABELS, scores(), keys=names)
@@ -260,14 +260,14 @@ def test_nothing_stored_tells_a_key(ledger: Ledger) -> None:
     assert not [entry.key for entry in ledger.store.list("") if b"customer-17" in ledger.store.get(entry.key).body]
 
 
-def test_no_number_is_a_value_like_any_other(ledger: Ledger) -> None:
+def test_nan_is_a_value_like_any_other(ledger: Ledger) -> None:
     with catwalk.run("churn", catwalk.Binary()) as run:
         run.epoch(1, train={"loss": math.nan}, validation={"auc": math.inf})
     (epoch,) = only(ledger).training().epochs
     assert math.isnan(epoch.train_loss) and epoch.metrics == {"validation": {"auc": math.inf}}
 
 
-def test_what_is_logged_goes_with_the_epoch_that_ends_next_or_with_the_last(ledger: Ledger) -> None:
+def test_logged_values_belong_to_the_next_epoch_to_end_or_to_the_last(ledger: Ledger) -> None:
     with catwalk.run("churn", catwalk.Binary()) as run:
         run.log(learning_rate=0.1)
         run.log({"tokens": 5})
@@ -280,8 +280,8 @@ def test_what_is_logged_goes_with_the_epoch_that_ends_next_or_with_the_last(ledg
     assert epoch.metrics == {"train": {"tokens": 5.0}, "validation": {"late": 3.0}}
 
 
-def test_more_than_an_epoch_may_have_is_refused_when_it_is_logged(ledger: Ledger) -> None:
-    """What waits could be taken neither by an epoch nor by the end, which must not fail for it."""
+def test_more_values_than_an_epoch_may_have_are_refused_when_they_are_logged(ledger: Ledger) -> None:
+    """An epoch can't take the waiting values, nor can the end, which must not fail because of them."""
     with catwalk.run("churn", catwalk.Binary()) as run:
         run.log({f"m{number}": 1.0 for number in range(60)})
         with pytest.raises(InputError, match="log: expected at most 100 metrics; got 120"):
@@ -291,7 +291,7 @@ def test_more_than_an_epoch_may_have_is_refused_when_it_is_logged(ledger: Ledger
 
 
 def test_threads_may_log_while_an_epoch_ends(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one logs is neither lost between two epochs nor ends the other's training."""
+    """What one thread logs is neither lost between two epochs, nor ends the other thread's training."""
     run, number = catwalk.run("churn", catwalk.Binary()), count(1)
     threads = [threading.Thread(target=lambda: [run.log({str(next(number)): 1.0}) for _ in range(40)]) for _ in "ab"]
     record = handle.epoch_record
@@ -315,7 +315,7 @@ def test_threads_may_log_while_an_epoch_ends(ledger: Ledger, monkeypatch: pytest
     assert sorted(map(int, logged)) == list(range(1, 81))
 
 
-def test_a_lower_number_takes_the_place_of_all_from_there_on(ledger: Ledger) -> None:
+def test_a_lower_number_replaces_all_epochs_from_there_on(ledger: Ledger) -> None:
     with catwalk.run("churn", catwalk.Binary()) as run:
         for number in (*range(1, 301), 150, 151):
             run.epoch(number, train={"loss": float(number)})
@@ -470,7 +470,7 @@ def test_nonsense_is_refused_before_anything_is_stored(ledger: Ledger, call: Any
         (lambda run: run.data(as_of="yesterday"), "as_of: expected a date or time"),
     ],
 )
-def test_errors_name_the_argument_what_was_expected_and_what_came(call: Any, told: str) -> None:
+def test_errors_name_the_argument_what_was_expected_and_the_value(call: Any, told: str) -> None:
     run = catwalk.run("churn", catwalk.Binary())
     with pytest.raises(InputError) as error:
         call(run)

@@ -1,4 +1,4 @@
-"""Runs that log to a real S3, which goes away; a killed one that another process goes on with."""
+"""Runs that log to a real S3, which goes away, and a killed run that another process continues."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server
     server.stop()
 
 
-def test_a_killed_run_is_gone_on_with(server: S3Server, program: Program) -> None:
+def test_a_killed_run_is_continued(server: S3Server, program: Program) -> None:
     first = program(LOGS)
     assert first.stdout and first.stdout.readline() == "stored\n"
     first.kill()
@@ -75,7 +75,7 @@ def test_an_s3_that_goes_away_stops_no_epoch(server: S3Server) -> None:
     assert closing.finish(stored, Silent()).state == "untested"
 
 
-def test_an_s3_that_is_not_there_is_told_when_a_run_opens(server: S3Server) -> None:
+def test_an_s3_that_is_not_there_is_reported_when_a_run_opens(server: S3Server) -> None:
     server.stop()
     with pytest.raises(StoreUnavailableError):
         catwalk.run("churn", catwalk.Binary())

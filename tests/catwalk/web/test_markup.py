@@ -1,4 +1,4 @@
-"""The kit that all pages are made of: what others wrote stays text, and nothing is loaded from anywhere."""
+"""The kit for all pages: text from others stays text, and pages load nothing from anywhere."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ HOSTILE = "<script>alert(1)</script>\"'&"
         lambda text: listing([(text, text)]),
     ],
 )
-def test_text_of_others_is_shown_and_never_run(build: Callable[[str], Html]) -> None:
+def test_text_from_others_is_shown_and_never_executed(build: Callable[[str], Html]) -> None:
     page = Page(document(HOSTILE, build(HOSTILE)).encode())
     assert "script" not in page.tags
-    assert page.text.count(HOSTILE) >= 2, "in the title and where it was put"
+    assert page.text.count(HOSTILE) >= 2, "in the title and where it was inserted"
 
 
-def test_attributes_of_others_do_not_end_early() -> None:
+def test_attributes_from_others_do_not_end_early() -> None:
     links = link(f"/{HOSTILE}", ""), link(f"https://a/{HOSTILE}", "")
     page = Page(joined(element("h2", "", id=HOSTILE), image("data:,", HOSTILE), *links).text.encode())
     assert page.tags == {"h2", "img", "a"}
@@ -58,12 +58,12 @@ def test_attributes_of_others_do_not_end_early() -> None:
 @pytest.mark.parametrize(
     "address", ["javascript:alert(1)", "JavaScript:x", " javascript:x", "data:text/html,x", "//a", ""]
 )
-def test_only_addresses_of_the_web_become_links(address: str) -> None:
+def test_only_web_addresses_become_links(address: str) -> None:
     assert link(address, "here") == Html("here")
     assert link("#damaged", "here") == Html('<a href="#damaged">here</a>')
 
 
-def test_a_document_is_whole_and_loads_nothing() -> None:
+def test_a_document_is_complete_and_loads_nothing() -> None:
     text = document("Runs", element("h1", "Runs"), navigation=navigation(link("/", "All")), refresh_seconds=30)
     page = Page(text.encode())
     assert page.tags <= {"html", "head", "meta", "title", "style", "body", "nav", "a", "main", "h1"}
@@ -74,6 +74,8 @@ def test_a_document_is_whole_and_loads_nothing() -> None:
 
 
 def test_pages_need_no_matplotlib() -> None:
-    """Nor numpy, which comes with it: the exporter and the courier start in little time and memory."""
+    """They need no numpy either, which comes with it: the exporter and the courier start fast and with little
+    memory.
+    """
     code = "import sys, catwalk.web.markup, catwalk.web.palette; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0

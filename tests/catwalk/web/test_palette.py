@@ -1,4 +1,4 @@
-"""One palette for every page and figure: legible in both schemes, and nobody has a colour of their own."""
+"""One palette for every page and figure: legible in both schemes, and no module has its own colours."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SCHEMES = ("light", "dark")
 
 
 def sources() -> list[Path]:
-    """Every module that shows something, but for the palette."""
+    """Every module that shows something, except the palette."""
     folders = ("catwalk/report", "catwalk/web", "monitoring/catwalk_exporter", "monitoring/catwalk_courier")
     found = [path for folder in folders for path in (PROJECT / folder).rglob("*.py")]
     return [path for path in found if path.name != "palette.py"]
@@ -68,7 +68,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("scheme", _SCHEMES)
-def test_text_stands_out_from_every_ground(scheme: str) -> None:
+def test_text_contrasts_with_every_background(scheme: str) -> None:
     """WCAG 2, level AA: 4.5 to 1."""
     for (text, colour), (ground, behind) in product(palette.TEXTS.items(), palette.GROUNDS.items()):
         ratio = contrast(getattr(colour, scheme), getattr(behind, scheme))
@@ -82,7 +82,7 @@ def test_each_variable_has_a_light_and_a_dark_value() -> None:
     for name, colour in palette.TOKENS.items():
         assert re.search(rf"--{name}:{colour.light}\b", light), name
         assert re.search(rf"--{name}:{colour.dark}\b", dark), name
-    assert set(re.findall(r"var\(--([\w-]+)\)", STYLE)) == palette.TOKENS.keys(), "all are used, and none is unknown"
+    assert set(re.findall(r"var\(--([\w-]+)\)", STYLE)) == palette.TOKENS.keys(), "all are used, and all are defined"
 
 
 def test_the_stylesheet_knows_phones_and_paper() -> None:
@@ -90,7 +90,7 @@ def test_the_stylesheet_knows_phones_and_paper() -> None:
     assert not re.search(r"url\(|@import", STYLE)
 
 
-def test_nobody_has_a_colour_of_their_own() -> None:
+def test_no_module_has_its_own_colours() -> None:
     own = {}
     for path in sources():
         text = path.read_text()
@@ -101,13 +101,13 @@ def test_nobody_has_a_colour_of_their_own() -> None:
 
 
 def named_colours(source: str) -> Iterator[str]:
-    """Colours that are handed to matplotlib by their names."""
+    """Yields the colours that are passed to matplotlib by name."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.keyword) and "color" in (node.arg or "") and isinstance(node.value, ast.Constant):
             yield from {str(node.value.value)} - {"none"}
 
 
-def test_every_page_shows_the_palette_alone_and_loads_nothing() -> None:
+def test_every_page_uses_only_the_palette_and_loads_nothing() -> None:
     known = {shown for colour in palette.TOKENS.values() for shown in colour}
     for name, text in pages():
         page = Page(text.encode())

@@ -1,5 +1,6 @@
-"""A step that a GPU takes at once is the step that a CPU takes: same bits for a seed and after a resume, same curves,
-and it stops as soon. What takes a GPU is skipped where none is, and says so."""
+"""A captured step on a GPU is the same as a step on a CPU: same bits for a seed and after a resume, same curves, and
+it stops as fast. Tests that need a GPU skip without one, and say so.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +34,10 @@ from stack.settings import PROJECT
 from tests.ml.fashion_mnist.test_training import run, trainer
 
 with_gpu = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="there is no GPU here: what holds of a captured training step is NOT checked"
+    not torch.cuda.is_available(), reason="there is no GPU here: the captured training step is NOT tested"
 )
 GPU: dict[str, Any] = {"device": "cuda", "hidden": "64,32", "batch_size": 3}
-"""67 steps an epoch, the last one of two examples: two sizes of graphs, and a batch that is not full."""
+"""67 steps for each epoch, the last one with two examples: two sizes of graphs, and a partial batch."""
 
 TRAIN = """
 import sys
@@ -49,7 +50,7 @@ train(Run(open_store(), sys.argv[1]), Silent())
 
 
 def curves(records: list[EpochRecord]) -> list[EpochRecord]:
-    """What of the epochs does not depend on the clock."""
+    """Returns the part of the epochs that does not depend on the clock."""
     still = {"duration_seconds": 0.0, "examples_per_second": 0.0, "finished": 0.0}
     return [dataclasses.replace(record, **still) for record in records]
 
@@ -60,13 +61,13 @@ def trained(**changes: Any) -> tuple[bytes, list[EpochRecord]]:
 
 
 def launched_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is captured from here on."""
+    """From here on, nothing is captured."""
     monkeypatch.setattr(training, "captured", lambda work, device, examples: work)
 
 
 @pytest.mark.parametrize("at_once", [2, 16, 1_000])
 def test_several_steps_at_once_are_those_steps(at_once: int) -> None:
-    """Whatever the device: what is captured is this."""
+    """This holds on any device: the capture contains these steps."""
     one_by_one, together = trainer(batch_size=3), trainer(batch_size=3)
     together._at_once = at_once
     records: list[list[EpochRecord]] = [[], []]
@@ -76,8 +77,8 @@ def test_several_steps_at_once_are_those_steps(at_once: int) -> None:
     assert curves(records[0]) == curves(records[1])
 
 
-def test_work_that_can_t_be_captured_is_done_as_it_is_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Without a GPU nothing can, with one not what waits for it."""
+def test_work_that_cannot_be_captured_runs_uncaptured_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Without a GPU, nothing can be captured; with one, work that waits for it can't."""
     device = torch.device("cuda")
     seen: list[float] = []
 
@@ -111,7 +112,7 @@ def test_the_step_is_captured(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Lo
 
 
 @with_gpu
-def test_on_a_gpu_one_seed_gives_the_same_bits_and_another_others() -> None:
+def test_on_a_gpu_one_seed_gives_the_same_bits_and_another_seed_others() -> None:
     assert trained() == trained()
     assert run(trainer(seed=6, **GPU)).model() != run(trainer(seed=5, **GPU)).model()
 
@@ -142,10 +143,10 @@ def test_captured_or_not_the_bits_and_the_curves_are_the_same(monkeypatch: pytes
 
 
 @with_gpu
-def test_a_step_that_can_t_be_captured_trains_all_the_same(
+def test_a_step_that_cannot_be_captured_still_trains(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """This one looks at its loss, for which it waits for the device. The generator of dropout must have survived."""
+    """This step reads its loss, and waits for the device to do so. The generator of dropout must have survived."""
     whole, original = trained(), training.cross_entropy
 
     def looked_at(logits: Tensor, labels: Tensor) -> Tensor:
@@ -160,9 +161,9 @@ def test_a_step_that_can_t_be_captured_trains_all_the_same(
 
 
 @with_gpu
-def test_without_dropout_the_curves_are_a_cpu_s() -> None:
-    """Sums in another order apart; so rates, batches and momentum are the same."""
-    gentle = {"dropout": 0.0, "peak_learning_rate": 0.01}  # a training that diverges multiplies what is apart
+def test_without_dropout_the_curves_are_those_of_a_cpu() -> None:
+    """Only the order of sums differs, so rates, batches and momentum are the same."""
+    gentle = {"dropout": 0.0, "peak_learning_rate": 0.01}  # a diverging training amplifies differences
     _, ours = trained(**gentle)
     _, theirs = trained(**gentle, device="cpu")
     for mine, other in zip(ours, theirs, strict=True):
@@ -174,7 +175,7 @@ def test_without_dropout_the_curves_are_a_cpu_s() -> None:
 
 @pytest.fixture
 def ledger(tmp_path: Path, stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """An empty one, in a folder."""
+    """An empty ledger, in a folder."""
     monkeypatch.setenv("CATWALK_HOME", str(stand_in))
     monkeypatch.setenv("CATWALK_STORE", tmp_path.as_uri())
     return Ledger(open_store())
@@ -197,7 +198,7 @@ def test_on_a_gpu_a_loss_that_is_not_finite_ends_the_run(ledger: Ledger) -> None
 
 
 @with_gpu
-def test_on_a_gpu_sigterm_is_heard_within_a_second_and_a_retry_ends_with_the_same_bits(ledger: Ledger) -> None:
+def test_on_a_gpu_sigterm_takes_effect_within_a_second_and_a_retry_ends_with_the_same_bits(ledger: Ledger) -> None:
     knobs = {"train_examples": 50_000, "epochs": 60, "checkpoint_seconds": 3_600.0}
     stopped = ingested(ledger, **knobs)
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Knobs have help, take what forms and command lines give, and refuse absurd values by name."""
+"""Knobs have help texts, accept values from forms and command lines, and refuse absurd values by name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_json_round_trip_keeps_configuration_and_digest() -> None:
     assert again.digest == config.digest
 
 
-def test_the_digest_tells_any_two_knobs_apart() -> None:
+def test_the_digest_distinguishes_any_two_knobs() -> None:
     digests = {RunConfig().digest} | {
         RunConfig.from_flat({name: value}).digest
         for name, value in {
@@ -107,8 +107,8 @@ def test_an_unknown_knob_is_refused_with_the_known_ones() -> None:
         RunConfig.from_flat({"epoch": 3})
 
 
-def test_what_another_version_has_stored_is_read_as_it_is() -> None:
-    """Bounds and settings change; what a run was told stays what it was told."""
+def test_the_configuration_of_another_version_is_read_unchanged() -> None:
+    """Bounds and settings change; the parameters that a run was given stay the same."""
     stored = RunConfig().to_dict()
     stored["training"] |= {"mixup": 0.1, "epochs": 1_000, "device": ["cuda:0", "cuda:1"]}
     stored["network"] |= {"activation": "gelu", "dropout": 0.95}
@@ -116,7 +116,7 @@ def test_what_another_version_has_stored_is_read_as_it_is() -> None:
     config = RunConfig.from_dict(stored)
     assert config.training.epochs == 1_000
     assert config.network.dropout == 0.95
-    assert config.training.device == "auto", "the default, where the value is of another kind"
+    assert config.training.device == "auto", "the default, if the value has another type"
     assert config.unknown["network"] == {"activation": "gelu"}
     assert config.to_dict() == stored
     assert config.flat().items() >= {"mixup": 0.1, "flip": True, "comment": "hello"}.items()
@@ -124,13 +124,13 @@ def test_what_another_version_has_stored_is_read_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("stored", [{"training": 5}, {"gate": "strict"}, {"network": None}, {"data": []}])
-def test_a_section_that_is_no_object_is_refused_in_one_line(stored: dict[str, Any]) -> None:
+def test_a_section_that_is_not_an_object_is_refused_in_one_line(stored: dict[str, Any]) -> None:
     [name] = stored
     with pytest.raises(ConfigError, match=f"^{name} must be an object with settings"):
         RunConfig.from_dict(stored)
 
 
-def test_what_an_older_version_has_not_stored_has_its_default() -> None:
+def test_a_setting_that_an_older_version_did_not_store_has_its_default() -> None:
     stored = RunConfig().to_dict()
     del stored["training"]["threads"], stored["gate"]
     assert RunConfig.from_dict(stored) == RunConfig()

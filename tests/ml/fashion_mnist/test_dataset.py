@@ -82,13 +82,13 @@ def test_synthetic_images_are_the_same_everywhere_and_have_all_classes(
 
 @pytest.fixture
 def home(stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home with synthetic files of its own."""
+    """A home with its own synthetic files."""
     shutil.copytree(stand_in / "synthetic", tmp_path / "synthetic")
     monkeypatch.setenv("CATWALK_HOME", str(tmp_path))
     return tmp_path
 
 
-def test_damaged_synthetic_files_are_drawn_anew(splits: dict[str, Split], home: Path) -> None:
+def test_damaged_synthetic_files_are_generated_again(splits: dict[str, Split], home: Path) -> None:
     images = home / "synthetic" / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte"
     whole = images.read_bytes()
     images.write_bytes(whole[:1_000])
@@ -96,7 +96,7 @@ def test_damaged_synthetic_files_are_drawn_anew(splits: dict[str, Split], home: 
     assert images.read_bytes() == whole
 
 
-def test_where_nothing_can_be_kept_synthetic_images_are_drawn_all_the_same(
+def test_without_a_place_to_keep_them_synthetic_images_are_generated_anyway(
     splits: dict[str, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("no folder")
@@ -129,7 +129,7 @@ def test_a_missing_truncated_or_corrupt_file_is_one_line(
 
 
 @pytest.mark.integration
-def test_an_upload_is_skipped_when_the_content_is_there(s3_store: Store, splits: dict[str, Split]) -> None:
+def test_an_upload_is_skipped_if_the_content_is_there(s3_store: Store, splits: dict[str, Split]) -> None:
     puts: list[str] = []
     store = S3Store(s3_store.url, lambda operation, seconds, failed: puts.append(operation))
     first = store_dataset(store, SMALL)
@@ -164,7 +164,7 @@ def test_a_dataset_that_has_lost_an_object_is_stored_again(s3_store: Store, spli
 def test_training_examples_are_known_without_their_digests_too(
     kept: str, s3_store: Store, splits: dict[str, Split]
 ) -> None:
-    """An older version has stored none."""
+    """An older version stored none."""
     record = store_dataset(s3_store, SMALL)
     folder = f"datasets/{record.sha256}"
     assert len(training_examples(s3_store, record)) == 200
@@ -190,7 +190,7 @@ def test_an_example_is_its_image_and_its_label() -> None:
     whole = digests({"images": images, "labels": labels})
     assert len(whole) == 3 * 16
     order = [2, 0, 1, 1]
-    assert digests({"labels": labels[order], "images": images[order]}) == whole, "neither order nor repetition counts"
+    assert digests({"labels": labels[order], "images": images[order]}) == whole, "the order and repetitions don't count"
     assert digests({"images": images, "labels": labels[::-1]}) != whole
 
 

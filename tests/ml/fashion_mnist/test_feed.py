@@ -1,4 +1,4 @@
-"""Fashion-MNIST by day: what has arrived, what changes about it, and what is test for ever."""
+"""Fashion-MNIST by day: what has arrived, what changes about it, and what stays test data forever."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Splits = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def whole() -> tuple[Any, Any]:
-    """All that ever arrives: 60,000 pictures that differ."""
+    """Everything that ever arrives: 60,000 different pictures."""
     generator = np.random.default_rng(7)
     images = generator.integers(0, 256, (60_000, 28, 28), dtype=np.uint8)
     return images, (np.arange(60_000) % 10).astype(np.uint8)
@@ -40,11 +40,11 @@ def as_of(whole: tuple[Any, Any]) -> Callable[..., Splits]:
 
 
 def named(split: dict[str, Any]) -> set[bytes]:
-    """Its pictures, whatever their label."""
+    """The pictures, whatever their label."""
     return {picture.tobytes() for picture in split["images"]}
 
 
-def test_half_is_there_on_the_first_day_and_the_rest_comes_evenly(as_of: Callable[..., Splits]) -> None:
+def test_half_is_there_on_the_first_day_and_the_rest_arrives_evenly(as_of: Callable[..., Splits]) -> None:
     counts = {day: len(as_of(day)["train"]["labels"]) for day in ("2026-01-02", "2026-02-20", "2026-04-12")}
     assert list(counts.values()) == pytest.approx([21_500, 32_000, 43_000], rel=0.02)
     assert as_of("2026-04-12").keys() == as_of("2028-01-01").keys()
@@ -59,7 +59,7 @@ def test_a_later_day_has_all_that_an_earlier_one_has_trained_on(as_of: Callable[
         assert earlier < later
 
 
-def test_what_is_test_is_test_for_ever_whatever_the_settings(as_of: Callable[..., Splits]) -> None:
+def test_test_examples_stay_test_examples_with_any_settings(as_of: Callable[..., Splits]) -> None:
     tested: set[bytes] = set()
     for day in ("2026-01-02", "2026-02-01", "2026-03-01", "2026-04-12"):
         tested |= named(as_of(day)["test"])
@@ -74,7 +74,7 @@ def test_the_test_split_is_the_newest_and_training_ends_a_gap_before(as_of: Call
     today, tomorrow = as_of("2026-02-20", gap_days=5), as_of("2026-02-21", gap_days=5)
     assert len(today["test"]["labels"]) == len(tomorrow["test"]["labels"]) == TEST_EXAMPLES
     rolled = len(named(tomorrow["test"]) - named(today["test"]))
-    assert 30 < rolled < 100, "a day's test examples take the place of as many"
+    assert 30 < rolled < 100, "a day's new test examples replace the same number"
     assert named(today["train"]) == named(as_of("2026-02-16", gap_days=1)["train"]), "both end on the 15th"
 
 
@@ -91,7 +91,7 @@ def test_the_same_day_gives_the_same_bytes_in_every_process(whole: tuple[Any, An
 
 
 GOLDEN = "1370ed719d8742926e0c8d3056382c4937fa9beb429774e18c112b7d3674861f"
-"""Of the three splits: a feed that has changed would make every champion's data another one's."""
+"""Digests of the three splits: if the feed changed, every champion's data would count as different."""
 
 
 def test_what_arrived_before_a_drift_stays_as_it_was(as_of: Callable[..., Splits]) -> None:
@@ -166,7 +166,7 @@ def test_a_class_mix_brings_more_of_one_class_and_label_noise_wrong_labels(as_of
         ({"source": "imagenet"}, "source must be fashion-mnist or synthetic or feed or synthetic-feed"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_line(knobs: dict[str, Any], message: str) -> None:
+def test_nonsense_is_refused_in_one_line(knobs: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         RunConfig.from_flat({"source": "feed", **knobs})
     assert "\n" not in str(caught.value)
@@ -179,12 +179,12 @@ def test_a_split_without_an_example_is_one_line(whole: tuple[Any, Any]) -> None:
         arrived(*whole, dataclasses.replace(FEED, as_of=None))
 
 
-def test_an_open_day_is_that_in_utc_on_which_the_run_begins() -> None:
+def test_an_empty_day_is_the_utc_day_on_which_the_run_begins() -> None:
     config = RunConfig(data=DataConfig(source="feed"))
     late = datetime(2026, 11, 26, 23, 30, tzinfo=timezone(timedelta(hours=-5)))
     assert CLASSIFIER.dated(config, late).data.as_of == "2026-11-27"
-    assert CLASSIFIER.dated(RunConfig(data=FEED), late).data.as_of == "2026-02-20", "what is named stays"
-    assert CLASSIFIER.dated(RunConfig(), late) == RunConfig(), "no feed has no day"
+    assert CLASSIFIER.dated(RunConfig(data=FEED), late).data.as_of == "2026-02-20", "a named day stays"
+    assert CLASSIFIER.dated(RunConfig(), late) == RunConfig(), "only a feed has a day"
     with pytest.raises(ConfigError, match="as_of must be 2026-01-02 or later"):
         CLASSIFIER.dated(config, datetime(2025, 11, 26, tzinfo=UTC))
 

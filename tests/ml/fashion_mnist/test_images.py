@@ -26,7 +26,7 @@ def garment(mode: str, size: tuple[int, int], ground: object, cloth: object) -> 
     return picture
 
 
-def test_a_picture_of_the_dataset_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_picture_of_the_dataset_stays_unchanged(tmp_path: Path) -> None:
     original = np.zeros((SIDE, SIDE), dtype=np.uint8)
     original[5:20, 3:25] = np.arange(22, dtype=np.uint8) * 11
     Image.fromarray(original).save(tmp_path / "a.png")
@@ -55,26 +55,26 @@ def test_every_kind_of_picture_is_light_on_black(
 
 
 def cut_out(cloth: object, size: tuple[int, int] = (100, 100)) -> Image.Image:
-    """A garment on nothing; what colour the nothing has must not matter."""
+    """A garment on a transparent background, whose colour must not matter."""
     return garment("RGBA", size, (128, 128, 128, 0), cloth)
 
 
 @pytest.mark.parametrize("shade", [0, 40, 90, 160, 255])
-def test_a_garment_that_is_cut_out_is_light_on_black_whatever_its_shade(tmp_path: Path, shade: int) -> None:
+def test_a_cut_out_garment_is_light_on_black_whatever_its_shade(tmp_path: Path, shade: int) -> None:
     cut_out((shade, shade, shade, 255)).save(tmp_path / "a.png")
     found = pixels(tmp_path / "a.png")
     assert found[0].max() == found[:, 0].max() == 0
     assert found[SIDE // 2, SIDE // 2] >= 128
 
 
-def test_a_cut_out_that_fills_its_picture_is_told_by_its_mask(tmp_path: Path) -> None:
+def test_a_cut_out_that_fills_its_picture_is_recognised_by_its_mask(tmp_path: Path) -> None:
     cut_out((20, 20, 20, 255)).crop((25, 25, 100, 75)).save(tmp_path / "a.png")
     found = pixels(tmp_path / "a.png")
     assert found[SIDE // 2, 2] > 200
     assert found[SIDE // 2, -1] == found[0].max() == 0
 
 
-def test_a_silhouette_is_the_picture_that_its_mask_is(tmp_path: Path) -> None:
+def test_a_silhouette_is_the_picture_of_its_mask(tmp_path: Path) -> None:
     mask = np.zeros((SIDE, SIDE), dtype=np.uint8)
     mask[5:20, 3:25] = np.arange(22, dtype=np.uint8) * 11
     black = np.zeros_like(mask)
@@ -168,7 +168,7 @@ def test_palettes_with_transparency(tmp_path: Path) -> None:
     assert pixels(tmp_path / "a.gif")[0].max() < 30
 
 
-def test_inverting_can_be_asked_for_or_forbidden(tmp_path: Path) -> None:
+def test_inverting_can_be_forced_or_forbidden(tmp_path: Path) -> None:
     garment("L", (56, 56), 255, 0).save(tmp_path / "a.png")
     assert pixels(tmp_path / "a.png", "no")[0, 0] == 255
     assert pixels(tmp_path / "a.png", "auto")[0, 0] == 0
@@ -180,7 +180,7 @@ def test_inverting_can_be_asked_for_or_forbidden(tmp_path: Path) -> None:
     "body",
     [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, b"GIF89a" + b"\xff" * 30, b"\xff\xd8\xff\xe0" + b"x" * 100],
 )
-def test_what_is_no_picture_is_one_line(tmp_path: Path, body: bytes) -> None:
+def test_a_file_that_is_not_a_picture_is_one_line(tmp_path: Path, body: bytes) -> None:
     file = tmp_path / "a.png"
     file.write_bytes(body)
     with pytest.raises(CatwalkError, match=r"a\.png") as refused:

@@ -1,4 +1,4 @@
-"""The published files: read as they lie there, by whom it may concern, and downloaded where they are not."""
+"""The published files: read in place, by different users, and downloaded if they are missing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NOBODY = 65_534
 
 @contextmanager
 def ordinary_user() -> Iterator[None]:
-    """Nobody in particular: to root, no folder is read-only."""
+    """Runs as an ordinary user, because no folder is read-only for root."""
     if os.geteuid() != 0:
         yield
         return
@@ -78,7 +78,7 @@ def packed(body: bytes) -> bytes:
 
 
 def put(root: Path, files: dict[str, bytes], *, compressed: bool = False) -> Path:
-    """Writes the files below a root."""
+    """Writes the files below a root; returns their folder."""
     raw = raw_folder(root)
     raw.mkdir(parents=True, exist_ok=True)
     for name, body in files.items():
@@ -94,7 +94,7 @@ def is_read(files: dict[str, bytes]) -> None:
 
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("compressed", [False, True])
-def test_files_that_are_there_need_no_write(
+def test_existing_files_need_no_write_access(
     named: bool, compressed: bool, files: dict[str, bytes], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = place / "project" / "data"
@@ -111,7 +111,7 @@ def test_files_that_are_there_need_no_write(
 
 @pytest.mark.parametrize("closed", ["FashionMNIST", "FashionMNIST/raw", f"FashionMNIST/raw/{IMAGES}"])
 @pytest.mark.parametrize("named", [False, True])
-def test_what_may_not_be_read_is_one_line(
+def test_an_unreadable_file_is_one_line(
     closed: str, named: bool, files: dict[str, bytes], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = place / "project" / "data"
@@ -144,10 +144,10 @@ def test_a_sound_compressed_file_stands_in_for_a_plain_one_that_is_cut(files: di
         (packed(b"\0" * 156_816), "is corrupt: its MD5 is not"),
     ],
 )
-def test_the_remedy_of_a_folder_of_yours_is_yours(
+def test_the_advice_for_your_own_folder_is_for_you(
     body: bytes | None, message: str, files: dict[str, bytes], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is downloaded there, so deleting it would not help."""
+    """Nothing is downloaded there, so deleting a file would not help."""
     raw = put(place / "mine", files, compressed=True)
     (raw / f"{IMAGES}.gz").unlink()
     if body is not None:
@@ -160,7 +160,7 @@ def test_the_remedy_of_a_folder_of_yours_is_yours(
 
 
 class Mirror:
-    """A web server with the compressed files, that can be ill."""
+    """A web server with the compressed files, which can fail in several ways."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = {f"/{name}.gz": packed(body) for name, body in files.items()}
@@ -221,12 +221,14 @@ def test_what_is_missing_is_downloaded_once(mirror: Mirror, files: dict[str, byt
     assert mirror.asked == []
 
 
-def test_a_damaged_file_in_the_own_folder_is_got_anew(mirror: Mirror, files: dict[str, bytes], place: Path) -> None:
+def test_a_damaged_file_in_our_own_folder_is_downloaded_again(
+    mirror: Mirror, files: dict[str, bytes], place: Path
+) -> None:
     raw = put(place / "project" / "data", files)
     (raw / IMAGES).write_bytes(b"cut")
     (raw / f"{IMAGES}.gz").write_bytes(b"cut too")
     is_read(files)
-    assert (raw / IMAGES).read_bytes() == b"cut", "nothing of anybody's is overwritten or deleted"
+    assert (raw / IMAGES).read_bytes() == b"cut", "no one's files are overwritten or deleted"
 
 
 def _refused(mirror: Mirror, patch: pytest.MonkeyPatch) -> None:
@@ -240,7 +242,7 @@ def _unknown(mirror: Mirror, patch: pytest.MonkeyPatch) -> None:
 def _proxied(mirror: Mirror, patch: pytest.MonkeyPatch) -> None:
     patch.setattr("torchvision.datasets.FashionMNIST.mirrors", ["http://mirror.invalid/"])
     patch.setenv("http_proxy", "http://user:secret@127.0.0.1:1")
-    patch.setattr("urllib.request._opener", None)  # which remembers the environment that it was made in
+    patch.setattr("urllib.request._opener", None)  # which remembers the environment that it was created in
 
 
 def _other(mirror: Mirror, patch: pytest.MonkeyPatch) -> None:
@@ -269,7 +271,7 @@ def _ill(illness: str) -> Callable[[Mirror, pytest.MonkeyPatch], None]:
         (_proxied, DownloadError, "mirror.invalid through the proxy http://127.0.0.1:1 can't be reached ([Errno 111]"),
     ],
 )
-def test_a_download_that_fails_says_why_and_whether_it_may_pass(
+def test_a_failed_download_says_why_and_whether_it_is_temporary(
     trouble: Callable[[Mirror, pytest.MonkeyPatch], None],
     kind: type[DatasetError],
     cause: str,
@@ -286,7 +288,7 @@ def test_a_download_that_fails_says_why_and_whether_it_may_pass(
 
 
 def test_a_body_that_is_cut_in_its_middle_is_no_surprise(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunked, it has no length that tells; the client finds out as it reads."""
+    """A chunked body has no length; the client only notices as it reads."""
 
     def chunked(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -313,7 +315,7 @@ def test_whole_files_elsewhere_come_before_a_folder_that_was_begun(
     is_read(files)
 
 
-def test_a_neighbours_folder_that_may_not_be_entered_is_passed_over(files: dict[str, bytes], place: Path) -> None:
+def test_another_projects_folder_that_may_not_be_entered_is_skipped(files: dict[str, bytes], place: Path) -> None:
     closed = [put(place / "alice" / "datasets", files), put(place / "bob" / "datasets", files)]
     put(place / "carol" / "datasets", files)
     closed[0].chmod(0)

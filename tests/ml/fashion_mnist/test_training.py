@@ -1,4 +1,4 @@
-"""The loop: same seed, same bits; resumed, same bits; and figures that agree with an independent computation."""
+"""The loop: same seed, same bits; resumed, same bits; and figures that match an independent computation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KNOBS: dict[str, Any] = {"hidden": "16", "epochs": 3, "batch_size": 32, "threads
 
 
 def split(seed: int, examples: int = 200) -> Split:
-    """Noise with a bright stripe whose place tells the class, so that there is something to learn."""
+    """Noise with a bright stripe whose position depends on the class, so that there is something to learn."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, 10, (examples,), generator=generator)
     images = torch.randint(0, 200, (examples, 28, 28), generator=generator)
@@ -47,13 +47,13 @@ def run(subject: Trainer, after: Any = lambda record: None, check: Any = lambda:
     return subject
 
 
-def test_one_seed_gives_the_same_bits_and_another_others() -> None:
+def test_one_seed_gives_the_same_bits_and_another_seed_others() -> None:
     assert run(trainer()).model() == run(trainer()).model()
     assert run(trainer()).model() != run(trainer(seed=6)).model()
 
 
 def test_a_training_loads_no_compiler() -> None:
-    """torch's takes longer to import than a small training needs for all the rest."""
+    """torch's compiler takes longer to import than a small training needs for everything else."""
     code = (
         "import sys; from tests.ml.fashion_mnist.test_training import run, trainer; run(trainer(epochs=1)); "
         "print('torch._dynamo' in sys.modules)"
@@ -82,7 +82,7 @@ def test_resumed_after_any_epoch_it_ends_with_the_same_bits(epoch: int) -> None:
 
 
 def test_a_stop_between_steps_leaves_the_last_epoch_to_resume_from() -> None:
-    """What was computed of the next epoch is thrown away: the state handed over before is whole."""
+    """The computed part of the next epoch is thrown away: the state handed over before is complete."""
     whole, stopped = run(trainer()), trainer()
     states: list[bytes] = []
     steps = 0
@@ -90,7 +90,7 @@ def test_a_stop_between_steps_leaves_the_last_epoch_to_resume_from() -> None:
     def check() -> None:
         nonlocal steps
         steps += 1
-        if steps == 10:  # 7 steps an epoch
+        if steps == 10:  # 7 steps for each epoch
             raise CancelledError("stop")
 
     with pytest.raises(CancelledError):
@@ -144,7 +144,7 @@ def test_the_record_of_an_epoch_agrees_with_plain_torch() -> None:
 
 
 def test_the_gradient_norm_is_the_mean_of_the_steps_l2_norms() -> None:
-    """One step an epoch, and weights that hardly move: the norm is that of the full gradient."""
+    """With one step for each epoch, and weights that hardly move, the norm is that of the full gradient."""
     records: list[EpochRecord] = []
     plain = {"dropout": 0, "weight_decay": 0, "shift": 0, "label_smoothing": 0, "precision": "float32"}
     subject = trainer(epochs=1, batch_size=200, peak_learning_rate=1e-12, **plain)
@@ -176,7 +176,7 @@ def shifted(subject: Trainer, seed: int) -> Tensor:
 
 
 def side_of_move(subject: Trainer, before: Tensor, after: Tensor) -> tuple[int, int]:
-    """Rows down and columns to the right; what comes in must be black."""
+    """Rows move down and columns to the right; the new pixels must be black."""
     black = subject.network.standardise(torch.zeros(1, 28, 28, dtype=torch.uint8))[0, 0].item()
     for down, right in [(0, 0), *SIDES]:
         expected = torch.full((30, 30), black)
@@ -193,7 +193,7 @@ def test_smoothed_labels_keep_the_network_from_being_sure() -> None:
 
 @torch.no_grad()
 def confidence(network: Perceptron) -> float:
-    """Mean probability of the class that the network finds most likely."""
+    """Returns the mean probability of the class that the network finds most likely."""
     return float(network.eval()(network.standardise(TRAIN.images)).softmax(1).amax(1).mean())
 
 
@@ -208,15 +208,15 @@ def confidence(network: Perceptron) -> float:
         ("float32", "cpu", {"avx512_bf16": True}, False),
     ],
 )
-def test_bfloat16_is_taken_where_the_cpu_has_instructions_for_it(
+def test_bfloat16_is_used_if_the_cpu_has_instructions_for_it(
     monkeypatch: pytest.MonkeyPatch, precision: str, device: str, cpu: dict[str, bool], expected: bool
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
     assert multiplies_in_bfloat16(precision, torch.device(device)) is expected
 
 
-def test_bfloat16_gives_other_bits_each_time_the_same_and_says_so() -> None:
-    """Weights, momentum and what is measured stay float32."""
+def test_bfloat16_gives_other_but_repeatable_bits_and_says_so() -> None:
+    """Weights, momentum and all measurements stay float32."""
     half, whole = trainer(precision="bfloat16"), trainer(precision="float32")
     assert half.fingerprint["device"] == "cpu in bfloat16"
     assert whole.fingerprint["device"] == "cpu"
@@ -226,7 +226,7 @@ def test_bfloat16_gives_other_bits_each_time_the_same_and_says_so() -> None:
     assert {parameter.dtype for parameter in half.network.parameters()} == {torch.float32}
 
 
-def test_what_a_run_had_before_a_setting_existed_is_what_does_nothing() -> None:
+def test_an_older_run_has_the_neutral_value_of_a_newer_setting() -> None:
     old = RunConfig.from_flat({"epochs": 7}).to_dict()
     for setting in ("label_smoothing", "shift", "precision"):
         del old["training"][setting]
@@ -259,7 +259,7 @@ def test_the_rate_rises_to_its_peak_and_anneals_to_almost_nothing() -> None:
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0.3), (1, 0.0), (2, 0.95), (3, 0.5)])
-def test_the_rate_is_sound_for_the_shortest_training(steps: int, warmup: float) -> None:
+def test_the_rate_is_valid_for_the_shortest_training(steps: int, warmup: float) -> None:
     rates = [learning_rate(step, steps, 0.1, warmup) for step in range(steps)]
     assert all(0 < rate <= 0.1 + 1e-12 for rate in rates)
 

@@ -1,4 +1,4 @@
-"""Trains a version for each depth, each in a mapped task of Airflow's own process."""
+"""Trains one version for each depth, each in a mapped task of Airflow's own process."""
 
 import runpy
 import sys

@@ -1,4 +1,4 @@
-"""An Airflow 2 with packages of its day, in an environment of its own beside the pinned tools."""
+"""An Airflow 2 with packages of its time, in a separate environment beside the pinned tools."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STAMP = FOLDER / ".installed"
 
 @contextmanager
 def installed(wheel: Path) -> Iterator[Path]:
-    """The environment with this wheel, for one process at a time. Skips the test where it can't be had."""
+    """Yields the environment with this wheel, for one process at a time. Skips the test if it isn't available."""
     if sys.version_info[:2] > _NEWEST_PYTHON:
         _not_tested(f"which knows no Python {sys.version_info.major}.{sys.version_info.minor}")
     FOLDER.parent.mkdir(exist_ok=True)

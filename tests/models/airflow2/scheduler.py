@@ -1,4 +1,4 @@
-"""A scheduler of Airflow 2 over SQLite, which runs one task after the other."""
+"""A scheduler of Airflow 2 over SQLite, which runs one task after another."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Airflow:
     environment: Path
     home: Path
     own: dict[str, str]
-    """Variables that its tasks see."""
+    """Variables that its tasks get."""
 
     def run(self, *arguments: str) -> str:
-        """What one of its commands writes."""
+        """Returns the output of one of its commands."""
         command = [str(self.environment / "bin" / "airflow"), *arguments]
         done = subprocess.run(command, env=self.variables(), cwd=self.home, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -46,7 +46,7 @@ class Airflow:
 
     @contextmanager
     def scheduler(self) -> Iterator[None]:
-        """It schedules and runs tasks meanwhile; whatever it has started ends with it."""
+        """The scheduler runs in the meantime; everything that it has started ends with it."""
         command = [str(self.environment / "bin" / "airflow"), "scheduler", "--skip-serve-logs"]
         with (self.home / "scheduler.log").open("w") as log:
             process = subprocess.Popen(command, env=self.variables(), cwd=self.home, stdout=log, stderr=log)
@@ -59,6 +59,6 @@ class Airflow:
             process.wait()
 
     def variables(self) -> dict[str, str]:
-        """Nothing of the caller's: no Airflow, no Catwalk, no checkout."""
+        """Nothing from the caller: no Airflow, no Catwalk, no checkout."""
         path = f"{self.environment / 'bin'}{os.pathsep}{os.defpath}"
         return {"PATH": path, "HOME": str(self.home), "AIRFLOW_HOME": str(self.home), **SETTINGS, **self.own}

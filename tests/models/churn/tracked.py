@@ -16,7 +16,7 @@ COLUMNS = ["country", "months", "tickets", "price", "usage", "discount"]
 
 
 def customers(count: int, seed: int = 7):
-    """The table: ids, columns in the order of COLUMNS, and who has left."""
+    """Returns the table: ids, columns in the order of COLUMNS, and who has left."""
     rng = np.random.default_rng(seed)
     country = rng.choice(len(COUNTRIES), count, p=[0.1, 0.1, 0.1, 0.45, 0.25])
     months = rng.gamma(2.0, 12.0, count)

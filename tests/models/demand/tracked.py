@@ -17,7 +17,9 @@ HOUR, WEEKDAY, TEMPERATURE = range(3)
 
 
 def hires(days: int, seed: int = 3):
-    """Hours since the start, the three columns, and bicycles hired: now and then a fair multiplies them."""
+    """Returns the hours since the start, the three columns, and the bicycles hired: now and then a fair multiplies
+    them.
+    """
     rng = np.random.default_rng(seed)
     hours = np.arange(24 * days)
     hour, weekday = hours % 24, hours // 24 % 7

@@ -1,4 +1,4 @@
-"""A service of somebody's, in Starlette. What watches it is marked."""
+"""A user's service, in Starlette. Comments mark what watches it."""
 
 import numpy as np
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest  # watch

@@ -1,4 +1,4 @@
-"""Services as a stranger writes them, with a monitor: real servers, many threads, and figures that add up."""
+"""Services as users write them, with a monitor: real servers, many threads, and figures that add up."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_it_takes_twelve_statements_at_most(name: str) -> None:
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A ledger with a champion that has a reference; gives the champion's run."""
+    """A ledger with a champion that has a reference; yields the champion's run."""
     monkeypatch.setenv("CATWALK_STORE", (tmp_path / "ledger").as_uri())
     monkeypatch.setenv("CATWALK_SHIP", "1")
     random = np.random.default_rng(1)
@@ -75,7 +75,7 @@ def ask(url: str, body: Any) -> int:
 
 
 def scraped(port: int) -> dict[tuple[str, ...], float]:
-    """Name, and the values of side, feature and bin where there are any → value."""
+    """Name, and the values of side, feature and bin if there are any → value."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=_TIMEOUT) as answer:
         families = list(text_string_to_metric_families(answer.read().decode()))
     found = {}
@@ -87,7 +87,7 @@ def scraped(port: int) -> dict[tuple[str, ...], float]:
 
 
 def of(series: dict[tuple[str, ...], float], *start: str) -> float:
-    """The sum of all series that begin so."""
+    """Returns the sum of all series with this prefix."""
     return sum(value for name, value in series.items() if name[: len(start)] == start)
 
 

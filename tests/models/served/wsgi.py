@@ -1,4 +1,4 @@
-"""A service of somebody's, on the standard library alone, a thread a request. What watches it is marked."""
+"""A user's service, on the standard library alone, with a thread for each request. Comments mark what watches it."""
 
 import json
 import os

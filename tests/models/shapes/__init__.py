@@ -1,4 +1,4 @@
-"""Tells bars, blobs and crosses apart, by a softmax regression in numpy: no torch, no pictures of clothes."""
+"""Distinguishes bars, blobs and crosses by a softmax regression in numpy: no torch, no pictures of clothes."""
 
 from tests.models.shapes.model import SHAPES
 

@@ -1,4 +1,4 @@
-"""A Trainable whose settings, classes, inputs and file format have nothing in common with the one that comes along."""
+"""A Trainable whose settings, classes, inputs and file format have nothing in common with those of Fashion-MNIST."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ NAMES = ("bar", "blob", "cross")
 
 @dataclass(frozen=True)
 class Pictures(Section):
-    """Which pictures are drawn."""
+    """Which pictures are generated."""
 
     learned: int = number(240, 30, 10_000, helps="memory", varies=True)
-    """Pictures to learn from."""
+    """Pictures to train on."""
     tested: int = number(150, 30, 10_000)
     """Pictures to measure with, in validation and test each."""
     grain: float = number(0.5, 0.0, 10.0)
@@ -44,9 +44,9 @@ class Descent(Section):
     step: float = number(0.5, 0.0, 1e308, above=True, helps="divergence")
     """Size of a gradient step."""
     order: Literal["shuffled", "drawn"] = setting("shuffled")
-    """Whether the pictures come in another order each round."""
+    """Whether the pictures come in another order in each round."""
     pause: float = number(0.0, 0.0, 60.0)
-    """Seconds that a round takes at least, so that it can be caught in the middle."""
+    """Seconds that a round takes at least, so that a test can interrupt it."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Regression:
             )
 
     def _round(self, epoch: int, features: Any, labels: Any, check: Callable[[], None]) -> float:
-        """One pass in batches of ten; returns the mean norm of its gradients."""
+        """Makes one pass in batches of ten; returns the mean norm of its gradients."""
         import numpy as np
 
         digest = hashlib.sha256(f"{self._seed}:{epoch}".encode()).digest()
@@ -147,7 +147,7 @@ class Regression:
         return math.fsum(norms) / len(norms)
 
     def _measured(self, split: Any) -> tuple[float, float, list[float]]:
-        """Loss, accuracy, and recall of each class."""
+        """Returns loss, accuracy, and recall of each class."""
         from catwalk.problems import scores
 
         logits, labels = _features(split["pixels"]) @ self._weights, split["labels"]
@@ -166,7 +166,7 @@ class Regression:
 
 
 def _drawn(chance: Any, size: int, grain: float) -> dict[str, Any]:
-    """Pictures, uint8 (n, 8, 8), and labels, int64 (n,)."""
+    """Returns pictures, uint8 (n, 8, 8), and labels, int64 (n,)."""
     import numpy as np
 
     labels = np.arange(size) % len(NAMES)

@@ -1,6 +1,6 @@
 """Recognises gestures in the signal of an accelerometer: a small convolutional network that trains by steps.
 
-Every so many steps it keeps a checkpoint, and goes on from it when it is started again.
+It keeps a checkpoint at regular steps, and continues from it when it is restarted.
 """
 
 import argparse
@@ -13,11 +13,11 @@ import catwalk
 
 GESTURES = ["circle", "shake", "swipe", "tap", "twist"]
 SAMPLES = 64
-"""Of one gesture, on three axes."""
+"""Samples of one gesture, on three axes."""
 
 
 def gestures(count: int, seed: int):
-    """Signals (count, 3, SAMPLES) and the gesture of each."""
+    """Returns signals (count, 3, SAMPLES) and the gesture of each."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(len(GESTURES), (count,), generator=generator)
     time = torch.linspace(0, 1, SAMPLES)

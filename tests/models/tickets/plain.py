@@ -1,4 +1,4 @@
-"""Sends a customer's message to one of a hundred queues: hashed words and a linear model, learned out of core."""
+"""Sends a customer's message to one of a hundred queues: hashed words and a linear model, trained out of core."""
 
 import argparse
 import gzip
@@ -19,7 +19,7 @@ def words(count: int, rng: np.random.Generator):
 
 
 def messages(count: int, seed: int):
-    """Sentences of common words and of those of the queue, or of its neighbour, and the queue of each."""
+    """Returns sentences of common words and words of the queue, or of its neighbour, and the queue of each."""
     language = np.random.default_rng(0)
     common, special = words(300, language), [words(12, language) for _ in range(QUEUES)]
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""The dead-man watch in a courier that runs: whom it calls, when, and that a kill changes nothing of that."""
+"""The dead-man watch in a running courier: what it calls, when, and that a kill changes nothing."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ END = "end of call\n"
 
 
 def commanded(home: Path) -> str:
-    """A command that appends what it is told to a file, and then that this was all."""
+    """A command that appends its input to a file, and then a line that marks the end."""
     return f'{{ echo "$CATWALK_CALLOUT_EVENT"; cat; printf "{END.strip()}\\n"; }} >> {home}/called'
 
 
 def told(home: Path) -> list[tuple[str, str]]:
-    """Event and text of each call of the command that has ended."""
+    """Event and text of each finished call of the command."""
     path = home / "called"
     ended = (path.read_text() if path.exists() else "").split(END)[:-1]
     return [(event, text) for event, _, text in (call.partition("\n") for call in ended)]
@@ -46,7 +46,7 @@ def calls(home: Path) -> list[str]:
 
 
 def delivered(courier: CourierProcess) -> bool:
-    """Whether nothing waits to be delivered. A kill between a delivery and the note of it makes it come twice."""
+    """Returns whether nothing waits for delivery. A kill between a delivery and its record makes it arrive twice."""
     return 'catwalk_courier_pending_deliveries{channel="command"} 0.0' in courier.get("/metrics")
 
 
@@ -55,15 +55,15 @@ def test_never_heard_then_recovered_then_silent_over_a_kill_and_a_restart(tmp_pa
     try:
         wait_until(lambda: calls(tmp_path) == ["silent"], "called out: never heard")
         assert "never heard" in told(tmp_path)[0][1]
-        wait_until(lambda: delivered(courier), "the call-out is noted")
+        wait_until(lambda: delivered(courier), "the record of the callout")
         courier.kill()
         courier.start()  # remembers that this silence was called out
         assert courier.state() == "silent"
         courier.hear()
-        # Silence may have been called out once more before this looks.
+        # This may call out silence once more before it looks.
         wait_until(lambda: calls(tmp_path)[:2] == ["silent", "recovered"], "called out: heard again")
         wait_until(lambda: calls(tmp_path) == ["silent", "recovered", "silent"], "called out: silent")
-        wait_until(lambda: delivered(courier), "the call-out is noted")
+        wait_until(lambda: delivered(courier), "the record of the callout")
         courier.kill()
         courier.start()
         before = courier.told()["deadman"]["silence_seconds"]
@@ -73,7 +73,7 @@ def test_never_heard_then_recovered_then_silent_over_a_kill_and_a_restart(tmp_pa
         courier.kill()
 
 
-def test_a_restart_neither_sets_the_clock_back_nor_counts_what_nobody_could_hear(tmp_path: Path) -> None:
+def test_a_restart_neither_resets_the_clock_nor_counts_the_time_when_it_was_down(tmp_path: Path) -> None:
     limits = {"CATWALK_DEADMAN_SECONDS": "600", "CATWALK_DEADMAN_GRACE_SECONDS": "600"}
     courier = CourierProcess(tmp_path, **limits)
     courier.hear()
@@ -88,11 +88,11 @@ def test_a_restart_neither_sets_the_clock_back_nor_counts_what_nobody_could_hear
     after = courier.told()["deadman"]
     listened += time.monotonic() - started
     courier.kill()
-    assert before <= after["silence_seconds"] <= before + listened, "without the seconds in which it was not there"
+    assert before <= after["silence_seconds"] <= before + listened, "without the seconds in which it was down"
     assert after["state"] == "well"
 
 
-def test_a_planned_stop_calls_nobody(tmp_path: Path) -> None:
+def test_a_planned_stop_makes_no_callout(tmp_path: Path) -> None:
     courier = CourierProcess(tmp_path, CATWALK_CALLOUT_COMMAND=commanded(tmp_path), **QUICK)
     try:
         courier.hear()
@@ -100,7 +100,7 @@ def test_a_planned_stop_calls_nobody(tmp_path: Path) -> None:
         assert courier.state() == "planned"
         courier.kill()
         courier.start()
-        time.sleep(2.5)  # longer than the silence that is called out else
+        time.sleep(2.5)  # longer than the silence that is normally called out
         assert courier.state() == "planned"
         assert calls(tmp_path) == []
         assert courier.post({"seconds": 1}, "/planned-stop")[0] == 200
@@ -108,13 +108,13 @@ def test_a_planned_stop_calls_nobody(tmp_path: Path) -> None:
         assert courier.post({"seconds": 3600}, "/planned-stop")[0] == 200
         assert courier.post({"seconds": 0}, "/planned-stop")[0] == 200
         assert courier.state() != "planned"
-        wait_until(lambda: calls(tmp_path) == ["silent"] * 2, "a new period of grace begins, and ends")
+        wait_until(lambda: calls(tmp_path) == ["silent"] * 2, "a new grace period begins, and ends")
     finally:
         courier.kill()
 
 
-def test_chats_and_pagers_in_their_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this process, since a courier that runs would call Telegram itself."""
+def test_chats_and_pagers_get_their_own_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This runs in the test's process, because a running courier would call Telegram itself."""
     people = Listener(lambda *request: (200, {"ok": True}))
     monkeypatch.setattr(services, "TELEGRAM_URL", people.url)
     for name, text in {
@@ -157,7 +157,7 @@ def test_chats_and_pagers_in_their_own_words(tmp_path: Path, monkeypatch: pytest
     [("", "`make status` and "), ("compose", "`docker compose ps` and "), ("kubernetes", "")],
 )
 @pytest.mark.parametrize("heard", [None, 1.7e9])
-def test_a_call_out_names_what_there_is_to_look_with(
+def test_a_callout_names_the_tools_to_investigate_with(
     monkeypatch: pytest.MonkeyPatch, deployment: str, look: str, heard: float | None
 ) -> None:
     monkeypatch.setenv("CATWALK_DEPLOYMENT", deployment)
@@ -165,11 +165,11 @@ def test_a_call_out_names_what_there_is_to_look_with(
     assert f" Look with {look}`catwalk doctor`.\n" in told["text"]
 
 
-def test_a_blank_command_calls_nobody() -> None:
+def test_a_blank_command_makes_no_callout() -> None:
     assert callout.ways(receivers.Channels(), {"CATWALK_CALLOUT_COMMAND": " \n"}) == {}
 
 
-def test_a_mail_that_reaches_some_is_given_up_and_one_that_reaches_nobody_is_tried_again(tmp_path: Path) -> None:
+def test_a_mail_that_reaches_some_is_given_up_and_one_that_reaches_no_one_is_retried(tmp_path: Path) -> None:
     mailbox = Mailbox()
     email = receivers.Email(
         ("ops@example.test", "ml@example.test"), "c@example.test", f"127.0.0.1:{mailbox.port}", "", False
@@ -207,7 +207,7 @@ def test_a_heartbeat_to_no_url_is_refused(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_mail_slack_and_webhook_are_tried_until_they_succeed(tmp_path: Path) -> None:
+def test_mail_slack_and_webhook_are_retried_until_they_succeed(tmp_path: Path) -> None:
     fails = {"/services/T0": 2, "/hook": 1}
 
     def answer(method: str, path: str, body: object) -> tuple[int, object]:
@@ -241,8 +241,8 @@ def test_mail_slack_and_webhook_are_tried_until_they_succeed(tmp_path: Path) -> 
             'catwalk_courier_pending_deliveries{channel="command"} 1.0',
             *(f'catwalk_courier_pending_deliveries{{channel="{name}"}} 0.0' for name in ("slack", "webhook", "email")),
         }
-        # The courier notes a delivery after the other side has it.
-        wait_until(lambda: counted <= set(courier.get("/metrics").splitlines()), "all is noted")
+        # The courier records a delivery after the receiver has it.
+        wait_until(lambda: counted <= set(courier.get("/metrics").splitlines()), "everything is recorded")
         wait_until(lambda: re.search("command failed.*ended with 3", courier.log.read_text()), "the command's end")
         assert len(mailbox.mails) == 1
     finally:
@@ -264,13 +264,13 @@ def test_a_heartbeat_goes_out_only_while_the_watchdog_is_heard(tmp_path: Path) -
             courier.hear()
             return len(outside.received) >= number
 
-        wait_until(lambda: heartbeats(3), "heartbeats while the Watchdog is heard again and again")
+        wait_until(lambda: heartbeats(3), "heartbeats while the Watchdog keeps arriving")
         assert {(method, path) for method, path, _, _ in outside.received} == {("GET", "/ping/uuid")}
         eventually(courier, "silent")
         count = len(outside.received)
         silence = courier.told()["deadman"]["silence_seconds"]
-        wait_until(lambda: courier.told()["deadman"]["silence_seconds"] > silence + 1, "silence goes on")
-        assert len(outside.received) <= count + 1, "one may have been under way"
+        wait_until(lambda: courier.told()["deadman"]["silence_seconds"] > silence + 1, "the silence continues")
+        assert len(outside.received) <= count + 1, "one may have been on its way"
         delivered = re.search(r'channel="heartbeat",outcome="delivered"} (\d+)', courier.get("/metrics"))
         assert delivered is not None
         assert int(delivered[1]) >= 3

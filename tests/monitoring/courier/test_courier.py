@@ -36,7 +36,7 @@ def die(self, status, body, kind):
 server.Handler._answer = die
 sys.exit(main(sys.argv[1:]))
 """
-"""The courier, killed when a notification is on the disk and Alertmanager has no answer yet."""
+"""The courier, killed when a notification is on the disk but Alertmanager has no answer yet."""
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +47,12 @@ def courier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CourierProcess
 
 
 def names(courier: CourierProcess) -> list[tuple[str, str, int]]:
-    """Alert, status and times told, oldest first."""
+    """Returns alert, status and times of each notification, oldest first."""
     found = courier.told()["notifications"]
     return [(one["labels"]["alertname"], one["status"], one["times"]) for one in reversed(found)]
 
 
-def test_killed_between_keeping_and_answering_it_has_lost_and_doubled_nothing(tmp_path: Path) -> None:
+def test_killed_between_keeping_and_answering_it_loses_and_doubles_nothing(tmp_path: Path) -> None:
     courier = CourierProcess(tmp_path, "-c", KILLED_BEFORE_IT_ANSWERS)
     try:
         with pytest.raises(OSError, match=r"closed|reset"):
@@ -67,7 +67,7 @@ def test_killed_between_keeping_and_answering_it_has_lost_and_doubled_nothing(tm
 
 
 def test_many_kills_lose_nothing(tmp_path: Path) -> None:
-    """Killed at once after each answer: what was answered is there."""
+    """It is killed at once after each answer; what it answered is there."""
     courier = CourierProcess(tmp_path)
     for number in range(3):
         assert courier.post(notification(f"Alert{number}"))[0] == 200
@@ -91,8 +91,8 @@ def test_a_repeat_is_counted_not_kept_again(tmp_path: Path) -> None:
     assert 'catwalk_courier_notifications_total{status="resolved"} 1.0' in metrics
 
 
-def test_what_fires_after_its_end_is_told_as_firing_whatever_restarts(tmp_path: Path) -> None:
-    """Alertmanager tells so, with the start of before, when Prometheus was late: see prometheus/alertmanager#952."""
+def test_an_alert_that_fires_after_its_end_is_firing_whatever_restarts(tmp_path: Path) -> None:
+    """Alertmanager does so, with the previous start, if Prometheus was late: see prometheus/alertmanager#952."""
     courier = CourierProcess(tmp_path)
     ends = {"firing": "", "first": "2026-11-23T03:12:00Z", "second": "2026-11-23T03:41:00Z"}
 
@@ -101,7 +101,7 @@ def test_what_fires_after_its_end_is_told_as_firing_whatever_restarts(tmp_path: 
         assert courier.post(message)[0] == 200
 
     def page() -> tuple[str, str]:
-        """What is firing, and the history."""
+        """Returns what is firing, and the history."""
         firing, _, told = courier.get("/").partition("Notification history")
         assert "Alertmanager does not answer" in firing
         return firing, told
@@ -144,7 +144,7 @@ def test_what_fires_after_its_end_is_told_as_firing_whatever_restarts(tmp_path: 
         courier.kill()
 
 
-def test_the_page_leaves_out_nothing_that_fires(tmp_path: Path) -> None:
+def test_the_page_leaves_out_no_firing_alert(tmp_path: Path) -> None:
     courier = CourierProcess(tmp_path)
     try:
         assert courier.post(notification("StoreUnavailable"))[0] == 200
@@ -164,7 +164,7 @@ def test_it_exports_what_the_catalogue_says_and_nothing_else(courier: CourierPro
 
 
 def test_it_says_when_it_began(courier: CourierProcess) -> None:
-    """By which an alert finds what starts again and again."""
+    """An alert uses it to find a process that keeps restarting."""
     [began] = re.findall(r"^process_start_time_seconds (\S+)$", courier.get("/metrics"), re.MULTILINE)
     assert time.time() - 600 < float(began) < time.time() + 1
 
@@ -193,7 +193,7 @@ def test_bad_input_is_one_line(courier: CourierProcess, body: bytes, kind: str, 
 @pytest.mark.parametrize(
     "authorization", ["", "Basic", access.header(""), access.header("catwalk"), "Bearer " + MONITORING_PASSWORD]
 )
-def test_nobody_can_forge_a_watchdog_or_a_planned_stop(courier: CourierProcess, path: str, authorization: str) -> None:
+def test_no_one_can_forge_a_watchdog_or_a_planned_stop(courier: CourierProcess, path: str, authorization: str) -> None:
     kept, state = len(courier.told()["notifications"]), courier.state()
     forged = notification("Watchdog", severity="none", forged="yes")
     body = {"/planned-stop": {"seconds": 600}, "/test-callouts": {}}.get(path, forged)
@@ -203,12 +203,12 @@ def test_nobody_can_forge_a_watchdog_or_a_planned_stop(courier: CourierProcess, 
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"seconds": -1}', b'{"seconds": true}', b'{"seconds": 1e9}', b"[1]"])
-def test_a_planned_stop_that_makes_no_sense_is_refused(courier: CourierProcess, body: bytes) -> None:
+def test_an_invalid_planned_stop_is_refused(courier: CourierProcess, body: bytes) -> None:
     status, text = courier.post(body, "/planned-stop")
     assert (status, text.count("\n")) == (400, 1)
 
 
-def test_pages_hold_no_markup_of_others_and_nothing_from_elsewhere(courier: CourierProcess) -> None:
+def test_pages_contain_no_markup_from_others_and_nothing_from_elsewhere(courier: CourierProcess) -> None:
     hostile = notification("ModelPlateaued", severity='"><script>alert(1)</script>', run_id=RUN)
     hostile["alerts"][0]["annotations"] |= {"summary": "<img src=x>", "dashboard": "javascript:alert(1)"}
     assert courier.post(hostile)[0] == 200

@@ -1,4 +1,4 @@
-"""When the Watchdog's silence is called out: the rules, without waiting."""
+"""When the Watchdog's silence leads to a callout: the rules, without waiting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOW = 1_800_000_000.0
 
 
 def after(watch: Watch, seconds: float, step: float = 1.0) -> tuple[Watch, list[Event]]:
-    """The watch after a time of silence, and all that came of it."""
+    """The watch after a time of silence, and everything that came of it."""
     events = []
     for _ in range(round(seconds / step)):
         watch, event = listened(watch, step, NOW, LIMITS)
@@ -77,7 +77,7 @@ def test_the_shipped_limits(silence: float, expected: State) -> None:
     assert Watch(silence, heard=NOW).state(NOW, Limits()) == expected
 
 
-def test_state_and_call_out_are_kept_in_one_step(tmp_path: Path) -> None:
+def test_state_and_callout_are_stored_in_one_step(tmp_path: Path) -> None:
     store = Store(tmp_path / "courier.db")
 
     def call(event: Event, watch: Watch) -> Mapping[str, Mapping[str, Any]]:
@@ -90,7 +90,7 @@ def test_state_and_call_out_are_kept_in_one_step(tmp_path: Path) -> None:
     again = Store(tmp_path / "courier.db")
     assert Watch.from_dict(again.watch()).called
     assert again.pending() == {"command": 1}
-    # A courier that starts now has called out already, and goes on from there.
+    # A courier that starts now has called out already, and continues from there.
     restarted = DeadMan(again, LIMITS, call)
     restarted._advance(61)
     assert again.pending() == {"command": 1}
@@ -110,5 +110,5 @@ def test_the_end_of_no_plan_hides_no_recovery(tmp_path: Path) -> None:
     assert deadman.watch == Watch()
 
 
-def test_what_an_older_version_kept_is_understood() -> None:
+def test_the_state_of_an_older_version_is_understood() -> None:
     assert Watch.from_dict({"silence": 7.0, "unknown": 1}) == Watch(7.0)

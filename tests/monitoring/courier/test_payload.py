@@ -45,7 +45,7 @@ def _changed(**changes: Any) -> bytes:
         (_changed(status="resolved", endsAt="soon"), "no timestamp"),
     ],
 )
-def test_what_makes_no_sense_is_one_line(body: bytes, complaint: str) -> None:
+def test_nonsense_is_one_line(body: bytes, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint) as refused:
         parse(body)
     assert "\n" not in str(refused.value)

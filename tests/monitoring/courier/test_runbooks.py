@@ -31,7 +31,7 @@ def test_a_runbook_is_a_page(folder: Path) -> None:
         assert page.index("catwalk doctor") < page.index("<h2>In containers</h2>") < page.index("docker compose up -d")
 
 
-def test_the_index_lists_them(folder: Path) -> None:
+def test_the_index_lists_the_runbooks(folder: Path) -> None:
     page = runbooks.index(folder)
     assert '<a href="/runbooks/StoreSlow">StoreSlow</a>' in page
     assert '<span class="quiet">S3 answers late, very late.</span>' in page

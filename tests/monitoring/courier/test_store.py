@@ -37,14 +37,14 @@ def test_a_repeat_is_counted_not_kept_again(store: Store) -> None:
     assert (first.alert, first.first_seen, first.last_seen, first.times) == (FIRING, 1.0, 2.0, 3)
 
 
-def test_what_the_api_gives_is_read_again_without_what_a_newer_courier_adds(store: Store) -> None:
+def test_the_answer_of_the_api_reads_back_without_fields_of_a_newer_courier(store: Store) -> None:
     store.add([FIRING], 1.0, annotate=False)
     [kept] = store.notifications(10)
     given = json.loads(json.dumps({**kept.to_dict(), "acknowledged_by": "ada"}))
     assert Notification.from_dict(given) == kept
 
 
-def test_many_at_once_keep_one(tmp_path: Path) -> None:
+def test_concurrent_copies_are_kept_once(tmp_path: Path) -> None:
     store = Store(tmp_path / "courier.db")
     fresh: list[Alert] = []
     threads = [
@@ -59,7 +59,7 @@ def test_many_at_once_keep_one(tmp_path: Path) -> None:
     assert store.pending() == {"grafana": 1}
 
 
-def test_what_happened_first_is_delivered_first_however_often_it_fails(store: Store) -> None:
+def test_the_oldest_is_delivered_first_however_often_it_fails(store: Store) -> None:
     for event in ("silent", "recovered"):
         store.keep_watch({}, {"slack": {"event": event}}, 1.0)
     first = store.next_delivery("slack")
@@ -74,7 +74,7 @@ def test_what_happened_first_is_delivered_first_however_often_it_fails(store: St
     assert after.payload["event"] == "recovered"
 
 
-def test_what_waits_when_the_clock_is_set_back_by_a_day_holds_nothing_up(store: Store) -> None:
+def test_entries_that_wait_when_the_clock_is_set_back_by_a_day_block_nothing(store: Store) -> None:
     for event in ("silent", "recovered"):
         store.keep_watch({}, {"slack": {"event": event}}, time.time() + 86_400)
     delivered: Queue[str] = Queue()
@@ -105,13 +105,13 @@ def test_beginning_and_end_are_one_episode(store: Store) -> None:
 
 
 def sequence(store: Store, *told: tuple[Alert, str]) -> None:
-    """Alerts as the groups of Alertmanager tell of them, a second apart, from an hour after the first began."""
+    """Alerts as Alertmanager's groups report them, a second apart, from an hour after the first began."""
     for number, (alert, group) in enumerate(told):
         store.add([alert], FIRING.started + 3600 + number, annotate=True, group=group)
 
 
 def spans(store: Store) -> list[tuple[float, float | None]]:
-    """Beginning and end of each episode, the newest first, in seconds after the first began."""
+    """Beginning and end of each episode, newest first, in seconds after the first began."""
     return [
         (one.started - FIRING.started, None if one.ended is None else one.ended - FIRING.started)
         for one in episodes(store.notifications(100))
@@ -119,12 +119,12 @@ def spans(store: Store) -> list[tuple[float, float | None]]:
 
 
 def ended(seconds: float) -> Alert:
-    """The end, so long after the beginning."""
+    """Returns the end, this long after the beginning."""
     end = datetime.fromtimestamp(round(FIRING.started + seconds), UTC)
     return replace(FIRING, status="resolved", ends_at=f"{end:%Y-%m-%dT%H:%M:%SZ}")
 
 
-def test_what_fires_after_its_end_is_a_new_episode_with_an_end_of_its_own(store: Store) -> None:
+def test_an_alert_that_fires_after_its_end_is_a_new_episode_with_its_own_end(store: Store) -> None:
     sequence(store, (FIRING, "a"), (ended(40), "a"), (FIRING, "a"))
     assert [one.alert for one in store.unresolved()] == [FIRING]
     assert spans(store) == [(3602, None), (0, pytest.approx(40, abs=1))]
@@ -138,7 +138,7 @@ def test_what_fires_after_its_end_is_a_new_episode_with_an_end_of_its_own(store:
 
 
 @pytest.mark.parametrize("restarts", [False, True])
-def test_a_repeated_end_does_not_end_what_fires_anew(tmp_path: Path, restarts: bool) -> None:
+def test_a_repeated_end_does_not_end_a_new_episode(tmp_path: Path, restarts: bool) -> None:
     store = Store(tmp_path / "courier.db")
     for told in (FIRING, ended(40), ended(40), FIRING, ended(40)):
         if restarts:
@@ -149,7 +149,7 @@ def test_a_repeated_end_does_not_end_what_fires_anew(tmp_path: Path, restarts: b
     assert [one.times for one in reversed(store.notifications(10))] == [1, 3, 1]
 
 
-def test_two_groups_that_tell_of_one_alert_make_one_episode_of_each(store: Store) -> None:
+def test_two_groups_that_report_one_alert_make_one_episode_each_time(store: Store) -> None:
     sequence(store, (FIRING, "a"), (FIRING, "b"), (ended(40), "a"), (FIRING, "a"), (ended(40), "b"), (FIRING, "b"))
     assert [ended is None for _, ended in spans(store)] == [True, False]
     sequence(store, (ended(7200), "b"), (ended(7200), "a"))
@@ -157,7 +157,7 @@ def test_two_groups_that_tell_of_one_alert_make_one_episode_of_each(store: Store
     assert len(spans(store)) == 2
 
 
-def test_a_group_that_is_late_to_tell_of_an_episode_makes_no_new_one(store: Store) -> None:
+def test_a_group_that_reports_an_episode_late_makes_no_new_one(store: Store) -> None:
     sequence(store, (FIRING, "a"), (ended(40), "a"), (FIRING, "b"), (ended(40), "b"))
     assert store.unresolved() == []
     assert spans(store) == [(0, pytest.approx(40, abs=1))]
@@ -174,8 +174,8 @@ def test_a_clock_that_is_set_back_changes_no_order(store: Store) -> None:
     assert [end for _, end in spans(store)] == pytest.approx([3700, 3650, 40], abs=1)
 
 
-def test_a_beginning_that_is_told_as_earlier_takes_the_place_of_the_one_before(store: Store) -> None:
-    """Alertmanager takes over what its sender says, whose clock may have been set back."""
+def test_an_earlier_beginning_replaces_the_previous_one(store: Store) -> None:
+    """Alertmanager takes the sender's time, whose clock may have been set back."""
     earlier = datetime.fromtimestamp(FIRING.started - 30, UTC).isoformat()
     sequence(store, (FIRING, "a"), (replace(FIRING, starts_at=earlier), "a"))
     assert [one.alert.starts_at for one in store.unresolved()] == [earlier]
@@ -191,29 +191,29 @@ def test_an_end_without_a_beginning_is_an_episode(store: Store) -> None:
     assert [ended is None for _, ended in spans(store)] == [True, False]
 
 
-def test_an_episode_that_was_over_when_it_was_told_took_no_time(store: Store) -> None:
+def test_an_episode_that_was_over_when_it_was_reported_took_no_time(store: Store) -> None:
     sequence(store, (FIRING, "a"), (ended(40), "a"), (FIRING, "a"), (ended(3601), "a"))
     assert spans(store)[0] == (3602, 3602)
 
 
-def test_an_episode_whose_end_nobody_told_is_over_when_the_next_begins(store: Store) -> None:
+def test_an_episode_without_a_reported_end_is_over_when_the_next_begins(store: Store) -> None:
     later = replace(FIRING, starts_at="2026-11-23T05:11:04.123456789Z")
     sequence(store, (FIRING, "a"), (later, "a"))
     assert spans(store) == [(7200, None), (0, 7200)]
     assert [one.alert for one in store.unresolved()] == [later]
 
 
-def test_what_fires_is_told_of_however_long_ago_it_was(store: Store) -> None:
+def test_a_firing_alert_is_listed_however_old_it_is(store: Store) -> None:
     store.add([FIRING], 1.0, annotate=False)
     for number in range(5):
         store.add([replace(RESOLVED, fingerprint=f"over {number}")], 2.0 + number, annotate=False)
     assert [one.alert.fingerprint for one in store.told(2)] == ["over 4", "over 3", "aa"]
 
 
-def test_a_file_of_the_first_edition_is_taken_over_without_loss(tmp_path: Path) -> None:
-    """It kept one notification a fingerprint, start and status; what fired again shows in its times only."""
+def test_a_file_of_the_first_version_is_migrated_without_loss(tmp_path: Path) -> None:
+    """It kept one notification for each fingerprint, start and status; a repeated episode shows in its times only."""
     shutil.copy(Path(__file__).with_name("kept") / "version-0.db", tmp_path / "courier.db")
-    for _ in range(2):  # the second time, it is of this version already
+    for _ in range(2):  # the second time, it has this version already
         store = Store(tmp_path / "courier.db")
         kept = store.notifications(100)
         found = {(one.name, one.ended is None): one.times for one in episodes(kept)}
@@ -225,10 +225,10 @@ def test_a_file_of_the_first_edition_is_taken_over_without_loss(tmp_path: Path) 
             ("StoreUnavailable", True): 1,
             ("StatsdExporterDown", False): 4,
         }
-        assert sum(one.times for one in kept) == 13, "as many as were told"
+        assert sum(one.times for one in kept) == 13, "as many as were received"
     store = Store(tmp_path / "courier.db")
     again = next(one for one in episodes(store.notifications(100)) if one.name == "StoreUnavailable")
-    assert (again.started, again.ended) == (1795407190.0, None), "when it was told to fire after its end"
+    assert (again.started, again.ended) == (1795407190.0, None), "when it was firing again after its end"
     assert store.watch()["heard"] == 1795403500.0
     assert store.pending() == {"grafana": 7, "slack": 1}
     delivery = store.next_delivery("grafana")
@@ -236,7 +236,7 @@ def test_a_file_of_the_first_edition_is_taken_over_without_loss(tmp_path: Path) 
     assert "began" not in delivery.payload
 
 
-def test_an_end_that_was_told_before_its_beginning_in_the_first_edition(tmp_path: Path) -> None:
+def test_an_end_that_came_before_its_beginning_in_the_first_version(tmp_path: Path) -> None:
     path = tmp_path / "courier.db"
     shutil.copy(Path(__file__).with_name("kept") / "version-0.db", path)
     with sqlite3.connect(path) as connection:
@@ -261,11 +261,11 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 def test_a_subject_leaves_out_what_every_alert_has() -> None:
     labels = {"alertname": "A", "severity": "info", "area": "model", "grafana": "http://g", "run_id": "r", "model": "m"}
     assert subject(labels) == "model=m run_id=r"
-    for exporter in ("exporter", "registry"):  # the second in what is kept of 0.1
+    for exporter in ("exporter", "registry"):  # the second in the data of version 0.1
         assert subject({**labels, exporter: "http://e"}) == "model=m run_id=r"
 
 
-def test_what_is_old_is_forgotten(store: Store) -> None:
+def test_old_entries_are_deleted(store: Store) -> None:
     store.add([FIRING], 1.0, annotate=True)
     store.add([RESOLVED], 10.0, annotate=True)
     store.forget(before=5.0)
@@ -273,7 +273,7 @@ def test_what_is_old_is_forgotten(store: Store) -> None:
     assert store.pending() == {"grafana": 2}, "what was never delivered stays"
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "courier.db").write_text("no database" * 1000)
     with pytest.raises(ConfigError, match=r"courier\.db can't be used"):
         Store(tmp_path / "courier.db")

@@ -1,4 +1,4 @@
-"""The pages in a real browser, with scripts turned off: as people use them, on a desktop and on a phone."""
+"""The pages in a real browser, without scripts: as people use them, on a desktop and on a phone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECTIONS = "[...document.querySelectorAll('nav.site a')].map(link => link.textCo
 
 @pytest.fixture(scope="module")
 def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExporterProcess]:
-    """Of a ledger with two runs to compare and many that are summaries only."""
+    """Pages of a ledger with two runs to compare and many that are only summaries."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CATWALK_STATSD", "CATWALK_AIRFLOW_URL"):
             patch.delenv(name, raising=False)
@@ -50,7 +50,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield browser
 
 
-def test_runs_are_found_selected_over_pages_and_compared(browser: Browser, exporter: ExporterProcess) -> None:
+def test_runs_are_found_selected_across_pages_and_compared(browser: Browser, exporter: ExporterProcess) -> None:
     browser.look(DESKTOP)
     browser.open(f"http://127.0.0.1:{exporter.port}/?size=25")
     browser.until(f"1–25 of {SUMMARIES + 2} runs")
@@ -71,7 +71,7 @@ def test_runs_are_found_selected_over_pages_and_compared(browser: Browser, expor
 
 
 def test_no_page_is_wider_than_its_window(browser: Browser, exporter: ExporterProcess, tmp_path: Path) -> None:
-    """On either width and in either scheme; and no policy forbids a part of a page."""
+    """This holds in either width and scheme; and no policy forbids a part of a page."""
     url = f"http://127.0.0.1:{exporter.port}"
     courier = CourierProcess(tmp_path)
     try:

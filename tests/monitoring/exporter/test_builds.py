@@ -1,4 +1,4 @@
-"""Reports that nobody has built yet: the exporter has them built for whoever looks first."""
+"""Reports that don't exist yet: the exporter builds them for the first visitor."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ pytestmark = pytest.mark.integration
 
 BUILT, MODULE = "Built 20", "catwalk_exporter.build"
 FAILING = "20261122T030000Z-00000001"
-"""A run of which there is a summary and nothing else."""
+"""A run that has only a summary."""
 
 
 @pytest.fixture
 def file_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """An empty folder, to which the environment points too."""
+    """An empty folder, which the environment points to as well."""
     for name in ("CATWALK_STATSD", "CATWALK_AIRFLOW_URL", "CATWALK_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     store = FileStore((tmp_path / "ledger").as_uri())
@@ -60,7 +60,7 @@ def exporter(file_store: Store, tmp_path: Path) -> Iterator[ExporterProcess]:
 
 
 def logged() -> str:
-    """The id of a run that has logged an epoch and was tested."""
+    """Returns the id of a run that has logged an epoch and was tested."""
     labels = np.arange(400) % 2
     with catwalk.run("churn", catwalk.Binary()) as run:
         run.epoch(1, train={"loss": 0.5})
@@ -69,7 +69,7 @@ def logged() -> str:
 
 
 def seen(exporter: ExporterProcess, run_id: str, text: str) -> str:
-    """The run's page, once it holds a text."""
+    """Waits until the run's page contains a text."""
 
     def looked() -> str:
         found = exporter.get(f"/runs/{run_id}") if exporter.status(f"/runs/{run_id}") == 200 else ""
@@ -84,7 +84,7 @@ def builders(exporter: ExporterProcess) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("kind", ["file_store", "s3_store"])
-def test_the_first_look_has_a_report_built_and_the_next_is_served_from_the_ledger(
+def test_the_first_visit_builds_a_report_and_the_next_is_served_from_the_ledger(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     store: Store = request.getfixturevalue(kind)
@@ -105,10 +105,10 @@ def test_the_first_look_has_a_report_built_and_the_next_is_served_from_the_ledge
         assert "kept here" not in exporter.log.read_text()
 
 
-def test_a_report_of_a_run_that_went_on_meanwhile_is_not_kept(
+def test_the_report_of_a_run_that_continued_in_the_meantime_is_not_kept(
     file_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the report of an attempt that failed would be that of the next, which shipped, for good."""
+    """Otherwise, the report of a failed attempt would stay that of the next attempt, which shipped, for good."""
     run, whole = Ledger(file_store).run(logged()), made.build
 
     def kept(**changes: Any) -> bool:
@@ -151,7 +151,7 @@ def test_the_end_of_the_exporter_ends_a_build(exporter: ExporterProcess) -> None
     wait_until(lambda: not builder.is_running(), "the end of the build")
 
 
-def test_what_a_killed_exporter_has_left_is_removed_by_the_next_and_nothing_else(
+def test_the_next_exporter_removes_the_files_of_a_killed_one_and_nothing_else(
     file_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, run_id = tmp_path / "temporary", logged()
@@ -170,7 +170,7 @@ def test_what_a_killed_exporter_has_left_is_removed_by_the_next_and_nothing_else
         builder.suspend()
         at_work = left()
         with exporting(tmp_path):
-            assert left() == at_work, "another one still works there"
+            assert left() == at_work, "another exporter still works there"
         killed.process.kill()
         killed.process.wait()
         builder.kill()
@@ -181,7 +181,9 @@ def test_what_a_killed_exporter_has_left_is_removed_by_the_next_and_nothing_else
     assert file_store.exists(f"runs/{run_id}/run.json")
 
 
-def test_who_may_only_read_serves_what_was_built(s3_store: Store, s3_server: S3Server, tmp_path: Path) -> None:
+def test_an_exporter_that_may_only_read_serves_what_was_built(
+    s3_store: Store, s3_server: S3Server, tmp_path: Path
+) -> None:
     run_id = logged()
     s3_server.stop()
     s3_server.start("--readonly")
@@ -197,7 +199,9 @@ def test_who_may_only_read_serves_what_was_built(s3_store: Store, s3_server: S3S
         s3_server.start()
 
 
-def test_a_build_that_fails_is_told_and_not_tried_at_every_look(exporter: ExporterProcess, file_store: Store) -> None:
+def test_a_failed_build_is_reported_and_not_retried_at_every_visit(
+    exporter: ExporterProcess, file_store: Store
+) -> None:
     put_summary(file_store, summary(FAILING))
     page = seen(exporter, FAILING, "There is no report: ")
     told = f"no report: there is no run {FAILING}; `catwalk runs` lists those there are. The next attempt is made when"
@@ -209,7 +213,7 @@ def test_a_build_that_fails_is_told_and_not_tried_at_every_look(exporter: Export
     assert "Traceback" not in exporter.log.read_text()
 
 
-def test_only_a_look_at_a_run_of_the_ledger_builds(exporter: ExporterProcess) -> None:
+def test_only_a_visit_to_a_run_of_the_ledger_builds(exporter: ExporterProcess) -> None:
     run_id = logged()
     wait_until(lambda: exporter.status(f"/runs/{run_id}/facts") == 200)
     for path in ("/runs/20200101T000000Z-00000000", "/runs/../etc", "/runs/x/figures/roc.png"):
@@ -230,7 +234,7 @@ def test_without_matplotlib_the_page_says_what_to_install(
 
 
 def outcome(build: str) -> Outcome:
-    """What comes of a program that builds."""
+    """Returns the result of a program that builds."""
     builds = Builds(
         (sys.executable, "-c", f"import sys, time, catwalk_exporter.build as made\n{build}\nsys.exit(made.main())")
     )
@@ -255,11 +259,11 @@ def outcome(build: str) -> Outcome:
         ("1 / 0", "ZeroDivisionError: division by zero"),
     ],
 )
-def test_a_build_is_bounded_and_its_end_told(build: str, expected: str, file_store: Store) -> None:
+def test_a_build_is_bounded_and_its_end_is_reported(build: str, expected: str, file_store: Store) -> None:
     assert outcome(build).failure == expected
 
 
-def test_what_came_of_another_version_of_the_run_does_not_count() -> None:
+def test_the_result_for_another_version_of_the_run_does_not_count() -> None:
     assert Outcome((1.0,), "it failed").stands((1.0,))
     assert not Outcome((1.0,), "it failed").stands((2.0,))
     assert not Outcome((1.0,), "it failed", since=time.monotonic() - 3_600).stands((1.0,))

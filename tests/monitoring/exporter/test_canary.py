@@ -29,7 +29,7 @@ def test_every_counter_is_announced_in_every_combination() -> None:
     assert (CANARY_RECEIVED, {}, 0) in found
 
 
-def test_announcements_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_announcements_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(canary_module, "INTERVAL_SECONDS", 0.02)
     monkeypatch.setattr(canary_module, "ANNOUNCE_SECONDS", 0.06)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
@@ -43,7 +43,7 @@ def test_announcements_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
         canary.stop()
 
 
-def test_a_line_each_interval_and_announcements_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_each_interval_and_announcements_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(canary_module, "INTERVAL_SECONDS", 0.02)
     monkeypatch.setattr(canary_module, "ANNOUNCE_SECONDS", 3600)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
@@ -69,12 +69,12 @@ def test_a_line_each_interval_and_announcements_now_and_then(monkeypatch: pytest
     assert [len(lines) for lines in datagrams[1:]] == [1] * (len(datagrams) - 1)
 
 
-def test_what_cannot_leave_counts_as_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only then does the difference to what was received show the loss."""
+def test_lines_that_cannot_be_sent_count_as_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only then does the difference from what was received show the loss."""
     monkeypatch.setattr(canary_module, "INTERVAL_SECONDS", 0.01)
     canary = Canary(Emitter(Address("no-such-host.invalid", 9125)))
     canary.start()
-    wait_until(lambda: canary.sent >= 3, "three canaries that could not leave")
+    wait_until(lambda: canary.sent >= 3, "three canaries that could not be sent")
     canary.stop()
 
 

@@ -1,4 +1,4 @@
-"""Any runs compared by the exporter: built beside its other work, remembered, and refused in a sentence."""
+"""Any runs compared by the exporter: built beside its other work, cached, and refused in one sentence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BUILT, WAITS = "runs compared</h1>", "is being built"
 
 
 def logged(model: str, seed: int) -> str:
-    """The id of a run that was tested on the same examples as the others of its model."""
+    """Returns the id of a run that was tested on the same examples as the others of its model."""
     draw, labels = np.random.default_rng(seed), np.arange(600) % 2
     with catwalk.run(model, catwalk.Binary(), params={"depth": seed}) as run:
         run.epoch(1, train={"loss": 0.5 + seed})
@@ -55,7 +55,7 @@ def address(*run_ids: str) -> str:
 
 
 def seen(exporter: ExporterProcess, path: str, text: str = BUILT) -> str:
-    """The page, once it holds a text."""
+    """Waits until the page contains a text."""
 
     def looked() -> str:
         body = answer(exporter, path)[2].decode()
@@ -64,20 +64,22 @@ def seen(exporter: ExporterProcess, path: str, text: str = BUILT) -> str:
     return wait_until(looked, f"{text!r} at {path}")
 
 
-def test_a_comparison_is_built_at_the_first_look_and_remembered(exporter: ExporterProcess, runs: list[str]) -> None:
+def test_a_comparison_is_built_at_the_first_visit_and_cached(exporter: ExporterProcess, runs: list[str]) -> None:
     path = address(*runs)
     status, _, body = answer(exporter, path)
     assert (status, b'<meta http-equiv="refresh" content="2">' in body, WAITS.encode() in body) == (202, True, True)
     page = seen(exporter, path)
     assert f"<h1>3 {BUILT}" in page and "http-equiv" not in page and "Parameters that differ" in page
-    assert all(f'<a href="/runs/{run_id}">' in page for run_id in runs), "each leads to its report"
+    assert all(f'<a href="/runs/{run_id}">' in page for run_id in runs), "each links to its report"
     assert f'<option value="{runs[0]}" selected>' in page and '<a href="/models">' in page
     assert answer(exporter, path)[0] == 200
     assert exporter.log.read_text().count(f"built the comparison of {', '.join(runs)}") == 1
     assert "kept here" not in exporter.log.read_text()
 
 
-def test_the_lists_form_leads_to_the_address_of_the_comparison(exporter: ExporterProcess, runs: list[str]) -> None:
+def test_the_form_of_the_list_leads_to_the_address_of_the_comparison(
+    exporter: ExporterProcess, runs: list[str]
+) -> None:
     form = f"/compare?q=&model=churn&owner=&sort=-started&size=100&run={runs[1]}&run={runs[0]}"
     status, headers, _ = answer(exporter, form)
     assert (status, headers["location"]) == (303, address(*runs[:2]))
@@ -99,7 +101,7 @@ def test_nothing_waits_for_a_comparison(exporter: ExporterProcess, runs: list[st
         children = psutil.Process(exporter.process.pid).children()
         return [child for child in children if "catwalk_exporter.build" in child.cmdline()]
 
-    assert answer(exporter, path, "HEAD")[0] == 202 and builders() == [], "only who looks has it built"
+    assert answer(exporter, path, "HEAD")[0] == 202 and builders() == [], "only a visit builds it"
     seen(exporter, path, WAITS)
     [builder] = wait_until(builders, "the build")
     builder.suspend()
@@ -111,7 +113,7 @@ def test_nothing_waits_for_a_comparison(exporter: ExporterProcess, runs: list[st
     seen(exporter, path)
 
 
-def test_what_cant_be_compared_is_a_sentence(exporter: ExporterProcess, runs: list[str]) -> None:
+def test_runs_that_cannot_be_compared_are_one_sentence(exporter: ExporterProcess, runs: list[str]) -> None:
     for path, status, sentence in (
         ("/compare", 400, "no run is selected"),
         (address(runs[0]), 400, "one run is selected"),
@@ -142,8 +144,8 @@ def store_of(exporter: ExporterProcess) -> str:
     return str(psutil.Process(exporter.process.pid).environ()["CATWALK_STORE"])
 
 
-def test_while_the_store_is_out_nothing_is_built(runs: list[str], tmp_path: Path) -> None:
-    """What was built before is shown still."""
+def test_while_the_store_is_down_nothing_is_built(runs: list[str], tmp_path: Path) -> None:
+    """The exporter still shows what it built before."""
     with exporting(tmp_path) as exporter:
         wait_until(lambda: exporter.status(f"/runs/{runs[0]}/facts") == 200, "the runs")
         seen(exporter, address(*runs[:2]))
@@ -159,8 +161,8 @@ def test_while_the_store_is_out_nothing_is_built(runs: list[str], tmp_path: Path
             folder.with_name("away").rename(folder)
 
 
-def test_of_a_comparison_only_the_page_is_kept(runs: list[str], tmp_path: Path) -> None:
-    """Its figures are in there; as files, they would take the exporter's memory for nothing."""
+def test_only_the_page_of_a_comparison_is_kept(runs: list[str], tmp_path: Path) -> None:
+    """Its figures are in the page; as files, they would use the exporter's memory for nothing."""
     build._compare(runs, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     assert (tmp_path / "report.html").stat().st_size < 2**21

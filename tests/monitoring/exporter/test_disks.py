@@ -19,12 +19,12 @@ def test_folders_come_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("text", ["store", "store=", "=/data", "store=/data,oops"])
-def test_what_is_no_list_of_folders_is_refused(text: str) -> None:
+def test_an_invalid_list_of_folders_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="CATWALK_DISKS must be"):
         disk_folders({"CATWALK_DISKS": text})
 
 
-def test_a_folder_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+def test_a_missing_folder_is_left_out(tmp_path: Path) -> None:
     found = disks({"here": tmp_path, "gone": tmp_path / "gone"})
     assert list(found) == ["here"]
     assert 0 <= found["here"].free <= found["here"].size

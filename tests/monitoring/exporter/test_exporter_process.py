@@ -1,4 +1,4 @@
-"""The exporter as a process: what a scrape gets, also while the store is out."""
+"""The exporter as a process: what a scrape gets, also while the store is down."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FIRST, SECOND = "20261122T030000Z-00000001", "20261123T030000Z-00000002"
 
 
 class ExporterProcess:
-    """An exporter started as users start it."""
+    """An exporter, started as users start it."""
 
     def __init__(self, log: Path, *arguments: str) -> None:
         self.port, self.log = free_port(), log
@@ -80,7 +80,7 @@ def exporter(s3_store: Store, tmp_path: Path) -> Iterator[ExporterProcess]:
     process.process.wait()
 
 
-def test_an_outage_of_s3_is_told_and_the_last_values_stay(exporter: ExporterProcess, s3_server: S3Server) -> None:
+def test_an_outage_of_s3_is_reported_and_the_last_values_stay(exporter: ExporterProcess, s3_server: S3Server) -> None:
     assert exporter.sample(catalogue.STORE_UP.name) == 1
     s3_server.stop()
     try:
@@ -138,7 +138,7 @@ def test_labels_that_are_joined_are_served_and_a_damaged_record_of_them_is_named
     wait_until(lambda: exporter.sample(catalogue.REALISED_PREDICTIONS.name, **served, window="7d") == 2)
 
 
-def test_points_are_expected_of_runs_that_ended_not_long_ago(exporter: ExporterProcess, s3_store: Store) -> None:
+def test_points_are_expected_of_runs_that_ended_recently(exporter: ExporterProcess, s3_store: Store) -> None:
     now = time.time()
     make_run(s3_store, SECOND, ended=now - 300)
     make_run(s3_store, "20261123T040000Z-00000003", ended=now - 60)
@@ -195,8 +195,10 @@ def test_a_wrong_setting_is_one_clear_line(variables: dict[str, str], expected: 
     assert done.stderr.count("\n") == 1
 
 
-def test_metrics_that_are_no_longer_rendered_count_as_ill(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last values stay on the page, and would be taken for those of now."""
+def test_metrics_that_are_no_longer_rendered_count_as_unhealthy(
+    s3_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last values stay on the page, and readers would take them for current ones."""
     monkeypatch.setattr("catwalk_exporter.service.STALE_SECONDS", 0.5)
     exporter = Exporter(Settings(), 0.1, None)
     server = Server(("127.0.0.1", 0), exporter)

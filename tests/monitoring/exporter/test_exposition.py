@@ -1,4 +1,4 @@
-"""What the exporter says of a snapshot."""
+"""What the exporter exports from a snapshot."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 LIMIT = 200_000
-"""`sample_limit` of the exporter's job."""
+"""Returns `sample_limit` of the exporter's job."""
 
 
 def test_the_limit_is_the_one_that_prometheus_has() -> None:
@@ -75,7 +75,7 @@ def rendered(
 
 
 def value(series: Series, metric: Metric, **labels: str) -> float | None:
-    """The one sample of a metric with these labels among its own; None if there is none."""
+    """Returns the one sample of a metric with these labels among its own; None if there is none."""
     wanted = {(name.removesuffix("_"), text) for name, text in labels.items()}
     found = [number for (name, own), number in series.items() if name == metric.name and wanted <= own]
     assert len(found) < 2, f"{metric.name} has {len(found)} such series"
@@ -109,8 +109,8 @@ def test_names_and_labels_are_those_of_the_catalogue() -> None:
     assert shown == set(declared)
 
 
-def test_it_says_when_its_process_began() -> None:
-    """By which an alert finds what starts again and again."""
+def test_it_exports_when_its_process_began() -> None:
+    """An alert uses it to find a process that keeps restarting."""
     began = rendered()["process_start_time_seconds", frozenset()]
     assert began == pytest.approx(psutil.Process().create_time(), abs=2)
 
@@ -236,7 +236,7 @@ def test_facts_of_one_run() -> None:
     assert value(series, catalogue.RUN_INFO, dag_run_id="scheduled__2026-11-23", trigger="schedule") == 1
 
 
-def test_what_is_left_out_of_prometheus_is_said() -> None:
+def test_what_is_left_out_of_prometheus_is_exported() -> None:
     run = summary(series_left_out=1_203)
     assert value(rendered(run), catalogue.RUN_SERIES_LEFT_OUT) == 1_203
     assert "1,203 series" in facts_of(run, time.time())
@@ -249,7 +249,7 @@ def test_what_is_left_out_of_prometheus_is_said() -> None:
 
 
 def test_a_flood_of_runs_stays_below_the_limit_and_keeps_those_that_run() -> None:
-    """Unfinished runs first, then the newest: an alert on a run must not end because others are many."""
+    """Unfinished runs come first, then the newest: an alert on a run must not end because there are many others."""
     now = time.time()
     checks = [
         CheckRecord(name, "passed", 0.5, 0.5, 0.1, 0.9, "Passed.")
@@ -279,7 +279,7 @@ def test_a_flood_of_runs_stays_below_the_limit_and_keeps_those_that_run() -> Non
     assert len(series) < 0.8 * LIMIT
 
 
-def test_what_rules_cannot_look_back_for_is_said_of_a_run_for_as_long_as_it_goes_on() -> None:
+def test_facts_that_rules_cannot_look_back_for_are_exported_as_long_as_a_run_continues() -> None:
     now = time.time()
     stages = {"ingest": StageSummary(1, 95.0, now - 30 * HOUR, now - 29 * HOUR), "train": StageSummary(1)}
     running = {"state": "running", "started": now - 30 * HOUR, "updated": now - 60, "finished": None}
@@ -316,7 +316,7 @@ def test_decisions_are_counted_over_all_runs_ever() -> None:
     assert value(series, catalogue.DECISION_INFO, run_id="20250102T030000Z-00000002") is None
 
 
-def test_a_try_by_hand_does_not_hide_what_was_decided_about_the_pipelines_last_run() -> None:
+def test_a_manual_run_does_not_hide_the_decision_about_the_pipelines_last_run() -> None:
     old = {"updated": 1.0, "started": 1.0, "finished": 1.0}
     hold = {"decision": "hold", "reason": "worse", "checks": [BETTER]}
     series = rendered(
@@ -342,7 +342,7 @@ def test_runs_are_blocked_by_reasons_and_not_by_being_no_better() -> None:
     assert blocked() is None
 
 
-def test_the_data_of_latest_and_champion_can_be_told_apart() -> None:
+def test_the_data_of_latest_and_champion_is_distinguishable() -> None:
     old, new = (summary(f"2025010{day}T030000Z-00000001", dataset_sha256=sha * 64) for day, sha in ((1, "a"), (2, "b")))
     series = rendered(old, new, champions=[champion(old.run_id)])
     assert value(series, catalogue.MODEL_DATASET, role="champion", dataset_sha256="a" * 64) == 1
@@ -382,7 +382,7 @@ def test_how_well_a_model_does_in_service_by_its_labels() -> None:
     assert value(series, catalogue.LABELS_LAST, model="retired") is None
 
 
-def test_a_model_with_a_version_a_day_has_few_series_all_the_same() -> None:
+def test_a_model_with_a_version_each_day_still_has_few_series() -> None:
     few, many = (rendered(realised=[in_service(versions, 28)]) for versions in (5, 28))
     assert len(few) == len(many)
 
@@ -417,14 +417,14 @@ def began(day: str, **changes: Any) -> SummaryRecord:
 
 
 def labelled(series: Series, metric: Metric) -> dict[str, tuple[str, ...]]:
-    """Model → all other labels of the metric's series, of which it may have one alone."""
+    """Model → all other labels of the metric's series; each model may have one series."""
     found = [dict(labels) for name, labels in series if name == metric.name]
     assert len({labels["model"] for labels in found}) == len(found)
     return {labels["model"]: tuple(labels[name] for name in metric.labels if name != "model") for labels in found}
 
 
 def test_a_models_last_run_and_decision_are_there_however_long_ago() -> None:
-    """Those of its schedule or by hand, whatever has been tried out since."""
+    """Its last run by schedule or by hand, whatever was tried out since."""
     old = {"started": 900.0, "updated": 1e3, "finished": 1e3, "decided": 990.0}
     series = rendered(
         summary("20250101T030000Z-00000001", **old, decision="hold", reason="floor"),
@@ -448,7 +448,7 @@ def test_a_models_last_run_and_decision_are_there_however_long_ago() -> None:
     assert value(series, catalogue.LAST_DECISION, model="churn") == 9, "an older version does not say when"
 
 
-def test_a_renamed_models_last_run_is_that_of_its_former_name_until_it_has_another() -> None:
+def test_a_renamed_models_last_run_is_that_of_its_former_name_until_it_has_a_new_one() -> None:
     names = [WatchedRecord("a", renamed_to="b"), WatchedRecord("b", renamed_to="c", formerly="a")]
     names += [WatchedRecord("c", formerly="b"), WatchedRecord("x", renamed_to="y"), WatchedRecord("y", renamed_to="x")]
     runs = [summary(f"2026112{day}T030000Z-0000000{day}", model=name) for day, name in enumerate("axcb")]
@@ -457,7 +457,7 @@ def test_a_renamed_models_last_run_is_that_of_its_former_name_until_it_has_anoth
     assert len(labelled(rendered(*runs, models=names), catalogue.LAST_DECISION)) == 2, "a circle of names ends, too"
 
 
-def test_a_model_more_costs_two_series_of_what_came_last_whatever_it_has_run() -> None:
+def test_another_model_costs_two_series_about_its_last_run_whatever_it_has_run() -> None:
     runs = [summary(f"20261123T{hour:02}0000Z-00000001", started=1.0, updated=9.0, finished=9.0) for hour in range(24)]
     last = {catalogue.LAST_RUN.name, catalogue.LAST_DECISION.name}
     assert len([name for name, _ in rendered(*runs) if name in last]) == 2
@@ -469,26 +469,26 @@ def test_a_weekday_schedule_owes_nothing_at_the_weekend() -> None:
     assert value(series, catalogue.GOOD_RUN_DUE, model="mlp") == unix("2026-12-01T03:00")
 
 
-def test_a_run_that_began_is_no_run_that_went_well() -> None:
+def test_a_run_that_began_is_not_a_successful_run() -> None:
     series = rendered(began("25"), began("26", state="failed"), began("27", state="running"), settings=WEEKDAYS)
     assert value(series, catalogue.NEXT_RUN_DUE) == unix("2026-11-30T03:00")
     assert value(series, catalogue.GOOD_RUN_DUE) == unix("2026-11-27T03:00")
 
 
-def test_where_no_run_has_ever_gone_well_the_first_one_counts() -> None:
+def test_without_a_successful_run_the_first_one_counts() -> None:
     series = rendered(began("24", state="failed"), began("25", state="failed"), settings=WEEKDAYS)
     assert value(series, catalogue.GOOD_RUN_DUE) == unix("2026-11-26T03:00")
 
 
-def test_runs_by_hand_are_no_scheduled_ones_and_the_first_is_due_before_any_has_begun() -> None:
+def test_manual_runs_are_not_scheduled_ones_and_the_first_is_due_before_any_has_begun() -> None:
     for runs in ((), (began("26", trigger="manual"),)):
         series = rendered(*runs, settings=WEEKDAYS)
         assert value(series, catalogue.NEXT_RUN_DUE, model="") == unix("2026-11-30T03:00")
         assert value(series, catalogue.GOOD_RUN_DUE) is None
 
 
-def test_a_model_that_people_have_run_is_due_by_the_schedule_of_its_dag() -> None:
-    """But owes nothing of before its exporter began: its schedule may just have been set."""
+def test_a_model_with_manual_runs_is_due_by_the_schedule_of_its_dag() -> None:
+    """It owes no runs from before its exporter began: its schedule may just have been set."""
     by_hand = began("30", trigger="manual")
     for moment in ("2026-11-27T12:00", "2026-12-04T12:00"):
         series = rendered(by_hand, settings=dataclasses.replace(WEEKDAYS, since=unix(moment)))
@@ -506,14 +506,14 @@ def test_a_model_that_people_have_run_is_due_by_the_schedule_of_its_dag() -> Non
         assert value(rendered(*runs, settings=WEEKDAYS, models=models), catalogue.NEXT_RUN_DUE, model="mlp") is None
 
 
-def test_where_models_have_schedules_of_their_own_nothing_else_is_due_for_the_first_time() -> None:
-    """As in a stack without Airflow, to which somebody has added a model."""
+def test_if_models_have_their_own_schedules_nothing_else_is_due_for_the_first_time() -> None:
+    """For example, in a stack without Airflow, to which a user has added a model."""
     known = WatchedRecord("churn", schedule="0 5 * * *", changed=unix("2026-11-26T03:00"))
     series = rendered(settings=WEEKDAYS, models=[known])
     assert value(series, catalogue.NEXT_RUN_DUE) == unix("2026-11-26T05:00")
 
 
-def test_a_store_that_could_not_be_read_says_nothing_of_scheduled_runs() -> None:
+def test_a_store_that_could_not_be_read_exports_nothing_about_scheduled_runs() -> None:
     assert value(rendered(store_up=False, settings=WEEKDAYS), catalogue.NEXT_RUN_DUE) is None
 
 
@@ -536,7 +536,7 @@ def test_each_model_is_due_by_the_schedule_of_its_own_dag() -> None:
     assert value(series, catalogue.NEXT_RUN_DUE, model="shapes", schedule="0 0 * * 0") == unix("2026-11-29T00:00")
 
 
-def test_a_dag_that_has_begun_no_run_owes_its_first_while_others_do_run() -> None:
+def test_a_dag_without_a_run_owes_its_first_while_others_run() -> None:
     seen = unix("2026-11-27T12:00")
     schedules = {
         "fashion_training": DagSchedule("0 3 * * *", seen),
@@ -589,15 +589,15 @@ def test_odd_text_reaches_prometheus_unharmed() -> None:
     assert value(rendered(run), catalogue.RUN_INFO, dag_run_id='manual__"quoted"\\ \n ü') == 1
 
 
-def test_a_name_that_is_no_text_does_not_cost_the_page() -> None:
-    """Half of a character, of a program that has cut its text by bytes."""
+def test_a_name_that_is_not_text_does_not_break_the_page() -> None:
+    """Half of a character, from a program that cuts its text by bytes."""
     run = summary(owner="gro\udc80wth", dag_run_id="a\udc80")
     page = rendered(run, models=[WatchedRecord("other", owner="\ud800")])
     assert value(page, catalogue.MODEL_INFO, model=run.model, owner="gro?wth") == 1
     assert value(page, catalogue.MODEL_INFO, model="other", owner="?") == 1
 
 
-def test_a_duration_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_duration_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for text in ("soon", "0", "-1", "nan", "inf"):
         monkeypatch.setenv("CATWALK_SCHEDULE_SECONDS", text)
         with pytest.raises(ConfigError, match="CATWALK_SCHEDULE_SECONDS"):
@@ -612,7 +612,7 @@ def test_links_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert "airflow" not in links
 
 
-def test_links_lead_where_people_get_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_lead_to_addresses_that_people_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     for part in ("AIRFLOW", "EXPORTER"):
         monkeypatch.setenv(f"CATWALK_{part}_URL", f"http://{part.lower()}:1")
         monkeypatch.setenv(f"CATWALK_{part}_PUBLIC_URL", f"https://{part.lower()}.example")
@@ -620,7 +620,7 @@ def test_links_lead_where_people_get_in(monkeypatch: pytest.MonkeyPatch) -> None
     assert (links["airflow"], links["exporter"]) == ("https://airflow.example", "https://exporter.example")
 
 
-def test_a_link_is_read_under_its_name_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_is_read_under_its_former_name(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("EXPORTER_URL", "EXPORTER_PUBLIC_URL"):
         monkeypatch.delenv(f"CATWALK_{name}", raising=False)
     monkeypatch.setenv("CATWALK_REGISTRY_URL", "https://old.example")

@@ -41,12 +41,12 @@ def page(**changes: Any) -> str:
         ({"state": "succeeded", "stage": "publish"}, ""),
     ],
 )
-def test_where_a_run_has_failed_is_the_stage_that_failed(changes: dict[str, Any], expected: str) -> None:
+def test_a_failed_run_names_the_stage_that_failed(changes: dict[str, Any], expected: str) -> None:
     state = changes["state"]
     assert f'<span class="{state}">{state}</span>{f" {expected}" if expected else ""}</td>' in page(**changes)
 
 
-def test_owner_and_links_are_shown_and_a_link_that_is_none_of_the_web_is_only_its_name() -> None:
+def test_owner_and_links_are_shown_and_a_link_without_a_web_address_is_only_its_name() -> None:
     links = {"note <b>": "https://example.org/?a=1&b='2'", "here": "javascript:alert(1)"}
     text = page(owner="growth <team>", links=links)
     assert "<th>owner</th><td>growth &lt;team&gt;</td>" in text and "javascript" not in text
@@ -55,13 +55,13 @@ def test_owner_and_links_are_shown_and_a_link_that_is_none_of_the_web_is_only_it
     assert "<th>links</th>" not in page() and "<th>owner</th>" not in page()
 
 
-def test_a_run_that_an_alert_has_asked_for_says_so() -> None:
+def test_a_run_that_an_alert_requested_says_so() -> None:
     asked = page(trigger="alert", alert="ServiceInputDrifted", episode=3)
     assert "<th>asked for by</th><td>ServiceInputDrifted, episode 3</td>" in asked
     assert "asked for by" not in page()
 
 
-def test_a_models_card_shows_what_alerts_may_ask_for_and_have_asked_for() -> None:
+def test_a_models_card_shows_what_alerts_may_request_and_have_requested() -> None:
     run = summary(model="churn")
     episode = RequestRecord(3, "catwalk__churn__e3", "A", 0.0, 0.0, verdict="held", run_id=run.run_id)
     slot = SlotRecord("churn", RetrainingSettings(on=True), "cooling", number=3, episode=episode)
@@ -73,7 +73,7 @@ def test_a_models_card_shows_what_alerts_may_ask_for_and_have_asked_for() -> Non
     assert name not in models.page(view(run, now=NOW))
 
 
-def test_models_show_who_answers_for_them_and_what_they_must_reach() -> None:
+def test_models_show_their_owners_and_their_limits() -> None:
     run = summary(model="churn", problem="binary", schedule="every 86400 s")
     known = WatchedRecord(
         "churn", {"kind": "binary"}, "every 86400 s", "growth <team>",
@@ -101,7 +101,7 @@ def test_models_show_who_answers_for_them_and_what_they_must_reach() -> None:
 
 @pytest.mark.parametrize("name", ["a & b", "犬/猫", "rent: 50 %", "(a)!"])
 def test_a_models_card_is_found_by_its_name_as_prometheus_has_it(name: str) -> None:
-    """Which is what dashboards know, and put into an address percent-encoded."""
+    """Dashboards know this form, and put it into an address percent-encoded."""
     [linked] = re.findall(r'href="/models#([^"]+)"', page(model=name))
     assert linked == anchor(name) == f"model-{quote(label_value(name), safe='')}"
     assert f'id="{linked}"' in models.page(view(summary(model=name), now=NOW))
@@ -113,7 +113,7 @@ def test_only_a_seed_that_is_not_set_is_derived() -> None:
         assert f"<th>{name}</th><td>{value}</td>" in text
 
 
-def test_figures_that_are_no_numbers_break_no_page() -> None:
+def test_nan_breaks_no_page() -> None:
     nan = float("nan")
     odd = {"last_validation_loss": nan, "test_accuracy": nan, "test_class_accuracy": [nan] * 10, "test_loss": nan}
     assert "nan" in page(**odd)

@@ -1,4 +1,4 @@
-"""The list of runs: what an address asks for, and what is refused in a sentence."""
+"""The list of runs: what an address asks for, and what is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ RUNS = (
 
 
 def found(parameters: str) -> list[int]:
-    """Numbers of the runs that an address lists, in their order."""
+    """Returns the numbers of the runs that an address lists, in their order."""
     return [int(run.run_id[-8:], 16) for run in parsed(parameters).runs(view(*RUNS, now=NOW))]
 
 
@@ -68,7 +68,7 @@ def found(parameters: str) -> list[int]:
         ("from=9999-12-31", []),
     ],
 )
-def test_filters_let_through_what_meets_all_of_them(parameters: str, expected: list[int]) -> None:
+def test_filters_show_runs_that_match_all_of_them(parameters: str, expected: list[int]) -> None:
     assert found(parameters) == expected
 
 
@@ -141,7 +141,7 @@ def test_pages_follow_one_another_and_count() -> None:
     assert "Page " not in Page(listed(*many, now=NOW).encode()).text
 
 
-def test_the_form_holds_what_was_asked_for() -> None:
+def test_the_form_keeps_the_query() -> None:
     text = listed(*RUNS, now=NOW, parameters="q=0&model=mlp&owner=vision&state=failed&from=2026-10-01&to=2026-12-31")
     for field in (
         '<input type="search" name="q" value="0">', '<option value="mlp" selected>', '<option value="vision" selected>',
@@ -164,18 +164,18 @@ def test_what_is_selected_stays_selected_on_other_pages() -> None:
     assert "<script" not in text
 
 
-def test_of_very_many_models_the_name_is_typed() -> None:
+def test_with_very_many_models_you_type_the_name() -> None:
     many = [a_run(number, model=f"model {number}") for number in range(300)]
     assert '<input type="text" name="model">' in listed(*many, now=NOW)
 
 
-def test_what_others_wrote_stays_text() -> None:
+def test_text_from_others_stays_text() -> None:
     hostile = a_run(1, model=HOSTILE, owner=HOSTILE, trigger=HOSTILE, decision=HOSTILE, reason=HOSTILE)
     page = Page(listed(hostile, now=NOW).encode())
     assert "script" not in page.tags and page.text.count(HOSTILE) >= 5
 
 
-def test_an_empty_ledger_says_how_a_run_is_made() -> None:
+def test_an_empty_ledger_says_how_to_make_a_run() -> None:
     page = Page(listed(now=NOW).encode())
     assert "There are no runs yet." in page.text and "form" not in page.tags
 
@@ -228,7 +228,7 @@ def test_a_set_of_runs_has_one_address() -> None:
         ("run=" + "x" * 10_000, 414, "too long"),
     ],
 )
-def test_runs_that_cant_be_compared_are_a_sentence(parameters: str, status: int, sentence: str) -> None:
+def test_runs_that_cannot_be_compared_are_one_sentence(parameters: str, status: int, sentence: str) -> None:
     shown = view(*RUNS, now=NOW)
     with pytest.raises(QueryError) as refused:
         comparison.chosen(parameters, shown)

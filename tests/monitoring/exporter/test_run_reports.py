@@ -1,4 +1,4 @@
-"""Reports as the exporter serves them: fetched when asked for, and facts in their place where there are none."""
+"""Reports as the exporter serves them: fetched on request, and facts in their place if there are none."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def exporter(s3_store: Store, tmp_path: Path) -> Iterator[ExporterProcess]:
 
 
 def answer(exporter: ExporterProcess, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body, the path sent as it is."""
+    """Returns status, headers and body; sends the path unchanged."""
     connection = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=180)
     try:
         connection.request(method, path)
@@ -46,7 +46,7 @@ def answer(exporter: ExporterProcess, path: str, method: str = "GET") -> tuple[i
         connection.close()
 
 
-def test_a_report_and_its_figures_are_served_as_they_are_now(exporter: ExporterProcess, s3_store: Store) -> None:
+def test_the_current_report_and_figures_are_served(exporter: ExporterProcess, s3_store: Store) -> None:
     wait_until(lambda: "There is no report: " in exporter.get(f"/runs/{RUN}"))
     s3_store.put(f"runs/{RUN}/report.html", REPORT)
     s3_store.put(f"runs/{RUN}/figures/loss_and_accuracy.png", PNG)
@@ -59,14 +59,14 @@ def test_a_report_and_its_figures_are_served_as_they_are_now(exporter: ExporterP
     assert (status, headers["content-type"], body) == (200, "image/png", PNG)
     assert answer(exporter, f"/runs/{RUN}/figures/loss_and_accuracy.png", "HEAD")[2] == b""
     s3_store.put(f"runs/{RUN}/report.html", REPORT.replace(b"The report", b"Another one"))
-    assert "Another one" in exporter.get(f"/runs/{RUN}/"), "what is remembered is not served when it has changed"
+    assert "Another one" in exporter.get(f"/runs/{RUN}/"), "an outdated copy is not served"
     s3_store.delete(f"runs/{RUN}/report.html")
     assert "There is no report: " in exporter.get(f"/runs/{RUN}")
     facts = exporter.get(f"/runs/{RUN}/facts")
     assert f'<a href="/runs/{RUN}">Report</a>' in facts and "test accuracy" in facts
 
 
-def test_a_run_that_runs_shows_its_facts_and_not_the_report_of_its_last_try(
+def test_a_running_run_shows_its_facts_and_not_the_report_of_its_last_try(
     exporter: ExporterProcess, s3_store: Store
 ) -> None:
     s3_store.put(f"runs/{RUNNING}/report.html", REPORT)
@@ -74,7 +74,7 @@ def test_a_run_that_runs_shows_its_facts_and_not_the_report_of_its_last_try(
     assert "The report is built when the run has ended." in page and "The report</h1>" not in page
 
 
-def test_a_run_that_is_lost_says_how_it_is_ended(exporter: ExporterProcess, s3_store: Store) -> None:
+def test_a_lost_run_says_how_to_end_it(exporter: ExporterProcess, s3_store: Store) -> None:
     put_summary(s3_store, summary("20261123T030000Z-00000077", state="running", finished=None, lost_after=180.0))
     wait_until(lambda: exporter.get("/").count("00000077") or None, "the page of runs names it", 30)
     page = exporter.get("/runs/20261123T030000Z-00000077")
@@ -103,7 +103,7 @@ def test_no_other_object_can_be_reached(exporter: ExporterProcess, s3_store: Sto
         assert answer(exporter, path)[0] == 404, path
 
 
-def test_while_s3_is_out_the_facts_are_shown_at_once(
+def test_while_s3_is_down_the_facts_are_shown_at_once(
     exporter: ExporterProcess, s3_store: Store, s3_server: S3Server
 ) -> None:
     s3_store.put(f"runs/{RUN}/report.html", REPORT)

@@ -1,4 +1,4 @@
-"""What the exporter reads of the ledger, and how often."""
+"""What the exporter reads from the ledger, and how often."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHAMPION = ChampionRecord("churn", "20261123T030000Z-7f3a90c1", "m", 1.0, "", ""
 
 
 class World:
-    """A ledger of three models, and how often a get asks for one of their records."""
+    """A ledger of three models, and how often a GET requests one of their records."""
 
     def __init__(self, folder: Path) -> None:
         self.asked: list[str] = []
@@ -36,7 +36,7 @@ class World:
         self._reader = LedgerReader(self.store)
 
     def read(self) -> tuple[Snapshot, int]:
-        """What is published, and how many gets it has taken."""
+        """Returns what is published, and the number of GETs."""
         found: list[Snapshot] = []
         self.asked.clear()
         self._reader.read(0.0, found.append)
@@ -61,13 +61,13 @@ def test_a_record_that_has_not_changed_is_not_read_again(world: World) -> None:
     assert [one.strikes for one in changed.slots] == [0, 1, 0]
 
 
-def test_a_record_that_is_gone_is_shown_no_more(world: World) -> None:
+def test_a_removed_record_is_no_longer_shown(world: World) -> None:
     world.read()
     world.store.delete("champions/churn.json")
     assert [one.model for one in world.read()[0].champions] == ["bookings", "解約"]
 
 
-def test_a_damaged_record_is_said_until_it_is_mended(world: World) -> None:
+def test_a_damaged_record_is_reported_until_it_is_fixed(world: World) -> None:
     world.store.put("champions/churn.json", b"{")
     world.store.put_record("champions/bookings.json", CHAMPION)
     for _ in range(2):

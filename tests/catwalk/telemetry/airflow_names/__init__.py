@@ -1,4 +1,4 @@
-"""Names of metrics that each Airflow can send, one list a version; `__main__.py` makes them anew."""
+"""Names of the metrics that each Airflow can send, one list for each version; `__main__.py` writes them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ FOLDER = Path(__file__).parent
 
 
 def versions() -> list[str]:
-    """Of the lists, the oldest first."""
+    """The versions of the lists, oldest first."""
     return sorted(
         (path.stem for path in FOLDER.glob("*.txt")), key=lambda text: [int(part) for part in text.split(".")]
     )
 
 
 def names(version: str) -> list[Sent]:
-    """What an Airflow of this version can send."""
+    """Returns what an Airflow of this version can send."""
     lines = (FOLDER / f"{version}.txt").read_text().splitlines()
     return [_read(line) for line in lines if not line.startswith("#")]
 

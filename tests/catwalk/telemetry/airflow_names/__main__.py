@@ -1,6 +1,7 @@
-"""`python -m tests.catwalk.telemetry.airflow_names` makes the lists anew: about 400 MB of wheels, unpacked, never run.
+"""`python -m tests.catwalk.telemetry.airflow_names` writes the lists, from about 400 MB of wheels, which are unpacked
+and never run.
 
-First and last release of each minor version, with the newest providers that work with it.
+Each minor version has its first and last release, with the newest providers that work with it.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ AIRFLOWS = (
     *("3.0.0", "3.0.6", "3.1.0", "3.1.8", "3.2.0", "3.2.2", "3.3.0", "3.3.2"),
 )
 PROVIDERS = ("amazon", "celery", "cncf-kubernetes", "edge3", "openlineage", "standard")
-"""Those that send metrics; edge3 is for Airflow 3."""
+"""The providers that send metrics; edge3 is for Airflow 3."""
 _UV = str(PROJECT / ".venv" / "bin" / "uv")
 _FOR = ("--python-version", "3.11")
 
 
 def pins(airflow: str) -> list[str]:
-    """This Airflow's own distributions and providers, with their versions."""
+    """Returns this Airflow's own distributions and providers, with their versions."""
     chosen = [name for name in PROVIDERS if name != "edge3" or airflow.startswith("3.")]
     wanted = [f"apache-airflow=={airflow}", *(f"apache-airflow-providers-{name}" for name in chosen)]
     command = [_UV, "pip", "compile", "-q", "--no-header", "--no-annotate", *_FOR, "-"]
@@ -34,7 +35,7 @@ def pins(airflow: str) -> list[str]:
 
 
 def text(airflow: str, folder: Path) -> str:
-    """The list for one version, after its packages were unpacked in a folder of their own."""
+    """Returns the list for one version, after unpacking its packages in a separate folder."""
     pinned = pins(airflow)
     command = [_UV, "pip", "install", "-q", "--no-deps", *_FOR, "--target", str(folder), *pinned]
     subprocess.run(command, check=True)

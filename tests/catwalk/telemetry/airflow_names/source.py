@@ -1,6 +1,6 @@
-"""Reads in Airflow's source which names it sends over StatsD; nothing of it is imported or run.
+"""Finds in Airflow's source the names that it sends over StatsD, without importing or running any of it.
 
-What a name holds that is known at run time only stands in braces: ``ti.finish.{dag_id}.{task_id}.{state}``.
+Parts of a name that are known only at run time are in braces: ``ti.finish.{dag_id}.{task_id}.{state}``.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import yaml
 
 METHODS = ("incr", "decr", "gauge", "timing", "timer")
 BUILT_ELSEWHERE = {"get_metric_info": ("callback_{status}", "deadline_alerts.callback_{status}")}
-"""A function that gives name and tags at once, and the names that it gives."""
+"""A function that returns a name and its tags, and the names that it returns."""
 GIVEN = {
     "stats_key": ("ol.event.size.{event_type}.{operator_name}",),
     "stats_prefix": ("api_server.dag_bag", "scheduler.dag_bag"),
 }
-"""An argument that a name begins with, and what callers give."""
+"""An argument that a name begins with, and the values that callers pass."""
 _TAGS = ("tags", "extra_tags")
 _OF_THE_CLIENT = ("/metrics/", "/observability/", "/stats.py")
 _REGISTRY = "airflow/_shared/observability/metrics/metrics_template.yaml"
@@ -33,17 +33,17 @@ class Sent:
     method: str
     name: str
     tags: tuple[str, ...]
-    """Names of the tags, as far as they are written out."""
+    """Names of the tags, as far as they are literal."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.name} {','.join(self.tags) or '-'}"
 
 
 def sent(packages: Path) -> list[Sent]:
-    """Everything that the Airflow and the providers in a folder of packages send, legacy names included.
+    """Returns everything that the Airflow and the providers in a folder of packages send, including legacy names.
 
     Raises:
-        ValueError: a name is made in a way that is new; the message says where.
+        ValueError: The source builds a name in a new way; the message says where.
     """
     found = []
     for path in sorted((packages / "airflow").rglob("*.py")):
@@ -55,7 +55,9 @@ def sent(packages: Path) -> list[Sent]:
 
 
 def _legacy(registry: Path) -> Iterator[Sent]:
-    """Names with tags inside, which 3.2 and newer make by their registry, for what they send under the tagged name."""
+    """Names that contain tags. Airflow 3.2 and newer build them with their registry, beside the name with separate
+    tags.
+    """
     methods = {"counter": "incr", "gauge": "gauge", "timer": "timing"}
     entries = yaml.safe_load(registry.read_text())["metrics"] if registry.exists() else []
     for entry in entries:
@@ -68,7 +70,7 @@ class _File:
     tree: ast.Module
     path: str
     assigned: dict[str, list[ast.expr]] = field(default_factory=dict)
-    """Name of a variable, attribute or function → what it is set to or gives, anywhere in this file."""
+    """Maps a variable, attribute or function of this file → what it is set to or returns."""
     classes: dict[ast.AST, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -108,10 +110,10 @@ class _File:
                 return self._text(word.value)
             if word.arg is None and isinstance(word.value, ast.Call):
                 return list(BUILT_ELSEWHERE[ast.unparse(word.value.func).rpartition(".")[2]])
-        return []  # a timer that nothing is sent of
+        return []  # a timer that sends nothing
 
     def _text(self, node: ast.expr) -> list[str]:
-        """All texts that an expression can give."""
+        """Returns all texts that an expression can have."""
         if isinstance(node, ast.Constant):
             return [str(node.value)]
         if isinstance(node, ast.IfExp):
@@ -131,13 +133,13 @@ class _File:
         return self._placeholder(node)
 
     def _inside(self, node: ast.expr) -> list[str]:
-        """For what stands in braces: a variable's texts, if those are all that it is ever set to."""
+        """Returns the texts of a part in braces: those of a variable, if it is set to nothing else."""
         values = self.assigned.get(ast.unparse(node), [])
         texts = [str(value.value) for value in values if isinstance(value, ast.Constant)]
         return texts if texts and len(texts) == len(values) else self._placeholder(node)
 
     def _placeholder(self, node: ast.expr) -> list[str]:
-        """For what is known at run time only."""
+        """Marks what is known only at run time."""
         text = ast.unparse(node)
         if "self.__class__.__name__" in text:
             name = self.classes[node]
@@ -148,7 +150,7 @@ class _File:
         return list(GIVEN.get(name, [f"{{{name}}}"]))
 
     def _keys(self, node: ast.expr, depth: int = 2) -> Iterator[str]:
-        """Names of the tags in an expression, and in what it refers to."""
+        """Yields the names of the tags in an expression, and in what it refers to."""
         for inner in ast.walk(node):
             if isinstance(inner, ast.Dict):
                 yield from (str(key.value) for key in inner.keys if isinstance(key, ast.Constant))

@@ -1,4 +1,4 @@
-"""The names of the lists as they stand on the wire, and what statsd_exporter does with one."""
+"""The names of the lists as they appear on the wire, and how statsd_exporter treats each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "file_name": ("etl", "etl.v2"),
     "queue": ("default", "team.queue"),
 }
-"""What runs and machines may be called; other placeholders have a word that says so."""
+"""Possible names of runs and machines; other placeholders contain a word that says what they are."""
 ONLY: dict[str, tuple[str, ...]] = {
     "dagrun.duration.{state}": ("success", "failed"),
     "dagrun.duration.{state}.{dag_id}": ("success", "failed"),
@@ -27,11 +27,11 @@ ONLY: dict[str, tuple[str, ...]] = {
     "callback_{status}": ("success", "failed"),
     "deadline_alerts.callback_{status}": ("success", "failed"),
 }
-"""What the first placeholder of a name can be, where the source lets nothing else happen."""
+"""Possible values of the first placeholder of a name, if the source allows nothing else."""
 
 
 def on_the_wire(name: str) -> list[str]:
-    """All forms of a name, without the prefix."""
+    """Returns all forms of a name, without the prefix."""
     placeholders = re.findall(r"\{(\w+)\}", name)
     choices = [VALUES.get(each, (f"some-{each}",)) for each in placeholders]
     if name in ONLY:
@@ -41,7 +41,7 @@ def on_the_wire(name: str) -> list[str]:
 
 
 def matches(rule: Rule, name: str) -> bool:
-    """What statsd_exporter does: `*` is one segment."""
+    """Matches as statsd_exporter does: `*` is one segment."""
     return _pattern(rule.match).fullmatch(PREFIX + name) is not None
 
 
