@@ -11,9 +11,10 @@ from typing import Any
 
 from catwalk.errors import InputError, NotFoundError
 from catwalk.ledger import model_names
+from catwalk.ledger.models import watched
 from catwalk.ledger.records.realised import RealisedRecord
 from catwalk.service import reference
-from catwalk.service.labels import realised, stored, table
+from catwalk.service.labels import checkpoint, increments, realised, stored, table
 from catwalk.service.log import intake, lines, shipping
 from catwalk.service.log.lines import Header, Label
 from catwalk.storage.opening import open_store
@@ -57,10 +58,13 @@ def labels(model: str, given: Given, store: Store | None = None) -> Taken:
         NotFoundError: the model has no champion and no log that tell what its labels are.
         StoreError: the ledger can't be read or written.
     """
-    name, ledger, now = model_names.checked(model), open_store() if store is None else store, time.time()
-    kind, classes = _asked(ledger, name)
-    known = stored.labels(ledger, name)
-    new, counts, refused = _sorted_out(_rows(given), kind, classes, known, now)
+    ledger, now = open_store() if store is None else store, time.time()
+    names = watched.lineage(ledger, model_names.checked(model))
+    name = names[0]
+    kind, classes = _asked(ledger, names)
+    rows = list(_rows(given))
+    known = increments.known_labels(ledger, names, (lines.id_text(row[1]) for row in rows))
+    new, counts, refused = _sorted_out(rows, kind, classes, known, now)
     if refused and not new and not counts["known"]:
         raise InputError(f"none of the labels can be taken; {refused[0]}")
     if new:
@@ -107,15 +111,19 @@ def _rows(given: Given) -> Iterable[tuple[str, Any, Any, Any]]:
             yield f"row {number}", *pair, *[None] * (3 - len(pair))
 
 
-def _asked(store: Store, model: str) -> tuple[str, list[str]]:
-    """The kind of problem and the classes: of the champion, else of what is in the log."""
+def _asked(store: Store, names: Sequence[str]) -> tuple[str, list[str]]:
+    """Returns the kind of problem and the classes of the champion; without one, of the log."""
     try:
-        found = reference.of_champion(store, model)
+        found = reference.of_champion(store, names[0])
         return found.kind, found.classes
     except NotFoundError:
-        for header in stored.log(store, model, stored.Known()).headers.values():
-            return str(header.get("kind")), list(header.get("classes") or [])
-    raise NotFoundError(f"{model} has neither a champion with a reference nor a log, so that nobody knows its labels")
+        known = checkpoint.find(store, names).findings.headers.values()
+        header = next(iter(known), None) or stored.header(store, names)
+    if header is None:
+        raise NotFoundError(
+            f"{names[0]} has neither a champion with a reference nor a log, so it is not known what its labels are"
+        )
+    return str(header.get("kind")), list(header.get("classes") or [])
 
 
 def _joined(store: Store, model: str, now: float) -> RealisedRecord | None:

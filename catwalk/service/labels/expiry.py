@@ -7,7 +7,9 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from catwalk.errors import NotFoundError
+from catwalk.ledger.models import watched
 from catwalk.service.labels import realised
+from catwalk.service.labels.stored import day_of
 from catwalk.service.log.shipping import LABELS, PREDICTIONS
 from catwalk.storage.store import Store
 
@@ -22,7 +24,7 @@ def expired(store: Store, days: int, now: float) -> list[str]:
     """
     first = f"{datetime.fromtimestamp(now, UTC) - timedelta(days=days):%Y-%m-%d}"
     keys = [entry.key for kept in (PREDICTIONS, LABELS) for entry in store.list(kept)]
-    return [key for key in keys if _day(key) < first]
+    return [key for key in keys if day_of(key) < first]
 
 
 def remove(store: Store, keys: Sequence[str], now: float) -> None:
@@ -36,13 +38,9 @@ def remove(store: Store, keys: Sequence[str], now: float) -> None:
     Raises:
         StoreError: the ledger can't be read or written; where a join fails, nothing is deleted.
     """
-    for model in dict.fromkeys(key.split("/")[1] for key in keys):
+    folders = dict.fromkeys(key.split("/")[1] for key in keys)
+    for model in dict.fromkeys(watched.lineage(store, name)[0] for name in folders):
         with suppress(NotFoundError):  # labels alone, which say nothing of any day
             realised.join(store, model, now)
     for key in keys:
         store.delete(key)
-
-
-def _day(key: str) -> str:
-    """``predictions/churn/2026-11-27/….jsonl.gz`` has its day."""
-    return key.split("/")[-2]

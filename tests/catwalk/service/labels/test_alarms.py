@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from catwalk.problems.intervals import wilson
-from catwalk.service.labels.realised import WINDOWS
+from catwalk.service.labels.figures import WINDOWS
 from stack.settings import PROJECT
 
 TESTED = 0.9
