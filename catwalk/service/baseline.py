@@ -7,6 +7,8 @@ the service's own shares of each bin, and by how much its days differ from each 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from catwalk.clients import prometheus
 from catwalk.errors import CatwalkError, ConfigError, DamagedError, PreconditionFailedError
+from catwalk.ledger.models import watched
 from catwalk.ledger.records.reference import FeatureReference, ReferenceRecord
 from catwalk.ledger.runs import Run
 from catwalk.service import reference as references
@@ -75,9 +78,10 @@ def accept(run: Run, days: int, floor: float, by: str, now: float) -> Accepted:
     """
     references.check_floor(floor)
     tested = references.of_run(run)
+    names = watched.lineage(run.store, run.record.model)
     key = run.key(references.BASELINE)
     etag, before = run.store.etag(key), _before(run)
-    found = recorded(tested, days, now)
+    found = recorded(tested, names, days, now)
     record = replace(made(tested, found, floor), by=by, created=now)
     try:
         run.store.put_record(key, record, if_match=etag, create=etag is None)
@@ -90,8 +94,14 @@ def accept(run: Run, days: int, floor: float, by: str, now: float) -> Accepted:
     return Accepted(record, found.holes, uncounted, before)
 
 
-def recorded(reference: ReferenceRecord, wanted: int, now: float) -> Recorded:
-    """The last full days of a version in service, looked for in twice as many days.
+def recorded(reference: ReferenceRecord, names: Sequence[str], wanted: int, now: float) -> Recorded:
+    """Returns the last full days of a version in service, looked for in twice as many days.
+
+    Args:
+        reference: By whose bins the service counts.
+        names: All names of the model: a service may count under any of them.
+        wanted: So many days.
+        now: Unix time.
 
     Raises:
         PrometheusError: Prometheus does not answer.
@@ -103,7 +113,7 @@ def recorded(reference: ReferenceRecord, wanted: int, now: float) -> Recorded:
     holes: list[str] = []
     passed: list[str] = []  # holes, if the version was in service before
     for end in range(midnight, midnight - 2 * wanted * _DAY, -_DAY):
-        day, found = f"{datetime.fromtimestamp(end - _DAY, UTC):%Y-%m-%d}", _day(reference, end)
+        day, found = f"{datetime.fromtimestamp(end - _DAY, UTC):%Y-%m-%d}", _day(reference, names, end)
         if found is None:
             passed.append(day)
             continue
@@ -143,9 +153,10 @@ def _counted(days: Counts) -> bool:
     return bool(days.sum(0).round().any())
 
 
-def _day(reference: ReferenceRecord, end: int) -> list[Counts] | None:
+def _day(reference: ReferenceRecord, names: Sequence[str], end: int) -> list[Counts] | None:
     """Of each feature: predictions by bin in the day that ends then; None unless each of its hours was recorded."""
-    version = f"model={json.dumps(reference.model)}, version={json.dumps(reference.run_id)}"
+    models = "|".join(re.escape(name) for name in names)
+    version = f"model=~{json.dumps(models)}, version={json.dumps(reference.run_id)}"
     query = f"sum by (side, feature, bin) (model:service_bin:increase1h{{{version}}})"
     series = prometheus.over(query, end - _DAY + _HOUR, end, _HOUR)
     found = {tuple(one.labels.get(name, "") for name in ("side", "feature", "bin")): one.samples for one in series}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from catwalk import extras
 from catwalk.errors import ConfigError
 from catwalk.ledger.model_names import spelling
+from catwalk.ledger.models import watched
 from catwalk.ledger.records.reference import ReferenceRecord
 from catwalk.service import reference as references
 from catwalk.service.counts import Counts
@@ -24,6 +27,8 @@ from catwalk.storage.store import Patience
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+log = logging.getLogger("catwalk.service")
 
 _STORE = Patience(tries=1)
 """Of the log: what the ledger does not take now waits for the next try."""
@@ -160,7 +165,7 @@ class PredictionMonitor:
 
     def _counts(self, given: ReferenceRecord | str | Path | None, version: str) -> Counts:
         if given is None:
-            record = references.of_champion(open_store(), self._model)
+            record = self._of_champion()
         elif isinstance(given, ReferenceRecord):
             record = references.checked(given)
         else:
@@ -168,6 +173,18 @@ class PredictionMonitor:
         if spelling(record.model) != self._model:
             raise ConfigError(f"the reference is of model {record.model}, not of {self._model}")
         return Counts(record, version or record.run_id)
+
+    def _of_champion(self) -> ReferenceRecord:
+        """Returns the champion's reference, under the name that this monitor has, which may be a former one."""
+        store = open_store()
+        today = watched.lineage(store, self._model)[0]
+        if today != self._model:
+            log.warning(
+                "model %s is called %s now: its predictions and labels count, but alerts of %s don't see this service "
+                "until its monitor has that name",
+                *(self._model, today, today),
+            )
+        return replace(references.of_champion(store, self._model), model=self._model)
 
     def _tally(self, version: str) -> Tally:
         return Tally() if self._log is None else self._log.counts(version)

@@ -14,7 +14,7 @@ from catwalk.ledger import model_names
 from catwalk.ledger.models import watched
 from catwalk.ledger.records.realised import RealisedRecord
 from catwalk.service import reference
-from catwalk.service.labels import checkpoint, increments, realised, stored, table
+from catwalk.service.labels import increments, realised, stored, table
 from catwalk.service.log import intake, lines, shipping
 from catwalk.service.log.lines import Header, Label
 from catwalk.storage.opening import open_store
@@ -117,8 +117,7 @@ def _asked(store: Store, names: Sequence[str]) -> tuple[str, list[str]]:
         found = reference.of_champion(store, names[0])
         return found.kind, found.classes
     except NotFoundError:
-        known = checkpoint.find(store, names).findings.headers.values()
-        header = next(iter(known), None) or stored.header(store, names)
+        header = stored.header(store, names)
     if header is None:
         raise NotFoundError(
             f"{names[0]} has neither a champion with a reference nor a log, so it is not known what its labels are"

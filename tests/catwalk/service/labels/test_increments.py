@@ -15,6 +15,8 @@ import pytest
 import catwalk
 from catwalk.ledger.records.realised import RealisedRecord
 from catwalk.service.labels import checkpoint, expiry, realised
+from catwalk.service.log import lines, shipping
+from catwalk.service.log.lines import Header, Label
 from catwalk.storage.file_store import FileStore
 from tests.support.logs import REFERENCE, put_predictions
 
@@ -92,9 +94,10 @@ def test_only_days_that_new_labels_are_of_are_read(store: Watched) -> None:
     for ago in range(6):
         put_predictions(store, day(ago), {f"{ago}-a": "cat", f"{ago}-b": "dog"}, ANIMALS)
     catwalk.labels("churn", {f"{ago}-a": "cat" for ago in range(6)}, store)
+    header = Header("churn", day(0))
+    shipping.put(store, vars(header), lines.header(header) + lines.label(Label("3-b", "cat", NOW, NOW)))
     store.read.clear()
-    catwalk.labels("churn", {"3-b": "cat"}, store)
-    assert store.days_read() == [day(3)]
+    assert joined(store).labels["joined"] == 7 and store.days_read() == [day(3)]
     store.read.clear()
     put_predictions(store, day(0), {"0-c": "dog"}, ANIMALS)
     made = joined(store)
