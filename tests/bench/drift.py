@@ -209,10 +209,14 @@ def three_sigma(hourly: NDArray[np.int32], baseline: Baseline) -> Booleans:
 
 
 def evidently(hourly: NDArray[np.int32], baseline: Baseline) -> Booleans:
-    """Evidently's default for more than 1,000 reference rows: half of the columns drift in the last day. A number does
-    by a Wasserstein distance above 0.1 standard deviations, a category by a Jensen–Shannon distance above 0.1, in nats.
+    """Evidently's default for more than 1,000 reference rows: at least half of the columns drift in the last day.
 
-    The first is taken of bins' means, and so a little too small where values leave those of the outermost bins.
+    A number drifts by a Wasserstein distance of at least 0.1 standard deviations of the reference, a category by a
+    Jensen–Shannon distance of at least 0.1, in nats. The first is computed from the bins' means, and so a little too
+    small where values leave the outermost bins.
+
+    So it is in Evidently 0.7.23: `drift_share` of `DataDriftPreset`, `get_dataset_drift`, `_get_default_stattest`, and
+    `default_threshold` of `wasserstein_stat_test` and `jensenshannon_stat_test`.
     """
     sample, known = windows(hourly, DAY)[1:], baseline.total
     p, q = (each / np.maximum(each.sum(-1, keepdims=True), 1) for each in (sample, known))
@@ -220,7 +224,7 @@ def evidently(hourly: NDArray[np.int32], baseline: Baseline) -> Booleans:
     far = steps.sum(-1) / np.maximum(baseline.spread, 1e-3)
     category = FEATURES.index("class")
     far[:, category] = _distance(sample[:, category], known[category]) * np.sqrt(np.log(2))
-    return np.asarray(((far > 0.1) & (sample.sum(-1) > 0)).mean(1) >= 0.5)
+    return np.asarray(((far >= 0.1) & (sample.sum(-1) > 0)).mean(1) >= 0.5)
 
 
 def _distance(sample: Floats, reference: Floats) -> Floats:
@@ -320,9 +324,11 @@ three usual rules, on the last day of the same traffic:
 
 - PSI > 0.1.
 - NannyML's rule: a Jensen–Shannon distance above the mean of the baseline's days plus three standard deviations.
-- Evidently's default: half of the columns drift. A number drifts by a Wasserstein distance above 0.1 standard
-  deviations, a category by a Jensen–Shannon distance above 0.1. The Wasserstein distance is computed from the bins'
-  means, which understate it where values leave the outermost bins.
+- The default of Evidently 0.7.23 for references of more than 1,000 rows (`DataDriftPreset`): at least half of the
+  columns drift. A number drifts by a Wasserstein distance of at least 0.1 standard deviations of the reference, a
+  category by a Jensen–Shannon distance of at least 0.1. The Wasserstein distance is computed from the bins' means,
+  which understate it where values leave the outermost bins. For smaller references, Evidently tests at p < 0.05
+  instead; here, a baseline has at least 1,400 rows.
 """
 FALSE = """## False alarms
 

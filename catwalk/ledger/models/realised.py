@@ -46,7 +46,7 @@ def replace_all(store: Store, names: Sequence[str], made: RealisedRecord, before
         store: The ledger.
         names: All names of the model, today's first.
         made: The record.
-        before: Of each name what :func:`current` has returned.
+        before: What :func:`current` has returned for each name.
 
     Raises:
         PreconditionFailedError: One of them has changed since.

@@ -43,7 +43,7 @@ class Findings:
     metric: str = "accuracy"
     """The headline of the latest version."""
     goal: str = "maximize"
-    """Of it: maximize or minimize."""
+    """The goal of the headline: maximize or minimize."""
     received: float | None = None
     """Unix time of the last label."""
 
@@ -55,7 +55,7 @@ class _State:
     keys: list[str]
     etags: list[str]
     sizes: list[int]
-    """Of each segment, the number of its hashes."""
+    """The number of hashes of each segment."""
     findings: Findings
     schema: int = SCHEMA
 
@@ -68,7 +68,7 @@ class Checkpoint:
     """Key → ETag of each segment."""
     sizes: list[int] = field(default_factory=list)
     hashes: Hashes = field(default_factory=lambda: _NONE)
-    """Of all segments, one after the other."""
+    """The hashes of all segments, one after the other."""
     findings: Findings = field(default_factory=Findings)
 
     def is_part_of(self, listed: Mapping[str, str]) -> bool:

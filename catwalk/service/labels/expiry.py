@@ -1,4 +1,4 @@
-"""Which logged predictions and labels may go, by their day."""
+"""Removes logged predictions and labels by their day."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from catwalk.storage.store import Store
 
 
 def expired(store: Store, days: int, now: float) -> list[str]:
-    """Keys of the segments whose day ended longer ago than so many days, the oldest day of each model first.
+    """Returns the keys of the segments that are older than a number of days, the oldest day of each model first.
 
     Args:
-        store: the ledger.
-        days: that stay.
+        store: The ledger.
+        days: The number of days that stay.
         now: Unix time.
     """
     first = f"{datetime.fromtimestamp(now, UTC) - timedelta(days=days):%Y-%m-%d}"
@@ -28,19 +28,19 @@ def expired(store: Store, days: int, now: float) -> list[str]:
 
 
 def remove(store: Store, keys: Sequence[str], now: float) -> None:
-    """Joins the labels of each model once more, and then deletes the segments: what they say of each day stays.
+    """Joins the labels of each model once more, and then deletes the segments. The figures of each day stay.
 
     Args:
-        store: the ledger.
-        keys: of the segments.
+        store: The ledger.
+        keys: The keys of the segments.
         now: Unix time.
 
     Raises:
-        StoreError: the ledger can't be read or written; where a join fails, nothing is deleted.
+        StoreError: The ledger can't be read or written; if a join fails, nothing is deleted.
     """
     folders = dict.fromkeys(key.split("/")[1] for key in keys)
     for model in dict.fromkeys(watched.lineage(store, name)[0] for name in folders):
-        with suppress(NotFoundError):  # labels alone, which say nothing of any day
+        with suppress(NotFoundError):  # there are only labels, which say nothing about any day
             realised.join(store, model, now)
     for key in keys:
         store.delete(key)

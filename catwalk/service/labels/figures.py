@@ -24,7 +24,7 @@ _WEEK = 7
 WINDOWS = {"7d": _WEEK, "28d": 4 * _WEEK}
 """Name → days, today's included."""
 _FEWEST = 2
-"""Losses that have a spread."""
+"""The smallest number of losses that has a spread."""
 
 
 def problem(store: Store, version: str, header: Mapping[str, Any]) -> Problem:
@@ -122,7 +122,7 @@ def _day(problem: Problem, version: str, day: str, tally: Tally, logged: int, lo
 
 
 def _score(metric: str, goal: str, labelled: int, loss: float, squares: float) -> Score:
-    """Returns the score of so many losses, by their sums."""
+    """Returns the score of a number of losses, from their sums."""
     if not labelled:
         return Score(0)
     mean = loss / labelled

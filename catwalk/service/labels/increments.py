@@ -148,7 +148,7 @@ def known_labels(store: Store, names: Sequence[str], ids: Iterable[str]) -> Know
     Args:
         store: The ledger.
         names: All names of the model, today's first.
-        ids: Of predictions.
+        ids: The ids of predictions.
 
     Raises:
         StoreError: The ledger can't be read.

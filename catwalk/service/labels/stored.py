@@ -24,7 +24,7 @@ Line = dict[str, Any]
 
 @dataclass
 class Known:
-    """All labels of a model, of each id the one that counts."""
+    """All labels of a model, with the one that counts for each id."""
 
     labels: dict[str, tuple[float, str | None]] = field(default_factory=dict)
     """id → since when, and what; None: two that contradict each other hold since the same moment."""
@@ -85,7 +85,7 @@ class Log:
     headers: dict[str, tuple[str, Line]] = field(default_factory=dict)
     """Version → the key of its first segment, and that segment's first line."""
     labelled: dict[str, Served] = field(default_factory=dict)
-    """id → its prediction; of several the first one."""
+    """id → its prediction, the first one if there are several."""
     served_twice: int = 0
     """Predictions with a label that have the id of an earlier one."""
     damaged: int = 0

@@ -222,7 +222,7 @@ def test_one_that_two_accept_at_once_is_stored_once(world: World, monkeypatch: p
         return read(*given)
 
     monkeypatch.setattr(baseline, "recorded", slowly)
-    with pytest.raises(CatwalkError, match="has changed meanwhile, so this one is not stored"):
+    with pytest.raises(CatwalkError, match="has changed in the meantime, so this one is not stored"):
         accept(world, "churn")
     assert reference.in_service(world.run("churn")).by == "grace"
 
@@ -266,7 +266,7 @@ def test_a_damaged_one_is_named_and_can_be_replaced(world: World) -> None:
         (("young",), "within 56, and 28 are wanted: wait, or lower --days to 3"),
         (("quiet", "--days", "5"), "makes 120 predictions on the median day, and a baseline needs 200"),
         (("rebinned",), "other bins than its reference has: de of the input country is in the reference alone"),
-        (("churn", "--floor", "0"), "floor: expected the least shift that matters"),
+        (("churn", "--floor", "0"), "floor: expected the smallest shift that matters"),
     ],
 )  # fmt: skip
 def test_what_is_refused(world: World, command: Callable[..., Any], arguments: tuple[str, ...], complaint: str) -> None:
