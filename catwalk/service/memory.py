@@ -18,7 +18,7 @@ def used(pid: int | None = None) -> int | None:
 
 
 def allowed() -> int | None:
-    """Returns the bytes that this process may use: the smaller of the control group's limit and the machine's memory."""
+    """Returns the bytes that this process may use, by the control group's limit and the machine's memory."""
     with suppress(OSError, ValueError):
         return min([os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_limits()])
     return None

@@ -220,8 +220,8 @@ class Prediction:
         """Whether each is in the log, once the block has ended; if so, it survives this process, however that ends."""
         self.inputs = inputs
         self.output: Any = None
-        """The model's answer: a score or value, a class, or logits or probabilities of all classes; for many predictions,
-        n of them. An answer that is left out, or None, counts as missing."""
+        """The model's answer: a score or value, a class, or logits or probabilities of all classes; for many
+        predictions, n of them. An answer that is left out, or None, counts as missing."""
 
     @property
     def id(self) -> str:

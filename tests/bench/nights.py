@@ -288,8 +288,8 @@ prevent?*
 [The feed](feed.md) of the real Fashion-MNIST brings its second half within a year, 82 examples a day, and the newest
 {test:,} test examples roll on. Each night a model learns from all that has arrived, by least squares on {seen} of
 {features} random features, different ones each night, and is offered as newer data. Two models of one night disagree
-on {disagreement:.1%} of the test examples. From {begin} on, what arrives is changed as the first column says. The recipe
-stays, or sees {sinking:.0%} fewer features after each ship.
+on {disagreement:.1%} of the test examples. From {begin} on, what arrives is changed as the first column says. The
+recipe stays, or sees {sinking:.0%} fewer features after each ship.
 
 `gate` is the shipped rule without floors and classes: it compares the champion on today's test examples, and the anchor
 on its own. Accuracy is the champion's at the end of the year, on 10,000 other pictures that look like what arrives

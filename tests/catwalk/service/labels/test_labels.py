@@ -283,7 +283,7 @@ def test_pruning_first_joins_what_has_come_since_the_last_join(store: FileStore)
 
 
 class Interrupted(FileStore):
-    """After one of its requests, somebody else comes in between."""
+    """After one of its requests, someone else comes in between."""
 
     at = 0
     between: Callable[[], object] | None = None
