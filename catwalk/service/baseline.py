@@ -86,8 +86,8 @@ def accept(run: Run, days: int, floor: float, by: str, now: float) -> Accepted:
     try:
         run.store.put_record(key, record, if_match=etag, create=etag is None)
     except PreconditionFailedError as error:
-        told = f"the baseline of run {run.run_id} has changed in the meantime, so this one is not stored"
-        raise CatwalkError(f"{told}; `catwalk reference show {tested.model}` shows it") from error
+        message = f"the baseline of run {run.run_id} has changed in the meantime, so this one is not stored"
+        raise CatwalkError(f"{message}; `catwalk reference show {tested.model}` shows it") from error
     uncounted = [
         feature.name for feature, counts in zip(tested.features, found.counts, strict=True) if not _counted(counts)
     ]
@@ -134,8 +134,8 @@ def made(reference: ReferenceRecord, found: Recorded, floor: float) -> Reference
     """
     usual = float(np.median(np.max([counts.sum(1) for counts in found.counts], axis=0)))
     if usual < LEAST_A_DAY:
-        told = f"version {reference.run_id} of {reference.model} makes {usual:.0f} predictions on the median day"
-        raise ConfigError(f"{told}, and a baseline needs {LEAST_A_DAY}: with less traffic, only gross shifts show")
+        message = f"version {reference.run_id} of {reference.model} makes {usual:.0f} predictions on the median day"
+        raise ConfigError(f"{message}, and a baseline needs {LEAST_A_DAY}: with less traffic, only gross shifts show")
     pairs = zip(reference.features, found.counts, strict=True)
     features = [_feature(feature, counts, floor) for feature, counts in pairs]
     return replace(reference, origin="service", features=features, days=found.days)
@@ -154,7 +154,7 @@ def _counted(days: Counts) -> bool:
 
 
 def _day(reference: ReferenceRecord, names: Sequence[str], end: int) -> list[Counts] | None:
-    """Returns, for each feature, the predictions by bin of the day that ends then, or None if an hour is missing."""
+    """Returns each feature's predictions by bin of the day that ends then, or None if an hour is missing."""
     models = "|".join(re.escape(name) for name in names)
     version = f"model=~{json.dumps(models)}, version={json.dumps(reference.run_id)}"
     query = f"sum by (side, feature, bin) (model:service_bin:increase1h{{{version}}})"
@@ -183,9 +183,11 @@ def _check_bins(reference: ReferenceRecord, found: set[tuple[str, ...]]) -> None
 
 
 def _too_few(reference: ReferenceRecord, found: int, wanted: int) -> str:
-    told = f"Prometheus has {found or 'no'} full {'day' if found == 1 else 'days'} (UTC) of version {reference.run_id}"
+    message = (
+        f"Prometheus has {found or 'no'} full {'day' if found == 1 else 'days'} (UTC) of version {reference.run_id}"
+    )
     remedy = f"wait, or lower --days to {found}" if found >= FEWEST_DAYS else "wait"
-    return f"{told} of {reference.model} within {2 * wanted}, and {wanted} are wanted: {remedy}"
+    return f"{message} of {reference.model} within {2 * wanted}, and {wanted} are wanted: {remedy}"
 
 
 def _before(run: Run) -> ReferenceRecord | None:

@@ -153,8 +153,8 @@ class Counts:
             return (None,)
 
     def answers(self, outputs: Iterable[Any]) -> list[tuple[Any, Any]]:
-        """Returns, for each answer of :meth:`outputs`, the class and its confidence, or the score; None if it can't be
-        read."""
+        """Returns the class and its confidence, or the score, of each answer of :meth:`outputs`; None for one that
+        can't be read."""
         return [self._read(answer) for answer in outputs]
 
     def _read(self, answer: Any) -> tuple[Any, Any]:

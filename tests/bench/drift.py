@@ -1,11 +1,11 @@
 """How often the alert on drift is wrong, and what it finds, by simulation: years of traffic of pictures.
 
-A service is asked pictures of ten classes. How often which, a null says: independent examples; a daily cycle with
+A service gets pictures of ten classes. A null says how often each comes: independent examples; a daily cycle with
 weekends and days of their own; the same in sessions of five. Each class has its own shares of each feature's bins,
 measured on the test pictures, and those of a corruption on the same pictures corrupted. The reference is the service's
 own first 28 days; the rule is the shipped one, :mod:`catwalk.service.shift`, which Prometheus' rules agree with.
 
-`python -m tests.bench.drift` writes docs/drift.md anew, in some minutes.
+`python -m tests.bench.drift` writes docs/drift.md, in a few minutes.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ YEAR = 365 * DAY
 VOLUMES = (50, 300, 1_000, 10_000, 100_000)
 """Predictions a day."""
 CHANGED = (50, 1_000, 10_000)
-"""Those that changes are looked for in."""
+"""Volumes in which changes are looked for."""
 YEARS = 10
-"""Of each null and volume."""
+"""Years of each null and volume."""
 TRIALS = 20
-"""Of each change and volume."""
+"""Trials of each change and volume."""
 LEAST_DAY, LEAST_HOUR = 200, 100
 HELD = 1
 """Hours for which the limit must be exceeded."""
@@ -120,14 +120,14 @@ def _shares(values: list[Floats], labels: Any, edges: list[Floats]) -> Floats:
 
 
 def _means(column: Any, inner: Any) -> Floats:
-    """Of each bin; an empty one has the value of that below it."""
+    """Returns the mean of each bin; an empty bin has that of the bin below it."""
     place = np.searchsorted(inner, column, side="right")
     found = np.bincount(place, column, BINS) / np.maximum(np.bincount(place, minlength=BINS), 1)
     return np.asarray(np.maximum.accumulate(np.where(np.bincount(place, minlength=BINS) > 0, found, column.min())))
 
 
 def mix(null: Null, hours: int, random: np.random.Generator) -> Floats:
-    """Share of each class in each hour, (hours, classes)."""
+    """Returns the share of each class in each hour, (hours, classes)."""
     hour = np.arange(hours)
     logs = np.log(random.dirichlet(np.full(CLASSES, 20.0)))
     logs = logs + null.cycle * np.cos(2 * np.pi * (hour[:, None] - random.uniform(0, DAY, CLASSES)) / DAY)
@@ -137,7 +137,8 @@ def mix(null: Null, hours: int, random: np.random.Generator) -> Floats:
 
 
 def counts(null: Null, volume: int, shares: Floats, mixed: Floats, random: np.random.Generator) -> NDArray[np.int32]:
-    """Of each feature's bins in each hour, (hours, features, bins), with a quiet night and a busy afternoon."""
+    """Returns the counts of each feature's bins in each hour, (hours, features, bins), with a quiet night and a busy
+    afternoon."""
     hour = np.arange(len(mixed))
     sessions = random.poisson(volume / DAY / null.session * (1 + 0.9 * np.cos(2 * np.pi * (hour % DAY - 15) / DAY)))
     asked = random.multinomial(sessions, mixed)
@@ -152,7 +153,7 @@ def counts(null: Null, volume: int, shares: Floats, mixed: Floats, random: np.ra
 
 
 def windows(hourly: NDArray[np.int32], hours: int) -> Floats:
-    """Sums of so many hours up to each hour that has them."""
+    """Returns the sums of a number of hours, up to each hour that has as many before it."""
     total = np.concatenate([np.zeros_like(hourly[:1]), hourly.cumsum(0)])
     return np.asarray(total[hours:] - total[:-hours], dtype=float)
 

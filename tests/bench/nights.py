@@ -2,7 +2,7 @@
 
 Each night a model learns from all that has arrived, by least squares on random features of the pictures, of which each
 model sees a part of its own: about as accurate as a small network, and trained in milliseconds. It is offered to the
-gate as newer data. Either the recipe stays, or it is a little worse after each ship, for it sees fewer features.
+gate as newer data. Either the recipe stays, or it is a little worse after each ship because it sees fewer features.
 
 `python -m tests.bench.nights` writes docs/nights.md, in about nine minutes of one idle core.
 """
@@ -39,7 +39,7 @@ FIRST = 1
 FEATURES, SEEN = 500, 450
 """Random features of a picture, and those that a model of the first recipe sees."""
 SINKING = 0.99
-"""Of the features that a recipe sees, those that are left to the one after it."""
+"""The share of a recipe's features that the next recipe sees."""
 RIDGE = 30.0
 CONFIG = GateConfig()
 BEGIN = "2026-03-01"
@@ -74,7 +74,7 @@ class World:
     test: Examples
     eyes: Examples
     weights: Floats
-    """Of each class among those: a class mix makes one more common."""
+    """The weight of each class among those: a class mix makes one more common."""
 
 
 @cache
@@ -138,7 +138,7 @@ class Learner:
         self._known = known
 
     def model(self, generator: np.random.Generator, seen: int) -> Floats:
-        """Weights (FEATURES + 1, classes) of a model that sees so many of the features."""
+        """Returns the weights (FEATURES + 1, classes) of a model that sees a number of the features."""
         chosen = np.append(generator.choice(FEATURES, seen, replace=False), FEATURES)
         squares = self._squares[np.ix_(chosen, chosen)] + RIDGE * np.eye(len(chosen))
         weights = np.zeros((FEATURES + 1, len(CLASSES)), dtype=np.float32)
@@ -167,17 +167,17 @@ class Model:
 
 @dataclass
 class Year:
-    """What a year of nights came to."""
+    """The outcome of a year of nights."""
 
     ships: int = 0
     stale: int = 0
     """Nights on which the anchor was stale."""
     replaced: int = 0
-    """Times that its settings, trained anew, took its place."""
+    """Times that its settings, trained again, replaced it."""
     accuracy: float = 0.0
-    """Of the champion at the year's end, on what arrives then, with true labels."""
+    """The champion's accuracy at the end of the year, on what arrives then, with true labels."""
     fresh: float = 0.0
-    """Of ten models of the first recipe, trained on the last day."""
+    """The accuracy of ten models of the first recipe, trained on the last day."""
 
 
 Against = Callable[[Model, Model, slice], dict[str, Verdict]]
@@ -215,10 +215,10 @@ def a_year(world: World, against: Against, sinks: bool, seed: int = 1) -> Year:
     """Simulates a year.
 
     Args:
-        world: what arrives.
-        against: what the anchor says.
-        sinks: each ship makes the recipe a little worse.
-        seed: of the models.
+        world: What arrives.
+        against: What the anchor says.
+        sinks: Whether each ship makes the recipe a little worse.
+        seed: The seed of the models.
     """
     generator, learner, year = np.random.default_rng(seed), Learner(world.train), Year()
 

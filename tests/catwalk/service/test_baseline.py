@@ -149,7 +149,7 @@ def accept(world: World, model: str, days: int = 28, **changes: Any) -> baseline
 
 
 def whole_days(world: World, model: str, feature: str) -> np.ndarray[Any, Any]:
-    """Of the last 28 days without a hole: predictions, (days, bins)."""
+    """Returns the predictions of the last 28 days without a hole, (days, bins)."""
     by_day = world.days[model][feature].sum(1)
     kept = [RECORDED - back for back in range(1, RECORDED + 1) if back not in (LEFT_OUT, LEFT_OUT + 1)]
     return np.asarray(by_day[sorted(kept[:28])])
@@ -261,7 +261,7 @@ def test_a_damaged_one_is_named_and_can_be_replaced(world: World) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("nobody",), "nobody has no champion yet"),
+        (("absent",), "absent has no champion yet"),
         (("young",), "Prometheus has 3 full days (UTC) of version"),
         (("young",), "within 56, and 28 are wanted: wait, or lower --days to 3"),
         (("quiet", "--days", "5"), "makes 120 predictions on the median day, and a baseline needs 200"),
