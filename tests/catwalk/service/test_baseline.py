@@ -20,6 +20,7 @@ from catwalk.ledger.records.reference import FeatureReference, ReferenceRecord
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.service import baseline, reference
 from catwalk.storage.opening import open_store
+from catwalk.tracking.renaming import rename
 from stack.settings import PROJECT
 from tests.catwalk.service.conftest import scrape, table
 from tests.catwalk.tracking.conftest import KEYS, LABELS, scores
@@ -74,8 +75,10 @@ def trained(model: str) -> ReferenceRecord:
     return found
 
 
-MODELS = {"churn": 12_000, "quiet": 120, "young": 12_000, "rebinned": 12_000, "blind": 12_000}
+MODELS = {"churn": 12_000, "quiet": 120, "young": 12_000, "rebinned": 12_000, "blind": 12_000, "moved": 12_000}
 """Model → predictions a day."""
+NEW_NAME, MOVED = "moved & co. (2)", 10
+"""What a model is called in its last days."""
 LEFT_OUT = 4
 """The day, counted back, of which Prometheus lacks an hour; none of the next one is there."""
 
@@ -84,14 +87,16 @@ def lines(record: ReferenceRecord, days: dict[str, np.ndarray[Any, Any]], midnig
     """What the rules have recorded of one model, and of an older version of it, in OpenMetrics."""
     for feature in record.features:
         for place, name in enumerate(feature.bins):
-            labels = f'model="{record.model}",side="{feature.side}",feature="{feature.name}",bin="{name}"'
+            labels = f'side="{feature.side}",feature="{feature.name}",bin="{name}"'
             for version in (record.run_id, "an older one"):
                 for hour, value in enumerate(days[feature.name][..., place].ravel()):
                     at = midnight - (RECORDED * 24 - hour - 1) * HOUR
                     back = (midnight - at) // DAY + 1
                     lacks = back == LEFT_OUT + 1 or (back == LEFT_OUT and hour % 24 == 7)
+                    model = NEW_NAME if record.model == "moved" and back <= MOVED else record.model
                     if not lacks and (record.model != "young" or back <= 3):
-                        yield f'model:service_bin:increase1h{{version="{version}",{labels}}} {value} {at}\n'
+                        series = f'model:service_bin:increase1h{{version="{version}",model="{model}",{labels}}}'
+                        yield f"{series} {value} {at}\n"
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +251,15 @@ def test_what_a_service_never_counts_keeps_its_reference(world: World) -> None:
     tested = reference.of_run(world.run("blind"))
     assert accepted.record.of("input") == tested.of("input")
     assert accepted.record.of("prediction") != tested.of("prediction")
+
+
+@pytest.mark.usefixtures("_without")
+def test_days_under_a_former_name_count(world: World) -> None:
+    rename(open_store(world.store), "moved", NEW_NAME, "ada")
+    accepted = accept(world, "moved")
+    assert len(accepted.record.days or []) == 28
+    expected = whole_days(world, "moved", "country").sum(0)
+    assert [*accepted.record.features[1].examples] == pytest.approx(expected.tolist(), abs=1)
 
 
 @pytest.mark.usefixtures("_without")
