@@ -97,9 +97,9 @@ class Counts:
         """Counts predictions that were made together.
 
         Args:
-            inputs: of each, or nothing: what it was given, as the reference has it.
-            outputs: of each: what the model has answered.
-            seconds: that they took.
+            inputs: The inputs of each, as the reference has them; empty if there are none.
+            outputs: The model's answer to each.
+            seconds: The time that they took.
         """
         met = [each for row in inputs for each in self._of_inputs(row)]
         answers = list(outputs)
