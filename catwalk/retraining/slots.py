@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from catwalk.errors import ConfigError
 from catwalk.ledger.model_names import of_key
 from catwalk.ledger.records.retraining import SlotRecord
 from catwalk.retraining.events import Event
@@ -61,3 +62,42 @@ def change(store: Store, model: str, event: Event) -> SlotRecord:
         return after
 
     return swap(f"the retraining of {model}", once)
+
+
+def check_may_move(store: Store, model: str) -> None:
+    """
+    Raises:
+        ConfigError: A retraining is requested or running: its run in Airflow has the model's name in its id.
+    """
+    found = slot(store, model)
+    if found and found.state in ("wanted", "running"):
+        raise ConfigError(
+            f"retraining {found.number} of {model}, which an alert has requested, is {found.state}; rename the model "
+            f"when it has ended, `catwalk retraining status {model}` shows it"
+        )
+
+
+def move(store: Store, old: str, new: str) -> None:
+    """Makes the slot of a model that of its new name. If this is interrupted, call it again.
+
+    Raises:
+        ConfigError: A retraining of the model has been requested meanwhile.
+    """
+
+    def once() -> bool:
+        check_may_move(store, old)
+        found, there = find(store, old), find(store, new)
+        if found is None:
+            return False
+        if there is None or _progress(there[0]) <= _progress(found[0]):
+            keep(store, replace(found[0], model=new), there[1] if there else None)
+        keep(store, SlotRecord(old), found[1])  # off: from here on no alert can move it
+        return True
+
+    if swap(f"the retraining of {old}", once):
+        store.delete(key(old))
+
+
+def _progress(slot: SlotRecord) -> tuple[int, float]:
+    """Returns what tells a slot from a copy that an interrupted move has left of it: the one with more of it counts."""
+    return slot.number, slot.changed

@@ -1,4 +1,4 @@
-"""Which bin a value belongs to. Nothing here raises: what fits no bin is ``missing`` or ``other``."""
+"""Finds the bin that a value belongs to. Nothing here raises: what fits no bin is ``missing`` or ``other``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Place = Callable[[Any], int]
 
 
 def place_of(feature: FeatureReference) -> Place:
-    """What finds the bin of a value of this feature."""
+    """Returns a function that finds the bin of a value of this feature."""
     return _of_categories(feature.categories) if feature.categories else _of_numbers(feature.edges)
 
 
@@ -38,7 +38,7 @@ def _of_categories(categories: list[str]) -> Place:
     missing, other = len(categories), len(categories) + 1
 
     def place(value: Any) -> int:
-        if type(value) is str:  # nearly always, and much faster than to ask
+        if type(value) is str:  # nearly always, and much faster than isinstance
             return index.get(value, other)
         return missing if is_missing(value) else index.get(text(value), other)
 
@@ -46,7 +46,7 @@ def _of_categories(categories: list[str]) -> Place:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether there is no value: None, NaN, or what pandas has for it."""
+    """Returns whether there is no value: None, NaN, or what pandas uses for it."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     try:
@@ -56,7 +56,7 @@ def is_missing(value: Any) -> bool:
 
 
 def text(value: Any) -> str:
-    """A category as a label: whole numbers without a point, whichever library they come from."""
+    """Returns a category as a label: whole numbers without a point, from any library."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)

@@ -1,4 +1,4 @@
-"""How often answers are right where nobody knows the truth: by confidence, corrected on labelled examples.
+"""Estimates how often answers are right before the truth is known: by confidence, corrected on labelled examples.
 
 One temperature for all scores (Guo, Pleiss, Sun and Weinberger, 2017) makes of confidence a chance of being right. The
 mean chance in service, less what it is on the labelled examples, is how far accuracy has moved: Prometheus' rules add
@@ -19,10 +19,10 @@ from catwalk.problems.interface import Outcome, Problem
 from catwalk.problems.scores import binned_gap, log_probabilities
 
 Chance = Callable[[Any], "float | None"]
-"""An answer, as plain numbers → the chance that it is right; None: it does not say."""
+"""An answer, as plain numbers → the chance that it is right, or None if it doesn't say."""
 _LITTLE = 1e-12
 _PROBABLE = 1e-3
-"""By how much probabilities may miss a sum of 1."""
+"""How far the sum of probabilities may be from 1."""
 _COLDEST, _HOTTEST = 0.05, 20.0
 _HALVINGS = 40
 
@@ -60,7 +60,7 @@ def fitted(problem: Problem, labels: Any, scores: Any) -> Calibration | None:
 
 
 def _logarithms(problem: Problem, outcome: Outcome) -> Floats | None:
-    """Of probabilities, (n, classes), but for what is the same in a row."""
+    """Returns the logits of probabilities, (n, classes), except for what is the same in a row."""
     if problem.kind == "multiclass":
         return outcome.scores if outcome.scores.ndim == 2 else None
     if "log_loss" not in outcome.metrics:
@@ -70,13 +70,16 @@ def _logarithms(problem: Problem, outcome: Outcome) -> Floats | None:
 
 
 def _threshold(problem: Problem) -> float:
-    """Of a binary problem: from this probability on the answer is yes."""
+    """Returns the probability from which a binary problem's answer is yes."""
     named = getattr(problem, "threshold", None)
     return 0.5 if named is None else float(named)
 
 
 def _temperature(logs: Floats, truth: Integers) -> float:
-    """Of the least cross-entropy, whose slope by the inverse temperature only rises: found by halving."""
+    """Returns the temperature with the lowest cross-entropy.
+
+    Its slope by the inverse temperature only rises, so bisection finds it.
+    """
     of_truth = logs[np.arange(len(truth)), truth].mean()
     low, high = 1 / _HOTTEST, 1 / _COLDEST
     for _ in range(_HALVINGS):
@@ -109,7 +112,7 @@ def _of_classes(inverse: float, classes: int) -> Chance:
 
 
 def _ratio(total: float) -> float | None:
-    """None: a score was no number, or infinite."""
+    """Returns None if a score is not a number, or is infinite."""
     return 1 / total if 1 <= total < math.inf else None
 
 

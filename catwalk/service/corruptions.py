@@ -1,4 +1,4 @@
-"""What may befall traffic, for tries: pictures that look different, or classes that come more often."""
+"""Changes of traffic, for trials: pictures that look different, or classes that come more often."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _DARKER, _DEGREES, _NOISE, _FAVOURED = 0.6, 15, 0.1, 4
 
 
 def corrupted(pictures: Pictures, kind: Corruption, random: np.random.Generator) -> Pictures:
-    """Pictures, (n, height, width) or with colours, of the same type and range: integers to 255, floats to 1."""
+    """Returns changed pictures, (n, height, width) or with colours, of the same type and range: integers to 255, floats
+    to 1."""
     if kind not in _CHANGES:
         return pictures
     most = 1.0 if pictures.dtype.kind == "f" else 255.0
@@ -25,18 +26,18 @@ def corrupted(pictures: Pictures, kind: Corruption, random: np.random.Generator)
 
 
 def touches_pictures(kind: Corruption) -> bool:
-    """Whether it changes how examples look, and not which of them come."""
+    """Returns whether it changes how examples look, rather than which of them come."""
     return kind in _CHANGES
 
 
 def drawn(labels: NDArray[np.int64], count: int, kind: Corruption, random: np.random.Generator) -> NDArray[np.int64]:
-    """Which examples come next; of a mix of classes, those of the first four times as often."""
+    """Returns the indices of the next examples; a mix of classes has those of the first class four times as often."""
     weights = np.where((kind == "class-mix") & (labels == labels.min()), _FAVOURED, 1.0)
     return random.choice(len(labels), count, p=weights / weights.sum())
 
 
 def _rotated(pictures: NDArray[np.float64], _: np.random.Generator) -> NDArray[np.float64]:
-    """About the middle, each pixel the nearest one's; what comes from outside is black."""
+    """Returns pictures turned about the middle, with nearest pixels; what comes from outside is black."""
     height, width = pictures.shape[1:3]
     down, across = np.mgrid[:height, :width].astype(float)
     down, across = down - (height - 1) / 2, across - (width - 1) / 2
@@ -50,7 +51,7 @@ def _rotated(pictures: NDArray[np.float64], _: np.random.Generator) -> NDArray[n
 
 
 def _blurred(pictures: NDArray[np.float64], _: np.random.Generator) -> NDArray[np.float64]:
-    """Each pixel the mean of itself and the eight around it."""
+    """Returns pictures whose pixels are the mean of themselves and the eight around them."""
     height, width = pictures.shape[1:3]
     edge = [(0, 0), (1, 1), (1, 1), *[(0, 0)] * (pictures.ndim - 3)]
     padded = np.pad(pictures, edge, mode="edge")

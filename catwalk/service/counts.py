@@ -1,7 +1,7 @@
 """What one version has been asked and has answered, counted into the bins of its reference.
 
 A prediction costs a few microseconds: the bins are plain lists of this version's, and nothing is looked up by label.
-Nothing here raises because of a value: whatever can't be read is counted as such.
+Nothing here raises because of a value: a value that can't be read is counted as such.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from catwalk.telemetry.catalogue import SERVICE_SECONDS
 Row = Sequence[Any]
 _PLAIN = (float, int, str, list, tuple)
 _PROBABLE = 1e-3
-"""By how much probabilities may miss a sum of 1."""
+"""How far the sum of probabilities may be from 1."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Estimated:
 
     predictions: int = 0
     right: float = 0.0
-    """Expected number of right ones: sum of p."""
+    """The expected number of right answers: the sum of p."""
     variance: float = 0.0
-    """Of that number: sum of p (1 − p)."""
+    """The variance of that number: the sum of p (1 − p)."""
 
     def plus(self, chances: Iterable[float]) -> Estimated:
-        """With further ones."""
+        """Returns these and further ones."""
         found = list(chances)
         variance = sum(chance * (1 - chance) for chance in found)
         return Estimated(self.predictions + len(found), self.right + sum(found), self.variance + variance)
@@ -47,16 +47,16 @@ class Estimated:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The counts of one moment."""
+    """The counts at one moment."""
 
     predictions: int
     errors: int
     durations: list[int]
     seconds: float
     bins: list[list[int]]
-    """Of each feature, in the reference's order."""
+    """The counts of each feature, in the order of the reference."""
     estimated: Estimated
-    """Of the answers whose chance of being right is known."""
+    """The answers whose chance of being right is known."""
 
 
 class Counted:
@@ -72,7 +72,7 @@ class Counted:
 
 
 class Counts:
-    """Of one version; may be called from any thread."""
+    """The counts of one version; methods may be called from any thread."""
 
     def __init__(self, reference: ReferenceRecord, version: str) -> None:
         self.reference = reference
@@ -94,12 +94,12 @@ class Counts:
         self._chance = chance_of(reference)
 
     def count(self, inputs: Iterable[Any], outputs: Iterable[Any], seconds: float | None = None) -> None:
-        """Predictions that were made together.
+        """Counts predictions that were made together.
 
         Args:
-            inputs: of each, or nothing: what it was given, as the reference has it.
-            outputs: of each: what the model has answered.
-            seconds: that they took.
+            inputs: The inputs of each, as the reference has them; empty if there are none.
+            outputs: The model's answer to each.
+            seconds: The time that they took.
         """
         met = [each for row in inputs for each in self._of_inputs(row)]
         answers = list(outputs)
@@ -116,13 +116,13 @@ class Counts:
                 self._took(seconds)
 
     def failed(self, seconds: float) -> None:
-        """A request that ended in an error."""
+        """Counts a request that ended in an error."""
         with self.lock:
             self.errors += 1
             self._took(seconds)
 
     def snapshot(self) -> Snapshot:
-        """All that was counted so far."""
+        """Returns everything counted so far."""
         with self.lock:
             bins = [counted.bins.copy() for counted in self.features]
             durations = self.durations.copy()
@@ -133,7 +133,7 @@ class Counts:
         self.seconds += seconds
 
     def rows(self, inputs: Any, many: bool) -> Iterable[Any]:
-        """The inputs of each prediction, as :meth:`count` takes them; if unreadable, one that fits no bin."""
+        """Returns the inputs of each prediction, as :meth:`count` takes them; an unreadable one fits no bin."""
         if inputs is None or not self._inputs:
             return ()
         try:
@@ -145,7 +145,7 @@ class Counts:
             return (None,)
 
     def outputs(self, output: Any, many: bool) -> Iterable[Any]:
-        """Each prediction's answer, as :meth:`count` takes them; one that fits nothing where it can't be read."""
+        """Returns the answer of each prediction, as :meth:`count` takes it; an unreadable one fits no bin."""
         try:
             found = _plain(output)
             return list(found) if many else (found,)
@@ -153,11 +153,11 @@ class Counts:
             return (None,)
 
     def answers(self, outputs: Iterable[Any]) -> list[tuple[Any, Any]]:
-        """Of each answer, as :meth:`outputs` gives them: the class and its confidence, or the score; None where it
+        """Returns the class and its confidence, or the score, of each answer of :meth:`outputs`; None for one that
         can't be read."""
-        return [self._told(answer) for answer in outputs]
+        return [self._read(answer) for answer in outputs]
 
-    def _told(self, answer: Any) -> tuple[Any, Any]:
+    def _read(self, answer: Any) -> tuple[Any, Any]:
         if self.reference.kind != "multiclass":
             return _single(answer), None
         try:
@@ -189,12 +189,12 @@ class Counts:
         return [(each, each.place(found[name])) for name, each in self._answers.items() if name in found]
 
     def _chances(self, answers: Iterable[Any]) -> Sequence[float]:
-        """Of being right, of those that tell it."""
+        """Returns the chance of being right for the answers that have one."""
         if self._chance is None:
             return ()
         found = []
         for answer in answers:
-            with suppress(Exception):  # it was no answer
+            with suppress(Exception):  # it is not an answer
                 found.append(self._chance(answer))
         return [chance for chance in found if chance is not None]
 
@@ -204,7 +204,7 @@ class Counts:
         if len(answer) == 1:
             return self._of_class(answer[0])
         if self._classes and len(answer) != len(self._classes):
-            return {"class": "", "confidence": "?"}  # no class, and no number
+            return {"class": "", "confidence": "?"}  # neither a class nor a number
         sure = max(answer)
         if sum(answer) != sum(answer):
             return {"class": None, "confidence": None}
@@ -222,14 +222,14 @@ class Counts:
 
 
 def _confidence(answer: Sequence[float], sure: float) -> float:
-    """The highest probability: of a distribution as it is, of logits by their softmax."""
+    """Returns the highest probability: that of a distribution, or that of the softmax of logits."""
     if min(answer) >= 0 and abs(sum(answer) - 1) <= _PROBABLE:
         return sure
     return float(np.exp(log_probabilities(np.asarray([answer]))).max())
 
 
 def _plain(output: Any) -> Any:
-    """Numbers and lists of whatever tensor or array they come in."""
+    """Returns numbers and lists, from any kind of tensor or array."""
     if type(output) in _PLAIN:
         return output
     for step in ("detach", "cpu", "tolist", "to_list"):
@@ -238,7 +238,7 @@ def _plain(output: Any) -> Any:
 
 
 def _rows(inputs: Any) -> Iterable[Any]:
-    """Of a table: an array's, a list's, or those of name → column."""
+    """Returns the rows of a table: those of an array, of a list, or of name → column."""
     if not hasattr(inputs, "keys"):
         return list(_plain(inputs))
     names = [str(name) for name in inputs]

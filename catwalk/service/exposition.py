@@ -33,14 +33,14 @@ _SHAPES: dict[str, Callable[..., Metric]] = {
 
 
 class Exposition(Collector):
-    """What one registry shows of all monitors that are registered with it: each family once."""
+    """What one registry shows of all its monitors: each family once."""
 
     def __init__(self) -> None:
         self._models: dict[str, Shown] = {}
         self._allowed = memory.allowed()
 
     def add(self, model: str, shown: Shown) -> None:
-        """Shows a further model, whose versions, with what is logged of them, are asked for at each scrape.
+        """Adds a model, whose versions and counts of the log are read at each scrape.
 
         Raises:
             ConfigError: it has a monitor already, and every series would be there twice.
@@ -50,7 +50,7 @@ class Exposition(Collector):
         self._models[model] = shown
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: registering must not count as a scrape."""
+        """Returns nothing: registering must not count as a scrape."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -77,7 +77,7 @@ _LOCK = Lock()
 
 
 def exposition_of(registry: CollectorRegistry) -> Exposition:
-    """The one of this registry."""
+    """Returns the exposition of this registry."""
     with _LOCK:
         if registry not in _EXPOSITIONS:
             _EXPOSITIONS[registry] = Exposition()

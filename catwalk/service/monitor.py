@@ -1,10 +1,12 @@
-"""A model in service, watched: counts what it is asked and what it answers, for Prometheus to scrape."""
+"""Watches a model in service: counts its inputs and its answers, for Prometheus to scrape."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from catwalk import extras
 from catwalk.errors import ConfigError
 from catwalk.ledger.model_names import spelling
+from catwalk.ledger.models import watched
 from catwalk.ledger.records.reference import ReferenceRecord
 from catwalk.service import reference as references
 from catwalk.service.counts import Counts
@@ -25,17 +28,19 @@ from catwalk.storage.store import Patience
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+log = logging.getLogger("catwalk.service")
+
 _STORE = Patience(tries=1)
-"""Of the log: what the ledger does not take now waits for the next try."""
+"""For the log: what the ledger doesn't take now waits for the next try."""
 _SCRAPES = 2
-"""In which the series of a version that has left are still shown, so that its last counts arrive."""
+"""Scrapes in which the series of a replaced version are still shown, so that its last counts arrive."""
 
 
 class PredictionMonitor:
     """Counts the predictions of a model by the bins of its reference.
 
-    All methods may be called from any thread. Once it is made, no input and no answer makes it raise: what is missing,
-    and what fits no bin, has a bin of its own.
+    All methods may be called from any thread. Once the monitor exists, no input and no answer makes it raise: a missing
+    value, and one that fits no bin, have bins of their own.
     """
 
     def __init__(
@@ -50,20 +55,20 @@ class PredictionMonitor:
     ) -> None:
         """
         Args:
-            model: its name in the ledger.
-            reference: what its inputs and answers are compared with, or the file that holds it; None: the champion's
-                baseline if one was accepted, else its reference, from the ledger that `CATWALK_STORE` names.
-            version: what answers; empty: the run that the reference is of.
-            registry: of prometheus_client, in which the series appear; None: its usual one.
-            log: folder of this machine that outlives the process, in which predictions are logged on their way to the
-                ledger; None: they are not.
-            sample: share of the predictions to log, 0 to 1.
+            model: The model's name in the ledger.
+            reference: What inputs and answers are compared with, or a file with it. By default, the champion's baseline
+                if one was accepted, else its reference, from the ledger that `CATWALK_STORE` names.
+            version: The version that answers, by default the run of the reference.
+            registry: The registry of prometheus_client in which the series appear, by default the global one.
+            log: A folder of this machine that outlives the process, in which predictions are logged on their way to the
+                ledger. By default, they aren't logged.
+            sample: The share of the predictions to log, 0 to 1.
 
         Raises:
-            ConfigError: prometheus_client is not installed, the reference is none or another model's, the model has a
-                monitor in this registry already, or the log's folder can't be used.
-            NotFoundError: the ledger has no champion of this model, or no reference of it.
-            StoreError: the ledger can't be read.
+            ConfigError: prometheus_client is not installed, the reference is not valid or is another model's, the model
+                has a monitor in this registry already, or the log's folder can't be used.
+            NotFoundError: The ledger has no champion of this model, or no reference of it.
+            StoreError: The ledger can't be read.
         """
         try:
             from prometheus_client import REGISTRY
@@ -85,40 +90,40 @@ class PredictionMonitor:
 
     @property
     def version(self) -> str:
-        """What answers now."""
+        """The version that answers now."""
         return self._current.version
 
     def prediction(self, inputs: Any = None, id: Id = "") -> Prediction:
-        """A ``with`` block around one prediction: takes its time, and counts an exception as an error.
+        """Returns a ``with`` block around one prediction, which measures its time and counts an exception as an error.
 
         Args:
-            inputs: name → value, or the columns in their order; or one picture, (height, width).
-            id: under which a label may come: text of at most 200 characters, a whole number or a UUID; empty: the log
-                makes one.
+            inputs: Name → value, or the columns in their order; or one picture, (height, width).
+            id: The id under which a label may come: text of at most 200 characters, a whole number or a UUID. By
+                default, the log creates one.
         """
         return Prediction(self._current, inputs, many=False, log=self._log, ids=[id] if id != "" else None)
 
     def predictions(self, inputs: Any = None, ids: Sequence[Id] | None = None) -> Prediction:
-        """The same around many that are made together.
+        """Returns the same for many predictions that are made together.
 
         Args:
-            inputs: of n examples: (n, columns), name → column, or pictures, (n, height, width).
-            ids: of each; None: the log makes them.
+            inputs: The inputs of n examples: (n, columns), name → column, or pictures, (n, height, width).
+            ids: The id of each. By default, the log creates them.
         """
         return Prediction(self._current, inputs, many=True, log=self._log, ids=ids)
 
     def label(self, ids: Sequence[Id], labels: Sequence[Any], times: Sequence[float] | None = None) -> None:
-        """Stores what turned out to be true of predictions; when it returns, that is on this machine's disk.
+        """Stores what turned out to be true of predictions. When it returns, the labels are on this machine's disk.
 
         Args:
-            ids: of the predictions, which may be of another process or day.
-            labels: of each a class by name or index, 0 or 1, or a number.
-            times: Unix time from which each holds; None: now. Of two labels of one id the later one counts.
+            ids: The ids of predictions, which may be of another process or day.
+            labels: For each, a class by name or index, 0 or 1, or a number.
+            times: The Unix time from which each holds, by default now. If an id has two labels, the later one counts.
 
         Raises:
-            InputError: one of them is none; the line says which, and none is stored.
-            ConfigError: this monitor has no log.
-            CatwalkError: they could not be written; sending them again is harmless.
+            InputError: One of them is not valid; the message says which, and none is stored.
+            ConfigError: This monitor has no log.
+            CatwalkError: They could not be written; sending them again is harmless.
         """
         if self._log is None:
             raise ConfigError("this monitor has no log to keep labels in; give it a folder, log=…")
@@ -126,30 +131,30 @@ class PredictionMonitor:
         self._log.label(self._model, intake.checked(reference.kind, reference.classes, ids, labels, times, now))
 
     def log_counts(self) -> Tally:
-        """What has become of the predictions of the version that answers now, in this process."""
+        """Returns what has become of this process' predictions by the version that answers now."""
         return self._tally(self.version)
 
     def close(self, timeout: float = 10.0) -> None:
-        """Ends the log, if there is one: brings it to the disk, and to the ledger as far as it gets.
+        """Closes the log, if there is one: writes it to the disk, and as much as possible to the ledger.
 
         Args:
-            timeout: seconds. What is left goes to the ledger when the next process uses the folder.
+            timeout: In seconds. What is left goes to the ledger when the next process uses the folder.
         """
         if self._log is not None:
             self._log.close(timeout)
 
     def serve(self, port: int, address: str = "127.0.0.1") -> int:
-        """Serves the series at ``/metrics`` on a port of their own; for one that is free give 0. Returns the port."""
+        """Serves the series at ``/metrics`` on a port of their own, with 0 on any free one. Returns the port."""
         from prometheus_client import start_http_server
 
         server, _ = start_http_server(port, address, self._registry)
         return int(server.server_port)
 
     def swap(self, *, reference: ReferenceRecord | str | Path | None = None, version: str = "") -> None:
-        """Another version answers from now on. Predictions under way still count as the old one's, whose series leave
-        after two scrapes.
+        """Makes another version answer from now on. Predictions under way still count as the old one's, whose series
+        leave after two scrapes.
 
-        Args and errors: those of the monitor itself; after an error, the old version goes on.
+        Args and errors: those of the monitor itself; after an error, the old version keeps answering.
         """
         new = self._counts(reference, version)
         with self._lock:
@@ -160,7 +165,7 @@ class PredictionMonitor:
 
     def _counts(self, given: ReferenceRecord | str | Path | None, version: str) -> Counts:
         if given is None:
-            record = references.of_champion(open_store(), self._model)
+            record = self._of_champion()
         elif isinstance(given, ReferenceRecord):
             record = references.checked(given)
         else:
@@ -169,11 +174,23 @@ class PredictionMonitor:
             raise ConfigError(f"the reference is of model {record.model}, not of {self._model}")
         return Counts(record, version or record.run_id)
 
+    def _of_champion(self) -> ReferenceRecord:
+        """Returns the champion's reference, under the name that this monitor has, which may be a former one."""
+        store = open_store()
+        today = watched.lineage(store, self._model)[0]
+        if today != self._model:
+            log.warning(
+                "model %s is called %s now: its predictions and labels count, but alerts of %s don't see this service "
+                "until its monitor has that name",
+                *(self._model, today, today),
+            )
+        return replace(references.of_champion(store, self._model), model=self._model)
+
     def _tally(self, version: str) -> Tally:
         return Tally() if self._log is None else self._log.counts(version)
 
     def _versions(self) -> list[tuple[Counts, Tally]]:
-        """What a scrape shows."""
+        """Returns what a scrape shows."""
         with self._lock:
             shown = [self._current, *(counts for counts, _ in self._leaving)]
             self._leaving = [(counts, scrapes - 1) for counts, scrapes in self._leaving if scrapes > 1]
@@ -198,22 +215,22 @@ class Prediction:
         self._log = log
         self._given = ids
         self.ids: list[str] = []
-        """Of each prediction, once the block has ended; empty: nothing is logged."""
+        """The id of each prediction, once the block has ended; empty if nothing is logged."""
         self.each_logged: list[bool] = []
-        """Of each, once the block has ended: it is in the log, and outlives this process, however that ends."""
+        """Whether each is in the log, once the block has ended; if so, it survives this process, however that ends."""
         self.inputs = inputs
         self.output: Any = None
-        """What the model answers: a score or value, a class, or logits or probabilities of all classes; of many, n of
-        them. What is left out, or None, counts as missing."""
+        """The model's answer: a score or value, a class, or logits or probabilities of all classes; for many
+        predictions, n of them. An answer that is left out, or None, counts as missing."""
 
     @property
     def id(self) -> str:
-        """Of a single prediction, once the block has ended; empty: it is not logged."""
+        """The id of a single prediction, once the block has ended; empty if it is not logged."""
         return self.ids[0] if self.ids else ""
 
     @property
     def logged(self) -> bool:
-        """Whether it is in the log, or all of them are."""
+        """Whether the prediction is in the log; for many, whether all are."""
         return bool(self.each_logged) and all(self.each_logged)
 
     def __enter__(self) -> Prediction:

@@ -1,4 +1,4 @@
-"""Six features that tell how pictures look, whatever they show: a change of camera, crop or light moves them."""
+"""Six features of how pictures look, whatever they show: a change of camera, crop or light moves them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from catwalk.errors import InputError
 NAMES = ("brightness", "contrast", "edges", "sharpness", "orientation", "border")
 _LITTLE = 1e-6
 _SMALLEST = 3
-"""Rows and columns, which a second derivative takes."""
+"""Rows and columns that a second derivative needs."""
 _MOST_COLOURS = 4
 
 
 def features(pictures: Any) -> NDArray[np.float32]:
-    """The features of n pictures, float32 (n, 6).
+    """Returns the features of n pictures, float32 (n, 6).
 
     Args:
         pictures: (n, height, width), or (n, height, width, colours); integers from 0 to 255, or floats, which are taken
@@ -52,7 +52,7 @@ def _grey(given: Any) -> NDArray[np.float32]:
 
 
 def _curvature(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean magnitude of the Laplacian."""
+    """Returns the mean magnitude of the Laplacian."""
     centre = 4 * grey[:, 1:-1, 1:-1]
     around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
     found: NDArray[np.float32] = np.abs(centre - around).mean((1, 2))

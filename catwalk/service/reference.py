@@ -27,13 +27,14 @@ from catwalk.storage.store import Store
 
 NAME = "reference.json"
 BASELINE = "baseline.json"
-"""Of the version's own days in service."""
+"""The reference of the version's own days in service."""
 _QUANTILES = np.arange(1, 10) / 10
 _FEW = 10
-"""Whole numbers of so many different values are categories."""
+"""Whole numbers with at most this number of different values are categories."""
 _MOST_CATEGORIES = 50
 _LEAST_COVERED = 0.5
-"""Of the examples, by a column's most frequent categories; below it the column names examples, and says nothing."""
+"""The share of the examples that a column's most frequent categories must cover. Below it, the column is a name of
+examples, and says nothing."""
 
 
 def make(
@@ -44,15 +45,15 @@ def make(
     floor: float = shift.GROSS,
     labels: Any = None,
 ) -> ReferenceRecord:
-    """The reference of a run's model.
+    """Returns the reference of a run's model.
 
     Args:
-        run: of the model.
-        problem: what it is asked.
-        inputs: of n held-out examples; see :meth:`catwalk.tracking.handle.TrackedRun.reference`.
-        scores: the model's answers to them.
-        floor: the least shift that matters.
-        labels: the truth, which accuracy in service is estimated by.
+        run: The run of the model.
+        problem: The kind of problem.
+        inputs: The inputs of n held-out examples; see :meth:`catwalk.tracking.handle.TrackedRun.reference`.
+        scores: The model's answers to them.
+        floor: The smallest shift that matters.
+        labels: The truth, from which accuracy in service is estimated.
 
     Raises:
         InputError: one line that names the argument, what was expected and what came.
@@ -87,16 +88,17 @@ def make(
 def check_floor(floor: float) -> None:
     """
     Raises:
-        InputError: it can't be the least shift that matters.
+        InputError: It can't be the smallest shift that matters.
     """
     if not 0 < floor < 10:
-        raise InputError(f"floor: expected the least shift that matters, such as {shift.FLOOR}; got {floor!r:.60}")
+        raise InputError(f"floor: expected the smallest shift that matters, such as {shift.FLOOR}; got {floor!r:.60}")
 
 
 def watched(inputs: Mapping[str, NDArray[Any]]) -> Any:
-    """Of a Trainable's examples what is watched: pictures, a table in one array, or what has one value an example.
+    """Returns what is watched of a Trainable's examples: pictures, a table in one array, or what has one value an
+    example.
 
-    None: there is nothing of these.
+    Returns None if there is none of these.
     """
     others = {name: values for name, values in inputs.items() if name != "labels"}
     only = next(iter(others.values())) if len(others) == 1 else others.get("images")
@@ -106,17 +108,17 @@ def watched(inputs: Mapping[str, NDArray[Any]]) -> Any:
 
 
 def store(run: Run, record: ReferenceRecord) -> ReferenceRecord:
-    """Keeps it with the run."""
+    """Stores it with the run."""
     run.store.put_record(run.key(NAME), record)
     return record
 
 
 def of_run(run: Run) -> ReferenceRecord:
-    """The reference that a run has of its test.
+    """Returns the reference of a run's test.
 
     Raises:
         NotFoundError: it has none.
-        DamagedError: it is no reference, or another run's.
+        DamagedError: It is not a reference, or another run's.
     """
     found = _stored(run, NAME)
     if found is None:
@@ -125,20 +127,20 @@ def of_run(run: Run) -> ReferenceRecord:
 
 
 def baseline_of(run: Run) -> ReferenceRecord | None:
-    """The reference that was made of the version's own days in service, if somebody has accepted one.
+    """Returns the reference of the version's own days in service, or None if no one has accepted one.
 
     Raises:
-        DamagedError: it is no reference, or another run's.
+        DamagedError: It is not a reference, or another run's.
     """
     return _stored(run, BASELINE)
 
 
 def in_service(run: Run) -> ReferenceRecord:
-    """What a version in service is compared with: its baseline, and before that is accepted the test's reference.
+    """Returns what a version in service is compared with: its baseline, or the test's reference until one is accepted.
 
     Raises:
         NotFoundError: it has neither.
-        DamagedError: it is no reference, or another run's.
+        DamagedError: It is not a reference, or another run's.
     """
     return baseline_of(run) or of_run(run)
 
@@ -154,33 +156,33 @@ def _stored(run: Run, name: str) -> ReferenceRecord | None:
 
 
 def of_champion(store_: Store, model: str) -> ReferenceRecord:
-    """What the version that is in service is compared with; see :func:`in_service`.
+    """Returns what the version in service is compared with; see :func:`in_service`.
 
     Raises:
         NotFoundError: the model has no champion, or that has no reference.
-        DamagedError: it is no reference.
+        DamagedError: It is not a reference.
     """
     current = Champions(store_).get(model)
     if current is None:
-        raise NotFoundError(f"model {model} has no champion yet, so there is no reference of it either")
+        raise NotFoundError(f"model {model} has no champion yet, so it has no reference either")
     return in_service(Run(store_, current[0].run_id))
 
 
 def of_file(path: Path) -> ReferenceRecord:
-    """A reference that was copied out of its ledger.
+    """Returns a reference that was copied out of its ledger.
 
     Raises:
-        ConfigError: it can't be read, or is no reference.
+        ConfigError: It can't be read, or is not a reference.
     """
     try:
         record = from_json(ReferenceRecord, path.read_bytes())
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is no reference: {error!s:.200}") from error
+        raise ConfigError(f"{path} is not a reference: {error!s:.200}") from error
     return checked(record, str(path))
 
 
 def checked(record: ReferenceRecord, where: str = "the record") -> ReferenceRecord:
-    """The same reference.
+    """Returns the same reference.
 
     Raises:
         ConfigError: it contradicts itself, or is of another version of Catwalk.
@@ -201,7 +203,7 @@ def _is_table(inputs: Any) -> bool:
 
 
 def _columns(inputs: Any) -> dict[str, NDArray[Any]]:
-    """Name → values; the columns of an array go by their numbers."""
+    """Returns name → values; columns of an array are named by their numbers."""
     if _is_table(inputs):
         return {str(name): arrays.column(f"inputs[{name!r:.60}]", inputs[name], "a column, (n,)") for name in inputs}
     found = arrays.array("inputs", inputs, "a table (n, columns), pictures (n, height, width), or name → column")
@@ -213,9 +215,9 @@ def _columns(inputs: Any) -> dict[str, NDArray[Any]]:
 
 
 def _watched(columns: Mapping[str, NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], list[str]]:
-    """Those that there is room for, and the names of the others."""
-    told = {name: values for name, values in columns.items() if _tells(values)}
-    kept = dict(list(told.items())[:MOST_INPUTS])
+    """Returns the columns that there is room for, and the names of the others."""
+    useful = {name: values for name, values in columns.items() if _tells(values)}
+    kept = dict(list(useful.items())[:MOST_INPUTS])
     return kept, [name for name in columns if name not in kept]
 
 
@@ -230,7 +232,7 @@ def _tells(values: NDArray[Any]) -> bool:
 
 
 def _aspects(kind: str, classes: Sequence[str], scores: Any) -> dict[str, NDArray[Any]]:
-    """What of n answers is watched: class and confidence, or the score itself."""
+    """Returns what is watched of n answers: class and confidence, or the score itself."""
     found = arrays.array("scores", scores, "the model's answers, (n,) or (n, classes)")
     if kind != "multiclass":
         return {"score": arrays.floats("scores", arrays.column("scores", found, "numbers, (n,)"), "numbers, (n,)")}
@@ -241,7 +243,7 @@ def _aspects(kind: str, classes: Sequence[str], scores: Any) -> dict[str, NDArra
 
 
 def probabilities(scores: NDArray[Any]) -> NDArray[np.float64]:
-    """The softmax of each row, unless each is a distribution already."""
+    """Returns the softmax of each row, unless each row is a distribution already."""
     if scores.min() >= 0 and np.allclose(scores.sum(1), 1, atol=1e-3):
         return np.asarray(scores, dtype=float)
     return np.asarray(np.exp(log_probabilities(scores)))
@@ -252,7 +254,7 @@ def _named(indices: NDArray[Any], classes: Sequence[str]) -> NDArray[Any]:
 
 
 def _feature(name: str, side: Side, values: NDArray[Any], classes: Sequence[str] = ()) -> FeatureReference:
-    """Bins by the values' own quantiles, or by their categories, and how many examples are in each."""
+    """Returns bins by the values' own quantiles, or by their categories, with the number of examples in each."""
     if _is_numeric(values):
         edges = _edges(values[np.isfinite(values)].astype(float))
         empty = FeatureReference(name, side, edges, [], [0] * (len(edges) + 1))
@@ -272,12 +274,12 @@ def _is_numeric(values: NDArray[Any]) -> bool:
 
 
 def _edges(values: NDArray[Any]) -> list[float]:
-    """Between ten bins of as many examples each; fewer, where many examples have one value."""
+    """Returns the edges of ten bins with the same number of examples each; fewer if many examples share a value."""
     return sorted({float(f"{edge:.6g}") for edge in np.quantile(values, _QUANTILES)})
 
 
 def _categories(values: NDArray[Any], classes: Sequence[str]) -> list[str]:
-    """All classes where there are few enough, else the values that come most often, in the order of their names."""
+    """Returns all classes if there are few enough, else the most frequent values, sorted by name."""
     if classes and len(classes) <= _MOST_CATEGORIES:
         return list(classes)
     counted = Counter(text(each) for each in _present(values))
@@ -285,4 +287,4 @@ def _categories(values: NDArray[Any], classes: Sequence[str]) -> list[str]:
 
 
 def _present(values: NDArray[Any]) -> Iterator[Any]:
-    return (each for each, told in zip(values.tolist(), arrays.texts(values), strict=True) if told is not None)
+    return (each for each, text in zip(values.tolist(), arrays.texts(values), strict=True) if text is not None)

@@ -1,4 +1,7 @@
-"""Gives a model another name: what stands for it moves, and its runs stay as they were written."""
+"""Gives a model another name: what stands for it moves, and what was written under the old name stays, and counts.
+
+That is its runs, and the predictions and labels of its services: the model's former names find them.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,24 @@ from dataclasses import replace
 from typing import Any
 
 from catwalk.errors import ConfigError, PreconditionFailedError
-from catwalk.ledger.models import watched
+from catwalk.ledger.models import realised, watched
 from catwalk.ledger.models.champion import Champions
 from catwalk.ledger.records.model import WatchedRecord
 from catwalk.ledger.runs import Run
+from catwalk.retraining import slots
 from catwalk.storage.store import Store
 from catwalk.tracking.arguments.keys import salt_key
 from catwalk.tracking.closing import open_key
 
 
 def rename(store: Store, old: str, new: str, by: str) -> None:
-    """Moves champion, schedule and the salt of keys to a new name, under which runs then compete with the old ones'
-    champion. No run opens under the old name any more. Whoever was interrupted, by a run that opened at the same moment
-    too, calls it again.
+    """Moves the champion, the schedule, the salt of keys, the figures of the service and the settings and history of
+    retraining on request to a new name, under which runs then compete with the old ones' champion. No run opens under
+    the old name any more. If it is interrupted, also by a run that opens at the same moment, call it again.
 
     Raises:
-        ConfigError: the new name is taken, or a run is open under the old one, or the model is not one that logs.
+        ConfigError: The new name is taken, a run is open or requested under the old one, or the model is not one that
+            logs.
     """
     _check(store, old, new)
 
@@ -40,6 +45,8 @@ def rename(store: Store, old: str, new: str, by: str) -> None:
     _check_closed(store, old)
     _copy(store, salt_key(old), salt_key(new))
     Champions(store).move(old, new)
+    realised.move(store, old, new)
+    slots.move(store, old, new)
     watched.change(store, new, taken)
 
 
@@ -62,6 +69,7 @@ def _check(store: Store, old: str, new: str) -> None:
     if told and not Run(store, told).record.problem:
         raise ConfigError(f"{old} is a Trainable's name; rename it there")
     _check_closed(store, old)
+    slots.check_may_move(store, old)
 
 
 def _check_closed(store: Store, model: str) -> None:

@@ -1,11 +1,11 @@
 """How often the alert on drift is wrong, and what it finds, by simulation: years of traffic of pictures.
 
-A service is asked pictures of ten classes. How often which, a null says: independent examples; a daily cycle with
+A service gets pictures of ten classes. A null says how often each comes: independent examples; a daily cycle with
 weekends and days of their own; the same in sessions of five. Each class has its own shares of each feature's bins,
 measured on the test pictures, and those of a corruption on the same pictures corrupted. The reference is the service's
 own first 28 days; the rule is the shipped one, :mod:`catwalk.service.shift`, which Prometheus' rules agree with.
 
-`python -m tests.bench.drift` writes docs/drift.md anew, in some minutes.
+`python -m tests.bench.drift` writes docs/drift.md, in a few minutes.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ YEAR = 365 * DAY
 VOLUMES = (50, 300, 1_000, 10_000, 100_000)
 """Predictions a day."""
 CHANGED = (50, 1_000, 10_000)
-"""Those that changes are looked for in."""
+"""Volumes in which changes are looked for."""
 YEARS = 10
-"""Of each null and volume."""
+"""Years of each null and volume."""
 TRIALS = 20
-"""Of each change and volume."""
+"""Trials of each change and volume."""
 LEAST_DAY, LEAST_HOUR = 200, 100
 HELD = 1
 """Hours for which the limit must be exceeded."""
@@ -120,14 +120,14 @@ def _shares(values: list[Floats], labels: Any, edges: list[Floats]) -> Floats:
 
 
 def _means(column: Any, inner: Any) -> Floats:
-    """Of each bin; an empty one has the value of that below it."""
+    """Returns the mean of each bin; an empty bin has that of the bin below it."""
     place = np.searchsorted(inner, column, side="right")
     found = np.bincount(place, column, BINS) / np.maximum(np.bincount(place, minlength=BINS), 1)
     return np.asarray(np.maximum.accumulate(np.where(np.bincount(place, minlength=BINS) > 0, found, column.min())))
 
 
 def mix(null: Null, hours: int, random: np.random.Generator) -> Floats:
-    """Share of each class in each hour, (hours, classes)."""
+    """Returns the share of each class in each hour, (hours, classes)."""
     hour = np.arange(hours)
     logs = np.log(random.dirichlet(np.full(CLASSES, 20.0)))
     logs = logs + null.cycle * np.cos(2 * np.pi * (hour[:, None] - random.uniform(0, DAY, CLASSES)) / DAY)
@@ -137,7 +137,8 @@ def mix(null: Null, hours: int, random: np.random.Generator) -> Floats:
 
 
 def counts(null: Null, volume: int, shares: Floats, mixed: Floats, random: np.random.Generator) -> NDArray[np.int32]:
-    """Of each feature's bins in each hour, (hours, features, bins), with a quiet night and a busy afternoon."""
+    """Returns the counts of each feature's bins in each hour, (hours, features, bins), with a quiet night and a busy
+    afternoon."""
     hour = np.arange(len(mixed))
     sessions = random.poisson(volume / DAY / null.session * (1 + 0.9 * np.cos(2 * np.pi * (hour % DAY - 15) / DAY)))
     asked = random.multinomial(sessions, mixed)
@@ -152,7 +153,7 @@ def counts(null: Null, volume: int, shares: Floats, mixed: Floats, random: np.ra
 
 
 def windows(hourly: NDArray[np.int32], hours: int) -> Floats:
-    """Sums of so many hours up to each hour that has them."""
+    """Returns the sums of a number of hours, up to each hour that has as many before it."""
     total = np.concatenate([np.zeros_like(hourly[:1]), hourly.cumsum(0)])
     return np.asarray(total[hours:] - total[:-hours], dtype=float)
 
@@ -209,10 +210,14 @@ def three_sigma(hourly: NDArray[np.int32], baseline: Baseline) -> Booleans:
 
 
 def evidently(hourly: NDArray[np.int32], baseline: Baseline) -> Booleans:
-    """Evidently's default for more than 1,000 reference rows: half of the columns drift in the last day. A number does
-    by a Wasserstein distance above 0.1 standard deviations, a category by a Jensen–Shannon distance above 0.1, in nats.
+    """Evidently's default for more than 1,000 reference rows: at least half of the columns drift in the last day.
 
-    The first is taken of bins' means, and so a little too small where values leave those of the outermost bins.
+    A number drifts by a Wasserstein distance of at least 0.1 standard deviations of the reference, a category by a
+    Jensen–Shannon distance of at least 0.1, in nats. The first is computed from the bins' means, and so a little too
+    small where values leave the outermost bins.
+
+    So it is in Evidently 0.7.23: `drift_share` of `DataDriftPreset`, `get_dataset_drift`, `_get_default_stattest`, and
+    `default_threshold` of `wasserstein_stat_test` and `jensenshannon_stat_test`.
     """
     sample, known = windows(hourly, DAY)[1:], baseline.total
     p, q = (each / np.maximum(each.sum(-1, keepdims=True), 1) for each in (sample, known))
@@ -220,7 +225,7 @@ def evidently(hourly: NDArray[np.int32], baseline: Baseline) -> Booleans:
     far = steps.sum(-1) / np.maximum(baseline.spread, 1e-3)
     category = FEATURES.index("class")
     far[:, category] = _distance(sample[:, category], known[category]) * np.sqrt(np.log(2))
-    return np.asarray(((far > 0.1) & (sample.sum(-1) > 0)).mean(1) >= 0.5)
+    return np.asarray(((far >= 0.1) & (sample.sum(-1) > 0)).mean(1) >= 0.5)
 
 
 def _distance(sample: Floats, reference: Floats) -> Floats:
@@ -320,9 +325,11 @@ three usual rules, on the last day of the same traffic:
 
 - PSI > 0.1.
 - NannyML's rule: a Jensen–Shannon distance above the mean of the baseline's days plus three standard deviations.
-- Evidently's default: half of the columns drift. A number drifts by a Wasserstein distance above 0.1 standard
-  deviations, a category by a Jensen–Shannon distance above 0.1. The Wasserstein distance is computed from the bins'
-  means, which understate it where values leave the outermost bins.
+- The default of Evidently 0.7.23 for references of more than 1,000 rows (`DataDriftPreset`): at least half of the
+  columns drift. A number drifts by a Wasserstein distance of at least 0.1 standard deviations of the reference, a
+  category by a Jensen–Shannon distance of at least 0.1. The Wasserstein distance is computed from the bins' means,
+  which understate it where values leave the outermost bins. For smaller references, Evidently tests at p < 0.05
+  instead; here, a baseline has at least 1,400 rows.
 """
 FALSE = """## False alarms
 

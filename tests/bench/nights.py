@@ -2,9 +2,9 @@
 
 Each night a model learns from all that has arrived, by least squares on random features of the pictures, of which each
 model sees a part of its own: about as accurate as a small network, and trained in milliseconds. It is offered to the
-gate as newer data. Either the recipe stays, or it is a little worse after each ship, for it sees fewer features.
+gate as newer data. Either the recipe stays, or it is a little worse after each ship because it sees fewer features.
 
-`python -m tests.bench.nights` prints the table, in about three minutes.
+`python -m tests.bench.nights` writes docs/nights.md, in about nine minutes of one idle core.
 """
 
 from __future__ import annotations
@@ -28,14 +28,18 @@ from catwalk.problems.paired.differences import Discordance
 from ml.fashion_mnist import drifts, feed
 from ml.fashion_mnist.config import CLASSES, DataConfig
 from ml.fashion_mnist.dataset import _published_files, _tensors
+from stack.settings import PROJECT
 
+PAGE = PROJECT / "docs" / "nights.md"
+SEEDS = range(1, 6)
+"""Seeds of the models; what arrives is the same in each year."""
 NIGHTS = 365
 FIRST = 1
 """Day of the feed on which the first champion is trained."""
 FEATURES, SEEN = 500, 450
 """Random features of a picture, and those that a model of the first recipe sees."""
 SINKING = 0.99
-"""Of the features that a recipe sees, those that are left to the one after it."""
+"""The share of a recipe's features that the next recipe sees."""
 RIDGE = 30.0
 CONFIG = GateConfig()
 BEGIN = "2026-03-01"
@@ -70,7 +74,7 @@ class World:
     test: Examples
     eyes: Examples
     weights: Floats
-    """Of each class among those: a class mix makes one more common."""
+    """The weight of each class among those: a class mix makes one more common."""
 
 
 @cache
@@ -134,7 +138,7 @@ class Learner:
         self._known = known
 
     def model(self, generator: np.random.Generator, seen: int) -> Floats:
-        """Weights (FEATURES + 1, classes) of a model that sees so many of the features."""
+        """Returns the weights (FEATURES + 1, classes) of a model that sees a number of the features."""
         chosen = np.append(generator.choice(FEATURES, seen, replace=False), FEATURES)
         squares = self._squares[np.ix_(chosen, chosen)] + RIDGE * np.eye(len(chosen))
         weights = np.zeros((FEATURES + 1, len(CLASSES)), dtype=np.float32)
@@ -163,17 +167,17 @@ class Model:
 
 @dataclass
 class Year:
-    """What a year of nights came to."""
+    """The outcome of a year of nights."""
 
     ships: int = 0
     stale: int = 0
     """Nights on which the anchor was stale."""
     replaced: int = 0
-    """Times that its settings, trained anew, took its place."""
+    """Times that its settings, trained again, replaced it."""
     accuracy: float = 0.0
-    """Of the champion at the year's end, on what arrives then, with true labels."""
+    """The champion's accuracy at the end of the year, on what arrives then, with true labels."""
     fresh: float = 0.0
-    """Of ten models of the first recipe, trained on the last day."""
+    """The accuracy of ten models of the first recipe, trained on the last day."""
 
 
 Against = Callable[[Model, Model, slice], dict[str, Verdict]]
@@ -211,10 +215,10 @@ def a_year(world: World, against: Against, sinks: bool, seed: int = 1) -> Year:
     """Simulates a year.
 
     Args:
-        world: what arrives.
-        against: what the anchor says.
-        sinks: each ship makes the recipe a little worse.
-        seed: of the models.
+        world: What arrives.
+        against: What the anchor says.
+        sinks: Whether each ship makes the recipe a little worse.
+        seed: The seed of the models.
     """
     generator, learner, year = np.random.default_rng(seed), Learner(world.train), Year()
 
@@ -258,39 +262,55 @@ def _seen(world: World, model: Floats) -> float:
 RULES: dict[str, Against] = {"gate": frozen, "anchor on today's examples": rolling, "no anchor": none}
 
 
-def section() -> list[str]:
-    """The lines of the document."""
-    files, lines = _published_files(), list[str]()
+Table = dict[tuple[str, bool, str], list[Year]]
+"""Drift, whether the recipe sinks, and rule → the years of all seeds."""
+
+
+def simulated() -> tuple[Table, float]:
+    """Returns all years, and how many of the test examples two models of one night disagree on."""
+    files, found, disagreement = _published_files(), Table(), 0.0
     for name, schedule in SCHEDULES.items():
-        say(f"a year of nights, drift: {name}")
         here = world(files, schedule)
-        lines = lines or _header(_disagreement(here))
+        disagreement = disagreement or _disagreement(here)
         for sinks, rules in ((False, ("gate", "no anchor")), (True, tuple(RULES))):
             for rule in rules:
-                lines.append(_line(name, sinks, rule, a_year(here, RULES[rule], sinks)))
-                say(lines[-1])
-    return lines
+                say(f"drift: {name}; recipe sinks: {sinks}; rule: {rule}")
+                found[name, sinks, rule] = [a_year(here, RULES[rule], sinks, seed) for seed in SEEDS]
+    return found, disagreement
 
 
-def _header(disagreement: float) -> list[str]:
-    return [
-        "",
-        "## A year of nights on a feed",
-        "",
-        "[The feed](feed.md) of the real Fashion-MNIST brings its second half within a year, 82 examples a day, and "
-        f"the newest {feed.TEST_EXAMPLES:,} test examples roll on. Each night a model learns from all that is there, "
-        f"by least squares on {SEEN} of {FEATURES} random features, others each night, and is offered as newer data. "
-        f"Two models of one night disagree on {disagreement:.1%} of the test examples. From {BEGIN} on what arrives is "
-        f"changed as the first column says. The recipe stays, or sees {1 - SINKING:.0%} fewer features a ship.",
-        "",
-        "`gate` is the shipped rule without floors and classes: the champion on today's test examples, the anchor on "
-        "its own. Accuracy is the champion's at the year's end, on 10,000 other pictures that look as what arrives "
-        "then, with their true labels. Lost are the points by which it is below that of the first recipe, trained on "
-        "the last day (the mean of ten models).",
-        "",
-        "| drift | recipe | rule | ships | nights with a stale anchor | anchors trained anew | accuracy | lost |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+HEAD = """<!-- Generated by `python -m tests.bench.nights`; do not edit. -->
+# A year of nights on a feed
+
+This page answers: *what does the gate ship in a year in which new data arrives every night, and what does the anchor
+prevent?*
+
+[The feed](feed.md) of the real Fashion-MNIST brings its second half within a year, 82 examples a day, and the newest
+{test:,} test examples roll on. Each night a model learns from all that has arrived, by least squares on {seen} of
+{features} random features, different ones each night, and is offered as newer data. Two models of one night disagree
+on {disagreement:.1%} of the test examples. From {begin} on, what arrives is changed as the first column says. The
+recipe stays, or sees {sinking:.0%} fewer features after each ship.
+
+`gate` is the shipped rule without floors and classes: it compares the champion on today's test examples, and the anchor
+on its own. Accuracy is the champion's at the end of the year, on 10,000 other pictures that look like what arrives
+then, with their true labels. *Lost* is the number of points by which it is below the first recipe when that is trained
+on the last day (the mean of ten models).
+
+Each row is the mean ± standard deviation of {seeds} years, each with other models. The pictures that arrive are the
+same, so the spread is that of the models alone.
+
+| drift | recipe | rule | ships | nights with a stale anchor | anchors replaced | accuracy (%) | lost (points) |
+|---|---|---|---|---|---|---|---|
+"""
+
+
+def page(found: Table, disagreement: float) -> str:
+    """docs/nights.md."""
+    head = HEAD.format(
+        test=feed.TEST_EXAMPLES, seen=SEEN, features=FEATURES, disagreement=disagreement, begin=BEGIN,
+        sinking=1 - SINKING, seeds=len(SEEDS),
+    )  # fmt: skip
+    return head + "".join(f"{_line(*case, years)}\n" for case, years in found.items())
 
 
 def _disagreement(world: World) -> float:
@@ -300,11 +320,19 @@ def _disagreement(world: World) -> float:
     return float((one != other).mean())
 
 
-def _line(drift: str, sinks: bool, rule: str, year: Year) -> str:
-    recipe = "sinks" if sinks else "stays"
-    lost = 100 * (year.fresh - year.accuracy)
-    cells = [drift, recipe, rule, year.ships, year.stale, year.replaced, f"{year.accuracy:.2%}", f"{lost:.2f}"]
-    return f"| {' | '.join(map(str, cells))} |"
+def _line(drift: str, sinks: bool, rule: str, years: list[Year]) -> str:
+    cells = [
+        _mean([year.ships for year in years], 0),
+        _mean([year.stale for year in years], 0),
+        _mean([year.replaced for year in years], 0),
+        _mean([100 * year.accuracy for year in years], 2),
+        _mean([100 * (year.fresh - year.accuracy) for year in years], 2),
+    ]
+    return f"| {' | '.join([drift, 'sinks' if sinks else 'stays', rule, *cells])} |"
+
+
+def _mean(values: list[float], digits: int) -> str:
+    return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
 
 
 def say(text: str) -> None:
@@ -313,4 +341,5 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    print("\n".join(section()))
+    PAGE.write_text(page(*simulated()))
+    say(f"wrote {PAGE.name}")

@@ -25,7 +25,7 @@ from tests.prometheus.rulebook import RUNBOOKS, alerts, records
 
 DOCS = PROJECT / "docs"
 ARCHITECTURE = DOCS / "architecture.md"
-GENERATED = ("drift.md", "gate.md", "metrics.md", "paired-tests.md")
+GENERATED = ("drift.md", "gate.md", "metrics.md", "nights.md", "paired-tests.md")
 README_LINES = 150
 PAGES = sorted(
     [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", PROJECT / "grafana" / "README.md"]

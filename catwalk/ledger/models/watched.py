@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 
 from catwalk.errors import ConfigError
-from catwalk.ledger.model_names import of_key
+from catwalk.ledger.model_names import of_key, spelling
 from catwalk.ledger.records.model import WatchedRecord
 from catwalk.ledger.records.run import RunRecord
 from catwalk.ledger.records.summary import SummaryRecord
@@ -28,6 +28,23 @@ def watched(store: Store, model: str) -> WatchedRecord | None:
     """What is known of a model; None: neither its runs nor anybody has said anything."""
     found = store.find_record(WatchedRecord, key(model))
     return found[0] if found else None
+
+
+def lineage(store: Store, model: str) -> list[str]:
+    """Returns all names of a model: today's first, then its former ones, the latest of them first.
+
+    What a service writes keeps the name that it was written under, and is found by these.
+
+    Args:
+        store: The ledger.
+        model: Any of its names.
+    """
+    found = [spelling(model)]
+    while (known := watched(store, found[0])) and known.renamed_to and known.renamed_to not in found:
+        found.insert(0, known.renamed_to)
+    while (known := watched(store, found[-1])) and known.formerly and known.formerly not in found:
+        found.append(known.formerly)
+    return found
 
 
 def names(store: Store) -> list[str]:

@@ -1,4 +1,4 @@
-"""Takes labels that come by the file or the batch, and joins them to the log."""
+"""Takes labels from files and batches, and joins them to the log."""
 
 from __future__ import annotations
 
@@ -11,56 +11,60 @@ from typing import Any
 
 from catwalk.errors import InputError, NotFoundError
 from catwalk.ledger import model_names
+from catwalk.ledger.models import watched
 from catwalk.ledger.records.realised import RealisedRecord
 from catwalk.service import reference
-from catwalk.service.labels import realised, stored, table
+from catwalk.service.labels import increments, realised, stored, table
 from catwalk.service.log import intake, lines, shipping
 from catwalk.service.log.lines import Header, Label
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store
 
 Given = str | Path | Mapping[Any, Any] | Iterable[Sequence[Any]]
-"""A file; id → label; or rows of id, label and, where it is known, time."""
+"""A file; id → label; or rows of id, label and, if known, time."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What has become of labels that were given."""
+    """What has become of the labels that were given."""
 
     new: int
     """Stored now."""
     known: int
-    """There already."""
+    """Stored already."""
     waiting: int
     """Rows without a label yet."""
     refused: list[str]
-    """A line for each row that is none, with its place and what is wrong."""
+    """A line for each row that is not valid, with its place and what is wrong."""
     realised: RealisedRecord | None
-    """What the labels say; None: no prediction of the model is in the ledger yet, and they wait for it."""
+    """What the labels say; None if the ledger has no prediction of the model yet, so that they wait for it."""
 
 
 def labels(model: str, given: Given, store: Store | None = None) -> Taken:
     """Stores labels in the ledger, and joins them to the predictions that it has of the model.
 
-    All that are new are stored in one object, or none is. To give labels again is harmless. Rows that are wrong are
-    named in the outcome, and the others are taken.
+    All new labels are stored in one object, or none is. Giving labels again is harmless. The outcome names rows
+    that are wrong; the others are taken.
 
     Args:
-        model: its name.
-        given: a CSV file with the columns ``id``, ``label`` and, optional, ``time``; a mapping id → label; or rows
-            (id, label) or (id, label, time), with time in Unix seconds. Without a time a label holds from now on.
-        store: the ledger; None: that of `CATWALK_STORE`.
+        model: Its name, or a former one.
+        given: A CSV file with the columns ``id``, ``label`` and, optional, ``time``; a mapping id → label; or rows
+            (id, label) or (id, label, time), with time in Unix seconds. Without a time, a label holds from now on.
+        store: The ledger, by default that of `CATWALK_STORE`.
 
     Raises:
-        InputError: the file is no such file, or every row of it is wrong.
-        ConfigError: this is no name of a model, or `CATWALK_STORE` is unset.
-        NotFoundError: the model has no champion and no log that tell what its labels are.
-        StoreError: the ledger can't be read or written.
+        InputError: The file has another format, or all its rows are wrong.
+        ConfigError: The name of the model is not valid, or `CATWALK_STORE` is unset.
+        NotFoundError: The model has neither a champion nor a log that say what its labels are.
+        StoreError: The ledger can't be read or written.
     """
-    name, ledger, now = model_names.checked(model), open_store() if store is None else store, time.time()
-    kind, classes = _asked(ledger, name)
-    known = stored.labels(ledger, name)
-    new, counts, refused = _sorted_out(_rows(given), kind, classes, known, now)
+    ledger, now = open_store() if store is None else store, time.time()
+    names = watched.lineage(ledger, model_names.checked(model))
+    name = names[0]
+    kind, classes = _asked(ledger, names)
+    rows = list(_rows(given))
+    known = increments.known_labels(ledger, names, (lines.id_text(row[1]) for row in rows))
+    new, counts, refused = _sorted_out(rows, kind, classes, known, now)
     if refused and not new and not counts["known"]:
         raise InputError(f"none of the labels can be taken; {refused[0]}")
     if new:
@@ -72,7 +76,7 @@ def labels(model: str, given: Given, store: Store | None = None) -> Taken:
 def _sorted_out(
     rows: Iterable[tuple[str, Any, Any, Any]], kind: str, classes: Sequence[str], known: stored.Known, now: float
 ) -> tuple[list[Label], dict[str, int], list[str]]:
-    """New labels, counts of those that are not, and complaints."""
+    """Returns new labels, counts of the others, and complaints."""
     new: list[Label] = []
     counts = {"known": 0, "waiting": 0}
     refused: list[str] = []
@@ -95,7 +99,7 @@ def _sorted_out(
 
 
 def _rows(given: Given) -> Iterable[tuple[str, Any, Any, Any]]:
-    """Place, id, label and time of each."""
+    """Yields the place, id, label and time of each row."""
     if isinstance(given, str | Path):
         for line, *row in table.rows(Path(given)):
             yield f"line {line}", row[0], row[1].strip(), row[2]
@@ -107,15 +111,18 @@ def _rows(given: Given) -> Iterable[tuple[str, Any, Any, Any]]:
             yield f"row {number}", *pair, *[None] * (3 - len(pair))
 
 
-def _asked(store: Store, model: str) -> tuple[str, list[str]]:
-    """The kind of problem and the classes: of the champion, else of what is in the log."""
+def _asked(store: Store, names: Sequence[str]) -> tuple[str, list[str]]:
+    """Returns the kind of problem and the classes of the champion; without one, of the log."""
     try:
-        found = reference.of_champion(store, model)
+        found = reference.of_champion(store, names[0])
         return found.kind, found.classes
     except NotFoundError:
-        for header in stored.log(store, model, stored.Known()).headers.values():
-            return str(header.get("kind")), list(header.get("classes") or [])
-    raise NotFoundError(f"{model} has neither a champion with a reference nor a log, so that nobody knows its labels")
+        header = stored.header(store, names)
+    if header is None:
+        raise NotFoundError(
+            f"{names[0]} has neither a champion with a reference nor a log, so it is not known what its labels are"
+        )
+    return str(header.get("kind")), list(header.get("classes") or [])
 
 
 def _joined(store: Store, model: str, now: float) -> RealisedRecord | None:

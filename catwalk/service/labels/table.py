@@ -1,4 +1,4 @@
-"""Labels in a file: CSV with the columns ``id``, ``label`` and, where it is known, ``time``."""
+"""Labels in a file: CSV with the columns ``id``, ``label`` and, if known, ``time``."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from catwalk.errors import InputError
 
 Row = tuple[int, str, str, str]
-"""Line of the file, id, label, and time; the last is empty where the file has none."""
+"""Line of the file, id, label, and time; the last is empty if the file has none."""
 _FORM = "expected CSV in UTF-8 with the columns id and label, and time if it is known"
 
 
 def rows(path: Path) -> Iterator[Row]:
-    """The rows of a file, whose first line names its columns; others than these are passed over.
+    """Yields the rows of a file, whose first line names its columns; other columns are ignored.
 
     Raises:
-        InputError: it can't be read, or is no such file.
+        InputError: It can't be read, or has another format.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -39,10 +39,10 @@ def _rows(reader: csv.DictReader[str], path: str) -> Iterator[Row]:
 
 
 def seconds(text: str) -> float:
-    """A time as a file has it: ISO 8601, in UTC unless it names a zone, or Unix seconds.
+    """Parses a time of a file: ISO 8601, in UTC unless it names a zone, or Unix seconds.
 
     Raises:
-        InputError: it is none.
+        InputError: It is not a time.
     """
     try:
         return float(text)

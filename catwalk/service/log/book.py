@@ -1,4 +1,4 @@
-"""The segments that a process has open: one a version and day of predictions, one for labels."""
+"""The segments that a process has open: one for each version and day of predictions, one for labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from catwalk.service.log.segment import Segment, segments
 
 SEGMENT_SECONDS = 300.0
 SEGMENT_BYTES = 16 * 2**20
-"""An open segment is closed, and goes to the ledger, after so long or at so many bytes."""
+"""An open segment is closed, and goes to the ledger, after this time or at this size."""
 
 
 class Page:
@@ -23,21 +23,21 @@ class Page:
     def __init__(self, header: Header) -> None:
         self.header = header
         self.tally = Tally()
-        self.untold = False
+        self.unwritten = False
         """The tally has changed since the last line."""
         self.segment: Segment | None = None
-        """None: none is open yet, or none can be."""
+        """None if none is open yet, or if none can be opened."""
         self._opened = 0.0
 
     def append(self, folder: Path, body: bytes) -> None:
-        """Writes lines, into a new segment if need be; raises OSError."""
+        """Writes lines, into a new segment if necessary; raises OSError."""
         if self.segment is None:
             self.segment = Segment(folder, lines.header(self.header))
             self._opened = time.monotonic()
         self.segment.append(body)
 
     def is_due(self, day: str) -> bool:
-        """Whether it is time to close it."""
+        """Returns whether it is time to close the segment."""
         if self.segment is None:
             return False
         age = time.monotonic() - self._opened
@@ -45,7 +45,7 @@ class Page:
 
 
 class Book:
-    """All pages of a process; may be used from any thread. Methods that write raise OSError where the disk does."""
+    """All pages of a process; may be used from any thread. Methods that write raise OSError if the disk does."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
         self.folder = folder
@@ -60,12 +60,12 @@ class Book:
         with self._lock:
             page = self._page(header)
             self._check_room()
-            told, tally = [], Tally(**vars(page.tally))
+            written, tally = [], Tally(**vars(page.tally))
             for each in answers:
                 tally.logged += 1
-                told.append(lines.answer(each, tally))
-            page.append(self.folder, b"".join(told))
-            page.tally, page.untold = tally, False
+                written.append(lines.answer(each, tally))
+            page.append(self.folder, b"".join(written))
+            page.tally, page.unwritten = tally, False
 
     def note(self, header: Header, more: Tally) -> None:
         """Counts predictions that are not written; a later line, or :meth:`keep`, writes the counts."""
@@ -73,7 +73,7 @@ class Book:
             page = self._page(header)
             page.tally.sampled_out += more.sampled_out
             page.tally.dropped += more.dropped
-            page.untold = True
+            page.unwritten = True
 
     def label(self, header: Header, labels: Sequence[Label]) -> None:
         """Writes labels, and waits until they are on the disk."""
@@ -87,7 +87,7 @@ class Book:
                 segment.sync()
 
     def keep(self, day: str, close: bool = False) -> bool:
-        """Brings everything that was written to the disk, and closes what is due, or all; whether it closed any."""
+        """Syncs everything that was written, and closes what is due, or all. Returns whether it closed any."""
         with self._syncing:
             with self._lock:
                 for page in self._pages.values():
@@ -112,17 +112,19 @@ class Book:
         return self._pages[key]
 
     def _tell(self, page: Page) -> None:
-        if page.untold:
+        if page.unwritten:
             with suppress(OSError):  # a later line says it
                 page.append(self.folder, lines.tally(page.tally))
-                page.untold = False
+                page.unwritten = False
 
     def _closed(self, key: tuple[str, str], last: bool) -> Segment | None:
-        """A page's segment, which then has its end; None where its tally can't be written, which would be lost: unless
-        it is the last time."""
+        """Ends a page, and returns its segment.
+
+        Returns None if the page's tally can't be written and would be lost; the last time, it is lost.
+        """
         page = self._pages[key]
         self._tell(page)
-        if page.untold and not last:
+        if page.unwritten and not last:
             return None
         del self._pages[key]
         return page.segment

@@ -1,4 +1,4 @@
-"""What a service and whoever has the labels give, as the log keeps it."""
+"""Turns predictions of a service, and labels from any source, into what the log stores."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from catwalk.ledger.records.values import is_time
 from catwalk.service.log.lines import Answer, Id, Label, digits, id_text
 
 _AHEAD = 86_400.0
-"""Seconds by which clocks may differ, and time zones be mistaken."""
+"""Seconds by which clocks may differ, or time zones be mistaken."""
 _TRUTH = (bool, np.bool_)
 _YES_NO = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 
 def answers(found: Sequence[tuple[Any, Any]], ids: Sequence[Id] | None) -> list[Answer]:
-    """Predictions with their ids, which are made where none are given.
+    """Returns predictions with their ids, which are created if none are given.
 
     Args:
-        found: of each the class and its confidence, or the score.
-        ids: as many; those of other predictions are left empty.
+        found: For each, the class and its confidence, or the score.
+        ids: The same number of ids; predictions without one get an empty id.
     """
     named = [secrets.token_hex(16) for _ in found] if ids is None else [id_text(each) for each in ids]
     named += [""] * (len(found) - len(named))
@@ -53,19 +53,18 @@ def checked(
     times: Sequence[Any] | None,
     now: float,
 ) -> list[Label]:
-    """Labels as they are kept.
+    """Returns labels as the log stores them.
 
     Args:
-        kind: of problem.
-        classes: their names; none: they go by their numbers.
-        ids: of each.
-        values: of each.
-        times: of each, in Unix time; None: all hold from now on.
+        kind: The kind of problem.
+        classes: The names of the classes; if there are none, numbers name them.
+        ids: The id of each.
+        values: The value of each.
+        times: The Unix time of each; None if all hold from now on.
         now: Unix time.
 
     Raises:
-        InputError: one line that says which of them is wrong; so does a number of labels or times that is not that of
-            the ids.
+        InputError: One of them is wrong, and the message says which; or the numbers of ids, labels and times differ.
     """
     at = [now] * len(ids) if times is None else times
     if not len(ids) == len(values) == len(at):
@@ -74,10 +73,10 @@ def checked(
 
 
 def label(kind: str, classes: Sequence[str], id_: Any, value: Any, at: Any, now: float) -> Label:
-    """One label, with its time as :func:`~catwalk.service.log.lines.label` writes it; see :func:`checked`.
+    """Returns one label, with its time as :func:`~catwalk.service.log.lines.label` writes it; see :func:`checked`.
 
     Raises:
-        InputError: it is none.
+        InputError: It is not a valid label.
     """
     name = id_text(id_)
     if not name:
@@ -103,7 +102,7 @@ def _number(value: Any) -> str | None:
 
 
 def _class(kind: str, classes: Sequence[str], value: Any) -> str | None:
-    """A class by its name, or by its index where no class has that name."""
+    """Finds a class by its name, or by its index if no class has that name."""
     text = str(value).strip() if isinstance(value, (str, *_TRUTH)) else digits(value)
     if text in classes and not isinstance(value, _TRUTH):
         return text

@@ -15,7 +15,7 @@ from typing import Any, SupportsIndex
 from uuid import UUID
 
 Id = str | SupportsIndex | UUID
-"""Of a prediction: text, a whole number of any type, or a UUID."""
+"""The id of a prediction: text, a whole number of any type, or a UUID."""
 SCHEMA = 1
 LONGEST_ID = 200
 """Characters."""
@@ -27,11 +27,11 @@ class Header:
 
     model: str
     day: str
-    """In UTC, such as ``2026-11-27``: of the predictions, or on which the labels came."""
+    """The day in UTC on which the predictions were made or the labels came, such as ``2026-11-27``."""
     version: str = ""
-    """What has answered; empty: the segment holds labels."""
+    """The version that has answered; empty if the segment holds labels."""
     kind: str = ""
-    """Of problem, as in the reference."""
+    """The kind of problem, as in the reference."""
     classes: list[str] = field(default_factory=list)
     segment: str = field(default_factory=lambda: secrets.token_hex(8))
     """Its name: no two segments are equal."""
@@ -45,11 +45,11 @@ class Tally:
     logged: int = 0
     sampled_out: int = 0
     dropped: int = 0
-    """Not written in time, or not at all."""
+    """Never written, or too late."""
 
     @property
     def served(self) -> int:
-        """All of them."""
+        """The sum of them."""
         return self.logged + self.sampled_out + self.dropped
 
 
@@ -61,9 +61,9 @@ class Answer:
     time: float
     """Unix time at which it was made."""
     value: str | float | None
-    """The predicted class, the score or the value; None: nothing that could be read."""
+    """The predicted class, the score or the value; None if it could not be read."""
     confidence: float | None = None
-    """The highest probability of a class; None: the model gave none."""
+    """The highest probability of a class; None if the model gave none."""
 
 
 @dataclass(frozen=True)
@@ -74,51 +74,51 @@ class Label:
     value: str
     """As it was given: a class, or a number."""
     time: float
-    """Unix time from which it holds; of two for one id the later one counts."""
+    """Unix time from which it holds; if an id has two labels, the later one counts."""
     received: float
     """Unix time."""
 
 
 def encoded(values: object) -> bytes:
-    """One line."""
+    """Returns one line."""
     return (json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n").encode(
         "utf-8", "replace"
     )
 
 
 def header(made: Header) -> bytes:
-    """The first line of a segment."""
+    """Returns the first line of a segment."""
     return encoded(asdict(made))
 
 
 def answer(given: Answer, tally: Tally) -> bytes:
-    """The line of a prediction, with the tally that includes it."""
+    """Returns the line of a prediction, with the tally that includes it."""
     value = given.value if not isinstance(given.value, float) or math.isfinite(given.value) else None
-    told: dict[str, Any] = {"id": given.id, "time": round(given.time, 3), "answer": value}
+    values: dict[str, Any] = {"id": given.id, "time": round(given.time, 3), "answer": value}
     if given.confidence is not None and math.isfinite(given.confidence):
-        told["confidence"] = round(given.confidence, 6)
-    return encoded({**told, "tally": [tally.logged, tally.sampled_out, tally.dropped]})
+        values["confidence"] = round(given.confidence, 6)
+    return encoded({**values, "tally": [tally.logged, tally.sampled_out, tally.dropped]})
 
 
 def tally(now: Tally) -> bytes:
-    """A line for predictions that have none of their own."""
+    """Returns a line for predictions that have none of their own."""
     return encoded({"tally": [now.logged, now.sampled_out, now.dropped]})
 
 
 def label(given: Label) -> bytes:
-    """The line of a label."""
+    """Returns the line of a label."""
     return encoded(
         {"id": given.id, "label": given.value, "time": round(given.time, 3), "received": round(given.received, 3)}
     )
 
 
 def whole(body: bytes) -> bytes:
-    """A segment without the part of a line that a kill may have left at its end."""
+    """Returns a segment without the incomplete line that a kill may have left at its end."""
     return body[: body.rfind(b"\n") + 1]
 
 
 def decoded(body: bytes) -> Iterator[dict[str, Any] | None]:
-    """The values of each line; None: it is damaged."""
+    """Yields the values of each line, or None for a damaged one."""
     for line in filter(None, body.split(b"\n")):
         try:
             values = json.loads(line)
@@ -128,15 +128,15 @@ def decoded(body: bytes) -> Iterator[dict[str, Any] | None]:
 
 
 def digits(given: Any) -> str:
-    """A whole number, whatever its type; empty: it is none, or a truth value."""
+    """Returns a whole number of any type as text; empty if it is another value, or a truth value."""
     try:
         return "" if isinstance(given, bool) else str(operator.index(given))
-    except (TypeError, ValueError):  # the latter: of more digits than Python writes
+    except (TypeError, ValueError):  # ValueError: it has more digits than Python writes
         return ""
 
 
 def id_text(given: Any) -> str:
-    """An id as it is kept; empty: it can't be one."""
+    """Returns an id as the log stores it; empty if it can't be one."""
     found = str(given) if isinstance(given, str | UUID) else digits(given)
     usable = found.isprintable() and found == found.strip() and len(found) <= LONGEST_ID
     return found if usable and found.encode("utf-8", "replace").decode() == found else ""

@@ -32,15 +32,15 @@ from catwalk.storage.store import Store
 log = logging.getLogger("catwalk.service")
 
 PATIENCE_SECONDS = 0.025
-"""That a request waits for the writer. Python hands a core from thread to thread every 5 ms, so that less would drop
+"""The time that a request waits for the writer. Python switches threads every 5 ms, so a shorter time would drop
 predictions of a busy process."""
 STUCK_SECONDS = 1.0
-"""Nobody waits for a writer that has written for so long: its disk hangs."""
+"""Requests stop waiting for a writer after this time: its disk hangs."""
 SYNC_SECONDS = 1.0
 MOST_BYTES = 512 * 2**20
-"""On this machine, of what waits for the ledger."""
+"""The bytes on this machine that may wait for the ledger."""
 _MOST_WAITING = 1_000
-"""Requests that wait for the writer at once."""
+"""Requests that may wait for the writer at the same time."""
 _NO_ID = (
     "a prediction is not logged: its id is neither printable text of 1 to 200 characters nor a whole number nor a "
     "UUID; further ones are counted as dropped"
@@ -63,14 +63,15 @@ class PredictionLog:
     def __init__(self, folder: Path, store: Store, *, sample: float = 1.0, most_bytes: int = MOST_BYTES) -> None:
         """
         Args:
-            folder: on this machine, made if need be; processes may share it, and must find it again after a restart.
-            store: the ledger, where segments go.
-            sample: share of the predictions to keep, 0 to 1, chosen by their ids.
-            most_bytes: on this machine, of what waits for the ledger; beyond that, predictions are dropped.
+            folder: A folder on this machine, created if necessary. Processes may share it, and must find it again after
+                a restart.
+            store: The ledger, where segments go.
+            sample: The share of the predictions to keep, 0 to 1, chosen by their ids.
+            most_bytes: The bytes on this machine that may wait for the ledger; beyond them, predictions are dropped.
 
         Raises:
-            ConfigError: the folder can't be written to, or is on a file system that machines share; the sample is no
-                share.
+            ConfigError: The folder can't be written to, or is on a file system that machines share; or the sample is
+                not a share.
         """
         if isinstance(sample, bool) or not isinstance(sample, int | float) or not 0 <= sample <= 1:
             raise ConfigError(f"sample: expected a share from 0 to 1; got {sample!r:.60}")
@@ -84,7 +85,7 @@ class PredictionLog:
         self._closing = threading.Event()
         self._closed_one = threading.Event()
         self._counts: dict[str, Tally] = {}
-        self._untold: dict[tuple[str, str], tuple[Header, Tally]] = {}
+        self._uncounted: dict[tuple[str, str], tuple[Header, Tally]] = {}
         self._troubles: set[str] = set()
         self._threads = [
             threading.Thread(target=run, name=f"catwalk-log-{run.__name__.strip('_')}", daemon=True)
@@ -94,15 +95,15 @@ class PredictionLog:
             thread.start()
 
     def log(self, reference: ReferenceRecord, version: str, answers: Sequence[Answer]) -> list[bool]:
-        """Writes predictions, within 25 ms or not at all.
+        """Writes predictions within 25 ms, or drops them.
 
         Args:
-            reference: of the version.
-            version: what has answered.
-            answers: one or many; an id that is empty is none, and its prediction is dropped.
+            reference: The reference of the version.
+            version: The version that has answered.
+            answers: One or many; a prediction with an empty id is dropped.
 
         Returns:
-            Of each whether it is in the log: then it survives the end of this process, however that comes.
+            Whether each is in the log; if it is, it survives this process, however that ends.
         """
         if os.getpid() != self._pid:  # a lock may have been held when it was forked
             return [False] * len(answers)
@@ -121,7 +122,7 @@ class PredictionLog:
         """Stores labels; when this returns, they are on the disk.
 
         Raises:
-            CatwalkError: they could not be written; none, or all of them, may be stored, and sending them again is
+            CatwalkError: They could not be written; all or none of them may be stored, and sending them again is
                 harmless.
         """
         self._check_open()
@@ -131,15 +132,15 @@ class PredictionLog:
             raise CatwalkError(f"the labels can't be stored: {error}; send them again") from error
 
     def counts(self, version: str) -> Tally:
-        """What has become of this process' predictions by a version, so far."""
+        """Returns what has become of this process' predictions by a version so far."""
         with self._changed:
             return replace(self._counts.get(version, Tally()))
 
     def close(self, timeout: float = 10.0) -> None:
-        """Takes no more predictions, brings everything to the disk, and as much as it can to the ledger.
+        """Takes no more predictions, writes everything to the disk, and as much as possible to the ledger.
 
         Args:
-            timeout: seconds. What is not in the ledger then stays in the folder, for the next process that uses it.
+            timeout: In seconds. What is not in the ledger by then stays in the folder for the next process.
         """
         ends = time.monotonic() + timeout
         self._closing.set()
@@ -176,14 +177,14 @@ class PredictionLog:
         """Notes what has become of predictions. Never waits for the disk."""
         with self._changed:
             _add(self._counts.setdefault(header.version, Tally()), numbers)
-            if "logged" not in numbers:  # their own lines tell of these
-                _add(self._untold.setdefault((header.version, header.day), (header, Tally()))[1], numbers)
+            if "logged" not in numbers:  # their own lines count these
+                _add(self._uncounted.setdefault((header.version, header.day), (header, Tally()))[1], numbers)
 
-    def _tell(self) -> None:
-        """Lets the book know of predictions that have no line."""
+    def _note_uncounted(self) -> None:
+        """Passes the counts of predictions that have no line to the book."""
         with self._changed:
-            untold, self._untold = self._untold, {}
-        for header, tally in untold.values():
+            uncounted, self._uncounted = self._uncounted, {}
+        for header, tally in uncounted.values():
             self._book.note(header, tally)
 
     def _write(self) -> None:
@@ -200,10 +201,10 @@ class PredictionLog:
             self._writing_since = math.inf
 
     def _settle(self, batches: list[_Batch]) -> None:
-        """Writes predictions of one version and day, those of requests that came at once together."""
+        """Writes predictions of one version and day, those of simultaneous requests together."""
         header, answers = batches[0].header, [answer for batch in batches for answer in batch.answers]
         try:
-            self._tell()
+            self._note_uncounted()
             self._book.log(header, answers)
             self._count(header, logged=len(answers))
             self._well("write")
@@ -224,12 +225,12 @@ class PredictionLog:
 
     def _keep_once(self, close: bool) -> None:
         try:
-            self._tell()
+            self._note_uncounted()
             if self._book.keep(_day(time.time()), close):
                 self._closed_one.set()
             self._well("sync")
         except Exception as error:
-            self._trouble("sync", f"the log can't be brought to the disk: {error}")
+            self._trouble("sync", f"the log can't be written to the disk: {error}")
 
     def _ship(self) -> None:
         while not self._closing.is_set():
@@ -250,10 +251,10 @@ class PredictionLog:
         if self._closing.is_set() or os.getpid() != self._pid:
             raise CatwalkError("the log of this process is closed; send the labels again")
 
-    def _trouble(self, where: str, told: str) -> None:
-        """One line when something begins to fail."""
+    def _trouble(self, where: str, message: str) -> None:
+        """Logs one line when something begins to fail."""
         if where not in self._troubles:
-            log.warning("%s", told)
+            log.warning("%s", message)
         self._troubles.add(where)
 
     def _well(self, where: str) -> None:
@@ -266,10 +267,10 @@ def _add(tally: Tally, numbers: dict[str, int]) -> None:
 
 
 def prepared(folder: Path) -> Path:
-    """The folder of a log, made if need be.
+    """Returns the folder of a log, created if necessary.
 
     Raises:
-        ConfigError: it can't be written to, or machines share it.
+        ConfigError: It can't be written to, or machines share it.
     """
     kind = ""
     try:

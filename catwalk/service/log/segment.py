@@ -1,7 +1,7 @@
 """A file of the log on this machine, to which one process appends, and which outlives it.
 
-Each is locked while its process lives, so whoever can lock one knows that nobody writes to it any more. Any number of
-processes may share a folder.
+Each is locked while its process lives, so a process that can lock one knows that no one writes to it any more. Any
+number of processes may share a folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SUFFIX = ".jsonl"
 
 
 class Segment:
-    """A new file; every method may raise OSError. Not to be called from two threads at once, but for :meth:`sync`."""
+    """A new file; every method may raise OSError. Only :meth:`sync` may run beside another method."""
 
     def __init__(self, folder: Path, first: bytes) -> None:
         """
@@ -31,7 +31,7 @@ class Segment:
         self.size = 0
         self._synced = 0
         self._torn = False
-        """Part of a line may stand at its end."""
+        """Whether it may end with part of a line."""
         try:
             self.append(first)
             files.sync_folder(folder)
@@ -41,19 +41,19 @@ class Segment:
             raise
 
     def append(self, body: bytes) -> None:
-        """Writes whole lines: all of them, or what can't be written leaves no line behind."""
-        told = b"\n" + body if self._torn else body
+        """Writes whole lines: all of them, or none."""
+        appended = b"\n" + body if self._torn else body
         try:
             written = 0
-            while written < len(told):
-                written += os.write(self._descriptor, told[written:])
+            while written < len(appended):
+                written += os.write(self._descriptor, appended[written:])
         except OSError:
             self._torn = True
             os.ftruncate(self._descriptor, self.size)
             self._torn = False
             raise
         self._torn = False
-        self.size += len(told)
+        self.size += len(appended)
 
     def sync(self) -> None:
         """Waits until all that was appended before this call is on the disk."""
@@ -63,7 +63,7 @@ class Segment:
             self._synced = size
 
     def close(self) -> None:
-        """Lets others have it."""
+        """Unlocks it for others."""
         os.close(self._descriptor)
 
 
@@ -73,11 +73,11 @@ def _created(folder: Path) -> tuple[Path, int]:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         if _locked(descriptor):
             return path, descriptor
-        os.close(descriptor)  # somebody took it for one that was left, and removes it
+        os.close(descriptor)  # another process took it for one that was left, and removes it
 
 
 def _locked(descriptor: int) -> bool:
-    """Takes the lock, unless another has it, or has removed the file."""
+    """Takes the lock, unless another process has it or has removed the file."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -87,7 +87,7 @@ def _locked(descriptor: int) -> bool:
 
 @contextmanager
 def left(path: Path) -> Iterator[bool]:
-    """Around the upload and removal of a segment: whether nobody else writes, uploads or has removed it."""
+    """Wraps the upload and removal of a segment; yields whether no one else writes, uploads or has removed it."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -100,7 +100,7 @@ def left(path: Path) -> Iterator[bool]:
 
 
 def segments(folder: Path) -> list[Path]:
-    """All that lie in a folder, the oldest first."""
+    """Returns all segments in a folder, the oldest first."""
     found = []
     for path in folder.glob(f"*{SUFFIX}"):
         with suppress(FileNotFoundError):  # another process has just removed it

@@ -1,4 +1,4 @@
-"""From a folder of this machine to the ledger: closed segments, each under the hash of its lines."""
+"""Moves closed segments from a folder of this machine to the ledger, each under the hash of its lines."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LABELS = "labels/"
 
 
 def ship(folder: Path, store: Store) -> int:
-    """Brings every segment that nobody writes to any more to the ledger, and then removes it here; returns how many.
+    """Moves every segment that no one writes to any more to the ledger, and removes it here; returns how many.
 
-    A kill between the two leaves it here; the next time it gets the same key, so it is in the ledger once. A segment
-    that can't be read or stored stays here, and stops no other.
+    A kill between the two leaves it here; the next time, it gets the same key, so it is in the ledger once. A segment
+    that can't be read or stored stays here, and doesn't hold up the others.
 
     Raises:
-        StoreUnavailableError: the store does not answer; what is not there yet stays here.
-        Exception: the last of those that kept a segment here, once all others are shipped.
+        StoreUnavailableError: The store does not answer; what is not there yet stays here.
+        Exception: The last error that kept a segment here, once all others are shipped.
     """
     shipped = 0
     failed: Exception | None = None
@@ -53,7 +53,7 @@ def _ship(path: Path, store: Store) -> bool:
         head = found[0] or {}
         if not all(isinstance(head.get(name), str) and head[name] for name in ("model", "day")):
             path.rename(path.with_suffix(".damaged"))
-            log.warning("%s says not what it belongs to; it is kept as %s", path, path.with_suffix(".damaged"))
+            log.warning("%s does not say what it belongs to; it is kept as %s", path, path.with_suffix(".damaged"))
             return False
         put(store, head, body)
     path.unlink(missing_ok=True)
@@ -64,7 +64,7 @@ def put(store: Store, head: dict[str, Any], body: bytes) -> str:
     """Stores a segment of whole lines; returns its key.
 
     Raises:
-        StoreError: the store failed.
+        StoreError: The store failed.
     """
     kept = PREDICTIONS if head.get("version") else LABELS
     key = f"{kept}{spelling(head['model'])}/{head['day']}/{hashlib.sha256(body).hexdigest()}{SUFFIX}.gz"

@@ -20,6 +20,7 @@ from catwalk.ledger.records.reference import FeatureReference, ReferenceRecord
 from catwalk.ledger.runs import Ledger, Run
 from catwalk.service import baseline, reference
 from catwalk.storage.opening import open_store
+from catwalk.tracking.renaming import rename
 from stack.settings import PROJECT
 from tests.catwalk.service.conftest import scrape, table
 from tests.catwalk.tracking.conftest import KEYS, LABELS, scores
@@ -74,8 +75,10 @@ def trained(model: str) -> ReferenceRecord:
     return found
 
 
-MODELS = {"churn": 12_000, "quiet": 120, "young": 12_000, "rebinned": 12_000, "blind": 12_000}
+MODELS = {"churn": 12_000, "quiet": 120, "young": 12_000, "rebinned": 12_000, "blind": 12_000, "moved": 12_000}
 """Model → predictions a day."""
+NEW_NAME, MOVED = "moved & co. (2)", 10
+"""What a model is called in its last days."""
 LEFT_OUT = 4
 """The day, counted back, of which Prometheus lacks an hour; none of the next one is there."""
 
@@ -84,14 +87,16 @@ def lines(record: ReferenceRecord, days: dict[str, np.ndarray[Any, Any]], midnig
     """What the rules have recorded of one model, and of an older version of it, in OpenMetrics."""
     for feature in record.features:
         for place, name in enumerate(feature.bins):
-            labels = f'model="{record.model}",side="{feature.side}",feature="{feature.name}",bin="{name}"'
+            labels = f'side="{feature.side}",feature="{feature.name}",bin="{name}"'
             for version in (record.run_id, "an older one"):
                 for hour, value in enumerate(days[feature.name][..., place].ravel()):
                     at = midnight - (RECORDED * 24 - hour - 1) * HOUR
                     back = (midnight - at) // DAY + 1
                     lacks = back == LEFT_OUT + 1 or (back == LEFT_OUT and hour % 24 == 7)
+                    model = NEW_NAME if record.model == "moved" and back <= MOVED else record.model
                     if not lacks and (record.model != "young" or back <= 3):
-                        yield f'model:service_bin:increase1h{{version="{version}",{labels}}} {value} {at}\n'
+                        series = f'model:service_bin:increase1h{{version="{version}",model="{model}",{labels}}}'
+                        yield f"{series} {value} {at}\n"
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +154,7 @@ def accept(world: World, model: str, days: int = 28, **changes: Any) -> baseline
 
 
 def whole_days(world: World, model: str, feature: str) -> np.ndarray[Any, Any]:
-    """Of the last 28 days without a hole: predictions, (days, bins)."""
+    """Returns the predictions of the last 28 days without a hole, (days, bins)."""
     by_day = world.days[model][feature].sum(1)
     kept = [RECORDED - back for back in range(1, RECORDED + 1) if back not in (LEFT_OUT, LEFT_OUT + 1)]
     return np.asarray(by_day[sorted(kept[:28])])
@@ -222,7 +227,7 @@ def test_one_that_two_accept_at_once_is_stored_once(world: World, monkeypatch: p
         return read(*given)
 
     monkeypatch.setattr(baseline, "recorded", slowly)
-    with pytest.raises(CatwalkError, match="has changed meanwhile, so this one is not stored"):
+    with pytest.raises(CatwalkError, match="has changed in the meantime, so this one is not stored"):
         accept(world, "churn")
     assert reference.in_service(world.run("churn")).by == "grace"
 
@@ -249,6 +254,15 @@ def test_what_a_service_never_counts_keeps_its_reference(world: World) -> None:
 
 
 @pytest.mark.usefixtures("_without")
+def test_days_under_a_former_name_count(world: World) -> None:
+    rename(open_store(world.store), "moved", NEW_NAME, "ada")
+    accepted = accept(world, "moved")
+    assert len(accepted.record.days or []) == 28
+    expected = whole_days(world, "moved", "country").sum(0)
+    assert [*accepted.record.features[1].examples] == pytest.approx(expected.tolist(), abs=1)
+
+
+@pytest.mark.usefixtures("_without")
 def test_a_damaged_one_is_named_and_can_be_replaced(world: World) -> None:
     run = world.run("churn")
     run.store.put_record(run.key("baseline.json"), replace(reference.of_run(run), run_id="another"))
@@ -261,12 +275,12 @@ def test_a_damaged_one_is_named_and_can_be_replaced(world: World) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("nobody",), "nobody has no champion yet"),
+        (("absent",), "absent has no champion yet"),
         (("young",), "Prometheus has 3 full days (UTC) of version"),
         (("young",), "within 56, and 28 are wanted: wait, or lower --days to 3"),
         (("quiet", "--days", "5"), "makes 120 predictions on the median day, and a baseline needs 200"),
         (("rebinned",), "other bins than its reference has: de of the input country is in the reference alone"),
-        (("churn", "--floor", "0"), "floor: expected the least shift that matters"),
+        (("churn", "--floor", "0"), "floor: expected the smallest shift that matters"),
     ],
 )  # fmt: skip
 def test_what_is_refused(world: World, command: Callable[..., Any], arguments: tuple[str, ...], complaint: str) -> None:

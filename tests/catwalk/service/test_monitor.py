@@ -226,7 +226,7 @@ def test_a_version_that_left_is_shown_in_two_more_scrapes(monitor: Any, registry
 
 
 def test_a_swap_that_fails_leaves_the_old_version(monitor: Any, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is no reference"):
+    with pytest.raises(ConfigError, match=r"is not a reference"):
         monitor.swap(reference=tmp_path / "absent.json")
     assert monitor.version == VERSION
 

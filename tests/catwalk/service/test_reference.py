@@ -77,7 +77,7 @@ def test_an_array_has_numbered_columns() -> None:
         ({"inputs": {"a": [[1, 2], [3, 4]]}}, r"inputs\['a'\]: expected a column"),
         ({"inputs": np.zeros((2, 2, 2, 2, 2))}, "pictures: expected numbers"),
         ({"scores": ["a", "b"]}, "scores: expected numbers"),
-        ({"inputs": {"a": [1.0]}, "floor": 0}, "floor: expected the least shift"),
+        ({"inputs": {"a": [1.0]}, "floor": 0}, "floor: expected the smallest shift"),
     ],
 )
 def test_bad_examples_get_one_line(arguments: dict[str, Any], complaint: str) -> None:

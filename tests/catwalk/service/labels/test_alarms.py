@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from catwalk.problems.intervals import wilson
-from catwalk.service.labels.realised import WINDOWS
+from catwalk.service.labels.figures import WINDOWS
 from stack.settings import PROJECT
 
 TESTED = 0.9
@@ -27,7 +27,7 @@ interval = cache(wilson)
 
 
 def alarms(true: float, a_day: int, years: int) -> list[list[int]]:
-    """Of each year the days on which it begins to fire, after four weeks as good as the test."""
+    """Returns the days of each year on which it begins to fire, after four weeks as good as the test."""
     random = np.random.default_rng(a_day)
     accuracy = np.array([TESTED] * BEFORE + [true] * DAYS)
     hits = random.binomial(a_day, accuracy, (years, len(accuracy)))

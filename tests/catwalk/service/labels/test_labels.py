@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -177,7 +177,7 @@ def test_a_file_that_is_none_is_refused_in_a_line_and_nothing_is_stored(
 
 
 def test_what_is_no_model_or_no_file_is_told(store: FileStore, tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="churn has neither a champion with a reference nor a log"):
+    with pytest.raises(NotFoundError, match="churn has neither a champion with a reference nor a log, so it"):
         take(store, {"a": "cat"})
     put_predictions(store, day(), {"a": "cat"}, ANIMALS)
     with pytest.raises(InputError, match=r"none\.csv: expected CSV"):
@@ -280,6 +280,47 @@ def test_pruning_first_joins_what_has_come_since_the_last_join(store: FileStore)
     assert (record.logged, record.score) == (2, Score(2, 0.5, *wilson(1, 2)))
     other = stored_record(store, "demand")
     assert other and [each.logged for each in other.days] == [1]
+
+
+class Interrupted(FileStore):
+    """After one of its requests, someone else comes in between."""
+
+    at = 0
+    between: Callable[[], object] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.on_operation = self._count
+
+    def _count(self, operation: str, seconds: float, failed: bool) -> None:
+        self.at -= 1
+        if self.at == 0 and self.between:
+            self.between()
+
+
+def test_a_join_that_prune_overtakes_loses_no_label(tmp_path: Path) -> None:
+    """At each request of a join in turn, a label comes in, is joined, and the predictions are pruned."""
+    for at in itertools.count(1):
+        (tmp_path / str(at)).mkdir()
+        url = (tmp_path / str(at)).as_uri()
+        quiet, came = FileStore(url), list[bool]()
+        put_predictions(quiet, day(40), {"a": "cat", "b": "cat"}, ANIMALS)
+        take(quiet, {"a": "cat"})
+
+        def prune(quiet: FileStore = quiet, came: list[bool] = came) -> None:
+            came.append(True)
+            take(quiet, {"b": "dog"})
+            expiry.remove(quiet, expiry.expired(quiet, 30, time.time()), time.time())
+
+        store = Interrupted(url)
+        store.at, store.between = at, prune
+        realised.join(store, "churn", time.time())
+        if not came:
+            break
+        assert stored(quiet, "predictions") == []
+        record = stored_record(quiet, "churn")
+        assert record and [each.score.labelled for each in record.days] == [2], f"at request {at}"
+    assert at > 8
 
 
 def test_nothing_of_the_inputs_is_kept(store: FileStore) -> None:

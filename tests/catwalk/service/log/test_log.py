@@ -139,15 +139,15 @@ def test_ids_and_labels_may_be_numbers_of_numpy_and_ids_uuids(store: FileStore, 
     }  # fmt: skip
 
 
-def test_an_id_that_cannot_be_one_is_told_once(
+def test_an_id_that_cannot_be_one_is_reported_once(
     store: FileStore, monitor: Made, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = monitor()
     for id_ in (17.0, True, np.bool_(True), 10**5_000, [1], object()):
         assert not predict(service, id=id_).logged
     assert service.log_counts().dropped == 6
-    (told,) = [record.getMessage() for record in caplog.records]
-    assert told.startswith("a prediction is not logged: its id is neither printable text of 1 to 200 characters nor")
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith("a prediction is not logged: its id is neither printable text of 1 to 200 characters nor")
 
 
 def test_classes_are_logged_by_name_with_their_confidence(store: FileStore, monitor: Made, tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ def test_classes_are_logged_by_name_with_their_confidence(store: FileStore, moni
     for output in ([0.25, 0.75], 0, "dog", [1.0, 2.0, 3.0]):
         predict(service, output=output)
     service.close()
-    told = [(line["answer"], line.get("confidence")) for line in stored(store, "predictions")]
-    assert told == [("dog", 0.75), ("cat", None), ("dog", None), (None, None)]
+    answers = [(line["answer"], line.get("confidence")) for line in stored(store, "predictions")]
+    assert answers == [("dog", 0.75), ("cat", None), ("dog", None), (None, None)]
 
 
 def test_an_error_is_no_prediction(store: FileStore, monitor: Made) -> None:
@@ -184,21 +184,21 @@ def test_without_a_log_nothing_is_logged() -> None:
 
 def test_served_is_logged_and_sampled_out_and_dropped(store: FileStore, monitor: Made) -> None:
     service = monitor(sample=0.3)
-    told = {id_: predict(service, id=id_).logged for id_ in map(str, range(500))}
+    logs = {id_: predict(service, id=id_).logged for id_ in map(str, range(500))}
     for bad in ("", " ", "two\nlines", "x" * 201, "\ud800"):
         with service.predictions(ids=[bad]) as seen:
             seen.output = [0.5]
         assert not seen.logged
     counts = service.log_counts()
     service.close()
-    assert {id_ for id_, is_logged in told.items() if is_logged} == logged(store)
+    assert {id_ for id_, is_logged in logs.items() if is_logged} == logged(store)
     assert 100 < counts.logged < 200
     text = generate_latest(service._registry).decode()
     assert f'catwalk_service_log_total{{model="churn",outcome="logged",version="{VERSION}"}} {counts.logged}.0' in text
     assert counts.served == 505 and counts.dropped >= 5
     assert tally(store) == Counter(vars(counts))
     again = monitor(sample=0.3)
-    assert {id_ for id_ in told if predict(again, id=id_).logged} == logged(store), "other replicas choose the same"
+    assert {id_ for id_ in logs if predict(again, id=id_).logged} == logged(store), "other replicas choose the same"
 
 
 def test_a_ledger_that_is_away_fills_the_folder_and_no_more(
@@ -209,22 +209,22 @@ def test_a_ledger_that_is_away_fills_the_folder_and_no_more(
 
     monkeypatch.setattr(FileStore, "put", away)
     log = PredictionLog(tmp_path / "log", store, most_bytes=20_000)
-    told = [log.log(REFERENCE, VERSION, [Answer(str(number), 1.0, 0.5)])[0] for number in range(1_000)]
-    assert told[:50] == [True] * 50 and told[-50:] == [False] * 50
+    logs = [log.log(REFERENCE, VERSION, [Answer(str(number), 1.0, 0.5)])[0] for number in range(1_000)]
+    assert logs[:50] == [True] * 50 and logs[-50:] == [False] * 50
     with pytest.raises(CatwalkError, match="wait for the ledger, and 20,000 may; send them again"):
         log.label("churn", [])
     log.close()
     assert sum(path.stat().st_size for path in (tmp_path / "log").iterdir()) < 21_000
     counts = log.counts(VERSION)
-    assert counts.logged == sum(told) and counts.served == 1_000
+    assert counts.logged == sum(logs) and counts.served == 1_000
     monkeypatch.undo()
     PredictionLog(tmp_path / "log", store).close()
-    assert len(logged(store)) == sum(told)
-    assert tally(store) == Counter(vars(counts)), "what was dropped is told, too"
+    assert len(logged(store)) == sum(logs)
+    assert tally(store) == Counter(vars(counts)), "what was dropped is counted, too"
 
 
 @pytest.mark.parametrize("truncate", ["os.ftruncate", "refused"])
-def test_a_disk_that_takes_no_more_leaves_whole_lines_and_fails_nobody(
+def test_a_disk_that_takes_no_more_leaves_whole_lines_and_fails_no_one(
     tmp_path: Path, store: FileStore, truncate: str
 ) -> None:
     program = f"""
@@ -240,11 +240,11 @@ from tests.support.logs import REFERENCE, VERSION
 prediction_log.PATIENCE_SECONDS = 60
 log = PredictionLog(Path({str(tmp_path / "log")!r}), FileStore({store.url!r}))
 resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, resource.RLIM_INFINITY))
-told = [log.log(REFERENCE, VERSION, [Answer(str(number), 1.0, 0.5)])[0] for number in range(200)]
+logs = [log.log(REFERENCE, VERSION, [Answer(str(number), 1.0, 0.5)])[0] for number in range(200)]
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-told += log.log(REFERENCE, VERSION, [Answer("later", 1.0, 0.5)])
+logs += log.log(REFERENCE, VERSION, [Answer("later", 1.0, 0.5)])
 log.close()
-print(sum(told), told[-2:])
+print(sum(logs), logs[-2:])
 """
     done = subprocess.run(
         [sys.executable, "-c", program], env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True
@@ -275,7 +275,7 @@ def test_a_disk_that_hangs_costs_one_wait_and_what_it_writes_later_counts(
     time.sleep(prediction_log.STUCK_SECONDS)
     waited = threading.Event()
     monkeypatch.setattr(prediction_log.threading.Event, "wait", lambda *_: waited.set())
-    assert not predict(service, id="dropped").logged and not waited.is_set(), "nobody waits for it any more"
+    assert not predict(service, id="dropped").logged and not waited.is_set(), "no one waits for it any more"
     monkeypatch.undo()
     goes_on.set()
     wait_until(lambda: service.log_counts().served == 2)
@@ -331,7 +331,7 @@ def test_a_segment_that_is_torn_or_foreign_stops_no_other(tmp_path: Path, store:
 
 
 def written(folder: Path, *names: str) -> None:
-    """Segments of one prediction each, that nobody writes to any more."""
+    """Segments of one prediction each, that no one writes to any more."""
     for name in names:
         pages = Book(folder, 2**20)
         pages.log(Header("churn", "2026-11-27", VERSION, "binary", ["no", "yes"]), [Answer(name, 1.0, 0.5)])
