@@ -22,6 +22,7 @@ EXTERNAL = {
 _MODEL = re.compile(r'\bmodel="([^"]+)"')
 RUN = "20261123T030000Z-00000001"
 OLDER = "20261122T030000Z-00000002"
+_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Expectation:
     samples: Mapping[str, float] | None = None
     """Labels as ``{a="b"}`` → value, for a record."""
 
+    @property
+    def tested(self) -> str:
+        """Name of the alert or record that it checks."""
+        return self.name.partition("{")[0]
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -58,7 +64,17 @@ class Scenario:
     @property
     def tested(self) -> set[str]:
         """Names of the alerts and records that it checks."""
-        return {expected.name.partition("{")[0] for expected in self.expect}
+        return {expected.tested for expected in self.expect}
+
+    @property
+    def evaluations(self) -> float:
+        """How often promtool evaluates the rules."""
+        return max(_seconds(expected.at) for expected in self.expect) / _seconds(self.interval)
+
+
+def _seconds(duration: str) -> int:
+    """That of ``1h50m``."""
+    return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)([dhms])", duration))
 
 
 def scenario(about: str, series: Mapping[str, str], *expect: Expectation, interval: str = "10s") -> Scenario:
