@@ -697,16 +697,20 @@ REALISED = [
 ]
 
 
+LABEL_STEP, LABEL_STEPS_A_DAY, LABEL_STEPS = "20m", 3 * 24, 400
+"""What alerts on labels look at lasts an hour at least."""
+
+
 def labels_at(seconds: float) -> dict[str, str]:
     """When the last one came."""
-    return {series("catwalk_labels_last_timestamp_seconds", model="mlp"): constant(seconds, 2_000)}
+    return {series("catwalk_labels_last_timestamp_seconds", model="mlp"): constant(seconds, LABEL_STEPS)}
 
 
 def logged(text: str) -> dict[str, str]:
-    """Predictions every five minutes; what is dropped is none."""
+    """Predictions at every step; dropped ones do not count."""
     return {
         served("catwalk_service_log_total", outcome="logged"): text,
-        served("catwalk_service_log_total", outcome="dropped"): rising(7, 2_000),
+        served("catwalk_service_log_total", outcome="dropped"): rising(7, LABEL_STEPS),
     }
 
 
@@ -722,33 +726,33 @@ def unlabelled(ago: str) -> Alert:
 LABELLED = [
     scenario(
         "the last label came three days and an hour ago",
-        {**labels_at(3_600), **logged(rising(5, 2_000))},
-        has("model:service_logged:increase1d", "48h", {LABELS: 5 * A_DAY}),
-        silent("ServiceLabelsMissing", "73h55m"),
-        fires("ServiceLabelsMissing", "74h10m", unlabelled("3d 1h 10m 0s")),
-        interval=DRIFTED,
+        {**labels_at(3_600), **logged(rising(5, LABEL_STEPS))},
+        has("model:service_logged:increase1d", "48h", {LABELS: 5 * LABEL_STEPS_A_DAY}),
+        silent("ServiceLabelsMissing", "74h"),
+        fires("ServiceLabelsMissing", "74h20m", unlabelled("3d 1h 20m 0s")),
+        interval=LABEL_STEP,
     ),
     scenario(
         "nothing is logged any more",
-        {**labels_at(0), **logged(f"{rising(5, A_DAY)} {5 * A_DAY}+0x2000")},
+        {**labels_at(0), **logged(f"{rising(5, LABEL_STEPS_A_DAY)} {5 * LABEL_STEPS_A_DAY}+0x{LABEL_STEPS}")},
         silent("ServiceLabelsMissing", "80h"),
-        interval=DRIFTED,
+        interval=LABEL_STEP,
     ),
     scenario(
         "no label ever came, or the last one yesterday",
-        {**logged(rising(5, 2_000))},
+        {**logged(rising(5, LABEL_STEPS))},
         silent("ServiceLabelsMissing", "80h"),
-        interval=DRIFTED,
+        interval=LABEL_STEP,
     ),
     scenario(
         "a model's truth comes by the week",
         {
             **labels_at(0),
-            **logged(rising(5, 2_000)),
-            series("catwalk_threshold", model="mlp", name="service_labels_age_seconds"): constant(604_800, 2_000),
+            **logged(rising(5, LABEL_STEPS)),
+            series("catwalk_threshold", model="mlp", name="service_labels_age_seconds"): constant(604_800, LABEL_STEPS),
         },
         silent("ServiceLabelsMissing", "100h"),
-        interval=DRIFTED,
+        interval=LABEL_STEP,
     ),
 ]
 
