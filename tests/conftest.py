@@ -37,7 +37,7 @@ from tests.support.traffic import small_champion
 
 __all__ = ["s3_server", "s3_store", "small_champion", "wait_until"]
 """Fixtures and helpers that come from elsewhere."""
-os.environ.update(without_proxy(os.environ, ()))  # whoever runs the tests may have a proxy for what is outside
+os.environ.update(without_proxy(os.environ, ()))  # the caller may have a proxy for the outside world
 # Tests import some hundred modules in each of their workers, and start some hundred processes that import them too.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -198,7 +198,7 @@ def running_stack(
     interval: str = "1s",
     windows: DriftWindows = USUAL,
 ) -> Iterator[RunningStack]:
-    """A stack that scrapes each second, or as it is told, in a home of its own that goes when it ends.
+    """A stack that scrapes every second, or at `interval`, in its own home, which is removed when it ends.
 
     Its nightly runs are due on 29 February only: tests may run at any hour. DAG files are read again when they change,
     and every 30 s as with Airflow's own default, for that takes most of what an idle Airflow does.

@@ -1,4 +1,4 @@
-"""Stories of accuracy that is estimated without labels: what it is, and when it is not to be trusted."""
+"""Stories of accuracy that is estimated without labels: its value, and when it can't be trusted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def labelled(examples: float = 5_000, error: float = 0.01, accuracy: float = ACC
 def answers(
     a_day: float, chance: float = 0.9, variance: float = 0.08, instance: str = "service:1", steps: int = STEPS_A_DAY
 ) -> dict[str, str]:
-    """So many a day, with a mean chance of being right and its variance."""
+    """Estimated answers, `a_day` of them, with a mean chance of being right and its variance."""
     step = a_day / steps
     return {
         served("catwalk_service_estimated_total", instance): rising(step),
@@ -154,7 +154,7 @@ SCENARIOS: list[Scenario] = [
         interval=STEP,
     ),
     scenario(
-        "a service that nobody asks has no estimate",
+        "a service without requests has no estimate",
         {**labelled(), **answers(0)},
         has("model:service_estimate:accuracy", "25h", {}),
         has("model:service_estimate:margin", "25h", {}),

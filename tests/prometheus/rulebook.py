@@ -1,4 +1,4 @@
-"""The committed rules, and what each of them stands on."""
+"""The committed rules, and what each of them relies on."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def names(of: Iterable[Rule]) -> list[str]:
 
 @cache
 def needed_for(name: str) -> tuple[Rule, ...]:
-    """The rules of this name and all that they stand on, in the order in which they must be evaluated."""
+    """The rules of this name and all that they rely on, in the order in which they must be evaluated."""
     wanted, new = {name}, {name}
     while new:
         new = {used for rule in rules() if rule.name in new for used in rule.uses} - wanted

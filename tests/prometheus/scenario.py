@@ -27,7 +27,7 @@ _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert that must fire, to the letter."""
+    """An alert that must fire, exactly as given."""
 
     labels: dict[str, str]
     summary: str
@@ -38,7 +38,7 @@ class Alert:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What is so at a time; `name` is an alert's, or an expression over a record."""
+    """The expected state at a time; `name` is an alert's, or an expression over a record."""
 
     at: str
     name: str
@@ -54,7 +54,7 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One story that rules are told."""
+    """One story: series that go in, and what must come out."""
 
     about: str
     series: Mapping[str, str]
@@ -78,7 +78,7 @@ def _seconds(duration: str) -> int:
 
 
 def scenario(about: str, series: Mapping[str, str], *expect: Expectation, interval: str = "10s") -> Scenario:
-    """A scenario, with what must come of it listed. The exporter knows each model that a series names."""
+    """A scenario and its expectations. The exporter knows each model that a series names."""
     return Scenario(about, {**_models_of(series), **series}, expect, interval)
 
 
@@ -123,7 +123,7 @@ def constant(value: float, samples: int = 1_000) -> str:
 def a_run(
     run_id: str = RUN, started: int = 0, trigger: str = "schedule", model: str = "mlp", samples: int = 1_000
 ) -> dict[str, str]:
-    """What the exporter says of every run."""
+    """What the exporter shows for every run."""
     labels = {"run_id": run_id, "model": model}
     origin = {"dag_id": "fashion_training", "trigger": trigger}
     return {
@@ -153,7 +153,7 @@ def write(folder: Path, chosen: Iterable[Rule], scenarios: Iterable[Scenario]) -
 
 
 def promtool(paths: Iterable[Path]) -> str:
-    """What promtool complains of; empty: every test has passed."""
+    """What promtool complains about; empty if every test has passed."""
     command = [str(tool("promtool")), "test", "rules", *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr or f"promtool ended with {done.returncode}"

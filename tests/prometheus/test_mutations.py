@@ -1,4 +1,4 @@
-"""The rules' tests are tested: every small fault in a rule must make one of them fail."""
+"""Tests of the rules' tests: every small fault in a rule must make one of them fail."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What people read: each template, rendered by amtool, against files that a person has looked at.
 
-``CATWALK_WRITE_GOLDEN=1 pytest tests/prometheus/test_templates.py`` writes them anew.
+``CATWALK_WRITE_GOLDEN=1 pytest tests/prometheus/test_templates.py`` writes them again.
 """
 
 from __future__ import annotations
