@@ -1,4 +1,4 @@
-"""Programs that only tests run: compiled at their first use, so the stack's set-up needs none of them."""
+"""Programs that only tests run: compiled at their first use, so the stack's setup needs none of them."""
 
 from __future__ import annotations
 
