@@ -53,8 +53,8 @@ class Rule:
     @property
     def uses(self) -> set[str]:
         """Recorded series, and alerts, that the expression, the labels or the annotations read."""
-        told = (*self.body.get("labels", {}).values(), *self.body.get("annotations", {}).values())
-        text = " ".join([self.expression, *told])
+        texts = (*self.body.get("labels", {}).values(), *self.body.get("annotations", {}).values())
+        text = " ".join([self.expression, *texts])
         return set(_RECORDED.findall(text) + _ALERTS.findall(text))
 
     @property
