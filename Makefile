@@ -1,4 +1,4 @@
-# Everything sets itself up: `make demo` and `make test` work in a fresh clone with Python 3.11-3.13, make and git.
+# Every target sets up what it needs: `make demo` and `make test` work in a fresh clone with Python 3.11-3.13, make and git.
 PYTHON ?= python3
 VENV := .venv/bin
 LOCKED := --universal --python-version 3.11 --all-extras
@@ -8,32 +8,32 @@ export UV_CUSTOM_COMPILE_COMMAND := make lock
 .DEFAULT_GOAL := help
 .PHONY: help setup lock up down status demo test check lint format types unit drawings integration test-distributed test-containers docs bench bench-gpu clean
 
-help: ## show this
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-setup: ## install packages and build the native servers (done by every other target too)
+setup: ## install packages and build the native servers (every other target does so too)
 	@$(PYTHON) stack/bootstrap.py
 
-demo: setup ## run the pipeline on real data in a running stack, and show what came of it
+demo: setup ## run the pipeline on real data in a running stack, and show the result
 	@$(VENV)/python -m stack.demo
 
-up: setup ## start the stack and wait until every part is healthy
+up: setup ## start the stack and wait until all its parts are healthy
 	@$(VENV)/python -m stack up
 
 down: setup ## stop the stack
 	@$(VENV)/python -m stack down
 
 .PHONY: env sbom
-env: ## write .env with strong secrets, for docker compose; needs no set-up
+env: ## write .env with strong secrets, for docker compose; needs no setup
 	@$(PYTHON) -m stack.compose
 
-sbom: setup ## list what the containers' images hold, as CycloneDX JSON in sbom.json
+sbom: setup ## list the contents of the container images, as CycloneDX JSON in sbom.json
 	@$(VENV)/python -m stack.sbom
 
 status: setup ## show every part and where it listens
 	@$(VENV)/python -m stack status
 
-test: check drawings integration test-distributed test-containers ## every check and test, those with the real servers included
+test: check drawings integration test-distributed test-containers ## all checks and tests, including those with real servers
 
 check: lint types unit ## lint, types and the quick tests: about two minutes
 
@@ -59,10 +59,10 @@ drawings: setup ## tests of figures and of pages with figures
 integration: setup ## tests with the real servers
 	@$(VENV)/pytest -m "integration and not distributed and not containers" --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
-test-distributed: setup ## several Celery workers over PostgreSQL and Redis, where the system has them
+test-distributed: setup ## several Celery workers over PostgreSQL and Redis, if the system has them
 	@$(VENV)/pytest -m distributed
 
-test-containers: setup ## the stack in containers, where an engine answers; TEST_ENGINE=start starts one
+test-containers: setup ## the stack in containers, if an engine is available; TEST_ENGINE=start starts one
 	@$(VENV)/pytest -m containers
 
 docs: setup ## build the documentation as a site, in .site
@@ -74,10 +74,10 @@ bench: setup ## measure; prints a table and writes bench.json
 bench-gpu: setup ## measure training on a GPU; prints a table
 	@$(VENV)/python -m tests.bench.gpu
 
-lock: setup ## resolve the pinned packages anew after a change in pyproject.toml
+lock: setup ## resolve the pinned packages after a change in pyproject.toml
 	@$(VENV)/uv pip compile -q pyproject.toml $(LOCKED) --group stack -o requirements.txt
 	@$(VENV)/uv pip compile -q pyproject.toml $(LOCKED) --group dev -c requirements.txt -o requirements-dev.txt
 	@$(VENV)/uv pip compile -q pyproject.toml $(AIRFLOW2).in --universal --python-version 3.11 --exclude-newer 2026-03-15 -o $(AIRFLOW2).txt
 
-clean: ## remove what set-up and checks made; the stack's state in .catwalk stays
+clean: ## remove what setup and checks have created, but not the stack's state in .catwalk
 	@rm -rf .venv .tools .site .mypy_cache .pytest_cache .ruff_cache *.egg-info

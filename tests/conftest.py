@@ -37,7 +37,7 @@ from tests.support.traffic import small_champion
 
 __all__ = ["s3_server", "s3_store", "small_champion", "wait_until"]
 """Fixtures and helpers that come from elsewhere."""
-os.environ.update(without_proxy(os.environ, ()))  # whoever runs the tests may have a proxy for what is outside
+os.environ.update(without_proxy(os.environ, ()))  # the caller may have a proxy for the outside world
 # Tests import some hundred modules in each of their workers, and start some hundred processes that import them too.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -61,12 +61,14 @@ SHARED = {
     "tests/prometheus/test_lint.py": SERVICES_ONLY,
 }
 """Files whose tests share a session's stack: one worker runs them all, or each would start a stack of its own."""
+SPREAD = {"tests/prometheus/test_mutations.py"}
+"""Files with hundreds of tests that share nothing: workers take them one by one, once nothing longer is left."""
 
 
 def shared_by(nodeid: str) -> str:
-    """What tests run together for: their file, or the stack that it shares with others."""
+    """What tests run together for: their file, or the stack that it shares with others. Spread tests run alone."""
     file = nodeid.partition("::")[0]
-    return SHARED.get(file, file)
+    return nodeid if file in SPREAD else SHARED.get(file, file)
 
 
 class Scheduling(LoadScopeScheduling):
@@ -85,15 +87,34 @@ def pytest_configure() -> None:
     os.environ.setdefault("GOGC", "400")
 
 
-LONG = ("prometheus/test_mutations", "models/test_foreign", "catwalk/bundle/test_stories", "prometheus/test_twins")
-"""Files that take minutes: begun late, each would be what all wait for in the end."""
+LONG = (
+    "models/test_foreign",
+    "models/test_airflow2",
+    "catwalk/bundle/test_stories",
+    "prometheus/test_twins",
+    "monitoring/exporter/test_browser",
+    "prometheus/test_rules",
+    "prometheus/test_owners",
+    "prometheus/test_lossy",
+    "catwalk/cli/test_cli",
+    "catwalk/telemetry/test_airflow_statsd",
+)
+"""Files that take minutes: started late, each of them would be the one that every worker waits for at the end."""
 LONG_FILES = {PROJECT / "tests" / f"{name}.py": place for place, name in enumerate(LONG)}
 """File → its place among these."""
+SPREAD_FILES = {PROJECT / name for name in SPREAD}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole stacks come first: they take longest, and most of it is waiting. Then what takes long otherwise."""
-    items.sort(key=lambda item: (not _needs_whole_stack(item), LONG_FILES.get(item.path, len(LONG))))
+    """Whole stacks come first: they take longest, and most of that is waiting. Then come other long files, and the
+    spread tests last: each is short, so all workers end together."""
+    items.sort(
+        key=lambda item: (
+            not _needs_whole_stack(item),
+            item.path in SPREAD_FILES,
+            LONG_FILES.get(item.path, len(LONG)),
+        )
+    )
 
 
 def _needs_whole_stack(item: pytest.Item) -> bool:
@@ -177,7 +198,7 @@ def running_stack(
     interval: str = "1s",
     windows: DriftWindows = USUAL,
 ) -> Iterator[RunningStack]:
-    """A stack that scrapes each second, or as it is told, in a home of its own that goes when it ends.
+    """A stack that scrapes every second, or at `interval`, in its own home, which is removed when it ends.
 
     Its nightly runs are due on 29 February only: tests may run at any hour. DAG files are read again when they change,
     and every 30 s as with Airflow's own default, for that takes most of what an idle Airflow does.

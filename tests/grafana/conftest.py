@@ -21,7 +21,7 @@ from tests.integration.faults import points_are_due
 from tests.support.small import SMALL
 
 EPOCHS = (12, 4)
-"""Of the champion and of the challenger: curves of unequal length, and epochs that text would sort 1, 10, 11, 12, 2."""
+"""Curves of the champion and of the challenger: unequal in length; as text, epochs sort to 1, 10, 11, 12, 2."""
 ROUNDS = (12, 5)
 """The same of the second model."""
 RANGE_SECONDS = 3_600

@@ -25,7 +25,7 @@ from tests.support.small import SMALL
 
 DAG, SLOW_DAG = "fashion_training", "fashion_slow"
 EASY = {"accuracy_floor": 0.4, "recall_floor": 0, "calibration_cap": 1, "serve_check": "off"}
-"""Of the second model: its gate lets nearly everything pass."""
+"""Parameters of the second model: its gate lets nearly everything pass."""
 COMPLETENESS = (
     "count by (run_id) (group by (__name__, run_id, epoch, split, class, true_class, predicted_class, stage) "
     '(last_over_time({__name__=~"ml_.+", run_id!=""}[1d])))'
@@ -98,7 +98,7 @@ class DagRun:
     stack: RunningStack
     dag_run_id: str
     run: Run
-    """The one whose id comes from the DAG run alone; of a sweep none does, but its id is the sweep's."""
+    """The run whose id comes from the DAG run alone. A sweep has no such run, but its id is the sweep's."""
     dag_id: str = DAG
 
     @property

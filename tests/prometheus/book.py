@@ -54,13 +54,13 @@ def fires_in(rule: Rule, check: Expectation) -> bool:
 def complaint(
     scenarios: Iterable[Scenario], before: Rule | None = None, after: Rule | None = None, beside: Iterable[str] = ()
 ) -> str:
-    """What promtool says of these scenarios; empty: all is well.
+    """What promtool reports for these scenarios; empty if all of them pass.
 
     Args:
-        scenarios: with the rules that they check, and all that those stand on.
-        before: a rule that is to be replaced by `after`, or taken out.
-        after: see `before`.
-        beside: names of further rules to evaluate.
+        scenarios: The scenarios, with the rules that they check and all that those rules rely on.
+        before: The rule that `after` replaces; without `after`, it is left out.
+        after: See `before`.
+        beside: Names of further rules to evaluate.
     """
     chosen = list(scenarios)
     rules: list[Rule] = []

@@ -89,7 +89,7 @@ SCENARIOS: list[Scenario] = [
         has("job:process_start_time_seconds:last", "2m", {f"{{{_STATSD_EXPORTER}}}": -9000}),
     ),
     scenario(
-        "a process met when it is young has counted nothing that is not new; what nobody can be told by is left out",
+        "a process that is scraped young has counted only new events; labels that identify no one are left out",
         {YOUNG: "_x18 170x30", _of("webhook"): "_x18 2x30", _of("sns"): "_x18 2x30"},
         has(LAST, "3m", {WEBHOOK: 2}),
         has(GROWTH, "2m50s", {}),

@@ -1,4 +1,4 @@
-"""Stories of accuracy that is estimated without labels: what it is, and when it is not to be trusted."""
+"""Stories of accuracy that is estimated without labels: its value, and when it can't be trusted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from tests.prometheus.service_cases import (
     served,
 )
 
-STEPS_A_DAY = 288
+STEP, STEPS_A_DAY = "15m", 96
+"""Estimates are of a day, and rules look back for references as long as a step."""
+DRIFTED_A_DAY = 288
+"""Steps of stories with shifts, which step by five minutes."""
 VERSION = f'{{model="mlp", version="{RUN}"}}'
 UNTRUSTED = "ServiceEstimateUntrusted"
 ACCURACY, CONFIDENCE = 0.9, 0.88
@@ -34,8 +37,11 @@ def labelled(examples: float = 5_000, error: float = 0.01, accuracy: float = ACC
     }
 
 
-def answers(step: float, chance: float = 0.9, variance: float = 0.08, instance: str = "service:1") -> dict[str, str]:
-    """So many every five minutes, with a mean chance of being right and its variance."""
+def answers(
+    a_day: float, chance: float = 0.9, variance: float = 0.08, instance: str = "service:1", steps: int = STEPS_A_DAY
+) -> dict[str, str]:
+    """Estimated answers, `a_day` of them, with a mean chance of being right and its variance."""
+    step = a_day / steps
     return {
         served("catwalk_service_estimated_total", instance): rising(step),
         served("catwalk_service_estimated_right_total", instance): rising(step * chance),
@@ -82,9 +88,9 @@ def distrusted(*reasons: str) -> tuple[Expectation, ...]:
 SCENARIOS: list[Scenario] = [
     scenario(
         "two replicas' confidence has risen by 2 points, and so has the estimate",
-        {**labelled(), **answers(6), **answers(4, instance="service:2")},
-        has("model:service_estimate:examples", "25h", {VERSION: 10 * STEPS_A_DAY}),
-        has("model:service_estimate:right", "25h", {VERSION: 9 * STEPS_A_DAY}),
+        {**labelled(), **answers(1_728), **answers(1_152, instance="service:2")},
+        has("model:service_estimate:examples", "25h", {VERSION: 2_880}),
+        has("model:service_estimate:right", "25h", {VERSION: 2_592}),
         has("model:service_estimate:variance", "25h", {VERSION: 230.4}),
         has("model:reference_accuracy:last", "25h", {VERSION: ACCURACY}),
         has("model:reference_confidence:last", "25h", {VERSION: CONFIDENCE}),
@@ -94,11 +100,11 @@ SCENARIOS: list[Scenario] = [
         has("model:service_estimate:margin", "25h", {VERSION: margin(2_880, 5_000, 0.015)}),
         *distrusted(),
         silent(UNTRUSTED, "25h"),
-        interval=DRIFTED,
+        interval=STEP,
     ),
     scenario(
         "an estimate is at most 1, and its margin is that of the calibration",
-        {**labelled(error=0.03, accuracy=0.99), **answers(10, 0.97)},
+        {**labelled(error=0.03, accuracy=0.99), **answers(2_880, 0.97)},
         has("model:service_estimate:accuracy", "25h", {VERSION: 1}),
         has(
             "model:service_estimate:margin",
@@ -106,11 +112,11 @@ SCENARIOS: list[Scenario] = [
             {VERSION: rounded(1.96 * math.sqrt(0.08 / 2_880 + 0.99 * 0.01 / 5_000) + 0.03)},
         ),
         *distrusted(),
-        interval=DRIFTED,
+        interval=STEP,
     ),
     scenario(
         "an input is beyond its limit, so confidence tells nothing",
-        {**labelled(), **answers(10), **known(REFERENCE), **asked(GROSS_108)},
+        {**labelled(), **answers(2_880, steps=DRIFTED_A_DAY), **known(REFERENCE), **asked(GROSS_108)},
         *distrusted("shift"),
         silent(UNTRUSTED, "2h35m"),
         fires(UNTRUSTED, "2h50m", untrusted("shift")),
@@ -120,7 +126,7 @@ SCENARIOS: list[Scenario] = [
         "an answer is beyond its limit",
         {
             **labelled(),
-            **answers(10),
+            **answers(2_880, steps=DRIFTED_A_DAY),
             **known(REFERENCE, "prediction", "class"),
             **asked(GROSS_108, "prediction", "class"),
         },
@@ -129,93 +135,93 @@ SCENARIOS: list[Scenario] = [
     ),
     scenario(
         "inputs like the reference's are no reason",
-        {**labelled(), **answers(10), **known(REFERENCE), **asked(CLEAN)},
+        {**labelled(), **answers(2_880, steps=DRIFTED_A_DAY), **known(REFERENCE), **asked(CLEAN)},
         *distrusted(),
         silent(UNTRUSTED, "25h"),
         interval=DRIFTED,
     ),
     scenario(
         "198 answers of a day are too few for an estimate, and no news",
-        {**labelled(990), **answers(0.69)},
+        {**labelled(990), **answers(198)},
         *distrusted("few predictions", "few labelled examples"),
         silent(UNTRUSTED, "25h"),
-        interval=DRIFTED,
+        interval=STEP,
     ),
     scenario(
         "201 are enough",
-        {**labelled(), **answers(0.7)},
+        {**labelled(), **answers(201)},
         *distrusted(),
-        interval=DRIFTED,
+        interval=STEP,
     ),
     scenario(
-        "a service that nobody asks has no estimate",
+        "a service without requests has no estimate",
         {**labelled(), **answers(0)},
         has("model:service_estimate:accuracy", "25h", {}),
         has("model:service_estimate:margin", "25h", {}),
         has("model:service_estimate:trusted", "25h", {}),
         silent(UNTRUSTED, "25h"),
-        interval=DRIFTED,
+        interval=STEP,
     ),
     scenario(
         "990 labelled examples are too few",
-        {**labelled(990), **answers(10)},
+        {**labelled(990), **answers(2_880)},
         *distrusted("few labelled examples"),
         fires(UNTRUSTED, "25h", untrusted("few labelled examples")),
-        interval=DRIFTED,
+        interval=STEP,
     ),
     scenario(
         "1,010 are enough",
-        {**labelled(1_010), **answers(10)},
+        {**labelled(1_010), **answers(2_880)},
         *distrusted(),
         silent(UNTRUSTED, "25h"),
-        interval=DRIFTED,
+        interval=STEP,
     ),
     scenario(
         "a calibration error of 5.1 points",
-        {**labelled(error=0.051), **answers(10)},
+        {**labelled(error=0.051), **answers(2_880)},
         *distrusted("calibration"),
         fires(UNTRUSTED, "25h", untrusted("calibration")),
-        interval=DRIFTED,
+        interval=STEP,
     ),
     scenario(
         "one of 4.9",
-        {**labelled(error=0.049), **answers(10)},
+        {**labelled(error=0.049), **answers(2_880)},
         *distrusted(),
         silent(UNTRUSTED, "25h"),
-        interval=DRIFTED,
+        interval=STEP,
     ),
     scenario(
         "by the labels of a week, the estimate of 92 % was too high",
-        {**labelled(), **answers(10), **realised(0.85, 0.88)},
+        {**labelled(), **answers(2_880), **realised(0.85, 0.88)},
         has("model:service_estimate:accuracy7d", "25h", {VERSION: 0.92}),
         *distrusted("audit"),
         fires(UNTRUSTED, "25h", untrusted("audit")),
-        interval=DRIFTED,
+        interval=STEP,
     ),
     scenario(
         "it was too low",
-        {**labelled(), **answers(10), **realised(0.96, 0.98)},
+        {**labelled(), **answers(2_880), **realised(0.96, 0.98)},
         *distrusted("audit"),
-        interval=DRIFTED,
+        interval=STEP,
     ),
     scenario(
         "it was a little too high, within its interval",
-        {**labelled(), **answers(10), **realised(0.88, 0.9)},
+        {**labelled(), **answers(2_880), **realised(0.88, 0.9)},
         *distrusted(),
         silent(UNTRUSTED, "25h"),
-        interval=DRIFTED,
+        interval=STEP,
     ),
     scenario(
         "it was a little too low",
-        {**labelled(), **answers(10), **realised(0.94, 0.97)},
+        {**labelled(), **answers(2_880), **realised(0.94, 0.97)},
         *distrusted(),
-        interval=DRIFTED,
+        interval=STEP,
     ),
     scenario(
         "of 190 labels an audit says nothing",
-        {**labelled(), **answers(10), **realised(0.5, 0.6, labels=190)},
+        {**labelled(), **answers(2_880), **realised(0.5, 0.6, labels=190)},
         *distrusted(),
-        interval=DRIFTED,
+        interval=STEP,
     ),
     scenario(
         "a model whose reference has no labels is not distrusted, whatever it is asked",

@@ -123,7 +123,7 @@ AWAY: list[Scenario] = [
     ),
     held("store_up", {}, EXPORTER_AWAY, "the exporter is away"),
 ]
-"""Each record while somebody is away whom it hangs on."""
+"""Each record while a source that it depends on is away."""
 HELD: list[Scenario] = [
     *AWAY,
     *(held_over_an_upgrade(stem, labels) for stem, labels in OF_LEDGER.items()),
@@ -180,7 +180,7 @@ GAPS = "{0}x6 stale {0}x6 stale _x3 {0}x10 stale _x30 {0}x10 stale _x300 {0}x300
 
 
 def through(alert: str, *firing: object, series_: dict[str, str]) -> Scenario:
-    """An alert that goes on through outages of the exporter."""
+    """An alert that keeps firing through outages of the exporter."""
     times = ("1m20s", "2m30s", "5m30s", "9m20s", "10m30s", "40m", "59m", "62m")
     return scenario(
         f"{alert} through outages of the exporter",

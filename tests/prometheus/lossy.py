@@ -17,14 +17,14 @@ Samples = list[str]
 
 
 def every(period: int, length: int = 1) -> Loses:
-    """Loses so many scrapes in a row, the last ones of each period."""
+    """Loses the last `length` scrapes of each period."""
     return lambda number: number % period >= period - length
 
 
 def lossy(story: Scenario, loses: Loses) -> Scenario:
     """The story with scrapes lost.
 
-    A scrape that is the first to tell something is not lost: all would only come later.
+    A scrape that is the first to show a change is never lost: everything would only come later.
     """
     told = {name: _samples(values) for name, values in story.series.items()}
     for job in sorted({found[1] for name in told if (found := _JOB.search(name))}):
@@ -55,7 +55,7 @@ def _lost(name: str, value: str) -> str:
 
 
 def _is_quiet(number: int, series: Iterable[Samples]) -> bool:
-    """Whether the scrapes before and after tell the same, or counters that rise evenly."""
+    """Whether the scrapes before and after show the same values, or counters that rise evenly."""
     return all(_goes_on(values[number - 1 : number + 2]) for values in series)
 
 

@@ -30,7 +30,7 @@ LABELS = f'{{model="mlp", run_id="{RUN}"}}'
 def curve(
     split: str, *losses: str | float, run: dict[str, str] = OF_RUN, every: int = 6, step: int = 1
 ) -> dict[str, str]:
-    """A loss curve with an epoch a minute, or so many steps, which leaves statsd_exporter an hour after it was sent."""
+    """A loss curve with an epoch every `every` scrapes. It leaves statsd_exporter an hour after it was sent."""
     found = {}
     for number, loss in enumerate(losses, 1):
         # promtool repeats numbers only
@@ -71,7 +71,7 @@ def classes(role_: str, run_id: str, family: str = "class_accuracy_ratio", **val
 
 
 def statistics(role_: str, run_id: str, model: str = "mlp", **values: float) -> dict[str, str]:
-    """What is told of a run's data."""
+    """What the exporter shows about a run's data."""
     return {
         series("catwalk_model_dataset_statistic", model=model, role=role_, run_id=run_id, statistic=name): constant(
             value
@@ -772,7 +772,7 @@ HEADLINE: list[Scenario] = [
         silent("ModelHeadlineRegressed", "1m"),
     ),
     scenario(
-        "the latest headline is no number",
+        "the latest headline is NaN",
         {**metrics("latest", RUN, mae="NaN"), **metrics("champion", OLDER, mae=10.0), **described("mae", "minimize")},
         fires("ModelHeadlineRegressed", "1m", regressed("mae", "NaN%")),
     ),

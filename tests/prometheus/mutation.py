@@ -1,4 +1,4 @@
-"""Small wrongs that a rule may have: the tests are good if each of them makes one fail."""
+"""Small faults that a rule may have: the tests are good if each fault makes one of them fail."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MASKED = re.compile(r'\{[^}]*\}|\[[^\]]*\]|"[^"]*"')
 
 @dataclass(frozen=True)
 class Mutant:
-    """A rule, and what became of it."""
+    """A rule, and its changed version."""
 
     rule: Rule
     change: str
@@ -44,7 +44,7 @@ class Mutant:
 
 
 def mutants(rule: Rule) -> Iterator[Mutant]:
-    """Every operator turned into its opposite, one at a time; no `for`; no rule; a threshold moved a little."""
+    """Every operator replaced by its opposite, one at a time; no `for`; no rule; a threshold moved a little."""
     yield Mutant(rule, "removed", None)
     if rule.name.startswith("threshold:"):
         yield from _moved(rule)

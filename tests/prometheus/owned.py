@@ -1,4 +1,4 @@
-"""The same stories when each model has an owner: its alerts name who answers for it."""
+"""The same stories when each model has an owner: its alerts name the owner."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _INFO = re.compile(r'(catwalk_model_info\{.*\bmodel="([^"]+)".*)\}')
 
 
 def owner_of(model: str) -> str:
-    """Who answers for it; a name that is no plain word."""
+    """The model's owner: a name that is more than one ASCII word."""
     return f"équipe {model}"
 
 

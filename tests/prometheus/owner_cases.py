@@ -1,4 +1,4 @@
-"""Scenarios for who answers for a model, where alerts join it."""
+"""Scenarios for the owner of a model, where alerts join it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JOINED = {
 }  # fmt: skip
 """Alerts that take the owner from a series, since they wait for long."""
 OF_UNKNOWN = {"ServiceEstimateUntrusted", "ServiceInputDrifted", "ServicePredictionsShifted", "ServiceSilent"}
-"""Those of a service's own series, whoever knows its model."""
+"""Alerts on a service's own series, even if no exporter knows its model."""
 
 
 IN_SERVICE = (*service_cases.SCENARIOS, *estimate_cases.SCENARIOS)

@@ -63,7 +63,7 @@ def fruitless(by: str) -> Alert:
 
 
 def never(by: str, schedule: str = NIGHTLY, dag_id: str = "") -> Alert:
-    """No scheduled run, or none of a DAG, in all the time that somebody looked."""
+    """No scheduled run, or none of a DAG, for as long as the exporter has looked."""
     return Alert(
         {**CRITICAL, "schedule": schedule, **({"dag_id": dag_id} if dag_id else {})},
         f"No scheduled run{f' of {dag_id}' if dag_id else ''} has ever begun",
@@ -143,7 +143,7 @@ FRESHNESS: list[Scenario] = [
         interval="5m",
     ),
     scenario(
-        "a model is retrained each night; of two younger DAGs by the same schedule, one never begins and one does",
+        "a model is retrained each night; two younger DAGs have the same schedule: one never begins and one does",
         {
             EXPORTER_UP: "1x30 0x3 1x100",
             **due("next", constant(100 * HOUR), dag_id="fashion_training"),
@@ -265,7 +265,7 @@ STUCK = Alert(
 
 
 def retrying(attempts: int) -> Alert:
-    """A stage that has begun so many times."""
+    """A stage that has begun `attempts` times."""
     return Alert(
         {**INFO, **OF_RUN, "stage": "train"},
         f"mlp: train is in attempt {attempts}",
@@ -320,7 +320,7 @@ RUNS: list[Scenario] = [
         fires("PipelineRunFailed", "1h", failed_before("fashion_training")),
     ),
     scenario(
-        "DAG runs fail before they write: of one that trains two models, and of one whose model is retired",
+        "DAG runs fail before they write: one DAG trains two models, and another's model is retired",
         {
             **dag_run_failed("fashion_training", "300x60"), **dag_run_failed("gone", "300x60"),
             **known("mlp", "fashion_training"), **known("twin", "fashion_training"), **known("gone", "gone", "true"),
@@ -468,7 +468,7 @@ DURATIONS: list[Scenario] = [
         interval="1m",
     ),
     scenario(
-        "a run goes on for 30 hours: that one of its first stages was slow is known to its end",
+        "a run takes 30 hours: that one of its first stages was slow is known to its end",
         {
             **past_runs(5),
             series("catwalk_run_info", **OF_RUN, trigger="schedule"): "_x20 1x360",
@@ -484,7 +484,7 @@ DURATIONS: list[Scenario] = [
 
 
 def down(alert: str, name: str, severity: dict[str, str], summary: str, description: str) -> Scenario:
-    """A component that is ill for three minutes, and one that is well again just before."""
+    """A component that is unhealthy for three minutes, and one that recovers just before that."""
     firing = Alert({**severity, "component": name}, summary, description, "catwalk-pipeline")
     others = {"scheduler", "dag_processor", "triggerer", "api_server", "metadatabase"} - {name}
     healthy = {key: value for other in others for key, value in component(other, constant(1)).items()}
@@ -568,7 +568,7 @@ AIRFLOW: list[Scenario] = [
         fires("PipelinePaused", "1h1m", paused("fashion_training")),
     ),
     scenario(
-        "DAGs are paused: of one that trains two models, one of them retired, and of one whose only model is retired",
+        "DAGs are paused: one trains two models, one of them retired, and another's only model is retired",
         {
             PAUSED: constant(1), series("catwalk_dag_paused", dag_id="gone"): constant(1),
             **known("mlp", "fashion_training"), **known("old", "fashion_training", "true"),

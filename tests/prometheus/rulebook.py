@@ -1,4 +1,4 @@
-"""The committed rules, and what each of them stands on."""
+"""The committed rules, and what each of them relies on."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class Rule:
     @property
     def uses(self) -> set[str]:
         """Recorded series, and alerts, that the expression, the labels or the annotations read."""
-        told = (*self.body.get("labels", {}).values(), *self.body.get("annotations", {}).values())
-        text = " ".join([self.expression, *told])
+        texts = (*self.body.get("labels", {}).values(), *self.body.get("annotations", {}).values())
+        text = " ".join([self.expression, *texts])
         return set(_RECORDED.findall(text) + _ALERTS.findall(text))
 
     @property
@@ -95,7 +95,7 @@ def names(of: Iterable[Rule]) -> list[str]:
 
 @cache
 def needed_for(name: str) -> tuple[Rule, ...]:
-    """The rules of this name and all that they stand on, in the order in which they must be evaluated."""
+    """The rules of this name and all that they rely on, in the order in which they must be evaluated."""
     wanted, new = {name}, {name}
     while new:
         new = {used for rule in rules() if rule.name in new for used in rule.uses} - wanted

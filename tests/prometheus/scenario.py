@@ -22,11 +22,12 @@ EXTERNAL = {
 _MODEL = re.compile(r'\bmodel="([^"]+)"')
 RUN = "20261123T030000Z-00000001"
 OLDER = "20261122T030000Z-00000002"
+_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert that must fire, to the letter."""
+    """An alert that must fire, exactly as given."""
 
     labels: dict[str, str]
     summary: str
@@ -37,7 +38,7 @@ class Alert:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What is so at a time; `name` is an alert's, or an expression over a record."""
+    """The expected state at a time; `name` is an alert's, or an expression over a record."""
 
     at: str
     name: str
@@ -45,10 +46,15 @@ class Expectation:
     samples: Mapping[str, float] | None = None
     """Labels as ``{a="b"}`` → value, for a record."""
 
+    @property
+    def tested(self) -> str:
+        """Name of the alert or record that it checks."""
+        return self.name.partition("{")[0]
+
 
 @dataclass(frozen=True)
 class Scenario:
-    """One story that rules are told."""
+    """One story: series that go in, and what must come out."""
 
     about: str
     series: Mapping[str, str]
@@ -58,11 +64,21 @@ class Scenario:
     @property
     def tested(self) -> set[str]:
         """Names of the alerts and records that it checks."""
-        return {expected.name.partition("{")[0] for expected in self.expect}
+        return {expected.tested for expected in self.expect}
+
+    @property
+    def evaluations(self) -> float:
+        """How often promtool evaluates the rules."""
+        return max(_seconds(expected.at) for expected in self.expect) / _seconds(self.interval)
+
+
+def _seconds(duration: str) -> int:
+    """That of ``1h50m``."""
+    return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)([dhms])", duration))
 
 
 def scenario(about: str, series: Mapping[str, str], *expect: Expectation, interval: str = "10s") -> Scenario:
-    """A scenario, with what must come of it listed. The exporter knows each model that a series names."""
+    """A scenario and its expectations. The exporter knows each model that a series names."""
     return Scenario(about, {**_models_of(series), **series}, expect, interval)
 
 
@@ -107,7 +123,7 @@ def constant(value: float, samples: int = 1_000) -> str:
 def a_run(
     run_id: str = RUN, started: int = 0, trigger: str = "schedule", model: str = "mlp", samples: int = 1_000
 ) -> dict[str, str]:
-    """What the exporter says of every run."""
+    """What the exporter shows for every run."""
     labels = {"run_id": run_id, "model": model}
     origin = {"dag_id": "fashion_training", "trigger": trigger}
     return {
@@ -137,7 +153,7 @@ def write(folder: Path, chosen: Iterable[Rule], scenarios: Iterable[Scenario]) -
 
 
 def promtool(paths: Iterable[Path]) -> str:
-    """What promtool complains of; empty: every test has passed."""
+    """What promtool complains about; empty if every test has passed."""
     command = [str(tool("promtool")), "test", "rules", *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr or f"promtool ended with {done.returncode}"

@@ -55,7 +55,7 @@ def known(reference: Counts, side: str = "input", feature: str = "age", samples:
 
 
 def asked(steps: Counts, side: str = "input", feature: str = "age", samples: int = 400) -> dict[str, str]:
-    """So many in each bin every five minutes."""
+    """A counter for each bin that rises by this step every five minutes."""
     return {
         served("catwalk_service_bin_total", side=side, feature=feature, bin=name): rising(step, samples)
         for name, step in steps.items()
@@ -79,7 +79,7 @@ def of_bin(name: str, window: str = "") -> str:
 
 
 def excess(sample: Counts, reference: Counts, floor: float = FLOOR) -> float:
-    """Of a feature whose bins these are."""
+    """The excess of a feature with these bins."""
     counts, held = (list(map(float, values.values())) for values in (sample, reference))
     free, weight = shift.degrees(counts, held), shift.evidence(counts, held)
     return float(shift.statistic(counts, held) / shift.limit(free, weight, floor, DISPERSION, LEVEL))
@@ -112,7 +112,7 @@ def shifted(feature: str, window: str) -> Alert:
 
 REFERENCE = {"..40": 400, "40..": 600, "missing": 0, "other": 0}
 STEPS = {"..40": 2, "40..": 1, "missing": 0}
-"""Every five minutes; nobody has shown `other`, which the reference has."""
+"""Every five minutes; no replica has shown `other`, which the reference has."""
 DAY, HOUR = ({**hourly(STEPS, hours), "other": 0} for hours in (24, 1))
 WINDOWS = {"day": (DAY, FLOOR), "hour": (HOUR, GROSS)}
 
@@ -146,7 +146,7 @@ def _figures() -> dict[str, dict[str, float]]:
 
 FIGURES = [
     scenario(
-        "a day of traffic: every figure is numpy's, and a bin that nobody has shown is 0",
+        "a day of traffic: every figure is numpy's, and a bin that no replica has shown is 0",
         {**known(REFERENCE), **asked(STEPS)},
         has("model:service_bin:increase1h", "24h", {of_bin(name): value for name, value in hourly(STEPS).items()}),
         has("model:reference_bin:last", "24h", {of_bin(name): value for name, value in REFERENCE.items()}),
@@ -196,7 +196,7 @@ FIGURES = [
         interval=DRIFTED,
     ),
     scenario(
-        "a service that nobody asks has no figure, and no alarm",
+        "a service without requests has no figure, and no alert",
         {**known(REFERENCE), **asked(dict.fromkeys(REFERENCE, 0))},
         has("model:service_feature:examples", "24h", {of("day"): 0, of("hour"): 0}),
         has("model:service_feature:shift", "24h", {}),
@@ -307,7 +307,7 @@ DRIFT = [
 def requests(
     per_step: float, errors: float = 0, le: Mapping[str, float] | None = None, samples: int = 200
 ) -> dict[str, str]:
-    """Of a service, every ten seconds: all of them, those that fail, and those within each bound."""
+    """Requests of a service, every ten seconds: all of them, those that fail, and those within each bound."""
     bounds = {"1.0": per_step, **(le or {}), "+Inf": per_step}
     return {
         served("catwalk_service_duration_seconds_count"): rising(per_step, samples),
@@ -348,7 +348,7 @@ def full(share: str) -> Alert:
 
 
 def memory(*used: float) -> dict[str, str]:
-    """Of replicas that may have 1,000 bytes each."""
+    """Memory of replicas that may use 1,000 bytes each."""
     told = {}
     for number, value in enumerate(used, start=1):
         told[served("catwalk_service_memory_bytes", f"service:{number}")] = constant(value)
@@ -474,7 +474,7 @@ def stale(replicas: int) -> Alert:
 
 
 def refusing(number: int, minutes: str) -> dict[str, str]:
-    """A replica that could not load the version before, sample by sample of a minute."""
+    """A replica that could not load the previous version, a sample each minute."""
     return {served("catwalk_server_model_refused", f"service:{number}", version=OLDER): minutes}
 
 
@@ -503,7 +503,7 @@ PRESENCE = [
         interval=DRIFTED,
     ),
     scenario(
-        "it is there, and nobody asks it",
+        "it is up, and gets no requests",
         made(f"{rising(9, HOURS_26)} {9 * HOURS_26}+0x200"),
         silent("ServiceSilent", "27h15m"),
         fires("ServiceSilent", "28h", quiet(108)),
@@ -534,7 +534,7 @@ PRESENCE = [
         interval=DRIFTED,
     ),
     scenario(
-        "the champion has changed, and two replicas answer by the version before",
+        "the champion has changed, and two replicas still serve the previous version",
         {**replica(1), **replica(2), **champion(OLDER)},
         silent("ServiceModelStale", "55m"),
         fires("ServiceModelStale", "1h5m", stale(2)),
@@ -675,7 +675,7 @@ REALISED = [
         fires("ServiceAccuracyLow", "2m", inaccurate("5.5%")),
     ),
     scenario(
-        "a metric whose better direction nobody knows has no limit",
+        "a metric whose better direction is unknown has no limit",
         {**at_its_test(10, "mae", "", headline="true"), **realised(20, 50, metric="mae")},
         has("model:service_realised:shortfall", "10m", {}),
         silent("ServiceAccuracyLow", "10m"),
@@ -697,16 +697,20 @@ REALISED = [
 ]
 
 
+LABEL_STEP, LABEL_STEPS_A_DAY, LABEL_STEPS = "20m", 3 * 24, 400
+"""Everything that alerts on labels look at lasts an hour at least."""
+
+
 def labels_at(seconds: float) -> dict[str, str]:
     """When the last one came."""
-    return {series("catwalk_labels_last_timestamp_seconds", model="mlp"): constant(seconds, 2_000)}
+    return {series("catwalk_labels_last_timestamp_seconds", model="mlp"): constant(seconds, LABEL_STEPS)}
 
 
 def logged(text: str) -> dict[str, str]:
-    """Predictions every five minutes; what is dropped is none."""
+    """Predictions at every step; dropped ones do not count."""
     return {
         served("catwalk_service_log_total", outcome="logged"): text,
-        served("catwalk_service_log_total", outcome="dropped"): rising(7, 2_000),
+        served("catwalk_service_log_total", outcome="dropped"): rising(7, LABEL_STEPS),
     }
 
 
@@ -722,33 +726,33 @@ def unlabelled(ago: str) -> Alert:
 LABELLED = [
     scenario(
         "the last label came three days and an hour ago",
-        {**labels_at(3_600), **logged(rising(5, 2_000))},
-        has("model:service_logged:increase1d", "48h", {LABELS: 5 * A_DAY}),
-        silent("ServiceLabelsMissing", "73h55m"),
-        fires("ServiceLabelsMissing", "74h10m", unlabelled("3d 1h 10m 0s")),
-        interval=DRIFTED,
+        {**labels_at(3_600), **logged(rising(5, LABEL_STEPS))},
+        has("model:service_logged:increase1d", "48h", {LABELS: 5 * LABEL_STEPS_A_DAY}),
+        silent("ServiceLabelsMissing", "74h"),
+        fires("ServiceLabelsMissing", "74h20m", unlabelled("3d 1h 20m 0s")),
+        interval=LABEL_STEP,
     ),
     scenario(
         "nothing is logged any more",
-        {**labels_at(0), **logged(f"{rising(5, A_DAY)} {5 * A_DAY}+0x2000")},
+        {**labels_at(0), **logged(f"{rising(5, LABEL_STEPS_A_DAY)} {5 * LABEL_STEPS_A_DAY}+0x{LABEL_STEPS}")},
         silent("ServiceLabelsMissing", "80h"),
-        interval=DRIFTED,
+        interval=LABEL_STEP,
     ),
     scenario(
         "no label ever came, or the last one yesterday",
-        {**logged(rising(5, 2_000))},
+        {**logged(rising(5, LABEL_STEPS))},
         silent("ServiceLabelsMissing", "80h"),
-        interval=DRIFTED,
+        interval=LABEL_STEP,
     ),
     scenario(
         "a model's truth comes by the week",
         {
             **labels_at(0),
-            **logged(rising(5, 2_000)),
-            series("catwalk_threshold", model="mlp", name="service_labels_age_seconds"): constant(604_800, 2_000),
+            **logged(rising(5, LABEL_STEPS)),
+            series("catwalk_threshold", model="mlp", name="service_labels_age_seconds"): constant(604_800, LABEL_STEPS),
         },
         silent("ServiceLabelsMissing", "100h"),
-        interval=DRIFTED,
+        interval=LABEL_STEP,
     ),
 ]
 

@@ -102,7 +102,7 @@ POINTS: list[Scenario] = [
         has("run:points_stored:count", "1h", {LABELS: 8}),
     ),
     scenario(
-        "the count ends when nobody says any more how many there should be",
+        "the count ends when the expected number is no longer shown",
         {**a_run(), **dict.fromkeys(STORED, "1x60"), EXPECTED: "7x90"},
         has("run:points_stored:count", "19m", {LABELS: 7}),
         has("run:points_stored:count", "21m", {}),
@@ -213,7 +213,7 @@ def events(alert: str, counter: str, firing: Callable[[int], Alert]) -> list[Sce
             silent(alert, "41m"),
         ),
         scenario(
-            f"{alert}: an event while Prometheus was away is told late; what it knew before is not told again",
+            f"{alert}: an event while Prometheus was away is reported late; what it knew before is not reported again",
             {
                 up("statsd_exporter"): "1x100 _x200 1x500",
                 BEGAN: "-90000x100 _x200 -90000x500",
@@ -268,7 +268,7 @@ STATSD: list[Scenario] = [
         fires("StatsdSilent", "7m", SILENT),
     ),
     scenario(
-        "nobody sends",
+        "no one sends",
         {PACKETS: constant(300), SENT: constant(100)},
         silent("StatsdSilent", "10m"),
     ),
@@ -409,7 +409,7 @@ def samples(job: str, number: int = 1, limit: int = 50_000) -> dict[str, str]:
 
 
 def points(run_id: str, count: int, values: str) -> dict[str, str]:
-    """So many points of a run."""
+    """`count` points of a run."""
     return {series("ml_epoch_index", run_id=run_id, model="mlp", epoch=str(each)): values for each in range(count)}
 
 

@@ -1,4 +1,4 @@
-"""Every alert on models, told of a sick model of each kind of problem: none is silent because a model has no accuracy.
+"""Every alert on models fires for a bad model of each kind of problem: none is silent because a model has no accuracy.
 
 Runs are logged into a real ledger; the series are what the exporter, and the points of the runs, make of it.
 """
@@ -58,7 +58,7 @@ class Kind:
 
 
 def probabilities(noise: float) -> Any:
-    """Of three classes."""
+    """Probabilities of three classes."""
     logits = 4.0 * np.eye(3)[KEYS % 3] + noise * np.random.default_rng(3).standard_normal((EXAMPLES, 3))
     return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
 
@@ -141,7 +141,7 @@ def firing(kind: Kind, series: dict[str, str], *wanted: tuple[str, str]) -> str:
 
 
 def of(kind: Kind, *without: str) -> list[tuple[str, str]]:
-    """Every alert on models that this kind can have, but for those that need another story."""
+    """Every alert on models that this kind can have, except those that need another story."""
     left_out = {*kind.silent, *OF_THE_STAGES, *without}
     return sorted({(rule.name, rule.severity) for rule in MODEL_ALERTS if rule.name not in left_out})
 

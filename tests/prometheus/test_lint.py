@@ -25,7 +25,7 @@ from tests.prometheus.rulebook import RULES, RUNBOOKS, Rule, alerts, names, reco
 from tests.support.servers import free_port, scraped, wait_until
 
 RETRAINED = {"ServiceInputDrifted"}
-"""What newer data may mend, so that it may ask for a retraining."""
+"""Alerts that newer data may resolve, so they may ask for a retraining."""
 DASHBOARDS = {
     f"catwalk-{name}" for name in ("home", "fleet", "runs", "run", "model", "service", "pipeline", "telemetry")
 }
@@ -200,7 +200,7 @@ _AWAY = (
     r"(?: or catwalk_store_up == 0(?: or exporter:ledger_replaced:info)?"
     r'| or catwalk_airflow_component_healthy\{component="api_server"\} == 0 or exporter:airflow_replaced:info)\s*\))'
 )
-"""What says that a source is away: no rule that was evaluated before, but for the job's former name."""
+"""What says that a source is away: no rule that was evaluated earlier, except the one for the job's former name."""
 
 
 def is_held(rule: Rule, names_: set[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Every alert tells its stories to the same end when scrapes are lost."""
+"""Every alert's stories end the same when scrapes are lost."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ Labels = dict[str, str]
 
 
 class People:
-    """Everybody who listens: the courier, Slack, a webhook, a mailbox."""
+    """Every receiver: the courier, Slack, a webhook, a mailbox."""
 
     def __init__(self, folder: Path) -> None:
         self.courier, self.webhook, self.mailbox = Listener(), Listener(), Mailbox()
@@ -264,7 +264,7 @@ def owners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Alertmana
 
 
 def heard(listener: Listener, name: str) -> dict[str, list[str]]:
-    """Who was told of an alert → its statuses, in order."""
+    """Receiver of an alert → its statuses, in order."""
     found: dict[str, list[str]] = {}
     for _, path, body, _ in listener.received:
         for one in body["alerts"]:

@@ -29,7 +29,7 @@ ABOUT_NO_MODEL = {
     "NotificationsFailing": "the way of all alerts",
     "RuleEvaluationFailing": "rules that hold for all models",
     "SampleLimitExceeded": "a target that all models share; the text names who uses the most",
-    "StatsdConflicts": "a name that somebody sends with another type; it does not say who",
+    "StatsdConflicts": "a name that is sent with another type; it does not say by whom",
     "StatsdExporterDown": "a part of the stack",
     "StatsdLinesLost": "lines that can't be read can't say whose they are",
     "StatsdPacketsDropped": "the way of the points of all models",
@@ -155,13 +155,13 @@ STORIES = [
         fires("PipelineRunFailed", "2h1m", failed("risk")),
     ),
     scenario(
-        "the exporter is gone for good: the owner is known as long as what fires for it",
+        "the exporter is gone for good: the owner is known as long as the alert fires",
         {**FAILED, **info("1x60", "growth"), 'up{job="exporter", instance="exporter:1"}': "1x60 0x10 _x1000"},
         fires("PipelineRunFailed", "5m", failed("growth")),
         fires("PipelineRunFailed", "2h", failed("growth")),
     ),
     scenario(
-        "two exporters that know different owners: always the same one is told",
+        "two exporters that know different owners: always the same one is named",
         {
             **FAILED,
             **info("1x1000", "growth"),
@@ -188,7 +188,7 @@ STORIES = [
         fires("ChampionMissing", "12m", missing()),
     ),
     scenario(
-        "a model without an owner, and one of which nobody knows anything",
+        "a model without an owner, and one that no exporter knows",
         {**FAILED, **info("1x60 stale", "")},
         fires("PipelineRunFailed", "5m", failed()),
         fires("PipelineRunFailed", "20m", failed()),

@@ -1,4 +1,4 @@
-"""What waits for long goes on waiting when Prometheus starts again, and names the owner all the while."""
+"""An alert with a long `for` stays pending when Prometheus restarts, and names the owner all the time."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_what_has_waited_is_remembered_with_its_owner(tmp_path: Path, exporter: 
         prometheus.stop()
         long_before = time.time() - LEAST_SECONDS / 3  # the first evaluation may be stamped with a second ago
         prometheus.start()
-        wait_until(lambda: remembered(prometheus, long_before) == WAITING, "what began before it stopped goes on")
+        wait_until(lambda: remembered(prometheus, long_before) == WAITING, "what began before it stopped continues")
     finally:
         prometheus.stop()
 

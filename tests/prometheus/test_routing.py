@@ -1,4 +1,4 @@
-"""Who is told of what: the rendered routes, asked with amtool."""
+"""Which receiver gets which alert: the rendered routes, tested with amtool."""
 
 from __future__ import annotations
 
@@ -326,7 +326,7 @@ OWNERS = {
 
 @pytest.fixture(scope="module")
 def owned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With everybody's receivers, those of an area, and those of all owners."""
+    """Common receivers, those of an area, and those of all owners."""
     home = tmp_path_factory.mktemp("owned")
     for name in ("", "model", *OWNERS):
         folder_with(home / "receivers" / name, "webhook_url")

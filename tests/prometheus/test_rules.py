@@ -1,4 +1,4 @@
-"""Every rule does what its scenarios say, as promtool evaluates it."""
+"""Every rule does what its scenarios expect, as promtool evaluates it."""
 
 from __future__ import annotations
 

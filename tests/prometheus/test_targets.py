@@ -54,7 +54,7 @@ class Target:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def fail(self, scrapes: int) -> None:
-        """Answers 503 to so many scrapes."""
+        """Answers 503 to this number of scrapes."""
         text, self.text, before = self.text, "", self.asked
         wait_until(lambda: self.asked >= before + scrapes, f"{scrapes} scrapes")
         self.text = text
@@ -86,8 +86,8 @@ class Prometheus:
         """
         Args:
             folder: for its configuration and data.
-            alertmanager: who is told of alerts.
-            limit: of a target's samples.
+            alertmanager: The Alertmanager that gets the alerts.
+            limit: The sample limit of a target.
             targets: name of a job → its target.
         """
         self.port = free_port()
@@ -108,8 +108,8 @@ class Prometheus:
         self.start()
 
     def start(self) -> None:
-        """Starts it, again too: with the data of before. Of what has waited it then forgets nothing (by default it lets
-        an alert wait for ten more minutes)."""
+        """Starts or restarts it, with the data it had. After a restart, pending alerts keep their time (by default an
+        alert waits for ten more minutes)."""
         command = [
             str(tool("prometheus")), f"--config.file={self._folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={self._folder / 'data'}", f"--web.listen-address=127.0.0.1:{self.port}",

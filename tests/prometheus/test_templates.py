@@ -1,6 +1,6 @@
 """What people read: each template, rendered by amtool, against files that a person has looked at.
 
-``CATWALK_WRITE_GOLDEN=1 pytest tests/prometheus/test_templates.py`` writes them anew.
+``CATWALK_WRITE_GOLDEN=1 pytest tests/prometheus/test_templates.py`` writes them again.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ NAN = told(
     "warning",
     "model",
     "Loss of mlp became NaN in epoch 7",
-    "Train loss is NaN since epoch 7 <of 18> & the run goes on in vain.",
+    "Train loss is NaN since epoch 7 <of 18> & the run continues in vain.",
     model="mlp",
     run_id=RUN,
 )

@@ -1,4 +1,4 @@
-"""Two models in one Prometheus: no rule takes one for the other."""
+"""Two models in one Prometheus: no rule mistakes one for the other."""
 
 from __future__ import annotations
 

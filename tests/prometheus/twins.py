@@ -15,7 +15,7 @@ _OWN = re.compile(r'\b(model|run_id|version|dag_id)="([^"]+)"')
 
 
 def twin(value: str) -> str:
-    """What a model, a run or a DAG is called in the second one's story."""
+    """The name of a model, a run or a DAG in the second one's story."""
     return f"{value}-twin"
 
 
@@ -25,12 +25,12 @@ def of_twin(text: str) -> str:
 
 
 def concerns_a_model(story: Scenario) -> bool:
-    """Whether there is anything to tell of a second one."""
+    """Whether a second model would change it."""
     return any(of_twin(name) != name for name in story.series)
 
 
 def doubled(story: Scenario) -> Scenario:
-    """The story told of two models at once, so that each of them must have its own alerts and values."""
+    """The story with two models at once, so that each of them must have its own alerts and values."""
     told = {**story.series, **{of_twin(name): values for name, values in story.series.items()}}
     return replace(story, series=told, expect=tuple(_of_both(check) for check in story.expect if not _ranks(check)))
 
@@ -73,7 +73,7 @@ def _of_both(check: Expectation) -> Expectation:
 
 
 def _ranks(check: Expectation) -> bool:
-    """Whether an alert on a whole server says which models' points fill it: of those it does speak together."""
+    """Whether an alert on a whole server says which models' points fill it: it names those together."""
     return any("points of" in alert.description and not _named(alert) for alert in check.alerts or ())
 
 

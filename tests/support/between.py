@@ -29,7 +29,7 @@ class Answer:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: int | None = None
-    """The connection ends after so many bytes of the body."""
+    """The connection ends after this number of bytes of the body."""
 
 
 Edit = Callable[[Asked, Callable[[], Answer]], Answer]
@@ -90,12 +90,12 @@ class Proxy(_Server):
 
 
 class BeforeS3(_Server):
-    """Stands before an S3 server. The Host header goes on as it came, so that signatures stay valid."""
+    """A proxy in front of an S3 server. It forwards the Host header unchanged, so signatures stay valid."""
 
     def __init__(self, port: int, edit: Edit = lambda asked, ask: ask()) -> None:
         """
         Args:
-            port: of the S3 server on this machine.
+            port: The port of the S3 server on this machine.
             edit: what becomes of each request; may be replaced at any time.
         """
         super().__init__()

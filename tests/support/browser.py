@@ -105,7 +105,7 @@ class Browser:
 
     @property
     def address(self) -> str:
-        """Of the page that is shown."""
+        """The URL of the page that is shown."""
         return str(self.evaluate("location.href"))
 
     @property

@@ -15,7 +15,7 @@ from catwalk.storage.store import Store
 
 
 def unset_settings(patch: pytest.MonkeyPatch) -> None:
-    """Takes the settings of whoever runs the tests, and of a task, out of the environment."""
+    """Removes the caller's settings, and a task's, from the environment."""
     for name in [name for name in os.environ if name.startswith(("CATWALK_", "AIRFLOW_CTX_"))]:
         patch.delenv(name)
 
@@ -42,7 +42,7 @@ def command_line(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     """What runs a command on whatever store the environment names."""
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("CATWALK_HOME", str(tmp_path / "home"))
-    if "CATWALK_PROMETHEUS_URL" not in os.environ:  # else that of a stack which somebody runs beside the tests
+    if "CATWALK_PROMETHEUS_URL" not in os.environ:  # otherwise that of a stack that runs beside the tests
         monkeypatch.setenv("CATWALK_PROMETHEUS_URL", "http://127.0.0.1:1")
 
     def run(*arguments: str) -> Done:

@@ -21,7 +21,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Databases:
-    """Where the two listen, as Airflow wants to be told."""
+    """Where the two listen, as settings of Airflow."""
 
     postgres_port: int
     postgres_password: str

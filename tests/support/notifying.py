@@ -34,7 +34,7 @@ LINKS = {
 
 
 class Listener:
-    """An HTTP server that keeps what is posted to it, and answers as it is told."""
+    """An HTTP server that keeps what is posted to it, and sends the answers that a test sets."""
 
     def __init__(self, answer: Callable[[str, str, Any], tuple[int, Any]] | None = None) -> None:
         """
@@ -83,7 +83,7 @@ class Mailbox:
     def __init__(self) -> None:
         self.mails: list[bytes] = []
         self.recipients: list[list[str]] = []
-        """Of each mail."""
+        """The recipients of each mail."""
         self.refused: set[str] = set()
         """Addresses that are unknown here."""
         self.port = free_port()
@@ -144,7 +144,7 @@ class Alertmanager:
         wait_for_port(self.port, self.process)
 
     def configure(self, channels: Mapping[str, Channels], quiet: Sequence[Mapping[str, Any]] = ()) -> Path:
-        """Writes the configuration; :meth:`reload` takes up a change."""
+        """Writes the configuration; :meth:`reload` applies a change."""
         path = notifications.write(self.folder, channels, self._courier_url, 1, quiet)
         text = path.read_text().replace("chat_id_file", f"api_url: {self._services_url}\n    chat_id_file")
         if self._services_url:
@@ -152,7 +152,7 @@ class Alertmanager:
         return path
 
     def reload(self) -> None:
-        """Takes up what :meth:`configure` has written."""
+        """Applies what :meth:`configure` has written."""
         access.fetch(f"{self.url}/-/reload", b"", timeout=PATIENCE, password=MONITORING_PASSWORD)
 
     def post(self, *labels: Mapping[str, str], seconds: float = 600, **annotations: str) -> None:
@@ -236,7 +236,7 @@ class CourierProcess:
         return dict(json.loads(self.get("/api/notifications")))
 
     def state(self) -> str:
-        """Of the dead-man watch."""
+        """The state of the dead-man watch."""
         return str(self.told()["deadman"]["state"])
 
     def post(

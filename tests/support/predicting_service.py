@@ -2,7 +2,7 @@
 
     predicting_service.py FOLDER NAME
 
-Prints the id of each prediction of which it was told that it is logged, and of each label, once that is stored.
+Prints the id of each prediction that it knows to be logged, and of each label once it is stored.
 """
 
 from __future__ import annotations

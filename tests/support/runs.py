@@ -116,7 +116,7 @@ def stage_process(run: Run, stage: str, *arguments: str) -> subprocess.Popen[byt
 
 
 def fence_off(old: subprocess.Popen[bytes], run: Run) -> None:
-    """Trains beside a stopped first attempt, which goes on at the first epoch: it must end, and this one win."""
+    """Trains beside a stopped first attempt, which continues at the first epoch: it must end, and this one must win."""
     released: list[tuple[int, bytes]] = []
 
     def release(record: object) -> None:

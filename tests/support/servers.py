@@ -25,7 +25,7 @@ from stack.settings import tool
 
 T = TypeVar("T")
 PATIENCE = 180.0
-"""Seconds to wait for what takes two on an idle machine."""
+"""Seconds to wait for something that takes two on an idle machine."""
 Series = tuple[str, frozenset[tuple[str, str]]]
 """Name and labels."""
 ENVIRONMENT = {
@@ -37,7 +37,7 @@ ENVIRONMENT = {
 
 
 MONITORING_PASSWORD = "password of tests"
-"""Of every Alertmanager and courier that tests start by themselves."""
+"""The password of every Alertmanager and courier that tests start by themselves."""
 
 
 _LOWEST_PORT = 10_000
@@ -45,10 +45,10 @@ _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def free_port() -> int:
-    """A port that nothing listens on, by TCP or UDP, and that nobody is given before a server binds it.
+    """A port that nothing listens on, by TCP or UDP, and that no one else gets before a server binds it.
 
-    The kernel gives connections, and whoever binds port 0, one of its ephemeral ports; so this one lies below those, at
-    random, as other tests look for theirs at the same time.
+    The kernel gives connections, and servers that bind port 0, one of its ephemeral ports. This one lies below those.
+    It is random, because other tests look for theirs at the same time.
     """
     highest = int(_EPHEMERAL.read_text().split()[0]) if _EPHEMERAL.exists() else 32_768
     while True:
@@ -190,7 +190,7 @@ class S3Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self, *options: str) -> None:
-        """Returns once it answers; options are versitygw's own."""
+        """Returns once it answers. The options are versitygw's own."""
         data, side = self.folder / "data", self.folder / "side"
         for path in (data, side):
             path.mkdir(parents=True, exist_ok=True)

@@ -106,7 +106,7 @@ class Load:
         self._server, self._body = server, body
         self._stop = threading.Event()
         self.answers: list[tuple[int, str]] = []
-        """Status, and the version that has answered; of a failed connection 0 and why."""
+        """Status, and the version that answered; for a failed connection, 0 and the reason."""
         self._threads = [threading.Thread(target=self._ask) for _ in range(threads)]
         for thread in self._threads:
             thread.start()

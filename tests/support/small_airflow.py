@@ -43,7 +43,7 @@ class SmallAirflow:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of a process that is to ask it."""
+        """Environment of a process that connects to it."""
         return {"CATWALK_AIRFLOW_URL": self.url, "CATWALK_AIRFLOW_PASSWORD": "secret"}
 
     @property

@@ -1,4 +1,4 @@
-"""Programs that tests alone run: compiled at their first use, so that setting the stack up takes none of them."""
+"""Programs that only tests run: compiled at their first use, so the stack's setup needs none of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def tool(name: str) -> Path:
     """A program of a Go module in ``tests/tools`` that has its name.
 
     Raises:
-        SetupError: it can't be compiled, or what it takes can't be downloaded.
+        SetupError: it can't be compiled, or its modules can't be downloaded.
     """
     with one_at_a_time():
         return bootstrap.build(MODULES / name) / name
@@ -26,7 +26,7 @@ def tool(name: str) -> Path:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Keeps processes of tests from making the same in ``.tools`` at once."""
+    """Keeps test processes from making the same thing in ``.tools`` at the same time."""
     bootstrap.TOOLS.mkdir(exist_ok=True)
     with (bootstrap.TOOLS / ".tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

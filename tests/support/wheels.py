@@ -65,7 +65,7 @@ class Environment:
         return self.folder / "bin" / name
 
     def variables(self) -> dict[str, str]:
-        """For its processes: of the caller's, where the store is, and nothing by which this checkout would be found."""
+        """Environment of its processes: where the caller's store is, and nothing that leads to this checkout."""
         store = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "CATWALK_"))}
         store.pop("CATWALK_HOME", None)
         return {**store, "PATH": os.defpath, "HOME": str(self.folder), "COLUMNS": "120"}

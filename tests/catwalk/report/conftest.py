@@ -27,7 +27,7 @@ from ml.fashion_mnist.config import RunConfig
 RUN, CHAMPION = "20261123T030000Z-7f3a90c1", "20261122T030000Z-0d1e2f30"
 EXAMPLES = 1_000
 FIGURES = {name: found for name, found in by_kind.FIGURES["multiclass"].items() if name != "other_metrics"}
-"""Of a run of the stages, which log no other metrics."""
+"""Figures of a run of the stages, which log no other metrics."""
 GARMENTS = [
     "t-shirt-top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot",
 ]  # fmt: skip
@@ -42,7 +42,7 @@ class Page(HTMLParser):
         self.images: list[dict[str, str]] = []
         self.tags: set[str] = set()
         self.addresses: list[str] = []
-        """Of what it loads."""
+        """URLs of everything that it loads."""
         self.links: dict[str, str] = {}
         """Address of each link → its text."""
         self.text = ""
@@ -98,7 +98,7 @@ def check_page(html: bytes) -> Page:
 
 
 def class_list(count: int) -> list[str]:
-    """Names of so many classes: ten garments, or kinds of them."""
+    """Names for this number of classes: ten garments, or kinds of them."""
     kinds = (f"{garment} {number}" for number in range(1, 200) for garment in GARMENTS)
     return GARMENTS if count == len(GARMENTS) else [next(kinds) for _ in range(count)]
 
