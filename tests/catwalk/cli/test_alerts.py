@@ -115,7 +115,7 @@ def test_what_concerns_an_owner(capsys: pytest.CaptureFixture[str]) -> None:
         for told in ("firing", "notifications"):
             assert {alert["labels"]["alertname"] for alert in found[told]} == expected
     run("alerts", "--owner", "risk")
-    assert lines(capsys) == ["nothing fires"]
+    assert lines(capsys) == ["no alerts are firing"]
 
 
 def test_the_doctor_names_receivers_of_an_owner_who_has_no_model(
@@ -229,11 +229,11 @@ def test_planned_work_that_one_did_not_hear_of_is_not_announced(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--reason", "work"], "--minutes says for how long"),
-        (["--minutes", "0", "--reason", "work"], "--minutes says for how long"),
-        (["--minutes", "nan", "--reason", "work"], "--minutes says for how long"),
+        (["--reason", "work"], "--minutes is required"),
+        (["--minutes", "0", "--reason", "work"], "--minutes is required"),
+        (["--minutes", "nan", "--reason", "work"], "--minutes is required"),
         (["--minutes", "10081", "--reason", "work"], "at most 10080"),
-        (["--minutes", "10"], "--reason is empty"),
+        (["--minutes", "10"], "--reason is required"),
         (["--minutes", "10", "--end"], "--end takes neither"),
     ],
 )
@@ -270,7 +270,7 @@ def test_the_page_shows_what_alertmanager_says(tmp_path: Path, pair: Pair) -> No
 
 
 def test_the_doctor_looks_at_the_courier() -> None:
-    with pytest.raises(Unwell, match="could call nobody") as found:
+    with pytest.raises(Unwell, match="has no callout for") as found:
         monitoring.courier()
     assert found.value.verdict == "WARN"
     assert "CATWALK_CALLOUT_COMMAND" in found.value.remedy

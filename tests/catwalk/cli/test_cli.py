@@ -189,7 +189,7 @@ def test_a_promotion_names_whoever_made_it(
     monkeypatch.setenv("SUDO_USER", "ada")
     assert by() == "ada"
     monkeypatch.setenv("CATWALK_DEPLOYMENT", "compose")
-    one_line(catwalk(*commands[0]), "it can't be told who you are; say so with --by or CATWALK_BY")
+    one_line(catwalk(*commands[0]), "your name is unknown; give it with --by or CATWALK_BY")
     monkeypatch.setenv("CATWALK_BY", "bob")
     assert by() == "bob"
 
@@ -222,7 +222,7 @@ def test_show_takes_an_id_a_beginning_or_a_name(catwalk: Any, s3_store: Store) -
     one_line(catwalk("show", "champion"), "no champion yet")
     one_line(catwalk("show", "20200101T000000Z-00000000"), "there is no run")
     for odd in ("../../etc", "x", "2026/", "*", "ü"):
-        one_line(catwalk("show", odd), "no run begins with")
+        one_line(catwalk("show", odd), "no run id begins with")
 
 
 def test_latest_is_of_the_model_that_is_named(catwalk: Any, s3_store: Store) -> None:
@@ -326,7 +326,7 @@ def test_promote_and_rollback_by_hand_say_what_is_in_service(
     new = make_run(s3_store, SECOND, time.time(), model_sha256=hashlib.sha256(weights).hexdigest())
     one_line(catwalk("promote", SECOND, "--reason", "try it"), "is missing from the store")
     s3_store.put(new.key("model.safetensors"), weights)
-    one_line(catwalk("promote", SECOND, "--reason", " "), "--reason is empty")
+    one_line(catwalk("promote", SECOND, "--reason", " "), "--reason is required")
     assert catwalk("promote", SECOND).code == 2
     said = catwalk("promote", SECOND, "--reason", "try it", "--by", "ada").out
     assert said == f"mlp-synthetic: run {SECOND} is in service in place of {FIRST}, by ada: try it\n"
@@ -368,7 +368,7 @@ def test_a_promotion_stands_where_airflow_cannot_be_told(
     monkeypatch.setenv("CATWALK_AIRFLOW_PASSWORD", "secret")
     done = catwalk("promote", SECOND, "--reason", "try it")
     assert (done.code, done.err.count("\n")) == (0, 1)
-    assert f"{SECOND} is in service, but Airflow was not told" in done.err
+    assert f"{SECOND} is in service, but Airflow was not notified" in done.err
     assert why.format(url) in done.err
 
 
@@ -497,7 +497,7 @@ def test_prune_removes_old_runs_but_none_that_may_be_needed(
     old = make_run(s3_store, "20261001T030000Z-00000003", time.time() - 40 * day)
     put_summary(s3_store, summary("20261002T030000Z-00000004", state="running", finished=None, updated=1.0))
     new = make_run(s3_store, SECOND, time.time())
-    one_line(catwalk("prune"), "say what may go: --days, --keep or both")
+    one_line(catwalk("prune"), "choose what to remove: --days, --keep or both")
     assert catwalk("prune", "--keep", "0", "--days", "30", "--dry-run", "--json").json()["would_remove"] == [old.run_id]
     assert "3 of 4 runs stay" in catwalk("prune", "--days", "30").out
     assert list(s3_store.list(old.key(""))) == []
@@ -659,7 +659,7 @@ def test_pictures_come_and_models_go_by_the_standard_streams(
     assert asked.stdout.decode() == f"-: {told}"
     fetched = subprocess.run([*command, "fetch", "--out", "-"], cwd=PROJECT, capture_output=True, check=True)
     assert (fetched.stdout, fetched.stderr) == (champion[1], b"")
-    one_line(catwalk("fetch", "--out", "-", "--json"), "--out - gives standard output to the file alone")
+    one_line(catwalk("fetch", "--out", "-", "--json"), "--out - writes only the file to standard output")
 
 
 def test_predict_names_three_classes(catwalk: Any, champion: tuple[Run, bytes], tmp_path: Path) -> None:

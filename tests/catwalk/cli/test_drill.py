@@ -217,7 +217,7 @@ def test_what_fails_is_said_with_what_came_back(
     (site.home / "logs" / "alertmanager.log").unlink()
     assert drilled(capsys, "everybody")[1]["everybody", "slack"] == (
         False,
-        "Alertmanager could not deliver it; its log says why",
+        "Alertmanager could not deliver it; see its log",
     )
 
 
@@ -229,7 +229,7 @@ def test_a_try_that_is_counted_before_its_failure_is_no_delivery(
     counted = [Tries(2, 0), Tries(3, 0), Tries(3, 1), Tries(4, 1), Tries(4, 1)]
     monkeypatch.setattr(drill.alertmanager, "sent", lambda url: {way: counted.pop(0) if counted[1:] else counted[0]})
     outcomes = drill._Trial(site.alertmanager.url, site.courier.url, "everybody", ["webhook"]).outcomes(60)
-    assert [outcome.said for outcome in outcomes if outcome.way == "webhook"] == ["delivered by a second try"]
+    assert [outcome.said for outcome in outcomes if outcome.way == "webhook"] == ["delivered at the second attempt"]
 
 
 def test_telegram(people: Callable[..., People], capsys: pytest.CaptureFixture[str]) -> None:
@@ -262,7 +262,7 @@ def test_where_nobody_is_told_it_fails(
     site = people()
     for arguments, complaint in (
         (["models"], "there is no receiver 'models'; the receivers are everybody, model, pipeline, telemetry"),
-        (["--history"], "--test with nothing but RECEIVER"),
+        (["--history"], "--test takes only RECEIVER"),
     ):
         with pytest.raises(SystemExit, match="1"):
             main(["alerts", "--test", *arguments])
@@ -271,4 +271,4 @@ def test_where_nobody_is_told_it_fails(
     site.courier.start(CATWALK_CALLOUT_COMMAND="  ")
     with pytest.raises(SystemExit, match="1"):
         main(["alerts", "--test"])
-    assert "nobody is told: no way is configured" in capsys.readouterr().err
+    assert "no notifications are sent, because no receiver is configured" in capsys.readouterr().err

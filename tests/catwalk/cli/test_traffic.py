@@ -96,7 +96,7 @@ def test_it_ends_by_itself_and_says_what_it_can_not_do_in_one_line(small_champio
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert out.endswith("\n100 predictions made\n")
-    known = f"champions there are: {small_champion} (--model)"
+    known = f"models with a champion: {small_champion} (--model)"
     assert one_line("nobody") == f"catwalk: nobody has no champion yet: no run of it has shipped; {known}\n"
     assert "--rate" in one_line("--rate", "nan") and "--rate" in one_line("--rate", "0")
     port = free_port()

@@ -154,7 +154,7 @@ def test_a_run_that_still_runs_is_left_for_later(ledger: Store, catwalk: Any) ->
     done = catwalk("migrate")
     assert done.code == 0
     assert "mlp: 7 runs, 6 brought up to date, 1 left for later\n" in done.out
-    assert done.err == f"catwalk: {UNFINISHED} still runs: migrate again when it has ended\n"
+    assert done.err == f"catwalk: {UNFINISHED} is still running: migrate again when it has ended\n"
     after = contents(ledger)
     assert [key for key in after if UNFINISHED in key and after[key] != before[key]] == []
     run.update_summary(lambda found: dataclasses.replace(found, state="failed"))
@@ -172,7 +172,7 @@ def test_a_damaged_record_costs_its_own_run(ledger: Store, catwalk: Any, other: 
     assert done.code == 1
     assert "mlp: 7 runs, 6 brought up to date, 1 damaged\n" in done.out
     [line] = done.err.splitlines()
-    assert f"{CHAMPION} stays as it is: {key} is damaged: " in line
+    assert f"{CHAMPION} is unchanged: {key} is damaged: " in line
     after = contents(ledger)
     assert [key for key in after if CHAMPION in key and after[key] != before[key]] == []
 

@@ -216,7 +216,7 @@ def test_the_command_trains_whatever_it_is_told(catwalk: Any, s3_store: Store, m
     )
     assert catwalk("run", "--help").code == 0
     asked = catwalk("predict", "any.png")
-    assert asked.code == 1 and f"{SHAPES.reference} can't read a file" in asked.err
+    assert asked.code == 1 and f"{SHAPES.reference} can't read files" in asked.err
 
 
 @pytest.mark.parametrize(

@@ -558,7 +558,7 @@ def test_limits_that_can_not_be_are_one_line_and_add_no_model(command: Any, ledg
             ("--threshold", "runs_blocked=5", "--threshold", "runs_blocked=6"),
             "--threshold: expected each name once; got runs_blocked twice",
         ),
-        (("--reason", "why"), "--reason says why a --threshold is what it is; give one"),
+        (("--reason", "why"), "--reason explains a --threshold; give one"),
     ):
         done = command("models", "add", "churn", *arguments)
         assert (done.code, done.out) == (1, "") and said in done.err and len(done.err.splitlines()) == 1, done.err
