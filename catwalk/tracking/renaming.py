@@ -1,4 +1,4 @@
-"""Gives a model another name: what stands for it moves, and its runs stay as they were written."""
+"""Renames a model: its champion, schedule and salt move, and its runs stay as they were written."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from catwalk.tracking.closing import open_key
 
 
 def rename(store: Store, old: str, new: str, by: str) -> None:
-    """Moves champion, schedule and the salt of keys to a new name, under which runs then compete with the old ones'
-    champion. No run opens under the old name any more. Whoever was interrupted, by a run that opened at the same moment
-    too, calls it again.
+    """Moves champion, schedule and the salt of keys to a new name, under which new runs compete with the old name's
+    champion. The old name can no longer open runs. After an interruption, or a run that opened at the same moment, call
+    it again.
 
     Raises:
-        ConfigError: the new name is taken, or a run is open under the old one, or the model is not one that logs.
+        ConfigError: The new name is taken, a run is open under the old one, or the model is not one that logs.
     """
     _check(store, old, new)
 
@@ -44,7 +44,7 @@ def rename(store: Store, old: str, new: str, by: str) -> None:
 
 
 def _as_before(known: WatchedRecord) -> dict[str, Any]:
-    """What a rename has changed of the old name's record: whether the model is retired, and who has said its limits."""
+    """The fields that a rename changed in the old name's record: whether it is retired, and who set its limits."""
     was = known.history[-1] if known.history else {}
     return {"retired": 0.0} | {name: was[name] for name in ("retired", "by", "run_id") if name in was}
 
@@ -60,7 +60,7 @@ def _check(store: Store, old: str, new: str) -> None:
         raise ConfigError(f"the name {new} is taken; `catwalk models` lists them all")
     told = champion[0].run_id if champion else known.run_id if known else ""
     if told and not Run(store, told).record.problem:
-        raise ConfigError(f"{old} is a Trainable's name; rename it there")
+        raise ConfigError(f"{old} is the name of a Trainable's model; rename it in the Trainable")
     _check_closed(store, old)
 
 

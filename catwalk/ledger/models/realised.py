@@ -1,4 +1,4 @@
-"""Where it is kept how well a model did in service; :mod:`catwalk.service.labels` makes it."""
+"""The stored record of a model's realised quality in service; :mod:`catwalk.service.labels` writes it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ PREFIX = "realised/"
 
 
 def key(model: str) -> str:
-    """Where the record of a model lives."""
+    """The key of a model's record."""
     return f"{PREFIX}{spelling(model)}.json"
 
 
 def realised(store: Store, model: str) -> RealisedRecord | None:
-    """What the last join has found; None: there was none.
+    """The result of the last join; None if there was none.
 
     Raises:
-        DamagedError: it is no such record.
+        DamagedError: The record is damaged.
     """
     found = store.find_record(RealisedRecord, key(model))
     return found[0] if found else None

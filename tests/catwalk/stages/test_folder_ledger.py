@@ -114,7 +114,7 @@ def test_a_dag_s_limits_are_its_model_s_until_it_says_others(ledger: Ledger, cat
     assert "its shapes come late" in catwalk("show", first.run_id).out
     run_stages(first, Silent())
     assert b"its shapes come late" in first.store.get(first.key("report.html")).body
-    assert "Trainable's name" in catwalk("models", "rename", "shapes", "forms").err
+    assert "the name of a Trainable's model" in catwalk("models", "rename", "shapes", "forms").err
     catwalk("models", "retire", "shapes", "--by", "ada")
     limited(ledger, "schedule", {"runs_blocked": 6})
     known = watched.watched(ledger.store, "shapes")

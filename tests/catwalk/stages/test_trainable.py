@@ -53,7 +53,7 @@ def shapes_run(ledger: Ledger, run_id: str = "", **knobs: Any) -> Run:
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("shapes", "names no Trainable; give package.module:NAME"),
+        ("shapes", "is not a reference to a Trainable; use package.module:NAME"),
         ("no.such.module:IT", "no.such.module:IT can't be imported: there is no module no; is it on PYTHONPATH"),
         ("tests.models.shapes:CIRCLES", "is not there: module tests.models.shapes has no CIRCLES"),
         ("tests.models.shapes.model:NAMES", "is no Trainable: it lacks config, load, plan"),
@@ -222,7 +222,7 @@ def test_the_command_trains_whatever_it_is_told(catwalk: Any, s3_store: Store, m
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nope"], "'nope' names no Trainable; give package.module:NAME"),
+        (["nope"], "'nope' is not a reference to a Trainable; use package.module:NAME"),
         (["nope", "--epochs", "3"], "'nope' names no Trainable"),
         (["nope.model:IT"], "nope.model:IT can't be imported"),
         ([SHAPES.reference, "--rounds", "-1"], "rounds must be at least 1 and at most 50, not -1"),

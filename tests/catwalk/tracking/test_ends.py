@@ -117,7 +117,7 @@ def test_a_dead_store_stops_no_epoch_and_close_says_what_to_do(
         run.epoch(epoch, train={"loss": 1.0})
         run.log(rate=1.0)
     assert time.perf_counter() - started < 5
-    wait_until(lambda: "is kept, and tried again" in caplog.text)
+    wait_until(lambda: "is kept, and the write is retried" in caplog.text)
     with pytest.raises(StoreUnavailableError, match="the model is not stored"):
         run.model(b"m")
     with pytest.raises(StoreUnavailableError, match=r"`catwalk finish .*` completes it"):

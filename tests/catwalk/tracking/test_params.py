@@ -106,10 +106,10 @@ class Unwritable:
 @pytest.mark.parametrize(
     ("told", "arguments"),
     [
-        ("params: expected values that end; got some in themselves", {"params": in_itself()}),
-        ("params: expected values that end", {"params": {"deep": very_deep()}}),
+        ("params: expected finite values; got one that contains itself", {"params": in_itself()}),
+        ("params: expected finite values", {"params": {"deep": very_deep()}}),
         (
-            "params['n']: expected a number or text; .* a whole number may have 480 digits",
+            "params['n']: expected a number or text; .* an integer may have at most 480 digits",
             {"params": {"n": -(10**5_000)}},
         ),
         ("params['n']: expected a number or text", {"params": {"n": [10**490]}}),
