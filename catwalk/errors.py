@@ -84,4 +84,4 @@ def shown(given: Any, longest: int = 60) -> str:
     try:
         return " ".join(repr(given).split())[:longest]
     except Exception:  # an integer of 5,000 digits, a list nested in thousands of lists, a user's own class
-        return f"<{type(given).__name__} without a text form>"
+        return f"<{type(given).__name__} that can't be written as text>"

@@ -152,7 +152,7 @@ def test_names_and_figures_that_disagree_are_damage_and_said_in_a_line(ledger_ru
         ):
             with pytest.raises(ValueError, match=complaint):
                 from_json(type(record), json.dumps({**values, "classes": names}).encode())
-        with pytest.raises(ValueError, match="is no str"):
+        with pytest.raises(ValueError, match="is not of type str"):
             from_json(type(record), json.dumps({**values, "classes": [1, 2, 3]}).encode())
 
 

@@ -249,7 +249,7 @@ def test_a_setting_that_makes_no_sense_is_refused_before_anything_changes(runnin
     with pytest.raises(StackError, match="CATWALK_TASK_RETRIES must be a whole number from 0 to 100, not 'many'"):
         up(running, ["statsd_exporter", "courier"])
     (home / "local.env").write_text("CATWALK_GRAFANA_TOKEN=new\nnonsense\n")
-    with pytest.raises(StackError, match=r"local\.env, line 2: this is no NAME=value"):
+    with pytest.raises(StackError, match=r"local\.env, line 2: this is not NAME=value"):
         up(running, ["statsd_exporter", "courier"])
     (home / "local.env").write_text("CATWALK_GRAFANA_TOKEN=new\n")
     (home / "receivers").mkdir(exist_ok=True)

@@ -58,7 +58,7 @@ def test_a_home_has_one_spelling(tmp_path: Path) -> None:
     [
         ("CATWALK_HOME=/elsewhere", "can't set CATWALK_HOME"),
         ("CATWALK_PORT_S3=many", "CATWALK_PORT_S3 must be a port"),
-        ("nonsense", r"local\.env, line 1: this is no NAME=value"),
+        ("nonsense", r"local\.env, line 1: this is not NAME=value"),
     ],
 )
 def test_nonsense_in_a_home_s_own_settings_is_one_line(tmp_path: Path, line: str, complaint: str) -> None:

@@ -278,7 +278,7 @@ def test_the_doctor_looks_at_the_courier() -> None:
 
 def test_the_doctor_says_that_work_is_planned() -> None:
     run("silence", "--minutes", "60", "--reason", "a new disk")
-    with pytest.raises(Unwell, match="nobody is told of alerts") as found:
+    with pytest.raises(Unwell, match="alerts send no notifications") as found:
         monitoring.courier()
     assert found.value.verdict == "WARN"
     run("silence", "--end")

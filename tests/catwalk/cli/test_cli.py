@@ -247,7 +247,7 @@ def test_wrong_usage_is_2(catwalk: Any, arguments: list[str]) -> None:
 
 def test_an_absurd_setting_is_one_line(catwalk: Any) -> None:
     one_line(catwalk("run", "--epochs", "0"), "epochs must be at least 1")
-    one_line(catwalk("run", "--run-id", "tonight"), "is no run id")
+    one_line(catwalk("run", "--run-id", "tonight"), "is not a run id")
 
 
 def test_an_unknown_error_is_one_line_too(catwalk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,7 +349,10 @@ def another_server() -> Iterator[str]:
     [
         ("http://127.0.0.1:1", "Airflow at {} does not answer"),
         ("airflow", "Airflow at {} does not answer (unknown url type"),
-        ("another server", "what answers at {} is no Airflow 3: it sends no access_token; correct CATWALK_AIRFLOW_URL"),
+        (
+            "another server",
+            "the server at {} is not Airflow 3: its response has no access_token; correct CATWALK_AIRFLOW_URL",
+        ),
     ],
 )
 def test_a_promotion_stands_where_airflow_cannot_be_told(
@@ -619,7 +622,9 @@ def test_a_lost_champion_is_replaced_by_hand_and_blocks_nobody_after(
     s3_store.put(new.key("model.safetensors"), weights)
     s3_store.delete(lost.key("model.safetensors"))
     for command in (["fetch", "--out", str(tmp_path / "x")], ["predict", str(picture(tmp_path / "a.png"))]):
-        one_line(catwalk(*command), "if this one is in service, `catwalk rollback` or `catwalk promote` puts another")
+        one_line(
+            catwalk(*command), "if this one is in service, replace it with `catwalk rollback` or `catwalk promote`"
+        )
     record = catwalk("promote", SECOND, "--reason", "the old one is lost", "--json").json()
     assert record["anchor"] == SECOND, "the gate can't compare with what is lost"
 

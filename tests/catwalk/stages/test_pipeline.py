@@ -94,10 +94,10 @@ def test_stages_that_have_finished_change_nothing_when_run_again(finished: Run) 
 
 def test_stages_out_of_order_say_what_comes_first(ledger: Ledger) -> None:
     run = open_run(ledger, new_run_id(), CLASSIFIER, RunConfig.from_flat(SMALL), "cli")
-    for stage, message in ((train, "ingest comes before train"), (score, "train comes before test")):
+    for stage, message in ((train, "run ingest before train"), (score, "run train before test")):
         with pytest.raises(ArtifactError, match=message):
             stage(run, Silent())
-    with pytest.raises(ArtifactError, match="test comes before decide"):
+    with pytest.raises(ArtifactError, match="run test before decide"):
         decide(run, Silent())
 
 

@@ -67,7 +67,7 @@ def test_a_trial_reads_as_one_line() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"space": {}}, "space must name a knob at least"),
+        ({"space": {}}, "space must name at least one knob"),
         ({"space": {"depth": [1]}}, "space has an unknown knob 'depth'"),
         ({"space": {"margin": [0.1]}}, "margin can't vary within a sweep: it is the gate's"),
         ({"space": {"split_seed": [1, 2]}}, "split_seed can't vary within a sweep: trials are compared on one"),

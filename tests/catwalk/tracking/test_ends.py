@@ -196,7 +196,7 @@ def test_the_close_tells_of_all_that_is_stored_while_nothing_can_be_read(
     with monkeypatch.context() as outage:
         for request in ("put", "_fetch", "etag"):
             outage.setattr(FileStore, request, _out)
-        told = rf"stored are 2 epochs, the model and the test; `catwalk finish {run.run_id}` completes it$"
+        told = rf"stored so far: 2 epochs, the model and the test; `catwalk finish {run.run_id}` completes it$"
         with pytest.raises(StoreUnavailableError, match=told):
             run.close()
     assert closing.finish(only(ledger), Silent()).decision == "would_ship"
@@ -232,7 +232,7 @@ def test_the_caller_s_own_error_goes_before_a_dead_store(
     monkeypatch.setattr(FileStore, "put", _out)
     mine = ValueError("mine")
     assert run.__exit__(ValueError, mine, None) is None  # so that it goes on up
-    assert "could not be stored" in caplog.text
+    assert "could not store the end of run" in caplog.text
 
 
 def test_a_dead_exporter_stops_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

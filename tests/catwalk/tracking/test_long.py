@@ -92,7 +92,7 @@ def test_a_training_that_counts_in_steps_says_so_wherever_they_are_shown(ledger:
     with catwalk.run("llm", catwalk.Binary(), run_key="night") as run:
         assert run.resume() == 9_985_500
         with pytest.raises(
-            InputError, match="epoch: this run has logged steps, and counts in one of the two; log steps"
+            InputError, match="epoch: this run has logged steps, and a run uses only one of the two; log steps"
         ):
             run.epoch(1, train={"loss": 0.1})
         run.step(10_000_000, train={"loss": 0.05}, validation={"loss": 0.5})

@@ -113,7 +113,7 @@ class Unwritable:
             {"params": {"n": -(10**5_000)}},
         ),
         ("params['n']: expected a number or text", {"params": {"n": [10**490]}}),
-        ("params: expected names that are text; got <int that can't be written", {"params": {10**5_000: 1}}),
+        ("params: expected names as text; got <int that can't be written", {"params": {10**5_000: 1}}),
         (
             "params['b']: .* got <Unwritable that can't be written as text> (RuntimeError: half made)",
             {"params": {"b": Unwritable()}},

@@ -463,12 +463,12 @@ def test_nonsense_is_refused_before_anything_is_stored(ledger: Ledger, call: Any
         (lambda run: run.test([0, 1], [0.1, 0.2, 0.3]), "scores: expected"),
         (
             lambda run: run.test(LABELS, scores(), keys=KEYS[:5]),
-            "keys: expected a key of its own for each label, shape",
+            "keys: expected a unique key for each label, shape",
         ),
         (lambda run: run.test(LABELS, scores(), keys=KEYS // 2), "got '0' more than once"),
         (
             lambda run: run.test([1, 0], [0.9, 0.2], keys=pandas.Series(["a", None], dtype="string")),
-            "keys: expected a key of its own for each label, shape (2,); got none in row 1",
+            "keys: expected a unique key for each label, shape (2,); got none in row 1",
         ),
         (
             lambda run: run.test(LABELS, scores(), slices=KEYS),
