@@ -305,8 +305,8 @@ def advice(config: Config, ailment: Ailment) -> str:
     """The settings to lower: ``hidden (now 512,512) or batch_size (now 256)``; empty if no setting helps."""
     values = config.flat()
     helping = [knob.name for knob in knobs(type(config)) if knob.helps == ailment]
-    told = [f"{name} (now {_grouped(name, values[name])})" for name in helping]
-    return " or ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
+    named = [f"{name} (now {_grouped(name, values[name])})" for name in helping]
+    return " or ".join(filter(None, (", ".join(named[:-1]), *named[-1:])))
 
 
 def _grouped(name: str, value: Any) -> str:

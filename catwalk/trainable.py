@@ -72,7 +72,7 @@ class Plan:
     synthetic: bool = False
     """Whether the data is synthetic, so that results say nothing about the real task."""
     checkpoint_seconds: float = 10.0
-    """Least seconds between two checkpoints; 0 writes one after every epoch."""
+    """Minimum seconds between two checkpoints; 0 writes one after every epoch."""
 
 
 class Fit(Protocol):

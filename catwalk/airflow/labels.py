@@ -17,7 +17,7 @@ from catwalk.airflow.tasks import DEFAULT_ARGS, documentation, of_callers_file, 
 log = logging.getLogger("catwalk.dags")
 
 _MOST_NAMED = 20
-"""Most wrong rows that are listed."""
+"""Maximum number of wrong rows that are listed."""
 Source = str | Path | Callable[[], Any]
 
 

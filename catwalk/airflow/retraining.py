@@ -135,8 +135,8 @@ def _run_stage(trainable: Trainable, stage: Stage, schedule: str, limits: Limits
     by_hand: Trigger = "alert" if request else "manual"
     trigger: Trigger = "schedule" if dag_run.run_type == "scheduled" else by_hand
     origin = dag_run.dag_id, dag_run.run_id
-    told: dict[str, Any] = {"observer": observer, "schedule": schedule, "limits": limits}
-    told |= {"begins": begins(dag_run), "request": request}
-    run = open_run(ledger, run_id_of(dag_run), trainable, config, trigger, *origin, **told)
+    options: dict[str, Any] = {"observer": observer, "schedule": schedule, "limits": limits}
+    options |= {"begins": begins(dag_run), "request": request}
+    run = open_run(ledger, run_id_of(dag_run), trainable, config, trigger, *origin, **options)
     STAGE_FUNCTIONS[stage](run, observer)
     return run

@@ -19,7 +19,7 @@ _LONGEST = 4 * 7 * _UNITS["d"]
 _ESTIMATED = tuple(f"catwalk_service_estimated{of}" for of in ("", "_right", "_variance"))
 """Counters that the rules read over the day window."""
 _SCRAPES = 4
-"""Least scrapes in the hour window: with fewer, an increase is mostly extrapolated."""
+"""Minimum number of scrapes in the hour window: with fewer, an increase is mostly extrapolated."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def top_classes(
         run: The run that made it.
         model: Its verified bytes.
         inputs: Inputs of one example each.
-        count: Most classes for each.
+        count: Maximum number of classes for each.
 
     Raises:
         ArtifactError: The bytes are not a model of this Trainable.

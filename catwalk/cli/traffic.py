@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from catwalk.trainable import Arrays, Predictor
 
 _PAUSE_SECONDS = 0.1
-"""Least seconds between two batches."""
+"""Minimum seconds between two batches."""
 _MOST = 1_000
-"""Most predictions in one batch, even for a model that can't keep up."""
+"""Maximum number of predictions in one batch, even for a model that can't keep up."""
 
 
 @dataclass(frozen=True)

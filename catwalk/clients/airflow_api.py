@@ -23,7 +23,7 @@ CHAMPION_ASSET = "catwalk_champion"
 """Asset that gets an event when any model goes into service; kept for one release beside the assets of the models."""
 _TIMEOUT = 30.0
 _LONGEST_DETAIL = 2_000
-"""Most bytes to read of a response with a reason."""
+"""Maximum number of bytes to read of a response with a reason."""
 _PAUSES = (0.5, 1.0, 2.0)
 """Seconds between attempts of a GET that failed inside Airflow: a busy Airflow's SQLite is sometimes locked."""
 
@@ -57,8 +57,8 @@ class AirflowRefusedError(AirflowError):
 def _detail(error: urllib.error.HTTPError) -> str:
     """Airflow's reason for a refusal, to append to its status; without invalid values, which may be secret."""
     try:
-        told = json.loads(error.read(_LONGEST_DETAIL))["detail"]
-        said = told if isinstance(told, str) else "; ".join(one["msg"] for one in told)
+        detail = json.loads(error.read(_LONGEST_DETAIL))["detail"]
+        said = detail if isinstance(detail, str) else "; ".join(one["msg"] for one in detail)
     except (OSError, ValueError, HTTPException, KeyError, TypeError):
         return ""
     return f" ({' '.join(said.split())})" if said else ""
@@ -120,8 +120,8 @@ class AirflowApi:
                     f"Airflow at {self.url} answered {path} with {error.code}; see its log"
                 ) from error
             remedy = "; correct CATWALK_AIRFLOW_USER and CATWALK_AIRFLOW_PASSWORD" if error.code in (401, 403) else ""
-            told = f"Airflow at {self.url} answered {path} with {error.code}{_detail(error)}{remedy}"
-            raise AirflowRefusedError(told, error.code) from error
+            message = f"Airflow at {self.url} answered {path} with {error.code}{_detail(error)}{remedy}"
+            raise AirflowRefusedError(message, error.code) from error
         except (OSError, ValueError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise AirflowError(f"Airflow at {self.url} does not answer ({reason}); is it running?") from error

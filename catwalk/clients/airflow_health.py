@@ -17,7 +17,7 @@ from catwalk.environment.proxies import fetch_part
 COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 API_SERVER = "api_server"
 DAGS_SECONDS = 30.0
-"""Least seconds between two polls of the DAGs: they cost Airflow an authentication and a query, and change seldom."""
+"""Minimum seconds between two polls of the DAGs: they cost Airflow an authentication and a query, and change seldom."""
 DagRun = tuple[str, str]
 """Id of a DAG, id of one of its runs."""
 

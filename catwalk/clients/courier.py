@@ -10,7 +10,7 @@ from catwalk.errors import CatwalkError
 
 TIMEOUT = 5.0
 CALLOUT_SECONDS = 30.0
-"""Most seconds for one callout."""
+"""Maximum seconds for one callout."""
 
 
 class CourierError(CatwalkError):

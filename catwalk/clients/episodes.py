@@ -125,9 +125,9 @@ def subject(labels: Mapping[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in sorted(labels.items()) if name not in hidden)
 
 
-def _episode(told: list[Notification], latest_end: float | None) -> Episode:
-    latest = max(told, key=lambda notification: notification.last_seen)
-    ended = [unix_time(one.alert.ends_at) for one in told if one.alert.ends_at]
+def _episode(notified: list[Notification], latest_end: float | None) -> Episode:
+    latest = max(notified, key=lambda notification: notification.last_seen)
+    ended = [unix_time(one.alert.ends_at) for one in notified if one.alert.ends_at]
     return Episode(
         latest.alert.name,
         latest.alert.labels,
@@ -135,6 +135,6 @@ def _episode(told: list[Notification], latest_end: float | None) -> Episode:
         latest.began,
         # It may have ended before a notification that it is firing again.
         max(latest.began, *ended) if ended else latest_end,
-        max(one.last_seen for one in told),
-        sum(one.times for one in told),
+        max(one.last_seen for one in notified),
+        sum(one.times for one in notified),
     )

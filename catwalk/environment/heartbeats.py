@@ -13,7 +13,7 @@ HEARTBEAT, LOST = "CATWALK_RUN_HEARTBEAT_SECONDS", "CATWALK_LOST_SECONDS"
 _LEAST, _USUAL = 2, 3
 """Missed heartbeats after which a run is lost: one may be late."""
 _LEAST_LOST = 30.0
-"""Least seconds of silence: the journal pauses between writes, and the exporter sees a write one read later."""
+"""Minimum seconds of silence: the journal pauses between writes, and the exporter sees a write one read later."""
 _LONGEST = 30 * 86_400.0
 """Longest interval: a thread can't wait for centuries."""
 

@@ -50,7 +50,7 @@ def fetch_part(request: Request, timeout: float, limit: int | None = None) -> by
 
     Args:
         request: A request to a part of the stack.
-        timeout: Seconds, for each wait.
+        timeout: Seconds of each wait.
         limit: Bytes of the body to read; None for all of it.
 
     Raises:

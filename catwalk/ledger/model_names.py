@@ -14,9 +14,9 @@ from typing import Any
 from catwalk.errors import ConfigError
 
 LONGEST = 100
-"""Most characters of a name."""
+"""Maximum number of characters of a name."""
 LONGEST_BYTES = 200
-"""Most bytes in UTF-8: with `.json` appended, a name must be a valid file name."""
+"""Maximum number of bytes in UTF-8: with `.json` appended, a name must be a valid file name."""
 _MARKS = " -._()+&@"
 _ASCII = frozenset(string.ascii_letters + string.digits + _MARKS)
 _MORE = "·・’"

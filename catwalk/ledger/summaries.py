@@ -25,7 +25,7 @@ from catwalk.storage.store import Store, Stored
 
 _READERS = 8
 _UNSETTLED = 50
-"""Most running runs that every read checks, wherever they are in the listing: those that changed last."""
+"""Maximum number of running runs that every read checks, wherever they are in the listing: those that changed last."""
 STALLED_SECONDS = 600.0
 """Default seconds of silence after which a running run counts as stalled."""
 SETTLING_SECONDS = 120.0
@@ -99,7 +99,7 @@ class Summaries:
 
         Args:
             newest: Read only this many of the newest; None reads all.
-            one_by_one: Of those that are not in the index, read only this many of the newest, and don't update the
+            one_by_one: Read only this many of the newest summaries that are not in the index, and don't update the
                 index; None reads all.
 
         Raises:

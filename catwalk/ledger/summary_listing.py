@@ -48,8 +48,8 @@ class SummaryListing:
         last = known[-NEWEST - 1] if len(known) > STRETCH else ""
         newest = self._list(last)
         older, reached = self._older(last) if last else ({}, "")
-        told: dict[str, str | None] = {**older, **self._ask(key for key in unsettled if key in older)}
-        found = {key: etag for key, etag in told.items() if etag}
+        etags: dict[str, str | None] = {**older, **self._ask(key for key in unsettled if key in older)}
+        found = {key: etag for key, etag in etags.items() if etag}
         self._etags, self._reached = {**found, **newest}, reached
         return self._etags
 

@@ -49,8 +49,8 @@ def _conclude(run: Run) -> None:
 
     def change(summary: SummaryRecord) -> SummaryRecord:
         changed = replace(summary, state=state, error=error, finished=summary.finished or now)
-        told = replace(changed, reason=NOT_CHOSEN, sentence=not_tested) if not_tested else changed
-        return touched(told, now)
+        renewed = replace(changed, reason=NOT_CHOSEN, sentence=not_tested) if not_tested else changed
+        return touched(renewed, now)
 
     run.update_summary(change)
     log.info("run %s %s%s", run.run_id, state, f": {error or not_tested}" if error or not_tested else "")

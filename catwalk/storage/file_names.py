@@ -19,9 +19,9 @@ from pathlib import Path
 from catwalk.errors import StoreError
 
 _LONGEST = 200
-"""Most bytes of a part of a key in one name. File systems allow 255."""
+"""Maximum number of bytes of a part of a key in one name. File systems allow 255."""
 _LONGEST_KEY = 1024
-"""Most bytes of a key, as in S3."""
+"""Maximum number of bytes of a key, as in S3."""
 _BARE, _EMPTY, _GOES_ON = "%.", "%", "%+"
 _ESCAPED = re.compile(r"%(25|2E|00)")
 

@@ -63,7 +63,7 @@ def client(
         environment: boto3's variables for endpoint, region and credentials.
         connect_seconds: Timeout of a connection.
         read_seconds: Timeout of a read.
-        tries: Most attempts of a request that times out or meets a server error.
+        tries: Maximum number of attempts of a request that times out or meets a server error.
 
     Raises:
         ConfigError: A setting is invalid.
@@ -169,7 +169,7 @@ _EXAMPLE = '{"ServerSideEncryption": "aws:kms"}'
 
 
 def payer(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The argument of each request for who pays, if not the bucket's owner: `CATWALK_S3_REQUEST_PAYER`.
+    """The argument of each request that names who pays, if not the bucket's owner: `CATWALK_S3_REQUEST_PAYER`.
 
     Raises:
         ConfigError: It is neither empty nor ``requester``.

@@ -172,8 +172,8 @@ class S3Store(Store):
 
     def _put(self, key: str, body: BinaryIO, conditions: Mapping[str, str]) -> Any:
         content_type = _CONTENT_TYPES.get(key.rpartition(".")[2], "application/octet-stream")
-        told = {"ContentType": content_type, **self._put_arguments, **self._payer, **conditions}
-        return self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body, **told)
+        arguments = {"ContentType": content_type, **self._put_arguments, **self._payer, **conditions}
+        return self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body, **arguments)
 
     def etag(self, key: str) -> str | None:
         there = {"Bucket": self.bucket, "Key": self.prefix + key, **self._payer}

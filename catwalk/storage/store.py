@@ -54,7 +54,7 @@ class Patience:
     read_seconds: float = 30
     """Timeout of a response; in a folder, of the wait for another writer of the same object."""
     tries: int = 4
-    """Most attempts of a request that times out or meets a server error."""
+    """Maximum number of attempts of a request that times out or meets a server error."""
 
 
 USUAL = Patience()

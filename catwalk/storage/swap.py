@@ -46,4 +46,7 @@ def swap(what: str, step: Callable[[], R], check: Callable[[], None] = _nothing)
 
 def never_holds(what: str) -> str:
     """The error message for an object that could not be replaced in :data:`TRIES` attempts."""
-    return f"{what} changes whenever it is read, {TRIES} times in a row; does this S3 keep ETags? `catwalk doctor` checks it"
+    return (
+        f"{what} changes whenever it is read, {TRIES} times in a row; does this S3 keep ETags? "
+        "`catwalk doctor` checks it"
+    )

@@ -64,10 +64,10 @@ def _succeed(session: Session) -> None:
 def _fail(session: Session, error: BaseException) -> None:
     cancelled = isinstance(error, KeyboardInterrupt)
     deadline = time.monotonic() + session.close_seconds
-    told = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}".rstrip(": ")
+    message = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}".rstrip(": ")
     _log_rest(session)
     patiently(deadline, lambda: session.journal.flush(deadline))
-    patiently(deadline, lambda: _end(session, "cancelled" if cancelled else "failed", without_credentials(told)))
+    patiently(deadline, lambda: _end(session, "cancelled" if cancelled else "failed", without_credentials(message)))
     patiently(deadline, lambda: conclude(session.run, "cancelled" if cancelled else "failed", session.observer))
 
 

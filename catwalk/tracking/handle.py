@@ -72,7 +72,7 @@ class TrackedRun:
 
         Raises:
             InputError: `as_of` is not a date.
-            StoreError: it can't be stored.
+            StoreError: It can't be stored.
         """
         from catwalk.tracking.arguments import dataset
 
@@ -148,11 +148,11 @@ class TrackedRun:
         session = self._alive
         if session is None:
             return None
-        told = "the model is not stored: call run.model(…) again"
-        record = _kept(session, told, lambda: _stored(session, model, uri, sha256))
+        missing = "the model is not stored: call run.model(…) again"
+        record = _kept(session, missing, lambda: _stored(session, model, uri, sha256))
         session.journal.set_model(record.sha256, record.bytes)
-        told = "the model's files are stored, but are not this run's model yet: call run.model(…) again"
-        _kept(session, told, lambda: _name_model(session, record))
+        missing = "the model's files are stored, but are not this run's model yet: call run.model(…) again"
+        _kept(session, missing, lambda: _name_model(session, record))
         return record
 
     def test(
@@ -191,8 +191,8 @@ class TrackedRun:
             return {}
         parts = plain.mapping("slices", slices, "name → value of each example")
         named = plain.text("test_set", test_set)
-        told = "the test is not stored: call run.test(…) again"
-        return _kept(session, told, lambda: testing.store(session, labels, scores, keys, inputs, parts, named))
+        missing = "the test is not stored: call run.test(…) again"
+        return _kept(session, missing, lambda: testing.store(session, labels, scores, keys, inputs, parts, named))
 
     def reference(
         self, inputs: Any = None, scores: Any = None, *, labels: Any = None, floor: float = 0.5
@@ -212,7 +212,7 @@ class TrackedRun:
         Raises:
             InputError: An argument is wrong; the message names it, and what was expected and passed.
             SupersededError: Another attempt has taken over.
-            StoreError: it can't be stored.
+            StoreError: It can't be stored.
         """
         session = self._alive
         if session is None:
@@ -220,8 +220,8 @@ class TrackedRun:
         from catwalk.service import reference
 
         record = reference.make(session.run, session.problem, inputs, scores, floor, labels)
-        told = "the reference is not stored: call run.reference(…) again"
-        return _kept(session, told, lambda: reference.store(session.run, record))
+        missing = "the reference is not stored: call run.reference(…) again"
+        return _kept(session, missing, lambda: reference.store(session.run, record))
 
     def resume(self) -> int:
         """The last epoch that an earlier attempt stored; 0 if none. A program that resumes from its own checkpoint logs
@@ -257,7 +257,7 @@ class TrackedRun:
             session.release()
 
 
-def _kept(session: Session, told: str, work: Callable[[], R]) -> R:
+def _kept(session: Session, missing: str, work: Callable[[], R]) -> R:
     """Stores what was logged, checks that this attempt leads, and returns the result of `work`. It retries transient
     errors.
 
@@ -270,10 +270,10 @@ def _kept(session: Session, told: str, work: Callable[[], R]) -> R:
         patiently(deadline, lambda: session.journal.flush(deadline))
         return patiently(deadline, work)
     except SupersededError as error:
-        raise SupersededError(f"{error}; {told}") from error
+        raise SupersededError(f"{error}; {missing}") from error
     except StoreError as error:
         stored, finish = session.journal.stored, f"`catwalk finish {session.run.run_id}`"
-        raise type(error)(f"{error}; {told}; stored so far: {stored}; {finish} ends the run with that") from error
+        raise type(error)(f"{error}; {missing}; stored so far: {stored}; {finish} ends the run with that") from error
 
 
 def _stored(session: Session, model: str | Path | bytes | None, uri: str, sha256: str) -> ModelRecord:

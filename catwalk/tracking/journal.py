@@ -23,13 +23,13 @@ from catwalk.telemetry.observer import Observer
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
-"""Least seconds between two writes."""
+"""Minimum seconds between two writes."""
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts while the store is unavailable."""
 SEGMENT = 100
 """Epochs in a sealed object. Each write repeats at most twice as many."""
 MOST_EPOCHS = 100_000
-"""Most epochs stored; further ones are counted and left out."""
+"""Maximum number of epochs stored; further ones are counted and left out."""
 
 
 @dataclass

@@ -85,7 +85,7 @@ def run(
         ship: ``auto`` puts a good model into service if a schedule started the run, or `CATWALK_SHIP=1` is set;
             ``never`` only reports the decision.
         synthetic: Whether the data is synthetic.
-        close_timeout: Most seconds for the end of the block to store everything.
+        close_timeout: Maximum seconds for the end of the block to store everything.
 
     Raises:
         InputError: An argument has the wrong type, shape or values.

@@ -21,7 +21,7 @@ from catwalk.tracking.session import Session
 _OWN_FIELDS = ("accuracy", "log_loss", "calibration_error")
 """Metrics of a multiclass problem that have their own fields in a record."""
 _MOST_CONFUSIONS = 200
-"""Most classes with figures: a larger matrix would be too big for the record."""
+"""Maximum number of classes with figures: a larger matrix would be too big for the record."""
 
 
 def store(

@@ -39,15 +39,15 @@ def prune(
             "choose what to remove: --days, --keep or both (then only runs that match both), or --log-days"
         )
     store = ledger_store()
-    told: dict[str, Sequence[str]] = {}
+    outcome: dict[str, Sequence[str]] = {}
     if log_days is not None:
-        told |= _prune_log(store, log_days, dry_run, said=not json)
+        outcome |= _prune_log(store, log_days, dry_run, said=not json)
     if days is not None or keep is not None:
-        told |= _prune_runs(store, days, keep, dry_run, said=not json)
+        outcome |= _prune_runs(store, days, keep, dry_run, said=not json)
     if json:
         from catwalk.cli.tables import output
 
-        output.print_json(told)
+        output.print_json(outcome)
 
 
 def _prune_log(store: Store, days: int, dry_run: bool, said: bool) -> dict[str, Sequence[str]]:

@@ -113,12 +113,14 @@ def _fetch_files(out: Path, model: str, force: bool, json: bool) -> bool:
     for name, target in targets.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         fetch_file(run, record, name, target)
-    told = ", ".join(map(str, targets.values()))
+    written = ", ".join(map(str, targets.values()))
     if json:
         facts = {"files": [str(target) for target in targets.values()], "bytes": record.bytes, "model": champion.model}
         output.print_json({**facts, "run_id": run.run_id, "sha256": record.sha256, "promoted": champion.promoted})
     else:
-        print(f"{told}: champion {champion.model} of run {run.run_id}, {record.bytes:,} bytes, sha256 {record.sha256}")
+        print(
+            f"{written}: champion {champion.model} of run {run.run_id}, {record.bytes:,} bytes, sha256 {record.sha256}"
+        )
     return True
 
 

@@ -76,15 +76,16 @@ def _champion(model: str) -> Run:
 
 
 def _told(record: ReferenceRecord) -> str:
-    told = f"{record.model}: version {record.run_id} is compared with {record.examples:,}"
+    subject = f"{record.model}: version {record.run_id} is compared with {record.examples:,}"
     if record.origin == "test":
         return (
-            f"{told} held-out examples of its test; `catwalk reference accept` makes a baseline of its days in service"
+            f"{subject} held-out examples of its test; `catwalk reference accept` makes a baseline from its days in "
+            "service"
         )
     span = (
         f"{len(record.days)} days in service, {record.days[0]} to {record.days[-1]}" if record.days else "its service"
     )
-    return f"{told} predictions of {span}, accepted by {record.by} on {_date(record.created)}"
+    return f"{subject} predictions of {span}, accepted by {record.by} on {_date(record.created)}"
 
 
 def _notes(accepted: Accepted) -> list[str]:

@@ -179,8 +179,8 @@ def _chosen_by(where: Sequence[str], limit: int) -> list[str]:
     from catwalk.cli.tables import run_table
     from catwalk.ledger.summaries import Summaries, stalled_seconds
 
-    told = [run_table.parts(text) for text in where]
+    conditions = [run_table.parts(text) for text in where]
     reader = Summaries(ledger_store())
-    met, _ = run_table.meeting(told, reader.read(), time.time(), stalled_seconds())
+    met, _ = run_table.meeting(conditions, reader.read(), time.time(), stalled_seconds())
     name_damaged(reader)
     return [row["run_id"] for row in met][-limit:]

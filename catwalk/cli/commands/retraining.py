@@ -28,10 +28,10 @@ retraining = typer.Typer(
 
 Dag = Annotated[str, typer.Option(help="DAG that retrains it; default: that of its last run.", show_default=False)]
 Cooldown = Annotated[
-    str, typer.Option(help="Least time from a verdict to the next request, such as 24h.", show_default=False)
+    str, typer.Option(help="Minimum time from a verdict to the next request, such as 24h.", show_default=False)
 ]
 Budget = Annotated[
-    int | None, typer.Option(min=1, max=100, help="Most requested runs in seven days.", show_default=False)
+    int | None, typer.Option(min=1, max=100, help="Maximum number of requested runs in seven days.", show_default=False)
 ]
 Watch = Annotated[str, typer.Option(help="How long to watch a shipped version, such as 48h.", show_default=False)]
 Predictions = Annotated[
@@ -61,7 +61,7 @@ def on(
     store, named = ledger_store(), checked(model)
     found = slots.find(store, named)
     settings = found[0].settings if found else None
-    told = {
+    options = {
         "dag_id": dag or (settings.dag_id if settings else "") or _last_dag(store, named),
         "cooldown_seconds": _seconds("--cooldown", cooldown),
         "budget": budget,
@@ -69,7 +69,7 @@ def on(
         "watch_predictions": predictions,
         "strikes": strikes,
     }
-    after = slots.change(store, named, TurnedOn(_settings(settings, told), by or person()))
+    after = slots.change(store, named, TurnedOn(_settings(settings, options), by or person()))
     print(f"{named}: an alert may request a run of {after.settings.dag_id}, {_limits(after.settings)}")
 
 
@@ -123,10 +123,10 @@ def _slot(store: Store, model: str) -> SlotRecord:
     return found[0]
 
 
-def _settings(before: RetrainingSettings | None, told: Mapping[str, object]) -> RetrainingSettings:
+def _settings(before: RetrainingSettings | None, options: Mapping[str, object]) -> RetrainingSettings:
     from catwalk.ledger.records.retraining import RetrainingSettings
 
-    given = {name: value for name, value in told.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
     return replace(before or RetrainingSettings(), **given)  # type: ignore[arg-type]
 
 

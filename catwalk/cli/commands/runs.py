@@ -56,14 +56,14 @@ def runs(
     from catwalk.cli.tables import run_table
     from catwalk.ledger.summaries import Summaries, stalled_seconds
 
-    told = [run_table.parts(text) for text in where] + ([("model", "=", model)] if model else [])
-    plain = not told and sort == "-run_id" and by == "run"
+    conditions = [run_table.parts(text) for text in where] + ([("model", "=", model)] if model else [])
+    plain = not conditions and sort == "-run_id" and by == "run"
     reader = Summaries(ledger_store())
     summaries, now, stalled = reader.read(newest=limit if plain else None), time.time(), stalled_seconds()
     if not reader.total and by == "run" and not json and not csv:
         print("no runs yet; start one with `catwalk run` or a DAG")
         return
-    chosen, keys = run_table.meeting(told, summaries, now, stalled)
+    chosen, keys = run_table.meeting(conditions, summaries, now, stalled)
     found = run_table.ordered(chosen, sort, keys)[:limit]
     if by == "recipe":
         _show_recipes(run_table.recipes(chosen)[:limit], json)
@@ -114,8 +114,8 @@ def finish(run: RunArgument, model: Model = "", json: Json = False) -> None:
     if json:
         output.print_json(output.plain(summary))
     else:
-        told = [output.sentence(summary)] if summary.sentence else []
-        output.show(*told, f"run {found.run_id} {output.coloured(summary.state)}")
+        lines = [output.sentence(summary)] if summary.sentence else []
+        output.show(*lines, f"run {found.run_id} {output.coloured(summary.state)}")
 
 
 def show(
@@ -143,9 +143,11 @@ def show(
             f"run {found.run_id} has no summary because it was interrupted at its start; run or trigger it again"
         )
     record, problem = found.record, of_record(found.record)
-    told = limits(problem, record.thresholds, record.threshold_reasons)
+    in_force = limits(problem, record.thresholds, record.threshold_reasons)
     output.show(
-        output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds(), problem, whole, told)
+        output.run_facts(
+            summary, training, evaluation, attempts, time.time(), stalled_seconds(), problem, whole, in_force
+        )
     )
 
 

@@ -40,19 +40,19 @@ LogFolder = Annotated[
 Sample = Annotated[float, typer.Option(min=0, max=1, help="Share of the predictions to log.", callback=finite)]
 Poll = Annotated[float, typer.Option(min=0.1, help="Seconds between checks for a new champion.", callback=finite)]
 BodyBytes = Annotated[int, typer.Option(min=1, help="Largest request body, in bytes.")]
-Batch = Annotated[int, typer.Option(min=1, help="Most examples in a request.")]
+Batch = Annotated[int, typer.Option(min=1, help="Maximum number of examples in a request.")]
 Patience = Annotated[
     float,
     typer.Option(min=0.1, help="Time limit to receive a request's body, and again to answer it.", callback=finite),
 ]
-Requests = Annotated[int, typer.Option(min=1, help="Most requests in progress or waiting at once.")]
+Requests = Annotated[int, typer.Option(min=1, help="Maximum number of requests in progress or waiting at once.")]
 Notice = Annotated[
     float,
     typer.Option(
         min=0, help="Seconds after SIGTERM in which /readyz fails but all requests are answered.", callback=finite
     ),
 ]
-Drain = Annotated[float, typer.Option(min=0.1, help="Most seconds from SIGTERM to the exit.", callback=finite)]
+Drain = Annotated[float, typer.Option(min=0.1, help="Maximum seconds from SIGTERM to the exit.", callback=finite)]
 
 
 def serve(

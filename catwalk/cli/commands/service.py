@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from catwalk.service.monitor import PredictionMonitor
 
 _MOST_NAMED = 20
-"""Most wrong rows of a file that are listed."""
+"""Maximum number of wrong rows of a file that are listed."""
 ModelArgument = Annotated[
     str,
     typer.Argument(help="Model whose champion is asked; default: the only model with a champion.", callback=spelling),
@@ -88,7 +88,7 @@ def labels(file: LabelFile = None, model: LabelledModel = "", json: Json = False
     if json:
         output.print_json(output.plain(taken))
     else:
-        print("\n".join(labels_table.told(taken)))
+        print("\n".join(labels_table.lines(taken)))
         if taken.realised:
             output.show(labels_table.table(taken.realised))
     for line in taken.refused[:_MOST_NAMED]:

@@ -178,15 +178,15 @@ def predict(files: Files, invert: InvertOption = "auto", model: Model = "", json
     reader = _reader(run)
     seen = [(path, _seen(reader, path, invert)) for path in files]
     answers = _answers(run, body, [found for _, found in seen if not isinstance(found, str)])
-    told = [(path, found if isinstance(found, str) else next(answers)) for path, found in seen]
+    answered = [(path, found if isinstance(found, str) else next(answers)) for path, found in seen]
     if json:
-        guesses = [{"image": str(path), **_guess(answer)} for path, answer in told]
+        guesses = [{"image": str(path), **_guess(answer)} for path, answer in answered]
         output.print_json({"run_id": champion.run_id, "model": champion.model, "predictions": guesses})
     else:
-        for path, answer in told:
+        for path, answer in answered:
             if not isinstance(answer, str):
                 print(f"{path}: " + ", ".join(f"{name} {share:.1%}" for name, share in answer))
-    raise typer.Exit(int(any(isinstance(answer, str) for _, answer in told)))
+    raise typer.Exit(int(any(isinstance(answer, str) for _, answer in answered)))
 
 
 def _reader(run: Run) -> Readable:

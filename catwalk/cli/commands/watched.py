@@ -72,8 +72,8 @@ def add(
 
     named, schedule = checked(model), settings.schedule(every, cron)
     limits, reasons = of_alerts(_thresholds(threshold or [], reason))
-    told: dict[str, Any] = {"thresholds": limits, "threshold_reasons": reasons, "by": by or person()}
-    watched.add(ledger_store(), WatchedRecord(named, schedule=schedule, owner=settings.stored_owner(owner), **told))
+    details: dict[str, Any] = {"thresholds": limits, "threshold_reasons": reasons, "by": by or person()}
+    watched.add(ledger_store(), WatchedRecord(named, schedule=schedule, owner=settings.stored_owner(owner), **details))
     print(f"{named} is watched" + (f"; its first run is due by {schedule!r}" if schedule else ""))
 
 

@@ -35,9 +35,9 @@ def firing(alerts: Sequence[ActiveAlert], now: float) -> RenderableType:
     return Group(*parts, table)
 
 
-def history(told: Iterable[Episode]) -> RenderableType:
+def history(recorded: Iterable[Episode]) -> RenderableType:
     """The episodes that the courier recorded, newest first."""
-    rows = list(told)
+    rows = list(recorded)
     if not rows:
         return "no notifications yet"
     table = _table("began (UTC)", "severity", "alert", "lasted")

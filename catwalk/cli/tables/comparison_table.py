@@ -23,7 +23,7 @@ _WIDE = 120
 _CLASS_ROWS = 3
 """With up to this many runs beside the baseline, the table of classes has one line per class; with more, per run."""
 _MOST_CLASSES = 20
-"""Most classes shown: those with the largest differences."""
+"""Maximum number of classes shown: those with the largest differences."""
 
 
 def sparkline(values: Sequence[float], width: int = _SPARK_WIDTH) -> str:
@@ -61,8 +61,8 @@ def tables(comparison: Comparison, width: int) -> list[Any]:
         parts.append(_classes(pairs, comparison.classes(_MOST_CLASSES), names, width))
         choice = comparison.choice(_MOST_CLASSES)
         parts += [f"[dim]{choice} --json has all.[/]"] if choice else []
-    told = ((pair.run_id, pair.why or pair.note) for pair in comparison.pairs)
-    parts += [f"[dim]{run_id}: {escape(sentence)}[/]" for run_id, sentence in told if sentence]
+    notes = ((pair.run_id, pair.why or pair.note) for pair in comparison.pairs)
+    parts += [f"[dim]{run_id}: {escape(sentence)}[/]" for run_id, sentence in notes if sentence]
     if len(comparison.kinds) > 1:
         kinds = ", ".join(comparison.kinds)
         parts.append(
@@ -93,13 +93,13 @@ def _listed(title: str, rows: Sequence[tuple[str, str]]) -> list[Any]:
 def _metrics(comparison: Comparison, names: Mapping[str, str]) -> list[tuple[str, str]]:
     rows = []
     for entry in comparison.entries:
-        told = []
+        texts = []
         for metric in comparison.metrics:
             change = comparison.change(metric, entry)
             if metric.name in entry.scores:
                 beside = "" if change is None else f" ({metric.signed(change)})"
-                told.append(f"{metric.title} {metric.text(entry.scores[metric.name])}{beside}")
-        rows.append((names[entry.run_id], escape(", ".join(told))))
+                texts.append(f"{metric.title} {metric.text(entry.scores[metric.name])}{beside}")
+        rows.append((names[entry.run_id], escape(", ".join(texts))))
     return rows
 
 
@@ -254,16 +254,16 @@ def _parameters_wide(comparison: Comparison) -> Table:
     for name in comparison.parameters:
         table.add_column(escape(name), justify="right", overflow="fold")
     for number, entry in enumerate(comparison.entries):
-        told = (knob_text(name, values[number]) for name, values in comparison.parameters.items())
-        table.add_row(entry.run_id, *map(escape, told))
+        texts = (knob_text(name, values[number]) for name, values in comparison.parameters.items())
+        table.add_row(entry.run_id, *map(escape, texts))
     return table
 
 
 def _parameters_narrow(comparison: Comparison, names: Mapping[str, str]) -> Table:
     table = Table.grid(padding=(0, 1))
     for number, entry in enumerate(comparison.entries):
-        told = (f"{name}={knob_text(name, values[number])}" for name, values in comparison.parameters.items())
-        table.add_row(names[entry.run_id], escape(" ".join(told)))
+        texts = (f"{name}={knob_text(name, values[number])}" for name, values in comparison.parameters.items())
+        table.add_row(names[entry.run_id], escape(" ".join(texts)))
     return table
 
 
@@ -286,8 +286,8 @@ def _classes_listed(pairs: Sequence[Pair], classes: Sequence[str], names: Mappin
     table.add_column(overflow="fold")
     for pair in pairs:
         found = ((name, pair.classes.get(name)) for name in classes)
-        told = (f"{escape(name)} {_points(difference, 1)}" for name, difference in found if difference)
-        table.add_row(names[pair.run_id], ", ".join(told))
+        texts = (f"{escape(name)} {_points(difference, 1)}" for name, difference in found if difference)
+        table.add_row(names[pair.run_id], ", ".join(texts))
     return table
 
 

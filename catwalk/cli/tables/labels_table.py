@@ -13,7 +13,7 @@ from catwalk.service.labels.arrival import Taken
 _DAYS = 14
 
 
-def told(taken: Taken) -> Iterator[str]:
+def lines(taken: Taken) -> Iterator[str]:
     """The outcome for the labels, in lines."""
     waiting = f", {taken.waiting:,} rows have no label yet" if taken.waiting else ""
     yield f"{taken.new:,} new labels, {taken.known:,} known labels{waiting}"

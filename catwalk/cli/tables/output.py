@@ -40,11 +40,11 @@ _PIPED_WIDTH = 160
 _EXPLODED = 1e5
 _WIDE = 100
 _MOST_ROWS = 20
-"""Most classes or slices in a table: the worst."""
+"""Maximum number of classes or slices in a table: the worst."""
 _MOST_EPOCHS = 50
-"""Most epochs in a table, evenly spaced."""
+"""Maximum number of epochs in a table, evenly spaced."""
 _OTHER_METRICS = 4
-"""Most columns of epochs beside loss and accuracy."""
+"""Maximum number of columns of epochs beside loss and accuracy."""
 NARROW = 80
 """A terminal with fewer columns shows only what matters most."""
 _COLOURS = {
@@ -165,7 +165,7 @@ def recipes_table(recipes: Sequence[Recipe]) -> Table:
     table.add_column("best run", no_wrap=True)
     table.add_column("recipe", overflow="fold")
     for recipe in recipes:
-        told = " ".join(
+        settings = " ".join(
             f"{name}={'-' if value in (None, '') else knob_text(name, value)}"
             for name, value in recipe.parameters.items()
         )
@@ -174,7 +174,7 @@ def recipes_table(recipes: Sequence[Recipe]) -> Table:
             number(recipe.stddev and 100 * recipe.stddev, ".2f"),
             str(recipe.runs),
             recipe.best,
-            escape(told or "the only one"),
+            escape(settings or "the only one"),
         )
     return table
 
@@ -219,10 +219,12 @@ def run_facts(
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
-    told = "\n".join(f"{limit.name} {limit.value}" + f": {limit.reason}" * bool(limit.reason) for limit in limits)
+    limit_lines = "\n".join(
+        f"{limit.name} {limit.value}" + f": {limit.reason}" * bool(limit.reason) for limit in limits
+    )
     for name, value in [
         *_facts(summary, training, now, stalled_seconds),
-        *([("limits", escape(told))] if told else []),
+        *([("limits", escape(limit_lines))] if limit_lines else []),
     ]:
         facts.add_row(name, value)
     parts: list[RenderableType] = [facts]
@@ -280,8 +282,8 @@ def addresses(links: Mapping[str, str]) -> str:
 
 def _seed(summary: SummaryRecord) -> list[tuple[str, str]]:
     """The seed of a run of the stages: a program that logs uses its own."""
-    told = "" if summary.reproducible else "  (resumed on another device: not reproducible)"
-    return [] if summary.problem else [("seed", f"{summary.seed}{told}")]
+    note = "" if summary.reproducible else "  (resumed on another device: not reproducible)"
+    return [] if summary.problem else [("seed", f"{summary.seed}{note}")]
 
 
 def _size(training: TrainingRecord | None) -> str:
@@ -326,9 +328,9 @@ def _epochs_table(training: TrainingRecord, whole: bool) -> RenderableType:
     best = training.best
     shown = training.epochs if whole else _some(training.epochs, best)
     columns = [(name, [read(record) for record in shown]) for name, read in _epoch_columns(training)]
-    told = [(name, cells) for name, cells in columns if any(cell.strip("- ") for cell in cells)]
-    table = _table(*(name for name, _ in told), right=True)
-    for row in zip(*(cells for _, cells in told), strict=True):
+    filled = [(name, cells) for name, cells in columns if any(cell.strip("- ") for cell in cells)]
+    table = _table(*(name for name, _ in filled), right=True)
+    for row in zip(*(cells for _, cells in filled), strict=True):
         table.add_row(*row)
     notes = []
     if len(shown) < len(training.epochs):
@@ -442,8 +444,8 @@ def _slices(record: EvaluationRecord, problem: Problem, whole: bool) -> list[Ren
     for column in table.columns[2:]:
         column.justify = "right"
     for name, value, part in shown:
-        told = "-" if part.metric is None else escape(metric.text(part.metric))
-        table.add_row(escape(name), escape(value), f"{part.examples:,}", told)
+        figure = "-" if part.metric is None else escape(metric.text(part.metric))
+        table.add_row(escape(name), escape(value), f"{part.examples:,}", figure)
     return ["", table, *_more(len(parts) - len(shown), "slices")]
 
 
@@ -492,5 +494,5 @@ def _of_model(outcomes: Sequence[Migrated], done: str) -> str:
         "damaged": sum(bool(outcome.damaged) for outcome in outcomes),
         "up to date already": sum(outcome.is_current for outcome in outcomes),
     }
-    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    return f"{outcomes[0].model}: {len(outcomes)} run{'s' * (len(outcomes) != 1)}, {told}"
+    outcome = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return f"{outcomes[0].model}: {len(outcomes)} run{'s' * (len(outcomes) != 1)}, {outcome}"

@@ -179,21 +179,21 @@ class Condition:
 
 
 def meeting(
-    told: Sequence[tuple[str, str, str]], summaries: Sequence[SummaryRecord], now: float, stalled_seconds: float
+    wanted: Sequence[tuple[str, str, str]], summaries: Sequence[SummaryRecord], now: float, stalled_seconds: float
 ) -> tuple[list[Row], Keys]:
     """Rows of the runs that meet every condition, in the given order, and the keys of the rows.
 
     Args:
-        told: key, operator and value of each condition; see :func:`parts`.
+        wanted: Key, operator and value of each condition; see :func:`parts`.
         summaries: The runs.
         now: The current time, in seconds since the Unix epoch.
         stalled_seconds: A run counts as stalled after this long without a sign of life.
 
     Raises:
-        ConfigError: see :class:`Condition`.
+        ConfigError: See :class:`Condition`.
     """
     keys = keys_of(summaries)
-    conditions = [Condition(*parts, keys) for parts in told]
+    conditions = [Condition(*parts, keys) for parts in wanted]
     rows = [row(summary, now, stalled_seconds, keys) for summary in summaries]
     return [of for of in rows if all(condition.holds(of) for condition in conditions)], keys
 

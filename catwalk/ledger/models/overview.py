@@ -46,7 +46,7 @@ class Overview:
     dag_id: str
     """The DAG that runs it; empty if none does."""
     in_use: bool
-    """Whether it is neither retired nor renamed."""
+    """True unless it is retired or renamed."""
     renamed_to: str
     """Its current name; empty if it wasn't renamed."""
     tried: bool
@@ -82,8 +82,8 @@ class _Model:
         run = self.speaker
         if (self.said and self.said.schedule) or not run:
             return self.said.schedule if self.said else ""
-        told = self.schedules.get(_scheduled(run), run.schedule)
-        return told or ("" if run.problem or run.trigger not in PIPELINE else str(self.default))
+        recorded = self.schedules.get(_scheduled(run), run.schedule)
+        return recorded or ("" if run.problem or run.trigger not in PIPELINE else str(self.default))
 
     @property
     def _said_by_hand(self) -> bool:

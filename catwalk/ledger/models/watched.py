@@ -79,8 +79,8 @@ def note_limits(store: Store, run: RunRecord, said: bool) -> None:
         same = (known.thresholds, known.threshold_reasons) == (run.thresholds, run.threshold_reasons)
         if same and not (said and _has_limits_by_hand(known)):
             return known
-        told = replace(known, thresholds=run.thresholds, threshold_reasons=run.threshold_reasons)
-        return replace(told, run_id=run.run_id, by="" if said else _carried(before, run))
+        renewed = replace(known, thresholds=run.thresholds, threshold_reasons=run.threshold_reasons)
+        return replace(renewed, run_id=run.run_id, by="" if said else _carried(before, run))
 
     if run.thresholds or watched(store, run.model):
         change(store, run.model, made)
@@ -106,9 +106,9 @@ def add(store: Store, said: WatchedRecord) -> None:
         _check_name(before)
         if before and not before.retired:
             raise ConfigError(f"{said.model} is already watched; its next run sets its own schedule and owner")
-        told = before or said
+        earlier = before or said
         by_hand = {name: text for name, text in (("schedule", said.schedule), ("owner", said.owner)) if text}
-        return replace(said, by_hand=by_hand, formerly=told.formerly, problem=told.problem, links=told.links)
+        return replace(said, by_hand=by_hand, formerly=earlier.formerly, problem=earlier.problem, links=earlier.links)
 
     change(store, said.model, made)
 

@@ -33,7 +33,7 @@ class DayRecord:
     """Predictions in the ledger."""
     sampled_out: int
     dropped: int
-    """Predictions that were not written in time, or not at all."""
+    """Predictions that were written too late, or never."""
     lost: int
     """Predictions that were written and then damaged, because a machine failed."""
     score: Score

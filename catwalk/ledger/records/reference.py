@@ -10,7 +10,7 @@ from catwalk.ledger.records.values import is_finite
 
 SCHEMA = 1
 MOST_INPUTS = 50
-"""Most inputs: each has a dozen series per version and replica, and its own test."""
+"""Maximum number of inputs: each has a dozen series per version and replica, and its own test."""
 MISSING = "missing"
 OTHER = "other"
 
@@ -45,8 +45,8 @@ class FeatureReference:
         """Names of the bins: ``..0.2``, ``0.2..0.5``, ``0.5..``, or the categories; then ``missing`` and ``other``."""
         if self.categories:
             return [*self.categories, MISSING, OTHER]
-        told = [f"{edge:.6g}" for edge in self.edges]
-        return [f"{low}..{high}" for low, high in zip(["", *told], [*told, ""], strict=True)] + [MISSING, OTHER]
+        edges = [f"{edge:.6g}" for edge in self.edges]
+        return [f"{low}..{high}" for low, high in zip(["", *edges], [*edges, ""], strict=True)] + [MISSING, OTHER]
 
     @property
     def examples(self) -> list[int]:

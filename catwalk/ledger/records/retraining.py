@@ -20,13 +20,13 @@ class RetrainingSettings:
     dag_id: str = ""
     """The DAG that retrains the model."""
     cooldown_seconds: float = 86_400.0
-    """Least time from the verdict on a retraining to the next request."""
+    """Minimum time from the verdict on a retraining to the next request."""
     budget: int = 3
-    """Most requested runs in seven sliding days."""
+    """Maximum number of requested runs in seven sliding days."""
     watch_seconds: float = 172_800.0
-    """Least time that a shipped model must be in service before the retraining counts as a success."""
+    """Minimum time that a shipped model must be in service before the retraining counts as a success."""
     watch_predictions: int = 1_000
-    """Least predictions that it must have made by then."""
+    """Minimum number of predictions that it must have made by then."""
     strikes: int = 2
     """Retrainings in a row without help that open the breaker."""
 

@@ -158,7 +158,7 @@ class SummaryRecord:
 
     @property
     def waits_for_others(self) -> bool:
-        """Whether it is a trained trial that waits silently until all others are trained: this silence is expected."""
+        """True for a trained trial that waits silently until all others are trained: this silence is expected."""
         train = self.stages.get("train", StageSummary())
         trained = train.ended is not None and bool(self.model_sha256)
         return bool(self.sweep) and self.state == "running" and self.stage == "train" and trained

@@ -11,7 +11,7 @@ MAX_EPOCHS = 200
 an unknown number of epochs shows no more than these.
 """
 MOST_PLANNED_EPOCHS = 5_000
-"""Most epochs of a training in stages, which rewrites all its epochs after each: 4 MB for this many."""
+"""Maximum number of epochs of a training in stages, which rewrites all its epochs after each: 4 MB for this many."""
 
 
 @dataclass(frozen=True)

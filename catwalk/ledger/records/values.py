@@ -63,5 +63,5 @@ def is_finite(value: float | None) -> TypeGuard[float]:
 
 
 def is_time(seconds: float) -> bool:
-    """Whether it is in the range of dates: tables can't show or order NaN and infinity."""
+    """Whether a time is in the range of dates: tables can't show or order NaN and infinity."""
     return 0 <= seconds < _YEAR_9999

@@ -17,10 +17,10 @@ from catwalk.errors import ConfigError
 from catwalk.knobs import Config, Knob, knobs
 
 MAX_TRIALS = 200
-"""Most trials: each is a run with its own series in Prometheus."""
+"""Maximum number of trials: each is a run with its own series in Prometheus."""
 _SHAPES = "a list of values, or for a random search a range such as {'low': 0.01, 'high': 0.2, 'log': true}"
 _DRAWS = 100
-"""Most draws for a trial, until it differs from all previous ones."""
+"""Maximum number of draws for a trial, until it differs from all previous ones."""
 
 Trial = dict[str, Any]
 """Knob → value, for the knobs that a sweep varies."""

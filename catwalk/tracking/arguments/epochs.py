@@ -12,7 +12,7 @@ from catwalk.ledger.records.training import EpochRecord
 MOST_NUMBER = 10**15
 """Largest number of an epoch or a step: Prometheus and figures use floats, which are exact up to nine times that."""
 MOST_METRICS = 100
-"""Most metrics of one epoch, over all splits."""
+"""Maximum number of metrics of one epoch, over all splits."""
 _LONGEST_NAME = 100
 _FIELDS = {
     ("train", "loss"): "train_loss",

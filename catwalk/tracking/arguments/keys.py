@@ -39,10 +39,10 @@ def of_keys(given: Any, rows: int, salt: bytes) -> Keys:
     """
     expected = f"a unique key for each label, shape ({rows},)"
     found = arrays.column("keys", given, expected, rows)
-    told = arrays.texts(found)
-    if None in told:
-        raise InputError(f"keys: expected {expected}; got none in row {told.index(None)}")
-    texts = [text for text in told if text is not None]
+    named = arrays.texts(found)
+    if None in named:
+        raise InputError(f"keys: expected {expected}; got none in row {named.index(None)}")
+    texts = [text for text in named if text is not None]
     if len(set(texts)) < rows:
         seen: set[str] = set()
         twice = next(text for text in texts if text in seen or seen.add(text))  # type: ignore[func-returns-value]

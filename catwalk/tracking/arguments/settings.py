@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 
 MOST_PARAMS = 200
 LONGEST_VALUE = 500
-"""Most characters of a value."""
+"""Maximum number of characters of a value."""
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 """The address in the default repr of an object."""
 _MOST_BITS = 1_600
-"""Most bits of an integer: 480 digits, fewer than the characters of a value."""
+"""Maximum number of bits of an integer: 480 digits, fewer than the characters of a value."""
 _OWN = ("margin", "significance", "slice_significance")
 _MOST_SIGNIFICANCE = 0.5
 
