@@ -53,7 +53,7 @@ def resolve(name: str, model: str = "") -> Run:
 
 
 def _latest(store: Store, model: str) -> str:
-    """The newest run of a model, or of all models, which the listing is enough for."""
+    """The id of the newest run, of a model or of all models; for all of them, a listing is enough."""
     from catwalk.ledger.summaries import Summaries
 
     found = [run.run_id for run in Summaries(store).read() if run.model == model] if model else run_ids(store, "")

@@ -153,7 +153,7 @@ class Journal:
             self._sealed, self._sealed_epochs = [], 0
 
     def _begin(self) -> None:
-        """Discards the test of an earlier attempt, which is not of this attempt's model."""
+        """Discards the model and test of an earlier attempt at the first epoch: this attempt makes another model."""
         if self._fresh:
             self._fresh, self._model = False, ("", 0)
 

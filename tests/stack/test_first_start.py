@@ -60,7 +60,7 @@ def test_refuses_retries_that_make_no_sense_before_it_does_anything(
 ) -> None:
     monkeypatch.setenv("CATWALK_TASK_RETRIES", "many")
     assert first_start.main() == 1
-    assert capsys.readouterr().err.startswith("stack: CATWALK_TASK_RETRIES must be a whole number from 0 to 100")
+    assert capsys.readouterr().err.startswith("stack: CATWALK_TASK_RETRIES must be an integer from 0 to 100")
 
 
 def test_a_folder_is_made_by_the_first_run(

@@ -34,7 +34,7 @@ def test_a_port_is_read_under_its_name_of_before(tmp_path: Path, caplog: pytest.
     tell.cache_clear()
     environment = {"CATWALK_HOME": str(tmp_path), "CATWALK_PORT_REGISTRY": "19180"}
     assert Settings.from_environment(environment).ports["exporter"] == 19_180
-    assert "CATWALK_PORT_REGISTRY is called CATWALK_PORT_EXPORTER now; rename it in the environment" in caplog.text
+    assert "CATWALK_PORT_REGISTRY is now called CATWALK_PORT_EXPORTER; rename it in the environment" in caplog.text
     local = tmp_path / "local.env"
     local.write_text("CATWALK_PORT_REGISTRY=29180\n")
     environment["CATWALK_PORT_EXPORTER"] = "39180"

@@ -24,7 +24,7 @@ class Format(StrEnum):
 
 def bundle(
     out: Annotated[Path, typer.Option(help="Folder to write; replaces an older bundle there.", show_default=False)],
-    exporter_url: Annotated[str, typer.Option(help="The exporter's URL for people, which links begin with.")],
+    exporter_url: Annotated[str, typer.Option(help="The exporter's URL for people; links begin with it.")],
     grafana_url: Annotated[str, typer.Option(help="Grafana's URL for people.")],
     runbooks_url: Annotated[
         str, typer.Option(help="URL of the bundle's folder runbooks/ once you have published it.")

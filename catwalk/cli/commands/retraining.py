@@ -39,7 +39,9 @@ Predictions = Annotated[
 ]
 Strikes = Annotated[
     int | None,
-    typer.Option(min=1, max=10, help="Runs in a row without help that stop retraining.", show_default=False),
+    typer.Option(
+        min=1, max=10, help="Retrainings in a row without success that stop further ones.", show_default=False
+    ),
 ]
 
 

@@ -26,7 +26,7 @@ _MOST_NAMED = 20
 """Maximum number of wrong rows of a file that are listed."""
 ModelArgument = Annotated[
     str,
-    typer.Argument(help="Model whose champion is asked; default: the only model with a champion.", callback=spelling),
+    typer.Argument(help="Model whose champion answers; default: the only model with a champion.", callback=spelling),
 ]
 
 

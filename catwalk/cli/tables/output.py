@@ -490,7 +490,7 @@ def migration_lines(outcomes: Sequence[Migrated], dry: bool) -> list[str]:
 def _of_model(outcomes: Sequence[Migrated], done: str) -> str:
     counts = {
         done: sum(bool(outcome.outdated) for outcome in outcomes),
-        "skipped because they are running": sum(outcome.waits for outcome in outcomes),
+        "skipped while running": sum(outcome.waits for outcome in outcomes),
         "damaged": sum(bool(outcome.damaged) for outcome in outcomes),
         "up to date already": sum(outcome.is_current for outcome in outcomes),
     }

@@ -28,7 +28,7 @@ class RetrainingSettings:
     watch_predictions: int = 1_000
     """Minimum number of predictions that it must have made by then."""
     strikes: int = 2
-    """Retrainings in a row without help that open the breaker."""
+    """Retrainings in a row without success that open the breaker."""
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,8 @@ def test_all_that_a_rule_of_drift_does_in_time_follows_and_nothing_else_does() -
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("soon", "N must be two durations, of an hour and of a day, such as 20s,2m, not 'soon'"),
-        ("20s", "N must be two durations, of an hour and of a day, such as 20s,2m, not '20s'"),
+        ("soon", "N must be two durations, for the hour and the day, such as 20s,2m, not 'soon'"),
+        ("20s", "N must be two durations, for the hour and the day, such as 20s,2m, not '20s'"),
         ("0s,2m", "N must be two durations"),
         ("1h,1d\n", "N must be two durations"),
         ("٣h,1d", "N must be two durations"),
@@ -81,7 +81,7 @@ def test_all_that_a_rule_of_drift_does_in_time_follows_and_nothing_else_does() -
         ("2m,20s", "N: the second must be a multiple of the first"),
         ("20s,20s", "N: the second must be a multiple of the first"),
         ("1h,99999999d", "N: the second must be a multiple of the first, and 28d at most"),
-        ("39s,78s", "N: the first must be 40s at least, in which Prometheus counts 4 times at an interval of 10s"),
+        ("39s,78s", "N: the first must be at least 40s, for 4 scrapes at an interval of 10s"),
     ],
 )
 def test_windows_that_the_rules_can_not_work_with_are_one_line(text: str, complaint: str) -> None:

@@ -206,7 +206,7 @@ def test_planned_work_is_announced_to_both_and_over_for_both(pair: Pair, capsys:
     (second,) = holding()
     assert second["endsAt"] < first["endsAt"], "the last word holds"
     run("silence", "--end")
-    assert capsys.readouterr().out == "alerts are told again\n"
+    assert capsys.readouterr().out == "notifications are on again\n"
     assert holding() == []
     assert {alert.state for alert in active_alerts(pair.alertmanager.url)} == {"active", "inhibited"}
     run("silence", "--end", "--json")
@@ -293,7 +293,7 @@ def test_a_wrong_password_is_one_line_that_names_the_variable(
             main(["alerts"])
         error = capsys.readouterr().err
         assert error.count("\n") == 1
-        assert "refuses the user catwalk; set CATWALK_MONITORING_PASSWORD" in error
+        assert "refused the user catwalk; set CATWALK_MONITORING_PASSWORD" in error
     with pytest.raises(Unwell, match="401 Unauthorized") as found:
         monitoring.alertmanager()
     assert "CATWALK_MONITORING_PASSWORD" in found.value.remedy

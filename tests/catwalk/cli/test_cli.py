@@ -119,7 +119,7 @@ def test_runs_can_be_chosen_sorted_grouped_and_written_as_csv(catwalk: Any, s3_s
     one_line(catwalk("runs", "--where", "epochs>3"), "--where takes KEY OP VALUE with spaces between")
     one_line(catwalk("runs", "--sort", "speed"), "runs have no 'speed'")
     assert catwalk("runs", "--by", "night").code == 2
-    assert catwalk("runs", "--where", "test_accuracy > 0.95").out == "none of 2 runs meets that\n"
+    assert catwalk("runs", "--where", "test_accuracy > 0.95").out == "none of the 2 runs meets these conditions\n"
 
 
 def test_runs_are_chosen_by_date(catwalk: Any, s3_store: Store) -> None:
@@ -218,7 +218,7 @@ def test_show_takes_an_id_a_beginning_or_a_name(catwalk: Any, s3_store: Store) -
         assert catwalk("show", name, "--json").json()["run"]["run_id"] == SECOND
     text = catwalk("show", FIRST).out
     assert "ankle-boot" in text and "validation" not in text.splitlines()[0]
-    one_line(catwalk("show", "202611"), "2 runs begin with '202611'")
+    one_line(catwalk("show", "202611"), "2 run ids begin with '202611'")
     one_line(catwalk("show", "champion"), "no champion yet")
     one_line(catwalk("show", "20200101T000000Z-00000000"), "there is no run")
     for odd in ("../../etc", "x", "2026/", "*", "ü"):
@@ -271,9 +271,7 @@ def test_a_machine_without_a_temporary_folder_is_told_so(module: str) -> None:
         [sys.executable, "-c", code], env=environment, cwd=PROJECT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
-        "catwalk: no temporary folder can be written to; set TMPDIR to one that can"
-    )
+    assert done.stderr.splitlines()[-1] == ("catwalk: no temporary folder is writable; set TMPDIR to one that is")
 
 
 def test_a_store_that_is_not_there_is_one_line(catwalk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -482,7 +480,7 @@ def test_a_run_is_shown_and_replayed_with_its_own_classes(catwalk: Any, s3_store
     assert [unquote(sample.labels["class"]) for sample in family.samples] == expected
     s3_store.put_record(run.key("run.json"), dataclasses.replace(put["run.json"], classes=["a", "b"]))  # type: ignore[type-var]
     one_line(
-        catwalk("replay", FIRST, "--out", "-"), f"run {FIRST} is damaged: it names 2 classes, but has figures of 3"
+        catwalk("replay", FIRST, "--out", "-"), f"run {FIRST} is damaged: it names 2 classes, but has figures for 3"
     )
 
 
@@ -502,13 +500,13 @@ def test_prune_removes_old_runs_but_none_that_may_be_needed(
     new = make_run(s3_store, SECOND, time.time())
     one_line(catwalk("prune"), "choose what to remove: --days, --keep or both")
     assert catwalk("prune", "--keep", "0", "--days", "30", "--dry-run", "--json").json()["would_remove"] == [old.run_id]
-    assert "3 of 4 runs stay" in catwalk("prune", "--days", "30").out
+    assert "3 of 4 runs are kept" in catwalk("prune", "--days", "30").out
     assert list(s3_store.list(old.key(""))) == []
     assert old.summary() is None
     assert catwalk("prune", "--keep", "0", "--json").json()["removed"] == [new.run_id]
     assert kept.summary() is not None
     assert s3_store.exists(kept.key("model.safetensors"))
-    assert "2 of 2 runs stay" in catwalk("prune", "--keep", "0").out
+    assert "2 of 2 runs are kept" in catwalk("prune", "--keep", "0").out
 
 
 def test_fetch_writes_the_verified_champion(catwalk: Any, champion: tuple[Run, bytes], tmp_path: Path) -> None:
@@ -530,8 +528,8 @@ def test_a_model_that_was_tampered_with_is_neither_fetched_nor_used(
 ) -> None:
     run, weights = champion
     s3_store.put(run.key("model.safetensors"), weights[:-1] + b"\x01")
-    one_line(catwalk("fetch", "--out", str(tmp_path / "model")), "not the one that was recorded")
-    one_line(catwalk("predict", str(picture(tmp_path / "shirt.png"))), "not the one that was recorded")
+    one_line(catwalk("fetch", "--out", str(tmp_path / "model")), "differs from its record")
+    one_line(catwalk("predict", str(picture(tmp_path / "shirt.png"))), "differs from its record")
     assert not (tmp_path / "model").exists()
 
 
@@ -710,7 +708,7 @@ def test_a_stopped_run_is_cancelled_and_can_be_taken_up(catwalk: Any, s3_store: 
     running.send_signal(number)
     out, err = running.communicate(timeout=180)
     assert (running.returncode, out) == (1, "")
-    assert err.splitlines()[-1] == f"catwalk: cancelled; `catwalk run --run-id {SECOND}` goes on where it stopped"
+    assert err.splitlines()[-1] == f"catwalk: cancelled; `catwalk run --run-id {SECOND}` resumes where it stopped"
     found = run.summary()
     assert found and found.state == "cancelled"
     assert "Traceback" not in err

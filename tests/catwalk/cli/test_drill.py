@@ -167,7 +167,7 @@ def test_an_owners_ways_or_one_of_them(people: Callable[..., People], capsys: py
     code, found = drilled(capsys)
     assert {name for name, _ in found} == {"everybody", "growth", odd, "call-out"}
     for asked, complaint in (
-        ("growth/email", "growth has no way 'email'; its ways are slack, webhook"),
+        ("growth/email", "growth has no integration 'email'; its integrations are slack, webhook"),
         (
             "grwth/slack",
             f"there is no receiver 'grwth'; the receivers are everybody, model, pipeline, telemetry, growth, {odd}",

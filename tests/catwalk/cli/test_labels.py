@@ -45,7 +45,7 @@ def test_labels_of_a_file_and_of_a_service_say_how_good_each_day_was(
     done = catwalk("labels", file(tmp_path, "id,label\nb,no\nz,yes\n"), "churn")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(
-        "2 labels are new, 0 were known\n2 labels have their prediction\n1 labels are of ids that"
+        "2 new labels, 0 known labels\n2 labels were joined to their prediction\n1 labels have an id that"
     )
     assert "sampled out" in done.out and VERSION in done.out and "0.1643 (" in done.out
     again = catwalk("labels", file(tmp_path, "id,label\nb,no\nz,yes\n"), "churn", "--json").json()
@@ -58,7 +58,7 @@ def test_rows_that_are_wrong_are_named_and_end_it_with_1(
     served: PredictionMonitor, s3_store: Store, catwalk: Any, tmp_path: Path
 ) -> None:
     done = catwalk("labels", file(tmp_path, "id,label\nb,perhaps\nc,no\n"), "churn")
-    assert done.code == 1 and "1 labels are new" in done.out
+    assert done.code == 1 and "1 new labels" in done.out
     assert (
         done.err
         == "catwalk: refused: line 2: label of id b: expected one of no, yes, or its number below 2; got 'perhaps'\n"

@@ -90,8 +90,8 @@ def test_what_the_caller_sets_under_a_name_of_before_wins_over_the_stack(
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == len(set(told)) == 2, "one line each"
     assert told[0] == (
-        "CATWALK_REGISTRY_URL is called CATWALK_EXPORTER_URL now; rename it in the environment, for only this release "
-        "still reads it"
+        "CATWALK_REGISTRY_URL is now called CATWALK_EXPORTER_URL; rename it in the environment, because only this "
+        "release still reads the old name"
     )
 
 

@@ -24,7 +24,7 @@ NAMES = (
 )  # fmt: skip
 REFUSED = {
     "": "is none", "..": "does not begin with a letter or a digit", "../x": "has '/' (U+002F)", "a/b": "has '/'",
-    ".hidden": "does not begin", " a": "does not begin", "a ": "has a trailing space", "a  b": "two in a row",
+    ".hidden": "does not begin", " a": "does not begin", "a ": "has a trailing space", "a  b": "two spaces in a row",
     "a\nb": "has '\\n' (U+000A)", "a\x00": "(U+0000)", "a\u202eb": "has '\\u202e' (U+202E)", "a\u200bb": "(U+200B)",
     "\u200fa": "(U+200F)", "a\u2066b": "(U+2066)", "a\ufeffb": "(U+FEFF)", "a\u00a0b": "(U+00A0)",
     "a\u3164b": "(U+3164)", "a\ufe0fb": "(U+FE0F)", "a\ud800b": "(U+D800)", "🙂": "(U+1F642)", "a:b": "has ':'",

@@ -73,7 +73,7 @@ def test_an_array_has_numbered_columns() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({}, "it has no feature"),
+        ({}, "it has no features"),
         ({"inputs": {"a": [[1, 2], [3, 4]]}}, r"inputs\['a'\]: expected a column"),
         ({"inputs": np.zeros((2, 2, 2, 2, 2))}, "pictures: expected numbers"),
         ({"scores": ["a", "b"]}, "scores: expected numbers"),

@@ -227,7 +227,7 @@ def test_the_store_can_be_named_on_the_command_line_and_is_found_here(
     monkeypatch.delenv("CATWALK_STORE")
     unset = catwalk("runs")
     assert (unset.code, unset.out) == (1, "")
-    assert unset.err.startswith("catwalk: CATWALK_STORE is not set; give it the place where runs live, such as s3://")
+    assert unset.err.startswith("catwalk: CATWALK_STORE is not set; set it to the store of the runs, such as s3://")
     named = catwalk("--store", store.url, "runs", "--json")
     assert [row["run_id"] for row in named.json()] == ["20261123T030000Z-00000001"]
     monkeypatch.delenv("CATWALK_STORE")

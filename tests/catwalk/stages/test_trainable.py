@@ -55,9 +55,9 @@ def shapes_run(ledger: Ledger, run_id: str = "", **knobs: Any) -> Run:
     [
         ("shapes", "is not a reference to a Trainable; use package.module:NAME"),
         ("no.such.module:IT", "no.such.module:IT can't be imported: there is no module no; is it on PYTHONPATH"),
-        ("tests.models.shapes:CIRCLES", "is not there: module tests.models.shapes has no CIRCLES"),
-        ("tests.models.shapes.model:NAMES", "is no Trainable: it lacks config, load, plan"),
-        ("tests.models.shapes.model:Shapes", "is no Trainable: it lacks an instance"),
+        ("tests.models.shapes:CIRCLES", ": module tests.models.shapes has no CIRCLES"),
+        ("tests.models.shapes.model:NAMES", "is not a Trainable: it lacks config, load, plan"),
+        ("tests.models.shapes.model:Shapes", "is not a Trainable: it lacks an instance"),
     ],
 )
 def test_what_is_no_trainable_is_one_line(reference: str, message: str) -> None:
@@ -211,8 +211,8 @@ def test_the_command_trains_whatever_it_is_told(catwalk: Any, s3_store: Store, m
     unnamed = catwalk("run", "--epochs", "2")
     assert (unnamed.code, unnamed.out) == (1, "")
     assert unnamed.err == (
-        "catwalk: say what to train: `catwalk run package.module:NAME`, such as models.churn:CHURN, or set "
-        "CATWALK_TRAINABLE to that; a checkout's stack sets it by itself\n"
+        "catwalk: name what to train: `catwalk run package.module:NAME`, such as models.churn:CHURN, or set "
+        "CATWALK_TRAINABLE to it; the stack of a checkout sets it by itself\n"
     )
     assert catwalk("run", "--help").code == 0
     asked = catwalk("predict", "any.png")

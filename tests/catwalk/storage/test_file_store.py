@@ -402,7 +402,7 @@ class TestRefusals:
             "delete": lambda: shut.delete("x"),
         }
         shut.root.chmod(0o555 if name in ("put", "delete") else 0)
-        with pytest.raises(StoreError, match=r"Permission denied.*; this user must be able") as caught:
+        with pytest.raises(StoreError, match=r"Permission denied.*; this user needs read and write") as caught:
             as_nobody(calls[name])
         one_line(caught.value)
         shut.root.chmod(0o755)

@@ -63,7 +63,7 @@ def test_heartbeats_that_make_no_sense_are_refused_before_anything_is_stored(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CATWALK_LOST_SECONDS", "30")
-    with pytest.raises(ConfigError, match="CATWALK_LOST_SECONDS must be twice CATWALK_RUN_HEARTBEAT_SECONDS"):
+    with pytest.raises(ConfigError, match="CATWALK_LOST_SECONDS must be at least twice CATWALK_RUN_HEARTBEAT_SECONDS"):
         catwalk.run("llm", catwalk.Binary())
     with pytest.raises(StoreError, match="there is no folder"):
         list(ledger.store.list(""))

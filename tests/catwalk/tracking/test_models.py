@@ -342,7 +342,7 @@ def test_under_its_new_name_a_model_competes_with_what_shipped_under_the_old_one
     first, second = trained(noise=0.3, every="24h"), trained(noise=0.1, every="24h")
     done = command("models", "rename", "churn", "attrition")
     assert (done.code, done.err) == (0, "") and "attrition" in done.out
-    with pytest.raises(ConfigError, match=r"model: churn was renamed on .*; its name is attrition"):
+    with pytest.raises(ConfigError, match=r"model: churn was renamed to attrition on .*; use that name"):
         catwalk.run("churn", catwalk.Binary())
     assert Champions(ledger.store).models() == ["attrition"]
     assert not due(ledger, "churn") and due(ledger, "attrition")
@@ -460,7 +460,7 @@ def test_of_a_rename_and_a_run_that_opens_at_the_same_moment_one_sees_the_other(
         return opened(*arguments)
 
     monkeypatch.setattr(opening, "_opened", renamed_meanwhile)
-    with pytest.raises(ConfigError, match=r"model: churn was renamed on .*; its name is attrition"):
+    with pytest.raises(ConfigError, match=r"model: churn was renamed to attrition on .*; use that name"):
         trained()
     assert list(ledger.store.list("open_runs/")) == []
     assert [summary.run_id for summary in Summaries(ledger.store).read()] == [run.run_id]
@@ -506,7 +506,7 @@ def test_what_can_not_be_is_one_line(command: Any, ledger: Ledger) -> None:
         assert (done.code, done.out, done.err.count("\n")) == (1, "", 1) and told in done.err
     trained()
     for arguments, told in (
-        (("add", "churn"), "churn is watched already"),
+        (("add", "churn"), "churn is already watched"),
         (("rename", "churn", "other"), "the name other is taken"),
         (("rename", "churn", "churn"), "the name churn is taken"),
     ):
@@ -515,7 +515,7 @@ def test_what_can_not_be_is_one_line(command: Any, ledger: Ledger) -> None:
     with catwalk.run("other", catwalk.Binary()):
         assert "of other is open; close it, or `catwalk finish" in command("models", "rename", "other", "third").err
     assert command("models", "retire", "churn").code == 0
-    assert "churn is retired already" in command("models", "retire", "churn").err
+    assert "churn is already retired" in command("models", "retire", "churn").err
     for name in ("add", "retire", "rename"):
         assert "MODEL" in command("models", name, "--help").out
 

@@ -378,7 +378,7 @@ def test_params_are_the_same_in_every_process(ledger: Ledger, program: Program) 
         (lambda: catwalk.run("m", catwalk.Binary(), cron="99 3 * * *"), "cron: expected five cron fields"),
         (
             lambda: catwalk.run("m", catwalk.Binary(), cron="0 3 * * * Berlin"),
-            "cron: there is no time zone 'Berlin'; its IANA name is one such as Europe/Berlin",
+            "cron: there is no time zone 'Berlin'; use an IANA name such as Europe/Berlin",
         ),
         (
             lambda: catwalk.run("m", catwalk.Binary(), cron="99 3 * * * Europe/Berlin"),
