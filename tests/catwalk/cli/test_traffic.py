@@ -103,9 +103,7 @@ def test_it_ends_by_itself_and_says_what_it_can_not_do_in_one_line(small_champio
     holding = command("traffic", "--port", str(port))
     try:
         assert holding.stdout and holding.stdout.readline()
-        assert one_line("--port", str(port)).startswith(
-            f"catwalk: port {port} can't be served on: Address already in use"
-        )
+        assert one_line("--port", str(port)).startswith(f"catwalk: can't listen on port {port}: Address already in use")
     finally:
         holding.terminate()
         holding.communicate(timeout=60)

@@ -89,7 +89,9 @@ def test_two_names_that_a_file_system_can_not_tell_apart_are_never_one_model(tmp
         lambda: watched.add(store, WatchedRecord("churn")),
         lambda: watched.retire(store, "churn", "ada"),
     ):
-        with pytest.raises(ConfigError, match="model: churn is Churn where this ledger lies; spell it so"):
+        with pytest.raises(
+            ConfigError, match="model: this ledger can't distinguish churn from Churn; use that spelling"
+        ):
             tried()
     known = watched.watched(store, "churn")
     assert known and (known.model, known.owner) == ("Churn", "growth")
