@@ -1,7 +1,7 @@
 """Converts frozen dataclasses to JSON and back.
 
 JSON has no NaN and no infinity: :func:`to_json` writes the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, and
-    :func:`from_json` turns them back into floats.
+:func:`from_json` turns them back into floats.
 """
 
 from __future__ import annotations

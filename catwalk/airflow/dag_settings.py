@@ -1,7 +1,7 @@
 """Settings of the DAGs from the environment: when they run, and how often a task is tried.
 
 DAG files read them, and must not break: a nightly run with a default is better than none. So an invalid value leaves
-    the default in place, and a message to show. The start of the stack fails with the same message.
+the default in place, and a message to show. The start of the stack fails with the same message.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The DAG that retrains a model on its schedule: ingest → train → test → decide, and always publish.
 
 It is only wiring: the stages are in `catwalk.stages`, and what they report in `catwalk.telemetry`. The tasks import
-    both, so that Airflow parses a DAG file quickly.
+both, so that Airflow parses a DAG file quickly.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def requested(ledger: Ledger, model: str, dag_run: Any) -> RequestRecord | None:
     """The episode that requested a DAG run; None if no alert did.
 
     The first run claims the episode. Any other run is skipped, whatever started it: Airflow may have been restored from
-        a backup and received the request again.
+    a backup and received the request again.
     """
     from airflow.sdk.exceptions import AirflowSkipException
 

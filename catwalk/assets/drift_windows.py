@@ -1,8 +1,8 @@
 """The windows of the drift rules in Prometheus: an hour and a day, or shorter ones for a demo.
 
 All times in these rules depend on the two: counts are recorded per hour, an alert waits for an hour and keeps firing
-    for a day, and rules are evaluated every minute, or four times per hour. The minimum numbers of examples and the
-    level of the hourly test don't change, because statistics don't depend on the clock.
+for a day, and rules are evaluated every minute, or four times per hour. The minimum numbers of examples and the level
+of the hourly test don't change, because statistics don't depend on the clock.
 """
 
 from __future__ import annotations

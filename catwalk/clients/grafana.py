@@ -1,7 +1,7 @@
 """The part of Grafana's HTTP API that Catwalk uses: a thin layer over grafana-api.
 
 That package is archived, and its traps are known: annotations have tags but no dashboard uid, network errors are raised
-    as exceptions of requests, and it needs an explicit timeout.
+as exceptions of requests, and it needs an explicit timeout.
 """
 
 from __future__ import annotations

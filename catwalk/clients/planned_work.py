@@ -1,7 +1,7 @@
 """Announces planned work: for that time, alerts send no notifications and a silent Watchdog makes no callout.
 
 Both `make down` and `catwalk silence` use it: it creates a silence in Alertmanager, and pauses the courier's dead-man
-    watch.
+watch.
 """
 
 from __future__ import annotations

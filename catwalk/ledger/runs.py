@@ -1,8 +1,8 @@
 """The run ledger in S3: the configuration of each run, what it did, and its results.
 
 Several attempts of one stage can be alive at once, because a killed supervisor leaves its child behind. So each object
-    has a rule that makes one of them win: it is written once (``run.json``, attempts, evaluation, decision), or fenced
-    by the attempt's number (``epochs.json``, the checkpoint): see :class:`Fence`.
+has a rule that makes one of them win: it is written once (``run.json``, attempts, evaluation, decision), or fenced by
+the attempt's number (``epochs.json``, the checkpoint): see :class:`Fence`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every run's summary, and its state at a given time.
 
 Exporter, command line, reports and retention read summaries only through this module: it reports and leaves out a
-    damaged one, and reads the others.
+damaged one, and reads the others.
 """
 
 from __future__ import annotations

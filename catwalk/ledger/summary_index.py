@@ -1,8 +1,8 @@
 """A copy of all summaries in one object, so that a new reader needs one GET instead of thousands.
 
 The index is never the source of truth: an entry counts only while the listing shows the same ETag for the summary
-    itself. A reader that has read many summaries one by one rewrites it; the last writer wins, and a missing write
-    loses nothing. It has one line per summary, so that no summary is in memory twice, even with ten thousand of them.
+itself. A reader that has read many summaries one by one rewrites it; the last writer wins, and a missing write loses
+nothing. It has one line per summary, so that no summary is in memory twice, even with ten thousand of them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Keys and ETags of all summaries, for a reader that keeps running.
 
 Listing ten thousand keys takes a second, and hardly any of them have changed. So after a first full listing, each read
-    lists the keys that are likely to change, and one further stretch of the others: the cost of a read doesn't depend
-    on the number of runs. Only an unexpected change to an old run may be seen later than at the next read: it takes ten
-    reads to see each of 10,000 again. This doesn't depend on a clock.
+lists the keys that are likely to change, and one further stretch of the others: the cost of a read doesn't depend on
+the number of runs. Only an unexpected change to an old run may be seen later than at the next read: it takes ten reads
+to see each of 10,000 again. This doesn't depend on a clock.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The stages of a run, as plain functions that both the DAG and the command line call.
 
 You can repeat each stage any number of times: it skips finished work and resumes unfinished work. This module doesn't
-    need torch until a stage computes, so that `decide` and `publish` start fast.
+need torch until a stage computes, so that `decide` and `publish` start fast.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def swap(what: str, step: Callable[[], R], check: Callable[[], None] = _nothing)
     """The result of `step`, which is repeated until no other writer interferes.
 
     Concurrent writers are done by one of the next attempts. If every attempt fails, a write is compared with another
-        ETag than the one that was read: a proxy in front of S3 has changed it, for example to a weak one (``W/"…"``).
+    ETag than the one that was read: a proxy in front of S3 has changed it, for example to a weak one (``W/"…"``).
 
     Args:
         what: The object, as the beginning of a sentence.

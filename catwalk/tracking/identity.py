@@ -1,7 +1,7 @@
 """The run that a process works on, and whether it may put a model into service.
 
 A key identifies a run across processes: a retry with the same key continues the same run. By default, Airflow's task
-    instance is the key.
+instance is the key.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ def accept(
     """Accept the champion's latest days in service as its baseline.
 
     Builds the service baseline from what Prometheus recorded: predictions by feature and bin, and the variation between
-        days. It is stored with the champion's run and replaces the one there. Monitors read it when they start, and at
-        swap(), and then compare the service with it.
+    days. It is stored with the champion's run and replaces the one there. Monitors read it when they start, and at
+    swap(), and then compare the service with it.
     """
     from catwalk.cli.tables import output
     from catwalk.service import baseline

@@ -196,7 +196,7 @@ ADVICE = [
     (429, "TooManyRequests", "too many requests", True),
     (503, "SlowDown", "too many requests", True),
     (501, "NotImplemented", "versitygw from 1.8.0", False),
-    (400, "RequestTimeout", "try again", True),
+    (400, "RequestTimeout", "interrupted; retry", True),
     (500, "InternalError", "is its disk full", True),
     (507, "XMinioStorageFull", "is its disk full", True),
     (405, "MethodNotAllowed", "MethodNotAllowed: because", False),
