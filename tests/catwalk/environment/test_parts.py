@@ -102,6 +102,6 @@ def test_of_a_setting_that_has_both_names_that_of_now_wins(
     monkeypatch.setenv("CATWALK_PORT_EXPORTER", "2")
     assert part_url("exporter") == "http://127.0.0.1:2"
     assert [record.getMessage() for record in caplog.records] == [
-        "CATWALK_PORT_EXPORTER and CATWALK_PORT_REGISTRY differ in the environment; CATWALK_PORT_EXPORTER counts. "
-        "Remove CATWALK_PORT_REGISTRY, its name of before"
+        "CATWALK_PORT_EXPORTER and CATWALK_PORT_REGISTRY differ in the environment; CATWALK_PORT_EXPORTER is used. "
+        "Remove CATWALK_PORT_REGISTRY, its old name"
     ]

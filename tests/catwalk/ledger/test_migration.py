@@ -59,9 +59,9 @@ def test_names_that_are_there_stay(migrated: Any) -> None:
 
 
 def test_another_number_of_classes_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"names 1 classes.* figures of 2"):
+    with pytest.raises(ValueError, match=r"names 1 classes.* figures for 2"):
         migrated_dataset({"splits": {"test": {"class_counts": [1, 2]}}}, ONE)
-    with pytest.raises(ValueError, match=r"names 1 classes.* figures of 2"):
+    with pytest.raises(ValueError, match=r"names 1 classes.* figures for 2"):
         migrated_evaluation({"class_accuracy": [1.0, 0.5]}, ONE)
 
 

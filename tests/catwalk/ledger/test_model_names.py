@@ -23,7 +23,7 @@ NAMES = (
     "نموذج", "שלום", "हिन्दी", "ไทย", "Ελλάδα", "d’été", "col·lecció", "サービス・東京", "2026 v1.0", "字" * 66,
 )  # fmt: skip
 REFUSED = {
-    "": "is none", "..": "does not begin with a letter or a digit", "../x": "has '/' (U+002F)", "a/b": "has '/'",
+    "": "is not one", "..": "does not begin with a letter or a digit", "../x": "has '/' (U+002F)", "a/b": "has '/'",
     ".hidden": "does not begin", " a": "does not begin", "a ": "has a trailing space", "a  b": "two spaces in a row",
     "a\nb": "has '\\n' (U+000A)", "a\x00": "(U+0000)", "a\u202eb": "has '\\u202e' (U+202E)", "a\u200bb": "(U+200B)",
     "\u200fa": "(U+200F)", "a\u2066b": "(U+2066)", "a\ufeffb": "(U+FEFF)", "a\u00a0b": "(U+00A0)",
