@@ -196,7 +196,7 @@ def test_planned_work_is_announced_to_both_and_over_for_both(pair: Pair, capsys:
         return [one for one in found if one["status"]["state"] == "active"]
 
     run("silence", "--minutes", "60", "--reason", "a new disk")
-    assert re.match(r"silent until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", capsys.readouterr().out)
+    assert re.match(r"silenced until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", capsys.readouterr().out)
     assert {alert.state for alert in active_alerts(pair.alertmanager.url)} == {"silenced"}
     assert pair.courier.state() == "planned"
     (first,) = holding()

@@ -105,7 +105,7 @@ def test_what_a_person_has_said_holds_where_runs_say_nothing(command: Any, ledge
 def test_a_name_that_is_none_is_said_in_a_line(command: Any, arguments: tuple[str, ...]) -> None:
     done = command("models", *arguments)
     assert (done.code, done.out, len(done.err.splitlines())) == (1, "", 1)
-    assert "model: expected a name" in done.err and "'' is none" in done.err
+    assert "model: expected a name" in done.err and "'' is not one" in done.err
 
 
 def test_a_schedule_that_a_person_gave_holds_for_as_long_as_runs_say_none(command: Any) -> None:
