@@ -146,7 +146,7 @@ def test_names_and_figures_that_disagree_are_damage_and_said_in_a_line(ledger_ru
         values = json.loads(to_json(record))
         assert from_json(type(record), json.dumps(values).encode()) == record
         for names, complaint in (
-            (["a", "b"], "of 2 and of 3 classes"),
+            (["a", "b"], "for 2 and 3 classes"),
             (["a", "a", "b"], "twice"),
             (["a", "b", ""], "no name"),
         ):
