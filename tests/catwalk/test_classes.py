@@ -148,7 +148,7 @@ def test_names_and_figures_that_disagree_are_damage_and_said_in_a_line(ledger_ru
         for names, complaint in (
             (["a", "b"], "for 2 and 3 classes"),
             (["a", "a", "b"], "twice"),
-            (["a", "b", ""], "no name"),
+            (["a", "b", ""], "without a name"),
         ):
             with pytest.raises(ValueError, match=complaint):
                 from_json(type(record), json.dumps({**values, "classes": names}).encode())
