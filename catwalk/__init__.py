@@ -1,4 +1,4 @@
-"""Watches models that are retrained on a schedule: the library that training jobs and services use.
+"""Observability for models that are retrained on a schedule: the library for training jobs and services.
 
 Importing it loads neither torch nor Airflow, matplotlib, scipy or a web framework.
 """
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Binary", "Multiclass", "PredictionMonitor", "Regression", "labels", "run"]
 
-# OpenMP's threads spin while they wait, by default: beside another program on the same cores an epoch then takes many
-# times longer. Read when torch is loaded, which nothing does before it has imported something from here.
+# By default, OpenMP's threads spin while they wait: if another program uses the same cores, an epoch takes many times
+# longer. torch reads this when it is loaded, which happens only after something from this package is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
@@ -31,7 +31,7 @@ _HOMES = {
     "labels": "catwalk.service.labels.arrival",
     "run": "catwalk.tracking.opening",
 }
-"""Public name → module. Each is loaded at its first use: DAG files and the command line start without them."""
+"""Public name → module. Each is loaded at its first use, so that DAG files and the command line start fast."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,7 @@
-"""Logs to a run from a library's own training loop, an epoch or a boosting round at a time.
+"""Logs to a run from a library's own training loop, after each epoch or boosting round.
 
-``lightgbm.train(…, callbacks=[catwalk.callbacks.lightgbm(run)])``, and likewise for the others. Each imports its
-library, which whoever calls it has. Figures keep the names that the library, or its caller, gives them.
+For example ``lightgbm.train(…, callbacks=[catwalk.callbacks.lightgbm(run)])``. Each callback imports its library, which
+its caller has installed. Metrics keep the names that the library or its caller gives them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SPLITS = {
     "valid": "validation",
     "eval": "validation",
 }
-"""A library's word for a split → ours, whose curves dashboards know."""
+"""A library's name for a split → ours, which the dashboards' curves use."""
 
 
 def lightgbm(run: TrackedRun) -> Callable[[Any], None]:
@@ -60,7 +60,7 @@ def keras(run: TrackedRun) -> Any:
 
 
 def lightning(run: TrackedRun) -> Any:
-    """For ``callbacks=`` of a Lightning ``Trainer``: what its module has logged until an epoch of training ends."""
+    """For ``callbacks=`` of a Lightning ``Trainer``: logs what its module logged by the end of a training epoch."""
     library = sys.modules.get("pytorch_lightning") or import_module("lightning.pytorch")
 
     class Log(library.Callback):  # type: ignore[misc, name-defined]
@@ -72,7 +72,7 @@ def lightning(run: TrackedRun) -> Any:
 
 
 def _of_prefix(name: str) -> tuple[str, str]:
-    """A figure's split and metric: ``val_loss`` is the validation's loss; without such a word it is training's."""
+    """A figure's split and metric: ``val_loss`` is the validation loss; a name without a prefix belongs to training."""
     split, _, metric = name.partition("_")
     known = {"train": "train", **_SPLITS}
     return (known[split], metric) if metric and split in known else ("train", name)

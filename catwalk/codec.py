@@ -1,7 +1,7 @@
-"""Frozen dataclasses as JSON, and back.
+"""Converts frozen dataclasses to JSON and back.
 
-JSON knows no NaN and no infinity: :func:`to_json` writes the strings ``"NaN"``, ``"Infinity"``, ``"-Infinity"``, and
-reading turns them back into floats.
+JSON has no NaN and no infinity: :func:`to_json` writes the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, and
+:func:`from_json` turns them back into floats.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 def to_json(record: object) -> bytes:
-    """Encodes a record as indented JSON that any parser accepts."""
+    """Returns a record as indented JSON that any parser accepts."""
     values = _plain(record)
     return (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
 
@@ -27,11 +27,11 @@ def to_json(record: object) -> bytes:
 def from_json(kind: type[R], text: bytes) -> R:
     """Decodes what :func:`to_json` wrote; unknown fields of a newer version are ignored.
 
-    Where the record has a static method ``upgraded``, it is given the JSON values first, and returns them with the
-    fields that an older version has not written.
+    If the record has a static method ``upgraded``, that receives the JSON values first, and returns them with the
+    fields that an older version did not write.
 
     Raises:
-        ValueError: the text is no JSON object, lacks a field of the record, or has one of another type.
+        ValueError: The text is not a JSON object, lacks a field of the record, or has a field of another type.
     """
     try:
         values = json.loads(text)
@@ -39,15 +39,16 @@ def from_json(kind: type[R], text: bytes) -> R:
             raise ValueError(f"expected a JSON object for {kind.__name__}")
         return _decoder(kind)(values)  # type: ignore[arg-type, no-any-return]
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError("it is nested too deeply") from None
     except (TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(f"not a {kind.__name__}: {error}") from error
 
 
 @contextmanager
 def many_records() -> Iterator[None]:
-    """Pauses Python's collector of cycles while thousands of records are decoded: they have none, and it would look
-    through all of them again and again, which takes a third of the time."""
+    """Pauses Python's cycle collector while thousands of records are decoded: they have no cycles, and repeated passes
+    over all of them take a third of the time.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -70,12 +71,14 @@ def _plain(value: Any) -> Any:
 
 
 _AS_THEY_ARE: dict[Any, set[type]] = {kind: {kind} for kind in (bool, float, int, str)}
-"""Type → what the JSON values in a list or a dict are of, if none of them needs decoding: most have a single type."""
+"""Type → the type of the JSON values in a list or a dict, if they need no decoding: most have a single type."""
 
 
 @cache
 def _decoder(hint: Any) -> Callable[[Any], Any]:
-    """What turns plain JSON into a value of this type; made once a type, since looking at types is slow."""
+    """Returns the function that turns plain JSON into a value of this type. It is built once per type, because
+    inspecting types is slow.
+    """
     if dataclasses.is_dataclass(hint):
         return _record_decoder(hint)
     origin, options = get_origin(hint), get_args(hint)
@@ -95,16 +98,16 @@ def _decoder(hint: Any) -> Callable[[Any], Any]:
     if hint is float:
         return float
     if origin is Literal:
-        return _exactly(str)  # a newer version may have words that this one lacks
+        return _exactly(str)  # a newer version may have values that this one doesn't know
     return (lambda value: value) if hint is Any else _exactly(hint)
 
 
 def _exactly(kind: type) -> Callable[[Any], Any]:
-    """Passes values of this type: JSON alone promises nothing."""
+    """Returns a decoder that accepts only values of this type: JSON itself guarantees nothing."""
 
     def checked(value: Any) -> Any:
         if type(value) is not kind:
-            raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+            raise TypeError(f"{value!r:.40} is not of type {kind.__name__}")
         return value
 
     return checked

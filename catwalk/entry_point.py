@@ -1,4 +1,4 @@
-"""What the ``main`` of every program has in common. Needs nothing but Python's standard library."""
+"""The parts that the ``main`` of every program shares. It needs only Python's standard library."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from catwalk.errors import CatwalkError
 
 P = ParamSpec("P")
 INTERRUPTED = 130
-"""The exit code that shells give what SIGINT has ended."""
+"""The exit code that shells report for a program ended by SIGINT."""
 _SPELT = {**dict(zip("▁▂▃▄▅▆▇█", "12345678", strict=True)), "×": "x", "→": ">", "–": "-", "…": ".", "✓": "+", "✗": "x"}
-"""What stands for characters of ours that an encoding lacks."""
+"""Replacements for our characters that an encoding lacks."""
 
 
 def entry_point(name: str) -> Callable[[Callable[P, int | None]], Callable[P, int]]:
-    """Makes a function a program's ``main``, which returns the exit code: 0 done, 1 failed, 130 interrupted.
+    """Makes a function a program's ``main``, which returns the exit code: 0 success, 1 failure, 130 interrupted.
 
-    What a user can mend is one line on standard error; with `CATWALK_DEBUG` set, it is a traceback. argparse and typer
-    exit by themselves, on wrong usage with 2. What the function prints can't fail for want of a letter, and all of it
-    is written at the end; where its reader has gone, as ``head`` goes, the program ends without a word.
+    An error that a user can fix is one line on standard error; with `CATWALK_DEBUG` set, it is a traceback. argparse
+    and typer exit by themselves, with 2 on wrong usage. Printing can't fail because an encoding lacks a character, and
+    all output is flushed at the end. If the reader of a pipe has gone, as ``head`` does, the program ends silently.
 
     Args:
-        name: what the line begins with.
+        name: The program's name, which begins the line.
     """
 
     def decorate(function: Callable[P, int | None]) -> Callable[P, int]:
@@ -52,14 +52,14 @@ def entry_point(name: str) -> Callable[[Callable[P, int | None]], Callable[P, in
 
 
 def complain(name: str, message: str) -> None:
-    """Says what is wrong, in one line on standard error."""
+    """Prints an error, in one line on standard error."""
     print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
 
 
 def unwritable(error: OSError) -> str:
-    """Why standard output can't be written to; empty where an error is about something else."""
+    """Why standard output isn't writable; empty if the error is about something else."""
     ours = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-    return f"standard output can't be written to: {error.strerror}" if ours else ""
+    return f"can't write to standard output: {error.strerror}" if ours else ""
 
 
 def _exit_code(name: str, function: Callable[[], int | None]) -> int:
@@ -87,7 +87,7 @@ codecs.register_error("catwalk", _spelt)
 
 
 def _take_any_text() -> None:
-    # Python has None for what the caller has closed, and prints to standard output what was meant for that.
+    # Python sets a stream that the caller has closed to None, and then prints its text to standard output.
     sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -97,12 +97,12 @@ def _take_any_text() -> None:
 def _flush(name: str, said_why: bool) -> None:
     """
     Raises:
-        SystemExit: standard output can't be written to.
+        SystemExit: Standard output isn't writable.
     """
     try:
         sys.stdout.flush()
     except OSError as error:
-        # Or the interpreter tries once more, and complains.
+        # Otherwise the interpreter tries again, and prints an error.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)

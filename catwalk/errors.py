@@ -1,4 +1,4 @@
-"""Errors that a user reads: one line that says what is wrong and what to do."""
+"""Errors for users: one line that says what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -6,47 +6,49 @@ from typing import Any
 
 
 class CatwalkError(Exception):
-    """Something a user can mend. ``str(error)`` is one line; the command line prints it and exits with 1."""
+    """An error that a user can fix. ``str(error)`` is one line; the command line prints it and exits with 1."""
 
 
 class TransientError(CatwalkError):
-    """What may pass by itself. Airflow tries these again; every other :class:`CatwalkError` is final."""
+    """An error that may pass by itself. Airflow retries it; every other :class:`CatwalkError` is final."""
 
 
 class ConfigError(CatwalkError, ValueError):
-    """A setting has an absurd value. Trying again cannot help."""
+    """A setting has an invalid value. A retry can't help."""
 
 
 class InputError(CatwalkError, ValueError):
-    """An argument has the wrong type, shape or values. Its line names the argument, what was expected and what came."""
+    """An argument has the wrong type, shape or values. The message names the argument, and what was expected and
+    passed.
+    """
 
 
 class DatasetError(CatwalkError):
-    """The dataset is missing, truncated or corrupt, or may not be read. Trying again cannot help."""
+    """The dataset is missing, truncated, corrupt or unreadable. A retry can't help."""
 
 
 class DownloadError(DatasetError, TransientError):
-    """The dataset is not here, and the network or the mirror did not give it this time."""
+    """The dataset is not on this machine, and the download failed this time."""
 
 
 class RunConflictError(CatwalkError):
-    """A run was started again with other code or other parameters: a run is one configuration."""
+    """A run was restarted with other code or parameters: a run has one configuration."""
 
 
 class ArtifactError(CatwalkError):
-    """An artifact of a run is missing or not the one that was recorded. It is never loaded."""
+    """An artifact of a run is missing, or differs from the recorded one. It is never loaded."""
 
 
 class NonFiniteLossError(CatwalkError):
-    """The loss became NaN or infinite. Trying again gives the same; change the recipe."""
+    """The loss became NaN or infinite. A retry gives the same result; change the recipe."""
 
 
 class OutOfMemoryError(CatwalkError):
-    """The device has too little memory for this recipe. Trying again gives the same; change the recipe."""
+    """The device has too little memory for this recipe. A retry gives the same result; change the recipe."""
 
 
 class NoTrialError(CatwalkError):
-    """No trial of a sweep has finished, so there is none to choose. Trying again gives the same."""
+    """No trial of a sweep has finished, so there is none to choose. A retry gives the same result."""
 
 
 class SupersededError(CatwalkError):
@@ -54,15 +56,15 @@ class SupersededError(CatwalkError):
 
 
 class CancelledError(TransientError):
-    """The stage was told to stop (SIGTERM) and has saved what it had."""
+    """The stage received SIGTERM, and stopped after it saved its state."""
 
 
 class StoreError(CatwalkError):
-    """S3 refused or failed a request."""
+    """The store refused a request, or the request failed."""
 
 
 class StoreUnavailableError(StoreError, TransientError):
-    """S3 did not answer, or answered with a fault of its own. Trying again later may help."""
+    """The store did not answer, or answered with a server error. A later retry may help."""
 
 
 class NotFoundError(StoreError):
@@ -70,16 +72,16 @@ class NotFoundError(StoreError):
 
 
 class DamagedError(StoreError):
-    """An object is there, but is not the record that its key promises. It concerns its own run, and no other."""
+    """An object exists, but is not a valid record of its kind. It affects its own run only."""
 
 
 class PreconditionFailedError(StoreError):
-    """The object changed, or was created, since it was last read: somebody else won."""
+    """The object was changed or created since it was last read: another writer won."""
 
 
 def shown(given: Any, longest: int = 60) -> str:
-    """A value for a complaint, in one line; of one that can't be written, its type."""
+    """A value for an error message, in one line, or its type if the value has no text."""
     try:
         return " ".join(repr(given).split())[:longest]
-    except Exception:  # a whole number of 5,000 digits, a list in thousands of lists, somebody's own class
+    except Exception:  # an integer of 5,000 digits, a list nested in thousands of lists, a user's own class
         return f"<{type(given).__name__} that can't be written as text>"

@@ -1,4 +1,4 @@
-"""Packages that the library uses and does not bring: each comes with an extra of the distribution."""
+"""Packages that the library uses but doesn't require: an extra of the distribution installs each."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ EXTRAS = {
     "gpu": ("pynvml",),
     "airflow": ("airflow", "yaml"),
 }
-"""Extra → the modules that it brings."""
+"""Extra → the modules that it installs."""
 
 
 def complaint(error: ModuleNotFoundError, own: str) -> str:
-    """One line on a module that is not there, with what to install.
+    """One line about a missing module, with the command that installs it.
 
     Args:
-        error: whatever was not found.
-        own: the extra of the program that wanted it, which is named if it brings the module.
+        error: The import error.
+        own: The extra of the program that needs the module, which is named if it installs the module.
     """
     module = (error.name or "").partition(".")[0]
     extra = next((extra for extra in (own, *EXTRAS) if module in EXTRAS[extra]), "")
@@ -36,7 +36,7 @@ def complaint(error: ModuleNotFoundError, own: str) -> str:
 
 @contextmanager
 def required(extra: str) -> Iterator[None]:
-    """Around a program's imports: where a module is not there, one line on stderr and exit code 1."""
+    """Wraps a program's imports: if a module is missing, prints one line on stderr and exits with 1."""
     try:
         yield
     except ModuleNotFoundError as error:

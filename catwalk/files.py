@@ -1,4 +1,4 @@
-"""Files that others see whole or not at all."""
+"""Files that are replaced atomically: readers see the whole file or none."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 
 def write_whole(target: Path, body: bytes) -> None:
-    """Writes a file beside its place and moves it there, in place of what was there.
+    """Writes a temporary file beside the target, then replaces the target with it.
 
     Raises:
-        OSError: it could not be written; what was there stays.
+        OSError: It could not be written; the previous file stays.
     """
     with whole(target) as file:
         file.write(body)
@@ -22,10 +22,10 @@ def write_whole(target: Path, body: bytes) -> None:
 
 @contextmanager
 def whole(target: Path) -> Iterator[BinaryIO]:
-    """A new file, to be written, that takes the place of `target` where the block ends well.
+    """A new file to write, which replaces `target` if the block ends without an error.
 
     Raises:
-        OSError: it could not be written; what was there stays.
+        OSError: It could not be written; the previous file stays.
     """
     with temporary(target.parent, f".{target.name[:100]}.") as (file, path):
         yield file
@@ -35,9 +35,9 @@ def whole(target: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def temporary(folder: Path, prefix: str = "") -> Iterator[tuple[BinaryIO, Path]]:
-    """A new file with a name that nobody else has, which is gone after the block unless it was moved."""
+    """A new file with a unique name, which is deleted after the block unless it was moved."""
     path = folder / f"{prefix}{secrets.token_hex(8)}"
-    # Not by `tempfile`, whose files are this user's alone; to undo that, the umask of all threads would have to change.
+    # Not with `tempfile`, whose files only this user can read; undoing that would change the umask of all threads.
     with path.open("x+b") as file:
         try:
             yield file, path

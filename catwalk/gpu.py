@@ -1,6 +1,6 @@
-"""What this process uses of its cards, as torch says. Nothing is imported here that whoever trains has not imported.
+"""The use of the GPUs by this process, as torch reports it. It imports nothing that the training hasn't imported.
 
-NVML alone would not do: it names processes by the ids that the host gives them, which a container does not know.
+NVML alone isn't enough: it identifies processes by the host's process ids, which a container doesn't know.
 """
 
 from __future__ import annotations
@@ -14,25 +14,26 @@ from importlib.util import find_spec
 from typing import Any
 
 SAMPLE_SECONDS = 1.0
-"""Between two looks. The driver averages over a sixth of a second to a second itself."""
+"""Seconds between two samples. The driver itself averages over a sixth of a second to a second."""
 
 _DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
-"""One of these is there where NVIDIA's driver is: on Linux, and on Linux within Windows."""
+"""One of these exists if NVIDIA's driver is installed: on Linux, and on Linux in Windows."""
 
 
 @dataclass(frozen=True)
 class GpuUse:
-    """Of all cards that this process uses. None: it uses none, or that is not known."""
+    """The use of all GPUs of this process; None if it uses none, or the value is unknown."""
 
     peak_memory_bytes: int | None = None
-    """The most that torch has held at once since the process began, summed over the cards."""
+    """The most bytes that torch held at once since the process started, summed over the GPUs."""
     utilisation_ratio: float | None = None
-    """Share of the time in which they were computing, for this process or another one; 0 to 1."""
+    """Share of the time in which the GPUs were computing, for this or another process; 0 to 1."""
 
 
 class GpuWatch:
-    """Looks at the cards now and then, from its making to its :meth:`stop`; without a driver of NVIDIA's, or without
-    nvidia-ml-py, only then."""
+    """Samples the GPUs from its creation to :meth:`stop`; without NVIDIA's driver or nvidia-ml-py, only at
+    :meth:`stop`.
+    """
 
     def __init__(self) -> None:
         self._samples: list[float] = []
@@ -41,7 +42,7 @@ class GpuWatch:
             threading.Thread(target=self._work, name="catwalk gpu", daemon=True).start()
 
     def stop(self) -> GpuUse:
-        """What was used, up to now."""
+        """Stops sampling; returns the use so far."""
         self._stopped.set()
         self._sample()
         memory = sum(_peaks().values())
@@ -52,12 +53,12 @@ class GpuWatch:
             self._sample()
 
     def _sample(self) -> None:
-        with suppress(Exception):  # no nvidia-ml-py, no right to ask, another vendor's card
+        with suppress(Exception):  # no nvidia-ml-py, no permission, another vendor's GPU
             self._samples += [_torch_cuda().utilization(card) / 100 for card in _peaks()]
 
 
 def _peaks() -> dict[int, int]:
-    """Card → the most bytes that were held on it, of cards that this process has used."""
+    """GPU → the most bytes held on it, for the GPUs that this process has used."""
     with suppress(Exception):  # torch is only just being imported
         cuda = _torch_cuda()
         if cuda.is_initialized():

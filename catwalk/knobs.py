@@ -1,7 +1,8 @@
-"""Settings as frozen dataclasses: command-line flags, DAG parameters and logged hyperparameters are made from them.
+"""Settings as frozen dataclasses: the source of command-line flags, DAG parameters and logged hyperparameters.
 
-A configuration is a :class:`Config` whose fields are sections (:class:`Section`), and each field of a section is a
-knob, with the text below it as its help. Imports nothing heavy, since DAG files read it each time Airflow parses them.
+A configuration is a :class:`Config` whose fields are sections (:class:`Section`). Each field of a section is a knob,
+and the text below the field is its help. This module imports nothing heavy, because DAG files import it each time
+Airflow parses them.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from catwalk.ledger.records.values import flat
 S = TypeVar("S")
 _NOT_SET = {"seed": "derived", "threads": "auto"}
 Ailment = Literal["memory", "divergence"]
-"""What a lower value of a setting helps against: memory that runs out, a loss that is not finite."""
+"""The problem that a lower value of a setting helps against: lack of memory, or a loss that is not finite."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The values that make sense for a number. Command line, form and :meth:`check` all take them from here."""
+    """The range of a number. The command line, the form and :meth:`check` all use it."""
 
     low: float
     high: float
@@ -40,7 +41,7 @@ class Bounds:
     def check(self, name: str, value: float) -> None:
         """
         Raises:
-            ConfigError: the value is outside; the message names the setting.
+            ConfigError: The value is out of range; the message names the setting.
         """
         inside = (value > self.low if self.above else value >= self.low) and value <= self.high  # NaN is not
         lowest = f"{'above' if self.above else 'at least'} {self.low}"
@@ -59,16 +60,16 @@ def number(
     helps: Ailment | None = None,
     varies: bool | None = None,
 ) -> Any:
-    """A number among the settings, with bounds.
+    """A numeric setting with bounds.
 
     Args:
-        default: None where it need not be set.
-        low: the lowest value.
-        high: the highest value.
-        above: whether the lowest value itself is excluded.
-        multiple_of: what a whole number must be divisible by.
-        helps: see :func:`setting`.
-        varies: see :func:`setting`.
+        default: The default; None if the setting is optional.
+        low: The lowest value.
+        high: The highest value.
+        above: Whether the lowest value itself is excluded.
+        multiple_of: The number that the value must be a multiple of.
+        helps: See :func:`setting`.
+        varies: See :func:`setting`.
     """
     return setting(default, helps=helps, varies=varies, bounds=Bounds(low, high, above, multiple_of))
 
@@ -76,13 +77,14 @@ def number(
 def setting(
     default: Any, *, helps: Ailment | None = None, varies: bool | None = None, bounds: Bounds | None = None
 ) -> Any:
-    """A field of a section about which more is known than its type.
+    """A field of a section with more information than its type.
 
     Args:
-        default: its value where none is given.
-        helps: what a lower value is good against; errors advise to lower it.
-        varies: whether trials of one sweep may differ in it; None: yes, but for sections named ``data`` and ``gate``.
-        bounds: of a number.
+        default: The value if none is given.
+        helps: The problem that a lower value helps against; errors then suggest lowering it.
+        varies: Whether trials of one sweep may differ in it; None means yes, except in sections named ``data`` and
+            ``gate``.
+        bounds: The bounds of a number.
     """
     return field(default=default, metadata={"bounds": bounds, "helps": helps, "varies": varies})
 
@@ -90,7 +92,7 @@ def setting(
 def require(condition: bool, knob: str, value: object, expected: str) -> None:
     """
     Raises:
-        ConfigError: the condition does not hold; the message says what is expected of the knob.
+        ConfigError: The condition doesn't hold; the message says what the knob must be.
     """
     if not condition:
         raise ConfigError(f"{knob} must be {expected}, not {value!r:.100}")
@@ -98,7 +100,7 @@ def require(condition: bool, knob: str, value: object, expected: str) -> None:
 
 @dataclass(frozen=True)
 class Section:
-    """Settings that are checked as they are made; None means that a setting is not set."""
+    """Settings that are checked when they are created; None means that a setting is not set."""
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -112,7 +114,7 @@ class Config:
     """The whole configuration of a run: each field of a subclass is a :class:`Section`."""
 
     unknown: dict[str, Any] = field(default_factory=dict, kw_only=True)
-    """What another version has stored and this one can't read, by section; kept as it was written."""
+    """Settings of another version that this one can't read, by section; kept as they were stored."""
 
     @property
     def digest(self) -> str:
@@ -128,11 +130,11 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Inverse of :meth:`to_dict`, for what some version has stored: nothing is refused for being out of bounds,
-        and settings that this version doesn't know are kept.
+        """Inverse of :meth:`to_dict`, for settings that any version stored. It doesn't check bounds, and keeps settings
+        that this version doesn't know.
 
         Raises:
-            ConfigError: a section is no object.
+            ConfigError: A section is not an object.
         """
         sections = {name: _Stored(kind, _section(values, name)) for name, kind in _sections(cls).items()}
         unknown = {name: stored.unknown for name, stored in sections.items() if stored.unknown}
@@ -140,20 +142,20 @@ class Config:
         return cls(**{name: stored.config for name, stored in sections.items()}, unknown=unknown)
 
     def flat(self) -> dict[str, Any]:
-        """One level of knob name → value, as in a table of parameters."""
+        """Knob name → value, in one level, as in a table of parameters."""
         return flat(self.to_dict())
 
     @classmethod
     def from_flat(cls, values: Mapping[str, Any]) -> Self:
-        """Builds a configuration from knob names (see :func:`knobs`); knobs not named keep their default.
+        """Builds a configuration from knob names (see :func:`knobs`); other knobs keep their default.
 
         Raises:
-            ConfigError: an unknown knob, a value of the wrong type, or an absurd one. The message names the knob.
+            ConfigError: A knob is unknown, or a value is invalid or of the wrong type. The message names the knob.
         """
         known = {knob.name: knob for knob in knobs(cls)}
         unknown = sorted(set(values) - set(known))
         if unknown:
-            raise ConfigError(f"unknown setting {unknown[0]!r}; known ones are {', '.join(sorted(known))}")
+            raise ConfigError(f"unknown setting {unknown[0]!r}; the settings are {', '.join(sorted(known))}")
         sections: dict[str, dict[str, Any]] = {}
         for name, value in values.items():
             sections.setdefault(known[name].section, {})[name] = known[name].coerce(value)
@@ -172,13 +174,13 @@ def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 class _Stored:
-    """A section as some version has stored it."""
+    """A section as any version stored it."""
 
     def __init__(self, kind: Any, settings: dict[str, Any]) -> None:
         self.config = object.__new__(kind)
-        """Unchecked, since bounds may have changed; what is missing has today's default."""
+        """The section, unchecked because bounds may have changed; missing settings have this version's default."""
         self.unknown = dict(settings)
-        """What is left: settings without a field, or with a value of another type."""
+        """The rest: settings without a field, or with a value of another type."""
         known = {knob.name: knob for knob in _knobs_of("", kind)}
         for item in dataclasses.fields(kind):
             value = item.default
@@ -190,15 +192,15 @@ class _Stored:
 
 
 def stored_section(kind: type[S], values: Mapping[str, Any], name: str) -> S:
-    """One section out of a configuration that some version has stored, read as :meth:`Config.from_dict` reads it.
+    """One section of a configuration that any version stored, read like :meth:`Config.from_dict`.
 
     Args:
-        kind: the section's class.
-        values: the whole configuration, nested.
-        name: of the section; where it is missing, every setting has its default.
+        kind: The section's class.
+        values: The whole configuration, nested.
+        name: The section's name; if it is missing, every setting has its default.
 
     Raises:
-        ConfigError: it is no object.
+        ConfigError: It is not an object.
     """
     found: S = _Stored(kind, _section(values, name)).config
     return found
@@ -206,14 +208,14 @@ def stored_section(kind: type[S], values: Mapping[str, Any], name: str) -> S:
 
 @dataclass(frozen=True)
 class Knob:
-    """One setting as a command line or a form shows it."""
+    """One setting, as shown on a command line or in a form."""
 
     section: str
     name: str
     default: Any
     help: str
     type: type
-    """One of bool, int, float, str; a tuple of ints is given as text such as ``512,512`` (type str)."""
+    """One of bool, int, float and str; a tuple of ints is text such as ``512,512`` (type str)."""
     nullable: bool
     choices: tuple[str, ...]
     is_tuple: bool
@@ -224,10 +226,10 @@ class Knob:
     """Whether trials of one sweep may differ in it."""
 
     def coerce(self, value: Any) -> Any:
-        """Turns what a form, a command line or JSON gives into the field's own type.
+        """Converts a value from a form, a command line or JSON to the field's type.
 
         Raises:
-            ConfigError: it is of no such type.
+            ConfigError: The value can't be converted.
         """
         if self.nullable and value in (None, ""):
             return None
@@ -246,7 +248,7 @@ class Knob:
 
     @property
     def text_default(self) -> Any:
-        """The default as a form shows it."""
+        """The default, as a form shows it."""
         return ",".join(map(str, self.default)) if self.is_tuple else self.default
 
 
@@ -288,23 +290,23 @@ def _knob(section: str, item: dataclasses.Field[Any], hint: Any, help: str) -> K
 
 
 def knob_text(name: str, value: Any) -> str:
-    """A knob's value as people read it; one that is not set is ``none``, but a seed or threads are found then."""
+    """A knob's value for people: ``none`` if it is not set, except for a seed or threads, which are then derived."""
     if isinstance(value, list | tuple):
         return ",".join(map(str, value)) or "none"
     return _NOT_SET.get(name, "none") if value is None else str(value)
 
 
 def described(values: Mapping[str, Any]) -> str:
-    """Several knobs as people read them: ``dropout=0.2 hidden=512,512``."""
+    """Several knobs for people: ``dropout=0.2 hidden=512,512``."""
     return " ".join(f"{name}={knob_text(name, value)}" for name, value in values.items())
 
 
 def advice(config: Config, ailment: Ailment) -> str:
-    """What to lower, and from what: ``hidden (now 512,512) or batch_size (now 256)``; empty: no setting helps."""
+    """The settings to lower: ``hidden (now 512,512) or batch_size (now 256)``; empty if no setting helps."""
     values = config.flat()
     helping = [knob.name for knob in knobs(type(config)) if knob.helps == ailment]
-    told = [f"{name} (now {_grouped(name, values[name])})" for name in helping]
-    return " or ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
+    named = [f"{name} (now {_grouped(name, values[name])})" for name in helping]
+    return " or ".join(filter(None, (", ".join(named[:-1]), *named[-1:])))
 
 
 def _grouped(name: str, value: Any) -> str:
@@ -312,7 +314,7 @@ def _grouped(name: str, value: Any) -> str:
 
 
 def field_docs(config: type) -> dict[str, str]:
-    """The string literal after each field of a dataclass, which Python itself does not keep."""
+    """Field → the string literal after it in a dataclass, which Python itself does not keep."""
     body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0]
     assert isinstance(body, ast.ClassDef)
     docs = {}

@@ -1,4 +1,4 @@
-"""What looks like a secret in somebody's parameters and texts, and is not to be stored or shown."""
+"""Finds what looks like a secret in parameters and texts, so that it is neither stored nor shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 REDACTED = "(redacted)"
 _OF_TEXTS = ("bos", "eos", "pad", "unk", "cls", "sep", "mask", "start", "end", "stop")
-"""What goes before `_token` in the settings of a tokenizer, which hide nothing."""
+"""Words before `_token` in the settings of a tokenizer, which are not secret."""
 _TOKEN = "".join(f"(?<!{kind}_)" for kind in _OF_TEXTS) + "token"
 _SECRET_NAMES = (
     rf"[a-z0-9]{{0,30}}passw(?:or)?d|pwd|passphrase|{_TOKEN}|secret|(?:api|access|private|secret|account)[_-]?key|"
@@ -16,7 +16,7 @@ _SECRET_NAMES = (
 _SECRET = re.compile(rf"(^|_)({_SECRET_NAMES})$", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _USER_INFO = re.compile(r"(?<=://)(?:[^/\s?#'\"]+|[^/\s?#'\"@:]*:(?!\d{1,5}/)[^\s?#'\"]{1,200})(?=@)")
-"""A user alone may be a token; a password may hold an @, or a / where there is no port."""
+"""A user without a password may be a token; a password may contain an @, or a / if there is no port."""
 _IN_QUERY = re.compile(
     r"([?&][^=&?\s]{0,60}(?:password|token|secret|signature|sig|api_?key|credential)[^=&?\s]{0,60}=)[^&\s#'\"]+",
     re.IGNORECASE,
@@ -29,23 +29,22 @@ _VALUE = (
 _ASSIGNED = re.compile(
     rf"""((?:(?<![A-Za-z0-9])|(?<=[a-z0-9])(?=[A-Z]))(?i:{_SECRET_NAMES})(?:\\*["'])?\s*(?:=>|[=:])\s*){_VALUE}"""
 )
-"""As `password='…'` in how an object is written, `"token": "…"` in JSON, also within a text of JSON, `apiKey: …` in
-YAML."""
+"""Such as `password='…'` in an object's repr, `"token": "…"` in JSON or in a JSON string, or `apiKey: …` in YAML."""
 _OPTION = re.compile(rf"""((?<![\w-])--(?:[\w-]*[_-])?(?i:{_SECRET_NAMES})["']?,?\s+)(?!["']?-){_VALUE}""")
-"""As `--password …` on a command line, or in a list of its words."""
+"""Such as `--password …` on a command line, or in a list of its words."""
 
 
 def is_secret(name: str) -> bool:
-    """Whether a value of that name is one that nobody should read."""
+    """Whether a name is that of a secret."""
     return bool(_SECRET.search(re.sub(r"[^A-Za-z0-9]+", "_", _CAMEL.sub("_", name)).strip("_")))
 
 
 def is_secret_option(option: Any, item: Any) -> bool:
-    """Whether a word of a command line is what the option before it keeps secret."""
+    """Whether a word of a command line is the secret value of the option before it."""
     return isinstance(option, str) and option.startswith("--") and is_secret(option) and not str(item).startswith("-")
 
 
 def without_credentials(text: str) -> str:
-    """Text in which a URL's user, password and signature can't be read, nor what is assigned to a secret's name."""
+    """The text without users, passwords and signatures in URLs, and without values assigned to a secret's name."""
     clean = _IN_QUERY.sub(rf"\1{REDACTED}", _USER_INFO.sub(REDACTED, text))
     return _OPTION.sub(rf"\1{REDACTED}", _ASSIGNED.sub(rf"\1{REDACTED}", clean))

@@ -1,8 +1,8 @@
-"""What a model must offer so that Catwalk trains, tests, compares, ships and serves it; and how it is found.
+"""The interface of a model that Catwalk trains, tests, compares, ships and serves, and how to find it.
 
-A Trainable is an object at the top of a module: its `reference`, ``package.module:NAME``, is written into every run's
-record, and whoever has to compute with a run's model finds it again by that. Modules that hold one are read by DAG
-files, so they import torch and the like within methods.
+A Trainable is an object at the top level of a module. Its `reference`, ``package.module:NAME``, is in every run's
+record, and code that needs a run's model finds the Trainable by it. DAG files import these modules, so they import
+torch and the like inside methods.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Arrays = Mapping[str, NDArray[Any]]
-    """Name → values, a row an example."""
+    """Name → values, one row per example."""
     Predictor = Callable[[Arrays], NDArray[Any]]
-    """Inputs of n examples → logits, float32 (n, classes). Is asked from several threads, by one at a time."""
+    """Inputs of n examples → logits, float32 (n, classes). Several threads call it, one at a time."""
 
 REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 Invert = Literal["auto", "yes", "no"]
-"""Whether a picture is turned into its negative."""
+"""Whether to invert an image."""
 
 
 @dataclass(frozen=True)
@@ -43,68 +43,73 @@ class Data:
     """Examples in memory."""
 
     splits: Mapping[str, Arrays]
-    """By split: train, validation and test, or those of them that are asked for. Each has ``labels``, whole numbers
-    (n,) from 0, and inputs under names of the Trainable's own. Examples of what is called ``images`` are shown in
-    reports: uint8 (n, height, width), or with 3 or 4 colours."""
+    """The examples by split: train, validation and test, or the requested ones. Each has ``labels``, integers (n,) from
+    0, and inputs under the Trainable's own names. Reports show examples of an input named ``images``: uint8 (n, height,
+    width), or with 3 or 4 channels.
+    """
     statistics: Mapping[str, float] = field(default_factory=dict)
-    """Name → value, of the training examples: what a model standardises by, and what shifts when the data does."""
+    """Name → value over the training examples: figures that a model standardises by, or that shift when the data does.
+    """
     source: str = ""
-    """Where they come from, in a word."""
+    """Where the examples come from, in a word."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What else tells this dataset from another one, such as the seed of its split: plain values, part of its hash."""
+    """What else identifies this dataset, such as the seed of its split: plain values, which are part of its hash."""
     as_of: str = ""
-    """ISO 8601: the data is what was known then; of the same source, later is newer. Empty: it does not say."""
+    """Date or time in ISO 8601 up to which the data was known; for the same source, later is newer. Empty if unknown.
+    """
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What of a configuration concerns the stages of a run."""
+    """The part of a configuration that the stages of a run use."""
 
     model: str
-    """Name under which versions compete, such as :func:`catwalk.ledger.model_names.checked` takes."""
+    """Name under which versions compete, as :func:`catwalk.ledger.model_names.checked` accepts it."""
     epochs: int
-    """That are trained, from 1 to :data:`catwalk.ledger.records.training.MOST_PLANNED_EPOCHS`."""
+    """Epochs to train, from 1 to :data:`catwalk.ledger.records.training.MOST_PLANNED_EPOCHS`."""
     seed: int | None = None
-    """None: derived from the run id, so that each night differs."""
+    """The seed; None derives it from the run id, so that each night differs."""
     synthetic: bool = False
-    """The data is made up, and says nothing of the real world."""
+    """Whether the data is synthetic, so that results say nothing about the real task."""
     checkpoint_seconds: float = 10.0
-    """Shortest time between two checkpoints; 0 writes one after every epoch."""
+    """Minimum seconds between two checkpoints; 0 writes one after every epoch."""
 
 
 class Fit(Protocol):
-    """A model in training. Between two epochs its state can be saved and restored."""
+    """A model in training. Its state can be saved and restored between two epochs."""
 
     @property
     def fingerprint(self) -> dict[str, str]:
-        """What the bits of the model depend on beside configuration and seed; device, threads and torch are shown."""
+        """What the model's bits depend on beside configuration and seed; device, threads and torch are shown."""
 
     @property
     def parameters(self) -> int:
-        """Trainable parameters."""
+        """The number of trainable parameters."""
 
     def epochs(self, done: int, check: Callable[[], None]) -> Iterator[EpochRecord]:
-        """Trains the epochs that are left, and yields each one's record when :meth:`state` is that epoch's.
+        """Trains the remaining epochs, and yields each epoch's record while :meth:`state` is that of the epoch.
 
-        A loss may be NaN or infinite: whoever asks for the next epoch sees to that.
+        A loss may be NaN or infinite: the caller handles that before it requests the next epoch.
 
         Args:
-            done: epochs that are trained already, in this process or before :meth:`restore`.
-            check: is called several times a second, and may raise to stop at once.
+            done: The number of epochs that are already trained, in this process or before :meth:`restore`.
+            check: A function to call several times per second, which may raise to stop at once.
         """
 
     def state(self) -> bytes:
-        """All that a later attempt needs to go on, bit for bit."""
+        """Everything that a later attempt needs to continue, bit for bit."""
 
     def restore(self, state: bytes) -> None:
-        """Continues from what :meth:`state` gave under the same configuration and seed.
+        """Continues from a :meth:`state` of the same configuration and seed.
 
         Raises:
-            ArtifactError: it is damaged.
+            ArtifactError: The state is damaged.
         """
 
     def model(self) -> bytes:
-        """What is tested and ships: the same bytes for the same bits, such as a safetensors file; never a pickle."""
+        """The model that is tested and ships: the same bytes for the same weights, such as a safetensors file; never a
+        pickle.
+        """
 
 
 @runtime_checkable
@@ -113,116 +118,116 @@ class Trainable(Protocol):
 
     @property
     def reference(self) -> str:
-        """Where it is found: ``package.module:NAME``."""
+        """Its import path: ``package.module:NAME``."""
 
     @property
     def problem(self) -> Multiclass:
-        """What the model is asked."""
+        """The problem that the model solves."""
 
     @property
     def config(self) -> type[Config]:
-        """Its settings. A section of the name ``gate``, if it has one, is a :class:`catwalk.gate.config.GateConfig`."""
+        """Its settings. A section named ``gate``, if present, is a :class:`catwalk.gate.config.GateConfig`."""
 
     def plan(self, config: Any) -> Plan:
-        """What of a configuration concerns the stages."""
+        """The part of a configuration that the stages use."""
 
     def load(self, config: Any) -> Data:
         """Reads the examples and splits them into train, validation and test; the same every time.
 
         Raises:
-            DatasetError: they are missing or damaged.
-            DownloadError: they could not be had this time.
+            DatasetError: They are missing or damaged.
+            DownloadError: They could not be downloaded this time.
         """
 
     def start(self, config: Any, seed: int, data: Data) -> Fit:
-        """A fresh model that learns from the train split and is measured on the validation split.
+        """A new model that trains on the train split and is measured on the validation split.
 
         Raises:
-            ConfigError: this machine can't train so.
+            ConfigError: This machine can't train with this configuration.
         """
 
     def predictor(self, config: Any, model: bytes) -> Predictor:
-        """Rebuilds a trained model, whose bytes were verified, from the configuration of its run.
+        """Rebuilds a trained model from its verified bytes and the configuration of its run.
 
         Raises:
-            ArtifactError: the bytes are no such model, or another version has made them.
+            ArtifactError: The bytes are not such a model, or another version made them.
         """
 
 
 @runtime_checkable
 class Readable(Protocol):
-    """A Trainable whose model can be asked about files: `catwalk predict`."""
+    """A Trainable that reads files as inputs, for `catwalk predict`."""
 
     def read(self, path: Path, invert: Invert) -> Arrays:
-        """One file as the inputs of one example; ``-`` stands for standard input.
+        """One file as the inputs of one example; ``-`` means standard input.
 
         Raises:
-            CatwalkError: it can't be read, or shows nothing.
+            CatwalkError: It can't be read, or is empty.
         """
 
 
 @runtime_checkable
 class Previewable(Protocol):
-    """A Trainable whose examples can be looked at: reports show the model's worst mistakes."""
+    """A Trainable that draws its examples, so that reports show the model's worst mistakes."""
 
     def preview(self, inputs: Arrays) -> NDArray[Any]:
-        """A picture of each of n examples: uint8 (n, height, width), 0 is black, or with 3 or 4 colours."""
+        """An image of each of n examples: uint8 (n, height, width), where 0 is black, or with 3 or 4 channels."""
 
 
 @runtime_checkable
 class Upgradable(Protocol):
-    """A Trainable that reads what an older version of itself has stored."""
+    """A Trainable that reads settings that an older version of itself stored."""
 
     def upgrade(self, old_config: dict[str, Any]) -> dict[str, Any]:
-        """The settings of a run as this version would have stored them.
+        """The settings of a run, as this version would have stored them.
 
         Args:
-            old_config: section → settings, of any version, this one included.
+            old_config: Section → settings, of any version, including this one.
 
         Raises:
-            ConfigError: this version can't do the same.
+            ConfigError: This version can't train the same way.
         """
 
 
 @runtime_checkable
 class Dated(Protocol):
-    """A Trainable whose data changes by the day: a run that is tried again must find the same."""
+    """A Trainable whose data changes daily: a retried run must find the same data."""
 
     def dated(self, config: Any, begins: datetime) -> Any:
-        """The configuration of a run that begins then, with what it leaves open filled in: the day of its data."""
+        """The configuration of a run that begins at that time, with an open day of its data filled in."""
 
 
 @runtime_checkable
 class Checkable(Protocol):
-    """A Trainable whose data can be looked for: `catwalk doctor`."""
+    """A Trainable that checks its data, for `catwalk doctor`."""
 
     def check(self) -> str:
-        """What is there, in a sentence; reads it whole.
+        """Reads all the data; returns a sentence on what it found.
 
         Raises:
-            DownloadError: it is not here yet, but the first run will fetch it.
-            DatasetError: it is missing or damaged; the message says, behind a semicolon, what to do.
+            DownloadError: The data is not on this machine yet, but the first run will download it.
+            DatasetError: The data is missing or damaged; after a semicolon, the message says what to do.
         """
 
 
 def find(reference: str) -> Trainable:
-    """The Trainable of that reference. The working directory is searched as well.
+    """The Trainable with this reference. It searches the working directory too.
 
     Raises:
-        ConfigError: there is none; the message says what is there instead.
+        ConfigError: There is none; the message says what was found instead.
     """
     if not REFERENCE.fullmatch(reference):
         raise ConfigError(
-            f"{reference!r:.100} names no Trainable; give package.module:NAME, such as models.churn:CHURN"
+            f"{reference!r:.100} is not a reference to a Trainable; use package.module:NAME, such as models.churn:CHURN"
         )
     module_name, _, name = reference.partition(":")
     module = _module(module_name, reference)
     found = getattr(module, name, None)
     if found is None:
-        raise ConfigError(f"{reference} is not there: module {module_name} has no {name}")
+        raise ConfigError(f"can't find {reference}: module {module_name} has no {name}")
     if isinstance(found, type) or not isinstance(found, Trainable):
         missing = sorted(member for member in _MEMBERS if not hasattr(found, member))
-        raise ConfigError(f"{reference} is no Trainable: it lacks {', '.join(missing) or 'an instance'}")
+        raise ConfigError(f"{reference} is not a Trainable: it lacks {', '.join(missing) or 'an instance'}")
     return found
 
 
@@ -236,24 +241,20 @@ def _module(name: str, reference: str) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         why = f"there is no module {error.name}"
-        raise ConfigError(
-            f"{reference} can't be imported: {why}; is it on PYTHONPATH, or below this folder?"
-        ) from error
+        raise ConfigError(f"can't import {reference}: {why}; is it on PYTHONPATH, or below this folder?") from error
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"{reference} can't be imported: its module raises {reason:.300}") from error
+        raise ConfigError(f"can't import {reference}: its module raises {reason:.300}") from error
 
 
 def of_run(record: RunRecord) -> Trainable:
     """The Trainable of a run.
 
     Raises:
-        ConfigError: its record names none, or one that is not here.
+        ConfigError: Its record names none, or one that is not available here.
     """
     if record.problem:
-        raise ConfigError(
-            f"run {record.run_id} has logged a model of its program's own, and no Trainable can rebuild it"
-        )
+        raise ConfigError(f"run {record.run_id} logged its program's own model, which no Trainable can rebuild")
     if not record.trainable:
         raise ConfigError(
             f"run {record.run_id} was stored by version 0.1 and names no Trainable; `catwalk migrate` fills it in"
@@ -262,17 +263,17 @@ def of_run(record: RunRecord) -> Trainable:
 
 
 def config_of(trainable: Trainable, record: RunRecord) -> Config:
-    """The configuration of a run, for its Trainable to compute with, whatever version has stored it.
+    """The configuration of a run for its Trainable, whatever version stored it.
 
     Raises:
-        ConfigError: this version can't read it; without `upgrade`, it must know every setting.
+        ConfigError: This version can't read it; without `upgrade`, it must know every setting.
     """
     if isinstance(trainable, Upgradable):
         return trainable.config.from_dict(_upgraded(trainable, record))
     found: Config = trainable.config.from_dict(record.config)
     if found.unknown:
         raise ConfigError(
-            f"run {record.run_id} has settings that {trainable.reference} does not know "
+            f"run {record.run_id} has settings that {trainable.reference} doesn't know "
             f"({', '.join(flat(found.unknown))}), and it has no method `upgrade`"
         )
     return found
@@ -283,12 +284,13 @@ def _upgraded(trainable: Upgradable, record: RunRecord) -> dict[str, Any]:
         return trainable.upgrade(deepcopy(record.config))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise ConfigError(f"the settings of run {record.run_id} can't be upgraded: {reason}") from error
+        raise ConfigError(f"can't upgrade the settings of run {record.run_id}: {reason}") from error
 
 
 def origin(trainable: Trainable, record: RunRecord) -> Origin | None:
-    """What the record of a run would say of its Trainable, had that been this one; None: it makes other models, or the
-    run has logged its own."""
+    """The origin that a run's record would have if this were its Trainable; None if the Trainable makes other models,
+    or the run logged its own.
+    """
     if record.problem:
         return None
     try:
@@ -301,10 +303,10 @@ def origin(trainable: Trainable, record: RunRecord) -> Origin | None:
 
 
 def of_model(record: RunRecord, other: Trainable | None) -> Trainable:
-    """The Trainable of a run, or where an older version has recorded none, another one that makes models of that name.
+    """The Trainable of a run; if an older version recorded none, `other`, if it makes models of that name.
 
     Raises:
-        ConfigError: see :func:`of_run`.
+        ConfigError: See :func:`of_run`.
     """
     if not record.trainable and other and origin(other, record):
         return other

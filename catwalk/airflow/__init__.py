@@ -1,1 +1,1 @@
-"""What DAG files are made of."""
+"""Building blocks of DAG files."""

@@ -1,7 +1,7 @@
-"""When the DAGs run and how often a task is tried, as the environment says.
+"""Settings of the DAGs from the environment: when they run, and how often a task is tried.
 
-Read by the DAG files, which must not break: a nightly run with a default is better than none. So a value that makes no
-sense leaves its default in force and a complaint to show; who starts the stack is refused with the same words.
+DAG files read them, and must not break: a nightly run with a default is better than none. So an invalid value leaves
+the default in place, and a message to show. The start of the stack fails with the same message.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ _LONGEST_SECONDS = 30 * _DAY_SECONDS
 
 @dataclass(frozen=True)
 class DagSettings:
-    """What the DAG files take from the environment."""
+    """The settings that DAG files take from the environment."""
 
     schedule: str | None = DEFAULT
-    """As Airflow takes it; see :func:`catwalk.environment.schedule.airflow_schedule`."""
+    """The schedule, as Airflow accepts it; see :func:`catwalk.environment.schedule.airflow_schedule`."""
     retries: int = 4
-    """Tries of a task after the first."""
+    """Retries of a task."""
     retry_delay_seconds: float = 15.0
-    """Pause before the first of them."""
+    """Delay before the first retry."""
     task_timeout_seconds: float = 900.0
-    """For which a try of any task may run, training apart."""
+    """Timeout of an attempt of any task except training."""
     training_timeout_seconds: float = 7_200.0
-    """For which a try of a training may run; the next one goes on from its last checkpoint."""
+    """Timeout of an attempt of a training; the next attempt continues from the last checkpoint."""
     sweep_parallel: int = 2
-    """Trials that train at once, over all sweeps."""
+    """Trials that train at the same time, over all sweeps."""
     sweep_wait_seconds: float = 86_400.0
-    """For which a trained trial may wait for the others before it counts as stalled."""
+    """How long a trained trial may wait for the others before it counts as stalled."""
     complaints: tuple[str, ...] = ()
-    """A line for each variable whose value makes no sense, and whose default therefore holds."""
+    """A line for each variable with an invalid value, for which the default is used."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> DagSettings:
@@ -78,11 +78,11 @@ class DagSettings:
 
 
 def check(environment: Mapping[str, str] = os.environ) -> None:
-    """Refuses what :meth:`DagSettings.from_environment` would put up with, and heartbeats by which tasks could open no
-    run.
+    """Refuses values that :meth:`DagSettings.from_environment` tolerates, and heartbeats with which tasks couldn't open
+    a run.
 
     Raises:
-        ConfigError: a value makes no sense.
+        ConfigError: A value is invalid.
     """
     complaints = DagSettings.from_environment(environment).complaints
     if complaints:

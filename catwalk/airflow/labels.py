@@ -1,6 +1,6 @@
-"""The DAG that joins late labels to the predictions of a service, every hour.
+"""The DAG that joins labels, which arrive later, to the predictions of a service every hour.
 
-The library is imported inside the task, so that Airflow parses a DAG file in a moment.
+The task imports the library, so that Airflow parses a DAG file quickly.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from catwalk.airflow.tasks import DEFAULT_ARGS, documentation, of_callers_file, 
 log = logging.getLogger("catwalk.dags")
 
 _MOST_NAMED = 20
-"""Rows that are wrong."""
+"""Maximum number of wrong rows that are listed."""
 Source = str | Path | Callable[[], Any]
 
 
 def labels_dag(
     model: str, *, dag_id: str, labels: Source | None = None, schedule: str = "@hourly", doc: str = ""
 ) -> DAG:
-    """The DAG of one model's labels; a DAG file assigns it to a name of its own.
+    """The DAG of one model's labels, for a DAG file to assign to a name.
 
     Args:
-        model: its name in the ledger.
-        dag_id: names it for good.
-        labels: a CSV file, or a function that returns what :func:`catwalk.labels` takes, such as the rows of a query;
-            labels that are known already may come again. None: only what services have taken is joined.
-        schedule: five fields of cron in UTC, a preset such as ``@hourly``, or ``None``, as a word.
-        doc: what Airflow shows of it, in Markdown.
+        model: The model's name in the ledger.
+        dag_id: Its permanent name.
+        labels: A CSV file, or a function that returns what :func:`catwalk.labels` accepts, such as the rows of a query.
+            It may return known labels again. None: only labels that services received are joined.
+        schedule: Five cron fields in UTC, a preset such as ``@hourly``, or the text ``None``.
+        doc: Its description in Airflow, in Markdown.
 
     Raises:
-        ConfigError: there is no such time.
+        ConfigError: The schedule is invalid.
     """
 
     @dag(
@@ -51,7 +51,7 @@ def labels_dag(
     def joining() -> None:
         @task
         def join() -> dict[str, int]:
-            """Stores new labels, joins all that there are to the log, and says how well each version did."""
+            """Stores new labels, joins all labels to the log, and measures the realised quality of each version."""
             return _join(model, labels)
 
         join()
@@ -60,13 +60,13 @@ def labels_dag(
 
 
 def _join(model: str, labels: Source | None) -> dict[str, int]:
-    """What has become of the labels, by its name."""
+    """Outcome → number of labels."""
     from catwalk.service.labels import arrival
 
     taken = arrival.labels(model, labels() if callable(labels) else labels if labels is not None else ())
     for line in taken.refused[:_MOST_NAMED]:
         log.warning("refused: %s", line)
     if len(taken.refused) > _MOST_NAMED:
-        log.warning("%d more rows are refused", len(taken.refused) - _MOST_NAMED)
+        log.warning("%d more rows were refused", len(taken.refused) - _MOST_NAMED)
     joined = taken.realised.labels if taken.realised else {}
     return {"new": taken.new, "known": taken.known, "refused": len(taken.refused), **joined}

@@ -1,7 +1,7 @@
-"""The DAG that retrains a model on its schedule: ingest → train → test → decide, and publish whatever happens.
+"""The DAG that retrains a model on its schedule: ingest → train → test → decide, and always publish.
 
-Wiring only: what each stage does is in `catwalk.stages`, what it tells the outside in `catwalk.telemetry`. Both are
-imported inside the tasks, so that Airflow parses a DAG file in a moment.
+It is only wiring: the stages are in `catwalk.stages`, and what they report in `catwalk.telemetry`. The tasks import
+both, so that Airflow parses a DAG file quickly.
 """
 
 from __future__ import annotations
@@ -47,21 +47,22 @@ def retraining_dag(
     settings: Mapping[str, Any] | None = None,
     doc: str = "",
 ) -> DAG:
-    """The DAG of one model; a DAG file assigns it to a name of its own.
+    """The DAG of one model, for a DAG file to assign to a name.
 
     Args:
-        trainable: what is trained, or its reference, ``package.module:NAME``.
-        dag_id: names it for good, since run ids are made of it.
-        schedule: five fields of cron in UTC, a preset such as ``@daily``, or ``None``, as a word; empty: what
-            `CATWALK_SCHEDULE` says.
-        thresholds: the model's own limits of alerts (:data:`catwalk.gate.config.LIMITS`), alone or with their reason,
-            such as ``{"runs_blocked": (5, "its data comes late")}``; what may ship, the configuration's gate says.
-        settings: knob → its default in this DAG's form, and so of its scheduled runs, such as ``{"source": "feed"}``.
-        doc: what Airflow shows of it, in Markdown.
+        trainable: The Trainable, or its reference, ``package.module:NAME``.
+        dag_id: Its permanent name: run ids are derived from it.
+        schedule: Five cron fields in UTC, a preset such as ``@daily``, or the text ``None``; empty: the value of
+            `CATWALK_SCHEDULE`.
+        thresholds: The model's own thresholds of alerts (:data:`catwalk.gate.config.LIMITS`), each with or without a
+            reason, such as ``{"runs_blocked": (5, "its data arrives late")}``. The gate's section of the configuration
+            has the conditions for shipping.
+        settings: Knob → its default in this DAG's form and its scheduled runs, such as ``{"source": "feed"}``.
+        doc: Its description in Airflow, in Markdown.
 
     Raises:
-        ConfigError: there is no such Trainable, time or setting.
-        InputError: there is no such limit.
+        ConfigError: The Trainable doesn't exist, or the schedule or a setting is invalid.
+        InputError: A threshold is invalid.
     """
     limits = dict(thresholds or {})
     of_alerts(limits)
@@ -71,7 +72,7 @@ def retraining_dag(
 
     @dag(
         dag_id=dag_id,
-        schedule=timetable(schedule),  # no start_date: with one, a fresh Airflow would make up for last night's run
+        schedule=timetable(schedule),  # no start_date: with one, a new Airflow would catch up on last night's run
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
@@ -90,26 +91,26 @@ def retraining_dag(
 
 
 def _deciding(model: Trainable, schedule: str, limits: Limits) -> list[Any]:
-    """The tasks whose stages need the model, in their order, in the DAG that is being made."""
+    """The tasks whose stages need the model, in order, in the DAG that is being built."""
 
     @task
     def ingest() -> None:
-        """Reads the data, splits it and stores it under its content hash."""
+        """Reads the data, splits it, and stores it under its content hash."""
         _run_stage(model, "ingest", schedule, limits)
 
     @task(execution_timeout=TRAINING_TIMEOUT)
     def train() -> None:
-        """Trains the model, from the last checkpoint where there is one."""
+        """Trains the model, from the last checkpoint if there is one."""
         _run_stage(model, "train", schedule, limits)
 
     @task
     def test() -> None:
-        """Verifies the model's sha256 and scores it on the test examples."""
+        """Verifies the model's sha256, and scores it on the test examples."""
         _run_stage(model, "test", schedule, limits)
 
     @task(outlets=[PROMOTIONS])
     def decide() -> None:
-        """Ships the model or holds it; a ship is an event of the asset that deployments wait for."""
+        """Ships or holds the model; a ship is an event of the asset that deployments wait for."""
         announce(_run_stage(model, "decide", schedule, limits))
 
     return [ingest(), train(), test(), decide()]
@@ -117,12 +118,12 @@ def _deciding(model: Trainable, schedule: str, limits: Limits) -> list[Any]:
 
 @task
 def publish() -> None:
-    """Says how the run ended, sends every point once more and writes the report, whatever happened before."""
+    """Records how the run ended, sends every point again and writes the report, whatever happened before."""
     publish_run(run_id_of(get_current_context()["dag_run"]))
 
 
 def _run_stage(trainable: Trainable, stage: Stage, schedule: str, limits: Limits) -> Run:
-    """Runs one stage of the run that belongs to this DAG run; every try finds the same one."""
+    """Runs one stage of the run that belongs to this DAG run; every attempt finds the same run."""
     from catwalk.stages.lifecycle.opening import open_run
     from catwalk.stages.pipeline import STAGE_FUNCTIONS
 
@@ -134,8 +135,8 @@ def _run_stage(trainable: Trainable, stage: Stage, schedule: str, limits: Limits
     by_hand: Trigger = "alert" if request else "manual"
     trigger: Trigger = "schedule" if dag_run.run_type == "scheduled" else by_hand
     origin = dag_run.dag_id, dag_run.run_id
-    told: dict[str, Any] = {"observer": observer, "schedule": schedule, "limits": limits}
-    told |= {"begins": begins(dag_run), "request": request}
-    run = open_run(ledger, run_id_of(dag_run), trainable, config, trigger, *origin, **told)
+    options: dict[str, Any] = {"observer": observer, "schedule": schedule, "limits": limits}
+    options |= {"begins": begins(dag_run), "request": request}
+    run = open_run(ledger, run_id_of(dag_run), trainable, config, trigger, *origin, **options)
     STAGE_FUNCTIONS[stage](run, observer)
     return run

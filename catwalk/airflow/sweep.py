@@ -1,4 +1,4 @@
-"""The DAG that tries a recipe's parameters: plan → train, once a trial → choose → test → decide, for the best alone."""
+"""The DAG that sweeps a recipe's parameters: plan → train each trial → choose → test → decide, for the best only."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ _SEARCH_SCHEMAS: dict[str, dict[str, Any]] = {
 
 
 def sweep_dag(trainable: Trainable | str, *, dag_id: str, space: Mapping[str, Any], doc: str = "") -> DAG:
-    """The DAG that sweeps over one model's knobs; a DAG file assigns it to a name of its own. Never scheduled.
+    """The DAG that sweeps over one model's knobs, for a DAG file to assign to a name. It has no schedule.
 
     Args:
-        trainable: what is trained, or its reference, ``package.module:NAME``.
-        dag_id: names it for good, since run ids are made of it.
-        space: what varies where nobody says otherwise (see :class:`catwalk.stages.sweeps.search.SearchConfig`).
-        doc: what Airflow shows of it, in Markdown.
+        trainable: The Trainable, or its reference, ``package.module:NAME``.
+        dag_id: Its permanent name: run ids are derived from it.
+        space: The default search space (see :class:`catwalk.stages.sweeps.search.SearchConfig`).
+        doc: Its description in Airflow, in Markdown.
 
     Raises:
-        ConfigError: there is no such Trainable.
+        ConfigError: The Trainable doesn't exist.
     """
     model = find(trainable) if isinstance(trainable, str) else trainable
 
@@ -60,7 +60,7 @@ def sweep_dag(trainable: Trainable | str, *, dag_id: str, space: Mapping[str, An
         is_paused_upon_creation=False,
         params={**_search_params(space), **{knob.name: param(knob) for knob in knobs(model.config)}},
         default_args={**DEFAULT_ARGS, "priority_weight": 1, "weight_rule": "absolute"},
-        tags=["sweep"],  # not "catwalk", which is watched: without those DAGs nothing is retrained
+        tags=["sweep"],  # not "catwalk", whose DAGs are watched because retraining depends on them
         doc_md=documentation(doc),
     )
     def sweep() -> None:
@@ -74,11 +74,11 @@ def sweep_dag(trainable: Trainable | str, *, dag_id: str, space: Mapping[str, An
 
 
 def _trained(model: Trainable) -> tuple[Any, Any]:
-    """The tasks that need the model, in the DAG that is being made: the plan of the trials, and their training."""
+    """The tasks that need the model, in the DAG that is being built: the plan of the trials, and their training."""
 
     @task
     def plan() -> list[Trial]:
-        """Says what each trial varies; nonsense fails here, before anything is trained."""
+        """Plans what each trial varies; invalid settings fail here, before any training."""
         return _plan(model)
 
     @task(
@@ -87,7 +87,7 @@ def _trained(model: Trainable) -> tuple[Any, Any]:
         map_index_template="{{ trial }}",
     )
     def train(trial: Trial) -> None:
-        """Opens the trial's run, finds or stores its dataset by content hash, and trains."""
+        """Opens the trial's run, finds or stores its dataset by content hash, and trains it."""
         _train(model, trial)
 
     trials: Any = plan()
@@ -96,7 +96,7 @@ def _trained(model: Trainable) -> tuple[Any, Any]:
 
 @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
 def choose(trials: list[Trial]) -> str:
-    """Waits for all trials to end, and chooses the best by validation of those that have finished."""
+    """Waits for all trials to end, and chooses the best finished one by validation."""
     from catwalk.stages.sweeps.choice import choose
 
     dag_run = get_current_context()["dag_run"]
@@ -112,13 +112,13 @@ def test() -> None:
 
 @task(outlets=[PROMOTIONS])
 def decide() -> None:
-    """Ships the chosen trial or holds it; a ship is an event of the asset that deployments wait for."""
+    """Ships or holds the chosen trial; a ship is an event of the asset that deployments wait for."""
     announce(_run_winner("decide"))
 
 
 @task(map_index_template="{{ trial }}")
 def publish(trial: Trial) -> None:
-    """Says how the trial ended, sends its points once more and writes its report, whatever happened before."""
+    """Records how the trial ended, sends its points again and writes its report, whatever happened before."""
     get_current_context()["trial"] = described(trial)  # type: ignore[typeddict-unknown-key]
     publish_run(_own_run_id())
 
@@ -132,12 +132,12 @@ def _search_params(space: Mapping[str, Any]) -> dict[str, Param]:
 
 
 def _base() -> dict[str, Any]:
-    """The knobs that all trials share, but for those that vary."""
+    """The DAG run's knobs, which a trial's own values override."""
     return {name: value for name, value in get_current_context()["params"].items() if name not in _SEARCH_SCHEMAS}
 
 
 def _plan(trainable: Trainable) -> list[Trial]:
-    """What each trial varies; the same in every task."""
+    """The knobs that each trial varies; the same in every task."""
     search = SearchConfig(**{name: get_current_context()["params"][name] for name in _SEARCH_SCHEMAS})
     return search.plan(trainable.config, _base(), _sweep_id())
 
@@ -147,13 +147,13 @@ def _sweep_id() -> str:
 
 
 def _own_run_id() -> str:
-    """The trial's run, in a task that is mapped over the trials."""
+    """The trial's run id, in a task that is mapped over the trials."""
     context = get_current_context()
     return run_id_of(context["dag_run"], context["ti"].map_index)
 
 
 def _train(trainable: Trainable, trial: Trial) -> None:
-    """Opens a trial's run and trains it; how many trials there are, and how long each is, the run must know."""
+    """Opens a trial's run and trains it; the run records the number of trials and their length."""
     from catwalk.stages.lifecycle.opening import open_run
     from catwalk.stages.pipeline import STAGE_FUNCTIONS
 
@@ -171,7 +171,7 @@ def _train(trainable: Trainable, trial: Trial) -> None:
 
 
 def _run_winner(stage: Stage) -> Run:
-    """Runs a stage of the trial that was chosen."""
+    """Runs a stage of the chosen trial."""
     from catwalk.ledger.sweep import winner
     from catwalk.stages.pipeline import STAGE_FUNCTIONS
 
@@ -182,7 +182,7 @@ def _run_winner(stage: Stage) -> Run:
 
 
 class SweepReportLink(ReportLink):
-    """Leads to the task's own trial, or to the one that was chosen."""
+    """A link to the task's own trial, or to the chosen one."""
 
     def run_id(self, task_instance: Any) -> str:
         from catwalk.ledger.sweep import winner

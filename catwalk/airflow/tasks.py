@@ -1,4 +1,4 @@
-"""What the DAGs share: a form made from the knobs, how a task runs a stage of its run, and when it is tried again."""
+"""Shared parts of the DAGs: the form made from the knobs, the call of a stage in a task, and the rules of retries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger("catwalk.dags")
 SETTINGS = DagSettings.from_environment()
 TRAINING_TIMEOUT = timedelta(seconds=SETTINGS.training_timeout_seconds)
 
-# An outlet that is an asset would get an event whenever its task succeeds; one that is an alias gets those added to it.
+# An asset as an outlet would get an event whenever its task succeeds; an alias gets only the events added to it.
 PROMOTIONS = AssetAlias("catwalk_promotions")
 
 DEFAULT_ARGS: dict[str, Any] = {
@@ -37,8 +37,8 @@ DEFAULT_ARGS: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=10),
     "retry_policy": ExceptionRetryPolicy(
         rules=[
-            RetryRule(TransientError, RetryAction.RETRY, reason="may pass"),
-            RetryRule(CatwalkError, RetryAction.FAIL, reason="trying again cannot help"),
+            RetryRule(TransientError, RetryAction.RETRY, reason="may pass by itself"),
+            RetryRule(CatwalkError, RetryAction.FAIL, reason="a retry can't help"),
         ]
     ),
     "execution_timeout": timedelta(seconds=SETTINGS.task_timeout_seconds),
@@ -46,37 +46,45 @@ DEFAULT_ARGS: dict[str, Any] = {
 
 
 def timetable(text: str = "") -> CronTriggerTimetable | str | None:
-    """When runs are due: in UTC, by which the exporter tells that one is late, whatever Airflow's own time zone is.
+    """When runs are due: in UTC, as the exporter expects it, whatever Airflow's own time zone is.
 
     Args:
-        text: as `CATWALK_SCHEDULE` has it; empty: that variable counts.
+        text: A schedule in the form of `CATWALK_SCHEDULE`; empty: that variable's value.
 
     Raises:
-        ConfigError: there is no such time.
+        ConfigError: The schedule is invalid.
     """
     schedule = airflow_schedule({VARIABLE: text}) if text else SETTINGS.schedule
     if schedule is None or schedule in NEVER:
         return schedule
-    # Zero is never: by default, an Airflow that meets the DAG for the first time within 10 % of the interval after a
-    # due time, such as two hours and 24 minutes for a nightly one, starts a run that nobody has missed.
+    # Zero means never: by default, if an Airflow sees the DAG for the first time within 10 % of the interval after a
+    # due time (two hours and 24 minutes for a nightly DAG), it starts a run that no one expects.
     return CronTriggerTimetable(schedule, timezone="UTC", run_immediately=timedelta(0))
 
 
 def documentation(text: str) -> str:
-    """What Airflow shows of a DAG: its file's own words, below what the environment says and nobody can understand."""
+    """A DAG's description in Airflow: its own text, below messages about invalid settings in the environment."""
     for complaint in SETTINGS.complaints:
-        log.warning("%s; its default holds", complaint)
-    return "".join(f"**{complaint}; its default holds.**\n\n" for complaint in SETTINGS.complaints) + text
+        log.warning("%s; using the default", complaint)
+    return (
+        "".join(
+            f"**{complaint}; using the default.**\
+\
+"
+            for complaint in SETTINGS.complaints
+        )
+        + text
+    )
 
 
 def of_callers_file(made: DAG) -> DAG:
-    """Says that a DAG comes from the file that has asked for it, whose code Airflow then shows."""
+    """Marks a DAG as defined in the file that requested it, so that Airflow shows that file's code."""
     made.fileloc = sys._getframe(2).f_code.co_filename
     return made
 
 
 def param(knob: Knob, defaults: Mapping[str, Any] | None = None) -> Param:
-    """A field of the form that Airflow shows when a DAG is triggered, with the DAG's own default where it has one."""
+    """A field of the form that Airflow shows when you trigger a DAG, with the DAG's own default if it has one."""
     kind = {int: "integer", float: "number", str: "string"}[knob.type]
     schema: dict[str, Any] = {"type": ["null", kind] if knob.nullable else kind}
     if knob.choices:
@@ -88,46 +96,46 @@ def param(knob: Knob, defaults: Mapping[str, Any] | None = None) -> Param:
 
 
 def _limits(bounds: Bounds) -> dict[str, Any]:
-    """The bounds in JSON Schema's words."""
+    """The bounds, as JSON Schema."""
     lowest = "exclusiveMinimum" if bounds.above else "minimum"
     multiple = {"multipleOf": bounds.multiple_of} if bounds.multiple_of != 1 else {}
     return {lowest: bounds.low, "maximum": bounds.high, **multiple}
 
 
 class ReportLink(BaseOperatorLink):
-    """A button on each task that leads to the run's report, or to what there is of it so far."""
+    """A button on each task that opens the run's report, or its current state."""
 
     name = "Run report"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Asked at the end of a task, where `ti_key` is the whole task instance."""
+        """Returns the link; Airflow calls this at the end of a task, where `ti_key` is the whole task instance."""
         from catwalk.environment.parts import public_url
 
         return f"{public_url('exporter')}/runs/{self.run_id(ti_key)}"
 
     def run_id(self, task_instance: Any) -> str:
-        """The run that a task works on."""
+        """The id of the run that a task works on."""
         return run_id_of(task_instance.get_template_context()["dag_run"], task_instance.map_index)
 
 
 def run_id_of(dag_run: Any, map_index: int | None = -1) -> str:
-    """The run that belongs to a DAG run, or to one mapped task of it: the same at every try."""
+    """The id of the run that belongs to a DAG run, or to one of its mapped tasks: the same in every attempt."""
     from catwalk.ledger.runs import run_id_of_dag_run
 
     return run_id_of_dag_run(dag_run.run_after, dag_run.dag_id, dag_run.run_id, -1 if map_index is None else map_index)
 
 
 def begins(dag_run: Any) -> datetime:
-    """The time that a DAG run is for: its logical date, or without one, when it was due; the same at every try."""
+    """The time that a DAG run is for: its logical date, or else when it was due; the same in every attempt."""
     found: datetime = dag_run.logical_date or dag_run.run_after
     return found
 
 
 def requested(ledger: Ledger, model: str, dag_run: Any) -> RequestRecord | None:
-    """The episode whose retraining a DAG run is; None: no alert has asked for it.
+    """The episode that requested a DAG run; None if no alert did.
 
-    The first of its runs claims the episode. Another one is skipped, whatever has made Airflow start it: it may have
-    been restored from a backup, and asked again.
+    The first run claims the episode. Any other run is skipped, whatever started it: Airflow may have been restored from
+    a backup and received the request again.
     """
     from airflow.sdk.exceptions import AirflowSkipException
 
@@ -138,12 +146,12 @@ def requested(ledger: Ledger, model: str, dag_run: Any) -> RequestRecord | None:
     named = spelling(model)
     found = asked_for(ledger.store, named, dag_run.run_id)
     if found and not claim(ledger.store, named, found.number, ClaimRecord(run_id_of(dag_run), dag_run.run_id)):
-        raise AirflowSkipException(f"another run has retrained {named} for episode {found.number} already")
+        raise AirflowSkipException(f"another run has already retrained {named} for episode {found.number}")
     return found
 
 
 def open_ledger() -> tuple[Ledger, Observer]:
-    """The run ledger that the environment names, and who is told of what happens."""
+    """The run ledger of the environment, and the observer of its operations."""
     from catwalk.ledger.runs import Ledger
     from catwalk.storage.opening import open_store
     from catwalk.telemetry.emitter import observer_from_environment
@@ -153,7 +161,7 @@ def open_ledger() -> tuple[Ledger, Observer]:
 
 
 def publish_run(run_id: str) -> None:
-    """The last stage, whatever happened before; a run that was never opened has nothing to publish."""
+    """Runs the last stage, whatever happened before; a run that was never opened has nothing to publish."""
     from catwalk.stages.publish import publish
 
     ledger, observer = open_ledger()
@@ -161,8 +169,7 @@ def publish_run(run_id: str) -> None:
 
 
 def announce(run: Run) -> None:
-    """Adds an event of its assets for a model in service. A task that is tried again may add them twice, but never
-    forgets them."""
+    """Adds an event to the assets of a new champion. A retried task may add it twice, but never omits it."""
     from catwalk.ledger.models.champion import in_service
 
     champion = in_service(run)

@@ -1,6 +1,6 @@
-"""Data that travels with the library: Prometheus' rules and runbooks, Alertmanager's templates, Grafana's dashboards.
+"""Data files of the library: Prometheus' rules and runbooks, Alertmanager's templates, Grafana's dashboards.
 
-In a checkout it lies in the folders of the servers that read it; the wheel has the same folders in here.
+In a checkout they are in the folders of the servers that read them; the wheel has the same folders in this package.
 """
 
 from __future__ import annotations
@@ -11,5 +11,5 @@ from catwalk.environment import checkout
 
 
 def path(name: str) -> Path:
-    """A file or folder by its path in the project, such as ``prometheus/runbooks``."""
+    """The path of a file or folder, by its path in the project, such as ``prometheus/runbooks``."""
     return (checkout.FOLDER or Path(__file__).parent) / name

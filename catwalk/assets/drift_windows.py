@@ -1,8 +1,8 @@
-"""The windows of Prometheus' rules of drift, which are an hour and a day, unless somebody can't wait for so long.
+"""The windows of the drift rules in Prometheus: an hour and a day, or shorter ones for a demo.
 
-Everything that these rules do in time hangs on the two: counts are recorded by the hour, an alert waits for an hour and
-stays for a day, and rules are evaluated each minute, or four times an hour. The least numbers of examples stay, and so
-does the level of a test, of which there is one an hour: statistics know no clock.
+All times in these rules depend on the two: counts are recorded per hour, an alert waits for an hour and keeps firing
+for a day, and rules are evaluated every minute, or four times per hour. The minimum numbers of examples and the level
+of the hourly test don't change, because statistics don't depend on the clock.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from catwalk.errors import ConfigError
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _LONGEST = 4 * 7 * _UNITS["d"]
 _ESTIMATED = tuple(f"catwalk_service_estimated{of}" for of in ("", "_right", "_variance"))
-"""Counters of a day."""
+"""Counters that the rules read over the day window."""
 _SCRAPES = 4
-"""In an hour at least: an increase of fewer is mostly guessed."""
+"""Minimum number of scrapes in the hour window: with fewer, an increase is mostly extrapolated."""
 
 
 @dataclass(frozen=True)
 class DriftWindows:
-    """What the rules take for an hour and for a day, in seconds."""
+    """The windows that the rules use as an hour and a day, in seconds."""
 
     hour: int = _UNITS["h"]
     day: int = _UNITS["d"]
@@ -34,32 +34,32 @@ class DriftWindows:
         """Two durations, such as ``20s,2m``.
 
         Args:
-            name: of the setting, for complaints.
-            text: as somebody has typed it.
-            scrape_seconds: how often Prometheus counts.
+            name: The setting's name, for error messages.
+            text: Its value, as typed.
+            scrape_seconds: Prometheus' scrape interval.
 
         Raises:
-            ConfigError: it is none, or the rules can't work with it.
+            ConfigError: It has another form, or the rules can't use it.
         """
         found = re.fullmatch(r"([1-9]\d{0,7})([dhms]),([1-9]\d{0,7})([dhms])", text)
         if not found:
             raise ConfigError(
-                f"{name} must be two durations, of an hour and of a day, such as 20s,2m, not {text!r:.60}"
+                f"{name} must be two durations, for the hour and the day, such as 20s,2m, not {text!r:.60}"
             )
         hour, day = (int(found[number]) * _UNITS[found[number + 1]] for number in (1, 3))
         if day > _LONGEST or day <= hour or day % hour:
             raise ConfigError(
-                f"{name}: the second must be a multiple of the first, and {_LONGEST // _UNITS['d']}d at most"
+                f"{name}: the second must be a multiple of the first, and at most {_LONGEST // _UNITS['d']}d"
             )
         if hour < _SCRAPES * scrape_seconds:
             raise ConfigError(
-                f"{name}: the first must be {_SCRAPES * scrape_seconds}s at least, in which Prometheus counts "
-                f"{_SCRAPES} times at an interval of {scrape_seconds}s"
+                f"{name}: the first must be at least {_SCRAPES * scrape_seconds}s, for {_SCRAPES} scrapes at an "
+                f"interval of {scrape_seconds}s"
             )
         return cls(hour, day)
 
     def rules(self, path: Path) -> str:
-        """The text of a file of rules, with these windows."""
+        """The text of a rules file with these windows."""
         text = path.read_text()
         if not path.name.startswith("service."):
             return text
@@ -68,7 +68,7 @@ class DriftWindows:
         return text
 
     def _changes(self) -> dict[str, str]:
-        """What the committed rules say → what they say with these windows."""
+        """Text in the committed rules → its replacement with these windows."""
         hour, day, often = map(_told, (self.hour, self.day, min(60, self.hour // _SCRAPES)))
         return {
             "[1d:1h]": f"[{day}:{hour}]",
@@ -81,15 +81,15 @@ class DriftWindows:
 
 
 USUAL = DriftWindows()
-"""An hour and a day."""
+"""The default: an hour and a day."""
 
 
 def files() -> list[Path]:
-    """The committed files of rules."""
+    """The committed rules files."""
     return sorted(assets.path("prometheus/rules").glob("*.yml"))
 
 
 def _told(seconds: int) -> str:
-    """As Prometheus reads it, in the largest unit that it is a multiple of."""
+    """A duration for Prometheus, in the largest unit that it is a multiple of."""
     unit, length = next((unit, length) for unit, length in _UNITS.items() if seconds % length == 0)
     return f"{seconds // length}{unit}"

@@ -1,4 +1,4 @@
-"""``name=value`` texts of an option that may be given several times."""
+"""The ``name=value`` values of a repeatable option."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ def pairs(flag: str, texts: list[str], example: str = "name=value") -> dict[str,
     """Name → value.
 
     Args:
-        flag: what the texts are given to, for complaints.
-        texts: as they were typed.
-        example: what one of them should look like, for complaints.
+        flag: The option, for error messages.
+        texts: The values as typed.
+        example: An example of a value, for error messages.
 
     Raises:
-        ConfigError: one is no such text, or a name comes twice.
+        ConfigError: A value has another form, or a name appears twice.
     """
     found: dict[str, str] = {}
     for text in texts:
@@ -31,7 +31,7 @@ def pairs(flag: str, texts: list[str], example: str = "name=value") -> dict[str,
 
 
 def numbers(flag: str, texts: list[str], example: str) -> dict[str, float]:
-    """Name → a finite number; arguments and errors as of :func:`pairs`."""
+    """Name → a finite number; arguments and errors are those of :func:`pairs`."""
     return {
         name: _number(value, f"{flag}: expected {example}; got {f'{name}={value}'!r:.60}")
         for name, value in pairs(flag, texts, example).items()
@@ -46,4 +46,4 @@ def _number(text: str, complaint: str) -> float:
 
 
 THRESHOLD = "name=number, such as runs_blocked=5"
-"""What `--threshold` takes."""
+"""The form of a `--threshold`."""

@@ -1,8 +1,8 @@
-"""A test notification by each way, and what came back: `catwalk alerts --test`.
+"""A test notification through each integration, and its outcome: `catwalk alerts --test`.
 
-An alert is posted to the Alertmanager that runs, which routes, renders and sends it as any critical one; its own
-counters say how each way fared, and natively its log says why one failed. The courier is asked whether it has heard,
-and to call out by each of its own ways.
+It posts an alert to the running Alertmanager, which routes, renders and sends it like any critical one. Alertmanager's
+counters show the outcome of each integration, and outside containers its log shows why one failed. The courier reports
+whether it received the alert, and makes a test callout through each of its own callouts.
 """
 
 from __future__ import annotations
@@ -26,21 +26,22 @@ from catwalk.notifications.receivers import AREAS, COMMON, COURIER, EVERYBODY, o
 
 ALERT = "TestNotification"
 PATIENCE = 90.0
-"""Seconds that a way has: Alertmanager waits 10 s for others of a group, and a mail server may take 30."""
+"""Seconds that an integration has: Alertmanager waits 10 s for more alerts of a group, and a mail server may take 30.
+"""
 _QUOTED_ERROR = re.compile(r' err="((?:[^"\\]|\\.)*)"')
-_LOUD = "a silence of planned work holds it back; `catwalk silence --end` ends that"
+_LOUD = "a silence of planned work suppresses it; `catwalk silence --end` ends that"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one way fared."""
+    """The outcome of one integration."""
 
     receiver: str
-    """Of Alertmanager; `call-out` for what the courier itself can call."""
+    """Alertmanager's receiver; `call-out` for the courier's own callouts."""
     way: str
     delivered: bool
     said: str
-    """What came back."""
+    """The result, in words."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -48,18 +49,18 @@ class Outcome:
 
 
 def drill(alertmanager_url: str, courier_url: str, receiver: str = "", patience: float = PATIENCE) -> Iterator[Outcome]:
-    """Sends the test; yields how each way fared, as soon as it is known.
+    """Sends the test; yields the outcome of each integration as soon as it is known.
 
     Args:
-        alertmanager_url: where Alertmanager answers.
-        courier_url: where the courier does.
-        receiver: whose ways, or which of them (`growth/slack`); default: all that differ from everybody's, and
-            everybody's.
-        patience: seconds that Alertmanager has for each.
+        alertmanager_url: Alertmanager's URL.
+        courier_url: The courier's URL.
+        receiver: The receiver, or one of its integrations (`growth/slack`); default: the receiver for everyone, and all
+            that differ from it.
+        patience: Seconds that Alertmanager has for each.
 
     Raises:
-        AlertmanagerError, CourierError: one of them does not answer.
-        CatwalkError: there is no such receiver or way, or nobody is told by any.
+        AlertmanagerError, CourierError: One of them doesn't answer.
+        CatwalkError: There is no such receiver or integration, or no integration is configured.
     """
     known = _receivers(alertmanager.configuration(alertmanager_url))
     called = client.told(courier_url, 1)["deadman"]["calls_out_by"]
@@ -67,35 +68,36 @@ def drill(alertmanager_url: str, courier_url: str, receiver: str = "", patience:
     trials = {one: _ways(one, known[one], way) for one in _chosen(known, name or receiver)}
     if not called and not any(trials.values()):
         raise CatwalkError(
-            "nobody is told: no way is configured; see prometheus/alertmanager/README.md, then start the stack again"
+            "no notifications are sent, because no receiver is configured; see prometheus/alertmanager/README.md, then "
+            "restart the stack"
         )
     for one, ways in trials.items():
         yield from _Trial(alertmanager_url, courier_url, one, ways).outcomes(patience)
     if way or name not in ("", *COMMON):
-        return  # whom the courier calls out is everybody, by all ways
+        return  # the courier's callouts are for everyone, through all integrations
     for way, error in client.test_callouts(courier_url).items():
         yield Outcome("call-out", way, not error, error or "delivered")
 
 
 def _receivers(configuration: str) -> dict[str, dict[str, Any]]:
-    """Receiver → what it is configured to do, such as email_configs."""
+    """Receiver → its configuration, such as email_configs."""
     receivers = yaml.safe_load(configuration)["receivers"]
     found = {one["name"]: {key: value for key, value in one.items() if key != "name"} for one in receivers}
     if EVERYBODY not in found:
-        raise CatwalkError(f"that Alertmanager has no receiver {EVERYBODY!r}: its configuration is none of Catwalk's")
+        raise CatwalkError(f"that Alertmanager has no receiver {EVERYBODY!r}: it doesn't use Catwalk's configuration")
     return found
 
 
 def _ways(name: str, receiver: Mapping[str, Any], wanted: str = "") -> list[str]:
-    """As Alertmanager's metrics name them, such as email; of several, the one that is wanted."""
+    """A receiver's integrations as Alertmanager's metrics name them, such as email; only the wanted one, if any."""
     found = [kind.removesuffix("_configs") for kind in receiver]
     if wanted and wanted not in found:
-        raise CatwalkError(f"{name} has no way {wanted!r}; its ways are {', '.join(found) or 'none'}")
+        raise CatwalkError(f"{name} has no integration {wanted!r}; its integrations are {', '.join(found) or 'none'}")
     return [wanted] if wanted else found
 
 
 def _chosen(known: Mapping[str, Mapping[str, Any]], receiver: str) -> list[str]:
-    """The receivers to try: an area whose people are everybody's would be told the same once more."""
+    """The receivers to test, without areas that notify the same people as the general one: they would get it twice."""
     ours = [*(name for name in COMMON if name in known), *sorted(known.keys() - {*COMMON, COURIER})]
     if receiver and receiver not in ours:
         raise CatwalkError(f"there is no receiver {receiver!r}; the receivers are {', '.join(ours)}")
@@ -104,7 +106,7 @@ def _chosen(known: Mapping[str, Mapping[str, Any]], receiver: str) -> list[str]:
 
 
 def _matched(receiver: str) -> dict[str, str]:
-    """Labels by which an alert reaches it."""
+    """The labels that route an alert to a receiver."""
     if receiver in AREAS:
         return {"area": receiver}
     return {} if receiver == EVERYBODY else {"owner": owner(receiver)}
@@ -115,7 +117,7 @@ class _Trial:
 
     def __init__(self, url: str, courier_url: str, receiver: str, ways: Sequence[str]) -> None:
         self._url, self._courier_url, self._receiver, self._ways = url, courier_url, receiver, ways
-        # A value of its own in a label that groups are made by, so that it waits for no other alert.
+        # A unique value in a label that alerts are grouped by, so that it doesn't wait for other alerts.
         self._labels = {"alertname": ALERT, "severity": "critical", "model": f"test-{secrets.token_hex(4)}"}
         self._labels |= _matched(receiver)
         self._before, self._began = alertmanager.sent(url), time.time()
@@ -124,7 +126,7 @@ class _Trial:
         self._offset = self._log.stat().st_size if self._log.exists() else 0
 
     def outcomes(self, patience: float) -> Iterator[Outcome]:
-        """Posts the alert, waits for what comes of it, and ends it."""
+        """Posts the alert, waits for its outcomes, and ends it."""
         self._post(until=self._began + 2 * patience)
         try:
             yield from self._watch(time.monotonic() + patience)
@@ -134,7 +136,7 @@ class _Trial:
     def _post(self, until: float) -> None:
         annotations = {
             "summary": f"Test of the notifications of {self._receiver}",
-            "description": "Somebody tries whether alerts reach you. Nothing is wrong; the end of this alert follows.",
+            "description": "Someone is testing whether alerts reach you. Nothing is wrong; the alert ends in a moment.",
         }
         alertmanager.post(self._url, self._labels, annotations, self._began, until)
 
@@ -150,12 +152,12 @@ class _Trial:
                     yield outcome
             self._made = counted
         for way in waiting:
-            yield Outcome(self._receiver, way, False, "it was not delivered in time; Alertmanager's log may say why")
+            yield Outcome(self._receiver, way, False, "not delivered in time; see Alertmanager's log")
 
     def _outcome(self, way: str, counted: Mapping[tuple[str, str], alertmanager.Tries]) -> Outcome | None:
-        """None while it is not known.
+        """An integration's outcome; None while it is unknown.
 
-        Alertmanager counts a try before it counts that it has failed, so the tries are those of the reading before.
+        Alertmanager counts an attempt before it counts its failure, so attempts are those of the previous reading.
         """
         if way == "courier":
             heard = client.told(self._courier_url, 50)["notifications"]
@@ -165,7 +167,9 @@ class _Trial:
         tries = self._sent(self._made, way).made - before.made
         failures = self._sent(counted, way).failed - before.failed
         if tries > failures:
-            return Outcome(self._receiver, way, True, "delivered" if not failures else "delivered by a second try")
+            return Outcome(
+                self._receiver, way, True, "delivered" if not failures else "delivered at the second attempt"
+            )
         said = self._why(way) if failures else ""
         return Outcome(self._receiver, way, False, said) if said else None
 
@@ -179,14 +183,16 @@ class _Trial:
         return _LOUD if found and found[0].state == "silenced" else ""
 
     def _why(self, way: str) -> str:
-        """Empty where it may yet be said: Alertmanager logs some errors only when it is done with all ways."""
+        """Why an integration failed; empty while the log may still say so: Alertmanager logs some errors only after it
+        has tried all integrations.
+        """
         if not self._log.exists():
-            return "Alertmanager could not deliver it; its log says why"
+            return "Alertmanager could not deliver it; see its log"
         return why(self._log, self._offset, self._receiver, way)
 
 
 def why(log: Path, offset: int, receiver: str, way: str) -> str:
-    """The last error of one way that Alertmanager's log has behind an offset, in one line; empty where it has none."""
+    """The last error of an integration in Alertmanager's log after an offset, in one line; empty if there is none."""
     with log.open(errors="replace") as file:
         file.seek(offset)
         found = [error for line in file if (error := _error(line, receiver, way))]
@@ -196,7 +202,7 @@ def why(log: Path, offset: int, receiver: str, way: str) -> str:
 def _error(line: str, receiver: str, way: str) -> str:
     quoted = _QUOTED_ERROR.search(line)
     error = quoted[1].replace('\\"', '"').replace("\\n", " ") if quoted else ""
-    # Names that are no plain word are quoted there.
+    # The log quotes names that are not a plain word.
     if any(
         f"receiver={name} integration={way}[" in line for name in (receiver, json.dumps(receiver, ensure_ascii=False))
     ):

@@ -1,4 +1,4 @@
-"""Flags that are made of the knobs of whichever Trainable a command line names."""
+"""Flags for the knobs of the Trainable that a command line names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from catwalk.trainable import REFERENCE
 
 
 class KnobCommand(TyperCommand):
-    """A command that has ``**settings``: one a knob of the Trainable among its arguments, or of the environment's."""
+    """A command with ``**settings``: one for each knob of the Trainable in its arguments, or of CATWALK_TRAINABLE."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         named = _named(args)
@@ -29,13 +29,13 @@ class KnobCommand(TyperCommand):
 
 
 def _named(args: list[str]) -> str:
-    """The reference among the arguments, or what stands where one belongs; empty: neither."""
+    """The reference among the arguments, or what is in its place; empty if there is none."""
     first = args[0] if args and not args[0].startswith("-") else ""
     return next((argument for argument in args if REFERENCE.fullmatch(argument)), first)
 
 
 def _command(function: Callable[..., None], of: tuple[Knob, ...]) -> Any:
-    """The function as a command with a flag a knob."""
+    """The function as a command with one flag per knob."""
     signature = inspect.signature(function, eval_str=True)
     own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
     parameters = [*own, *map(_flag, of)]
@@ -51,7 +51,7 @@ def _command(function: Callable[..., None], of: tuple[Knob, ...]) -> Any:
 
 
 def without_knobs(function: Callable[..., None]) -> Callable[..., None]:
-    """The function as typer takes it before it is known whose knobs it has."""
+    """The function without its settings, for typer, because its knobs are not known yet."""
     signature = inspect.signature(function, eval_str=True)
     own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
     function.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
@@ -59,7 +59,7 @@ def without_knobs(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _flag(knob: Knob) -> inspect.Parameter:
-    """A knob as an option; None means that it wasn't given."""
+    """A knob as an option; None means that it was left out."""
     kind: Any = Literal[knob.choices] if knob.choices else knob.type
     default = "" if knob.default is None else f" Default: {knob.text_default}."
     option = typer.Option(

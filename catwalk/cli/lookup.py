@@ -1,4 +1,4 @@
-"""Finds what a command is about in the ledger: a run, a champion, a model."""
+"""Finds the run, champion or model that a command names in the ledger."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 def ledger_store() -> Store:
-    """Where runs live."""
+    """The store of the ledger."""
     return open_store()
 
 
 def resolve(name: str, model: str = "") -> Run:
-    """The run that a person means.
+    """The run that a name stands for.
 
     Raises:
-        CatwalkError: none, or more than one.
+        CatwalkError: It matches no run, or more than one.
     """
     from catwalk.errors import DamagedError
     from catwalk.ledger.runs import RUN_ID, Run
@@ -39,21 +39,21 @@ def resolve(name: str, model: str = "") -> Run:
         return Run(store, _latest(store, model))
     if RUN_ID.fullmatch(name):
         run = Run(store, name)
-        with suppress(DamagedError):  # for the command to name
-            _ = run.record  # raises where there is no such run
+        with suppress(DamagedError):  # the command reports it
+            _ = run.record  # raises if there is no such run
         return run
     found = run_ids(store, name)
     if not found:
-        raise CatwalkError(f"no run begins with {name!r}; `catwalk runs` lists them")
+        raise CatwalkError(f"no run id begins with {name!r}; `catwalk runs` lists the runs")
     if len(found) > 1:
         raise CatwalkError(
-            f"{len(found)} runs begin with {name!r}, such as {found[-1]} and {found[-2]}; give more of the id"
+            f"{len(found)} run ids begin with {name!r}, such as {found[-1]} and {found[-2]}; give more of the id"
         )
     return Run(store, found[-1])
 
 
 def _latest(store: Store, model: str) -> str:
-    """Of a model, or of all: these are known from the listing."""
+    """The id of the newest run, of a model or of all models; for all of them, a listing is enough."""
     from catwalk.ledger.summaries import Summaries
 
     found = [run.run_id for run in Summaries(store).read() if run.model == model] if model else run_ids(store, "")
@@ -63,7 +63,7 @@ def _latest(store: Store, model: str) -> str:
 
 
 def run_ids(store: Store, prefix: str) -> list[str]:
-    """Ids that begin so, oldest first. Summaries are listed, not runs: they are one object a run."""
+    """Run ids with this prefix, oldest first. It lists summaries, not runs: they are one object per run."""
     from catwalk.ledger.runs import RUN_ID
 
     if not re.fullmatch(r"[0-9a-fTZ-]*", prefix):
@@ -73,10 +73,10 @@ def run_ids(store: Store, prefix: str) -> list[str]:
 
 
 def champion_of(store: Store, model: str) -> ChampionRecord:
-    """A model's champion; without a model that of the only one, else of the environment's Trainable.
+    """A model's champion; without a model, that of the only model that has one, else that of CATWALK_TRAINABLE's.
 
     Raises:
-        CatwalkError: it has none.
+        CatwalkError: There is none.
     """
     from catwalk.cli import trainables
     from catwalk.ledger.models.champion import Champions
@@ -86,8 +86,8 @@ def champion_of(store: Store, model: str) -> ChampionRecord:
     chosen = model or (models[0] if len(models) == 1 else trainables.default_model())
     found = champions.get(chosen) if chosen in models else None
     if found is None:
-        known = f"; champions there are: {', '.join(models)} (--model)" if models else ""
-        which = f"{chosen} has no champion yet: no run of it has shipped" if chosen else "no model is named"
+        known = f"; models with a champion: {', '.join(models)} (--model)" if models else ""
+        which = f"{chosen} has no champion yet: no run of it has shipped" if chosen else "no model was named"
         raise CatwalkError(f"{which}{known}")
     return found[0]
 
@@ -102,14 +102,14 @@ def champion_model(model: str) -> tuple[ChampionRecord, Run, bytes]:
     run = Run(store, champion.run_id)
     if run.model():
         raise CatwalkError(
-            f"the model of run {run.run_id} was logged by a program, which alone knows how to ask it; `catwalk fetch` "
+            f"the model of run {run.run_id} was logged by a program, and only that program can use it; `catwalk fetch` "
             "downloads it"
         )
     return champion, run, champion_weights(store, champion)
 
 
 def observed_ledger() -> tuple[Ledger, Observer]:
-    """The ledger, and what is told of all that happens in it."""
+    """The ledger, and the observer of its operations."""
     from catwalk.ledger.runs import Ledger
     from catwalk.telemetry.emitter import observer_from_environment
 
@@ -118,6 +118,6 @@ def observed_ledger() -> tuple[Ledger, Observer]:
 
 
 def name_damaged(reader: Summaries) -> None:
-    """Says which summaries are left out, and why."""
+    """Reports which summaries are left out, and why."""
     for key, reason in reader.damaged.items():
-        complain(f"{key} is damaged and left out: {reason}")
+        complain(f"{key} is damaged and was left out: {reason}")

@@ -1,4 +1,4 @@
-"""The ``catwalk`` command. Modules that take long to import are imported by the commands that need them."""
+"""The ``catwalk`` command. Commands import the slow modules that they need themselves."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from catwalk.storage.opening import VARIABLE, use_local
 
 app = typer.Typer(
     name="catwalk",
-    help="Train, inspect and serve models, and watch over what observes them.",
+    help="Train, inspect and serve models, and check the stack that observes them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -43,7 +43,7 @@ app = typer.Typer(
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Entry point. Exit codes: 0 done, 1 failed, 2 wrong usage; an error is one line on stderr."""
+    """Entry point. Exit codes: 0 success, 1 failure, 2 wrong usage; an error is one line on stderr."""
     sys.exit(_main(arguments))
 
 
@@ -55,16 +55,16 @@ def _main(arguments: list[str] | None) -> None:
         raise
     except ModuleNotFoundError as error:
         raise CatwalkError(extras.complaint(error, "cli")) from error
-    except Exception as error:  # the last line of defence: a user gets a sentence, not a traceback
+    except Exception as error:  # last resort: a user gets a sentence, not a traceback
         known = _told_by_system(error) if isinstance(error, OSError) else ""
         unexpected = f"unexpected {type(error).__name__}: {error} (set CATWALK_DEBUG=1 to see where)"
         raise CatwalkError(known or unexpected) from error
 
 
 def _told_by_system(error: OSError) -> str:
-    """What this machine lacks, as a sentence; empty where an error may mean anything."""
-    if "temporary directory" in str(error):  # torch and matplotlib want one as soon as they are imported
-        return "no temporary folder can be written to; set TMPDIR to one that can"
+    """What this machine lacks, as a sentence; empty if the error is ambiguous."""
+    if "temporary directory" in str(error):  # torch and matplotlib need one at import
+        return "no temporary folder is writable; set TMPDIR to one that is"
     return unwritable(error)
 
 
@@ -85,19 +85,19 @@ def _everything(
         str,
         typer.Option(
             metavar="URL",
-            help="Where runs live, as CATWALK_STORE says it: s3://bucket/prefix or file:///folder.",
+            help="Store of the ledger: s3://bucket/prefix or file:///folder; default: CATWALK_STORE.",
             show_default=False,
         ),
     ] = "",
 ) -> None:
-    """Train, inspect and serve models, and watch over what observes them."""
+    """Train, inspect and serve models, and check the stack that observes them."""
     from catwalk.environment.parts import load_environment
 
     if store:
-        os.environ[VARIABLE] = store  # before what a stack has left is taken up: that is for a store of its own
+        os.environ[VARIABLE] = store  # before the settings of a running stack are loaded: those are for its own store
     load_environment()
     use_local()
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it has no home to keep its fonts in
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns if it has no home folder for its font cache
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands share, and what is checked of them."""
+"""Options and arguments that several commands share, and their checks."""
 
 from __future__ import annotations
 
@@ -15,39 +15,44 @@ RunArgument = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="A run id, the beginning of one, `latest` (newest run of any kind) or `champion`.",
+        help="A run id or its beginning, `latest` (the newest run of any kind), or `champion`.",
         show_default=False,
     ),
 ]
 Model = Annotated[
     str,
     typer.Option(
-        help="Whose `champion`, needed where several have one but that of CATWALK_TRAINABLE; or whose `latest`.",
+        help="Model of `champion` or `latest`; default for `champion`: the only one, or that of CATWALK_TRAINABLE.",
         show_default=False,
         callback=spelling,
     ),
 ]
-Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.")]
-Reason = Annotated[str, typer.Option(help="Why, for the history.", show_default=False)]
-By = Annotated[str, typer.Option(help="Who; default: CATWALK_BY, else the user of this shell.", show_default=False)]
+Open = Annotated[bool, typer.Option("--open", help="Open it in a browser.")]
+Reason = Annotated[str, typer.Option(help="Reason, for the history.", show_default=False)]
+By = Annotated[
+    str,
+    typer.Option(
+        help="Your name, for the history; default: CATWALK_BY, or the user of this shell.", show_default=False
+    ),
+]
 
 
 def given(reason: str) -> str:
-    """A reason, without what surrounds it.
+    """A reason, stripped of surrounding space.
 
     Raises:
-        CatwalkError: it is empty.
+        CatwalkError: The reason is empty.
     """
     if not reason.strip():
-        raise CatwalkError("--reason is empty; say why, for whoever reads the history")
+        raise CatwalkError("--reason is required; it is kept in the history")
     return reason.strip()
 
 
 def person() -> str:
-    """Who changes the champion: `CATWALK_BY`, or whoever has called sudo, or this shell's user.
+    """Who makes the change: `CATWALK_BY`, the user who called sudo, or this shell's user.
 
     Raises:
-        CatwalkError: nobody can tell; within a container everybody is the image's one user.
+        CatwalkError: It is unknown; in a container, everyone is the image's user.
     """
     import getpass
 
@@ -59,4 +64,4 @@ def person() -> str:
             return named or os.environ.get("SUDO_USER") or getpass.getuser()
         except (OSError, KeyError):
             pass
-    raise CatwalkError("it can't be told who you are; say so with --by or CATWALK_BY, for whoever reads the history")
+    raise CatwalkError("your name is unknown; give it with --by or CATWALK_BY, for the history")

@@ -1,4 +1,4 @@
-"""What a model says of single inputs."""
+"""A model's predictions for single inputs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def top_classes(
     """The likeliest classes of each input, with their probabilities, likeliest first.
 
     Args:
-        trainable: that has made the model.
-        run: in which it was made.
-        model: verified bytes.
-        inputs: of one example each.
-        count: classes for each, at most.
+        trainable: The Trainable that made the model.
+        run: The run that made it.
+        model: Its verified bytes.
+        inputs: Inputs of one example each.
+        count: Maximum number of classes for each.
 
     Raises:
-        ArtifactError: the bytes are no such model.
+        ArtifactError: The bytes are not a model of this Trainable.
     """
     predict = trainable.predictor(config_of(trainable, run), model)
     together = {name: np.concatenate([one[name] for one in inputs]) for name in inputs[0]}

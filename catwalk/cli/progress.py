@@ -1,4 +1,4 @@
-"""Shows a person how a run proceeds, and passes everything on to the observer that sends the metrics."""
+"""Shows the progress of a run, and passes everything on to the observer that sends the metrics."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from catwalk.telemetry.points import Point
 
 
 class ProgressObserver:
-    """An :class:`catwalk.telemetry.observer.Observer` with a bar that moves once an epoch."""
+    """An :class:`catwalk.telemetry.observer.Observer` with a bar that moves once per epoch."""
 
     def __init__(self, inner: Observer, console: Console, epochs: int, finished_epochs: int = 0) -> None:
         """
         Args:
-            inner: where everything goes that is observed.
-            console: where the bar is drawn, if that is a terminal.
-            epochs: of the whole run.
-            finished_epochs: that earlier attempts have left behind.
+            inner: The observer that everything is passed on to.
+            console: Where the bar is drawn, if it is a terminal.
+            epochs: The epochs of the whole run.
+            finished_epochs: The epochs that earlier attempts finished.
         """
         self.resent = 0
-        """Points that `publish` has sent once more."""
+        """Points that `publish` sent again."""
         self._inner = inner
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -58,7 +58,7 @@ class ProgressObserver:
         return self._inner.sends
 
     def epoch_finished(self, run: RunRecord, record: EpochRecord, place: int | None = None) -> None:
-        # Of the validation split; no longer, or the line breaks on a terminal of 80 columns.
+        # Figures of the validation split. A longer line would wrap on a terminal of 80 columns.
         note = f"loss {number(record.validation_loss, '.4f')} acc. {number(record.validation_accuracy, '.2%')}"
         self._progress.update(self._task, completed=record.epoch, note=note)
         self._inner.epoch_finished(run, record, place)

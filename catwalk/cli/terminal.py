@@ -1,4 +1,4 @@
-"""What a command says beside its result, and files that go to standard output."""
+"""A command's messages beside its result, and files on standard output."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from catwalk.errors import CatwalkError
 
 NAME = "catwalk"
 STDOUT = Path("-")
-"""Stands for standard output where a file is asked for."""
+"""Means standard output in place of a file."""
 
 
 def complain(message: str) -> None:
-    """Says what is wrong, in one line on standard error."""
+    """Prints an error, in one line on standard error."""
     entry_point.complain(NAME, message)
 
 
 def check_stdout(out: Path | None, *others: bool) -> None:
     """
     Raises:
-        CatwalkError: a file is to go to standard output, and something else as well.
+        CatwalkError: A file and something else would both go to standard output.
     """
     if out == STDOUT and any(others):
-        raise CatwalkError("--out - gives standard output to the file alone: leave out --json and --open")
+        raise CatwalkError("--out - writes only the file to standard output: leave out --json and --open")
 
 
 def put(body: bytes) -> None:
     """Writes a file's bytes to standard output.
 
     Raises:
-        CatwalkError: a person would get them on a terminal.
+        CatwalkError: Standard output is a terminal.
     """
     if sys.stdout.isatty():
-        raise CatwalkError("standard output is a terminal; send it to a file: catwalk … --out - > FILE")
+        raise CatwalkError("standard output is a terminal; redirect it to a file: catwalk … --out - > FILE")
     sys.stdout.buffer.write(body)
     sys.stdout.buffer.flush()

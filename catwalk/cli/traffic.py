@@ -1,4 +1,4 @@
-"""Requests to a champion for tries: its test examples, as many a second as wanted, counted by a monitor."""
+"""Test traffic to a champion: its test examples at a chosen rate, counted by a monitor."""
 
 from __future__ import annotations
 
@@ -19,28 +19,30 @@ if TYPE_CHECKING:
     from catwalk.trainable import Arrays, Predictor
 
 _PAUSE_SECONDS = 0.1
-"""Between two batches at least."""
+"""Minimum seconds between two batches."""
 _MOST = 1_000
-"""Predictions in one batch: a model that can't keep up is asked no more at a time."""
+"""Maximum number of predictions in one batch, even for a model that can't keep up."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What is asked, and of whom."""
+    """The examples to send, and the predictor that answers."""
 
     predict: Predictor
     examples: Arrays
-    """Of the test, with their labels."""
+    """Test examples with their labels."""
     corruption: Corruption
     rate: float
-    """Predictions a second."""
+    """Predictions per second."""
 
     def __post_init__(self) -> None:
         if corruptions.touches_pictures(self.corruption) and not self._pictures:
-            raise CatwalkError(f"--corruption {self.corruption} is for pictures; this model has none: try class-mix")
+            raise CatwalkError(
+                f"--corruption {self.corruption} needs images, and this model's input has none: try class-mix"
+            )
 
     def drive(self, monitor: PredictionMonitor, stop: Event, seconds: float) -> int:
-        """Asks until it is stopped, or for so many seconds (0: for ever); returns how many predictions it has made."""
+        """Sends requests until it is stopped, or for `seconds` (0: forever); returns the number of predictions."""
         random, began, made, passed = np.random.default_rng(), time.monotonic(), 0, 0.0
         last = seconds or math.inf
         while passed < last and not stop.wait(min(max(_PAUSE_SECONDS, 1 / self.rate), last - passed)):

@@ -1,4 +1,4 @@
-"""Which Trainable a command works with: the one that is named, else that of `CATWALK_TRAINABLE`."""
+"""The Trainable that a command works with: the one in its arguments, else that of `CATWALK_TRAINABLE`."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ VARIABLE = "CATWALK_TRAINABLE"
 
 
 def default() -> Trainable | None:
-    """That of the environment; None where it names none.
+    """The Trainable of `CATWALK_TRAINABLE`; None if that is not set.
 
     Raises:
-        ConfigError: it names one that is not there.
+        ConfigError: It doesn't exist.
     """
     reference = os.environ.get(VARIABLE, "").strip()
     return find(reference) if reference else None
 
 
 def chosen(reference: str) -> Trainable:
-    """The Trainable of a reference, or if that is empty, of the environment.
+    """The Trainable of a reference, or if that is empty, of `CATWALK_TRAINABLE`.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: There is none.
     """
     found = find(reference) if reference else default()
     if found is None:
         raise ConfigError(
-            f"say what to train: `catwalk run package.module:NAME`, such as models.churn:CHURN, or set {VARIABLE} to "
-            "that; a checkout's stack sets it by itself"
+            f"name what to train: `catwalk run package.module:NAME`, such as models.churn:CHURN, or set {VARIABLE} to "
+            "it; the stack of a checkout sets it by itself"
         )
     return found
 
 
 def default_model() -> str:
-    """Name of the model that the environment's Trainable makes when nobody says otherwise; empty: there is none."""
+    """Name of the model that the Trainable of `CATWALK_TRAINABLE` makes by default; empty if there is none."""
     found = default()
     return spelling(found.plan(found.config()).model) if found else ""

@@ -1,1 +1,1 @@
-"""Clients of the servers: addresses, ports, passwords, proxies in one place."""
+"""Clients of the servers."""

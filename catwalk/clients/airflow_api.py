@@ -1,4 +1,4 @@
-"""Airflow's REST API, as the user that the environment names."""
+"""Airflow's REST API, with the user of the environment."""
 
 from __future__ import annotations
 
@@ -18,47 +18,47 @@ from catwalk.environment.proxies import fetch_part
 from catwalk.errors import CatwalkError
 
 TAG = "catwalk"
-"""Marks our DAGs among others of the same Airflow."""
+"""Tag that distinguishes our DAGs from others of the same Airflow."""
 CHAMPION_ASSET = "catwalk_champion"
-"""Gets an event when any model goes into service; goes on for one release beside the assets of the models."""
+"""Asset that gets an event when any model goes into service; kept for one release beside the assets of the models."""
 _TIMEOUT = 30.0
 _LONGEST_DETAIL = 2_000
-"""Bytes of an answer that says why."""
+"""Maximum number of bytes to read of a response with a reason."""
 _PAUSES = (0.5, 1.0, 2.0)
-"""Seconds between tries of a GET that failed inside Airflow: its SQLite is locked now and then when it is busy."""
+"""Seconds between attempts of a GET that failed inside Airflow: a busy Airflow's SQLite is sometimes locked."""
 
 
 def champion_assets(model: str) -> tuple[str, str]:
     """Names of the assets that get an event when a model goes into service: its own, and that of all models.
 
-    The model is written as in a URL, since an Airflow on MySQL takes ASCII only: a name in another script would fail
-    the task that has put the model into service.
+    The model is percent-encoded, because an Airflow on MySQL accepts only ASCII: a name in another script would fail
+    the task that put the model into service.
     """
     return f"{CHAMPION_ASSET}_{urllib.parse.quote(model, safe='')}", CHAMPION_ASSET
 
 
 class AirflowError(CatwalkError):
-    """Airflow does not answer, or refuses."""
+    """Airflow doesn't answer, or refuses a request."""
 
 
 class AirflowFaultError(AirflowError):
-    """Something went wrong inside Airflow; trying again may help."""
+    """An error inside Airflow; a retry may help."""
 
 
 class AirflowRefusedError(AirflowError):
-    """Airflow answers that it won't."""
+    """Airflow refuses a request."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
-        """Of the answer, 4xx."""
+        """The status of the response, 4xx."""
 
 
 def _detail(error: urllib.error.HTTPError) -> str:
-    """What Airflow says of a refusal, to go behind its status; without invalid values, which may be secret."""
+    """Airflow's reason for a refusal, to append to its status; without invalid values, which may be secret."""
     try:
-        told = json.loads(error.read(_LONGEST_DETAIL))["detail"]
-        said = told if isinstance(told, str) else "; ".join(one["msg"] for one in told)
+        detail = json.loads(error.read(_LONGEST_DETAIL))["detail"]
+        said = detail if isinstance(detail, str) else "; ".join(one["msg"] for one in detail)
     except (OSError, ValueError, HTTPException, KeyError, TypeError):
         return ""
     return f" ({' '.join(said.split())})" if said else ""
@@ -66,7 +66,7 @@ def _detail(error: urllib.error.HTTPError) -> str:
 
 @dataclass
 class AirflowApi:
-    """One Airflow. Logs in at the first request, and keeps the token."""
+    """One Airflow. It logs in at the first request, and keeps the token."""
 
     url: str
     user: str
@@ -85,10 +85,10 @@ class AirflowApi:
         return cls.at(os.environ.get("CATWALK_AIRFLOW_URL", ""))
 
     def request(self, method: str, path: str, body: object = None) -> Any:
-        """The JSON that a request below ``/api/v2/`` is answered with.
+        """The JSON response to a request below ``/api/v2/``.
 
         Raises:
-            AirflowError: no answer, or not a 2xx one.
+            AirflowError: There is no response, or not a 2xx one.
         """
         return self._send(method, f"/api/v2/{path}", body, f"Bearer {self._token}")
 
@@ -117,11 +117,11 @@ class AirflowApi:
         except urllib.error.HTTPError as error:
             if error.code >= 500:
                 raise AirflowFaultError(
-                    f"Airflow at {self.url} answers {path} with {error.code}; see its log"
+                    f"Airflow at {self.url} answered {path} with {error.code}; see its log"
                 ) from error
             remedy = "; correct CATWALK_AIRFLOW_USER and CATWALK_AIRFLOW_PASSWORD" if error.code in (401, 403) else ""
-            told = f"Airflow at {self.url} answers {path} with {error.code}{_detail(error)}{remedy}"
-            raise AirflowRefusedError(told, error.code) from error
+            message = f"Airflow at {self.url} answered {path} with {error.code}{_detail(error)}{remedy}"
+            raise AirflowRefusedError(message, error.code) from error
         except (OSError, ValueError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise AirflowError(f"Airflow at {self.url} does not answer ({reason}); is it running?") from error
@@ -131,28 +131,28 @@ class AirflowApi:
             return answer[name]
         except (KeyError, TypeError):
             raise AirflowError(
-                f"what answers at {self.url} is no Airflow 3: it sends no {name}; correct CATWALK_AIRFLOW_URL"
+                f"the server at {self.url} is not Airflow 3: its response has no {name}; correct CATWALK_AIRFLOW_URL"
             ) from None
 
     def dags(self) -> dict[str, dict[str, Any]]:
-        """DAG id → what Airflow says of it, for the DAGs that are tagged as Catwalk's.
+        """DAG id → Airflow's data on it, for the DAGs with Catwalk's tag.
 
         Raises:
-            AirflowError: see :meth:`request`.
+            AirflowError: See :meth:`request`.
         """
         return {dag["dag_id"]: dag for dag in self._part(self.request("GET", f"dags?tags={TAG}"), "dags")}
 
     def announce(self, champion: Mapping[str, str]) -> None:
-        """Posts an event of the champion's assets, of those for which a DAG waits or that a DAG has made.
+        """Posts an event of the champion's assets, if a DAG waits for them or has produced them.
 
         Args:
-            champion: what the event says of it; `model` is its model.
+            champion: The event's data; `model` is its model.
 
         Raises:
-            AirflowError: see :meth:`request`.
+            AirflowError: See :meth:`request`.
         """
         for name in champion_assets(champion["model"]):
-            like = urllib.parse.quote(name.replace("%", "_"))  # any one character; the name itself comes first
+            like = urllib.parse.quote(name.replace("%", "_"))  # matches any character; the name itself comes first
             pattern = f"name_pattern={like}&order_by=name"
             assets = self._part(self.request("GET", f"assets?only_active=false&{pattern}"), "assets")
             for known in [asset["id"] for asset in assets if asset["name"] == name]:

@@ -1,4 +1,4 @@
-"""How Airflow's components and DAGs are; asked in the background, so that nobody waits."""
+"""The health of Airflow's components and DAGs, polled in the background so that readers never wait."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from catwalk.environment.proxies import fetch_part
 COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 API_SERVER = "api_server"
 DAGS_SECONDS = 30.0
-"""Between two looks at the DAGs: they cost Airflow a sign-in check and a query, and change seldom."""
+"""Minimum seconds between two polls of the DAGs: they cost Airflow an authentication and a query, and change seldom."""
 DagRun = tuple[str, str]
 """Id of a DAG, id of one of its runs."""
 
 
 @dataclass(frozen=True)
 class DagSchedule:
-    """By which a DAG runs."""
+    """A DAG's schedule."""
 
     text: str
-    """Five fields of cron, or what else Airflow calls its timetable."""
+    """Five cron fields, or Airflow's description of another timetable."""
     since: float
-    """Unix time at which Airflow was first heard to say so."""
+    """Unix time at which Airflow was first seen to report it."""
 
 
 _TIMEOUT = 5.0
@@ -37,9 +37,9 @@ _LARGEST_ANSWER = 1_000_000
 
 
 def ask(url: str) -> dict[str, bool]:
-    """Component → healthy, from Airflow's health page (needs no credentials).
+    """Component → healthy, from Airflow's health page, which needs no credentials.
 
-    The API server is healthy if it answers. If it doesn't, nothing is known of the others, so they are left out.
+    The API server is healthy if it answers. If it doesn't, the state of the others is unknown, so they are left out.
     """
     try:
         request = urllib.request.Request(f"{url.rstrip('/')}/api/v2/monitor/health")
@@ -51,36 +51,36 @@ def ask(url: str) -> dict[str, bool]:
 
 
 class AirflowHealth:
-    """The last answers of an Airflow that is asked again and again."""
+    """The latest responses of an Airflow that is polled repeatedly."""
 
     def __init__(self, url: str, seconds: float) -> None:
         """
         Args:
-            url: of Airflow's API server; empty where there is none.
-            seconds: between two questions.
+            url: The URL of Airflow's API server; empty if there is none.
+            seconds: Seconds between two polls.
         """
         self.components: dict[str, bool] = {}
-        """Empty until the first answer, and where no Airflow is configured."""
+        """Component → healthy; empty until the first response, and if no Airflow is configured."""
         self.paused: dict[str, bool] = {}
-        """DAG → paused, as Airflow said last. Empty without a password."""
+        """DAG → paused, from Airflow's latest response. Empty without a password."""
         self.failures: dict[DagRun, float] = {}
-        """The last run of a DAG that has ended → when (Unix time), if it failed; as Airflow said last."""
+        """The last ended run of a DAG → its end (Unix time), if it failed; from Airflow's latest response."""
         self.schedules: dict[str, DagSchedule] = {}
-        """DAG → its schedule, as Airflow said last. Empty without a password."""
+        """DAG → its schedule, from Airflow's latest response. Empty without a password."""
         self.asked = not url
-        """The first answers are there, or none are to be had."""
+        """Set once the first responses have arrived, or can't be expected."""
         self._url, self._seconds = url.rstrip("/"), seconds
         self._api: AirflowApi | None = None
         self._dags_due = 0.0
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Asks in a daemon thread from now on."""
+        """Starts polling in a daemon thread."""
         if self._url:
             threading.Thread(target=self._poll, name="airflow-health", daemon=True).start()
 
     def stop(self) -> None:
-        """Ends the thread before its next question."""
+        """Ends the thread before its next poll."""
         self._stopped.set()
 
     def _poll(self) -> None:
@@ -93,7 +93,7 @@ class AirflowHealth:
             self._stopped.wait(self._seconds)
 
     def _ask_dags(self) -> None:
-        """Where Airflow doesn't say, what it said before stays: silence is no news."""
+        """Polls the DAGs; without a response, the previous values stay."""
         self._api = self._api or AirflowApi.at(self._url)
         if self._api is None:
             return
@@ -103,7 +103,7 @@ class AirflowHealth:
             self.paused = {name: bool(dag["is_paused"]) for name, dag in dags.items()}
             self.schedules = {name: self._schedule(name, str(dag["timetable_summary"])) for name, dag in dags.items()}
         except (AirflowError, HTTPException, KeyError, TypeError, ValueError, AttributeError):
-            self._api = None  # its token may have run out: the next look signs in anew
+            self._api = None  # its token may have expired: the next poll logs in again
 
     def _schedule(self, dag_id: str, text: str) -> DagSchedule:
         known = self.schedules.get(dag_id)
@@ -111,10 +111,10 @@ class AirflowHealth:
 
 
 def failure(api: AirflowApi, dag_id: str) -> dict[DagRun, float]:
-    """The last run of a DAG that has ended, with its end, if it failed.
+    """The last ended run of a DAG with its end, if it failed.
 
     Raises:
-        AirflowError: Airflow does not say.
+        AirflowError: Airflow doesn't answer.
     """
     path = f"dags/{quote(dag_id, safe='')}/dagRuns?state=failed&state=success&order_by=-end_date&limit=1"
     return {

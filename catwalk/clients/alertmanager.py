@@ -1,4 +1,4 @@
-"""Alertmanager's HTTP API: what fires, and silences for planned work."""
+"""Alertmanager's HTTP API: firing alerts, and silences for planned work."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from catwalk.errors import CatwalkError
 
 TIMEOUT = 5.0
 PLANNED_STOP = "catwalk: planned stop"
-"""Whose silences these are, so that the next start finds them."""
+"""The creator of these silences, so that the next start finds them."""
 
 
 class AlertmanagerError(CatwalkError):
-    """Alertmanager did not answer, or refused."""
+    """Alertmanager did not answer, or refused a request."""
 
 
 @dataclass(frozen=True)
 class ActiveAlert:
-    """An alert that fires."""
+    """A firing alert."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
@@ -39,10 +39,10 @@ class ActiveAlert:
 
 
 def active_alerts(url: str) -> list[ActiveAlert]:
-    """What fires now, the worst first, then the newest; the Watchdog too.
+    """The firing alerts, including the Watchdog: the most severe first, then the newest.
 
     Raises:
-        AlertmanagerError: it does not say.
+        AlertmanagerError: It doesn't answer.
     """
     found = [
         ActiveAlert(alert["labels"], alert["annotations"], alert["startsAt"], _state(alert["status"]))
@@ -54,10 +54,10 @@ def active_alerts(url: str) -> list[ActiveAlert]:
 
 
 def post(url: str, labels: Mapping[str, str], annotations: Mapping[str, str], began: float, until: float) -> None:
-    """An alert, as Prometheus would post it, from one Unix time to another.
+    """Posts an alert, like Prometheus, from one Unix time to another.
 
     Raises:
-        AlertmanagerError: it was not taken.
+        AlertmanagerError: It was not accepted.
     """
     start, end = (datetime.fromtimestamp(seconds, UTC).isoformat() for seconds in (began, until))
     alert = {"labels": dict(labels), "annotations": dict(annotations), "startsAt": start, "endsAt": end}
@@ -65,27 +65,27 @@ def post(url: str, labels: Mapping[str, str], annotations: Mapping[str, str], be
 
 
 def configuration(url: str) -> str:
-    """The configuration that runs, as YAML, without secrets.
+    """The running configuration, as YAML, without secrets.
 
     Raises:
-        AlertmanagerError: it does not say.
+        AlertmanagerError: It doesn't answer.
     """
     return str(_ask(f"{url}/api/v2/status")["config"]["original"])
 
 
 class Tries(NamedTuple):
-    """Of notifications, since Alertmanager started."""
+    """Attempts to send notifications, and failed ones, since Alertmanager started."""
 
     made: float
     failed: float
 
 
 def sent(url: str) -> dict[tuple[str, str], Tries]:
-    """Receiver and integration, such as `everybody` and `email` → tries. Without its feature
-    receiver-name-in-metrics, Alertmanager does not tell receivers apart: all are empty.
+    """Receiver and integration, such as `everybody` and `email` → attempts. Without its feature
+    receiver-name-in-metrics, Alertmanager doesn't distinguish receivers, and their names are empty.
 
     Raises:
-        AlertmanagerError: it does not say.
+        AlertmanagerError: It doesn't answer.
     """
     made: dict[tuple[str, str], float] = {}
     failed = dict(made)
@@ -102,16 +102,16 @@ def sent(url: str) -> dict[tuple[str, str], Tries]:
 
 
 def silence_all(url: str, seconds: float, reason: str, password: str | None = None) -> None:
-    """Announces planned work: no alert is told for so long. It takes the place of what was announced before.
+    """Announces planned work: silences all alerts for that time. It replaces an earlier announcement.
 
     Args:
-        url: Alertmanager's.
-        seconds: how long.
-        reason: for whoever looks at the silence.
-        password: default `CATWALK_MONITORING_PASSWORD`.
+        url: Alertmanager's URL.
+        seconds: The duration.
+        reason: Shown with the silence.
+        password: Default: `CATWALK_MONITORING_PASSWORD`.
 
     Raises:
-        AlertmanagerError: it was not heard.
+        AlertmanagerError: The request failed.
     """
     now = datetime.now(UTC)
     silence = {
@@ -127,10 +127,10 @@ def silence_all(url: str, seconds: float, reason: str, password: str | None = No
 
 
 def end_planned_silences(url: str, password: str | None = None) -> int:
-    """Ends what :func:`silence_all` has begun; returns how many silences that were.
+    """Ends the silences of :func:`silence_all`; returns their number.
 
     Raises:
-        AlertmanagerError: it does not answer.
+        AlertmanagerError: It doesn't answer.
     """
     ours = _planned(url, password)
     _expire(url, ours, password)
@@ -138,7 +138,7 @@ def end_planned_silences(url: str, password: str | None = None) -> int:
 
 
 def _planned(url: str, password: str | None) -> list[str]:
-    """Ids of the silences of planned work that hold."""
+    """Ids of the active silences of planned work."""
     return [
         silence["id"]
         for silence in _ask(f"{url}/api/v2/silences", password=password)

@@ -1,4 +1,4 @@
-"""What others ask of a running courier."""
+"""The HTTP API of a running courier."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from catwalk.errors import CatwalkError
 
 TIMEOUT = 5.0
 CALLOUT_SECONDS = 30.0
-"""That one call-out may take."""
+"""Maximum seconds for one callout."""
 
 
 class CourierError(CatwalkError):
-    """The courier did not answer, or refused."""
+    """The courier did not answer, or refused a request."""
 
 
 def told(url: str, limit: int) -> dict[str, Any]:
-    """The newest notifications and the state of the dead-man watch, as ``/api/notifications`` has them.
+    """The newest notifications and the state of the dead-man watch, from ``/api/notifications``.
 
     Raises:
-        CourierError: it does not say.
+        CourierError: It doesn't answer.
     """
     found = _ask(f"{url}/api/notifications?limit={limit}")
     try:
@@ -29,28 +29,28 @@ def told(url: str, limit: int) -> dict[str, Any]:
         _ = answer["deadman"]["state"], answer["notifications"]
         return dict(answer)
     except (ValueError, KeyError, TypeError) as error:
-        raise CourierError(f"what answers at {url} is no courier; correct CATWALK_COURIER_URL") from error
+        raise CourierError(f"the server at {url} is not the courier; correct CATWALK_COURIER_URL") from error
 
 
 def plan_stop(url: str, seconds: float, password: str | None = None) -> None:
-    """Announces that the Watchdog will be silent on purpose for so long; 0: that this is over.
+    """Announces that the Watchdog will be silent on purpose for that time; 0 ends it.
 
     Args:
-        url: the courier's.
-        seconds: how long.
-        password: default `CATWALK_MONITORING_PASSWORD`.
+        url: The courier's URL.
+        seconds: The duration.
+        password: Default: `CATWALK_MONITORING_PASSWORD`.
 
     Raises:
-        CourierError: it was not heard.
+        CourierError: The request failed.
     """
     _ask(f"{url}/planned-stop", json.dumps({"seconds": seconds}).encode(), password)
 
 
 def test_callouts(url: str) -> dict[str, str]:
-    """Calls out for a test, by all ways; way → what went wrong, empty where it was delivered.
+    """Makes a test callout through each channel; returns channel → error, which is empty if it was delivered.
 
     Raises:
-        CourierError: it was not heard.
+        CourierError: The request failed.
     """
     return dict(json.loads(_ask(f"{url}/test-callouts", b"{}", timeout=2 * CALLOUT_SECONDS)))
 

@@ -1,7 +1,7 @@
-"""What people were told of: alerts, and episodes made of them.
+"""Notifications of alerts, and the episodes made from them.
 
-What began and, later, ended is one episode; what fires after its end begins another. The courier keeps notifications,
-and gives them to whoever asks its API.
+An alert from its start to its end is one episode; if it fires again after its end, another episode begins. The courier
+keeps notifications, and serves them through its API.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from datetime import datetime
 from typing import Any, Literal
 
 WATCHDOGS = ("Watchdog", "CatwalkWatchdog")
-"""Fires for ever: in our own Prometheus, and in somebody else's (`catwalk bundle`), who has a Watchdog already."""
+"""Alerts that are always firing: in our own Prometheus, and in others (`catwalk bundle`) that have a Watchdog already.
+"""
 LINK_LABELS = ("stack", "runbooks", "grafana", "exporter", "registry")
-"""Labels that Prometheus gives every alert, where links begin: no news. `registry` is the exporter's of before."""
+"""Labels on every alert that Prometheus adds, or that links use: they don't describe it. `registry` is an earlier label
+of the exporter.
+"""
 
 Status = Literal["firing", "resolved"]
 _SEEN = ("began", "first_seen", "last_seen", "times")
@@ -22,16 +25,16 @@ _SEEN = ("began", "first_seen", "last_seen", "times")
 
 @dataclass(frozen=True)
 class Alert:
-    """One alert of a notification. Fingerprint and start tell it from all others; it may end and fire again."""
+    """One alert of a notification. Fingerprint and start identify it; it may end and fire again."""
 
     fingerprint: str
     starts_at: str
-    """As Alertmanager writes it, RFC 3339."""
+    """In Alertmanager's format, RFC 3339."""
     status: Status
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     ends_at: str = ""
-    """Empty while it fires."""
+    """Empty while it is firing."""
     generator_url: str = ""
 
     @property
@@ -41,18 +44,19 @@ class Alert:
 
     @property
     def started(self) -> float:
-        """Unix time at which it began."""
+        """Unix time at which it started."""
         return unix_time(self.starts_at)
 
 
 @dataclass(frozen=True)
 class Notification:
-    """An alert, and how often it was told."""
+    """An alert, and how often it was notified."""
 
     alert: Alert
     began: float
-    """Unix time at which the episode began that it belongs to. Alertmanager may tell an alert as firing again after its
-    end, with the same start: that is a new episode, which began when it was told."""
+    """Unix time at which its episode began. Alertmanager may report an alert as firing again after its end, with the
+    same start: that is a new episode, which began with that report.
+    """
     first_seen: float
     last_seen: float
     times: int
@@ -63,14 +67,14 @@ class Notification:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Notification:
-        """Of :meth:`to_dict`; what a newer courier says beside is left out."""
+        """Inverse of :meth:`to_dict`; additional fields of a newer courier are left out."""
         alert = {one.name: values[one.name] for one in fields(Alert) if one.name in values}
         return cls(Alert(**alert), *(values[name] for name in _SEEN))
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One alert from its beginning to its end."""
+    """One alert from its start to its end."""
 
     name: str
     labels: Mapping[str, str]
@@ -78,20 +82,20 @@ class Episode:
     started: float
     """Unix time."""
     ended: float | None
-    """Unix time; None while it fires."""
+    """Unix time; None while it is firing."""
     last_seen: float
-    """Unix time at which Alertmanager last told of it."""
+    """Unix time of Alertmanager's last notification."""
     times: int
-    """How often it did."""
+    """The number of notifications."""
 
     @property
     def severity(self) -> str:
-        """critical, warning, info or what else its rule says."""
+        """critical, warning, info, or the rule's own severity."""
         return self.labels.get("severity", "")
 
 
 def episodes(notifications: Iterable[Notification]) -> list[Episode]:
-    """Newest beginning first; the Watchdog, which is no news, is left out."""
+    """The episodes, newest start first, without the Watchdog."""
     grouped: dict[str, dict[float, list[Notification]]] = {}
     for notification in notifications:
         if notification.alert.name not in WATCHDOGS:
@@ -100,7 +104,7 @@ def episodes(notifications: Iterable[Notification]) -> list[Episode]:
     found = []
     for alert in grouped.values():
         began = sorted(alert)
-        # An alert fires once at a time: where its end was never told, it ended before its next beginning.
+        # An alert fires only once at a time: if its end was never reported, it ended before its next start.
         for start, latest_end in zip(began, [*began[1:], None], strict=True):
             found.append(_episode(alert[start], latest_end))
     return sorted(found, key=lambda episode: episode.started, reverse=True)
@@ -110,27 +114,27 @@ def unix_time(text: str) -> float:
     """Unix time of an RFC 3339 timestamp.
 
     Raises:
-        ValueError: it is none.
+        ValueError: The text is not a timestamp.
     """
     return datetime.fromisoformat(text).timestamp()
 
 
 def subject(labels: Mapping[str, str]) -> str:
-    """Whom an alert is about: its labels without what every alert has, ``model=churn run_id=…``."""
+    """The subject of an alert: its labels without those of every alert, ``model=churn run_id=…``."""
     hidden = {"alertname", "severity", "area", *LINK_LABELS}
     return " ".join(f"{name}={value}" for name, value in sorted(labels.items()) if name not in hidden)
 
 
-def _episode(told: list[Notification], latest_end: float | None) -> Episode:
-    latest = max(told, key=lambda notification: notification.last_seen)
-    ended = [unix_time(one.alert.ends_at) for one in told if one.alert.ends_at]
+def _episode(notified: list[Notification], latest_end: float | None) -> Episode:
+    latest = max(notified, key=lambda notification: notification.last_seen)
+    ended = [unix_time(one.alert.ends_at) for one in notified if one.alert.ends_at]
     return Episode(
         latest.alert.name,
         latest.alert.labels,
         latest.alert.annotations,
         latest.began,
-        # It may have ended before somebody was told that it fires again.
+        # It may have ended before a notification that it is firing again.
         max(latest.began, *ended) if ended else latest_end,
-        max(one.last_seen for one in told),
-        sum(one.times for one in told),
+        max(one.last_seen for one in notified),
+        sum(one.times for one in notified),
     )

@@ -1,4 +1,4 @@
-"""Where the exporter shows a run."""
+"""URLs of the exporter's pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECONDS = 2.0
 
 
 def shown_at(run_id: str) -> str:
-    """The address of a run's page; empty where the environment names no exporter and none answers on this machine."""
+    """The URL of a run's page; empty if the environment names no exporter and none answers on this machine."""
     given = under_new_names(os.environ)
     named = given.get("CATWALK_EXPORTER_URL") or given.get("CATWALK_EXPORTER_PUBLIC_URL")
     return f"{public_url('exporter')}/runs/{run_id}" if named or _answers() else ""

@@ -1,7 +1,7 @@
-"""Grafana's HTTP API, as far as Catwalk needs it: a thin layer over grafana-api.
+"""The part of Grafana's HTTP API that Catwalk uses: a thin layer over grafana-api.
 
-That package is archived, and its traps are known: annotations carry tags but no dashboard's uid, errors of the network
-come as exceptions of requests, and it must be told a timeout.
+That package is archived, and its traps are known: annotations have tags but no dashboard uid, network errors are raised
+as exceptions of requests, and it needs an explicit timeout.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ TIMEOUT = 10.0
 
 
 class GrafanaError(CatwalkError):
-    """Grafana did not answer, or refused. Trying again later may help."""
+    """Grafana did not answer, or refused a request. A later retry may help."""
 
 
 class GrafanaRefusedError(GrafanaError):
-    """Grafana understood and will never do this."""
+    """Grafana refused a request; a retry can't help."""
 
 
 class Grafana:
-    """One Grafana, seen through a service account's token."""
+    """One Grafana, with a service account's token."""
 
     def __init__(self, url: str, token: str) -> None:
         """
         Args:
-            url: where it answers, such as ``http://127.0.0.1:3000`` or ``https://host/grafana``.
-            token: of a service account that may write annotations (role Editor).
+            url: Its URL, such as ``http://127.0.0.1:3000`` or ``https://host/grafana``.
+            token: The token of a service account that may write annotations (role Editor).
 
         Raises:
-            ConfigError: the URL is none.
+            ConfigError: The URL is invalid.
         """
         from grafana_api.grafana_face import GrafanaFace
         from requests.adapters import HTTPAdapter
@@ -57,8 +57,8 @@ class Grafana:
             timeout=TIMEOUT,
         )
 
-        # A part is asked without a proxy. What requests finds in the environment goes before a session's own settings,
-        # so it has to be dropped last.
+        # Parts are requested without a proxy. In requests, proxies from the environment override a session's own
+        # settings, so they must be dropped last.
         class Direct(HTTPAdapter):
             def send(self, *request: Any, **settings: Any) -> Any:
                 return super().send(*request, **{**settings, "proxies": {}})
@@ -71,43 +71,45 @@ class Grafana:
         """The Grafana of `CATWALK_GRAFANA_URL` and `CATWALK_GRAFANA_TOKEN`; None unless both are set.
 
         Raises:
-            ConfigError: the URL is none.
+            ConfigError: The URL is invalid.
         """
         url, token = environment.get("CATWALK_GRAFANA_URL", ""), environment.get("CATWALK_GRAFANA_TOKEN", "")
         return cls(url, token) if url and token else None
 
     def version(self) -> str:
-        """Its version, once it is healthy.
+        """Grafana's version, if it is healthy.
 
         Raises:
-            GrafanaError: it isn't.
+            GrafanaError: It isn't.
         """
-        health = self._ask(lambda: self._face.api.GET("/health"))  # grafana-api has no call of its own for this
+        health = self._ask(lambda: self._face.api.GET("/health"))  # grafana-api has no method for this
         if health.get("database") != "ok":
-            raise GrafanaError(f"Grafana at {self.url} has trouble with its database; see its log")
+            raise GrafanaError(f"Grafana at {self.url} reports a problem with its database; see its log")
         return str(health.get("version") or "unknown")
 
     def dashboards(self) -> set[str]:
-        """The uids of the dashboards that the token may see.
+        """The uids of the dashboards that the token can see.
 
         Raises:
-            GrafanaError: it does not say.
+            GrafanaError: It doesn't answer.
         """
         found = self._ask(lambda: self._face.search.search_dashboards(limit=5000))
-        return {str(entry["uid"]) for entry in found if entry.get("type") == "dash-db"}  # folders are found too
+        return {
+            str(entry["uid"]) for entry in found if entry.get("type") == "dash-db"
+        }  # the search returns folders too
 
     def annotate(self, text: str, tags: Sequence[str], start: float, end: float | None = None) -> None:
-        """Writes an annotation for all dashboards that ask for one of its tags.
+        """Writes an annotation for all dashboards that select one of its tags.
 
         Args:
-            text: may hold HTML that Grafana considers harmless.
-            tags: what dashboards choose by.
+            text: The text, with HTML that Grafana considers safe.
+            tags: The tags by which dashboards select it.
             start: Unix time.
             end: Unix time; None for a point in time.
 
         Raises:
-            GrafanaRefusedError: it is malformed.
-            GrafanaError: it was not written.
+            GrafanaRefusedError: It is malformed.
+            GrafanaError: It was not written.
         """
         times = {"time_from": round(1000 * start), "time_to": None if end is None else round(1000 * end)}
         self._ask(lambda: self._face.annotations.add_annotation(**times, tags=list(tags), text=text))
@@ -116,10 +118,10 @@ class Grafana:
         """Whether an annotation with this tag exists.
 
         Args:
-            tag: of characters that need no escape in a URL, since grafana-api does not escape them.
+            tag: A tag of characters that need no escape in a URL, because grafana-api doesn't escape them.
 
         Raises:
-            GrafanaError: it does not say.
+            GrafanaError: It doesn't answer.
         """
         return bool(self._ask(lambda: self._face.annotations.get_annotation(tags=[tag], limit=1)))
 
@@ -137,4 +139,6 @@ class Grafana:
         except RequestException as error:
             raise GrafanaError(f"Grafana at {self.url} does not answer; is it running?") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise GrafanaError(f"what answers at {self.url} does not speak as Grafana does") from error
+            raise GrafanaError(
+                f"the server at {self.url} does not answer like Grafana; correct CATWALK_GRAFANA_URL"
+            ) from error

@@ -1,7 +1,7 @@
-"""Announces planned work: for so long nobody is told of alerts, nor called out because the Watchdog is silent.
+"""Announces planned work: for that time, alerts send no notifications and a silent Watchdog makes no callout.
 
-`make down` and `catwalk silence` do it alike: a silence in Alertmanager, which remembers it, and a word to the
-courier's dead-man watch.
+Both `make down` and `catwalk silence` use it: it creates a silence in Alertmanager, and pauses the courier's dead-man
+watch.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from catwalk.clients.courier import plan_stop
 
 @dataclass(frozen=True)
 class Chain:
-    """Who has to be told: where they answer, empty for a part that is left out."""
+    """The URLs of Alertmanager and the courier; empty for a part that is left out."""
 
     alertmanager_url: str
     courier_url: str
     password: str | None = None
-    """Default `CATWALK_MONITORING_PASSWORD`."""
+    """Default: `CATWALK_MONITORING_PASSWORD`."""
 
     def announce(self, seconds: float, reason: str) -> None:
-        """Planned work begins; it takes the place of what was announced before.
+        """Announces planned work; replaces an earlier announcement.
 
         Raises:
-            AlertmanagerError, CourierError: one was not told; the other may have been.
+            AlertmanagerError, CourierError: One request failed; the other may have succeeded.
         """
         if self.courier_url:
             plan_stop(self.courier_url, seconds, self.password)
@@ -33,10 +33,10 @@ class Chain:
             alertmanager.silence_all(self.alertmanager_url, seconds, reason, self.password)
 
     def end(self) -> int:
-        """Planned work is over: alerts are told again. Returns how many silences of Alertmanager that has ended.
+        """Ends planned work: notifications resume. Returns the number of Alertmanager's silences that it ended.
 
         Raises:
-            AlertmanagerError, CourierError: one was not told; the other may have been.
+            AlertmanagerError, CourierError: One request failed; the other may have succeeded.
         """
         ended = 0
         if self.alertmanager_url:

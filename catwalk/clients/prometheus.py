@@ -1,4 +1,4 @@
-"""Prometheus' HTTP API: what it has recorded."""
+"""Prometheus' HTTP API: recorded data."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ TIMEOUT = 60.0
 
 
 class PrometheusError(CatwalkError):
-    """Prometheus did not answer, or refused."""
+    """Prometheus did not answer, or refused a request."""
 
 
 class Series(NamedTuple):
-    """One series of an answer."""
+    """One series of a response."""
 
     labels: Mapping[str, str]
     samples: Mapping[float, float]
@@ -31,7 +31,7 @@ def over(query: str, start: float, end: float, step: float) -> list[Series]:
     """The series of a query, evaluated every `step` seconds from one Unix time to another, both included.
 
     Raises:
-        PrometheusError: it does not say.
+        PrometheusError: It doesn't answer.
     """
     base = part_url("prometheus")
     asked = urllib.parse.urlencode({"query": query, "start": start, "end": end, "step": step})
@@ -41,4 +41,6 @@ def over(query: str, start: float, end: float, step: float) -> list[Series]:
     except OSError as error:
         raise PrometheusError(access.complaint("Prometheus", base, "CATWALK_PROMETHEUS_URL", error)) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise PrometheusError(f"what answers at {base} does not speak as Prometheus does") from error
+        raise PrometheusError(
+            f"the server at {base} does not answer like Prometheus; correct CATWALK_PROMETHEUS_URL"
+        ) from error

@@ -1,1 +1,1 @@
-"""What surrounds a process: variables, files of them, URLs and proxies, the checkout, the schedule, a stack's parts."""
+"""A process's environment: variables, env files, URLs and proxies, the checkout, the schedule, a stack's parts."""

@@ -1,9 +1,9 @@
-"""Where the parts of a native stack listen, unless the environment says otherwise."""
+"""Default addresses of the parts of a native stack."""
 
 from __future__ import annotations
 
 HOST = "127.0.0.1"
-"""Everything binds here: none of these servers is meant to be reached from another machine."""
+"""The host that everything binds to: no other machine should reach these servers."""
 
 PORTS = {
     "airflow": 8080,
@@ -18,9 +18,9 @@ PORTS = {
     "serve_metrics": 9183,
     "grafana": 3000,
 }
-"""Default ports; ``CATWALK_PORT_<NAME>`` changes one. `statsd` takes UDP and TCP."""
+"""Default ports; ``CATWALK_PORT_<NAME>`` changes one. `statsd` uses UDP and TCP."""
 
 
 def port_variable(name: str) -> str:
-    """The environment variable that moves a port."""
+    """The environment variable that changes a port."""
     return f"CATWALK_PORT_{name.upper()}"

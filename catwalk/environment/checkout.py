@@ -1,4 +1,4 @@
-"""The checkout that this library lies in, with what set-up has made there; an installed wheel lies in none."""
+"""The checkout that contains this library, with the tools that setup built; an installed wheel has none."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ FOLDER = _ABOVE if (_ABOVE / "pyproject.toml").is_file() else None
 
 
 def built_tool(name: str) -> Path | None:
-    """A native server or command as `make setup` has built it; None where it has not."""
+    """A native server or command that `make setup` built; None if it hasn't."""
     found = sorted((FOLDER / ".tools").glob(f"*/{name}")) if FOLDER else []
     return found[-1] if found else None
 
 
 def find_tool(name: str) -> Path | None:
-    """A native command: the one that set-up has built, whose version is known, else one on the PATH."""
+    """A native command: the one that setup built, whose version is known, otherwise one on the PATH."""
     on_path = shutil.which(name)
     return built_tool(name) or (Path(on_path) if on_path else None)

@@ -1,4 +1,4 @@
-"""How many CPUs this process may keep busy; a machine often has more than it is given."""
+"""The number of CPUs that this process may use, which is often lower than the machine's."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from pathlib import Path, PurePosixPath
 
 
 def usable_cpus(root: Path = Path("/")) -> int:
-    """The CPUs of this process' affinity, or fewer where a cgroup's quota, rounded down, is less; at least 1.
+    """The CPUs of this process' affinity, or a lower cgroup quota, rounded down; at least 1.
 
-    Rounded down, since threads beyond the quota are stopped in turns, and then all wait for each.
+    It rounds down because the kernel throttles threads beyond the quota in turns, and then all wait for each.
 
     Args:
-        root: what ``/proc`` and ``/sys`` are in.
+        root: The folder that contains ``/proc`` and ``/sys``.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, int(min([allowed, *_quotas(root)])))
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """CPUs that each cgroup with a limit grants: this process' own, and those that it lies in."""
+    """The CPUs that each cgroup with a limit grants: this process' own cgroup and its parents."""
     for folder in _cgroups(root):
         with suppress(OSError, ValueError, ZeroDivisionError):
             limit, period = _limit(folder)
-            if int(limit) > 0:  # version 1 writes -1 where there is none
+            if int(limit) > 0:  # version 1 writes -1 for no limit
                 yield int(limit) / int(period)
 
 
 def _limit(folder: Path) -> list[str]:
-    """Microseconds of CPU time in a period, and the period's; the limit may be ``max``."""
+    """Microseconds of CPU time per period, and of the period; the limit may be ``max``."""
     if (folder / "cpu.max").exists():
         return (folder / "cpu.max").read_text().split()
     return [(folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")]
 
 
 def _cgroups(root: Path) -> Iterator[Path]:
-    """Folders of this process' cgroups that may limit CPU time. A container may see its own as the outermost."""
+    """Folders of this process' cgroups that may limit CPU time. A container may see its own as the outermost one."""
     with suppress(OSError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if not controllers or "cpu" in controllers.split(","):
                 inner = PurePosixPath(path.lstrip("/"))
                 for place in (inner, *inner.parents):
-                    # Version 1's folder has one name for several controllers, in another order than here at times.
+                    # Version 1's folder is named after several controllers, sometimes in another order than here.
                     yield root / "sys/fs/cgroup" / ("cpu" if controllers else "") / place

@@ -1,7 +1,7 @@
-"""Files of ``NAME=value`` lines, read as docker compose reads them: `local.env`, `secrets.env`, `.env`, `catwalk.env`.
+"""Files of ``NAME=value`` lines, in Docker Compose's format: `local.env`, `secrets.env`, `.env`, `catwalk.env`.
 
-Quotes, `export`, spaces around ``=``, comments and a byte order mark are understood. Unlike compose's, a ``$`` is a
-dollar sign: passwords have some.
+Quotes, `export`, spaces around ``=``, comments and a byte order mark are supported. Unlike in Compose, a ``$`` is a
+literal dollar sign, because passwords contain it.
 """
 
 from __future__ import annotations
@@ -15,36 +15,37 @@ from catwalk.errors import ConfigError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _PLAIN = re.compile(r"[\w@%+=:,./~?&*!^<>{}\[\]()|;-]*", re.ASCII)
-"""What needs no quotes, in this reader's eyes and in compose's."""
+"""Values that need no quotes, for this reader and for Compose."""
 
 
 def read(path: Path) -> dict[str, str]:
-    """Name → value; of two lines for one name the last counts.
+    """Name → value; the last of several lines for a name counts.
 
     Raises:
-        ConfigError: a line is none; names the file and the line, and shows no value, which may be a secret.
-        OSError: the file can't be read.
+        ConfigError: A line is malformed. The message names the file and the line, but not the value, which may be
+            secret.
+        OSError: The file can't be read.
     """
-    from dotenv.parser import parse_stream  # `make env`, which writes only, works before set-up has brought it
+    from dotenv.parser import parse_stream  # `make env` only writes, and works before setup has installed it
 
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is no UTF-8 text; save it as that") from error
+        raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from error
     values = {}
     for binding in parse_stream(io.StringIO(text)):
         where = f"{path}, line {binding.original.line}"
         if binding.error or (binding.key is not None and binding.value is None):
-            raise ConfigError(f"{where}: this is no NAME=value; correct it, or begin it with # to leave it out")
+            raise ConfigError(f"{where}: this is not NAME=value; correct it, or comment it out with #")
         if binding.key is not None and binding.value is not None:
             if not _NAME.fullmatch(binding.key) or "\0" in binding.value:
-                raise ConfigError(f"{where}: {binding.key!r} is no variable's name: letters, digits and _ make one")
+                raise ConfigError(f"{where}: {binding.key!r} is not a variable name: use letters, digits and _")
             values[binding.key] = binding.value
     return values
 
 
 def render(values: Mapping[str, str]) -> str:
-    """The lines that :func:`read` makes the same values of."""
+    """Lines from which :func:`read` returns the same values."""
     return "".join(f"{name}={_quoted(value)}\n" for name, value in values.items())
 
 

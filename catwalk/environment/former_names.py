@@ -1,4 +1,4 @@
-"""Settings that had another name in the release before. They are still read under that in this one."""
+"""Settings that were renamed in the previous release. This release still reads their old names."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ RENAMED = {
     "CATWALK_REGISTRY_URL": "CATWALK_EXPORTER_URL",
     "CATWALK_REGISTRY_PUBLIC_URL": "CATWALK_EXPORTER_PUBLIC_URL",
 }
-"""Name of before → name of now."""
+"""Old name → new name."""
 
 
 def under_new_names(environment: Mapping[str, str], where: str | None = "the environment") -> dict[str, str]:
-    """An environment in which each setting has its name of now, which wins where both are set.
+    """An environment in which each setting has its new name, which wins if both are set.
 
     Args:
-        environment: name → value.
-        where: in what its owner can change it, who is told so once; None: nobody has to.
+        environment: Name → value.
+        where: The place where its owner can change it, for a warning that is logged once; None for no warning.
     """
     found = dict(environment)
     for old, new in RENAMED.items():
@@ -35,8 +35,10 @@ def under_new_names(environment: Mapping[str, str], where: str | None = "the env
 
 @cache
 def tell(old: str, new: str, where: str, differ: bool) -> None:
-    """Says what to change, once a process; `differ`: both names are set, to different values."""
+    """Logs what to change, once per process; `differ` means that both names are set, to different values."""
     if differ:
-        log.warning("%s and %s differ in %s; %s counts. Remove %s, its name of before", new, old, where, new, old)
+        log.warning("%s and %s differ in %s; %s is used. Remove %s, its old name", new, old, where, new, old)
     else:
-        log.warning("%s is called %s now; rename it in %s, for only this release still reads it", old, new, where)
+        log.warning(
+            "%s is now called %s; rename it in %s, because only this release still reads the old name", old, new, where
+        )

@@ -1,4 +1,4 @@
-"""How often a run that logs says that it lives, and from when on its silence means that it does not."""
+"""How often a run that logs sends a heartbeat, and after how much silence it counts as lost."""
 
 from __future__ import annotations
 
@@ -11,32 +11,34 @@ from catwalk.errors import ConfigError
 
 HEARTBEAT, LOST = "CATWALK_RUN_HEARTBEAT_SECONDS", "CATWALK_LOST_SECONDS"
 _LEAST, _USUAL = 2, 3
-"""Heartbeats that a run is silent for before it is lost: one may come late."""
+"""Missed heartbeats after which a run is lost: one may be late."""
 _LEAST_LOST = 30.0
-"""The journal pauses between writes, and the exporter sees each a read of the ledger later, however often they come."""
+"""Minimum seconds of silence: the journal pauses between writes, and the exporter sees a write one read later."""
 _LONGEST = 30 * 86_400.0
-"""No thread waits for centuries."""
+"""Longest interval: a thread can't wait for centuries."""
 
 
 @dataclass(frozen=True)
 class Heartbeats:
-    """What the environment says."""
+    """The settings of heartbeats."""
 
     every_seconds: float = 60.0
     lost_after_seconds: float = _USUAL * 60.0
-    """Of silence."""
+    """Seconds of silence."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Heartbeats:
         """Reads `CATWALK_RUN_HEARTBEAT_SECONDS` and `CATWALK_LOST_SECONDS`.
 
         Raises:
-            ConfigError: one is no such number of seconds, or a single late heartbeat would make a run lost.
+            ConfigError: One is not a valid number of seconds, or a single late heartbeat would make a run lost.
         """
         every = variables.seconds(HEARTBEAT, cls.every_seconds, most=_LONGEST, environment=environment)
         lost = variables.seconds(LOST, max(_USUAL * every, _LEAST_LOST), environment=environment)
         if lost < _LEAST * every:
-            raise ConfigError(f"{LOST} must be twice {HEARTBEAT}, which is {every:g}, at least, not {lost:g}")
+            raise ConfigError(f"{LOST} must be at least twice {HEARTBEAT}, which is {every:g}, not {lost:g}")
         if lost < _LEAST_LOST:
-            raise ConfigError(f"{LOST} must be {_LEAST_LOST:g} at least, not {lost:g}: heartbeats are not seen at once")
+            raise ConfigError(
+                f"{LOST} must be at least {_LEAST_LOST:g}, not {lost:g}: heartbeats are seen with a delay"
+            )
         return cls(every, lost)

@@ -1,7 +1,7 @@
-"""Who is asked directly, and who through a proxy that the environment names (`http_proxy`, `HTTPS_PROXY`, …).
+"""Which requests go directly, and which through a proxy of the environment (`http_proxy`, `HTTPS_PROXY`, …).
 
-Passwords and signed requests for this machine, or for a part of the stack, are nobody else's business: they never go
-through a proxy. What is outside (receivers of call-outs, AWS, the dataset's mirror) goes through the caller's.
+Passwords and signed requests for this machine, or for a part of the stack, never go through a proxy. Requests to the
+outside (receivers of callouts, AWS, the dataset's mirror) go through the caller's proxy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def is_local(url: str) -> bool:
-    """Whether a URL leads to this machine, or to a neighbour whose name has no dot, as on a network of containers."""
+    """Whether a URL's host is this machine, or a neighbour whose name has no dot, as in a container network."""
     host = (urlsplit(url).hostname or "").rstrip(".")
     try:
         address = ipaddress.ip_address(host)
@@ -30,7 +30,7 @@ def is_local(url: str) -> bool:
 
 
 def proxy_for(url: str) -> str:
-    """The proxy that the environment names for a URL, without its password; empty where it is asked directly."""
+    """The environment's proxy for a URL, without its password; empty for a direct request."""
     parts = urlsplit(url)
     if is_local(url) or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
         return ""
@@ -40,35 +40,35 @@ def proxy_for(url: str) -> str:
 
 
 def through_proxy(url: str) -> str:
-    """What a message says of the proxy in between, after the name of whom was asked; empty where there is none."""
+    """The mention of a proxy for a message, after the server's name; empty if there is none."""
     proxy = proxy_for(url)
     return f" through the proxy {proxy}" if proxy else ""
 
 
 def fetch_part(request: Request, timeout: float, limit: int | None = None) -> bytes:
-    """The body of a part's 2xx answer, asked without a proxy.
+    """The body of a part's 2xx response, requested without a proxy.
 
     Args:
-        request: whose URL leads to a part of the stack.
-        timeout: seconds, of each wait.
-        limit: bytes of the body that are read; None for all of it.
+        request: A request to a part of the stack.
+        timeout: Seconds of each wait.
+        limit: Bytes of the body to read; None for all of it.
 
     Raises:
-        OSError: anything else came; an ``HTTPError`` where it was another status.
+        OSError: The request failed; an ``HTTPError`` for another status.
     """
     return _fetch(_DIRECT, request, timeout, limit)
 
 
 def opener(url: str) -> urllib.request.OpenerDirector:
-    """Asks for what is outside, through the caller's proxy where there is one."""
+    """Opens URLs on the outside, through the caller's proxy if there is one."""
     return urllib.request.build_opener(urllib.request.ProxyHandler()) if proxy_for(url) else _DIRECT
 
 
 def fetch_outside(request: Request, timeout: float) -> bytes:
-    """The body of a 2xx answer from outside, through the caller's proxy where there is one.
+    """The body of a 2xx response from the outside, through the caller's proxy if there is one.
 
     Raises:
-        OSError: anything else came; names the proxy if one was in between.
+        OSError: The request failed; the message names the proxy if there was one.
     """
     through = through_proxy(request.full_url)
     try:
@@ -85,26 +85,28 @@ def _fetch(opener: urllib.request.OpenerDirector, request: Request, timeout: flo
     try:
         with opener.open(request, timeout=timeout) as answer:
             return bytes(answer.read(limit))
-    except HTTPException as error:  # mostly no OSError: no HTTP was spoken, or the body breaks off
+    except HTTPException as error:  # mostly not an OSError: the response was not HTTP, or was truncated
         if isinstance(error, OSError):
             raise
         raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def without_proxy(environment: Mapping[str, str], urls: Iterable[str]) -> dict[str, str]:
-    """`NO_PROXY` in both spellings, for programs that are not ours: this machine, the hosts of `urls`, and what the
-    caller's own says.
+    """`NO_PROXY` in both spellings, for other programs: this machine, the hosts of `urls`, and the caller's own
+    entries.
 
-    An address of IPv6 in brackets or with a prefix length is left out: httpx, by which Airflow's tasks speak to their
-    API server, fails over it.
+    IPv6 addresses in brackets or with a prefix length are left out, because httpx, which Airflow's tasks use for
+    requests to their API server, fails on them.
     """
     own = [entry.strip() for name in ("NO_PROXY", "no_proxy") for entry in environment.get(name, "").split(",")]
     hosts = [*_LOCAL, *(urlsplit(url).hostname or "" for url in urls), *own]
     kept = [host for host in hosts if host and not ("[" in host or (host.count(":") > 1 and "/" in host))]
-    text = "*" if "*" in own else ",".join(dict.fromkeys(kept))  # Python's urllib knows the star alone, in no list
+    text = (
+        "*" if "*" in own else ",".join(dict.fromkeys(kept))
+    )  # Python's urllib supports the star only alone, not in a list
     return {"NO_PROXY": text, "no_proxy": text}
 
 
 def is_socks(name: str, value: str) -> bool:
-    """Whether a variable names a SOCKS proxy. Nothing here speaks SOCKS, and httpx fails at the sight of one."""
+    """Whether a variable names a SOCKS proxy. Nothing here supports SOCKS, and httpx fails if one is set."""
     return name.lower().endswith("_proxy") and value.lower().startswith("socks")

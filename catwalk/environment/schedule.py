@@ -1,6 +1,6 @@
-"""When scheduled runs are due: read from `CATWALK_SCHEDULE`, which Airflow starts them by, or said by a run that logs.
+"""When scheduled runs are due: from `CATWALK_SCHEDULE`, by which Airflow starts them, or from a run that logs.
 
-`CATWALK_SCHEDULE_SECONDS` goes before it, for a DAG whose schedule is no cron, such as a timedelta.
+`CATWALK_SCHEDULE_SECONDS` overrides it, for a DAG whose schedule is not a cron expression, such as a timedelta.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VARIABLE = "CATWALK_SCHEDULE"
 DEFAULT = "0 3 * * *"
 _NONE = "None"
 NEVER = (_NONE, "@once", "@continuous")
-"""Schedules by which no run is ever due at a time that can be foretold."""
+"""Schedules without predictable times, by which no run is ever due."""
 PRESETS = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -33,27 +33,28 @@ PRESETS = {
     "@midnight": "0 0 * * *",
     "@annually": "0 0 1 1 *",
 }
-"""As Airflow reads them; croniter does not know all of them, and Airflow leaves the last two to it."""
+"""Presets as Airflow reads them; croniter doesn't know all of them, and Airflow leaves the last two to it."""
 UTC_ZONE = "UTC"
 _SPAN = re.compile(r"(\d+(?:\.\d+)?(?:e\+?\d+)?)\s*(s|min|h|d|w)")
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "min": 60, "s": 1}
 _EVERY = "every "
 _RANDOM = re.compile(r"(^|[\s,])R", re.IGNORECASE)
-"""A field by which croniter draws lots, each process its own."""
+"""A field whose value croniter draws at random, differently in each process."""
 
 
 def airflow_schedule(environment: Mapping[str, str] = os.environ) -> str | None:
-    """`CATWALK_SCHEDULE` as a DAG takes it: five fields of cron, a preset, or None where nothing is scheduled.
+    """`CATWALK_SCHEDULE` for a DAG: five cron fields, a preset, or None if nothing is scheduled.
 
-    Airflow itself is not asked: `make up` checks this as well, and importing Airflow takes seconds.
+    It doesn't use Airflow: `make up` checks this too, and importing Airflow takes seconds.
 
     Raises:
-        ConfigError: there is no such time.
+        ConfigError: The schedule is invalid.
     """
     text = environment.get(VARIABLE, "").strip() or DEFAULT
     if text not in NEVER and not _fires(PRESETS.get(text, text)):
         raise ConfigError(
-            f"{VARIABLE} must be five fields of cron that fire, such as {DEFAULT!r}, a preset such as @daily, or None, "
+            f"{VARIABLE} must be five cron fields with a next time, such as {DEFAULT!r}, a preset such as @daily, or "
+            "None, "
             f"not {text!r}"
         )
     return None if text == _NONE else text
@@ -63,22 +64,22 @@ def zone(name: str) -> ZoneInfo:
     """An IANA time zone.
 
     Raises:
-        ConfigError: there is none of this name.
+        ConfigError: There is none with this name.
     """
     try:
         return ZoneInfo(name)
-    except (LookupError, ValueError, OSError):  # unknown; no name; a folder of zones
-        raise ConfigError(f"there is no time zone {name!r:.60}; its IANA name is one such as Europe/Berlin") from None
+    except (LookupError, ValueError, OSError):  # unknown; not a name; a folder of zones
+        raise ConfigError(f"there is no time zone {name!r:.60}; use an IANA name such as Europe/Berlin") from None
 
 
 def span(text: str) -> float:
-    """Seconds of a time such as ``24h``, ``90 min`` or ``7d``; 0.0 where it is none."""
+    """The seconds of a duration such as ``24h``, ``90 min`` or ``7d``; 0.0 if the text is not one."""
     found = _SPAN.fullmatch(text.strip())
     return float(found[1]) * _UNITS[found[2]] if found else 0.0
 
 
 def span_text(seconds: float) -> str:
-    """In the largest unit of which it is a whole number, but a day is 24 hours, as people write it."""
+    """A duration in the largest unit that divides it, but one day is 24 hours, as people write it."""
     units = ("h", "min") if seconds == _UNITS["d"] else ("d", "h", "min")
     unit = next((unit for unit in units if seconds % _UNITS[unit] == 0), "s")
     return f"{seconds / _UNITS[unit]:.15g} {unit}"
@@ -102,18 +103,18 @@ class Schedule:
     """When runs are due."""
 
     cron: str = DEFAULT
-    """Five fields; empty: no run is ever due."""
+    """Five cron fields; empty if no run is ever due."""
     seconds: float = 0.0
-    """Between two runs, in place of a cron; 0: the cron counts."""
+    """Seconds between two runs, in place of a cron; 0 if the cron counts."""
     zone: str = UTC_ZONE
-    """IANA name of the time zone whose clock the cron reads; Airflow's is UTC."""
+    """IANA name of the cron's time zone; Airflow's is UTC."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Schedule:
         """Reads `CATWALK_SCHEDULE` and `CATWALK_SCHEDULE_SECONDS`.
 
         Raises:
-            ConfigError: there is no such time, or the seconds are no positive number.
+            ConfigError: The schedule is invalid, or the seconds are not a positive number.
         """
         if environment.get("CATWALK_SCHEDULE_SECONDS", "").strip():
             return cls("", variables.seconds("CATWALK_SCHEDULE_SECONDS", 0.0, environment=environment))
@@ -121,8 +122,9 @@ class Schedule:
 
     @classmethod
     def of(cls, text: str) -> Schedule:
-        """The schedule that a DAG has, or a run says, also in the words of ``str(schedule)``; one whose times can't be
-        foretold is never due. A sixth word of a cron is its time zone."""
+        """The schedule of a DAG or a run, also in the form of ``str(schedule)``; one without predictable times is never
+        due. A sixth field of a cron is its time zone.
+        """
         if text.startswith(_EVERY):
             return cls("", span(text.removeprefix(_EVERY)))
         fields = PRESETS.get(text, text).split()
@@ -135,7 +137,7 @@ class Schedule:
         return self.cron if self.zone == UTC_ZONE else f"{self.cron} {self.zone}"
 
     def after(self, moment: float) -> Iterator[float]:
-        """The times after this one at which runs are due, Unix time; none where none is ever due."""
+        """The Unix times after `moment` at which runs are due; empty if none is ever due."""
         from croniter import croniter
         from croniter.croniter import CroniterBadDateError
 
@@ -152,6 +154,7 @@ class Schedule:
 
     @property
     def _at_a_fixed_time(self) -> bool:
-        """Whether runs are due by the clock, not each so many minutes or hours: cron starts such a job once in a night
-        whose clock shows an hour twice, where croniter finds it twice."""
+        """Whether runs are due at fixed times, not every few minutes or hours: when the clock repeats an hour, cron
+        starts such a job once, but croniter finds it twice.
+        """
         return not any(field.startswith("*") for field in self.cron.split()[:2])

@@ -1,11 +1,11 @@
-"""What is one URL, as a whole: one that only begins well reaches nobody."""
+"""Checks of whole URLs: a valid beginning is not enough."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import urlsplit
 
-# What a URL may consist of (RFC 3986); Alertmanager would take a space or a second URL for a part of the path.
+# Characters of a URL (RFC 3986); Alertmanager would take a space or a second URL for a part of the path.
 _URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 _TWO_URLS = re.compile(r"[,;]https?://")
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
@@ -15,10 +15,10 @@ HOST = rf"(?:{_NAME}|\[[0-9A-Fa-f:.]+\])"
 
 
 def checked(text: str) -> str:
-    """One URL, whatever white space is around it.
+    """One URL, without surrounding white space.
 
     Raises:
-        ValueError: it is none; the message is the end of a sentence that begins with where it stands.
+        ValueError: It is not a URL; the message is the end of a sentence that begins with its place.
     """
     found = text.strip()
     if _URL.fullmatch(found) and not _TWO_URLS.search(found) and _has_host(found):

@@ -1,4 +1,4 @@
-"""Values from environment variables. Unset and empty mean the default; what makes no sense is refused in one line."""
+"""Values from environment variables. Unset and empty mean the default; an invalid value is an error in one line."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def seconds(
     most: float = math.inf,
     environment: Mapping[str, str] = os.environ,
 ) -> float:
-    """A duration.
+    """A duration in seconds.
 
     Args:
-        variable: its name.
-        default: where it is unset or empty.
-        zero: whether 0 is one too.
-        most: the longest; infinity is none.
-        environment: where to look.
+        variable: The variable's name.
+        default: The value if it is unset or empty.
+        zero: Whether 0 is allowed.
+        most: The longest duration; infinity is not allowed.
+        environment: The environment variables.
 
     Raises:
-        ConfigError: it is no such number.
+        ConfigError: It is not such a number.
     """
     text = environment.get(variable, "").strip() or str(default)
     try:
@@ -41,12 +41,12 @@ def seconds(
 
 
 def whole(variable: str, default: int, least: int, most: int, *, environment: Mapping[str, str] = os.environ) -> int:
-    """A whole number within bounds, which belong to it.
+    """An integer within inclusive bounds.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: It is not such an integer.
     """
     text = environment.get(variable, "").strip() or str(default)
     if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
-        raise ConfigError(f"{variable} must be a whole number from {least} to {most}, not {text!r}")
+        raise ConfigError(f"{variable} must be an integer from {least} to {most}, not {text!r}")
     return int(text)

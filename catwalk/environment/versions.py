@@ -1,4 +1,4 @@
-"""On what a program stands: its checkout's commit, and the packages that matter most."""
+"""The versions that a program depends on: its checkout's commit, and its most important packages."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _PACKAGES = ("apache-airflow", "numpy", "torch", "torchvision", "scikit-learn", 
 
 
 def installed() -> dict[str, str]:
-    """Version by name, of Python and of packages as far as they are installed."""
+    """Name → version, of Python and of installed packages."""
     return {"python": platform.python_version(), **{name: found for name in _PACKAGES if (found := _version(name))}}
 
 
 def _version(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version  # takes long to import, for what asks no versions
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and not always needed
 
     try:
         return version(package)
@@ -24,8 +24,9 @@ def _version(package: str) -> str:
 
 
 def git_state(folder: str | os.PathLike[str]) -> tuple[str, bool]:
-    """Commit of the checkout around a folder and whether files differ from it; where there is none, what
-    `CATWALK_GIT_COMMIT` says."""
+    """The commit of the checkout around a folder, and whether files differ from it; without a checkout,
+    `CATWALK_GIT_COMMIT`.
+    """
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", os.fspath(folder), *arguments]
@@ -34,4 +35,4 @@ def git_state(folder: str | os.PathLike[str]) -> tuple[str, bool]:
     try:
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain"))
     except (OSError, subprocess.SubprocessError):
-        return os.environ.get("CATWALK_GIT_COMMIT", ""), False  # an image holds the files, not the checkout
+        return os.environ.get("CATWALK_GIT_COMMIT", ""), False  # an image contains the files, not the checkout

@@ -1,1 +1,1 @@
-"""The run ledger: what is recorded of each run, and what is in service."""
+"""The run ledger: the records of each run, and the versions in service."""

@@ -1,4 +1,4 @@
-"""One try of one stage in the ledger: when it started and ended, how, and at what cost."""
+"""One attempt of one stage in the ledger: its start, end, outcome and cost."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _LONGEST_ERROR = 500
 
 @dataclasses.dataclass(frozen=True)
 class Begun:
-    """An attempt that runs in this process."""
+    """A running attempt in this process."""
 
     record: AttemptRecord
     cpu_seconds: float
-    """That the process had used before."""
+    """CPU seconds that the process had used before."""
     gpu: GpuWatch
 
     def ended(self, outcome: Outcome, error: str, points_dropped: int) -> AttemptRecord:
-        """The record of its end, which is now."""
+        """The record of its end, at the current time."""
         gpu = self.gpu.stop()
         return dataclasses.replace(
             self.record,
@@ -48,7 +48,7 @@ class Begun:
 
 
 def begin(run: Run, stage: Stage) -> Begun:
-    """Takes the next number of this stage, and says in the summary that it runs."""
+    """Takes the next attempt number of this stage, and marks the stage as running in the summary."""
     record = run.start_attempt(stage, time.time(), socket.gethostname(), os.getpid())
     begun = Begun(record, _cpu_seconds(), GpuWatch())
     log.info("run %s: %s, attempt %d", run.run_id, stage, record.number)
@@ -61,7 +61,7 @@ def _started(summary: SummaryRecord, record: AttemptRecord) -> SummaryRecord:
     of_stage = dataclasses.replace(
         before, attempts=max(record.number, before.attempts), started=record.started, ended=None
     )
-    # publish works on a run that has ended one way or the other; it alone says which.
+    # publish works on a run that has already ended; only publish records how.
     state = summary.state if record.stage == "publish" else "running"
     finished = summary.finished if record.stage == "publish" else None
     started = dataclasses.replace(
@@ -75,14 +75,14 @@ def _started(summary: SummaryRecord, record: AttemptRecord) -> SummaryRecord:
 
 
 def end(run: Run, ended: AttemptRecord) -> None:
-    """Stores an attempt's end. Where the store itself is down, the error that stopped the stage matters more."""
+    """Stores an attempt's end. If the store itself is down, the error that stopped the stage matters more."""
     try:
         run.end_attempt(ended)
         run.update_summary(lambda summary: _ended(summary, ended))
     except CatwalkError as failure:
         if ended.outcome == "succeeded":
             raise
-        log.error("the end of this attempt could not be recorded: %s", failure)
+        log.error("could not record the end of this attempt: %s", failure)
 
 
 def _ended(summary: SummaryRecord, ended: AttemptRecord) -> SummaryRecord:

@@ -1,7 +1,7 @@
-"""Which training examples a dataset holds, as a digest each: what tells whether data is newer than other data.
+"""Digests of the training examples in a dataset, which show whether one dataset is newer than another.
 
-The digests lie beside the dataset, so that a decision need not read the examples of both models. A dataset that an
-older version has stored has none; there they are computed from its examples.
+The digests are stored beside the dataset, so that a decision doesn't need to read the examples of both models. For a
+dataset that an older version stored without digests, they are computed from its examples.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def digests(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """A digest of each distinct example, sorted: the same input with another label is another example.
 
     Args:
-        arrays: of a split: ``labels``, shape (n,), and inputs of n rows each.
+        arrays: A split: ``labels``, shape (n,), and inputs of n rows each.
     """
     return b"".join(sorted(set(row_digests(arrays))))
 
@@ -42,7 +42,7 @@ def _row_bytes(column: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def digests_key(dataset_sha256: str) -> str:
-    """Where the digests of a dataset's training examples live."""
+    """The key of the digests of a dataset's training examples."""
     return f"datasets/{dataset_sha256}/train.digests"
 
 
@@ -50,7 +50,7 @@ def training_examples(store: Store, record: DatasetRecord) -> set[bytes]:
     """The digests of a dataset's training examples.
 
     Raises:
-        ArtifactError: neither digests nor examples are in the store as they were recorded.
+        ArtifactError: Neither the digests nor the examples in the store match their recorded hash.
     """
     stored = store.find(digests_key(record.sha256)) if record.digests_sha256 else None
     if stored and hashlib.sha256(stored.body).hexdigest() == record.digests_sha256:
@@ -64,12 +64,12 @@ def split_body(store: Store, record: DatasetRecord, split: str) -> bytes:
     """A stored split as safetensors bytes: ``labels``, shape (n,), and inputs of n rows each.
 
     Raises:
-        ArtifactError: it is missing, or not what its hash says.
+        ArtifactError: It is missing, or doesn't match its hash.
     """
     key = f"datasets/{record.sha256}/{split}.safetensors"
     stored = store.find(key)
     if stored is None:
         raise ArtifactError(f"{key} is missing from the store; a new run stores it again")
     if hashlib.sha256(stored.body).hexdigest() != record.files.get(split):
-        raise ArtifactError(f"{key} is not what its sha256 says; delete datasets/{record.sha256}/ and start a new run")
+        raise ArtifactError(f"{key} doesn't match its sha256; delete datasets/{record.sha256}/ and start a new run")
     return stored.body

@@ -1,9 +1,9 @@
-"""Brings what an older version has stored up to date: records get the fields that they lack, and lose none, for the
-version that wrote them wants those that they have.
+"""Migrates records of an older version: they get the fields that they lack, and keep all their fields, because the
+version that wrote them needs those.
 
-The function of a kind of record takes plain JSON values and returns what they should be; equal values are up to date.
-It knows no model: whoever calls says what has trained a run, and what its classes are called. What names neither
-(epochs, decisions, attempts, champions) stays as it is.
+The function for a kind of record takes plain JSON values and returns the migrated ones; equal values are up to date. It
+doesn't depend on models: the caller passes the Trainable of a run and its class names. Records without either (epochs,
+decisions, attempts, champions) don't change.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Values = dict[str, Any]
 
 
 def migrated_run(values: Values, origin: Origin) -> Values:
-    """``run.json`` with what has trained it, the defaults of its knobs, and the names of its classes."""
+    """``run.json`` with its Trainable, the defaults of its knobs, and its class names."""
     named = _with_classes(values, origin)
     trainable, defaults = values.get("trainable") or origin.trainable, values.get("defaults") or dict(origin.defaults)
     return {**named, "trainable": trainable, "defaults": defaults}
@@ -39,10 +39,10 @@ def _with_classes(values: Values, origin: Origin) -> Values:
 
 
 def migrated_dataset(values: Values, origin: Origin) -> Values:
-    """``dataset.json`` or ``manifest.json`` with the names of its classes, and its statistics by name.
+    """``dataset.json`` or ``manifest.json`` with its class names, and its statistics by name.
 
     Raises:
-        ValueError: it has another number of classes.
+        ValueError: It has another number of classes.
     """
     for split in values["splits"].values():
         class_names(list(origin.classes), len(split["class_counts"]))
@@ -50,24 +50,23 @@ def migrated_dataset(values: Values, origin: Origin) -> Values:
 
 
 def migrated_evaluation(values: Values, origin: Origin) -> Values:
-    """``evaluation.json`` with the names of its classes.
+    """``evaluation.json`` with its class names.
 
     Raises:
-        ValueError: it has another number of classes.
+        ValueError: It has another number of classes.
     """
     class_names(list(origin.classes), len(values["class_accuracy"]))
     return _with_classes(values, origin)
 
 
 def migrated_summary(values: Values, origin: Origin) -> Values:
-    """``summaries/<run_id>.json`` with the names of its classes, its dataset's statistics by name, its stages as
-    records."""
+    """``summaries/<run_id>.json`` with its class names, its dataset's statistics by name, and its stages as records."""
     return SummaryRecord.upgraded(_with_classes(values, origin))
 
 
 @dataclass(frozen=True)
 class Step:
-    """How a kind of record is migrated."""
+    """The migration of a kind of record."""
 
     kind: type
     migrated: Callable[[Values, Origin], Values]
@@ -79,49 +78,49 @@ _EVALUATION, _SUMMARY = Step(EvaluationRecord, migrated_evaluation), Step(Summar
 
 @dataclass(frozen=True)
 class Migrated:
-    """What became of one run."""
+    """The outcome for one run."""
 
     run_id: str
     model: str = ""
-    """Empty: its summary can't be read."""
+    """The run's model; empty if its summary is unreadable."""
     outdated: list[str] = field(default_factory=list)
-    """Keys of the records that were brought up to date, or would be."""
+    """Keys of the records that were migrated, or would be."""
     waits: bool = False
-    """It still runs, and its version would undo what is written now."""
+    """Whether the run is still running, so that its version would overwrite the migrated records."""
     damaged: str = ""
-    """Why it stays as it is; empty: nothing is wrong."""
+    """Why the run is unchanged; empty if nothing is wrong."""
 
     @property
     def is_current(self) -> bool:
-        """Nothing had to be done."""
+        """Whether nothing had to be done."""
         return not (self.outdated or self.waits or self.damaged)
 
 
 @dataclass(frozen=True)
 class Migration:
-    """Migrates runs one by one. It may be killed at any moment: the next one leaves alone what is up to date."""
+    """Migrates runs one by one. You can interrupt it at any time: the next migration skips what is up to date."""
 
     store: Store
     origin: Callable[[RunRecord], Origin | None]
-    """What has made a run; None: something else, and the run needs nothing."""
+    """The origin of a run; None if the run doesn't need a migration."""
     runs_on: Callable[[SummaryRecord], bool]
     """Whether a run may still write its records."""
     dry: bool = False
-    """Only find out what is outdated."""
+    """Whether to only find out what is outdated."""
 
     def migrate(self, run_id: str) -> Migrated:
-        """Brings a run's records up to date, its summary last: where that is, all are.
+        """Migrates a run's records, its summary last: if that is up to date, all are.
 
-        A damaged record raises nothing; its run stays as it is.
+        A damaged record doesn't raise; its run stays unchanged.
 
         Raises:
-            StoreError: S3 fails.
+            StoreError: The store fails.
         """
         try:
             found = self.store.find_record(SummaryRecord, summary_key(run_id))
         except DamagedError as error:
             return Migrated(run_id, damaged=str(error))
-        if found is None:  # removed since it was listed
+        if found is None:  # it was removed after the listing
             return Migrated(run_id)
         try:
             return self._migrate(found[0])
@@ -143,7 +142,7 @@ class Migration:
         return Migrated(run_id, summary.model, list(outdated))
 
     def _steps(self, run_id: str) -> dict[str, Step]:
-        """Key of each record but the summary → how it is migrated."""
+        """Key of each record except the summary → its migration."""
         folder = f"runs/{run_id}"
         dataset = self.store.find_record(DatasetRecord, f"{folder}/dataset.json")
         shared = {f"datasets/{dataset[0].sha256}/manifest.json": _DATASET} if dataset else {}
@@ -155,7 +154,7 @@ class Migration:
         return found is not None and _renewed(key, found, step, origin) is not None
 
     def _rewrite(self, key: str, step: Step, origin: Origin) -> None:
-        """Replaces what is there now, and nothing that somebody has written since."""
+        """Replaces the current record, unless another writer has changed it since."""
 
         def once() -> None:
             found = self.store.find(key)
@@ -168,10 +167,10 @@ class Migration:
 
 
 def _renewed(key: str, stored: Stored, step: Step, origin: Origin) -> bytes | None:
-    """A record as it should be; None: it is so already.
+    """The migrated record; None if it is up to date.
 
     Raises:
-        DamagedError: it is no such record.
+        DamagedError: It is not such a record.
     """
     try:
         from_json(step.kind, stored.body)

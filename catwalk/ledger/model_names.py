@@ -1,7 +1,7 @@
-"""Names of models, in any script: one spelling each, the same in keys, labels, addresses and what people type.
+"""Names of models, in any script: each has one canonical spelling, used in keys, labels, URLs and input.
 
-What a name may hold has no meaning to StatsD, Grafana's variables or a file system, so it travels as it is. What can't
-be seen, or is no part of a word, is refused.
+The allowed characters have no special meaning in StatsD, Grafana's variables or a file system, so a name is used
+unchanged. Invisible characters, and characters that are not part of words, are refused.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any
 from catwalk.errors import ConfigError
 
 LONGEST = 100
-"""Characters."""
+"""Maximum number of characters of a name."""
 LONGEST_BYTES = 200
-"""In UTF-8: with `.json` behind it, a name must be one of a file."""
+"""Maximum number of bytes in UTF-8: with `.json` appended, a name must be a valid file name."""
 _MARKS = " -._()+&@"
 _ASCII = frozenset(string.ascii_letters + string.digits + _MARKS)
 _MORE = "·・’"
-"""Of Catalan and Japanese, and the apostrophe; to Grafana the one of ASCII ends a text."""
+"""Marks of Catalan and Japanese, and the typographic apostrophe: the one of ASCII would end a string in Grafana."""
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
-"""Letters and marks that show nothing."""
+"""Invisible letters and marks."""
 
 
 def spelling(name: str) -> str:
-    """The one spelling of a name: as people see it, however it was typed, or a file system has kept it."""
+    """The canonical spelling of a name, however it was typed or stored by a file system."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -36,10 +36,10 @@ def of_key(key: str, prefix: str) -> str:
 
 
 def checked(name: Any) -> str:
-    """The one spelling of a model's name.
+    """The canonical spelling of a model's name.
 
     Raises:
-        ConfigError: it is no name of a model.
+        ConfigError: It is not a valid name.
     """
     found = spelling(name) if isinstance(name, str) else ""
     wrong = _fault(found)
@@ -52,16 +52,16 @@ def checked(name: Any) -> str:
 
 
 def _fault(name: str) -> str:
-    """What is wrong with it, as the end of a sentence; empty: nothing."""
+    """What is wrong with a name, as the end of a sentence; empty if nothing is."""
     if not name:
-        return "is none"
+        return "is not one"
     refused = next((character for character in name if not _may_be(character)), "")
     if refused:
         return f"has {refused!a} (U+{ord(refused):04X})"
     if unicodedata.category(name[0])[0] not in "LN":
         return "does not begin with a letter or a digit"
     if name.endswith(" ") or "  " in name:
-        return "has a space at its end, or two in a row"
+        return "has a trailing space, or two spaces in a row"
     if len(name) > LONGEST or len(name.encode()) > LONGEST_BYTES:
         return f"has more than {LONGEST} characters, or {LONGEST_BYTES} bytes of UTF-8"
     return ""

@@ -1,4 +1,4 @@
-"""Which runs may go, and their removal. What is in service, or may come back into it, stays."""
+"""Finding and removing old runs. Runs that are in service, or may return to it, are kept."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ DAY_SECONDS = 86_400.0
 
 
 def protected(store: Store, summaries: Sequence[SummaryRecord]) -> tuple[set[str], dict[str, str]]:
-    """Run ids of every champion, what a rollback would put back, and the anchors; and what is damaged: model → why.
+    """Run ids of every champion, rollback target and anchor; and the damaged champions: model → why.
 
-    Of a model whose champion can't be known, every run is protected.
+    If a model's champion is unknown, all its runs are protected.
     """
     champions = Champions(store)
     kept: set[str] = set()
@@ -37,14 +37,14 @@ def protected(store: Store, summaries: Sequence[SummaryRecord]) -> tuple[set[str
 def expired(
     summaries: Sequence[SummaryRecord], keep: Iterable[str], now: float, days: float | None, newest: int | None
 ) -> list[SummaryRecord]:
-    """Runs that have ended and may go, oldest first.
+    """Ended runs that may be removed, oldest first.
 
     Args:
-        summaries: every run, oldest first.
-        keep: run ids that stay whatever their age.
-        now: Unix time.
-        days: only runs that ended longer ago than this; None: of any age.
-        newest: the newest so many of each model stay; None: no number is kept.
+        summaries: Every run, oldest first.
+        keep: Run ids to keep, whatever their age.
+        now: The current Unix time.
+        days: Only runs that ended more than this many days ago; None for any age.
+        newest: Keep this many of each model's newest runs; None keeps none.
     """
     kept = set(keep)
     by_model: dict[str, list[str]] = {}
@@ -62,7 +62,7 @@ def expired(
 
 
 def remove(run: Run) -> int:
-    """Deletes a run's objects, its summary last, so that an interrupted removal can be done again; returns how many."""
+    """Deletes a run's objects, its summary last, so that an interrupted removal can be repeated; returns how many."""
     keys = [entry.key for entry in run.store.list(run.key(""))]
     for key in [*keys, summary_key(run.run_id)]:
         run.store.delete(key)

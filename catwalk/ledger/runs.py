@@ -1,8 +1,8 @@
-"""The run ledger in S3: what a run was told to do, what it did, and what came of it.
+"""The run ledger in S3: the configuration of each run, what it did, and its results.
 
-Several attempts of one stage can be alive at once (a killed supervisor leaves its child behind), so each object has a
-rule that makes one of them win: written once (``run.json``, attempts, evaluation, decision), or fenced by the number of
-the attempt (``epochs.json``, the checkpoint): see :class:`Fence`.
+Several attempts of one stage can be alive at once, because a killed supervisor leaves its child behind. So each object
+has a rule that makes one of them win: it is written once (``run.json``, attempts, evaluation, decision), or fenced by
+the attempt's number (``epochs.json``, the checkpoint): see :class:`Fence`.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from catwalk.storage.swap import swap
 R = TypeVar("R")
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 SUMMARIES = "summaries/"
-"""Where the summaries of all runs live."""
+"""The prefix of all summaries."""
 
 
 def summary_key(run_id: str) -> str:
-    """Where a run's summary lives."""
+    """The key of a run's summary."""
     return f"{SUMMARIES}{run_id}.json"
 
 
 def run_id_of_dag_run(run_after: datetime, dag_id: str, dag_run_id: str, map_index: int = -1) -> str:
-    """The run id that belongs to a DAG run: the same at every try, sortable by time, safe in a StatsD tag."""
+    """The run id of a DAG run: the same in every attempt, sortable by time, safe in a StatsD tag."""
     digest = hashlib.sha256(f"{dag_id}\0{dag_run_id}\0{map_index}".encode()).hexdigest()
     return f"{run_after.astimezone(UTC):%Y%m%dT%H%M%SZ}-{digest[:8]}"
 
@@ -50,7 +50,7 @@ def new_run_id() -> str:
 
 
 def seed_of(run_id: str) -> int:
-    """The seed of a run that was given none: another one each night, and the same at every try."""
+    """The seed of a run without a configured one: it differs each night, and is the same in every attempt."""
     return int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:4], "big")
 
 
@@ -62,27 +62,27 @@ class Run:
     run_id: str
 
     def key(self, name: str) -> str:
-        """Where an object of this run lives."""
+        """The key of an object of this run."""
         return f"runs/{self.run_id}/{name}"
 
     @cached_property
     def record(self) -> RunRecord:
-        """What the run was told to do; it never changes.
+        """The run's configuration; it never changes.
 
         Raises:
-            NotFoundError: the run does not exist.
+            NotFoundError: The run does not exist.
         """
         try:
             return self.store.get_record(RunRecord, self.key("run.json"))[0]
         except NotFoundError:
-            raise NotFoundError(f"there is no run {self.run_id}; `catwalk runs` lists those there are") from None
+            raise NotFoundError(f"there is no run {self.run_id}; `catwalk runs` lists the runs") from None
 
     def dataset(self) -> DatasetRecord | None:
-        """None until ingest has finished."""
+        """The run's dataset; None until ingest has finished."""
         return self._find(DatasetRecord, "dataset.json")
 
     def training(self) -> TrainingRecord | None:
-        """None until training has started."""
+        """The run's training; None until it has started."""
         found = self._find(TrainingRecord, "epochs.json")
         if found is None or not found.sealed:
             return found
@@ -90,19 +90,19 @@ class Run:
         return replace(found, epochs=[*(epoch for segment in segments for epoch in segment.epochs), *found.epochs])
 
     def model(self) -> ModelRecord | None:
-        """What the model of a run that logs consists of; None: it has none, or the stages have stored it."""
+        """The model of a run that logs; None if it has none, or the stages stored it."""
         return self._find(ModelRecord, "model.json")
 
     def evaluation(self) -> EvaluationRecord | None:
-        """None until the model was tested."""
+        """The test's result; None until the model was tested."""
         return self._find(EvaluationRecord, "evaluation.json")
 
     def decision(self) -> DecisionRecord | None:
-        """None until the gate has decided."""
+        """The decision; None until the gate has decided."""
         return self._find(DecisionRecord, "decision.json")
 
     def summary(self) -> SummaryRecord | None:
-        """The small object that tables show."""
+        """The run's summary, for tables."""
         found = self.store.find_record(SummaryRecord, summary_key(self.run_id))
         return found[0] if found else None
 
@@ -117,7 +117,7 @@ class Run:
         return sorted(records, key=lambda record: (record.started, record.number))
 
     def put_once(self, name: str, record: R) -> R:
-        """Writes a record unless there is one already; returns the one that is there now."""
+        """Writes a record unless one exists; returns the stored one."""
         try:
             self.store.put_record(self.key(name), record, create=True)
             return record
@@ -125,7 +125,7 @@ class Run:
             return self.store.get_record(type(record), self.key(name))[0]
 
     def start_attempt(self, stage: Stage, started: float, host: str, pid: int) -> AttemptRecord:
-        """Takes the next free number of this stage; of two who ask at once each gets its own."""
+        """Takes the next free number of this stage; concurrent callers get different numbers."""
         prefix = self.key(f"attempts/{stage}-")
 
         def step() -> AttemptRecord:
@@ -143,18 +143,18 @@ class Run:
     def update_summary(
         self, change: Callable[[SummaryRecord], SummaryRecord], check: Callable[[], None] = lambda: None
     ) -> SummaryRecord:
-        """Changes the summary by compare-and-swap: of two who change it at once, neither loses anything.
+        """Changes the summary by compare-and-swap, so that concurrent changes are not lost.
 
         Args:
-            change: makes the new summary of the one that is there.
-            check: see :func:`catwalk.storage.swap.swap`.
+            change: Returns the new summary for the stored one.
+            check: See :func:`catwalk.storage.swap.swap`.
         """
         key = summary_key(self.run_id)
 
         def step() -> SummaryRecord:
             found = self.store.find_record(SummaryRecord, key)
             summary = change(found[0] if found else _first_summary(self.record))
-            # Two who write the same bytes would both believe that the write was theirs.
+            # If two writers wrote the same bytes, both would believe that the write was theirs.
             summary = replace(summary, write=secrets.token_hex(8))
             self.store.put_record(key, summary, if_match=found[1] if found else None, create=found is None)
             return summary
@@ -194,9 +194,9 @@ def _first_summary(record: RunRecord) -> SummaryRecord:
 class Fence:
     """Writes one object on behalf of one attempt, so that the highest attempt wins.
 
-    Each write carries If-Match of this attempt's last ETag. Who is refused reads back: a higher attempt number there
-    means that this one has been superseded; its own or a lower one is replaced. The bytes must differ between attempts
-    (they carry the number), or equal ETags would let a superseded attempt through.
+    Each write has an If-Match with this attempt's last ETag. A refused attempt reads the object: a higher attempt
+    number means that this attempt is superseded; its own or a lower number is replaced. The bytes must differ between
+    attempts (they contain the number), or equal ETags would let a superseded attempt through.
     """
 
     store: Store
@@ -205,14 +205,14 @@ class Fence:
     read_attempt: Callable[[bytes], int]
     etag: str | None = None
     check: Callable[[], None] = lambda: None
-    """Called between two tries of a write, see :func:`catwalk.storage.swap.swap`."""
+    """Called between two attempts to write, see :func:`catwalk.storage.swap.swap`."""
 
     def write(self, body: bytes) -> None:
         """Replaces the object.
 
         Raises:
-            SupersededError: a newer attempt has written it.
-            StoreError: it can't be written.
+            SupersededError: A newer attempt has written it.
+            StoreError: It can't be written.
         """
         swap(self.key, lambda: self._try(body), self.check)
 
@@ -237,22 +237,22 @@ class Ledger:
     store: Store
 
     def run(self, run_id: str) -> Run:
-        """A run by its id; whether it exists shows when it is read.
+        """A run by its id; it need not exist until it is read.
 
         Raises:
-            CatwalkError: this is no run id.
+            CatwalkError: This is not a run id.
         """
         if not RUN_ID.fullmatch(run_id):
             raise CatwalkError(
-                f"{run_id!r} is no run id; they look like 20261123T030000Z-7f3a90c1 (see `catwalk runs`)"
+                f"{run_id!r} is not a run id, such as 20261123T030000Z-7f3a90c1; `catwalk runs` lists the runs"
             )
         return Run(self.store, run_id)
 
     def create(self, record: RunRecord) -> Run:
-        """Opens a run, or the same run again at a later try.
+        """Opens a run, or the same run again in a later attempt.
 
         Raises:
-            RunConflictError: the run exists and was started by other code or with other parameters.
+            RunConflictError: The run exists and was started by other code or with other parameters.
         """
         run = Run(self.store, record.run_id)
         existing = run.put_once("run.json", record)
@@ -265,28 +265,28 @@ class Ledger:
                 if before.get(name) != now.get(name)
             )
             raise RunConflictError(
-                f"run {record.run_id} was started with other parameters ({changed}); a run is one configuration: "
+                f"run {record.run_id} was started with other parameters ({changed}); a run has one configuration: "
                 "trigger a new one instead"
             )
         return run
 
 
 def check_code(record: RunRecord, code_sha256: str) -> None:
-    """Refuses to go on with a run under other code than it was started with.
+    """Refuses to continue a run with other code than it was started with.
 
     Raises:
-        RunConflictError: it has changed since.
+        RunConflictError: The code has changed since.
     """
     if record.code_sha256 != code_sha256:
         raise RunConflictError(
             f"run {record.run_id} was started by other code (sha256 {record.code_sha256[:8]}, now {code_sha256[:8]}); "
-            "a run is one configuration: trigger a new one instead"
+            "a run has one configuration: trigger a new one instead"
         )
 
 
 def with_training(summary: SummaryRecord, record: TrainingRecord) -> SummaryRecord:
-    """A summary, with what a training of one epoch at least says."""
-    from statistics import median  # whose import takes as long as all of this module's
+    """A summary with the figures of a training that has at least one epoch."""
+    from statistics import median  # its import takes as long as all others of this module
 
     last, best, losses = record.epochs[-1], record.best, record.train_losses
     return replace(
@@ -305,12 +305,12 @@ def with_training(summary: SummaryRecord, record: TrainingRecord) -> SummaryReco
 
 
 def with_dataset(summary: SummaryRecord, record: DatasetRecord) -> SummaryRecord:
-    """A summary, with what the run learns from."""
+    """A summary with the run's dataset."""
     return replace(summary, dataset_sha256=record.sha256, statistics=record.statistics, as_of=record.as_of)
 
 
 def with_evaluation(summary: SummaryRecord, record: EvaluationRecord) -> SummaryRecord:
-    """A summary, with what a test has measured."""
+    """A summary with the test's results."""
     return replace(
         summary,
         test_accuracy=record.accuracy,
@@ -321,7 +321,7 @@ def with_evaluation(summary: SummaryRecord, record: EvaluationRecord) -> Summary
 
 
 def with_decision(summary: SummaryRecord, record: DecisionRecord) -> SummaryRecord:
-    """A summary, with what was decided."""
+    """A summary with the decision."""
     return replace(
         summary,
         decision=record.decision,
@@ -333,5 +333,5 @@ def with_decision(summary: SummaryRecord, record: DecisionRecord) -> SummaryReco
 
 
 def touched(summary: SummaryRecord, now: float) -> SummaryRecord:
-    """A summary, stamped with the time of a change."""
+    """A summary with the time of its last change."""
     return replace(summary, updated=max(now, summary.updated))

@@ -1,7 +1,7 @@
-"""Every run's summary, and what it says at a moment.
+"""Every run's summary, and its state at a given time.
 
-Exporter, command line, reports and retention read summaries here alone: a damaged one is named and left out, and the
-others are read.
+Exporter, command line, reports and retention read summaries only through this module: it reports and leaves out a
+damaged one, and reads the others.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ from catwalk.storage.store import Store, Stored
 
 _READERS = 8
 _UNSETTLED = 50
-"""So many running runs at most are asked for wherever they stand: those that have changed last."""
+"""Maximum number of running runs that every read checks, wherever they are in the listing: those that changed last."""
 STALLED_SECONDS = 600.0
-"""Default for how long a running run may stay silent before it counts as stalled."""
+"""Default seconds of silence after which a running run counts as stalled."""
 SETTLING_SECONDS = 120.0
-"""From a run's last change until its points are expected to be in Prometheus."""
+"""Seconds from a run's last change until its points are expected in Prometheus."""
 WATCHED_SECONDS = 12 * 3600.0
-"""For how long after that change they are compared with what Prometheus holds."""
+"""Seconds after that change in which they are compared with Prometheus."""
 
 
 def shown_state(summary: SummaryRecord, now: float, stalled_seconds: float) -> str:
-    """The ledger's state, or for a run that says it runs and has been silent for too long ``stalled``; ``lost``, if it
-    was to send heartbeats."""
+    """The state in the ledger; for a running run that has been silent for too long, ``stalled``, or ``lost`` if it
+    should send heartbeats.
+    """
     if summary.state != "running" or now - summary.updated <= may_be_silent(summary, stalled_seconds):
         return summary.state
     return "stalled" if summary.lost_after is None else "lost"
@@ -50,13 +51,13 @@ def may_be_silent(summary: SummaryRecord, stalled_seconds: float) -> float:
 
 
 def run_seconds(summary: SummaryRecord, now: float) -> float:
-    """From a run's start to its end, or until now."""
+    """Seconds from a run's start to its end, or until now."""
     end = summary.finished or (now if summary.state == "running" else summary.updated)
     return max(0.0, end - summary.started)
 
 
 def points_are_due(summary: SummaryRecord, now: float) -> bool:
-    """Whether a run's points should be in Prometheus by now, and recently enough to be compared."""
+    """Whether a run's points should be in Prometheus by now, and are recent enough to compare."""
     return summary.finished is not None and SETTLING_SECONDS <= now - summary.updated <= WATCHED_SECONDS
 
 
@@ -64,27 +65,27 @@ def stalled_seconds() -> float:
     """`CATWALK_STALLED_SECONDS`: set it above the longest epoch.
 
     Raises:
-        ConfigError: it is no positive number.
+        ConfigError: It is not a positive number.
     """
     return variables.seconds("CATWALK_STALLED_SECONDS", STALLED_SECONDS)
 
 
 @dataclass
 class Summaries:
-    """Reads all summaries of a store: a listing, and one GET for each that changed since the last read.
+    """Reads all summaries of a store, with a listing and one GET for each that changed since the last read.
 
-    Where many have changed, as for a reader that knows none yet, :mod:`catwalk.ledger.summary_index` spares most of
-    them. The first read lists them all, a later one may see changes to old runs some reads later:
+    If many have changed, as for a new reader, :mod:`catwalk.ledger.summary_index` saves most of the GETs. The first
+    read lists all summaries; later reads may see changes to old runs some reads later:
     :mod:`catwalk.ledger.summary_listing`.
     """
 
     store: Store
     damaged: dict[str, str] = field(default_factory=dict)
-    """Key → what is wrong with it, as of the last read."""
+    """Key → what was wrong with it at the last read."""
     total: int = 0
-    """Summaries that the last read has found, read or not."""
+    """Summaries that the last read found, including unread ones."""
     left_out: int = 0
-    """Those of them that were not read, or were gone before."""
+    """Those of them that were not read, or were deleted before they could be."""
     _listing: SummaryListing = field(init=False, repr=False)
     _cache: dict[str, tuple[str, SummaryRecord | str]] = field(default_factory=dict, repr=False)
     _loose: set[str] = field(default_factory=set, repr=False)
@@ -97,12 +98,12 @@ class Summaries:
         """The summaries that can be trusted, oldest run first.
 
         Args:
-            newest: read only so many, the newest; None reads all.
-            one_by_one: of those that the index does not hold, read only so many, the newest, and leave the index as it
-                is; None reads all.
+            newest: Read only this many of the newest; None reads all.
+            one_by_one: Read only this many of the newest summaries that are not in the index, and don't update the
+                index; None reads all.
 
         Raises:
-            StoreError: S3 could not be read; what earlier reads gave stays valid.
+            StoreError: The store could not be read; results of earlier reads stay valid.
         """
         listed = self._listing.read(self._unsettled())
         entries = listed if newest is None else dict([*listed.items()][-newest:])
@@ -124,16 +125,16 @@ class Summaries:
         return sorted(trusted, key=_age)
 
     def _unsettled(self) -> list[str]:
-        """Keys of runs that run, and so will change."""
+        """Keys of running runs, which will change."""
         running = [found for _, found in self._cache.values() if _is_running(found)]
         return [summary_key(run.run_id) for run in nlargest(_UNSETTLED, running, key=attrgetter("updated"))]
 
     def _etag(self, key: str) -> str:
-        """Of the version that is known; empty: none is."""
+        """The ETag of the known version; empty if there is none."""
         return self._cache.get(key, ("",))[0]
 
     def _bodies(self, entries: Etags, known: Mapping[str, Stored]) -> dict[str, Stored]:
-        """Key → summary, from what is known where it has the listed ETag, else by a GET each; without deleted ones."""
+        """Key → summary, from `known` if it has the listed ETag, otherwise with a GET each; without deleted ones."""
         bodies = {key: known[key] for key, etag in entries.items() if _is_current(known.get(key), etag)}
         missing = [key for key in entries if key not in bodies]
         with ThreadPoolExecutor(max_workers=_READERS) as pool:
@@ -149,12 +150,12 @@ class Summaries:
 
 
 def _age(summary: SummaryRecord) -> tuple[str, float, str]:
-    """By the second in a run's id, as listings do; within a second by its start, for the rest of an id is random."""
+    """Sorts by the second in a run's id, as listings do, then by its start, because the rest of an id is random."""
     return summary.run_id.partition("-")[0], summary.started, summary.run_id
 
 
 def _with_few_missing(entries: Etags, known: Mapping[str, Stored], most: int) -> Etags:
-    """The entries without those that would need a GET, but for so many, the newest."""
+    """The entries with at most this many, the newest, of those that would need a GET."""
     missing = [key for key, etag in entries.items() if not _is_current(known.get(key), etag)]
     skipped = set(missing[: max(0, len(missing) - most)])
     return {key: etag for key, etag in entries.items() if key not in skipped}
@@ -178,7 +179,7 @@ def _decode(key: str, body: bytes) -> SummaryRecord | str:
     if wrong:
         return wrong
     if not all(map(is_time, (summary.started, summary.updated, summary.finished or 0.0))):
-        return "started, updated or finished is no time"
+        return "started, updated or finished is not a time"
     if not RUN_ID.fullmatch(summary.run_id) or key != summary_key(summary.run_id):
         return "its run_id is not the one in its key"
     return summary

@@ -1,8 +1,8 @@
-"""All summaries once more in one object, so that a reader who knows none needs one GET instead of thousands.
+"""A copy of all summaries in one object, so that a new reader needs one GET instead of thousands.
 
-The index is a copy, never the truth: an entry counts only while the listing shows the same ETag for the summary itself.
-Whoever has read many summaries one by one writes it anew; the last writer wins, and nothing is lost where none does.
-It has a line for each summary, so that of ten thousand none is held in memory twice.
+The index is never the source of truth: an entry counts only while the listing shows the same ETag for the summary
+itself. A reader that has read many summaries one by one rewrites it; the last writer wins, and a missing write loses
+nothing. It has one line per summary, so that no summary is in memory twice, even with ten thousand of them.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from catwalk.storage.store import Store, Stored
 log = logging.getLogger(__name__)
 
 KEY = "indexes/summaries.jsonl.gz"
-"""A line is ``[key, ETag, summary]``."""
+"""The index; each line is ``[key, ETag, summary]``."""
 WORTHWHILE = 100
-"""Summaries that are missing from the index before it is asked for, or written anew: some tenths of a second."""
+"""Number of missing summaries from which it pays to read or rewrite the index: some tenths of a second."""
 
 
 def read(store: Store) -> dict[str, Stored]:
-    """Key → summary as it was when the index was written; empty where there is no index, or none that can be read.
+    """Key → summary at the time when the index was written; empty if there is no readable index.
 
     Raises:
-        StoreError: S3 does not answer.
+        StoreError: The store doesn't answer.
     """
     found = store.find(KEY)
     if found is None:
@@ -39,12 +39,12 @@ def read(store: Store) -> dict[str, Stored]:
         with gzip.open(io.BytesIO(found.body)) as lines, many_records():
             return {key: Stored(text.encode(), etag) for key, etag, text in map(json.loads, lines)}
     except (OSError, EOFError, zlib.error, ValueError, TypeError, AttributeError) as error:
-        log.warning("%s is damaged and not used: %s", KEY, error)
+        log.warning("%s is damaged and was not used: %s", KEY, error)
         return {}
 
 
 def write(store: Store, summaries: Mapping[str, Stored]) -> None:
-    """Replaces the index. Who may not write there (read-only credentials) goes without."""
+    """Replaces the index. A reader with read-only credentials does without it."""
     body = io.BytesIO()
     with gzip.GzipFile("", "wb", 1, body, mtime=0) as lines:
         for key, stored in summaries.items():

@@ -1,9 +1,9 @@
-"""Keys and ETags of all summaries, as a reader that goes on keeps them.
+"""Keys and ETags of all summaries, for a reader that keeps running.
 
-To list ten thousand keys takes a second, and next to none of them has changed. So a reader that has listed them all
-lists what changes at every read, and of the others another stretch at each: a read costs the same however many runs
-there are. What it may see later than at the next read is a change to an old run that nobody expects to change: to see
-each of 10,000 again takes ten reads. No clock has a part in it.
+Listing ten thousand keys takes a second, and hardly any of them have changed. So after a first full listing, each read
+lists the keys that are likely to change, and one further stretch of the others: the cost of a read doesn't depend on
+the number of runs. Only an unexpected change to an old run may be seen later than at the next read: it takes ten reads
+to see each of 10,000 again. This doesn't depend on a clock.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from catwalk.ledger.runs import SUMMARIES
 from catwalk.storage.store import PAGE, Store
 
 NEWEST = PAGE // 2
-"""So many of the newest keys are listed at every read: with those that have come since, one request."""
+"""Newest keys that every read lists: with those added since, one request."""
 STRETCH = PAGE
-"""So many of the others are listed at a read; fewer keys than these are all listed at every read."""
+"""Other keys that one read lists; if there are fewer, every read lists them all."""
 _ASKING = 8
 
 Etags = dict[str, str]
@@ -28,33 +28,33 @@ Etags = dict[str, str]
 
 @dataclass
 class SummaryListing:
-    """Lists the summaries of a store again and again. A read that fails changes nothing."""
+    """Lists the summaries of a store repeatedly. A failed read changes nothing."""
 
     store: Store
     _etags: Etags = field(default_factory=dict, repr=False)
     _reached: str = field(default="", repr=False)
-    """The last key of the stretch before; empty: the next one is the first."""
+    """The last key of the previous stretch; empty if the next stretch is the first."""
 
     def read(self, unsettled: Iterable[str] = ()) -> Etags:
-        """Every summary that there is.
+        """Key → ETag of every summary.
 
         Args:
-            unsettled: keys that may have changed, wherever they stand.
+            unsettled: Keys that may have changed, wherever they are in the listing.
 
         Raises:
-            StoreError: the store could not be read.
+            StoreError: The store could not be read.
         """
         known = list(self._etags)
         last = known[-NEWEST - 1] if len(known) > STRETCH else ""
         newest = self._list(last)
         older, reached = self._older(last) if last else ({}, "")
-        told: dict[str, str | None] = {**older, **self._ask(key for key in unsettled if key in older)}
-        found = {key: etag for key, etag in told.items() if etag}
+        etags: dict[str, str | None] = {**older, **self._ask(key for key in unsettled if key in older)}
+        found = {key: etag for key, etag in etags.items() if etag}
         self._etags, self._reached = {**found, **newest}, reached
         return self._etags
 
     def _older(self, last: str) -> tuple[Etags, str]:
-        """The keys up to the last one that are no newest ones, and how far they were listed now."""
+        """The keys up to `last`, without the newest ones, and how far this read listed them."""
         stretch = self._list(self._reached, STRETCH)
         end = max(stretch, default="") if len(stretch) == STRETCH else last
         before = {key: etag for key, etag in self._etags.items() if key <= self._reached}

@@ -1,4 +1,4 @@
-"""What a sweep has chosen, and why its other trials were passed over."""
+"""A sweep's choice, and why its other trials were not chosen."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from catwalk.ledger.runs import Ledger, Run
 from catwalk.storage.store import Store
 
 NOT_CHOSEN = "not_chosen"
-"""Reason of a trial that has no decision, because another one was better."""
+"""Reason for a trial without a decision, because another one was better."""
 
 
 def ranked(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Those that have finished, best first: by validation accuracy, then by loss, then in the order of the plan.
+    """The finished trials, best first: by validation accuracy, then by loss, then in the order of the plan.
 
-    Accuracy comes first since the gate, too, asks which model is right more often.
+    Accuracy comes first because the gate, too, asks which model is right more often.
     """
     finished = [trial for trial in trials if trial.finished]
     return sorted(finished, key=lambda trial: (-(trial.validation_accuracy or 0.0), trial.validation_loss or 0.0))
 
 
 def chosen(store: Store, sweep_id: str) -> SweepRecord | None:
-    """What a sweep has chosen; None before it has."""
+    """A sweep's choice; None before it has chosen."""
     found = store.find_record(SweepRecord, sweep_key(sweep_id))
     return found[0] if found else None
 
@@ -32,11 +32,11 @@ def winner(ledger: Ledger, sweep_id: str) -> Run:
     """The run that a sweep has chosen.
 
     Raises:
-        NoTrialError: it has not chosen yet.
+        NoTrialError: It has not chosen yet.
     """
     record = chosen(ledger.store, sweep_id)
     if record is None:
-        raise NoTrialError(f"sweep {sweep_id} has chosen no trial yet; choose comes first")
+        raise NoTrialError(f"sweep {sweep_id} has not chosen a trial yet; run choose first")
     return ledger.run(record.winner)
 
 
@@ -50,7 +50,7 @@ def passed_over(run: Run) -> str:
     accuracies = {trial.run_id: trial.validation_accuracy for trial in record.trials}
     best, own = accuracies.get(record.winner) or 0.0, training.epochs[-1].validation_accuracy
     if accuracies.get(run.run_id) is None:
-        return f"Not tested: the sweep had chosen {record.winner} before this trial has finished."
+        return f"Not tested: the sweep had chosen {record.winner} before this trial finished."
     by = "" if best > (own or 0.0) else " and no higher loss"
     return (
         f"Not tested: another trial of the sweep was better by validation, {record.winner} with {best:.2%} against "
@@ -59,11 +59,11 @@ def passed_over(run: Run) -> str:
 
 
 def forget(store: Store, left: Iterable[str]) -> dict[str, str]:
-    """Deletes the choices of sweeps of which no trial is left; returns what is damaged, and stays: key → why.
+    """Deletes the choices of sweeps without remaining trials; returns damaged ones, which are kept: key → why.
 
     Args:
-        store: whose sweeps.
-        left: run ids of the runs that stay.
+        store: The store of the sweeps.
+        left: Run ids of the remaining runs.
     """
     kept, damaged = set(left), {}
     for entry in list(store.list("sweeps/")):
@@ -78,5 +78,5 @@ def forget(store: Store, left: Iterable[str]) -> dict[str, str]:
 
 
 def sweep_key(sweep_id: str) -> str:
-    """Where a sweep's choice lives."""
+    """The key of a sweep's choice."""
     return f"sweeps/{sweep_id}.json"

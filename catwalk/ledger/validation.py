@@ -1,6 +1,6 @@
-"""Validation of decoded records, for whoever hands their values on: words that this version knows, text that UTF-8 has.
+"""Validation of decoded records, for code that passes their values on: known terms, and text that is valid in UTF-8.
 
-:mod:`catwalk.codec` is lenient there, so that a record of a newer version can still be read.
+:mod:`catwalk.codec` is more lenient, so that a record of a newer version can still be read.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-"""Valid in JSON, but in no UTF-8: it would break the page that shows it."""
+"""Surrogates, which are valid in JSON but not in UTF-8: they would break the page that shows them."""
 Check = Callable[[Any], bool]
 """Whether a value fits a type."""
 
 
 def fault(record: object) -> str:
-    """The first field of a dataclass whose value is not valid by its annotation, as a sentence; empty: none."""
+    """The first field of a dataclass whose value doesn't fit its annotation, as a sentence; empty if all fit."""
     kind: type = type(record)
     for name, fits in _fields(kind):
         if not fits(getattr(record, name)):
@@ -29,7 +29,7 @@ def fault(record: object) -> str:
 
 @cache
 def _fields(kind: type) -> list[tuple[str, Check]]:
-    """Name and check of each field; made once a type, since looking at types is slow."""
+    """Name and check of each field; built once per type, because inspecting types is slow."""
     return [(name, _check(hint)) for name, hint in get_type_hints(kind).items()]
 
 

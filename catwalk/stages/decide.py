@@ -1,4 +1,4 @@
-"""Decide: ships the model or holds it."""
+"""Decide: ships or holds the model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def decide(run: Run, observer: Observer) -> None:
     """Writes ``decision.json``; a ship makes the run's model the champion.
 
     Raises:
-        ArtifactError: the model was not tested, or is not the one that was.
+        ArtifactError: The model was not tested, or is not the tested one.
     """
     if run.decision():
         already_done(run, "decide")
@@ -35,10 +35,10 @@ def decide(run: Run, observer: Observer) -> None:
 
 
 def _decide(run: Run, check: Callable[[], None]) -> DecisionRecord:
-    """Decides and, on ship, promotes; who loses the race for the champion decides again against the new one."""
+    """Decides and, on ship, promotes. After losing the race for the champion, it decides again, against the new one."""
     evaluation = run.evaluation()
     if evaluation is None:
-        raise ArtifactError(f"run {run.run_id} was not tested yet; test comes before decide")
+        raise ArtifactError(f"run {run.run_id} is not tested yet; run test before decide")
     from catwalk.gate.baselines import dataset_of, incumbents, ruling, standing
     from catwalk.gate.decision import ruled
     from catwalk.gate.exposures import count_decision
@@ -52,7 +52,7 @@ def _decide(run: Run, check: Callable[[], None]) -> DecisionRecord:
         result = ruling(run, evaluation, current[0] if current else None, problem)
         if result.decision == "ship":
             result = ruled([*result.checks, served()])
-            check()  # who is told to stop ships nothing, and a retry decides
+            check()  # a cancelled attempt doesn't ship; a retry decides
         put_into_place(run, current, result)
         return DecisionRecord(
             decision=result.decision,
@@ -69,7 +69,7 @@ def _decide(run: Run, check: Callable[[], None]) -> DecisionRecord:
 
 
 def _served(run: Run, check: Callable[[], None]) -> CheckRecord:
-    """Whether the model does in a server process what it did in the test."""
+    """Whether the model's answers in a server process are those of the test."""
     from catwalk.gate.config import GateConfig
     from catwalk.gate.served import does_not_serve, not_asked, serves
     from catwalk.serving import candidate

@@ -17,7 +17,7 @@ def ingest(run: Run, observer: Observer) -> None:
     """Writes ``dataset.json``.
 
     Raises:
-        DatasetError: a file of the dataset is missing or damaged.
+        DatasetError: A file of the dataset is missing or damaged.
     """
     if run.dataset():
         already_done(run, "ingest")

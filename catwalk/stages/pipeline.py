@@ -1,7 +1,7 @@
-"""The stages of a run, as plain functions that the DAG and the command line call alike.
+"""The stages of a run, as plain functions that both the DAG and the command line call.
 
-Each stage may be tried any number of times: what is finished is left as it is, what is half done is taken up again.
-Nothing here needs torch until a stage computes, so that `decide` and `publish` start fast.
+You can repeat each stage any number of times: it skips finished work and resumes unfinished work. This module doesn't
+need torch until a stage computes, so that `decide` and `publish` start fast.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STAGE_FUNCTIONS: dict[Stage, Callable[[Run, Observer], None]] = dict(
 
 
 def run_stages(run: Run, observer: Observer) -> None:
-    """All stages in order, as the DAG runs them: publish comes last in any case, and the first error is raised."""
+    """Runs all stages in order, like the DAG: publish always comes last, and the first error is raised."""
     try:
         for stage in STAGES[:-1]:
             STAGE_FUNCTIONS[stage](run, observer)

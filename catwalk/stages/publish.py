@@ -1,4 +1,4 @@
-"""Publish: how the run ended, its report, and its points once more, whatever happened before."""
+"""Publish: records how the run ended, builds its report and sends its points again, whatever happened before."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def publish(run: Run, observer: Observer) -> None:
-    """Says how the run ended, builds its report and sends its points once more."""
+    """Records how the run ended, builds its report and sends its points again."""
     if not run.store.exists(run.key("run.json")):
         log.warning("run %s was never opened (its parameters were refused): nothing to publish", run.run_id)
         return
@@ -49,15 +49,15 @@ def _conclude(run: Run) -> None:
 
     def change(summary: SummaryRecord) -> SummaryRecord:
         changed = replace(summary, state=state, error=error, finished=summary.finished or now)
-        told = replace(changed, reason=NOT_CHOSEN, sentence=not_tested) if not_tested else changed
-        return touched(told, now)
+        renewed = replace(changed, reason=NOT_CHOSEN, sentence=not_tested) if not_tested else changed
+        return touched(renewed, now)
 
     run.update_summary(change)
     log.info("run %s %s%s", run.run_id, state, f": {error or not_tested}" if error or not_tested else "")
 
 
 def _report(run: Run) -> None:
-    """Builds and stores the report; without one a run is as good as before, so nothing that goes wrong here counts."""
+    """Builds and stores the report; an error here doesn't fail the run."""
     try:
         from catwalk.report.build import build
 
@@ -65,7 +65,7 @@ def _report(run: Run) -> None:
         reports.store(run, report)
     except Exception as error:
         reason = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}"
-        log.warning("no report: %s; `catwalk report %s` tries again", " ".join(reason.split()), run.run_id)
+        log.warning("no report: %s; `catwalk report %s` builds it", " ".join(reason.split()), run.run_id)
     else:
         missing = f", without {', '.join(report.missing)}" if report.missing else ""
         log.info("report stored as %s%s", run.key("report.html"), missing)
@@ -75,5 +75,5 @@ def _failure(last: AttemptRecord | None) -> str:
     if last is None:
         return "no stage has started"
     if last.outcome == "succeeded":
-        return f"the run went no further than {last.stage}"
-    return last.error or f"{last.stage} was killed in attempt {last.number}, before it could say why"
+        return f"the run ended after {last.stage}"
+    return last.error or f"{last.stage} was killed in attempt {last.number}, without an error message"

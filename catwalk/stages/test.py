@@ -26,7 +26,7 @@ def test(run: Run, observer: Observer) -> None:
     """Writes ``predictions.safetensors``, ``previews.safetensors``, ``reference.json`` and ``evaluation.json``.
 
     Raises:
-        ArtifactError: the model or the dataset is missing, or is not what its sha256 says.
+        ArtifactError: The model or the dataset is missing, or doesn't match its sha256.
     """
     if run.evaluation():
         already_done(run, "test")
@@ -40,7 +40,7 @@ def test(run: Run, observer: Observer) -> None:
 
         dataset, training = run.dataset(), run.training()
         if dataset is None or training is None:
-            raise ArtifactError(f"run {run.run_id} has no trained model yet; train comes before test")
+            raise ArtifactError(f"run {run.run_id} has no trained model yet; run train before test")
         trainable = of_run(run.record)
         predict = trainable.predictor(config_of(trainable, run.record), verified_model(run))
         this.check_cancelled()
@@ -60,19 +60,20 @@ def test(run: Run, observer: Observer) -> None:
 
 
 def _refer(run: Run, trainable: Trainable, inputs: Arrays, logits: Any, labels: Any) -> None:
-    """Keeps how inputs and answers look, for a service to be compared with. What can't be watched costs the reference,
-    not the run."""
+    """Stores the distribution of inputs and answers as a reference for the service. If they can't be watched, only the
+    reference is missing; the run doesn't fail.
+    """
     from catwalk.service import reference
 
     try:
         found = reference.make(run, trainable.problem, reference.watched(inputs), logits, labels=labels)
     except InputError as error:
-        log.warning("no reference for a service: %s", error)
+        log.warning("no reference for the service: %s", error)
         return
     reference.store(run, found)
 
 
 def _timed(predict: Predictor, arrays: Arrays) -> tuple[Any, float]:
-    """What the model answers, and the seconds that it takes."""
+    """The model's answers, and the seconds that they took."""
     started = time.perf_counter()
     return predict(arrays), time.perf_counter() - started

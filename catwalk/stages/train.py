@@ -1,4 +1,4 @@
-"""Train: the epochs, from the last checkpoint where there is one."""
+"""Train: the epochs, from the last checkpoint if there is one."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ log = logging.getLogger(__name__)
 
 
 def train(run: Run, observer: Observer) -> None:
-    """Writes ``epochs.json`` once an epoch, and ``model.safetensors``.
+    """Writes ``epochs.json`` after each epoch, and ``model.safetensors``.
 
     Raises:
-        NonFiniteLossError: the loss became NaN or infinite.
-        CancelledError: told to stop; the last finished epoch is saved.
-        SupersededError: a newer attempt trains this run.
+        NonFiniteLossError: The loss became NaN or infinite.
+        CancelledError: A signal stopped it; the last finished epoch is saved.
+        SupersededError: A newer attempt trains this run.
     """
     before = run.training()
     if before and before.finished:
@@ -40,7 +40,7 @@ def train(run: Run, observer: Observer) -> None:
     with attempt(run, "train", observer) as this:
         dataset = run.dataset()
         if dataset is None:
-            raise ArtifactError(f"run {run.run_id} has no dataset yet; ingest comes before train")
+            raise ArtifactError(f"run {run.run_id} has no dataset yet; run ingest before train")
         training = _Training.start(this, dataset, observer)
         training.resume()
         training.go()
@@ -62,7 +62,7 @@ class _Training:
     hold: Hold
     epochs: list[EpochRecord] = field(default_factory=list)
     reproducible: bool = True
-    """False once resumed from a state that was computed on another device, thread count or torch build."""
+    """False once it resumed from a state of another device, thread count or torch build."""
 
     @classmethod
     def start(cls, this: Attempt, dataset: DatasetRecord, observer: Observer) -> _Training:
@@ -103,7 +103,7 @@ class _Training:
 
     @property
     def record(self) -> TrainingRecord:
-        """What ``epochs.json`` says so far."""
+        """The current content of ``epochs.json``."""
         fingerprint = self.fit.fingerprint
         return TrainingRecord(
             attempt=self.attempt.record.number,
@@ -116,18 +116,18 @@ class _Training:
         )
 
     def resume(self) -> None:
-        """Takes up the last checkpoint, if there is one. From here on an older attempt that still lives is refused at
-        its next write.
+        """Resumes from the last checkpoint, if there is one. From now on, an older attempt that is still running is
+        refused at its next write.
 
         Raises:
-            ArtifactError: the checkpoint is damaged, or that of another configuration or seed.
+            ArtifactError: The checkpoint is damaged, or belongs to another configuration or seed.
         """
         saved = self.run.store.find(self.checkpoint.key)
         if saved:
             self._restore(saved.body)
             log.info("resumed after epoch %d of %d", len(self.epochs), self.planned)
             if not self.reproducible:
-                log.warning("device, threads or torch build differ from before: the weights' last bits will too")
+                log.warning("device, threads or torch build have changed, so the last bits of the weights will differ")
         self.ledger.write(to_json(self.record))
 
     def _restore(self, body: bytes) -> None:
@@ -141,10 +141,10 @@ class _Training:
         self.reproducible = progress.reproducible and progress.fingerprint == self.fit.fingerprint
 
     def go(self) -> None:
-        """Trains the epochs that are left.
+        """Trains the remaining epochs.
 
         Raises:
-            NonFiniteLossError: the loss is NaN or infinite, after that epoch was recorded.
+            NonFiniteLossError: The loss is NaN or infinite; the epoch is recorded first.
         """
         written, state = time.monotonic(), b""
         try:
@@ -183,7 +183,7 @@ class _Training:
         return checkpoint.write(progress, self.fit.state())
 
     def finish(self) -> None:
-        """Stores the model, and says that it is there."""
+        """Stores the model, and records that the training has finished."""
         model = self.fit.model()
         self._store_model(model)
         digest = hashlib.sha256(model).hexdigest()
@@ -193,7 +193,7 @@ class _Training:
         self.attempt.summarise(lambda summary: replace(with_training(summary, self.record), model_sha256=digest))
 
     def _store_model(self, model: bytes) -> None:
-        """One with other bits, left by an older attempt, is replaced if this attempt still leads."""
+        """Stores the model; replaces a different one of an older attempt if this attempt still leads."""
         key = self.run.key("model.safetensors")
         try:
             self.run.store.put(key, model, create=True)
@@ -205,7 +205,7 @@ class _Training:
 def check_finite(epoch: EpochRecord, config: Config) -> None:
     """
     Raises:
-        NonFiniteLossError: a loss of this epoch is NaN or infinite.
+        NonFiniteLossError: A loss of this epoch is NaN or infinite.
     """
     if is_finite(epoch.train_loss) and is_finite(epoch.validation_loss):
         return

@@ -1,4 +1,4 @@
-"""What a file system answers when something is wrong, as one line: its own message, and what to do about it."""
+"""Errors of a file system as one line: its own message, and what to do."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from pathlib import Path
 
 from catwalk.errors import StoreError, StoreUnavailableError
 
-_FULL = "the disk is full: free some space, and try again"
-_RIGHTS = "this user must be able to read and to write there"
+_FULL = "the disk is full: free some space, and retry"
+_RIGHTS = "this user needs read and write access there"
 _NO_FOLDER = "correct CATWALK_STORE: it must name a folder"
-_NO_LINKS = "keep the store on a file system that has hard links and locks, such as ext4 or xfs"
+_NO_LINKS = "put the store on a file system with hard links and locks, such as ext4 or xfs"
 _ADVICE = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
-    errno.EROFS: "mount it so that it can be written to, or correct CATWALK_STORE",
+    errno.EROFS: "mount it writable, or correct CATWALK_STORE",
     errno.ENOTDIR: _NO_FOLDER,
     errno.EEXIST: _NO_FOLDER,
     errno.ELOOP: _NO_FOLDER,
     errno.ENAMETOOLONG: "choose a folder with a shorter path",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.EXDEV: "keep the whole store on one file system",
+    errno.EXDEV: "put the whole store on one file system",
     errno.EOPNOTSUPP: _NO_LINKS,
     errno.ENOSYS: _NO_LINKS,
     errno.ENOLCK: _NO_LINKS,
@@ -31,17 +31,19 @@ _ADVICE = {
 
 
 def refused(error: OSError, where: str) -> StoreError:
-    """The error for a request that the file system refuses.
+    """The error for a request that the file system refused.
 
     Args:
-        error: the system's.
-        where: the object or folder, as a URL.
+        error: The system's error.
+        where: The object or folder, as a URL.
     """
     at = f" at {_readable(error.filename)}" if error.filename else ""
-    no_links = error.errno == errno.EPERM and error.filename2  # the system's answer to a link where there are none
+    no_links = (
+        error.errno == errno.EPERM and error.filename2
+    )  # the system's error for a link if there are no hard links
     advice = _NO_LINKS if no_links else _ADVICE.get(error.errno or 0)
     kind = StoreUnavailableError if advice == _FULL else StoreError
-    return kind(f"{where} can't be used: {error.strerror or error}{at}{f'; {advice}' if advice else ''}")
+    return kind(f"can't use {where}: {error.strerror or error}{at}{f'; {advice}' if advice else ''}")
 
 
 def missing(root: Path) -> StoreError:
@@ -50,10 +52,10 @@ def missing(root: Path) -> StoreError:
 
 
 def shared(root: Path, kind: str) -> StoreError:
-    """The error for a folder that is not this machine's alone."""
+    """The error for a folder that other machines can use too."""
     return StoreError(
-        f"{_readable(root)} is on a file system that other machines may write to ({kind}), where no lock keeps two "
-        "writers apart; choose a folder on a disk of this machine, or an S3"
+        f"{_readable(root)} is on a file system that other machines may write to ({kind}), where locks don't exclude "
+        "other writers; choose a folder on a local disk, or S3"
     )
 
 

@@ -1,18 +1,18 @@
-"""A folder of this machine with the guarantees of S3, for any number of processes at once.
+"""A local folder with the guarantees of S3, for any number of concurrent processes.
 
-An object is a file that never changes: another version is another file, which takes its place as a whole. So a reader
-needs no lock, and sees one version. A writer, at every moment of which it may be killed,
+An object is a file that never changes: a new version is a new file, which replaces it atomically. So a reader needs no
+lock, and sees one version. A writer, which may be killed at any moment,
 
-1. writes a temporary file and waits until it is on the disk,
-2. creates: links it to its name, which fails where there is an object already; or
-   replaces: locks, compares the version, renames it over the object,
-3. waits until the folder is on the disk.
+1. writes a temporary file and syncs it to the disk,
+2. creates: links it to its name, which fails if the object exists; or
+   replaces: locks, compares the version, renames the file over the object,
+3. syncs the folder to the disk.
 
-A version is told by time and size. A writer sets the time, to the nanosecond, later than that of the version before.
+Time and size identify a version. A writer sets the time, in nanoseconds, later than that of the previous version.
 
-``.catwalk-store/`` holds what is no object. In ``locks/`` there are files that stay, for a lock on one that somebody
-removes is worth nothing; keys share them. ``temporary/`` is locked by every writer, so that whoever can have it alone
-knows that what lies there was left by the dead.
+``.catwalk-store/`` contains what is not an object. The files in ``locks/`` are permanent, because a lock on a removed
+file has no effect; keys share them. Every writer holds a shared lock on ``temporary/``, so a process that gets an
+exclusive lock knows that killed writers left the files there.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ from catwalk.storage.store import PAGE, Entry, Store
 
 _OWN = ".catwalk-store"
 _LOCKS = 256
-"""Files that keys share: two keys wait for each other now and then, and no ledger has as many locks as objects."""
+"""Lock files, which keys share: two keys sometimes wait for each other, and there are fewer locks than objects."""
 _PAUSES = 0.002, 0.05
-"""Seconds: first and longest pause between two looks at a lock."""
+"""Seconds: first and longest pause between two attempts to lock."""
 _PLACING_TRIES = 100
 _CHUNK = 2**20
 _URL = re.compile(r"file://(/.*)", re.DOTALL)
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f]|\s$")
-"""What slips into a variable; who means it writes it percent-encoded."""
+"""Characters that end up in a variable by mistake; percent-encode them if you mean them."""
 
 
 def folder(url: str) -> Path:
-    """The folder that an address names; percent-encoding is understood.
+    """The folder of a URL, which may be percent-encoded.
 
     Raises:
-        ConfigError: it names none.
+        ConfigError: The URL doesn't name a folder.
     """
     match = _URL.fullmatch(url)
     path = unquote(match[1], errors="surrogateescape") if match else ""
@@ -66,7 +66,7 @@ def folder(url: str) -> Path:
 
 @dataclass
 class FileStore(Store):
-    """The folder ``file:///path``, which the first write makes."""
+    """The folder ``file:///path``, which the first write creates."""
 
     def __post_init__(self) -> None:
         self.root = folder(self.url)
@@ -122,7 +122,7 @@ class FileStore(Store):
         try:
             self._place(path, lambda: path.hardlink_to(written))
         except FileExistsError:
-            raise PreconditionFailedError(f"{self.where(key)} was created by somebody else") from None
+            raise PreconditionFailedError(f"{self.where(key)} was created by another writer") from None
         return etag
 
     def _replace(self, key: str, file: BinaryIO, written: Path, if_match: str | None) -> str:
@@ -130,25 +130,25 @@ class FileStore(Store):
         with self._alone(key):
             found = _status(path)
             if if_match and (found is None or _version(found) != if_match):
-                raise PreconditionFailedError(f"{self.where(key)} was changed by somebody else")
+                raise PreconditionFailedError(f"{self.where(key)} was changed by another writer")
             etag = _stamp(file, found.st_mtime_ns if found else 0)
             self._place(path, lambda: written.replace(path))
         return etag
 
     def _place(self, path: Path, move: Callable[[], object]) -> None:
-        """Gives a file its name, in a folder that is made for it, and that a deletion may take away meanwhile."""
+        """Moves a file to its name, in a folder that it creates and that a concurrent deletion may remove."""
         for _ in range(_PLACING_TRIES):
             self._make(path.parent)
             with suppress(FileNotFoundError):
                 move()
                 break
         else:
-            raise StoreUnavailableError(f"{path.parent} is removed whenever it is made; try again")
-        with suppress(FileNotFoundError):  # by a deletion of what was just written
+            raise StoreUnavailableError(f"{path.parent} is removed as soon as it is created; retry")
+        with suppress(FileNotFoundError):  # by a deletion of the object just written
             files.sync_folder(path.parent)
 
     def _make(self, path: Path) -> None:
-        """Makes a folder, and those above it."""
+        """Creates a folder and its parents."""
         if path.is_dir():
             return
         if path != path.parent:
@@ -173,7 +173,7 @@ class FileStore(Store):
             self._tidy(path.parent)
 
     def _tidy(self, path: Path) -> None:
-        """Removes folders that hold nothing any more."""
+        """Removes empty folders."""
         while path != self.root:
             try:
                 path.rmdir()
@@ -195,8 +195,9 @@ class FileStore(Store):
                 return
 
     def _walk(self, path: Path, above: str, prefix: str, after: bytes) -> Iterator[Entry]:
-        """The objects in a folder, whose keys begin with what is above them."""
-        # A folder's keys all begin with its own name and a slash, so names decide on the order of keys below them too.
+        """The objects in a folder, whose keys begin with `above`."""
+        # All keys in a folder begin with its name and a slash, so the order of names is the order of keys below them
+        # too.
         for name, below in sorted(_names(path, above), key=lambda named: named[0].encode()):
             if name.startswith(prefix) and below.is_dir():
                 yield from self._walk(Path(below), name, prefix, after)
@@ -224,14 +225,14 @@ class FileStore(Store):
 
     @contextmanager
     def _refusing(self, key: str) -> Iterator[None]:
-        """Says in one line what the file system refuses."""
+        """Turns the file system's errors into one line."""
         try:
             yield
         except OSError as error:
             raise file_errors.refused(error, self.where(key)) from error
 
     def _look(self) -> None:
-        """Refuses what is no folder of this machine alone."""
+        """Refuses a folder that other machines can use too."""
         if not self._looked:
             kind = shared_kind(self.root)
             if kind:
@@ -240,7 +241,7 @@ class FileStore(Store):
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[BinaryIO, Path]]:
-        """A temporary file that nobody sweeps away."""
+        """A temporary file that is protected from cleanup."""
         self._prepare()
         with (
             _locked(self._temporary, fcntl.LOCK_SH, self.patience.read_seconds),
@@ -249,7 +250,7 @@ class FileStore(Store):
             yield made
 
     def _prepare(self) -> None:
-        """Makes the store's own folders, and removes what killed writers have left."""
+        """Creates the store's own folders, and removes files that killed writers left."""
         if self._ready:
             return
         for path in (self._temporary, self._locks):
@@ -261,7 +262,7 @@ class FileStore(Store):
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:
-        """While nobody else replaces or removes this object."""
+        """Locks this object against other writers and deletions."""
         self._prepare()
         path = self._locks / f"{zlib.crc32(key.encode()) % _LOCKS:02x}"
         try:
@@ -269,8 +270,8 @@ class FileStore(Store):
                 yield
         except BlockingIOError as error:
             raise StoreUnavailableError(
-                f"{self.where(key)} stays locked by another process, even after {self.patience.read_seconds:g} s "
-                f"({path}); try again"
+                f"{self.where(key)} is still locked by another process after {self.patience.read_seconds:g} s "
+                f"({path}); retry"
             ) from error
 
 
@@ -279,7 +280,7 @@ def _locked(path: Path, kind: int, seconds: float, flags: int = 0) -> Iterator[N
     """Holds a lock on a file or folder.
 
     Raises:
-        BlockingIOError: others held it for so long.
+        BlockingIOError: Others held it for that time.
     """
     descriptor = os.open(path, os.O_RDONLY | flags, 0o666)
     try:
@@ -287,7 +288,7 @@ def _locked(path: Path, kind: int, seconds: float, flags: int = 0) -> Iterator[N
         try:
             yield
         finally:
-            # Not left to the close: a process that was forked meanwhile has the file open, too.
+            # Explicit, because closing is not enough: a process that was forked in the meantime has the file open too.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
@@ -307,10 +308,10 @@ def _wait_for(descriptor: int, kind: int, deadline: float) -> None:
 
 
 def _names(path: Path, above: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """What is in a folder: keys of objects, and beginnings of keys, which end in a slash."""
+    """The content of a folder: keys of objects, and prefixes of keys, which end in a slash."""
     try:
         found = list(os.scandir(path))
-    except FileNotFoundError:  # removed since it was seen
+    except FileNotFoundError:  # it was removed in the meantime
         return
     for entry in found:
         if not entry.is_dir():
@@ -337,10 +338,10 @@ def _version(status: os.stat_result) -> str:
 
 
 def _stamp(file: BinaryIO, after: int = 0) -> str:
-    """Makes a file the version of now, whatever the clock says: later than another; in nanoseconds."""
+    """Sets a file's time to now, in nanoseconds, but later than `after` even if the clock is not."""
     now = max(time.time_ns(), after + 1)
     os.utime(file.fileno(), ns=(now, now))
     status = os.fstat(file.fileno())
     if status.st_mtime_ns != now:
-        raise StoreError("this file system keeps no nanoseconds, which tell versions apart; use ext4 or xfs")
+        raise StoreError("this file system doesn't store nanoseconds, which distinguish versions; use ext4 or xfs")
     return _version(status)

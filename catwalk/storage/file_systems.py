@@ -1,4 +1,4 @@
-"""Whether a folder is on a file system of this machine alone: locks reach no further."""
+"""Whether a folder is on a local file system: locks don't work across machines."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _SHARED = {
     "nfs4", "ocfs2", "orangefs", "panfs", "prl_fs", "pvfs2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs", "wekafs",
 }  # fmt: skip
 _LOCAL_FUSE = {"fuse.bindfs", "fuse.encfs", "fuse.fuse-overlayfs", "fuse.gocryptfs", "fuse.mergerfs"}
-"""What else is mounted by FUSE is most often a network's (sshfs, s3fs, rclone, gcsfuse) or a host's."""
+"""Local FUSE file systems; others are mostly those of a network (sshfs, s3fs, rclone, gcsfuse) or a host."""
 
 
 def shared_kind(folder: Path) -> str:
-    """The kind of a file system that other machines may write to as well; empty for one of this machine alone.
+    """The kind of a file system that other machines may write to; empty for a local one.
 
-    Where the system does not list its mounts (it is no Linux), nothing is known to be shared.
+    If the system doesn't list its mounts (it isn't Linux), nothing counts as shared.
     """
     try:
         mounts = MOUNTS.read_text(errors="surrogateescape")
@@ -29,7 +29,7 @@ def shared_kind(folder: Path) -> str:
 
 
 def _kind(folder: Path, mounts: str) -> str:
-    """The kind of what is mounted nearest above a folder; of two at the same place, the later one hides the earlier."""
+    """The kind of the nearest mount above a folder; the later of two at the same place hides the earlier."""
     found, depth = "", -1
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")

@@ -1,4 +1,4 @@
-"""What S3 answers when something is wrong, as one line: its own code and message, and what to do about that code."""
+"""Errors of S3 as one line: its own code and message, and what to do about that code."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from catwalk.environment.proxies import proxy_for, through_proxy
 from catwalk.errors import NotFoundError, PreconditionFailedError, StoreError, StoreUnavailableError
 
 _KEYS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-_TOKEN = "AWS_SESSION_TOKEN has run out or belongs to other keys: set a new one with its keys, or unset it"
-_CLOCK = "correct the clock of this machine, or of the server"
+_TOKEN = "AWS_SESSION_TOKEN has expired or belongs to other keys: set a new one with its keys, or unset it"
+_CLOCK = "correct the clock of this machine or of the server"
 _RIGHTS = (
-    "these credentials need s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject and s3:DeleteObject on what is "
-    "in it, and no policy may deny that"
+    "these credentials need s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject and s3:DeleteObject on its "
+    "objects, and no policy may deny that"
 )
 _REGION = "set AWS_REGION to the bucket's region"
-_ARCHIVED = "it is in an archive: restore it, and keep lifecycle rules away from the store"
-_LACKING = "use an S3 server that has what is asked (versitygw from 1.8.0, AWS)"
-_SLOWER = "it asks for fewer requests at once; try again later"
-_AGAIN = "the connection is slow or was cut; try again"
+_ARCHIVED = "it is archived: restore it, and exclude the store from lifecycle rules"
+_LACKING = "use an S3 server that supports this request (versitygw from 1.8.0, AWS)"
+_SLOWER = "too many requests at once; retry later"
+_AGAIN = "the connection is slow or was interrupted; retry"
 _PROXY = "correct HTTP_PROXY or HTTPS_PROXY, or add that host to NO_PROXY"
 _FAULT = "see its log; is its disk full?"
 _ADVICE = {
     "InvalidAccessKeyId": _KEYS,
     "SignatureDoesNotMatch": _KEYS,
-    "XAdminUserNotFound": _KEYS,  # versitygw's word for an unknown key, with status 404
+    "XAdminUserNotFound": _KEYS,  # versitygw's code for an unknown key, with status 404
     "ExpiredToken": _TOKEN,
     "ExpiredTokenException": _TOKEN,
     "InvalidToken": _TOKEN,
@@ -61,22 +61,22 @@ _ADVICE = {
     "RequestLimitExceeded": _SLOWER,
 }
 _PASSES = {_AGAIN, _SLOWER, _FAULT}
-"""What trying again later may help against."""
+"""Codes of errors that a later retry may resolve."""
 
 
 class ConflictError(StoreError):
-    """409: another conditional write was under way; try again at once."""
+    """409: another conditional write was in progress; retry at once."""
 
 
 def refused(error: ClientError, endpoint: str, bucket: str, where: str, has_body: bool) -> StoreError:
-    """The error for an answer that is none of success.
+    """The error for an unsuccessful response.
 
     Args:
-        error: boto3's.
-        endpoint: whom it came from.
-        bucket: that was asked.
-        where: the object or folder, as a URL.
-        has_body: whether the answer may have said more than its status; that to a HEAD may not.
+        error: boto3's error.
+        endpoint: The server's endpoint.
+        bucket: The bucket of the request.
+        where: The object or folder, as a URL.
+        has_body: Whether the response can have a body; one to a HEAD request can't.
     """
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -88,7 +88,7 @@ def refused(error: ClientError, endpoint: str, bucket: str, where: str, has_body
     if status == 404 and not advice:
         return NotFoundError(f"{where} does not exist")
     if status == 412:
-        return PreconditionFailedError(f"{where} was changed by somebody else")
+        return PreconditionFailedError(f"{where} was changed by another writer")
     if status == 409 and not advice:
         return ConflictError(where)
     said = f"{code}: {_line(error.response.get('Error', {}).get('Message', ''))}".removesuffix(": ")
@@ -97,7 +97,7 @@ def refused(error: ClientError, endpoint: str, bucket: str, where: str, has_body
         return StoreError(f"{server} refused the credentials for {where} ({said}); {_KEYS}")
     kind = StoreUnavailableError if advice in _PASSES else StoreError
     remedy = f"; {advice}" if advice else ""
-    return kind(f"{server} answers for {where}: {said} (HTTP {status}){remedy}")
+    return kind(f"{server} answered {said} (HTTP {status}) for {where}{remedy}")
 
 
 def _advice_by_status(status: int) -> str:
@@ -106,22 +106,24 @@ def _advice_by_status(status: int) -> str:
 
 
 def _stranger(error: ClientError, endpoint: str, status: int) -> StoreError:
-    """S3 names every error. What does not is a proxy, a gateway before S3, or another server altogether."""
+    """The error for a response without an error code, which S3 always has: a proxy, a gateway or another server sent
+    it.
+    """
     said = f"{status} {_line(error.response.get('Error', {}).get('Message', ''))}".strip()
     kind = StoreUnavailableError if status >= 500 and status != 501 else StoreError
     proxy = proxy_for(endpoint)
     if proxy:
-        return kind(f"the proxy {proxy} answers {said} in place of S3 at {endpoint}; {_PROXY}")
-    return kind(f"{no_s3(endpoint)}: it answers {said} without an error code of S3; correct AWS_ENDPOINT_URL_S3")
+        return kind(f"the proxy {proxy} answered {said} in place of S3 at {endpoint}; {_PROXY}")
+    return kind(f"{no_s3(endpoint)}: it answered {said} without an error code of S3; correct AWS_ENDPOINT_URL_S3")
 
 
 def no_s3(endpoint: str) -> str:
-    """The beginning of a sentence on an answer that S3 would not give."""
-    return f"what answers at {endpoint} is no S3"
+    """The beginning of a sentence about a response that S3 would not send."""
+    return f"the server at {endpoint} is not S3"
 
 
 def unanswered(error: BotoCoreError, endpoint: str) -> StoreError:
-    """The error for a request that got no answer, or was never sent."""
+    """The error for a request that got no response, or was never sent."""
     cause = _line(str(error))
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return StoreError("no S3 credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
@@ -138,7 +140,7 @@ def unanswered(error: BotoCoreError, endpoint: str) -> StoreError:
 
 
 def _no_tunnel(error: ProxyConnectionError, endpoint: str) -> StoreError:
-    """Through a proxy, TLS needs a tunnel first, whose refusal is the proxy's own."""
+    """The error for a tunnel that the proxy refused, which TLS through a proxy needs first."""
     refusal = re.search(r"Tunnel connection failed: (\d+[^'\")]*)", str(error.kwargs.get("error", "")))
     why = f"refuses a tunnel to S3 at {endpoint} ({refusal[1].strip()})" if refusal else "does not answer"
     kind = StoreError if refusal and refusal[1].startswith("4") else StoreUnavailableError
@@ -149,12 +151,12 @@ def _unsafe(cause: str, endpoint: str) -> StoreError:
     reason = re.search(r"certificate verify failed: [^()]*|\[SSL[^\]]*\] [^()]*", cause)
     if "CERTIFICATE_VERIFY_FAILED" in cause or "WRONG_VERSION_NUMBER" in cause:
         return StoreError(
-            f"S3 at {endpoint} speaks no TLS that can be trusted ({_line(reason[0]) if reason else cause}); set "
+            f"can't trust the TLS connection to S3 at {endpoint} ({_line(reason[0]) if reason else cause}); set "
             "AWS_CA_BUNDLE to the file of its certificate authority, or correct AWS_ENDPOINT_URL_S3 (http, not https?)"
         )
-    return StoreUnavailableError(f"the TLS connection to S3 at {endpoint} broke off ({cause}); try again")
+    return StoreUnavailableError(f"the TLS connection to S3 at {endpoint} was interrupted ({cause}); retry")
 
 
 def _line(text: object) -> str:
-    """A server's message within a sentence of ours."""
+    """A server's message, for use within our sentence."""
     return " ".join(str(text).split()).replace("; ", ", ").rstrip(".;")[:300]

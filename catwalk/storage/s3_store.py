@@ -1,6 +1,7 @@
-"""S3 through boto3: whole objects, conditional writes, explicit retries, time-outs and checksums.
+"""S3 through boto3: whole objects, conditional writes, explicit retries, timeouts and checksums.
 
-The conditions are ``If-None-Match: *``, which creates once, and ``If-Match``, which replaces only what was read.
+The conditions are ``If-None-Match: *``, which creates once, and ``If-Match``, which replaces only the version that was
+read.
 """
 
 from __future__ import annotations
@@ -28,31 +29,31 @@ R = TypeVar("R")
 _CONTENT_TYPES = {"json": "application/json", "html": "text/html; charset=utf-8", "png": "image/png"}
 _CONFLICT_TRIES = 8
 _TORN_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.0)
-"""Seconds between reads of an object that seems to change; then it is taken as it is, for its ETag may be no MD5."""
+"""Seconds between reads of an object that seems to change; then it is accepted, because its ETag may not be an MD5."""
 _CUT = (HTTPClientError, IncompleteReadError)
-"""What reading a body raises when the connection breaks off."""
+"""Errors of reading a body when the connection is interrupted."""
 _CUT_PAUSE = 0.5
 _CHUNK = 2**20
 _LOCATION = re.compile(r"s3://(arn:.+?[:/]accesspoint[:/][^/:]+|[\w.-]{1,255})(?:/(.*))?", re.DOTALL | re.ASCII)
 
 
 def location(url: str) -> tuple[str, str]:
-    """Bucket (or the ARN of an access point) and prefix of a store; the prefix ends in ``/`` unless it is empty.
+    """The bucket (or the ARN of an access point) and prefix of a store; the prefix ends in ``/`` unless it is empty.
 
     Raises:
-        ConfigError: it is no store's URL, or S3 and what stands before it could understand its prefix differently.
+        ConfigError: It is not a store's URL, or S3 and a proxy in front of it could interpret its prefix differently.
     """
     match = _LOCATION.fullmatch(url)
     if not match:
         raise ConfigError(f"CATWALK_STORE must look like s3://bucket or s3://bucket/prefix, not {url!r}")
     prefix = (match[2] or "").rstrip("/")
     if prefix and {"", ".", ".."} & set(prefix.split("/")):
-        raise ConfigError(f"CATWALK_STORE has an empty, '.' or '..' segment in its prefix: {url!r}; leave that out")
+        raise ConfigError(f"CATWALK_STORE has an empty, '.' or '..' segment in its prefix: {url!r}; remove it")
     return match[1], f"{prefix}/" if prefix else ""
 
 
 def _is_md5(etag: str, body: BinaryIO) -> bool | None:
-    """Whether an ETag is the MD5 of the body; None where it does not even look like one."""
+    """Whether an ETag is the MD5 of the body; None if it doesn't even look like one."""
     if not re.fullmatch('"?[0-9a-f]{32}"?', etag):
         return None
     body.seek(0)
@@ -61,7 +62,7 @@ def _is_md5(etag: str, body: BinaryIO) -> bool | None:
 
 
 def _encrypted(answer: Mapping[str, Any]) -> bool:
-    """Whether the server says that its ETag is no MD5."""
+    """Whether the response shows that its ETag is not an MD5."""
     return answer.get("ServerSideEncryption", "AES256") != "AES256" or "SSECustomerAlgorithm" in answer
 
 
@@ -84,7 +85,7 @@ class S3Store(Store):
 
     @property
     def endpoint(self) -> str:
-        """Where requests go, for messages."""
+        """The URL that requests go to, for messages."""
         return str(self._client.meta.endpoint_url)
 
     @property
@@ -102,10 +103,9 @@ class S3Store(Store):
         return etag
 
     def _read(self, key: str, sink: BinaryIO, tries: int) -> tuple[str, bool]:
-        """An ETag, and whether body and ETag may be torn.
+        """The ETag, and whether body and ETag may belong to different versions.
 
-        A body that breaks off is asked for again: boto3 tries requests again, but hands out the body before it is
-        there.
+        It retries an interrupted body: boto3 retries requests, but returns the body before it has arrived.
         """
         answer = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **self._payer)
         sink.seek(0)
@@ -121,11 +121,11 @@ class S3Store(Store):
         return etag, self._torn(etag, sink, answer)
 
     def _torn(self, etag: str, body: BinaryIO, answer: Mapping[str, Any]) -> bool:
-        """Whether body and ETag seem to belong to two versions.
+        """Whether body and ETag seem to belong to different versions.
 
-        versitygw with its attributes in a side folder answers so while the object is being replaced. A
-        compare-and-swap on such an answer would lose the version in between. Where ETags look like MD5s and are none,
-        the first object shows it, and nothing is read again for that.
+        versitygw with its attributes in a sidecar folder answers like this while the object is being replaced. A
+        compare-and-swap on such a response would lose the version in between. If ETags look like MD5s but aren't, the
+        first object shows it, and nothing is read again for this reason.
         """
         if _encrypted(answer):
             return False
@@ -136,7 +136,7 @@ class S3Store(Store):
 
     def _etag(self, answer: Mapping[str, Any]) -> str:
         if not answer.get("ETag"):
-            raise StoreError(f"{s3_errors.no_s3(self.endpoint)}: its answer has no ETag; correct AWS_ENDPOINT_URL_S3")
+            raise StoreError(f"{s3_errors.no_s3(self.endpoint)}: its response has no ETag; correct AWS_ENDPOINT_URL_S3")
         return str(answer["ETag"])
 
     def put(self, key: str, body: bytes, *, if_match: str | None = None, create: bool = False) -> str:
@@ -154,15 +154,17 @@ class S3Store(Store):
             except NotFoundError as error:
                 if not if_match:
                     raise
-                raise PreconditionFailedError(f"{self.where(key)} was deleted by somebody else") from error
-        raise StoreUnavailableError(f"{self.where(key)} stayed busy over {_CONFLICT_TRIES} tries; try again")
+                raise PreconditionFailedError(f"{self.where(key)} was deleted by another writer") from error
+        raise StoreUnavailableError(f"{self.where(key)} was busy in {_CONFLICT_TRIES} attempts; retry")
 
     def put_file(self, key: str, source: Path) -> str:
         with source.open("rb") as body:
             return self._call("put", key, lambda: self._written(key, body, {}))
 
     def _written(self, key: str, body: BinaryIO, conditions: Mapping[str, str]) -> str:
-        """The new object's ETag, which no other writer can have torn: it shows whether ETags here are MD5s."""
+        """Writes the object; returns its ETag, which no other writer can have changed, so it shows whether ETags are
+        MD5s.
+        """
         etag = self._etag(self._put(key, body, conditions))
         matches = _is_md5(etag, body)
         self._md5_etags = self._md5_etags if matches is None else matches
@@ -170,8 +172,8 @@ class S3Store(Store):
 
     def _put(self, key: str, body: BinaryIO, conditions: Mapping[str, str]) -> Any:
         content_type = _CONTENT_TYPES.get(key.rpartition(".")[2], "application/octet-stream")
-        told = {"ContentType": content_type, **self._put_arguments, **self._payer, **conditions}
-        return self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body, **told)
+        arguments = {"ContentType": content_type, **self._put_arguments, **self._payer, **conditions}
+        return self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body, **arguments)
 
     def etag(self, key: str) -> str | None:
         there = {"Bucket": self.bucket, "Key": self.prefix + key, **self._payer}
@@ -187,7 +189,7 @@ class S3Store(Store):
     def _deleted(self, there: Mapping[str, str]) -> None:
         headers = self._client.delete_object(**there)["ResponseMetadata"]["HTTPHeaders"]
         if headers.get("content-type", "").startswith("text/html"):
-            raise StoreError(f"{s3_errors.no_s3(self.endpoint)}: it sends a web page; correct AWS_ENDPOINT_URL_S3")
+            raise StoreError(f"{s3_errors.no_s3(self.endpoint)}: it sent a web page; correct AWS_ENDPOINT_URL_S3")
 
     def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
         token = {"StartAfter": self.prefix + after} if after else {}
@@ -197,13 +199,13 @@ class S3Store(Store):
             found = page.get("Contents", [])
             for item in found:
                 key = item["Key"][len(self.prefix) :]
-                if not after or key.encode() > after.encode():  # a server may not know of it
+                if not after or key.encode() > after.encode():  # a server may not support it
                     yield Entry(key, self._etag(item), item["Size"])
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page.get("NextContinuationToken", "")}
             marks = {("token", token["ContinuationToken"]), *(("first key", item["Key"]) for item in found[:1])}
-            if marks & seen:  # who knows no continuation sends the first page for ever
+            if marks & seen:  # a server without continuation sends the first page forever
                 raise StoreError(f"{s3_errors.no_s3(self.endpoint)}: its listing of {self.where(prefix)} has no end")
             seen |= marks
 
@@ -212,11 +214,13 @@ class S3Store(Store):
         page = self._client.list_objects_v2(Bucket=self.bucket, Prefix=below, **self._payer, **arguments)
         strays = [item for item in page.get("Contents", []) if not item.get("Key", "").startswith(below)]
         if strays or not {"Name", "IsTruncated", "KeyCount"} & page.keys():
-            raise StoreError(f"{s3_errors.no_s3(self.endpoint)}: its answer is no listing; correct AWS_ENDPOINT_URL_S3")
+            raise StoreError(
+                f"{s3_errors.no_s3(self.endpoint)}: its response is not a listing; correct AWS_ENDPOINT_URL_S3"
+            )
         return page
 
     def check(self) -> None:
-        """Proves endpoint, credentials and bucket."""
+        """Checks endpoint, credentials and bucket."""
         self._call("list", "", lambda: self._page("", MaxKeys=1))
 
     def where(self, key: str) -> str:

@@ -1,8 +1,8 @@
-"""What the run ledger stands on: whole objects under keys, conditional writes, listings in the order of the keys.
+"""The interface of the ledger's storage: whole objects under keys, conditional writes, listings in key order.
 
-:mod:`catwalk.storage.s3_store` has them in S3, :mod:`catwalk.storage.file_store` in a folder of this machine, with the
-same guarantees; :func:`catwalk.storage.opening.open_store` chooses. `create` writes once, `if_match` replaces only what
-was read: of any number who try at once, one wins.
+:mod:`catwalk.storage.s3_store` implements it with S3, and :mod:`catwalk.storage.file_store` with a local folder and the
+same guarantees; :func:`catwalk.storage.opening.open_store` chooses. `create` writes once, and `if_match` replaces only
+the version that was read: one of any number of concurrent writers wins.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ OnOperation = Callable[[str, float, bool], None]
 """Called after each request with its operation (``get``, ``put``, ``head``, ``list``, ``delete``), seconds and whether
 it failed."""
 PAGE = 1_000
-"""Entries that one request for a listing gives."""
+"""Entries per listing request."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An object as it was read."""
+    """An object that was read."""
 
     body: bytes
     etag: str
@@ -38,7 +38,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Entry:
-    """An object as a listing shows it."""
+    """An object in a listing."""
 
     key: str
     etag: str
@@ -47,56 +47,57 @@ class Entry:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a request may take."""
+    """Limits on the time of a request."""
 
     connect_seconds: float = 5
-    """Time-out of a connection."""
+    """Timeout of a connection."""
     read_seconds: float = 30
-    """Time-out of an answer; in a folder, of the wait for another writer of the same object."""
+    """Timeout of a response; in a folder, of the wait for another writer of the same object."""
     tries: int = 4
-    """Requests that time out or meet a fault of the server are tried so often in all."""
+    """Maximum number of attempts of a request that times out or meets a server error."""
 
 
 USUAL = Patience()
 
 
 def ignore(operation: str, seconds: float, failed: bool) -> None:
-    """An :data:`OnOperation` for whoever counts nothing."""
+    """An :data:`OnOperation` that does nothing."""
 
 
 @dataclass
 class Store(ABC):
-    """Objects below the place that `url` names. Safe to share between threads.
+    """Objects below `url`. Threads can share it.
 
-    An ETag names one version of one object. Every method raises StoreError where the store fails or refuses.
+    An ETag identifies one version of one object. Every method raises StoreError if the store fails or refuses a
+    request.
     """
 
     url: str
     on_operation: OnOperation = field(default=ignore, repr=False)
     patience: Patience = field(default=USUAL, repr=False)
     answers: ClassVar[tuple[type[Exception], ...]] = (NotFoundError, PreconditionFailedError)
-    """What a request that has not failed may raise."""
+    """Errors that don't mean a failed request."""
 
     @property
     @abstractmethod
     def place(self) -> str:
-        """Where objects are, for messages."""
+        """The location of the objects, for messages."""
 
     def get(self, key: str) -> Stored:
         """Reads a whole object.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: There is none.
         """
         body = io.BytesIO()
         return Stored(etag=self._fetch(key, body), body=body.getvalue())
 
     def get_file(self, key: str, target: Path) -> str:
-        """Copies an object of any size into a file, which is there whole or not at all, and returns the ETag.
+        """Copies an object of any size into a file, atomically, and returns the ETag.
 
         Raises:
-            NotFoundError: there is none.
-            OSError: the file can't be written.
+            NotFoundError: There is none.
+            OSError: The file can't be written.
         """
         with files.whole(target) as file:
             return self._fetch(key, file)
@@ -106,7 +107,7 @@ class Store(ABC):
         """Copies an object into an empty file, and returns its ETag.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: There is none.
         """
 
     @abstractmethod
@@ -114,48 +115,48 @@ class Store(ABC):
         """Writes a whole object and returns its ETag.
 
         Args:
-            key: where to.
-            body: the content.
-            if_match: replace only the object with this ETag.
-            create: write only where no object is.
+            key: The object's key.
+            body: The content.
+            if_match: Replace only the object with this ETag.
+            create: Write only if no object exists.
 
         Raises:
-            PreconditionFailedError: `if_match` or `create` did not hold. Not raised where the very same bytes are
-                there already: a PUT that was retried can meet its own first try. So a body that must win against
-                others has to differ from theirs.
+            PreconditionFailedError: `if_match` or `create` did not hold. It isn't raised if the object already has the
+                same bytes, because a retried PUT can meet its own first attempt. So a body that competes with others
+                must differ from theirs.
         """
 
     @abstractmethod
     def put_file(self, key: str, source: Path) -> str:
-        """Writes an object from a file of any size, whole or not at all, and returns the ETag.
+        """Writes an object from a file of any size, atomically, and returns the ETag.
 
         Raises:
-            OSError: the file can't be read.
+            OSError: The file can't be read.
         """
 
     @abstractmethod
     def etag(self, key: str) -> str | None:
-        """The ETag of an object, or None where there is none."""
+        """The ETag of an object; None if there is none."""
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Removes an object; none there is no error."""
+        """Removes an object; a missing one is not an error."""
 
     @abstractmethod
     def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
-        """The objects whose keys begin so, in the order of their keys' UTF-8, :data:`PAGE` a request.
+        """The objects with a prefix, in the order of their keys in UTF-8, :data:`PAGE` per request.
 
         Args:
-            prefix: what their keys begin with.
-            after: only those whose keys come after this one, whether there is an object or not.
+            prefix: The beginning of their keys.
+            after: Only objects whose keys come after this one, which need not exist.
         """
 
     @abstractmethod
     def check(self) -> None:
-        """One cheap request that proves that the place is there and may be read."""
+        """Checks, with one cheap request, that the location exists and is readable."""
 
     def find(self, key: str) -> Stored | None:
-        """Like :meth:`get`, but None where there is no object."""
+        """Like :meth:`get`, but None if there is no object."""
         try:
             return self.get(key)
         except NotFoundError:
@@ -166,10 +167,10 @@ class Store(ABC):
         return self.etag(key) is not None
 
     def get_record(self, kind: type[R], key: str) -> tuple[R, str]:
-        """Reads a record, which :mod:`catwalk.codec` decodes, and its ETag.
+        """Reads a record, decoded by :mod:`catwalk.codec`, and its ETag.
 
         Raises:
-            DamagedError: the object is not such a record.
+            DamagedError: The object is not such a record.
         """
         stored = self.get(key)
         try:
@@ -178,7 +179,7 @@ class Store(ABC):
             raise DamagedError(f"{self.where(key)} is damaged: {error}") from error
 
     def find_record(self, kind: type[R], key: str) -> tuple[R, str] | None:
-        """Like :meth:`get_record`, but None where there is no object."""
+        """Like :meth:`get_record`, but None if there is no object."""
         try:
             return self.get_record(kind, key)
         except NotFoundError:
@@ -189,12 +190,12 @@ class Store(ABC):
         return self.put(key, to_json(record), if_match=if_match, create=create)
 
     def where(self, key: str) -> str:
-        """The address of an object, for messages."""
+        """The URL of an object, for messages."""
         return f"{self.url.rstrip('/')}/{key}"
 
     @contextmanager
     def _told(self, operation: str) -> Iterator[None]:
-        """Around one request: tells `on_operation` of it."""
+        """Wraps one request: reports it to `on_operation`."""
         started, failed = time.perf_counter(), True
         try:
             yield

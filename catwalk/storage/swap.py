@@ -1,4 +1,4 @@
-"""Compare-and-swap: read, write on condition that nothing has changed since, and read again if something has."""
+"""Compare-and-swap: read, write on the condition that nothing has changed since, and read again if it has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from catwalk.errors import PreconditionFailedError, StoreError
 R = TypeVar("R")
 TRIES = 10
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-"""Seconds. Together the pauses take four seconds or so."""
+"""Seconds. The pauses take about four seconds in total."""
 
 
 def _nothing() -> None:
@@ -20,18 +20,18 @@ def _nothing() -> None:
 
 
 def swap(what: str, step: Callable[[], R], check: Callable[[], None] = _nothing) -> R:
-    """What `step` returns, once nobody has come in between.
+    """The result of `step`, which is repeated until no other writer interferes.
 
-    Others who write at the same moment are gone at one of the next tries. Where every try fails, the ETag that is read
-    is not the one that a write is compared with: a proxy before S3 has changed it, say to a weak one (``W/"…"``).
+    Concurrent writers are done by one of the next attempts. If every attempt fails, a write is compared with another
+    ETag than the one that was read: a proxy in front of S3 has changed it, for example to a weak one (``W/"…"``).
 
     Args:
-        what: the object, as it begins a sentence.
-        step: reads, and writes on condition. Raises PreconditionFailedError where that did not hold.
-        check: called between two tries; what it raises ends them.
+        what: The object, as the beginning of a sentence.
+        step: Reads, and writes on a condition. It raises PreconditionFailedError if the condition does not hold.
+        check: Called between two attempts; its exception ends them.
 
     Raises:
-        StoreError: the condition never holds.
+        StoreError: The condition never holds.
     """
     for attempt in range(TRIES):
         if attempt:
@@ -45,7 +45,8 @@ def swap(what: str, step: Callable[[], R], check: Callable[[], None] = _nothing)
 
 
 def never_holds(what: str) -> str:
-    """The sentence about an object that could not be replaced in :data:`TRIES` tries."""
+    """The error message for an object that could not be replaced in :data:`TRIES` attempts."""
     return (
-        f"{what} changes whenever it is read, {TRIES} times in a row; does this S3 keep ETags? `catwalk doctor` tries"
+        f"{what} changes whenever it is read, {TRIES} times in a row; does this S3 keep ETags? "
+        "`catwalk doctor` checks it"
     )

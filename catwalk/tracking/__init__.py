@@ -1,2 +1,3 @@
-"""Any model in a few lines: ``with catwalk.run("churn", catwalk.Binary()) as run`` writes the ledger that the stages
-write."""
+"""Runs of any model in a few lines: ``with catwalk.run("churn", catwalk.Binary()) as run`` writes the same records as
+the stages.
+"""

@@ -1,4 +1,4 @@
-"""The end of a run that logs: decided, stored and sent; by its own process, or later by `catwalk finish`."""
+"""The end of a run that logs: decide, store and send; in its own process, or later by `catwalk finish`."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ log = logging.getLogger(__name__)
 
 
 def close(session: Session, error: BaseException | None) -> None:
-    """Ends a run as its block has ended; an error of the caller's own goes on up, whatever happens here.
+    """Ends a run with the outcome of its block. The caller's own error propagates, whatever happens here.
 
     Raises:
-        CatwalkError: the block ended well, and this could not be stored.
+        CatwalkError: The block succeeded, but its end could not be stored.
     """
     failed = error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0))
     if failed and error is not None:
         try:
             _fail(session, error)
         except Exception as trouble:
-            log.error("the end of run %s could not be stored: %s", session.run.run_id, trouble)
+            log.error("could not store the end of run %s: %s", session.run.run_id, trouble)
         return
     try:
         _succeed(session)
@@ -42,8 +42,8 @@ def close(session: Session, error: BaseException | None) -> None:
     except CatwalkError as trouble:
         run_id = session.run.run_id
         raise type(trouble)(
-            f"run {run_id} is not closed: {trouble}; stored are {session.journal.stored}; `catwalk finish {run_id}` "
-            "completes it"
+            f"run {run_id} is not closed: {trouble}; stored so far: {session.journal.stored}; `catwalk finish "
+            f"{run_id}` completes it"
         ) from trouble
 
 
@@ -64,15 +64,15 @@ def _succeed(session: Session) -> None:
 def _fail(session: Session, error: BaseException) -> None:
     cancelled = isinstance(error, KeyboardInterrupt)
     deadline = time.monotonic() + session.close_seconds
-    told = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}".rstrip(": ")
+    message = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}".rstrip(": ")
     _log_rest(session)
     patiently(deadline, lambda: session.journal.flush(deadline))
-    patiently(deadline, lambda: _end(session, "cancelled" if cancelled else "failed", without_credentials(told)))
+    patiently(deadline, lambda: _end(session, "cancelled" if cancelled else "failed", without_credentials(message)))
     patiently(deadline, lambda: conclude(session.run, "cancelled" if cancelled else "failed", session.observer))
 
 
 def _log_rest(session: Session) -> None:
-    """What was logged after the last epoch goes with it; where there is none, it makes one."""
+    """Adds what was logged after the last epoch to that epoch, or to a new one if there is none."""
     with session.lock:
         logged, session.logged = session.logged, {}
     if logged:
@@ -89,7 +89,7 @@ def _end(session: Session, outcome: Outcome, error: str) -> None:
 
 
 def decided(run: Run) -> DecisionRecord | None:
-    """The decision about a run that was tested; None: it was not."""
+    """The decision about a tested run; None if it was not tested."""
     evaluation = run.evaluation()
     if evaluation is None:
         return None
@@ -99,7 +99,7 @@ def decided(run: Run) -> DecisionRecord | None:
 
 
 def conclude(run: Run, state: State, observer: Observer) -> None:
-    """Writes how a run has ended, and sends its points once more. A report of it as it was before goes."""
+    """Writes how a run ended, and sends its points again. It deletes an earlier report of the run."""
     from catwalk.replay.resend import send_again
 
     decision, now = run.decision(), time.time()
@@ -121,18 +121,20 @@ def conclude(run: Run, state: State, observer: Observer) -> None:
 
 
 def open_key(model: str, run_id: str) -> str:
-    """An empty object that is there while a run is open."""
+    """The key of an empty object that exists while a run is open."""
     return f"open_runs/{model}/{run_id}"
 
 
 def finish(run: Run, observer: Observer) -> SummaryRecord:
-    """Completes a run from what it has stored: decides about it where it was tested; else it stays untested.
+    """Completes a run from what it stored: decides about it if it was tested; otherwise it stays untested.
 
     Raises:
-        CatwalkError: it is one that the stages run, or can't be decided.
+        CatwalkError: The stages run it, or it can't be decided.
     """
     if not run.record.problem:
-        raise CatwalkError(f"run {run.run_id} was started by the stages; `catwalk run --run-id {run.run_id}` goes on")
+        raise CatwalkError(
+            f"run {run.run_id} was started by the stages; `catwalk run --run-id {run.run_id}` resumes it"
+        )
     decision = decided(run)
     conclude(run, "succeeded" if decision else "untested", observer)
     summary = run.summary()

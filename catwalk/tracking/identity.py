@@ -1,7 +1,7 @@
-"""Which run a process works on, and whether it may put a model into service.
+"""The run that a process works on, and whether it may put a model into service.
 
-A key names a run beyond the life of a process: a retry that has the same key goes on with the same run. Where nobody
-gives one, Airflow's task instance is the key.
+A key identifies a run across processes: a retry with the same key continues the same run. By default, Airflow's task
+instance is the key.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from catwalk.errors import InputError, shown
 from catwalk.ledger.records.run import Trigger
 
 RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID", "LOCAL_RANK")
-"""Of torchrun, MPI and Slurm; the first that is set counts."""
+"""Variables with the rank, of torchrun, MPI and Slurm; the first that is set counts."""
 _SHIPPING = ("scheduled", "manual")
-"""Airflow's kinds of DAG run that may ship; a run that an alert has asked for is a manual one. A backfill is none."""
+"""Airflow's kinds of DAG run that may ship; a run that an alert requested is a manual one. A backfill may not ship."""
 _LONGEST = 500
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who asks for a run."""
+    """The origin of a run."""
 
     key: str = ""
-    """Names the run; empty: nothing does, so it is a new one."""
+    """The run's key; empty for a new run without one."""
     dag_id: str = ""
     dag_run_id: str = ""
     kind: str = ""
-    """Airflow's kind of DAG run; empty: no Airflow."""
+    """Airflow's kind of DAG run; empty outside Airflow."""
     ships: bool = False
-    """Whether what it decides may take effect."""
+    """Whether its decision may take effect."""
 
     @property
     def trigger(self) -> Trigger:
-        """In the ledger's words; who does not ship is somebody at a terminal."""
+        """The trigger in the ledger's terms; a run that may not ship counts as started in a terminal."""
         if not self.ships:
             return "cli"
         return "manual" if self.kind == "manual" else "schedule"
@@ -46,12 +46,12 @@ class Identity:
 def identify(run_key: str = "", ship: str = "auto", environment: Mapping[str, str] = os.environ) -> Identity:
     """
     Args:
-        run_key: the caller's own; empty: `CATWALK_RUN_KEY`, or Airflow's task instance, where there is one.
+        run_key: The caller's own key; empty: `CATWALK_RUN_KEY`, or Airflow's task instance, if there is one.
         ship: ``auto`` or ``never``.
-        environment: where to look.
+        environment: The environment variables.
 
     Raises:
-        InputError: the key is no text, or `ship` none of its words.
+        InputError: The key is not text, or `ship` has another value.
     """
     if not isinstance(run_key, str) or len(run_key) > _LONGEST:
         raise InputError(f"run_key: expected text of at most {_LONGEST} characters; got {shown(run_key)}")
@@ -68,13 +68,13 @@ def identify(run_key: str = "", ship: str = "auto", environment: Mapping[str, st
 
 
 def _airflow_context() -> Any:
-    """The context of the task that this process runs, without importing Airflow; None: there is none."""
+    """The context of the Airflow task in this process, without importing Airflow; None if there is none."""
     for module in ("airflow.sdk", "airflow.operators.python"):
         ask = getattr(sys.modules.get(module), "get_current_context", None)
         if ask:
             try:
                 return ask()
-            except Exception:  # each version has its own for "no task runs here"
+            except Exception:  # each version has its own error for "no task runs here"
                 continue
     return None
 
@@ -89,7 +89,7 @@ def _of_context(context: Any) -> Identity | None:
 
 
 def _of_environment(environment: Mapping[str, str]) -> Identity:
-    """What Airflow tells the programs that a task starts. It does not say which mapped task that is."""
+    """The identity from the variables that Airflow sets for a task's subprocesses. They don't include the map index."""
     dag_id, dag_run_id = environment.get("AIRFLOW_CTX_DAG_ID", ""), environment.get("AIRFLOW_CTX_DAG_RUN_ID", "")
     if not dag_id or not dag_run_id:
         return Identity()
@@ -106,7 +106,7 @@ def _of_task(dag_id: str, dag_run_id: str, task_id: str, map_index: int | str, k
 
 
 def bystander(environment: Mapping[str, str] = os.environ) -> str:
-    """Why this process writes nothing, in words: another one of its group does; empty: it writes."""
+    """Why this process writes nothing: another one of its group does; empty if it writes."""
     for name in RANKS:
         rank = environment.get(name, "").strip()
         if rank.isdigit():

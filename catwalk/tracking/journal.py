@@ -1,6 +1,6 @@
-"""The epochs of a run on their way to the store: a thread writes them, so that whoever logs never waits.
+"""Writes the epochs of a run to the store, in a thread, so that logging never waits.
 
-The newest state is what is written: what was logged while a write took place goes out with the next one.
+Each write stores the newest state: what was logged during a write is stored by the next one.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from catwalk.telemetry.observer import Observer
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
-"""Shortest time between two writes."""
+"""Minimum seconds between two writes."""
 LONGEST_PAUSE = 30.0
-"""Between two tries while the store is out."""
+"""Seconds between two attempts while the store is unavailable."""
 SEGMENT = 100
-"""Epochs of a sealed object. Each write repeats at most twice as many."""
+"""Epochs in a sealed object. Each write repeats at most twice as many."""
 MOST_EPOCHS = 100_000
-"""More are counted and left out."""
+"""Maximum number of epochs stored; further ones are counted and left out."""
 
 
 @dataclass
 class Stored:
-    """What the ledger has of a run, as far as this process knows: it tells of it while the store is out."""
+    """What the ledger has of a run, as far as this process knows, for messages while the store is unavailable."""
 
     epochs: int = 0
     model: bool = False
@@ -49,36 +49,36 @@ class Stored:
 
 @dataclass
 class Journal:
-    """What one attempt has logged so far. Any thread may call it."""
+    """What one attempt has logged so far. It is thread-safe."""
 
     run: Run
     observer: Observer
     attempt: int
     epochs: list[EpochRecord] = field(default_factory=list)
-    """Of the attempts before, until this one logs its first; then those up to that one, and its own."""
+    """Epochs of earlier attempts until this attempt logs its first; then those before that, and its own."""
     axis: str = "epoch"
     dropped: int = 0
-    """Epochs that there was no room for."""
+    """Epochs over the limit."""
     heartbeats: Heartbeats = field(default_factory=Heartbeats)
     superseded: SupersededError | None = None
     tested: bool = False
-    """What is stored as test, if anything, is this attempt's."""
+    """Whether a stored test, if any, is this attempt's."""
     stored: Stored = field(default_factory=Stored)
     _model: tuple[str, int] = ("", 0)
     _fresh: bool = True
-    """Nothing was logged yet: what an attempt before has left still counts."""
+    """Whether nothing was logged yet, so that the records of an earlier attempt still count."""
     _sealed: list[str] = field(default_factory=list)
     _sealed_epochs: int = 0
     _segments: int = 0
     _shown: int = 0
-    """Epochs from here on were not sent as points yet."""
+    """The index of the first epoch that was not sent as points yet."""
     _changed: int = 0
     _written: int = 0
     _failed: bool = False
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        """Of what is held here; never held while the store is asked."""
+        """Protects the state of this object; never held during requests to the store."""
         self._writing = threading.Lock()
         self._woken, self._stopped = threading.Event(), threading.Event()
         self._hold = Hold(self.run.store, self.run.record)
@@ -94,13 +94,13 @@ class Journal:
         self._thread = threading.Thread(target=self._work, name=f"catwalk {self.run.run_id}", daemon=True)
 
     def start(self) -> None:
-        """From here on an attempt before that still lives is refused at its next write."""
+        """Starts the thread. From now on, an earlier attempt that is still running is refused at its next write."""
         self._changed += 1
         self.write()
         self._thread.start()
 
     def add(self, epoch: EpochRecord) -> None:
-        """Takes an epoch. One of the same number as the last is joined with it; later ones than it are dropped."""
+        """Adds an epoch. It is merged with the last one if that has the same number; later epochs are dropped."""
         with self._lock:
             self._begin()
             last = self.epochs[-1] if self.epochs else None
@@ -116,18 +116,18 @@ class Journal:
         self._woken.set()
 
     _own: bool = False
-    """The last epoch is this attempt's."""
+    """Whether the last epoch is this attempt's."""
 
     def count_in(self, axis: str) -> None:
-        """Says what the numbers of the epochs count: epoch or step.
+        """Sets what the epochs' numbers count: epoch or step.
 
         Raises:
-            InputError: those before count the other.
+            InputError: The earlier ones count the other.
         """
         with self._lock:
             if self.epochs and axis != self.axis:
                 raise InputError(
-                    f"{axis}: this run has logged {self.axis}s, and counts in one of the two; log {self.axis}s"
+                    f"{axis}: this run has logged {self.axis}s, and a run uses only one of the two; log {self.axis}s"
                 )
             self.axis = axis
 
@@ -148,17 +148,17 @@ class Journal:
             self._unseal(keep)
 
     def _unseal(self, keep: int) -> None:
-        """Writes all again where an epoch changes that was sealed."""
+        """Marks sealed segments for another write if one of their epochs changes."""
         if keep < self._sealed_epochs:
             self._sealed, self._sealed_epochs = [], 0
 
     def _begin(self) -> None:
-        """What an attempt before has tested is not the model that this one makes."""
+        """Discards the model and test of an earlier attempt at the first epoch: this attempt makes another model."""
         if self._fresh:
             self._fresh, self._model = False, ("", 0)
 
     def set_model(self, sha256: str, size: int) -> None:
-        """Takes what the run's model is."""
+        """Sets the run's model."""
         with self._lock:
             self._fresh, self._model = False, (sha256, size)
             self._changed += 1
@@ -166,23 +166,23 @@ class Journal:
 
     @property
     def has_model(self) -> bool:
-        """This attempt has given a model."""
+        """Whether this attempt has set a model."""
         return not self._fresh and bool(self._model[0])
 
     @property
     def fresh(self) -> bool:
-        """This attempt has logged nothing yet."""
+        """Whether this attempt has logged nothing yet."""
         return self._fresh
 
     def flush(self, deadline: float) -> None:
-        """Waits until all that was logged is stored, and this attempt still leads.
+        """Waits until everything logged is stored, and checks that this attempt still leads.
 
         Args:
-            deadline: by :func:`time.monotonic`, for a write that is under way already.
+            deadline: When to stop waiting for a write in progress, by :func:`time.monotonic`.
 
         Raises:
-            SupersededError: another attempt has taken over.
-            StoreError: it can't be stored.
+            SupersededError: Another attempt has taken over.
+            StoreError: It can't be stored.
         """
         if not self._writing.acquire(timeout=max(0.1, deadline - time.monotonic())):
             raise StoreUnavailableError(f"{self.run.store.where(self.run.key('epochs.json'))} could not be written")
@@ -192,7 +192,7 @@ class Journal:
             self._writing.release()
 
     def write(self) -> None:
-        """Stores the newest state, and sends what it has that is new."""
+        """Stores the newest state, and sends its new points."""
         with self._writing:
             self._write()
 
@@ -216,10 +216,10 @@ class Journal:
         self.run.update_summary(self._summarised, self._check)
 
     def _check(self) -> None:
-        """Nothing ends a write early: it is bounded by the store's patience."""
+        """Does nothing: only the store's timeout ends a write early."""
 
     def _seal(self) -> None:
-        """Stores full segments for good, each under a name that no other content ever has."""
+        """Stores full segments permanently, each under a name that no other content ever gets."""
         while True:
             with self._lock:
                 start = self._sealed_epochs
@@ -283,16 +283,16 @@ class Journal:
             return True
         except SupersededError as error:
             log.warning("%s", error)
-        except Exception as error:  # the caller's training goes on, whatever happens here
+        except Exception as error:  # the caller's training continues, whatever happens here
             if not self._failed:
                 reason = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}"
-                log.warning("run %s: what was logged is kept, and tried again: %s", self.run.run_id, reason)
+                log.warning("run %s: what was logged is kept, and the write is retried: %s", self.run.run_id, reason)
             self._failed = True
             self._woken.set()
         return False
 
     def _beat(self) -> None:
-        """A heartbeat of an attempt that leads."""
+        """Sends a heartbeat, if this attempt leads."""
         found = self.run.store.find(self.run.key("epochs.json"))
         leader = from_json(TrainingRecord, found.body).attempt if found else self.attempt
         if leader > self.attempt:
@@ -301,7 +301,7 @@ class Journal:
         self.run.update_summary(lambda summary: touched(summary, time.time()))
 
     def stop(self, seconds: float) -> None:
-        """Ends the thread; it is not waited for longer than that."""
+        """Ends the thread; waits for it at most this long."""
         self._stopped.set()
         self._woken.set()
         if self._thread.is_alive():
@@ -309,7 +309,7 @@ class Journal:
 
 
 def joined(before: EpochRecord, after: EpochRecord) -> EpochRecord:
-    """One epoch that was logged twice: what is new counts, and the rest stays."""
+    """Merges two records of an epoch: new values win, and the rest stays."""
     splits = dict.fromkeys([*before.metrics, *after.metrics])
     metrics: Mapping[str, dict[str, float]] = {
         split: {**before.metrics.get(split, {}), **after.metrics.get(split, {})} for split in splits

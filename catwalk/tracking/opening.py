@@ -1,4 +1,4 @@
-"""Opens a run for whoever logs: finds out which one it is, and writes what it was told to do."""
+"""Opens a run for logging: determines which run it is, and writes its configuration."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ from catwalk.tracking.session import Session
 
 CLOSE_SECONDS = 60.0
 _PATIENCE = Patience(connect_seconds=5, read_seconds=20, tries=2)
-"""Shorter than the stages': somebody's training waits at the ends of a run."""
+"""The store's timeout: shorter than the stages', because the caller's training waits at the start and end of a run."""
 open_models: dict[str, int] = {}
-"""Model → process that has a run of it open."""
+"""Model → the process with an open run of it."""
 _lock = threading.Lock()
 
 
@@ -64,33 +64,34 @@ def run(
     synthetic: bool = False,
     close_timeout: float = CLOSE_SECONDS,
 ) -> TrackedRun:
-    """Opens a run of a model, to be used as ``with catwalk.run(…) as run``; the end of the block decides.
+    """Opens a run of a model, for ``with catwalk.run(…) as run``; the end of the block decides.
 
-    With `CATWALK_DISABLED=1`, on ranks above 0 and in forked children of a process that has a run open, the run that
-    comes back does nothing.
+    With `CATWALK_DISABLED=1`, on ranks above 0 and in forked children of a process with an open run, the returned run
+    does nothing.
 
     Args:
-        model: name under which versions compete: letters and digits of any script, single spaces, ``- . _ ( ) + & @``.
-        problem: what it is asked: :class:`catwalk.Binary`, :class:`catwalk.Multiclass` or :class:`catwalk.Regression`.
-        params: what sets this run apart; the first 200 are kept, and what looks like a secret is not.
-        run_key: names the run for retries; else `CATWALK_RUN_KEY`, else Airflow's task instance.
-        every: how often the model is due, such as ``24h``.
-        cron: or when, as five fields, in UTC or with an IANA time zone behind them: ``0 3 * * * Europe/Berlin``.
-        owner: who answers for the model.
-        thresholds: metric → the worst value that may ship, alone or with the reason, such as ``(0.75, "the list of last
-            year had it")``; ``margin``, ``significance`` and ``slice_significance`` too, and limits of alerts
+        model: Name under which versions compete: letters and digits of any script, single spaces, ``- . _ ( ) + & @``.
+        problem: :class:`catwalk.Binary`, :class:`catwalk.Multiclass` or :class:`catwalk.Regression`.
+        params: The run's parameters; the first 200 are stored, without anything that looks like a secret.
+        run_key: Identifies the run for retries; default: `CATWALK_RUN_KEY`, or Airflow's task instance.
+        every: How often a run is due, such as ``24h``.
+        cron: When a run is due, as five cron fields, in UTC or followed by an IANA time zone: ``0 3 * * *
+            Europe/Berlin``.
+        owner: The model's owner.
+        thresholds: Metric → the worst value that may ship, with or without a reason, such as ``(0.75, "last year's
+            model reached it")``. Also ``margin``, ``significance`` and ``slice_significance``, and limits of alerts
             (:data:`catwalk.gate.config.LIMITS`), such as ``champion_age_seconds``.
-        links: name → URL, http:// or https://, of what belongs to the model elsewhere.
-        ship: ``auto`` lets a good model into service where a schedule, or `CATWALK_SHIP=1`, has started the run;
-            ``never`` only says what would be done.
-        synthetic: the data is made up.
-        close_timeout: seconds that the end of the block may take to store all.
+        links: Name → URL, http:// or https://, of related pages.
+        ship: ``auto`` puts a good model into service if a schedule started the run, or `CATWALK_SHIP=1` is set;
+            ``never`` only reports the decision.
+        synthetic: Whether the data is synthetic.
+        close_timeout: Maximum seconds for the end of the block to store everything.
 
     Raises:
-        InputError: an argument has the wrong type, shape or values; ConfigError: or it makes no sense, or the model
-            has another name by now.
-        RunConflictError: the run was started with other parameters.
-        StoreError: the store fails.
+        InputError: An argument has the wrong type, shape or values.
+        ConfigError: A setting is invalid, or the model was renamed.
+        RunConflictError: The run was started with other parameters.
+        StoreError: The store fails.
     """
     why = "CATWALK_DISABLED=1" if os.environ.get("CATWALK_DISABLED", "").strip() == "1" else bystander()
     _check(problem)
@@ -115,12 +116,14 @@ def _forked() -> bool:
 def _take(model: str) -> None:
     with _lock:
         if model in open_models:
-            raise ConfigError(f"a run of {model} is open in this process: close it first; runs of one model don't nest")
+            raise ConfigError(
+                f"a run of {model} is already open in this process: close it first; runs of a model can't be nested"
+            )
         open_models[model] = os.getpid()
 
 
 def release(model: str) -> None:
-    """Says that the run of a model is closed."""
+    """Marks the run of a model as closed in this process."""
     with _lock:
         open_models.pop(model, None)
 
@@ -136,7 +139,7 @@ def _record(
     links: Mapping[str, str] | None,
     synthetic: bool,
 ) -> RunRecord:
-    """What run.json says of any run that is opened so; its identity comes later."""
+    """The content of run.json for these arguments, without the run's identity."""
     named, stored = model_names.checked(model), settings.stored_params(params)
     return RunRecord(
         run_id="",
@@ -191,11 +194,11 @@ def _session(record: RunRecord, identity: Identity, problem: Problem, close_seco
 
 
 def _mark_open(store: Store, model: str, run_id: str) -> None:
-    """Says that a run is open, and then looks whether its model still has that name: whoever renames it meanwhile says
-    so and then looks for open runs, so that one of the two sees the other.
+    """Marks a run as open, and then checks that its model still has that name. A concurrent rename first records the
+    new name and then looks for open runs, so one of the two always sees the other.
 
     Raises:
-        ConfigError: the model has another name by now.
+        ConfigError: The model was renamed.
     """
     store.put(open_key(model, run_id), b"")
     try:
@@ -232,13 +235,13 @@ def _opened(store: Store, record: RunRecord, identity: Identity, observer: Obser
 
         whole = with_room(store, whole, [0])
     run = ledger.create(whole)
-    if request:  # the first run that logs for it is the one that is judged
+    if request:  # the first run that logs for the request is the one that is judged
         claim(store, record.model, request.number, ClaimRecord(run.run_id, identity.dag_run_id))
     return run
 
 
 def _claimed(store: Store, model: str, key: str) -> KeyRecord:
-    """The run that a key means: the same until it is decided, then a new generation."""
+    """The run of a key: the same until it is decided, then a new generation."""
     place = f"run_keys/{model}/{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
     named = without_credentials(key)
 
@@ -254,11 +257,11 @@ def _claimed(store: Store, model: str, key: str) -> KeyRecord:
         store.put_record(place, made, if_match=found[1] if found else None, create=found is None)
         return made
 
-    return swap(f"the run that {named!r} means", step)
+    return swap(f"the run of key {named!r}", step)
 
 
 def close_lost(store: Store, model: str, own: str) -> None:
-    """Says of runs of the model that ended without a word that they are lost. Whatever goes wrong stops no new run."""
+    """Marks runs of the model that went silent as lost. An error here never stops a new run."""
     with suppress(CatwalkError):
         for entry in list(store.list(open_key(model, ""))):
             run_id = entry.key.rpartition("/")[2]
@@ -267,7 +270,7 @@ def close_lost(store: Store, model: str, own: str) -> None:
 
 
 def _lost(run: Run) -> bool:
-    """Whether a run needs no marker any more: it has ended, or is closed here."""
+    """Whether a run no longer needs its marker: it has ended, or is closed here."""
     try:
         summary = run.summary()
     except NotFoundError:
@@ -282,7 +285,7 @@ def _lost(run: Run) -> bool:
     closed = run.update_summary(lambda found: _closed(found, now) if found.updated == summary.updated else found)
     if closed.state == "lost":
         give_up(run.store, run.run_id, summary.updated)
-    run.store.delete(run.key("report.html"))  # of an attempt before, which had ended
+    run.store.delete(run.key("report.html"))  # of an earlier attempt, which had ended
     return True
 
 

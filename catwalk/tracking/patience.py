@@ -1,4 +1,4 @@
-"""Tries again what may pass by itself."""
+"""Retries of transient errors."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 
 def patiently(deadline: float, work: Callable[[], R]) -> R:
-    """What `work` returns, as soon as it fails no more; it is tried as long as there is time.
+    """The result of `work`, which is retried after transient errors until the deadline.
 
     Args:
-        deadline: by :func:`time.monotonic`.
-        work: what is done once at least.
+        deadline: When to give up, by :func:`time.monotonic`.
+        work: The function to call, at least once.
 
     Raises:
-        TransientError: the last one; whatever else `work` raises ends it at once.
+        TransientError: The last one; any other error of `work` ends the retries at once.
     """
     pause = _FIRST_PAUSE
     while True:

@@ -1,4 +1,4 @@
-"""Gives a model another name: what stands for it moves, and what was written under the old name stays, and counts.
+"""Renames a model: its champion, schedule, salt and service figures move; what was written under the old name stays and counts.
 
 That is its runs, and the predictions and labels of its services: the model's former names find them.
 """
@@ -51,7 +51,7 @@ def rename(store: Store, old: str, new: str, by: str) -> None:
 
 
 def _as_before(known: WatchedRecord) -> dict[str, Any]:
-    """What a rename has changed of the old name's record: whether the model is retired, and who has said its limits."""
+    """The fields that a rename changed in the old name's record: whether it is retired, and who set its limits."""
     was = known.history[-1] if known.history else {}
     return {"retired": 0.0} | {name: was[name] for name in ("retired", "by", "run_id") if name in was}
 
@@ -67,7 +67,7 @@ def _check(store: Store, old: str, new: str) -> None:
         raise ConfigError(f"the name {new} is taken; `catwalk models` lists them all")
     told = champion[0].run_id if champion else known.run_id if known else ""
     if told and not Run(store, told).record.problem:
-        raise ConfigError(f"{old} is a Trainable's name; rename it there")
+        raise ConfigError(f"{old} is the name of a Trainable's model; rename it in the Trainable")
     _check_closed(store, old)
     slots.check_may_move(store, old)
 

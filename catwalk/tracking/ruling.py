@@ -1,4 +1,4 @@
-"""The decision about a run that logs, made from what it has stored: now, or by whoever finishes it later."""
+"""The decision about a run that logs, from what it stored: at its end, or later by `catwalk finish`."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from catwalk.problems.answers import Answers, Tested, incomparable, paired
 from catwalk.problems.paired.pairing import Pairs
 from catwalk.storage.swap import swap
 
-_NO_MODEL = "No model was given to run.model(), so there is nothing that could ship."
-_ANOTHER = "The model that was given last is not the one that was tested: call run.test(…) after run.model(…)."
+_NO_MODEL = "run.model() was never called, so there is no model to ship."
+_ANOTHER = "The last model is not the one that was tested: call run.test(…) after run.model(…)."
 
 
 def decide(run: Run, evaluation: EvaluationRecord, check: Callable[[], None] = lambda: None) -> DecisionRecord:
-    """Decides and, where the run may and the model is good enough, promotes; who loses the race for the champion
-    decides again against the new one.
+    """Decides and, if the run may ship and the model is good enough, promotes it. After losing the race for the
+    champion, it decides again, against the new champion.
 
     Raises:
-        ArtifactError: what its test has answered is gone, or its model is not the one that it has stored.
-        StoreError: the store fails.
+        ArtifactError: The answers of its test are gone, or its model is not the one that it stored.
+        StoreError: The store fails.
     """
     answers = stored.read(run, evaluation)
 
@@ -76,14 +76,14 @@ def _ruled(
 
 
 def _model_trouble(given: str, tested: str) -> str:
-    """Why a run's model can't be judged by its test; a test that was killed before its model was named has none."""
+    """Why a run's test doesn't apply to its model; a test that was interrupted before it named its model does."""
     if not given:
         return _NO_MODEL
     return _ANOTHER if tested not in ("", given) else ""
 
 
 def _pairs(run: Run, answers: Answers, other: Run) -> Pairs:
-    """The run and another one on the examples that both were tested on; what stands in the way is said."""
+    """The run and another one on the examples that both were tested on, or why they can't be compared."""
     try:
         return paired(Tested(run.record, answers), Tested(other.record, stored.read(other, other.evaluation())))
     except CatwalkError as error:
@@ -91,11 +91,11 @@ def _pairs(run: Run, answers: Answers, other: Run) -> Pairs:
 
 
 def _examples(run: Run, others: dict[Role, str]) -> Examples:
-    """Whether the run's data is newer than the champion's, by what both say of themselves."""
+    """Whether the run's data is newer than the champion's, from what both recorded."""
     if "champion" not in others:
         return Examples(False, "")
     ours, theirs = (_dataset(one) for one in (run, Run(run.store, others["champion"])))
-    unknown = Examples(False, "Whether its data is newer is not known: run.data(as_of=…) says it, in both runs.")
+    unknown = Examples(False, "It is unknown whether its data is newer: call run.data(as_of=…) in both runs.")
     return (Examples.dated(ours, theirs) if ours and theirs else None) or unknown
 
 

@@ -1,4 +1,4 @@
-"""What a run that writes stands on."""
+"""The state of a run that writes."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Session:
     release: Callable[[], None]
     pid: int = field(default_factory=os.getpid)
     logged: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Split → metric → value, of what waits for the end of its epoch; read and changed under `lock`."""
+    """Split → metric → value, waiting for the end of the epoch; read and changed under `lock`."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     epoch_started: float = field(default_factory=time.perf_counter)
     tested: bool = False
     unnamed: bool = False
-    """The test was stored before this attempt had a model: the one that comes next is what was tested."""
+    """Whether the test was stored before this attempt had a model: then the next model is the one that was tested."""
     decision: DecisionRecord | None = None
     closed: bool = False

@@ -1,4 +1,4 @@
-"""Measures a model on its test examples, and stores what it said of each."""
+"""Measures a model on its test examples, and stores its answer to each."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from catwalk.tracking.arguments import keys as naming
 from catwalk.tracking.session import Session
 
 _OWN_FIELDS = ("accuracy", "log_loss", "calibration_error")
-"""Metrics of a multiclass problem that a record has fields for."""
+"""Metrics of a multiclass problem that have their own fields in a record."""
 _MOST_CONFUSIONS = 200
-"""Of more classes the matrix would outgrow the record."""
+"""Maximum number of classes with figures: a larger matrix would be too big for the record."""
 
 
 def store(
@@ -59,7 +59,7 @@ def store(
 
 
 def name_model(run: Run, sha256: str) -> None:
-    """Completes a test that was stored before its model was, whatever model an attempt before has left."""
+    """Completes a test that was stored before its model, whatever model an earlier attempt left."""
     tested = run.evaluation()
     if tested:
         run.store.put_record(run.key("evaluation.json"), replace(tested, model_sha256=sha256))
@@ -69,7 +69,7 @@ def _keys(session: Session, outcome: Outcome, keys: Any, inputs: Any, test_set: 
     given = [name for name, value in (("keys", keys), ("inputs", inputs)) if value is not None]
     given += ["test_set"] if test_set and not given else []
     if len(given) > 1:
-        raise InputError("keys and inputs: give one of them")
+        raise InputError("keys and inputs: give only one of them")
     if not given:
         return None
     rows, salt = len(outcome.labels), naming.salt(session.run.store, session.run.record.model)
@@ -81,7 +81,7 @@ def _keys(session: Session, outcome: Outcome, keys: Any, inputs: Any, test_set: 
 
 
 def _of_any_problem(run: Run, outcome: Outcome) -> EvaluationRecord:
-    """Metrics by name alone; the fields of classes stay empty."""
+    """Metrics by name only; the fields of classes stay empty."""
     training, dataset = run.training(), run.dataset()
     return EvaluationRecord(
         model_sha256=training.model_sha256 if training else "",
@@ -109,7 +109,7 @@ def _slices(session: Session, outcome: Outcome, parts: Mapping[str, Any]) -> dic
 
 
 def _of_classes(record: EvaluationRecord, outcome: Outcome, classes: list[str]) -> EvaluationRecord:
-    """The figures that records have fields for; those of each class where their names are known and few enough."""
+    """The record with the figures that have their own fields, and those of classes if the names are known and few."""
     from catwalk.problems.scores import confusion_matrix, rates
 
     own = {name: outcome.metrics.get(name) for name in _OWN_FIELDS}

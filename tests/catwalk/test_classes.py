@@ -141,27 +141,27 @@ def test_names_and_figures_that_disagree_are_damage_reported_in_one_line(ledger_
     run = ledger_run(THREE, 3)
     run.record = replace(run.record, classes=["a", "b"])
     with pytest.raises(
-        DamagedError, match=rf"{run.record.run_id} is damaged: it names 2 classes, but has figures of 3"
+        DamagedError, match=rf"{run.record.run_id} is damaged: it names 2 classes, but has figures for 3"
     ):
         run_points(run)
     for record in (evaluation(THREE, 3), summary(classes=THREE, class_shares=[0.3] * 3, test_class_accuracy=[0.9] * 3)):
         values = json.loads(to_json(record))
         assert from_json(type(record), json.dumps(values).encode()) == record
         for names, complaint in (
-            (["a", "b"], "of 2 and of 3 classes"),
+            (["a", "b"], "for 2 and 3 classes"),
             (["a", "a", "b"], "twice"),
-            (["a", "b", ""], "no name"),
+            (["a", "b", ""], "without a name"),
         ):
             with pytest.raises(ValueError, match=complaint):
                 from_json(type(record), json.dumps({**values, "classes": names}).encode())
-        with pytest.raises(ValueError, match="is no str"):
+        with pytest.raises(ValueError, match="is not of type str"):
             from_json(type(record), json.dumps({**values, "classes": [1, 2, 3]}).encode())
 
 
 def test_a_record_without_names_gets_numbers() -> None:
     assert class_names([], 3) == OLD
     assert class_names(THREE, 3) is THREE
-    with pytest.raises(ValueError, match="names 3 classes, but has figures of 10"):
+    with pytest.raises(ValueError, match="names 3 classes, but has figures for 10"):
         class_names(THREE, 10)
 
 
@@ -240,7 +240,7 @@ def test_the_exporter_counts_a_run_that_contradicts_itself_and_reads_on(s3_store
     found: list[Snapshot] = []
     LedgerReader(s3_store).read(time.time(), found.append)
     assert [record.run_id for record in found[-1].summaries] == [good]
-    assert found[-1].damaged[f"summaries/{bad}.json"] == "its names and figures are of 3 and of 10 classes"
+    assert found[-1].damaged[f"summaries/{bad}.json"] == "its names and figures are for 3 and 10 classes"
     with pytest.raises(StoreError, match="is damaged: its names and figures"):
         s3_store.get_record(SummaryRecord, f"summaries/{bad}.json")
 

@@ -50,5 +50,5 @@ def test_an_empty_value_means_the_default_and_an_absurd_one_is_shown(
     assert read["timeouts"] == [default.task_timeout_seconds, default.training_timeout_seconds]
     assert len(read["docs"]) == 2
     for documentation in read["docs"]:
-        assert documentation.count("; its default holds.**") == complaints
+        assert documentation.count("; using the default.**") == complaints
         assert all((f"{name} must be" in documentation) == bool(complaints) for name in NAMES)

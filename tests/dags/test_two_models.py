@@ -100,7 +100,7 @@ def test_nonsense_is_refused_when_the_file_is_parsed() -> None:
 
     with pytest.raises(ConfigError, match="no_such"):
         retraining_dag("no_such.module:IT", dag_id="it")
-    with pytest.raises(ConfigError, match="five fields of cron"):
+    with pytest.raises(ConfigError, match="five cron fields"):
         retraining_dag("tests.models.shapes:SHAPES", dag_id="it", schedule="at night")
     with pytest.raises(InputError, match=r"thresholds: expected limits of alerts: .*; got 'accuracy'"):
         retraining_dag("tests.models.shapes:SHAPES", dag_id="it", thresholds={"accuracy": 0.9})

@@ -272,7 +272,7 @@ def test_train_killed_until_retries_are_exhausted(stack: RunningStack) -> None:
     assert [value for _, value in stack.query(attempts)] == [2.0]
     summary = dag_run.run.summary()
     assert summary is not None
-    assert summary.error == "train was killed in attempt 2, before it could say why"
+    assert summary.error == "train was killed in attempt 2, without an error message"
 
 
 def test_an_outage_of_s3_is_one_clear_line_and_the_retry_finishes(stack: RunningStack) -> None:

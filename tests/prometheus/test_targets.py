@@ -204,7 +204,7 @@ def test_a_target_that_answers_too_late_is_told_as_that(
     statsd_exporter.seconds = 3.0
     wait_until(lambda: "context deadline exceeded" in said_by_the_doctor()[0], "a scrape ends before its answer")
     assert "statsd_exporter" in said_by_the_doctor()[0]
-    assert "what answers, but too late," in said_by_the_doctor()[1]
+    assert "a target that answers too late" in said_by_the_doctor()[1]
     wait_until(lambda: prometheus.ask('ALERTS{alertname="StatsdExporterDown", alertstate="firing"}'), "it fires")
 
 

@@ -454,8 +454,8 @@ def test_make_env_says_what_was_renamed(tmp_path: Path, caplog: pytest.LogCaptur
     write_environment(path)
     assert path.read_text().startswith("CATWALK_PORT_REGISTRY=29180\n")
     assert [record.getMessage() for record in caplog.records] == [
-        f"CATWALK_PORT_REGISTRY is called CATWALK_PORT_EXPORTER now; rename it in {path}, for only this release still "
-        "reads it"
+        f"CATWALK_PORT_REGISTRY is now called CATWALK_PORT_EXPORTER; rename it in {path}, because only this release "
+        "still reads the old name"
     ]
 
 

@@ -60,7 +60,7 @@ def test_it_refuses_invalid_retries_before_it_does_anything(
 ) -> None:
     monkeypatch.setenv("CATWALK_TASK_RETRIES", "many")
     assert first_start.main() == 1
-    assert capsys.readouterr().err.startswith("stack: CATWALK_TASK_RETRIES must be a whole number from 0 to 100")
+    assert capsys.readouterr().err.startswith("stack: CATWALK_TASK_RETRIES must be an integer from 0 to 100")
 
 
 def test_the_first_run_creates_a_folder(

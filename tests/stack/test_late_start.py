@@ -250,10 +250,10 @@ def test_an_invalid_setting_is_refused_before_anything_changes(running: RunningS
     home = running.settings.home
     before = running.supervisor.processes(), (home / "environment").read_text()
     (home / "local.env").write_text("CATWALK_GRAFANA_TOKEN=new\nCATWALK_TASK_RETRIES=many\n")
-    with pytest.raises(StackError, match="CATWALK_TASK_RETRIES must be a whole number from 0 to 100, not 'many'"):
+    with pytest.raises(StackError, match="CATWALK_TASK_RETRIES must be an integer from 0 to 100, not 'many'"):
         up(running, ["statsd_exporter", "courier"])
     (home / "local.env").write_text("CATWALK_GRAFANA_TOKEN=new\nnonsense\n")
-    with pytest.raises(StackError, match=r"local\.env, line 2: this is no NAME=value"):
+    with pytest.raises(StackError, match=r"local\.env, line 2: this is not NAME=value"):
         up(running, ["statsd_exporter", "courier"])
     (home / "local.env").write_text("CATWALK_GRAFANA_TOKEN=new\n")
     (home / "receivers").mkdir(exist_ok=True)

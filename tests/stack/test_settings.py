@@ -34,7 +34,7 @@ def test_a_port_is_read_under_its_former_name(tmp_path: Path, caplog: pytest.Log
     tell.cache_clear()
     environment = {"CATWALK_HOME": str(tmp_path), "CATWALK_PORT_REGISTRY": "19180"}
     assert Settings.from_environment(environment).ports["exporter"] == 19_180
-    assert "CATWALK_PORT_REGISTRY is called CATWALK_PORT_EXPORTER now; rename it in the environment" in caplog.text
+    assert "CATWALK_PORT_REGISTRY is now called CATWALK_PORT_EXPORTER; rename it in the environment" in caplog.text
     local = tmp_path / "local.env"
     local.write_text("CATWALK_PORT_REGISTRY=29180\n")
     environment["CATWALK_PORT_EXPORTER"] = "39180"
@@ -58,7 +58,7 @@ def test_a_home_has_one_spelling(tmp_path: Path) -> None:
     [
         ("CATWALK_HOME=/elsewhere", "can't set CATWALK_HOME"),
         ("CATWALK_PORT_S3=many", "CATWALK_PORT_S3 must be a port"),
-        ("nonsense", r"local\.env, line 1: this is no NAME=value"),
+        ("nonsense", r"local\.env, line 1: this is not NAME=value"),
     ],
 )
 def test_nonsense_in_the_settings_of_a_home_is_one_line(tmp_path: Path, line: str, complaint: str) -> None:

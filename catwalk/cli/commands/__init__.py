@@ -1,1 +1,1 @@
-"""The subcommands of ``catwalk``, a module a group; they do nothing but read options and show results."""
+"""The subcommands of ``catwalk``, one module per group. They only read options and show results."""

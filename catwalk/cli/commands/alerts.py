@@ -24,21 +24,19 @@ def alerts(
         str,
         typer.Argument(
             metavar="RECEIVER",
-            help="With --test: whose ways, or which (growth/slack); default: all.",
+            help="With --test: the receiver to test, or one of its integrations (growth/slack); default: all.",
             show_default=False,
         ),
     ] = "",
     test: Annotated[
-        bool, typer.Option("--test", help="Send a test notification by each way, and say what came back.")
+        bool, typer.Option("--test", help="Send a test notification through each integration, and show the results.")
     ] = False,
-    history: Annotated[bool, typer.Option("--history", help="Show what was told before as well.")] = False,
-    owner: Annotated[
-        str, typer.Option(help="Only what is about models that this owner answers for.", show_default=False)
-    ] = "",
-    limit: Annotated[int, typer.Option(min=1, help="Notifications of the history to look at, at most.")] = 50,
+    history: Annotated[bool, typer.Option("--history", help="Show past notifications too.")] = False,
+    owner: Annotated[str, typer.Option(help="Only alerts on this owner's models.", show_default=False)] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Read at most this many past notifications.")] = 50,
     json: Json = False,
 ) -> None:
-    """Show what fires now, and with --history what was told before."""
+    """Show the firing alerts, and past notifications with --history."""
     from catwalk.cli.tables import alert_table, output
     from catwalk.clients.courier import told
     from catwalk.clients.episodes import Notification, episodes
@@ -64,14 +62,14 @@ def alerts(
 
 
 def _concerns(owner: str, labels: Mapping[str, str]) -> bool:
-    """Whether an alert is to be shown to an owner; the Watchdog, which says that all else arrives, is to everybody."""
+    """Whether to show an alert to an owner. Every owner sees the Watchdog, which shows that alerts can arrive."""
     from catwalk.clients.episodes import WATCHDOGS
 
     return not owner or spelling(labels.get("owner", "")) == spelling(owner) or labels.get("alertname") in WATCHDOGS
 
 
 def _firing() -> tuple[list[ActiveAlert] | None, CatwalkError | None]:
-    """What fires, or why that is unknown: what was told is known all the same."""
+    """The firing alerts, or why they are unknown: the history may be known all the same."""
     from catwalk.clients.alertmanager import AlertmanagerError, active_alerts
     from catwalk.environment.parts import part_url
 
@@ -87,7 +85,7 @@ def _test_notifications(receiver: str, json: bool, meant: bool) -> None:
     from catwalk.environment.parts import part_url
 
     if not meant:
-        raise CatwalkError("RECEIVER goes with --test, and --test with nothing but RECEIVER and --json")
+        raise CatwalkError("RECEIVER needs --test, and --test takes only RECEIVER and --json")
     outcomes = []
     for outcome in drill(part_url("alertmanager"), part_url("courier"), receiver):
         outcomes.append(outcome)
@@ -100,15 +98,15 @@ def _test_notifications(receiver: str, json: bool, meant: bool) -> None:
 
 
 def silence(
-    minutes: Annotated[float | None, typer.Option(help="For how long, at most a week.", show_default=False)] = None,
-    reason: Annotated[str, typer.Option(help="Why, for whoever looks at the silence.", show_default=False)] = "",
+    minutes: Annotated[float | None, typer.Option(help="Duration, at most a week.", show_default=False)] = None,
+    reason: Annotated[str, typer.Option(help="Shown with the silence.", show_default=False)] = "",
     by: By = "",
-    end: Annotated[bool, typer.Option("--end", help="The planned work is over: alerts are told again.")] = False,
+    end: Annotated[bool, typer.Option("--end", help="End the planned work: notifications resume.")] = False,
     json: Json = False,
 ) -> None:
-    """Announce planned work: for so long, no alert is told and nobody is called out.
+    """Announce planned work: no notifications and no callouts for that time.
 
-    The next `make up` ends it too. Alerts that still fire afterwards are told then.
+    The next `make up` ends it too. Alerts that are still firing then send their notifications.
     """
     from catwalk.cli.tables import output
     from catwalk.clients.planned_work import Chain
@@ -127,7 +125,8 @@ def silence(
     if json:
         output.print_json({"until": until, "reason": why})
     else:
-        print(f"silent until {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(until))} UTC, or `catwalk silence --end`")
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(until))
+        print(f"silenced until {moment} UTC; `catwalk silence --end` ends it")
 
 
 def _announce_work(chain: Chain, seconds: float, reason: str) -> None:
@@ -136,16 +135,16 @@ def _announce_work(chain: Chain, seconds: float, reason: str) -> None:
     try:
         chain.announce(seconds, reason)
     except CatwalkError:
-        with suppress(CatwalkError):  # half announced, the dead-man watch would be deaf and nobody would know
+        with suppress(CatwalkError):  # half announced, the dead-man watch would be off and no one would know
             replace(chain, alertmanager_url="").end()
         raise
 
 
 def _planned_seconds(minutes: float | None) -> float:
     if minutes is None or not 0 < minutes <= 7 * 1440:
-        raise CatwalkError("--minutes says for how long: more than 0, at most 10080 (a week)")
+        raise CatwalkError("--minutes is required: more than 0, at most 10080 (a week)")
     return 60 * minutes
 
 
 def _ended(silences: int) -> str:
-    return "alerts are told again" if silences else "nothing was announced; alerts are told"
+    return "notifications are on again" if silences else "no planned work was announced; notifications are on"

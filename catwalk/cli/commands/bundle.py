@@ -16,71 +16,75 @@ _PANEL = "Options of --format kubernetes"
 
 
 class Format(StrEnum):
-    """What a bundle is made of."""
+    """The format of a bundle's files."""
 
     FILES = "files"
     KUBERNETES = "kubernetes"
 
 
 def bundle(
-    out: Annotated[Path, typer.Option(help="Folder to write; an older bundle in it is replaced.", show_default=False)],
-    exporter_url: Annotated[str, typer.Option(help="Where people reach the exporter: links begin with it.")],
-    grafana_url: Annotated[str, typer.Option(help="Where people reach Grafana.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; replaces an older bundle there.", show_default=False)],
+    exporter_url: Annotated[str, typer.Option(help="The exporter's URL for people; links begin with it.")],
+    grafana_url: Annotated[str, typer.Option(help="Grafana's URL for people.")],
     runbooks_url: Annotated[
-        str, typer.Option(help="Where people find the bundle's folder runbooks/ once you have published it.")
+        str, typer.Option(help="URL of the bundle's folder runbooks/ once you have published it.")
     ] = "",
     courier_url: Annotated[
-        str, typer.Option(help="Where people reach the courier, if you run it; it serves the runbooks itself.")
+        str, typer.Option(help="The courier's URL for people, if you run it; it serves the runbooks itself.")
     ] = "",
     selector: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="LABEL=VALUE", help="A label that all of this Catwalk's series have there; may be repeated."
+            metavar="LABEL=VALUE", help="A label that all of this Catwalk's series have in your Prometheus; repeatable."
         ),
     ] = None,
     job: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PART=NAME", help="What your job for exporter, statsd_exporter or courier is called, if not so."
+            metavar="PART=NAME",
+            help="The name of your scrape job for exporter, statsd_exporter or courier, if it differs; repeatable.",
         ),
     ] = None,
     owner: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="An owner of models who gets a receiver of their own; may be repeated."),
+        typer.Option(metavar="NAME", help="An owner of models who gets a receiver of their own; repeatable."),
     ] = None,
     threshold: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=NUMBER", help="A limit of alerts, in place of its default; may be repeated."),
+        typer.Option(metavar="NAME=NUMBER", help="A threshold of alerts that replaces its default; repeatable."),
     ] = None,
     drift_windows: Annotated[
         str,
-        typer.Option(metavar="HOUR,DAY", help="What the rules of drift take for an hour and a day: 20s,2m in a demo."),
+        typer.Option(metavar="HOUR,DAY", help="The two windows of the drift rules; a demo uses 20s,2m."),
     ] = "1h,1d",
     without_own_stack: Annotated[
-        bool, typer.Option("--without-own-stack", help="Leave out alerts on Catwalk's servers: others watch them.")
+        bool, typer.Option("--without-own-stack", help="Leave out alerts on Catwalk's servers, if others watch them.")
     ] = False,
     shared_statsd: Annotated[
         bool,
-        typer.Option("--shared-statsd", help="Others send to the same statsd_exporter: blame nobody for their lines."),
+        typer.Option(
+            "--shared-statsd", help="Leave out alerts on bad lines, because others send to the same statsd_exporter."
+        ),
     ] = False,
     datasource: Annotated[
-        str, typer.Option(metavar="UID", help="Prometheus that dashboards open with; default: Grafana's default one.")
+        str, typer.Option(metavar="UID", help="Prometheus data source of the dashboards; default: Grafana's default.")
     ] = "",
-    folder: Annotated[str, typer.Option(help="Grafana's folder for the dashboards.")] = "Catwalk",
+    folder: Annotated[str, typer.Option(help="Grafana folder for the dashboards.")] = "Catwalk",
     format_: Annotated[
-        Format, typer.Option("--format", help="Files for servers, or manifests for the Prometheus operator's cluster.")
+        Format, typer.Option("--format", help="Plain files, or manifests for a cluster with the Prometheus operator.")
     ] = Format.FILES,
     store: Annotated[
-        str | None, typer.Option(metavar="URL", help="Ledger that the exporter reads, s3://…", rich_help_panel=_PANEL)
+        str | None,
+        typer.Option(metavar="URL", help="The ledger that the exporter reads, s3://…", rich_help_panel=_PANEL),
     ] = None,
     image: Annotated[
         str | None,
         typer.Option(
-            help="Catwalk's image, as the cluster pulls it. Default: the one of compose.", rich_help_panel=_PANEL
+            help="Catwalk's image, as the cluster pulls it. Default: that of Docker Compose.", rich_help_panel=_PANEL
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Begins the name of each object. Default: catwalk.", rich_help_panel=_PANEL)
+        str | None, typer.Option(help="Prefix of each object's name. Default: catwalk.", rich_help_panel=_PANEL)
     ] = None,
     namespace: Annotated[
         str | None, typer.Option(help="Namespace of all objects. Default: catwalk.", rich_help_panel=_PANEL)
@@ -89,22 +93,23 @@ def bundle(
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="A label of each object, which your operator's selectors ask for; may be repeated.",
+            help="A label on each object, for your operator's selectors; repeatable.",
             rich_help_panel=_PANEL,
         ),
     ] = None,
     airflow_namespace: Annotated[
-        str | None, typer.Option(help="Where Airflow runs, which may send. Default: airflow.", rich_help_panel=_PANEL)
+        str | None,
+        typer.Option(help="Airflow's namespace, which may send metrics. Default: airflow.", rich_help_panel=_PANEL),
     ] = None,
     monitoring_namespace: Annotated[
         str | None,
         typer.Option(
-            help="Where Prometheus and Alertmanager run, which may ask and tell. Default: monitoring.",
+            help="Namespace of Prometheus and Alertmanager, which may scrape and notify. Default: monitoring.",
             rich_help_panel=_PANEL,
         ),
     ] = None,
 ) -> None:
-    """Write rules, mapping, dashboards and runbooks for a Prometheus, Alertmanager and Grafana of your own."""
+    """Write rules, mapping, dashboards and runbooks for your own Prometheus, Alertmanager and Grafana."""
     from catwalk.assets.drift_windows import DriftWindows
     from catwalk.bundle.folder import write
     from catwalk.bundle.options import SCRAPE_SECONDS, Options
@@ -136,8 +141,8 @@ def bundle(
     }
     made = _contents(format_, options, {flag: value for flag, value in places.items() if value is not None})
     gone = write(out, made)
-    removed = f", and removed {gone} that are no part of it any more" if gone else ""
-    print(f"wrote {len(made)} files to {out}{removed}; {out / 'README.md'} says what goes where")
+    removed = f", and removed {gone} that no longer belong to it" if gone else ""
+    print(f"wrote {len(made)} files to {out}{removed}; {out / 'README.md'} explains where each goes")
 
 
 def _contents(format_: Format, options: Options, places: dict[str, Any]) -> dict[str, str]:
@@ -153,5 +158,5 @@ def _contents(format_: Format, options: Options, places: dict[str, Any]) -> dict
         labels = pairs("--label", places.pop("label", []))
         return manifests.contents(options, Cluster(**places, labels=labels))
     if places:
-        raise ConfigError(f"--{next(iter(places)).replace('_', '-')} is for --format kubernetes; give both or neither")
+        raise ConfigError(f"--{next(iter(places)).replace('_', '-')} needs --format kubernetes")
     return files.contents(options)

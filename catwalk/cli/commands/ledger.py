@@ -25,27 +25,29 @@ def prune(
     ] = None,
     keep: Annotated[int | None, typer.Option(min=0, help="Keep this many of each model's newest runs.")] = None,
     log_days: Annotated[
-        int | None, typer.Option(min=1, help="Remove logged predictions, and labels, that are older than so many days.")
+        int | None, typer.Option(min=1, help="Remove logged predictions and labels older than this many days.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
     json: Json = False,
 ) -> None:
-    """Remove old runs; never a champion, what a rollback may put back, an anchor, or a run that runs.
+    """Remove old runs, but never a champion, a rollback target, an anchor, or a running run.
 
-    And old predictions of services with their labels; what they said of a day stays.
+    It also removes old predictions of services with their labels; the daily results stay.
     """
     if days is None and keep is None and log_days is None:
-        raise CatwalkError("say what may go: --days, --keep or both (then only runs that both let go), or --log-days")
+        raise CatwalkError(
+            "choose what to remove: --days, --keep or both (then only runs that match both), or --log-days"
+        )
     store = ledger_store()
-    told: dict[str, Sequence[str]] = {}
+    outcome: dict[str, Sequence[str]] = {}
     if log_days is not None:
-        told |= _prune_log(store, log_days, dry_run, said=not json)
+        outcome |= _prune_log(store, log_days, dry_run, said=not json)
     if days is not None or keep is not None:
-        told |= _prune_runs(store, days, keep, dry_run, said=not json)
+        outcome |= _prune_runs(store, days, keep, dry_run, said=not json)
     if json:
         from catwalk.cli.tables import output
 
-        output.print_json(told)
+        output.print_json(outcome)
 
 
 def _prune_log(store: Store, days: int, dry_run: bool, said: bool) -> dict[str, Sequence[str]]:
@@ -71,16 +73,16 @@ def _prune_runs(
     name_damaged(reader)
     protected, unknown = retention.protected(store, summaries)
     for model, reason in unknown.items():
-        complain(f"every run of {model} stays: {reason}")
+        complain(f"every run of {model} is kept: {reason}")
     going = [summary.run_id for summary in retention.expired(summaries, protected, time.time(), days, keep)]
     _remove(store, going, dry_run, said)
     if said:
-        print(f"{len(summaries) - len(going)} of {len(summaries)} runs stay")
+        print(f"{len(summaries) - len(going)} of {len(summaries)} runs are kept")
     return {"removed": [] if dry_run else going, "would_remove": going if dry_run else []}
 
 
 def _remove(store: Store, going: Sequence[str], dry_run: bool, said: bool) -> None:
-    """Removes runs, and forgets the sweeps that are left without any."""
+    """Removes runs, and the sweeps that have no runs left."""
     from catwalk.ledger import retention, sweep
     from catwalk.ledger.runs import Run
 
@@ -91,24 +93,24 @@ def _remove(store: Store, going: Sequence[str], dry_run: bool, said: bool) -> No
             print(f"{'would remove' if dry_run else 'removed'} {run_id} ({number} of {len(going)})")
     if not dry_run:
         for reason in sweep.forget(store, set(run_ids(store, ""))).values():
-            complain(f"{reason}; it stays")
+            complain(f"{reason}; it is kept")
 
 
 TrainedBy = Annotated[
     str,
     typer.Argument(
         metavar="[PACKAGE.MODULE:NAME]",
-        help="What has trained the runs that do not say so; default: CATWALK_TRAINABLE.",
+        help="The Trainable of runs whose record names none; default: CATWALK_TRAINABLE.",
         show_default=False,
     ),
 ]
-OnlySay = Annotated[bool, typer.Option("--dry-run", help="Only say what would be written.")]
+OnlySay = Annotated[bool, typer.Option("--dry-run", help="Only print what would be written.")]
 
 
 def migrate(trainable: TrainedBy = "", dry_run: OnlySay = False, json: Json = False) -> None:
-    """Bring runs that an older version has stored up to date; stop it and start it again as you like.
+    """Migrate runs that an older version stored; you can interrupt it and start it again.
 
-    A run that still runs is left for later, and one with a damaged record as it is.
+    It skips runs that are still running, and leaves runs with a damaged record unchanged.
     """
     from rich.progress import track
 
@@ -122,7 +124,7 @@ def migrate(trainable: TrainedBy = "", dry_run: OnlySay = False, json: Json = Fa
     found = track(run_ids(store, ""), "runs", console=console, disable=not console.is_terminal)
     outcomes = [migration.migrate(run_id) for run_id in found]
     if not dry_run:
-        Summaries(store).read()  # whoever reads next finds the index of summaries renewed
+        Summaries(store).read()  # so that the next reader finds a fresh index of summaries
     if json:
         output.print_json([output.plain(outcome) for outcome in outcomes])
     else:
@@ -148,6 +150,6 @@ def _migration(store: Store, model: Trainable, dry_run: bool) -> Migration:
 def _name_left(outcomes: Sequence[Migrated]) -> None:
     for outcome in outcomes:
         if outcome.waits:
-            complain(f"{outcome.run_id} still runs: migrate again when it has ended")
+            complain(f"{outcome.run_id} is still running: migrate again when it has ended")
         if outcome.damaged:
-            complain(f"{outcome.run_id} stays as it is: {outcome.damaged}")
+            complain(f"{outcome.run_id} is unchanged: {outcome.damaged}")

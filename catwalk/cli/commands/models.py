@@ -20,14 +20,14 @@ _DEFAULT = Path("model.safetensors")
 
 
 def promote(run: RunArgument, reason: Reason, by: By = "", json: Json = False) -> None:
-    """Put a run's model into service, whatever the gate has said."""
+    """Put a run's model into service, whatever the gate decided."""
     from catwalk.gate.promotion import promote_by_hand
 
     _report_change(promote_by_hand(resolve(run), by or person(), given(reason)), json)
 
 
 def rollback(reason: Reason, by: By = "", model: Model = "", json: Json = False) -> None:
-    """Put back the model that the champion has replaced; once more goes one further back."""
+    """Put the previous champion back into service; repeat it to go further back."""
     from catwalk.gate import promotion
 
     store = ledger_store()
@@ -47,7 +47,7 @@ def _report_change(champion: ChampionRecord, json: bool) -> None:
 
 
 def announce(champion: ChampionRecord) -> None:
-    """Tells Airflow, where one is configured, of a champion that is in service already."""
+    """Reports a champion that is in service already to Airflow, if one is configured."""
     from catwalk.clients.airflow_api import AirflowApi, AirflowError
 
     airflow = AirflowApi.from_environment()
@@ -55,11 +55,11 @@ def announce(champion: ChampionRecord) -> None:
         if airflow:
             airflow.announce({**champion.announcement, "by": champion.by, "reason": champion.reason})
     except AirflowError as error:
-        terminal.complain(f"{champion.run_id} is in service, but Airflow was not told: {error}")
+        terminal.complain(f"{champion.run_id} is in service, but Airflow was not notified: {error}")
 
 
 def fetch(
-    out: Annotated[Path, typer.Option(help="File to write, a folder for it, or - for standard output.")] = _DEFAULT,
+    out: Annotated[Path, typer.Option(help="File to write, its folder, or - for standard output.")] = _DEFAULT,
     model: Model = "",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     json: Json = False,
@@ -89,7 +89,7 @@ def fetch(
 
 
 def _fetch_files(out: Path, model: str, force: bool, json: bool) -> bool:
-    """Downloads the files of a model that a run has logged; False: it is one of the stages'."""
+    """Downloads the files of a model that a run has logged; False if the stages made the model."""
     from catwalk.cli.tables import output
     from catwalk.ledger.models.artifact import fetch_file
     from catwalk.ledger.runs import Run
@@ -101,9 +101,11 @@ def _fetch_files(out: Path, model: str, force: bool, json: bool) -> bool:
     if record is None:
         return False
     if record.sha256 != champion.model_sha256:
-        raise CatwalkError(f"the model of run {run.run_id} is not the one that was promoted; it is not downloaded")
+        raise CatwalkError(f"the model of run {run.run_id} is not the one that was promoted; nothing was downloaded")
     if record.uri:
-        raise CatwalkError(f"the model of run {run.run_id} lies at {record.uri}; its sha256 is {record.sha256}")
+        raise CatwalkError(
+            f"the model of run {run.run_id} is at {record.uri}, with sha256 {record.sha256}; download it from there"
+        )
     targets = _targets(out, sorted(record.files))
     taken = [target for target in targets.values() if target.exists() and not force]
     if taken:
@@ -111,19 +113,21 @@ def _fetch_files(out: Path, model: str, force: bool, json: bool) -> bool:
     for name, target in targets.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         fetch_file(run, record, name, target)
-    told = ", ".join(map(str, targets.values()))
+    written = ", ".join(map(str, targets.values()))
     if json:
         facts = {"files": [str(target) for target in targets.values()], "bytes": record.bytes, "model": champion.model}
         output.print_json({**facts, "run_id": run.run_id, "sha256": record.sha256, "promoted": champion.promoted})
     else:
-        print(f"{told}: champion {champion.model} of run {run.run_id}, {record.bytes:,} bytes, sha256 {record.sha256}")
+        print(
+            f"{written}: champion {champion.model} of run {run.run_id}, {record.bytes:,} bytes, sha256 {record.sha256}"
+        )
     return True
 
 
 def _targets(out: Path, names: list[str]) -> dict[str, Path]:
-    """File of the model → where it goes: several into a folder; a single one keeps its name where none is given."""
+    """File of the model → its target: several files go into a folder; a single one keeps its name by default."""
     if out == terminal.STDOUT:
-        raise CatwalkError("a model that a run has logged is written to files; name one, or a folder, with --out")
+        raise CatwalkError("a logged model can't go to standard output; name a file or a folder with --out")
     if len(names) > 1:
         folder = out if out != _DEFAULT else Path("model")
         return {name: folder / name for name in names}
@@ -139,5 +143,5 @@ def _write(target: Path, body: bytes) -> None:
         write_whole(target, body)
     except OSError as error:
         raise CatwalkError(
-            f"{target} can't be written: {error.strerror}; name another file with --out, or - for standard output"
+            f"can't write {target}: {error.strerror}; name another file with --out, or - for standard output"
         ) from error

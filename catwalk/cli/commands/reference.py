@@ -1,4 +1,4 @@
-"""``catwalk reference``: what a model in service is compared with."""
+"""``catwalk reference``: the reference that a model in service is compared with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WEEK = 7
 """Days."""
 
 reference = typer.Typer(
-    help="Show what a model in service is compared with, or make that of the service's own days.", no_args_is_help=True
+    help="Show the reference of a model in service, or make one from its own days in service.", no_args_is_help=True
 )
 
 
@@ -28,19 +28,19 @@ reference = typer.Typer(
 def accept(
     model: Name,
     days: Annotated[
-        int, typer.Option(min=2, max=366, help="Of so many full days, in UTC; those with a hole are passed over.")
+        int, typer.Option(min=2, max=366, help="Use this many full days, in UTC; days with a gap are skipped.")
     ] = 4 * _WEEK,
     floor: Annotated[
-        float, typer.Option(help="The least shift that matters, about as PSI counts it; above 0, below 10.")
+        float, typer.Option(help="The smallest shift that matters, on roughly the scale of PSI; above 0, below 10.")
     ] = 0.03,
     by: By = "",
     json: Json = False,
 ) -> None:
-    """Accept the champion's last days in service as usual: monitors then compare it with them.
+    """Accept the champion's latest days in service as its baseline.
 
-    Makes its service baseline of what Prometheus has recorded: predictions by feature and bin, and by how much days
-    differ. It is stored with the champion's run, in place of the one that is there. Monitors read it when they start,
-    and at swap().
+    Builds the service baseline from what Prometheus recorded: predictions by feature and bin, and the variation between
+    days. It is stored with the champion's run and replaces the one there. Monitors read it when they start, and at
+    swap(), and then compare the service with it.
     """
     from catwalk.cli.tables import output
     from catwalk.service import baseline
@@ -56,7 +56,7 @@ def accept(
 
 @reference.command()
 def show(model: Name, json: Json = False) -> None:
-    """Show what the champion is compared with in service: its origin, its days, and each feature's floor."""
+    """Show the champion's reference: its origin, its days, and each feature's floor."""
     from catwalk.cli.tables import output, reference_table
     from catwalk.service.reference import in_service
 
@@ -76,25 +76,26 @@ def _champion(model: str) -> Run:
 
 
 def _told(record: ReferenceRecord) -> str:
-    told = f"{record.model}: version {record.run_id} is compared with {record.examples:,}"
+    subject = f"{record.model}: version {record.run_id} is compared with {record.examples:,}"
     if record.origin == "test":
         return (
-            f"{told} held-out examples of its test; `catwalk reference accept` makes a baseline of its days in service"
+            f"{subject} held-out examples of its test; `catwalk reference accept` makes a baseline from its days in "
+            "service"
         )
     span = (
         f"{len(record.days)} days in service, {record.days[0]} to {record.days[-1]}" if record.days else "its service"
     )
-    return f"{told} predictions of {span}, accepted by {record.by} on {_date(record.created)}"
+    return f"{subject} predictions of {span}, accepted by {record.by} on {_date(record.created)}"
 
 
 def _notes(accepted: Accepted) -> list[str]:
     notes = []
     if accepted.holes:
-        notes.append(f"left out, for Prometheus lacks hours of them: {', '.join(accepted.holes)}")
+        notes.append(f"left out, because Prometheus lacks hours of them: {', '.join(accepted.holes)}")
     if accepted.uncounted:
-        notes.append(f"never counted, and compared with the test as before: {', '.join(accepted.uncounted)}")
+        notes.append(f"never counted, so still compared with the test: {', '.join(accepted.uncounted)}")
     if before := accepted.replaced:
-        notes.append(f"in place of the baseline that {before.by} accepted on {_date(before.created)}")
+        notes.append(f"replaces the baseline that {before.by} accepted on {_date(before.created)}")
     return [*notes, "monitors read it when they start, and at swap()"]
 
 

@@ -26,7 +26,7 @@ Where = Annotated[
     list[str],
     typer.Option(
         metavar="'KEY OP VALUE'",
-        help="Also the runs that meet this, such as 'test_accuracy >= 0.9'; repeated, they must meet all.",
+        help="Add the runs that meet this, such as 'test_accuracy >= 0.9'; repeatable, and they must meet all.",
         show_default=False,
     ),
 ]
@@ -35,14 +35,14 @@ Where = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
-        help="Write report.html and figures/*.png into this folder too; - writes the page to standard output.",
+        help="Also write report.html and figures/*.png into this folder; - writes the page to standard output.",
         show_default=False,
     ),
 ]
 
 
 def report(run: RunArgument, show_it: Open = False, out: Out = None, model: Model = "", json: Json = False) -> None:
-    """Build a run's report again from the ledger, and store it there."""
+    """Rebuild a run's report from the ledger, and store it there."""
     from catwalk.clients.exporter import shown_at
     from catwalk.report.build import build, write
     from catwalk.stages.artifacts import reports
@@ -83,25 +83,27 @@ def _temporary_folder(prefix: str) -> Path:
     try:
         return Path(tempfile.mkdtemp(prefix=prefix))
     except OSError as error:
-        raise CatwalkError(f"no temporary folder can be made ({error.strerror}); name one with --out") from error
+        raise CatwalkError(f"can't create a temporary folder ({error.strerror}); name a folder with --out") from error
 
 
 def _show_in_browser(page: Path, elsewhere: str = "") -> None:
     import webbrowser
 
     if not webbrowser.open(page.resolve().as_uri()):
-        raise CatwalkError(f"no browser could be started; open {page}{elsewhere} yourself")
+        raise CatwalkError(f"can't start a browser; open {page}{elsewhere} yourself")
 
 
 Compared = Annotated[
     list[str],
-    typer.Argument(metavar="[RUN]...", help="Runs as for `show`; the first is the baseline.", show_default=False),
+    typer.Argument(
+        metavar="[RUN]...", help="Runs, named as for `show`; the first is the baseline.", show_default=False
+    ),
 ]
-Newest = Annotated[int, typer.Option(min=2, help="Of those that --where finds, take the newest.")]
+Newest = Annotated[int, typer.Option(min=2, help="Take at most this many of the runs that --where finds, the newest.")]
 ComparisonOut = Annotated[
     Path | None,
     typer.Option(
-        help="Folder for report.html and figures/*.png; default: comparison in CATWALK_HOME. - writes the page alone, "
+        help="Folder for report.html and figures/*.png; default: comparison/ in CATWALK_HOME. - writes the page alone "
         "to standard output.",
         show_default=False,
     ),
@@ -117,7 +119,7 @@ def compare(
     model: Model = "",
     json: Json = False,
 ) -> None:
-    """Compare runs with the first one: curves, parameters, and which differences are more than noise."""
+    """Compare runs with the first: curves, parameters, and which differences are more than noise."""
     from catwalk.report.comparison.differences import compare as compare_runs
 
     terminal.check_stdout(out, json, show_it)
@@ -142,7 +144,7 @@ def compare(
 
 
 def _shown(comparison: Comparison, out: Path | None, json: bool) -> tuple[Path | None, str]:
-    """Says how the runs differ, and writes the page; returns its path, or why there is none."""
+    """Prints how the runs differ, and writes the page; returns its path, or why there is none."""
     from catwalk.cli.tables import comparison_table, output
 
     if not json:
@@ -156,7 +158,7 @@ def _shown(comparison: Comparison, out: Path | None, json: bool) -> tuple[Path |
 
 
 def _written(comparison: Comparison, out: Path | None) -> tuple[Path | None, str]:
-    """The page's path, or why there is none: what was found out must not be lost with it."""
+    """The page's path, or why there is none: a failure here must not lose the results."""
     from catwalk.environment.parts import home
 
     try:
@@ -171,14 +173,14 @@ def _written(comparison: Comparison, out: Path | None) -> tuple[Path | None, str
 
 
 def _chosen_by(where: Sequence[str], limit: int) -> list[str]:
-    """The newest runs that meet every condition, oldest first; none where there is no condition."""
+    """The newest runs that meet every condition, oldest first; none without a condition."""
     if not where:
         return []
     from catwalk.cli.tables import run_table
     from catwalk.ledger.summaries import Summaries, stalled_seconds
 
-    told = [run_table.parts(text) for text in where]
+    conditions = [run_table.parts(text) for text in where]
     reader = Summaries(ledger_store())
-    met, _ = run_table.meeting(told, reader.read(), time.time(), stalled_seconds())
+    met, _ = run_table.meeting(conditions, reader.read(), time.time(), stalled_seconds())
     name_damaged(reader)
     return [row["run_id"] for row in met][-limit:]

@@ -1,4 +1,4 @@
-"""``catwalk retraining``: whether alerts may have a model retrained, and what has come of it."""
+"""``catwalk retraining``: whether alerts may request a retraining of a model, and the results."""
 
 from __future__ import annotations
 
@@ -21,21 +21,27 @@ if TYPE_CHECKING:
     from catwalk.storage.store import Store
 
 retraining = typer.Typer(
-    help="Let alerts have a model retrained, once each and within a budget; see what has come of it.",
+    help="Let alerts request a retraining of a model, once each and within a budget, and see the results.",
     no_args_is_help=True,
 )
 
 
-Dag = Annotated[str, typer.Option(help="The DAG that retrains it; default: that of its last run.", show_default=False)]
+Dag = Annotated[str, typer.Option(help="DAG that retrains it; default: that of its last run.", show_default=False)]
 Cooldown = Annotated[
-    str, typer.Option(help="From a judgement until the next request, such as 24h.", show_default=False)
+    str, typer.Option(help="Minimum time from a verdict to the next request, such as 24h.", show_default=False)
 ]
-Budget = Annotated[int | None, typer.Option(min=1, max=100, help="Runs in seven days.", show_default=False)]
-Watch = Annotated[str, typer.Option(help="For how long what has shipped is watched, such as 48h.", show_default=False)]
-Predictions = Annotated[int | None, typer.Option(min=0, help="That it must have made by then.", show_default=False)]
+Budget = Annotated[
+    int | None, typer.Option(min=1, max=100, help="Maximum number of requested runs in seven days.", show_default=False)
+]
+Watch = Annotated[str, typer.Option(help="How long to watch a shipped version, such as 48h.", show_default=False)]
+Predictions = Annotated[
+    int | None, typer.Option(min=0, help="Predictions that it must also have made by then.", show_default=False)
+]
 Strikes = Annotated[
     int | None,
-    typer.Option(min=1, max=10, help="Runs in a row that do not help, which stop it all.", show_default=False),
+    typer.Option(
+        min=1, max=10, help="Retrainings in a row without success that stop further ones.", show_default=False
+    ),
 ]
 
 
@@ -50,14 +56,14 @@ def on(
     strikes: Strikes = None,
     by: By = "",
 ) -> None:
-    """Let alerts with the label retrain="yes" have a model retrained. What is not said stays as it was."""
+    """Let alerts with the label retrain="yes" request a retraining. Options that you leave out keep their value."""
     from catwalk.retraining import slots
     from catwalk.retraining.events import TurnedOn
 
     store, named = ledger_store(), checked(model)
     found = slots.find(store, named)
     settings = found[0].settings if found else None
-    told = {
+    options = {
         "dag_id": dag or (settings.dag_id if settings else "") or _last_dag(store, named),
         "cooldown_seconds": _seconds("--cooldown", cooldown),
         "budget": budget,
@@ -65,20 +71,20 @@ def on(
         "watch_predictions": predictions,
         "strikes": strikes,
     }
-    after = slots.change(store, named, TurnedOn(_settings(settings, told), by or person()))
-    print(f"{named}: an alert may ask for a run of {after.settings.dag_id}, {_limits(after.settings)}")
+    after = slots.change(store, named, TurnedOn(_settings(settings, options), by or person()))
+    print(f"{named}: an alert may request a run of {after.settings.dag_id}, {_limits(after.settings)}")
 
 
 @retraining.command()
 def off(model: Name, by: By = "") -> None:
-    """Let no alert have a model retrained. A run that is under way ends as it would."""
+    """Stop alerts from requesting a retraining. A run that is under way continues."""
     from catwalk.retraining import slots
     from catwalk.retraining.events import TurnedOff
 
     store = ledger_store()
     _slot(store, model)
     slots.change(store, model, TurnedOff(by or person()))
-    print(f"{model}: no alert can have it retrained")
+    print(f"{model}: alerts can no longer request a retraining")
 
 
 @retraining.command()
@@ -89,14 +95,14 @@ def reset(model: Name, by: By = "") -> None:
 
     store = ledger_store()
     if _slot(store, model).state != "breaker":
-        raise CatwalkError(f"the breaker of {model} is not open; `catwalk retraining status {model}` says what is so")
+        raise CatwalkError(f"the breaker of {model} is not open; `catwalk retraining status {model}` shows the state")
     slots.change(store, model, Reset(by or person()))
-    print(f"{model}: the breaker is closed; the next alert may ask for a run")
+    print(f"{model}: the breaker is closed; the next alert may request a run")
 
 
 @retraining.command()
 def status(model: Name, json: Json = False) -> None:
-    """Show the state of a model's retraining: what was asked for, what has come of it, and what was refused."""
+    """Show the state of a model's retraining: requests, results and refusals."""
     from catwalk.cli.tables import output, retraining_table
 
     slot = _slot(ledger_store(), model)
@@ -109,32 +115,32 @@ def status(model: Name, json: Json = False) -> None:
 def _slot(store: Store, model: str) -> SlotRecord:
     """
     Raises:
-        CatwalkError: there is none.
+        CatwalkError: The model has no slot.
     """
     from catwalk.retraining import slots
 
     found = slots.find(store, model)
     if not found:
-        raise CatwalkError(f"nobody has turned on retraining of {model}; `catwalk retraining on {model}` does")
+        raise CatwalkError(f"retraining of {model} was never turned on; `catwalk retraining on {model}` does that")
     return found[0]
 
 
-def _settings(before: RetrainingSettings | None, told: Mapping[str, object]) -> RetrainingSettings:
+def _settings(before: RetrainingSettings | None, options: Mapping[str, object]) -> RetrainingSettings:
     from catwalk.ledger.records.retraining import RetrainingSettings
 
-    given = {name: value for name, value in told.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
     return replace(before or RetrainingSettings(), **given)  # type: ignore[arg-type]
 
 
 def _seconds(option: str, text: str) -> float | None:
     """
     Raises:
-        ConfigError: it is no time.
+        ConfigError: The text is not a duration.
     """
     if not text:
         return None
     if not span(text):
-        raise ConfigError(f"{option} must be a time such as 24h, 90 min or 2d, not {text!r}")
+        raise ConfigError(f"{option} must be a duration such as 24h, 90 min or 2d, not {text!r}")
     return span(text)
 
 
@@ -142,7 +148,8 @@ def _limits(settings: RetrainingSettings) -> str:
     from catwalk.environment.schedule import span_text
 
     return (
-        f"{settings.budget} in seven days, {span_text(settings.cooldown_seconds)} apart; what ships is watched for "
+        f"{settings.budget} in seven days, {span_text(settings.cooldown_seconds)} apart; a shipped version is watched "
+        "for "
         f"{span_text(settings.watch_seconds)} and {settings.watch_predictions:,} predictions"
     )
 
@@ -150,7 +157,7 @@ def _limits(settings: RetrainingSettings) -> str:
 def _last_dag(store: Store, model: str) -> str:
     """
     Raises:
-        ConfigError: no DAG has run the model.
+        ConfigError: No DAG has run the model.
     """
     from catwalk.cli.tables import model_table
 

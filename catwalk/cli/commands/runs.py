@@ -27,18 +27,19 @@ Where = Annotated[
     typer.Option(
         metavar="'KEY OP VALUE'",
         help="Only runs that meet this, such as 'test_accuracy >= 0.9', 'state = failed' or 'started >= 2026-11-26'; "
-        "may be repeated.",
+        "repeatable.",
         show_default=False,
     ),
 ]
-Sort = Annotated[str, typer.Option(metavar="KEY", help="Sort by this; -KEY from the highest down.")]
+Sort = Annotated[str, typer.Option(metavar="KEY", help="Sort by this key; -KEY sorts in descending order.")]
 Limit = Annotated[int, typer.Option(min=1, help="Show at most this many.")]
 Grouping = Annotated[
-    Literal["run", "recipe"], typer.Option(help="A line a run, or one for all runs that differ in their seed only.")
+    Literal["run", "recipe"],
+    typer.Option(help="One line per run, or one per recipe: all runs that differ only in their seed."),
 ]
 OfModel = Annotated[str, typer.Option(help="Only runs of this model.", show_default=False, callback=spelling)]
 Csv = Annotated[
-    bool, typer.Option("--csv", help="Print CSV with every key; an apostrophe keeps text from being a formula.")
+    bool, typer.Option("--csv", help="Print CSV with every key; an apostrophe protects text that looks like a formula.")
 ]
 
 
@@ -55,14 +56,14 @@ def runs(
     from catwalk.cli.tables import run_table
     from catwalk.ledger.summaries import Summaries, stalled_seconds
 
-    told = [run_table.parts(text) for text in where] + ([("model", "=", model)] if model else [])
-    plain = not told and sort == "-run_id" and by == "run"
+    conditions = [run_table.parts(text) for text in where] + ([("model", "=", model)] if model else [])
+    plain = not conditions and sort == "-run_id" and by == "run"
     reader = Summaries(ledger_store())
     summaries, now, stalled = reader.read(newest=limit if plain else None), time.time(), stalled_seconds()
     if not reader.total and by == "run" and not json and not csv:
-        print("no runs yet; `catwalk run` or a DAG makes one")
+        print("no runs yet; start one with `catwalk run` or a DAG")
         return
-    chosen, keys = run_table.meeting(told, summaries, now, stalled)
+    chosen, keys = run_table.meeting(conditions, summaries, now, stalled)
     found = run_table.ordered(chosen, sort, keys)[:limit]
     if by == "recipe":
         _show_recipes(run_table.recipes(chosen)[:limit], json)
@@ -84,7 +85,7 @@ def _show_runs(chosen: Sequence[str], summaries: Sequence[SummaryRecord], now: f
     if json:
         output.print_json([output.plain(summary) for summary in shown])
     elif not shown:
-        print(f"none of {len(summaries)} runs meets that")
+        print(f"none of the {len(summaries)} runs meets these conditions")
     else:
         output.show(output.runs_table(shown, now, stalled_seconds(), output.width()), *filter(None, [more]))
 
@@ -103,7 +104,7 @@ def _show_recipes(recipes: Sequence[Recipe], json: bool) -> None:
 
 
 def finish(run: RunArgument, model: Model = "", json: Json = False) -> None:
-    """Complete a run of catwalk.run that was never closed, from what it has stored: decide, if it was tested."""
+    """Complete a run of catwalk.run that was never closed, from what it stored; decide, if it was tested."""
     from catwalk.cli.lookup import observed_ledger
     from catwalk.cli.tables import output
     from catwalk.tracking.closing import finish
@@ -113,15 +114,15 @@ def finish(run: RunArgument, model: Model = "", json: Json = False) -> None:
     if json:
         output.print_json(output.plain(summary))
     else:
-        told = [output.sentence(summary)] if summary.sentence else []
-        output.show(*told, f"run {found.run_id} {output.coloured(summary.state)}")
+        lines = [output.sentence(summary)] if summary.sentence else []
+        output.show(*lines, f"run {found.run_id} {output.coloured(summary.state)}")
 
 
 def show(
     run: RunArgument,
     model: Model = "",
     whole: Annotated[
-        bool, typer.Option("--all", help="Every epoch, class and slice; else of many some, or the worst.")
+        bool, typer.Option("--all", help="Show every epoch, class and slice, not only some or the worst.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -139,12 +140,14 @@ def show(
     attempts = _sound(found.attempts) or []
     if summary is None:
         raise CatwalkError(
-            f"run {found.run_id} has no summary: it was interrupted as it started; run or trigger it again"
+            f"run {found.run_id} has no summary because it was interrupted at its start; run or trigger it again"
         )
     record, problem = found.record, of_record(found.record)
-    told = limits(problem, record.thresholds, record.threshold_reasons)
+    in_force = limits(problem, record.thresholds, record.threshold_reasons)
     output.show(
-        output.run_facts(summary, training, evaluation, attempts, time.time(), stalled_seconds(), problem, whole, told)
+        output.run_facts(
+            summary, training, evaluation, attempts, time.time(), stalled_seconds(), problem, whole, in_force
+        )
     )
 
 
@@ -164,7 +167,7 @@ def _print_records(run: Run) -> None:
 
 
 def _sound(read: Callable[[], R]) -> R | None:
-    """What is damaged is named, and the rest is shown."""
+    """A record, or None if it is damaged, which is reported: the rest is still shown."""
     from catwalk.errors import DamagedError
 
     try:

@@ -13,12 +13,13 @@ from catwalk.ledger.model_names import spelling
 ModelArgument = Annotated[
     str,
     typer.Argument(
-        help="Whose champion answers; that of CATWALK_TRAINABLE, else the only one's, if left out.", callback=spelling
+        help="Model whose champion answers; default: that of CATWALK_TRAINABLE, or the only model with a champion.",
+        callback=spelling,
     ),
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 ServePort = Annotated[
-    int, typer.Option(min=0, max=65_535, envvar="CATWALK_PORT_SERVE", help="Where it answers; 0: any free port.")
+    int, typer.Option(min=0, max=65_535, envvar="CATWALK_PORT_SERVE", help="Port for requests; 0: any free port.")
 ]
 MetricsPort = Annotated[
     int,
@@ -26,30 +27,32 @@ MetricsPort = Annotated[
         min=0,
         max=65_535,
         envvar="CATWALK_PORT_SERVE_METRICS",
-        help="Where Prometheus finds the metrics; 0: any free one.",
+        help="Port for the metrics; 0: any free port.",
     ),
 ]
 Pinned = Annotated[
-    str, typer.Option("--run", help="Serve this run's model, whoever is the champion.", show_default=False)
+    str, typer.Option("--run", help="Serve this run's model instead of the champion.", show_default=False)
 ]
 LogFolder = Annotated[
     Path | None,
-    typer.Option(
-        "--log", help="Folder of this machine in which predictions are logged, for labels to come.", show_default=False
-    ),
+    typer.Option("--log", help="Local folder to log predictions in, for labels that arrive later.", show_default=False),
 ]
 Sample = Annotated[float, typer.Option(min=0, max=1, help="Share of the predictions to log.", callback=finite)]
-Poll = Annotated[float, typer.Option(min=0.1, help="Seconds between two looks for a new champion.", callback=finite)]
-BodyBytes = Annotated[int, typer.Option(min=1, help="Largest body of a request.")]
-Batch = Annotated[int, typer.Option(min=1, help="Most examples in a request.")]
+Poll = Annotated[float, typer.Option(min=0.1, help="Seconds between checks for a new champion.", callback=finite)]
+BodyBytes = Annotated[int, typer.Option(min=1, help="Largest request body, in bytes.")]
+Batch = Annotated[int, typer.Option(min=1, help="Maximum number of examples in a request.")]
 Patience = Annotated[
-    float, typer.Option(min=0.1, help="For a request's body, and from there to its answer.", callback=finite)
+    float,
+    typer.Option(min=0.1, help="Time limit to receive a request's body, and again to answer it.", callback=finite),
 ]
-Requests = Annotated[int, typer.Option(min=1, help="Most requests that are answered, or wait for it, at once.")]
+Requests = Annotated[int, typer.Option(min=1, help="Maximum number of requests in progress or waiting at once.")]
 Notice = Annotated[
-    float, typer.Option(min=0, help="From SIGTERM, while /readyz says so and all is answered.", callback=finite)
+    float,
+    typer.Option(
+        min=0, help="Seconds after SIGTERM in which /readyz fails but all requests are answered.", callback=finite
+    ),
 ]
-Drain = Annotated[float, typer.Option(min=0.1, help="From SIGTERM to the end at the latest.", callback=finite)]
+Drain = Annotated[float, typer.Option(min=0.1, help="Maximum seconds from SIGTERM to the exit.", callback=finite)]
 
 
 def serve(
@@ -68,7 +71,7 @@ def serve(
     notice_seconds: Notice = 2,
     drain_seconds: Drain = 30,
 ) -> None:
-    """Answer over HTTP by the champion, and by each that follows it, without a failed request in between."""
+    """Serve a model's champion over HTTP, and switch to each new champion without a failed request."""
     from catwalk.cli.lookup import ledger_store, resolve
     from catwalk.serving.holder import Logging
     from catwalk.serving.limits import Limits
@@ -85,10 +88,10 @@ def serve(
 
 
 def _only_model() -> str:
-    """Whose champion is served where nobody says so.
+    """The model to serve if none is named.
 
     Raises:
-        CatwalkError: nothing tells.
+        CatwalkError: It can't be determined.
     """
     from catwalk.cli import trainables
     from catwalk.cli.lookup import champion_of, ledger_store

@@ -23,38 +23,41 @@ if TYPE_CHECKING:
     from catwalk.service.monitor import PredictionMonitor
 
 _MOST_NAMED = 20
-"""Rows of a file that are wrong."""
+"""Maximum number of wrong rows of a file that are listed."""
 ModelArgument = Annotated[
-    str, typer.Argument(help="Whose champion is asked; the only one's, if left out.", callback=spelling)
+    str,
+    typer.Argument(help="Model whose champion answers; default: the only model with a champion.", callback=spelling),
 ]
 
 
 def finite(number: float) -> float:
     if not math.isfinite(number):
-        raise typer.BadParameter(f"{number} is no number of these")
+        raise typer.BadParameter(f"{number} is not a finite number")
     return number
 
 
-Rate = Annotated[float, typer.Option(min=0.01, max=10_000, help="Predictions a second.", callback=finite)]
+Rate = Annotated[float, typer.Option(min=0.01, max=10_000, help="Predictions per second.", callback=finite)]
 Kind = Annotated[
     Literal["none", "brightness", "rotation", "blur", "noise", "class-mix"],
-    typer.Option(help="What befalls the examples: darker, turned by 15°, blurred, noisy, or one class four times."),
+    typer.Option(
+        help="Change to the examples: darker, rotated by 15°, blurred, noisy, or one class four times as often."
+    ),
 ]
-Seconds = Annotated[float, typer.Option(min=0, help="For how long; 0: until it is stopped.", callback=finite)]
-Port = Annotated[int, typer.Option(min=0, max=65_535, help="Where Prometheus finds the metrics; 0: any free one.")]
+Seconds = Annotated[float, typer.Option(min=0, help="Duration; 0: until it is stopped.", callback=finite)]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port for the metrics; 0: any free port.")]
 
 
 def traffic(
     model: ModelArgument = "", rate: Rate = 10, corruption: Kind = "none", seconds: Seconds = 0, port: Port = 9100
 ) -> None:
-    """Ask the champion about its test examples, as a service would be asked, and count that for Prometheus."""
+    """Send the champion its test examples, like requests to a service, and count them for Prometheus."""
     _, run, body = champion_model(model)
     asked = _traffic(run, body, corruption, rate)
     monitor, served = _monitor(run, port)
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    print(f"{run.record.model}, run {run.run_id}: {rate:g} predictions a second, corruption {corruption}; metrics at "
+    print(f"{run.record.model}, run {run.run_id}: {rate:g} predictions per second, corruption {corruption}; metrics at "
           f"http://127.0.0.1:{served}/metrics", flush=True)  # fmt: skip
     print(f"{asked.drive(monitor, stop, seconds):,} predictions made")
 
@@ -63,19 +66,19 @@ LabelFile = Annotated[
     Path | None,
     typer.Argument(
         metavar="[FILE]",
-        help="CSV with the columns id, label and, if known, time. Left out: what services have taken is joined.",
+        help="CSV with the columns id, label and, if known, time. Without it: join the labels that services received.",
         show_default=False,
     ),
 ]
 LabelledModel = Annotated[
-    str, typer.Argument(help="Whose labels these are; the only champion's, if left out.", callback=spelling)
+    str, typer.Argument(help="Model of the labels; default: the only model with a champion.", callback=spelling)
 ]
 
 
 def labels(file: LabelFile = None, model: LabelledModel = "", json: Json = False) -> None:
-    """Store labels that came late, join them to the predictions that were logged, and say how good these were.
+    """Store labels that arrived later, join them to logged predictions, and show the realised quality.
 
-    Labels that are known may come again. Rows that are wrong are named, and the others are taken.
+    You can send known labels again. Wrong rows are listed, and the others are stored.
     """
     from catwalk.cli.tables import labels_table, output
     from catwalk.service.labels import arrival
@@ -85,13 +88,13 @@ def labels(file: LabelFile = None, model: LabelledModel = "", json: Json = False
     if json:
         output.print_json(output.plain(taken))
     else:
-        print("\n".join(labels_table.told(taken)))
+        print("\n".join(labels_table.lines(taken)))
         if taken.realised:
             output.show(labels_table.table(taken.realised))
     for line in taken.refused[:_MOST_NAMED]:
         complain(f"refused: {line}")
     if len(taken.refused) > _MOST_NAMED:
-        complain(f"{len(taken.refused) - _MOST_NAMED:,} more rows are refused")
+        complain(f"{len(taken.refused) - _MOST_NAMED:,} more rows were refused")
     raise typer.Exit(int(bool(taken.refused)))
 
 
@@ -103,14 +106,14 @@ def _traffic(run: Run, body: bytes, corruption: Corruption, rate: float) -> Traf
 
     dataset = run.dataset()
     if dataset is None:
-        raise CatwalkError(f"run {run.run_id} has no dataset any more, so there is nothing to ask")
+        raise CatwalkError(f"run {run.run_id} no longer has a dataset, so there are no examples to send")
     found = of_model(run.record, trainables.default())
     predict = found.predictor(config_of(found, run.record), body)
     return Traffic(predict, load_split(run.store, dataset, "test"), corruption, rate)
 
 
 def _monitor(run: Run, port: int) -> tuple[PredictionMonitor, int]:
-    """One whose series are at this port, in a registry of their own."""
+    """A monitor that serves its series at this port, in their own registry, and the port."""
     from prometheus_client import CollectorRegistry
 
     from catwalk.service import reference
@@ -120,4 +123,4 @@ def _monitor(run: Run, port: int) -> tuple[PredictionMonitor, int]:
     try:
         return monitor, monitor.serve(port)
     except OSError as error:
-        raise CatwalkError(f"port {port} can't be served on: {error.strerror}; give another with --port") from error
+        raise CatwalkError(f"can't listen on port {port}: {error.strerror}; choose another with --port") from error

@@ -14,7 +14,7 @@ from catwalk.cli.options import Json, Model, RunArgument
 
 
 def doctor(json: Json = False) -> None:
-    """Check every part, and say what to do about what is wrong."""
+    """Check every part, and show how to fix what is wrong."""
     from catwalk.cli.doctor.examination import examine
     from catwalk.cli.tables import output
 
@@ -41,10 +41,10 @@ def replay(
     model: Model = "",
     json: Json = False,
 ) -> None:
-    """Send a run's metrics to Prometheus once more, from the ledger.
+    """Send a run's metrics to Prometheus again, from the ledger.
 
-    A run that ended in the last twelve hours goes by StatsD, stamped now. An older one becomes Prometheus blocks at
-    its true time.
+    A run that ended in the last twelve hours is sent through StatsD, with the current time. An older one becomes
+    Prometheus blocks with its own timestamps.
     """
     from catwalk.cli.tables import output
     from catwalk.replay.replay import as_openmetrics

@@ -33,18 +33,18 @@ WhatToTrain = Annotated[
     str,
     typer.Argument(
         metavar="[PACKAGE.MODULE:NAME]",
-        help="What to train; default: CATWALK_TRAINABLE. Its settings are flags of this command.",
+        help="The Trainable to train; default: CATWALK_TRAINABLE. Its settings are flags of this command.",
         show_default=False,
     ),
 ]
-RunId = Annotated[str | None, typer.Option(help="Take up this run, or start one under this id.", show_default=False)]
+RunId = Annotated[str | None, typer.Option(help="Resume this run, or start one with this id.", show_default=False)]
 
 
 @without_knobs
 def run(trainable: WhatToTrain = "", run_id: RunId = None, json: Json = False, **settings: Any) -> None:
-    """Train, test and decide on this machine: the stages that the DAG runs, without Airflow.
+    """Train, test and decide on this machine: the stages of the DAG, without Airflow.
 
-    The same run id takes up an interrupted run where it stopped, with the configuration it was started with.
+    With the id of an interrupted run, it resumes where the run stopped, with the run's own configuration.
     """
     from catwalk.cli import trainables
     from catwalk.cli.progress import ProgressObserver
@@ -55,7 +55,7 @@ def run(trainable: WhatToTrain = "", run_id: RunId = None, json: Json = False, *
 
     given = {name: value for name, value in settings.items() if value is not None}
     model = trainables.chosen(trainable)
-    fresh = None if run_id else model.config.from_flat(given)  # nonsense is refused before the store is asked
+    fresh = None if run_id else model.config.from_flat(given)  # refuse bad values before using the store
     ledger, observer = observed_ledger()
     run_id = run_id or new_run_id()
     config, finished_epochs = (fresh, 0) if fresh else _configuration(ledger, run_id, model, given)
@@ -73,7 +73,7 @@ def run(trainable: WhatToTrain = "", run_id: RunId = None, json: Json = False, *
 
 
 def _log_to_stderr(bars: bool) -> None:
-    """Where no bar is drawn, the log's line an epoch takes its place."""
+    """Logs to stderr; without a progress bar, the log's line for each epoch replaces it."""
     logging.basicConfig(level=logging.WARNING if bars else logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("botocore").setLevel(logging.WARNING)
 
@@ -81,7 +81,7 @@ def _log_to_stderr(bars: bool) -> None:
 def _run_stages(run: Run, observer: Observer, trainable: str) -> None:
     """
     Raises:
-        CatwalkError: somebody has stopped it; it says how to go on.
+        CatwalkError: Someone stopped it; the message says how to resume.
     """
     from catwalk.stages.pipeline import run_stages
 
@@ -90,16 +90,16 @@ def _run_stages(run: Run, observer: Observer, trainable: str) -> None:
     except (CancelledError, KeyboardInterrupt) as stop:
         _mark_cancelled(run)
         again = f"catwalk run {trainable}".rstrip() + f" --run-id {run.run_id}"
-        raise CatwalkError(f"cancelled; `{again}` goes on where it stopped") from stop
+        raise CatwalkError(f"cancelled; `{again}` resumes where it stopped") from stop
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """SIGTERM between two stages; within one, the stage itself listens."""
+    """Handles SIGTERM between two stages; within a stage, the stage handles it."""
     raise KeyboardInterrupt
 
 
 def _mark_cancelled(run: Run) -> None:
-    """Between two stages nobody else records that the run was stopped by hand."""
+    """Records that the run was stopped by hand between two stages: nothing else does."""
     from dataclasses import replace
 
     run.update_summary(
@@ -108,10 +108,10 @@ def _mark_cancelled(run: Run) -> None:
 
 
 def _configuration(ledger: Ledger, run_id: str, model: Trainable, given: dict[str, Any]) -> tuple[Config, int]:
-    """The configuration in force and the epochs that are done: of an existing run, unless flags contradict it.
+    """The configuration to use and the number of finished epochs: those of an existing run, unless flags contradict it.
 
     Raises:
-        CatwalkError: the run is another Trainable's.
+        CatwalkError: The run belongs to another Trainable.
     """
     from catwalk.errors import NotFoundError
     from catwalk.trainable import config_of
@@ -123,7 +123,8 @@ def _configuration(ledger: Ledger, run_id: str, model: Trainable, given: dict[st
         return model.config.from_flat(given), 0
     if record.trainable not in ("", model.reference):
         raise CatwalkError(
-            f"run {run_id} is one of {record.trainable}: `catwalk run {record.trainable} --run-id {run_id}`"
+            f"run {run_id} belongs to {record.trainable}; resume it with `catwalk run {record.trainable} --run-id "
+            f"{run_id}`"
         )
     recorded = config_of(model, record)
     training = run.training()
@@ -159,33 +160,33 @@ Files = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILE...",
-        help="One input each, such as a picture; - reads one from standard input.",
+        help="Files with one input each, such as an image; - reads one from standard input.",
         show_default=False,
     ),
 ]
 InvertOption = Annotated[
     Literal["auto", "yes", "no"],
-    typer.Option(help="Turn a picture into its negative; auto does so where it is not as those of the training."),
+    typer.Option(help="Invert an image; auto does so if its background differs from that of the training images."),
 ]
 
 
 def predict(files: Files, invert: InvertOption = "auto", model: Model = "", json: Json = False) -> None:
-    """Say what the champion makes of each file (its top three); one that can't be read stops no other."""
+    """Print the champion's three likeliest classes for each file; an unreadable file doesn't stop the others."""
     from catwalk.cli.tables import output
 
     champion, run, body = champion_model(model)
     reader = _reader(run)
     seen = [(path, _seen(reader, path, invert)) for path in files]
     answers = _answers(run, body, [found for _, found in seen if not isinstance(found, str)])
-    told = [(path, found if isinstance(found, str) else next(answers)) for path, found in seen]
+    answered = [(path, found if isinstance(found, str) else next(answers)) for path, found in seen]
     if json:
-        guesses = [{"image": str(path), **_guess(answer)} for path, answer in told]
+        guesses = [{"image": str(path), **_guess(answer)} for path, answer in answered]
         output.print_json({"run_id": champion.run_id, "model": champion.model, "predictions": guesses})
     else:
-        for path, answer in told:
+        for path, answer in answered:
             if not isinstance(answer, str):
                 print(f"{path}: " + ", ".join(f"{name} {share:.1%}" for name, share in answer))
-    raise typer.Exit(int(any(isinstance(answer, str) for _, answer in told)))
+    raise typer.Exit(int(any(isinstance(answer, str) for _, answer in answered)))
 
 
 def _reader(run: Run) -> Readable:
@@ -194,12 +195,12 @@ def _reader(run: Run) -> Readable:
 
     found = of_model(run.record, trainables.default())
     if not isinstance(found, Readable):
-        raise CatwalkError(f"{found.reference} can't read a file: it has no method `read`")
+        raise CatwalkError(f"{found.reference} can't read files: it has no method `read`")
     return found
 
 
 def _seen(reader: Readable, path: Path, invert: Invert) -> Arrays | str:
-    """What is in a file, or why the champion can't be asked about it, which is said at once."""
+    """A file's content, or why the champion can't be asked about it, which is reported at once."""
     try:
         return reader.read(path, invert)
     except CatwalkError as error:
@@ -208,7 +209,7 @@ def _seen(reader: Readable, path: Path, invert: Invert) -> Arrays | str:
 
 
 def _answers(run: Run, body: bytes, inputs: Sequence[Arrays]) -> Iterator[Answer]:
-    """One a file; where there is none, the model is not loaded for nothing."""
+    """One answer per file; without files the model isn't loaded."""
     if not inputs:
         return iter(())
     from catwalk.cli import trainables

@@ -23,17 +23,17 @@ def airflow() -> str:
     if unwell:
         raise Unwell(
             f"Airflow at {url} has unhealthy parts: {', '.join(unwell)}",
-            f"see their logs; start them anew ({start_command()})",
+            f"see their logs; restart them ({start_command()})",
         )
     return f"{url}: every component is healthy"
 
 
 def airflow_metrics() -> str:
-    """Airflow's client may send to an address that nobody listens at any more, without a word."""
+    """Checks that Airflow's metrics arrive: its client doesn't notice when nothing listens at the address."""
     statsd, health = part_url("statsd_exporter"), airflow_health.ask(part_url("airflow"))
     unheard = {name for name in HEARTBEATS if health.get(name)}
     if not unheard:
-        return "no component of Airflow is healthy that could be heard"
+        return "no component of Airflow that sends heartbeats is healthy"
     before = {name: _heartbeats(statsd, name) for name in unheard}
     deadline = time.monotonic() + HEARTBEAT_WAIT
     while unheard and time.monotonic() < deadline:
@@ -41,7 +41,8 @@ def airflow_metrics() -> str:
         unheard = {name for name in unheard if _heartbeats(statsd, name) == before[name]}
     if unheard:
         raise Unwell(
-            f"no heartbeat of Airflow's {', '.join(sorted(unheard))} arrives at statsd_exporter: its metrics are lost",
+            f"heartbeats of Airflow's {', '.join(sorted(unheard))} don't arrive at statsd_exporter: its metrics are "
+            "lost",
             "restart them; see the runbook of AirflowMetricsMissing",
             "WARN",
         )
@@ -56,7 +57,7 @@ def dag() -> str:
     airflow = AirflowApi.at(part_url("airflow"))
     if airflow is None:
         raise Unwell(
-            "not looked at: no credentials for Airflow",
+            "not checked: no credentials for Airflow",
             "set CATWALK_AIRFLOW_PASSWORD, and CATWALK_AIRFLOW_USER if that isn't admin",
             "WARN",
         )
@@ -64,17 +65,15 @@ def dag() -> str:
     if errors:
         reason = errors[0]["stack_trace"].strip().splitlines()[-1]
         raise Unwell(
-            f"{errors[0]['filename']} can't be imported: {reason}", "correct the file; Airflow reads it again by itself"
+            f"can't import {errors[0]['filename']}: {reason}", "correct the file; Airflow reads it again by itself"
         )
     dags = airflow.dags()
     if not dags:
-        raise Unwell(
-            f"Airflow knows no DAG that is tagged {TAG}", "is dags/ its DAG folder? A new file takes half a minute"
-        )
+        raise Unwell(f"Airflow has no DAG tagged {TAG}", "is dags/ its DAG folder? A new file takes half a minute")
     paused = [name for name, found in sorted(dags.items()) if found["is_paused"]]
     if paused:
         remedy = "; ".join(f"airflow dags unpause {name}" for name in paused)
-        raise Unwell(f"{', '.join(paused)} is paused: nothing is scheduled", remedy, "WARN")
+        raise Unwell(f"{', '.join(paused)} paused: no runs are scheduled", remedy, "WARN")
     return "; ".join(
         f"{name} is scheduled ({found.get('timetable_description') or 'no schedule'})"
         for name, found in sorted(dags.items())

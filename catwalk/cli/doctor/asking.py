@@ -1,4 +1,4 @@
-"""Asks a part over HTTP; where it does not answer well, that is a finding."""
+"""Requests to a part over HTTP; a bad answer is a finding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMEOUT = 5.0
 
 
 def sample(url: str, name: str) -> float:
-    """The value of a metric without labels on a metrics page; 0 while it is not there."""
+    """The value of a metric without labels on a metrics page; 0 if it is absent."""
     text = get(f"{url}/metrics").decode()
     found = re.search(rf"^{re.escape(name)} (\S+)", text, re.MULTILINE)
     return float(found[1]) if found else 0.0
@@ -28,7 +28,7 @@ def ask_json(url: str, password: str | None = "") -> Any:
 
 
 def get(url: str, password: str | None = "") -> bytes:
-    """The body; `password` None stands for the one of Prometheus and Alertmanager."""
+    """The body; `password` None means the password of Prometheus and Alertmanager."""
     address = urllib.parse.urlsplit(url)
     try:
         return access.fetch(url, timeout=TIMEOUT, password=password)
@@ -36,7 +36,7 @@ def get(url: str, password: str | None = "") -> bytes:
         said = " ".join(error.read(2_000).decode(errors="replace").split()) if error.code >= 500 else ""
         error.close()
         finding = f"{address.netloc}{address.path} answers {error.code} {error.reason}" + (f" ({said})" if said else "")
-        own = "start that part again; if it comes back, see its log"
+        own = "restart that part; if this happens again, see its log"
         remedy = f"set {access.PASSWORD_VARIABLE} to its password" if access.refused(error) else own
         raise Unwell(finding, remedy) from error
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""What a look at a part has shown."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ Verdict = Literal["OK", "WARN", "FAIL"]
 
 @dataclass(frozen=True)
 class Check:
-    """What one look at one part has shown."""
+    """The result of checking one part."""
 
     part: str
     verdict: Verdict
     finding: str
     remedy: str = ""
-    """What to do; empty where nothing is wrong."""
+    """What to do; empty if nothing is wrong."""
 
     def to_dict(self) -> dict[str, str]:
         """Plain values, for JSON."""
@@ -24,7 +24,7 @@ class Check:
 
 
 class Unwell(Exception):
-    """Something a check has found: finding, remedy, verdict."""
+    """A problem that a check found: finding, remedy, verdict."""
 
     def __init__(self, finding: str, remedy: str, verdict: Verdict = "FAIL") -> None:
         super().__init__(finding)

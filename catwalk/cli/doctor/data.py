@@ -1,4 +1,4 @@
-"""What a run works on: its dataset, the disk, the store."""
+"""What a run needs: its dataset, the disk, the store."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _GIBIBYTE = 2**30
 def dataset() -> str:
     found = trainables.default()
     if found is None:
-        raise Unwell("not looked at: no CATWALK_TRAINABLE", "set it to package.module:NAME", "WARN")
+        raise Unwell("not checked: CATWALK_TRAINABLE is not set", "set it to package.module:NAME", "WARN")
     if not isinstance(found, Checkable):
-        return f"{found.reference} says nothing of its data"
+        return f"{found.reference} doesn't describe its data"
     try:
         return found.check()
     except DownloadError as error:
@@ -48,11 +48,11 @@ def store() -> str:
     store.check()
     took = 1000 * (time.perf_counter() - started)
     _round_trip(store)
-    return f"{store.place} answers in {took:.0f} ms, and finds again what is written"
+    return f"{store.place} answers in {took:.0f} ms, and returns what was written"
 
 
 def _round_trip(store: Store) -> None:
-    """An answer alone proves little: what stands before S3 may tidy up names, so that nothing is found again."""
+    """Writes, reads and lists an object: a proxy in front of S3 may normalise names, so that objects are lost."""
     key, body = f"doctor/{secrets.token_hex(8)}", secrets.token_bytes(8)
     store.put(key, body)
     try:
@@ -64,18 +64,20 @@ def _round_trip(store: Store) -> None:
     lost += ["deleted"] * store.exists(key)
     if lost:
         raise Unwell(
-            f"{store.place} took an object, which then could not be {' or '.join(lost)}",
-            "correct CATWALK_STORE's prefix, or what stands before that S3",
+            f"{store.place} accepted an object, but then it could not be {' or '.join(lost)}",
+            "correct CATWALK_STORE's prefix, or the proxy in front of that S3",
         )
 
 
 def conditional_writes() -> str:
-    """Servers exist that accept the conditions and ignore them; the champion pointer stands on them."""
+    """Tests them with concurrent writers: some servers accept the conditions and ignore them, and the champion pointer
+    relies on them.
+    """
     store = open_store()
     key = f"doctor/{secrets.token_hex(8)}"
     remedy = (
-        "runs and the champion pointer need them: use an S3 server that has them (versitygw from 1.8.0, AWS), and "
-        "nothing before it that changes ETags"
+        "runs and the champion pointer need them: use an S3 server that supports them (versitygw from 1.8.0, AWS), "
+        "without a proxy in front that changes ETags"
     )
 
     def wins(body: bytes, **condition: Any) -> bool:
@@ -93,5 +95,7 @@ def conditional_writes() -> str:
     finally:
         store.delete(key)
     if (created, swapped) != (1, 1):
-        raise Unwell(f"of {_WRITERS} writers at once {created} created and {swapped} replaced one object", remedy)
-    return f"of {_WRITERS} writers at once, one creates and one replaces"
+        raise Unwell(
+            f"of {_WRITERS} concurrent writers, {created} created and {swapped} replaced the same object", remedy
+        )
+    return f"of {_WRITERS} concurrent writers, one creates and one replaces"

@@ -1,4 +1,4 @@
-"""The round that the doctor makes."""
+"""The list of checks, and running them."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _PROFILES = {
     "owners": ("monitoring", "alertmanager"),
     "grafana": ("grafana", "grafana"),
 }
-"""Check → the profile of docker-compose.yaml that its part belongs to, and the part."""
+"""Check → the profile of docker-compose.yaml that its part belongs to, and the part's name."""
 
 
 def examine() -> Iterator[Check]:
-    """Every check in the order in which data flows, each as soon as it is done."""
+    """Runs the checks in the order in which data flows; yields each as soon as it is done."""
     return (_look(part, check) for part, check in CHECKS.items())
 
 
@@ -55,13 +55,15 @@ def _look(part: str, check: Callable[[], str]) -> Check:
     except CatwalkError as error:
         finding, _, remedy = str(error).partition("; ")
         return Check(part, "FAIL", finding, remedy)
-    except Exception as error:  # an answer nobody foresaw is a finding too; the other parts still get their turn
-        finding = f"gave an answer that can't be understood ({type(error).__name__}: {' '.join(str(error).split())})"
+    except Exception as error:  # an unforeseen answer is a finding too; the other parts are still checked
+        finding = f"gave an unexpected answer ({type(error).__name__}: {' '.join(str(error).split())})"
         return Check(part, "FAIL", finding, "is something else listening at that address?")
 
 
 def _look_for_own(check: str) -> None:
-    """In containers, `CATWALK_PROFILES` says which parts run beside this; one that is left out may be elsewhere."""
+    """Raises if the part is left out here: in containers, `CATWALK_PROFILES` lists the parts that run. It may be
+    elsewhere.
+    """
     profiles = os.environ.get("CATWALK_PROFILES")
     profile, part = _PROFILES.get(check, ("", ""))
     if profiles is None or not part or profile in profiles.split(","):
@@ -69,6 +71,6 @@ def _look_for_own(check: str) -> None:
     if urllib.parse.urlsplit(part_url(part)).hostname == part:
         raise Unwell(
             "left out by COMPOSE_PROFILES",
-            f"if you have your own, say where by CATWALK_{part.upper()}_INTERNAL_URL in .env",
+            f"if you have your own, set CATWALK_{part.upper()}_INTERNAL_URL in .env to its URL",
             "WARN",
         )

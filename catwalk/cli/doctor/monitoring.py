@@ -1,4 +1,4 @@
-"""Who scrapes, alerts, notifies and shows."""
+"""Prometheus, Alertmanager, the courier and Grafana."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ def prometheus() -> str:
     days = _days(kept)
     if days is not None and days < _RETENTION_DAYS:
         raise Unwell(
-            f"{url} keeps {kept} only", "old champions vanish: start it with --storage.tsdb.retention.time=400d", "WARN"
+            f"{url} keeps only {kept}",
+            "older data is lost, and old champions with it: start it with --storage.tsdb.retention.time=400d",
+            "WARN",
         )
     return f"{url} is ready and keeps {kept}"
 
 
 def _days(text: str) -> float | None:
-    """Prometheus' own notation of durations (400d, 1y90d); None where it is something else."""
+    """The days of a duration as Prometheus writes it (400d, 1y90d); None if it has another form."""
     units = {"y": 365.0, "w": 7.0, "d": 1.0, "h": 1 / 24, "m": 1 / 1440, "s": 1 / 86400, "ms": 1 / 86_400_000}
     parts = re.findall(r"(\d+)(ms|[ywdhms])", text)
     return sum(int(number) * units[unit] for number, unit in parts) if parts else None
@@ -54,33 +56,31 @@ def targets() -> str:
 
 
 def _remedy_of_scrapes(errors: set[str]) -> str:
-    """A target that answers, too much or too late, is not helped by a start."""
+    """How to fix failed scrapes; a restart doesn't help a target that answers too much or too late."""
     if any("sample limit exceeded" in error for error in errors):
         return "see the runbook of SampleLimitExceeded"
     if any("context deadline exceeded" in error for error in errors):
-        return "what answers, but too late, is busy or has too many series: see the runbook of StatsdExporterDown"
+        return "a target that answers too late is busy or has too many series: see the runbook of StatsdExporterDown"
     return f"start these parts ({start_command()}), or correct Prometheus' target files"
 
 
 def alertmanager() -> str:
     url = part_url("alertmanager")
     version = ask_json(f"{url}/api/v2/status", None)["versionInfo"]["version"]
-    return f"{url} is ready" + (f" (version {version})" if version else "")  # one built from its module knows none
+    return f"{url} is ready" + (f" (version {version})" if version else "")  # built from its module, it has no version
 
 
 def owners() -> str:
-    """A folder of receivers that is called as no model's owner gets nothing, and is thought to."""
+    """Checks the owners with receivers: a folder with a name that is no model's owner gets no notifications."""
     url = part_url("alertmanager")
     names = {one["name"] for one in yaml.safe_load(configuration(url))["receivers"]}
     if EVERYBODY not in names:
-        raise Unwell(
-            f"the configuration of {url} is none of Catwalk's", "route its alerts by their label owner", "WARN"
-        )
+        raise Unwell(f"{url} doesn't use Catwalk's configuration", "route its alerts by their label owner", "WARN")
     with_folder = {owner(name) for name in names - {*COMMON, COURIER}}
     known = {spelling(model.owner) for model in model_table.rows(open_store()) if model.owner}
     if with_folder - known:
         raise Unwell(
-            f"receivers get nothing: no model has the owner {_listed(with_folder - known)}",
+            f"these receivers get no notifications, because no model has the owner {_listed(with_folder - known)}",
             f"rename their folder, or name them in the models' runs; the owners are {_listed(known)}",
             "WARN",
         )
@@ -96,30 +96,30 @@ def courier() -> str:
     deadman = told(url, 1)["deadman"]
     if deadman["state"] == "silent":
         raise Unwell(
-            f"the courier at {url} does not hear the Watchdog: nobody is told of alerts",
+            f"the courier at {url} doesn't receive the Watchdog: alerts don't reach you",
             "see the lines of prometheus and alertmanager above, and the courier's runbook for the Watchdog",
         )
     if deadman["state"] == "planned":
         raise Unwell(
-            "planned work is announced: nobody is told of alerts",
-            "`catwalk silence --end` ends that, if the work is done",
+            "planned work is announced: alerts send no notifications",
+            "once the work is done, end it with `catwalk silence --end`",
             "WARN",
         )
     if not deadman["calls_out_by"]:
         raise Unwell(
-            f"{url} keeps notifications, but could call nobody if Prometheus died",
+            f"{url} keeps notifications, but has no callout for a Prometheus that is down",
             "put a file of prometheus/alertmanager/README.md into the folder CATWALK_RECEIVERS, or set "
             "CATWALK_CALLOUT_COMMAND",
             "WARN",
         )
-    heard = "hears the Watchdog" if deadman["state"] == "well" else "has not heard the Watchdog yet"
+    heard = "receives the Watchdog" if deadman["state"] == "well" else "has not received the Watchdog yet"
     return f"{url} {heard}, and calls out by {', '.join(deadman['calls_out_by'])}"
 
 
 def grafana() -> str:
     grafana = Grafana.from_environment()
     if grafana is None:
-        raise Unwell("not looked at: no CATWALK_GRAFANA_TOKEN", "set it to a service account's token", "WARN")
+        raise Unwell("not checked: CATWALK_GRAFANA_TOKEN is not set", "set it to a service account's token", "WARN")
     version, dashboards = grafana.version(), grafana.dashboards()
     ours = sorted(uid for uid in dashboards if uid.startswith("catwalk-"))
     if not ours:

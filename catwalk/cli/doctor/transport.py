@@ -1,4 +1,4 @@
-"""The points' transport, StatsD, and the exporter that reads the ledger."""
+"""The transport of points by StatsD, and the exporter that reads the ledger."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOSSES = re.compile(
     r"tcp_too_long_lines)_total(\{[^}]*\})? (\S+)",
     re.MULTILINE,
 )
-"""What statsd_exporter counts of lines that did not become what they should: the counter, its labels, its value."""
+"""Counters of statsd_exporter for lines that were lost or not mapped: name, labels, value."""
 
 
 def statsd() -> str:
@@ -47,7 +47,7 @@ def canary() -> str:
     after = sample(part_url("statsd_exporter"), name)
     if after <= before:
         raise Unwell(
-            "no canary arrives at statsd_exporter by UDP",
+            "no canary arrives at statsd_exporter over UDP",
             "is the exporter running, with CATWALK_STATSD set to this statsd_exporter?",
         )
     return f"{after - before:.0f} canaries arrived in {_CANARY_WAIT} s"
@@ -58,7 +58,7 @@ def statsd_losses() -> str:
     lost = [f"{name}{labels} {float(value):.0f}" for name, labels, value in LOSSES.findall(text) if float(value)]
     if lost:
         raise Unwell(
-            f"since it began, statsd_exporter has counted {', '.join(lost)}",
+            f"since its start, statsd_exporter has counted {', '.join(lost)}",
             "see the runbook of StatsdLinesLost, StatsdConflicts or StatsdUnmappedEvents",
             "WARN",
         )
@@ -69,6 +69,6 @@ def exporter() -> str:
     url = part_url("exporter")
     if sample(url, catalogue.STORE_UP.name) != 1:
         raise Unwell(
-            f"the exporter at {url} can't read the ledger", "see the store's line above, and the exporter's log"
+            f"the exporter at {url} can't read the ledger", "see the line of the store above, and the exporter's log"
         )
-    return f"{url} serves what the ledger holds"
+    return f"{url} serves the ledger"

@@ -1,4 +1,4 @@
-"""How ``catwalk alerts`` shows what fires and what was told."""
+"""How ``catwalk alerts`` shows firing alerts and the notification history."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _COLOURS = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def firing(alerts: Sequence[ActiveAlert], now: float) -> RenderableType:
-    """What fires now; the Watchdog only where it is missing."""
+    """The firing alerts; the Watchdog only if it is missing."""
     rows = [alert for alert in alerts if alert.labels.get("alertname") not in WATCHDOGS]
     parts: list[RenderableType] = []
     if len(rows) == len(alerts):
-        parts.append("[yellow]no Watchdog: Prometheus has just started, or does not reach Alertmanager[/]")
+        parts.append("[yellow]no Watchdog: Prometheus has just started, or doesn't reach Alertmanager[/]")
     if not rows:
-        return Group(*parts, "nothing fires")
+        return Group(*parts, "no alerts are firing")
     table = _table("severity", "alert", "for", "state")
     for alert in rows:
         severity = alert.labels.get("severity", "")
@@ -35,11 +35,11 @@ def firing(alerts: Sequence[ActiveAlert], now: float) -> RenderableType:
     return Group(*parts, table)
 
 
-def history(told: Iterable[Episode]) -> RenderableType:
-    """What the courier has kept, newest first."""
-    rows = list(told)
+def history(recorded: Iterable[Episode]) -> RenderableType:
+    """The episodes that the courier recorded, newest first."""
+    rows = list(recorded)
     if not rows:
-        return "nothing was told yet"
+        return "no notifications yet"
     table = _table("began (UTC)", "severity", "alert", "lasted")
     for episode in rows:
         lasted = "fires" if episode.ended is None else duration(episode.ended - episode.started)

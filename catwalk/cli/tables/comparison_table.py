@@ -1,4 +1,4 @@
-"""A comparison of runs on a terminal, curves as sparklines, and as plain values for programs."""
+"""A comparison of runs for a terminal, with curves as sparklines, and as plain values for programs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 _SPARK_WIDTH = 16
 _WIDE = 120
 _CLASS_ROWS = 3
-"""Up to so many runs beside the baseline, the table of classes has a line a class; with more, a line a run."""
+"""With up to this many runs beside the baseline, the table of classes has one line per class; with more, per run."""
 _MOST_CLASSES = 20
-"""Of more classes, those with the largest differences are shown."""
+"""Maximum number of classes shown: those with the largest differences."""
 
 
 def sparkline(values: Sequence[float], width: int = _SPARK_WIDTH) -> str:
-    """A curve in one line: the lowest value is the lowest block; × where a value is not finite.
+    """A curve in one line: the lowest value is the lowest block; × marks a value that is not finite.
 
     A curve longer than `width` is thinned out; its first and last value stay.
     """
@@ -44,7 +44,7 @@ def sparkline(values: Sequence[float], width: int = _SPARK_WIDTH) -> str:
 
 
 def tables(comparison: Comparison, width: int) -> list[Any]:
-    """What the terminal shows: runs, what sets them apart, and classes; below 120 columns runs are numbered."""
+    """The tables on the terminal: runs, their differences, and classes. Below 120 columns, runs are numbered."""
     wide = width >= _WIDE
     names = {entry.run_id: entry.run_id if wide else str(number) for number, entry in enumerate(comparison.entries, 1)}
     parts: list[Any] = [_runs_wide(comparison) if wide else _runs_narrow(comparison, width), ""]
@@ -53,19 +53,21 @@ def tables(comparison: Comparison, width: int) -> list[Any]:
         parts.append(_parameters_wide(comparison) if wide else _parameters_narrow(comparison, names))
     else:
         parts.append("All runs have the same parameters, seed, dataset and code.")
-    parts += _listed("metrics, and what a run has more or less than the baseline", _metrics(comparison, names))
+    parts += _listed("metrics, and each run's change from the baseline", _metrics(comparison, names))
     parts += _listed(_slice_title(comparison), _slices(comparison, names))
     pairs = [pair for pair in comparison.pairs if pair.classes]
     if pairs:
-        parts += ["", "[bold]accuracy by class, less the baseline's, in points[/]"]
+        parts += ["", "[bold]accuracy by class, minus the baseline's, in points[/]"]
         parts.append(_classes(pairs, comparison.classes(_MOST_CLASSES), names, width))
         choice = comparison.choice(_MOST_CLASSES)
         parts += [f"[dim]{choice} --json has all.[/]"] if choice else []
-    told = ((pair.run_id, pair.why or pair.note) for pair in comparison.pairs)
-    parts += [f"[dim]{run_id}: {escape(sentence)}[/]" for run_id, sentence in told if sentence]
+    notes = ((pair.run_id, pair.why or pair.note) for pair in comparison.pairs)
+    parts += [f"[dim]{run_id}: {escape(sentence)}[/]" for run_id, sentence in notes if sentence]
     if len(comparison.kinds) > 1:
         kinds = ", ".join(comparison.kinds)
-        parts.append(f"[dim]Runs of different kinds ({kinds}) have been asked different things: see each by itself.[/]")
+        parts.append(
+            f"[dim]Runs of different kinds ({kinds}) can't be compared with each other; see each by itself.[/]"
+        )
     if comparison.tests:
         of = "classes" if pairs else "slices"
         parts.append(
@@ -76,7 +78,7 @@ def tables(comparison: Comparison, width: int) -> list[Any]:
 
 
 def _listed(title: str, rows: Sequence[tuple[str, str]]) -> list[Any]:
-    """What each run has, in words; nothing where no run has any."""
+    """A line of text for each run, under a title; nothing if there are no rows."""
     if not any(text for _, text in rows):
         return []
     table = Table.grid(padding=(0, 1))
@@ -91,20 +93,20 @@ def _listed(title: str, rows: Sequence[tuple[str, str]]) -> list[Any]:
 def _metrics(comparison: Comparison, names: Mapping[str, str]) -> list[tuple[str, str]]:
     rows = []
     for entry in comparison.entries:
-        told = []
+        texts = []
         for metric in comparison.metrics:
             change = comparison.change(metric, entry)
             if metric.name in entry.scores:
                 beside = "" if change is None else f" ({metric.signed(change)})"
-                told.append(f"{metric.title} {metric.text(entry.scores[metric.name])}{beside}")
-        rows.append((names[entry.run_id], escape(", ".join(told))))
+                texts.append(f"{metric.title} {metric.text(entry.scores[metric.name])}{beside}")
+        rows.append((names[entry.run_id], escape(", ".join(texts))))
     return rows
 
 
 def _slice_title(comparison: Comparison) -> str:
     metric = comparison.baseline.problem.metrics[0]
     unit = metric.unit_of_change
-    return f"{metric.title} by slice, less the baseline's{f', in {unit}' if unit else ''}; {metric.better}"
+    return f"{metric.title} by slice, minus the baseline's{f', in {unit}' if unit else ''}; {metric.better}"
 
 
 def _slices(comparison: Comparison, names: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -166,7 +168,7 @@ def _runs_narrow(comparison: Comparison, width: int) -> Table:
 
 
 def _runs_narrowest(comparison: Comparison) -> Table:
-    """What fits 40 columns."""
+    """The columns that fit a terminal of 40 columns."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("", no_wrap=True)
     table.add_column("run", no_wrap=True)
@@ -204,7 +206,7 @@ class _Row:
 
     @property
     def scores(self) -> tuple[str, str, str]:
-        """Best and last epoch, validation loss, and what the gate decides by."""
+        """Best and last epoch, validation loss, and the headline."""
         training = self.entry.training.value
         best = training.best if training else None
         return (
@@ -214,7 +216,7 @@ class _Row:
         )
 
     def headline(self, digits: int) -> str:
-        """Accuracy in per cent, any other metric with its name and unit."""
+        """Accuracy in percent, or another metric with its name and unit."""
         metric = self.entry.problem.metrics[0]
         value = self.entry.scores.get(metric.name)
         if metric.name == "accuracy":
@@ -238,7 +240,7 @@ def _with_interval(difference: Difference) -> str:
 
 
 def _points(difference: Difference, digits: int) -> str:
-    """In points, or in the metric's unit, whose digits are those that matter."""
+    """A difference in points, or in the metric's unit with its significant digits."""
     ratio = difference.metric.unit == "ratio"
     text = f"{100 * difference.value:+.{digits}f}" if ratio else difference.texts()[0]
     if not difference.significant:
@@ -252,16 +254,16 @@ def _parameters_wide(comparison: Comparison) -> Table:
     for name in comparison.parameters:
         table.add_column(escape(name), justify="right", overflow="fold")
     for number, entry in enumerate(comparison.entries):
-        told = (knob_text(name, values[number]) for name, values in comparison.parameters.items())
-        table.add_row(entry.run_id, *map(escape, told))
+        texts = (knob_text(name, values[number]) for name, values in comparison.parameters.items())
+        table.add_row(entry.run_id, *map(escape, texts))
     return table
 
 
 def _parameters_narrow(comparison: Comparison, names: Mapping[str, str]) -> Table:
     table = Table.grid(padding=(0, 1))
     for number, entry in enumerate(comparison.entries):
-        told = (f"{name}={knob_text(name, values[number])}" for name, values in comparison.parameters.items())
-        table.add_row(names[entry.run_id], escape(" ".join(told)))
+        texts = (f"{name}={knob_text(name, values[number])}" for name, values in comparison.parameters.items())
+        table.add_row(names[entry.run_id], escape(" ".join(texts)))
     return table
 
 
@@ -278,14 +280,14 @@ def _fits(table: Table, width: int) -> bool:
 
 
 def _classes_listed(pairs: Sequence[Pair], classes: Sequence[str], names: Mapping[str, str]) -> Table:
-    """For few columns, or long names: what would be a row is told in words."""
+    """For narrow terminals or long names: each row in words."""
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for pair in pairs:
         found = ((name, pair.classes.get(name)) for name in classes)
-        told = (f"{escape(name)} {_points(difference, 1)}" for name, difference in found if difference)
-        table.add_row(names[pair.run_id], ", ".join(told))
+        texts = (f"{escape(name)} {_points(difference, 1)}" for name, difference in found if difference)
+        table.add_row(names[pair.run_id], ", ".join(texts))
     return table
 
 
@@ -314,7 +316,7 @@ def _classes_across(pairs: Sequence[Pair], classes: Sequence[str], names: Mappin
 
 
 def as_plain(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as JSON has it; NaN and infinity are strings there."""
+    """The comparison for JSON; NaN and infinity are strings there."""
     by_id = {pair.run_id: pair for pair in comparison.pairs}
     return {
         "baseline": comparison.baseline.run_id,

@@ -1,4 +1,4 @@
-"""How the command line shows labels that were taken, and what they say."""
+"""How the command line shows the labels that were stored, and their results."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from catwalk.service.labels.arrival import Taken
 _DAYS = 14
 
 
-def told(taken: Taken) -> Iterator[str]:
-    """What has become of the labels, in lines."""
-    waiting = f", {taken.waiting:,} rows have none yet" if taken.waiting else ""
-    yield f"{taken.new:,} labels are new, {taken.known:,} were known{waiting}"
+def lines(taken: Taken) -> Iterator[str]:
+    """The outcome for the labels, in lines."""
+    waiting = f", {taken.waiting:,} rows have no label yet" if taken.waiting else ""
+    yield f"{taken.new:,} new labels, {taken.known:,} known labels{waiting}"
     if taken.realised is None:
-        yield "no prediction of the model is in the ledger yet; the labels wait for it"
+        yield "the ledger has no predictions of the model yet; the labels are kept until it does"
         return
     counts = taken.realised.labels
-    yield f"{counts.get('joined', 0):,} labels have their prediction"
+    yield f"{counts.get('joined', 0):,} labels were joined to their prediction"
     for name, meaning in (
-        ("unknown", "labels are of ids that the log has not, or no more"),
-        ("conflicting", "ids have labels that contradict each other, and count as unlabelled; a later time decides"),
-        ("served_twice", "predictions have the id of an earlier one, which alone counts"),
+        ("unknown", "labels have an id that is not in the log, or no longer"),
+        (
+            "conflicting",
+            "ids have contradictory labels, and count as unlabelled; a label with a later time decides",
+        ),
+        ("served_twice", "predictions repeat an earlier one's id, and don't count"),
         ("unreadable", "labels, answers or lines of the log can't be read"),
     ):
         if counts.get(name):
@@ -33,7 +36,7 @@ def told(taken: Taken) -> Iterator[str]:
 
 
 def table(record: RealisedRecord) -> Table:
-    """The last days, a line a day and version."""
+    """The last days, one line per day and version."""
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     made.add_column("day", no_wrap=True)
     made.add_column("version", overflow="fold")

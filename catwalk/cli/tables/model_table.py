@@ -1,4 +1,4 @@
-"""The models of a ledger, a line each."""
+"""The models of a ledger, one line each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def rows(store: Store) -> list[Overview]:
 
 
 def table(found: list[Overview], now: float) -> Table:
-    """One line a model."""
+    """One line per model."""
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("model", "kind", "schedule", "next due", "owner"):
         shown.add_column(name, overflow="fold")
@@ -43,6 +43,6 @@ def table(found: list[Overview], now: float) -> Table:
 
 
 def links(found: list[Overview]) -> list[str]:
-    """What belongs to the models elsewhere, a line a link: addresses are too long for a column."""
+    """The links of the models, one line each: URLs are too long for a column."""
     named = [f"{row.model}: {name} {url}" for row in found for name, url in row.links.items()]
     return ["", *map(escape, named)] if named else []

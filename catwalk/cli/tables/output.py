@@ -35,18 +35,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _CLASSES = Multiclass()
-"""What the stages ask."""
+"""The problem of models that the stages train."""
 _PIPED_WIDTH = 160
 _EXPLODED = 1e5
 _WIDE = 100
 _MOST_ROWS = 20
-"""Classes, or slices, of a table; of more the worst are shown."""
+"""Maximum number of classes or slices in a table: the worst."""
 _MOST_EPOCHS = 50
-"""Lines of epochs; of more those evenly between are shown."""
+"""Maximum number of epochs in a table, evenly spaced."""
 _OTHER_METRICS = 4
-"""Columns of epochs beside loss and accuracy."""
+"""Maximum number of columns of epochs beside loss and accuracy."""
 NARROW = 80
-"""Fewer columns than this have room for what matters most only."""
+"""A terminal with fewer columns shows only what matters most."""
 _COLOURS = {
     "succeeded": "green",
     "running": "cyan",
@@ -77,7 +77,7 @@ def stderr() -> Console:
 
 
 def width() -> int:
-    """Columns that :func:`show` has: of the terminal, unless `COLUMNS` says how many."""
+    """The columns that :func:`show` uses: `COLUMNS`, or those of the terminal."""
     given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and int(given) > 0:
         return int(given)
@@ -95,7 +95,7 @@ def print_json(value: object) -> None:
 
 
 def duration(seconds: float | None) -> str:
-    """``54.2 s``, ``3m 20s``, ``2h 05m`` or ``6d 14h``; a dash where there is none, or none that is a number."""
+    """``54.2 s``, ``3m 20s``, ``2h 05m`` or ``6d 14h``; a dash if there is none, or it is not finite."""
     if not is_finite(seconds):
         return "-"
     if seconds < 100:
@@ -108,7 +108,7 @@ def duration(seconds: float | None) -> str:
 
 
 def runs_table(summaries: Sequence[SummaryRecord], now: float, stalled_seconds: float, width: int) -> Table:
-    """One line a run, in the order given; in less than 100 columns without model and trigger."""
+    """One line per run, in the given order; below 100 columns without model and trigger."""
     if width < NARROW:
         return _narrow_table(summaries, now, stalled_seconds)
     wide = width >= _WIDE
@@ -140,7 +140,7 @@ def runs_table(summaries: Sequence[SummaryRecord], now: float, stalled_seconds: 
 
 
 def _narrow_table(summaries: Sequence[SummaryRecord], now: float, stalled_seconds: float) -> Table:
-    """What fits 40 columns."""
+    """The columns that fit a terminal of 40 columns."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     for name in ("run", "state"):
         table.add_column(name, no_wrap=True)
@@ -152,20 +152,20 @@ def _narrow_table(summaries: Sequence[SummaryRecord], now: float, stalled_second
 
 
 def headline(summary: SummaryRecord, digits: int) -> str:
-    """What the gate decides by: accuracy in per cent, any other metric by its name."""
+    """The headline: accuracy in percent, or another metric with its name."""
     accuracy = summary.test_accuracy and 100 * summary.test_accuracy
     return escape(summary.named_headline) or number(accuracy, f".{digits}f")
 
 
 def recipes_table(recipes: Sequence[Recipe]) -> Table:
-    """One line a recipe: accuracy over its seeds, and what sets it apart from the others."""
+    """One line per recipe: accuracy over its seeds, and the settings that differ from the others."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("test %", "sd", "n"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("best run", no_wrap=True)
     table.add_column("recipe", overflow="fold")
     for recipe in recipes:
-        told = " ".join(
+        settings = " ".join(
             f"{name}={'-' if value in (None, '') else knob_text(name, value)}"
             for name, value in recipe.parameters.items()
         )
@@ -174,13 +174,13 @@ def recipes_table(recipes: Sequence[Recipe]) -> Table:
             number(recipe.stddev and 100 * recipe.stddev, ".2f"),
             str(recipe.runs),
             recipe.best,
-            escape(told or "the only one"),
+            escape(settings or "the only one"),
         )
     return table
 
 
 def number(value: float | None, form: str) -> str:
-    """A figure, or a dash where there is none yet; a loss that has exploded in powers of ten."""
+    """A figure, or a dash if there is none yet; an exploded loss in scientific notation."""
     if value is None:
         return "-"
     return format(value, form if abs(value) < _EXPLODED else ".1e") if math.isfinite(value) else str(value)
@@ -192,14 +192,14 @@ def coloured(word: str) -> str:
 
 
 def decision(summary: SummaryRecord) -> str:
-    """Ship or hold, and why; or why there is none."""
+    """Ship or hold, and why; or why there is no decision."""
     if not summary.decision:
         return f"[dim]{escape(summary.reason.replace('_', ' '))}[/]" if summary.reason else "-"
     return f"{coloured(summary.decision)} {escape(summary.reason.replace('_', ' '))}"
 
 
 def sentence(summary: SummaryRecord) -> str:
-    """The decision as the gate has worded it."""
+    """The decision in the gate's words."""
     colour = _COLOURS.get(summary.decision, "")
     return f"[{colour}]{escape(summary.sentence)}[/]" if colour else escape(summary.sentence)
 
@@ -215,14 +215,16 @@ def run_facts(
     whole: bool = False,
     limits: Iterable[Limit] = (),
 ) -> RenderableType:
-    """All that one screen or two can say of a run; if `whole`, every epoch, class and slice."""
+    """The facts of a run, on a screen or two; if `whole`, with every epoch, class and slice."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
-    told = "\n".join(f"{limit.name} {limit.value}" + f": {limit.reason}" * bool(limit.reason) for limit in limits)
+    limit_lines = "\n".join(
+        f"{limit.name} {limit.value}" + f": {limit.reason}" * bool(limit.reason) for limit in limits
+    )
     for name, value in [
         *_facts(summary, training, now, stalled_seconds),
-        *([("limits", escape(told))] if told else []),
+        *([("limits", escape(limit_lines))] if limit_lines else []),
     ]:
         facts.add_row(name, value)
     parts: list[RenderableType] = [facts]
@@ -250,7 +252,7 @@ def _facts(
         *([("owner", escape(summary.owner))] if summary.owner else []),
         *([("links", escape(addresses(summary.links)))] if summary.links else []),
         ("trigger", summary.trigger + (f", DAG run {escape(summary.dag_run_id)}" if summary.dag_run_id else "")),
-        *([("asked for by", f"{escape(summary.alert)}, episode {summary.episode}")] * bool(summary.alert)),
+        *([("requested by", f"{escape(summary.alert)}, episode {summary.episode}")] * bool(summary.alert)),
         *(
             [("sweep", f"{escape(summary.sweep)}  (catwalk runs --where 'sweep = {escape(summary.sweep)}')")]
             * bool(summary.sweep)
@@ -274,18 +276,18 @@ def _not_in_prometheus(summary: SummaryRecord) -> Iterator[tuple[str, str]]:
 
 
 def addresses(links: Mapping[str, str]) -> str:
-    """Name and URL, a line each."""
+    """Name and URL, one line each."""
     return "\n".join(f"{name} {url}" for name, url in links.items())
 
 
 def _seed(summary: SummaryRecord) -> list[tuple[str, str]]:
-    """Of a run of the stages: the program of one that logs draws its own."""
-    told = "" if summary.reproducible else "  (resumed on another device: not reproducible)"
-    return [] if summary.problem else [("seed", f"{summary.seed}{told}")]
+    """The seed of a run of the stages: a program that logs uses its own."""
+    note = "" if summary.reproducible else "  (resumed on another device: not reproducible)"
+    return [] if summary.problem else [("seed", f"{summary.seed}{note}")]
 
 
 def _size(training: TrainingRecord | None) -> str:
-    """How large a model is: its parameters, which a run that logs does not say, or its bytes."""
+    """The size of a model: its number of parameters, or its bytes if a program logged it."""
     if training is None or not (training.parameters or training.model_bytes):
         return ""
     return f"  ({training.parameters:,} parameters)" if training.parameters else f"  ({training.model_bytes:,} bytes)"
@@ -305,7 +307,7 @@ def _attempts_table(attempts: Sequence[AttemptRecord], running: bool, now: float
     table = _table("stage", "attempt", "outcome", "took", "CPU", "peak memory", *on_gpu, "error")
     for record in attempts:
         runs = running and record is attempts[-1] and record.outcome is None
-        outcome = "running" if runs else record.outcome or "no end recorded"
+        outcome = "running" if runs else record.outcome or "no end was recorded"
         table.add_row(
             record.stage,
             str(record.number),
@@ -320,20 +322,21 @@ def _attempts_table(attempts: Sequence[AttemptRecord], running: bool, now: float
 
 
 def _epochs_table(training: TrainingRecord, whole: bool) -> RenderableType:
-    """A line an epoch; of many those evenly between the first and the last, and the best, unless `whole`. A column that
-    none of them has a figure for is left out."""
+    """One line per epoch. Unless `whole`, a long run shows evenly spaced epochs, with the first, the last and the best.
+    Columns without any figure are left out.
+    """
     best = training.best
     shown = training.epochs if whole else _some(training.epochs, best)
     columns = [(name, [read(record) for record in shown]) for name, read in _epoch_columns(training)]
-    told = [(name, cells) for name, cells in columns if any(cell.strip("- ") for cell in cells)]
-    table = _table(*(name for name, _ in told), right=True)
-    for row in zip(*(cells for _, cells in told), strict=True):
+    filled = [(name, cells) for name, cells in columns if any(cell.strip("- ") for cell in cells)]
+    table = _table(*(name for name, _ in filled), right=True)
+    for row in zip(*(cells for _, cells in filled), strict=True):
         table.add_row(*row)
     notes = []
     if len(shown) < len(training.epochs):
         notes.append(f"[dim]{len(shown)} of {len(training.epochs):,}; --all shows each[/]")
     if best:
-        notes.append(f"[dim]* lowest validation loss; the model of a run is its last {training.axis}[/]")
+        notes.append(f"[dim]** lowest validation loss; a run's model is that of its last {training.axis}[/]")
     return Group(table, *notes)
 
 
@@ -345,7 +348,7 @@ def _some(epochs: Sequence[EpochRecord], best: EpochRecord | None) -> Sequence[E
 
 
 def _epoch_columns(training: TrainingRecord) -> list[tuple[str, Callable[[EpochRecord], str]]]:
-    """How each column is read from a record, behind its heading, which two may share."""
+    """Heading and reader of each column; two columns may share a heading."""
     epochs, best = training.epochs, training.best
 
     def other(split: str, name: str) -> Callable[[EpochRecord], str]:
@@ -370,13 +373,13 @@ def _epoch_columns(training: TrainingRecord) -> list[tuple[str, Callable[[EpochR
 
 
 def _other_metrics(epochs: Sequence[EpochRecord]) -> list[tuple[str, str]]:
-    """Split and name of the metrics beside loss and accuracy that epochs have, as far as there is room."""
+    """Split and name of the epochs' metrics beside loss and accuracy, as many as fit."""
     named = {(split, name): None for record in epochs for split, values in record.metrics.items() for name in values}
     return list(named)[:_OTHER_METRICS]
 
 
 def evaluation_facts(record: EvaluationRecord, problem: Problem = _CLASSES, whole: bool = False) -> RenderableType:
-    """The score on the test split: its metrics, and a line a class and a slice; of many the worst, unless `whole`."""
+    """The score on the test split: its metrics, and one line per class and slice, only the worst unless `whole`."""
     return Group(*_metrics(record, problem), *_classes(record, whole), *_slices(record, problem, whole))
 
 
@@ -390,7 +393,7 @@ def _metrics(record: EvaluationRecord, problem: Problem) -> list[RenderableType]
     found = measured(problem, record.scores)
     if not found:
         return [f"test of {record.examples:,} examples"]
-    table = _table("metric", "test", "", "what it is")
+    table = _table("metric", "test", "", "meaning")
     table.columns[1].justify = "right"
     for metric, value in found:
         table.add_row(metric.title, escape(metric.text(value)), f"[dim]{metric.better}[/]", f"[dim]{metric.help}[/]")
@@ -399,10 +402,10 @@ def _metrics(record: EvaluationRecord, problem: Problem) -> list[RenderableType]
 
 
 def _classes(record: EvaluationRecord, whole: bool) -> list[RenderableType]:
-    """A line a class; of many those with the lowest accuracy."""
+    """One line per class; if there are many, those with the lowest accuracy."""
     if not record.class_accuracy:
         return []
-    table = _table("class", "accuracy", "precision", "F1", "most often taken for")
+    table = _table("class", "accuracy", "precision", "F1", "most often mistaken for")
     for column in table.columns[1:4]:
         column.justify = "right"
     classes = class_names(record.classes, len(record.class_accuracy))
@@ -426,7 +429,7 @@ def _classes(record: EvaluationRecord, whole: bool) -> list[RenderableType]:
 
 
 def _slices(record: EvaluationRecord, problem: Problem, whole: bool) -> list[RenderableType]:
-    """The headline metric on each value of each slice; of many those with the worst figures."""
+    """The headline metric for each value of each slice; if there are many, those with the worst figures."""
     metric = problem.metrics[0]
     parts = [(name, value, part) for name, values in record.slices.items() for value, part in values.items()]
     if not parts:
@@ -441,22 +444,22 @@ def _slices(record: EvaluationRecord, problem: Problem, whole: bool) -> list[Ren
     for column in table.columns[2:]:
         column.justify = "right"
     for name, value, part in shown:
-        told = "-" if part.metric is None else escape(metric.text(part.metric))
-        table.add_row(escape(name), escape(value), f"{part.examples:,}", told)
+        figure = "-" if part.metric is None else escape(metric.text(part.metric))
+        table.add_row(escape(name), escape(value), f"{part.examples:,}", figure)
     return ["", table, *_more(len(parts) - len(shown), "slices")]
 
 
 def _worst(found: list[T], order: Callable[[T], float], whole: bool) -> list[T]:
-    """All as they are, where they are few or all are asked for; else the lowest."""
+    """All in their order, if they are few or all are requested; otherwise the lowest."""
     return found if whole or len(found) <= _MOST_ROWS else sorted(found, key=order)[:_MOST_ROWS]
 
 
 def _more(count: int, what: str) -> list[RenderableType]:
-    return [f"[dim]the {_MOST_ROWS} worst; {count} more {what}: --all[/]"] if count else []
+    return [f"[dim]the {_MOST_ROWS} worst; --all shows {count} more {what}[/]"] if count else []
 
 
 def check_line(check: Check) -> RenderableType:
-    """One line of the doctor: verdict, part, finding, and below it what to do."""
+    """One line of the doctor: verdict, part, finding, and the remedy below it."""
     line = Table.grid(padding=(0, 1))
     line.add_column(width=4)
     line.add_column(width=19)
@@ -476,20 +479,20 @@ def _table(*columns: str, right: bool = False) -> Table:
 
 
 def migration_lines(outcomes: Sequence[Migrated], dry: bool) -> list[str]:
-    """A line a model, and what it comes to."""
-    done = "would be brought up to date" if dry else "brought up to date"
+    """One line per model, and the total."""
+    done = "would be migrated" if dry else "migrated"
     models = sorted({outcome.model for outcome in outcomes if outcome.model})
     lines = [_of_model([outcome for outcome in outcomes if outcome.model == model], done) for model in models]
-    records = len({key for outcome in outcomes for key in outcome.outdated})  # a dataset's record is shared
+    records = len({key for outcome in outcomes for key in outcome.outdated})  # runs share a dataset's record
     return [*lines, f"{records} record{'s' * (records != 1)} {done}"]
 
 
 def _of_model(outcomes: Sequence[Migrated], done: str) -> str:
     counts = {
         done: sum(bool(outcome.outdated) for outcome in outcomes),
-        "left for later": sum(outcome.waits for outcome in outcomes),
+        "skipped while running": sum(outcome.waits for outcome in outcomes),
         "damaged": sum(bool(outcome.damaged) for outcome in outcomes),
         "up to date already": sum(outcome.is_current for outcome in outcomes),
     }
-    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    return f"{outcomes[0].model}: {len(outcomes)} run{'s' * (len(outcomes) != 1)}, {told}"
+    outcome = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return f"{outcomes[0].model}: {len(outcomes)} run{'s' * (len(outcomes) != 1)}, {outcome}"

@@ -9,7 +9,7 @@ from catwalk.ledger.records.reference import ReferenceRecord
 
 
 def table(record: ReferenceRecord) -> Table:
-    """One line a feature."""
+    """One line per feature."""
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     made.add_column("feature", overflow="fold")
     made.add_column("of", no_wrap=True)

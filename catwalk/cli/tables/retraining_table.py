@@ -1,4 +1,4 @@
-"""The retraining of a model on request, as text."""
+"""A model's retraining on request, as text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CLOCK = "%Y-%m-%d %H:%M UTC"
 
 
 def facts(slot: SlotRecord, now: float) -> Iterator[Table | str]:
-    """What is so, and below it the last episodes, newest first."""
+    """The state, and below it the last episodes, newest first."""
     shown = Table.grid(padding=(0, 2))
     for name, text in _facts(slot, now):
         shown.add_row(name, escape(text))
@@ -32,12 +32,15 @@ def _facts(slot: SlotRecord, now: float) -> Iterator[tuple[str, str]]:
     settings = slot.settings
     yield "retraining of", slot.model
     on = f"on, by the DAG {settings.dag_id}" if settings.on else "off"
-    yield "alerts may ask", on + (f" (said by {slot.changed_by}, {moment(slot.changed, _CLOCK)})" * bool(slot.changed))
+    yield (
+        "alert requests",
+        on + (f" (changed by {slot.changed_by}, {moment(slot.changed, _CLOCK)})" * bool(slot.changed)),
+    )
     yield "state", slot.state + (f" since {moment(slot.since, _CLOCK)}" if slot.since else "")
     for name, text in (("waits for", slot.waiting), ("why", slot.why)):
         if text:
             yield name, text
-    yield "budget", f"{budget_left(slot, now)} of {settings.budget} runs left in these seven days"
+    yield "budget", f"{budget_left(slot, now)} of {settings.budget} runs left in seven days"
     yield "strikes", f"{slot.strikes} of {settings.strikes}"
     yield "cool-down", span_text(settings.cooldown_seconds)
     yield "watched for", f"{span_text(settings.watch_seconds)} and {settings.watch_predictions:,} predictions"
@@ -47,7 +50,7 @@ def _facts(slot: SlotRecord, now: float) -> Iterator[tuple[str, str]]:
 
 def _episodes(episodes: list[RequestRecord]) -> Table:
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("episode", "asked for by", "since", "DAG run", "run", "came of it"):
+    for name in ("episode", "requested by", "since", "DAG run", "run", "outcome"):
         shown.add_column(name, overflow="fold")
     for one in episodes:
         run = one.dag_run_id if one.started else "-"

@@ -1,4 +1,4 @@
-"""Runs as rows of plain values: chosen, sorted, grouped by recipe, and written as CSV."""
+"""Runs as rows of plain values: filtered, sorted, grouped by recipe, and written as CSV."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from catwalk.ledger.summaries import run_seconds, shown_state
 
 Row = dict[str, Any]
 Keys = dict[str, type]
-"""What runs can be chosen and sorted by, and what kind of value it is."""
+"""The keys that runs can be filtered and sorted by, and their types."""
 
 _ORDERING: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -65,7 +65,7 @@ _FACTS: Keys = {
 
 
 def keys_of(summaries: Sequence[SummaryRecord]) -> Keys:
-    """The facts that every run has, and every knob and every metric of any of these; `seed` is the one in force."""
+    """The facts that every run has, and every knob and metric of these runs; `seed` is the one that was used."""
     values: dict[str, list[Any]] = {}
     for summary in summaries:
         for name, value in summary.parameters.items():
@@ -76,13 +76,13 @@ def keys_of(summaries: Sequence[SummaryRecord]) -> Keys:
 
 
 def _kind_of(values: Sequence[Any]) -> type:
-    """A number only if all are, as far as there are any."""
+    """The common type of values; numbers only if all are numbers."""
     kinds = {type(value) for value in values if value is not None}
     return next((kind for kind in (bool, int, float) if kinds == {kind}), float if kinds == {int, float} else str)
 
 
 def row(summary: SummaryRecord, now: float, stalled_seconds: float, keys: Keys) -> Row:
-    """A run's facts and parameters; None where there is no value yet.
+    """A run's facts and parameters; None if there is no value yet.
 
     Durations are seconds, times seconds since the Unix epoch, ratios 0 to 1.
     """
@@ -104,12 +104,12 @@ def _flat(key: str, value: Any) -> Any:
 
 
 def _is_missing(value: Any) -> bool:
-    """Text that is not there yet is empty in a summary, everything else is None."""
+    """In a summary, missing text is empty, and any other missing value is None."""
     return value is None or value == ""
 
 
 def _has_order(value: Any) -> bool:
-    """Whether it is smaller or larger than others; NaN is neither."""
+    """Whether a value can be ordered; NaN can't."""
     return not _is_missing(value) and not (isinstance(value, float) and math.isnan(value))
 
 
@@ -117,7 +117,7 @@ def parts(text: str) -> tuple[str, str, str]:
     """Key, operator and value of ``KEY OP VALUE``, as :class:`Condition` takes them.
 
     Raises:
-        ConfigError: it has no three parts.
+        ConfigError: The text doesn't have three parts.
     """
     key, operator, value, *_ = [*text.split(maxsplit=2), "", "", ""]
     if not value:
@@ -130,7 +130,7 @@ class Condition:
     """``KEY OP VALUE``.
 
     Raises:
-        ConfigError: rows have no such key, or it can't be compared so.
+        ConfigError: Rows have no such key, or it can't be compared this way.
     """
 
     key: str
@@ -141,12 +141,12 @@ class Condition:
     def __post_init__(self) -> None:
         check_key(self.key, self.keys)
         if self.operator not in _OPERATORS:
-            raise ConfigError(f"{self.operator!r} is no operator; use one of {' '.join(_OPERATORS)}")
+            raise ConfigError(f"{self.operator!r} is not an operator; use one of {' '.join(_OPERATORS)}")
         if self.operator in _ORDERING and self._kind is bool:
-            raise ConfigError(f"{self.key} is true or false, so it is compared by = or !=, not {self.operator}")
+            raise ConfigError(f"{self.key} is true or false, so compare it with = or !=, not {self.operator}")
         if self.operator in _EQUALITY and self._kind is datetime:
             raise ConfigError(
-                f"{self.key} is a moment, which hardly any run meets exactly: give two bounds by >= and <, or the "
+                f"{self.key} is a time, which hardly any run matches exactly: give two bounds with >= and <, or the "
                 f"beginning of a time with ~, such as '{self.key} ~ 2026-11-26'"
             )
         _ = self._operand
@@ -157,43 +157,43 @@ class Condition:
 
     @cached_property
     def _operand(self) -> Any:
-        """The value as what the key holds."""
+        """The value, in the key's type."""
         return self.value if self.operator == "~" else _READERS.get(self._kind, _text)(self.key, self.value)
 
     def holds(self, of: Row) -> bool:
-        """Whether a row meets it; what has no value yet meets only ``!=``."""
+        """Whether a row meets it; a missing value meets only ``!=``."""
         value = of[self.key]
         if _is_missing(value):
             return self.operator == "!="
         if self.operator == "~":
             return self.value in _shown(self._kind, value)
-        if self._kind is str or not isinstance(value, int | float):  # the latter: what another version has written
+        if self._kind is str or not isinstance(value, int | float):  # the latter: written by another version
             return self._compare(str(value), self.value)
         return self._compare(value, self._operand)
 
     def _compare(self, value: Any, operand: Any) -> bool:
         if self.operator in _ORDERING:
             return _ORDERING[self.operator](value, operand)
-        both_nan = value != value and operand != operand  # so that `last_validation_loss = nan` finds what diverged
+        both_nan = value != value and operand != operand  # so that `last_validation_loss = nan` finds diverged runs
         return bool(both_nan or value == operand) == (self.operator == "=")
 
 
 def meeting(
-    told: Sequence[tuple[str, str, str]], summaries: Sequence[SummaryRecord], now: float, stalled_seconds: float
+    wanted: Sequence[tuple[str, str, str]], summaries: Sequence[SummaryRecord], now: float, stalled_seconds: float
 ) -> tuple[list[Row], Keys]:
-    """Rows of the runs that meet every condition, in the order given, and the keys that rows have.
+    """Rows of the runs that meet every condition, in the given order, and the keys of the rows.
 
     Args:
-        told: key, operator and value of each condition; see :func:`parts`.
-        summaries: the runs.
-        now: seconds since the Unix epoch.
-        stalled_seconds: after so long a silence a run counts as stalled.
+        wanted: Key, operator and value of each condition; see :func:`parts`.
+        summaries: The runs.
+        now: The current time, in seconds since the Unix epoch.
+        stalled_seconds: A run counts as stalled after this long without a sign of life.
 
     Raises:
-        ConfigError: see :class:`Condition`.
+        ConfigError: See :class:`Condition`.
     """
     keys = keys_of(summaries)
-    conditions = [Condition(*parts, keys) for parts in told]
+    conditions = [Condition(*parts, keys) for parts in wanted]
     rows = [row(summary, now, stalled_seconds, keys) for summary in summaries]
     return [of for of in rows if all(condition.holds(of) for condition in conditions)], keys
 
@@ -203,7 +203,7 @@ def _text(key: str, text: str) -> str:
 
 
 def _number(key: str, text: str) -> int | float:
-    """Whole numbers stay whole: a float has no room for the last digits of a seed."""
+    """The number in a text. Whole numbers stay integers: a float would lose the last digits of a seed."""
     for kind in (int, float):
         try:
             return kind(text)
@@ -219,7 +219,7 @@ def _truth(key: str, text: str) -> bool:
 
 
 def _moment(key: str, text: str) -> float:
-    """Seconds since the Unix epoch, of such seconds or of a time in ISO 8601; without a zone it is UTC."""
+    """Seconds since the Unix epoch, from seconds or a time in ISO 8601; without a zone it is UTC."""
     if re.fullmatch(r"\d{9,11}(\.\d+)?", text):
         return float(text)
     try:
@@ -227,7 +227,7 @@ def _moment(key: str, text: str) -> float:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise ConfigError(
-            f"{key} is a time: give a date such as 2026-11-26, which is its first moment in UTC, a time such as "
+            f"{key} is a time: give a date such as 2026-11-26 (its start in UTC), a time such as "
             f"2026-11-26T03:00 (UTC) or 2026-11-26T03:00+01:00, or seconds since 1970, not {text!r}"
         ) from None
 
@@ -250,17 +250,17 @@ def _shown(kind: type, value: Any) -> str:
 def check_key(key: str, keys: Keys) -> None:
     """
     Raises:
-        ConfigError: rows have no such key.
+        ConfigError: Rows have no such key.
     """
     if key not in keys:
-        raise ConfigError(f"runs have no {key!r}; known are {', '.join(keys)}")
+        raise ConfigError(f"runs have no key {key!r}; the keys are {', '.join(keys)}")
 
 
 def ordered(rows: Sequence[Row], by: str, keys: Keys) -> list[Row]:
-    """Sorted by a key, or by ``-key`` from the highest down; rows without a value come last, and those with NaN.
+    """Rows sorted by a key, or by ``-key`` in descending order; rows without a value, or with NaN, come last.
 
     Raises:
-        ConfigError: rows have no such key.
+        ConfigError: Rows have no such key.
     """
     key, down = by.removeprefix("-"), by.startswith("-")
     check_key(key, keys)
@@ -272,22 +272,22 @@ def ordered(rows: Sequence[Row], by: str, keys: Keys) -> list[Row]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Runs that differ in their seed only."""
+    """Runs that differ only in their seed."""
 
     parameters: Row
-    """The knobs that are not the same in all recipes shown."""
+    """The knobs that differ between the recipes shown."""
     runs: int
-    """Tested runs."""
+    """The number of tested runs."""
     mean: float
-    """Of test accuracy, 0 to 1."""
+    """Mean test accuracy, 0 to 1."""
     stddev: float | None
     """Sample standard deviation; None with a single run."""
     best: str
-    """run_id of the most accurate."""
+    """run_id of the most accurate run."""
 
 
 def recipes(rows: Sequence[Row]) -> list[Recipe]:
-    """Tested runs grouped by their data and by all knobs but the seed and the gate's, the most accurate group first."""
+    """Tested runs grouped by their data and all knobs except the seed and the gate's; the most accurate group first."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     knobs = [key for key in (rows[0] if rows else ()) if key not in _FACTS and key not in _OF_THE_GATE]
     grouping = (*knobs, "dataset_sha256")
@@ -311,9 +311,9 @@ def recipes(rows: Sequence[Row]) -> list[Recipe]:
 
 
 def as_csv(rows: Sequence[Row], keys: Keys) -> str:
-    """All rows with a header, as RFC 4180 has it but for plain line feeds.
+    """All rows with a header, in the format of RFC 4180 but with plain line feeds.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe before it.
+    An apostrophe precedes text that a spreadsheet would take for a formula.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, list(keys), lineterminator="\n")

@@ -1,1 +1,1 @@
-"""What the ledger holds of a model: its stored files, the version in service, and what is known beyond its runs."""
+"""The ledger's data on a model: its stored files, the version in service, and facts beyond its runs."""

@@ -1,6 +1,6 @@
-"""Models of runs that log: any files, stored as they are, and never opened.
+"""Models of runs that log: any files, stored unchanged and never opened.
 
-The files of one attempt lie in a folder of their own, so that an attempt that was overtaken spoils nothing.
+Each attempt has its own folder of files, so that a superseded attempt can't damage anything.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def store_files(run: Run, attempt: int, source: Path) -> ModelRecord:
     """Copies a file, or all files below a folder, into the store.
 
     Raises:
-        InputError: there is nothing, or nothing in it.
+        InputError: The source doesn't exist, or is empty.
     """
     paths = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
     if not paths:
@@ -46,7 +46,7 @@ def store_bytes(run: Run, attempt: int, body: bytes, name: str = "model.bin") ->
 
 
 def store_uri(run: Run, uri: str, sha256: str) -> ModelRecord:
-    """Notes where a model lies, and what it must be."""
+    """Records where a model is stored, and its hash."""
     return _recorded(run, ModelRecord(sha256, 0, "", {}, uri))
 
 
@@ -56,11 +56,11 @@ def _recorded(run: Run, record: ModelRecord) -> ModelRecord:
 
 
 def verify(run: Run) -> str:
-    """Reads a run's model, compares it with what was recorded, and returns its sha256; one that lies elsewhere is not
+    """Reads a run's model, compares it with its record, and returns its sha256. A model that is stored elsewhere is not
     read.
 
     Raises:
-        ArtifactError: a file is missing or has changed.
+        ArtifactError: A file is missing or has changed.
     """
     record = run.model()
     if record is None:
@@ -68,7 +68,7 @@ def verify(run: Run) -> str:
     training, evaluation = run.training(), run.evaluation()
     recorded = {found.model_sha256 for found in (training, evaluation) if found} - {""}
     if recorded != {record.sha256}:
-        raise ArtifactError(f"the model of run {run.run_id} is not the one that was recorded; run again")
+        raise ArtifactError(f"the model of run {run.run_id} differs from its record; start a new run")
     with tempfile.TemporaryDirectory() as folder:
         for name in record.files:
             fetch_file(run, record, name, Path(folder) / "file")
@@ -76,10 +76,10 @@ def verify(run: Run) -> str:
 
 
 def fetch_file(run: Run, record: ModelRecord, name: str, target: Path) -> None:
-    """Copies one file of a model, which must be what was recorded.
+    """Copies one file of a model, which must match its record.
 
     Raises:
-        ArtifactError: it is missing or has changed; then nothing is left of it.
+        ArtifactError: It is missing or has changed; then no copy is left.
     """
     key = run.key(f"{record.folder}/{name}")
     try:
@@ -88,7 +88,7 @@ def fetch_file(run: Run, record: ModelRecord, name: str, target: Path) -> None:
         raise ArtifactError(f"the model of run {run.run_id} lacks {name} ({key})") from None
     if _file(target) != record.files[name]:
         target.unlink()
-        raise ArtifactError(f"{key} is not what its sha256 says: it was changed or damaged")
+        raise ArtifactError(f"{key} doesn't match its sha256: it was changed or damaged")
 
 
 def _file(path: Path) -> ModelFile:

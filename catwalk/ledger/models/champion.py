@@ -1,4 +1,4 @@
-"""The champion: the version of a model that is in service. One object a model, changed by compare-and-swap only."""
+"""The champion: the version of a model that is in service. One object per model, changed only by compare-and-swap."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from catwalk.ledger.records.model import ChampionRecord, PromotionRecord
 from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
 
-# A new run alone does not help where the champion is lost: the gate holds what it can't compare.
-_REMEDY = "train a new run; if this one is in service, `catwalk rollback` or `catwalk promote` puts another there"
+# A new run alone doesn't help if the champion is lost: the gate holds models that it can't compare.
+_REMEDY = "train a new run; if this one is in service, replace it with `catwalk rollback` or `catwalk promote`"
 
 
 Current = tuple[ChampionRecord, str]
-"""The champion, and the ETag to replace it by."""
+"""The champion, and the ETag for replacing it."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Champions:
         return f"champions/{model}.json"
 
     def get(self, model: str) -> Current | None:
-        """The champion and the ETag to replace it by, under whatever name the model has by now; None: there is none.
+        """The champion and the ETag for replacing it, under the model's current name; None if there is none.
 
         Raises:
-            DamagedError: the record is no champion; the message says what to do.
+            DamagedError: The record is damaged; the message says what to do.
         """
         names: list[str] = []
         while model and model not in names:
@@ -49,16 +49,17 @@ class Champions:
         return None
 
     def find(self, model: str) -> Current | None:
-        """The same, under no other name that the model has had since."""
+        """The same, under exactly this name, even if the model was renamed."""
         try:
             return self.store.find_record(ChampionRecord, self._key(model))
         except DamagedError as error:
             raise DamagedError(
-                f"{error}; restore it from a backup, or delete it and `catwalk promote RUN` the run that was in service"
+                f"{error}; restore it from a backup, or delete it and run `catwalk promote RUN` for the run that was "
+                "in service"
             ) from error
 
     def run_id(self, model: str) -> str:
-        """The run whose model is the champion; empty: there is none."""
+        """The run whose model is the champion; empty if there is none."""
         found = self.get(model)
         return found[0].run_id if found else ""
 
@@ -67,7 +68,7 @@ class Champions:
         return [of_key(entry.key, "champions/") for entry in self.store.list("champions/")]
 
     def move(self, old: str, new: str) -> None:
-        """Makes one model's champion another's. Does what is left of it where it was interrupted."""
+        """Moves one model's champion to another model. After an interruption, it completes the rest."""
         found = self.find(old)
         if found:
             with suppress(PreconditionFailedError):
@@ -87,17 +88,17 @@ class Champions:
         """Puts a run's model into service in place of the champion that the decision was made against.
 
         Args:
-            run: whose model.
-            model_sha256: of the model, which was verified.
-            current: the champion; None: there was none.
-            anchor: run_id of the anchor from now on.
-            by: who promotes it.
-            reason: why.
-            rollback: it was in service before, and is put back.
+            run: The run of the model.
+            model_sha256: The model's verified hash.
+            current: The champion; None if there was none.
+            anchor: run_id of the new anchor.
+            by: Who promotes it.
+            reason: The reason.
+            rollback: Whether it was in service before and is put back.
 
         Raises:
-            ArtifactError: the model was never tested.
-            PreconditionFailedError: the champion has changed since `current` was read; decide again.
+            ArtifactError: The model was never tested.
+            PreconditionFailedError: The champion has changed since `current` was read; decide again.
         """
         if run.evaluation() is None:
             raise ArtifactError(f"run {run.run_id} was never tested, so its model can't be promoted")
@@ -114,7 +115,7 @@ class Champions:
         """Makes a run the anchor, and leaves the champion in service.
 
         Raises:
-            PreconditionFailedError: the champion has changed since `current` was read; decide again.
+            PreconditionFailedError: The champion has changed since `current` was read; decide again.
         """
         record = replace(current[0], anchor=run.run_id, previous_anchor=current[0].anchor)
         self.store.put_record(self._key(record.model), record, if_match=current[1])
@@ -137,7 +138,7 @@ def _changed(model: str, previous: ChampionRecord | None, change: PromotionRecor
 
 
 def in_service(run: Run) -> ChampionRecord | None:
-    """The champion, if it is this run; a record that is damaged names nobody."""
+    """The champion, if it is this run; None too if the champion's record is damaged."""
     with suppress(DamagedError):
         current = Champions(run.store).get(run.record.model)
         if current and current[0].run_id == run.run_id:
@@ -146,10 +147,10 @@ def in_service(run: Run) -> ChampionRecord | None:
 
 
 def champion_weights(store: Store, champion: ChampionRecord) -> bytes:
-    """The model in service as safetensors bytes, verified by the champion's own record: that of its run may be damaged.
+    """The model in service as safetensors bytes, verified with the champion's record, because its run's may be damaged.
 
     Raises:
-        ArtifactError: it is missing, or its sha256 is not the one that was promoted.
+        ArtifactError: It is missing, or its sha256 is not the promoted one.
     """
     return _verified(Run(store, champion.run_id), {champion.model_sha256})
 
@@ -158,8 +159,8 @@ def verified_model(run: Run) -> bytes:
     """A run's model as safetensors bytes.
 
     Raises:
-        ArtifactError: it is missing, or its sha256 is not the one that was recorded when it was trained and tested.
-        DamagedError: the record of its training or test is damaged.
+        ArtifactError: It is missing, or its sha256 is not the one that was recorded when it was trained and tested.
+        DamagedError: The record of its training or test is damaged.
     """
     training, evaluation = run.training(), run.evaluation()
     if training is None or not training.finished:
@@ -174,7 +175,7 @@ def _verified(run: Run, recorded: set[str]) -> bytes:
     found = hashlib.sha256(stored.body).hexdigest()
     if recorded != {found}:
         raise ArtifactError(
-            f"the model of run {run.run_id} is not the one that was recorded (sha256 {found[:12]}…, not "
+            f"the model of run {run.run_id} differs from its record (sha256 {found[:12]}…, not "
             f"{', '.join(f'{sha256[:12]}…' for sha256 in sorted(recorded))}): it was changed or damaged and is not "
             f"loaded; {_REMEDY}"
         )

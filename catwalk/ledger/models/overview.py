@@ -1,7 +1,7 @@
-"""What there is of each model, from its runs, its champion and what is known of it beside: one rule for all who tell.
+"""An overview of each model, from its runs, its champion and its own record: one rule for all readers.
 
-What a model's own record says goes first, which only runs that ship and people write. What it leaves out its last run
-of a pipeline says, or where it has none, its last run at all.
+The model's own record has precedence; only runs that ship, and people, write it. For what it leaves out, the model's
+last pipeline run counts, or its last run if it has no pipeline runs.
 """
 
 from __future__ import annotations
@@ -17,64 +17,64 @@ from catwalk.ledger.records.model import ChampionRecord, WatchedRecord
 from catwalk.ledger.records.summary import SummaryRecord
 
 PIPELINE = ("schedule", "manual", "alert")
-"""Triggers whose runs count as the pipeline's own; sweeps and the command line try things out."""
+"""Triggers of pipeline runs; sweeps and the command line are for experiments."""
 _WEIGHT = {"schedule": 2, "manual": 1, "alert": 1}
-"""Trigger → whose run speaks for its model, before one with less."""
+"""Trigger → precedence of its runs in a model's overview."""
 
 
 @dataclass(frozen=True)
 class Overview:
-    """What there is of a model, in a line."""
+    """The facts of a model, in a line."""
 
     model: str
     problem: str
-    """Its kind; empty: not known yet."""
+    """The kind of problem; empty if it is not known yet."""
     schedule: str
-    """Empty: it has none."""
+    """The schedule; empty if there is none."""
     owner: str
     runs: int
     last_run: str
-    """run_id; empty: none."""
+    """run_id; empty if there is none."""
     champion: str
-    """run_id; empty: none."""
+    """run_id; empty if there is none."""
     state: str
-    """In words, with its other name."""
+    """The state in words, with the model's other name."""
     links: dict[str, str]
     thresholds: dict[str, Any]
-    """As run.json has them, like their reasons."""
+    """As in run.json, like their reasons."""
     threshold_reasons: dict[str, str]
     dag_id: str
-    """Of the DAG that runs it; empty: none does."""
+    """The DAG that runs it; empty if none does."""
     in_use: bool
-    """Neither retired nor renamed."""
+    """True unless it is retired or renamed."""
     renamed_to: str
-    """Its name by now; empty: this one."""
+    """Its current name; empty if it wasn't renamed."""
     tried: bool
-    """All that there is of it are runs that no pipeline has started."""
+    """Whether it has only runs that no pipeline started."""
     due: float | None
-    """Unix time at which its next scheduled run should begin; None: it is not due."""
+    """Unix time at which its next scheduled run should begin; None if none is due."""
     good_due: float | None
-    """Unix time by which two scheduled runs in a row will have brought nothing; None: it is not due."""
+    """Unix time by which two scheduled runs in a row will have failed to deliver; None if none is due."""
 
 
 @dataclass(frozen=True)
 class _Model:
-    """All that is said of a model, by whom it may be."""
+    """All sources of facts on a model."""
 
     said: WatchedRecord | None
     runs: list[SummaryRecord]
-    """Oldest first."""
+    """The runs, oldest first."""
     champion: str
     schedules: dict[tuple[str, str], str]
-    """What has a schedule → the one that its last run has told."""
+    """DAG or model with a schedule → the schedule that its last run recorded."""
     default: Schedule
-    """Of a DAG whose file says none."""
+    """The schedule of a DAG whose file sets none."""
     since: float
-    """Unix time before which nothing is owed of a schedule that has begun no run yet."""
+    """Unix time from which a schedule without any run yet is due."""
 
     @property
     def speaker(self) -> SummaryRecord | None:
-        """The run that speaks for the model where its record says nothing."""
+        """The run whose facts count if the model's own record has none."""
         return max(reversed(self.runs), key=lambda run: _WEIGHT.get(run.trigger, 0), default=None)
 
     @property
@@ -82,16 +82,17 @@ class _Model:
         run = self.speaker
         if (self.said and self.said.schedule) or not run:
             return self.said.schedule if self.said else ""
-        told = self.schedules.get(_scheduled(run), run.schedule)
-        return told or ("" if run.problem or run.trigger not in PIPELINE else str(self.default))
+        recorded = self.schedules.get(_scheduled(run), run.schedule)
+        return recorded or ("" if run.problem or run.trigger not in PIPELINE else str(self.default))
 
     @property
     def _said_by_hand(self) -> bool:
         return bool(self.said and self.said.by and not self.said.run_id)
 
     def due(self) -> tuple[float | None, float | None]:
-        """When its next run, and its next good one, are due: after its last scheduled one, or after somebody has made
-        it known."""
+        """When its next run, and its next good run, are due: after its last scheduled run, or after someone added the
+        model.
+        """
         scheduled = [run for run in self.runs if run.trigger == "schedule"]
         if not in_use(self.said, scheduled):
             return None, None
@@ -105,8 +106,9 @@ class _Model:
         return next(after, None), next(islice(well, 1, 2), None)
 
     def _first_due(self) -> float | None:
-        """When the first scheduled run is due of a model that people alone have run so far: after the last of these
-        runs, which told of the schedule, and since who asks began, for the default may have changed meanwhile."""
+        """When the first scheduled run of a model with only manual runs is due: after the last of these runs, which
+        recorded the schedule, and not before `since`, because the default may have changed.
+        """
         by_hand = [run.started for run in self.runs if run.trigger in PIPELINE and run.ships]
         due = Schedule.of(self.schedule).after(max(self.since, *by_hand)) if by_hand else ()
         return next(iter(due), None)
@@ -122,18 +124,18 @@ def overview(
     """Every model that has runs, a champion or a record of its own, by name.
 
     Args:
-        summaries: oldest run first.
-        known: a record a model.
-        champions: one a model.
-        schedule: of a DAG whose file says none.
-        since: Unix time from which a schedule owes its first run, where people alone have run a model: when who tells
-            of it began.
+        summaries: The summaries of runs, oldest first.
+        known: The models' own records.
+        champions: The champions.
+        schedule: The schedule of a DAG whose file sets none.
+        since: Unix time from which the first scheduled run of a model with only manual runs can be due: the start of
+            the reader.
     """
     runs: dict[str, list[SummaryRecord]] = {}
     schedules: dict[tuple[str, str], str] = {}
     for summary in summaries:
         runs.setdefault(summary.model, []).append(summary)
-        if summary.trigger in PIPELINE:  # a run by hand tells of a schedule that has changed, too
+        if summary.trigger in PIPELINE:  # a manual run records a changed schedule too
             schedules[_scheduled(summary)] = summary.schedule
     said = {record.model: record for record in known}
     serving = {champion.model: champion.run_id for champion in champions}
@@ -144,7 +146,7 @@ def overview(
 
 
 def _scheduled(run: SummaryRecord) -> tuple[str, str]:
-    """What has a schedule: a DAG of the stages, or the model of a run that logs."""
+    """The owner of a run's schedule: a DAG of the stages, or the model of a run that logs."""
     return run.dag_id, run.model if run.problem else ""
 
 

@@ -1,4 +1,4 @@
-"""Where the ledger keeps how well a model did in service; :mod:`catwalk.service.labels` computes it."""
+"""The stored record of a model's realised quality in service; :mod:`catwalk.service.labels` writes it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Current = tuple[RealisedRecord | None, str | None]
 
 
 def key(model: str) -> str:
-    """Returns where the record of a model lies."""
+    """The key of a model's record."""
     return f"{PREFIX}{spelling(model)}.json"
 
 
 def realised(store: Store, model: str) -> RealisedRecord | None:
-    """Returns what the last join has found, or None if there was none.
+    """The result of the last join; None if there was none.
 
     Raises:
-        DamagedError: It is no such record.
+        DamagedError: The record is damaged.
     """
     found = store.find_record(RealisedRecord, key(model))
     return found[0] if found else None

@@ -1,4 +1,4 @@
-"""What is known of a model beyond its runs: one object a model, changed by compare-and-swap, with what held before."""
+"""A model's own record, beyond its runs: one object per model, changed by compare-and-swap, with its history."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from catwalk.storage.swap import swap
 
 PREFIX = "models/"
 _KEPT = 100
-"""Changes; older ones are forgotten."""
+"""Changes in the history; older ones are dropped."""
 
 
 def key(model: str) -> str:
-    """Where it lives."""
+    """The key of a model's record."""
     return f"{PREFIX}{model}.json"
 
 
 def watched(store: Store, model: str) -> WatchedRecord | None:
-    """What is known of a model; None: neither its runs nor anybody has said anything."""
+    """A model's own record; None if neither a run nor a person has written it."""
     found = store.find_record(WatchedRecord, key(model))
     return found[0] if found else None
 
@@ -48,12 +48,12 @@ def lineage(store: Store, model: str) -> list[str]:
 
 
 def names(store: Store) -> list[str]:
-    """The models of which something is known."""
+    """The models that have a record."""
     return [of_key(entry.key, PREFIX) for entry in store.list(PREFIX)]
 
 
 def note(store: Store, run: RunRecord) -> None:
-    """Takes what a run says of its model, where that is new; of what it doesn't say a person's word stays."""
+    """Records what a run says about its model, if it is new; what the run leaves out keeps a person's setting."""
 
     def made(before: WatchedRecord | None) -> WatchedRecord:
         by_hand = before.by_hand if before and not before.retired else {}
@@ -75,7 +75,7 @@ def note(store: Store, run: RunRecord) -> None:
 
 
 def with_limits(store: Store, run: RunRecord) -> RunRecord:
-    """A run with the limits that a person has given its model, where it says none itself."""
+    """A run with the limits that a person set for its model, if it has none itself."""
     known = None if run.thresholds else watched(store, run.model)
     if known and _has_limits_by_hand(known):
         return replace(run, thresholds=known.thresholds, threshold_reasons=known.threshold_reasons)
@@ -83,12 +83,12 @@ def with_limits(store: Store, run: RunRecord) -> RunRecord:
 
 
 def note_limits(store: Store, run: RunRecord, said: bool) -> None:
-    """Takes the limits of a run of the stages, where they are new; all else of such a model its runs say themselves.
+    """Records the limits of a run of the stages, if they are new; everything else is in the runs of such a model.
 
     Args:
-        store: that the ledger lies in.
-        run: whose record may have the limits of a person (:func:`with_limits`).
-        said: whether its DAG's file says limits, which may be the same: they are that person's no more.
+        store: The store of the ledger.
+        run: The run's record, which may have a person's limits (:func:`with_limits`).
+        said: Whether its DAG's file sets limits; even equal ones are then no longer that person's.
     """
 
     def made(before: WatchedRecord | None) -> WatchedRecord:
@@ -96,15 +96,15 @@ def note_limits(store: Store, run: RunRecord, said: bool) -> None:
         same = (known.thresholds, known.threshold_reasons) == (run.thresholds, run.threshold_reasons)
         if same and not (said and _has_limits_by_hand(known)):
             return known
-        told = replace(known, thresholds=run.thresholds, threshold_reasons=run.threshold_reasons)
-        return replace(told, run_id=run.run_id, by="" if said else _carried(before, run))
+        renewed = replace(known, thresholds=run.thresholds, threshold_reasons=run.threshold_reasons)
+        return replace(renewed, run_id=run.run_id, by="" if said else _carried(before, run))
 
     if run.thresholds or watched(store, run.model):
         change(store, run.model, made)
 
 
 def _carried(before: WatchedRecord | None, run: RunRecord) -> str:
-    """The person whose limits the run has; empty: they are its own."""
+    """The person whose limits the run has; empty if they are its own."""
     return before.by if before and _has_limits_by_hand(before) and before.thresholds == run.thresholds else ""
 
 
@@ -113,41 +113,41 @@ def _has_limits_by_hand(known: WatchedRecord) -> bool:
 
 
 def add(store: Store, said: WatchedRecord) -> None:
-    """Takes what a person says of a model before its first run, or of a retired one that comes back.
+    """Records a person's settings for a model before its first run, or for a retired model that comes back.
 
     Raises:
-        ConfigError: it is in use already, or has another name.
+        ConfigError: It is already in use, or was renamed.
     """
 
     def made(before: WatchedRecord | None) -> WatchedRecord:
         _check_name(before)
         if before and not before.retired:
-            raise ConfigError(f"{said.model} is watched already; what its next run says of itself counts")
-        told = before or said
+            raise ConfigError(f"{said.model} is already watched; its next run sets its own schedule and owner")
+        earlier = before or said
         by_hand = {name: text for name, text in (("schedule", said.schedule), ("owner", said.owner)) if text}
-        return replace(said, by_hand=by_hand, formerly=told.formerly, problem=told.problem, links=told.links)
+        return replace(said, by_hand=by_hand, formerly=earlier.formerly, problem=earlier.problem, links=earlier.links)
 
     change(store, said.model, made)
 
 
 def retire(store: Store, model: str, by: str) -> None:
-    """Takes a model out of use: no run of it is due any more. Its runs, its champion and what was known of it stay.
+    """Retires a model: no run of it is due any more. Its runs, its champion and its record stay.
 
     Raises:
-        ConfigError: it is retired already, or has another name.
+        ConfigError: It is already retired, or was renamed.
     """
 
     def made(before: WatchedRecord | None) -> WatchedRecord:
         _check_name(before)
         if before and before.retired:
-            raise ConfigError(f"{model} is retired already, since {day(before.retired)}")
+            raise ConfigError(f"{model} is already retired, since {day(before.retired)}")
         return replace(before or WatchedRecord(model), retired=time.time(), by=by, run_id="")
 
     change(store, model, made)
 
 
 def in_use(known: WatchedRecord | None, runs: Iterable[SummaryRecord]) -> bool:
-    """Whether a model is due to run: nobody has retired it, or a scheduled one of its runs began later."""
+    """Whether runs of a model can be due: it isn't retired, or a scheduled run began later."""
     retired = known.retired if known else 0.0
     return not retired or any(run.trigger == "schedule" and run.started > retired for run in runs)
 
@@ -155,7 +155,7 @@ def in_use(known: WatchedRecord | None, runs: Iterable[SummaryRecord]) -> bool:
 def check_name(store: Store, model: str) -> None:
     """
     Raises:
-        ConfigError: the model has another name by now, or is spelt otherwise.
+        ConfigError: The model was renamed, or its name has another spelling.
     """
     known = watched(store, model)
     _check_case(known, model)
@@ -163,23 +163,27 @@ def check_name(store: Store, model: str) -> None:
 
 
 def _check_case(known: WatchedRecord | None, model: str) -> None:
-    """A file system may know a name by another's upper and lower case."""
+    """Checks upper and lower case, which some file systems don't distinguish."""
     if known and known.model != model:
-        raise ConfigError(f"model: {model} is {known.model} where this ledger lies; spell it so, or name it otherwise")
+        raise ConfigError(
+            f"model: this ledger can't distinguish {model} from {known.model}; use that spelling, or another name"
+        )
 
 
 def _check_name(known: WatchedRecord | None) -> None:
     if known and known.renamed_to:
-        raise ConfigError(f"model: {known.model} was renamed on {day(known.retired)}; its name is {known.renamed_to}")
+        raise ConfigError(
+            f"model: {known.model} was renamed to {known.renamed_to} on {day(known.retired)}; use that name"
+        )
 
 
 def day(moment: float) -> str:
-    """Of a Unix time, in UTC."""
+    """The day of a Unix time, in UTC."""
     return time.strftime("%Y-%m-%d", time.gmtime(moment))
 
 
 def change(store: Store, model: str, made: Callable[[WatchedRecord | None], WatchedRecord]) -> None:
-    """Replaces what is known of a model, where that differs; what held before goes into the history."""
+    """Replaces a model's record if it differs; the previous one goes into the history."""
 
     def step() -> None:
         found = store.find_record(WatchedRecord, key(model))
@@ -193,4 +197,4 @@ def change(store: Store, model: str, made: Callable[[WatchedRecord | None], Watc
         record = replace(wanted, changed=time.time(), history=history)
         store.put_record(key(model), record, if_match=etag, create=etag is None)
 
-    swap(f"what is known of {model}", step)
+    swap(f"the record of model {model}", step)

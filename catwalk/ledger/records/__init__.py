@@ -1,5 +1,5 @@
-"""What the run ledger holds, as frozen dataclasses that travel as JSON.
+"""The records of the run ledger, as frozen dataclasses that are stored as JSON.
 
-Times are seconds since the Unix epoch, durations seconds, ratios 0 to 1. A record's ``upgraded``, where it has one, is
-what :mod:`catwalk.codec` asks for the fields that an older version has not written.
+Times are seconds since the Unix epoch, durations are seconds, ratios are 0 to 1. :mod:`catwalk.codec` calls a record's
+``upgraded``, if it has one, for the fields that an older version did not write.
 """

@@ -11,7 +11,7 @@ from catwalk.ledger.records.values import check_classes, completed, old_statisti
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """What one split of a dataset holds."""
+    """The content of one split of a dataset."""
 
     examples: int
     class_counts: list[int]
@@ -27,18 +27,20 @@ class DatasetRecord:
     source: str
     synthetic: bool
     splits: dict[str, SplitStatistics]
-    """By split: train, validation, test."""
+    """The statistics by split: train, validation, test."""
     files: dict[str, str]
     """sha256 of each split's safetensors file."""
     classes: list[str] = field(default_factory=list)
     """As in run.json."""
     statistics: dict[str, float] = field(default_factory=dict)
-    """Name → value, of the training examples: what a model standardises by, and what shifts when the data does."""
+    """Name → value over the training examples: figures that a model standardises by, or that shift when the data does.
+    """
     as_of: str = ""
-    """ISO 8601: the data is what was known then; later is newer. Empty: it does not say."""
+    """Date or time in ISO 8601 up to which the data was known; later is newer. Empty if unknown."""
     digests_sha256: str = ""
-    """sha256 of ``datasets/<sha256>/train.digests`` (see :mod:`catwalk.ledger.examples`); empty: stored by an older
-    version."""
+    """sha256 of ``datasets/<sha256>/train.digests`` (see :mod:`catwalk.ledger.examples`); empty if an older version
+    stored it.
+    """
 
     def __post_init__(self) -> None:
         check_classes(self.classes, *(split.class_counts for split in self.splits.values()))
@@ -50,10 +52,10 @@ class DatasetRecord:
 
 
 def moment(as_of: str) -> datetime:
-    """A time of ISO 8601, in UTC where it names no zone.
+    """A time in ISO 8601, in UTC if it has no zone.
 
     Raises:
-        ValueError: it is none.
+        ValueError: The text is not a time.
     """
     found = datetime.fromisoformat(as_of)
     return found if found.tzinfo else found.replace(tzinfo=UTC)

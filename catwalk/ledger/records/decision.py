@@ -1,4 +1,4 @@
-"""The checks of the gate, and what they come to."""
+"""The checks of the gate, and their result."""
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ class DecisionRecord:
     """``runs/<run_id>/decision.json``."""
 
     decision: Literal["ship", "hold", "would_ship"]
-    """Would ship: of a run that may not put its model into service."""
+    """``would_ship`` is for a run that may not put its model into service."""
     reason: str
     sentence: str
     checks: list[CheckRecord]
     champion: str
-    """run_id of the champion that was in service when this was decided; empty: none."""
+    """run_id of the champion at the time of the decision; empty if there was none."""
     model_sha256: str
     finished: float
     split_decisions: int = 1
-    """Decisions that the test examples have served in, on average, this one included: the more, the more a lead on them
-    owes to chance."""
+    """Decisions that used a test example, on average, including this one: with more, chance explains more of a lead."""
 
     def __str__(self) -> str:
         return self.sentence

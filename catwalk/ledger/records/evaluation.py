@@ -1,4 +1,4 @@
-"""What the test has found."""
+"""The results of the test."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from catwalk.ledger.records.values import check_classes
 
 @dataclass(frozen=True)
 class SliceRecord:
-    """A model on the test examples of one value of a slice."""
+    """A model's result on the test examples with one value of a slice."""
 
     examples: int
     metric: float | None
-    """The problem's headline; None: these examples leave it undefined."""
+    """The problem's headline; None if it is undefined on these examples."""
 
 
 @dataclass(frozen=True)
@@ -25,36 +25,36 @@ class EvaluationRecord:
     dataset_sha256: str
     examples: int
     accuracy: float | None
-    """None, as for the other figures of classes: the problem has none."""
+    """The accuracy; None, like the other figures of classes, if the problem has no classes."""
     loss: float | None
-    """Mean cross-entropy in nats; None: not measured."""
+    """Mean cross-entropy in nats; None if it was not measured."""
     calibration_error: float | None
     """Expected calibration error over 15 equal-width bins of confidence (Naeini et al., 2015)."""
     class_accuracy: list[float]
-    """Recall of each class, in label order; empty, as what follows: the problem has no classes."""
+    """Recall of each class, in label order; empty, like the following fields, if the problem has no classes."""
     class_precision: list[float]
     class_f1: list[float]
     confusion: list[list[int]]
     """Examples by true class (row) and predicted class (column)."""
     inference_seconds: float | None
-    """To score all examples; None: not measured."""
+    """Seconds to score all examples; None if they were not measured."""
     finished: float
     classes: list[str] = field(default_factory=list)
     """As in run.json."""
     previews_sha256: str = ""
-    """Of ``previews.safetensors``; empty: the run has none."""
+    """Hash of ``previews.safetensors``; empty if the run has none."""
     metrics: dict[str, float] = field(default_factory=dict)
-    """Metric → value, of all that has no field of its own here."""
+    """Metric → value, for metrics without their own field here."""
     slices: dict[str, dict[str, SliceRecord]] = field(default_factory=dict)
-    """Slice → value → the model on it."""
+    """Slice → value → the model's result on it."""
     test_set: str = ""
-    """Name of the examples, by which runs without keys are compared; empty: none."""
+    """Name of the test set, by which runs without keys are compared; empty if there is none."""
     outcome_sha256: str = ""
-    """Of ``outcome.safetensors``: each example's key, loss and prediction; empty: the run has none."""
+    """Hash of ``outcome.safetensors``, with each example's key, loss and prediction; empty if the run has none."""
 
     @property
     def scores(self) -> dict[str, float]:
-        """Metric → value, of all that was measured."""
+        """Metric → value, for all that was measured."""
         named = {"accuracy": self.accuracy, "log_loss": self.loss, "calibration_error": self.calibration_error}
         return {**{name: value for name, value in named.items() if value is not None}, **self.metrics}
 

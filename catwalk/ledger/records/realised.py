@@ -1,4 +1,4 @@
-"""How well a model did in service, by the labels that came later."""
+"""A model's realised quality in service, from labels that arrived later."""
 
 from __future__ import annotations
 
@@ -9,56 +9,56 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Score:
-    """The headline of some predictions."""
+    """The headline over some predictions."""
 
     labelled: int
-    """Of how many."""
+    """The number of labelled predictions."""
     value: float | None = None
-    """None: of none."""
+    """The value; None without labelled predictions."""
     low: float | None = None
-    """Of the 95 % interval: Wilson's of an accuracy, else that of the mean loss; None: too few for one."""
+    """The 95 % interval: Wilson's for an accuracy, otherwise that of the mean loss; None if there are too few."""
     high: float | None = None
 
 
 @dataclass(frozen=True)
 class DayRecord:
-    """A version's predictions of one day."""
+    """A version's predictions on one day."""
 
     version: str
     day: str
-    """In UTC, such as ``2026-11-27``."""
+    """The day in UTC, such as ``2026-11-27``."""
     served: int
-    """Logged, sampled out, dropped and lost add up to it."""
+    """The sum of logged, sampled out, dropped and lost."""
     logged: int
-    """In the ledger by now."""
+    """Predictions in the ledger."""
     sampled_out: int
     dropped: int
-    """Not written in time, or not at all."""
+    """Predictions that were written too late, or never."""
     lost: int
-    """Written, and damaged since: a machine has failed."""
+    """Predictions that were written and then damaged, because a machine failed."""
     score: Score
     loss: float = 0.0
-    """Sum over those with a label."""
+    """Sum of the losses of labelled predictions."""
     squares: float = 0.0
-    """Of each loss, likewise."""
+    """Sum of the squared losses of labelled predictions."""
 
 
 @dataclass(frozen=True)
 class RealisedRecord:
-    """``realised/<model>.json``: made anew of the logs and labels that the ledger has."""
+    """``realised/<model>.json``: rebuilt from the logs and labels in the ledger."""
 
     model: str
     metric: str
-    """The headline."""
+    """The headline metric."""
     goal: str
-    """Of it: maximize or minimize."""
+    """The headline's goal: maximize or minimize."""
     days: list[DayRecord]
-    """The oldest first."""
+    """The days, oldest first."""
     windows: dict[str, dict[str, Score]]
-    """Version → window, such as ``7d`` → the headline of the predictions of its days."""
+    """Version → window, such as ``7d`` → the headline over the window's predictions."""
     labels: dict[str, int]
-    """What has become of them: joined, unknown, repeated, revised, conflicting, unreadable."""
+    """Outcome → labels: joined, unknown, repeated, revised, conflicting, unreadable."""
     received: float | None
-    """Unix time at which the last label came; None: none ever did."""
+    """Unix time at which the last label arrived; None if none has."""
     updated: float
     schema: int = SCHEMA

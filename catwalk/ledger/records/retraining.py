@@ -1,4 +1,4 @@
-"""Retraining on request, a model: what is asked for, what runs, and what came of it."""
+"""A model's retraining on request: what was requested, what is running, and the results."""
 
 from __future__ import annotations
 
@@ -14,53 +14,53 @@ Verdict = Literal["", "shipped", "held", "failed"]
 
 @dataclass(frozen=True)
 class RetrainingSettings:
-    """What a person has said of a model's retraining on request."""
+    """A person's settings for a model's retraining on request."""
 
     on: bool = False
     dag_id: str = ""
     """The DAG that retrains the model."""
     cooldown_seconds: float = 86_400.0
-    """After the judgement on a retraining, before the next one."""
+    """Minimum time from the verdict on a retraining to the next request."""
     budget: int = 3
-    """Runs asked for in seven sliding days."""
+    """Maximum number of requested runs in seven sliding days."""
     watch_seconds: float = 172_800.0
-    """For how long at least a model that has shipped must be in service, before the retraining counts as a success."""
+    """Minimum time that a shipped model must be in service before the retraining counts as a success."""
     watch_predictions: int = 1_000
-    """Predictions that it must have made by then."""
+    """Minimum number of predictions that it must have made by then."""
     strikes: int = 2
-    """Retrainings in a row that have not helped, which open the breaker."""
+    """Retrainings in a row without success that open the breaker."""
 
 
 @dataclass(frozen=True)
 class RequestRecord:
-    """One retraining that an alert has asked for: an episode."""
+    """One retraining that an alert requested: an episode."""
 
     number: int
     dag_run_id: str
-    """Of the run in Airflow: its own, made of model and number, or that of a scheduled run which it has adopted."""
+    """Id of the run in Airflow: its own, made of model and number, or that of an adopted scheduled run."""
     alert: str
-    """The alert that has asked."""
+    """The alert that requested it."""
     onset: float
-    """Unix time at which that began, like the times below."""
+    """When the alert started firing, as a Unix time, like the times below."""
     opened: float
     fingerprint: str = ""
-    """Tells the alert from others of its name."""
+    """Distinguishes the alert from others of the same name."""
     posted: float = 0.0
-    """When Airflow was last about to be asked for the run; 0: not yet."""
+    """When the last request to Airflow for the run was about to be sent; 0 if none was."""
     started: float = 0.0
-    """When Airflow was known to have the run; 0: it has none. From here on it counts in the budget."""
+    """When Airflow was known to have the run; 0 if it has none. From then on it counts in the budget."""
     adopted: bool = False
-    """The run is a scheduled one, which costs no budget."""
+    """Whether the run is a scheduled one, which doesn't use the budget."""
     run_id: str = ""
-    """In the ledger; empty: not known yet."""
+    """The run in the ledger; empty if it is not known yet."""
     judged: float = 0.0
     serving: float = 0.0
-    """When what has shipped was first seen to make predictions; 0: not yet."""
+    """When the shipped version was first seen to make predictions; 0 if it was not yet."""
     verdict: Verdict = ""
     reason: str = ""
-    """Of the verdict, or of the end without one, in words."""
+    """The reason for the verdict, or for the end without one."""
     alerts: list[str] = field(default_factory=list)
-    """Further alerts that have fired meanwhile."""
+    """Further alerts that fired in the meantime."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,7 @@ class RefusedRecord:
 
 @dataclass(frozen=True)
 class SlotRecord:
-    """``retraining/<model>.json``: the one retraining of a model that there may be at a time. Changed by If-Match
-    only."""
+    """``retraining/<model>.json``: the slot for a model's one retraining at a time. Changed only with If-Match."""
 
     model: str
     settings: RetrainingSettings = field(default_factory=RetrainingSettings)
@@ -85,33 +84,33 @@ class SlotRecord:
     since: float = 0.0
     """Unix time at which this state began."""
     number: int = 0
-    """Of the last episode."""
+    """The number of the last episode."""
     episode: RequestRecord | None = None
-    """The one under way, or the last."""
+    """The current or last episode."""
     history: list[RequestRecord] = field(default_factory=list)
-    """Those before, oldest first."""
+    """Earlier episodes, oldest first."""
     strikes: int = 0
-    """Retrainings in a row that have not helped."""
+    """Retrainings in a row that did not help."""
     waiting: str = ""
-    """What it waits for, in words; empty: for nothing that fails."""
+    """The failure that it waits out, in words; empty if there is none."""
     waiting_since: float = 0.0
-    """Since when it waits for that."""
+    """When that wait started."""
     why: str = ""
     """Why the breaker is open, in words."""
     refusals: dict[str, int] = field(default_factory=dict)
-    """Reason → requests refused for it, ever."""
+    """Reason → requests ever refused for it."""
     refused: RefusedRecord | None = None
     changed_by: str = ""
     """The person who last turned it on or off, or reset it."""
     changed: float = 0.0
-    """When that was."""
+    """When that person did so."""
     write: str = ""
-    """Random, another one at each write: no two versions have the same bytes."""
+    """A new random value at each write, so that no two versions have the same bytes."""
 
 
 @dataclass(frozen=True)
 class ClaimRecord:
-    """``episodes/<model>/<number>/claim``: the run of the ledger that does what an episode asks for. Written once."""
+    """``episodes/<model>/<number>/claim``: the run in the ledger that fulfils an episode's request. Written once."""
 
     run_id: str
     dag_run_id: str

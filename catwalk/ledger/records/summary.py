@@ -10,32 +10,32 @@ from catwalk.ledger.records.run import STAGES, Trigger
 from catwalk.ledger.records.values import check_classes, completed, old_statistics
 
 State = Literal["running", "succeeded", "failed", "cancelled", "untested", "lost"]
-"""Untested: ended without a test. Lost: silent until the model's next run closed it."""
+"""``untested``: ended without a test. ``lost``: silent until the model's next run closed it."""
 _OLD_STAGES = {
     "attempts": "attempts",
     "seconds": "stage_seconds",
     "started": "stage_started",
     "ended": "stage_ended",
 }
-"""Field of a :class:`StageSummary` → the field of a summary in which version 0.1 has it by stage."""
+"""Field of a :class:`StageSummary` → the field in which a summary of version 0.1 has it by stage."""
 
 
 @dataclass(frozen=True)
 class StageSummary:
-    """What a summary says of one stage. Times are of the stage's last attempt."""
+    """One stage in a summary. Times are those of the stage's last attempt."""
 
     attempts: int = 0
-    """Started so far."""
+    """Attempts so far."""
     seconds: float | None = None
-    """Duration of the last attempt that ended; None: none has."""
+    """Duration of the last attempt that ended; None if none has."""
     started: float | None = None
     ended: float | None = None
-    """None: it still runs, or was killed."""
+    """None if it is still running, or was killed."""
 
 
 @dataclass(frozen=True)
 class SummaryRecord:
-    """``summaries/<run_id>.json``: what tables and the exporter show of a run, in one small object."""
+    """``summaries/<run_id>.json``: a run for tables and the exporter, in one small object."""
 
     run_id: str
     model: str
@@ -52,10 +52,10 @@ class SummaryRecord:
     updated: float
     finished: float | None = None
     stage: str = ""
-    """The stage that runs, or ran last."""
+    """The stage that is running, or ran last."""
     error: str = ""
     stages: dict[str, StageSummary] = field(default_factory=dict)
-    """By stage, of those that have started."""
+    """Stage → its summary, for stages that have started."""
     points_dropped: int = 0
     series_left_out: int = 0
     """As in run.json."""
@@ -70,14 +70,14 @@ class SummaryRecord:
     """As in dataset.json."""
     reproducible: bool = True
     sweep: str = ""
-    """The sweep that this run is a trial of; empty: none."""
+    """The sweep that this run is a trial of; empty if it is none."""
     schedule: str = ""
     """As in run.json."""
     model_sha256: str = ""
     epochs: int = 0
     """Epochs recorded so far."""
     last_epoch: int | None = None
-    """Number of the last of them; None: an older version has stored this."""
+    """Number of the last of them; None if an older version stored this."""
     axis: str = "epoch"
     """What their numbers count: epoch or step."""
     last_validation_loss: float | None = None
@@ -85,31 +85,31 @@ class SummaryRecord:
     best_epoch: int | None = None
     best_validation_loss: float | None = None
     best_train_loss: float | None = None
-    """Lowest of all epochs; None: none was a number, or an older version has stored this."""
+    """Lowest of all epochs; None if none was a number, or an older version stored this."""
     median_train_loss: float | None = None
-    """Of all epochs, likewise."""
+    """The same over all epochs."""
     test_accuracy: float | None = None
     test_loss: float | None = None
     test_calibration_error: float | None = None
     test_class_accuracy: list[float] = field(default_factory=list)
     decision: str = ""
     reason: str = ""
-    """Of the decision; or ``not_chosen``, without one: a trial that another one of its sweep was better than."""
+    """The reason for the decision, or ``not_chosen`` without one: another trial of the sweep was better."""
     sentence: str = ""
     decided: float | None = None
     checks: list[CheckRecord] = field(default_factory=list)
     problem: str = ""
-    """Kind of the problem; empty: multiclass, stored by the stages."""
+    """Kind of the problem; empty for multiclass, stored by the stages."""
     headline: str = ""
-    """Metric that the gate decides by; empty: accuracy."""
+    """Metric that the gate decides by; empty for accuracy."""
     goal: str = "maximize"
-    """Of the headline: maximize or minimize."""
+    """The headline's goal: maximize or minimize."""
     unit: str = ""
-    """Of what a regression predicts; empty: none, or another kind of problem."""
+    """Unit of a regression's prediction; empty for none, or another kind of problem."""
     last_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Split → metric → value, of the last epoch; empty: stored by the stages."""
+    """Split → metric → value, of the last epoch; empty if the stages stored it."""
     test_metrics: dict[str, float] = field(default_factory=dict)
-    """Metric → value, of the test; empty: stored by the stages, or not tested."""
+    """Metric → value, of the test; empty if the stages stored it, or it was not tested."""
     ships: bool = True
     """As in run.json."""
     alert: str = ""
@@ -121,11 +121,11 @@ class SummaryRecord:
     links: dict[str, str] = field(default_factory=dict)
     """As in run.json."""
     lost_after: float | None = None
-    """Seconds of silence after which the run counts as lost; None: it sends no heartbeats."""
+    """Seconds of silence after which the run counts as lost; None if it sends no heartbeats."""
     sweep_wait: float = 86_400.0
-    """Seconds for which the run, once it is trained, may wait for the others of its sweep."""
+    """Seconds that the run, once trained, may wait for the others of its sweep."""
     write: str = ""
-    """Random, another one at each write: no two versions have the same bytes."""
+    """A new random value at each write, so that no two versions have the same bytes."""
 
     def __post_init__(self) -> None:
         check_classes(self.classes, self.class_shares, self.test_class_accuracy)
@@ -137,12 +137,12 @@ class SummaryRecord:
 
     @property
     def is_tested(self) -> bool:
-        """There is a result of its test."""
+        """Whether it has a test result."""
         return self.test_accuracy is not None or bool(self.test_metrics)
 
     @property
     def scores(self) -> dict[str, float]:
-        """Metric → value, of all that its test has measured."""
+        """Metric → value, for all that its test measured."""
         named = {
             "accuracy": self.test_accuracy,
             "log_loss": self.test_loss,
@@ -152,22 +152,23 @@ class SummaryRecord:
 
     @property
     def named_headline(self) -> str:
-        """What the gate decides by, with its name and unit; empty: it is accuracy, or not there yet."""
+        """The headline with its name and unit; empty if it is accuracy, or not measured yet."""
         value = None if self.headline in ("", "accuracy") else self.scores.get(self.headline)
         return "" if value is None else f"{self.headline.replace('_', ' ')} {value:.4g} {self.unit}".rstrip()
 
     @property
     def waits_for_others(self) -> bool:
-        """A trial that is trained and says nothing until all the others are, too: no silence to worry about."""
+        """True for a trained trial that waits silently until all others are trained: this silence is expected."""
         train = self.stages.get("train", StageSummary())
         trained = train.ended is not None and bool(self.model_sha256)
         return bool(self.sweep) and self.state == "running" and self.stage == "train" and trained
 
     @property
     def stopped_in(self) -> str:
-        """The stage that runs, or in which the run failed or was cancelled; empty: none, or the run has succeeded.
+        """The stage that is running, or in which the run failed or was cancelled; empty for none, or if the run
+        succeeded.
 
-        That is never publish, which comes last whatever happened, unless it still runs.
+        It is publish, which always comes last, only while that is running.
         """
         if self.state == "succeeded":
             return ""

@@ -1,4 +1,4 @@
-"""Epochs, and the model that they end in."""
+"""Epochs, and the resulting model."""
 
 from __future__ import annotations
 
@@ -7,40 +7,43 @@ from dataclasses import dataclass, field
 from catwalk.ledger.records.values import is_finite
 
 MAX_EPOCHS = 200
-"""Each epoch is a label value in Prometheus. Of a run of so many epochs all curves have room beside its test; one that
-does not say how many it trains shows no more than so many."""
+"""Each epoch is a label value in Prometheus. All curves of a run with this many epochs fit beside its test; a run with
+an unknown number of epochs shows no more than these.
+"""
 MOST_PLANNED_EPOCHS = 5_000
-"""Of a training in stages, which writes all its epochs again after each: of so many, 4 MB."""
+"""Maximum number of epochs of a training in stages, which rewrites all its epochs after each: 4 MB for this many."""
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch of training. In the stages losses are mean cross-entropy in nats, and both splits are measured in
-    evaluation mode; a run that logs (:mod:`catwalk.tracking`) has the figures that it logs. None: not measured; a
-    figure that was measured and is no number is NaN."""
+    """One epoch of training. In the stages, losses are mean cross-entropy in nats, and both splits are measured in
+    evaluation mode; a run that logs (:mod:`catwalk.tracking`) has the figures that it logged. None means not measured;
+    NaN means measured, but not a number.
+    """
 
     epoch: int
-    """1 for the first."""
+    """The number, from 1."""
     train_loss: float | None
     train_accuracy: float | None
     validation_loss: float | None
     validation_accuracy: float | None
     class_accuracy: list[float]
-    """Validation recall of each class, in label order; empty: not measured."""
+    """Validation recall of each class, in label order; empty if it was not measured."""
     learning_rate: float | None
-    """Of the epoch's last step."""
+    """Learning rate of the epoch's last step."""
     gradient_norm: float | None
-    """Mean over the epoch's steps of the gradient's L2 norm."""
+    """L2 norm of the gradient, averaged over the epoch's steps."""
     duration_seconds: float | None
-    """Of the training steps, without evaluation and checkpoint; of a run that logs, since the epoch before."""
+    """Duration of the training steps, without evaluation and checkpoint; for a run that logs, since the previous epoch.
+    """
     examples_per_second: float | None
     finished: float
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Split → metric → value, of all that has no field of its own here."""
+    """Split → metric → value, for metrics without their own field here."""
 
     @property
     def scores(self) -> dict[str, dict[str, float]]:
-        """Split → metric → value, of all that was measured: loss and accuracy first."""
+        """Split → metric → value, for all that was measured: loss and accuracy first."""
         named = {
             "train": {"loss": self.train_loss, "accuracy": self.train_accuracy},
             "validation": {"loss": self.validation_loss, "accuracy": self.validation_accuracy},
@@ -57,7 +60,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """``runs/<run_id>/epochs.json``: every epoch so far, replaced once an epoch."""
+    """``runs/<run_id>/epochs.json``: every epoch so far, replaced after each epoch."""
 
     attempt: int
     """Number of the train attempt that wrote this."""
@@ -68,19 +71,20 @@ class TrainingRecord:
     reproducible: bool = True
     """False once training was resumed on another device, thread count or torch build."""
     model_sha256: str = ""
-    """Of ``model.safetensors``; empty until training has finished."""
+    """Hash of ``model.safetensors``; empty until training has finished."""
     model_bytes: int = 0
     parameters: int = 0
     """Trainable parameters of the network."""
     axis: str = "epoch"
     """What the numbers of the epochs count: epoch or step."""
     sealed: list[str] = field(default_factory=list)
-    """Objects of the run that hold the epochs before these (see :class:`EpochSegment`): of many epochs only the last
-    few are written again and again."""
+    """Objects of the run with the epochs before these (see :class:`EpochSegment`), so that a long run rewrites only its
+    last few epochs.
+    """
 
     @property
     def finished(self) -> bool:
-        """The model is stored and may be tested."""
+        """Whether the model is stored and may be tested."""
         return bool(self.model_sha256)
 
     @property
@@ -91,13 +95,13 @@ class TrainingRecord:
 
     @property
     def train_losses(self) -> list[float]:
-        """Of all epochs, those that are finite."""
+        """The finite training losses of all epochs."""
         return [record.train_loss for record in self.epochs if is_finite(record.train_loss)]
 
 
 @dataclass(frozen=True)
 class EpochSegment:
-    """``runs/<run_id>/epochs/<attempt>-<n>.json``: epochs that do not change any more."""
+    """``runs/<run_id>/epochs/<attempt>-<n>.json``: epochs that no longer change."""
 
     epochs: list[EpochRecord]
 
@@ -115,11 +119,11 @@ class ModelRecord:
     """``runs/<run_id>/model.json``: the model of a run that logs, of any kind and any number of files."""
 
     sha256: str
-    """Of its one file; of more, that of their list in the form of sha256sum, sorted by path."""
+    """Hash of its only file, or of several files' list in the form of sha256sum, sorted by path."""
     bytes: int
     folder: str
-    """Where its files are, below the run."""
+    """The folder of its files, below the run."""
     files: dict[str, ModelFile] = field(default_factory=dict)
-    """By path; empty: it lies elsewhere."""
+    """Path → file; empty if the model is stored elsewhere."""
     uri: str = ""
-    """Where, if not in the ledger."""
+    """Where the model is stored, if not in the ledger."""

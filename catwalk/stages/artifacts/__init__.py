@@ -1,1 +1,1 @@
-"""What stages store beside records: the dataset, checkpoints, reports."""
+"""Artifacts that stages store beside records: the dataset, checkpoints, reports."""

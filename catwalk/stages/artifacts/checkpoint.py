@@ -1,6 +1,6 @@
-"""Where a training stands between two epochs: its history and, opaque to everybody else, the model's own state.
+"""The state of a training between two epochs: its history, and the model's own opaque state.
 
-A safetensors file, whose header says which attempt has written it.
+It is a safetensors file, whose header names the attempt that wrote it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from catwalk.ledger.records.training import EpochRecord
 
 @dataclass(frozen=True)
 class Progress:
-    """What a checkpoint says of itself."""
+    """A checkpoint's description of itself."""
 
     attempt: int
     config: str
@@ -27,7 +27,7 @@ class Progress:
     seed: int
     reproducible: bool
     fingerprint: dict[str, str]
-    """What the bits depend on beside these (see :class:`catwalk.trainable.Fit`)."""
+    """What else the bits depend on (see :class:`catwalk.trainable.Fit`)."""
     epochs: list[EpochRecord] = field(default_factory=list)
 
 
@@ -39,7 +39,7 @@ def write(progress: Progress, state: bytes) -> bytes:
 def read_progress(body: bytes) -> Progress:
     """
     Raises:
-        ArtifactError: this is no checkpoint.
+        ArtifactError: This is not a checkpoint.
     """
     try:
         length = int.from_bytes(body[:8], "little")
@@ -52,7 +52,7 @@ def read_progress(body: bytes) -> Progress:
 def read_state(body: bytes) -> bytes:
     """
     Raises:
-        ArtifactError: this is no checkpoint.
+        ArtifactError: This is not a checkpoint.
     """
     try:
         return load(body)["state"].tobytes()

@@ -1,4 +1,4 @@
-"""A dataset's content-addressed copy in the store: a safetensors file a split, its examples' digests, a manifest."""
+"""A dataset's content-addressed copy in the store: a safetensors file per split, its examples' digests, a manifest."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ SPLITS = ("train", "validation", "test")
 
 
 def store_data(store: Store, data: Data, classes: Sequence[str], synthetic: bool) -> DatasetRecord:
-    """Uploads the splits under their content hash, skipping what is there already; the manifest comes last.
+    """Uploads the splits under their content hash, except those that exist already; the manifest comes last.
 
     Args:
-        store: that holds datasets.
-        data: all three splits.
-        classes: names in label order.
-        synthetic: as in the record.
+        store: The store for datasets.
+        data: All three splits.
+        classes: Class names in label order.
+        synthetic: As in the record.
 
     Raises:
-        DatasetError: a split is missing, empty, of uneven length, or has a label that is no class; or `as_of` is no
+        DatasetError: A split is missing, empty or of uneven length, or has a label without a class; or `as_of` is not a
             time.
     """
     _check_moment(data.as_of)
@@ -66,7 +66,7 @@ def _check_moment(as_of: str) -> None:
         if as_of != "":
             moment(as_of)
     except (TypeError, ValueError):
-        raise DatasetError(f"as_of must be a day or time as text, such as '2026-11-25', not {as_of!r:.100}") from None
+        raise DatasetError(f"as_of must be a date or time as text, such as '2026-11-25', not {as_of!r:.100}") from None
 
 
 def _class_counts(data: Data, name: str, classes: int) -> list[int]:
@@ -74,12 +74,12 @@ def _class_counts(data: Data, name: str, classes: int) -> list[int]:
     arrays = data.splits.get(name, {})
     labels = arrays.get("labels")
     if labels is None or labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or not len(labels):
-        raise DatasetError(f"the {name} split has no labels: it needs an array of whole numbers, one an example")
+        raise DatasetError(f"the {name} split has no labels: it needs an array of integers, one per example")
     for other, values in arrays.items():
         if not values.ndim or len(values) != len(labels):
-            raise DatasetError(f"{other} of the {name} split has the shape {values.shape}, for {len(labels)} labels")
+            raise DatasetError(f"{other} of the {name} split has shape {values.shape}, for {len(labels)} labels")
     if labels.min() < 0 or labels.max() >= classes:
-        raise DatasetError(f"a label of the {name} split is {labels.min()} or {labels.max()}, of {classes} classes")
+        raise DatasetError(f"the {name} split has labels from {labels.min()} to {labels.max()}, for {classes} classes")
     return [int(count) for count in np.bincount(labels, minlength=classes)]
 
 
@@ -89,13 +89,13 @@ def _put_once(store: Store, key: str, body: bytes) -> None:
     try:
         store.put(key, body, create=True)
     except PreconditionFailedError:
-        return  # another run uploads the same dataset; the hash is checked at every load
+        return  # another run is uploading the same dataset; every load checks the hash
 
 
 def load_split(store: Store, record: DatasetRecord, name: str) -> Arrays:
     """Reads one split from the store.
 
     Raises:
-        ArtifactError: it is missing, or not what its hash says.
+        ArtifactError: It is missing, or doesn't match its hash.
     """
     return load(split_body(store, record, name))

@@ -1,4 +1,4 @@
-"""Pictures of a run's worst mistakes, kept beside it: who shows them needs neither the model's code nor its data."""
+"""Images of a run's worst mistakes, stored beside it: showing them needs neither the model's code nor its data."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST = 200
-"""Pictures that a run keeps."""
+"""Images that a run keeps."""
 _SIDE = 128
-"""Rows and columns of a picture; a larger one is thinned out."""
+"""Rows and columns of an image; a larger one is subsampled."""
 
 
 def store(run: Run, trainable: Trainable, inputs: Arrays, logits: NDArray[Any], labels: NDArray[Any]) -> str:
-    """Writes ``previews.safetensors``: the wrong answers that the model was surest of, these first.
+    """Writes ``previews.safetensors``: the wrong answers with the highest confidence, in this order.
 
-    Whatever the Trainable does wrong here costs the pictures, not the run.
+    An error of the Trainable here costs only the images, not the run.
 
     Args:
-        run: that was tested.
-        trainable: of the run.
-        inputs: of n test examples.
-        logits: the model's answers, shape (n, classes).
-        labels: the truth, shape (n,).
+        run: The tested run.
+        trainable: The run's Trainable.
+        inputs: The inputs of n test examples.
+        logits: The model's answers, shape (n, classes).
+        labels: The true labels, shape (n,).
 
     Returns:
-        The file's sha256; empty: there is none, for nothing is wrong, or the Trainable gives no pictures.
+        The file's sha256; empty without a file, because all answers are right or the Trainable draws no images.
     """
     worst = _worst(logits, labels)
     if not len(worst) or not isinstance(trainable, Previewable):
@@ -64,7 +64,7 @@ def _worst(logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
 def _small(found: Any, count: int) -> NDArray[Any]:
     """
     Raises:
-        ValueError: these are no pictures of so many examples.
+        ValueError: These are not images of this number of examples.
     """
     import numpy as np
 
@@ -72,13 +72,13 @@ def _small(found: Any, count: int) -> NDArray[Any]:
     coloured = pictures.ndim == 4 and pictures.shape[3] in (3, 4)
     if pictures.dtype != np.uint8 or len(pictures) != count or not (pictures.ndim == 3 or coloured):
         shape = f"{pictures.dtype} of shape {pictures.shape}"
-        raise ValueError(f"preview gives {shape}, not uint8 ({count}, height, width), or with 3 or 4 colours")
+        raise ValueError(f"preview returned {shape}, not uint8 ({count}, height, width), or with 3 or 4 channels")
     every = max(1, -(-max(pictures.shape[1:3]) // _SIDE))
     return np.ascontiguousarray(pictures[:, ::every, ::every])
 
 
 def _put_once(run: Run, arrays: dict[str, Any]) -> str:
-    """Keeps the file that is there: an older attempt that still lives may have recorded its sha256."""
+    """Keeps an existing file: an older attempt that is still running may have recorded its sha256."""
     from safetensors.numpy import save
 
     key, body = run.key("previews.safetensors"), save(arrays)

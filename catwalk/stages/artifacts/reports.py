@@ -1,4 +1,4 @@
-"""Keeps what a report shows: its page and its figures lie in the run's folder."""
+"""Stores a report: its page and figures are in the run's folder."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def store(run: Run, report: Report) -> None:
-    """Stores ``figures/*.png`` and then ``report.html``, in place of what was there.
+    """Stores ``figures/*.png`` and then ``report.html``; replaces earlier ones.
 
     Raises:
-        StoreError: the store could not be written to.
+        StoreError: The store is not writable.
     """
     for name, body in report.figures.items():
         run.store.put(run.key(f"figures/{name}.png"), body)

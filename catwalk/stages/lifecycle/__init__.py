@@ -1,1 +1,1 @@
-"""Around every stage: the run is opened, an attempt begins and ends, and only the code that opened a run may go on."""
+"""The frame of every stage: opening the run, starting and ending an attempt, and refusing other code than the run's."""

@@ -1,4 +1,4 @@
-"""One try of one stage: when it started and ended, how, and at what cost."""
+"""One attempt of one stage: its start, end, outcome and cost."""
 
 from __future__ import annotations
 
@@ -28,34 +28,32 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass
 class Attempt:
-    """One try of one stage, while it runs."""
+    """A running attempt of a stage."""
 
     run: Run
     record: AttemptRecord
     _cancelled: threading.Event
 
     def check_cancelled(self) -> None:
-        """Raises:
-        CancelledError: this process was told to stop.
-        """
+        """Raises: CancelledError: This process received a signal to stop."""
         if self._cancelled.is_set():
             raise CancelledError(
-                f"{self.record.stage} was told to stop; what it had is saved, and a retry goes on from there"
+                f"{self.record.stage} was stopped by a signal; its state is saved, and a retry continues from there"
             )
 
     def summarise(self, change: Callable[[SummaryRecord], SummaryRecord]) -> SummaryRecord:
-        """Changes the run's summary, and stamps it."""
+        """Changes the run's summary and its time."""
         return self.run.update_summary(lambda summary: touched(change(summary), time.time()), self.check_cancelled)
 
 
 @contextmanager
 def attempt(run: Run, stage: Stage, observer: Observer) -> Iterator[Attempt]:
-    """Records start, end, outcome and cost of one try of a stage, and tells the observer.
+    """Records start, end, outcome and cost of one attempt of a stage, and notifies the observer.
 
-    Publish alone goes on whatever has become of the run's code.
+    Only publish continues even if the run's code has changed.
 
     Raises:
-        RunConflictError: the run was started by other code.
+        RunConflictError: Other code started the run.
     """
     advice: AbstractContextManager[None] = nullcontext()
     if stage != "publish":
@@ -86,32 +84,32 @@ def attempt(run: Run, stage: Stage, observer: Observer) -> Iterator[Attempt]:
 
 
 def already_done(run: Run, stage: Stage) -> None:
-    """Says that a stage has finished before.
+    """Logs that a stage has already finished.
 
     Raises:
-        RunConflictError: the run was started by other code.
+        RunConflictError: Other code started the run.
     """
     check_started(run)
-    log.info("run %s: %s has finished before; nothing to do", run.run_id, stage)
+    log.info("run %s: %s has already finished; nothing to do", run.run_id, stage)
 
 
 def check_started(run: Run) -> None:
-    """Refuses a run that other code has started; version 0.1, which names no Trainable, is other code.
+    """Refuses a run that other code started; version 0.1, which names no Trainable, counts as other code.
 
     Raises:
-        RunConflictError: this is so.
-        ConfigError: its Trainable is not here.
+        RunConflictError: Other code started it.
+        ConfigError: Its Trainable is not available here.
     """
     if not run.record.trainable:
         raise RunConflictError(
-            f"run {run.run_id} was started by version 0.1; a run is one configuration: trigger a new one instead"
+            f"run {run.run_id} was started by version 0.1; a run has one configuration: trigger a new one instead"
         )
     check_code(run.record, code_sha256(of_run(run.record)))
 
 
 @contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
-    """Turns SIGTERM and SIGINT into a flag, so that a stage stops where it can save what it has."""
+    """Turns SIGTERM and SIGINT into a flag, so that a stage stops where it can save its state."""
     flag = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield flag

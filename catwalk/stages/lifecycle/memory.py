@@ -1,4 +1,4 @@
-"""What to do when memory runs out, in place of what the allocator says."""
+"""Advice for when memory runs out, in place of the allocator's message."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from catwalk.errors import OutOfMemoryError
 from catwalk.knobs import Config
 
 _WORDS = ("can't allocate memory", "not enough memory", "out of memory")
-"""How PyTorch's allocators put it in a RuntimeError: on Linux, on Windows, and on a GPU."""
+"""Messages of PyTorch's allocators in a RuntimeError: on Linux, on Windows, and on a GPU."""
 
 
 @contextmanager
 def advice(config: Config) -> Iterator[None]:
-    """Names the settings that take memory.
+    """Names the settings that use memory.
 
     Raises:
-        OutOfMemoryError: memory has run out.
+        OutOfMemoryError: Memory has run out.
     """
     try:
         yield
@@ -27,10 +27,8 @@ def advice(config: Config) -> Iterator[None]:
         if not isinstance(error, MemoryError) and not any(words in reason for words in _WORDS):
             raise
         lower = knobs.advice(config, "memory")
-        remedy = f"lower {lower}, or run where there is more" if lower else "run where there is more"
-        raise OutOfMemoryError(
-            f"memory has run out{_where(config)}: {remedy} ({reason[:200] or 'MemoryError'})"
-        ) from error
+        remedy = f"lower {lower}, or use a machine with more" if lower else "use a machine with more"
+        raise OutOfMemoryError(f"out of memory{_where(config)}: {remedy} ({reason[:200] or 'MemoryError'})") from error
 
 
 def _where(config: Config) -> str:

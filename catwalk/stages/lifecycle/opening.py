@@ -1,4 +1,4 @@
-"""The beginning of a run: its record, which says once and for all what it is to do."""
+"""The beginning of a run: its record, which fixes its configuration."""
 
 from __future__ import annotations
 
@@ -40,28 +40,28 @@ def open_run(
     begins: datetime | None = None,
     request: RequestRecord | None = None,
 ) -> Run:
-    """Writes run.json, or finds the one that an earlier try has written.
+    """Writes run.json, or finds the one of an earlier attempt.
 
     Args:
-        ledger: where the run lives.
-        run_id: the run.
-        trainable: what is trained.
-        config: what the run does; of the Trainable's own class.
-        trigger: what has started it.
-        dag_id: the DAG, where there is one.
-        dag_run_id: and its run.
-        sweep: the sweep that this run is a trial of; empty: none.
-        trials: the configurations of all its trials.
-        observer: who is told of the run; series are reserved for one that sends.
-        schedule: of the DAG, where its file says one.
-        limits: of alerts (:data:`catwalk.gate.config.LIMITS`), alone or with their reasons.
-        begins: the time that the run is for, the same at every try; None: now.
-        request: the episode that has asked for it; None: no alert has.
+        ledger: The ledger of the run.
+        run_id: The run's id.
+        trainable: The Trainable.
+        config: The run's configuration, of the Trainable's own class.
+        trigger: What started it.
+        dag_id: Its DAG, if there is one.
+        dag_run_id: Its DAG run.
+        sweep: The sweep that this run is a trial of; empty if it is none.
+        trials: The configurations of all trials of the sweep.
+        observer: The observer of the run; series are reserved if it sends.
+        schedule: The DAG's schedule, if its file sets one.
+        limits: Limits of alerts (:data:`catwalk.gate.config.LIMITS`), with or without reasons.
+        begins: The time that the run is for, the same in every attempt; None means now.
+        request: The episode that requested it; None if no alert did.
 
     Raises:
-        ConfigError: the Trainable plans nonsense for this configuration.
-        InputError: or there is no such limit.
-        RunConflictError: the run was started with other parameters or by other code.
+        ConfigError: The Trainable's plan for this configuration is invalid.
+        InputError: A limit is invalid.
+        RunConflictError: The run was started with other parameters or by other code.
     """
     thresholds, reasons = of_alerts(limits or {})
     if isinstance(trainable, Dated):
@@ -82,7 +82,7 @@ def open_run(
 
 
 def _record(run_id: str, trainable: Trainable, config: Config, trigger: Trigger) -> RunRecord:
-    """What run.json says of a run, wherever it is started."""
+    """The content of run.json, wherever the run is started."""
     plan = _sound(trainable.plan(config), trainable)
     commit, dirty = provenance.git_state(trainable)
     return RunRecord(
@@ -106,15 +106,15 @@ def _record(run_id: str, trainable: Trainable, config: Config, trigger: Trigger)
 
 def _sound(plan: Plan, trainable: Trainable) -> Plan:
     if find(trainable.reference) is not trainable:
-        raise ConfigError(f"{trainable.reference} is another Trainable than the one that says it is to be found there")
+        raise ConfigError(f"the Trainable at {trainable.reference} is not the one that has this reference")
     try:
         named = model_names.checked(plan.model)
     except ConfigError as error:
         raise ConfigError(f"{trainable.reference}: {error}") from None
     if not 1 <= plan.epochs <= MOST_PLANNED_EPOCHS:
         raise ConfigError(
-            f"{trainable.reference} plans {plan.epochs} epochs; a run has from 1 to {MOST_PLANNED_EPOCHS}"
+            f"{trainable.reference} plans {plan.epochs} epochs; a run can have 1 to {MOST_PLANNED_EPOCHS}"
         )
     if len(trainable.problem.classes) < 2:
-        raise ConfigError(f"{trainable.reference} tells {len(trainable.problem.classes)} classes apart; two at least")
+        raise ConfigError(f"{trainable.reference} has {len(trainable.problem.classes)} classes; it needs at least two")
     return replace(plan, model=named)

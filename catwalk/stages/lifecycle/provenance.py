@@ -1,4 +1,4 @@
-"""Which code computes a run, and on what it stands."""
+"""The code that computes a run, and what it depends on."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from catwalk.trainable import Trainable, find
 
 _LIBRARY = Path(__file__).parents[2]
 _COMPUTING = ("gate", "problems", "stages", "knobs.py", "trainable.py")
-"""What of the library has a say in a run's figures and in its decision; a page or a report has none."""
+"""The parts of the library that affect a run's figures and decision, unlike pages and reports."""
 
 
 def code_sha256(trainable: Trainable) -> str:
-    """Hash of what computes a run: the Python source of its Trainable, the stages, the gate and the problems."""
+    """Hash of the code that computes a run: the Python source of Trainable, stages, gate and problems."""
     return _code_sha256(trainable.reference)
 
 
@@ -31,7 +31,7 @@ def _code_sha256(reference: str) -> str:
 
 
 def source(trainable: Trainable) -> Path:
-    """The folder of the package that holds a Trainable; where it lies in a lone module, that file."""
+    """The folder of the package with a Trainable, or its file if it is in a top-level module."""
     module = sys.modules[trainable.reference.partition(":")[0]]
     assert module.__file__  # it was imported from there
     file = Path(module.__file__)
@@ -43,6 +43,6 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def git_state(trainable: Trainable) -> tuple[str, bool]:
-    """Commit of a Trainable's checkout, and whether files differ from it."""
+    """The commit of a Trainable's checkout, and whether files differ from it."""
     found = source(trainable)
     return versions.git_state(found if found.is_dir() else found.parent)

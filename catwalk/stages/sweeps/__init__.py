@@ -1,1 +1,1 @@
-"""A sweep: which trials it makes, and which of them goes on to the test split."""
+"""A sweep: the trials that it runs, and the one that is tested."""

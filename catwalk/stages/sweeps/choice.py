@@ -1,4 +1,4 @@
-"""A sweep's choice: the trial that is best by validation, and it alone, goes on to the test split."""
+"""A sweep's choice: only the best trial by validation is tested."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 
 
 def choice(sweep_id: str, trials: Sequence[TrialRecord], now: float) -> SweepRecord:
-    """Chooses among trials that have ended one way or the other.
+    """Chooses among trials that have ended, whatever their outcome.
 
     Raises:
-        NoTrialError: none of them has finished.
+        NoTrialError: None of them has finished.
     """
     ranking = ranked(trials)
     if not ranking:
@@ -37,15 +37,15 @@ def choice(sweep_id: str, trials: Sequence[TrialRecord], now: float) -> SweepRec
 
 
 def choose(ledger: Ledger, sweep_id: str, trials: Mapping[str, Trial]) -> SweepRecord:
-    """Chooses a sweep's winner and stores the choice. What was chosen once stays: the test split is asked once.
+    """Chooses a sweep's winner and stores the choice. A choice never changes, so that the test split is used only once.
 
     Args:
-        ledger: that holds the trials.
-        sweep_id: names the sweep.
-        trials: run_id → what sets the trial apart, in the order of the plan; a trial may never have been opened.
+        ledger: The ledger with the trials.
+        sweep_id: The sweep's id.
+        trials: run_id → the knobs that the trial varies, in the order of the plan; a trial may never have been opened.
 
     Raises:
-        NoTrialError: none of the trials has finished.
+        NoTrialError: None of the trials has finished.
     """
     record = chosen(ledger.store, sweep_id)
     if record is None:
@@ -61,7 +61,7 @@ def choose(ledger: Ledger, sweep_id: str, trials: Mapping[str, Trial]) -> SweepR
 
 
 def standings(record: SweepRecord) -> list[str]:
-    """The trials as lines of text, best first, those without a result last."""
+    """The trials as lines of text, best first; those without a result last."""
     lines = [record.sentence]
     ranking = ranked(record.trials)
     for trial in [*ranking, *(trial for trial in record.trials if trial not in ranking)]:
@@ -79,7 +79,7 @@ def _trial(run: Run, parameters: Trial) -> TrialRecord:
     try:
         training = run.training()
     except DamagedError as error:
-        log.warning("%s; the choice is among the others", error)
+        log.warning("%s; choosing among the others", error)
         training = None
     if training is None or not training.finished:
         return TrialRecord(run.run_id, parameters)

@@ -1,1 +1,1 @@
-"""What a caller says of a run: checked, and made into what the ledger stores."""
+"""Arguments of a caller: checked, and converted to what the ledger stores."""

@@ -1,4 +1,4 @@
-"""What a run that logs says of its data."""
+"""The dataset of a run that logs."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from catwalk.tracking.arguments.plain import text
 def record(as_of: Any, source: str, sha256: str, statistics: Mapping[str, float]) -> DatasetRecord:
     """
     Raises:
-        InputError: `as_of` is no date, `sha256` no hash, or `source` no text.
+        InputError: `as_of` is not a date, `sha256` not a hash, or `source` not text.
     """
-    told = as_of.isoformat() if isinstance(as_of, date) else str(as_of or "")
-    if told:
-        _check_moment(told)
+    given = as_of.isoformat() if isinstance(as_of, date) else str(as_of or "")
+    if given:
+        _check_moment(given)
     if not re.fullmatch("([0-9a-f]{64})?", text("sha256", sha256)):
         raise InputError(f"sha256: expected 64 hex digits; got {shown(sha256, 70)}")
     named = without_credentials(text("source", source))[:500]
-    # Without a hash, data of the same source and time is taken for the same.
-    digest = sha256 or hashlib.sha256(f"{named}\0{told}".encode()).hexdigest()
-    return DatasetRecord(digest, named, False, {}, {}, statistics=dict(statistics), as_of=told)
+    # Without a hash, data of the same source and time counts as the same.
+    digest = sha256 or hashlib.sha256(f"{named}\0{given}".encode()).hexdigest()
+    return DatasetRecord(digest, named, False, {}, {}, statistics=dict(statistics), as_of=given)
 
 
 def store(run: Run, found: DatasetRecord) -> None:
-    """Writes ``dataset.json``; what an attempt before has said is replaced."""
+    """Writes ``dataset.json``; replaces that of an earlier attempt."""
     run.store.put_record(run.key("dataset.json"), replace(found, synthetic=run.record.synthetic))
     run.update_summary(lambda summary: touched(with_dataset(summary, found), time.time()))
 
 
-def _check_moment(told: str) -> None:
+def _check_moment(given: str) -> None:
     try:
-        moment(told)
+        moment(given)
     except ValueError:
-        raise InputError(f"as_of: expected a date or time, such as '2026-11-25'; got {shown(told)}") from None
+        raise InputError(f"as_of: expected a date or time, such as '2026-11-25'; got {shown(given)}") from None

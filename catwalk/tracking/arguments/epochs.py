@@ -1,4 +1,4 @@
-"""What a caller logs of an epoch, as a record."""
+"""An epoch that a caller logs, as a record."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from catwalk.errors import InputError, shown
 from catwalk.ledger.records.training import EpochRecord
 
 MOST_NUMBER = 10**15
-"""Of an epoch or a step: Prometheus and figures have floats, which are exact up to nine times that."""
+"""Largest number of an epoch or a step: Prometheus and figures use floats, which are exact up to nine times that."""
 MOST_METRICS = 100
-"""Of one epoch, over all splits."""
+"""Maximum number of metrics of one epoch, over all splits."""
 _LONGEST_NAME = 100
 _FIELDS = {
     ("train", "loss"): "train_loss",
@@ -23,19 +23,19 @@ _FIELDS = {
     ("train", "gradient_norm"): "gradient_norm",
     ("train", "examples_per_second"): "examples_per_second",
 }
-"""Split and metric → the field that a record has for it."""
+"""Split and metric → their field in a record."""
 _NOTHING: dict[str, Any] = dict.fromkeys(_FIELDS.values())
 
 
 def epoch_record(number: Any, splits: Mapping[str, Any], seconds: float) -> EpochRecord:
     """
     Args:
-        number: of the epoch, or of the step.
-        splits: name → metric → value; NaN and infinity are values.
-        seconds: that it took.
+        number: The number of the epoch or step.
+        splits: Split → metric → value; NaN and infinity are allowed.
+        seconds: Its duration.
 
     Raises:
-        InputError: one line that names the argument, what was expected and what came.
+        InputError: An argument is wrong; the message names it, and what was expected and passed.
     """
     fields, metrics = dict(_NOTHING), dict[str, dict[str, float]]()
     for split, values in splits.items():
@@ -59,7 +59,7 @@ def epoch_record(number: Any, splits: Mapping[str, Any], seconds: float) -> Epoc
 def check_count(argument: str, metrics: Mapping[str, Mapping[str, float]]) -> None:
     """
     Raises:
-        InputError: an epoch may not have so many.
+        InputError: There are too many metrics for an epoch.
     """
     count = sum(map(len, metrics.values()))
     if count > MOST_METRICS:
@@ -69,10 +69,12 @@ def check_count(argument: str, metrics: Mapping[str, Mapping[str, float]]) -> No
 def _number(given: Any) -> int:
     try:
         number = given.__index__()
-    except (AttributeError, TypeError):  # of an array of several
+    except (AttributeError, TypeError):  # an array of several values
         number = 0
     if isinstance(given, bool) or not 1 <= number <= MOST_NUMBER:
-        raise InputError(f"epoch: expected a whole number from 1 to 10^15, of the epoch or step; got {shown(given)}")
+        raise InputError(
+            f"epoch: expected the number of the epoch or step, an integer from 1 to 10^15; got {shown(given)}"
+        )
     return int(number)
 
 
@@ -80,7 +82,7 @@ def measured(argument: str, given: Any) -> dict[str, float]:
     """Metrics by name, as floats.
 
     Raises:
-        InputError: they are no dict, or a value is no single number.
+        InputError: They are not a dict, or a value is not a single number.
     """
     if not isinstance(given, Mapping):
         raise InputError(
@@ -91,7 +93,7 @@ def measured(argument: str, given: Any) -> dict[str, float]:
 
 def _name(argument: str, name: Any) -> str:
     if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
-        raise InputError(f"{argument}: expected the names of metrics, as text; got {shown(name)}")
+        raise InputError(f"{argument}: expected metric names as text; got {shown(name)}")
     return name
 
 

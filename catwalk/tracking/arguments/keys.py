@@ -1,4 +1,4 @@
-"""Names of test examples that are the same in every run of a model, and tell nobody what they name."""
+"""Keys of test examples that are the same in every run of a model, and don't reveal the examples."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _DIGEST_BYTES = 8
 
 
 def salt_key(model: str) -> str:
-    """Where a model's salt lives."""
+    """The key of a model's salt in the store."""
     return f"salts/{model}"
 
 
 def salt(store: Store, model: str) -> bytes:
-    """A model's own, made once: with it alone a key can be told from its digest."""
+    """A model's own salt, created once: only with it can a digest be matched with its key."""
     key = salt_key(model)
     with suppress(PreconditionFailedError):
         store.put(key, secrets.token_bytes(16), create=True)
@@ -35,14 +35,14 @@ def of_keys(given: Any, rows: int, salt: bytes) -> Keys:
     """A digest of each key, (n,).
 
     Raises:
-        InputError: there are other than so many, one is missing, or one comes twice.
+        InputError: Their number is wrong, one is missing, or one appears twice.
     """
-    expected = f"a key of its own for each label, shape ({rows},)"
+    expected = f"a unique key for each label, shape ({rows},)"
     found = arrays.column("keys", given, expected, rows)
-    told = arrays.texts(found)
-    if None in told:
-        raise InputError(f"keys: expected {expected}; got none in row {told.index(None)}")
-    texts = [text for text in told if text is not None]
+    named = arrays.texts(found)
+    if None in named:
+        raise InputError(f"keys: expected {expected}; got none in row {named.index(None)}")
+    texts = [text for text in named if text is not None]
     if len(set(texts)) < rows:
         seen: set[str] = set()
         twice = next(text for text in texts if text in seen or seen.add(text))  # type: ignore[func-returns-value]
@@ -51,10 +51,10 @@ def of_keys(given: Any, rows: int, salt: bytes) -> Keys:
 
 
 def of_inputs(given: Any, rows: int, salt: bytes) -> Keys:
-    """A digest of each example's input; equal ones are told apart by their order.
+    """A digest of each example's input; equal inputs are distinguished by their order.
 
     Raises:
-        InputError: there are other than so many.
+        InputError: The number of rows is wrong.
     """
     expected = f"the model's inputs, {rows} rows"
     found = arrays.array("inputs", given, expected)
@@ -77,7 +77,7 @@ def _row(row: Any) -> bytes:
 
 
 def of_test_set(name: str, labels: NDArray[Any], salt: bytes) -> Keys:
-    """A digest of each example's place in a test set: the same where name, size and labels are."""
+    """A digest of each example's place in a test set: the same if the set's name, size and labels are."""
     whole = hashlib.sha256(np.ascontiguousarray(labels).tobytes()).hexdigest()
     return _digests([f"{name}\0{len(labels)}\0{whole}\0{row}".encode() for row in range(len(labels))], salt)
 

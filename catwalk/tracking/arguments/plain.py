@@ -1,4 +1,4 @@
-"""Whether a plain argument is of its type: each check returns what it was given, or says what was expected and came."""
+"""Type checks of plain arguments: each returns its argument, or raises with what was expected and passed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def mapping(argument: str, given: Any, expected: str) -> Mapping[Any, Any]:
     """A dict; an empty one for None.
 
     Raises:
-        InputError: it is none.
+        InputError: It is not a dict.
     """
     if given is not None and not isinstance(given, Mapping):
         raise _wrong(argument, f"a dict of {expected}", given)
@@ -23,7 +23,7 @@ def mapping(argument: str, given: Any, expected: str) -> Mapping[Any, Any]:
 def text(argument: str, given: Any) -> str:
     """
     Raises:
-        InputError: it is no text.
+        InputError: It is not text.
     """
     if not isinstance(given, str):
         raise _wrong(argument, "text", given)
@@ -33,7 +33,7 @@ def text(argument: str, given: Any) -> str:
 def truth(argument: str, given: Any) -> bool:
     """
     Raises:
-        InputError: it is neither True nor False.
+        InputError: It is neither True nor False.
     """
     if not isinstance(given, bool):
         raise _wrong(argument, "True or False", given)
@@ -43,7 +43,7 @@ def truth(argument: str, given: Any) -> bool:
 def seconds(argument: str, given: Any) -> float:
     """
     Raises:
-        InputError: it is no finite number above 0.
+        InputError: It is not a finite number above 0.
     """
     if not is_number(given) or given <= 0:
         raise _wrong(argument, "seconds, above 0", given)

@@ -1,4 +1,4 @@
-"""What a caller says of a run, checked and made fit to be stored: plain values, few and short, without secrets."""
+"""A run's settings from its caller, checked and prepared for storage: a few short plain values, without secrets."""
 
 from __future__ import annotations
 
@@ -23,27 +23,29 @@ log = logging.getLogger(__name__)
 
 MOST_PARAMS = 200
 LONGEST_VALUE = 500
-"""Characters of a value."""
+"""Maximum number of characters of a value."""
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
-"""Of an object in memory."""
+"""The address in the default repr of an object."""
 _MOST_BITS = 1_600
-"""Of a whole number: 480 digits, which are fewer than a value may have."""
+"""Maximum number of bits of an integer: 480 digits, fewer than the characters of a value."""
 _OWN = ("margin", "significance", "slice_significance")
 _MOST_SIGNIFICANCE = 0.5
 
 
 def stored_params(params: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Parameters as run.json has them; what is over the limit is left out, and said.
+    """Parameters in the form of run.json; those over the limit are left out, with a warning.
 
     Raises:
-        InputError: they are no dict, or one of them can't be written as text or as a number.
+        InputError: They are not a dict, or one of them can't be written as text or a number.
     """
     try:
         flat = _flat("", mapping("params", params, "name → value"))
     except RecursionError:
-        raise InputError("params: expected values that end; got some in themselves, or in hundreds of others") from None
+        raise InputError(
+            "params: expected finite values; got one that contains itself, or is nested hundreds of levels deep"
+        ) from None
     if len(flat) > MOST_PARAMS:
-        log.warning("params: the first %d of %d are kept", MOST_PARAMS, len(flat))
+        log.warning("params: kept the first %d of %d", MOST_PARAMS, len(flat))
     return dict(list(flat.items())[:MOST_PARAMS])
 
 
@@ -66,7 +68,7 @@ def _name(key: Any) -> str:
     try:
         return _encodable(str(key))
     except Exception as error:
-        raise InputError(f"params: expected names that are text; got {shown(key)}") from error
+        raise InputError(f"params: expected names as text; got {shown(key)}") from error
 
 
 def _written(name: str, value: Any) -> Any:
@@ -74,20 +76,20 @@ def _written(name: str, value: Any) -> Any:
         return _plain(value)
     except RecursionError:
         raise
-    except Exception as error:  # whatever somebody's own class does when it is asked how it is written
+    except Exception as error:  # whatever a user's own class raises in its repr
         why = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"params[{name!r:.60}]: expected a number or text; got {shown(value)} ({why:.100})") from error
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON holds: numbers, truth and short text as they are, anything else as text.
+    """A value for JSON: numbers, booleans and short text unchanged, anything else as text.
 
-    The same in each process, or a retry would seem to have other parameters.
+    It is the same in each process, or a retry would seem to have other parameters.
     """
     found = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
     found = sorted(found, key=repr) if isinstance(found, set | frozenset) else found
     if isinstance(found, int) and found.bit_length() > _MOST_BITS:
-        raise ValueError("a whole number may have 480 digits")
+        raise ValueError("an integer may have at most 480 digits")
     if found is None or isinstance(found, bool | int) or (isinstance(found, float) and math.isfinite(found)):
         return found
     if isinstance(found, list | tuple) and all(isinstance(item, bool | int | float | str) for item in found):
@@ -105,15 +107,15 @@ def _text(text: str) -> str:
 
 
 def _encodable(text: str) -> str:
-    """Without lone surrogates, which UTF-8 has not."""
+    """The text without lone surrogates, which UTF-8 can't encode."""
     return text.encode("utf-8", "replace").decode()
 
 
 def stored_owner(owner: str) -> str:
-    """The name of an owner in its one spelling, in a line, without space around it: as a folder of receivers has it.
+    """An owner's name in its canonical spelling, on one line, without surrounding space, like a folder of receivers.
 
     Raises:
-        InputError: it is no text.
+        InputError: It is not text.
     """
     return " ".join(spelling(_encodable(plain.text("owner", owner))).split())[:LONGEST_VALUE]
 
@@ -121,7 +123,7 @@ def stored_owner(owner: str) -> str:
 def stored_links(links: Mapping[str, str] | None) -> dict[str, str]:
     """
     Raises:
-        InputError: they are no dict of name → URL.
+        InputError: They are not a dict of name → URL.
     """
     found = mapping("links", links, "name → URL")
     for name, url in found.items():
@@ -133,13 +135,13 @@ def stored_links(links: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def schedule(every: str, cron: str) -> str:
-    """When a model is due, as :meth:`catwalk.environment.schedule.Schedule.of` reads it; empty: nothing is said.
+    """A model's schedule, as :meth:`catwalk.environment.schedule.Schedule.of` reads it; empty if there is none.
 
     Raises:
-        ConfigError: it is no such time, or both are given.
+        ConfigError: It is invalid, or both are given.
     """
     if every and cron:
-        raise ConfigError("every and cron: give one of them")
+        raise ConfigError("every and cron: give only one of them")
     if every:
         return str(Schedule("", _span(every)))
     return str(_cron(str(cron))) if cron else ""
@@ -156,24 +158,24 @@ def _cron(text: str) -> Schedule:
         except ConfigError as error:
             raise ConfigError(f"cron: {error}") from None
     raise ConfigError(
-        "cron: expected five fields of cron that fire, such as '0 3 * * *', in UTC or followed by a time zone, such as "
-        f"'0 3 * * * Europe/Berlin'; got {shown(text)}"
+        "cron: expected five cron fields with a next time, such as '0 3 * * *', in UTC or followed by a time zone, "
+        "such as '0 3 * * * Europe/Berlin'; got {shown(text)}"
     )
 
 
 def _span(every: str) -> float:
     seconds = span(str(every))
     if not seconds:
-        raise ConfigError(f"every: expected a time such as '24h', '90 min' or '7d'; got {shown(every)}")
+        raise ConfigError(f"every: expected a duration such as '24h', '90 min' or '7d'; got {shown(every)}")
     return seconds
 
 
 def stored_thresholds(given: Mapping[str, Threshold] | None, problem: Problem) -> dict[str, Any]:
-    """Thresholds as :class:`catwalk.gate.config.Thresholds` has them: those of alerts are limits, of metrics floors.
+    """Thresholds in the form of :class:`catwalk.gate.config.Thresholds`: limits for alerts, floors for metrics.
 
     Raises:
-        InputError: one is neither a number nor a number with its reason, can't be what it is a limit of, or is of a
-            metric that the problem doesn't have.
+        InputError: One is neither a number nor a number with its reason, is out of range, or is for a metric that the
+            problem doesn't have.
     """
     metrics = [metric.name for metric in problem.metrics]
     found: dict[str, Any] = {"floors": {}} if given else {}
@@ -181,8 +183,8 @@ def stored_thresholds(given: Mapping[str, Threshold] | None, problem: Problem) -
         value, _ = parted(name, threshold)
         if name not in (*metrics, *_OWN, *LIMITS):
             raise InputError(
-                f"thresholds: expected metrics out of {', '.join(metrics)}, or {', '.join(_OWN)}, or limits of alerts: "
-                f"{', '.join(LIMITS)}; got {name!r}"
+                f"thresholds: expected a metric ({', '.join(metrics)}), {', '.join(_OWN)}, or a limit of alerts "
+                f"({', '.join(LIMITS)}); got {name!r}"
             )
         _check_range(name, value)
         group = found if name in _OWN else found.setdefault("limits" if name in LIMITS else "floors", {})
@@ -191,17 +193,17 @@ def stored_thresholds(given: Mapping[str, Threshold] | None, problem: Problem) -
 
 
 def stored_reasons(given: Mapping[str, Threshold] | None) -> dict[str, str]:
-    """Name of a threshold → its reason, of those that have one.
+    """Name of a threshold → its reason, if it has one.
 
     Raises:
-        InputError: as :func:`stored_thresholds` does.
+        InputError: See :func:`stored_thresholds`.
     """
     reasons = {name: parted(name, threshold)[1] for name, threshold in (given or {}).items()}
     return {name: _text(reason) for name, reason in reasons.items() if reason}
 
 
 def _check_range(name: str, value: float) -> None:
-    """A level such as 5, for 5 %, would be found out by the decision, when the training is done."""
+    """Checks the range now: otherwise a level such as 5, for 5 %, would fail only after the training."""
     if name in ("significance", "slice_significance") and not 0 < value <= _MOST_SIGNIFICANCE:
         raise InputError(
             f"thresholds[{name!r}]: expected a level above 0 and up to {_MOST_SIGNIFICANCE}; got {value:g}"

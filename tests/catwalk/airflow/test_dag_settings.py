@@ -59,7 +59,7 @@ def test_nonsense_is_refused_by_name_and_leaves_the_other_values_alone(variable:
 
 
 def test_heartbeats_by_which_no_run_could_be_opened_are_refused_when_the_stack_starts() -> None:
-    with pytest.raises(ConfigError, match="CATWALK_LOST_SECONDS must be twice"):
+    with pytest.raises(ConfigError, match="CATWALK_LOST_SECONDS must be at least twice"):
         dag_settings.check({"CATWALK_LOST_SECONDS": "30"})
 
 

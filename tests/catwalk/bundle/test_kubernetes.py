@@ -261,7 +261,7 @@ def test_airflow_sends_where_our_service_is() -> None:
         (["--store", "s3://b", "--label", "release"], "--label: expected name=value; got 'release'"),
         (["--store", "s3://b", "--label", "release=läuft"], "--label release=läuft is no label of Kubernetes"),
         (["--store", "s3://b", "--label", "app.kubernetes.io/instance=x"], "is set by Catwalk itself"),
-        (["--format", "files", "--namespace", "x"], "--namespace is for --format kubernetes; give both or neither"),
+        (["--format", "files", "--namespace", "x"], "--namespace needs --format kubernetes"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(

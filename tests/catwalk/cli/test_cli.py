@@ -119,7 +119,7 @@ def test_runs_can_be_chosen_sorted_grouped_and_written_as_csv(catwalk: Any, s3_s
     one_line(catwalk("runs", "--where", "epochs>3"), "--where takes KEY OP VALUE with spaces between")
     one_line(catwalk("runs", "--sort", "speed"), "runs have no 'speed'")
     assert catwalk("runs", "--by", "night").code == 2
-    assert catwalk("runs", "--where", "test_accuracy > 0.95").out == "none of 2 runs meets that\n"
+    assert catwalk("runs", "--where", "test_accuracy > 0.95").out == "none of the 2 runs meets these conditions\n"
 
 
 def test_runs_are_chosen_by_date(catwalk: Any, s3_store: Store) -> None:
@@ -189,7 +189,7 @@ def test_a_promotion_names_its_author(
     monkeypatch.setenv("SUDO_USER", "ada")
     assert by() == "ada"
     monkeypatch.setenv("CATWALK_DEPLOYMENT", "compose")
-    one_line(catwalk(*commands[0]), "it can't be told who you are; say so with --by or CATWALK_BY")
+    one_line(catwalk(*commands[0]), "your name is unknown; give it with --by or CATWALK_BY")
     monkeypatch.setenv("CATWALK_BY", "bob")
     assert by() == "bob"
 
@@ -218,11 +218,11 @@ def test_show_takes_an_id_a_beginning_or_a_name(catwalk: Any, s3_store: Store) -
         assert catwalk("show", name, "--json").json()["run"]["run_id"] == SECOND
     text = catwalk("show", FIRST).out
     assert "ankle-boot" in text and "validation" not in text.splitlines()[0]
-    one_line(catwalk("show", "202611"), "2 runs begin with '202611'")
+    one_line(catwalk("show", "202611"), "2 run ids begin with '202611'")
     one_line(catwalk("show", "champion"), "no champion yet")
     one_line(catwalk("show", "20200101T000000Z-00000000"), "there is no run")
     for odd in ("../../etc", "x", "2026/", "*", "ü"):
-        one_line(catwalk("show", odd), "no run begins with")
+        one_line(catwalk("show", odd), "no run id begins with")
 
 
 def test_latest_is_the_latest_of_the_named_model(catwalk: Any, s3_store: Store) -> None:
@@ -247,7 +247,7 @@ def test_wrong_usage_is_2(catwalk: Any, arguments: list[str]) -> None:
 
 def test_an_absurd_setting_is_one_line(catwalk: Any) -> None:
     one_line(catwalk("run", "--epochs", "0"), "epochs must be at least 1")
-    one_line(catwalk("run", "--run-id", "tonight"), "is no run id")
+    one_line(catwalk("run", "--run-id", "tonight"), "is not a run id")
 
 
 def test_an_unknown_error_is_one_line_too(catwalk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,9 +271,7 @@ def test_a_machine_without_a_temporary_folder_is_one_line(module: str) -> None:
         [sys.executable, "-c", code], env=environment, cwd=PROJECT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
-        "catwalk: no temporary folder can be written to; set TMPDIR to one that can"
-    )
+    assert done.stderr.splitlines()[-1] == ("catwalk: no temporary folder is writable; set TMPDIR to one that is")
 
 
 def test_a_store_that_is_not_there_is_one_line(catwalk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,7 +324,7 @@ def test_promote_and_rollback_by_hand_say_what_is_in_service(
     new = make_run(s3_store, SECOND, time.time(), model_sha256=hashlib.sha256(weights).hexdigest())
     one_line(catwalk("promote", SECOND, "--reason", "try it"), "is missing from the store")
     s3_store.put(new.key("model.safetensors"), weights)
-    one_line(catwalk("promote", SECOND, "--reason", " "), "--reason is empty")
+    one_line(catwalk("promote", SECOND, "--reason", " "), "--reason is required")
     assert catwalk("promote", SECOND).code == 2
     said = catwalk("promote", SECOND, "--reason", "try it", "--by", "ada").out
     assert said == f"mlp-synthetic: run {SECOND} is in service in place of {FIRST}, by ada: try it\n"
@@ -349,7 +347,10 @@ def another_server() -> Iterator[str]:
     [
         ("http://127.0.0.1:1", "Airflow at {} does not answer"),
         ("airflow", "Airflow at {} does not answer (unknown url type"),
-        ("another server", "what answers at {} is no Airflow 3: it sends no access_token; correct CATWALK_AIRFLOW_URL"),
+        (
+            "another server",
+            "the server at {} is not Airflow 3: its response has no access_token; correct CATWALK_AIRFLOW_URL",
+        ),
     ],
 )
 def test_a_promotion_stands_if_airflow_cannot_be_notified(
@@ -368,7 +369,7 @@ def test_a_promotion_stands_if_airflow_cannot_be_notified(
     monkeypatch.setenv("CATWALK_AIRFLOW_PASSWORD", "secret")
     done = catwalk("promote", SECOND, "--reason", "try it")
     assert (done.code, done.err.count("\n")) == (0, 1)
-    assert f"{SECOND} is in service, but Airflow was not told" in done.err
+    assert f"{SECOND} is in service, but Airflow was not notified" in done.err
     assert why.format(url) in done.err
 
 
@@ -479,7 +480,7 @@ def test_a_run_is_shown_and_replayed_with_its_own_classes(catwalk: Any, s3_store
     assert [unquote(sample.labels["class"]) for sample in family.samples] == expected
     s3_store.put_record(run.key("run.json"), dataclasses.replace(put["run.json"], classes=["a", "b"]))  # type: ignore[type-var]
     one_line(
-        catwalk("replay", FIRST, "--out", "-"), f"run {FIRST} is damaged: it names 2 classes, but has figures of 3"
+        catwalk("replay", FIRST, "--out", "-"), f"run {FIRST} is damaged: it names 2 classes, but has figures for 3"
     )
 
 
@@ -497,15 +498,15 @@ def test_prune_removes_old_runs_but_none_that_may_be_needed(
     old = make_run(s3_store, "20261001T030000Z-00000003", time.time() - 40 * day)
     put_summary(s3_store, summary("20261002T030000Z-00000004", state="running", finished=None, updated=1.0))
     new = make_run(s3_store, SECOND, time.time())
-    one_line(catwalk("prune"), "say what may go: --days, --keep or both")
+    one_line(catwalk("prune"), "choose what to remove: --days, --keep or both")
     assert catwalk("prune", "--keep", "0", "--days", "30", "--dry-run", "--json").json()["would_remove"] == [old.run_id]
-    assert "3 of 4 runs stay" in catwalk("prune", "--days", "30").out
+    assert "3 of 4 runs are kept" in catwalk("prune", "--days", "30").out
     assert list(s3_store.list(old.key(""))) == []
     assert old.summary() is None
     assert catwalk("prune", "--keep", "0", "--json").json()["removed"] == [new.run_id]
     assert kept.summary() is not None
     assert s3_store.exists(kept.key("model.safetensors"))
-    assert "2 of 2 runs stay" in catwalk("prune", "--keep", "0").out
+    assert "2 of 2 runs are kept" in catwalk("prune", "--keep", "0").out
 
 
 def test_fetch_writes_the_verified_champion(catwalk: Any, champion: tuple[Run, bytes], tmp_path: Path) -> None:
@@ -527,8 +528,8 @@ def test_a_model_that_was_tampered_with_is_neither_fetched_nor_used(
 ) -> None:
     run, weights = champion
     s3_store.put(run.key("model.safetensors"), weights[:-1] + b"\x01")
-    one_line(catwalk("fetch", "--out", str(tmp_path / "model")), "not the one that was recorded")
-    one_line(catwalk("predict", str(picture(tmp_path / "shirt.png"))), "not the one that was recorded")
+    one_line(catwalk("fetch", "--out", str(tmp_path / "model")), "differs from its record")
+    one_line(catwalk("predict", str(picture(tmp_path / "shirt.png"))), "differs from its record")
     assert not (tmp_path / "model").exists()
 
 
@@ -619,7 +620,9 @@ def test_a_lost_champion_is_replaced_by_hand_and_blocks_no_later_run(
     s3_store.put(new.key("model.safetensors"), weights)
     s3_store.delete(lost.key("model.safetensors"))
     for command in (["fetch", "--out", str(tmp_path / "x")], ["predict", str(picture(tmp_path / "a.png"))]):
-        one_line(catwalk(*command), "if this one is in service, `catwalk rollback` or `catwalk promote` puts another")
+        one_line(
+            catwalk(*command), "if this one is in service, replace it with `catwalk rollback` or `catwalk promote`"
+        )
     record = catwalk("promote", SECOND, "--reason", "the old one is lost", "--json").json()
     assert record["anchor"] == SECOND, "the gate can't compare with what is lost"
 
@@ -661,7 +664,7 @@ def test_pictures_and_models_can_use_the_standard_streams(
     assert asked.stdout.decode() == f"-: {told}"
     fetched = subprocess.run([*command, "fetch", "--out", "-"], cwd=PROJECT, capture_output=True, check=True)
     assert (fetched.stdout, fetched.stderr) == (champion[1], b"")
-    one_line(catwalk("fetch", "--out", "-", "--json"), "--out - gives standard output to the file alone")
+    one_line(catwalk("fetch", "--out", "-", "--json"), "--out - writes only the file to standard output")
 
 
 def test_predict_names_three_classes(catwalk: Any, champion: tuple[Run, bytes], tmp_path: Path) -> None:
@@ -707,7 +710,7 @@ def test_a_stopped_run_is_cancelled_and_can_be_resumed(catwalk: Any, s3_store: S
     running.send_signal(number)
     out, err = running.communicate(timeout=180)
     assert (running.returncode, out) == (1, "")
-    assert err.splitlines()[-1] == f"catwalk: cancelled; `catwalk run --run-id {SECOND}` goes on where it stopped"
+    assert err.splitlines()[-1] == f"catwalk: cancelled; `catwalk run --run-id {SECOND}` resumes where it stopped"
     found = run.summary()
     assert found and found.state == "cancelled"
     assert "Traceback" not in err

@@ -119,7 +119,7 @@ def test_an_airflow_that_is_healthy_but_not_heard_is_reported(monkeypatch: pytes
     thread.start()
     try:
         monkeypatch.setattr(airflow, "HEARTBEAT_WAIT", 3.0)
-        with pytest.raises(Unwell, match="no heartbeat of Airflow's triggerer arrives"):
+        with pytest.raises(Unwell, match="heartbeats of Airflow's triggerer don't arrive"):
             airflow.airflow_metrics()
         monkeypatch.setattr(airflow, "HEARTBEATS", ("scheduler",))
         monkeypatch.setattr(airflow, "HEARTBEAT_WAIT", 60.0)
@@ -168,7 +168,7 @@ def test_a_store_that_does_not_list_what_it_took_is_detected(
         before.stop()
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_server.url)
     assert found.verdict == "FAIL"
-    assert found.finding == f"{s3_store.url} at {before.url} took an object, which then could not be listed"
+    assert found.finding == f"{s3_store.url} at {before.url} accepted an object, but then it could not be listed"
     assert "CATWALK_STORE" in found.remedy
     assert list(S3Store(s3_store.url).list("")) == [], "the object is gone again"
 

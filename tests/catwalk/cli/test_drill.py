@@ -169,7 +169,7 @@ def test_an_owners_ways_or_one_of_them(people: Callable[..., People], capsys: py
     code, found = drilled(capsys)
     assert {name for name, _ in found} == {"everybody", "growth", odd, "call-out"}
     for asked, complaint in (
-        ("growth/email", "growth has no way 'email'; its ways are slack, webhook"),
+        ("growth/email", "growth has no integration 'email'; its integrations are slack, webhook"),
         (
             "grwth/slack",
             f"there is no receiver 'grwth'; "
@@ -218,7 +218,7 @@ def test_a_failure_shows_the_answer(people: Callable[..., People], capsys: pytes
     (site.home / "logs" / "alertmanager.log").unlink()
     assert drilled(capsys, "everybody")[1]["everybody", "slack"] == (
         False,
-        "Alertmanager could not deliver it; its log says why",
+        "Alertmanager could not deliver it; see its log",
     )
 
 
@@ -230,7 +230,7 @@ def test_a_try_that_is_counted_before_its_failure_is_not_a_delivery(
     counted = [Tries(2, 0), Tries(3, 0), Tries(3, 1), Tries(4, 1), Tries(4, 1)]
     monkeypatch.setattr(drill.alertmanager, "sent", lambda url: {way: counted.pop(0) if counted[1:] else counted[0]})
     outcomes = drill._Trial(site.alertmanager.url, site.courier.url, "everybody", ["webhook"]).outcomes(60)
-    assert [outcome.said for outcome in outcomes if outcome.way == "webhook"] == ["delivered by a second try"]
+    assert [outcome.said for outcome in outcomes if outcome.way == "webhook"] == ["delivered at the second attempt"]
 
 
 def test_telegram(people: Callable[..., People], capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,7 +266,7 @@ def test_it_fails_if_no_one_is_notified(
             ["models"],
             f"there is no receiver 'models'; the receivers are {receivers.EVERYBODY}, model, pipeline, telemetry",
         ),
-        (["--history"], "--test with nothing but RECEIVER"),
+        (["--history"], "--test takes only RECEIVER"),
     ):
         with pytest.raises(SystemExit, match="1"):
             main(["alerts", "--test", *arguments])
@@ -275,4 +275,4 @@ def test_it_fails_if_no_one_is_notified(
     site.courier.start(CATWALK_CALLOUT_COMMAND="  ")
     with pytest.raises(SystemExit, match="1"):
         main(["alerts", "--test"])
-    assert "nobody is told: no way is configured" in capsys.readouterr().err
+    assert "no notifications are sent, because no receiver is configured" in capsys.readouterr().err

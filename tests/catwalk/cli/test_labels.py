@@ -45,7 +45,7 @@ def test_labels_from_a_file_and_a_service_show_how_good_each_day_was(
     done = catwalk("labels", file(tmp_path, "id,label\nb,no\nz,yes\n"), "churn")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(
-        "2 labels are new, 0 were known\n2 labels have their prediction\n1 labels are of ids that"
+        "2 new labels, 0 known labels\n2 labels were joined to their prediction\n1 labels have an id that"
     )
     assert "sampled out" in done.out and VERSION in done.out and "0.1643 (" in done.out
     again = catwalk("labels", file(tmp_path, "id,label\nb,no\nz,yes\n"), "churn", "--json").json()
@@ -58,7 +58,7 @@ def test_invalid_rows_are_named_and_the_exit_code_is_1(
     served: PredictionMonitor, s3_store: Store, catwalk: Any, tmp_path: Path
 ) -> None:
     done = catwalk("labels", file(tmp_path, "id,label\nb,perhaps\nc,no\n"), "churn")
-    assert done.code == 1 and "1 labels are new" in done.out
+    assert done.code == 1 and "1 new labels" in done.out
     assert (
         done.err
         == "catwalk: refused: line 2: label of id b: expected one of no, yes, or its number below 2; got 'perhaps'\n"

@@ -37,7 +37,7 @@ def catwalk(
 def test_it_is_turned_on_with_limits_that_stay_until_you_change_them(catwalk: Command, store: Store) -> None:
     done = catwalk("retraining", "on", "解約", "--dag", "churn_training", "--cooldown", "36h", "--budget", "2")
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("解約: an alert may ask for a run of churn_training, 2 in seven days, 36 h apart;")
+    assert done.out.startswith("解約: an alert may request a run of churn_training, 2 in seven days, 36 h apart;")
     assert catwalk("retraining", "off", "解約", "--by", "bob").code == 0
     assert catwalk("retraining", "on", "解約", "--predictions", "0", "--watch", "90min", "--strikes", "3").code == 0
     told = catwalk("retraining", "status", "解約", "--json").json()
@@ -62,11 +62,11 @@ def test_the_dag_is_that_of_the_last_run(catwalk: Command, store: Store) -> None
     ("arguments", "line"),
     [
         (["on", "churn"], "no DAG has run churn yet; name the one that retrains it with --dag"),
-        (["on", "churn", "--dag", "d", "--cooldown", "soon"], "--cooldown must be a time such as 24h"),
+        (["on", "churn", "--dag", "d", "--cooldown", "soon"], "--cooldown must be a duration such as 24h"),
         (["on", "a/b", "--dag", "d"], "model: expected a name of letters and digits"),
-        (["off", "churn"], "nobody has turned on retraining of churn; `catwalk retraining on churn` does"),
-        (["status", "churn"], "nobody has turned on retraining of churn"),
-        (["reset", "churn"], "nobody has turned on retraining of churn"),
+        (["off", "churn"], "retraining of churn was never turned on; `catwalk retraining on churn` does that"),
+        (["status", "churn"], "retraining of churn was never turned on"),
+        (["reset", "churn"], "retraining of churn was never turned on"),
     ],
 )
 def test_nonsense_is_refused_in_one_line(catwalk: Command, store: Store, arguments: list[str], line: str) -> None:

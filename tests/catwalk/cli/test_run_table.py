@@ -117,11 +117,11 @@ def test_a_knob_that_another_version_wrote_as_text_is_compared_as_text() -> None
         ("started", ">", "yesterday", "started is a time: give a date such as 2026-11-26"),
         ("finished", "<", "2026-13-01", "not '2026-13-01'"),
         ("started", "<", "nan", "not 'nan'"),
-        ("started", "=", "2026-11-26", "started is a moment, .* such as 'started ~ 2026-11-26'"),
+        ("started", "=", "2026-11-26", "started is a time, .* such as 'started ~ 2026-11-26'"),
         ("synthetic", "=", "maybe", "synthetic is true or false, so it can't be compared with 'maybe'"),
-        ("synthetic", ">", "true", "compared by = or !=, not >"),
-        ("accuracy", ">", "1", "runs have no 'accuracy'; known are run_id"),
-        ("epochs", "=>", "1", "'=>' is no operator; use one of ="),
+        ("synthetic", ">", "true", "compare it with = or !=, not >"),
+        ("accuracy", ">", "1", "runs have no key 'accuracy'; the keys are run_id"),
+        ("epochs", "=>", "1", "'=>' is not an operator; use one of ="),
         ("epochs", ">", "many", "epochs is a number, so it can't be compared with 'many'"),
     ],
 )
@@ -134,7 +134,7 @@ def test_runs_without_a_value_come_last_in_both_directions() -> None:
     found = rows(0.9, None, 0.8)
     assert [entry["test_accuracy"] for entry in ordered(found, "test_accuracy", KEYS)] == [0.8, 0.9, None]
     assert [entry["test_accuracy"] for entry in ordered(found, "-test_accuracy", KEYS)] == [0.9, 0.8, None]
-    with pytest.raises(ConfigError, match="runs have no 'speed'"):
+    with pytest.raises(ConfigError, match="runs have no key 'speed'"):
         ordered(found, "-speed", KEYS)
 
 
@@ -203,5 +203,5 @@ def test_keys_are_the_knobs_of_the_models_in_the_ledger() -> None:
     entry = row(trees, NOW, 600, keys)
     assert (entry["depth"], entry["pruned"]) == (6, None)
     assert AnyCondition("depth", ">=", "6", keys).holds(entry)
-    with pytest.raises(ConfigError, match="runs have no 'hidden'"):
+    with pytest.raises(ConfigError, match="runs have no key 'hidden'"):
         AnyCondition("hidden", "=", "6", keys)

@@ -77,7 +77,7 @@ def test_a_reader_that_goes_away_is_not_an_error(buffered: str) -> None:
 def test_a_full_disk_is_one_line(buffered: str) -> None:
     done = command(subprocess.PIPE, "> /dev/full", buffered)
     assert done.returncode == 1
-    assert done.stderr == b"catwalk: standard output can't be written to: No space left on device\n"
+    assert done.stderr == b"catwalk: can't write to standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])

@@ -96,16 +96,14 @@ def test_it_ends_by_itself_and_reports_what_it_cannot_do_in_one_line(small_champ
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert out.endswith("\n100 predictions made\n")
-    known = f"champions there are: {small_champion} (--model)"
+    known = f"models with a champion: {small_champion} (--model)"
     assert one_line("other") == f"catwalk: other has no champion yet: no run of it has shipped; {known}\n"
     assert "--rate" in one_line("--rate", "nan") and "--rate" in one_line("--rate", "0")
     port = free_port()
     holding = command("traffic", "--port", str(port))
     try:
         assert holding.stdout and holding.stdout.readline()
-        assert one_line("--port", str(port)).startswith(
-            f"catwalk: port {port} can't be served on: Address already in use"
-        )
+        assert one_line("--port", str(port)).startswith(f"catwalk: can't listen on port {port}: Address already in use")
     finally:
         holding.terminate()
         holding.communicate(timeout=60)

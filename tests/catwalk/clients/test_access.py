@@ -74,7 +74,7 @@ def test_a_failure_is_one_line_with_the_variable_to_correct() -> None:
             access.fetch(stranger.url, timeout=10, password="wrong")
         line = access.complaint("Prometheus", "http://p", "CATWALK_PROMETHEUS_URL", refused.value)
         assert (
-            line == "Prometheus at http://p refuses the user catwalk; set CATWALK_MONITORING_PASSWORD to its password"
+            line == "Prometheus at http://p refused the user catwalk; set CATWALK_MONITORING_PASSWORD to its password"
         )
     finally:
         stranger.stop()

@@ -44,7 +44,7 @@ def test_a_refusal_says_why_without_the_values(listeners: list[Listener], detail
     listeners.append(Listener(answers(400, {"detail": detail})))
     with pytest.raises(AirflowRefusedError) as raised:
         AirflowApi(listeners[0].url, "ann", "secret").request("POST", "dags/churn/dagRuns", {})
-    assert str(raised.value).endswith(f"answers /api/v2/dags/churn/dagRuns with 400{said}")
+    assert str(raised.value).endswith(f"answered /api/v2/dags/churn/dagRuns with 400{said}")
 
 
 def test_a_redirect_to_another_host_does_not_get_the_token(listeners: list[Listener]) -> None:

@@ -144,7 +144,7 @@ def test_the_doctor_checks_it(grafana: StandIn, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setenv("CATWALK_GRAFANA_URL", grafana.url)
     monkeypatch.delenv("CATWALK_GRAFANA_TOKEN", raising=False)
-    with pytest.raises(Unwell, match="no CATWALK_GRAFANA_TOKEN") as skipped:
+    with pytest.raises(Unwell, match="CATWALK_GRAFANA_TOKEN is not set") as skipped:
         monitoring.grafana()
     assert skipped.value.verdict == "WARN"
     monkeypatch.setenv("CATWALK_GRAFANA_TOKEN", TOKEN)

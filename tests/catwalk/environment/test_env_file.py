@@ -96,7 +96,7 @@ def test_a_line_without_name_and_value_is_refused_with_its_number_and_without_th
 def test_a_file_of_another_encoding_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "local.env"
     path.write_bytes("NAME=Grüße".encode("utf-16"))
-    with pytest.raises(ConfigError, match="is no UTF-8 text"):
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
         env_file.read(path)
 
 

@@ -30,12 +30,12 @@ def test_set_values_are_used_and_the_default_patience_is_three_heartbeats(
     [
         ("often", "", "CATWALK_RUN_HEARTBEAT_SECONDS must be a number of seconds above 0 to 2592000, not 'often'"),
         ("1e300", "", "CATWALK_RUN_HEARTBEAT_SECONDS must be a number of seconds above 0 to 2592000, not '1e300'"),
-        ("1", "2", "CATWALK_LOST_SECONDS must be 30 at least, not 2: heartbeats are not seen at once"),
+        ("1", "2", "CATWALK_LOST_SECONDS must be at least 30, not 2: heartbeats are seen with a delay"),
         ("60", "never", "CATWALK_LOST_SECONDS must be a number of seconds above 0, not 'never'"),
         (
             "100",
             "180",
-            "CATWALK_LOST_SECONDS must be twice CATWALK_RUN_HEARTBEAT_SECONDS, which is 100, at least, not 180",
+            "CATWALK_LOST_SECONDS must be at least twice CATWALK_RUN_HEARTBEAT_SECONDS, which is 100, not 180",
         ),
     ],
 )

@@ -90,8 +90,8 @@ def test_a_value_that_the_caller_sets_under_a_former_name_wins_over_the_stack(
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == len(set(told)) == 2, "one line each"
     assert told[0] == (
-        "CATWALK_REGISTRY_URL is called CATWALK_EXPORTER_URL now; rename it in the environment, for only this release "
-        "still reads it"
+        "CATWALK_REGISTRY_URL is now called CATWALK_EXPORTER_URL; rename it in the environment, because only this "
+        "release still reads the old name"
     )
 
 
@@ -102,6 +102,6 @@ def test_the_current_name_of_a_setting_wins_over_its_former_name(
     monkeypatch.setenv("CATWALK_PORT_EXPORTER", "2")
     assert part_url("exporter") == "http://127.0.0.1:2"
     assert [record.getMessage() for record in caplog.records] == [
-        "CATWALK_PORT_EXPORTER and CATWALK_PORT_REGISTRY differ in the environment; CATWALK_PORT_EXPORTER counts. "
-        "Remove CATWALK_PORT_REGISTRY, its name of before"
+        "CATWALK_PORT_EXPORTER and CATWALK_PORT_REGISTRY differ in the environment; CATWALK_PORT_EXPORTER is used. "
+        "Remove CATWALK_PORT_REGISTRY, its old name"
     ]

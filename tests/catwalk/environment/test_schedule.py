@@ -118,7 +118,7 @@ def test_an_unknown_zone_is_never_due(zone: str) -> None:
 )
 def test_an_expression_that_never_fires_is_one_clear_line(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CATWALK_SCHEDULE", schedule)
-    with pytest.raises(ConfigError, match="CATWALK_SCHEDULE must be five fields of cron that fire") as refused:
+    with pytest.raises(ConfigError, match="CATWALK_SCHEDULE must be five cron fields with a next time") as refused:
         Schedule.from_environment()
     assert schedule in str(refused.value)
     assert "\n" not in str(refused.value)

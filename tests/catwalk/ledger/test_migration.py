@@ -59,9 +59,9 @@ def test_names_that_are_there_stay(migrated: Any) -> None:
 
 
 def test_another_number_of_classes_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"names 1 classes.* figures of 2"):
+    with pytest.raises(ValueError, match=r"names 1 classes.* figures for 2"):
         migrated_dataset({"splits": {"test": {"class_counts": [1, 2]}}}, ONE)
-    with pytest.raises(ValueError, match=r"names 1 classes.* figures of 2"):
+    with pytest.raises(ValueError, match=r"names 1 classes.* figures for 2"):
         migrated_evaluation({"class_accuracy": [1.0, 0.5]}, ONE)
 
 
@@ -84,13 +84,13 @@ def test_all_records_that_lack_something_are_written_once(ledger: Store, catwalk
     before = contents(ledger)
     told = catwalk("migrate", "--dry-run").out
     assert contents(ledger) == before
-    assert "mlp: 7 runs, 7 would be brought up to date\n" in told
+    assert "mlp: 7 runs, 7 would be migrated\n" in told
     done = catwalk("migrate")
     assert (done.code, done.err) == (0, "")
     assert done.out == told.replace("would be ", "")
     after = contents(ledger)
     changed = [key for key in after if after[key] != before.get(key)]
-    assert done.out.endswith(f"\n{len(changed)} records brought up to date\n")
+    assert done.out.endswith(f"\n{len(changed)} records migrated\n")
     assert {key.rpartition("/")[2] for key in changed if not key.startswith("summaries/")} == {
         "run.json", "dataset.json", "manifest.json", "evaluation.json"
     }  # fmt: skip
@@ -153,12 +153,12 @@ def test_a_running_run_is_left_for_later(ledger: Store, catwalk: Any) -> None:
     before = contents(ledger)
     done = catwalk("migrate")
     assert done.code == 0
-    assert "mlp: 7 runs, 6 brought up to date, 1 left for later\n" in done.out
-    assert done.err == f"catwalk: {UNFINISHED} still runs: migrate again when it has ended\n"
+    assert "mlp: 7 runs, 6 migrated, 1 skipped while running\n" in done.out
+    assert done.err == f"catwalk: {UNFINISHED} is still running: migrate again when it has ended\n"
     after = contents(ledger)
     assert [key for key in after if UNFINISHED in key and after[key] != before[key]] == []
     run.update_summary(lambda found: dataclasses.replace(found, state="failed"))
-    assert "mlp: 7 runs, 1 brought up to date, 6 up to date already\n" in catwalk("migrate").out
+    assert "mlp: 7 runs, 1 migrated, 6 up to date already\n" in catwalk("migrate").out
 
 
 @pytest.mark.integration
@@ -170,9 +170,9 @@ def test_a_damaged_record_costs_its_own_run(ledger: Store, catwalk: Any, other: 
     before = contents(ledger)
     done = catwalk("migrate")
     assert done.code == 1
-    assert "mlp: 7 runs, 6 brought up to date, 1 damaged\n" in done.out
+    assert "mlp: 7 runs, 6 migrated, 1 damaged\n" in done.out
     [line] = done.err.splitlines()
-    assert f"{CHAMPION} stays as it is: {key} is damaged: " in line
+    assert f"{CHAMPION} is unchanged: {key} is damaged: " in line
     after = contents(ledger)
     assert [key for key in after if CHAMPION in key and after[key] != before[key]] == []
 

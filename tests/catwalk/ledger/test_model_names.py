@@ -23,8 +23,8 @@ NAMES = (
     "نموذج", "שלום", "हिन्दी", "ไทย", "Ελλάδα", "d’été", "col·lecció", "サービス・東京", "2026 v1.0", "字" * 66,
 )  # fmt: skip
 REFUSED = {
-    "": "is none", "..": "does not begin with a letter or a digit", "../x": "has '/' (U+002F)", "a/b": "has '/'",
-    ".hidden": "does not begin", " a": "does not begin", "a ": "has a space at its end", "a  b": "two in a row",
+    "": "is not one", "..": "does not begin with a letter or a digit", "../x": "has '/' (U+002F)", "a/b": "has '/'",
+    ".hidden": "does not begin", " a": "does not begin", "a ": "has a trailing space", "a  b": "two spaces in a row",
     "a\nb": "has '\\n' (U+000A)", "a\x00": "(U+0000)", "a\u202eb": "has '\\u202e' (U+202E)", "a\u200bb": "(U+200B)",
     "\u200fa": "(U+200F)", "a\u2066b": "(U+2066)", "a\ufeffb": "(U+FEFF)", "a\u00a0b": "(U+00A0)",
     "a\u3164b": "(U+3164)", "a\ufe0fb": "(U+FE0F)", "a\ud800b": "(U+D800)", "🙂": "(U+1F642)", "a:b": "has ':'",
@@ -89,7 +89,9 @@ def test_two_names_that_a_file_system_can_not_tell_apart_are_never_one_model(tmp
         lambda: watched.add(store, WatchedRecord("churn")),
         lambda: watched.retire(store, "churn", "ada"),
     ):
-        with pytest.raises(ConfigError, match="model: churn is Churn where this ledger lies; spell it so"):
+        with pytest.raises(
+            ConfigError, match="model: this ledger can't distinguish churn from Churn; use that spelling"
+        ):
             tried()
     known = watched.watched(store, "churn")
     assert known and (known.model, known.owner) == ("Churn", "growth")

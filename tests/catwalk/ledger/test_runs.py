@@ -50,7 +50,7 @@ class TestOnS3:
     def test_a_run_that_does_not_exist_is_one_line(self, ledger: Ledger) -> None:
         with pytest.raises(NotFoundError, match="there is no run 20261123T030000Z-00000000; `catwalk runs` lists"):
             _ = ledger.run("20261123T030000Z-00000000").record
-        with pytest.raises(CatwalkError, match="is no run id"):
+        with pytest.raises(CatwalkError, match="is not a run id"):
             ledger.run("../champions/mlp")
 
     def test_the_same_run_opens_again_and_another_configuration_is_refused(self, ledger: Ledger) -> None:

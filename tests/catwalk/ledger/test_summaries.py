@@ -52,7 +52,7 @@ def damaged(**changes: Any) -> Any:
         pytest.param(b"\xff\xfe", id="no text"),
         pytest.param(b"[]", id="a list"),
         pytest.param(b"{}", id="no fields"),
-        pytest.param(b'{"checks":' * 100_000, id="nested too deep"),
+        pytest.param(b'{"checks":' * 100_000, id="nested too deeply"),
         damaged(run_id=SECOND),
         damaged(run_id="<script>"),
         damaged(model=None),

@@ -87,7 +87,7 @@ def stages(run: Run, *names: str) -> None:
 @pytest.mark.integration
 def test_one_trial_is_tested_and_the_others_say_why_not(ledger: Ledger, trials: Mapping[str, Trial]) -> None:
     worse, _, better = trials
-    with pytest.raises(NoTrialError, match="has chosen no trial yet"):
+    with pytest.raises(NoTrialError, match="has not chosen a trial yet"):
         winner(ledger, SWEEP)
     waiting = ledger.run(worse).summary()
     assert waiting is not None
@@ -137,7 +137,7 @@ def test_a_choice_is_final(ledger: Ledger, trials: Mapping[str, Trial]) -> None:
     stages(open_run(ledger, late, CLASSIFIER, config, "sweep", sweep=SWEEP), "ingest", "train", "publish")
     summary = ledger.run(late).summary()
     assert summary is not None
-    assert summary.sentence == f"Not tested: the sweep had chosen {first} before this trial has finished."
+    assert summary.sentence == f"Not tested: the sweep had chosen {first} before this trial finished."
     forget(ledger.store, {first})
     assert chosen_by(ledger.store, SWEEP) == chosen, "it stays with the last of its trials"
     ledger.store.put("sweeps/damaged.json", b"{")
@@ -152,5 +152,5 @@ def test_trials_of_a_sweep_that_never_chose_have_failed(ledger: Ledger, trials: 
     stages(run, "publish")
     summary = run.summary()
     assert summary is not None
-    assert (summary.state, summary.error) == ("failed", "the run went no further than train")
+    assert (summary.state, summary.error) == ("failed", "the run ended after train")
     assert not replace(summary, stage="train").waits_for_others

@@ -209,9 +209,9 @@ def test_a_second_one_takes_the_place_of_the_first(world: World, command: Callab
     assert first.code == 0, first.err
     assert "28 days in service" in first.out and "by ada" in first.out
     assert f"lacks hours of them: {world.day(LEFT_OUT + 1)}, {world.day(LEFT_OUT)}" in first.out
-    assert "in place of" not in first.out
+    assert "replaces" not in first.out
     second = command("reference", "accept", "churn", "--days", "7", "--floor", "0.1", "--by", "grace")
-    assert "7 days in service" in second.out and "in place of the baseline that ada accepted" in second.out
+    assert "7 days in service" in second.out and "replaces the baseline that ada accepted" in second.out
     shown = command("reference", "show", "churn", "--json").json()
     assert (shown["by"], shown["origin"], len(shown["days"])) == ("grace", "service", 7)
     assert {each["floor"] for each in shown["features"]} == {0.1}

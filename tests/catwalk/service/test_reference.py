@@ -73,7 +73,7 @@ def test_an_array_has_numbered_columns() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({}, "it has no feature"),
+        ({}, "it has no features"),
         ({"inputs": {"a": [[1, 2], [3, 4]]}}, r"inputs\['a'\]: expected a column"),
         ({"inputs": np.zeros((2, 2, 2, 2, 2))}, "pictures: expected numbers"),
         ({"scores": ["a", "b"]}, "scores: expected numbers"),
@@ -97,12 +97,12 @@ GOOD = FeatureReference("a", "input", [0.5], [], [3, 4])
 @pytest.mark.parametrize(
     ("bad", "complaint"),
     [
-        (replace(GOOD, edges=[1.0, 0.5], counts=[1, 1, 1]), "bins that can't be told apart"),
-        (replace(GOOD, edges=[], categories=["x", "x"]), "bins that can't be told apart"),
-        (replace(GOOD, edges=[float("nan")]), "edges that are no rising numbers"),
-        (replace(GOOD, counts=[1]), "but no examples for each"),
-        (replace(GOOD, counts=[1, -1]), "but no examples for each"),
-        (replace(GOOD, counts=[0, 0]), "but no examples for each"),
+        (replace(GOOD, edges=[1.0, 0.5], counts=[1, 1, 1]), "bins with the same name"),
+        (replace(GOOD, edges=[], categories=["x", "x"]), "bins with the same name"),
+        (replace(GOOD, edges=[float("nan")]), "edges that are not increasing numbers"),
+        (replace(GOOD, counts=[1]), "but not one count of examples for each"),
+        (replace(GOOD, counts=[1, -1]), "but not one count of examples for each"),
+        (replace(GOOD, counts=[0, 0]), "but not one count of examples for each"),
         (replace(GOOD, dispersion=0.5), "a dispersion below 1"),
         (replace(GOOD, floor=0.0), "a floor that is not above 0"),
     ],

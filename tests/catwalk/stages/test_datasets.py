@@ -24,7 +24,7 @@ def data(as_of: Any) -> Data:
 def test_an_invalid_day_is_refused_in_one_line_and_nothing_is_stored(as_of: Any, tmp_path: Path) -> None:
     """Otherwise, the gate would fail on it, in every later run too."""
     store = FileStore((tmp_path / "ledger").as_uri())
-    with pytest.raises(DatasetError, match=r"^as_of must be a day or time as text, such as '2026-11-25', not .+$"):
+    with pytest.raises(DatasetError, match=r"^as_of must be a date or time as text, such as '2026-11-25', not .+$"):
         store_data(store, data(as_of), ["a", "b"], synthetic=True)
     assert not (tmp_path / "ledger").exists()
     for good in ("", "2026-11-25", "2026-11-25T03:00:00+01:00"):

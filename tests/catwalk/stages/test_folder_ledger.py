@@ -114,7 +114,7 @@ def test_a_dags_limits_are_its_models_until_it_sets_others(ledger: Ledger, catwa
     assert "its shapes come late" in catwalk("show", first.run_id).out
     run_stages(first, Silent())
     assert b"its shapes come late" in first.store.get(first.key("report.html")).body
-    assert "Trainable's name" in catwalk("models", "rename", "shapes", "forms").err
+    assert "the name of a Trainable's model" in catwalk("models", "rename", "shapes", "forms").err
     catwalk("models", "retire", "shapes", "--by", "ada")
     limited(ledger, "schedule", {"runs_blocked": 6})
     known = watched.watched(ledger.store, "shapes")
@@ -231,7 +231,7 @@ def test_the_store_can_be_named_on_the_command_line_and_is_found_here(
     monkeypatch.delenv("CATWALK_STORE")
     unset = catwalk("runs")
     assert (unset.code, unset.out) == (1, "")
-    assert unset.err.startswith("catwalk: CATWALK_STORE is not set; give it the place where runs live, such as s3://")
+    assert unset.err.startswith("catwalk: CATWALK_STORE is not set; set it to the store of the runs, such as s3://")
     named = catwalk("--store", store.url, "runs", "--json")
     assert [row["run_id"] for row in named.json()] == ["20261123T030000Z-00000001"]
     monkeypatch.delenv("CATWALK_STORE")

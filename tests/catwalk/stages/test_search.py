@@ -67,12 +67,12 @@ def test_a_trial_reads_as_one_line() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"space": {}}, "space must name a knob at least"),
+        ({"space": {}}, "space must name at least one knob"),
         ({"space": {"depth": [1]}}, "space has an unknown knob 'depth'"),
-        ({"space": {"margin": [0.1]}}, "margin can't vary within a sweep: it is the gate's"),
+        ({"space": {"margin": [0.1]}}, "margin can't vary within a sweep: it belongs to the gate"),
         ({"space": {"split_seed": [1, 2]}}, "split_seed can't vary within a sweep: trials are compared on one"),
-        ({"space": {"dropout": []}}, "space has no value for dropout"),
-        ({"space": {"dropout": [0.1, 0.1]}}, "space names a value of dropout twice"),
+        ({"space": {"dropout": []}}, "space has no values for dropout"),
+        ({"space": {"dropout": [0.1, 0.1]}}, "space has a value of dropout twice"),
         ({"space": {"dropout": 0.1}}, "space must give dropout a list of values"),
         ({"space": {"epochs": ["many"]}}, "epochs must be of type int, not 'many'"),
         ({"space": {"dropout": {"low": 0, "high": 0.5}}}, "a grid needs a list of values for dropout"),
@@ -82,11 +82,14 @@ def test_a_trial_reads_as_one_line() -> None:
             "dropout: low must be below high and above 0",
         ),
         ({"space": {"dropout": {"low": 0, "hihg": 0.1}}, "search": "random"}, "space must give dropout a list"),
-        ({"space": {"hidden": {"low": 1, "high": 2}}, "search": "random"}, "hidden is no number, so it has no range"),
+        (
+            {"space": {"hidden": {"low": 1, "high": 2}}, "search": "random"},
+            "hidden is not a number, so it can't have a range",
+        ),
         ({"search": "bayes"}, "search must be grid or random, not 'bayes'"),
-        ({"trials": 0}, "trials must be a whole number from 1 to 200, not 0"),
-        ({"search_seed": -1}, "search_seed must be a whole number"),
-        ({"trials": 5}, "the grid has 6 trials, and trials allows 5: raise it, or search=random"),
+        ({"trials": 0}, "trials must be an integer from 1 to 200, not 0"),
+        ({"search_seed": -1}, "search_seed must be an integer"),
+        ({"trials": 5}, "the grid has 6 trials, but trials is 5: raise it, or use search=random"),
     ],
 )
 def test_nonsense_is_refused_in_one_line(settings: dict[str, Any], message: str) -> None:

@@ -53,11 +53,11 @@ def shapes_run(ledger: Ledger, run_id: str = "", **knobs: Any) -> Run:
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("shapes", "names no Trainable; give package.module:NAME"),
-        ("no.such.module:IT", "no.such.module:IT can't be imported: there is no module no; is it on PYTHONPATH"),
-        ("tests.models.shapes:CIRCLES", "is not there: module tests.models.shapes has no CIRCLES"),
-        ("tests.models.shapes.model:NAMES", "is no Trainable: it lacks config, load, plan"),
-        ("tests.models.shapes.model:Shapes", "is no Trainable: it lacks an instance"),
+        ("shapes", "is not a reference to a Trainable; use package.module:NAME"),
+        ("no.such.module:IT", "can't import no.such.module:IT: there is no module no; is it on PYTHONPATH"),
+        ("tests.models.shapes:CIRCLES", ": module tests.models.shapes has no CIRCLES"),
+        ("tests.models.shapes.model:NAMES", "is not a Trainable: it lacks config, load, plan"),
+        ("tests.models.shapes.model:Shapes", "is not a Trainable: it lacks an instance"),
     ],
 )
 def test_an_invalid_trainable_is_one_line(reference: str, message: str) -> None:
@@ -183,7 +183,7 @@ def test_a_baseline_that_is_not_here_falls_back_to_its_stored_answers(
     own = load(first.store.get(first.key("predictions.safetensors")).body)["logits"].argmax(axis=1)
     found = predicted_by(second, first)
     assert np.array_equal(found.classes, own)
-    assert "no.such.package:MODEL can't be imported" in found.why_not_asked
+    assert "can't import no.such.package:MODEL" in found.why_not_asked
     decision = _decide_again(other)
     assert (decision.decision, decision.reason) == ("hold", "inconclusive"), "never by figures of other examples"
     assert f"the model of run {first.run_id} can't be asked, and was tested on other examples: no" in decision.sentence
@@ -211,20 +211,20 @@ def test_the_command_trains_any_trainable(catwalk: Any, s3_store: Store, monkeyp
     unnamed = catwalk("run", "--epochs", "2")
     assert (unnamed.code, unnamed.out) == (1, "")
     assert unnamed.err == (
-        "catwalk: say what to train: `catwalk run package.module:NAME`, such as models.churn:CHURN, or set "
-        "CATWALK_TRAINABLE to that; a checkout's stack sets it by itself\n"
+        "catwalk: name what to train: `catwalk run package.module:NAME`, such as models.churn:CHURN, or set "
+        "CATWALK_TRAINABLE to it; the stack of a checkout sets it by itself\n"
     )
     assert catwalk("run", "--help").code == 0
     asked = catwalk("predict", "any.png")
-    assert asked.code == 1 and f"{SHAPES.reference} can't read a file" in asked.err
+    assert asked.code == 1 and f"{SHAPES.reference} can't read files" in asked.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nope"], "'nope' names no Trainable; give package.module:NAME"),
-        (["nope", "--epochs", "3"], "'nope' names no Trainable"),
-        (["nope.model:IT"], "nope.model:IT can't be imported"),
+        (["nope"], "'nope' is not a reference to a Trainable; use package.module:NAME"),
+        (["nope", "--epochs", "3"], "'nope' is not a reference to a Trainable"),
+        (["nope.model:IT"], "can't import nope.model:IT"),
         ([SHAPES.reference, "--rounds", "-1"], "rounds must be at least 1 and at most 50, not -1"),
         ([SHAPES.reference, "--step", "0"], "step must be"),
     ],

@@ -137,7 +137,7 @@ def test_an_older_baseline_scores_other_examples_with_its_own_settings(ledger: L
 @pytest.mark.parametrize(
     ("version", "knobs", "why"),
     [
-        (LaterShapes(), {}, "settings that tests.models.shapes:SHAPES does not know (rounds, step, order, pause)"),
+        (LaterShapes(), {}, "settings that tests.models.shapes:SHAPES doesn't know (rounds, step, order, pause)"),
         (UpgradedShapes(), {"order": "drawn"}, "in the order in which they were drawn are no longer learnt from"),
     ],
     ids=["no upgrade", "a refused one"],
@@ -164,7 +164,7 @@ def test_if_settings_cannot_be_upgraded_the_answers_of_its_own_test_count(
 def test_an_upgrade_that_breaks_is_a_refusal(before: Run, later: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     version = later(UpgradedShapes())
     monkeypatch.setattr(UpgradedShapes, "upgrade", lambda self, old: old["no such section"])
-    with pytest.raises(ConfigError, match=r"of run .* can't be upgraded: KeyError: 'no such section'"):
+    with pytest.raises(ConfigError, match=r"can't upgrade the settings of run .*: KeyError: 'no such section'"):
         config_of(version, before.record)
 
 

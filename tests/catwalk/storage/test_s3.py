@@ -157,13 +157,13 @@ def test_an_access_point_can_be_the_store(monkeypatch: pytest.MonkeyPatch, arn: 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not valid JSON"),
         ("[]", "must be a JSON object"),
         ('{"Bucket": "other"}', "can't set 'Bucket'"),
         ('{"IfMatch": "x"}', "can't set 'IfMatch'"),
         ('{"SSECustomerKey": "x"}', "can't set 'SSECustomerKey'"),
         ('{"BucketKeyEnabled": "yes"}', "BucketKeyEnabled must be true or false"),
-        ('{"StorageClass": 1}', "StorageClass must be a text"),
+        ('{"StorageClass": 1}', "StorageClass must be text"),
     ],
 )
 def test_invalid_arguments_of_a_put_are_refused(monkeypatch: pytest.MonkeyPatch, text: str, complaint: str) -> None:

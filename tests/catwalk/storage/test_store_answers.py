@@ -82,7 +82,7 @@ class TestNoS3:
             operation(S3Store(s3_store.url, patience=Patience(tries=1)))
         assert not isinstance(caught.value, NotFoundError)
         if page.status != 401 or operation is not OPERATIONS["head"]:
-            assert "is no S3" in str(caught.value)
+            assert "is not S3" in str(caught.value)
             assert "correct AWS_ENDPOINT_URL_S3" in str(caught.value)
         assert len(before.seen) <= 4
 
@@ -93,14 +93,14 @@ class TestNoS3:
 
         before.edit = without_etag
         for name in ("get", "put", "head"):
-            with pytest.raises(StoreError, match="is no S3: its answer has no ETag"):
+            with pytest.raises(StoreError, match="is not S3: its response has no ETag"):
                 OPERATIONS[name](s3_store)
 
     def test_a_listing_of_something_else_is_one_line(self, s3_store: Store, before: BeforeS3) -> None:
         before.edit = lambda asked, ask: Answer(
             200, b"<ListBucketResult><Name>b</Name><Contents><Key>elsewhere</Key></Contents></ListBucketResult>"
         )
-        with pytest.raises(StoreError, match="its answer is no listing"):
+        with pytest.raises(StoreError, match="its response is not a listing"):
             list(s3_store.list(""))
 
     def test_a_server_that_begins_every_listing_with_the_first_key_gives_the_same(
@@ -121,7 +121,7 @@ class TestNoS3:
         exporter = StatsdExporter()
         try:
             monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{exporter.web_port}")
-            with pytest.raises(StoreError, match=r"is no S3.*correct AWS_ENDPOINT_URL_S3"):
+            with pytest.raises(StoreError, match=r"is not S3.*correct AWS_ENDPOINT_URL_S3"):
                 operation(S3Store(s3_store.url, patience=Patience(tries=1)))
         finally:
             exporter.stop()
@@ -193,10 +193,10 @@ ADVICE = [
     (403, "AccessDenied", "policy", False),
     (403, "InvalidObjectState", "archive", False),
     (400, "AuthorizationHeaderMalformed", "AWS_REGION", False),
-    (429, "TooManyRequests", "fewer requests", True),
-    (503, "SlowDown", "fewer requests", True),
+    (429, "TooManyRequests", "too many requests", True),
+    (503, "SlowDown", "too many requests", True),
     (501, "NotImplemented", "versitygw from 1.8.0", False),
-    (400, "RequestTimeout", "try again", True),
+    (400, "RequestTimeout", "interrupted; retry", True),
     (500, "InternalError", "is its disk full", True),
     (507, "XMinioStorageFull", "is its disk full", True),
     (405, "MethodNotAllowed", "MethodNotAllowed: because", False),
@@ -276,13 +276,13 @@ def test_a_certificate_that_is_not_trusted_is_named(monkeypatch: pytest.MonkeyPa
     for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_REGION": "us-east-1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", tls_server)
-    with pytest.raises(StoreError, match=r"speaks no TLS that can be trusted.*certificate.*AWS_CA_BUNDLE") as caught:
+    with pytest.raises(StoreError, match=r"can't trust the TLS connection.*certificate.*AWS_CA_BUNDLE") as caught:
         S3Store("s3://bucket", patience=Patience(tries=1)).check()
     assert not isinstance(caught.value, StoreUnavailableError)
     plain = BeforeS3(0, lambda asked, ask: Answer(200))
     try:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", plain.url.replace("http:", "https:"))
-        with pytest.raises(StoreError, match=r"speaks no TLS.*http, not https\?"):
+        with pytest.raises(StoreError, match=r"can't trust the TLS connection.*http, not https\?"):
             S3Store("s3://bucket", patience=Patience(tries=1)).check()
     finally:
         plain.stop()

@@ -117,7 +117,7 @@ def test_a_dead_store_stops_no_epoch_and_close_says_what_to_do(
         run.epoch(epoch, train={"loss": 1.0})
         run.log(rate=1.0)
     assert time.perf_counter() - started < 5
-    wait_until(lambda: "is kept, and tried again" in caplog.text)
+    wait_until(lambda: "is kept, and the write is retried" in caplog.text)
     with pytest.raises(StoreUnavailableError, match="the model is not stored"):
         run.model(b"m")
     with pytest.raises(StoreUnavailableError, match=r"`catwalk finish .*` completes it"):
@@ -173,10 +173,8 @@ def test_model_and_test_retry_and_say_what_is_not_stored(
     run.epoch(1, train={"loss": 1.0})
     steps = {"model": lambda: run.model(b"m"), "test": lambda: run.test(LABELS, scores(), keys=KEYS)}
     what = "model" if failing.startswith("model") else "test"
-    told = rf"^the store is out; the {what} is not stored: call run\.{what}.* again; stored are 1 epoch, "
-    with pytest.raises(
-        StoreUnavailableError, match=rf"{told}and `catwalk finish {run.run_id}` ends the run with that$"
-    ):
+    told = rf"^the store is out; the {what} is not stored: call run\.{what}.* again; stored so far: 1 epoch; "
+    with pytest.raises(StoreUnavailableError, match=rf"{told}`catwalk finish {run.run_id}` ends the run with that$"):
         steps[what]()
     left[0] = 0
     for step in steps.values():
@@ -196,7 +194,7 @@ def test_close_lists_everything_that_is_stored_while_nothing_can_be_read(
     with monkeypatch.context() as outage:
         for request in ("put", "_fetch", "etag"):
             outage.setattr(FileStore, request, _out)
-        told = rf"stored are 2 epochs, the model and the test; `catwalk finish {run.run_id}` completes it$"
+        told = rf"stored so far: 2 epochs, the model and the test; `catwalk finish {run.run_id}` completes it$"
         with pytest.raises(StoreUnavailableError, match=told):
             run.close()
     assert closing.finish(only(ledger), Silent()).decision == "would_ship"
@@ -232,7 +230,7 @@ def test_the_callers_own_error_takes_precedence_over_a_dead_store(
     monkeypatch.setattr(FileStore, "put", _out)
     mine = ValueError("mine")
     assert run.__exit__(ValueError, mine, None) is None  # so it propagates
-    assert "could not be stored" in caplog.text
+    assert "could not store the end of run" in caplog.text
 
 
 def test_a_dead_exporter_stops_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ def test_a_run_is_one_configuration(ledger: Ledger) -> None:
 
 def test_runs_of_one_model_do_not_nest() -> None:
     with catwalk.run("churn", catwalk.Binary()):
-        with pytest.raises(ConfigError, match="don't nest"):
+        with pytest.raises(ConfigError, match="can't be nested"):
             catwalk.run("churn", catwalk.Binary())
         with catwalk.run("other", catwalk.Binary()):
             pass

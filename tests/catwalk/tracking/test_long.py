@@ -63,7 +63,7 @@ def test_invalid_heartbeats_are_refused_before_anything_is_stored(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CATWALK_LOST_SECONDS", "30")
-    with pytest.raises(ConfigError, match="CATWALK_LOST_SECONDS must be twice CATWALK_RUN_HEARTBEAT_SECONDS"):
+    with pytest.raises(ConfigError, match="CATWALK_LOST_SECONDS must be at least twice CATWALK_RUN_HEARTBEAT_SECONDS"):
         catwalk.run("llm", catwalk.Binary())
     with pytest.raises(StoreError, match="there is no folder"):
         list(ledger.store.list(""))
@@ -92,7 +92,7 @@ def test_a_training_that_counts_in_steps_says_so_wherever_they_are_shown(ledger:
     with catwalk.run("llm", catwalk.Binary(), run_key="night") as run:
         assert run.resume() == 9_985_500
         with pytest.raises(
-            InputError, match="epoch: this run has logged steps, and counts in one of the two; log steps"
+            InputError, match="epoch: this run has logged steps, and a run uses only one of the two; log steps"
         ):
             run.epoch(1, train={"loss": 0.1})
         run.step(10_000_000, train={"loss": 0.05}, validation={"loss": 0.5})

@@ -105,7 +105,7 @@ def test_a_persons_settings_hold_if_runs_set_none(command: Any, ledger: Ledger) 
 def test_an_invalid_name_is_one_line(command: Any, arguments: tuple[str, ...]) -> None:
     done = command("models", *arguments)
     assert (done.code, done.out, len(done.err.splitlines())) == (1, "", 1)
-    assert "model: expected a name" in done.err and "'' is none" in done.err
+    assert "model: expected a name" in done.err and "'' is not one" in done.err
 
 
 def test_a_persons_schedule_holds_as_long_as_runs_set_none(command: Any) -> None:
@@ -340,7 +340,7 @@ def test_under_its_new_name_a_model_competes_with_what_shipped_under_the_old_one
     first, second = trained(noise=0.3, every="24h"), trained(noise=0.1, every="24h")
     done = command("models", "rename", "churn", "attrition")
     assert (done.code, done.err) == (0, "") and "attrition" in done.out
-    with pytest.raises(ConfigError, match=r"model: churn was renamed on .*; its name is attrition"):
+    with pytest.raises(ConfigError, match=r"model: churn was renamed to attrition on .*; use that name"):
         catwalk.run("churn", catwalk.Binary())
     assert Champions(ledger.store).models() == ["attrition"]
     assert not due(ledger, "churn") and due(ledger, "attrition")
@@ -458,7 +458,7 @@ def test_of_a_rename_and_a_run_that_opens_at_the_same_moment_one_sees_the_other(
         return opened(*arguments)
 
     monkeypatch.setattr(opening, "_opened", renamed_meanwhile)
-    with pytest.raises(ConfigError, match=r"model: churn was renamed on .*; its name is attrition"):
+    with pytest.raises(ConfigError, match=r"model: churn was renamed to attrition on .*; use that name"):
         trained()
     assert list(ledger.store.list("open_runs/")) == []
     assert [summary.run_id for summary in Summaries(ledger.store).read()] == [run.run_id]
@@ -502,7 +502,7 @@ def test_an_impossible_change_is_one_line(command: Any, ledger: Ledger) -> None:
         assert (done.code, done.out, done.err.count("\n")) == (1, "", 1) and told in done.err
     trained()
     for arguments, told in (
-        (("add", "churn"), "churn is watched already"),
+        (("add", "churn"), "churn is already watched"),
         (("rename", "churn", "other"), "the name other is taken"),
         (("rename", "churn", "churn"), "the name churn is taken"),
     ):
@@ -511,7 +511,7 @@ def test_an_impossible_change_is_one_line(command: Any, ledger: Ledger) -> None:
     with catwalk.run("other", catwalk.Binary()):
         assert "of other is open; close it, or `catwalk finish" in command("models", "rename", "other", "third").err
     assert command("models", "retire", "churn").code == 0
-    assert "churn is retired already" in command("models", "retire", "churn").err
+    assert "churn is already retired" in command("models", "retire", "churn").err
     for name in ("add", "retire", "rename"):
         assert "MODEL" in command("models", name, "--help").out
 
@@ -554,7 +554,7 @@ def test_invalid_limits_are_one_line_and_add_no_model(command: Any, ledger: Ledg
             ("--threshold", "runs_blocked=5", "--threshold", "runs_blocked=6"),
             "--threshold: expected each name once; got runs_blocked twice",
         ),
-        (("--reason", "why"), "--reason says why a --threshold is what it is; give one"),
+        (("--reason", "why"), "--reason explains a --threshold; give one"),
     ):
         done = command("models", "add", "churn", *arguments)
         assert (done.code, done.out) == (1, "") and said in done.err and len(done.err.splitlines()) == 1, done.err

@@ -146,7 +146,7 @@ def test_an_interrupted_cell_is_cancelled_and_may_be_run_again(ledger: Ledger, n
 
 def test_a_cell_that_opens_a_run_twice_says_so_and_the_first_continues(ledger: Ledger, notebook: Notebook) -> None:
     notebook.runs(OPENS)
-    assert "ConfigError: a run of churn is open in this process: close it first" in notebook.fails(OPENS)
+    assert "ConfigError: a run of churn is already open in this process: close it first" in notebook.fails(OPENS)
     for cell in (LOGS, TESTS):
         notebook.runs(cell)
     assert "Would ship" in notebook.runs(ENDS)

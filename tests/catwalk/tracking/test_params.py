@@ -106,14 +106,14 @@ class Unwritable:
 @pytest.mark.parametrize(
     ("told", "arguments"),
     [
-        ("params: expected values that end; got some in themselves", {"params": in_itself()}),
-        ("params: expected values that end", {"params": {"deep": very_deep()}}),
+        ("params: expected finite values; got one that contains itself", {"params": in_itself()}),
+        ("params: expected finite values", {"params": {"deep": very_deep()}}),
         (
-            "params['n']: expected a number or text; .* a whole number may have 480 digits",
+            "params['n']: expected a number or text; .* an integer may have at most 480 digits",
             {"params": {"n": -(10**5_000)}},
         ),
         ("params['n']: expected a number or text", {"params": {"n": [10**490]}}),
-        ("params: expected names that are text; got <int that can't be written", {"params": {10**5_000: 1}}),
+        ("params: expected names as text; got <int that can't be written", {"params": {10**5_000: 1}}),
         (
             "params['b']: .* got <Unwritable that can't be written as text> (RuntimeError: half made)",
             {"params": {"b": Unwritable()}},

@@ -71,7 +71,7 @@ def test_commands_that_need_a_trainable_say_that_such_a_run_has_none(
     assert asked.code == 1 and "`catwalk fetch` downloads it" in asked.err
     assert command("migrate").code == 0
     assert {entry.key: entry.etag for entry in ledger.store.list("")} == before
-    with pytest.raises(ConfigError, match="no Trainable can rebuild it"):
+    with pytest.raises(ConfigError, match="which no Trainable can rebuild"):
         of_run(ledger.run(shipped[0]).record)
 
 

@@ -370,15 +370,21 @@ def test_params_are_the_same_in_every_process(ledger: Ledger, program: Program) 
         (lambda: catwalk.run("a/b", catwalk.Binary()), "model: expected a name"),
         (lambda: catwalk.run("m", catwalk.Binary), "problem: expected catwalk.Binary()"),
         (lambda: catwalk.run("m", catwalk.Binary(), params=[1]), "params: expected a dict of name → value; got list"),
-        (lambda: catwalk.run("m", catwalk.Binary(), every="soon"), "every: expected a time such as '24h'"),
-        (lambda: catwalk.run("m", catwalk.Binary(), every="1h", cron="* * * * *"), "every and cron: give one of them"),
-        (lambda: catwalk.run("m", catwalk.Binary(), cron="99 3 * * *"), "cron: expected five fields"),
+        (lambda: catwalk.run("m", catwalk.Binary(), every="soon"), "every: expected a duration such as '24h'"),
+        (
+            lambda: catwalk.run("m", catwalk.Binary(), every="1h", cron="* * * * *"),
+            "every and cron: give only one of them",
+        ),
+        (lambda: catwalk.run("m", catwalk.Binary(), cron="99 3 * * *"), "cron: expected five cron fields"),
         (
             lambda: catwalk.run("m", catwalk.Binary(), cron="0 3 * * * Berlin"),
-            "cron: there is no time zone 'Berlin'; its IANA name is one such as Europe/Berlin",
+            "cron: there is no time zone 'Berlin'; use an IANA name such as Europe/Berlin",
         ),
-        (lambda: catwalk.run("m", catwalk.Binary(), cron="99 3 * * * Europe/Berlin"), "cron: expected five fields"),
-        (lambda: catwalk.run("m", catwalk.Binary(), thresholds={"f1": 0.5}), "thresholds: expected metrics out of"),
+        (
+            lambda: catwalk.run("m", catwalk.Binary(), cron="99 3 * * * Europe/Berlin"),
+            "cron: expected five cron fields",
+        ),
+        (lambda: catwalk.run("m", catwalk.Binary(), thresholds={"f1": 0.5}), "thresholds: expected a metric"),
         *(
             (
                 lambda limit=limit: catwalk.run("m", catwalk.Binary(), thresholds={"log_loss": limit}),
@@ -432,15 +438,24 @@ def test_nonsense_is_refused_before_anything_is_stored(ledger: Ledger, call: Any
 @pytest.mark.parametrize(
     ("call", "told"),
     [
-        (lambda run: run.epoch(0, train={"loss": 1.0}), "epoch: expected a whole number from 1"),
-        (lambda run: run.step(10**15 + 1), "epoch: expected a whole number from 1 to 10^15"),
-        (lambda run: run.step(10**5_000), "epoch: expected a whole number from 1 to 10^15"),
+        (
+            lambda run: run.epoch(0, train={"loss": 1.0}),
+            "epoch: expected the number of the epoch or step, an integer from 1",
+        ),
+        (
+            lambda run: run.step(10**15 + 1),
+            "epoch: expected the number of the epoch or step, an integer from 1 to 10^15",
+        ),
+        (
+            lambda run: run.step(10**5_000),
+            "epoch: expected the number of the epoch or step, an integer from 1 to 10^15",
+        ),
         (lambda run: run.epoch(1, train=[1.0]), "train: expected a dict of metric → number; got list"),
         (
             lambda run: run.epoch(1, train={"loss": np.ones(3)}),
             "train['loss']: expected a single number; got ndarray, shape (3,)",
         ),
-        (lambda run: run.epoch(np.ones(2)), "epoch: expected a whole number from 1"),
+        (lambda run: run.epoch(np.ones(2)), "epoch: expected the number of the epoch or step, an integer from 1"),
         (lambda run: run.epoch(1, train={"loss": 10**400}), "train['loss']: expected a single number; got int"),
         (lambda run: run.log([1.0]), "log: expected a dict of metric → number; got list [1.0]"),
         (lambda run: run.log(split=5, loss=1.0), "split: expected text; got int 5"),
@@ -448,12 +463,12 @@ def test_nonsense_is_refused_before_anything_is_stored(ledger: Ledger, call: Any
         (lambda run: run.test([0, 1], [0.1, 0.2, 0.3]), "scores: expected"),
         (
             lambda run: run.test(LABELS, scores(), keys=KEYS[:5]),
-            "keys: expected a key of its own for each label, shape",
+            "keys: expected a unique key for each label, shape",
         ),
         (lambda run: run.test(LABELS, scores(), keys=KEYS // 2), "got '0' more than once"),
         (
             lambda run: run.test([1, 0], [0.9, 0.2], keys=pandas.Series(["a", None], dtype="string")),
-            "keys: expected a key of its own for each label, shape (2,); got none in row 1",
+            "keys: expected a unique key for each label, shape (2,); got none in row 1",
         ),
         (
             lambda run: run.test(LABELS, scores(), slices=KEYS),
@@ -466,7 +481,7 @@ def test_nonsense_is_refused_before_anything_is_stored(ledger: Ledger, call: Any
         (lambda run: run.data(sha256=5), "sha256: expected text; got int 5"),
         (lambda run: run.data(source=5), "source: expected text; got int 5"),
         (lambda run: run.model("nowhere.bin"), "there is nothing at nowhere.bin"),
-        (lambda run: run.model(uri="s3://m/x"), "sha256: expected that of the model at uri="),
+        (lambda run: run.model(uri="s3://m/x"), "sha256: expected the hash of the model at uri="),
         (lambda run: run.data(as_of="yesterday"), "as_of: expected a date or time"),
     ],
 )

@@ -103,7 +103,7 @@ def test_a_number_that_no_float_can_hold_is_refused_too(knob: str) -> None:
 
 
 def test_an_unknown_knob_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"unknown setting 'epoch'; known ones are .*epochs"):
+    with pytest.raises(ConfigError, match=r"unknown setting 'epoch'; the settings are .*epochs"):
         RunConfig.from_flat({"epoch": 3})
 
 

@@ -204,7 +204,7 @@ def test_a_failed_build_is_reported_and_not_retried_at_every_visit(
 ) -> None:
     put_summary(file_store, summary(FAILING))
     page = seen(exporter, FAILING, "There is no report: ")
-    told = f"no report: there is no run {FAILING}; `catwalk runs` lists those there are. The next attempt is made when"
+    told = f"no report: there is no run {FAILING}; `catwalk runs` lists the runs. The next attempt is made when"
     assert told in page and f"; catwalk report {FAILING} makes one now." in page and "http-equiv" not in page
     assert all("There is no report: " in exporter.get(f"/runs/{FAILING}") for _ in range(5))
     assert exporter.log.read_text().count("could not be built") == 1

@@ -180,7 +180,7 @@ def test_a_taken_port_is_one_clear_line(exporter: ExporterProcess) -> None:
     [
         ({"CATWALK_STORE": ""}, "CATWALK_STORE is not set"),
         ({"CATWALK_SCHEDULE_SECONDS": "soon"}, "CATWALK_SCHEDULE_SECONDS must be"),
-        ({"CATWALK_SCHEDULE": "every night"}, "CATWALK_SCHEDULE must be five fields of cron"),
+        ({"CATWALK_SCHEDULE": "every night"}, "CATWALK_SCHEDULE must be five cron fields"),
         ({"CATWALK_STATSD": "nonsense"}, "CATWALK_STATSD must be"),
     ],
 )
