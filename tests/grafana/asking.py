@@ -26,7 +26,8 @@ _ROUNDED = (
     *((32_400, 21_600), (86_400, 43_200), (604_800, 86_400), (1_814_400, 604_800), (3_628_800, 2_592_000)),
 )
 """Intervals below the first become the second, in seconds; longer ones a year."""
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+"""Not `$1`, a group of `label_replace`, which Grafana leaves alone too."""
 _TIMEOUT = 60.0
 
 
