@@ -80,6 +80,17 @@ _MEANT = {
     "/^untrusted/": GREY,
 }
 """Names of series → the colour that they have everywhere. All others have one by their position."""
+_RUN_AXIS = {
+    "unit": "string",
+    "custom.scaleDistribution": {"type": "ordinal"},  # each tick is a run
+    "custom.axisSoftMin": -1,  # room around a single run
+    "custom.axisSoftMax": 1,
+    # Grafana spaces the ticks by the text of the largest number, the position of the last run: text as wide as a name.
+    "mappings": [
+        {"type": "regex", "options": {"pattern": "/^(.+)$/", "result": {"text": "$1", "index": 0}}},
+        {"type": "range", "options": {"from": -1, "to": 1_000_000, "result": {"text": "00-00 00:00 0000", "index": 1}}},
+    ],
+}
 _DASHES = {"fill": "dash", "dash": [8, 6]}
 _NARROW = 60
 """The minimum width of a column in pixels; Grafana's default of 150 is too much for a dozen columns."""
@@ -241,9 +252,7 @@ def by_run(
     """
     many = series != "series"
     panel = _trend(about, with_name(f"({expr})"), "run", series, "Run", many=many)
-    # Ordinal: as far from each other as the next, each tick a run. The limits leave room around a single run.
-    axis = {"unit": "string", "custom.scaleDistribution": {"type": "ordinal"}}
-    panel.override_by_name("Run", _style({**axis, "custom.axisSoftMin": -1, "custom.axisSoftMax": 1}))
+    panel.override_by_name("Run", _style(_RUN_AXIS))
     line = {"custom.drawStyle": "line", "custom.showPoints": "auto"}
     if not many:
         panel.draw_style(looks.GraphDrawStyle.POINTS).point_size(8)
