@@ -39,6 +39,25 @@ FLEET = {
 """What a model needs, by the most severe condition: an alert, no exporter, its last run, its schedule."""
 STANDING = {"0": ("in use", PLAIN), "1": ("waiting", PLAIN), "2": ("retired", PLAIN)}
 """Waiting: for its first run."""
+CHECKS = {
+    "precondition": "can be compared",
+    "accuracy_floor": "accuracy ≥ threshold",
+    "recall_floor": "recall of the worst class ≥ threshold",
+    "calibration": "calibration error ≤ threshold",
+    "quality": "headline of the test",
+    "model_bytes": "size of the weights in bytes ≤ threshold",
+    "inference_seconds": "seconds for 1,000 examples ≤ threshold",
+    "better": "significant gap to the champion > threshold",
+    "not_inferior_champion": "gap to the champion, low > threshold",
+    "anchor_fresh": "the anchor is not stale",
+    "not_inferior_anchor": "gap to the anchor, low > threshold",
+    "class_regression": "p of the worst class ≥ threshold",
+    "slice_regression": "p of the worst slice ≥ threshold",
+    "test_set_size": "smallest detectable gap ≤ threshold",
+    "newer_data": "newer data than the champion's",
+    "serves": "serves as it was tested",
+}
+"""The condition of each check of the gate; other checks, such as a floor of a metric, have their own name."""
 VERDICTS = {
     "passed": ("passed", FINE),
     "failed": ("failed", PLAIN),
@@ -63,6 +82,7 @@ SCRAPED = {"0": ("not scraped", ACT), "1": ("scraped", FINE)}
 
 __all__ = [
     "ATTENTION",
+    "CHECKS",
     "FLEET",
     "HEALTH",
     "OUTCOMES",

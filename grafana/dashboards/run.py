@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import About, curve, grid, joined, link, listing, mapped, query, run_links, tile
+from grafana.panels import PLAIN, About, curve, grid, joined, link, listing, mapped, query, run_links, tile
 from grafana.panels import words as mapping
 from grafana.queries import REMEMBERED, by_epoch, in_service, of_other_headline, of_share, outcome, parameters, points
 from grafana.transformations import Column
@@ -29,6 +29,11 @@ def _named_by_both(last: str, *keep: str) -> str:
     which = f'label_replace(label_replace({last}, "which", "champion", "", ""), "which", "this run", "run_id", "$run")'
     labels = ", ".join(f'"{label}"' for label in ("which", *keep))
     return f'max by (series, epoch) (label_join({which}, "series", " ", {labels}))'
+
+
+def _short(label: str, expr: str) -> str:
+    """The same with the first 12 digits of a hash."""
+    return f'label_replace({expr}, "{label}", "$1", "{label}", "(.{{12}}).*")'
 
 
 STATE = f"max by (state) (last_over_time(catwalk_run_state{{{_RUN}}}{_WINDOW}) == 1)"
@@ -61,9 +66,11 @@ STAGE_CPU = _last("ml_stage_cpu_seconds", "stage")
 STAGE_GPU_MEMORY = _last("ml_stage_gpu_peak_memory_bytes", "stage")
 STAGE_GPU_USE = _last("ml_stage_gpu_utilisation_ratio", "stage")
 STAGE_ATTEMPTS = _last("catwalk_run_attempts", "stage")
-ORIGIN = _last("catwalk_run_info", "run_id", "dag_id", "dag_run_id", "trigger", "git_commit")
+ORIGIN = _short("git_commit", _last("catwalk_run_info", "run_id", "dag_id", "dag_run_id", "trigger", "git_commit"))
 # Known only after ingest: a run has two series.
-DATASET = _last("catwalk_run_info", "run_id", "dataset_sha256", of=f'{_RUN}, dataset_sha256!=""')
+DATASET = _short(
+    "dataset_sha256", _last("catwalk_run_info", "run_id", "dataset_sha256", of=f'{_RUN}, dataset_sha256!=""')
+)
 PARAMETERS = f"group by (name, value) ({parameters(_RUN, _WINDOW)})"
 CLASS_TEST = _last("ml_test_class_accuracy_ratio", "class")
 CLASS_PRECISION = _last("ml_test_class_precision_ratio", "class")
@@ -203,7 +210,11 @@ DASHBOARD = board.board(
                 query(CHECK_HIGH, "E", table=True),
             ],
             [
-                Column("check", "Check", {"custom.width": 235}),
+                Column(
+                    "check",
+                    "Check",
+                    {**mapped({check: (text, PLAIN) for check, text in words.CHECKS.items()}), "custom.width": 290},
+                ),
                 Column("verdict", "Verdict", {**mapped(words.VERDICTS), "custom.width": 110}),
                 Column("Value #B", "Value", {"decimals": 4}),
                 Column("Value #C", "Threshold", {"decimals": 4}),

@@ -1,7 +1,7 @@
-"""What dashboards say in every state of what they look at, compared with what is true then.
+"""What dashboards say in every state of the stack, compared with the truth.
 
-A panel without data says a sentence. Each of these sentences stands here with the condition under which it is true, and
-all panels are asked, at several ranges, as Grafana asks.
+A panel without data shows a sentence. Here, each sentence has the condition under which it is true, and all panels are
+queried over several ranges, as Grafana does it.
 """
 
 from __future__ import annotations
@@ -256,11 +256,11 @@ def lived(story: Story) -> Story:
 # --- What is true -----------------------------------------------------------------------------------------------------
 COUNTS = {"Failed tasks": 3, "Tasks": 4, "DAG runs": 1, "Duration of DAG runs": 60, "StatsD losses": 1}
 NOT_SENT = {"Gate checks", "Gap to the champion", "Heartbeats"}
-"""Panels about what these runs, and this Airflow, don't have."""
+"""Panels about things that these runs, and this Airflow, don't have."""
 FEW_SCRAPES = 6
-"""With fewer, a rate may not be known, nor what a rule records of it."""
+"""With fewer, there may be no rate, and no value of a rule that records it."""
 Condition = Callable[[State, str, str], bool]
-"""Of a state, a dashboard and a panel's title."""
+"""Decides by a state, a dashboard and a panel's title."""
 
 
 def before(state: State, dashboard: str, panel: str) -> bool:
@@ -269,7 +269,7 @@ def before(state: State, dashboard: str, panel: str) -> bool:
 
 
 def no_run(state: State, dashboard: str, panel: str) -> bool:
-    """There is no run, or none that has come so far."""
+    """There is no run, or none that got that far."""
     return not state.runs or panel in NOT_SENT
 
 
@@ -279,7 +279,7 @@ def not_counted(state: State, dashboard: str, panel: str) -> bool:
 
 
 def too_soon(state: State, dashboard: str, panel: str) -> bool:
-    """What is asked for came after the last whole step, or so shortly before that there is no rate."""
+    """The data came after the last whole step, or so shortly before it that there is no rate."""
     return (
         panel in NOT_SENT
         or state.name == "fresh, statsd_exporter down"
@@ -288,22 +288,22 @@ def too_soon(state: State, dashboard: str, panel: str) -> bool:
 
 
 def this_minute(state: State, dashboard: str, panel: str) -> bool:
-    """Measuring has begun less than a minute, and some seconds, before."""
+    """The measurement began less than a minute and some seconds ago."""
     return state.until < state.truth.since + 60 + 10 * SCRAPE_SECONDS
 
 
 def unread(state: State, dashboard: str, panel: str) -> bool:
-    """Up to some seconds ago, which rules may need on a busy machine, no ledger was read."""
+    """No ledger was read until some seconds ago, which rules may need on a busy machine."""
     return not state.prometheus.query(f"catwalk_store_up @ {state.until - 10 * SCRAPE_SECONDS} == 1")
 
 
 def always(state: State, dashboard: str, panel: str) -> bool:
-    """Here there is no Airflow, no Alertmanager, no check of the gate, and no rule fails."""
+    """There is no Airflow, no Alertmanager and no check of the gate here, and no rule fails."""
     return True
 
 
-def said_of_services() -> set[str]:
-    """What panels about a model in use say that have nothing to show, but for the one that knows of champions."""
+def messages_about_services() -> set[str]:
+    """Returns the messages of empty panels on *Service*, except the one that knows champions."""
     panels = {panel["title"]: panel for panel in all_panels(SERVICE) if panel["type"] != "row"}
     return {panel["fieldConfig"]["defaults"]["noValue"] for title, panel in panels.items() if title != "Versions"}
 
@@ -360,10 +360,10 @@ TRUE: Mapping[str, Condition] = {
     "None was counted in this range. Nothing is counted while Alertmanager isn't scraped.": always,
     "No server was scraped in this range, up to a minute ago.": this_minute,
     "No replica is scraped, and no champion is known.": no_run,
-    **dict.fromkeys(said_of_services(), always),  # there is none here; test_service.py has some
+    **dict.fromkeys(messages_about_services(), always),  # there is none here; test_service.py has some
     "None was counted in this range. Nothing is counted while Prometheus isn't scraped.": always,
 }
-"""What panels say that have nothing to show → when it is true."""
+"""The message of empty panels → the condition under which it is true."""
 
 
 def test_what_a_panel_without_data_says_is_true_in_every_state(story: Story) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
+import catwalk.gate
 from catwalk.clients.episodes import Alert
 from catwalk.gate.decision import _REASONS
 from catwalk.ledger.records.decision import DecisionRecord
@@ -341,6 +343,8 @@ def test_codes_have_words() -> None:
     assert {reason for _, reason in outcomes} == set(_REASONS)
     assert {decision for decision, _ in outcomes} == set(get_args(get_type_hints(DecisionRecord)["decision"]))
     assert set(words.STATES) == set(STATES)
+    gate = "".join(path.read_text() for path in Path(catwalk.gate.__file__).parent.glob("*.py"))
+    assert [check for check in words.CHECKS if f'"{check}"' not in gate] == []
 
 
 _CHOSEN = re.compile(r"\$(model|run|runs|recent|champion|dag)\b|\bmodel=\"\"")
