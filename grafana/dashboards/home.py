@@ -116,11 +116,11 @@ def _alerts() -> table.Panel:
     )
     runbook = link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)
     columns = [
-        Column("severity", "Severity", {**mapped(words.SEVERITIES), "custom.width": 80}),
+        Column("severity", "Severity", {**mapped(words.SEVERITIES), "custom.width": 75}),
         Column("alertname", "Alert", {"links": [runbook], "custom.minWidth": 230}),
-        Column("model", "Model", {"custom.width": 110}),
-        Column("Value", "Since", {"unit": "dateTimeFromNow", "custom.width": 115, "custom.align": "left"}),
-        Column("alertstate", "State", {"custom.width": 75}),
+        Column("model", "Model", {"custom.width": 90}),
+        Column("Value", "Since", {"unit": "dateTimeFromNow", "custom.width": 105, "custom.align": "left"}),
+        Column("alertstate", "State", {"custom.width": 70}),
     ]
     return listing(about, query(FIRING, table=True), columns)
 

@@ -40,7 +40,6 @@ DECISION = outcome(_last("catwalk_decision_info", "decision", "reason"))
 DURATION = _last("catwalk_run_duration_seconds")
 STARTED = f"1000 * {_last('catwalk_run_started_timestamp_seconds')}"
 STATE = f"{_last('catwalk_run_state', 'state')} == 1"
-ORIGIN = _last("catwalk_run_info", "trigger")
 TESTS = series(
     test_accuracy=TEST_ACCURACY, champion=for_each_run(in_service("catwalk_model_accuracy_ratio"), TEST_ACCURACY)
 )
@@ -64,7 +63,7 @@ PARAMETERS = f"({_PARAMETERS}) and on (name) ({_OTHERS} or {_LACKING})"
 _NOTHING = "no such values of the selected runs are known in this range."
 _NO_ACCURACY = "no accuracy of the selected runs is known in this range; select another metric above."
 _NO_CLASSES = "no classes of the selected runs are known in this range: the model may have none."
-_POINTS: Style = {"unit": "suffix: pp", "decimals": 2, "custom.width": 80}
+_POINTS: Style = {"unit": "suffix: pp", "decimals": 2, "custom.width": 70}
 """A difference of percentages is in percentage points."""
 
 DASHBOARD = board.board(
@@ -105,7 +104,6 @@ DASHBOARD = board.board(
                 query(LAST_LOSS, "H", table=True),
                 query(DURATION, "I", table=True),
                 query(DECISION, "J", table=True),
-                query(ORIGIN, "K", table=True),
                 query(HEADLINE, "L", table=True),
                 query(of_other_headline(GAP), "M", table=True),
                 query(of_other_headline(GAP_LOW), "N", table=True),
@@ -117,7 +115,7 @@ DASHBOARD = board.board(
                 Column("state", "State", {**mapped(words.STATES), "custom.width": 90}),
                 Column("Value #B", "Accuracy", {**percent(), "custom.width": 80}),
                 Column("Value #L", "Headline", {"decimals": 4}),
-                Column("outcome", "Decision", {**mapped(words.OUTCOMES), "custom.width": 290}),
+                Column("outcome", "Decision", {**mapped(words.OUTCOMES), "custom.width": 255}),
                 Column("Value #C", "Gap", _POINTS),
                 Column("Value #D", "Gap, low", _POINTS),
                 Column("Value #E", "Gap, high", _POINTS),
@@ -128,7 +126,6 @@ DASHBOARD = board.board(
                 Column("Value #G", "Best epoch or step", {"decimals": 0}),
                 Column("Value #H", "Last loss", {"decimals": 4}),
                 Column("Value #I", "Duration", {"unit": "s", "decimals": 1}),
-                Column("trigger", "Trigger"),
                 Column("Value #A", "Started", {"unit": "dateTimeFromNow", "custom.width": 115}),
             ],
             falling=True,
