@@ -10,6 +10,8 @@ from __future__ import annotations
 
 STEP = "[$__interval] offset -$__interval"
 """The step that begins at a point. The step that has just begun counts too, as far as it has come."""
+_RATE = "[$__rate_interval] offset -$__interval"
+"""The same for rates. A service that was started a minute ago has one at every range."""
 REMEMBERED = "7d"
 """How long the exporter's last word still counts as known."""
 OTHER_HEADLINE = f'last_over_time(catwalk_metric_info{{model="$model", headline="true", unit!="ratio"}}[{REMEMBERED}])'
@@ -53,6 +55,11 @@ def worst(aggregation: str, gauge: str, by: str = "") -> str:
     """The minimum (`min`) or maximum (`max`) of a gauge in each step, so that no outage is skipped."""
     keep = f" by ({by})" if by else ""
     return f"{aggregation}{keep} ({aggregation}_over_time({gauge}{STEP}))"
+
+
+def rate(counter: str, by: str = "") -> str:
+    """The rate of a counter in each step, per second."""
+    return f"{_sum(by)} (rate({counter}{_RATE}))"
 
 
 def known(selector: str) -> str:

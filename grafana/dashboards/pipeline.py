@@ -8,7 +8,7 @@ from catwalk.ledger.records.run import STAGES
 from grafana import board, words
 from grafana.panels import LOOK, About, bars, events, joined, lines, panel_link, query, tile, timeline
 from grafana.panels import words as mapping
-from grafana.queries import STEP, counted, counted_in_a_day, mean, with_name, worst
+from grafana.queries import STEP, counted, counted_in_a_day, mean, rate, with_name, worst
 from grafana.sources import sources
 from grafana.transformations import Column
 
@@ -43,9 +43,9 @@ STAGE_SLOW = f"quantile by (stage) (0.95, {_SCHEDULED}) or quantile by (stage) (
 STAGE_RATIO = f"{STAGE_NOW} / ({STAGE_USUAL})"
 COMPONENTS = worst("min", "component:airflow_healthy:min1m", "component")
 HEARTBEATS = (
-    ("scheduler", "60 * sum(rate(airflow_scheduler_heartbeat_total[$__rate_interval]))"),
-    ("DAG processor", "60 * sum(rate(airflow_dag_processor_heartbeat_total[$__rate_interval]))"),
-    ("triggerer", "60 * sum(rate(airflow_triggerer_heartbeat_total[$__rate_interval]))"),
+    ("scheduler", f"60 * {rate('airflow_scheduler_heartbeat_total')}"),
+    ("DAG processor", f"60 * {rate('airflow_dag_processor_heartbeat_total')}"),
+    ("triggerer", f"60 * {rate('airflow_triggerer_heartbeat_total')}"),
 )
 # The fewest free ones and the most that wait, so that a jam between two steps is visible.
 POOLS = (
@@ -67,7 +67,7 @@ STORE_ERRORS = counted("ml_store_errors_total", by="operation")
 _NONE = "none was counted in this range. Nothing is counted while statsd_exporter isn't scraped."
 _NOT_WATCHED = "not known: statsd_exporter wasn't scraped and counted all the time."
 _NO_AIRFLOW = "no value is known in this range. Airflow sends it to statsd_exporter."
-_NO_STEP = "no value is known up to the last whole step of the range."
+_NO_RATE = "no value is known in this range."
 _NO_MINUTE = "no value is known in this range, up to a minute ago."
 _NO_STAGES = "no stage of a run of this model is known in this range."
 
@@ -202,7 +202,7 @@ DASHBOARD = board.board(
     {
         "Airflow inside": [
             lines(
-                About("Heartbeats", "How often does each component send a heartbeat?", _NO_STEP, "suffix:/min", 8, 8),
+                About("Heartbeats", "How often does each component send a heartbeat?", _NO_RATE, "suffix:/min", 8, 8),
                 *_named(HEARTBEATS),
             ),
             lines(

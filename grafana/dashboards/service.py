@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana import board
 from grafana.panels import FINE, LOOK, About, bars, joined, lines, listing, mapped, query, run_links, tile, words
-from grafana.queries import REMEMBERED, worst
+from grafana.queries import REMEMBERED, rate, worst
 from grafana.transformations import Column, Style
 
 _MODEL = 'model="$model"'
@@ -16,7 +16,7 @@ def _increase(counter: str, window: str, by: str = "") -> str:
 
 
 def _rate(counter: str, by: str = "") -> str:
-    return f"sum{f' by ({by})' if by else ''} (rate({counter}{{{_MODEL}}}[$__rate_interval]))"
+    return rate(f"{counter}{{{_MODEL}}}", by)
 
 
 _PREDICTIONS, _ERRORS = "catwalk_service_predictions_total", "catwalk_service_errors_total"
@@ -30,7 +30,7 @@ ERRORS = f"{_increase(_ERRORS, '10m')} / ({_ASKED_NOW})"
 P99 = f"histogram_quantile(0.99, {_increase(_BUCKETS, '10m', 'le')}) and on () {_ASKED_NOW}"
 _EXCESS = "model:service_feature:excess"
 FURTHEST = f"topk(1, max by (side, feature, window) ({_EXCESS}{{{_MODEL}}}))"
-EXCESS = f"max by (side, window) ({_EXCESS}{{{_MODEL}}})"
+EXCESS = worst("max", f"{_EXCESS}{{{_MODEL}}}", "side, window")
 VERSIONS = f"count by (version, origin) (group by (version, origin, job, instance) ({_INFO}))"
 VERSION_PREDICTIONS = _increase(_PREDICTIONS, "1h", "version")
 CHAMPION = f'max by (version) (label_join(exporter:champion_info:held{{{_MODEL}}}, "version", "", "run_id"))'
@@ -52,7 +52,7 @@ def _by_feature(record: str, window: str = "") -> str:
 
 
 def _history(window: str) -> str:
-    return f'max by (side, feature) ({_EXCESS}{{{_MODEL}, window="{window}"}})'
+    return worst("max", f'{_EXCESS}{{{_MODEL}, window="{window}"}}', "side, feature")
 
 
 def _shares(features: str) -> str:
@@ -81,7 +81,7 @@ def _of_day(bound: str) -> str:
 
 _SERVER_ANSWERS, _CHECKED = "catwalk_server_answers_total", "catwalk_server_champion_checked_timestamp_seconds"
 SERVER_ANSWERS = f"{_rate(_SERVER_ANSWERS, 'code')} > 0"
-CHAMPION_CHECKED = f"time() - min by (instance) ({_CHECKED}{{{_MODEL}}} > 0)"
+CHAMPION_CHECKED = f"1000 * min by (instance) ({_CHECKED}{{{_MODEL}}} > 0)"
 REFUSED = f"count by (version) (catwalk_server_model_refused{{{_MODEL}}})"
 ANSWERS, CONFIDENCE = _shares("class|score"), _shares("confidence")
 _ESTIMATE, _MARGIN = (f"model:service_estimate:{of}{{{_MODEL}}}" for of in ("accuracy", "margin"))
@@ -94,10 +94,10 @@ def _estimated(value: str, trusted: int) -> str:
 ESTIMATES = [_estimated(_ESTIMATE, trusted) for trusted in (1, 0)]
 LEAST, MOST = (f"clamp({edge}, 0, 1)" for edge in (_estimated(f"{_ESTIMATE} {sign} {_MARGIN}", 1) for sign in "-+"))
 
-_NO_REPLICA = "no replica was scraped twice in this range, up to its last whole step."
-_NO_REQUEST = "no request is known in this range, up to its last whole step."
+_NO_REPLICA = "no replica was scraped twice in this range."
+_NO_REQUEST = "no request is known in this range."
 _NO_REQUEST_NOW = "no request of the last 10 minutes is known."
-_NO_REFERENCE = "no replica was scraped in the last 15 minutes, up to a few minutes ago."
+_NO_REFERENCE = "no replica was scraped in the last 15 minutes."
 _TOO_FEW = "no replica was scraped, or it made too few predictions: a value needs 200 in a day or 100 in an hour."
 _NO_CONFIDENCE = "no replica of a model with classes was scraped in the last 15 minutes or so."
 _NO_LABELS = "no prediction of the last 28 days has a label, or the exporter wasn't scraped."
@@ -184,7 +184,7 @@ DASHBOARD = board.board(
                 "How far is the feature with the largest shift from its reference, as a multiple of its limit? Inputs "
                 "and predictions, over a day and, for gross faults, over an hour. From 1 on, the shift is certainly "
                 "larger than the smallest one that matters.",
-                f"no value is known in this range, up to a few minutes ago: {_TOO_FEW}",
+                f"no value is known in this range: {_TOO_FEW}",
                 "none",
                 12,
                 8,
@@ -332,7 +332,7 @@ DASHBOARD = board.board(
                 About(
                     f"Shift over {article} {window}",
                     "How far is each feature from its reference, as a multiple of its limit?",
-                    f"no value is known in this range, up to a few minutes ago: no replica was scraped, or it counted "
+                    f"no value is known in this range: no replica was scraped, or it counted "
                     f"fewer than {least} predictions in {article} {window}.",
                     "none",
                     12,
@@ -429,17 +429,18 @@ DASHBOARD = board.board(
                 query(SERVER_ANSWERS, legend="{{code}}"),
                 names=("200",),
             ),
-            lines(
+            listing(
                 About(
-                    "Age of the champion check",
-                    "How long ago did each server last ask the ledger which version is the champion? Until it can, it "
+                    "Last champion check",
+                    "When did each server last learn from the ledger which version is the champion? Until it can, it "
                     "keeps its version.",
                     "no server of `catwalk serve` is scraped, or none has reached the ledger yet.",
-                    "s",
+                    "none",
                     6,
                     8,
                 ),
-                query(CHAMPION_CHECKED, legend="{{instance}}"),
+                query(CHAMPION_CHECKED, table=True),
+                [Column("instance", "Server"), Column("Value", "Checked", {"unit": "dateTimeFromNow"})],
             ),
             listing(
                 About(

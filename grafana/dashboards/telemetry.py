@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import prometheus
 from grafana import board, words
 from grafana.panels import ACT, LOOK, About, events, joined, lines, query, run_columns, tile, timeline
 from grafana.panels import words as mapping
-from grafana.queries import counted, with_name, worst
+from grafana.queries import counted, rate, with_name, worst
 from grafana.sources import SERVERS, sources
 from grafana.transformations import Column
 
@@ -23,13 +23,13 @@ CANARY_LOST = (
     "clamp_min(sum(increase(catwalk_canary_sent_total[1h])) - sum(increase(catwalk_canary_received_total[1h])), 0)"
 )
 CANARY = (
-    ("sent", "sum(rate(catwalk_canary_sent_total[$__rate_interval]))"),
-    ("received", "sum(rate(catwalk_canary_received_total[$__rate_interval]))"),
+    ("sent", rate("catwalk_canary_sent_total")),
+    ("received", rate("catwalk_canary_received_total")),
 )
 STATSD = (
-    ("packets", "sum(rate(statsd_exporter_udp_packets_total[$__rate_interval]))"),
-    ("lines", "sum(rate(statsd_exporter_lines_total[$__rate_interval]))"),
-    ("events", "sum(rate(statsd_exporter_events_total[$__rate_interval]))"),
+    ("packets", rate("statsd_exporter_udp_packets_total")),
+    ("lines", rate("statsd_exporter_lines_total")),
+    ("events", rate("statsd_exporter_events_total")),
 )
 STATSD_LOST = (
     ("dropped packets", counted("statsd_exporter_udp_packet_drops_total")),
@@ -41,7 +41,7 @@ SCRAPED = worst("min", "job:up:min1m", "job")
 SCRAPE_SECONDS = worst("max", "job:scrape_duration_seconds:max1m", "job")
 SAMPLES = worst("max", "job:sample_limit_used_ratio:max1m", "job")
 SERIES = worst("max", "prometheus_tsdb_head_series")
-NEW_SERIES = "sum(increase(prometheus_tsdb_head_series_created_total[$__rate_interval]))"
+NEW_SERIES = "sum(increase(prometheus_tsdb_head_series_created_total[$__rate_interval] offset -$__interval))"
 RULE_SECONDS = f"sum({worst('max', 'prometheus_rule_group_last_duration_seconds', 'rule_group')})"
 RULE_FAILURES = counted("prometheus_rule_evaluation_failures_total")
 TO_ALERTMANAGER = (
@@ -56,7 +56,7 @@ TO_PEOPLE = (
 
 _NO_RUNS = "no run of the last day with counted points is known."
 _NO_MINUTE = "no value is known in this range, up to a minute ago."
-_UNKNOWN = "no value is known up to the last whole step of the range."
+_UNKNOWN = "no value is known in this range."
 
 
 def _none(server: str) -> str:

@@ -31,7 +31,7 @@ CLASSES = ["stays", "leaves"]
 ALL = {panel["title"] for panel in all_panels(DASHBOARD) if panel["type"] != "row"}
 BY_LABELS = {"Realised in a week", "Realised by day", "Logged predictions"}
 """These come from the exporter, and there is none here."""
-OF_SERVERS = {"Responses by status", "Age of the champion check", "Refused versions"}
+OF_SERVERS = {"Responses by status", "Last champion check", "Refused versions"}
 """These come from `catwalk serve` itself, and this service is a program of its own."""
 PANELS = ALL - BY_LABELS - OF_SERVERS
 NO_REQUEST = {"Failed requests", "Latency, p99", "Latency"}

@@ -350,7 +350,7 @@ TRUE: Mapping[str, Condition] = {
     "No stage of a run of this model is known in this range.": no_run,
     "No component is known up to a minute ago: the exporter watches no Airflow, or wasn't scraped.": always,
     "No value is known in this range, up to a minute ago.": this_minute,
-    "No value is known up to the last whole step of the range.": too_soon,
+    "No value is known in this range.": too_soon,
     "No value is known in this range. Airflow sends it to statsd_exporter.": always,
     "No run of the last day with counted points is known.": no_run,
     "Prometheus scrapes nothing.": before,
