@@ -161,7 +161,7 @@ DASHBOARD = board.board(
             About(
                 _TEST,
                 "How often is the version in service right on the test examples, or what is its headline?",
-                "not known.",
+                "no version in service is known.",
                 "percentunit",
                 4,
                 4,

@@ -93,7 +93,7 @@ METRIC = series(
 DECISIONS = f"count by (outcome) ({outcome(_of_runs('catwalk_decision_info', 'decision', 'reason'))})"
 
 _NO_MODEL = "no version in service is known."
-_UNKNOWN = "not known."
+_UNKNOWN = "no such value of a version in service is known."
 _NO_CLASSES = "no classes of a tested run are known in this range: the model may have none."
 _NO_TEST = "no test with this value is known in this range."
 _NO_STATISTIC = "no version in this range has such a statistic: the model may export no statistics of its data."

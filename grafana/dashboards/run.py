@@ -114,7 +114,7 @@ DASHBOARD = board.board(
             About(
                 "Test accuracy",
                 "How often is it right on the test examples? Metrics, below, has everything else that was measured.",
-                "not known.",
+                "no test accuracy of this run is known.",
                 "percentunit",
                 4,
                 4,
@@ -127,7 +127,7 @@ DASHBOARD = board.board(
                 "Gap to the champion",
                 "By how much is it better than the version in service at that time, on the same test examples? In "
                 "percentage points, or in the unit of the headline.",
-                "not known.",
+                "no comparison of this run with a champion is known.",
                 "suffix: pp",
                 4,
                 4,

@@ -60,7 +60,7 @@ _OTHERS = f"count by (name) (count by (name, value) ({_PARAMETERS})) > 1"
 _LACKING = f"count by (name) ({_PARAMETERS}) < on () group_left () count(count by (run_id) ({_PARAMETERS}))"
 PARAMETERS = f"({_PARAMETERS}) and on (name) ({_OTHERS} or {_LACKING})"
 
-_NOTHING = "no such values of the selected runs are known in this range."
+_NOTHING = "no data of the selected runs is known in this range."
 _NO_ACCURACY = "no accuracy of the selected runs is known in this range; select another metric above."
 _NO_CLASSES = "no classes of the selected runs are known in this range: the model may have none."
 _POINTS: Style = {"unit": "suffix: pp", "decimals": 2, "custom.width": 70}

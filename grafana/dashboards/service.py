@@ -432,8 +432,8 @@ DASHBOARD = board.board(
             listing(
                 About(
                     "Last champion check",
-                    "When did each server last learn from the ledger which version is the champion? Until it can, it "
-                    "keeps its version.",
+                    "When did each server last learn from the ledger which version is the champion? A server "
+                    "that can't keeps its version.",
                     "no server of `catwalk serve` is scraped, or none has reached the ledger yet.",
                     "none",
                     6,

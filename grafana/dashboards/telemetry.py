@@ -163,7 +163,7 @@ DASHBOARD = board.board(
         events(
             About(
                 "Notifications",
-                "Do notifications of alerts go out? Three a minute are the Watchdog's.",
+                "Do notifications of alerts go out? The Watchdog's regular ones are included.",
                 _none("Alertmanager"),
                 "none",
                 12,

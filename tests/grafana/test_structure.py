@@ -294,6 +294,14 @@ def test_the_fleet_shows_the_whole_name_of_each_model() -> None:
     assert wrapped in column["properties"]
 
 
+def test_rates_reach_the_present() -> None:
+    """Over a day, Grafana's last step ends up to ten minutes ago: a service that has just started would be missing."""
+    blind = [
+        query.name for query in all_queries() if re.search(r"rate_interval\](?! offset -\$__interval)", query.expr)
+    ]
+    assert blind == []
+
+
 def test_every_metric_is_declared_mapped_recorded_or_scraped() -> None:
     histogram = ("_bucket", "_sum", "_count")
     mapped = [rule.metric for rule in airflow_rules(load_registry()) if rule.metric]
