@@ -64,7 +64,7 @@ SINCE_SUCCESS = f"time() - max(last_over_time(catwalk_last_success_timestamp_sec
 _LISTED = 'severity=~"critical|warning|info", area!=""'
 FIRING = (  # with the time since when; a Prometheus that has just started may not know it
     f"1000 * max by (alertname, alertstate, severity, area, model) (ALERTS{{{_LISTED}}}"
-    f" * ignoring (alertstate) ALERTS_FOR_STATE{{{_LISTED}}} or ALERTS{{{_LISTED}}} * (0 / 0))"
+    f" * ignoring (alertstate) group_left () ALERTS_FOR_STATE{{{_LISTED}}} or ALERTS{{{_LISTED}}} * (0 / 0))"
 )
 _RECENT = f'{_MODEL}, run_id=~"$recent"'
 RUN_ACCURACY = f"max by (run_id) (last_over_time(ml_test_accuracy_ratio{{{_RECENT}}}[$__range]))"

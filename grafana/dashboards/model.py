@@ -13,6 +13,7 @@ from grafana.queries import (
     known,
     outcome,
     series,
+    worst,
 )
 from grafana.transformations import Column
 
@@ -35,9 +36,15 @@ def _beside(test: str, in_service: str) -> str:
     return series(test=test, champion=for_each_run(in_service, test))
 
 
-def _limit(name: str) -> str:
-    """A limit: the model's own, or the one for all models."""
-    return f'scalar(max(model:threshold:last{{{_MODEL}, name="{name}"}}))'
+def _limit(name: str, window: str = "") -> str:
+    """A limit: the model's own, or the one for all models.
+
+    Args:
+        name: Its name.
+        window: Within which to look for it; empty: now.
+    """
+    limit = f'model:threshold:last{{{_MODEL}, name="{name}"}}'
+    return f"scalar(max({f'last_over_time({limit}{window})' if window else limit}))"
 
 
 IN_SERVICE = f"max({in_service('catwalk_model_accuracy_ratio')})"
@@ -48,15 +55,16 @@ SINCE_SHIP = f"max({known(f'catwalk_runs_since_ship{{{_MODEL}}}')})"
 STATISTIC_IN_SERVICE = f"max by (statistic) ({in_service('model:dataset_statistic:last')})"
 STATISTIC_LATEST = f'max by (statistic) (model:dataset_statistic:last{{{_MODEL}, role="latest"}})'
 STATISTIC_CHANGE = f"max by (statistic) (model:dataset_statistic:change{{{_MODEL}}})"
-_CHANGE = f"max by (statistic) (model:dataset_statistic_change:ratio{{{_MODEL}}})"
-_CHANGE_LIMIT, _SHARES_LIMIT = _limit("dataset_statistic_change_ratio"), _limit("class_share_distance_ratio")
-STATISTIC_LIMIT = f"{_CHANGE} / {_CHANGE_LIMIT}"
-_CHANGES = (
-    f"max by (statistic) (last_over_time(model:dataset_statistic_change:ratio{{{_MODEL}}}{STEP})) / {_CHANGE_LIMIT}"
+_CHANGE, _DISTANCE = (
+    f"{name}{{{_MODEL}}}"
+    for name in ("model:dataset_statistic_change:ratio", "model:dataset_class_share_ratio:distance")
 )
+STATISTIC_LIMIT = f"max by (statistic) ({_CHANGE}) / {_limit('dataset_statistic_change_ratio')}"
+# Steps that look ahead, so that the last one reaches the present.
+_CHANGES = f"{worst('max', _CHANGE, 'statistic')} / {_limit('dataset_statistic_change_ratio', STEP)}"
 # DatasetShifted compares these too, under this name.
-_DISTANCE = f"max(last_over_time(model:dataset_class_share_ratio:distance{{{_MODEL}}}{STEP})) / {_SHARES_LIMIT}"
-SHIFT = f'{_CHANGES} or label_replace({_DISTANCE}, "statistic", "class shares", "", "")'
+_SHARES = f"{worst('max', _DISTANCE)} / {_limit('class_share_distance_ratio', STEP)}"
+SHIFT = f'{_CHANGES} or label_replace({_SHARES}, "statistic", "class shares", "", "")'
 _STATISTICS = _of_runs("model:dataset_statistic:last", where=', statistic="$statistic"')
 _OF_CHAMPION = in_service("model:dataset_statistic:last", 'statistic="$statistic"')
 STATISTIC = series(run=_STATISTICS, champion=for_each_run(_OF_CHAMPION, _STATISTICS))
