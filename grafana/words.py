@@ -66,7 +66,8 @@ VERDICTS = {
 }
 ATTENTION = {"0": ("OK", FINE), "1": ("warning", LOOK), "2": ("critical", ACT), "3": ("no data", ACT)}
 """By the most severe alert that is firing, and by whether the data that alerts need is there."""
-SEVERITIES = {"critical": ("critical", ACT), "warning": ("warning", LOOK), "info": ("info", PLAIN)}
+SEVERITIES = {"1": ("critical", ACT), "2": ("warning", LOOK), "3": ("info", PLAIN)}
+"""By rank."""
 SERVICE = {
     "0": ("healthy", FINE),
     "1": ("drifted", LOOK),

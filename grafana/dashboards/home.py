@@ -57,15 +57,23 @@ def attention(area: str, *jobs: str) -> str:
     )
 
 
+def ranked(expr: str) -> str:
+    """The same with the label `rank`, by which a table has the most severe alerts first."""
+    for rank, (severity, _) in words.SEVERITIES.items():
+        expr = f'label_replace({expr}, "rank", "{rank}", "severity", "{severity}")'
+    return expr
+
+
 ACCURACY_IN_SERVICE = f"max({in_service('catwalk_model_accuracy_ratio')})"
 LAST_STATE = f"topk(1, max by (state) (exporter:last_run_started_timestamp_seconds:held{{{_MODEL}}}))"
 SERVICE = f'{service_state(_MODEL)} or on () 6 * max(ALERTS{{alertname="Watchdog", alertstate="firing"}})'
 SINCE_SUCCESS = f"time() - max(last_over_time(catwalk_last_success_timestamp_seconds{{{_MODEL}}}[{REMEMBERED}]))"
 _LISTED = 'severity=~"critical|warning|info", area!=""'
-FIRING = (  # with the time since when; a Prometheus that has just started may not know it
-    f"1000 * max by (alertname, alertstate, severity, area, model) (ALERTS{{{_LISTED}}}"
-    f" * ignoring (alertstate) group_left () ALERTS_FOR_STATE{{{_LISTED}}} or ALERTS{{{_LISTED}}} * (0 / 0))"
+_SINCE = (  # a Prometheus that has just started may not know it
+    f"ALERTS{{{_LISTED}}} * ignoring (alertstate) group_left () ALERTS_FOR_STATE{{{_LISTED}}}"
+    f" or ALERTS{{{_LISTED}}} * (0 / 0)"
 )
+FIRING = f"1000 * max by (rank, alertname, model, alertstate) ({ranked(_SINCE)})"
 _RECENT = f'{_MODEL}, run_id=~"$recent"'
 RUN_ACCURACY = f"max by (run_id) (last_over_time(ml_test_accuracy_ratio{{{_RECENT}}}[$__range]))"
 RUN_STATE = f"max by (run_id, state) (last_over_time(catwalk_run_state{{{_RECENT}}}[$__range]) == 1)"
@@ -116,7 +124,7 @@ def _alerts() -> table.Panel:
     )
     runbook = link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)
     columns = [
-        Column("severity", "Severity", {**mapped(words.SEVERITIES), "custom.width": 75}),
+        Column("rank", "Severity", {**mapped(words.SEVERITIES), "custom.width": 75}),
         Column("alertname", "Alert", {"links": [runbook], "custom.minWidth": 230}),
         Column("model", "Model", {"custom.width": 90}),
         Column("Value", "Since", {"unit": "dateTimeFromNow", "custom.width": 105, "custom.align": "left"}),

@@ -13,6 +13,8 @@ from tests.prometheus.scenario import promtool
 pytestmark = pytest.mark.integration
 
 LABELS = 'alertname="ModelStale", severity="warning", area="model", model="churn"'
+LISTED = '{rank="2", alertname="ModelStale", model="churn", alertstate="firing"}'
+"""A warning has the second rank."""
 WATCHDOG = 'alertname="Watchdog", alertstate="firing", severity="none"'
 
 
@@ -29,7 +31,7 @@ def test_an_alert_is_listed_once_with_its_state_and_since_when(tmp_path: Path) -
             {
                 "expr": FIRING,
                 "eval_time": "30m",
-                "exp_samples": [{"labels": f'{{{LABELS}, alertstate="firing"}}', "value": 1000 * since}],
+                "exp_samples": [{"labels": LISTED, "value": 1000 * since}],
             }
         ],
     }
