@@ -43,15 +43,22 @@ print(run.run_id)
 """
 WITHOUT = {
     "catwalk-home": {"Champion's test", "Last decisions"},
-    "catwalk-run": {"Test accuracy", "Gap to the champion", "Confusion matrix", "Test figures of each class", "Stages"},
-    "catwalk-runs": {"Test accuracy and the champion", "Accuracy of each class", "Runs"},
+    "catwalk-run": {
+        "Test accuracy", "Gap to the champion", "Confusion matrix", "Test figures of each class", "Stages",
+        "Loss, train and validation", "Accuracy, train and validation", "Validation accuracy of each class",
+        "Learning rate", "Gradient norm",
+    },
+    "catwalk-runs": {
+        "Test accuracy and the champion", "Accuracy of each class", "Runs", "Loss by epoch or step",
+        "Accuracy by epoch or step", "Examples per second",
+    },
     "catwalk-model": {
         "Champion's test", "Calibration error in service", "Worst class in service", "Test accuracy",
         "Calibration error", "Test loss", "Accuracy of each class", "Worst class", "Share of each class",
     },
 }  # fmt: skip
-"""Panels of which some queries, or all, are about what such a model has not: classes, a worst value that may ship; or
-this machine: a GPU."""
+"""Panels with some or all queries about things that such a model doesn't have, such as classes, a loss or a worst value
+that may ship, or that this machine doesn't have: a GPU."""
 
 
 @dataclass
