@@ -215,11 +215,16 @@ def lines(
     if about.decimals == 0:  # counts: all zeros are a line at the bottom of a scale to 1
         panel.axis_soft_min(0).axis_soft_max(1)
     if limit is not None:
-        panel.axis_soft_min(0).axis_soft_max(1.1 * limit).thresholds(thresholds((None, "transparent"), (limit, LOOK)))
-        panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(looks.GraphThresholdsStyleMode.DASHED))
+        _limited(panel, limit)
     if dashed:
         panel.override_by_regexp(dashed, _style({"custom.lineWidth": 1, "custom.lineStyle": _DASHES}))
     return _about(_targets(_meant(_calm(panel, targets, names)), targets), about)
+
+
+def _limited(panel: timeseries.Panel, limit: float) -> None:
+    """A dashed line at the limit, which is always visible."""
+    panel.axis_soft_min(0).axis_soft_max(1.1 * limit).thresholds(thresholds((None, "transparent"), (limit, LOOK)))
+    panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(looks.GraphThresholdsStyleMode.DASHED))
 
 
 def events(about: About, *targets: prometheus.Dataquery) -> timeseries.Panel:
