@@ -1,4 +1,4 @@
-"""The few kinds of panel that the dashboards are made of, each with one look."""
+"""The few kinds of panel that the dashboards consist of, each with one look."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from grafana_foundation_sdk.models import common as looks
 from grafana_foundation_sdk.models.common import DataSourceRef
 from grafana_foundation_sdk.models.dashboard import (
     DashboardLinkType,
-    DataTransformerConfig,
     DynamicConfigValue,
     FieldColorModeId,
     RangeMap,
@@ -30,16 +29,33 @@ from grafana_foundation_sdk.models.dashboard import (
     ValueMap,
     ValueMappingResult,
 )
-from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from grafana_foundation_sdk.models.prometheus import Dataquery, PromQueryFormat
 
-from grafana.transformations import Column, Style, convert, filled, join, matrix, organize, sort
+from grafana.queries import with_name
+from grafana.transformations import (
+    Column,
+    Style,
+    arranged,
+    convert,
+    filled,
+    join,
+    matrix,
+    organize,
+    rename,
+    sort,
+)
 
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
-"""By the variable that every dashboard has, so that another Prometheus can be looked at."""
+"""The variable that every dashboard has, so that you can select another Prometheus."""
 FINE, LOOK, ACT, PLAIN = "green", "orange", "red", "text"
-"""Red only where someone must act."""
+"""Red and orange only where someone must act."""
 GREY = "#808080"
-"""Of what is shown, and is not to be believed."""
+"""The colour of values that can't be trusted."""
+CALM = (
+    *("blue", "purple", "green", "yellow", "#3fb6b2", "light-blue", "light-purple", "light-green", "#a38b6d"),
+    *("dark-blue", "dark-purple", "dark-green"),
+)
+"""Colours of series by their position, without red and orange."""
 STATES = {
     "running": ("running", "blue"),
     "succeeded": ("succeeded", FINE),
@@ -50,45 +66,56 @@ STATES = {
     "lost": ("lost", ACT),
 }
 _POINTS = 250
-"""Of a line: one every few pixels. Prometheus' time grows with their number."""
+"""The points of a line: one every few pixels. A query takes longer the more there are."""
 _MINUTES = "1m"
 """The finest step of panels whose data rules record each minute."""
 _BARS = 60
-"""Of a panel of bars or of dots that stand alone, so that one can be seen."""
+"""The points of a panel of bars or of isolated dots, few enough that you can see one."""
 _MEANT = {
     "/^champion/": FINE,
     "/^(latest|this run|test accuracy)/": "blue",
     "/^success$/": FINE,
     "/^failed$/": ACT,
-    "/^up_for_retry$/": LOOK,
-    "/^not to be trusted/": GREY,
+    "/^up_for_retry$/": "purple",
+    "/^untrusted/": GREY,
 }
-"""Names of series → the colour that they have everywhere; all others have one by their name."""
+"""Names of series → the colour that they have everywhere. All others have one by their position."""
+_RUN_AXIS = {
+    "unit": "string",
+    "custom.scaleDistribution": {"type": "ordinal"},  # each tick is a run
+    "custom.axisSoftMin": -1,  # room around a single run
+    "custom.axisSoftMax": 1,
+    # Grafana spaces the ticks by the text of the largest number, the position of the last run: text as wide as a name.
+    "mappings": [
+        {"type": "regex", "options": {"pattern": "/^(.+)$/", "result": {"text": "$1", "index": 0}}},
+        {"type": "range", "options": {"from": -1, "to": 1_000_000, "result": {"text": "00-00 00:00 0000", "index": 1}}},
+    ],
+}
 _DASHES = {"fill": "dash", "dash": [8, 6]}
 _NARROW = 60
-"""Pixels that a column has at least; Grafana's own 150 are too many for a dozen columns."""
-_RUN_LINK = (
-    "/d/catwalk-run?var-model=${%s:percentencode}&var-run=${__value.raw}&${__url_time_range}&${datasource:queryparam}"
-)
-"""From a cell that holds a run_id to that run."""
+"""The minimum width of a column in pixels; Grafana's default of 150 is too much for a dozen columns."""
+_RUN_LINK = "/d/catwalk-run?var-model=${%s:percentencode}&var-run=${%s}&${__url_time_range}&${datasource:queryparam}"
+"""From a run to Run detail."""
 SERVICE_LINK = "/d/catwalk-service?var-model=${model:percentencode}&${__url_time_range}&${datasource:queryparam}"
-"""From what is said of a champion's test to what is seen of it in use."""
-PAGE_LINK = "${exporter}/runs/${__value.raw}"
-"""From a cell that holds a run_id to the run's page and report."""
+"""From a champion's test to its use in service."""
+_PAGE_LINK = "${exporter}/runs/${%s}"
+"""From a run to its page and report."""
+RUN_ID = "run_id"
+"""Title of the hidden column that the links of a short name need."""
 
 Panel = TypeVar("Panel", stat.Panel, table.Panel, timeseries.Panel, trend.Panel, barchart.Panel, statetimeline.Panel)
-Drawn = TypeVar("Drawn", timeseries.Panel, trend.Panel)
+Drawn = TypeVar("Drawn", timeseries.Panel, trend.Panel, barchart.Panel)
 
 
 @dataclass(frozen=True)
 class About:
-    """What a panel tells its reader."""
+    """What a panel says about itself."""
 
     title: str
     question: str
     """The question that it answers, and how to read the answer."""
     empty: str
-    """What it means that there is nothing to show."""
+    """What an empty panel means."""
     unit: str
     width: int = 12
     """Of 24 columns."""
@@ -99,7 +126,7 @@ class About:
 def query(
     expr: str, ref: str = "A", legend: str = "", *, table: bool = False, now: bool = False
 ) -> prometheus.Dataquery:
-    """One query: a range by default, else its value at the end of the range (`now`), as a table if so wished."""
+    """One query: over the range, or only at its end (`now`); a `table` is always queried at the end."""
     made = prometheus.Dataquery().datasource(PROMETHEUS).ref_id(ref).expr(expr).legend_format(legend or "__auto")
     made = made.instant() if table or now else made.range()
     return made.format(PromQueryFormat.TABLE if table else PromQueryFormat.TIME_SERIES)
@@ -117,11 +144,11 @@ def tile(
     """One fact in large letters.
 
     Args:
-        show: a label to be shown instead of the value.
-        named: show the series' name beside the value.
-        plain: letter of the query whose value has a unit of its own, not the tile's.
-        alarming: the colour of a count from one on.
-        mappings: value → words and colour.
+        show: A label to show instead of the value.
+        named: Whether to show the name of the series too.
+        plain: The letter of the query whose value has its own unit, not the tile's.
+        alarming: The colour of a count of one or more.
+        mappings: Value → words and colour.
     """
     fields = f"/^{show}$/" if show else ""
     panel = (
@@ -140,6 +167,14 @@ def tile(
     return _about(_targets(panel, targets), about)
 
 
+def lamps(about: About, lit: Sequence[tuple[prometheus.Dataquery, Sequence[ValueMap]]]) -> stat.Panel:
+    """Several states in words side by side, each with the meanings of its values."""
+    panel = tile(about, *(target for target, _ in lit), named=True)
+    for target, mappings in lit:
+        panel.override_by_query(str(target.build().ref_id), _style({"mappings": list(mappings)}))
+    return panel
+
+
 def lines(
     about: About,
     *targets: prometheus.Dataquery,
@@ -147,50 +182,49 @@ def lines(
     rare: bool = False,
     minutes: bool = False,
     limit: float | None = None,
-    most: float | None = None,
     dashed: str = "",
-    apart: bool = False,
+    many: bool = False,
+    names: Sequence[str] = (),
 ) -> timeseries.Panel:
     """Values over time.
 
     Args:
-        steps: they hold until they change.
-        rare: they stand alone, with nothing before and after: dots.
-        minutes: they are recorded each minute.
-        limit: of values from 0 on; always in sight, as a dashed line.
-        most: the scale reaches to it; else that of one value alone may be absurd, such as 10,000 %.
-        dashed: the series whose names match it are limits, dashed lines.
-        apart: they have colours in their order, so that no two of 56 look alike; by name, two of ten often do. Panels
-            with the same series then agree, for Prometheus sorts them.
+        steps: Whether they hold until they change.
+        rare: Whether they are isolated, and shown as dots.
+        minutes: Whether rules record them each minute.
+        limit: A limit for values from 0 on: a dashed line that is always visible.
+        dashed: A pattern for the names of series that are limits, shown as dashed lines.
+        many: Whether there are many series: the legend is then a table with the last values.
+        names: Known names of series, which have fixed colours.
     """
-    palette = FieldColorModeId.PALETTE_CLASSIC if apart else FieldColorModeId.PALETTE_CLASSIC_BY_NAME
     panel = (
         timeseries.Panel()
         .max_data_points(_BARS if rare else _POINTS)
-        .legend(_legend())
+        .legend(_legend(many))
         .tooltip(_tooltip())
-        .color_scheme(_color(palette))
+        .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC))
         .line_width(2)
         .fill_opacity(0)
         .draw_style(looks.GraphDrawStyle.POINTS if rare else looks.GraphDrawStyle.LINE)
         .point_size(8 if rare else 5)
         .show_points(looks.VisibilityMode.AUTO)
         .line_interpolation(looks.LineInterpolation.STEP_AFTER if steps else looks.LineInterpolation.LINEAR)
-        # Under the latest's line, and seen beside it where both have one value; told apart without colours.
-        .override_by_regexp("/^champion$/", _style({"custom.lineWidth": 6}))
     )
     if minutes:
         panel.interval(_MINUTES)
     if about.decimals == 0:  # counts: all zeros are a line at the bottom of a scale to 1
         panel.axis_soft_min(0).axis_soft_max(1)
-    if most is not None:
-        panel.axis_soft_max(most)
     if limit is not None:
-        panel.axis_soft_min(0).axis_soft_max(1.1 * limit).thresholds(thresholds((None, "transparent"), (limit, LOOK)))
-        panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(looks.GraphThresholdsStyleMode.DASHED))
+        _limited(panel, limit)
     if dashed:
         panel.override_by_regexp(dashed, _style({"custom.lineWidth": 1, "custom.lineStyle": _DASHES}))
-    return _about(_targets(_meant(panel), targets), about)
+    return _about(_targets(_meant(_calm(panel, targets, names)), targets), about)
+
+
+def _limited(panel: timeseries.Panel, limit: float) -> None:
+    """A dashed line at the limit, which is always visible."""
+    panel.axis_soft_min(0).axis_soft_max(1.1 * limit).thresholds(thresholds((None, "transparent"), (limit, LOOK)))
+    panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(looks.GraphThresholdsStyleMode.DASHED))
 
 
 def events(about: About, *targets: prometheus.Dataquery) -> timeseries.Panel:
@@ -207,61 +241,71 @@ def events(about: About, *targets: prometheus.Dataquery) -> timeseries.Panel:
     )
 
 
-def dots(
-    about: About, joined: Sequence[prometheus.Dataquery], columns: Sequence[Column], when: str
-) -> timeseries.Panel:
-    """One dot a run at the time it started, and a line for what is called champion.
+def by_run(
+    about: About, expr: str, series: str = "series", *, units: Mapping[str, str] | None = None, dashed: str = ""
+) -> trend.Panel:
+    """Values by run, in the order in which the runs were created: a dot a run, a line for the champion and for limits.
+
+    An axis of time would be mostly empty between nightly runs, and would put all trials of a sweep in one place.
 
     Args:
-        when: title of the column that holds this time, in milliseconds.
+        about: What the panel says about itself.
+        expr: The values, with the labels run_id and `series`.
+        series: The label that names the series. If there are many, as of classes, lines connect their dots.
+        units: Name of a series → its own unit.
+        dashed: A pattern for the names of series that are limits, shown as dashed lines.
     """
-    panel = (
-        timeseries.Panel()
-        .legend(_legend())
-        .tooltip(_tooltip())
-        .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
-        .draw_style(looks.GraphDrawStyle.POINTS)
-        .point_size(8)
-        .override_by_name("champion", _style({"custom.drawStyle": "line", "custom.showPoints": "never"}))
-    )
-    _targets(_meant(panel), joined)
-    for column in columns:
-        if column.style:
-            panel.override_by_name(column.title, _style(column.style))
-    for step in [*join("run_id", columns), convert(when, "time"), sort(when)]:
+    many = series != "series"
+    panel = _trend(about, with_name(f"({expr})"), "run", series, "Run", many=many)
+    panel.override_by_name("Run", _style(_RUN_AXIS))
+    line = {"custom.drawStyle": "line", "custom.showPoints": "auto"}
+    if not many:
+        panel.draw_style(looks.GraphDrawStyle.POINTS).point_size(8)
+        panel.override_by_name("champion", _style(line))
+    if dashed:
+        panel.override_by_regexp(dashed, _style({**line, "custom.lineWidth": 1, "custom.lineStyle": _DASHES}))
+    for name, unit in (units or {}).items():
+        panel.override_by_name(name, _style({"unit": unit}))
+    for step in (sort(series), sort("run_id"), matrix("run", series), rename(f"run\\{series}", "Run")):
         panel.with_transformation(step)
-    return _about(panel, about)
+    return panel
 
 
-def curve(about: About, expr: str, series: str = "run_id", dashed: str = "") -> trend.Panel:
-    """Values by epoch, one line a `series`; those whose names match `dashed` are dashed.
+def curve(about: About, expr: str, series: str = "run", dashed: str = "") -> trend.Panel:
+    """Values by epoch, one line a `series`; those whose names match `dashed` are dashed."""
+    title, corner = "Epoch or step", f"epoch\\{series}"
+    expr = with_name(f"({expr})") if series == "run" else expr
+    panel = _trend(about, expr, "epoch", series, title, many=series != "series")
+    panel.override_by_name(title, _style({"unit": "none"}))
+    if dashed:
+        panel.override_by_regexp(dashed, _style({"custom.lineStyle": _DASHES}))
+    for step in (sort(series), matrix("epoch", series), convert(corner, "number"), sort(corner), rename(corner, title)):
+        panel.with_transformation(step)
+    return panel
 
-    Where there is nothing, one line without values says so in the legend: a Trend panel that lacks the field of its x
-    axis shows an error instead of what it is told to.
+
+def _trend(about: About, expr: str, x: str, series: str, title: str, *, many: bool) -> trend.Panel:
+    """A chart over the label `x`.
+
+    If there is nothing to show, a line without values has the message as its name: a Trend panel without the field of
+    its x axis shows an error instead of its own message.
     """
-    x = f"epoch\\{series}"
     nothing = sentence(about.empty)
-    placeholder = f'label_replace(label_replace(vector(0) / 0, "epoch", "0", "", ""), "{series}", "{nothing}", "", "")'
+    placeholder = f'label_replace(label_replace(vector(0) / 0, "{x}", "0", "", ""), "{series}", "{nothing}", "", "")'
     panel = (
         trend.Panel()
-        .x_field(x)
-        .legend(_legend())
+        .x_field(title)
+        .legend(_legend(many))
         .tooltip(_tooltip())
-        .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC))  # by name, three of seven runs may look alike
+        .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC))
         .line_width(2)
         .show_points(looks.VisibilityMode.AUTO)
         .point_size(4)
         .span_nulls(False)
-        .override_by_name(x, _style({"unit": "none"}))
         .override_by_name(nothing, _style({"color": {"mode": "fixed", "fixedColor": PLAIN}}))
         .with_target(query(f"{expr} or on () {placeholder}", table=True))
     )
-    if dashed:
-        panel.override_by_regexp(dashed, _style({"custom.lineStyle": _DASHES}))
-    _meant(panel)
-    for step in [matrix("epoch", series), convert(x, "number"), sort(x)]:
-        panel.with_transformation(step)
-    return _about(panel, about)
+    return _about(_meant(panel), about)
 
 
 def grid(
@@ -278,8 +322,8 @@ def grid(
     """A matrix of cells, ordered by the names of its rows and columns.
 
     Args:
-        title: of the column that names the rows.
-        value: what the cells show: the queries' numbers, or a label.
+        title: The title of the column that names the rows.
+        value: What the cells show: the query's numbers, or a label.
     """
     corner = f"{row}\\{column}"
     panel = _table(about).min_width(50).with_target(query(expr, table=True))
@@ -311,10 +355,10 @@ def joined(
     """A table of several queries that share a label: one row a value of `key`.
 
     Args:
-        key: the label.
-        columns: in this order, all others are left out.
-        order: title of the column to sort by, and where that is equal by the key; by the key alone if empty.
-        falling: largest or latest first.
+        key: The label.
+        columns: The columns in their order; all others are left out.
+        order: The title of the column to sort by, before the key; empty: only by the key.
+        falling: Whether the largest or latest comes first.
     """
     panel = _targets(_table(about), targets)
     rows = next(column.title for column in columns if column.name == key)
@@ -332,8 +376,15 @@ def listing(
     return _styled(panel, columns)
 
 
-def bars(about: About, expr: str, row: str, column: str) -> barchart.Panel:
-    """Stacked bars: one bar a `row`, one part a `column`."""
+def bars(
+    about: About, expr: str, row: str, column: str, *, first: str = "", names: Sequence[str] = ()
+) -> barchart.Panel:
+    """Stacked bars: one bar a `row`, one part a `column`.
+
+    Args:
+        first: The label by which to sort the bars, largest first; empty: by their names.
+        names: Known names of the parts, in their order.
+    """
     corner = f"{row}\\{column}"
     panel = (
         barchart.Panel()
@@ -343,27 +394,18 @@ def bars(about: About, expr: str, row: str, column: str) -> barchart.Panel:
         .show_value(looks.VisibilityMode.NEVER)
         .legend(_legend())
         .tooltip(_tooltip())
-        .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        .color_scheme(_color(FieldColorModeId.PALETTE_CLASSIC))
         .fill_opacity(85)
         .with_target(query(expr, table=True))
     )
-    for step in [sort(column), matrix(row, column), sort(corner)]:
+    after = arranged((corner, *names)) if names else sort(corner)
+    for step in [sort(column), *([sort(first, falling=True)] if first else []), matrix(row, column), after]:
         panel.with_transformation(step)
-    return _about(panel, about)
+    return _about(_calm(panel, (), names), about)
 
 
-def timeline(
-    about: About,
-    *targets: prometheus.Dataquery,
-    mappings: Sequence[ValueMap],
-    legend: bool = True,
-    shaped: Sequence[DataTransformerConfig] = (),
-) -> statetimeline.Panel:
-    """States over time, one line a series; they are recorded each minute.
-
-    Args:
-        shaped: what makes such series of the answers.
-    """
+def timeline(about: About, *targets: prometheus.Dataquery, mappings: Sequence[ValueMap]) -> statetimeline.Panel:
+    """States over time, one line a series; rules record them each minute."""
     panel = (
         statetimeline.Panel()
         .interval(_MINUTES)
@@ -372,15 +414,14 @@ def timeline(
         .row_height(0.8)
         .line_width(0)
         .fill_opacity(80)
-        .legend(_legend().show_legend(legend))
+        .legend(_legend())
         .tooltip(_tooltip())
-        .color_scheme(_color(FieldColorModeId.FIXED))  # by thresholds, values would be merged before they are mapped
+        .color_scheme(_color(FieldColorModeId.FIXED))  # by thresholds, values are merged before they are mapped
         .mappings(list(mappings))
-        # The message for "nothing at all" must not stand in the legend too.
+        # Otherwise the message of an empty panel is in the legend too.
         .override_by_regexp(".*", _style({"noValue": "not known"}))
+        .with_transformation(filled())
     )
-    for step in (*shaped, filled()):
-        panel.with_transformation(step)
     return _about(_targets(panel, targets), about)
 
 
@@ -395,7 +436,7 @@ def words(meanings: Mapping[str, tuple[str, str]]) -> list[ValueMap]:
 
 
 def thresholds(*steps: tuple[float | None, str]) -> dashboard.ThresholdsConfig:
-    """Colour from a value on; the first step has none."""
+    """Colours, each from a value on; the first has none."""
     return (
         dashboard.ThresholdsConfig()
         .mode(ThresholdsMode.ABSOLUTE)
@@ -408,14 +449,24 @@ def link(title: str, url: str, *, elsewhere: bool = False) -> dict[str, object]:
     return {"title": title, "url": url, "targetBlank": elsewhere}
 
 
-def run_links(model: str = "model") -> Style:
-    """What a run_id leads to.
+def run_links(model: str = "model", run: str = "__value.raw") -> Style:
+    """Links from a run's name.
 
     Args:
-        model: whose run it is; ``__data.fields.Model`` where the table has a column that says so.
+        model: The field or variable with its model; ``__data.fields.Model`` for a table with such a column.
+        run: The field or variable with its run_id.
     """
-    places = [link("Run in detail", _RUN_LINK % model), link("Page and report", PAGE_LINK, elsewhere=True)]
-    return {"links": places, "custom.width": 230}
+    places = [
+        link("Run in detail", _RUN_LINK % (model, run)),
+        link("Page and report", _PAGE_LINK % run, elsewhere=True),
+    ]
+    return {"links": places, "custom.width": 230 if run == "__value.raw" else 150}
+
+
+def run_columns(model: str = "model") -> list[Column]:
+    """A run's short name with its links, from a query `with_name`, and the hidden run_id that they need."""
+    links = run_links(model, f"__data.fields.{RUN_ID}")
+    return [Column("run", "Run", links), Column("run_id", RUN_ID, {"custom.hideFrom.viz": True})]
 
 
 def mapped(meanings: Mapping[str, tuple[str, str]]) -> Style:
@@ -438,7 +489,7 @@ def panel_link(title: str, url: str) -> dashboard.DashboardLink:
 
 
 def sentence(text: str) -> str:
-    """It begins with a capital."""
+    """Returns the text with a capital at its beginning."""
     return text[0].upper() + text[1:]
 
 
@@ -459,7 +510,7 @@ def _targets(panel: Panel, targets: Sequence[prometheus.Dataquery]) -> Panel:
 
 def _table(about: About) -> table.Panel:
     panel = table.Panel().color_scheme(_color(FieldColorModeId.THRESHOLDS)).thresholds(thresholds((None, PLAIN)))
-    # The message for "nothing at all" must not stand in each empty cell too.
+    # Otherwise the message of an empty table is in each empty cell too.
     panel.min_width(_NARROW).cell_height(looks.TableCellHeight.SM).override_by_regexp(
         ".*", _style({"noValue": "–", "custom.wrapHeaderText": True})
     )
@@ -477,23 +528,39 @@ def _style(properties: Style) -> list[DynamicConfigValue]:
     return [DynamicConfigValue(id_val=name, value=value) for name, value in properties.items()]
 
 
+def _calm(panel: Drawn, targets: Sequence[prometheus.Dataquery], names: Sequence[str]) -> Drawn:
+    """Series of known names have fixed colours by their position, none of them red or orange."""
+    for name, color in zip(names, CALM, strict=False):
+        panel.override_by_name(name, _style({"color": {"mode": "fixed", "fixedColor": color}}))
+    for target, color in zip(map(_built, targets), CALM, strict=False):
+        if target.legend_format and "{{" not in target.legend_format:
+            panel.override_by_query(str(target.ref_id), _style({"color": {"mode": "fixed", "fixedColor": color}}))
+    return panel
+
+
+def _built(target: prometheus.Dataquery) -> Dataquery:
+    return target.build()
+
+
 def _meant(panel: Drawn) -> Drawn:
     for names, color in _MEANT.items():
         panel.override_by_regexp(names, _style({"color": {"mode": "fixed", "fixedColor": color}}))
-    return panel
+    # Below the latest one's line, and visible where both have one value, even without colours.
+    return panel.override_by_regexp("/^champion$/", _style({"custom.lineWidth": 6}))
 
 
 def _color(mode: FieldColorModeId) -> dashboard.FieldColor:
     return dashboard.FieldColor().mode(mode)
 
 
-def _legend() -> common.VizLegendOptions:
+def _legend(many: bool = False) -> common.VizLegendOptions:
+    """A line below the chart or, for many series, a table beside it with their last values."""
     return (
         common.VizLegendOptions()
         .show_legend(True)
-        .display_mode(looks.LegendDisplayMode.LIST)
-        .placement(looks.LegendPlacement.BOTTOM)
-        .calcs([])
+        .display_mode(looks.LegendDisplayMode.TABLE if many else looks.LegendDisplayMode.LIST)
+        .placement(looks.LegendPlacement.RIGHT if many else looks.LegendPlacement.BOTTOM)
+        .calcs(["lastNotNull"] if many else [])
     )
 
 

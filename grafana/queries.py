@@ -1,34 +1,36 @@
 """PromQL that several dashboards need.
 
-Grafana floors a range's end to a whole step and asks for one instant a step. What lies between two of them, or after
-the last, would not be shown. So what happens is counted by rules (prometheus/rules/dashboards.recording.yml) and summed
-over whole steps, and each step looks ahead: the point at its beginning stands for all of it, and the last one reaches
-to now.
+Grafana rounds the end of a range down to a whole step and queries one instant a step, which misses what lies between
+two of them and after the last. So rules count events (prometheus/rules/dashboards.recording.yml), panels sum them over
+whole steps, and each step looks ahead: the point at its beginning stands for all of it, and the last step reaches the
+present.
 """
 
 from __future__ import annotations
 
 STEP = "[$__interval] offset -$__interval"
-"""The step that begins at a point. The one that has just begun is there too, as far as it has come."""
+"""The step that begins at a point. The step that has just begun counts too, as far as it has come."""
+_RATE = "[$__rate_interval] offset -$__interval"
+"""The same for rates. A service that was started a minute ago has one at every range."""
 REMEMBERED = "7d"
-"""How long what the exporter said last still counts as known."""
+"""How long the exporter's last word still counts as known."""
 OTHER_HEADLINE = f'last_over_time(catwalk_metric_info{{model="$model", headline="true", unit!="ratio"}}[{REMEMBERED}])'
-"""What a model is judged by, if that is no share."""
+"""The headline of a model, if it isn't a share."""
 STATSD_EXPORTER = 'job="statsd_exporter"'
 
 
 def of_part(label: str, part: str) -> str:
-    """A matcher of what is said of a part; the exporter's name in the release before is in Prometheus' memory too."""
+    """A matcher for a part. Prometheus also remembers the name that the exporter had in the previous release."""
     return f'{label}=~"exporter|registry"' if part == "exporter" else f'{label}="{part}"'
 
 
 def counted(counter: str, where: str = "", by: str = "") -> str:
-    """How much a counter has grown in each step, the first event of a series included; nothing where it has not.
+    """How much a counter has grown in each step, the first event of a series included; empty where it hasn't.
 
     Args:
-        counter: its name; prometheus/rules/dashboards.recording.yml counts it.
-        where: further label matchers.
-        by: labels to keep.
+        counter: Its name; prometheus/rules/dashboards.recording.yml counts it.
+        where: Further label matchers.
+        by: The labels to keep.
     """
     return f"{_sum(by)} (sum_over_time({_growth(counter, where)}{STEP}))"
 
@@ -36,44 +38,49 @@ def counted(counter: str, where: str = "", by: str = "") -> str:
 def counted_in_a_day(counter: str, where: str = "") -> str:
     """How much a counter of statsd_exporter has grown in the last 24 hours.
 
-    0 is claimed only while statsd_exporter is scraped and counted, and if at most 30 scrapes of the day failed.
+    It is 0 only while statsd_exporter is scraped and counted, and if at most 30 scrapes of the day failed.
     """
     up = f"up{{{STATSD_EXPORTER}}}"
     watched = f"max(count_over_time({up}[1d]) - sum_over_time({up}[1d]) <= 30 and {up} == 1"
-    watched += " and on (job, instance) job:process_start_time_seconds:last)"  # else the rules are not there
+    watched += " and on (job, instance) job:process_start_time_seconds:last)"  # otherwise the rules are missing
     return f"sum(sum_over_time({_growth(counter, where)}[1d])) or 0 * {watched}"
 
 
 def mean(histogram: str, where: str = "", by: str = "") -> str:
-    """Mean of what a histogram has seen in each step; nothing where it has seen nothing."""
+    """Mean of a histogram's observations in each step; empty where it has none."""
     return f"{counted(f'{histogram}_sum', where, by)} / {counted(f'{histogram}_count', where, by)}"
 
 
 def worst(aggregation: str, gauge: str, by: str = "") -> str:
-    """The least (`min`) or most (`max`) that a gauge has shown in each step, so that no outage is skipped."""
+    """The minimum (`min`) or maximum (`max`) of a gauge in each step, so that no outage is skipped."""
     keep = f" by ({by})" if by else ""
     return f"{aggregation}{keep} ({aggregation}_over_time({gauge}{STEP}))"
 
 
+def rate(counter: str, by: str = "") -> str:
+    """The rate of a counter in each step, per second."""
+    return f"{_sum(by)} (rate({counter}{_RATE}))"
+
+
 def known(selector: str) -> str:
-    """What a target says now; while it says nothing of this, what it said last."""
+    """The current value of a target's series or, while it has none, the last one."""
     return f"({selector} or last_over_time({selector}[{REMEMBERED}]) unless on () {selector})"
 
 
 def newest_champion() -> str:
-    """The run that was promoted last, as far as it is known: while the exporter is silent, two may be remembered."""
+    """The run that was promoted last, as far as known: while the exporter is silent, Prometheus may remember two."""
     promoted = f'catwalk_champion_promoted_timestamp_seconds{{model="$model"}}[{REMEMBERED}]'
     return f"topk(1, max by (run_id) (last_over_time({promoted})))"
 
 
 def service_state(where: str = "") -> str:
-    """How each model's service stands, as `grafana.words.SERVICE` says it; nothing of a model that has none.
+    """The state of each model's service, as a key of `grafana.words.SERVICE`; empty for a model without a service.
 
     Args:
-        where: label matchers.
+        where: Label matchers.
     """
     info = f"catwalk_service_info{{{where}}}"
-    told = {
+    states = {
         3: _service_alert("ServiceSilent", where),
         4: _service_alert("ServiceErrors", where),
         5: f"(group by (model) (last_over_time({info}[{REMEMBERED}])) unless group by (model) ({info}))",
@@ -81,21 +88,21 @@ def service_state(where: str = "") -> str:
         2: _service_alert("Service.+", where, 'severity!="info"'),
         0: f"group by (model) ({info})",
     }
-    return " or ".join(f"{state} * {models}" for state, models in told.items())
+    return " or ".join(f"{state} * {models}" for state, models in states.items())
 
 
 def _service_alert(names: str, *where: str) -> str:
-    """The models of which one of these alerts fires."""
+    """The models for which one of these alerts is firing."""
     matchers = ", ".join(filter(None, ('alertstate="firing"', f'alertname=~"{names}"', 'model!=""', *where)))
     return f"group by (model) (ALERTS{{{matchers}}})"
 
 
 def in_service(family: str, where: str = "") -> str:
-    """A figure of the version in service, as far as it is known.
+    """A value of the version in service, as far as known.
 
     Args:
-        family: that has it by role.
-        where: further label matchers.
+        family: The metric, which has the label `role`.
+        where: Further label matchers.
     """
     of_champion = ", ".join(filter(None, ('model="$model", role="champion"', where)))
     figure = f"last_over_time({family}{{{of_champion}}}[{REMEMBERED}])"
@@ -103,45 +110,66 @@ def in_service(family: str, where: str = "") -> str:
 
 
 def of_other_headline(expr: str, on: str = "") -> str:
-    """An expression where the model is judged by what is no share, such as an error in its own unit; else nothing.
+    """An expression for a model whose headline isn't a share, such as an error in its own unit; otherwise empty.
 
     Args:
-        on: ``metric`` if the expression is of every metric, to keep that one.
+        on: ``metric`` if the expression has every metric, to keep the headline.
     """
     return f"({expr} and on ({on}) {OTHER_HEADLINE})"
 
 
 def headline_in_service() -> str:
-    """By metric, what the version in service is judged by, if that is no share."""
+    """The headline of the version in service, with the label `metric`, if it isn't a share."""
     return f"max by (metric) {of_other_headline(in_service('catwalk_model_metric'), on='metric')}"
 
 
 def headline_of_test(runs: str) -> str:
-    """By run, the same of its test.
+    """The headline of each run's test, if it isn't a share.
 
     Args:
-        runs: label matchers of the runs.
+        runs: Label matchers of the runs.
     """
     tested = f'last_over_time(run:metric:last{{{runs}, split="test"}}[$__range])'
     return f"max by (run_id) {of_other_headline(tested, on='metric')}"
 
 
 def of_share(expr: str) -> str:
-    """An expression unless the model is judged by something other than a share, so that it may be shown in per cent."""
+    """An expression for a model whose headline is a share, which can be shown in per cent."""
     return f"({expr} unless on () {OTHER_HEADLINE})"
 
 
-def started(starts: str, measured: str) -> str:
-    """Starts of runs in milliseconds, of those that have a figure: a time alone is nothing that could be drawn."""
-    return f"{starts} and on (run_id) {measured}"
+def points(share: str) -> str:
+    """A difference of shares in percentage points."""
+    return f"100 * ({share})"
+
+
+def with_name(expr: str) -> str:
+    """An expression by run_id, with the label `run`: when the run was created, without year and seconds, and 4 digits.
+
+    A run_id that looks different is its own name.
+    """
+    parts = r"[0-9]{4}(..)(..)T(..)(..)..Z-(....).*"
+    itself = f'label_replace({expr}, "run", "$1", "run_id", "(.*)")'
+    return f'label_replace({itself}, "run", "$1-$2 $3:$4 $5", "run_id", "{parts}")'
+
+
+def series(**parts: str) -> str:
+    """One expression of several, each with its name in the label `series`; an underscore stands for a blank."""
+    named = (f'label_replace({expr}, "series", "{name.replace("_", " ")}", "", "")' for name, expr in parts.items())
+    return " or ".join(named)
+
+
+def for_each_run(value: str, runs: str) -> str:
+    """One value, such as the champion's, repeated for the runs of an expression."""
+    return f"0 * {runs} + on () group_left () max({value})"
 
 
 def by_epoch(where: str, window: str) -> str:
-    """The chosen metric after each epoch, whether it has a family of its own or travels by its name.
+    """The selected metric after each epoch, whether it has a family of its own or is a label of the general one.
 
     Args:
-        where: label matchers.
-        window: within which it is looked for.
+        where: Label matchers.
+        window: How far to look back.
     """
     named = f'last_over_time(ml_epoch_metric{{{where}, metric="$metric"}}{window})'
     loss, accuracy = (
@@ -152,20 +180,20 @@ def by_epoch(where: str, window: str) -> str:
 
 
 def outcome(decision: str) -> str:
-    """What was decided and why in one label, since one reason may ship, or would if it might.
+    """Decision and reason in one label, because a reason may ship, or only say that the run would have shipped.
 
     Args:
-        decision: series with the labels decision and reason.
+        decision: Series with the labels decision and reason.
     """
     return f'label_join({decision}, "outcome", " ", "decision", "reason")'
 
 
 def parameters(where: str, window: str) -> str:
-    """Parameters of runs, a series each with the labels run_id, name and value: numbers and texts alike.
+    """Parameters of runs, a series each with the labels run_id, name and value, whether number or text.
 
     Args:
-        where: label matchers.
-        window: within which they are looked for.
+        where: Label matchers.
+        window: How far to look back.
     """
     numbers = f"max by (run_id, name) (last_over_time(catwalk_run_parameter{{{where}}}{window}))"
     texts = f"max by (run_id, name, value) (last_over_time(catwalk_run_setting{{{where}}}{window}))"
@@ -173,10 +201,10 @@ def parameters(where: str, window: str) -> str:
 
 
 def not_scraped_seconds(jobs: str) -> str:
-    """For how long each job has not been scraped: 0 while it is, Unix time itself if it never was.
+    """For how long each job hasn't been scraped: 0 while it is, the current Unix time if it never was.
 
     Args:
-        jobs: pattern of their names.
+        jobs: A pattern for their names.
     """
     down = f'(min by (job) (up{{job=~"{jobs}"}}) == 0)'
     scraped = "last_over_time(job:scraped_timestamp_seconds:last"

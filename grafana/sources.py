@@ -1,4 +1,4 @@
-"""Which servers are scraped: what all other panels stand on, and what tells "nothing happened" from "nobody looked"."""
+"""Which servers are scraped: the basis of all other panels, and the difference between no event and no measurement."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from grafana.panels import ACT, FINE, About, query, thresholds, tile
 from grafana.queries import not_scraped_seconds
 
 SERVERS = ("exporter", "statsd_exporter", "courier", "alertmanager", "prometheus")
-"""Jobs of Prometheus that a whole stack has."""
+"""The Prometheus jobs of a complete stack."""
 _NEVER_SECONDS = 1e9
-"""What lasts longer began before any stack: the time since 1970."""
+"""Anything longer began before any stack: it is the time since 1970."""
 
 
 def sources(*jobs: str, width: int = 24) -> stat.Panel:
-    """A tile that says of each job that it is scraped, or for how long it hasn't been; red at once."""
+    """A tile that shows whether each job is scraped or, in red, for how long it hasn't been."""
     about = About(
         "Sources",
-        "Is each server scraped, and if not, for how long? What comes from one that isn't is missing or old here.",
+        "Is each server scraped, and if not, for how long? The data of a server that isn't scraped is missing or old.",
         "Prometheus scrapes none of these servers.",
         "s",
         width,

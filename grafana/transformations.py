@@ -1,4 +1,4 @@
-"""What becomes of the answers to a panel's queries before they are shown: Grafana's transformations."""
+"""Grafana's transformations, which turn the results of a panel's queries into what it shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Column:
 
 
 def matrix(row: str, column: str, value: str = "Value") -> DataTransformerConfig:
-    """Rows × columns of one query's values, or of a label. Its first field is called ``row\\column`` and holds text."""
+    """Rows × columns of one query's values, or of a label. Its first field, ``row\\column``, holds text."""
     options = {"rowField": row, "columnField": column, "valueField": value, "emptyValue": "null"}
     return DataTransformerConfig(id_val="groupingToMatrix", options=options)
 
@@ -39,21 +39,27 @@ def sort(name: str, *, falling: bool = False) -> DataTransformerConfig:
     return DataTransformerConfig(id_val="sortBy", options={"fields": {}, "sort": [{"field": name, "desc": falling}]})
 
 
-def order(names: Sequence[str]) -> DataTransformerConfig:
+def arranged(names: Sequence[str]) -> DataTransformerConfig:
     """Puts fields in this order."""
-    return DataTransformerConfig(
-        id_val="organize",
-        options={"indexByName": {name: number for number, name in enumerate(names)}, "renameByName": {}},
-    )
+    return _organize({"indexByName": {name: number for number, name in enumerate(names)}, "renameByName": {}})
+
+
+def rename(name: str, title: str) -> DataTransformerConfig:
+    """Gives a field another name."""
+    return _organize({"indexByName": {}, "renameByName": {name: title}})
+
+
+def _organize(options: Mapping[str, Any]) -> DataTransformerConfig:
+    return DataTransformerConfig(id_val="organize", options=dict(options))
 
 
 def filled() -> DataTransformerConfig:
-    """Leaves out frames without fields, as an empty answer has: a timeline would report their lack of a time."""
+    """Leaves out frames without fields, which an empty result has: a timeline would complain that they have no time."""
     return DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"pattern": ".+"}})
 
 
 def join(key: str, columns: Sequence[Column]) -> list[DataTransformerConfig]:
-    """One row a value of `key`, with what each query knows of it; all fields but the columns are left out."""
+    """One row a value of `key`, with the values of each query; all fields except the columns are left out."""
     outer = DataTransformerConfig(id_val="joinByField", options={"byField": key, "mode": "outer"})
     return [outer, *_organized(columns)]
 
@@ -65,11 +71,11 @@ def _organized(columns: Sequence[Column]) -> list[DataTransformerConfig]:
 
 
 def organize(columns: Sequence[Column]) -> DataTransformerConfig:
-    """Puts these columns first, in their order and under their titles; leaves out time and value if they are none."""
+    """Puts these columns first, in their order and with their titles; leaves out time and value unless listed."""
     options = {
         "indexByName": {column.name: number for number, column in enumerate(columns)},
         "renameByName": {column.name: column.title for column in columns},
         "excludeByName": {name: True for name in ("Time", "Value") if name not in {column.name for column in columns}},
         "includeByName": {},
     }
-    return DataTransformerConfig(id_val="organize", options=options)
+    return _organize(options)

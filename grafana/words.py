@@ -1,4 +1,4 @@
-"""What codes mean, in words for people."""
+"""Words for codes."""
 
 from __future__ import annotations
 
@@ -8,62 +8,82 @@ REASONS = {
     "first": ("the first to reach every floor", FINE),
     "better": ("better than the champion", FINE),
     "newer_data": ("as good, on newer data", FINE),
-    "no_better": ("no better, which harms nobody", PLAIN),
+    "no_better": ("no better than the champion", PLAIN),
     "anchor_stale": ("as good, but its anchor is stale", LOOK),
-    "inconclusive": ("not surely within the margin", PLAIN),
+    "inconclusive": ("not certainly within the margin", PLAIN),
     "precondition": ("it could not be compared", LOOK),
-    "floor": ("a floor is not reached", LOOK),
-    "calibration": ("it is not to be trusted", LOOK),
-    "worse": ("worse than what was shipped", LOOK),
-    "class": ("a class or slice got worse", LOOK),
+    "floor": ("a floor is not reached", PLAIN),
+    "calibration": ("poorly calibrated", PLAIN),
+    "worse": ("worse than a shipped version", PLAIN),
+    "class": ("a class or slice got worse", PLAIN),
     "serves": ("it does not serve as it was tested", LOOK),
 }
-"""Why the gate ships or holds; a test compares its keys with :mod:`catwalk.gate.decision`'s."""
+"""Why the gate ships or holds. A model that is held because it is no better needs no one to act."""
 _SHIP = ("first", "better", "newer_data")
 OUTCOMES = {
     **{f"ship {reason}": (f"Shipped: {REASONS[reason][0]}", FINE) for reason in _SHIP},
     **{f"would_ship {reason}": (f"Would ship: {REASONS[reason][0]}", PLAIN) for reason in _SHIP},
     **{f"hold {reason}": (f"Held: {text}", color) for reason, (text, color) in REASONS.items() if reason not in _SHIP},
 }
-"""Decision and reason: what may not ship, such as a try by hand, has the reason of what does."""
+"""Decision and reason: a run that isn't allowed to ship, such as one by hand, has the reason of one that is."""
 FLEET = {
-    "0": ("act now", ACT),
+    "0": ("critical", ACT),
     "1": ("no data", ACT),
-    "2": ("look soon", LOOK),
-    "3": ("run no good", LOOK),
+    "2": ("warning", LOOK),
+    "3": ("last run failed", LOOK),
     "4": ("overdue", LOOK),
-    "5": ("waits", PLAIN),
-    "6": ("fine", FINE),
+    "5": ("waiting", PLAIN),
+    "6": ("OK", FINE),
     "7": ("retired", PLAIN),
 }
-"""What a model needs, by the gravest of what holds of it: an alert, no exporter, its last run, its schedule."""
-STANDING = {"0": ("in use", PLAIN), "1": ("waits", PLAIN), "2": ("retired", PLAIN)}
-"""Waits: for its first run."""
+"""What a model needs, by the most severe condition: an alert, no exporter, its last run, its schedule."""
+STANDING = {"0": ("in use", PLAIN), "1": ("waiting", PLAIN), "2": ("retired", PLAIN)}
+"""Waiting: for its first run."""
+CHECKS = {
+    "precondition": "can be compared",
+    "accuracy_floor": "accuracy ≥ threshold",
+    "recall_floor": "recall of the worst class ≥ threshold",
+    "calibration": "calibration error ≤ threshold",
+    "quality": "headline of the test",
+    "model_bytes": "size of the weights in bytes ≤ threshold",
+    "inference_seconds": "seconds for 1,000 examples ≤ threshold",
+    "better": "significant gap to the champion > threshold",
+    "not_inferior_champion": "gap to the champion, low > threshold",
+    "anchor_fresh": "the anchor is not stale",
+    "not_inferior_anchor": "gap to the anchor, low > threshold",
+    "class_regression": "p of the worst class ≥ threshold",
+    "slice_regression": "p of the worst slice ≥ threshold",
+    "test_set_size": "smallest detectable gap ≤ threshold",
+    "newer_data": "newer data than the champion's",
+    "serves": "serves as it was tested",
+}
+"""The condition of each check of the gate; other checks, such as a floor of a metric, have their own name."""
 VERDICTS = {
     "passed": ("passed", FINE),
-    "failed": ("failed", LOOK),
+    "failed": ("failed", PLAIN),
     "inconclusive": ("inconclusive", PLAIN),
     "skipped": ("skipped", PLAIN),
 }
-ATTENTION = {"0": ("fine", FINE), "1": ("look soon", LOOK), "2": ("act now", ACT), "3": ("no data", ACT)}
-"""By the gravest alert that fires, and whether what alerts stand on is measured at all."""
-SEVERITIES = {"critical": ("critical: act now", ACT), "warning": ("warning: look soon", LOOK), "info": ("info", PLAIN)}
+ATTENTION = {"0": ("OK", FINE), "1": ("warning", LOOK), "2": ("critical", ACT), "3": ("no data", ACT)}
+"""By the most severe alert that is firing, and by whether the data that alerts need is there."""
+SEVERITIES = {"1": ("critical", ACT), "2": ("warning", LOOK), "3": ("info", PLAIN)}
+"""By rank."""
 SERVICE = {
     "0": ("healthy", FINE),
     "1": ("drifted", LOOK),
-    "2": ("look soon", LOOK),
+    "2": ("warning", LOOK),
     "3": ("silent", ACT),
-    "4": ("fails", ACT),
+    "4": ("failing", ACT),
     "5": ("not scraped", LOOK),
     "6": ("no service", PLAIN),
 }
-"""How a model's service stands: by the alerts that fire, and whether a replica is scraped, or was in the last week."""
-STAGE = {"0": ("not running", "transparent"), "1": ("running", "blue")}
+"""The state of a model's service, by its firing alerts and by when a replica was last scraped."""
 HEALTH = {"0": ("not healthy", ACT), "1": ("healthy", FINE)}
 SCRAPED = {"0": ("not scraped", ACT), "1": ("scraped", FINE)}
 
 __all__ = [
     "ATTENTION",
+    "CHECKS",
     "FLEET",
     "HEALTH",
     "OUTCOMES",
@@ -71,7 +91,6 @@ __all__ = [
     "SCRAPED",
     "SERVICE",
     "SEVERITIES",
-    "STAGE",
     "STANDING",
     "STATES",
     "VERDICTS",

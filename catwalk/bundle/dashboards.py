@@ -78,6 +78,8 @@ def _variables(them: list[Dashboard], options: Options, ours: Scope) -> Iterator
         if variable["type"] == "datasource":
             chosen = {"selected": True, "text": options.datasource, "value": options.datasource}
             yield {**variable, "current": chosen if options.datasource else {}}
+        elif variable["type"] == "custom":
+            yield variable
         elif (text := _asked(variable["definition"], ours)) is not None:
             yield {**variable, "definition": text, "query": {**variable["query"], "query": text}}
 

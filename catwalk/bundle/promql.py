@@ -21,16 +21,20 @@ _EVERY_JOB = ("exporter", "statsd_exporter", "courier", "registry", "alertmanage
 """Jobs of our own stack; `registry` is the exporter's name in the release before."""
 _THEIRS = ("prometheus_", "alertmanager_")
 """What the guest's own servers say of themselves: whoever runs them watches them."""
-_SERVICES = ("catwalk_service_", "catwalk_reference_")
-"""What a guest's own services say by a PredictionMonitor, whatever the jobs that scrape them are called."""
+_SERVICES = ("catwalk_service_", "catwalk_reference_", "catwalk_server_")
+"""The metrics of a guest's own services and of `catwalk serve`, whatever the jobs that scrape them are called."""
+_ALERTS = ("ALERTS", "ALERTS_FOR_STATE")
+"""The series that Prometheus writes for alerts: their states, and since when."""
 _ALIVE = "threshold:baseline_runs:min"
 """Is there exactly while rules are evaluated, as our Watchdog is, whose alert a guest has already."""
 _MACROS = {
-    "$__rate_interval": timedelta(milliseconds=86_399_991),
-    "$__interval": timedelta(milliseconds=86_399_992),
-    "$__range": timedelta(milliseconds=86_399_993),
+    "$__rate_interval": ast.display_duration(timedelta(milliseconds=86_399_991)),
+    "$__interval": ast.display_duration(timedelta(milliseconds=86_399_992)),
+    "$__range": ast.display_duration(timedelta(milliseconds=86_399_993)),
+    "$newest": "86399",
 }
-"""Grafana's windows, and what stands for them while they are parsed: lengths that no expression has."""
+"""Grafana's windows, and a dashboard's variable that is a number → what replaces them for the parser: values that no
+expression has."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,8 @@ def rewritten(expression: str, scope: Scope) -> str | None:
     text = _Writer(scope).of(ast.parse(_plain(expression)), top=True)
     # Its strings lose their escapes in `prettify`.
     pretty = text if text is None or "\\" in text else ast.parse(text).prettify()
-    for macro, window in _MACROS.items():
-        pretty = pretty and pretty.replace(ast.display_duration(window), macro)
+    for macro, plain in _MACROS.items():
+        pretty = pretty and pretty.replace(plain, macro)
     return pretty
 
 
@@ -65,8 +69,8 @@ def without_labels(expression: str, names: Iterable[str]) -> str:
 
 
 def _plain(expression: str) -> str:
-    for macro, window in _MACROS.items():
-        expression = expression.replace(macro, ast.display_duration(window))
+    for macro, plain in _MACROS.items():
+        expression = expression.replace(macro, plain)
     return expression
 
 
@@ -113,7 +117,7 @@ class _Writer:
 
     def _selector(self, node: ast.VectorSelector, window: str = "") -> str | None:
         name, matchers = node.name or "", list(node.matchers.matchers)
-        if name == "ALERTS":
+        if name in _ALERTS:
             if any(each.name == "alertname" and each.value == "Watchdog" for each in matchers):
                 name, matchers = _ALIVE, []
             else:
@@ -133,7 +137,7 @@ class _Writer:
         ):
             return None
         of_jobs = [each for each in matchers if each.name == "job"]
-        if not of_jobs and (is_record or name == "ALERTS" or name.startswith(_SERVICES)):
+        if not of_jobs and (is_record or name in _ALERTS or name.startswith(_SERVICES)):
             return matchers
         jobs = [self._scope.jobs[job] for job in _EVERY_JOB if job in self._scope.jobs and _all_match(of_jobs, job)]
         return [each for each in matchers if each.name != "job"] + [_one_of("job", jobs)] if jobs else None

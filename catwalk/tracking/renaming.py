@@ -1,6 +1,7 @@
-"""Renames a model: its champion, schedule, salt and service figures move; what was written under the old name stays and counts.
+"""Renames a model: its champion, schedule, salt and service figures move.
 
-That is its runs, and the predictions and labels of its services: the model's former names find them.
+Its runs, and the predictions and labels of its services, stay as they were written and still count: the model's former
+names find them.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from catwalk.tracking.closing import open_key
 
 def rename(store: Store, old: str, new: str, by: str) -> None:
     """Moves the champion, the schedule, the salt of keys, the figures of the service and the settings and history of
-    retraining on request to a new name, under which runs then compete with the old ones' champion. No run opens under
-    the old name any more. If it is interrupted, also by a run that opens at the same moment, call it again.
+    retraining on request to a new name, under which new runs compete with the old name's champion. The old name can no
+    longer open runs. After an interruption, or a run that opened at the same moment, call it again.
 
     Raises:
         ConfigError: The new name is taken, a run is open or requested under the old one, or the model is not one that

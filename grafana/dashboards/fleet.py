@@ -1,14 +1,14 @@
-"""Fleet: every model in one table, first the one that needs a look most.
+"""Fleet: every model in one table, sorted by urgency.
 
-It reads what rules hold of the exporter's families (prometheus/rules/exporter.recording.yml): what an exporter said
-last of its models stays while it is away, beside what another one says of others, and nothing is looked back for.
+It reads held series of the exporter (prometheus/rules/exporter.recording.yml): the models of an exporter stay visible
+while it is down, beside those of another one, and no query looks back.
 """
 
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import LOOK, About, joined, link, mapped, query, run_links, tile
-from grafana.queries import outcome, service_state
+from grafana.panels import LOOK, About, joined, link, mapped, query, run_columns, tile
+from grafana.queries import outcome, service_state, with_name
 from grafana.sources import sources
 from grafana.transformations import Column
 
@@ -24,9 +24,9 @@ _INFO, _RUN, _DECISION, _DUE, _PROMOTED = (
 )
 _UNREAD = "on (job, instance) exporter:ledger_unread:info"
 _WRAPPED = {"type": "auto", "wrapText": True}
-"""A cell that shows all of a long name: the ends tell models apart."""
+"""A cell that shows all of a long name, because models often differ in its end."""
 _LOOKED_AT = 5
-"""From this value of `ATTENTION` on, nothing needs a look."""
+"""From this value of `ATTENTION` on, a model needs no attention."""
 
 
 def _models(selector: str) -> str:
@@ -38,7 +38,7 @@ def _firing(severity: str, where: str = 'model!=""') -> str:
 
 
 def _one(value: str, labels: str) -> str:
-    """A series a model: of what two exporters say of the same ledger, one; the later, of times."""
+    """One series a model, even if two exporters read the same ledger; the later one of times."""
     return f"topk by (model) (1, max by (model, {labels}) ({value}))"
 
 
@@ -59,10 +59,10 @@ _LOOKS = {
     4: OVERDUE,
     5: WAITS,
     7: RETIRED,
-    6: KNOWN,  # all others are fine
+    6: KNOWN,  # all others
 }
 ATTENTION = " or ".join(f"{value} * {_models(which)}" for value, which in _LOOKS.items())
-"""The first that holds of a model; words.FLEET has their names."""
+"""The first condition that applies to a model; words.FLEET has their names."""
 SERVICE = service_state()
 STANDING = f"2 * {RETIRED} or {WAITS} or 0 * {KNOWN}"
 DESCRIPTION = _one(_INFO, "kind, owner, schedule")
@@ -74,7 +74,7 @@ FIRING = f"count by (model) (group by (model, alertname) ({_firing('critical|war
 GRAVEST = _one(f"2 * {_firing('critical')} or {_firing('warning')}", "alertname")
 
 _NONE = "0 * max(exporter:store_up:held == 1)"
-"""Nought, where a ledger was read and rules are evaluated."""
+"""0 if a ledger was read and rules are evaluated."""
 IN_USE_COUNT = f"count({KNOWN} unless {RETIRED}) or {_NONE}"
 RETIRED_COUNT = f"count({RETIRED})"
 LOOK_COUNT = f"count(({ATTENTION}) < {_LOOKED_AT}) or {_NONE}"
@@ -98,21 +98,20 @@ _RUNBOOK = link("Runbook", "${courier}/runbooks/${__value.raw}", elsewhere=True)
 DASHBOARD = board.board(
     "catwalk-fleet",
     "Catwalk: fleet",
-    "Which of all models needs a look, and why?",
+    "Which models need attention, and why?",
     [board.place("exporter"), board.place("courier")],
     [],
     [
         tile(
-            About("Models", "How many models are known, and how many of them are out of use?", _UNKNOWN, "none", 4, 4),
+            About("Models", "How many models are in use, and how many are retired?", _UNKNOWN, "none", 4, 4),
             query(IN_USE_COUNT, legend="in use", now=True),
             query(RETIRED_COUNT, "B", "retired", now=True),
             named=True,
         ),
         tile(
             About(
-                "Need a look",
-                "On how many models does an alert fire, was the last run no good, is a run overdue, or is nothing "
-                "measured?",
+                "Need attention",
+                "How many models have a firing alert, a failed last run, an overdue run, or no data?",
                 _UNKNOWN,
                 "none",
                 5,
@@ -124,7 +123,7 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Overdue",
-                "How many models wait for a run that their schedule has called for, and longer than their grace?",
+                "How many models are late with a scheduled run, by more than their grace period?",
                 _UNKNOWN,
                 "none",
                 4,
@@ -136,7 +135,7 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Alerts firing",
-                "How many critical alerts and warnings fire, those about no single model included?",
+                "How many critical alerts and warnings are firing, including those about no single model?",
                 "no alert rule is evaluated.",
                 "none",
                 5,
@@ -149,8 +148,8 @@ DASHBOARD = board.board(
         joined(
             About(
                 "Every model",
-                "Which model needs a look first, and how does it stand? Last run: scheduled or by hand; times that "
-                "have passed under next due are overdue. The gravest of the alerts that fire is named.",
+                "Which model needs attention first, and what is its state? Last run: scheduled or manual. A past "
+                "time under Next due is overdue. Top alert: the most severe one that is firing.",
                 "no model is known.",
                 "none",
                 24,
@@ -160,7 +159,7 @@ DASHBOARD = board.board(
             [
                 query(ATTENTION, "A", table=True),
                 query(DESCRIPTION, "B", table=True),
-                query(LAST_RUN, "C", table=True),
+                query(with_name(LAST_RUN), "C", table=True),
                 query(DUE, "D", table=True),
                 query(DECISION, "E", table=True),
                 query(CHAMPION_AGE, "F", table=True),
@@ -170,25 +169,25 @@ DASHBOARD = board.board(
                 query(SERVICE, "J", table=True),
             ],
             [
-                Column("Value #A", "Look", {**mapped(words.FLEET), "custom.width": 100, "custom.align": "left"}),
+                Column("Value #A", "Status", {**mapped(words.FLEET), "custom.width": 100, "custom.align": "left"}),
                 Column("model", "Model", {"links": _OF_MODEL, "custom.minWidth": 140, "custom.cellOptions": _WRAPPED}),
                 Column("owner", "Owner", {"custom.width": 105}),
                 Column("Value #G", "Firing", {"custom.width": 60}),
-                Column("alertname", "Gravest alert", {"links": [_RUNBOOK], "custom.minWidth": 205}),
+                Column("alertname", "Top alert", {"links": [_RUNBOOK], "custom.minWidth": 205}),
                 Column("Value #J", "Service", {**mapped(words.SERVICE), "custom.width": 90, "custom.align": "left"}),
                 Column("state", "Last run", {**mapped(words.STATES), "custom.width": 85}),
                 Column("Value #C", "Started", {"unit": "dateTimeFromNow", "custom.width": 115}),
                 Column("Value #D", "Next due", {"unit": "dateTimeFromNow", "custom.width": 95}),
                 Column("outcome", "Last decision", {**mapped(words.OUTCOMES), "custom.minWidth": 260}),
-                Column("Value #F", "Champion's age", {"unit": "s", "decimals": 0, "custom.width": 105}),
+                Column("Value #F", "Champion's age", {"unit": "s", "decimals": 1, "custom.width": 105}),
                 Column("Value #I", "State", {**mapped(words.STANDING), "custom.width": 65, "custom.align": "left"}),
                 Column("kind", "Kind", {"custom.width": 90}),
                 Column("schedule", "Schedule", {"custom.width": 130}),
-                Column("run_id", "Run", run_links("__data.fields.Model")),
+                *run_columns("__data.fields.Model"),
             ],
-            order="Look",
+            order="Status",
         ),
     ],
     {},
 )
-"""As JSON."""
+"""The dashboard as JSON."""

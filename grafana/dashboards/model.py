@@ -1,10 +1,20 @@
-"""Model health: across runs and time."""
+"""Model health: the model and its data across runs."""
 
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import SERVICE_LINK, About, dots, joined, lines, listing, mapped, panel_link, percent, query, tile
-from grafana.queries import REMEMBERED, headline_in_service, in_service, known, outcome, started
+from grafana.panels import SERVICE_LINK, About, by_run, joined, lines, listing, mapped, panel_link, percent, query, tile
+from grafana.queries import (
+    REMEMBERED,
+    STEP,
+    for_each_run,
+    headline_in_service,
+    in_service,
+    known,
+    outcome,
+    series,
+    worst,
+)
 from grafana.transformations import Column
 
 _MODEL = 'model="$model"'
@@ -12,18 +22,29 @@ _RECENT = 60
 """Two months of nightly runs."""
 
 
-def _by_role(family: str) -> str:
-    """Always exported and few, so a plain selector is right, and cheap over months."""
-    return f"max by (role) ({family}{{{_MODEL}}})"
+_RUNS = f'{_MODEL}, run_id=~"$recent"'
 
 
-def _of_runs(family: str, by: str = "run_id") -> str:
-    return f"max by ({by}) (last_over_time({family}{{{_MODEL}}}[$__range]))"
+def _of_runs(family: str, *keep: str, where: str = "") -> str:
+    """The last value of each run in the range."""
+    by = ", ".join(("run_id", *keep))
+    return f"max by ({by}) (last_over_time({family}{{{_RUNS}{where}}}[$__range]))"
 
 
-def _limit(name: str) -> str:
-    """The model's own, or that of every model."""
-    return f'scalar(max(model:threshold:last{{{_MODEL}, name="{name}"}}))'
+def _beside(test: str, in_service: str) -> str:
+    """Each run's test, and the champion's."""
+    return series(test=test, champion=for_each_run(in_service, test))
+
+
+def _limit(name: str, window: str = "") -> str:
+    """A limit: the model's own, or the one for all models.
+
+    Args:
+        name: Its name.
+        window: Within which to look for it; empty: now.
+    """
+    limit = f'model:threshold:last{{{_MODEL}, name="{name}"}}'
+    return f"scalar(max({f'last_over_time({limit}{window})' if window else limit}))"
 
 
 IN_SERVICE = f"max({in_service('catwalk_model_accuracy_ratio')})"
@@ -31,36 +52,38 @@ CALIBRATION_IN_SERVICE = f"max({in_service('catwalk_model_calibration_error_rati
 WORST_CLASS = f"bottomk(1, max by (class) ({in_service('catwalk_model_class_accuracy_ratio')}))"
 CHAMPION_AGE = f"time() - max(last_over_time(catwalk_champion_promoted_timestamp_seconds{{{_MODEL}}}[{REMEMBERED}]))"
 SINCE_SHIP = f"max({known(f'catwalk_runs_since_ship{{{_MODEL}}}')})"
-ACCURACY = _by_role("catwalk_model_accuracy_ratio")
-LOSS = _by_role("catwalk_model_loss")
-CALIBRATION = _by_role("catwalk_model_calibration_error_ratio")
-STATISTIC = f'max by (role) (model:dataset_statistic:last{{{_MODEL}, statistic="$statistic"}})'
 STATISTIC_IN_SERVICE = f"max by (statistic) ({in_service('model:dataset_statistic:last')})"
 STATISTIC_LATEST = f'max by (statistic) (model:dataset_statistic:last{{{_MODEL}, role="latest"}})'
 STATISTIC_CHANGE = f"max by (statistic) (model:dataset_statistic:change{{{_MODEL}}})"
-_CHANGE = f"max by (statistic) (model:dataset_statistic_change:ratio{{{_MODEL}}})"
-STATISTIC_LIMIT = f"{_CHANGE} / {_limit('dataset_statistic_change_ratio')}"
-# What DatasetShifted compares besides, under the name that it has in that alert.
-_SHARES_LIMIT = f"max(model:dataset_class_share_ratio:distance{{{_MODEL}}}) / {_limit('class_share_distance_ratio')}"
-SHIFT = f'{STATISTIC_LIMIT} or label_replace({_SHARES_LIMIT}, "statistic", "class shares", "", "")'
-# A series a class and run: of a thousand runs there would be thousands, so these show the last runs.
-_LATEST = f'{_MODEL}, role="latest", run_id=~"$recent"'
-CLASSES = f"max by (class) (catwalk_model_class_accuracy_ratio{{{_LATEST}}})"
-WORST_LATEST = f"min(catwalk_model_class_accuracy_ratio{{{_LATEST}}})"
-SHARES = f"max by (class) (catwalk_model_dataset_class_share_ratio{{{_LATEST}}})"
-RUN_STARTED = f"1000 * {_of_runs('catwalk_run_started_timestamp_seconds')}"
-RUN_ACCURACY = _of_runs("ml_test_accuracy_ratio")
+_CHANGE, _DISTANCE = (
+    f"{name}{{{_MODEL}}}"
+    for name in ("model:dataset_statistic_change:ratio", "model:dataset_class_share_ratio:distance")
+)
+STATISTIC_LIMIT = f"max by (statistic) ({_CHANGE}) / {_limit('dataset_statistic_change_ratio')}"
+# Steps that look ahead, so that the last one reaches the present.
+_CHANGES = f"{worst('max', _CHANGE, 'statistic')} / {_limit('dataset_statistic_change_ratio', STEP)}"
+# DatasetShifted compares these too, under this name.
+_SHARES = f"{worst('max', _DISTANCE)} / {_limit('class_share_distance_ratio', STEP)}"
+SHIFT = f'{_CHANGES} or label_replace({_SHARES}, "statistic", "class shares", "", "")'
+_STATISTICS = _of_runs("model:dataset_statistic:last", where=', statistic="$statistic"')
+_OF_CHAMPION = in_service("model:dataset_statistic:last", 'statistic="$statistic"')
+STATISTIC = series(run=_STATISTICS, champion=for_each_run(_OF_CHAMPION, _STATISTICS))
+CLASSES = _of_runs("ml_test_class_accuracy_ratio", "class")
+WORST_OF_RUNS = series(worst_class=f"min by (run_id) ({CLASSES})")
+SHARES = _of_runs("catwalk_model_dataset_class_share_ratio", "class")
+ACCURACY = _beside(_of_runs("ml_test_accuracy_ratio"), IN_SERVICE)
+LOSS = _beside(_of_runs("ml_test_loss"), in_service("catwalk_model_loss"))
+CALIBRATION = _beside(_of_runs("ml_test_calibration_error_ratio"), CALIBRATION_IN_SERVICE)
 METRIC_IN_SERVICE = f"max by (metric) ({in_service('catwalk_model_metric')})"
 METRIC_LATEST = f'max by (metric) (catwalk_model_metric{{{_MODEL}, role="latest"}})'
 METRIC_CHANGE = f"{METRIC_LATEST} - {METRIC_IN_SERVICE}"
 METRIC_INFO = f"max by (metric, goal, unit, headline) (last_over_time(catwalk_metric_info{{{_MODEL}}}[{REMEMBERED}]))"
-METRIC = f'max by (role) (catwalk_model_metric{{{_MODEL}, metric="$metric"}})'
 WORST_METRIC = f'max(model:threshold:last{{{_MODEL}, name="$metric"}})'
-"""What the gate lets pass at worst, where the model says so."""
+"""The worst value that the gate accepts, if the model has one."""
 
 
 def _regressed(goal: str, sign: str) -> str:
-    """The value from which on ModelHeadlineRegressed fires, if the metric is what the gate decides by."""
+    """The value from which on ModelHeadlineRegressed is firing, if the metric is the headline."""
     champion = f'max(catwalk_model_metric{{{_MODEL}, role="champion", metric="$metric", metric!="accuracy"}})'
     decides = f'catwalk_metric_info{{{_MODEL}, metric="$metric", headline="true", goal="{goal}"}}'
     limit = f"{_limit('headline_regression_ratio')} * abs({champion})"
@@ -68,28 +91,33 @@ def _regressed(goal: str, sign: str) -> str:
 
 
 REGRESSED_METRIC = f"{_regressed('minimize', '+')} or {_regressed('maximize', '-')}"
-RUN_METRIC = f'max by (run_id) (last_over_time(run:metric:last{{{_MODEL}, split="test", metric="$metric"}}[$__range]))'
-DECISIONS = f"count by (outcome) ({outcome(_of_runs('catwalk_decision_info', 'run_id, decision, reason'))})"
+_TESTED = _of_runs("run:metric:last", where=', split="test", metric="$metric"')
+METRIC = series(
+    test=_TESTED,
+    champion=for_each_run(in_service("catwalk_model_metric", 'metric="$metric"'), _TESTED),
+    ModelHeadlineRegressed=for_each_run(REGRESSED_METRIC, _TESTED),
+    worst_that_may_ship=for_each_run(WORST_METRIC, _TESTED),
+)
+DECISIONS = f"count by (outcome) ({outcome(_of_runs('catwalk_decision_info', 'decision', 'reason'))})"
 
 _NO_MODEL = "no version in service is known."
-_UNKNOWN = "not known."
-_NO_CLASSES = "no classes of a tested model are known at any whole step of this range: the model may have none."
-_NO_TEST = "no test with this figure is known at any whole step of this range; a shorter one has shorter steps."
-_NO_STATISTIC = "no version says this of its data at any whole step of this range: the model may tell no statistics."
-_NO_SHIFT = "no latest run and champion that tell the same of their data are known at any whole step of this range."
-_NO_RUN = "no tested run with an accuracy is known in this range."
+_UNKNOWN = "no such value of a version in service is known."
+_NO_CLASSES = "no classes of a tested run are known in this range: the model may have none."
+_NO_TEST = "no test with this value is known in this range."
+_NO_STATISTIC = "no version in this range has such a statistic: the model may export no statistics of its data."
+_NO_SHIFT = "no latest run and champion with the same statistics are known in this range."
 
 DASHBOARD = board.board(
     "catwalk-model",
     "Catwalk: model health",
-    "Is the model as good as it was, and is what it learns from the same? Across runs and time.",
+    "Is the model as good as it was, and is its training data the same?",
     [board.model(), board.metric(), board.goal(), board.statistic(), board.recent(_RECENT)],
     [board.promotions(), board.firing("model")],
     [
         tile(
             About(
                 "Champion's test",
-                "How good is the champion by what it is judged by: how often is it right, or another metric's value?",
+                "How often is the champion right on the test examples, or what is its headline?",
                 _UNKNOWN,
                 "percentunit",
                 8,
@@ -102,19 +130,25 @@ DASHBOARD = board.board(
             plain="B",
         ).links([panel_link("In use", SERVICE_LINK)]),
         tile(
-            About("Champion's age", "How long has the champion been in service?", _NO_MODEL, "s", 8, 4, 0),
+            About("Champion's age", "How long has the champion been in service?", _NO_MODEL, "s", 8, 4, 1),
             query(CHAMPION_AGE, now=True),
         ),
         tile(
             About(
-                "Runs since a ship", "How many runs in a row did not ship?", "no decision is known.", "none", 8, 4, 0
+                "Runs since the last promotion",
+                "How many runs in a row did not ship?",
+                "no decision is known.",
+                "none",
+                8,
+                4,
+                0,
             ),
             query(SINCE_SHIP, now=True),
         ),
         joined(
             About(
                 "Metrics of latest and champion",
-                "What is each version's test, which way should each metric go, and by which does the gate decide?",
+                "What did each version reach in the test, what is the goal of each metric, and which is the headline?",
                 "no tested version is known.",
                 "none",
                 24,
@@ -131,45 +165,32 @@ DASHBOARD = board.board(
                 Column("metric", "Metric", {"custom.width": 180}),
                 Column("Value #A", "Champion", {"decimals": 4}),
                 Column("Value #B", "Latest", {"decimals": 4}),
-                Column("Value #C", "Latest less champion", {"decimals": 4}),
+                Column("Value #C", "Latest − champion", {"decimals": 4}),
                 Column("goal", "Goal"),
                 Column("unit", "Unit"),
-                Column("headline", "Decides"),
+                Column("headline", "Headline"),
             ],
         ),
-        lines(
+        by_run(
             About(
                 "Metric of the test: $metric",
-                "Do new models keep up with the one in service? The chosen metric; its goal is to ${goal} it, if "
-                "that is known. Dashed: what an alert or the gate takes for too bad, where the model has such a limit.",
-                "no test at any whole step of this range has this metric; a shorter range has shorter steps.",
-                "none",
-                decimals=4,
-            ),
-            query(METRIC, legend="{{role}}"),
-            query(REGRESSED_METRIC, "B", legend="ModelHeadlineRegressed"),
-            query(WORST_METRIC, "C", legend="worst that may ship"),
-            steps=True,
-            dashed="/^(ModelHeadlineRegressed|worst that may ship)$/",
-        ),
-        dots(
-            About(
-                "Metric of every run: $metric",
-                "How much do runs differ, sweeps and trials included? The chosen metric; its goal is to ${goal} "
-                "it, if that is known. One dot a run at its start.",
+                "Do new models keep up with the one in service? Select the metric above; its goal, if known: ${goal}. "
+                "One dot a run, the last 60 at most. Dashed: the limit of an alert and of the gate, if the model has "
+                "one.",
                 "no tested run in this range has this metric.",
                 "none",
-                decimals=4,
+                24,
+                10,
+                4,
             ),
-            [query(started(RUN_STARTED, RUN_METRIC), "A", table=True), query(RUN_METRIC, "B", table=True)],
-            [Column("Value #A", "Started"), Column("Value #B", "test")],
-            "Started",
+            METRIC,
+            dashed="/^(ModelHeadlineRegressed|worst that may ship)$/",
         ),
         listing(
             About(
                 "Decisions",
                 "How often were runs shipped or held, and why?",
-                "no decision about a run is known in this range.",
+                "no decision is known in this range.",
                 "none",
                 24,
                 8,
@@ -199,7 +220,7 @@ DASHBOARD = board.board(
             tile(
                 About(
                     "Worst class in service",
-                    "Which class does the champion get right least?",
+                    "Which class does the champion recognize least?",
                     _UNKNOWN,
                     "percentunit",
                     12,
@@ -209,80 +230,72 @@ DASHBOARD = board.board(
                 query(WORST_CLASS, legend="{{class}}", now=True),
                 named=True,
             ),
-            lines(
+            by_run(
                 About(
                     "Test accuracy",
-                    "Do new models keep up with the one in service? Purple marks are promotions.",
+                    "Do new models keep up with the one in service? One dot a run.",
                     _NO_TEST,
                     "percentunit",
+                    8,
                     decimals=2,
                 ),
-                query(ACCURACY, legend="{{role}}"),
-                steps=True,
+                ACCURACY,
             ),
-            dots(
-                About(
-                    "Test accuracy of every run",
-                    "How much do runs differ, sweeps and trials included? One dot a run at its start.",
-                    _NO_RUN,
-                    "percentunit",
-                    decimals=2,
-                ),
-                [query(started(RUN_STARTED, RUN_ACCURACY), "A", table=True), query(RUN_ACCURACY, "B", table=True)],
-                [Column("Value #A", "Started"), Column("Value #B", "test accuracy")],
-                "Started",
-            ),
-            lines(
+            by_run(
                 About(
                     "Calibration error",
-                    "Are the probabilities still to be trusted?",
+                    "Can the probabilities still be trusted? One dot a run.",
                     _NO_TEST,
                     "percentunit",
+                    8,
                     decimals=2,
                 ),
-                query(CALIBRATION, legend="{{role}}"),
-                steps=True,
+                CALIBRATION,
             ),
-            lines(
-                About("Test loss", "Is the model less sure of what is right?", _NO_TEST, "none", decimals=3),
-                query(LOSS, legend="{{role}}"),
-                steps=True,
+            by_run(
+                About(
+                    "Test loss",
+                    "Is the model less sure of the right answers? One dot a run.",
+                    _NO_TEST,
+                    "none",
+                    8,
+                    decimals=3,
+                ),
+                LOSS,
             ),
-            lines(
+            by_run(
                 About(
                     "Accuracy of each class",
-                    "Does a class get worse from run to run? Of the last 60 runs, scheduled or manual ones.",
+                    "Does a class get worse from run to run?",
                     _NO_CLASSES,
                     "percentunit",
-                    height=10,
-                    decimals=1,
+                    16,
+                    10,
+                    1,
                 ),
-                query(CLASSES, legend="{{class}}"),
-                steps=True,
-                apart=True,
-                most=1,
+                CLASSES,
+                "class",
             ),
-            lines(
+            by_run(
                 About(
                     "Worst class",
-                    "How low is the accuracy of the class that is recognised least?",
+                    "How low is the accuracy of the class that the model recognizes least?",
                     _NO_CLASSES,
                     "percentunit",
-                    height=10,
-                    decimals=1,
+                    8,
+                    10,
+                    1,
                 ),
-                query(WORST_LATEST, legend="latest"),
-                steps=True,
-                most=1,
+                WORST_OF_RUNS,
             ),
         ],
         "Dataset": [
             joined(
                 About(
                     "Statistics of latest and champion",
-                    "What is told of the data that each version learnt from, and how much of what DatasetShifted "
-                    "allows has each changed by? From 100 % on, the alert fires.",
-                    "no version that tells statistics of its data is known.",
+                    "What are the statistics of each version's training data, and how far has each changed, as a "
+                    "share of DatasetShifted's limit? From 100 % on, the alert is firing.",
+                    "no version with statistics of its data is known.",
                     "none",
                     24,
                     8,
@@ -298,52 +311,51 @@ DASHBOARD = board.board(
                     Column("statistic", "Statistic", {"custom.width": 180}),
                     Column("Value #A", "Champion", {"decimals": 4}),
                     Column("Value #B", "Latest", {"decimals": 4}),
-                    Column("Value #C", "Latest less champion", {"decimals": 4}),
-                    Column("Value #D", "Change, of its limit", percent(0)),
+                    Column("Value #C", "Latest − champion", {"decimals": 4}),
+                    Column("Value #D", "Share of the limit", percent(0)),
                 ],
-                order="Change, of its limit",
+                order="Share of the limit",
                 falling=True,
             ),
-            lines(
+            by_run(
                 About(
                     "Statistic of the data: $statistic",
-                    "Does the data that the model learns from shift? The chosen statistic.",
+                    "Does the training data shift? Select the statistic above. One dot a run.",
                     _NO_STATISTIC,
                     "none",
                     8,
                     decimals=4,
                 ),
-                query(STATISTIC, legend="{{role}}"),
-                steps=True,
+                STATISTIC,
             ),
             lines(
                 About(
                     "Change of the data, of its limit",
-                    "Is the latest run's data still like the champion's? Each statistic's change as a share of what "
-                    "DatasetShifted allows; from 100 % on, the alert fires.",
+                    "Is the latest run's data still like the champion's? Each statistic's change as a share of "
+                    "DatasetShifted's limit; from 100 % on, the alert is firing.",
                     _NO_SHIFT,
                     "percentunit",
-                    8,
+                    16,
                     decimals=1,
                 ),
                 query(SHIFT, legend="{{statistic}}"),
                 steps=True,
                 limit=1,
+                many=True,
             ),
-            lines(
+            by_run(
                 About(
                     "Share of each class",
-                    "Do the classes in the training data shift? Of the last 60 runs, scheduled or manual ones.",
+                    "Do the classes in the training data shift?",
                     _NO_CLASSES,
                     "percentunit",
-                    8,
+                    24,
                     decimals=1,
                 ),
-                query(SHARES, legend="{{class}}"),
-                steps=True,
-                apart=True,
+                SHARES,
+                "class",
             ),
         ],
     },
 )
-"""As JSON."""
+"""The dashboard as JSON."""

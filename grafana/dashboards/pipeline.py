@@ -1,16 +1,16 @@
-"""Pipeline health: DAG runs, tasks, Airflow's components and the store."""
+"""Pipeline health: DAG runs, tasks, Airflow's components and the object store."""
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import prometheus, statetimeline
+from grafana_foundation_sdk.builders import prometheus
 
 from catwalk.ledger.records.run import STAGES
 from grafana import board, words
-from grafana.panels import LOOK, About, events, joined, lines, panel_link, query, tile, timeline
+from grafana.panels import LOOK, About, bars, events, joined, lines, panel_link, query, tile, timeline
 from grafana.panels import words as mapping
-from grafana.queries import STEP, counted, counted_in_a_day, mean, worst
+from grafana.queries import STEP, counted, counted_in_a_day, mean, rate, with_name, worst
 from grafana.sources import sources
-from grafana.transformations import Column, convert, matrix, order, sort
+from grafana.transformations import Column
 
 _RUNS = 'model="$model", run_id=~"$recent"'
 _RECENT = 60
@@ -25,7 +25,7 @@ _NEWEST = f"topk(1, {_of_runs('catwalk_run_started_timestamp_seconds', 'run_id')
 _STAGES = _of_runs("ml_stage_duration_seconds", "run_id, stage")
 
 _DAGS = 'dag_id=~"$dag"'
-# By how tasks ended: Airflow does not count a task that fails for good in `ti_failures`.
+# By final states: Airflow's `ti_failures` doesn't count a task that fails for good.
 _FAILED = f'{_DAGS}, state=~"failed|up_for_retry"'
 DAG_RUNS = counted("airflow_dagrun_duration_seconds_count", _DAGS, "state")
 DAG_RUNS_FAILED = counted_in_a_day("airflow_dagrun_duration_seconds_count", f'{_DAGS}, state="failed"')
@@ -35,25 +35,19 @@ TASKS_FAILED = counted_in_a_day("airflow_ti_finish_total", _FAILED)
 DAG_SECONDS = mean("airflow_dagrun_duration_seconds", _DAGS, "state")
 SCHEDULE_DELAY = mean("airflow_dagrun_schedule_delay_seconds", _DAGS, "dag_id")
 FIRST_TASK_DELAY = mean("airflow_dagrun_first_task_start_delay_seconds", _DAGS, "dag_id")
-_STARTS = _of_runs("catwalk_stage_started_timestamp_seconds", "run_id, stage")
-_ENDS = _of_runs("catwalk_stage_ended_timestamp_seconds", "run_id, stage")
-# count_values turns a time into a label, so that one table holds every change of every stage: 1 it starts, 0 it ends.
-STAGE_CHANGES = (
-    f'0 * count_values by (stage) ("at", 1000 * {_STARTS}) + 1 or 0 * count_values by (stage) ("at", 1000 * {_ENDS})'
-)
 STAGE_NOW = f"max by (stage) ({_STAGES} and on (run_id) {_NEWEST})"
-# What alerts compare with, whatever range is looked at; a model without scheduled runs has only those in sight.
+# What alerts compare with, whatever the range; a model without scheduled runs only has those in the range.
 _SCHEDULED = 'last_over_time(run:scheduled_stage_duration_seconds:final{model="$model"}[30d])'
 STAGE_USUAL = f"quantile by (stage) (0.5, {_SCHEDULED}) or quantile by (stage) (0.5, {_STAGES})"
 STAGE_SLOW = f"quantile by (stage) (0.95, {_SCHEDULED}) or quantile by (stage) (0.95, {_STAGES})"
 STAGE_RATIO = f"{STAGE_NOW} / ({STAGE_USUAL})"
 COMPONENTS = worst("min", "component:airflow_healthy:min1m", "component")
 HEARTBEATS = (
-    ("scheduler", "sum(rate(airflow_scheduler_heartbeat_total[$__rate_interval]))"),
-    ("DAG processor", "sum(rate(airflow_dag_processor_heartbeat_total[$__rate_interval]))"),
-    ("triggerer", "sum(rate(airflow_triggerer_heartbeat_total[$__rate_interval]))"),
+    ("scheduler", f"60 * {rate('airflow_scheduler_heartbeat_total')}"),
+    ("DAG processor", f"60 * {rate('airflow_dag_processor_heartbeat_total')}"),
+    ("triggerer", f"60 * {rate('airflow_triggerer_heartbeat_total')}"),
 )
-# The fewest that are free and the most that wait: a jam between two steps is seen.
+# The fewest free ones and the most that wait, so that a jam between two steps is visible.
 POOLS = (
     worst("min", 'airflow_pool_slots{state="open"}', "state"),
     worst("max", 'airflow_pool_slots{state!="open"}', "state"),
@@ -70,11 +64,11 @@ STORE_SECONDS = worst("max", "operation:store_operation_duration_seconds:max1m",
 STORE_RATE = f"sum by (operation) (avg_over_time(operation:store_operations:rate1m{STEP}))"
 STORE_ERRORS = counted("ml_store_errors_total", by="operation")
 
-_NONE = "none was counted in this range. None can be while statsd_exporter is not scraped."
-_NOT_WATCHED = "not known: statsd_exporter was not scraped and counted all the time."
-_NO_AIRFLOW = "nothing of this is known in this range. Airflow tells statsd_exporter."
-_NO_STEP = "nothing is known up to the range's last whole step."
-_NO_MINUTE = "nothing of this is known in this range, up to a minute ago."
+_NONE = "none was counted in this range. Nothing is counted while statsd_exporter isn't scraped."
+_NOT_WATCHED = "not known: statsd_exporter wasn't scraped and counted all the time."
+_NO_AIRFLOW = "no value is known in this range. Airflow sends it to statsd_exporter."
+_NO_RATE = "no value is known in this range."
+_NO_MINUTE = "no value is known in this range, up to a minute ago."
 _NO_STAGES = "no stage of a run of this model is known in this range."
 
 
@@ -82,31 +76,10 @@ def _named(pairs: tuple[tuple[str, str], ...]) -> list[prometheus.Dataquery]:
     return [query(expr, chr(ord("A") + number), name) for number, (name, expr) in enumerate(pairs)]
 
 
-def _stages() -> statetimeline.Panel:
-    about = About(
-        "Stages of the runs",
-        "When did which stage run? The last 60 runs, by the ledger's times, so that short stages "
-        "show too; zoom in to see a run.",
-        _NO_STAGES,
-        "none",
-        24,
-        7,
-    )
-    shaped = [
-        matrix("at", "stage"),
-        convert("at\\stage", "number"),
-        convert("at\\stage", "time"),
-        sort("at\\stage"),
-        order(("at\\stage", *STAGES)),
-    ]
-    changes = query(STAGE_CHANGES, table=True)
-    return timeline(about, changes, mappings=mapping(words.STAGE), legend=False, shaped=shaped).span_nulls(True)
-
-
 DASHBOARD = board.board(
     "catwalk-pipeline",
     "Catwalk: pipeline health",
-    "Does retraining run when it should, as fast as usual, and without errors?",
+    "Does retraining run on schedule, as fast as usual, and without errors?",
     [board.model(), board.dag(), board.recent(_RECENT), board.place("airflow")],
     [board.starts("recent"), board.firing("pipeline")],
     [
@@ -114,7 +87,7 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Failed DAG runs in 24 h",
-                "How many runs of the chosen DAGs failed in the last 24 hours, as far as statsd_exporter was scraped?",
+                "How many runs of the selected DAGs failed in the last 24 hours, while statsd_exporter was scraped?",
                 _NOT_WATCHED,
                 "none",
                 6,
@@ -127,7 +100,7 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Failed tasks in 24 h",
-                "How many tasks of the chosen DAGs failed in the last 24 hours, retries counted, as far as "
+                "How many tasks of the selected DAGs failed in the last 24 hours, including retries, as far as "
                 "statsd_exporter was scraped?",
                 _NOT_WATCHED,
                 "none",
@@ -139,28 +112,42 @@ DASHBOARD = board.board(
             alarming=LOOK,
         ),
         events(
-            About("DAG runs", "How many runs of the chosen DAGs ended, and how?", _NONE, "none", 8, 8, 0),
+            About("DAG runs", "How many runs of the selected DAGs ended, and how?", _NONE, "none", 8, 8, 0),
             query(DAG_RUNS, legend="{{state}}"),
         ),
         events(
-            About("Failed tasks", "Which tasks failed, retries counted?", _NONE, "none", 8, 8, 0),
+            About("Failed tasks", "Which tasks failed, including retries?", _NONE, "none", 8, 8, 0),
             query(TASK_FAILURES, legend="{{task_id}}"),
         ),
         lines(
-            About("Duration of DAG runs", "How long do whole DAG runs take?", _NONE, "s", 8, 8),
+            About("Duration of DAG runs", "How long do DAG runs take?", _NONE, "s", 8, 8),
             query(DAG_SECONDS, legend="{{state}}"),
             rare=True,
         ),
-        _stages(),
-        joined(
+        bars(
             About(
-                "Stages against their baseline",
-                "Is a stage of the newest run slower than usual? Median and 95th percentile of the scheduled runs of "
-                "30 days that went well, or, where there are none, of the last 60 runs in this range.",
+                "Stages of the runs",
+                "How long did each stage of the runs take? The last 60 runs in the range, the newest one first.",
                 _NO_STAGES,
                 "s",
                 12,
-                8,
+                9,
+            ),
+            with_name(_STAGES),
+            "run",
+            "stage",
+            first="run_id",
+            names=STAGES,
+        ),
+        joined(
+            About(
+                "Stages against their baseline",
+                "Is a stage of the newest run slower than usual? Median and 95th percentile of the successful "
+                "scheduled runs of 30 days or, if there are none, of the last 60 runs in this range.",
+                _NO_STAGES,
+                "s",
+                12,
+                9,
             ),
             "stage",
             [
@@ -183,7 +170,7 @@ DASHBOARD = board.board(
             About(
                 "Airflow's components",
                 "Were scheduler, DAG processor, triggerer and metadata database healthy all the time?",
-                "no component is known up to a minute ago: the exporter watches no Airflow, or was not scraped.",
+                "no component is known up to a minute ago: the exporter watches no Airflow, or wasn't scraped.",
                 "none",
                 12,
                 8,
@@ -196,11 +183,12 @@ DASHBOARD = board.board(
             query(SCHEDULE_DELAY, "A", "{{dag_id}}"),
             query(FIRST_TASK_DELAY, "B", "{{dag_id}}: first task"),
             rare=True,
+            many=True,
         ),
         lines(
             About(
                 "Store requests",
-                "How long do 95 % of the exporter's requests to the ledger's store take at most? Over ten minutes.",
+                "How long do the exporter's requests to the ledger's store take? The 95th percentile of ten minutes.",
                 _NO_MINUTE,
                 "s",
                 12,
@@ -208,20 +196,22 @@ DASHBOARD = board.board(
             ),
             query(STORE_SECONDS, legend="{{operation}}"),
             minutes=True,
+            many=True,
         ),
     ],
     {
         "Airflow inside": [
             lines(
-                About("Heartbeats", "How often does each component show that it lives?", _NO_STEP, "hertz", 8, 8),
+                About("Heartbeats", "How often does each component send a heartbeat?", _NO_RATE, "suffix:/min", 8, 8),
                 *_named(HEARTBEATS),
             ),
             lines(
-                About("Pool slots", "Are there free slots, or do tasks wait for one?", _NO_AIRFLOW, "none", 8, 8, 0),
+                About("Pool slots", "Are slots free, or do tasks wait for one?", _NO_AIRFLOW, "none", 8, 8, 0),
                 *(query(expr, ref, "{{state}}") for ref, expr in zip("AB", POOLS, strict=True)),
+                names=("running", "queued", "open", "deferred", "scheduled"),
             ),
             lines(
-                About("Executor slots", "Has the executor room for more tasks?", _NO_AIRFLOW, "none", 8, 8, 0),
+                About("Executor slots", "Does the executor have room for more tasks?", _NO_AIRFLOW, "none", 8, 8, 0),
                 *_named(EXECUTOR),
             ),
             events(
@@ -249,13 +239,15 @@ DASHBOARD = board.board(
                 ),
                 query(STORE_RATE, legend="{{operation}}"),
                 minutes=True,
+                many=True,
             ),
             lines(
-                About("Failed requests", "Which requests of runs failed?", _NONE, "none", 12, 8, 0),
+                About("Failed requests", "Which requests of runs to the store failed?", _NONE, "none", 12, 8, 0),
                 query(STORE_ERRORS, legend="{{operation}}"),
+                many=True,
             ),
         ],
     },
     since=board.DAY,
 )
-"""As JSON."""
+"""The dashboard as JSON."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from grafana import board, words
-from grafana.panels import About, curve, grid, joined, link, listing, mapped, query, run_links, tile
+from grafana.panels import PLAIN, About, curve, grid, joined, link, listing, mapped, query, run_links, tile
 from grafana.panels import words as mapping
-from grafana.queries import REMEMBERED, by_epoch, in_service, of_other_headline, of_share, outcome, parameters
+from grafana.queries import REMEMBERED, by_epoch, in_service, of_other_headline, of_share, outcome, parameters, points
 from grafana.transformations import Column
 
-# One run's series are few, so the window is Prometheus' whole memory: a link to an old run works at any range.
+# A run has few series, so the window is Prometheus' whole retention: a link to an old run works at any range.
 _WINDOW = "[400d]"
 _RUN = 'run_id="$run"'
 _BOTH = 'run_id=~"$run|$champion"'
@@ -20,15 +20,20 @@ def _last(family: str, *keep: str, of: str = _RUN) -> str:
 
 
 def _beside(family: str, *keep: str) -> str:
-    """A family of this run and of the champion."""
+    """A metric of this run and of the champion."""
     return _named_by_both(f"last_over_time({family}{{{_BOTH}}}{_WINDOW})", *keep)
 
 
 def _named_by_both(last: str, *keep: str) -> str:
-    """This run and the champion, each series named by which of the two it is, and by `keep`."""
+    """This run and the champion, each series named after which of the two it is, and after `keep`."""
     which = f'label_replace(label_replace({last}, "which", "champion", "", ""), "which", "this run", "run_id", "$run")'
     labels = ", ".join(f'"{label}"' for label in ("which", *keep))
     return f'max by (series, epoch) (label_join({which}, "series", " ", {labels}))'
+
+
+def _short(label: str, expr: str) -> str:
+    """The same with the first 12 digits of a hash."""
+    return f'label_replace({expr}, "{label}", "$1", "{label}", "(.{{12}}).*")'
 
 
 STATE = f"max by (state) (last_over_time(catwalk_run_state{{{_RUN}}}{_WINDOW}) == 1)"
@@ -61,9 +66,11 @@ STAGE_CPU = _last("ml_stage_cpu_seconds", "stage")
 STAGE_GPU_MEMORY = _last("ml_stage_gpu_peak_memory_bytes", "stage")
 STAGE_GPU_USE = _last("ml_stage_gpu_utilisation_ratio", "stage")
 STAGE_ATTEMPTS = _last("catwalk_run_attempts", "stage")
-ORIGIN = _last("catwalk_run_info", "run_id", "dag_id", "dag_run_id", "trigger", "git_commit")
-# Known only after ingest, so that a run has two series.
-DATASET = _last("catwalk_run_info", "run_id", "dataset_sha256", of=f'{_RUN}, dataset_sha256!=""')
+ORIGIN = _short("git_commit", _last("catwalk_run_info", "run_id", "dag_id", "dag_run_id", "trigger", "git_commit"))
+# Known only after ingest: a run has two series.
+DATASET = _short(
+    "dataset_sha256", _last("catwalk_run_info", "run_id", "dataset_sha256", of=f'{_RUN}, dataset_sha256!=""')
+)
 PARAMETERS = f"group by (name, value) ({parameters(_RUN, _WINDOW)})"
 CLASS_TEST = _last("ml_test_class_accuracy_ratio", "class")
 CLASS_PRECISION = _last("ml_test_class_precision_ratio", "class")
@@ -71,8 +78,8 @@ CLASS_F1 = _last("ml_test_class_f1_ratio", "class")
 CLASS_CHAMPION = f"max by (class) ({in_service('catwalk_model_class_accuracy_ratio')})"
 
 _AIRFLOW = "${airflow}/dags/${__data.fields.DAG}/runs/${__value.raw:percentencode}"
-_NOTHING = "nothing is known: the run has not come that far, or its points are lost or left out."
-_NO_CLASSES = "nothing is known of classes: the model has none, the run has not come that far, or points are lost."
+_NOTHING = "no value is known: the run hasn't come that far, or its points are lost or left out."
+_NO_CLASSES = "no classes are known: the model has none, the run hasn't come that far, or points are lost."
 _NO_DECISION = "no decision about this run is known."
 
 
@@ -93,7 +100,7 @@ DASHBOARD = board.board(
         tile(
             About(
                 "State",
-                "How does the run stand, or how did it end, as the exporter said last?",
+                "What is the state of the run, or how did it end, as far as the exporter knows?",
                 "this run is not known.",
                 "none",
                 4,
@@ -106,8 +113,8 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Test accuracy",
-                "How often is it right on the test examples? The metrics below say what else was measured.",
-                "not known.",
+                "How often is it right on the test examples? Metrics, below, has everything else that was measured.",
+                "no test accuracy of this run is known.",
                 "percentunit",
                 4,
                 4,
@@ -118,15 +125,15 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Gap to the champion",
-                "By how much is it better on the same test examples than the version that was in service? In points of "
-                "a share, or in the unit of the metric that it is judged by.",
-                "not known.",
-                "percentunit",
+                "By how much is it better than the version in service at that time, on the same test examples? In "
+                "percentage points, or in the unit of the headline.",
+                "no comparison of this run with a champion is known.",
+                "suffix: pp",
                 4,
                 4,
                 2,
             ),
-            query(of_share(GAP), now=True),
+            query(points(of_share(GAP)), now=True),
             query(of_other_headline(GAP), "B", now=True),
             plain="B",
         ),
@@ -154,8 +161,8 @@ DASHBOARD = board.board(
         curve(
             About(
                 "Metric by epoch or step: $metric",
-                "How did the chosen metric go, and how beside the champion? Train is dashed.",
-                "the epochs of this run and of the champion have no such metric, or their points are lost.",
+                "How does the selected metric develop, compared with the champion? Train is dashed.",
+                "the epochs of this run and of the champion don't have this metric, or their points are lost.",
                 "none",
                 12,
                 9,
@@ -167,9 +174,9 @@ DASHBOARD = board.board(
         joined(
             About(
                 "Metrics",
-                "What was measured after the last epoch and in the test, which way should it go, and what has the "
-                "version in service?",
-                "nothing that was measured is known: the run has not come that far, or its points are lost.",
+                "What was measured after the last epoch and in the test, what is the goal, and what does the "
+                "version in service have?",
+                "no metric is known: the run hasn't come that far, or its points are lost.",
                 "none",
                 24,
                 8,
@@ -193,7 +200,7 @@ DASHBOARD = board.board(
             ],
         ),
         joined(
-            About("Gate checks", "Which check decided, and how near was it?", _NO_DECISION, "none", 24, 9),
+            About("Gate checks", "Which check decided, and how close was it?", _NO_DECISION, "none", 24, 9),
             "check",
             [
                 query(VERDICT, "A", table=True),
@@ -203,7 +210,11 @@ DASHBOARD = board.board(
                 query(CHECK_HIGH, "E", table=True),
             ],
             [
-                Column("check", "Check", {"custom.width": 235}),
+                Column(
+                    "check",
+                    "Check",
+                    {**mapped({check: (text, PLAIN) for check, text in words.CHECKS.items()}), "custom.width": 290},
+                ),
                 Column("verdict", "Verdict", {**mapped(words.VERDICTS), "custom.width": 110}),
                 Column("Value #B", "Value", {"decimals": 4}),
                 Column("Value #C", "Threshold", {"decimals": 4}),
@@ -212,7 +223,7 @@ DASHBOARD = board.board(
             ],
         ),
         joined(
-            About("Stages", "What did each stage cost? Of its last attempt.", _NOTHING, "none", 12, 8),
+            About("Stages", "What did the last attempt of each stage cost?", _NOTHING, "none", 12, 8),
             "stage",
             [
                 query(STAGE_STARTED, "A", table=True),
@@ -238,7 +249,7 @@ DASHBOARD = board.board(
         joined(
             About(
                 "Origin",
-                "Where does this run come from, and where is more about it?",
+                "Where does this run come from, and where is more information?",
                 "this run is not known.",
                 "none",
                 12,
@@ -261,29 +272,13 @@ DASHBOARD = board.board(
             curve(
                 About(
                     "Accuracy, train and validation",
-                    "How far do train and validation come apart? Train is dashed.",
-                    "no accuracy of this run's epochs is known; another metric can be chosen above.",
+                    "How far apart are train and validation? Train is dashed.",
+                    "no accuracy of this run's epochs is known; select another metric above.",
                     "percentunit",
                 ),
                 ACCURACY_CURVES,
                 series="series",
                 dashed="/train$/",
-            ),
-            grid(
-                About(
-                    "Confusion matrix",
-                    "Which classes are taken for which? Columns are what the model says; a stronger blue is more.",
-                    _NO_CLASSES,
-                    "none",
-                    12,
-                    13,
-                    0,
-                ),
-                CONFUSION,
-                "true_class",
-                "predicted_class",
-                "True class",
-                colors="continuous-blues",
             ),
             curve(
                 About(
@@ -303,8 +298,8 @@ DASHBOARD = board.board(
                     "How good is each class, and how good is it in service?",
                     _NO_CLASSES,
                     "percentunit",
-                    12,
-                    10,
+                    24,
+                    11,
                     1,
                 ),
                 "class",
@@ -322,16 +317,35 @@ DASHBOARD = board.board(
                     Column("Value #D", "F1"),
                 ],
             ),
+            grid(
+                About(
+                    "Confusion matrix",
+                    "Which classes does the model confuse? Columns are its answers; stronger blue means more.",
+                    _NO_CLASSES,
+                    "none",
+                    24,
+                    13,
+                    0,
+                ),
+                CONFUSION,
+                "true_class",
+                "predicted_class",
+                "True class",
+                colors="continuous-blues",
+            ),
         ],
         "Training dynamics": [
             curve(
-                About("Learning rate", "Which rate did the last step of each epoch have?", _NOTHING, "none"),
+                About("Learning rate", "What was the learning rate of the last step of each epoch?", _NOTHING, "none"),
                 RATE,
                 series="series",
             ),
             curve(
                 About(
-                    "Gradient norm", "Do the gradients explode or vanish? Mean L2 norm of the steps.", _NOTHING, "none"
+                    "Gradient norm",
+                    "Do the gradients explode or vanish? Mean L2 norm over the steps.",
+                    _NOTHING,
+                    "none",
                 ),
                 GRADIENT,
                 series="series",
@@ -346,4 +360,4 @@ DASHBOARD = board.board(
         ],
     },
 )
-"""As JSON."""
+"""The dashboard as JSON."""

@@ -1,10 +1,10 @@
-"""Service: one model in use, by what its replicas count (docs/service.md)."""
+"""Service: one model in service, by the metrics of its replicas (docs/service.md)."""
 
 from __future__ import annotations
 
 from grafana import board
-from grafana.panels import FINE, LOOK, About, bars, joined, lines, mapped, query, run_links, tile, words
-from grafana.queries import REMEMBERED, worst
+from grafana.panels import FINE, LOOK, About, bars, joined, lines, listing, mapped, query, run_links, tile, words
+from grafana.queries import REMEMBERED, rate, worst
 from grafana.transformations import Column, Style
 
 _MODEL = 'model="$model"'
@@ -16,13 +16,13 @@ def _increase(counter: str, window: str, by: str = "") -> str:
 
 
 def _rate(counter: str, by: str = "") -> str:
-    return f"sum{f' by ({by})' if by else ''} (rate({counter}{{{_MODEL}}}[$__rate_interval]))"
+    return rate(f"{counter}{{{_MODEL}}}", by)
 
 
 _PREDICTIONS, _ERRORS = "catwalk_service_predictions_total", "catwalk_service_errors_total"
 _REQUESTS, _BUCKETS = "catwalk_service_duration_seconds_count", "catwalk_service_duration_seconds_bucket"
 _ASKED, _ASKED_NOW = f"{_rate(_REQUESTS)} > 0", f"{_increase(_REQUESTS, '10m')} > 0"
-"""Of no requests there is no share and no percentile."""
+"""Without requests there is no share and no percentile."""
 
 REPLICAS = f"count(group by (job, instance) ({_INFO})) or 0 * group(last_over_time({_INFO}[{REMEMBERED}]))"
 PREDICTIONS = _increase(_PREDICTIONS, "1h")
@@ -30,7 +30,7 @@ ERRORS = f"{_increase(_ERRORS, '10m')} / ({_ASKED_NOW})"
 P99 = f"histogram_quantile(0.99, {_increase(_BUCKETS, '10m', 'le')}) and on () {_ASKED_NOW}"
 _EXCESS = "model:service_feature:excess"
 FURTHEST = f"topk(1, max by (side, feature, window) ({_EXCESS}{{{_MODEL}}}))"
-EXCESS = f"max by (side, window) ({_EXCESS}{{{_MODEL}}})"
+EXCESS = worst("max", f"{_EXCESS}{{{_MODEL}}}", "side, window")
 VERSIONS = f"count by (version, origin) (group by (version, origin, job, instance) ({_INFO}))"
 VERSION_PREDICTIONS = _increase(_PREDICTIONS, "1h", "version")
 CHAMPION = f'max by (version) (label_join(exporter:champion_info:held{{{_MODEL}}}, "version", "", "run_id"))'
@@ -46,17 +46,17 @@ REPLICA_TRAFFIC = _rate(_PREDICTIONS, "instance")
 
 
 def _by_feature(record: str, window: str = "") -> str:
-    """Side and name together: an input may be called `class` too."""
+    """Side and name together, because an input may be called `class` too."""
     where = f'{_MODEL}, window="{window}"' if window else _MODEL
     return f'max by (name) (label_join({record}{{{where}}}, "name", " ", "side", "feature"))'
 
 
 def _history(window: str) -> str:
-    return f'max by (side, feature) ({_EXCESS}{{{_MODEL}, window="{window}"}})'
+    return worst("max", f'{_EXCESS}{{{_MODEL}, window="{window}"}}', "side, feature")
 
 
 def _shares(features: str) -> str:
-    """By window and bin, how many of what was answered; under `reference`, of its examples."""
+    """The share of each bin by window; `reference` has those of the reference's examples."""
     where = f'{{{_MODEL}, side="prediction", feature=~"{features}"}}'
     met, held = f"model:service_bin:window{where}", f"model:reference_bin:last{where}"
     of_windows = f"sum by (window, bin) ({met}) / on (window) group_left () (sum by (window) ({met}) > 0)"
@@ -79,6 +79,10 @@ def _of_day(bound: str) -> str:
     return f'max by (name) (label_join({of}, "name", " ", "day", "version"))'
 
 
+_SERVER_ANSWERS, _CHECKED = "catwalk_server_answers_total", "catwalk_server_champion_checked_timestamp_seconds"
+SERVER_ANSWERS = f"{_rate(_SERVER_ANSWERS, 'code')} > 0"
+CHAMPION_CHECKED = f"1000 * min by (instance) ({_CHECKED}{{{_MODEL}}} > 0)"
+REFUSED = f"count by (version) (catwalk_server_model_refused{{{_MODEL}}})"
 ANSWERS, CONFIDENCE = _shares("class|score"), _shares("confidence")
 _ESTIMATE, _MARGIN = (f"model:service_estimate:{of}{{{_MODEL}}}" for of in ("accuracy", "margin"))
 
@@ -90,14 +94,15 @@ def _estimated(value: str, trusted: int) -> str:
 ESTIMATES = [_estimated(_ESTIMATE, trusted) for trusted in (1, 0)]
 LEAST, MOST = (f"clamp({edge}, 0, 1)" for edge in (_estimated(f"{_ESTIMATE} {sign} {_MARGIN}", 1) for sign in "-+"))
 
-_NO_REPLICA = "no two scrapes of a replica are known in this range, up to its last whole step."
-_NO_REQUEST = "no request is known in this range, up to its last whole step."
+_NO_REPLICA = "no replica was scraped twice in this range."
+_NO_REQUEST = "no request is known in this range."
 _NO_REQUEST_NOW = "no request of the last 10 minutes is known."
-_NO_REFERENCE = "no replica was scraped in the last quarter of an hour, up to some minutes ago."
-_TOO_FEW = "no replica was scraped, or too little asked: 200 predictions of a day or 100 of an hour give a figure."
-_NO_CONFIDENCE = "no replica of a model with classes was scraped in the last quarter of an hour or so."
-_NO_LABELS = "no label was joined to a prediction of the last 28 days, or the exporter was not scraped."
-_NO_LOG = "no prediction of the last 28 days is in the log that labels were joined to."
+_NO_REFERENCE = "no replica was scraped in the last 15 minutes."
+_TOO_FEW = "no replica was scraped, or it made too few predictions: a value needs 200 in a day or 100 in an hour."
+_NO_CONFIDENCE = "no replica of a model with classes was scraped in the last 15 minutes or so."
+_NO_LABELS = "no prediction of the last 28 days has a label, or the exporter wasn't scraped."
+_NO_LOG = "no prediction of the last 28 days is in the log that labels are joined to."
+_NO_SERVER = "no server of `catwalk serve` was scraped in this range, or none was asked anything."
 _OVER: Style = {
     "thresholds": {"mode": "absolute", "steps": [{"value": None, "color": "text"}, {"value": 1, "color": LOOK}]},
     "custom.cellOptions": {"type": "color-text"},
@@ -107,7 +112,7 @@ _OVER: Style = {
 DASHBOARD = board.board(
     "catwalk-service",
     "Catwalk: service",
-    "Does the model in use answer, how fast, and is it asked what it was tested on?",
+    "Does the model in service answer, how fast, and do its inputs look like those of its test?",
     [board.served_model(), board.place("exporter")],
     [board.promotions(), board.firing("model")],
     [
@@ -126,8 +131,8 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Predictions of the last hour",
-                "How much is asked?",
-                "no two scrapes of a replica in the last hour are known.",
+                "How many predictions did the service make?",
+                "no replica was scraped twice in the last hour.",
                 "short",
                 5,
                 4,
@@ -138,7 +143,7 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Failed requests",
-                "Which share of the last 10 minutes' requests ended in an error?",
+                "What share of the requests of the last 10 minutes ended in an error?",
                 _NO_REQUEST_NOW,
                 "percentunit",
                 4,
@@ -149,8 +154,8 @@ DASHBOARD = board.board(
         ),
         tile(
             About(
-                "Slowest in a hundred",
-                "How long did the last 10 minutes' requests take, at the 99th percentile?",
+                "Latency, p99",
+                "How long did the requests of the last 10 minutes take, at the 99th percentile?",
                 _NO_REQUEST_NOW,
                 "s",
                 5,
@@ -160,9 +165,9 @@ DASHBOARD = board.board(
         ),
         tile(
             About(
-                "Furthest feature",
-                "Which input or answer is furthest from its reference, for its limit? From 1 on it is surely further "
-                "than the least shift that matters.",
+                "Largest shift",
+                "Which input or answer is furthest from its reference, as a multiple of its limit? From 1 on, the "
+                "shift is certainly larger than the smallest one that matters.",
                 _TOO_FEW,
                 "none",
                 5,
@@ -175,11 +180,11 @@ DASHBOARD = board.board(
         ),
         lines(
             About(
-                "Furthest of its limit",
-                "How far is the furthest feature from its reference, of its limit? By what is asked (input) and what "
-                "is answered (prediction), of a day and, for gross faults, of an hour. From 1 on it is surely further "
-                "than the least shift that matters.",
-                f"no figure is known in this range, up to some minutes ago: {_TOO_FEW}",
+                "Largest shift, by side and window",
+                "How far is the feature with the largest shift from its reference, as a multiple of its limit? Inputs "
+                "and predictions, over a day and, for gross faults, over an hour. From 1 on, the shift is certainly "
+                "larger than the smallest one that matters.",
+                f"no value is known in this range: {_TOO_FEW}",
                 "none",
                 12,
                 8,
@@ -192,8 +197,8 @@ DASHBOARD = board.board(
         joined(
             About(
                 "Versions",
-                "Which version answers, and is it the champion? The reference is of the version's test, or of the "
-                "service's own days.",
+                "Which version answers, and is it the champion? The reference comes from the version's test or from "
+                "the service's own days.",
                 "no replica is scraped, and no champion is known.",
                 "none",
                 12,
@@ -209,17 +214,17 @@ DASHBOARD = board.board(
                 Column("version", "Version", run_links()),
                 Column("Value #C", "Role", {**mapped({"1": ("champion", FINE)}), "custom.align": "left"}),
                 Column("Value #A", "Replicas"),
-                Column("Value #B", "Predictions of an hour", {"decimals": 0}),
-                Column("origin", "Reference of"),
+                Column("Value #B", "Predictions, last hour", {"decimals": 0}),
+                Column("origin", "Reference from"),
             ],
             falling=True,
         ),
         joined(
             About(
                 "Features",
-                "How far is each input and answer from its reference? Shift is about as PSI counts it; the floor is "
-                "the least that matters. Of few predictions a limit is wide: under 1,000 of a day only gross shifts "
-                "reach 1.",
+                "How far is each input and answer from its reference? The shift is about the same as PSI; the floor is "
+                "the smallest shift that matters. Few predictions make a limit wide: below 1,000 a day, only gross "
+                "shifts reach 1.",
                 _NO_REFERENCE,
                 "none",
                 24,
@@ -238,28 +243,27 @@ DASHBOARD = board.board(
             ],
             [
                 Column("name", "Feature", {"custom.minWidth": 180}),
-                Column("Value #A", "Of its limit", _OVER),
-                Column("Value #B", "In a day", _OVER),
-                Column("Value #C", "In an hour", _OVER),
+                Column("Value #A", "Multiple of the limit", _OVER),
+                Column("Value #B", "Day", _OVER),
+                Column("Value #C", "Hour", _OVER),
                 Column("Value #D", "Shift, day", {"decimals": 3}),
                 Column("Value #E", "Shift, hour", {"decimals": 3}),
                 Column("Value #F", "Floor", {"decimals": 3}),
                 Column("Value #G", "Predictions, day", {"decimals": 0}),
                 Column("Value #H", "Predictions, hour", {"decimals": 0}),
             ],
-            order="Of its limit",
+            order="Multiple of the limit",
             falling=True,
         ),
         lines(
-            About("Traffic", "How many predictions a second does each version make?", _NO_REPLICA, "reqps", 12, 8),
+            About("Traffic", "How many predictions per second does each version make?", _NO_REPLICA, "reqps", 12, 8),
             query(TRAFFIC, legend="{{version}}"),
-            query(FAILED, "B", "failed"),
+            query(FAILED, "B", "failed requests"),
         ),
         lines(
             About(
-                "Time of a request",
-                "How long does a request take, at the median and for the slowest one in a hundred? The limit is that "
-                "of ServiceSlow.",
+                "Latency",
+                "How long does a request take, at the median and at the 99th percentile? The limit is ServiceSlow's.",
                 _NO_REQUEST,
                 "s",
                 12,
@@ -271,9 +275,9 @@ DASHBOARD = board.board(
         ),
         bars(
             About(
-                "What is answered",
-                "Which classes, or which scores, are answered in the last hour and day, beside the reference? A window "
-                "of which nothing is known has no bar.",
+                "Answers",
+                "Which classes or scores did the service answer in the last hour and day, compared with the reference? "
+                "A window without data has no bar.",
                 _NO_REFERENCE,
                 "percentunit",
                 12,
@@ -287,8 +291,8 @@ DASHBOARD = board.board(
         bars(
             About(
                 "Confidence",
-                "How sure is the model of its answers in the last hour and day, beside the reference? By the highest "
-                "probability.",
+                "How confident are the answers of the last hour and day, compared with the reference? The highest "
+                "probability counts.",
                 _NO_CONFIDENCE,
                 "percentunit",
                 12,
@@ -305,31 +309,31 @@ DASHBOARD = board.board(
             lines(
                 About(
                     "Accuracy, estimated",
-                    "How many answers of the last day are right, by the model's own confidence, without any label? "
-                    "Dashed lines are the ends of its interval. Grey is not to be trusted: ServiceEstimateUntrusted "
-                    "says why. No alert reads it.",
-                    "no replica was scraped in this range, up to some minutes ago, or nobody asked; a regression has "
-                    "no estimate, nor has a model whose reference has no labels.",
+                    "How many answers of the last day are right, estimated from the model's own confidence without "
+                    "labels? Dashed lines are the bounds of the interval. Grey values can't be trusted: "
+                    "ServiceEstimateUntrusted says why. No alert reads the estimate.",
+                    "no replica was scraped in this range, up to a few minutes ago, or it got no requests. Regressions "
+                    "and models whose reference has no labels have no estimate.",
                     "percentunit",
                     12,
                     8,
                     1,
                 ),
                 query(ESTIMATES[0], legend="{{version}}"),
-                query(LEAST, "B", "least, {{version}}"),
-                query(MOST, "C", "most, {{version}}"),
-                query(ESTIMATES[1], "D", "not to be trusted, {{version}}"),
+                query(LEAST, "B", "low, {{version}}"),
+                query(MOST, "C", "high, {{version}}"),
+                query(ESTIMATES[1], "D", "untrusted, {{version}}"),
                 minutes=True,
-                dashed="/^(least|most), /",
+                dashed="/^(low|high), /",
             ),
         ],
         "Each feature over time": [
             lines(
                 About(
-                    f"Of its limit, in {article} {window}",
-                    "How far is each feature from its reference, of its limit?",
-                    f"no figure is known in this range, up to some minutes ago: no replica was scraped, or fewer than "
-                    f"{least} predictions of {article} {window} were counted.",
+                    f"Shift over {article} {window}",
+                    "How far is each feature from its reference, as a multiple of its limit?",
+                    f"no value is known in this range: no replica was scraped, or it counted "
+                    f"fewer than {least} predictions in {article} {window}.",
                     "none",
                     12,
                     9,
@@ -338,6 +342,7 @@ DASHBOARD = board.board(
                 query(_history(window), legend="{{side}} {{feature}}"),
                 minutes=True,
                 limit=1,
+                many=True,
             )
             for article, window, least in (("a", "day", 200), ("an", "hour", 100))
         ],
@@ -345,8 +350,8 @@ DASHBOARD = board.board(
             lines(
                 About(
                     "Realised in a week",
-                    "How good are the predictions of the last 7 days, by their labels, beside the champion's test? "
-                    "Between low and high lies the 95 % interval.",
+                    "How good are the predictions of the last 7 days according to their labels, compared with the "
+                    "champion's test? Low and high are the bounds of the 95 % interval.",
                     _NO_LABELS,
                     "none",
                     12,
@@ -363,7 +368,7 @@ DASHBOARD = board.board(
             joined(
                 About(
                     "Realised by day",
-                    "How good are the predictions of each day, by the labels that have come for them so far?",
+                    "How good are the predictions of each day, according to the labels received so far?",
                     _NO_LABELS,
                     "none",
                     12,
@@ -382,9 +387,9 @@ DASHBOARD = board.board(
             ),
             joined(
                 About(
-                    "What is logged",
-                    "What has become of the predictions of the last 28 days, and how many have a label? Logged, "
-                    "sampled out, dropped and lost are all that were served.",
+                    "Logged predictions",
+                    "What happened to the predictions of the last 28 days, and how many have a label? Logged, sampled "
+                    "out, dropped and lost add up to served.",
                     _NO_LOG,
                     "none",
                     24,
@@ -410,16 +415,65 @@ DASHBOARD = board.board(
                 falling=True,
             ),
         ],
-        "Replicas one by one": [
+        "Server (catwalk serve)": [
             lines(
-                About("Traffic of each", "How many predictions a second?", _NO_REPLICA, "reqps", 12, 8),
+                About(
+                    "Responses by status",
+                    "How many requests per second does `catwalk serve` answer with each HTTP status? Refusals count "
+                    "too: 4xx is the client's fault, 5xx the server's.",
+                    _NO_SERVER,
+                    "reqps",
+                    12,
+                    8,
+                ),
+                query(SERVER_ANSWERS, legend="{{code}}"),
+                names=("200",),
+            ),
+            listing(
+                About(
+                    "Last champion check",
+                    "When did each server last learn from the ledger which version is the champion? A server "
+                    "that can't keeps its version.",
+                    "no server of `catwalk serve` is scraped, or none has reached the ledger yet.",
+                    "none",
+                    6,
+                    8,
+                ),
+                query(CHAMPION_CHECKED, table=True),
+                [Column("instance", "Server"), Column("Value", "Checked", {"unit": "dateTimeFromNow"})],
+            ),
+            listing(
+                About(
+                    "Refused versions",
+                    "Which version could servers not load, and how many servers? ServiceModelRefused is firing then, "
+                    "and the previous version keeps answering.",
+                    "no server refuses a version.",
+                    "none",
+                    6,
+                    8,
+                ),
+                query(REFUSED, table=True),
+                [Column("version", "Version", run_links()), Column("Value", "Servers", {"decimals": 0})],
+            ),
+        ],
+        "Each replica": [
+            lines(
+                About(
+                    "Traffic of each replica",
+                    "How many predictions per second does each replica make?",
+                    _NO_REPLICA,
+                    "reqps",
+                    12,
+                    8,
+                ),
                 query(REPLICA_TRAFFIC, legend="{{instance}}"),
+                many=True,
             ),
             lines(
                 About(
-                    "Memory of each",
-                    "How much of the memory that it may have does it use? The limit is that of ServiceMemoryHigh.",
-                    "no replica that tells its memory is known in this range.",
+                    "Memory of each replica",
+                    "How much of its memory limit does each replica use? The limit is ServiceMemoryHigh's.",
+                    "no replica with a memory metric is known in this range.",
                     "percentunit",
                     12,
                     8,
@@ -428,9 +482,10 @@ DASHBOARD = board.board(
                 query(MEMORY, legend="{{instance}}"),
                 query(MEMORY_LIMIT, "B", "limit"),
                 dashed="/^limit$/",
+                many=True,
             ),
         ],
     },
     since=board.DAY,
 )
-"""As JSON."""
+"""The dashboard as JSON."""

@@ -1,19 +1,19 @@
-"""Telemetry health: is what the other dashboards show whole?"""
+"""Telemetry health: is the data of the other dashboards complete?"""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import prometheus
 
 from grafana import board, words
-from grafana.panels import ACT, LOOK, About, events, joined, lines, query, run_links, tile, timeline
+from grafana.panels import ACT, LOOK, About, events, joined, lines, query, run_columns, tile, timeline
 from grafana.panels import words as mapping
-from grafana.queries import counted, worst
+from grafana.queries import counted, rate, with_name, worst
 from grafana.sources import SERVERS, sources
 from grafana.transformations import Column
 
-# Counting reads every sample of a day's runs, so the rules do it, and panels read what they have recorded.
+# Counting reads every sample of a day's runs, so rules do it, and panels read the results.
 EXPECTED = "max by (run_id, model) (last_over_time(catwalk_run_points_expected[1d]))"
-# Of runs whose points are due, which have a model to link to; those that still send are left out.
+# Only runs whose points are due: they have a model to link to. Runs that are still sending are left out.
 STORED = f"max by (run_id) (last_over_time(run:points_stored:count[1d])) and on (run_id) {EXPECTED}"
 DROPPED = "max by (run_id) (last_over_time(catwalk_run_points_dropped[1d]))"
 MISSING = "max by (run_id) (last_over_time(run:points_missing:count[1d]))"
@@ -23,13 +23,13 @@ CANARY_LOST = (
     "clamp_min(sum(increase(catwalk_canary_sent_total[1h])) - sum(increase(catwalk_canary_received_total[1h])), 0)"
 )
 CANARY = (
-    ("sent", "sum(rate(catwalk_canary_sent_total[$__rate_interval]))"),
-    ("received", "sum(rate(catwalk_canary_received_total[$__rate_interval]))"),
+    ("sent", rate("catwalk_canary_sent_total")),
+    ("received", rate("catwalk_canary_received_total")),
 )
 STATSD = (
-    ("packets", "sum(rate(statsd_exporter_udp_packets_total[$__rate_interval]))"),
-    ("lines", "sum(rate(statsd_exporter_lines_total[$__rate_interval]))"),
-    ("events", "sum(rate(statsd_exporter_events_total[$__rate_interval]))"),
+    ("packets", rate("statsd_exporter_udp_packets_total")),
+    ("lines", rate("statsd_exporter_lines_total")),
+    ("events", rate("statsd_exporter_events_total")),
 )
 STATSD_LOST = (
     ("dropped packets", counted("statsd_exporter_udp_packet_drops_total")),
@@ -41,7 +41,7 @@ SCRAPED = worst("min", "job:up:min1m", "job")
 SCRAPE_SECONDS = worst("max", "job:scrape_duration_seconds:max1m", "job")
 SAMPLES = worst("max", "job:sample_limit_used_ratio:max1m", "job")
 SERIES = worst("max", "prometheus_tsdb_head_series")
-NEW_SERIES = "sum(increase(prometheus_tsdb_head_series_created_total[$__rate_interval]))"
+NEW_SERIES = "sum(increase(prometheus_tsdb_head_series_created_total[$__rate_interval] offset -$__interval))"
 RULE_SECONDS = f"sum({worst('max', 'prometheus_rule_group_last_duration_seconds', 'rule_group')})"
 RULE_FAILURES = counted("prometheus_rule_evaluation_failures_total")
 TO_ALERTMANAGER = (
@@ -54,13 +54,13 @@ TO_PEOPLE = (
     ("failed attempts", counted("alertmanager_notification_requests_failed_total")),
 )
 
-_NO_RUNS = "no run of the last day whose points are counted is known."
-_NO_MINUTE = "nothing of this is known in this range, up to a minute ago."
-_UNKNOWN = "nothing is known up to the range's last whole step."
+_NO_RUNS = "no run of the last day with counted points is known."
+_NO_MINUTE = "no value is known in this range, up to a minute ago."
+_UNKNOWN = "no value is known in this range."
 
 
 def _none(server: str) -> str:
-    return f"none was counted in this range. None can be while {server} is not scraped."
+    return f"none was counted in this range. Nothing is counted while {server} isn't scraped."
 
 
 def _named(pairs: tuple[tuple[str, str], ...]) -> list[prometheus.Dataquery]:
@@ -70,7 +70,7 @@ def _named(pairs: tuple[tuple[str, str], ...]) -> list[prometheus.Dataquery]:
 DASHBOARD = board.board(
     "catwalk-telemetry",
     "Catwalk: telemetry health",
-    "Is what the other dashboards show whole, and does the path it travels on work?",
+    "Is the data of the other dashboards complete, and does every part on its way work?",
     [board.place("exporter")],
     [board.firing("telemetry", every=True)],
     [
@@ -96,7 +96,7 @@ DASHBOARD = board.board(
         tile(
             About(
                 "Canary lines lost",
-                "How many of the last hour's canary lines did not come through StatsD? A few are in flight.",
+                "How many of the last hour's canary lines did StatsD not deliver? A few are in flight.",
                 "not known: fewer than two scrapes of the last hour have counted canary lines.",
                 "none",
                 8,
@@ -108,7 +108,7 @@ DASHBOARD = board.board(
         joined(
             About(
                 "Points of the last day's runs",
-                "Did every point of each run arrive? What is missing can be sent again with `catwalk replay`.",
+                "Did every point of each run arrive? `catwalk replay` sends missing points again.",
                 _NO_RUNS,
                 "none",
                 24,
@@ -117,13 +117,13 @@ DASHBOARD = board.board(
             ),
             "run_id",
             [
-                query(EXPECTED, "A", table=True),
+                query(with_name(EXPECTED), "A", table=True),
                 query(STORED, "B", table=True),
                 query(MISSING, "C", table=True),
                 query(DROPPED, "D", table=True),
             ],
             [
-                Column("run_id", "Run", run_links("__data.fields.Model")),
+                *run_columns("__data.fields.Model"),
                 Column("model", "Model"),
                 Column("Value #A", "In the ledger"),
                 Column("Value #B", "In Prometheus"),
@@ -134,19 +134,24 @@ DASHBOARD = board.board(
         ),
         lines(
             About(
-                "Canary", "Does StatsD deliver between runs too? Both lines lie on each other.", _UNKNOWN, "cps", 12, 8
+                "Canary",
+                "Does StatsD deliver between runs too? The two lines should coincide.",
+                _UNKNOWN,
+                "suffix: lines/s",
+                12,
+                8,
             ),
             *_named(CANARY),
-        ),
+        ).axis_soft_min(0),
         lines(
-            About("StatsD traffic", "How much arrives at statsd_exporter?", _UNKNOWN, "cps", 12, 8),
+            About("StatsD traffic", "How much arrives at statsd_exporter?", _UNKNOWN, "suffix:/s", 12, 8),
             *_named(STATSD),
         ),
         events(
             About(
                 "StatsD losses",
-                "Does statsd_exporter lose something? Unmapped: no rule in the mapping. Conflicts: two kinds of metric "
-                "under one name.",
+                "Does statsd_exporter lose anything? Unmapped: no rule in the mapping. Conflicts: two types of metric "
+                "with one name.",
                 _none("statsd_exporter"),
                 "none",
                 12,
@@ -156,7 +161,15 @@ DASHBOARD = board.board(
             *_named(STATSD_LOST),
         ),
         events(
-            About("Notifications", "Do alerts reach people?", _none("Alertmanager"), "none", 12, 8, 0),
+            About(
+                "Notifications",
+                "Do notifications of alerts go out? The Watchdog's regular ones are included.",
+                _none("Alertmanager"),
+                "none",
+                12,
+                8,
+                0,
+            ),
             *_named(TO_PEOPLE),
         ),
     ],
@@ -165,8 +178,8 @@ DASHBOARD = board.board(
             timeline(
                 About(
                     "Targets",
-                    "Was each server scraped all the time? Red where one scrape or more failed.",
-                    "nothing is known to be scraped in this range, up to a minute ago.",
+                    "Was each server scraped all the time? Red: at least one scrape failed.",
+                    "no server was scraped in this range, up to a minute ago.",
                     "none",
                     24,
                     8,
@@ -180,11 +193,13 @@ DASHBOARD = board.board(
                 ),
                 query(SCRAPE_SECONDS, legend="{{job}}"),
                 minutes=True,
+                many=True,
+                names=SERVERS,
             ),
             lines(
                 About(
-                    "Samples of the limit",
-                    "How near does a target come to its sample limit? At 100 % its whole scrape is dropped.",
+                    "Share of the sample limit",
+                    "How close is a target to its sample limit? Above 100 %, Prometheus drops the whole scrape.",
                     _NO_MINUTE,
                     "percentunit",
                     12,
@@ -193,6 +208,8 @@ DASHBOARD = board.board(
                 ),
                 query(SAMPLES, legend="{{job}}"),
                 minutes=True,
+                many=True,
+                names=SERVERS,
             ),
             lines(
                 About("Series", "How many series does Prometheus hold in memory?", _UNKNOWN, "none", 12, 8, 0),
@@ -201,7 +218,7 @@ DASHBOARD = board.board(
             lines(
                 About(
                     "New series",
-                    "How many series are born? Runs bring some, all else should bring few.",
+                    "How many series are new? Runs create some; everything else should create few.",
                     _UNKNOWN,
                     "none",
                     12,
@@ -211,17 +228,17 @@ DASHBOARD = board.board(
                 query(NEW_SERIES, legend="new"),
             ),
             lines(
-                About("Rule evaluation", "How long does evaluating all rules take?", _UNKNOWN, "s", 12, 8),
+                About("Rule evaluation", "How long does it take to evaluate all rules?", _UNKNOWN, "s", 12, 8),
                 query(RULE_SECONDS, legend="all groups"),
             ),
             events(
-                About("Failed rules", "Do evaluations of rules fail?", _none("Prometheus"), "none", 12, 8, 0),
+                About("Failed rules", "Does the evaluation of rules fail?", _none("Prometheus"), "none", 12, 8, 0),
                 query(RULE_FAILURES, legend="failures"),
             ),
             events(
                 About(
                     "Alerts to Alertmanager",
-                    "Does Alertmanager get what Prometheus finds?",
+                    "Does Alertmanager receive the alerts of Prometheus?",
                     _none("Prometheus"),
                     "none",
                     24,
@@ -234,4 +251,4 @@ DASHBOARD = board.board(
     },
     since=board.DAY,
 )
-"""As JSON."""
+"""The dashboard as JSON."""

@@ -21,9 +21,9 @@ from tests.integration.faults import points_are_due
 from tests.support.small import SMALL
 
 EPOCHS = (12, 4)
-"""Curves of the champion and of the challenger: unequal in length; as text, epochs sort to 1, 10, 11, 12, 2."""
+"""Epochs of champion and challenger: curves of unequal length, and numbers that text would sort 1, 10, 11, 12, 2."""
 ROUNDS = (12, 5)
-"""The same of the second model."""
+"""The same for the second model."""
 RANGE_SECONDS = 3_600
 
 
@@ -37,7 +37,7 @@ class Fed:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a reader has chosen: this model, and its newer run."""
+        """The variables of someone who has selected this model and its newer run."""
         known = self.champion.dataset()
         assert known
         runs = f"({self.champion.run_id}|{self.challenger.run_id})"
@@ -51,6 +51,7 @@ class Fed:
             "statistic": min(known.statistics),
             "recent": runs,
             "dag": ".*",
+            "newest": "10",
         }
 
 

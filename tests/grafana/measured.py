@@ -1,4 +1,4 @@
-"""What dashboards look at, small but real: exporter, statsd_exporter, and a Prometheus with the committed rules."""
+"""The data behind dashboards, small but real: exporter, statsd_exporter, and a Prometheus with the committed rules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.servers import StatsdExporter, free_port, wait_for_port, wait
 
 SCRAPE_SECONDS = 1
 STOOD_IN_FOR = ("prometheus", "alertmanager", "courier")
-"""Jobs that scrape Prometheus itself: of the last two, tests only need that they can be scraped."""
+"""Jobs that scrape Prometheus itself; tests only need a successful scrape of the other two."""
 
 
 class Exporter:

@@ -1,4 +1,4 @@
-"""Queries of the dashboards, and the metrics that they name."""
+"""The queries of the dashboards, and the metrics in them."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _OPERATORS = {"and", "or", "unless", "offset", "bool", "end"}
 
 @dataclass(frozen=True)
 class Query:
-    """One query and where it stands."""
+    """One query and its place."""
 
     dashboard: str
     place: str
-    """Title of the panel, name of the variable or of the annotation."""
+    """The title of the panel, or the name of the variable or annotation."""
     ref: str
     expr: str
     instant: bool
     table: bool
     points: int = 1_000
-    """How many Grafana asks for across the range, at most."""
+    """The most points that Grafana requests across the range."""
     min_step: float = 0
-    """Seconds between two of them at least; 0: what the data source says."""
+    """The minimum number of seconds between two of them; 0: that of the data source."""
 
     @property
     def name(self) -> str:
@@ -41,7 +41,7 @@ class Query:
 
 
 def panel_queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
-    """Of all panels."""
+    """Yields the queries of all panels."""
     for panel in all_panels(dashboard):
         for target in panel.get("targets", []):
             yield Query(
@@ -57,7 +57,7 @@ def panel_queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
 
 
 def other_queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
-    """Of variables and annotations; of a variable's `label_values`, its selector."""
+    """Yields the queries of variables and annotations; a `label_values` yields its selector."""
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
             inside = re.fullmatch(r"(label_values|query_result)\((.*?)(?:, \w+)?\)", variable["definition"])
@@ -75,21 +75,21 @@ def all_queries() -> list[Query]:
 
 
 def metric_names(expr: str) -> set[str]:
-    """The metrics that an expression names: every word that is no function or operator, and counters."""
+    """Returns the metrics in an expression: every word that is no function or operator, and counters."""
     words = set(re.findall(r"\b[a-zA-Z_:][\w:]*\b(?!\s*\()", _NO_METRIC.sub(" ", expr)))
     return words - _OPERATORS | counters(expr)
 
 
 def of_other_headline(query: Query) -> bool:
-    """Whether it is empty for each model that is judged by its accuracy."""
+    """Whether a query is empty for every model whose headline is its accuracy."""
     return bool(re.search(rf"and on \(\w*\) {re.escape(OTHER_HEADLINE)}", query.expr))
 
 
 def counters(expr: str) -> set[str]:
-    """The counters whose growth it reads from the rule that counts for dashboards."""
+    """Returns the counters whose growth an expression reads from the rule that counts for dashboards."""
     return set(re.findall(r'counter="(\w+)"', expr))
 
 
 def airflow_queries() -> list[Query]:
-    """Those that Airflow's own metrics answer, and the exporter's about Airflow."""
+    """Returns the queries of Airflow's own metrics, and of the exporter's about Airflow."""
     return [query for query in all_queries() if any("airflow_" in name for name in metric_names(query.expr))]

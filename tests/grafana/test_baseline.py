@@ -10,7 +10,7 @@ from tests.prometheus.scenario import Scenario, has, series
 
 pytestmark = pytest.mark.integration
 DAYS = 24 * 12
-"""Of steps of five minutes."""
+"""A day in steps of five minutes."""
 RECORDED = 'run:scheduled_stage_duration_seconds:final{{model="mlp",run_id="{0}",stage="train"}}'
 NEWEST = {
     series("ml_stage_duration_seconds", model="mlp", run_id="new", stage="train"): f"_x{20 * DAYS} 300x12",

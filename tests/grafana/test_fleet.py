@@ -25,20 +25,20 @@ from tests.support.servers import StatsdExporter, wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 TABLE = "Every model"
-LOOKS = {
-    "below-its-floor": "act now",
-    "failed": "look soon",
-    "failed-days-ago": "run no good",
+STATUSES = {
+    "below-its-floor": "critical",
+    "failed": "warning",
+    "failed-days-ago": "last run failed",
     "overdue": "overdue",
-    "waits": "waits",
-    "by-hand": "fine",
-    "held": "fine",
-    "running": "fine",
-    "shipped": "fine",
-    label_value(ODD): "fine",
+    "waits": "waiting",
+    "by-hand": "OK",
+    "held": "OK",
+    "running": "OK",
+    "shipped": "OK",
+    label_value(ODD): "OK",
     "retired": "retired",
 }
-"""Model → what the table says that it needs, in the table's order."""
+"""Model → its status, in the order of the table."""
 Row = dict[str, Any]
 
 
@@ -49,18 +49,18 @@ class Fleet:
     answers: dict[Query, Any]
 
     def tile(self, title: str, ref: str = "A") -> float | None:
-        """Of a number; None where it is empty."""
+        """The number of a tile; None if it is empty."""
         [found] = [answer for query, answer in self.answers.items() if (query.place, query.ref) == (title, ref)]
         return float(found[0]["value"][1]) if found else None
 
     @property
     def tiles(self) -> list[float | None]:
         return [
-            self.tile("Models"), self.tile("Models", "B"), self.tile("Need a look"), self.tile("Overdue"),
+            self.tile("Models"), self.tile("Models", "B"), self.tile("Need attention"), self.tile("Overdue"),
         ]  # fmt: skip
 
     def rows(self) -> list[Row]:
-        """Of the table, as Grafana draws them: title of the column → value."""
+        """The rows of the table as Grafana draws them: title of the column → value."""
         [panel] = [panel for panel in all_panels(DASHBOARD) if panel["title"] == TABLE]
         results = [
             {"refId": query.ref, "series": answer} for query, answer in self.answers.items() if query.place == TABLE
@@ -124,9 +124,9 @@ def test_a_fresh_stack_has_no_model_and_says_so(story: Story) -> None:
     assert story.fresh.rows() == []
 
 
-def test_every_model_has_one_row_and_what_needs_a_look_comes_first(story: Story) -> None:
-    looks = [(row["Model"], words.FLEET[str(row["Look"])][0]) for row in story.full.rows()]
-    assert looks == list(LOOKS.items())
+def test_every_model_has_one_row_and_urgent_ones_come_first(story: Story) -> None:
+    statuses = [(row["Model"], words.FLEET[str(row["Status"])][0]) for row in story.full.rows()]
+    assert statuses == list(STATUSES.items())
 
 
 def test_tiles_count_the_same_models(story: Story) -> None:
@@ -138,7 +138,7 @@ def test_tiles_count_the_same_models(story: Story) -> None:
 def test_a_row_says_of_its_model_what_the_ledger_says(story: Story) -> None:
     rows, now = by_model(story.full.rows()), time.time()
     odd = rows[label_value(ODD)]
-    assert [odd[name] for name in ("Owner", "Kind", "Schedule", "Last run", "Last decision", "Run")] == [
+    assert [odd[name] for name in ("Owner", "Kind", "Schedule", "Last run", "Last decision", "run_id")] == [
         *("кухня", "binary", "@yearly", "succeeded", "ship first", last_run(ODD)),
     ]
     assert {name: row["Last run"] for name, row in rows.items() if row["Last run"] != "succeeded"} == {
@@ -146,22 +146,22 @@ def test_a_row_says_of_its_model_what_the_ledger_says(story: Story) -> None:
         **{"running": "running", "waits": None},
     }
     assert [rows[name]["Last decision"] for name in ("by-hand", "held")] == ["would_ship better", "hold no_better"]
-    assert rows["failed"]["Gravest alert"] == "PipelineRunFailed"
+    assert rows["failed"]["Top alert"] == "PipelineRunFailed"
     assert rows["held"]["Started"] / 1000 == pytest.approx(now - 26 * 3_600 - 300, abs=600), "a day after its series"
     assert rows["overdue"]["Next due"] / 1000 < now < rows["shipped"]["Next due"] / 1000
     aged = {name for name, row in rows.items() if row["Champion's age"]}
     assert aged == set(map(label_value, SHIPPED))
     states = {name: words.STANDING[str(row["State"])][0] for name, row in rows.items() if row["State"]}
-    assert states == {"waits": "waits", "retired": "retired"}
+    assert states == {"waits": "waiting", "retired": "retired"}
 
 
 def test_while_the_exporter_is_away_rows_stay_and_say_that_nothing_is_measured(story: Story) -> None:
     before, rows = by_model(story.full.rows()), by_model(story.blind.rows())
     assert set(rows) == set(before)
     for model in set(rows) - {"by-hand", "below-its-floor"}:
-        assert words.FLEET[str(rows[model]["Look"])][0] == "no data"
-        assert [rows[model][name] for name in ("Last run", "Run")] == [
-            before[model][name] for name in ("Last run", "Run")
+        assert words.FLEET[str(rows[model]["Status"])][0] == "no data"
+        assert [rows[model][name] for name in ("Last run", "run_id")] == [
+            before[model][name] for name in ("Last run", "run_id")
         ]
     assert (story.blind.tile("Models"), story.blind.tile("Overdue")) == (10, 1)
 

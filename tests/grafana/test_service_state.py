@@ -31,12 +31,12 @@ STATES: dict[str, dict[str, str]] = {
     "no service": {},
     "healthy": {REPLICA: constant(1), **alert("ModelStale"), **alert("ServiceEstimateUntrusted", "info")},
     "drifted": {REPLICA: constant(1), **alert("ServiceInputDrifted"), **alert("ServiceSlow")},
-    "look soon": {REPLICA: constant(1), **alert("ServiceSlow"), **alert("ServiceInputDrifted", state="pending")},
+    "warning": {REPLICA: constant(1), **alert("ServiceSlow"), **alert("ServiceInputDrifted", state="pending")},
     "silent": {REPLICA: constant(1), **alert("ServiceSilent", "critical"), **alert("ServicePredictionsShifted")},
-    "fails": {REPLICA: constant(1), **alert("ServiceErrors", "critical"), **alert("ServiceInputDrifted")},
+    "failing": {REPLICA: constant(1), **alert("ServiceErrors", "critical"), **alert("ServiceInputDrifted")},
     "not scraped": {REPLICA: "1x60 stale _x500", **alert("ServiceInputDrifted")},
 }
-"""What is said → series of the model that is asked about."""
+"""State → series of the selected model."""
 
 
 @pytest.mark.parametrize("said", STATES)

@@ -1,7 +1,7 @@
-"""What dashboards say in every state of what they look at, compared with what is true then.
+"""What dashboards say in every state of the stack, compared with the truth.
 
-A panel without data says a sentence. Each of these sentences stands here with the condition under which it is true, and
-all panels are asked, at several ranges, as Grafana asks.
+A panel without data shows a sentence. Here, each sentence has the condition under which it is true, and all panels are
+queried over several ranges, as Grafana does it.
 """
 
 from __future__ import annotations
@@ -86,9 +86,14 @@ class State:
         wanted = (f"catwalk-{dashboard.removeprefix('catwalk-')}", panel)
         return {query: found for query, found in self.answers.items() if (query.dashboard, query.place) == wanted}
 
-    def value(self, dashboard: str, panel: str) -> float | None:
-        """Of a tile with one number."""
-        found = [series for answer in self.of(dashboard, panel).values() for series in answer]
+    def value(self, dashboard: str, panel: str, ref: str = "") -> float | None:
+        """The number of a tile, or of one of its queries."""
+        found = [
+            series
+            for query, answer in self.of(dashboard, panel).items()
+            for series in answer
+            if not ref or query.ref == ref
+        ]
         assert len(found) < 2, found
         return float(found[0]["value"][1]) if found else None
 
@@ -151,8 +156,15 @@ class Story:
         run = RUN if state.runs else ""
         variables = {"model": MODEL if known else "", "run": run, "champion": run, "runs": known, "recent": known}
         for query in all_queries():
-            chosen = {"split": "validation", "metric": "accuracy", "statistic": "pixel_mean", "dag": DAG}
-            found = self.measured.ask(query, {**variables, **chosen}, seconds, state.until)
+            chosen = {
+                "split": "validation",
+                "metric": "accuracy",
+                "statistic": "pixel_mean",
+                "dag": DAG,
+                "newest": "10",
+            }
+            every = {**variables, **chosen, "dag": DAG, "newest": "10"}
+            found = self.measured.ask(query, every, seconds, state.until)
             state.answers[query] = found
         state.alerts &= prometheus.alerts()
         up = {"statsd_exporter": truth.statsd_exporter, "exporter": truth.exporter}
@@ -204,13 +216,13 @@ def story(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
         patch.setenv("CATWALK_STORE", f"s3://{s3_server.bucket()}/runs")
         measured = Measured(tmp_path_factory.mktemp("measured"), statsd_exporter)
         try:
-            yield told(Story(measured))
+            yield lived(Story(measured))
         finally:
             measured.stop()
 
 
-def told(story: Story) -> Story:
-    """Makes it happen, and asks all panels at each stage."""
+def lived(story: Story) -> Story:
+    """Makes the story happen, and queries all panels at each stage."""
     measured, truth = story.measured, Truth(time.time() - 1)
     story.tell("fresh", truth)
     measured.statsd_exporter.stop()
@@ -244,11 +256,11 @@ def told(story: Story) -> Story:
 # --- What is true -----------------------------------------------------------------------------------------------------
 COUNTS = {"Failed tasks": 3, "Tasks": 4, "DAG runs": 1, "Duration of DAG runs": 60, "StatsD losses": 1}
 NOT_SENT = {"Gate checks", "Gap to the champion", "Heartbeats"}
-"""Panels about what these runs, and this Airflow, don't have."""
+"""Panels about things that these runs, and this Airflow, don't have."""
 FEW_SCRAPES = 6
-"""With fewer, a rate may not be known, nor what a rule records of it."""
+"""With fewer, there may be no rate, and no value of a rule that records it."""
 Condition = Callable[[State, str, str], bool]
-"""Of a state, a dashboard and a panel's title."""
+"""Decides by a state, a dashboard and a panel's title."""
 
 
 def before(state: State, dashboard: str, panel: str) -> bool:
@@ -257,7 +269,7 @@ def before(state: State, dashboard: str, panel: str) -> bool:
 
 
 def no_run(state: State, dashboard: str, panel: str) -> bool:
-    """There is no run, or none that has come so far."""
+    """There is no run, or none that got that far."""
     return not state.runs or panel in NOT_SENT
 
 
@@ -267,7 +279,7 @@ def not_counted(state: State, dashboard: str, panel: str) -> bool:
 
 
 def too_soon(state: State, dashboard: str, panel: str) -> bool:
-    """What is asked for came after the last whole step, or so shortly before that there is no rate."""
+    """The data came after the last whole step, or so shortly before it that there is no rate."""
     return (
         panel in NOT_SENT
         or state.name == "fresh, statsd_exporter down"
@@ -276,27 +288,22 @@ def too_soon(state: State, dashboard: str, panel: str) -> bool:
 
 
 def this_minute(state: State, dashboard: str, panel: str) -> bool:
-    """Measuring has begun less than a minute, and some seconds, before."""
+    """The measurement began less than a minute and some seconds ago."""
     return state.until < state.truth.since + 60 + 10 * SCRAPE_SECONDS
 
 
 def unread(state: State, dashboard: str, panel: str) -> bool:
-    """Up to some seconds ago, which rules may need on a busy machine, no ledger was read."""
+    """No ledger was read until some seconds ago, which rules may need on a busy machine."""
     return not state.prometheus.query(f"catwalk_store_up @ {state.until - 10 * SCRAPE_SECONDS} == 1")
 
 
-def no_step(state: State, dashboard: str, panel: str) -> bool:
-    """At no step was a tested model known, which the exporter tells."""
-    return not any(map(state.exporter_at, state.steps(dashboard, panel)))
-
-
 def always(state: State, dashboard: str, panel: str) -> bool:
-    """Here there is no Airflow, no Alertmanager, no check of the gate, and no rule fails."""
+    """There is no Airflow, no Alertmanager and no check of the gate here, and no rule fails."""
     return True
 
 
-def said_of_services() -> set[str]:
-    """What panels about a model in use say that have nothing to show, but for the one that knows of champions."""
+def messages_about_services() -> set[str]:
+    """Returns the messages of empty panels on *Service*, except the one that knows champions."""
     panels = {panel["title"]: panel for panel in all_panels(SERVICE) if panel["type"] != "row"}
     return {panel["fieldConfig"]["defaults"]["noValue"] for title, panel in panels.items() if title != "Versions"}
 
@@ -307,59 +314,58 @@ TRUE: Mapping[str, Condition] = {
     "No model is known.": no_run,
     "No version in service is known.": no_run,
     "No run is known.": no_run,
-    "No run that ended well is known.": no_run,
+    "No run that succeeded is known.": no_run,
     "Prometheus scrapes none of these servers.": before,
-    "No tested run with an accuracy is known in this range.": no_run,
-    "No alert fires or is pending.": lambda state, *_: not state.measured or not state.alerts,
+    "No alert is firing or pending.": lambda state, *_: not state.measured or not state.alerts,
     "No run is known in this range.": no_run,
-    "Nothing is known; the exporter may not have been scraped.": before,
-    "No such figures of the chosen runs are known in this range.": no_run,
-    "No two of the chosen runs are known to differ.": no_run,
+    "No part is known; the exporter may not have been scraped.": before,
+    "No data of the selected runs is known in this range.": no_run,
+    "No difference between the selected runs is known.": no_run,
     "This run is not known.": no_run,
     "No decision about this run is known.": no_run,
-    "Nothing is known: the run has not come that far, or its points are lost or left out.": no_run,
+    "No value is known: the run hasn't come that far, or its points are lost or left out.": no_run,
     "No decision is known.": no_run,
-    "No test with this figure is known at any whole step of this range; a shorter one has shorter steps.": no_step,
-    "No test at any whole step of this range has this metric; a shorter range has shorter steps.": no_step,
-    "No classes of a tested model are known at any whole step of this range: the model may have none.": no_step,
-    "Not known.": no_run,
+    "No test with this value is known in this range.": no_run,
+    "No classes of a tested run are known in this range: the model may have none.": no_run,
+    "No such value of a version in service is known.": no_run,
+    "No test accuracy of this run is known.": no_run,
+    "No comparison of this run with a champion is known.": no_run,
     "No tested run is known in this range.": no_run,
     "No tested version is known.": no_run,
-    "No version that tells statistics of its data is known.": no_run,
-    "No version says this of its data at any whole step of this range: the model may tell no statistics.": no_step,
-    "No latest run and champion that tell the same of their data are known at any whole step of this range.": no_step,
+    "No version with statistics of its data is known.": no_run,
+    "No version in this range has such a statistic: the model may export no statistics of its data.": no_run,
+    "No latest run and champion with the same statistics are known in this range.": no_run,
     "No tested run in this range has this metric.": no_run,
-    "The chosen runs have no such metric of an epoch in this range.": no_run,
-    "No test of the chosen runs in this range has this metric.": no_run,
-    "No accuracy of the chosen runs is known in this range; choose another metric above.": no_run,
-    "No classes of the chosen runs are known in this range: the model may have none.": no_run,
-    "No accuracy of this run's epochs is known; another metric can be chosen above.": no_run,
-    "The epochs of this run and of the champion have no such metric, or their points are lost.": no_run,
-    "Nothing that was measured is known: the run has not come that far, or its points are lost.": no_run,
-    "Nothing is known of classes: the model has none, the run has not come that far, or points are lost.": no_run,
-    "No decision about a run is known in this range.": no_run,
-    "Not known: statsd_exporter was not scraped and counted all the time.": (
+    "The epochs of the selected runs in this range don't have this metric.": no_run,
+    "No test of the selected runs in this range has this metric.": no_run,
+    "No accuracy of the selected runs is known in this range; select another metric above.": no_run,
+    "No classes of the selected runs are known in this range: the model may have none.": no_run,
+    "No accuracy of this run's epochs is known; select another metric above.": no_run,
+    "The epochs of this run and of the champion don't have this metric, or their points are lost.": no_run,
+    "No metric is known: the run hasn't come that far, or its points are lost.": no_run,
+    "No classes are known: the model has none, the run hasn't come that far, or points are lost.": no_run,
+    "No decision is known in this range.": no_run,
+    "Not known: statsd_exporter wasn't scraped and counted all the time.": (
         lambda state, *_: not state.measured or not state.truth.statsd_exporter
     ),
-    "None was counted in this range. None can be while statsd_exporter is not scraped.": not_counted,
+    "None was counted in this range. Nothing is counted while statsd_exporter isn't scraped.": not_counted,
     "No stage of a run of this model is known in this range.": no_run,
-    "No component is known up to a minute ago: the exporter watches no Airflow, or was not scraped.": always,
-    "Nothing of this is known in this range, up to a minute ago.": this_minute,
-    "Nothing is known up to the range's last whole step.": too_soon,
-    "Nothing of this is known in this range. Airflow tells statsd_exporter.": always,
-    "No run of the last day whose points are counted is known.": no_run,
+    "No component is known up to a minute ago: the exporter watches no Airflow, or wasn't scraped.": always,
+    "No value is known in this range, up to a minute ago.": this_minute,
+    "No value is known in this range.": too_soon,
+    "No value is known in this range. Airflow sends it to statsd_exporter.": always,
+    "No run of the last day with counted points is known.": no_run,
     "Prometheus scrapes nothing.": before,
     "Not known: fewer than two scrapes of the last hour have counted canary lines.": (
         lambda state, *_: not state.measured or state.name.startswith("fresh")
     ),
-    "None was counted in this range. None can be while Alertmanager is not scraped.": always,
-    "Nothing is known to be scraped in this range, up to a minute ago.": this_minute,
+    "None was counted in this range. Nothing is counted while Alertmanager isn't scraped.": always,
+    "No server was scraped in this range, up to a minute ago.": this_minute,
     "No replica is scraped, and no champion is known.": no_run,
-    "No replica is scraped, and no alert rule is evaluated.": before,
-    **dict.fromkeys(said_of_services(), always),  # there is none here; test_service.py has some
-    "None was counted in this range. None can be while Prometheus is not scraped.": always,
+    **dict.fromkeys(messages_about_services(), always),  # there is none here; test_service.py has some
+    "None was counted in this range. Nothing is counted while Prometheus isn't scraped.": always,
 }
-"""What panels say that have nothing to show → when it is true."""
+"""The message of empty panels → the condition under which it is true."""
 
 
 def test_what_a_panel_without_data_says_is_true_in_every_state(story: Story) -> None:
@@ -386,7 +392,7 @@ def test_every_event_is_shown_once_at_every_range(story: Story, name: str) -> No
         assert state.value("pipeline", "Failed DAG runs in 24 h") == 1
 
 
-def test_no_failure_is_claimed_only_while_somebody_would_see_one(story: Story) -> None:
+def test_zero_failures_are_claimed_only_while_failures_would_be_seen(story: Story) -> None:
     for tile in ("Failed tasks in 24 h", "Failed DAG runs in 24 h"):
         assert [state.value("pipeline", tile) for state in story.up_to_now("fresh")] == [0] * len(RANGES)
         assert [state.value("pipeline", tile) for state in story.up_to_now("fresh, statsd_exporter down")] == [
@@ -394,17 +400,18 @@ def test_no_failure_is_claimed_only_while_somebody_would_see_one(story: Story) -
         ] * len(RANGES)
 
 
-LAMPS = ("Model", "Pipeline", "Telemetry")
+AREAS = "ABC"
+"""Model, pipeline and telemetry in Status."""
 
 
 @pytest.mark.parametrize("down", ["exporter", "statsd_exporter"])
-def test_lamps_light_at_the_first_failed_scrape_and_facts_stay(story: Story, down: str) -> None:
+def test_status_changes_at_the_first_failed_scrape_and_facts_stay(story: Story, down: str) -> None:
     for state in story.up_to_now(f"{down} down"):
-        assert [state.value("home", lamp) for lamp in LAMPS] == [3, 3, 3], "no data, whatever alerts wait for"
+        assert [state.value("home", "Status", area) for area in AREAS] == [3, 3, 3], "no data, before any alert"
         assert state.value("home", "Champion's test") == 0.901
         assert state.labels("home", "Last run", "state") == {"succeeded"}
-        assert 0 < (state.value("home", "Last good run") or 0) < HOUR
-        assert state.labels("home", "Elsewhere", "url") == {EXPORTER}
+        assert 0 < (state.value("home", "Time since last success") or 0) < HOUR
+        assert state.labels("home", "Links", "url") == {EXPORTER}
         assert state.labels("run", "exporter", "url") == {EXPORTER}, "where links to pages lead"
         assert state.labels("run", "champion", "run_id") == {RUN}, "what curves are compared with"
         [ages] = state.of("home", "Sources").values()
@@ -413,15 +420,15 @@ def test_lamps_light_at_the_first_failed_scrape_and_facts_stay(story: Story, dow
         assert all(float(series["value"][1]) < HOUR for series in ages), "for seconds, not since 1970"
 
 
-def test_the_pipelines_lamp_lights_while_airflow_does_not_answer(story: Story) -> None:
+def test_the_pipeline_has_no_data_while_airflow_does_not_answer(story: Story) -> None:
     for state in story.up_to_now("Airflow down"):
-        assert [state.value("home", lamp) == 3 for lamp in LAMPS] == [False, True, False]
+        assert [state.value("home", "Status", area) == 3 for area in AREAS] == [False, True, False]
 
 
 @pytest.mark.parametrize("name", ["fresh", "well", "well again"])
-def test_lamps_are_quiet_while_all_is_scraped(story: Story, name: str) -> None:
+def test_status_is_quiet_while_all_is_scraped(story: Story, name: str) -> None:
     for state in story.up_to_now(name):
-        assert all(state.value("home", lamp) != 3 for lamp in LAMPS), str(state)
+        assert all(state.value("home", "Status", area) != 3 for area in AREAS), str(state)
         [ages] = state.of("telemetry", "Sources").values()
         assert {float(series["value"][1]) for series in ages} == {0}
 

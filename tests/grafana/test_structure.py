@@ -1,13 +1,15 @@
-"""What must hold of every dashboard, whoever changes one."""
+"""Rules for every dashboard."""
 
 from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
+import catwalk.gate
 from catwalk.clients.episodes import Alert
 from catwalk.gate.decision import _REASONS
 from catwalk.ledger.records.decision import DecisionRecord
@@ -19,6 +21,7 @@ from grafana import words
 from grafana.__main__ import FOLDER, file_name, text
 from grafana.board import GENERATED, SCHEMA, all_panels
 from grafana.dashboards import DASHBOARDS
+from grafana.panels import RUN_ID
 from tests.grafana.promql import all_queries, counters, metric_names
 from tests.prometheus.rulebook import records
 
@@ -26,7 +29,7 @@ UIDS = {dashboard["uid"] for dashboard in DASHBOARDS}
 BUILT_IN = {"__all", "__value", "__url_time_range", "__data", "__range", "__interval", "__rate_interval"}
 """Variables that Grafana itself sets."""
 SCRAPED = re.compile(
-    r"up|ALERTS|scrape_(duration_seconds|samples_post_metric_relabeling|sample_limit)"
+    r"up|ALERTS(_FOR_STATE)?|scrape_(duration_seconds|samples_post_metric_relabeling|sample_limit)"
     r"|process_start_time_seconds|statsd_exporter_\w+|prometheus_\w+|alertmanager_\w+"
 )
 """What Prometheus makes itself and what the servers say of themselves; the live tests see that it is there."""
@@ -112,7 +115,7 @@ def test_data_comes_from_the_data_source_that_the_variable_names(dashboard: dict
         assert holder["datasource"] == chosen
     source = next(variable for variable in dashboard["templating"]["list"] if variable["type"] == "datasource")
     assert source["current"]["value"] == "catwalk-prometheus"
-    assert not source.get("hide"), "else nobody could choose another Prometheus after importing the file"
+    assert not source.get("hide"), "otherwise an imported file could show no other Prometheus"
 
 
 @each_dashboard
@@ -140,7 +143,7 @@ def test_variables_look_again_when_the_range_changes(dashboard: dict[str, Any]) 
 
 @each_dashboard
 def test_every_variable_that_is_used_exists_and_the_other_way_round(dashboard: dict[str, Any]) -> None:
-    used = set(re.findall(r"\$\{?(\w+)", json.dumps(dashboard))) - BUILT_IN
+    used = set(re.findall(r"\$\{?([A-Za-z_]\w*)", json.dumps(dashboard))) - BUILT_IN
     declared = {variable["name"] for variable in dashboard["templating"]["list"]}
     assert used - declared == set()
     assert declared - used == set(), "a control that changes nothing"
@@ -178,32 +181,109 @@ def test_timelines_show_words_in_their_colours_and_all_lines_at_once(dashboard: 
             assert panel["options"]["perPage"] == 0
 
 
+RED = {
+    *("failed", "lost", "critical", "not healthy", "silent", "failing"),
+    *("no data", "not scraped", "never scraped"),
+}
+"""Words in red: someone must act."""
+ORANGE = {
+    *("warning", "stalled", "untested", "last run failed", "overdue", "drifted", "not scraped", "none is scraped"),
+    "Held: it could not be compared",
+    "Held: as good, but its anchor is stale",
+    "Held: it does not serve as it was tested",
+}
+"""Words in orange: someone should look at it."""
+ALARMING = {
+    *("Sources", "Failed DAG runs in 24 h", "Failed tasks in 24 h", "Need attention", "Overdue", "Alerts firing"),
+    *("Points missing", "Targets down", "Largest shift", "Largest shift, by side and window", "Features"),
+    *("Shift over a day", "Shift over an hour", "Change of the data, of its limit"),
+}
+"""Panels with red or orange from a value on: an alert has that limit, or someone must act at the first one."""
+
+
 @each_dashboard
-def test_names_have_one_colour_curves_differ_and_red_means_that_someone_must_act(dashboard: dict[str, Any]) -> None:
-    """A palette by name gives two of a few runs, or classes, the same colour; they stand in one order everywhere."""
-    by_name = "palette-classic-by-name"
-    wanted = {"timeseries": by_name, "barchart": by_name, "trend": "palette-classic"}
+def test_red_and_orange_mean_that_someone_must_act(dashboard: dict[str, Any]) -> None:
+    text = json.dumps(dashboard)
+    for color, words_in in (("red", RED), ("orange", ORANGE)):
+        assert set(re.findall(rf'"text": "([^"]+)", "color": "{color}"', text)) <= words_in
     for panel in shown(dashboard):
-        color = panel["fieldConfig"]["defaults"]["color"]["mode"]
-        of_classes = panel["type"] == "timeseries" and panel["targets"][0]["legendFormat"] == "{{class}}"
-        assert color == ("palette-classic" if of_classes else wanted.get(panel["type"], color)), panel["title"]
-    red = {
-        text
-        for text, color in re.findall(r'"text": "([^"]+)", "color": "(\w+)"', json.dumps(dashboard))
-        if color == "red"
-    }
-    assert red <= {
-        "failed",
-        "lost",
-        "act now",
-        "critical: act now",
-        "not healthy",
-        "silent",
-        "fails",
-        "no data",
-        "not scraped",
-        "never scraped",
-    }
+        limits = {step["color"] for step in thresholds(panel)} & {"red", "orange"}
+        assert not limits or panel["title"] in ALARMING, panel["title"]
+
+
+def thresholds(panel: dict[str, Any]) -> list[dict[str, Any]]:
+    """The limits of a panel and of its columns."""
+    config = panel["fieldConfig"]
+    own = config["defaults"].get("thresholds") or {"steps": []}
+    columns = [p["value"] for rule in config["overrides"] for p in rule["properties"] if p["id"] == "thresholds"]
+    return [step for each in (own, *columns) for step in each["steps"]]
+
+
+@each_dashboard
+def test_series_of_known_names_have_fixed_colours_without_red_and_orange(dashboard: dict[str, Any]) -> None:
+    """The palette by name gives two of ten series the same colour, and some of them red."""
+    for panel in shown(dashboard):
+        if panel["type"] not in ("timeseries", "trend", "barchart"):
+            continue
+        assert panel["fieldConfig"]["defaults"]["color"]["mode"] == "palette-classic", panel["title"]
+        literal = {t["refId"] for t in panel["targets"] if not re.match(r"__auto$|.*\{\{", t["legendFormat"])}
+        rules = {rule["matcher"]["options"]: rule["properties"] for rule in panel["fieldConfig"]["overrides"]}
+        fixed = {ref for ref in literal if any(each["id"] == "color" for each in rules.get(ref, []))}
+        assert fixed == literal, panel["title"]
+
+
+@each_dashboard
+def test_panels_over_runs_have_no_axis_of_time(dashboard: dict[str, Any]) -> None:
+    """It would be mostly empty between nightly runs, and a fresh stack would be a dot at its end."""
+    for panel in shown(dashboard):
+        if panel["type"] in ("timeseries", "state-timeline"):
+            asked = " ".join(target["expr"] for target in panel["targets"])
+            assert not re.search(r"\bby \([^)]*run_id", asked), panel["title"]
+            assert not metric_names(asked) & OF_RUNS, panel["title"]
+        elif panel["type"] == "trend":
+            assert panel["options"]["xField"] in ("Run", "Epoch or step")
+
+
+OF_RUNS = {metric.name for metric in catalogue.METRICS if "run_id" in metric.labels}
+OF_RUNS |= {"run:metric:last", "model:dataset_statistic:last"}
+
+
+@each_dashboard
+def test_runs_have_short_names_outside_of_matrices(dashboard: dict[str, Any]) -> None:
+    """The run_id is hidden beside a short name in tables; a matrix has no room for both, and its links need the id."""
+    for panel in shown(dashboard):
+        steps = panel.get("transformations", [])
+        matrices = [step["options"] for step in steps if step["id"] == "groupingToMatrix"]
+        for each in matrices:
+            assert panel["type"] == "table" or "run_id" not in (each["rowField"], each["columnField"]), panel["title"]
+        if any("run_id" in step["options"].get("renameByName", {}) for step in steps) and panel["title"] != "Origin":
+            [rule] = [r for r in panel["fieldConfig"]["overrides"] if r["matcher"]["options"] == RUN_ID]
+            assert {"id": "custom.hideFrom.viz", "value": True} in rule["properties"], panel["title"]
+
+
+@each_dashboard
+def test_a_difference_of_percentages_is_in_points(dashboard: dict[str, Any]) -> None:
+    """A gap of 0.6 points is no 0.6 %; shares in the unit of a panel are times 100 in its query."""
+    for panel in shown(dashboard):
+        gaps = [
+            t
+            for t in panel["targets"]
+            if re.search(r"catwalk_gate_(value|low|high)", t["expr"]) and "unless" in t["expr"]
+        ]
+        for target in gaps:
+            assert target["expr"].startswith("100 * ("), f"{panel['title']}/{target['refId']}"
+            assert "suffix: pp" in json.dumps(panel["fieldConfig"]), panel["title"]
+
+
+@each_dashboard
+def test_a_legend_of_many_series_is_a_table_beside_the_chart(dashboard: dict[str, Any]) -> None:
+    many = re.compile(r"\{\{(side\}\} \{\{feature|job|instance|statistic|operation)\}\}")
+    for panel in shown(dashboard):
+        if panel["type"] == "timeseries" and any(many.fullmatch(t["legendFormat"]) for t in panel["targets"]):
+            legend = panel["options"]["legend"]
+            crowded = panel["gridPos"]["w"] >= 12
+            assert not crowded or (legend["displayMode"], legend["placement"]) == ("table", "right"), panel["title"]
+            assert not crowded or legend["calcs"] == ["lastNotNull"]
 
 
 def test_the_fleet_shows_the_whole_name_of_each_model() -> None:
@@ -212,6 +292,14 @@ def test_the_fleet_shows_the_whole_name_of_each_model() -> None:
     (column,) = [rule for rule in table["fieldConfig"]["overrides"] if rule["matcher"]["options"] == "Model"]
     wrapped = {"id": "custom.cellOptions", "value": {"type": "auto", "wrapText": True}}
     assert wrapped in column["properties"]
+
+
+def test_rates_reach_the_present() -> None:
+    """Over a day, Grafana's last step ends up to ten minutes ago: a service that has just started would be missing."""
+    blind = [
+        query.name for query in all_queries() if re.search(r"rate_interval\](?! offset -\$__interval)", query.expr)
+    ]
+    assert blind == []
 
 
 def test_every_metric_is_declared_mapped_recorded_or_scraped() -> None:
@@ -235,7 +323,7 @@ def test_what_panels_count_is_what_the_rule_counts() -> None:
     asked = {name for query in all_queries() for name in counters(query.expr)}
     assert {name for name in asked if not re.fullmatch(pattern[1], name)} == set()
     for alternative in re.split(r"\|(?![^(]*\))", pattern[1]):
-        assert any(re.fullmatch(alternative, name) for name in asked), f"{alternative} is counted for nobody"
+        assert any(re.fullmatch(alternative, name) for name in asked), f"no panel shows {alternative}"
 
 
 def test_series_that_come_and_go_are_asked_for_with_a_window() -> None:
@@ -259,21 +347,23 @@ def test_the_name_of_a_model_is_no_regular_expression() -> None:
 
 def test_codes_have_words() -> None:
     assert set(words.REASONS) == set(_REASONS)
-    told = [outcome.split() for outcome in words.OUTCOMES]
-    assert {reason for _, reason in told} == set(_REASONS)
-    assert {decision for decision, _ in told} == set(get_args(get_type_hints(DecisionRecord)["decision"]))
+    outcomes = [outcome.split() for outcome in words.OUTCOMES]
+    assert {reason for _, reason in outcomes} == set(_REASONS)
+    assert {decision for decision, _ in outcomes} == set(get_args(get_type_hints(DecisionRecord)["decision"]))
     assert set(words.STATES) == set(STATES)
+    gate = "".join(path.read_text() for path in Path(catwalk.gate.__file__).parent.glob("*.py"))
+    assert [check for check in words.CHECKS if f'"{check}"' not in gate] == []
 
 
 _CHOSEN = re.compile(r"\$(model|run|runs|recent|champion|dag)\b|\bmodel=\"\"")
 """Or series that are about no model."""
 _SELECTOR = re.compile(r"\b([A-Za-z]\w*(?::\w+)*)\{([^{}]*)\}|\{(__name__[^{}]*)\}")
 _OF_ALL = {
-    "catwalk-home/Model/A": "the lamps are of the whole house",
-    "catwalk-home/Pipeline/A": "the lamps are of the whole house",
-    "catwalk-home/Telemetry/A": "the lamps are of the whole house",
-    "catwalk-home/Service/A": "the Watchdog says whether rules are evaluated at all",
-    "catwalk-home/What is firing/A": "its rows say of which model they are",
+    "catwalk-home/Status/A": "the status is about everything",
+    "catwalk-home/Status/B": "the status is about everything",
+    "catwalk-home/Status/C": "the status is about everything",
+    "catwalk-home/Status/D": "the Watchdog shows whether rules are evaluated at all",
+    "catwalk-home/Firing alerts/A": "its rows name their models",
 }
 """Queries beside a choice of a model that ask about every one, and why."""
 

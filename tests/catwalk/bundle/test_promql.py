@@ -40,6 +40,12 @@ def same(found: str | None, wanted: str) -> bool:
             'ALERTS{alertname="ChampionMissing"}',
             'ALERTS{alertname="ChampionMissing",cluster="blue",stack="catwalk"}',
         ),
+        (
+            'ALERTS{area="model"} * ignoring (alertstate) group_left () ALERTS_FOR_STATE{area="model"}',
+            'ALERTS{area="model",cluster="blue",stack="catwalk"} * ignoring (alertstate) group_left () '
+            'ALERTS_FOR_STATE{area="model",cluster="blue",stack="catwalk"}',
+        ),
+        ("catwalk_server_model_refused", 'catwalk_server_model_refused{cluster="blue"}'),
         ('max(ALERTS{alertname="Watchdog"})', 'max by (cluster) (threshold:baseline_runs:min{cluster="blue"})'),
     ],
 )
@@ -88,3 +94,8 @@ def test_dashboards_show_no_label_that_the_guest_has_added() -> None:
 
 def test_texts_keep_their_escapes() -> None:
     assert rewritten(r'run:loss:last{a="\"b\\d"}', BLUE) == r'run:loss:last{a="\"b\\d", cluster="blue"}'
+
+
+def test_a_variable_that_is_a_number_stays() -> None:
+    found = rewritten("topk($newest, run:loss:last)", BLUE)
+    assert found == 'topk by (cluster) ($newest, run:loss:last{cluster="blue"})'
