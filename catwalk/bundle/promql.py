@@ -21,8 +21,8 @@ _EVERY_JOB = ("exporter", "statsd_exporter", "courier", "registry", "alertmanage
 """Jobs of our own stack; `registry` is the exporter's name in the release before."""
 _THEIRS = ("prometheus_", "alertmanager_")
 """What the guest's own servers say of themselves: whoever runs them watches them."""
-_SERVICES = ("catwalk_service_", "catwalk_reference_")
-"""What a guest's own services say by a PredictionMonitor, whatever the jobs that scrape them are called."""
+_SERVICES = ("catwalk_service_", "catwalk_reference_", "catwalk_server_")
+"""Series of a PredictionMonitor and of `catwalk serve`, whatever the jobs that scrape them are called."""
 _ALIVE = "threshold:baseline_runs:min"
 """Is there exactly while rules are evaluated, as our Watchdog is, whose alert a guest has already."""
 _MACROS = {

@@ -1,4 +1,4 @@
-"""Names and places in the Kubernetes cluster of somebody else."""
+"""Names and namespaces in your Kubernetes cluster."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 
 from catwalk.errors import ConfigError
+from catwalk.ledger import model_names
 from catwalk.storage.s3_store import location
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
@@ -46,6 +47,8 @@ class Cluster:
     """Where Airflow's pods and tasks run, which send by StatsD."""
     monitoring_namespace: str = "monitoring"
     """Where Prometheus and Alertmanager run."""
+    served: tuple[str, ...] = ()
+    """Models whose champion a server in the cluster answers with."""
 
     def __post_init__(self) -> None:
         _check_store(self.store)
@@ -57,6 +60,7 @@ class Cluster:
             if not _NAMESPACE.fullmatch(getattr(self, flag)):
                 raise ConfigError(f"--{flag.replace('_', '-')} is no name of a namespace: {getattr(self, flag)!r}")
         _check_labels(self.labels)
+        object.__setattr__(self, "served", _models(self.served))
 
     def called(self, part: str) -> str:
         """The name of a part's objects."""
@@ -74,6 +78,19 @@ def _check_store(url: str) -> None:
         location(url)
     except ConfigError as error:
         raise ConfigError(str(error).replace("CATWALK_STORE", "--store")) from None
+
+
+def _models(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Each name in the one spelling that the ledger has."""
+    found = []
+    for name in names:
+        try:
+            found.append(model_names.checked(name))
+        except ConfigError as error:
+            raise ConfigError(f"--serve: {error}") from None
+        if found.count(found[-1]) > 1:
+            raise ConfigError(f"--serve names the model {found[-1]} twice; scale its Deployment instead")
+    return tuple(found)
 
 
 def _check_labels(labels: Mapping[str, str]) -> None:

@@ -18,12 +18,16 @@ _SIDE_CAR = {"grafana_dashboard": "1"}
 """The label that Grafana's side car looks for, unless its values say another."""
 
 
+SERVE_JOB = "services"
+"""As in our own stack; series name their model."""
+
+
 def monitor(server: Server, options: Options, cluster: Cluster) -> Manifest:
     """The job of a server, by the name and with the labels that rules ask for."""
-    wanted = {"job": options.scraped[server.part], **options.labels}
+    wanted = {"job": options.scraped.get(server.part, SERVE_JOB), **options.labels}
     head = made(_OPERATOR, "ServiceMonitor", cluster.called(server.part), cluster, server.part)
     endpoint = {
-        "port": "http",
+        "port": "metrics" if server.metrics_port else "http",
         "interval": f"{SCRAPE_SECONDS}s",
         "scrapeTimeout": f"{SCRAPE_SECONDS}s",
         "relabelings": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -38,6 +39,18 @@ def chosen(cluster: Cluster, part: str) -> dict[str, str]:
 def slug(text: str) -> str:
     """A text as a part of an object's name."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def short(text: str) -> str:
+    """A text of any script as up to 16 characters of an object's name; a digest tells apart texts that look alike."""
+    found = slug(text)
+    if found == text and len(found) <= _SHORT:
+        return found
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
+    return f"{found[: _SHORT - _DIGEST - 1].rstrip('-')}-{digest}".lstrip("-")
+
+
+_SHORT, _DIGEST = 16, 8
 
 
 def dump(manifests: Iterable[Manifest], head: str) -> str:

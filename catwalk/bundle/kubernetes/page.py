@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from catwalk.bundle.kubernetes.cluster import Cluster
+from catwalk.bundle.kubernetes.servers import model_part
 from catwalk.bundle.options import Options
 
 
@@ -56,4 +57,11 @@ def _named(options: Options, cluster: Cluster) -> list[str]:
             (f"Secret `{courier}`", "`CATWALK_MONITORING_PASSWORD`, in Alertmanager's namespace too"),
             (f"Secret `{courier}-receivers`", "files that say whom the courier calls out; optional"),
         ]
+    rows += [
+        (
+            f"Secret `{cluster.called(model_part(model))}`",
+            f"keys of the bucket, and `CATWALK_SERVE_TOKEN` for {model}; optional",
+        )
+        for model in cluster.served
+    ]
     return ["What you make yourself:", "", "| object | holds |", "|---|---|", *_table(rows)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from catwalk.bundle.kubernetes.cluster import Cluster
+from catwalk.bundle.kubernetes.objects import short
 from catwalk.bundle.options import Options
 
 STATSD_IMAGE = "prom/statsd-exporter:v0.31.0"
@@ -40,12 +41,28 @@ class Server:
     """Name → where it is mounted, and what it is."""
     checksum: str = ""
     """Of what it reads only when it starts."""
+    metrics_port: int = 0
+    """Where Prometheus scrapes it; 0: where it serves its pages."""
+    ready: str = ""
+    """Path that answers 200 while it may get requests; empty: `alive` does."""
+    cpu: str = "50m"
+    """Requested."""
+    grace_seconds: int = 30
+    """From SIGTERM to SIGKILL."""
+    overlaps: bool = False
+    """Whether its replacement starts before it stops, and several may run."""
 
 
 def servers(options: Options, cluster: Cluster, mapping: str) -> list[Server]:
     """Those that this bundle is for."""
     found = [_statsd_exporter(cluster, mapping), _exporter(options, cluster)]
-    return [*found, _courier(options, cluster)] if options.courier_url else found
+    courier = [_courier(options, cluster)] if options.courier_url else []
+    return [*found, *courier, *(_model_server(model, cluster) for model in cluster.served)]
+
+
+def model_part(model: str) -> str:
+    """The part that serves a model."""
+    return f"serve-{short(model)}"
 
 
 def _statsd_exporter(cluster: Cluster, mapping: str) -> Server:
@@ -108,6 +125,31 @@ def _courier(options: Options, cluster: Cluster) -> Server:
                 {"secret": {"secretName": f"{name}-receivers", "optional": True}},
             ),
         },
+    )
+
+
+def _model_server(model: str, cluster: Cluster) -> Server:
+    log = "/var/lib/catwalk/serve"
+    command = ["catwalk", "serve", model, "--host=0.0.0.0", "--port=9182", "--metrics-port=9183", f"--log={log}"]
+    return Server(
+        model_part(model),
+        cluster.image,
+        _CATWALK_USER,
+        # Services and proxies learn of the end of a pod only when it gets SIGTERM.
+        {"command": [*command, "--notice-seconds=10", "--drain-seconds=30"]},
+        9182,
+        "/healthz",
+        ("512Mi", "2Gi"),
+        {"CATWALK_STORE": cluster.store, "CATWALK_DEPLOYMENT": "kubernetes"},
+        volumes={
+            "tmp": ("/tmp", {"emptyDir": {"sizeLimit": "256Mi"}}),
+            "state": (log, {"emptyDir": {"sizeLimit": "1Gi"}}),
+        },
+        metrics_port=9183,
+        ready="/readyz",
+        cpu="500m",
+        grace_seconds=40,  # after the 30 s to drain in, the log has 5 s to reach the ledger
+        overlaps=True,
     )
 
 

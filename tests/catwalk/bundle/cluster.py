@@ -24,6 +24,7 @@ from tests.support.servers import PATIENCE, free_port, wait_until
 
 Manifest = dict[str, Any]
 PARTS = ("exporter", "statsd-exporter", "courier")
+"""Those of every bundle, if it has a courier."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,9 @@ def of_image() -> dict[str, str]:
     return dict(re.findall(r"(\w+)=(\S+)", text))
 
 
+PORTS = ("9102", "9125", "9180", "9181", "9182", "9183")
+
+
 @dataclass(frozen=True)
 class Kubelet:
     """Starts containers with the very arguments and variables of their manifests.
@@ -73,11 +77,11 @@ class Kubelet:
     """Where each path of a container begins."""
     objects: Mapping[str, Mapping[str, str]]
     """Name of a ConfigMap or a Secret that the adopter has made → what it holds."""
-    ports: dict[str, int] = field(default_factory=lambda: {str(port): free_port() for port in (9102, 9125, 9180, 9181)})
+    ports: dict[str, int] = field(default_factory=lambda: {port: free_port() for port in PORTS})
 
     @contextmanager
-    def running(self, part: str) -> Iterator[None]:
-        """A container whose probes have answered."""
+    def running(self, part: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A container whose probes have answered; at the end it gets SIGTERM."""
         self._mount(part)
         with (self.folder / f"{part}.log").open("wb") as log:
             process = subprocess.Popen(
@@ -86,7 +90,7 @@ class Kubelet:
             try:
                 for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                     self._probe(part, probe)
-                yield
+                yield process
             finally:
                 process.terminate()
                 process.wait(PATIENCE)
@@ -99,7 +103,7 @@ class Kubelet:
 
     def _command(self, part: str) -> list[str]:
         described = self.made.container(part)
-        program = {"python": sys.executable}
+        program = {"python": sys.executable, "catwalk": str(Path(sys.executable).parent / "catwalk")}
         argv = [program.get(word, self._here(word)) for word in described.get("command", [])]
         return argv or [str(tool("statsd_exporter")), *map(self._here, described["args"])]
 

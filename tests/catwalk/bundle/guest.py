@@ -21,7 +21,7 @@ _NOT_OURS = re.compile(
     r'registry|"(alertmanager|prometheus)"|^(prometheus|alertmanager)_|^exporter:(events|dag_import_errors|tasks_starving)'
 )
 """Series of servers that a guest watches himself, and names of the release before, which no guest has had."""
-_OF_ANY_JOB = ("catwalk_service_", "catwalk_reference_")
+_OF_ANY_JOB = ("catwalk_service_", "catwalk_reference_", "catwalk_server_")
 """What a guest's own services say: it is ours, whatever scrapes them."""
 _NAME_A_JOB = ("CardinalityNearLimit", "CatwalkServiceDown", "SampleLimitExceeded")
 """Alerts whose texts name the job that they are about."""
