@@ -117,7 +117,12 @@ def _write(home: Path, case: Case) -> None:
     """The stack's settings, and its one DAG."""
     dags = home / "dags"
     dags.mkdir()
-    own = {"AIRFLOW__CORE__DAGS_FOLDER": dags, "CATWALK_SERVE_MODEL": case.model, "CATWALK_RETRAINING_SECONDS": 2}
+    own = {
+        "AIRFLOW__CORE__DAGS_FOLDER": dags,
+        "CATWALK_SERVE_MODEL": case.model,
+        "CATWALK_RETRAINING_SECONDS": 2,
+        "CATWALK_RETRAINING_WARMUP_SECONDS": 60,
+    }
     (home / "local.env").write_text("".join(f"{name}={value}\n" for name, value in own.items()))
     (dags / f"{DAG}.py").write_text(
         "from catwalk.airflow.retraining import retraining_dag\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from catwalk.errors import PreconditionFailedError
 from catwalk.ledger.records.retraining import ClaimRecord, RequestRecord
 from catwalk.retraining import slots
-from catwalk.retraining.run_ids import PREFIX
+from catwalk.retraining.run_ids import PREFIX, dag_run_id
 from catwalk.storage.store import Store
 
 
@@ -21,7 +21,8 @@ def asked_for(store: Store, model: str, run: str) -> RequestRecord | None:
         return None
     found = slots.find(store, model)
     known = [*found[0].history, found[0].episode] if found else []
-    return next((one for one in known if one and one.dag_run_id == run), None)
+    # An episode that has adopted a scheduled run may have been asked for by its own id before.
+    return next((one for one in known if one and run in (one.dag_run_id, dag_run_id(model, one.number))), None)
 
 
 def claim(store: Store, model: str, number: int, wanted: ClaimRecord) -> bool:

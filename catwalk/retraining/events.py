@@ -20,6 +20,8 @@ class Fired:
     """The DAG is paused."""
     champion_as_of: str = ""
     """The day up to which the champion's data was known; empty: it does not say."""
+    labels_received: float | None = None
+    """Unix time at which the last label of the model's predictions arrived; None: none ever did."""
 
 
 @dataclass(frozen=True)

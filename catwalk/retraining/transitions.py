@@ -79,7 +79,10 @@ def refusal(slot: SlotRecord, event: Fired, now: float) -> Refusal | None:
         return "paused"
     today = time.strftime("%Y-%m-%d", time.gmtime(now))
     is_a_day = len(event.champion_as_of) == len(today)
-    return "no_newer_data" if is_a_day and event.champion_as_of >= today else None
+    if is_a_day and event.champion_as_of >= today:
+        return "no_newer_data"
+    has_labels = event.labels_received is not None
+    return "no_labels_since_onset" if has_labels and event.labels_received < event.began else None
 
 
 def budget_left(slot: SlotRecord, now: float) -> int:
@@ -92,6 +95,11 @@ def budget_left(slot: SlotRecord, now: float) -> int:
 def has_cooled(slot: SlotRecord, now: float) -> bool:
     """Whether the time after a judgement is over at a Unix time."""
     return now - slot.since >= slot.settings.cooldown_seconds
+
+
+def has_served_long_enough(slot: SlotRecord, now: float) -> bool:
+    """Whether a shipped model has been in service, at a Unix time, for as long as it must be watched."""
+    return now - episode_of(slot).serving >= slot.settings.watch_seconds
 
 
 def _said(slot: SlotRecord, event: Event, now: float) -> SlotRecord | None:
@@ -239,7 +247,7 @@ def _fired_again(slot: SlotRecord, event: Fired, now: float) -> Step:
 
 def _served(slot: SlotRecord, event: Served, now: float) -> Step:
     settings, episode = slot.settings, episode_of(slot)
-    if now - episode.serving < settings.watch_seconds:
+    if not has_served_long_enough(slot, now):
         return Step(_waiting(slot, "", now))
     if event.predictions < settings.watch_predictions:
         return _watched_waits(slot, Waits(f"{settings.watch_predictions:,} predictions of {episode.run_id}"), now)

@@ -18,9 +18,10 @@ from dataclasses import replace
 from catwalk.clients.airflow_api import AirflowError, AirflowRefusedError
 from catwalk.clients.prometheus import PrometheusError
 from catwalk.errors import CatwalkError, DamagedError, PreconditionFailedError, StoreError
-from catwalk.ledger.records.retraining import RequestRecord, SlotRecord
+from catwalk.ledger.records.retraining import ClaimRecord, RequestRecord, SlotRecord
 from catwalk.ledger.validation import fault
 from catwalk.retraining import slots
+from catwalk.retraining.episodes import claim
 from catwalk.retraining.events import (
     Asking,
     Denied,
@@ -37,18 +38,17 @@ from catwalk.retraining.events import (
     Waits,
     Withdrawn,
 )
-from catwalk.retraining.transitions import ASKING_SECONDS, episode_of, has_cooled, refusal, step
+from catwalk.retraining.transitions import ASKING_SECONDS, episode_of, has_cooled, has_served_long_enough, refusal, step
 from catwalk.storage.store import Store
 from catwalk.storage.swap import TRIES, never_holds
 from catwalk_courier.retraining import evidence
-from catwalk_courier.retraining.airflow import Airflow
+from catwalk_courier.retraining.airflow import Airflow, DagRun
 from catwalk_courier.retraining.requests import Requests
 
 log = logging.getLogger("catwalk.courier")
 
 _DENIALS = (400, 404, 422)
 """Answers that will be the same the next time, unless somebody changes something."""
-_UNHEARD = Waits("Alertmanager does not answer, so nobody knows whether the alert fires still")
 
 
 class Driver:
@@ -74,7 +74,7 @@ class Driver:
         self._damaged: set[str] = set()
         self._conflicts: Counter[str] = Counter()
         """Model → how often in a row its slot had changed by the time that it was to be written."""
-        self._unheard: CatwalkError | None = None
+        self._unsure = ""
         self._store, self._airflow, self._requests, self._tell = store, airflow, requests, tell
 
     def tick(self) -> bool:
@@ -85,7 +85,7 @@ class Driver:
             AlertmanagerError: nobody knows what fires; what does not depend on that has been done.
         """
         requests = self._requests()
-        self._unheard = requests.error
+        self._unsure = requests.unsure
         self._read()
         moved, errors = False, list[CatwalkError]()
         for model in {*self.slots, *requests.firing} - self._damaged:
@@ -96,8 +96,8 @@ class Driver:
                 moved |= self._may_look_again(model)
             except StoreError as error:
                 errors.append(error)
-        if self._unheard and self.slots:
-            errors.append(self._unheard)
+        if requests.error and self.slots:
+            errors.append(requests.error)
         if errors:
             raise errors[0]
         return moved
@@ -175,29 +175,43 @@ class Driver:
         except AirflowError:
             paused = False  # what is wanted waits for Airflow
         as_of = evidence.champion_as_of(self._store, slot.model)
-        return replace(fired, paused=paused, champion_as_of=as_of)
+        received = evidence.labels_received(self._store, slot.model)
+        return replace(fired, paused=paused, champion_as_of=as_of, labels_received=received)
 
     def _wanted(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event:
         episode, dag_id = episode_of(slot), slot.settings.dag_id
         found = self._airflow.find(dag_id, episode.dag_run_id)
         if found:
-            return Found(found.dag_run_id, found.run_id) if episode.posted else Taken()
+            return self._posted(slot, found) if episode.posted else Taken()
         asked = time.time() - episode.posted < ASKING_SECONDS
         unwanted = self._unwanted(slot, firing)
         if unwanted:
             return Waits() if asked else unwanted  # a request may be on its way: nobody makes another
-        onset = time.strftime("%Y-%m-%d", time.gmtime(episode.onset))
-        scheduled = None if asked else self._airflow.scheduled(dag_id, onset)
+        scheduled = None if asked else self._scheduled(slot)
         if scheduled:
             return Found(scheduled.dag_run_id, scheduled.run_id, adopted=True)
         return _unknown(episode, firing) or Asking()
+
+    def _posted(self, slot: SlotRecord, own: DagRun) -> Event:
+        """Which run the episode gets: its own, unless Airflow made a scheduled one while it was asked for that and the
+        own one has not begun. The scheduled one then has the claim, so the first task of the other is skipped."""
+        scheduled = self._scheduled(slot)
+        number = episode_of(slot).number
+        if scheduled and claim(self._store, slot.model, number, ClaimRecord(scheduled.run_id, scheduled.dag_run_id)):
+            return Found(scheduled.dag_run_id, scheduled.run_id, adopted=True)
+        return Found(own.dag_run_id, own.run_id)
+
+    def _scheduled(self, slot: SlotRecord) -> DagRun | None:
+        """A scheduled run under way whose data is of the day on which the alert began, or of a later one."""
+        onset = time.strftime("%Y-%m-%d", time.gmtime(episode_of(slot).onset))
+        return self._airflow.scheduled(slot.settings.dag_id, onset)
 
     def _unwanted(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
         """Why what was wanted must not be asked for now; None: it may."""
         if not slot.settings.on:
             return Withdrawn("off")
         if not firing:
-            return _UNHEARD if self._unheard else Withdrawn("resolved_first")
+            return Waits(self._unsure) if self._unsure else Withdrawn("resolved_first")
         return Withdrawn("paused") if self._airflow.is_paused(slot.settings.dag_id) else None
 
     def _running(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
@@ -220,7 +234,7 @@ class Driver:
         return Vanished()
 
     def _watched(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event:
-        episode, settings = episode_of(slot), slot.settings
+        episode = episode_of(slot)
         if evidence.champion(self._store, slot.model) != episode.run_id:
             return Replaced()
         if not episode.serving:
@@ -228,10 +242,10 @@ class Driver:
         again = [one for one in firing if one.began > episode.serving]
         if again:
             return again[0]
-        if time.time() - episode.serving < settings.watch_seconds:
+        if not has_served_long_enough(slot, time.time()):
             return Waits()
-        if self._unheard:
-            return _UNHEARD
+        if self._unsure:
+            return Waits(self._unsure)
         served = evidence.predictions(slot.model, episode.run_id, episode.serving)
         return Served(served, firing[0].alert if firing else "")
 

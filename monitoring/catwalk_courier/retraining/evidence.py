@@ -8,6 +8,7 @@ from contextlib import suppress
 from catwalk.clients import prometheus
 from catwalk.errors import DamagedError, NotFoundError
 from catwalk.ledger.models.champion import Champions
+from catwalk.ledger.models.realised import realised
 from catwalk.ledger.records.retraining import RequestRecord
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import Run
@@ -24,6 +25,15 @@ def champion_as_of(store: Store, model: str) -> str:
         summary = Run(store, run_id).summary() if run_id else None
         return summary.as_of if summary else ""
     return ""
+
+
+def labels_received(store: Store, model: str) -> float | None:
+    """Unix time at which the last label of the model's predictions arrived; None: none ever did through the ledger, or
+    the record of that is damaged."""
+    with suppress(DamagedError):
+        found = realised(store, model)
+        return found.received if found else None
+    return None
 
 
 def champion(store: Store, model: str) -> str:

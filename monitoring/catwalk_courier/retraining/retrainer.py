@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 from catwalk.clients.episodes import Alert, Status
 from catwalk.errors import CatwalkError
@@ -28,15 +29,16 @@ _PAUSE = 0.1
 class Retrainer:
     """Works between :meth:`start` and :meth:`stop`."""
 
-    def __init__(self, journal: Store, ledger: Ledger, seconds: float, annotates: bool) -> None:
+    def __init__(self, journal: Store, ledger: Ledger, seconds: float, warmup_seconds: float, annotates: bool) -> None:
         """
         Args:
-            journal: where annotations wait.
-            ledger: where the slots are.
-            seconds: between two looks.
-            annotates: Grafana is told.
+            journal: Where annotations wait for Grafana.
+            ledger: Where the slots are.
+            seconds: The time between two looks.
+            warmup_seconds: The time after Alertmanager's start in which an alert that it lacks may still be firing.
+            annotates: Whether to write annotations.
         """
-        self._driver = Driver(ledger, Airflow(), asking, self._tell)
+        self._driver = Driver(ledger, Airflow(), partial(asking, warmup_seconds), self._tell)
         self._journal, self._seconds, self._annotates = journal, seconds, annotates
         self._stopped, self._news = threading.Event(), threading.Event()
         self._failing = ""

@@ -113,6 +113,15 @@ def test_idle_fired_on_the_day_after_the_champions_data_becomes_wanted() -> None
     assert after(slot(), fired, at=NOW + DAY).slot.state == "wanted"
 
 
+def test_idle_fired_refused_no_labels_since_onset() -> None:
+    assert refused(slot(), replace(FIRED, labels_received=FIRED.began - 1)) == {"no_labels_since_onset": 1}
+
+
+def test_idle_fired_once_a_label_has_come_since_the_onset_becomes_wanted() -> None:
+    waiting = after(slot(), replace(FIRED, labels_received=FIRED.began - 1)).slot
+    assert after(waiting, replace(FIRED, labels_received=FIRED.began)).slot.state == "wanted"
+
+
 def test_a_refusal_is_counted_once_an_alert_and_reason() -> None:
     told_often = after(slot(), *[replace(FIRED, paused=True)] * 1_000).slot
     assert told_often.refusals == {"paused": 1}

@@ -16,7 +16,9 @@ from catwalk.clients import airflow_api
 from catwalk.clients.alertmanager import AlertmanagerError
 from catwalk.codec import to_json
 from catwalk.errors import PreconditionFailedError, StoreError
+from catwalk.ledger.models import realised
 from catwalk.ledger.records.model import ChampionRecord
+from catwalk.ledger.records.realised import RealisedRecord
 from catwalk.ledger.records.retraining import RetrainingSettings, SlotRecord
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import summary_key
@@ -44,7 +46,7 @@ class World:
         self.store: Store = open_store(folder.as_uri())
         self.airflow, self.now = airflow, time.time()
         self.began = self.now - 60
-        self.firing, self.heard = True, True
+        self.firing, self.heard, self.new = True, True, False
         self.others: list[str] = []
         """Models for which it fires as well."""
         self.predictions = 5_000.0
@@ -63,10 +65,13 @@ class World:
 
     def requests(self) -> Requests:
         if not self.heard:
-            return Requests(error=AlertmanagerError("Alertmanager does not answer"))
+            return Requests(
+                error=AlertmanagerError("Alertmanager does not answer"), unsure="Alertmanager does not answer"
+            )
         fired = [Fired("ServiceInputDrifted", "f1", self.began)] if self.firing else []
+        unsure = "Alertmanager has just started" if self.new else ""
         others = {model: [Fired("ServiceInputDrifted", model, self.began)] for model in self.others}
-        return Requests({**({"churn": fired} if fired else {}), **others})
+        return Requests({**({"churn": fired} if fired else {}), **others}, unsure=unsure)
 
     def ticks(self, number: int = 8) -> SlotRecord:
         """So many looks of the courier."""
@@ -344,6 +349,64 @@ def test_a_scheduled_run_in_the_same_second_is_adopted(world: World) -> None:
     assert slot.episode and (slot.state, slot.episode.verdict) == ("watched", "shipped")
 
 
+def test_a_scheduled_run_that_begins_between_look_and_request_is_adopted_and_the_other_is_skipped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day, start = time.strftime("%Y-%m-%d", time.gmtime(world.began)), Airflow.start
+
+    def late(self: Airflow, dag_id: str, dag_run_id: str, note: str) -> None:
+        world.airflow.schedule(day)
+        start(self, dag_id, dag_run_id, note)
+
+    monkeypatch.setattr(Airflow, "start", late)
+    slot = world.ticks()
+    assert list(world.airflow.runs) == [f"scheduled__{day}", ID], "Airflow has both"
+    assert slot.episode and (slot.state, slot.episode.adopted) == ("running", True)
+    assert slot.episode.dag_run_id == f"scheduled__{day}"
+    assert not world.work("ship"), "its first task is skipped"
+    assert world.work("ship", f"scheduled__{day}")
+    slot = world.ticks()
+    assert slot.episode and (slot.state, slot.episode.verdict, slot.number) == ("watched", "shipped", 1)
+
+
+def test_a_scheduled_run_that_begins_once_the_requested_one_is_at_work_is_left_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day, start = time.strftime("%Y-%m-%d", time.gmtime(world.began)), Airflow.start
+
+    def early(self: Airflow, dag_id: str, dag_run_id: str, note: str) -> None:
+        start(self, dag_id, dag_run_id, note)
+        assert world.work("hold")
+        world.airflow.schedule(day)
+
+    monkeypatch.setattr(Airflow, "start", early)
+    slot = world.ticks(3)
+    assert slot.episode and (slot.episode.dag_run_id, slot.episode.adopted) == (ID, False)
+
+
+def test_a_courier_that_is_killed_after_it_gave_the_episode_to_a_scheduled_run_follows_that(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the time that another courier looks, the scheduled run has ended."""
+    day = time.strftime("%Y-%m-%d", time.gmtime(world.began))
+    world.ticks(2)
+    world.airflow.schedule(day)
+    keep = slots.keep
+
+    def killed(store: Store, slot: SlotRecord, etag: str | None) -> str:
+        raise StoreError("killed")
+
+    monkeypatch.setattr(slots, "keep", killed)
+    with pytest.raises(StoreError, match="killed"):
+        world.courier.tick()
+    monkeypatch.setattr(slots, "keep", keep)
+    world.work("ship", f"scheduled__{day}")
+    assert not world.work("ship")
+    world.courier = world.another()
+    slot = world.ticks()
+    assert slot.episode and (slot.state, slot.episode.verdict) == ("watched", "shipped")
+
+
 def test_a_scheduled_run_whose_tasks_log_by_themselves_is_found_once_it_has_ended(world: World) -> None:
     day = time.strftime("%Y-%m-%d", time.gmtime(world.began))
     world.airflow.schedule(day)
@@ -375,11 +438,29 @@ def test_where_nobody_knows_whether_it_fires_it_is_waited_for(world: World) -> N
     world.courier.tick()
     world.heard = False
     slot = world.ticks()
-    assert (slot.state, slot.waiting.partition(",")[0]) == ("wanted", "Alertmanager does not answer")
+    assert (slot.state, slot.waiting) == ("wanted", "Alertmanager does not answer")
     assert world.airflow.posts == [], "it may be silenced by now"
     world.heard = True
     slot = world.ticks()
     assert (slot.state, slot.waiting) == ("running", "")
+
+
+def test_an_alertmanager_that_has_just_started_is_believed_in_what_fires_and_not_in_what_has_ended(
+    world: World,
+) -> None:
+    world.courier.tick()
+    world.firing, world.new = False, True
+    slot = world.ticks()
+    assert (slot.state, slot.waiting, world.airflow.posts) == ("wanted", "Alertmanager has just started", [])
+    world.firing = True
+    assert world.ticks().state == "running"
+    world.work("ship")
+    world.ticks()
+    world.firing = False
+    world.later(SETTINGS.watch_seconds)
+    assert world.ticks().state == "watched", "it may be firing all the same"
+    world.new = False
+    assert world.ticks().state == "cooling"
 
 
 def test_a_run_is_judged_while_alertmanager_does_not_answer(world: World) -> None:
@@ -437,6 +518,27 @@ def test_todays_data_has_been_learnt_from_until_tomorrow(world: World) -> None:
     slot = world.ticks(20)
     assert (slot.refusals, world.airflow.posts) == ({"no_newer_data": 1}, [])
     world.store.put_record(summary_key(champion.run_id), replace(summary, as_of="2026-01-01"))
+    assert world.ticks().state == "running"
+
+
+def test_without_a_label_since_the_alert_began_it_waits_for_one(world: World) -> None:
+    def labelled(received: float | None) -> None:
+        world.store.delete(realised.key("churn"))
+        world.store.put_record(
+            realised.key("churn"), RealisedRecord("churn", "accuracy", "maximize", [], {}, {}, received, world.now)
+        )
+
+    labelled(world.began - 1)
+    slot = world.ticks(20)
+    assert (slot.state, slot.refusals, world.airflow.posts) == ("idle", {"no_labels_since_onset": 1}, [])
+    labelled(world.began)
+    assert world.ticks().state == "running"
+
+
+@pytest.mark.parametrize("record", [b"{", None])
+def test_where_no_label_ever_came_to_the_ledger_the_retraining_begins(world: World, record: bytes | None) -> None:
+    if record:
+        world.store.put(realised.key("churn"), record)
     assert world.ticks().state == "running"
 
 

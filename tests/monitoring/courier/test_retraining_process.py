@@ -180,6 +180,22 @@ def test_what_alertmanager_has_told_before_asks_for_nothing_while_it_does_not_an
     world.asked_once()
 
 
+def test_an_alertmanager_that_has_restarted_empty_withdraws_nothing(world: World) -> None:
+    """Prometheus sends it the alert again, in its own time."""
+    world.airflow.down = True
+    world.alertmanager.post(DRIFTED)
+    world.courier("one")
+    wait_until(lambda: world.slot.state == "wanted", "it is wanted")
+    world.alertmanager.restart()
+    assert not world.alertmanager.states()
+    world.airflow.down = False
+    wait_until(lambda: world.slot.waiting.startswith("Alertmanager started less than 900 s ago"), "it waits")
+    assert (world.slot.state, world.airflow.posts) == ("wanted", [])
+    world.alertmanager.post(DRIFTED)
+    wait_until(world.judged, "the judgement")
+    world.asked_once()
+
+
 def test_alertmanager_has_the_last_word(world: World, tmp_path: Path) -> None:
     """It tells the courier of what fires, and what it tells of no more is withdrawn."""
     world.airflow.down = True
@@ -189,7 +205,7 @@ def test_alertmanager_has_the_last_word(world: World, tmp_path: Path) -> None:
     alertmanager = Alertmanager(folder, {EVERYBODY: Channels()}, waiting.url)
     try:
         waiting.kill()
-        waiting.start(CATWALK_ALERTMANAGER_URL=alertmanager.url)
+        waiting.start(CATWALK_ALERTMANAGER_URL=alertmanager.url, CATWALK_RETRAINING_WARMUP_SECONDS="0.1")
         alertmanager.post(DRIFTED, {"alertname": "ServiceErrors", "model": "other", "severity": "critical"})
         wait_until(
             lambda: slots.find(world.store, "churn") is not None and world.slot.state == "wanted", "it is wanted"
