@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from catwalk.ledger.runs import Run
 from catwalk.problems.scores import log_probabilities
 from catwalk.service import reference as references
 from catwalk.serving.inputs import Inputs
-from catwalk.trainable import Trainable, config_of, of_run
+from catwalk.trainable import ThreadSafe, Trainable, config_of, of_run
 
 if TYPE_CHECKING:
     from catwalk.ledger.records.model import ChampionRecord
@@ -42,8 +43,8 @@ class Version:
     trainable: Trainable
     predict: Predictor
     loaded: float
-    lock: Lock = field(default_factory=Lock)
-    """Whoever asks `predict` holds it: no Trainable need be ready for several threads."""
+    turn: AbstractContextManager[Any] = field(default_factory=Lock)
+    """Held while `predict` runs: a lock, unless the Trainable is thread-safe."""
 
     def probabilities(self, inputs: Arrays) -> NDArray[np.float64]:
         """Of each class, (n, classes).
@@ -52,7 +53,7 @@ class Version:
             ArtifactError: the model answers otherwise than it should.
         """
         examples = len(next(iter(inputs.values())))
-        with self.lock:
+        with self.turn:
             answer = self.predict(inputs)
         logits = self.trainable.problem.checked(answer, examples)
         if not np.isfinite(logits).all():
@@ -105,6 +106,7 @@ def _loaded(run: Run, model_sha256: str, weights: Any) -> Version:
         trainable=trainable,
         predict=trainable.predictor(config_of(trainable, run.record), weights()),
         loaded=time.time(),
+        turn=nullcontext() if isinstance(trainable, ThreadSafe) and trainable.thread_safe else Lock(),
     )
     for size in _WARM_BATCHES:
         version.probabilities({name: examples[name][:size] for name in version.inputs.named})
