@@ -57,9 +57,8 @@ def test_one_seed_gives_the_same_bits_and_another_others() -> None:
 def test_a_predictor_answers_several_threads_as_it_answers_one() -> None:
     predict = CLASSIFIER.predictor(RunConfig.from_flat(KNOBS), run(trainer(epochs=1)).model())
     batches = [{"images": split(seed, 1 + seed % 40).images.numpy()} for seed in range(120)]
-    alone = [predict(batch) for batch in batches]
-    with ThreadPoolExecutor(4) as threads:
-        together = list(threads.map(predict, batches))
+    with ThreadPoolExecutor(1) as thread, ThreadPoolExecutor(4) as threads:
+        alone, together = list(thread.map(predict, batches)), list(threads.map(predict, batches))
     assert CLASSIFIER.thread_safe
     assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
 
