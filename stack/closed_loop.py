@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catwalk.assets.drift_windows import DriftWindows
-from catwalk.environment.addresses import HOST, PORTS
 from catwalk.environment.caller import become_client
 from catwalk.environment.proxies import fetch_part
 from catwalk.ledger.models.champion import Champions
@@ -38,6 +36,7 @@ from catwalk.storage.opening import open_store
 from stack.configuration.environment import client_environment, process_environment
 from stack.native import control
 from stack.parts.health import get, series
+from stack.ports import free_ports
 from stack.settings import PROJECT, Settings, StackError
 
 ALERT, DAG = "ServiceInputDrifted", "on_request"
@@ -94,7 +93,7 @@ def own_stack(case: Case) -> Iterator[Settings]:
     """With this process as its client."""
     before = dict(os.environ)
     home = Path(tempfile.mkdtemp(prefix="catwalk-loop-"))
-    settings = Settings(home, _free_ports(), INTERVAL, WINDOWS)
+    settings = Settings(home, free_ports(), INTERVAL, WINDOWS)
     try:
         for name in [name for name in os.environ if name.startswith(_OTHERS)]:
             del os.environ[name]
@@ -128,15 +127,6 @@ def _write(home: Path, case: Case) -> None:
         "from catwalk.airflow.retraining import retraining_dag\n"
         f"dag = retraining_dag({case.trainable!r}, dag_id={DAG!r}, schedule='None', settings={dict(case.after)!r})\n"
     )
-
-
-def _free_ports() -> dict[str, int]:
-    """A free one for each part."""
-    with ExitStack() as held:
-        found = {name: held.enter_context(socket.socket()) for name in PORTS}
-        for one in found.values():
-            one.bind((HOST, 0))
-        return {name: int(one.getsockname()[1]) for name, one in found.items()}
 
 
 @dataclass

@@ -81,8 +81,8 @@ def refusal(slot: SlotRecord, event: Fired, now: float) -> Refusal | None:
     is_a_day = len(event.champion_as_of) == len(today)
     if is_a_day and event.champion_as_of >= today:
         return "no_newer_data"
-    has_labels = event.labels_received is not None
-    return "no_labels_since_onset" if has_labels and event.labels_received < event.began else None
+    received = event.labels_received
+    return "no_labels_since_onset" if received is not None and received < event.began else None
 
 
 def budget_left(slot: SlotRecord, now: float) -> int:

@@ -21,8 +21,9 @@ from aiosmtpd.controller import Controller
 from catwalk.clients import access
 from catwalk.notifications.receivers import Channels
 from stack import notifications, web_config
+from stack.ports import free_port
 from stack.settings import PROJECT, tool
-from tests.support.servers import MONITORING_PASSWORD, PATIENCE, free_port, wait_for_port, wait_until
+from tests.support.servers import MONITORING_PASSWORD, PATIENCE, wait_for_port, wait_until
 
 RUN, OTHER_RUN = "20261123T030000Z-7f3a90c1", "20261124T030000Z-00c0ffee"
 LINKS = {

@@ -55,7 +55,7 @@ def _policy(server: Server, cluster: Cluster) -> Manifest:
 
 
 def _callers(server: Server, port: int, cluster: Cluster) -> list[dict[str, Any]]:
-    own_namespace = {"podSelector": {}}
+    own_namespace: dict[str, Any] = {"podSelector": {}}
     if port == (server.metrics_port or server.port):
         return [_from(cluster.monitoring_namespace)]
     return [own_namespace] if port == server.port else [_from(cluster.airflow_namespace), own_namespace]

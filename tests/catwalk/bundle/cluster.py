@@ -19,8 +19,9 @@ from catwalk.bundle.kubernetes.cluster import Cluster
 from catwalk.bundle.kubernetes.files import contents
 from catwalk.bundle.options import Options
 from stack.parts.health import get
+from stack.ports import free_port
 from stack.settings import PROJECT, tool
-from tests.support.servers import PATIENCE, free_port, wait_until
+from tests.support.servers import PATIENCE, wait_until
 
 Manifest = dict[str, Any]
 PARTS = ("exporter", "statsd-exporter", "courier")

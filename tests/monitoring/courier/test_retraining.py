@@ -31,7 +31,7 @@ from catwalk_courier.retraining import driver, evidence
 from catwalk_courier.retraining.airflow import Airflow
 from catwalk_courier.retraining.driver import Driver
 from catwalk_courier.retraining.requests import Requests
-from tests.support.servers import free_port
+from stack.ports import free_port
 from tests.support.small_airflow import DAG, SmallAirflow, work
 
 HOUR, DAY = 3_600.0, 86_400.0
