@@ -1,4 +1,4 @@
-"""The objects of a server in the cluster: pod, Service, policy, and what it keeps."""
+"""The objects of a server in the cluster: pod, Service, policy and volumes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from catwalk.bundle.kubernetes.servers import STATSD_PORT, Server
 
 
 def objects(server: Server, cluster: Cluster, mapping: str) -> list[Manifest]:
-    """All that a server needs in the cluster, but for its monitor."""
+    """Everything that a server needs in the cluster, except for its monitor."""
     name, part = cluster.called(server.part), server.part
     account = {**made("v1", "ServiceAccount", name, cluster, part), "automountServiceAccountToken": False}
     found = [account, _policy(server, cluster), _service(server, cluster), _deployment(server, cluster)]
@@ -42,13 +42,13 @@ def _service(server: Server, cluster: Cluster) -> Manifest:
 
 
 def _policy(server: Server, cluster: Cluster) -> Manifest:
-    """Who may reach it. Policies add up: others let in whom they like by one of their own."""
+    """Who may connect to it. Policies are additive: yours can admit others."""
     ingress = [
         {"from": _callers(server, port, cluster), "ports": [{"port": port, "protocol": protocol}]}
         for _, port, protocol in _ports(server)
     ]
     spec: dict[str, Any] = {"podSelector": {"matchLabels": chosen(cluster, server.part)}, "ingress": ingress}
-    # Buckets, receivers and Airflow may be anywhere; a statsd_exporter connects to nobody.
+    # Buckets, receivers and Airflow may be anywhere. A statsd_exporter connects to nothing.
     outwards = {"policyTypes": ["Ingress", "Egress"], "egress": []} if server.listens else {"policyTypes": ["Ingress"]}
     head = made("networking.k8s.io/v1", "NetworkPolicy", cluster.called(server.part), cluster, server.part)
     return {**head, "spec": {**spec, **outwards}}
@@ -84,7 +84,7 @@ def _pod(server: Server, cluster: Cluster) -> dict[str, Any]:
     return {
         "serviceAccountName": cluster.called(server.part),
         "automountServiceAccountToken": False,
-        "enableServiceLinks": False,  # would be variables whose names begin as Catwalk's own do
+        "enableServiceLinks": False,  # they would be variables with the prefix of Catwalk's own
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": server.user,
@@ -113,7 +113,7 @@ def _container(server: Server, cluster: Cluster) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        # A large ledger takes its time to be read for the first time.
+        # The first read of a large ledger takes time.
         "startupProbe": {**check, "periodSeconds": 5, "failureThreshold": 60},
         "readinessProbe": {**_probe(server.ready), "periodSeconds": 5}
         if server.ready
@@ -134,7 +134,7 @@ _WRITTEN = ("tmp", "state")
 
 
 def _environment(server: Server, cluster: Cluster) -> dict[str, Any]:
-    """Variables of ours, and those that only whoever runs this knows, made by them or not."""
+    """Our variables, and optional sources of those that only the adopter knows."""
     if not server.environment:
         return {}
     theirs = [
