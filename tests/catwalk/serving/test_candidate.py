@@ -146,14 +146,14 @@ def test_a_server_that_others_have_ended_says_nothing_of_the_model(
 ) -> None:
     first_of_all(f"os.kill(os.getpid(), signal.{number})")
     run = candidate(ledger)
-    with pytest.raises(TransientError, match=f"{number} has ended the candidate's server"):
+    with pytest.raises(TransientError, match=f"{number} ended the server of the challenger"):
         decide(run, Silent())
     assert run.decision() is None and not in_service(run)
 
 
 @contextmanager
 def deciding(run: Run) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
-    """Decide in a process group of its own, and the candidate's server, as soon as that begins."""
+    """Decide in a process group of its own, and the challenger's server, as soon as that starts."""
     code = f"""
 from catwalk.ledger.runs import Run
 from catwalk.stages.decide import decide
@@ -166,7 +166,7 @@ decide(Run(open_store(), {run.run_id!r}), Silent())
     try:
         [server] = wait_until(
             lambda: [child for child in psutil.Process(process.pid).children() if "catwalk.serving" in child.cmdline()],
-            "the candidate's server",
+            "the challenger's server",
         )
         try:
             yield process, server

@@ -47,7 +47,7 @@ def test_what_was_missing_in_the_test_may_be_null_and_nothing_else_may() -> None
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"age": [1, 2]}, "equally many examples"),
+        ({"age": [1, 2]}, "the same number of examples"),
         ({"age": [1e39]}, "not finite"),
         ({"age": [10**400]}, "too large"),
         ({"age": [True]}, "another type"),

@@ -83,8 +83,8 @@ def test_predictions_are_counted_by_its_monitor_and_refusals_by_status(server: S
 
 
 BAD = {
-    "no JSON": ("{", 422, "no JSON"),
-    "no text": (b"\xff\xfe", 422, "no JSON"),
+    "no JSON": ("{", 422, "not JSON"),
+    "no text": (b"\xff\xfe", 422, "not JSON"),
     "no object": ("[]", 422, "must be a JSON object"),
     "no inputs": ('{"ids": ["a"]}', 422, "an object with inputs"),
     "something else": ('{"inputs": 1, "model": "x"}', 422, "an object with inputs"),
@@ -93,10 +93,10 @@ BAD = {
     "null": ('{"inputs": null}', 422, "pixels: expected"),
     "another shape": ('{"inputs": [[1, 2], [3, 4]]}', 422, "got shape [2, 2]"),
     "uneven rows": ('{"inputs": [[1, 2], [3]]}', 422, "lists of unequal length"),
-    "NaN": ('{"inputs": [[NaN]]}', 422, "no JSON"),
-    "deep": ('{"inputs": ' + "[" * 100_000, 422, "no JSON"),
+    "NaN": ('{"inputs": [[NaN]]}', 422, "not JSON"),
+    "deep": ('{"inputs": ' + "[" * 100_000, 422, "not JSON"),
     "deep and closed": ('{"inputs": ' + "[" * 150 + "]" * 150 + "}", 422, "pixels: expected"),
-    "a long number": ('{"inputs": ' + "1" * 5_000 + "}", 422, "no JSON"),
+    "a long number": ('{"inputs": ' + "1" * 5_000 + "}", 422, "not JSON"),
     "a large number": (json.dumps({"inputs": [[10**30] * 8] * 8}), 422, "pixels: expected"),
     "a text": (json.dumps({"inputs": [["1"] * 8] * 8}), 422, "another type"),
     "a fraction": (json.dumps({"inputs": [[0.5] * 8] * 8}), 422, "another type"),
@@ -104,7 +104,7 @@ BAD = {
     "an object as a value": (json.dumps({"inputs": [[{}] * 8] * 8}), 422, "another type"),
     "too few ids": (json.dumps({"inputs": [PICTURE] * 2, "ids": ["a"]}), 422, "one for each of 2"),
     "10,000 ids": (json.dumps({"inputs": PICTURE, "ids": list(map(str, range(10_000)))}), 422, "one for each of 1"),
-    "an id twice": (json.dumps({"inputs": [PICTURE] * 2, "ids": ["a", "a"]}), 422, "each may come once"),
+    "an id twice": (json.dumps({"inputs": [PICTURE] * 2, "ids": ["a", "a"]}), 422, "expected each id once"),
     "no text as an id": (json.dumps({"inputs": PICTURE, "ids": [[1]]}), 422, "printable texts"),
     "a long id": (json.dumps({"inputs": PICTURE, "ids": ["a" * 201]}), 422, "1 to 200 characters"),
     "too many": (json.dumps({"inputs": [PICTURE] * 1_001}), 422, "1 to 1,000 examples; got 1,001"),
@@ -128,7 +128,7 @@ def test_another_type_page_or_method_is_refused(server: Server) -> None:
     picture = server.post("/predict", content=b"", headers={"Content-Type": "image/png"})
     assert picture.status_code == 415 and "reads no picture files" in picture.json()["error"]
     odd = server.post("/predict", content=b"1", headers={"Content-Type": "application/octet-stream"})
-    assert odd.status_code == 422 and "64 bytes an example" in odd.json()["error"]
+    assert odd.status_code == 422 and "64 bytes per example" in odd.json()["error"]
     assert server.get("/predict").status_code == 405
     assert server.get("/docs").status_code == server.get("/nope").status_code == 404
 

@@ -173,8 +173,8 @@ def test_told_to_stop_it_says_so_and_answers_what_is_under_way(versions: list[Ru
                 assert kept.get("/healthz").headers.get("connection") != "close"
                 server.process.send_signal(number)
                 answer = wait_until(lambda: (found := kept.get("/readyz")).status_code == 503 and found, "a notice")
-                assert answer.headers["connection"] == "close" and "about to end" in answer.text
-                assert kept.post("/predict", json=BODY).status_code == 200, "in the notice all goes on"
+                assert answer.headers["connection"] == "close" and "shutting down" in answer.text
+                assert kept.post("/predict", json=BODY).status_code == 200, "it answers during the notice"
             wait_until(lambda: not listens(server), "it to accept no more")
             assert server.process.poll() is None
             slow.sendall(content[20:])
