@@ -91,7 +91,7 @@ def test_an_alert_is_one_run_that_says_who_has_asked_for_it(stack: RunningStack)
     assert decision and found.verdict == VERDICTS[decision.decision]
     assert_all_stored(stack, run)
     note = stack.airflow("GET", f"dags/{DAG}/dagRuns/{found.dag_run_id}")["note"]
-    assert note == "Catwalk: ServiceInputDrifted asks for it, episode 1 of shapes."
+    assert note == "Catwalk: requested by ServiceInputDrifted, episode 1 of shapes."
     page = f"{stack.settings.url('exporter')}/runs/{run.run_id}"
     wait_until(lambda: "ServiceInputDrifted, episode 1" in text_at(page), "the run's page says who has asked")
     series = f'catwalk_retraining_state{{model="{MODEL}"}} == 1'

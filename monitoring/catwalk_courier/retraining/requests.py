@@ -1,4 +1,4 @@
-"""Which alerts ask for a retraining: those with the label ``retrain="yes"``, for as long as they fire."""
+"""The alerts that request a retraining: those with the label ``retrain="yes"``, for as long as they are firing."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LABEL, VALUE = "retrain", "yes"
 
 @dataclass(frozen=True)
 class Requests:
-    """What is asked for now."""
+    """The current requests."""
 
     firing: Mapping[str, list[Fired]] = field(default_factory=dict)
-    """Model → the alerts that fire for it, the oldest first."""
+    """Model → the alerts that are firing for it, the oldest first."""
     error: CatwalkError | None = None
     """Why Alertmanager does not say what is firing; None: it does."""
     unsure: str = ""
@@ -31,9 +31,9 @@ class Requests:
 
 
 def asking(warmup_seconds: float) -> Requests:
-    """What Alertmanager says. What it has told the courier before may have ended since, or be silenced.
+    """The requests that Alertmanager has. Alerts of earlier notifications may have ended since, or be silenced.
 
-    An alert that is silenced or inhibited asks for nothing.
+    A silenced or inhibited alert requests nothing.
 
     Args:
         warmup_seconds: How long Prometheus may take to send its alerts to an Alertmanager that has just started.
@@ -65,11 +65,11 @@ def _requests(alerts: Iterable[tuple[Mapping[str, str], float]]) -> Iterator[tup
             try:
                 model = model_names.checked(labels.get("model"))
             except ConfigError:
-                continue  # it asks for a retraining of nothing
+                continue  # it names no model
             yield model, Fired(labels.get("alertname", ""), _fingerprint(labels), began)
 
 
 def _fingerprint(labels: Mapping[str, str]) -> str:
-    """Tells an alert from others, whoever says what its labels are."""
+    """Identifies an alert by its own labels, without those that Prometheus adds for links."""
     own = {name: value for name, value in labels.items() if name not in LINK_LABELS}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]

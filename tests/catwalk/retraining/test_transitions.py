@@ -199,7 +199,7 @@ def test_wanted_waits_says_for_what() -> None:
 
 def test_wanted_waits_for_a_day_opens_the_breaker() -> None:
     found = after(slot("wanted"), Waits("Airflow does not answer"), at=NOW + PATIENCE_SECONDS + 1).slot
-    assert (found.state, found.why) == ("breaker", "the run was not to be had for a day: Airflow does not answer")
+    assert (found.state, found.why) == ("breaker", "Airflow did not take the run for a day: Airflow does not answer")
 
 
 def test_wanted_denied_says_why_it_waits() -> None:
@@ -267,7 +267,7 @@ def test_judged_shipped_becomes_watched() -> None:
 
 def test_judged_held_a_second_time_opens_the_breaker() -> None:
     found = after(slot("running", strikes=1), Ended("held", "run")).slot
-    assert (found.state, found.why) == ("breaker", "2 retrainings in a row have not helped: the last one has held")
+    assert (found.state, found.why) == ("breaker", "2 retrainings in a row did not help: the last one was held")
 
 
 # watched

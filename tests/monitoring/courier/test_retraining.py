@@ -240,7 +240,7 @@ def test_no_airflow_at_all_is_waited_for(world: World, monkeypatch: pytest.Monke
     assert world.ticks().state == "wanted"
     monkeypatch.delenv("CATWALK_AIRFLOW_URL")
     world.courier = world.another()
-    assert world.ticks().waiting.startswith("no Airflow is known; set CATWALK_AIRFLOW_URL")
+    assert world.ticks().waiting.startswith("Airflow is not configured; set CATWALK_AIRFLOW_URL")
 
 
 def test_an_answer_that_gets_lost_is_no_second_run(world: World) -> None:
@@ -558,7 +558,7 @@ def test_a_slot_with_a_word_of_a_newer_version_costs_its_own_model_alone(
     with caplog.at_level(logging.ERROR):
         assert world.ticks().state == "running"
     [line] = caplog.messages
-    assert "state has a value of the wrong type; has a newer courier written it?" in line
+    assert "state has a value of the wrong type; did a newer courier write it?" in line
 
 
 def test_a_ledger_that_does_not_answer_for_one_model_costs_that_model_alone(
@@ -602,4 +602,4 @@ def test_a_damaged_slot_costs_its_own_model_alone(world: World, caplog: pytest.L
     with caplog.at_level(logging.ERROR):
         assert world.ticks().state == "running"
     [line] = caplog.messages
-    assert line.startswith("no alert can have other retrained: ")
+    assert line.startswith("no alert can retrain other: ")
