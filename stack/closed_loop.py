@@ -1,7 +1,7 @@
 """The closed loop in two minutes: the requests to a model change, an alert requests a retraining, the new version is
 served, and the alert is resolved.
 
-It runs in a separate stack on free ports, whose rules take seconds for an hour, and which is removed at the end. Another
+It runs in a separate stack on free ports, whose rules take seconds for an hour, and removes it at the end. Another
 stack, its settings and its receivers are left alone. :mod:`stack.demo` has the model.
 """
 

@@ -45,8 +45,8 @@ PATIENCE_SECONDS = 86_400.0
 WATCHED_SECONDS = 7 * 86_400.0
 """How long, beyond the time that it is watched, a shipped model has to show whether it helps."""
 DENIED_SECONDS = 300.0
-"""How long Airflow may refuse before a person is notified: during a deployment a DAG can't be parsed, and an Airflow with
-a new database has to find it first."""
+"""How long Airflow may refuse before a person is notified: during a deployment a DAG can't be parsed, and an Airflow
+with a new database has to find it first."""
 ASKING_SECONDS = 120.0
 """How long a request to Airflow may be in flight: until then, its run may still appear."""
 _KEPT = 100

@@ -26,7 +26,6 @@ class Classifier:
     reference = "ml.fashion_mnist:CLASSIFIER"
     problem = Multiclass(CLASSES)
     config = RunConfig
-    thread_safe = True  # scoring only reads the network: it is in evaluation mode, and records no gradients
 
     def plan(self, config: RunConfig) -> Plan:
         """What of a configuration concerns the stages."""
