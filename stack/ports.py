@@ -14,7 +14,7 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port that nothing listens on, by TCP or UDP, and that the kernel gives to nobody before a server binds it.
+    """A port that nothing listens on, by TCP or UDP, and that the kernel gives to no one else before a server binds it.
 
     The kernel gives its ephemeral ports to connections, and to servers that bind port 0. So this one lies below them,
     at random, because other processes look for theirs at the same time.

@@ -1,4 +1,4 @@
-"""Bundles for a cluster, and what stands in for a kubelet that runs their pods."""
+"""Bundles for a cluster, and a stand-in for the kubelet that runs their pods."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tests.support.servers import PATIENCE, wait_until
 
 Manifest = dict[str, Any]
 PARTS = ("exporter", "statsd-exporter", "courier")
-"""Those of every bundle, if it has a courier."""
+"""Parts of every bundle with a courier."""
 
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A bundle, by what it is made for."""
+    """A bundle, by its options."""
 
     options: Options
     cluster: Cluster
@@ -58,7 +58,7 @@ class Made:
 
 
 def of_image() -> dict[str, str]:
-    """Variables that our image sets."""
+    """The variables of our image."""
     [text] = re.findall(r"^ENV (PATH=.*?[^\\])\n", (PROJECT / "Dockerfile").read_text(), re.MULTILINE | re.DOTALL)
     return dict(re.findall(r"(\w+)=(\S+)", text))
 
@@ -68,16 +68,16 @@ PORTS = ("9102", "9125", "9180", "9181", "9182", "9183")
 
 @dataclass(frozen=True)
 class Kubelet:
-    """Starts containers with the very arguments and variables of their manifests.
+    """Starts containers with the exact arguments and variables of their manifests.
 
     Only where it is differs: Services, ports and folders are this machine's.
     """
 
     made: Made
     folder: Path
-    """Where each path of a container begins."""
+    """Root of all paths of the containers."""
     objects: Mapping[str, Mapping[str, str]]
-    """Name of a ConfigMap or a Secret that the adopter has made → what it holds."""
+    """Name of a ConfigMap or Secret of the adopter → its data."""
     ports: dict[str, int] = field(default_factory=lambda: {port: free_port() for port in PORTS})
 
     @contextmanager
@@ -97,7 +97,7 @@ class Kubelet:
                 process.wait(PATIENCE)
 
     def _here(self, text: str) -> str:
-        """As a text of a manifest is on this machine."""
+        """A text of a manifest, with this machine's addresses and folders."""
         text = re.sub(r"[\w-]+\.[\w-]+\.svc\b|\b0\.0\.0\.0\b|(?<==)(?=:\d+$)", "127.0.0.1", text)
         text = re.sub(r"(?:^|(?<==))(?=/(?:etc|var|tmp)\b)", str(self.folder), text)
         return re.sub(rf"\b({'|'.join(self.ports)})$", lambda port: str(self.ports[port[1]]), text)
@@ -109,7 +109,7 @@ class Kubelet:
         return argv or [str(tool("statsd_exporter")), *map(self._here, described["args"])]
 
     def _environment(self, part: str) -> dict[str, str]:
-        """Of the image, then as Kubernetes merges it: what is named goes before what comes from elsewhere."""
+        """The image's variables, then those of the manifest in Kubernetes' order: `env` wins over `envFrom`."""
         described, found = self.made.container(part), {} if part == "statsd-exporter" else of_image()
         for source in described.get("envFrom", []):
             [reference] = source.values()
@@ -126,17 +126,17 @@ class Kubelet:
             (path / "..data").mkdir(parents=True, exist_ok=True)
             for name, text in self._held(sources[mount["name"]]).items():
                 (path / "..data" / name).write_text(text)
-                (path / name).symlink_to(f"..data/{name}")  # as a kubelet has it
+                (path / name).symlink_to(f"..data/{name}")  # as a kubelet does
 
     def _held(self, volume: Manifest) -> Mapping[str, str]:
-        """Name → text of the files that a volume begins with."""
+        """Name → text of a volume's initial files."""
         if "secret" in volume:
             return self.objects[volume["secret"]["secretName"]]
         held = {each["metadata"]["name"]: each["data"] for each in self.made.manifests if "data" in each}
         return dict(held[volume["configMap"]["name"]]) if "configMap" in volume else {}
 
     def _probe(self, part: str, probe: str) -> None:
-        """Waits for the answer that a kubelet waits for."""
+        """Waits until a probe succeeds."""
         ports = {port["name"]: str(port["containerPort"]) for port in self.made.container(part)["ports"]}
         asked = self.made.container(part)[probe]["httpGet"]
         url = f"http://127.0.0.1:{self.ports[ports[asked['port']]]}{asked['path']}"

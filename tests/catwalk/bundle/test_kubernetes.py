@@ -1,4 +1,4 @@
-"""A bundle for a cluster: its manifests fit Kubernetes' own definitions, and start what they say."""
+"""A bundle for a cluster: its manifests match Kubernetes' own definitions, and start what they describe."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ BLUE = Made(
 )
 SERVING = ("serve-churn", "serve-51ed7057")
 EVERY = (*PARTS, *SERVING)
-"""Those of the blue bundle."""
+"""All parts of the blue bundle."""
 GREEN = Made(Options(**PLACES, runbooks_url="http://runbooks"), Cluster("s3://catwalk"))
 
 

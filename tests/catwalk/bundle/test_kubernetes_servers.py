@@ -1,4 +1,4 @@
-"""The servers of a bundle for a cluster, started with what their manifests say."""
+"""The servers of a bundle for a cluster, started as their manifests say."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_every_server_starts_answers_and_works_together(s3_server: S3Server, s3_
     with kubelet.running("statsd-exporter"), kubelet.running("exporter"), kubelet.running("courier"):
         for part, port, name in (
             ("exporter", "9180", "catwalk_run_state"),  # has read the ledger
-            ("statsd_exporter", "9102", "catwalk_canary_received_total"),  # has heard of the exporter
+            ("statsd_exporter", "9102", "catwalk_canary_received_total"),  # receives from the exporter
             ("courier", "9181", "catwalk_courier_notifications_total"),
         ):
             wait_until(lambda port=port, name=name: name in scraped(kubelet.ports[port]), f"{part} has {name}")  # type: ignore[misc]
@@ -70,6 +70,6 @@ def test_a_served_model_answers_is_scraped_and_ends_within_its_grace_period(
         wait_until(lambda: "catwalk_server_answers_total" in scraped(kubelet.ports["9183"]), "its metrics")
         process.send_signal(signal.SIGTERM)
         wait_until(lambda: client.get("/readyz").status_code == 503, "the pod is unready", 5)
-        assert client.post("/predict", json={"inputs": PICTURE}).status_code == 200, "it answers meanwhile"
+        assert client.post("/predict", json={"inputs": PICTURE}).status_code == 200, "it still answers"
         assert process.wait(made.pod("serve-shapes")["terminationGracePeriodSeconds"]) == 0
     assert [entry.key for entry in s3_store.list("predictions/")], "the log has reached the ledger"

@@ -1,4 +1,4 @@
-"""Every transition of a slot, as docs/retraining.md has them."""
+"""Every transition of a slot, as in docs/retraining.md."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ID = "catwalk__churn__e1"
 
 
 def slot(state: State = "idle", **changes: object) -> SlotRecord:
-    """A slot that is turned on; beyond idle, with an episode."""
+    """A slot that is turned on; in every state but idle, it has an episode."""
     episode = RequestRecord(1, ID, "ServiceInputDrifted", NOW - 60, NOW, "f1")
     if state in ("running", "watched", "cooling", "breaker"):
         episode = replace(episode, started=NOW, run_id="run")
@@ -57,7 +57,7 @@ def slot(state: State = "idle", **changes: object) -> SlotRecord:
 
 
 def after(before: SlotRecord, *events: Event, at: float = NOW) -> Step:
-    """What the last of these events makes of a slot."""
+    """The step that the last of these events makes."""
     found = Step(before)
     for event in events:
         found = step(found.slot, event, at)
@@ -65,7 +65,7 @@ def after(before: SlotRecord, *events: Event, at: float = NOW) -> Step:
 
 
 def refused(before: SlotRecord, event: Fired = FIRED, at: float = NOW) -> dict[str, int]:
-    """What is counted, where the state must stay as it is."""
+    """The refusals that an event counts, while the state must stay the same."""
     found = after(before, event, at=at)
     assert (found.slot.state, found.action) == (before.state, "nothing")
     assert found.slot.number == before.number
@@ -82,7 +82,7 @@ def test_idle_fired_becomes_wanted() -> None:
 
 
 def test_idle_fired_refused_off() -> None:
-    assert refused(SlotRecord("churn")) == {"off": 1}, "nobody has turned it on"
+    assert refused(SlotRecord("churn")) == {"off": 1}, "it was never turned on"
 
 
 def test_idle_fired_refused_budget() -> None:
@@ -126,7 +126,7 @@ def test_a_refusal_is_counted_once_an_alert_and_reason() -> None:
     told_often = after(slot(), *[replace(FIRED, paused=True)] * 1_000).slot
     assert told_often.refusals == {"paused": 1}
     again = after(told_often, replace(FIRED, paused=True, began=NOW)).slot
-    assert again.refusals == {"paused": 2}, "it has ended and fires anew"
+    assert again.refusals == {"paused": 2}, "it ended and fired again"
 
 
 # any but idle
@@ -274,7 +274,7 @@ def test_judged_held_a_second_time_opens_the_breaker() -> None:
 
 
 def in_service(**changes: object) -> SlotRecord:
-    """What has shipped makes predictions, an hour after the judgement."""
+    """The shipped model makes predictions, an hour after the judgement."""
     return after(slot("watched", **changes), Serving(), at=SERVING).slot
 
 
@@ -290,7 +290,7 @@ def test_watched_fired_again_once_in_service_is_a_strike_and_becomes_cooling() -
 
 def test_watched_fired_again_before_it_is_in_service_stays_watched() -> None:
     again = replace(FIRED, began=NOW + 60)
-    assert after(slot("watched"), again, at=NOW + 60).slot == slot("watched"), "it is the version before that drifts"
+    assert after(slot("watched"), again, at=NOW + 60).slot == slot("watched"), "it is the previous version that drifts"
     assert after(in_service(), again, FIRED, at=SERVING + 60).slot == in_service(), "its windows are longer than that"
 
 

@@ -18,7 +18,7 @@ from tests.support.servers import PATIENCE
 
 
 class Together:
-    """A predictor that notes how many threads are in it at the same time."""
+    """A predictor that counts the threads that are in it at the same time."""
 
     def __init__(self, meeting: threading.Barrier | None = None) -> None:
         self.now, self.most, self._meeting = 0, 0, meeting
@@ -37,7 +37,7 @@ INPUTS = {"pixels": np.zeros((1, 8, 8), np.uint8)}
 
 
 def test_a_predictor_is_asked_by_one_thread_at_a_time(versions: list[Run]) -> None:
-    """Also after its reference was exchanged."""
+    """Also after its reference was swapped."""
     predict = Together()
     version = replace(candidate(versions[0]), predict=predict)
     both = [version, replace(version, loaded=0.0)]

@@ -1,4 +1,4 @@
-"""Retraining on request, step by step: what the courier asks of Airflow, and what it makes of the answers."""
+"""Retraining on request, step by step: the courier's requests to Airflow, and how it handles the answers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SETTINGS = RetrainingSettings(dag_id=DAG)
 
 
 class World:
-    """A ledger, an Airflow, an alert and a clock, and couriers that may be many."""
+    """A ledger, an Airflow, an alert, a clock, and one courier or more."""
 
     def __init__(self, folder: Path, airflow: SmallAirflow) -> None:
         self.store: Store = open_store(folder.as_uri())
@@ -48,15 +48,15 @@ class World:
         self.began = self.now - 60
         self.firing, self.heard, self.new = True, True, False
         self.others: list[str] = []
-        """Models for which it fires as well."""
+        """Other models that it is firing for."""
         self.predictions = 5_000.0
-        """Of the version that has shipped last."""
+        """Predictions of the last shipped version."""
         self.lines: list[str] = []
         self.courier = self.another()
         slots.change(self.store, "churn", TurnedOn(SETTINGS, "ann"))
 
     def another(self) -> Driver:
-        """A courier that has just been started."""
+        """A courier that has just started."""
         return Driver(self.store, Airflow(), self.requests, self._tell)
 
     def _tell(self, before: SlotRecord, after: SlotRecord) -> None:
@@ -74,7 +74,7 @@ class World:
         return Requests({**({"churn": fired} if fired else {}), **others}, unsure=unsure)
 
     def ticks(self, number: int = 8) -> SlotRecord:
-        """So many looks of the courier."""
+        """The slot after a number of the courier's looks."""
         for _ in range(number):
             with suppress(AlertmanagerError):
                 self.courier.tick()
@@ -135,12 +135,12 @@ def test_what_ships_is_watched_and_then_clears_the_strikes(world: World) -> None
 
 
 def test_what_ships_is_watched_from_its_first_predictions_on(world: World) -> None:
-    """A server that is late, and an alert that begins anew meanwhile, are not the retraining's fault."""
+    """A late server, and an alert that fires again in the meantime, are not the retraining's fault."""
     world.predictions = 0.0
     world.ticks()
     world.work("ship")
     world.later(HOUR)
-    world.began = world.now  # Prometheus was started again
+    world.began = world.now  # Prometheus restarted
     slot = world.ticks()
     assert slot.episode and (slot.state, slot.strikes) == ("watched", 0)
     assert slot.waiting == f"the first prediction of {slot.episode.run_id}"
@@ -211,7 +211,7 @@ def test_between_keeping_and_asking_another_courier_asks_for_the_same_run(
     other, start = world.another(), Airflow.start
 
     def late(self: Airflow, dag_id: str, dag_run_id: str, note: str) -> None:
-        """The other one comes in before the first has asked."""
+        """The other courier looks before the first has asked."""
         monkeypatch.setattr(Airflow, "start", start)
         for _ in range(3):
             other.tick()
@@ -291,7 +291,7 @@ def test_a_database_restored_to_before_the_request_is_asked_again_for_the_same_i
 
 
 def test_an_airflow_that_remembers_more_than_the_ledger_gets_the_next_number(world: World) -> None:
-    """The ledger was restored, or made anew: the run by the first number is an old one."""
+    """The ledger was restored, or started from scratch: the run with the first number is an old one."""
     for number in (1, 2):
         world.airflow.arrives(f"catwalk__churn__e{number}")
         world.airflow.runs[f"catwalk__churn__e{number}"]["state"] = "success"
@@ -308,7 +308,7 @@ def test_a_run_that_had_begun_before_the_restore_is_followed_in_the_ledger(world
     assert world.ticks().state == "watched"
     assert world.airflow.posts == [ID]
     later = {**before, "run_after": "2099-01-01T00:00:00+00:00"}
-    assert not work(world.store, "churn", later), "whatever Airflow starts by that id, its first task is skipped"
+    assert not work(world.store, "churn", later), "the first task of any run that Airflow starts by that id is skipped"
 
 
 def test_a_run_that_is_at_work_while_airflow_has_lost_it_is_not_asked_for_again(world: World) -> None:
@@ -387,7 +387,7 @@ def test_a_scheduled_run_that_begins_once_the_requested_one_is_at_work_is_left_a
 def test_a_courier_that_is_killed_after_it_gave_the_episode_to_a_scheduled_run_follows_that(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the time that another courier looks, the scheduled run has ended."""
+    """The scheduled run has ended when another courier looks."""
     day = time.strftime("%Y-%m-%d", time.gmtime(world.began))
     world.ticks(2)
     world.airflow.schedule(day)
@@ -458,7 +458,7 @@ def test_an_alertmanager_that_has_just_started_is_believed_in_what_fires_and_not
     world.ticks()
     world.firing = False
     world.later(SETTINGS.watch_seconds)
-    assert world.ticks().state == "watched", "it may be firing all the same"
+    assert world.ticks().state == "watched", "it may still be firing"
     world.new = False
     assert world.ticks().state == "cooling"
 
@@ -480,7 +480,7 @@ def test_an_alert_that_ends_while_a_request_is_on_its_way_keeps_its_run(world: W
     assert world.ticks().state == "wanted"
     world.airflow.arrives(ID)
     assert world.ticks().state == "running"
-    assert world.airflow.posts == [ID], "nobody has asked again for what is not wanted any more"
+    assert world.airflow.posts == [ID], "a request that no longer holds is not repeated"
 
 
 def test_and_one_that_never_came_to_pass_is_withdrawn_in_the_end(world: World) -> None:
@@ -578,7 +578,7 @@ def test_a_ledger_that_does_not_answer_for_one_model_costs_that_model_alone(
         with pytest.raises(StoreError, match="AccessDenied"):
             world.courier.tick()
     assert world.slot.state == "running"
-    assert slots.slot(world.store, "zebra"), "its alert was refused, since nobody has turned it on"
+    assert slots.slot(world.store, "zebra"), "its alert was refused, because it was never turned on"
 
 
 def test_a_store_that_never_swaps_is_said_once_and_not_asked_without_a_pause(
