@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
     """Name → values, one row per example."""
     Predictor = Callable[[Arrays], NDArray[Any]]
-    """Inputs of n examples → logits, float32 (n, classes). Several threads call it, one at a time."""
+    """Inputs of n examples → logits, float32 (n, classes). Called from several threads, one at a time unless the
+    Trainable is :class:`ThreadSafe`."""
 
 REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 Invert = Literal["auto", "yes", "no"]
@@ -164,6 +165,16 @@ class Readable(Protocol):
         Raises:
             CatwalkError: It can't be read, or is empty.
         """
+
+
+@runtime_checkable
+class ThreadSafe(Protocol):
+    """A Trainable that says whether several threads may call a predictor at the same time: `catwalk serve` then does
+    not let them take turns."""
+
+    @property
+    def thread_safe(self) -> bool:
+        """Whether they may."""
 
 
 @runtime_checkable

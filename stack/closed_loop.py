@@ -1,8 +1,8 @@
-"""The closed loop in two minutes: what a model is asked changes, an alert asks for a retraining, what that ships is
-served, and the alert resolves.
+"""The closed loop in two minutes: the requests to a model change, an alert requests a retraining, the new version is
+served, and the alert is resolved.
 
-All of it in a stack of its own, on free ports, whose rules take seconds for an hour and which is gone in the end:
-another stack, its settings and whom it tells are left alone. :mod:`stack.demo` has the model.
+It runs in a separate stack on free ports, whose rules take seconds for an hour, and removes it at the end. Another
+stack, its settings and its receivers are left alone. :mod:`stack.demo` has the model.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catwalk.assets.drift_windows import DriftWindows
-from catwalk.environment.addresses import HOST, PORTS
 from catwalk.environment.caller import become_client
 from catwalk.environment.proxies import fetch_part
 from catwalk.ledger.models.champion import Champions
@@ -38,6 +36,7 @@ from catwalk.storage.opening import open_store
 from stack.configuration.environment import client_environment, process_environment
 from stack.native import control
 from stack.parts.health import get, series
+from stack.ports import free_ports
 from stack.settings import PROJECT, Settings, StackError
 
 ALERT, DAG = "ServiceInputDrifted", "on_request"
@@ -54,27 +53,27 @@ Examples = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A model whose world changes."""
+    """A model whose inputs change."""
 
     trainable: str
     model: str
     before: Mapping[str, Any]
-    """Settings of the run that is served first."""
+    """Settings of the first run that is served."""
     after: Mapping[str, Any]
-    """Settings of the DAG, whose data has changed as the requests do."""
+    """Settings of the DAG, whose data changes as the requests do."""
     usual: Examples
-    """What is asked first, (n, …)."""
+    """Examples of the first requests, (n, …)."""
     changed: Examples
-    """What is asked then, (n, …)."""
+    """Examples of the later requests, (n, …)."""
     change: str
-    """What happens to them, as a sentence."""
+    """How they change, as a sentence."""
 
 
 def close(case: Case, say: Say) -> bool:
-    """Plays it, a line for each thing that comes to pass; whether no request has failed.
+    """Runs the loop and prints a line for each step. Returns whether no request has failed.
 
     Raises:
-        StackError: something has not come to pass.
+        StackError: A step did not happen in time.
     """
     with own_stack(case) as settings:
         loop = Loop(settings, case, say)
@@ -91,33 +90,38 @@ def close(case: Case, say: Say) -> bool:
 
 @contextmanager
 def own_stack(case: Case) -> Iterator[Settings]:
-    """With this process as its client."""
+    """Starts the stack, and makes this process its client."""
     before = dict(os.environ)
     home = Path(tempfile.mkdtemp(prefix="catwalk-loop-"))
-    settings = Settings(home, _free_ports(), INTERVAL, WINDOWS)
+    settings = Settings(home, free_ports(), INTERVAL, WINDOWS)
     try:
         for name in [name for name in os.environ if name.startswith(_OTHERS)]:
             del os.environ[name]
         _write(home, case)
-        control.up(settings, [*PARTS, *AIRFLOW], say=_nobody)
+        control.up(settings, [*PARTS, *AIRFLOW], say=_silent)
         become_client(client_environment(settings))
         yield settings
     finally:
-        control.down(settings, say=_nobody)
+        control.down(settings, say=_silent)
         shutil.rmtree(home, ignore_errors=True)
         os.environ.clear()
         os.environ.update(before)
 
 
-def _nobody(_: str) -> None:
+def _silent(_: str) -> None:
     """Prints nothing."""
 
 
 def _write(home: Path, case: Case) -> None:
-    """The stack's settings, and its one DAG."""
+    """Writes the stack's settings and its only DAG."""
     dags = home / "dags"
     dags.mkdir()
-    own = {"AIRFLOW__CORE__DAGS_FOLDER": dags, "CATWALK_SERVE_MODEL": case.model, "CATWALK_RETRAINING_SECONDS": 2}
+    own = {
+        "AIRFLOW__CORE__DAGS_FOLDER": dags,
+        "CATWALK_SERVE_MODEL": case.model,
+        "CATWALK_RETRAINING_SECONDS": 2,
+        "CATWALK_RETRAINING_WARMUP_SECONDS": 60,
+    }
     (home / "local.env").write_text("".join(f"{name}={value}\n" for name, value in own.items()))
     (dags / f"{DAG}.py").write_text(
         "from catwalk.airflow.retraining import retraining_dag\n"
@@ -125,18 +129,9 @@ def _write(home: Path, case: Case) -> None:
     )
 
 
-def _free_ports() -> dict[str, int]:
-    """A free one for each part."""
-    with ExitStack() as held:
-        found = {name: held.enter_context(socket.socket()) for name in PORTS}
-        for one in found.values():
-            one.bind((HOST, 0))
-        return {name: int(one.getsockname()[1]) for name, one in found.items()}
-
-
 @dataclass
 class Traffic:
-    """Requests to `catwalk serve` until it is left; what is asked may change meanwhile."""
+    """Sends requests to `catwalk serve` until its block ends. Its examples may change in between."""
 
     url: str
     examples: Examples
@@ -167,7 +162,7 @@ class Traffic:
 
 
 class Loop:
-    """What has to come to pass, and when it did."""
+    """The steps of the loop, and their times."""
 
     def __init__(self, settings: Settings, case: Case, say: Say) -> None:
         self._settings, self._case, self._say = settings, case, say
@@ -175,13 +170,13 @@ class Loop:
         self._began = 0.0
 
     def serve_a_champion(self) -> None:
-        """Trains it, lets alerts have it retrained, and waits until it answers."""
+        """Trains a champion, turns retraining on, and waits until the champion is served."""
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in self._case.before.items()]
         program = str(PROJECT / ".venv" / "bin" / "catwalk")
         command = [program, "run", self._case.trainable, *flags]
         done = subprocess.run(command, env=process_environment(self._settings), capture_output=True, text=True)
         if done.returncode:
-            raise StackError(f"the loop's first run has failed: {done.stderr.strip()}")
+            raise StackError(f"the loop's first run failed: {done.stderr.strip()}")
         allowed = RetrainingSettings(dag_id=DAG, watch_seconds=4.0 * WINDOWS.day)
         slots.change(self._store, self._case.model, TurnedOn(allowed, "demo"))
         run_id = self._champion()
@@ -189,7 +184,7 @@ class Loop:
         self._say(f"champion {run_id}, served at {self._settings.url('serve')}")
 
     def wait_for_a_usual_day(self) -> None:
-        """Until the windows have enough of what is usual."""
+        """Waits until the windows have enough of the usual requests."""
         enough = 'min(model:service_feature:examples{side="input", window="day"}) >= 2000'
         self._until(lambda: series(self._settings, enough), "Prometheus has not seen a day of requests")
         if series(self._settings, FIRING):
@@ -198,7 +193,7 @@ class Loop:
         self.note(self._case.change)
 
     def follow(self) -> None:
-        """From the change until the alert is over."""
+        """Follows the loop from the change until the alert is resolved."""
         first = self._champion()
         self._until(lambda: series(self._settings, FIRING), f"{ALERT} is not firing")
         self.note(f"{ALERT} is firing")
@@ -215,7 +210,7 @@ class Loop:
         self.note(f"{ALERT} is resolved, while the requests stay changed")
 
     def note(self, what: str) -> None:
-        """Says it with the seconds since the change."""
+        """Prints a line with the seconds since the change."""
         self._say(f"{time.monotonic() - self._began:6.1f} s  {what}")
 
     def _until(self, condition: Callable[[], object], otherwise: str) -> None:
@@ -236,10 +231,10 @@ class Loop:
 
 
 def wait(condition: Callable[[], object], seconds: float, otherwise: str) -> None:
-    """Returns once this holds.
+    """Returns once a condition holds.
 
     Raises:
-        StackError: it does not in time; the message is `otherwise`.
+        StackError: It does not hold in time; the message is `otherwise`.
     """
     deadline = time.monotonic() + seconds
     while not condition():

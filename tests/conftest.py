@@ -22,7 +22,6 @@ from xdist.scheduler import LoadScopeScheduling
 from catwalk.assets.drift_windows import USUAL, DriftWindows
 from catwalk.clients import access
 from catwalk.clients.airflow_api import AirflowApi
-from catwalk.environment.addresses import PORTS
 from catwalk.environment.caller import become_client
 from catwalk.environment.proxies import without_proxy
 from catwalk.ledger.runs import Ledger
@@ -31,8 +30,9 @@ from stack.configuration.environment import client_environment, process_environm
 from stack.native import control
 from stack.native.supervisor import Supervisor
 from stack.parts.health import monitoring_password
+from stack.ports import free_ports
 from stack.settings import PROJECT, Settings
-from tests.support.servers import free_port, s3_server, s3_store, wait_until
+from tests.support.servers import s3_server, s3_store, wait_until
 from tests.support.traffic import small_champion
 
 __all__ = ["s3_server", "s3_store", "small_champion", "wait_until"]
@@ -124,11 +124,6 @@ def _needs_whole_stack(item: pytest.Item) -> bool:
 def pytest_collection_finish() -> None:
     """What collection has imported stays: looking through it for garbage over and over costs a tenth of all time."""
     gc.freeze()
-
-
-def free_ports() -> dict[str, int]:
-    """A free port for each part."""
-    return {name: free_port() for name in PORTS}
 
 
 @dataclass(frozen=True)

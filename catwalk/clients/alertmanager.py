@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from prometheus_client.parser import text_string_to_metric_families
 
 from catwalk.clients import access
+from catwalk.clients.episodes import unix_time
 from catwalk.errors import CatwalkError
 
 TIMEOUT = 5.0
@@ -71,6 +72,18 @@ def configuration(url: str) -> str:
         AlertmanagerError: It doesn't answer.
     """
     return str(_ask(f"{url}/api/v2/status")["config"]["original"])
+
+
+def started(url: str) -> float:
+    """Unix time at which it started; it knows nothing of the alerts of before.
+
+    Raises:
+        AlertmanagerError: it does not say.
+    """
+    try:
+        return unix_time(_ask(f"{url}/api/v2/status")["uptime"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise AlertmanagerError(f"{url} does not say when it started; is it Alertmanager 0.16 or newer?") from error
 
 
 class Tries(NamedTuple):

@@ -1,1 +1,1 @@
-"""Retraining on request: an alert asks for a run, once an episode, within a budget."""
+"""Retraining on request: an alert requests a run, once per episode, within a budget."""

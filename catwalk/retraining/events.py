@@ -1,4 +1,4 @@
-"""What happens to a slot."""
+"""Events that change a slot."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from catwalk.ledger.records.retraining import RetrainingSettings, Verdict
 
 @dataclass(frozen=True)
 class Fired:
-    """An alert asks for a retraining; it does so for as long as it fires."""
+    """An alert requests a retraining, for as long as it is firing."""
 
     alert: str
     fingerprint: str
@@ -19,24 +19,26 @@ class Fired:
     paused: bool = False
     """The DAG is paused."""
     champion_as_of: str = ""
-    """The day up to which the champion's data was known; empty: it does not say."""
+    """The day up to which the champion's data was known; empty: unknown."""
+    labels_received: float | None = None
+    """Unix time at which the last label of the model's predictions arrived; None: none ever did."""
 
 
 @dataclass(frozen=True)
 class Withdrawn:
-    """What was wanted is wanted no more, and Airflow has no run of it."""
+    """The request no longer holds, and Airflow has no run of it."""
 
     reason: Literal["resolved_first", "off", "paused"]
 
 
 @dataclass(frozen=True)
 class Asking:
-    """Airflow is about to be asked for the run."""
+    """The courier is about to request the run from Airflow."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Airflow has a run by the episode's id although nobody has asked for it: it remembers more than the ledger."""
+    """Airflow has a run by the episode's id that was never requested: it remembers more than the ledger."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,14 @@ class Found:
 
     dag_run_id: str
     run_id: str
-    """In the ledger."""
+    """Its id in the ledger."""
     adopted: bool = False
-    """It is a scheduled run, with data of the onset's day or of a later one."""
+    """It is a scheduled run, with data of the day of the onset or of a later one."""
 
 
 @dataclass(frozen=True)
 class Vanished:
-    """Airflow has the run no more, and nobody has begun it."""
+    """Airflow no longer has the run, and it has not begun."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,12 @@ class Waits:
     """Nothing is decided yet."""
 
     reason: str = ""
-    """What does not answer, in words; empty: all do."""
+    """What it waits for, in words; empty: everything answers."""
 
 
 @dataclass(frozen=True)
 class Denied:
-    """Airflow won't take the run, for as long as nobody changes something."""
+    """Airflow refuses the run, and will until someone changes something."""
 
     reason: str
 
@@ -81,17 +83,17 @@ class Ended:
 
 @dataclass(frozen=True)
 class Serving:
-    """The model that has shipped makes its first predictions."""
+    """The shipped model makes its first predictions."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """How the model that has shipped is doing."""
+    """How the shipped model does in service."""
 
     predictions: float
-    """Since the first ones."""
+    """Predictions since it has been in service."""
     firing: str
-    """The alert that asks for a retraining still; empty: none does."""
+    """The alert that is still firing; empty: none is."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Passed:
 
 @dataclass(frozen=True)
 class TurnedOn:
-    """A person allows retraining, with these settings."""
+    """A person turns retraining on, with these settings."""
 
     settings: RetrainingSettings
     by: str
@@ -114,7 +116,7 @@ class TurnedOn:
 
 @dataclass(frozen=True)
 class TurnedOff:
-    """A person forbids it."""
+    """A person turns it off."""
 
     by: str
 

@@ -1,4 +1,4 @@
-"""What an episode's run is called in Airflow."""
+"""The id of an episode's run in Airflow."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import urllib.parse
 
 PREFIX = "catwalk__"
 _LONGEST = 160
-"""Characters of a model's name; Airflow's ids have 250 in all."""
+"""Limit of the model's name, in characters; Airflow's ids have at most 250."""
 
 
 def dag_run_id(model: str, number: int) -> str:
-    """``catwalk__<model>__e<number>``. Airflow's ids have ``A-Za-z0-9_.~:+-`` only: a name in another script, or with
-    spaces, is written as in a URL, with ``~`` in place of ``%``."""
+    """``catwalk__<model>__e<number>``. Airflow's ids contain ``A-Za-z0-9_.~:+-`` only: a name in another script, or
+    with spaces, is encoded as in a URL, with ``~`` in place of ``%``."""
     safe = urllib.parse.quote(model, safe="").replace("%", "~")
     if len(safe) > _LONGEST:
         safe = f"{safe[: _LONGEST - 17]}~{hashlib.sha256(model.encode()).hexdigest()[:16]}"

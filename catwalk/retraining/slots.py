@@ -1,4 +1,4 @@
-"""Slots in the ledger, one a model, changed by compare-and-swap."""
+"""Slots in the ledger, one per model, changed by compare-and-swap."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PREFIX = "retraining/"
 
 
 def key(model: str) -> str:
-    """Where a model's slot lives."""
+    """The key of a model's slot."""
     return f"{PREFIX}{model}.json"
 
 
 def find(store: Store, model: str) -> tuple[SlotRecord, str] | None:
-    """A model's slot and its ETag; None: nobody has ever turned it on, and no alert has asked."""
+    """A model's slot and its ETag; None: it was never turned on, and no alert has requested a retraining."""
     return store.find_record(SlotRecord, key(model))
 
 
@@ -35,7 +35,7 @@ def slot(store: Store, model: str) -> SlotRecord | None:
 
 
 def etags(store: Store) -> Iterator[tuple[str, str]]:
-    """Model and ETag of each slot."""
+    """The model and the ETag of each slot."""
     for entry in store.list(PREFIX):
         yield of_key(entry.key, PREFIX), entry.etag
 
@@ -44,14 +44,14 @@ def keep(store: Store, slot: SlotRecord, etag: str | None) -> str:
     """Replaces the slot that has this ETag, or writes the first one; returns the new ETag.
 
     Raises:
-        PreconditionFailedError: somebody else has changed it.
+        PreconditionFailedError: It was changed in the meantime.
     """
     record = replace(slot, write=secrets.token_hex(8))
     return store.put_record(key(slot.model), record, if_match=etag, create=etag is None)
 
 
 def change(store: Store, model: str, event: Event) -> SlotRecord:
-    """What a person's word makes of a slot, whoever changes it at the same moment."""
+    """Applies a person's change to a slot, even if others change it at the same moment."""
 
     def once() -> SlotRecord:
         found = find(store, model)

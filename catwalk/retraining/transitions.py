@@ -1,4 +1,4 @@
-"""What becomes of a slot by an event: pure functions, with every transition that docs/retraining.md has."""
+"""How events change a slot: pure functions, with every transition of docs/retraining.md."""
 
 from __future__ import annotations
 
@@ -37,40 +37,40 @@ from catwalk.retraining.events import (
 from catwalk.retraining.run_ids import dag_run_id
 
 Action = Literal["nothing", "ask"]
-"""What is to be done once the new slot is kept: ask Airflow for the run, or nothing."""
+"""What to do once the new slot is stored: request the run from Airflow, or nothing."""
 
 BUDGET_SECONDS = 7 * 86_400.0
 PATIENCE_SECONDS = 86_400.0
-"""How long a run may be wanted, and how long it may run, before a person is told."""
+"""How long a run may be wanted, and how long it may run, before a person is notified."""
 WATCHED_SECONDS = 7 * 86_400.0
-"""How long, beyond the time that it is watched, a model that has shipped has to show whether it helps."""
+"""How long, beyond the time that it is watched, a shipped model has to show whether it helps."""
 DENIED_SECONDS = 300.0
-"""How long Airflow may say no, before a person is told: a DAG can't be parsed during a deployment, and an Airflow with
-a new database has to find it first."""
+"""How long Airflow may refuse before a person is notified: during a deployment a DAG can't be parsed, and an Airflow
+with a new database has to find it first."""
 ASKING_SECONDS = 120.0
-"""How long a request to Airflow may be on its way: until then nobody can say that it has not been made."""
+"""How long a request to Airflow may be in flight: until then, its run may still appear."""
 _KEPT = 100
-"""Episodes; older ones are forgotten."""
+"""Episodes of the history; older ones are dropped."""
 
 
 class Step(NamedTuple):
-    """A slot after an event, and what is to be done."""
+    """A slot after an event, and what to do."""
 
     slot: SlotRecord
     action: Action = "nothing"
 
 
 def step(slot: SlotRecord, event: Event, now: float) -> Step:
-    """The slot after an event at a Unix time. Where the event means nothing in its state, it is the same."""
-    said = _said(slot, event, now)
-    if said is not None:
-        return Step(said)
+    """The slot after an event at a Unix time. An event that means nothing in the slot's state changes nothing."""
+    by_hand = _by_hand(slot, event, now)
+    if by_hand is not None:
+        return Step(by_hand)
     change = _CHANGES[slot.state].get(type(event))
     return change(slot, event, now) if change else Step(slot)
 
 
 def refusal(slot: SlotRecord, event: Fired, now: float) -> Refusal | None:
-    """Why a request is refused in an idle slot; None: it is not."""
+    """Why an idle slot refuses a request; None: it does not."""
     if not slot.settings.on:
         return "off"
     if budget_left(slot, now) <= 0:
@@ -79,23 +79,31 @@ def refusal(slot: SlotRecord, event: Fired, now: float) -> Refusal | None:
         return "paused"
     today = time.strftime("%Y-%m-%d", time.gmtime(now))
     is_a_day = len(event.champion_as_of) == len(today)
-    return "no_newer_data" if is_a_day and event.champion_as_of >= today else None
+    if is_a_day and event.champion_as_of >= today:
+        return "no_newer_data"
+    received = event.labels_received
+    return "no_labels_since_onset" if received is not None and received < event.began else None
 
 
 def budget_left(slot: SlotRecord, now: float) -> int:
-    """Runs that may still be asked for in the seven days up to a Unix time."""
+    """How many more runs the budget allows in the seven days up to a Unix time."""
     known = [*slot.history, *([slot.episode] if slot.episode else [])]
     spent = [one for one in known if one.started > now - BUDGET_SECONDS and not one.adopted]
     return slot.settings.budget - len(spent)
 
 
 def has_cooled(slot: SlotRecord, now: float) -> bool:
-    """Whether the time after a judgement is over at a Unix time."""
+    """Whether the cooldown is over at a Unix time."""
     return now - slot.since >= slot.settings.cooldown_seconds
 
 
-def _said(slot: SlotRecord, event: Event, now: float) -> SlotRecord | None:
-    """The slot after a person's word; None: the event is none."""
+def has_served_long_enough(slot: SlotRecord, now: float) -> bool:
+    """Whether a shipped model has been in service, at a Unix time, for as long as it must be watched."""
+    return now - episode_of(slot).serving >= slot.settings.watch_seconds
+
+
+def _by_hand(slot: SlotRecord, event: Event, now: float) -> SlotRecord | None:
+    """The slot after a person's change; None: the event is not one."""
     if isinstance(event, TurnedOn):
         return replace(slot, settings=replace(event.settings, on=True), changed_by=event.by, changed=now)
     if isinstance(event, TurnedOff):
@@ -110,13 +118,13 @@ def _to(slot: SlotRecord, state: State, now: float, **changes: Any) -> SlotRecor
 
 
 def episode_of(slot: SlotRecord) -> RequestRecord:
-    """The episode under way, without which no slot is in a state that has one."""
+    """The current episode, in a state that has one."""
     assert slot.episode, f"the slot of {slot.model} is {slot.state} without an episode"
     return slot.episode
 
 
 def _episode(slot: SlotRecord, **changes: Any) -> RequestRecord:
-    """The same, changed."""
+    """The current episode with changes."""
     return replace(episode_of(slot), **changes)
 
 
@@ -129,7 +137,7 @@ def _counted(slot: SlotRecord, reason: Refusal) -> SlotRecord:
 
 
 def _refused(slot: SlotRecord, reason: Refusal, event: Fired, now: float) -> Step:
-    """One more refusal; the same alert may be told of a thousand times."""
+    """Counts a refusal, once even if the same alert is notified a thousand times."""
     last = slot.refused
     if last and (last.reason, last.fingerprint, last.began) == (reason, event.fingerprint, event.began):
         return Step(slot)
@@ -180,7 +188,7 @@ def _found(slot: SlotRecord, event: Found, now: float) -> Step:
 
 def _wanted_waits(slot: SlotRecord, event: Waits, now: float) -> Step:
     if now - slot.since > PATIENCE_SECONDS:
-        return _opened(slot, f"the run was not to be had for a day: {event.reason}", now)
+        return _opened(slot, f"Airflow did not take the run for a day: {event.reason}", now)
     return Step(_waiting(slot, event.reason, now))
 
 
@@ -206,13 +214,13 @@ def _ended(slot: SlotRecord, event: Ended, now: float) -> Step:
     judged = replace(known, judged=now, verdict=event.verdict, run_id=event.run_id or known.run_id, reason=event.reason)
     if event.verdict == "shipped":
         return Step(_to(slot, "watched", now, episode=judged))
-    return _strike(replace(slot, episode=judged), f"the last one has {event.verdict}", now)
+    return _strike(replace(slot, episode=judged), _LAST[event.verdict], now)
 
 
 def _strike(slot: SlotRecord, why: str, now: float) -> Step:
     slot = replace(slot, strikes=slot.strikes + 1)
     if slot.strikes >= slot.settings.strikes:
-        return _opened(slot, f"{slot.strikes} retrainings in a row have not helped: {why}", now)
+        return _opened(slot, f"{slot.strikes} retrainings in a row did not help: {why}", now)
     return Step(_to(slot, "cooling", now))
 
 
@@ -225,28 +233,28 @@ def _serving(slot: SlotRecord, event: Serving, now: float) -> Step:
 
 
 def _replaced(slot: SlotRecord, event: Replaced, now: float) -> Step:
-    """Whether it would have helped, nobody knows."""
+    """It is unknown whether it would have helped."""
     return Step(_to(slot, "cooling", now))
 
 
 def _fired_again(slot: SlotRecord, event: Fired, now: float) -> Step:
-    """What has fired since before it was in service may need as long as its windows are to end."""
+    """An alert that began before the version was in service may keep firing for as long as its windows."""
     serving = episode_of(slot).serving
     if not serving or event.began <= serving:
         return Step(slot)
-    return _strike(slot, f"{event.alert} fires again although it is in service", now)
+    return _strike(slot, f"{event.alert} fired again while the new version was in service", now)
 
 
 def _served(slot: SlotRecord, event: Served, now: float) -> Step:
     settings, episode = slot.settings, episode_of(slot)
-    if now - episode.serving < settings.watch_seconds:
+    if not has_served_long_enough(slot, now):
         return Step(_waiting(slot, "", now))
     if event.predictions < settings.watch_predictions:
         return _watched_waits(slot, Waits(f"{settings.watch_predictions:,} predictions of {episode.run_id}"), now)
     if not event.firing:
         return Step(_to(slot, "cooling", now, strikes=0))
     if _watched_too_long(slot, now):
-        return _strike(slot, f"{event.firing} fires still although it is in service", now)
+        return _strike(slot, f"{event.firing} is still firing while the new version is in service", now)
     return Step(_waiting(slot, f"the end of {event.firing}", now))
 
 
@@ -272,6 +280,7 @@ def _in_breaker(slot: SlotRecord, event: Fired, now: float) -> Step:
     return _refused(slot, "breaker", event, now)
 
 
+_LAST = {"held": "the last one was held", "failed": "the last one failed"}
 _Change = Callable[[SlotRecord, Any, float], Step]
 _CHANGES: Mapping[State, Mapping[type, _Change]] = {
     "idle": {Fired: _asked},
@@ -301,5 +310,5 @@ _CHANGES: Mapping[State, Mapping[type, _Change]] = {
     "cooling": {Fired: _in_cooling, Passed: _cooled},
     "breaker": {Fired: _in_breaker},
 }
-"""State → event → what makes the next slot."""
+"""State → event → the function that makes the next slot."""
 assert tuple(_CHANGES) == STATES

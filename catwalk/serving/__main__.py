@@ -1,4 +1,4 @@
-"""``python -m catwalk.serving RUN``: one run's model in a server of its own, for who decides whether it may ship."""
+"""``python -m catwalk.serving RUN``: one run's model in a separate server, for the gate to ask before it ships."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from catwalk.storage.opening import open_store
 
 @entry_point("catwalk")
 def main(run_id: str) -> None:
-    """Entry point. Who has started it ends it: by SIGKILL, or by the end of standard input."""
+    """Entry point. Its parent ends it, by SIGKILL or by closing standard input."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     Thread(target=_end_with_input, name="input", daemon=True).start()

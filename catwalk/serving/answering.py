@@ -1,4 +1,4 @@
-"""One request for predictions or with labels, from its body to the body of the answer. Runs in a worker thread."""
+"""A request for predictions or with labels, from its body to the body of the answer. Runs in a worker thread."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LABEL_KEYS = {"ids", "labels", "times"}
 
 @dataclass(frozen=True)
 class Question:
-    """A request, before it is known which version reads it."""
+    """A request, before a version reads it."""
 
     body: bytes
     kind: str
@@ -36,36 +36,36 @@ class Question:
 
 
 def parsed(body: bytes) -> dict[str, Any]:
-    """The object that a body holds; no deeper than 200 lists, and no NaN.
+    """The JSON object in a body: at most 200 lists deep, and without NaN.
 
     Raises:
-        RefusedError: it holds none.
+        RefusedError: The body is not such an object.
     """
     try:
         found = from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise RefusedError(422, f"the body is no JSON: {error}") from None
+        raise RefusedError(422, f"the body is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise RefusedError(422, "the body must be a JSON object")
     return found
 
 
 def ids_of(found: Any) -> list[str]:
-    """A list of ids, each of them once.
+    """A list of unique ids.
 
     Raises:
-        RefusedError: it is none.
+        RefusedError: It is not such a list.
     """
     ids = [id_text(one) for one in found] if isinstance(found, list) else [""]
     if "" in ids:
         raise RefusedError(422, "ids: expected a list of printable texts of 1 to 200 characters")
     if len(set(ids)) < len(ids):
-        raise RefusedError(422, "ids: each may come once")
+        raise RefusedError(422, "ids: expected each id once")
     return ids
 
 
 class Answering:
-    """Answers questions by the version that a holder has at the time."""
+    """Answers questions with the version that a holder has at the time."""
 
     def __init__(self, holder: Holder, limits: Limits) -> None:
         self._holder = holder
@@ -75,7 +75,7 @@ class Answering:
         """The body of the answer, JSON.
 
         Raises:
-            RefusedError: there is none.
+            RefusedError: The request can't be answered.
         """
         asked = self._asked(question)
         taken = self._holder.take(lambda version: self._within(asked.inputs(version)), asked.ids)
@@ -95,7 +95,7 @@ class Answering:
             found = parsed(question.body)
             if "inputs" not in found or set(found) - _KEYS:
                 raise RefusedError(
-                    422, f"expected an object with inputs, and ids if you like; got {sorted(found)!r:.100}"
+                    422, f"expected an object with inputs, and optionally ids; got {sorted(found)!r:.100}"
                 )
             value = found["inputs"]
             ids = ids_of(found["ids"]) if "ids" in found else None
@@ -108,12 +108,12 @@ class Answering:
             if invert not in get_args(Invert):
                 raise RefusedError(422, f"invert: expected one of {', '.join(get_args(Invert))}")
             return _Asked(lambda version: version.inputs.from_picture(question.body, invert), ids)
-        raise RefusedError(415, "send application/json, image/png or another picture, or application/octet-stream")
+        raise RefusedError(415, "send application/json, a picture such as image/png, or application/octet-stream")
 
     def _within(self, inputs: Arrays) -> Arrays:
         """
         Raises:
-            RefusedError: they are none, or too many.
+            RefusedError: There are no examples, or too many.
         """
         if not 0 < _count(inputs) <= self._limits.batch:
             raise RefusedError(422, f"inputs: expected 1 to {self._limits.batch:,} examples; got {_count(inputs):,}")
@@ -123,7 +123,7 @@ class Answering:
 @dataclass(frozen=True)
 class _Asked:
     inputs: Any
-    """Version → what it is asked."""
+    """Version → the inputs that it takes."""
     ids: list[str] | None
 
 
@@ -145,7 +145,7 @@ def _body(model: str, version: Version, probabilities: Any, seen: Prediction, gi
 
 
 class Labelling:
-    """Takes labels of predictions that were logged."""
+    """Stores labels of predictions that were logged."""
 
     def __init__(self, holder: Holder, limits: Limits) -> None:
         self._holder = holder
@@ -155,10 +155,10 @@ class Labelling:
         """The body of the answer, JSON, once all labels are on the disk.
 
         Raises:
-            RefusedError: none of them is stored, or that is not sure: they may come again.
+            RefusedError: They are not stored, or it is uncertain. The client may send them again.
         """
         if not self._holder.logs:
-            raise RefusedError(404, "this server keeps no log; start it with --log FOLDER")
+            raise RefusedError(404, "this server has no log; start it with --log FOLDER")
         if self._holder.monitor is None:
             raise RefusedError(503, NOTHING_LOADED)
         ids, labels, times = self._lists(parsed(body))
@@ -167,13 +167,13 @@ class Labelling:
         except InputError as error:
             raise RefusedError(422, str(error)) from None
         except CatwalkError as error:
-            raise RefusedError(503, f"the labels are not stored, send them again: {error}") from error
+            raise RefusedError(503, f"the labels are not stored; send them again: {error}") from error
         return json.dumps({"stored": len(ids)}).encode()
 
     def _lists(self, found: dict[str, Any]) -> tuple[list[Any], list[Any], list[Any] | None]:
         lists = [found.get(name) for name in ("ids", "labels")] + ([found["times"]] if "times" in found else [])
         if set(found) - _LABEL_KEYS or not all(isinstance(one, list) for one in lists):
-            raise RefusedError(422, "expected an object of the lists ids and labels, and times if you like")
+            raise RefusedError(422, "expected an object with the lists ids and labels, and optionally times")
         ids, labels = found["ids"], found["labels"]
         if not 0 < len(ids) <= self._limits.batch:
             raise RefusedError(422, f"ids: expected 1 to {self._limits.batch:,}; got {len(ids):,}")

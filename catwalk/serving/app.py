@@ -27,16 +27,16 @@ _RETRY = {"Retry-After": "1"}
 
 
 class State:
-    """What the pages of one server share."""
+    """State that the pages of one server share."""
 
     def __init__(self, holder: Holder, limits: Limits, token: str = "") -> None:
         self.holder, self.limits, self.token = holder, limits, token
         self.draining = False
         self.buffered = 0
-        """Bytes of bodies in memory."""
+        """Bytes of request bodies in memory."""
         self.predicting = Workers("predict", limits)
         self.labelling = Workers("labels", limits)
-        """Of their own, for labels wait for the disk, and predictions must not."""
+        """Separate workers, because labels wait for the disk, and predictions must not."""
 
 
 def app(state: State) -> ASGIApp:
@@ -51,7 +51,7 @@ def app(state: State) -> ASGIApp:
 
 
 class Closing:
-    """Tells each client that is answered while the server drains to connect anew, elsewhere."""
+    """Adds `Connection: close` to each answer while the server drains, so that clients reconnect elsewhere."""
 
     def __init__(self, pages: ASGIApp, state: State) -> None:
         self._pages, self._state = pages, state
@@ -68,31 +68,31 @@ class Closing:
 def _add_state_pages(pages: FastAPI, state: State) -> None:
     @pages.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """It lives."""
+        """Whether the process lives."""
         return {"status": "ok"}
 
     @pages.get("/readyz")
     async def readyz() -> dict[str, str]:
-        """It answers, and will for a while."""
+        """Whether it takes requests now."""
         if state.draining:
-            raise RefusedError(503, "the server is about to end")
+            raise RefusedError(503, "the server is shutting down")
         if state.holder.current is None:
-            trouble = "" if state.token else state.holder.trouble  # anybody may ask; `/model` says it
+            trouble = "" if state.token else state.holder.trouble  # this page needs no token; `/model` has the reason
             raise RefusedError(503, trouble or NOTHING_LOADED)
         if state.predicting.are_stuck:
-            raise RefusedError(503, f"every worker computes for longer than {state.limits.seconds:g} s")
+            raise RefusedError(503, f"every worker has been busy for longer than {state.limits.seconds:g} s")
         return {"status": "ready"}
 
     @pages.get("/model")
     async def model(request: Request) -> dict[str, Any]:
-        """What answers, and what it takes."""
+        """The version, and the inputs that it takes."""
         _check_token(state, request)
         return _described(state.holder)
 
 
 def _described(holder: Holder) -> dict[str, Any]:
     version = holder.current
-    told: dict[str, Any] = {
+    found: dict[str, Any] = {
         "model": holder.model,
         "champion_checked": holder.series.checked or None,
         "refused": holder.series.refused or None,
@@ -100,14 +100,14 @@ def _described(holder: Holder) -> dict[str, Any]:
         "version": None,
     }
     if version:
-        told |= {
+        found |= {
             "version": version.run_id,
             "sha256": version.model_sha256,
             "loaded": version.loaded,
             "classes": list(version.classes),
             "inputs": {name: taken.words for name, taken in version.inputs.named.items()},
         }
-    return told
+    return found
 
 
 def _add_predict(pages: FastAPI, state: State) -> None:
@@ -115,7 +115,7 @@ def _add_predict(pages: FastAPI, state: State) -> None:
 
     @pages.post("/predict")
     async def predict(request: Request) -> Response:
-        """Answers for one example or many."""
+        """Predictions for one example or many."""
         kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
         return await worked(
             state, state.predicting, request, lambda body: answering(Question(body, kind, request.query_params))
@@ -127,18 +127,18 @@ def _add_labels(pages: FastAPI, state: State) -> None:
 
     @pages.post("/labels")
     async def labels(request: Request) -> Response:
-        """Keeps what turned out to be true."""
+        """Stores labels of earlier predictions."""
         return await worked(state, state.labelling, request, labelling)
 
 
 async def worked(state: State, workers: Workers, request: Request, work: Callable[[bytes], bytes]) -> Response:
-    """Reads a body and answers it in a worker thread, within the limits; every answer is counted.
+    """Reads a body and answers it in a worker thread, within the limits, and counts the answer.
 
     Args:
-        state: of the server.
-        workers: who answer it.
-        request: whose body is read.
-        work: makes the body of the answer, JSON.
+        state: The server's state.
+        workers: The threads that answer it.
+        request: The request whose body is read.
+        work: Makes the JSON body of the answer.
     """
     try:
         _check_token(state, request)
@@ -148,25 +148,25 @@ async def worked(state: State, workers: Workers, request: Request, work: Callabl
         finally:
             state.buffered -= len(body)
     except ClientDisconnect:
-        return Response(status_code=400)  # which nobody gets: the client has gone before its body was here
+        return Response(status_code=400)  # not delivered: the client disconnected before its body was complete
     except RefusedError as error:
         answer = _refused(error)
-    except Exception as error:  # the model's own; its caller learns no more than that
+    except Exception as error:  # an error of the model's own code, whose details go to the log only
         log.error("a request failed: %s: %s", type(error).__name__, error)
-        answer = _refused(RefusedError(500, "the model has failed; the server's log says how"))
+        answer = _refused(RefusedError(500, "the model failed; see the server's log"))
     state.holder.series.answered(answer.status_code)
     return answer
 
 
 async def _body(state: State, request: Request) -> bytes:
-    """The whole body, whose bytes count in `buffered` until who has asked for it takes them off."""
+    """The whole body. Its bytes count in `buffered` until the caller subtracts them."""
     most = state.limits.body_bytes
     declared = request.headers.get("content-length", "0")
     found, size = [], int(declared) if declared.isdigit() else 0
     try:
         async with asyncio.timeout(state.limits.seconds):
             if size > most:
-                raise RefusedError(413, f"the body has {size:,} bytes; at most {most:,} are read")
+                raise RefusedError(413, f"the body has {size:,} bytes; the limit is {most:,}")
             size = 0
             async for chunk in request.stream():
                 size += len(chunk)
@@ -175,11 +175,11 @@ async def _body(state: State, request: Request) -> bytes:
                 if size > most:
                     raise RefusedError(413, f"the body has more than {most:,} bytes")
                 if state.buffered > BODIES_AT_ONCE * most:
-                    raise RefusedError(503, "too many large requests are under way already; try again")
+                    raise RefusedError(503, "too many large requests are in progress; try again")
     except BaseException as error:
         state.buffered -= sum(map(len, found))
         if isinstance(error, TimeoutError):
-            raise RefusedError(408, f"the body did not come within {state.limits.seconds:g} s") from None
+            raise RefusedError(408, f"the body did not arrive within {state.limits.seconds:g} s") from None
         raise
     return b"".join(found)
 
@@ -187,12 +187,12 @@ async def _body(state: State, request: Request) -> bytes:
 def _check_token(state: State, request: Request) -> None:
     """
     Raises:
-        RefusedError: the server has a token, and the request has not.
+        RefusedError: The server has a token, and the request does not.
     """
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     is_given = hmac.compare_digest(given.encode("latin-1"), state.token.encode())
     if state.token and not (scheme.lower() == "bearer" and is_given):
-        raise RefusedError(401, "give the server's token: Authorization: Bearer …")
+        raise RefusedError(401, "send the server's token: Authorization: Bearer …")
 
 
 async def _refusal(request: Request, error: Exception) -> Response:
@@ -209,5 +209,5 @@ def _refused(error: RefusedError) -> Response:
 
 async def _no_page(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    sentence = {404: f"there is no page {request.url.path:.100}", 405: f"{request.method:.20} is not for this page"}
+    sentence = {404: f"no page {request.url.path:.100}", 405: f"this page does not support {request.method:.20}"}
     return JSONResponse({"error": sentence.get(error.status_code, error.detail)}, error.status_code, error.headers)

@@ -1,4 +1,4 @@
-"""Asks a model in a real server process about examples of its test, before it may ship."""
+"""Asks a model in a real server process about examples of its test, before it ships."""
 
 from __future__ import annotations
 
@@ -34,40 +34,40 @@ from catwalk.serving.limits import UNHURRIED
 
 EXAMPLES = 200
 _LONGEST_START = 300.0
-"""Seconds until a server that is not ready yet is given up, where no cap says less."""
+"""Seconds to wait until a server is ready, unless a cap says less."""
 _PATIENCE = 60.0
-"""Seconds for what takes none: to accept a request, and to say what is loaded."""
+"""Seconds for steps that take no time: accepting a request, and reporting what is loaded."""
 _PAUSE = 0.05
 _SURE = 1e-3
-"""By how much probabilities may differ, since a batch of another size is computed in another order."""
+"""How much probabilities may differ: a batch of another size is computed in another order."""
 _MOMENT = 1.0
-"""Seconds in which a process that is about to end does."""
+"""Seconds in which a process that is ending ends."""
 _ENDED_FROM_OUTSIDE = {-signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL}
 _LISTENS = re.compile(r"^.*: (http://\S+), metrics at \S+\n", re.MULTILINE)
 
 
 class NotServedError(ArtifactError):
-    """The model does not serve; the message is the end of a sentence."""
+    """The model can't be served. The message is the end of a sentence."""
 
 
 def missing() -> str:
-    """What a server needs and is not installed here, as the end of a sentence; empty: all is."""
+    """What a server needs that is not installed here, as the end of a sentence; empty: nothing is missing."""
     absent = [module for module in extras.EXTRAS["serve"] if find_spec(module) is None]
     return f"{', '.join(absent)} is not installed (pip install '{extras.DISTRIBUTION}[serve]')" if absent else ""
 
 
 def ask(run: Run, start_seconds: float | None, check: Callable[[], None]) -> Served:
-    """Starts a server of the run's model, asks it about some of its test examples, and ends it.
+    """Starts a server with the run's model, asks it about some of its test examples, and ends it.
 
     Args:
-        run: that was tested.
-        start_seconds: after which a server that is not ready is given up; None: 300.
-        check: is called now and then, and may raise to stop at once.
+        run: A run that was tested.
+        start_seconds: How long to wait until the server is ready; None: 300.
+        check: Called regularly; raises to stop at once.
 
     Raises:
-        NotServedError: the server does not start, or does not answer.
-        ArtifactError: the test's examples or answers are missing or damaged.
-        TransientError: the server did not reach the ledger, or was ended from outside.
+        NotServedError: The server does not start, or does not answer.
+        ArtifactError: The test's examples or answers are missing or damaged.
+        TransientError: The server did not reach the ledger, or a signal from outside ended it.
     """
     examples, expected = _examples(run)
     with _server(run, min(start_seconds or _LONGEST_START, _LONGEST_START), check) as (process, url, started):
@@ -78,7 +78,7 @@ def ask(run: Run, start_seconds: float | None, check: Callable[[], None]) -> Ser
 
 
 def _examples(run: Run) -> tuple[list[dict[str, NDArray[Any]]], list[dict[str, float]]]:
-    """Inputs of each, and what the test has said of it: class → probability. The same ones each time."""
+    """The inputs of each example, and the test's answer: class → probability. The same examples each time."""
     dataset, stored = run.dataset(), run.store.find(run.key("predictions.safetensors"))
     if dataset is None or stored is None:
         raise ArtifactError(f"the test examples or answers of run {run.run_id} are missing")
@@ -94,11 +94,11 @@ def _examples(run: Run) -> tuple[list[dict[str, NDArray[Any]]], list[dict[str, f
 def _server(
     run: Run, patience: float, check: Callable[[], None]
 ) -> Iterator[tuple[subprocess.Popen[bytes], str, float]]:
-    """The process, its address, and the seconds until it was ready. It ends when this process does, whatever ends that:
-    then its standard input does."""
+    """The process, its address, and the seconds until it was ready. It ends when this process does, however that
+    ends, because its standard input is then closed."""
     environment = {name: value for name, value in os.environ.items() if name != "CATWALK_SERVE_TOKEN"}
     environment |= {"CATWALK_STORE": run.store.url, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    # Files, because a pipe that nobody reads blocks a model that prints.
+    # Files: a pipe that is not read blocks a model that prints.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as log:
         begun = time.monotonic()
         process = subprocess.Popen(
@@ -124,14 +124,14 @@ def _server(
 def _address(
     process: subprocess.Popen[bytes], out: IO[bytes], log: IO[bytes], deadline: float, check: Callable[[], None]
 ) -> str:
-    """Where it listens, once it says so."""
+    """The address that it prints."""
     while True:
         check()
         ended = process.poll() is not None
         if found := _LISTENS.search(_text(out)):
             return found[1]
         if ended:
-            said = (_text(log).strip() or f"it ended with {process.returncode}").splitlines()[-1]
+            said = (_text(log).strip() or f"it exited with {process.returncode}").splitlines()[-1]
             raise NotServedError(f"the server does not start: {without_credentials(said):.300}")
         if time.monotonic() > deadline:
             raise NotServedError("the server does not listen in time")
@@ -139,35 +139,35 @@ def _address(
 
 
 def _text(file: IO[bytes]) -> str:
-    """What another process has written so far, whose place in the file must not move."""
+    """What another process has written so far. That process's position in the file must not move."""
     return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")
 
 
 def _check_ended_by_itself(process: subprocess.Popen[bytes], check: Callable[[], None]) -> None:
     """
     Raises:
-        TransientError: a signal from outside has ended it, which says nothing of the model.
+        TransientError: A signal from outside ended it, which says nothing about the model.
     """
     with suppress(subprocess.TimeoutExpired):
         process.wait(_MOMENT)
     check()
     if process.returncode in _ENDED_FROM_OUTSIDE:
         name = signal.Signals(-process.returncode).name
-        raise TransientError(f"{name} has ended the candidate's server, so nobody knows how it answers; try again")
+        raise TransientError(f"{name} ended the server of the challenger, so its answers are unknown; try again")
 
 
 def _wait(url: str, deadline: float, check: Callable[[], None]) -> None:
     """Returns once it is ready."""
     while True:
         check()
-        told = _answer(url, "GET", "/model", check, _PATIENCE)
-        if told.get("version"):
+        found = _answer(url, "GET", "/model", check, _PATIENCE)
+        if found.get("version"):
             return
-        if told.get("refused"):
-            raise NotServedError(f"the server refuses it: {told['trouble']:.300}")
+        if found.get("refused"):
+            raise NotServedError(f"the server refuses it: {found['trouble']:.300}")
         if time.monotonic() > deadline:
-            if told.get("trouble"):
-                raise StoreUnavailableError(f"the candidate's server has not read the ledger: {told['trouble']}")
+            if found.get("trouble"):
+                raise StoreUnavailableError(f"the challenger's server has not read the ledger: {found['trouble']}")
             raise NotServedError("the server has not loaded it in time")
         time.sleep(_PAUSE)
 
@@ -175,7 +175,7 @@ def _wait(url: str, deadline: float, check: Callable[[], None]) -> None:
 def _answer(
     url: str, method: str, path: str, check: Callable[[], None], patience: float, body: bytes | None = None
 ) -> dict[str, Any]:
-    """The object that a page answers with."""
+    """The JSON object that a page returns."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_PATIENCE)
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"})
@@ -199,7 +199,7 @@ def _answer(
 def _asked(
     url: str, examples: list[dict[str, NDArray[Any]]], check: Callable[[], None]
 ) -> tuple[list[dict[str, Any]], list[float]]:
-    """What it says of each, and the seconds that this takes."""
+    """The answer to each example, and the seconds that it takes."""
     answers, seconds = [], []
     for example in examples:
         check()
@@ -212,7 +212,7 @@ def _asked(
 
 
 def _plain(values: NDArray[Any]) -> Any:
-    """As JSON has them; what is missing is null."""
+    """Values as JSON has them, with null for NaN."""
     if values.dtype.kind != "f" or not np.isnan(values).any():
         return values.tolist()
     found = values.astype(object)
@@ -221,7 +221,7 @@ def _plain(values: NDArray[Any]) -> Any:
 
 
 def _differs(answer: dict[str, Any], expected: dict[str, float]) -> bool:
-    """Whether it says another class than the test, or the same with another confidence."""
+    """Whether its class, or its confidence, differs from the test's."""
     most = max(expected.values())
     said = expected.get(answer["class"], 0.0)
     return most - said > _SURE or abs(answer["confidence"] - most) > _SURE

@@ -1,4 +1,4 @@
-"""Holds the version that answers, and exchanges it for the next champion while requests go on."""
+"""Holds the version that answers, and swaps it for the next champion while requests are answered."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ if TYPE_CHECKING:
 log = logging.getLogger("catwalk.serve")
 
 CLOSE_SECONDS = 5.0
-"""For the log's last segments to reach the ledger; what is left goes when the next server uses the folder."""
+"""Time for the log's last segments to reach the ledger. The next server that uses the folder sends the rest."""
 _AGAIN_SECONDS = 60.0
-"""Until a version that was refused is tried once more: it may have been restored."""
+"""Time until a refused version is tried again: it may have been restored."""
 
 
 @dataclass(frozen=True)
 class Logging:
-    """Where predictions are logged, and how many of them."""
+    """Where predictions are logged, and which share of them."""
 
     folder: Path
     sample: float = 1.0
 
 
 class Holder:
-    """The version of a model that answers; may be asked from any thread."""
+    """The version of a model that answers. Any thread may use it."""
 
     def __init__(
         self, store: Store, model: str, registry: CollectorRegistry, pinned: str = "", log: Logging | None = None
     ) -> None:
         """
         Args:
-            store: that holds the ledger.
-            model: whose champion answers.
-            registry: in which the series appear.
-            pinned: the run whose model answers whoever is the champion; empty: none.
-            log: where predictions are logged; None: they are not.
+            store: The store that holds the ledger.
+            model: The model whose champion answers.
+            registry: Where the series are registered.
+            pinned: A run whose model answers, whatever the champion is; empty: none.
+            log: Where predictions are logged; None: they are not.
         """
         self._store, self.model, self._pinned = store, model, pinned
         self._log = log
@@ -69,33 +69,33 @@ class Holder:
 
     @property
     def current(self) -> Version | None:
-        """What answers; None: nothing does yet."""
+        """The version that answers; None: there is none yet."""
         return self._current
 
     @property
     def trouble(self) -> str:
-        """Why there is no version, or not the newest, as a sentence; empty: there is."""
+        """Why there is no version, or not the newest one, as a sentence; empty: there is."""
         return self._said
 
     @property
     def monitor(self) -> PredictionMonitor | None:
-        """What counts and logs; None: there is no version yet."""
+        """Counts and logs predictions; None: there is no version yet."""
         return self._monitor
 
     @property
     def logs(self) -> bool:
-        """Whether predictions are logged, and labels taken."""
+        """Whether predictions are logged, and labels accepted."""
         return self._log is not None
 
     def take(
         self, inputs: Callable[[Version], Any], ids: Sequence[str] | None = None
     ) -> tuple[Version, Any, Prediction] | None:
-        """The version that answers a request, what it is asked, and what counts that as this version's, whatever is
-        swapped meanwhile; None: there is no version yet.
+        """The version that answers a request, its inputs, and what counts the predictions as this version's, even if it
+        is swapped in the meantime; None: there is no version yet.
 
         Args:
-            inputs: reads the request as a version takes it, and may raise.
-            ids: of the predictions; None: they have none.
+            inputs: Reads the request for a version; may raise.
+            ids: Ids of the predictions; None: they have none.
         """
         while (version := self._current) is not None:
             found = inputs(version)
@@ -105,7 +105,7 @@ class Holder:
         return None
 
     def follow(self, seconds: float) -> None:
-        """Looks for the champion now and every so many seconds, in a thread of its own."""
+        """Looks for the champion now and after each interval in seconds, in a thread of its own."""
 
         def look_again() -> None:
             self.look()
@@ -115,18 +115,18 @@ class Holder:
         Thread(target=look_again, name="champion", daemon=True).start()
 
     def stop(self) -> None:
-        """Ends the thread after its present look, and brings the log to the disk, and to the ledger if it can."""
+        """Ends the thread after its current look, and writes the log to the disk and, if possible, to the ledger."""
         self._stop.set()
         if self._monitor:
             self._monitor.close(CLOSE_SECONDS)
 
     def look(self) -> None:
-        """Takes over the champion, if it is another version than the one that answers. Never raises."""
+        """Loads the champion if it is not the version that answers. Never raises."""
         try:
             self._look()
         except CatwalkError as error:
             self._say(str(error))
-        except Exception as error:  # the thread must live: tomorrow's champion may be well
+        except Exception as error:  # the thread must survive: the next champion may be fine
             self._say(f"unexpected {type(error).__name__}: {error}")
 
     def _look(self) -> None:
@@ -145,7 +145,7 @@ class Holder:
             self._exchange(run, load)
 
     def _named(self) -> tuple[Run, str, Callable[[], Version]] | None:
-        """Which version should answer, its sha256, and what loads it."""
+        """The version that should answer, its sha256, and the function that loads it."""
         if self._pinned:
             run = Run(self._store, self._pinned)
             training = run.training()
@@ -161,19 +161,19 @@ class Holder:
             new = load()
         except StoreUnavailableError:
             raise
-        except Exception as error:  # whatever a model's own code raises
+        except Exception as error:  # anything that a model's own code raises
             self._refuse(run.run_id, error)
             return
         self._swap(new)
         self.series.refused = ""
         self._say("")
-        log.info("%s answers by version %s", self.model, new.run_id)
+        log.info("%s is served by version %s", self.model, new.run_id)
 
     def _refuse(self, run_id: str, error: Exception) -> None:
         reason = str(error) if isinstance(error, CatwalkError) else f"{type(error).__name__}: {error}"
         self.series.refused, self._try_again = run_id, time.monotonic() + _AGAIN_SECONDS
-        goes_on = f"; version {self._current.run_id} goes on" if self._current else ""
-        self._say(f"version {run_id} is refused: {' '.join(reason.split()):.500}{goes_on}")
+        kept = f"; version {self._current.run_id} keeps answering" if self._current else ""
+        self._say(f"version {run_id} is refused: {' '.join(reason.split()):.500}{kept}")
 
     def _swap(self, new: Version) -> None:
         with self._lock:
@@ -190,13 +190,13 @@ class Holder:
         )
 
     def _refer(self, run: Run, current: Version) -> None:
-        """A baseline that was accepted meanwhile takes the place of the test's reference."""
+        """Replaces the test's reference with a baseline that was accepted since."""
         accepted = references.baseline_of(run)
         if accepted and accepted.created != current.reference.created:
             self._swap(replace(current, reference=accepted))
 
     def _say(self, sentence: str) -> None:
-        """One line in the log whenever it changes, in which nobody can read the store's password."""
+        """Logs a line whenever the sentence changes, without the store's password."""
         sentence = without_credentials(sentence)
         if sentence and sentence != self._said:
             log.warning("%s", sentence)

@@ -1,4 +1,4 @@
-"""What a model is asked, read from the body of a request: by the names, types and shapes of its test examples."""
+"""Reads a model's inputs from the body of a request, by the names, types and shapes of its test examples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNPROCESSABLE = 422
 _TOO_LARGE = 413
 _UNSUPPORTED = 415
 _LEAVES: dict[str, set[type]] = {"b": {bool}, "u": {int}, "i": {int}, "f": {int, float}}
-"""Kind of type → what JSON has for its values."""
+"""Kind of dtype → Python types that JSON gives for its values."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Input:
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    """Of one example."""
+    """The shape of one example."""
     may_lack: bool
     """Its test examples have NaN, so ``null`` is a value."""
 
     @classmethod
     def of(cls, name: str, values: NDArray[Any]) -> Input:
-        """That of test examples, (n, …)."""
+        """The input that an array of test examples, (n, …), describes."""
         if values.dtype.kind not in "biuf":
             raise ArtifactError(f"{name} has the type {values.dtype}, which no request can hold")
         return cls(name, values.dtype, values.shape[1:], values.dtype.kind == "f" and bool(np.isnan(values).any()))
@@ -48,14 +48,14 @@ class Input:
         """A JSON value as n examples, (n, …).
 
         Raises:
-            RefusedError: it is of another type or shape, or out of range.
+            RefusedError: It has another type or shape, or is out of range.
         """
         try:
             found = np.asarray(value, dtype=object)  # any other type pads all texts to the longest
             self._check_leaves(found)
             typed = found.astype(np.float64) if self.dtype.kind == "f" else found
         except (TypeError, ValueError, OverflowError, MemoryError):
-            raise self._refusal("what is too large") from None
+            raise self._refusal("values that are too large") from None
         with np.errstate(over="ignore"):
             return self.checked(typed.astype(self.dtype, copy=False))
 
@@ -63,7 +63,7 @@ class Input:
         """Values of its type as n examples, (n, …).
 
         Raises:
-            RefusedError: they are of another shape, or not finite.
+            RefusedError: They have another shape, or are not finite.
         """
         if found.shape == self.shape:
             found = found[None]
@@ -76,7 +76,7 @@ class Input:
     def _check_leaves(self, found: NDArray[Any]) -> None:
         """
         Raises:
-            RefusedError: one of these Python values is of another type, or out of range.
+            RefusedError: One of these Python values has another type, or is out of range.
         """
         types = set(map(type, found.ravel()))
         if list in types:
@@ -121,7 +121,7 @@ class Inputs:
         """Name → values, or where there is one input, its values alone, as n examples.
 
         Raises:
-            RefusedError: they are not what the model takes.
+            RefusedError: The model does not take them.
         """
         if not isinstance(value, dict) and len(self.named) == 1:
             value = {next(iter(self.named)): value}
@@ -129,23 +129,23 @@ class Inputs:
             raise RefusedError(_UNPROCESSABLE, f"inputs: expected {', '.join(self.named)}, by name")
         found = {name: taken.read(value[name]) for name, taken in self.named.items()}
         if len({len(values) for values in found.values()}) > 1:
-            raise RefusedError(_UNPROCESSABLE, f"inputs: {', '.join(found)} must be of equally many examples")
+            raise RefusedError(_UNPROCESSABLE, f"inputs: {', '.join(found)} must have the same number of examples")
         return found
 
     def from_bytes(self, body: bytes) -> Arrays:
         """The values of the one input, as they lie in memory (little-endian, row by row), of n examples.
 
         Raises:
-            RefusedError: the model takes several inputs, or these are no whole examples.
+            RefusedError: The model takes several inputs, or the bytes don't end with a whole example.
         """
         if len(self.named) != 1:
             raise RefusedError(
-                _UNSUPPORTED, f"raw values are for a model of one input; this one takes {len(self.named)}"
+                _UNSUPPORTED, f"raw values are for a model with one input; this one takes {len(self.named)}"
             )
         [taken] = self.named.values()
         bytes_each = taken.dtype.itemsize * int(np.prod(taken.shape))
         if not body or len(body) % bytes_each:
-            sentence = f"{taken.name}: expected {bytes_each:,} bytes an example, {taken.dtype}; got {len(body):,}"
+            sentence = f"{taken.name}: expected {bytes_each:,} bytes per example, {taken.dtype}; got {len(body):,}"
             raise RefusedError(_UNPROCESSABLE, sentence)
         values = np.frombuffer(body, taken.dtype.newbyteorder("<")).reshape(-1, *taken.shape)
         return {taken.name: taken.checked(values.astype(taken.dtype, copy=False))}
@@ -154,7 +154,7 @@ class Inputs:
         """A picture in a file format, as the Trainable reads it.
 
         Raises:
-            RefusedError: it reads no files, or this one can't be read.
+            RefusedError: The Trainable reads no files, or can't read this one.
         """
         if not isinstance(self.trainable, Readable):
             raise RefusedError(_UNSUPPORTED, "this model reads no picture files; send JSON or raw values")
@@ -171,7 +171,7 @@ class Inputs:
 def _check_pixels(body: bytes) -> None:
     """
     Raises:
-        RefusedError: it is no picture, or one of too many pixels.
+        RefusedError: It is not a picture, or has too many pixels.
     """
     from PIL import Image
 
@@ -180,7 +180,7 @@ def _check_pixels(body: bytes) -> None:
             pixels = opened.width * opened.height
     except Image.DecompressionBombError:
         pixels = MOST_PIXELS + 1
-    except Exception:  # every format's reader has errors of its own
-        raise RefusedError(_UNPROCESSABLE, "the body is no picture that can be read; send a PNG or JPEG file") from None
+    except Exception:  # each format's reader has its own errors
+        raise RefusedError(_UNPROCESSABLE, "the body is not a readable picture; send a PNG or JPEG file") from None
     if pixels > MOST_PIXELS:
         raise RefusedError(_TOO_LARGE, f"the picture has more than {MOST_PIXELS:,} pixels; scale it down")

@@ -1,4 +1,4 @@
-"""What one server takes on, and how it says no."""
+"""Limits of one server, and how it refuses requests."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from dataclasses import dataclass
 from catwalk.errors import ConfigError
 
 BODIES_AT_ONCE = 8
-"""Bodies of the largest size that may be in memory together."""
+"""How many bodies of the largest size may be in memory together."""
 CONNECTIONS = 1_000
-"""Open at once; further ones get 503."""
+"""Open connections; further ones get 503."""
 HEAD_BYTES = 65_536
-"""Of a request's line and headers together."""
+"""Limit of a request's line and headers together."""
 MOST_PIXELS = 2**24
-"""Of a picture: a small file may unfold to far more."""
+"""Limit of a picture: a small file can decompress to far more."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one server."""
+    """Limits of one server."""
 
     body_bytes: int = 8 * 2**20
-    """Of a request."""
+    """Largest body of a request."""
     batch: int = 1_000
-    """Examples, or labels, in one request."""
+    """Most examples, or labels, in a request."""
     seconds: float = 10.0
-    """For a request's headers, for its body, and from there to its answer."""
+    """Time for a request's headers, for its body, and from there to its answer."""
     requests: int = 64
-    """That are answered, or wait for that, at once."""
+    """Most requests of a page that are being answered, or wait for that."""
     poll_seconds: float = 10.0
-    """Between two looks at who is the champion."""
+    """Time between two looks for a new champion."""
     notice_seconds: float = 2.0
-    """From SIGTERM until it accepts no more, in which ``/readyz`` says so."""
+    """Time after SIGTERM in which it still accepts requests, while ``/readyz`` returns 503."""
     drain_seconds: float = 30.0
-    """From SIGTERM until it has ended, whatever is still under way."""
+    """Longest time from SIGTERM until it ends, even if requests are in progress."""
 
     def __post_init__(self) -> None:
         for name in ("body_bytes", "batch", "seconds", "requests", "poll_seconds", "drain_seconds"):
@@ -46,11 +46,11 @@ class Limits:
 
 
 UNHURRIED = Limits(body_bytes=2**30, seconds=3_600, notice_seconds=0)
-"""Of a server that only the gate asks, which has caps of its own."""
+"""Limits of a server that only the gate asks; the gate has its own caps."""
 
 
 class RefusedError(Exception):
-    """A request that is not answered: an HTTP status and one sentence."""
+    """A refused request: an HTTP status and one sentence."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)

@@ -38,9 +38,9 @@ class Address:
 
     host: str
     port: int
-    """0: any that is free."""
+    """0: any free port."""
     metrics_port: int
-    """0: any that is free."""
+    """0: any free port."""
 
 
 def serve(
@@ -52,19 +52,19 @@ def serve(
     log_to: Logging | None = None,
     stopped_by: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
 ) -> NoReturn:
-    """Answers by a model's champion until a signal, and ends the process.
+    """Answers with a model's champion until a signal, and ends the process.
 
     Args:
-        store: that holds the ledger.
-        model: its name there.
-        address: where it listens.
-        limits: what it takes on.
-        pinned: the run whose model answers whoever is the champion; empty: the champion's.
-        log_to: where predictions are logged; None: they are not.
-        stopped_by: the signals that end it.
+        store: The store that holds the ledger.
+        model: The model's name there.
+        address: Where to listen.
+        limits: The server's limits.
+        pinned: A run whose model answers, whatever the champion is; empty: the champion answers.
+        log_to: Where predictions are logged; None: they are not.
+        stopped_by: Signals that end it.
 
     Raises:
-        ConfigError: a port is taken, there is no such address, or the log's folder can't be used.
+        ConfigError: A port is taken, there is no such address, or the log's folder can't be used.
     """
     logging.getLogger("botocore").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
@@ -87,12 +87,12 @@ def serve(
     holder.stop()
     sys.stdout.flush()
     sys.stderr.flush()
-    # What hangs in a thread, a read of S3 or a model that computes on, must not hold up this end.
+    # A thread that hangs, in a read of S3 or in a model, must not delay the exit.
     os._exit(0)
 
 
 class _Server(uvicorn.Server):
-    """One that leaves signals alone."""
+    """A server that leaves signals alone."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -118,7 +118,7 @@ def _server_config(state: State) -> uvicorn.Config:
 async def _until_stopped(
     server: uvicorn.Server, state: State, listening: socket.socket, signals: Sequence[signal.Signals]
 ) -> None:
-    """Serves; after a signal it says that it ends, then accepts no more and answers what is under way."""
+    """Serves until a signal. Then it is unready for the notice, stops accepting, and finishes requests in progress."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in signals:
@@ -126,7 +126,7 @@ async def _until_stopped(
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     await stop.wait()
     state.draining = True
-    log.info("stops: %g s of notice, then no new connections", state.limits.notice_seconds)
+    log.info("stopping: %g s of notice, then no new connections", state.limits.notice_seconds)
     await asyncio.sleep(state.limits.notice_seconds)
     server.should_exit = True
     await serving

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP with limits on what comes before a body: it would wait for headers, and collect them, for ever."""
+"""uvicorn's HTTP with limits on what precedes a body: by itself, it waits for headers, and collects them, forever."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def limited(limits: Limits) -> type[asyncio.Protocol]:
 
 
 class LimitedHttp(HttpToolsProtocol):
-    """Closes a connection whose request does not begin, or whose headers do not end, in time or in size; and one whose
-    request was answered, and has a body that does not end in time after that."""
+    """Closes a connection whose request does not begin in time, or whose headers exceed the limits of time or size. It
+    also closes one whose request was answered and whose body then does not end in time."""
 
     seconds = Limits.seconds
     _head: TimerHandle | None = None

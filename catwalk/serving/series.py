@@ -1,4 +1,4 @@
-"""What a server shows of itself, beside what its monitor counts."""
+"""A server's own series, besides those of its monitor."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from catwalk.telemetry import catalogue
 
 
 class ServerSeries(Collector):
-    """Of one server; may be changed from any thread."""
+    """Series of one server. Any thread may change them."""
 
     def __init__(self, model: str) -> None:
         self._model = model
         self._lock = Lock()
         self._codes: Counter[int] = Counter()
         self.checked = 0.0
-        """When the champion was last known, Unix time; 0: never."""
+        """Unix time at which the champion was last known; 0: never."""
         self.refused = ""
         """The run whose model could not be loaded; empty: none."""
 
@@ -30,7 +30,7 @@ class ServerSeries(Collector):
             self._codes[status] += 1
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: registering must not count as a scrape."""
+        """Returns nothing: registering must not count as a scrape."""
         return []
 
     def collect(self) -> Iterator[Metric]:

@@ -1,9 +1,10 @@
-"""A version of a model, loaded and warm."""
+"""A version of a model, loaded and warmed up."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from catwalk.ledger.runs import Run
 from catwalk.problems.scores import log_probabilities
 from catwalk.service import reference as references
 from catwalk.serving.inputs import Inputs
-from catwalk.trainable import Trainable, config_of, of_run
+from catwalk.trainable import ThreadSafe, Trainable, config_of, of_run
 
 if TYPE_CHECKING:
     from catwalk.ledger.records.model import ChampionRecord
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
     from catwalk.trainable import Arrays, Predictor
 
 _WARM_BATCHES = (1, 32)
-"""Sizes that a model is asked in before it answers anybody."""
+"""Sizes of the batches that warm a model up."""
 
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """What answers."""
+    """A version that answers."""
 
     run_id: str
     model_sha256: str
@@ -42,21 +43,21 @@ class Version:
     trainable: Trainable
     predict: Predictor
     loaded: float
-    lock: Lock = field(default_factory=Lock)
-    """Whoever asks `predict` holds it: no Trainable need be ready for several threads."""
+    turn: AbstractContextManager[Any] = field(default_factory=Lock)
+    """Held while `predict` runs: a lock, unless the Trainable is thread-safe."""
 
     def probabilities(self, inputs: Arrays) -> NDArray[np.float64]:
-        """Of each class, (n, classes).
+        """The probability of each class, (n, classes).
 
         Raises:
-            ArtifactError: the model answers otherwise than it should.
+            ArtifactError: The model's answer has the wrong shape or type, or is not finite.
         """
         examples = len(next(iter(inputs.values())))
-        with self.lock:
+        with self.turn:
             answer = self.predict(inputs)
         logits = self.trainable.problem.checked(answer, examples)
         if not np.isfinite(logits).all():
-            raise ArtifactError(f"the model of run {self.run_id} answers with what is no number")
+            raise ArtifactError(f"the model of run {self.run_id} returned values that are not finite")
         return np.exp(log_probabilities(logits))
 
 
@@ -64,7 +65,7 @@ def champion(run: Run, record: ChampionRecord) -> Version:
     """The version in service.
 
     Raises:
-        CatwalkError: something of it is missing, damaged, or made by other code than is here.
+        CatwalkError: Part of it is missing or damaged, or was made by code that is not here.
     """
     return _loaded(run, record.model_sha256, lambda: champion_weights(run.store, record))
 
@@ -73,14 +74,14 @@ def candidate(run: Run) -> Version:
     """A run's model, whether or not it is in service.
 
     Raises:
-        CatwalkError: see :func:`champion`.
+        CatwalkError: See :func:`champion`.
     """
     training = run.training()
     return _loaded(run, training.model_sha256 if training else "", lambda: verified_model(run))
 
 
 def _reference(run: Run, trainable: Trainable) -> ReferenceRecord:
-    """What it is compared with; of a run whose inputs can't be watched, the answers of its test alone."""
+    """The reference of a run; if its inputs can't be watched, a reference of its test's answers alone."""
     try:
         return references.in_service(run)
     except NotFoundError:
@@ -90,10 +91,10 @@ def _reference(run: Run, trainable: Trainable) -> ReferenceRecord:
 
 def _loaded(run: Run, model_sha256: str, weights: Any) -> Version:
     if run.model():
-        raise ArtifactError(f"the model of run {run.run_id} was logged by a program, which alone knows how to ask it")
+        raise ArtifactError(f"the model of run {run.run_id} was logged by a program, and only that program can ask it")
     dataset = run.dataset()
     if dataset is None:
-        raise ArtifactError(f"run {run.run_id} has no dataset any more, which says what its model takes")
+        raise ArtifactError(f"run {run.run_id} no longer has its dataset, which describes the model's inputs")
     trainable = of_run(run.record)
     examples = arrays_of(split_body(run.store, dataset, "test"))
     version = Version(
@@ -105,6 +106,7 @@ def _loaded(run: Run, model_sha256: str, weights: Any) -> Version:
         trainable=trainable,
         predict=trainable.predictor(config_of(trainable, run.record), weights()),
         loaded=time.time(),
+        turn=nullcontext() if isinstance(trainable, ThreadSafe) and trainable.thread_safe else Lock(),
     )
     for size in _WARM_BATCHES:
         version.probabilities({name: examples[name][:size] for name in version.inputs.named})

@@ -1,4 +1,4 @@
-"""Threads that answer requests: no more at once than there are, and each request within a time."""
+"""Threads that answer requests: a fixed number of them, and each request within a time limit."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from catwalk.serving.limits import Limits, RefusedError
 
 
 class Workers:
-    """As many as there are CPUs. Not thread-safe: of one event loop."""
+    """One thread per CPU. Not thread-safe: for one event loop."""
 
     def __init__(self, name: str, limits: Limits) -> None:
         self._limits = limits
         self._threads = ThreadPoolExecutor(usable_cpus(), name)
         self._free = asyncio.Semaphore(usable_cpus())
         self._waiting = 0
-        """Requests that are answered, or wait for that."""
+        """Requests that are being answered, or wait for that."""
         self._begun: dict[asyncio.Future[bytes], float] = {}
-        """What is worked on → since when, monotonic seconds."""
+        """Work in progress → its start, in monotonic seconds."""
 
     async def answer(self, work: Callable[[], bytes]) -> bytes:
-        """What a thread cannot be stopped from computing keeps its place among the workers until it has ended.
+        """The result of a request's work. A thread can't be stopped, so work that takes too long keeps its worker.
 
         Raises:
-            RefusedError: too many wait already, or it takes too long.
+            RefusedError: Too many requests are waiting, or this one takes too long.
         """
         if self._waiting >= self._limits.requests:
-            raise RefusedError(503, f"{self._limits.requests} requests are under way already; try again")
+            raise RefusedError(503, f"{self._limits.requests} requests are in progress; try again")
         self._waiting += 1
         try:
             async with asyncio.timeout(self._limits.seconds):
                 await self._free.acquire()
                 return await asyncio.shield(self._begin(work))
         except TimeoutError:
-            told = f"no answer within {self._limits.seconds:g} s; send fewer examples at once"
-            raise RefusedError(503, told) from None
+            sentence = f"no answer within {self._limits.seconds:g} s; send fewer examples at once"
+            raise RefusedError(503, sentence) from None
         finally:
             self._waiting -= 1
 
     @property
     def are_stuck(self) -> bool:
-        """Whether every one of them works for longer than a request may take."""
+        """Whether every worker has been busy for longer than a request may take."""
         late = time.monotonic() - self._limits.seconds
         return len(self._begun) == usable_cpus() and max(self._begun.values()) < late
 
@@ -55,7 +55,7 @@ class Workers:
         return working
 
     def _ended(self, working: asyncio.Future[bytes]) -> None:
-        """A worker is free again; what has become of its work nobody may have waited for."""
+        """Frees a worker. The request may have been refused by now, so its result is dropped."""
         del self._begun[working]
         self._free.release()
         if not working.cancelled():

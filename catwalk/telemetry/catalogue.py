@@ -600,8 +600,8 @@ RETRAINING_REFUSALS = Metric(
     "catwalk_retraining_refusals_total",
     "courier",
     "counter",
-    "Alerts that asked for a retraining and did not get it: off, cooldown, budget, breaker, paused, no_newer_data, or "
-    "resolved_first.",
+    "Alerts that asked for a retraining and did not get it: off, cooldown, budget, breaker, paused, no_newer_data, "
+    "no_labels_since_onset, or resolved_first.",
     ("model", "reason"),
 )
 RETRAINING_BUDGET = Metric(

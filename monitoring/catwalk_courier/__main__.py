@@ -15,7 +15,8 @@ Environment: `CATWALK_MONITORING_PASSWORD`; `CATWALK_PORT_COURIER`; `CATWALK_DEA
 `CATWALK_GRAFANA_TOKEN` for annotations; `CATWALK_COURIER_RETRY_SECONDS` (5), the pause after the first failure of
 these, doubled after each further one. Where `CATWALK_STORE` names a ledger, alerts may have models retrained, as people
 allow (:mod:`catwalk_courier.retraining`): `CATWALK_AIRFLOW_URL`, `CATWALK_AIRFLOW_USER` and `CATWALK_AIRFLOW_PASSWORD`;
-`CATWALK_PROMETHEUS_URL` and `CATWALK_ALERTMANAGER_URL`; `CATWALK_RETRAINING_SECONDS` (15), between two looks.
+`CATWALK_PROMETHEUS_URL` and `CATWALK_ALERTMANAGER_URL`; `CATWALK_RETRAINING_SECONDS` (15), between two looks;
+`CATWALK_RETRAINING_WARMUP_SECONDS` (900), after Alertmanager's start, in which an alert that it lacks may be firing.
 """
 
 from __future__ import annotations

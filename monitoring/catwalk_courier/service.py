@@ -63,12 +63,15 @@ class Settings:
     """Where the slots of retraining on request are; None: no alert can ask for one."""
     retraining_seconds: float = 15.0
     """Between two looks at them."""
+    warmup_seconds: float = 900.0
+    """After Alertmanager's start, in which an alert that it lacks may still be firing. Prometheus sends a firing alert
+    each minute, but keeps one with a `for` pending for ten minutes after its own start."""
 
     @classmethod
     def from_environment(cls) -> Settings:
         """Reads `CATWALK_HOME`, `CATWALK_MONITORING_PASSWORD`, `CATWALK_DEADMAN_*`, `CATWALK_HEARTBEAT_*`,
-        `CATWALK_COURIER_RETRY_SECONDS`, `CATWALK_GRAFANA_*`, `CATWALK_STORE`, `CATWALK_RETRAINING_SECONDS`, and the
-        files of the receivers.
+        `CATWALK_COURIER_RETRY_SECONDS`, `CATWALK_GRAFANA_*`, `CATWALK_STORE`, `CATWALK_RETRAINING_*`, and the files of
+        the receivers.
 
         Raises:
             ConfigError: a value or a file makes no sense, or there is no password.
@@ -91,6 +94,7 @@ class Settings:
             retry_seconds=variables.seconds("CATWALK_COURIER_RETRY_SECONDS", cls.retry_seconds),
             ledger=open_store() if os.environ.get(STORE) else None,
             retraining_seconds=variables.seconds("CATWALK_RETRAINING_SECONDS", cls.retraining_seconds),
+            warmup_seconds=variables.seconds("CATWALK_RETRAINING_WARMUP_SECONDS", cls.warmup_seconds),
         )
 
 
@@ -127,7 +131,13 @@ class Service:
             for name, deliver in deliveries.items()
         ]
         self._retrainer = (
-            Retrainer(self.store, settings.ledger, settings.retraining_seconds, settings.grafana is not None)
+            Retrainer(
+                self.store,
+                settings.ledger,
+                settings.retraining_seconds,
+                settings.warmup_seconds,
+                settings.grafana is not None,
+            )
             if settings.ledger
             else None
         )

@@ -28,11 +28,12 @@ from catwalk_exporter.exposition import Exposition, Facts, Settings
 from catwalk_exporter.snapshot import Snapshot
 from ml.fashion_mnist.config import CLASSES
 from stack.parts.health import get
+from stack.ports import free_port
 from stack.settings import PROJECT, tool
 from tests.bench.measure import Measurement
 from tests.support.ledgers import summary
 from tests.support.recorded import create_blocks
-from tests.support.servers import free_port, wait_until
+from tests.support.servers import wait_until
 
 RUNS = (10, 100, 1_000)
 DAYS = 90

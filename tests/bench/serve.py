@@ -26,11 +26,12 @@ from catwalk.stages.lifecycle.opening import open_run
 from catwalk.storage.opening import open_store
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig
+from stack.ports import free_port
 from stack.settings import PROJECT
 from tests.bench.measure import Measurement
 from tests.support.commands import unset_settings
 from tests.support.runs import decided
-from tests.support.servers import free_port, wait_until
+from tests.support.servers import wait_until
 from tests.support.serving import Server, serving
 from tests.support.small import SMALL
 

@@ -13,9 +13,10 @@ import pytest
 
 from catwalk.storage.store import Store
 from stack.parts.health import get
+from stack.ports import free_port
 from stack.settings import PROJECT
 from tests.support.ledgers import load_first_edition
-from tests.support.servers import PATIENCE, free_port, wait_for_port, wait_until
+from tests.support.servers import PATIENCE, wait_for_port, wait_until
 from tests.support.wheels import Environment, build
 
 pytestmark = pytest.mark.integration

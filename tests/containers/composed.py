@@ -26,8 +26,9 @@ from ml.fashion_mnist.dataset import dataset_root
 from stack import web_config
 from stack.configuration import credentials
 from stack.parts.health import access_folders
+from stack.ports import free_ports
 from stack.settings import PROJECT, Settings
-from tests.conftest import LEAP_DAYS, RunningStack, free_ports
+from tests.conftest import LEAP_DAYS, RunningStack
 from tests.containers.engine import Engine
 from tests.support.servers import wait_until
 

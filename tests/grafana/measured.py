@@ -17,10 +17,11 @@ from typing import Any
 
 from catwalk.clients import access
 from stack.parts.health import get
+from stack.ports import free_port
 from stack.settings import PROJECT, tool
 from tests.grafana.asking import ask
 from tests.grafana.promql import Query
-from tests.support.servers import StatsdExporter, free_port, wait_for_port, wait_until
+from tests.support.servers import StatsdExporter, wait_for_port, wait_until
 
 SCRAPE_SECONDS = 1
 STOOD_IN_FOR = ("prometheus", "alertmanager", "courier")

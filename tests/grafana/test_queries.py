@@ -12,11 +12,12 @@ import pytest
 
 from catwalk.telemetry.wire.labels import label_value
 from stack.parts.health import get
+from stack.ports import free_port
 from stack.settings import tool
 from tests.grafana.asking import ask
 from tests.grafana.conftest import Fed
 from tests.grafana.promql import Query, all_queries, metric_names, of_other_headline
-from tests.support.servers import free_port, wait_for_port, wait_until
+from tests.support.servers import wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
 

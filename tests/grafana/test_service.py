@@ -17,11 +17,12 @@ import catwalk
 from catwalk.service import reference
 from grafana.board import all_panels
 from grafana.dashboards.service import DASHBOARD
+from stack.ports import free_port
 from tests.grafana.asking import ask
 from tests.grafana.measured import SCRAPE_SECONDS, Prometheus, faster
 from tests.grafana.promql import Query, other_queries, panel_queries
 from tests.grafana.test_states import is_empty
-from tests.support.servers import free_port, wait_until
+from tests.support.servers import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

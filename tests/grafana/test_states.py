@@ -22,11 +22,12 @@ from catwalk.telemetry.emitter import observer_from_environment
 from grafana.board import all_panels
 from grafana.dashboards import DASHBOARDS
 from grafana.dashboards.service import DASHBOARD as SERVICE
+from stack.ports import free_port
 from tests.grafana.asking import step_of
 from tests.grafana.measured import SCRAPE_SECONDS, Measured, Prometheus
 from tests.grafana.promql import Query, all_queries, other_queries
 from tests.support.ledgers import make_run, put_summary, summary
-from tests.support.servers import ENVIRONMENT, S3Server, StatsdExporter, free_port, s3_server, wait_until
+from tests.support.servers import ENVIRONMENT, S3Server, StatsdExporter, s3_server, wait_until
 
 __all__ = ["s3_server"]
 

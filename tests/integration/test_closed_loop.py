@@ -1,5 +1,5 @@
-"""The whole loop with real servers, as the demonstration shows it: what is asked turns, an alert asks for a retraining,
-what that ships is served, and the alert resolves although the traffic stays as it is."""
+"""The whole loop with real servers, as the demo shows it: the requests are rotated, an alert requests a retraining, the
+new version is served, and the alert is resolved although the requests stay rotated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MODEL = "mlp-synthetic-feed"
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
-    """That of the demonstration, with the data in a home of its own."""
+    """The case of the demo, with the data in a separate home."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CATWALK_HOME", str(tmp_path_factory.mktemp("home")))
         return drifting()
@@ -49,7 +49,7 @@ def slot(stack: RunningStack) -> SlotRecord:
 
 
 def notifications(stack: RunningStack) -> list[str]:
-    """What the courier was told of the alert, the oldest first."""
+    """The alert's notifications at the courier, the oldest first."""
     kept = told(stack.settings.url("courier"), 1_000)["notifications"]
     return [one["status"] for one in reversed(kept) if one["labels"]["alertname"] == ALERT]
 
@@ -72,7 +72,7 @@ def test_a_drift_is_healed_by_the_retraining_that_it_asks_for(own_stack: Running
         loop.note("the retraining is known to have helped")
         newest = champion(own_stack)
         today = f'model:service_feature:excess{{side="input", version="{newest}", window="day"}}'
-        assert own_stack.query(f"max({today}) < 1"), "the new version is asked what it was tested on"
+        assert own_stack.query(f"max({today}) < 1"), "the new version gets inputs like those of its test"
     assert (slot(own_stack).state, slot(own_stack).number, slot(own_stack).strikes) == ("cooling", 1, 0)
     episode = slot(own_stack).episode
     assert episode and (episode.verdict, episode.run_id) == ("shipped", newest) and newest != first

@@ -13,8 +13,9 @@ import pytest
 
 from catwalk.assets.drift_windows import DriftWindows
 from catwalk.clients.courier import told
+from stack.ports import free_port
 from tests.conftest import RunningStack, running_stack
-from tests.support.servers import free_port, wait_until
+from tests.support.servers import wait_until
 from tests.support.traffic import command
 
 pytestmark = pytest.mark.integration

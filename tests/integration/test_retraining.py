@@ -1,4 +1,4 @@
-"""Retraining on request in the real stack: Alertmanager tells the courier, the courier asks Airflow, once."""
+"""Retraining on request in the real stack: Alertmanager notifies the courier, and the courier asks Airflow, once."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 MODEL, DAG = "shapes", "shapes_on_request"
 SETTINGS = RetrainingSettings(dag_id=DAG, strikes=10, watch_predictions=0)
 FIRING: list[dict[str, str]] = [{}, {"severity": "critical"}, {"again": "yes"}]
-"""Labels by which the alerts of these tests differ."""
+"""Labels that tell the alerts of these tests apart."""
 VERDICTS = {"ship": "shipped", "hold": "held"}
 
 
 @pytest.fixture(autouse=True)
 def _allowed(stack: RunningStack) -> Iterator[None]:
-    """It may be retrained; at the end no alert fires."""
+    """Turns retraining on; at the end, no alert is firing."""
     slots.change(stack.ledger.store, MODEL, TurnedOn(SETTINGS, "ann"))
     yield
     for labels in FIRING:
@@ -38,7 +38,7 @@ def _allowed(stack: RunningStack) -> Iterator[None]:
 
 
 def tell(stack: RunningStack, seconds: float = 600, **labels: str) -> float:
-    """An alert for so long, as Prometheus would tell of it; returns when that was. A negative time resolves it."""
+    """Posts an alert as Prometheus does, firing for some seconds; returns the time. Negative seconds resolve it."""
     now = time.time()
     told = {"alertname": "ServiceInputDrifted", "severity": "warning", "model": MODEL, "retrain": "yes", **labels}
     texts = {"summary": f"{MODEL}: the inputs of the service have drifted"}
@@ -66,7 +66,7 @@ def judged(stack: RunningStack, number: int) -> RequestRecord:
 
 
 def of_episodes(stack: RunningStack) -> list[str]:
-    """Ids of the runs that alerts have asked Airflow for."""
+    """Ids of the runs that alerts requested from Airflow."""
     runs = stack.airflow("GET", f"dags/{DAG}/dagRuns?limit=100&order_by=id")["dag_runs"]
     return [run["dag_run_id"] for run in runs if run["dag_run_id"].startswith("catwalk__")]
 
@@ -91,9 +91,9 @@ def test_an_alert_is_one_run_that_says_who_has_asked_for_it(stack: RunningStack)
     assert decision and found.verdict == VERDICTS[decision.decision]
     assert_all_stored(stack, run)
     note = stack.airflow("GET", f"dags/{DAG}/dagRuns/{found.dag_run_id}")["note"]
-    assert note == "Catwalk: ServiceInputDrifted asks for it, episode 1 of shapes."
+    assert note == "Catwalk: requested by ServiceInputDrifted, episode 1 of shapes."
     page = f"{stack.settings.url('exporter')}/runs/{run.run_id}"
-    wait_until(lambda: "ServiceInputDrifted, episode 1" in text_at(page), "the run's page says who has asked")
+    wait_until(lambda: "ServiceInputDrifted, episode 1" in text_at(page), "the run's page names the alert")
     series = f'catwalk_retraining_state{{model="{MODEL}"}} == 1'
     wait_until(lambda: stack.query(series), "the state is in Prometheus")
 
@@ -104,7 +104,7 @@ def text_at(url: str) -> str:
 
 
 def test_a_run_that_airflow_starts_again_by_the_same_id_is_skipped(stack: RunningStack) -> None:
-    """As after a restore of its database to before the run, from whatever asks for it."""
+    """As after its database was restored to before the run."""
     found = judged(stack, 1)
     before = files(stack, found)
     stack.airflow("DELETE", dag_run_of(stack, found).path)
@@ -122,7 +122,7 @@ def files(stack: RunningStack, found: RequestRecord) -> list[tuple[str, str]]:
 
 
 def runs_of(stack: RunningStack) -> list[Run]:
-    """The model's runs that an alert has asked for."""
+    """The model's runs that an alert requested."""
     from catwalk.ledger.summaries import Summaries
 
     found = [one.run_id for one in Summaries(stack.ledger.store).read() if (one.model, one.trigger) == (MODEL, "alert")]
@@ -130,7 +130,7 @@ def runs_of(stack: RunningStack) -> list[Run]:
 
 
 def test_a_paused_dag_is_refused_and_a_run_that_airflow_has_lost_is_asked_for_again(stack: RunningStack) -> None:
-    """Queued behind a run by hand, it is deleted, as if Airflow's database had been restored to before the request."""
+    """It is queued behind a manual run, and deleted as if Airflow's database was restored to before the request."""
     wait_until(lambda: slot(stack).state in ("idle", "cooling", "watched"), "the first episode is over")
     before = slot(stack).refusals.get("paused", 0)
     slots.change(stack.ledger.store, MODEL, TurnedOn(replace(SETTINGS, cooldown_seconds=0.0), "ann"))
@@ -146,7 +146,7 @@ def test_a_paused_dag_is_refused_and_a_run_that_airflow_has_lost_is_asked_for_ag
     wait_until(lambda: slot(stack).state == "running" and slot(stack).number == 2, "Airflow has the second run", 120)
     stack.airflow("DELETE", f"dags/{DAG}/dagRuns/catwalk__shapes__e2")
     found = judged(stack, 2)
-    assert of_episodes(stack).count(found.dag_run_id) == 1, "a further one may follow, since the alert still fires"
+    assert of_episodes(stack).count(found.dag_run_id) == 1, "another one may follow, because the alert is still firing"
     claim = claimed(stack.ledger.store, MODEL, 2)
     assert claim and claim.run_id == found.run_id
     dag_run_of(stack, found).wait("success")

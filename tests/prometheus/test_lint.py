@@ -19,10 +19,11 @@ from catwalk.telemetry import catalogue
 from catwalk.telemetry.airflow_metrics import airflow_rules, load_registry
 from catwalk.telemetry.catalogue import Metric
 from catwalk.telemetry.mapping import MAPPING
+from stack.ports import free_port
 from stack.settings import tool
 from tests.conftest import RunningStack
 from tests.prometheus.rulebook import RULES, RUNBOOKS, Rule, alerts, names, records, rules
-from tests.support.servers import free_port, scraped, wait_until
+from tests.support.servers import scraped, wait_until
 
 RETRAINED = {"ServiceInputDrifted"}
 """Alerts that newer data may resolve, so they may ask for a retraining."""

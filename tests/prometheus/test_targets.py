@@ -19,10 +19,11 @@ import pytest
 from catwalk.cli.doctor import monitoring
 from catwalk.cli.doctor.check import Unwell
 from catwalk.clients.access import USER
+from stack.ports import free_port
 from stack.settings import tool
 from tests.prometheus.rulebook import RULES
 from tests.support.notifying import Alertmanager
-from tests.support.servers import MONITORING_PASSWORD, free_port, wait_for_port, wait_until
+from tests.support.servers import MONITORING_PASSWORD, wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
 LIMIT = 50

@@ -23,10 +23,10 @@ import pytest
 from catwalk.clients import access
 from catwalk.environment import env_file
 from catwalk.environment.parts import home
+from stack.ports import free_port, free_ports
 from stack.settings import PROJECT, tool
-from tests.conftest import free_ports
 from tests.stack.compose_project import in_repository, load
-from tests.support.servers import free_port, scraped, wait_until
+from tests.support.servers import scraped, wait_until
 
 pytestmark = pytest.mark.integration
 

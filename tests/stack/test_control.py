@@ -25,8 +25,9 @@ from stack.native.processes import processes
 from stack.native.supervisor import Supervisor
 from stack.parts.health import get, monitoring_password
 from stack.parts.order import parts
+from stack.ports import free_ports
 from stack.settings import PROJECT, Settings, StackError
-from tests.conftest import RunningStack, free_ports, running_stack, wait_until
+from tests.conftest import RunningStack, running_stack, wait_until
 
 pytestmark = pytest.mark.integration
 

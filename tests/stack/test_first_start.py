@@ -9,8 +9,9 @@ import pytest
 
 from catwalk.storage.store import Store
 from stack import first_start
+from stack.ports import free_port
 from stack.settings import StackError
-from tests.support.servers import ENVIRONMENT, S3Server, free_port
+from tests.support.servers import ENVIRONMENT, S3Server
 
 pytestmark = pytest.mark.integration
 

@@ -16,10 +16,10 @@ import yaml
 
 from stack.configuration import grafana
 from stack.native import grafana_release
+from stack.ports import free_port
 from stack.settings import PROJECT, Settings, StackError
 from tests.stack import grafana_stand_in
 from tests.stack.grafana_mirror import Mirror, packed, serving, stand_in
-from tests.support.servers import free_port
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ import pytest
 from catwalk.environment.addresses import HOST
 from catwalk.telemetry.mapping import MAPPING
 from stack.parts.health import get
+from stack.ports import free_port
 from stack.settings import PROJECT, tool
 from tests.conftest import running_stack
-from tests.support.servers import StatsdExporter, free_port, wait_until
+from tests.support.servers import StatsdExporter, wait_until
 
 pytestmark = pytest.mark.integration
 

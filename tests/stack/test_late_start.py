@@ -26,12 +26,12 @@ from stack.native import control, starting
 from stack.native.processes import processes
 from stack.parts.health import monitoring_password
 from stack.parts.order import parts
+from stack.ports import free_port, free_ports
 from stack.settings import PROJECT, Settings, StackError
-from tests.conftest import SERVICES, RunningStack, free_ports, wait_until
+from tests.conftest import SERVICES, RunningStack, wait_until
 from tests.stack import grafana_stand_in
 from tests.stack.grafana_mirror import Mirror, packed, serving
 from tests.support import listening
-from tests.support.servers import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -33,8 +33,9 @@ from stack.native import control
 from stack.native.supervisor import Supervisor
 from stack.parts.health import get, monitoring_password
 from stack.parts.order import parts
+from stack.ports import free_ports
 from stack.settings import PROJECT, Settings
-from tests.conftest import SERVICES, RunningStack, free_ports
+from tests.conftest import SERVICES, RunningStack
 from tests.integration.conftest import assert_all_stored, small_run
 from tests.stack.operations import blocks
 from tests.support.servers import ENVIRONMENT, S3Server, wait_until

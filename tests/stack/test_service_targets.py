@@ -13,8 +13,9 @@ from prometheus_client import CollectorRegistry, Gauge, start_http_server
 from catwalk.clients import access
 from stack.native.rendering import render
 from stack.parts.health import get
+from stack.ports import free_port
 from stack.settings import Settings, tool
-from tests.support.servers import free_port, wait_for_port, wait_until
+from tests.support.servers import wait_for_port, wait_until
 
 
 @pytest.fixture

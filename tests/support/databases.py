@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.servers import free_port, wait_for_port, wait_until
+from stack.ports import free_port
+from tests.support.servers import wait_for_port, wait_until
 
 HOST = "127.0.0.1"
 

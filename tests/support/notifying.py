@@ -21,8 +21,9 @@ from aiosmtpd.controller import Controller
 from catwalk.clients import access
 from catwalk.notifications.receivers import Channels
 from stack import notifications, web_config
+from stack.ports import free_port
 from stack.settings import PROJECT, tool
-from tests.support.servers import MONITORING_PASSWORD, PATIENCE, free_port, wait_for_port, wait_until
+from tests.support.servers import MONITORING_PASSWORD, PATIENCE, wait_for_port, wait_until
 
 RUN, OTHER_RUN = "20261123T030000Z-7f3a90c1", "20261124T030000Z-00c0ffee"
 LINKS = {
@@ -130,7 +131,7 @@ class Alertmanager:
         self._began = datetime.now(UTC) - timedelta(minutes=10)
         configuration = self.configure(channels, quiet)
         web_config.write(folder, MONITORING_PASSWORD)
-        command = [
+        self._command = [
             str(tool("alertmanager")),
             f"--config.file={configuration}",
             f"--web.config.file={folder / web_config.WEB_FILE}",
@@ -139,9 +140,17 @@ class Alertmanager:
             "--cluster.listen-address=",
             "--enable-feature=receiver-name-in-metrics",
         ]
-        with (folder / "alertmanager.log").open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+        self._start()
+
+    def _start(self) -> None:
+        with (self.folder / "alertmanager.log").open("ab") as log:
+            self.process = subprocess.Popen(self._command, cwd=self.folder, stdout=log, stderr=log)
         wait_for_port(self.port, self.process)
+
+    def restart(self) -> None:
+        """Ends it and starts it again: it keeps silences, and no alert."""
+        self.stop()
+        self._start()
 
     def configure(self, channels: Mapping[str, Channels], quiet: Sequence[Mapping[str, Any]] = ()) -> Path:
         """Writes the configuration; :meth:`reload` applies a change."""

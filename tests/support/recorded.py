@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stack.parts.health import get
+from stack.ports import free_port
 from stack.settings import tool
-from tests.support.servers import free_port, wait_for_port, wait_until
+from tests.support.servers import wait_for_port, wait_until
 
 
 def create_blocks(samples: Path, data: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import socket
 import subprocess
 import time
@@ -21,6 +20,7 @@ from catwalk.storage.s3_store import S3Store
 from catwalk.storage.store import Store
 from catwalk.telemetry.mapping import MAPPING
 from catwalk.telemetry.wire.address import Address
+from stack.ports import free_port
 from stack.settings import tool
 
 T = TypeVar("T")
@@ -38,36 +38,6 @@ ENVIRONMENT = {
 
 MONITORING_PASSWORD = "password of tests"
 """The password of every Alertmanager and courier that tests start by themselves."""
-
-
-_LOWEST_PORT = 10_000
-_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
-
-
-def free_port() -> int:
-    """A port that nothing listens on, by TCP or UDP, and that no one else gets before a server binds it.
-
-    The kernel gives connections, and servers that bind port 0, one of its ephemeral ports. This one lies below those.
-    It is random, because other tests look for theirs at the same time.
-    """
-    highest = int(_EPHEMERAL.read_text().split()[0]) if _EPHEMERAL.exists() else 32_768
-    while True:
-        port = random.SystemRandom().randrange(_LOWEST_PORT, highest)
-        if port not in _GIVEN and all(_is_free(port, kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)):
-            _GIVEN.add(port)
-            return port
-
-
-_GIVEN: set[int] = set()
-
-
-def _is_free(port: int, kind: socket.SocketKind) -> bool:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def wait_for_port(

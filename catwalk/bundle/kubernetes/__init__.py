@@ -1,4 +1,4 @@
-"""A bundle for a cluster: manifests of Catwalk's servers, for the Prometheus operator and for Grafana's side car.
+"""A bundle for a cluster: manifests of Catwalk's servers, objects for the Prometheus operator and Grafana's sidecar.
 
-``files.contents`` renders them; ``cluster.Cluster`` says what for.
+``files.contents`` renders them for a ``cluster.Cluster``.
 """

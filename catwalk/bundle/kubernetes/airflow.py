@@ -11,18 +11,18 @@ from catwalk.bundle.kubernetes.servers import STATSD_PORT
 
 
 def values(environment: str, cluster: Cluster) -> str:
-    """YAML; its lists replace yours, as Helm does it, so ``env`` has to be merged by hand.
+    """YAML. Helm replaces lists, so ``env`` must be merged by hand.
 
     Args:
-        environment: lines that give Airflow's settings as variables.
+        environment: Lines of Airflow's settings as variables.
     """
     given = re.findall(r"^AIRFLOW__METRICS__(\w+)=(.*)$", environment, re.MULTILINE)
     host = cluster.host("statsd_exporter")
     metrics = {**{name.lower(): value for name, value in given}, "statsd_host": host}
     tasks = {"CATWALK_STORE": cluster.store, "CATWALK_STATSD": f"{host}:{STATSD_PORT}"}
-    told: dict[str, Any] = {
+    found: dict[str, Any] = {
         "statsd": {"enabled": False},
         "config": {"metrics": metrics},
         "env": [{"name": name, "value": value} for name, value in tasks.items()],
     }
-    return blocks.dump(told)
+    return blocks.dump(found)

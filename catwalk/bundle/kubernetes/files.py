@@ -11,14 +11,14 @@ from catwalk.bundle.kubernetes.workloads import objects
 from catwalk.bundle.options import Options
 
 _KEPT = ("alertmanager/", "runbooks/")
-"""Folders of any bundle that are the same here."""
+"""Folders that are the same in every bundle."""
 
 
 def contents(options: Options, cluster: Cluster) -> dict[str, str]:
     """Path in the bundle → text.
 
     Raises:
-        ConfigError: as `catwalk.bundle.files.contents` does.
+        ConfigError: See `catwalk.bundle.files.contents`.
     """
     plain = files.contents(options)
     mapping = plain["statsd/mapping.yaml"]

@@ -1,4 +1,4 @@
-"""What the Prometheus operator and Grafana's side car load."""
+"""Objects that the Prometheus operator and Grafana's sidecar load."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from catwalk.bundle.kubernetes.servers import Server
 from catwalk.bundle.options import SCRAPE_SECONDS, Options
 
 _OPERATOR = "monitoring.coreos.com/v1"
-_SIDE_CAR = {"grafana_dashboard": "1"}
-"""The label that Grafana's side car looks for, unless its values say another."""
+_SIDECAR = {"grafana_dashboard": "1"}
+"""The label that Grafana's sidecar looks for by default."""
+
+
+SERVE_JOB = "services"
+"""As in our own stack. The series have the model as a label."""
 
 
 def monitor(server: Server, options: Options, cluster: Cluster) -> Manifest:
-    """The job of a server, by the name and with the labels that rules ask for."""
-    wanted = {"job": options.scraped[server.part], **options.labels}
+    """The scrape job of a server, with the name and labels that the rules expect."""
+    wanted = {"job": options.scraped.get(server.part, SERVE_JOB), **options.labels}
     head = made(_OPERATOR, "ServiceMonitor", cluster.called(server.part), cluster, server.part)
     endpoint = {
-        "port": "http",
+        "port": "metrics" if server.metrics_port else "http",
         "interval": f"{SCRAPE_SECONDS}s",
         "scrapeTimeout": f"{SCRAPE_SECONDS}s",
         "relabelings": [
@@ -38,18 +42,18 @@ def monitor(server: Server, options: Options, cluster: Cluster) -> Manifest:
 
 
 def rules(files: Mapping[str, str], cluster: Cluster) -> Iterator[Manifest]:
-    """A PrometheusRule a file."""
+    """One PrometheusRule per file."""
     for path, text in _below("prometheus/rules/", files):
         head = made(_OPERATOR, "PrometheusRule", f"{cluster.name}-{slug(path.stem)}", cluster, "rules")
         yield {**head, "spec": {"groups": yaml.safe_load(text)["groups"]}}
 
 
 def dashboards(files: Mapping[str, str], options: Options, cluster: Cluster) -> Iterator[Manifest]:
-    """A ConfigMap a dashboard, since one may hold 1 MiB; its annotation names Grafana's folder."""
+    """One ConfigMap per dashboard, because the limit is 1 MiB. Its annotation names Grafana's folder."""
     for path, text in _below("grafana/dashboards/", files):
         name = f"{cluster.name}-dashboard-{slug(path.stem.removeprefix('catwalk-'))}"
         head = made("v1", "ConfigMap", name, cluster, "dashboards", {"grafana_folder": options.folder})
-        head["metadata"]["labels"] = {**_SIDE_CAR, **head["metadata"]["labels"]}
+        head["metadata"]["labels"] = {**_SIDECAR, **head["metadata"]["labels"]}
         yield {**head, "data": {path.name: f"{json.dumps(json.loads(text), ensure_ascii=False)}\n"}}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from catwalk.bundle.kubernetes.cluster import Cluster
+from catwalk.bundle.kubernetes.servers import model_part
 from catwalk.bundle.options import Options
 
 
@@ -10,7 +11,7 @@ def text(options: Options, cluster: Cluster, plain: str) -> str:
     """Markdown.
 
     Args:
-        plain: that of a bundle of plain files, whose sections hold here too.
+        plain: The README of a bundle of files, whose sections apply here too.
     """
     sections = plain[plain.index("## Which series") :].replace("`prometheus/scrape.yml`", "`kubernetes/monitors.yaml`")
     return "\n".join([_HEAD, *_table(_where(options, cluster)), "", *_named(options, cluster), "", sections])
@@ -45,7 +46,7 @@ def _where(options: Options, cluster: Cluster) -> list[tuple[str, str]]:
 
 
 def _named(options: Options, cluster: Cluster) -> list[str]:
-    """What the manifests name and you make."""
+    """The objects that the manifests refer to, and that you create."""
     courier = cluster.called("courier")
     rows = [
         (f"Secret `{cluster.called('exporter')}`", "keys of the bucket and Airflow's password, as variables; optional"),
@@ -54,6 +55,13 @@ def _named(options: Options, cluster: Cluster) -> list[str]:
     if options.courier_url:
         rows += [
             (f"Secret `{courier}`", "`CATWALK_MONITORING_PASSWORD`, in Alertmanager's namespace too"),
-            (f"Secret `{courier}-receivers`", "files that say whom the courier calls out; optional"),
+            (f"Secret `{courier}-receivers`", "files with the receivers of the courier's callouts; optional"),
         ]
-    return ["What you make yourself:", "", "| object | holds |", "|---|---|", *_table(rows)]
+    rows += [
+        (
+            f"Secret `{cluster.called(model_part(model))}`",
+            f"keys of the bucket, and `CATWALK_SERVE_TOKEN` for {model}; optional",
+        )
+        for model in cluster.served
+    ]
+    return ["Create these objects yourself:", "", "| object | holds |", "|---|---|", *_table(rows)]

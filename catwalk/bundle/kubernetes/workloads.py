@@ -1,4 +1,4 @@
-"""The objects of a server in the cluster: pod, Service, policy, and what it keeps."""
+"""The objects of a server in the cluster: pod, Service, policy and volumes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from catwalk.bundle.kubernetes.servers import STATSD_PORT, Server
 
 
 def objects(server: Server, cluster: Cluster, mapping: str) -> list[Manifest]:
-    """All that a server needs in the cluster, but for its monitor."""
+    """Everything that a server needs in the cluster, except for its monitor."""
     name, part = cluster.called(server.part), server.part
     account = {**made("v1", "ServiceAccount", name, cluster, part), "automountServiceAccountToken": False}
     found = [account, _policy(server, cluster), _service(server, cluster), _deployment(server, cluster)]
@@ -28,7 +28,8 @@ def _claim(cluster: Cluster) -> Manifest:
 
 def _ports(server: Server) -> list[tuple[str, int, str]]:
     statsd = [("statsd-udp", STATSD_PORT, "UDP"), ("statsd-tcp", STATSD_PORT, "TCP")] if server.listens else []
-    return [("http", server.port, "TCP"), *statsd]
+    metrics = [("metrics", server.metrics_port, "TCP")] if server.metrics_port else []
+    return [("http", server.port, "TCP"), *metrics, *statsd]
 
 
 def _service(server: Server, cluster: Cluster) -> Manifest:
@@ -41,18 +42,23 @@ def _service(server: Server, cluster: Cluster) -> Manifest:
 
 
 def _policy(server: Server, cluster: Cluster) -> Manifest:
-    """Who may reach it. Policies add up: others let in whom they like by one of their own."""
-    scraping = [_from(cluster.monitoring_namespace)]
-    sending = [_from(cluster.airflow_namespace), {"podSelector": {}}]
+    """Who may connect to it. Policies are additive: yours can admit others."""
     ingress = [
-        {"from": scraping if port == server.port else sending, "ports": [{"port": port, "protocol": protocol}]}
+        {"from": _callers(server, port, cluster), "ports": [{"port": port, "protocol": protocol}]}
         for _, port, protocol in _ports(server)
     ]
     spec: dict[str, Any] = {"podSelector": {"matchLabels": chosen(cluster, server.part)}, "ingress": ingress}
-    # Buckets, receivers and Airflow may be anywhere; a statsd_exporter connects to nobody.
+    # Buckets, receivers and Airflow may be anywhere. A statsd_exporter connects to nothing.
     outwards = {"policyTypes": ["Ingress", "Egress"], "egress": []} if server.listens else {"policyTypes": ["Ingress"]}
     head = made("networking.k8s.io/v1", "NetworkPolicy", cluster.called(server.part), cluster, server.part)
     return {**head, "spec": {**spec, **outwards}}
+
+
+def _callers(server: Server, port: int, cluster: Cluster) -> list[dict[str, Any]]:
+    own_namespace: dict[str, Any] = {"podSelector": {}}
+    if port == (server.metrics_port or server.port):
+        return [_from(cluster.monitoring_namespace)]
+    return [own_namespace] if port == server.port else [_from(cluster.airflow_namespace), own_namespace]
 
 
 def _from(namespace: str) -> dict[str, Any]:
@@ -64,9 +70,10 @@ def _deployment(server: Server, cluster: Cluster) -> Manifest:
     described: dict[str, Any] = {"labels": labels}
     if server.checksum:
         described["annotations"] = {"catwalk/mapping": server.checksum}
+    # Without a number of replicas, another apply leaves alone what `kubectl scale` or an autoscaler has set.
+    rolling = {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}}
     spec = {
-        "replicas": 1,
-        "strategy": {"type": "Recreate"},
+        **(rolling if server.overlaps else {"replicas": 1, "strategy": {"type": "Recreate"}}),
         "selector": {"matchLabels": labels},
         "template": {"metadata": described, "spec": _pod(server, cluster)},
     }
@@ -77,7 +84,7 @@ def _pod(server: Server, cluster: Cluster) -> dict[str, Any]:
     return {
         "serviceAccountName": cluster.called(server.part),
         "automountServiceAccountToken": False,
-        "enableServiceLinks": False,  # would be variables whose names begin as Catwalk's own do
+        "enableServiceLinks": False,  # they would be variables with the prefix of Catwalk's own
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": server.user,
@@ -85,6 +92,7 @@ def _pod(server: Server, cluster: Cluster) -> dict[str, Any]:
             "fsGroup": server.user,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
+        "terminationGracePeriodSeconds": server.grace_seconds,
         "containers": [_container(server, cluster)],
         "volumes": [{"name": name, **source} for name, (_, source) in server.volumes.items()],
     }
@@ -92,22 +100,24 @@ def _pod(server: Server, cluster: Cluster) -> dict[str, Any]:
 
 def _container(server: Server, cluster: Cluster) -> dict[str, Any]:
     requested, limit = server.memory
-    check = {"httpGet": {"path": server.alive, "port": "http"}, "timeoutSeconds": 15}
+    check = _probe(server.alive)
     return {
         "name": server.part.replace("_", "-"),
         "image": server.image,
         **server.started,
         "ports": [{"name": name, "containerPort": port, "protocol": kind} for name, port, kind in _ports(server)],
         **_environment(server, cluster),
-        "resources": {"requests": {"cpu": "50m", "memory": requested}, "limits": {"memory": limit}},
+        "resources": {"requests": {"cpu": server.cpu, "memory": requested}, "limits": {"memory": limit}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        # A large ledger takes its time to be read for the first time.
+        # The first read of a large ledger takes time.
         "startupProbe": {**check, "periodSeconds": 5, "failureThreshold": 60},
-        "readinessProbe": {**check, "periodSeconds": 15},
+        "readinessProbe": {**_probe(server.ready), "periodSeconds": 5}
+        if server.ready
+        else {**check, "periodSeconds": 15},
         "livenessProbe": {**check, "periodSeconds": 15, "failureThreshold": 4},
         "volumeMounts": [
             {"name": name, "mountPath": path, **({} if name in _WRITTEN else {"readOnly": True})}
@@ -116,11 +126,15 @@ def _container(server: Server, cluster: Cluster) -> dict[str, Any]:
     }
 
 
+def _probe(path: str) -> dict[str, Any]:
+    return {"httpGet": {"path": path, "port": "http"}, "timeoutSeconds": 15}
+
+
 _WRITTEN = ("tmp", "state")
 
 
 def _environment(server: Server, cluster: Cluster) -> dict[str, Any]:
-    """Variables of ours, and those that only whoever runs this knows, made by them or not."""
+    """Our variables, and optional sources of those that only the adopter knows."""
     if not server.environment:
         return {}
     theirs = [

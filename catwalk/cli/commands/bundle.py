@@ -108,6 +108,14 @@ def bundle(
             rich_help_panel=_PANEL,
         ),
     ] = None,
+    serve: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL",
+            help="A model whose champion `catwalk serve` serves; may be repeated.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
 ) -> None:
     """Write rules, mapping, dashboards and runbooks for your own Prometheus, Alertmanager and Grafana."""
     from catwalk.assets.drift_windows import DriftWindows
@@ -138,6 +146,7 @@ def bundle(
         "label": label,
         "airflow_namespace": airflow_namespace,
         "monitoring_namespace": monitoring_namespace,
+        "serve": serve,
     }
     made = _contents(format_, options, {flag: value for flag, value in places.items() if value is not None})
     gone = write(out, made)
@@ -156,7 +165,8 @@ def _contents(format_: Format, options: Options, places: dict[str, Any]) -> dict
         if "store" not in places:
             raise ConfigError("--format kubernetes needs --store s3://bucket[/prefix], which the exporter reads")
         labels = pairs("--label", places.pop("label", []))
-        return manifests.contents(options, Cluster(**places, labels=labels))
+        served = tuple(places.pop("serve", []))
+        return manifests.contents(options, Cluster(**places, labels=labels, served=served))
     if places:
         raise ConfigError(f"--{next(iter(places)).replace('_', '-')} needs --format kubernetes")
     return files.contents(options)

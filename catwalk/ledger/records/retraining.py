@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 State = Literal["idle", "wanted", "running", "watched", "cooling", "breaker"]
 STATES: tuple[State, ...] = ("idle", "wanted", "running", "watched", "cooling", "breaker")
-Refusal = Literal["off", "cooldown", "budget", "breaker", "paused", "no_newer_data", "resolved_first"]
-REFUSALS: tuple[Refusal, ...] = ("off", "cooldown", "budget", "breaker", "paused", "no_newer_data", "resolved_first")
+Refusal = Literal[
+    "off", "cooldown", "budget", "breaker", "paused", "no_newer_data", "no_labels_since_onset", "resolved_first"
+]
+REFUSALS: tuple[Refusal, ...] = get_args(Refusal)
 Verdict = Literal["", "shipped", "held", "failed"]
 
 

@@ -1,4 +1,4 @@
-"""What retraining asks of Airflow: whether it has a run, and to start one."""
+"""The calls of Airflow's API that retraining needs: find runs, and start one."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _ENDED = ("success", "failed")
 
 @dataclass(frozen=True)
 class DagRun:
-    """A run, as Airflow has it."""
+    """A DAG run in Airflow."""
 
     dag_run_id: str
     ended: bool
     run_id: str
-    """In the ledger, where the DAG is one of Catwalk's."""
+    """Its id in the ledger, if the DAG is one of Catwalk's."""
 
 
 class Airflow:
-    """The Airflow of the environment; signs in anew once it is refused."""
+    """The Airflow that the environment names. Signs in again if its token is refused."""
 
     def __init__(self) -> None:
         self._api: AirflowApi | None = None
@@ -34,8 +34,8 @@ class Airflow:
         """Whether a DAG is paused.
 
         Raises:
-            AirflowRefusedError: with 404, there is no such DAG.
-            AirflowError: Airflow does not say.
+            AirflowRefusedError: With 404, there is no such DAG.
+            AirflowError: Airflow does not answer.
         """
         return bool(self._ask("GET", _path(dag_id))["is_paused"])
 
@@ -43,7 +43,7 @@ class Airflow:
         """A run by its id; None: there is none.
 
         Raises:
-            AirflowError: Airflow does not say.
+            AirflowError: Airflow does not answer.
         """
         try:
             return _dag_run(self._ask("GET", f"{_path(dag_id)}/dagRuns/{quote(dag_run_id, safe='')}"))
@@ -53,10 +53,10 @@ class Airflow:
             raise
 
     def scheduled(self, dag_id: str, day: str) -> DagRun | None:
-        """A scheduled run under way whose data is of this day (ISO 8601, UTC) or of a later one; None: there is none.
+        """A scheduled run, queued or running, with data of this day (ISO 8601, UTC) or later; None: there is none.
 
         Raises:
-            AirflowError: Airflow does not say.
+            AirflowError: Airflow does not answer.
         """
         since = quote(f"{day}T00:00:00Z", safe="")
         wanted = f"run_type=scheduled&state=queued&state=running&run_after_gte={since}&order_by=-run_after&limit=1"
@@ -64,11 +64,11 @@ class Airflow:
         return _dag_run(found[0]) if found else None
 
     def start(self, dag_id: str, dag_run_id: str, note: str) -> None:
-        """Asks for a run. It has no logical date, so that it clashes with no other.
+        """Requests a run. It has no logical date, so that it does not conflict with another run.
 
         Raises:
-            AirflowRefusedError: Airflow won't; with 409, it has the run already.
-            AirflowError: nobody knows whether it has come to pass.
+            AirflowRefusedError: Airflow refuses; with 409, it has the run already.
+            AirflowError: It is unknown whether Airflow has the run.
         """
         body: dict[str, Any] = {"dag_run_id": dag_run_id, "logical_date": None, "conf": {}, "note": note}
         self._ask("POST", f"{_path(dag_id)}/dagRuns", body)
@@ -76,12 +76,12 @@ class Airflow:
     def _ask(self, method: str, path: str, body: object = None) -> Any:
         api = self._api = self._api or AirflowApi.from_environment()
         if api is None:
-            raise AirflowError("no Airflow is known; set CATWALK_AIRFLOW_URL and CATWALK_AIRFLOW_PASSWORD")
+            raise AirflowError("Airflow is not configured; set CATWALK_AIRFLOW_URL and CATWALK_AIRFLOW_PASSWORD")
         try:
             return api.request(method, path, body)
         except AirflowRefusedError as error:
             if error.status in (401, 403):
-                self._api = None  # its token may have run out
+                self._api = None  # its token may have expired
             raise
 
 
@@ -89,10 +89,10 @@ def _path(dag_id: str) -> str:
     return f"dags/{quote(dag_id, safe='')}"
 
 
-def _dag_run(told: Mapping[str, Any]) -> DagRun:
+def _dag_run(found: Mapping[str, Any]) -> DagRun:
     try:
-        due = datetime.fromisoformat(told["run_after"])
-        run_id = run_id_of_dag_run(due, told["dag_id"], told["dag_run_id"])
-        return DagRun(told["dag_run_id"], told["state"] in _ENDED, run_id)
+        due = datetime.fromisoformat(found["run_after"])
+        run_id = run_id_of_dag_run(due, found["dag_id"], found["dag_run_id"])
+        return DagRun(found["dag_run_id"], found["state"] in _ENDED, run_id)
     except (KeyError, TypeError, ValueError):
-        raise AirflowError("what Airflow says of a run can't be read; is it Airflow 3?") from None
+        raise AirflowError("Airflow's description of a run can't be read; is it Airflow 3?") from None

@@ -1,10 +1,10 @@
 """Drives every model's slot from state to state.
 
-It looks what is so, lets the transition say what becomes of the slot, keeps that by compare-and-swap, and only then
+It observes the state of the world, derives the next slot by a transition, stores it by compare-and-swap, and only then
 acts.
 
-Nothing is remembered but in the ledger, so a courier that is killed anywhere, and two that run at once, end where one
-would have: an action that may have happened is looked for before it is done again.
+All memory is in the ledger, so a courier that is killed at any point, and two that run at once, end where one would
+have: before an action is repeated, the driver checks whether it has happened.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from dataclasses import replace
 from catwalk.clients.airflow_api import AirflowError, AirflowRefusedError
 from catwalk.clients.prometheus import PrometheusError
 from catwalk.errors import CatwalkError, DamagedError, PreconditionFailedError, StoreError
-from catwalk.ledger.records.retraining import RequestRecord, SlotRecord
+from catwalk.ledger.records.retraining import ClaimRecord, RequestRecord, SlotRecord
 from catwalk.ledger.validation import fault
 from catwalk.retraining import slots
+from catwalk.retraining.episodes import claim
 from catwalk.retraining.events import (
     Asking,
     Denied,
@@ -37,55 +38,54 @@ from catwalk.retraining.events import (
     Waits,
     Withdrawn,
 )
-from catwalk.retraining.transitions import ASKING_SECONDS, episode_of, has_cooled, refusal, step
+from catwalk.retraining.transitions import ASKING_SECONDS, episode_of, has_cooled, has_served_long_enough, refusal, step
 from catwalk.storage.store import Store
 from catwalk.storage.swap import TRIES, never_holds
 from catwalk_courier.retraining import evidence
-from catwalk_courier.retraining.airflow import Airflow
+from catwalk_courier.retraining.airflow import Airflow, DagRun
 from catwalk_courier.retraining.requests import Requests
 
 log = logging.getLogger("catwalk.courier")
 
 _DENIALS = (400, 404, 422)
-"""Answers that will be the same the next time, unless somebody changes something."""
-_UNHEARD = Waits("Alertmanager does not answer, so nobody knows whether the alert fires still")
+"""Statuses that stay the same until someone changes something."""
 
 
 class Driver:
-    """Takes each slot one step further at each call of :meth:`tick`."""
+    """Takes each slot one step further at each :meth:`tick`."""
 
     def __init__(
         self,
         store: Store,
         airflow: Airflow,
         requests: Callable[[], Requests],
-        tell: Callable[[SlotRecord, SlotRecord], None],
+        report: Callable[[SlotRecord, SlotRecord], None],
     ) -> None:
         """
         Args:
-            store: that the ledger lies in.
-            airflow: which runs what is asked for.
-            requests: asked at each tick.
-            tell: is told of each slot that this courier has changed: as it was, as it is.
+            store: The store that holds the ledger.
+            airflow: The Airflow that runs the retrainings.
+            requests: Returns the current requests; called at each tick.
+            report: Called with each slot that this courier changes, before and after the change.
         """
         self.slots: dict[str, SlotRecord] = {}
-        """As they were at the last look."""
+        """The slots at the last look."""
         self._etags: dict[str, str] = {}
         self._damaged: set[str] = set()
         self._conflicts: Counter[str] = Counter()
-        """Model → how often in a row its slot had changed by the time that it was to be written."""
-        self._unheard: CatwalkError | None = None
-        self._store, self._airflow, self._requests, self._tell = store, airflow, requests, tell
+        """Model → how often in a row its slot changed before it could be written."""
+        self._unsure = ""
+        self._store, self._airflow, self._requests, self._report = store, airflow, requests, report
 
     def tick(self) -> bool:
-        """Looks at every slot; returns whether one has moved, so that there may be more to do at once.
+        """Looks at every slot. Returns whether one has changed its state, so that there may be more to do at once.
 
         Raises:
-            StoreError: the ledger does not answer, for one model at least; the others had their look.
-            AlertmanagerError: nobody knows what fires; what does not depend on that has been done.
+            StoreError: The ledger does not answer for at least one model; the others were looked at.
+            AlertmanagerError: It is unknown what is firing. Everything that does not depend on it was done.
         """
         requests = self._requests()
-        self._unheard = requests.error
+        self._unsure = requests.unsure
         self._read()
         moved, errors = False, list[CatwalkError]()
         for model in {*self.slots, *requests.firing} - self._damaged:
@@ -96,17 +96,17 @@ class Driver:
                 moved |= self._may_look_again(model)
             except StoreError as error:
                 errors.append(error)
-        if self._unheard and self.slots:
-            errors.append(self._unheard)
+        if requests.error and self.slots:
+            errors.append(requests.error)
         if errors:
             raise errors[0]
         return moved
 
     def _may_look_again(self, model: str) -> bool:
-        """Another courier was first, or a person; where that is so every time, there is no hurry."""
+        """Whether to look again at once: another courier or a person was faster. If that repeats, there is no hurry."""
         self._conflicts[model] += 1
         if self._conflicts[model] == TRIES:
-            log.error("no alert can have %s retrained: %s", model, never_holds(slots.key(model)))
+            log.error("no alert can retrain %s: %s", model, never_holds(slots.key(model)))
         return self._conflicts[model] < TRIES
 
     def _read(self) -> None:
@@ -120,7 +120,7 @@ class Driver:
             except DamagedError as error:
                 self._etags[model] = known[model]
                 self._damaged.add(model)
-                log.error("no alert can have %s retrained: %s", model, error)
+                log.error("no alert can retrain %s: %s", model, error)
                 continue
             if found:
                 self.slots[model], self._etags[model] = found
@@ -146,11 +146,11 @@ class Driver:
             return False
         self._etags[after.model] = slots.keep(self._store, after, self._etags.get(after.model))
         self.slots[after.model] = after
-        self._tell(before, after)
+        self._report(before, after)
         return after.state != before.state
 
     def _event(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
-        """What is so; None: nothing that matters in this state."""
+        """The event that the world gives a slot; None: none that matters in its state."""
         looks: Mapping[str, Callable[[SlotRecord, Sequence[Fired]], Event | None]] = {
             "idle": self._idle,
             "wanted": self._wanted,
@@ -173,31 +173,45 @@ class Driver:
         try:
             paused = self._airflow.is_paused(slot.settings.dag_id)
         except AirflowError:
-            paused = False  # what is wanted waits for Airflow
+            paused = False  # the request then waits for Airflow
         as_of = evidence.champion_as_of(self._store, slot.model)
-        return replace(fired, paused=paused, champion_as_of=as_of)
+        received = evidence.labels_received(self._store, slot.model)
+        return replace(fired, paused=paused, champion_as_of=as_of, labels_received=received)
 
     def _wanted(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event:
         episode, dag_id = episode_of(slot), slot.settings.dag_id
         found = self._airflow.find(dag_id, episode.dag_run_id)
         if found:
-            return Found(found.dag_run_id, found.run_id) if episode.posted else Taken()
+            return self._posted(slot, found) if episode.posted else Taken()
         asked = time.time() - episode.posted < ASKING_SECONDS
         unwanted = self._unwanted(slot, firing)
         if unwanted:
-            return Waits() if asked else unwanted  # a request may be on its way: nobody makes another
-        onset = time.strftime("%Y-%m-%d", time.gmtime(episode.onset))
-        scheduled = None if asked else self._airflow.scheduled(dag_id, onset)
+            return Waits() if asked else unwanted  # a request may be in flight: don't make another
+        scheduled = None if asked else self._scheduled(slot)
         if scheduled:
             return Found(scheduled.dag_run_id, scheduled.run_id, adopted=True)
         return _unknown(episode, firing) or Asking()
 
+    def _posted(self, slot: SlotRecord, own: DagRun) -> Event:
+        """The run that the episode gets: its own, unless Airflow has started a scheduled run that gets the claim.
+        The first task of the own run is then skipped."""
+        scheduled = self._scheduled(slot)
+        number = episode_of(slot).number
+        if scheduled and claim(self._store, slot.model, number, ClaimRecord(scheduled.run_id, scheduled.dag_run_id)):
+            return Found(scheduled.dag_run_id, scheduled.run_id, adopted=True)
+        return Found(own.dag_run_id, own.run_id)
+
+    def _scheduled(self, slot: SlotRecord) -> DagRun | None:
+        """A scheduled run, queued or running, with data of the day on which the alert began, or of a later one."""
+        onset = time.strftime("%Y-%m-%d", time.gmtime(episode_of(slot).onset))
+        return self._airflow.scheduled(slot.settings.dag_id, onset)
+
     def _unwanted(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
-        """Why what was wanted must not be asked for now; None: it may."""
+        """Why the run must not be requested now; None: it may."""
         if not slot.settings.on:
             return Withdrawn("off")
         if not firing:
-            return _UNHEARD if self._unheard else Withdrawn("resolved_first")
+            return Waits(self._unsure) if self._unsure else Withdrawn("resolved_first")
         return Withdrawn("paused") if self._airflow.is_paused(slot.settings.dag_id) else None
 
     def _running(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event | None:
@@ -213,14 +227,14 @@ class Driver:
         if found:
             return _unknown(episode, firing) or Waits()
         if run_id:
-            return Waits()  # Airflow was restored from a backup; the run may be at work all the same
+            return Waits()  # Airflow was restored from a backup, but the run may still be at work
         if episode.adopted or not slot.settings.on:
             return Ended("failed", reason="Airflow has lost the run")
-        self._airflow.is_paused(slot.settings.dag_id)  # is there such a DAG?
+        self._airflow.is_paused(slot.settings.dag_id)  # raises if there is no such DAG
         return Vanished()
 
     def _watched(self, slot: SlotRecord, firing: Sequence[Fired]) -> Event:
-        episode, settings = episode_of(slot), slot.settings
+        episode = episode_of(slot)
         if evidence.champion(self._store, slot.model) != episode.run_id:
             return Replaced()
         if not episode.serving:
@@ -228,15 +242,15 @@ class Driver:
         again = [one for one in firing if one.began > episode.serving]
         if again:
             return again[0]
-        if time.time() - episode.serving < settings.watch_seconds:
+        if not has_served_long_enough(slot, time.time()):
             return Waits()
-        if self._unheard:
-            return _UNHEARD
+        if self._unsure:
+            return Waits(self._unsure)
         served = evidence.predictions(slot.model, episode.run_id, episode.serving)
         return Served(served, firing[0].alert if firing else "")
 
     def _serving(self, slot: SlotRecord, episode: RequestRecord) -> Event:
-        """Whether what has shipped is in service; where no prediction is asked for, it is so at once."""
+        """Whether the shipped model is in service. If no predictions are required, it is at once."""
         needed = slot.settings.watch_predictions
         if needed and not evidence.predictions(slot.model, episode.run_id, episode.judged):
             return Waits(f"the first prediction of {episode.run_id}")
@@ -246,8 +260,8 @@ class Driver:
         return Passed() if has_cooled(slot, time.time()) else _first(slot, firing)
 
     def _start(self, slot: SlotRecord, episode: RequestRecord) -> Event | None:
-        """Asks Airflow for the run. Whether it has come to pass, the next tick looks."""
-        note = f"Catwalk: {episode.alert} asks for it, episode {episode.number} of {slot.model}."
+        """Requests the run from Airflow. The next tick checks whether Airflow has it."""
+        note = f"Catwalk: requested by {episode.alert}, episode {episode.number} of {slot.model}."
         try:
             self._airflow.start(slot.settings.dag_id, episode.dag_run_id, note)
         except AirflowRefusedError as error:
@@ -260,24 +274,24 @@ class Driver:
 def _valid(found: tuple[SlotRecord, str] | None) -> tuple[SlotRecord, str] | None:
     """
     Raises:
-        DamagedError: a value is not one that this version knows.
+        DamagedError: It has a value that this version does not know.
     """
     wrong = fault(found[0]) if found else ""
     if wrong:
-        raise DamagedError(f"the record of its slot can't be used: {wrong}; has a newer courier written it?")
+        raise DamagedError(f"the record of its slot can't be used: {wrong}; did a newer courier write it?")
     return found
 
 
 def _refusal(slot: SlotRecord, error: AirflowRefusedError) -> Event:
-    told = f"{error}; is there a DAG {slot.settings.dag_id}?" if error.status == 404 else str(error)
-    return Denied(told) if error.status in _DENIALS else Waits(told)
+    reason = f"{error}; is there a DAG {slot.settings.dag_id}?" if error.status == 404 else str(error)
+    return Denied(reason) if error.status in _DENIALS else Waits(reason)
 
 
 def _first(slot: SlotRecord, firing: Sequence[Fired]) -> Fired | None:
-    """The oldest of the alerts speaks for all."""
+    """The oldest of the alerts, which stands for all."""
     return firing[0] if firing else None
 
 
 def _unknown(episode: RequestRecord, firing: Sequence[Fired]) -> Fired | None:
-    """An alert of which the episode does not know yet."""
+    """An alert that is not attached to the episode yet."""
     return next((one for one in firing if one.alert not in (episode.alert, *episode.alerts)), None)

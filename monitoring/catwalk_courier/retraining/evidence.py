@@ -1,4 +1,4 @@
-"""What the ledger and Prometheus know of a retraining."""
+"""What the ledger and Prometheus know about a retraining."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import suppress
 from catwalk.clients import prometheus
 from catwalk.errors import DamagedError, NotFoundError
 from catwalk.ledger.models.champion import Champions
+from catwalk.ledger.models.realised import realised
 from catwalk.ledger.records.retraining import RequestRecord
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import Run
@@ -18,7 +19,7 @@ from catwalk.storage.store import Store
 
 
 def champion_as_of(store: Store, model: str) -> str:
-    """The day up to which the champion's data was known; empty: there is none, or no record of it that can be read."""
+    """The day up to which the champion's data was known; empty: there is no champion, or no readable record of it."""
     with suppress(DamagedError):
         run_id = champion(store, model)
         summary = Run(store, run_id).summary() if run_id else None
@@ -26,13 +27,22 @@ def champion_as_of(store: Store, model: str) -> str:
     return ""
 
 
+def labels_received(store: Store, model: str) -> float | None:
+    """Unix time at which the last label of the model's predictions arrived; None: no label ever came to the ledger, or
+    the record is damaged."""
+    with suppress(DamagedError):
+        found = realised(store, model)
+        return found.received if found else None
+    return None
+
+
 def champion(store: Store, model: str) -> str:
-    """The run whose model is the champion; empty: there is none."""
+    """The champion's run; empty: there is no champion."""
     return Champions(store).run_id(model)
 
 
 def begun(store: Store, model: str, episode: RequestRecord) -> str:
-    """The run of the ledger that does what an episode asks for; empty: none has begun."""
+    """The run of the ledger that an episode got; empty: none has begun."""
     if episode.adopted:
         return episode.run_id if Run(store, episode.run_id).summary() else ""
     found = claimed(store, model, episode.number)
@@ -40,13 +50,13 @@ def begun(store: Store, model: str, episode: RequestRecord) -> str:
 
 
 def logged(store: Store, model: str, dag_run_id: str) -> str:
-    """The model's run that tasks of a DAG run have logged by themselves; the last, if there are several."""
+    """The model's run that tasks of a DAG run logged by themselves; the last one, if there are several."""
     of_dag = [summary for summary in Summaries(store).read() if summary.dag_run_id == dag_run_id]
     return next((summary.run_id for summary in reversed(of_dag) if summary.model == model), "")
 
 
 def verdict(store: Store, run_id: str) -> Ended | None:
-    """How a run has ended; None: it has not, or is to be tried again."""
+    """How a run ended; None: it has not, or will be retried."""
     summary = _summary(store, run_id)
     if summary is None or summary.finished is None or not summary.decision:
         return None
@@ -55,17 +65,17 @@ def verdict(store: Store, run_id: str) -> Ended | None:
 
 
 def failure(store: Store, run_id: str) -> Ended:
-    """Why a run that Airflow has done with has come to no decision."""
+    """Why a run that has ended in Airflow has no decision."""
     summary = _summary(store, run_id)
     error = summary.error if summary else ""
-    return Ended("failed", run_id, error or "Airflow has done with it, and the ledger has no decision of it")
+    return Ended("failed", run_id, error or "it ended in Airflow, and the ledger has no decision about it")
 
 
 def predictions(model: str, run_id: str, since: float) -> float:
     """How many predictions a version has made since a Unix time.
 
     Raises:
-        PrometheusError: it does not say.
+        PrometheusError: Prometheus does not answer.
     """
     now = time.time()
     named = f'catwalk_service_predictions_total{{model="{model}", version="{run_id}"}}'

@@ -1,4 +1,4 @@
-"""Bundles for a cluster, and what stands in for a kubelet that runs their pods."""
+"""Bundles for a cluster, and a stand-in for the kubelet that runs their pods."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from catwalk.bundle.kubernetes.cluster import Cluster
 from catwalk.bundle.kubernetes.files import contents
 from catwalk.bundle.options import Options
 from stack.parts.health import get
+from stack.ports import free_port
 from stack.settings import PROJECT, tool
-from tests.support.servers import PATIENCE, free_port, wait_until
+from tests.support.servers import PATIENCE, wait_until
 
 Manifest = dict[str, Any]
 PARTS = ("exporter", "statsd-exporter", "courier")
+"""Parts of every bundle with a courier."""
 
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A bundle, by what it is made for."""
+    """A bundle, by its options."""
 
     options: Options
     cluster: Cluster
@@ -56,28 +58,31 @@ class Made:
 
 
 def of_image() -> dict[str, str]:
-    """Variables that our image sets."""
+    """The variables of our image."""
     [text] = re.findall(r"^ENV (PATH=.*?[^\\])\n", (PROJECT / "Dockerfile").read_text(), re.MULTILINE | re.DOTALL)
     return dict(re.findall(r"(\w+)=(\S+)", text))
 
 
+PORTS = ("9102", "9125", "9180", "9181", "9182", "9183")
+
+
 @dataclass(frozen=True)
 class Kubelet:
-    """Starts containers with the very arguments and variables of their manifests.
+    """Starts containers with the exact arguments and variables of their manifests.
 
     Only where it is differs: Services, ports and folders are this machine's.
     """
 
     made: Made
     folder: Path
-    """Where each path of a container begins."""
+    """Root of all paths of the containers."""
     objects: Mapping[str, Mapping[str, str]]
-    """Name of a ConfigMap or a Secret that the adopter has made → what it holds."""
-    ports: dict[str, int] = field(default_factory=lambda: {str(port): free_port() for port in (9102, 9125, 9180, 9181)})
+    """Name of a ConfigMap or Secret of the adopter → its data."""
+    ports: dict[str, int] = field(default_factory=lambda: {port: free_port() for port in PORTS})
 
     @contextmanager
-    def running(self, part: str) -> Iterator[None]:
-        """A container whose probes have answered."""
+    def running(self, part: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A container whose probes have answered; at the end it gets SIGTERM."""
         self._mount(part)
         with (self.folder / f"{part}.log").open("wb") as log:
             process = subprocess.Popen(
@@ -86,25 +91,25 @@ class Kubelet:
             try:
                 for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                     self._probe(part, probe)
-                yield
+                yield process
             finally:
                 process.terminate()
                 process.wait(PATIENCE)
 
     def _here(self, text: str) -> str:
-        """As a text of a manifest is on this machine."""
+        """A text of a manifest, with this machine's addresses and folders."""
         text = re.sub(r"[\w-]+\.[\w-]+\.svc\b|\b0\.0\.0\.0\b|(?<==)(?=:\d+$)", "127.0.0.1", text)
         text = re.sub(r"(?:^|(?<==))(?=/(?:etc|var|tmp)\b)", str(self.folder), text)
         return re.sub(rf"\b({'|'.join(self.ports)})$", lambda port: str(self.ports[port[1]]), text)
 
     def _command(self, part: str) -> list[str]:
         described = self.made.container(part)
-        program = {"python": sys.executable}
+        program = {"python": sys.executable, "catwalk": str(Path(sys.executable).parent / "catwalk")}
         argv = [program.get(word, self._here(word)) for word in described.get("command", [])]
         return argv or [str(tool("statsd_exporter")), *map(self._here, described["args"])]
 
     def _environment(self, part: str) -> dict[str, str]:
-        """Of the image, then as Kubernetes merges it: what is named goes before what comes from elsewhere."""
+        """The image's variables, then those of the manifest in Kubernetes' order: `env` wins over `envFrom`."""
         described, found = self.made.container(part), {} if part == "statsd-exporter" else of_image()
         for source in described.get("envFrom", []):
             [reference] = source.values()
@@ -121,17 +126,17 @@ class Kubelet:
             (path / "..data").mkdir(parents=True, exist_ok=True)
             for name, text in self._held(sources[mount["name"]]).items():
                 (path / "..data" / name).write_text(text)
-                (path / name).symlink_to(f"..data/{name}")  # as a kubelet has it
+                (path / name).symlink_to(f"..data/{name}")  # as a kubelet does
 
     def _held(self, volume: Manifest) -> Mapping[str, str]:
-        """Name → text of the files that a volume begins with."""
+        """Name → text of a volume's initial files."""
         if "secret" in volume:
             return self.objects[volume["secret"]["secretName"]]
         held = {each["metadata"]["name"]: each["data"] for each in self.made.manifests if "data" in each}
         return dict(held[volume["configMap"]["name"]]) if "configMap" in volume else {}
 
     def _probe(self, part: str, probe: str) -> None:
-        """Waits for the answer that a kubelet waits for."""
+        """Waits until a probe succeeds."""
         ports = {port["name"]: str(port["containerPort"]) for port in self.made.container(part)["ports"]}
         asked = self.made.container(part)[probe]["httpGet"]
         url = f"http://127.0.0.1:{self.ports[ports[asked['port']]]}{asked['path']}"

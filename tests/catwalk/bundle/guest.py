@@ -21,7 +21,7 @@ _NOT_OURS = re.compile(
     r'registry|"(alertmanager|prometheus)"|^(prometheus|alertmanager)_|^exporter:(events|dag_import_errors|tasks_starving)'
 )
 """Series of servers that a guest watches separately, and names of the previous release, which no guest has ever had."""
-_OF_ANY_JOB = ("catwalk_service_", "catwalk_reference_")
+_OF_ANY_JOB = ("catwalk_service_", "catwalk_reference_", "catwalk_server_")
 """What a guest's own services report: it is ours, whatever scrapes them."""
 _NAME_A_JOB = ("CardinalityNearLimit", "CatwalkServiceDown", "SampleLimitExceeded")
 """Alerts whose texts name their job."""

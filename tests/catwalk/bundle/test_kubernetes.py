@@ -14,6 +14,7 @@ from catwalk.bundle import files
 from catwalk.bundle.kubernetes.cluster import Cluster
 from catwalk.bundle.options import Options
 from catwalk.cli.main import main
+from catwalk.serving.holder import CLOSE_SECONDS
 from catwalk.telemetry.catalogue import METRICS
 from stack.settings import PROJECT, tool
 from tests.catwalk.bundle import schemas
@@ -29,9 +30,17 @@ BLUE = Made(
         folder="Blue models",
     ),
     Cluster(
-        "s3://catwalk/blue", "registry.example.com/catwalk:1", name="blue", namespace="ml", labels={"release": "kps"}
+        "s3://catwalk/blue",
+        "registry.example.com/catwalk:1",
+        name="blue",
+        namespace="ml",
+        labels={"release": "kps"},
+        served=("churn", "解約"),
     ),
 )
+SERVING = ("serve-churn", "serve-51ed7057")
+EVERY = (*PARTS, *SERVING)
+"""All parts of the blue bundle."""
 GREEN = Made(Options(**PLACES, runbooks_url="http://runbooks"), Cluster("s3://catwalk"))
 
 
@@ -56,6 +65,7 @@ def test_every_manifest_matches_the_definitions_of_kubernetes_and_the_operator(m
     [
         ("exporter", "livenessProbe:", "livenessProb:", "'livenessProb' not allowed"),
         ("exporter", "podSelector:", "podSelectr:", "'podSelectr' not allowed"),
+        ("serve-churn", "terminationGracePeriodSeconds:", "gracePeriodSeconds:", "'gracePeriodSeconds' not allowed"),
         ("courier", "claimName: blue-courier", "claim: blue-courier", "claimName"),
         ("statsd-exporter", "targetPort: http", "targetPort: [http]", "targetPort"),
         ("statsd-exporter", "apiVersion: apps/v1", "apiVersion: apps/v2", "could not find schema"),
@@ -100,7 +110,10 @@ def test_names_are_dns_names_and_unique() -> None:
     every = BLUE.manifests + GREEN.manifests
     names = [(each["kind"], each["metadata"]["namespace"], each["metadata"]["name"]) for each in every]
     assert len(set(names)) == len(names)
-    longest = Made(BLUE.options, Cluster("s3://b", name="a" * 40))
+    models = ("b" * 100, "Churn", "churn", "a.b", "a-b", "a b")
+    longest = Made(BLUE.options, Cluster("s3://b", name="a" * 40, served=models))
+    names = [each["metadata"]["name"] for each in longest.manifests if each["kind"] == "Service"]
+    assert len(set(names)) == len(PARTS) + len(models)
     for each in (*every, *longest.manifests):
         name, limit = each["metadata"]["name"], 63 if each["kind"] == "Service" else 253
         assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name) and len(name) <= limit, name
@@ -113,11 +126,11 @@ def test_nothing_is_larger_than_a_cluster_keeps() -> None:
 
 
 def test_two_in_one_namespace_share_no_pod_and_no_job() -> None:
-    other = Made(BLUE.options, Cluster("s3://catwalk/other", name="other", namespace="ml"))
+    other = Made(BLUE.options, Cluster("s3://catwalk/other", name="other", namespace="ml", served=BLUE.cluster.served))
     ours, theirs = (
         {part: each["spec"] for part, each in which.of_kind("Deployment").items()} for which in (BLUE, other)
     )
-    for part in PARTS:
+    for part in EVERY:
         for which in (BLUE, other):
             chosen = which.of_kind("Service")[part]["spec"]["selector"]
             pods = {
@@ -132,7 +145,7 @@ def test_two_in_one_namespace_share_no_pod_and_no_job() -> None:
 
 
 def test_each_pod_may_do_nothing_that_it_need_not() -> None:
-    for part in PARTS:
+    for part in EVERY:
         assert BLUE.pod(part)["securityContext"]["runAsNonRoot"] is True
         assert BLUE.pod(part)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert BLUE.pod(part)["automountServiceAccountToken"] is False
@@ -170,12 +183,15 @@ def test_network_policies_allow_only_the_connections_in_use() -> None:
         (9125, "TCP"): sending,
     }
     assert BLUE.of_kind("NetworkPolicy")["statsd-exporter"]["spec"]["egress"] == []
+    for part in SERVING:
+        assert reached(part) == {(9182, "TCP"): ["own"], (9183, "TCP"): ["monitoring"]}
 
 
 def test_secrets_are_named_and_not_contained() -> None:
     text = "".join(BLUE.files.values())
     assert not [each for each in BLUE.manifests if each["kind"] == "Secret"]
-    for part, secret in (("exporter", "blue-exporter"), ("courier", "blue-courier")):
+    for part in ("exporter", "courier", *SERVING):
+        secret = f"blue-{part}"
         assert {"secretRef": {"name": secret, "optional": True}} in BLUE.container(part)["envFrom"]
         assert not [one for one in BLUE.container(part)["env"] if re.search("PASSWORD|KEY|TOKEN", one["name"])]
     assert "secretKeyRef" not in text
@@ -199,6 +215,37 @@ def test_images_users_memory_and_arguments_are_those_of_compose() -> None:
         ]
 
 
+def test_a_served_model_is_what_compose_serves() -> None:
+    service = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]["serve"]
+    container, pod = BLUE.container("serve-churn"), BLUE.pod("serve-churn")
+    named = [re.sub(r"\$\{CATWALK_SERVE_MODEL:-mlp\}", "churn", word) for word in service["command"]]
+    assert set(named) < set(container["command"])
+    assert (container["resources"]["limits"]["memory"], service["mem_limit"]) == ("2Gi", "${CATWALK_SERVE_MEMORY:-2g}")
+    assert service["stop_grace_period"] == f"{pod['terminationGracePeriodSeconds']}s"
+    assert BLUE.container("serve-51ed7057")["command"][2] == "解約"
+
+
+def test_a_served_model_drains_within_the_grace_period_of_its_pod() -> None:
+    flags = dict(word.split("=") for word in BLUE.container("serve-churn")["command"] if "=" in word)
+    drain, notice = float(flags["--drain-seconds"]), float(flags["--notice-seconds"])
+    assert notice < drain and drain + CLOSE_SECONDS < BLUE.pod("serve-churn")["terminationGracePeriodSeconds"]
+
+
+def test_a_served_model_is_ready_only_once_it_answers_and_may_run_beside_its_replacement() -> None:
+    container, spec = BLUE.container("serve-churn"), BLUE.of_kind("Deployment")["serve-churn"]["spec"]
+    asked = [container[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")]
+    assert asked == ["/healthz", "/readyz", "/healthz"]
+    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert "replicas" not in spec, "another apply would undo `kubectl scale`"
+    for part in PARTS:
+        assert BLUE.of_kind("Deployment")[part]["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_without_a_model_to_serve_there_is_no_server_of_one() -> None:
+    assert not [path for path in GREEN.files if "serve-" in path]
+    assert "CATWALK_SERVE_TOKEN" not in GREEN.files["README.md"]
+
+
 @pytest.mark.parametrize("format_", ["files", "kubernetes"])
 def test_the_page_names_the_receivers_that_are_empty(format_: str) -> None:
     told = files.contents(BLUE.options) if format_ == "files" else BLUE.files
@@ -213,11 +260,17 @@ def test_labels_that_the_operator_adds_are_not_ours() -> None:
 
 
 def test_jobs_have_the_names_and_labels_that_rules_ask_for() -> None:
-    for part, job in (("exporter", "exporter"), ("statsd-exporter", "ml/statsd"), ("courier", "courier")):
+    for part, job in (
+        ("exporter", "exporter"),
+        ("statsd-exporter", "ml/statsd"),
+        ("courier", "courier"),
+        *((part, "services") for part in SERVING),
+    ):
         [endpoint] = BLUE.of_kind("ServiceMonitor")[part]["spec"]["endpoints"]
         set_ = {each["targetLabel"]: each["replacement"] for each in endpoint["relabelings"]}
         assert set_ == {"job": job, "team": "Blue_1"}
         assert endpoint["port"] in [port["name"] for port in BLUE.of_kind("Service")[part]["spec"]["ports"]]
+        assert endpoint["port"] == ("metrics" if part in SERVING else "http")
 
 
 def test_airflow_sends_where_our_service_is() -> None:
@@ -255,13 +308,16 @@ def test_airflow_sends_where_our_service_is() -> None:
             "--name takes up to 40 of a-z, 0-9 and -, and begins with a letter",
         ),
         (["--store", "s3://b", "--name", "a" * 41], "--name takes up to 40 of a-z"),
-        (["--store", "s3://b", "--namespace", "a.b"], "--namespace is no name of a namespace: 'a.b'"),
-        (["--store", "s3://b", "--airflow-namespace", "A"], "--airflow-namespace is no name of a namespace: 'A'"),
+        (["--store", "s3://b", "--namespace", "a.b"], "--namespace is not the name of a namespace: 'a.b'"),
+        (["--store", "s3://b", "--airflow-namespace", "A"], "--airflow-namespace is not the name of a namespace: 'A'"),
         (["--store", "s3://b", "--image", "a b"], "--image takes the name of an image"),
         (["--store", "s3://b", "--label", "release"], "--label: expected name=value; got 'release'"),
-        (["--store", "s3://b", "--label", "release=läuft"], "--label release=läuft is no label of Kubernetes"),
+        (["--store", "s3://b", "--label", "release=läuft"], "--label release=läuft is not a Kubernetes label"),
         (["--store", "s3://b", "--label", "app.kubernetes.io/instance=x"], "is set by Catwalk itself"),
-        (["--format", "files", "--namespace", "x"], "--namespace needs --format kubernetes"),
+        (["--store", "s3://b", "--serve", ""], "--serve: model: expected a name of letters and digits"),
+        (["--store", "s3://b", "--serve", "m", "--serve", "m"], "--serve names the model m twice"),
+        (["--format", "files", "--serve", "m"], "--serve is for --format kubernetes; give both or neither"),
+        (["--format", "files", "--namespace", "x"], "--namespace is for --format kubernetes; give both or neither"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(

@@ -1,4 +1,4 @@
-"""docs/kubernetes.md: its bundles are written, and what it names is there."""
+"""docs/kubernetes.md: its commands write the bundles, and everything that it names exists."""
 
 from __future__ import annotations
 

@@ -23,10 +23,11 @@ from catwalk.bundle.options import Options
 from catwalk.environment import env_file
 from grafana.dashboards import DASHBOARDS
 from stack.parts.health import get
+from stack.ports import free_port
 from stack.settings import PROJECT, tool
 from tests.grafana.asking import ask
 from tests.grafana.promql import panel_queries
-from tests.support.servers import PATIENCE, free_port, wait_until
+from tests.support.servers import PATIENCE, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 

@@ -20,6 +20,7 @@ def same(found: str | None, wanted: str) -> bool:
     [
         ("catwalk_store_up", 'catwalk_store_up{cluster="blue",job=~"cw-exporter|statsd_exporter"}'),
         ('up{job="exporter"} == 0', 'up{cluster="blue",job="cw-exporter"} == 0'),
+        ("catwalk_server_model_refused", 'catwalk_server_model_refused{cluster="blue"}'),
         ("max(run:loss:last)", 'max by (cluster) (run:loss:last{cluster="blue"})'),
         ("a:b:c or run:loss:last", 'run:loss:last{cluster="blue"}'),
         (

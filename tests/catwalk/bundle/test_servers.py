@@ -23,18 +23,13 @@ from catwalk.bundle.options import Options
 from catwalk.clients import access
 from catwalk.storage.s3_store import S3Store
 from stack.parts.health import get
+from stack.ports import free_port
 from stack.settings import PROJECT
 from tests.grafana.asking import ask
 from tests.grafana.measured import Prometheus
 from tests.grafana.promql import Query, other_queries, panel_queries
 from tests.support.ledgers import load_first_edition
-from tests.support.servers import (
-    ENVIRONMENT,
-    S3Server,
-    StatsdExporter,
-    free_port,
-    wait_until,
-)
+from tests.support.servers import ENVIRONMENT, S3Server, StatsdExporter, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 

@@ -26,11 +26,12 @@ from catwalk.ledger.runs import Run
 from catwalk.storage.store import Store
 from catwalk.web import serving
 from ml.fashion_mnist.config import RunConfig
+from stack.ports import free_port
 from stack.settings import PROJECT
 from tests.support.commands import Done, catwalk
 from tests.support.ledgers import make_run, put_summary, summary
 from tests.support.notifying import Listener
-from tests.support.servers import free_port, wait_until
+from tests.support.servers import wait_until
 
 __all__ = ["catwalk"]
 

@@ -11,8 +11,9 @@ import pytest
 
 from catwalk.service import corruptions
 from catwalk.service.pictures import features
+from stack.ports import free_port
 from tests.grafana.measured import Prometheus, faster
-from tests.support.servers import free_port, wait_until
+from tests.support.servers import wait_until
 from tests.support.traffic import command
 
 KINDS = ("brightness", "rotation", "blur", "noise")

@@ -16,7 +16,8 @@ import pytest
 
 from catwalk.clients import airflow_health
 from catwalk.clients.airflow_health import AirflowHealth
-from tests.support.servers import free_port, wait_until
+from stack.ports import free_port
+from tests.support.servers import wait_until
 
 
 class Airflow(BaseHTTPRequestHandler):

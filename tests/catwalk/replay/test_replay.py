@@ -27,9 +27,10 @@ from catwalk.telemetry.budget import RUNS_SHARE
 from catwalk.telemetry.emitter import observer_from_environment
 from catwalk.telemetry.observer import Silent
 from catwalk.telemetry.points import Point
+from stack.ports import free_port
 from stack.settings import tool
 from tests.support.ledgers import make_run
-from tests.support.servers import PATIENCE, StatsdExporter, free_port, wait_for_port, wait_until
+from tests.support.servers import PATIENCE, StatsdExporter, wait_for_port, wait_until
 
 pytestmark = pytest.mark.integration
 

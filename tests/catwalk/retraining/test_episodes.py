@@ -1,4 +1,4 @@
-"""What an episode's run is called, who does it, and the slot in the ledger."""
+"""The id of an episode's run, the run that it gets, and the slot in the ledger."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_an_episode_is_claimed_by_one_run_whose_retry_finds_its_own(store: Store
     for thread in threads:
         thread.join()
     [winner] = won
-    assert claim(store, "churn", 1, ClaimRecord(winner, "id")), "a retry of the first task goes on"
+    assert claim(store, "churn", 1, ClaimRecord(winner, "id")), "a retry of the first task keeps its claim"
     assert claimed(store, "churn", 2) is None
 
 
@@ -80,7 +80,7 @@ def test_only_what_a_slot_has_asked_for_is_an_alerts_run(store: Store) -> None:
     slots.keep(store, SlotRecord("churn", number=2, episode=current, history=[old]), None)
     assert asked_for(store, "churn", "catwalk__churn__e2") == current
     assert asked_for(store, "churn", "catwalk__churn__e1") == old
-    assert asked_for(store, "churn", "catwalk__churn__e3") is None, "a person has called a run so"
+    assert asked_for(store, "churn", "catwalk__churn__e3") is None, "a person gave a run this id"
     assert asked_for(store, "other", "catwalk__churn__e2") is None
     assert asked_for(store, "churn", "manual__2026-11-27") is None
 
@@ -93,4 +93,4 @@ def test_a_persons_word_is_kept(store: Store) -> None:
     assert found and (found[0].settings.on, found[0].changed_by) == (False, "bob")
     before = found[1]
     slots.change(store, "churn", Reset("ann"))
-    assert list(slots.etags(store)) == [("churn", before)], "what changes nothing is not written"
+    assert list(slots.etags(store)) == [("churn", before)], "an event that changes nothing is not written"

@@ -1,4 +1,4 @@
-"""Every transition of a slot, as docs/retraining.md has them."""
+"""Every transition of a slot, as in docs/retraining.md."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ID = "catwalk__churn__e1"
 
 
 def slot(state: State = "idle", **changes: object) -> SlotRecord:
-    """A slot that is turned on; beyond idle, with an episode."""
+    """A slot that is turned on; in every state but idle, it has an episode."""
     episode = RequestRecord(1, ID, "ServiceInputDrifted", NOW - 60, NOW, "f1")
     if state in ("running", "watched", "cooling", "breaker"):
         episode = replace(episode, started=NOW, run_id="run")
@@ -57,7 +57,7 @@ def slot(state: State = "idle", **changes: object) -> SlotRecord:
 
 
 def after(before: SlotRecord, *events: Event, at: float = NOW) -> Step:
-    """What the last of these events makes of a slot."""
+    """The step that the last of these events makes."""
     found = Step(before)
     for event in events:
         found = step(found.slot, event, at)
@@ -65,7 +65,7 @@ def after(before: SlotRecord, *events: Event, at: float = NOW) -> Step:
 
 
 def refused(before: SlotRecord, event: Fired = FIRED, at: float = NOW) -> dict[str, int]:
-    """What is counted, where the state must stay as it is."""
+    """The refusals that an event counts, while the state must stay the same."""
     found = after(before, event, at=at)
     assert (found.slot.state, found.action) == (before.state, "nothing")
     assert found.slot.number == before.number
@@ -82,7 +82,7 @@ def test_idle_fired_becomes_wanted() -> None:
 
 
 def test_idle_fired_refused_off() -> None:
-    assert refused(SlotRecord("churn")) == {"off": 1}, "nobody has turned it on"
+    assert refused(SlotRecord("churn")) == {"off": 1}, "it was never turned on"
 
 
 def test_idle_fired_refused_budget() -> None:
@@ -113,11 +113,20 @@ def test_idle_fired_on_the_day_after_the_champions_data_becomes_wanted() -> None
     assert after(slot(), fired, at=NOW + DAY).slot.state == "wanted"
 
 
+def test_idle_fired_refused_no_labels_since_onset() -> None:
+    assert refused(slot(), replace(FIRED, labels_received=FIRED.began - 1)) == {"no_labels_since_onset": 1}
+
+
+def test_idle_fired_once_a_label_has_come_since_the_onset_becomes_wanted() -> None:
+    waiting = after(slot(), replace(FIRED, labels_received=FIRED.began - 1)).slot
+    assert after(waiting, replace(FIRED, labels_received=FIRED.began)).slot.state == "wanted"
+
+
 def test_a_refusal_is_counted_once_an_alert_and_reason() -> None:
     told_often = after(slot(), *[replace(FIRED, paused=True)] * 1_000).slot
     assert told_often.refusals == {"paused": 1}
     again = after(told_often, replace(FIRED, paused=True, began=NOW)).slot
-    assert again.refusals == {"paused": 2}, "it has ended and fires anew"
+    assert again.refusals == {"paused": 2}, "it ended and fired again"
 
 
 # any but idle
@@ -190,7 +199,7 @@ def test_wanted_waits_says_for_what() -> None:
 
 def test_wanted_waits_for_a_day_opens_the_breaker() -> None:
     found = after(slot("wanted"), Waits("Airflow does not answer"), at=NOW + PATIENCE_SECONDS + 1).slot
-    assert (found.state, found.why) == ("breaker", "the run was not to be had for a day: Airflow does not answer")
+    assert (found.state, found.why) == ("breaker", "Airflow did not take the run for a day: Airflow does not answer")
 
 
 def test_wanted_denied_says_why_it_waits() -> None:
@@ -258,14 +267,14 @@ def test_judged_shipped_becomes_watched() -> None:
 
 def test_judged_held_a_second_time_opens_the_breaker() -> None:
     found = after(slot("running", strikes=1), Ended("held", "run")).slot
-    assert (found.state, found.why) == ("breaker", "2 retrainings in a row have not helped: the last one has held")
+    assert (found.state, found.why) == ("breaker", "2 retrainings in a row did not help: the last one was held")
 
 
 # watched
 
 
 def in_service(**changes: object) -> SlotRecord:
-    """What has shipped makes predictions, an hour after the judgement."""
+    """The shipped model makes predictions, an hour after the judgement."""
     return after(slot("watched", **changes), Serving(), at=SERVING).slot
 
 
@@ -281,7 +290,7 @@ def test_watched_fired_again_once_in_service_is_a_strike_and_becomes_cooling() -
 
 def test_watched_fired_again_before_it_is_in_service_stays_watched() -> None:
     again = replace(FIRED, began=NOW + 60)
-    assert after(slot("watched"), again, at=NOW + 60).slot == slot("watched"), "it is the version before that drifts"
+    assert after(slot("watched"), again, at=NOW + 60).slot == slot("watched"), "it is the previous version that drifts"
     assert after(in_service(), again, FIRED, at=SERVING + 60).slot == in_service(), "its windows are longer than that"
 
 

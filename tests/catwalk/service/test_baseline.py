@@ -21,12 +21,12 @@ from catwalk.ledger.runs import Ledger, Run
 from catwalk.service import baseline, reference
 from catwalk.storage.opening import open_store
 from catwalk.tracking.renaming import rename
+from stack.ports import free_port
 from stack.settings import PROJECT
 from tests.catwalk.service.conftest import scrape, table
 from tests.catwalk.tracking.conftest import KEYS, LABELS, scores
 from tests.support.commands import command_line
 from tests.support.recorded import create_blocks, recorded
-from tests.support.servers import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -1,4 +1,4 @@
-"""A ledger in a folder with two versions of a model that takes no torch, and a server that answers by the first."""
+"""A ledger in a folder with two versions of a model that needs no torch, and a server of the first version."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Run]]:
 
 @pytest.fixture(scope="module")
 def server(versions: list[Run]) -> Iterator[Server]:
-    """One that is ready."""
+    """A server that is ready."""
     with serving("shapes", "--poll-seconds", "0.2", "--request-seconds", "3") as found:
         wait_until(lambda: found.get("/readyz").status_code == 200, "a version")
         yield found
@@ -35,5 +35,5 @@ def server(versions: list[Run]) -> Iterator[Server]:
 
 @pytest.fixture
 def folder(versions: list[Run]) -> Path:
-    """Where the ledger lies."""
+    """The ledger's folder."""
     return Path(versions[0].store.url.removeprefix("file://"))

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(autouse=True)
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """An empty one in a folder."""
+    """An empty ledger in a folder."""
     unset_settings(monkeypatch)
     monkeypatch.setenv("CATWALK_STORE", (tmp_path / "ledger").as_uri())
     return Ledger(open_store())
@@ -106,12 +106,12 @@ def test_without_the_extra_or_where_it_is_off_nobody_asks_and_the_record_says_so
         "It was not asked in a server: no_such_module is not installed (pip install 'catwalk-mlops[serve]')."
     )
     found, check = decision(candidate(ledger, serve_check="off", accuracy_floor=0.99))
-    assert found.decision == "hold" and check is None, "what is held anyway is not asked"
+    assert found.decision == "hold" and check is None, "a model that is held anyway is not asked"
 
 
 @pytest.fixture
 def first_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Gives candidates' servers a line of Python to run before anything else."""
+    """Makes challengers' servers run a line of Python before anything else."""
 
     def write(line: str) -> None:
         folder = tmp_path / "site"
@@ -146,14 +146,14 @@ def test_a_server_that_others_have_ended_says_nothing_of_the_model(
 ) -> None:
     first_of_all(f"os.kill(os.getpid(), signal.{number})")
     run = candidate(ledger)
-    with pytest.raises(TransientError, match=f"{number} has ended the candidate's server"):
+    with pytest.raises(TransientError, match=f"{number} ended the server of the challenger"):
         decide(run, Silent())
     assert run.decision() is None and not in_service(run)
 
 
 @contextmanager
 def deciding(run: Run) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
-    """Decide in a process group of its own, and the candidate's server, as soon as that begins."""
+    """Decide in a process group of its own, and the challenger's server, as soon as that starts."""
     code = f"""
 from catwalk.ledger.runs import Run
 from catwalk.stages.decide import decide
@@ -166,7 +166,7 @@ decide(Run(open_store(), {run.run_id!r}), Silent())
     try:
         [server] = wait_until(
             lambda: [child for child in psutil.Process(process.pid).children() if "catwalk.serving" in child.cmdline()],
-            "the candidate's server",
+            "the challenger's server",
         )
         try:
             yield process, server

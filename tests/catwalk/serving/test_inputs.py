@@ -1,4 +1,4 @@
-"""What a model is asked, read from requests by the types and shapes of its test examples."""
+"""A model's inputs, read from requests by the types and shapes of its test examples."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_what_was_missing_in_the_test_may_be_null_and_nothing_else_may() -> None
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"age": [1, 2]}, "equally many examples"),
+        ({"age": [1, 2]}, "the same number of examples"),
         ({"age": [1e39]}, "not finite"),
         ({"age": [10**400]}, "too large"),
         ({"age": [True]}, "another type"),
@@ -108,8 +108,8 @@ def test_a_picture_is_read_as_its_trainable_reads_files(kind: str) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        (b"", 422, "no picture that can be read"),
-        (b"\x89PNG\r\n\x1a\n" + b"\0" * 100, 422, "no picture that can be read"),
+        (b"", 422, "not a readable picture"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 100, 422, "not a readable picture"),
         (file(56, 56)[:60], 422, "the picture can't be read"),
         (file(5_000, 5_000), 413, "more than 16,777,216 pixels"),
     ],

@@ -1,4 +1,4 @@
-"""A real server that logs its predictions and takes labels, killed and told to stop."""
+"""A real server that logs predictions and stores labels, and is killed or stopped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IDS = ["a", "b", "猫"]
 
 @pytest.fixture
 def logging(versions: list[Run], tmp_path: Path) -> Iterator[Server]:
-    """A server that logs into a folder of its own."""
+    """A server that logs into its own folder."""
     with serving("shapes", "--log", str(tmp_path / "log")) as server:
         wait_until(lambda: server.get("/readyz").status_code == 200, "a version")
         yield server
@@ -39,7 +39,7 @@ def lines(run: Run, kept: str) -> list[dict[str, Any]]:
 
 
 def logged(server: Server, body: Any) -> Any:
-    """Predictions, asked for until the log has had time for them: on a busy machine it may drop some, and says so."""
+    """Predictions, requested until the log has taken them all: on a busy machine it may drop some, and reports it."""
 
     def ask() -> Any:
         found = server.post("/predict", json=body).json()["predictions"]
@@ -54,7 +54,7 @@ def test_what_it_says_is_logged_and_stored_reaches_the_ledger_when_it_ends(
     found = logged(logging, {"inputs": [PICTURE] * 3, "ids": IDS})
     assert [one["id"] for one in found] == IDS
     [made] = logged(logging, {"inputs": PICTURE})
-    assert len(made["id"]) == 32, "an id of the log's, for the label to come"
+    assert len(made["id"]) == 32, "an id that the log made, for a later label"
     told = {"ids": [*IDS, made["id"]], "labels": ["bar", "blob", 2, "cross"], "times": [1.0, 2, 3, 4.5]}
     assert logging.post("/labels", json=told).json() == {"stored": 4}
     assert logging.stop() == 0

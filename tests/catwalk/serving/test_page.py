@@ -1,4 +1,4 @@
-"""docs/serving.md typed as it stands there, against a real server of the model that it shows."""
+"""The commands of docs/serving.md, as they are on the page, against a real server of the model that it shows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from catwalk.stages.lifecycle.opening import open_run
 from catwalk.storage.opening import open_store
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import RunConfig
+from stack.ports import free_port
 from stack.settings import PROJECT
 from tests.support.commands import unset_settings
 from tests.support.runs import decided
-from tests.support.servers import free_port, wait_until
+from tests.support.servers import wait_until
 from tests.support.serving import Server, serving
 from tests.support.small import SMALL
 
@@ -36,13 +37,13 @@ JSON = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", PAGE, 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the page's files lie."""
+    """The folder with the page's files."""
     return tmp_path_factory.mktemp("page")
 
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
-    """One that logs."""
+    """A server that logs."""
     with pytest.MonkeyPatch.context() as patch:
         unset_settings(patch)
         patch.setenv("CATWALK_STORE", (folder / "ledger").as_uri())
@@ -65,7 +66,7 @@ def _files(folder: Path, pictures: Any) -> None:
 
 
 def answers(server: Server, folder: Path, block: str) -> list[Any]:
-    """What each curl of a block prints."""
+    """The output of each curl in a block."""
     commands = re.sub(r"\\\n\s*", "", block).replace("http://127.0.0.1:9182", server.url).splitlines()
     found = []
     for command in commands:
@@ -75,7 +76,7 @@ def answers(server: Server, folder: Path, block: str) -> list[Any]:
 
 
 def shape(answer: Any) -> Any:
-    """Its keys, and the types of its values."""
+    """The keys of an object, and the types of its values."""
     if isinstance(answer, dict):
         return {name: shape(value) for name, value in answer.items()}
     return [shape(answer[0])] if isinstance(answer, list) else type(answer)

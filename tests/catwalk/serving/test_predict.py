@@ -1,4 +1,4 @@
-"""`POST /predict` of a real server: what it answers, and what it says to what can't be answered."""
+"""`POST /predict` of a real server: its answers, and its refusals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PICTURE = [[0] * 8] * 8
 
 @pytest.fixture(scope="module")
 def examples(versions: list[Run]) -> tuple[Any, Any]:
-    """Pictures of the test split, (n, 8, 8), and the probabilities that the test has stored, (n, classes)."""
+    """Pictures of the test split, (n, 8, 8), and the probabilities that the test stored, (n, classes)."""
     run = versions[0]
     dataset = run.dataset()
     assert dataset
@@ -83,8 +83,8 @@ def test_predictions_are_counted_by_its_monitor_and_refusals_by_status(server: S
 
 
 BAD = {
-    "no JSON": ("{", 422, "no JSON"),
-    "no text": (b"\xff\xfe", 422, "no JSON"),
+    "no JSON": ("{", 422, "not JSON"),
+    "no text": (b"\xff\xfe", 422, "not JSON"),
     "no object": ("[]", 422, "must be a JSON object"),
     "no inputs": ('{"ids": ["a"]}', 422, "an object with inputs"),
     "something else": ('{"inputs": 1, "model": "x"}', 422, "an object with inputs"),
@@ -93,10 +93,10 @@ BAD = {
     "null": ('{"inputs": null}', 422, "pixels: expected"),
     "another shape": ('{"inputs": [[1, 2], [3, 4]]}', 422, "got shape [2, 2]"),
     "uneven rows": ('{"inputs": [[1, 2], [3]]}', 422, "lists of unequal length"),
-    "NaN": ('{"inputs": [[NaN]]}', 422, "no JSON"),
-    "deep": ('{"inputs": ' + "[" * 100_000, 422, "no JSON"),
+    "NaN": ('{"inputs": [[NaN]]}', 422, "not JSON"),
+    "deep": ('{"inputs": ' + "[" * 100_000, 422, "not JSON"),
     "deep and closed": ('{"inputs": ' + "[" * 150 + "]" * 150 + "}", 422, "pixels: expected"),
-    "a long number": ('{"inputs": ' + "1" * 5_000 + "}", 422, "no JSON"),
+    "a long number": ('{"inputs": ' + "1" * 5_000 + "}", 422, "not JSON"),
     "a large number": (json.dumps({"inputs": [[10**30] * 8] * 8}), 422, "pixels: expected"),
     "a text": (json.dumps({"inputs": [["1"] * 8] * 8}), 422, "another type"),
     "a fraction": (json.dumps({"inputs": [[0.5] * 8] * 8}), 422, "another type"),
@@ -104,11 +104,11 @@ BAD = {
     "an object as a value": (json.dumps({"inputs": [[{}] * 8] * 8}), 422, "another type"),
     "too few ids": (json.dumps({"inputs": [PICTURE] * 2, "ids": ["a"]}), 422, "one for each of 2"),
     "10,000 ids": (json.dumps({"inputs": PICTURE, "ids": list(map(str, range(10_000)))}), 422, "one for each of 1"),
-    "an id twice": (json.dumps({"inputs": [PICTURE] * 2, "ids": ["a", "a"]}), 422, "each may come once"),
+    "an id twice": (json.dumps({"inputs": [PICTURE] * 2, "ids": ["a", "a"]}), 422, "expected each id once"),
     "no text as an id": (json.dumps({"inputs": PICTURE, "ids": [[1]]}), 422, "printable texts"),
     "a long id": (json.dumps({"inputs": PICTURE, "ids": ["a" * 201]}), 422, "1 to 200 characters"),
     "too many": (json.dumps({"inputs": [PICTURE] * 1_001}), 422, "1 to 1,000 examples; got 1,001"),
-    "too large": (b" " * (8 * 2**20 + 1), 413, "at most 8,388,608"),
+    "too large": (b" " * (8 * 2**20 + 1), 413, "the limit is 8,388,608"),
 }  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def test_another_type_page_or_method_is_refused(server: Server) -> None:
     picture = server.post("/predict", content=b"", headers={"Content-Type": "image/png"})
     assert picture.status_code == 415 and "reads no picture files" in picture.json()["error"]
     odd = server.post("/predict", content=b"1", headers={"Content-Type": "application/octet-stream"})
-    assert odd.status_code == 422 and "64 bytes an example" in odd.json()["error"]
+    assert odd.status_code == 422 and "64 bytes per example" in odd.json()["error"]
     assert server.get("/predict").status_code == 405
     assert server.get("/docs").status_code == server.get("/nope").status_code == 404
 
@@ -139,13 +139,13 @@ def raw(server: Server) -> socket.socket:
 
 
 def test_who_is_slow_is_let_go_and_others_are_answered_meanwhile(server: Server) -> None:
-    """Neither headers nor a body that never ends keep a connection for longer than a request may take: 3 s here."""
+    """Headers or a body that never end keep a connection no longer than a request may take: 3 s here."""
     with raw(server) as begun, raw(server) as silent, raw(server) as body:
         begun.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\n")
         body.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
         assert server.post("/predict", json={"inputs": PICTURE}).status_code == 200
         assert b"408" in body.recv(1_000)
-        assert begun.recv(1_000) == silent.recv(1_000) == b"", "closed without a word"
+        assert begun.recv(1_000) == silent.recv(1_000) == b"", "closed without an answer"
 
 
 def test_who_hangs_up_within_a_body_is_no_failure_of_the_model(server: Server) -> None:
@@ -156,7 +156,7 @@ def test_who_hangs_up_within_a_body_is_no_failure_of_the_model(server: Server) -
     with raw(server) as client:
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
         assert server.get("/healthz").status_code == 200
-    with raw(server) as client:  # by the time that this one is let go, the other is dealt with
+    with raw(server) as client:  # once this connection is closed, the other has been handled
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
         assert b"408" in client.recv(1_000)
     assert failures() == before and "ClientDisconnect" not in server.log.read_text()
@@ -172,7 +172,7 @@ def test_a_body_that_nobody_reads_keeps_no_connection(server: Server, page: str)
 
 
 def cut_off(connection: socket.socket, lines: Iterable[bytes]) -> bool:
-    """Whether the other side hangs up before it has all of them."""
+    """Whether the server closes the connection before it has all of them."""
     try:
         for line in lines:
             connection.sendall(line)
@@ -189,7 +189,7 @@ def test_endless_headers_are_cut_off(server: Server) -> None:
 
 
 def test_a_crowd_of_large_bodies_is_bounded_in_memory(versions: list[Run]) -> None:
-    """Of 40 clients that send 4 MB each and don't end, eight at most are waited for: the process stays small."""
+    """40 clients send 4 MB each without an end. The server waits for at most eight of them, and stays small."""
     size, crowd = 4 * 2**20, 40
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode()
     with serving("shapes", "--max-body-bytes", str(size), "--request-seconds", "120") as server, ExitStack() as stack:
@@ -209,7 +209,7 @@ def test_a_crowd_of_large_bodies_is_bounded_in_memory(versions: list[Run]) -> No
 
 
 def readable(clients: list[socket.socket]) -> list[socket.socket]:
-    """Those that have been answered."""
+    """Connections that were answered."""
     return select.select(clients, [], [], 0)[0]
 
 
@@ -219,11 +219,11 @@ def test_more_connections_than_there_is_room_for_are_refused_and_go(server: Serv
             crowd.enter_context(raw(server))
         with server.client() as client:
             assert client.get("/healthz").status_code == 503
-        wait_until(lambda: server.get("/healthz").status_code == 200, "those that say nothing to be let go")
+        wait_until(lambda: server.get("/healthz").status_code == 200, "silent connections to be closed")
 
 
 def test_what_takes_too_long_is_refused_in_time_and_piles_up_nowhere(versions: list[Run]) -> None:
-    """Nobody can stop a model that computes; so no more is begun than there are workers."""
+    """A model that computes can't be stopped, so no more requests are begun than there are workers."""
     new_version(versions[0].store, SLOW)
     with serving("slow-answers", "--request-seconds", "1") as server:
         wait_until(lambda: server.get("/readyz").status_code == 200, "a version")

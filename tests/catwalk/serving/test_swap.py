@@ -1,4 +1,4 @@
-"""A real server while champions come, are damaged and go, its ledger goes away, and it is told to stop."""
+"""A real server while champions are promoted, damaged and replaced, its ledger goes away, and it is stopped."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_new_champion_takes_over_without_a_failed_request(versions: list[Run])
         for name, requests in by.items():
             assert counted.total("catwalk_service_predictions_total", version=name) == 3 * requests
         server.scrape()
-        assert not server.scrape().total("catwalk_service_info", version=old), "its series leave after two scrapes"
+        assert not server.scrape().total("catwalk_service_info", version=old), "its series disappear after two scrapes"
 
 
 def test_a_damaged_champion_is_refused_and_the_old_version_goes_on(versions: list[Run], folder: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_damaged_champion_is_refused_and_the_old_version_goes_on(versions: lis
 
 
 def promoted_damaged(run: Run, folder: Path) -> None:
-    """As if its weights had been changed on the disk since they were verified."""
+    """As if its weights had changed on the disk after they were verified."""
     training, champions = run.training(), Champions(run.store)
     assert training
     damage(run, folder)
@@ -173,9 +173,9 @@ def test_told_to_stop_it_says_so_and_answers_what_is_under_way(versions: list[Ru
                 assert kept.get("/healthz").headers.get("connection") != "close"
                 server.process.send_signal(number)
                 answer = wait_until(lambda: (found := kept.get("/readyz")).status_code == 503 and found, "a notice")
-                assert answer.headers["connection"] == "close" and "about to end" in answer.text
-                assert kept.post("/predict", json=BODY).status_code == 200, "in the notice all goes on"
-            wait_until(lambda: not listens(server), "it to accept no more")
+                assert answer.headers["connection"] == "close" and "shutting down" in answer.text
+                assert kept.post("/predict", json=BODY).status_code == 200, "it answers during the notice"
+            wait_until(lambda: not listens(server), "it to stop accepting")
             assert server.process.poll() is None
             slow.sendall(content[20:])
             answered = http.client.HTTPResponse(slow)

@@ -28,13 +28,14 @@ from catwalk.stages.train import train
 from catwalk.storage.opening import open_store
 from catwalk.storage.store import Store
 from catwalk.telemetry.observer import Silent
+from stack.ports import free_port
 from stack.settings import PROJECT
 from tests.models.shapes import SHAPES
 from tests.models.shapes.model import Settings
 from tests.support.commands import command_line
 from tests.support.ledgers import load_first_edition
 from tests.support.runs import fence_off, model, stage_process
-from tests.support.servers import free_port, wait_until
+from tests.support.servers import wait_until
 
 EASY = {"accuracy_floor": 0.4, "recall_floor": 0.0, "calibration_cap": 1.0, "serve_check": "off"}
 FIRST, CHAMPION = "20261116T030000Z-8893fa15", "20261117T030000Z-9b3651a6"

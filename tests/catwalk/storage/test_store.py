@@ -12,7 +12,8 @@ from catwalk.errors import ConfigError, StoreError, StoreUnavailableError
 from catwalk.storage.opening import open_store
 from catwalk.storage.s3_store import S3Store
 from catwalk.storage.store import Store
-from tests.support.servers import ENVIRONMENT, S3Server, free_port
+from stack.ports import free_port
+from tests.support.servers import ENVIRONMENT, S3Server
 
 pytestmark = pytest.mark.integration
 

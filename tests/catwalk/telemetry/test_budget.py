@@ -43,8 +43,9 @@ from catwalk.telemetry.wire.address import Address
 from catwalk_exporter.canary import announcements
 from ml.fashion_mnist import CLASSIFIER
 from ml.fashion_mnist.config import CLASSES, RunConfig
+from stack.ports import free_port
 from stack.settings import PROJECT, tool
-from tests.support.servers import PATIENCE, StatsdExporter, free_port, wait_for_port, wait_until
+from tests.support.servers import PATIENCE, StatsdExporter, wait_for_port, wait_until
 
 FIXED_SERIES = fixed_series(10)
 DAGS, TASKS = 100, 8

@@ -25,7 +25,8 @@ from catwalk.telemetry.emitter import Emitter, observer_from_environment, stat
 from catwalk.telemetry.observer import Silent
 from catwalk.telemetry.wire.address import Address
 from catwalk.telemetry.wire.client import DATAGRAM_BYTES, UdpClient
-from tests.support.servers import PATIENCE, free_port
+from stack.ports import free_port
+from tests.support.servers import PATIENCE
 
 RUN_TAGS = "run_id=20261123T030000Z-7f3a90c1,model=mlp"
 

@@ -22,8 +22,9 @@ from catwalk.storage.file_store import FileStore
 from catwalk.telemetry.budget import OPEN_SECONDS, SENT_SECONDS, Parts
 from catwalk.telemetry.observer import Silent
 from catwalk.tracking import closing, journal
+from stack.ports import free_port
 from tests.catwalk.tracking.conftest import KEYS, LABELS, Program, only, scores
-from tests.support.servers import free_port, wait_until
+from tests.support.servers import wait_until
 
 
 def _ended_by(error: BaseException, run_key: str = "", test: bool = False) -> None:

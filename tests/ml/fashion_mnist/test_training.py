@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -50,6 +52,14 @@ def run(subject: Trainer, after: Any = lambda record: None, check: Any = lambda:
 def test_one_seed_gives_the_same_bits_and_another_seed_others() -> None:
     assert run(trainer()).model() == run(trainer()).model()
     assert run(trainer()).model() != run(trainer(seed=6)).model()
+
+
+def test_a_predictor_answers_several_threads_as_it_answers_one() -> None:
+    predict = CLASSIFIER.predictor(RunConfig.from_flat(KNOBS), run(trainer(epochs=1)).model())
+    batches = [{"images": split(seed, 1 + seed % 40).images.numpy()} for seed in range(120)]
+    with ThreadPoolExecutor(1) as thread, ThreadPoolExecutor(4) as threads:
+        alone, together = list(thread.map(predict, batches)), list(threads.map(predict, batches))
+    assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
 def test_a_training_loads_no_compiler() -> None:

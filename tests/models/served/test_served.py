@@ -19,9 +19,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import catwalk
+from stack.ports import free_port
 from stack.settings import PROJECT
 from tests.catwalk.tracking.conftest import KEYS, LABELS, scores
-from tests.support.servers import free_port, wait_for_port
+from tests.support.servers import wait_for_port
 
 FOLDER = Path(__file__).parent
 REQUESTS, THREADS = 200, 8

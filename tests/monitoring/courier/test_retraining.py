@@ -1,4 +1,4 @@
-"""Retraining on request, step by step: what the courier asks of Airflow, and what it makes of the answers."""
+"""Retraining on request, step by step: the courier's requests to Airflow, and how it handles the answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from catwalk.clients import airflow_api
 from catwalk.clients.alertmanager import AlertmanagerError
 from catwalk.codec import to_json
 from catwalk.errors import PreconditionFailedError, StoreError
+from catwalk.ledger.models import realised
 from catwalk.ledger.records.model import ChampionRecord
+from catwalk.ledger.records.realised import RealisedRecord
 from catwalk.ledger.records.retraining import RetrainingSettings, SlotRecord
 from catwalk.ledger.records.summary import SummaryRecord
 from catwalk.ledger.runs import summary_key
@@ -29,7 +31,7 @@ from catwalk_courier.retraining import driver, evidence
 from catwalk_courier.retraining.airflow import Airflow
 from catwalk_courier.retraining.driver import Driver
 from catwalk_courier.retraining.requests import Requests
-from tests.support.servers import free_port
+from stack.ports import free_port
 from tests.support.small_airflow import DAG, SmallAirflow, work
 
 HOUR, DAY = 3_600.0, 86_400.0
@@ -38,23 +40,23 @@ SETTINGS = RetrainingSettings(dag_id=DAG)
 
 
 class World:
-    """A ledger, an Airflow, an alert and a clock, and couriers that may be many."""
+    """A ledger, an Airflow, an alert, a clock, and one courier or more."""
 
     def __init__(self, folder: Path, airflow: SmallAirflow) -> None:
         self.store: Store = open_store(folder.as_uri())
         self.airflow, self.now = airflow, time.time()
         self.began = self.now - 60
-        self.firing, self.heard = True, True
+        self.firing, self.heard, self.new = True, True, False
         self.others: list[str] = []
-        """Models for which it fires as well."""
+        """Other models that it is firing for."""
         self.predictions = 5_000.0
-        """Of the version that has shipped last."""
+        """Predictions of the last shipped version."""
         self.lines: list[str] = []
         self.courier = self.another()
         slots.change(self.store, "churn", TurnedOn(SETTINGS, "ann"))
 
     def another(self) -> Driver:
-        """A courier that has just been started."""
+        """A courier that has just started."""
         return Driver(self.store, Airflow(), self.requests, self._tell)
 
     def _tell(self, before: SlotRecord, after: SlotRecord) -> None:
@@ -63,13 +65,16 @@ class World:
 
     def requests(self) -> Requests:
         if not self.heard:
-            return Requests(error=AlertmanagerError("Alertmanager does not answer"))
+            return Requests(
+                error=AlertmanagerError("Alertmanager does not answer"), unsure="Alertmanager does not answer"
+            )
         fired = [Fired("ServiceInputDrifted", "f1", self.began)] if self.firing else []
+        unsure = "Alertmanager has just started" if self.new else ""
         others = {model: [Fired("ServiceInputDrifted", model, self.began)] for model in self.others}
-        return Requests({**({"churn": fired} if fired else {}), **others})
+        return Requests({**({"churn": fired} if fired else {}), **others}, unsure=unsure)
 
     def ticks(self, number: int = 8) -> SlotRecord:
-        """So many looks of the courier."""
+        """The slot after a number of the courier's looks."""
         for _ in range(number):
             with suppress(AlertmanagerError):
                 self.courier.tick()
@@ -130,12 +135,12 @@ def test_what_ships_is_watched_and_then_clears_the_strikes(world: World) -> None
 
 
 def test_what_ships_is_watched_from_its_first_predictions_on(world: World) -> None:
-    """A server that is late, and an alert that begins anew meanwhile, are not the retraining's fault."""
+    """A late server, and an alert that fires again in the meantime, are not the retraining's fault."""
     world.predictions = 0.0
     world.ticks()
     world.work("ship")
     world.later(HOUR)
-    world.began = world.now  # Prometheus was started again
+    world.began = world.now  # Prometheus restarted
     slot = world.ticks()
     assert slot.episode and (slot.state, slot.strikes) == ("watched", 0)
     assert slot.waiting == f"the first prediction of {slot.episode.run_id}"
@@ -206,7 +211,7 @@ def test_between_keeping_and_asking_another_courier_asks_for_the_same_run(
     other, start = world.another(), Airflow.start
 
     def late(self: Airflow, dag_id: str, dag_run_id: str, note: str) -> None:
-        """The other one comes in before the first has asked."""
+        """The other courier looks before the first has asked."""
         monkeypatch.setattr(Airflow, "start", start)
         for _ in range(3):
             other.tick()
@@ -235,7 +240,7 @@ def test_no_airflow_at_all_is_waited_for(world: World, monkeypatch: pytest.Monke
     assert world.ticks().state == "wanted"
     monkeypatch.delenv("CATWALK_AIRFLOW_URL")
     world.courier = world.another()
-    assert world.ticks().waiting.startswith("no Airflow is known; set CATWALK_AIRFLOW_URL")
+    assert world.ticks().waiting.startswith("Airflow is not configured; set CATWALK_AIRFLOW_URL")
 
 
 def test_an_answer_that_gets_lost_is_no_second_run(world: World) -> None:
@@ -286,7 +291,7 @@ def test_a_database_restored_to_before_the_request_is_asked_again_for_the_same_i
 
 
 def test_an_airflow_that_remembers_more_than_the_ledger_gets_the_next_number(world: World) -> None:
-    """The ledger was restored, or made anew: the run by the first number is an old one."""
+    """The ledger was restored, or started from scratch: the run with the first number is an old one."""
     for number in (1, 2):
         world.airflow.arrives(f"catwalk__churn__e{number}")
         world.airflow.runs[f"catwalk__churn__e{number}"]["state"] = "success"
@@ -303,7 +308,7 @@ def test_a_run_that_had_begun_before_the_restore_is_followed_in_the_ledger(world
     assert world.ticks().state == "watched"
     assert world.airflow.posts == [ID]
     later = {**before, "run_after": "2099-01-01T00:00:00+00:00"}
-    assert not work(world.store, "churn", later), "whatever Airflow starts by that id, its first task is skipped"
+    assert not work(world.store, "churn", later), "the first task of any run that Airflow starts by that id is skipped"
 
 
 def test_a_run_that_is_at_work_while_airflow_has_lost_it_is_not_asked_for_again(world: World) -> None:
@@ -344,6 +349,64 @@ def test_a_scheduled_run_in_the_same_second_is_adopted(world: World) -> None:
     assert slot.episode and (slot.state, slot.episode.verdict) == ("watched", "shipped")
 
 
+def test_a_scheduled_run_that_begins_between_look_and_request_is_adopted_and_the_other_is_skipped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day, start = time.strftime("%Y-%m-%d", time.gmtime(world.began)), Airflow.start
+
+    def late(self: Airflow, dag_id: str, dag_run_id: str, note: str) -> None:
+        world.airflow.schedule(day)
+        start(self, dag_id, dag_run_id, note)
+
+    monkeypatch.setattr(Airflow, "start", late)
+    slot = world.ticks()
+    assert list(world.airflow.runs) == [f"scheduled__{day}", ID], "Airflow has both"
+    assert slot.episode and (slot.state, slot.episode.adopted) == ("running", True)
+    assert slot.episode.dag_run_id == f"scheduled__{day}"
+    assert not world.work("ship"), "its first task is skipped"
+    assert world.work("ship", f"scheduled__{day}")
+    slot = world.ticks()
+    assert slot.episode and (slot.state, slot.episode.verdict, slot.number) == ("watched", "shipped", 1)
+
+
+def test_a_scheduled_run_that_begins_once_the_requested_one_is_at_work_is_left_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day, start = time.strftime("%Y-%m-%d", time.gmtime(world.began)), Airflow.start
+
+    def early(self: Airflow, dag_id: str, dag_run_id: str, note: str) -> None:
+        start(self, dag_id, dag_run_id, note)
+        assert world.work("hold")
+        world.airflow.schedule(day)
+
+    monkeypatch.setattr(Airflow, "start", early)
+    slot = world.ticks(3)
+    assert slot.episode and (slot.episode.dag_run_id, slot.episode.adopted) == (ID, False)
+
+
+def test_a_courier_that_is_killed_after_it_gave_the_episode_to_a_scheduled_run_follows_that(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheduled run has ended when another courier looks."""
+    day = time.strftime("%Y-%m-%d", time.gmtime(world.began))
+    world.ticks(2)
+    world.airflow.schedule(day)
+    keep = slots.keep
+
+    def killed(store: Store, slot: SlotRecord, etag: str | None) -> str:
+        raise StoreError("killed")
+
+    monkeypatch.setattr(slots, "keep", killed)
+    with pytest.raises(StoreError, match="killed"):
+        world.courier.tick()
+    monkeypatch.setattr(slots, "keep", keep)
+    world.work("ship", f"scheduled__{day}")
+    assert not world.work("ship")
+    world.courier = world.another()
+    slot = world.ticks()
+    assert slot.episode and (slot.state, slot.episode.verdict) == ("watched", "shipped")
+
+
 def test_a_scheduled_run_whose_tasks_log_by_themselves_is_found_once_it_has_ended(world: World) -> None:
     day = time.strftime("%Y-%m-%d", time.gmtime(world.began))
     world.airflow.schedule(day)
@@ -375,11 +438,29 @@ def test_where_nobody_knows_whether_it_fires_it_is_waited_for(world: World) -> N
     world.courier.tick()
     world.heard = False
     slot = world.ticks()
-    assert (slot.state, slot.waiting.partition(",")[0]) == ("wanted", "Alertmanager does not answer")
+    assert (slot.state, slot.waiting) == ("wanted", "Alertmanager does not answer")
     assert world.airflow.posts == [], "it may be silenced by now"
     world.heard = True
     slot = world.ticks()
     assert (slot.state, slot.waiting) == ("running", "")
+
+
+def test_an_alertmanager_that_has_just_started_is_believed_in_what_fires_and_not_in_what_has_ended(
+    world: World,
+) -> None:
+    world.courier.tick()
+    world.firing, world.new = False, True
+    slot = world.ticks()
+    assert (slot.state, slot.waiting, world.airflow.posts) == ("wanted", "Alertmanager has just started", [])
+    world.firing = True
+    assert world.ticks().state == "running"
+    world.work("ship")
+    world.ticks()
+    world.firing = False
+    world.later(SETTINGS.watch_seconds)
+    assert world.ticks().state == "watched", "it may still be firing"
+    world.new = False
+    assert world.ticks().state == "cooling"
 
 
 def test_a_run_is_judged_while_alertmanager_does_not_answer(world: World) -> None:
@@ -399,7 +480,7 @@ def test_an_alert_that_ends_while_a_request_is_on_its_way_keeps_its_run(world: W
     assert world.ticks().state == "wanted"
     world.airflow.arrives(ID)
     assert world.ticks().state == "running"
-    assert world.airflow.posts == [ID], "nobody has asked again for what is not wanted any more"
+    assert world.airflow.posts == [ID], "a request that no longer holds is not repeated"
 
 
 def test_and_one_that_never_came_to_pass_is_withdrawn_in_the_end(world: World) -> None:
@@ -440,6 +521,27 @@ def test_todays_data_has_been_learnt_from_until_tomorrow(world: World) -> None:
     assert world.ticks().state == "running"
 
 
+def test_without_a_label_since_the_alert_began_it_waits_for_one(world: World) -> None:
+    def labelled(received: float | None) -> None:
+        world.store.delete(realised.key("churn"))
+        world.store.put_record(
+            realised.key("churn"), RealisedRecord("churn", "accuracy", "maximize", [], {}, {}, received, world.now)
+        )
+
+    labelled(world.began - 1)
+    slot = world.ticks(20)
+    assert (slot.state, slot.refusals, world.airflow.posts) == ("idle", {"no_labels_since_onset": 1}, [])
+    labelled(world.began)
+    assert world.ticks().state == "running"
+
+
+@pytest.mark.parametrize("record", [b"{", None])
+def test_where_no_label_ever_came_to_the_ledger_the_retraining_begins(world: World, record: bytes | None) -> None:
+    if record:
+        world.store.put(realised.key("churn"), record)
+    assert world.ticks().state == "running"
+
+
 @pytest.mark.parametrize("damaged", ["champions/churn.json", summary_key("20261123T030000Z-7f3a90c1")])
 def test_of_a_champion_that_can_not_be_read_the_gate_decides(world: World, damaged: str) -> None:
     champion = ChampionRecord("churn", "20261123T030000Z-7f3a90c1", "m", 1.0, "", "", "gate", "")
@@ -456,7 +558,7 @@ def test_a_slot_with_a_word_of_a_newer_version_costs_its_own_model_alone(
     with caplog.at_level(logging.ERROR):
         assert world.ticks().state == "running"
     [line] = caplog.messages
-    assert "state has a value of the wrong type; has a newer courier written it?" in line
+    assert "state has a value of the wrong type; did a newer courier write it?" in line
 
 
 def test_a_ledger_that_does_not_answer_for_one_model_costs_that_model_alone(
@@ -476,7 +578,7 @@ def test_a_ledger_that_does_not_answer_for_one_model_costs_that_model_alone(
         with pytest.raises(StoreError, match="AccessDenied"):
             world.courier.tick()
     assert world.slot.state == "running"
-    assert slots.slot(world.store, "zebra"), "its alert was refused, since nobody has turned it on"
+    assert slots.slot(world.store, "zebra"), "its alert was refused, because it was never turned on"
 
 
 def test_a_store_that_never_swaps_is_said_once_and_not_asked_without_a_pause(
@@ -500,4 +602,4 @@ def test_a_damaged_slot_costs_its_own_model_alone(world: World, caplog: pytest.L
     with caplog.at_level(logging.ERROR):
         assert world.ticks().state == "running"
     [line] = caplog.messages
-    assert line.startswith("no alert can have other retrained: ")
+    assert line.startswith("no alert can retrain other: ")

@@ -1,5 +1,5 @@
-"""Retraining on request by couriers as processes: killed at every step, two at once, told a thousand times, and by a
-real Alertmanager."""
+"""Retraining on request with couriers as processes: killed at every step, two at once, with a thousand notifications,
+and with a real Alertmanager."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ slots.keep = around(slots.keep)
 Airflow.start = around(Airflow.start)
 sys.exit(main(sys.argv[1:]))
 """
-"""The courier, killed before or after it has kept a slot or asked for a run, at the place that its argument counts."""
+"""The courier, killed before or after it stores a slot or requests a run. Its argument is the number of the place."""
 PLACES = 12
-"""Five slots are kept (wanted, about to ask, running, judged, refused while it cools), and the run is asked for."""
+"""Five slots are stored (wanted, about to ask, running, judged, refused in the cooldown), and the run is requested."""
 
 
 class World:
-    """A ledger and a small Airflow, whose tasks work at once, and how to start a courier of them."""
+    """A ledger and a small Airflow whose tasks run at once, and couriers for them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -158,7 +158,7 @@ def test_airflow_that_is_away_is_a_line_and_a_series(world: World) -> None:
     wait_until(lambda: waiting in courier.get("/metrics"), "it waits")
     assert shown(courier, "wanted") == 1
     seen = world.airflow.asked
-    wait_until(lambda: world.airflow.asked > seen + 8, "it goes on asking")
+    wait_until(lambda: world.airflow.asked > seen + 8, "it keeps asking")
     world.airflow.down = False
     wait_until(world.judged, "the judgement")
     assert courier.log.read_text().count("the retraining of churn waits") == 1
@@ -169,19 +169,35 @@ def test_what_alertmanager_has_told_before_asks_for_nothing_while_it_does_not_an
     """It may have ended since, or be silenced."""
     courier = world.courier("one", CATWALK_ALERTMANAGER_URL="http://127.0.0.1:1")
     assert courier.post(drifted())[0] == 200
-    wait_until(lambda: "retraining waits: Alertmanager" in courier.log.read_text(), "it says for what it waits")
+    wait_until(lambda: "retraining waits: Alertmanager" in courier.log.read_text(), "it logs what it waits for")
     courier.post(drifted())
     seen = courier.log.read_text()
     courier.kill()
     courier.start(CATWALK_ALERTMANAGER_URL=world.alertmanager.url)
     world.alertmanager.post(DRIFTED)
-    wait_until(world.judged, "the judgement, once Alertmanager says that it fires")
+    wait_until(world.judged, "the judgement, once Alertmanager says that it is firing")
     assert "episode 1 of churn" not in seen
     world.asked_once()
 
 
+def test_an_alertmanager_that_has_restarted_empty_withdraws_nothing(world: World) -> None:
+    """Prometheus sends the alert again a while later."""
+    world.airflow.down = True
+    world.alertmanager.post(DRIFTED)
+    world.courier("one")
+    wait_until(lambda: world.slot.state == "wanted", "it is wanted")
+    world.alertmanager.restart()
+    assert not world.alertmanager.states()
+    world.airflow.down = False
+    wait_until(lambda: world.slot.waiting.startswith("Alertmanager started less than 900 s ago"), "it waits")
+    assert (world.slot.state, world.airflow.posts) == ("wanted", [])
+    world.alertmanager.post(DRIFTED)
+    wait_until(world.judged, "the judgement")
+    world.asked_once()
+
+
 def test_alertmanager_has_the_last_word(world: World, tmp_path: Path) -> None:
-    """It tells the courier of what fires, and what it tells of no more is withdrawn."""
+    """A request holds only while Alertmanager has the alert."""
     world.airflow.down = True
     waiting = world.courier("one")
     folder = tmp_path / "telling"
@@ -189,7 +205,7 @@ def test_alertmanager_has_the_last_word(world: World, tmp_path: Path) -> None:
     alertmanager = Alertmanager(folder, {EVERYBODY: Channels()}, waiting.url)
     try:
         waiting.kill()
-        waiting.start(CATWALK_ALERTMANAGER_URL=alertmanager.url)
+        waiting.start(CATWALK_ALERTMANAGER_URL=alertmanager.url, CATWALK_RETRAINING_WARMUP_SECONDS="0.1")
         alertmanager.post(DRIFTED, {"alertname": "ServiceErrors", "model": "other", "severity": "critical"})
         wait_until(
             lambda: slots.find(world.store, "churn") is not None and world.slot.state == "wanted", "it is wanted"
@@ -201,6 +217,6 @@ def test_alertmanager_has_the_last_word(world: World, tmp_path: Path) -> None:
         alertmanager.post(DRIFTED)
         wait_until(world.judged, "the judgement")
         assert world.airflow.posts == ["catwalk__churn__e2"]
-        assert slots.find(world.store, "other") is None, "no alert asks for it"
+        assert slots.find(world.store, "other") is None, "no alert requests it"
     finally:
         alertmanager.stop()

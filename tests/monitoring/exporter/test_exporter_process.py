@@ -22,10 +22,11 @@ from catwalk.storage.store import Store
 from catwalk.telemetry import catalogue
 from catwalk_exporter.exposition import Settings
 from catwalk_exporter.service import Exporter, Server
+from stack.ports import free_port
 from stack.settings import PROJECT
 from tests.support.ledgers import make_run, put_summary, summary
 from tests.support.logs import VERSION, put_predictions
-from tests.support.servers import PATIENCE, S3Server, free_port, wait_until
+from tests.support.servers import PATIENCE, S3Server, wait_until
 
 pytestmark = pytest.mark.integration
 
