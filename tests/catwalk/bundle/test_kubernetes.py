@@ -316,8 +316,8 @@ def test_airflow_sends_where_our_service_is() -> None:
         (["--store", "s3://b", "--label", "app.kubernetes.io/instance=x"], "is set by Catwalk itself"),
         (["--store", "s3://b", "--serve", ""], "--serve: model: expected a name of letters and digits"),
         (["--store", "s3://b", "--serve", "m", "--serve", "m"], "--serve names the model m twice"),
-        (["--format", "files", "--serve", "m"], "--serve is for --format kubernetes; give both or neither"),
-        (["--format", "files", "--namespace", "x"], "--namespace is for --format kubernetes; give both or neither"),
+        (["--format", "files", "--serve", "m"], "--serve needs --format kubernetes"),
+        (["--format", "files", "--namespace", "x"], "--namespace needs --format kubernetes"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(
