@@ -46,7 +46,6 @@ def same(found: str | None, wanted: str) -> bool:
             'ALERTS{area="model",cluster="blue",stack="catwalk"} * ignoring (alertstate) group_left () '
             'ALERTS_FOR_STATE{area="model",cluster="blue",stack="catwalk"}',
         ),
-        ("catwalk_server_model_refused", 'catwalk_server_model_refused{cluster="blue"}'),
         ('max(ALERTS{alertname="Watchdog"})', 'max by (cluster) (threshold:baseline_runs:min{cluster="blue"})'),
     ],
 )
