@@ -355,8 +355,8 @@ def read_common(run: Run, answers: Part[Answers], other: Run) -> Common:
 
 def _check_logits(logits: NDArray[np.float32], shape: tuple[int, int], whose: str) -> None:
     if logits.shape != shape:
-        told = f"{shape[0]:,} examples and {shape[1]} classes"
-        raise MissingError(f"{whose} are damaged: their shape is {logits.shape}, which doesn't match {told}.")
+        expected = f"{shape[0]:,} examples and {shape[1]} classes"
+        raise MissingError(f"{whose} are damaged: their shape is {logits.shape}, which doesn't match {expected}.")
     if not np.isfinite(logits).all():
         raise MissingError(f"{whose} contain values that are not finite.")
 

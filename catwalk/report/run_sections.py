@@ -230,8 +230,8 @@ def _dataset(facts: Facts) -> Html:
     else:
         comparison = facts.champion_dataset.why
     kind = "synthetic data" if ours.synthetic else ours.source or "unnamed source"
-    told = _choice(shown, shares, others) + comparison + _other_classes(shares, others)
-    note = joined(f"{kind}, sha256 ", element("code", ours.sha256), f". {told}")
+    remarks = _choice(shown, shares, others) + comparison + _other_classes(shares, others)
+    note = joined(f"{kind}, sha256 ", element("code", ours.sha256), f". {remarks}")
     header, css = (["", "this run", "champion", "change"], ["name", "n", "n", "n"]) if beside else _ALONE
     shown_rows = table(header, rows, css) if rows else Html("")
     return card(element("h3", "Dataset"), shown_rows, element("p", note, "quiet"))
@@ -261,13 +261,13 @@ def _compared(own: float, other: float | None, beside: bool, form: str, unit: st
 def _choice(shown: list[str], shares: dict[str, float], others: dict[str, float]) -> str:
     if len(shown) == len(shares):
         return ""
-    return f"The {len(shown)} {'most changed' if others else 'most frequent'} of {len(shares)} classes.  "
+    return f"The {len(shown)} {'most changed' if others else 'most frequent'} of {len(shares)} classes. "
 
 
 def _other_classes(shares: dict[str, float], others: dict[str, float]) -> str:
     if not others or others.keys() == shares.keys():
         return ""
-    return f"  Its classes differ ({len(others)}, here {len(shares)}): they are compared by name."
+    return f" Its classes differ ({len(others)}, here {len(shares)}): they are compared by name."
 
 
 def _shares(dataset: DatasetRecord, beside: list[str] | None = None) -> dict[str, float]:

@@ -67,7 +67,7 @@ def _metrics(facts: Facts, evaluation: EvaluationRecord) -> Html:
         rows.append([name, metric.text(value), *(beside if theirs else []), metric.help])
     note = f"Over {evaluation.examples:,} test examples."
     if theirs:
-        note += f"  The champion {facts.champion_id} has these values from its own test."
+        note += f" The champion {facts.champion_id} has these values from its own test."
     return card(element("h3", "Metrics"), table(header, rows, css), element("p", note, "quiet"))
 
 
@@ -81,8 +81,8 @@ def _slices(facts: Facts, evaluation: EvaluationRecord) -> Html:
     rows: list[list[Content]] = []
     for name, value in shown:
         score = scores[name, value]
-        told = "–" if score.metric is None else metric.text(score.metric)
-        row: list[Content] = [f"{name} {value}", f"{score.examples:,}", told]
+        score_text = "–" if score.metric is None else metric.text(score.metric)
+        row: list[Content] = [f"{name} {value}", f"{score.examples:,}", score_text]
         rows.append([*row, *(_beside(against.get((name, value)), level) if against else [])])
     table_of = table(header, rows, ["name", "n", "n", "n", "n", "nowrap"][: len(header)])
     return card(

@@ -40,8 +40,8 @@ def element(tag: str, content: Content, css: str = "", **attributes: str) -> Htm
         attributes: Other attributes, such as an `id`.
     """
     given = {"class": css, **attributes}
-    told = "".join(f' {name}="{escape(value)}"' for name, value in given.items() if value)
-    return Html(f"<{tag}{told}>{markup(content)}</{tag}>")
+    written = "".join(f' {name}="{escape(value)}"' for name, value in given.items() if value)
+    return Html(f"<{tag}{written}>{markup(content)}</{tag}>")
 
 
 def image(source: str, alt: str, css: str = "") -> Html:

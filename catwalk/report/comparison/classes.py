@@ -28,16 +28,16 @@ def class_differences(comparison: Comparison) -> style.Drawing:
     shown, classes = comparison.classes(most), comparison.baseline.classes
     labels = [classes.index(name) for name in shown]
     figure = _difference_dots(pairs, classes, labels) if dots else _difference_map(pairs, classes, labels)
-    told = "; ".join(f"{pair.run_id}: {_significant(pair)}" for pair in pairs)
+    by_run = "; ".join(f"{pair.run_id}: {_significant(pair)}" for pair in pairs)
     note = style.sentences(
         comparison.choice(most),
         f"Compared with the baseline {comparison.baseline.run_id}.",
-        ("Filled markers:  " if dots else "*: ")
+        ("Filled markers: " if dots else "*: ")
         + "more than noise (McNemar's exact test, Holm-corrected over a run's classes, p < 0.05).",
         *(f"{pair.run_id}: {pair.note}" for pair in pairs if pair.note),
         names.undrawn_note(classes, labels),
     )
-    alt = f"Differences of {len(pairs)} runs from the baseline by class. More than noise: {told}."
+    alt = f"Differences of {len(pairs)} runs from the baseline by class. More than noise: {by_run}."
     return style.Drawing(figure, "Difference in accuracy by class, from the baseline", alt, note)
 
 

@@ -19,8 +19,7 @@ from catwalk.report.comparison.differences import Comparison
 from catwalk.report.comparison.entries import Entry
 from catwalk.report.facts import MissingError
 from catwalk.report.figures import style
-from catwalk.report.figures.curves import finite
-from catwalk.report.figures.curves import told as words
+from catwalk.report.figures.curves import finite, value_text
 
 _NAMED = 60
 """The most runs that a legend lists."""
@@ -84,11 +83,11 @@ def _curves(comparison: Comparison, field: str, unit: str, form: str) -> style.D
         style.label(axes, "" if number else comparison.axis, name)
     if named:
         _legend(figure, handles)
-    told = "; ".join(
-        f"{entry.run_id} {words(epochs[-1].scores.get(splits[0], {}).get(field), form)} after {_lasted(entry)}"
+    by_run = "; ".join(
+        f"{entry.run_id} {value_text(epochs[-1].scores.get(splits[0], {}).get(field), form)} after {_lasted(entry)}"
         for entry, epochs in trained
     )
-    alt = f"Curves of {len(trained)} runs by {comparison.axis}, {splits[0]} {words_of(field)} at the end: {told}."
+    alt = f"Curves of {len(trained)} runs by {comparison.axis}, {splits[0]} {words_of(field)} at the end: {by_run}."
     title = f"{words_of(field)} by {comparison.axis}"
     return style.Drawing(figure, title[:1].upper() + title[1:], alt, _note(comparison, len(trained), cut))
 
@@ -210,7 +209,7 @@ def test_headline(comparison: Comparison) -> style.Drawing:
     axes.locator_params(axis="x", nbins=4)
     unit = "" if metric.unit in ("ratio", "") else f" in {metric.unit}"
     style.label(axes, f"test {metric.title}{unit}, 95 % interval")
-    told = "; ".join(f"{entry.run_id} {metric.text(value)}" for entry, value in found)
+    by_run = "; ".join(f"{entry.run_id} {metric.text(value)}" for entry, value in found)
     left = len(comparison.entries) - len(found)
     note = style.sentences(
         f"Bold and dashed line: the baseline {comparison.baseline.run_id}.",
@@ -218,7 +217,7 @@ def test_headline(comparison: Comparison) -> style.Drawing:
         f"{left} of {len(comparison.entries)} runs have no test result, or are of another kind." if left else "",
     )
     title = f"Test {metric.title}"
-    return style.Drawing(figure, title, f"{title} of {len(found)} runs, the best first: {told}.", note)
+    return style.Drawing(figure, title, f"{title} of {len(found)} runs, the best first: {by_run}.", note)
 
 
 def _tested(comparison: Comparison, problem: Problem) -> list[tuple[Entry, float]]:

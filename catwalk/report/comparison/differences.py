@@ -53,7 +53,7 @@ class Difference:
 
     @property
     def significant(self) -> bool:
-        """Whether it is more than noise."""
+        """Whether the difference is more than noise."""
         return self.p < SIGNIFICANCE
 
 
@@ -273,7 +273,7 @@ def _paired(entry: Entry, baseline: Entry) -> tuple[Predictions, Predictions, st
     if not np.array_equal(ours.truth, those.truth) or (others and not _same_images(entry, baseline, shared)):
         raise MissingError(
             (f"{differ}, and it was" if others else "It was")
-            + "  tested on different examples from the baseline's, so their answers can't be compared one by one."
+            + " tested on different examples from the baseline's, so their answers can't be compared one by one."
         )
     cover = f"the {len(shared)} class names that both have, and their {len(ours.labels):,} test examples"
     return ours, those, f"{differ}: the differences, overall and by class, cover {cover}." if others else ""

@@ -41,13 +41,13 @@ def _of_two(answers: Sequence[Predictions], images: NDArray[np.uint8]) -> style.
         raise MissingError("There are none: both runs are right about the same images.")
     classes = _classes(answers)
     written = names.drawn(classes)
-    captions, told, labels = [], [], set()
+    captions, descriptions, labels = [], [], set()
     for index in chosen:
         true = classes.index(baseline.truth[index])
         said = [classes.index(found.classes[found.predicted[index]]) for found in answers]
         labels |= {true, *said}
         captions.append((written[true], [written[label] for label in said], bool(baseline.right[index])))
-        told.append(f"{classes[true]}: {' and '.join(classes[label] for label in said)}")
+        descriptions.append(f"{classes[true]}: {' and '.join(classes[label] for label in said)}")
     figure = picture_grid([images[index] for index in chosen], captions)
     only_baseline = int((baseline.right & ~other.right).sum())
     only_other = int((other.right & ~baseline.right).sum())
@@ -58,7 +58,7 @@ def _of_two(answers: Sequence[Predictions], images: NDArray[np.uint8]) -> style.
     )
     note = style.sentences(note, names.undrawn_note(classes, labels))
     return style.Drawing(
-        figure, "Images that only one run has right", f"{len(chosen)} images. {'; '.join(told)}.", note
+        figure, "Images that only one run has right", f"{len(chosen)} images. {'; '.join(descriptions)}.", note
     )
 
 
@@ -79,14 +79,16 @@ def _of_many(answers: Sequence[Predictions], images: NDArray[np.uint8]) -> style
     if not chosen:
         raise MissingError("There are none: all runs give the same answers.")
     written = names.drawn(classes)
-    captions, told, labels = [], [], set()
+    captions, descriptions, labels = [], [], set()
     for index in chosen:
         ranking = Counter(votes[:, index].tolist()).most_common()
         true = place[str(truth[index])]
         labels |= {true, *(label for label, _ in ranking[:2])}
         lines = [f"{count}× {written[label]}" for label, count in ranking[:2]]
         captions.append((written[true], lines, ranking[0][0] == true))
-        told.append(f"{classes[true]}: {', '.join(f'{count} say {classes[label]}' for label, count in ranking)}")
+        descriptions.append(
+            f"{classes[true]}: {', '.join(f'{count} say {classes[label]}' for label, count in ranking)}"
+        )
     figure = picture_grid([images[index] for index in chosen], captions)
     split = int((entropy > 0).sum())
     note = (
@@ -95,5 +97,5 @@ def _of_many(answers: Sequence[Predictions], images: NDArray[np.uint8]) -> style
     )
     note = style.sentences(note, names.undrawn_note(classes, labels))
     return style.Drawing(
-        figure, "Images the runs disagree about most", f"{len(chosen)} images. {'; '.join(told)}.", note
+        figure, "Images the runs disagree about most", f"{len(chosen)} images. {'; '.join(descriptions)}.", note
     )

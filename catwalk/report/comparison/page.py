@@ -99,8 +99,8 @@ def _runs(comparison: Comparison, run_address: str) -> Html:
     """Returns a table with one run per line, without the columns for which no run has a value."""
     pairs = [None, *comparison.pairs]
     rows = [_row(comparison, entry, pair, run_address) for entry, pair in zip(comparison.entries, pairs, strict=True)]
-    told = [(pair.run_id, pair.why or pair.note) for pair in comparison.pairs]
-    reasons = [element("p", f"{run_id}: {sentence}", "quiet") for run_id, sentence in told if sentence]
+    notes = [(pair.run_id, pair.why or pair.note) for pair in comparison.pairs]
+    reasons = [element("p", f"{run_id}: {sentence}", "quiet") for run_id, sentence in notes if sentence]
     shown = [name for name in rows[0] if any(row[name] not in ("", "–", "baseline") for row in rows)]
     css = ["" if name in ("run", "kind", "outcome") else "n" for name in shown]
     return card(table(shown, [[row[name] for name in shown] for row in rows], css, labels=shown), *reasons)
@@ -231,8 +231,8 @@ def _classes(comparison: Comparison) -> Html:
     """
     pairs = [pair for pair in comparison.pairs if pair.classes]
     if not pairs:
-        told = comparison.kinds == ["multiclass"]
-        return missing("Differences by class", comparison.pairs[0].why) if told else Html("")
+        has_classes = comparison.kinds == ["multiclass"]
+        return missing("Differences by class", comparison.pairs[0].why) if has_classes else Html("")
     shown, choice = comparison.classes(names.FEW), element("p", comparison.choice(names.FEW), "quiet")
     return card(_class_a_row(pairs, shown) if len(pairs) <= 3 else _run_a_row(pairs, shown), choice)
 

@@ -38,8 +38,8 @@ class Scored:
     """Shape (n,), higher for examples that are more likely positive."""
 
     def points(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """Returns, for each threshold that changes a prediction, from the highest down: the threshold, true positives,
-        false positives and precision.
+        """Returns thresholds, true positives, false positives and precisions, for every threshold that changes a
+        prediction, from the highest down.
 
         Raises:
             MissingError: there is only one class.
@@ -60,8 +60,8 @@ def roc(scored: Scored) -> style.Drawing:
     _curve(axes, x, y, f"this run, AUC {auc:.4f}", scored.run_id)
     style.label(axes, "false positive rate", "true positive rate")
     style.legend(axes, "lower right")
-    told = ", ".join(f"{np.interp(at, x, y):.1%} at {at:.0%}" for at in (0.01, 0.05, 0.1, 0.2))
-    alt = f"The ROC curve; area under the curve {auc:.4f}. True positive rate by false positive rate:  {told}."
+    described = ", ".join(f"{np.interp(at, x, y):.1%} at {at:.0%}" for at in (0.01, 0.05, 0.1, 0.2))
+    alt = f"The ROC curve; area under the curve {auc:.4f}. True positive rate by false positive rate: {described}."
     return style.Drawing(figure, f"ROC, area under the curve {auc:.4f}", alt, _counts(scored))
 
 
@@ -75,8 +75,8 @@ def precision_recall(scored: Scored) -> style.Drawing:
     _curve(axes, recall, precision, f"this run, average precision {area:.4f}", scored.run_id)
     style.label(axes, "recall: share of the positives found", "precision: share of predicted positives")
     style.legend(axes, "upper right")
-    told = ", ".join(f"{precision[np.searchsorted(recall, at)]:.1%} at {at:.0%}" for at in (0.1, 0.25, 0.5, 0.75))
-    alt = f"Precision by recall, average precision {area:.4f}. Precision by recall:  {told}."
+    described = ", ".join(f"{precision[np.searchsorted(recall, at)]:.1%} at {at:.0%}" for at in (0.1, 0.25, 0.5, 0.75))
+    alt = f"Precision by recall, average precision {area:.4f}. Precision by recall: {described}."
     return style.Drawing(figure, f"Precision and recall, average precision {area:.4f}", alt, _counts(scored))
 
 
@@ -99,7 +99,7 @@ def threshold_table(
     for number, row in enumerate(rows, start=1):
         for column, text in enumerate(row[: len(columns)]):
             _cell(figure, number, len(rows), column, text, style.INK, bold=number - 1 in marked)
-    told = "; ".join(", ".join(f"{name} {text}" for name, text in zip(columns, row, strict=False)) for row in rows)
+    described = "; ".join(", ".join(f"{name} {text}" for name, text in zip(columns, row, strict=False)) for row in rows)
     words = ["Thresholds that would classify from 1 in 1,000 to half of the examples as positive."]
     if costs:
         words.append(
@@ -107,7 +107,7 @@ def threshold_table(
         )
     if marked:
         words.append("Bold: " + " and ".join(dict.fromkeys(marked.values())) + ".")
-    return style.Drawing(figure, "Thresholds", f"A table of thresholds: {told}.", style.sentences(*words))
+    return style.Drawing(figure, "Thresholds", f"A table of thresholds: {described}.", style.sentences(*words))
 
 
 def _rows(

@@ -106,10 +106,10 @@ def _draw_gaps(axes: Axes, bins: Sequence[Bin], colour: str) -> None:
 
 
 def _alt(bins: Sequence[Bin], error: float, what: str) -> str:
-    told = ", ".join(
+    by_bin = ", ".join(
         f"{found.confidence:.0%} → {found.hits / found.examples:.0%} ({found.examples:,})" for found in bins
     )
     return (
         f"Points of {what} by probability, beside the diagonal; expected calibration error {error:.2%}. Mean "
-        f"probability → {what} (examples) by bin: {told}."
+        f"probability → {what} (examples) by bin: {by_bin}."
     )

@@ -111,7 +111,7 @@ def class_accuracy(facts: Facts) -> style.Drawing:
     style.legend_above(axes)
     style.percent_axis(axes.xaxis)
     style.label(axes, "test accuracy (recall), 95 % interval")
-    told = ", ".join(
+    by_class = ", ".join(
         f"{confusion.classes[label]} {_share(ours[label])}" + (f" (champion {_share(theirs[label])})" if theirs else "")
         for label in shown
     )
@@ -120,7 +120,7 @@ def class_accuracy(facts: Facts) -> style.Drawing:
         "" if theirs else f"The champion is not shown. {(facts.common if facts.logs else facts.champion).why}",
         names.undrawn_note(confusion.classes, shown),
     )
-    return style.Drawing(figure, "Test accuracy by class", f"Points with 95 % intervals by class: {told}.", note)
+    return style.Drawing(figure, "Test accuracy by class", f"Points with 95 % intervals by class: {by_class}.", note)
 
 
 def _scores(axes: Axes, scores: Collection[tuple[int, int]], offset: float, **look: Any) -> None:
@@ -171,13 +171,13 @@ def confusion_matrix(facts: Facts) -> style.Drawing:
     count, mistakes = len(confusion.classes), confusion.mistakes()
     draw = _with_numbers if count <= _NUMBERED else _with_shades if count <= names.FEW else _mistakes_alone
     drawing = draw(confusion, mistakes)
-    told = "; ".join(
+    by_class = "; ".join(
         "{}: {} of {} correct".format(confusion.classes[label], *confusion.score(label)) + _taken_for(confusion, label)
         for label in confusion.worst()
     )
     choice = _choice(confusion, confusion.worst(), "with the lowest accuracy")
     what = f"A table of {count} by {count} classes." if count <= names.FEW else f"Mistakes among {count} classes."
-    alt = style.sentences(what, choice, f"{told}.")
+    alt = style.sentences(what, choice, f"{by_class}.")
     return style.Drawing(drawing.figure, drawing.title or "Confusion matrix, normalised by row", alt, drawing.note)
 
 

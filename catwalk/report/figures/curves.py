@@ -82,7 +82,7 @@ def _logged(epochs: Sequence[EpochRecord]) -> list[str]:
 
 
 def _of(epochs: Sequence[EpochRecord], name: str) -> dict[str, list[float | None]]:
-    """Returns a metric in each epoch, for each split that has it."""
+    """Returns a metric in each epoch by split, for the splits that have it."""
     splits = {split: None for record in epochs for split, values in record.scores.items() if name in values}
     return {split: [record.scores.get(split, {}).get(name) for record in epochs] for split in splits}
 
@@ -132,8 +132,8 @@ def _alt(training: TrainingRecord, shown: Sequence[str], best: EpochRecord | Non
     for name in shown:
         form = ".1%" if name == "accuracy" else ".4g"
         for split, values in _of(epochs, name).items():
-            alt += f" {split.capitalize()} {name.replace('_', ' ')}  changes from {told(values[0], form)} to "
-            alt += f"{told(values[-1], form)}."
+            alt += f" {split.capitalize()} {name.replace('_', ' ')} changes from {value_text(values[0], form)} to "
+            alt += f"{value_text(values[-1], form)}."
     if best:
         alt += f" The best {training.axis} is {best.epoch} with a validation loss of {best.validation_loss:.3f}."
     return alt
@@ -146,7 +146,7 @@ def _note(facts: Facts, training: TrainingRecord) -> str:
         measured = any(record.validation_loss is not None for record in epochs)
         return f"No {axis} has a finite validation loss." if measured else ""
     lowest = f"Lowest validation loss in {axis} {best.epoch} of {last.epoch}: {best.validation_loss:.4f}."
-    loss, accuracy = told(last.validation_loss, ".4f"), told(last.validation_accuracy, ".2%")
+    loss, accuracy = value_text(last.validation_loss, ".4f"), value_text(last.validation_accuracy, ".2%")
     if facts.logs:
         return f"{lowest} The last {axis} has {loss}."
     return f"{lowest} The run's model is from its last epoch: {loss}, accuracy {accuracy}."
@@ -171,7 +171,7 @@ def rate_and_gradient(facts: Facts) -> style.Drawing:
         _quantity(style.add_axes(figure, 0.52, 0.42 + 2.2 * number, 3.6, 1.6), facts, epochs, name, values)
         style.label(figure.axes[-1], "" if number else training.axis, name)
     alt = f"Line charts over {len(epochs)} {training.axis}s. " + ". ".join(
-        f"{_words(name.partition(',')[0])} from {told(values[0], '.3g')} to {told(values[-1], '.3g')}"
+        f"{_words(name.partition(',')[0])} from {value_text(values[0], '.3g')} to {value_text(values[-1], '.3g')}"
         for name, values in charts
     )
     configured = facts.record.parameters.get("peak_learning_rate")
@@ -206,7 +206,7 @@ def finite(value: float | None) -> float:
     return value if is_finite(value) else math.nan
 
 
-def told(value: float | None, form: str) -> str:
+def value_text(value: float | None, form: str) -> str:
     """Returns a value in words."""
     return "unknown" if value is None else format(value, form)
 

@@ -73,7 +73,7 @@ def _worst(
 def _gallery(
     title: str, chosen: Sequence[int], predictions: Predictions, pictures: Sequence[NDArray[np.uint8]], note: str
 ) -> style.Drawing:
-    captions, told = [], []
+    captions, descriptions = [], []
     classes, written = predictions.classes, names.drawn(predictions.classes)
     labels = set()
     for index in chosen:
@@ -81,9 +81,9 @@ def _gallery(
         p = _percent(predictions.confidence[index])
         labels |= {true, said}
         captions.append((written[true], [written[said], p], bool(predictions.right[index])))
-        told.append(f"{classes[true]}: {classes[said]}, {p}")
+        descriptions.append(f"{classes[true]}: {classes[said]}, {p}")
     figure = picture_grid(pictures, captions)
-    alt = f"{len(chosen)} images, each with true class, predicted class and probability. {'; '.join(told)}."
+    alt = f"{len(chosen)} images, each with true class, predicted class and probability. {'; '.join(descriptions)}."
     return style.Drawing(figure, title, alt, style.sentences(note, names.undrawn_note(classes, labels)))
 
 

@@ -196,8 +196,8 @@ def _frame(axes: Axes, tested: _Tested) -> None:
     if metric.unit == "ratio":
         style.percent_axis(axes.yaxis)
     name = f"test {metric.title}" + ("" if metric.unit in ("ratio", "") else f" in {metric.unit}")
-    told = ", lower is better" if metric.goal == "minimize" else ", 95 % interval" if tested.examples else ""
-    style.label(axes, "tested runs by start time (UTC)", name + told)
+    hint = ", lower is better" if metric.goal == "minimize" else ", 95 % interval" if tested.examples else ""
+    style.label(axes, "tested runs by start time (UTC)", name + hint)
     bottom, top, pad = tested.heights
     handles = len(axes.get_legend_handles_labels()[0])
     axes.set_ylim(bottom, top + (top - pad - bottom) * 0.16 * -(-handles // 3))
@@ -207,17 +207,17 @@ def _frame(axes: Axes, tested: _Tested) -> None:
 def _alt(facts: Facts, tested: _Tested, promotions: int, champion: str) -> str:
     scores = tested.scores
     metric, text = tested.metric, tested.metric.text
-    told = (
+    alt = (
         f"Test {metric.title} of {len(scores)} runs of {facts.record.model}, from {text(min(scores))} to "
         f"{text(max(scores))}, median {text(statistics.median(scores))}."
     )
     if facts.run_id in tested.place:
         own = tested.of(facts.run_id)
-        told += f" This run has {text(own)}, rank {1 + sum(metric.gain(score - own) > 0 for score in scores)}."
-    told += f" {promotions} promotions are marked." if promotions else " None of them was promoted."
+        alt += f" This run has {text(own)}, rank {1 + sum(metric.gain(score - own) > 0 for score in scores)}."
+    alt += f" {promotions} promotions are marked." if promotions else " None of them was promoted."
     if champion in tested.place:
-        told += f" The champion {champion} has {text(tested.of(champion))}."
-    return told
+        alt += f" The champion {champion} has {text(tested.of(champion))}."
+    return alt
 
 
 def _note(facts: Facts, tested: _Tested) -> str:
@@ -272,21 +272,21 @@ def stage_durations(facts: Facts) -> style.Drawing:
     height = _STAGE_ROW * (len(stages) + 0.85)
     figure = style.new_figure(height + 0.7)
     axes = style.add_axes(figure, 0.72, 0.42, 2.78, height)
-    told: list[str] = []
+    durations: list[str] = []
     for row, stage in enumerate(stages):
         others = [seconds for summary in before if is_finite(seconds := _stage_seconds(summary, stage))]
         middle = _draw_others(axes, row, others, len(before))
         seconds = own[stage]
         _draw_own(axes, row, seconds, style.run_style(facts.run_id).colour)
         if seconds is not None:
-            told.append(f"{stage} {seconds:.1f} s" + (f"  (earlier median {middle:.1f} s)" if others else ""))
+            durations.append(f"{stage} {seconds:.1f} s" + (f" (earlier median {middle:.1f} s)" if others else ""))
     _frame_stages(axes, stages)
     unknown = "publish builds this page, so its own duration is not known yet."
     note = style.sentences(
         unknown if "publish" in own and own["publish"] is None else "",
         "" if before else "There is no earlier run to compare with.",
     )
-    return style.Drawing(figure, "Stage durations", "Duration of each stage: " + ", ".join(told) + ".", note)
+    return style.Drawing(figure, "Stage durations", "Duration of each stage: " + ", ".join(durations) + ".", note)
 
 
 def _draw_others(axes: Axes, row: int, others: Sequence[float], runs: int) -> float:

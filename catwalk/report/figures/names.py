@@ -1,4 +1,4 @@
-"""Names of classes in figures: of any length, in any script of an installed font."""
+"""Names of classes in figures, with any length, in any script of an installed font."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def undrawn_note(names: Sequence[str], shown: Iterable[int]) -> str:
     is replaced.
     """
     missing = [label for label in sorted(set(shown)) if not _is_drawable(names[label])]
-    told = ", ".join(f"class {label} is {_tidy(names[label]) or 'unnamed'}" for label in missing)
-    return f"Shown by number: {told}." if told else ""
+    by_number = ", ".join(f"class {label} is {_tidy(names[label]) or 'unnamed'}" for label in missing)
+    return f"Shown by number: {by_number}." if by_number else ""
 
 
 def _tidy(name: str) -> str:

@@ -198,11 +198,11 @@ def _lot(n: int) -> NDArray[Any]:
 
 def _chosen(rows: NDArray[Any], predicted: Predicted) -> str:
     n = len(predicted.truth)
-    return f"{len(rows):,} of the {n:,}  examples, chosen at random." if len(rows) < n else ""
+    return f"{len(rows):,} of the {n:,} examples, chosen at random." if len(rows) < n else ""
 
 
 def _at_edge(beyond: int) -> str:
-    return f"{beyond:,}  examples are farther out and shown at the edge." if beyond else ""
+    return f"{beyond:,} examples are farther out and shown at the edge." if beyond else ""
 
 
 def _mae(predicted: Predicted) -> float:

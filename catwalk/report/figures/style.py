@@ -169,9 +169,9 @@ def legend_above(axes: Axes, lift: float = 0.0) -> None:
     )
 
 
-def sentences(*told: str) -> str:
+def sentences(*texts: str) -> str:
     """Returns the nonempty sentences, joined."""
-    return " ".join(filter(None, told))
+    return " ".join(filter(None, texts))
 
 
 def epoch_axis(axes: Axes, epochs: Sequence[int]) -> None:
