@@ -56,7 +56,7 @@ def epoch_series(classes: int, others: int = 0) -> int:
 
 
 def fixed_series(classes: int, others: int = 0) -> int:
-    """Returns the number of series of a run besides its epochs: of the shown part of the test, and of all stages.
+    """Returns the number of series of a run besides its epochs, for the shown part of the test and for all stages.
 
     Args:
         classes: The number of its classes.

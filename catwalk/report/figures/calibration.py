@@ -76,7 +76,7 @@ def _diagram(
     name, high, low = words
     note = (
         f"Expected calibration error {error:.2%} over {CALIBRATION_BINS} bins. Mean {name} "
-        f"{probability.mean():.2%}, {axes_names[0]} {true.mean():.2%}: overall {high if above < 0 else low}."
+        f"{probability.mean():.2%}, {axes_names[0]} {true.mean():.2%}: {high if above < 0 else low} overall."
     )
     return style.Drawing(figure, f"Reliability, calibration error {error:.2%}", _alt(bins, error, axes_names[0]), note)
 

@@ -91,7 +91,7 @@ def missing(facts: Facts) -> dict[str, str]:
 def test_a_report_says_what_is_left_out_of_prometheus(run: Run) -> None:
     assert "left out of Prometheus" not in check_page(build(run).html).text
     run.update_summary(lambda summary: dataclasses.replace(summary, series_left_out=1_203))
-    assert "1,203 series, to fit its limit; none is missing here" in check_page(build(run).html).text
+    assert "1,203 series, to fit its limit; this report has all of them" in check_page(build(run).html).text
     run.update_summary(lambda summary: dataclasses.replace(summary, series_left_out=0))
 
 
@@ -133,7 +133,7 @@ def test_what_is_gone_or_damaged_is_named_and_the_rest_stays(run: Run, damage: C
     damage(baseline, None)
     found = missing(read_facts(run))
     assert set(found) == {"images", "champion"}
-    assert "is not what its sha256 says" in found["images"]
+    assert "doesn't match its sha256" in found["images"]
     assert found["champion"] == f"The object {baseline} is gone from the store."
     damage(images, None)
     damage(baseline, b"nonsense")
@@ -145,7 +145,7 @@ def test_predictions_that_were_exchanged_are_not_shown(run: Run, damage: Callabl
     key = run.key("predictions.safetensors")
     arrays = load(run.store.get(key).body)
     for changed, expected in (
-        ({**arrays, "logits": -arrays["logits"]}, "their confusion matrix differs"),
+        ({**arrays, "logits": -arrays["logits"]}, "the confusion matrix is not the same"),
         ({**arrays, "logits": arrays["logits"][:, :9]}, "is not the shape"),
         ({**arrays, "logits": np.full_like(arrays["logits"], np.nan)}, "not finite"),
         ({"logits": arrays["logits"]}, "labels or logits are not in the file"),
@@ -200,7 +200,7 @@ def test_the_champion_is_paired_by_the_names_of_its_classes(run: Run, damage: Ca
     assert read_facts(run).champion.get().predicted.tolist() == straight.tolist(), "an older version named none"
     rename([*names[:9], "another"])
     facts = read_facts(run)
-    assert facts.champion.why == "The champion has other classes than this run."
+    assert facts.champion.why == "The champion's classes differ from this run's."
     report = build(run)
     assert report.missing == {}
     assert "The champion is not shown. The champion has other classes" in check_page(report.html).text
@@ -215,7 +215,7 @@ def test_runs_with_other_classes_are_compared_on_their_own_test_images(run: Run,
         damage(one.key("evaluation.json"), to_json(dataclasses.replace(evaluation, classes=classes)))
     (pair,) = compare(run.store, [other, run.run_id]).pairs
     assert list(pair.classes) == names[:9]
-    assert "the 9 classes that both have by name, and their 9,000 test examples" in pair.note
+    assert "the 9 class names that both have, and their 9,000 test examples" in pair.note
 
 
 def test_damaged_records_cost_their_part_only(run: Run, damage: Callable[..., None]) -> None:

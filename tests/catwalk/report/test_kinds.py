@@ -133,7 +133,7 @@ def test_a_yes_or_no_model_shows_what_a_threshold_would_cost(ledger: Ledger) -> 
         *TRAINED, "roc", "precision_recall", "thresholds", "reliability", "headline_over_runs",
     }  # fmt: skip
     assert not [words for words in NEVER if words in text]
-    assert "at 1 a false positive and 25 a missed positive" in text and "the threshold in use" in text
+    assert "at 1 per false positive and 25 per missed positive" in text and "the threshold in use" in text
     assert "log loss" in text and " nats" in text and "half second1,000" in text
 
 
@@ -149,7 +149,7 @@ def test_of_a_hundred_classes_the_worst_twenty_and_the_largest_confusions(ledger
     champion = tickets(0.5, named=named)
     report, text = shown(ledger, tickets(0.4, named=named))
     assert set(report.figures) == {*TRAINED, "class_accuracy", "confusion_matrix", "accuracy_over_runs"}
-    assert "The 20 classes with the lowest accuracy, of 100." in text and "Largest confusions" in text
+    assert "The 20 classes with the lowest accuracy, of 100." in text and "Most frequent confusions" in text
     assert "The champion is not shown" not in text and champion in text
     assert "Example predictions" not in text and "Reliability" not in text
 
@@ -275,7 +275,7 @@ def test_one_night_far_off_does_not_flatten_a_history_that_should_fall(ledger: L
     last = demand(1.0, epochs=0)
     drawing = history.headline_over_runs(read_facts(ledger.run(last)))
     check_drawing(drawing)
-    assert drawing.figure.axes[0].get_ylim()[1] < 12 and "1 far above the others, at 477" in drawing.note
+    assert drawing.figure.axes[0].get_ylim()[1] < 12 and "1 far above the others, up to 477" in drawing.note
     assert "lower is better" in drawing.figure.axes[0].texts[0].get_text() and "rank 2" in drawing.alt
 
 
