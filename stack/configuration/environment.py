@@ -148,8 +148,9 @@ def own_environment(settings: Settings, part: str = "") -> dict[str, str]:
     """Returns what the stack itself sets for a process, which does not depend on the shell that starts it.
 
     Args:
-        settings: The stack. part: The part, which gets only what it reads, so that it does not restart when something
-        else changes, and its own markers. If empty, everything except for those.
+        settings: The stack.
+        part: The part, which gets only what it reads, so that it does not restart when something else changes, and its
+            own markers. If empty, everything except for those markers.
     """
     ours, secrets = client_environment(settings), credentials.load_or_create(settings.home / "secrets.env")
     every = {

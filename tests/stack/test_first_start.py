@@ -71,4 +71,4 @@ def test_a_folder_is_made_by_the_first_run(
     monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(users))
     monkeypatch.setenv("CATWALK_AIRFLOW_PASSWORD", "secret")
     assert first_start.main() == 0
-    assert capsys.readouterr().out == f"runs are kept in file://{tmp_path}/ledger; wrote {users}\n"
+    assert capsys.readouterr().out == f"runs are stored in file://{tmp_path}/ledger; wrote {users}\n"

@@ -49,5 +49,5 @@ def test_an_address_that_is_none_does_not_fit(url: str, fits: bool) -> None:
     if fits:
         sbom.check(document)
     else:
-        with pytest.raises(StackError, match="does not fit CycloneDX"):
+        with pytest.raises(StackError, match="does not match CycloneDX"):
             sbom.check(document)

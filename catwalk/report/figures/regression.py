@@ -119,7 +119,7 @@ def error_by_quantile(predicted: Predicted, champion: Predicted | None = None) -
     groups = _groups(predicted.truth)
     figure = style.new_figure(3.4 if champion else 3.2)
     axes = style.add_axes(figure, 0.62, 0.72, 3.5, 1.95)
-    told = _by_group(
+    group_errors = _by_group(
         axes, predicted, groups, "this run" if champion is None else "challenger", -0.12 if champion else 0.0
     )
     if champion is not None:
@@ -133,12 +133,12 @@ def error_by_quantile(predicted: Predicted, champion: Predicted | None = None) -
     style.label(axes, predicted.name("true value, from"), predicted.name("mean absolute error, 95 % interval"))
     style.legend_above(axes, lift=0.26)
     alt = "Mean absolute error by true value: " + ", ".join(
-        f"{low:.3g} to {high:.3g}: {value:.3g}" for (low, high), value in zip(ends, told, strict=True)
+        f"{low:.3g} to {high:.3g}: {value:.3g}" for (low, high), value in zip(ends, group_errors, strict=True)
     )
-    worst = int(np.argmax(told))
+    worst = int(np.argmax(group_errors))
     note = (
         f"Each of the {len(groups)} groups has about {len(groups[0]):,} examples. The largest error, "
-        f"{told[worst]:.3g}, is between {ends[worst][0]:.3g} and {ends[worst][1]:.3g}."
+        f"{group_errors[worst]:.3g}, is between {ends[worst][0]:.3g} and {ends[worst][1]:.3g}."
     )
     return style.Drawing(figure, "Error by true value", f"{alt}.", note)
 

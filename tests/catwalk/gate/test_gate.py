@@ -117,7 +117,7 @@ def test_a_clearly_better_model_ships_and_a_clearly_worse_one_is_held() -> None:
     better = ruled(good, champion(bad))
     assert outcome(better) == ("ship", "better")
     assert better.sentence.startswith("Ship: better than the champion. ")
-    assert "+1.00 points, alone right on 100 examples and alone wrong on 0 of 10,000" in better.sentence
+    assert "+1.00 points, only it is right on 100 of 10,000 examples, and only the other on 0" in better.sentence
     assert outcome(ruled(bad, champion(good), examples=NEWER)) == ("hold", "worse")
 
 
@@ -146,9 +146,9 @@ def test_as_good_ships_only_with_newer_data() -> None:
     [
         ("abc", True, "from 1 more."),
         ("ab", False, "the same examples as the champion."),
-        ("a", False, "of the champion's 2 examples it lacks 1."),
-        ("xyz", False, "of the champion's 2 examples it lacks 2."),
-        ("bcdefgh", False, "of the champion's 2 examples it lacks 1."),
+        ("a", False, "it lacks 1 of the champion's 2 examples."),
+        ("xyz", False, "it lacks 2 of the champion's 2 examples."),
+        ("bcdefgh", False, "it lacks 1 of the champion's 2 examples."),
     ],
 )
 def test_only_a_proper_superset_is_newer_data(challenger: str, newer: bool, sentence: str) -> None:
@@ -219,7 +219,7 @@ def test_who_can_t_be_asked_about_the_same_examples_makes_it_inconclusive(role: 
     silent = Baseline(role, "gone", None, "its module is gone")
     ruling = ruled(predictions(900), *sorted([known, silent], key=lambda one: one.role, reverse=True), examples=NEWER)
     assert outcome(ruling) == ("hold", "inconclusive")
-    assert f"The {role} can't be compared with on the same examples: its module is gone." in ruling.sentence
+    assert f"A comparison with the {role} on the same examples is not possible: its module is gone." in ruling.sentence
     assert check(ruling, "precondition").verdict == "passed"
 
 

@@ -208,8 +208,8 @@ def test_runs_with_other_classes_are_compared_on_those_that_both_have() -> None:
     assert [name for name, one in pair.classes.items() if one.significant] == ["shirt"]
     assert pair.overall and pair.overall.only_baseline == 0 and pair.overall.value > 0
     assert pair.note == (
-        "Its classes differ from the baseline's (9 here, 10 there): the differences, in all and by class, are about the 8 "
-        "classes that both have by name, and their 800 test examples."
+        "Its classes differ from the baseline's (9 here, 10 there): the differences, overall and by class, cover the 8 "
+        "class names that both have, and their 800 test examples."
     )
     report = compare_page.build(found)
     assert report.missing == {}
@@ -230,9 +230,15 @@ def test_many_runs_with_other_classes_still_show_what_they_disagree_about() -> N
 @pytest.mark.parametrize(
     ("other", "why"),
     [
-        (seen(2, predictions(2, classes=["dress", "hat", "cap"])), "it was tested on different examples from the baseline's"),
+        (
+            seen(2, predictions(2, classes=["dress", "hat", "cap"])),
+            "it was tested on different examples from the baseline's",
+        ),
         (seen(2, predictions(2, classes=["hat", "cap"])), "no tested class is in both"),
-        (seen(2, reordered(predictions(2), GARMENTS[1:]), seed=1), "it was tested on different examples from the baseline's"),
+        (
+            seen(2, reordered(predictions(2), GARMENTS[1:]), seed=1),
+            "it was tested on different examples from the baseline's",
+        ),
         (entry(2, reordered(predictions(2), GARMENTS[1:])), "it was tested on different examples from the baseline's"),
         (
             dataclasses.replace(entry(2, reordered(predictions(2), GARMENTS[1:])), images=Part(None, "They are gone.")),

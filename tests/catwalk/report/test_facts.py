@@ -134,7 +134,7 @@ def test_what_is_gone_or_damaged_is_named_and_the_rest_stays(run: Run, damage: C
     found = missing(read_facts(run))
     assert set(found) == {"images", "champion"}
     assert "doesn't match its sha256" in found["images"]
-    assert found["champion"] == f"The object {baseline} is gone from the store."
+    assert found["champion"] == f"The object {baseline} is no longer in the store."
     damage(images, None)
     damage(baseline, b"nonsense")
     found = missing(read_facts(run))
@@ -160,7 +160,7 @@ def test_predictions_that_were_exchanged_are_not_shown(run: Run, damage: Callabl
     assert set(report.missing) == {"reliability", "example_predictions", "worst_mistakes"}
     reports.store(run, report)
     assert not run.store.exists(run.key("figures/reliability.png")), "a figure of before would be a lie"
-    assert "is gone from the store" in check_page(run.store.get(run.key("report.html")).body).text
+    assert "is no longer in the store" in check_page(run.store.get(run.key("report.html")).body).text
     with pytest.raises(NotFoundError):
         build(Run(run.store, "20200101T000000Z-00000000"))
 

@@ -101,7 +101,7 @@ def test_the_confusion_matrix_has_per_cent_and_counts(make_facts: Callable[..., 
 
 def test_calibration_says_which_way_the_model_errs(make_facts: Callable[..., Facts]) -> None:
     sure, unsure = predictions(1, skill=3.0), predictions(1, skill=3.0)
-    for found, factor, expected in ((sure, 3.0, "overconfident"), (unsure, 0.3, "not sure enough")):
+    for found, factor, expected in ((sure, 3.0, "overconfident"), (unsure, 0.3, "underconfident")):
         scaled = dataclasses.replace(found, logits=found.logits * factor)
         drawing = calibration.reliability_diagram(make_facts(predictions=Part(scaled)))
         check_drawing(drawing)

@@ -191,13 +191,13 @@ def test_slices_that_got_worse_are_named_and_many_are_cut(ledger: Ledger) -> Non
     _, text = shown(ledger, run.run_id)
     slices = text[text.index("Slices") : text.index("Figures")]
     assert slices.count("g") and "group g750" in slices and slices.count("✗ worse") == 1
-    assert "The 20 that got worse most clearly, of 40." in slices
+    assert "The 20 slices that got worse most clearly, of 40." in slices
 
 
 def test_without_common_keys_the_page_says_so(ledger: Ledger) -> None:
     demand(2, keys=None, slices=HALF)
     _, text = shown(ledger, demand(1, slices=HALF))
-    assert "nothing names run" in text and "verdict" in text and "✓ not worse" not in text
+    assert "test examples have no keys" in text and "verdict" in text and "✓ not worse" not in text
 
 
 @pytest.mark.parametrize("make", [demand, churn, tickets])
@@ -208,7 +208,7 @@ def test_a_run_that_fails_before_its_test_lacks_what_is_measured(ledger: Ledger,
         raise RuntimeError("no disk")
     report = build(ledger.run(run.run_id))
     text = check_page(report.html).text
-    assert "This run has no decision: it failed" in text and "Missing are a trained model, a test score" in text
+    assert "This run has no decision: it failed" in text and "Missing: a trained model, a test score" in text
     assert set(report.missing) >= {"residuals"} and "example_predictions" not in report.missing
 
 
@@ -260,12 +260,12 @@ def test_runs_of_different_kinds_say_what_applies(ledger: Ledger) -> None:
     ]
     assert "different kinds of problem (binary, regression, multiclass)" in text
     assert "comparable" not in text and report.missing == {} and "test_log_loss" in report.figures
-    assert "mae " in text and "2 of 3 runs have none, or are of another kind." in text
+    assert "mae " in text and "2 of 3 runs have no test result, or are of another kind." in text
 
 
 def test_runs_that_can_not_be_paired_show_the_metrics_that_both_have(ledger: Ledger) -> None:
     found, _, text = compared(ledger, demand(2, keys=None), demand(1))
-    assert found.pairs[0].overall is None and "nothing names run" in found.pairs[0].why
+    assert found.pairs[0].overall is None and "test examples have no keys" in found.pairs[0].why
     assert "rmselower is better" in text and found.change(found.metrics[0], found.entries[1]) is not None
 
 

@@ -120,4 +120,4 @@ def test_what_was_exchanged_or_is_gone_is_not_shown(ledger: Ledger) -> None:
     run.store.put(key, body[:-1] + bytes([body[-1] ^ 1]))
     assert build(run).missing["worst_mistakes"] == f"The previews are damaged: {key} doesn't match its sha256."
     run.store.delete(key)
-    assert build(run).missing["worst_mistakes"] == f"The previews are gone from the store ({key})."
+    assert build(run).missing["worst_mistakes"] == f"The previews are no longer in the store ({key})."

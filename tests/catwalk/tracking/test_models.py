@@ -405,7 +405,7 @@ def test_under_its_new_name_a_test_that_is_too_small_is_said_to_be(command: Any,
 
     small("churn"), command("models", "rename", "churn", "attrition")
     said = str(ledger.run(small("attrition").run_id).decision())
-    assert "60 of 60 test examples have their key in both test sets" in said, said
+    assert "60 of 60 test examples are in both test sets" in said, said
 
 
 def test_a_run_of_a_name_that_was_changed_twice_is_promoted_under_the_last(command: Any, ledger: Ledger) -> None:
@@ -548,7 +548,7 @@ def test_limits_that_a_person_gives_hold_until_a_run_says_its_own(command: Any, 
 def test_limits_that_can_not_be_are_one_line_and_add_no_model(command: Any, ledger: Ledger) -> None:
     for arguments, said in (
         (("--threshold", "auc=0.8"), "thresholds: expected limits of alerts: loss_growth"),
-        (("--threshold", "runs_blocked=-1"), "thresholds['runs_blocked']: expected a number from 0; got -1"),
+        (("--threshold", "runs_blocked=-1"), "thresholds['runs_blocked']: expected a number of at least 0; got -1"),
         (("--threshold", "runs_blocked=nan"), "--threshold: expected name=number, such as runs_blocked=5; got"),
         (
             ("--threshold", "runs_blocked"),

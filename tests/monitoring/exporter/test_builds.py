@@ -250,7 +250,7 @@ def outcome(build: str) -> Outcome:
             "made.MEMORY_BYTES = 2**27; made._build = lambda run, folder: bytearray(2**28)",
             "it takes more than 128 MiB of memory",
         ),
-        ("import os; os.kill(os.getpid(), 9)", "it was ended by SIGKILL; is there too little memory?"),
+        ("import os; os.kill(os.getpid(), 9)", "it was killed by SIGKILL; is there enough memory?"),
         ("import os; os._exit(3)", "exit code 3"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
     ],
