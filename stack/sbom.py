@@ -99,9 +99,10 @@ def bill() -> dict[str, Any]:
 
 
 def check(document: dict[str, Any]) -> None:
-    """
+    """Checks a list against CycloneDX's schema.
+
     Raises:
-        StackError: a list does not match CycloneDX's schema.
+        StackError: it does not match.
     """
     problem = JsonStrictValidator(SCHEMA).validate_str(json.dumps(document))
     if problem:

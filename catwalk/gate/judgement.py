@@ -44,7 +44,7 @@ class PairedBaseline:
 
 @dataclass(frozen=True, eq=False)
 class _Case:
-    """What does not change from one baseline to the next."""
+    """What is the same for all baselines."""
 
     problem: Problem
     outcome: Outcome

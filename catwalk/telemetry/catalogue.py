@@ -568,14 +568,14 @@ COURIER_STORED = Metric(
     "catwalk_courier_stored_total",
     "courier",
     "counter",
-    "New alerts in these notifications, which are now stored.",
+    "Alerts in these notifications that were new, and are now stored.",
     ("status",),
 )
 COURIER_DUPLICATES = Metric(
     "catwalk_courier_duplicates_total",
     "courier",
     "counter",
-    "Repeats in these notifications, which were already stored.",
+    "Alerts in these notifications that were already stored.",
     ("status",),
 )
 COURIER_REFUSED = Metric(
@@ -744,14 +744,14 @@ REFERENCE_CONFIDENCE = _of_service(
     "catwalk_reference_confidence_ratio",
     "gauge",
     _SERVED,
-    "Mean probability of a correct answer for these examples, from the scaled scores.",
+    "Mean probability of a correct answer for the same labelled examples, from the scaled scores.",
     "ratio",
 )
 REFERENCE_CALIBRATION_ERROR = _of_service(
     "catwalk_reference_calibration_error_ratio",
     "gauge",
     _SERVED,
-    "Expected calibration error of that probability.",
+    "Expected calibration error of the probability of a correct answer.",
     "ratio",
 )
 REFERENCE_LABELLED = _of_service(

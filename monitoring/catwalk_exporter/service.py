@@ -333,7 +333,8 @@ class Handler(serving.Handler):
             self._answer(200, body, "image/png")
 
     def _fetch(self, read: Callable[[], bytes | None], up: bool) -> bytes | None:
-        """
+        """Reads something from the store.
+
         Raises:
             UnreachableError: the store can't be asked; the message is for the page.
         """

@@ -71,7 +71,8 @@ class _Confusion:
 
 
 def _confusion(facts: Facts) -> _Confusion:
-    """
+    """Reads or counts the confusion matrix.
+
     Raises:
         MissingError: the model was not tested, or the record is damaged.
     """

@@ -77,7 +77,8 @@ class Route:
         self._client: UdpClient | None = None
 
     def found(self) -> Found:
-        """
+        """Returns the host's address.
+
         Raises:
             OSError: the host's name is unknown, or not resolved yet.
         """
@@ -87,7 +88,8 @@ class Route:
         return found
 
     def client(self) -> UdpClient:
-        """
+        """Returns the client, which it opens if needed.
+
         Raises:
             OSError: the host's name is unknown, or there is no route to it.
         """

@@ -32,7 +32,8 @@ _MOST_DAMAGED = 100
 
 
 def page(view: View, query: RunQuery) -> str:
-    """
+    """Returns a page of the list.
+
     Raises:
         QueryError: the list has no such page.
     """

@@ -27,8 +27,8 @@ def test_a_model_that_serves_as_it_was_tested_ships() -> None:
     check = serves(Served(**WELL), GateConfig(serve_memory_bytes_cap=600_000_000, serve_p99_seconds_cap=1.0))
     assert (check.verdict, check.value, check.threshold) == ("passed", 0.02, 1.0)
     assert check.sentence == (
-        "In a separate server it gives the same answer as in its test to 200 of 200 examples, has a 99th percentile of 0.020 s, "
-        "is ready after 3.0 s, and uses 600,000,000 bytes."
+        "In a separate server it gives the same answer as in its test to 200 of 200 examples, "
+        "has a 99th percentile of 0.020 s, is ready after 3.0 s, and uses 600,000,000 bytes."
     )
     assert decided(check) == ("ship", "first")
 
