@@ -40,7 +40,7 @@ CAPPED = GateConfig(serve_memory_bytes_cap=10**9, serve_p99_seconds_cap=1.0, ser
     ("did", "said"),
     [
         ({"other_answers": 1}, "gives the same answer as in its test to only 199 of 200 examples"),
-        ({"p99_seconds": 1.001}, "after 1.001 s, above the cap of 1.000 s"),
+        ({"p99_seconds": 1.001}, "99th percentile of 1.001 s, above the cap of 1.000 s"),
         ({"start_seconds": 120.1}, "ready after 120.1 s, above the cap of 120.0 s"),
         ({"memory_bytes": 10**9 + 1}, "uses 1,000,000,001 bytes, above the cap of 1,000,000,000 bytes"),
     ],
